@@ -1,0 +1,43 @@
+"""specc compiles a text that states a neural network into machine code that trains it.
+
+    import specc
+
+    net = specc.compile(specc.load("models/lenet.dl"), batch=64)
+    net.step(image=images, label=labels)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from specc.diagnostics import Diagnostic, SpecError
+
+if TYPE_CHECKING:
+    from specc.ir.program import Program
+    from specc.net import Net
+
+__version__ = "0.1.0"
+__all__ = ["Diagnostic", "SpecError", "__version__", "compile", "load"]
+
+
+def load(path, **overrides) -> Program:
+    """The checked program of a .dl file.
+
+    `overrides` give sizes, constants and settings of `train` other values: `classes=10`. Raises
+    `SpecError`, whose `.diagnostics` lists every mistake.
+    """
+    from specc import driver
+
+    return driver.load(path, overrides)
+
+
+def compile(model: Program, batch: int | None = None, dtype: str = "float32",
+            threads: int | None = None, seed: int | None = None) -> Net:
+    """The model in machine code, its weights initialized from `seed`; see `specc.net.Net`.
+
+    `batch` and `seed` default to the file's, `threads` to the processors there are; `dtype` is
+    "float32" or "float64".
+    """
+    from specc import driver
+
+    return driver.compile(model, batch, dtype, threads, seed)

@@ -1,0 +1,60 @@
+"""A call of a kernel as the emitter makes it: the kernel, and for each parameter a value or a place.
+
+    Call(kernel, (("x", Address("arena", 0, "float")), ("n", 2048)), ...)
+
+The loader turns addresses into numbers once the memory is there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from specc.backend.load import Kernel
+from specc.ir.graph import Node
+
+
+@dataclass(frozen=True)
+class Address:
+    """A byte within a space: "arena" (of the calling shard, or of `shard`), "param.PATH", "frame",
+    "scratch" ... `name` is what a person calls the value there."""
+
+    space: str
+    offset: int = 0
+    name: str = ""
+    shard: int | None = None
+
+    def moved(self, bytes_: int) -> Address:
+        """The address so many bytes further on."""
+        return replace(self, offset=self.offset + bytes_) if bytes_ else self
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A constant array of int64 that a kernel reads."""
+
+    array: np.ndarray
+
+
+Value = int | Address | Table
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One kernel call of one shard. `arguments` stand in the order of the kernel's parameters."""
+
+    kernel: Kernel
+    arguments: tuple[tuple[str, Value], ...]
+    phase: int
+    nodes: tuple[Node, ...] = ()
+    scratch: int = 0  # bytes of scratch memory that the kernel wants
+
+
+ELEMENT = {"float": "float", "int": "int32", "bool": "uint8", "byte": "uint8"}
+BYTES = {"int": 4, "bool": 1, "byte": 1}
+
+
+def element_bytes(kind: str, dtype: str) -> int:
+    """The bytes of one element of a value of this kind."""
+    return BYTES.get(kind, 8 if dtype == "float64" else 4)

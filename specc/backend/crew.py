@@ -1,0 +1,102 @@
+"""The compiled part of the executor: the loop over steps, the barrier, the workers' waiting.
+
+    program   threads, phases, then for each shard the addresses of its calls, of the ends of its
+              phases (each an address within the calls) and of its control block
+    calls     address of a kernel, address of its args block; again and again
+    state     the crew's shared words, one cache line each (see the constants)
+
+Every word is an int64. A worker's word says what it does: FREE (spinning, may be taken), HELD (taken,
+waits for the job), BUSY (has a job to start), PARKED (left the compiled code), LEAVE (must end).
+"""
+
+from __future__ import annotations
+
+from numba.extending import register_jitable
+
+from specc.backend.executor import (ARRIVED, BARRIER_SPINS, BUSY, FIRST, FREE, GENERATION, HELD, IDLE_SPINS,
+                                    LEAVE, LINE, PARKED, PROGRAM, STEPS, STOP, STOPPED, WORKERS, YIELDS)
+from specc.backend.memory import (atomic_add, atomic_peek, atomic_poke, call, doze, give_way, pause, peek, poke,
+                                  replace)
+
+
+@register_jitable
+def run_shard(state, shard):
+    """Runs the posted job's part of one thread; the number of steps done."""
+    program, first, steps = peek(state + PROGRAM), peek(state + FIRST), peek(state + STEPS)
+    threads, phases = peek(program), peek(program + 8)
+    own = program + 16 + 24 * shard
+    calls, ends, control = peek(own), peek(own + 8), peek(own + 16)
+    poke(control + 8, shard)
+    poke(control + 16, threads)
+    for step in range(steps):
+        poke(control, first + step)
+        at = calls
+        for phase in range(phases):
+            end = peek(ends + 8 * phase)
+            while at < end:
+                call(peek(at), peek(at + 8), control)
+                at += 16
+            if threads > 1:
+                barrier(state, threads)
+        if threads == 1 and atomic_peek(state + STOP) != 0:
+            return step + 1
+        if threads > 1 and peek(state + STOPPED) != 0:
+            return step + 1
+    return steps
+
+
+@register_jitable
+def barrier(state, threads):
+    """Waits for all threads. The last one to arrive decides for all whether a stop was asked for."""
+    generation = atomic_peek(state + GENERATION)
+    if atomic_add(state + ARRIVED, 1) == threads - 1:
+        poke(state + STOPPED, atomic_peek(state + STOP))
+        poke(state + ARRIVED, 0)
+        atomic_poke(state + GENERATION, generation + 1)
+        return
+    spins = peek(state + BARRIER_SPINS)
+    while atomic_peek(state + GENERATION) == generation:
+        spins -= 1
+        if spins > 0:
+            pause()
+        elif spins > -YIELDS:
+            give_way()
+        else:
+            doze()
+
+
+@register_jitable
+def start(state, threads):
+    """Takes every worker and posts the job; False, with nothing changed, if one is parked."""
+    for worker in range(1, threads):
+        word = state + WORKERS + LINE * worker
+        if not replace(word, FREE, HELD):
+            if atomic_peek(word) == PARKED:
+                for other in range(1, worker):
+                    atomic_poke(state + WORKERS + LINE * other, FREE)
+                return False
+    for worker in range(1, threads):
+        atomic_poke(state + WORKERS + LINE * worker, BUSY)
+    return True
+
+
+@register_jitable
+def serve(state, worker):
+    """A worker's compiled life: jobs, and waiting for them, until it parks or must end."""
+    word = state + WORKERS + LINE * worker
+    replace(word, PARKED, FREE)
+    spins = peek(state + IDLE_SPINS)
+    while True:
+        now = atomic_peek(word)
+        if now == BUSY:
+            atomic_poke(word, FREE)
+            run_shard(state, worker)
+            spins = peek(state + IDLE_SPINS)
+        elif now == LEAVE:
+            return
+        elif now == FREE and spins <= 0:
+            if replace(word, FREE, PARKED):
+                return
+        else:
+            spins -= 1
+            pause()

@@ -1,0 +1,339 @@
+"""From a plan to kernel calls: every group becomes loop nests, register tiles or an op's own kernel.
+
+    calls = emit(plan, "float32", shard=0)     # the program of one shard, in order
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from specc.backend import feed
+from specc.backend.calls import ELEMENT, Address, Call, Value, element_bytes
+from specc.backend.products import product_call
+from specc.backend.load import Kernel
+from specc.backend.nest import Access, Nest, kernel_of
+from specc.ir.graph import Node
+from specc.ir.plan import Place, Plan, Step
+from specc.ops.contract import Contract
+from specc.ops.leaf import Const, Input
+from specc.ops.reduce import AllReduce, Max, Sum
+from specc.ops.shape import Pad
+from specc.ops.views import c_strides
+
+
+def emit(plan: Plan, dtype: str, shard: int, columns: Mapping[str, str]) -> list[Call]:
+    """The calls of one shard, phase by phase: inputs first, outputs and the record last.
+
+    `columns` gives the element type of each port's data and of each batched output.
+    """
+    shard_of = _Shard(plan, dtype, shard, columns)
+    calls = list(shard_of.inputs())
+    for step in plan.steps:
+        if step.mode != "single" or shard == 0:
+            calls.extend(shard_of.step(step))
+    calls.extend(shard_of.outputs())
+    return calls
+
+
+@dataclass(eq=False)
+class _Shard:
+    plan: Plan
+    dtype: str
+    shard: int
+    columns: Mapping[str, str]
+
+    # What comes in and goes out.
+
+    def inputs(self) -> Iterator[Call]:
+        plan = self.plan
+        for node, place in plan.places.items():
+            if not isinstance(node.op, Input):
+                continue
+            role, label = node.op.role, node.op.label
+            out = self.address(node, place)
+            lanes = (("lanes", plan.lanes), ("examples", plan.examples))
+            if role in ("input", "target"):
+                gather = {"float": feed.gather_float, "int": feed.gather_int,
+                          "bool": feed.gather_bool}[node.type.kind]
+                arguments = (("frame", Address("frame")), ("out", out),
+                             ("slot", Address("slot", name=label)), ("size", node.type.elements),
+                             *lanes)
+                yield Call(feed.kernel(gather, self.dtype, column=self.columns[label]), arguments, 0, (node,))
+            elif role == "weight_of_example":
+                arguments = (("frame", Address("frame")), ("out", out), *lanes)
+                yield Call(feed.kernel(feed.weigh_examples, self.dtype), arguments, 0, (node,))
+            elif role == "setting" and self.shard == 0:
+                arguments = (("frame", Address("frame")), ("out", out), ("number", int(label)),
+                             ("settings", Address("settings")))
+                yield Call(feed.kernel(feed.read_setting, self.dtype), arguments, 0, (node,))
+
+    def outputs(self) -> Iterator[Call]:
+        plan = self.plan
+        last = max((step.phase for step in plan.steps), default=0)
+        if plan.records and self.shard == 0:
+            records = {node for name, node in plan.graph.outputs.items() if name in plan.records}
+            # a record that another shard completes is there after a barrier
+            late = any(step.mode == "split" for step in plan.steps
+                       if records & {node for node, _ in step.stores})
+            stride = 8 // element_bytes("float", self.dtype)
+            arguments = (("frame", Address("frame")), ("values", Address("record")),
+                         ("records", len(plan.records)), ("stride", stride))
+            yield Call(feed.kernel(feed.write_record, self.dtype), arguments, last + late)
+        for name, node in plan.emits:
+            arguments = (("frame", Address("frame")), ("values", self.viewed(node)),
+                         ("slot", Address("slot", name=name)), ("size", node.type.elements),
+                         ("lanes", plan.lanes), ("examples", plan.examples))
+            kernel = feed.kernel(feed.write_rows, self.dtype, column=self.columns[name],
+                                 element=ELEMENT[node.type.kind])
+            yield Call(kernel, arguments, last, (node,))
+
+    # Places.
+
+    def address(self, node: Node, place: Place | None = None, shard: int | None = None) -> Address:
+        place = place or self.plan.places[node]
+        return Address(place.space, place.offset, node.origin.name, shard)
+
+    def viewed(self, node: Node) -> Address:
+        """Where a value that lies in C order begins."""
+        seen = self.plan.views[node]
+        return self.address(seen.root).moved(
+            seen.offset * self.lane_step(seen.root) * self.item(seen.root))
+
+    def item(self, node: Node) -> int:
+        return element_bytes(node.type.kind, self.dtype)
+
+    def lane_step(self, node: Node) -> int:
+        return self.plan.lanes if node.type.batched else 1
+
+    # Groups.
+
+    def step(self, step: Step) -> Iterator[Call]:
+        group = step.group
+        if group.kind == "nest":
+            yield self.nest(step, self.elementwise(step))
+        elif group.kind == "concat":
+            yield from self.concat(step)
+        elif group.kind == "contract":
+            yield self.contract(step)
+        else:
+            yield self.own_kernel(step)
+
+    def nest(self, step: Step, nest: Nest) -> Call:
+        if step.mode == "split":
+            self._take_part(nest)
+        kernel, arguments = kernel_of(nest, self.dtype)
+        return Call(kernel, tuple(arguments), step.phase, step.group.nodes)
+
+    def _take_part(self, nest: Nest) -> None:
+        """Keep this shard's part of a nest over shared memory: a range of its longest outer axis."""
+        axis = max(range(len(nest.extents)), key=lambda a: (nest.extents[a] >= 64, -a))
+        size = nest.extents[axis]
+        part = -(-size // self.plan.shards)
+        part = -(-part // 16) * 16 if part >= 16 else part
+        start = min(self.shard * part, size)
+        count = min(part, size - start)
+        nest.extents = (*nest.extents[:axis], count, *nest.extents[axis + 1 :])
+        for each in nest.accesses:
+            shift = start * each.strides[axis] * each.item
+            each.address = each.address.moved(shift)
+
+    def elementwise(self, step: Step) -> Nest:
+        group = step.group
+        body = _Body(self, group.domain, group.batched)
+        members: dict[Node, str] = {}
+        reduced: tuple[bool, ...] = ()
+        for node in group.nodes:
+            if isinstance(node.op, AllReduce):
+                members[node] = body.all_shards(node.inputs[0])
+                continue
+            operands = [members.get(each) or body.read(each) for each in node.inputs]
+            if isinstance(node.op, (Sum, Max, Pad)):
+                members[node] = operands[0]
+                if not isinstance(node.op, Pad):
+                    lane = (getattr(node.op, "batch", False),) if group.batched else ()
+                    reduced = tuple(axis in node.op.axes for axis in range(len(group.domain))) + lane
+            else:
+                members[node] = body.let(node.op.code.format(*operands))
+        for node, place in step.stores:
+            body.write(node, place, members[node])
+        return Nest(_title(group.nodes), body.extents, body.accesses, body.lines, reduced)
+
+    def concat(self, step: Step) -> Iterator[Call]:
+        (node,) = step.group.nodes
+        axis, start = node.op.axis, 0
+        for each in node.inputs:
+            for _, place in step.stores:
+                body = _Body(self, each.type.shape, node.type.batched)
+                value = body.read(each)
+                strides = c_strides(node.type.shape)
+                body.store(node, place, value, strides, start * strides[axis])
+                nest = Nest("concat", body.extents, body.accesses, body.lines)
+                yield self.nest(step, nest)
+            start += each.type.shape[axis]
+
+    def contract(self, step: Step) -> Call:
+        (node,) = step.group.nodes
+        ((_, place),) = step.stores
+        call = product_call(node, self, self.address(node, place))
+        if call is not None:
+            kernel, arguments, scratch = call
+            return Call(kernel, arguments, step.phase, (node,), scratch)
+        return self.nest(step, self.product_nest(node, place))
+
+    def product_nest(self, node: Node, place: Place) -> Nest:
+        """The contraction as plain loops: for products that no tile fits."""
+        op: Contract = node.op
+        batched = any(each.type.batched for each in node.inputs)
+        out_indices = [i for expression in op.out for i, _ in expression.terms]
+        order = sorted(range(len(op.extents)), key=lambda i: (i not in out_indices, i))
+        body = _Body(self, tuple(op.extents[i] for i in order), batched)
+
+        def strides_of(map_, strides):
+            steps, offset = [0] * len(order), 0
+            for expression, stride in zip(map_, strides, strict=True):
+                offset += expression.constant * stride
+                for i, coefficient in expression.terms:
+                    steps[order.index(i)] += coefficient * stride
+            return tuple(steps), offset
+
+        operands = []
+        for each, map_ in zip(node.inputs, (op.left, op.right), strict=True):
+            seen = self.plan.views[each]
+            steps, offset = strides_of(map_, seen.strides)
+            operands.append(body.access(seen.root, steps, seen.offset + offset))
+        steps, offset = strides_of(op.out, c_strides(op.shape))
+        body.store(node, place, f"({operands[0]} * {operands[1]})", steps, offset, mode="sum")
+        lane = (not node.type.batched,) if batched else ()
+        reduced = tuple(i not in out_indices for i in order) + lane
+        nest = Nest("product", body.extents, body.accesses, body.lines, reduced)
+        nest.accesses[-1].fill = True
+        return nest
+
+    def own_kernel(self, step: Step) -> Call:
+        (node,) = step.group.nodes
+        ((_, place),) = step.stores
+        function = node.op.kernel()
+        lanes = self.plan.lanes if step.mode == "shard" else 1
+        numbers = node.op.arguments(tuple(each.type for each in node.inputs), lanes)
+        addresses = []
+        for each in node.inputs:
+            addresses.append(self.viewed(each))
+        addresses.append(self.address(node, place))
+        arguments: list[tuple[str, Value]] = []
+        arrays = iter(addresses)
+        for name in inspect.signature(function).parameters:
+            arguments.append((name, numbers[name] if name in numbers else next(arrays)))
+        kernel = Kernel(function.__name__, inspect.getsource(function), self.dtype)
+        return Call(kernel, tuple(arguments), step.phase, (node,))
+
+
+class _Body:
+    """The accesses and lines of one nest, collected."""
+
+    def __init__(self, shard: _Shard, domain, batched: bool):
+        self.shard, self.batched = shard, batched
+        self.lanes = (shard.plan.lanes,) if batched else ()
+        self.extents = tuple(domain) + self.lanes
+        self.accesses: list[Access] = []
+        self.lines: list[str] = []
+        self._known: dict[tuple, str] = {}
+
+    def let(self, expression: str) -> str:
+        """A variable with the value of an expression."""
+        name = f"v{len(self.lines)}"
+        self.lines.append(f"{name} = {expression}")
+        return name
+
+    def read(self, node: Node) -> str:
+        """The expression that reads a value at the loop's position."""
+        seen = self.shard.plan.views[node]
+        if isinstance(seen.root.op, Const):
+            return literal(seen.root.op.value, seen.root.type.kind)
+        return self.access(seen.root, seen.strides, seen.offset)
+
+    def access(self, root: Node, strides, offset: int, shard: int | None = None) -> str:
+        step, item = self.shard.lane_step(root), self.shard.item(root)
+        place = self.shard.plan.places[root]
+        address = self.shard.address(root, place, shard).moved(offset * step * item)
+        steps = tuple(stride * step for stride in strides)
+        if self.batched:
+            steps += (1 if root.type.batched else 0,)
+        key = (address.space, address.offset, shard, steps)
+        if key not in self._known:
+            name = _letters(len(self.accesses))
+            self._known[key] = name
+            self.accesses.append(Access(name, root.type.kind, address, steps, item=item))
+        return "{" + self._known[key] + "}"
+
+    def all_shards(self, node: Node) -> str:
+        """The sum of a value's parts."""
+        seen = self.shard.plan.views[node]
+        parts = [self.access(seen.root, seen.strides, seen.offset, shard)
+                 for shard in range(self.shard.plan.shards)]
+        return self.let(" + ".join(parts)) if len(parts) > 1 else parts[0]
+
+    def write(self, node: Node, place: Place, value: str) -> None:
+        op = node.op
+        if isinstance(op, (Sum, Max)):
+            inner = c_strides(node.type.shape)
+            left = iter(inner)
+            rank = node.inputs[0].type.rank
+            strides = tuple(0 if axis in op.axes else next(left) for axis in range(rank))
+            self.store(node, place, value, strides, 0, "sum" if isinstance(op, Sum) else "max")
+        elif isinstance(op, Pad):
+            strides = list(c_strides(node.type.shape))
+            offset = op.start * strides[op.axis]
+            strides[op.axis] *= op.step
+            self.store(node, place, value, tuple(strides), offset)
+            self.accesses[-1].fill = True
+        else:
+            self.store(node, place, value, c_strides(node.type.shape), 0)
+
+    def store(self, node: Node, place: Place, value: str, strides, offset: int,
+              mode: str = "store") -> None:
+        step, item = self.shard.lane_step(node), self.shard.item(node)
+        address = self.shard.address(node, place)
+        steps = tuple(stride * step for stride in strides)
+        if self.batched:
+            steps += (1 if node.type.batched else 0,)
+        elements = node.type.elements * step
+        name = "out" if not any(each.mode != "read" for each in self.accesses) else (
+            f"out_{_letters(len(self.accesses))}")
+        self.accesses.append(Access(name, node.type.kind, address, steps, mode, value, elements,
+                                    item, start=offset * step))
+
+
+def literal(value, kind: str) -> str:
+    """A constant as it stands in a kernel's text."""
+    if kind != "float":
+        return repr(value)
+    value = float(value)
+    if math.isinf(value):
+        return "1e400" if value > 0 else "(-1e400)"
+    if math.isnan(value):
+        return "(1e400 - 1e400)"
+    return repr(value) if value >= 0 else f"({value!r})"
+
+
+def _letters(number: int) -> str:
+    """a, b, ..., z, ba, bb, ... without i, n and v, which name indices, extents and values."""
+    alphabet = "abcdefghjklmopqrstuwxyz"
+    text = ""
+    while True:
+        text = alphabet[number % len(alphabet)] + text
+        number //= len(alphabet)
+        if not number:
+            return text
+
+
+def _title(nodes) -> str:
+    """A kernel's name from the ops it joins: `each_add_maximum`."""
+    names: list[str] = []
+    for node in nodes:
+        name = node.op.name.lower()
+        if name not in names and name not in ("copy", "allreduce"):
+            names.append(name)
+    return "_".join(["each", *names[:4]]) + ("_more" if len(names) > 4 else "") if names else "copy"

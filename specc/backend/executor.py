@@ -1,0 +1,210 @@
+"""Runs compiled programs: for each thread phases of kernel calls, with a barrier after every phase.
+
+    program = Program([[[(relu, args0)]], [[(relu, args1)]]])   # 2 shards, 1 phase, 1 call each
+    executor = Executor(threads=2)
+    executor.run(program, steps=100)
+
+The calling thread is shard 0; the other shards run on threads that this module keeps. They look for
+work for a short while after each run and then sleep. All of it is one compiled loop (`crew.py`): many
+steps are one call, with no Python in between.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from specc.backend.load import CONTROL_WORDS, Kernel, load
+
+Call = tuple[int, int]  # the address of a kernel, the address of its args block
+
+# The words of a crew: byte offsets, a cache line for each that different threads write.
+LINE = 64
+ARRIVED, GENERATION, STOPPED, STOP = 0, LINE, LINE + 8, 2 * LINE
+PROGRAM, FIRST, STEPS, DONE = 3 * LINE, 3 * LINE + 8, 3 * LINE + 16, 3 * LINE + 24
+BARRIER_SPINS, IDLE_SPINS = 3 * LINE + 32, 3 * LINE + 40
+WORKERS = 4 * LINE
+# What stands in a worker's word.
+FREE, HELD, BUSY, PARKED, LEAVE = range(5)
+
+# At a barrier a thread spins for so many seconds, then offers its processor to others so many times,
+# then sleeps again and again. Where threads outnumber processors, spinning is in the others' way.
+_SPIN_AT_BARRIER, _SPIN_IN_A_CROWD = 200e-6, 5e-6
+YIELDS = 20
+_SPIN_FOR_WORK = 200e-6  # seconds, before a worker sleeps
+
+_IMPORTS = "from specc.backend.crew import *"
+_RUN = Kernel("run_steps", f'''
+def run_steps(state: "int", threads: "int"):
+    """The caller's part of a run; DONE is -1 if a worker was parked and nothing was started."""
+    if start(state, threads):
+        poke(state + {DONE}, run_shard(state, 0))
+    else:
+        poke(state + {DONE}, -1)
+''', imports=_IMPORTS)
+_SERVE = Kernel("serve_steps", '''
+def serve_steps(state: "int", worker: "int"):
+    serve(state, worker)
+''', imports=_IMPORTS)
+_PAUSES = Kernel("pauses", '''
+def pauses(count: "int"):
+    for i in range(count):
+        pause()
+''', imports=_IMPORTS)
+
+# The executor's own kernels: give them to `load` together with a program's, and one engine serves all.
+KERNELS = (_RUN, _SERVE, _PAUSES)
+
+
+class Program:
+    """What each shard runs in a step: `phases_per_shard[shard][phase]` is a list of calls.
+
+    `control` is [shards, 16] int64: word 0 of a shard's block holds the step's number, word 1 the
+    shard, word 2 the number of shards; the others are free. Every kernel of the shard gets it.
+    The args blocks must stay alive as long as the program.
+    """
+
+    def __init__(self, phases_per_shard: Sequence[Sequence[Sequence[Call]]]):
+        self.threads = len(phases_per_shard)
+        phases = {len(each) for each in phases_per_shard}
+        assert len(phases) == 1, "every shard must have the same number of phases"
+        self.control = aligned_words(self.threads * CONTROL_WORDS).reshape(self.threads, CONTROL_WORDS)
+        self._tables = []
+        description = [self.threads, phases.pop()]
+        for shard, of_shard in enumerate(phases_per_shard):
+            calls = np.array([each for phase in of_shard for each in phase], np.int64).reshape(-1, 2)
+            lengths = np.array([len(phase) for phase in of_shard], np.int64)
+            ends = calls.ctypes.data + 16 * np.cumsum(lengths, dtype=np.int64)
+            self._tables += [calls, ends]
+            description += [calls.ctypes.data, ends.ctypes.data, self.control[shard].ctypes.data]
+        self._description = np.array(description, np.int64)
+        self.address = self._description.ctypes.data
+
+
+class Executor:
+    """A crew of `threads` threads, the caller among them. One run at a time; others wait."""
+
+    def __init__(self, threads: int = 1):
+        assert threads >= 1, threads
+        self.threads = threads
+        addresses = load(KERNELS)
+        self._run, self._serve, self._pauses = (_function(addresses[each]) for each in KERNELS)
+        self._muster()
+
+    def run(self, program: Program, steps: int = 1, first: int = 0) -> int:
+        """Runs `steps` steps, numbered from `first`; the number done (fewer only after `stop`)."""
+        assert program.threads == self.threads, (program.threads, self.threads)
+        if self._process != os.getpid():  # a fork: the other threads did not come along
+            self._muster()
+        with self._lock:
+            words, args = self._words, self._args
+            words[STOP // 8] = words[STOPPED // 8] = 0
+            words[PROGRAM // 8], words[FIRST // 8], words[STEPS // 8] = program.address, first, steps
+            while True:
+                self._run(args, None)
+                done = words[DONE // 8]
+                if done >= 0:
+                    return done
+                self._wake()
+
+    def stop(self) -> None:
+        """Asks the run under way to end after its step (from another thread)."""
+        self._words[STOP // 8] = 1
+
+    def close(self) -> None:
+        """Ends the other threads."""
+        self._dismiss()
+
+    def _muster(self) -> None:
+        """Sets up the shared words and the other threads, afresh."""
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        store = aligned_words((WORKERS + LINE * self.threads) // 8)
+        self._words = (ctypes.c_int64 * len(store)).from_buffer(store)
+        self._state = store.ctypes.data
+        spin = _SPIN_AT_BARRIER if self.threads <= _processors() else _SPIN_IN_A_CROWD
+        rate = _pauses_per_second(self._pauses)
+        self._words[BARRIER_SPINS // 8] = int(rate * spin)
+        self._words[IDLE_SPINS // 8] = int(rate * _SPIN_FOR_WORK)
+        self._block = (ctypes.c_int64 * 2)(self._state, self.threads)
+        self._args = ctypes.addressof(self._block)
+        self._sleepers = [threading.Semaphore(0) for _ in range(self.threads)]
+        crew = [
+            threading.Thread(target=_work, name=f"specc-{number}", daemon=True,
+                             args=(self._serve, self._words, self._state, number, self._sleepers[number]))
+            for number in range(1, self.threads)
+        ]
+        for each in crew:
+            each.start()
+        self._dismiss = weakref.finalize(self, _dismiss, self._words, self._sleepers, crew, self._process)
+
+    def _wake(self) -> None:
+        """Wakes the parked workers and waits until they are about."""
+        parked = [n for n in range(1, self.threads) if self._words[(WORKERS + LINE * n) // 8] == PARKED]
+        for number in parked:
+            self._sleepers[number].release()
+        deadline = time.perf_counter() + 0.01
+        for number in parked:
+            while self._words[(WORKERS + LINE * number) // 8] == PARKED:
+                if time.perf_counter() > deadline:
+                    return  # woken again at the next attempt
+                time.sleep(0)
+
+
+@lru_cache
+def executor(threads: int) -> Executor:
+    """The process's executor for this number of threads, shared by all programs."""
+    return Executor(threads)
+
+
+def aligned_words(count: int) -> np.ndarray:
+    """`count` int64 zeros that start at a cache line."""
+    store = np.zeros(count + 8, np.int64)
+    skip = (-store.ctypes.data % LINE) // 8
+    return store[skip : skip + count]
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _function(address: int):
+    return ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(address)
+
+
+def _pauses_per_second(pauses) -> float:
+    count = (ctypes.c_int64 * 1)(1000)
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        pauses(ctypes.addressof(count), None)
+        seconds.append(time.perf_counter() - start)
+    return 1000 / min(seconds)
+
+
+def _work(serve, words, state: int, number: int, sleeper: threading.Semaphore) -> None:
+    """A worker thread: in compiled code while there is work, else asleep."""
+    block = (ctypes.c_int64 * 2)(state, number)
+    args = ctypes.addressof(block)
+    while words[(WORKERS + LINE * number) // 8] != LEAVE:
+        serve(args, None)
+        sleeper.acquire()
+
+
+def _dismiss(words, sleepers, crew, process: int) -> None:
+    if process != os.getpid():
+        return
+    for number in range(1, len(crew) + 1):
+        words[(WORKERS + LINE * number) // 8] = LEAVE
+        sleepers[number].release()
+    for each in crew:
+        each.join(1.0)

@@ -1,0 +1,118 @@
+"""The small kernels between a program and the world: examples in, settings in, records and outputs out.
+
+All of them find what changes from run to run in the `frame`, a block of int64 numbers:
+
+    frame[ORDER]      address of the rows' numbers, in the order in which they are used
+    frame[TOTAL]      how many there are; frame[BATCH] of them make a step
+    frame[SETTINGS]   address of the optimizer's settings, float64[steps, settings]
+    frame[RECORDS]    address of the records, float64[steps, records]
+    frame[PORTS...]   two numbers a port or output: the address of its array [rows, size], and of
+                      its scale and shift (float64[2])
+
+Step t uses the rows order[t * batch : (t + 1) * batch]; shard s has `examples` of them, in its first
+lanes. Lanes without an example repeat one, with weight 0.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+from specc.backend.load import Kernel
+
+# ruff: noqa: F821 - kernels use names that the compiler provides
+
+ORDER, TOTAL, BATCH, SETTINGS, RECORDS, PORTS = range(6)
+IMPORTS = "from specc.backend.memory import row, view"
+# the element types that a data column may have
+COLUMN_TYPES = ("uint8", "float32", "float64", "int32", "int64")
+
+
+def gather_float(frame: "int64[8]", control: "control", out: "float[size * lanes]", slot: "int",
+                 size: "int", lanes: "int", examples: "int"):
+    start = control[0] * frame[2]
+    count = min(frame[2], frame[1] - start)
+    order = view(frame[0], (frame[1],), np.int64)
+    data = view(frame[slot], (1 << 40,), np.COLUMN)
+    affine = view(frame[slot + 1], (2,), np.float64)
+    scale = affine[0]
+    shift = affine[1]
+    block = 16
+    for first in range(0, size, block):
+        width = min(block, size - first)
+        for lane in range(lanes):
+            k = min(min(lane, examples - 1) + control[1] * examples, count - 1)
+            source = row(data, order[start + k] * size + first, width)
+            target = row(out, first * lanes + lane, width * lanes)
+            for f in range(width):
+                target[f * lanes] = source[f] * scale + shift
+
+
+def gather_int(frame: "int64[8]", control: "control", out: "int32[size * lanes]", slot: "int",
+               size: "int", lanes: "int", examples: "int"):
+    start = control[0] * frame[2]
+    count = min(frame[2], frame[1] - start)
+    order = view(frame[0], (frame[1],), np.int64)
+    data = view(frame[slot], (1 << 40,), np.COLUMN)
+    for lane in range(lanes):
+        k = min(min(lane, examples - 1) + control[1] * examples, count - 1)
+        source = row(data, order[start + k] * size, size)
+        for f in range(size):
+            out[f * lanes + lane] = source[f]
+
+
+def gather_bool(frame: "int64[8]", control: "control", out: "uint8[size * lanes]", slot: "int",
+                size: "int", lanes: "int", examples: "int"):
+    start = control[0] * frame[2]
+    count = min(frame[2], frame[1] - start)
+    order = view(frame[0], (frame[1],), np.int64)
+    data = view(frame[slot], (1 << 40,), np.COLUMN)
+    for lane in range(lanes):
+        k = min(min(lane, examples - 1) + control[1] * examples, count - 1)
+        source = row(data, order[start + k] * size, size)
+        for f in range(size):
+            out[f * lanes + lane] = 1 if source[f] != 0 else 0
+
+
+def weigh_examples(frame: "int64[8]", control: "control", out: "float[lanes]", lanes: "int",
+                   examples: "int"):
+    count = min(frame[2], frame[1] - control[0] * frame[2])
+    for lane in range(lanes):
+        out[lane] = 0.0
+    for lane in range(examples):
+        if control[1] * examples + lane < count:
+            out[lane] = 1.0 / count
+
+
+def read_setting(frame: "int64[8]", control: "control", out: "float[1]", number: "int",
+                 settings: "int"):
+    table = view(frame[3], (1 << 40,), np.float64)
+    out[0] = table[control[0] * settings + number]
+
+
+def write_record(frame: "int64[8]", control: "control", values: "float[records * stride]",
+                 records: "int", stride: "int"):
+    table = view(frame[4], (1 << 40,), np.float64)
+    for i in range(records):
+        table[control[0] * records + i] = values[i * stride]
+
+
+def write_rows(frame: "int64[8]", control: "control", values: "ELEMENT[size * lanes]", slot: "int",
+               size: "int", lanes: "int", examples: "int"):
+    start = control[0] * frame[2]
+    count = min(frame[2], frame[1] - start)
+    data = view(frame[slot], (1 << 40,), np.COLUMN)
+    for lane in range(examples):
+        k = control[1] * examples + lane
+        if k < count:
+            target = row(data, (start + k) * size, size)
+            for f in range(size):
+                target[f] = values[f * lanes + lane]
+
+
+def kernel(function, dtype: str, column: str = "", element: str = "") -> Kernel:
+    """The kernel of one of the functions above, for a data column's element type."""
+    source = inspect.getsource(function).replace("np.COLUMN", f"np.{column}")
+    name = function.__name__
+    if element:
+        source = source.replace("ELEMENT", element)
+    return Kernel(name, source, dtype, imports=IMPORTS)

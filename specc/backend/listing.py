@@ -1,0 +1,212 @@
+"""A compiled program as one Python file to be read: the kernels, then forward, backward and update.
+
+    print(listing(program, compiled))
+
+Every call stands under the line of the .dl file that it serves, with the shapes that go in and come
+out; values carry the user's names. The kernels are the text that Numba compiles, to the letter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from specc.backend.calls import Address, Call, Table
+from specc.backend.load import Kernel
+from specc.backend.program import CompiledProgram
+from specc.ir.graph import Graph, Node
+from specc.ir.plan import Plan
+from specc.ir.program import Program
+from specc.ir.show import show_graph
+from specc.ops.elementwise import Elementwise
+from specc.ops.leaf import Const, Input
+
+_HEAD = '''"""{name}: the code that specc compiled from {file}.
+
+Read it from the end: `step` calls `forward`, `backward` and `update`, and these call the kernels above.
+It shows one of {shards}; each shard does the same for its own {examples} examples of a batch of {batch}.
+
+Memory. A value that varies over the batch is [axes..., lanes]: its {lanes} lanes lie one after the
+other, so that every loop runs along vectors. Weights are arrays in C order. All places are fixed
+before the first step: nothing is allocated while training.
+"""
+'''
+
+
+def listing(program: Program, compiled: CompiledProgram, settings: Graph | None = None) -> str:
+    """The source of one shard's step, kernels first."""
+    plan = compiled.plan
+    calls = compiled.calls()
+    names = _Names(plan)
+    kernels = _named_kernels(calls)
+    file = program.recipe.span.source.name if program.recipe.span else f"{program.name}.dl"
+    shards = "1 shard" if plan.shards == 1 else f"{plan.shards} equal shards"
+    text = _HEAD.format(name=program.name, file=file, shards=shards, examples=plan.examples,
+                        batch=plan.examples * plan.shards, lanes=plan.lanes)
+    text += f"\nimport numpy as np\nfrom numpy import {compiled.dtype} as real\n"
+    for line in sorted({line for kernel in kernels for line in kernel.imports.splitlines()
+                        if line.startswith(("from specc", "import specc"))}):
+        text += line + "\n"
+    text += "from specc.backend.vectormath import *\n"
+    text += _parameters(program)
+    for kernel, name in kernels.items():
+        text += f"\n\n{_renamed(kernel, name).strip()}\n"
+    for part, title in (("forward", "the losses, metrics and outputs of a batch"),
+                        ("backward", "the gradient for every weight, last layer first"),
+                        ("update", "the optimizer's rule, and what is recorded")):
+        chosen = [call for call in calls if _part(call, plan) == part]
+        if chosen:
+            text += f'\n\ndef {part}(m):\n    """{title[0].upper()}{title[1:]}."""\n'
+            text += "".join(_call(call, kernels, names, plan) for call in chosen)
+    if settings is not None and settings.outputs:
+        text += "\n\n# The optimizer's settings, computed ahead for a stretch of steps:\n"
+        text += "".join(f"#   {line}\n" for line in show_graph(settings).splitlines())
+    parts = [part for part in ("forward", "backward", "update")
+             if any(_part(call, plan) == part for call in calls)]
+    text += "\n\ndef step(m):\n" + "".join(f"    {part}(m)\n" for part in parts)
+    return text
+
+
+def _parameters(program: Program) -> str:
+    lines = [f"#   {each.path}  {list(each.type.shape)}" for each in program.parameters]
+    return "\n# The parameters, m.PATH below:\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def _named_kernels(calls: Iterable[Call]) -> dict[Kernel, str]:
+    """Every kernel once, in the order of its first use, with a name of its own."""
+    names: dict[Kernel, str] = {}
+    used: dict[str, int] = {}
+    for call in calls:
+        if call.kernel not in names:
+            base = call.kernel.name
+            used[base] = used.get(base, 0) + 1
+            names[call.kernel] = base if used[base] == 1 else f"{base}_{used[base]}"
+    return names
+
+
+def _renamed(kernel: Kernel, name: str) -> str:
+    source = re.sub(rf"^def {re.escape(kernel.name)}\(", f"def {name}(", kernel.source, count=1,
+                    flags=re.M)
+    own = [line for line in kernel.imports.splitlines()
+           if line and not line.startswith(("from ", "import "))]
+    return "\n".join([*own, "", source.strip()] if own else [source.strip()])
+
+
+def _part(call: Call, plan: Plan) -> str:
+    """Which function a call belongs to."""
+    if not call.nodes:
+        return "update"
+    roles = plan_parts(plan)
+    return min((roles.get(node, "forward") for node in call.nodes),
+               key=("update", "backward", "forward").index)
+
+
+def plan_parts(plan: Plan) -> dict[Node, str]:
+    """For each node: "forward" if a loss, metric or output needs it, "update" if it lies behind a
+    sum over the shards and only new weights and states need it, else "backward"."""
+    from specc.ir.graph import topological
+
+    outputs = plan.graph.outputs
+    seen = topological([node for name, node in outputs.items()
+                        if name == "loss" or name.startswith(("loss.", "metric.", "output."))])
+    parts = dict.fromkeys(seen, "forward")
+    for node in plan.graph.nodes:
+        if node not in parts:
+            behind = any(parts.get(each) == "update" for each in node.inputs)
+            whole = node.op.name == "AllReduce" or not node.type.batched and not getattr(
+                node.op, "batch", False) and not getattr(node.op, "sum_batch", False)
+            leaf = isinstance(node.op, (Input, Const))
+            parts[node] = "update" if not leaf and (behind or whole) and not node.type.batched else (
+                "forward" if leaf else "backward")
+    return parts
+
+
+class _Names:
+    """What a person calls the places of memory."""
+
+    def __init__(self, plan: Plan):
+        self.of: dict[tuple[str, int], list[str]] = {}
+        self.plan = plan
+        taken: dict[str, int] = {}
+        parts = plan_parts(plan)
+        self.node: dict[Node, str] = {}
+        for node in plan.places:
+            base = self._base(node, parts)
+            taken[base] = taken.get(base, 0) + 1
+            self.node[node] = base if taken[base] == 1 else f"{base}_{taken[base]}"
+
+    @staticmethod
+    def _base(node: Node, parts) -> str:
+        op = node.op
+        if isinstance(op, Input):
+            if op.role == "param":
+                return op.label
+            if op.role == "state":
+                return op.label
+            if op.role == "weight_of_example":
+                return "weight_of_example"
+            return f"setting{op.label}" if op.role == "setting" else op.label
+        stem = node.origin.name or node.origin.word or op.name.lower()
+        kind = "" if isinstance(op, Elementwise) and node.origin.name else f"_{op.name.lower()}"
+        stem = re.sub(r"\W", "_", stem)
+        if stem == op.name.lower():
+            kind = ""
+        return ("d" if parts.get(node) == "backward" else "") + stem + kind
+
+
+def _call(call: Call, kernels: dict[Kernel, str], names: _Names, plan: Plan) -> str:
+    """The comment and the call."""
+    lines = []
+    if call.nodes:
+        origins = dict.fromkeys(
+            (node.origin.span.source.name, node.origin.span.line, node.origin.span.text)
+            for node in call.nodes if node.origin.span)
+        for file, line, text in list(origins)[:2]:
+            short = " ".join(text.split())
+            short = short if len(short) <= 60 else short[:57] + "..."
+            lines.append(f"    # {file}:{line}  {short}")
+        reads = [each for node in call.nodes for each in node.inputs
+                 if each not in call.nodes and not isinstance(each.op, Const)]
+        shapes = ", ".join(dict.fromkeys(
+            f"{names.node.get(plan.views[each].root, '?')} {list(each.type.shape)}" for each in reads))
+        result = call.nodes[-1]
+        lines.append(f"    # {shapes + ' ' if shapes else ''}-> {list(result.type.shape)}")
+    owners = _owners(call, names, plan)
+    arguments = [f"{name}={_value(value, owners, names)}" for name, value in call.arguments]
+    joined = ", ".join(arguments)
+    lines.append(f"    {kernels[call.kernel]}({joined})")
+    return "\n".join(lines) + "\n"
+
+
+def _owners(call: Call, names: _Names, plan: Plan) -> dict[tuple[str, int], str]:
+    """The values of this call by where they lie (a place serves several values over a step)."""
+    owners: dict[tuple[str, int], str] = {}
+    involved = [*call.nodes, *(plan.views[each].root for node in call.nodes for each in node.inputs)]
+    for node in involved:
+        place = plan.places.get(node)
+        if place is not None:
+            owners.setdefault((place.space, place.offset), names.node[node])
+    return owners
+
+
+def _value(value, owners: dict[tuple[str, int], str], names: _Names) -> str:
+    if isinstance(value, Table):
+        return f"table{list(value.array.shape)}"
+    if not isinstance(value, Address):
+        return str(value)
+    space = value.space
+    if space.startswith(("param.", "state.")):
+        base = f"m.{space.partition('.')[2]}"
+        return base + (f"[{value.offset} bytes on]" if value.offset else "")
+    known = owners.get((space, value.offset))
+    if known is None and space in ("arena", "shared"):
+        starts = [(offset, name) for (where, offset), name in owners.items()
+                  if where == space and offset <= value.offset]
+        if starts:
+            offset, name = max(starts)
+            known = f"{name}[{value.offset - offset} bytes on]"
+    if known is not None:
+        part = f" of shard {value.shard}" if value.shard else ""
+        return f"m.{known}{part}".replace(" of shard ", "_of_shard_")
+    return f"m.{space}" + (f"_{value.name}" if value.name else "") + (
+        f"[{value.offset} bytes on]" if value.offset else "")

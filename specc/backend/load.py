@@ -1,0 +1,190 @@
+"""Kernels to machine code: compiled once, kept in the user's cache folder, loaded without Numba.
+
+    relu = Kernel("relu", '''
+    def relu(x: "float[n]", y: "float[n]", n: "int"):
+        for i in range(n):
+            y[i] = max(x[i], 0.0)
+    ''')
+    address = load([relu])[relu]            # of  void relu(int64 *args, int64 *control)
+
+`args` holds, parameter by parameter, the address of an array or the value of an integer. A parameter
+is annotated `"float[...]"`, `"int32[...]"`, `"uint8[...]"`, `"int64[...]"`, `"float64[...]"` with the
+extents of a C-contiguous array (names of integer parameters, numbers, products and sums of those), or
+`"int"`, or `"control"` (the run's control block, which takes no place in `args`). `float`, and every
+number with a decimal point, has the kernel's dtype.
+
+A warm start needs llvmlite alone: the object files of all kernels go into one engine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from specc.backend.machine import this_machine
+
+FORMAT = "1"
+CONTROL_WORDS = 16  # int64 numbers of a control block: two cache lines
+_MAGIC = b"specc object " + FORMAT.encode() + b"\n"
+# Whatever shapes the code of every kernel is part of its identity.
+_SHAPING = ("compile.py", "crew.py", "executor.py", "load.py", "machine.py", "memory.py", "tiles.py", "vectormath.py")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A function in Numba's subset of Python, as text, and what it is compiled for.
+
+    `imports` are lines that run before `source`, for names beyond those that every kernel has (`np`,
+    `math`, `min`, `max` and the functions of `vectormath`). With `overlap` the kernel's arrays may
+    share memory; without, an element may be reached through two arrays only where the same iteration
+    reads it first and writes it last.
+    """
+
+    name: str
+    source: str
+    dtype: str = "float32"
+    vector_bits: int = 0  # 0: the machine's own
+    imports: str = ""
+    overlap: bool = False
+
+    def __post_init__(self):
+        assert self.dtype in ("float32", "float64"), self.dtype
+        if not self.vector_bits:
+            object.__setattr__(self, "vector_bits", this_machine().vector_bits)
+
+    @cached_property
+    def key(self) -> str:
+        """The hash of all that the machine code depends on."""
+        parts = {**asdict(self), "for": _toolchain(self.vector_bits)}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+    @cached_property
+    def symbol(self) -> str:
+        """The name of the compiled function; no two kernels share one."""
+        return f"specc_{self.name}_{self.key}"
+
+
+@lru_cache
+def _toolchain(vector_bits: int) -> list[str]:
+    import llvmlite
+
+    machine = this_machine(vector_bits)
+    sources = hashlib.sha256()
+    for name in _SHAPING:
+        sources.update((Path(__file__).parent / name).read_bytes())
+    return [FORMAT, _numba_version(), llvmlite.__version__, machine.cpu, machine.features,
+            sources.hexdigest()]
+
+
+def _numba_version() -> str:
+    """Numba's version, without importing it (0.1 s) or the packages' metadata (10 ms)."""
+    import importlib.util
+
+    numba = importlib.util.find_spec("numba")
+    assert numba is not None and numba.origin, "Numba is not installed"
+    try:
+        return Path(numba.origin).with_name("_version.py").read_text()
+    except OSError:
+        from importlib.metadata import version
+
+        return version("numba")
+
+
+_addresses: dict[str, int] = {}  # of the kernels that this process has loaded, by key
+_engines: list = []  # kept, as the code lives in them
+_lock = threading.RLock()
+
+
+def load(kernels: Sequence[Kernel], workers: int | None = None) -> dict[Kernel, int]:
+    """The address of each kernel's machine code.
+
+    What neither this process nor the cache folder has is compiled, with up to `workers` processes
+    side by side (by default as many as there are processors).
+    """
+    with _lock:
+        new = {each.key: each for each in kernels if each.key not in _addresses}
+        if new:
+            folder = _cache_folder()
+            objects = {key: _read(folder, each) for key, each in new.items()}
+            missing = [new[key] for key, code in objects.items() if code is None]
+            if missing:
+                from specc.backend.workers import compile_all
+
+                for kernel, code in compile_all(missing, workers).items():
+                    objects[kernel.key] = code
+                    _write(folder, kernel, code)
+            _link(new, objects)
+        return {each: _addresses[each.key] for each in kernels}
+
+
+def _link(kernels: dict[str, Kernel], objects: dict[str, bytes]) -> None:
+    """Puts the object files into one engine and notes the functions' addresses."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target.create_target_machine())
+    for code in objects.values():
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    for key, kernel in kernels.items():
+        _addresses[key] = engine.get_function_address(kernel.symbol)
+        assert _addresses[key], f"{kernel.symbol} is not in its object file: please report this"
+    _engines.append(engine)
+
+
+# The cache folder.
+
+
+def _cache_folder() -> Path | None:
+    """The folder of the object files, or None where there cannot be one."""
+    from specc.folders import cache_folder
+
+    try:
+        folder = Path(cache_folder()) / "kernels"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    except OSError:
+        return None
+
+
+def _path(folder: Path, kernel: Kernel) -> Path:
+    return folder / f"{kernel.name}-{kernel.key}.o"
+
+
+def _read(folder: Path | None, kernel: Kernel) -> bytes | None:
+    """The object code from the cache; None where it is not there, or not whole."""
+    if folder is None:
+        return None
+    try:
+        stored = _path(folder, kernel).read_bytes()
+    except OSError:
+        return None
+    start = len(_MAGIC) + 32
+    code = stored[start:]
+    if stored[:start] != _MAGIC + hashlib.sha256(code).digest():
+        return None
+    return code
+
+
+def _write(folder: Path | None, kernel: Kernel, code: bytes) -> None:
+    """Stores the object code whole or not at all; a folder that cannot be written is no error."""
+    if folder is None:
+        return
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=".new-", dir=folder)
+        with os.fdopen(handle, "wb") as file:
+            file.write(_MAGIC + hashlib.sha256(code).digest() + code)
+        os.replace(temporary, _path(folder, kernel))
+    except OSError:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)

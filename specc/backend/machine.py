@@ -1,0 +1,73 @@
+"""The processor that code is compiled for: its vector width, vector registers and features.
+
+    >>> this_machine().vector_bits          # 512 with AVX-512, 256 with AVX2, 128 with NEON
+    >>> this_machine(256)                   # the same processor, held to narrower vectors
+
+The environment variable SPECC_VECTOR_BITS narrows the default in the same way.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from functools import lru_cache
+
+WIDTHS = (128, 256, 512)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the code generator needs to know about a processor.
+
+    `cpu` and `features` are in LLVM's words; `registers` counts the vector registers of
+    `vector_bits` bits each.
+    """
+
+    cpu: str
+    features: str
+    vector_bits: int
+    registers: int
+    fma: bool
+
+    def lanes(self, dtype: str) -> int:
+        """How many elements of `dtype` fill one vector register."""
+        return self.vector_bits // {"float32": 32, "float64": 64}[dtype]
+
+
+def this_machine(vector_bits: int | None = None) -> Machine:
+    """The processor this runs on, with vectors of at most `vector_bits` bits (128, 256 or 512)."""
+    if vector_bits is None:
+        vector_bits = int(os.environ.get("SPECC_VECTOR_BITS") or WIDTHS[-1])
+    if vector_bits not in WIDTHS:
+        raise ValueError(f"a vector has 128, 256 or 512 bits, not {vector_bits}")
+    return _machine(vector_bits)
+
+
+@lru_cache
+def _machine(limit: int) -> Machine:
+    import llvmlite.binding as llvm
+
+    try:
+        features = dict(llvm.get_host_cpu_features())
+    except RuntimeError:  # LLVM cannot tell on this system
+        features = {}
+    cpu = llvm.get_host_cpu_name()
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return Machine(cpu, _flatten(features), min(limit, 128), 32, True)
+
+    widest = 512 if features.get("avx512f") else 256 if features.get("avx2") else 128
+    bits = min(limit, widest)
+    wide = bits == 512
+    if not wide:
+        for name in features:
+            if name.startswith(("avx512", "avx10", "amx-avx512")):
+                features[name] = False
+    # LLVM holds many server processors to 256 bits of its own accord; we choose the width here
+    features["prefer-256-bit"] = bits == 256
+    features["prefer-128-bit"] = bits == 128
+    return Machine(cpu, _flatten(features), bits, 32 if wide else 16, bool(features.get("fma")))
+
+
+def _flatten(features: dict[str, bool]) -> str:
+    return ",".join(("+" if on else "-") + name for name, on in sorted(features.items()))

@@ -1,0 +1,186 @@
+"""What kernels can do with addresses: views, calls, atomics. Imported by kernels' text, so it needs Numba.
+
+    x = view(address, (rows, columns), np.float32)     # a C-contiguous array over raw memory
+    poke(place, peek(place) + 1)                       # int64 at an address
+    call(function, args, control)                      # another kernel
+
+Atomic reads acquire, atomic writes release; exchanges are sequentially consistent.
+"""
+
+from __future__ import annotations
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.npydecl import parse_dtype
+from numba.extending import intrinsic
+from numba.np import arrayobj
+
+I32, I64 = ir.IntType(32), ir.IntType(64)
+_ARCHITECTURE = llvm.get_process_triple().split("-")[0]
+
+
+@intrinsic
+def view(typing, address, shape, dtype):
+    """A C-contiguous array of `dtype` and `shape` (a tuple of integers) at `address`."""
+    array = types.Array(parse_dtype(dtype), len(shape), "C")
+
+    def codegen(context, b, signature, args):
+        made = context.make_array(array)(context, b)
+        size = context.get_abi_sizeof(context.get_data_type(array.dtype))
+        extents = cgutils.unpack_tuple(b, args[1])
+        strides = [ir.Constant(I64, size)]
+        for extent in extents[:0:-1]:
+            strides.insert(0, b.mul(strides[0], extent))
+        data = b.inttoptr(args[0], context.get_data_type(array.dtype).as_pointer())
+        arrayobj.populate_array(made, data, extents, strides, size, None)
+        return made._getvalue()
+
+    return array(types.int64, types.UniTuple(types.int64, len(shape)), dtype), codegen
+
+
+@intrinsic
+def peek(typing, address):
+    """The int64 at `address`."""
+
+    def codegen(context, b, signature, args):
+        return b.load(b.inttoptr(args[0], I64.as_pointer()))
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def poke(typing, address, value):
+    """Writes the int64 `value` at `address`."""
+
+    def codegen(context, b, signature, args):
+        b.store(args[1], b.inttoptr(args[0], I64.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+@intrinsic
+def word(typing, table, index):
+    """The int64 at `index` of the table at the address `table`."""
+
+    def codegen(context, b, signature, args):
+        return b.load(b.gep(b.inttoptr(args[0], I64.as_pointer()), [args[1]]))
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def call(typing, function, args, control):
+    """Calls the kernel at the address `function` with the addresses of its blocks."""
+    kind = ir.FunctionType(ir.VoidType(), [I64, I64])
+
+    def codegen(context, b, signature, args):
+        b.call(b.inttoptr(args[0], kind.as_pointer()), args[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def atomic_peek(typing, address):
+    def codegen(context, b, signature, args):
+        return b.load_atomic(b.inttoptr(args[0], I64.as_pointer()), "acquire", 8, typ=I64)
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def atomic_poke(typing, address, value):
+    def codegen(context, b, signature, args):
+        b.store_atomic(args[1], b.inttoptr(args[0], I64.as_pointer()), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+@intrinsic
+def atomic_add(typing, address, value):
+    """Adds to the int64 at `address`; the value before."""
+
+    def codegen(context, b, signature, args):
+        return b.atomic_rmw("add", b.inttoptr(args[0], I64.as_pointer()), args[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def replace(typing, address, old, new):
+    """Puts `new` at `address` if `old` stands there; whether it did."""
+
+    def codegen(context, b, signature, args):
+        pointer = b.inttoptr(args[0], I64.as_pointer())
+        return b.extract_value(b.cmpxchg(pointer, args[1], args[2], "seq_cst", "seq_cst"), 1)
+
+    return types.boolean(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def pause(typing):
+    """A few dozen cycles of rest within a waiting loop."""
+
+    def codegen(context, b, signature, args):
+        if _ARCHITECTURE in ("x86_64", "i686", "i386"):
+            _call_void(b, "llvm.x86.sse2.pause", [])
+        elif _ARCHITECTURE in ("aarch64", "arm64"):
+            _call_void(b, "llvm.aarch64.hint", [I32(1)])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
+def give_way(typing):
+    """Lets another thread have this processor, where the system offers it."""
+
+    def codegen(context, b, signature, args):
+        for name in ("sched_yield", "SwitchToThread"):
+            if llvm.address_of_symbol(name):
+                kind = ir.FunctionType(I32, [])
+                b.call(cgutils.get_or_insert_function(b.module, kind, name), [])
+                break
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
+def doze(typing):
+    """Sleeps for the shortest time that the system knows (some 0.1 ms)."""
+
+    def codegen(context, b, signature, args):
+        for name, duration in (("usleep", 20), ("Sleep", 1)):
+            if llvm.address_of_symbol(name):
+                kind = ir.FunctionType(I32, [I32])
+                b.call(cgutils.get_or_insert_function(b.module, kind, name), [I32(duration)])
+                break
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def _call_void(b, name, args):
+    kind = ir.FunctionType(ir.VoidType(), [each.type for each in args])
+    b.call(cgutils.get_or_insert_function(b.module, kind, name), args)
+
+
+@intrinsic
+def row(typing, array, start, count):
+    """`count` elements of a one-dimensional array from `start` on, without any check."""
+    kind = types.Array(array.dtype, 1, "C")
+
+    def codegen(context, b, signature, args):
+        source = context.make_array(array)(context, b, value=args[0])
+        made = context.make_array(kind)(context, b)
+        size = context.get_abi_sizeof(context.get_data_type(array.dtype))
+        data = b.gep(source.data, [args[1]])
+        arrayobj.populate_array(made, data, [args[2]], [ir.Constant(I64, size)], size, None)
+        return made._getvalue()
+
+    return kind(array, types.int64, types.int64), codegen

@@ -1,0 +1,235 @@
+"""Emit a loop nest: elementwise formulas, and the sums, maxima and placements that end them.
+
+In: the formulas of a group, and for each value read or written a stride along every axis of the
+domain. Out: a kernel whose extents and strides are run-time numbers, so that layers of every size
+share it; only the shape of the loops and the formulas are in its text.
+
+    def add_maximum(a: "float[1]", b: "float[1]", out: "float[1]", n0: "int", n1: "int", ...):
+        for i0 in range(n0):
+            b_ = b[i0 * b0]
+            a_ = row(a, i0 * a0, n1)
+            out_ = row(out, i0 * out0, n1)
+            for i1 in range(n1):
+                v0 = a_[i1] + b_
+                out_[i1] = v0 if v0 > 0.0 else 0.0
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from specc.backend.calls import ELEMENT, Address, Value
+from specc.backend.load import Kernel
+
+IMPORTS = "from specc.backend.memory import row"
+_FIRST = {"sum": "0.0", "max": "-1e400"}
+_JOIN = {"sum": "{0} + {1}", "max": "({1} if ({1} > {0} or {1} != {1}) else {0})"}
+
+
+@dataclass(eq=False)
+class Access:
+    """An array of the nest. `strides` count elements, one for each axis of the domain.
+
+    `mode`: "read", "store", or for a reduction "sum" or "max" (over the axes of stride 0 in
+    `reduced`). `elements` is the length of the array where it must be filled first.
+    """
+
+    name: str
+    kind: str
+    address: Address
+    strides: tuple[int, ...]
+    mode: str = "read"
+    value: str = ""  # what is stored: the name of a variable of the body
+    elements: int = 0
+    item: int = 4  # bytes of an element
+    fill: bool = False  # set every element to the neutral one first
+    start: int = 0  # the element of the array that the domain's first point meets
+
+
+@dataclass(eq=False)
+class Nest:
+    """`body` are lines `v0 = ...` over the reads' names in braces: `{a} + {b}`."""
+
+    title: str
+    extents: tuple[int, ...]
+    accesses: list[Access]
+    body: list[str] = field(default_factory=list)
+    reduced: tuple[bool, ...] = ()
+
+
+def kernel_of(nest: Nest, dtype: str) -> tuple[Kernel, list[tuple[str, Value]]]:
+    """The kernel, and its arguments in order."""
+    extents, reduced = _collapse(nest)
+    for each in nest.accesses:
+        if each.mode in _FIRST and not any(reduced):
+            each.mode = "store"  # there is one term
+        elif each.mode in _FIRST:
+            each.fill = each.fill or any(reduced[: _suffix(reduced)])
+    for each in nest.accesses:
+        if not each.fill:
+            each.address, each.start = each.address.moved(each.start * each.item), 0
+    writer = _Writer(nest, len(extents), reduced)
+    source = writer.source(dtype)
+    arguments: list[tuple[str, Value]] = [(each.name, each.address) for each in nest.accesses]
+    arguments += [(f"n{axis}", size) for axis, size in enumerate(extents)]
+    for each in nest.accesses:
+        arguments += [(f"{each.name}{axis}", each.strides[axis])
+                      for axis in writer.passed_strides(each)]
+    for each in nest.accesses:
+        if each.fill:
+            arguments += [(f"{each.name}_all", each.elements), (f"{each.name}_from", each.start)]
+    imports = f"{IMPORTS}\nfrom numpy import {dtype} as real"
+    return Kernel(writer.name, source, dtype, imports=imports), arguments
+
+
+def _collapse(nest: Nest) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+    """Join axes that every access walks through as one; drop axes of length 1."""
+    reduced = nest.reduced or (False,) * len(nest.extents)
+    axes: list[tuple[int, bool, list[int]]] = []
+    for axis, size in enumerate(nest.extents):
+        if size == 1:
+            continue
+        strides = [each.strides[axis] for each in nest.accesses]
+        if axes and axes[-1][1] == reduced[axis] and all(
+            outer == inner * size for outer, inner in zip(axes[-1][2], strides, strict=True)
+        ):
+            axes[-1] = (axes[-1][0] * size, reduced[axis], strides)
+        else:
+            axes.append((size, reduced[axis], strides))
+    if not axes:
+        axes = [(1, False, [1 if each.mode == "store" else 0 for each in nest.accesses])]
+    for position, each in enumerate(nest.accesses):
+        each.strides = tuple(strides[position] for _, _, strides in axes)
+    return tuple(size for size, _, _ in axes), tuple(flag for _, flag, _ in axes)
+
+
+def _suffix(reduced: tuple[bool, ...]) -> int:
+    """The first of the trailing axes that are reduced (the depth, where there are none)."""
+    first = len(reduced)
+    while first > 0 and reduced[first - 1]:
+        first -= 1
+    return first
+
+
+class _Writer:
+    """Writes the text of one nest."""
+
+    def __init__(self, nest: Nest, depth: int, reduced: tuple[bool, ...]):
+        self.nest, self.depth, self.reduced = nest, depth, reduced
+        self.name = nest.title
+        self.lines: list[str] = []
+        # the trailing axes over which a reduction runs in a local variable
+        self.suffix = _suffix(reduced)
+        self.reductions = [each for each in nest.accesses if each.mode in _FIRST]
+
+    def passed_strides(self, each: Access) -> list[int]:
+        """The axes whose stride is an argument: all but the zeros, and but a 1 at the end."""
+        last = self.depth - 1
+        return [axis for axis in range(self.depth)
+                if each.strides[axis] != 0 and not (axis == last and each.strides[axis] == 1)]
+
+    def source(self, dtype: str) -> str:
+        nest, depth = self.nest, self.depth
+        parameters = [f'{each.name}: "{ELEMENT[each.kind]}[1]"' for each in nest.accesses]
+        parameters += [f'n{axis}: "int"' for axis in range(depth)]
+        for each in nest.accesses:
+            parameters += [f'{each.name}{axis}: "int"' for axis in self.passed_strides(each)]
+        for each in nest.accesses:
+            if each.fill:
+                parameters += [f'{each.name}_all: "int"', f'{each.name}_from: "int"']
+        self.lines = [f"def {self.name}({', '.join(parameters)}):"]
+        for each in nest.accesses:
+            if each.fill:
+                first = _FIRST.get(each.mode, "0.0")
+                self._put(1, f"{each.name}_fill = row({each.name}, 0, {each.name}_all)")
+                self._put(1, f"for i in range({each.name}_all):")
+                self._put(2, f"{each.name}_fill[i] = {first}")
+        names = self._hoisted(1, -1)
+        self._loops(0, names)
+        return "\n".join(self.lines) + "\n"
+
+    def _put(self, level: int, text: str) -> None:
+        self.lines.append("    " * level + text)
+
+    def _index(self, each: Access, axes: range) -> str:
+        terms = [f"{each.name}_from"] if each.fill else []
+        for axis in axes:
+            if each.strides[axis] == 1 and axis == self.depth - 1:
+                terms.append(f"i{axis}")
+            elif each.strides[axis] != 0:
+                terms.append(f"i{axis} * {each.name}{axis}")
+        return " + ".join(terms) or "0"
+
+    def _innermost(self, each: Access) -> int:
+        """The last axis along which the access moves (-1: none)."""
+        return max((axis for axis in range(self.depth) if each.strides[axis]), default=-1)
+
+    def _hoisted(self, level: int, axis: int) -> dict[str, str]:
+        """Reads that are known once the loop of `axis` is entered; name -> expression."""
+        names = {}
+        for each in self.nest.accesses:
+            if each.mode == "read" and self._innermost(each) == axis and axis < self.depth - 1:
+                place = f"{each.name}[{self._index(each, range(axis + 1))}]"
+                self._put(level, f"{each.name}_ = {self._loaded(each, place)}")
+                names[each.name] = f"{each.name}_"
+        return names
+
+    @staticmethod
+    def _loaded(each: Access, place: str) -> str:
+        return f"({place} != 0)" if each.kind == "bool" else place
+
+    def _loops(self, axis: int, names: dict[str, str]) -> None:
+        level = axis + 1
+        last = self.depth - 1
+        if axis == self.suffix:
+            for each in self.reductions:
+                self._put(level, f"{each.name}_ = {_FIRST[each.mode]}")
+        if axis == last:
+            names = {**names, **self._rows(level)}
+        self._put(level, f"for i{axis} in range(n{axis}):")
+        if axis < last:
+            names = {**names, **self._hoisted(level + 1, axis)}
+            self._loops(axis + 1, names)
+        else:
+            self._body(level + 1, names)
+        if axis == self.suffix:
+            for each in self.reductions:
+                place = f"{each.name}[{self._index(each, range(self.suffix))}]"
+                joined = (_JOIN[each.mode].format(place, f"{each.name}_") if each.fill
+                          else f"{each.name}_")
+                self._put(level, f"{place} = {joined}")
+
+    def _rows(self, level: int) -> dict[str, str]:
+        """Names of the one-dimensional rows that the innermost loop runs through."""
+        last = self.depth - 1
+        names = {}
+        for each in self.nest.accesses:
+            if each.mode in _FIRST and self.suffix < self.depth:
+                continue
+            stride = each.strides[last]
+            if stride == 1:
+                start = self._index(each, range(last))
+                self._put(level, f"{each.name}_ = row({each.name}, {start}, n{last})")
+                names[each.name] = f"{each.name}_[i{last}]"
+            elif stride or each.mode != "read":
+                names[each.name] = f"{each.name}[{self._index(each, range(self.depth))}]"
+        return names
+
+    def _body(self, level: int, names: dict[str, str]) -> None:
+        reads = {each.name: self._loaded(each, names[each.name]) if names[each.name] != f"{each.name}_"
+                 else names[each.name]
+                 for each in self.nest.accesses if each.mode == "read"}
+        for line in self.nest.body:
+            self._put(level, line.format(**reads))
+        for each in self.nest.accesses:
+            value = each.value.format(**reads)
+            if each.mode == "store":
+                if each.kind == "bool":
+                    value = f"1 if {value} else 0"
+                self._put(level, f"{names[each.name]} = {value}")
+            elif each.mode in _FIRST:
+                if self.suffix < self.depth:
+                    self._put(level, f"{each.name}_ = {_JOIN[each.mode].format(each.name + '_', value)}")
+                else:
+                    place = names[each.name]
+                    self._put(level, f"{place} = {_JOIN[each.mode].format(place, value)}")

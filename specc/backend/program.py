@@ -1,0 +1,157 @@
+"""A plan made ready to run: its memory, its kernels' addresses, and the arguments of every call.
+
+    program = CompiledProgram(plan, "float32", arrays)
+    records = program.run({"image": images, "label": labels}, order, settings)
+
+`arrays` are the parameters and states, shared by all programs of a model and changed in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from specc.backend import executor, feed
+from specc.backend.calls import Address, Call, Table
+from specc.backend.emit import emit
+from specc.backend.load import load
+from specc.columns import Column
+from specc.ir.plan import Plan
+from specc.ops.leaf import Input
+
+_OUTPUT_TYPES = {"int": "int32", "bool": "uint8", "byte": "uint8"}
+
+
+class CompiledProgram:
+    """One plan with its memory. Not re-entrant: a program has one arena."""
+
+    def __init__(self, plan: Plan, dtype: str, arrays: Mapping[str, np.ndarray]):
+        self.plan, self.dtype = plan, dtype
+        self._arrays = arrays
+        self._arena = aligned(plan.arena_bytes * plan.shards)
+        self._shared = aligned(plan.shared_bytes)
+        self._record = aligned(8 * len(plan.records))
+        self._linked: dict[tuple, _Linked] = {}
+        leaves = [node.op for node in plan.graph.nodes if isinstance(node.op, Input)]
+        self.ports = tuple(op.label for op in leaves if op.role in ("input", "target"))
+        self._ints = {op.label for op in leaves if op.type.kind != "float"}
+        self.settings = sum(op.role == "setting" for op in leaves)
+        self._slots = {name: feed.PORTS + 2 * i for i, name in enumerate(
+            [*self.ports, *(name for name, _ in plan.emits)])}
+
+    def run(self, data: Mapping[str, Column], order: np.ndarray, batch: int,
+            settings: np.ndarray | None = None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Run ceil(len(order) / batch) steps over the rows `order`.
+
+        Returns the records, float64 [steps, len(plan.records)], and the batched outputs, each
+        [len(order), *shape]. `settings` is float64 [steps, settings].
+        """
+        plan = self.plan
+        assert batch <= plan.examples * plan.shards, "the plan is for smaller batches"
+        columns = {name: self._column(name, data[name]) for name in self.ports}
+        outputs = {
+            name: np.empty((len(order), *node.type.shape),
+                           _OUTPUT_TYPES.get(node.type.kind, self.dtype))
+            for name, node in plan.emits
+        }
+        linked = self._link({name: str(column.array.dtype) for name, column in columns.items()})
+        order = np.ascontiguousarray(order, np.int64)
+        steps = -(-len(order) // batch)
+        records = np.empty((steps, len(plan.records)))
+        settings = np.ascontiguousarray(settings if settings is not None else np.empty(0))
+        frame = linked.frame
+        frame[feed.ORDER], frame[feed.TOTAL], frame[feed.BATCH] = order.ctypes.data, len(order), batch
+        frame[feed.SETTINGS], frame[feed.RECORDS] = settings.ctypes.data, records.ctypes.data
+        affine = np.array([(each.scale, each.shift) for each in columns.values()]).reshape(-1, 2)
+        for i, name in enumerate(self.ports):
+            frame[self._slots[name]] = columns[name].array.ctypes.data
+            frame[self._slots[name] + 1] = affine.ctypes.data + 16 * i
+        for name, array in outputs.items():
+            frame[self._slots[name]] = array.ctypes.data
+        if steps:
+            executor.executor(plan.shards).run(linked.program, steps)
+        return records, outputs
+
+    def link(self, data: Mapping[str, Column]) -> None:
+        """Compile and load what columns like these need, so that the next `run` only runs."""
+        self._link({name: str(self._column(name, data[name]).array.dtype) for name in self.ports})
+
+    def calls(self, shard: int = 0) -> list[Call]:
+        """The calls of one shard, for listings."""
+        types = {name: "int64" if name in self._ints else self.dtype for name in self.ports}
+        return emit(self.plan, self.dtype, shard, {**types, **self._output_columns()})
+
+    def _output_columns(self) -> dict[str, str]:
+        return {name: _OUTPUT_TYPES.get(node.type.kind, self.dtype)
+                for name, node in self.plan.emits}
+
+    def _column(self, name: str, column: Column) -> Column:
+        array = column.array
+        if array.dtype == bool:
+            array = array.view(np.uint8)
+        if str(array.dtype) not in feed.COLUMN_TYPES:
+            array = array.astype(np.int64 if name in self._ints else self.dtype)
+        return Column(np.ascontiguousarray(array), column.scale, column.shift)
+
+    def _link(self, types: dict[str, str]) -> _Linked:
+        key = tuple(sorted(types.items()))
+        if key not in self._linked:
+            self._linked[key] = _Linked(self, {**types, **self._output_columns()})
+        return self._linked[key]
+
+    def address(self, address: Address, shard: int, linked: _Linked) -> int:
+        """An address as a number."""
+        space = address.space
+        if space == "arena":
+            of = shard if address.shard is None else address.shard
+            return self._arena.ctypes.data + of * self.plan.arena_bytes + address.offset
+        if space == "slot":
+            return self._slots[address.name]
+        if space == "settings":
+            return self.settings
+        base = {"shared": self._shared, "record": self._record, "frame": linked.frame,
+                "scratch": linked.scratch[shard]}.get(space)
+        if base is None:
+            base = self._arrays[space]
+        return base.ctypes.data + address.offset
+
+
+class _Linked:
+    """The arguments of every call for one choice of the columns' element types."""
+
+    def __init__(self, owner: CompiledProgram, columns: dict[str, str]):
+        plan = owner.plan
+        shards = [emit(plan, owner.dtype, shard, columns) for shard in range(plan.shards)]
+        addresses = load([*executor.KERNELS, *{call.kernel: None for calls in shards for call in calls}])
+        self.frame = aligned(8 * (feed.PORTS + 2 * len(owner._slots) + 8)).view(np.int64)
+        wanted = max((call.scratch for calls in shards for call in calls), default=0)
+        self.scratch = [aligned(wanted) for _ in shards]
+        self._kept: list[np.ndarray] = []
+        phases = 1 + max((call.phase for calls in shards for call in calls), default=0)
+        table = []
+        for shard, calls in enumerate(shards):
+            of_phase: list[list[tuple[int, int]]] = [[] for _ in range(phases)]
+            for call in calls:
+                block = np.array([self._number(owner, value, shard) for _, value in call.arguments],
+                                 np.int64)
+                self._kept.append(block)
+                of_phase[call.phase].append((addresses[call.kernel], block.ctypes.data))
+            table.append(of_phase)
+        self.program = executor.Program(table)
+
+    def _number(self, owner: CompiledProgram, value, shard: int) -> int:
+        if isinstance(value, Address):
+            return owner.address(value, shard, self)
+        if isinstance(value, Table):
+            array = np.ascontiguousarray(value.array, np.int64)
+            self._kept.append(array)
+            return array.ctypes.data
+        return int(value)
+
+
+def aligned(size: int) -> np.ndarray:
+    """`size` zero bytes that start at a cache line."""
+    store = np.zeros(size + 64, np.uint8)
+    skip = -store.ctypes.data % 64
+    return store[skip : skip + size]

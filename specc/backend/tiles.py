@@ -1,0 +1,248 @@
+"""The register tiles that every contraction runs in, written as LLVM vector instructions.
+
+    contract   out[k, v]  = start[k, v] + sum_p w[k, w_at[p]] * x[x_at[p] + v]
+    outer      dw[k, t]   = sum_s sum_i dy[k, dy_at[s] + i] * x[tap_at[t] + x_at[s] + i]
+    transpose  out[j, i]  = x[i, j]
+
+A tile keeps its sums in vector registers, which plain loops do not: LLVM spills a small array of
+them to memory (28 GF/s where the tiles reach 120). Addresses are in bytes, offsets and strides in
+elements; loads need no alignment.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+
+
+class _Vectors:
+    """Writes loads, stores and arithmetic on vectors of `width` elements of one float type."""
+
+    def __init__(self, builder, dtype: str, width: int):
+        self.b, self.width = builder, width
+        self.scalar = {"float32": ir.FloatType(), "float64": ir.DoubleType()}[dtype]
+        self.bytes = {"float32": 4, "float64": 8}[dtype]
+        self.vector = ir.VectorType(self.scalar, width)
+        self.zero = ir.Constant(self.vector, [0.0] * width)
+        self.suffix = f"v{width}f{8 * self.bytes}"
+
+    def pointer(self, address):
+        return self.b.inttoptr(address, self.scalar.as_pointer())
+
+    def at(self, base, *terms):
+        """The place `sum(terms)` elements after `base`."""
+        for each in terms:
+            base = self.b.gep(base, [I64(each) if isinstance(each, int) else each])
+        return base
+
+    def load(self, place):
+        load = self.b.load(self.b.bitcast(place, self.vector.as_pointer()))
+        load.align = self.bytes
+        return load
+
+    def store(self, value, place):
+        self.b.store(value, self.b.bitcast(place, self.vector.as_pointer())).align = self.bytes
+
+    def prefetch(self, place):
+        """Asks for the cache line of `place`, into the second-level cache."""
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), I32, I32, I32])
+        ask = cgutils.get_or_insert_function(self.b.module, kind, "llvm.prefetch.p0")
+        self.b.call(ask, [self.b.bitcast(place, ir.IntType(8).as_pointer()), I32(0), I32(2), I32(1)])
+
+    def spread(self, scalar):
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        one = self.b.insert_element(undefined, scalar, I32(0))
+        mask = ir.Constant(ir.VectorType(I32, self.width), [0] * self.width)
+        return self.b.shuffle_vector(one, undefined, mask)
+
+    def fma(self, x, y, total):
+        kind = ir.FunctionType(self.vector, [self.vector] * 3)
+        name = f"llvm.fmuladd.{self.suffix}"
+        return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, name), [x, y, total])
+
+    def shuffle(self, x, y, mask):
+        return self.b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, len(mask)), mask))
+
+    def sum(self, x):
+        """The sum of the elements, in a tree."""
+        width = self.width
+        while width > 1:
+            width //= 2
+            kind = ir.Constant(x.type, ir.Undefined)
+            low = self.shuffle(x, kind, list(range(width)))
+            high = self.shuffle(x, kind, list(range(width, 2 * width)))
+            x = self.b.fadd(low, high, flags=("contract",))
+        return self.b.extract_element(x, I32(0))
+
+
+class _Loop:
+    """for i in range(count), count >= 1, carrying a list of values.
+
+        with _Loop(b, count, start) as loop:
+            loop.now[:] = ...  from loop.i and loop.now
+        loop.now            # after the last round
+    """
+
+    def __init__(self, b, count, start):
+        self._b, self._count, self._start = b, count, start
+
+    def __enter__(self):
+        b = self._b
+        entry, self._body = b.block, b.append_basic_block()
+        b.branch(self._body)
+        b.position_at_end(self._body)
+        self.i = b.phi(I64)
+        self.i.add_incoming(I64(0), entry)
+        self._phis = [b.phi(each.type) for each in self._start]
+        for phi, each in zip(self._phis, self._start, strict=True):
+            phi.add_incoming(each, entry)
+        self.now = list(self._phis)
+        return self
+
+    def __exit__(self, *exception):
+        b = self._b
+        after = b.add(self.i, I64(1), flags=("nsw",))
+        self.i.add_incoming(after, b.block)
+        for phi, each in zip(self._phis, self.now, strict=True):
+            phi.add_incoming(each, b.block)
+        done = b.append_basic_block()
+        b.cbranch(b.icmp_signed("<", after, self._count), self._body, done)
+        b.position_at_end(done)
+
+
+@lru_cache
+def contract_tile(rows: int, vectors: int, dtype: str, width: int):
+    """tile(x, w, x_at, w_at, count, w_row, start, start_row, out, out_row)
+
+    out[k*out_row + v] = start[k*start_row + v] + sum_p w[k*w_row + w_at[p]] * x[x_at[p] + v]
+    for `rows` rows k and `vectors * width` elements v; p runs through the `count` >= 1 int64 entries
+    of x_at and w_at. start = 0 starts from zero.
+    """
+
+    @intrinsic
+    def tile(typing, x, w, x_at, w_at, count, w_row, start, start_row, out, out_row):
+        def codegen(context, b, signature, args):
+            x, w, x_at, w_at, count, w_row, start, start_row, out, out_row = args
+            code = _Vectors(b, dtype, width)
+            x, w, out = code.pointer(x), code.pointer(w), code.pointer(out)
+            x_at, w_at = (b.inttoptr(each, I64.as_pointer()) for each in (x_at, w_at))
+            w_rows = [code.at(w, b.mul(w_row, I64(k))) for k in range(rows)]
+            sums = _start(b, code, start, start_row)
+            with _Loop(b, count, sums) as loop:
+                x_now = code.at(x, b.load(b.gep(x_at, [loop.i])))
+                w_now = b.load(b.gep(w_at, [loop.i]))
+                code.prefetch(code.at(w, w_now, 64 // code.bytes))
+                xs = [code.load(code.at(x_now, v * width)) for v in range(vectors)]
+                for k in range(rows):
+                    wk = code.spread(b.load(code.at(w_rows[k], w_now)))
+                    for v in range(vectors):
+                        n = k * vectors + v
+                        loop.now[n] = code.fma(wk, xs[v], loop.now[n])
+            for k in range(rows):
+                row = code.at(out, b.mul(out_row, I64(k)))
+                for v in range(vectors):
+                    code.store(loop.now[k * vectors + v], code.at(row, v * width))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 10), codegen
+
+    def _start(b, code, start, start_row):
+        fresh = b.block
+        loading, merged = b.append_basic_block(), b.append_basic_block()
+        b.cbranch(b.icmp_signed("!=", start, I64(0)), loading, merged)
+        b.position_at_end(loading)
+        start = code.pointer(start)
+        loaded = [code.load(code.at(start, b.mul(start_row, I64(k)), v * width))
+                  for k in range(rows) for v in range(vectors)]
+        b.branch(merged)
+        b.position_at_end(merged)
+        sums = []
+        for each in loaded:
+            sums.append(b.phi(code.vector))
+            sums[-1].add_incoming(code.zero, fresh)
+            sums[-1].add_incoming(each, loading)
+        return sums
+
+    return tile
+
+
+@lru_cache
+def outer_tile(rows: int, taps: int, dtype: str, width: int):
+    """tile(x, dy, tap_at, segments, count, dy_row, dw, dw_row, dw_at)
+
+    dw[k*dw_row + dw_at[t]] = sum_s sum_i dy[k*dy_row + dy_at(s) + i] * x[tap_at[t] + x_at(s) + i]
+    for `rows` rows k and `taps` taps t. `segments` is int64 [count, 3], count >= 1: dy_at, x_at, and
+    how many vectors of `width` elements i runs through (>= 1).
+    """
+
+    @intrinsic
+    def tile(typing, x, dy, tap_at, segments, count, dy_row, dw, dw_row, dw_at):
+        def codegen(context, b, signature, args):
+            x, dy, tap_at, segments, count, dy_row, dw, dw_row, dw_at = args
+            code = _Vectors(b, dtype, width)
+            x, dy, dw = code.pointer(x), code.pointer(dy), code.pointer(dw)
+            tap_at, segments, dw_at = (b.inttoptr(each, I64.as_pointer())
+                                       for each in (tap_at, segments, dw_at))
+            x_taps = [code.at(x, b.load(b.gep(tap_at, [I64(t)]))) for t in range(taps)]
+            dy_rows = [code.at(dy, b.mul(dy_row, I64(k))) for k in range(rows)]
+            with _Loop(b, count, [code.zero] * (rows * taps)) as outer:
+                segment = b.gep(segments, [b.mul(outer.i, I64(3))])
+                dy_now, x_now, length = (b.load(b.gep(segment, [I64(n)])) for n in range(3))
+                with _Loop(b, length, outer.now) as loop:
+                    lane = b.mul(loop.i, I64(width))
+                    x_lane, dy_lane = b.add(x_now, lane), b.add(dy_now, lane)
+                    xs = [code.load(code.at(each, x_lane)) for each in x_taps]
+                    for k in range(rows):
+                        d = code.load(code.at(dy_rows[k], dy_lane))
+                        for t in range(taps):
+                            n = k * taps + t
+                            loop.now[n] = code.fma(d, xs[t], loop.now[n])
+                outer.now = loop.now
+            places = [b.load(b.gep(dw_at, [I64(t)])) for t in range(taps)]
+            for k in range(rows):
+                row = code.at(dw, b.mul(dw_row, I64(k)))
+                for t in range(taps):
+                    b.store(code.sum(outer.now[k * taps + t]), code.at(row, places[t]))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 9), codegen
+
+    return tile
+
+
+@lru_cache
+def transpose_tile(dtype: str, width: int):
+    """tile(x, x_row, out, out_row): out[j*out_row + i] = x[i*x_row + j] for i, j < width."""
+
+    @intrinsic
+    def tile(typing, x, x_row, out, out_row):
+        def codegen(context, b, signature, args):
+            x, x_row, out, out_row = args
+            code = _Vectors(b, dtype, width)
+            x, out = code.pointer(x), code.pointer(out)
+            block = [code.load(code.at(x, b.mul(x_row, I64(i)))) for i in range(width)]
+            # exchange the off-diagonal quarters of ever smaller squares
+            half = width // 2
+            while half:
+                lanes = range(width)
+                low = [n if not n & half else width + n - half for n in lanes]
+                high = [n + half if not n & half else width + n for n in lanes]
+                for i in range(width):
+                    if not i & half:
+                        upper, lower = block[i], block[i + half]
+                        block[i] = code.shuffle(upper, lower, low)
+                        block[i + half] = code.shuffle(upper, lower, high)
+                half //= 2
+            for j in range(width):
+                code.store(block[j], code.at(out, b.mul(out_row, I64(j))))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 4), codegen
+
+    return tile

@@ -1,0 +1,267 @@
+"""exp, log, tanh, sigmoid and other functions of one float, made so that LLVM vectorizes loops over them.
+
+    y[i] = tanh(x[i])        # in a kernel: float32 or float64, by the type of x
+
+Each is a few arithmetic instructions and integer operations on the bits of the number, without
+branches or tables. Relative errors are at most 2e-7 in float32 and 1e-15 in float64 (measured by
+the tests), down to the smallest arguments; NaN, infinities, overflow and underflow come out as in C.
+
+The reductions follow Cody and Waite (1980); the logarithm's polynomials are fdlibm's (Sun, 1993).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.errors import TypingError
+from numba.extending import intrinsic
+
+__all__ = ["cos", "exp", "floor", "log", "max", "min", "sigmoid", "sin", "sqrt", "tanh"]
+
+# Flags of their own keep these instructions from being reassociated with the kernel's: the
+# reductions below live on the order of their operations.
+_FLAGS = ("contract",)
+_LN2 = 0.6931471805599453
+
+
+@dataclass(frozen=True)
+class _Precision:
+    """The constants for one float type."""
+
+    type: ir.Type
+    bits: ir.IntType
+    mantissa: int  # bits of the mantissa
+    bias: int  # of the exponent
+    ln2: tuple[float, float]  # high part, with trailing zeros, and the rest
+    lowest: float  # exp is 0 below,
+    highest: float  # and infinite above
+    expm1: tuple[float, ...]  # coefficients of (exp(r) - 1 - r) / r^2 for |r| <= ln(2)/2
+    log: tuple[float, ...]  # coefficients of (log(1+f) - log(1-f)) / f - 2, by f^2
+    sqrt_half: int  # the bits of sqrt(1/2)
+
+
+_FLOAT = _Precision(
+    ir.FloatType(), ir.IntType(32), 23, 127, (0.693359375, -2.12194440e-4), -104.0, 89.0,
+    # Chebyshev interpolation; error 1.1e-8 of exp(r)
+    (5.000000014e-01, 1.666657682e-01, 4.166646457e-02, 8.363205468e-03, 1.393368836e-03),
+    (0.66666662693, 0.40000972152, 0.28498786688, 0.24279078841),
+    0x3F3504F3,
+)
+_DOUBLE = _Precision(
+    ir.DoubleType(), ir.IntType(64), 52, 1023, (6.93147180369123816490e-01, 1.90821492927058770002e-10),
+    -746.0, 710.0,
+    # Taylor; error 4e-18 of exp(r)
+    (1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040, 1 / 40320, 1 / 362880, 1 / 3628800, 1 / 39916800,
+     1 / 479001600, 1 / 6227020800),
+    (6.666666666666735130e-01, 3.999999999940941908e-01, 2.857142874366239149e-01,
+     2.222219843214978396e-01, 1.818357216161805012e-01, 1.531383769920937332e-01,
+     1.479819860511658591e-01),
+    0x3FE6A09E667F3BCD,
+)
+
+
+class _Code:
+    """Writes arithmetic of one precision; plain numbers become constants."""
+
+    def __init__(self, builder, precision: _Precision):
+        self.b, self.precision = builder, precision
+
+    def number(self, value):
+        return ir.Constant(self.precision.type, value) if isinstance(value, (int, float)) else value
+
+    def integer(self, value):
+        return ir.Constant(self.precision.bits, value) if isinstance(value, int) else value
+
+    def add(self, x, y):
+        return self.b.fadd(self.number(x), self.number(y), flags=_FLAGS)
+
+    def sub(self, x, y):
+        return self.b.fsub(self.number(x), self.number(y), flags=_FLAGS)
+
+    def mul(self, x, y):
+        return self.b.fmul(self.number(x), self.number(y), flags=_FLAGS)
+
+    def div(self, x, y):
+        return self.b.fdiv(self.number(x), self.number(y), flags=_FLAGS)
+
+    def fma(self, x, y, z):
+        """x * y + z, rounded once where the machine can."""
+        return self.call("llvm.fmuladd", x, y, z)
+
+    def call(self, name, *args):
+        kind = self.precision.type
+        function = cgutils.get_or_insert_function(
+            self.b.module, ir.FunctionType(kind, [kind] * len(args)), f"{name}.f{self.precision.bits.width}")
+        return self.b.call(function, [self.number(each) for each in args])
+
+    def polynomial(self, x, coefficients):
+        total = self.number(coefficients[-1])
+        for each in coefficients[-2::-1]:
+            total = self.fma(total, x, each)
+        return total
+
+    def choose(self, comparison, x, y, yes, no):
+        """yes where the ordered comparison of x and y holds (it does not for NaN), else no."""
+        test = self.b.fcmp_ordered(comparison, self.number(x), self.number(y), flags=_FLAGS)
+        return self.b.select(test, self.number(yes), self.number(no))
+
+    def clamp(self, x, low, high):
+        """x within [low, high]; NaN stays."""
+        x = self.choose("<", x, low, low, x)
+        return self.choose(">", x, high, high, x)
+
+    def to_bits(self, x):
+        return self.b.bitcast(x, self.precision.bits)
+
+    def from_bits(self, x):
+        return self.b.bitcast(x, self.precision.type)
+
+    def power_of_two(self, n):
+        """2^n for an integer n within the range of normal numbers."""
+        exponent = self.b.add(n, self.integer(self.precision.bias))
+        return self.from_bits(self.b.shl(exponent, self.integer(self.precision.mantissa)))
+
+    def reduce(self, x):
+        """The integer n next to x / ln(2), and expm1(x - n ln(2)).
+
+        Adding 1.5 * 2^mantissa rounds to an integer, which then stands in the low bits (so that a
+        NaN does no harm: a conversion to an integer would be undefined).
+        """
+        magic = 1.5 * 2.0**self.precision.mantissa
+        shifted = self.fma(x, 1 / _LN2, magic)
+        n = self.b.sub(self.to_bits(shifted), self.to_bits(self.number(magic)))
+        whole = self.sub(shifted, magic)
+        high, low = self.precision.ln2
+        r = self.fma(whole, -low, self.fma(whole, -high, x))
+        square = self.mul(r, r)
+        return n, self.fma(square, self.polynomial(r, self.precision.expm1), r)
+
+    def exp(self, x):
+        n, grown = self.reduce(self.clamp(x, self.precision.lowest, self.precision.highest))
+        # in two steps: 2^n itself may overflow or be denormal where the result is not
+        half = self.b.ashr(n, self.integer(1))
+        scaled = self.mul(self.add(grown, 1.0), self.power_of_two(half))
+        return self.mul(scaled, self.power_of_two(self.b.sub(n, half)))
+
+    def tanh(self, x):
+        # e / (e + 2) with e = expm1(2x) = 2^n expm1(r) + (2^n - 1)
+        limit = 10.0 if self.precision is _FLOAT else 20.0
+        x = self.clamp(x, -limit, limit)
+        n, grown = self.reduce(self.add(x, x))
+        scale = self.power_of_two(n)
+        e = self.fma(scale, grown, self.sub(scale, 1.0))
+        return self.div(e, self.add(e, 2.0))
+
+    def sigmoid(self, x):
+        return self.div(1.0, self.add(self.exp(self.sub(0.0, x)), 1.0))
+
+    def log(self, x):
+        p = self.precision
+        # a denormal is scaled up first
+        small = 2.0 ** (1 - p.bias)
+        scaled = self.choose("<", x, small, self.mul(x, 2.0**p.mantissa), x)
+        correction = self.choose("<", x, small, -float(p.mantissa), 0.0)
+        # x = 2^n (1 + f) with 1 + f from sqrt(1/2) to sqrt(2)
+        offset = self.b.sub(self.to_bits(scaled), self.integer(p.sqrt_half))
+        n = self.b.ashr(offset, self.integer(p.mantissa))
+        mantissa = self.b.and_(offset, self.integer((1 << p.mantissa) - 1))
+        f = self.sub(self.from_bits(self.b.add(mantissa, self.integer(p.sqrt_half))), 1.0)
+        whole = self.add(self.b.sitofp(n, p.type), correction)
+        # log(1 + f) = f - (f^2/2 - s (f^2/2 + R(s^2))) with s = f / (2 + f)
+        s = self.div(f, self.add(f, 2.0))
+        z = self.mul(s, s)
+        half_square = self.mul(self.mul(f, 0.5), f)
+        rest = self.mul(z, self.polynomial(z, p.log))
+        high, low = p.ln2
+        tail = self.fma(s, self.add(half_square, rest), self.mul(whole, low))
+        result = self.fma(whole, high, self.sub(f, self.sub(half_square, tail)))
+        result = self.choose("<", x, float("inf"), result, x)  # infinity and NaN stay
+        result = self.choose("==", x, 0.0, float("-inf"), result)
+        return self.choose("<", x, 0.0, float("nan"), result)
+
+
+def _precision(kind) -> _Precision | None:
+    return {types.float32: _FLOAT, types.float64: _DOUBLE}.get(kind)
+
+
+def _of_one_float(typing, x, write):
+    """The typing and code of an intrinsic whose value is `write(code, x)`."""
+    if _precision(x) is None:
+        raise TypingError(f"a float32 or float64 is wanted, not {x}")
+
+    def codegen(context, b, signature, args):
+        return write(_Code(b, _precision(x)), args[0])
+
+    return x(x), codegen
+
+
+@intrinsic
+def exp(typing, x):
+    return _of_one_float(typing, x, _Code.exp)
+
+
+@intrinsic
+def log(typing, x):
+    return _of_one_float(typing, x, _Code.log)
+
+
+@intrinsic
+def tanh(typing, x):
+    return _of_one_float(typing, x, _Code.tanh)
+
+
+@intrinsic
+def sigmoid(typing, x):
+    """1 / (1 + exp(-x))"""
+    return _of_one_float(typing, x, _Code.sigmoid)
+
+
+@intrinsic
+def sqrt(typing, x):
+    return _of_one_float(typing, x, lambda code, x: code.call("llvm.sqrt", x))
+
+
+@intrinsic
+def floor(typing, x):
+    return _of_one_float(typing, x, lambda code, x: code.call("llvm.floor", x))
+
+
+@intrinsic
+def sin(typing, x):
+    return _of_one_float(typing, x, lambda code, x: code.call("llvm.sin", x))
+
+
+@intrinsic
+def cos(typing, x):
+    return _of_one_float(typing, x, lambda code, x: code.call("llvm.cos", x))
+
+
+def _of_two(x, y, integers, floats):
+    if _precision(x) is not None and x == y:
+        result = x
+    elif isinstance(x, types.Integer) and isinstance(y, types.Integer):
+        result = types.int64
+    else:
+        raise TypingError(f"two floats of one type or two integers are wanted, not {x} and {y}")
+
+    def codegen(context, b, signature, args):
+        if result is types.int64:
+            return b.select(b.icmp_signed(integers, *args), *args)
+        return _Code(b, _precision(x)).call(floats, *args)
+
+    return result(result, result), codegen
+
+
+@intrinsic
+def max(typing, x, y):
+    """The larger; NaN where one of them is."""
+    return _of_two(x, y, ">", "llvm.maximum")
+
+
+@intrinsic
+def min(typing, x, y):
+    """The smaller; NaN where one of them is."""
+    return _of_two(x, y, "<", "llvm.minimum")

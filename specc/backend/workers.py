@@ -1,0 +1,121 @@
+"""Compiles kernels side by side: this process and some worker processes take from one queue.
+
+A worker is a fresh interpreter (it does not run the user's program again) that reads kernels from its
+input and answers with object code. A worker that fails, or is slow to start, costs nothing but its
+share of the work: what it took goes back to the queue, and this process compiles on.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+from specc.backend.load import Kernel
+
+# Starting a worker costs about what four small kernels cost to compile.
+_KERNELS_WORTH_A_WORKER = 4
+_PATIENCE = 30.0  # seconds for the last kernel of a worker, until it is compiled here after all
+
+
+def compile_all(kernels: Sequence[Kernel], workers: int | None = None) -> dict[Kernel, bytes]:
+    """The object code of each kernel, made by at most `workers` processes (default: processors)."""
+    if workers is None:
+        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    workers = min(workers or 1, 1 + len(kernels) // _KERNELS_WORTH_A_WORKER)
+    queue = deque(kernels)
+    done: dict[Kernel, bytes] = {}
+    others = [_Worker(queue, done) for _ in range(workers - 1)]
+    try:
+        from specc.backend.compile import object_code  # imports Numba, while the workers do
+
+        _drain(queue, done, object_code)
+        for each in others:
+            each.join(_PATIENCE)
+        for kernel in kernels:  # what a worker took and did not finish
+            if kernel not in done:
+                done[kernel] = object_code(kernel)
+    finally:
+        for each in others:
+            each.stop()
+    return done
+
+
+def serve() -> None:
+    """A worker's life: kernels in, object code out, until the input ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever is printed must not mix with the answers
+    from specc.backend.compile import object_code, warm_up
+
+    warm_up()
+    pickle.dump("ready", answers)
+    answers.flush()
+    while True:
+        try:
+            kernel = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        pickle.dump(object_code(kernel), answers)
+        answers.flush()
+
+
+def _drain(queue: deque, done: dict, compile_one) -> None:
+    while True:
+        try:
+            kernel = queue.popleft()
+        except IndexError:
+            return
+        try:
+            done[kernel] = compile_one(kernel)
+        except BaseException:
+            queue.append(kernel)
+            raise
+
+
+class _Worker:
+    """A worker process, and the thread that feeds it from the queue."""
+
+    def __init__(self, queue: deque, done: dict):
+        self._process = None
+        self._thread = None
+        if not sys.executable:
+            return
+        path = os.pathsep.join(each for each in sys.path if each)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", "from specc.backend.workers import serve; serve()"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": path},
+            )
+        except OSError:
+            return
+        self._thread = threading.Thread(target=self._feed, args=(queue, done), daemon=True)
+        self._thread.start()
+
+    def _feed(self, queue: deque, done: dict) -> None:
+        try:
+            pickle.load(self._process.stdout)  # "ready": until then it takes nothing
+            _drain(queue, done, self._ask)
+        except (OSError, EOFError, ValueError, pickle.UnpicklingError):
+            pass  # the process is gone; its kernel is back in the queue
+
+    def _ask(self, kernel: Kernel) -> bytes:
+        pickle.dump(kernel, self._process.stdin)
+        self._process.stdin.flush()
+        return pickle.load(self._process.stdout)
+
+    def join(self, seconds: float) -> None:
+        """Waits for the kernel that the worker has in hand."""
+        if self._thread is not None and self._process.poll() is None:
+            self._thread.join(seconds)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process.stdin.close()
+            self._process.stdout.close()

@@ -1,0 +1,30 @@
+"""The values of one port for all examples, as the data sources give them and the kernels gather them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """`array * scale + shift`, with `array` `[N, *shape]` in C order.
+
+    `array` is uint8, float32 or float64 for a "float" port, an integer type for a "class" port, bool
+    for a "bool" port. Bytes stay bytes in memory; they are scaled when a batch is gathered. Scale and
+    shift are 1 and 0 for all but "float" ports.
+    """
+
+    array: np.ndarray
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def values(self, rows: np.ndarray, dtype: str = "float64") -> np.ndarray:
+        """The values of some rows, scaled: what a compiled model gathers, in plain NumPy."""
+        gathered = self.array[rows]
+        if self.scale == 1.0 and self.shift == 0.0:
+            return gathered
+        return gathered.astype(dtype) * self.scale + self.shift

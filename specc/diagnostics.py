@@ -1,0 +1,211 @@
+"""What the compiler has to say about a file, as data; `cli/render.py` turns it into text.
+
+In: a name, a message and a span. Out: a `Diagnostic`; a `Report` collects them, a `SpecError`
+carries them out of the compiler.
+
+    report = Report()
+    report.error("unknown-name", "`y` is not defined", span, help="did you mean `x`?")
+    report.raise_errors()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from specc.source import Span
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A message at a further place that has to do with the mistake."""
+
+    span: Span
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Puts `replacement` in the place of the text at `span`."""
+
+    span: Span
+    replacement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A way to mend the mistake; applying all edits mends it."""
+
+    message: str
+    edits: tuple[Edit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One mistake (or doubtful thing), at its place.
+
+    `name` is the kind of the mistake, with a page in `specc explain`. The span of `labels` may lie in
+    other files. A note is a line or a block of lines: its first line is the title.
+    """
+
+    name: str
+    severity: Severity
+    message: str
+    span: Span
+    labels: tuple[Label, ...] = ()
+    notes: tuple[str, ...] = ()
+    help: str | None = None
+    fixes: tuple[Fix, ...] = ()
+
+    def to_record(self) -> dict[str, Any]:
+        """The diagnostic as plain data for JSON; lines and columns count from 1."""
+        return {
+            "name": self.name,
+            "severity": self.severity,
+            "message": self.message,
+            **_place(self.span),
+            "labels": [{"message": label.message, **_place(label.span)} for label in self.labels],
+            "notes": list(self.notes),
+            "help": self.help,
+            "fixes": [
+                {
+                    "message": fix.message,
+                    "edits": [
+                        {**_place(edit.span), "replacement": edit.replacement} for edit in fix.edits
+                    ],
+                }
+                for fix in self.fixes
+            ],
+        }
+
+    def __str__(self) -> str:
+        return f"{self.span.source.name}:{self.span.line}:{self.span.column}: {self.severity}[{self.name}]: {self.message}"
+
+
+def _place(span: Span) -> dict[str, Any]:
+    (line, column), (end_line, end_column) = map(span.source.position, (span.start, span.end))
+    return {
+        "file": span.source.name,
+        "line": line,
+        "column": column,
+        "end_line": end_line,
+        "end_column": end_column,
+    }
+
+
+class SpecError(Exception):
+    """A mistake of the user in a spec; `.diagnostics` says what and where."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = list(diagnostics)
+        super().__init__(self.diagnostics)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.diagnostics))
+
+
+class Report:
+    """Collects diagnostics; one with the same name and place as an earlier one is dropped."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic] = ()) -> None:
+        self._diagnostics: dict[tuple[str, int, int, int], Diagnostic] = {}
+        for diagnostic in diagnostics:
+            self.add(diagnostic)
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        span = diagnostic.span
+        key = (diagnostic.name, id(span.source), span.start, span.end)
+        self._diagnostics.setdefault(key, diagnostic)
+
+    def replace(self, old: Diagnostic, new: Diagnostic) -> None:
+        """Puts `new`, of the same name and place, where `old` stands."""
+        for key, diagnostic in self._diagnostics.items():
+            if diagnostic is old:
+                self._diagnostics[key] = new
+
+    def error(
+        self,
+        name: str,
+        message: str,
+        span: Span,
+        *,
+        labels: Iterable[Label] = (),
+        notes: Iterable[str] = (),
+        help: str | None = None,
+        fixes: Iterable[Fix] = (),
+    ) -> None:
+        self.add(
+            Diagnostic(
+                name, "error", message, span, tuple(labels), tuple(notes), help, tuple(fixes)
+            )
+        )
+
+    def warning(
+        self,
+        name: str,
+        message: str,
+        span: Span,
+        *,
+        labels: Iterable[Label] = (),
+        notes: Iterable[str] = (),
+        help: str | None = None,
+        fixes: Iterable[Fix] = (),
+    ) -> None:
+        self.add(
+            Diagnostic(
+                name, "warning", message, span, tuple(labels), tuple(notes), help, tuple(fixes)
+            )
+        )
+
+    def __iter__(self) -> Iterator[Diagnostic]:
+        return iter(self._diagnostics.values())
+
+    def __len__(self) -> int:
+        return len(self._diagnostics)
+
+    @property
+    def diagnostics(self) -> list[Diagnostic]:
+        """All diagnostics: file by file in the order first seen, by place within a file."""
+        files: dict[int, int] = {}
+        for diagnostic in self:
+            files.setdefault(id(diagnostic.span.source), len(files))
+        return sorted(self, key=lambda d: (files[id(d.span.source)], d.span.start, d.span.end))
+
+    @property
+    def errors(self) -> list[Diagnostic]:
+        return [d for d in self.diagnostics if d.severity == "error"]
+
+    @property
+    def warnings(self) -> list[Diagnostic]:
+        return [d for d in self.diagnostics if d.severity == "warning"]
+
+    def raise_errors(self) -> None:
+        """Raises SpecError with all diagnostics if one of them is an error."""
+        if self.errors:
+            raise SpecError(self.diagnostics)
+
+
+def closest(
+    word: str, candidates: Iterable[str], synonyms: Mapping[str, str] | None = None
+) -> str | None:
+    """The candidate that `word` was probably meant to be, for "did you mean".
+
+    `synonyms` maps names used elsewhere to names used here (`fc` -> `dense`); it is asked first.
+    """
+    known = set(candidates)
+    folded = word.casefold()
+    meant = (synonyms or {}).get(word) or (synonyms or {}).get(folded)
+    if meant in known:
+        return meant
+    plain = {name.casefold().replace("_", ""): name for name in sorted(known)}
+    if (same := plain.get(folded.replace("_", ""))) is not None:
+        return same
+    if len(word) > 100:
+        return None
+    import difflib  # takes 5 ms to import, and is wanted for mistakes alone
+
+    found = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.7)
+    return found[0] if found else None

@@ -1,0 +1,169 @@
+"""The stages of the compiler, in order, each a function to something that can be printed.
+
+    source -> tree -> program -> forward -> gradient -> optimized -> plan -> code
+            parse   check     lower      autodiff    simplify     plan    emit
+
+`check` and the stages up to `program` need neither NumPy nor Numba: what does is imported where it is
+used.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from specc.diagnostics import Diagnostic, Report, SpecError
+from specc.source import Source, Span
+
+if TYPE_CHECKING:
+    from specc.ir.graph import Graph, Node
+    from specc.ir.program import Program
+    from specc.net import Net
+
+STAGES = ("source", "tree", "program", "forward", "gradient", "optimized", "plan", "code")
+DTYPES = ("float32", "float64")
+
+Overrides = Mapping[str, str | int | float]
+
+
+def check(path: str | Path | Source,
+          overrides: Overrides | None = None) -> tuple[Program | None, list[Diagnostic]]:
+    """The program of a file and all that is wrong with it; no program after an error."""
+    from specc.frontend.check import check as check_file
+    from specc.frontend.parse import parse
+
+    try:
+        source = path if isinstance(path, Source) else Source.read(path)
+    except SpecError as error:
+        return None, error.diagnostics
+    file, diagnostics = parse(source)
+    report = Report(diagnostics)
+    program = check_file(file, overrides or {}, report)
+    return (None if report.errors else program), report.diagnostics
+
+
+def load(path: str | Path | Source, overrides: Overrides | None = None) -> Program:
+    """The program of a file that has a model. Raises SpecError with every diagnostic."""
+    program, diagnostics = check(path, overrides)
+    if any(each.severity == "error" for each in diagnostics):
+        raise SpecError(diagnostics)
+    if program is None:
+        name = path.name if isinstance(path, Source) else str(path)
+        raise _error("no-model", f"{name} has definitions, but no model", name)
+    return program
+
+
+def compile(program: Program, batch: int | None = None, dtype: str = "float32",
+            threads: int | None = None, seed: int | None = None) -> Net:
+    """The model in machine code, its weights initialized from `seed`.
+
+    `batch` and `seed` are by default those of the file, `threads` the processors there are. Raises
+    SpecError where a size is still open, and ValueError for a batch, dtype or number of threads that
+    makes no sense.
+    """
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}")
+    batch = program.recipe.batch if batch is None else batch
+    threads = processors() if threads is None else threads
+    for name, value in (("batch", batch), ("threads", threads)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+    if program.open_sizes:
+        names = ", ".join(f"`{name}`" for name in program.open_sizes)
+        raise _error("open-size", f"the size {names} of {program.name} has no number yet",
+                     program.name, help=f"give it one: {program.open_sizes[0]}=10")
+    from specc.net import Net
+
+    return Net(program, batch, dtype, threads, program.recipe.seed if seed is None else seed)
+
+
+def build(program: Program, batch: int | None = None, dtype: str = "float32",
+          threads: int | None = None) -> str:
+    """The Python source that the model is compiled from, written to be read."""
+    from specc.backend.listing import listing
+    from specc.net import EVALUATE, PREDICT, TRAIN
+
+    net = compile(program, batch, dtype, threads or 1)
+    kind = TRAIN if program.updates else EVALUATE if program.losses else PREDICT
+    return listing(program, net.compiled(kind), net.settings_graph)
+
+
+def show(path: str | Path | Source, stage: str, overrides: Overrides | None = None) -> str:
+    """One stage of a file's compilation, printed. Raises SpecError for a file with errors."""
+    assert stage in STAGES, stage
+    source = path if isinstance(path, Source) else Source.read(path)
+    if stage == "source":
+        return source.text
+    if stage == "tree":
+        from specc.frontend.parse import parse
+        from specc.frontend.tree import show_tree
+
+        file, diagnostics = parse(source)
+        if diagnostics:
+            raise SpecError(diagnostics)
+        return show_tree(file)
+    program = load(source, overrides)
+    if stage == "program":
+        from specc.ir.show import show_program
+
+        return show_program(program)
+    if stage == "code":
+        return build(program)
+    from specc.ir.show import show_graph
+    from specc.passes import lower
+
+    if stage == "forward":
+        return show_graph(lower.forward(program, training=True))
+    if stage == "gradient":
+        return show_graph(lower.with_gradients(program))
+    from specc.net import EVALUATE, PREDICT, TRAIN
+
+    net = compile(program)
+    kind = TRAIN if program.updates else EVALUATE if program.losses else PREDICT
+    return show_graph(net.graph(kind)) if stage == "optimized" else str(net.plan(kind))
+
+
+def processors() -> int:
+    """The processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def flops(nodes) -> int:
+    """Floating-point operations of some nodes for one example (a multiply-add counts as two)."""
+    return sum(_flops(node) for node in nodes)
+
+
+def _flops(node: Node) -> int:
+    from specc.ir import sizes
+    from specc.ops.contract import Contract
+    from specc.ops.elementwise import Elementwise
+    from specc.ops.reduce import Max, Sum
+    from specc.ops.window import WindowMax
+
+    op = node.op
+    if isinstance(op, Contract):
+        return 2 * sizes.product(op.extents)
+    if isinstance(op, Elementwise):
+        return node.type.elements
+    if isinstance(op, (Sum, Max)):
+        return node.inputs[0].type.elements
+    if isinstance(op, WindowMax):
+        return node.type.elements * sizes.product(op.size)
+    return 0
+
+
+def _error(name: str, message: str, file: str, help: str | None = None) -> SpecError:
+    return SpecError([Diagnostic(name, "error", message, Span(Source(file, ""), 0, 0), help=help)])
+
+
+def graph_of(program: Program) -> Graph:
+    """The forward graph of a program in inference mode, as it is written (no pass has run)."""
+    from specc.ir.graph import Graph
+
+    return Graph({f"{kind}.{term.name}": term.node
+                  for kind, terms in (("output", program.outputs), ("loss", program.losses))
+                  for term in terms})

@@ -1,0 +1,201 @@
+"""The checker: from a syntax tree to a program, with all mistakes of the file in one run.
+
+    file, diagnostics = parse(source)
+    report = Report(diagnostics)
+    program = check(file, {"classes": 10}, report)      # None after a mistake
+
+It walks the model and writes every word out at its use; the shape rules of the nodes that are built
+on the way are the shape check.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from specc.diagnostics import Diagnostic, Label, Report, closest
+from specc.frontend import ast
+from specc.frontend.fixes import verify_fixes
+from specc.frontend.messages import TRAIN_SYNONYMS
+from specc.frontend.model import Elaborated, elaborate
+from specc.frontend.numbers import number_value
+from specc.frontend.scope import NUMBERS, Context, Scope
+from specc.frontend.training import SETTINGS, Training, train
+from specc.frontend.uses import file_scope
+from specc.ir.program import Program
+from specc.source import Source, Span
+
+DEPTH = 20_000
+"""Python frames that a walk may take: a formula may be nested 200 deep, in definitions 40 deep."""
+
+
+def check(
+    file: ast.File, overrides: Mapping[str, str | int | float] = {}, report: Report | None = None
+) -> Program | None:
+    """The program of a file; None where it has mistakes, or definitions only.
+
+    `overrides` give dimensions, constants and settings of `train` another value: a number, or a text
+    that is read as an expression of the language. Without a `report`, mistakes raise SpecError.
+    """
+    found = report if report is not None else Report()
+    own = Report()
+    program = _check(file, overrides, own)
+    verify_fixes(file.source, own, lambda source: _errors(source, overrides))
+    for each in own:
+        found.add(each)
+    if report is None:
+        found.raise_errors()
+    return None if found.errors else program
+
+
+def _errors(source: Source, overrides: Mapping[str, str | int | float]) -> list[Diagnostic]:
+    """The errors of a source, syntax included."""
+    from specc.frontend.parse import parse
+
+    file, diagnostics = parse(source)
+    report = Report(diagnostics)
+    _check(file, overrides, report)
+    return report.errors
+
+
+def _check(file: ast.File, overrides: Mapping[str, str | int | float], report: Report) -> Program | None:
+    """Walks the file; what is wrong goes to the report."""
+    context = Context(report)
+    context.overrides = _parsed(context, overrides)
+    library = Scope(context, None, is_library=True)
+    scope = file_scope(context, file, library)
+    for definition, owner in list(scope.definitions.values()):
+        if isinstance(definition, NUMBERS):
+            number_value(owner, definition)
+    model, block = _only(context, file, ast.Model), _only(context, file, ast.Train)
+    program = None
+    if model is not None:
+        try:
+            with recursion(DEPTH):
+                program = _walk(context, scope, model, block)
+        except RecursionError:
+            context.error("too-deep", "the formulas of this model are nested too deeply", model.name.span)
+    elif not _is_library(file) and not report.errors:
+        place = block.span if block is not None else file.source.end
+        context.error("no-model", "the file has no model", place)
+    _check_overrides(context, scope)
+    _check_definitions(context, file, scope)
+    return program
+
+
+def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | None) -> Program:
+    """Walks the model and its training."""
+    elaborated = elaborate(context, scope, model)
+    training = Training()
+    if block is not None:
+        if not elaborated.losses and not _has_broken_loss(model):
+            context.error("no-loss", "a model that is trained needs a loss", model.name.span,
+                          help="say what is to become small: `loss cross_entropy(scores, label)`")  # fmt: skip
+        training = train(context, scope, block, [each.name for each in elaborated.ports])
+    return _program(context, model, elaborated, training)
+
+
+@contextmanager
+def recursion(depth: int) -> Iterator[None]:
+    """Lets Python functions call each other so deeply (they take no room on the machine's stack)."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, depth))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
+
+
+def _program(context: Context, model: ast.Model, elaborated: Elaborated, training: Training) -> Program:
+    return Program(
+        name=model.name.text,
+        ports=tuple(elaborated.ports),
+        parameters=tuple(context.parameters.values()),
+        states=tuple(context.states.values()),
+        losses=tuple(elaborated.losses),
+        metrics=tuple(elaborated.metrics),
+        outputs=tuple(elaborated.outputs),
+        updates=tuple(training.updates),
+        layers=tuple(context.layers),
+        recipe=training.recipe,
+        open_sizes=tuple(context.open_sizes),
+        frozen=tuple(training.frozen),
+    )
+
+
+def _only(context: Context, file: ast.File, cls: type) -> ast.Definition | None:
+    """The one model (or train) of a file."""
+    found = [each for each in file.definitions if isinstance(each, cls)]
+    for extra in found[1:]:
+        word = cls.__name__.lower()
+        context.error("duplicate-name", f"a file has one `{word}`", _head(extra),
+                      labels=[Label(_head(found[0]), "the first one")])  # fmt: skip
+    return found[0] if found else None
+
+
+def _head(definition: ast.Model | ast.Train) -> Span:
+    """The keyword of a definition, and its name."""
+    if isinstance(definition, ast.Model):
+        return definition.name.span
+    return Span(definition.span.source, definition.span.start, definition.span.start + len("train"))
+
+
+def _has_broken_loss(model: ast.Model) -> bool:
+    return any(
+        isinstance(each, ast.Loss) or (isinstance(each, ast.Broken) and each.keyword in ("loss", ""))
+        for each in model.body
+    )
+
+
+def _is_library(file: ast.File) -> bool:
+    """Whether a file holds definitions for others to use."""
+    return bool(file.definitions) and not any(
+        isinstance(each, ast.Train) or (isinstance(each, ast.Broken) and each.keyword == "model")
+        for each in file.definitions
+    )
+
+
+def _parsed(context: Context, overrides: Mapping[str, str | int | float]) -> dict[str, ast.Expression]:
+    """The overrides as expressions; a text goes through the grammar of the language."""
+    found: dict[str, ast.Expression] = {}
+    for name, value in overrides.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        source = Source("command line", f"const {name} = {text}")
+        from specc.frontend.parse import parse
+
+        file, diagnostics = parse(source)
+        definitions = file.definitions
+        if not diagnostics and len(definitions) == 1 and isinstance(definitions[0], ast.Const):
+            found[name] = definitions[0].value
+            continue
+        start = source.text.index(name)
+        context.error(
+            "unknown-override", f"`{name}={text}` is not a name with a value",
+            Span(source, start, len(source.text)),
+        )  # fmt: skip
+    return found
+
+
+def _check_overrides(context: Context, scope: Scope) -> None:
+    """Reports what the command line changes, and the file does not have."""
+    for name, value in context.overrides.items():
+        if name in context.overridden or any(name == each.name for each in SETTINGS):
+            continue
+        known = scope.number_names() | {each.name for each in SETTINGS}
+        near = closest(name, known, TRAIN_SYNONYMS)
+        source = value.span.source
+        start = source.text.index(name)
+        context.error(
+            "unknown-override", f"the file has no dimension, constant or setting `{name}`",
+            Span(source, start, start + len(name)),
+            help=f"did you mean `{near}`?" if near else "it has " + ", ".join(f"`{e}`" for e in sorted(known)),
+        )  # fmt: skip
+
+
+def _check_definitions(context: Context, file: ast.File, scope: Scope) -> None:
+    """Looks for names without a meaning in what no use has led to."""
+    from specc.frontend.resolve import resolve
+
+    for definition in file.definitions:
+        resolve(context, scope, definition)

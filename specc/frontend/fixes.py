@@ -1,0 +1,72 @@
+"""Fixes are offered only if they help: each is tried by checking the mended file.
+
+    verify_fixes(source, report, errors)    # drops the fixes of `report` that leave their mistake there
+
+A fix whose message starts with "with" is the help, too: it says what the mended file will have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from specc.diagnostics import Diagnostic, Edit, Fix, Report
+from specc.source import Source
+
+MOST_TRIES = 8
+"""Fixes of one file that are tried; each takes a check of the whole file."""
+LONGEST = 100_000
+"""Characters of the longest file that fixes are tried on."""
+
+
+def verify_fixes(source: Source, report: Report, errors: Callable[[Source], list[Diagnostic]]) -> None:
+    """Keeps the first fix of each diagnostic that mends it, and drops all others."""
+    tries = 0
+    for diagnostic in list(report):
+        good: tuple[Fix, ...] = ()
+        for fix in diagnostic.fixes:
+            if tries >= MOST_TRIES or len(source.text) > LONGEST:
+                break
+            tries += 1
+            if _mends(fix, diagnostic, source, errors):
+                good = (fix,)
+                break
+        if good != diagnostic.fixes:
+            report.replace(diagnostic, replace(diagnostic, fixes=good))
+    for diagnostic in list(report):
+        if diagnostic.help is None and diagnostic.fixes and diagnostic.fixes[0].message.startswith("with "):
+            report.replace(diagnostic, replace(diagnostic, help=diagnostic.fixes[0].message))
+
+
+def _mends(
+    fix: Fix, diagnostic: Diagnostic, source: Source, errors: Callable[[Source], list[Diagnostic]]
+) -> bool:
+    """Whether the mistake is gone from the mended file, and none is at what the fix wrote."""
+    if any(edit.span.source is not source for edit in fix.edits):
+        return False
+    place = moved(diagnostic.span.start, fix.edits)
+    for each in errors(Source(source.name, mended(source.text, fix.edits))):
+        if each.name == diagnostic.name and each.span.start == place:
+            return False
+        for edit in fix.edits:
+            start = moved(edit.span.start, [e for e in fix.edits if e.span.start < edit.span.start])
+            if start <= each.span.start < each.span.end <= start + len(edit.replacement):
+                return False
+    return True
+
+
+def mended(text: str, edits: Iterable[Edit]) -> str:
+    """The text with all edits applied."""
+    for edit in sorted(edits, key=lambda edit: edit.span.start, reverse=True):
+        text = text[: edit.span.start] + edit.replacement + text[edit.span.end :]
+    return text
+
+
+def moved(offset: int, edits: Iterable[Edit]) -> int:
+    """Where an offset is after the edits before it."""
+    return offset + sum(
+        len(edit.replacement) - (edit.span.end - edit.span.start)
+        for edit in edits
+        if edit.span.end <= offset
+    )
+

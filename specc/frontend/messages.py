@@ -1,0 +1,73 @@
+"""The names of all mistakes that the checker reports, and what other tools call the words here.
+
+    ERRORS["window-does-not-fit"]     # one line on what it means
+    SYNONYMS["fc"]                    # "dense"
+
+A diagnostic's sentence stands where the mistake is found; its name must stand in this table.
+"""
+
+from __future__ import annotations
+
+ERRORS: dict[str, str] = {
+    "bad-number": "a calculation with numbers that has no result",
+    "bad-setting": "a setting has a value that its declaration does not allow",
+    "bad-use": "a file that cannot be brought in with `use`",
+    "cannot-read": "a file that cannot be read",
+    "duplicate-name": "a name is given twice",
+    "layer-mismatch": "a shared layer is applied to values of different shapes",
+    "misplaced": "a statement or a name stands where it has no meaning",
+    "missing-setting": "a setting without a default is not given",
+    "no-loss": "a model is to be trained, but says no loss",
+    "no-model": "a file without a model",
+    "no-optimizer": "a parameter is to be trained, but no optimizer is for it",
+    "not-yet": "a part of the language that this version does not compile yet",
+    "recursive-definition": "a definition that needs itself",
+    "shape-mismatch": "shapes that do not fit each other",
+    "too-deep": "definitions that use each other more deeply than the compiler follows",
+    "undecided-size": "a size that depends on an open dimension, where a number is needed",
+    "unknown-name": "a name that nothing gives a meaning to",
+    "unknown-override": "the command line changes something that the file does not have",
+    "unknown-setting": "a setting that the word does not have",
+    "window-does-not-fit": "a window that does not come out even on its axis",
+    "wrong-arguments": "too few, too many or misplaced inputs of a word",
+    "wrong-kind": "a value of one kind where another is needed",
+}
+
+# What the field calls the words of the language.
+SYNONYMS: dict[str, str] = {
+    "linear": "dense", "fc": "dense", "fully_connected": "dense", "affine": "dense",
+    "inner_product": "dense", "conv2d": "conv", "convolution": "conv", "conv2": "conv",
+    "maxpool2d": "maxpool", "max_pool": "maxpool", "max_pooling": "maxpool", "pool": "maxpool",
+    "max_pool2d": "maxpool", "maxpooling2d": "maxpool", "reshape_flat": "flatten", "ravel": "flatten",
+    "view": "reshape", "crossentropy": "cross_entropy", "nll": "cross_entropy",
+    "ce": "cross_entropy", "categorical_crossentropy": "cross_entropy",
+    "softmax_cross_entropy": "cross_entropy", "mean_squared_error": "mse", "square_error": "mse",
+    "mean_absolute_error": "mae", "weight_decay": "l2", "ridge": "l2", "lasso": "l1",
+    "logistic": "sigmoid", "rectifier": "relu", "lrelu": "leaky_relu", "bn": "batchnorm",
+    "batch_norm": "batchnorm", "batchnorm2d": "batchnorm", "gradient_descent": "sgd",
+    "nesterov": "momentum", "glorot": "xavier", "kaiming": "he", "matmul": "@", "ln": "log",
+    "pow": "^", "detach": "stop_gradient", "cat": "concat", "concatenate": "concat",
+    "chunk": "split", "maximum": "max", "minimum": "min", "average": "mean", "acc": "accuracy",
+    "avg": "mean", "ones": "constant", "gather": "take",
+}  # fmt: skip
+
+# What the field calls the settings of words.
+SETTING_SYNONYMS: dict[str, str] = {
+    "learning_rate": "lr", "step_size": "lr", "eta": "lr", "alpha": "lr", "momentum": "mu",
+    "beta1": "beta", "kernel_size": "kernel", "filter_size": "kernel", "window": "size",
+    "pool_size": "size", "padding": "pad", "strides": "stride", "out_features": "units",
+    "features": "units", "out_channels": "filters", "channels": "filters", "hidden": "units",
+    "negative_slope": "slope", "eps": "epsilon", "rounding": "round", "initializer": "init",
+    "kernel_initializer": "init", "use_bias": "bias", "dilation_rate": "dilation", "dim": "axis",
+}  # fmt: skip
+
+# What the field calls the settings of `train`.
+TRAIN_SYNONYMS: dict[str, str] = {
+    "epoch": "epochs", "num_epochs": "epochs", "n_epochs": "epochs", "max_epochs": "epochs",
+    "batch_size": "batch", "batchsize": "batch", "minibatch": "batch", "random_seed": "seed",
+    "random_state": "seed", "early_stopping": "patience", "clip": "clip_norm",
+    "gradient_clip": "clip_norm", "clip_grad_norm": "clip_norm", "max_norm": "clip_norm",
+}  # fmt: skip
+
+# What the field calls the sources of data.
+SOURCE_SYNONYMS: dict[str, str] = {"mnist": "idx", "numpy": "npz", "npy": "npz", "txt": "text"}

@@ -1,0 +1,202 @@
+"""The model: its statements in order, and at last its losses and metrics, which see all weights.
+
+In: `ast.Model` and the names of its file. Out: ports and terms; parameters, states and layers are in
+the context.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from specc.diagnostics import Label
+from specc.frontend import ast, definitions, expressions, trail
+from specc.frontend.patterns import declared_type
+from specc.frontend.scope import Context, Frame, Namer, Scope
+from specc.frontend.values import POISON, Tensor, Value, Weights, describe
+from specc.ir.program import Term
+from specc.ops import elementwise as ops
+from specc.ops.leaf import Input, leaf
+from specc.recipe import Port
+
+RESERVED = ("weights", "training", "step", "epoch", "progress")
+"""Names that have a meaning of their own."""
+
+
+@dataclass(eq=False)
+class Elaborated:
+    """What a model says, besides what is in the context."""
+
+    ports: list[Port] = field(default_factory=list)
+    outputs: list[Term] = field(default_factory=list)
+    losses: list[Term] = field(default_factory=list)
+    metrics: list[Term] = field(default_factory=list)
+
+
+def elaborate(context: Context, scope: Scope, model: ast.Model) -> Elaborated:
+    """Walks the model."""
+    frame = Frame(context, scope, "model", namer=Namer(""))
+    result = Elaborated()
+    terms: list[ast.Loss | ast.Metric] = []
+    names = _term_names(frame, model)
+    for statement in model.body:
+        match statement:
+            case ast.Input() | ast.Target():
+                _port(frame, statement, result.ports)
+            case ast.Let() | ast.Layer() | ast.Param():
+                definitions.STATEMENTS[type(statement)](frame, statement)
+            case ast.Output():
+                _output(frame, statement, names[statement], result.outputs)
+            case ast.Loss() | ast.Metric():
+                terms.append(statement)
+            case ast.Stream():
+                frame.error("not-yet", "`stream` is not compiled yet", statement.span)
+                frame.declare(statement.name, POISON)
+            case ast.Broken():
+                definitions.broken(frame, statement)
+            case _:
+                word = statement.span.text.split(maxsplit=1)[0]
+                frame.error("misplaced", f"`{word}` may not stand in a model", statement.span)
+        _check_reserved(frame, statement)
+    _terms(frame, terms, names, result)
+    return result
+
+
+def _check_reserved(frame: Frame, statement: ast.Statement) -> None:
+    declared = getattr(statement, "names", None) or (getattr(statement, "name", None),)
+    for name in declared:
+        if isinstance(name, ast.Name) and name.text in RESERVED:
+            frame.error("duplicate-name", f"`{name.text}` has a meaning of its own", name.span,
+                        help="give this another name")  # fmt: skip
+
+
+def _port(frame: Frame, statement: ast.Input | ast.Target, ports: list[Port]) -> None:
+    """`input image: float[1, 28, 28]`."""
+    name = statement.name
+    type_ = declared_type(frame, statement.type, batched=True)
+    if type_ is None:
+        frame.declare(name, POISON)
+        return
+    role = "input" if isinstance(statement, ast.Input) else "target"
+    node = leaf(Input(role, name.text, type_), frame.origin(statement.span))
+    frame.declare(name, Tensor(node, trail.Step(statement.span, name.text, type_.shape)))
+    kind = "class" if type_.kind == "int" else type_.kind
+    ports.append(Port(name.text, role, kind, type_.shape, type_.classes, statement.span))
+
+
+def _output(frame: Frame, statement: ast.Output, name: str, outputs: list[Term]) -> None:
+    value = expressions.evaluate(frame, statement.value)
+    if value is POISON:
+        return
+    if not isinstance(value, Tensor):
+        frame.error("wrong-kind", f"an output is a tensor, not {describe(value)}", statement.value.span)
+        return
+    outputs.append(Term(name, value.node, statement.span))
+
+
+def _terms(frame: Frame, statements: list, names: dict, result: Elaborated) -> None:
+    """Losses and metrics: they see all parameters; those that sum over all weights come last."""
+    context = frame.context
+    context.lists_layers = False
+    frame.weights = lambda: _weights(context)
+    found: dict[ast.Node, Term] = {}
+    for statement in sorted(statements, key=_mentions_weights):
+        value = expressions.evaluate(frame, statement.value)
+        if value is POISON:
+            continue
+        check = _loss if isinstance(statement, ast.Loss) else _metric
+        tensor = check(frame, statement, value)
+        if tensor is not None:
+            found[statement] = Term(names[statement], tensor.node, statement.span)
+    for statement in statements:
+        if statement in found:
+            terms = result.losses if isinstance(statement, ast.Loss) else result.metrics
+            terms.append(found[statement])
+
+
+def _mentions_weights(statement) -> bool:
+    return any(isinstance(each, ast.Path) and each.text == "weights" for each in ast.walk(statement.value))
+
+
+def _weights(context: Context) -> Value:
+    items = []
+    for path in context.paths:
+        parameter = context.parameters[path]
+        if parameter.is_weight:
+            step = trail.Step(parameter.span, path, parameter.type.shape)
+            items.append(Tensor(context.leaves[path], step))
+    return Weights(tuple(items))
+
+
+def _loss(frame: Frame, statement: ast.Loss, value: Value) -> Tensor | None:
+    """A number for each example, or one for all of them (a penalty)."""
+    if not isinstance(value, Tensor) or value.type.kind != "float":
+        frame.error("wrong-kind", f"a loss is a number that the model computes, not {describe(value)}",
+                    statement.value.span)  # fmt: skip
+        return None
+    return _scalar(frame, statement, value, "loss")
+
+
+def _metric(frame: Frame, statement: ast.Metric, value: Value) -> Tensor | None:
+    """A number or truth value for each example; what is reported is its mean."""
+    if not isinstance(value, Tensor) or value.type.kind == "int" or not value.type.batched:
+        what = describe(value)
+        if isinstance(value, Tensor) and not value.type.batched:
+            what = "one value for all"
+        frame.error("wrong-kind", f"a metric is a number or truth value of each example, not {what}",
+                    statement.value.span)  # fmt: skip
+        return None
+    tensor = _scalar(frame, statement, value, "metric")
+    if tensor is not None and tensor.type.kind == "bool":
+        return frame.apply(ops.ToFloat(), tensor, span=statement.value.span)
+    return tensor
+
+
+def _scalar(frame: Frame, statement, value: Tensor, what: str) -> Tensor | None:
+    if value.shape == ():
+        return value
+    text = f"`{trail.excerpt(statement.value.span, 32)}`"
+    note = trail.story(text, value.shape, value.trail)
+    frame.error(
+        "shape-mismatch", f"a {what} is one number for each example, but this is {describe(value)}",
+        statement.value.span, notes=[note] if note else [],
+        help="`sum(...)` or `mean(...)` makes one number of it",
+    )  # fmt: skip
+    return None
+
+
+def _term_names(frame: Frame, model: ast.Model) -> dict[ast.Node, str]:
+    """The name of each output, loss and metric: its own, or that of its word or value, made unique."""
+    names: dict[ast.Node, str] = {}
+    for cls in (ast.Output, ast.Loss, ast.Metric):
+        statements = [each for each in model.body if isinstance(each, cls)]
+        taken: dict[str, ast.Name] = {}
+        for statement in statements:
+            name = statement.name
+            if name is None:
+                continue
+            if name.text in taken:
+                frame.error("duplicate-name", f"`{name.text}` is already there", name.span,
+                            labels=[Label(taken[name.text].span, "first here")])  # fmt: skip
+            taken[name.text] = name
+            names[statement] = name.text
+        used = set(taken)
+        for statement in statements:
+            if statement not in names:
+                word = _word_of(statement.value) or cls.__name__.lower()
+                name, number = word, 1
+                while name in used:
+                    number += 1
+                    name = f"{word}{number}"
+                used.add(name)
+                names[statement] = name
+    return names
+
+
+def _word_of(value: ast.Expression) -> str | None:
+    """The value's name, or the word that makes it."""
+    if isinstance(value, ast.Path):
+        return value.names[-1].text
+    if isinstance(value, ast.Pipeline) and isinstance(value.stages[-1], ast.Call):
+        return value.stages[-1].word.text
+    call = next((each for each in ast.walk(value) if isinstance(each, ast.Call)), None)
+    return call.word.text if call is not None else None

@@ -1,0 +1,177 @@
+"""Optimizers: the rule of a definition, written out for each parameter.
+
+    optimizer momentum(w, g; lr, mu = 0.9) {       w   the parameter
+      state v = 0                                  g   the gradient of the loss for it
+      let u = mu * v - lr * g                      v   carried from step to step
+      next v = u
+      next w = w + u
+    }
+
+Its settings may depend on `step` (0, 1, 2, ...), `epoch` (fractional) and `progress` (0 to 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from specc.diagnostics import Edit, Fix, Label, closest
+from specc.frontend import arguments, ast, definitions, expressions
+from specc.frontend.bindings import bind_settings
+from specc.frontend.initial import initial_value
+from specc.frontend.messages import SYNONYMS
+from specc.frontend.scope import Frame
+from specc.frontend.signatures import signature_of
+from specc.frontend.values import POISON, Tensor, Value, Word
+from specc.ir.program import State, Update
+from specc.ops.leaf import Input, leaf
+
+
+def schedule(frame: Frame, span) -> dict[str, Value]:
+    """The names that a setting of an optimizer may depend on."""
+    return {
+        name: Tensor(leaf(Input("schedule", name), frame.origin(span)))
+        for name in expressions.SCHEDULE
+    }
+
+
+@dataclass(eq=False)
+class Rule:
+    """An optimizer with its settings, ready to be written out for a parameter."""
+
+    frame: Frame
+    definition: ast.Optimizer
+
+    def update(self, path: str) -> Update | None:
+        """The rule for one parameter; None after a mistake."""
+        context, definition = self.frame.context, self.definition
+        frame = replace(self.frame, names=dict(self.frame.names), places={})
+        parameter = context.parameters[path]
+        names = [each.name for each in definition.signature.inputs]
+        for name, role in zip(names, ("param", "gradient"), strict=True):
+            node = context.leaves[path] if role == "param" else self._leaf(role, path, parameter.type)
+            frame.declare(name, Tensor(node))
+        states: dict[str, State] = {}
+        nexts: dict[str, ast.Next] = {}
+        before = len(context.report)
+        for statement in definition.body:
+            match statement:
+                case ast.State():
+                    self._state(frame, statement, path, states)
+                case ast.Let():
+                    definitions.let(frame, statement)
+                case ast.Next():
+                    self._note_next(frame, statement, nexts)
+                case ast.Broken():
+                    definitions.broken(frame, statement)
+                case _:
+                    word = statement.span.text.split(maxsplit=1)[0]
+                    frame.error("misplaced", f"`{word}` may not stand in an optimizer", statement.span)
+        weight = names[0].text
+        values = self._next_values(frame, nexts, states, weight, parameter.type)
+        if len(context.report) > before:
+            return None
+        carried = tuple(
+            replace(each, next=values[name].node) for name, each in states.items()
+        )
+        return Update(path, values[weight].node, carried)
+
+    def _leaf(self, role: str, label: str, type_):
+        return leaf(Input(role, label, type_), self.frame.origin(self.definition.name.span))
+
+    def _state(self, frame: Frame, statement: ast.State, path: str, states: dict[str, State]) -> None:
+        """`state v = 0`: of the parameter's shape."""
+        name = statement.name
+        type_ = frame.context.parameters[path].type
+        if statement.type is not None:
+            frame.error("not-yet", "the state of an optimizer has the shape of its parameter; a type of"
+                        " its own is not compiled yet", statement.type.span)  # fmt: skip
+            frame.declare(name, POISON)
+            return
+        full = f"{path}.{name.text}"
+        node = self._leaf("state", full, type_)
+        initial = initial_value(frame, full, type_, node, name.text, statement.value)
+        frame.declare(name, Tensor(node))
+        if initial is not None:
+            states[name.text] = State(full, type_, initial[0], None, frame.place(statement.span))
+
+    def _note_next(self, frame: Frame, statement: ast.Next, nexts: dict[str, ast.Next]) -> None:
+        name = statement.name
+        if name.text in nexts:
+            frame.error("duplicate-name", f"`next {name.text}` is already there", name.span,
+                        labels=[Label(nexts[name.text].name.span, "first here")])  # fmt: skip
+        nexts.setdefault(name.text, statement)
+
+    def _next_values(self, frame: Frame, nexts, states, weight: str, type_) -> dict[str, Tensor]:
+        """The values after the step; every state and the parameter have one."""
+        values: dict[str, Tensor] = {}
+        for name, statement in nexts.items():
+            value = expressions.evaluate(frame, statement.value)
+            if name != weight and frame.names.get(name) is POISON:
+                continue
+            if name != weight and name not in states:
+                frame.error("unknown-name", f"there is no state `{name}`", statement.name.span)
+            elif value is not POISON:
+                tensor = definitions.next_value(frame, statement, value, type_)
+                if tensor is not None:
+                    values[name] = tensor
+        for name in (weight, *states):
+            if name not in nexts:
+                frame.error(
+                    "misplaced", f"`{name}` has no `next`: it would never change",
+                    self.definition.name.span, help=f"say what it is after a step: `next {name} = ...`",
+                )  # fmt: skip
+        return values
+
+
+def optimizer_rule(frame: Frame, tree: ast.Call) -> Rule | None:
+    """`momentum(lr = 0.1)` of a training; None after a mistake."""
+    name = tree.word.text
+    word = frame.scope.word(name)
+    if word is None or not isinstance(word.definition, ast.Optimizer):
+        return _no_optimizer(frame, tree, word)
+    definition = word.definition
+    signature = signature_of(definition)
+    if len(signature.inputs) != 2:
+        frame.error(
+            "wrong-arguments", f"an optimizer takes a parameter and its gradient: `{name}(w, g; ...)`",
+            definition.signature.span,
+        )  # fmt: skip
+        return None
+    scheduled = replace(frame, schedule=schedule(frame, tree.span))
+    if tree.inputs:
+        frame.error("wrong-arguments", "an optimizer is given its settings only", tree.inputs[0].span)
+        return None
+    settings = arguments.settings(scheduled, word, signature, tree.settings, tree, False)
+    if settings is None:
+        return None
+    callee = Frame(
+        frame.context, word.scope, "optimizer", call=tree.span if word.is_library else None,
+        caller=frame, called_at=tree.span, definition=definition, word=name, depth=1,
+        schedule=scheduled.schedule,
+    )  # fmt: skip
+    if not bind_settings(scheduled, callee, word, signature, settings, tree.span):
+        return None
+    return Rule(callee, definition)
+
+
+def _no_optimizer(frame: Frame, tree: ast.Call, word: Word | None) -> None:
+    name = tree.word.text
+    found = frame.scope.definitions.get(name)
+    if frame.scope.is_incomplete or (found is not None and isinstance(found[0], ast.Broken)):
+        return
+    known = [
+        each
+        for each in sorted(frame.scope.word_names())
+        if isinstance(frame.scope.word(each).definition, ast.Optimizer)
+    ]
+    if word is not None:
+        message = f"`{name}` is no optimizer"
+    else:
+        message = f"there is no optimizer `{name}`"
+    near = closest(name, known, SYNONYMS)
+    fixes = [Fix(f"write `{near}`", (Edit(tree.word.span, near),))] if near else []
+    listed = ", ".join(f"`{each}`" for each in known)
+    frame.error(
+        "unknown-name", message, tree.word.span, fixes=fixes,
+        help=f"did you mean `{near}`?" if near else f"there are {listed}",
+    )  # fmt: skip

@@ -1,0 +1,278 @@
+"""Types in signatures are patterns: `x: float[c, h, w]` takes an image and gives names to its sizes.
+
+    match(callee, input, value)      # binds c, h and w in the callee's frame, or reports what differs
+
+A name that has a value already (a dimension, a setting, an earlier input's size) must agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from specc.diagnostics import Edit, Fix, Label
+from specc.frontend import ast, trail
+from specc.frontend.numbers import number_value
+from specc.frontend.scope import NUMBERS, Frame
+from specc.frontend.signatures import InputDeclared
+from specc.frontend.values import (
+    POISON,
+    Given,
+    Several,
+    SharedLayer,
+    Tensor,
+    Value,
+    Weights,
+    Word,
+    describe,
+    describe_type,
+    is_static,
+)
+from specc.ir import sizes
+from specc.ir.sizes import Polynomial, Size
+from specc.ir.types import Type
+from specc.source import Span
+
+KINDS = {"float": "float", "class": "int", "bool": "bool"}
+
+
+@dataclass(eq=False)
+class Match:
+    """The inputs of one call being matched: `caller` is where mistakes belong."""
+
+    caller: Frame
+    callee: Frame
+    word: str
+    call: Span
+    is_stage: bool
+    binders: dict[str, Given] = field(default_factory=dict)
+
+    def accepts(self, declared: InputDeclared, given: Given) -> bool:
+        """Whether the value fits the input's type; reports where it does not."""
+        value, type_ = given.value, declared.type
+        if isinstance(value, (Several, SharedLayer, Weights, Word, str)):
+            return self._wrong_kind(declared, given)
+        if type_ is None:
+            return True
+        kind = KINDS.get(type_.kind.text)
+        if kind is None:
+            self.callee.error(
+                "unknown-name", f"there is no type `{type_.kind.text}`", type_.kind.span,
+                help="types are `float`, `class` and `bool`",
+            )  # fmt: skip
+            return False
+        if is_static(value):
+            fits_kind = kind == "float" or (kind == "bool" and isinstance(value, bool))
+            if not fits_kind or type_.axes:
+                return self._wrong_kind(declared, given)
+            return True
+        assert isinstance(value, Tensor)
+        actual = value.type.kind
+        if actual != kind and not (kind == "float" and actual == "bool"):
+            return self._wrong_kind(declared, given)
+        has_axes = type_.axes is not None or kind != "float"
+        if has_axes and not self._axes(declared, given, value, type_.axes or ()):
+            return False
+        if type_.classes is not None:
+            classes = value.type.classes
+            if classes is None:
+                return self._wrong_kind(declared, given)
+            return self._size(declared, given, type_.classes, classes, None)
+        return True
+
+    def _axes(self, declared: InputDeclared, given: Given, value: Tensor, axes) -> bool:
+        if len(axes) != value.type.rank:
+            return self._wrong_rank(declared, given, value, axes)
+        for position, (axis, size) in enumerate(zip(axes, value.shape, strict=True)):
+            if axis.at_most:
+                self.callee.error(
+                    "not-yet", "sequences of varying length are not compiled yet", axis.span
+                )
+                return False
+            if not self._size(declared, given, axis.size, size, position):
+                return False
+        return True
+
+    def _size(
+        self, declared: InputDeclared, given: Given, wanted: ast.Expression, size: Size, axis: int | None
+    ) -> bool:
+        """One size of a value against the pattern; a new name is bound to it."""
+        name = None
+        if isinstance(wanted, ast.Path) and len(wanted.names) == 1:
+            name = wanted.names[0].text
+            value = self._known(name)
+            if value is None:
+                self.callee.names[name] = size
+                self.binders[name] = given
+                return True
+        else:
+            from specc.frontend.expressions import evaluate
+
+            value = evaluate(self.callee, wanted)
+        if value is POISON:
+            return False
+        if isinstance(value, bool) or not isinstance(value, (int, Polynomial)):
+            self.callee.error(
+                "wrong-kind", f"a size is a whole number, not {describe(value)}", wanted.span
+            )
+            return False
+        equal = sizes.same(value, size)
+        return True if equal else self._wrong_size(declared, given, wanted, name, value, size, equal)
+
+    def _known(self, name: str) -> Value | None:
+        if name in self.callee.names:
+            return self.callee.names[name]
+        found = self.callee.scope.definitions.get(name)
+        if found is not None and isinstance(found[0], NUMBERS):
+            return number_value(found[1], found[0])
+        return None
+
+    def _wrong_kind(self, declared: InputDeclared, given: Given) -> bool:
+        help_ = None
+        if isinstance(given.value, Several):
+            help_ = "give each of them a name: `let a, b = ...`"
+        elif isinstance(given.value, Word):
+            help_ = f"apply it: `{given.value.name}(x)`"
+        self.caller.error(
+            "wrong-kind",
+            f"`{self.word}` takes {_wanted(declared)}, not {describe(given.value)}",
+            given.span,
+            labels=self._stage_label(),
+            help=help_,
+        )
+        return False
+
+    def _wrong_rank(self, declared: InputDeclared, given: Given, value: Tensor, axes) -> bool:
+        help_, fixes = None, []
+        text = trail.excerpt(given.span, 32)
+        if len(axes) == 1 and value.type.rank > 1 and value.type.kind == "float":
+            flat = sizes.show((value.type.elements,))
+            if self.is_stage and self.caller.call is None:
+                help_ = f"`-> flatten -> {self.word}` makes it {flat} first"
+                at = Span(self.call.source, self.call.start, self.call.start)
+                fixes = [Fix("flatten it first", (Edit(at, "flatten -> "),))]
+            else:
+                help_ = f"`flatten({text})` makes it {flat}"
+                if self.caller.call is None:
+                    fixes = [Fix("flatten it first", _wrapped(given.span, "flatten("))]
+        what = "it is given" if self.is_stage else f"`{text}` is"
+        self.caller.error(
+            "shape-mismatch",
+            f"`{self.word}` takes {_wanted(declared)}, but {what} {describe_type(value.type)}",
+            self.call if self.is_stage else given.span,
+            labels=[Label(given.span, describe_type(value.type))] if self.is_stage else (),
+            notes=_story(given),
+            help=help_,
+            fixes=fixes,
+        )
+        return False
+
+    def _wrong_size(
+        self, declared: InputDeclared, given: Given, wanted, name: str | None, value: Size, size: Size,
+        equal: bool | None,
+    ) -> bool:
+        text = trail.excerpt(given.span, 32)
+        labels, notes = self._stage_label(), []
+        pattern = " ".join(wanted.span.text.split())
+        why = f"with {pattern} = {value}" if not pattern.isdigit() else ""
+        actual = describe_type(given.value.type)
+        if name in self.binders:
+            source = self.binders[name]
+            if source is not given:
+                labels.append(Label(source.span, f"{describe_type(source.value.type)} makes {name} = {value}"))
+                notes += _story(source)
+            labels.append(Label(given.span, actual))
+        notes += [note for note in _story(given) if note not in notes]
+        if equal is None:
+            doubt = f"`{self.word}` takes {_wanted(declared)} {why}: cannot prove that {size} is {value}"
+            open_labels, help_ = self.caller.open_labels(sorted(sizes.open_names(size - value)))
+            labels += open_labels
+            self.caller.error("undecided-size", doubt, given.span, labels=labels, notes=notes, help=help_)
+            return False
+        self.caller.error(
+            "shape-mismatch",
+            " ".join(f"`{self.word}` takes {_wanted(declared)} {why}, but `{text}` is {actual}".split())
+            .replace(" ,", ","),
+            given.span,
+            labels=labels,
+            notes=notes,
+        )  # fmt: skip
+        return False
+
+    def _stage_label(self) -> list[Label]:
+        return [Label(self.call, f"`{self.word}` is applied here")] if self.is_stage else []
+
+
+def _wanted(declared: InputDeclared) -> str:
+    if declared.type is None:
+        return f"a value as `{declared.name}`"
+    return f"`{declared.name}: {' '.join(declared.type.span.text.split())}`"
+
+
+def _story(given: Given) -> list[str]:
+    value = given.value
+    if not isinstance(value, Tensor):
+        return []
+    text = f"`{trail.excerpt(given.span, 32)}`" if given.expression is not None else "it"
+    note = trail.story(text, value.shape, value.trail)
+    return [note] if note else []
+
+
+def _wrapped(span: Span, opening: str) -> tuple[Edit, ...]:
+    start, end = Span(span.source, span.start, span.start), Span(span.source, span.end, span.end)
+    return Edit(start, opening), Edit(end, ")")
+
+
+def declared_type(frame: Frame, tree: ast.Type, batched: bool) -> Type | None:
+    """The type that a declaration (an input, a parameter) states; None after a mistake."""
+    from specc.frontend.expressions import evaluate
+
+    kind = KINDS.get(tree.kind.text)
+    if kind is None:
+        frame.error("unknown-name", f"there is no type `{tree.kind.text}`", tree.kind.span,
+                    help="types are `float`, `class` and `bool`")  # fmt: skip
+        return None
+    good = True
+    if (tree.kind.text == "class") != (tree.classes is not None):
+        message = (
+            "a `class` says how many there are: `class(10)`"
+            if tree.classes is None
+            else f"`{tree.kind.text}` takes its sizes in brackets: `{tree.kind.text}[...]`"
+        )
+        frame.error("wrong-kind", message, tree.span)
+        good = False
+    shape = []
+    for axis in tree.axes or ():
+        if axis.at_most:
+            frame.error("not-yet", "sequences of varying length are not compiled yet", axis.span)
+            good = False
+            continue
+        size = _declared_size(frame, axis.size, evaluate(frame, axis.size))
+        if size is None:
+            good = False
+        else:
+            shape.append(size)
+    classes = None
+    if tree.classes is not None and good:
+        classes = _declared_size(frame, tree.classes, evaluate(frame, tree.classes))
+        good = classes is not None
+    return Type(kind, tuple(shape), batched, classes) if good else None
+
+
+def _declared_size(frame: Frame, tree: ast.Expression, value: Value) -> Size | None:
+    if value is POISON:
+        return None
+    for each in ast.walk(tree):
+        if isinstance(each, ast.Path) and len(each.names) == 1:
+            found = frame.scope.definitions.get(each.names[0].text)
+            if found is not None and isinstance(found[0], ast.Seq):
+                frame.error("not-yet", "sequence axes are not compiled yet", each.span)
+                return None
+    if isinstance(value, Polynomial):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        frame.error("wrong-kind", f"a size is a whole number, not {describe(value)}", tree.span)
+        return None
+    if value < 1:
+        frame.error("bad-number", f"a size is at least 1, not {value}", tree.span)
+        return None
+    return value

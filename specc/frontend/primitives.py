@@ -1,0 +1,375 @@
+"""The primitive words: all that the library's formulas are made of.
+
+    PRIMITIVES["exp"].build(frame, span, x)     # a number or a tensor
+    PRIMITIVES["exp"].doc                       # what `specc explain exp` says
+
+A builder's positional parameters are the word's inputs and its keyword-only ones its settings, with
+their declarations as annotations. Builders raise `Mistake`; nothing else in the language is in Python.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from specc.frontend.arithmetic import arithmetic, as_kind, pairwise, unary
+from specc.frontend.products import convolve, image, joined, window_count
+from specc.frontend.scope import Frame, Mistake
+from specc.frontend.settings import REQUIRED, Declared
+from specc.frontend.signatures import InputDeclared, Signature
+from specc.frontend.trail import Step
+from specc.frontend.values import Several, Tensor, Value, describe, is_static
+from specc.ir import sizes
+from specc.ir.op import Op
+from specc.ir.sizes import Polynomial
+from specc.ops import elementwise as ops
+from specc.ops.reduce import ArgMax, BatchMean, Max, Sum
+from specc.ops.shape import Broadcast, Concat, Reshape, Slice, Transpose
+from specc.ops.window import WindowMax
+from specc.source import Span
+
+# ruff: noqa: F821, RUF013 - the annotations of settings are written in the language's own words
+
+
+@dataclass(frozen=True, eq=False)
+class Primitive:
+    """A word that is defined here."""
+
+    name: str
+    signature: Signature
+    doc: str
+    build: Callable[..., Value]
+
+
+PRIMITIVES: dict[str, Primitive] = {}
+
+
+def primitive(name: str):
+    """Registers a builder as the word `name`."""
+
+    def register(build: Callable[..., Value]) -> Callable[..., Value]:
+        code = build.__code__
+        names = code.co_varnames[2 : code.co_argcount]  # behind frame and span
+        optional = len(build.__defaults__ or ())
+        inputs = [
+            InputDeclared(each, is_optional=position >= len(names) - optional)
+            for position, each in enumerate(names)
+        ]
+        keywords = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+        defaults = build.__kwdefaults__ or {}
+        settings = tuple(
+            _declared(each, build.__annotations__[each], defaults.get(each, REQUIRED))
+            for each in keywords
+        )
+        takes_more = bool(code.co_flags & 0x04)
+        signature = Signature(tuple(inputs), settings, takes_more)
+        PRIMITIVES[name] = Primitive(name, signature, build.__doc__, build)
+        return build
+
+    return register
+
+
+def _declared(name: str, annotation: str, default) -> Declared:
+    """The declaration of a setting, written as in the language: "int > 0", "exact or floor"."""
+    text = annotation.strip("'\"")
+    if " or " in text:
+        return Declared(name, None, tuple(text.split(" or ")), (), default)
+    kind, *bounds = text.split()
+    pairs = tuple(zip(bounds[::2], map(int, bounds[1::2]), strict=True))
+    return Declared(name, kind, (), pairs, default)
+
+
+def tensor(x: Value, name: str, argument: int = 0) -> Tensor:
+    """`x` as a tensor of numbers."""
+    if not isinstance(x, Tensor) or x.type.kind == "int":
+        raise Mistake("wrong-kind", f"`{name}` works on tensors of numbers, not on {describe(x)}",
+                      argument=argument)  # fmt: skip
+    return x
+
+
+# Functions of each element
+
+
+def _function(name: str, op: Op, function: Callable, doc: str) -> None:
+    def build(frame: Frame, span: Span, x: Value) -> Value:
+        return unary(frame, op, function, name, x, span)
+
+    build.__doc__ = doc
+    primitive(name)(build)
+
+
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+_function("exp", ops.Exp(), math.exp, "e^x of each element.")
+_function("log", ops.Log(), math.log, "The natural logarithm of each element.")
+_function("sqrt", ops.Sqrt(), math.sqrt, "The square root of each element.")
+_function("tanh", ops.Tanh(), math.tanh, "tanh(x) = (e^x - e^-x) / (e^x + e^-x) of each element.")
+_function("sigmoid", ops.Sigmoid(), _sigmoid, "1 / (1 + e^-x) of each element.")
+_function("abs", ops.Abs(), abs, "The absolute value of each element.")
+_function("sign", ops.Sign(), lambda x: (x > 0) - (x < 0), "-1, 0 or 1: the sign of each element.")
+_function("floor", ops.Floor(), math.floor, "The largest whole number that is not above each element.")
+_function("sin", ops.Sin(), math.sin, "The sine of each element.")
+_function("cos", ops.Cos(), math.cos, "The cosine of each element.")
+
+
+@primitive("stop_gradient")
+def _stop_gradient(frame: Frame, span: Span, x: Value) -> Value:
+    """x itself, through which no gradient flows."""
+    return x if is_static(x) else frame.apply(ops.Detach(), tensor(x, "stop_gradient"), span=span)
+
+
+# Reductions
+
+
+def _axes(x: Tensor, axis: int | None, keep: int, name: str) -> tuple[int, ...]:
+    """The axes to reduce: one, or all behind the first `keep`."""
+    rank = x.type.rank
+    if axis is None:
+        if keep > rank:
+            raise Mistake("bad-setting", f"{sizes.show(x.shape)} has no {keep} axes to keep")
+        return tuple(range(keep, rank))
+    if keep:
+        raise Mistake("bad-setting", f"`{name}` takes `axis` or `keep`, not both")
+    if not -rank <= axis < rank:
+        raise Mistake("bad-setting", f"{sizes.show(x.shape)} has no axis {axis}: axes count from 0")
+    return (axis % rank,)
+
+
+def _sum(frame: Frame, span: Span, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    x = as_kind(frame, x, "float", span)
+    return frame.apply(Sum(axes), x, span=span) if axes else x
+
+
+@primitive("sum")
+def _sum_all(frame: Frame, span: Span, x: Value, *, axis: int = None, keep: int >= 0 = 0) -> Value:
+    """The sum of all elements; or over one axis; or over all axes behind the first `keep`."""
+    if is_static(x):
+        return x
+    x = tensor(x, "sum")
+    return _sum(frame, span, x, _axes(x, axis, keep, "sum"))
+
+
+@primitive("mean")
+def _mean(frame: Frame, span: Span, x: Value, *, axis: int = None, keep: int >= 0 = 0) -> Value:
+    """The mean of all elements; or over one axis; or over all axes behind the first `keep`."""
+    if is_static(x):
+        return x
+    x = tensor(x, "mean")
+    axes = _axes(x, axis, keep, "mean")
+    count = sizes.product(x.shape[each] for each in axes)
+    total = _sum(frame, span, x, axes)
+    return total if count == 1 else arithmetic(frame, ops.Div(), "/", (total, count), span)
+
+
+def _extreme(frame, span, a, b, axis, keep, name, op, function) -> Value:
+    if b is not None:
+        if axis is not None or keep:
+            raise Mistake("bad-setting", f"`{name}` of two values takes no `axis`")
+        return pairwise(frame, op, function, name, a, b, span)
+    if is_static(a):
+        return a
+    x = as_kind(frame, tensor(a, name), "float", span)
+    axes = _axes(x, axis, keep, name)
+    if not axes:
+        return x
+    if name == "max":
+        return frame.apply(Max(axes), x, span=span)
+    largest = frame.apply(Max(axes), frame.apply(ops.Neg(), x, span=span), span=span)
+    return frame.apply(ops.Neg(), largest, span=span)
+
+
+@primitive("max")
+def _max(
+    frame: Frame, span: Span, a: Value, b: Value = None, *, axis: int = None, keep: int >= 0 = 0
+) -> Value:
+    """max(a, b): the larger of two, for each element. max(a): the largest of all elements, or over an
+    axis, or over all axes behind the first `keep`."""
+    return _extreme(frame, span, a, b, axis, keep, "max", ops.Maximum(), max)
+
+
+@primitive("min")
+def _min(
+    frame: Frame, span: Span, a: Value, b: Value = None, *, axis: int = None, keep: int >= 0 = 0
+) -> Value:
+    """min(a, b): the smaller of two, for each element. min(a): the smallest of all elements, or over an
+    axis, or over all axes behind the first `keep`."""
+    return _extreme(frame, span, a, b, axis, keep, "min", ops.Minimum(), min)
+
+
+@primitive("argmax")
+def _argmax(frame: Frame, span: Span, x: Value) -> Value:
+    """The position of the largest element of a vector, as a class; of equal ones the first."""
+    x = tensor(x, "argmax")
+    if x.type.rank != 1:
+        raise Mistake("wrong-kind", f"`argmax` takes a vector, not {describe(x)}", argument=0)
+    return frame.apply(ArgMax(), as_kind(frame, x, "float", span), span=span)
+
+
+@primitive("batch_mean")
+def _batch_mean(frame: Frame, span: Span, x: Value) -> Value:
+    """The mean over the examples of the batch, for each element: one value for all examples."""
+    x = as_kind(frame, tensor(x, "batch_mean"), "float", span)
+    if not x.type.batched:
+        raise Mistake("wrong-kind", "`batch_mean` needs a value that differs between examples", argument=0)
+    return frame.apply(BatchMean(), x, span=span)
+
+
+# Shapes
+
+
+@primitive("size")
+def _size(frame: Frame, span: Span, x: Value, *, axis: int) -> Value:
+    """The length of one axis; axes count from 0, and -1 is the last."""
+    x = tensor(x, "size")
+    return x.shape[_axes(x, axis, 0, "size")[0]]
+
+
+@primitive("rank")
+def _rank(frame: Frame, span: Span, x: Value) -> Value:
+    """The number of axes."""
+    return 0 if is_static(x) else tensor(x, "rank").type.rank
+
+
+@primitive("flatten")
+def _flatten(frame: Frame, span: Span, x: Value) -> Value:
+    """All elements as one vector, the last axis running fastest: [c, h, w] -> [c * h * w]."""
+    x = tensor(x, "flatten")
+    if x.type.rank == 1:
+        return x
+    result = frame.apply(Reshape((x.type.elements,)), x, span=span)
+    note = " * ".join(str(size) for size in x.shape) + f" = {x.type.elements}" if x.shape else ""
+    return Tensor(result.node, Step(span, "flatten", result.shape, note, x.trail, hidden=True))
+
+
+@primitive("reshape")
+def _reshape(
+    frame: Frame, span: Span, x: Value, *, first: size, second: size = None, third: size = None,
+    fourth: size = None,
+) -> Value:
+    """The same elements in the same order under another shape: `reshape(x; 16, 5, 5)`."""
+    x = tensor(x, "reshape")
+    given = (first, second, third, fourth)
+    shape = tuple(each for each in given if each is not None)
+    if given[: len(shape)] != shape:
+        raise Mistake("bad-setting", "the sizes of `reshape` are given without a gap")
+    if sizes.same(x.type.elements, sizes.product(shape)) is None:
+        raise Mistake("undecided-size", f"cannot prove that {sizes.show(x.shape)} has as many elements as"
+                      f" {sizes.show(shape)}",
+                      open_sizes=sizes.open_names(x.type.elements - sizes.product(shape)))  # fmt: skip
+    return frame.apply(Reshape(shape), x, span=span)
+
+
+@primitive("transpose")
+def _transpose(
+    frame: Frame, span: Span, x: Value, *, first: int >= 0 = None, second: int >= 0 = None,
+    third: int >= 0 = None, fourth: int >= 0 = None,
+) -> Value:
+    """The axes in another order, by default reversed: `transpose(x; 1, 2, 0)` puts axis 0 last."""
+    x = tensor(x, "transpose")
+    order = tuple(each for each in (first, second, third, fourth) if each is not None)
+    return frame.apply(Transpose(order or tuple(range(x.type.rank))[::-1]), x, span=span)
+
+
+@primitive("concat")
+def _concat(frame: Frame, span: Span, x: Value, *more: Value, axis: int = 0) -> Value:
+    """Values joined along an axis; all other axes must agree."""
+    values = [
+        as_kind(frame, tensor(each, "concat", position), "float", span)
+        for position, each in enumerate((x, *more))
+    ]
+    rank = values[0].type.rank
+    if not -rank <= axis < rank:
+        raise Mistake("bad-setting", f"{sizes.show(values[0].shape)} has no axis {axis}: axes count from 0")
+    return values[0] if len(values) == 1 else frame.apply(Concat(axis % rank), *values, span=span)
+
+
+@primitive("split")
+def _split(frame: Frame, span: Span, x: Value, *, parts: int > 0, axis: int = 0) -> Value:
+    """Equal parts along an axis: `let a, b = split(x; 2)`."""
+    x = tensor(x, "split")
+    (along,) = _axes(x, axis, 0, "split")
+    size = x.shape[along]
+    if size % parts != 0:
+        if isinstance(size, Polynomial):
+            raise Mistake("undecided-size", f"cannot prove that axis {along}, {size}, has {parts} equal"
+                          " parts", open_sizes=sizes.open_names(size))  # fmt: skip
+        raise Mistake("shape-mismatch", f"axis {along} of {sizes.show(x.shape)} cannot be split into"
+                      f" {parts} equal parts: {size} / {parts} = {size / parts:g}")  # fmt: skip
+    each = size // parts
+    if parts == 1:
+        return x
+    return Several(tuple(frame.apply(Slice(along, k * each, each), x, span=span) for k in range(parts)))
+
+
+@primitive("spread")
+def _spread(frame: Frame, span: Span, b: Value, x: Value) -> Value:
+    """b repeated over the last axes of x, so that it has the shape of x: a bias [c] for every place of
+    an image [c, h, w]. The axes of b must be the first axes of x."""
+    x = tensor(x, "spread", 1)
+    if is_static(b):
+        b = as_kind(frame, b, "float", span)
+    b = tensor(b, "spread")
+    if b.shape == x.shape:
+        return b
+    lead = x.shape[: b.type.rank]
+    if b.type.rank > x.type.rank or not all(map(sizes.same, b.shape, lead)):
+        raise Mistake("shape-mismatch", f"`spread` needs the first axes of {sizes.show(x.shape)}, but"
+                      f" has {sizes.show(b.shape)}")  # fmt: skip
+    op = Broadcast(x.shape, tuple(range(b.type.rank)))
+    return Tensor(frame.apply(op, b, span=span).node, x.trail)
+
+
+# Windows
+
+
+@primitive("convolve")
+def _convolve(
+    frame: Frame, span: Span, x: Value, weight: Value, *, stride: int > 0 = 1, pad: int >= 0 = 0,
+    dilation: int > 0 = 1, groups: int > 0 = 1, round: exact or floor = "exact",
+) -> Value:
+    """y[k, i, j] = sum over c, u, v of weight[k, c, u, v] * x[c, stride*i + dilation*u - pad, ...].
+
+    The kernel is not flipped: what the field calls convolution is a correlation. With `groups` the
+    channels and filters are divided into so many groups that do not see each other.
+    """
+    result, note = convolve(frame, x, weight, stride, pad, dilation, groups, round, span)
+    return Tensor(result.node, Step(span, "convolve", result.shape, note, result.trail, hidden=True))
+
+
+@primitive("window_max")
+def _window_max(
+    frame: Frame, span: Span, x: Value, *, size: int > 0, stride: int > 0,
+    round: exact or floor = "exact",
+) -> Value:
+    """The largest element of each window: [c, h, w] -> [c, (h - size) / stride + 1, ...]."""
+    x = image(x, "window_max")
+    notes = [
+        window_count(length, size, stride, 0, round, axis)[1]
+        for axis, length in (("height", x.shape[1]), ("width", x.shape[2]))
+    ]
+    result = frame.apply(WindowMax((size, size), (stride, stride)), x, span=span)
+    return Tensor(result.node, Step(span, "window_max", result.shape, joined(notes), x.trail, hidden=True))
+
+
+# Random numbers
+
+
+def _drawn(frame: Frame, x: Value, distribution: str) -> Value:
+    if frame.draw is None:
+        raise Mistake("misplaced", f"`{distribution}` draws random numbers for initial values only")
+    return frame.draw(distribution, tensor(x, distribution))
+
+
+@primitive("normal")
+def _normal(frame: Frame, span: Span, w: Value) -> Value:
+    """Random numbers in the shape of w, from the normal distribution of mean 0 and variance 1."""
+    return _drawn(frame, w, "normal")
+
+
+@primitive("uniform")
+def _uniform(frame: Frame, span: Span, w: Value) -> Value:
+    """Random numbers in the shape of w, uniform from 0 to 1."""
+    return _drawn(frame, w, "uniform")

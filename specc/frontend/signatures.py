@@ -1,0 +1,69 @@
+"""What a word takes: its inputs and settings, alike for definitions in .dl and for primitives.
+
+    fn f(x: float[n], y; m = 1)      ->      Signature((x, y), (m,))
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from specc.frontend import ast
+from specc.frontend.settings import Declared, declared
+
+
+@dataclass(frozen=True)
+class InputDeclared:
+    """An input; an optional one may be left out."""
+
+    name: str
+    type: ast.Type | None = None
+    is_optional: bool = False
+    span: Any = None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Inputs and settings; with `takes_more` the last input may be given any number of times."""
+
+    inputs: tuple[InputDeclared, ...]
+    settings: tuple[Declared, ...]
+    takes_more: bool = False
+
+    @property
+    def setting_names(self) -> list[str]:
+        return [each.name for each in self.settings]
+
+    @property
+    def input_names(self) -> list[str]:
+        return [each.name for each in self.inputs]
+
+    def setting(self, name: str) -> Declared | None:
+        return next((each for each in self.settings if each.name == name), None)
+
+    def __str__(self) -> str:
+        """The signature as the language writes it: `(x: float[n]; units: int > 0)`."""
+        inputs = ", ".join(
+            each.name + (f": {' '.join(each.type.span.text.split())}" if each.type else "")
+            for each in self.inputs
+        )
+        if self.takes_more:
+            inputs += ", ..."
+        settings = ", ".join(str(each) for each in self.settings)
+        return f"({inputs}; {settings})" if settings else f"({inputs})"
+
+
+@cache
+def from_tree(tree: ast.Signature) -> Signature:
+    """The signature of a definition."""
+    inputs = tuple(
+        InputDeclared(each.name.text, each.type, False, each.name.span) for each in tree.inputs
+    )
+    return Signature(inputs, declared(tree))
+
+
+def signature_of(definition: Any) -> Signature:
+    """The signature of a definition or primitive."""
+    found = definition.signature
+    return from_tree(found) if isinstance(found, ast.Signature) else found

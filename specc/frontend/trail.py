@@ -1,0 +1,84 @@
+"""How a value came to its shape: the steps behind it, for the notes of a diagnostic.
+
+    how `main` got [32, 12, 12]
+        5  x                      [32, 14, 14]
+        6  conv(32, kernel=3)     [32, 12, 12]    (14 - 3 + 2*0) / 1 + 1 = 12
+
+A trail is a linked list from a value's last step back to an input, built while the model is walked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from specc.ir.sizes import Shape, show
+from specc.source import Span
+
+LONGEST = 10
+"""Steps that a note shows."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One step. A hidden one was made inside a library word: it lends its note to the user's call."""
+
+    span: Span | None
+    text: str
+    shape: Shape
+    note: str = ""
+    previous: Step | None = None
+    hidden: bool = False
+
+
+def visible(trail: Step | None, span: Span, shape: Shape) -> Step:
+    """The step of the user's call at `span`, in place of the hidden steps that `trail` ends with."""
+    notes = []
+    while trail is not None and trail.hidden:
+        if trail.note and trail.note not in notes:
+            notes.append(trail.note)
+        trail = trail.previous
+    return Step(span, excerpt(span), shape, "; ".join(reversed(notes)), trail)
+
+
+def last_visible(trail: Step | None) -> Step | None:
+    while trail is not None and trail.hidden:
+        trail = trail.previous
+    return trail
+
+
+def steps(trail: Step | None) -> list[Step]:
+    """The steps that changed the shape, from the first on, and the last one."""
+    found: list[Step] = []
+    while trail is not None:
+        before = last_visible(trail.previous)
+        changed = trail.note or before is None or before.shape != trail.shape
+        if not trail.hidden and (changed or not found):
+            found.append(trail)
+        trail = before
+    return found[::-1]
+
+
+def story(what: str, shape: Shape, trail: Step | None) -> str | None:
+    """The note that tells how `what` came to `shape`; None where there is nothing to tell."""
+    found = steps(trail)
+    if not found or (len(found) == 1 and not found[0].note and found[0].text == what.strip("`")):
+        return None
+    lines = [f"how {what} got {show(shape)}"]
+    if len(found) > LONGEST:
+        lines.append(f"  ... {len(found) - LONGEST} steps before")
+        found = found[-LONGEST:]
+    numbers = [str(step.span.line) if step.span else "" for step in found]
+    shapes = [show(step.shape) for step in found]
+    number_width, text_width, shape_width = (
+        max(map(len, column)) for column in (numbers, [step.text for step in found], shapes)
+    )
+    for step, number, shape_text in zip(found, numbers, shapes, strict=True):
+        line = f"  {number:>{number_width}}  {step.text:<{text_width}}  {shape_text:<{shape_width}}"
+        lines.append(f"{line}  {step.note}".rstrip())
+    return "\n".join(lines)
+
+
+def excerpt(span: Span, longest: int = 48) -> str:
+    """The text of a span on one line."""
+    text = " ".join(span.text.split())
+    return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -1,0 +1,278 @@
+"""The `train` block: settings, sources of data, and the optimizer's rule for each parameter.
+
+In: `ast.Train` and the parameters of the model. Out: a `Recipe`, the `Update`s, and the paths that
+are frozen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from specc.diagnostics import Edit, Fix, Label, closest
+from specc.frontend import ast, expressions
+from specc.frontend.messages import SETTING_SYNONYMS, SOURCE_SYNONYMS, TRAIN_SYNONYMS
+from specc.frontend.optimizers import Rule, optimizer_rule
+from specc.frontend.scope import Context, Frame, Scope
+from specc.frontend.settings import Declared, mistakes
+from specc.frontend.values import POISON, describe, is_number
+from specc.ir.program import Update
+from specc.recipe import DataCall, Recipe
+from specc.source import Span
+
+DEFAULTS = Recipe()
+SETTINGS = (
+    Declared("epochs", "int", bounds=((">", 0),), default=DEFAULTS.epochs),
+    Declared("batch", "int", bounds=((">", 0),), default=DEFAULTS.batch),
+    Declared("seed", "int", bounds=((">=", 0),), default=DEFAULTS.seed),
+    Declared("patience", "int", bounds=((">", 0),), default=None),
+)
+PLANNED = ("clip_norm", "clip_value", "accumulate", "workers")
+"""Settings of `train` that the language plans, and that are refused so far."""
+
+SOURCES: dict[str, tuple[str, ...]] = {
+    "digits": ("scale", "shift"),
+    "idx": ("scale", "shift"),
+    "csv": ("scale", "shift", "separator", "missing", "columns"),
+    "npz": ("scale", "shift"),
+}
+"""The sources of data, and their settings."""
+NAMED_BY_PORTS = ("csv", "npz")
+"""Sources that also take a setting for each input and target: where to find it."""
+PLANNED_SOURCES = ("text", "images")
+"""Sources that the language plans, and that are refused so far."""
+
+
+@dataclass(eq=False)
+class Training:
+    """What a `train` block says."""
+
+    recipe: Recipe = field(default_factory=Recipe)
+    updates: list[Update] = field(default_factory=list)
+    frozen: list[str] = field(default_factory=list)
+
+
+def train(context: Context, scope: Scope, block: ast.Train, ports: list[str]) -> Training:
+    """Walks the block; `ports` are the names of the model's inputs and targets."""
+    frame = Frame(context, scope, "train")
+    known: dict[str, Any] = {}
+    places: dict[str, Span] = {}
+    optimizers: list[ast.TrainOptimizer] = []
+    freezes: list[ast.Freeze] = []
+    is_broken = False
+    for statement in block.body:
+        match statement:
+            case ast.Setting():
+                _once(frame, places, statement.name.text, statement.name.span)
+                _setting(frame, statement.name, statement.value, known)
+            case ast.Data() | ast.Test():
+                what = "data" if isinstance(statement, ast.Data) else "test"
+                _once(frame, places, what, statement.span)
+                known[what] = data_call(frame, statement.source, ports)
+            case ast.Validate():
+                _once(frame, places, "validate", statement.span)
+                known["validate"] = _validate(frame, statement, ports)
+            case ast.TrainOptimizer():
+                optimizers.append(statement)
+            case ast.Freeze():
+                freezes.append(statement)
+            case ast.Broken():
+                is_broken = True
+            case _:
+                word = statement.span.text.split(maxsplit=1)[0]
+                frame.error("misplaced", f"`{word}` may not stand in `train`", statement.span)
+    for setting in SETTINGS:
+        override = context.overrides.get(setting.name)
+        if override is not None:
+            context.overridden.add(setting.name)
+            name = ast.Name(setting.name, override.span)
+            _setting(frame, name, override, known)
+    if isinstance(known.get("validate"), float) and "data" not in known:
+        frame.error("misplaced", "there is no `data` to cut a validation part off", places["validate"])
+    result = Training(Recipe(**known, span=block.span))
+    result.frozen = _frozen(frame, freezes)
+    if not is_broken:
+        result.updates = _updates(frame, block, optimizers, set(result.frozen))
+    return result
+
+
+def _once(frame: Frame, places: dict[str, Span], what: str, span: Span) -> None:
+    if what in places:
+        frame.error("duplicate-name", f"`{what}` is already there", span,
+                    labels=[Label(places[what], "first here")])  # fmt: skip
+    places.setdefault(what, span)
+
+
+def _setting(frame: Frame, name: ast.Name, tree: ast.Expression, known: dict[str, Any]) -> None:
+    """`epochs = 10`."""
+    declared = next((each for each in SETTINGS if each.name == name.text), None)
+    if declared is None:
+        _unknown_setting(frame, name)
+        return
+    value = expressions.evaluate(frame, tree)
+    if value is POISON:
+        return
+    if not isinstance(value, (int, float, str)):
+        frame.error("bad-setting", f"`{name.text}` cannot be {describe(value)}", tree.span)
+        return
+    wrong = mistakes((declared,), {name.text: value})
+    for each in wrong:
+        frame.error("bad-setting", each.message, tree.span)
+    if not wrong:
+        known[name.text] = value
+
+
+def _unknown_setting(frame: Frame, name: ast.Name) -> None:
+    names = [each.name for each in SETTINGS]
+    near = closest(name.text, [*names, *PLANNED], TRAIN_SYNONYMS)
+    if name.text in PLANNED:
+        frame.error("not-yet", f"`{name.text}` is not compiled yet", name.span)
+        return
+    if name.text in SETTING_SYNONYMS or name.text == "lr":
+        lr = SETTING_SYNONYMS.get(name.text, name.text)
+        help_ = f"it is a setting of the optimizer: `optimizer sgd({lr} = ...)`"
+        frame.error("unknown-setting", f"`train` has no setting `{name.text}`", name.span, help=help_)
+        return
+    known = "its settings are " + ", ".join(f"`{each}`" for each in SETTINGS)
+    fixes = [Fix(f"write `{near}`", (Edit(name.span, near),))] if near else []
+    frame.error(
+        "unknown-setting", f"`train` has no setting `{name.text}`", name.span,
+        notes=[known] if near else [], help=f"did you mean `{near}`?" if near else known, fixes=fixes,
+    )  # fmt: skip
+
+
+def _validate(frame: Frame, statement: ast.Validate, ports: list[str]) -> DataCall | float | None:
+    """A source, or `split = 0.9`: the part of the data that is trained on. Gives the part kept."""
+    if statement.source is not None:
+        return data_call(frame, statement.source, ports)
+    value = expressions.evaluate(frame, statement.split)
+    if value is POISON:
+        return None
+    if not is_number(value) or not 0 < value < 1:
+        frame.error(
+            "bad-setting", f"`split` is a number between 0 and 1, not {describe(value)}",
+            statement.split.span, help="`split = 0.9` trains on 90 % of the data",
+        )  # fmt: skip
+        return None
+    return round(1 - value, 12)
+
+
+def data_call(frame: Frame, tree: ast.Call, ports: list[str]) -> DataCall | None:
+    """`idx("images.gz", "labels.gz"; scale = 1/255)`, with all values known."""
+    word = tree.word.text
+    if word in PLANNED_SOURCES:
+        frame.error("not-yet", f"the source of data `{word}` is not there yet", tree.word.span)
+        return None
+    if word not in SOURCES:
+        near = closest(word, SOURCES, SOURCE_SYNONYMS)
+        fixes = [Fix(f"write `{near}`", (Edit(tree.word.span, near),))] if near else []
+        listed = ", ".join(f"`{each}`" for each in SOURCES)
+        frame.error(
+            "unknown-name", f"there is no source of data `{word}`", tree.word.span, fixes=fixes,
+            help=f"did you mean `{near}`?" if near else f"there are {listed}",
+        )  # fmt: skip
+        return None
+    known = SOURCES[word] + (tuple(ports) if word in NAMED_BY_PORTS else ())
+    positional, settings, spans = [], {}, []
+    for argument in (*tree.inputs, *tree.settings):
+        value = expressions.evaluate(frame, argument.value)
+        if value is POISON:
+            continue
+        if not isinstance(value, (int, float, str)):
+            frame.error("wrong-kind", f"a source of data takes texts and numbers, not {describe(value)}",
+                        argument.value.span)  # fmt: skip
+        elif argument.name is None:
+            positional.append(value)
+            spans.append(argument.value.span)
+        elif argument.name.text not in known:
+            near = closest(argument.name.text, known)
+            listed = ", ".join(f"`{each}`" for each in known) or "none"
+            frame.error(
+                "unknown-setting", f"`{word}` has no setting `{argument.name.text}`", argument.name.span,
+                help=f"did you mean `{near}`?" if near else f"its settings: {listed}",
+            )  # fmt: skip
+        else:
+            settings[argument.name.text] = value
+    return DataCall(word, tuple(positional), settings, tree.span, tuple(spans))
+
+
+def _frozen(frame: Frame, freezes: list[ast.Freeze]) -> list[str]:
+    """The paths that `freeze` names, each once."""
+    found: dict[str, None] = {}
+    for statement in freezes:
+        for path in statement.paths:
+            found.update(dict.fromkeys(_parameters(frame, path)))
+    return list(found)
+
+
+def _parameters(frame: Frame, path: ast.Path) -> list[str]:
+    """The parameters at `path` or below it; reports a path without any."""
+    paths = frame.context.paths
+    text = path.text
+    found = [each for each in paths if each == text or each.startswith(f"{text}.")]
+    if not found and not frame.context.report.errors:
+        prefixes = {each.rsplit(".", cut)[0] for each in paths for cut in range(each.count(".") + 1)}
+        near = closest(text, prefixes | set(paths))
+        frame.error(
+            "unknown-name", f"there is no parameter or layer `{text}`", path.span,
+            help=f"did you mean `{near}`?" if near else None,
+        )  # fmt: skip
+    return found
+
+
+def _updates(
+    frame: Frame, block: ast.Train, optimizers: list[ast.TrainOptimizer], frozen: set[str]
+) -> list[Update]:
+    """The rule of each parameter that is trained, in the order of the parameters."""
+    context = frame.context
+    chosen: dict[str, tuple[Rule, Span]] = {}
+    rest: tuple[Rule | None, Span] | None = None
+    good = True
+    for statement in optimizers:
+        rule = optimizer_rule(frame, statement.optimizer)
+        good = good and rule is not None
+        if not statement.paths:
+            if rest is not None:
+                frame.error(
+                    "duplicate-name", "there are two optimizers for all parameters", statement.span,
+                    labels=[Label(rest[1], "the other one")],
+                    help="say which parameters it is for: `optimizer ... for tower`",
+                )  # fmt: skip
+                good = False
+            rest = (rule, statement.span)
+        for path in statement.paths:
+            parameters = _parameters(frame, path)
+            good = good and bool(parameters)
+            if parameters and all(each in frozen for each in parameters):
+                frame.error("misplaced", f"`{path.text}` is frozen, and has an optimizer", path.span)
+            for each in parameters:
+                if each in chosen:
+                    frame.error(
+                        "duplicate-name", f"two optimizers are for `{each}`", path.span,
+                        labels=[Label(chosen[each][1], "the other one")],
+                    )  # fmt: skip
+                elif each not in frozen:
+                    chosen[each] = (rule, path.span)
+    trained = [each for each in context.paths if each not in frozen]
+    without = [each for each in trained if each not in chosen]
+    if rest is None and without and not context.report.errors:
+        listed = ", ".join(f"`{each}`" for each in without[:4]) + (", ..." if len(without) > 4 else "")
+        keyword = Span(block.span.source, block.span.start, block.span.start + len("train"))
+        frame.error(
+            "no-optimizer", f"no optimizer is for {listed}", keyword,
+            help="add one, `optimizer sgd(lr = 0.1)`, or `freeze` what is not trained",
+        )  # fmt: skip
+    if rest is not None and trained and not without and not context.report.errors:
+        frame.error("misplaced", "there is no parameter left for this optimizer", rest[1])
+    if not good or context.report.errors:
+        return []
+    updates = []
+    for path in trained:
+        rule = chosen[path][0] if path in chosen else rest[0]
+        update = rule.update(path)
+        if update is None:
+            break
+        updates.append(update)
+    return updates
+
+

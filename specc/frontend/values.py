@@ -1,0 +1,152 @@
+"""What an expression of a model can stand for while it is elaborated.
+
+A number that is known when compiling is a Python `int`, `float` or `bool`, or a `Polynomial` over
+open sizes; a text is a `str`. All else is one of the classes below.
+
+    Tensor(node, trail)      # a value of the graph that is being built
+    POISON                   # the value of a mistake that was reported: nothing more is said of it
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from specc.frontend.trail import Step
+from specc.ir import sizes
+from specc.ir.graph import Node
+from specc.ir.sizes import Polynomial
+from specc.ir.types import Type
+from specc.source import Span
+
+if TYPE_CHECKING:
+    from specc.frontend import ast
+    from specc.frontend.scope import Frame, Scope
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor:
+    """A node of the graph, and how it came to its shape."""
+
+    node: Node
+    trail: Step | None = None
+
+    @property
+    def type(self) -> Type:
+        return self.node.type
+
+    @property
+    def shape(self) -> sizes.Shape:
+        return self.node.type.shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Several:
+    """The values of a word that gives several: `let a, b = split(x; 2)`."""
+
+    items: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """All weights of the model. A word applied to them is applied to each, and the results summed."""
+
+    items: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Word:
+    """A word of the language: a definition with the scope of its file, or a primitive."""
+
+    name: str
+    definition: Any  # ast.Fn, ast.Block, ast.Cell, ast.Optimizer or primitives.Primitive
+    scope: Scope | None = None
+
+    @property
+    def is_library(self) -> bool:
+        return self.scope is None or self.scope.is_library
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SharedLayer:
+    """`layer tower = dense(64) -> relu`: its stages, to be applied with one set of weights."""
+
+    name: str
+    path: str
+    statement: ast.Layer
+    frame: Frame
+
+
+class Poison:
+    """The one value of everything that is wrong."""
+
+    def __repr__(self) -> str:
+        return "POISON"
+
+
+POISON = Poison()
+
+Static: TypeAlias = int | float | bool | Polynomial
+Value: TypeAlias = Static | str | Tensor | Several | Weights | Word | SharedLayer | Poison
+
+
+def is_static(value: Value) -> bool:
+    """Whether it is a number that is known when compiling (an open size counts)."""
+    return isinstance(value, (int, float, Polynomial))
+
+
+def is_number(value: Value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def describe(value: Value) -> str:
+    """What a value is, for messages."""
+    match value:
+        case bool():
+            return f"the truth value {str(value).lower()}"
+        case int() | float():
+            return f"the number {show_number(value)}"
+        case Polynomial():
+            return f"the open size {value}"
+        case str():
+            return f'the text "{value}"'
+        case Tensor():
+            return describe_type(value.type)
+        case Several():
+            return f"{len(value.items)} values"
+        case Weights():
+            return "the weights of the model"
+        case Word():
+            return f"the word `{value.name}`"
+        case SharedLayer():
+            return f"the layer `{value.name}`"
+    return "a value"
+
+
+def describe_type(type_: Type) -> str:
+    """A type as the language writes it: `float[6, 28, 28]`, `class(10)`, `bool`."""
+    axes = sizes.show(type_.shape) if type_.shape else ""
+    if type_.kind == "int":
+        return f"class({type_.classes}){axes}" if type_.classes is not None else f"int{axes}"
+    return f"{type_.kind}{axes}"
+
+
+def show_number(value: Static) -> str:
+    """A number as the language writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        text = f"{value:g}"
+        return f"{text}.0" if text.lstrip("-").isdigit() else text
+    return str(value)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """An argument of a call: its value, and its place in the file."""
+
+    name: str | None
+    value: Value
+    span: Span
+    name_span: Span | None = None
+    expression: Any = None

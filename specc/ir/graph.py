@@ -1,0 +1,106 @@
+"""Nodes and graphs: a frozen directed acyclic graph, given by its named outputs.
+
+    x = node(Input("image"), type=...)
+    graph = Graph({"scores": scores})
+    for node in graph.nodes: ...          # every node after its inputs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from specc.ir.op import Op
+from specc.ir.types import Type
+from specc.source import Span
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a node comes from: the text of the .dl file and the user's name for the value."""
+
+    name: str = ""
+    span: Span | None = None
+    word: str = ""  # the path of the layer or word that made it: conv1, tower.dense2
+
+    def __str__(self) -> str:
+        place = f"{self.span.source.name}:{self.span.line}" if self.span else ""
+        return " ".join(part for part in (self.name, self.word, place) if part)
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One application of an op. Nodes are compared by identity; `key` compares them by meaning."""
+
+    op: Op
+    inputs: tuple[Node, ...]
+    type: Type
+    origin: Origin = field(default_factory=Origin)
+
+    @property
+    def key(self):
+        return (self.op, tuple(id(each) for each in self.inputs))
+
+
+def apply(op: Op, *inputs: Node, origin: Origin | None = None) -> Node:
+    """The node of `op` over `inputs`, its type inferred; raises `ShapeError`.
+
+    Without an `origin` the node takes that of its first input that has one, so that what autodiff
+    and the passes build still knows the line of the .dl file it serves.
+    """
+    type_ = op.infer(*(each.type for each in inputs))
+    if origin is None:
+        origin = next((each.origin for each in inputs if each.origin.span), Origin())
+    return Node(op, inputs, type_, origin)
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Named outputs and, through them, every node that they need."""
+
+    outputs: Mapping[str, Node]
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes, each after its inputs, in an order that depends on the outputs alone."""
+        return topological(self.outputs.values())
+
+    @cached_property
+    def users(self) -> dict[Node, list[Node]]:
+        """For each node, the nodes that read it (a node that reads it twice stands there twice)."""
+        users: dict[Node, list[Node]] = {node: [] for node in self.nodes}
+        for node in self.nodes:
+            for each in node.inputs:
+                users[each].append(node)
+        return users
+
+
+def topological(roots: Iterable[Node]) -> tuple[Node, ...]:
+    """Every node that the roots need, each after its inputs (without recursion)."""
+    done: dict[Node, None] = {}
+    for root in roots:
+        stack: list[tuple[Node, bool]] = [(root, False)]
+        while stack:
+            node, ready = stack.pop()
+            if node in done:
+                continue
+            if ready:
+                done[node] = None
+                continue
+            stack.append((node, True))
+            stack.extend((each, False) for each in reversed(node.inputs) if each not in done)
+    return tuple(done)
+
+
+def rewrite(graph: Graph, rule: Callable[[Node], Node]) -> Graph:
+    """The graph with `rule` applied to every node, from the inputs up."""
+    new: dict[Node, Node] = {}
+    for node in graph.nodes:
+        inputs = tuple(new[each] for each in node.inputs)
+        if inputs != node.inputs:
+            node_now = Node(node.op, inputs, node.type, node.origin)
+        else:
+            node_now = node
+        new[node] = rule(node_now)
+    return Graph({name: new[node] for name, node in graph.outputs.items()})

@@ -1,0 +1,99 @@
+"""What the planner decides: kernels in order, the phases between barriers, and a place for every value.
+
+    print(plan)      # one line a kernel: phase, mode, what it reads and writes, and where
+
+Memory is counted in elements of a value's own kind. A batched value lies as [axes..., lanes] in the
+arena of each shard; a value that is one for the whole batch lies in C order in shared memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from specc.ir.graph import Graph, Node
+from specc.ir.show import show_node
+from specc.ir.sizes import Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Nodes that are computed together.
+
+    kind "nest": elementwise nodes, reductions and placements over one `domain`; "contract" and
+    "kernel": one node. `stored` are the members whose values other groups, or the outputs, read.
+    """
+
+    kind: str
+    nodes: tuple[Node, ...]
+    stored: tuple[Node, ...]
+    domain: Shape = ()
+    batched: bool = False
+
+
+@dataclass(frozen=True)
+class View:
+    """How a value is read: the node that lies in memory, an offset, a stride for each axis.
+
+    Strides and offset count elements of one lane: the emitted stride is `lanes` times as large for
+    a batched root.
+    """
+
+    root: Node
+    offset: int
+    strides: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value lies. `space`: "arena" (one a shard; `offset` in bytes), or the name of an array
+    that is there before the program runs: "param.PATH", "state.PATH", "record", "gradient.PATH",
+    "shared"."""
+
+    space: str
+    offset: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One group at its place in the program.
+
+    mode "shard": each shard does its own lanes; "split": the shards divide the elements; "single":
+    the first shard does it alone. `stores` says where each stored node goes (a node may go to
+    several places).
+    """
+
+    group: Group
+    phase: int
+    mode: str
+    stores: tuple[tuple[Node, Place], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The whole program for `shards` shards of `lanes` lanes, `examples` of which are used."""
+
+    graph: Graph
+    steps: tuple[Step, ...]
+    views: Mapping[Node, View]
+    places: Mapping[Node, Place]  # of every root
+    shards: int
+    lanes: int
+    examples: int
+    arena_bytes: int
+    shared_bytes: int
+    records: tuple[str, ...]  # the scalar outputs, in the order of the record
+    emits: tuple[tuple[str, Node], ...]  # outputs that vary over the batch
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.shards} shards of {self.lanes} lanes ({self.examples} examples each),"
+            f" arena {self.arena_bytes:,} bytes a shard, shared {self.shared_bytes:,} bytes"
+        ]
+        for step in self.steps:
+            nodes = " ".join(show_node(node) for node in step.group.nodes[:4])
+            more = f" +{len(step.group.nodes) - 4}" if len(step.group.nodes) > 4 else ""
+            where = ", ".join(f"{place.space}+{place.offset}" for _, place in step.stores)
+            lines.append(f"phase {step.phase} {step.mode:<6} {step.group.kind:<8}"
+                         f" {nodes}{more} -> {where}")
+        return "\n".join(lines) + "\n"

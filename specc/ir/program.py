@@ -1,0 +1,86 @@
+"""A checked program: everything a .dl file says about a model, as one frozen record of graphs.
+
+The front end makes it, `specc show --stage program` prints it, the driver lowers it. Its leaves are
+`Input` nodes; weights, optimizer state and the gradient are inputs like any other, told apart by
+their role (see `specc.ops.leaf`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from specc.ir.graph import Node
+from specc.ir.types import Type
+from specc.recipe import Port, Recipe
+from specc.source import Span
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A trained array. `initial` is an unbatched node over random ops, evaluated once by NumPy."""
+
+    path: str  # stable: tower.dense1.weight
+    type: Type
+    initial: Node
+    is_weight: bool = True  # part of `weights`: neither a bias nor a normalization factor
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """An array that is carried from step to step: running statistics, an optimizer's memory."""
+
+    path: str
+    type: Type
+    initial: Node
+    next: Node | None = None  # its value after a training step
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Term:
+    """A named loss, metric or output. A loss is a scalar per example, or one for all (a penalty)."""
+
+    name: str
+    node: Node
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Update:
+    """The optimizer's rule for one parameter, over the inputs param, gradient, state and schedule."""
+
+    path: str
+    next: Node
+    states: tuple[State, ...]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One line of the table that `specc show` prints: a use of a word of the model."""
+
+    path: str
+    text: str  # the call as the file writes it
+    input: Type | None
+    output: Type
+    parameters: tuple[str, ...]
+    node: Node
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Program:
+    """A model with its optimizer and recipe; sizes are integers once all of them are bound."""
+
+    name: str
+    ports: tuple[Port, ...]
+    parameters: tuple[Parameter, ...]
+    states: tuple[State, ...]
+    losses: tuple[Term, ...]
+    metrics: tuple[Term, ...]
+    outputs: tuple[Term, ...]
+    updates: tuple[Update, ...]
+    layers: tuple[Layer, ...]
+    recipe: Recipe
+    open_sizes: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()  # paths of parameters that are not trained

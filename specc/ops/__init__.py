@@ -1,0 +1,3 @@
+"""The primitives. One class each: shape rule, gradient, scalar code or kernel, NumPy reference."""
+
+from specc.ops import contract, elementwise, gather, leaf, reduce, shape, window  # noqa: F401

@@ -1,0 +1,143 @@
+"""The contraction: every product of a network, and all their gradients, as one op.
+
+    out[map_out(i)] += left[map_left(i)] * right[map_right(i)]      for every index point i
+
+An index point runs through the box of `extents`; each operand is addressed by one affine expression
+of the indices per axis. Matrix product, convolution with any stride, dilation or groups, and outer
+products are instances. Exchanging the roles of `out` and an operand gives the gradient for that
+operand, so the op is closed under differentiation:
+
+    dense          o, i            out[o]     left[o, i]          right[i]
+    convolution    k, y, x, c, u, v  out[k, y, x]  left[k, c, u, v]  right[c, s*y + u, s*x + v]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from specc.ir import sizes
+from specc.ir.graph import apply
+from specc.ir.op import Op, ShapeError
+from specc.ir.sizes import Shape, Size
+from specc.ir.types import Type
+
+
+@dataclass(frozen=True)
+class Affine:
+    """sum of coefficient * index + constant; indices are positions in `Contract.extents`."""
+
+    terms: tuple[tuple[int, int], ...]  # (index, coefficient), coefficients > 0
+    constant: int = 0
+
+    def __str__(self) -> str:
+        parts = [f"i{i}" if c == 1 else f"{c}*i{i}" for i, c in self.terms]
+        if self.constant or not parts:
+            parts.append(str(self.constant))
+        return " + ".join(parts)
+
+
+def index(position: int) -> Affine:
+    """The expression that is just one index."""
+    return Affine(((position, 1),))
+
+
+Map = tuple[Affine, ...]
+
+
+@dataclass(frozen=True)
+class Contract(Op):
+    """out[map] += left[map] * right[map] over the box of `extents`.
+
+    Where an operand is batched, the example is an index of its own: shared by the operands and the
+    result, or summed over the batch with `sum_batch`. `shape` is the shape of the result; places
+    that no index point reaches are 0.
+    """
+
+    extents: tuple[Size, ...]
+    out: Map
+    left: Map
+    right: Map
+    shape: Shape
+    sum_batch: bool = False
+
+    def infer(self, left: Type, right: Type) -> Type:
+        for position, (map_, operand) in enumerate(((self.left, left), (self.right, right))):
+            if operand.kind != "float":
+                raise ShapeError(f"a product needs float, not {operand}", position)
+            self._check_bounds(map_, operand.shape, position)
+        self._check_bounds(self.out, self.shape, None)
+        batched = left.batched or right.batched
+        if self.sum_batch and not batched:
+            raise ShapeError("there is no batch to sum over", None)
+        return Type("float", self.shape, batched and not self.sum_batch)
+
+    def _check_bounds(self, map_: Map, shape: Shape, argument: int | None) -> None:
+        if len(map_) != len(shape):
+            raise ShapeError(f"needs {len(map_)} axes, but has {sizes.show(shape)}", argument)
+        for axis, (expression, size) in enumerate(zip(map_, shape, strict=True)):
+            last = expression.constant
+            for position, coefficient in expression.terms:
+                last = last + coefficient * (self.extents[position] - 1)
+            if isinstance(last, int) and isinstance(size, int) and last >= size:
+                raise ShapeError(f"axis {axis} is {size}, but is read up to {last + 1}", argument)
+
+    def vjp(self, node, dy):
+        left, right = node.inputs
+        return (
+            self._gradient(left, self.left, dy, right, self.right),
+            self._gradient(right, self.right, dy, left, self.left),
+        )
+
+    def _gradient(self, operand, map_, dy, other, other_map):
+        # d operand[map(i)] += dy[out(i)] * other[other_map(i)]
+        sum_batch = not operand.type.batched and (dy.type.batched or other.type.batched)
+        op = Contract(self.extents, map_, self.out, other_map, operand.type.shape, sum_batch)
+        return apply(op, dy, other)
+
+    def reference(self, types, left, right):
+        import numpy as np
+
+        operands, letters = [], []
+        batch = len(self.extents)
+        for map_, type_, array in ((self.left, types[0], left), (self.right, types[1], right)):
+            gathered, used = self._gather(map_, array, type_.batched)
+            operands.append(gathered)
+            letters.append(([batch] if type_.batched else []) + used)
+        batched = types[0].batched or types[1].batched
+        used = sorted(set(letters[0] + letters[1]) - {batch})
+        direct = [i for expression in self.out for i, _ in expression.terms]
+        kept = ([batch] if batched and not self.sum_batch else []) + sorted(set(direct))
+        total = np.einsum(operands[0], letters[0], operands[1], letters[1],
+                          [i for i in kept if i == batch or i in used], optimize=True)
+        # an index of the result that no operand has repeats the value
+        for axis, i in enumerate(kept):
+            if i != batch and i not in used:
+                total = np.repeat(np.expand_dims(total, axis), self.extents[i], axis)
+        repeats = 1
+        for i in range(len(self.extents)):
+            if i not in used and i not in direct:
+                repeats *= self.extents[i]
+        examples = total.shape[:1] if batch in kept else ()
+        out = np.zeros(examples + self.shape, total.dtype)
+        at = self._positions(self.out, sorted(set(direct)))
+        np.add.at(out, ((slice(None),) if examples else ()) + at, total * repeats)
+        return out
+
+    def _gather(self, map_, array, batched):
+        """The operand spread over the indices it depends on, and those indices, ascending."""
+        used = sorted({i for expression in map_ for i, _ in expression.terms})
+        at = self._positions(map_, used)
+        return array[((slice(None),) if batched else ()) + at], used
+
+    def _positions(self, map_, used):
+        import numpy as np
+
+        grids = dict(zip(used, np.ix_(*(np.arange(self.extents[i]) for i in used)), strict=True))
+        shape = tuple(self.extents[i] for i in used)
+        return tuple(
+            np.broadcast_to(
+                sum((c * grids[i] for i, c in expression.terms), np.array(expression.constant)),
+                shape,
+            )
+            for expression in map_
+        )

@@ -1,0 +1,119 @@
+"""The leaves of a graph: what comes from outside, constants, and random numbers.
+
+    Input("param", "dense1.weight", Type("float", (10, 64)))
+    Const(0.5)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from specc.ir.graph import Node, Origin
+from specc.ir.op import Op
+from specc.ir.sizes import Polynomial, Shape
+from specc.ir.types import Type
+
+# What an input stands for. "weight_of_example" is 1/n for each of the n examples of a batch and 0
+# on padding lanes; "schedule" are step, epoch and progress; "mode" is the flag `training`.
+ROLES = ("input", "target", "param", "gradient", "state", "schedule", "setting", "mode",
+         "weight_of_example")
+
+
+@dataclass(frozen=True)
+class Input(Op):
+    """A value from outside the graph, told apart by role and name."""
+
+    role: str
+    label: str
+    type: Type = field(default=Type("float"))
+
+    def infer(self) -> Type:
+        assert self.role in ROLES, self.role
+        return self.type
+
+    def vjp(self, node, dy):
+        return ()
+
+    def attributes(self) -> str:
+        return f"{self.role} {self.label}"
+
+
+@dataclass(frozen=True)
+class Const(Op):
+    """A number that is known when the model is compiled (a polynomial while sizes are open)."""
+
+    value: float | int | bool | Polynomial
+    kind: str = "float"
+
+    def infer(self) -> Type:
+        return Type(self.kind)
+
+    def vjp(self, node, dy):
+        return ()
+
+    def reference(self, types):
+        import numpy as np
+
+        return np.asarray(self.value, {"float": float, "int": np.int64, "bool": bool}[self.kind])
+
+    def attributes(self) -> str:
+        return str(self.value)
+
+
+@dataclass(frozen=True)
+class Iota(Op):
+    """0, 1, 2, ... along one axis of length `size`."""
+
+    size: int | Polynomial
+
+    def infer(self) -> Type:
+        return Type("int", (self.size,))
+
+    def vjp(self, node, dy):
+        return ()
+
+    def reference(self, types):
+        import numpy as np
+
+        return np.arange(self.size)
+
+
+@dataclass(frozen=True)
+class Random(Op):
+    """Independent random numbers for an initial value; `label` keeps two parameters' draws apart.
+
+    distribution: "normal" (mean 0, variance 1) or "uniform" (over [0, 1)).
+    """
+
+    distribution: str
+    shape: Shape
+    label: str
+
+    def infer(self) -> Type:
+        return Type("float", self.shape)
+
+    def vjp(self, node, dy):
+        return ()
+
+    def draw(self, seed: int):
+        """The numbers for one seed: the same on every machine and for any number of threads."""
+        import hashlib
+
+        import numpy as np
+
+        digest = hashlib.sha256(f"{seed}:{self.label}".encode()).digest()
+        generator = np.random.Generator(np.random.Philox(int.from_bytes(digest[:16], "little")))
+        if self.distribution == "normal":
+            return generator.standard_normal(self.shape)
+        return generator.random(self.shape)
+
+
+def constant(value, kind: str = "float", origin: Origin | None = None) -> Node:
+    """A scalar constant node."""
+    op = Const(value, kind)
+    return Node(op, (), op.infer(), origin or Origin())
+
+
+def leaf(op: Op, origin: Origin | None = None) -> Node:
+    """The node of an op without inputs."""
+    return Node(op, (), op.infer(), origin or Origin())

@@ -1,0 +1,198 @@
+"""Ops that move values without computing: broadcast, reshape, transpose, slice, pad, concat.
+
+Each is linear, and the transpose of another: broadcast of sum, slice of pad, reshape of reshape.
+Axes count from 0 and never include the batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from specc.ir import sizes
+from specc.ir.graph import Node, apply
+from specc.ir.op import Op, ShapeError
+from specc.ir.sizes import Shape
+from specc.ir.types import Type
+
+
+def lead(type_: Type) -> int:
+    """The number of leading batch axes (0 or 1) of a reference array of this type."""
+    return 1 if type_.batched else 0
+
+
+@dataclass(frozen=True)
+class Broadcast(Op):
+    """Repeat over new axes: input axis k becomes axis `axes[k]` of `shape`."""
+
+    shape: Shape
+    axes: tuple[int, ...] = ()
+
+    def infer(self, x: Type) -> Type:
+        for axis, size in zip(self.axes, x.shape, strict=True):
+            if not sizes.same(size, self.shape[axis]):
+                raise ShapeError(f"cannot spread {size} over an axis of {self.shape[axis]}", 0)
+        return replace(x, shape=self.shape)
+
+    def vjp(self, node, dy):
+        from specc.ops.reduce import Sum
+
+        new = tuple(axis for axis in range(len(self.shape)) if axis not in self.axes)
+        return (apply(Sum(new), dy),)
+
+    def reference(self, types, x):
+        import numpy as np
+
+        first = lead(types[0])
+        kept = [1] * len(self.shape)
+        for axis, size in zip(self.axes, types[0].shape, strict=True):
+            kept[axis] = size
+        x = np.asarray(x)
+        return np.broadcast_to(x.reshape(*x.shape[:first], *kept), (*x.shape[:first], *self.shape))
+
+
+@dataclass(frozen=True)
+class Reshape(Op):
+    """The same elements in C order under another shape."""
+
+    shape: Shape
+
+    def infer(self, x: Type) -> Type:
+        if sizes.same(x.elements, sizes.product(self.shape)) is False:
+            raise ShapeError(
+                f"{sizes.show(x.shape)} has {x.elements} elements,"
+                f" {sizes.show(self.shape)} has {sizes.product(self.shape)}", 0)
+        return replace(x, shape=self.shape)
+
+    def vjp(self, node, dy):
+        return (apply(Reshape(node.inputs[0].type.shape), dy),)
+
+    def reference(self, types, x):
+        return x.reshape(x.shape[: lead(types[0])] + self.shape)
+
+
+@dataclass(frozen=True)
+class Transpose(Op):
+    """Reorder axes: axis k of the result is axis `order[k]` of the input."""
+
+    order: tuple[int, ...]
+
+    def infer(self, x: Type) -> Type:
+        if sorted(self.order) != list(range(x.rank)):
+            raise ShapeError(f"cannot put the {x.rank} axes of {sizes.show(x.shape)}"
+                             f" in the order {self.order}", 0)
+        return replace(x, shape=tuple(x.shape[axis] for axis in self.order))
+
+    def vjp(self, node, dy):
+        inverse = tuple(self.order.index(axis) for axis in range(len(self.order)))
+        return (apply(Transpose(inverse), dy),)
+
+    def reference(self, types, x):
+        first = lead(types[0])
+        return x.transpose(*range(first), *(axis + first for axis in self.order))
+
+
+@dataclass(frozen=True)
+class Slice(Op):
+    """Elements start, start + step, ... (`count` of them) along one axis."""
+
+    axis: int
+    start: int
+    count: int
+    step: int = 1
+
+    def infer(self, x: Type) -> Type:
+        if not 0 <= self.axis < x.rank:
+            raise ShapeError(f"{sizes.show(x.shape)} has no axis {self.axis}", 0)
+        last = self.start + (self.count - 1) * self.step
+        size = x.shape[self.axis]
+        if isinstance(last, int) and isinstance(size, int) and not 0 <= self.start <= last < size:
+            raise ShapeError(f"cannot take {self.start} to {last} of an axis of {size}", 0)
+        shape = x.shape[: self.axis] + (self.count,) + x.shape[self.axis + 1 :]
+        return replace(x, shape=shape)
+
+    def vjp(self, node, dy):
+        size = node.inputs[0].type.shape[self.axis]
+        return (apply(Pad(self.axis, self.start, size, self.step), dy),)
+
+    def reference(self, types, x):
+        at = (slice(None),) * (self.axis + lead(types[0]))
+        return x[at + (slice(self.start, self.start + (self.count - 1) * self.step + 1, self.step),)]
+
+
+@dataclass(frozen=True)
+class Pad(Op):
+    """Place the elements at start, start + step, ... of an axis of `size`, zeros elsewhere."""
+
+    axis: int
+    start: int
+    size: int
+    step: int = 1
+
+    def infer(self, x: Type) -> Type:
+        if not 0 <= self.axis < x.rank:
+            raise ShapeError(f"{sizes.show(x.shape)} has no axis {self.axis}", 0)
+        last = self.start + (x.shape[self.axis] - 1) * self.step
+        if isinstance(last, int) and isinstance(self.size, int) and last >= self.size:
+            raise ShapeError(f"cannot place {x.shape[self.axis]} elements in {self.size}", 0)
+        shape = x.shape[: self.axis] + (self.size,) + x.shape[self.axis + 1 :]
+        return replace(x, shape=shape)
+
+    def vjp(self, node, dy):
+        count = node.inputs[0].type.shape[self.axis]
+        return (apply(Slice(self.axis, self.start, count, self.step), dy),)
+
+    def reference(self, types, x):
+        import numpy as np
+
+        axis = self.axis + lead(types[0])
+        out = np.zeros(x.shape[:axis] + (self.size,) + x.shape[axis + 1 :], x.dtype)
+        stop = self.start + (x.shape[axis] - 1) * self.step + 1
+        out[(slice(None),) * axis + (slice(self.start, stop, self.step),)] = x
+        return out
+
+
+@dataclass(frozen=True)
+class Concat(Op):
+    """Join along one axis; all other axes must agree."""
+
+    axis: int
+
+    def infer(self, *inputs: Type) -> Type:
+        first, total = inputs[0], inputs[0].shape[self.axis]
+        for position, each in enumerate(inputs[1:], 1):
+            if each.kind != first.kind or each.rank != first.rank:
+                raise ShapeError(f"cannot join {each} to {first}", position)
+            for axis, (a, b) in enumerate(zip(first.shape, each.shape, strict=True)):
+                if axis != self.axis and not sizes.same(a, b):
+                    raise ShapeError(
+                        f"to join along axis {self.axis} all others must agree,"
+                        f" but axis {axis} is {a} and {b}", position)
+            total = total + each.shape[self.axis]
+        shape = first.shape[: self.axis] + (total,) + first.shape[self.axis + 1 :]
+        return replace(first, shape=shape, batched=any(each.batched for each in inputs))
+
+    def vjp(self, node, dy):
+        gradients, start = [], 0
+        for each in node.inputs:
+            count = each.type.shape[self.axis]
+            gradients.append(apply(Slice(self.axis, start, count), dy))
+            start = start + count
+        return tuple(gradients)
+
+    def reference(self, types, *inputs):
+        import numpy as np
+
+        examples = max((x.shape[0] for x, t in zip(inputs, types, strict=True) if t.batched),
+                       default=0)
+        spread = [
+            x if t.batched or not examples else np.broadcast_to(x, (examples, *x.shape))
+            for x, t in zip(inputs, types, strict=True)
+        ]
+        return np.concatenate(spread, self.axis + (1 if examples else 0))
+
+
+def broadcast_scalar(node: Node, shape: Shape) -> Node:
+    """A scalar spread over `shape`; anything else as it is."""
+    if node.type.shape == () and shape != ():
+        return apply(Broadcast(shape), node)
+    return node

@@ -1,0 +1,69 @@
+"""Values that are only another way of reading memory: how a chain of moves ends at a value that lies
+somewhere, and with which strides it is read there.
+
+    view(transposed)      # View(root, offset=0, strides=(1, 28))
+"""
+
+from __future__ import annotations
+
+from specc.ir.graph import Node
+from specc.ir.plan import View
+from specc.ops.shape import Broadcast, Reshape, Slice, Transpose
+
+VIEWS = (Broadcast, Reshape, Slice, Transpose)
+
+
+def view(node: Node) -> View:
+    """How a node is read: views of views end at a node that lies in memory."""
+    chain = []
+    while isinstance(node.op, VIEWS):
+        chain.append(node)
+        node = node.inputs[0]
+    offset, strides = 0, c_strides(node.type.shape)
+    shape = node.type.shape
+    for each in reversed(chain):
+        op = each.op
+        if isinstance(op, Broadcast):
+            spread = [0] * len(op.shape)
+            for axis, stride in zip(op.axes, strides, strict=True):
+                spread[axis] = stride
+            strides = tuple(spread)
+        elif isinstance(op, Transpose):
+            strides = tuple(strides[axis] for axis in op.order)
+        elif isinstance(op, Slice):
+            offset += op.start * strides[op.axis]
+            strides = (*strides[: op.axis], strides[op.axis] * op.step, *strides[op.axis + 1 :])
+        else:
+            strides = _reshaped(shape, strides, op.shape)
+            assert strides is not None, "prepare() copies what cannot be reshaped in place"
+        shape = each.type.shape
+    return View(node, offset, strides)
+
+
+def in_c_order(node: Node) -> bool:
+    """Whether the node's elements lie in memory one after the other, without gaps or repeats."""
+    while isinstance(node.op, Reshape):
+        node = node.inputs[0]
+    try:
+        seen = view(node)
+    except AssertionError:
+        return False
+    c_order = c_strides(node.type.shape)
+    return all(a == b or size == 1
+               for a, b, size in zip(seen.strides, c_order, node.type.shape, strict=True))
+
+
+def c_strides(shape) -> tuple[int, ...]:
+    """The strides of an array in C order, in elements."""
+    strides, step = [], 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= size
+    return tuple(reversed(strides))
+
+
+def _reshaped(shape, strides, new_shape) -> tuple[int, ...] | None:
+    """The strides of a view under another shape; None unless it lies in C order."""
+    if all(a == b or size == 1 for a, b, size in zip(strides, c_strides(shape), shape, strict=True)):
+        return c_strides(new_shape)
+    return None

@@ -1,0 +1,142 @@
+"""The maximum over windows, and its gradient.
+
+    WindowMax((2, 2), (2, 2))      # [c, h, w] -> [c, (h - 2) / 2 + 1, (w - 2) / 2 + 1]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from specc.ir import sizes
+from specc.ir.graph import apply
+from specc.ir.op import Op, ShapeError
+from specc.ir.types import Type
+
+# ruff: noqa: F821, UP037 - the annotations of kernels name extents, not types
+
+
+@dataclass(frozen=True)
+class WindowMax(Op):
+    """The largest of each `size` window, moved by `stride`; windows lie wholly inside."""
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+
+    def infer(self, x: Type) -> Type:
+        if x.rank != 3 or x.kind != "float":
+            raise ShapeError(f"a window moves over [channels, height, width], not {x}", 0)
+        out = [x.shape[0]]
+        for size, window, stride in zip(x.shape[1:], self.size, self.stride, strict=True):
+            if isinstance(size, int) and window > size:
+                raise ShapeError(f"a window of {window} does not fit into {size}", 0)
+            out.append((size - window) // stride + 1)
+        return replace(x, shape=tuple(out))
+
+    def vjp(self, node, dy):
+        x = node.inputs[0]
+        return (apply(WindowMaxGradient(self.size, self.stride), x, node, dy),)
+
+    def reference(self, types, x):
+        return _windows(x, self).max((-2, -1))
+
+    @staticmethod
+    def kernel():
+        return window_max
+
+    def arguments(self, types, lanes: int) -> dict[str, int]:
+        return _extents(self, types[0], self.infer(types[0]), lanes)
+
+
+@dataclass(frozen=True)
+class WindowMaxGradient(Op):
+    """dx of WindowMax: each window hands its dy to its (first) largest element."""
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+
+    def infer(self, x: Type, y: Type, dy: Type) -> Type:
+        if y.shape != dy.shape:
+            raise ShapeError(f"{sizes.show(y.shape)} and {sizes.show(dy.shape)} differ", 2)
+        return replace(x, batched=x.batched or dy.batched)
+
+    def vjp(self, node, dy):
+        raise NotImplementedError("the second derivative of a window's maximum is not defined")
+
+    def reference(self, types, x, y, dy):
+        import numpy as np
+
+        dx = np.zeros_like(x)
+        rows, columns = y.shape[-2:]
+        free = np.ones(y.shape, bool)
+        for u in range(self.size[0]):
+            for v in range(self.size[1]):
+                at = (..., slice(u, u + (rows - 1) * self.stride[0] + 1, self.stride[0]),
+                      slice(v, v + (columns - 1) * self.stride[1] + 1, self.stride[1]))
+                hit = free & (x[at] == y)
+                free &= ~hit
+                dx[at] += hit * dy
+        return dx
+
+    @staticmethod
+    def kernel():
+        return window_max_gradient
+
+    def arguments(self, types, lanes: int) -> dict[str, int]:
+        return _extents(self, types[0], types[1], lanes)
+
+
+def _windows(x, op):
+    import numpy as np
+
+    views = np.lib.stride_tricks.sliding_window_view(x, op.size, axis=(-2, -1))
+    return views[..., :: op.stride[0], :: op.stride[1], :, :]
+
+
+def _extents(op, x: Type, y: Type, lanes: int) -> dict[str, int]:
+    channels, height, width = x.shape
+    _, rows, columns = y.shape
+    return {"channels": channels, "height": height, "width": width, "rows": rows,
+            "columns": columns, "size_y": op.size[0], "size_x": op.size[1],
+            "stride_y": op.stride[0], "stride_x": op.stride[1], "lanes": lanes}
+
+
+def window_max(
+    x: "float[channels, height, width, lanes]", y: "float[channels, rows, columns, lanes]",
+    channels: "int", height: "int", width: "int", rows: "int", columns: "int",
+    size_y: "int", size_x: "int", stride_y: "int", stride_x: "int", lanes: "int",
+):
+    for c in range(channels):
+        for i in range(rows):
+            for j in range(columns):
+                for lane in range(lanes):
+                    y[c, i, j, lane] = x[c, i * stride_y, j * stride_x, lane]
+                for u in range(size_y):
+                    for v in range(size_x):
+                        for lane in range(lanes):
+                            here = x[c, i * stride_y + u, j * stride_x + v, lane]
+                            best = y[c, i, j, lane]
+                            y[c, i, j, lane] = best if best >= here else here
+
+
+def window_max_gradient(
+    x: "float[channels, height, width, lanes]", y: "float[channels, rows, columns, lanes]",
+    dy: "float[channels, rows, columns, lanes]", dx: "float[channels, height, width, lanes]",
+    channels: "int", height: "int", width: "int", rows: "int", columns: "int",
+    size_y: "int", size_x: "int", stride_y: "int", stride_x: "int", lanes: "int",
+):
+    for c in range(channels):
+        for i in range(height):
+            for j in range(width):
+                for lane in range(lanes):
+                    dx[c, i, j, lane] = 0.0
+        for i in range(rows):
+            for j in range(columns):
+                for lane in range(lanes):
+                    free = True
+                    best = y[c, i, j, lane]
+                    for u in range(size_y):
+                        for v in range(size_x):
+                            here = x[c, i * stride_y + u, j * stride_x + v, lane]
+                            if free and here == best:
+                                dx[c, i * stride_y + u, j * stride_x + v, lane] += dy[c, i, j, lane]
+                                free = False

@@ -1,0 +1,45 @@
+"""Reverse-mode differentiation, graph to graph.
+
+    gradients(loss, [w, b])     # the nodes of dloss/dw and dloss/db
+
+In: a scalar that is one for the whole batch. Every op knows its own rule (`vjp`), built of other ops,
+so the result is a graph like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from specc.ir.graph import Node, apply, topological
+from specc.ops.elementwise import add
+from specc.ops.leaf import constant
+from specc.ops.reduce import sum_batch
+from specc.ops.shape import Broadcast
+
+
+def gradients(loss: Node, wanted: Sequence[Node]) -> list[Node]:
+    """The gradient of `loss` for each wanted node; zeros where the loss does not depend on it."""
+    assert loss.type.shape == () and not loss.type.batched, "only a scalar has a gradient"
+    order = topological([loss])
+    relevant = set(wanted)
+    for node in order:
+        if any(each in relevant for each in node.inputs):
+            relevant.add(node)
+    gradient: dict[Node, Node] = {loss: constant(1.0)}
+    for node in reversed(order):
+        if node not in relevant or node not in gradient:
+            continue
+        for each, d in zip(node.inputs, node.op.vjp(node, gradient[node]), strict=True):
+            if d is None or each not in relevant or each.type.kind != "float":
+                continue
+            if not each.type.batched and node.type.batched and not gradient[node].type.batched:
+                raise AssertionError("a sum over the batch without the examples' weights")
+            if d.type.batched and not each.type.batched:
+                d = sum_batch(d)  # one value serves the whole batch: its gradients add up
+            gradient[each] = add(gradient[each], d) if each in gradient else d
+    return [gradient[each] if each in gradient else _zeros(each) for each in wanted]
+
+
+def _zeros(node: Node) -> Node:
+    zero = constant(0.0)
+    return apply(Broadcast(node.type.shape), zero) if node.type.shape else zero

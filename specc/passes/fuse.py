@@ -1,0 +1,229 @@
+"""Group the nodes of a graph into kernels: elementwise chains and the reductions that end them.
+
+    relu(y) and its mask for the backward pass become one loop over the same elements; a value that
+    only members of its group read never touches memory.
+
+`prepare` first makes explicit what the grouping relies on: sums over the batch are completed over the
+shards (`AllReduce`), and a value that must lie in memory in C order gets a `Copy` where it does not.
+"""
+
+from __future__ import annotations
+
+from specc.ir.graph import Graph, Node, apply, rewrite
+from specc.ir.plan import Group
+from specc.ops.contract import Contract
+from specc.ops.elementwise import Copy, Elementwise
+from specc.ops.gather import Put
+from specc.ops.leaf import Const, Input
+from specc.ops.reduce import AllReduce, Max, Sum
+from specc.ops.shape import Concat, Pad, Reshape
+from specc.ops.views import VIEWS, in_c_order, view
+
+
+def prepare(graph: Graph) -> Graph:
+    """The graph with its sums over shards and its copies made explicit."""
+
+    def reduce_shards(node: Node) -> Node:
+        partial = (isinstance(node.op, Sum) and node.op.batch
+                   or isinstance(node.op, (Contract, Put)) and node.op.sum_batch)
+        return apply(AllReduce(), node) if partial else node
+
+    graph = rewrite(graph, reduce_shards)
+
+    def copy(node: Node) -> Node:
+        if isinstance(node.op, Reshape) and not in_c_order(node.inputs[0]):
+            return apply(node.op, apply(Copy(), node.inputs[0]), origin=node.origin)
+        if hasattr(node.op, "kernel") or isinstance(node.op, Contract):
+            strict = not isinstance(node.op, Contract)
+            inputs = tuple(
+                apply(Copy(), each) if isinstance(view(each).root.op, Const)
+                or strict and not in_c_order(each) else each
+                for each in node.inputs)
+            if inputs != node.inputs:
+                return Node(node.op, inputs, node.type, node.origin)
+        return node
+
+    graph = rewrite(graph, copy)
+    outputs = {}
+    for name, node in graph.outputs.items():
+        root = view(node).root
+        lies_elsewhere = root is not node or isinstance(node.op, (Input, Const))
+        if lies_elsewhere and not (node.type.batched and in_c_order(node)):
+            node = apply(Copy(), node)
+        outputs[name] = node
+    return Graph(outputs)
+
+
+class _Groups:
+    """Groups under construction, with what each depends on."""
+
+    def __init__(self):
+        self.members: list[list[Node]] = []
+        self.domains: list[tuple] = []
+        self.reduced: list[tuple | None] = []
+        self.depends: list[set[int]] = []
+        self.of: dict[Node, int] = {}
+
+    def open(self, domain, kind) -> int:
+        self.members.append([])
+        self.domains.append((domain, kind))
+        self.reduced.append(None)
+        self.depends.append(set())
+        return len(self.members) - 1
+
+    def put(self, node: Node, group: int) -> None:
+        self.members[group].append(node)
+        self.of[node] = group
+        self.depends[group] |= self.needs(node) - {group}
+
+    def needs(self, node: Node) -> set[int]:
+        """The groups that a node's inputs come from."""
+        return {self.of[root] for root in (view(each).root for each in node.inputs)
+                if root in self.of}
+
+    def reaches(self, starts: set[int], goal: int) -> bool:
+        """Whether any of the groups depends, directly or not, on the goal."""
+        seen, stack = set(), list(starts)
+        while stack:
+            group = stack.pop()
+            if group == goal:
+                return True
+            if group not in seen:
+                seen.add(group)
+                stack.extend(self.depends[group])
+        return False
+
+
+def fuse(graph: Graph) -> tuple[Group, ...]:
+    """The groups of a prepared graph, in an order in which they can run.
+
+    A node that reads leaves alone waits for its first reader and joins that one's group: `mu * v`
+    belongs to the update it serves, not to a loop of its own.
+    """
+    groups = _Groups()
+    readers: dict[Node, list[int]] = {}  # the groups that read a root, for joining siblings
+    waiting: set[Node] = set()
+
+    def place(node: Node, group: int) -> None:
+        for each in node.inputs:
+            if each in waiting and (_domain(each), "nest") == groups.domains[group]:
+                waiting.discard(each)
+                place(each, group)
+        settle(node)
+        groups.put(node, group)
+        if isinstance(node.op, (Sum, Max)):
+            groups.reduced[group] = _reduced(node)
+        for each in node.inputs:
+            known = readers.setdefault(view(each).root, [])
+            if group not in known:
+                known.append(group)
+
+    def settle(node: Node) -> None:
+        """Give the waiting nodes that `node` reads from memory groups of their own."""
+        for each in node.inputs:
+            root = view(each).root
+            if root in waiting:
+                waiting.discard(root)
+                place(root, groups.open(_domain(root), "nest"))
+
+    for node in graph.nodes:
+        op = node.op
+        if isinstance(op, (Input, Const) + VIEWS):
+            continue
+        if isinstance(op, Elementwise) and all(
+            each in waiting or isinstance(view(each).root.op, (Input, Const))
+            for each in node.inputs
+        ):
+            waiting.add(node)
+            continue
+        if isinstance(op, (Elementwise, AllReduce, Sum, Max, Pad)):
+            group = _group_for(node, groups, readers)
+        else:
+            kind = {Concat: "concat", Contract: "contract"}.get(type(op), "kernel")
+            assert kind != "kernel" or hasattr(op, "kernel"), f"{op.name} cannot be emitted"
+            group = groups.open((node.type.shape, node.type.batched), kind)
+        place(node, group)
+    for node in graph.outputs.values():
+        root = view(node).root
+        if root in waiting:
+            waiting.discard(root)
+            place(root, groups.open(_domain(root), "nest"))
+    return _ordered(graph, groups)
+
+
+def _domain(node: Node) -> tuple:
+    """The box that a nest node runs over, and whether over the lanes too."""
+    if isinstance(node.op, (Sum, Max, Pad)):
+        node = node.inputs[0]
+    return node.type.shape, node.type.batched
+
+
+def _reduced(node: Node):
+    return (node.op.axes, getattr(node.op, "batch", False))
+
+
+def _group_for(node: Node, groups: _Groups, readers) -> int:
+    """The group of a producer or sibling that the node can join, or a new one."""
+    domain = _domain(node)
+    candidates = [groups.of[each] for each in node.inputs
+                  if each in groups.of and isinstance(each.op, (Elementwise, AllReduce))]
+    if isinstance(node.op, AllReduce):
+        candidates = []
+    for each in node.inputs:
+        candidates += reversed(readers.get(view(each).root, ()))
+    needs = groups.needs(node)
+    for group in dict.fromkeys(candidates):
+        if groups.domains[group] != (domain, "nest"):
+            continue
+        if isinstance(node.op, (Sum, Max)) and groups.reduced[group] not in (None, _reduced(node)):
+            continue
+        if any(_complete_only_later(each, groups, group) for each in node.inputs):
+            continue
+        if groups.reaches(needs - {group}, group):
+            continue
+        return group
+    return groups.open(domain, "nest")
+
+
+def _complete_only_later(value: Node, groups: _Groups, group: int) -> bool:
+    """Whether `value` is known only when the whole loop of `group` has run."""
+    root = view(value).root
+    if groups.of.get(root) != group:
+        return False
+    return isinstance(root.op, (Sum, Max, Pad)) or root is not value
+
+
+def _ordered(graph: Graph, groups: _Groups) -> tuple[Group, ...]:
+    """The groups after those they depend on, otherwise in the order in which they were begun."""
+    outputs = set(graph.outputs.values())
+    read_elsewhere: set[Node] = set()
+    for node, group in groups.of.items():
+        for each in node.inputs:
+            root = view(each).root
+            if groups.of.get(root) != group or root is not each:
+                read_elsewhere.add(root)
+    roots_of_outputs = {view(node).root for node in outputs}
+    done: set[int] = set()
+    order: list[int] = []
+    for start in range(len(groups.members)):
+        stack = [(start, False)]
+        while stack:
+            group, ready = stack.pop()
+            if group in done:
+                continue
+            if ready:
+                done.add(group)
+                order.append(group)
+                continue
+            stack.append((group, True))
+            stack.extend((each, False) for each in sorted(groups.depends[group], reverse=True)
+                         if each not in done)
+    made = []
+    for group in order:
+        (domain, batched), kind = groups.domains[group]
+        members = tuple(groups.members[group])
+        stored = tuple(node for node in members
+                       if node in read_elsewhere or node in roots_of_outputs
+                       or isinstance(node.op, (Sum, Max, Pad)))
+        made.append(Group(kind, members, stored, domain, batched))
+    return tuple(made)

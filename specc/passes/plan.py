@@ -1,0 +1,292 @@
+"""Decide when each kernel runs, on which shards, and where every value lies.
+
+    plan(graph, batch=64, shards=2, vector=16)
+
+Shards meet only at barriers, which separate *phases*: a kernel that reads what another shard wrote is
+put into a later phase. Memory of the arena is given out by lifetime; a value that other shards read
+keeps its place to the end of the phase in which it is last read.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+
+from specc.ir.graph import Graph, Node
+from specc.ir.plan import Group, Place, Plan, Step, View
+from specc.ops.elementwise import Elementwise
+from specc.ops.leaf import Const, Input
+from specc.ops.reduce import AllReduce
+from specc.ops.shape import Concat
+from specc.ops.views import view
+from specc.passes.fuse import fuse
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+SPLIT_FROM = 4096  # elements from which a loop over shared memory is divided between the shards
+BYTES = {"int": 4, "bool": 1, "byte": 1}
+RECORD_BYTES = 8  # a record slot holds one value of either dtype
+
+# Inputs that a small kernel of the runtime fills at the beginning of each step.
+FILLED = ("input", "target", "weight_of_example", "setting")
+
+
+@dataclass(eq=False)
+class _Scheduled:
+    """A group with what the scheduling finds out about it."""
+
+    group: Group
+    mode: str
+    stores: list[tuple[Node, Place]]
+    reads: set[Node]
+    before: set[int] = field(default_factory=set)  # groups that must have run
+    phase: int = 0
+    position: int = 0
+
+
+def plan(graph: Graph, batch: int, shards: int, vector: int, bytes_of_float: int) -> Plan:
+    """The plan of a prepared graph. `vector`: lanes of one vector register.
+
+    Outputs named "loss", "loss.*" and "metric.*" are recorded each step; "param.*" and "state.*" are
+    written back; "gradient.*" go to arrays of their own; batched outputs are handed out.
+    """
+    groups = fuse(graph)
+    views = {node: view(node) for node in graph.nodes}
+    examples = -(-batch // shards)
+    lanes = -(-examples // vector) * vector
+    records = tuple(name for name in graph.outputs
+                    if name == "loss" or name.startswith(("loss.", "metric.")))
+    targets = _targets(graph, records)
+    scheduled = [_Scheduled(group, _mode(group), [], _reads(group, views)) for group in groups]
+    _assign_phases(scheduled, views, shards, targets)
+    order = _order(scheduled)
+    layout = _Layout(bytes_of_float, lanes)
+    places = _places(order, graph, views, targets, layout)
+    emits = tuple((name, node) for name, node in graph.outputs.items() if node.type.batched)
+    return Plan(
+        graph=graph,
+        steps=tuple(Step(s.group, s.phase, s.mode, tuple(s.stores)) for s in order),
+        views=views, places=places, shards=shards, lanes=lanes, examples=examples,
+        arena_bytes=layout.arena, shared_bytes=layout.shared, records=records, emits=emits,
+    )
+
+
+def _targets(graph: Graph, records) -> dict[Node, list[Place]]:
+    """The places outside of the program's own memory that a node's value must reach."""
+    targets: dict[Node, list[Place]] = {}
+    for name, node in graph.outputs.items():
+        if name in records:
+            place = Place("record", RECORD_BYTES * records.index(name))
+        elif name.startswith(("param.", "state.", "gradient.")):
+            place = Place(name)
+        else:
+            continue
+        targets.setdefault(node, []).append(place)
+    return targets
+
+
+def _mode(group: Group) -> str:
+    if group.batched or any(each.type.batched for node in group.nodes for each in node.inputs):
+        return "shard"
+    elements = 1
+    for size in group.domain:
+        elements *= size
+    plain = group.kind == "nest" and all(
+        isinstance(node.op, (Elementwise, AllReduce)) for node in group.nodes)
+    return "split" if plain and elements >= SPLIT_FROM else "single"
+
+
+def _reads(group: Group, views: dict[Node, View]) -> set[Node]:
+    """The roots that the group reads from memory."""
+    members = set(group.nodes)
+    roots = {views[each].root for node in group.nodes for each in node.inputs
+             if each not in members}
+    return {root for root in roots if not isinstance(root.op, Const)}
+
+
+def _is_partial(node: Node) -> bool:
+    """Whether each shard holds only its own part of the value."""
+    return not node.type.batched and getattr(node.op, "batch", False) or getattr(
+        node.op, "sum_batch", False)
+
+
+def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets) -> None:
+    """Set `phase` and `before` of every group: dependencies first, then who overwrites what."""
+    maker = {node: s for s in scheduled for node in s.group.nodes}
+    number = {id(s): i for i, s in enumerate(scheduled)}
+    overwritten: dict[tuple[str, str], _Scheduled] = {}
+    for node, places in targets.items():
+        for place in places:
+            if place.space.startswith(("param.", "state.")):
+                role, _, label = place.space.partition(".")
+                overwritten[role, label] = maker[node]
+    readers: dict[tuple[str, str], list[_Scheduled]] = {}
+    for s in scheduled:
+        for root in s.reads:
+            if isinstance(root.op, Input):
+                readers.setdefault((root.op.role, root.op.label), []).append(s)
+
+    edges: list[tuple[_Scheduled, _Scheduled, bool]] = []
+    for s in scheduled:
+        for root in s.reads:
+            if root in maker:
+                edges.append((maker[root], s, _crosses(maker[root], s, root)))
+            elif root.op.role == "setting" and shards > 1:
+                s.phase = max(s.phase, 0 if s.mode == "single" else 1)
+    for key, writer in overwritten.items():
+        for reader in readers.get(key, ()):
+            if reader is not writer:
+                alone = reader.mode == writer.mode == "single"
+                edges.append((reader, writer, not alone))
+    following: dict[int, list] = {}
+    waits = dict.fromkeys(number.values(), 0)
+    for source, goal, crosses in edges:
+        goal.before.add(number[id(source)])
+        following.setdefault(number[id(source)], []).append((goal, crosses and shards > 1))
+        waits[number[id(goal)]] += 1
+    ready = [i for i, count in waits.items() if not count]
+    heapq.heapify(ready)
+    reached = 0
+    while ready:
+        i = heapq.heappop(ready)
+        reached += 1
+        for goal, crosses in following.get(i, ()):
+            goal.phase = max(goal.phase, scheduled[i].phase + crosses)
+            waits[number[id(goal)]] -= 1
+            if not waits[number[id(goal)]]:
+                heapq.heappush(ready, number[id(goal)])
+    assert reached == len(scheduled), "values are overwritten in a circle (a bug of specc)"
+    for i, s in enumerate(scheduled):
+        s.position = i
+
+
+def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node) -> bool:
+    """Whether a value is read by another shard than the one that wrote it."""
+    if value.type.batched:
+        return False
+    if _is_partial(value):
+        return True
+    return not maker.mode == reader.mode == "single"
+
+
+def _order(scheduled: list[_Scheduled]) -> list[_Scheduled]:
+    """Phase by phase; within a phase after what must have run, otherwise as they stand."""
+    done: set[int] = set()
+    order: list[_Scheduled] = []
+    waiting = sorted(scheduled, key=lambda s: (s.phase, s.position))
+    while waiting:
+        for index, s in enumerate(waiting):
+            if s.before <= done:
+                done.add(s.position)
+                order.append(waiting.pop(index))
+                break
+        else:
+            raise AssertionError("no order of the groups (a bug of specc)")
+    return order
+
+
+class _Layout:
+    """Gives out memory: shared memory once and for all, the arena by lifetime."""
+
+    def __init__(self, bytes_of_float: int, lanes: int):
+        self.float, self.lanes = bytes_of_float, lanes
+        self.shared = 0
+        self.arena = 0
+        self.free: list[tuple[int, int]] = []  # (offset, bytes), by offset
+
+    def bytes(self, node: Node) -> int:
+        elements = 1
+        for size in node.type.shape:
+            elements *= size
+        if node.type.batched:
+            elements *= self.lanes
+        size = elements * BYTES.get(node.type.kind, self.float)
+        return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
+
+    def take_shared(self, node: Node) -> Place:
+        place = Place("shared", self.shared)
+        self.shared += self.bytes(node)
+        return place
+
+    def take(self, size: int) -> int:
+        """The offset of the smallest hole that fits, or of new memory at the end."""
+        fits = [(length, offset) for offset, length in self.free if length >= size]
+        if fits:
+            length, offset = min(fits)
+            self.free.remove((offset, length))
+            if length > size:
+                self.free.append((offset + size, length - size))
+            return offset
+        last = max(self.free, default=None)
+        if last and last[0] + last[1] == self.arena:
+            self.free.remove(last)
+            self.arena = last[0] + size
+            return last[0]
+        offset = self.arena
+        self.arena += size
+        return offset
+
+    def give(self, offset: int, size: int) -> None:
+        """Take memory back, joined with the holes beside it."""
+        holes = sorted([*self.free, (offset, size)])
+        joined: list[tuple[int, int]] = []
+        for start, length in holes:
+            if joined and sum(joined[-1]) == start:
+                joined[-1] = (joined[-1][0], joined[-1][1] + length)
+            else:
+                joined.append((start, length))
+        self.free = joined
+
+
+def _places(order, graph: Graph, views, targets, layout: _Layout) -> dict[Node, Place]:
+    """A place for every value that lies in memory; sets the steps' `stores`."""
+    last: dict[Node, int] = {}
+    end_of_phase: dict[int, int] = {}
+    for i, s in enumerate(order):
+        end_of_phase[s.phase] = i
+    for i, s in enumerate(order):
+        for root in s.reads:
+            shared = _is_partial(root) and not root.type.batched
+            last[root] = max(last.get(root, 0), end_of_phase[s.phase] if shared else i)
+    for node in graph.outputs.values():
+        if node.type.batched:
+            last[views[node].root] = len(order)
+
+    places: dict[Node, Place] = {}
+    leaving: dict[int, list[tuple[int, int]]] = {}
+
+    def in_arena(node: Node, now: int) -> Place:
+        size = layout.bytes(node)
+        offset = layout.take(size)
+        leaving.setdefault(max(last.get(node, now), now), []).append((offset, size))
+        return Place("arena", offset)
+
+    for node in graph.nodes:
+        if isinstance(node.op, Input):
+            if node.op.role in ("param", "state"):
+                places[node] = Place(f"{node.op.role}.{node.op.label}")
+            elif node.type.batched:
+                places[node] = in_arena(node, -1)
+            else:
+                places[node] = layout.take_shared(node)
+    for i, s in enumerate(order):
+        for node in s.group.stored:
+            wanted = targets.get(node, [])
+            if node.type.batched or _is_partial(node):
+                places[node] = in_arena(node, i)
+                s.stores.append((node, places[node]))
+                continue
+            needed = node in last  # by later groups: they must not see a place that is overwritten
+            in_place = [place for place in wanted if place.space.startswith(("record", "gradient"))]
+            if needed and not in_place or not wanted:
+                places[node] = layout.take_shared(node)
+                s.stores.append((node, places[node]))
+            elif in_place:
+                places[node] = in_place[0]
+            else:
+                places[node] = wanted[0]
+            s.stores.extend((node, place) for place in wanted)
+        if s.group.kind == "concat":
+            assert isinstance(s.group.nodes[0].op, Concat)
+        for offset, size in leaving.pop(i, ()):
+            layout.give(offset, size)
+    return places

@@ -1,0 +1,199 @@
+"""Rewrite a graph into an equal, smaller one: constants folded, equal nodes joined, identities gone.
+
+    mul(x, 1)  ->  x            sum(sum(x))  ->  one sum           max(0, x)  ->  max(x, 0)
+
+Every rule is local, looks at one node whose inputs are already simplified, and keeps NaN and
+infinity (x * 0 stays).
+"""
+
+from __future__ import annotations
+
+from specc.ir import sizes
+from specc.ir.graph import Graph, Node, apply
+from specc.ops.elementwise import (
+    Add, Detach, Div, Elementwise, Maximum, Minimum, Mul, Neg, Not, Pow, Select, Sqrt, Sub, mul,
+)
+from specc.ops.leaf import Const, constant
+from specc.ops.reduce import Sum
+from specc.ops.shape import Broadcast, Reshape, Slice, Transpose
+
+
+def simplify(graph: Graph) -> Graph:
+    """The simplified graph, in one walk from the inputs up (repeated until nothing changes)."""
+    while True:
+        before = len(graph.nodes)
+        graph = _walk(graph)
+        if len(graph.nodes) == before:
+            return graph
+
+
+def _walk(graph: Graph) -> Graph:
+    new: dict[Node, Node] = {}
+    canonical: dict = {}
+
+    def join(node: Node) -> Node:
+        return canonical.setdefault(node.key, node)
+
+    for node in graph.nodes:
+        inputs = tuple(new[each] for each in node.inputs)
+        now = node if inputs == node.inputs else Node(node.op, inputs, node.type, node.origin)
+        for _ in range(8):  # a rule's result may itself be simplified
+            then = _rule(now)
+            if then is None or then is now:
+                break
+            now = then
+        new[node] = join(now)
+    return Graph({name: new[node] for name, node in graph.outputs.items()})
+
+
+def _rule(node: Node) -> Node | None:
+    """The simpler node, or None."""
+    op = node.op
+    if isinstance(op, Detach):
+        return node.inputs[0]
+    if isinstance(op, Elementwise):
+        return _elementwise(node)
+    (x,) = node.inputs if len(node.inputs) == 1 else (None,)
+    if x is None:
+        return None
+    if isinstance(op, Reshape):
+        if x.type.shape == op.shape:
+            return x
+        if isinstance(x.op, Reshape):
+            return _with_origin(apply(op, x.inputs[0]), node)
+    if isinstance(op, Transpose):
+        if op.order == tuple(range(len(op.order))):
+            return x
+        if isinstance(x.op, Transpose):
+            order = tuple(x.op.order[axis] for axis in op.order)
+            return _with_origin(apply(Transpose(order), x.inputs[0]), node)
+    if isinstance(op, Slice) and op.count == x.type.shape[op.axis] and op.start == 0:
+        return x
+    if isinstance(op, Broadcast):
+        if op.shape == x.type.shape:
+            return x
+        if isinstance(x.op, Broadcast):
+            axes = tuple(op.axes[axis] for axis in x.op.axes)
+            return _with_origin(apply(Broadcast(op.shape, axes), x.inputs[0]), node)
+    if isinstance(op, Sum):
+        return _sum(node, op, x)
+    return None
+
+
+def _sum(node: Node, op: Sum, x: Node) -> Node | None:
+    if not op.axes and not op.batch:
+        return x
+    if isinstance(x.op, Sum) and not x.op.batch:
+        # the axes of the outer sum, counted before the inner one took its own away
+        kept = [a for a in range(x.inputs[0].type.rank) if a not in x.op.axes]
+        axes = tuple(sorted((*x.op.axes, *(kept[a] for a in op.axes))))
+        return _with_origin(apply(Sum(axes, op.batch), x.inputs[0]), node)
+    if isinstance(x.op, Broadcast) and op.axes:
+        source = x.inputs[0]
+        new = [a for a in op.axes if a not in x.op.axes]
+        count = sizes.product(x.type.shape[a] for a in new)
+        if new and isinstance(count, int):
+            kept = tuple(x.op.axes.index(a) for a in op.axes if a in x.op.axes)
+            left = [a for a in range(x.type.rank) if a not in op.axes]
+            scaled = mul(source, float(count))
+            reduced = apply(Sum(kept, op.batch), scaled) if kept or op.batch else scaled
+            remaining = [a for a in x.op.axes if a not in op.axes]
+            shape = tuple(x.type.shape[a] for a in left)
+            if reduced.type.shape != shape:
+                spread = Broadcast(shape, tuple(left.index(a) for a in remaining))
+                reduced = apply(spread, reduced)
+            return _with_origin(reduced, node)
+    return None
+
+
+def _elementwise(node: Node) -> Node | None:
+    op, inputs = node.op, node.inputs
+    values = [_value(each) for each in inputs]
+    if all(value is not None for value in values):
+        return _folded(node, values)
+    if node.type.shape and all(_spread_scalar(each) for each in inputs):
+        # work on the scalar once, then spread the result
+        scalars = [each.inputs[0] for each in inputs]
+        return apply(Broadcast(node.type.shape), _with_origin(apply(op, *scalars), node))
+    first = inputs[0]
+    if isinstance(op, Select) and values[0] is not None:
+        chosen = inputs[1] if values[0] else inputs[2]
+        return chosen if chosen.type.batched == node.type.batched else None
+    if isinstance(op, Select) and inputs[1] is inputs[2]:
+        return inputs[1] if inputs[1].type.batched == node.type.batched else None
+    if isinstance(op, Neg):
+        return first.inputs[0] if isinstance(first.op, Neg) else None
+    if isinstance(op, Not):
+        return first.inputs[0] if isinstance(first.op, Not) else None
+    if len(inputs) != 2:
+        return None
+    second = inputs[1]
+    left, right = values
+    keep_first = first.type.batched == node.type.batched
+    keep_second = second.type.batched == node.type.batched
+    if isinstance(op, (Add, Mul, Maximum, Minimum)) and left is not None:
+        return apply(op, second, first, origin=node.origin)  # constants stand on the right
+    if isinstance(op, (Add, Sub)) and right == 0.0 and keep_first:
+        return first
+    if isinstance(op, (Mul, Div)) and right == 1.0 and keep_first:
+        return first
+    if isinstance(op, Mul) and right == -1.0:
+        return apply(Neg(), first, origin=node.origin)
+    if isinstance(op, Sub) and left == 0.0 and keep_second:
+        return apply(Neg(), second, origin=node.origin)
+    if isinstance(op, Add) and isinstance(second.op, Neg):
+        return apply(Sub(), first, second.inputs[0], origin=node.origin)
+    if isinstance(op, Sub) and isinstance(second.op, Neg):
+        return apply(Add(), first, second.inputs[0], origin=node.origin)
+    if isinstance(op, Div) and right is not None and right != 0 and _is_power_of_two(right):
+        return _with_origin(mul(first, 1.0 / right), node)
+    if isinstance(op, Mul) and right is not None and isinstance(first.op, Mul):
+        inner = _value(first.inputs[1])
+        if inner is not None:
+            return _with_origin(mul(first.inputs[0], inner * right), node)
+    if isinstance(op, Pow) and right is not None:
+        return _power(node, first, right, keep_first)
+    return None
+
+
+def _power(node: Node, base: Node, exponent: float, keep: bool) -> Node | None:
+    if exponent == 1.0 and keep:
+        return base
+    if exponent == 2.0:
+        return apply(Mul(), base, base, origin=node.origin)
+    if exponent == 0.5:
+        return apply(Sqrt(), base, origin=node.origin)
+    return None
+
+
+def _folded(node: Node, values: list) -> Node | None:
+    import numpy as np
+
+    arrays = [np.asarray(value) for value in values]
+    result = node.op.reference((), *arrays).item()
+    kind = node.type.kind
+    scalar = constant(result, kind, node.origin)
+    return apply(Broadcast(node.type.shape), scalar) if node.type.shape else scalar
+
+
+def _value(node: Node):
+    """The number of a constant, spread or not; None for anything else."""
+    while isinstance(node.op, Broadcast):
+        node = node.inputs[0]
+    if isinstance(node.op, Const) and isinstance(node.op.value, (bool, int, float)):
+        return node.op.value
+    return None
+
+
+def _spread_scalar(node: Node) -> bool:
+    return isinstance(node.op, Broadcast) and node.inputs[0].type.shape == ()
+
+
+def _is_power_of_two(value: float) -> bool:
+    import math
+
+    return math.frexp(value)[0] in (0.5, -0.5)
+
+
+def _with_origin(node: Node, like: Node) -> Node:
+    return Node(node.op, node.inputs, node.type, like.origin)

@@ -1,0 +1,54 @@
+"""What a `train` block says, as plain data: the part of a program that the runtime works from.
+
+    Recipe(epochs=10, batch=64, seed=0, data=DataCall("digits", (), {}))
+
+Nothing here knows graphs: the front end fills these in, the runtime reads them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from specc.source import Span
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or target of the model: what a column of the data must provide.
+
+    `kind` is "float", "class" or "bool"; `shape` that of one example; `classes` the number of
+    classes of a "class" port.
+    """
+
+    name: str
+    role: str  # "input" or "target"
+    kind: str
+    shape: tuple[int, ...]
+    classes: int | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class DataCall:
+    """A source of examples as the file calls it: `idx("images.gz", "labels.gz"; scale = 1/255)`."""
+
+    word: str
+    arguments: tuple[Any, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+    span: Span | None = None
+    argument_spans: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained. `validate` is a source, or the part of `data` that is kept for it."""
+
+    data: DataCall | None = None
+    validate: DataCall | float | None = None
+    test: DataCall | None = None
+    epochs: int = 10
+    batch: int = 32
+    seed: int = 0
+    patience: int | None = None
+    span: Span | None = None

@@ -1,0 +1,61 @@
+"""The line between the runtime and a compiled model: what the one gives and the other takes.
+
+    data = {"image": Column(images, scale=1 / 255), "label": Column(labels)}
+    means = model.train(data, order, first_step=0, steps_per_epoch=938, total_steps=9380)
+    means[:, model.columns.index("loss")]        # the loss of each step
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from specc.columns import Column
+from specc.recipe import Port
+
+
+class CompiledModel(Protocol):
+    """A model in machine code, with its weights.
+
+    `params` and `states` are live: assigning into their arrays (`params["dense1.weight"][...] = w`)
+    changes the model. With both restored, training goes on exactly as it would have.
+    """
+
+    name: str
+    ports: tuple[Port, ...]
+    """Inputs and targets, all sizes bound."""
+    batch: int
+    columns: tuple[str, ...]
+    """The recorded scalars: "loss", then "loss.<name>" of each term, then "metric.<name>"."""
+    compile_seconds: float
+    """So far: a program is compiled when it is first needed."""
+    params: dict[str, np.ndarray]
+    states: dict[str, np.ndarray]
+    """The optimizer's memory and running statistics."""
+
+    def train(
+        self,
+        data: dict[str, Column],
+        order: np.ndarray,
+        first_step: int,
+        steps_per_epoch: int,
+        total_steps: int,
+    ) -> np.ndarray:
+        """Optimizer steps over rows `order[0:batch]`, `order[batch:2 * batch]`, ...
+
+        The last batch may be partial, and is exact. `first_step` is the number of steps done before:
+        with the other two it gives `step`, `epoch` and `progress` of a schedule. How a training is
+        cut into calls changes nothing.
+
+        Returns float64 `[steps, len(columns)]`, the mean over each batch.
+        """
+        ...
+
+    def evaluate(self, data: dict[str, Column], order: np.ndarray) -> dict[str, float]:
+        """The exact means over all rows of `order`, in inference mode, with `columns` as keys."""
+        ...
+
+    def predict(self, data: dict[str, Column]) -> dict[str, np.ndarray]:
+        """The outputs for all rows, in inference mode: name -> `[n, *shape]`. Targets may be missing."""
+        ...

@@ -1,0 +1,245 @@
+"""`csv(file; ...)`: a table with a header, bound to ports by the names of its columns.
+
+    csv("iris.csv"; x = "sepal_length, sepal_width", species = "kind", missing = "drop")
+
+A port of one value takes the column of its name. A port with axes takes the numbered columns `x_1`, `x_2`, ..
+(`match.by_name`). A setting called like a port names the columns itself; `columns` does so for the only
+"float" input with axes. The text is UTF-8, plain or gzip.
+
+- `separator`: found in the header where it is not given: a comma, semicolon, tab or `|`.
+- `missing`: what an empty cell (or NA, ?, nan, null) means: an error, a number for "float" columns,
+  or "drop" to leave out the line.
+- `scale`, `shift`: for "float" inputs, not for targets.
+
+A "class" column holds integers from 0, or words; see `bind` for the numbers that words get.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from array import array as compact
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from specc.recipe import Port
+from specc.runtime.data.field import Field
+from specc.runtime.data.match import by_name, port_type
+from specc.runtime.data.request import Request, listed
+
+SEPARATORS = ",;\t|"
+MISSING = {"", "na", "n/a", "?", "nan", "null"}
+TRUTH = {"0": False, "1": True, "false": False, "true": True}
+LINES_AT_ONCE = 4096
+
+
+def read(request: Request) -> dict[str, Field]:
+    """The columns for all ports: port -> field."""
+    (path,) = request.files("the name of a file")
+    own = dict(scale=1.0, shift=0.0, missing="refuse", separator=None, columns=None)
+    settings = request.settings(**{port.name: None for port in request.ports} | own)
+    text = _text(request, path)
+    separator = settings["separator"] or _separator(text)
+    if len(separator) != 1:
+        raise request.error(f"`separator` is one character, not `{separator}`")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    return Table(request, path, settings["missing"], reader).fields(settings)
+
+
+def _text(request: Request, path: Path) -> str:
+    content = request.read(path)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise request.error(f"`{path.name}`, line {line}: this is not UTF-8 text", argument=0,
+                            help="save the table as UTF-8") from None
+
+
+def _separator(text: str) -> str:
+    """The separator that stands most often in the first line, outside of quotes."""
+    header = "".join(text.partition("\n")[0].split('"')[::2])
+    return max(SEPARATORS, key=header.count)
+
+
+@dataclass
+class Table:
+    """The lines of a file on their way into arrays; `lines` are the numbers of those that are kept."""
+
+    request: Request
+    path: Path
+    missing: str | float
+    reader: object
+
+    def __post_init__(self) -> None:
+        if self.missing not in ("refuse", "drop") and isinstance(self.missing, (str, bool)):
+            raise self.request.error(f"`missing` is a number or \"drop\", not `{self.missing}`")
+        self.lines = compact("q")
+        self.rows = self._rows()
+        self.header = [cell.strip() for cell in next(self.rows, (0, []))[1]]
+        if not self.header:
+            raise self.error("the file is empty", help="the first line names the columns")
+        if all(_is_number(cell) for cell in self.header):
+            raise self.error(
+                "there is no header, the first line holds numbers",
+                help="put a line with the names of the columns first")
+
+    def error(self, message: str, help: str | None = None, line: int | None = None):
+        place = f"`{self.path.name}`" + (f", line {line}" if line else "")
+        return self.request.error(f"{place}: {message}", argument=0, help=help)
+
+    def fields(self, settings: dict) -> dict[str, Field]:
+        ports = self.request.ports
+        chosen = dict(settings)
+        if columns := settings["columns"]:
+            wide = [p for p in ports if p.kind == "float" and p.shape and p.role == "input"]
+            if len(wide) != 1:
+                raise self.request.error(
+                    "`columns` is for a model with one `float` input that has axes; this one has"
+                    f" {listed(p.name for p in wide)}",
+                    help='name the columns of each: `x = "a, b"`')
+            chosen[wide[0].name] = columns
+        chosen = {port.name: chosen.get(port.name) for port in ports if chosen.get(port.name)}
+        names = by_name(self.request, self.path.name, self.header, chosen)
+        for port in ports:
+            self._check_count(port, names[port.name])
+        at = {name: [self.header.index(each) for each in names[name]] for name in names}
+        parts: dict[str, list[np.ndarray]] = {port.name: [] for port in ports}
+        while chunk := list(islice(self.rows, LINES_AT_ONCE)):
+            chunk = self._without_missing(chunk, at)
+            self.lines.extend(line for line, _ in chunk)
+            for port in ports:
+                parts[port.name].append(self._values(port, chunk, at[port.name]))
+        if not self.lines:
+            raise self.error("there are no examples under the header")
+        return {port.name: self._field(port, names[port.name], parts[port.name], settings) for port in ports}
+
+    def _rows(self):
+        """(line, cells) for each line that is not blank, the header first."""
+        line, width = 1, 0
+        try:
+            for row in self.reader:
+                if row:
+                    width = width or len(row)
+                    if len(row) != width:
+                        raise self.error(f"there are {len(row)} cells, but the header has {width}", line=line,
+                                         help="put a cell that holds the separator between quotes")
+                    yield line, row
+                line = self.reader.line_num + 1
+        except csv.Error as error:
+            raise self.error(str(error), line=line) from None
+
+    def _check_count(self, port: Port, names: list[str]) -> None:
+        wanted = 1
+        for size in port.shape:
+            if not isinstance(size, int):
+                return
+            wanted *= size
+        if wanted != len(names):
+            raise self.request.error(
+                f"`{port.name}: {port_type(port)}` needs {wanted:,} columns, but `{self.path.name}` has"
+                f" {len(names):,} for it: {listed(names)}", argument=0)
+
+    def _without_missing(self, chunk: list, at: dict[str, list[int]]) -> list:
+        """The lines with missing cells replaced, or without the lines that have some."""
+        if self.missing == "refuse":
+            return chunk
+        kept = []
+        for line, row in chunk:
+            whole = True
+            for port in self.request.ports:
+                for i in at[port.name]:
+                    if row[i].strip().lower() not in MISSING:
+                        continue
+                    if self.missing != "drop" and port.kind != "float":
+                        raise self._missing_cell(line, i, '`missing = "drop"` leaves out such lines')
+                    row[i], whole = str(self.missing), False
+            if whole or self.missing != "drop":
+                kept.append((line, row))
+        return kept
+
+    def _values(self, port: Port, chunk: list, at: list[int]) -> np.ndarray:
+        """`[lines, columns]`: float64, bool, int64, or words where a "class" column holds no integers."""
+        cells = [[row[i] for i in at] for _, row in chunk]
+        shape = (len(chunk), len(at))
+        if port.kind == "float":
+            try:
+                values = np.array(cells, np.float64).reshape(shape)
+                if np.isfinite(values).all():
+                    return values
+            except ValueError:
+                pass
+            raise self._bad_cell(chunk, at, "a number", _is_finite)
+        words = np.char.strip(np.array(cells, np.str_).reshape(shape))
+        if port.kind == "bool":
+            if np.isin(np.char.lower(words), list(TRUTH)).all():
+                return np.isin(np.char.lower(words), ["1", "true"])
+            raise self._bad_cell(chunk, at, "true, false, 1 or 0", lambda cell: cell.lower() in TRUTH)
+        try:
+            return words.astype(np.int64)
+        except (ValueError, OverflowError):
+            if any(cell.lower() in MISSING for cell in words.flat):
+                raise self._bad_cell(chunk, at, "a class", lambda cell: True) from None
+            return words
+
+    def _field(self, port: Port, names: list[str], parts: list[np.ndarray], settings: dict) -> Field:
+        if len({part.dtype.kind for part in parts}) > 1:  # integers in some lines, words in others
+            parts = [part.astype(np.str_) for part in parts]
+        values = np.concatenate(parts)
+        if values.dtype.kind == "U":
+            self._check_words(values, names)
+        sizes = [size if isinstance(size, int) else -1 for size in port.shape]
+        if sizes.count(-1) > 1:
+            raise self.request.error(
+                f"the sizes of `{port.name}: {port_type(port)}` do not follow from {len(names)} columns",
+                help="give them on the command line")
+        scaled = port.kind == "float" and port.role == "input"
+        return Field(
+            f"`{self.path.name}`", values.reshape(len(values), *sizes), self._place(names),
+            settings["scale"] if scaled else 1.0, settings["shift"] if scaled else 0.0)
+
+    def _place(self, names: list[str]):
+        return lambda row, element: f"`{self.path.name}`, line {self.lines[row]}, column `{names[element]}`"
+
+    def _check_words(self, words: np.ndarray, names: list[str]) -> None:
+        """Words may not look like numbers: 1, 2, x is a slip, and 1.0, 2.0 are no classes."""
+        for word in np.unique(words):
+            if _is_number(str(word)):
+                row, column = (int(each[0]) for each in np.nonzero(words == word))
+                raise self.error(
+                    f"column `{names[column]}`: `{word}` stands where other lines have words, or is no integer",
+                    line=self.lines[row], help="classes are integers from 0 (3 rather than 3.0), or words throughout")
+
+    def _bad_cell(self, chunk: list, at: list[int], what: str, is_good):
+        """The error for the first cell that is missing or not `what`."""
+        for line, row in chunk:
+            for i in at:
+                cell = row[i].strip()
+                if cell.lower() in MISSING:
+                    return self._missing_cell(
+                        line, i, '`missing = "drop"` leaves out such lines'
+                        + (", `missing = 0` puts a number there" if what == "a number" else ""))
+                if not is_good(cell):
+                    comma = what == "a number" and _is_number(cell.replace(",", ".", 1))
+                    return self.error(
+                        f"column `{self.header[i]}`: `{cell}` is not {what}", line=line,
+                        help="write decimals with a point" if comma else None)
+        raise AssertionError("every cell is good, yet the column is not; please report this")
+
+    def _missing_cell(self, line: int, column: int, help: str):
+        return self.error(f"column `{self.header[column]}`: the value is missing", line=line, help=help)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return cell.strip().lower() not in MISSING
+
+
+def _is_finite(cell: str) -> bool:
+    return _is_number(cell) and np.isfinite(float(cell))

@@ -1,0 +1,33 @@
+"""A column as a file holds it, before it is checked against a port.
+
+    Field("the labels of `t10k-labels`", labels, place=lambda row, element: f"label {row + 1}")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """Values for all examples, `[N, *shape]`: numbers, booleans or words (dtype U).
+
+    `name` stands for it in messages. `place` says where a value stands, given its row and its position
+    within the row, both from 0. An image may be flattened to fit a port of rank 1.
+    """
+
+    name: str
+    array: np.ndarray
+    place: Callable[[int, int], str]
+    scale: float = 1.0
+    shift: float = 0.0
+    is_image: bool = False
+    argument: int = 0  # which argument of the call names its file
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        return self.array.shape[1:]

@@ -1,0 +1,180 @@
+"""The parts of the data that a recipe names: read, checked, and cut.
+
+    data = load(recipe, ports, folder)
+    data.training, data.validation       # Part(columns, rows)
+
+`validate split = 0.9` keeps nine tenths of the examples for training; which ones is drawn at random
+from the recipe's seed, so it is the same in each run and on each machine. Rows are only numbered:
+the parts share their arrays. All mistakes of all sources come in one `DataError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from specc.columns import Column
+from specc.diagnostics import Diagnostic, closest
+from specc.recipe import DataCall, Port, Recipe
+from specc.runtime.data import bind, csv, digits, idx, npz
+from specc.runtime.data.field import Field
+from specc.runtime.data.match import port_type
+from specc.runtime.data.request import Request, listed
+from specc.runtime.errors import DataError, data_error
+from specc.runtime.order import SPLIT, permutation
+
+SOURCES = {"digits": digits.read, "idx": idx.read, "csv": csv.read, "npz": npz.read}
+PLANNED = ("text", "images")
+
+Vocabularies = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some rows (int64) of columns, by the names of their ports: what trains, or what is held out."""
+
+    columns: dict[str, Column]
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """The parts that were asked for; `vocabularies` are the words of "class" ports, in order."""
+
+    training: Part | None = None
+    validation: Part | None = None
+    test: Part | None = None
+    vocabularies: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def load(
+    recipe: Recipe,
+    ports: Sequence[Port],
+    folder: Path,
+    *,
+    parts: Sequence[str] = ("training", "validation"),
+    vocabularies: Vocabularies | None = None,
+) -> Data:
+    """The `parts` of the data, of "training", "validation" and "test", where the recipe has them.
+
+    `vocabularies` are those of the training part where that is not loaded. Relative paths start at
+    `folder`. Raises `DataError` with every mistake found.
+    """
+    if recipe.data is None:
+        raise data_error("`train` names no data", recipe.span,
+                         help='add `data csv("train.csv")`, `data digits()` or another source')
+    ports, found = tuple(ports), []
+    vocabularies = dict(vocabularies or {})
+    loaded: dict[str, Part] = {}
+    held_out = recipe.validate if isinstance(recipe.validate, float) else None
+    if "training" in parts or ("validation" in parts and held_out is not None):
+        with _collected(found):
+            request = Request(recipe.data, ports, folder)
+            fields = _fields(request)
+            training, validation = _split(request, len(_any(fields).array), held_out, recipe.seed)
+            for port in ports:
+                if (words := bind.words(fields[port.name], training)) is not None:
+                    vocabularies.setdefault(port.name, words)
+            columns = _columns(request, fields, vocabularies, found)
+            loaded = {"training": Part(columns, training), "validation": Part(columns, validation)}
+    for name, call in (("validation", recipe.validate), ("test", recipe.test)):
+        if name in parts and isinstance(call, DataCall):
+            with _collected(found):
+                request = Request(call, ports, folder)
+                fields = _fields(request)
+                columns = _columns(request, fields, vocabularies, found)
+                loaded[name] = Part(columns, np.arange(len(_any(fields).array)))
+    if found:
+        raise DataError(found)
+    kept = {name: part for name, part in loaded.items() if name in parts and len(part)}
+    return Data(**kept, vocabularies=vocabularies)
+
+
+def open_sizes(recipe: Recipe, ports: Sequence[Port], folder: Path) -> dict[str, int]:
+    """The sizes that the training data give to ports whose sizes are open, by name.
+
+    `float[n]` takes its `n` from the shape of an example, `class(k)` its `k` from the number of
+    words or the largest integer. A size that is an expression, such as `2 * n`, gives nothing.
+    """
+    if recipe.data is None:
+        return {}
+    request = Request(recipe.data, tuple(ports), folder)
+    sizes: dict[str, int] = {}
+
+    def found(port: Port, size, value: int) -> None:
+        if isinstance(size, int) or not str(size).isidentifier():
+            return
+        if sizes.setdefault(str(size), value) != value:
+            raise request.error(f"`{size}` is {sizes[str(size)]} elsewhere, but {value} in the data of"
+                                f" `{port.name}: {port_type(port)}`")
+
+    for name, each in _fields(request).items():
+        port = next(port for port in ports if port.name == name)
+        shape = each.shape
+        if each.is_image and len(port.shape) == 1:
+            shape = (int(np.prod(shape)),)
+        while len(shape) < len(port.shape) and port.shape[len(port.shape) - len(shape) - 1] == 1:
+            shape = (1, *shape)
+        if len(shape) == len(port.shape):
+            for size, value in zip(port.shape, shape, strict=True):
+                found(port, size, value)
+        if port.kind == "class" and each.array.dtype.kind in "uiU" and each.array.size:
+            is_words = each.array.dtype.kind == "U"
+            found(port, port.classes, len(np.unique(each.array)) if is_words else int(each.array.max()) + 1)
+    return sizes
+
+
+@contextmanager
+def _collected(found: list[Diagnostic]) -> Iterator[None]:
+    """Keeps the diagnostics of a `DataError`, and goes on."""
+    try:
+        yield
+    except DataError as error:
+        found.extend(error.diagnostics)
+
+
+def _fields(request: Request) -> dict[str, Field]:
+    word = request.call.word
+    if word in PLANNED:
+        raise request.error(f"the data source `{word}` is not available in this version of specc",
+                            help=f"it has {listed(SOURCES)}; `npz` takes any arrays")
+    if word not in SOURCES:
+        near = closest(word, SOURCES)
+        raise request.error(f"there is no data source `{word}`",
+                            help=f"did you mean `{near}`?" if near else f"there are {listed(SOURCES)}")
+    fields = SOURCES[word](request)
+    if not len(_any(fields).array):
+        raise request.error(f"{_any(fields).name} holds no examples", argument=0)
+    return fields
+
+
+def _columns(request: Request, fields: dict[str, Field], vocabularies: Vocabularies,
+             found: list[Diagnostic]) -> dict[str, Column]:
+    columns = {}
+    for port in request.ports:
+        with _collected(found):
+            columns[port.name] = bind.column(
+                request, port, fields[port.name], vocabularies.get(port.name))
+    return columns
+
+
+def _split(request: Request, count: int, held_out: float | None, seed: int):
+    """The rows of the training part, and those of the validation part (a share of `held_out`)."""
+    if held_out is None:
+        return np.arange(count), np.arange(0)
+    kept = count - round(count * held_out)
+    if not 0 < kept < count:
+        raise request.error(f"{count} examples cannot be split: one of the two parts would be empty")
+    order = permutation(seed, SPLIT, count)
+    return np.sort(order[:kept]), np.sort(order[kept:])
+
+
+def _any(fields: dict[str, Field]) -> Field:
+    return next(iter(fields.values()))

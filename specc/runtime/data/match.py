@@ -1,0 +1,95 @@
+"""Which field of a source belongs to which port.
+
+    by_kind(request, {"image": images, "label": labels})     # {"picture": images, "digit": labels}
+    by_name(request, "a.csv", ["x_1", "x_2", "kind"], {})    # {"x": ["x_1", "x_2"], "kind": ["kind"]}
+"""
+
+from __future__ import annotations
+
+import re
+
+from specc.diagnostics import closest
+from specc.recipe import Port
+from specc.runtime.data.field import Field
+from specc.runtime.data.request import Request, listed
+from specc.runtime.errors import DataError
+
+
+def by_kind(request: Request, fields: dict[str, Field]) -> dict[str, Field]:
+    """Fields for ports: by name, and else images (or vectors) to "float", labels to "class" or "bool".
+
+    A model without such a port may take the labels as a scalar "float".
+    """
+    bound = {port.name: fields[port.name] for port in request.ports if port.name in fields}
+    for name, field in fields.items():
+        if field in bound.values():
+            continue
+        free = [port for port in request.ports if port.name not in bound]
+        if name == "image":
+            fitting = [port for port in free if port.kind == "float" and port.shape]
+        else:
+            fitting = [port for port in free if port.kind in ("class", "bool")]
+            fitting = fitting or [port for port in free if port.kind == "float" and not port.shape]
+        if len(fitting) > 1:
+            raise request.error(
+                f"{field.name} could be any of {listed(port.name for port in fitting)}",
+                help=f"call the one that it is `{name}`, or take the data from an `npz`, which has names")
+        if fitting:
+            bound[fitting[0].name] = field
+    for port in request.ports:
+        if port.name not in bound:
+            raise request.error(
+                f"`{request.call.word}` has nothing for `{port.name}: {port_type(port)}`",
+                help="it gives images to a `float` port and labels to a `class` port")
+    return bound
+
+
+def by_name(request: Request, file: str, names: list[str], chosen: dict) -> dict[str, list[str]]:
+    """For each port the names of the columns that make it up.
+
+    A setting called like the port says so itself (`species = "kind"`, `x = "length, width"`); otherwise
+    it is the column of the port's own name, or, for a port with axes, the numbered columns `x_1`, `x_2`,
+    .. (or `x1`, `x2`, ..), counted from 1 or 0, in row-major order.
+    """
+    found: dict[str, list[str]] = {}
+    for port in request.ports:
+        if isinstance(text := chosen.get(port.name), str):
+            wanted = [each.strip() for each in text.split(",")]
+        elif port.name in names:
+            wanted = [port.name]
+        else:
+            wanted = _numbered(port, names) if port.shape else []
+        for name in wanted or [port.name]:
+            if name not in names:
+                raise _missing(request, file, port, name, names)
+            if names.count(name) > 1:
+                raise request.error(f"`{file}` has {names.count(name)} columns called `{name}`",
+                                    help="give them different names")
+        found[port.name] = wanted
+    return found
+
+
+def _numbered(port: Port, names: list[str]) -> list[str]:
+    """The columns `x_1`, `x_2`, .. of a port `x`, by number; empty where numbers are left out."""
+    pattern = re.compile(re.escape(port.name) + r"_?(\d+)")
+    numbers = {int(match[1]): name for name in names if (match := pattern.fullmatch(name))}
+    first = min(numbers, default=0)
+    complete = first in (0, 1) and sorted(numbers) == list(range(first, first + len(numbers)))
+    return [numbers[each] for each in sorted(numbers)] if complete else []
+
+
+def _missing(request: Request, file: str, port: Port, name: str, names: list[str]) -> DataError:
+    near = closest(name, names)
+    hint = f"did you mean `{near}`? " if near else ""
+    series = f", nor `{name}_1`, `{name}_2`, .." if port.shape and name == port.name else ""
+    return request.error(
+        f"`{file}` has no column `{name}`{series}, which `{port.name}: {port_type(port)}` needs",
+        help=f'{hint}the setting `{port.name} = "..."` of `{request.call.word}` names another',
+        notes=[f"it has {listed(names)}"],
+    )
+
+
+def port_type(port: Port) -> str:
+    """The type of a port as a .dl file writes it: `float[1, 28, 28]`, `class(10)`."""
+    kind = f"class({port.classes})" if port.kind == "class" else port.kind
+    return f"{kind}[{', '.join(map(str, port.shape))}]" if port.shape else kind

@@ -1,0 +1,91 @@
+"""`npz(file)`: arrays saved with `numpy.savez`, bound to ports by name.
+
+    npz("train.npz"; image = "x_train", label = "y_train", scale = 1/255)
+
+Each array is `[N, *shape]`. A setting called like a port names the array where the two differ. `scale` and
+`shift` apply to the model's "float" inputs, not to its targets.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from specc.recipe import Port
+from specc.runtime.data.field import Field
+from specc.runtime.data.match import by_name, port_type
+from specc.runtime.data.request import Request
+
+
+def read(request: Request) -> dict[str, Field]:
+    """The arrays for all ports: port -> field."""
+    (path,) = request.files("the name of a file")
+    reserved = dict(scale=1.0, shift=0.0)
+    settings = request.settings(**{port.name: None for port in request.ports} | reserved)
+    try:
+        archive = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise _unreadable(request, path, error) from None
+    if isinstance(archive, np.ndarray):
+        raise request.error(f"`{path}` holds a single array without a name", argument=0,
+                            help="save it with `numpy.savez(file, x=..., y=...)`")
+    fields: dict[str, Field] = {}
+    with archive:
+        names = by_name(request, path.name, list(archive.files), settings)
+        for port in request.ports:
+            if len(names[port.name]) != 1:
+                raise request.error(
+                    f"`{port.name}: {port_type(port)}` needs one array of `{path.name}`",
+                    help="join the arrays into one `[examples, ...]`")
+            (name,) = names[port.name]
+            array = _array(request, path, archive, name)
+            scaled = port.kind == "float" and port.role == "input"
+            fields[port.name] = Field(
+                f"the array `{name}` of `{path.name}`", array, _place(path, name, array),
+                settings["scale"] if scaled else 1.0, settings["shift"] if scaled else 0.0)
+    _check_lengths(request, request.ports, fields)
+    return fields
+
+
+def _array(request: Request, path: Path, archive, name: str) -> np.ndarray:
+    try:
+        array = archive[name]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        if "allow_pickle" in str(error):
+            raise request.error(
+                f"the array `{name}` of `{path.name}` holds Python objects, not numbers", argument=0,
+                help="save it with a numeric type: `x.astype(numpy.float32)`") from None
+        raise _unreadable(request, path, error) from None
+    if array.ndim == 0:
+        raise request.error(f"the array `{name}` of `{path.name}` is a single number",
+                            argument=0, help="its first axis must count the examples")
+    return array
+
+
+def _check_lengths(request: Request, ports: tuple[Port, ...], fields: dict[str, Field]) -> None:
+    first = fields[ports[0].name]
+    for field in fields.values():
+        if len(field.array) != len(first.array):
+            raise request.error(
+                f"{first.name} holds {len(first.array):,} examples, but {field.name}"
+                f" {len(field.array):,}", argument=0, help="all arrays must have the same first axis")
+
+
+def _unreadable(request: Request, path: Path, error: Exception):
+    why = "it is not an archive of arrays" if "pickle" in str(error) else str(error)
+    return request.error(f"`{path}` cannot be read: {why}", argument=0,
+                         help="save it with `numpy.savez(file, x=..., y=...)`")
+
+
+def _place(path: Path, name: str, array: np.ndarray):
+    def place(row: int, element: int) -> str:
+        inner = ""
+        if array.ndim > 1:
+            at = np.unravel_index(element, array.shape[1:])
+            inner = f", value [{', '.join(str(int(i) + 1) for i in at)}]"
+        return f"`{path.name}`, array `{name}`, row {row + 1}{inner}"
+
+    return place

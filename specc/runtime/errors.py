@@ -1,0 +1,61 @@
+"""Mistakes that only show with data, a training or a run at hand; all are `SpecError`s.
+
+    raise data_error("`a.npz` has no array `x`", span, help="it has `y`")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from specc.diagnostics import Diagnostic, SpecError
+from specc.source import Source, Span
+
+
+class DataError(SpecError):
+    """A data file is missing, damaged, or does not fit the model; raised before training starts."""
+
+
+class RunError(SpecError):
+    """A run's folder or one of its checkpoints cannot be used."""
+
+
+class Diverged(SpecError):
+    """The loss is no longer a finite number; `step` counts from 1."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic], step: int) -> None:
+        super().__init__(diagnostics)
+        self.step = step
+
+
+def data_error(
+    message: str,
+    span: Span | None,
+    *,
+    help: str | None = None,
+    notes: Sequence[str] = (),
+    file: str | Path = "data",
+) -> DataError:
+    """A `DataError` at the place in the .dl file; without one, at the start of `file`."""
+    return DataError([diagnostic("data", message, span or start_of(file), help=help, notes=notes)])
+
+
+def run_error(message: str, file: str | Path, *, help: str | None = None) -> RunError:
+    """A `RunError` about a file or folder of a run."""
+    return RunError([diagnostic("bad-run", message, start_of(file), help=help)])
+
+
+def diagnostic(
+    name: str,
+    message: str,
+    span: Span,
+    *,
+    help: str | None = None,
+    notes: Sequence[str] = (),
+) -> Diagnostic:
+    return Diagnostic(name, "error", message, span, notes=tuple(notes), help=help)
+
+
+def start_of(file: str | Path) -> Span:
+    """The place that stands for a whole file whose text is of no use in a message."""
+    return Span(Source(str(file), ""), 0, 0)

@@ -1,0 +1,185 @@
+"""The training loop: epochs of compiled steps, with validation, checkpoints and early stopping.
+
+    outcome = train(net, data, recipe, run, watch, progress)     # "finished", "early" or "interrupted"
+
+The steps of an epoch run in stretches, each one call of the compiled model that takes about a fifth of
+a second, so that the display and Ctrl-C stay responsive. Where an epoch is cut changes nothing: a
+training that was interrupted and goes on gives the same weights, bit for bit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from specc.recipe import Recipe
+from specc.runtime import checkpoint
+from specc.runtime.checkpoint import Progress
+from specc.runtime.compiled import CompiledModel
+from specc.runtime.data import Data
+from specc.runtime.errors import Diverged, diagnostic, start_of
+from specc.runtime.metrics import Epoch, MetricsFile, short_names
+from specc.runtime.order import permutation
+from specc.runtime.run import Run
+
+STRETCH_SECONDS = 0.2
+
+
+class Watch(Protocol):
+    """What looks on while a model trains."""
+
+    def steps(self, epoch: int, step: int, loss: float, examples_per_second: float) -> None:
+        """`step` steps of epoch `epoch` are done, both from 1; `loss` is the mean over them."""
+
+    def epoch(self, epoch: Epoch) -> None:
+        """An epoch is over, and its checkpoint written."""
+
+
+def train(
+    net: CompiledModel,
+    data: Data,
+    recipe: Recipe,
+    run: Run,
+    watch: Watch,
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> str:
+    """Train until `recipe.epochs` are done ("finished") or patience is out ("early").
+
+    Training starts at `progress`, which `checkpoint.restore` gives. `should_stop` is asked after each
+    stretch of steps: with True the state is saved, and "interrupted" returned. Raises `Diverged` where the
+    loss is no finite number; the checkpoints are then those of the last good epoch.
+    """
+    loop = _Loop(net, data, recipe, run, watch, progress or Progress())
+    if progress is None:
+        checkpoint.save(run.last, net, loop.progress)
+    while loop.progress.epoch < recipe.epochs:
+        if _is_stale(loop.progress, recipe):
+            return "early"
+        while loop.progress.step < loop.steps_per_epoch:
+            loop.stretch()
+            if should_stop():
+                checkpoint.save(run.last, net, loop.progress)
+                return "interrupted"
+        loop.end_epoch()
+    return "finished"
+
+
+class _Loop:
+    """The training and where it stands."""
+
+    def __init__(self, net: CompiledModel, data: Data, recipe: Recipe, run: Run, watch: Watch,
+                 progress: Progress) -> None:
+        self.net, self.data, self.recipe, self.run, self.watch = net, data, recipe, run, watch
+        self.progress = progress
+        self.examples = len(data.training)
+        self.steps_per_epoch = -(-self.examples // net.batch)
+        # the weight of each step in the mean over an epoch: the last batch may be partial
+        self.sizes = np.full(self.steps_per_epoch, net.batch)
+        self.sizes[-1] = self.examples - net.batch * (self.steps_per_epoch - 1)
+        self.names = short_names(net.columns)
+        self.metrics = MetricsFile(run.metrics, net.columns, progress.epoch)
+        self.stretch_steps = 1
+        self._new_epoch()
+        if data.validation is not None:  # compiles, so that no epoch has to wait for it
+            net.evaluate(data.validation.columns, data.validation.rows[:1])
+
+    def _new_epoch(self) -> None:
+        """What holds for the epoch that `progress` stands in."""
+        rows, epoch = self.data.training.rows, self.progress.epoch
+        self.order = rows[permutation(self.recipe.seed, epoch, self.examples)]
+        self.epoch_examples, self.epoch_seconds = 0, 0.0
+        if not self.progress.step:
+            self.progress.records = np.zeros((0, len(self.net.columns)))
+
+    def stretch(self) -> None:
+        """Some steps of the epoch, in one call."""
+        progress, batch = self.progress, self.net.batch
+        rows = self.order[progress.step * batch :][: self.stretch_steps * batch]
+        first = progress.epoch * self.steps_per_epoch + progress.step
+        total = self.recipe.epochs * self.steps_per_epoch
+        records, seconds = self._timed(
+            self.net.train, self.data.training.columns, rows, first, self.steps_per_epoch, total)
+        losses = records[:, 0]
+        if not np.isfinite(losses).all():
+            bad = int(np.argmin(np.isfinite(losses)))
+            before = [*progress.records[:, 0], *losses[: bad + 1]][-5:]
+            self._diverged(f"the loss is {losses[bad]}", first + bad + 1, before)
+        progress.records = np.concatenate([progress.records, records])
+        progress.step += len(records)
+        self.epoch_examples += len(rows)
+        self.epoch_seconds += seconds
+        wanted = int(STRETCH_SECONDS * len(records) / seconds)
+        self.stretch_steps = max(1, min(wanted, 4 * self.stretch_steps))
+        self.watch.steps(progress.epoch + 1, progress.step, float(self._means()[0]), len(rows) / seconds)
+
+    def end_epoch(self) -> None:
+        """Validation, checkpoints, and the line of the epoch in metrics.csv."""
+        net, validation, old = self.net, self.data.validation, self.progress
+        training = dict(zip(net.columns, self._means().tolist(), strict=True))
+        done = (old.epoch + 1) * self.steps_per_epoch
+        held_out = None
+        if validation is not None:
+            held_out, _ = self._timed(net.evaluate, validation.columns, validation.rows)
+        what = "loss" if held_out is None else "validation loss"
+        watched = (training if held_out is None else held_out)["loss"]
+        if not np.isfinite(watched):
+            self._diverged(f"the {what} is {watched}", done, old.records[-5:, 0])
+        for path, array in net.params.items():
+            if not np.isfinite(array).all():
+                self._diverged(f"the parameter `{path}` is no longer finite", done, old.records[-5:, 0])
+        is_best = old.best is None or watched < old.best
+        self.progress = Progress(
+            epoch=old.epoch + 1,
+            seconds=old.seconds,
+            best=float(watched) if is_best else old.best,
+            best_epoch=old.epoch + 1 if is_best else old.best_epoch,
+        )
+        rate = self.epoch_examples / self.epoch_seconds if self.epoch_seconds else 0.0
+        epoch = Epoch(self.progress.epoch, done, self.progress.seconds, self._short(training),
+                      self._short(held_out) if held_out else None, rate, is_best)
+        self._new_epoch()
+        self.metrics.append(epoch)
+        if is_best:
+            checkpoint.save(self.run.best, net, self.progress)
+        checkpoint.save(self.run.last, net, self.progress)
+        self.watch.epoch(epoch)
+
+    def _timed(self, function, *arguments):
+        """The result of a call of the model, and its seconds without those it took to compile."""
+        start, compiling = time.perf_counter(), self.net.compile_seconds
+        result = function(*arguments)
+        seconds = time.perf_counter() - start - (self.net.compile_seconds - compiling)
+        seconds = max(seconds, 1e-9)
+        self.progress.seconds += seconds
+        return result, seconds
+
+    def _means(self) -> np.ndarray:
+        """The mean of each column over the examples seen in this epoch."""
+        records = self.progress.records
+        sizes = self.sizes[: len(records)]
+        return sizes @ records / sizes.sum()
+
+    def _short(self, values: dict[str, float]) -> dict[str, float]:
+        return {short: float(values[name]) for name, short in self.names.items()}
+
+    def _diverged(self, what: str, step: int, losses) -> None:
+        progress = self.progress
+        place = f"at step {step} (epoch {(step - 1) // self.steps_per_epoch + 1})"
+        found = diagnostic(
+            "diverged", f"training stopped {place}: {what}",
+            self.recipe.span or start_of(self.run.folder),
+            help="try a smaller learning rate; else look for inputs that are not scaled, or for a `log`,"
+                 " `sqrt` or division in a loss that comes to 0",
+            notes=["the last losses: " + ", ".join(f"{loss:.4g}" for loss in losses),
+                   f"`{self.run.last}` holds the state after epoch {progress.epoch}"])
+        raise Diverged([found], step)
+
+
+def _is_stale(progress: Progress, recipe: Recipe) -> bool:
+    """Whether the loss has not improved for `patience` epochs."""
+    since = progress.epoch - progress.best_epoch
+    return recipe.patience is not None and progress.step == 0 and since >= recipe.patience

@@ -1,0 +1,123 @@
+"""Source text and places in it.
+
+In: the text of a file. Out: a `Source` that turns offsets into lines and columns, and `Span`s,
+the half-open ranges of offsets that every syntax node and every diagnostic carries.
+
+    source = Source("a.dl", "dim n = 3\n")
+    source.position(4)                  # (1, 5)
+    Span(source, 4, 5).text             # "n"
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LARGEST = 4 * 1024 * 1024
+"""Bytes of the largest file that is read."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """A named text. Lines and columns count from 1; offsets and columns count characters."""
+
+    name: str
+    text: str = field(repr=False)
+    starts: tuple[int, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        text, starts, at = self.text, [0], 0
+        while at := text.find("\n", at) + 1:
+            starts.append(at)
+        object.__setattr__(self, "starts", tuple(starts))
+
+    @classmethod
+    def read(cls, path: str | Path) -> Source:
+        """The source in the file at `path`.
+
+        Raises SpecError if there is no such file, or it is a folder, not UTF-8, or larger than
+        `LARGEST`.
+        """
+        path = Path(path)
+        try:
+            with path.open("rb") as file:
+                data = file.read(LARGEST + 1)
+        except FileNotFoundError:
+            reason = "there is no such file"
+        except IsADirectoryError:
+            reason = "it is a folder"
+        except PermissionError:
+            reason = "it is a folder" if path.is_dir() else "it may not be read"
+        except (OSError, ValueError) as error:
+            reason = str(getattr(error, "strerror", None) or error)
+        else:
+            if len(data) > LARGEST:
+                reason = f"it is larger than {LARGEST // 2**20} MB"
+            else:
+                try:
+                    # A byte-order mark is no part of the text; line ends are \n within the compiler.
+                    text = data.decode("utf-8-sig")
+                    return cls(str(path), text.replace("\r\n", "\n").replace("\r", "\n"))
+                except UnicodeDecodeError as error:
+                    line = data.count(b"\n", 0, error.start) + 1
+                    reason = f"line {line} is not UTF-8 text (byte {data[error.start]:#04x})"
+        from specc.diagnostics import Diagnostic, SpecError
+
+        span = Span(cls(str(path), ""), 0, 0)
+        raise SpecError(
+            [Diagnostic("cannot-read", "error", f"cannot read `{path}`: {reason}", span)]
+        )
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """The line and column of an offset."""
+        line = bisect_right(self.starts, offset)
+        return line, offset - self.starts[line - 1] + 1
+
+    def line(self, number: int) -> str:
+        """The text of a line, without its line end; empty past the end of the file."""
+        if not 1 <= number <= len(self.starts):
+            return ""
+        start = self.starts[number - 1]
+        end = self.starts[number] - 1 if number < len(self.starts) else len(self.text)
+        return self.text[start:end]
+
+    @property
+    def end(self) -> Span:
+        """The empty span behind the last character."""
+        return Span(self, len(self.text), len(self.text))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The characters `start` up to, not including, `end` of a source."""
+
+    source: Source
+    start: int
+    end: int
+
+    @property
+    def line(self) -> int:
+        return self.source.position(self.start)[0]
+
+    @property
+    def column(self) -> int:
+        return self.source.position(self.start)[1]
+
+    @property
+    def end_line(self) -> int:
+        return self.source.position(self.end)[0]
+
+    @property
+    def end_column(self) -> int:
+        """The column just behind the last character."""
+        return self.source.position(self.end)[1]
+
+    @property
+    def text(self) -> str:
+        return self.source.text[self.start : self.end]
+
+    def to(self, other: Span) -> Span:
+        """The span from the start of this one to the end of `other`."""
+        assert self.source is other.source, "a span lies in one source; please report this"
+        return Span(self.source, self.start, other.end)

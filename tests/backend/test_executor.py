@@ -1,0 +1,132 @@
+"""Programs on one and more threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+
+import numpy as np
+import pytest
+
+from specc.backend.executor import LINE, PARKED, WORKERS, Executor, Program, aligned_words, executor
+from specc.backend.load import Kernel, load
+
+COUNT = Kernel("count", '''
+def count(mine: "int64[8]", control: "control"):
+    mine[0] += 1
+    mine[1] += control[0]
+    mine[2] = 10 * control[2] + control[1]
+''')
+# in a phase of its own, both shards must have counted equally far
+COMPARE = Kernel("compare", '''
+def compare(mine: "int64[8]", other: "int64[8]"):
+    if mine[0] != other[0]:
+        mine[7] += 1
+''')
+NEVER_ENOUGH = Kernel("long", '''
+def long(mine: "int64[8]", control: "control"):
+    mine[0] += 1
+''')
+
+
+class Counting:
+    """A program in which each shard counts its steps and compares with its neighbour."""
+
+    def __init__(self, threads: int):
+        addresses = load([COUNT, COMPARE])
+        self.words = aligned_words(8 * threads).reshape(threads, 8)
+        places = [row.ctypes.data for row in self.words]
+        self.blocks = [np.array([places[n], places[(n + 1) % threads]], np.int64) for n in range(threads)]
+        self.program = Program([[[(addresses[COUNT], each.ctypes.data)],
+                                 [(addresses[COMPARE], each.ctypes.data)]] for each in self.blocks])
+
+    def check(self, steps: int) -> None:
+        assert (self.words[:, 0] == steps).all()
+        assert (self.words[:, 7] == 0).all(), "a barrier let a thread through"
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+def test_all_shards_run_every_step_and_meet_after_every_phase(threads):
+    counting = Counting(threads)
+    crew = Executor(threads)
+    assert crew.run(counting.program, 100) == 100
+    assert crew.run(counting.program, 50, first=1000) == 50
+    counting.check(150)
+    assert (counting.words[:, 1] == sum(range(100)) + sum(range(1000, 1050))).all()
+    assert counting.words[:, 2].tolist() == [10 * threads + n for n in range(threads)]
+    crew.close()
+
+
+def test_many_short_runs():
+    counting = Counting(2)
+    crew = executor(2)
+    for _ in range(3000):
+        crew.run(counting.program)
+    counting.check(3000)
+
+
+def test_sleeping_workers_are_woken():
+    counting = Counting(2)
+    crew = executor(2)
+    for _ in range(20):
+        crew.run(counting.program)
+        while crew._words[(WORKERS + LINE) // 8] != PARKED:
+            pass
+    counting.check(20)
+
+
+def test_runs_from_several_threads_take_turns():
+    crew = executor(2)
+    countings = [Counting(2) for _ in range(4)]
+    callers = [threading.Thread(target=lambda each=each: [crew.run(each.program, 3) for _ in range(100)])
+               for each in countings]
+    for each in callers:
+        each.start()
+    for each in callers:
+        each.join()
+    for each in countings:
+        each.check(300)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_stop_ends_a_run_after_its_step(threads):
+    crew = Executor(threads)
+    words = aligned_words(8)
+    block = np.array([words.ctypes.data], np.int64)
+    idle = np.array([aligned_words(8).ctypes.data], np.int64)
+    address = load([NEVER_ENOUGH])[NEVER_ENOUGH]
+    program = Program([[[(address, (idle if n else block).ctypes.data)]] for n in range(threads)])
+
+    def stop():
+        while words[0] < 1000:
+            pass
+        crew.stop()
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    done = crew.run(program, 1 << 60)
+    stopper.join()
+    assert 1000 <= done < 1 << 60 and words[0] == done
+    crew.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_process_gets_workers_of_its_own():
+    counting = Counting(2)
+    crew = executor(2)
+    crew.run(counting.program)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        crew.run(counting.program, 10)
+        os._exit(0 if (counting.words[:, 0] == 11).all() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    crew.run(counting.program, 2)
+    counting.check(3)
+
+
+def test_a_program_needs_its_number_of_threads():
+    with pytest.raises(AssertionError):
+        executor(2).run(Counting(1).program)

@@ -1,0 +1,153 @@
+"""Compiling, keeping and loading kernels."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from specc.backend import load as loading
+from specc.backend.compile import KernelError, llvm_text
+from specc.backend.load import Kernel, load
+from running import at_address, function
+
+SCALED = '''
+def scaled(x: "float[rows, 2*width]", y: "float[rows, 2*width]", factors: "float[rows]",
+           rows: "int", width: "int"):
+    for i in range(rows):
+        for j in range(2 * width):
+            y[i, j] = max(x[i, j] * factors[i] + 0.5, 0.0)
+'''
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A cache folder of its own, and a process that has loaded nothing."""
+    monkeypatch.setenv("SPECC_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(loading, "_addresses", {})
+    return tmp_path / "kernels"
+
+
+def check_scaled(address: int, dtype: str = "float32") -> None:
+    x = np.arange(24, dtype=dtype).reshape(3, 8) - 10
+    y, factors = np.zeros_like(x), np.array([1, -2, 0.5], dtype)
+    at_address(address)(x, y, factors, 3, 4)
+    np.testing.assert_array_equal(y, np.maximum(x * factors[:, None] + dtype_number(dtype), 0))
+
+
+def dtype_number(dtype: str):
+    return np.dtype(dtype).type(0.5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_kernel_computes_in_its_dtype(folder, dtype):
+    kernel = Kernel("scaled", SCALED, dtype)
+    check_scaled(load([kernel])[kernel], dtype)
+    assert ("double" in llvm_text(kernel)) == (dtype == "float64")
+
+
+def test_every_kind_of_parameter_arrives(folder):
+    run = function(Kernel("mixed", '''
+def mixed(a: "int32[n]", b: "uint8[n]", c: "float64[n]", d: "int64[3]", n: "int", control: "control"):
+    for i in range(n):
+        c[i] = a[i] + b[i]
+    d[0] = n
+    d[1] = control[0]
+    d[2] = len(control)
+'''))
+    c, d = np.zeros(4), np.full(3, -1)
+    run(np.arange(4, dtype=np.int32), np.full(4, 200, np.uint8), c, d, 4)
+    assert c.tolist() == [200, 201, 202, 203] and d.tolist() == [4, 0, 16]
+
+
+def test_nan_and_infinity_survive(folder):
+    kernel = Kernel("scaled", SCALED)
+    x = np.array([[np.nan, np.inf, -np.inf, 1]], np.float32)
+    y = np.zeros_like(x)
+    function(kernel)(x, y, np.ones(1, np.float32), 1, 2)
+    np.testing.assert_array_equal(y, [[np.nan, np.inf, 0, 1.5]])
+
+
+def test_a_warm_start_needs_no_numba(folder):
+    program = f"""
+import sys
+from specc.backend.load import Kernel, load
+from specc.backend.executor import Executor
+kernel = Kernel("scaled", {SCALED!r})
+load([kernel])
+Executor(2)
+print("numba" in sys.modules)
+"""
+    printed = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
+                              env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}).stdout.strip()
+               for _ in range(2)]
+    assert printed == ["True", "False"]
+
+
+def test_equal_kernels_are_loaded_once(folder):
+    one, two = Kernel("scaled", SCALED), Kernel("scaled", SCALED)
+    first = load([one, two])
+    assert first == load([two]) and len(first) == 1
+    assert len(list(folder.iterdir())) == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"not an object", None])
+def test_a_damaged_file_is_compiled_anew(folder, monkeypatch, damage):
+    kernel = Kernel("scaled", SCALED)
+    load([kernel])
+    (file,) = folder.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-7] if damage is None else damage)
+    monkeypatch.setattr(loading, "_addresses", {})
+    check_scaled(load([kernel])[kernel])
+    assert len(file.read_bytes()) == len(whole)
+
+
+def test_it_works_without_a_cache_folder(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SPECC_CACHE_DIR", str(tmp_path / "file" / "folder"))
+    monkeypatch.setattr(loading, "_addresses", {})
+    kernel = Kernel("scaled", SCALED)
+    check_scaled(load([kernel])[kernel])
+
+
+def test_many_kernels_are_compiled_side_by_side(folder):
+    kernels = [Kernel("scaled", SCALED.replace("0.5", f"{n}.0")) for n in range(10)]
+    for n, address in enumerate(load(kernels, workers=2).values()):
+        x, y = np.ones((1, 2), np.float32), np.zeros((1, 2), np.float32)
+        at_address(address)(x, y, np.ones(1, np.float32), 1, 1)
+        assert y[0, 0] == 1 + n
+    assert len(list(folder.iterdir())) == 10
+
+
+def test_workers_that_fail_cost_nothing_but_time(folder, monkeypatch):
+    monkeypatch.setattr(sys, "executable", sys.executable + "-that-is-not-there")
+    kernels = [Kernel("scaled", SCALED.replace("0.5", f"{n}.25")) for n in range(9)]
+    assert len(load(kernels, workers=2)) == 9
+
+
+def test_the_key_depends_on_all_that_matters():
+    kernels = [Kernel("scaled", SCALED), Kernel("scaled", SCALED + "\n"), Kernel("scaled", SCALED, "float64"),
+               Kernel("scaled", SCALED, vector_bits=128), Kernel("scaled", SCALED, imports="import math"),
+               Kernel("scaled", SCALED, overlap=True)]
+    assert len({each.key for each in kernels}) == len(kernels)
+
+
+def test_a_kernel_that_cannot_be_typed_is_an_error_that_shows_it(folder):
+    with pytest.raises(KernelError, match="x.nonsense"):
+        load([Kernel("bad", 'def bad(x: "float[4]"):\n    x.nonsense()\n')])
+
+
+def test_a_kernel_that_may_raise_is_an_error(folder):
+    with pytest.raises(KernelError, match="may raise"):
+        load([Kernel("bad", 'def bad(x: "float[4]", n: "int"):\n    if n > 3:\n        raise ValueError\n')])
+
+
+def test_wide_vectors_are_used_and_can_be_refused():
+    wide, narrow = (llvm_text(Kernel("scaled", SCALED, vector_bits=bits)) for bits in (512, 128))
+    assert "<4 x float>" in narrow and "<16 x float>" not in narrow
+    if Kernel("scaled", SCALED).vector_bits == 512:
+        assert "<16 x float>" in wide

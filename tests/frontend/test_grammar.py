@@ -1,0 +1,124 @@
+"""The grammar and the tables that are made of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from lark import Lark
+from lark.exceptions import LarkError
+
+from specc.frontend import grammar
+from specc.frontend.parse import DEFINITIONS, STATEMENTS, parse
+from specc.source import Source
+
+RESERVED = """dim seq const use fn block cell optimizer model train input stream target let layer param state
+next return output loss metric data validate test freeze for if then else and or not true false"""
+
+TEXTS = [
+    "",
+    "dim n",
+    "dim n = 3 seq t = 4 const c = 1e-4 use \"blocks.dl\"",
+    "fn f(x) = x ^ 2 ^ -3 -> relu -> 3 * (dense(3) -> relu)",
+    "fn f(; a) { return a }",
+    "block b(x: float[<= t, 3]; k: int > 0 < 9 = 3, r: exact or floor = exact) { return x[1:3, :, ::2] }",
+    "model m { output a loss b = c metric d }",
+    "train { data csv(\"a\"; b = 1) validate split = 0.9 optimizer adam for a.b, c e = 1 freeze a, b }",
+    "fn f(x = 3",
+    "fn f(x) = a < b < c",
+    "fn f(x) = 1 + if a then b else c",
+    "model m { let = 3 }",
+    "model m { output a, b }",
+    "dim n = 3 4",
+    "fn f(x) = x ** 2",
+    "fn f(x) = 3x",
+    "x = 3",
+    "use blocks",
+    "}",
+]
+
+
+@pytest.fixture
+def fresh_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPECC_CACHE_DIR", str(tmp_path / "cache"))
+    grammar.tables.cache_clear()
+    yield tmp_path / "cache"
+    grammar.tables.cache_clear()
+
+
+def test_the_grammar_has_no_conflicts():
+    Lark(grammar.text(), parser="lalr", start="file")
+
+
+def test_no_two_terminals_match_the_same_text():
+    pytest.importorskip("interegular")
+    Lark(grammar.text(), parser="lalr", start="file", strict=True)
+
+
+def test_the_reserved_words_are_those_of_the_language():
+    assert grammar.tables().keywords == set(RESERVED.split())
+
+
+def test_statements_and_definitions_start_with_the_words_the_parser_goes_on_at():
+    tables = grammar.tables()
+    lists = [row for row in tables.actions if row.get("BROKEN", -1) >= 0]
+    starts = [{kind for kind in row if row[kind] >= 0} for row in lists]
+    outside = [kinds & tables.keywords for kinds in starts if "model" in kinds]
+    within = [kinds & tables.keywords for kinds in starts if "model" not in kinds]
+    assert all(kinds == DEFINITIONS for kinds in outside) and outside
+    assert all(kinds == STATEMENTS for kinds in within) and within
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_the_parser_takes_what_lark_takes(text):
+    lark = Lark(grammar.text(), parser="lalr", start="file")
+    try:
+        lark.parse(text)
+        is_good = True
+    except LarkError:
+        is_good = False
+    assert (parse(Source("x.dl", text))[1] == []) == is_good
+
+
+def test_tables_from_the_cache_are_those_computed(fresh_cache):
+    computed = grammar.tables()
+    grammar.tables.cache_clear()
+    assert list(fresh_cache.iterdir()), "the tables are cached"
+    assert grammar.tables() == computed
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\x00", b"[1, 2]", b'{"lexer": 3}', b"null"])
+def test_a_broken_cache_is_written_anew(fresh_cache, content):
+    computed = grammar.tables()
+    (file,) = fresh_cache.iterdir()
+    file.write_bytes(content)
+    grammar.tables.cache_clear()
+    assert grammar.tables() == computed
+    assert json.loads(file.read_bytes())["keywords"] == sorted(computed.keywords)
+    assert list(fresh_cache.iterdir()) == [file], "no temporary file is left"
+
+
+def test_without_a_folder_to_write_to_there_is_no_cache(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("SPECC_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    grammar.tables.cache_clear()
+    assert "let" in grammar.tables().keywords
+    grammar.tables.cache_clear()
+
+
+def test_another_grammar_has_another_cache():
+    assert grammar._cache_file("one") != grammar._cache_file("two")
+
+
+def test_lark_is_not_imported_where_the_tables_are_cached(fresh_cache):
+    grammar.tables()
+    code = """
+import sys
+from specc.frontend.parse import parse
+from specc.source import Source
+assert parse(Source("a.dl", "dim n = 3 +"))[1]
+assert not {"lark", "numpy", "numba", "jsonschema"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

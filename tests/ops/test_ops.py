@@ -1,0 +1,259 @@
+"""Every op of the registry: shape rule, gradient and emitted code against the NumPy reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import specc.ops  # noqa: F401 - fills the registry
+from specc.backend.machine import this_machine
+from specc.backend.program import CompiledProgram
+from specc.backend.reference import evaluate
+from specc.columns import Column
+from specc.ir.graph import Graph, Node, apply
+from specc.ir.op import REGISTRY, ShapeError
+from specc.ir.types import Type
+from specc.ir.verify import verify
+from specc.ops import elementwise as e
+from specc.ops.contract import Affine, Contract, index
+from specc.ops.gather import Put, Take
+from specc.ops.leaf import Const, Input, Iota, Random, constant, leaf
+from specc.ops.reduce import AllReduce, ArgMax, BatchMean, Max, Sum, sum_batch
+from specc.ops.shape import Broadcast, Concat, Pad, Reshape, Slice, Transpose
+from specc.ops.window import WindowMax, WindowMaxGradient
+from specc.passes.autodiff import gradients
+from specc.passes.fuse import prepare
+from specc.passes.plan import plan
+from specc.passes.simplify import simplify
+
+F = Type("float", (3, 5), batched=True)
+UNBATCHED = Type("float", (3, 5))
+MAP = Type("float", (2, 7, 6), batched=True)
+VECTOR = Type("float", (5,), batched=True)
+LABEL = Type("int", (), True, 5)
+BOOL = Type("bool", (3, 5), batched=True)
+MATRIX = Type("float", (4, 5))
+
+
+def dense(out, n):
+    return Contract((out, n), (index(0),), (index(0), index(1)), (index(1),), (out,))
+
+
+def conv(filters, channels, window, rows, columns, stride=1):
+    def at(position, tap):
+        return Affine(((position, stride), (tap, 1)))
+
+    return Contract(
+        (filters, rows, columns, channels, window, window), (index(0), index(1), index(2)),
+        (index(0), index(3), index(4), index(5)), (index(3), at(1, 4), at(2, 5)),
+        (filters, rows, columns))
+
+
+# (op, types of the inputs); one or more cases for each class of the registry
+CASES = [
+    *[(op(), (F, F)) for op in (e.Add, e.Sub, e.Mul, e.Div, e.Maximum, e.Minimum)],
+    *[(op(), (F, UNBATCHED)) for op in (e.Add, e.Mul, e.Div)],
+    *[(op(), (UNBATCHED, UNBATCHED)) for op in (e.Sub, e.Mul)],
+    (e.Pow(), (F, F)),
+    *[(op(), (F,)) for op in (e.Neg, e.Exp, e.Log, e.Sqrt, e.Tanh, e.Sigmoid, e.Abs, e.Sign, e.Floor,
+                              e.Sin, e.Cos, e.Detach, e.Copy)],
+    *[(op(), (F, F)) for op in (e.Less, e.LessEqual, e.Equal)],
+    *[(op(), (BOOL, BOOL)) for op in (e.And, e.Or)],
+    (e.Equal(), (LABEL, LABEL)),
+    (e.Not(), (BOOL,)),
+    (e.Select(), (BOOL, F, F)), (e.Select(), (BOOL, F, UNBATCHED)),
+    (e.ToFloat(), (BOOL,)), (e.ToFloat(), (LABEL,)),
+    (Broadcast((4, 3, 5), (1, 2)), (F,)), (Broadcast((3, 2, 5), (0, 2)), (UNBATCHED,)),
+    (Reshape((15,)), (F,)), (Reshape((5, 3)), (UNBATCHED,)),
+    (Transpose((1, 0)), (F,)), (Transpose((2, 0, 1)), (MAP,)),
+    (Slice(1, 1, 2, 2), (F,)), (Slice(0, 1, 1), (MAP,)),
+    (Pad(1, 2, 9), (F,)), (Pad(1, 0, 13, 2), (MAP,)), (Pad(0, 1, 6), (UNBATCHED,)),
+    (Concat(0), (F, F)), (Concat(1), (F, UNBATCHED, F)), (Concat(0), (UNBATCHED, UNBATCHED)),
+    (Sum((1,)), (F,)), (Sum((0,)), (F,)), (Sum((0, 1)), (UNBATCHED,)), (Sum((1, 2)), (MAP,)),
+    (Sum((0, 2)), (MAP,)), (Sum((), batch=True), (F,)), (Sum((1, 2), batch=True), (MAP,)),
+    (Sum((0, 2), batch=True), (MAP,)),
+    (Max((0,)), (VECTOR,)), (Max((1,)), (F,)), (Max((0, 2)), (MAP,)), (Max((0, 1)), (UNBATCHED,)),
+    (AllReduce(), (UNBATCHED,)),
+    (ArgMax(), (VECTOR,)),
+    (dense(4, 5), (MATRIX, VECTOR)),
+    (Contract((3, 4, 5), (index(0), index(1)), (index(0), index(2)), (index(2), index(1)), (3, 4)),
+     (F, Type("float", (5, 4), batched=True))),
+    (Contract((3, 4, 5), (index(0), index(1)), (index(0), index(2)), (index(1), index(2)), (3, 4)),
+     (UNBATCHED, MATRIX)),
+    (Contract((4, 5), (index(0), index(1)), (index(0),), (index(1),), (4, 5), sum_batch=True),
+     (Type("float", (4,), batched=True), VECTOR)),
+    (conv(3, 2, 3, 5, 4), (Type("float", (3, 2, 3, 3)), MAP)),
+    (conv(5, 2, 2, 3, 3, stride=2), (Type("float", (5, 2, 2, 2)), MAP)),
+    (WindowMax((2, 2), (2, 2)), (MAP,)), (WindowMax((3, 2), (1, 2)), (MAP,)),
+    (WindowMaxGradient((2, 2), (2, 2)), (MAP, Type("float", (2, 3, 3), True), Type("float", (2, 3, 3), True))),
+    (Take(), (VECTOR, LABEL)), (Take(), (MATRIX, Type("int", (), True, 4))),
+    (Take(), (MATRIX, Type("int", (3,), True, 4))),
+    (Put(5), (Type("float", (), True), LABEL)),
+    (Put(5, sum_batch=True), (Type("float", (3,), True), LABEL)),
+    (Const(0.5), ()), (Iota(4), ()),
+]
+# Leaves are given, not computed; these two stand for what is made before or after compilation.
+ELSEWHERE = {"Input", "Random", "BatchMean", "Iota", "Const"}
+SMOOTH_FROM = {"Log", "Sqrt", "Pow", "Div"}  # tested on positive numbers
+
+
+def ids(case):
+    op, types = case
+    return f"{op.name}({op.attributes()})-" + ",".join(str(t.shape) + "b" * t.batched for t in types)
+
+
+def values(op, types, examples, seed=0):
+    """Random inputs: distinct, away from kinks, positive where the op asks for it."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for position, type_ in enumerate(types):
+        shape = ((examples,) if type_.batched else ()) + type_.shape
+        if type_.kind == "int":
+            found.append(rng.integers(0, type_.classes, shape))
+        elif type_.kind == "bool":
+            found.append(rng.random(shape) < 0.5)
+        else:
+            size = int(np.prod(shape))
+            spaced = (rng.permutation(size) - size / 2 + 0.3) / max(size, 1) * 4 + 0.05 * position
+            array = spaced.reshape(shape)
+            found.append(np.abs(array) + 0.3 if op.name in SMOOTH_FROM else array)
+    if isinstance(op, WindowMaxGradient):
+        found[1] = WindowMax(op.size, op.stride).reference(types[:1], found[0])
+    return found
+
+
+def nodes(types):
+    return [leaf(Input("input" if t.batched else "param", f"x{i}", t)) for i, t in enumerate(types)]
+
+
+def leaves(types, arrays):
+    return {("input" if t.batched else "param", f"x{i}"): a
+            for i, (t, a) in enumerate(zip(types, arrays, strict=True))}
+
+
+def test_every_op_of_the_registry_has_a_case():
+    assert {op.name for op, _ in CASES} | ELSEWHERE == set(REGISTRY)
+
+
+@pytest.mark.parametrize("examples", [1, 3])
+@pytest.mark.parametrize("case", CASES, ids=ids)
+def test_the_shape_rule_tells_the_shape_of_the_reference(case, examples):
+    op, types = case
+    arrays = values(op, types, examples)
+    result = op.reference(types, *arrays)
+    type_ = op.infer(*types)
+    # before AllReduce a batch sum is unbatched for the interpreter, which has one shard
+    lead = (examples,) if type_.batched else ()
+    assert np.shape(result) == lead + type_.shape
+
+
+def total(node: Node, weights: np.ndarray) -> Node:
+    """A scalar that weighs every element of a value: its gradient tests a random projection."""
+    spread = leaf(Input("param", "projection", Type("float", node.type.shape)))
+    product = e.mul(node, spread)
+    summed = apply(Sum(tuple(range(product.type.rank))), product)
+    if not summed.type.batched:
+        return summed
+    return sum_batch(e.mul(summed, leaf(Input("weight_of_example", "", Type("float", (), True)))))
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c[1] and not isinstance(c[0], (
+    ArgMax, WindowMaxGradient, AllReduce, e.Detach))], ids=ids)
+def test_the_gradient_agrees_with_finite_differences(case):
+    op, types = case
+    result = op.infer(*types)
+    if result.kind != "float":
+        pytest.skip("no gradient flows through a truth value or an index")
+    arrays = values(op, types, 3)
+    inputs = nodes(types)
+    loss = total(apply(op, *inputs), None)
+    projection = np.random.default_rng(1).standard_normal(result.shape)
+    wanted = [n for n, t in zip(inputs, types, strict=True) if t.kind == "float"]
+    found = gradients(loss, wanted)
+    graph = verify(Graph({"loss": loss, **{n.op.label: d for n, d in zip(wanted, found, strict=True)}}),
+                   "autodiff")
+    given = {**leaves(types, arrays), ("param", "projection"): projection,
+             ("weight_of_example", ""): np.array([0.5, 0.3, 0.2])}
+    exact = evaluate(graph, given)
+    for node in wanted:
+        key = (node.op.role, node.op.label)
+        array = given[key]
+        direction = np.random.default_rng(2).standard_normal(array.shape)
+        h = 1e-6
+        above = evaluate(graph, {**given, key: array + h * direction})["loss"]
+        below = evaluate(graph, {**given, key: array - h * direction})["loss"]
+        slope = np.sum(np.broadcast_to(exact[node.op.label], array.shape) * direction)
+        assert slope == pytest.approx((above - below) / (2 * h), rel=1e-6, abs=1e-7)
+
+
+def compiled_value(graph: Graph, arrays, types, examples, dtype, shards):
+    """The compiled value of output "output.y" or "gradient.y" of a graph."""
+    ready = verify(prepare(verify(simplify(graph), "simplify")), "prepare")
+    item = 8 if dtype == "float64" else 4
+    made = plan(ready, examples, shards, this_machine().vector_bits // (8 * item), item)
+    store = {f"param.x{i}": np.ascontiguousarray(a, dtype if t.kind == "float" else None)
+             for i, (t, a) in enumerate(zip(types, arrays, strict=True)) if not t.batched}
+    for name, node in graph.outputs.items():
+        if name.startswith("gradient."):
+            store[name] = np.full(node.type.shape, np.nan, dtype)
+    program = CompiledProgram(made, dtype, store)
+    data = {f"x{i}": Column(np.asarray(a)) for i, (t, a) in enumerate(zip(types, arrays, strict=True))
+            if t.batched}
+    order = np.arange(examples)
+    _, outputs = program.run(data, order, examples)
+    return {**store, **outputs}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("examples", "shards"), [(1, 1), (19, 2), (37, 3)])
+@pytest.mark.parametrize("case", [c for c in CASES if c[1]], ids=ids)
+def test_the_emitted_code_agrees_with_the_reference(case, examples, shards, dtype):
+    op, types = case
+    result = op.infer(*types)
+    if getattr(op, "batch", False) or getattr(op, "sum_batch", False):
+        # padding lanes count unless an example's weight says no
+        weight = leaf(Input("weight_of_example", "", Type("float", (), True)))
+        inputs = nodes(types)
+        scaled = [e.mul(inputs[0], Broadcast_(weight, types[0].shape)), *inputs[1:]]
+        node = apply(op, *scaled)
+        factor = 1.0 / examples
+    else:
+        node, factor = apply(op, *nodes(types)), 1.0
+    arrays = values(op, types, examples)
+    if isinstance(op, AllReduce):
+        pytest.skip("its input is a sum over a shard, which Sum and Contract test")
+    if not result.batched and result.kind != "float":
+        pytest.skip("outputs that are one for the batch are gradients, and these are float")
+    name = "output.y" if result.batched else "gradient.y"
+    found = compiled_value(Graph({name: node}), arrays, types, examples, dtype, shards)[name]
+    wanted = op.reference(types, *arrays) * factor if factor != 1.0 else op.reference(types, *arrays)
+    tolerance = 1e-12 if dtype == "float64" else 2e-5
+    np.testing.assert_allclose(found.astype(float), np.asarray(wanted, float), rtol=tolerance,
+                               atol=tolerance)
+
+
+def Broadcast_(node, shape):
+    return apply(Broadcast(shape), node) if shape else node
+
+
+@pytest.mark.parametrize(("op", "types", "message"), [
+    (e.Add(), (F, VECTOR), "needs equal shapes"),
+    (e.Add(), (F, Type("float", (3, 4))), "axis 1 is 5 on the left and 4 on the right"),
+    (e.Exp(), (BOOL,), "works on float"),
+    (Reshape((4,)), (F,), "15 elements"),
+    (dense(4, 6), (MATRIX, VECTOR), "read up to 6"),
+    (Take(), (VECTOR, Type("int", (), True, 7)), "7 classes"),
+    (WindowMax((9, 9), (1, 1)), (MAP,), "does not fit"),
+])
+def test_a_misfit_is_a_shape_error_that_says_why(op, types, message):
+    with pytest.raises(ShapeError, match=message):
+        op.infer(*types)
+
+
+def test_random_draws_depend_on_seed_and_label_alone():
+    one, same, other = Random("normal", (50,), "a"), Random("normal", (50,), "a"), Random("normal", (50,), "b")
+    np.testing.assert_array_equal(one.draw(1), same.draw(1))
+    assert not np.array_equal(one.draw(1), other.draw(1))
+    assert not np.array_equal(one.draw(1), one.draw(2))
+    assert constant(1.0).type == Type("float")
+    assert BatchMean().infer(F) == Type("float", (3, 5))
