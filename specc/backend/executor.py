@@ -37,7 +37,7 @@ FREE, HELD, BUSY, PARKED, LEAVE = range(5)
 # At a barrier a thread spins for so many seconds, then offers its processor to others so many times,
 # then sleeps again and again. Where threads outnumber processors, spinning is in the others' way.
 _SPIN_AT_BARRIER, _SPIN_IN_A_CROWD = 200e-6, 5e-6
-YIELDS = 20
+YIELDS = 0
 _SPIN_FOR_WORK = 200e-6  # seconds, before a worker sleeps
 
 _IMPORTS = "from specc.backend.crew import *"

@@ -99,7 +99,7 @@ def _excerpt(
 ) -> list[str]:
     """The lines of one source that are marked."""
     arrow = paint("frame", " " * gutter + ("--> " if is_first else "::: "))
-    if not source.text:
+    if not source.text and not any(message for *_, message in marks):
         return [arrow + source.name]
     line, column = source.position(marks[0][0].start)
     bar = " " * gutter + paint("frame", " |")

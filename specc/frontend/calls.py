@@ -14,7 +14,7 @@ from specc.diagnostics import Edit, Fix, closest
 from specc.frontend import arguments, arithmetic, ast, expressions, trail
 from specc.frontend.bindings import bind, valid_settings
 from specc.frontend.messages import SYNONYMS
-from specc.frontend.scope import DEEPEST, WORDS, Frame, Mistake, Namer
+from specc.frontend.scope import DEEPEST, WORDS, Frame, Mistake, Namer, callers
 from specc.frontend.signatures import Signature, signature_of
 from specc.frontend.values import (
     POISON,
@@ -82,6 +82,8 @@ def resolve(frame: Frame, path: ast.Path) -> Word | SharedLayer | Any:
         return frame.error("wrong-kind", f"`{name}` is {what}, and cannot be applied", path.span)
     if frame.scope.is_incomplete:
         return POISON
+    if any(each.text == name for each in expressions.declared_names(frame.body)):
+        return expressions.unknown(frame, name, path.span)
     layers = {each for each, value in frame.names.items() if isinstance(value, SharedLayer)}
     candidates = layers | frame.scope.word_names()
     near = closest(name, candidates, SYNONYMS)
@@ -148,6 +150,8 @@ def _use_layer(frame: Frame, layer: SharedLayer, given: list[Given], tree: ast.C
         layer.path, frame.depth + 1, frame.schedule, shared=layer,
     )  # fmt: skip
     frame.context.first_uses.setdefault(layer, frame.place(tree.span))
+    if any(each.shared is layer for each in callers(frame)):
+        return frame.error("recursive-definition", f"the layer `{layer.name}` uses itself", tree.span)
     if inner.depth > DEEPEST:
         return frame.error("too-deep", "the layers use each other too deeply", tree.span)
     if len(stages) == 1 and isinstance(stages[0], ast.Call):

@@ -79,7 +79,7 @@ def _check(file: ast.File, overrides: Mapping[str, str | int | float], report: R
     elif not _is_library(file) and not report.errors:
         place = block.span if block is not None else file.source.end
         context.error("no-model", "the file has no model", place)
-    _check_overrides(context, scope)
+    _check_overrides(context, scope, has_train=block is not None)
     _check_definitions(context, file, scope)
     return program
 
@@ -177,19 +177,20 @@ def _parsed(context: Context, overrides: Mapping[str, str | int | float]) -> dic
     return found
 
 
-def _check_overrides(context: Context, scope: Scope) -> None:
+def _check_overrides(context: Context, scope: Scope, has_train: bool) -> None:
     """Reports what the command line changes, and the file does not have."""
+    known = scope.number_names() | ({each.name for each in SETTINGS} if has_train else set())
     for name, value in context.overrides.items():
-        if name in context.overridden or any(name == each.name for each in SETTINGS):
+        if name in known:
             continue
-        known = scope.number_names() | {each.name for each in SETTINGS}
         near = closest(name, known, TRAIN_SYNONYMS)
+        listed = ", ".join(f"`{each}`" for each in sorted(known))
         source = value.span.source
         start = source.text.index(name)
         context.error(
             "unknown-override", f"the file has no dimension, constant or setting `{name}`",
             Span(source, start, start + len(name)),
-            help=f"did you mean `{near}`?" if near else "it has " + ", ".join(f"`{e}`" for e in sorted(known)),
+            help=f"did you mean `{near}`?" if near else f"it has {listed}" if listed else None,
         )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ def body(frame: Frame, definition: ast.Fn | ast.Block) -> Value:
     """The value of a body with statements."""
     result: Value = POISON
     returned = False
+    frame.body = definition.body
     for statement in definition.body:
         if returned:
             return frame.error("misplaced", "nothing may follow `return`", statement.span)

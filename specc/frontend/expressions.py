@@ -96,10 +96,33 @@ def unknown(frame: Frame, name: str, span: Span) -> Value:
     """Reports a name without a meaning."""
     if frame.scope.is_incomplete:
         return POISON
+    later = next((each for each in declared_names(frame.body) if each.text == name), None)
+    if later is not None:
+        return frame.error(
+            "unknown-name",
+            f"`{name}` has no value yet",
+            span,
+            labels=[Label(later.span, "it gets one here")],
+            help="a value is declared above the lines that use it",
+        )
     help_ = frame.suggestion(name, frame.known_names() | frame.scope.word_names())
     candidate = closest(name, frame.known_names(), SYNONYMS)
     fixes = [Fix(f"write `{candidate}`", (Edit(span, candidate),))] if candidate else []
     return frame.error("unknown-name", f"`{name}` is not defined", span, help=help_, fixes=fixes)
+
+
+def declared_names(body: tuple[ast.Statement, ...]) -> list[ast.Name]:
+    """The names that the statements of a body give a meaning to."""
+    names: list[ast.Name] = []
+    for statement in body:
+        if isinstance(statement, (ast.Let, ast.Broken)):
+            names += statement.names
+        elif isinstance(statement, NAMING):
+            names.append(statement.name)
+    return names
+
+
+NAMING = (ast.Input, ast.Target, ast.Stream, ast.Layer, ast.Param, ast.State)
 
 
 def parameter(frame: Frame, expression: ast.Path) -> Value:
@@ -226,8 +249,8 @@ def index(frame: Frame, expression: ast.Index) -> Value:
     except Mistake as mistake:
         at = mistake.argument
         span = expression.items[at].span if at is not None else expression.span
-        operands = [(expression.value, value)]
-        return report(frame, mistake, span, operands)
+        mistake.argument = None  # the span says it
+        return report(frame, mistake, span, [(expression.value, value)])
 
 
 def pipeline(frame: Frame, expression: ast.Pipeline) -> Value:

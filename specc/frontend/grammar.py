@@ -132,7 +132,7 @@ def compute(grammar: str) -> dict[str, Any]:
     }
     patterns = {t["name"]: t["pattern"]["value"] for t in terminals if t["name"] not in signs}
     keywords = sorted(sign for sign in signs.values() if sign.isalpha())
-    marks = sorted(set(signs.values()) - set(keywords), key=len, reverse=True)
+    marks = sorted(set(signs.values()) - set(keywords), key=lambda mark: (-len(mark), mark))
     patterns["MARK"] = "|".join(map(re.escape, marks))
 
     names = {number: signs.get(name, name) for number, name in parser["tokens"].items()}
@@ -162,7 +162,7 @@ def compute(grammar: str) -> dict[str, Any]:
                 action = numbers[argument]
             (gotos if token in is_rule else actions)[-1][names[token]] = action
     return {
-        "lexer": "|".join(f"(?P<{name}>{pattern})" for name, pattern in patterns.items()),
+        "lexer": "|".join(f"(?P<{name}>{pattern})" for name, pattern in sorted(patterns.items())),
         "keywords": keywords,
         "actions": actions,
         "gotos": gotos,

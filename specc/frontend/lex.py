@@ -35,7 +35,7 @@ MOST = 100
 
 @dataclass(slots=True)
 class Lexed:
-    """`docs` maps the offset of a declaration to its doc; `mistakes` are offsets of what was reported."""
+    """`docs` maps the offset of a declaration to its doc; `mistakes` the offsets of ERROR tokens."""
 
     tokens: list[Token] = field(default_factory=list)
     comments: list[ast.Comment] = field(default_factory=list)
@@ -75,10 +75,11 @@ def lex(source: Source, report: Report, start: int = 0, end: int | None = None) 
         if kind == "MARK" or word in keywords:
             add(Token(word, word, start, end))
         elif kind == "OTHER" or kind == "FOREIGN":
-            if len(lexed.mistakes) > MOST:
+            if len(report) > MOST:
                 break
             token = _unknown(source, report, start, end)
-            lexed.mistakes.append(start)
+            if token.kind == "ERROR":
+                lexed.mistakes.append(start)
             add(token)
             if token.end > end:
                 scan = _pattern().scanner(text, token.end).match

@@ -34,7 +34,7 @@ class Elaborated:
 
 def elaborate(context: Context, scope: Scope, model: ast.Model) -> Elaborated:
     """Walks the model."""
-    frame = Frame(context, scope, "model", namer=Namer(""))
+    frame = Frame(context, scope, "model", namer=Namer(""), body=model.body)
     result = Elaborated()
     terms: list[ast.Loss | ast.Metric] = []
     names = _term_names(frame, model)

@@ -27,7 +27,6 @@ def number_value(scope: Scope, definition: ast.Dim | ast.Seq | ast.Const) -> Val
     expression = definition.value
     if override is not None:
         expression = override
-        context.overridden.add(name)
     if expression is None:
         context.open_sizes[name] = definition.name.span
         value: Value = open_size(name)

@@ -159,11 +159,8 @@ def _no_optimizer(frame: Frame, tree: ast.Call, word: Word | None) -> None:
     found = frame.scope.definitions.get(name)
     if frame.scope.is_incomplete or (found is not None and isinstance(found[0], ast.Broken)):
         return
-    known = [
-        each
-        for each in sorted(frame.scope.word_names())
-        if isinstance(frame.scope.word(each).definition, ast.Optimizer)
-    ]
+    words = (frame.scope.word(each) for each in sorted(frame.scope.word_names()))
+    known = [each.name for each in words if each and isinstance(each.definition, ast.Optimizer)]
     if word is not None:
         message = f"`{name}` is no optimizer"
     else:

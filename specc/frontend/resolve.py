@@ -9,21 +9,23 @@ from __future__ import annotations
 from specc.diagnostics import Edit, Fix, Label, closest
 from specc.frontend import ast
 from specc.frontend.calls import resolve as resolve_word
-from specc.frontend.expressions import SCHEDULE, unknown
+from specc.frontend.expressions import SCHEDULE, declared_names, unknown
 from specc.frontend.scope import Context, Frame, Scope
 from specc.frontend.settings import KINDS
 from specc.frontend.signatures import signature_of
 from specc.frontend.values import POISON, Word
 
+TYPED = (ast.Input, ast.Target, ast.Stream, ast.Param, ast.State)
 EVERYWHERE = (*SCHEDULE, "training", "weights")
 
 
 def resolve(context: Context, scope: Scope, definition: ast.Definition) -> None:
-    """Reports the names in a word's definition that nothing gives a meaning to."""
-    if not isinstance(definition, (ast.Fn, ast.Block, ast.Cell, ast.Optimizer)):
+    """Reports the names in a model or a word's definition that nothing gives a meaning to."""
+    if not isinstance(definition, (ast.Fn, ast.Block, ast.Cell, ast.Optimizer, ast.Model)):
         return
     frame = Frame(context, scope, "file", definition=definition)
-    _signature(frame, definition.signature)
+    if not isinstance(definition, ast.Model):
+        _signature(frame, definition.signature)
     for each in _declared(definition):
         frame.names[each.text] = POISON
     for node in _expressions(definition):
@@ -54,25 +56,24 @@ def _signature(frame: Frame, signature: ast.Signature) -> None:
 
 def _declared(definition) -> list[ast.Name]:
     """All names that the definition gives a meaning to."""
+    names = declared_names(getattr(definition, "body", None) or ())
+    if isinstance(definition, ast.Model):
+        return names
     signature = definition.signature
-    names = [each.name for each in (*signature.inputs, *signature.settings)]
+    names += [each.name for each in (*signature.inputs, *signature.settings)]
     for each in signature.inputs:
         if each.type is not None:
             sizes = [axis.size for axis in each.type.axes or ()] + [each.type.classes]
             names += [s.names[0] for s in sizes if isinstance(s, ast.Path) and len(s.names) == 1]
-    for statement in getattr(definition, "body", None) or ():
-        if isinstance(statement, (ast.Let, ast.Broken)):
-            names += statement.names
-        elif isinstance(statement, (ast.Layer, ast.Param, ast.State)):
-            names.append(statement.name)
     return names
 
 
 def _expressions(definition):
     """The roots to look through: the body, and the settings' defaults."""
-    for setting in definition.signature.settings:
-        if setting.default is not None and setting.kind is None and not setting.choices:
-            yield setting.default
+    if not isinstance(definition, ast.Model):
+        for setting in definition.signature.settings:
+            if setting.default is not None and setting.kind is None and not setting.choices:
+                yield setting.default
     if isinstance(definition, ast.Fn) and definition.value is not None:
         yield definition.value
     for statement in getattr(definition, "body", None) or ():
@@ -91,8 +92,8 @@ def _visit(frame: Frame, root: ast.Node) -> None:
             word = resolve_word(frame, node.word)
             waiting += [each.value for each in node.inputs]
             waiting += _settings(word, node)
-        elif isinstance(node, ast.Param):
-            waiting += [node.type, node.value]
+        elif isinstance(node, TYPED):
+            waiting += [e for e in (node.type, getattr(node, "value", None)) if e is not None]
         elif isinstance(node, ast.Type):
             waiting += [axis.size for axis in node.axes or ()]
             waiting += [node.classes] if node.classes is not None else []

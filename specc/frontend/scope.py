@@ -55,7 +55,6 @@ class Context:
     layers: list[Layer] = field(default_factory=list)
     listed: set[str] = field(default_factory=set)  # parameters that stand in the table of layers
     open_sizes: dict[str, Span] = field(default_factory=dict)
-    overridden: set[str] = field(default_factory=set)
     first_uses: dict[Any, Span] = field(default_factory=dict)  # of shared layers
     calls: int = 0
     lists_layers: bool = True
@@ -167,6 +166,7 @@ class Frame:
     fans: Mapping[str, Value] | None = None  # fan_in and fan_out, while an initial value is built
     weights: Callable[[], Value] | None = None
     shared: Any = None  # the shared layer whose stages are walked
+    body: tuple[ast.Statement, ...] = ()  # the statements that are walked
 
     def place(self, span: Span) -> Span:
         """Where a mistake at `span` is shown."""

@@ -260,6 +260,7 @@ def brace_not_closed(recovery: Recovery, at: int) -> int | None:
     ends = token.kind == "$END" or recovery.is_definition(at)
     if not ends or not recovery.is_within_body or not recovery.parser.accepts("}"):
         return None
+    recovery.parser.reduce("}")  # the statement before it is whole
     brace, keyword = recovery.open_brace()
     whose = f"the `{{` of this `{keyword}`"
     if brace.start in recovery.implied:

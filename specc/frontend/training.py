@@ -84,7 +84,6 @@ def train(context: Context, scope: Scope, block: ast.Train, ports: list[str]) ->
     for setting in SETTINGS:
         override = context.overrides.get(setting.name)
         if override is not None:
-            context.overridden.add(setting.name)
             name = ast.Name(setting.name, override.span)
             _setting(frame, name, override, known)
     if isinstance(known.get("validate"), float) and "data" not in known:

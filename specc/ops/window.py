@@ -34,7 +34,9 @@ class WindowMax(Op):
 
     def vjp(self, node, dy):
         x = node.inputs[0]
-        return (apply(WindowMaxGradient(self.size, self.stride), x, node, dy),)
+        position = apply(WindowArgMax(self.size, self.stride), x, node)
+        shape = (x.type.shape[1], x.type.shape[2])
+        return (apply(WindowMaxGradient(self.size, self.stride, shape), position, dy),)
 
     def reference(self, types, x):
         return _windows(x, self).max((-2, -1))
@@ -44,37 +46,64 @@ class WindowMax(Op):
         return window_max
 
     def arguments(self, types, lanes: int) -> dict[str, int]:
-        return _extents(self, types[0], self.infer(types[0]), lanes)
+        return _extents(self, types[0].shape, self.infer(types[0]).shape, lanes)
 
 
 @dataclass(frozen=True)
-class WindowMaxGradient(Op):
-    """dx of WindowMax: each window hands its dy to its (first) largest element."""
+class WindowArgMax(Op):
+    """Where in each window its maximum y stands: row * width + column, of equal ones the first."""
 
     size: tuple[int, int]
     stride: tuple[int, int]
 
-    def infer(self, x: Type, y: Type, dy: Type) -> Type:
-        if y.shape != dy.shape:
-            raise ShapeError(f"{sizes.show(y.shape)} and {sizes.show(dy.shape)} differ", 2)
-        return replace(x, batched=x.batched or dy.batched)
+    def infer(self, x: Type, y: Type) -> Type:
+        if isinstance(self.size[0], int) and self.size[0] * self.size[1] > 256:
+            raise ShapeError(f"a window of {self.size[0]}x{self.size[1]} has more than 256 places", 0)
+        return replace(WindowMax(self.size, self.stride).infer(x), kind="byte")
+
+    def vjp(self, node, dy):
+        return None, None
+
+    def reference(self, types, x, y):
+        import numpy as np
+
+        flat = _windows(x, self).reshape(*y.shape, -1)
+        return flat.argmax(-1).astype(np.uint8)
+
+    @staticmethod
+    def kernel():
+        return window_argmax
+
+    def arguments(self, types, lanes: int) -> dict[str, int]:
+        return _extents(self, types[0].shape, types[1].shape, lanes)
+
+
+@dataclass(frozen=True)
+class WindowMaxGradient(Op):
+    """dx of WindowMax: each window hands its dy to the place of its maximum; `shape` is x's."""
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    shape: tuple[int, int]
+
+    def infer(self, position: Type, dy: Type) -> Type:
+        if position.shape != dy.shape:
+            raise ShapeError(f"{sizes.show(position.shape)} and {sizes.show(dy.shape)} differ", 1)
+        return Type("float", (dy.shape[0], *self.shape), position.batched or dy.batched)
 
     def vjp(self, node, dy):
         raise NotImplementedError("the second derivative of a window's maximum is not defined")
 
-    def reference(self, types, x, y, dy):
+    def reference(self, types, position, dy):
         import numpy as np
 
-        dx = np.zeros_like(x)
-        rows, columns = y.shape[-2:]
-        free = np.ones(y.shape, bool)
+        dx = np.zeros((*dy.shape[:-2], *self.shape), dy.dtype)
+        rows, columns = dy.shape[-2:]
         for u in range(self.size[0]):
             for v in range(self.size[1]):
                 at = (..., slice(u, u + (rows - 1) * self.stride[0] + 1, self.stride[0]),
                       slice(v, v + (columns - 1) * self.stride[1] + 1, self.stride[1]))
-                hit = free & (x[at] == y)
-                free &= ~hit
-                dx[at] += hit * dy
+                dx[at] += (position == u * self.size[1] + v) * dy
         return dx
 
     @staticmethod
@@ -82,7 +111,7 @@ class WindowMaxGradient(Op):
         return window_max_gradient
 
     def arguments(self, types, lanes: int) -> dict[str, int]:
-        return _extents(self, types[0], types[1], lanes)
+        return _extents(self, (types[1].shape[0], *self.shape), types[1].shape, lanes)
 
 
 def _windows(x, op):
@@ -92,9 +121,9 @@ def _windows(x, op):
     return views[..., :: op.stride[0], :: op.stride[1], :, :]
 
 
-def _extents(op, x: Type, y: Type, lanes: int) -> dict[str, int]:
-    channels, height, width = x.shape
-    _, rows, columns = y.shape
+def _extents(op, x, y, lanes: int) -> dict[str, int]:
+    channels, height, width = x
+    _, rows, columns = y
     return {"channels": channels, "height": height, "width": width, "rows": rows,
             "columns": columns, "size_y": op.size[0], "size_x": op.size[1],
             "stride_y": op.stride[0], "stride_x": op.stride[1], "lanes": lanes}
@@ -118,9 +147,33 @@ def window_max(
                             y[c, i, j, lane] = best if best >= here else here
 
 
-def window_max_gradient(
+def window_argmax(
     x: "float[channels, height, width, lanes]", y: "float[channels, rows, columns, lanes]",
-    dy: "float[channels, rows, columns, lanes]", dx: "float[channels, height, width, lanes]",
+    position: "uint8[channels, rows, columns, lanes]",
+    channels: "int", height: "int", width: "int", rows: "int", columns: "int",
+    size_y: "int", size_x: "int", stride_y: "int", stride_x: "int", lanes: "int",
+):
+    for c in range(channels):
+        for i in range(rows):
+            for j in range(columns):
+                for lane in range(lanes):
+                    position[c, i, j, lane] = 0
+                # from the last place to the first, which so has the last word
+                for back in range(1, size_y * size_x):
+                    place = size_y * size_x - back
+                    u = place // size_x
+                    v = place - u * size_x
+                    for lane in range(lanes):
+                        hit = x[c, i * stride_y + u, j * stride_x + v, lane] == y[c, i, j, lane]
+                        position[c, i, j, lane] = place if hit else position[c, i, j, lane]
+                for lane in range(lanes):
+                    if x[c, i * stride_y, j * stride_x, lane] == y[c, i, j, lane]:
+                        position[c, i, j, lane] = 0
+
+
+def window_max_gradient(
+    position: "uint8[channels, rows, columns, lanes]", dy: "float[channels, rows, columns, lanes]",
+    dx: "float[channels, height, width, lanes]",
     channels: "int", height: "int", width: "int", rows: "int", columns: "int",
     size_y: "int", size_x: "int", stride_y: "int", stride_x: "int", lanes: "int",
 ):
@@ -131,12 +184,9 @@ def window_max_gradient(
                     dx[c, i, j, lane] = 0.0
         for i in range(rows):
             for j in range(columns):
-                for lane in range(lanes):
-                    free = True
-                    best = y[c, i, j, lane]
-                    for u in range(size_y):
-                        for v in range(size_x):
-                            here = x[c, i * stride_y + u, j * stride_x + v, lane]
-                            if free and here == best:
-                                dx[c, i * stride_y + u, j * stride_x + v, lane] += dy[c, i, j, lane]
-                                free = False
+                for u in range(size_y):
+                    for v in range(size_x):
+                        place = u * size_x + v
+                        for lane in range(lanes):
+                            handed = dy[c, i, j, lane] if position[c, i, j, lane] == place else 0.0
+                            dx[c, i * stride_y + u, j * stride_x + v, lane] += handed

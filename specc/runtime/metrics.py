@@ -67,3 +67,16 @@ class MetricsFile:
             cells += [f"{epoch.training[name]:.8g}", held_out]
         with self.path.open("a", encoding="utf-8") as file:
             file.write(",".join(cells) + "\n")
+
+
+def best_epoch(path: Path) -> tuple[int, str, dict[str, float]] | None:
+    """The best epoch of a metrics.csv: its number, "val" (or "train" without validation), its values."""
+    with path.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        return None
+    part = "val" if rows[0]["val_loss"] else "train"
+    best = min(rows, key=lambda row: float(row[f"{part}_loss"]))
+    values = {name.removeprefix(f"{part}_"): float(cell) for name, cell in best.items()
+              if name.startswith(f"{part}_")}
+    return int(best["epoch"]), part, values

@@ -1,7 +1,7 @@
 """A run's folder: what was trained, how, and what came of it.
 
     runs/lenet/3/
-      model.dl            the file as it was given
+      model.dl            the file as it was given (and beside it the files that it uses)
       run.json            what else is needed to train or evaluate it again: a `Record`
       metrics.csv         a line for each epoch
       last.safetensors    after the last epoch, or where training was interrupted
@@ -61,11 +61,6 @@ class Run:
     def metrics(self) -> Path:
         return self.folder / "metrics.csv"
 
-    @property
-    def text(self) -> str:
-        """The text of model.dl."""
-        return _read(self.folder / "model.dl")
-
     def write(self) -> None:
         """Write run.json, atomically."""
         path = self.folder / "run.json"
@@ -74,11 +69,17 @@ class Run:
         os.replace(beside, path)
 
 
-def create(parent: Path, record: Record, text: str) -> Run:
-    """A new run in `parent/<model>/<number>`, with the next free number."""
+def create(parent: Path, record: Record, files: dict[str, bytes]) -> Run:
+    """A new run in `parent/<model>/<number>`, with the next free number.
+
+    `files` are model.dl and the files that it uses, by their paths relative to it.
+    """
     try:
         run = Run(claim(parent / record.model), record)
-        (run.folder / "model.dl").write_text(text, encoding="utf-8")
+        for name, content in files.items():
+            path = run.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
         run.write()
     except OSError as error:
         raise run_error(f"no run can be written to `{parent}`: {error.strerror}", parent,

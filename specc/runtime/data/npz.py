@@ -23,31 +23,45 @@ from specc.runtime.data.request import Request
 def read(request: Request) -> dict[str, Field]:
     """The arrays for all ports: port -> field."""
     (path,) = request.files("the name of a file")
-    reserved = dict(scale=1.0, shift=0.0)
-    settings = request.settings(**{port.name: None for port in request.ports} | reserved)
+    own = {"scale": 1.0, "shift": 0.0}
+    settings = request.settings(**{port.name: None for port in request.ports} | own)
+    fields: dict[str, Field] = {}
+    for port, (name, array) in _arrays(request, path, settings).items():
+        scaled = port.kind == "float" and port.role == "input"
+        fields[port.name] = Field(
+            f"the array `{name}` of `{path.name}`", array, _place(path, name, array),
+            settings["scale"] if scaled else 1.0, settings["shift"] if scaled else 0.0)
+    first = next(iter(fields.values()))
+    for field in fields.values():
+        if len(field.array) != len(first.array):
+            raise request.error(
+                f"{first.name} holds {len(first.array):,} examples, but {field.name} holds"
+                f" {len(field.array):,}", argument=0, help="all arrays must have the same first axis")
+    return fields
+
+
+def _arrays(request: Request, path: Path, settings: dict) -> dict[Port, tuple[str, np.ndarray]]:
+    """The array of each port, and its name in the file."""
     try:
         archive = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise _unreadable(request, path, error) from None
-    if isinstance(archive, np.ndarray):
+    ports = request.ports
+    if isinstance(archive, np.ndarray):  # a .npy file
+        if len(ports) == 1:
+            return {ports[0]: (path.stem, _with_examples(request, path, path.stem, archive))}
         raise request.error(f"`{path}` holds a single array without a name", argument=0,
                             help="save it with `numpy.savez(file, x=..., y=...)`")
-    fields: dict[str, Field] = {}
+    arrays = {}
     with archive:
         names = by_name(request, path.name, list(archive.files), settings)
-        for port in request.ports:
+        for port in ports:
             if len(names[port.name]) != 1:
                 raise request.error(
-                    f"`{port.name}: {port_type(port)}` needs one array of `{path.name}`",
+                    f"`{port.name}: {port_type(port)}` needs one array of `{path.name}`", argument=0,
                     help="join the arrays into one `[examples, ...]`")
-            (name,) = names[port.name]
-            array = _array(request, path, archive, name)
-            scaled = port.kind == "float" and port.role == "input"
-            fields[port.name] = Field(
-                f"the array `{name}` of `{path.name}`", array, _place(path, name, array),
-                settings["scale"] if scaled else 1.0, settings["shift"] if scaled else 0.0)
-    _check_lengths(request, request.ports, fields)
-    return fields
+            arrays[port] = names[port.name][0], _array(request, path, archive, names[port.name][0])
+    return arrays
 
 
 def _array(request: Request, path: Path, archive, name: str) -> np.ndarray:
@@ -59,19 +73,14 @@ def _array(request: Request, path: Path, archive, name: str) -> np.ndarray:
                 f"the array `{name}` of `{path.name}` holds Python objects, not numbers", argument=0,
                 help="save it with a numeric type: `x.astype(numpy.float32)`") from None
         raise _unreadable(request, path, error) from None
+    return _with_examples(request, path, name, array)
+
+
+def _with_examples(request: Request, path: Path, name: str, array: np.ndarray) -> np.ndarray:
     if array.ndim == 0:
         raise request.error(f"the array `{name}` of `{path.name}` is a single number",
                             argument=0, help="its first axis must count the examples")
     return array
-
-
-def _check_lengths(request: Request, ports: tuple[Port, ...], fields: dict[str, Field]) -> None:
-    first = fields[ports[0].name]
-    for field in fields.values():
-        if len(field.array) != len(first.array):
-            raise request.error(
-                f"{first.name} holds {len(first.array):,} examples, but {field.name}"
-                f" {len(field.array):,}", argument=0, help="all arrays must have the same first axis")
 
 
 def _unreadable(request: Request, path: Path, error: Exception):

@@ -1,0 +1,31 @@
+"""`specc build FILE -o model.py`: the code that a model is compiled from, written to be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from specc.cli.session import FILE, checked, overrides
+from specc.source import Source
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True,
+              help="The Python file to write.")
+@click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32",
+              show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), help="By default 1.")
+def build(file: Path, changes: tuple[str, ...], output: Path, dtype: str, threads: int | None) -> None:
+    """Write the Python that the model in FILE is compiled from."""
+    from specc import driver
+
+    program = checked(Source.read(file), overrides(changes))
+    text = driver.build(program, dtype=dtype, threads=threads)
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"`{output}` cannot be written: {error.strerror}") from None
+    click.echo(f"wrote {output} ({len(text.splitlines()):,} lines)")

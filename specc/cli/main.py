@@ -1,0 +1,71 @@
+"""The commands, and what a mistake comes to: a message and an exit status, never a traceback.
+
+    main(["check", "lenet.dl"])     # exits with 0 good, 1 a mistake in a file, 2 wrong usage
+
+Commands import what they need when they run, so that `specc check` starts in no time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from specc import __version__
+from specc.cli.build import build
+from specc.cli.check import check
+from specc.cli.evaluate import evaluate
+from specc.cli.predict import predict
+from specc.cli.show import show
+from specc.cli.train import train
+from specc.diagnostics import SpecError
+
+MISTAKE, USAGE, BUG, INTERRUPTED = 1, 2, 70, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="specc")
+def commands() -> None:
+    """Compile a text that states a neural network into machine code that trains it."""
+
+
+for command in (check, show, train, evaluate, predict, build):
+    commands.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit with its status."""
+    sys.exit(status_of(arguments))
+
+
+def status_of(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit status."""
+    try:
+        result = commands(arguments, prog_name="specc", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except SpecError as error:
+        from specc.cli.session import report
+
+        report(error.diagnostics)
+        return MISTAKE
+    except BrokenPipeError:
+        # the reader has gone (`specc show .. | head`): nothing more to say, not even while closing
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        click.echo(
+            f"\nthis is a bug in specc {__version__}, please report it with the lines above and the"
+            " .dl file", err=True)
+        return BUG

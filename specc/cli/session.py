@@ -1,0 +1,87 @@
+"""What the commands share: the checked program of a file or a run, and messages to people.
+
+    program = checked(Source.read("lenet.dl"), {"classes": "10"})     # warnings printed; or SpecError
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from specc.diagnostics import Diagnostic, SpecError
+from specc.source import Source
+
+if TYPE_CHECKING:
+    from specc.ir.program import Program
+    from specc.runtime.run import Run
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+def report(diagnostics: Iterable[Diagnostic]) -> None:
+    """Print diagnostics for people, to stderr."""
+    from specc.cli.render import render
+
+    click.echo(render(diagnostics, "full", is_coloured(sys.stderr)), err=True, nl=False)
+
+
+def is_coloured(stream) -> bool:
+    """Whether to use colours: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def overrides(arguments: Sequence[str]) -> dict[str, str]:
+    """`key=value` arguments as a dictionary. Raises a usage error for anything else."""
+    found: dict[str, str] = {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals or not key.isidentifier() or not value:
+            raise click.UsageError(f"`{argument}` is neither an option nor of the form key=value")
+        if key in found:
+            raise click.UsageError(f"`{key}` is given twice")
+        found[key] = value
+    return found
+
+
+def checked(source: Source, changes: Mapping[str, str | int]) -> Program:
+    """The program of a source; warnings are printed. Raises SpecError with all that is wrong."""
+    from specc import driver
+
+    program, found = driver.check(source, changes)
+    if program is None:
+        raise SpecError(found) if found else driver.load(source, changes)
+    if found:
+        report(found)
+    return program
+
+
+def run_program(run: Run, changes: Mapping[str, str | int]) -> Program:
+    """The program of a run, with the changes that it was trained with and further ones."""
+    known = {**run.record.sizes, **run.record.overrides}
+    return checked(Source.read(run.folder / "model.dl"), {**known, **changes})
+
+
+def used_files(source: Source) -> dict[str, Source]:
+    """The files that a checked source brings in with `use`, by their relative paths."""
+    from specc.frontend import ast
+    from specc.frontend.parse import parse
+
+    root = Path(source.name).parent
+    found: dict[str, Source] = {}
+    waiting = [source]
+    while waiting:
+        user = waiting.pop()
+        for definition in parse(user)[0].definitions:
+            if isinstance(definition, ast.Use):
+                path = Path(os.path.normpath(Path(user.name).parent / definition.path.value))
+                relative = os.path.relpath(path, root)
+                if relative not in found:
+                    found[relative] = Source.read(path)
+                    waiting.append(found[relative])
+    return found

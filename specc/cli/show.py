@@ -1,0 +1,30 @@
+"""`specc show FILE`: the layers of a model as a table, or any stage of its compilation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from specc.cli.session import FILE, checked, overrides
+from specc.source import Source
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--stage", metavar="NAME", help="Print a stage of the compilation: source, tree, program, ..")
+def show(file: Path, changes: tuple[str, ...], stage: str | None) -> None:
+    """Show the layers of the model in FILE: shapes, parameters, operations and memory."""
+    from specc import driver
+
+    if stage is None:
+        from specc.cli.table import layer_table
+
+        program = checked(Source.read(file), overrides(changes))
+        click.echo(layer_table(program, driver.flops), nl=False)
+        return
+    if stage not in driver.STAGES:
+        raise click.UsageError(f"there is no stage `{stage}`; there are {', '.join(driver.STAGES)}")
+    text = driver.show(file, stage, overrides(changes))
+    click.echo(text.rstrip("\n"))

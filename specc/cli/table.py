@@ -1,0 +1,104 @@
+"""The table that `specc show` prints: a line for each layer, and the totals.
+
+    layer   call                      shape        parameters    FLOPs   memory
+    image   input                     [1, 28, 28]
+    conv1   conv(6, kernel=5, pad=2)  [6, 28, 28]         156  239,904  18.8 kB
+    ...
+
+FLOPs and memory are those of one example going forward: the operations of the layer, and its output in
+float32. A size that is open stands as it is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from specc.ir.graph import Node
+    from specc.ir.program import Layer, Program
+
+HEADER = ("layer", "call", "shape", "parameters", "FLOPs", "memory")
+LEFT = 3  # columns that are set to the left; numbers are set to the right
+FLOAT = 4  # bytes
+LONGEST_CALL = 48
+
+
+def layer_table(program: Program, flops: Callable[[Iterable[Node]], int]) -> str:
+    """The table as text. `flops` counts the operations of some nodes."""
+    from specc.ir import sizes
+    from specc.ir.graph import topological
+
+    elements = {each.path: each.type.elements for each in program.parameters}
+    rows = [(port.name, "input", sizes.show(port.shape), "", "", "")
+            for port in program.ports if port.role == "input"]
+    done: set[Node] = set()
+    counted: dict[str, int] = {}  # parameters of each layer and each parameter so far
+    for layer in program.layers:
+        parameters = sum(elements[path] for path in layer.parameters if path not in counted)
+        is_shared = bool(counted.get(layer.path))
+        counted.update(dict.fromkeys(layer.parameters, 1))
+        counted.setdefault(layer.path, parameters)
+        nodes = _nodes(layer, done)
+        done.update(nodes)
+        rows.append((layer.path, _shortened(layer.text), sizes.show(layer.output.shape),
+                     "shared" if is_shared else _number(parameters),
+                     _number(flops(nodes)), _bytes(layer.output.elements * FLOAT)))
+    everything = topological(each.node for each in (*program.outputs, *program.layers))
+    loose = sum(elements[path] for path in elements if path not in counted)
+    rest = flops(node for node in everything if node not in done)
+    if loose or rest:
+        rows.append(("", "formulas outside of layers", "", _number(loose), _number(rest), ""))
+    total = sum(elements.values())
+    frozen = sum(elements[path] for path in program.frozen)
+    total_row = ("total", "", "", _number(total), _number(flops(everything)),
+                 _bytes(total * FLOAT) + " of parameters")
+    lines = _aligned([HEADER, *rows], total_row)
+    if frozen:
+        lines.append(f"{_number(frozen)} of the parameters are frozen")
+    if program.open_sizes:
+        lines.append(f"open: {', '.join(program.open_sizes)} (give them numbers: {program.open_sizes[0]}=10)")
+    return "\n".join([program.name, "", *lines]) + "\n"
+
+
+def _nodes(layer: Layer, done: set[Node]) -> list[Node]:
+    """The nodes that this use of the layer's word made, without those of earlier lines."""
+    found: dict[Node, None] = {}
+    waiting = [layer.node]
+    while waiting:
+        node = waiting.pop()
+        is_own = node.origin.word == layer.path or node.origin.word.startswith(f"{layer.path}.")
+        if is_own and node not in done and node not in found:
+            found[node] = None
+            waiting += node.inputs
+    return list(found)
+
+
+def _aligned(rows: list[tuple[str, ...]], total: tuple[str, ...]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
+    widths[3:5] = [max(width, len(total[i])) for i, width in enumerate(widths[3:5], start=3)]
+
+    def line(row: tuple[str, ...]) -> str:
+        cells = [cell.ljust(width) if i < LEFT else cell.rjust(width)
+                 for i, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        return "  ".join(cells).rstrip()
+
+    return [*map(line, rows), "", line(total)]
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST_CALL else text[: LONGEST_CALL - 2] + ".."
+
+
+def _number(value) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _bytes(value) -> str:
+    if not isinstance(value, int):
+        return f"{value} B"
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if value >= size:
+            return f"{value / size:.1f} {unit}"
+    return f"{value} B"

@@ -1,0 +1,213 @@
+"""`specc train FILE`: train a model, or go on with a run."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from specc.cli.session import FOLDER, checked, overrides, run_program, used_files
+from specc.source import Source
+
+if TYPE_CHECKING:
+    from specc.ir.program import Program
+    from specc.net import Net
+    from specc.runtime.checkpoint import Progress
+    from specc.runtime.data import Data
+    from specc.runtime.run import Run
+
+INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("file", required=False, metavar="FILE")
+@click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--data", type=FOLDER, help="Where relative paths of data start; by default at FILE's folder.")
+@click.option("--run", "runs", type=click.Path(file_okay=False, path_type=Path), default="runs",
+              show_default=True, help="The folder for runs; this one becomes <model>/<number> in it.")
+@click.option("--resume", type=FOLDER, metavar="RUN", help="Go on with a run; FILE may be left out.")
+@click.option("--threads", type=click.IntRange(min=1), help="By default the processors there are.")
+@click.option("--dtype", type=click.Choice(["float32", "float64"]), help="By default float32.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the result alone.")
+def train(file: str | None, changes: tuple[str, ...], data: Path | None, runs: Path, resume: Path | None,
+          threads: int | None, dtype: str | None, quiet: bool) -> int:
+    """Train the model in FILE. KEY=VALUE changes a size, a constant or a setting of `train`.
+
+    Ctrl-C saves the run and stops; --resume goes on as if nothing had happened.
+    """
+    if file is not None and "=" in file and not Path(file).exists():
+        file, changes = None, (file, *changes)
+    if file is None and resume is None:
+        raise click.UsageError("say which FILE to train, or which run to --resume")
+    if file is not None and not Path(file).is_file():
+        raise click.UsageError(f"there is no file `{file}`")
+    values = overrides(changes)
+    if resume is None:
+        training = _started(Path(file), values, data, runs, threads, dtype or "float32")
+    else:
+        training = _resumed(file and Path(file), values, data, resume, threads, dtype)
+    return training.carry_out(quiet)
+
+
+@dataclass
+class Training:
+    """All that a training needs; `progress` is None for a new one."""
+
+    program: Program
+    data: Data
+    net: Net
+    run: Run
+    progress: Progress | None = None
+
+    def carry_out(self, is_quiet: bool) -> int:
+        """Train, print what came of it, and give the exit status."""
+        from specc.cli.display import display
+        from specc.runtime.train import train as run_training
+
+        recipe, run, net = self.program.recipe, self.run, self.net
+        done = self.progress.epoch if self.progress else 0
+        if done >= recipe.epochs:
+            click.echo(f"{run.folder} has had its {done} epochs: `epochs={2 * done}` goes on")
+            return 0
+        steps = -(-len(self.data.training) // net.batch)
+        outcome = "failed"
+        try:
+            with (Interruption() as interruption,
+                  display(net, recipe.epochs, steps, done, is_quiet) as watch):
+                outcome = run_training(net, self.data, recipe, run, watch, self.progress,
+                                       interruption.is_asked)
+        finally:
+            run.record.status = outcome
+            run.write()
+        if outcome == "early":
+            click.echo(f"stopped early: no better for {recipe.patience} epochs")
+        click.echo(_result(run))
+        if outcome == "interrupted":
+            click.echo(f"interrupted: `specc train --resume {run.folder}` goes on")
+            return INTERRUPTED
+        return 0
+
+
+def _started(file: Path, values: dict[str, str], data_folder: Path | None, runs: Path,
+             threads: int | None, dtype: str) -> Training:
+    """A new training, in a run of its own."""
+    from specc import __version__, driver
+    from specc.runtime.data import load, open_sizes
+    from specc.runtime.errors import run_error
+    from specc.runtime.run import Record, create
+
+    source = Source.read(file)
+    program = checked(source, values)
+    folder = data_folder or file.parent
+    _require_training(program, file)
+    sizes: dict[str, int] = {}
+    if program.open_sizes:
+        sizes = open_sizes(program.recipe, program.ports, folder)
+        program = checked(source, {**sizes, **values})
+    threads = threads or driver.processors()
+    net = driver.compile(program, dtype=dtype, threads=threads)
+    data = load(program.recipe, net.ports, folder)
+    recipe = program.recipe
+    record = Record(
+        model=program.name, file=str(file.resolve()), data=str(folder.resolve()), overrides=values,
+        sizes=sizes, seed=recipe.seed, batch=recipe.batch, epochs=recipe.epochs, dtype=dtype,
+        threads=threads, specc=__version__, examples=_examples(data),
+        vocabularies={name: list(words) for name, words in data.vocabularies.items()})
+    used = used_files(source)
+    if "model.dl" in used:
+        raise run_error("a run keeps the trained file as model.dl, so no file of that name can be used",
+                        used["model.dl"].name, help="give it another name")
+    texts = {name: each.text.encode() for name, each in used.items()}
+    run = create(runs, record, {**texts, "model.dl": file.read_bytes()})
+    return Training(program, data, net, run)
+
+
+def _resumed(file: Path | None, values: dict[str, str], data_folder: Path | None, folder: Path,
+             threads: int | None, dtype: str | None) -> Training:
+    """The training of a run, from where it stands."""
+    from specc import driver
+    from specc.runtime.checkpoint import restore
+    from specc.runtime.data import load
+    from specc.runtime.errors import run_error
+    from specc.runtime.run import open_run
+
+    run = open_run(folder)
+    record = run.record
+    source = Source.read(folder / "model.dl")
+    if file is not None and _texts(Source.read(file)) != _texts(source):
+        raise run_error(f"`{file}` is not what the run was trained with, which is `{source.name}`", folder,
+                        help=f"`specc train --resume {folder}` goes on with that; a changed file needs a"
+                             " run of its own")
+    program = run_program(run, values)
+    record.overrides = {**record.overrides, **values}
+    recipe = program.recipe
+    for name, now, then in (("seed", recipe.seed, record.seed), ("batch", recipe.batch, record.batch),
+                            ("dtype", dtype or record.dtype, record.dtype)):
+        if now != then:
+            raise run_error(f"the {name} of a run cannot change: it was {then}, and is {now} now", folder,
+                            help="start a new run")
+    net = driver.compile(program, dtype=record.dtype, threads=threads or record.threads)
+    data = load(recipe, net.ports, data_folder or Path(record.data))
+    if _examples(data) != record.examples:
+        raise run_error(f"the data have changed: there were {record.examples} examples, and are"
+                        f" {_examples(data)} now", folder, help="start a new run")
+    progress = restore(run.last, net)
+    record.threads, record.epochs, record.status = net.threads, recipe.epochs, "running"
+    run.write()
+    return Training(program, data, net, run, progress)
+
+
+def _require_training(program: Program, file: Path) -> None:
+    from specc.runtime.errors import diagnostic, start_of
+    from specc.diagnostics import SpecError
+
+    if not program.updates:
+        raise SpecError([diagnostic(
+            "no-train", f"`{file}` does not say how to train the model", start_of(file),
+            help="add a block: `train { data digits() optimizer adam() }`")])
+
+
+def _texts(source: Source) -> list:
+    return [source.text, {name: each.text for name, each in used_files(source).items()}]
+
+
+def _examples(data: Data) -> dict[str, int]:
+    parts = {"training": data.training, "validation": data.validation}
+    return {name: len(part) for name, part in parts.items() if part is not None}
+
+
+def _result(run: Run) -> str:
+    """The best epoch and the folder of the run."""
+    from specc.cli.display import figures
+    from specc.runtime.metrics import best_epoch
+
+    best = best_epoch(run.metrics)
+    if best is None:
+        return f"{run.folder}: no epoch is complete"
+    number, part, values = best
+    what = "validation" if part == "val" else "training"
+    return f"best {what} after epoch {number}: {figures(values)}\n{run.folder}"
+
+
+class Interruption:
+    """While it is entered, Ctrl-C asks the training to stop; a second one stops at once."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def is_asked(self) -> bool:
+        return self._asked
+
+    def __enter__(self) -> Interruption:
+        self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *_) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _ask(self, *_) -> None:
+        self._asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
