@@ -40,9 +40,11 @@ SHAPES = Diagnostic(
     at("+"),
     labels=(Label(at("x", "x + main"), "[32, 14, 14]"), Label(at("main", "x + main"), "[32, 12, 12]")),
     notes=(
-        "how `main` got [32, 12, 12]\n"
-        "  4  x                      [32, 14, 14]\n"
-        "  5  conv(32, kernel=3)     [32, 12, 12]    (14 - 3 + 2*0) / 1 + 1 = 12",
+        (
+            "how `main` got [32, 12, 12]\n"
+            "  4  x                      [32, 14, 14]\n"
+            "  5  conv(32, kernel=3)     [32, 12, 12]    (14 - 3 + 2*0) / 1 + 1 = 12"
+        ),
     ),
     help="with `pad=1` on line 5 both are [32, 14, 14]",
     fixes=(Fix("pad by 1", (Edit(Span(SOURCE, at(")", "kernel").start, at(")", "kernel").start), ", pad=1"),)),),

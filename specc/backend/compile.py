@@ -20,8 +20,13 @@ from numba.core.compiler_lock import global_compiler_lock
 from specc.backend.load import CONTROL_WORDS, Kernel
 from specc.backend.machine import this_machine
 
-_ELEMENTS = {"float32": (types.float32, 4), "float64": (types.float64, 8), "int32": (types.int32, 4),
-             "int64": (types.int64, 8), "uint8": (types.uint8, 1)}
+_ELEMENTS = {
+    "float32": (types.float32, 4),
+    "float64": (types.float64, 8),
+    "int32": (types.int32, 4),
+    "int64": (types.int64, 8),
+    "uint8": (types.uint8, 1),
+}
 # NaN and infinity must survive, so neither "nnan" nor "ninf".
 _FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 _PARAMETER = re.compile(r"^(float|float32|float64|int32|int64|uint8)\s*\[(.*)\]$", re.S)
@@ -75,8 +80,14 @@ def _module(kernel: Kernel):
     flags.noalias = not kernel.overlap
     try:
         result = compiler.compile_extra(
-            registry.cpu_target.typing_context, target, function,
-            tuple(each.type for each in parameters), types.none, flags, {}, library=library,
+            registry.cpu_target.typing_context,
+            target,
+            function,
+            tuple(each.type for each in parameters),
+            types.none,
+            flags,
+            {},
+            library=library,
         )
     except errors.NumbaError as error:
         raise KernelError(f"{kernel.name} does not compile:\n{error}\n\n{kernel.source}") from error
@@ -124,8 +135,12 @@ def _target_machine(vector_bits: int):
     target = llvm.Target.from_triple(llvm.get_process_triple())
     x86 = target.name.startswith("x86")
     return target.create_target_machine(
-        cpu=machine.cpu, features=machine.features, opt=3, reloc="static" if x86 else "default",
-        codemodel="jitdefault", jit=True,
+        cpu=machine.cpu,
+        features=machine.features,
+        opt=3,
+        reloc="static" if x86 else "default",
+        codemodel="jitdefault",
+        jit=True,
     )
 
 
@@ -140,8 +155,11 @@ class _Parameter:
         self.extents: list[ast.expr] | None = None
         self.control = annotation == "control"
         if self.control:
-            self.type, self.size, self.extents = types.Array(types.int64, 1, "C"), 8, [
-                ast.Constant(CONTROL_WORDS)]
+            self.type, self.size, self.extents = (
+                types.Array(types.int64, 1, "C"),
+                8,
+                [ast.Constant(CONTROL_WORDS)],
+            )
             return
         if annotation == "int":
             self.type = types.int64
@@ -157,10 +175,12 @@ class _Parameter:
 def _function(kernel: Kernel):
     """The kernel as a Python function, and its parameters."""
     tree = ast.parse(kernel.source)
-    definition = next(each for each in tree.body
-                      if isinstance(each, ast.FunctionDef) and each.name == kernel.name)
-    parameters = [_Parameter(each.arg, each.annotation.value, kernel.dtype)
-                  for each in definition.args.args]
+    definition = next(
+        each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == kernel.name
+    )
+    parameters = [
+        _Parameter(each.arg, each.annotation.value, kernel.dtype) for each in definition.args.args
+    ]
     names = _namespace(kernel)
     tree = ast.fix_missing_locations(_Numbers(names, getattr(np, kernel.dtype)).visit(tree))
     file = f"<{kernel.symbol}>"
@@ -178,7 +198,7 @@ def _namespace(kernel: Kernel) -> dict:
 
 
 class _Numbers(ast.NodeTransformer):
-    """Gives every number with a decimal point the kernel's dtype (in Python it would be a float64)."""
+    """Gives every number with a decimal point the kernel's dtype: to Numba it is a float64."""
 
     def __init__(self, names: dict, dtype):
         self._names, self._dtype = names, dtype

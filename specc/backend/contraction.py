@@ -1,4 +1,4 @@
-"""A contraction with known sizes to calls of the register tiles.
+"""A contraction with known sizes to a call of a kernel that runs it in register tiles.
 
     plan = plan_contraction(op, left, right, out, lanes=64)     # None: no fast form
     block = plan.args(left=address, right=address, out=address, scratch=address)
@@ -21,13 +21,12 @@ import numpy as np
 
 from specc.backend.load import Kernel
 from specc.backend.machine import Machine, this_machine
+from specc.backend.tile_kernels import Target, contract_kernel, outer_kernel
 from specc.ops.contract import Affine, Contract, Map
 
-_BYTES = {"float32": 4, "float64": 8}
-# What of the batched operand a tile runs over before the next rows have their turn. Weights that lie
-# row by row are read best in long runs; in columns, they should stay in the first-level cache.
+# Bytes of the batched operand that a tile runs over before the next rows have their turn. Weights
+# that lie in rows are read best in long runs; in columns, they should stay in the nearest cache.
 _LONG_SLICE, _SHORT_SLICE = 96 << 10, 16 << 10
-_MOST_ROWS = 8  # beyond, the addresses of the rows no longer fit the integer registers
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ class Operand:
 class ContractionPlan:
     """A kernel and what to call it with.
 
-    `parameters` names, in the kernel's order, "left", "right", "out", "scratch" or a table, or is the
-    integer itself. `scratch` is in bytes, 0 where none is wanted.
+    `parameters` has, in the kernel's order, "left", "right", "out", "scratch", the name of a table,
+    or an integer. `scratch` is in bytes, 0 where none is wanted.
     """
 
     kernel: Kernel
@@ -58,25 +57,31 @@ class ContractionPlan:
         return np.array([places.get(each, each) for each in self.parameters], np.int64)
 
 
-def plan_contraction(op: Contract, left: Operand, right: Operand, out: Operand, lanes: int,
-                     dtype: str = "float32", machine: Machine | None = None) -> ContractionPlan | None:
+def plan_contraction(
+    op: Contract,
+    left: Operand,
+    right: Operand,
+    out: Operand,
+    lanes: int,
+    dtype: str = "float32",
+    machine: Machine | None = None,
+) -> ContractionPlan | None:
     """The fastest known form of `op` for these operands, `lanes` of the batch in each shard."""
-    machine = machine or this_machine()
-    width = machine.lanes(dtype)
-    assert lanes % width == 0, (lanes, width)
+    target = Target(dtype, machine or this_machine())
+    assert lanes % target.width == 0, (lanes, target)
     operands = [_Linear(op.left, left, "left"), _Linear(op.right, right, "right")]
     op, out = _split(op, out)
     result = _Linear(op.out, out, "out")
     if left.batched != right.batched and out.batched:
         weights, batched = sorted(operands, key=lambda each: each.batched)
-        return _spread(op, weights, batched, result, lanes, _Target(dtype, machine, width))
+        return _spread(op, weights, batched, result, lanes, target)
     if left.batched and right.batched and not out.batched:
-        return _weights_gradient(op, operands, result, lanes, _Target(dtype, machine, width))
+        return _weights_gradient(op, operands, result, lanes, target)
     return None
 
 
 def _split(op: Contract, out: Operand) -> tuple[Contract, Operand]:
-    """The same with an axis of the result that several indices count through (g * 8 + k) made several."""
+    """The same with an axis of the result that several indices run through (g * 8 + k) cut up."""
     maps, shape, strides = [], [], []
     for expression, size, stride in zip(op.out, op.shape, out.strides, strict=True):
         terms = sorted(expression.terms, key=lambda term: -term[1])
@@ -95,33 +100,11 @@ def _split(op: Contract, out: Operand) -> tuple[Contract, Operand]:
     return replace(op, out=tuple(maps), shape=tuple(shape)), Operand(tuple(strides), out.batched)
 
 
-@dataclass(frozen=True)
-class _Target:
-    dtype: str
-    machine: Machine
-    width: int  # elements of a vector
-
-    def shapes(self, most_rows: int, most_columns: int) -> Iterable[tuple[int, int]]:
-        """The tile shapes whose sums, columns and one row fit the registers."""
-        for rows in range(1, min(most_rows, _MOST_ROWS) + 1):
-            for columns in range(1, min(most_columns, 6) + 1):
-                if rows * columns + columns + 1 <= self.machine.registers:
-                    yield rows, columns
-
-    def kernel(self, name: str, source: str, **values) -> Kernel:
-        bits = self.machine.vector_bits
-        for key, value in {**values, "bytes": _BYTES[self.dtype], "width": self.width,
-                           "dtype": self.dtype}.items():
-            source = source.replace(f"<{key}>", str(value))
-        head, source = source.split("\n\n", 1)
-        return Kernel(name, source.replace("<name>", name), self.dtype, bits, head)
-
-
 class _Linear:
     """An operand's address as a linear function of the indices, in elements."""
 
     def __init__(self, map_: Map, operand: Operand, name: str):
-        self.map, self.strides, self.batched, self.name = map_, operand.strides, operand.batched, name
+        self.name, self.strides, self.batched = name, operand.strides, operand.batched
         self.constant = 0
         self.steps: dict[int, int] = {}  # index -> elements
         for expression, stride in zip(map_, operand.strides, strict=True):
@@ -138,7 +121,7 @@ class _Linear:
 
 @dataclass(frozen=True)
 class _Axis:
-    """Indices that run together as one: `size` entries, and the step in each of several operands."""
+    """Indices that run together as one: `size` entries, and the step in each of some operands."""
 
     size: int
     steps: tuple[int, ...]
@@ -170,20 +153,30 @@ def _offsets(axes: Iterable[_Axis], operands: int) -> np.ndarray:
 
 def _exact(op: Contract, index: int) -> bool:
     """Whether the index is one whole axis of the result."""
-    axes = [(expression, size) for expression, size in zip(op.out, op.shape, strict=True)
-            if index in dict(expression.terms)]
-    return (len(axes) == 1 and axes[0][0].terms == ((index, 1),) and axes[0][0].constant == 0
-            and axes[0][1] == op.extents[index])
+    axes = [
+        (expression, size)
+        for expression, size in zip(op.out, op.shape, strict=True)
+        if index in dict(expression.terms)
+    ]
+    return (
+        len(axes) == 1
+        and axes[0][0].terms == ((index, 1),)
+        and axes[0][0].constant == 0
+        and axes[0][1] == op.extents[index]
+    )
 
 
 # The form "spread".
 
 
-def _spread(op: Contract, weights: _Linear, batched: _Linear, out: _Linear, lanes: int,
-            target: _Target) -> ContractionPlan:
+def _spread(
+    op: Contract, weights: _Linear, batched: _Linear, out: _Linear, lanes: int, target: Target
+) -> ContractionPlan:
     operands = (weights, batched, out)
     candidates = [i for i in weights.steps if i not in batched and i in out and _exact(op, i)]
-    rows = max(_merged(op, candidates, operands), key=lambda axis: axis.size, default=_Axis(1, (0, 0, 0)))
+    rows = max(
+        _merged(op, candidates, operands), key=lambda axis: axis.size, default=_Axis(1, (0, 0, 0))
+    )
     # the empty class first, then one for each distinct list of taps
     classes = [(np.zeros((1, 2), np.int64), np.zeros((1, 3), np.int64))]
     for axes, indices in _components(op, rows.indices):
@@ -195,7 +188,9 @@ def _spread(op: Contract, weights: _Linear, batched: _Linear, out: _Linear, lane
     points = sum(len(taps) * len(positions) for taps, positions in classes)
     average = max(1, points // sum(len(positions) for _, positions in classes))
     shape = _contract_shape(target, rows.size, lanes, average)
-    return _contract_plan(target, shape, classes, rows, lanes, {"x": batched.name, "w": weights.name})
+    return _contract_plan(
+        target, shape, classes, rows, lanes, {"x": batched.name, "w": weights.name}
+    )
 
 
 def _components(op: Contract, without: Sequence[int]) -> list[tuple[list[int], list[int]]]:
@@ -228,9 +223,8 @@ def _classes(op: Contract, axes: list[int], indices: list[int], operands) -> lis
     weights, batched, out = operands
     sizes = [op.extents[i] for i in indices]
     grid = np.indices(sizes).reshape(len(sizes), np.prod(sizes, dtype=int))
-    taps = np.stack([
-        sum((each.step(i) * grid[n] for n, i in enumerate(indices)), np.zeros(grid.shape[1], np.int64))
-        for each in (weights, batched)], 1)
+    steps = [[each.step(i) for each in (weights, batched)] for i in indices]
+    taps = grid.T @ np.array(steps, np.int64).reshape(-1, 2)
     box = [op.shape[axis] for axis in axes]
     at = np.zeros(grid.shape[1], np.int64)
     for axis, size in zip(axes, box, strict=True):
@@ -238,8 +232,7 @@ def _classes(op: Contract, axes: list[int], indices: list[int], operands) -> lis
         place = expression.constant + sum(c * grid[indices.index(i)] for i, c in expression.terms)
         at = at * size + place
     position = np.indices(box).reshape(len(box), np.prod(box, dtype=int))
-    out_at = sum((out.strides[axis] * position[n] for n, axis in enumerate(axes)),
-                 np.zeros(position.shape[1], np.int64))
+    out_at = position.T @ np.array([out.strides[axis] for axis in axes], np.int64)
 
     order = np.lexsort((taps[:, 0], taps[:, 1], at))
     taps, counts = taps[order], np.bincount(at, minlength=len(out_at))
@@ -263,21 +256,26 @@ def _classes(op: Contract, axes: list[int], indices: list[int], operands) -> lis
 
 
 def _combine(one, two):
-    """The product of two classes of independent axes: every pair of taps at every pair of positions."""
-    return tuple((a[:, None] + b[None]).reshape(-1, a.shape[1]) for a, b in zip(one, two, strict=True))
+    """Two classes of independent axes as one: all pairs of taps, at all pairs of positions."""
+    return tuple(
+        (a[:, None] + b[None]).reshape(-1, a.shape[1]) for a, b in zip(one, two, strict=True)
+    )
 
 
 def _joined(classes: list) -> list:
-    """The classes with their taps in the order of the batched operand, those without taps as one."""
+    """The classes, taps in the order of the batched operand, and those without taps as one."""
     empty = [positions for taps, positions in classes if not len(taps)]
-    classes = [(taps[np.argsort(taps[:, 1], kind="stable")], positions[np.argsort(positions[:, 2])])
-               for taps, positions in classes if len(taps)]
+    classes = [
+        (taps[np.argsort(taps[:, 1], kind="stable")], positions[np.argsort(positions[:, 2])])
+        for taps, positions in classes
+        if len(taps)
+    ]
     if empty:
         classes.append((np.zeros((0, 2), np.int64), np.concatenate(empty)))
     return classes
 
 
-def _contract_shape(target: _Target, rows: int, elements: int, taps: int) -> tuple[int, int]:
+def _contract_shape(target: Target, rows: int, elements: int, taps: int) -> tuple[int, int]:
     """The cheapest tile: rows, and vectors of the `elements` that lie along them."""
 
     def cycles(shape: tuple[int, int]) -> float:
@@ -290,86 +288,45 @@ def _contract_shape(target: _Target, rows: int, elements: int, taps: int) -> tup
     return min(target.shapes(rows, elements // target.width), key=cycles)
 
 
-_CONTRACT = '''
-from specc.backend.memory import view, word
-from specc.backend.tiles import contract_tile, transpose_tile
-tile = contract_tile(<rows>, <vectors>, "<dtype>", <width>)
-turn = transpose_tile("<dtype>", <width>)
-
-def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class_count: "int",
-           x_at: "int", w_at: "int", positions: "int",
-           rows: "int", w_row: "int", out_row: "int", lanes: "int", most: "int"<more>):
-    row_blocks = (rows + <rows> - 1) // <rows>
-    lane_blocks = (lanes + <step> - 1) // <step>
-<prologue>
-    for c in range(class_count):
-        first, taps = word(classes, 4 * c), word(classes, 4 * c + 1)
-        slices = (taps + most - 1) // most
-        for q in range(word(classes, 4 * c + 2), word(classes, 4 * c + 3)):
-            w_q = w + <bytes> * word(positions, 3 * q)
-            x_q = x + <bytes> * word(positions, 3 * q + 1)
-            out_q = out + <bytes> * word(positions, 3 * q + 2)
-            if taps == 0:
-                for k in range(rows):
-                    row = view(out_q + <bytes> * k * out_row, (lanes,), real)
-                    for v in range(lanes):
-                        row[v] = 0.0
-            for n in range(lane_blocks):
-                v = <bytes> * min(n * <step>, lanes - <step>)
-                for s in range(slices):
-                    p = 8 * (first + s * most)
-                    count = min(most, taps - s * most)
-                    last = s == slices - 1
-                    for b in range(row_blocks):
-                        k = <bytes> * min(b * <rows>, rows - <rows>)
-                        kept = scratch + b * <tile>
-                        tile(x_q + v, w_q + k * w_row, x_at + p, w_at + p, count, w_row,
-                             kept if s > 0 else 0, <step>,
-                             out_q + k * out_row + v if last else kept, out_row if last else <step>)
-'''
-
-_TURN = '''    # x[p, lane] to turned[lane, p]
-    turned = scratch
-    for i in range((lanes + <width> - 1) // <width>):
-        p = min(i * <width>, lanes - <width>)
-        for n in range(0, batch, <width>):
-            turn(x + <bytes> * (p * x_row + n), x_row, turned + <bytes> * (n * turned_row + p), turned_row)
-    x = turned
-'''
-
-
-def _contract_plan(target: _Target, shape: tuple[int, int], classes: list, rows: _Axis, lanes: int,
-                   names: dict[str, str], turned: tuple[int, int, int] | None = None) -> ContractionPlan:
+def _contract_plan(
+    target: Target, shape, classes: list, rows: _Axis, lanes: int, names: dict, turned=None
+) -> ContractionPlan:
+    """The plan of `contract` tiles. `turned`: lanes, the step of the taps, that of a turned row."""
     r, v = shape
     step = v * target.width
     taps = np.concatenate([taps for taps, _ in classes])
     positions = np.concatenate([positions for _, positions in classes])
     counts = np.array([(len(taps), len(positions)) for taps, positions in classes], np.int64)
     ends = np.cumsum(counts, 0)
-    table = np.stack([ends[:, 0] - counts[:, 0], counts[:, 0], ends[:, 1] - counts[:, 1], ends[:, 1]], 1)
+    table = np.stack(
+        [ends[:, 0] - counts[:, 0], counts[:, 0], ends[:, 1] - counts[:, 1], ends[:, 1]], 1
+    )
 
     row_blocks = -(-rows.size // r)
     longest = int(counts[:, 0].max())
-    size = _BYTES[target.dtype]
+    size = target.bytes
     most = (_SHORT_SLICE if rows.steps[0] * size < 64 else _LONG_SLICE) // (step * size)
     if row_blocks == 1 or longest <= 2 * most or turned:
         most = max(longest, 1)
     scratch = row_blocks * r * step * size if longest > most else 0
-    prologue, more, extra = "", "", ()
     if turned:
-        prologue, more, extra = _TURN, ', batch: "int", x_row: "int", turned_row: "int"', turned
         scratch = turned[0] * turned[2] * size
-    name = f"{'turned' if turned else 'contract'}_{r}x{v}"
-    kernel = target.kernel(name, _CONTRACT.lstrip().replace("<prologue>\n", prologue).replace("<more>", more),
-                           rows=r, vectors=v, step=step,
-                           tile=r * step * size)
     w_row, _, out_row = rows.steps
+    # fmt: off
+    parameters = (
+        names["x"], names["w"], "out", "scratch", "classes", len(classes), "x_at", "w_at",
+        "positions", rows.size, w_row, out_row, lanes, most, *(turned or ()),
+    )
+    # fmt: on
     return ContractionPlan(
-        kernel,
-        (names["x"], names["w"], "out", "scratch", "classes", len(classes), "x_at", "w_at", "positions",
-         rows.size, w_row, out_row, lanes, most, *extra),
-        {"classes": table, "positions": positions,
-         "x_at": np.ascontiguousarray(taps[:, 1]), "w_at": np.ascontiguousarray(taps[:, 0])},
+        contract_kernel(target, shape, turned is not None),
+        parameters,
+        {
+            "classes": table,
+            "positions": positions,
+            "x_at": np.ascontiguousarray(taps[:, 1]),
+            "w_at": np.ascontiguousarray(taps[:, 0]),
+        },
         scratch,
     )
 
@@ -377,20 +334,25 @@ def _contract_plan(target: _Target, shape: tuple[int, int], classes: list, rows:
 # The forms "outer" and "turned".
 
 
-def _weights_gradient(op: Contract, operands: list[_Linear], out: _Linear, lanes: int,
-                      target: _Target) -> ContractionPlan | None:
+def _weights_gradient(
+    op: Contract, operands: list[_Linear], out: _Linear, lanes: int, target: Target
+) -> ContractionPlan | None:
     kept = set(out.steps)
     if not all(_exact(op, i) for i in kept) or len(kept) != len(op.out):
         return None
     if any(i not in operands[0] and i not in operands[1] for i in range(len(op.extents))):
         return None
-    options = [_gradient_option(op, rows, taps, out, lanes, target)
-               for rows, taps in (operands, operands[::-1])]
+    options = [
+        _gradient_option(op, rows, taps, out, lanes, target)
+        for rows, taps in (operands, operands[::-1])
+    ]
     _, build = min(options, key=lambda option: option[0])
     return build()
 
 
-def _gradient_option(op: Contract, dy: _Linear, x: _Linear, out: _Linear, lanes: int, target: _Target):
+def _gradient_option(
+    op: Contract, dy: _Linear, x: _Linear, out: _Linear, lanes: int, target: Target
+):
     """Cycles, and what makes the plan, with the rows of the tiles from dy and the taps from x."""
     kept = set(out.steps)
     own = _merged(op, [i for i in kept if i not in x], (dy, x, out))
@@ -419,9 +381,15 @@ def _gradient_option(op: Contract, dy: _Linear, x: _Linear, out: _Linear, lanes:
         return len(positions) * blocks * (steps * step + 5 * r * t + 20)
 
     shape = min(target.shapes(rows.size, len(taps)), key=cycles)
-    turnable = (len(tap_axes) == 1 and tap_axes[0].steps[2] == 1 and len(segments) == 1
-                and length == lanes and len(taps) >= target.width and x.constant == 0
-                and len(positions) == 1)
+    turnable = (
+        len(tap_axes) == 1
+        and tap_axes[0].steps[2] == 1
+        and len(segments) == 1
+        and length == lanes
+        and len(taps) >= target.width
+        and x.constant == 0
+        and len(positions) == 1
+    )
     if turnable:
         turned_shape = _contract_shape(target, rows.size, len(taps), lanes)
         r, v = turned_shape
@@ -429,49 +397,46 @@ def _gradient_option(op: Contract, dy: _Linear, x: _Linear, out: _Linear, lanes:
         turning = len(taps) * lanes * 0.4
         turned_cycles = blocks * (lanes * (max(r * v / 2, 4) + 1) + r * v + 20) + turning
         if turned_cycles < cycles(shape):
-            return turned_cycles, lambda: _turned(target, turned_shape, dy, x, rows, tap_axes[0], lanes)
+            return turned_cycles, lambda: _turned(
+                target, turned_shape, dy, x, rows, tap_axes[0], lanes
+            )
     return cycles(shape), lambda: _outer(target, shape, dy, x, rows, taps, segments, positions)
 
 
-def _turned(target: _Target, shape: tuple[int, int], dy: _Linear, x: _Linear, rows: _Axis, taps: _Axis,
-            lanes: int) -> ContractionPlan:
-    # an odd number of vectors: rows that lie a power of two apart would fall onto the same cache lines
+def _turned(
+    target: Target, shape, dy: _Linear, x: _Linear, rows: _Axis, taps: _Axis, lanes: int
+) -> ContractionPlan:
+    # an odd number of vectors: rows a power of two apart would fall onto the same cache lines
     turned_row = target.width * (-(-taps.size // target.width) | 1)
     at = np.arange(lanes, dtype=np.int64)
     classes = [(np.stack([at, at * turned_row], 1), np.array([[dy.constant, 0, 0]], np.int64))]
-    return _contract_plan(target, shape, classes, _Axis(rows.size, (rows.steps[0], 0, rows.steps[2])), taps.size,
-                          {"x": x.name, "w": dy.name}, (lanes, taps.steps[1], turned_row))
+    return _contract_plan(
+        target,
+        shape,
+        classes,
+        _Axis(rows.size, (rows.steps[0], 0, rows.steps[2])),
+        taps.size,
+        {"x": x.name, "w": dy.name},
+        (lanes, taps.steps[1], turned_row),
+    )
 
 
-_OUTER = '''
-from specc.backend.memory import word
-from specc.backend.tiles import outer_tile
-tile = outer_tile(<rows>, <taps>, "<dtype>", <width>)
-
-def <name>(x: "int", dy: "int", dw: "int", tap_at: "int", dw_at: "int", taps: "int",
-           segments: "int", segment_count: "int", positions: "int", position_count: "int",
-           rows: "int", dy_row: "int", dw_row: "int"):
-    for q in range(position_count):
-        dy_q = dy + <bytes> * word(positions, 3 * q)
-        x_q = x + <bytes> * word(positions, 3 * q + 1)
-        dw_q = dw + <bytes> * word(positions, 3 * q + 2)
-        for i in range((rows + <rows> - 1) // <rows>):
-            k = min(i * <rows>, rows - <rows>)
-            for j in range((taps + <taps> - 1) // <taps>):
-                t = min(j * <taps>, taps - <taps>)
-                tile(x_q, dy_q + <bytes> * k * dy_row, tap_at + 8 * t, segments, segment_count,
-                     dy_row, dw_q + <bytes> * k * dw_row, dw_row, dw_at + 8 * t)
-'''
-
-
-def _outer(target: _Target, shape: tuple[int, int], dy: _Linear, x: _Linear, rows: _Axis, taps: np.ndarray,
-           segments: np.ndarray, positions: np.ndarray) -> ContractionPlan:
-    r, t = shape
-    kernel = target.kernel(f"outer_{r}x{t}", _OUTER.lstrip(), rows=r, taps=t)
+def _outer(
+    target: Target, shape, dy: _Linear, x: _Linear, rows: _Axis, taps, segments, positions
+) -> ContractionPlan:
+    # fmt: off
+    parameters = (
+        x.name, dy.name, "out", "tap_at", "dw_at", len(taps), "segments", len(segments),
+        "positions", len(positions), rows.size, rows.steps[0], rows.steps[2],
+    )
+    # fmt: on
     return ContractionPlan(
-        kernel,
-        (x.name, dy.name, "out", "tap_at", "dw_at", len(taps), "segments", len(segments),
-         "positions", len(positions), rows.size, rows.steps[0], rows.steps[2]),
-        {"tap_at": np.ascontiguousarray(taps[:, 0]), "dw_at": np.ascontiguousarray(taps[:, 1]),
-         "segments": np.ascontiguousarray(segments), "positions": np.ascontiguousarray(positions)},
+        outer_kernel(target, shape),
+        parameters,
+        {
+            "tap_at": np.ascontiguousarray(taps[:, 0]),
+            "dw_at": np.ascontiguousarray(taps[:, 1]),
+            "segments": np.ascontiguousarray(segments),
+            "positions": np.ascontiguousarray(positions),
+        },
     )

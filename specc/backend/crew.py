@@ -5,7 +5,7 @@
     calls     address of a kernel, address of its args block; again and again
     state     the crew's shared words, one cache line each (see the constants)
 
-Every word is an int64. A worker's word says what it does: FREE (spinning, may be taken), HELD (taken,
+Every word is an int64. A worker's word says what it does: FREE (waits, may be taken), HELD (taken,
 waits for the job), BUSY (has a job to start), PARKED (left the compiled code), LEAVE (must end).
 """
 
@@ -13,10 +13,35 @@ from __future__ import annotations
 
 from numba.extending import register_jitable
 
-from specc.backend.executor import (ARRIVED, BARRIER_SPINS, BUSY, FIRST, FREE, GENERATION, HELD, IDLE_SPINS,
-                                    LEAVE, LINE, PARKED, PROGRAM, STEPS, STOP, STOPPED, WORKERS, YIELDS)
-from specc.backend.memory import (atomic_add, atomic_peek, atomic_poke, call, doze, give_way, pause, peek, poke,
-                                  replace)
+from specc.backend.executor import (
+    ARRIVED,
+    BUSY,
+    DOZES,
+    FIRST,
+    FREE,
+    GENERATION,
+    HELD,
+    LEAVE,
+    LINE,
+    PARKED,
+    PROGRAM,
+    SPINS,
+    STEPS,
+    STOP,
+    STOPPED,
+    WORKERS,
+)
+from specc.backend.memory import (
+    atomic_add,
+    atomic_peek,
+    atomic_poke,
+    call,
+    doze,
+    pause,
+    peek,
+    poke,
+    replace,
+)
 
 
 @register_jitable
@@ -47,20 +72,18 @@ def run_shard(state, shard):
 
 @register_jitable
 def barrier(state, threads):
-    """Waits for all threads. The last one to arrive decides for all whether a stop was asked for."""
+    """Waits for all threads. The last to arrive decides for all whether a stop was asked for."""
     generation = atomic_peek(state + GENERATION)
     if atomic_add(state + ARRIVED, 1) == threads - 1:
         poke(state + STOPPED, atomic_peek(state + STOP))
         poke(state + ARRIVED, 0)
         atomic_poke(state + GENERATION, generation + 1)
         return
-    spins = peek(state + BARRIER_SPINS)
+    spins = peek(state + SPINS)
     while atomic_peek(state + GENERATION) == generation:
         spins -= 1
         if spins > 0:
             pause()
-        elif spins > -YIELDS:
-            give_way()
         else:
             doze()
 
@@ -71,10 +94,9 @@ def start(state, threads):
     for worker in range(1, threads):
         word = state + WORKERS + LINE * worker
         if not replace(word, FREE, HELD):
-            if atomic_peek(word) == PARKED:
-                for other in range(1, worker):
-                    atomic_poke(state + WORKERS + LINE * other, FREE)
-                return False
+            for other in range(1, worker):
+                atomic_poke(state + WORKERS + LINE * other, FREE)
+            return False
     for worker in range(1, threads):
         atomic_poke(state + WORKERS + LINE * worker, BUSY)
     return True
@@ -85,18 +107,20 @@ def serve(state, worker):
     """A worker's compiled life: jobs, and waiting for them, until it parks or must end."""
     word = state + WORKERS + LINE * worker
     replace(word, PARKED, FREE)
-    spins = peek(state + IDLE_SPINS)
+    spins = peek(state + SPINS)
     while True:
         now = atomic_peek(word)
         if now == BUSY:
             atomic_poke(word, FREE)
             run_shard(state, worker)
-            spins = peek(state + IDLE_SPINS)
+            spins = peek(state + SPINS)
         elif now == LEAVE:
             return
-        elif now == FREE and spins <= 0:
-            if replace(word, FREE, PARKED):
-                return
-        else:
+        elif now == HELD or spins > 0:
             spins -= 1
             pause()
+        elif spins > -DOZES:
+            spins -= 1
+            doze()
+        elif replace(word, FREE, PARKED):
+            return

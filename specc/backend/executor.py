@@ -5,8 +5,8 @@
     executor.run(program, steps=100)
 
 The calling thread is shard 0; the other shards run on threads that this module keeps. They look for
-work for a short while after each run and then sleep. All of it is one compiled loop (`crew.py`): many
-steps are one call, with no Python in between.
+work for a short while after each run and then sleep. All of it is one compiled loop (`crew.py`):
+many steps are one call, with no Python in between.
 """
 
 from __future__ import annotations
@@ -29,37 +29,49 @@ Call = tuple[int, int]  # the address of a kernel, the address of its args block
 LINE = 64
 ARRIVED, GENERATION, STOPPED, STOP = 0, LINE, LINE + 8, 2 * LINE
 PROGRAM, FIRST, STEPS, DONE = 3 * LINE, 3 * LINE + 8, 3 * LINE + 16, 3 * LINE + 24
-BARRIER_SPINS, IDLE_SPINS = 3 * LINE + 32, 3 * LINE + 40
+SPINS = 3 * LINE + 32
 WORKERS = 4 * LINE
 # What stands in a worker's word.
 FREE, HELD, BUSY, PARKED, LEAVE = range(5)
 
-# At a barrier a thread spins for so many seconds, then offers its processor to others so many times,
-# then sleeps again and again. Where threads outnumber processors, spinning is in the others' way.
-_SPIN_AT_BARRIER, _SPIN_IN_A_CROWD = 200e-6, 5e-6
-YIELDS = 0
-_SPIN_FOR_WORK = 200e-6  # seconds, before a worker sleeps
+# A thread that waits, at a barrier or for work, spins for so many seconds, then sleeps for moments
+# (to offer the processor to others instead, with sched_yield, was seen to cost whole time slices).
+# Where threads outnumber processors, spinning is in the others' way.
+_SPIN, _SPIN_IN_A_CROWD = 200e-6, 5e-6
+DOZES = 100  # moments, before a worker without work parks: some 8 ms
 
 _IMPORTS = "from specc.backend.crew import *"
-_RUN = Kernel("run_steps", f'''
+_RUN = Kernel(
+    "run_steps",
+    f'''
 def run_steps(state: "int", threads: "int"):
     """The caller's part of a run; DONE is -1 if a worker was parked and nothing was started."""
     if start(state, threads):
         poke(state + {DONE}, run_shard(state, 0))
     else:
         poke(state + {DONE}, -1)
-''', imports=_IMPORTS)
-_SERVE = Kernel("serve_steps", '''
+''',
+    imports=_IMPORTS,
+)
+_SERVE = Kernel(
+    "serve_steps",
+    """
 def serve_steps(state: "int", worker: "int"):
     serve(state, worker)
-''', imports=_IMPORTS)
-_PAUSES = Kernel("pauses", '''
+""",
+    imports=_IMPORTS,
+)
+_PAUSES = Kernel(
+    "pauses",
+    """
 def pauses(count: "int"):
     for i in range(count):
         pause()
-''', imports=_IMPORTS)
+""",
+    imports=_IMPORTS,
+)
 
-# The executor's own kernels: give them to `load` together with a program's, and one engine serves all.
+# The executor's own kernels: loaded together with a program's, one engine serves all.
 KERNELS = (_RUN, _SERVE, _PAUSES)
 
 
@@ -75,11 +87,15 @@ class Program:
         self.threads = len(phases_per_shard)
         phases = {len(each) for each in phases_per_shard}
         assert len(phases) == 1, "every shard must have the same number of phases"
-        self.control = aligned_words(self.threads * CONTROL_WORDS).reshape(self.threads, CONTROL_WORDS)
+        self.control = aligned_words(self.threads * CONTROL_WORDS).reshape(
+            self.threads, CONTROL_WORDS
+        )
         self._tables = []
         description = [self.threads, phases.pop()]
         for shard, of_shard in enumerate(phases_per_shard):
-            calls = np.array([each for phase in of_shard for each in phase], np.int64).reshape(-1, 2)
+            calls = np.array([each for phase in of_shard for each in phase], np.int64).reshape(
+                -1, 2
+            )
             lengths = np.array([len(phase) for phase in of_shard], np.int64)
             ends = calls.ctypes.data + 16 * np.cumsum(lengths, dtype=np.int64)
             self._tables += [calls, ends]
@@ -103,10 +119,15 @@ class Executor:
         assert program.threads == self.threads, (program.threads, self.threads)
         if self._process != os.getpid():  # a fork: the other threads did not come along
             self._muster()
+        assert self._dismiss.alive, "this executor was closed"
         with self._lock:
             words, args = self._words, self._args
             words[STOP // 8] = words[STOPPED // 8] = 0
-            words[PROGRAM // 8], words[FIRST // 8], words[STEPS // 8] = program.address, first, steps
+            words[PROGRAM // 8], words[FIRST // 8], words[STEPS // 8] = (
+                program.address,
+                first,
+                steps,
+            )
             while True:
                 self._run(args, None)
                 done = words[DONE // 8]
@@ -129,25 +150,32 @@ class Executor:
         store = aligned_words((WORKERS + LINE * self.threads) // 8)
         self._words = (ctypes.c_int64 * len(store)).from_buffer(store)
         self._state = store.ctypes.data
-        spin = _SPIN_AT_BARRIER if self.threads <= _processors() else _SPIN_IN_A_CROWD
+        spin = _SPIN if self.threads <= _processors() else _SPIN_IN_A_CROWD
         rate = _pauses_per_second(self._pauses)
-        self._words[BARRIER_SPINS // 8] = int(rate * spin)
-        self._words[IDLE_SPINS // 8] = int(rate * _SPIN_FOR_WORK)
+        self._words[SPINS // 8] = int(rate * spin)
         self._block = (ctypes.c_int64 * 2)(self._state, self.threads)
         self._args = ctypes.addressof(self._block)
         self._sleepers = [threading.Semaphore(0) for _ in range(self.threads)]
         crew = [
-            threading.Thread(target=_work, name=f"specc-{number}", daemon=True,
-                             args=(self._serve, self._words, self._state, number, self._sleepers[number]))
+            threading.Thread(
+                target=_work,
+                name=f"specc-{number}",
+                daemon=True,
+                args=(self._serve, self._words, self._state, number, self._sleepers[number]),
+            )
             for number in range(1, self.threads)
         ]
         for each in crew:
             each.start()
-        self._dismiss = weakref.finalize(self, _dismiss, self._words, self._sleepers, crew, self._process)
+        self._dismiss = weakref.finalize(
+            self, _dismiss, self._words, self._sleepers, crew, self._process
+        )
 
     def _wake(self) -> None:
         """Wakes the parked workers and waits until they are about."""
-        parked = [n for n in range(1, self.threads) if self._words[(WORKERS + LINE * n) // 8] == PARKED]
+        parked = [
+            n for n in range(1, self.threads) if self._words[(WORKERS + LINE * n) // 8] == PARKED
+        ]
         for number in parked:
             self._sleepers[number].release()
         deadline = time.perf_counter() + 0.01

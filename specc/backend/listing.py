@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from specc.backend.calls import Address, Call, Table
 from specc.backend.load import Kernel
@@ -24,11 +25,12 @@ from specc.ops.leaf import Const, Input
 _HEAD = '''"""{name}: the code that specc compiled from {file}.
 
 Read it from the end: `step` calls `forward`, `backward` and `update`, and these call the kernels above.
-It shows one of {shards}; each shard does the same for its own {examples} examples of a batch of {batch}.
+It shows {shards} a batch of {batch}: {examples} examples.
 
 Memory. A value that varies over the batch is [axes..., lanes]: its {lanes} lanes lie one after the
 other, so that every loop runs along vectors. Weights are arrays in C order. All places are fixed
-before the first step: nothing is allocated while training.
+before the first step: nothing is allocated while training. An argument `m.x` is the address where x
+lies, `m.x + 64` that of a byte further on, and `table(n)` a table of n offsets that the compiler made.
 """
 '''
 
@@ -39,15 +41,13 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
     calls = compiled.calls()
     names = _Names(plan)
     kernels = _named_kernels(calls)
-    file = program.recipe.span.source.name if program.recipe.span else f"{program.name}.dl"
-    shards = "1 shard" if plan.shards == 1 else f"{plan.shards} equal shards"
+    file = _file_name(program.recipe.span) if program.recipe.span else f"{program.name}.dl"
+    shards = ("the one shard of" if plan.shards == 1
+              else f"the first of {plan.shards} shards, which do the same for equal parts of")
     text = _HEAD.format(name=program.name, file=file, shards=shards, examples=plan.examples,
                         batch=plan.examples * plan.shards, lanes=plan.lanes)
     text += f"\nimport numpy as np\nfrom numpy import {compiled.dtype} as real\n"
-    for line in sorted({line for kernel in kernels for line in kernel.imports.splitlines()
-                        if line.startswith(("from specc", "import specc"))}):
-        text += line + "\n"
-    text += "from specc.backend.vectormath import *\n"
+    text += _imports(kernels)
     text += _parameters(program)
     for kernel, name in kernels.items():
         text += f"\n\n{_renamed(kernel, name).strip()}\n"
@@ -65,6 +65,21 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
              if any(_part(call, plan) == part for call in calls)]
     text += "\n\ndef step(m):\n" + "".join(f"    {part}(m)\n" for part in parts)
     return text
+
+
+def _imports(kernels: Iterable[Kernel]) -> str:
+    """One line for each module that the kernels use."""
+    wanted: dict[str, set[str]] = {"specc.backend.vectormath": {"*"}}
+    for kernel in kernels:
+        for line in kernel.imports.splitlines():
+            if match := re.fullmatch(r"from (specc[\w.]*) import (.*)", line):
+                wanted.setdefault(match[1], set()).update(match[2].split(", "))
+    return "".join(f"from {module} import {', '.join(sorted(names))}\n"
+                   for module, names in sorted(wanted.items()))
+
+
+def _file_name(span) -> str:
+    return Path(span.source.name).name
 
 
 def _parameters(program: Program) -> str:
@@ -97,8 +112,10 @@ def _part(call: Call, plan: Plan) -> str:
     if not call.nodes:
         return "update"
     roles = plan_parts(plan)
-    return min((roles.get(node, "forward") for node in call.nodes),
-               key=("update", "backward", "forward").index)
+    return min((roles.get(node, "forward") for node in call.nodes), key=PARTS.index)
+
+
+PARTS = ("forward", "update", "backward")  # what a call with several nodes counts as: the first
 
 
 def plan_parts(plan: Plan) -> dict[Node, str]:
@@ -128,30 +145,23 @@ class _Names:
         self.of: dict[tuple[str, int], list[str]] = {}
         self.plan = plan
         taken: dict[str, int] = {}
-        parts = plan_parts(plan)
         self.node: dict[Node, str] = {}
+        parts = plan_parts(plan)
+        last = {self._stem(node): node for node in plan.graph.nodes
+                if node in plan.places and (parts[node] == "forward" or node.origin.name)}
         for node in plan.places:
-            base = self._base(node, parts)
-            taken[base] = taken.get(base, 0) + 1
-            self.node[node] = base if taken[base] == 1 else f"{base}_{taken[base]}"
+            stem = self._stem(node)
+            name = stem if last.get(stem) is node else f"{stem}_{node.op.name.lower()}"
+            taken[name] = taken.get(name, 0) + 1
+            self.node[node] = name if taken[name] == 1 else f"{name}_{taken[name]}"
 
     @staticmethod
-    def _base(node: Node, parts) -> str:
+    def _stem(node: Node) -> str:
+        """The user's name for the value, or for the word that made it."""
         op = node.op
         if isinstance(op, Input):
-            if op.role == "param":
-                return op.label
-            if op.role == "state":
-                return op.label
-            if op.role == "weight_of_example":
-                return "weight_of_example"
-            return f"setting{op.label}" if op.role == "setting" else op.label
-        stem = node.origin.name or node.origin.word or op.name.lower()
-        kind = "" if isinstance(op, Elementwise) and node.origin.name else f"_{op.name.lower()}"
-        stem = re.sub(r"\W", "_", stem)
-        if stem == op.name.lower():
-            kind = ""
-        return ("d" if parts.get(node) == "backward" else "") + stem + kind
+            return f"setting{op.label}" if op.role == "setting" else op.label or op.role
+        return re.sub(r"[^\w.]", "_", node.origin.name or node.origin.word or op.name.lower())
 
 
 def _call(call: Call, kernels: dict[Kernel, str], names: _Names, plan: Plan) -> str:
@@ -159,16 +169,16 @@ def _call(call: Call, kernels: dict[Kernel, str], names: _Names, plan: Plan) -> 
     lines = []
     if call.nodes:
         origins = dict.fromkeys(
-            (node.origin.span.source.name, node.origin.span.line, node.origin.span.text)
+            (_file_name(node.origin.span), node.origin.span.line, node.origin.span.text)
             for node in call.nodes if node.origin.span)
         for file, line, text in list(origins)[:2]:
             short = " ".join(text.split())
             short = short if len(short) <= 60 else short[:57] + "..."
             lines.append(f"    # {file}:{line}  {short}")
         reads = [each for node in call.nodes for each in node.inputs
-                 if each not in call.nodes and not isinstance(each.op, Const)]
+                 if each not in call.nodes and not isinstance(plan.views[each].root.op, Const)]
         shapes = ", ".join(dict.fromkeys(
-            f"{names.node.get(plan.views[each].root, '?')} {list(each.type.shape)}" for each in reads))
+            f"{names.node[plan.views[each].root]} {list(each.type.shape)}" for each in reads))
         result = call.nodes[-1]
         lines.append(f"    # {shapes + ' ' if shapes else ''}-> {list(result.type.shape)}")
     owners = _owners(call, names, plan)
@@ -191,22 +201,21 @@ def _owners(call: Call, names: _Names, plan: Plan) -> dict[tuple[str, int], str]
 
 def _value(value, owners: dict[tuple[str, int], str], names: _Names) -> str:
     if isinstance(value, Table):
-        return f"table{list(value.array.shape)}"
+        return f"table({value.array.size})"
     if not isinstance(value, Address):
         return str(value)
     space = value.space
     if space.startswith(("param.", "state.")):
         base = f"m.{space.partition('.')[2]}"
-        return base + (f"[{value.offset} bytes on]" if value.offset else "")
+        return base + (f" + {value.offset}" if value.offset else "")
     known = owners.get((space, value.offset))
     if known is None and space in ("arena", "shared"):
         starts = [(offset, name) for (where, offset), name in owners.items()
                   if where == space and offset <= value.offset]
         if starts:
             offset, name = max(starts)
-            known = f"{name}[{value.offset - offset} bytes on]"
+            known = f"{name} + {value.offset - offset}"
     if known is not None:
-        part = f" of shard {value.shard}" if value.shard else ""
-        return f"m.{known}{part}".replace(" of shard ", "_of_shard_")
+        return f"m.shard({value.shard}).{known}" if value.shard else f"m.{known}"
     return f"m.{space}" + (f"_{value.name}" if value.name else "") + (
-        f"[{value.offset} bytes on]" if value.offset else "")
+        f" + {value.offset}" if value.offset else "")

@@ -7,11 +7,11 @@
     ''')
     address = load([relu])[relu]            # of  void relu(int64 *args, int64 *control)
 
-`args` holds, parameter by parameter, the address of an array or the value of an integer. A parameter
-is annotated `"float[...]"`, `"int32[...]"`, `"uint8[...]"`, `"int64[...]"`, `"float64[...]"` with the
-extents of a C-contiguous array (names of integer parameters, numbers, products and sums of those), or
-`"int"`, or `"control"` (the run's control block, which takes no place in `args`). `float`, and every
-number with a decimal point, has the kernel's dtype.
+`args` holds, parameter by parameter, the address of an array or the value of an integer. A
+parameter is annotated `"int"`, or as a C-contiguous array of `float`, `float32`, `float64`, `int32`,
+`int64` or `uint8` with its extents (names of integer parameters, numbers, their products and sums),
+or `"control"` (the run's control block, which takes no place in `args`). `float`, and every number
+with a decimal point, has the kernel's dtype.
 
 A warm start needs llvmlite alone: the object files of all kernels go into one engine.
 """
@@ -34,17 +34,26 @@ FORMAT = "1"
 CONTROL_WORDS = 16  # int64 numbers of a control block: two cache lines
 _MAGIC = b"specc object " + FORMAT.encode() + b"\n"
 # Whatever shapes the code of every kernel is part of its identity.
-_SHAPING = ("compile.py", "crew.py", "executor.py", "load.py", "machine.py", "memory.py", "tiles.py", "vectormath.py")
+_SHAPING = (
+    "compile.py",
+    "crew.py",
+    "executor.py",
+    "load.py",
+    "machine.py",
+    "memory.py",
+    "tiles.py",
+    "vectormath.py",
+)
 
 
 @dataclass(frozen=True)
 class Kernel:
     """A function in Numba's subset of Python, as text, and what it is compiled for.
 
-    `imports` are lines that run before `source`, for names beyond those that every kernel has (`np`,
-    `math`, `min`, `max` and the functions of `vectormath`). With `overlap` the kernel's arrays may
-    share memory; without, an element may be reached through two arrays only where the same iteration
-    reads it first and writes it last.
+    `imports` are lines that run before `source`, for names beyond those that every kernel has:
+    `np`, `math`, `real` (its dtype) and the functions of `vectormath`. With `overlap` the kernel's
+    arrays may share memory; without, an element may be reached through two arrays only where the
+    same iteration reads it first and writes it last.
     """
 
     name: str
@@ -79,8 +88,14 @@ def _toolchain(vector_bits: int) -> list[str]:
     sources = hashlib.sha256()
     for name in _SHAPING:
         sources.update((Path(__file__).parent / name).read_bytes())
-    return [FORMAT, _numba_version(), llvmlite.__version__, machine.cpu, machine.features,
-            sources.hexdigest()]
+    return [
+        FORMAT,
+        _numba_version(),
+        llvmlite.__version__,
+        machine.cpu,
+        machine.features,
+        sources.hexdigest(),
+    ]
 
 
 def _numba_version() -> str:

@@ -1,4 +1,4 @@
-"""What kernels can do with addresses: views, calls, atomics. Imported by kernels' text, so it needs Numba.
+"""What kernels can do with addresses: views, calls, atomics. Kernels' text imports it.
 
     x = view(address, (rows, columns), np.float32)     # a C-contiguous array over raw memory
     poke(place, peek(place) + 1)                       # int64 at an address
@@ -130,21 +130,6 @@ def pause(typing):
             _call_void(b, "llvm.x86.sse2.pause", [])
         elif _ARCHITECTURE in ("aarch64", "arm64"):
             _call_void(b, "llvm.aarch64.hint", [I32(1)])
-        return context.get_dummy_value()
-
-    return types.void(), codegen
-
-
-@intrinsic
-def give_way(typing):
-    """Lets another thread have this processor, where the system offers it."""
-
-    def codegen(context, b, signature, args):
-        for name in ("sched_yield", "SwitchToThread"):
-            if llvm.address_of_symbol(name):
-                kind = ir.FunctionType(I32, [])
-                b.call(cgutils.get_or_insert_function(b.module, kind, name), [])
-                break
         return context.get_dummy_value()
 
     return types.void(), codegen

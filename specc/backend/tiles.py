@@ -53,7 +53,9 @@ class _Vectors:
         """Asks for the cache line of `place`, into the second-level cache."""
         kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), I32, I32, I32])
         ask = cgutils.get_or_insert_function(self.b.module, kind, "llvm.prefetch.p0")
-        self.b.call(ask, [self.b.bitcast(place, ir.IntType(8).as_pointer()), I32(0), I32(2), I32(1)])
+        self.b.call(
+            ask, [self.b.bitcast(place, ir.IntType(8).as_pointer()), I32(0), I32(2), I32(1)]
+        )
 
     def spread(self, scalar):
         undefined = ir.Constant(self.vector, ir.Undefined)
@@ -84,9 +86,9 @@ class _Vectors:
 class _Loop:
     """for i in range(count), count >= 1, carrying a list of values.
 
-        with _Loop(b, count, start) as loop:
-            loop.now[:] = ...  from loop.i and loop.now
-        loop.now            # after the last round
+    with _Loop(b, count, start) as loop:
+        loop.now[:] = ...  from loop.i and loop.now
+    loop.now            # after the last round
     """
 
     def __init__(self, b, count, start):
@@ -121,8 +123,8 @@ def contract_tile(rows: int, vectors: int, dtype: str, width: int):
     """tile(x, w, x_at, w_at, count, w_row, start, start_row, out, out_row)
 
     out[k*out_row + v] = start[k*start_row + v] + sum_p w[k*w_row + w_at[p]] * x[x_at[p] + v]
-    for `rows` rows k and `vectors * width` elements v; p runs through the `count` >= 1 int64 entries
-    of x_at and w_at. start = 0 starts from zero.
+    for `rows` rows k and `vectors * width` elements v; p runs through the `count` >= 1 entries of
+    x_at and w_at (int64). start = 0 starts from zero.
     """
 
     @intrinsic
@@ -158,8 +160,11 @@ def contract_tile(rows: int, vectors: int, dtype: str, width: int):
         b.cbranch(b.icmp_signed("!=", start, I64(0)), loading, merged)
         b.position_at_end(loading)
         start = code.pointer(start)
-        loaded = [code.load(code.at(start, b.mul(start_row, I64(k)), v * width))
-                  for k in range(rows) for v in range(vectors)]
+        loaded = [
+            code.load(code.at(start, b.mul(start_row, I64(k)), v * width))
+            for k in range(rows)
+            for v in range(vectors)
+        ]
         b.branch(merged)
         b.position_at_end(merged)
         sums = []
@@ -177,8 +182,8 @@ def outer_tile(rows: int, taps: int, dtype: str, width: int):
     """tile(x, dy, tap_at, segments, count, dy_row, dw, dw_row, dw_at)
 
     dw[k*dw_row + dw_at[t]] = sum_s sum_i dy[k*dy_row + dy_at(s) + i] * x[tap_at[t] + x_at(s) + i]
-    for `rows` rows k and `taps` taps t. `segments` is int64 [count, 3], count >= 1: dy_at, x_at, and
-    how many vectors of `width` elements i runs through (>= 1).
+    for `rows` rows k and `taps` taps t. `segments` is int64 [count, 3], count >= 1: dy_at, x_at,
+    and how many vectors of `width` elements i runs through (>= 1).
     """
 
     @intrinsic
@@ -187,8 +192,9 @@ def outer_tile(rows: int, taps: int, dtype: str, width: int):
             x, dy, tap_at, segments, count, dy_row, dw, dw_row, dw_at = args
             code = _Vectors(b, dtype, width)
             x, dy, dw = code.pointer(x), code.pointer(dy), code.pointer(dw)
-            tap_at, segments, dw_at = (b.inttoptr(each, I64.as_pointer())
-                                       for each in (tap_at, segments, dw_at))
+            tap_at, segments, dw_at = (
+                b.inttoptr(each, I64.as_pointer()) for each in (tap_at, segments, dw_at)
+            )
             x_taps = [code.at(x, b.load(b.gep(tap_at, [I64(t)]))) for t in range(taps)]
             dy_rows = [code.at(dy, b.mul(dy_row, I64(k))) for k in range(rows)]
             with _Loop(b, count, [code.zero] * (rows * taps)) as outer:

@@ -1,10 +1,10 @@
-"""exp, log, tanh, sigmoid and other functions of one float, made so that LLVM vectorizes loops over them.
+"""exp, log, tanh, sigmoid and others, made so that LLVM vectorizes loops over them.
 
     y[i] = tanh(x[i])        # in a kernel: float32 or float64, by the type of x
 
 Each is a few arithmetic instructions and integer operations on the bits of the number, without
 branches or tables. Relative errors are at most 2e-7 in float32 and 1e-15 in float64 (measured by
-the tests), down to the smallest arguments; NaN, infinities, overflow and underflow come out as in C.
+the tests), down to the smallest arguments; NaN, infinities, over- and underflow come out as in C.
 
 The reductions follow Cody and Waite (1980); the logarithm's polynomials are fdlibm's (Sun, 1993).
 """
@@ -44,21 +44,50 @@ class _Precision:
 
 
 _FLOAT = _Precision(
-    ir.FloatType(), ir.IntType(32), 23, 127, (0.693359375, -2.12194440e-4), -104.0, 89.0,
+    ir.FloatType(),
+    ir.IntType(32),
+    23,
+    127,
+    (0.693359375, -2.12194440e-4),
+    -104.0,
+    89.0,
     # Chebyshev interpolation; error 1.1e-8 of exp(r)
     (5.000000014e-01, 1.666657682e-01, 4.166646457e-02, 8.363205468e-03, 1.393368836e-03),
     (0.66666662693, 0.40000972152, 0.28498786688, 0.24279078841),
     0x3F3504F3,
 )
 _DOUBLE = _Precision(
-    ir.DoubleType(), ir.IntType(64), 52, 1023, (6.93147180369123816490e-01, 1.90821492927058770002e-10),
-    -746.0, 710.0,
+    ir.DoubleType(),
+    ir.IntType(64),
+    52,
+    1023,
+    (6.93147180369123816490e-01, 1.90821492927058770002e-10),
+    -746.0,
+    710.0,
     # Taylor; error 4e-18 of exp(r)
-    (1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040, 1 / 40320, 1 / 362880, 1 / 3628800, 1 / 39916800,
-     1 / 479001600, 1 / 6227020800),
-    (6.666666666666735130e-01, 3.999999999940941908e-01, 2.857142874366239149e-01,
-     2.222219843214978396e-01, 1.818357216161805012e-01, 1.531383769920937332e-01,
-     1.479819860511658591e-01),
+    (
+        1 / 2,
+        1 / 6,
+        1 / 24,
+        1 / 120,
+        1 / 720,
+        1 / 5040,
+        1 / 40320,
+        1 / 362880,
+        1 / 3628800,
+        1 / 39916800,
+        1 / 479001600,
+        1 / 6227020800,
+    ),
+    (
+        6.666666666666735130e-01,
+        3.999999999940941908e-01,
+        2.857142874366239149e-01,
+        2.222219843214978396e-01,
+        1.818357216161805012e-01,
+        1.531383769920937332e-01,
+        1.479819860511658591e-01,
+    ),
     0x3FE6A09E667F3BCD,
 )
 
@@ -94,7 +123,10 @@ class _Code:
     def call(self, name, *args):
         kind = self.precision.type
         function = cgutils.get_or_insert_function(
-            self.b.module, ir.FunctionType(kind, [kind] * len(args)), f"{name}.f{self.precision.bits.width}")
+            self.b.module,
+            ir.FunctionType(kind, [kind] * len(args)),
+            f"{name}.f{self.precision.bits.width}",
+        )
         return self.b.call(function, [self.number(each) for each in args])
 
     def polynomial(self, x, coefficients):

@@ -1,8 +1,8 @@
 """Compiles kernels side by side: this process and some worker processes take from one queue.
 
-A worker is a fresh interpreter (it does not run the user's program again) that reads kernels from its
-input and answers with object code. A worker that fails, or is slow to start, costs nothing but its
-share of the work: what it took goes back to the queue, and this process compiles on.
+A worker is a fresh interpreter (it does not run the user's program again) that reads kernels from
+its input and answers with object code. A worker that fails, or is slow to start, costs nothing but
+its share of the work: what it took goes back to the queue, and this process compiles on.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ _PATIENCE = 30.0  # seconds for the last kernel of a worker, until it is compile
 def compile_all(kernels: Sequence[Kernel], workers: int | None = None) -> dict[Kernel, bytes]:
     """The object code of each kernel, made by at most `workers` processes (default: processors)."""
     if workers is None:
-        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        workers = (
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        )
     workers = min(workers or 1, 1 + len(kernels) // _KERNELS_WORTH_A_WORKER)
     queue = deque(kernels)
     done: dict[Kernel, bytes] = {}
@@ -88,7 +90,9 @@ class _Worker:
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", "from specc.backend.workers import serve; serve()"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": path},
             )
         except OSError:

@@ -14,8 +14,14 @@ FORMATS = ("full", "concise", "json", "sarif", "github")
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE...")
-@click.option("--format", "format_", type=click.Choice(FORMATS), default="full", show_default=True,
-              help="How mistakes are printed.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    default="full",
+    show_default=True,
+    help="How mistakes are printed.",
+)
 def check(files: tuple[Path, ...], format_: str) -> int:
     """Report every mistake in FILEs, at its place.
 

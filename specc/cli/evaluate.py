@@ -12,7 +12,9 @@ from specc.cli.session import FOLDER, run_program
 
 @click.command("eval")
 @click.argument("folder", metavar="RUN", type=FOLDER)
-@click.option("--data", type=FOLDER, help="Where relative paths of data start; by default as in training.")
+@click.option(
+    "--data", type=FOLDER, help="Where relative paths of data start; by default as in training."
+)
 @click.option("--threads", type=click.IntRange(min=1), help="By default the processors there are.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool) -> None:
@@ -28,18 +30,35 @@ def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool
     program = run_program(run, {})
     part = "validation" if program.recipe.test is None else "test"
     if part == "validation" and program.recipe.validate is None:
-        raise data_error("there are no data to evaluate on", program.recipe.span,
-                         help="add a `test` or `validate` to `train`, and train again")
+        raise data_error(
+            "there are no data to evaluate on",
+            program.recipe.span,
+            help="add a `test` or `validate` to `train`, and train again",
+        )
     net = driver.compile(program, dtype=run.record.dtype, threads=threads)
-    loaded = load(program.recipe, net.ports, data or Path(run.record.data), parts=(part,),
-                  vocabularies={name: tuple(words) for name, words in run.record.vocabularies.items()})
+    loaded = load(
+        program.recipe,
+        net.ports,
+        data or Path(run.record.data),
+        parts=(part,),
+        vocabularies={name: tuple(words) for name, words in run.record.vocabularies.items()},
+    )
     progress = restore(run.best, net)
     rows = getattr(loaded, part)
     found = net.evaluate(rows.columns, rows.rows)
     values = {short: float(found[name]) for name, short in short_names(net.columns).items()}
     if as_json:
-        click.echo(json.dumps({"run": str(folder), "part": part, "examples": len(rows),
-                               "epoch": progress.epoch, **values}))
+        click.echo(
+            json.dumps(
+                {
+                    "run": str(folder),
+                    "part": part,
+                    "examples": len(rows),
+                    "epoch": progress.epoch,
+                    **values,
+                }
+            )
+        )
         return
     click.echo(f"{folder}, best weights (epoch {progress.epoch}), {part}, {len(rows):,} examples")
     width = max(map(len, values))

@@ -67,5 +67,7 @@ def status_of(arguments: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         click.echo(
             f"\nthis is a bug in specc {__version__}, please report it with the lines above and the"
-            " .dl file", err=True)
+            " .dl file",
+            err=True,
+        )
         return BUG

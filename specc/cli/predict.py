@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("folder", metavar="RUN", type=FOLDER)
 @click.argument("source", metavar="INPUT", type=FILE)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True,
-              help="The file to write, .npz or .csv.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The file to write, .npz or .csv.",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="By default the processors there are.")
 def predict(folder: Path, source: Path, output: Path, threads: int | None) -> None:
     """Run the best weights of RUN on the examples in INPUT.
@@ -67,11 +72,17 @@ def _columns(program: Program, run: Run, path: Path) -> dict[str, Column]:
         kept = set(settings) - {port.name for port in program.ports if port.role == "target"}
     elif trained is not None and trained.word == "digits":
         settings.setdefault("scale", 1 / 16)
-    call = DataCall(word, (str(path.resolve()),), {name: settings[name] for name in kept & set(settings)},
-                    span=start_of(path))
+    call = DataCall(
+        word,
+        (str(path.resolve()),),
+        {name: settings[name] for name in kept & set(settings)},
+        span=start_of(path),
+    )
     recipe = replace(program.recipe, data=call, validate=None, test=None)
     words = {name: tuple(each) for name, each in run.record.vocabularies.items()}
-    return load(recipe, ports, path.parent, parts=("training",), vocabularies=words).training.columns
+    return load(
+        recipe, ports, path.parent, parts=("training",), vocabularies=words
+    ).training.columns
 
 
 def _write(path: Path, outputs: dict[str, np.ndarray]) -> None:

@@ -1,6 +1,6 @@
 """What the commands share: the checked program of a file or a run, and messages to people.
 
-    program = checked(Source.read("lenet.dl"), {"classes": "10"})     # warnings printed; or SpecError
+program = checked(Source.read("lenet.dl"), {"classes": "10"})     # warnings printed; or SpecError
 """
 
 from __future__ import annotations

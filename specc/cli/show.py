@@ -13,7 +13,9 @@ from specc.source import Source
 @click.command()
 @click.argument("file", type=FILE)
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--stage", metavar="NAME", help="Print a stage of the compilation: source, tree, program, ..")
+@click.option(
+    "--stage", metavar="NAME", help="Print a stage of the compilation: source, tree, program, .."
+)
 def show(file: Path, changes: tuple[str, ...], stage: str | None) -> None:
     """Show the layers of the model in FILE: shapes, parameters, operations and memory."""
     from specc import driver

@@ -5,8 +5,8 @@
     conv1   conv(6, kernel=5, pad=2)  [6, 28, 28]         156  239,904  18.8 kB
     ...
 
-FLOPs and memory are those of one example going forward: the operations of the layer, and its output in
-float32. A size that is open stands as it is known.
+FLOPs and memory are those of one example going forward: the operations of the layer, and its output
+in float32. A size that is open stands as it is known.
 """
 
 from __future__ import annotations
@@ -30,8 +30,11 @@ def layer_table(program: Program, flops: Callable[[Iterable[Node]], int]) -> str
     from specc.ir.graph import topological
 
     elements = {each.path: each.type.elements for each in program.parameters}
-    rows = [(port.name, "input", sizes.show(port.shape), "", "", "")
-            for port in program.ports if port.role == "input"]
+    rows = [
+        (port.name, "input", sizes.show(port.shape), "", "", "")
+        for port in program.ports
+        if port.role == "input"
+    ]
     done: set[Node] = set()
     counted: dict[str, int] = {}  # parameters of each layer and each parameter so far
     for layer in program.layers:
@@ -41,9 +44,16 @@ def layer_table(program: Program, flops: Callable[[Iterable[Node]], int]) -> str
         counted.setdefault(layer.path, parameters)
         nodes = _nodes(layer, done)
         done.update(nodes)
-        rows.append((layer.path, _shortened(layer.text), sizes.show(layer.output.shape),
-                     "shared" if is_shared else _number(parameters),
-                     _number(flops(nodes)), _bytes(layer.output.elements * FLOAT)))
+        rows.append(
+            (
+                layer.path,
+                _shortened(layer.text),
+                sizes.show(layer.output.shape),
+                "shared" if is_shared else _number(parameters),
+                _number(flops(nodes)),
+                _bytes(layer.output.elements * FLOAT),
+            )
+        )
     everything = topological(each.node for each in (*program.outputs, *program.layers))
     loose = sum(elements[path] for path in elements if path not in counted)
     rest = flops(node for node in everything if node not in done)
@@ -51,13 +61,21 @@ def layer_table(program: Program, flops: Callable[[Iterable[Node]], int]) -> str
         rows.append(("", "formulas outside of layers", "", _number(loose), _number(rest), ""))
     total = sum(elements.values())
     frozen = sum(elements[path] for path in program.frozen)
-    total_row = ("total", "", "", _number(total), _number(flops(everything)),
-                 _bytes(total * FLOAT) + " of parameters")
+    total_row = (
+        "total",
+        "",
+        "",
+        _number(total),
+        _number(flops(everything)),
+        _bytes(total * FLOAT) + " of parameters",
+    )
     lines = _aligned([HEADER, *rows], total_row)
     if frozen:
         lines.append(f"{_number(frozen)} of the parameters are frozen")
     if program.open_sizes:
-        lines.append(f"open: {', '.join(program.open_sizes)} (give them numbers: {program.open_sizes[0]}=10)")
+        lines.append(
+            f"open: {', '.join(program.open_sizes)} (give them numbers: {program.open_sizes[0]}=10)"
+        )
     return "\n".join([program.name, "", *lines]) + "\n"
 
 
@@ -79,8 +97,10 @@ def _aligned(rows: list[tuple[str, ...]], total: tuple[str, ...]) -> list[str]:
     widths[3:5] = [max(width, len(total[i])) for i, width in enumerate(widths[3:5], start=3)]
 
     def line(row: tuple[str, ...]) -> str:
-        cells = [cell.ljust(width) if i < LEFT else cell.rjust(width)
-                 for i, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        cells = [
+            cell.ljust(width) if i < LEFT else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
         return "  ".join(cells).rstrip()
 
     return [*map(line, rows), "", line(total)]

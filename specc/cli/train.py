@@ -25,15 +25,33 @@ INTERRUPTED = 130
 @click.command()
 @click.argument("file", required=False, metavar="FILE")
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--data", type=FOLDER, help="Where relative paths of data start; by default at FILE's folder.")
-@click.option("--run", "runs", type=click.Path(file_okay=False, path_type=Path), default="runs",
-              show_default=True, help="The folder for runs; this one becomes <model>/<number> in it.")
-@click.option("--resume", type=FOLDER, metavar="RUN", help="Go on with a run; FILE may be left out.")
+@click.option(
+    "--data", type=FOLDER, help="Where relative paths of data start; by default at FILE's folder."
+)
+@click.option(
+    "--run",
+    "runs",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="runs",
+    show_default=True,
+    help="The folder for runs; this one becomes <model>/<number> in it.",
+)
+@click.option(
+    "--resume", type=FOLDER, metavar="RUN", help="Go on with a run; FILE may be left out."
+)
 @click.option("--threads", type=click.IntRange(min=1), help="By default the processors there are.")
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), help="By default float32.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the result alone.")
-def train(file: str | None, changes: tuple[str, ...], data: Path | None, runs: Path, resume: Path | None,
-          threads: int | None, dtype: str | None, quiet: bool) -> int:
+def train(
+    file: str | None,
+    changes: tuple[str, ...],
+    data: Path | None,
+    runs: Path,
+    resume: Path | None,
+    threads: int | None,
+    dtype: str | None,
+    quiet: bool,
+) -> int:
     """Train the model in FILE. KEY=VALUE changes a size, a constant or a setting of `train`.
 
     Ctrl-C saves the run and stops; --resume goes on as if nothing had happened.
@@ -75,10 +93,13 @@ class Training:
         steps = -(-len(self.data.training) // net.batch)
         outcome = "failed"
         try:
-            with (Interruption() as interruption,
-                  display(net, recipe.epochs, steps, done, is_quiet) as watch):
-                outcome = run_training(net, self.data, recipe, run, watch, self.progress,
-                                       interruption.is_asked)
+            with (
+                Interruption() as interruption,
+                display(net, recipe.epochs, steps, done, is_quiet) as watch,
+            ):
+                outcome = run_training(
+                    net, self.data, recipe, run, watch, self.progress, interruption.is_asked
+                )
         finally:
             run.record.status = outcome
             run.write()
@@ -91,8 +112,14 @@ class Training:
         return 0
 
 
-def _started(file: Path, values: dict[str, str], data_folder: Path | None, runs: Path,
-             threads: int | None, dtype: str) -> Training:
+def _started(
+    file: Path,
+    values: dict[str, str],
+    data_folder: Path | None,
+    runs: Path,
+    threads: int | None,
+    dtype: str,
+) -> Training:
     """A new training, in a run of its own."""
     from specc import __version__, driver
     from specc.runtime.data import load, open_sizes
@@ -112,21 +139,40 @@ def _started(file: Path, values: dict[str, str], data_folder: Path | None, runs:
     data = load(program.recipe, net.ports, folder)
     recipe = program.recipe
     record = Record(
-        model=program.name, file=str(file.resolve()), data=str(folder.resolve()), overrides=values,
-        sizes=sizes, seed=recipe.seed, batch=recipe.batch, epochs=recipe.epochs, dtype=dtype,
-        threads=threads, specc=__version__, examples=_examples(data),
-        vocabularies={name: list(words) for name, words in data.vocabularies.items()})
+        model=program.name,
+        file=str(file.resolve()),
+        data=str(folder.resolve()),
+        overrides=values,
+        sizes=sizes,
+        seed=recipe.seed,
+        batch=recipe.batch,
+        epochs=recipe.epochs,
+        dtype=dtype,
+        threads=threads,
+        specc=__version__,
+        examples=_examples(data),
+        vocabularies={name: list(words) for name, words in data.vocabularies.items()},
+    )
     used = used_files(source)
     if "model.dl" in used:
-        raise run_error("a run keeps the trained file as model.dl, so no file of that name can be used",
-                        used["model.dl"].name, help="give it another name")
+        raise run_error(
+            "a run keeps the trained file as model.dl, so no file of that name can be used",
+            used["model.dl"].name,
+            help="give it another name",
+        )
     texts = {name: each.text.encode() for name, each in used.items()}
     run = create(runs, record, {**texts, "model.dl": file.read_bytes()})
     return Training(program, data, net, run)
 
 
-def _resumed(file: Path | None, values: dict[str, str], data_folder: Path | None, folder: Path,
-             threads: int | None, dtype: str | None) -> Training:
+def _resumed(
+    file: Path | None,
+    values: dict[str, str],
+    data_folder: Path | None,
+    folder: Path,
+    threads: int | None,
+    dtype: str | None,
+) -> Training:
     """The training of a run, from where it stands."""
     from specc import driver
     from specc.runtime.checkpoint import restore
@@ -138,22 +184,35 @@ def _resumed(file: Path | None, values: dict[str, str], data_folder: Path | None
     record = run.record
     source = Source.read(folder / "model.dl")
     if file is not None and _texts(Source.read(file)) != _texts(source):
-        raise run_error(f"`{file}` is not what the run was trained with, which is `{source.name}`", folder,
-                        help=f"`specc train --resume {folder}` goes on with that; a changed file needs a"
-                             " run of its own")
+        raise run_error(
+            f"`{file}` is not what the run was trained with, which is `{source.name}`",
+            folder,
+            help=f"`specc train --resume {folder}` goes on with that; a changed file needs a"
+            " run of its own",
+        )
     program = run_program(run, values)
     record.overrides = {**record.overrides, **values}
     recipe = program.recipe
-    for name, now, then in (("seed", recipe.seed, record.seed), ("batch", recipe.batch, record.batch),
-                            ("dtype", dtype or record.dtype, record.dtype)):
+    for name, now, then in (
+        ("seed", recipe.seed, record.seed),
+        ("batch", recipe.batch, record.batch),
+        ("dtype", dtype or record.dtype, record.dtype),
+    ):
         if now != then:
-            raise run_error(f"the {name} of a run cannot change: it was {then}, and is {now} now", folder,
-                            help="start a new run")
+            raise run_error(
+                f"the {name} of a run cannot change: it was {then}, and is {now} now",
+                folder,
+                help="start a new run",
+            )
     net = driver.compile(program, dtype=record.dtype, threads=threads or record.threads)
     data = load(recipe, net.ports, data_folder or Path(record.data))
     if _examples(data) != record.examples:
-        raise run_error(f"the data have changed: there were {record.examples} examples, and are"
-                        f" {_examples(data)} now", folder, help="start a new run")
+        raise run_error(
+            f"the data have changed: there were {record.examples} examples, and are"
+            f" {_examples(data)} now",
+            folder,
+            help="start a new run",
+        )
     progress = restore(run.last, net)
     record.threads, record.epochs, record.status = net.threads, recipe.epochs, "running"
     run.write()
@@ -161,13 +220,20 @@ def _resumed(file: Path | None, values: dict[str, str], data_folder: Path | None
 
 
 def _require_training(program: Program, file: Path) -> None:
-    from specc.runtime.errors import diagnostic, start_of
     from specc.diagnostics import SpecError
+    from specc.runtime.errors import diagnostic, start_of
 
     if not program.updates:
-        raise SpecError([diagnostic(
-            "no-train", f"`{file}` does not say how to train the model", start_of(file),
-            help="add a block: `train { data digits() optimizer adam() }`")])
+        raise SpecError(
+            [
+                diagnostic(
+                    "no-train",
+                    f"`{file}` does not say how to train the model",
+                    start_of(file),
+                    help="add a block: `train { data digits() optimizer adam() }`",
+                )
+            ]
+        )
 
 
 def _texts(source: Source) -> list:

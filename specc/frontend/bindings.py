@@ -12,7 +12,7 @@ from typing import Any
 from specc.frontend import arguments, ast, expressions, trail
 from specc.frontend.patterns import Match
 from specc.frontend.scope import Frame
-from specc.frontend.settings import Declared, mistakes
+from specc.frontend.settings import Declared, Wrong, mistakes
 from specc.frontend.signatures import Signature, signature_of
 from specc.frontend.values import POISON, Given, Tensor, Value, Word, describe
 from specc.ir.sizes import Polynomial
@@ -116,7 +116,7 @@ def valid_settings(
         good = False
         place = _setting_place(callee, signature.setting(wrong.setting), given, span)
         frame.error("bad-setting", f"{wrong.message}", place,
-                    help=_setting_help(wrong, callee.names[wrong.setting]))  # fmt: skip
+                    help=setting_help(wrong, callee.names[wrong.setting]))  # fmt: skip
     return good
 
 
@@ -129,8 +129,9 @@ def _setting_place(callee: Frame, declared: Declared, given: dict[str, Given], s
     return span
 
 
-def _setting_help(wrong, value: Value) -> str | None:
-    if wrong.rule == "type" and isinstance(value, float) and value == int(value):
+def setting_help(wrong: Wrong, value: Value) -> str | None:
+    """What to write where a fraction stands for a whole number."""
+    if wrong.rule == "type" and isinstance(value, float) and value.is_integer():
         return f"write `{int(value)}`; `/` gives a fraction, `//` is the whole division"
     return None
 

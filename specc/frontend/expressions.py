@@ -11,7 +11,7 @@ from specc.diagnostics import Edit, Fix, Label, closest
 from specc.frontend import arithmetic, ast, calls, products, trail
 from specc.frontend.messages import SYNONYMS
 from specc.frontend.numbers import number_value
-from specc.frontend.scope import NUMBERS, Frame, Mistake, callers
+from specc.frontend.scope import NUMBERS, Frame, Mistake, callers, undecided
 from specc.frontend.values import (
     POISON,
     Given,
@@ -22,6 +22,7 @@ from specc.frontend.values import (
     describe,
 )
 from specc.ir import sizes
+from specc.ir.sizes import Polynomial
 from specc.ir.types import Type
 from specc.ops.leaf import Input, leaf
 from specc.source import Span
@@ -283,6 +284,9 @@ def repetitions(frame: Frame, stage: ast.Repeat) -> int:
     """How often a repeated stage is applied; 0 after a mistake."""
     count = evaluate(frame, stage.count)
     if count is POISON:
+        return 0
+    if isinstance(count, Polynomial):
+        report(frame, undecided(count), stage.count.span, [])
         return 0
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 10_000:
         frame.error(

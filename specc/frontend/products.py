@@ -108,6 +108,9 @@ def convolve(
     channels, height, width = x.shape
     filters, depth, kernel_y, kernel_x = weight.shape
     for what, number in (("channels", channels), ("filters", filters)):
+        if isinstance(number % groups, Polynomial):
+            raise Mistake("undecided-size", f"cannot prove that {number} {what} have {groups} equal groups",
+                          open_sizes=sizes.open_names(number))  # fmt: skip
         if number % groups != 0:
             raise Mistake("shape-mismatch", f"{number} {what} cannot be divided into {groups} groups")
     if not sizes.same(depth, channels // groups):

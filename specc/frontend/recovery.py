@@ -27,7 +27,7 @@ OPERANDS = frozenset(("NAME", "NUMBER", "STRING", "(", "-", "true", "false", "if
 BEHIND_NAMES = frozenset("= , ) ] . -> ; : * / // % ^ @ + and or then else".split()) | COMPARISONS
 # ... and so is one behind one of these in the same line.
 BEFORE_NAMES = BINARY | frozenset("( [ , ; = ->".split()) | (STARTS - {"train"})
-
+# Behind one of these, in the same line, stands a name.
 NAMING = STARTS - set("use train return output loss metric data validate test freeze".split())
 
 

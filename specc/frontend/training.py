@@ -11,6 +11,7 @@ from typing import Any
 
 from specc.diagnostics import Edit, Fix, Label, closest
 from specc.frontend import ast, expressions
+from specc.frontend.bindings import setting_help
 from specc.frontend.messages import SETTING_SYNONYMS, SOURCE_SYNONYMS, TRAIN_SYNONYMS
 from specc.frontend.optimizers import Rule, optimizer_rule
 from specc.frontend.scope import Context, Frame, Scope
@@ -116,7 +117,7 @@ def _setting(frame: Frame, name: ast.Name, tree: ast.Expression, known: dict[str
         return
     wrong = mistakes((declared,), {name.text: value})
     for each in wrong:
-        frame.error("bad-setting", each.message, tree.span)
+        frame.error("bad-setting", each.message, tree.span, help=setting_help(each, value))
     if not wrong:
         known[name.text] = value
 

@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from specc.ir.op import Op
@@ -43,15 +44,31 @@ class Node:
         return (self.op, tuple(id(each) for each in self.inputs))
 
 
+_serving: list[Origin] = []
+
+
+@contextmanager
+def serving(origin: Origin) -> Iterator[None]:
+    """Nodes made within take this origin, unless they are given one of their own."""
+    _serving.append(origin)
+    try:
+        yield
+    finally:
+        _serving.pop()
+
+
 def apply(op: Op, *inputs: Node, origin: Origin | None = None) -> Node:
     """The node of `op` over `inputs`, its type inferred; raises `ShapeError`.
 
-    Without an `origin` the node takes that of its first input that has one, so that what autodiff
-    and the passes build still knows the line of the .dl file it serves.
+    Without an `origin` the node takes the one being served, or that of its first input that has one,
+    so that what autodiff and the passes build still knows the line of the .dl file it serves.
     """
     type_ = op.infer(*(each.type for each in inputs))
+    if origin is None and _serving:
+        origin = _serving[-1]
     if origin is None:
-        origin = next((each.origin for each in inputs if each.origin.span), Origin())
+        first = next((each.origin for each in inputs if each.origin.span), Origin())
+        origin = replace(first, name="") if first.name else first  # the name stays with the value
     return Node(op, inputs, type_, origin)
 
 

@@ -29,7 +29,7 @@ class Quotient:
     denominator: Polynomial | int
 
     def __str__(self) -> str:
-        return f"({self.numerator}) // {_factor(self.denominator)}"
+        return f"({_factor(self.numerator)} // {_factor(self.denominator)})"
 
 
 # A monomial is a sorted tuple of (atom, power); an atom is a size's name or a Quotient.

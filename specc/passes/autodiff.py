@@ -9,10 +9,11 @@ so the result is a graph like any other.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from specc.ir.graph import Node, apply, topological
+from specc.ir.graph import Node, apply, serving, topological
 from specc.ops.elementwise import add
-from specc.ops.leaf import constant
+from specc.ops.leaf import Const, Input, constant
 from specc.ops.reduce import sum_batch
 from specc.ops.shape import Broadcast
 
@@ -29,15 +30,25 @@ def gradients(loss: Node, wanted: Sequence[Node]) -> list[Node]:
     for node in reversed(order):
         if node not in relevant or node not in gradient:
             continue
-        for each, d in zip(node.inputs, node.op.vjp(node, gradient[node]), strict=True):
+        with serving(replace(node.origin, name="")):
+            found = node.op.vjp(node, gradient[node])
+        for each, d in zip(node.inputs, found, strict=True):
             if d is None or each not in relevant or each.type.kind != "float":
                 continue
             if not each.type.batched and node.type.batched and not gradient[node].type.batched:
                 raise AssertionError("a sum over the batch without the examples' weights")
             if d.type.batched and not each.type.batched:
                 d = sum_batch(d)  # one value serves the whole batch: its gradients add up
-            gradient[each] = add(gradient[each], d) if each in gradient else d
+            gradient[each] = _named(add(gradient[each], d) if each in gradient else d, each)
     return [gradient[each] if each in gradient else _zeros(each) for each in wanted]
+
+
+def _named(d: Node, value: Node) -> Node:
+    """The gradient under the name of its value: dx for x."""
+    name = value.op.label if isinstance(value.op, Input) else value.origin.name or value.origin.word
+    if not name or isinstance(d.op, (Const, Input)) or d.origin.name:
+        return d
+    return Node(d.op, d.inputs, d.type, replace(d.origin, name=f"d{name}"))
 
 
 def _zeros(node: Node) -> Node:

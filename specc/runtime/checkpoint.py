@@ -3,9 +3,9 @@
     save(path, net, progress)
     progress = restore(path, net)        # RunError where the file does not fit the model
 
-Parameters stand under their paths, states under `state/<path>`, and the records of an epoch that is not
-over under `records`; where training stands is in the metadata. A file is complete or not there: it
-is written beside its place and then renamed.
+Parameters stand under their paths, states under `state/<path>`, and the records of an epoch that is
+not over under `records`; where training stands is in the metadata. A file is complete or not there:
+it is written beside its place and then renamed.
 """
 
 from __future__ import annotations
@@ -70,28 +70,42 @@ def restore(path: Path, net: CompiledModel) -> Progress:
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in list(file.keys())}
     except (SafetensorError, OSError, ValueError) as error:
-        raise run_error(f"`{path}` is damaged: {error}", path, help="another checkpoint of the run "
-                        "may be whole: `best.safetensors`, `last.safetensors`") from None
+        raise run_error(
+            f"`{path}` is damaged: {error}",
+            path,
+            help="another checkpoint of the run "
+            "may be whole: `best.safetensors`, `last.safetensors`",
+        ) from None
     live = dict(net.params) | {STATE + name: array for name, array in net.states.items()}
     records = tensors.pop(RECORDS, None)
     try:
         progress = Progress(**json.loads(metadata["progress"]))
     except (KeyError, TypeError, ValueError):
-        raise run_error(f"`{path}` was not written by specc: it does not say where training stood",
-                        path) from None
+        raise run_error(
+            f"`{path}` was not written by specc: it does not say where training stood", path
+        ) from None
     if progress.step and (records is None or records.shape != (progress.step, len(net.columns))):
-        raise _misfit(path, f"it records {0 if records is None else records.shape[-1]} losses and metrics"
-                      f" a step, the model has {len(net.columns)}")
+        raise _misfit(
+            path,
+            f"it records {0 if records is None else records.shape[-1]} losses and metrics"
+            f" a step, the model has {len(net.columns)}",
+        )
     for name, array in live.items():
         if name not in tensors:
             raise _misfit(path, f"it has no {_said(name)}", name, tensors)
         if tensors[name].shape != array.shape:
-            raise _misfit(path, f"{_said(name)} is {list(tensors[name].shape)} there, but"
-                          f" {list(array.shape)} in the model")
+            raise _misfit(
+                path,
+                f"{_said(name)} is {list(tensors[name].shape)} there, but"
+                f" {list(array.shape)} in the model",
+            )
         if tensors[name].dtype != array.dtype:
-            raise _misfit(path, f"{_said(name)} is {tensors[name].dtype} there, but {array.dtype} in the model")
+            raise _misfit(
+                path,
+                f"{_said(name)} is {tensors[name].dtype} there, but {array.dtype} in the model",
+            )
     for name in tensors:
         if name not in live:
             raise _misfit(path, f"the model has no {_said(name)}, which is there", name, live)
@@ -108,5 +122,8 @@ def _said(name: str) -> str:
 
 def _misfit(path: Path, why: str, name: str = "", others=()) -> RunError:
     near = closest(name, others) if name else None
-    return run_error(f"`{path}` does not fit the model: {why}", path,
-                     help=f"there is {_said(near)}" if near else None)
+    return run_error(
+        f"`{path}` does not fit the model: {why}",
+        path,
+        help=f"there is {_said(near)}" if near else None,
+    )

@@ -1,8 +1,8 @@
 """The line between the runtime and a compiled model: what the one gives and the other takes.
 
-    data = {"image": Column(images, scale=1 / 255), "label": Column(labels)}
-    means = model.train(data, order, first_step=0, steps_per_epoch=938, total_steps=9380)
-    means[:, model.columns.index("loss")]        # the loss of each step
+data = {"image": Column(images, scale=1 / 255), "label": Column(labels)}
+means = model.train(data, order, first_step=0, steps_per_epoch=938, total_steps=9380)
+means[:, model.columns.index("loss")]        # the loss of each step
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class CompiledModel(Protocol):
     ) -> np.ndarray:
         """Optimizer steps over rows `order[0:batch]`, `order[batch:2 * batch]`, ...
 
-        The last batch may be partial, and is exact. `first_step` is the number of steps done before:
-        with the other two it gives `step`, `epoch` and `progress` of a schedule. How a training is
-        cut into calls changes nothing.
+        The last batch may be partial, and is exact. `first_step` is the number of steps done
+        before: with the other two it gives `step`, `epoch` and `progress` of a schedule. How a
+        training is cut into calls changes nothing.
 
         Returns float64 `[steps, len(columns)]`, the mean over each batch.
         """
@@ -57,5 +57,5 @@ class CompiledModel(Protocol):
         ...
 
     def predict(self, data: dict[str, Column]) -> dict[str, np.ndarray]:
-        """The outputs for all rows, in inference mode: name -> `[n, *shape]`. Targets may be missing."""
+        """The outputs for all rows, in inference mode: name -> `[n, *shape]`. Needs inputs only."""
         ...

@@ -1,6 +1,6 @@
 """Mistakes that only show with data, a training or a run at hand; all are `SpecError`s.
 
-    raise data_error("`a.npz` has no array `x`", span, help="it has `y`")
+raise data_error("`a.npz` has no array `x`", span, help="it has `y`")
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch came to. `training` and `validation` have the names of `short_names` as keys."""
+    """What an epoch came to. `training` and `validation` have the `short_names` as keys."""
 
     epoch: int  # epochs done, this one included
     step: int  # steps done
@@ -70,13 +70,16 @@ class MetricsFile:
 
 
 def best_epoch(path: Path) -> tuple[int, str, dict[str, float]] | None:
-    """The best epoch of a metrics.csv: its number, "val" (or "train" without validation), its values."""
+    """The best epoch in a file: its number, "val" (or "train" without validation), its values."""
     with path.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if not rows:
         return None
     part = "val" if rows[0]["val_loss"] else "train"
     best = min(rows, key=lambda row: float(row[f"{part}_loss"]))
-    values = {name.removeprefix(f"{part}_"): float(cell) for name, cell in best.items()
-              if name.startswith(f"{part}_")}
+    values = {
+        name.removeprefix(f"{part}_"): float(cell)
+        for name, cell in best.items()
+        if name.startswith(f"{part}_")
+    }
     return int(best["epoch"]), part, values

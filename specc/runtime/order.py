@@ -2,8 +2,8 @@
 
     permutation(seed=0, stream=3, count=60000)     # the order of epoch 3
 
-The keys are raw numbers of a counter-based generator (Philox: Salmon et al. 2011), which NumPy keeps
-the same for good; the methods of `Generator` may change between versions.
+The keys are raw numbers of a counter-based generator (Philox: Salmon et al. 2011), which NumPy
+keeps the same for good; the methods of `Generator` may change between versions.
 """
 
 from __future__ import annotations

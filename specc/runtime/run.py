@@ -1,11 +1,11 @@
 """A run's folder: what was trained, how, and what came of it.
 
-    runs/lenet/3/
-      model.dl            the file as it was given (and beside it the files that it uses)
-      run.json            what else is needed to train or evaluate it again: a `Record`
-      metrics.csv         a line for each epoch
-      last.safetensors    after the last epoch, or where training was interrupted
-      best.safetensors    after the epoch with the least validation loss
+runs/lenet/3/
+  model.dl            the file as it was given (and beside it the files that it uses)
+  run.json            what else is needed to train or evaluate it again: a `Record`
+  metrics.csv         a line for each epoch
+  last.safetensors    after the last epoch, or where training was interrupted
+  best.safetensors    after the epoch with the least validation loss
 """
 
 from __future__ import annotations
@@ -82,13 +82,16 @@ def create(parent: Path, record: Record, files: dict[str, bytes]) -> Run:
             path.write_bytes(content)
         run.write()
     except OSError as error:
-        raise run_error(f"no run can be written to `{parent}`: {error.strerror}", parent,
-                        help="`--run DIR` sets another folder for runs") from None
+        raise run_error(
+            f"no run can be written to `{parent}`: {error.strerror}",
+            parent,
+            help="`--run DIR` sets another folder for runs",
+        ) from None
     return run
 
 
 def claim(folder: Path) -> Path:
-    """A new folder in `folder`, named by the number behind the largest there; safe among processes."""
+    """A new folder in `folder`, named by the next number. Two processes get two folders."""
     folder.mkdir(parents=True, exist_ok=True)
     number = max((int(each.name) for each in folder.iterdir() if each.name.isdigit()), default=0)
     while True:
@@ -118,7 +121,9 @@ def open_run(folder: Path) -> Run:
 def _inner_runs(folder: Path) -> str | None:
     if not folder.is_dir():
         return None
-    runs = [each.parent for pattern in ("*/run.json", "*/*/run.json") for each in folder.glob(pattern)]
+    runs = [
+        each.parent for pattern in ("*/run.json", "*/*/run.json") for each in folder.glob(pattern)
+    ]
     if not runs:
         return None
     newest = max(runs, key=lambda each: (each / "run.json").stat().st_mtime)

@@ -1,10 +1,10 @@
 """The training loop: epochs of compiled steps, with validation, checkpoints and early stopping.
 
-    outcome = train(net, data, recipe, run, watch, progress)     # "finished", "early" or "interrupted"
+    train(net, data, recipe, run, watch, progress)     # "finished", "early" or "interrupted"
 
-The steps of an epoch run in stretches, each one call of the compiled model that takes about a fifth of
-a second, so that the display and Ctrl-C stay responsive. Where an epoch is cut changes nothing: a
-training that was interrupted and goes on gives the same weights, bit for bit.
+The steps of an epoch run in stretches, each one call of the compiled model that takes about a fifth
+of a second, so that the display and Ctrl-C stay responsive. Where an epoch is cut changes nothing:
+a training that was interrupted and goes on gives the same weights, bit for bit.
 """
 
 from __future__ import annotations
@@ -49,9 +49,10 @@ def train(
 ) -> str:
     """Train until `recipe.epochs` are done ("finished") or patience is out ("early").
 
-    Training starts at `progress`, which `checkpoint.restore` gives. `should_stop` is asked after each
-    stretch of steps: with True the state is saved, and "interrupted" returned. Raises `Diverged` where the
-    loss is no finite number; the checkpoints are then those of the last good epoch.
+    Training starts at `progress`, which `checkpoint.restore` gives. `should_stop` is asked after
+    each stretch of steps: with True the state is saved, and "interrupted" returned. Raises
+    `Diverged` where the loss is no finite number; the checkpoints are then those of the last good
+    epoch.
     """
     loop = _Loop(net, data, recipe, run, watch, progress or Progress())
     if progress is None:
@@ -71,8 +72,15 @@ def train(
 class _Loop:
     """The training and where it stands."""
 
-    def __init__(self, net: CompiledModel, data: Data, recipe: Recipe, run: Run, watch: Watch,
-                 progress: Progress) -> None:
+    def __init__(
+        self,
+        net: CompiledModel,
+        data: Data,
+        recipe: Recipe,
+        run: Run,
+        watch: Watch,
+        progress: Progress,
+    ) -> None:
         self.net, self.data, self.recipe, self.run, self.watch = net, data, recipe, run, watch
         self.progress = progress
         self.examples = len(data.training)
@@ -102,7 +110,8 @@ class _Loop:
         first = progress.epoch * self.steps_per_epoch + progress.step
         total = self.recipe.epochs * self.steps_per_epoch
         records, seconds = self._timed(
-            self.net.train, self.data.training.columns, rows, first, self.steps_per_epoch, total)
+            self.net.train, self.data.training.columns, rows, first, self.steps_per_epoch, total
+        )
         losses = records[:, 0]
         if not np.isfinite(losses).all():
             bad = int(np.argmin(np.isfinite(losses)))
@@ -114,7 +123,9 @@ class _Loop:
         self.epoch_seconds += seconds
         wanted = int(STRETCH_SECONDS * len(records) / seconds)
         self.stretch_steps = max(1, min(wanted, 4 * self.stretch_steps))
-        self.watch.steps(progress.epoch + 1, progress.step, float(self._means()[0]), len(rows) / seconds)
+        self.watch.steps(
+            progress.epoch + 1, progress.step, float(self._means()[0]), len(rows) / seconds
+        )
 
     def end_epoch(self) -> None:
         """Validation, checkpoints, and the line of the epoch in metrics.csv."""
@@ -130,7 +141,9 @@ class _Loop:
             self._diverged(f"the {what} is {watched}", done, old.records[-5:, 0])
         for path, array in net.params.items():
             if not np.isfinite(array).all():
-                self._diverged(f"the parameter `{path}` is no longer finite", done, old.records[-5:, 0])
+                self._diverged(
+                    f"the parameter `{path}` is no longer finite", done, old.records[-5:, 0]
+                )
         is_best = old.best is None or watched < old.best
         self.progress = Progress(
             epoch=old.epoch + 1,
@@ -139,8 +152,15 @@ class _Loop:
             best_epoch=old.epoch + 1 if is_best else old.best_epoch,
         )
         rate = self.epoch_examples / self.epoch_seconds if self.epoch_seconds else 0.0
-        epoch = Epoch(self.progress.epoch, done, self.progress.seconds, self._short(training),
-                      self._short(held_out) if held_out else None, rate, is_best)
+        epoch = Epoch(
+            self.progress.epoch,
+            done,
+            self.progress.seconds,
+            self._short(training),
+            self._short(held_out) if held_out else None,
+            rate,
+            is_best,
+        )
         self._new_epoch()
         self.metrics.append(epoch)
         if is_best:
@@ -170,12 +190,16 @@ class _Loop:
         progress = self.progress
         place = f"at step {step} (epoch {(step - 1) // self.steps_per_epoch + 1})"
         found = diagnostic(
-            "diverged", f"training stopped {place}: {what}",
+            "diverged",
+            f"training stopped {place}: {what}",
             self.recipe.span or start_of(self.run.folder),
-            help="try a smaller learning rate; else look for inputs that are not scaled, or for a `log`,"
-                 " `sqrt` or division in a loss that comes to 0",
-            notes=["the last losses: " + ", ".join(f"{loss:.4g}" for loss in losses),
-                   f"`{self.run.last}` holds the state after epoch {progress.epoch}"])
+            help="try a smaller learning rate; else look for inputs that are not scaled, or for a"
+            " `log`, `sqrt` or division in a loss that comes to 0",
+            notes=[
+                "the last losses: " + ", ".join(f"{loss:.4g}" for loss in losses),
+                f"`{self.run.last}` holds the state after epoch {progress.epoch}",
+            ],
+        )
         raise Diverged([found], step)
 
 

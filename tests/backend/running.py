@@ -19,8 +19,10 @@ def at_address(address: int):
     control = np.zeros(16, np.int64)
 
     def call(*values) -> None:
-        block = np.array([each.ctypes.data if isinstance(each, np.ndarray) else each for each in values],
-                         np.int64)
+        block = np.array(
+            [each.ctypes.data if isinstance(each, np.ndarray) else each for each in values],
+            np.int64,
+        )
         pointer(block.ctypes.data, control.ctypes.data)
 
     return call

@@ -12,22 +12,31 @@ import pytest
 from specc.backend.executor import LINE, PARKED, WORKERS, Executor, Program, aligned_words, executor
 from specc.backend.load import Kernel, load
 
-COUNT = Kernel("count", '''
+COUNT = Kernel(
+    "count",
+    """
 def count(mine: "int64[8]", control: "control"):
     mine[0] += 1
     mine[1] += control[0]
     mine[2] = 10 * control[2] + control[1]
-''')
+""",
+)
 # in a phase of its own, both shards must have counted equally far
-COMPARE = Kernel("compare", '''
+COMPARE = Kernel(
+    "compare",
+    """
 def compare(mine: "int64[8]", other: "int64[8]"):
     if mine[0] != other[0]:
         mine[7] += 1
-''')
-NEVER_ENOUGH = Kernel("long", '''
+""",
+)
+NEVER_ENOUGH = Kernel(
+    "long",
+    """
 def long(mine: "int64[8]", control: "control"):
     mine[0] += 1
-''')
+""",
+)
 
 
 class Counting:
@@ -37,9 +46,15 @@ class Counting:
         addresses = load([COUNT, COMPARE])
         self.words = aligned_words(8 * threads).reshape(threads, 8)
         places = [row.ctypes.data for row in self.words]
-        self.blocks = [np.array([places[n], places[(n + 1) % threads]], np.int64) for n in range(threads)]
-        self.program = Program([[[(addresses[COUNT], each.ctypes.data)],
-                                 [(addresses[COMPARE], each.ctypes.data)]] for each in self.blocks])
+        self.blocks = [
+            np.array([places[n], places[(n + 1) % threads]], np.int64) for n in range(threads)
+        ]
+        self.program = Program(
+            [
+                [[(addresses[COUNT], each.ctypes.data)], [(addresses[COMPARE], each.ctypes.data)]]
+                for each in self.blocks
+            ]
+        )
 
     def check(self, steps: int) -> None:
         assert (self.words[:, 0] == steps).all()
@@ -79,8 +94,10 @@ def test_sleeping_workers_are_woken():
 def test_runs_from_several_threads_take_turns():
     crew = executor(2)
     countings = [Counting(2) for _ in range(4)]
-    callers = [threading.Thread(target=lambda each=each: [crew.run(each.program, 3) for _ in range(100)])
-               for each in countings]
+    callers = [
+        threading.Thread(target=lambda each=each: [crew.run(each.program, 3) for _ in range(100)])
+        for each in countings
+    ]
     for each in callers:
         each.start()
     for each in callers:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from specc.diagnostics import Report, SpecError
+from specc.frontend import ast
 from specc.frontend.check import check
 from specc.frontend.parse import parse
 from specc.ir.graph import topological
@@ -347,3 +351,24 @@ def test_a_check_leaves_nothing_behind():
     one, other = program(text), program(text)
     assert shapes(one) == shapes(other)
     assert [str(each.node.op) for each in one.layers] == [str(each.node.op) for each in other.layers]
+
+
+TEXTS = [path.read_text() for path in MODELS]
+TOKENS = [re.findall(r"\w+|->|[<>=!]=|//|\s+|[^\w\s]", text) for text in TEXTS]
+VOCABULARY = sorted({token for tokens in TOKENS for token in tokens if not token.isspace()})
+
+
+@given(st.sampled_from(TOKENS), st.lists(st.tuples(st.integers(0, 10_000), st.sampled_from(VOCABULARY)),
+                                         min_size=1, max_size=3))  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_a_damaged_model_is_refused_in_words(tokens, changes):
+    tokens = list(tokens)
+    for place, token in changes:
+        tokens[place % len(tokens)] = f" {token} "
+    source = Source("x.dl", "".join(tokens))
+    file, found = parse(source)
+    report = Report(found)
+    result = check(file, {}, report)
+    assert (result is None) == bool(report.errors) or not any(isinstance(d, ast.Model) for d in file.definitions)
+    for each in report:
+        assert each.message and each.span.end <= len(each.span.source.text)

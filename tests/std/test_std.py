@@ -124,7 +124,9 @@ def test_dense_is_a_product_with_its_weight():
     np.testing.assert_allclose(found, V @ weight.T + bias)
 
 
-@pytest.mark.parametrize("stride,pad,dilation,groups", [(1, 0, 1, 1), (2, 1, 1, 1), (1, 2, 2, 1), (1, 1, 1, 2)])
+@pytest.mark.parametrize(
+    "stride,pad,dilation,groups", [(1, 0, 1, 1), (2, 1, 1, 1), (1, 2, 2, 1), (1, 1, 1, 2)]
+)
 def test_conv_is_a_correlation(stride, pad, dilation, groups):
     filters, kernel = 4, 3
     weight = RNG.normal(size=(filters, 2 // groups, kernel, kernel))

@@ -1,13 +1,13 @@
 """Fields to columns: every value is checked against the port that it goes to.
 
-    column(request, port, field, vocabulary=None)      # Column, or a DataError with file, row and remedy
+    column(request, port, field, vocabulary=None)      # Column, or a DataError
 
-A field fits a port whose shape is the same, where axes of length 1 may be added or left out: `[8, 8]` fits
-`float[1, 8, 8]`. An image also fits a port of rank 1 with as many elements, and is flattened
-row by row. Nothing else is reshaped.
+A field fits a port whose shape is the same, where axes of length 1 may be added or left out:
+`[8, 8]` fits `float[1, 8, 8]`. An image also fits a port of rank 1 with as many elements, and is
+flattened row by row. Nothing else is reshaped.
 
-A "class" port takes integers 0 .. classes - 1. Words get the numbers of their places in a vocabulary,
-the sorted words of the training part.
+A "class" port takes integers 0 .. classes - 1. Words get the numbers of their places in a
+vocabulary, the sorted words of the training part.
 """
 
 from __future__ import annotations
@@ -24,11 +24,19 @@ from specc.runtime.data.match import port_type
 from specc.runtime.data.request import Request, listed
 from specc.runtime.errors import DataError
 
-FLOATS = {"uint8": "uint8", "int8": "float32", "int16": "float32", "uint16": "float32",
-          "float16": "float32", "float32": "float32"}  # all others: float64
+FLOATS = {
+    "uint8": "uint8",
+    "int8": "float32",
+    "int16": "float32",
+    "uint16": "float32",
+    "float16": "float32",
+    "float32": "float32",
+}  # all others: float64
 
 
-def column(request: Request, port: Port, field: Field, vocabulary: tuple[str, ...] | None) -> Column:
+def column(
+    request: Request, port: Port, field: Field, vocabulary: tuple[str, ...] | None
+) -> Column:
     """The field as a column of the port; raises `DataError`. `vocabulary` is for words."""
     array = _shaped(request, port, field)
     if port.kind == "float":
@@ -49,6 +57,7 @@ def words(field: Field, rows: np.ndarray) -> tuple[str, ...] | None:
 
 def fits(shape: tuple[int, ...], wanted: tuple[int, ...], is_image: bool) -> bool:
     """Whether examples of `shape` fit a port of shape `wanted`."""
+
     def without_ones(sizes):
         return [size for size in sizes if size != 1]
 
@@ -61,20 +70,33 @@ def _shaped(request: Request, port: Port, field: Field) -> np.ndarray:
         same = prod(field.shape) == prod(port.shape)
         declared = port_type(Port(port.name, port.role, port.kind, field.shape, port.classes))
         raise _error(
-            request, field,
+            request,
+            field,
             f"{field.name} holds examples of shape {list(field.shape)}, but `{port.name}` is"
             f" {port_type(port)}",
-            f"declare `{port.name}: {declared}`" + (" and change its shape in the model" if same else ""))
+            f"declare `{port.name}: {declared}`"
+            + (" and change its shape in the model" if same else ""),
+        )
     return np.ascontiguousarray(field.array.reshape(len(field.array), *port.shape))
 
 
 def _floats(request: Request, port: Port, field: Field, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in "buif":
-        raise _error(request, field, f"{field.name} holds {_held(array)}, but `{port.name}` is"
-                     f" {port_type(port)}", "save it with a numeric type")
+        raise _error(
+            request,
+            field,
+            f"{field.name} holds {_held(array)}, but `{port.name}` is {port_type(port)}",
+            "save it with a numeric type",
+        )
     if array.dtype.kind == "f":
-        _require(request, field, array, np.isfinite(array), "is not a finite number",
-                 "mend or leave out such examples")
+        _require(
+            request,
+            field,
+            array,
+            np.isfinite(array),
+            "is not a finite number",
+            "mend or leave out such examples",
+        )
     if array.dtype == bool:
         return array.astype(np.uint8)
     return array.astype(FLOATS.get(array.dtype.name, "float64"), copy=False)
@@ -82,49 +104,76 @@ def _floats(request: Request, port: Port, field: Field, array: np.ndarray) -> np
 
 def _truth(request: Request, port: Port, field: Field, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in "bui":
-        raise _error(request, field, f"{field.name} holds {_held(array)}, but `{port.name}` is bool",
-                     "save it as 0 and 1, or as booleans")
+        raise _error(
+            request,
+            field,
+            f"{field.name} holds {_held(array)}, but `{port.name}` is bool",
+            "save it as 0 and 1, or as booleans",
+        )
     _require(request, field, array, (array == 0) | (array == 1), "is neither 0 nor 1", None)
     return array.astype(bool, copy=False)
 
 
 def _classes(request: Request, port: Port, field: Field, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in "bui":
-        raise _error(request, field, f"{field.name} holds {_held(array)}, but `{port.name}` is"
-                     f" {port_type(port)}", "save it as integers from 0: `y.astype(numpy.int32)`")
+        raise _error(
+            request,
+            field,
+            f"{field.name} holds {_held(array)}, but `{port.name}` is {port_type(port)}",
+            "save it as integers from 0: `y.astype(numpy.int32)`",
+        )
     least, most = (int(array.min()), int(array.max())) if array.size else (0, 0)
     if least < 0 or most >= port.classes:
-        help = f"class({port.classes}) means 0 .. {port.classes - 1}; here the values are {least} .. {most}"
+        help = f"{port_type(port)} means 0 .. {port.classes - 1}; here are {least} .. {most}"
         if least >= 1 and most == port.classes:
             help += ": subtract 1 from them"
         elif least >= 0:
             help += f": declare class({most + 1}) if they are right"
-        _require(request, field, array, (array >= 0) & (array < port.classes), "is out of range", help)
+        _require(
+            request, field, array, (array >= 0) & (array < port.classes), "is out of range", help
+        )
     return array.astype(np.uint8 if array.dtype in (np.uint8, np.bool_) else np.int32, copy=False)
 
 
-def _numbered(request: Request, port: Port, field: Field, array: np.ndarray, vocabulary) -> np.ndarray:
+def _numbered(
+    request: Request, port: Port, field: Field, array: np.ndarray, vocabulary
+) -> np.ndarray:
     """The places of words in the vocabulary."""
     if vocabulary is None:
-        raise _error(request, field, f"{field.name} holds words for `{port.name}`, but the training"
-                     " data hold numbers", "write both in the same way")
+        raise _error(
+            request,
+            field,
+            f"{field.name} holds words for `{port.name}`, but the training data hold numbers",
+            "write both in the same way",
+        )
     if len(vocabulary) > port.classes:
         raise _error(
-            request, field, f"{field.name} holds {len(vocabulary)} different words for `{port.name}:"
-            f" {port_type(port)}`: {listed(vocabulary)}", f"declare class({len(vocabulary)}) if they are right")
+            request,
+            field,
+            f"{field.name} holds {len(vocabulary)} different words for `{port.name}:"
+            f" {port_type(port)}`: {listed(vocabulary)}",
+            f"declare class({len(vocabulary)}) if they are right",
+        )
     known = np.array(vocabulary)
     numbers = np.minimum(np.searchsorted(known, array), len(known) - 1)
     strange = known[numbers] != array
     if strange.any():
         word = str(array[strange].flat[0])
         near = closest(word, vocabulary)
-        _require(request, field, array, ~strange, "is none of the words of the training part",
-                 f"did you mean `{near}`?" if near else f"they are {listed(vocabulary)}")
+        _require(
+            request,
+            field,
+            array,
+            ~strange,
+            "is none of the words of the training part",
+            f"did you mean `{near}`?" if near else f"they are {listed(vocabulary)}",
+        )
     return numbers
 
 
-def _require(request: Request, field: Field, array: np.ndarray, good: np.ndarray, what: str,
-             help: str | None) -> None:
+def _require(
+    request: Request, field: Field, array: np.ndarray, good: np.ndarray, what: str, help: str | None
+) -> None:
     """Raises a `DataError` at the first value that is not good."""
     if good.all():
         return
@@ -137,7 +186,14 @@ def _require(request: Request, field: Field, array: np.ndarray, good: np.ndarray
 
 
 def _held(array: np.ndarray) -> str:
-    kinds = {"U": "words", "S": "bytes", "b": "booleans", "i": "integers", "u": "integers", "f": "floats"}
+    kinds = {
+        "U": "words",
+        "S": "bytes",
+        "b": "booleans",
+        "i": "integers",
+        "u": "integers",
+        "f": "floats",
+    }
     return f"{kinds.get(array.dtype.kind, 'values')} ({array.dtype.name})"
 
 

@@ -2,9 +2,9 @@
 
     csv("iris.csv"; x = "sepal_length, sepal_width", species = "kind", missing = "drop")
 
-A port of one value takes the column of its name. A port with axes takes the numbered columns `x_1`, `x_2`, ..
-(`match.by_name`). A setting called like a port names the columns itself; `columns` does so for the only
-"float" input with axes. The text is UTF-8, plain or gzip.
+A port of one value takes the column of its name. A port with axes takes the numbered columns `x_1`,
+`x_2`, .. (`match.by_name`). A setting called like a port names the columns itself; `columns` does
+so for the only "float" input with axes. The text is UTF-8, plain or gzip.
 
 - `separator`: found in the header where it is not given: a comma, semicolon, tab or `|`.
 - `missing`: what an empty cell (or NA, ?, nan, null) means: an error, a number for "float" columns,
@@ -55,8 +55,11 @@ def _text(request: Request, path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise request.error(f"`{path.name}`, line {line}: this is not UTF-8 text", argument=0,
-                            help="save the table as UTF-8") from None
+        raise request.error(
+            f"`{path.name}`, line {line}: this is not UTF-8 text",
+            argument=0,
+            help="save the table as UTF-8",
+        ) from None
 
 
 def _separator(text: str) -> str:
@@ -67,7 +70,7 @@ def _separator(text: str) -> str:
 
 @dataclass
 class Table:
-    """The lines of a file on their way into arrays; `lines` are the numbers of those that are kept."""
+    """The lines of a file on their way into arrays; `lines` has the numbers of those kept."""
 
     request: Request
     path: Path
@@ -76,7 +79,7 @@ class Table:
 
     def __post_init__(self) -> None:
         if self.missing not in ("refuse", "drop") and isinstance(self.missing, (str, bool)):
-            raise self.request.error(f"`missing` is a number or \"drop\", not `{self.missing}`")
+            raise self.request.error(f'`missing` is a number or "drop", not `{self.missing}`')
         self.lines = compact("q")
         self.rows = self._rows()
         self.header = [cell.strip() for cell in next(self.rows, (0, []))[1]]
@@ -85,7 +88,8 @@ class Table:
         if all(_is_number(cell) for cell in self.header):
             raise self.error(
                 "there is no header, the first line holds numbers",
-                help="put a line with the names of the columns first")
+                help="put a line with the names of the columns first",
+            )
 
     def error(self, message: str, help: str | None = None, line: int | None = None):
         place = f"`{self.path.name}`" + (f", line {line}" if line else "")
@@ -100,7 +104,8 @@ class Table:
                 raise self.request.error(
                     "`columns` is for a model with one `float` input that has axes; this one has"
                     f" {listed(p.name for p in wide)}",
-                    help='name the columns of each: `x = "a, b"`')
+                    help='name the columns of each: `x = "a, b"`',
+                )
             chosen[wide[0].name] = columns
         chosen = {port.name: chosen.get(port.name) for port in ports if chosen.get(port.name)}
         names = by_name(self.request, self.path.name, self.header, chosen)
@@ -115,7 +120,10 @@ class Table:
                 parts[port.name].append(self._values(port, chunk, at[port.name]))
         if not self.lines:
             raise self.error("there are no examples under the header")
-        return {port.name: self._field(port, names[port.name], parts[port.name], settings) for port in ports}
+        return {
+            port.name: self._field(port, names[port.name], parts[port.name], settings)
+            for port in ports
+        }
 
     def _rows(self):
         """(line, cells) for each line that is not blank, the header first."""
@@ -125,8 +133,11 @@ class Table:
                 if row:
                     width = width or len(row)
                     if len(row) != width:
-                        raise self.error(f"there are {len(row)} cells, but the header has {width}", line=line,
-                                         help="put a cell that holds the separator between quotes")
+                        raise self.error(
+                            f"there are {len(row)} cells, but the header has {width}",
+                            line=line,
+                            help="put a cell that holds the separator between quotes",
+                        )
                     yield line, row
                 line = self.reader.line_num + 1
         except csv.Error as error:
@@ -140,8 +151,10 @@ class Table:
             wanted *= size
         if wanted != len(names):
             raise self.request.error(
-                f"`{port.name}: {port_type(port)}` needs {wanted:,} columns, but `{self.path.name}` has"
-                f" {len(names):,} for it: {listed(names)}", argument=0)
+                f"`{port.name}: {port_type(port)}` needs {wanted:,} columns, but `{self.path.name}`"
+                f" has {len(names):,} for it: {listed(names)}",
+                argument=0,
+            )
 
     def _without_missing(self, chunk: list, at: dict[str, list[int]]) -> list:
         """The lines with missing cells replaced, or without the lines that have some."""
@@ -155,14 +168,16 @@ class Table:
                     if row[i].strip().lower() not in MISSING:
                         continue
                     if self.missing != "drop" and port.kind != "float":
-                        raise self._missing_cell(line, i, '`missing = "drop"` leaves out such lines')
+                        raise self._missing_cell(
+                            line, i, '`missing = "drop"` leaves out such lines'
+                        )
                     row[i], whole = str(self.missing), False
             if whole or self.missing != "drop":
                 kept.append((line, row))
         return kept
 
     def _values(self, port: Port, chunk: list, at: list[int]) -> np.ndarray:
-        """`[lines, columns]`: float64, bool, int64, or words where a "class" column holds no integers."""
+        """`[lines, columns]`: float64, bool, int64, or words where a "class" has no integers."""
         cells = [[row[i] for i in at] for _, row in chunk]
         shape = (len(chunk), len(at))
         if port.kind == "float":
@@ -177,7 +192,9 @@ class Table:
         if port.kind == "bool":
             if np.isin(np.char.lower(words), list(TRUTH)).all():
                 return np.isin(np.char.lower(words), ["1", "true"])
-            raise self._bad_cell(chunk, at, "true, false, 1 or 0", lambda cell: cell.lower() in TRUTH)
+            raise self._bad_cell(
+                chunk, at, "true, false, 1 or 0", lambda cell: cell.lower() in TRUTH
+            )
         try:
             return words.astype(np.int64)
         except (ValueError, OverflowError):
@@ -185,7 +202,9 @@ class Table:
                 raise self._bad_cell(chunk, at, "a class", lambda cell: True) from None
             return words
 
-    def _field(self, port: Port, names: list[str], parts: list[np.ndarray], settings: dict) -> Field:
+    def _field(
+        self, port: Port, names: list[str], parts: list[np.ndarray], settings: dict
+    ) -> Field:
         if len({part.dtype.kind for part in parts}) > 1:  # integers in some lines, words in others
             parts = [part.astype(np.str_) for part in parts]
         values = np.concatenate(parts)
@@ -194,15 +213,23 @@ class Table:
         sizes = [size if isinstance(size, int) else -1 for size in port.shape]
         if sizes.count(-1) > 1:
             raise self.request.error(
-                f"the sizes of `{port.name}: {port_type(port)}` do not follow from {len(names)} columns",
-                help="give them on the command line")
+                f"the sizes of `{port.name}: {port_type(port)}` do not follow from"
+                f" {len(names)} columns",
+                help="give them on the command line",
+            )
         scaled = port.kind == "float" and port.role == "input"
         return Field(
-            f"`{self.path.name}`", values.reshape(len(values), *sizes), self._place(names),
-            settings["scale"] if scaled else 1.0, settings["shift"] if scaled else 0.0)
+            f"`{self.path.name}`",
+            values.reshape(len(values), *sizes),
+            self._place(names),
+            settings["scale"] if scaled else 1.0,
+            settings["shift"] if scaled else 0.0,
+        )
 
     def _place(self, names: list[str]):
-        return lambda row, element: f"`{self.path.name}`, line {self.lines[row]}, column `{names[element]}`"
+        return lambda row, element: (
+            f"`{self.path.name}`, line {self.lines[row]}, column `{names[element]}`"
+        )
 
     def _check_words(self, words: np.ndarray, names: list[str]) -> None:
         """Words may not look like numbers: 1, 2, x is a slip, and 1.0, 2.0 are no classes."""
@@ -210,8 +237,10 @@ class Table:
             if _is_number(str(word)):
                 row, column = (int(each[0]) for each in np.nonzero(words == word))
                 raise self.error(
-                    f"column `{names[column]}`: `{word}` stands where other lines have words, or is no integer",
-                    line=self.lines[row], help="classes are integers from 0 (3 rather than 3.0), or words throughout")
+                    f"column `{names[column]}`: `{word}` is no integer, or stands among words",
+                    line=self.lines[row],
+                    help="classes are integers from 0 (3 rather than 3.0), or words throughout",
+                )
 
     def _bad_cell(self, chunk: list, at: list[int], what: str, is_good):
         """The error for the first cell that is missing or not `what`."""
@@ -220,17 +249,24 @@ class Table:
                 cell = row[i].strip()
                 if cell.lower() in MISSING:
                     return self._missing_cell(
-                        line, i, '`missing = "drop"` leaves out such lines'
-                        + (", `missing = 0` puts a number there" if what == "a number" else ""))
+                        line,
+                        i,
+                        '`missing = "drop"` leaves out such lines'
+                        + (", `missing = 0` puts a number there" if what == "a number" else ""),
+                    )
                 if not is_good(cell):
                     comma = what == "a number" and _is_number(cell.replace(",", ".", 1))
                     return self.error(
-                        f"column `{self.header[i]}`: `{cell}` is not {what}", line=line,
-                        help="write decimals with a point" if comma else None)
+                        f"column `{self.header[i]}`: `{cell}` is not {what}",
+                        line=line,
+                        help="write decimals with a point" if comma else None,
+                    )
         raise AssertionError("every cell is good, yet the column is not; please report this")
 
     def _missing_cell(self, line: int, column: int, help: str):
-        return self.error(f"column `{self.header[column]}`: the value is missing", line=line, help=help)
+        return self.error(
+            f"column `{self.header[column]}`: the value is missing", line=line, help=help
+        )
 
 
 def _is_number(cell: str) -> bool:

@@ -24,8 +24,14 @@ def read(request: Request) -> dict[str, Field]:
     with np.load(FILE, allow_pickle=False) as table:
         images, labels = table["image"], table["label"]
     fields = {
-        "image": Field("the images of `digits()`", images, lambda row, _: f"image {row + 1}",
-                       settings["scale"], settings["shift"], is_image=True),
+        "image": Field(
+            "the images of `digits()`",
+            images,
+            lambda row, _: f"image {row + 1}",
+            settings["scale"],
+            settings["shift"],
+            is_image=True,
+        ),
         "label": Field("the labels of `digits()`", labels, lambda row, _: f"label {row + 1}"),
     }
     return by_kind(request, fields)

@@ -1,6 +1,6 @@
 """A column as a file holds it, before it is checked against a port.
 
-    Field("the labels of `t10k-labels`", labels, place=lambda row, element: f"label {row + 1}")
+Field("the labels of `t10k-labels`", labels, place=lambda row, element: f"label {row + 1}")
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 class Field:
     """Values for all examples, `[N, *shape]`: numbers, booleans or words (dtype U).
 
-    `name` stands for it in messages. `place` says where a value stands, given its row and its position
-    within the row, both from 0. An image may be flattened to fit a port of rank 1.
+    `name` stands for it in messages. `place` says where a value stands, given its row and its
+    position within the row, both from 0. An image may be flattened to fit a port of rank 1.
     """
 
     name: str

@@ -1,9 +1,9 @@
 """`idx(images, labels; scale, shift)`: the format of the MNIST files, plain or gzip.
 
-Two zero bytes, a byte for the type, a byte for the number of axes, each size as four bytes, then the
-values, all big-endian (Y. LeCun, C. Cortes, C. Burges: The MNIST database, 1998). The labels may be left
-out where a model has no port for them. Names play no role in such files, so ports are bound by kind,
-or by name where a port is called `image` or `label`.
+Two zero bytes, a byte for the type, a byte for the number of axes, each size as four bytes, then
+the values, all big-endian (Y. LeCun, C. Cortes, C. Burges: The MNIST database, 1998). The labels
+may be left out where a model has no port for them. Names play no role in such files, so ports are
+bound by kind, or by name where a port is called `image` or `label`.
 """
 
 from __future__ import annotations
@@ -27,15 +27,23 @@ def read(request: Request) -> dict[str, Field]:
     settings = request.settings(scale=1.0, shift=0.0)
     images = array(request, paths[0], 0)
     fields = {
-        "image": Field(f"`{paths[0].name}`", images, _place(paths[0], images),
-                       settings["scale"], settings["shift"], is_image=images.ndim > 2)
+        "image": Field(
+            f"`{paths[0].name}`",
+            images,
+            _place(paths[0], images),
+            settings["scale"],
+            settings["shift"],
+            is_image=images.ndim > 2,
+        )
     }
     if len(paths) > 1:
         labels = array(request, paths[1], 1)
         if len(labels) != len(images):
             raise request.error(
                 f"`{paths[0].name}` holds {len(images):,} examples, but `{paths[1].name}` holds"
-                f" {len(labels):,}", help="the two files do not belong together")
+                f" {len(labels):,}",
+                help="the two files do not belong together",
+            )
         fields["label"] = Field(f"`{paths[1].name}`", labels, _place(paths[1], labels), argument=1)
     return by_kind(request, fields)
 
@@ -47,20 +55,28 @@ def array(request: Request, path: Path, argument: int) -> np.ndarray:
     if content[:2] != b"\0\0" or kind not in TYPES or rank == 0:
         raise request.error(
             f"`{path}` is not an IDX file: it starts with the bytes {bytes(content[:4]).hex(' ')}",
-            argument=argument, help="an IDX file of images starts with 00 00 08 03, of labels with 00 00 08 01")
+            argument=argument,
+            help="an IDX file of images starts with 00 00 08 03, of labels with 00 00 08 01",
+        )
     start = 4 + 4 * rank
     if len(content) < start:
-        raise request.error(f"`{path}` is cut short within its header", argument=argument,
-                            help="fetch the file again")
+        raise request.error(
+            f"`{path}` is cut short within its header",
+            argument=argument,
+            help="fetch the file again",
+        )
     sizes = struct.unpack_from(f">{rank}I", content, 4)
     dtype = np.dtype(TYPES[kind])
     promised = prod(sizes) * dtype.itemsize
     if len(content) - start != promised:
         held = len(content) - start
+        how = "is cut short" if held < promised else "is too long"
         raise request.error(
-            f"`{path}` {'is cut short' if held < promised else 'is too long'}: it holds {held:,} bytes of"
-            f" values, where its header {list(sizes)} promises {promised:,}",
-            argument=argument, help="fetch the file again")
+            f"`{path}` {how}: it holds {held:,} bytes of values, where its header {list(sizes)}"
+            f" promises {promised:,}",
+            argument=argument,
+            help="fetch the file again",
+        )
     values = np.frombuffer(content, dtype, offset=start).reshape(sizes)
     return values.astype(dtype.newbyteorder("="), copy=False)
 

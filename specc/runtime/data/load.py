@@ -35,7 +35,7 @@ Vocabularies = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Some rows (int64) of columns, by the names of their ports: what trains, or what is held out."""
+    """Some rows (int64) of columns, which are known by the names of their ports."""
 
     columns: dict[str, Column]
     rows: np.ndarray
@@ -68,8 +68,11 @@ def load(
     `folder`. Raises `DataError` with every mistake found.
     """
     if recipe.data is None:
-        raise data_error("`train` names no data", recipe.span,
-                         help='add `data csv("train.csv")`, `data digits()` or another source')
+        raise data_error(
+            "`train` names no data",
+            recipe.span,
+            help='add `data csv("train.csv")`, `data digits()` or another source',
+        )
     ports, found = tuple(ports), []
     vocabularies = dict(vocabularies or {})
     loaded: dict[str, Part] = {}
@@ -112,8 +115,10 @@ def open_sizes(recipe: Recipe, ports: Sequence[Port], folder: Path) -> dict[str,
         if isinstance(size, int) or not str(size).isidentifier():
             return
         if sizes.setdefault(str(size), value) != value:
-            raise request.error(f"`{size}` is {sizes[str(size)]} elsewhere, but {value} in the data of"
-                                f" `{port.name}: {port_type(port)}`")
+            raise request.error(
+                f"`{size}` is {sizes[str(size)]} elsewhere, but {value} in the data of"
+                f" `{port.name}: {port_type(port)}`"
+            )
 
     for name, each in _fields(request).items():
         port = next(port for port in ports if port.name == name)
@@ -127,7 +132,11 @@ def open_sizes(recipe: Recipe, ports: Sequence[Port], folder: Path) -> dict[str,
                 found(port, size, value)
         if port.kind == "class" and each.array.dtype.kind in "uiU" and each.array.size:
             is_words = each.array.dtype.kind == "U"
-            found(port, port.classes, len(np.unique(each.array)) if is_words else int(each.array.max()) + 1)
+            found(
+                port,
+                port.classes,
+                len(np.unique(each.array)) if is_words else int(each.array.max()) + 1,
+            )
     return sizes
 
 
@@ -143,25 +152,31 @@ def _collected(found: list[Diagnostic]) -> Iterator[None]:
 def _fields(request: Request) -> dict[str, Field]:
     word = request.call.word
     if word in PLANNED:
-        raise request.error(f"the data source `{word}` is not available in this version of specc",
-                            help=f"it has {listed(SOURCES)}; `npz` takes any arrays")
+        raise request.error(
+            f"the data source `{word}` is not available in this version of specc",
+            help=f"it has {listed(SOURCES)}; `npz` takes any arrays",
+        )
     if word not in SOURCES:
         near = closest(word, SOURCES)
-        raise request.error(f"there is no data source `{word}`",
-                            help=f"did you mean `{near}`?" if near else f"there are {listed(SOURCES)}")
+        raise request.error(
+            f"there is no data source `{word}`",
+            help=f"did you mean `{near}`?" if near else f"there are {listed(SOURCES)}",
+        )
     fields = SOURCES[word](request)
     if not len(_any(fields).array):
         raise request.error(f"{_any(fields).name} holds no examples", argument=0)
     return fields
 
 
-def _columns(request: Request, fields: dict[str, Field], vocabularies: Vocabularies,
-             found: list[Diagnostic]) -> dict[str, Column]:
+def _columns(
+    request: Request, fields: dict[str, Field], vocabularies: Vocabularies, found: list[Diagnostic]
+) -> dict[str, Column]:
     columns = {}
     for port in request.ports:
         with _collected(found):
             columns[port.name] = bind.column(
-                request, port, fields[port.name], vocabularies.get(port.name))
+                request, port, fields[port.name], vocabularies.get(port.name)
+            )
     return columns
 
 
@@ -171,7 +186,9 @@ def _split(request: Request, count: int, held_out: float | None, seed: int):
         return np.arange(count), np.arange(0)
     kept = count - round(count * held_out)
     if not 0 < kept < count:
-        raise request.error(f"{count} examples cannot be split: one of the two parts would be empty")
+        raise request.error(
+            f"{count} examples cannot be split: one of the two parts would be empty"
+        )
     order = permutation(seed, SPLIT, count)
     return np.sort(order[:kept]), np.sort(order[kept:])
 

@@ -1,7 +1,7 @@
 """Which field of a source belongs to which port.
 
-    by_kind(request, {"image": images, "label": labels})     # {"picture": images, "digit": labels}
-    by_name(request, "a.csv", ["x_1", "x_2", "kind"], {})    # {"x": ["x_1", "x_2"], "kind": ["kind"]}
+by_kind(request, {"image": images, "label": labels})   # {"picture": images, "digit": labels}
+by_name(request, "a.csv", ["x_1", "x_2", "y"], {})     # {"x": ["x_1", "x_2"], "y": ["y"]}
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from specc.runtime.errors import DataError
 
 
 def by_kind(request: Request, fields: dict[str, Field]) -> dict[str, Field]:
-    """Fields for ports: by name, and else images (or vectors) to "float", labels to "class" or "bool".
+    """Fields for ports: by name, and else images (or vectors) to "float", labels to "class" or
+    "bool".
 
     A model without such a port may take the labels as a scalar "float".
     """
@@ -33,23 +34,25 @@ def by_kind(request: Request, fields: dict[str, Field]) -> dict[str, Field]:
         if len(fitting) > 1:
             raise request.error(
                 f"{field.name} could be any of {listed(port.name for port in fitting)}",
-                help=f"call the one that it is `{name}`, or take the data from an `npz`, which has names")
+                help=f"call the right one `{name}`, or take the data from an `npz`, with names",
+            )
         if fitting:
             bound[fitting[0].name] = field
     for port in request.ports:
         if port.name not in bound:
             raise request.error(
                 f"`{request.call.word}` has nothing for `{port.name}: {port_type(port)}`",
-                help="it gives images to a `float` port and labels to a `class` port")
+                help="it gives images to a `float` port and labels to a `class` port",
+            )
     return bound
 
 
 def by_name(request: Request, file: str, names: list[str], chosen: dict) -> dict[str, list[str]]:
     """For each port the names of the columns that make it up.
 
-    A setting called like the port says so itself (`species = "kind"`, `x = "length, width"`); otherwise
-    it is the column of the port's own name, or, for a port with axes, the numbered columns `x_1`, `x_2`,
-    .. (or `x1`, `x2`, ..), counted from 1 or 0, in row-major order.
+    A setting called like the port says so itself (`species = "kind"`, `x = "length, width"`);
+    otherwise it is the column of the port's own name, or, for a port with axes, the numbered
+    columns `x_1`, `x_2`, .. (or `x1`, `x2`, ..), counted from 1 or 0, in row-major order.
     """
     found: dict[str, list[str]] = {}
     for port in request.ports:
@@ -63,8 +66,10 @@ def by_name(request: Request, file: str, names: list[str], chosen: dict) -> dict
             if name not in names:
                 raise _missing(request, file, port, name, names)
             if names.count(name) > 1:
-                raise request.error(f"`{file}` has {names.count(name)} columns called `{name}`",
-                                    help="give them different names")
+                raise request.error(
+                    f"`{file}` has {names.count(name)} columns called `{name}`",
+                    help="give them different names",
+                )
         found[port.name] = wanted
     return found
 

@@ -2,8 +2,8 @@
 
     npz("train.npz"; image = "x_train", label = "y_train", scale = 1/255)
 
-Each array is `[N, *shape]`. A setting called like a port names the array where the two differ. `scale` and
-`shift` apply to the model's "float" inputs, not to its targets.
+Each array is `[N, *shape]`. A setting called like a port names the array where the two differ.
+`scale` and `shift` apply to the model's "float" inputs, not to its targets.
 """
 
 from __future__ import annotations
@@ -29,14 +29,21 @@ def read(request: Request) -> dict[str, Field]:
     for port, (name, array) in _arrays(request, path, settings).items():
         scaled = port.kind == "float" and port.role == "input"
         fields[port.name] = Field(
-            f"the array `{name}` of `{path.name}`", array, _place(path, name, array),
-            settings["scale"] if scaled else 1.0, settings["shift"] if scaled else 0.0)
+            f"the array `{name}` of `{path.name}`",
+            array,
+            _place(path, name, array),
+            settings["scale"] if scaled else 1.0,
+            settings["shift"] if scaled else 0.0,
+        )
     first = next(iter(fields.values()))
     for field in fields.values():
         if len(field.array) != len(first.array):
             raise request.error(
                 f"{first.name} holds {len(first.array):,} examples, but {field.name} holds"
-                f" {len(field.array):,}", argument=0, help="all arrays must have the same first axis")
+                f" {len(field.array):,}",
+                argument=0,
+                help="all arrays must have the same first axis",
+            )
     return fields
 
 
@@ -50,16 +57,21 @@ def _arrays(request: Request, path: Path, settings: dict) -> dict[Port, tuple[st
     if isinstance(archive, np.ndarray):  # a .npy file
         if len(ports) == 1:
             return {ports[0]: (path.stem, _with_examples(request, path, path.stem, archive))}
-        raise request.error(f"`{path}` holds a single array without a name", argument=0,
-                            help="save it with `numpy.savez(file, x=..., y=...)`")
+        raise request.error(
+            f"`{path}` holds a single array without a name",
+            argument=0,
+            help="save it with `numpy.savez(file, x=..., y=...)`",
+        )
     arrays = {}
     with archive:
         names = by_name(request, path.name, list(archive.files), settings)
         for port in ports:
             if len(names[port.name]) != 1:
                 raise request.error(
-                    f"`{port.name}: {port_type(port)}` needs one array of `{path.name}`", argument=0,
-                    help="join the arrays into one `[examples, ...]`")
+                    f"`{port.name}: {port_type(port)}` needs one array of `{path.name}`",
+                    argument=0,
+                    help="join the arrays into one `[examples, ...]`",
+                )
             arrays[port] = names[port.name][0], _array(request, path, archive, names[port.name][0])
     return arrays
 
@@ -70,23 +82,31 @@ def _array(request: Request, path: Path, archive, name: str) -> np.ndarray:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if "allow_pickle" in str(error):
             raise request.error(
-                f"the array `{name}` of `{path.name}` holds Python objects, not numbers", argument=0,
-                help="save it with a numeric type: `x.astype(numpy.float32)`") from None
+                f"the array `{name}` of `{path.name}` holds Python objects, not numbers",
+                argument=0,
+                help="save it with a numeric type: `x.astype(numpy.float32)`",
+            ) from None
         raise _unreadable(request, path, error) from None
     return _with_examples(request, path, name, array)
 
 
 def _with_examples(request: Request, path: Path, name: str, array: np.ndarray) -> np.ndarray:
     if array.ndim == 0:
-        raise request.error(f"the array `{name}` of `{path.name}` is a single number",
-                            argument=0, help="its first axis must count the examples")
+        raise request.error(
+            f"the array `{name}` of `{path.name}` is a single number",
+            argument=0,
+            help="its first axis must count the examples",
+        )
     return array
 
 
 def _unreadable(request: Request, path: Path, error: Exception):
     why = "it is not an archive of arrays" if "pickle" in str(error) else str(error)
-    return request.error(f"`{path}` cannot be read: {why}", argument=0,
-                         help="save it with `numpy.savez(file, x=..., y=...)`")
+    return request.error(
+        f"`{path}` cannot be read: {why}",
+        argument=0,
+        help="save it with `numpy.savez(file, x=..., y=...)`",
+    )
 
 
 def _place(path: Path, name: str, array: np.ndarray):

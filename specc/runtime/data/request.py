@@ -1,9 +1,9 @@
 """What a source is asked for: the call in the .dl file, the ports to fill, and where files lie.
 
-    request = Request(call, ports, folder)
-    (path,) = request.files("a file")
-    settings = request.settings(scale=1.0, shift=0.0)
-    raise request.error("`iris.csv`, line 5: ...", help="...")
+request = Request(call, ports, folder)
+(path,) = request.files("a file")
+settings = request.settings(scale=1.0, shift=0.0)
+raise request.error("`iris.csv`, line 5: ...", help="...")
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ class Request:
     folder: Path
 
     def error(
-        self, message: str, *, argument: int | None = None, help: str | None = None,
+        self,
+        message: str,
+        *,
+        argument: int | None = None,
+        help: str | None = None,
         notes: Sequence[str] = (),
     ) -> DataError:
         """A `DataError` at the call, or at one of its arguments."""
@@ -39,15 +43,18 @@ class Request:
         return data_error(message, span, help=help, notes=notes, file=self.call.word)
 
     def files(self, *what: str, optional: int = 0) -> list[Path]:
-        """The paths among the arguments, one for each of `what`; the last `optional` may be missing."""
+        """The paths among the arguments, for each of `what`; the last `optional` may be missing."""
         word, given = self.call.word, self.call.arguments
         if not len(what) - optional <= len(given) <= len(what):
             wants = " and ".join(what) or "no arguments"
             raise self.error(f"`{word}` takes {wants}, but has {len(given)} arguments")
         for position, each in enumerate(given):
             if not isinstance(each, str):
-                raise self.error(f"`{word}` takes the name of a file here, not `{each}`",
-                                 argument=position, help="put the name between quotes")
+                raise self.error(
+                    f"`{word}` takes the name of a file here, not `{each}`",
+                    argument=position,
+                    help="put the name between quotes",
+                )
         return [self.file(position) for position in range(len(given))]
 
     def file(self, position: int) -> Path:
@@ -60,8 +67,11 @@ class Request:
         neighbours = path.parent.iterdir() if path.parent.is_dir() else ()
         near = closest(path.name, [each.name for each in neighbours])
         hint = f"did you mean `{near}`? " if near else ""
-        raise self.error(f"there is no file `{path}`", argument=position,
-                         help=f"{hint}`--data DIR` sets the folder where relative paths start")
+        raise self.error(
+            f"there is no file `{path}`",
+            argument=position,
+            help=f"{hint}`--data DIR` sets the folder where relative paths start",
+        )
 
     def settings(self, **defaults: Any) -> dict[str, Any]:
         """The settings of the call over `defaults`, whose types they must have (None: a string)."""
@@ -77,8 +87,10 @@ class Request:
             if isinstance(defaults[name], float) and not number:
                 raise self.error(f"`{name}` of `{self.call.word}` is a number, not `{value}`")
             if defaults[name] is None and not isinstance(value, str):
-                raise self.error(f"`{name}` of `{self.call.word}` is a text, not `{value}`",
-                                 help="put it between quotes")
+                raise self.error(
+                    f"`{name}` of `{self.call.word}` is a text, not `{value}`",
+                    help="put it between quotes",
+                )
             settings[name] = value
         return settings
 
@@ -87,7 +99,9 @@ class Request:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise self.error(f"`{path}` cannot be read: {error.strerror}", argument=argument) from None
+            raise self.error(
+                f"`{path}` cannot be read: {error.strerror}", argument=argument
+            ) from None
         if content[:2] != b"\x1f\x8b":
             return bytearray(content)
         try:
@@ -95,11 +109,13 @@ class Request:
         except EOFError:
             raise self.error(
                 f"`{path}` is cut short: the compressed data end after {len(content):,} bytes",
-                argument=argument, help="fetch the file again",
+                argument=argument,
+                help="fetch the file again",
             ) from None
         except (gzip.BadGzipFile, zlib.error) as error:
-            raise self.error(f"`{path}` is damaged: {error}", argument=argument,
-                             help="fetch the file again") from None
+            raise self.error(
+                f"`{path}` is damaged: {error}", argument=argument, help="fetch the file again"
+            ) from None
 
 
 def listed(names, most: int = 12) -> str:

@@ -1,0 +1,158 @@
+"""The loops around the register tiles, as kernels' text for one tile shape each.
+
+    contract_kernel(Target("float32", machine), (6, 4))      # 6 rows, 4 vectors
+
+Sizes and tables of offsets are arguments, so that one kernel serves all contractions, of this model
+and others, that want the same tile. The last block of rows (vectors, taps) overlaps the one before
+instead of being smaller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from specc.backend.load import Kernel
+from specc.backend.machine import Machine
+
+_MOST_ROWS = 8  # beyond, the addresses of the rows no longer fit the integer registers
+
+
+@dataclass(frozen=True)
+class Target:
+    """The elements' type and the machine that tiles are made for."""
+
+    dtype: str
+    machine: Machine
+
+    @property
+    def width(self) -> int:
+        """Elements of a vector."""
+        return self.machine.lanes(self.dtype)
+
+    @property
+    def bytes(self) -> int:
+        return {"float32": 4, "float64": 8}[self.dtype]
+
+    def shapes(self, most_rows: int, most_columns: int) -> Iterable[tuple[int, int]]:
+        """The tile shapes whose sums, columns and one row fit the registers."""
+        for rows in range(1, min(most_rows, _MOST_ROWS) + 1):
+            for columns in range(1, min(most_columns, 6) + 1):
+                if rows * columns + columns + 1 <= self.machine.registers:
+                    yield rows, columns
+
+
+_CONTRACT = """
+from specc.backend.memory import view, word
+from specc.backend.tiles import contract_tile, transpose_tile
+tile = contract_tile(<rows>, <vectors>, "<dtype>", <width>)
+turn = transpose_tile("<dtype>", <width>)
+
+def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class_count: "int",
+           x_at: "int", w_at: "int", positions: "int",
+           rows: "int", w_row: "int", out_row: "int", lanes: "int", most: "int"<more>):
+    row_blocks = (rows + <rows> - 1) // <rows>
+    lane_blocks = (lanes + <step> - 1) // <step>
+<prologue>
+    for c in range(class_count):
+        first, taps = word(classes, 4 * c), word(classes, 4 * c + 1)
+        slices = (taps + most - 1) // most
+        for q in range(word(classes, 4 * c + 2), word(classes, 4 * c + 3)):
+            w_q = w + <bytes> * word(positions, 3 * q)
+            x_q = x + <bytes> * word(positions, 3 * q + 1)
+            out_q = out + <bytes> * word(positions, 3 * q + 2)
+            if taps == 0:
+                for k in range(rows):
+                    row = view(out_q + <bytes> * k * out_row, (lanes,), real)
+                    for v in range(lanes):
+                        row[v] = 0.0
+            for n in range(lane_blocks):
+                v = <bytes> * min(n * <step>, lanes - <step>)
+                for s in range(slices):
+                    p = 8 * (first + s * most)
+                    count = min(most, taps - s * most)
+                    last = s == slices - 1
+                    for b in range(row_blocks):
+                        k = <bytes> * min(b * <rows>, rows - <rows>)
+                        kept = scratch + b * <tile>
+                        tile(x_q + v, w_q + k * w_row, x_at + p, w_at + p, count, w_row,
+                             kept if s > 0 else 0, <step>,
+                             out_q + k * out_row + v if last else kept, out_row if last else <step>)
+"""
+
+_TURN = """    # x[p, lane] to turned[lane, p]
+    turned = scratch
+    for i in range((lanes + <width> - 1) // <width>):
+        p = min(i * <width>, lanes - <width>)
+        for n in range(0, batch, <width>):
+            turn(x + <bytes> * (p * x_row + n), x_row,
+                 turned + <bytes> * (n * turned_row + p), turned_row)
+    x = turned
+"""
+
+
+def contract_kernel(target: Target, shape: tuple[int, int], turned: bool = False) -> Kernel:
+    """`contract` tiles at all positions of all classes.
+
+    classes     [n, 4]  first tap, number of taps, first position, end of the positions
+    x_at, w_at          offsets of the taps from the position's
+    positions   [n, 3]  offsets in w, x and out
+    most                taps that one tile runs over before the next rows have their turn
+    scratch             the sums of all rows between these turns; the turned operand, if `turned`
+    """
+    rows, vectors = shape
+    text = _CONTRACT.replace("<prologue>\n", _TURN if turned else "")
+    text = text.replace(
+        "<more>", ', batch: "int", x_row: "int", turned_row: "int"' if turned else ""
+    )
+    step = vectors * target.width
+    return _kernel(
+        f"{'turned' if turned else 'contract'}_{rows}x{vectors}",
+        text,
+        target,
+        rows=rows,
+        vectors=vectors,
+        step=step,
+        tile=rows * step * target.bytes,
+    )
+
+
+_OUTER = """
+from specc.backend.memory import word
+from specc.backend.tiles import outer_tile
+tile = outer_tile(<rows>, <taps>, "<dtype>", <width>)
+
+def <name>(x: "int", dy: "int", dw: "int", tap_at: "int", dw_at: "int", taps: "int",
+           segments: "int", segment_count: "int", positions: "int", position_count: "int",
+           rows: "int", dy_row: "int", dw_row: "int"):
+    for q in range(position_count):
+        dy_q = dy + <bytes> * word(positions, 3 * q)
+        x_q = x + <bytes> * word(positions, 3 * q + 1)
+        dw_q = dw + <bytes> * word(positions, 3 * q + 2)
+        for i in range((rows + <rows> - 1) // <rows>):
+            k = min(i * <rows>, rows - <rows>)
+            for j in range((taps + <taps> - 1) // <taps>):
+                t = min(j * <taps>, taps - <taps>)
+                tile(x_q, dy_q + <bytes> * k * dy_row, tap_at + 8 * t, segments, segment_count,
+                     dy_row, dw_q + <bytes> * k * dw_row, dw_row, dw_at + 8 * t)
+"""
+
+
+def outer_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
+    """`outer` tiles for all rows and taps at all positions.
+
+    tap_at, dw_at       offsets of the taps in x and in the result
+    segments    [n, 3]  offsets in dy and x, and the number of vectors
+    positions   [n, 3]  offsets in dy, x and the result
+    """
+    rows, taps = shape
+    return _kernel(f"outer_{rows}x{taps}", _OUTER, target, rows=rows, taps=taps)
+
+
+def _kernel(name: str, text: str, target: Target, **values: int) -> Kernel:
+    """The kernel of a template: its first lines are imports, <...> stands for a value."""
+    known = {"name": name, "bytes": target.bytes, "width": target.width, "dtype": target.dtype}
+    for key, value in {**known, **values}.items():
+        text = text.replace(f"<{key}>", str(value))
+    imports, source = text.lstrip().split("\n\n", 1)
+    return Kernel(name, source, target.dtype, target.machine.vector_bits, imports)

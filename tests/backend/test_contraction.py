@@ -1,0 +1,205 @@
+"""Contractions in register tiles against the op's own reference."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from running import at_address
+
+from specc.backend.contraction import Operand, plan_contraction
+from specc.backend.load import load
+from specc.backend.machine import this_machine
+from specc.ir.graph import Node, apply
+from specc.ir.types import Type
+from specc.ops.contract import Affine, Contract, index
+
+
+def dense(units: int, n: int) -> tuple[Contract, Type, Type]:
+    op = Contract((units, n), (index(0),), (index(0), index(1)), (index(1),), (units,))
+    return op, Type("float", (units, n)), Type("float", (n,), True)
+
+
+def conv(
+    channels: int,
+    height: int,
+    width: int,
+    filters: int,
+    kernel: int,
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
+) -> tuple[Contract, Type, Type]:
+    span = dilation * (kernel - 1)
+    y, x = ((size - span - 1) // stride + 1 for size in (height, width))
+    k, c = filters // groups, channels // groups
+
+    def window(at: int, tap: int) -> Affine:
+        return Affine(((at, stride), (tap, dilation)))
+
+    # g, k, y, x, c, u, v
+    op = Contract(
+        (groups, k, y, x, c, kernel, kernel),
+        (Affine(((0, k), (1, 1))), index(2), index(3)),
+        (Affine(((0, k), (1, 1))), index(4), index(5), index(6)),
+        (Affine(((0, c), (4, 1))), window(2, 5), window(3, 6)),
+        (filters, y, x),
+    )
+    return (
+        op,
+        Type("float", (filters, c, kernel, kernel)),
+        Type("float", (channels, height, width), True),
+    )
+
+
+def some_conv(seed: int) -> tuple[Contract, Type, Type]:
+    pick = random.Random(seed)
+    kernel, stride, dilation, groups = (
+        pick.choice(each) for each in ([1, 2, 3, 5], [1, 1, 2, 3], [1, 1, 2], [1, 1, 2, 4])
+    )
+    sizes = [dilation * (kernel - 1) + pick.randint(1, 7) for _ in "hw"]
+    return conv(
+        groups * pick.choice([1, 2, 3]),
+        *sizes,
+        groups * pick.choice([1, 2, 5, 9]),
+        kernel,
+        stride,
+        dilation,
+        groups,
+    )
+
+
+SHAPES = {
+    "dense": dense(40, 100),
+    "dense narrow": dense(7, 5),
+    "dense to one": dense(1, 33),
+    "dense odd": dense(33, 17),
+    "dense sliced": dense(9, 1300),
+    "conv": conv(1, 9, 9, 6, 3),
+    "conv stride": conv(3, 8, 7, 5, 3, stride=2),
+    "conv dilation": conv(3, 9, 8, 5, 3, stride=3, dilation=2),
+    "conv groups": conv(4, 6, 6, 6, 3, groups=2),
+    "conv of each channel": conv(4, 6, 6, 4, 3, groups=4),
+    "conv 1x1": conv(5, 5, 5, 7, 1, stride=2),
+    "conv one filter": conv(3, 6, 6, 1, 5),
+    "conv sliced": conv(40, 5, 5, 17, 3),
+    **{f"conv {seed}": some_conv(seed) for seed in range(8)},
+}
+SETTINGS = [
+    ("float32", None, 16),
+    ("float32", None, 80),
+    ("float64", None, 16),
+    ("float32", 256, 24),
+    ("float64", 128, 16),
+]
+
+
+class Problem:
+    """A contraction with its operands in memory."""
+
+    def __init__(self, node: Node, dtype: str, bits: int | None, lanes: int):
+        rng = np.random.default_rng(0)
+        self.node, self.dtype = node, dtype
+        self.arrays, operands = [], []
+        for each in (*node.inputs, node):
+            shape = each.type.shape + ((lanes,) if each.type.batched else ())
+            self.arrays.append(rng.standard_normal(shape).astype(dtype))
+            strides = np.array(self.arrays[-1].strides) // self.arrays[-1].itemsize
+            operands.append(
+                Operand(tuple(map(int, strides[: len(each.type.shape)])), each.type.batched)
+            )
+        self.plan = plan_contraction(node.op, *operands, lanes, dtype, this_machine(bits))
+
+    def check(self, address: int) -> None:
+        left, right, out = self.arrays
+        scratch = np.empty(self.plan.scratch, np.uint8)
+        guarded = np.full(out.size + 128, np.nan, self.dtype)  # to see writes beyond the ends
+        inner = guarded[64 : 64 + out.size].reshape(out.shape)
+        block = self.plan.args(
+            left.ctypes.data, right.ctypes.data, inner.ctypes.data, scratch.ctypes.data
+        )
+        at_address(address)(*block)
+        assert np.isnan(guarded[:64]).all() and np.isnan(guarded[-64:]).all()
+        types = tuple(each.type for each in self.node.inputs)
+        inputs = [
+            np.moveaxis(array, -1, 0) if each.type.batched else array
+            for each, array in zip(self.node.inputs, (left, right), strict=True)
+        ]
+        wanted = self.node.op.reference(types, *(each.astype(np.float64) for each in inputs))
+        found = np.moveaxis(inner, -1, 0) if self.node.type.batched else inner
+        error = np.abs(found - wanted).max() / np.abs(wanted).max()
+        assert error < {"float32": 5e-6, "float64": 1e-13}[self.dtype]
+
+
+def roles(op: Contract, weights: Type, batched: Type) -> dict[str, Node]:
+    """The contraction and the two gradients that autodiff derives from it."""
+    y = apply(op, Node(op, (), weights), Node(op, (), batched))
+    dw, dx = op.vjp(y, Node(op, (), y.type))
+    return {"forward": y, "weights": dw, "input": dx}
+
+
+@pytest.fixture(scope="module")
+def problems():
+    made = {
+        (name, role, setting): Problem(node, *setting)
+        for name, shape in SHAPES.items()
+        for role, node in roles(*shape).items()
+        for setting in SETTINGS
+    }
+    addresses = load([each.plan.kernel for each in made.values()])
+    return {key: (each, addresses[each.plan.kernel]) for key, each in made.items()}
+
+
+@pytest.mark.parametrize(
+    "setting", SETTINGS, ids=lambda each: f"{each[0]}-{each[1]}-{each[2]}lanes"
+)
+@pytest.mark.parametrize("role", ["forward", "weights", "input"])
+@pytest.mark.parametrize("name", list(SHAPES))
+def test_it_agrees_with_the_reference(problems, name, role, setting):
+    problem, address = problems[name, role, setting]
+    problem.check(address)
+
+
+def test_other_strides_than_the_shapes_own():
+    op, weights, batched = conv(3, 6, 7, 4, 3)
+    node = roles(op, weights, batched)["forward"]
+    lanes = 16
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal((3, 3, 4, 3), dtype=np.float32).transpose(2, 3, 0, 1)
+    x = rng.standard_normal((6, 3, 9, lanes), dtype=np.float32)[:, :, :7].transpose(1, 0, 2, 3)
+    out = np.zeros((4, 5, 4, lanes), np.float32).transpose(2, 0, 1, 3)
+    operands = [
+        Operand(tuple(stride // 4 for stride in array.strides[:rank]), rank < array.ndim)
+        for array, rank in ((w, 4), (x, 3), (out, 3))
+    ]
+    plan = plan_contraction(op, *operands, lanes)
+    scratch = np.empty(plan.scratch, np.uint8)
+    block = plan.args(w.ctypes.data, x.ctypes.data, out.ctypes.data, scratch.ctypes.data)
+    at_address(load([plan.kernel])[plan.kernel])(*block)
+    wanted = op.reference((weights, batched), w, np.moveaxis(x, -1, 0))
+    np.testing.assert_allclose(np.moveaxis(out, -1, 0), wanted, rtol=1e-4, atol=1e-5)
+    assert node.type.shape == (4, 4, 5)
+
+
+def test_products_of_two_batched_values_have_no_fast_form():
+    op = Contract((4,), (), (index(0),), (index(0),), ())
+    assert (
+        plan_contraction(op, Operand((16,), True), Operand((16,), True), Operand((), True), 16)
+        is None
+    )
+
+
+def test_the_lists_of_taps_are_shared_by_all_positions_alike():
+    op, weights, batched = conv(2, 34, 34, 3, 3)
+    op = roles(op, weights, batched)["input"].op
+    plan = plan_contraction(
+        op,
+        Operand((32 * 32 * 16, 32 * 16, 16), True),
+        Operand((18, 9, 3, 1), False),
+        Operand((34 * 34 * 16, 34 * 16, 16), True),
+        16,
+    )
+    # along each axis: positions with one tap, with two and with three
+    assert len(plan.tables["classes"]) == 3 * 3
+    assert len(plan.tables["positions"]) == 34 * 34

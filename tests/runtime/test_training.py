@@ -1,0 +1,346 @@
+"""The training loop, runs and checkpoints, with a model in plain NumPy."""
+
+from __future__ import annotations
+
+import csv
+import os
+import stat
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from softmax_net import SoftmaxNet
+
+from specc.columns import Column
+from specc.recipe import Recipe
+from specc.runtime import checkpoint
+from specc.runtime import train as loop
+from specc.runtime.checkpoint import Progress, restore
+from specc.runtime.data import Data, Part
+from specc.runtime.errors import Diverged, RunError
+from specc.runtime.metrics import best_epoch, short_names
+from specc.runtime.run import Record, claim, create, open_run
+from specc.runtime.train import train
+
+RECIPE = Recipe(epochs=6, batch=8, seed=3)
+
+
+@pytest.fixture
+def data():
+    """67 points around three centers; 17 are held out."""
+    generator = np.random.Generator(np.random.PCG64(0))
+    labels = np.arange(67) % 3
+    x = generator.normal(size=(67, 4)) + 2 * np.eye(3, 4)[labels]
+    columns = {"x": Column(x), "kind": Column(labels.astype(np.int32))}
+    return Data(Part(columns, np.arange(50)), Part(columns, np.arange(50, 67)))
+
+
+@pytest.fixture
+def run(tmp_path):
+    record = Record("iris", "iris.dl", ".", {}, 3, 8, 6, "float64", 1, "0")
+    return create(tmp_path, record, {"model.dl": b"model iris {}"})
+
+
+class Watch:
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.epochs, self.stretches = [], []
+
+    def steps(self, epoch, step, loss, examples_per_second):
+        assert examples_per_second > 0
+        self.stretches.append((epoch, step, loss))
+
+    def epoch(self, epoch):
+        self.epochs.append(epoch)
+
+
+def stop_after(stretches):
+    """A `should_stop` that is True from its `stretches`-th question on."""
+    asked = iter(range(1, 10**6))
+    return lambda: next(asked) >= stretches
+
+
+def rows_of(run):
+    with run.metrics.open() as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def same(net, other):
+    pairs = [(net.params, other.params), (net.states, other.states)]
+    return all(np.array_equal(a[name], b[name]) for a, b in pairs for name in a)
+
+
+def test_a_training_lowers_the_loss_and_leaves_a_run(data, run):
+    net, watch = SoftmaxNet(), Watch()
+    assert train(net, data, RECIPE, run, watch) == "finished"
+    rows = rows_of(run)
+    assert list(rows[0]) == [
+        "epoch", "step", "train_loss", "val_loss", "train_accuracy", "val_accuracy",
+        "train_cross_entropy", "val_cross_entropy", "train_penalty", "val_penalty",
+    ]  # fmt: skip
+    assert run.metrics.read_text().startswith("epoch,step,seconds,train_loss,val_loss,")
+    assert [row["epoch"] for row in rows] == list("123456")
+    assert rows[-1]["step"] == str(6 * 7)
+    assert float(rows[-1]["train_loss"]) < 0.6 * float(rows[0]["train_loss"])
+    assert [e.epoch for e in watch.epochs] == [1, 2, 3, 4, 5, 6]
+    assert np.array_equal(load_file(run.last)["dense1.weight"], net.params["dense1.weight"])
+    assert sorted(each.name for each in run.folder.iterdir()) == [
+        "best.safetensors", "last.safetensors", "metrics.csv", "model.dl", "run.json",
+    ]  # fmt: skip
+
+
+def test_means_over_an_epoch_weigh_a_partial_batch_by_its_examples(data, run):
+    net, watch = SoftmaxNet(lr=0.0), Watch()
+    train(net, data, replace(RECIPE, epochs=1), run, watch)
+    exact = SoftmaxNet().evaluate(data.training.columns, data.training.rows)
+    (epoch,) = watch.epochs
+    assert epoch.training == pytest.approx({
+        short: exact[name] for name, short in short_names(net.columns).items()
+    })
+    assert watch.stretches[-1] == (1, 7, pytest.approx(exact["loss"]))
+
+
+def test_every_example_is_seen_once_an_epoch_in_an_order_of_its_own(data, run):
+    seen = []
+
+    class Seeing(SoftmaxNet):
+        def train(self, data, order, *rest):
+            seen.append(order)
+            return super().train(data, order, *rest)
+
+    train(Seeing(), data, replace(RECIPE, epochs=2), run, Watch())
+    order = np.concatenate(seen)
+    assert sorted(order[:50]) == sorted(order[50:]) == list(range(50))
+    assert (order[:50] != order[50:]).any()
+
+
+@pytest.mark.parametrize("stretches", range(1, 9))
+def test_a_training_that_was_interrupted_goes_on_as_if_it_had_not_been(
+    data, run, tmp_path, stretches, monkeypatch
+):
+    # an epoch of 7 steps takes several calls, wherever the clock would cut it
+    monkeypatch.setattr(loop, "STRETCH_SECONDS", 0.0)
+    whole, watch = SoftmaxNet(), Watch()
+    train(whole, data, RECIPE, run, watch)
+    other = create(tmp_path, run.record, {})
+    cut = SoftmaxNet()
+    assert train(cut, data, RECIPE, other, Watch(), None, stop_after(stretches)) == "interrupted"
+    resumed = SoftmaxNet()
+    progress = restore(other.last, resumed)
+    assert (progress.epoch, progress.step) == divmod(stretches, 7)[::1] or progress.step == 7
+    assert same(cut, resumed)
+    assert train(resumed, data, RECIPE, other, Watch(), progress) == "finished"
+    assert same(whole, resumed)
+    assert rows_of(other) == rows_of(run)
+    for name in ("best.safetensors", "last.safetensors"):
+        mine, theirs = load_file(run.folder / name), load_file(other.folder / name)
+        assert all(np.array_equal(mine[key], theirs[key]) for key in theirs)
+
+
+def test_where_an_epoch_is_cut_changes_nothing(data, run, tmp_path, monkeypatch):
+    one, other = SoftmaxNet(), SoftmaxNet()
+    train(one, data, RECIPE, run, Watch())
+    monkeypatch.setattr(loop, "STRETCH_SECONDS", 0.0)
+    train(other, data, RECIPE, create(tmp_path, run.record, {}), Watch())
+    assert len(other.calls) == 42 > len(one.calls)
+    assert same(one, other)
+
+
+def test_lines_of_metrics_behind_the_checkpoint_are_dropped(data, run):
+    net = SoftmaxNet()
+    train(net, data, replace(RECIPE, epochs=2), run, Watch())
+    expected = rows_of(run)
+    with run.metrics.open("a") as file:
+        file.write("3,21,0.1,1,1,1,1,1,1,1,1\n")
+    again = SoftmaxNet()
+    progress = restore(run.last, again)
+    assert train(again, data, replace(RECIPE, epochs=2), run, Watch(), progress) == "finished"
+    assert rows_of(run) == expected
+
+
+def test_the_best_checkpoint_has_the_least_validation_loss(data, run):
+    class Growing(SoftmaxNet):
+        losses = iter([0.0, 3.0, 1.0, 2.0, 1.5])  # the first is for compiling
+
+        def evaluate(self, data, order):
+            return super().evaluate(data, order) | {"loss": next(self.losses)}
+
+    net, watch = Growing(), Watch()
+    train(net, data, replace(RECIPE, epochs=4), run, watch)
+    assert [epoch.is_best for epoch in watch.epochs] == [True, True, False, False]
+    best = SoftmaxNet()
+    progress = restore(run.best, best)
+    assert (progress.epoch, progress.best, progress.best_epoch) == (2, 1.0, 2)
+    assert not same(net, best)
+    number, part, values = best_epoch(run.metrics)
+    assert (number, part, values["loss"]) == (2, "val", 1.0)
+
+
+def test_patience_stops_a_training_that_gets_no_better(data, run):
+    class Stuck(SoftmaxNet):
+        def evaluate(self, data, order):
+            return super().evaluate(data, order) | {"loss": 1.0}
+
+    recipe, watch = replace(RECIPE, patience=2), Watch()
+    assert train(Stuck(), data, recipe, run, watch) == "early"
+    assert len(watch.epochs) == 3
+    again = Stuck()
+    assert train(again, data, recipe, run, Watch(), restore(run.last, again)) == "early"
+    assert not again.calls
+
+
+def test_without_validation_the_training_loss_decides(data, run):
+    train(SoftmaxNet(), Data(data.training), RECIPE, run, Watch())
+    rows = rows_of(run)
+    assert all(row["val_loss"] == row["val_accuracy"] == "" for row in rows)
+    best = min(rows, key=lambda row: float(row["train_loss"]))
+    assert best_epoch(run.metrics)[:2] == (int(best["epoch"]), "train")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_stops_the_training_and_keeps_the_last_checkpoint(data, run, bad):
+    class Diverging(SoftmaxNet):
+        def train(self, data, order, first_step, *rest):
+            records = super().train(data, order, first_step, *rest)
+            step = 15 - first_step  # step 16, the second of epoch 3
+            if 0 <= step < len(records):
+                records[step:, 0] = bad
+            return records
+
+    watch = Watch()
+    with pytest.raises(Diverged) as caught:
+        train(Diverging(), data, RECIPE, run, watch)
+    (found,) = caught.value.diagnostics
+    assert caught.value.step == 16
+    assert found.message == f"training stopped at step 16 (epoch 3): the loss is {bad}"
+    assert "smaller learning rate" in found.help
+    assert "holds the state after epoch 2" in found.notes[1]
+    assert restore(run.last, SoftmaxNet()).epoch == len(watch.epochs) == 2
+
+
+def test_weights_or_validation_that_are_not_finite_stop_the_training(data, run):
+    class Broken(SoftmaxNet):
+        def train(self, *arguments):
+            records = super().train(*arguments)
+            self.params["dense1.bias"][1] = np.inf
+            return records
+
+    with pytest.raises(Diverged, match=r"the (validation loss|parameter `dense1.bias`) is"):
+        train(Broken(), Data(data.training), RECIPE, run, Watch())
+    assert restore(run.last, SoftmaxNet()).epoch == 0
+
+
+# Checkpoints
+
+
+def test_a_checkpoint_gives_back_all_that_was_saved(tmp_path):
+    net, other = SoftmaxNet(), SoftmaxNet()
+    net.params["dense1.weight"] = np.asfortranarray(np.arange(12.0).reshape(3, 4))
+    net.states["dense1.bias.v"] += 1
+    progress = Progress(4, 2, 1.5, 0.25, 3, np.ones((2, 4)))
+    path = tmp_path / "a.safetensors"
+    checkpoint.save(path, net, progress)
+    back = restore(path, other)
+    assert same(net, other)
+    assert (back.epoch, back.step, back.seconds, back.best, back.best_epoch) == (4, 2, 1.5, 0.25, 3)
+    assert (back.records == 1).all() and back.records.shape == (2, 4)
+    assert os.listdir(tmp_path) == ["a.safetensors"]
+    assert path.stat().st_mode & stat.S_IRUSR
+
+
+def test_a_checkpoint_that_does_not_fit_names_the_parameter(tmp_path):
+    path = tmp_path / "a.safetensors"
+    checkpoint.save(path, SoftmaxNet(), Progress())
+
+    def said(change):
+        net = SoftmaxNet()
+        change(net)
+        before = {name: array.copy() for name, array in net.params.items()}
+        with pytest.raises(RunError) as caught:
+            restore(path, net)
+        assert all(np.array_equal(before[name], net.params[name]) for name in before)
+        (found,) = caught.value.diagnostics
+        assert found.name == "bad-run" and str(path) in found.message
+        return f"{found.message} {found.help}"
+
+    weight = "dense1.weight"
+    assert "parameter `dense1.weight` is [3, 4] there, but [3, 5]" in said(
+        lambda net: net.params.update({weight: np.zeros((3, 5))}))  # fmt: skip
+    assert "is float64 there, but float32" in said(
+        lambda net: net.params.update({weight: np.zeros((3, 4), np.float32)}))  # fmt: skip
+    assert "it has no parameter `dense2.weight`: there is parameter `dense1.weight`" in said(
+        lambda net: net.params.update({"dense2.weight": np.zeros(3)})).replace("model: it", "it").replace(
+            " there is", ": there is").replace("`:: ", "`: ")  # fmt: skip
+    assert "the model has no state `dense1.bias.v`" in said(
+        lambda net: net.states.pop("dense1.bias.v"))  # fmt: skip
+
+
+@pytest.mark.parametrize("keep", [0, 4, 60, 300, -1])
+def test_a_damaged_checkpoint_is_refused(tmp_path, keep):
+    path = tmp_path / "a.safetensors"
+    checkpoint.save(path, SoftmaxNet(), Progress())
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(RunError, match=r"a\.safetensors` is damaged"):
+        restore(path, SoftmaxNet())
+
+
+def test_files_of_others_and_missing_ones_are_refused(tmp_path):
+    save_file({"w": np.zeros(3)}, tmp_path / "a.safetensors")
+    with pytest.raises(RunError, match="was not written by specc"):
+        restore(tmp_path / "a.safetensors", SoftmaxNet())
+    with pytest.raises(RunError, match="there is no checkpoint"):
+        restore(tmp_path / "b.safetensors", SoftmaxNet())
+
+
+# Runs
+
+
+def test_runs_are_numbered_on(tmp_path):
+    assert [claim(tmp_path / "m").name for _ in range(3)] == ["1", "2", "3"]
+    (tmp_path / "m" / "9").mkdir()
+    (tmp_path / "m" / "notes").mkdir()
+    assert claim(tmp_path / "m").name == "10"
+
+
+def test_processes_that_start_at_once_get_runs_of_their_own(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from specc.runtime.run import claim\n"
+        "print(*[claim(Path(sys.argv[1])).name for _ in range(20)])"
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-c", code, tmp_path / "m"], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    names = [name for each in started for name in each.communicate()[0].split()]
+    assert sorted(map(int, names)) == list(range(1, 61))
+
+
+def test_a_run_is_opened_with_its_record(run):
+    run.record.status = "finished"
+    run.record.vocabularies = {"kind": ["a", "b"]}
+    run.write()
+    assert open_run(run.folder).record == run.record
+
+
+def test_folders_that_are_no_runs_are_refused(tmp_path, run):
+    with pytest.raises(RunError) as caught:
+        open_run(tmp_path)
+    assert caught.value.diagnostics[0].help == f"the newest run in it is `{run.folder}`"
+    with pytest.raises(RunError, match="does not exist"):
+        open_run(tmp_path / "nowhere")
+    for content in ("{", "[]", '{"model": "a"}'):
+        (run.folder / "run.json").write_text(content)
+        with pytest.raises(RunError, match="is damaged"):
+            open_run(run.folder)
+
+
+def test_short_names_keep_metrics_and_terms_apart():
+    columns = ("loss", "loss.mse", "loss.penalty", "metric.mse")
+    assert short_names(columns) == {
+        "loss": "loss", "metric.mse": "mse", "loss.mse": "loss.mse", "loss.penalty": "penalty",
+    }  # fmt: skip
+    assert short_names(("loss", "loss.mse")) == {"loss": "loss"}
