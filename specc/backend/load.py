@@ -8,10 +8,10 @@
     address = load([relu])[relu]            # of  void relu(int64 *args, int64 *control)
 
 `args` holds, parameter by parameter, the address of an array or the value of an integer. A
-parameter is annotated `"int"`, or as a C-contiguous array of `float`, `float32`, `float64`, `int32`,
-`int64` or `uint8` with its extents (names of integer parameters, numbers, their products and sums),
-or `"control"` (the run's control block, which takes no place in `args`). `float`, and every number
-with a decimal point, has the kernel's dtype.
+parameter is annotated `"int"`, or as a C-contiguous array of `float`, `float32`, `float64`,
+`int32`, `int64` or `uint8` with its extents (names of integer parameters, numbers, their products
+and sums), or `"control"` (the run's control block, which takes no place in `args`). `float`, and
+every number with a decimal point, has the kernel's dtype.
 
 A warm start needs llvmlite alone: the object files of all kernels go into one engine.
 """

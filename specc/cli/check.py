@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
+from specc.cli.render import FORMATS, render, summary
 from specc.cli.session import FILE, is_coloured
-
-FORMATS = ("full", "concise", "json", "sarif", "github")
 
 
 @click.command()
@@ -17,7 +16,7 @@ FORMATS = ("full", "concise", "json", "sarif", "github")
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(FORMATS),
+    type=click.Choice(list(FORMATS)),
     default="full",
     show_default=True,
     help="How mistakes are printed.",
@@ -28,7 +27,6 @@ def check(files: tuple[Path, ...], format_: str) -> int:
     Exits with 0 if there are only warnings or nothing, with 1 if there are errors.
     """
     from specc import driver
-    from specc.cli.render import render, summary
 
     found = []
     for file in files:

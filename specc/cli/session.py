@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from specc.cli.render import render
 from specc.diagnostics import Diagnostic, SpecError
 from specc.source import Source
 
@@ -26,8 +27,6 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 def report(diagnostics: Iterable[Diagnostic]) -> None:
     """Print diagnostics for people, to stderr."""
-    from specc.cli.render import render
-
     click.echo(render(diagnostics, "full", is_coloured(sys.stderr)), err=True, nl=False)
 
 

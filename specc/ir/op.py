@@ -11,7 +11,7 @@ Every concrete subclass registers itself under its class name.
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from specc.ir.types import Type
@@ -28,10 +28,14 @@ class ShapeError(Exception):
         self.argument = argument
 
 
+@dataclass(frozen=True)
 class Op:
-    """A primitive. Subclasses are frozen dataclasses; equal attributes make equal ops."""
+    """A primitive; equal attributes make equal ops. Subclasses with fields are frozen dataclasses."""
 
     abstract: ClassVar[bool] = True
+
+    def __hash__(self) -> int:
+        return hash(type(self))
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)

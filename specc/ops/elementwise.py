@@ -8,7 +8,6 @@ batch combines with one that varies over it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from specc.ir import sizes
@@ -73,7 +72,6 @@ def check_equal_shapes(name: str, first: Type, second: Type, position: int) -> N
                 f" and {right} on the right", position)
 
 
-@dataclass(frozen=True)
 class Add(Elementwise):
     code = "({0} + {1})"
     symbol = "+"
@@ -85,7 +83,6 @@ class Add(Elementwise):
         return dy, dy
 
 
-@dataclass(frozen=True)
 class Sub(Elementwise):
     code = "({0} - {1})"
     symbol = "-"
@@ -97,7 +94,6 @@ class Sub(Elementwise):
         return dy, neg(dy)
 
 
-@dataclass(frozen=True)
 class Mul(Elementwise):
     code = "({0} * {1})"
     symbol = "*"
@@ -110,7 +106,6 @@ class Mul(Elementwise):
         return mul(dy, b), mul(dy, a)
 
 
-@dataclass(frozen=True)
 class Div(Elementwise):
     code = "({0} / {1})"
     symbol = "/"
@@ -124,7 +119,6 @@ class Div(Elementwise):
         return da, neg(mul(da, div(a, b)))
 
 
-@dataclass(frozen=True)
 class Pow(Elementwise):
     """a ^ b; the gradient for b takes log(a) as 0 where a is not positive."""
 
@@ -142,7 +136,6 @@ class Pow(Elementwise):
         return da, mul(dy, mul(node, log(safe)))
 
 
-@dataclass(frozen=True)
 class Neg(Elementwise):
     code = "(-{0})"
     symbol = "-"
@@ -154,7 +147,6 @@ class Neg(Elementwise):
         return (neg(dy),)
 
 
-@dataclass(frozen=True)
 class Exp(Elementwise):
     code = "exp({0})"
 
@@ -165,7 +157,6 @@ class Exp(Elementwise):
         return (mul(dy, node),)
 
 
-@dataclass(frozen=True)
 class Log(Elementwise):
     code = "log({0})"
 
@@ -176,7 +167,6 @@ class Log(Elementwise):
         return (div(dy, node.inputs[0]),)
 
 
-@dataclass(frozen=True)
 class Sqrt(Elementwise):
     code = "sqrt({0})"
 
@@ -187,7 +177,6 @@ class Sqrt(Elementwise):
         return (div(dy, mul(2.0, node)),)
 
 
-@dataclass(frozen=True)
 class Tanh(Elementwise):
     code = "tanh({0})"
 
@@ -198,7 +187,6 @@ class Tanh(Elementwise):
         return (mul(dy, sub(1.0, mul(node, node))),)
 
 
-@dataclass(frozen=True)
 class Sigmoid(Elementwise):
     """1 / (1 + exp(-x)): a primitive because that formula's own gradient overflows for x << 0."""
 
@@ -211,7 +199,6 @@ class Sigmoid(Elementwise):
         return (mul(dy, mul(node, sub(1.0, node))),)
 
 
-@dataclass(frozen=True)
 class Abs(Elementwise):
     """|x|, with the gradient 0 at 0."""
 
@@ -224,7 +211,6 @@ class Abs(Elementwise):
         return (mul(dy, sign(node.inputs[0])),)
 
 
-@dataclass(frozen=True)
 class Sign(Elementwise):
     """-1, 0 or 1."""
 
@@ -234,7 +220,6 @@ class Sign(Elementwise):
         return np.sign(a)
 
 
-@dataclass(frozen=True)
 class Floor(Elementwise):
     code = "floor({0})"
 
@@ -242,7 +227,6 @@ class Floor(Elementwise):
         return np.floor(a)
 
 
-@dataclass(frozen=True)
 class Sin(Elementwise):
     code = "sin({0})"
 
@@ -253,7 +237,6 @@ class Sin(Elementwise):
         return (mul(dy, apply(Cos(), node.inputs[0])),)
 
 
-@dataclass(frozen=True)
 class Cos(Elementwise):
     code = "cos({0})"
 
@@ -264,7 +247,6 @@ class Cos(Elementwise):
         return (neg(mul(dy, apply(Sin(), node.inputs[0]))),)
 
 
-@dataclass(frozen=True)
 class Maximum(Elementwise):
     """The larger of two; NaN wins. At a tie a constant takes the gradient, else the right operand."""
 
@@ -280,7 +262,6 @@ class Maximum(Elementwise):
         return select(less(b, a), dy, 0.0), select(right_wins, dy, 0.0)
 
 
-@dataclass(frozen=True)
 class Minimum(Elementwise):
     """The smaller of two; NaN wins. At a tie a constant takes the gradient, else the right operand."""
 
@@ -296,7 +277,6 @@ class Minimum(Elementwise):
         return select(less(a, b), dy, 0.0), select(right_wins, dy, 0.0)
 
 
-@dataclass(frozen=True)
 class Less(Elementwise):
     code = "({0} < {1})"
     symbol = "<"
@@ -306,7 +286,6 @@ class Less(Elementwise):
         return a < b
 
 
-@dataclass(frozen=True)
 class LessEqual(Elementwise):
     code = "({0} <= {1})"
     symbol = "<="
@@ -316,7 +295,6 @@ class LessEqual(Elementwise):
         return a <= b
 
 
-@dataclass(frozen=True)
 class Equal(Elementwise):
     code = "({0} == {1})"
     symbol = "=="
@@ -326,7 +304,6 @@ class Equal(Elementwise):
         return a == b
 
 
-@dataclass(frozen=True)
 class And(Elementwise):
     code = "({0} and {1})"
     symbol = "and"
@@ -336,7 +313,6 @@ class And(Elementwise):
         return np.logical_and(a, b)
 
 
-@dataclass(frozen=True)
 class Or(Elementwise):
     code = "({0} or {1})"
     symbol = "or"
@@ -346,7 +322,6 @@ class Or(Elementwise):
         return np.logical_or(a, b)
 
 
-@dataclass(frozen=True)
 class Not(Elementwise):
     code = "(not {0})"
     symbol = "not"
@@ -356,7 +331,6 @@ class Not(Elementwise):
         return np.logical_not(a)
 
 
-@dataclass(frozen=True)
 class Select(Elementwise):
     """if c then a else b, element by element."""
 
@@ -382,7 +356,6 @@ class Select(Elementwise):
         return None, select(condition, dy, 0.0), select(condition, 0.0, dy)
 
 
-@dataclass(frozen=True)
 class ToFloat(Elementwise):
     """A truth value or a class index as a number."""
 
@@ -393,7 +366,6 @@ class ToFloat(Elementwise):
         return np.asarray(a).astype(float)
 
 
-@dataclass(frozen=True)
 class Detach(Elementwise):
     """The value itself, through which no gradient flows."""
 
@@ -404,7 +376,6 @@ class Detach(Elementwise):
         return a
 
 
-@dataclass(frozen=True)
 class Copy(Elementwise):
     """The value itself, in memory of its own and in C order."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from specc.frontend import library
 from specc.frontend.primitives import PRIMITIVES
@@ -73,3 +75,23 @@ def test_good_values_pass():
     settings = signature_of(definition("conv")).settings
     values = {"filters": 6, "kernel": 5, "pad": 0, "round": "floor", "init": "he"}
     assert mistakes(settings, values) == []
+
+
+@given(
+    rule=st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.sampled_from(["integer", "number", "boolean", "string"]),
+            "enum": st.lists(st.sampled_from(["a", "b", "exact"]), min_size=1),
+            **{key: st.integers(-3, 3) for key in (
+                "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")},
+        },
+    ),
+    value=st.one_of(st.integers(-4, 4), st.floats(allow_nan=True), st.booleans(),
+                    st.sampled_from(["a", "exact", "z"])),
+)
+def test_what_is_plainly_valid_is_valid_for_jsonschema_too(rule, value):
+    from specc.frontend.settings import _is_plainly_valid, _validator_class
+
+    if _is_plainly_valid(rule, value):
+        assert _validator_class()(rule).is_valid(value)

@@ -84,7 +84,9 @@ def test_words_of_the_training_part_alone_are_known(tmp_path):
     assert found.message.startswith("`val.csv`, line 3, column `y`: `cats` is none of the words")
     assert found.help == "did you mean `cat`?"
     write_csv(tmp_path, "x_1,x_2,y\n1,2,cat\n", "val.csv")
-    data = load(recipe("csv", "train.csv", validate=DataCall("csv", ("val.csv",))), (X, Y), tmp_path)
+    data = load(
+        recipe("csv", "train.csv", validate=DataCall("csv", ("val.csv",))), (X, Y), tmp_path
+    )
     assert data.vocabularies == {"y": ("ant", "cat")}
     assert data.validation.columns["y"].array.tolist() == [1]
     # the vocabulary of a run serves where the training part is not read
@@ -138,7 +140,10 @@ def test_lines_keep_their_numbers_where_others_are_dropped(tmp_path):
         ("x_1,x_2,y\n1,2,3\n", "line 2, column `y`: `3` is out of range"),
         ("x_1,x_2,y\n1,2,-1\n", "line 2, column `y`: `-1` is out of range"),
         ("x_1,x_2,y\n1,2,1.0\n", "line 2: column `y`: `1.0` is no integer"),
-        ("x_1,x_2,y\n1,2,a\n1,2,1\n", "line 3: column `y`: `1` is no integer, or stands among words"),
+        (
+            "x_1,x_2,y\n1,2,a\n1,2,1\n",
+            "line 3: column `y`: `1` is no integer, or stands among words",
+        ),
         ("x_1,x_2,x_3,y\n1,2,3,0\n", "`x: float[2]` needs 2 columns, but `a.csv` has 3 for it"),
         ("x_1,x_3,y\n1,2,0\n", "has no column `x`, nor `x_1`, `x_2`, .."),
         ("x_1,x_2,Y\n1,2,0\n", "has no column `y`"),

@@ -50,7 +50,9 @@ def refusal(folder, ports, word, *arguments, **settings) -> str:
 
 def idx_bytes(array) -> bytes:
     codes = {"uint8": 8, "int32": 12, "float32": 13, "float64": 14}
-    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, codes[array.dtype.name], array.ndim, *array.shape)
+    header = struct.pack(
+        f">BBBB{array.ndim}I", 0, 0, codes[array.dtype.name], array.ndim, *array.shape
+    )
     return header + array.astype(array.dtype.newbyteorder(">")).tobytes()
 
 
@@ -76,7 +78,9 @@ def write_csv(folder, text, name="a.csv"):
         ((2, 3), (3, 2), True, False),
     ],
 )
-def test_axes_of_length_one_may_differ_and_only_images_are_flattened(shape, wanted, is_image, expected):
+def test_axes_of_length_one_may_differ_and_only_images_are_flattened(
+    shape, wanted, is_image, expected
+):
     assert fits(shape, wanted, is_image) == expected
 
 
@@ -91,7 +95,18 @@ def test_digits_fit_an_image_or_its_pixels(tmp_path, shape):
     assert found["picture"].array.dtype == np.uint8
     assert found["picture"].scale == 1 / 16
     assert found["digit"].array[:5].tolist() == [0, 1, 2, 3, 4]
-    assert np.bincount(found["digit"].array).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    assert np.bincount(found["digit"].array).tolist() == [
+        178,
+        182,
+        177,
+        183,
+        181,
+        182,
+        181,
+        179,
+        174,
+        180,
+    ]
     assert found["picture"].values(np.array([0])).sum() == 294 / 16
 
 
@@ -270,8 +285,14 @@ def test_a_setting_names_the_array_of_a_port(tmp_path):
 @pytest.mark.parametrize(
     ("dtype", "kept"),
     [
-        ("uint8", "uint8"), ("int8", "float32"), ("int16", "float32"), ("int64", "float64"),
-        ("float16", "float32"), ("float32", "float32"), (">f8", "float64"), ("bool", "uint8"),
+        ("uint8", "uint8"),
+        ("int8", "float32"),
+        ("int16", "float32"),
+        ("int64", "float64"),
+        ("float16", "float32"),
+        ("float32", "float32"),
+        (">f8", "float64"),
+        ("bool", "uint8"),
     ],
 )
 def test_floats_keep_their_values_in_a_type_that_kernels_read(tmp_path, dtype, kept):

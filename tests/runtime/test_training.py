@@ -98,9 +98,9 @@ def test_means_over_an_epoch_weigh_a_partial_batch_by_its_examples(data, run):
     train(net, data, replace(RECIPE, epochs=1), run, watch)
     exact = SoftmaxNet().evaluate(data.training.columns, data.training.rows)
     (epoch,) = watch.epochs
-    assert epoch.training == pytest.approx({
-        short: exact[name] for name, short in short_names(net.columns).items()
-    })
+    assert epoch.training == pytest.approx(
+        {short: exact[name] for name, short in short_names(net.columns).items()}
+    )
     assert watch.stretches[-1] == (1, 7, pytest.approx(exact["loss"]))
 
 
@@ -131,7 +131,8 @@ def test_a_training_that_was_interrupted_goes_on_as_if_it_had_not_been(
     assert train(cut, data, RECIPE, other, Watch(), None, stop_after(stretches)) == "interrupted"
     resumed = SoftmaxNet()
     progress = restore(other.last, resumed)
-    assert (progress.epoch, progress.step) == divmod(stretches, 7)[::1] or progress.step == 7
+    # the end of an epoch, with its validation, comes with the next one
+    assert (progress.epoch, progress.step) == ((stretches - 1) // 7, (stretches - 1) % 7 + 1)
     assert same(cut, resumed)
     assert train(resumed, data, RECIPE, other, Watch(), progress) == "finished"
     assert same(whole, resumed)
@@ -224,14 +225,19 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_keeps_the_last_checkpo
 
 def test_weights_or_validation_that_are_not_finite_stop_the_training(data, run):
     class Broken(SoftmaxNet):
-        def train(self, *arguments):
-            records = super().train(*arguments)
-            self.params["dense1.bias"][1] = np.inf
+        def train(self, data, order, first_step, *rest):
+            records = super().train(data, order, first_step, *rest)
+            if first_step + len(records) == 14:  # the last step of epoch 2
+                self.params["dense1.bias"][1] = np.nan
             return records
 
-    with pytest.raises(Diverged, match=r"the (validation loss|parameter `dense1.bias`) is"):
-        train(Broken(), Data(data.training), RECIPE, run, Watch())
-    assert restore(run.last, SoftmaxNet()).epoch == 0
+    for part, what in (
+        (data, "the validation loss"),
+        (Data(data.training), "the parameter `dense1"),
+    ):
+        with pytest.raises(Diverged, match=rf"at step 14 \(epoch 2\): {what}"):
+            train(Broken(), part, RECIPE, run, Watch())
+        assert restore(run.last, SoftmaxNet()).epoch == 1
 
 
 # Checkpoints
@@ -272,9 +278,8 @@ def test_a_checkpoint_that_does_not_fit_names_the_parameter(tmp_path):
         lambda net: net.params.update({weight: np.zeros((3, 5))}))  # fmt: skip
     assert "is float64 there, but float32" in said(
         lambda net: net.params.update({weight: np.zeros((3, 4), np.float32)}))  # fmt: skip
-    assert "it has no parameter `dense2.weight`: there is parameter `dense1.weight`" in said(
-        lambda net: net.params.update({"dense2.weight": np.zeros(3)})).replace("model: it", "it").replace(
-            " there is", ": there is").replace("`:: ", "`: ")  # fmt: skip
+    assert "it has no parameter `dense2.weight` there is parameter `dense1.weight`" in said(
+        lambda net: net.params.update({"dense2.weight": np.zeros(3)}))  # fmt: skip
     assert "the model has no state `dense1.bias.v`" in said(
         lambda net: net.states.pop("dense1.bias.v"))  # fmt: skip
 
@@ -312,7 +317,9 @@ def test_processes_that_start_at_once_get_runs_of_their_own(tmp_path):
         "print(*[claim(Path(sys.argv[1])).name for _ in range(20)])"
     )
     started = [
-        subprocess.Popen([sys.executable, "-c", code, tmp_path / "m"], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", code, tmp_path / "m"], stdout=subprocess.PIPE, text=True
+        )
         for _ in range(3)
     ]
     names = [name for each in started for name in each.communicate()[0].split()]

@@ -1,0 +1,321 @@
+"""The commands, from their arguments to what they print, write and exit with."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from specc.cli.main import status_of
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TINY = """# softmax regression
+use "parts/words.dl"
+dim classes = 10
+
+model tiny {
+  input  image: float[64]
+  target label: class(classes)
+  let scores = image -> double -> dense(classes)
+  output scores
+  loss   cross_entropy(scores, label)
+  loss   penalty = 1e-4 * l2(weights)
+  metric accuracy(scores, label)
+}
+
+train {
+  data      digits()
+  validate  split = 0.8
+  optimizer momentum(lr = 0.1)
+  epochs = 3
+  batch  = 32
+}
+"""
+
+TABLE = """dim n
+dim kinds
+model flowers {
+  input  x: float[n]
+  target kind: class(kinds)
+  let scores = x -> dense(kinds)
+  output scores
+  loss cross_entropy(scores, kind)
+}
+train {
+  data csv("flowers.csv"; x = "length, width", scale = 0.5)
+  optimizer sgd(lr = 0.5)
+  epochs = 2
+  batch = 4
+}
+"""
+
+FLOWERS = "length,width,kind\n" + "1,2,rose\n2,1,aster\n3,0,tulip\n" * 5
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder to work in, with a model."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.dl").write_text(TINY)
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "words.dl").write_text("fn double(x) = 2 * x\n")
+    return tmp_path
+
+
+@pytest.fixture
+def specc(capfd):
+    """Runs a command: its exit status, and what it printed to both outputs."""
+
+    def run(*arguments):
+        status = status_of([str(each) for each in arguments])
+        printed = capfd.readouterr()
+        return status, printed.out, printed.err
+
+    return run
+
+
+def test_check_prints_every_mistake_and_exits_with_one(folder, specc):
+    (folder / "bad.dl").write_text("model m { input x: float[3] output y output z }\n")
+    status, out, _ = specc("check", "tiny.dl", "bad.dl")
+    assert status == 1
+    assert "`y`" in out and "`z`" in out and out.endswith("2 files checked: 2 errors\n")
+    assert specc("check", "tiny.dl")[:2] == (0, "1 file checked: no mistakes\n")
+
+
+def test_check_prints_records_as_json(folder, specc):
+    (folder / "bad.dl").write_text("model m { input x: float[3] output y }\n")
+    status, out, _ = specc("check", "bad.dl", "--format", "json")
+    (record,) = json.loads(out)
+    assert status == 1
+    assert (record["name"], record["file"], record["line"]) == ("unknown-name", "bad.dl", 1)
+    assert json.loads(specc("check", "tiny.dl", "--format=json")[1]) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check"], ["check", "nowhere.dl"], ["nothing"], ["check", "tiny.dl", "--format", "html"],
+        ["train"], ["train", "nowhere.dl"], ["train", "tiny.dl", "epochs"],
+        ["train", "tiny.dl", "epochs=1", "epochs=2"], ["train", "tiny.dl", "--threads", "0"],
+        ["show", "tiny.dl", "--stage", "nothing"], ["eval", "nowhere"], ["build"],
+    ],
+)  # fmt: skip
+def test_wrong_usage_exits_with_two(folder, specc, arguments):
+    status, out, err = specc(*arguments)
+    assert (status, out) == (2, "")
+    assert "Usage" in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize("word", ["fmt", "explain", "sample", "gradcheck", "flow", "time"])
+def test_commands_that_are_not_there_are_not_announced(specc, word):
+    assert specc(word)[0] == 2
+    assert f"  {word} " not in specc("--help")[1]
+
+
+def test_train_leaves_a_run_that_eval_and_predict_read(folder, specc):
+    status, out, err = specc("train", "tiny.dl", "epochs=2")
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("compiled in ")
+    assert lines[1].startswith("epoch 1/2   train loss ") and " examples/s" in lines[1]
+    assert lines[-2].startswith("best validation after epoch ")
+    assert lines[-1] == "runs/tiny/1"
+    run = folder / "runs" / "tiny" / "1"
+    assert (run / "model.dl").read_text() == TINY
+    record = json.loads((run / "run.json").read_text())
+    assert record["overrides"] == {"epochs": "2"} and record["status"] == "finished"
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0])[:7] == [
+        "epoch", "step", "seconds", "train_loss", "val_loss", "train_accuracy", "val_accuracy",
+    ]  # fmt: skip
+    assert float(rows[-1]["val_accuracy"]) > 0.8
+
+    # the run is complete: neither the file nor what it uses is needed any more
+    (folder / "tiny.dl").unlink()
+    (folder / "parts" / "words.dl").unlink()
+    status, out, _ = specc("eval", "runs/tiny/1", "--json")
+    found = json.loads(out)
+    best = min(rows, key=lambda row: float(row["val_loss"]))
+    assert status == 0
+    assert (found["part"], found["examples"]) == ("validation", 359)
+    assert found["loss"] == pytest.approx(float(best["val_loss"]), rel=1e-6)
+    assert found["accuracy"] == pytest.approx(float(best["val_accuracy"]))
+    assert "validation, 359 examples" in specc("eval", "runs/tiny/1")[1]
+
+    digits = np.load(ROOT / "specc" / "data" / "digits.npz")
+    np.save(folder / "images.npy", digits["image"].reshape(-1, 64))
+    assert specc("predict", run, "images.npy", "-o", "scores.npz")[0] == 0
+    scores = np.load(folder / "scores.npz")["scores"]
+    assert scores.shape == (1797, 10)
+    assert (scores.argmax(axis=1) == digits["label"]).mean() > 0.8
+    assert specc("predict", run, "images.npy", "-o", "scores.csv")[0] == 0
+    table = (folder / "scores.csv").read_text().splitlines()
+    assert table[0].startswith("scores_1,scores_2,") and len(table) == 1798
+    assert np.allclose(np.fromstring(table[1], sep=","), scores[0], rtol=1e-6)
+    np.save(folder / "images.npy", np.zeros((3, 63)))
+    status, _, err = specc("predict", run, "images.npy", "-o", "scores.npz")
+    assert status == 1 and "[63], but `image` is float[64]" in err
+
+
+def test_quiet_prints_the_result_alone(folder, specc):
+    status, out, _ = specc("train", "tiny.dl", "epochs=1", "--quiet", "--run", "elsewhere")
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["best", "elsewhere/tiny/1"]
+
+
+def test_a_training_goes_on_where_it_was_interrupted(folder, specc, monkeypatch):
+    from specc.cli.train import Interruption
+
+    assert specc("train", "tiny.dl")[0] == 0
+    asked = iter([False, True])
+    monkeypatch.setattr(Interruption, "is_asked", lambda self: next(asked, False))
+    status, out, _ = specc("train", "tiny.dl")
+    assert status == 130
+    assert out.endswith("interrupted: `specc train --resume runs/tiny/2` goes on\n")
+    status, out, _ = specc("train", "tiny.dl", "--resume", "runs/tiny/2")
+    assert status == 0 and out.endswith("runs/tiny/2\n")
+    one, other = (load_file(f"runs/tiny/{i}/last.safetensors") for i in (1, 2))
+    assert list(one) == list(other)
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+    status, out, _ = specc("train", "--resume", "runs/tiny/2")
+    assert status == 0 and "has had its 3 epochs" in out
+    assert specc("train", "--resume", "runs/tiny/2", "epochs=4")[0] == 0
+    assert Path("runs/tiny/2/metrics.csv").read_text().splitlines()[-1].startswith("4,")
+
+
+def test_a_run_goes_on_with_what_it_was_started_with(folder, specc):
+    assert specc("train", "tiny.dl", "epochs=1")[0] == 0
+    status, _, err = specc("train", "--resume", "runs/tiny/1", "batch=16")
+    assert status == 1 and "the batch of a run cannot change: it was 32, and is 16 now" in err
+    status, _, err = specc("train", "--resume", "runs/tiny/1", "--dtype", "float64")
+    assert status == 1 and "the dtype of a run cannot change" in err
+    (folder / "tiny.dl").write_text(TINY.replace("0.1)", "0.2)"))
+    status, _, err = specc("train", "tiny.dl", "--resume", "runs/tiny/1")
+    assert status == 1 and "is not what the run was trained with" in err
+    last = folder / "runs" / "tiny" / "1" / "last.safetensors"
+    last.write_bytes(last.read_bytes()[:100])
+    status, _, err = specc("train", "--resume", "runs/tiny/1", "epochs=2")
+    assert status == 1 and "last.safetensors` is damaged" in err
+
+
+def test_sizes_and_words_come_from_a_table_and_are_kept_in_the_run(folder, specc):
+    (folder / "flowers.dl").write_text(TABLE)
+    (folder / "data").mkdir()
+    (folder / "data" / "flowers.csv").write_text(FLOWERS)
+    status, _, err = specc("train", "flowers.dl")
+    assert status == 1 and "there is no file `flowers.csv`" in err and "--data DIR" in err
+    assert not Path("runs").exists()
+    assert specc("train", "flowers.dl", "--data", "data")[0] == 0
+    record = json.loads(Path("runs/flowers/1/run.json").read_text())
+    assert record["sizes"] == {"n": 2, "kinds": 3}
+    assert record["vocabularies"] == {"kind": ["aster", "rose", "tulip"]}
+    status, _, err = specc("eval", "runs/flowers/1")
+    assert status == 1 and "there are no data to evaluate on" in err
+    (folder / "new.csv").write_text("width,length\n1,2\n")
+    assert specc("predict", "runs/flowers/1", "new.csv", "-o", "out.csv")[0] == 0
+    assert len(Path("out.csv").read_text().splitlines()) == 2
+
+
+def test_a_mistake_in_the_data_is_shown_at_the_call_before_a_run_is_made(folder, specc):
+    (folder / "flowers.dl").write_text(TABLE)
+    (folder / "flowers.csv").write_text(FLOWERS.replace("3,0", "3,o", 1))
+    status, _, err = specc("train", "flowers.dl", "n=2", "kinds=3")
+    assert status == 1
+    assert "error[data]: `flowers.csv`, line 4: column `width`: `o` is not a number" in err
+    assert "flowers.dl:11:12" in err and "^^^^" in err
+    assert not Path("runs").exists()
+
+
+def test_a_loss_that_diverges_exits_with_one(folder, specc):
+    text = TINY.replace("momentum(lr = 0.1)", "sgd(lr = 1e30)")
+    (folder / "tiny.dl").write_text(text)
+    status, _, err = specc("train", "tiny.dl")
+    assert status == 1 and "error[diverged]" in err and "smaller learning rate" in err
+    assert json.loads(Path("runs/tiny/1/run.json").read_text())["status"] == "failed"
+
+
+def test_a_file_without_train_cannot_be_trained(folder, specc):
+    (folder / "m.dl").write_text("model m { input x: float[3] output x }\n")
+    status, _, err = specc("train", "m.dl")
+    assert status == 1 and "error[no-train]" in err
+
+
+def test_ctrl_c_saves_the_run(folder):
+    command = [sys.executable, "-m", "specc", "train", "tiny.dl", "epochs=1000000"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        for line in process.stdout:
+            if line.startswith("epoch"):
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+    assert process.returncode == 130
+    assert rest.endswith("interrupted: `specc train --resume runs/tiny/1` goes on\n")
+    assert json.loads(Path("runs/tiny/1/run.json").read_text())["status"] == "interrupted"
+
+
+def test_show_prints_the_layers_or_a_stage(folder, specc):
+    status, out, _ = specc("show", "tiny.dl", "classes=5")
+    assert status == 0
+    assert out.splitlines()[2].split() == [
+        "layer",
+        "call",
+        "shape",
+        "parameters",
+        "FLOPs",
+        "memory",
+    ]
+    (dense,) = [line for line in out.splitlines() if line.startswith("dense1")]
+    assert dense.split()[2:] == ["[5]", "325", "645", "20", "B"]
+    assert specc("show", "tiny.dl", "--stage", "source")[1] == TINY
+    assert "tiny" in specc("show", "tiny.dl", "--stage", "program")[1]
+
+
+def test_show_says_which_sizes_are_open(folder, specc):
+    (folder / "flowers.dl").write_text(TABLE)
+    status, out, _ = specc("show", "flowers.dl")
+    assert status == 0
+    assert "dense1  dense(kinds)  [kinds]  kinds*n + kinds" in out
+    assert out.endswith("open: n, kinds (give them numbers: n=10)\n")
+
+
+def test_build_writes_or_prints_python(folder, specc):
+    status, out, _ = specc("build", "tiny.dl", "-o", "tiny.py")
+    assert status == 0 and out.startswith("wrote tiny.py (")
+    text = (folder / "tiny.py").read_text()
+    compile(text, "tiny.py", "exec")
+    assert specc("build", "tiny.dl")[:2] == (0, text)
+
+
+def test_a_bug_of_ours_asks_for_a_report(folder, specc, monkeypatch):
+    from specc import driver
+
+    def broken(*_):
+        raise KeyError("an invariant")
+
+    monkeypatch.setattr(driver, "check", broken)
+    status, _, err = specc("check", "tiny.dl")
+    assert status == 70
+    assert "Traceback" in err and "this is a bug in specc" in err
+
+
+def test_help_and_version_import_nothing_heavy():
+    code = (
+        "import sys; from specc.cli.main import status_of\n"
+        "for arguments in (['--help'], ['train', '--help'], ['--version']):\n"
+        "    assert status_of(arguments) == 0\n"
+        "heavy = {'numpy', 'numba', 'llvmlite', 'rich', 'safetensors', 'lark'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
