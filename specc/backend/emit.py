@@ -289,6 +289,7 @@ class _Body:
             strides[op.axis] *= op.step
             self.store(node, place, value, tuple(strides), offset)
             self.accesses[-1].fill = True
+            self.accesses[-1].filling = literal(op.fill, "float")
         else:
             self.store(node, place, value, c_strides(node.type.shape), 0)
 

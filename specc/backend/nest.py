@@ -42,7 +42,8 @@ class Access:
     value: str = ""  # what is stored: the name of a variable of the body
     elements: int = 0
     item: int = 4  # bytes of an element
-    fill: bool = False  # set every element to the neutral one first
+    fill: bool = False  # set every element to the neutral one, or to `filling`, first
+    filling: str = ""
     start: int = 0  # the element of the array that the domain's first point meets
 
 
@@ -140,7 +141,7 @@ class _Writer:
         self.lines = [f"def {self.name}({', '.join(parameters)}):"]
         for each in nest.accesses:
             if each.fill:
-                first = _FIRST.get(each.mode, "0.0")
+                first = each.filling or _FIRST.get(each.mode, "0.0")
                 self._put(1, f"{each.name}_fill = row({each.name}, 0, {each.name}_all)")
                 self._put(1, f"for i in range({each.name}_all):")
                 self._put(2, f"{each.name}_fill[i] = {first}")

@@ -91,6 +91,8 @@ class Training:
             click.echo(f"{run.folder} has had its {done} epochs: `epochs={2 * done}` goes on")
             return 0
         steps = -(-len(self.data.training) // net.batch)
+        run.record.status = "running"
+        run.write()
         outcome = "failed"
         try:
             with (
@@ -214,8 +216,7 @@ def _resumed(
             help="start a new run",
         )
     progress = restore(run.last, net)
-    record.threads, record.epochs, record.status = net.threads, recipe.epochs, "running"
-    run.write()
+    record.threads, record.epochs = net.threads, recipe.epochs
     return Training(program, data, net, run, progress)
 
 

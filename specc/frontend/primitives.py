@@ -14,7 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from specc.frontend.arithmetic import arithmetic, as_kind, pairwise, unary
-from specc.frontend.products import convolve, image, joined, window_count
+from specc.frontend.products import (
+    convolve,
+    image,
+    padded,
+    scatter,
+    window_counts,
+    window_sum,
+)
 from specc.frontend.scope import Frame, Mistake
 from specc.frontend.settings import REQUIRED, Declared
 from specc.frontend.signatures import InputDeclared, Signature
@@ -24,6 +31,7 @@ from specc.ir import sizes
 from specc.ir.op import Op
 from specc.ir.sizes import Polynomial
 from specc.ops import elementwise as ops
+from specc.ops.gather import Put
 from specc.ops.reduce import ArgMax, BatchMean, Max, Sum
 from specc.ops.shape import Broadcast, Concat, Reshape, Slice, Transpose
 from specc.ops.window import WindowMax
@@ -247,11 +255,11 @@ def _flatten(frame: Frame, span: Span, x: Value) -> Value:
 @primitive("reshape")
 def _reshape(
     frame: Frame, span: Span, x: Value, *, first: size, second: size = None, third: size = None,
-    fourth: size = None,
+    fourth: size = None, fifth: size = None, sixth: size = None,
 ) -> Value:
     """The same elements in the same order under another shape: `reshape(x; 16, 5, 5)`."""
     x = tensor(x, "reshape")
-    given = (first, second, third, fourth)
+    given = (first, second, third, fourth, fifth, sixth)
     shape = tuple(each for each in given if each is not None)
     if given[: len(shape)] != shape:
         raise Mistake("bad-setting", "the sizes of `reshape` are given without a gap")
@@ -265,11 +273,12 @@ def _reshape(
 @primitive("transpose")
 def _transpose(
     frame: Frame, span: Span, x: Value, *, first: int >= 0 = None, second: int >= 0 = None,
-    third: int >= 0 = None, fourth: int >= 0 = None,
+    third: int >= 0 = None, fourth: int >= 0 = None, fifth: int >= 0 = None, sixth: int >= 0 = None,
 ) -> Value:
     """The axes in another order, by default reversed: `transpose(x; 1, 2, 0)` puts axis 0 last."""
     x = tensor(x, "transpose")
-    order = tuple(each for each in (first, second, third, fourth) if each is not None)
+    order = tuple(each for each in (first, second, third, fourth, fifth, sixth)
+                  if each is not None)  # fmt: skip
     return frame.apply(Transpose(order or tuple(range(x.type.rank))[::-1]), x, span=span)
 
 
@@ -329,29 +338,99 @@ def _spread(frame: Frame, span: Span, b: Value, x: Value) -> Value:
 def _convolve(
     frame: Frame, span: Span, x: Value, weight: Value, *, stride: int > 0 = 1, pad: int >= 0 = 0,
     dilation: int > 0 = 1, groups: int > 0 = 1, round: exact or floor = "exact",
+    stride_width: int > 0 = None, pad_width: int >= 0 = None,
 ) -> Value:
     """y[k, i, j] = sum over c, u, v of weight[k, c, u, v] * x[c, stride*i + dilation*u - pad, ...].
 
     The kernel is not flipped: what the field calls convolution is a correlation. With `groups` the
-    channels and filters are divided into so many groups that do not see each other.
+    channels and filters are divided into so many groups that do not see each other. `stride` and
+    `pad` hold for the height, and for the width unless `stride_width` or `pad_width` is given.
     """
-    result, note = convolve(frame, x, weight, stride, pad, dilation, groups, round, span)
+    result, note = convolve(frame, x, weight, _pair(stride, stride_width), _pair(pad, pad_width),
+                            dilation, groups, round, span)  # fmt: skip
     return Tensor(result.node, Step(span, "convolve", result.shape, note, result.trail, hidden=True))
+
+
+@primitive("convolve_transpose")
+def _convolve_transpose(
+    frame: Frame, span: Span, x: Value, weight: Value, *, stride: int > 0 = 1, pad: int >= 0 = 0,
+    extra: int >= 0 = 0, stride_width: int > 0 = None, pad_width: int >= 0 = None,
+) -> Value:
+    """y[k, stride*i + u - pad, ...] is the sum of weight[c, k, u, v] * x[c, i, j] that fall there.
+
+    The transpose of `convolve`: [c, n, ...] -> [k, (n - 1) * stride + kernel - 2 pad + extra, ...].
+    """
+    result, note = scatter(frame, x, weight, _pair(stride, stride_width), _pair(pad, pad_width), extra,
+                           span)  # fmt: skip
+    return Tensor(result.node, Step(span, "convolve_transpose", result.shape, note, result.trail,
+                                    hidden=True))  # fmt: skip
 
 
 @primitive("window_max")
 def _window_max(
-    frame: Frame, span: Span, x: Value, *, size: int > 0, stride: int > 0,
-    round: exact or floor = "exact",
+    frame: Frame, span: Span, x: Value, *, size: int > 0, stride: int > 0, pad: int >= 0 = 0,
+    round: exact or floor = "exact", size_width: int > 0 = None, stride_width: int > 0 = None,
+    pad_width: int >= 0 = None,
 ) -> Value:
-    """The largest element of each window: [c, h, w] -> [c, (h - size) / stride + 1, ...]."""
+    """The largest element of each window: [c, h, w] -> [c, (h - size + 2 pad) / stride + 1, ...].
+
+    Padding never is the largest: it must be smaller than the window.
+    """
     x = image(x, "window_max")
-    notes = [
-        window_count(length, size, stride, 0, round, axis)[1]
-        for axis, length in (("height", x.shape[1]), ("width", x.shape[2]))
-    ]
-    result = frame.apply(WindowMax((size, size), (stride, stride)), x, span=span)
-    return Tensor(result.node, Step(span, "window_max", result.shape, joined(notes), x.trail, hidden=True))
+    box, margin, step = _pair(size, size_width), _pair(pad, pad_width), _pair(stride, stride_width)
+    _, note = window_counts(x, box, step, margin, round)
+    _check_padding(box, margin)
+    result = frame.apply(WindowMax(box, step), padded(frame, x, margin, -math.inf, span), span=span)
+    return Tensor(result.node, Step(span, "window_max", result.shape, note, x.trail, hidden=True))
+
+
+@primitive("window_sum")
+def _window_sum(
+    frame: Frame, span: Span, x: Value, *, size: int > 0, stride: int > 0, pad: int >= 0 = 0,
+    round: exact or floor = "exact", size_width: int > 0 = None, stride_width: int > 0 = None,
+    pad_width: int >= 0 = None,
+) -> Value:
+    """The sum of each window: [c, h, w] -> [c, (h - size + 2 pad) / stride + 1, ...]. Padding is 0,
+    and smaller than the window."""
+    box, margin = _pair(size, size_width), _pair(pad, pad_width)
+    result, note = window_sum(frame, x, box, _pair(stride, stride_width), margin, round, span)
+    _check_padding(box, margin)
+    return Tensor(result.node, Step(span, "window_sum", result.shape, note, result.trail, hidden=True))
+
+
+def _pair(height: int, width: int | None) -> tuple[int, int]:
+    return height, height if width is None else width
+
+
+def _check_padding(size: tuple[int, int], pad: tuple[int, int]) -> None:
+    for window, margin in zip(size, pad, strict=True):
+        if margin >= window:
+            raise Mistake("bad-setting", f"a window of {window} would lie in the padding of {margin}"
+                          " alone: `pad` must be smaller than the window")  # fmt: skip
+
+
+@primitive("repeat")
+def _repeat(frame: Frame, span: Span, x: Value, *, times: int > 0, axis: int = 0) -> Value:
+    """Each element `times` times, one after the other, along an axis: a, b -> a, a, b, b."""
+    x = tensor(x, "repeat")
+    (along,) = _axes(x, axis, 0, "repeat")
+    if times == 1:
+        return x
+    # [.., n, ..] -> [.., n, times, ..] -> [.., n * times, ..]
+    lead, rest = x.shape[: along + 1], x.shape[along + 1 :]
+    kept = tuple(k if k <= along else k + 1 for k in range(x.type.rank))
+    spread = frame.apply(Broadcast((*lead, times, *rest), kept), x, span=span)
+    return frame.apply(Reshape((*lead[:-1], lead[-1] * times, *rest)), spread, span=span)
+
+
+@primitive("one_hot")
+def _one_hot(frame: Frame, span: Span, index: Value) -> Value:
+    """1 at the position of the class, 0 elsewhere: class(n) -> [n]."""
+    if not isinstance(index, Tensor) or index.type.kind != "int" or index.type.classes is None:
+        raise Mistake("wrong-kind", f"`one_hot` takes a class, not {describe(index)}", argument=0)
+    if index.type.rank:
+        raise Mistake("wrong-kind", f"`one_hot` takes one class, not {describe(index)}", argument=0)
+    return frame.apply(Put(index.type.classes), as_kind(frame, 1.0, "float", span), index, span=span)
 
 
 # Random numbers

@@ -16,6 +16,9 @@ from specc.ops.gather import Take
 from specc.ops.shape import Pad, Reshape, Slice
 from specc.source import Span
 
+Pair = tuple[int, int]
+"""A number for the height and one for the width."""
+
 
 def matmul(frame: Frame, left: Value, right: Value, span: Span) -> Tensor:
     """`left @ right`: sums over the last axis of the left and the first of the right.
@@ -97,10 +100,13 @@ def image(x: Value, name: str, argument: int = 0) -> Tensor:
 
 
 def convolve(
-    frame: Frame, x: Value, weight: Value, stride: int, pad: int, dilation: int, groups: int,
+    frame: Frame, x: Value, weight: Value, stride: Pair, pad: Pair, dilation: int, groups: int,
     rounds: str, span: Span,
 ) -> tuple[Tensor, str]:
-    """out[k, y, x] = sum(c, u, v) weight[k, c, u, v] * in[c, s*y + d*u - p, s*x + d*v - p]."""
+    """out[k, y, x] = sum(c, u, v) weight[k, c, u, v] * in[c, s*y + d*u - p, s*x + d*v - p].
+
+    `stride` and `pad` are pairs, (height, width).
+    """
     x = image(x, "convolve")
     if not isinstance(weight, Tensor) or weight.type.rank != 4 or weight.type.kind != "float":
         raise Mistake("wrong-kind", "`convolve` takes a weight [filters, channels, height, width], not"
@@ -117,30 +123,100 @@ def convolve(
         needed = f"{channels}" if groups == 1 else f"{channels} / {groups} = {channels // groups}"
         raise Mistake("shape-mismatch", f"the weight is for {depth} channels, but there are {needed}",
                       argument=1)  # fmt: skip
-    counts, notes = [], []
-    for axis, size, kernel in (("height", height, kernel_y), ("width", width, kernel_x)):
-        count, note = window_count(size, dilation * (kernel - 1) + 1, stride, pad, rounds, axis)
-        counts.append(count)
-        notes.append(note)
-    rows, columns = counts
-    if pad:
-        x = frame.apply(Pad(1, pad, height + 2 * pad), x, span=span)
-        x = frame.apply(Pad(2, pad, width + 2 * pad), x, span=span)
+    reach = tuple(dilation * (kernel - 1) + 1 for kernel in (kernel_y, kernel_x))
+    (rows, columns), note = window_counts(x, reach, stride, pad, rounds)
+    x = padded(frame, x, pad, 0.0, span)
     if groups == 1:
         # 0 k, 1 y, 2 x, 3 c, 4 u, 5 v
         extents = (filters, rows, columns, channels, kernel_y, kernel_x)
         out, left = (at(0), at(1), at(2)), (at(0), at(3), at(4), at(5))
-        right = (at(3), _moved(1, stride, 4, dilation), _moved(2, stride, 5, dilation))
+        right = (at(3), _moved(1, stride[0], 4, dilation), _moved(2, stride[1], 5, dilation))
     else:
         # 0 k within its group, 1 y, 2 x, 3 c within its group, 4 u, 5 v, 6 group
         filters_each, channels_each = filters // groups, channels // groups
         extents = (filters_each, rows, columns, channels_each, kernel_y, kernel_x, groups)
         k, c = Affine(((0, 1), (6, filters_each))), Affine(((3, 1), (6, channels_each)))
         out, left = (k, at(1), at(2)), (k, at(3), at(4), at(5))
-        right = (c, _moved(1, stride, 4, dilation), _moved(2, stride, 5, dilation))
+        right = (c, _moved(1, stride[0], 4, dilation), _moved(2, stride[1], 5, dilation))
     op = Contract(extents, out, left, right, (filters, rows, columns))
     result = frame.apply(op, weight, x, span=span)
-    return Tensor(result.node, x.trail), joined(notes)
+    return Tensor(result.node, x.trail), note
+
+
+def scatter(
+    frame: Frame, x: Value, weight: Value, stride: Pair, pad: Pair, extra: int, span: Span,
+) -> tuple[Tensor, str]:
+    """out[k, s*y + u - p, s*x + v - p] += weight[c, k, u, v] * in[c, y, x], over c, u and v.
+
+    The transpose of `convolve` with the same weight: the result is as large as what it was given.
+    """
+    x = image(x, "convolve_transpose")
+    if not isinstance(weight, Tensor) or weight.type.rank != 4 or weight.type.kind != "float":
+        raise Mistake("wrong-kind", "`convolve_transpose` takes a weight [channels, filters, height,"
+                      f" width], not {describe(weight)}", argument=1)  # fmt: skip
+    channels, *sizes_in = x.shape
+    depth, filters, *kernels = weight.shape
+    if not sizes.same(depth, channels):
+        raise Mistake("shape-mismatch", f"the weight is for {depth} channels, but there are {channels}",
+                      argument=1)  # fmt: skip
+    full, results, notes = [], [], []
+    for axis, size, kernel, step, margin in zip(
+        ("height", "width"), sizes_in, kernels, stride, pad, strict=True
+    ):
+        whole = (size - 1) * step + kernel + extra
+        result = whole - 2 * margin
+        formula = f"({size} - 1) * {step} + {kernel} - 2*{margin}" + (f" + {extra}" if extra else "")
+        if isinstance(result, int) and result < 1:
+            raise Mistake("window-does-not-fit", f"the padding leaves nothing of the {axis}: {formula} ="
+                          f" {result}", help="take less padding, or a larger kernel")  # fmt: skip
+        full.append(whole)
+        results.append(result)
+        notes.append(f"{formula} = {result}")
+    # 0 k, 1 y, 2 x, 3 c, 4 u, 5 v
+    extents = (filters, *sizes_in, channels, *kernels)
+    out = (at(0), _moved(1, stride[0], 4, 1), _moved(2, stride[1], 5, 1))
+    op = Contract(extents, out, (at(3), at(0), at(4), at(5)), (at(3), at(1), at(2)), (filters, *full))
+    y = frame.apply(op, weight, x, span=span)
+    for axis, (margin, size) in enumerate(zip(pad, results, strict=True), 1):
+        if margin:
+            y = frame.apply(Slice(axis, margin, size), y, span=span)
+    return Tensor(y.node, x.trail), joined(notes)
+
+
+def window_sum(
+    frame: Frame, x: Value, size: Pair, stride: Pair, pad: Pair, rounds: str, span: Span,
+) -> tuple[Tensor, str]:
+    """out[c, y, x] = sum(u, v) in[c, s*y + u - p, s*x + v - p]: a product with the number 1."""
+    x = image(x, "window_sum")
+    (rows, columns), note = window_counts(x, size, stride, pad, rounds)
+    trail, channels = x.trail, x.shape[0]
+    x = padded(frame, x, pad, 0.0, span)
+    # 0 c, 1 y, 2 x, 3 u, 4 v
+    places = (at(0), _moved(1, stride[0], 3, 1), _moved(2, stride[1], 4, 1))
+    op = Contract((channels, rows, columns, *size), (at(0), at(1), at(2)), (), places,
+                  (channels, rows, columns))  # fmt: skip
+    one = as_kind(frame, 1.0, "float", span)
+    return Tensor(frame.apply(op, one, x, span=span).node, trail), note
+
+
+def window_counts(
+    x: Tensor, size: Pair, stride: Pair, pad: Pair, rounds: str
+) -> tuple[tuple[Size, ...], str]:
+    """How many windows lie on each axis of an image, and the calculations as text."""
+    found = [
+        window_count(length, *each, rounds, axis)
+        for axis, length, *each in zip(("height", "width"), x.shape[1:], size, stride, pad, strict=True)
+    ]
+    return tuple(count for count, _ in found), joined([note for _, note in found])
+
+
+def padded(frame: Frame, x: Tensor, pad: Pair, fill: float, span: Span) -> Tensor:
+    """An image with `pad` rows and columns of `fill` on each side."""
+    for axis, margin in enumerate(pad, 1):
+        if margin:
+            op = Pad(axis, margin, x.shape[axis] + 2 * margin, fill=fill)
+            x = frame.apply(op, x, span=span)
+    return x
 
 
 def _moved(output: int, stride: int, within: int, dilation: int) -> Affine:

@@ -121,12 +121,13 @@ class Slice(Op):
 
 @dataclass(frozen=True)
 class Pad(Op):
-    """Place the elements at start, start + step, ... of an axis of `size`, zeros elsewhere."""
+    """Place the elements at start, start + step, ... of an axis of `size`, and `fill` elsewhere."""
 
     axis: int
     start: int
     size: int
     step: int = 1
+    fill: float = 0.0
 
     def infer(self, x: Type) -> Type:
         if not 0 <= self.axis < x.rank:
@@ -145,7 +146,7 @@ class Pad(Op):
         import numpy as np
 
         axis = self.axis + lead(types[0])
-        out = np.zeros(x.shape[:axis] + (self.size,) + x.shape[axis + 1 :], x.dtype)
+        out = np.full(x.shape[:axis] + (self.size,) + x.shape[axis + 1 :], self.fill, x.dtype)
         stop = self.start + (x.shape[axis] - 1) * self.step + 1
         out[(slice(None),) * axis + (slice(self.start, stop, self.step),)] = x
         return out

@@ -189,6 +189,7 @@ def test_a_training_goes_on_where_it_was_interrupted(folder, specc, monkeypatch)
     assert all(np.array_equal(one[name], other[name]) for name in one)
     status, out, _ = specc("train", "--resume", "runs/tiny/2")
     assert status == 0 and "has had its 3 epochs" in out
+    assert json.loads(Path("runs/tiny/2/run.json").read_text())["status"] == "finished"
     assert specc("train", "--resume", "runs/tiny/2", "epochs=4")[0] == 0
     assert Path("runs/tiny/2/metrics.csv").read_text().splitlines()[-1].startswith("4,")
 

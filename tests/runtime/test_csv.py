@@ -6,7 +6,7 @@ import gzip
 
 import numpy as np
 import pytest
-from test_data import X, Y, columns, recipe, refusal, write_csv
+from sources import X, Y, columns, recipe, refusal, write_csv
 
 from specc.recipe import DataCall, Port
 from specc.runtime.data import load

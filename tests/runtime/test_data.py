@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sources import X, Y, columns, recipe, refusal, write_csv
 
-from specc.diagnostics import SpecError
 from specc.recipe import DataCall, Port, Recipe
 from specc.runtime.data import load, open_sizes
 from specc.runtime.data.bind import fits
@@ -18,34 +18,6 @@ from specc.source import Source, Span
 
 IMAGE = Port("image", "input", "float", (1, 2, 3))
 LABEL = Port("label", "target", "class", (), 4)
-X = Port("x", "input", "float", (2,))
-Y = Port("y", "target", "class", (), 3)
-
-
-def recipe(word, *arguments, validate=None, test=None, seed=0, **settings):
-    """A recipe with one source, whose spans lie in a file of its own."""
-    source = Source("a.dl", f"data {word}()")
-    span = Span(source, 5, len(source.text))
-    spans = tuple(span for _ in arguments)
-    return Recipe(DataCall(word, arguments, settings, span, spans), validate, test, seed=seed)
-
-
-def columns(folder, ports, word, *arguments, **settings):
-    return load(recipe(word, *arguments, **settings), ports, folder).training.columns
-
-
-def refusal(folder, ports, word, *arguments, **settings) -> str:
-    """What the error says: the messages with help and notes."""
-    with pytest.raises(DataError) as caught:
-        load(recipe(word, *arguments, **settings), ports, folder)
-    assert isinstance(caught.value, SpecError)
-    for each in caught.value.diagnostics:
-        assert (each.name, each.severity) == ("data", "error")
-        assert each.span.source.name == "a.dl"
-    return "\n".join(
-        f"{each.message}\n{each.help or ''}\n{' '.join(each.notes)}"
-        for each in caught.value.diagnostics
-    )
 
 
 def idx_bytes(array) -> bytes:
@@ -54,11 +26,6 @@ def idx_bytes(array) -> bytes:
         f">BBBB{array.ndim}I", 0, 0, codes[array.dtype.name], array.ndim, *array.shape
     )
     return header + array.astype(array.dtype.newbyteorder(">")).tobytes()
-
-
-def write_csv(folder, text, name="a.csv"):
-    (folder / name).write_text(text, encoding="utf-8")
-    return name
 
 
 # Shapes
