@@ -22,9 +22,10 @@ from specc.ir.graph import Graph
 from specc.ir.plan import Plan
 from specc.ir.program import Program
 from specc.ir.verify import verify
+from specc.ops.peers import Peers, bind_batch
 from specc.passes import lower
 from specc.passes.fuse import prepare
-from specc.passes.plan import plan
+from specc.passes.plan import plan, shares
 from specc.passes.simplify import simplify
 
 # The programs of a model, each compiled when it is first needed.
@@ -49,8 +50,13 @@ class Net:
         self._graphs: dict[str, Graph] = {}
         self._settings: Graph | None = None
         self._initialize()
-        self.columns = ("loss", *(f"loss.{term.name}" for term in program.losses),
-                        *(f"metric.{term.name}" for term in program.metrics))
+        self._means, self._metrics = lower.metric_means(program)
+        self.columns = (*(["loss"] if program.losses else []),
+                        *(f"loss.{term.name}" for term in program.losses),
+                        *(name for name, node in self._metrics.outputs.items()
+                          if node.type.shape == ()))
+        self.record_width = bool(program.losses) + len(program.losses) + sum(
+            node.type.elements for node in self._means.values())
         self._by_name = {port.name: port for port in program.ports}
 
     # Weights.
@@ -102,15 +108,20 @@ class Net:
 
     @property
     def settings_graph(self) -> Graph:
-        """What the optimizer's settings are, as a graph over step, epoch and progress."""
+        """What the optimizer's settings are, as a graph over step, epoch, progress and stale."""
         self.graph(TRAIN)
         return self._settings
 
     def plan(self, kind: str, examples: int | None = None) -> Plan:
         """The plan of one program, for batches of `examples`."""
-        vector = this_machine().vector_bits // (8 * np.dtype(self.dtype).itemsize)
-        return plan(self.graph(kind), examples or self.batch, self.threads, vector,
-                    np.dtype(self.dtype).itemsize)
+        examples = examples or self.batch
+        item = np.dtype(self.dtype).itemsize
+        vector = this_machine().vector_bits // (8 * item)
+        graph = self.graph(kind)
+        if any(isinstance(node.op, Peers) for node in graph.nodes):
+            _, lanes = shares(examples, self.threads, vector)
+            graph = verify(bind_batch(graph, lanes * self.threads), "bind_batch")
+        return plan(graph, examples, self.threads, vector, item)
 
     def compiled(self, kind: str, examples: int | None = None) -> CompiledProgram:
         """One program, ready to run on batches of at most `examples`."""
@@ -125,48 +136,65 @@ class Net:
         return self._programs[key]
 
     def _run(self, kind: str, data: Mapping[str, Column], order: np.ndarray, batch: int,
-             settings: np.ndarray | None = None):
+             settings: np.ndarray | None = None, first: int = 0):
         program = self.compiled(kind, batch)
         start = time.perf_counter()
         program.link({name: data[name] for name in program.ports})
         self.compile_seconds += time.perf_counter() - start
-        return program.run(data, order, batch, settings)
+        return program.run(data, order, batch, settings, self.seed, first)
 
     # What the training loop uses.
 
     def train(self, data: Mapping[str, Column], order: np.ndarray, first_step: int,
-              steps_per_epoch: int, total_steps: int) -> np.ndarray:
+              steps_per_epoch: int, total_steps: int, stale: float = 0) -> np.ndarray:
         """Optimizer steps over the rows `order`, a batch at a time; the last may be partial.
 
-        Returns float64 [steps, len(columns)]: the means over each batch, before its update.
+        Returns float64 [steps, record_width]: the means over each batch, before its update; the first
+        is the loss. `report` makes figures of their mean over many steps.
         """
         assert self.program.updates, "a model without an optimizer cannot be trained"
         steps = -(-len(order) // self.batch)
         self.graph(TRAIN)
-        settings = self._schedule(first_step, steps, steps_per_epoch, total_steps)
-        records, _ = self._run(TRAIN, data, order, self.batch, settings)
+        settings = self._schedule(first_step, steps, steps_per_epoch, total_steps, stale)
+        records, _ = self._run(TRAIN, data, order, self.batch, settings, first_step)
         self.steps_done = first_step + steps
         return records
 
-    def _schedule(self, first: int, steps: int, steps_per_epoch: int, total: int) -> np.ndarray:
+    def _schedule(self, first: int, steps: int, steps_per_epoch: int, total: int,
+                  stale: float = 0) -> np.ndarray:
         """The optimizer's settings for each step, float64 [steps, settings]."""
         step = np.arange(first, first + steps, dtype=float)
         values = evaluate(self._settings, {
             ("schedule", "step"): step,
             ("schedule", "epoch"): step / steps_per_epoch if steps_per_epoch else 0 * step,
-            ("schedule", "progress"): step / total if total else 0 * step})
+            ("schedule", "progress"): step / total if total else 0 * step,
+            ("schedule", "stale"): 0 * step + stale})
         table = np.empty((steps, len(values)))
         for name, value in values.items():
             table[:, int(name)] = value
         return table
 
-    def evaluate(self, data: Mapping[str, Column], order: np.ndarray) -> dict[str, float]:
-        """The exact means over all rows of `order`, in inference mode, with `columns` as keys."""
+    def evaluate(self, data: Mapping[str, Column], order: np.ndarray) -> dict[str, float | np.ndarray]:
+        """The exact figures over all rows of `order`, in inference mode: see `report`."""
         records, _ = self._run(EVALUATE, data, order, self.batch)
         counts = np.full(len(records), self.batch)
         counts[-1] = len(order) - self.batch * (len(records) - 1)
-        means = counts @ records / len(order)
-        return dict(zip(self.columns, means.tolist(), strict=True))
+        return self.report(counts @ records / len(order))
+
+    def report(self, means: np.ndarray) -> dict[str, float | np.ndarray]:
+        """The figures that follow from means over the data: `columns`, and metrics that are arrays."""
+        losses = len(self.program.losses)
+        names = [name for name in self.columns if not name.startswith("metric.")]
+        figures = dict(zip(names, means.tolist(), strict=False))
+        start = losses + bool(losses)
+        leaves = {}
+        for name, node in self._means.items():
+            count = node.type.elements
+            leaves["mean", name] = means[start : start + count].reshape(node.type.shape)
+            start += count
+        for name, value in evaluate(self._metrics, leaves).items():
+            figures[name] = float(value) if np.ndim(value) == 0 else value
+        return figures
 
     def predict(self, data: Mapping[str, Column]) -> dict[str, np.ndarray]:
         """The outputs for all rows, in inference mode: name -> `[n, *shape]`."""
@@ -186,7 +214,7 @@ class Net:
         """The mean loss over the n given examples, in training mode, and its gradients by path."""
         data = self._columns(arrays, tuple(self._by_name))
         rows = self._rows(data)
-        records, _ = self._run(GRADIENTS, data, np.arange(rows), rows)
+        records, _ = self._run(GRADIENTS, data, np.arange(rows), rows, first=self.steps_done)
         gradients = {each.path: self._arrays[f"gradient.{each.path}"].copy()
                      for each in self.program.parameters}
         return float(records[0, 0]), gradients
@@ -194,13 +222,13 @@ class Net:
     def step(self, **arrays) -> float:
         """One optimizer step on the n given examples; the loss before it.
 
-        `epoch` and `progress` of a schedule stay 0 here: there is no epoch.
+        `epoch`, `progress` and `stale` of a schedule stay 0 here: there is no epoch.
         """
         data = self._columns(arrays, tuple(self._by_name))
         rows = self._rows(data)
         self.graph(TRAIN)
         settings = self._schedule(self.steps_done, 1, 0, 0)
-        records, _ = self._run(TRAIN, data, np.arange(rows), rows, settings)
+        records, _ = self._run(TRAIN, data, np.arange(rows), rows, settings, self.steps_done)
         self.steps_done += 1
         return float(records[0, 0])
 
@@ -242,5 +270,5 @@ def _graph(program: Program, kind: str):
         kept = ("loss", "gradient.")
     else:
         graph = lower.forward(program, training=False)
-        kept = ("output.",) if kind == PREDICT else ("loss", "metric.")
+        kept = ("output.",) if kind == PREDICT else ("loss", "mean.")
     return Graph({name: node for name, node in graph.outputs.items() if name.startswith(kept)})

@@ -42,7 +42,11 @@ class DataCall:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained. `validate` is a source, or the part of `data` that is kept for it."""
+    """How a model is trained.
+
+    `validate` is a source, or the part of `data` that is kept for it. `clip_value` bounds every
+    element of the gradients, then `clip_norm` the norm of them all.
+    """
 
     data: DataCall | None = None
     validate: DataCall | float | None = None
@@ -51,4 +55,6 @@ class Recipe:
     batch: int = 32
     seed: int = 0
     patience: int | None = None
+    clip_norm: float | None = None
+    clip_value: float | None = None
     span: Span | None = None

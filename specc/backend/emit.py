@@ -78,9 +78,8 @@ class _Shard:
             # a record that another shard completes is there after a barrier
             late = any(step.mode == "split" for step in plan.steps
                        if records & {node for node, _ in step.stores})
-            stride = 8 // element_bytes("float", self.dtype)
             arguments = (("frame", Address("frame")), ("values", Address("record")),
-                         ("records", len(plan.records)), ("stride", stride))
+                         ("records", plan.record_width))
             yield Call(feed.kernel(feed.write_record, self.dtype), arguments, last + late)
         for name, node in plan.emits:
             arguments = (("frame", Address("frame")), ("values", self.viewed(node)),
@@ -224,9 +223,12 @@ class _Shard:
         addresses.append(self.address(node, place))
         arguments: list[tuple[str, Value]] = []
         arrays = iter(addresses)
+        known = {**numbers, "frame": Address("frame"), "examples": self.plan.examples}
         for name in inspect.signature(function).parameters:
-            arguments.append((name, numbers[name] if name in numbers else next(arrays)))
-        kernel = Kernel(function.__name__, inspect.getsource(function), self.dtype)
+            if name != "control":
+                arguments.append((name, known[name] if name in known else next(arrays)))
+        kernel = Kernel(function.__name__, inspect.getsource(function), self.dtype,
+                        imports=getattr(node.op, "imports", ""))
         return Call(kernel, tuple(arguments), step.phase, (node,))
 
 

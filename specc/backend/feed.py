@@ -6,6 +6,8 @@ All of them find what changes from run to run in the `frame`, a block of int64 n
     frame[TOTAL]      how many there are; frame[BATCH] of them make a step
     frame[SETTINGS]   address of the optimizer's settings, float64[steps, settings]
     frame[RECORDS]    address of the records, float64[steps, records]
+    frame[SEED]       the seed of random numbers (see ops/random.py, which reads these two)
+    frame[FIRST]      the number of the run's first step since training began
     frame[PORTS...]   two numbers a port or output: the address of its array [rows, size], and of
                       its scale and shift (float64[2])
 
@@ -21,7 +23,7 @@ from specc.backend.load import Kernel
 
 # ruff: noqa: F821 - kernels use names that the compiler provides
 
-ORDER, TOTAL, BATCH, SETTINGS, RECORDS, PORTS = range(6)
+ORDER, TOTAL, BATCH, SETTINGS, RECORDS, SEED, FIRST, PORTS = range(8)
 IMPORTS = "from specc.backend.memory import row, view"
 # the element types that a data column may have
 COLUMN_TYPES = ("uint8", "float32", "float64", "int32", "int64")
@@ -89,11 +91,10 @@ def read_setting(frame: "int64[8]", control: "control", out: "float[1]", number:
     out[0] = table[control[0] * settings + number]
 
 
-def write_record(frame: "int64[8]", control: "control", values: "float[records * stride]",
-                 records: "int", stride: "int"):
+def write_record(frame: "int64[8]", control: "control", values: "float[records]", records: "int"):
     table = view(frame[4], (1 << 40,), np.float64)
     for i in range(records):
-        table[control[0] * records + i] = values[i * stride]
+        table[control[0] * records + i] = values[i]
 
 
 def write_rows(frame: "int64[8]", control: "control", values: "ELEMENT[size * lanes]", slot: "int",

@@ -1,4 +1,4 @@
-"""What kernels can do with addresses: views, calls, atomics. Kernels' text imports it.
+"""What kernels can do beyond Python: views of addresses, calls, atomics, hashes. Kernels' text imports it.
 
     x = view(address, (rows, columns), np.float32)     # a C-contiguous array over raw memory
     poke(place, peek(place) + 1)                       # int64 at an address
@@ -169,3 +169,19 @@ def row(typing, array, start, count):
         return made._getvalue()
 
     return kind(array, types.int64, types.int64), codegen
+
+
+@intrinsic
+def mix32(typing, x):
+    """A hash of 32 bits: multiply and xorshift with Wellons' constants, 2018 (lowbias32).
+
+    In LLVM's own 32-bit operations: Numba's products are of 64 bits, for which few machines have vectors.
+    """
+
+    def codegen(context, b, signature, args):
+        (x,) = args
+        for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+            x = b.mul(b.xor(x, b.lshr(x, ir.Constant(I32, shift))), ir.Constant(I32, factor))
+        return b.xor(x, b.lshr(x, ir.Constant(I32, 16)))
+
+    return types.uint32(types.uint32), codegen

@@ -31,7 +31,7 @@ class CompiledProgram:
         self._arrays = arrays
         self._arena = aligned(plan.arena_bytes * plan.shards)
         self._shared = aligned(plan.shared_bytes)
-        self._record = aligned(8 * len(plan.records))
+        self._record = aligned(8 * plan.record_width)
         self._linked: dict[tuple, _Linked] = {}
         leaves = [node.op for node in plan.graph.nodes if isinstance(node.op, Input)]
         self.ports = tuple(op.label for op in leaves if op.role in ("input", "target"))
@@ -41,11 +41,13 @@ class CompiledProgram:
             [*self.ports, *(name for name, _ in plan.emits)])}
 
     def run(self, data: Mapping[str, Column], order: np.ndarray, batch: int,
-            settings: np.ndarray | None = None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+            settings: np.ndarray | None = None, seed: int = 0,
+            first: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Run ceil(len(order) / batch) steps over the rows `order`.
 
-        Returns the records, float64 [steps, len(plan.records)], and the batched outputs, each
-        [len(order), *shape]. `settings` is float64 [steps, settings].
+        Returns the records, float64 [steps, plan.record_width], and the batched outputs, each
+        [len(order), *shape]. `settings` is float64 [steps, settings]. Random numbers depend on
+        `seed` and on the step, counted from `first`.
         """
         plan = self.plan
         assert batch <= plan.examples * plan.shards, "the plan is for smaller batches"
@@ -58,11 +60,12 @@ class CompiledProgram:
         linked = self._link({name: str(column.array.dtype) for name, column in columns.items()})
         order = np.ascontiguousarray(order, np.int64)
         steps = -(-len(order) // batch)
-        records = np.empty((steps, len(plan.records)))
+        records = np.empty((steps, plan.record_width))
         settings = np.ascontiguousarray(settings if settings is not None else np.empty(0))
         frame = linked.frame
         frame[feed.ORDER], frame[feed.TOTAL], frame[feed.BATCH] = order.ctypes.data, len(order), batch
         frame[feed.SETTINGS], frame[feed.RECORDS] = settings.ctypes.data, records.ctypes.data
+        frame[feed.SEED], frame[feed.FIRST] = seed, first
         affine = np.array([(each.scale, each.shift) for each in columns.values()]).reshape(-1, 2)
         for i, name in enumerate(self.ports):
             frame[self._slots[name]] = columns[name].array.ctypes.data

@@ -13,16 +13,19 @@ import numpy as np
 
 from specc.ir.graph import Graph, Node
 from specc.ops.leaf import Input, Random
+from specc.ops.random import Uniform
 
 Leaves = Mapping[tuple[str, str], np.ndarray]
 
 
-def evaluate(graph: Graph, leaves: Leaves, seed: int = 0) -> dict[str, np.ndarray]:
+def evaluate(graph: Graph, leaves: Leaves, seed: int = 0, step: int = 0) -> dict[str, np.ndarray]:
     """The value of every output. `leaves` gives the inputs by (role, name).
 
-    Raises KeyError where an input that the outputs need is not given.
+    Random numbers are those of a training with this seed at this step. Raises KeyError where an input that the outputs need is not given.
     """
     values: dict[Node, np.ndarray] = {}
+    batched = [node.op for node in graph.nodes if isinstance(node.op, Input) and node.type.batched]
+    examples = max((len(leaves[op.role, op.label]) for op in batched), default=1)
     for node in graph.nodes:
         op = node.op
         if isinstance(op, Input):
@@ -30,6 +33,8 @@ def evaluate(graph: Graph, leaves: Leaves, seed: int = 0) -> dict[str, np.ndarra
             values[node] = given.astype(np.float64) if node.type.kind == "float" else given
         elif isinstance(op, Random):
             values[node] = op.draw(seed)
+        elif isinstance(op, Uniform):
+            values[node] = op.draw(seed, step, examples)
         else:
             types = tuple(each.type for each in node.inputs)
             values[node] = op.reference(types, *(values[each] for each in node.inputs))

@@ -47,7 +47,10 @@ def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool
     rows = getattr(loaded, part)
     found = net.evaluate(rows.columns, rows.rows)
     values = {short: float(found[name]) for name, short in short_names(net.columns).items()}
+    tables = {name.removeprefix("metric."): value for name, value in found.items()
+              if name not in net.columns}
     if as_json:
+        values.update({name: value.tolist() for name, value in tables.items()})
         click.echo(
             json.dumps(
                 {
@@ -64,3 +67,7 @@ def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool
     width = max(map(len, values))
     for name, value in values.items():
         click.echo(f"  {name:<{width}}  {value:.6g}")
+    for name, value in tables.items():
+        click.echo(f"  {name} (rows: axis 0)")
+        for row in value.reshape(len(value), -1):
+            click.echo("    " + "  ".join(f"{each:9.4g}" for each in row))

@@ -193,8 +193,8 @@ def setting_value(frame: Frame, declared: Declared, expression: ast.Expression) 
         if name in declared.choices or not isinstance(local, str):
             return name
         return local
-    if declared.kind == "word" and is_name:
+    if declared.kind == "word" and (is_name or isinstance(expression, ast.Call)):
         from specc.frontend import calls
 
-        return calls.resolve(frame, expression)
+        return calls.resolve(frame, expression) if is_name else calls.prepared(frame, expression)
     return expressions.evaluate(frame, expression)

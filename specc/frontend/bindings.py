@@ -75,12 +75,13 @@ def _default(frame: Frame, callee: Frame, word: Word, declared: Declared, span: 
             "missing-setting", f"`{word.name}` needs the setting `{declared.name}`", span,
             help=f"{word.name}{signature_of(word.definition)}",
         )  # fmt: skip
+        callee.names[declared.name] = POISON  # later defaults may refer to it
         return False
     elif isinstance(declared.default, ast.Node):
         value = arguments.setting_value(callee, declared, declared.default)
+        callee.names[declared.name] = value
         if value is POISON:
             return False
-        callee.names[declared.name] = value
     else:
         callee.names[declared.name] = declared.default
     return True
@@ -112,7 +113,9 @@ def valid_settings(
             good = False
             frame.error("bad-setting", f"`{declared.name}` cannot be {describe(value)}", place)
     bounds = _bound_values(callee, signature) if len(plain) == len(signature.settings) else {}
-    for wrong in mistakes(signature.settings, plain, bounds):
+    found = mistakes(signature.settings, plain, bounds)
+    # a default that follows a wrong setting is wrong with it
+    for wrong in [each for each in found if each.setting in given] or found:
         good = False
         place = _setting_place(callee, signature.setting(wrong.setting), given, span)
         frame.error("bad-setting", f"{wrong.message}", place,

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from specc.diagnostics import Edit, Fix, closest
@@ -92,6 +92,19 @@ def resolve(frame: Frame, path: ast.Path) -> Word | SharedLayer | Any:
     return frame.error("unknown-name", f"there is no word `{name}`", path.span, help=help_, fixes=fixes)
 
 
+def prepared(frame: Frame, tree: ast.Call) -> Value:
+    """`constant(0.1)` where a word is wanted: the word with its settings, which waits for its inputs."""
+    word = resolve(frame, tree.word)
+    if not isinstance(word, Word):
+        return word
+    if tree.has_semicolon and tree.inputs:
+        return frame.error("wrong-arguments", f"`{word.name}` gets its inputs where it is used: here stand its"
+                           " settings alone", tree.inputs[0].span)  # fmt: skip
+    given = tree.settings if tree.has_semicolon else tree.inputs
+    settings = arguments.settings(frame, word, signature_of(word.definition), given, tree, True)
+    return POISON if settings is None else replace(word, settings={**word.settings, **settings})
+
+
 def use(
     frame: Frame, word: Word | SharedLayer, given: list[Given], tree: ast.Call, is_stage: bool,
     layer: LayerPath | None = None,
@@ -171,6 +184,7 @@ def invoke(
 ) -> Value:
     """The value of a word for inputs in its own order, and for the settings that are given."""
     definition = word.definition
+    settings = {**word.settings, **settings}
     refused = _refusal(frame, word, span)
     if refused is not None:
         return refused

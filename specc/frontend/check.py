@@ -21,6 +21,7 @@ from specc.frontend.messages import TRAIN_SYNONYMS
 from specc.frontend.model import Elaborated, elaborate
 from specc.frontend.numbers import number_value
 from specc.frontend.scope import NUMBERS, Context, Scope
+from specc.frontend.signed import cancelling
 from specc.frontend.training import SETTINGS, Training, train
 from specc.frontend.uses import file_scope
 from specc.ir.program import Program
@@ -87,6 +88,7 @@ def _check(file: ast.File, overrides: Mapping[str, str | int | float], report: R
 def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | None) -> Program:
     """Walks the model and its training."""
     elaborated = elaborate(context, scope, model)
+    _warn_of_signed_loss(context, elaborated)
     training = Training()
     if block is not None:
         if not elaborated.losses and not _has_broken_loss(model):
@@ -94,6 +96,18 @@ def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | N
                           help="say what is to become small: `loss cross_entropy(scores, label)`")  # fmt: skip
         training = train(context, scope, block, [each.name for each in elaborated.ports])
     return _program(context, model, elaborated, training)
+
+
+def _warn_of_signed_loss(context: Context, elaborated: Elaborated) -> None:
+    """Warns where errors of both signs cancel in the loss."""
+    term = None if context.report.errors else cancelling(elaborated.losses)
+    if term is not None:
+        context.report.warning(
+            "signed-loss",
+            f"errors of both signs cancel in `{term.name}`: no gradient depends on a target",
+            term.span,
+            help="`mse` and `mae` grow with every error; a `metric` may tell the sign of errors",
+        )
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 from specc.diagnostics import Label
 from specc.frontend import ast, expressions, trail
 from specc.frontend.arithmetic import as_kind, spread
-from specc.frontend.initial import initial_value
+from specc.frontend.initial import chosen, initial_value
 from specc.frontend.patterns import declared_type
 from specc.frontend.scope import Frame, Mistake, callers, name_result
 from specc.frontend.values import POISON, Several, SharedLayer, Tensor, Value, describe, is_static
@@ -90,7 +90,7 @@ def layer(frame: Frame, statement: ast.Layer) -> None:
 
 
 def param(frame: Frame, statement: ast.Param) -> None:
-    """`param W: float[n] = he`."""
+    """`param W: float[n] = he`. With `= false` there is no such parameter, and its name is 0."""
     name = statement.name
     if frame.namer is None:
         frame.error("misplaced", f"a {frame.kind} has no weights", statement.span,
@@ -115,13 +115,17 @@ def param(frame: Frame, statement: ast.Param) -> None:
         else:
             frame.declare(name, Tensor(context.leaves[path], step))
         return
+    start = chosen(frame, statement.value)
+    if start is None or (isinstance(start, ast.Boolean) and not start.value):
+        frame.declare(name, POISON if start is None else 0)  # `false`: left out
+        return
     node = leaf(Input("param", path, type_), frame.origin(statement.span))
-    initial = initial_value(frame, path, type_, node, name.text, statement.value)
+    initial = initial_value(frame, path, type_, node, name.text, start)
     frame.declare(name, Tensor(node, step))
     if initial is None:
         return
     value, is_random = initial
-    is_weight = type_.rank >= 2 or is_random
+    is_weight = (type_.rank >= 2 or is_random) and name.text != "bias"
     span = frame.place(statement.span)
     context.parameters[path] = Parameter(path, type_, value, is_weight, span)
     context.paths.append(path)

@@ -27,7 +27,7 @@ from specc.ir.types import Type
 from specc.ops.leaf import Input, leaf
 from specc.source import Span
 
-SCHEDULE = ("step", "epoch", "progress")
+SCHEDULE = ("step", "epoch", "progress", "stale")
 
 
 def evaluate(frame: Frame, expression: ast.Expression) -> Value:

@@ -2,6 +2,7 @@
 
     param W: float[10, 784] = he                 # the word, applied to W
     param W: float[10, 784] = 0.01 * normal(W)   # W stands for its own shape
+    param bias: float[10] = if bias then zeros else false      # `false`: there is no such parameter
 
 In: the parameter's type and expression. Out: an unbatched node over constants and random numbers.
 """
@@ -33,7 +34,7 @@ def initial_value(
         return Tensor(leaf(Random(distribution, like.shape, label), inner.origin(expression.span)))
 
     inner = replace(
-        frame, names={**frame.names, name: Tensor(node)}, namer=None, caller=frame.caller, kind="init",
+        frame, names={name: Tensor(node), **frame.names}, namer=None, caller=frame.caller, kind="init",
         draw=draw, fans=fans(type_.shape),
     )  # fmt: skip
     value = _value(inner, expression, Tensor(node))
@@ -71,6 +72,18 @@ def _value(frame: Frame, expression: ast.Expression, self: Tensor) -> Value:
             word = known or frame.scope.word(name)
             return calls.invoke(frame, word, [Given(None, self, expression.span)], {}, expression.span)
     return expressions.evaluate(frame, expression)
+
+
+def chosen(frame: Frame, expression: ast.Expression) -> ast.Expression | None:
+    """The branch of an initial value whose condition is known now; None after a mistake."""
+    while isinstance(expression, ast.Conditional):
+        condition = expressions.evaluate(frame, expression.condition)
+        if condition is POISON:
+            return None
+        if not isinstance(condition, bool):
+            break
+        expression = expression.value if condition else expression.otherwise
+    return expression
 
 
 def fans(shape: sizes.Shape) -> dict[str, Value]:

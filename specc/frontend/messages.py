@@ -33,6 +33,10 @@ ERRORS: dict[str, str] = {
     "wrong-kind": "a value of one kind where another is needed",
 }
 
+WARNINGS: dict[str, str] = {
+    "signed-loss": "a loss in which errors of both signs cancel, so that nothing is learned from the targets",
+}
+
 # What the field calls the words of the language.
 SYNONYMS: dict[str, str] = {
     "linear": "dense", "fc": "dense", "fully_connected": "dense", "affine": "dense",
@@ -48,7 +52,11 @@ SYNONYMS: dict[str, str] = {
     "nesterov": "momentum", "glorot": "xavier", "kaiming": "he", "matmul": "@", "ln": "log",
     "pow": "^", "detach": "stop_gradient", "cat": "concat", "concatenate": "concat",
     "chunk": "split", "maximum": "max", "minimum": "min", "average": "mean", "acc": "accuracy",
-    "avg": "mean", "ones": "constant", "gather": "take",
+    "avg": "mean", "swish": "silu", "bce": "binary_cross_entropy",
+    "binary_crossentropy": "binary_cross_entropy", "smooth_l1": "huber", "kl_divergence": "kl", "kl_div": "kl",
+    "svm": "hinge", "euclidean": "distance", "elastic_net": "elastic", "decay": "step_decay",
+    "step_lr": "step_decay", "exponential_decay": "exponential", "cosine_annealing": "cosine",
+    "reduce_on_plateau": "plateau", "reduce_lr_on_plateau": "plateau", "eye": "identity", "gather": "take",
 }  # fmt: skip
 
 # What the field calls the settings of words.
@@ -58,7 +66,7 @@ SETTING_SYNONYMS: dict[str, str] = {
     "pool_size": "size", "padding": "pad", "strides": "stride", "out_features": "units",
     "features": "units", "out_channels": "filters", "channels": "filters", "hidden": "units",
     "negative_slope": "slope", "eps": "epsilon", "rounding": "round", "initializer": "init",
-    "kernel_initializer": "init", "use_bias": "bias", "dilation_rate": "dilation", "dim": "axis",
+    "kernel_initializer": "init", "bias_initializer": "bias_init", "label_smoothing": "smoothing", "use_bias": "bias", "dilation_rate": "dilation", "dim": "axis",
 }  # fmt: skip
 
 # What the field calls the settings of `train`.

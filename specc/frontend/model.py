@@ -13,12 +13,14 @@ from specc.frontend import ast, definitions, expressions, trail
 from specc.frontend.patterns import declared_type
 from specc.frontend.scope import Context, Frame, Namer, Scope
 from specc.frontend.values import POISON, Tensor, Value, Weights, describe
+from specc.ir.graph import topological
 from specc.ir.program import Term
 from specc.ops import elementwise as ops
 from specc.ops.leaf import Input, leaf
+from specc.ops.reduce import BatchMean
 from specc.recipe import Port
 
-RESERVED = ("weights", "training", "step", "epoch", "progress")
+RESERVED = ("weights", "training", "step", "epoch", "progress", "stale")
 """Names that have a meaning of their own."""
 
 
@@ -137,13 +139,18 @@ def _loss(frame: Frame, statement: ast.Loss, value: Value) -> Tensor | None:
 
 
 def _metric(frame: Frame, statement: ast.Metric, value: Value) -> Tensor | None:
-    """A number or truth value for each example; what is reported is its mean."""
+    """A number or truth value for each example, of which the mean is reported, or a formula over means."""
+    if isinstance(value, Tensor) and value.type.kind == "float" and not value.type.batched and any(
+        isinstance(node.op, BatchMean) for node in topological([value.node])
+    ):
+        return value
     if not isinstance(value, Tensor) or value.type.kind == "int" or not value.type.batched:
         what = describe(value)
         if isinstance(value, Tensor) and not value.type.batched:
             what = "one value for all"
         frame.error("wrong-kind", f"a metric is a number or truth value of each example, not {what}",
-                    statement.value.span)  # fmt: skip
+                    statement.value.span, help="`batch_mean(...)` is the mean over the examples"
+                    if what == "one value for all" else None)  # fmt: skip
         return None
     tensor = _scalar(frame, statement, value, "metric")
     if tensor is not None and tensor.type.kind == "bool":

@@ -7,7 +7,8 @@
       next w = w + u
     }
 
-Its settings may depend on `step` (0, 1, 2, ...), `epoch` (fractional) and `progress` (0 to 1).
+Its settings may depend on `step` (0, 1, 2, ...), `epoch` (fractional), `progress` (0 to 1) and `stale` (the
+number of epochs that brought no improvement).
 """
 
 from __future__ import annotations

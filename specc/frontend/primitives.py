@@ -30,8 +30,12 @@ from specc.frontend.values import Several, Tensor, Value, describe, is_static
 from specc.ir import sizes
 from specc.ir.op import Op
 from specc.ir.sizes import Polynomial
+from specc.ir.types import Type
 from specc.ops import elementwise as ops
 from specc.ops.gather import Put
+from specc.ops.leaf import Input, Iota, leaf
+from specc.ops.peers import BATCH, Peers
+from specc.ops.random import Uniform
 from specc.ops.reduce import ArgMax, BatchMean, Max, Sum
 from specc.ops.shape import Broadcast, Concat, Reshape, Slice, Transpose
 from specc.ops.window import WindowMax
@@ -116,6 +120,7 @@ _function("log", ops.Log(), math.log, "The natural logarithm of each element.")
 _function("sqrt", ops.Sqrt(), math.sqrt, "The square root of each element.")
 _function("tanh", ops.Tanh(), math.tanh, "tanh(x) = (e^x - e^-x) / (e^x + e^-x) of each element.")
 _function("sigmoid", ops.Sigmoid(), _sigmoid, "1 / (1 + e^-x) of each element.")
+_function("erf", ops.Erf(), math.erf, "2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x, for each element.")
 _function("abs", ops.Abs(), abs, "The absolute value of each element.")
 _function("sign", ops.Sign(), lambda x: (x > 0) - (x < 0), "-1, 0 or 1: the sign of each element.")
 _function("floor", ops.Floor(), math.floor, "The largest whole number that is not above each element.")
@@ -225,7 +230,43 @@ def _batch_mean(frame: Frame, span: Span, x: Value) -> Value:
     return frame.apply(BatchMean(), x, span=span)
 
 
+@primitive("peers")
+def _peers(frame: Frame, span: Span, x: Value) -> Value:
+    """x of every example of the batch, along a new first axis: [...] -> [the batch, ...]. With
+    `peer_mean` it makes losses over the pairs of a batch."""
+    if not isinstance(x, Tensor) or not x.type.batched:
+        raise Mistake("wrong-kind", "`peers` needs a value that differs between examples", argument=0)
+    return frame.apply(Peers(BATCH, x.type.kind), x, span=span)
+
+
+@primitive("peer_mean")
+def _peer_mean(frame: Frame, span: Span, x: Value) -> Value:
+    """The mean over the examples of the batch that are along the first axis, as `peers` puts them."""
+    x = as_kind(frame, tensor(x, "peer_mean"), "float", span)
+    if not x.shape or x.shape[0] != BATCH:
+        raise Mistake("wrong-kind", "`peer_mean` takes a value made with `peers`, whose first axis is the"
+                      " batch", argument=0)  # fmt: skip
+    weight = Tensor(leaf(Input("weight_of_example", "", Type("float", (), True)), frame.origin(span)))
+    weights = frame.apply(Broadcast(x.shape, (0,)), frame.apply(Peers(BATCH, "float"), weight, span=span),
+                          span=span)  # fmt: skip
+    return frame.apply(Sum((0,)), frame.apply(ops.Mul(), x, weights, span=span), span=span)
+
+
 # Shapes
+
+
+@primitive("rows")
+def _rows(frame: Frame, span: Span, b: Value, x: Value) -> Value:
+    """b repeated over the first axes of x, so that it has the shape of x: a vector [n] for every row of
+    [rows, n]. The axes of b must be the last axes of x."""
+    x, b = tensor(x, "rows", 1), tensor(b, "rows")
+    first = x.type.rank - b.type.rank
+    if first < 0 or not all(map(sizes.same, b.shape, x.shape[first:])):
+        raise Mistake("shape-mismatch", f"`rows` needs the last axes of {sizes.show(x.shape)}, but has"
+                      f" {sizes.show(b.shape)}")  # fmt: skip
+    if not first:
+        return b
+    return frame.apply(Broadcast(x.shape, tuple(range(first, x.type.rank))), b, span=span)
 
 
 @primitive("size")
@@ -239,6 +280,15 @@ def _size(frame: Frame, span: Span, x: Value, *, axis: int) -> Value:
 def _rank(frame: Frame, span: Span, x: Value) -> Value:
     """The number of axes."""
     return 0 if is_static(x) else tensor(x, "rank").type.rank
+
+
+@primitive("positions")
+def _positions(frame: Frame, span: Span, x: Value, *, axis: int) -> Value:
+    """p[..., i, ...] = i: the numbers 0, 1, 2, ... along one axis of x, in the shape of x."""
+    x = tensor(x, "positions")
+    (along,) = _axes(x, axis, 0, "positions")
+    count = Tensor(leaf(Iota(x.shape[along]), frame.origin(span)))
+    return frame.apply(Broadcast(x.shape, (along,)), frame.apply(ops.ToFloat(), count, span=span), span=span)
 
 
 @primitive("flatten")
@@ -284,15 +334,19 @@ def _transpose(
 
 @primitive("concat")
 def _concat(frame: Frame, span: Span, x: Value, *more: Value, axis: int = 0) -> Value:
-    """Values joined along an axis; all other axes must agree."""
-    values = [
-        as_kind(frame, tensor(each, "concat", position), "float", span)
-        for position, each in enumerate((x, *more))
-    ]
+    """Values joined along an axis; all other axes must agree. A number counts as a vector of one
+    element: `concat(1, 1, 5)`."""
+    values = [_part(frame, each, position, span) for position, each in enumerate((x, *more))]
     rank = values[0].type.rank
     if not -rank <= axis < rank:
         raise Mistake("bad-setting", f"{sizes.show(values[0].shape)} has no axis {axis}: axes count from 0")
     return values[0] if len(values) == 1 else frame.apply(Concat(axis % rank), *values, span=span)
+
+
+def _part(frame: Frame, x: Value, position: int, span: Span) -> Tensor:
+    """A part of `concat`."""
+    part = as_kind(frame, x if is_static(x) else tensor(x, "concat", position), "float", span)
+    return part if part.shape else frame.apply(Broadcast((1,)), part, span=span)
 
 
 @primitive("split")
@@ -380,6 +434,9 @@ def _window_max(
     box, margin, step = _pair(size, size_width), _pair(pad, pad_width), _pair(stride, stride_width)
     _, note = window_counts(x, box, step, margin, round)
     _check_padding(box, margin)
+    if box[0] * box[1] > 256:  # the place of a maximum is kept in a byte
+        raise Mistake("bad-setting", f"a window of {box[0]}x{box[1]} has more than 256 places",
+                      help="`global_maxpool` takes the largest element of a whole channel")  # fmt: skip
     result = frame.apply(WindowMax(box, step), padded(frame, x, margin, -math.inf, span), span=span)
     return Tensor(result.node, Step(span, "window_max", result.shape, note, x.trail, hidden=True))
 
@@ -436,19 +493,56 @@ def _one_hot(frame: Frame, span: Span, index: Value) -> Value:
 # Random numbers
 
 
-def _drawn(frame: Frame, x: Value, distribution: str) -> Value:
-    if frame.draw is None:
-        raise Mistake("misplaced", f"`{distribution}` draws random numbers for initial values only")
-    return frame.draw(distribution, tensor(x, distribution))
+def _draw(frame: Frame, x: Tensor, span: Span) -> Tensor:
+    """Numbers from 0 to 1 that a step draws anew, for each example where x differs between them."""
+    context = frame.context
+    context.draws += 1
+    return frame.apply(Uniform(x.shape, x.type.batched, f"{frame.word}#{context.draws}"), span=span)
+
+
+def _moved(frame: Frame, x: Tensor, factor: float, offset: float, span: Span) -> Tensor:
+    """factor * x + offset"""
+    if factor != 1:
+        x = arithmetic(frame, ops.Mul(), "*", (factor, x), span)
+    return arithmetic(frame, ops.Add(), "+", (x, offset), span) if offset else x
 
 
 @primitive("normal")
-def _normal(frame: Frame, span: Span, w: Value) -> Value:
-    """Random numbers in the shape of w, from the normal distribution of mean 0 and variance 1."""
-    return _drawn(frame, w, "normal")
+def _normal(frame: Frame, span: Span, w: Value, *, mean: float = 0, std: float > 0 = 1) -> Value:
+    """Random numbers in the shape of w, from the normal distribution with that mean and standard
+    deviation, p(x) = e^(-((x - mean) / std)^2 / 2) / (std * sqrt(2 pi)): in an initial value drawn once, in a model anew for each step and each example.
+
+    Box and Muller, A note on the generation of random normal deviates, 1958."""
+    w = tensor(w, "normal")
+    if frame.draw is not None:
+        return _moved(frame, frame.draw("normal", w), std, mean, span)
+    # sqrt(-2 log(1 - u)) * cos(2 pi v), where 1 - u is above 0
+    u, v = _draw(frame, w, span).node, _draw(frame, w, span).node
+    radius = frame.apply(ops.Sqrt(), Tensor(ops.mul(ops.log(ops.sub(1.0, u)), -2.0)), span=span)
+    angle = frame.apply(ops.Cos(), Tensor(ops.mul(v, 2 * math.pi)), span=span)
+    return _moved(frame, frame.apply(ops.Mul(), radius, angle, span=span), std, mean, span)
 
 
 @primitive("uniform")
-def _uniform(frame: Frame, span: Span, w: Value) -> Value:
-    """Random numbers in the shape of w, uniform from 0 to 1."""
-    return _drawn(frame, w, "uniform")
+def _uniform(frame: Frame, span: Span, w: Value, *, low: float = 0, high: float = 1) -> Value:
+    """Random numbers in the shape of w, uniform from `low` to `high`, p(x) = 1 / (high - low): in an initial
+    value drawn once, in a model
+    anew for each step and each example."""
+    w = tensor(w, "uniform")
+    if not low < high:
+        raise Mistake("bad-setting", f"`uniform` needs `low` below `high`, not {low} and {high}")
+    drawn = frame.draw("uniform", w) if frame.draw is not None else _draw(frame, w, span)
+    return _moved(frame, drawn, high - low, low, span)
+
+
+@primitive("orthogonal")
+def _orthogonal(frame: Frame, span: Span, w: Value, *, gain: float > 0 = 1) -> Value:
+    """gain * Q, where Q R = a matrix of normal random numbers, and the diagonal of R is positive: the
+    rows of w (as a matrix with one row for each output) are orthogonal, or its columns if it has more
+    rows than columns. For initial values. Saxe, McClelland and Ganguli, Exact solutions to the
+    nonlinear dynamics of learning in deep linear neural networks, 2014."""
+    if frame.draw is None:
+        raise Mistake("misplaced", "`orthogonal` draws random numbers for initial values only")
+    if tensor(w, "orthogonal").type.rank < 2:
+        raise Mistake("wrong-kind", f"`orthogonal` needs a matrix, not {describe(w)}", argument=0)
+    return _moved(frame, frame.draw("orthogonal", w), gain, 0, span)

@@ -111,7 +111,7 @@ def convolve(
     if not isinstance(weight, Tensor) or weight.type.rank != 4 or weight.type.kind != "float":
         raise Mistake("wrong-kind", "`convolve` takes a weight [filters, channels, height, width], not"
                       f" {describe(weight)}", argument=1)  # fmt: skip
-    channels, height, width = x.shape
+    channels = x.shape[0]
     filters, depth, kernel_y, kernel_x = weight.shape
     for what, number in (("channels", channels), ("filters", filters)):
         if isinstance(number % groups, Polynomial):

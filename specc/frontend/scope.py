@@ -57,6 +57,7 @@ class Context:
     open_sizes: dict[str, Span] = field(default_factory=dict)
     first_uses: dict[Any, Span] = field(default_factory=dict)  # of shared layers
     calls: int = 0
+    draws: int = 0  # random numbers that are drawn at each step
     lists_layers: bool = True
 
     def error(
@@ -161,7 +162,7 @@ class Frame:
     definition: Any = None
     word: str = ""
     depth: int = 0
-    schedule: Mapping[str, Value] | None = None  # step, epoch and progress, where they have a meaning
+    schedule: Mapping[str, Value] | None = None  # step, epoch, ..., where they have a meaning
     draw: Callable[[str, Tensor], Tensor] | None = None  # random numbers, for an initial value
     fans: Mapping[str, Value] | None = None  # fan_in and fan_out, while an initial value is built
     weights: Callable[[], Value] | None = None

@@ -27,8 +27,10 @@ SETTINGS = (
     Declared("batch", "int", bounds=((">", 0),), default=DEFAULTS.batch),
     Declared("seed", "int", bounds=((">=", 0),), default=DEFAULTS.seed),
     Declared("patience", "int", bounds=((">", 0),), default=None),
+    Declared("clip_norm", "float", bounds=((">", 0),), default=None),
+    Declared("clip_value", "float", bounds=((">", 0),), default=None),
 )
-PLANNED = ("clip_norm", "clip_value", "accumulate", "workers")
+PLANNED = ("accumulate", "workers")
 """Settings of `train` that the language plans, and that are refused so far."""
 
 SOURCES: dict[str, tuple[str, ...]] = {

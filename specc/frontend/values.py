@@ -9,7 +9,8 @@ open sizes; a text is a `str`. All else is one of the classes below.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from specc.frontend.trail import Step
@@ -61,6 +62,7 @@ class Word:
     name: str
     definition: Any  # ast.Fn, ast.Block, ast.Cell, ast.Optimizer or primitives.Primitive
     scope: Scope | None = None
+    settings: Mapping[str, Given] = field(default_factory=dict)  # those that are given already
 
     @property
     def is_library(self) -> bool:

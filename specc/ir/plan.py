@@ -82,8 +82,13 @@ class Plan:
     examples: int
     arena_bytes: int
     shared_bytes: int
-    records: tuple[str, ...]  # the scalar outputs, in the order of the record
+    records: tuple[str, ...]  # the outputs that each step records, in order
     emits: tuple[tuple[str, Node], ...]  # outputs that vary over the batch
+
+    @property
+    def record_width(self) -> int:
+        """The numbers that a step records."""
+        return sum(self.graph.outputs[name].type.elements for name in self.records)
 
     def __str__(self) -> str:
         lines = [

@@ -10,6 +10,7 @@ same shape rules serve a model whose sizes are bound and one that is checked sym
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -153,6 +154,21 @@ def product(sizes) -> Size:
     for size in sizes:
         result = result * size
     return result
+
+
+def bind(size: Size, values: Mapping[str, int]) -> Size:
+    """The size with numbers put in for names."""
+    total: Size = 0
+    for monomial, coefficient in _terms(size):
+        product_: Size = coefficient
+        for factor, power in monomial:
+            if isinstance(factor, Quotient):
+                value = bind(factor.numerator, values) // bind(factor.denominator, values)
+            else:
+                value = values[factor] if factor in values else atom(factor)
+            product_ = product_ * value**power
+        total = total + product_
+    return total
 
 
 def open_names(size: Size) -> set[str]:

@@ -8,6 +8,7 @@ batch combines with one that varies over it.
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from specc.ir import sizes
@@ -197,6 +198,19 @@ class Sigmoid(Elementwise):
 
     def vjp(self, node, dy):
         return (mul(dy, mul(node, sub(1.0, node))),)
+
+
+class Erf(Elementwise):
+    """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x: no formula of other ops gives it."""
+
+    code = "erf({0})"
+
+    def compute(self, np, a):
+        return np.vectorize(math.erf, otypes=[float])(a)
+
+    def vjp(self, node, dy):
+        (x,) = node.inputs
+        return (mul(dy, mul(2 / math.sqrt(math.pi), exp(neg(mul(x, x))))),)
 
 
 class Abs(Elementwise):

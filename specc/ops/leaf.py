@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from specc.ir.graph import Node, Origin
@@ -13,9 +14,10 @@ from specc.ir.op import Op
 from specc.ir.sizes import Polynomial, Shape
 from specc.ir.types import Type
 
-# What an input stands for. "weight_of_example" is 1/n for each of the n examples of a batch and 0
-# on padding lanes; "schedule" are step, epoch and progress; "mode" is the flag `training`.
-ROLES = ("input", "target", "param", "gradient", "state", "schedule", "setting", "mode",
+# What an input stands for. "mean" is a mean over all examples that a metric is made of,
+# "weight_of_example" is 1/n for each of the n examples of a batch and 0
+# on padding lanes; "schedule" are step, epoch, progress and stale; "mode" is the flag `training`.
+ROLES = ("input", "target", "param", "gradient", "state", "schedule", "setting", "mode", "mean",
          "weight_of_example")
 
 
@@ -77,12 +79,26 @@ class Iota(Op):
 
         return np.arange(self.size)
 
+    @staticmethod
+    def kernel():
+        return iota
+
+    def arguments(self, types, lanes: int) -> dict[str, int]:
+        return {"size": self.size}
+
+
+def iota(out: "int32[size]", size: "int"):  # noqa: F821
+    for i in range(size):
+        out[i] = i
+
 
 @dataclass(frozen=True)
 class Random(Op):
     """Independent random numbers for an initial value; `label` keeps two parameters' draws apart.
 
-    distribution: "normal" (mean 0, variance 1) or "uniform" (over [0, 1)).
+    distribution: "normal" (mean 0, variance 1), "uniform" (over [0, 1)), or "orthogonal": the Q of a
+    normal matrix whose R has a positive diagonal, so that every orthogonal matrix is equally likely
+    (Mezzadri 2007). The rows of the matrix are the first axis of the shape.
     """
 
     distribution: str
@@ -105,7 +121,12 @@ class Random(Op):
         generator = np.random.Generator(np.random.Philox(int.from_bytes(digest[:16], "little")))
         if self.distribution == "normal":
             return generator.standard_normal(self.shape)
-        return generator.random(self.shape)
+        if self.distribution == "uniform":
+            return generator.random(self.shape)
+        rows, columns = self.shape[0], math.prod(self.shape[1:])
+        q, r = np.linalg.qr(generator.standard_normal((max(rows, columns), min(rows, columns))))
+        q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
+        return (q if rows >= columns else q.T).reshape(self.shape)
 
 
 def constant(value, kind: str = "float", origin: Origin | None = None) -> Node:

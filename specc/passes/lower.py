@@ -10,13 +10,25 @@ batch, 0 on padding lanes), so that a partial batch on full lanes is exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
-from specc.ir.graph import Graph, Node, rewrite
+from specc.ir.graph import Graph, Node, Origin, apply, rewrite, serving
 from specc.ir.program import Program
 from specc.ir.types import Type
-from specc.ops.elementwise import add, mul, to_float
+from specc.ops.elementwise import (
+    Maximum,
+    Minimum,
+    Sqrt,
+    add,
+    combine,
+    div,
+    less,
+    mul,
+    select,
+    to_float,
+)
 from specc.ops.leaf import Const, Input, constant, leaf
-from specc.ops.reduce import BatchMean, sum_batch
+from specc.ops.reduce import BatchMean, Sum, sum_batch
 from specc.ops.shape import broadcast_scalar
 from specc.passes.autodiff import gradients
 
@@ -25,7 +37,7 @@ from specc.passes.autodiff import gradients
 class Lowered:
     """A graph over a batch, and the schedule that is computed ahead of each step on the host.
 
-    `settings` has the outputs "0", "1", ... over step, epoch and progress; the graph reads them as
+    `settings` has the outputs "0", "1", ... over step, epoch, ...; the graph reads them as
     `Input("setting", "0")`.
     """
 
@@ -34,7 +46,7 @@ class Lowered:
 
 
 def forward(program: Program, training: bool) -> Graph:
-    """Outputs "loss", "loss.NAME", "metric.NAME", "output.NAME"; in training also "state.PATH"."""
+    """Outputs "loss", "loss.NAME", "mean.NUMBER", "output.NAME"; in training also "state.PATH"."""
     total = None
     outputs: dict[str, Node] = {}
     for term in program.losses:
@@ -43,8 +55,8 @@ def forward(program: Program, training: bool) -> Graph:
         total = mean if total is None else add(total, mean)
     if total is not None:
         outputs = {"loss": total, **outputs}
-    for term in program.metrics:
-        outputs[f"metric.{term.name}"] = average(to_float(term.node))
+    means, _ = metric_means(program)
+    outputs.update({name: average(node) for name, node in means.items()})
     for term in program.outputs:
         outputs[f"output.{term.name}"] = term.node
     if training:
@@ -52,6 +64,34 @@ def forward(program: Program, training: bool) -> Graph:
             if state.next is not None:
                 outputs[f"state.{state.path}"] = state.next
     return set_mode(Graph(outputs), training)
+
+
+def metric_means(program: Program) -> tuple[dict[str, Node], Graph]:
+    """What is averaged over the examples for the metrics, and the metrics as functions of the means.
+
+    A metric is the mean of a value per example, or a formula over such means (`batch_mean`): a
+    precision is the mean of true positives over the mean of positives, of all the data and not of
+    each batch. The graph has the outputs "metric.NAME" and reads Input("mean", NUMBER).
+    """
+    means: dict[str, Node] = {}
+    finals: dict[str, Node] = {}
+
+    def mean_of(node: Node) -> Node:
+        name = next((known for known, each in means.items() if each is node), f"mean.{len(means)}")
+        means[name] = node
+        type_ = Type("float", node.type.shape)
+        return leaf(Input("mean", name, type_), node.origin)
+
+    def rule(node: Node) -> Node:
+        return mean_of(node.inputs[0]) if isinstance(node.op, BatchMean) else node
+
+    for term in program.metrics:
+        if term.node.type.batched:
+            finals[f"metric.{term.name}"] = mean_of(to_float(term.node))
+        else:
+            formula = rewrite(Graph({"metric": term.node}), rule).outputs["metric"]
+            finals[f"metric.{term.name}"] = formula
+    return means, Graph(finals)
 
 
 def with_gradients(program: Program) -> Graph:
@@ -85,11 +125,14 @@ def training_step(program: Program) -> Lowered:
     outputs = {
         name: node
         for name, node in graph.outputs.items()
-        if name == "loss" or name.startswith(("loss.", "metric.", "state."))
+        if name == "loss" or name.startswith(("loss.", "mean.", "state."))
     }
     update = {f"param.{update.path}": update.next for update in program.updates}
     for each in program.updates:
         update.update({f"state.{state.path}": state.next for state in each.states})
+
+    gradient = clipped({each.path: gradient[each.path] for each in program.updates},
+                       program.recipe.clip_value, program.recipe.clip_norm)
 
     def insert(node: Node) -> Node:
         if isinstance(node.op, Input) and node.op.role == "gradient":
@@ -101,8 +144,25 @@ def training_step(program: Program) -> Lowered:
     return split_schedule(Graph(outputs))
 
 
+def clipped(gradient: dict[str, Node], value: float | None, norm: float | None) -> dict[str, Node]:
+    """The gradients of the trained parameters with every element within [-value, value], then all of
+    them scaled by min(1, norm / sqrt(sum g^2)), the sum running over them all (Pascanu, Mikolov and
+    Bengio 2013)."""
+    with serving(Origin(word="clip")):
+        if value is not None:
+            gradient = {path: combine(Maximum(), combine(Minimum(), d, value), -value)
+                        for path, d in gradient.items()}
+        if norm is None or not gradient:
+            return gradient
+        squares = [apply(Sum(tuple(range(d.type.rank))), mul(d, d)) if d.type.rank else mul(d, d)
+                   for d in gradient.values()]
+        length = apply(Sqrt(), reduce(add, squares))
+        scale = select(less(norm, length), div(norm, length), 1.0)
+        return {path: mul(scale, d) for path, d in gradient.items()}
+
+
 def split_schedule(graph: Graph) -> Lowered:
-    """Move what depends on step, epoch and progress alone out of the graph, to be computed ahead."""
+    """Move what depends on the schedule's inputs alone out of the graph, to be computed ahead."""
     scheduled: set[Node] = set()
     fixed: set[Node] = set()
     for node in graph.nodes:

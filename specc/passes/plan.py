@@ -24,7 +24,6 @@ from specc.passes.fuse import fuse
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 SPLIT_FROM = 4096  # elements from which a loop over shared memory is divided between the shards
 BYTES = {"int": 4, "bool": 1, "byte": 1}
-RECORD_BYTES = 8  # a record slot holds one value of either dtype
 
 # Inputs that a small kernel of the runtime fills at the beginning of each step.
 FILLED = ("input", "target", "weight_of_example", "setting")
@@ -46,16 +45,15 @@ class _Scheduled:
 def plan(graph: Graph, batch: int, shards: int, vector: int, bytes_of_float: int) -> Plan:
     """The plan of a prepared graph. `vector`: lanes of one vector register.
 
-    Outputs named "loss", "loss.*" and "metric.*" are recorded each step; "param.*" and "state.*" are
+    Outputs named "loss", "loss.*" and "mean.*" are recorded each step; "param.*" and "state.*" are
     written back; "gradient.*" go to arrays of their own; batched outputs are handed out.
     """
     groups = fuse(graph)
     views = {node: view(node) for node in graph.nodes}
-    examples = -(-batch // shards)
-    lanes = -(-examples // vector) * vector
+    examples, lanes = shares(batch, shards, vector)
     records = tuple(name for name in graph.outputs
-                    if name == "loss" or name.startswith(("loss.", "metric.")))
-    targets = _targets(graph, records)
+                    if name == "loss" or name.startswith(("loss.", "mean.")))
+    targets = _targets(graph, records, bytes_of_float)
     scheduled = [_Scheduled(group, _mode(group), [], _reads(group, views)) for group in groups]
     _assign_phases(scheduled, views, shards, targets)
     order = _order(scheduled)
@@ -70,12 +68,20 @@ def plan(graph: Graph, batch: int, shards: int, vector: int, bytes_of_float: int
     )
 
 
-def _targets(graph: Graph, records) -> dict[Node, list[Place]]:
+def shares(batch: int, shards: int, vector: int) -> tuple[int, int]:
+    """The examples of each shard, and the lanes that hold them."""
+    examples = -(-batch // shards)
+    return examples, -(-examples // vector) * vector
+
+
+def _targets(graph: Graph, records, bytes_of_float: int) -> dict[Node, list[Place]]:
     """The places outside of the program's own memory that a node's value must reach."""
     targets: dict[Node, list[Place]] = {}
+    recorded = 0
     for name, node in graph.outputs.items():
         if name in records:
-            place = Place("record", RECORD_BYTES * records.index(name))
+            place = Place("record", bytes_of_float * recorded)
+            recorded += node.type.elements
         elif name.startswith(("param.", "state.", "gradient.")):
             place = Place(name)
         else:

@@ -30,7 +30,7 @@ class Progress:
     """Where a training stands: `epoch` epochs and `step` steps of the next one are done.
 
     `best` is the least loss at the end of an epoch (validation, or training without it), after
-    `best_epoch` epochs. `records` are the columns of the steps done in this epoch.
+    `best_epoch` epochs; `stale` epochs so far did not lower it. `records` are the columns of the steps done in this epoch.
     """
 
     epoch: int = 0
@@ -39,6 +39,7 @@ class Progress:
     best: float | None = None
     best_epoch: int = 0
     records: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    stale: int = 0
 
 
 def save(path: Path, net: CompiledModel, progress: Progress) -> None:
@@ -86,11 +87,11 @@ def restore(path: Path, net: CompiledModel) -> Progress:
         raise run_error(
             f"`{path}` was not written by specc: it does not say where training stood", path
         ) from None
-    if progress.step and (records is None or records.shape != (progress.step, len(net.columns))):
+    if progress.step and (records is None or records.shape != (progress.step, net.record_width)):
         raise _misfit(
             path,
             f"it records {0 if records is None else records.shape[-1]} losses and metrics"
-            f" a step, the model has {len(net.columns)}",
+            f" a step, the model has {net.record_width}",
         )
     for name, array in live.items():
         if name not in tensors:
@@ -111,7 +112,7 @@ def restore(path: Path, net: CompiledModel) -> Progress:
             raise _misfit(path, f"the model has no {_said(name)}, which is there", name, live)
     for name, array in live.items():
         array[...] = tensors[name]
-    progress.records = np.zeros((0, len(net.columns))) if records is None else records
+    progress.records = np.zeros((0, net.record_width)) if records is None else records
     return progress
 
 

@@ -28,6 +28,8 @@ class CompiledModel(Protocol):
     batch: int
     columns: tuple[str, ...]
     """The recorded scalars: "loss", then "loss.<name>" of each term, then "metric.<name>"."""
+    record_width: int
+    """The numbers that a step records."""
     compile_seconds: float
     """So far: a program is compiled when it is first needed."""
     params: dict[str, np.ndarray]
@@ -41,19 +43,25 @@ class CompiledModel(Protocol):
         first_step: int,
         steps_per_epoch: int,
         total_steps: int,
+        stale: float = 0,
     ) -> np.ndarray:
         """Optimizer steps over rows `order[0:batch]`, `order[batch:2 * batch]`, ...
 
         The last batch may be partial, and is exact. `first_step` is the number of steps done
-        before: with the other two it gives `step`, `epoch` and `progress` of a schedule. How a
-        training is cut into calls changes nothing.
+        before: with the other two it gives `step`, `epoch` and `progress` of a schedule. `stale`
+        is its number of epochs so far that brought no improvement. How a training is cut into calls changes nothing.
 
-        Returns float64 `[steps, len(columns)]`, the mean over each batch.
+        Returns float64 `[steps, record_width]`, the means over each batch; the first is the loss.
         """
         ...
 
     def evaluate(self, data: dict[str, Column], order: np.ndarray) -> dict[str, float]:
-        """The exact means over all rows of `order`, in inference mode, with `columns` as keys."""
+        """The exact figures over all rows of `order`, in inference mode, by name."""
+        ...
+
+    def report(self, means: np.ndarray) -> dict[str, float | np.ndarray]:
+        """The figures that follow from means of the records over many steps: a number for each of
+        `columns`, and an array for a metric that is none."""
         ...
 
     def predict(self, data: dict[str, Column]) -> dict[str, np.ndarray]:

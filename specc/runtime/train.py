@@ -101,7 +101,7 @@ class _Loop:
         self.order = rows[permutation(self.recipe.seed, epoch, self.examples)]
         self.epoch_examples, self.epoch_seconds = 0, 0.0
         if not self.progress.step:
-            self.progress.records = np.zeros((0, len(self.net.columns)))
+            self.progress.records = np.zeros((0, self.net.record_width))
 
     def stretch(self) -> None:
         """Some steps of the epoch, in one call."""
@@ -110,8 +110,9 @@ class _Loop:
         first = progress.epoch * self.steps_per_epoch + progress.step
         total = self.recipe.epochs * self.steps_per_epoch
         records, seconds = self._timed(
-            self.net.train, self.data.training.columns, rows, first, self.steps_per_epoch, total
-        )
+            self.net.train, self.data.training.columns, rows, first, self.steps_per_epoch, total,
+            progress.stale,
+        )  # fmt: skip
         losses = records[:, 0]
         if not np.isfinite(losses).all():
             bad = int(np.argmin(np.isfinite(losses)))
@@ -130,7 +131,7 @@ class _Loop:
     def end_epoch(self) -> None:
         """Validation, checkpoints, and the line of the epoch in metrics.csv."""
         net, validation, old = self.net, self.data.validation, self.progress
-        training = dict(zip(net.columns, self._means().tolist(), strict=True))
+        training = net.report(self._means())
         done = (old.epoch + 1) * self.steps_per_epoch
         held_out = None
         if validation is not None:
@@ -150,6 +151,7 @@ class _Loop:
             seconds=old.seconds,
             best=float(watched) if is_best else old.best,
             best_epoch=old.epoch + 1 if is_best else old.best_epoch,
+            stale=old.stale + (not is_best),
         )
         rate = self.epoch_examples / self.epoch_seconds if self.epoch_seconds else 0.0
         epoch = Epoch(

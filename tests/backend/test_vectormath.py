@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from running import function
@@ -14,6 +16,7 @@ EXACT = {
     "log": np.log,
     "tanh": np.tanh,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "erf": lambda x: np.vectorize(math.erf, otypes=[np.longdouble])(x),
     "sqrt": np.sqrt,
     "floor": np.floor,
     "sin": np.sin,
@@ -82,6 +85,11 @@ def test_it_is_accurate(name, dtype):
         ("tanh", -np.inf, -1),
         ("tanh", 0, 0),
         ("tanh", 1e-30, 1e-30),
+        ("erf", np.inf, 1),
+        ("erf", -np.inf, -1),
+        ("erf", -30, -1),
+        ("erf", -0.0, -0.0),
+        ("erf", 1e-30, 2e-30 / math.sqrt(math.pi)),
         ("sigmoid", np.inf, 1),
         ("sigmoid", -np.inf, 0),
         ("sigmoid", 0, 0.5),
@@ -102,7 +110,7 @@ def test_denormal_arguments_of_log(dtype):
     )
 
 
-@pytest.mark.parametrize("name", ["exp", "log", "tanh", "sigmoid", "sqrt", "floor"])
+@pytest.mark.parametrize("name", ["exp", "log", "tanh", "sigmoid", "erf", "sqrt", "floor"])
 def test_loops_over_it_are_vectorized(name):
     text = llvm_text(Kernel(f"all_{name}", kernel(name, "float32").source, vector_bits=128))
     assert "<4 x float>" in text and "@exp" not in text and "@tanh" not in text

@@ -49,14 +49,31 @@ def conv(filters, channels, window, rows, columns, stride=1):
         (filters, rows, columns))
 
 
+def transposed(filters, channels, window, rows, columns, stride=1):
+    """A transposed convolution: each element puts a copy of the kernel into a larger image."""
+    def at(position, tap):
+        return Affine(((position, stride), (tap, 1)))
+
+    return Contract(
+        (filters, rows, columns, channels, window, window), (index(0), at(1, 4), at(2, 5)),
+        (index(3), index(0), index(4), index(5)), (index(3), index(1), index(2)),
+        (filters, (rows - 1) * stride + window, (columns - 1) * stride + window))
+
+
+def window_sum(channels, window, rows, columns, stride):
+    at = tuple(Affine(((1 + k, stride[k]), (3 + k, 1))) for k in range(2))
+    return Contract((channels, rows, columns, *window), (index(0), index(1), index(2)), (),
+                    (index(0), *at), (channels, rows, columns))
+
+
 # (op, types of the inputs); one or more cases for each class of the registry
 CASES = [
     *[(op(), (F, F)) for op in (e.Add, e.Sub, e.Mul, e.Div, e.Maximum, e.Minimum)],
     *[(op(), (F, UNBATCHED)) for op in (e.Add, e.Mul, e.Div)],
     *[(op(), (UNBATCHED, UNBATCHED)) for op in (e.Sub, e.Mul)],
     (e.Pow(), (F, F)),
-    *[(op(), (F,)) for op in (e.Neg, e.Exp, e.Log, e.Sqrt, e.Tanh, e.Sigmoid, e.Abs, e.Sign, e.Floor,
-                              e.Sin, e.Cos, e.Detach, e.Copy)],
+    *[(op(), (F,)) for op in (e.Neg, e.Exp, e.Log, e.Sqrt, e.Tanh, e.Sigmoid, e.Erf, e.Abs, e.Sign,
+                              e.Floor, e.Sin, e.Cos, e.Detach, e.Copy)],
     *[(op(), (F, F)) for op in (e.Less, e.LessEqual, e.Equal)],
     *[(op(), (BOOL, BOOL)) for op in (e.And, e.Or)],
     (e.Equal(), (LABEL, LABEL)),
@@ -68,6 +85,7 @@ CASES = [
     (Transpose((1, 0)), (F,)), (Transpose((2, 0, 1)), (MAP,)),
     (Slice(1, 1, 2, 2), (F,)), (Slice(0, 1, 1), (MAP,)),
     (Pad(1, 2, 9), (F,)), (Pad(1, 0, 13, 2), (MAP,)), (Pad(0, 1, 6), (UNBATCHED,)),
+    (Pad(1, 2, 9, fill=1.5), (F,)), (Pad(2, 1, 13, 2, fill=0.5), (MAP,)), (Pad(0, 1, 6, fill=-2.0), (UNBATCHED,)),
     (Concat(0), (F, F)), (Concat(1), (F, UNBATCHED, F)), (Concat(0), (UNBATCHED, UNBATCHED)),
     (Sum((1,)), (F,)), (Sum((0,)), (F,)), (Sum((0, 1)), (UNBATCHED,)), (Sum((1, 2)), (MAP,)),
     (Sum((0, 2)), (MAP,)), (Sum((), batch=True), (F,)), (Sum((1, 2), batch=True), (MAP,)),
@@ -84,6 +102,9 @@ CASES = [
      (Type("float", (4,), batched=True), VECTOR)),
     (conv(3, 2, 3, 5, 4), (Type("float", (3, 2, 3, 3)), MAP)),
     (conv(5, 2, 2, 3, 3, stride=2), (Type("float", (5, 2, 2, 2)), MAP)),
+    (transposed(3, 2, 3, 7, 6, stride=2), (Type("float", (2, 3, 3, 3)), MAP)),
+    (window_sum(2, (3, 2), 5, 3, stride=(1, 2)), (Type("float"), MAP)),
+    (window_sum(2, (2, 2), 3, 3, stride=(2, 2)), (Type("float"), MAP)),
     (WindowMax((2, 2), (2, 2)), (MAP,)), (WindowMax((3, 2), (1, 2)), (MAP,)),
     (WindowArgMax((2, 2), (2, 2)), (MAP, Type("float", (2, 3, 3), True))),
     (WindowArgMax((3, 2), (1, 2)), (MAP, Type("float", (2, 5, 3), True))),
@@ -95,8 +116,9 @@ CASES = [
     (Put(5, sum_batch=True), (Type("float", (3,), True), LABEL)),
     (Const(0.5), ()), (Iota(4), ()),
 ]
-# Leaves are given, not computed; these two stand for what is made before or after compilation.
-ELSEWHERE = {"Input", "Random", "BatchMean", "Iota", "Const"}
+# Leaves are given, not computed; others stand for what is made before or after compilation. Random numbers
+# have tests of their own (test_random).
+ELSEWHERE = {"Input", "Random", "BatchMean", "Iota", "Const", "Uniform"}
 SMOOTH_FROM = {"Log", "Sqrt", "Pow", "Div"}  # tested on positive numbers
 
 

@@ -14,6 +14,7 @@ class SoftmaxNet:
 
     name = "iris"
     columns = ("loss", "loss.cross_entropy", "loss.penalty", "metric.accuracy")
+    record_width = 4
 
     def __init__(self, batch=8, lr=0.5, ports=PORTS):
         self.ports, self.batch, self.lr = ports, batch, lr
@@ -35,7 +36,7 @@ class SoftmaxNet:
         penalty = 1e-3 * (self.params["dense1.weight"] ** 2).sum()
         return [loss + penalty, loss, penalty, (p.argmax(axis=1) == label).mean()]
 
-    def train(self, data, order, first_step, steps_per_epoch, total_steps):
+    def train(self, data, order, first_step, steps_per_epoch, total_steps, stale=0):
         records = []
         for start in range(0, len(order), self.batch):
             rows = order[start : start + self.batch]
@@ -48,8 +49,8 @@ class SoftmaxNet:
                 "dense1.weight": dy.T @ x + 2e-3 * self.params["dense1.weight"],
                 "dense1.bias": dy.sum(axis=0),
             }
-            # a schedule: the rate falls to zero over the training
-            rate = self.lr * (1 - (first_step + len(records) - 1) / total_steps)
+            # a schedule: the rate falls to zero over the training, and after an epoch without improvement
+            rate = self.lr * (1 - (first_step + len(records) - 1) / total_steps) * 0.5**stale
             for path, gradient in gradients.items():
                 v = self.states[f"{path}.v"]
                 v[...] = 0.5 * v - rate * gradient
@@ -59,7 +60,10 @@ class SoftmaxNet:
 
     def evaluate(self, data, order):
         _, p = self._forward(data, order)
-        return dict(zip(self.columns, map(float, self._record(data, order, p)), strict=True))
+        return self.report(self._record(data, order, p))
+
+    def report(self, means):
+        return dict(zip(self.columns, map(float, means), strict=True))
 
     def predict(self, data):
         rows = np.arange(len(data["x"].array))

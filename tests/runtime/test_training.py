@@ -194,6 +194,37 @@ def test_patience_stops_a_training_that_gets_no_better(data, run):
     assert not again.calls
 
 
+def test_epochs_without_improvement_are_counted_for_the_schedule(data, run, tmp_path):
+    class Stale(SoftmaxNet):
+        losses = iter(())
+
+        def train(self, data, order, first_step, steps_per_epoch, total_steps, stale):
+            seen.append((first_step // steps_per_epoch, stale))
+            return super().train(data, order, first_step, steps_per_epoch, total_steps, stale)
+
+        def evaluate(self, data, order):
+            return super().evaluate(data, order) | {"loss": next(self.losses, 9.0)}
+
+    def trained(run, losses, progress=None, should_stop=lambda: False):
+        net = Stale()
+        net.losses = iter(losses)
+        if progress is not None:
+            progress = restore(run.last, net)
+        return net, train(net, data, RECIPE, run, Watch(), progress, should_stop)
+
+    seen = []
+    # the first loss is that of the call that compiles
+    whole, _ = trained(run, [9, 1, 2, 0.5, 0.5, 3, 0.1])
+    assert sorted(set(seen)) == [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2), (5, 3)]
+
+    seen.clear()
+    other = create(tmp_path / "other", run.record, {"model.dl": b"model iris {}"})
+    trained(other, [9, 1, 2, 0.5, 0.5, 3, 0.1], should_stop=lambda: len(seen) and seen[-1][0] == 4)
+    resumed, _ = trained(other, [9, 3, 0.1], progress=True)
+    assert sorted(set(seen)) == [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2), (5, 3)]
+    assert same(whole, resumed)
+
+
 def test_without_validation_the_training_loss_decides(data, run):
     train(SoftmaxNet(), Data(data.training), RECIPE, run, Watch())
     rows = rows_of(run)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -83,7 +85,8 @@ ROWS = np.arange(5)
         ("softplus(v)", np.log1p(np.exp(V))),
         ("softplus(1000 * v)", np.maximum(1000 * V, 0)),
         ("silu(v)", V / (1 + np.exp(-V))),
-        ("gelu(v)", gelu(V)),
+        ("gelu(v)", V / 2 * (1 + np.vectorize(math.erf)(V / np.sqrt(2)))),
+        ("gelu(v; tanh)", gelu(V)),
         ("sigmoid(v)", 1 / (1 + np.exp(-V))),
         ("tanh(v)", np.tanh(V)),
         ("softmax(v)", softmax(V)),
@@ -210,7 +213,7 @@ def step(optimizer, steps):
         leaves = {("param", "w"): w, ("gradient", "w"): GRADIENTS[number]}
         leaves |= {("state", path): a for path, a in states.items()}
         leaves |= {("schedule", "step"): number, ("schedule", "epoch"): number / 2,
-                   ("schedule", "progress"): number / 10}  # fmt: skip
+                   ("schedule", "progress"): number / 10, ("schedule", "stale"): number}  # fmt: skip
         found = evaluate(graph, leaves)
         w, states = found["w"], {path: found[path] for path in states}
     return w
@@ -258,8 +261,14 @@ def reference_adaptive(decay=None, lr=0.1, eps=1e-8):
          1 - (np.minimum(np.arange(4) / 2, 1)[:, None] * GRADIENTS).sum(0)),
         ("sgd(lr = 0.1 * 0.5 ^ floor(epoch))",
          1 - (0.1 * 0.5 ** np.array([0, 0, 1, 1])[:, None] * GRADIENTS).sum(0)),
-        ("sgd(lr = decay(0.1))",
+        ("sgd(lr = step_decay(0.1))",
          1 - (0.1 * 0.5 ** np.array([0, 0, 1, 1])[:, None] * GRADIENTS).sum(0)),
+        ("sgd(lr = exponential(0.1; factor=0.5))",
+         1 - (0.1 * 0.5 ** np.array([0, 0.5, 1, 1.5])[:, None] * GRADIENTS).sum(0)),
+        ("sgd(lr = piecewise(1, piecewise(0.1, 0.01; at=1.5); at=0.5))",
+         1 - (np.array([1, 0.1, 0.1, 0.01])[:, None] * GRADIENTS).sum(0)),
+        ("sgd(lr = plateau(1; factor=0.5, patience=2))",
+         1 - (np.array([1, 1, 0.5, 0.5])[:, None] * GRADIENTS).sum(0)),
         ("sgd(lr = warmup(0.1; over=2))",
          1 - (0.1 * np.array([0, 0.25, 0.5, 0.75])[:, None] * GRADIENTS).sum(0)),
         ("sgd(lr = cosine(1, 0))",

@@ -1,0 +1,122 @@
+"""Random numbers that are drawn anew at each step: for dropout and noise.
+
+    Uniform((64, 8, 8), True, "dropout1")      # for each example 64 * 8 * 8 numbers in [0, 1)
+
+They are counter-based: a number is a hash of its key (seed, step, label, element, example), so that it
+is the same for any number of threads, and a training that goes on draws what it would have drawn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from specc.ir import sizes
+from specc.ir.op import Op
+from specc.ir.sizes import Shape
+from specc.ir.types import Type
+
+# ruff: noqa: F821, UP037 - the annotations of kernels name extents, not types
+
+
+@dataclass(frozen=True)
+class Uniform(Op):
+    """Independent numbers, uniform over the multiples of 2^-24 in [0, 1); `label` keeps draws apart.
+
+    With `batched`, every example has its own.
+    """
+
+    shape: Shape
+    batched: bool
+    label: str
+
+    def infer(self) -> Type:
+        return Type("float", self.shape, self.batched)
+
+    def vjp(self, node, dy):
+        return ()
+
+    def draw(self, seed: int, step: int, examples: int):
+        """The numbers of one step: float64 [examples, *shape], or [*shape] unless batched."""
+        import numpy as np
+
+        elements = int(np.prod(self.shape, dtype=np.int64))
+        count = examples if self.batched else 1
+        with np.errstate(over="ignore"):
+            golden = np.uint64(_GOLDEN)
+            key = _mix64(np.uint64(seed & _MASK) + golden)
+            key = _mix64(key ^ np.uint64(self.key & _MASK))
+            key = _mix64(key + np.uint64(step & _MASK))
+            rows = _mix64(key + np.arange(1, elements + 1, dtype=np.uint64) * golden)
+            first = (rows & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+            second = (rows >> np.uint64(32)).astype(np.uint32)
+            bits = _mix32(np.arange(count, dtype=np.uint32)[:, None] + first)
+            bits = _mix32(bits ^ second)
+        numbers = (bits >> np.uint32(8)).astype(np.float64) * 2.0**-24
+        return numbers.reshape(*((count,) if self.batched else ()), *self.shape)
+
+    @property
+    def key(self) -> int:
+        """The label as a signed number of 64 bits."""
+        import hashlib
+
+        return int.from_bytes(hashlib.sha256(self.label.encode()).digest()[:8], "little", signed=True)
+
+    imports = "from specc.backend.memory import mix32"
+
+    @staticmethod
+    def kernel():
+        return uniform
+
+    def arguments(self, types, lanes: int) -> dict[str, int]:
+        return {"key": self.key, "size": sizes.product(self.shape), "lanes": lanes}
+
+
+_MASK = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+
+
+def _mix64(z):
+    """Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014 (splitmix64)."""
+    import numpy as np
+
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def _mix32(x):
+    """Multiply and xorshift with Wellons' constants, 2018 (lowbias32)."""
+    import numpy as np
+
+    x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
+    x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
+    return x ^ (x >> np.uint32(16))
+
+
+def uniform(
+    frame: "int64[8]", control: "control", out: "float[size, lanes]", key: "int", size: "int",
+    lanes: "int", examples: "int",
+):
+    # frame[5] is the seed, frame[6] the number of the run's first step; control[0] is the step within
+    # the run and control[1] the shard (see the feed)
+    golden = np.uint64(0x9E3779B97F4A7C15)
+    state = np.uint64(frame[5]) + golden
+    for turn in range(3):
+        if turn == 1:
+            state = state ^ np.uint64(key)
+        if turn == 2:
+            state = state + np.uint64(frame[6] + control[0])
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        state = state ^ (state >> np.uint64(31))
+    start = control[1] * examples
+    for k in range(size):
+        row = state + np.uint64(k + 1) * golden
+        row = (row ^ (row >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        row = (row ^ (row >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        row = row ^ (row >> np.uint64(31))
+        first = np.uint32(row + np.uint64(start))
+        second = np.uint32(row >> np.uint64(32))
+        for lane in range(lanes):
+            bits = mix32(np.uint32(mix32(np.uint32(np.uint32(lane) + first)) ^ second))
+            out[k, lane] = np.int32(bits >> np.uint32(8)) * 5.9604644775390625e-08

@@ -1,0 +1,230 @@
+"""Optimizers, end to end: compiled steps against the formulas of their papers, written in NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import specc
+from specc import driver
+from specc.columns import Column
+from specc.frontend import ast, library
+from specc.source import Source
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.standard_normal((11, 3)), RNG.standard_normal((11, 2))
+NETWORK = """model m {
+  input x: float[3]
+  target y: float[2]
+  layer first = dense(4)
+  layer second = dense(2)
+  let z = second(tanh(first(x)))
+  output z
+  loss mse(z, y)
+  loss penalty = 0.01 * l2(weights)
+}
+"""
+PATHS = ("first.weight", "first.bias", "second.weight", "second.bias")
+
+
+def compiled(train: str, threads: int = 1):
+    program = driver.load(Source("x.dl", f"{NETWORK} train {{ {train} }}"))
+    return specc.compile(program, batch=11, dtype="float64", threads=threads, seed=1)
+
+
+def gradients(w: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The gradients of the network's loss, by hand."""
+    h = np.tanh(X @ w["first.weight"].T + w["first.bias"])
+    z = h @ w["second.weight"].T + w["second.bias"]
+    dz = (z - Y) / len(X)  # of the mean of 1/2 sum (z - y)^2
+    da = dz @ w["second.weight"] * (1 - h**2)
+    return {
+        "first.weight": da.T @ X + 0.02 * w["first.weight"], "first.bias": da.sum(0),
+        "second.weight": dz.T @ h + 0.02 * w["second.weight"], "second.bias": dz.sum(0),
+    }  # fmt: skip
+
+
+# Each follows its paper: from the parameters w, step t = 1, 2, ..., and a memory to the next w.
+
+
+def sgd(w, t, memory, lr=0.1):
+    g = gradients(w)
+    return {p: w[p] - lr * g[p] for p in w}
+
+
+def momentum(w, t, memory, lr=0.1, mu=0.9):  # Polyak 1964
+    g = gradients(w)
+    for p in w:
+        memory["v", p] = mu * memory.get(("v", p), 0) - lr * g[p]
+    return {p: w[p] + memory["v", p] for p in w}
+
+
+def nesterov(w, t, memory, lr=0.1, mu=0.9):
+    """Sutskever et al. 2013: v <- mu v - lr grad(theta + mu v), theta <- theta + v. The parameters that
+    are kept are those where the gradient is taken, w = theta + mu v."""
+    theta = memory.setdefault("theta", w)
+    v = memory.get("v") or {p: np.zeros_like(w[p]) for p in w}
+    g = gradients({p: theta[p] + mu * v[p] for p in w})
+    v = {p: mu * v[p] - lr * g[p] for p in w}
+    memory["v"], memory["theta"] = v, {p: theta[p] + v[p] for p in w}
+    return {p: memory["theta"][p] + mu * v[p] for p in w}
+
+
+def adagrad(w, t, memory, lr=0.01, epsilon=1e-10):  # Duchi, Hazan and Singer 2011
+    g = gradients(w)
+    for p in w:
+        memory[p] = memory.get(p, 0) + g[p] ** 2
+    return {p: w[p] - lr * g[p] / (np.sqrt(memory[p]) + epsilon) for p in w}
+
+
+def adadelta(w, t, memory, rho=0.95, epsilon=1e-6):  # Zeiler 2012, algorithm 1
+    g, new = gradients(w), {}
+    for p in w:
+        eg, ed = memory.get(p, (0, 0))
+        eg = rho * eg + (1 - rho) * g[p] ** 2
+        dx = -np.sqrt(ed + epsilon) / np.sqrt(eg + epsilon) * g[p]
+        memory[p] = eg, rho * ed + (1 - rho) * dx**2
+        new[p] = w[p] + dx
+    return new
+
+
+def rmsprop(w, t, memory, lr=0.001, rho=0.9, epsilon=1e-8):  # Tieleman and Hinton 2012
+    g = gradients(w)
+    for p in w:
+        memory[p] = rho * memory.get(p, 0) + (1 - rho) * g[p] ** 2
+    return {p: w[p] - lr * g[p] / (np.sqrt(memory[p]) + epsilon) for p in w}
+
+
+def adam(w, t, memory, lr=0.001, b1=0.9, b2=0.999, epsilon=1e-8, decay=0.0):  # Kingma and Ba 2015, algorithm 1
+    g, new = gradients(w), {}
+    for p in w:
+        m, v = memory.get(p, (0, 0))
+        m, v = b1 * m + (1 - b1) * g[p], b2 * v + (1 - b2) * g[p] ** 2
+        memory[p] = m, v
+        mean, square = m / (1 - b1**t), v / (1 - b2**t)
+        new[p] = w[p] - lr * mean / (np.sqrt(square) + epsilon) - lr * decay * w[p]
+    return new
+
+
+def adamw(w, t, memory, decay=0.01, lr=0.001):  # Loshchilov and Hutter 2019, algorithm 2
+    return adam(w, t, memory, lr=lr, decay=decay)
+
+
+CASES = [
+    ("sgd(lr=0.1)", sgd, {}),
+    ("momentum(lr=0.1)", momentum, {}),
+    ("momentum(lr=0.03, mu=0.5)", momentum, {"lr": 0.03, "mu": 0.5}),
+    ("nesterov(lr=0.1)", nesterov, {}),
+    ("adagrad()", adagrad, {}),
+    ("adagrad(lr=0.3, epsilon=1e-3)", adagrad, {"lr": 0.3, "epsilon": 1e-3}),
+    ("adadelta()", adadelta, {}),
+    ("adadelta(rho=0.8, epsilon=1e-3)", adadelta, {"rho": 0.8, "epsilon": 1e-3}),
+    ("rmsprop()", rmsprop, {}),
+    ("rmsprop(lr=0.01, rho=0.5)", rmsprop, {"lr": 0.01, "rho": 0.5}),
+    ("adam()", adam, {}),
+    ("adam(lr=0.05, beta1=0.5, beta2=0.9)", adam, {"lr": 0.05, "b1": 0.5, "b2": 0.9}),
+    ("adamw()", adamw, {}),
+    ("adamw(lr=0.1, weight_decay=0.2)", adamw, {"lr": 0.1, "decay": 0.2}),
+]
+
+
+def test_every_optimizer_has_a_transcription():
+    words = {w for w in library.words() if isinstance(library.lookup(w), ast.Optimizer)}
+    assert words == {formula.__name__ for _, formula, _ in CASES}
+
+
+@pytest.mark.parametrize(("text", "formula", "settings"), CASES, ids=lambda each: each if isinstance(each, str) else "")
+def test_twenty_steps_agree_with_the_paper_to_1e_10(text, formula, settings):
+    net = compiled(f"optimizer {text}")
+    w, memory = {path: array.copy() for path, array in net.params.items()}, {}
+    for t in range(1, 21):
+        net.step(x=X, y=Y)
+        w = formula(w, t, memory, **settings)
+    for path in PATHS:
+        np.testing.assert_allclose(net.params[path], w[path], rtol=1e-10, atol=1e-10)
+
+
+def trained(train: str, steps: int = 5, threads: int = 1):
+    """The parameters at the start, and after some steps."""
+    net = compiled(train, threads)
+    start = {path: array.copy() for path, array in net.params.items()}
+    for _ in range(steps):
+        net.step(x=X, y=Y)
+    return start, net.params
+
+
+def test_each_group_has_its_own_optimizer():
+    start, found = trained("optimizer sgd(lr=0.1) optimizer momentum(lr=0.03, mu=0.5) for second.weight, first")
+    w, memory = start, {}
+    for t in range(1, 6):
+        plain, heavy = sgd(w, t, {}), momentum(w, t, memory, lr=0.03, mu=0.5)
+        w = {p: plain[p] if p == "second.bias" else heavy[p] for p in w}
+    for path in PATHS:
+        np.testing.assert_allclose(found[path], w[path], rtol=1e-12)
+
+
+def test_the_number_of_stale_epochs_reaches_the_schedule():
+    net = compiled("optimizer sgd(lr = plateau(0.2; factor=0.5, patience=2))")
+    w = {path: array.copy() for path, array in net.params.items()}
+    data = {"x": Column(X), "y": Column(Y)}
+    for t, (stale, lr) in enumerate([(0, 0.2), (1, 0.2), (2, 0.1), (3, 0.1), (4, 0.05)]):
+        net.train(data, np.arange(len(X)), t, 1, 5, stale=stale)
+        w = sgd(w, t, {}, lr=lr)
+    for path in PATHS:
+        np.testing.assert_allclose(net.params[path], w[path], rtol=1e-12)
+
+
+def test_what_is_frozen_stays_and_the_rest_is_trained():
+    start, found = trained("freeze first optimizer sgd(lr=0.1)")
+    w = start
+    for t in range(1, 6):
+        w = {p: start[p] if p.startswith("first") else array for p, array in sgd(w, t, {}).items()}
+    for path in PATHS:
+        np.testing.assert_allclose(found[path], w[path], rtol=1e-12)
+    np.testing.assert_array_equal(found["first.weight"], start["first.weight"])
+    assert not np.allclose(found["second.weight"], start["second.weight"])
+
+
+def clipped(g, trained, value=None, norm=None):
+    """Pascanu, Mikolov and Bengio 2013."""
+    g = {p: g[p] for p in trained}
+    if value is not None:
+        g = {p: np.clip(d, -value, value) for p, d in g.items()}
+    if norm is not None:
+        length = np.sqrt(sum((d**2).sum() for d in g.values()))
+        g = {p: d * min(1, norm / length) for p, d in g.items()}
+    return g
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("settings", [
+    {"norm": 0.05}, {"norm": 1e9}, {"value": 0.02}, {"value": 0.02, "norm": 0.05}, {},
+])  # fmt: skip
+@pytest.mark.parametrize("frozen", [(), ("first",)])
+def test_gradients_are_clipped(settings, frozen, threads):
+    text = "".join(f" clip_{name} = {number}" for name, number in settings.items())
+    start, found = trained(f"{'freeze first' if frozen else ''} optimizer sgd(lr=0.5) {text}", 3, threads)
+    w = start
+    paths = [p for p in PATHS if not p.startswith(tuple(frozen))] if frozen else PATHS
+    for _ in range(3):
+        g = clipped(gradients(w), paths, **settings)
+        w = {p: w[p] - 0.5 * g[p] if p in g else w[p] for p in w}
+    for path in PATHS:
+        np.testing.assert_allclose(found[path], w[path], rtol=1e-12, atol=1e-14)
+
+
+def test_a_gradient_of_zero_is_not_divided_by_its_norm():
+    program = driver.load(Source("x.dl", """model m { input x: float[2] param w: float[2] = 1 output w * x
+        loss sum(w * x) } train { optimizer sgd(lr=1) clip_norm = 1 }"""))
+    net = specc.compile(program, batch=4, dtype="float64", threads=1)
+    net.step(x=np.zeros((4, 2)))
+    np.testing.assert_array_equal(net.params["w"], [1, 1])
+    net.step(x=np.full((4, 2), 30.0))
+    np.testing.assert_allclose(net.params["w"], 1 - np.sqrt([0.5, 0.5]))
+
+
+@pytest.mark.parametrize("text", ["clip_norm = 0", "clip_value = -1", 'clip_norm = "a"'])
+def test_a_bound_that_is_not_above_zero_is_refused(text):
+    with pytest.raises(specc.SpecError) as caught:
+        compiled(f"optimizer sgd(lr=1) {text}")
+    assert [each.name for each in caught.value.diagnostics] == ["bad-setting"]

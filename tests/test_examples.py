@@ -1,0 +1,95 @@
+"""The examples: each command in their READMEs is run, and comes to the figures behind it.
+
+A command is an indented line; `# accuracy 0.97 ± 0.02`, behind it or under it, is what it prints.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from specc.cli.main import status_of
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
+FOLDERS = sorted(path.parent for path in EXAMPLES.glob("*/README.md"))
+EXPECTED = re.compile(r"(\w+) (\d[\d.]*) ± (\d[\d.]*)")
+
+
+@dataclass
+class Command:
+    words: list[str]
+    figures: dict[str, tuple[float, float]] = field(default_factory=dict)  # name -> value, margin
+
+
+def commands(readme: str) -> list[Command]:
+    """The commands of a README, with the figures that each must come to."""
+    found: list[Command] = []
+    for line in readme.splitlines():
+        if not line.startswith("    "):
+            continue
+        command, _, comment = line.partition("#")
+        if command.strip():
+            found.append(Command(shlex.split(command)))
+        for name, value, margin in EXPECTED.findall(comment):
+            found[-1].figures[name] = float(value), float(margin)
+    return found
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capfd):
+    """Runs a command with all that is written going to `tmp_path`; what it printed."""
+    monkeypatch.chdir(ROOT)
+    made: set[str] = set()
+
+    def specc(words: list[str]) -> str:
+        if words[-2:-1] == ["--data"] and words[-1] in made:
+            words = [*words[:-1], str(tmp_path)]
+        status = status_of([*words, "--run", str(tmp_path / "runs"), "--quiet", "--threads", "1"])
+        printed = capfd.readouterr()
+        assert status == 0, printed.out + printed.err
+        return printed.out
+
+    def python(words: list[str]) -> str:
+        script, *rest = words
+        if script.endswith("/make_data.py"):
+            made.add(script.removesuffix("/make_data.py"))
+            rest = [str(tmp_path)]
+        rest = [str(tmp_path / each) if each.startswith("runs/") else each for each in rest]
+        done = subprocess.run(
+            [sys.executable, script, *rest], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return lambda words: {"specc": specc, "python": python}[words[0]](words[1:])
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_an_example_comes_to_what_its_readme_says(folder, run):
+    found = commands((folder / "README.md").read_text(encoding="utf-8"))
+    assert any(each.figures for each in found)
+    for command in found:
+        printed = run(command.words)
+        assert command.figures or not printed, f"{command.words} printed {printed}"
+        for name, (value, margin) in command.figures.items():
+            reached = re.search(rf"\b{name} (\S+)", printed)
+            assert reached is not None, f"{command.words} prints no {name}: {printed}"
+            assert float(reached[1]) == pytest.approx(value, abs=margin), command.words
+
+
+def test_the_list_of_examples_names_each_folder():
+    listed = re.findall(r"^- `(\w+)`", (EXAMPLES / "README.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == [folder.name for folder in FOLDERS]
+
+
+@pytest.mark.parametrize("table", sorted(EXAMPLES.glob("*/*.csv")), ids=lambda table: table.name)
+def test_a_table_is_what_its_script_writes(table, tmp_path):
+    subprocess.run([sys.executable, table.parent / "make_data.py", tmp_path], check=True)
+    assert (tmp_path / table.name).read_bytes() == table.read_bytes()

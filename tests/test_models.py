@@ -1,0 +1,98 @@
+"""The files in models/: each is without a mistake, trains, and reaches its comment's figures."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import specc
+from specc import driver
+from specc.cli.main import status_of
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS = sorted((ROOT / "models").glob("*.dl"))
+MNIST = ROOT.parent / "shared" / "data" / "mnist"
+SCREEN = 45
+OPEN = {"regression_mse": {"n": 4}, "regression_mae": {"n": 4}}  # sizes that the data would give
+
+# model, overrides, name and value of a figure, and how much worse than its comment it may be
+FIGURES = [
+    ("linear", [], "accuracy", 0.96, 0.01),
+    ("mlp", [], "accuracy", 0.97, 0.01),
+    ("mlp3", [], "accuracy", 0.97, 0.01),
+    ("svm", [], "accuracy", 0.96, 0.01),
+    ("prelu_maxout", [], "accuracy", 0.97, 0.01),
+    ("digits", ["epochs=8"], "accuracy", 0.99, 0.01),
+    ("strided", [], "accuracy", 0.98, 0.01),
+    ("two_losses", [], "accuracy", 0.96, 0.01),
+]
+MNIST_FIGURES = [  # short runs: the comments' figures need all epochs
+    ("mnist_linear", ["epochs=4"], "accuracy", 0.926, 0.006),
+    ("mnist_mlp", ["epochs=4"], "accuracy", 0.985, 0.01),
+]
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_a_model_has_no_mistakes_and_fits_on_a_screen(path):
+    program, found = driver.check(path, {})
+    assert program is not None and not found
+    assert len(path.read_text().splitlines()) <= SCREEN
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_a_model_says_what_it_shows_and_what_to_expect(path):
+    assert re.search(r"\b[Ee]xpect\b", _comment(path.stem))
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_a_model_takes_a_training_step(path):
+    program = specc.load(path, **OPEN.get(path.stem, {}))
+    net = specc.compile(program, batch=4, threads=1, seed=0)
+    rng = np.random.default_rng(0)
+    examples = {port.name: _random(port, rng) for port in program.ports}
+    loss, gradients = net.loss_and_gradients(**examples)
+    # a step alone would not show it: a schedule with a warm-up begins with a rate of 0
+    assert any(gradient.any() for gradient in gradients.values())
+    assert np.isfinite(loss) and np.isfinite(net.step(**examples))
+    assert all(np.isfinite(value).all() for value in net.params.values())
+
+
+def _comment(model: str) -> str:
+    """The comment at the head of a model's file."""
+    head = re.match(r"(#.*\n)*", (ROOT / "models" / f"{model}.dl").read_text())[0]
+    return re.sub(r"^# ?", "", head, flags=re.MULTILINE)
+
+
+def _random(port, rng: np.random.Generator) -> np.ndarray:
+    """Four examples for an input or target."""
+    if port.kind == "class":
+        return rng.integers(0, port.classes, (4, *port.shape))
+    if port.kind == "bool":
+        return rng.random((4, *port.shape)) < 0.5
+    return rng.random((4, *port.shape))
+
+
+@pytest.mark.parametrize(("model", "changes", "name", "value", "margin"), FIGURES)
+def test_a_model_reaches_its_figure(model, changes, name, value, margin, tmp_path, capfd):
+    assert f"Expect {value} of" in " ".join(_comment(model).split())
+    _reaches(model, changes, name, value, margin, tmp_path, capfd)
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not MNIST.is_dir(), reason="the MNIST files are not there")
+@pytest.mark.parametrize(("model", "changes", "name", "value", "margin"), MNIST_FIGURES)
+def test_a_model_reaches_its_figure_on_mnist(model, changes, name, value, margin, tmp_path, capfd):
+    _reaches(model, [*changes, "--data", str(MNIST)], name, value, margin, tmp_path, capfd)
+
+
+def _reaches(model, arguments, name, value, margin, folder, capfd):
+    path = ROOT / "models" / f"{model}.dl"
+    status = status_of(
+        ["train", str(path), *arguments, "--run", str(folder), "--quiet", "--threads", "1"]
+    )
+    printed = capfd.readouterr()
+    assert status == 0, printed.err
+    assert float(re.search(rf"\b{name} (\S+)", printed.out)[1]) >= value - margin
