@@ -118,7 +118,7 @@ CASES = [
 ]
 # Leaves are given, not computed; others stand for what is made before or after compilation. Random numbers
 # have tests of their own (test_random).
-ELSEWHERE = {"Input", "Random", "BatchMean", "Iota", "Const", "Uniform"}
+ELSEWHERE = {"Peers", "Own", "Input", "Random", "BatchMean", "Iota", "Const", "Uniform"}
 SMOOTH_FROM = {"Log", "Sqrt", "Pow", "Div"}  # tested on positive numbers
 
 
