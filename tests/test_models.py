@@ -81,6 +81,19 @@ def test_a_model_reaches_its_figure(model, changes, name, value, margin, tmp_pat
     _reaches(model, changes, name, value, margin, tmp_path, capfd)
 
 
+def test_cnn32_reaches_its_figure_on_painted_digits(tmp_path, capfd):
+    rng = np.random.default_rng(0)
+    with np.load(ROOT / "specc" / "data" / "digits.npz") as digits:
+        ink = np.kron(digits["image"][:, None] / 16, np.ones((4, 4)))
+        label = digits["label"]
+    paper = 0.3 * rng.random((len(ink), 3, 1, 1))
+    paint = 0.5 + 0.5 * rng.random((len(ink), 3, 1, 1))
+    np.savez(tmp_path / "images.npz", image=paper + (paint - paper) * ink, label=label)
+    assert "Expect 0.98 of the held-out digits" in " ".join(_comment("cnn32").split())
+    changes = ["epochs=4", "batch=16", "--data", str(tmp_path)]
+    _reaches("cnn32", changes, "accuracy", 0.98, 0.02, tmp_path, capfd)
+
+
 @pytest.mark.data
 @pytest.mark.skipif(not MNIST.is_dir(), reason="the MNIST files are not there")
 @pytest.mark.parametrize(("model", "changes", "name", "value", "margin"), MNIST_FIGURES)
