@@ -22,6 +22,7 @@ from specc.ir.graph import Graph
 from specc.ir.plan import Plan
 from specc.ir.program import Program
 from specc.ir.verify import verify
+from specc.ops.carry import closed, following, straightened
 from specc.ops.peers import Peers, bind_batch
 from specc.passes import lower
 from specc.passes.fuse import prepare
@@ -102,7 +103,8 @@ class Net:
             if kind == TRAIN:
                 self._settings = made.settings
                 made = made.graph
-            made = verify(simplify(verify(made, "lower")), "simplify")
+            made = verify(straightened(verify(made, "lower")), "straightened")
+            made = verify(simplify(made), "simplify")
             self._graphs[kind] = verify(prepare(made), "prepare")
         return self._graphs[kind]
 
@@ -271,4 +273,5 @@ def _graph(program: Program, kind: str):
     else:
         graph = lower.forward(program, training=False)
         kept = ("output.",) if kind == PREDICT else ("loss", "mean.")
-    return Graph({name: node for name, node in graph.outputs.items() if name.startswith(kept)})
+    chosen = {name: node for name, node in graph.outputs.items() if name.startswith(kept)}
+    return closed(chosen, following(graph))

@@ -27,6 +27,7 @@ class Port:
     shape: tuple[int, ...]
     classes: int | None = None
     span: Span | None = None
+    length_of: str | None = None  # the port whose number of steps it is, for each example
 
 
 @dataclass(frozen=True)

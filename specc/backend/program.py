@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from specc.backend import executor, feed
-from specc.backend.calls import Address, Call, Table
+from specc.backend.calls import Address, Call, Table, in_order
 from specc.backend.emit import emit
 from specc.backend.load import load
 from specc.columns import Column
@@ -135,9 +135,15 @@ class _Linked:
         table = []
         for shard, calls in enumerate(shards):
             of_phase: list[list[tuple[int, int]]] = [[] for _ in range(phases)]
-            for call in calls:
-                block = np.array([self._number(owner, value, shard) for _, value in call.arguments],
-                                 np.int64)
+            blocks: dict[Call, tuple[np.ndarray, np.ndarray]] = {}
+            for call, turn in in_order(calls):
+                if call not in blocks:
+                    values = [value for _, value in call.arguments]
+                    blocks[call] = (
+                        np.array([self._number(owner, value, shard) for value in values], np.int64),
+                        np.array([getattr(value, "stride", 0) for value in values], np.int64))
+                first, stride = blocks[call]
+                block = first + turn * stride
                 self._kept.append(block)
                 of_phase[call.phase].append((addresses[call.kernel], block.ctypes.data))
             table.append(of_phase)

@@ -135,6 +135,7 @@ def _program(context: Context, model: ast.Model, elaborated: Elaborated, trainin
         recipe=training.recipe,
         open_sizes=tuple(context.open_sizes),
         frozen=tuple(training.frozen),
+        carries=tuple(context.carries.items()),
     )
 
 

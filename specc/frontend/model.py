@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from specc.diagnostics import Label
-from specc.frontend import ast, definitions, expressions, trail
-from specc.frontend.patterns import declared_type
+from specc.frontend import ast, definitions, expressions, sequences, trail
+from specc.frontend.patterns import declared_type, sequence_name
 from specc.frontend.scope import Context, Frame, Namer, Scope
-from specc.frontend.values import POISON, Tensor, Value, Weights, describe
+from specc.frontend.values import POISON, Sequence, Tensor, Value, Weights, describe
 from specc.ir.graph import topological
 from specc.ir.program import Term
+from specc.ir.types import Type
 from specc.ops import elementwise as ops
 from specc.ops.leaf import Input, leaf
 from specc.ops.reduce import BatchMean
@@ -74,15 +75,26 @@ def _check_reserved(frame: Frame, statement: ast.Statement) -> None:
 def _port(frame: Frame, statement: ast.Input | ast.Target, ports: list[Port]) -> None:
     """`input image: float[1, 28, 28]`."""
     name = statement.name
-    type_ = declared_type(frame, statement.type, batched=True)
+    type_ = declared_type(frame, statement.type, batched=True, sequences=True)
     if type_ is None:
         frame.declare(name, POISON)
         return
     role = "input" if isinstance(statement, ast.Input) else "target"
-    node = leaf(Input(role, name.text, type_), frame.origin(statement.span))
-    frame.declare(name, Tensor(node, trail.Step(statement.span, name.text, type_.shape)))
+    origin = frame.origin(statement.span)
+    node = leaf(Input(role, name.text, type_), origin)
     kind = "class" if type_.kind == "int" else type_.kind
     ports.append(Port(name.text, role, kind, type_.shape, type_.classes, statement.span))
+    sequence, axes = None, statement.type.axes or ()
+    if axes and (sequence_of := sequence_name(frame, axes[0])) is not None:
+        size = type_.shape[0]
+        sequence = Sequence(sequence_of, size)
+        if axes[0].at_most:
+            length = f"{name.text}.length"
+            count = leaf(Input(role, length, Type("int", (), True, size + 1)), origin)
+            ports.append(Port(length, role, "class", (), size + 1, statement.span, name.text))
+            sequence = sequences.varying(sequence_of, size, count, origin)
+    shape = type_.shape[1:] if sequence else type_.shape
+    frame.declare(name, Tensor(node, trail.Step(statement.span, name.text, shape), sequence))
 
 
 def _output(frame: Frame, statement: ast.Output, name: str, outputs: list[Term]) -> None:
@@ -135,7 +147,8 @@ def _loss(frame: Frame, statement: ast.Loss, value: Value) -> Tensor | None:
         frame.error("wrong-kind", f"a loss is a number that the model computes, not {describe(value)}",
                     statement.value.span)  # fmt: skip
         return None
-    return _scalar(frame, statement, value, "loss")
+    one = _scalar(frame, statement, value, "loss")
+    return sequences.over_steps(frame, one, statement.value.span) if one is not None else None
 
 
 def _metric(frame: Frame, statement: ast.Metric, value: Value) -> Tensor | None:
@@ -153,6 +166,8 @@ def _metric(frame: Frame, statement: ast.Metric, value: Value) -> Tensor | None:
                     if what == "one value for all" else None)  # fmt: skip
         return None
     tensor = _scalar(frame, statement, value, "metric")
+    if tensor is not None:
+        tensor = sequences.over_steps(frame, tensor, statement.value.span)
     if tensor is not None and tensor.type.kind == "bool":
         return frame.apply(ops.ToFloat(), tensor, span=statement.value.span)
     return tensor

@@ -84,3 +84,4 @@ class Program:
     recipe: Recipe
     open_sizes: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()  # paths of parameters that are not trained
+    carries: tuple[tuple[str, Node], ...] = ()  # what the state of each cell is at the next step

@@ -15,6 +15,7 @@ from functools import reduce
 from specc.ir.graph import Graph, Node, Origin, apply, rewrite, serving
 from specc.ir.program import Program
 from specc.ir.types import Type
+from specc.ops.carry import closed, following
 from specc.ops.elementwise import (
     Maximum,
     Minimum,
@@ -31,6 +32,7 @@ from specc.ops.leaf import Const, Input, constant, leaf
 from specc.ops.reduce import BatchMean, Sum, sum_batch
 from specc.ops.shape import broadcast_scalar
 from specc.passes.autodiff import gradients
+from specc.passes.hoist import hoist
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def forward(program: Program, training: bool) -> Graph:
         for state in program.states:
             if state.next is not None:
                 outputs[f"state.{state.path}"] = state.next
-    return set_mode(Graph(outputs), training)
+    return hoist(set_mode(closed(outputs, dict(program.carries)), training))
 
 
 def metric_means(program: Program) -> tuple[dict[str, Node], Graph]:
@@ -106,12 +108,12 @@ def with_gradients(program: Program) -> Graph:
         leaves.get(parameter.path) or leaf(Input("param", parameter.path, parameter.type))
         for parameter in program.parameters
     ]
-    found = gradients(graph.outputs["loss"], wanted)
+    found, through_time = gradients(graph.outputs["loss"], wanted, following(graph))
     more = {
         f"gradient.{parameter.path}": d
         for parameter, d in zip(program.parameters, found, strict=True)
     }
-    return Graph({**graph.outputs, **more})
+    return closed({**graph.outputs, **more}, {**following(graph), **through_time})
 
 
 def training_step(program: Program) -> Lowered:
@@ -141,7 +143,7 @@ def training_step(program: Program) -> Lowered:
 
     # the update's own leaves for weights and the forward graph's are equal; simplify joins them
     outputs.update(rewrite(Graph(update), insert).outputs)
-    return split_schedule(Graph(outputs))
+    return split_schedule(closed(outputs, following(graph)))
 
 
 def clipped(gradient: dict[str, Node], value: float | None, norm: float | None) -> dict[str, Node]:
