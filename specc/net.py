@@ -58,6 +58,10 @@ class Net:
                           if node.type.shape == ()))
         self.record_width = bool(program.losses) + len(program.losses) + sum(
             node.type.elements for node in self._means.values())
+        # what the streams have left after the last training step, for each lane of the batch
+        self.lanes = {label: np.zeros((batch, *self._lane_shape(label)), dtype)
+                      for label, _ in program.streams}
+        self.states.update({f"{label} (stream)": array for label, array in self.lanes.items()})
         self._by_name = {port.name: port for port in program.ports}
 
     # Weights.
@@ -137,13 +141,22 @@ class Net:
             self.compile_seconds += time.perf_counter() - start
         return self._programs[key]
 
+    def _lane_shape(self, label: str) -> tuple[int, ...]:
+        (then,) = (node for name, node in self.program.carries if name == label)
+        return then.type.shape[1:]
+
+    def _new_lanes(self, batch: int) -> dict[str, np.ndarray]:
+        return {label: np.zeros((batch, *array.shape[1:]), self.dtype)
+                for label, array in self.lanes.items()}
+
     def _run(self, kind: str, data: Mapping[str, Column], order: np.ndarray, batch: int,
-             settings: np.ndarray | None = None, first: int = 0):
+             settings: np.ndarray | None = None, first: int = 0, lanes=None):
         program = self.compiled(kind, batch)
         start = time.perf_counter()
         program.link({name: data[name] for name in program.ports})
         self.compile_seconds += time.perf_counter() - start
-        return program.run(data, order, batch, settings, self.seed, first)
+        lanes = self._new_lanes(batch) if lanes is None else lanes
+        return program.run(data, order, batch, settings, self.seed, first, lanes)
 
     # What the training loop uses.
 
@@ -158,7 +171,7 @@ class Net:
         steps = -(-len(order) // self.batch)
         self.graph(TRAIN)
         settings = self._schedule(first_step, steps, steps_per_epoch, total_steps, stale)
-        records, _ = self._run(TRAIN, data, order, self.batch, settings, first_step)
+        records, _ = self._run(TRAIN, data, order, self.batch, settings, first_step, self.lanes)
         self.steps_done = first_step + steps
         return records
 
@@ -269,9 +282,9 @@ def _graph(program: Program, kind: str):
         return lower.training_step(program)
     if kind == GRADIENTS:
         graph = lower.with_gradients(program)
-        kept = ("loss", "gradient.")
+        kept: tuple[str, ...] = ("loss", "gradient.")
     else:
         graph = lower.forward(program, training=False)
-        kept = ("output.",) if kind == PREDICT else ("loss", "mean.")
+        kept = ("output.", "lane.") if kind == PREDICT else ("loss", "mean.", "lane.")
     chosen = {name: node for name, node in graph.outputs.items() if name.startswith(kept)}
     return closed(chosen, following(graph))

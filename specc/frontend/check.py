@@ -136,6 +136,7 @@ def _program(context: Context, model: ast.Model, elaborated: Elaborated, trainin
         open_sizes=tuple(context.open_sizes),
         frozen=tuple(training.frozen),
         carries=tuple(context.carries.items()),
+        streams=tuple(context.streams.items()),
     )
 
 

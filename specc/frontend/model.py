@@ -6,7 +6,7 @@ the context.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from specc.diagnostics import Label
 from specc.frontend import ast, definitions, expressions, sequences, trail
@@ -43,7 +43,7 @@ def elaborate(context: Context, scope: Scope, model: ast.Model) -> Elaborated:
     names = _term_names(frame, model)
     for statement in model.body:
         match statement:
-            case ast.Input() | ast.Target():
+            case ast.Input() | ast.Target() | ast.Stream():
                 _port(frame, statement, result.ports)
             case ast.Let() | ast.Layer() | ast.Param():
                 definitions.STATEMENTS[type(statement)](frame, statement)
@@ -51,9 +51,6 @@ def elaborate(context: Context, scope: Scope, model: ast.Model) -> Elaborated:
                 _output(frame, statement, names[statement], result.outputs)
             case ast.Loss() | ast.Metric():
                 terms.append(statement)
-            case ast.Stream():
-                frame.error("not-yet", "`stream` is not compiled yet", statement.span)
-                frame.declare(statement.name, POISON)
             case ast.Broken():
                 definitions.broken(frame, statement)
             case _:
@@ -72,14 +69,14 @@ def _check_reserved(frame: Frame, statement: ast.Statement) -> None:
                         help="give this another name")  # fmt: skip
 
 
-def _port(frame: Frame, statement: ast.Input | ast.Target, ports: list[Port]) -> None:
-    """`input image: float[1, 28, 28]`."""
+def _port(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, ports: list[Port]) -> None:
+    """`input image: float[1, 28, 28]`, `stream text: class(vocab)[time]`."""
     name = statement.name
     type_ = declared_type(frame, statement.type, batched=True, sequences=True)
     if type_ is None:
         frame.declare(name, POISON)
         return
-    role = "input" if isinstance(statement, ast.Input) else "target"
+    role = "target" if isinstance(statement, ast.Target) else "input"
     origin = frame.origin(statement.span)
     node = leaf(Input(role, name.text, type_), origin)
     kind = "class" if type_.kind == "int" else type_.kind
@@ -93,6 +90,15 @@ def _port(frame: Frame, statement: ast.Input | ast.Target, ports: list[Port]) ->
             count = leaf(Input(role, length, Type("int", (), True, size + 1)), origin)
             ports.append(Port(length, role, "class", (), size + 1, statement.span, name.text))
             sequence = sequences.varying(sequence_of, size, count, origin)
+    if isinstance(statement, ast.Stream):
+        if sequence is None or sequence.length is not None:
+            frame.error("wrong-kind", f"the stream `{name.text}` needs the axis of a sequence",
+                        statement.type.span, help="`seq time = 50`, and then `class(vocab)[time]`, says"
+                        " how many steps a batch takes of it")  # fmt: skip
+            sequence = sequence or Sequence("", 1)
+        begin = f"{name.text}.begin"
+        ports.append(Port(begin, role, "bool", (), None, statement.span, begin_of=name.text))
+        sequence = replace(sequence, begin=begin)
     shape = type_.shape[1:] if sequence else type_.shape
     frame.declare(name, Tensor(node, trail.Step(statement.span, name.text, shape), sequence))
 

@@ -62,6 +62,7 @@ class Context:
     listed: set[str] = field(default_factory=set)  # parameters that stand in the table of layers
     open_sizes: dict[str, Span] = field(default_factory=dict)
     first_uses: dict[Any, Span] = field(default_factory=dict)  # of shared layers
+    streams: dict[str, str] = field(default_factory=dict)  # state of a cell -> where it begins anew
     carries: dict[str, Node] = field(default_factory=dict)  # states of cells, at the next step
     calls: int = 0
     draws: int = 0  # random numbers that are drawn at each step
@@ -280,7 +281,8 @@ class Frame:
 
 def common_sequence(operands: Iterable[Tensor], allow_constants: bool = False) -> Sequence | None:
     """The sequence that some operands are; raises Misfit for operands that do not go together."""
-    found = next((each for each in operands if each.sequence is not None), None)
+    found = max((each for each in operands if each.sequence is not None), default=None,
+                key=lambda each: (each.sequence.begin is not None, each.sequence.mask is not None))
     if found is None:
         return None
     sequence = found.sequence

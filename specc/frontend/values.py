@@ -30,13 +30,15 @@ class Sequence:
     """The axis of a sequence: the name that `seq` gave it, and its length.
 
     `mask` is there for sequences of varying length, of at most `size` steps: bool [size], true for
-    the steps that an example has; `length` is their number.
+    the steps that an example has; `length` is their number. `begin` is the port that says where a
+    stream begins anew; a sequence that is no stream has none.
     """
 
     name: str
     size: sizes.Size
     mask: Node | None = None
     length: Node | None = None
+    begin: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

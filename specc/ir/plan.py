@@ -67,7 +67,7 @@ class View:
 class Place:
     """Where a value lies. `space`: "arena" (one a shard; `offset` in bytes), or the name of an array
     that is there before the program runs: "param.PATH", "state.PATH", "record", "gradient.PATH",
-    "shared"."""
+    "shared", "lane.LABEL" (one a shard)."""
 
     space: str
     offset: int = 0

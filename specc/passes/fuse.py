@@ -56,7 +56,8 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
         root = view(node).root
         lies_elsewhere = root is not node or isinstance(node.op, (Input, Const))
         lies_elsewhere |= own_place and node in outputs.values()
-        if lies_elsewhere and (own_place or not (node.type.batched and in_c_order(node))):
+        own = own_place or name.startswith("lane.")  # it is written to another place as well
+        if lies_elsewhere and (own or not (node.type.batched and in_c_order(node))):
             node = apply(Copy(), node)
         outputs[name] = node
     return Graph(outputs) if own_place else _prepare_loops(Graph(outputs))

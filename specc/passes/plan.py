@@ -63,7 +63,7 @@ def plan(graph: Graph, batch: int, shards: int, vector: int, bytes_of_float: int
     layout = _Layout(bytes_of_float, lanes)
     places = _places(order, graph, views, targets, layout)
     emits = tuple((name, node) for name, node in graph.outputs.items()
-                  if node.type.batched and not name.startswith(PREFIX))
+                  if node.type.batched and not name.startswith((PREFIX, "lane.")))
     return Plan(
         graph=graph,
         steps=tuple(Step(s.group, s.phase, s.mode, tuple(s.stores), tuple(s.steps),
@@ -87,7 +87,7 @@ def _targets(graph: Graph, records, bytes_of_float: int) -> dict[Node, list[Plac
         if name in records:
             place = Place("record", bytes_of_float * recorded)
             recorded += node.type.elements
-        elif name.startswith(("param.", "state.", "gradient.")):
+        elif name.startswith(("param.", "state.", "gradient.", "lane.")):
             place = Place(name)
         else:
             continue
@@ -127,7 +127,7 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets) -> 
     overwritten: dict[tuple[str, str], _Scheduled] = {}
     for node, places in targets.items():
         for place in places:
-            if place.space.startswith(("param.", "state.")):
+            if place.space.startswith(("param.", "state.", "lane.")):
                 role, _, label = place.space.partition(".")
                 overwritten[role, label] = maker[node]
     readers: dict[tuple[str, str], list[_Scheduled]] = {}
@@ -323,7 +323,7 @@ def _places(order, graph: Graph, views, targets, layout: _Layout) -> dict[Node, 
             shared = _is_partial(root) and not root.type.batched
             last[root] = max(last.get(root, 0), end_of_phase[s.phase] if shared else i)
     for name, node in graph.outputs.items():
-        if node.type.batched and not name.startswith(PREFIX):
+        if node.type.batched and not name.startswith((PREFIX, "lane.")):
             last[views[node].root] = len(order)
 
     places: dict[Node, Place] = {}
@@ -337,7 +337,7 @@ def _places(order, graph: Graph, views, targets, layout: _Layout) -> dict[Node, 
 
     for node in graph.nodes:
         if isinstance(node.op, Input):
-            if node.op.role in ("param", "state"):
+            if node.op.role in ("param", "state", "lane"):
                 places[node] = Place(f"{node.op.role}.{node.op.label}")
             elif node.type.batched:
                 places[node] = in_arena(node, -1)
@@ -351,6 +351,7 @@ def _places(order, graph: Graph, views, targets, layout: _Layout) -> dict[Node, 
             if node.type.batched or _is_partial(node):
                 places[node] = in_arena(node, i)
                 s.stores.append((node, places[node]))
+                s.stores.extend((node, place) for place in wanted)
                 continue
             needed = node in last  # by later groups: they must not see a place that is overwritten
             in_place = [place for place in wanted if place.space.startswith(("record", "gradient"))]
