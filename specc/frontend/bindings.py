@@ -107,6 +107,10 @@ def valid_settings(
                 plain[declared.name] = value.name
         elif isinstance(value, Tensor):
             good = _tensor_setting(frame, declared, value, place) and good
+        elif declared.kind == "word" and isinstance(value, str):
+            good = False
+            frame.error("bad-setting", f"`{declared.name}` is a word, not {describe(value)}", place,
+                        help="words are written without quotes: `he`")  # fmt: skip
         elif isinstance(value, (int, float, str)):
             plain[declared.name] = value
         elif not isinstance(value, Polynomial) and value is not None:

@@ -63,6 +63,7 @@ class Word:
     definition: Any  # ast.Fn, ast.Block, ast.Cell, ast.Optimizer or primitives.Primitive
     scope: Scope | None = None
     settings: Mapping[str, Given] = field(default_factory=dict)  # those that are given already
+    named_at: Span | None = None  # where a setting names it, as the user sees it
 
     @property
     def is_library(self) -> bool:
