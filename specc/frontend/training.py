@@ -95,7 +95,30 @@ def train(context: Context, scope: Scope, block: ast.Train, ports: list[str]) ->
     result.frozen = _frozen(frame, freezes)
     if not is_broken:
         result.updates = _updates(frame, block, optimizers, set(result.frozen))
+        _check_any_trained(frame, block, optimizers, freezes, result.frozen)
     return result
+
+
+def _check_any_trained(
+    frame: Frame, block: ast.Train, optimizers: list[ast.TrainOptimizer], freezes: list[ast.Freeze],
+    frozen: list[str],
+) -> None:
+    """Refuses to train a model of which no parameter is trained."""
+    paths = frame.context.paths
+    if frame.context.report.errors or len(frozen) < len(paths):
+        return
+    if paths:
+        place, message = freezes[0].span, "every parameter is frozen: there is nothing to train"
+        help_ = "leave one of them out of `freeze`"
+    else:
+        place = optimizers[0].span if optimizers else _keyword(block)
+        message = "the model has no parameter to train"
+        help_ = "layers such as `dense(10)` have parameters, and `param w: float[3] = he` is one"
+    frame.error("no-parameter", message, place, help=help_)
+
+
+def _keyword(block: ast.Train) -> Span:
+    return Span(block.span.source, block.span.start, block.span.start + len("train"))
 
 
 def _once(frame: Frame, places: dict[str, Span], what: str, span: Span) -> None:
@@ -259,9 +282,8 @@ def _updates(
     without = [each for each in trained if each not in chosen]
     if rest is None and without and not context.report.errors:
         listed = ", ".join(f"`{each}`" for each in without[:4]) + (", ..." if len(without) > 4 else "")
-        keyword = Span(block.span.source, block.span.start, block.span.start + len("train"))
         frame.error(
-            "no-optimizer", f"no optimizer is for {listed}", keyword,
+            "no-optimizer", f"no optimizer is for {listed}", _keyword(block),
             help="add one, `optimizer sgd(lr = 0.1)`, or `freeze` what is not trained",
         )  # fmt: skip
     if rest is not None and trained and not without and not context.report.errors:
