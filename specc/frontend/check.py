@@ -94,7 +94,7 @@ def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | N
         if not elaborated.losses and not _has_broken_loss(model):
             context.error("no-loss", "a model that is trained needs a loss", model.name.span,
                           help="say what is to become small: `loss cross_entropy(scores, label)`")  # fmt: skip
-        training = train(context, scope, block, [each.name for each in elaborated.ports])
+        training = train(context, scope, block, elaborated.ports)
     return _program(context, model, elaborated, training)
 
 

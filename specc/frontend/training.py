@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from specc import sources
 from specc.diagnostics import Edit, Fix, Label, closest
 from specc.frontend import ast, expressions
 from specc.frontend.bindings import setting_help
@@ -18,7 +19,7 @@ from specc.frontend.scope import Context, Frame, Scope
 from specc.frontend.settings import Declared, mistakes
 from specc.frontend.values import POISON, describe, is_number
 from specc.ir.program import Update
-from specc.recipe import DataCall, Recipe
+from specc.recipe import DataCall, Port, Recipe
 from specc.source import Span
 
 DEFAULTS = Recipe()
@@ -33,19 +34,6 @@ SETTINGS = (
 PLANNED = ("accumulate", "workers")
 """Settings of `train` that the language plans, and that are refused so far."""
 
-SOURCES: dict[str, tuple[str, ...]] = {
-    "digits": ("scale", "shift"),
-    "idx": ("scale", "shift"),
-    "csv": ("scale", "shift", "separator", "missing", "columns"),
-    "npz": ("scale", "shift"),
-}
-"""The sources of data, and their settings."""
-NAMED_BY_PORTS = ("csv", "npz")
-"""Sources that also take a setting for each input and target: where to find it."""
-PLANNED_SOURCES = ("text", "images")
-"""Sources that the language plans, and that are refused so far."""
-
-
 @dataclass(eq=False)
 class Training:
     """What a `train` block says."""
@@ -55,14 +43,14 @@ class Training:
     frozen: list[str] = field(default_factory=list)
 
 
-def train(context: Context, scope: Scope, block: ast.Train, ports: list[str]) -> Training:
-    """Walks the block; `ports` are the names of the model's inputs and targets."""
+def train(context: Context, scope: Scope, block: ast.Train, ports: list[Port]) -> Training:
+    """Walks the block; `ports` are the model's inputs and targets."""
     frame = Frame(context, scope, "train")
     known: dict[str, Any] = {}
     places: dict[str, Span] = {}
     optimizers: list[ast.TrainOptimizer] = []
     freezes: list[ast.Freeze] = []
-    is_broken = False
+    is_broken, is_good = False, not context.report.errors
     for statement in block.body:
         match statement:
             case ast.Setting():
@@ -96,6 +84,10 @@ def train(context: Context, scope: Scope, block: ast.Train, ports: list[str]) ->
     if not is_broken:
         result.updates = _updates(frame, block, optimizers, set(result.frozen))
         _check_any_trained(frame, block, optimizers, freezes, result.frozen)
+    for call in (known.get("data"), known.get("validate"), known.get("test")):
+        if is_good and isinstance(call, DataCall) and not sources.mistakes(call, ports):
+            for wrong in sources.misfits(call, ports):
+                frame.error(wrong.name, wrong.message, call.span, help=wrong.help)
     return result
 
 
@@ -166,7 +158,7 @@ def _unknown_setting(frame: Frame, name: ast.Name) -> None:
     )  # fmt: skip
 
 
-def _validate(frame: Frame, statement: ast.Validate, ports: list[str]) -> DataCall | float | None:
+def _validate(frame: Frame, statement: ast.Validate, ports: list[Port]) -> DataCall | float | None:
     """A source, or `split = 0.9`: the part of the data that is trained on. Gives the part kept."""
     if statement.source is not None:
         return data_call(frame, statement.source, ports)
@@ -182,43 +174,52 @@ def _validate(frame: Frame, statement: ast.Validate, ports: list[str]) -> DataCa
     return round(1 - value, 12)
 
 
-def data_call(frame: Frame, tree: ast.Call, ports: list[str]) -> DataCall | None:
+def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | None:
     """`idx("images.gz", "labels.gz"; scale = 1/255)`, with all values known."""
     word = tree.word.text
-    if word in PLANNED_SOURCES:
+    if word in sources.PLANNED:
         frame.error("not-yet", f"the source of data `{word}` is not there yet", tree.word.span)
         return None
-    if word not in SOURCES:
-        near = closest(word, SOURCES, SOURCE_SYNONYMS)
+    if word not in sources.SOURCES:
+        near = closest(word, sources.SOURCES, SOURCE_SYNONYMS)
         fixes = [Fix(f"write `{near}`", (Edit(tree.word.span, near),))] if near else []
-        listed = ", ".join(f"`{each}`" for each in SOURCES)
+        listed = ", ".join(f"`{each}`" for each in sources.SOURCES)
         frame.error(
             "unknown-name", f"there is no source of data `{word}`", tree.word.span, fixes=fixes,
             help=f"did you mean `{near}`?" if near else f"there are {listed}",
         )  # fmt: skip
         return None
-    known = SOURCES[word] + (tuple(ports) if word in NAMED_BY_PORTS else ())
     positional, settings, spans = [], {}, []
+    names: dict[str, Span] = {}
+    values: dict[str, Span] = {}
+    good = True
     for argument in (*tree.inputs, *tree.settings):
         value = expressions.evaluate(frame, argument.value)
         if value is POISON:
-            continue
-        if not isinstance(value, (int, float, str)):
+            good = False
+        elif not isinstance(value, (int, float, str)):
             frame.error("wrong-kind", f"a source of data takes texts and numbers, not {describe(value)}",
                         argument.value.span)  # fmt: skip
+            good = False
         elif argument.name is None:
             positional.append(value)
             spans.append(argument.value.span)
-        elif argument.name.text not in known:
-            near = closest(argument.name.text, known)
-            listed = ", ".join(f"`{each}`" for each in known) or "none"
-            frame.error(
-                "unknown-setting", f"`{word}` has no setting `{argument.name.text}`", argument.name.span,
-                help=f"did you mean `{near}`?" if near else f"its settings: {listed}",
-            )  # fmt: skip
         else:
-            settings[argument.name.text] = value
-    return DataCall(word, tuple(positional), settings, tree.span, tuple(spans))
+            name = argument.name.text
+            _once(frame, names, name, argument.name.span)
+            settings[name] = value
+            values[name] = argument.value.span
+    call = DataCall(word, tuple(positional), settings, tree.span, tuple(spans))
+    for wrong in sources.mistakes(call, ports):
+        place = tree.span
+        if wrong.argument is not None:
+            place = spans[wrong.argument]
+        elif wrong.setting is not None:
+            place = (names if wrong.name == "unknown-setting" else values)[wrong.setting]
+        elif not good:
+            continue  # an argument that is wrong is one that is missing here
+        frame.error(wrong.name, wrong.message, place, help=wrong.help)
+    return call
 
 
 def _frozen(frame: Frame, freezes: list[ast.Freeze]) -> list[str]:
