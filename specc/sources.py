@@ -15,11 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from specc.diagnostics import closest
-from specc.recipe import DataCall, Port
-
-LARGEST = 3.4028234663852886e38
-"""The largest number of float32."""
-
+from specc.recipe import LARGEST_FLOAT, DataCall, Port
 
 @dataclass(frozen=True)
 class Setting:
@@ -39,7 +35,7 @@ class Setting:
         if value in self.words:
             return None
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if is_number and math.isfinite(value) and abs(value) <= LARGEST:
+        if is_number and math.isfinite(value) and abs(value) <= LARGEST_FLOAT:
             return None
         needed = "a number" if not is_number else "a number that float32 can hold"
         return " or ".join([needed, *(f'"{each}"' for each in self.words)])

@@ -26,6 +26,7 @@ ERRORS: dict[str, str] = {
     "recursive-definition": "a definition that needs itself",
     "shape-mismatch": "shapes that do not fit each other",
     "too-deep": "definitions that use each other more deeply than the compiler follows",
+    "too-large": "a value, or all parameters together, with more elements than a machine holds",
     "undecided-size": "a size that depends on an open dimension, where a number is needed",
     "unknown-name": "a name that nothing gives a meaning to",
     "unknown-override": "the command line changes something that the file does not have",

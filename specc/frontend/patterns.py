@@ -15,6 +15,7 @@ from specc.frontend.numbers import number_value
 from specc.frontend.scope import NUMBERS, Frame
 from specc.frontend.signatures import InputDeclared
 from specc.frontend.values import (
+    MOST_ELEMENTS,
     POISON,
     Given,
     Several,
@@ -25,6 +26,7 @@ from specc.frontend.values import (
     Word,
     describe,
     describe_type,
+    excess,
     is_static,
 )
 from specc.ir import sizes
@@ -255,6 +257,18 @@ def declared_type(frame: Frame, tree: ast.Type, batched: bool) -> Type | None:
     if tree.classes is not None and good:
         classes = _declared_size(frame, tree.classes, evaluate(frame, tree.classes))
         good = classes is not None
+    if good and (wrong := excess(tuple(shape))) is not None:
+        # the largest axis is at fault; within the library the user's call is
+        _, largest = max((size, at) for at, size in enumerate(shape) if isinstance(size, int))
+        axis = tree.axes[largest]
+        frame.error("too-large", wrong, axis.span,
+                    help=f"`{' '.join(axis.span.text.split())}` is {shape[largest]:,}"
+                    if not axis.span.text.isdigit() else None)  # fmt: skip
+        good = False
+    elif good and isinstance(classes, int) and classes > MOST_ELEMENTS:
+        frame.error("too-large", f"there are at most {MOST_ELEMENTS:,} classes, not {classes:,}",
+                    tree.classes.span)  # fmt: skip
+        good = False
     return Type(kind, tuple(shape), batched, classes) if good else None
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from specc.diagnostics import Fix, Label, Report, closest
 from specc.frontend import ast, library
 from specc.frontend.messages import ERRORS, SYNONYMS
-from specc.frontend.values import POISON, Poison, Tensor, Value, Word
+from specc.frontend.values import POISON, Poison, Tensor, Value, Word, excess
 from specc.ir.graph import Node, Origin, apply
 from specc.ir.op import Op, ShapeError
 from specc.ir.program import Layer, Parameter, State
@@ -247,6 +247,8 @@ class Frame:
             raise Mistake("shape-mismatch", error.message, argument=error.argument) from None
         except Undecided as error:
             raise undecided(error.size) from None
+        if (wrong := excess(node.type.shape)) is not None:
+            raise Mistake("too-large", wrong)
         return Tensor(node, flowing(operands))
 
 

@@ -17,7 +17,7 @@ from specc.frontend.messages import SETTING_SYNONYMS, SOURCE_SYNONYMS, TRAIN_SYN
 from specc.frontend.optimizers import Rule, optimizer_rule
 from specc.frontend.scope import Context, Frame, Scope
 from specc.frontend.settings import Declared, mistakes
-from specc.frontend.values import POISON, describe, is_number
+from specc.frontend.values import POISON, beyond_float, describe, is_number
 from specc.ir.program import Update
 from specc.recipe import DataCall, Port, Recipe
 from specc.source import Span
@@ -31,6 +31,9 @@ SETTINGS = (
     Declared("clip_norm", "float", bounds=((">", 0),), default=None),
     Declared("clip_value", "float", bounds=((">", 0),), default=None),
 )
+LARGEST = {"seed": 2**63 - 1}
+LARGEST_COUNT = 10**9
+"""The largest whole number of each setting: beyond lies a slip, and soon what the machine counts with."""
 PLANNED = ("accumulate", "workers")
 """Settings of `train` that the language plans, and that are refused so far."""
 
@@ -131,6 +134,13 @@ def _setting(frame: Frame, name: ast.Name, tree: ast.Expression, known: dict[str
         return
     if not isinstance(value, (int, float, str)):
         frame.error("bad-setting", f"`{name.text}` cannot be {describe(value)}", tree.span)
+        return
+    if (beyond := beyond_float(value)) is not None:
+        frame.error("bad-setting", f"`{name.text}`: {beyond}", tree.span)
+        return
+    largest = LARGEST.get(name.text, LARGEST_COUNT)
+    if declared.kind == "int" and isinstance(value, int) and value > largest:
+        frame.error("bad-setting", f"`{name.text}` is at most {largest:,}", tree.span)
         return
     wrong = mistakes((declared,), {name.text: value})
     for each in wrong:
