@@ -222,6 +222,7 @@ def invoke(
     if not bind(frame, callee, word, signature, values, settings, span, is_stage):
         return POISON
     before = len(context.paths)
+    context.entered.add(definition)
     result = _body(frame, callee, word, signature, values, span)
     if result is POISON:
         return POISON
@@ -243,13 +244,17 @@ def _refusal(frame: Frame, word: Word, span: Span) -> Value | None:
     if isinstance(definition, ast.Optimizer):
         return frame.error("misplaced", f"`{word.name}` is an optimizer: it stands in `train`", span)
     if frame.uses(definition) and isinstance(definition, WORDS):
-        return frame.error(
-            "recursive-definition", f"`{word.name}` uses itself", span,
-            help="a definition is written out at each use, so it cannot hold itself",
-        )  # fmt: skip
+        return uses_itself(frame, word.name, span)
     if frame.depth >= DEEPEST:
         return frame.error("too-deep", f"definitions use each other more than {DEEPEST} deep", span)
     return None
+
+
+def uses_itself(frame: Frame, name: str, span: Span) -> Value:
+    return frame.error(
+        "recursive-definition", f"`{name}` uses itself", span,
+        help="a definition is written out at each use, so it cannot hold itself",
+    )  # fmt: skip
 
 
 def _body(frame: Frame, callee: Frame, word: Word, signature: Signature, values, span: Span) -> Value:

@@ -249,8 +249,14 @@ def _check_overrides(context: Context, scope: Scope, has_train: bool) -> None:
 
 
 def _check_definitions(context: Context, file: ast.File, scope: Scope) -> None:
-    """Looks for names without a meaning in what no use has led to."""
+    """Looks for mistakes in what no use has led to."""
     from specc.frontend.resolve import resolve
+    from specc.frontend.unused import check_unused
 
     for definition in file.definitions:
         resolve(context, scope, definition)
+    try:
+        with recursion(DEPTH):
+            check_unused(context, scope, list(file.definitions))
+    except RecursionError:
+        context.error("too-deep", "the formulas of this file are nested too deeply", file.definitions[0].span)

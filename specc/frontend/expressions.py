@@ -137,7 +137,7 @@ def parameter(frame: Frame, expression: ast.Path) -> Value:
         return Tensor(node, step)
     first = expression.names[0]
     owner = frame.names.get(first.text)
-    if owner is POISON:
+    if owner is POISON or context.has_unknown_inputs:
         return POISON
     if isinstance(owner, SharedLayer):
         own = [each for each in context.parameters if each.startswith(f"{owner.path}.")]

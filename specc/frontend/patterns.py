@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from specc.diagnostics import Edit, Fix, Label
+from specc.diagnostics import Edit, Fix, Label, closest
 from specc.frontend import ast, trail
 from specc.frontend.numbers import number_value
 from specc.frontend.scope import NUMBERS, Frame
@@ -57,10 +57,7 @@ class Match:
             return True
         kind = KINDS.get(type_.kind.text)
         if kind is None:
-            self.callee.error(
-                "unknown-name", f"there is no type `{type_.kind.text}`", type_.kind.span,
-                help="types are `float`, `class` and `bool`",
-            )  # fmt: skip
+            unknown_type(self.callee, type_)
             return False
         if is_static(value):
             fits_kind = kind == "float" or (kind == "bool" and isinstance(value, bool))
@@ -224,14 +221,22 @@ def _wrapped(span: Span, opening: str) -> tuple[Edit, ...]:
     return Edit(start, opening), Edit(end, ")")
 
 
+def unknown_type(frame: Frame, tree: ast.Type) -> None:
+    near = closest(tree.kind.text, KINDS, {"real": "float", "boolean": "bool", "tensor": "float"})
+    frame.error(
+        "unknown-name", f"there is no type `{tree.kind.text}`", tree.kind.span,
+        help=f"did you mean `{near}`?" if near else "types are `float`, `class` and `bool`",
+        fixes=[Fix(f"write `{near}`", (Edit(tree.kind.span, near),))] if near else (),
+    )  # fmt: skip
+
+
 def declared_type(frame: Frame, tree: ast.Type, batched: bool) -> Type | None:
     """The type that a declaration (an input, a parameter) states; None after a mistake."""
     from specc.frontend.expressions import evaluate
 
     kind = KINDS.get(tree.kind.text)
     if kind is None:
-        frame.error("unknown-name", f"there is no type `{tree.kind.text}`", tree.kind.span,
-                    help="types are `float`, `class` and `bool`")  # fmt: skip
+        unknown_type(frame, tree)
         return None
     good = True
     if (tree.kind.text == "class") != (tree.classes is not None):

@@ -56,9 +56,11 @@ class Context:
     listed: set[str] = field(default_factory=set)  # parameters that stand in the table of layers
     open_sizes: dict[str, Span] = field(default_factory=dict)
     first_uses: dict[Any, Span] = field(default_factory=dict)  # of shared layers
+    entered: set[Any] = field(default_factory=set)  # the definitions of words that were used
     calls: int = 0
     draws: int = 0  # random numbers that are drawn at each step
     lists_layers: bool = True
+    has_unknown_inputs: bool = False  # a definition is walked that no model uses
 
     def error(
         self,
