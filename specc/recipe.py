@@ -13,6 +13,10 @@ from typing import Any
 from specc.source import Span
 
 
+LARGEST_FLOAT = 3.4028234663852886e38
+"""The largest number of float32, the precision that a model has unless it is compiled for another."""
+
+
 @dataclass(frozen=True)
 class Port:
     """An input or target of the model: what a column of the data must provide.

@@ -24,6 +24,9 @@ from specc.frontend.scope import NUMBERS, Context, Scope
 from specc.frontend.signed import cancelling
 from specc.frontend.training import SETTINGS, Training, train
 from specc.frontend.uses import file_scope
+from specc.frontend.values import show_bytes
+from specc.ir import sizes
+from specc.ir.graph import topological
 from specc.ir.program import Program
 from specc.source import Source, Span
 
@@ -94,7 +97,8 @@ def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | N
         if not elaborated.losses and not _has_broken_loss(model):
             context.error("no-loss", "a model that is trained needs a loss", model.name.span,
                           help="say what is to become small: `loss cross_entropy(scores, label)`")  # fmt: skip
-        training = train(context, scope, block, [each.name for each in elaborated.ports])
+        training = train(context, scope, block, elaborated.ports)
+    _check_memory(context, elaborated, training, block)
     return _program(context, model, elaborated, training)
 
 
@@ -108,6 +112,42 @@ def _warn_of_signed_loss(context: Context, elaborated: Elaborated) -> None:
             term.span,
             help="`mse` and `mae` grow with every error; a `metric` may tell the sign of errors",
         )
+
+
+MOST_BYTES = 2**37
+"""Bytes of all parameters in float32; training needs two to four times as much."""
+
+
+USUAL_BATCH = 4096
+
+
+def _check_memory(context: Context, elaborated: Elaborated, training: Training, block) -> None:
+    """Refuses a model whose parameters fit into no machine, and a batch that does not."""
+    counts = {path: each.type.elements for path, each in context.parameters.items()}
+    known = {path: count for path, count in counts.items() if isinstance(count, int)}
+    total = 4 * sum(known.values())
+    if total > MOST_BYTES:
+        largest = context.parameters[max(known, key=known.__getitem__)]
+        context.error(
+            "too-large", f"the parameters would take {show_bytes(total)}; at most {show_bytes(MOST_BYTES)} are"
+            " possible", largest.span,
+            help=f"the largest is `{largest.path}` {sizes.show(largest.type.shape)},"
+            f" {show_bytes(4 * known[largest.path])}",
+        )  # fmt: skip
+    batch = training.recipe.batch
+    if batch <= USUAL_BATCH or context.report.errors:
+        return
+    nodes = topological(term.node for term in (*elaborated.losses, *elaborated.outputs))
+    elements = [each.type.elements for each in nodes if each.type.batched]
+    largest = max((each for each in elements if isinstance(each, int)), default=0)
+    if 4 * largest * batch > MOST_BYTES:
+        place = next((each.value.span for each in block.body
+                      if isinstance(each, ast.Setting) and each.name.text == "batch"), _head(block))  # fmt: skip
+        context.error(
+            "too-large", f"a batch of {batch:,} examples would take {show_bytes(4 * largest * batch)} for one"
+            f" value alone, which has {largest:,} elements for each of them; at most"
+            f" {show_bytes(MOST_BYTES)} are possible", place,
+        )  # fmt: skip
 
 
 @contextmanager
@@ -211,8 +251,14 @@ def _check_overrides(context: Context, scope: Scope, has_train: bool) -> None:
 
 
 def _check_definitions(context: Context, file: ast.File, scope: Scope) -> None:
-    """Looks for names without a meaning in what no use has led to."""
+    """Looks for mistakes in what no use has led to."""
     from specc.frontend.resolve import resolve
+    from specc.frontend.unused import check_unused
 
     for definition in file.definitions:
         resolve(context, scope, definition)
+    try:
+        with recursion(DEPTH):
+            check_unused(context, scope, list(file.definitions))
+    except RecursionError:
+        context.error("too-deep", "the formulas of this file are nested too deeply", file.definitions[0].span)

@@ -229,7 +229,11 @@ def next_value(frame: Frame, statement: ast.Next, value: Value, type_: Type) -> 
     """The value of `next` as a tensor of the state's type; None after a mistake."""
     span = statement.value.span
     if is_static(value):
-        value = as_kind(frame, value, "float", span)
+        try:
+            value = as_kind(frame, value, "float", span)
+        except Mistake as mistake:
+            frame.error(mistake.name, mistake.message, span)
+            return None
     if not isinstance(value, Tensor) or value.type.kind != "float":
         frame.error("wrong-kind", f"`next {statement.name.text}` is {describe(value)}", span)
         return None

@@ -137,7 +137,7 @@ def parameter(frame: Frame, expression: ast.Path) -> Value:
         return Tensor(node, step)
     first = expression.names[0]
     owner = frame.names.get(first.text)
-    if owner is POISON:
+    if owner is POISON or context.has_unknown_inputs:
         return POISON
     if isinstance(owner, SharedLayer):
         own = [each for each in context.parameters if each.startswith(f"{owner.path}.")]
@@ -320,7 +320,7 @@ def report(
     frame: Frame, mistake: Mistake, span: Span, operands: list[tuple[ast.Expression, Value]]
 ) -> Value:
     """Reports a mistake of an operation, with the shapes of its operands and how they came about."""
-    if mistake.name == "wrong-kind" and mistake.argument is not None:
+    if mistake.name in ("wrong-kind", "bad-number") and mistake.argument is not None:
         at = mistake.argument
         return frame.error(mistake.name, mistake.message, operands[at][0].span, help=mistake.help)
     notes: list[str] = []

@@ -14,7 +14,16 @@ from typing import Any
 from specc.diagnostics import Fix, Label, Report, closest
 from specc.frontend import ast, library
 from specc.frontend.messages import ERRORS, SYNONYMS
-from specc.frontend.values import POISON, Poison, Sequence, Tensor, Value, Word, describe
+from specc.frontend.values import (
+    POISON,
+    Poison,
+    Sequence,
+    Tensor,
+    Value,
+    Word,
+    describe,
+    excess,
+)
 from specc.ir.graph import Node, Origin, apply
 from specc.ir.op import Op, ShapeError
 from specc.ir.program import Layer, Parameter, State
@@ -64,9 +73,11 @@ class Context:
     first_uses: dict[Any, Span] = field(default_factory=dict)  # of shared layers
     streams: dict[str, str] = field(default_factory=dict)  # state of a cell -> where it begins anew
     carries: dict[str, Node] = field(default_factory=dict)  # states of cells, at the next step
+    entered: set[Any] = field(default_factory=set)  # the definitions of words that were used
     calls: int = 0
     draws: int = 0  # random numbers that are drawn at each step
     lists_layers: bool = True
+    has_unknown_inputs: bool = False  # a definition is walked that no model uses
 
     def carry_label(self, path: str) -> str:
         """A name for the state of a cell that may be used again with the same weights."""
@@ -267,6 +278,8 @@ class Frame:
             raise Mistake("shape-mismatch", error.message, argument=error.argument) from None
         except Undecided as error:
             raise undecided(error.size) from None
+        if (wrong := excess(node.type.shape)) is not None:
+            raise Mistake("too-large", wrong)
         return Tensor(node, flowing(operands), sequence)
 
     def _at_each_step(self, op: Op, operands, sequence: Sequence, span: Span):

@@ -266,7 +266,7 @@ def test_ctrl_c_saves_the_run(folder):
 
 
 def test_show_prints_the_layers_or_a_stage(folder, specc):
-    status, out, _ = specc("show", "tiny.dl", "classes=5")
+    status, out, _ = specc("show", "tiny.dl", "classes=12")
     assert status == 0
     assert out.splitlines()[2].split() == [
         "layer",
@@ -277,7 +277,7 @@ def test_show_prints_the_layers_or_a_stage(folder, specc):
         "memory",
     ]
     (dense,) = [line for line in out.splitlines() if line.startswith("dense1")]
-    assert dense.split()[2:] == ["[5]", "325", "645", "20", "B"]
+    assert dense.split()[2:] == ["[12]", "780", "1,548", "48", "B"]
     assert specc("show", "tiny.dl", "--stage", "source")[1] == TINY
     assert "tiny" in specc("show", "tiny.dl", "--stage", "program")[1]
 

@@ -234,10 +234,17 @@ def test_a_bias_is_no_weight_however_it_starts():
     assert [each.is_weight for each in program.parameters] == [True, False]
 
 
+def test_an_initial_value_may_be_a_number():
+    net = specc.compile(load("""model m { input x: float[3] param w: float[3] = normal(std=0.01)
+        output y = w * x -> dense(2, init=0.5, bias_init=-1) loss l2(weights) }"""))
+    assert (net.params["dense1.weight"] == 0.5).all() and (net.params["dense1.bias"] == -1).all()
+    assert 0 < abs(net.params["w"]).max() < 0.1
+
+
 @pytest.mark.parametrize(("layer", "name"), [
     ("dense(3, init=constant)", "missing-setting"), ("dense(3, init=constant(a=2))", "unknown-setting"),
     ("dense(3, init=nope(1))", "unknown-name"), ("dense(3, init=constant(1; 2))", "wrong-arguments"),
-    ("dense(3, init=0.1)", "bad-setting"), ("dense(3, bias=0)", "bad-setting"),
+    ("dense(3, init=true)", "bad-setting"), ("dense(3, bias=0)", "bad-setting"),
     ("dense(3, bias_init=orthogonal)", "wrong-kind"), ("dense(3, init=uniform(low=1, high=0))", "bad-setting"),
 ])  # fmt: skip
 def test_a_wrong_initial_value_is_one_mistake(layer, name):

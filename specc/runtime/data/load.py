@@ -22,13 +22,12 @@ from specc.diagnostics import Diagnostic, closest
 from specc.recipe import DataCall, Port, Recipe
 from specc.runtime.data import bind, csv, digits, idx, npz
 from specc.runtime.data.field import Field
-from specc.runtime.data.match import port_type
 from specc.runtime.data.request import Request, listed
 from specc.runtime.errors import DataError, data_error
 from specc.runtime.order import SPLIT, permutation
+from specc.sources import PLANNED, port_type
 
-SOURCES = {"digits": digits.read, "idx": idx.read, "csv": csv.read, "npz": npz.read}
-PLANNED = ("text", "images")
+READERS = {"digits": digits.read, "idx": idx.read, "csv": csv.read, "npz": npz.read}
 
 Vocabularies = Mapping[str, tuple[str, ...]]
 
@@ -154,15 +153,15 @@ def _fields(request: Request) -> dict[str, Field]:
     if word in PLANNED:
         raise request.error(
             f"the data source `{word}` is not available in this version of specc",
-            help=f"it has {listed(SOURCES)}; `npz` takes any arrays",
+            help=f"it has {listed(READERS)}; `npz` takes any arrays",
         )
-    if word not in SOURCES:
-        near = closest(word, SOURCES)
+    if word not in READERS:
+        near = closest(word, READERS)
         raise request.error(
             f"there is no data source `{word}`",
-            help=f"did you mean `{near}`?" if near else f"there are {listed(SOURCES)}",
+            help=f"did you mean `{near}`?" if near else f"there are {listed(READERS)}",
         )
-    fields = SOURCES[word](request)
+    fields = READERS[word](request)
     if not len(_any(fields).array):
         raise request.error(f"{_any(fields).name} holds no examples", argument=0)
     return fields
