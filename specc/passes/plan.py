@@ -10,6 +10,7 @@ keeps its place to the end of the phase in which it is last read.
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 
 from specc.ir.graph import Graph, Node
@@ -176,17 +177,25 @@ def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node) -> bool:
 
 def _order(scheduled: list[_Scheduled]) -> list[_Scheduled]:
     """Phase by phase; within a phase after what must have run, otherwise as they stand."""
-    done: set[int] = set()
+    following: dict[int, list[_Scheduled]] = {}
+    waits: dict[int, int] = {}
+    ready: list[tuple[int, int]] = []
+    for s in scheduled:
+        waits[s.position] = len(s.before)
+        for each in s.before:
+            following.setdefault(each, []).append(s)
+        if not s.before:
+            ready.append((s.phase, s.position))
+    heapq.heapify(ready)
     order: list[_Scheduled] = []
-    waiting = sorted(scheduled, key=lambda s: (s.phase, s.position))
-    while waiting:
-        for index, s in enumerate(waiting):
-            if s.before <= done:
-                done.add(s.position)
-                order.append(waiting.pop(index))
-                break
-        else:
-            raise AssertionError("no order of the groups (a bug of specc)")
+    while ready:
+        _, position = heapq.heappop(ready)
+        order.append(scheduled[position])
+        for s in following.get(position, ()):
+            waits[s.position] -= 1
+            if not waits[s.position]:
+                heapq.heappush(ready, (s.phase, s.position))
+    assert len(order) == len(scheduled), "no order of the groups (a bug of specc)"
     return order
 
 
@@ -197,7 +206,8 @@ class _Layout:
         self.float, self.lanes = bytes_of_float, lanes
         self.shared = 0
         self.arena = 0
-        self.free: list[tuple[int, int]] = []  # (offset, bytes), by offset
+        self.holes: list[tuple[int, int]] = []  # (offset, bytes), by offset, none beside another
+        self.sizes: list[tuple[int, int]] = []  # (bytes, offset), by size
 
     def bytes(self, node: Node) -> int:
         elements = 1
@@ -215,32 +225,39 @@ class _Layout:
 
     def take(self, size: int) -> int:
         """The offset of the smallest hole that fits, or of new memory at the end."""
-        fits = [(length, offset) for offset, length in self.free if length >= size]
-        if fits:
-            length, offset = min(fits)
-            self.free.remove((offset, length))
+        fitting = bisect_left(self.sizes, (size, 0))
+        if fitting < len(self.sizes):
+            length, offset = self.sizes[fitting]
+            self._close(offset, length)
             if length > size:
-                self.free.append((offset + size, length - size))
+                self._open(offset + size, length - size)
             return offset
-        last = max(self.free, default=None)
-        if last and last[0] + last[1] == self.arena:
-            self.free.remove(last)
-            self.arena = last[0] + size
-            return last[0]
         offset = self.arena
-        self.arena += size
+        if self.holes and sum(self.holes[-1]) == self.arena:
+            offset = self.holes[-1][0]
+            self._close(*self.holes[-1])
+        self.arena = offset + size
         return offset
 
     def give(self, offset: int, size: int) -> None:
         """Take memory back, joined with the holes beside it."""
-        holes = sorted([*self.free, (offset, size)])
-        joined: list[tuple[int, int]] = []
-        for start, length in holes:
-            if joined and sum(joined[-1]) == start:
-                joined[-1] = (joined[-1][0], joined[-1][1] + length)
-            else:
-                joined.append((start, length))
-        self.free = joined
+        after = bisect_left(self.holes, (offset, 0))
+        if after < len(self.holes) and self.holes[after][0] == offset + size:
+            size += self.holes[after][1]
+            self._close(*self.holes[after])
+        if after and sum(self.holes[after - 1]) == offset:
+            offset, length = self.holes[after - 1]
+            size += length
+            self._close(offset, length)
+        self._open(offset, size)
+
+    def _open(self, offset: int, length: int) -> None:
+        insort(self.holes, (offset, length))
+        insort(self.sizes, (length, offset))
+
+    def _close(self, offset: int, length: int) -> None:
+        self.holes.pop(bisect_left(self.holes, (offset, length)))
+        self.sizes.pop(bisect_left(self.sizes, (length, offset)))
 
 
 def _places(order, graph: Graph, views, targets, layout: _Layout) -> dict[Node, Place]:
