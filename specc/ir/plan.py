@@ -8,8 +8,8 @@ arena of each shard; a value that is one for the whole batch lies in C order in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from specc.ir.graph import Graph, Node
 from specc.ir.show import show_node
@@ -29,6 +29,14 @@ class Group:
     stored: tuple[Node, ...]
     domain: Shape = ()
     batched: bool = False
+
+    def needed_for(self, wanted: Iterable[Node]) -> tuple[Node, ...]:
+        """The members that are needed to compute some of them, in order."""
+        needed = set(wanted)
+        for node in reversed(self.nodes):
+            if node in needed:
+                needed.update(node.inputs)
+        return tuple(node for node in self.nodes if node in needed)
 
 
 @dataclass(frozen=True)
@@ -59,14 +67,22 @@ class Step:
     """One group at its place in the program.
 
     mode "shard": each shard does its own lanes; "split": the shards divide the elements; "single":
-    the first shard does it alone. `stores` says where each stored node goes (a node may go to
-    several places).
+    the first shard does it alone; "each": every shard does it for itself, and only the first one
+    writes outside of its arena. `stores` says where each stored node goes (a node may go to several
+    places).
     """
 
     group: Group
     phase: int
     mode: str
     stores: tuple[tuple[Node, Place], ...]
+
+    @property
+    def within_arena(self) -> Step:
+        """The part of an "each" step that the other shards do."""
+        stores = tuple((node, place) for node, place in self.stores if place.space == "arena")
+        nodes = self.group.needed_for(node for node, _ in stores)
+        return replace(self, group=replace(self.group, nodes=nodes), stores=stores)
 
 
 @dataclass(frozen=True, eq=False)

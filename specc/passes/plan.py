@@ -13,13 +13,14 @@ import heapq
 from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 
+from specc.ir import sizes
 from specc.ir.graph import Graph, Node
 from specc.ir.plan import Group, Place, Plan, Step, View
 from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Const, Input
 from specc.ops.reduce import AllReduce
 from specc.ops.shape import Concat
-from specc.ops.views import view
+from specc.ops.views import root_of, view
 from specc.passes.fuse import fuse
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
@@ -56,6 +57,8 @@ def plan(graph: Graph, batch: int, shards: int, vector: int, bytes_of_float: int
                     if name == "loss" or name.startswith(("loss.", "mean.")))
     targets = _targets(graph, records, bytes_of_float)
     scheduled = [_Scheduled(group, _mode(group), [], _reads(group, views)) for group in groups]
+    if shards > 1:
+        _repeat_small_steps(scheduled, targets)
     _assign_phases(scheduled, views, shards, targets)
     order = _order(scheduled)
     layout = _Layout(bytes_of_float, lanes)
@@ -94,9 +97,7 @@ def _targets(graph: Graph, records, bytes_of_float: int) -> dict[Node, list[Plac
 def _mode(group: Group) -> str:
     if group.batched or any(each.type.batched for node in group.nodes for each in node.inputs):
         return "shard"
-    elements = 1
-    for size in group.domain:
-        elements *= size
+    elements = sizes.product(group.domain)
     plain = group.kind == "nest" and all(
         isinstance(node.op, (Elementwise, AllReduce)) for node in group.nodes)
     return "split" if plain and elements >= SPLIT_FROM else "single"
@@ -114,6 +115,28 @@ def _is_partial(node: Node) -> bool:
     """Whether each shard holds only its own part of the value."""
     return not node.type.batched and getattr(node.op, "batch", False) or getattr(
         node.op, "sum_batch", False)
+
+
+def _repeat_small_steps(scheduled: list[_Scheduled], targets) -> None:
+    """Let every shard do for itself what is small and read by the shards: that saves a barrier.
+
+    What such a step gives to other places than the arena, the first shard alone writes.
+    """
+    shared = {root for s in scheduled if s.mode != "single" for root in s.reads}
+    for s in reversed(scheduled):
+        read = [node for node in s.group.stored if node in shared]
+        if s.mode != "single" or not read or s.group.kind != "nest":
+            continue
+        if sizes.product(s.group.domain) >= SPLIT_FROM:
+            continue
+        needed = s.group.needed_for(read)
+        own = {place.space for node in s.group.stored for place in targets.get(node, ())}
+        leaves = {root_of(each) for node in needed for each in node.inputs}
+        if any(isinstance(leaf.op, Input) and f"{leaf.op.role}.{leaf.op.label}" in own
+               for leaf in leaves):
+            continue  # the first shard would overwrite what the others still read
+        s.mode = "each"
+        shared |= leaves
 
 
 def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets) -> None:
@@ -172,6 +195,8 @@ def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node) -> bool:
         return False
     if _is_partial(value):
         return True
+    if maker.mode == "each":
+        return False
     return not maker.mode == reader.mode == "single"
 
 
@@ -297,6 +322,11 @@ def _places(order, graph: Graph, views, targets, layout: _Layout) -> dict[Node, 
             if node.type.batched or _is_partial(node):
                 places[node] = in_arena(node, i)
                 s.stores.append((node, places[node]))
+                continue
+            if s.mode == "each" and (node in last or not wanted):
+                places[node] = in_arena(node, i)
+                s.stores.append((node, places[node]))
+                s.stores.extend((node, place) for place in wanted)
                 continue
             needed = node in last  # by later groups: they must not see a place that is overwritten
             in_place = [place for place in wanted if place.space.startswith(("record", "gradient"))]
