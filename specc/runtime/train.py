@@ -98,7 +98,10 @@ class _Loop:
     def _new_epoch(self) -> None:
         """What holds for the epoch that `progress` stands in."""
         rows, epoch = self.data.training.rows, self.progress.epoch
-        self.order = rows[permutation(self.recipe.seed, epoch, self.examples)]
+        if self.data.training.is_stream:
+            self.order = rows
+        else:
+            self.order = rows[permutation(self.recipe.seed, epoch, self.examples)]
         self.epoch_examples, self.epoch_seconds = 0, 0.0
         if not self.progress.step:
             self.progress.records = np.zeros((0, self.net.record_width))
