@@ -65,7 +65,7 @@ class CompiledProgram:
         frame = linked.frame
         frame[feed.ORDER], frame[feed.TOTAL], frame[feed.BATCH] = order.ctypes.data, len(order), batch
         frame[feed.SETTINGS], frame[feed.RECORDS] = settings.ctypes.data, records.ctypes.data
-        frame[feed.SEED], frame[feed.FIRST] = seed, first
+        frame[feed.SEED], frame[feed.FIRST] = np.uint64(seed % 2**64).astype(np.int64), first
         affine = np.array([(each.scale, each.shift) for each in columns.values()]).reshape(-1, 2)
         for i, name in enumerate(self.ports):
             frame[self._slots[name]] = columns[name].array.ctypes.data
