@@ -39,7 +39,7 @@ INTERRUPTED = 130
 @click.option(
     "--resume", type=FOLDER, metavar="RUN", help="Go on with a run; FILE may be left out."
 )
-@click.option("--threads", type=click.IntRange(min=1), help="By default the processors there are.")
+@click.option("--threads", type=click.IntRange(min=1), help="By default as many as pay.")
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), help="By default float32.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the result alone.")
 def train(
@@ -136,7 +136,6 @@ def _started(
     if program.open_sizes:
         sizes = open_sizes(program.recipe, program.ports, folder)
         program = checked(source, {**sizes, **values})
-    threads = threads or driver.processors()
     net = driver.compile(program, dtype=dtype, threads=threads)
     data = load(program.recipe, net.ports, folder)
     recipe = program.recipe
@@ -150,7 +149,7 @@ def _started(
         batch=recipe.batch,
         epochs=recipe.epochs,
         dtype=dtype,
-        threads=threads,
+        threads=net.threads,
         specc=__version__,
         examples=_examples(data),
         vocabularies={name: list(words) for name, words in data.vocabularies.items()},
