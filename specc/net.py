@@ -135,11 +135,12 @@ class Net:
     def _run(self, kind: str, data: Mapping[str, Column], order: np.ndarray, batch: int,
              settings: np.ndarray | None = None, first: int = 0):
         program = self.compiled(kind, batch)
-        data = {name: data[name] for name in program.ports}
-        start = time.perf_counter()
-        program.link(data)
-        self.compile_seconds += time.perf_counter() - start
-        return program.run(data, order, batch, settings, self.seed, first)
+        columns = program.columns(data)
+        if not program.is_linked(columns):
+            start = time.perf_counter()
+            program.link(columns)
+            self.compile_seconds += time.perf_counter() - start
+        return program.run(columns, order, batch, settings, self.seed, first)
 
     # What the training loop uses.
 
