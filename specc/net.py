@@ -33,6 +33,9 @@ from specc.passes.simplify import simplify
 TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict"
 
 
+DIVIDED = 4
+
+
 class Net:
     """A model in machine code, for batches of `batch` examples on `threads` threads.
 
@@ -112,13 +115,26 @@ class Net:
         """The plan of one program, for batches of `examples`."""
         examples = examples or self.batch
         item = np.dtype(self.dtype).itemsize
-        vector = this_machine().vector_bits // (8 * item)
-        graph = self.graph(kind)
-        shards = min(self.threads, -(-examples // vector))  # a vector of examples is not divided
+        vector = this_machine().lanes(self.dtype)
+        graph, shards = self.graph(kind), self._shards(examples)
         if any(isinstance(node.op, Peers) for node in graph.nodes):
             _, lanes = shares(examples, shards, vector)
             graph = verify(bind_batch(graph, lanes * shards), "bind_batch")
         return plan(graph, examples, shards, vector, item)
+
+    def _shards(self, examples: int) -> int:
+        """The threads that the examples are divided between: no more than there are vectors of them.
+
+        Some more than that, up to `DIVIDED`, still pay for what is not done for each example: the
+        update of large weights.
+        """
+        vectors = -(-examples // this_machine().lanes(self.dtype))
+        return min(self.threads, max(vectors, min(examples, DIVIDED)))
+
+    @property
+    def shards(self) -> int:
+        """The threads that a batch is divided between: `threads`, or fewer for a small batch."""
+        return self._shards(self.batch)
 
     def compiled(self, kind: str, examples: int | None = None) -> CompiledProgram:
         """One program, ready to run on batches of at most `examples`."""
@@ -262,6 +278,8 @@ class Net:
 
 def untrainable(program: Program) -> str | None:
     """Why a model cannot be trained; None if it can."""
+    if not program.ports:
+        return "it has no inputs"
     if not program.losses:
         return "it has no `loss`"
     if not program.parameters:
@@ -269,7 +287,7 @@ def untrainable(program: Program) -> str | None:
     if program.recipe.span is None:
         return "its file has no `train` block that names an optimizer"
     if not program.updates:
-        return "no optimizer is for any of its parameters"
+        return "all of its parameters are frozen"
     return None
 
 
