@@ -23,6 +23,7 @@ from specc.ir.graph import Graph
 from specc.ir.plan import Plan
 from specc.ir.program import Limit, Program
 from specc.ir.verify import verify
+from specc.ops.carry import closed, following, straightened
 from specc.ops.peers import Peers, bind_batch
 from specc.passes import lower
 from specc.passes.fuse import prepare
@@ -58,6 +59,10 @@ class Net:
                           if node.type.shape == ()))
         self.record_width = bool(program.losses) + len(program.losses) + sum(
             node.type.elements for node in self._means.values())
+        # what the streams have left after the last training step, for each lane of the batch
+        self.lanes = {label: np.zeros((batch, *self._lane_shape(label)), dtype)
+                      for label, _ in program.streams}
+        self.states.update({f"{label} (stream)": array for label, array in self.lanes.items()})
         self._by_name = {port.name: port for port in program.ports}
 
     # Weights.
@@ -103,7 +108,8 @@ class Net:
             if kind == TRAIN:
                 self._settings = made.settings
                 made = made.graph
-            made = verify(simplify(verify(made, "lower")), "simplify")
+            made = verify(straightened(verify(made, "lower")), "straightened")
+            made = verify(simplify(made), "simplify")
             self._graphs[kind] = verify(prepare(made), "prepare")
         return self._graphs[kind]
 
@@ -136,13 +142,22 @@ class Net:
             self.compile_seconds += time.perf_counter() - start
         return self._programs[key]
 
+    def _lane_shape(self, label: str) -> tuple[int, ...]:
+        (then,) = (node for name, node in self.program.carries if name == label)
+        return then.type.shape[1:]
+
+    def _new_lanes(self, batch: int) -> dict[str, np.ndarray]:
+        return {label: np.zeros((batch, *array.shape[1:]), self.dtype)
+                for label, array in self.lanes.items()}
+
     def _run(self, kind: str, data: Mapping[str, Column], order: np.ndarray, batch: int,
-             settings: np.ndarray | None = None, first: int = 0):
+             settings: np.ndarray | None = None, first: int = 0, lanes=None):
         program = self.compiled(kind, batch)
         start = time.perf_counter()
         program.link({name: data[name] for name in program.ports})
         self.compile_seconds += time.perf_counter() - start
-        return program.run(data, order, batch, settings, self.seed, first)
+        lanes = self._new_lanes(batch) if lanes is None else lanes
+        return program.run(data, order, batch, settings, self.seed, first, lanes)
 
     # What the training loop uses.
 
@@ -157,7 +172,7 @@ class Net:
         steps = -(-len(order) // self.batch)
         self.graph(TRAIN)
         settings = self._schedule(first_step, steps, steps_per_epoch, total_steps, stale)
-        records, _ = self._run(TRAIN, data, order, self.batch, settings, first_step)
+        records, _ = self._run(TRAIN, data, order, self.batch, settings, first_step, self.lanes)
         self.steps_done = first_step + steps
         return records
 
@@ -283,8 +298,9 @@ def _graph(program: Program, kind: str):
         return lower.training_step(program)
     if kind == GRADIENTS:
         graph = lower.with_gradients(program)
-        kept = ("loss", "gradient.")
+        kept: tuple[str, ...] = ("loss", "gradient.")
     else:
         graph = lower.forward(program, training=False)
-        kept = ("output.",) if kind == PREDICT else ("loss", "mean.")
-    return Graph({name: node for name, node in graph.outputs.items() if name.startswith(kept)})
+        kept = ("output.", "lane.") if kind == PREDICT else ("loss", "mean.", "lane.")
+    chosen = {name: node for name, node in graph.outputs.items() if name.startswith(kept)}
+    return closed(chosen, following(graph))

@@ -31,6 +31,8 @@ class Port:
     shape: tuple[int, ...]
     classes: int | None = None
     span: Span | None = None
+    length_of: str | None = None  # the port whose number of steps it is, for each example
+    begin_of: str | None = None  # the stream that begins anew with the examples for which it is true
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from specc.backend import executor, feed
-from specc.backend.calls import Address, Call, Table
+from specc.backend.calls import Address, Call, Table, in_order
 from specc.backend.emit import emit
 from specc.backend.load import load
 from specc.columns import Column
+from specc.ir.graph import Node
 from specc.ir.plan import Plan
 from specc.ops.leaf import Input
 
@@ -32,6 +33,8 @@ class CompiledProgram:
         self._arena = aligned(plan.arena_bytes * plan.shards)
         self._shared = aligned(plan.shared_bytes)
         self._record = aligned(8 * plan.record_width)
+        self._lanes = {f"lane.{node.op.label}": self._lane(node) for node in plan.graph.nodes
+                       if isinstance(node.op, Input) and node.op.role == "lane"}
         self._linked: dict[tuple, _Linked] = {}
         leaves = [node.op for node in plan.graph.nodes if isinstance(node.op, Input)]
         self.ports = tuple(op.label for op in leaves if op.role in ("input", "target"))
@@ -41,13 +44,14 @@ class CompiledProgram:
             [*self.ports, *(name for name, _ in plan.emits)])}
 
     def run(self, data: Mapping[str, Column], order: np.ndarray, batch: int,
-            settings: np.ndarray | None = None, seed: int = 0,
-            first: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+            settings: np.ndarray | None = None, seed: int = 0, first: int = 0,
+            lanes: Mapping[str, np.ndarray] = {}) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Run ceil(len(order) / batch) steps over the rows `order`.
 
         Returns the records, float64 [steps, plan.record_width], and the batched outputs, each
         [len(order), *shape]. `settings` is float64 [steps, settings]. Random numbers depend on
-        `seed` and on the step, counted from `first`.
+        `seed` and on the step, counted from `first`. `lanes` holds what a stream has left for each
+        lane, [batch, *shape] by its label; it is read, and then changed in place.
         """
         plan = self.plan
         assert batch <= plan.examples * plan.shards, "the plan is for smaller batches"
@@ -73,8 +77,32 @@ class CompiledProgram:
         for name, array in outputs.items():
             frame[self._slots[name]] = array.ctypes.data
         if steps:
+            self._take_lanes(lanes, batch)
             executor.executor(plan.shards).run(linked.program, steps)
+            self._give_lanes(lanes, batch)
         return records, outputs
+
+    def _lane(self, node: Node) -> np.ndarray:
+        """What a stream carries from step to step: [shards, elements, lanes]."""
+        plan = self.plan
+        shape = (plan.shards, node.type.elements, plan.lanes)
+        size = int(np.prod(shape)) * np.dtype(self.dtype).itemsize
+        return aligned(size).view(self.dtype).reshape(shape)
+
+    def _take_lanes(self, lanes: Mapping[str, np.ndarray], batch: int) -> None:
+        for name, store in self._lanes.items():
+            given = lanes[name.removeprefix("lane.")].reshape(batch, -1)
+            for shard in range(self.plan.shards):
+                own = given[shard * self.plan.examples :][: self.plan.examples]
+                store[shard] = 0
+                store[shard, :, : len(own)] = own.T
+
+    def _give_lanes(self, lanes: Mapping[str, np.ndarray], batch: int) -> None:
+        for name, store in self._lanes.items():
+            taken = lanes[name.removeprefix("lane.")].reshape(batch, -1)
+            for shard in range(self.plan.shards):
+                own = taken[shard * self.plan.examples :][: self.plan.examples]
+                own[...] = store[shard, :, : len(own)].T
 
     def link(self, data: Mapping[str, Column]) -> None:
         """Compile and load what columns like these need, so that the next `run` only runs."""
@@ -113,6 +141,9 @@ class CompiledProgram:
             return self._slots[address.name]
         if space == "settings":
             return self.settings
+        if space in self._lanes:
+            own = self._lanes[space][shard if address.shard is None else address.shard]
+            return own.ctypes.data + address.offset
         base = {"shared": self._shared, "record": self._record, "frame": linked.frame,
                 "scratch": linked.scratch[shard]}.get(space)
         if base is None:
@@ -135,9 +166,15 @@ class _Linked:
         table = []
         for shard, calls in enumerate(shards):
             of_phase: list[list[tuple[int, int]]] = [[] for _ in range(phases)]
-            for call in calls:
-                block = np.array([self._number(owner, value, shard) for _, value in call.arguments],
-                                 np.int64)
+            blocks: dict[Call, tuple[np.ndarray, np.ndarray]] = {}
+            for call, turn in in_order(calls):
+                if call not in blocks:
+                    values = [value for _, value in call.arguments]
+                    blocks[call] = (
+                        np.array([self._number(owner, value, shard) for value in values], np.int64),
+                        np.array([getattr(value, "stride", 0) for value in values], np.int64))
+                first, stride = blocks[call]
+                block = first + turn * stride
                 self._kept.append(block)
                 of_phase[call.phase].append((addresses[call.kernel], block.ctypes.data))
             table.append(of_phase)

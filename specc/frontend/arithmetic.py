@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 
 from specc.frontend.scope import Frame, Mistake, flowing, undecided
 from specc.frontend.values import (
@@ -261,12 +262,12 @@ def elementwise(frame: Frame, op: Op, operands: list[Tensor], span: Span) -> Ten
         if each.shape not in ((), shape):
             _check_decided(getattr(op, "symbol", "") or op.name.lower(), operands)
     spread = [
-        Tensor(frame.apply(Broadcast(shape), each, span=span).node, None)
+        replace(frame.apply(Broadcast(shape), each, span=span), trail=None)
         if each.shape == () and shape != ()
         else each
         for each in operands
     ]
-    return Tensor(frame.apply(op, *spread, span=span).node, flowing(operands))
+    return replace(frame.apply(op, *spread, span=span), trail=flowing(operands))
 
 
 def _check_decided(name: str, operands: list[Tensor]) -> None:
@@ -322,7 +323,7 @@ def spread(frame: Frame, value: Tensor, shape: sizes.Shape, span: Span) -> Tenso
     if value.shape == shape:
         return value
     if value.shape == ():
-        return Tensor(frame.apply(Broadcast(shape), value, span=span).node, value.trail)
+        return replace(frame.apply(Broadcast(shape), value, span=span), trail=value.trail)
     if value.type.rank == len(shape) and all(map(sizes.same, value.shape, shape)):
         return value
     raise Mistake("shape-mismatch", f"{sizes.show(shape)} is needed, not {sizes.show(value.shape)}")

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from specc.diagnostics import Label
 from specc.frontend import ast, expressions, trail
 from specc.frontend.arithmetic import as_kind, spread
@@ -66,6 +68,9 @@ def let(frame: Frame, statement: ast.Let) -> None:
         frame.declare(names[0], value)
         return
     items: tuple[Value, ...] = (POISON,) * len(names)
+    if isinstance(value, Tensor) and value.finals:
+        # the values of a cell at every step, and its last states
+        value = Several((replace(value, finals=()), *value.finals))
     if isinstance(value, Several) and len(value.items) == len(names):
         items = value.items
     elif value is not POISON:

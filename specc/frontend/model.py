@@ -6,15 +6,16 @@ the context.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from specc.diagnostics import Label
-from specc.frontend import ast, definitions, expressions, trail
-from specc.frontend.patterns import declared_type
+from specc.frontend import ast, definitions, expressions, sequences, trail
+from specc.frontend.patterns import declared_type, sequence_name
 from specc.frontend.scope import Context, Frame, Namer, Scope
-from specc.frontend.values import POISON, Tensor, Value, Weights, describe
+from specc.frontend.values import POISON, Sequence, Tensor, Value, Weights, describe
 from specc.ir.graph import Node, apply, topological
 from specc.ir.program import Term
+from specc.ir.types import Type
 from specc.ops import elementwise as ops
 from specc.ops.leaf import Input, leaf
 from specc.ops.reduce import BatchMean
@@ -42,7 +43,7 @@ def elaborate(context: Context, scope: Scope, model: ast.Model) -> Elaborated:
     names = _term_names(frame, model)
     for statement in model.body:
         match statement:
-            case ast.Input() | ast.Target():
+            case ast.Input() | ast.Target() | ast.Stream():
                 _port(frame, statement, result.ports)
             case ast.Let() | ast.Layer() | ast.Param():
                 definitions.STATEMENTS[type(statement)](frame, statement)
@@ -50,9 +51,6 @@ def elaborate(context: Context, scope: Scope, model: ast.Model) -> Elaborated:
                 _output(frame, statement, names[statement], result.outputs)
             case ast.Loss() | ast.Metric():
                 terms.append(statement)
-            case ast.Stream():
-                frame.error("not-yet", "`stream` is not compiled yet", statement.span)
-                frame.declare(statement.name, POISON)
             case ast.Broken():
                 definitions.broken(frame, statement)
             case _:
@@ -80,18 +78,38 @@ def _check_reserved(frame: Frame, statement: ast.Statement) -> None:
                         help="give this another name")  # fmt: skip
 
 
-def _port(frame: Frame, statement: ast.Input | ast.Target, ports: list[Port]) -> None:
-    """`input image: float[1, 28, 28]`."""
+def _port(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, ports: list[Port]) -> None:
+    """`input image: float[1, 28, 28]`, `stream text: class(vocab)[time]`."""
     name = statement.name
-    type_ = declared_type(frame, statement.type, batched=True)
+    type_ = declared_type(frame, statement.type, batched=True, sequences=True)
     if type_ is None:
         frame.declare(name, POISON)
         return
-    role = "input" if isinstance(statement, ast.Input) else "target"
-    node = leaf(Input(role, name.text, type_), frame.origin(statement.span))
-    frame.declare(name, Tensor(node, trail.Step(statement.span, name.text, type_.shape)))
+    role = "target" if isinstance(statement, ast.Target) else "input"
+    origin = frame.origin(statement.span)
+    node = leaf(Input(role, name.text, type_), origin)
     kind = "class" if type_.kind == "int" else type_.kind
     ports.append(Port(name.text, role, kind, type_.shape, type_.classes, statement.span))
+    sequence, axes = None, statement.type.axes or ()
+    if axes and (sequence_of := sequence_name(frame, axes[0])) is not None:
+        size = type_.shape[0]
+        sequence = Sequence(sequence_of, size)
+        if axes[0].at_most:
+            length = f"{name.text}.length"
+            count = leaf(Input(role, length, Type("int", (), True, size + 1)), origin)
+            ports.append(Port(length, role, "class", (), size + 1, statement.span, name.text))
+            sequence = sequences.varying(sequence_of, size, count, origin)
+    if isinstance(statement, ast.Stream):
+        if sequence is None or sequence.length is not None:
+            frame.error("wrong-kind", f"the stream `{name.text}` needs the axis of a sequence",
+                        statement.type.span, help="`seq time = 50`, and then `class(vocab)[time]`, says"
+                        " how many steps a batch takes of it")  # fmt: skip
+            sequence = sequence or Sequence("", 1)
+        begin = f"{name.text}.begin"
+        ports.append(Port(begin, role, "bool", (), None, statement.span, begin_of=name.text))
+        sequence = replace(sequence, begin=begin)
+    shape = type_.shape[1:] if sequence else type_.shape
+    frame.declare(name, Tensor(node, trail.Step(statement.span, name.text, shape), sequence))
 
 
 def _output(frame: Frame, statement: ast.Output, name: str, outputs: list[Term]) -> None:
@@ -144,7 +162,8 @@ def _loss(frame: Frame, statement: ast.Loss, value: Value) -> Tensor | None:
         frame.error("wrong-kind", f"a loss is a number that the model computes, not {describe(value)}",
                     statement.value.span)  # fmt: skip
         return None
-    return _scalar(frame, statement, value, "loss")
+    one = _scalar(frame, statement, value, "loss")
+    return sequences.over_steps(frame, one, statement.value.span) if one is not None else None
 
 
 def _metric(frame: Frame, statement: ast.Metric, value: Value) -> Tensor | None:
@@ -158,7 +177,8 @@ def _metric(frame: Frame, statement: ast.Metric, value: Value) -> Tensor | None:
         value = frame.apply(ops.ToFloat(), value, span=statement.value.span)
     if not value.type.batched:
         return Tensor(_figure(value.node), value.trail)
-    return _scalar(frame, statement, value, "metric")
+    tensor = _scalar(frame, statement, value, "metric")
+    return sequences.over_steps(frame, tensor, statement.value.span) if tensor is not None else None
 
 
 def _figure(formula: Node) -> Node:

@@ -79,14 +79,13 @@ class Match:
         return True
 
     def _axes(self, declared: InputDeclared, given: Given, value: Tensor, axes) -> bool:
+        if value.sequence is not None and len(axes) == value.type.rank + 1:
+            if not self._size(declared, given, axes[0].size, value.sequence.size, 0):
+                return False
+            axes = axes[1:]
         if len(axes) != value.type.rank:
             return self._wrong_rank(declared, given, value, axes)
         for position, (axis, size) in enumerate(zip(axes, value.shape, strict=True)):
-            if axis.at_most:
-                self.callee.error(
-                    "not-yet", "sequences of varying length are not compiled yet", axis.span
-                )
-                return False
             if not self._size(declared, given, axis.size, size, position):
                 return False
         return True
@@ -232,8 +231,21 @@ def unknown_type(frame: Frame, tree: ast.Type) -> None:
     )  # fmt: skip
 
 
-def declared_type(frame: Frame, tree: ast.Type, batched: bool) -> Type | None:
-    """The type that a declaration (an input, a parameter) states; None after a mistake."""
+def sequence_name(frame: Frame, axis: ast.Axis) -> str | None:
+    """The name of the sequence that an axis is, or None."""
+    tree = axis.size
+    if isinstance(tree, ast.Path) and len(tree.names) == 1:
+        found = frame.scope.definitions.get(tree.names[0].text)
+        if found is not None and isinstance(found[0], ast.Seq):
+            return tree.names[0].text
+    return None
+
+
+def declared_type(frame: Frame, tree: ast.Type, batched: bool, sequences: bool = False) -> Type | None:
+    """The type that a declaration (an input, a parameter) states; None after a mistake.
+
+    The axis of a sequence is part of its shape, and allowed with `sequences` alone.
+    """
     from specc.frontend.expressions import evaluate
 
     kind = KINDS.get(tree.kind.text)
@@ -250,9 +262,17 @@ def declared_type(frame: Frame, tree: ast.Type, batched: bool) -> Type | None:
         frame.error("wrong-kind", message, tree.span)
         good = False
     shape = []
-    for axis in tree.axes or ():
-        if axis.at_most:
-            frame.error("not-yet", "sequences of varying length are not compiled yet", axis.span)
+    for position, axis in enumerate(tree.axes or ()):
+        name = sequence_name(frame, axis)
+        if name is not None and (position or not sequences):
+            frame.error("misplaced", f"`{name}` is a sequence: it stands first, in the type of an input or"
+                        " target", axis.span, help=f"write `float[{name}, ...]`")  # fmt: skip
+            good = False
+            continue
+        if axis.at_most and name is None:
+            frame.error("misplaced", "only a sequence varies in length", axis.span,
+                        help="`seq time = 50` declares one, and `[<= time]` is a sequence of at most so"
+                        " many steps")  # fmt: skip
             good = False
             continue
         size = _declared_size(frame, axis.size, evaluate(frame, axis.size))
@@ -282,12 +302,6 @@ def declared_type(frame: Frame, tree: ast.Type, batched: bool) -> Type | None:
 def _declared_size(frame: Frame, tree: ast.Expression, value: Value) -> Size | None:
     if value is POISON:
         return None
-    for each in ast.walk(tree):
-        if isinstance(each, ast.Path) and len(each.names) == 1:
-            found = frame.scope.definitions.get(each.names[0].text)
-            if found is not None and isinstance(found[0], ast.Seq):
-                frame.error("not-yet", "sequence axes are not compiled yet", each.span)
-                return None
     if isinstance(value, Polynomial):
         return value
     if isinstance(value, bool) or not isinstance(value, int):

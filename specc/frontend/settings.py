@@ -18,7 +18,7 @@ from specc.frontend import ast
 from specc.frontend.values import show_number
 from specc.ir.sizes import Polynomial
 
-KINDS = ("int", "float", "bool", "word", "size", "text")
+KINDS = ("int", "float", "bool", "word", "size", "text", "sequence")
 """What may stand behind the colon of a setting; several words joined by `or` are choices."""
 
 REQUIRED = object()
@@ -98,7 +98,7 @@ def property_schema(setting: Declared, bounds: Mapping[int, Any] = {}) -> dict[s
             rule = {"type": "boolean"}
         case "word":
             rule = {"type": ["string", "number"]}  # a number stands for itself: `init=0.1`
-        case "text":
+        case "text" | "sequence":
             rule = {"type": "string"}
         case _:
             default = setting.default

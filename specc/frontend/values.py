@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from specc.frontend.trail import Step
@@ -28,19 +28,44 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Sequence:
+    """The axis of a sequence: the name that `seq` gave it, and its length.
+
+    `mask` is there for sequences of varying length, of at most `size` steps: bool [size], true for
+    the steps that an example has; `length` is their number. `begin` is the port that says where a
+    stream begins anew; a sequence that is no stream has none.
+    """
+
+    name: str
+    size: sizes.Size
+    mask: Node | None = None
+    length: Node | None = None
+    begin: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """A node of the graph, and how it came to its shape."""
+    """A node of the graph, and how it came to its shape.
+
+    Like the batch, the axis of a sequence is never part of the type: `type` and `shape` are those of
+    one step, and words apply to each. The node has that axis in front. `finals` are the last states
+    of the cell that made it.
+    """
 
     node: Node
     trail: Step | None = None
+    sequence: Sequence | None = None
+    finals: tuple[Tensor, ...] = ()
 
     @property
     def type(self) -> Type:
-        return self.node.type
+        if self.sequence is None:
+            return self.node.type
+        return replace(self.node.type, shape=self.node.type.shape[1:])
 
     @property
     def shape(self) -> sizes.Shape:
-        return self.node.type.shape
+        return self.type.shape
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +120,7 @@ MOST_ELEMENTS = 2**31
 """Elements of one value of one example, or of a parameter: kernels count them in 32 bits."""
 
 Static: TypeAlias = int | float | bool | Polynomial
-Value: TypeAlias = Static | str | Tensor | Several | Weights | Word | SharedLayer | Poison
+Value: TypeAlias = Static | str | Sequence | Tensor | Several | Weights | Word | SharedLayer | Poison
 
 
 def is_static(value: Value) -> bool:
@@ -149,8 +174,12 @@ def describe(value: Value) -> str:
             return f"the open size {value}"
         case str():
             return f'the text "{value}"'
+        case Tensor() if value.sequence is not None:
+            return describe_type(value.type, value.sequence.name)
         case Tensor():
             return describe_type(value.type)
+        case Sequence():
+            return f"the sequence `{value.name}`"
         case Several():
             return f"{len(value.items)} values"
         case Weights():
@@ -162,9 +191,10 @@ def describe(value: Value) -> str:
     return "a value"
 
 
-def describe_type(type_: Type) -> str:
-    """A type as the language writes it: `float[6, 28, 28]`, `class(10)`, `bool`."""
-    axes = sizes.show(type_.shape) if type_.shape else ""
+def describe_type(type_: Type, sequence: str = "") -> str:
+    """A type as the language writes it: `float[6, 28, 28]`, `class(10)[time]`, `bool`."""
+    shown = [*([sequence] if sequence else []), *map(str, type_.shape)]
+    axes = f"[{', '.join(shown)}]" if shown else ""
     if type_.kind == "int":
         return f"class({type_.classes}){axes}" if type_.classes is not None else f"int{axes}"
     return f"{type_.kind}{axes}"

@@ -95,3 +95,6 @@ class Program:
     open_sizes: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()  # paths of parameters that are not trained
     limits: tuple[Limit, ...] = ()
+    carries: tuple[tuple[str, Node], ...] = ()  # what the state of each cell is at the next step
+    streams: tuple[tuple[str, str], ...] = ()  # states that go on from batch to batch, and the ports
+    # that say where they begin anew

@@ -9,19 +9,26 @@ shards (`AllReduce`), and a value that must lie in memory in C order gets a `Cop
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from specc.ir.graph import Graph, Node, apply, rewrite
-from specc.ir.plan import Group
+from specc.ir.plan import Group, Repeated
+from specc.ops.carry import PREFIX, Carry, Loop, carries, loops, ordered
 from specc.ops.contract import Contract
 from specc.ops.elementwise import Copy, Elementwise
 from specc.ops.gather import Put
-from specc.ops.leaf import Const, Input
+from specc.ops.leaf import Const, Input, leaf
 from specc.ops.reduce import AllReduce, Max, Sum
-from specc.ops.shape import Concat, Pad, Reshape
+from specc.ops.shape import Broadcast, Concat, Pad, Reshape
+from specc.ops.steps import has_steps, one_step
 from specc.ops.views import VIEWS, in_c_order, view
 
 
-def prepare(graph: Graph) -> Graph:
-    """The graph with its sums over shards and its copies made explicit."""
+def prepare(graph: Graph, own_place: bool = False) -> Graph:
+    """The graph with its sums over shards and its copies made explicit.
+
+    With `own_place` every output is computed into memory of its own, and not only read there.
+    """
 
     def reduce_shards(node: Node) -> Node:
         partial = (isinstance(node.op, Sum) and node.op.batch
@@ -48,10 +55,41 @@ def prepare(graph: Graph) -> Graph:
     for name, node in graph.outputs.items():
         root = view(node).root
         lies_elsewhere = root is not node or isinstance(node.op, (Input, Const))
-        if lies_elsewhere and not (node.type.batched and in_c_order(node)):
+        lies_elsewhere |= own_place and node in outputs.values()
+        own = own_place or name.startswith("lane.")  # it is written to another place as well
+        if lies_elsewhere and (own or not (node.type.batched and in_c_order(node))):
             node = apply(Copy(), node)
         outputs[name] = node
-    return Graph(outputs)
+    return Graph(outputs) if own_place else _prepare_loops(Graph(outputs))
+
+
+def _prepare_loops(graph: Graph) -> Graph:
+    """Values that loops carry and read, as the loops need them.
+
+    What is carried is computed in its loop, and for that alone; what a kernel or a change of shape
+    in a loop reads from outside lies in C order.
+    """
+    within = {node for loop in loops(graph) for node in loop.nodes}
+    if not within:
+        return graph
+    known = {node for node in within if not isinstance(node.op, Carry)}
+    outputs, taken = dict(graph.outputs), set()
+    for carry, then in carries(graph).items():
+        if isinstance(then.op, VIEWS + (Carry, Input, Const)) or then in taken:
+            then = apply(Copy(), then)
+        taken.add(then)
+        outputs[PREFIX + carry.op.label] = then
+
+    new: dict[Node, Node] = {}
+    for node in Graph(outputs).nodes:
+        inputs = tuple(new[each] for each in node.inputs)
+        if node in known and (hasattr(node.op, "kernel") or isinstance(node.op, Reshape)):
+            inputs = tuple(
+                apply(Copy(), now) if each not in within and not in_c_order(now) else now
+                for each, now in zip(node.inputs, inputs, strict=True))
+        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+        new[node] = node if same else Node(node.op, inputs, node.type, node.origin)
+    return Graph({name: new[node] for name, node in outputs.items()})
 
 
 class _Groups:
@@ -63,6 +101,7 @@ class _Groups:
         self.reduced: list[tuple | None] = []
         self.depends: list[set[int]] = []
         self.of: dict[Node, int] = {}
+        self.loops: dict[int, Loop] = {}
 
     def open(self, domain, kind) -> int:
         self.members.append([])
@@ -100,6 +139,7 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
     A node that reads leaves alone waits for its first reader and joins that one's group: `mu * v`
     belongs to the update it serves, not to a loop of its own.
     """
+    looped = {node: loop for loop in loops(graph) for node in loop.nodes}
     groups = _Groups()
     readers: dict[Node, list[int]] = {}  # the groups that read a root, for joining siblings
     waiting: set[Node] = set()
@@ -126,8 +166,11 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
                 waiting.discard(root)
                 place(root, groups.open(_domain(root), "nest"))
 
-    for node in graph.nodes:
+    for node in ordered(graph, looped):
         op = node.op
+        if node in looped:
+            _open_loop(looped[node], groups, settle, readers)
+            continue
         if isinstance(op, (Input, Const) + VIEWS):
             continue
         if isinstance(op, Elementwise) and all(
@@ -149,6 +192,24 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
             waiting.discard(root)
             place(root, groups.open(_domain(root), "nest"))
     return _ordered(graph, groups)
+
+
+def _open_loop(loop: Loop, groups: _Groups, settle, readers) -> None:
+    """A group for all nodes of a loop."""
+    group = groups.open(((loop.steps,), True), "loop")
+    own = set(loop.nodes)
+    groups.loops[group] = loop
+    for node in loop.nodes:
+        for each in node.inputs:
+            if view(each).root not in own:
+                settle(node)
+    for node in loop.nodes:
+        if not isinstance(node.op, VIEWS):
+            groups.put(node, group)
+        for each in node.inputs:
+            known = readers.setdefault(view(each).root, [])
+            if group not in known:
+                known.append(group)
 
 
 def _domain(node: Node) -> tuple:
@@ -200,7 +261,7 @@ def _ordered(graph: Graph, groups: _Groups) -> tuple[Group, ...]:
     for node, group in groups.of.items():
         for each in node.inputs:
             root = view(each).root
-            if groups.of.get(root) != group or root is not each:
+            if groups.of.get(root) != group or root is not each and group not in groups.loops:
                 read_elsewhere.add(root)
     roots_of_outputs = {view(node).root for node in outputs}
     done: set[int] = set()
@@ -222,8 +283,70 @@ def _ordered(graph: Graph, groups: _Groups) -> tuple[Group, ...]:
     for group in order:
         (domain, batched), kind = groups.domains[group]
         members = tuple(groups.members[group])
+        if kind == "loop":
+            made.append(_loop_group(groups.loops[group], members, read_elsewhere | roots_of_outputs))
+            continue
         stored = tuple(node for node in members
                        if node in read_elsewhere or node in roots_of_outputs
                        or isinstance(node.op, (Sum, Max, Pad)))
         made.append(Group(kind, members, stored, domain, batched))
     return tuple(made)
+
+
+def _loop_group(loop: Loop, members: tuple[Node, ...], read_elsewhere: set[Node]) -> Group:
+    """The group of a loop, with the groups of one of its steps."""
+    own = set(loop.nodes)
+    stored = tuple(node for node in members
+                   if node in read_elsewhere or node in loop.carried.values())
+    one: dict[Node, Node] = {}
+    still: dict[Node, Node] = {}
+    reads: dict[Node, Node] = {}
+
+    def step_of(node: Node) -> Node:
+        """The leaf that stands for one step of a value from outside."""
+        if node not in one:
+            spread = _spread_constant(node)
+            if spread is not None:
+                one[node] = spread
+            else:
+                type_ = replace(node.type, shape=node.type.shape[1:])
+                one[node] = leaf(Input("step", f"{len(reads)}", type_), node.origin)
+                reads[one[node]] = node
+        return one[node]
+
+    def whole(node: Node) -> Node:
+        """A value from outside that is the same at every step."""
+        if isinstance(view(node).root.op, (Input, Const)):
+            return node
+        if node not in still:
+            still[node] = leaf(Input("step", f"{len(reads)}", node.type), node.origin)
+            reads[still[node]] = node
+        return still[node]
+
+    for node in loop.nodes:
+        if isinstance(node.op, Carry):
+            step_of(node)
+    for node in loop.nodes:
+        if not isinstance(node.op, Carry):
+            one[node] = one_step(node, [
+                one[each] if each in own else step_of(each) if has_steps(node, position)
+                else whole(each)
+                for position, each in enumerate(node.inputs)])
+    graph = prepare(Graph({str(i): one[node] for i, node in enumerate(stored) if node in one
+                           and not isinstance(node.op, Carry)}), own_place=True)
+    needed = set(graph.nodes)
+    repeated = Repeated(loop.steps, loop.backward, fuse(graph), graph,
+                        {each: node for each, node in reads.items() if each in needed},
+                        {node: stored[int(i)] for i, node in graph.outputs.items()}, loop.carried)
+    return Group("loop", members, stored, (loop.steps,), True, repeated)
+
+
+def _spread_constant(node: Node) -> Node | None:
+    """A constant that is the same everywhere, for one step."""
+    root = node
+    while isinstance(root.op, VIEWS):
+        root = root.inputs[0]
+    if not isinstance(root.op, Const) or root.type.shape:
+        return None
+    shape = node.type.shape[1:]
+    return apply(Broadcast(shape), root) if shape else root

@@ -10,10 +10,12 @@ keeps its place to the end of the phase in which it is last read.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from specc.ir import sizes
 from specc.ir.graph import Graph, Node
 from specc.ir.plan import Group, Place, Plan, Step, View
+from specc.ops.carry import PREFIX
 from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Const, Input
 from specc.ops.reduce import AllReduce
@@ -37,6 +39,7 @@ class _Scheduled:
     mode: str
     stores: list[tuple[Node, Place]]
     reads: set[Node]
+    steps: list[Step] = field(default_factory=list)  # of one turn of a loop
     before: set[int] = field(default_factory=set)  # groups that must have run
     phase: int = 0
     position: int = 0
@@ -59,10 +62,12 @@ def plan(graph: Graph, batch: int, shards: int, vector: int, bytes_of_float: int
     order = _order(scheduled)
     layout = _Layout(bytes_of_float, lanes)
     places = _places(order, graph, views, targets, layout)
-    emits = tuple((name, node) for name, node in graph.outputs.items() if node.type.batched)
+    emits = tuple((name, node) for name, node in graph.outputs.items()
+                  if node.type.batched and not name.startswith((PREFIX, "lane.")))
     return Plan(
         graph=graph,
-        steps=tuple(Step(s.group, s.phase, s.mode, tuple(s.stores)) for s in order),
+        steps=tuple(Step(s.group, s.phase, s.mode, tuple(s.stores), tuple(s.steps),
+                         s.group.loop.steps if s.group.loop else 1) for s in order),
         views=views, places=places, shards=shards, lanes=lanes, examples=examples,
         arena_bytes=layout.arena, shared_bytes=layout.shared, records=records, emits=emits,
     )
@@ -82,7 +87,7 @@ def _targets(graph: Graph, records, bytes_of_float: int) -> dict[Node, list[Plac
         if name in records:
             place = Place("record", bytes_of_float * recorded)
             recorded += node.type.elements
-        elif name.startswith(("param.", "state.", "gradient.")):
+        elif name.startswith(("param.", "state.", "gradient.", "lane.")):
             place = Place(name)
         else:
             continue
@@ -106,7 +111,7 @@ def _reads(group: Group, views: dict[Node, View]) -> set[Node]:
     members = set(group.nodes)
     roots = {views[each].root for node in group.nodes for each in node.inputs
              if each not in members}
-    return {root for root in roots if not isinstance(root.op, Const)}
+    return {root for root in roots if root not in members and not isinstance(root.op, Const)}
 
 
 def _is_partial(node: Node) -> bool:
@@ -122,7 +127,7 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets) -> 
     overwritten: dict[tuple[str, str], _Scheduled] = {}
     for node, places in targets.items():
         for place in places:
-            if place.space.startswith(("param.", "state.")):
+            if place.space.startswith(("param.", "state.", "lane.")):
                 role, _, label = place.space.partition(".")
                 overwritten[role, label] = maker[node]
     readers: dict[tuple[str, str], list[_Scheduled]] = {}
@@ -199,13 +204,18 @@ class _Layout:
         self.arena = 0
         self.free: list[tuple[int, int]] = []  # (offset, bytes), by offset
 
+    def step(self, node: Node) -> int:
+        """Bytes from one element of an example to the next."""
+        return BYTES.get(node.type.kind, self.float) * (self.lanes if node.type.batched else 1)
+
+    def exact(self, node: Node) -> int:
+        return sizes.product(node.type.shape) * self.step(node)
+
     def bytes(self, node: Node) -> int:
-        elements = 1
-        for size in node.type.shape:
-            elements *= size
-        if node.type.batched:
-            elements *= self.lanes
-        size = elements * BYTES.get(node.type.kind, self.float)
+        return self.rounded(self.exact(node))
+
+    @staticmethod
+    def rounded(size: int) -> int:
         return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
 
     def take_shared(self, node: Node) -> Place:
@@ -243,6 +253,65 @@ class _Layout:
         self.free = joined
 
 
+def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last, layout: _Layout,
+                leaving) -> None:
+    """Places for what a loop computes, and its steps: a turn of the loop moves along the sequences.
+
+    A Carry and the value whose earlier steps it holds lie in the same memory, one step apart.
+    """
+    loop = s.group.loop
+    turns = loop.steps
+
+    def take(size: int, until: int) -> int:
+        offset = layout.take(size)
+        leaving.setdefault(max(until, now), []).append((offset, size))
+        return offset
+
+    def stepwise(place: Place, node: Node) -> Place:
+        """The place of the step of the first turn, of a value of all steps that lies in C order."""
+        stride = layout.exact(node) // turns
+        first = place.offset + (turns - 1) * stride if loop.backward else place.offset
+        return Place(place.space, first, -stride if loop.backward else stride)
+
+    for carry, then in loop.carried.items():
+        step = layout.exact(then) // turns
+        offset = take(layout.rounded(layout.exact(then) + step),
+                      max(last.get(carry, now), last.get(then, now)))
+        earlier, later = (offset, offset + step) if not loop.backward else (offset + step, offset)
+        places[carry], places[then] = Place("arena", earlier), Place("arena", later)
+        start = earlier + (turns - 1) * step if loop.backward else earlier
+        s.stores.append((carry, Place("arena", start)))
+    for node in s.group.stored:
+        if node not in places:
+            places[node] = Place("arena", take(layout.bytes(node), last.get(node, now)))
+
+    bases: dict[Node, tuple[int, ...]] = {}
+    for leaf_, value in loop.reads.items():
+        seen = views[value]
+        item = layout.step(seen.root)
+        place = places[seen.root]
+        place = replace(place, offset=place.offset + seen.offset * item)
+        if leaf_.type.rank == value.type.rank:
+            bases[leaf_] = seen.strides
+        else:
+            bases[leaf_] = seen.strides[1:]
+            stride = seen.strides[0] * item
+            first = place.offset + (turns - 1) * stride if loop.backward else place.offset
+            place = Place(place.space, first, -stride if loop.backward else stride)
+        places[leaf_] = place
+    views.update({node: view(node, bases) for node in loop.graph.nodes})
+    for group in loop.groups:
+        stores = []
+        for node in group.stored:
+            if node in loop.writes:
+                whole = loop.writes[node]
+                places[node] = stepwise(places[whole], whole)
+            else:
+                places[node] = Place("arena", take(layout.bytes(node), now))
+            stores.append((node, places[node]))
+        s.steps.append(Step(group, s.phase, "shard", tuple(stores)))
+
+
 def _places(order, graph: Graph, views, targets, layout: _Layout) -> dict[Node, Place]:
     """A place for every value that lies in memory; sets the steps' `stores`."""
     last: dict[Node, int] = {}
@@ -253,8 +322,8 @@ def _places(order, graph: Graph, views, targets, layout: _Layout) -> dict[Node, 
         for root in s.reads:
             shared = _is_partial(root) and not root.type.batched
             last[root] = max(last.get(root, 0), end_of_phase[s.phase] if shared else i)
-    for node in graph.outputs.values():
-        if node.type.batched:
+    for name, node in graph.outputs.items():
+        if node.type.batched and not name.startswith((PREFIX, "lane.")):
             last[views[node].root] = len(order)
 
     places: dict[Node, Place] = {}
@@ -268,18 +337,21 @@ def _places(order, graph: Graph, views, targets, layout: _Layout) -> dict[Node, 
 
     for node in graph.nodes:
         if isinstance(node.op, Input):
-            if node.op.role in ("param", "state"):
+            if node.op.role in ("param", "state", "lane"):
                 places[node] = Place(f"{node.op.role}.{node.op.label}")
             elif node.type.batched:
                 places[node] = in_arena(node, -1)
             else:
                 places[node] = layout.take_shared(node)
     for i, s in enumerate(order):
-        for node in s.group.stored:
+        if s.group.kind == "loop":
+            _place_loop(s, i, views, places, last, layout, leaving)
+        for node in s.group.stored if s.group.kind != "loop" else ():
             wanted = targets.get(node, [])
             if node.type.batched or _is_partial(node):
                 places[node] = in_arena(node, i)
                 s.stores.append((node, places[node]))
+                s.stores.extend((node, place) for place in wanted)
                 continue
             needed = node in last  # by later groups: they must not see a place that is overwritten
             in_place = [place for place in wanted if place.space.startswith(("record", "gradient"))]
