@@ -66,6 +66,7 @@ SYNONYMS: dict[str, str] = {
     "svm": "hinge", "euclidean": "distance", "elastic_net": "elastic", "decay": "step_decay",
     "step_lr": "step_decay", "exponential_decay": "exponential", "cosine_annealing": "cosine",
     "reduce_on_plateau": "plateau", "reduce_lr_on_plateau": "plateau", "eye": "identity", "gather": "take",
+    "confusion_matrix": "confusion",
 }  # fmt: skip
 
 # What the field calls the settings of words.
