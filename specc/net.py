@@ -19,9 +19,10 @@ from specc.backend.machine import this_machine
 from specc.backend.program import CompiledProgram, aligned
 from specc.backend.reference import evaluate
 from specc.columns import Column
+from specc.diagnostics import Diagnostic, SpecError
 from specc.ir.graph import Graph
 from specc.ir.plan import Plan
-from specc.ir.program import Program
+from specc.ir.program import Limit, Program
 from specc.ir.verify import verify
 from specc.ops.carry import closed, following, straightened
 from specc.ops.peers import Peers, bind_batch
@@ -194,11 +195,15 @@ class Net:
                   stale: float = 0) -> np.ndarray:
         """The optimizer's settings for each step, float64 [steps, settings]."""
         step = np.arange(first, first + steps, dtype=float)
-        values = evaluate(self._settings, {
+        moments = {
             ("schedule", "step"): step,
             ("schedule", "epoch"): step / steps_per_epoch if steps_per_epoch else 0 * step,
             ("schedule", "progress"): step / total if total else 0 * step,
-            ("schedule", "stale"): 0 * step + stale})
+            ("schedule", "stale"): 0 * step + stale}
+        for limit in self.program.limits:
+            found = evaluate(Graph({"value": limit.node}), moments)["value"]
+            check_limit(limit, np.broadcast_to(found, steps), first)
+        values = evaluate(self._settings, moments)
         table = np.empty((steps, len(values)))
         for name, value in values.items():
             table[:, int(name)] = value
@@ -304,6 +309,17 @@ def untrainable(program: Program) -> str | None:
     if not program.updates:
         return "all of its parameters are frozen"
     return None
+
+
+def check_limit(limit: Limit, values: np.ndarray, first: int) -> None:
+    """Raises SpecError where a scheduled setting leaves its bounds; `first` is the step of `values[0]`."""
+    holds = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}
+    rules = [(f"must be {sign} {bound:g}", holds[sign](values, bound)) for sign, bound in limit.bounds]
+    for rule, is_good in [("must be a finite number", np.isfinite(values)), *rules]:
+        if not is_good.all():
+            at = int(np.argmin(is_good))
+            message = f"`{limit.setting}` {rule}, but is {values[at]:.4g} at step {first + at}"
+            raise SpecError([Diagnostic("bad-setting", "error", message, limit.span)])
 
 
 def _graph(program: Program, kind: str):

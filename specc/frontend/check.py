@@ -175,6 +175,7 @@ def _program(context: Context, model: ast.Model, elaborated: Elaborated, trainin
         recipe=training.recipe,
         open_sizes=tuple(context.open_sizes),
         frozen=tuple(training.frozen),
+        limits=tuple(training.limits),
         carries=tuple(context.carries.items()),
         streams=tuple(context.streams.items()),
     )

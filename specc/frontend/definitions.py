@@ -130,12 +130,16 @@ def param(frame: Frame, statement: ast.Param) -> None:
     if initial is None:
         return
     value, is_random = initial
-    is_weight = (type_.rank >= 2 or is_random) and name.text != "bias"
+    is_weight = (type_.rank >= 2 or is_random) and name.text not in NO_WEIGHTS
     span = frame.place(statement.span)
     context.parameters[path] = Parameter(path, type_, value, is_weight, span)
     context.paths.append(path)
     context.leaves[path] = node
     context.owners[path] = frame.namer.owner
+
+
+NO_WEIGHTS = ("bias", "gamma", "beta")
+"""Parameters that are no weights however they start: biases and normalization factors."""
 
 
 def _is_shared(frame: Frame, path: str, statement) -> bool:

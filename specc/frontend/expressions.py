@@ -106,6 +106,14 @@ def unknown(frame: Frame, name: str, span: Span) -> Value:
             labels=[Label(later.span, "it gets one here")],
             help="a value is declared above the lines that use it",
         )
+    named = next((each for each in frame.body if isinstance(each, (ast.Output, ast.Loss, ast.Metric))
+                  and each.name is not None and each.name.text == name), None)  # fmt: skip
+    if named is not None:
+        return frame.error(
+            "unknown-name", f"`{name}` is not defined", span,
+            labels=[Label(named.name.span, "this is the name of a result, not of a value")],
+            help=f"give the value its name first: `let {name} = ...`",
+        )  # fmt: skip
     help_ = frame.suggestion(name, frame.known_names() | frame.scope.word_names())
     candidate = closest(name, frame.known_names(), SYNONYMS)
     fixes = [Fix(f"write `{candidate}`", (Edit(span, candidate),))] if candidate else []

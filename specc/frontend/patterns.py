@@ -152,6 +152,8 @@ class Match:
                 help_ = f"`flatten({text})` makes it {flat}"
                 if self.caller.call is None:
                     fixes = [Fix("flatten it first", _wrapped(given.span, "flatten("))]
+        if not axes and value.type.rank == 1 and value.type.kind != "float":
+            help_ = f"`{text}[0]` is the first of them, and so on"
         what = "it is given" if self.is_stage else f"`{text}` is"
         self.caller.error(
             "shape-mismatch",
