@@ -119,8 +119,8 @@ class Net:
         vector = this_machine().vector_bits // (8 * item)
         graph = self.graph(kind)
         if any(isinstance(node.op, Peers) for node in graph.nodes):
-            _, lanes = shares(examples, self.threads, vector)
-            graph = verify(bind_batch(graph, lanes * self.threads), "bind_batch")
+            shards, _, lanes = shares(examples, self.threads, vector)
+            graph = verify(bind_batch(graph, lanes * shards), "bind_batch")
         return plan(graph, examples, self.threads, vector, item)
 
     def compiled(self, kind: str, examples: int | None = None) -> CompiledProgram:
