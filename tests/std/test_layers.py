@@ -22,7 +22,7 @@ DATA = {
     "image": RNG.normal(size=(N, 2, 6, 6)),
     "wide": RNG.normal(size=(N, 4, 7, 5)),
     "tiny": RNG.normal(size=(N, 1, 1, 3)),
-    "label": np.array([0, 3, 1, 2, 2]),
+    "label": RNG.integers(0, 4, N),
 }
 
 
