@@ -194,6 +194,46 @@ NETWORKS = {
           next h = h2
           return h2
         }"""),
+    "a choice of a row within a cell": model(f"let w = x -> c(4) -> dense(2) {SCORES}", """seq time = 5
+        cell c(x: float[n]; units: int > 0) {
+          state h: float[units] = 0.1
+          let k = argmax(concat(x, h) -> dense(units))
+          let h2 = tanh(one_hot(k) + 0.5 * h + (x -> dense(units)) + embed(k; units))
+          next h = h2
+          return h2 * h2[k]
+        }"""),
+    "parts of states": model(f"let w = x -> c(6) -> dense(2) {SCORES}", """seq time = 5
+        cell c(x: float[n]; units: int > 0) {
+          state h: float[units] = 0.1
+          let z = concat(x, h) -> dense(units)
+          let h2 = concat(tanh(z[0:2]), sigmoid(h[1:3]) * z[::3], z[3:5])
+          next h = h2
+          return h2[0:3]
+        }"""),
+    "convolution and windows over a state": """seq time = 4
+        cell c(x: float[k, a, b]) {
+          state h: float[k, a, b] = 0
+          let h2 = tanh(x + (h -> maxpool(3, stride=1, pad=1) -> conv(k, kernel=3, pad=1))
+            + (h -> avgpool(2) -> upsample(2)))
+          next h = h2
+          return h2
+        }
+        model m { input x: float[time, 2, 6, 4] target y: float[time, 2]
+        let w = x -> c -> flatten -> dense(2) output w loss mse(w, y) }""",
+    "windows over the input of a cell": """seq time = 4
+        cell c(x: float[k, a, b]; units: int > 0) {
+          state h: float[units] = 0
+          let h2 = tanh(concat(x -> conv(2, kernel=3, pad=1) -> maxpool(2) -> flatten, h) -> dense(units))
+          next h = h2
+          return h2
+        }
+        model m { input x: float[time, 1, 6, 4] target y: float[time, 2]
+        let w = x -> c(3) -> dense(2) output w loss mse(w, y) }""",
+    "weights over the steps": """seq time = 4
+        model m { input x: float[time, 3] target y: float[2]
+        let s = x -> gru(4) let a = exp(s -> dense(1)) let n = sum(a; over=time)
+        let w = sum(s * spread((a / along(n; time))[0], s); over=time) -> dense(2)
+        output w loss mse(w, y) }""",
     # words at each step
     "sums over the steps": """seq time = 5
         model m { input x: float[time, 3] target y: float[2]
@@ -229,7 +269,6 @@ NETWORKS = {
         let w = x -> lstm(17) -> peephole_lstm(19) -> gru(7) -> dense(3) output w loss mse(w, y) }""",
 }  # fmt: skip
 SETTINGS = [(1, 1), (7, 2), (16, 1), (21, 3)]
-RELU = {"irnn"}
 
 
 @pytest.mark.parametrize(("count", "threads"), SETTINGS)
@@ -246,3 +285,38 @@ def test_compiled_gradients_agree_with_finite_differences_to_1e_6(name):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_float32_agrees_with_the_interpreter_to_1e_4(name):
     agrees_with_the_interpreter(NETWORKS[name], 19, 2, "float32", 1e-4)
+
+
+RANDOM = {
+    "dropout between layers": model(f"""let w = x -> dense(4) -> dropout(0.3) -> rnn(4) -> dropout(0.5)
+        -> dense(2) {SCORES}"""),
+    "dropout within a cell": model(f"let w = x -> noisy(4) -> dense(2) {SCORES}", """seq time = 5
+        cell noisy(x: float[n]; units: int > 0) {
+          state h: float[units] = 0
+          let h2 = tanh(concat(x, h) -> dense(units)) -> dropout(0.3)
+          next h = h2 + 0.1 * normal(h)
+          return h2
+        }"""),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("name", RANDOM)
+def test_random_numbers_are_drawn_anew_at_each_step_and_are_those_of_the_interpreter(name, threads):
+    program = load(RANDOM[name])
+    net = specc.compile(program, batch=21, dtype="float64", threads=threads)
+    randomized(net)
+    data = examples(program, 21)
+    loss, gradients = net.loss_and_gradients(**data)
+    wanted = interpreted(program, net, data, lower.with_gradients(program))
+    assert loss == pytest.approx(wanted["loss"], rel=1e-10)
+    for path, gradient in gradients.items():
+        np.testing.assert_allclose(gradient, wanted[f"gradient.{path}"], rtol=1e-10, atol=1e-10)
+
+
+def test_dropout_leaves_out_other_elements_at_each_step():
+    net = specc.compile(load("""seq time = 2
+        model m { input x: float[time, 50] param p: float[50] = 1
+        let w = dropout(x) * p output w loss sum(sum(w; over=time)) }"""), batch=1, threads=1)
+    _, gradients = net.loss_and_gradients(x=np.ones((1, 2, 50)))
+    assert set(gradients["p"]) == {0, 2, 4}  # 2 + 2, 0 + 0, and 2 at one of the two steps

@@ -102,11 +102,8 @@ def lifted(node: Node, inputs: Sequence[Node], moving: Sequence[bool], steps: Si
             return made(Take(op.lead + 1), *full()), True
         case Put() if not op.sum_batch:
             return made(replace(op, lead=op.lead + 1), *full()), True
-        case WindowMax() | WindowArgMax() | WindowMaxGradient() if not in_loop:
-            merged = [made(Reshape((steps * each.type.shape[1], *each.type.shape[2:])), each)
-                      for each in full()]
-            together = made(op, *merged)
-            return made(Reshape((steps, *node.type.shape)), together), True
+        case WindowMax() | WindowArgMax() | WindowMaxGradient():
+            return made(op, *full()), True
         case BatchMean() if not in_loop:
             mean = div(made(Sum((0,)), *inputs), float(steps)) if isinstance(steps, int) else None
             if mean is not None:
@@ -122,7 +119,7 @@ def one_step(node: Node, inputs: Sequence[Node]) -> Node:
         return tuple(axis - 1 for axis in axes if axis)
 
     match op:
-        case Elementwise() | ArgMax():
+        case Elementwise() | ArgMax() | WindowMax() | WindowArgMax() | WindowMaxGradient():
             new: Op = op
         case Broadcast():
             new = Broadcast(op.shape[1:], less(op.axes))
@@ -136,6 +133,8 @@ def one_step(node: Node, inputs: Sequence[Node]) -> Node:
             new = replace(op, axes=less(op.axes))
         case Contract():
             new = _one_product(op)
+        case Take() if not op.lead:  # of a table that is the same at every step
+            new = op
         case Take() | Put():
             new = replace(op, lead=op.lead - 1)
         case _:
@@ -149,7 +148,7 @@ def has_steps(node: Node, position: int) -> bool:
     if isinstance(op, Contract):
         map_ = (op.left, op.right)[position]
         return bool(map_) and map_[0] == op.out[0]
-    return True
+    return not isinstance(op, Take) or position == 1 or op.lead > 0
 
 
 def _one_product(op: Contract) -> Contract:
