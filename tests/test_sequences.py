@@ -69,6 +69,7 @@ NETWORKS = {
         let w = x -> gru(h=dense(z; 4) -> tanh; 4) -> dense(2) output w loss mse(w, y) }""",
     "start from a parameter": model(f"""param h0: float[4] = normal
         let w = x -> rnn(h=h0; 4) -> dense(2) {SCORES}"""),
+    "start from a number": model(f"let w = x -> lstm(h=0.5, c=-0.25; 4) -> dense(2) {SCORES}"),
     "final states in the loss": """seq time = 5
         model m { input x: float[time, 3] target y: float[2]
         let hs, h, c = x -> lstm(4) let w = concat(h, c) -> dense(2)
@@ -320,3 +321,19 @@ def test_dropout_leaves_out_other_elements_at_each_step():
         let w = dropout(x) * p output w loss sum(sum(w; over=time)) }"""), batch=1, threads=1)
     _, gradients = net.loss_and_gradients(x=np.ones((1, 2, 50)))
     assert set(gradients["p"]) == {0, 2, 4}  # 2 + 2, 0 + 0, and 2 at one of the two steps
+
+
+def test_a_state_starts_as_the_use_says():
+    net = specc.compile(load("""seq time = 3
+        cell kept(x: float[n]) {
+          state h: float[n] = 2
+          next h = h
+          return h + x
+        }
+        model m { input x: float[time, 4] input z: float[4] param p: float[4] = 7
+        output a = x -> kept output b = x -> kept(h=0.5;) output c = x -> kept(h=z;) output d = x -> kept(h=p;) }"""),
+        batch=2, dtype="float64", threads=1)  # fmt: skip
+    z = np.arange(8.0).reshape(2, 4)
+    found = net.forward(x=np.zeros((2, 3, 4)), z=z)
+    assert (found["a"] == 2).all() and (found["b"] == 0.5).all() and (found["d"] == 7).all()
+    np.testing.assert_array_equal(found["c"], np.repeat(z[:, None], 3, 1))

@@ -23,11 +23,19 @@ from specc.ops.shape import Broadcast, Concat, Pad, Reshape, Slice, Transpose
 from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
 
 
+class NoStep(ShapeError):
+    """An op that has no meaning step by step, and the node that applies it."""
+
+    def __init__(self, node: Node):
+        super().__init__(f"`{node.op.name.lower()}` cannot be applied at each step of a sequence")
+        self.node = node
+
+
 def lift(roots: Sequence[Node], sequences: Mapping[Node, Node], steps: Size,
          in_loop: bool = False) -> list[Node]:
     """The roots, formulas of one step, for all `steps`: [steps, *shape].
 
-    `sequences` gives for leaves of one step the node that holds all. Raises ShapeError for what has no
+    `sequences` gives for leaves of one step the node that holds all. Raises NoStep for what has no
     meaning step by step.
     """
     moved: dict[Node, Node] = dict(sequences)
@@ -108,7 +116,7 @@ def lifted(node: Node, inputs: Sequence[Node], moving: Sequence[bool], steps: Si
             mean = div(made(Sum((0,)), *inputs), float(steps)) if isinstance(steps, int) else None
             if mean is not None:
                 return made(op, mean), False
-    raise ShapeError(f"`{op.name.lower()}` cannot be applied at each step of a sequence", None)
+    raise NoStep(node)
 
 
 def one_step(node: Node, inputs: Sequence[Node]) -> Node:
