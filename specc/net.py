@@ -200,8 +200,7 @@ class Net:
 
     def predict(self, data: Mapping[str, Column]) -> dict[str, np.ndarray]:
         """The outputs for all rows, in inference mode: name -> `[n, *shape]`."""
-        program = self.compiled(PREDICT)
-        rows = len(data[program.ports[0]].array)
+        rows = self._rows(data)
         _, outputs = self._run(PREDICT, data, np.arange(rows), self.batch)
         return {name.removeprefix("output."): array for name, array in outputs.items()}
 
@@ -210,7 +209,7 @@ class Net:
     def forward(self, **arrays) -> dict[str, np.ndarray]:
         """The outputs for n examples, in inference mode: name -> `[n, *shape]`."""
         needed = self.compiled(PREDICT).ports
-        return self.predict(self._columns(arrays, needed))
+        return self.predict(self._columns(arrays, needed or tuple(arrays)))
 
     def loss_and_gradients(self, **arrays) -> tuple[float, dict[str, np.ndarray]]:
         """The mean loss over the n given examples, in training mode, and its gradients by path."""

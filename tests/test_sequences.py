@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
+from random_cells import random_program
 from sequences import (
     agrees_with_finite_differences,
     agrees_with_the_interpreter,
@@ -337,3 +340,21 @@ def test_a_state_starts_as_the_use_says():
     found = net.forward(x=np.zeros((2, 3, 4)), z=z)
     assert (found["a"] == 2).all() and (found["b"] == 0.5).all() and (found["d"] == 7).all()
     np.testing.assert_array_equal(found["c"], np.repeat(z[:, None], 3, 1))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_cell_made_up_by_chance_agrees_with_the_interpreter(seed):
+    rng = random.Random(seed)
+    text = random_program(rng)
+    agrees_with_the_interpreter(text, rng.choice((1, 3, 8, 17)), rng.choice((1, 2, 3)))
+
+
+def test_an_output_may_depend_on_no_input():
+    net = specc.compile(load("""seq time = 3
+        cell clock(x: float[n]) {
+          state t: float[] = 1
+          next t = 2 * t
+          return t
+        }
+        model m { input x: float[time, 2] output t = x -> clock }"""), batch=2, threads=1)
+    np.testing.assert_array_equal(net.forward(x=np.zeros((3, 3, 2)))["t"], [[1, 2, 4]] * 3)
