@@ -96,6 +96,7 @@ SOURCES: dict[str, DataSource] = {
             Setting("separator", "character", None),
             Setting("missing", "number", "refuse", ("drop", "refuse")),
             Setting("columns", "text", None),
+            *TEXT,
         ),
         names_ports=True,
     ),

@@ -93,11 +93,13 @@ def _port(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, ports: l
     sequence, axes = None, statement.type.axes or ()
     if axes and (sequence_of := sequence_name(frame, axes[0])) is not None:
         size = type_.shape[0]
+        ports[-1] = replace(ports[-1], sequence=sequence_of)
         sequence = Sequence(sequence_of, size)
         if axes[0].at_most:
             length = f"{name.text}.length"
             count = leaf(Input(role, length, Type("int", (), True, size + 1)), origin)
-            ports.append(Port(length, role, "class", (), size + 1, statement.span, name.text))
+            ports.append(
+                Port(length, role, "class", (), size + 1, statement.span, length_of=name.text))
             sequence = sequences.varying(sequence_of, size, count, origin)
     if isinstance(statement, ast.Stream):
         if sequence is None or sequence.length is not None:
