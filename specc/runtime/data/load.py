@@ -234,19 +234,37 @@ def _columns(
             _check_lengths(request, port, fields[port.name])
     for port in request.derived:
         if port.length_of:
-            lengths = bind.lengths(by_name[port.length_of], fields[port.length_of])
+            first = by_name[port.length_of]
+            lengths = bind.lengths(first, fields[first.name])
             columns[port.name] = Column(lengths)
+            for other in request.ports:
+                if other.sequence == first.sequence and fields[other.name].texts is not None:
+                    _check_equal(request, first, lengths, other, fields[other.name], found)
         else:  # without an order each example is a stream of its own
             columns[port.name] = Column(np.ones(len(fields[port.begin_of].array), np.uint8))
     return columns
+
+
+def _check_equal(request: Request, first: Port, lengths: np.ndarray, other: Port, field: Field,
+                 found: list[Diagnostic]) -> None:
+    """What runs over the same sequence is equally long."""
+    wrong = bind.lengths(other, field) != lengths
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        found.extend(request.error(
+            f"{field.place(row, 0)}: `{other.name}` has {bind.lengths(other, field)[row]} steps there, but"
+            f" `{first.name}` has {lengths[row]}", argument=0,
+            help=f"both run over `{first.sequence}`: declare another `seq` for what is not equally long",
+        ).diagnostics)
 
 
 def _check_lengths(request: Request, port: Port, field: Field) -> None:
     """Refuses texts without a symbol, and texts of another length where it does not vary."""
     if field.texts is None:
         return
-    lengths, varies = bind.lengths(port, field), any(
-        each.length_of == port.name for each in request.derived)
+    names = {each.length_of for each in request.derived}
+    lengths = bind.lengths(port, field)
+    varies = any(each.name in names and each.sequence == port.sequence for each in request.ports)
     wrong = lengths < 1 if varies else lengths != port.shape[0]
     if wrong.any():
         row = int(np.argmax(wrong))
