@@ -421,6 +421,14 @@ def _reverse(frame: Frame, span: Span, x: Value) -> Value:
     return sequences.reverse(frame, sequences.of_sequence(x, "reverse"), span)
 
 
+@primitive("previous")
+def _previous(frame: Frame, span: Span, x: Value) -> Value:
+    """The value of the step before: of classes 0 .. n - 1 a class(n + 1), which is n at the first step;
+    of numbers, which are 0 at the first step. `previous(word)` of a target is what a decoder has written
+    so far."""
+    return sequences.previous(frame, sequences.of_sequence(x, "previous"), span)
+
+
 @primitive("along")
 def _along(frame: Frame, span: Span, x: Value, *, sequence: sequence) -> Value:
     """One value at every step of a sequence: `picture -> along(time)`."""
