@@ -25,7 +25,7 @@ from specc.ops.views import VIEWS, in_c_order, root_of
 # Bounds that keep the compile time of deep models in proportion to their depth.
 MOST_NODES = 64  # of a nest: LLVM's time grows faster than its length
 MOST_SIBLINGS = 16  # groups that are tried, of those that read the same value
-FAR = 200  # groups that are looked through for a dependency
+FAR = 64  # groups that are looked through for a dependency
 
 
 def prepare(graph: Graph) -> Graph:
