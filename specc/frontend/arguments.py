@@ -173,6 +173,15 @@ def _unknown_setting(frame, word, signature, argument: ast.Argument, is_stage: b
             help=f"inputs go before a semicolon: `{word.name}({text}; ...)`",
         )
         return
+    if name.text in ("activation", "nonlinearity", "act") and is_stage:
+        value = argument.value.span.text.strip('"')
+        frame.error(
+            "unknown-setting",
+            f"`{word.name}` has no setting `{name.text}`",
+            name.span,
+            help=f"an activation is a stage of its own: `-> {word.name}(...) -> {value}`",
+        )
+        return
     near = closest(name.text, signature.setting_names, SETTING_SYNONYMS)
     fixes = [Fix(f"write `{near}`", (Edit(name.span, near),))] if near else []
     listed = ", ".join(f"`{each}`" for each in signature.settings)

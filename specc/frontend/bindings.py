@@ -160,6 +160,10 @@ def setting_help(wrong: Wrong, value: Value) -> str | None:
     """What to write where a fraction stands for a whole number."""
     if wrong.rule == "type" and isinstance(value, float) and value.is_integer():
         return f"write `{int(value)}`; `/` gives a fraction, `//` is the whole division"
+    if wrong.setting == "pad" and value == "same":
+        return "with `pad = (kernel - 1) // 2` an odd kernel keeps the size"
+    if wrong.setting == "pad" and value == "valid":
+        return "`pad = 0`, which it is by default, adds nothing"
     return None
 
 
