@@ -206,7 +206,7 @@ def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | Non
     values: dict[str, Span] = {}
     good = True
     for argument in (*tree.inputs, *tree.settings):
-        value = expressions.evaluate(frame, argument.value)
+        value = _choice(word, argument) or expressions.evaluate(frame, argument.value)
         if value is POISON:
             good = False
         elif not isinstance(value, (int, float, str)):
@@ -232,6 +232,16 @@ def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | Non
             continue  # an argument that is wrong is one that is missing here
         frame.error(wrong.name, wrong.message, place, help=wrong.help)
     return call
+
+
+def _choice(word: str, argument: ast.Argument) -> str | None:
+    """The word that a setting takes without quotes: `level=char`."""
+    known = sources.SOURCES[word].all_settings(()) if argument.name is not None else {}
+    setting = known.get(argument.name.text) if argument.name is not None else None
+    tree = argument.value
+    if setting is None or not setting.words or not isinstance(tree, ast.Path) or len(tree.names) > 1:
+        return None
+    return tree.text if tree.text in setting.words else None
 
 
 def _frozen(frame: Frame, freezes: list[ast.Freeze]) -> list[str]:
