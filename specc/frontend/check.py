@@ -18,9 +18,9 @@ from specc.diagnostics import Diagnostic, Label, Report, closest
 from specc.frontend import ast
 from specc.frontend.fixes import verify_fixes
 from specc.frontend.messages import SETTING_SYNONYMS, TRAIN_SYNONYMS
-from specc.frontend.model import Elaborated, elaborate
+from specc.frontend.model import RESERVED, Elaborated, elaborate
 from specc.frontend.numbers import number_value
-from specc.frontend.scope import NUMBERS, Context, Scope
+from specc.frontend.scope import NUMBERS, WORDS, Context, Scope
 from specc.frontend.signed import cancelling
 from specc.frontend.training import SETTINGS, Training, train
 from specc.frontend.uses import file_scope
@@ -72,6 +72,10 @@ def _check(file: ast.File, overrides: Mapping[str, str | int | float], report: R
     for definition, owner in list(scope.definitions.values()):
         if isinstance(definition, NUMBERS):
             number_value(owner, definition)
+    for definition in file.definitions:
+        if isinstance(definition, (*NUMBERS, *WORDS)) and definition.name.text in RESERVED:
+            context.error("duplicate-name", f"`{definition.name.text}` has a meaning of its own",
+                          definition.name.span, help="give this another name")  # fmt: skip
     model, block = _only(context, file, ast.Model), _only(context, file, ast.Train)
     program = None
     if model is not None:
