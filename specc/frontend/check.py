@@ -26,8 +26,10 @@ from specc.frontend.training import SETTINGS, Training, train
 from specc.frontend.uses import file_scope
 from specc.frontend.values import show_bytes
 from specc.ir import sizes
-from specc.ir.graph import topological
+from specc.ir.graph import Node, topological
 from specc.ir.program import Program
+from specc.ops.elementwise import Detach
+from specc.ops.leaf import Input
 from specc.source import Source, Span
 
 DEPTH = 20_000
@@ -102,6 +104,9 @@ def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | N
             context.error("no-loss", "a model that is trained needs a loss", model.name.span,
                           help="say what is to become small: `loss cross_entropy(scores, label)`")  # fmt: skip
         training = train(context, scope, block, elaborated.ports)
+    is_whole = not any(isinstance(each, ast.Broken) for each in model.body)
+    if is_whole and elaborated.losses and training.updates and not context.report.errors:
+        _check_losses_reach(context, elaborated, training)
     _check_memory(context, elaborated, training, block)
     return _program(context, model, elaborated, training)
 
@@ -120,6 +125,26 @@ def _warn_of_signed_loss(context: Context, elaborated: Elaborated) -> None:
 
 MOST_BYTES = 2**37
 """Bytes of all parameters in float32; training needs two to four times as much."""
+
+
+def _check_losses_reach(context: Context, elaborated: Elaborated, training: Training) -> None:
+    """Refuses losses on which no trained parameter has an influence that a gradient could follow."""
+    trained = {each.path for each in training.updates}
+    reached: set[Node] = set()
+    waiting = [term.node for term in elaborated.losses]
+    while waiting:
+        node = waiting.pop()
+        if node in reached or isinstance(node.op, Detach):
+            continue
+        reached.add(node)
+        waiting += node.inputs
+        if isinstance(node.op, Input) and node.op.role == "param" and node.op.label in trained:
+            return
+    first = elaborated.losses[0]
+    context.error(
+        "no-parameter", "no loss depends on a parameter that is trained", first.span,
+        help="compare what the layers make of the inputs with a target: `loss mse(y, t)`",
+    )  # fmt: skip
 
 
 USUAL_BATCH = 4096
