@@ -154,7 +154,7 @@ def _too_many_settings(frame, word, signature, argument: ast.Argument, is_stage:
     count = len(signature.settings)
     takes = "no settings" if count == 0 else f"{count} setting" + ("s" if count > 1 else "")
     help_ = f"{word.name}{signature}"
-    if is_stage and len(signature.inputs) > 1 or signature.takes_more:
+    if is_stage and (len(signature.inputs) > 1 or signature.takes_more):
         text = " ".join(argument.value.span.text.split())
         help_ = f"a further input goes before a semicolon: `-> {word.name}({text};)`"
     frame.error(

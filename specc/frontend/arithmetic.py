@@ -276,7 +276,7 @@ def _check_decided(name: str, operands: list[Tensor]) -> None:
     """Refuses operands whose shapes may be equal or not, depending on open sizes."""
     first, *rest = [each.shape for each in operands if each.shape]
     for other in rest:
-        for axis, (left, right) in enumerate(zip(first, other)):
+        for axis, (left, right) in enumerate(zip(first, other, strict=False)):
             if len(first) == len(other) and sizes.same(left, right) is None:
                 raise Mistake(
                     "undecided-size",

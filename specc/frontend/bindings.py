@@ -38,7 +38,7 @@ def bind(
     for name, given in settings.items():
         callee.names[name] = given.value
     match = Match(frame, callee, word.name, span, is_stage)
-    for declared, given in zip(signature.inputs, values):
+    for declared, given in zip(signature.inputs, values, strict=False):
         if given is None:
             callee.names[declared.name] = None
         elif match.accepts(declared, given):

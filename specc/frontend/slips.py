@@ -216,7 +216,7 @@ def colon_for_brace(recovery: Recovery, at: int) -> int | None:
         else None
     )
     recovery.report(at, "a body stands in braces `{ }`, not behind a `:`", help=help)
-    if recovery.parser.accepts("=") and not recovery.following(at).kind in STATEMENTS | {"{"}:
+    if recovery.parser.accepts("=") and recovery.following(at).kind not in STATEMENTS | {"{"}:
         recovery.parser.feed(Token("=", "=", token.start, token.end))
     elif recovery.following(at).kind != "{":
         recovery.implied.add(token.start)
