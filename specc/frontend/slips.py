@@ -435,6 +435,9 @@ def unexpected(recovery: Recovery, at: int) -> int:
     starts_list = token.kind == "[" and "NUMBER" in expected
     if starts_list or (token.kind == "," and before.kind == "NUMBER" and "," not in expected and ")" in expected):
         help = "there are no lists: a setting is one value, such as `kernel=3` or `kernel_width=5`"
+    start = recovery.parser.values[recovery.height] if recovery.height < len(recovery.parser.values) else None
+    if type(start) is Token and start.kind == "param" and expected <= {"=", ":", "["}:
+        help = "it has a type and an initial value: `param name: float[3] = he`"
     opened = recovery.opened() if recovery.is_first(at) else None
     labels = (
         [Label(recovery.span(opened), f"this `{opened.kind}` is not closed yet")] if opened else []

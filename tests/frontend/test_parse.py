@@ -483,6 +483,11 @@ def test_a_usual_slip_is_explained(text, expected):
     assert mistakes(text) == expected
 
 
+def test_a_parameter_without_a_type_or_value_is_shown_a_whole_one():
+    _, (first, second) = parse(Source("x.dl", "model m { param u = 0 param s: float[4] output u }"))
+    assert first.help == second.help == "it has a type and an initial value: `param name: float[3] = he`"
+
+
 def test_what_was_opened_is_shown_with_what_is_missing():
     _, (bracket, brace) = parse(Source("x.dl", "model m {\n let y = f(x\n\ndim n = 3\n"))
     assert [(label.span.line, label.span.column) for label in bracket.labels] == [(2, 11)]
