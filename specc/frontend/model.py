@@ -119,10 +119,6 @@ def _output(frame: Frame, statement: ast.Output, name: str, outputs: list[Term])
     if not isinstance(value, Tensor):
         frame.error("wrong-kind", f"an output is a tensor, not {describe(value)}", statement.value.span)
         return
-    if not value.type.batched:
-        frame.error("wrong-kind", "an output is a value of each example, and this is one for all of them",
-                    statement.value.span, help="a `metric` may be one value for all examples")  # fmt: skip
-        return
     outputs.append(Term(name, value.node, statement.span))
 
 
