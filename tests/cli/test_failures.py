@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 
 from specc.cli.main import status_of
 from specc.runtime import files
+from specc.runtime import run as runs
 from specc.runtime.checkpoint import Checkpoints
 from specc.runtime.metrics import MetricsFile
 
@@ -85,7 +86,7 @@ def full(monkeypatch, suffix, times=10**6):
         plain(path, content)
 
     monkeypatch.setattr(files, "replace", replace)
-    monkeypatch.setattr("specc.runtime.run.replace", replace)
+    monkeypatch.setattr(runs, "replace", replace)
 
 
 def names(folder):
@@ -372,7 +373,7 @@ def test_more_threads_than_processors_are_taken_with_a_warning(folder, specc):
 
 
 @pytest.mark.parametrize(("model", "reason"), [
-    ("model m { input x: float[3] output x }", 
+    ("model m { input x: float[3] output x }",
      "`m` cannot be trained: the file does not say how"),
     ("model m { input image: float[64] loss sum(image) }\n"
      "train { data digits() optimizer sgd(lr = 0.1) }", "the model has no parameter to train"),
@@ -410,7 +411,7 @@ def test_an_input_of_an_unknown_kind_is_refused(run, specc):
 
 
 def test_paths_may_have_spaces_and_letters_of_any_language(folder, specc):
-    place = Path("mein Modell – 模型")
+    place = Path("mein Modell, 模型")
     place.mkdir()
     shutil.copy("tiny.dl", place / "ü 1.dl")
     status, out, _ = specc("train", place / "ü 1.dl", "epochs=1", "--run", place / "läufe 1")
@@ -424,7 +425,8 @@ def test_paths_may_have_spaces_and_letters_of_any_language(folder, specc):
 
 
 def test_settings_keep_their_names_in_the_built_code(folder, specc):
-    Path("tiny.dl").write_text(MODEL.replace("lr = 0.1", "lr = 0.1 * 0.5 ^ epoch, mu = 0.9 * progress"))
+    changed = "lr = 0.1 * 0.5 ^ epoch, mu = 0.9 * progress"
+    Path("tiny.dl").write_text(MODEL.replace("lr = 0.1", changed))
     text = specc("build", "tiny.dl")[1]
     assert "m.lr" in text and "m.mu" in text and "setting0" not in text
     assert "#   output lr = " in text and "#   output mu = " in text

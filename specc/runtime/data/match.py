@@ -83,7 +83,7 @@ def _missing(request: Request, file: str, port: Port, name: str, names: list[str
     if request.is_in_a_file:  # and no file given to `predict`
         help_ = f'the setting `{port.name} = "..."` of `{request.call.word}` names another'
         if series and port.kind == "float" and port.role == "input":
-            help_ = f'`columns = "a, b, .."` of `csv` lists those of an input, as `{port.name} = "a, b, .."` does'
+            help_ = f'`columns = "a, b, .."` of `csv` lists those of an input, or `{port.name} = ..`'
     return request.error(
         f"`{file}` has no {noun} `{name}`{series}, which `{port.name}: {port_type(port)}` needs",
         help=f"{hint}{help_}",
