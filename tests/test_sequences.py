@@ -166,6 +166,19 @@ NETWORKS = {
           next h = h2
           return h2
         }"""),
+    "shared layers within a shared layer within a cell": model(f"let w = x -> c(4) -> dense(2) {SCORES}", """
+        seq time = 5
+        block two(x: float[n]; k: int > 0) {
+          layer d = dense(k)
+          return d(x) + tanh(d(-x))
+        }
+        cell c(x: float[n]; units: int > 0) {
+          layer t = two(units)
+          state h: float[units] = 0
+          let h2 = tanh(t(concat(x, h)) + t(concat(x, -h)))
+          next h = h2
+          return h2
+        }"""),
     "a constant within a cell": model(f"let w = x -> scaled(4) -> dense(2) {SCORES}", """seq time = 5
         cell scaled(x: float[n]; units: int > 0) {
           param u: float[units, units] = normal
