@@ -6,6 +6,8 @@ order, and `settings`, a value for each setting that is given; None after a mist
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from specc.diagnostics import Edit, Fix, closest
 from specc.frontend import ast, expressions
 from specc.frontend.messages import SETTING_SYNONYMS
@@ -13,7 +15,7 @@ from specc.frontend.numbers import number_value
 from specc.frontend.scope import Frame
 from specc.frontend.settings import Declared
 from specc.frontend.signatures import Signature
-from specc.frontend.values import POISON, Given, Sequence, Value, Word
+from specc.frontend.values import POISON, Given, Sequence, Value, Word, is_static
 from specc.source import Span
 
 
@@ -199,7 +201,12 @@ def setting_value(frame: Frame, declared: Declared, expression: ast.Expression) 
     if declared.kind == "word" and (is_name or isinstance(expression, ast.Call)):
         from specc.frontend import calls
 
-        return calls.resolve(frame, expression) if is_name else calls.prepared(frame, expression)
+        if is_name and is_static(value := frame.names.get(expression.names[0].text)):
+            return value  # a number for a word: an initial value that is the same everywhere
+        word = calls.resolve(frame, expression) if is_name else calls.prepared(frame, expression)
+        if isinstance(word, Word) and word.named_at is None:
+            return replace(word, named_at=frame.place(expression.span))
+        return word
     return expressions.evaluate(frame, expression)
 
 

@@ -15,7 +15,16 @@ from specc.frontend.patterns import Match
 from specc.frontend.scope import Frame
 from specc.frontend.settings import Declared, Wrong, mistakes
 from specc.frontend.signatures import Signature, signature_of
-from specc.frontend.values import POISON, Given, Sequence, Tensor, Value, Word, describe
+from specc.frontend.values import (
+    POISON,
+    Given,
+    Sequence,
+    Tensor,
+    Value,
+    Word,
+    beyond_float,
+    describe,
+)
 from specc.ir.sizes import Polynomial
 from specc.source import Span
 
@@ -115,6 +124,13 @@ def valid_settings(
                 plain[declared.name] = value.name
         elif isinstance(value, Tensor):
             good = _tensor_setting(frame, declared, value, place) and good
+        elif declared.kind == "word" and isinstance(value, str):
+            good = False
+            frame.error("bad-setting", f"`{declared.name}` is a word, not {describe(value)}", place,
+                        help="words are written without quotes: `he`")  # fmt: skip
+        elif declared.kind not in ("int", "size") and (beyond := beyond_float(value)) is not None:
+            good = False
+            frame.error("bad-setting", f"`{declared.name}`: {beyond}", place)
         elif isinstance(value, (int, float, str)):
             plain[declared.name] = value
         elif not isinstance(value, Polynomial) and value is not None:

@@ -129,6 +129,8 @@ def use(
 def _use_on_weights(frame, word, values, weights: Given, settings, span: Span) -> Value:
     """The sum of the word's values for each of the model's weights."""
     if not weights.value.items:
+        if frame.context.report.errors:
+            return POISON  # layers that were not understood may have some
         return frame.error("wrong-kind", "the model has no weights", weights.span)
     total: Value | None = None
     for item in weights.value.items:
@@ -220,6 +222,7 @@ def invoke(
     if not bind(frame, callee, word, signature, values, settings, span, is_stage):
         return POISON
     before = len(context.paths)
+    context.entered.add(definition)
     if isinstance(definition, ast.Cell):
         from specc.frontend import cells
 
@@ -244,13 +247,17 @@ def _refusal(frame: Frame, word: Word, span: Span) -> Value | None:
     if isinstance(definition, ast.Optimizer):
         return frame.error("misplaced", f"`{word.name}` is an optimizer: it stands in `train`", span)
     if frame.uses(definition) and isinstance(definition, WORDS):
-        return frame.error(
-            "recursive-definition", f"`{word.name}` uses itself", span,
-            help="a definition is written out at each use, so it cannot hold itself",
-        )  # fmt: skip
+        return uses_itself(frame, word.name, span)
     if frame.depth >= DEEPEST:
         return frame.error("too-deep", f"definitions use each other more than {DEEPEST} deep", span)
     return None
+
+
+def uses_itself(frame: Frame, name: str, span: Span) -> Value:
+    return frame.error(
+        "recursive-definition", f"`{name}` uses itself", span,
+        help="a definition is written out at each use, so it cannot hold itself",
+    )  # fmt: skip
 
 
 def _body(frame: Frame, callee: Frame, word: Word, signature: Signature, values, span: Span) -> Value:

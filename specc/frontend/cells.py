@@ -283,6 +283,8 @@ def _unrolled(caller: Frame, frame: Frame, walk: _Walk, sequence: Sequence, span
             going = apply(Broadcast(shape, (0,)), sequence.mask) if len(shape) > 1 else sequence.mask
             node = select(going, node, sequences[state.leaf])
         context.carries[labels[name]] = node
+        if sequence.begin is not None:
+            context.streams[labels[name]] = sequence.begin
         last = apply(Slice(0, size - 1, 1), node, origin=replace(origin, name=name))
         final = apply(Reshape(state.type.shape), last, origin=replace(origin, name=name))
         finals.append(Tensor(final, trail.Step(caller.place(span), name, state.type.shape)))

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from specc.diagnostics import Edit, Fix, Label
+from specc.diagnostics import Edit, Fix, Label, closest
 from specc.frontend import ast, trail
 from specc.frontend.fixes import wrapped
 from specc.frontend.numbers import number_value
 from specc.frontend.scope import NUMBERS, Frame
 from specc.frontend.signatures import InputDeclared
 from specc.frontend.values import (
+    MOST_ELEMENTS,
     POISON,
     Given,
     Several,
@@ -26,6 +27,7 @@ from specc.frontend.values import (
     Word,
     describe,
     describe_type,
+    excess,
     is_static,
 )
 from specc.ir import sizes
@@ -56,10 +58,7 @@ class Match:
             return True
         kind = KINDS.get(type_.kind.text)
         if kind is None:
-            self.callee.error(
-                "unknown-name", f"there is no type `{type_.kind.text}`", type_.kind.span,
-                help="types are `float`, `class` and `bool`",
-            )  # fmt: skip
+            unknown_type(self.callee, type_)
             return False
         if is_static(value):
             fits_kind = kind == "float" or (kind == "bool" and isinstance(value, bool))
@@ -156,6 +155,8 @@ class Match:
                 help_ = f"`flatten({text})` makes it {flat}"
                 if self.caller.call is None:
                     fixes = [Fix("flatten it first", wrapped(given.span, "flatten("))]
+        if not axes and value.type.rank == 1 and value.type.kind != "float":
+            help_ = f"`{text}[0]` is the first of them, and so on"
         what = "it is given" if self.is_stage else f"`{text}` is"
         actual = describe_type(value.type) + (" at each step" if value.sequence is not None else "")
         self.caller.error(
@@ -224,6 +225,15 @@ def _story(given: Given) -> list[str]:
     return [note] if note else []
 
 
+def unknown_type(frame: Frame, tree: ast.Type) -> None:
+    near = closest(tree.kind.text, KINDS, {"real": "float", "boolean": "bool", "tensor": "float"})
+    frame.error(
+        "unknown-name", f"there is no type `{tree.kind.text}`", tree.kind.span,
+        help=f"did you mean `{near}`?" if near else "types are `float`, `class` and `bool`",
+        fixes=[Fix(f"write `{near}`", (Edit(tree.kind.span, near),))] if near else (),
+    )  # fmt: skip
+
+
 def sequence_name(frame: Frame, axis: ast.Axis) -> str | None:
     """The name of the sequence that an axis is, or None."""
     tree = axis.size
@@ -243,8 +253,7 @@ def declared_type(frame: Frame, tree: ast.Type, batched: bool, sequences: bool =
 
     kind = KINDS.get(tree.kind.text)
     if kind is None:
-        frame.error("unknown-name", f"there is no type `{tree.kind.text}`", tree.kind.span,
-                    help="types are `float`, `class` and `bool`")  # fmt: skip
+        unknown_type(frame, tree)
         return None
     good = True
     if (tree.kind.text == "class") != (tree.classes is not None):
@@ -283,6 +292,18 @@ def declared_type(frame: Frame, tree: ast.Type, batched: bool, sequences: bool =
     if tree.classes is not None and good:
         classes = _declared_size(frame, tree.classes, evaluate(frame, tree.classes))
         good = classes is not None
+    if good and (wrong := excess(tuple(shape))) is not None:
+        # the largest axis is at fault; within the library the user's call is
+        _, largest = max((size, at) for at, size in enumerate(shape) if isinstance(size, int))
+        axis = tree.axes[largest]
+        frame.error("too-large", wrong, axis.span,
+                    help=f"`{' '.join(axis.span.text.split())}` is {shape[largest]:,}"
+                    if not axis.span.text.isdigit() else None)  # fmt: skip
+        good = False
+    elif good and isinstance(classes, int) and classes > MOST_ELEMENTS:
+        frame.error("too-large", f"there are at most {MOST_ELEMENTS:,} classes, not {classes:,}",
+                    tree.classes.span)  # fmt: skip
+        good = False
     return Type(kind, tuple(shape), batched, classes) if good else None
 
 

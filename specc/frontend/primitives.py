@@ -528,7 +528,8 @@ def _one_hot(frame: Frame, span: Span, index: Value) -> Value:
     if not isinstance(index, Tensor) or index.type.kind != "int" or index.type.classes is None:
         raise Mistake("wrong-kind", f"`one_hot` takes a class, not {describe(index)}", argument=0)
     if index.type.rank:
-        raise Mistake("wrong-kind", f"`one_hot` takes one class, not {describe(index)}", argument=0)
+        raise Mistake("wrong-kind", f"`one_hot` takes one class, not {describe(index)}", argument=0,
+                      help="one of them is `x[0]`, the next `x[1]`")  # fmt: skip
     return frame.apply(Put(index.type.classes), as_kind(frame, 1.0, "float", span), index, span=span)
 
 

@@ -14,7 +14,16 @@ from typing import Any
 from specc.diagnostics import Fix, Label, Report, closest
 from specc.frontend import ast, library
 from specc.frontend.messages import ERRORS, SYNONYMS
-from specc.frontend.values import POISON, Poison, Sequence, Tensor, Value, Word, describe
+from specc.frontend.values import (
+    POISON,
+    Poison,
+    Sequence,
+    Tensor,
+    Value,
+    Word,
+    describe,
+    excess,
+)
 from specc.ir.graph import Node, Origin, apply
 from specc.ir.op import Op, ShapeError
 from specc.ir.program import Layer, Parameter, State
@@ -64,10 +73,14 @@ class Context:
     listed: set[str] = field(default_factory=set)  # parameters that stand in the table of layers
     open_sizes: dict[str, Span] = field(default_factory=dict)
     first_uses: dict[Any, Span] = field(default_factory=dict)  # of shared layers
+    varying: dict[str, Sequence] = field(default_factory=dict)  # sequences of varying length
+    streams: dict[str, str] = field(default_factory=dict)  # state of a cell -> where it begins anew
     carries: dict[str, Node] = field(default_factory=dict)  # states of cells, at the next step
+    entered: set[Any] = field(default_factory=set)  # the definitions of words that were used
     calls: int = 0
     draws: int = 0  # random numbers that are drawn at each step
     lists_layers: bool = True
+    has_unknown_inputs: bool = False  # a definition is walked that no model uses
 
     def carry_label(self, path: str) -> str:
         """A name for the state of a cell that may be used again with the same weights."""
@@ -268,6 +281,8 @@ class Frame:
             raise Mistake("shape-mismatch", error.message, argument=error.argument) from None
         except Undecided as error:
             raise undecided(error.size) from None
+        if (wrong := excess(node.type.shape)) is not None:
+            raise Mistake("too-large", wrong)
         return Tensor(node, flowing(operands), sequence)
 
     def _at_each_step(self, op: Op, operands, sequence: Sequence, span: Span):
@@ -282,7 +297,8 @@ class Frame:
 
 def common_sequence(operands: Iterable[Tensor], allow_constants: bool = False) -> Sequence | None:
     """The sequence that some operands are; raises Misfit for operands that do not go together."""
-    found = next((each for each in operands if each.sequence is not None), None)
+    found = max((each for each in operands if each.sequence is not None), default=None,
+                key=lambda each: (each.sequence.begin is not None, each.sequence.mask is not None))
     if found is None:
         return None
     sequence = found.sequence

@@ -103,6 +103,9 @@ def _one(frame: Frame, x: Tensor, position, span: Span) -> Tensor:
 def reverse(frame: Frame, x: Tensor, span: Span) -> Tensor:
     """The steps from the last to the first; what lies past the end stays there."""
     size, origin = x.sequence.size, frame.origin(span)
+    if x.sequence.begin is not None:
+        raise Mistake("wrong-kind", "a stream has no end from which it could be read in reverse", argument=0,
+                      help="declare it as `input`: its windows are independent")  # fmt: skip
     if x.sequence.length is None:
         return replace(x, node=apply(Slice(0, size - 1, size, -1), x.node, origin=origin), finals=())
     # where step k of the reversed sequence comes from: length - 1 - k, and k itself past the end

@@ -33,6 +33,7 @@ from specc.ops.reduce import BatchMean, Sum, sum_batch
 from specc.ops.shape import broadcast_scalar
 from specc.passes.autodiff import gradients
 from specc.passes.hoist import hoist
+from specc.passes.stream import streamed
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def forward(program: Program, training: bool) -> Graph:
         for state in program.states:
             if state.next is not None:
                 outputs[f"state.{state.path}"] = state.next
-    return hoist(set_mode(closed(outputs, dict(program.carries)), training))
+    graph = streamed(closed(outputs, dict(program.carries)), dict(program.streams))
+    return hoist(set_mode(graph, training))
 
 
 def metric_means(program: Program) -> tuple[dict[str, Node], Graph]:
@@ -127,7 +129,7 @@ def training_step(program: Program) -> Lowered:
     outputs = {
         name: node
         for name, node in graph.outputs.items()
-        if name == "loss" or name.startswith(("loss.", "mean.", "state."))
+        if name == "loss" or name.startswith(("loss.", "mean.", "state.", "lane."))
     }
     update = {f"param.{update.path}": update.next for update in program.updates}
     for each in program.updates:
