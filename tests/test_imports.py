@@ -23,9 +23,10 @@ MAY_IMPORT = {
     "passes": MIDDLE,
     "backend": MIDDLE,
     "runtime": BASE,
-    "net": MIDDLE | {"passes", "backend"},
+    "flow": MIDDLE | {"passes", "backend"},
+    "net": MIDDLE | {"passes", "backend", "flow"},
     "driver": MIDDLE | {"frontend", "passes", "backend", "net"},
-    "cli": MIDDLE | {"frontend", "passes", "backend", "net", "driver", "runtime"},
+    "cli": MIDDLE | {"frontend", "passes", "backend", "flow", "net", "driver", "runtime"},
 }
 
 
