@@ -102,7 +102,7 @@ def _norm(flow: Flow) -> str:
     text = f"the norm of all gradients is {number(flow.norm)}"
     if flow.clipped_norm is None:
         return text
-    bounds = [f"{name} = {number(value)}" for name, value in
+    bounds = [f"{name} = {value:g}" for name, value in
               (("clip_value", flow.clip_value), ("clip_norm", flow.clip_norm)) if value is not None]
     if flow.clipped_norm < flow.norm:
         return f"{text}; clipping ({', '.join(bounds)}) makes {number(flow.clipped_norm)} of it"
@@ -119,6 +119,4 @@ def number(value: float) -> str:
     """A figure with two digits or three: 0.82, 3.1e-09, 14."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
-    if 1e-3 <= abs(value) < 1e4:
-        return f"{value:.3g}"
-    return f"{value:.1e}"
+    return f"{value:.3g}" if 1e-3 <= abs(value) < 999.5 else f"{value:.1e}"
