@@ -24,7 +24,8 @@ DECADES = 3  # that a bar shows at least
 
 ABOUT_LAYERS = (
     "activation, gradient: rms per element, the gradient that of an example's loss for the layer's output\n"
-    "(of a sequence, at the step where it is largest); weights: norms, of the batch's mean loss")
+    "(of a sequence, at the step where it is largest); of the last: its norm over that of the last layer;\n"
+    "weights, their gradient: norms, the gradient that of the batch's mean loss")
 
 
 def print_flow(flow: Flow) -> None:

@@ -17,8 +17,8 @@ class LayerFlow:
 
     `activation` and `gradient` are rms per element, the gradient that of an example's loss for the
     layer's output; of a sequence it is that of the step where it is largest. `weights` is the norm of the
-    layer's parameters, `weights_gradient` that of the mean loss for them. `relative` is `gradient` over that
-    of the last layer. `saturated` is the share of sigmoid and tanh values within a twentieth of their
+    layer's parameters, `weights_gradient` that of the mean loss for them. `relative` is the
+    norm of that gradient over the last layer's: a map of many elements has small ones. `saturated` is the share of sigmoid and tanh values within a twentieth of their
     range's ends, `dead` the share of relu units that are 0 for every example. None: there is no such thing.
     """
 

@@ -45,6 +45,7 @@ def measure(program: Program, leaves: Leaves, examples: int, seed: int = 0, step
     asked = list(dict.fromkeys([*parameters.values(), *(node for _, node in layers), *carries]))
     found, through_time = gradients(graph.outputs["loss"], asked, following(graph))
     gradient_of = dict(zip(asked, found, strict=True))
+    reached = set(closed({"loss": graph.outputs["loss"]}, following(graph)).nodes)
     between = {each for recurrence in recurrences for each in recurrence.needed}
     needed = [*asked, *found, *between, *(node for nodes in units.values() for node in nodes)]
     names = {node: f"value.{k}" for k, node in enumerate(dict.fromkeys(needed))}
@@ -58,7 +59,7 @@ def measure(program: Program, leaves: Leaves, examples: int, seed: int = 0, step
         cells = tuple(_cell(each, values, gradient, examples) for each in recurrences)
         arrays = {path: values[node] for path, node in parameters.items()}
         slopes = {path: gradient[node] for path, node in parameters.items()}
-        lines = _lines(layers, values, gradient, units, arrays, slopes)
+        lines = _lines(layers, reached, values, gradient, units, arrays, slopes)
         trained = [each.path for each in program.updates] or list(slopes)
         recipe = program.recipe
         whole, clipped = _clipped([slopes[path] for path in trained if path in slopes],
@@ -124,20 +125,23 @@ def _is_relu(node: Node) -> bool:
     return isinstance(node.op, Maximum) and any(map(is_zero, node.inputs))
 
 
-def _lines(layers, values, gradient, units, arrays, slopes) -> tuple[LayerFlow, ...]:
+def _lines(layers, reached, values, gradient, units, arrays, slopes) -> tuple[LayerFlow, ...]:
+    """The table. `reached` are the nodes that the loss depends on."""
     sizes = [_largest_step(gradient[node], _steps(layer, node)) for layer, node in layers]
+    norms = [size * layer.output.elements**0.5 for (layer, _), size in zip(layers, sizes, strict=True)]
     # layers within a cell come before it in the table, and are no part of the way from first to last
-    last = next((size for size, (layer, _) in zip(sizes[::-1], layers[::-1], strict=True)
-                 if size and not _is_one_step(layer.node)), 0.0)
+    last = next((whole for whole, (layer, _) in zip(norms[::-1], layers[::-1], strict=True)
+                 if whole and not _is_one_step(layer.node)), 0.0)
     lines = []
-    for (layer, node), size in zip(layers, sizes, strict=True):
+    for (layer, node), size, whole in zip(layers, sizes, norms, strict=True):
         steps = _steps(layer, node)
         own = [path for path in layer.parameters if path in slopes]
         smooth = [each for each in units[layer.path] if not _is_relu(each)]
         rectified = [each for each in units[layer.path] if _is_relu(each)]
         lines.append(LayerFlow(
-            layer.path, layer.text, tuple(node.type.shape), rms(values[node]), size,
-            divided(size, last),
+            layer.path, layer.text, tuple(node.type.shape), rms(values[node]),
+            size if node in reached else None,
+            divided(whole, last) if node in reached else None,
             norm(*(arrays[path] for path in own)) if own else None,
             norm(*(slopes[path] for path in own)) if own else None,
             _share([_saturated(each, values[each]) for each in smooth]),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from specc.flow.figures import CellFlow, Flow, LayerFlow, divided
+from specc.flow.figures import CellFlow, Flow, LayerFlow
 
 VANISHES, FADES, GROWS, EXPLODES = 1e-3, 0.1, 10.0, 1e3
 """Bounds of the share of a gradient that comes back from the last to the first layer or step."""
@@ -82,7 +82,7 @@ def _depth(flow: Flow) -> str | None:
     if len(row) < 2:
         return None
     first, last = row[0], row[-1]
-    ratio = divided(first.gradient or 0.0, last.gradient or 0.0)
+    ratio = first.relative or 0.0
     word = judgement(ratio)
     if flow.cells and word != "vanishes":
         return None
@@ -92,7 +92,7 @@ def _depth(flow: Flow) -> str | None:
 
 def on_the_way(flow: Flow) -> list[LayerFlow]:
     """The layers from the first to the last that a gradient reaches, without those within cells."""
-    found = [each for each in flow.layers if not each.is_within_cell]
+    found = [each for each in flow.layers if not each.is_within_cell and each.gradient is not None]
     while found and not found[-1].gradient:
         found.pop()
     return found
