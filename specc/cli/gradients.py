@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 ROWS = 10  # of a cell's steps, about
 BAR = 24  # characters
-WIDEST = 1000  # where there is no terminal, nothing is wrapped
+WIDEST = 1000
 DECADES = 3  # that a bar shows at least
 
-ABOUT_LAYERS = (
-    "activation, gradient: rms per element, the gradient that of an example's loss for the layer's output\n"
-    "(of a sequence, at the step where it is largest); of the last: its norm over that of the last layer;\n"
-    "weights, their gradient: norms, the gradient that of the batch's mean loss")
+ABOUT_LAYERS = """\
+activation and gradient: rms per element, the gradient that of an example's
+loss for the layer's output (of a sequence, at the step where it is largest);
+ratio: the norm of that gradient over the last layer's; weights and their
+gradient: norms, the gradient that of the mean loss"""
 
 
 def print_flow(flow: Flow) -> None:
@@ -34,30 +35,35 @@ def print_flow(flow: Flow) -> None:
 
     from specc.cli.session import is_coloured
 
-    plain = not sys.stdout.isatty()
-    console = Console(
-        width=WIDEST if plain else None, no_color=not is_coloured(sys.stdout), highlight=False,
-        soft_wrap=False,
-    )  # fmt: skip
+    console = Console(no_color=not is_coloured(sys.stdout), highlight=False)
+    # elsewhere nothing is wrapped, and a table never: its end would be lost
+    breadth = console.width if sys.stdout.isatty() else WIDEST
 
-    def show(what) -> None:
+    def show(what, width: int = WIDEST) -> None:
         with console.capture() as captured:
-            console.print(what)
+            console.print(what, width=width)
         # a table fills its lines up with blanks
         lines = [line.rstrip() for line in captured.get().rstrip("\n").split("\n")]
         sys.stdout.write("\n".join(lines) + "\n")
 
     examples = "1 example" if flow.examples == 1 else f"{flow.examples:,} examples"
-    show(f"{flow.model}: loss {number(flow.loss)} on {examples}\n")
+    show(f"{flow.model}: loss {number(flow.loss)} on {examples}")
+    show("")
     show(_layers(flow))
     show(f"\n[dim]{ABOUT_LAYERS}[/dim]")
     for cell in flow.cells:
-        show("\n" + _about(cell))
+        show("\n" + _about(cell), breadth)
         if any(cell.total):
-            show(Padding(_steps(cell), (0, 0, 0, 2)))
+            show(Padding(_steps(cell), (0, 0, 0, 2), expand=False))
     show("")
     for sentence in flow.verdict:
-        show(f"- {sentence}")
+        show(_item(sentence, breadth))
+
+
+def _item(sentence: str, breadth: int) -> str:
+    from textwrap import wrap
+
+    return "\n".join(wrap(f"- {sentence}", breadth, subsequent_indent="  ", break_on_hyphens=False))
 
 
 def _table(columns: Sequence[tuple[str, str]]) -> Table:
@@ -71,7 +77,7 @@ def _table(columns: Sequence[tuple[str, str]]) -> Table:
 
 def _layers(flow: Flow) -> Table:
     columns = [("layer", "left"), ("shape", "left"), ("activation", "right"), ("gradient", "right"),
-               ("of the last", "right"), ("weights", "right"), ("their gradient", "right")]
+               ("ratio", "right"), ("weights", "right"), ("their gradient", "right")]
     has_saturated = any(each.saturated is not None for each in flow.layers)
     has_dead = any(each.dead is not None for each in flow.layers)
     columns += [("saturated", "right")] * has_saturated + [("dead", "right")] * has_dead
