@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from specc.flow.verdict import number
@@ -35,13 +37,13 @@ def print_flow(flow: Flow) -> None:
 
     from specc.cli.session import is_coloured
 
-    console = Console(no_color=not is_coloured(sys.stdout), highlight=False)
-    # elsewhere nothing is wrapped, and a table never: its end would be lost
-    breadth = console.width if sys.stdout.isatty() else WIDEST
+    # a table is never cut to the terminal: its end would be lost
+    console = Console(width=WIDEST, no_color=not is_coloured(sys.stdout), highlight=False)
+    breadth = get_terminal_size().columns if sys.stdout.isatty() else WIDEST
 
-    def show(what, width: int = WIDEST) -> None:
+    def show(what) -> None:
         with console.capture() as captured:
-            console.print(what, width=width)
+            console.print(what)
         # a table fills its lines up with blanks
         lines = [line.rstrip() for line in captured.get().rstrip("\n").split("\n")]
         sys.stdout.write("\n".join(lines) + "\n")
@@ -52,7 +54,7 @@ def print_flow(flow: Flow) -> None:
     show(_layers(flow))
     show(f"\n[dim]{ABOUT_LAYERS}[/dim]")
     for cell in flow.cells:
-        show("\n" + _about(cell), breadth)
+        show("\n" + _about(cell))
         if any(cell.total):
             show(Padding(_steps(cell), (0, 0, 0, 2), expand=False))
     show("")
@@ -61,8 +63,6 @@ def print_flow(flow: Flow) -> None:
 
 
 def _item(sentence: str, breadth: int) -> str:
-    from textwrap import wrap
-
     return "\n".join(wrap(f"- {sentence}", breadth, subsequent_indent="  ", break_on_hyphens=False))
 
 
