@@ -35,12 +35,28 @@ train {{ optimizer sgd(lr=1) }}
 """
 
 
+OTHERS = """
+cell change(x: float[n]) {
+  state before: float[n] = 0
+  let d = x - before
+  next before = x
+  return d
+}
+cell held(x: float[n]) {
+  state h: float[n] = 0
+  let h2 = tanh(stop_gradient(h) + x)
+  next h = h2
+  return h2
+}
+"""
+
+
 def network(text: str, **overrides):
     return driver.load(Source("m.dl", text), overrides)
 
 
 def recurrent(cell: str, target: str = "2", read: str = "last -> dense(2)", **overrides):
-    return network(CELLS + RECURRENT.format(cell=cell, target=target, read=read), **overrides)
+    return network(CELLS + OTHERS + RECURRENT.format(cell=cell, target=target, read=read), **overrides)
 
 
 def batch(program, examples: int = 5, seed: int = 0) -> dict[str, np.ndarray]:
@@ -215,6 +231,22 @@ def test_the_blocks_of_gates_have_the_names_that_the_cell_gives_them():
     for k, each in enumerate(cell.matrices):
         block = weight[4 * k : 4 * k + 4, 3:]
         assert each.radius == pytest.approx(np.abs(np.linalg.eigvals(block)).max())
+
+
+def test_the_matrix_of_a_stacked_cell_is_a_part_of_a_joined_one():
+    program = recurrent("gated(5) -> gated(4)")
+    net = driver.compile(program, dtype="float64")
+    _, cell = net.flow(**batch(program)).cells
+    blocks = np.split(net.params["gated2.dense1.weight"][:, 5:], 4)
+    assert [each.radius for each in cell.matrices] == pytest.approx(
+        [np.abs(np.linalg.eigvals(each)).max() for each in blocks])
+
+
+def test_what_only_remembers_is_no_recurrence():
+    program = recurrent("change -> held")
+    flow = driver.compile(program).flow(**batch(program))
+    assert [each.path for each in flow.cells] == ["held1"]
+    assert "held1: no gradient reaches its states" in flow.verdict
 
 
 def test_the_jacobian_of_a_step_is_that_of_finite_differences():

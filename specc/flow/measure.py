@@ -15,7 +15,7 @@ from specc.flow.recurrence import Recurrence
 from specc.ir.graph import Graph, Node, topological
 from specc.ir.program import Layer, Program
 from specc.ir.verify import verify
-from specc.ops.carry import closed, following, loops
+from specc.ops.carry import closed, following, loops, straightened
 from specc.ops.elementwise import Maximum, Sigmoid, Tanh
 from specc.ops.leaf import Const, Input
 from specc.ops.peers import Peers, bind_batch
@@ -52,7 +52,7 @@ def measure(program: Program, leaves: Leaves, examples: int, seed: int = 0, step
     everything = closed({"loss": graph.outputs["loss"], **{name: node for node, name in names.items()}},
                         {**following(graph), **through_time})  # fmt: skip
     with np.errstate(all="ignore"):
-        found_values = evaluate(verify(everything, "flow"), leaves, seed, step, step_by_step=True)
+        found_values = evaluate(verify(straightened(everything), "flow"), leaves, seed, step, step_by_step=True)
         values = {node: found_values[name] for node, name in names.items()}
         gradient = {node: values[d] * (examples if node.type.batched else 1)
                     for node, d in gradient_of.items()}
@@ -72,7 +72,7 @@ def _forward(program: Program, examples: int) -> Graph:
     """The forward graph in training mode, with the layers' nodes among its outputs."""
     more = {f"layer.{number}": layer.node for number, layer in enumerate(program.layers)
             if layer.node.type.kind == "float" and not _is_one_step(layer.node)}
-    graph = lower.forward(program, True, more)
+    graph = straightened(lower.forward(program, True, more))
     if any(isinstance(node.op, Peers) for node in graph.nodes):
         graph = bind_batch(graph, examples)
     return graph

@@ -22,12 +22,12 @@ from specc.ops.contract import Contract
 from specc.ops.elementwise import add, mul
 from specc.ops.leaf import Input, leaf
 from specc.ops.reduce import Sum, sum_batch
-from specc.ops.shape import Slice
+from specc.ops.shape import Concat, Slice
 from specc.ops.steps import one_step, step_of
 from specc.passes.autodiff import gradients
 
-LARGEST_JACOBIAN = 1024  # elements of the state; its eigenvalues take the cube of that in time
-SAMPLES = 3  # of the examples and of the steps whose Jacobian is taken
+LARGEST_JACOBIAN = 512  # elements of the state; its eigenvalues take the cube of that in time
+SAMPLES = 3  # steps whose Jacobian is taken, each of another example
 
 
 class Recurrence:
@@ -106,16 +106,16 @@ class Recurrence:
         if size > LARGEST_JACOBIAN:
             return None
         examples = len(before[self.carries[0]])
-        steps = np.unique(np.linspace(0, self.loop.steps - 1, SAMPLES + 2).astype(int)[1:-1])
-        found = [_spectral(self.jacobian(values, before, example, int(t)))
-                 for example in range(min(SAMPLES, examples)) for t in steps]
+        steps = np.linspace(0, self.loop.steps - 1, SAMPLES + 2).astype(int)[1:-1]
+        found = [_spectral(self.jacobian(values, before, k % examples, int(t)))
+                 for k, t in enumerate(steps)]
         return float(np.median(found))
 
     def _matrices(self, values) -> tuple[Matrix, ...]:
         """The square blocks of all that multiplies a state, in the order of its rows."""
         found = []
         for product, matrix in self.products:
-            array = _by_rows(product, matrix, values[matrix])
+            array = _by_rows(self.loop, product, matrix, values[matrix])
             if array is None or len(array) % array.shape[1]:
                 continue
             size = array.shape[1]
@@ -131,28 +131,49 @@ class Recurrence:
 
 
 def _products(loop: Loop) -> list[tuple[Node, Node]]:
-    """The products of a state with a value that all examples and steps share, and that value."""
+    """The products of a state with a value that all examples and steps share, and that value.
+
+    The state may be one part of what is multiplied: `concat(x, h) -> dense(...)`.
+    """
     own = set(loop.nodes)
     found = []
     for node in loop.nodes:
         if isinstance(node.op, Contract):
             for state, other in (node.inputs, node.inputs[::-1]):
-                if state in loop.carried and other not in own and not other.type.batched:
+                if _state_within(loop, state) and other not in own and not other.type.batched:
                     found.append((node, other))
     return found
 
 
-def _by_rows(product: Node, matrix: Node, array: np.ndarray) -> np.ndarray | None:
+def _state_within(loop: Loop, node: Node) -> tuple[int, int] | None:
+    """Where the state begins and ends in the last axis of a node that is a state, or joins one to others."""
+    if node in loop.carried:
+        return 0, node.type.shape[-1]
+    if isinstance(node.op, Concat) and node.op.axis == node.type.rank - 1:
+        start = 0
+        for part in node.inputs:
+            end = start + part.type.shape[-1]
+            if part in loop.carried:
+                return start, end
+            start = end
+    return None
+
+
+def _by_rows(loop: Loop, product: Node, matrix: Node, array: np.ndarray) -> np.ndarray | None:
     """The factor as [outputs, elements of the state]; None where it is no matrix."""
     stand_ins = [leaf(Input("step", str(k), each.type if each is matrix else Type(
         "float", each.type.shape[1:], True))) for k, each in enumerate(product.inputs)]
     op = one_step(product, stand_ins).op
-    of_matrix, of_state = (op.left, op.right) if product.inputs[0] is matrix else (op.right, op.left)
+    first = product.inputs[0] is matrix
+    of_matrix, of_state = (op.left, op.right) if first else (op.right, op.left)
+    state = product.inputs[1] if first else product.inputs[0]
     if len(of_matrix) != 2 or len(of_state) != 1 or len(op.out) != 1:
         return None
-    if of_matrix == (*op.out, *of_state):
-        return array
-    return array.T if of_matrix == (*of_state, *op.out) else None
+    if of_matrix == (*of_state, *op.out):
+        array = array.T
+    elif of_matrix != (*op.out, *of_state):
+        return None
+    return array[:, slice(*_state_within(loop, state))]
 
 
 def _block_names(loop: Loop, product: Node, size: int) -> dict[int, str]:
