@@ -189,7 +189,7 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
     A node that reads leaves alone waits for its first reader and joins that one's group: `mu * v`
     belongs to the update it serves, not to a loop of its own.
     """
-    looped = {node: loop for loop in loops(graph) for node in loop.nodes}
+    looped = {node: loop for loop in _with_servants(graph) for node in loop.nodes}
     groups = _Groups()
     # the groups that read a root in a loop over a domain, for joining siblings
     readers: dict[tuple[Node, tuple], dict[int, None]] = {}
@@ -258,6 +258,27 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
             waiting.discard(root)
             place(root, groups.open(_domain(root), "nest"))
     return _ordered(graph, groups)
+
+
+def _with_servants(graph: Graph) -> list[Loop]:
+    """The loops of a graph, each with the elementwise nodes outside of it that it alone reads.
+
+    They could run for all steps at once, but their values would go through memory.
+    """
+    found = []
+    outputs = set(graph.outputs.values())
+    for loop in loops(graph):
+        own = set(loop.nodes)
+        for node in reversed(graph.nodes):
+            if (isinstance(node.op, Elementwise) and node not in own and node not in outputs
+                    and node.type.batched and node.type.shape[:1] == (loop.steps,)
+                    and all(user in own for user in graph.users[node])
+                    and all(has_steps(user, position) for user in graph.users[node]
+                            for position, each in enumerate(user.inputs) if each is node)):
+                own.add(node)
+        nodes = tuple(node for node in graph.nodes if node in own)
+        found.append(replace(loop, nodes=nodes))
+    return found
 
 
 def _open_loop(loop: Loop, groups: _Groups) -> None:
