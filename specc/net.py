@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from specc.arrays import Arrays, completed, count, examples
 from specc.backend.machine import this_machine
 from specc.backend.program import CompiledProgram, aligned
 from specc.backend.reference import evaluate
 from specc.columns import Column
+from specc.diagnostics import Diagnostic, SpecError
 from specc.ir.graph import Graph
 from specc.ir.plan import Plan
-from specc.ir.program import Program
+from specc.ir.program import Limit, Program
 from specc.ir.verify import verify
 from specc.ops.carry import closed, following, straightened
 from specc.ops.peers import Peers, bind_batch
@@ -37,11 +39,14 @@ if TYPE_CHECKING:
 TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict"
 
 
+
+
 class Net:
     """A model in machine code, for batches of `batch` examples on `threads` threads.
 
-    `params` and `states` map paths to live arrays: assigning into one changes the model. `states`
-    are the optimizer's memory and running statistics.
+    `params` and `states` map paths to live arrays in C order, in the layouts of the library:
+    assigning one, or into one, changes the model. `states` are the optimizer's memory and running
+    statistics.
     """
 
     def __init__(self, program: Program, batch: int, dtype: str, threads: int, seed: int):
@@ -62,10 +67,6 @@ class Net:
                           if node.type.shape == ()))
         self.record_width = bool(program.losses) + len(program.losses) + sum(
             node.type.elements for node in self._means.values())
-        # what the streams have left after the last training step, for each lane of the batch
-        self.lanes = {label: np.zeros((batch, *self._lane_shape(label)), dtype)
-                      for label, _ in program.streams}
-        self.states.update({f"{label} (stream)": array for label, array in self.lanes.items()})
         self._by_name = {port.name: port for port in program.ports}
 
     # Weights.
@@ -79,8 +80,15 @@ class Net:
         for name, each in wanted.items():
             self._arrays[name] = self._array(each.type.shape)
             self._arrays[name][...] = values[name]
-        self.params = {each.path: self._arrays[f"param.{each.path}"] for each in program.parameters}
-        self.states = {each.path: self._arrays[f"state.{each.path}"] for each in states}
+        self.params = Arrays({each.path: self._arrays[f"param.{each.path}"]
+                              for each in program.parameters}, f"{self.name} has no parameter")
+        # what the streams have left after the last training step, for each lane of the batch
+        self.lanes = {label: np.zeros((self.batch, *self._lane_shape(label)), self.dtype)
+                      for label, _ in program.streams}
+        lasting = {each.path: self._arrays[f"state.{each.path}"] for each in states}
+        self.states = Arrays({**lasting, **{f"stream.{label}": array
+                                            for label, array in self.lanes.items()}},
+                             f"{self.name} has no state")
 
     def _array(self, shape) -> np.ndarray:
         item = np.dtype(self.dtype).itemsize
@@ -88,19 +96,11 @@ class Net:
         return aligned(item * size).view(self.dtype).reshape(shape)
 
     def set_params(self, values: Mapping[str, np.ndarray]) -> None:
-        """Set parameters by path. Raises ValueError for an unknown path or another shape."""
-        checked = {}
-        for path, value in values.items():
-            if path not in self.params:
-                known = ", ".join(self.params)
-                raise ValueError(f"{self.name} has no parameter {path!r}; it has {known}")
-            array = np.asarray(value)
-            if array.shape != self.params[path].shape:
-                raise ValueError(f"{path} has the shape {list(self.params[path].shape)},"
-                                 f" not {list(array.shape)}")
-            checked[path] = array
-        for path, array in checked.items():
-            self.params[path][...] = array
+        """Set parameters by path, all or none.
+
+        Raises ValueError for an unknown path, another shape, or values that are no real numbers.
+        """
+        self.params.put(values)
 
     # The programs.
 
@@ -126,12 +126,20 @@ class Net:
         """The plan of one program, for batches of `examples`."""
         examples = examples or self.batch
         item = np.dtype(self.dtype).itemsize
-        vector = this_machine().vector_bits // (8 * item)
-        graph = self.graph(kind)
+        vector = this_machine().lanes(self.dtype)
+        graph, shards = self.graph(kind), self._shards(examples)
         if any(isinstance(node.op, Peers) for node in graph.nodes):
-            _, lanes = shares(examples, self.threads, vector)
-            graph = verify(bind_batch(graph, lanes * self.threads), "bind_batch")
-        return plan(graph, examples, self.threads, vector, item)
+            shards, _, lanes = shares(examples, shards, vector)
+            graph = verify(bind_batch(graph, lanes * shards), "bind_batch")
+        return plan(graph, examples, shards, vector, item)
+
+    def _shards(self, examples: int) -> int:
+        return shares(examples, self.threads, this_machine().lanes(self.dtype))[0]
+
+    @property
+    def shards(self) -> int:
+        """The threads that a batch is divided between: `threads`, or fewer for a small batch."""
+        return self._shards(self.batch)
 
     def compiled(self, kind: str, examples: int | None = None) -> CompiledProgram:
         """One program, ready to run on batches of at most `examples`."""
@@ -156,11 +164,13 @@ class Net:
     def _run(self, kind: str, data: Mapping[str, Column], order: np.ndarray, batch: int,
              settings: np.ndarray | None = None, first: int = 0, lanes=None):
         program = self.compiled(kind, batch)
-        start = time.perf_counter()
-        program.link({name: data[name] for name in program.ports})
-        self.compile_seconds += time.perf_counter() - start
+        columns = program.columns(data)
+        if not program.is_linked(columns):
+            start = time.perf_counter()
+            program.link(columns)
+            self.compile_seconds += time.perf_counter() - start
         lanes = self._new_lanes(batch) if lanes is None else lanes
-        return program.run(data, order, batch, settings, self.seed, first, lanes)
+        return program.run(columns, order, batch, settings, self.seed, first, lanes)
 
     # What the training loop uses.
 
@@ -183,11 +193,15 @@ class Net:
                   stale: float = 0) -> np.ndarray:
         """The optimizer's settings for each step, float64 [steps, settings]."""
         step = np.arange(first, first + steps, dtype=float)
-        values = evaluate(self._settings, {
+        moments = {
             ("schedule", "step"): step,
             ("schedule", "epoch"): step / steps_per_epoch if steps_per_epoch else 0 * step,
             ("schedule", "progress"): step / total if total else 0 * step,
-            ("schedule", "stale"): 0 * step + stale})
+            ("schedule", "stale"): 0 * step + stale}
+        for limit in self.program.limits:
+            found = evaluate(Graph({"value": limit.node}), moments)["value"]
+            check_limit(limit, np.broadcast_to(found, steps), first)
+        values = evaluate(self._settings, moments)
         table = np.empty((steps, len(values)))
         for name, value in values.items():
             table[:, int(name)] = value
@@ -215,51 +229,89 @@ class Net:
             figures[name] = float(value) if np.ndim(value) == 0 else value
         return figures
 
-    def predict(self, data: Mapping[str, Column]) -> dict[str, np.ndarray]:
-        """The outputs for all rows, in inference mode: name -> `[n, *shape]`."""
-        program = self.compiled(PREDICT)
-        rows = len(data[program.ports[0]].array)
-        _, outputs = self._run(PREDICT, data, np.arange(rows), self.batch)
-        return {name.removeprefix("output."): array for name, array in outputs.items()}
+    def predict(self, data: Mapping[str, Column],
+                lanes: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+        """The outputs for all rows, in inference mode: name -> `[n, *shape]`.
+
+        `lanes`, [batch, *shape] for each state of a stream, are where it goes on; they are changed.
+        """
+        rows = count(data)
+        _, found = self._run(PREDICT, data, np.arange(rows), self.batch, lanes=lanes)
+        outputs = {}
+        for term in self.program.outputs:
+            array = found.get(f"output.{term.name}")
+            if array is None:  # the same for every example
+                array = np.broadcast_to(self._constant(term.node), (rows, *term.node.type.shape))
+            outputs[term.name] = array.view(bool) if array.dtype == np.uint8 else array
+        return outputs
+
+    def _constant(self, node) -> np.ndarray:
+        """The value of a node that no input goes into."""
+        leaves = {("param", path): array for path, array in self.params.items()}
+        leaves.update({("state", path): array for path, array in self.states.items()})
+        value = evaluate(Graph({"value": node}), leaves, self.seed)["value"]
+        return value.astype(self.dtype) if node.type.kind == "float" else value
 
     # What people use.
 
-    def forward(self, **arrays) -> dict[str, np.ndarray]:
-        """The outputs for n examples, in inference mode: name -> `[n, *shape]`."""
-        needed = self.compiled(PREDICT).ports
-        return self.predict(self._columns(arrays, needed))
+    def forward(self, /, **arrays) -> dict[str, np.ndarray]:
+        """The outputs for n examples (0 too), in inference mode: name -> `[n, *shape]`.
 
-    def loss_and_gradients(self, **arrays) -> tuple[float, dict[str, np.ndarray]]:
-        """The mean loss over the n given examples, in training mode, and its gradients by path."""
+        Targets may be left out. Raises ValueError for arrays that do not fit, and for a model without
+        an output.
+        """
+        if not self.program.outputs:
+            raise ValueError(f"{self.name} has no `output`, so there is nothing to compute forward")
+        return self.predict(self._columns(arrays, self.compiled(PREDICT).ports))
+
+    def loss_and_gradients(self, /, **arrays) -> tuple[float, dict[str, np.ndarray]]:
+        """The mean loss over the n given examples, in training mode, and its gradients by path.
+
+        Raises ValueError for arrays that do not fit, and for a model without a loss.
+        """
+        if not self.program.losses:
+            raise ValueError(f"{self.name} has no `loss`, so there are no gradients")
         data = self._columns(arrays, tuple(self._by_name))
-        rows = self._rows(data)
+        rows = count(data, least=1)
         records, _ = self._run(GRADIENTS, data, np.arange(rows), rows, first=self.steps_done)
         gradients = {each.path: self._arrays[f"gradient.{each.path}"].copy()
                      for each in self.program.parameters}
         return float(records[0, 0]), gradients
 
-    def step(self, **arrays) -> float:
+    def step(self, /, **arrays) -> float:
         """One optimizer step on the n given examples; the loss before it.
 
-        `epoch`, `progress` and `stale` of a schedule stay 0 here: there is no epoch.
+        `epoch`, `progress` and `stale` of a schedule stay 0 here: there is no epoch. A stream goes on
+        where the last step stopped (`**{"text.begin": ...}`, a truth value for each lane, lets it
+        begin anew). Raises ValueError
+        for arrays that do not fit, and for a model that cannot be trained.
         """
-        data = self._columns(arrays, tuple(self._by_name))
-        rows = self._rows(data)
+        if reason := untrainable(self.program):
+            raise ValueError(f"{self.name} cannot be trained: {reason}")
+        data = self._columns(arrays, tuple(self._by_name), begin=not self.steps_done)
+        rows = count(data, least=1)
+        if self.lanes and rows != self.batch:
+            raise ValueError(f"{self.name} reads a stream in {self.batch} lanes: a step takes as many"
+                             f" examples, not {rows}")
         self.graph(TRAIN)
         settings = self._schedule(self.steps_done, 1, 0, 0)
-        records, _ = self._run(TRAIN, data, np.arange(rows), rows, settings, self.steps_done)
+        records, _ = self._run(TRAIN, data, np.arange(rows), rows, settings, self.steps_done,
+                               self.lanes)
         self.steps_done += 1
         return float(records[0, 0])
 
-    def flow(self, **arrays) -> Flow:
+    def flow(self, /, **arrays) -> Flow:
         """How gradients flow on the n given examples, in training mode, with the weights as they are:
-        see `specc.flow.Flow`."""
+        see `specc.flow.Flow`. A stream begins anew.
+
+        Raises ValueError for arrays that do not fit, and for a model without a loss.
+        """
         from specc.flow import measure
 
         if not self.program.losses:
-            raise ValueError(f"{self.name} has no loss, so there are no gradients")
+            raise ValueError(f"{self.name} has no `loss`, so there are no gradients")
         data = self._columns(arrays, tuple(self._by_name))
-        rows = self._rows(data)
+        rows = count(data, least=1)
         leaves = {(port.role, port.name): data[port.name].array for port in self.ports}
         leaves.update({("param", path): array for path, array in self.params.items()})
         leaves.update({("state", path): array for path, array in self.states.items()})
@@ -268,33 +320,34 @@ class Net:
         leaves["weight_of_example", ""] = np.full(rows, 1 / rows)
         return measure(self.program, leaves, rows, self.seed, self.steps_done)
 
-    def _columns(self, arrays: Mapping[str, np.ndarray], needed) -> dict[str, Column]:
-        unknown = [name for name in arrays if name not in self._by_name]
-        missing = [name for name in needed if name not in arrays]
-        if unknown or missing:
-            asked = f"unknown: {', '.join(unknown)}" if unknown else f"missing: {', '.join(missing)}"
-            raise ValueError(f"{self.name} takes {', '.join(needed)}; {asked}")
-        columns = {}
-        for name in needed:
-            port, array = self._by_name[name], np.asarray(arrays[name])
-            if array.shape[1:] != tuple(port.shape) or array.ndim != len(port.shape) + 1:
-                shape = ", ".join(["n", *map(str, port.shape)])
-                raise ValueError(f"{name} must be [{shape}], not {list(array.shape)}")
-            if port.kind == "class":
-                if not np.issubdtype(array.dtype, np.integer):
-                    raise ValueError(f"{name} must be integers, not {array.dtype}")
-                if array.size and not 0 <= array.min() <= array.max() < port.classes:
-                    raise ValueError(f"{name} must be 0 to {port.classes - 1},"
-                                     f" but goes from {array.min()} to {array.max()}")
-            columns[name] = Column(np.ascontiguousarray(array))
-        lengths = {name: len(column.array) for name, column in columns.items()}
-        if len(set(lengths.values())) > 1 or 0 in lengths.values():
-            raise ValueError(f"the arrays must have equally many examples, and at least one: {lengths}")
-        return columns
+    def _columns(self, arrays: Mapping[str, np.ndarray], needed, begin=True) -> dict[str, Column]:
+        return examples(self.name, self.program.ports, completed(self.ports, arrays, begin), needed)
 
-    @staticmethod
-    def _rows(data: Mapping[str, Column]) -> int:
-        return len(next(iter(data.values())).array)
+
+def untrainable(program: Program) -> str | None:
+    """Why a model cannot be trained; None if it can."""
+    if not program.ports:
+        return "it has no inputs"
+    if not program.losses:
+        return "it has no `loss`"
+    if not program.parameters:
+        return "it has no parameters"
+    if program.recipe.span is None:
+        return "its file has no `train` block that names an optimizer"
+    if not program.updates:
+        return "all of its parameters are frozen"
+    return None
+
+
+def check_limit(limit: Limit, values: np.ndarray, first: int) -> None:
+    """Raises SpecError where a scheduled setting leaves its bounds; `first` is the step of `values[0]`."""
+    holds = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}
+    rules = [(f"must be {sign} {bound:g}", holds[sign](values, bound)) for sign, bound in limit.bounds]
+    for rule, is_good in [("must be a finite number", np.isfinite(values)), *rules]:
+        if not is_good.all():
+            at = int(np.argmin(is_good))
+            message = f"`{limit.setting}` {rule}, but is {values[at]:.4g} at step {first + at}"
+            raise SpecError([Diagnostic("bad-setting", "error", message, limit.span)])
 
 
 def _graph(program: Program, kind: str):

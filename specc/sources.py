@@ -22,7 +22,7 @@ class Setting:
     """A setting of a source. `words` are texts that it takes besides numbers."""
 
     name: str
-    kind: str  # "number", "text" or "character"
+    kind: str  # "number", "count", "text", "character" or "choice" (one of `words`)
     default: Any
     words: tuple[str, ...] = ()
 
@@ -34,6 +34,11 @@ class Setting:
             return None if isinstance(value, str) and len(value) == 1 else "one character"
         if value in self.words:
             return None
+        if self.kind == "choice":
+            return " or ".join(f"`{each}`" for each in self.words)
+        if self.kind == "count":
+            is_count = isinstance(value, int) and not isinstance(value, bool) and value > 1
+            return None if is_count else "a whole number above 1"
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if is_number and math.isfinite(value) and abs(value) <= LARGEST_FLOAT:
             return None
@@ -41,6 +46,11 @@ class Setting:
         return " or ".join([needed, *(f'"{each}"' for each in self.words)])
 
 
+TEXT = (
+    Setting("level", "choice", "char", ("char", "word")),
+    Setting("limit", "count", None),
+    Setting("unknown", "text", None),
+)
 SCALE, SHIFT = Setting("scale", "number", 1.0), Setting("shift", "number", 0.0)
 
 
@@ -55,6 +65,7 @@ class DataSource:
 
     files: tuple[str, ...] = ()
     optional: int = 0
+    more_files: bool = False  # any number of the last one
     settings: tuple[Setting, ...] = (SCALE, SHIFT)
     names_ports: bool = False
     fields: tuple[str, ...] = ()
@@ -85,12 +96,14 @@ SOURCES: dict[str, DataSource] = {
             Setting("separator", "character", None),
             Setting("missing", "number", "refuse", ("drop", "refuse")),
             Setting("columns", "text", None),
+            *TEXT,
         ),
         names_ports=True,
     ),
     "npz": DataSource(("the name of a file",), names_ports=True),
+    "text": DataSource(("the name of a file",), settings=TEXT, more_files=True),
 }
-PLANNED = ("text", "images")
+PLANNED = ("images",)
 """Sources that the language plans, and that are refused so far."""
 
 
@@ -109,6 +122,8 @@ def mistakes(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
     """What is wrong with the call of a source that there is, for a model with such ports."""
     source, found = SOURCES[call.word], []
     count, most = len(call.arguments), len(source.files)
+    if source.more_files:
+        most = max(most, count)
     if not most - source.optional <= count <= most:
         takes = " and ".join(source.files) or "no file"
         has = f"{count} argument" + ("" if count == 1 else "s") if count else "none"

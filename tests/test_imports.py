@@ -17,6 +17,7 @@ BASE = {"source", "diagnostics", "folders", "recipe", "columns", "sources"}
 MIDDLE = BASE | {"ir", "ops"}
 MAY_IMPORT = {
     **{name: BASE for name in BASE},
+    "arrays": BASE,
     "ir": BASE,
     "ops": BASE | {"ir"},
     "frontend": MIDDLE,
@@ -24,7 +25,7 @@ MAY_IMPORT = {
     "backend": MIDDLE,
     "runtime": BASE,
     "flow": MIDDLE | {"passes", "backend"},
-    "net": MIDDLE | {"passes", "backend", "flow"},
+    "net": MIDDLE | {"arrays", "passes", "backend", "flow"},
     "driver": MIDDLE | {"frontend", "passes", "backend", "net"},
     "cli": MIDDLE | {"frontend", "passes", "backend", "flow", "net", "driver", "runtime"},
 }

@@ -27,6 +27,7 @@ model measured {
   metric f1(z[0], t)
   metric rmse(z, x[0:1])
   metric r2(z, x[0:1])
+  metric confusion(s, y)
   metric l2(weights)
   metric share = rmse(z, x[0:1]) / (1 + l2(weights) * 2)
   metric positive = max(weights) > 0
@@ -62,6 +63,7 @@ def test_metrics_agree_with_their_definitions_over_all_data(batch, threads):
         "f1": 2 * (yes & t).sum() / (yes.sum() + t.sum()),
         "rmse": np.sqrt(np.mean((z - x[:, 0]) ** 2)),
         "r2": 1 - np.sum((z - x[:, 0]) ** 2) / np.sum((x[:, 0] - x[:, 0].mean()) ** 2),
+        "confusion": np.array([[np.mean((y == i) & (s.argmax(1) == j)) for j in range(3)] for i in range(3)]),
         "l2": l2,
         "share": np.sqrt(np.mean((z - x[:, 0]) ** 2)) / (1 + l2 * 2),
         "positive": 1,
@@ -69,6 +71,7 @@ def test_metrics_agree_with_their_definitions_over_all_data(batch, threads):
     assert set(found) == {"loss", "loss.cross_entropy", *(f"metric.{name}" for name in wanted)}
     for name, value in wanted.items():
         assert found[f"metric.{name}"] == pytest.approx(value, rel=1e-12)
+    assert "metric.confusion" not in net.columns
 
 
 def test_the_records_of_training_steps_make_the_same_figures():

@@ -33,8 +33,10 @@ def emit(plan: Plan, dtype: str, shard: int, columns: Mapping[str, str]) -> list
     shard_of = _Shard(plan, dtype, shard, columns)
     calls = list(shard_of.inputs())
     for step in plan.steps:
-        if step.mode != "single" or shard == 0:
+        if shard == 0:
             calls.extend(shard_of.step(step))
+        elif step.mode != "single":
+            calls.extend(shard_of.step(step.within_arena if step.mode == "each" else step))
     calls.extend(shard_of.outputs())
     return calls
 

@@ -1,7 +1,8 @@
 """A plan made ready to run: its memory, its kernels' addresses, and the arguments of every call.
 
     program = CompiledProgram(plan, "float32", arrays)
-    records = program.run({"image": images, "label": labels}, order, settings)
+    data = {"image": images, "label": labels}
+    records, outputs = program.run(data, order, batch, settings)
 
 `arrays` are the parameters and states, shared by all programs of a model and changed in place.
 """
@@ -21,6 +22,7 @@ from specc.ir.graph import Node
 from specc.ir.plan import Plan
 from specc.ops.leaf import Input
 
+_COLUMN_TYPES = {np.dtype(name) for name in feed.COLUMN_TYPES}
 _OUTPUT_TYPES = {"int": "int32", "bool": "uint8", "byte": "uint8"}
 
 
@@ -35,7 +37,7 @@ class CompiledProgram:
         self._record = aligned(8 * plan.record_width)
         self._lanes = {f"lane.{node.op.label}": self._lane(node) for node in plan.graph.nodes
                        if isinstance(node.op, Input) and node.op.role == "lane"}
-        self._linked: dict[tuple, _Linked] = {}
+        self._linked: dict[tuple[np.dtype, ...], _Linked] = {}
         leaves = [node.op for node in plan.graph.nodes if isinstance(node.op, Input)]
         self.ports = tuple(op.label for op in leaves if op.role in ("input", "target"))
         self._ints = {op.label for op in leaves if op.type.kind != "float"}
@@ -55,13 +57,13 @@ class CompiledProgram:
         """
         plan = self.plan
         assert batch <= plan.examples * plan.shards, "the plan is for smaller batches"
-        columns = {name: self._column(name, data[name]) for name in self.ports}
+        columns = self.columns(data)
         outputs = {
             name: np.empty((len(order), *node.type.shape),
                            _OUTPUT_TYPES.get(node.type.kind, self.dtype))
             for name, node in plan.emits
         }
-        linked = self._link({name: str(column.array.dtype) for name, column in columns.items()})
+        linked = self.link(columns)
         order = np.ascontiguousarray(order, np.int64)
         steps = -(-len(order) // batch)
         records = np.empty((steps, plan.record_width))
@@ -69,7 +71,7 @@ class CompiledProgram:
         frame = linked.frame
         frame[feed.ORDER], frame[feed.TOTAL], frame[feed.BATCH] = order.ctypes.data, len(order), batch
         frame[feed.SETTINGS], frame[feed.RECORDS] = settings.ctypes.data, records.ctypes.data
-        frame[feed.SEED], frame[feed.FIRST] = seed, first
+        frame[feed.SEED], frame[feed.FIRST] = np.uint64(seed % 2**64).astype(np.int64), first
         affine = np.array([(each.scale, each.shift) for each in columns.values()]).reshape(-1, 2)
         for i, name in enumerate(self.ports):
             frame[self._slots[name]] = columns[name].array.ctypes.data
@@ -104,9 +106,26 @@ class CompiledProgram:
                 own = taken[shard * self.plan.examples :][: self.plan.examples]
                 own[...] = store[shard, :, : len(own)].T
 
-    def link(self, data: Mapping[str, Column]) -> None:
-        """Compile and load what columns like these need, so that the next `run` only runs."""
-        self._link({name: str(self._column(name, data[name]).array.dtype) for name in self.ports})
+    def columns(self, data: Mapping[str, Column]) -> dict[str, Column]:
+        """The columns of this program's ports, of element types that the kernels read."""
+        return {name: self._column(name, data[name]) for name in self.ports}
+
+    def is_linked(self, columns: Mapping[str, Column]) -> bool:
+        """Whether a run on columns like these has nothing to compile."""
+        return _types(columns) in self._linked
+
+    def link(self, columns: Mapping[str, Column]) -> _Linked:
+        """Compiles and loads what columns like these need, so that the next `run` only runs."""
+        key = _types(columns)
+        if key not in self._linked:
+            types = dict(zip(self.ports, map(str, key), strict=True))
+            self._linked[key] = _Linked(self, {**types, **self._output_columns()})
+        return self._linked[key]
+
+    def entries(self, data: Mapping[str, Column]) -> list[tuple[Call, executor.Call]]:
+        """The first shard's calls with what the executor takes for each, for benchmarks."""
+        types = {name: str(self._column(name, data[name]).array.dtype) for name in self.ports}
+        return self._link(types).entries
 
     def calls(self, shard: int = 0) -> list[Call]:
         """The calls of one shard, for listings."""
@@ -121,15 +140,11 @@ class CompiledProgram:
         array = column.array
         if array.dtype == bool:
             array = array.view(np.uint8)
-        if str(array.dtype) not in feed.COLUMN_TYPES:
+        if array.dtype not in _COLUMN_TYPES:
             array = array.astype(np.int64 if name in self._ints else self.dtype)
+        if array is column.array and array.flags.c_contiguous:
+            return column
         return Column(np.ascontiguousarray(array), column.scale, column.shift)
-
-    def _link(self, types: dict[str, str]) -> _Linked:
-        key = tuple(sorted(types.items()))
-        if key not in self._linked:
-            self._linked[key] = _Linked(self, {**types, **self._output_columns()})
-        return self._linked[key]
 
     def address(self, address: Address, shard: int, linked: _Linked) -> int:
         """An address as a number."""
@@ -151,6 +166,10 @@ class CompiledProgram:
         return base.ctypes.data + address.offset
 
 
+def _types(columns: Mapping[str, Column]) -> tuple[np.dtype, ...]:
+    return tuple(column.array.dtype for column in columns.values())
+
+
 class _Linked:
     """The arguments of every call for one choice of the columns' element types."""
 
@@ -163,6 +182,7 @@ class _Linked:
         self.scratch = [aligned(wanted) for _ in shards]
         self._kept: list[np.ndarray] = []
         phases = 1 + max((call.phase for calls in shards for call in calls), default=0)
+        self.entries: list[tuple[Call, executor.Call]] = []
         table = []
         for shard, calls in enumerate(shards):
             of_phase: list[list[tuple[int, int]]] = [[] for _ in range(phases)]
@@ -176,7 +196,10 @@ class _Linked:
                 first, stride = blocks[call]
                 block = first + turn * stride
                 self._kept.append(block)
-                of_phase[call.phase].append((addresses[call.kernel], block.ctypes.data))
+                entry = addresses[call.kernel], block.ctypes.data
+                of_phase[call.phase].append(entry)
+                if shard == 0:
+                    self.entries.append((call, entry))
             table.append(of_phase)
         self.program = executor.Program(table)
 

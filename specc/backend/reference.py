@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from specc.ir.graph import Graph, Node
-from specc.ops.carry import Loop, loops, ordered
+from specc.ops.carry import Loop, loops, ordered, straightened
 from specc.ops.leaf import Input, Random
 from specc.ops.random import Uniform
 from specc.ops.steps import step_of
@@ -28,6 +28,7 @@ def evaluate(graph: Graph, leaves: Leaves, seed: int = 0, step: int = 0,
     formula, which takes the square of its steps in time; or it runs `step_by_step`, as it is compiled.
     Raises KeyError where an input that the outputs need is not given.
     """
+    graph = straightened(graph)
     run_loop = _run_steps if step_by_step else _run_loop
     values: dict[Node, np.ndarray] = {}
     batched = [node.op for node in graph.nodes if isinstance(node.op, Input) and node.type.batched]

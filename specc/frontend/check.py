@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from specc.diagnostics import Diagnostic, Label, Report, closest
 from specc.frontend import ast
 from specc.frontend.fixes import verify_fixes
-from specc.frontend.messages import TRAIN_SYNONYMS
+from specc.frontend.messages import SETTING_SYNONYMS, TRAIN_SYNONYMS
 from specc.frontend.model import Elaborated, elaborate
 from specc.frontend.numbers import number_value
 from specc.frontend.scope import NUMBERS, Context, Scope
@@ -175,6 +175,7 @@ def _program(context: Context, model: ast.Model, elaborated: Elaborated, trainin
         recipe=training.recipe,
         open_sizes=tuple(context.open_sizes),
         frozen=tuple(training.frozen),
+        limits=tuple(training.limits),
         carries=tuple(context.carries.items()),
         streams=tuple(context.streams.items()),
     )
@@ -225,10 +226,14 @@ def _parsed(context: Context, overrides: Mapping[str, str | int | float]) -> dic
         if not diagnostics and len(definitions) == 1 and isinstance(definitions[0], ast.Const):
             found[name] = definitions[0].value
             continue
-        start = source.text.index(name)
+        start, help_ = source.text.index(name), None
+        message = f"`{name}={text}` is not a name with a value"
+        if name.isidentifier():
+            start = len(source.text) - len(text)
+            message = f"the value of `{name}` is one number or formula, not `{text}`"
+            help_ = f"such as `{name}=10`, or between quotes for the shell `'{name}=2 * 16'`"
         context.error(
-            "unknown-override", f"`{name}={text}` is not a name with a value",
-            Span(source, start, len(source.text)),
+            "unknown-override", message, Span(source, start, len(source.text)), help=help_,
         )  # fmt: skip
     return found
 
@@ -241,12 +246,16 @@ def _check_overrides(context: Context, scope: Scope, has_train: bool) -> None:
             continue
         near = closest(name, known, TRAIN_SYNONYMS)
         listed = ", ".join(f"`{each}`" for each in sorted(known))
+        help_ = f"did you mean `{near}`?" if near else f"it has {listed}" if listed else None
+        if not near and (name == "lr" or name in SETTING_SYNONYMS):
+            lr = SETTING_SYNONYMS.get(name, name)
+            help_ = (f"it is a setting of the optimizer: with `const {name} = 0.1` in the file, and"
+                     f" `optimizer sgd({lr} = {name})`, `{name}=0.3` changes it")
         source = value.span.source
         start = source.text.index(name)
         context.error(
             "unknown-override", f"the file has no dimension, constant or setting `{name}`",
-            Span(source, start, start + len(name)),
-            help=f"did you mean `{near}`?" if near else f"it has {listed}" if listed else None,
+            Span(source, start, start + len(name)), help=help_,
         )  # fmt: skip
 
 

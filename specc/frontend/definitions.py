@@ -74,9 +74,12 @@ def let(frame: Frame, statement: ast.Let) -> None:
     if isinstance(value, Several) and len(value.items) == len(names):
         items = value.items
     elif value is not POISON:
+        help_ = None
+        if isinstance(value, Tensor) and value.sequence is not None:
+            help_ = "only a cell gives its last states, too: `let hs, h = x -> gru(64)`, and then `hs -> ...`"
         frame.error(
             "wrong-arguments", f"this gives {describe(value)}, but there are {len(names)} names for it",
-            statement.value.span,
+            statement.value.span, help=help_,
         )  # fmt: skip
     for name, item in zip(names, items, strict=True):
         if isinstance(item, Tensor) and frame.call is None:
@@ -130,12 +133,16 @@ def param(frame: Frame, statement: ast.Param) -> None:
     if initial is None:
         return
     value, is_random = initial
-    is_weight = (type_.rank >= 2 or is_random) and name.text != "bias"
+    is_weight = (type_.rank >= 2 or is_random) and name.text not in NO_WEIGHTS
     span = frame.place(statement.span)
     context.parameters[path] = Parameter(path, type_, value, is_weight, span)
     context.paths.append(path)
     context.leaves[path] = node
     context.owners[path] = frame.namer.owner
+
+
+NO_WEIGHTS = ("bias", "gamma", "beta")
+"""Parameters that are no weights however they start: biases and normalization factors."""
 
 
 def _is_shared(frame: Frame, path: str, statement) -> bool:

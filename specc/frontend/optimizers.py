@@ -149,6 +149,8 @@ def optimizer_rule(frame: Frame, tree: ast.Call) -> Rule | None:
     )  # fmt: skip
     if not bind_settings(scheduled, callee, word, signature, settings, tree.span):
         return None
+    for setting in signature.settings:
+        _name_schedule(callee, setting.name)
     return Rule(callee, definition)
 
 
@@ -162,6 +164,14 @@ def check_inputs(frame: Frame, definition: ast.Optimizer) -> bool:
         definition.signature.span,
     )
     return False
+
+
+def _name_schedule(callee: Frame, name: str) -> None:
+    """Lets a setting that changes with the step carry its name, for who reads the emitted code."""
+    value = callee.names.get(name)
+    if isinstance(value, Tensor) and not isinstance(value.node.op, Input):
+        named = replace(value.node, origin=replace(value.node.origin, name=name))
+        callee.names[name] = replace(value, node=named)
 
 
 def _no_optimizer(frame: Frame, tree: ast.Call, word: Word | None) -> None:

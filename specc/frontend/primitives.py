@@ -248,6 +248,9 @@ def _peers(frame: Frame, span: Span, x: Value) -> Value:
     `peer_mean` it makes losses over the pairs of a batch."""
     if not isinstance(x, Tensor) or not x.type.batched:
         raise Mistake("wrong-kind", "`peers` needs a value that differs between examples", argument=0)
+    if x.sequence is not None:
+        raise Mistake("wrong-kind", f"`peers` takes one value of each example, not {describe(x)}", argument=0,
+                      help=f"`last(x)` or `mean(x; over={x.sequence.name})` makes one of a sequence")  # fmt: skip
     return frame.apply(Peers(BATCH, x.type.kind), x, span=span)
 
 
@@ -418,6 +421,14 @@ def _reverse(frame: Frame, span: Span, x: Value) -> Value:
     return sequences.reverse(frame, sequences.of_sequence(x, "reverse"), span)
 
 
+@primitive("previous")
+def _previous(frame: Frame, span: Span, x: Value) -> Value:
+    """The value of the step before: of classes 0 .. n - 1 a class(n + 1), which is n at the first step;
+    of numbers, which are 0 at the first step. `previous(word)` of a target is what a decoder has written
+    so far."""
+    return sequences.previous(frame, sequences.of_sequence(x, "previous"), span)
+
+
 @primitive("along")
 def _along(frame: Frame, span: Span, x: Value, *, sequence: sequence) -> Value:
     """One value at every step of a sequence: `picture -> along(time)`."""
@@ -525,7 +536,8 @@ def _one_hot(frame: Frame, span: Span, index: Value) -> Value:
     if not isinstance(index, Tensor) or index.type.kind != "int" or index.type.classes is None:
         raise Mistake("wrong-kind", f"`one_hot` takes a class, not {describe(index)}", argument=0)
     if index.type.rank:
-        raise Mistake("wrong-kind", f"`one_hot` takes one class, not {describe(index)}", argument=0)
+        raise Mistake("wrong-kind", f"`one_hot` takes one class, not {describe(index)}", argument=0,
+                      help="one of them is `x[0]`, the next `x[1]`")  # fmt: skip
     return frame.apply(Put(index.type.classes), as_kind(frame, 1.0, "float", span), index, span=span)
 
 

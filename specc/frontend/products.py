@@ -235,7 +235,7 @@ def index(frame: Frame, value: Value, items: list, span: Span) -> Value:
             raise Mistake("wrong-kind", f"one of {describe(value)} is chosen by a number from 0 to"
                           f" {len(value.items) - 1}")  # fmt: skip
         return value.items[item]
-    if not isinstance(value, Tensor) or value.type.kind == "int":
+    if not isinstance(value, Tensor) or (value.type.kind == "int" and not value.type.rank):
         raise Mistake("wrong-kind", f"{describe(value)} cannot be indexed")
     if len(items) > value.type.rank:
         raise Mistake("shape-mismatch", f"{sizes.show(value.shape)} has {value.type.rank} axes, and here"

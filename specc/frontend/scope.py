@@ -53,7 +53,9 @@ class Mistake(Exception):
 
 
 class Misfit(Mistake):
-    """Values of which one is a sequence, and another is not, or is another one."""
+    """Values of which one is a sequence, and another is not (`along` mends it), or is another one."""
+
+    along: str = ""  # the sequence to whose every step the argument is to be given
 
 
 @dataclass(eq=False)
@@ -71,6 +73,7 @@ class Context:
     listed: set[str] = field(default_factory=set)  # parameters that stand in the table of layers
     open_sizes: dict[str, Span] = field(default_factory=dict)
     first_uses: dict[Any, Span] = field(default_factory=dict)  # of shared layers
+    varying: dict[str, Sequence] = field(default_factory=dict)  # sequences of varying length
     streams: dict[str, str] = field(default_factory=dict)  # state of a cell -> where it begins anew
     carries: dict[str, Node] = field(default_factory=dict)  # states of cells, at the next step
     entered: set[Any] = field(default_factory=set)  # the definitions of words that were used
@@ -305,11 +308,13 @@ def common_sequence(operands: Iterable[Tensor], allow_constants: bool = False) -
                 raise Misfit("shape-mismatch", f"these are different sequences: over `{sequence.name}`"
                              f" and over `{each.sequence.name}`", argument=position)  # fmt: skip
         elif each.type.batched and each.type.rank and not allow_constants:
-            raise Misfit(
+            misfit = Misfit(
                 "shape-mismatch", f"{describe(found)} is a sequence, and {describe(each)} is one value"
                 " for all of its steps", argument=position,
                 help=f"`along({sequence.name})` gives it to every step: `x -> along({sequence.name})`",
             )  # fmt: skip
+            misfit.along = sequence.name
+            raise misfit
     return sequence
 
 

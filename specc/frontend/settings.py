@@ -78,6 +78,7 @@ def declared(signature: ast.Signature) -> tuple[Declared, ...]:
     )
 
 
+HOLDS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 BOUND_KEYS = {">": "exclusiveMinimum", ">=": "minimum", "<": "exclusiveMaximum", "<=": "maximum"}
 
 
@@ -164,8 +165,7 @@ def mistakes(
 
 
 _TYPES = {"integer": int, "number": (int, float), "boolean": bool, "string": str}
-_HOLDS = {"exclusiveMinimum": operator.gt, "minimum": operator.ge,
-          "exclusiveMaximum": operator.lt, "maximum": operator.le}  # fmt: skip
+_HOLDS = {BOUND_KEYS[sign]: holds for sign, holds in HOLDS.items()}
 
 
 def _is_plainly_valid(rule: Mapping[str, Any], value: Any) -> bool:

@@ -15,10 +15,11 @@ from specc.frontend import ast, expressions
 from specc.frontend.bindings import setting_help
 from specc.frontend.messages import SETTING_SYNONYMS, SOURCE_SYNONYMS, TRAIN_SYNONYMS
 from specc.frontend.optimizers import Rule, optimizer_rule
+from specc.frontend.schedules import limits
 from specc.frontend.scope import Context, Frame, Scope
 from specc.frontend.settings import Declared, mistakes
 from specc.frontend.values import POISON, beyond_float, describe, is_number
-from specc.ir.program import Update
+from specc.ir.program import Limit, Update
 from specc.recipe import DataCall, Port, Recipe
 from specc.source import Span
 
@@ -44,6 +45,7 @@ class Training:
     recipe: Recipe = field(default_factory=Recipe)
     updates: list[Update] = field(default_factory=list)
     frozen: list[str] = field(default_factory=list)
+    limits: list[Limit] = field(default_factory=list)
 
 
 def train(context: Context, scope: Scope, block: ast.Train, ports: list[Port]) -> Training:
@@ -85,7 +87,7 @@ def train(context: Context, scope: Scope, block: ast.Train, ports: list[Port]) -
     result = Training(Recipe(**known, span=block.span))
     result.frozen = _frozen(frame, freezes)
     if not is_broken:
-        result.updates = _updates(frame, block, optimizers, set(result.frozen))
+        result.updates = _updates(frame, block, optimizers, result)
         _check_any_trained(frame, block, optimizers, freezes, result.frozen)
     for call in (known.get("data"), known.get("validate"), known.get("test")):
         if is_good and isinstance(call, DataCall) and not sources.mistakes(call, ports):
@@ -204,7 +206,7 @@ def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | Non
     values: dict[str, Span] = {}
     good = True
     for argument in (*tree.inputs, *tree.settings):
-        value = expressions.evaluate(frame, argument.value)
+        value = _choice(word, argument) or expressions.evaluate(frame, argument.value)
         if value is POISON:
             good = False
         elif not isinstance(value, (int, float, str)):
@@ -232,6 +234,16 @@ def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | Non
     return call
 
 
+def _choice(word: str, argument: ast.Argument) -> str | None:
+    """The word that a setting takes without quotes: `level=char`."""
+    known = sources.SOURCES[word].all_settings(()) if argument.name is not None else {}
+    setting = known.get(argument.name.text) if argument.name is not None else None
+    tree = argument.value
+    if setting is None or not setting.words or not isinstance(tree, ast.Path) or len(tree.names) > 1:
+        return None
+    return tree.text if tree.text in setting.words else None
+
+
 def _frozen(frame: Frame, freezes: list[ast.Freeze]) -> list[str]:
     """The paths that `freeze` names, each once."""
     found: dict[str, None] = {}
@@ -257,16 +269,19 @@ def _parameters(frame: Frame, path: ast.Path) -> list[str]:
 
 
 def _updates(
-    frame: Frame, block: ast.Train, optimizers: list[ast.TrainOptimizer], frozen: set[str]
+    frame: Frame, block: ast.Train, optimizers: list[ast.TrainOptimizer], training: Training
 ) -> list[Update]:
     """The rule of each parameter that is trained, in the order of the parameters."""
     context = frame.context
+    frozen = set(training.frozen)
     chosen: dict[str, tuple[Rule, Span]] = {}
     rest: tuple[Rule | None, Span] | None = None
     good = True
     for statement in optimizers:
         rule = optimizer_rule(frame, statement.optimizer)
         good = good and rule is not None
+        if rule is not None:
+            training.limits += limits(frame, rule, statement.optimizer, training.recipe.epochs)
         if not statement.paths:
             if rest is not None:
                 frame.error(

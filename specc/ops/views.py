@@ -15,6 +15,13 @@ from specc.ops.shape import Broadcast, Reshape, Slice, Transpose
 VIEWS = (Broadcast, Reshape, Slice, Transpose)
 
 
+def root_of(node: Node) -> Node:
+    """The value that lies in memory and that a node reads."""
+    while isinstance(node.op, VIEWS):
+        node = node.inputs[0]
+    return node
+
+
 def view(node: Node, bases: Mapping[Node, tuple[int, ...]] = {}) -> View:
     """How a node is read: views of views end at a node that lies in memory.
 

@@ -9,7 +9,9 @@ shards (`AllReduce`), and a value that must lie in memory in C order gets a `Cop
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 
 from specc.ir.graph import Graph, Node, apply, rewrite
 from specc.ir.plan import Group, Repeated
@@ -21,7 +23,12 @@ from specc.ops.leaf import Const, Input, leaf
 from specc.ops.reduce import AllReduce, Max, Sum
 from specc.ops.shape import Broadcast, Concat, Pad, Reshape
 from specc.ops.steps import has_steps, one_step
-from specc.ops.views import VIEWS, in_c_order, view
+from specc.ops.views import VIEWS, in_c_order, root_of
+
+# Bounds that keep the compile time of deep models in proportion to their depth.
+MOST_NODES = 64  # of a nest: LLVM's time grows faster than its length
+MOST_SIBLINGS = 16  # groups that are tried, of those that read the same value
+FAR = 64  # groups that are looked through for a dependency
 
 
 def prepare(graph: Graph, own_place: bool = False) -> Graph:
@@ -43,7 +50,7 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
         if hasattr(node.op, "kernel") or isinstance(node.op, Contract):
             strict = not isinstance(node.op, Contract)
             inputs = tuple(
-                apply(Copy(), each) if isinstance(view(each).root.op, Const)
+                apply(Copy(), each) if isinstance(root_of(each).op, Const)
                 or strict and not in_c_order(each) else each
                 for each in node.inputs)
             if inputs != node.inputs:
@@ -52,11 +59,14 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
 
     graph = rewrite(graph, copy)
     outputs = {}
+    ends = _overwritten(graph)
     for name, node in graph.outputs.items():
-        root = view(node).root
+        root = root_of(node)
         lies_elsewhere = root is not node or isinstance(node.op, (Input, Const))
         lies_elsewhere |= own_place and node in outputs.values()
         own = own_place or name.startswith("lane.")  # it is written to another place as well
+        # what others read cannot wait until the old value has been read everywhere
+        lies_elsewhere |= name.startswith(("param.", "state.")) and node not in ends
         if lies_elsewhere and (own or not (node.type.batched and in_c_order(node))):
             node = apply(Copy(), node)
         outputs[name] = node
@@ -93,41 +103,81 @@ def _prepare_loops(graph: Graph) -> Graph:
 
 
 class _Groups:
-    """Groups under construction, with what each depends on."""
+    """Groups under construction, with what each depends on.
+
+    `level` is above that of every group depended on: a group of a level no higher than another's
+    cannot depend on it.
+    """
 
     def __init__(self):
         self.members: list[list[Node]] = []
         self.domains: list[tuple] = []
         self.reduced: list[tuple | None] = []
         self.depends: list[set[int]] = []
+        self.dependents: list[set[int]] = []
+        self.level: list[int] = []
+        self.next: dict[int, int] = {}  # the group that goes on where a full one ends
         self.of: dict[Node, int] = {}
         self.loops: dict[int, Loop] = {}
+        self._reading: dict[tuple[str, str], set[int]] = {}
 
     def open(self, domain, kind) -> int:
         self.members.append([])
         self.domains.append((domain, kind))
         self.reduced.append(None)
         self.depends.append(set())
+        self.dependents.append(set())
+        self.level.append(0)
         return len(self.members) - 1
 
     def put(self, node: Node, group: int) -> None:
         self.members[group].append(node)
         self.of[node] = group
-        self.depends[group] |= self.needs(node) - {group}
+        for root in map(root_of, node.inputs):
+            if isinstance(root.op, Input):
+                self._reading.setdefault((root.op.role, root.op.label), set()).add(group)
+        for each in self.needs(node) - {group} - self.depends[group]:
+            self.depends[group].add(each)
+            self.dependents[each].add(group)
+            self._lift(group, self.level[each] + 1)
+
+    def _lift(self, group: int, level: int) -> None:
+        """Raise a group to a level, and those that depend on it above it."""
+        stack = [(group, level)]
+        while stack:
+            group, level = stack.pop()
+            if self.level[group] < level:
+                self.level[group] = level
+                stack.extend((each, level + 1) for each in self.dependents[group])
+
+    def full(self, group: int) -> bool:
+        return len(self.members[group]) >= MOST_NODES
+
+    def with_room(self, group: int) -> int:
+        """The group, or where it is full the one that goes on with it."""
+        while self.full(group):
+            if group not in self.next:
+                self.next[group] = self.open(*self.domains[group])
+            group = self.next[group]
+        return group
 
     def needs(self, node: Node) -> set[int]:
         """The groups that a node's inputs come from."""
-        return {self.of[root] for root in (view(each).root for each in node.inputs)
-                if root in self.of}
+        return {self.of[root] for root in map(root_of, node.inputs) if root in self.of}
 
-    def reaches(self, starts: set[int], goal: int) -> bool:
-        """Whether any of the groups depends, directly or not, on the goal."""
+    def reading(self, leaves: Iterable[tuple[str, str]]) -> set[int]:
+        """The groups that read some weights or states, each given by its role and label."""
+        return set().union(*(self._reading.get(each, ()) for each in leaves))
+
+    def may_reach(self, starts: set[int], goal: int) -> bool:
+        """Whether any of the groups depends, directly or not, on the goal; True where it is far to see."""
+        level = self.level[goal]
         seen, stack = set(), list(starts)
         while stack:
             group = stack.pop()
-            if group == goal:
+            if group == goal or len(seen) == FAR:
                 return True
-            if group not in seen:
+            if group not in seen and self.level[group] > level:
                 seen.add(group)
                 stack.extend(self.depends[group])
         return False
@@ -141,75 +191,82 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
     """
     looped = {node: loop for loop in loops(graph) for node in loop.nodes}
     groups = _Groups()
-    readers: dict[Node, list[int]] = {}  # the groups that read a root, for joining siblings
+    # the groups that read a root in a loop over a domain, for joining siblings
+    readers: dict[tuple[Node, tuple], dict[int, None]] = {}
     waiting: set[Node] = set()
 
     def place(node: Node, group: int) -> None:
+        """Put a node into a group, after the waiting nodes that it reads."""
+        stack = [(node, group)]
+        while stack:
+            node, group = stack[-1]
+            served = next(_served(node, group), None)
+            if served is not None:
+                waiting.discard(served[0])
+                stack.append(served)
+                continue
+            stack.pop()
+            group = groups.with_room(group)
+            groups.put(node, group)
+            if isinstance(node.op, (Sum, Max)):
+                groups.reduced[group] = _reduced(node)
+            for root in map(root_of, node.inputs):
+                if not isinstance(root.op, Const):
+                    readers.setdefault((root, groups.domains[group][0]), {})[group] = None
+
+    def _served(node: Node, group: int) -> Iterator[tuple[Node, int]]:
+        """The waiting nodes that `node` reads, and their groups: its own, or one of their own where
+        they are read from memory."""
         for each in node.inputs:
             if each in waiting and (_domain(each), "nest") == groups.domains[group]:
-                waiting.discard(each)
-                place(each, group)
-        settle(node)
-        groups.put(node, group)
-        if isinstance(node.op, (Sum, Max)):
-            groups.reduced[group] = _reduced(node)
-        for each in node.inputs:
-            known = readers.setdefault(view(each).root, [])
-            if group not in known:
-                known.append(group)
-
-    def settle(node: Node) -> None:
-        """Give the waiting nodes that `node` reads from memory groups of their own."""
-        for each in node.inputs:
-            root = view(each).root
+                yield each, group
+        for root in map(root_of, node.inputs):
             if root in waiting:
-                waiting.discard(root)
-                place(root, groups.open(_domain(root), "nest"))
+                yield root, groups.open(_domain(root), "nest")
 
-    for node in ordered(graph, looped):
+    overwritten = _overwritten(graph)
+    order = ordered(graph, looped)
+    last = [node for node in order if node in overwritten]
+    for node in [node for node in order if node not in overwritten] + last:
         op = node.op
         if node in looped:
-            _open_loop(looped[node], groups, settle, readers)
+            for root in {root_of(each): None for own in looped[node].nodes for each in own.inputs}:
+                if root in waiting:
+                    waiting.discard(root)
+                    place(root, groups.open(_domain(root), "nest"))
+            _open_loop(looped[node], groups)
             continue
         if isinstance(op, (Input, Const) + VIEWS):
             continue
-        if isinstance(op, Elementwise) and all(
-            each in waiting or isinstance(view(each).root.op, (Input, Const))
+        if isinstance(op, Elementwise) and node not in overwritten and all(
+            each in waiting or isinstance(root_of(each).op, (Input, Const))
             for each in node.inputs
         ):
             waiting.add(node)
             continue
         if isinstance(op, (Elementwise, AllReduce, Sum, Max, Pad)):
-            group = _group_for(node, groups, readers)
+            after = groups.reading(overwritten.get(node, ()))
+            group = _group_for(node, groups, readers, after)
         else:
             kind = {Concat: "concat", Contract: "contract"}.get(type(op), "kernel")
             assert kind != "kernel" or hasattr(op, "kernel"), f"{op.name} cannot be emitted"
             group = groups.open((node.type.shape, node.type.batched), kind)
         place(node, group)
     for node in graph.outputs.values():
-        root = view(node).root
+        root = root_of(node)
         if root in waiting:
             waiting.discard(root)
             place(root, groups.open(_domain(root), "nest"))
     return _ordered(graph, groups)
 
 
-def _open_loop(loop: Loop, groups: _Groups, settle, readers) -> None:
+def _open_loop(loop: Loop, groups: _Groups) -> None:
     """A group for all nodes of a loop."""
     group = groups.open(((loop.steps,), True), "loop")
-    own = set(loop.nodes)
     groups.loops[group] = loop
-    for node in loop.nodes:
-        for each in node.inputs:
-            if view(each).root not in own:
-                settle(node)
     for node in loop.nodes:
         if not isinstance(node.op, VIEWS):
             groups.put(node, group)
-        for each in node.inputs:
-            known = readers.setdefault(view(each).root, [])
-            if group not in known:
-                known.append(group)
 
 
 def _domain(node: Node) -> tuple:
@@ -223,24 +280,40 @@ def _reduced(node: Node):
     return (node.op.axes, getattr(node.op, "batch", False))
 
 
-def _group_for(node: Node, groups: _Groups, readers) -> int:
-    """The group of a producer or sibling that the node can join, or a new one."""
+def _overwritten(graph: Graph) -> dict[Node, set[tuple[str, str]]]:
+    """The new weights and states that nothing else reads, with the role and label of what each
+    takes the place of."""
+    ends: dict[Node, set[tuple[str, str]]] = {}
+    for name, node in graph.outputs.items():
+        role, _, label = name.partition(".")
+        if role in ("param", "state", "lane"):
+            ends.setdefault(node, set()).add((role, label))
+    for node in reversed(graph.nodes):
+        if node in ends and any(user not in ends for user in graph.users[node]):
+            del ends[node]
+    return ends
+
+
+def _group_for(node: Node, groups: _Groups, readers, after: set[int]) -> int:
+    """The group of a producer or sibling that the node can join, or a new one; none that a group in
+    `after`, which must have run, depends on."""
     domain = _domain(node)
     candidates = [groups.of[each] for each in node.inputs
                   if each in groups.of and isinstance(each.op, (Elementwise, AllReduce))]
     if isinstance(node.op, AllReduce):
         candidates = []
     for each in node.inputs:
-        candidates += reversed(readers.get(view(each).root, ()))
+        siblings = readers.get((root_of(each), domain), {})
+        candidates += islice(reversed(siblings), MOST_SIBLINGS)
     needs = groups.needs(node)
     for group in dict.fromkeys(candidates):
-        if groups.domains[group] != (domain, "nest"):
+        if groups.domains[group] != (domain, "nest") or groups.full(group):
             continue
         if isinstance(node.op, (Sum, Max)) and groups.reduced[group] not in (None, _reduced(node)):
             continue
         if any(_complete_only_later(each, groups, group) for each in node.inputs):
             continue
-        if groups.reaches(needs - {group}, group):
+        if groups.may_reach((needs | after) - {group}, group):
             continue
         return group
     return groups.open(domain, "nest")
@@ -248,7 +321,7 @@ def _group_for(node: Node, groups: _Groups, readers) -> int:
 
 def _complete_only_later(value: Node, groups: _Groups, group: int) -> bool:
     """Whether `value` is known only when the whole loop of `group` has run."""
-    root = view(value).root
+    root = root_of(value)
     if groups.of.get(root) != group:
         return False
     return isinstance(root.op, (Sum, Max, Pad)) or root is not value
@@ -260,10 +333,10 @@ def _ordered(graph: Graph, groups: _Groups) -> tuple[Group, ...]:
     read_elsewhere: set[Node] = set()
     for node, group in groups.of.items():
         for each in node.inputs:
-            root = view(each).root
+            root = root_of(each)
             if groups.of.get(root) != group or root is not each and group not in groups.loops:
                 read_elsewhere.add(root)
-    roots_of_outputs = {view(node).root for node in outputs}
+    roots_of_outputs = {root_of(node) for node in outputs}
     done: set[int] = set()
     order: list[int] = []
     for start in range(len(groups.members)):
@@ -316,7 +389,7 @@ def _loop_group(loop: Loop, members: tuple[Node, ...], read_elsewhere: set[Node]
 
     def whole(node: Node) -> Node:
         """A value from outside that is the same at every step."""
-        if isinstance(view(node).root.op, (Input, Const)):
+        if isinstance(root_of(node).op, (Input, Const)):
             return node
         if node not in still:
             still[node] = leaf(Input("step", f"{len(reads)}", node.type), node.origin)

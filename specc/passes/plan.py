@@ -1,6 +1,6 @@
 """Decide when each kernel runs, on which shards, and where every value lies.
 
-    plan(graph, batch=64, shards=2, vector=16)
+    plan(graph, batch=64, threads=2, vector=16)
 
 Shards meet only at barriers, which separate *phases*: a kernel that reads what another shard wrote is
 put into a later phase. Memory of the arena is given out by lifetime; a value that other shards read
@@ -10,6 +10,7 @@ keeps its place to the end of the phase in which it is last read.
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field, replace
 
 from specc.ir import sizes
@@ -20,7 +21,7 @@ from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Const, Input
 from specc.ops.reduce import AllReduce
 from specc.ops.shape import Concat
-from specc.ops.views import view
+from specc.ops.views import root_of, view
 from specc.passes.fuse import fuse
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
@@ -45,19 +46,21 @@ class _Scheduled:
     position: int = 0
 
 
-def plan(graph: Graph, batch: int, shards: int, vector: int, bytes_of_float: int) -> Plan:
-    """The plan of a prepared graph. `vector`: lanes of one vector register.
+def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: int) -> Plan:
+    """The plan of a prepared graph, for at most `threads` shards. `vector`: lanes of one vector register.
 
     Outputs named "loss", "loss.*" and "mean.*" are recorded each step; "param.*" and "state.*" are
     written back; "gradient.*" go to arrays of their own; batched outputs are handed out.
     """
     groups = fuse(graph)
     views = {node: view(node) for node in graph.nodes}
-    examples, lanes = shares(batch, shards, vector)
+    shards, examples, lanes = shares(batch, threads, vector)
     records = tuple(name for name in graph.outputs
                     if name == "loss" or name.startswith(("loss.", "mean.")))
     targets = _targets(graph, records, bytes_of_float)
     scheduled = [_Scheduled(group, _mode(group), [], _reads(group, views)) for group in groups]
+    if shards > 1:
+        _repeat_small_steps(scheduled, targets)
     _assign_phases(scheduled, views, shards, targets)
     order = _order(scheduled)
     layout = _Layout(bytes_of_float, lanes)
@@ -73,10 +76,14 @@ def plan(graph: Graph, batch: int, shards: int, vector: int, bytes_of_float: int
     )
 
 
-def shares(batch: int, shards: int, vector: int) -> tuple[int, int]:
-    """The examples of each shard, and the lanes that hold them."""
+def shares(batch: int, threads: int, vector: int) -> tuple[int, int, int]:
+    """The shards of a batch, the examples of each, and the lanes that hold them.
+
+    Half-empty vectors cost as much as full ones, so there are no more shards than the batch fills.
+    """
+    shards = min(threads, -(-batch // vector))
     examples = -(-batch // shards)
-    return examples, -(-examples // vector) * vector
+    return shards, examples, -(-examples // vector) * vector
 
 
 def _targets(graph: Graph, records, bytes_of_float: int) -> dict[Node, list[Place]]:
@@ -98,9 +105,7 @@ def _targets(graph: Graph, records, bytes_of_float: int) -> dict[Node, list[Plac
 def _mode(group: Group) -> str:
     if group.batched or any(each.type.batched for node in group.nodes for each in node.inputs):
         return "shard"
-    elements = 1
-    for size in group.domain:
-        elements *= size
+    elements = sizes.product(group.domain)
     plain = group.kind == "nest" and all(
         isinstance(node.op, (Elementwise, AllReduce)) for node in group.nodes)
     return "split" if plain and elements >= SPLIT_FROM else "single"
@@ -118,6 +123,28 @@ def _is_partial(node: Node) -> bool:
     """Whether each shard holds only its own part of the value."""
     return not node.type.batched and getattr(node.op, "batch", False) or getattr(
         node.op, "sum_batch", False)
+
+
+def _repeat_small_steps(scheduled: list[_Scheduled], targets) -> None:
+    """Let every shard do for itself what is small and read by the shards: that saves a barrier.
+
+    What such a step gives to other places than the arena, the first shard alone writes.
+    """
+    shared = {root for s in scheduled if s.mode != "single" for root in s.reads}
+    for s in reversed(scheduled):
+        read = [node for node in s.group.stored if node in shared]
+        if s.mode != "single" or not read or s.group.kind != "nest":
+            continue
+        if sizes.product(s.group.domain) >= SPLIT_FROM:
+            continue
+        needed = s.group.needed_for(read)
+        own = {place.space for node in s.group.stored for place in targets.get(node, ())}
+        leaves = {root_of(each) for node in needed for each in node.inputs}
+        if any(isinstance(leaf.op, Input) and f"{leaf.op.role}.{leaf.op.label}" in own
+               for leaf in leaves):
+            continue  # the first shard would overwrite what the others still read
+        s.mode = "each"
+        shared |= leaves
 
 
 def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets) -> None:
@@ -176,22 +203,32 @@ def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node) -> bool:
         return False
     if _is_partial(value):
         return True
+    if maker.mode == "each":
+        return False
     return not maker.mode == reader.mode == "single"
 
 
 def _order(scheduled: list[_Scheduled]) -> list[_Scheduled]:
     """Phase by phase; within a phase after what must have run, otherwise as they stand."""
-    done: set[int] = set()
+    following: dict[int, list[_Scheduled]] = {}
+    waits: dict[int, int] = {}
+    ready: list[tuple[int, int]] = []
+    for s in scheduled:
+        waits[s.position] = len(s.before)
+        for each in s.before:
+            following.setdefault(each, []).append(s)
+        if not s.before:
+            ready.append((s.phase, s.position))
+    heapq.heapify(ready)
     order: list[_Scheduled] = []
-    waiting = sorted(scheduled, key=lambda s: (s.phase, s.position))
-    while waiting:
-        for index, s in enumerate(waiting):
-            if s.before <= done:
-                done.add(s.position)
-                order.append(waiting.pop(index))
-                break
-        else:
-            raise AssertionError("no order of the groups (a bug of specc)")
+    while ready:
+        _, position = heapq.heappop(ready)
+        order.append(scheduled[position])
+        for s in following.get(position, ()):
+            waits[s.position] -= 1
+            if not waits[s.position]:
+                heapq.heappush(ready, (s.phase, s.position))
+    assert len(order) == len(scheduled), "no order of the groups (a bug of specc)"
     return order
 
 
@@ -202,7 +239,8 @@ class _Layout:
         self.float, self.lanes = bytes_of_float, lanes
         self.shared = 0
         self.arena = 0
-        self.free: list[tuple[int, int]] = []  # (offset, bytes), by offset
+        self.holes: list[tuple[int, int]] = []  # (offset, bytes), by offset, none beside another
+        self.sizes: list[tuple[int, int]] = []  # (bytes, offset), by size
 
     def step(self, node: Node) -> int:
         """Bytes from one element of an example to the next."""
@@ -225,32 +263,39 @@ class _Layout:
 
     def take(self, size: int) -> int:
         """The offset of the smallest hole that fits, or of new memory at the end."""
-        fits = [(length, offset) for offset, length in self.free if length >= size]
-        if fits:
-            length, offset = min(fits)
-            self.free.remove((offset, length))
+        fitting = bisect_left(self.sizes, (size, 0))
+        if fitting < len(self.sizes):
+            length, offset = self.sizes[fitting]
+            self._close(offset, length)
             if length > size:
-                self.free.append((offset + size, length - size))
+                self._open(offset + size, length - size)
             return offset
-        last = max(self.free, default=None)
-        if last and last[0] + last[1] == self.arena:
-            self.free.remove(last)
-            self.arena = last[0] + size
-            return last[0]
         offset = self.arena
-        self.arena += size
+        if self.holes and sum(self.holes[-1]) == self.arena:
+            offset = self.holes[-1][0]
+            self._close(*self.holes[-1])
+        self.arena = offset + size
         return offset
 
     def give(self, offset: int, size: int) -> None:
         """Take memory back, joined with the holes beside it."""
-        holes = sorted([*self.free, (offset, size)])
-        joined: list[tuple[int, int]] = []
-        for start, length in holes:
-            if joined and sum(joined[-1]) == start:
-                joined[-1] = (joined[-1][0], joined[-1][1] + length)
-            else:
-                joined.append((start, length))
-        self.free = joined
+        after = bisect_left(self.holes, (offset, 0))
+        if after < len(self.holes) and self.holes[after][0] == offset + size:
+            size += self.holes[after][1]
+            self._close(*self.holes[after])
+        if after and sum(self.holes[after - 1]) == offset:
+            offset, length = self.holes[after - 1]
+            size += length
+            self._close(offset, length)
+        self._open(offset, size)
+
+    def _open(self, offset: int, length: int) -> None:
+        insort(self.holes, (offset, length))
+        insort(self.sizes, (length, offset))
+
+    def _close(self, offset: int, length: int) -> None:
+        self.holes.pop(bisect_left(self.holes, (offset, length)))
+        self.sizes.pop(bisect_left(self.sizes, (length, offset)))
 
 
 def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last, layout: _Layout,
@@ -349,6 +394,11 @@ def _places(order, graph: Graph, views, targets, layout: _Layout) -> dict[Node, 
         for node in s.group.stored if s.group.kind != "loop" else ():
             wanted = targets.get(node, [])
             if node.type.batched or _is_partial(node):
+                places[node] = in_arena(node, i)
+                s.stores.append((node, places[node]))
+                s.stores.extend((node, place) for place in wanted)
+                continue
+            if s.mode == "each" and (node in last or not wanted):
                 places[node] = in_arena(node, i)
                 s.stores.append((node, places[node]))
                 s.stores.extend((node, place) for place in wanted)

@@ -20,7 +20,7 @@ import numpy as np
 from specc.columns import Column
 from specc.diagnostics import Diagnostic, closest
 from specc.recipe import DataCall, Port, Recipe
-from specc.runtime.data import bind, csv, digits, idx, npz
+from specc.runtime.data import bind, csv, digits, idx, npz, text
 from specc.runtime.data.field import Field
 from specc.runtime.data.request import Request, listed
 from specc.runtime.errors import DataError, data_error
@@ -38,6 +38,7 @@ class Part:
 
     columns: dict[str, Column]
     rows: np.ndarray
+    is_stream: bool = False  # the rows have an order, and go on from batch to batch
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -72,16 +73,18 @@ def load(
             recipe.span,
             help='add `data csv("train.csv")`, `data digits()` or another source',
         )
+    if recipe.data.word == "text":
+        return _load_text(recipe, ports, folder, parts, dict(vocabularies or {}))
     ports, found = tuple(ports), []
     vocabularies = dict(vocabularies or {})
     loaded: dict[str, Part] = {}
     held_out = recipe.validate if isinstance(recipe.validate, float) else None
     if "training" in parts or ("validation" in parts and held_out is not None):
         with _collected(found):
-            request = Request(recipe.data, ports, folder)
+            request = request_of(recipe.data, ports, folder)
             fields = _fields(request)
             training, validation = _split(request, len(_any(fields).array), held_out, recipe.seed)
-            for port in ports:
+            for port in request.ports:
                 if (words := bind.words(fields[port.name], training)) is not None:
                     vocabularies.setdefault(port.name, words)
             columns = _columns(request, fields, vocabularies, found)
@@ -89,7 +92,7 @@ def load(
     for name, call in (("validation", recipe.validate), ("test", recipe.test)):
         if name in parts and isinstance(call, DataCall):
             with _collected(found):
-                request = Request(call, ports, folder)
+                request = request_of(call, ports, folder)
                 fields = _fields(request)
                 columns = _columns(request, fields, vocabularies, found)
                 loaded[name] = Part(columns, np.arange(len(_any(fields).array)))
@@ -97,6 +100,45 @@ def load(
         raise DataError(found)
     kept = {name: part for name, part in loaded.items() if name in parts and len(part)}
     return Data(**kept, vocabularies=vocabularies)
+
+
+def _load_text(recipe: Recipe, ports: Sequence[Port], folder: Path, parts: Sequence[str],
+               vocabularies: dict[str, tuple[str, ...]]) -> Data:
+    """The parts of texts: the validation part of a split is the end of the text."""
+    found: list[Diagnostic] = []
+    loaded: dict[str, Part] = {}
+    held_out = recipe.validate if isinstance(recipe.validate, float) else None
+    own = [port for port in ports if not port.length_of and not port.begin_of]
+    names = [port.name for port in own if port.kind == "class"]
+    known = next((vocabularies[name] for name in names if name in vocabularies), None)
+
+    def part(name: str, source: text.Text) -> None:
+        with _collected(found):
+            columns, is_stream = text.columns(source, known, recipe.batch)
+            loaded[name] = Part(columns, np.arange(len(next(iter(columns.values())).array)), is_stream)
+
+    if known is None or "training" in parts or ("validation" in parts and held_out is not None):
+        with _collected(found):
+            whole = text.read(request_of(recipe.data, ports, folder))
+            training, validation = whole.cut(held_out) if held_out else (whole, None)
+            known = known or training.vocabulary()
+            if "training" in parts:
+                part("training", training)
+            if "validation" in parts and validation is not None:
+                part("validation", validation)
+    for name, call in (("validation", recipe.validate), ("test", recipe.test)):
+        if name in parts and isinstance(call, DataCall) and known is not None:
+            with _collected(found):
+                part(name, text.read(request_of(call, ports, folder)))
+    if found:
+        raise DataError(found)
+    return Data(**loaded, vocabularies={name: known for name in names})
+
+
+def request_of(call: DataCall, ports: Sequence[Port], folder: Path) -> Request:
+    """What a source is asked for: the ports whose values do not follow from another port's."""
+    derived = tuple(port for port in ports if port.length_of or port.begin_of)
+    return Request(call, tuple(port for port in ports if port not in derived), folder, derived)
 
 
 def open_sizes(recipe: Recipe, ports: Sequence[Port], folder: Path) -> dict[str, int]:
@@ -107,7 +149,7 @@ def open_sizes(recipe: Recipe, ports: Sequence[Port], folder: Path) -> dict[str,
     """
     if recipe.data is None:
         return {}
-    request = Request(recipe.data, tuple(ports), folder)
+    request = request_of(recipe.data, ports, folder)
     sizes: dict[str, int] = {}
 
     def found(port: Port, size, value: int) -> None:
@@ -119,8 +161,20 @@ def open_sizes(recipe: Recipe, ports: Sequence[Port], folder: Path) -> dict[str,
                 f" `{port.name}: {port_type(port)}`"
             )
 
+    if recipe.data.word == "text":
+        source = text.read(request)
+        if isinstance(recipe.validate, float):
+            source, _ = source.cut(recipe.validate)
+        for port in request.ports:
+            if port.kind == "class":
+                found(port, port.classes, len(source.vocabulary()))
+        return sizes
     for name, each in _fields(request).items():
         port = next(port for port in ports if port.name == name)
+        if each.texts is not None:
+            found(port, port.shape[0], max(map(len, each.texts.parts)))
+            found(port, port.classes, len(bind.words(each, np.arange(len(each.array)))))
+            continue
         shape = each.shape
         if each.is_image and len(port.shape) == 1:
             shape = (int(np.prod(shape)),)
@@ -171,12 +225,55 @@ def _columns(
     request: Request, fields: dict[str, Field], vocabularies: Vocabularies, found: list[Diagnostic]
 ) -> dict[str, Column]:
     columns = {}
+    by_name = {port.name: port for port in request.ports}
     for port in request.ports:
         with _collected(found):
             columns[port.name] = bind.column(
                 request, port, fields[port.name], vocabularies.get(port.name)
             )
+            _check_lengths(request, port, fields[port.name])
+    for port in request.derived:
+        if port.length_of:
+            first = by_name[port.length_of]
+            lengths = bind.lengths(first, fields[first.name])
+            columns[port.name] = Column(lengths)
+            for other in request.ports:
+                if other.sequence == first.sequence and fields[other.name].texts is not None:
+                    _check_equal(request, first, lengths, other, fields[other.name], found)
+        else:  # without an order each example is a stream of its own
+            columns[port.name] = Column(np.ones(len(fields[port.begin_of].array), np.uint8))
     return columns
+
+
+def _check_equal(request: Request, first: Port, lengths: np.ndarray, other: Port, field: Field,
+                 found: list[Diagnostic]) -> None:
+    """What runs over the same sequence is equally long."""
+    wrong = bind.lengths(other, field) != lengths
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        found.extend(request.error(
+            f"{field.place(row, 0)}: `{other.name}` has {bind.lengths(other, field)[row]} steps there, but"
+            f" `{first.name}` has {lengths[row]}", argument=0,
+            help=f"both run over `{first.sequence}`: declare another `seq` for what is not equally long",
+        ).diagnostics)
+
+
+def _check_lengths(request: Request, port: Port, field: Field) -> None:
+    """Refuses texts without a symbol, and texts of another length where it does not vary."""
+    if field.texts is None:
+        return
+    names = {each.length_of for each in request.derived}
+    lengths = bind.lengths(port, field)
+    varies = any(each.name in names and each.sequence == port.sequence for each in request.ports)
+    wrong = lengths < 1 if varies else lengths != port.shape[0]
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise request.error(
+            f"{field.place(row, 0)}: `{port.name}` has {lengths[row]} steps there"
+            + ("" if varies else f", and not {port.shape[0]}"), argument=0,
+            help="leave out such examples" if varies else
+            f"`class(..)[<= {port.sequence}]` is a sequence of varying length",
+        )
 
 
 def _split(request: Request, count: int, held_out: float | None, seed: int):

@@ -28,6 +28,7 @@ class Request:
     call: DataCall
     ports: tuple[Port, ...]
     folder: Path
+    derived: tuple[Port, ...] = ()  # those whose values follow from another port's
 
     def error(
         self,
