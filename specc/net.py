@@ -300,13 +300,16 @@ class Net:
         self.steps_done += 1
         return float(records[0, 0])
 
-    def flow(self, **arrays) -> Flow:
+    def flow(self, /, **arrays) -> Flow:
         """How gradients flow on the n given examples, in training mode, with the weights as they are:
-        see `specc.flow.Flow`."""
+        see `specc.flow.Flow`. A stream begins anew.
+
+        Raises ValueError for arrays that do not fit, and for a model without a loss.
+        """
         from specc.flow import measure
 
         if not self.program.losses:
-            raise ValueError(f"{self.name} has no loss, so there are no gradients")
+            raise ValueError(f"{self.name} has no `loss`, so there are no gradients")
         data = self._columns(arrays, tuple(self._by_name))
         rows = count(data, least=1)
         leaves = {(port.role, port.name): data[port.name].array for port in self.ports}

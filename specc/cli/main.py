@@ -18,6 +18,7 @@ from specc.cli.build import build
 from specc.cli.check import check
 from specc.cli.evaluate import evaluate
 from specc.cli.flow import flow
+from specc.cli.gradcheck import gradcheck
 from specc.cli.predict import predict
 from specc.cli.sample import sample
 from specc.cli.show import show
@@ -49,7 +50,7 @@ def commands() -> None:
     """Compile a text that states a neural network into machine code that trains it."""
 
 
-for command in (check, show, train, evaluate, predict, sample, flow, build):
+for command in (check, show, train, evaluate, predict, sample, flow, gradcheck, build):
     commands.add_command(command)
 
 
