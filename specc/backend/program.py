@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -41,13 +41,15 @@ class CompiledProgram:
             [*self.ports, *(name for name, _ in plan.emits)])}
 
     def run(self, data: Mapping[str, Column], order: np.ndarray, batch: int,
-            settings: np.ndarray | None = None, seed: int = 0,
-            first: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+            settings: np.ndarray | None = None, seed: int = 0, first: int = 0,
+            execute: Callable[[_Linked, int], None] | None = None,
+            ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Run ceil(len(order) / batch) steps over the rows `order`.
 
         Returns the records, float64 [steps, plan.record_width], and the batched outputs, each
         [len(order), *shape]. `settings` is float64 [steps, settings]. Random numbers depend on
-        `seed` and on the step, counted from `first`.
+        `seed` and on the step, counted from `first`. `execute` runs the linked program instead, for so
+        many steps (see `timing`).
         """
         plan = self.plan
         assert batch <= plan.examples * plan.shards, "the plan is for smaller batches"
@@ -72,7 +74,9 @@ class CompiledProgram:
             frame[self._slots[name] + 1] = affine.ctypes.data + 16 * i
         for name, array in outputs.items():
             frame[self._slots[name]] = array.ctypes.data
-        if steps:
+        if steps and execute is not None:
+            execute(linked, steps)
+        elif steps:
             executor.executor(plan.shards).run(linked.program, steps)
         return records, outputs
 
@@ -131,8 +135,9 @@ class _Linked:
         wanted = max((call.scratch for calls in shards for call in calls), default=0)
         self.scratch = [aligned(wanted) for _ in shards]
         self._kept: list[np.ndarray] = []
-        phases = 1 + max((call.phase for calls in shards for call in calls), default=0)
-        table = []
+        self.calls = shards
+        self.phases = phases = 1 + max((call.phase for calls in shards for call in calls), default=0)
+        self.table = table = []
         for shard, calls in enumerate(shards):
             of_phase: list[list[tuple[int, int]]] = [[] for _ in range(phases)]
             for call in calls:

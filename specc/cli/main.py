@@ -19,6 +19,7 @@ from specc.cli.check import check
 from specc.cli.evaluate import evaluate
 from specc.cli.predict import predict
 from specc.cli.show import show
+from specc.cli.time import time
 from specc.cli.train import train
 from specc.diagnostics import SpecError
 
@@ -31,7 +32,7 @@ def commands() -> None:
     """Compile a text that states a neural network into machine code that trains it."""
 
 
-for command in (check, show, train, evaluate, predict, build):
+for command in (check, show, train, evaluate, predict, time, build):
     commands.add_command(command)
 
 
