@@ -9,12 +9,12 @@ Both take the best of several tries, some tenths of a second in all.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
 
 from specc.backend import executor
+from specc.backend.clock import Stamps, ticks_per_second
 from specc.backend.load import Kernel, load
 from specc.backend.machine import this_machine
 
@@ -57,8 +57,7 @@ def peak_{dtype}(count: "int", out: "int"):
     item = np.dtype(dtype).itemsize
     # 0.5: the chains settle at 1 and stay ordinary numbers
     out = [np.full(16, 0.5, dtype) for _ in range(threads)]
-    best = min(_seconds(addresses[chains], [[_COUNT, each.ctypes.data] for each in out])
-               for _ in range(TRIES))
+    best = _seconds(addresses[chains], [[_COUNT, each.ctypes.data] for each in out])
     flops = 2 * CHAINS * width * _COUNT * threads / best
 
     rates = []
@@ -67,7 +66,7 @@ def peak_{dtype}(count: "int", out: "int"):
         repeats = max(1, (1 << 20) // size)
         arrays = [np.full((2, n), 0.5, dtype) for _ in range(threads)]
         blocks = [[a.ctypes.data, b.ctypes.data, n, repeats] for a, b in arrays]
-        best = min(_seconds(addresses[update], blocks) for _ in range(TRIES if size < 1 << 24 else TRIES // 3))
+        best = _seconds(addresses[update], blocks, TRIES if size < 1 << 24 else TRIES // 3)
         rates.append(3 * n * item * repeats / best)
     return Limits(threads, flops, tuple(rates))
 
@@ -81,11 +80,18 @@ def update(a: "float[n]", b: "float[n]", n: "int", repeats: "int"):
 '''
 
 
-def _seconds(kernel: int, arguments: list[list[int]]) -> float:
-    """One call on every thread at once."""
+def _seconds(kernel: int, arguments: list[list[int]], tries: int = TRIES) -> float:
+    """One call on every thread at once: the mean over the threads of each one's least time, so that a
+    thread that another program disturbs does not count against the others."""
     blocks = [np.array(each, np.int64) for each in arguments]
-    program = executor.Program([[[(kernel, block.ctypes.data)]] for block in blocks])
+    stamps = Stamps(len(blocks), 2)
+    program = executor.Program([
+        [[stamps.at(shard, 0), (kernel, block.ctypes.data), stamps.at(shard, 1)]]
+        for shard, block in enumerate(blocks)])  # fmt: skip
     crew = executor.executor(len(blocks))
-    start = time.perf_counter()
-    crew.run(program)
-    return time.perf_counter() - start
+    found = []
+    for _ in range(tries):
+        stamps.reset()
+        crew.run(program)
+        found.append(stamps.totals[:, 1].copy())
+    return float(np.min(found, axis=0).mean()) / ticks_per_second()

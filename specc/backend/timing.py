@@ -19,7 +19,7 @@ import numpy as np
 
 from specc.backend import executor
 from specc.backend.calls import Call, element_bytes
-from specc.backend.load import Kernel, load
+from specc.backend.clock import Stamps, seconds_of_a_stamp, ticks_per_second
 from specc.backend.program import CompiledProgram
 from specc.columns import Column
 from specc.ir.graph import Node
@@ -29,19 +29,6 @@ from specc.ops.leaf import Const
 TURN = 0.03  # seconds that a stretch of steps aims at
 REPEATS = 15
 _MOST_STEPS = 2000
-
-_STAMP = Kernel(
-    "stamp",
-    '''
-def stamp(clock: "int64[1]", total: "int64[1]"):
-    now = ticks()
-    if clock[0] != 0:
-        total[0] += now - clock[0]
-    clock[0] = now
-''',
-    imports="from specc.backend.memory import ticks",
-)
-
 
 @dataclass(frozen=True, eq=False)
 class CallTime:
@@ -100,19 +87,18 @@ def time_calls(program: CompiledProgram, data: Mapping[str, Column], order: np.n
 def _timed(program: CompiledProgram, linked, steps: int, repeats: int) -> StepTimes:
     plan = program.plan
     crew = executor.executor(plan.shards)
-    stamped, clocks, totals = _stamped(linked)
-    rate = _ticks_per_second()
-    stamp = _seconds_of_a_stamp(rate)
+    stamped, stamps = _stamped(linked)
+    rate, stamp = ticks_per_second(), seconds_of_a_stamp()
     plain, whole, parts = [], [], []
     for _ in range(repeats):
         start = time.perf_counter()
         crew.run(linked.program, steps)
         plain.append((time.perf_counter() - start) / steps)
-        clocks[...] = totals[...] = 0
+        stamps.reset()
         start = time.perf_counter()
         crew.run(stamped, steps)
         whole.append((time.perf_counter() - start) / steps)
-        parts.append(totals / rate / steps)
+        parts.append(stamps.totals / rate / steps)
     quietest = min(range(repeats), key=whole.__getitem__)
     seconds = np.maximum(parts[quietest] - stamp, 0)  # [shards, places]
     calls = _joined(plan, program.dtype, linked.calls, seconds)
@@ -120,35 +106,22 @@ def _timed(program: CompiledProgram, linked, steps: int, repeats: int) -> StepTi
     return StepTimes(calls, min(plain), float(np.mean(waits)), min(whole), plan)
 
 
-def _stamped(linked):
-    """The program with stamps, each shard's clock, and the ticks at each place [shards, places].
-
-    The first places are the waits before the phases; the others the calls, in order.
-    """
-    stamp = load([_STAMP])[_STAMP]
-    shards = len(linked.table)
+def _stamped(linked) -> tuple[executor.Program, Stamps]:
+    """The program with stamps. The first places are the waits before the phases; the others the
+    calls, in order."""
     places = linked.phases + max(len(calls) for calls in linked.calls)
-    clocks, totals = np.zeros((shards, 8), np.int64), np.zeros((shards, places), np.int64)
-    kept = [clocks, totals]
-
-    def stamp_at(shard: int, place: int) -> tuple[int, int]:
-        block = np.array([clocks[shard].ctypes.data, totals[shard, place:].ctypes.data], np.int64)
-        kept.append(block)
-        return stamp, block.ctypes.data
-
+    stamps = Stamps(len(linked.table), places)
     table = []
     for shard, phases in enumerate(linked.table):
         place, of_shard = linked.phases, []
         for number, calls in enumerate(phases):
-            of_phase = [stamp_at(shard, number)]
+            of_phase = [stamps.at(shard, number)]
             for call in calls:
-                of_phase += [call, stamp_at(shard, place)]
+                of_phase += [call, stamps.at(shard, place)]
                 place += 1
             of_shard.append(of_phase)
         table.append(of_shard)
-    program = executor.Program(table)
-    program.kept = kept
-    return program, clocks, totals
+    return executor.Program(table), stamps
 
 
 def _joined(plan: Plan, dtype: str, calls: Sequence[Sequence[Call]],
@@ -190,41 +163,3 @@ def traffic(call: Call, step: Step | None, plan: Plan, dtype: str) -> float:
             if each not in inside and not isinstance(plan.views[each].root.op, Const)}
     roots = {plan.views[each].root: each for each in read}
     return sum(map(size, roots.values())) + sum(size(node) for node, _ in step.stores)
-
-
-def _ticks_per_second() -> float:
-    probe = Kernel("read_ticks", '''
-def read_ticks(out: "int64[1]"):
-    out[0] = ticks()
-''', imports="from specc.backend.memory import ticks")
-    program, out = _one_call(probe)
-    crew = executor.executor(1)
-    crew.run(program)
-    begin, start = int(out[0]), time.perf_counter()
-    while time.perf_counter() - start < 0.01:
-        pass
-    seconds = time.perf_counter() - start
-    crew.run(program)
-    return (int(out[0]) - begin) / seconds
-
-
-def _one_call(kernel: Kernel):
-    out = np.zeros(1, np.int64)
-    block = np.array([out.ctypes.data], np.int64)
-    program = executor.Program([[[(load([kernel])[kernel], block.ctypes.data)]]])
-    program.kept = [block]
-    return program, out
-
-
-def _seconds_of_a_stamp(rate: float) -> float:
-    """The least time between two stamps with nothing between them."""
-    stamp = load([_STAMP])[_STAMP]
-    clock, total = np.zeros(1, np.int64), np.zeros(1, np.int64)
-    block = np.array([clock.ctypes.data, total.ctypes.data], np.int64)
-    program = executor.Program([[[(stamp, block.ctypes.data)] * 100]])
-    crew, found = executor.executor(1), []
-    for _ in range(20):
-        clock[0] = total[0] = 0
-        crew.run(program, 10)
-        found.append(total[0] / rate / 1000)
-    return float(min(found))
