@@ -2,10 +2,11 @@
 
     with Peer("pytorch", case, folder, threads=2, caches=caches) as peer:
         peer.prepare("training")
-        peer.run("training", steps=100)       # Turn(seconds a step, share of the machine that others used)
+        peer.run("training", steps=100)       # Turn(seconds a step, how much it was disturbed)
 
-A *turn* is a stretch of steps of one peer; a round gives each peer a turn, in changing order. Turns in
-which other processes had more than `NOISE` of the machine are left out where enough quiet ones remain.
+A *turn* is a stretch of steps of one peer; a round gives each peer a turn, in changing order. A turn is
+disturbed where the peer's threads were ready, but waited for a processor that another had. Where it
+comes to more than `NOISE` of the time, the turn is left out, if enough quiet ones remain.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TURN = 0.15  # seconds that a turn aims at
-NOISE = 0.1
+TURN = 0.06  # seconds that a turn aims at: short, so that some fall between other programs' work
+NOISE = 0.05
 ENOUGH = 5  # quiet turns
+PATIENCE = 12.0  # seconds that all turns of one model may take where the machine is not quiet
+IDLE = 0.3  # seconds that a turn waits for other programs to pause
 
 
 class PeerFailed(Exception):
@@ -54,6 +57,15 @@ class Figures:
         low, median, high = statistics.quantiles(used, n=4) if len(used) > 1 else used * 3
         return cls(median, low, high, min(used), len(turns), len(quiet))
 
+    @property
+    def seconds(self) -> float:
+        """The median of quiet turns; without enough of them the least of all."""
+        return self.median if self.is_quiet else self.least
+
+    @property
+    def is_quiet(self) -> bool:
+        return self.quiet >= min(ENOUGH, self.turns)
+
     def record(self) -> dict:
         return asdict(self)
 
@@ -62,9 +74,10 @@ class Peer:
     """A process with one peer and one model. `seconds_to_first` counts from its start."""
 
     def __init__(self, name: str, case: str, folder: Path, threads: int, caches: Path):
-        self.name = name
+        self.name, self.threads = name, threads
         job = {"peer": name, "case": case, "folder": str(folder), "threads": threads}
         self._log = (folder / f"{name}.log").open("w+")
+        await_quiet(1)
         self._started = time.perf_counter()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", json.dumps(job)],
@@ -93,11 +106,8 @@ class Peer:
         return answer.get("losses") or answer["outputs"]
 
     def run(self, kind: str, steps: int, batch: int = 0) -> Turn:
-        before, start = _busy(), time.perf_counter()
         answer = self._ask("run", kind, batch, steps)
-        wall, busy = time.perf_counter() - start, _busy() - before
-        machine = max(wall, 1e-3) * (os.cpu_count() or 1)
-        return Turn(answer["seconds"] / steps, max(0.0, busy - answer["cpu"] - 0.02) / machine)
+        return Turn(answer["seconds"] / steps, answer["delay"] / answer["seconds"] / self.threads)
 
     def memory(self) -> int:
         return self._ask("memory")["peak"]
@@ -120,18 +130,40 @@ class Peer:
 
 
 def interleave(turns: dict[str, Callable[[int], Turn]], rounds: int) -> dict[str, list[Turn]]:
-    """The turns of all runners; up to twice as many rounds where the machine is not quiet."""
+    """The turns of all runners, one after the other; more rounds where the machine is not quiet."""
     steps = {name: _steps_of_a_turn(run) for name, run in turns.items()}
     found: dict[str, list[Turn]] = {name: [] for name in turns}
-    names = list(turns)
-    for number in range(2 * rounds):
+    names, start = list(turns), time.perf_counter()
+    for number in range(10 * rounds):
         for name in names[number % len(names) :] + names[: number % len(names)]:
-            time.sleep(0.01)  # threads of the one before that still look for work go to sleep
+            await_quiet()
             found[name].append(turns[name](steps[name]))
         quiet = min(sum(each.others <= NOISE for each in of) for of in found.values())
-        if number + 1 >= rounds and quiet >= min(ENOUGH, rounds):
+        late = time.perf_counter() - start > PATIENCE
+        if number + 1 >= rounds and (quiet >= min(ENOUGH, rounds) or late):
             break
     return found
+
+
+def await_quiet(seconds: float = IDLE) -> None:
+    """Wait until nothing else runs, or so long. (The peer before also needs a moment: its threads look
+    for work for a while, then go to sleep.)"""
+    deadline = time.perf_counter() + seconds
+    while True:
+        before = _idle()
+        time.sleep(0.02)
+        if before is None or _idle() - before >= 0.03 or time.perf_counter() > deadline:
+            return
+
+
+def _idle() -> float | None:
+    """Seconds that the processors have been idle, all together."""
+    try:
+        with open("/proc/stat") as file:
+            fields = file.readline().split()
+        return (int(fields[4]) + int(fields[5])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _steps_of_a_turn(run: Callable[[int], Turn]) -> int:
@@ -155,13 +187,3 @@ def _environment(threads: int, caches: Path) -> dict[str, str]:
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }  # fmt: skip
-
-
-def _busy() -> float:
-    """Seconds that all processors together have worked since the machine's start (0: not known)."""
-    try:
-        with open("/proc/stat") as file:
-            user, nice, system, _, _, irq, soft, steal = map(int, file.readline().split()[1:9])
-    except (OSError, ValueError):
-        return 0.0
-    return (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK")

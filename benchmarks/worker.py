@@ -4,7 +4,7 @@ Started with a job as JSON. It prepares, answers with a line of JSON, and then a
 line that it reads:
 
     ["prepare", kind, batch]    {"losses": [...]} or {"outputs": [...]}: the first steps or the first call
-    ["run", kind, batch, n]     {"seconds": of n steps or calls, "cpu": seconds of processor time}
+    ["run", kind, batch, n]     {"seconds": of n steps or calls, "delay": see `delay`}
     ["memory"]                  {"peak": bytes}
 """
 
@@ -61,9 +61,9 @@ def main() -> None:
         elif command == "run":
             kind, batch, count = rest
             run = runners[kind, batch]
-            cpu, start = time.process_time(), time.perf_counter()
+            before, start = delay(), time.perf_counter()
             run(count)
-            answer = {"seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu}
+            answer = {"seconds": time.perf_counter() - start, "delay": delay() - before}
         else:
             answer = {"peak": peak_memory()}
         answers.write(json.dumps(answer) + "\n")
@@ -73,6 +73,17 @@ def hold_to(threads: int) -> None:
     """Keep this process on as many processors as it may have threads: JAX knows no other limit."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+
+def delay() -> float:
+    """Seconds that this process's threads were ready and waited for a processor (0: not known)."""
+    total = 0
+    try:
+        for thread in Path("/proc/self/task").iterdir():
+            total += int((thread / "schedstat").read_text().split()[1])
+    except (OSError, IndexError):
+        pass
+    return total / 1e9
 
 
 def peak_memory() -> int:
