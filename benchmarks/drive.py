@@ -35,8 +35,11 @@ class PeerFailed(Exception):
 
 @dataclass(frozen=True)
 class Turn:
+    """`processor` is the processor's time a step where there is one thread: what others do hardly counts."""
+
     seconds: float  # a step
     others: float
+    processor: float | None = None
 
 
 @dataclass(frozen=True)
@@ -49,18 +52,22 @@ class Figures:
     least: float
     turns: int
     quiet: int
+    processor: float | None = None
 
     @classmethod
     def of(cls, turns: Sequence[Turn]) -> Figures:
         quiet = [each.seconds for each in turns if each.others <= NOISE]
         used = quiet if len(quiet) >= ENOUGH else [each.seconds for each in turns]
         low, median, high = statistics.quantiles(used, n=4) if len(used) > 1 else used * 3
-        return cls(median, low, high, min(used), len(turns), len(quiet))
+        processor = [each.processor for each in turns]
+        own = None if None in processor else statistics.median(processor)
+        return cls(median, low, high, min(used), len(turns), len(quiet), own)
 
     @property
     def seconds(self) -> float:
-        """The median of quiet turns; without enough of them the least of all."""
-        return self.median if self.is_quiet else self.least
+        """The median of quiet turns. Without enough of them the processor's time, for one thread; for
+        more, whose waiting for each other costs processor time too, the least of all turns."""
+        return self.median if self.is_quiet else self.processor or self.least
 
     @property
     def is_quiet(self) -> bool:
@@ -107,7 +114,8 @@ class Peer:
 
     def run(self, kind: str, steps: int, batch: int = 0) -> Turn:
         answer = self._ask("run", kind, batch, steps)
-        return Turn(answer["seconds"] / steps, answer["delay"] / answer["seconds"] / self.threads)
+        return Turn(answer["seconds"] / steps, answer["delay"] / answer["seconds"] / self.threads,
+                    answer["cpu"] / steps if self.threads == 1 else None)  # fmt: skip
 
     def memory(self) -> int:
         return self._ask("memory")["peak"]

@@ -41,8 +41,8 @@ def tables(found: dict) -> str:
         text += ["", f"{threads} threads: at most {limits['gflops']:.0f} GF/s measured,"
                  f" memory {limits['memory_gbytes']:.0f} GB/s"]
         if trained := [each for each in results if "training" in each]:
-            text += ["", "A training step, microseconds (quartiles); `~`: the least, on a machine that"
-                     " was not quiet", *_training(trained, limits)]
+            text += ["", "A training step, microseconds (quartiles); `~`: the least, or for one thread"
+                     " the processor's time, as the machine was not quiet (and the median)", *_training(trained, limits)]
             text += ["", "Seconds to the first step, imports included, cold and warm; MB at most",
                      *_first(trained)]
         if inferred := [each for each in results if "inference" in each]:

@@ -4,7 +4,8 @@ Started with a job as JSON. It prepares, answers with a line of JSON, and then a
 line that it reads:
 
     ["prepare", kind, batch]    {"losses": [...]} or {"outputs": [...]}: the first steps or the first call
-    ["run", kind, batch, n]     {"seconds": of n steps or calls, "delay": see `delay`}
+    ["run", kind, batch, n]     {"seconds": of n steps or calls, "cpu": of all threads,
+                                 "delay": see `delay`}
     ["memory"]                  {"peak": bytes}
 """
 
@@ -61,9 +62,10 @@ def main() -> None:
         elif command == "run":
             kind, batch, count = rest
             run = runners[kind, batch]
-            before, start = delay(), time.perf_counter()
+            before, cpu, start = delay(), time.process_time(), time.perf_counter()
             run(count)
-            answer = {"seconds": time.perf_counter() - start, "delay": delay() - before}
+            answer = {"seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu,
+                      "delay": delay() - before}  # fmt: skip
         else:
             answer = {"peak": peak_memory()}
         answers.write(json.dumps(answer) + "\n")
