@@ -26,8 +26,8 @@ from specc.ir.graph import Node
 from specc.ir.plan import Plan, Step
 from specc.ops.leaf import Const
 
-TURN = 0.03  # seconds that a stretch of steps aims at
-REPEATS = 15
+TURN = 0.01  # seconds that a stretch of steps aims at
+REPEATS = 25
 _MOST_STEPS = 2000
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class StepTimes:
 def time_calls(program: CompiledProgram, data: Mapping[str, Column], order: np.ndarray, batch: int,
                settings: np.ndarray | None = None, seed: int = 0,
                repeats: int = REPEATS) -> StepTimes:
-    """Run steps over the rows `order`, again and again; the times of the quietest of `repeats` stretches.
+    """Run steps over the rows `order`, again and again; each time the least of `repeats` stretches.
 
     Parameters and states go on from run to run: the caller keeps copies. `settings` are those of one
     step, for all of them.
@@ -99,8 +99,8 @@ def _timed(program: CompiledProgram, linked, steps: int, repeats: int) -> StepTi
         crew.run(stamped, steps)
         whole.append((time.perf_counter() - start) / steps)
         parts.append(stamps.totals / rate / steps)
-    quietest = min(range(repeats), key=whole.__getitem__)
-    seconds = np.maximum(parts[quietest] - stamp, 0)  # [shards, places]
+    # each place by itself: a stretch without any disturbance may be rare
+    seconds = np.maximum(np.min(parts, axis=0) - stamp, 0)  # [shards, places]
     calls = _joined(plan, program.dtype, linked.calls, seconds)
     waits = [seconds[shard, : linked.phases].sum() for shard in range(plan.shards)]
     return StepTimes(calls, min(plain), float(np.mean(waits)), min(whole), plan)
