@@ -33,6 +33,7 @@ from specc.passes.plan import plan, shares
 from specc.passes.simplify import simplify
 
 if TYPE_CHECKING:
+    from specc.backend.timing import StepTimes
     from specc.flow import Flow
 
 # The programs of a model, each compiled when it is first needed.
@@ -299,6 +300,25 @@ class Net:
                                self.lanes)
         self.steps_done += 1
         return float(records[0, 0])
+
+    def time(self, data: Mapping[str, Column], order: np.ndarray) -> StepTimes:
+        """Where the time of a training step over the rows `order` goes, kernel by kernel (without an
+        optimizer: of an evaluation, or of a prediction). The model is the same afterwards."""
+        from specc.backend.timing import time_calls
+
+        kind = TRAIN if self.program.updates else EVALUATE if self.program.losses else PREDICT
+        settings = None
+        if kind == TRAIN:
+            self.graph(TRAIN)
+            settings = self._schedule(self.steps_done, 1, 0, 0)
+        program = self.compiled(kind)
+        kept = {name: array.copy() for name, array in self._arrays.items()}
+        try:
+            return time_calls(program, {name: data[name] for name in program.ports}, order,
+                              self.batch, settings, self.seed)
+        finally:
+            for name, array in kept.items():
+                self._arrays[name][...] = array
 
     def flow(self, /, **arrays) -> Flow:
         """How gradients flow on the n given examples, in training mode, with the weights as they are:
