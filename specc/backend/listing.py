@@ -22,7 +22,6 @@ from specc.ir.graph import Graph, Node
 from specc.ir.plan import Plan
 from specc.ir.program import Program
 from specc.ir.show import show_graph
-from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Const, Input
 
 _HEAD = '''"""{name}: the code that specc compiled from {file}.

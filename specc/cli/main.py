@@ -17,6 +17,7 @@ from specc import __version__
 from specc.cli.build import build
 from specc.cli.check import check
 from specc.cli.evaluate import evaluate
+from specc.cli.flow import flow
 from specc.cli.predict import predict
 from specc.cli.sample import sample
 from specc.cli.show import show
@@ -48,7 +49,7 @@ def commands() -> None:
     """Compile a text that states a neural network into machine code that trains it."""
 
 
-for command in (check, show, train, evaluate, predict, sample, build):
+for command in (check, show, train, evaluate, predict, sample, flow, build):
     commands.add_command(command)
 
 

@@ -18,6 +18,7 @@ from specc.frontend.parse import DEFINITIONS, STATEMENTS
 from specc.frontend.recovery import BINARY, COMPARISONS, OPERANDS, Recovery
 from specc.source import Span
 
+BEFORE_VALUES = ("output", "loss", "metric", "data", "validate", "test", "optimizer")
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 # Where the statement that starts with a word stands.
 PLACE = {keyword_of(cls): places for cls, places in PLACES.items() if cls is not ast.Setting}
@@ -215,11 +216,37 @@ def colon_for_brace(recovery: Recovery, at: int) -> int | None:
         else None
     )
     recovery.report(at, "a body stands in braces `{ }`, not behind a `:`", help=help)
-    if recovery.parser.accepts("=") and not recovery.following(at).kind in STATEMENTS | {"{"}:
+    if recovery.parser.accepts("=") and recovery.following(at).kind not in STATEMENTS | {"{"}:
         recovery.parser.feed(Token("=", "=", token.start, token.end))
     elif recovery.following(at).kind != "{":
         recovery.implied.add(token.start)
         recovery.parser.feed(Token("{", "{", token.start, token.end))
+    return at + 1
+
+
+def colon_for_equals(recovery: Recovery, at: int) -> int | None:
+    token = recovery.tokens[at]
+    if token.kind != ":" or not recovery.parser.accepts("="):
+        return None
+    before = recovery.shown(recovery.before(at))
+    recovery.report(at, f"what {before} is stands behind `=`, not `:`",
+                    fix=("write `=`", Edit(recovery.span(token), "=")))  # fmt: skip
+    recovery.parser.feed(Token("=", "=", token.start, token.end))
+    return at + 1
+
+
+def equals_behind_keyword(recovery: Recovery, at: int) -> int | None:
+    before = recovery.before(at)
+    if recovery.tokens[at].kind != "=" or before.kind not in BEFORE_VALUES or recovery.is_first(at):
+        return None
+    word = before.kind
+    named = f", or `{word} name = ...`" if word in ("output", "loss", "metric") else ""
+    recovery.report(
+        at,
+        f"`{word}` is followed by its value, without `=`",
+        help=f"write `{word} ...`{named}",
+        fix=("leave it out", Edit(recovery.span(recovery.tokens[at]), "")),
+    )
     return at + 1
 
 
@@ -405,6 +432,12 @@ def unexpected(recovery: Recovery, at: int) -> int:
     if recovery.is_next_statement(at) and recovery.height < len(recovery.parser.states):
         found = f", but the {'file' if token.kind == '$END' else 'statement'} ends there"
     help = "a repetition is written `3 * (stage -> stage)`" if expected == {"*"} else None
+    starts_list = token.kind == "[" and "NUMBER" in expected
+    if starts_list or (token.kind == "," and before.kind == "NUMBER" and "," not in expected and ")" in expected):
+        help = "there are no lists: a setting is one value, such as `kernel=3` or `kernel_width=5`"
+    start = recovery.parser.values[recovery.height] if recovery.height < len(recovery.parser.values) else None
+    if type(start) is Token and start.kind == "param" and expected <= {"=", ":", "["}:
+        help = "it has a type and an initial value: `param name: float[3] = he`"
     opened = recovery.opened() if recovery.is_first(at) else None
     labels = (
         [Label(recovery.span(opened), f"this `{opened.kind}` is not closed yet")] if opened else []
@@ -449,6 +482,8 @@ SLIPS = (
     misspelt_keyword,
     equal_sign,
     colon_for_brace,
+    colon_for_equals,
+    equals_behind_keyword,
     end_sign,
     several_values,
     chained_comparison,

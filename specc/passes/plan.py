@@ -106,8 +106,8 @@ def _mode(group: Group) -> str:
     if group.batched or any(each.type.batched for node in group.nodes for each in node.inputs):
         return "shard"
     elements = sizes.product(group.domain)
-    plain = group.kind == "nest" and all(
-        isinstance(node.op, (Elementwise, AllReduce)) for node in group.nodes)
+    plain = group.kind in ("nest", "concat") and all(
+        isinstance(node.op, (Elementwise, AllReduce, Concat)) for node in group.nodes)
     return "split" if plain and elements >= SPLIT_FROM else "single"
 
 
@@ -298,6 +298,17 @@ class _Layout:
         self.sizes.pop(bisect_left(self.sizes, (length, offset)))
 
 
+def _place_parts(joined: Node, loop, places: dict[Node, Place], layout: _Layout) -> None:
+    """Lets what is joined along the first axis be computed where it shall stand."""
+    made = {node for group in loop.groups if group.kind == "nest" for node in group.stored}
+    place, start = places[joined], 0
+    for part in joined.inputs:
+        if (part in made and part not in places and part not in loop.writes
+                and part.type.batched == joined.type.batched and isinstance(part.op, Elementwise)):
+            places[part] = replace(place, offset=place.offset + start)
+        start += layout.exact(part)
+
+
 def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last, layout: _Layout,
                 leaving) -> None:
     """Places for what a loop computes, and its steps: a turn of the loop moves along the sequences.
@@ -345,15 +356,17 @@ def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last,
             place = Place(place.space, first, -stride if loop.backward else stride)
         places[leaf_] = place
     views.update({node: view(node, bases) for node in loop.graph.nodes})
+    own = sorted(loop.groups, key=lambda group: group.kind != "concat")  # these give parts their places
+    for node in (node for group in own for node in group.stored):
+        if node in loop.writes:
+            whole = loop.writes[node]
+            places[node] = stepwise(places[whole], whole)
+        elif node not in places:
+            places[node] = Place("arena", take(layout.bytes(node), now))
+        if isinstance(node.op, Concat) and node.op.axis == 0:
+            _place_parts(node, loop, places, layout)
     for group in loop.groups:
-        stores = []
-        for node in group.stored:
-            if node in loop.writes:
-                whole = loop.writes[node]
-                places[node] = stepwise(places[whole], whole)
-            else:
-                places[node] = Place("arena", take(layout.bytes(node), now))
-            stores.append((node, places[node]))
+        stores = [(node, places[node]) for node in group.stored]
         s.steps.append(Step(group, s.phase, "shard", tuple(stores)))
 
 

@@ -15,7 +15,7 @@ from specc.ops.elementwise import (
 )
 from specc.ops.leaf import Const, constant
 from specc.ops.reduce import Sum
-from specc.ops.shape import Broadcast, Reshape, Slice, Transpose
+from specc.ops.shape import Broadcast, Concat, Pad, Reshape, Slice, Transpose
 
 
 def simplify(graph: Graph) -> Graph:
@@ -141,6 +141,10 @@ def _elementwise(node: Node) -> Node | None:
         return apply(Neg(), first, origin=node.origin)
     if isinstance(op, Sub) and left == 0.0 and keep_second:
         return apply(Neg(), second, origin=node.origin)
+    if isinstance(op, Add) and isinstance(second.op, (Pad, Add)):
+        joined = _joined(node)
+        if joined is not None:
+            return joined
     if isinstance(op, Add) and isinstance(second.op, Neg):
         return apply(Sub(), first, second.inputs[0], origin=node.origin)
     if isinstance(op, Sub) and isinstance(second.op, Neg):
@@ -154,6 +158,39 @@ def _elementwise(node: Node) -> Node | None:
     if isinstance(op, Pow) and right is not None:
         return _power(node, first, right, keep_first)
     return None
+
+
+MOST_PARTS = 32
+
+
+def _joined(node: Node) -> Node | None:
+    """A sum of values that are placed side by side, as them joined: the gradient of `split`."""
+    parts, stack = [], [node]
+    while stack:
+        each = stack.pop()
+        if isinstance(each.op, Add):
+            stack.extend(each.inputs)
+        elif isinstance(each.op, Pad) and each.op.step == 1 and each.op.fill == 0.0:
+            parts.append(each)
+        else:
+            return None
+        if len(parts) + len(stack) > MOST_PARTS:
+            return None
+    axis, size = parts[0].op.axis, parts[0].op.size
+    if any(each.op.axis != axis or not isinstance(each.op.start, int) for each in parts):
+        return None
+    parts.sort(key=lambda each: each.op.start)
+    first = end = parts[0].op.start
+    pieces: list[Node] = []
+    for each in parts:
+        if each.op.start != end or each.type.batched != node.type.batched:
+            return None
+        (piece,) = each.inputs
+        end += piece.type.shape[axis]
+        same = isinstance(piece.op, Concat) and piece.op.axis == axis
+        pieces.extend(piece.inputs if same else (piece,))
+    whole = apply(Concat(axis), *pieces)
+    return _with_origin(whole if (first, end) == (0, size) else apply(Pad(axis, first, size), whole), node)
 
 
 def _power(node: Node, base: Node, exponent: float, keep: bool) -> Node | None:
