@@ -67,8 +67,8 @@ USES = {
     "upsample": ["maps -> upsample(2)"],
     # metrics that are differentiable formulas have no gradient of use
 }  # fmt: skip
-# those of cells are tested beside, in test_cells.py and test_sequences.py
-WITHOUT_GRADIENT = ("std/cells.dl", "std/metrics.dl", "std/initializers.dl", "std/schedules.dl", "std/optimizers.dl")
+WITHOUT_GRADIENT = ("std/metrics.dl", "std/initializers.dl", "std/schedules.dl", "std/optimizers.dl",
+                    "std/cells.dl")  # of cells: see test_sequences
 SHAPES = [(4, (2, 5, 6)), (7, (1, 4, 3))]
 CASES = [(word, use, shape) for word, uses in USES.items() for use in uses for shape in SHAPES]
 
