@@ -18,15 +18,16 @@ MIDDLE = BASE | {"ir", "ops"}
 MAY_IMPORT = {
     **{name: BASE for name in BASE},
     "arrays": BASE,
+    "decode": BASE,
     "ir": BASE,
     "ops": BASE | {"ir"},
     "frontend": MIDDLE,
     "passes": MIDDLE,
     "backend": MIDDLE,
-    "runtime": BASE,
-    "net": MIDDLE | {"arrays", "passes", "backend"},
+    "runtime": BASE | {"decode"},
+    "net": MIDDLE | {"arrays", "decode", "passes", "backend"},
     "driver": MIDDLE | {"frontend", "passes", "backend", "net"},
-    "cli": MIDDLE | {"frontend", "passes", "backend", "net", "driver", "runtime"},
+    "cli": MIDDLE | {"frontend", "passes", "backend", "net", "driver", "runtime", "decode"},
 }
 
 
