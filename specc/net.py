@@ -20,6 +20,7 @@ from specc.backend.machine import this_machine
 from specc.backend.program import CompiledProgram, aligned
 from specc.backend.reference import evaluate
 from specc.columns import Column
+from specc.decode import decode, targets_read
 from specc.diagnostics import Diagnostic, SpecError
 from specc.ir.graph import Graph
 from specc.ir.plan import Plan
@@ -31,6 +32,7 @@ from specc.passes import lower
 from specc.passes.fuse import prepare
 from specc.passes.plan import plan, shares
 from specc.passes.simplify import simplify
+from specc.recipe import Port
 
 if TYPE_CHECKING:
     from specc.backend.timing import StepTimes
@@ -258,12 +260,43 @@ class Net:
     def forward(self, /, **arrays) -> dict[str, np.ndarray]:
         """The outputs for n examples (0 too), in inference mode: name -> `[n, *shape]`.
 
-        Targets may be left out. Raises ValueError for arrays that do not fit, and for a model without
+        Targets may be left out, but for those that an output reads (`previous(word)`): without them
+        `decode` writes them. Raises ValueError for arrays that do not fit, and for a model without
         an output.
         """
         if not self.program.outputs:
             raise ValueError(f"{self.name} has no `output`, so there is nothing to compute forward")
+        for port in self.written:
+            if port.name not in arrays:
+                raise ValueError(f"the outputs of {self.name} read its target `{port.name}`: give it too, or"
+                                 f" let `net.decode(...)` write it step by step")
         return self.predict(self._columns(arrays, self.compiled(PREDICT).ports))
+
+    @property
+    def written(self) -> list[Port]:
+        """The targets that the outputs read, and that `decode` writes."""
+        return targets_read(self.ports, self.compiled(PREDICT).ports)
+
+    def decode(self, temperature: float = 0.0, seed: int = 0, /, **arrays) -> dict[str, np.ndarray]:
+        """The targets that the model writes itself, for n examples: name -> integers `[n, steps]`.
+
+        It is for a model whose outputs score, at each step, the next symbol of a target that it reads
+        one step late (`previous(word)`). With `temperature` 0 the likeliest symbol is taken, otherwise one
+        is drawn with p = softmax(scores / temperature). All steps of a sequence of varying length are
+        written: its text ends where its end symbol stands. Raises ValueError for arrays that do not
+        fit, and for a model that writes nothing.
+        """
+        targets = self.written
+        if not targets:
+            raise ValueError(f"no output of {self.name} reads a target, so there is nothing to write:"
+                             " `net.forward(...)` computes its outputs")
+        if given := [port.name for port in targets if port.name in arrays]:
+            raise ValueError(f"{self.name} writes `{given[0]}` itself: `net.forward(...)` takes it")
+        own = {name for port in targets for name in (port.name, *_lengths_of(self.ports, port))}
+        needed = [name for name in self.compiled(PREDICT).ports if name not in own]
+        data = self._columns(arrays, needed)
+        count(data)
+        return decode(self.predict, targets, self.ports, data, temperature, seed)
 
     def loss_and_gradients(self, /, **arrays) -> tuple[float, dict[str, np.ndarray]]:
         """The mean loss over the n given examples, in training mode, and its gradients by path.
@@ -342,6 +375,11 @@ class Net:
 
     def _columns(self, arrays: Mapping[str, np.ndarray], needed, begin=True) -> dict[str, Column]:
         return examples(self.name, self.program.ports, completed(self.ports, arrays, begin), needed)
+
+
+def _lengths_of(ports, port) -> list[str]:
+    """The port of a target's length, if that is its own."""
+    return [each.name for each in ports if each.length_of == port.name]
 
 
 def untrainable(program: Program) -> str | None:
