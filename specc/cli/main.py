@@ -17,6 +17,7 @@ from specc import __version__
 from specc.cli.build import build
 from specc.cli.check import check
 from specc.cli.evaluate import evaluate
+from specc.cli.explain import explain
 from specc.cli.format import fmt
 from specc.cli.predict import predict
 from specc.cli.show import show
@@ -32,7 +33,7 @@ def commands() -> None:
     """Compile a text that states a neural network into machine code that trains it."""
 
 
-for command in (check, fmt, show, train, evaluate, predict, build):
+for command in (check, fmt, explain, show, train, evaluate, predict, build):
     commands.add_command(command)
 
 
