@@ -13,6 +13,7 @@ signature does not tell. The tests check every one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from specc.frontend import ast, library
@@ -107,9 +108,9 @@ def sample(name: str) -> str:
         if kind == "metrics":
             return _model(inputs, names[0], [], [f"metric {call}"])
         return _model(inputs, names[0], [], [f"loss {call}"])
-    if isinstance(definition, (ast.Block, ast.Cell)) or kind in ("layers", "activations"):
-        if len(names) == 1:
-            return _model(inputs, f"{names[0]} -> {_call(name, [], given, signature)}")
+    is_stage = isinstance(definition, (ast.Block, ast.Cell)) or kind in ("layers", "activations")
+    if is_stage and len(names) == 1:
+        return _model(inputs, f"{names[0]} -> {_call(name, [], given, signature)}")
     return _model(inputs, _call(name, names, given, signature))
 
 
@@ -144,7 +145,9 @@ def _length(size: ast.Expression) -> str:
     return text if text.isdigit() else str(LENGTHS.get(text, 8))
 
 
-def _model(inputs: list[str], formula: str, before: list[str] = [], after: list[str] = []) -> str:
+def _model(
+    inputs: list[str], formula: str, before: Sequence[str] = (), after: Sequence[str] = ()
+) -> str:
     lines = [*(f"input {each}" for each in inputs if each), *before]
     lines += [f"let y = {formula}", "output y", *after]
     if formula.isidentifier():

@@ -36,7 +36,7 @@ def named_in_the_code() -> set[str]:
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
             first = node.args[0]
             if name in makers and isinstance(first, python.Constant) and isinstance(first.value, str):
-                if re.fullmatch(r"[a-z]+(-[a-z]+)*", first.value):
+                if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", first.value):
                     found.add(first.value)
     return found
 
