@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from specc.cli.session import FILE, checked, overrides
-from specc.source import Source
 
 
 @click.command()
@@ -29,7 +28,7 @@ def build(
     """Write the Python that the model in FILE is compiled from."""
     from specc import driver
 
-    program = checked(Source.read(file), overrides(changes))
+    program = checked(driver.read(file), overrides(changes))
     text = driver.build(program, dtype=dtype, threads=threads)
     if output is None:
         click.echo(text, nl=False)

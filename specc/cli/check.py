@@ -62,6 +62,8 @@ def _mend(file: Path) -> None:
     from specc.frontend.mend import mended_source
     from specc.source import Source
 
+    if file.suffix == ".json":
+        return  # its text is not what the fixes are of
     try:
         source = Source.read(file)
     except SpecError:
@@ -75,14 +77,14 @@ def _mend(file: Path) -> None:
 
 def _with_used(files: tuple[Path, ...]) -> list[Path]:
     """The files, and those that they bring in with `use`."""
+    from specc import driver
     from specc.cli.session import used_files
     from specc.diagnostics import SpecError
-    from specc.source import Source
 
     found = list(files)
     for file in files:
         try:
-            found += [file.parent / name for name in used_files(Source.read(file))]
+            found += [file.parent / name for name in used_files(driver.read(file))]
         except SpecError:
             continue
     return found

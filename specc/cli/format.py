@@ -34,6 +34,9 @@ def fmt(files: tuple[Path, ...], check: bool, diff: bool) -> int:
     """
     from specc.frontend.format import formatted
 
+    for path in files:
+        if path.suffix == ".json":
+            raise click.UsageError(f"`{path}` is no .dl file; `specc convert` makes one of it")
     is_bad, changed = False, 0
     for path in files:
         try:

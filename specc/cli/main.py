@@ -16,6 +16,7 @@ import click
 from specc import __version__
 from specc.cli.build import build
 from specc.cli.check import check
+from specc.cli.convert import convert, schema
 from specc.cli.evaluate import evaluate
 from specc.cli.explain import explain
 from specc.cli.format import fmt
@@ -33,7 +34,7 @@ def commands() -> None:
     """Compile a text that states a neural network into machine code that trains it."""
 
 
-for command in (check, fmt, explain, show, train, evaluate, predict, build):
+for command in (check, fmt, explain, show, train, evaluate, predict, build, convert, schema):
     commands.add_command(command)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from specc.cli.session import FILE, checked, overrides
-from specc.source import Source
 
 
 @click.command()
@@ -23,7 +22,7 @@ def show(file: Path, changes: tuple[str, ...], stage: str | None) -> None:
     if stage is None:
         from specc.cli.table import layer_table
 
-        program = checked(Source.read(file), overrides(changes))
+        program = checked(driver.read(file), overrides(changes))
         click.echo(layer_table(program, driver.flops), nl=False)
         return
     if stage not in driver.STAGES:

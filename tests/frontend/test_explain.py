@@ -21,7 +21,7 @@ from specc.frontend.samples import sample
 from specc.source import Source
 
 PACKAGE = Path(driver.__file__).parent
-WITHOUT_EXAMPLES = {"bad-run"}  # there is no program that has it
+WITHOUT_EXAMPLES = {"bad-run", "bad-json"}  # there is no program that has it
 PROGRAM = re.compile(r"^## (Wrong|Mended)\n\n```dl ?(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 
 
