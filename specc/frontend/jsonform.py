@@ -8,8 +8,8 @@ that stands for a value too; numbers and truth values are JSON's own; a text is 
 
 What the tree leaves out goes along, so that .dl -> JSON -> .dl gives the same file: comments above
 (`comments`, a line each, "" for a blank line), behind (`comment`, `body_comment` behind `{`) and at the end
-(`end_comments`); `parens`, redundant pairs about a value; `breaks`, the stages that start a line. A comment
-within a statement goes above it.
+(`end_comments`), and those of the stages of a pipeline; `parens`, redundant pairs about a value; `breaks`, the
+stages that start a line; `empty_parens`. A comment elsewhere within a statement goes above it.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class _Reader:
         self.tokens = lex(tree.source, Report()).tokens
         self.starts = [token.start for token in self.tokens]
         self.next_comment = 0
+        self.taken: set[ast.Comment] = set()  # those of stages
         self.end = 0
 
     def file(self) -> dict[str, Any]:
@@ -109,7 +110,8 @@ class _Reader:
         comments = self.tree.comments
         while self.next_comment < len(comments) and comments[self.next_comment].span.start < offset:
             self.next_comment += 1
-            yield comments[self.next_comment - 1]
+            if comments[self.next_comment - 1] not in self.taken:
+                yield comments[self.next_comment - 1]
 
     def _behind(self, record: dict[str, Any], name: str) -> None:
         comments = self.tree.comments
@@ -175,6 +177,26 @@ class _Reader:
         breaks = [place for place, stage in stages if self._starts_line(stage)]
         if breaks:
             record["breaks"] = breaks
+        for place, stage in stages:
+            behind, above = self._stage_comments(stage)
+            if behind:
+                (record["stages"][place - 1] if place else record)["comment"] = behind
+            if above:
+                record["stages"][place]["comments"] = above
+
+    def _stage_comments(self, stage: ast.Node) -> tuple[str | None, list[str]]:
+        """The comment behind what comes before the arrow of a stage, and those above the arrow."""
+        arrow = bisect_left(self.starts, stage.span.start) - 1
+        end, start = self.tokens[arrow - 1].end, self.tokens[arrow].start
+        behind, above = None, []
+        for comment in self.tree.comments if "#" in self.text[end:start] else ():
+            if end <= comment.span.start < start:
+                self.taken.add(comment)
+                if "\n" in self.text[end : comment.span.start]:
+                    above.append(comment.text.rstrip())
+                else:
+                    behind = comment.text.rstrip()
+        return behind, above
 
     def _starts_line(self, stage: ast.Node) -> bool:
         at = bisect_left(self.starts, stage.span.start) - 1  # the arrow

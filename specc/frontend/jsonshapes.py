@@ -89,6 +89,10 @@ def shapes(cls: type) -> dict[str, Shape]:
         found["parens"] = Shape()
     if cls is ast.Call:
         found["empty_parens"] = Shape()
+    if cls in (ast.Call, ast.Repeat):
+        found |= {"comments": lines, "comment": Shape(pattern=COMMENT)}
+    if cls is ast.Pipeline:
+        found["comment"] = Shape(pattern=COMMENT)
     if cls in (ast.Pipeline, ast.Layer):
         found["breaks"] = Shape(is_list=True)
     return found

@@ -270,6 +270,9 @@ class _Writer:
 
     def call(self, record: Any, pointer: str) -> str:
         """A call in a formula: `word(inputs; settings)`."""
+        for name in ("comment", "comments", "empty_parens"):
+            if name in record:
+                raise self.wrong(f"{pointer}/{name}", "only a call in a pipeline has this")
         inputs, settings = (self._arguments(record, name, pointer) for name in ("inputs", "settings"))
         sign = "; " if settings else ";" if record.get("has_semicolon") else ""
         return f"{record['word']}({inputs}{sign}{settings})"
@@ -303,9 +306,20 @@ class _Writer:
     def stages(self, record: Any, pointer: str, breaks: tuple[int, ...] = ()) -> str:
         text = ""
         for place, each in enumerate(record["stages"]):
+            at = f"{pointer}/stages/{place}"
+            stage = self.stage(each, at)
+            comments = each.get("comments", ())
             if place or record["kind"] == "Pipeline":
-                text += "\n-> " if place in breaks else " -> "
-            text += self.stage(each, f"{pointer}/stages/{place}")
+                before = record["stages"][place - 1] if place else record
+                behind = f"  {before['comment']}" if "comment" in before else ""
+                is_broken = place in breaks or behind or comments
+                text += behind + "".join(f"\n{line}" for line in comments) + ("\n-> " if is_broken else " -> ")
+            elif comments:
+                raise self.wrong(f"{at}/comments", "the first stage of a layer has none of its own")
+            text += stage
+        if "comment" in record["stages"][-1]:
+            raise self.wrong(f"{pointer}/stages/{len(record['stages']) - 1}/comment",
+                             "the comment behind the last stage is the statement's")  # fmt: skip
         return text
 
     def pipeline(self, record: Any, pointer: str) -> str:

@@ -69,6 +69,7 @@ def test_a_file_comes_back_as_it_was(path):
         "model m { layer a = 3 * (dense(3) -> (2 + n) * (relu)) -> x.y(3) let a, b = f(x;) }",
         "train { optimizer adam optimizer sgd() for a, b.c freeze a, b.c test f() validate split = 1/2 }",
         "model m {}\ntrain { # a\n # b\n\n # c\n} # d\n\n\n# e",
+        "model m { let y = x # x\n -> f # f\n # to g\n # and on\n -> g(1) # g\n layer l = f # f\n -> 2 * (g) # g\n}",
         "# a\n\n# b\ndim n # c\n\ndim m # d\n## doc\nfn f(x) = f( # inner\n x)\n",
     ],
 )
