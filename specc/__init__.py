@@ -35,8 +35,8 @@ def compile(model: Program, batch: int | None = None, dtype: str = "float32",
             threads: int | None = None, seed: int | None = None) -> Net:
     """The model in machine code, its weights initialized from `seed`; see `specc.net.Net`.
 
-    `batch` and `seed` default to the file's, `threads` to the processors there are; `dtype` is
-    "float32" or "float64".
+    `batch` and `seed` default to the file's, `threads` to the processors there are, or fewer where a
+    step has too little work for them; `dtype` is "float32" or "float64".
     """
     from specc import driver
 

@@ -9,6 +9,7 @@ used.
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,24 +70,38 @@ def compile(program: Program, batch: int | None = None, dtype: str = "float32",
             threads: int | None = None, seed: int | None = None) -> Net:
     """The model in machine code, its weights initialized from `seed`.
 
-    `batch` and `seed` are by default those of the file, `threads` the processors there are. Raises
-    SpecError where a size is still open, and ValueError for a batch, dtype or number of threads that
-    makes no sense.
+    `batch` and `seed` are by default those of the file, `threads` as many as pay (`threads_for`).
+    Raises SpecError where a size is still open, TypeError for what is no program, and ValueError for
+    a batch, dtype, seed or number of threads that makes no sense.
     """
+    from specc.ir.program import Program
+
+    if not isinstance(program, Program):
+        what = repr(program) if isinstance(program, str | Path) else type(program).__name__
+        raise TypeError(f"compile takes a program, not {what}: specc.compile(specc.load(path))")
     if dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}")
-    batch = program.recipe.batch if batch is None else batch
-    threads = processors() if threads is None else threads
-    for name, value in (("batch", batch), ("threads", threads)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+    batch = program.recipe.batch if batch is None else _whole("batch", batch, 1)
+    threads = None if threads is None else _whole("threads", threads, 1)
+    seed = program.recipe.seed if seed is None else _whole("seed", seed, 0)
     if program.open_sizes:
         names = ", ".join(f"`{name}`" for name in program.open_sizes)
         raise _error("open-size", f"the size {names} of {program.name} has no number yet",
                      program.name, help=f"give it one: {program.open_sizes[0]}=10")
     from specc.net import Net
 
-    return Net(program, batch, dtype, threads, program.recipe.seed if seed is None else seed)
+    return Net(program, batch, dtype, threads or threads_for(program, batch), seed)
+
+
+def _whole(name: str, value, least: int) -> int:
+    """The value as an int (NumPy has integers of its own). Raises ValueError if it is none."""
+    try:
+        whole = operator.index(value)
+    except TypeError:
+        whole = None
+    if whole is None or whole < least or isinstance(value, bool):
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    return whole
 
 
 def build(program: Program, batch: int | None = None, dtype: str = "float32",
@@ -140,6 +155,23 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+# A training step with less work for a thread (some 50 us) is not done sooner by a further one: they
+# have to meet some ten times a step.
+FLOPS_WORTH_A_THREAD = 2e6
+
+
+def threads_for(program: Program, batch: int) -> int:
+    """The threads that a model is run on by default: one for each processor, if there is work for it.
+
+    The work is that of a training step, some three times that of a forward pass.
+    """
+    from specc.ir.graph import topological
+
+    terms = (*program.losses, *program.outputs)
+    work = 3 * batch * flops(topological([term.node for term in terms]))
+    return max(1, min(processors(), int(work / FLOPS_WORTH_A_THREAD)))
 
 
 def flops(nodes) -> int:

@@ -14,14 +14,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from specc.arrays import Arrays, count, examples
 from specc.backend.machine import this_machine
 from specc.backend.program import CompiledProgram, aligned
 from specc.backend.reference import evaluate
 from specc.columns import Column
+from specc.diagnostics import Diagnostic, SpecError
 from specc.ir.graph import Graph
 from specc.ir.plan import Plan
-from specc.ir.program import Program
+from specc.ir.program import Limit, Program
 from specc.ir.verify import verify
+from specc.ops.carry import closed, following, straightened
 from specc.ops.peers import Peers, bind_batch
 from specc.passes import lower
 from specc.passes.fuse import prepare
@@ -32,11 +35,15 @@ from specc.passes.simplify import simplify
 TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict"
 
 
+DIVIDED = 4
+
+
 class Net:
     """A model in machine code, for batches of `batch` examples on `threads` threads.
 
-    `params` and `states` map paths to live arrays: assigning into one changes the model. `states`
-    are the optimizer's memory and running statistics.
+    `params` and `states` map paths to live arrays in C order, in the layouts of the library:
+    assigning one, or into one, changes the model. `states` are the optimizer's memory and running
+    statistics.
     """
 
     def __init__(self, program: Program, batch: int, dtype: str, threads: int, seed: int):
@@ -57,6 +64,10 @@ class Net:
                           if node.type.shape == ()))
         self.record_width = bool(program.losses) + len(program.losses) + sum(
             node.type.elements for node in self._means.values())
+        # what the streams have left after the last training step, for each lane of the batch
+        self.lanes = {label: np.zeros((batch, *self._lane_shape(label)), dtype)
+                      for label, _ in program.streams}
+        self.states.update({f"{label} (stream)": array for label, array in self.lanes.items()})
         self._by_name = {port.name: port for port in program.ports}
 
     # Weights.
@@ -70,8 +81,10 @@ class Net:
         for name, each in wanted.items():
             self._arrays[name] = self._array(each.type.shape)
             self._arrays[name][...] = values[name]
-        self.params = {each.path: self._arrays[f"param.{each.path}"] for each in program.parameters}
-        self.states = {each.path: self._arrays[f"state.{each.path}"] for each in states}
+        self.params = Arrays({each.path: self._arrays[f"param.{each.path}"]
+                              for each in program.parameters}, f"{self.name} has no parameter")
+        self.states = Arrays({each.path: self._arrays[f"state.{each.path}"] for each in states},
+                             f"{self.name} has no state")
 
     def _array(self, shape) -> np.ndarray:
         item = np.dtype(self.dtype).itemsize
@@ -79,19 +92,11 @@ class Net:
         return aligned(item * size).view(self.dtype).reshape(shape)
 
     def set_params(self, values: Mapping[str, np.ndarray]) -> None:
-        """Set parameters by path. Raises ValueError for an unknown path or another shape."""
-        checked = {}
-        for path, value in values.items():
-            if path not in self.params:
-                known = ", ".join(self.params)
-                raise ValueError(f"{self.name} has no parameter {path!r}; it has {known}")
-            array = np.asarray(value)
-            if array.shape != self.params[path].shape:
-                raise ValueError(f"{path} has the shape {list(self.params[path].shape)},"
-                                 f" not {list(array.shape)}")
-            checked[path] = array
-        for path, array in checked.items():
-            self.params[path][...] = array
+        """Set parameters by path, all or none.
+
+        Raises ValueError for an unknown path, another shape, or values that are no real numbers.
+        """
+        self.params.put(values)
 
     # The programs.
 
@@ -102,7 +107,8 @@ class Net:
             if kind == TRAIN:
                 self._settings = made.settings
                 made = made.graph
-            made = verify(simplify(verify(made, "lower")), "simplify")
+            made = verify(straightened(verify(made, "lower")), "straightened")
+            made = verify(simplify(made), "simplify")
             self._graphs[kind] = verify(prepare(made), "prepare")
         return self._graphs[kind]
 
@@ -116,12 +122,26 @@ class Net:
         """The plan of one program, for batches of `examples`."""
         examples = examples or self.batch
         item = np.dtype(self.dtype).itemsize
-        vector = this_machine().vector_bits // (8 * item)
-        graph = self.graph(kind)
+        vector = this_machine().lanes(self.dtype)
+        graph, shards = self.graph(kind), self._shards(examples)
         if any(isinstance(node.op, Peers) for node in graph.nodes):
-            _, lanes = shares(examples, self.threads, vector)
-            graph = verify(bind_batch(graph, lanes * self.threads), "bind_batch")
-        return plan(graph, examples, self.threads, vector, item)
+            _, lanes = shares(examples, shards, vector)
+            graph = verify(bind_batch(graph, lanes * shards), "bind_batch")
+        return plan(graph, examples, shards, vector, item)
+
+    def _shards(self, examples: int) -> int:
+        """The threads that the examples are divided between: no more than there are vectors of them.
+
+        Some more than that, up to `DIVIDED`, still pay for what is not done for each example: the
+        update of large weights.
+        """
+        vectors = -(-examples // this_machine().lanes(self.dtype))
+        return min(self.threads, max(vectors, min(examples, DIVIDED)))
+
+    @property
+    def shards(self) -> int:
+        """The threads that a batch is divided between: `threads`, or fewer for a small batch."""
+        return self._shards(self.batch)
 
     def compiled(self, kind: str, examples: int | None = None) -> CompiledProgram:
         """One program, ready to run on batches of at most `examples`."""
@@ -135,13 +155,24 @@ class Net:
             self.compile_seconds += time.perf_counter() - start
         return self._programs[key]
 
+    def _lane_shape(self, label: str) -> tuple[int, ...]:
+        (then,) = (node for name, node in self.program.carries if name == label)
+        return then.type.shape[1:]
+
+    def _new_lanes(self, batch: int) -> dict[str, np.ndarray]:
+        return {label: np.zeros((batch, *array.shape[1:]), self.dtype)
+                for label, array in self.lanes.items()}
+
     def _run(self, kind: str, data: Mapping[str, Column], order: np.ndarray, batch: int,
-             settings: np.ndarray | None = None, first: int = 0):
+             settings: np.ndarray | None = None, first: int = 0, lanes=None):
         program = self.compiled(kind, batch)
-        start = time.perf_counter()
-        program.link({name: data[name] for name in program.ports})
-        self.compile_seconds += time.perf_counter() - start
-        return program.run(data, order, batch, settings, self.seed, first)
+        columns = program.columns(data)
+        if not program.is_linked(columns):
+            start = time.perf_counter()
+            program.link(columns)
+            self.compile_seconds += time.perf_counter() - start
+        lanes = self._new_lanes(batch) if lanes is None else lanes
+        return program.run(columns, order, batch, settings, self.seed, first, lanes)
 
     # What the training loop uses.
 
@@ -156,7 +187,7 @@ class Net:
         steps = -(-len(order) // self.batch)
         self.graph(TRAIN)
         settings = self._schedule(first_step, steps, steps_per_epoch, total_steps, stale)
-        records, _ = self._run(TRAIN, data, order, self.batch, settings, first_step)
+        records, _ = self._run(TRAIN, data, order, self.batch, settings, first_step, self.lanes)
         self.steps_done = first_step + steps
         return records
 
@@ -164,11 +195,15 @@ class Net:
                   stale: float = 0) -> np.ndarray:
         """The optimizer's settings for each step, float64 [steps, settings]."""
         step = np.arange(first, first + steps, dtype=float)
-        values = evaluate(self._settings, {
+        moments = {
             ("schedule", "step"): step,
             ("schedule", "epoch"): step / steps_per_epoch if steps_per_epoch else 0 * step,
             ("schedule", "progress"): step / total if total else 0 * step,
-            ("schedule", "stale"): 0 * step + stale})
+            ("schedule", "stale"): 0 * step + stale}
+        for limit in self.program.limits:
+            found = evaluate(Graph({"value": limit.node}), moments)["value"]
+            check_limit(limit, np.broadcast_to(found, steps), first)
+        values = evaluate(self._settings, moments)
         table = np.empty((steps, len(values)))
         for name, value in values.items():
             table[:, int(name)] = value
@@ -198,34 +233,59 @@ class Net:
 
     def predict(self, data: Mapping[str, Column]) -> dict[str, np.ndarray]:
         """The outputs for all rows, in inference mode: name -> `[n, *shape]`."""
-        program = self.compiled(PREDICT)
-        rows = len(data[program.ports[0]].array)
-        _, outputs = self._run(PREDICT, data, np.arange(rows), self.batch)
-        return {name.removeprefix("output."): array for name, array in outputs.items()}
+        rows = count(data)
+        _, found = self._run(PREDICT, data, np.arange(rows), self.batch)
+        outputs = {}
+        for term in self.program.outputs:
+            array = found.get(f"output.{term.name}")
+            if array is None:  # the same for every example
+                array = np.broadcast_to(self._constant(term.node), (rows, *term.node.type.shape))
+            outputs[term.name] = array.view(bool) if array.dtype == np.uint8 else array
+        return outputs
+
+    def _constant(self, node) -> np.ndarray:
+        """The value of a node that no input goes into."""
+        leaves = {("param", path): array for path, array in self.params.items()}
+        leaves.update({("state", path): array for path, array in self.states.items()})
+        value = evaluate(Graph({"value": node}), leaves, self.seed)["value"]
+        return value.astype(self.dtype) if node.type.kind == "float" else value
 
     # What people use.
 
-    def forward(self, **arrays) -> dict[str, np.ndarray]:
-        """The outputs for n examples, in inference mode: name -> `[n, *shape]`."""
-        needed = self.compiled(PREDICT).ports
-        return self.predict(self._columns(arrays, needed))
+    def forward(self, /, **arrays) -> dict[str, np.ndarray]:
+        """The outputs for n examples (0 too), in inference mode: name -> `[n, *shape]`.
 
-    def loss_and_gradients(self, **arrays) -> tuple[float, dict[str, np.ndarray]]:
-        """The mean loss over the n given examples, in training mode, and its gradients by path."""
+        Targets may be left out. Raises ValueError for arrays that do not fit, and for a model without
+        an output.
+        """
+        if not self.program.outputs:
+            raise ValueError(f"{self.name} has no `output`, so there is nothing to compute forward")
+        return self.predict(self._columns(arrays, self.compiled(PREDICT).ports))
+
+    def loss_and_gradients(self, /, **arrays) -> tuple[float, dict[str, np.ndarray]]:
+        """The mean loss over the n given examples, in training mode, and its gradients by path.
+
+        Raises ValueError for arrays that do not fit, and for a model without a loss.
+        """
+        if not self.program.losses:
+            raise ValueError(f"{self.name} has no `loss`, so there are no gradients")
         data = self._columns(arrays, tuple(self._by_name))
-        rows = self._rows(data)
+        rows = count(data, least=1)
         records, _ = self._run(GRADIENTS, data, np.arange(rows), rows, first=self.steps_done)
         gradients = {each.path: self._arrays[f"gradient.{each.path}"].copy()
                      for each in self.program.parameters}
         return float(records[0, 0]), gradients
 
-    def step(self, **arrays) -> float:
+    def step(self, /, **arrays) -> float:
         """One optimizer step on the n given examples; the loss before it.
 
-        `epoch`, `progress` and `stale` of a schedule stay 0 here: there is no epoch.
+        `epoch`, `progress` and `stale` of a schedule stay 0 here: there is no epoch. Raises ValueError
+        for arrays that do not fit, and for a model that cannot be trained.
         """
+        if reason := untrainable(self.program):
+            raise ValueError(f"{self.name} cannot be trained: {reason}")
         data = self._columns(arrays, tuple(self._by_name))
-        rows = self._rows(data)
+        rows = count(data, least=1)
         self.graph(TRAIN)
         settings = self._schedule(self.steps_done, 1, 0, 0)
         records, _ = self._run(TRAIN, data, np.arange(rows), rows, settings, self.steps_done)
@@ -233,32 +293,33 @@ class Net:
         return float(records[0, 0])
 
     def _columns(self, arrays: Mapping[str, np.ndarray], needed) -> dict[str, Column]:
-        unknown = [name for name in arrays if name not in self._by_name]
-        missing = [name for name in needed if name not in arrays]
-        if unknown or missing:
-            asked = f"unknown: {', '.join(unknown)}" if unknown else f"missing: {', '.join(missing)}"
-            raise ValueError(f"{self.name} takes {', '.join(needed)}; {asked}")
-        columns = {}
-        for name in needed:
-            port, array = self._by_name[name], np.asarray(arrays[name])
-            if array.shape[1:] != tuple(port.shape) or array.ndim != len(port.shape) + 1:
-                shape = ", ".join(["n", *map(str, port.shape)])
-                raise ValueError(f"{name} must be [{shape}], not {list(array.shape)}")
-            if port.kind == "class":
-                if not np.issubdtype(array.dtype, np.integer):
-                    raise ValueError(f"{name} must be integers, not {array.dtype}")
-                if array.size and not 0 <= array.min() <= array.max() < port.classes:
-                    raise ValueError(f"{name} must be 0 to {port.classes - 1},"
-                                     f" but goes from {array.min()} to {array.max()}")
-            columns[name] = Column(np.ascontiguousarray(array))
-        lengths = {name: len(column.array) for name, column in columns.items()}
-        if len(set(lengths.values())) > 1 or 0 in lengths.values():
-            raise ValueError(f"the arrays must have equally many examples, and at least one: {lengths}")
-        return columns
+        return examples(self.name, self.program.ports, arrays, needed)
 
-    @staticmethod
-    def _rows(data: Mapping[str, Column]) -> int:
-        return len(next(iter(data.values())).array)
+
+def untrainable(program: Program) -> str | None:
+    """Why a model cannot be trained; None if it can."""
+    if not program.ports:
+        return "it has no inputs"
+    if not program.losses:
+        return "it has no `loss`"
+    if not program.parameters:
+        return "it has no parameters"
+    if program.recipe.span is None:
+        return "its file has no `train` block that names an optimizer"
+    if not program.updates:
+        return "all of its parameters are frozen"
+    return None
+
+
+def check_limit(limit: Limit, values: np.ndarray, first: int) -> None:
+    """Raises SpecError where a scheduled setting leaves its bounds; `first` is the step of `values[0]`."""
+    holds = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}
+    rules = [(f"must be {sign} {bound:g}", holds[sign](values, bound)) for sign, bound in limit.bounds]
+    for rule, is_good in [("must be a finite number", np.isfinite(values)), *rules]:
+        if not is_good.all():
+            at = int(np.argmin(is_good))
+            message = f"`{limit.setting}` {rule}, but is {values[at]:.4g} at step {first + at}"
+            raise SpecError([Diagnostic("bad-setting", "error", message, limit.span)])
 
 
 def _graph(program: Program, kind: str):
@@ -267,8 +328,9 @@ def _graph(program: Program, kind: str):
         return lower.training_step(program)
     if kind == GRADIENTS:
         graph = lower.with_gradients(program)
-        kept = ("loss", "gradient.")
+        kept: tuple[str, ...] = ("loss", "gradient.")
     else:
         graph = lower.forward(program, training=False)
-        kept = ("output.",) if kind == PREDICT else ("loss", "mean.")
-    return Graph({name: node for name, node in graph.outputs.items() if name.startswith(kept)})
+        kept = ("output.", "lane.") if kind == PREDICT else ("loss", "mean.", "lane.")
+    chosen = {name: node for name, node in graph.outputs.items() if name.startswith(kept)}
+    return closed(chosen, following(graph))

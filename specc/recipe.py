@@ -13,6 +13,10 @@ from typing import Any
 from specc.source import Span
 
 
+LARGEST_FLOAT = 3.4028234663852886e38
+"""The largest number of float32, the precision that a model has unless it is compiled for another."""
+
+
 @dataclass(frozen=True)
 class Port:
     """An input or target of the model: what a column of the data must provide.
@@ -27,6 +31,8 @@ class Port:
     shape: tuple[int, ...]
     classes: int | None = None
     span: Span | None = None
+    length_of: str | None = None  # the port whose number of steps it is, for each example
+    begin_of: str | None = None  # the stream that begins anew with the examples for which it is true
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,18 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "specc"
 
 # Each part may import itself, and the parts named here.
-BASE = {"source", "diagnostics", "folders", "recipe", "columns"}
+BASE = {"source", "diagnostics", "folders", "recipe", "columns", "sources"}
 MIDDLE = BASE | {"ir", "ops"}
 MAY_IMPORT = {
     **{name: BASE for name in BASE},
+    "arrays": BASE,
     "ir": BASE,
     "ops": BASE | {"ir"},
     "frontend": MIDDLE,
     "passes": MIDDLE,
     "backend": MIDDLE,
     "runtime": BASE,
-    "net": MIDDLE | {"passes", "backend"},
+    "net": MIDDLE | {"arrays", "passes", "backend"},
     "driver": MIDDLE | {"frontend", "passes", "backend", "net"},
     "cli": MIDDLE | {"frontend", "passes", "backend", "net", "driver", "runtime"},
 }

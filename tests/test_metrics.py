@@ -27,6 +27,10 @@ model measured {
   metric f1(z[0], t)
   metric rmse(z, x[0:1])
   metric r2(z, x[0:1])
+  metric confusion(s, y)
+  metric l2(weights)
+  metric share = rmse(z, x[0:1]) / (1 + l2(weights) * 2)
+  metric positive = max(weights) > 0
 }
 train { optimizer sgd(lr = 0.1) }
 """
@@ -44,6 +48,7 @@ def test_metrics_agree_with_their_definitions_over_all_data(batch, threads):
     x, y, t = data(53)
     found = net.evaluate({"x": Column(x), "y": Column(y), "t": Column(t)}, np.arange(53))
     p = net.params
+    l2 = sum(np.sum(p[f"dense{k}.weight"] ** 2) for k in (1, 2))
     s = x @ p["dense1.weight"].T + p["dense1.bias"]
     z = (x @ p["dense2.weight"].T + p["dense2.bias"])[:, 0]
     own = s[np.arange(53), y]
@@ -58,10 +63,15 @@ def test_metrics_agree_with_their_definitions_over_all_data(batch, threads):
         "f1": 2 * (yes & t).sum() / (yes.sum() + t.sum()),
         "rmse": np.sqrt(np.mean((z - x[:, 0]) ** 2)),
         "r2": 1 - np.sum((z - x[:, 0]) ** 2) / np.sum((x[:, 0] - x[:, 0].mean()) ** 2),
+        "confusion": np.array([[np.mean((y == i) & (s.argmax(1) == j)) for j in range(3)] for i in range(3)]),
+        "l2": l2,
+        "share": np.sqrt(np.mean((z - x[:, 0]) ** 2)) / (1 + l2 * 2),
+        "positive": 1,
     }
     assert set(found) == {"loss", "loss.cross_entropy", *(f"metric.{name}" for name in wanted)}
     for name, value in wanted.items():
         assert found[f"metric.{name}"] == pytest.approx(value, rel=1e-12)
+    assert "metric.confusion" not in net.columns
 
 
 def test_the_records_of_training_steps_make_the_same_figures():

@@ -7,7 +7,9 @@ The loader turns addresses into numbers once the memory is there.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 
@@ -18,12 +20,14 @@ from specc.ir.graph import Node
 @dataclass(frozen=True)
 class Address:
     """A byte within a space: "arena" (of the calling shard, or of `shard`), "param.PATH", "frame",
-    "scratch" ... `name` is what a person calls the value there."""
+    "scratch" ... `name` is what a person calls the value there. Within a loop the address moves by
+    `stride` bytes from one turn to the next."""
 
     space: str
     offset: int = 0
     name: str = ""
     shard: int | None = None
+    stride: int = 0
 
     def moved(self, bytes_: int) -> Address:
         """The address so many bytes further on."""
@@ -41,14 +45,34 @@ Value = int | Address | Table
 
 
 @dataclass(frozen=True, eq=False)
+class Turns:
+    """A loop: how often its calls are repeated."""
+
+    count: int
+
+
+def in_order(calls: Iterable[Call]) -> Iterator[tuple[Call, int]]:
+    """Every call as often as it runs, with the number of its turn."""
+    for loop, group in groupby(calls, key=lambda call: call.loop):
+        together = list(group)
+        for turn in range(loop.count if loop else 1):
+            for call in together:
+                yield call, turn
+
+
+@dataclass(frozen=True, eq=False)
 class Call:
-    """One kernel call of one shard. `arguments` stand in the order of the kernel's parameters."""
+    """One kernel call of one shard. `arguments` stand in the order of the kernel's parameters.
+
+    Calls of the same `loop`, which follow each other, are repeated together for all of its turns.
+    """
 
     kernel: Kernel
     arguments: tuple[tuple[str, Value], ...]
     phase: int
     nodes: tuple[Node, ...] = ()
     scratch: int = 0  # bytes of scratch memory that the kernel wants
+    loop: Turns | None = None
 
 
 ELEMENT = {"float": "float", "int": "int32", "bool": "uint8", "byte": "uint8"}

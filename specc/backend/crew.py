@@ -1,5 +1,9 @@
 """The compiled part of the executor: the loop over steps, the barrier, the workers' waiting.
 
+A thread that waits spins first, which is quick where it has a processor to itself, and then sleeps,
+which leaves the processor to the one that it waits for. How long it spins is what it learns: see
+`learn`.
+
     program   threads, phases, then for each shard the addresses of its calls, of the ends of its
               phases (each an address within the calls) and of its control block
     calls     address of a kernel, address of its args block; again and again
@@ -7,6 +11,7 @@
 
 Every word is an int64. A worker's word says what it does: FREE (waits, may be taken), HELD (taken,
 waits for the job), BUSY (has a job to start), PARKED (left the compiled code), LEAVE (must end).
+Workers park only where they cannot sleep until they are woken.
 """
 
 from __future__ import annotations
@@ -17,14 +22,19 @@ from specc.backend.executor import (
     ARRIVED,
     BUSY,
     DOZES,
+    FAILURES,
     FIRST,
     FREE,
     GENERATION,
     HELD,
     LEAVE,
     LINE,
+    NAPS,
     PARKED,
+    PATIENCE,
+    PROBE,
     PROGRAM,
+    SLEEPERS,
     SPINS,
     STEPS,
     STOP,
@@ -32,6 +42,7 @@ from specc.backend.executor import (
     WORKERS,
 )
 from specc.backend.memory import (
+    CAN_SLEEP,
     atomic_add,
     atomic_peek,
     atomic_poke,
@@ -41,6 +52,8 @@ from specc.backend.memory import (
     peek,
     poke,
     replace,
+    sleep_while,
+    wake,
 )
 
 
@@ -62,7 +75,7 @@ def run_shard(state, shard):
                 call(peek(at), peek(at + 8), control)
                 at += 16
             if threads > 1:
-                barrier(state, threads)
+                barrier(state, threads, shard)
         if threads == 1 and atomic_peek(state + STOP) != 0:
             return step + 1
         if threads > 1 and peek(state + STOPPED) != 0:
@@ -71,21 +84,43 @@ def run_shard(state, shard):
 
 
 @register_jitable
-def barrier(state, threads):
+def barrier(state, threads, shard):
     """Waits for all threads. The last to arrive decides for all whether a stop was asked for."""
     generation = atomic_peek(state + GENERATION)
     if atomic_add(state + ARRIVED, 1) == threads - 1:
         poke(state + STOPPED, atomic_peek(state + STOP))
         poke(state + ARRIVED, 0)
-        atomic_poke(state + GENERATION, generation + 1)
+        atomic_add(state + GENERATION, 1)
+        if atomic_add(state + SLEEPERS, 0) != 0:
+            wake(state + GENERATION)
         return
-    spins = peek(state + SPINS)
+    own = state + WORKERS + LINE * shard
+    spins = peek(own + PATIENCE)
+    if peek(own + FAILURES) % PROBE == PROBE - 1:
+        spins = peek(state + SPINS)
     while atomic_peek(state + GENERATION) == generation:
         spins -= 1
-        if spins > 0:
+        if spins >= 0:
             pause()
         else:
-            doze()
+            atomic_add(state + SLEEPERS, 1)
+            sleep_while(state + GENERATION, generation)
+            atomic_add(state + SLEEPERS, -1)
+    learn(state, own, spins >= 0)
+
+
+@register_jitable
+def learn(state, own, spinning_paid):
+    """Doubles a thread's patience where its wait was over while it spun, and else halves it.
+
+    Now and then it spins as long as is allowed, to see whether the processor is its own again.
+    """
+    if spinning_paid:
+        poke(own + PATIENCE, min(2 * peek(own + PATIENCE) + 1, peek(state + SPINS)))
+        poke(own + FAILURES, 0)
+    else:
+        poke(own + PATIENCE, peek(own + PATIENCE) // 2)
+        poke(own + FAILURES, peek(own + FAILURES) + 1)
 
 
 @register_jitable
@@ -98,7 +133,10 @@ def start(state, threads):
                 atomic_poke(state + WORKERS + LINE * other, FREE)
             return False
     for worker in range(1, threads):
-        atomic_poke(state + WORKERS + LINE * worker, BUSY)
+        word = state + WORKERS + LINE * worker
+        atomic_poke(word, BUSY)
+        if atomic_add(word + NAPS, 0) != 0:
+            wake(word)
     return True
 
 
@@ -107,18 +145,24 @@ def serve(state, worker):
     """A worker's compiled life: jobs, and waiting for them, until it parks or must end."""
     word = state + WORKERS + LINE * worker
     replace(word, PARKED, FREE)
-    spins = peek(state + SPINS)
+    spins = peek(word + PATIENCE)
     while True:
         now = atomic_peek(word)
         if now == BUSY:
             atomic_poke(word, FREE)
             run_shard(state, worker)
-            spins = peek(state + SPINS)
+            spins = peek(word + PATIENCE)
         elif now == LEAVE:
             return
-        elif now == HELD or spins > 0:
+        elif spins > 0:
             spins -= 1
             pause()
+        elif now == HELD:
+            doze()
+        elif CAN_SLEEP:
+            atomic_add(word + NAPS, 1)
+            sleep_while(word, FREE)
+            atomic_add(word + NAPS, -1)
         elif spins > -DOZES:
             spins -= 1
             doze()

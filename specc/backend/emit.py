@@ -8,13 +8,14 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from specc.backend import feed
-from specc.backend.calls import ELEMENT, Address, Call, Value, element_bytes
+from specc.backend.calls import ELEMENT, Address, Call, Turns, Value, element_bytes
 from specc.backend.products import product_call
 from specc.backend.load import Kernel
 from specc.backend.nest import Access, Nest, kernel_of
+from specc.ir import sizes
 from specc.ir.graph import Node
 from specc.ir.plan import Place, Plan, Step
 from specc.ops.contract import Contract
@@ -32,8 +33,10 @@ def emit(plan: Plan, dtype: str, shard: int, columns: Mapping[str, str]) -> list
     shard_of = _Shard(plan, dtype, shard, columns)
     calls = list(shard_of.inputs())
     for step in plan.steps:
-        if step.mode != "single" or shard == 0:
+        if shard == 0:
             calls.extend(shard_of.step(step))
+        elif step.mode != "single":
+            calls.extend(shard_of.step(step.within_arena if step.mode == "each" else step))
     calls.extend(shard_of.outputs())
     return calls
 
@@ -93,7 +96,7 @@ class _Shard:
 
     def address(self, node: Node, place: Place | None = None, shard: int | None = None) -> Address:
         place = place or self.plan.places[node]
-        return Address(place.space, place.offset, node.origin.name, shard)
+        return Address(place.space, place.offset, node.origin.name, shard, place.stride)
 
     def viewed(self, node: Node) -> Address:
         """Where a value that lies in C order begins."""
@@ -111,7 +114,9 @@ class _Shard:
 
     def step(self, step: Step) -> Iterator[Call]:
         group = step.group
-        if group.kind == "nest":
+        if group.kind == "loop":
+            yield from self.loop(step)
+        elif group.kind == "nest":
             yield self.nest(step, self.elementwise(step))
         elif group.kind == "concat":
             yield from self.concat(step)
@@ -119,6 +124,22 @@ class _Shard:
             yield self.contract(step)
         else:
             yield self.own_kernel(step)
+
+    def loop(self, step: Step) -> Iterator[Call]:
+        """The states as they begin, then the calls of one turn, to be repeated."""
+        for node, place in step.stores:
+            (initial,) = node.inputs
+            body = _Body(self, node.op.shape, True)
+            value = body.read(initial)
+            step_, item = self.plan.lanes, self.item(node)
+            strides = tuple(stride * step_ for stride in c_strides(node.op.shape)) + (1,)
+            body.accesses.append(Access("out", "float", self.address(node, place), strides, "store",
+                                        value, sizes.product(node.op.shape) * step_, item))
+            yield self.nest(step, Nest("copy", body.extents, body.accesses, body.lines))
+        turns = Turns(step.turns)
+        for each in step.steps:
+            for call in self.step(each):
+                yield replace(call, loop=turns)
 
     def nest(self, step: Step, nest: Nest) -> Call:
         if step.mode == "split":
@@ -263,7 +284,7 @@ class _Body:
         steps = tuple(stride * step for stride in strides)
         if self.batched:
             steps += (1 if root.type.batched else 0,)
-        key = (address.space, address.offset, shard, steps)
+        key = (address.space, address.offset, address.stride, shard, steps)
         if key not in self._known:
             name = _letters(len(self.accesses))
             self._known[key] = name

@@ -27,18 +27,23 @@ Call = tuple[int, int]  # the address of a kernel, the address of its args block
 
 # The words of a crew: byte offsets, a cache line for each that different threads write.
 LINE = 64
-ARRIVED, GENERATION, STOPPED, STOP = 0, LINE, LINE + 8, 2 * LINE
+ARRIVED, GENERATION, SLEEPERS, STOPPED, STOP = 0, LINE, LINE + 8, LINE + 16, 2 * LINE
 PROGRAM, FIRST, STEPS, DONE = 3 * LINE, 3 * LINE + 8, 3 * LINE + 16, 3 * LINE + 24
 SPINS = 3 * LINE + 32
 WORKERS = 4 * LINE
+# Behind a worker's word: whether it sleeps, how often it looks again before it sleeps at a barrier,
+# and how often in a row that was in vain. The caller has such words too.
+NAPS, PATIENCE, FAILURES = 8, 16, 24
 # What stands in a worker's word.
 FREE, HELD, BUSY, PARKED, LEAVE = range(5)
 
-# A thread that waits, at a barrier or for work, spins for so many seconds, then sleeps for moments
-# (to offer the processor to others instead, with sched_yield, was seen to cost whole time slices).
-# Where threads outnumber processors, spinning is in the others' way.
+# A thread that waits, at a barrier or for work, spins for at most so many seconds, then sleeps (to
+# offer the processor to others instead, with sched_yield, was seen to cost whole time slices). Where
+# spinning is in vain, as others are on the processors, it soon spins no more, but for every PROBE-th
+# time.
 _SPIN, _SPIN_IN_A_CROWD = 200e-6, 5e-6
-DOZES = 100  # moments, before a worker without work parks: some 8 ms
+PROBE = 128
+DOZES = 100  # moments, before a worker that cannot sleep parks: some 8 ms
 
 _IMPORTS = "from specc.backend.crew import *"
 _RUN = Kernel(
@@ -70,9 +75,17 @@ def pauses(count: "int"):
 """,
     imports=_IMPORTS,
 )
+_WAKE = Kernel(
+    "wake_worker",
+    """
+def wake_worker(word: "int"):
+    wake(word)
+""",
+    imports=_IMPORTS,
+)
 
 # The executor's own kernels: loaded together with a program's, one engine serves all.
-KERNELS = (_RUN, _SERVE, _PAUSES)
+KERNELS = (_RUN, _SERVE, _PAUSES, _WAKE)
 
 
 class Program:
@@ -111,7 +124,9 @@ class Executor:
         assert threads >= 1, threads
         self.threads = threads
         addresses = load(KERNELS)
-        self._run, self._serve, self._pauses = (_function(addresses[each]) for each in KERNELS)
+        self._run, self._serve, self._pauses, self._rouse = (
+            _function(addresses[each]) for each in KERNELS
+        )
         self._muster()
 
     def run(self, program: Program, steps: int = 1, first: int = 0) -> int:
@@ -153,6 +168,8 @@ class Executor:
         spin = _SPIN if self.threads <= _processors() else _SPIN_IN_A_CROWD
         rate = _pauses_per_second(self._pauses)
         self._words[SPINS // 8] = int(rate * spin)
+        for number in range(self.threads):
+            self._words[(WORKERS + LINE * number + PATIENCE) // 8] = int(rate * spin)
         self._block = (ctypes.c_int64 * 2)(self._state, self.threads)
         self._args = ctypes.addressof(self._block)
         self._sleepers = [threading.Semaphore(0) for _ in range(self.threads)]
@@ -168,7 +185,7 @@ class Executor:
         for each in crew:
             each.start()
         self._dismiss = weakref.finalize(
-            self, _dismiss, self._words, self._sleepers, crew, self._process
+            self, _dismiss, self._words, self._sleepers, crew, self._process, self._rouse
         )
 
     def _wake(self) -> None:
@@ -228,11 +245,13 @@ def _work(serve, words, state: int, number: int, sleeper: threading.Semaphore) -
         sleeper.acquire()
 
 
-def _dismiss(words, sleepers, crew, process: int) -> None:
+def _dismiss(words, sleepers, crew, process: int, rouse) -> None:
     if process != os.getpid():
         return
     for number in range(1, len(crew) + 1):
         words[(WORKERS + LINE * number) // 8] = LEAVE
+        block = ctypes.c_int64(ctypes.addressof(words) + WORKERS + LINE * number)
+        rouse(ctypes.addressof(block), None)
         sleepers[number].release()
     for each in crew:
         each.join(1.0)

@@ -60,6 +60,9 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
             text += "".join(_call(call, kernels, names, plan) for call in chosen)
     if settings is not None and settings.outputs:
         text += "\n\n# The optimizer's settings, computed ahead for a stretch of steps:\n"
+        called = {node.op.label: name for node, name in names.node.items()
+                  if isinstance(node.op, Input) and node.op.role == "setting"}
+        settings = Graph({called.get(label, label): node for label, node in settings.outputs.items()})
         text += "".join(f"#   {line}\n" for line in show_graph(settings).splitlines())
     parts = [part for part in ("forward", "backward", "update")
              if any(_part(call, plan) == part for call in calls)]
@@ -160,7 +163,9 @@ class _Names:
         """The user's name for the value, or for the word that made it."""
         op = node.op
         if isinstance(op, Input):
-            return f"setting{op.label}" if op.role == "setting" else op.label or op.role
+            if op.role == "setting":
+                return node.origin.name or f"setting{op.label}"
+            return op.label or op.role
         return re.sub(r"[^\w.]", "_", node.origin.name or node.origin.word or op.name.lower())
 
 

@@ -9,6 +9,8 @@ Atomic reads acquire, atomic writes release; exchanges are sequentially consiste
 
 from __future__ import annotations
 
+import sys
+
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
@@ -140,14 +142,62 @@ def doze(typing):
     """Sleeps for the shortest time that the system knows (some 0.1 ms)."""
 
     def codegen(context, b, signature, args):
-        for name, duration in (("usleep", 20), ("Sleep", 1)):
-            if llvm.address_of_symbol(name):
-                kind = ir.FunctionType(I32, [I32])
-                b.call(cgutils.get_or_insert_function(b.module, kind, name), [I32(duration)])
-                break
+        _doze(b)
         return context.get_dummy_value()
 
     return types.void(), codegen
+
+
+# Sleeping until woken: Linux's futex, by the number of the system call. Elsewhere threads doze.
+_FUTEX = {"x86_64": 202, "aarch64": 98}.get(_ARCHITECTURE)
+_SLEEP, _WAKE = 128, 129  # FUTEX_WAIT and FUTEX_WAKE, between the threads of one process
+CAN_SLEEP = (sys.platform == "linux" and _FUTEX is not None
+             and llvm.address_of_symbol("syscall") is not None)
+
+
+@intrinsic
+def sleep_while(typing, address, value):
+    """Sleeps until `wake(address)`, unless something other than `value` stands there.
+
+    May end early: the caller looks again. Where there is no such sleep it is a `doze`.
+    """
+
+    def codegen(context, b, signature, args):
+        if CAN_SLEEP:  # compares 32 bits: the lower ones, as all of these processors order them
+            _futex(b, args[0], _SLEEP, b.and_(args[1], ir.Constant(I64, 0xFFFFFFFF)))
+        else:
+            _doze(b)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+@intrinsic
+def wake(typing, address):
+    """Wakes all that sleep at the address."""
+
+    def codegen(context, b, signature, args):
+        if CAN_SLEEP:
+            _futex(b, args[0], _WAKE, ir.Constant(I64, 0x7FFFFFFF))
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
+def _futex(b, address, operation: int, value) -> None:
+    kind = ir.FunctionType(I64, [I64], var_arg=True)
+    syscall = cgutils.get_or_insert_function(b.module, kind, "syscall")
+    zero = ir.Constant(I64, 0)
+    b.call(syscall, [ir.Constant(I64, _FUTEX), address, ir.Constant(I64, operation), value,
+                     zero, zero, zero])
+
+
+def _doze(b) -> None:
+    for name, duration in (("usleep", 20), ("Sleep", 1)):
+        if llvm.address_of_symbol(name):
+            kind = ir.FunctionType(I32, [I32])
+            b.call(cgutils.get_or_insert_function(b.module, kind, name), [I32(duration)])
+            break
 
 
 def _call_void(b, name, args):

@@ -1,7 +1,8 @@
 """A plan made ready to run: its memory, its kernels' addresses, and the arguments of every call.
 
     program = CompiledProgram(plan, "float32", arrays)
-    records = program.run({"image": images, "label": labels}, order, settings)
+    data = {"image": images, "label": labels}
+    records, outputs = program.run(data, order, batch, settings)
 
 `arrays` are the parameters and states, shared by all programs of a model and changed in place.
 """
@@ -13,13 +14,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from specc.backend import executor, feed
-from specc.backend.calls import Address, Call, Table
+from specc.backend.calls import Address, Call, Table, in_order
 from specc.backend.emit import emit
 from specc.backend.load import load
 from specc.columns import Column
+from specc.ir.graph import Node
 from specc.ir.plan import Plan
 from specc.ops.leaf import Input
 
+_COLUMN_TYPES = {np.dtype(name) for name in feed.COLUMN_TYPES}
 _OUTPUT_TYPES = {"int": "int32", "bool": "uint8", "byte": "uint8"}
 
 
@@ -32,7 +35,9 @@ class CompiledProgram:
         self._arena = aligned(plan.arena_bytes * plan.shards)
         self._shared = aligned(plan.shared_bytes)
         self._record = aligned(8 * plan.record_width)
-        self._linked: dict[tuple, _Linked] = {}
+        self._lanes = {f"lane.{node.op.label}": self._lane(node) for node in plan.graph.nodes
+                       if isinstance(node.op, Input) and node.op.role == "lane"}
+        self._linked: dict[tuple[np.dtype, ...], _Linked] = {}
         leaves = [node.op for node in plan.graph.nodes if isinstance(node.op, Input)]
         self.ports = tuple(op.label for op in leaves if op.role in ("input", "target"))
         self._ints = {op.label for op in leaves if op.type.kind != "float"}
@@ -41,23 +46,24 @@ class CompiledProgram:
             [*self.ports, *(name for name, _ in plan.emits)])}
 
     def run(self, data: Mapping[str, Column], order: np.ndarray, batch: int,
-            settings: np.ndarray | None = None, seed: int = 0,
-            first: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+            settings: np.ndarray | None = None, seed: int = 0, first: int = 0,
+            lanes: Mapping[str, np.ndarray] = {}) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Run ceil(len(order) / batch) steps over the rows `order`.
 
         Returns the records, float64 [steps, plan.record_width], and the batched outputs, each
         [len(order), *shape]. `settings` is float64 [steps, settings]. Random numbers depend on
-        `seed` and on the step, counted from `first`.
+        `seed` and on the step, counted from `first`. `lanes` holds what a stream has left for each
+        lane, [batch, *shape] by its label; it is read, and then changed in place.
         """
         plan = self.plan
         assert batch <= plan.examples * plan.shards, "the plan is for smaller batches"
-        columns = {name: self._column(name, data[name]) for name in self.ports}
+        columns = self.columns(data)
         outputs = {
             name: np.empty((len(order), *node.type.shape),
                            _OUTPUT_TYPES.get(node.type.kind, self.dtype))
             for name, node in plan.emits
         }
-        linked = self._link({name: str(column.array.dtype) for name, column in columns.items()})
+        linked = self.link(columns)
         order = np.ascontiguousarray(order, np.int64)
         steps = -(-len(order) // batch)
         records = np.empty((steps, plan.record_width))
@@ -65,7 +71,7 @@ class CompiledProgram:
         frame = linked.frame
         frame[feed.ORDER], frame[feed.TOTAL], frame[feed.BATCH] = order.ctypes.data, len(order), batch
         frame[feed.SETTINGS], frame[feed.RECORDS] = settings.ctypes.data, records.ctypes.data
-        frame[feed.SEED], frame[feed.FIRST] = seed, first
+        frame[feed.SEED], frame[feed.FIRST] = np.uint64(seed % 2**64).astype(np.int64), first
         affine = np.array([(each.scale, each.shift) for each in columns.values()]).reshape(-1, 2)
         for i, name in enumerate(self.ports):
             frame[self._slots[name]] = columns[name].array.ctypes.data
@@ -73,12 +79,48 @@ class CompiledProgram:
         for name, array in outputs.items():
             frame[self._slots[name]] = array.ctypes.data
         if steps:
+            self._take_lanes(lanes, batch)
             executor.executor(plan.shards).run(linked.program, steps)
+            self._give_lanes(lanes, batch)
         return records, outputs
 
-    def link(self, data: Mapping[str, Column]) -> None:
-        """Compile and load what columns like these need, so that the next `run` only runs."""
-        self._link({name: str(self._column(name, data[name]).array.dtype) for name in self.ports})
+    def _lane(self, node: Node) -> np.ndarray:
+        """What a stream carries from step to step: [shards, elements, lanes]."""
+        plan = self.plan
+        shape = (plan.shards, node.type.elements, plan.lanes)
+        size = int(np.prod(shape)) * np.dtype(self.dtype).itemsize
+        return aligned(size).view(self.dtype).reshape(shape)
+
+    def _take_lanes(self, lanes: Mapping[str, np.ndarray], batch: int) -> None:
+        for name, store in self._lanes.items():
+            given = lanes[name.removeprefix("lane.")].reshape(batch, -1)
+            for shard in range(self.plan.shards):
+                own = given[shard * self.plan.examples :][: self.plan.examples]
+                store[shard] = 0
+                store[shard, :, : len(own)] = own.T
+
+    def _give_lanes(self, lanes: Mapping[str, np.ndarray], batch: int) -> None:
+        for name, store in self._lanes.items():
+            taken = lanes[name.removeprefix("lane.")].reshape(batch, -1)
+            for shard in range(self.plan.shards):
+                own = taken[shard * self.plan.examples :][: self.plan.examples]
+                own[...] = store[shard, :, : len(own)].T
+
+    def columns(self, data: Mapping[str, Column]) -> dict[str, Column]:
+        """The columns of this program's ports, of element types that the kernels read."""
+        return {name: self._column(name, data[name]) for name in self.ports}
+
+    def is_linked(self, columns: Mapping[str, Column]) -> bool:
+        """Whether a run on columns like these has nothing to compile."""
+        return _types(columns) in self._linked
+
+    def link(self, columns: Mapping[str, Column]) -> _Linked:
+        """Compiles and loads what columns like these need, so that the next `run` only runs."""
+        key = _types(columns)
+        if key not in self._linked:
+            types = dict(zip(self.ports, map(str, key), strict=True))
+            self._linked[key] = _Linked(self, {**types, **self._output_columns()})
+        return self._linked[key]
 
     def calls(self, shard: int = 0) -> list[Call]:
         """The calls of one shard, for listings."""
@@ -93,15 +135,11 @@ class CompiledProgram:
         array = column.array
         if array.dtype == bool:
             array = array.view(np.uint8)
-        if str(array.dtype) not in feed.COLUMN_TYPES:
+        if array.dtype not in _COLUMN_TYPES:
             array = array.astype(np.int64 if name in self._ints else self.dtype)
+        if array is column.array and array.flags.c_contiguous:
+            return column
         return Column(np.ascontiguousarray(array), column.scale, column.shift)
-
-    def _link(self, types: dict[str, str]) -> _Linked:
-        key = tuple(sorted(types.items()))
-        if key not in self._linked:
-            self._linked[key] = _Linked(self, {**types, **self._output_columns()})
-        return self._linked[key]
 
     def address(self, address: Address, shard: int, linked: _Linked) -> int:
         """An address as a number."""
@@ -113,11 +151,18 @@ class CompiledProgram:
             return self._slots[address.name]
         if space == "settings":
             return self.settings
+        if space in self._lanes:
+            own = self._lanes[space][shard if address.shard is None else address.shard]
+            return own.ctypes.data + address.offset
         base = {"shared": self._shared, "record": self._record, "frame": linked.frame,
                 "scratch": linked.scratch[shard]}.get(space)
         if base is None:
             base = self._arrays[space]
         return base.ctypes.data + address.offset
+
+
+def _types(columns: Mapping[str, Column]) -> tuple[np.dtype, ...]:
+    return tuple(column.array.dtype for column in columns.values())
 
 
 class _Linked:
@@ -135,9 +180,15 @@ class _Linked:
         table = []
         for shard, calls in enumerate(shards):
             of_phase: list[list[tuple[int, int]]] = [[] for _ in range(phases)]
-            for call in calls:
-                block = np.array([self._number(owner, value, shard) for _, value in call.arguments],
-                                 np.int64)
+            blocks: dict[Call, tuple[np.ndarray, np.ndarray]] = {}
+            for call, turn in in_order(calls):
+                if call not in blocks:
+                    values = [value for _, value in call.arguments]
+                    blocks[call] = (
+                        np.array([self._number(owner, value, shard) for value in values], np.int64),
+                        np.array([getattr(value, "stride", 0) for value in values], np.int64))
+                first, stride = blocks[call]
+                block = first + turn * stride
                 self._kept.append(block)
                 of_phase[call.phase].append((addresses[call.kernel], block.ctypes.data))
             table.append(of_phase)

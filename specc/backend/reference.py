@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from specc.ir.graph import Graph, Node
+from specc.ops.carry import Loop, loops, ordered
 from specc.ops.leaf import Input, Random
 from specc.ops.random import Uniform
 
@@ -26,9 +27,12 @@ def evaluate(graph: Graph, leaves: Leaves, seed: int = 0, step: int = 0) -> dict
     values: dict[Node, np.ndarray] = {}
     batched = [node.op for node in graph.nodes if isinstance(node.op, Input) and node.type.batched]
     examples = max((len(leaves[op.role, op.label]) for op in batched), default=1)
-    for node in graph.nodes:
+    looped = {node: loop for loop in loops(graph) for node in loop.nodes}
+    for node in ordered(graph, looped):
         op = node.op
-        if isinstance(op, Input):
+        if node in looped:
+            _run_loop(looped[node], values, examples)
+        elif isinstance(op, Input):
             given = np.asarray(leaves[op.role, op.label])
             values[node] = given.astype(np.float64) if node.type.kind == "float" else given
         elif isinstance(op, Random):
@@ -39,3 +43,14 @@ def evaluate(graph: Graph, leaves: Leaves, seed: int = 0, step: int = 0) -> dict
             types = tuple(each.type for each in node.inputs)
             values[node] = op.reference(types, *(values[each] for each in node.inputs))
     return {name: values[node] for name, node in graph.outputs.items()}
+
+
+def _run_loop(loop: Loop, values: dict[Node, np.ndarray], examples: int) -> None:
+    """A loop as a fixed point: after k rounds over all steps the first k steps are right."""
+    for carry, then in loop.carried.items():
+        values[then] = np.zeros((examples, *then.type.shape))
+    for _ in range(loop.steps):
+        for node in loop.nodes:
+            more = (values[loop.carried[node]],) if node in loop.carried else ()
+            types = tuple(each.type for each in node.inputs)
+            values[node] = node.op.reference(types, *(values[each] for each in node.inputs), *more)

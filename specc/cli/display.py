@@ -78,7 +78,8 @@ class Lines(Quiet):
         # the first steps are done, so all that training needs has been compiled
         if not self.has_started:
             self.has_started = True
-            self.line(f"compiled in {self.net.compile_seconds:.2f} s")
+            threads = f"{self.net.shards} thread{'s' * (self.net.shards > 1)}"
+            self.line(f"compiled in {self.net.compile_seconds:.2f} s, runs on {threads}")
 
     def epoch(self, epoch: Epoch) -> None:
         self.line(epoch_line(epoch, self.epochs, self.names))

@@ -15,7 +15,7 @@ from specc.cli.session import FOLDER, run_program
 @click.option(
     "--data", type=FOLDER, help="Where relative paths of data start; by default as in training."
 )
-@click.option("--threads", type=click.IntRange(min=1), help="By default the processors there are.")
+@click.option("--threads", type=click.IntRange(min=1), help="By default as many as pay.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool) -> None:
     """Evaluate the best weights of RUN on the test data, or on the validation part without any."""

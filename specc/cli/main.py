@@ -25,10 +25,26 @@ from specc.cli.show import show
 from specc.cli.train import train
 from specc.diagnostics import SpecError
 
-MISTAKE, USAGE, BUG, INTERRUPTED = 1, 2, 70, 130
+MISTAKE, USAGE, BUG, INTERRUPTED, BROKEN_PIPE = 1, 2, 70, 130, 141
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class ReaderGone(Exception):
+    """Nobody reads the output any more (`specc show .. | head`)."""
+
+
+class Commands(click.Group):
+    """The group; click itself would end the process where a pipe breaks."""
+
+    def invoke(self, context):
+        try:
+            result = super().invoke(context)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:
+            raise ReaderGone from None
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="specc")
 def commands() -> None:
     """Compile a text that states a neural network into machine code that trains it."""
@@ -60,10 +76,10 @@ def status_of(arguments: Sequence[str] | None = None) -> int:
 
         report(error.diagnostics)
         return MISTAKE
-    except BrokenPipeError:
-        # the reader has gone (`specc show .. | head`): nothing more to say, not even while closing
+    except (ReaderGone, BrokenPipeError):
+        # nothing more to say, not even while closing; and the status that a shell gives for it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return BROKEN_PIPE
     except Exception:
         import traceback
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     required=True,
     help="The file to write, .npz or .csv.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="By default the processors there are.")
+@click.option("--threads", type=click.IntRange(min=1), help="By default as many as pay.")
 def predict(folder: Path, source: Path, output: Path, threads: int | None) -> None:
     """Run the best weights of RUN on the examples in INPUT.
 

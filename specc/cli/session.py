@@ -66,6 +66,16 @@ def run_program(run: Run, changes: Mapping[str, str | int]) -> Program:
     return checked(Source.read(run.folder / "model.dl"), {**known, **changes})
 
 
+def warn_of_crowd(threads: int | None) -> None:
+    """Says, on stderr, where more threads are asked for than there are processors."""
+    from specc import driver
+
+    if threads is not None and threads > driver.processors():
+        there = driver.processors()
+        click.echo(f"warning: {threads} threads share {there} processor{'s' * (there > 1)}; that is"
+                   " slower than a thread for each", err=True)
+
+
 def used_files(source: Source) -> dict[str, Source]:
     """The files that a checked source brings in with `use`, by their relative paths."""
     from specc.frontend import ast

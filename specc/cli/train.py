@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
+import sys
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from specc.cli.session import FOLDER, checked, overrides, run_program, used_files
+from specc.cli.session import FOLDER, checked, overrides, run_program, used_files, warn_of_crowd
 from specc.source import Source
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from specc.runtime.data import Data
     from specc.runtime.run import Run
 
-INTERRUPTED = 130
+ENDED = ("finished", "early", "interrupted")
 
 
 @click.command()
@@ -39,7 +42,7 @@ INTERRUPTED = 130
 @click.option(
     "--resume", type=FOLDER, metavar="RUN", help="Go on with a run; FILE may be left out."
 )
-@click.option("--threads", type=click.IntRange(min=1), help="By default the processors there are.")
+@click.option("--threads", type=click.IntRange(min=1), help="By default as many as pay.")
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), help="By default float32.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the result alone.")
 def train(
@@ -83,6 +86,7 @@ class Training:
     def carry_out(self, is_quiet: bool) -> int:
         """Train, print what came of it, and give the exit status."""
         from specc.cli.display import display
+        from specc.runtime.errors import RunError
         from specc.runtime.train import train as run_training
 
         recipe, run, net = self.program.recipe, self.run, self.net
@@ -91,26 +95,33 @@ class Training:
             click.echo(f"{run.folder} has had its {done} epochs: `epochs={2 * done}` goes on")
             return 0
         steps = -(-len(self.data.training) // net.batch)
-        run.record.status = "running"
-        run.write()
-        outcome = "failed"
-        try:
-            with (
-                Interruption() as interruption,
-                display(net, recipe.epochs, steps, done, is_quiet) as watch,
-            ):
-                outcome = run_training(
-                    net, self.data, recipe, run, watch, self.progress, interruption.is_asked
-                )
-        finally:
-            run.record.status = outcome
+        before = run.record.status
+        with Interruption() as interruption:
+            run.record.status = "running"
             run.write()
+            outcome = "failed"
+            try:
+                with display(net, recipe.epochs, steps, done, is_quiet) as watch:
+                    outcome = run_training(
+                        net, self.data, recipe, run, watch, self.progress, interruption.is_asked
+                    )
+            except (KeyboardInterrupt, BrokenPipeError):
+                outcome = "interrupted"  # all of the last epoch is saved
+                raise
+            except RunError:
+                # nothing may have been done at all, and what is done is saved as far as it can be
+                outcome = before if before in ENDED else "failed"
+                raise
+            finally:
+                run.record.status = outcome
+                with suppress(RunError) if sys.exc_info()[0] else nullcontext():
+                    run.write()
         if outcome == "early":
             click.echo(f"stopped early: no better for {recipe.patience} epochs")
         click.echo(_result(run))
         if outcome == "interrupted":
-            click.echo(f"interrupted: `specc train --resume {run.folder}` goes on")
-            return INTERRUPTED
+            click.echo(f"interrupted: `specc train --resume {shlex.quote(str(run.folder))}` goes on")
+            return interruption.status
         return 0
 
 
@@ -136,8 +147,8 @@ def _started(
     if program.open_sizes:
         sizes = open_sizes(program.recipe, program.ports, folder)
         program = checked(source, {**sizes, **values})
-    threads = threads or driver.processors()
     net = driver.compile(program, dtype=dtype, threads=threads)
+    warn_of_crowd(threads)
     data = load(program.recipe, net.ports, folder)
     recipe = program.recipe
     record = Record(
@@ -150,7 +161,7 @@ def _started(
         batch=recipe.batch,
         epochs=recipe.epochs,
         dtype=dtype,
-        threads=threads,
+        threads=net.threads,
         specc=__version__,
         examples=_examples(data),
         vocabularies={name: list(words) for name, words in data.vocabularies.items()},
@@ -208,6 +219,7 @@ def _resumed(
                 help="start a new run",
             )
     net = driver.compile(program, dtype=record.dtype, threads=threads or record.threads)
+    warn_of_crowd(threads)
     data = load(recipe, net.ports, data_folder or Path(record.data))
     if _examples(data) != record.examples:
         raise run_error(
@@ -223,19 +235,21 @@ def _resumed(
 
 def _require_training(program: Program, file: Path) -> None:
     from specc.diagnostics import SpecError
+    from specc.net import untrainable
     from specc.runtime.errors import diagnostic, start_of
 
-    if not program.updates:
-        raise SpecError(
-            [
-                diagnostic(
-                    "no-train",
-                    f"`{file}` does not say how to train the model",
-                    start_of(file),
-                    help="add a block: `train { data digits() optimizer adam() }`",
-                )
-            ]
-        )
+    if reason := untrainable(program):
+        help = None
+        if program.recipe.span is None:
+            reason = "the file does not say how"
+            help = "add a block: `train { data digits() optimizer adam(lr = 0.001) }`"
+        elif not program.parameters:
+            help = "layers have some (`dense(10)`), and `param w: float[] = 1` is one"
+        elif not program.updates and program.frozen:
+            help = "leave one of them out of `freeze`"
+        message = f"`{program.name}` cannot be trained: {reason}"
+        raise SpecError([diagnostic("no-train", message, program.recipe.span or start_of(file),
+                                    help=help)])
 
 
 def _texts(source: Source) -> list:
@@ -261,21 +275,33 @@ def _result(run: Run) -> str:
 
 
 class Interruption:
-    """While it is entered, Ctrl-C asks the training to stop; a second one stops at once."""
+    """While it is entered, Ctrl-C or a request to end (SIGTERM, SIGHUP) asks the training to stop; a
+    second one stops at once. `status` is what the process then exits with."""
+
+    SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
     def __init__(self) -> None:
         self._asked = False
+        self.status = 128 + signal.SIGINT
 
     def is_asked(self) -> bool:
         return self._asked
 
     def __enter__(self) -> Interruption:
-        self._before = signal.signal(signal.SIGINT, self._ask)
+        self._before = {}
+        for name in self.SIGNALS:
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            # what is ignored stays so (nohup)
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._ask)
         return self
 
     def __exit__(self, *_) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
-    def _ask(self, *_) -> None:
+    def _ask(self, number: int, _) -> None:
         self._asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.status = 128 + number
+        for each in self._before:
+            signal.signal(each, signal.default_int_handler)

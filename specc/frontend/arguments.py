@@ -6,13 +6,16 @@ order, and `settings`, a value for each setting that is given; None after a mist
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from specc.diagnostics import Edit, Fix, closest
 from specc.frontend import ast, expressions
 from specc.frontend.messages import SETTING_SYNONYMS
+from specc.frontend.numbers import number_value
 from specc.frontend.scope import Frame
 from specc.frontend.settings import Declared
 from specc.frontend.signatures import Signature
-from specc.frontend.values import POISON, Given, Value, Word
+from specc.frontend.values import POISON, Given, Sequence, Value, Word, is_static
 from specc.source import Span
 
 
@@ -193,8 +196,33 @@ def setting_value(frame: Frame, declared: Declared, expression: ast.Expression) 
         if name in declared.choices or not isinstance(local, str):
             return name
         return local
+    if declared.kind == "sequence" and is_name:
+        return _sequence(frame, declared, expression)
     if declared.kind == "word" and (is_name or isinstance(expression, ast.Call)):
         from specc.frontend import calls
 
-        return calls.resolve(frame, expression) if is_name else calls.prepared(frame, expression)
+        if is_name and is_static(value := frame.names.get(expression.names[0].text)):
+            return value  # a number for a word: an initial value that is the same everywhere
+        word = calls.resolve(frame, expression) if is_name else calls.prepared(frame, expression)
+        if isinstance(word, Word) and word.named_at is None:
+            return replace(word, named_at=frame.place(expression.span))
+        return word
     return expressions.evaluate(frame, expression)
+
+
+def _sequence(frame: Frame, declared: Declared, expression: ast.Path) -> Value:
+    """The sequence that `seq` declares under a name, or that a setting of this body stands for."""
+    name = expression.names[0].text
+    local = frame.names.get(name)
+    if isinstance(local, Sequence) or local is POISON:
+        return local
+    found = frame.scope.definitions.get(name)
+    if found is not None and isinstance(found[0], ast.Seq):
+        size = number_value(found[1], found[0])
+        return POISON if size is POISON else Sequence(name, size)
+    known = [each for each, (definition, _) in frame.scope.definitions.items()
+             if isinstance(definition, ast.Seq)]
+    listed = ", ".join(f"`{each}`" for each in known)
+    return frame.error(
+        "unknown-name", f"`{declared.name}` is the name of a sequence, and `{name}` is none",
+        expression.span, help=f"there is {listed}" if known else "declare one: `seq time = 50`")

@@ -12,11 +12,13 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 
 from specc.frontend.scope import Frame, Mistake, flowing, undecided
 from specc.frontend.values import (
     Tensor,
     Value,
+    beyond_float,
     describe,
     is_static,
 )
@@ -173,7 +175,11 @@ def arithmetic(frame: Frame, op: Op, sign: str, operands: tuple[Value, ...], spa
                 help="a class can be compared, or be an index: `scores[label]`",
                 argument=position,
             )
-        values.append(as_kind(frame, each, "float", span))
+        try:
+            values.append(as_kind(frame, each, "float", span))
+        except Mistake as mistake:
+            mistake.argument = position
+            raise
     return elementwise(frame, op, values, span)
 
 
@@ -240,6 +246,8 @@ def as_kind(frame: Frame, value: Value, kind: str, span: Span) -> Tensor:
             raise Mistake("wrong-kind", f"here a {kind} is needed, not {describe(value)}")
         return value
     if kind == "float" and not isinstance(value, Polynomial):
+        if (wrong := beyond_float(value)) is not None:
+            raise Mistake("bad-number", wrong)
         value = float(value)
     elif kind == "int" and isinstance(value, (float, bool)):
         raise Mistake("wrong-kind", f"here a whole number is needed, not {describe(value)}")
@@ -254,12 +262,12 @@ def elementwise(frame: Frame, op: Op, operands: list[Tensor], span: Span) -> Ten
         if each.shape not in ((), shape):
             _check_decided(getattr(op, "symbol", "") or op.name.lower(), operands)
     spread = [
-        Tensor(frame.apply(Broadcast(shape), each, span=span).node, None)
+        replace(frame.apply(Broadcast(shape), each, span=span), trail=None)
         if each.shape == () and shape != ()
         else each
         for each in operands
     ]
-    return Tensor(frame.apply(op, *spread, span=span).node, flowing(operands))
+    return replace(frame.apply(op, *spread, span=span), trail=flowing(operands))
 
 
 def _check_decided(name: str, operands: list[Tensor]) -> None:
@@ -281,7 +289,9 @@ def unary(frame: Frame, op: Op, function: Callable, name: str, x: Value, span: S
     if is_static(x) and not isinstance(x, Polynomial):
         try:
             return function(x)
-        except (ValueError, OverflowError, ZeroDivisionError):
+        except OverflowError:
+            raise Mistake("bad-number", f"{name}({x}) is too large", argument=0) from None
+        except (ValueError, ZeroDivisionError):
             raise Mistake("bad-number", f"{name}({x}) is not a number", argument=0) from None
     if not isinstance(x, Tensor) and not is_static(x):
         raise Mistake("wrong-kind", f"`{name}` works on numbers, not on {describe(x)}", argument=0)
@@ -313,7 +323,7 @@ def spread(frame: Frame, value: Tensor, shape: sizes.Shape, span: Span) -> Tenso
     if value.shape == shape:
         return value
     if value.shape == ():
-        return Tensor(frame.apply(Broadcast(shape), value, span=span).node, value.trail)
+        return replace(frame.apply(Broadcast(shape), value, span=span), trail=value.trail)
     if value.type.rank == len(shape) and all(map(sizes.same, value.shape, shape)):
         return value
     raise Mistake("shape-mismatch", f"{sizes.show(shape)} is needed, not {sizes.show(value.shape)}")

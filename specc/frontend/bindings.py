@@ -7,6 +7,7 @@ What is left out gets its default, which may refer to earlier settings and to si
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from specc.frontend import arguments, ast, expressions, trail
@@ -14,7 +15,16 @@ from specc.frontend.patterns import Match
 from specc.frontend.scope import Frame
 from specc.frontend.settings import Declared, Wrong, mistakes
 from specc.frontend.signatures import Signature, signature_of
-from specc.frontend.values import POISON, Given, Tensor, Value, Word, describe
+from specc.frontend.values import (
+    POISON,
+    Given,
+    Sequence,
+    Tensor,
+    Value,
+    Word,
+    beyond_float,
+    describe,
+)
 from specc.ir.sizes import Polynomial
 from specc.source import Span
 
@@ -62,7 +72,7 @@ def _entering(callee: Frame, declared, given: Given) -> Value:
     """An input as the body sees it: in a definition of the user its trail starts anew."""
     value = given.value
     if isinstance(value, Tensor) and callee.call is None and declared.span is not None:
-        return Tensor(value.node, trail.Step(declared.span, declared.name, value.shape))
+        return replace(value, trail=trail.Step(declared.span, declared.name, value.shape))
     return value
 
 
@@ -105,8 +115,22 @@ def valid_settings(
                             place)  # fmt: skip
             else:
                 plain[declared.name] = value.name
+        elif isinstance(value, Sequence):
+            if declared.kind != "sequence":
+                good = False
+                frame.error("bad-setting", f"`{declared.name}` is no sequence, but `{value.name}` is",
+                            place)  # fmt: skip
+            else:
+                plain[declared.name] = value.name
         elif isinstance(value, Tensor):
             good = _tensor_setting(frame, declared, value, place) and good
+        elif declared.kind == "word" and isinstance(value, str):
+            good = False
+            frame.error("bad-setting", f"`{declared.name}` is a word, not {describe(value)}", place,
+                        help="words are written without quotes: `he`")  # fmt: skip
+        elif declared.kind not in ("int", "size") and (beyond := beyond_float(value)) is not None:
+            good = False
+            frame.error("bad-setting", f"`{declared.name}`: {beyond}", place)
         elif isinstance(value, (int, float, str)):
             plain[declared.name] = value
         elif not isinstance(value, Polynomial) and value is not None:

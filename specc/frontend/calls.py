@@ -129,6 +129,8 @@ def use(
 def _use_on_weights(frame, word, values, weights: Given, settings, span: Span) -> Value:
     """The sum of the word's values for each of the model's weights."""
     if not weights.value.items:
+        if frame.context.report.errors:
+            return POISON  # layers that were not understood may have some
         return frame.error("wrong-kind", "the model has no weights", weights.span)
     total: Value | None = None
     for item in weights.value.items:
@@ -198,14 +200,14 @@ def invoke(
         path = layer.path
     elif frame.namer is not None:
         path = frame.namer.fresh(word.name)
-    is_block = isinstance(definition, ast.Block)
+    is_block = isinstance(definition, (ast.Block, ast.Cell))
     if is_block and frame.namer is None:
         return frame.error(
             "misplaced", f"`{word.name}` has weights, and a {_kind_name(frame)} has none", span,
             help="write a `block`: it may hold layers and parameters",
         )  # fmt: skip
     callee = Frame(
-        context, word.scope or frame.scope, "block" if is_block else "fn",
+        context, word.scope or frame.scope, type(definition).__name__.lower() if is_block else "fn",
         call=frame.call or (span if word.is_library else None), caller=frame, called_at=span,
         definition=definition, word=(frame.word or word.name) if frame.call else (path or word.name),
         depth=frame.depth + 1, schedule=frame.schedule, draw=frame.draw, fans=frame.fans,
@@ -220,7 +222,13 @@ def invoke(
     if not bind(frame, callee, word, signature, values, settings, span, is_stage):
         return POISON
     before = len(context.paths)
-    result = _body(frame, callee, word, signature, values, span)
+    context.entered.add(definition)
+    if isinstance(definition, ast.Cell):
+        from specc.frontend import cells
+
+        result = cells.body(frame, callee, definition, values, span)
+    else:
+        result = _body(frame, callee, word, signature, values, span)
     if result is POISON:
         return POISON
     result = _finished(frame, result, span)
@@ -236,18 +244,20 @@ def _kind_name(frame: Frame) -> str:
 
 def _refusal(frame: Frame, word: Word, span: Span) -> Value | None:
     definition = word.definition
-    if isinstance(definition, ast.Cell):
-        return frame.error("not-yet", f"`{word.name}` is a cell, and cells are not compiled yet", span)
     if isinstance(definition, ast.Optimizer):
         return frame.error("misplaced", f"`{word.name}` is an optimizer: it stands in `train`", span)
     if frame.uses(definition) and isinstance(definition, WORDS):
-        return frame.error(
-            "recursive-definition", f"`{word.name}` uses itself", span,
-            help="a definition is written out at each use, so it cannot hold itself",
-        )  # fmt: skip
+        return uses_itself(frame, word.name, span)
     if frame.depth >= DEEPEST:
         return frame.error("too-deep", f"definitions use each other more than {DEEPEST} deep", span)
     return None
+
+
+def uses_itself(frame: Frame, name: str, span: Span) -> Value:
+    return frame.error(
+        "recursive-definition", f"`{name}` uses itself", span,
+        help="a definition is written out at each use, so it cannot hold itself",
+    )  # fmt: skip
 
 
 def _body(frame: Frame, callee: Frame, word: Word, signature: Signature, values, span: Span) -> Value:
@@ -306,7 +316,7 @@ def _finished(frame: Frame, value: Value, span: Span) -> Value:
     if frame.call is not None:
         return value
     if isinstance(value, Tensor):
-        return Tensor(value.node, trail.visible(value.trail, span, value.shape))
+        return replace(value, trail=trail.visible(value.trail, span, value.shape))
     if isinstance(value, Several):
         return Several(tuple(_finished(frame, each, span) for each in value.items))
     return value

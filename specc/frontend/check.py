@@ -18,13 +18,16 @@ from specc.diagnostics import Diagnostic, Label, Report, closest
 from specc.frontend import ast
 from specc.frontend.fixes import verify_fixes
 from specc.frontend.lint import lint, silence
-from specc.frontend.messages import TRAIN_SYNONYMS
+from specc.frontend.messages import SETTING_SYNONYMS, TRAIN_SYNONYMS
 from specc.frontend.model import Elaborated, elaborate
 from specc.frontend.numbers import number_value
 from specc.frontend.scope import NUMBERS, Context, Scope
 from specc.frontend.signed import cancelling
 from specc.frontend.training import SETTINGS, Training, train
 from specc.frontend.uses import file_scope
+from specc.frontend.values import show_bytes
+from specc.ir import sizes
+from specc.ir.graph import topological
 from specc.ir.program import Program
 from specc.source import Source, Span
 
@@ -97,7 +100,8 @@ def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | N
         if not elaborated.losses and not _has_broken_loss(model):
             context.error("no-loss", "a model that is trained needs a loss", model.name.span,
                           help="say what is to become small: `loss cross_entropy(scores, label)`")  # fmt: skip
-        training = train(context, scope, block, [each.name for each in elaborated.ports])
+        training = train(context, scope, block, elaborated.ports)
+    _check_memory(context, elaborated, training, block)
     return _program(context, model, elaborated, training)
 
 
@@ -111,6 +115,42 @@ def _warn_of_signed_loss(context: Context, elaborated: Elaborated) -> None:
             term.span,
             help="`mse` and `mae` grow with every error; a `metric` may tell the sign of errors",
         )
+
+
+MOST_BYTES = 2**37
+"""Bytes of all parameters in float32; training needs two to four times as much."""
+
+
+USUAL_BATCH = 4096
+
+
+def _check_memory(context: Context, elaborated: Elaborated, training: Training, block) -> None:
+    """Refuses a model whose parameters fit into no machine, and a batch that does not."""
+    counts = {path: each.type.elements for path, each in context.parameters.items()}
+    known = {path: count for path, count in counts.items() if isinstance(count, int)}
+    total = 4 * sum(known.values())
+    if total > MOST_BYTES:
+        largest = context.parameters[max(known, key=known.__getitem__)]
+        context.error(
+            "too-large", f"the parameters would take {show_bytes(total)}; at most {show_bytes(MOST_BYTES)} are"
+            " possible", largest.span,
+            help=f"the largest is `{largest.path}` {sizes.show(largest.type.shape)},"
+            f" {show_bytes(4 * known[largest.path])}",
+        )  # fmt: skip
+    batch = training.recipe.batch
+    if batch <= USUAL_BATCH or context.report.errors:
+        return
+    nodes = topological(term.node for term in (*elaborated.losses, *elaborated.outputs))
+    elements = [each.type.elements for each in nodes if each.type.batched]
+    largest = max((each for each in elements if isinstance(each, int)), default=0)
+    if 4 * largest * batch > MOST_BYTES:
+        place = next((each.value.span for each in block.body
+                      if isinstance(each, ast.Setting) and each.name.text == "batch"), _head(block))  # fmt: skip
+        context.error(
+            "too-large", f"a batch of {batch:,} examples would take {show_bytes(4 * largest * batch)} for one"
+            f" value alone, which has {largest:,} elements for each of them; at most"
+            f" {show_bytes(MOST_BYTES)} are possible", place,
+        )  # fmt: skip
 
 
 @contextmanager
@@ -138,6 +178,9 @@ def _program(context: Context, model: ast.Model, elaborated: Elaborated, trainin
         recipe=training.recipe,
         open_sizes=tuple(context.open_sizes),
         frozen=tuple(training.frozen),
+        limits=tuple(training.limits),
+        carries=tuple(context.carries.items()),
+        streams=tuple(context.streams.items()),
     )
 
 
@@ -186,10 +229,14 @@ def _parsed(context: Context, overrides: Mapping[str, str | int | float]) -> dic
         if not diagnostics and len(definitions) == 1 and isinstance(definitions[0], ast.Const):
             found[name] = definitions[0].value
             continue
-        start = source.text.index(name)
+        start, help_ = source.text.index(name), None
+        message = f"`{name}={text}` is not a name with a value"
+        if name.isidentifier():
+            start = len(source.text) - len(text)
+            message = f"the value of `{name}` is one number or formula, not `{text}`"
+            help_ = f"such as `{name}=10`, or between quotes for the shell `'{name}=2 * 16'`"
         context.error(
-            "unknown-override", f"`{name}={text}` is not a name with a value",
-            Span(source, start, len(source.text)),
+            "unknown-override", message, Span(source, start, len(source.text)), help=help_,
         )  # fmt: skip
     return found
 
@@ -202,18 +249,28 @@ def _check_overrides(context: Context, scope: Scope, has_train: bool) -> None:
             continue
         near = closest(name, known, TRAIN_SYNONYMS)
         listed = ", ".join(f"`{each}`" for each in sorted(known))
+        help_ = f"did you mean `{near}`?" if near else f"it has {listed}" if listed else None
+        if not near and (name == "lr" or name in SETTING_SYNONYMS):
+            lr = SETTING_SYNONYMS.get(name, name)
+            help_ = (f"it is a setting of the optimizer: with `const {name} = 0.1` in the file, and"
+                     f" `optimizer sgd({lr} = {name})`, `{name}=0.3` changes it")
         source = value.span.source
         start = source.text.index(name)
         context.error(
             "unknown-override", f"the file has no dimension, constant or setting `{name}`",
-            Span(source, start, start + len(name)),
-            help=f"did you mean `{near}`?" if near else f"it has {listed}" if listed else None,
+            Span(source, start, start + len(name)), help=help_,
         )  # fmt: skip
 
 
 def _check_definitions(context: Context, file: ast.File, scope: Scope) -> None:
-    """Looks for names without a meaning in what no use has led to."""
+    """Looks for mistakes in what no use has led to."""
     from specc.frontend.resolve import resolve
+    from specc.frontend.unused import check_unused
 
     for definition in file.definitions:
         resolve(context, scope, definition)
+    try:
+        with recursion(DEPTH):
+            check_unused(context, scope, list(file.definitions))
+    except RecursionError:
+        context.error("too-deep", "the formulas of this file are nested too deeply", file.definitions[0].span)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from specc.diagnostics import Label
 from specc.frontend import ast, expressions, trail
 from specc.frontend.arithmetic import as_kind, spread
@@ -66,6 +68,9 @@ def let(frame: Frame, statement: ast.Let) -> None:
         frame.declare(names[0], value)
         return
     items: tuple[Value, ...] = (POISON,) * len(names)
+    if isinstance(value, Tensor) and value.finals:
+        # the values of a cell at every step, and its last states
+        value = Several((replace(value, finals=()), *value.finals))
     if isinstance(value, Several) and len(value.items) == len(names):
         items = value.items
     elif value is not POISON:
@@ -125,12 +130,16 @@ def param(frame: Frame, statement: ast.Param) -> None:
     if initial is None:
         return
     value, is_random = initial
-    is_weight = (type_.rank >= 2 or is_random) and name.text != "bias"
+    is_weight = (type_.rank >= 2 or is_random) and name.text not in NO_WEIGHTS
     span = frame.place(statement.span)
     context.parameters[path] = Parameter(path, type_, value, is_weight, span)
     context.paths.append(path)
     context.leaves[path] = node
     context.owners[path] = frame.namer.owner
+
+
+NO_WEIGHTS = ("bias", "gamma", "beta")
+"""Parameters that are no weights however they start: biases and normalization factors."""
 
 
 def _is_shared(frame: Frame, path: str, statement) -> bool:
@@ -224,7 +233,11 @@ def next_value(frame: Frame, statement: ast.Next, value: Value, type_: Type) -> 
     """The value of `next` as a tensor of the state's type; None after a mistake."""
     span = statement.value.span
     if is_static(value):
-        value = as_kind(frame, value, "float", span)
+        try:
+            value = as_kind(frame, value, "float", span)
+        except Mistake as mistake:
+            frame.error(mistake.name, mistake.message, span)
+            return None
     if not isinstance(value, Tensor) or value.type.kind != "float":
         frame.error("wrong-kind", f"`next {statement.name.text}` is {describe(value)}", span)
         return None

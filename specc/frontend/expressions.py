@@ -106,6 +106,14 @@ def unknown(frame: Frame, name: str, span: Span) -> Value:
             labels=[Label(later.span, "it gets one here")],
             help="a value is declared above the lines that use it",
         )
+    named = next((each for each in frame.body if isinstance(each, (ast.Output, ast.Loss, ast.Metric))
+                  and each.name is not None and each.name.text == name), None)  # fmt: skip
+    if named is not None:
+        return frame.error(
+            "unknown-name", f"`{name}` is not defined", span,
+            labels=[Label(named.name.span, "this is the name of a result, not of a value")],
+            help=f"give the value its name first: `let {name} = ...`",
+        )  # fmt: skip
     help_ = frame.suggestion(name, frame.known_names() | frame.scope.word_names())
     candidate = closest(name, frame.known_names(), SYNONYMS)
     fixes = [Fix(f"write `{candidate}`", (Edit(span, candidate),))] if candidate else []
@@ -137,7 +145,7 @@ def parameter(frame: Frame, expression: ast.Path) -> Value:
         return Tensor(node, step)
     first = expression.names[0]
     owner = frame.names.get(first.text)
-    if owner is POISON:
+    if owner is POISON or context.has_unknown_inputs:
         return POISON
     if isinstance(owner, SharedLayer):
         own = [each for each in context.parameters if each.startswith(f"{owner.path}.")]
@@ -320,7 +328,7 @@ def report(
     frame: Frame, mistake: Mistake, span: Span, operands: list[tuple[ast.Expression, Value]]
 ) -> Value:
     """Reports a mistake of an operation, with the shapes of its operands and how they came about."""
-    if mistake.name == "wrong-kind" and mistake.argument is not None:
+    if mistake.name in ("wrong-kind", "bad-number") and mistake.argument is not None:
         at = mistake.argument
         return frame.error(mistake.name, mistake.message, operands[at][0].span, help=mistake.help)
     notes: list[str] = []

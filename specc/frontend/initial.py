@@ -1,6 +1,7 @@
 """Initial values of parameters and states: a number, a word such as `he`, or an expression.
 
     param W: float[10, 784] = he                 # the word, applied to W
+    param W: float[10, 784] = normal(std=0.01)   # the word with settings, applied to W
     param W: float[10, 784] = 0.01 * normal(W)   # W stands for its own shape
     param bias: float[10] = if bias then zeros else false      # `false`: there is no such parameter
 
@@ -14,11 +15,13 @@ from dataclasses import replace
 from specc.frontend import ast, calls, expressions
 from specc.frontend.arithmetic import as_kind, spread
 from specc.frontend.scope import Frame, Mistake
+from specc.frontend.signatures import signature_of
 from specc.frontend.values import POISON, Given, Tensor, Value, Word, describe, is_static
 from specc.ir import sizes
 from specc.ir.graph import Node, topological
 from specc.ir.types import Type
 from specc.ops.leaf import Random, leaf
+from specc.source import Span
 
 
 def initial_value(
@@ -42,7 +45,11 @@ def initial_value(
         return None
     span = expression.span
     if is_static(value):
-        value = as_kind(frame, value, "float", span)
+        try:
+            value = as_kind(frame, value, "float", span)
+        except Mistake as mistake:
+            frame.error(mistake.name, mistake.message, span, help=mistake.help)
+            return None
     if not isinstance(value, Tensor) or value.type.kind != "float":
         frame.error("wrong-kind", f"`{name}` cannot start as {describe(value)}", span,
                     help="give a number, or a word such as `he`")  # fmt: skip
@@ -66,12 +73,53 @@ def initial_value(
 
 def _value(frame: Frame, expression: ast.Expression, self: Tensor) -> Value:
     if isinstance(expression, ast.Path) and len(expression.names) == 1:
-        name = expression.names[0].text
-        known = frame.names.get(name)
-        if isinstance(known, Word) or (known is None and frame.scope.word(name) is not None):
-            word = known or frame.scope.word(name)
-            return calls.invoke(frame, word, [Given(None, self, expression.span)], {}, expression.span)
+        word = _word(frame, expression)
+        if word is not None:
+            return _applied(frame, word, self, expression.span)
+    elif isinstance(expression, ast.Call):
+        word = _word(frame, expression.word)
+        if word is not None and _has_settings_alone(expression, word):
+            word = calls.prepared(frame, expression)
+            return POISON if word is POISON else _applied(frame, word, self, expression.span)
     return expressions.evaluate(frame, expression)
+
+
+def _word(frame: Frame, path: ast.Path) -> Word | None:
+    """The word that a path names, if it names one."""
+    name = path.text
+    known = frame.names.get(name)
+    if known is None:
+        return frame.scope.word(name)
+    return known if isinstance(known, Word) else None
+
+
+def _has_settings_alone(call: ast.Call, word: Word) -> bool:
+    """`normal(std=0.1)`: no input is given, and every setting by its name."""
+    names = signature_of(word.definition).setting_names
+    return bool(call.inputs) and not call.has_semicolon and all(
+        each.name is not None and each.name.text in names for each in call.inputs
+    )
+
+
+def _applied(frame: Frame, word: Word, self: Tensor, span: Span) -> Value:
+    """The word's value for the parameter, which is all that it is given."""
+    signature = signature_of(word.definition)
+    needed = [each for each in signature.inputs if not each.is_optional]
+    if isinstance(word.definition, (ast.Block, ast.Cell)):
+        reason = "it has weights or a state of its own"
+    elif isinstance(word.definition, ast.Optimizer):
+        reason = "it is an optimizer"
+    elif len(needed) != 1:
+        listed = ", ".join(f"`{each.name}`" for each in needed)
+        reason = f"it takes {len(needed)} inputs, {listed}" if needed else "it takes no input"
+    else:
+        given: list[Given | None] = [Given(None, self, span)]
+        return calls.invoke(frame, word, given + [None] * (len(signature.inputs) - 1), {}, span)
+    place = word.named_at or frame.place(span)
+    return frame.context.error(
+        "wrong-kind", f"`{word.name}` gives no initial values: {reason}", place,
+        help="an initial value is a number, or a word that is given the parameter alone, such as `he`",
+    )  # fmt: skip
 
 
 def chosen(frame: Frame, expression: ast.Expression) -> ast.Expression | None:

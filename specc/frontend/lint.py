@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 
 from specc.diagnostics import Diagnostic, Label, Report, closest
 from specc.frontend import ast
+from specc.frontend.messages import WARNINGS
 from specc.frontend.rates import rates
 from specc.frontend.signatures import signature_of
 from specc.ir.graph import Node, topological
@@ -24,18 +25,6 @@ from specc.ops import elementwise as ops
 from specc.ops.leaf import Input
 from specc.ops.shape import Reshape, Transpose
 from specc.source import Source, Span
-
-LINTS: dict[str, str] = {
-    "deep-saturation": "many sigmoids or tanhs in a row, through which hardly any gradient comes back",
-    "double-softmax": "a loss that applies softmax or sigmoid itself is given their result",
-    "l2-with-adam": "adam with an l2 penalty, where adamw is probably meant",
-    "linear-on-linear": "two linear layers with nothing between them, which are one linear layer",
-    "signed-loss": "a loss in which errors of both signs cancel",
-    "untrained": "a parameter that no loss reaches",
-    "unused": "a name that nothing uses",
-    "unusual-rate": "a learning rate far from those that the optimizer is used with",
-}
-"""The names that `# allow:` may silence."""
 
 # Losses and metrics that take scores, and the word that must not come before them.
 TAKES_SCORES = {
@@ -108,16 +97,16 @@ def _allowed(file: ast.File, report: Report) -> dict[int, set[str]]:
         if (match := ALLOW.match(comment.text)) is None:
             continue
         for name in re.findall(r"[\w-]+", match[1].split("(")[0].split(":")[0]):
-            if name in LINTS:
+            if name in WARNINGS:
                 found.setdefault(line, set()).add(name)
                 continue
             at = comment.text.index(name, match.start(1))
-            near = closest(name, LINTS)
+            near = closest(name, WARNINGS)
             span = Span(file.source, comment.span.start + at, comment.span.start + at + len(name))
             report.warning(
                 "unknown-allow", f"there is no warning `{name}` to allow", span,
                 help=f"did you mean `{near}`?" if near
-                else f"there are {', '.join(f'`{each}`' for each in LINTS)}",
+                else f"there are {', '.join(f'`{each}`' for each in WARNINGS)}",
             )  # fmt: skip
     for line in sorted(own_line):
         if line in found:

@@ -1,4 +1,4 @@
-"""The names of all mistakes that the checker reports, and what other tools call the words here.
+"""The names of all mistakes that are reported, here or at a run, and what other tools call the words here.
 
     ERRORS["window-does-not-fit"]     # one line on what it means
     SYNONYMS["fc"]                    # "dense"
@@ -9,21 +9,31 @@ A diagnostic's sentence stands where the mistake is found; its name must stand i
 from __future__ import annotations
 
 ERRORS: dict[str, str] = {
+    "bad-json": "a .json file that is not the JSON form of a model",
     "bad-number": "a calculation with numbers that has no result",
+    "bad-run": "the folder of a run that cannot be used",
     "bad-setting": "a setting has a value that its declaration does not allow",
     "bad-use": "a file that cannot be brought in with `use`",
     "cannot-read": "a file that cannot be read",
+    "data": "data that are missing, damaged, or do not fit the model",
+    "diverged": "the loss is no finite number any more: training has stopped",
     "duplicate-name": "a name is given twice",
     "layer-mismatch": "a shared layer is applied to values of different shapes",
     "misplaced": "a statement or a name stands where it has no meaning",
     "missing-setting": "a setting without a default is not given",
+    "no-input": "a model that nothing is put into",
     "no-loss": "a model is to be trained, but says no loss",
     "no-model": "a file without a model",
     "no-optimizer": "a parameter is to be trained, but no optimizer is for it",
+    "no-parameter": "a model is to be trained, but has nothing that training could change",
+    "no-train": "a file that does not say how its model is trained",
     "not-yet": "a part of the language that this version does not compile yet",
+    "open-size": "a model whose sizes are not all known cannot be compiled",
     "recursive-definition": "a definition that needs itself",
     "shape-mismatch": "shapes that do not fit each other",
+    "syntax": "a text that is not of the language",
     "too-deep": "definitions that use each other more deeply than the compiler follows",
+    "too-large": "a value, or all parameters together, with more elements than a machine holds",
     "undecided-size": "a size that depends on an open dimension, where a number is needed",
     "unknown-name": "a name that nothing gives a meaning to",
     "unknown-override": "the command line changes something that the file does not have",
@@ -34,7 +44,15 @@ ERRORS: dict[str, str] = {
 }
 
 WARNINGS: dict[str, str] = {
+    "deep-saturation": "many sigmoids or tanhs in a row, through which hardly any gradient comes back",
+    "double-softmax": "a loss that applies softmax or sigmoid itself is given their result",
+    "l2-with-adam": "adam with an l2 penalty, where adamw is probably meant",
+    "linear-on-linear": "two linear layers with nothing between them, which are one linear layer",
     "signed-loss": "a loss in which errors of both signs cancel, so that nothing is learned from the targets",
+    "unknown-allow": "a comment allows a warning that there is not",
+    "untrained": "a parameter that no loss reaches",
+    "unused": "a name that nothing uses",
+    "unusual-rate": "a learning rate far from those that the optimizer is used with",
 }
 
 # What the field calls the words of the language.
@@ -57,6 +75,7 @@ SYNONYMS: dict[str, str] = {
     "svm": "hinge", "euclidean": "distance", "elastic_net": "elastic", "decay": "step_decay",
     "step_lr": "step_decay", "exponential_decay": "exponential", "cosine_annealing": "cosine",
     "reduce_on_plateau": "plateau", "reduce_lr_on_plateau": "plateau", "eye": "identity", "gather": "take",
+    "confusion_matrix": "confusion",
 }  # fmt: skip
 
 # What the field calls the settings of words.

@@ -6,15 +6,16 @@ the context.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from specc.diagnostics import Label
-from specc.frontend import ast, definitions, expressions, trail
-from specc.frontend.patterns import declared_type
+from specc.frontend import ast, definitions, expressions, sequences, trail
+from specc.frontend.patterns import declared_type, sequence_name
 from specc.frontend.scope import Context, Frame, Namer, Scope
-from specc.frontend.values import POISON, Tensor, Value, Weights, describe
-from specc.ir.graph import topological
+from specc.frontend.values import POISON, Sequence, Tensor, Value, Weights, describe
+from specc.ir.graph import Node, apply, topological
 from specc.ir.program import Term
+from specc.ir.types import Type
 from specc.ops import elementwise as ops
 from specc.ops.leaf import Input, leaf
 from specc.ops.reduce import BatchMean
@@ -42,7 +43,7 @@ def elaborate(context: Context, scope: Scope, model: ast.Model) -> Elaborated:
     names = _term_names(frame, model)
     for statement in model.body:
         match statement:
-            case ast.Input() | ast.Target():
+            case ast.Input() | ast.Target() | ast.Stream():
                 _port(frame, statement, result.ports)
             case ast.Let() | ast.Layer() | ast.Param():
                 definitions.STATEMENTS[type(statement)](frame, statement)
@@ -50,17 +51,23 @@ def elaborate(context: Context, scope: Scope, model: ast.Model) -> Elaborated:
                 _output(frame, statement, names[statement], result.outputs)
             case ast.Loss() | ast.Metric():
                 terms.append(statement)
-            case ast.Stream():
-                frame.error("not-yet", "`stream` is not compiled yet", statement.span)
-                frame.declare(statement.name, POISON)
             case ast.Broken():
                 definitions.broken(frame, statement)
             case _:
                 word = statement.span.text.split(maxsplit=1)[0]
                 frame.error("misplaced", f"`{word}` may not stand in a model", statement.span)
         _check_reserved(frame, statement)
+    if not any(_may_be_input(each) for each in model.body):
+        frame.error("no-input", f"the model `{model.name.text}` has no input", model.name.span,
+                    help="say what is put in: `input x: float[4]`")  # fmt: skip
     _terms(frame, terms, names, result)
     return result
+
+
+def _may_be_input(statement: ast.Statement) -> bool:
+    if isinstance(statement, ast.Broken):
+        return statement.keyword in ("input", "stream", "")
+    return isinstance(statement, (ast.Input, ast.Stream))
 
 
 def _check_reserved(frame: Frame, statement: ast.Statement) -> None:
@@ -71,18 +78,38 @@ def _check_reserved(frame: Frame, statement: ast.Statement) -> None:
                         help="give this another name")  # fmt: skip
 
 
-def _port(frame: Frame, statement: ast.Input | ast.Target, ports: list[Port]) -> None:
-    """`input image: float[1, 28, 28]`."""
+def _port(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, ports: list[Port]) -> None:
+    """`input image: float[1, 28, 28]`, `stream text: class(vocab)[time]`."""
     name = statement.name
-    type_ = declared_type(frame, statement.type, batched=True)
+    type_ = declared_type(frame, statement.type, batched=True, sequences=True)
     if type_ is None:
         frame.declare(name, POISON)
         return
-    role = "input" if isinstance(statement, ast.Input) else "target"
-    node = leaf(Input(role, name.text, type_), frame.origin(statement.span))
-    frame.declare(name, Tensor(node, trail.Step(statement.span, name.text, type_.shape)))
+    role = "target" if isinstance(statement, ast.Target) else "input"
+    origin = frame.origin(statement.span)
+    node = leaf(Input(role, name.text, type_), origin)
     kind = "class" if type_.kind == "int" else type_.kind
     ports.append(Port(name.text, role, kind, type_.shape, type_.classes, statement.span))
+    sequence, axes = None, statement.type.axes or ()
+    if axes and (sequence_of := sequence_name(frame, axes[0])) is not None:
+        size = type_.shape[0]
+        sequence = Sequence(sequence_of, size)
+        if axes[0].at_most:
+            length = f"{name.text}.length"
+            count = leaf(Input(role, length, Type("int", (), True, size + 1)), origin)
+            ports.append(Port(length, role, "class", (), size + 1, statement.span, name.text))
+            sequence = sequences.varying(sequence_of, size, count, origin)
+    if isinstance(statement, ast.Stream):
+        if sequence is None or sequence.length is not None:
+            frame.error("wrong-kind", f"the stream `{name.text}` needs the axis of a sequence",
+                        statement.type.span, help="`seq time = 50`, and then `class(vocab)[time]`, says"
+                        " how many steps a batch takes of it")  # fmt: skip
+            sequence = sequence or Sequence("", 1)
+        begin = f"{name.text}.begin"
+        ports.append(Port(begin, role, "bool", (), None, statement.span, begin_of=name.text))
+        sequence = replace(sequence, begin=begin)
+    shape = type_.shape[1:] if sequence else type_.shape
+    frame.declare(name, Tensor(node, trail.Step(statement.span, name.text, shape), sequence))
 
 
 def _output(frame: Frame, statement: ast.Output, name: str, outputs: list[Term]) -> None:
@@ -135,27 +162,45 @@ def _loss(frame: Frame, statement: ast.Loss, value: Value) -> Tensor | None:
         frame.error("wrong-kind", f"a loss is a number that the model computes, not {describe(value)}",
                     statement.value.span)  # fmt: skip
         return None
-    return _scalar(frame, statement, value, "loss")
+    one = _scalar(frame, statement, value, "loss")
+    return sequences.over_steps(frame, one, statement.value.span) if one is not None else None
 
 
 def _metric(frame: Frame, statement: ast.Metric, value: Value) -> Tensor | None:
-    """A number or truth value for each example, of which the mean is reported, or a formula over means."""
-    if isinstance(value, Tensor) and value.type.kind == "float" and not value.type.batched and any(
-        isinstance(node.op, BatchMean) for node in topological([value.node])
-    ):
-        return value
-    if not isinstance(value, Tensor) or value.type.kind == "int" or not value.type.batched:
-        what = describe(value)
-        if isinstance(value, Tensor) and not value.type.batched:
-            what = "one value for all"
-        frame.error("wrong-kind", f"a metric is a number or truth value of each example, not {what}",
-                    statement.value.span, help="`batch_mean(...)` is the mean over the examples"
-                    if what == "one value for all" else None)  # fmt: skip
+    """A number or truth value for each example, of which the mean is reported, or a formula over means
+    and weights, which is reported as it is."""
+    if not isinstance(value, Tensor) or value.type.kind == "int":
+        frame.error("wrong-kind", f"a metric is a number or truth value of each example, not"
+                    f" {describe(value)}", statement.value.span)  # fmt: skip
         return None
+    if value.type.kind == "bool":
+        value = frame.apply(ops.ToFloat(), value, span=statement.value.span)
+    if not value.type.batched:
+        return Tensor(_figure(value.node), value.trail)
     tensor = _scalar(frame, statement, value, "metric")
-    if tensor is not None and tensor.type.kind == "bool":
-        return frame.apply(ops.ToFloat(), tensor, span=statement.value.span)
-    return tensor
+    return sequences.over_steps(frame, tensor, statement.value.span) if tensor is not None else None
+
+
+def _figure(formula: Node) -> Node:
+    """A formula that is calculated once for all data, from means: a part of it that the kernels must
+    calculate, such as a sum over weights, counts as the mean of itself."""
+    new: dict[Node, Node] = {}
+    over_means: set[Node] = set()
+    computed: set[Node] = set()  # what reads the model, and no mean
+
+    def final(node: Node) -> Node:
+        return apply(BatchMean(), new[node]) if node in computed else new[node]
+
+    for node in topological([formula]):
+        new[node] = node
+        if isinstance(node.op, BatchMean):
+            over_means.add(node)
+        elif not over_means.isdisjoint(node.inputs):
+            over_means.add(node)
+            new[node] = Node(node.op, tuple(map(final, node.inputs)), node.type, node.origin)
+        elif isinstance(node.op, Input) or not computed.isdisjoint(node.inputs):
+            computed.add(node)
+    return final(formula)
 
 
 def _scalar(frame: Frame, statement, value: Tensor, what: str) -> Tensor | None:
@@ -178,7 +223,7 @@ def _term_names(frame: Frame, model: ast.Model) -> dict[ast.Node, str]:
         statements = [each for each in model.body if isinstance(each, cls)]
         taken: dict[str, ast.Name] = {}
         for statement in statements:
-            name = statement.name
+            name = statement.name or _plain_name(statement.value)
             if name is None:
                 continue
             if name.text in taken:
@@ -197,6 +242,11 @@ def _term_names(frame: Frame, model: ast.Model) -> dict[ast.Node, str]:
                 used.add(name)
                 names[statement] = name
     return names
+
+
+def _plain_name(value: ast.Expression) -> ast.Name | None:
+    """The name that an output of a plain value has: `output y`."""
+    return value.names[0] if isinstance(value, ast.Path) and len(value.names) == 1 else None
 
 
 def _word_of(value: ast.Expression) -> str | None:

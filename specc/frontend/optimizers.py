@@ -69,7 +69,7 @@ class Rule:
                     frame.error("misplaced", f"`{word}` may not stand in an optimizer", statement.span)
         weight = names[0].text
         values = self._next_values(frame, nexts, states, weight, parameter.type)
-        if len(context.report) > before:
+        if len(context.report) > before or len(values) <= len(states):
             return None
         carried = tuple(
             replace(each, next=values[name].node) for name, each in states.items()
@@ -132,11 +132,8 @@ def optimizer_rule(frame: Frame, tree: ast.Call) -> Rule | None:
         return _no_optimizer(frame, tree, word)
     definition = word.definition
     signature = signature_of(definition)
-    if len(signature.inputs) != 2:
-        frame.error(
-            "wrong-arguments", f"an optimizer takes a parameter and its gradient: `{name}(w, g; ...)`",
-            definition.signature.span,
-        )  # fmt: skip
+    frame.context.entered.add(definition)
+    if not check_inputs(frame, definition):
         return None
     scheduled = replace(frame, schedule=schedule(frame, tree.span))
     if tree.inputs:
@@ -152,7 +149,29 @@ def optimizer_rule(frame: Frame, tree: ast.Call) -> Rule | None:
     )  # fmt: skip
     if not bind_settings(scheduled, callee, word, signature, settings, tree.span):
         return None
+    for setting in signature.settings:
+        _name_schedule(callee, setting.name)
     return Rule(callee, definition)
+
+
+def check_inputs(frame: Frame, definition: ast.Optimizer) -> bool:
+    """Whether an optimizer takes a parameter and its gradient; reports any other number of inputs."""
+    if len(definition.signature.inputs) == 2:
+        return True
+    frame.error(
+        "wrong-arguments",
+        f"an optimizer takes a parameter and its gradient: `{definition.name.text}(w, g; ...)`",
+        definition.signature.span,
+    )
+    return False
+
+
+def _name_schedule(callee: Frame, name: str) -> None:
+    """Lets a setting that changes with the step carry its name, for who reads the emitted code."""
+    value = callee.names.get(name)
+    if isinstance(value, Tensor) and not isinstance(value.node.op, Input):
+        named = replace(value.node, origin=replace(value.node.origin, name=name))
+        callee.names[name] = replace(value, node=named)
 
 
 def _no_optimizer(frame: Frame, tree: ast.Call, word: Word | None) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from specc.diagnostics import Edit, Fix, Label
+from specc.diagnostics import Edit, Fix, Label, closest
 from specc.frontend import ast, trail
 from specc.frontend.numbers import number_value
 from specc.frontend.scope import NUMBERS, Frame
 from specc.frontend.signatures import InputDeclared
 from specc.frontend.values import (
+    MOST_ELEMENTS,
     POISON,
     Given,
     Several,
@@ -25,6 +26,7 @@ from specc.frontend.values import (
     Word,
     describe,
     describe_type,
+    excess,
     is_static,
 )
 from specc.ir import sizes
@@ -55,10 +57,7 @@ class Match:
             return True
         kind = KINDS.get(type_.kind.text)
         if kind is None:
-            self.callee.error(
-                "unknown-name", f"there is no type `{type_.kind.text}`", type_.kind.span,
-                help="types are `float`, `class` and `bool`",
-            )  # fmt: skip
+            unknown_type(self.callee, type_)
             return False
         if is_static(value):
             fits_kind = kind == "float" or (kind == "bool" and isinstance(value, bool))
@@ -80,14 +79,13 @@ class Match:
         return True
 
     def _axes(self, declared: InputDeclared, given: Given, value: Tensor, axes) -> bool:
+        if value.sequence is not None and len(axes) == value.type.rank + 1:
+            if not self._size(declared, given, axes[0].size, value.sequence.size, 0):
+                return False
+            axes = axes[1:]
         if len(axes) != value.type.rank:
             return self._wrong_rank(declared, given, value, axes)
         for position, (axis, size) in enumerate(zip(axes, value.shape, strict=True)):
-            if axis.at_most:
-                self.callee.error(
-                    "not-yet", "sequences of varying length are not compiled yet", axis.span
-                )
-                return False
             if not self._size(declared, given, axis.size, size, position):
                 return False
         return True
@@ -154,6 +152,8 @@ class Match:
                 help_ = f"`flatten({text})` makes it {flat}"
                 if self.caller.call is None:
                     fixes = [Fix("flatten it first", _wrapped(given.span, "flatten("))]
+        if not axes and value.type.rank == 1 and value.type.kind != "float":
+            help_ = f"`{text}[0]` is the first of them, and so on"
         what = "it is given" if self.is_stage else f"`{text}` is"
         self.caller.error(
             "shape-mismatch",
@@ -222,14 +222,35 @@ def _wrapped(span: Span, opening: str) -> tuple[Edit, ...]:
     return Edit(start, opening), Edit(end, ")")
 
 
-def declared_type(frame: Frame, tree: ast.Type, batched: bool) -> Type | None:
-    """The type that a declaration (an input, a parameter) states; None after a mistake."""
+def unknown_type(frame: Frame, tree: ast.Type) -> None:
+    near = closest(tree.kind.text, KINDS, {"real": "float", "boolean": "bool", "tensor": "float"})
+    frame.error(
+        "unknown-name", f"there is no type `{tree.kind.text}`", tree.kind.span,
+        help=f"did you mean `{near}`?" if near else "types are `float`, `class` and `bool`",
+        fixes=[Fix(f"write `{near}`", (Edit(tree.kind.span, near),))] if near else (),
+    )  # fmt: skip
+
+
+def sequence_name(frame: Frame, axis: ast.Axis) -> str | None:
+    """The name of the sequence that an axis is, or None."""
+    tree = axis.size
+    if isinstance(tree, ast.Path) and len(tree.names) == 1:
+        found = frame.scope.definitions.get(tree.names[0].text)
+        if found is not None and isinstance(found[0], ast.Seq):
+            return tree.names[0].text
+    return None
+
+
+def declared_type(frame: Frame, tree: ast.Type, batched: bool, sequences: bool = False) -> Type | None:
+    """The type that a declaration (an input, a parameter) states; None after a mistake.
+
+    The axis of a sequence is part of its shape, and allowed with `sequences` alone.
+    """
     from specc.frontend.expressions import evaluate
 
     kind = KINDS.get(tree.kind.text)
     if kind is None:
-        frame.error("unknown-name", f"there is no type `{tree.kind.text}`", tree.kind.span,
-                    help="types are `float`, `class` and `bool`")  # fmt: skip
+        unknown_type(frame, tree)
         return None
     good = True
     if (tree.kind.text == "class") != (tree.classes is not None):
@@ -241,9 +262,17 @@ def declared_type(frame: Frame, tree: ast.Type, batched: bool) -> Type | None:
         frame.error("wrong-kind", message, tree.span)
         good = False
     shape = []
-    for axis in tree.axes or ():
-        if axis.at_most:
-            frame.error("not-yet", "sequences of varying length are not compiled yet", axis.span)
+    for position, axis in enumerate(tree.axes or ()):
+        name = sequence_name(frame, axis)
+        if name is not None and (position or not sequences):
+            frame.error("misplaced", f"`{name}` is a sequence: it stands first, in the type of an input or"
+                        " target", axis.span, help=f"write `float[{name}, ...]`")  # fmt: skip
+            good = False
+            continue
+        if axis.at_most and name is None:
+            frame.error("misplaced", "only a sequence varies in length", axis.span,
+                        help="`seq time = 50` declares one, and `[<= time]` is a sequence of at most so"
+                        " many steps")  # fmt: skip
             good = False
             continue
         size = _declared_size(frame, axis.size, evaluate(frame, axis.size))
@@ -255,18 +284,24 @@ def declared_type(frame: Frame, tree: ast.Type, batched: bool) -> Type | None:
     if tree.classes is not None and good:
         classes = _declared_size(frame, tree.classes, evaluate(frame, tree.classes))
         good = classes is not None
+    if good and (wrong := excess(tuple(shape))) is not None:
+        # the largest axis is at fault; within the library the user's call is
+        _, largest = max((size, at) for at, size in enumerate(shape) if isinstance(size, int))
+        axis = tree.axes[largest]
+        frame.error("too-large", wrong, axis.span,
+                    help=f"`{' '.join(axis.span.text.split())}` is {shape[largest]:,}"
+                    if not axis.span.text.isdigit() else None)  # fmt: skip
+        good = False
+    elif good and isinstance(classes, int) and classes > MOST_ELEMENTS:
+        frame.error("too-large", f"there are at most {MOST_ELEMENTS:,} classes, not {classes:,}",
+                    tree.classes.span)  # fmt: skip
+        good = False
     return Type(kind, tuple(shape), batched, classes) if good else None
 
 
 def _declared_size(frame: Frame, tree: ast.Expression, value: Value) -> Size | None:
     if value is POISON:
         return None
-    for each in ast.walk(tree):
-        if isinstance(each, ast.Path) and len(each.names) == 1:
-            found = frame.scope.definitions.get(each.names[0].text)
-            if found is not None and isinstance(found[0], ast.Seq):
-                frame.error("not-yet", "sequence axes are not compiled yet", each.span)
-                return None
     if isinstance(value, Polynomial):
         return value
     if isinstance(value, bool) or not isinstance(value, int):

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from specc.frontend import sequences
 from specc.frontend.arithmetic import arithmetic, as_kind, pairwise, unary
 from specc.frontend.products import (
     convolve,
@@ -23,6 +24,7 @@ from specc.frontend.products import (
     window_sum,
 )
 from specc.frontend.scope import Frame, Mistake
+from specc.frontend.sequences import average, total
 from specc.frontend.settings import REQUIRED, Declared
 from specc.frontend.signatures import InputDeclared, Signature
 from specc.frontend.trail import Step
@@ -157,20 +159,30 @@ def _sum(frame: Frame, span: Span, x: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 
 @primitive("sum")
-def _sum_all(frame: Frame, span: Span, x: Value, *, axis: int = None, keep: int >= 0 = 0) -> Value:
-    """The sum of all elements; or over one axis; or over all axes behind the first `keep`."""
+def _sum_all(
+    frame: Frame, span: Span, x: Value, *, axis: int = None, keep: int >= 0 = 0, over: sequence = None
+) -> Value:
+    """The sum of all elements; or over one axis; or over all axes behind the first `keep`; or, with
+    `over=time`, over the steps of a sequence."""
     if is_static(x):
         return x
     x = tensor(x, "sum")
+    if over is not None:
+        return total(frame, as_kind(frame, x, "float", span), over, "sum", span)
     return _sum(frame, span, x, _axes(x, axis, keep, "sum"))
 
 
 @primitive("mean")
-def _mean(frame: Frame, span: Span, x: Value, *, axis: int = None, keep: int >= 0 = 0) -> Value:
-    """The mean of all elements; or over one axis; or over all axes behind the first `keep`."""
+def _mean(
+    frame: Frame, span: Span, x: Value, *, axis: int = None, keep: int >= 0 = 0, over: sequence = None
+) -> Value:
+    """The mean of all elements; or over one axis; or over all axes behind the first `keep`; or, with
+    `over=time`, over the steps of a sequence."""
     if is_static(x):
         return x
     x = tensor(x, "mean")
+    if over is not None:
+        return average(frame, as_kind(frame, x, "float", span), over, "mean", span)
     axes = _axes(x, axis, keep, "mean")
     count = sizes.product(x.shape[each] for each in axes)
     total = _sum(frame, span, x, axes)
@@ -299,7 +311,7 @@ def _flatten(frame: Frame, span: Span, x: Value) -> Value:
         return x
     result = frame.apply(Reshape((x.type.elements,)), x, span=span)
     note = " * ".join(str(size) for size in x.shape) + f" = {x.type.elements}" if x.shape else ""
-    return Tensor(result.node, Step(span, "flatten", result.shape, note, x.trail, hidden=True))
+    return replace(result, trail=Step(span, "flatten", result.shape, note, x.trail, hidden=True))
 
 
 @primitive("reshape")
@@ -382,7 +394,34 @@ def _spread(frame: Frame, span: Span, b: Value, x: Value) -> Value:
         raise Mistake("shape-mismatch", f"`spread` needs the first axes of {sizes.show(x.shape)}, but"
                       f" has {sizes.show(b.shape)}")  # fmt: skip
     op = Broadcast(x.shape, tuple(range(b.type.rank)))
-    return Tensor(frame.apply(op, b, span=span).node, x.trail)
+    return replace(frame.apply(op, b, span=span), trail=x.trail)
+
+
+# Sequences
+
+
+@primitive("last")
+def _last(frame: Frame, span: Span, x: Value) -> Value:
+    """The value of the last step of a sequence."""
+    return sequences.last(frame, sequences.of_sequence(x, "last"), span)
+
+
+@primitive("first")
+def _first(frame: Frame, span: Span, x: Value) -> Value:
+    """The value of the first step of a sequence."""
+    return sequences.first(frame, sequences.of_sequence(x, "first"), span)
+
+
+@primitive("reverse")
+def _reverse(frame: Frame, span: Span, x: Value) -> Value:
+    """The steps of a sequence from the last to the first."""
+    return sequences.reverse(frame, sequences.of_sequence(x, "reverse"), span)
+
+
+@primitive("along")
+def _along(frame: Frame, span: Span, x: Value, *, sequence: sequence) -> Value:
+    """One value at every step of a sequence: `picture -> along(time)`."""
+    return sequences.along(frame, x, sequence, span)
 
 
 # Windows
@@ -402,7 +441,7 @@ def _convolve(
     """
     result, note = convolve(frame, x, weight, _pair(stride, stride_width), _pair(pad, pad_width),
                             dilation, groups, round, span)  # fmt: skip
-    return Tensor(result.node, Step(span, "convolve", result.shape, note, result.trail, hidden=True))
+    return replace(result, trail=Step(span, "convolve", result.shape, note, result.trail, hidden=True))
 
 
 @primitive("convolve_transpose")
@@ -416,7 +455,7 @@ def _convolve_transpose(
     """
     result, note = scatter(frame, x, weight, _pair(stride, stride_width), _pair(pad, pad_width), extra,
                            span)  # fmt: skip
-    return Tensor(result.node, Step(span, "convolve_transpose", result.shape, note, result.trail,
+    return replace(result, trail=Step(span, "convolve_transpose", result.shape, note, result.trail,
                                     hidden=True))  # fmt: skip
 
 
@@ -438,7 +477,7 @@ def _window_max(
         raise Mistake("bad-setting", f"a window of {box[0]}x{box[1]} has more than 256 places",
                       help="`global_maxpool` takes the largest element of a whole channel")  # fmt: skip
     result = frame.apply(WindowMax(box, step), padded(frame, x, margin, -math.inf, span), span=span)
-    return Tensor(result.node, Step(span, "window_max", result.shape, note, x.trail, hidden=True))
+    return replace(result, trail=Step(span, "window_max", result.shape, note, x.trail, hidden=True))
 
 
 @primitive("window_sum")
@@ -452,7 +491,7 @@ def _window_sum(
     box, margin = _pair(size, size_width), _pair(pad, pad_width)
     result, note = window_sum(frame, x, box, _pair(stride, stride_width), margin, round, span)
     _check_padding(box, margin)
-    return Tensor(result.node, Step(span, "window_sum", result.shape, note, result.trail, hidden=True))
+    return replace(result, trail=Step(span, "window_sum", result.shape, note, result.trail, hidden=True))
 
 
 def _pair(height: int, width: int | None) -> tuple[int, int]:
@@ -486,7 +525,8 @@ def _one_hot(frame: Frame, span: Span, index: Value) -> Value:
     if not isinstance(index, Tensor) or index.type.kind != "int" or index.type.classes is None:
         raise Mistake("wrong-kind", f"`one_hot` takes a class, not {describe(index)}", argument=0)
     if index.type.rank:
-        raise Mistake("wrong-kind", f"`one_hot` takes one class, not {describe(index)}", argument=0)
+        raise Mistake("wrong-kind", f"`one_hot` takes one class, not {describe(index)}", argument=0,
+                      help="one of them is `x[0]`, the next `x[1]`")  # fmt: skip
     return frame.apply(Put(index.type.classes), as_kind(frame, 1.0, "float", span), index, span=span)
 
 
@@ -497,7 +537,11 @@ def _draw(frame: Frame, x: Tensor, span: Span) -> Tensor:
     """Numbers from 0 to 1 that a step draws anew, for each example where x differs between them."""
     context = frame.context
     context.draws += 1
-    return frame.apply(Uniform(x.shape, x.type.batched, f"{frame.word}#{context.draws}"), span=span)
+    label = f"{frame.word}#{context.draws}"
+    if x.sequence is not None:  # other numbers at each step
+        op = Uniform((x.sequence.size, *x.shape), x.type.batched, label)
+        return replace(frame.apply(op, span=span), sequence=x.sequence)
+    return frame.apply(Uniform(x.shape, x.type.batched, label), span=span)
 
 
 def _moved(frame: Frame, x: Tensor, factor: float, offset: float, span: Span) -> Tensor:
@@ -517,9 +561,10 @@ def _normal(frame: Frame, span: Span, w: Value, *, mean: float = 0, std: float >
     if frame.draw is not None:
         return _moved(frame, frame.draw("normal", w), std, mean, span)
     # sqrt(-2 log(1 - u)) * cos(2 pi v), where 1 - u is above 0
-    u, v = _draw(frame, w, span).node, _draw(frame, w, span).node
-    radius = frame.apply(ops.Sqrt(), Tensor(ops.mul(ops.log(ops.sub(1.0, u)), -2.0)), span=span)
-    angle = frame.apply(ops.Cos(), Tensor(ops.mul(v, 2 * math.pi)), span=span)
+    u, v = _draw(frame, w, span), _draw(frame, w, span)
+    radius = replace(u, node=ops.power(ops.mul(ops.log(ops.sub(1.0, u.node)), -2.0), 0.5))
+    angle = replace(v, node=ops.mul(v.node, 2 * math.pi))
+    angle = frame.apply(ops.Cos(), angle, span=span)
     return _moved(frame, frame.apply(ops.Mul(), radius, angle, span=span), std, mean, span)
 
 

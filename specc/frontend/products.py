@@ -5,6 +5,7 @@ A product is a `Contract`, whose index maps say which elements meet. All functio
 
 from __future__ import annotations
 
+from dataclasses import replace
 from specc.frontend.arithmetic import as_kind
 from specc.frontend.scope import Frame, Mistake
 from specc.frontend.values import Several, Tensor, Value, describe
@@ -140,7 +141,7 @@ def convolve(
         right = (c, _moved(1, stride[0], 4, dilation), _moved(2, stride[1], 5, dilation))
     op = Contract(extents, out, left, right, (filters, rows, columns))
     result = frame.apply(op, weight, x, span=span)
-    return Tensor(result.node, x.trail), note
+    return replace(result, trail=x.trail), note
 
 
 def scatter(
@@ -180,7 +181,7 @@ def scatter(
     for axis, (margin, size) in enumerate(zip(pad, results, strict=True), 1):
         if margin:
             y = frame.apply(Slice(axis, margin, size), y, span=span)
-    return Tensor(y.node, x.trail), joined(notes)
+    return replace(y, trail=x.trail), joined(notes)
 
 
 def window_sum(
@@ -196,7 +197,7 @@ def window_sum(
     op = Contract((channels, rows, columns, *size), (at(0), at(1), at(2)), (), places,
                   (channels, rows, columns))  # fmt: skip
     one = as_kind(frame, 1.0, "float", span)
-    return Tensor(frame.apply(op, one, x, span=span).node, trail), note
+    return replace(frame.apply(op, one, x, span=span), trail=trail), note
 
 
 def window_counts(
@@ -234,7 +235,7 @@ def index(frame: Frame, value: Value, items: list, span: Span) -> Value:
             raise Mistake("wrong-kind", f"one of {describe(value)} is chosen by a number from 0 to"
                           f" {len(value.items) - 1}")  # fmt: skip
         return value.items[item]
-    if not isinstance(value, Tensor) or value.type.kind == "int":
+    if not isinstance(value, Tensor) or (value.type.kind == "int" and not value.type.rank):
         raise Mistake("wrong-kind", f"{describe(value)} cannot be indexed")
     if len(items) > value.type.rank:
         raise Mistake("shape-mismatch", f"{sizes.show(value.shape)} has {value.type.rank} axes, and here"

@@ -14,12 +14,23 @@ from typing import Any
 from specc.diagnostics import Fix, Label, Report, closest
 from specc.frontend import ast, library
 from specc.frontend.messages import ERRORS, SYNONYMS
-from specc.frontend.values import POISON, Poison, Tensor, Value, Word
+from specc.frontend.values import (
+    POISON,
+    Poison,
+    Sequence,
+    Tensor,
+    Value,
+    Word,
+    describe,
+    excess,
+)
 from specc.ir.graph import Node, Origin, apply
 from specc.ir.op import Op, ShapeError
 from specc.ir.program import Layer, Parameter, State
 from specc.ir.sizes import Undecided
 from specc.ir.types import Type
+from specc.ops.leaf import Input, leaf
+from specc.ops.steps import lifted
 from specc.source import Source, Span
 
 DEEPEST = 40
@@ -41,6 +52,10 @@ class Mistake(Exception):
         self.open_sizes = sorted(open_sizes)  # the dimensions whose number would decide
 
 
+class Misfit(Mistake):
+    """Values of which one is a sequence, and another is not, or is another one."""
+
+
 @dataclass(eq=False)
 class Context:
     """What one check builds."""
@@ -56,9 +71,21 @@ class Context:
     listed: set[str] = field(default_factory=set)  # parameters that stand in the table of layers
     open_sizes: dict[str, Span] = field(default_factory=dict)
     first_uses: dict[Any, Span] = field(default_factory=dict)  # of shared layers
+    streams: dict[str, str] = field(default_factory=dict)  # state of a cell -> where it begins anew
+    carries: dict[str, Node] = field(default_factory=dict)  # states of cells, at the next step
+    entered: set[Any] = field(default_factory=set)  # the definitions of words that were used
     calls: int = 0
     draws: int = 0  # random numbers that are drawn at each step
     lists_layers: bool = True
+    has_unknown_inputs: bool = False  # a definition is walked that no model uses
+
+    def carry_label(self, path: str) -> str:
+        """A name for the state of a cell that may be used again with the same weights."""
+        label, number = path, 1
+        while label in self.carries:
+            number += 1
+            label = f"{path}#{number}"
+        return label
 
     def error(
         self,
@@ -241,13 +268,49 @@ class Frame:
 
     def apply(self, op: Op, *operands: Tensor, span: Span, note: str = "") -> Tensor:
         """The tensor of `op`; raises Mistake. Its trail goes on from `flowing(operands)`."""
+        sequence = common_sequence(operands)
         try:
-            node = apply(op, *(each.node for each in operands), origin=self.origin(span))
+            if sequence is None:
+                node = apply(op, *(each.node for each in operands), origin=self.origin(span))
+            else:
+                node, sequence = self._at_each_step(op, operands, sequence, span)
         except ShapeError as error:
             raise Mistake("shape-mismatch", error.message, argument=error.argument) from None
         except Undecided as error:
             raise undecided(error.size) from None
-        return Tensor(node, flowing(operands))
+        if (wrong := excess(node.type.shape)) is not None:
+            raise Mistake("too-large", wrong)
+        return Tensor(node, flowing(operands), sequence)
+
+    def _at_each_step(self, op: Op, operands, sequence: Sequence, span: Span):
+        """The node of `op` for all steps of a sequence, and the sequence (None: one value for all)."""
+        moving = [each.sequence is not None for each in operands]
+        leaves = [leaf(Input("step", str(position), each.type)) if each.sequence else each.node
+                  for position, each in enumerate(operands)]
+        one = apply(op, *leaves, origin=self.origin(span))
+        node, moves = lifted(one, [each.node for each in operands], moving, sequence.size)
+        return node, sequence if moves else None
+
+
+def common_sequence(operands: Iterable[Tensor], allow_constants: bool = False) -> Sequence | None:
+    """The sequence that some operands are; raises Misfit for operands that do not go together."""
+    found = max((each for each in operands if each.sequence is not None), default=None,
+                key=lambda each: (each.sequence.begin is not None, each.sequence.mask is not None))
+    if found is None:
+        return None
+    sequence = found.sequence
+    for position, each in enumerate(operands):
+        if each.sequence is not None:
+            if each.sequence.name != sequence.name:
+                raise Misfit("shape-mismatch", f"these are different sequences: over `{sequence.name}`"
+                             f" and over `{each.sequence.name}`", argument=position)  # fmt: skip
+        elif each.type.batched and each.type.rank and not allow_constants:
+            raise Misfit(
+                "shape-mismatch", f"{describe(found)} is a sequence, and {describe(each)} is one value"
+                " for all of its steps", argument=position,
+                help=f"`along({sequence.name})` gives it to every step: `x -> along({sequence.name})`",
+            )  # fmt: skip
+    return sequence
 
 
 def flowing(operands: Iterable[Value]):

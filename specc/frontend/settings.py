@@ -18,7 +18,7 @@ from specc.frontend import ast
 from specc.frontend.values import show_number
 from specc.ir.sizes import Polynomial
 
-KINDS = ("int", "float", "bool", "word", "size", "text")
+KINDS = ("int", "float", "bool", "word", "size", "text", "sequence")
 """What may stand behind the colon of a setting; several words joined by `or` are choices."""
 
 REQUIRED = object()
@@ -78,6 +78,7 @@ def declared(signature: ast.Signature) -> tuple[Declared, ...]:
     )
 
 
+HOLDS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 BOUND_KEYS = {">": "exclusiveMinimum", ">=": "minimum", "<": "exclusiveMaximum", "<=": "maximum"}
 
 
@@ -95,7 +96,9 @@ def property_schema(setting: Declared, bounds: Mapping[int, Any] = {}) -> dict[s
             rule = {"type": "number"}
         case "bool":
             rule = {"type": "boolean"}
-        case "word" | "text":
+        case "word":
+            rule = {"type": ["string", "number"]}  # a number stands for itself: `init=0.1`
+        case "text" | "sequence":
             rule = {"type": "string"}
         case _:
             default = setting.default
@@ -162,8 +165,7 @@ def mistakes(
 
 
 _TYPES = {"integer": int, "number": (int, float), "boolean": bool, "string": str}
-_HOLDS = {"exclusiveMinimum": operator.gt, "minimum": operator.ge,
-          "exclusiveMaximum": operator.lt, "maximum": operator.le}  # fmt: skip
+_HOLDS = {BOUND_KEYS[sign]: holds for sign, holds in HOLDS.items()}
 
 
 def _is_plainly_valid(rule: Mapping[str, Any], value: Any) -> bool:
@@ -173,8 +175,8 @@ def _is_plainly_valid(rule: Mapping[str, Any], value: Any) -> bool:
     """
     for keyword, wanted in rule.items():
         if keyword == "type":
-            is_truth = isinstance(value, bool)
-            if not isinstance(value, _TYPES[wanted]) or is_truth != (wanted == "boolean"):
+            kinds = [wanted] if isinstance(wanted, str) else wanted
+            if not any(_has_type(value, each) for each in kinds):
                 return False
         elif keyword == "enum":
             if not isinstance(value, str) or value not in wanted:
@@ -182,6 +184,10 @@ def _is_plainly_valid(rule: Mapping[str, Any], value: Any) -> bool:
         elif keyword not in _HOLDS or isinstance(value, str) or not _HOLDS[keyword](value, wanted):
             return False
     return True
+
+
+def _has_type(value: Any, wanted: str) -> bool:
+    return isinstance(value, _TYPES[wanted]) and isinstance(value, bool) == (wanted == "boolean")
 
 
 def _validator(settings: tuple[Declared, ...], bounds: Mapping[str, Mapping[int, Any]]):
@@ -218,7 +224,7 @@ def _sentence(setting: Declared, error: Any) -> str:
     value = show_value(error.instance)
     match error.validator:
         case "type":
-            needed = "a word" if setting.kind == "word" else _NEEDED[error.validator_value]
+            needed = "a word or a number" if setting.kind == "word" else _NEEDED[error.validator_value]
             return f"`{setting.name}` is {needed}, not {value}"
         case "enum":
             choices = " or ".join(f"`{each}`" for each in error.validator_value)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -66,4 +66,15 @@ def from_tree(tree: ast.Signature) -> Signature:
 def signature_of(definition: Any) -> Signature:
     """The signature of a definition or primitive."""
     found = definition.signature
+    if isinstance(definition, ast.Cell):
+        return _of_cell(definition)
     return from_tree(found) if isinstance(found, ast.Signature) else found
+
+
+@cache
+def _of_cell(cell: ast.Cell) -> Signature:
+    """A cell takes its first states as further inputs: `lstm(y, h=h, c=c; 256)`."""
+    own = from_tree(cell.signature)
+    states = tuple(InputDeclared(each.name.text, None, True, each.name.span)
+                   for each in cell.body if isinstance(each, ast.State))
+    return replace(own, inputs=own.inputs + states)

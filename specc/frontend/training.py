@@ -9,16 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from specc import sources
 from specc.diagnostics import Edit, Fix, Label, closest
 from specc.frontend import ast, expressions
 from specc.frontend.bindings import setting_help
 from specc.frontend.messages import SETTING_SYNONYMS, SOURCE_SYNONYMS, TRAIN_SYNONYMS
 from specc.frontend.optimizers import Rule, optimizer_rule
+from specc.frontend.schedules import limits
 from specc.frontend.scope import Context, Frame, Scope
 from specc.frontend.settings import Declared, mistakes
-from specc.frontend.values import POISON, describe, is_number
-from specc.ir.program import Update
-from specc.recipe import DataCall, Recipe
+from specc.frontend.values import POISON, beyond_float, describe, is_number
+from specc.ir.program import Limit, Update
+from specc.recipe import DataCall, Port, Recipe
 from specc.source import Span
 
 DEFAULTS = Recipe()
@@ -30,21 +32,11 @@ SETTINGS = (
     Declared("clip_norm", "float", bounds=((">", 0),), default=None),
     Declared("clip_value", "float", bounds=((">", 0),), default=None),
 )
+LARGEST = {"seed": 2**63 - 1}
+LARGEST_COUNT = 10**9
+"""The largest whole number of each setting: beyond lies a slip, and soon what the machine counts with."""
 PLANNED = ("accumulate", "workers")
 """Settings of `train` that the language plans, and that are refused so far."""
-
-SOURCES: dict[str, tuple[str, ...]] = {
-    "digits": ("scale", "shift"),
-    "idx": ("scale", "shift"),
-    "csv": ("scale", "shift", "separator", "missing", "columns"),
-    "npz": ("scale", "shift"),
-}
-"""The sources of data, and their settings."""
-NAMED_BY_PORTS = ("csv", "npz")
-"""Sources that also take a setting for each input and target: where to find it."""
-PLANNED_SOURCES = ("text", "images")
-"""Sources that the language plans, and that are refused so far."""
-
 
 @dataclass(eq=False)
 class Training:
@@ -53,16 +45,17 @@ class Training:
     recipe: Recipe = field(default_factory=Recipe)
     updates: list[Update] = field(default_factory=list)
     frozen: list[str] = field(default_factory=list)
+    limits: list[Limit] = field(default_factory=list)
 
 
-def train(context: Context, scope: Scope, block: ast.Train, ports: list[str]) -> Training:
-    """Walks the block; `ports` are the names of the model's inputs and targets."""
+def train(context: Context, scope: Scope, block: ast.Train, ports: list[Port]) -> Training:
+    """Walks the block; `ports` are the model's inputs and targets."""
     frame = Frame(context, scope, "train")
     known: dict[str, Any] = {}
     places: dict[str, Span] = {}
     optimizers: list[ast.TrainOptimizer] = []
     freezes: list[ast.Freeze] = []
-    is_broken = False
+    is_broken, is_good = False, not context.report.errors
     for statement in block.body:
         match statement:
             case ast.Setting():
@@ -94,8 +87,35 @@ def train(context: Context, scope: Scope, block: ast.Train, ports: list[str]) ->
     result = Training(Recipe(**known, span=block.span))
     result.frozen = _frozen(frame, freezes)
     if not is_broken:
-        result.updates = _updates(frame, block, optimizers, set(result.frozen))
+        result.updates = _updates(frame, block, optimizers, result)
+        _check_any_trained(frame, block, optimizers, freezes, result.frozen)
+    for call in (known.get("data"), known.get("validate"), known.get("test")):
+        if is_good and isinstance(call, DataCall) and not sources.mistakes(call, ports):
+            for wrong in sources.misfits(call, ports):
+                frame.error(wrong.name, wrong.message, call.span, help=wrong.help)
     return result
+
+
+def _check_any_trained(
+    frame: Frame, block: ast.Train, optimizers: list[ast.TrainOptimizer], freezes: list[ast.Freeze],
+    frozen: list[str],
+) -> None:
+    """Refuses to train a model of which no parameter is trained."""
+    paths = frame.context.paths
+    if frame.context.report.errors or len(frozen) < len(paths):
+        return
+    if paths:
+        place, message = freezes[0].span, "every parameter is frozen: there is nothing to train"
+        help_ = "leave one of them out of `freeze`"
+    else:
+        place = optimizers[0].span if optimizers else _keyword(block)
+        message = "the model has no parameter to train"
+        help_ = "layers such as `dense(10)` have parameters, and `param w: float[3] = he` is one"
+    frame.error("no-parameter", message, place, help=help_)
+
+
+def _keyword(block: ast.Train) -> Span:
+    return Span(block.span.source, block.span.start, block.span.start + len("train"))
 
 
 def _once(frame: Frame, places: dict[str, Span], what: str, span: Span) -> None:
@@ -116,6 +136,13 @@ def _setting(frame: Frame, name: ast.Name, tree: ast.Expression, known: dict[str
         return
     if not isinstance(value, (int, float, str)):
         frame.error("bad-setting", f"`{name.text}` cannot be {describe(value)}", tree.span)
+        return
+    if (beyond := beyond_float(value)) is not None:
+        frame.error("bad-setting", f"`{name.text}`: {beyond}", tree.span)
+        return
+    largest = LARGEST.get(name.text, LARGEST_COUNT)
+    if declared.kind == "int" and isinstance(value, int) and value > largest:
+        frame.error("bad-setting", f"`{name.text}` is at most {largest:,}", tree.span)
         return
     wrong = mistakes((declared,), {name.text: value})
     for each in wrong:
@@ -143,7 +170,7 @@ def _unknown_setting(frame: Frame, name: ast.Name) -> None:
     )  # fmt: skip
 
 
-def _validate(frame: Frame, statement: ast.Validate, ports: list[str]) -> DataCall | float | None:
+def _validate(frame: Frame, statement: ast.Validate, ports: list[Port]) -> DataCall | float | None:
     """A source, or `split = 0.9`: the part of the data that is trained on. Gives the part kept."""
     if statement.source is not None:
         return data_call(frame, statement.source, ports)
@@ -159,43 +186,62 @@ def _validate(frame: Frame, statement: ast.Validate, ports: list[str]) -> DataCa
     return round(1 - value, 12)
 
 
-def data_call(frame: Frame, tree: ast.Call, ports: list[str]) -> DataCall | None:
+def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | None:
     """`idx("images.gz", "labels.gz"; scale = 1/255)`, with all values known."""
     word = tree.word.text
-    if word in PLANNED_SOURCES:
+    if word in sources.PLANNED:
         frame.error("not-yet", f"the source of data `{word}` is not there yet", tree.word.span)
         return None
-    if word not in SOURCES:
-        near = closest(word, SOURCES, SOURCE_SYNONYMS)
+    if word not in sources.SOURCES:
+        near = closest(word, sources.SOURCES, SOURCE_SYNONYMS)
         fixes = [Fix(f"write `{near}`", (Edit(tree.word.span, near),))] if near else []
-        listed = ", ".join(f"`{each}`" for each in SOURCES)
+        listed = ", ".join(f"`{each}`" for each in sources.SOURCES)
         frame.error(
             "unknown-name", f"there is no source of data `{word}`", tree.word.span, fixes=fixes,
             help=f"did you mean `{near}`?" if near else f"there are {listed}",
         )  # fmt: skip
         return None
-    known = SOURCES[word] + (tuple(ports) if word in NAMED_BY_PORTS else ())
     positional, settings, spans = [], {}, []
+    names: dict[str, Span] = {}
+    values: dict[str, Span] = {}
+    good = True
     for argument in (*tree.inputs, *tree.settings):
-        value = expressions.evaluate(frame, argument.value)
+        value = _choice(word, argument) or expressions.evaluate(frame, argument.value)
         if value is POISON:
-            continue
-        if not isinstance(value, (int, float, str)):
+            good = False
+        elif not isinstance(value, (int, float, str)):
             frame.error("wrong-kind", f"a source of data takes texts and numbers, not {describe(value)}",
                         argument.value.span)  # fmt: skip
+            good = False
         elif argument.name is None:
             positional.append(value)
             spans.append(argument.value.span)
-        elif argument.name.text not in known:
-            near = closest(argument.name.text, known)
-            listed = ", ".join(f"`{each}`" for each in known) or "none"
-            frame.error(
-                "unknown-setting", f"`{word}` has no setting `{argument.name.text}`", argument.name.span,
-                help=f"did you mean `{near}`?" if near else f"its settings: {listed}",
-            )  # fmt: skip
         else:
-            settings[argument.name.text] = value
-    return DataCall(word, tuple(positional), settings, tree.span, tuple(spans))
+            name = argument.name.text
+            _once(frame, names, name, argument.name.span)
+            settings[name] = value
+            values[name] = argument.value.span
+    call = DataCall(word, tuple(positional), settings, tree.span, tuple(spans))
+    for wrong in sources.mistakes(call, ports):
+        place = tree.span
+        if wrong.argument is not None:
+            place = spans[wrong.argument]
+        elif wrong.setting is not None:
+            place = (names if wrong.name == "unknown-setting" else values)[wrong.setting]
+        elif not good:
+            continue  # an argument that is wrong is one that is missing here
+        frame.error(wrong.name, wrong.message, place, help=wrong.help)
+    return call
+
+
+def _choice(word: str, argument: ast.Argument) -> str | None:
+    """The word that a setting takes without quotes: `level=char`."""
+    known = sources.SOURCES[word].all_settings(()) if argument.name is not None else {}
+    setting = known.get(argument.name.text) if argument.name is not None else None
+    tree = argument.value
+    if setting is None or not setting.words or not isinstance(tree, ast.Path) or len(tree.names) > 1:
+        return None
+    return tree.text if tree.text in setting.words else None
 
 
 def _frozen(frame: Frame, freezes: list[ast.Freeze]) -> list[str]:
@@ -223,16 +269,19 @@ def _parameters(frame: Frame, path: ast.Path) -> list[str]:
 
 
 def _updates(
-    frame: Frame, block: ast.Train, optimizers: list[ast.TrainOptimizer], frozen: set[str]
+    frame: Frame, block: ast.Train, optimizers: list[ast.TrainOptimizer], training: Training
 ) -> list[Update]:
     """The rule of each parameter that is trained, in the order of the parameters."""
     context = frame.context
+    frozen = set(training.frozen)
     chosen: dict[str, tuple[Rule, Span]] = {}
     rest: tuple[Rule | None, Span] | None = None
     good = True
     for statement in optimizers:
         rule = optimizer_rule(frame, statement.optimizer)
         good = good and rule is not None
+        if rule is not None:
+            training.limits += limits(frame, rule, statement.optimizer, training.recipe.epochs)
         if not statement.paths:
             if rest is not None:
                 frame.error(
@@ -259,9 +308,8 @@ def _updates(
     without = [each for each in trained if each not in chosen]
     if rest is None and without and not context.report.errors:
         listed = ", ".join(f"`{each}`" for each in without[:4]) + (", ..." if len(without) > 4 else "")
-        keyword = Span(block.span.source, block.span.start, block.span.start + len("train"))
         frame.error(
-            "no-optimizer", f"no optimizer is for {listed}", keyword,
+            "no-optimizer", f"no optimizer is for {listed}", _keyword(block),
             help="add one, `optimizer sgd(lr = 0.1)`, or `freeze` what is not trained",
         )  # fmt: skip
     if rest is not None and trained and not without and not context.report.errors:

@@ -8,8 +8,8 @@ arena of each shard; a value that is one for the whole batch lies in C order in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from specc.ir.graph import Graph, Node
 from specc.ir.show import show_node
@@ -21,7 +21,8 @@ class Group:
     """Nodes that are computed together.
 
     kind "nest": elementwise nodes, reductions and placements over one `domain`; "contract" and
-    "kernel": one node. `stored` are the members whose values other groups, or the outputs, read.
+    "kernel": one node; "loop": nodes that are computed step by step, see `loop`. `stored` are the
+    members whose values other groups, or the outputs, read.
     """
 
     kind: str
@@ -29,6 +30,33 @@ class Group:
     stored: tuple[Node, ...]
     domain: Shape = ()
     batched: bool = False
+    loop: Repeated | None = None
+
+    def needed_for(self, wanted: Iterable[Node]) -> tuple[Node, ...]:
+        """The members that are needed to compute some of them, in order."""
+        needed = set(wanted)
+        for node in reversed(self.nodes):
+            if node in needed:
+                needed.update(node.inputs)
+        return tuple(node for node in self.nodes if node in needed)
+
+
+@dataclass(frozen=True, eq=False)
+class Repeated:
+    """A loop's groups for one step, and how the values of one step belong to those of all.
+
+    `reads`: leaf of one step -> the value outside of the loop that it is a step of, or all of.
+    `writes`: value of one step -> the value of all steps that it goes to. `carried`: the Carry ->
+    the value of all steps that it holds the earlier steps of.
+    """
+
+    steps: int
+    backward: bool
+    groups: tuple[Group, ...]
+    graph: Graph
+    reads: Mapping[Node, Node]
+    writes: Mapping[Node, Node]
+    carried: Mapping[Node, Node]
 
 
 @dataclass(frozen=True)
@@ -48,10 +76,11 @@ class View:
 class Place:
     """Where a value lies. `space`: "arena" (one a shard; `offset` in bytes), or the name of an array
     that is there before the program runs: "param.PATH", "state.PATH", "record", "gradient.PATH",
-    "shared"."""
+    "shared", "lane.LABEL" (one a shard)."""
 
     space: str
     offset: int = 0
+    stride: int = 0  # bytes from one turn of a loop to the next
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +88,24 @@ class Step:
     """One group at its place in the program.
 
     mode "shard": each shard does its own lanes; "split": the shards divide the elements; "single":
-    the first shard does it alone. `stores` says where each stored node goes (a node may go to
-    several places).
+    the first shard does it alone; "each": every shard does it for itself, and only the first one
+    writes outside of its arena. `stores` says where each stored node goes (a node may go to several
+    places).
     """
 
     group: Group
     phase: int
     mode: str
     stores: tuple[tuple[Node, Place], ...]
+    steps: tuple[Step, ...] = ()  # of a loop: those of one turn
+    turns: int = 1
+
+    @property
+    def within_arena(self) -> Step:
+        """The part of an "each" step that the other shards do."""
+        stores = tuple((node, place) for node, place in self.stores if place.space == "arena")
+        nodes = self.group.needed_for(node for node, _ in stores)
+        return replace(self, group=replace(self.group, nodes=nodes), stores=stores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,4 +140,9 @@ class Plan:
             where = ", ".join(f"{place.space}+{place.offset}" for _, place in step.stores)
             lines.append(f"phase {step.phase} {step.mode:<6} {step.group.kind:<8}"
                          f" {nodes}{more} -> {where}")
+            if step.steps:
+                lines[-1] = f"phase {step.phase} {step.mode:<6} loop of {step.turns} turns"
+            for each in step.steps:
+                nodes = " ".join(show_node(node) for node in each.group.nodes[:4])
+                lines.append(f"    {each.group.kind:<8} {nodes}")
         return "\n".join(lines) + "\n"

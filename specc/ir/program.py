@@ -56,6 +56,16 @@ class Update:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """What a setting of an optimizer must keep to at every step; `node` is a formula over the schedule."""
+
+    setting: str
+    node: Node
+    bounds: tuple[tuple[str, float], ...]  # (">=", 0.0)
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
 class Layer:
     """One line of the table that `specc show` prints: a use of a word of the model."""
 
@@ -84,3 +94,7 @@ class Program:
     recipe: Recipe
     open_sizes: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()  # paths of parameters that are not trained
+    limits: tuple[Limit, ...] = ()
+    carries: tuple[tuple[str, Node], ...] = ()  # what the state of each cell is at the next step
+    streams: tuple[tuple[str, str], ...] = ()  # states that go on from batch to batch, and the ports
+    # that say where they begin anew

@@ -9,11 +9,13 @@ batch combines with one that varies over it.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
 from specc.ir.op import Op, ShapeError
+from specc.ir.sizes import Size
 from specc.ir.types import Type
 from specc.ops.leaf import Const, constant
 from specc.ops.shape import broadcast_scalar
@@ -378,6 +380,20 @@ class ToFloat(Elementwise):
 
     def compute(self, np, a):
         return np.asarray(a).astype(float)
+
+
+@dataclass(frozen=True)
+class ToInt(Elementwise):
+    """A whole number that was computed, as an index below `classes`."""
+
+    classes: Size
+    code = "int({0})"
+
+    def infer(self, a: Type) -> Type:
+        return replace(super().infer(a), kind="int", classes=self.classes)
+
+    def compute(self, np, a):
+        return np.asarray(a).astype(np.int64)
 
 
 class Detach(Elementwise):

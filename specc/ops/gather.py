@@ -13,71 +13,83 @@ from specc.ir.graph import apply
 from specc.ir.op import Op, ShapeError
 from specc.ir.sizes import Size
 from specc.ir.types import Type
-from specc.ops.shape import lead
 
 # ruff: noqa: F821, UP037 - the annotations of kernels name extents, not types
 
 
 @dataclass(frozen=True)
 class Take(Op):
-    """x[index]: for each position of `index` (shape S) one slice of the first axis of x: S + rest."""
+    """x[index]: for each position of `index` (shape S) one slice of the first axis of x: S + rest.
+
+    `lead` axes stand in front of both, and of the result: one selection for each of their places.
+    """
+
+    lead: int = 0
 
     def infer(self, x: Type, index: Type) -> Type:
-        if x.rank == 0:
+        if x.rank <= self.lead:
             raise ShapeError("a scalar has nothing to index", 0)
+        _check_lead(self.lead, x, index)
         if index.kind != "int":
             raise ShapeError(f"an index is a class or an integer, not {index.kind}", 1)
         if x.kind != "float":
             raise ShapeError(f"only float values can be indexed by data, not {x.kind}", 0)
         if index.classes is not None:
-            equal = sizes.same(index.classes, x.shape[0])
+            size = x.shape[self.lead]
+            equal = sizes.same(index.classes, size)
             if not equal:
                 doubt = "cannot prove that it has" if equal is None else "but it has"
                 raise ShapeError(
                     f"an index with {index.classes} classes needs an axis of {index.classes},"
-                    f" {doubt} {x.shape[0]}", 1)
-        return Type(x.kind, index.shape + x.shape[1:], x.batched or index.batched)
+                    f" {doubt} {size}", 1)
+        return Type(x.kind, index.shape + x.shape[self.lead + 1 :], x.batched or index.batched)
 
     def vjp(self, node, dy):
         x, index = node.inputs
         sum_batch = not x.type.batched and (dy.type.batched or index.type.batched)
-        return apply(Put(x.type.shape[0], sum_batch), dy, index), None
+        return apply(Put(x.type.shape[self.lead], sum_batch, self.lead), dy, index), None
 
     def reference(self, types, x, index):
         import numpy as np
 
-        if not types[0].batched:
+        examples = max((len(a) for a, t in zip((x, index), types, strict=True) if t.batched),
+                       default=0)
+        if not examples and not self.lead:
             return x[index]
-        if not types[1].batched:
-            return x[:, index]
-        examples = np.arange(len(x)).reshape(-1, *[1] * (index.ndim - 1))
-        return x[examples, index]
+        lead = self.lead + bool(examples)
+        x, index = _for_all(x, types[0], examples), _for_all(index, types[1], examples)
+        at = np.ix_(*map(np.arange, index.shape[:lead]))
+        return x[tuple(each.reshape(each.shape + (1,) * (index.ndim - lead)) for each in at)
+                 + (index,)]
 
     @staticmethod
     def kernel():
         return take
 
     def arguments(self, types, lanes: int) -> dict[str, int]:
-        return _extents(types[0].shape[0], types[1].elements, sizes.product(types[0].shape[1:]),
-                        types[0], types[1], lanes)
+        x, index = types
+        return _extents(x.shape[self.lead], self.lead, index, x.shape[self.lead + 1 :], x, lanes)
 
 
 @dataclass(frozen=True)
 class Put(Op):
-    """out[index] += dy: the transpose of Take. `size` is the length of the first axis of `out`."""
+    """out[index] += dy: the transpose of Take. `size` is the length of the first axis of `out` (after
+    `lead` others)."""
 
     size: Size
     sum_batch: bool = False
+    lead: int = 0
 
     def infer(self, dy: Type, index: Type) -> Type:
         if index.kind != "int":
             raise ShapeError(f"an index is a class or an integer, not {index.kind}", 1)
-        shape = (self.size,) + dy.shape[index.rank :]
+        _check_lead(self.lead, dy, index)
+        shape = (*index.shape[: self.lead], self.size, *dy.shape[index.rank :])
         batched = (dy.batched or index.batched) and not self.sum_batch
         return Type("float", shape, batched)
 
     def vjp(self, node, dy):
-        return apply(Take(), dy, node.inputs[1]), None
+        return apply(Take(self.lead), dy, node.inputs[1]), None
 
     def reference(self, types, dy, index):
         import numpy as np
@@ -85,69 +97,86 @@ class Put(Op):
         examples = max((len(a) for a, t in zip((dy, index), types, strict=True) if t.batched),
                        default=0)
         rest = types[0].shape[types[1].rank :]
-        if examples:
-            if not types[0].batched:
-                dy = np.broadcast_to(dy, (examples, *dy.shape))
-            if not types[1].batched:
-                index = np.broadcast_to(index, (examples, *index.shape))
-        if not examples or self.sum_batch:
-            out = np.zeros((self.size, *rest), dy.dtype)
-            np.add.at(out, index, dy)
-            return out
-        out = np.zeros((examples, self.size, *rest), dy.dtype)
-        np.add.at(out, (np.arange(examples).reshape(-1, *[1] * (index.ndim - 1)), index), dy)
-        return out
+        dy, index = _for_all(dy, types[0], examples), _for_all(index, types[1], examples)
+        lead = self.lead + bool(examples)
+        out = np.zeros((*index.shape[:lead], self.size, *rest), dy.dtype)
+        at = np.ix_(*map(np.arange, index.shape[:lead])) if lead else ()
+        at = tuple(each.reshape(each.shape + (1,) * (index.ndim - lead)) for each in at)
+        np.add.at(out, (*at, index), dy)
+        return out.sum(0) if self.sum_batch else out
 
     def kernel(self):
         return put_sum if self.sum_batch else put
 
     def arguments(self, types, lanes: int) -> dict[str, int]:
-        rest = sizes.product(types[0].shape[types[1].rank :])
-        return _extents(self.size, types[1].elements, rest, types[0], types[1], lanes)
+        dy, index = types
+        return _extents(self.size, self.lead, index, dy.shape[index.rank :], dy, lanes)
 
 
-def _extents(size, count, rest, values: Type, index: Type, lanes: int) -> dict[str, int]:
+def _check_lead(lead: int, values: Type, index: Type) -> None:
+    for a, b in zip(values.shape[:lead], index.shape[:lead], strict=True):
+        if not sizes.same(a, b):
+            raise ShapeError(f"an index over {b} places cannot select from {a}", 1)
+
+
+def _for_all(array, type_: Type, examples: int):
+    """The array with the examples' axis in front, where there are examples."""
+    import numpy as np
+
+    array = np.asarray(array)
+    if not examples or type_.batched:
+        return array
+    return np.broadcast_to(array, (examples, *array.shape))
+
+
+def _extents(size, lead: int, index: Type, rest, values: Type, lanes: int) -> dict[str, int]:
     """A value that is one for the batch is read with lane step 0."""
-    return {"size": size, "count": count, "rest": rest,
-            "value_lanes": lanes if lead(values) else 1, "value_step": lead(values),
-            "index_lanes": lanes if lead(index) else 1, "index_step": lead(index), "lanes": lanes}
+    places = sizes.product(index.shape[:lead])
+    return {"outer": places, "size": size, "count": sizes.product(index.shape[lead:]),
+            "rest": sizes.product(rest),
+            "value_lanes": lanes if values.batched else 1, "value_step": int(values.batched),
+            "index_lanes": lanes if index.batched else 1, "index_step": int(index.batched),
+            "lanes": lanes}
 
 
 def take(
-    x: "float[size, rest, value_lanes]", index: "int32[count, index_lanes]",
-    out: "float[count, rest, lanes]", size: "int", count: "int", rest: "int",
+    x: "float[outer, size, rest, value_lanes]", index: "int32[outer, count, index_lanes]",
+    out: "float[outer, count, rest, lanes]", outer: "int", size: "int", count: "int", rest: "int",
     value_lanes: "int", value_step: "int", index_lanes: "int", index_step: "int", lanes: "int",
 ):
-    for k in range(count):
-        for r in range(rest):
-            for lane in range(lanes):
-                out[k, r, lane] = x[index[k, lane * index_step], r, lane * value_step]
+    for o in range(outer):
+        for k in range(count):
+            for r in range(rest):
+                for lane in range(lanes):
+                    out[o, k, r, lane] = x[o, index[o, k, lane * index_step], r, lane * value_step]
 
 
 def put(
-    dy: "float[count, rest, value_lanes]", index: "int32[count, index_lanes]",
-    out: "float[size, rest, lanes]", size: "int", count: "int", rest: "int",
+    dy: "float[outer, count, rest, value_lanes]", index: "int32[outer, count, index_lanes]",
+    out: "float[outer, size, rest, lanes]", outer: "int", size: "int", count: "int", rest: "int",
     value_lanes: "int", value_step: "int", index_lanes: "int", index_step: "int", lanes: "int",
 ):
-    for k in range(size):
-        for r in range(rest):
-            for lane in range(lanes):
-                out[k, r, lane] = 0.0
-    for k in range(count):
-        for r in range(rest):
-            for lane in range(lanes):
-                out[index[k, lane * index_step], r, lane] += dy[k, r, lane * value_step]
+    for o in range(outer):
+        for k in range(size):
+            for r in range(rest):
+                for lane in range(lanes):
+                    out[o, k, r, lane] = 0.0
+        for k in range(count):
+            for r in range(rest):
+                for lane in range(lanes):
+                    out[o, index[o, k, lane * index_step], r, lane] += dy[o, k, r, lane * value_step]
 
 
 def put_sum(
-    dy: "float[count, rest, value_lanes]", index: "int32[count, index_lanes]",
-    out: "float[size, rest]", size: "int", count: "int", rest: "int",
+    dy: "float[outer, count, rest, value_lanes]", index: "int32[outer, count, index_lanes]",
+    out: "float[outer, size, rest]", outer: "int", size: "int", count: "int", rest: "int",
     value_lanes: "int", value_step: "int", index_lanes: "int", index_step: "int", lanes: "int",
 ):
-    for k in range(size):
-        for r in range(rest):
-            out[k, r] = 0.0
-    for k in range(count):
-        for lane in range(lanes):
+    for o in range(outer):
+        for k in range(size):
             for r in range(rest):
-                out[index[k, lane * index_step], r] += dy[k, r, lane * value_step]
+                out[o, k, r] = 0.0
+        for k in range(count):
+            for lane in range(lanes):
+                for r in range(rest):
+                    out[o, index[o, k, lane * index_step], r] += dy[o, k, r, lane * value_step]

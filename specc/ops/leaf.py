@@ -16,9 +16,9 @@ from specc.ir.types import Type
 
 # What an input stands for. "mean" is a mean over all examples that a metric is made of,
 # "weight_of_example" is 1/n for each of the n examples of a batch and 0
-# on padding lanes; "schedule" are step, epoch, progress and stale; "mode" is the flag `training`.
+# on padding lanes; "lane" is what a stream has left for each lane of the batch, "step" is one step of a sequence, within a loop; "schedule" are step, epoch, progress and stale; "mode" is the flag `training`.
 ROLES = ("input", "target", "param", "gradient", "state", "schedule", "setting", "mode", "mean",
-         "weight_of_example")
+         "weight_of_example", "step", "lane")
 
 
 @dataclass(frozen=True)

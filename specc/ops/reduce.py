@@ -93,32 +93,33 @@ class AllReduce(Op):
 
 @dataclass(frozen=True)
 class BatchMean(Op):
-    """The mean over the examples of the batch (padding lanes do not count)."""
+    """The mean over the examples of the batch (padding lanes do not count); of a value that is one for
+    all of them, that value."""
 
     def infer(self, x: Type) -> Type:
-        return Sum((), batch=True).infer(x)
+        return replace(_reduced("mean", (), x), batched=False)
 
     def vjp(self, node, dy):
         raise AssertionError("BatchMean is lowered to a weighted sum before gradients are taken")
 
     def reference(self, types, x):
-        return x.mean(0)
+        return x.mean(0) if types[0].batched else x
 
 
 @dataclass(frozen=True)
 class ArgMax(Op):
-    """The position of the largest element of a vector (the first of equal ones)."""
+    """The position of the largest element along the last axis (the first of equal ones)."""
 
     def infer(self, x: Type) -> Type:
-        if x.rank != 1 or x.kind != "float":
+        if x.rank < 1 or x.kind != "float":
             raise ShapeError(f"`argmax` takes a vector of scores, not {x}", 0)
-        return Type("int", (), x.batched, x.shape[0])
+        return Type("int", x.shape[:-1], x.batched, x.shape[-1])
 
     def vjp(self, node, dy):
         return (None,)
 
     def reference(self, types, x):
-        return x.argmax(lead(types[0]))
+        return x.argmax(-1)
 
     @staticmethod
     def kernel():
@@ -126,17 +127,20 @@ class ArgMax(Op):
 
     @staticmethod
     def arguments(types, lanes: int) -> dict[str, int]:
-        return {"n": types[0].shape[0], "lanes": lanes}
+        shape = types[0].shape
+        return {"outer": sizes.product(shape[:-1]), "n": shape[-1], "lanes": lanes}
 
 
-def argmax(x: "float[n, lanes]", out: "int32[lanes]", n: "int", lanes: "int"):  # noqa: F821
-    for lane in range(lanes):
-        out[lane] = 0
-        best = x[0, lane]
-        for i in range(1, n):
-            if x[i, lane] > best:
-                best = x[i, lane]
-                out[lane] = i
+def argmax(x: "float[outer, n, lanes]", out: "int32[outer, lanes]", outer: "int", n: "int",  # noqa: F821
+           lanes: "int"):  # noqa: F821
+    for o in range(outer):
+        for lane in range(lanes):
+            out[o, lane] = 0
+            best = x[o, 0, lane]
+            for i in range(1, n):
+                if x[o, i, lane] > best:
+                    best = x[o, i, lane]
+                    out[o, lane] = i
 
 
 def sum_batch(x: Node) -> Node:

@@ -93,7 +93,7 @@ class Transpose(Op):
 
 @dataclass(frozen=True)
 class Slice(Op):
-    """Elements start, start + step, ... (`count` of them) along one axis."""
+    """Elements start, start + step, ... (`count` of them) along one axis; the step may be negative."""
 
     axis: int
     start: int
@@ -105,7 +105,8 @@ class Slice(Op):
             raise ShapeError(f"{sizes.show(x.shape)} has no axis {self.axis}", 0)
         last = self.start + (self.count - 1) * self.step
         size = x.shape[self.axis]
-        if isinstance(last, int) and isinstance(size, int) and not 0 <= self.start <= last < size:
+        if isinstance(last, int) and isinstance(size, int) and not (
+                0 <= self.start < size and 0 <= last < size):
             raise ShapeError(f"cannot take {self.start} to {last} of an axis of {size}", 0)
         shape = x.shape[: self.axis] + (self.count,) + x.shape[self.axis + 1 :]
         return replace(x, shape=shape)
@@ -115,8 +116,10 @@ class Slice(Op):
         return (apply(Pad(self.axis, self.start, size, self.step), dy),)
 
     def reference(self, types, x):
-        at = (slice(None),) * (self.axis + lead(types[0]))
-        return x[at + (slice(self.start, self.start + (self.count - 1) * self.step + 1, self.step),)]
+        import numpy as np
+
+        places = self.start + self.step * np.arange(self.count)
+        return x.take(places, self.axis + lead(types[0]))
 
 
 @dataclass(frozen=True)
@@ -147,8 +150,7 @@ class Pad(Op):
 
         axis = self.axis + lead(types[0])
         out = np.full(x.shape[:axis] + (self.size,) + x.shape[axis + 1 :], self.fill, x.dtype)
-        stop = self.start + (x.shape[axis] - 1) * self.step + 1
-        out[(slice(None),) * axis + (slice(self.start, stop, self.step),)] = x
+        out[(slice(None),) * axis + (self.start + self.step * np.arange(x.shape[axis]),)] = x
         return out
 
 

@@ -6,6 +6,8 @@ somewhere, and with which strides it is read there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from specc.ir.graph import Node
 from specc.ir.plan import View
 from specc.ops.shape import Broadcast, Reshape, Slice, Transpose
@@ -13,13 +15,23 @@ from specc.ops.shape import Broadcast, Reshape, Slice, Transpose
 VIEWS = (Broadcast, Reshape, Slice, Transpose)
 
 
-def view(node: Node) -> View:
-    """How a node is read: views of views end at a node that lies in memory."""
+def root_of(node: Node) -> Node:
+    """The value that lies in memory and that a node reads."""
+    while isinstance(node.op, VIEWS):
+        node = node.inputs[0]
+    return node
+
+
+def view(node: Node, bases: Mapping[Node, tuple[int, ...]] = {}) -> View:
+    """How a node is read: views of views end at a node that lies in memory.
+
+    `bases` gives the strides of roots that do not lie in C order.
+    """
     chain = []
     while isinstance(node.op, VIEWS):
         chain.append(node)
         node = node.inputs[0]
-    offset, strides = 0, c_strides(node.type.shape)
+    offset, strides = 0, bases.get(node) or c_strides(node.type.shape)
     shape = node.type.shape
     for each in reversed(chain):
         op = each.op

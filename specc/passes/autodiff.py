@@ -8,28 +8,52 @@ so the result is a graph like any other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from specc.ir.graph import Node, apply, serving, topological
+from specc.ops.carry import carries, closed, varying
 from specc.ops.elementwise import add
 from specc.ops.leaf import Const, Input, constant
 from specc.ops.reduce import sum_batch
 from specc.ops.shape import Broadcast
 
 
-def gradients(loss: Node, wanted: Sequence[Node]) -> list[Node]:
-    """The gradient of `loss` for each wanted node; zeros where the loss does not depend on it."""
+def gradients(loss: Node, wanted: Sequence[Node], following: Mapping[str, Node] = {},
+              ) -> tuple[list[Node], dict[str, Node]]:
+    """The gradient of `loss` for each wanted node; zeros where the loss does not depend on it.
+
+    Through time: `following` has the node whose earlier steps each Carry holds. What a step hands to
+    the next one it gets back from there as a gradient, so that the gradient of a loop is a loop in the
+    other direction; its own "carry" nodes come second.
+    """
     assert loss.type.shape == () and not loss.type.batched, "only a scalar has a gradient"
-    order = topological([loss])
+    graph = closed({"loss": loss}, following)
+    order = graph.nodes
+    tied = carries(graph)
     relevant = set(wanted)
-    for node in order:
-        if any(each in relevant for each in node.inputs):
-            relevant.add(node)
+    while True:
+        count = len(relevant)
+        for node in order:
+            if any(each in relevant for each in node.inputs) or tied.get(node) in relevant:
+                relevant.add(node)
+        if len(relevant) == count:
+            break
     gradient: dict[Node, Node] = {loss: constant(1.0)}
+    more: dict[str, Node] = {}
+    for carry, then in tied.items():
+        if carry in relevant and then in relevant:
+            op = replace(carry.op, label=f"d{carry.op.label}", backward=not carry.op.backward)
+            start = constant(0.0, origin=carry.origin)
+            zero = apply(Broadcast(op.shape), start) if op.shape else start
+            back = apply(op, zero, origin=replace(carry.origin, name=f"d{carry.op.label}"))
+            gradient[then] = add(gradient[then], back) if then in gradient else back
+            more[op.label] = None
     for node in reversed(order):
         if node not in relevant or node not in gradient:
             continue
+        if node in tied and f"d{node.op.label}" in more:
+            more[f"d{node.op.label}"] = varying(gradient[node])
         with serving(replace(node.origin, name="")):
             found = node.op.vjp(node, gradient[node])
         for each, d in zip(node.inputs, found, strict=True):
@@ -40,7 +64,12 @@ def gradients(loss: Node, wanted: Sequence[Node]) -> list[Node]:
             if d.type.batched and not each.type.batched:
                 d = sum_batch(d)  # one value serves the whole batch: its gradients add up
             gradient[each] = _named(add(gradient[each], d) if each in gradient else d, each)
-    return [gradient[each] if each in gradient else _zeros(each) for each in wanted]
+    for carry in tied:
+        label = f"d{carry.op.label}"
+        if label in more and more[label] is None:  # the state is carried on, and never read
+            more[label] = varying(_zeros(carry))
+    found = [gradient[each] if each in gradient else _zeros(each) for each in wanted]
+    return found, more
 
 
 def _named(d: Node, value: Node) -> Node:

@@ -9,19 +9,33 @@ shards (`AllReduce`), and a value that must lie in memory in C order gets a `Cop
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+
 from specc.ir.graph import Graph, Node, apply, rewrite
-from specc.ir.plan import Group
+from specc.ir.plan import Group, Repeated
+from specc.ops.carry import PREFIX, Carry, Loop, carries, loops, ordered
 from specc.ops.contract import Contract
 from specc.ops.elementwise import Copy, Elementwise
 from specc.ops.gather import Put
-from specc.ops.leaf import Const, Input
+from specc.ops.leaf import Const, Input, leaf
 from specc.ops.reduce import AllReduce, Max, Sum
-from specc.ops.shape import Concat, Pad, Reshape
-from specc.ops.views import VIEWS, in_c_order, view
+from specc.ops.shape import Broadcast, Concat, Pad, Reshape
+from specc.ops.steps import has_steps, one_step
+from specc.ops.views import VIEWS, in_c_order, root_of
+
+# Bounds that keep the compile time of deep models in proportion to their depth.
+MOST_NODES = 64  # of a nest: LLVM's time grows faster than its length
+MOST_SIBLINGS = 16  # groups that are tried, of those that read the same value
+FAR = 200  # groups that are looked through for a dependency
 
 
-def prepare(graph: Graph) -> Graph:
-    """The graph with its sums over shards and its copies made explicit."""
+def prepare(graph: Graph, own_place: bool = False) -> Graph:
+    """The graph with its sums over shards and its copies made explicit.
+
+    With `own_place` every output is computed into memory of its own, and not only read there.
+    """
 
     def reduce_shards(node: Node) -> Node:
         partial = (isinstance(node.op, Sum) and node.op.batch
@@ -36,7 +50,7 @@ def prepare(graph: Graph) -> Graph:
         if hasattr(node.op, "kernel") or isinstance(node.op, Contract):
             strict = not isinstance(node.op, Contract)
             inputs = tuple(
-                apply(Copy(), each) if isinstance(view(each).root.op, Const)
+                apply(Copy(), each) if isinstance(root_of(each).op, Const)
                 or strict and not in_c_order(each) else each
                 for each in node.inputs)
             if inputs != node.inputs:
@@ -46,49 +60,113 @@ def prepare(graph: Graph) -> Graph:
     graph = rewrite(graph, copy)
     outputs = {}
     for name, node in graph.outputs.items():
-        root = view(node).root
+        root = root_of(node)
         lies_elsewhere = root is not node or isinstance(node.op, (Input, Const))
-        if lies_elsewhere and not (node.type.batched and in_c_order(node)):
+        lies_elsewhere |= own_place and node in outputs.values()
+        own = own_place or name.startswith("lane.")  # it is written to another place as well
+        if lies_elsewhere and (own or not (node.type.batched and in_c_order(node))):
             node = apply(Copy(), node)
         outputs[name] = node
-    return Graph(outputs)
+    return Graph(outputs) if own_place else _prepare_loops(Graph(outputs))
+
+
+def _prepare_loops(graph: Graph) -> Graph:
+    """Values that loops carry and read, as the loops need them.
+
+    What is carried is computed in its loop, and for that alone; what a kernel or a change of shape
+    in a loop reads from outside lies in C order.
+    """
+    within = {node for loop in loops(graph) for node in loop.nodes}
+    if not within:
+        return graph
+    known = {node for node in within if not isinstance(node.op, Carry)}
+    outputs, taken = dict(graph.outputs), set()
+    for carry, then in carries(graph).items():
+        if isinstance(then.op, VIEWS + (Carry, Input, Const)) or then in taken:
+            then = apply(Copy(), then)
+        taken.add(then)
+        outputs[PREFIX + carry.op.label] = then
+
+    new: dict[Node, Node] = {}
+    for node in Graph(outputs).nodes:
+        inputs = tuple(new[each] for each in node.inputs)
+        if node in known and (hasattr(node.op, "kernel") or isinstance(node.op, Reshape)):
+            inputs = tuple(
+                apply(Copy(), now) if each not in within and not in_c_order(now) else now
+                for each, now in zip(node.inputs, inputs, strict=True))
+        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+        new[node] = node if same else Node(node.op, inputs, node.type, node.origin)
+    return Graph({name: new[node] for name, node in outputs.items()})
 
 
 class _Groups:
-    """Groups under construction, with what each depends on."""
+    """Groups under construction, with what each depends on.
+
+    `level` is above that of every group depended on: a group of a level no higher than another's
+    cannot depend on it.
+    """
 
     def __init__(self):
         self.members: list[list[Node]] = []
         self.domains: list[tuple] = []
         self.reduced: list[tuple | None] = []
         self.depends: list[set[int]] = []
+        self.dependents: list[set[int]] = []
+        self.level: list[int] = []
+        self.next: dict[int, int] = {}  # the group that goes on where a full one ends
         self.of: dict[Node, int] = {}
+        self.loops: dict[int, Loop] = {}
 
     def open(self, domain, kind) -> int:
         self.members.append([])
         self.domains.append((domain, kind))
         self.reduced.append(None)
         self.depends.append(set())
+        self.dependents.append(set())
+        self.level.append(0)
         return len(self.members) - 1
 
     def put(self, node: Node, group: int) -> None:
         self.members[group].append(node)
         self.of[node] = group
-        self.depends[group] |= self.needs(node) - {group}
+        for each in self.needs(node) - {group} - self.depends[group]:
+            self.depends[group].add(each)
+            self.dependents[each].add(group)
+            self._lift(group, self.level[each] + 1)
+
+    def _lift(self, group: int, level: int) -> None:
+        """Raise a group to a level, and those that depend on it above it."""
+        stack = [(group, level)]
+        while stack:
+            group, level = stack.pop()
+            if self.level[group] < level:
+                self.level[group] = level
+                stack.extend((each, level + 1) for each in self.dependents[group])
+
+    def full(self, group: int) -> bool:
+        return len(self.members[group]) >= MOST_NODES
+
+    def with_room(self, group: int) -> int:
+        """The group, or where it is full the one that goes on with it."""
+        while self.full(group):
+            if group not in self.next:
+                self.next[group] = self.open(*self.domains[group])
+            group = self.next[group]
+        return group
 
     def needs(self, node: Node) -> set[int]:
         """The groups that a node's inputs come from."""
-        return {self.of[root] for root in (view(each).root for each in node.inputs)
-                if root in self.of}
+        return {self.of[root] for root in map(root_of, node.inputs) if root in self.of}
 
-    def reaches(self, starts: set[int], goal: int) -> bool:
-        """Whether any of the groups depends, directly or not, on the goal."""
+    def may_reach(self, starts: set[int], goal: int) -> bool:
+        """Whether any of the groups depends, directly or not, on the goal; True where it is far to see."""
+        level = self.level[goal]
         seen, stack = set(), list(starts)
         while stack:
             group = stack.pop()
-            if group == goal:
+            if group == goal or len(seen) == FAR:
                 return True
-            if group not in seen:
+            if group not in seen and self.level[group] > level:
                 seen.add(group)
                 stack.extend(self.depends[group])
         return False
@@ -100,38 +178,54 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
     A node that reads leaves alone waits for its first reader and joins that one's group: `mu * v`
     belongs to the update it serves, not to a loop of its own.
     """
+    looped = {node: loop for loop in loops(graph) for node in loop.nodes}
     groups = _Groups()
-    readers: dict[Node, list[int]] = {}  # the groups that read a root, for joining siblings
+    # the groups that read a root in a loop over a domain, for joining siblings
+    readers: dict[tuple[Node, tuple], dict[int, None]] = {}
     waiting: set[Node] = set()
 
     def place(node: Node, group: int) -> None:
+        """Put a node into a group, after the waiting nodes that it reads."""
+        stack = [(node, group)]
+        while stack:
+            node, group = stack[-1]
+            served = next(_served(node, group), None)
+            if served is not None:
+                waiting.discard(served[0])
+                stack.append(served)
+                continue
+            stack.pop()
+            group = groups.with_room(group)
+            groups.put(node, group)
+            if isinstance(node.op, (Sum, Max)):
+                groups.reduced[group] = _reduced(node)
+            for root in map(root_of, node.inputs):
+                if not isinstance(root.op, Const):
+                    readers.setdefault((root, groups.domains[group][0]), {})[group] = None
+
+    def _served(node: Node, group: int) -> Iterator[tuple[Node, int]]:
+        """The waiting nodes that `node` reads, and their groups: its own, or one of their own where
+        they are read from memory."""
         for each in node.inputs:
             if each in waiting and (_domain(each), "nest") == groups.domains[group]:
-                waiting.discard(each)
-                place(each, group)
-        settle(node)
-        groups.put(node, group)
-        if isinstance(node.op, (Sum, Max)):
-            groups.reduced[group] = _reduced(node)
-        for each in node.inputs:
-            known = readers.setdefault(view(each).root, [])
-            if group not in known:
-                known.append(group)
-
-    def settle(node: Node) -> None:
-        """Give the waiting nodes that `node` reads from memory groups of their own."""
-        for each in node.inputs:
-            root = view(each).root
+                yield each, group
+        for root in map(root_of, node.inputs):
             if root in waiting:
-                waiting.discard(root)
-                place(root, groups.open(_domain(root), "nest"))
+                yield root, groups.open(_domain(root), "nest")
 
-    for node in graph.nodes:
+    for node in ordered(graph, looped):
         op = node.op
+        if node in looped:
+            for root in {root_of(each): None for own in looped[node].nodes for each in own.inputs}:
+                if root in waiting:
+                    waiting.discard(root)
+                    place(root, groups.open(_domain(root), "nest"))
+            _open_loop(looped[node], groups)
+            continue
         if isinstance(op, (Input, Const) + VIEWS):
             continue
         if isinstance(op, Elementwise) and all(
-            each in waiting or isinstance(view(each).root.op, (Input, Const))
+            each in waiting or isinstance(root_of(each).op, (Input, Const))
             for each in node.inputs
         ):
             waiting.add(node)
@@ -144,11 +238,20 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
             group = groups.open((node.type.shape, node.type.batched), kind)
         place(node, group)
     for node in graph.outputs.values():
-        root = view(node).root
+        root = root_of(node)
         if root in waiting:
             waiting.discard(root)
             place(root, groups.open(_domain(root), "nest"))
     return _ordered(graph, groups)
+
+
+def _open_loop(loop: Loop, groups: _Groups) -> None:
+    """A group for all nodes of a loop."""
+    group = groups.open(((loop.steps,), True), "loop")
+    groups.loops[group] = loop
+    for node in loop.nodes:
+        if not isinstance(node.op, VIEWS):
+            groups.put(node, group)
 
 
 def _domain(node: Node) -> tuple:
@@ -170,16 +273,17 @@ def _group_for(node: Node, groups: _Groups, readers) -> int:
     if isinstance(node.op, AllReduce):
         candidates = []
     for each in node.inputs:
-        candidates += reversed(readers.get(view(each).root, ()))
+        siblings = readers.get((root_of(each), domain), {})
+        candidates += islice(reversed(siblings), MOST_SIBLINGS)
     needs = groups.needs(node)
     for group in dict.fromkeys(candidates):
-        if groups.domains[group] != (domain, "nest"):
+        if groups.domains[group] != (domain, "nest") or groups.full(group):
             continue
         if isinstance(node.op, (Sum, Max)) and groups.reduced[group] not in (None, _reduced(node)):
             continue
         if any(_complete_only_later(each, groups, group) for each in node.inputs):
             continue
-        if groups.reaches(needs - {group}, group):
+        if groups.may_reach(needs - {group}, group):
             continue
         return group
     return groups.open(domain, "nest")
@@ -187,7 +291,7 @@ def _group_for(node: Node, groups: _Groups, readers) -> int:
 
 def _complete_only_later(value: Node, groups: _Groups, group: int) -> bool:
     """Whether `value` is known only when the whole loop of `group` has run."""
-    root = view(value).root
+    root = root_of(value)
     if groups.of.get(root) != group:
         return False
     return isinstance(root.op, (Sum, Max, Pad)) or root is not value
@@ -199,10 +303,10 @@ def _ordered(graph: Graph, groups: _Groups) -> tuple[Group, ...]:
     read_elsewhere: set[Node] = set()
     for node, group in groups.of.items():
         for each in node.inputs:
-            root = view(each).root
-            if groups.of.get(root) != group or root is not each:
+            root = root_of(each)
+            if groups.of.get(root) != group or root is not each and group not in groups.loops:
                 read_elsewhere.add(root)
-    roots_of_outputs = {view(node).root for node in outputs}
+    roots_of_outputs = {root_of(node) for node in outputs}
     done: set[int] = set()
     order: list[int] = []
     for start in range(len(groups.members)):
@@ -222,8 +326,70 @@ def _ordered(graph: Graph, groups: _Groups) -> tuple[Group, ...]:
     for group in order:
         (domain, batched), kind = groups.domains[group]
         members = tuple(groups.members[group])
+        if kind == "loop":
+            made.append(_loop_group(groups.loops[group], members, read_elsewhere | roots_of_outputs))
+            continue
         stored = tuple(node for node in members
                        if node in read_elsewhere or node in roots_of_outputs
                        or isinstance(node.op, (Sum, Max, Pad)))
         made.append(Group(kind, members, stored, domain, batched))
     return tuple(made)
+
+
+def _loop_group(loop: Loop, members: tuple[Node, ...], read_elsewhere: set[Node]) -> Group:
+    """The group of a loop, with the groups of one of its steps."""
+    own = set(loop.nodes)
+    stored = tuple(node for node in members
+                   if node in read_elsewhere or node in loop.carried.values())
+    one: dict[Node, Node] = {}
+    still: dict[Node, Node] = {}
+    reads: dict[Node, Node] = {}
+
+    def step_of(node: Node) -> Node:
+        """The leaf that stands for one step of a value from outside."""
+        if node not in one:
+            spread = _spread_constant(node)
+            if spread is not None:
+                one[node] = spread
+            else:
+                type_ = replace(node.type, shape=node.type.shape[1:])
+                one[node] = leaf(Input("step", f"{len(reads)}", type_), node.origin)
+                reads[one[node]] = node
+        return one[node]
+
+    def whole(node: Node) -> Node:
+        """A value from outside that is the same at every step."""
+        if isinstance(root_of(node).op, (Input, Const)):
+            return node
+        if node not in still:
+            still[node] = leaf(Input("step", f"{len(reads)}", node.type), node.origin)
+            reads[still[node]] = node
+        return still[node]
+
+    for node in loop.nodes:
+        if isinstance(node.op, Carry):
+            step_of(node)
+    for node in loop.nodes:
+        if not isinstance(node.op, Carry):
+            one[node] = one_step(node, [
+                one[each] if each in own else step_of(each) if has_steps(node, position)
+                else whole(each)
+                for position, each in enumerate(node.inputs)])
+    graph = prepare(Graph({str(i): one[node] for i, node in enumerate(stored) if node in one
+                           and not isinstance(node.op, Carry)}), own_place=True)
+    needed = set(graph.nodes)
+    repeated = Repeated(loop.steps, loop.backward, fuse(graph), graph,
+                        {each: node for each, node in reads.items() if each in needed},
+                        {node: stored[int(i)] for i, node in graph.outputs.items()}, loop.carried)
+    return Group("loop", members, stored, (loop.steps,), True, repeated)
+
+
+def _spread_constant(node: Node) -> Node | None:
+    """A constant that is the same everywhere, for one step."""
+    root = node
+    while isinstance(root.op, VIEWS):
+        root = root.inputs[0]
+    if not isinstance(root.op, Const) or root.type.shape:
+        return None
+    shape = node.type.shape[1:]
+    return apply(Broadcast(shape), root) if shape else root

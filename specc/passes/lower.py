@@ -15,6 +15,7 @@ from functools import reduce
 from specc.ir.graph import Graph, Node, Origin, apply, rewrite, serving
 from specc.ir.program import Program
 from specc.ir.types import Type
+from specc.ops.carry import closed, following
 from specc.ops.elementwise import (
     Maximum,
     Minimum,
@@ -31,6 +32,8 @@ from specc.ops.leaf import Const, Input, constant, leaf
 from specc.ops.reduce import BatchMean, Sum, sum_batch
 from specc.ops.shape import broadcast_scalar
 from specc.passes.autodiff import gradients
+from specc.passes.hoist import hoist
+from specc.passes.stream import streamed
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ def forward(program: Program, training: bool) -> Graph:
         for state in program.states:
             if state.next is not None:
                 outputs[f"state.{state.path}"] = state.next
-    return set_mode(Graph(outputs), training)
+    graph = streamed(closed(outputs, dict(program.carries)), dict(program.streams))
+    return hoist(set_mode(graph, training))
 
 
 def metric_means(program: Program) -> tuple[dict[str, Node], Graph]:
@@ -106,12 +110,12 @@ def with_gradients(program: Program) -> Graph:
         leaves.get(parameter.path) or leaf(Input("param", parameter.path, parameter.type))
         for parameter in program.parameters
     ]
-    found = gradients(graph.outputs["loss"], wanted)
+    found, through_time = gradients(graph.outputs["loss"], wanted, following(graph))
     more = {
         f"gradient.{parameter.path}": d
         for parameter, d in zip(program.parameters, found, strict=True)
     }
-    return Graph({**graph.outputs, **more})
+    return closed({**graph.outputs, **more}, {**following(graph), **through_time})
 
 
 def training_step(program: Program) -> Lowered:
@@ -125,7 +129,7 @@ def training_step(program: Program) -> Lowered:
     outputs = {
         name: node
         for name, node in graph.outputs.items()
-        if name == "loss" or name.startswith(("loss.", "mean.", "state."))
+        if name == "loss" or name.startswith(("loss.", "mean.", "state.", "lane."))
     }
     update = {f"param.{update.path}": update.next for update in program.updates}
     for each in program.updates:
@@ -141,7 +145,7 @@ def training_step(program: Program) -> Lowered:
 
     # the update's own leaves for weights and the forward graph's are equal; simplify joins them
     outputs.update(rewrite(Graph(update), insert).outputs)
-    return split_schedule(Graph(outputs))
+    return split_schedule(closed(outputs, following(graph)))
 
 
 def clipped(gradient: dict[str, Node], value: float | None, norm: float | None) -> dict[str, Node]:

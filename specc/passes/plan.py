@@ -10,15 +10,18 @@ keeps its place to the end of the phase in which it is last read.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+from bisect import bisect_left, insort
+from dataclasses import dataclass, field, replace
 
+from specc.ir import sizes
 from specc.ir.graph import Graph, Node
 from specc.ir.plan import Group, Place, Plan, Step, View
+from specc.ops.carry import PREFIX
 from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Const, Input
 from specc.ops.reduce import AllReduce
 from specc.ops.shape import Concat
-from specc.ops.views import view
+from specc.ops.views import root_of, view
 from specc.passes.fuse import fuse
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
@@ -37,6 +40,7 @@ class _Scheduled:
     mode: str
     stores: list[tuple[Node, Place]]
     reads: set[Node]
+    steps: list[Step] = field(default_factory=list)  # of one turn of a loop
     before: set[int] = field(default_factory=set)  # groups that must have run
     phase: int = 0
     position: int = 0
@@ -55,14 +59,18 @@ def plan(graph: Graph, batch: int, shards: int, vector: int, bytes_of_float: int
                     if name == "loss" or name.startswith(("loss.", "mean.")))
     targets = _targets(graph, records, bytes_of_float)
     scheduled = [_Scheduled(group, _mode(group), [], _reads(group, views)) for group in groups]
+    if shards > 1:
+        _repeat_small_steps(scheduled, targets)
     _assign_phases(scheduled, views, shards, targets)
     order = _order(scheduled)
     layout = _Layout(bytes_of_float, lanes)
     places = _places(order, graph, views, targets, layout)
-    emits = tuple((name, node) for name, node in graph.outputs.items() if node.type.batched)
+    emits = tuple((name, node) for name, node in graph.outputs.items()
+                  if node.type.batched and not name.startswith((PREFIX, "lane.")))
     return Plan(
         graph=graph,
-        steps=tuple(Step(s.group, s.phase, s.mode, tuple(s.stores)) for s in order),
+        steps=tuple(Step(s.group, s.phase, s.mode, tuple(s.stores), tuple(s.steps),
+                         s.group.loop.steps if s.group.loop else 1) for s in order),
         views=views, places=places, shards=shards, lanes=lanes, examples=examples,
         arena_bytes=layout.arena, shared_bytes=layout.shared, records=records, emits=emits,
     )
@@ -82,7 +90,7 @@ def _targets(graph: Graph, records, bytes_of_float: int) -> dict[Node, list[Plac
         if name in records:
             place = Place("record", bytes_of_float * recorded)
             recorded += node.type.elements
-        elif name.startswith(("param.", "state.", "gradient.")):
+        elif name.startswith(("param.", "state.", "gradient.", "lane.")):
             place = Place(name)
         else:
             continue
@@ -93,9 +101,7 @@ def _targets(graph: Graph, records, bytes_of_float: int) -> dict[Node, list[Plac
 def _mode(group: Group) -> str:
     if group.batched or any(each.type.batched for node in group.nodes for each in node.inputs):
         return "shard"
-    elements = 1
-    for size in group.domain:
-        elements *= size
+    elements = sizes.product(group.domain)
     plain = group.kind == "nest" and all(
         isinstance(node.op, (Elementwise, AllReduce)) for node in group.nodes)
     return "split" if plain and elements >= SPLIT_FROM else "single"
@@ -106,13 +112,35 @@ def _reads(group: Group, views: dict[Node, View]) -> set[Node]:
     members = set(group.nodes)
     roots = {views[each].root for node in group.nodes for each in node.inputs
              if each not in members}
-    return {root for root in roots if not isinstance(root.op, Const)}
+    return {root for root in roots if root not in members and not isinstance(root.op, Const)}
 
 
 def _is_partial(node: Node) -> bool:
     """Whether each shard holds only its own part of the value."""
     return not node.type.batched and getattr(node.op, "batch", False) or getattr(
         node.op, "sum_batch", False)
+
+
+def _repeat_small_steps(scheduled: list[_Scheduled], targets) -> None:
+    """Let every shard do for itself what is small and read by the shards: that saves a barrier.
+
+    What such a step gives to other places than the arena, the first shard alone writes.
+    """
+    shared = {root for s in scheduled if s.mode != "single" for root in s.reads}
+    for s in reversed(scheduled):
+        read = [node for node in s.group.stored if node in shared]
+        if s.mode != "single" or not read or s.group.kind != "nest":
+            continue
+        if sizes.product(s.group.domain) >= SPLIT_FROM:
+            continue
+        needed = s.group.needed_for(read)
+        own = {place.space for node in s.group.stored for place in targets.get(node, ())}
+        leaves = {root_of(each) for node in needed for each in node.inputs}
+        if any(isinstance(leaf.op, Input) and f"{leaf.op.role}.{leaf.op.label}" in own
+               for leaf in leaves):
+            continue  # the first shard would overwrite what the others still read
+        s.mode = "each"
+        shared |= leaves
 
 
 def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets) -> None:
@@ -122,7 +150,7 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets) -> 
     overwritten: dict[tuple[str, str], _Scheduled] = {}
     for node, places in targets.items():
         for place in places:
-            if place.space.startswith(("param.", "state.")):
+            if place.space.startswith(("param.", "state.", "lane.")):
                 role, _, label = place.space.partition(".")
                 overwritten[role, label] = maker[node]
     readers: dict[tuple[str, str], list[_Scheduled]] = {}
@@ -171,22 +199,32 @@ def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node) -> bool:
         return False
     if _is_partial(value):
         return True
+    if maker.mode == "each":
+        return False
     return not maker.mode == reader.mode == "single"
 
 
 def _order(scheduled: list[_Scheduled]) -> list[_Scheduled]:
     """Phase by phase; within a phase after what must have run, otherwise as they stand."""
-    done: set[int] = set()
+    following: dict[int, list[_Scheduled]] = {}
+    waits: dict[int, int] = {}
+    ready: list[tuple[int, int]] = []
+    for s in scheduled:
+        waits[s.position] = len(s.before)
+        for each in s.before:
+            following.setdefault(each, []).append(s)
+        if not s.before:
+            ready.append((s.phase, s.position))
+    heapq.heapify(ready)
     order: list[_Scheduled] = []
-    waiting = sorted(scheduled, key=lambda s: (s.phase, s.position))
-    while waiting:
-        for index, s in enumerate(waiting):
-            if s.before <= done:
-                done.add(s.position)
-                order.append(waiting.pop(index))
-                break
-        else:
-            raise AssertionError("no order of the groups (a bug of specc)")
+    while ready:
+        _, position = heapq.heappop(ready)
+        order.append(scheduled[position])
+        for s in following.get(position, ()):
+            waits[s.position] -= 1
+            if not waits[s.position]:
+                heapq.heappush(ready, (s.phase, s.position))
+    assert len(order) == len(scheduled), "no order of the groups (a bug of specc)"
     return order
 
 
@@ -197,15 +235,21 @@ class _Layout:
         self.float, self.lanes = bytes_of_float, lanes
         self.shared = 0
         self.arena = 0
-        self.free: list[tuple[int, int]] = []  # (offset, bytes), by offset
+        self.holes: list[tuple[int, int]] = []  # (offset, bytes), by offset, none beside another
+        self.sizes: list[tuple[int, int]] = []  # (bytes, offset), by size
+
+    def step(self, node: Node) -> int:
+        """Bytes from one element of an example to the next."""
+        return BYTES.get(node.type.kind, self.float) * (self.lanes if node.type.batched else 1)
+
+    def exact(self, node: Node) -> int:
+        return sizes.product(node.type.shape) * self.step(node)
 
     def bytes(self, node: Node) -> int:
-        elements = 1
-        for size in node.type.shape:
-            elements *= size
-        if node.type.batched:
-            elements *= self.lanes
-        size = elements * BYTES.get(node.type.kind, self.float)
+        return self.rounded(self.exact(node))
+
+    @staticmethod
+    def rounded(size: int) -> int:
         return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
 
     def take_shared(self, node: Node) -> Place:
@@ -215,32 +259,98 @@ class _Layout:
 
     def take(self, size: int) -> int:
         """The offset of the smallest hole that fits, or of new memory at the end."""
-        fits = [(length, offset) for offset, length in self.free if length >= size]
-        if fits:
-            length, offset = min(fits)
-            self.free.remove((offset, length))
+        fitting = bisect_left(self.sizes, (size, 0))
+        if fitting < len(self.sizes):
+            length, offset = self.sizes[fitting]
+            self._close(offset, length)
             if length > size:
-                self.free.append((offset + size, length - size))
+                self._open(offset + size, length - size)
             return offset
-        last = max(self.free, default=None)
-        if last and last[0] + last[1] == self.arena:
-            self.free.remove(last)
-            self.arena = last[0] + size
-            return last[0]
         offset = self.arena
-        self.arena += size
+        if self.holes and sum(self.holes[-1]) == self.arena:
+            offset = self.holes[-1][0]
+            self._close(*self.holes[-1])
+        self.arena = offset + size
         return offset
 
     def give(self, offset: int, size: int) -> None:
         """Take memory back, joined with the holes beside it."""
-        holes = sorted([*self.free, (offset, size)])
-        joined: list[tuple[int, int]] = []
-        for start, length in holes:
-            if joined and sum(joined[-1]) == start:
-                joined[-1] = (joined[-1][0], joined[-1][1] + length)
+        after = bisect_left(self.holes, (offset, 0))
+        if after < len(self.holes) and self.holes[after][0] == offset + size:
+            size += self.holes[after][1]
+            self._close(*self.holes[after])
+        if after and sum(self.holes[after - 1]) == offset:
+            offset, length = self.holes[after - 1]
+            size += length
+            self._close(offset, length)
+        self._open(offset, size)
+
+    def _open(self, offset: int, length: int) -> None:
+        insort(self.holes, (offset, length))
+        insort(self.sizes, (length, offset))
+
+    def _close(self, offset: int, length: int) -> None:
+        self.holes.pop(bisect_left(self.holes, (offset, length)))
+        self.sizes.pop(bisect_left(self.sizes, (length, offset)))
+
+
+def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last, layout: _Layout,
+                leaving) -> None:
+    """Places for what a loop computes, and its steps: a turn of the loop moves along the sequences.
+
+    A Carry and the value whose earlier steps it holds lie in the same memory, one step apart.
+    """
+    loop = s.group.loop
+    turns = loop.steps
+
+    def take(size: int, until: int) -> int:
+        offset = layout.take(size)
+        leaving.setdefault(max(until, now), []).append((offset, size))
+        return offset
+
+    def stepwise(place: Place, node: Node) -> Place:
+        """The place of the step of the first turn, of a value of all steps that lies in C order."""
+        stride = layout.exact(node) // turns
+        first = place.offset + (turns - 1) * stride if loop.backward else place.offset
+        return Place(place.space, first, -stride if loop.backward else stride)
+
+    for carry, then in loop.carried.items():
+        step = layout.exact(then) // turns
+        offset = take(layout.rounded(layout.exact(then) + step),
+                      max(last.get(carry, now), last.get(then, now)))
+        earlier, later = (offset, offset + step) if not loop.backward else (offset + step, offset)
+        places[carry], places[then] = Place("arena", earlier), Place("arena", later)
+        start = earlier + (turns - 1) * step if loop.backward else earlier
+        s.stores.append((carry, Place("arena", start)))
+    for node in s.group.stored:
+        if node not in places:
+            places[node] = Place("arena", take(layout.bytes(node), last.get(node, now)))
+
+    bases: dict[Node, tuple[int, ...]] = {}
+    for leaf_, value in loop.reads.items():
+        seen = views[value]
+        item = layout.step(seen.root)
+        place = places[seen.root]
+        place = replace(place, offset=place.offset + seen.offset * item)
+        if leaf_.type.rank == value.type.rank:
+            bases[leaf_] = seen.strides
+        else:
+            bases[leaf_] = seen.strides[1:]
+            stride = seen.strides[0] * item
+            first = place.offset + (turns - 1) * stride if loop.backward else place.offset
+            place = Place(place.space, first, -stride if loop.backward else stride)
+        places[leaf_] = place
+    views.update({node: view(node, bases) for node in loop.graph.nodes})
+    for group in loop.groups:
+        stores = []
+        for node in group.stored:
+            if node in loop.writes:
+                whole = loop.writes[node]
+                places[node] = stepwise(places[whole], whole)
             else:
-                joined.append((start, length))
-        self.free = joined
+                places[node] = Place("arena", take(layout.bytes(node), now))
+            stores.append((node, places[node]))
+        s.steps.append(Step(group, s.phase, "shard", tuple(stores)))
 
 
 def _places(order, graph: Graph, views, targets, layout: _Layout) -> dict[Node, Place]:
@@ -253,8 +363,8 @@ def _places(order, graph: Graph, views, targets, layout: _Layout) -> dict[Node, 
         for root in s.reads:
             shared = _is_partial(root) and not root.type.batched
             last[root] = max(last.get(root, 0), end_of_phase[s.phase] if shared else i)
-    for node in graph.outputs.values():
-        if node.type.batched:
+    for name, node in graph.outputs.items():
+        if node.type.batched and not name.startswith((PREFIX, "lane.")):
             last[views[node].root] = len(order)
 
     places: dict[Node, Place] = {}
@@ -268,18 +378,26 @@ def _places(order, graph: Graph, views, targets, layout: _Layout) -> dict[Node, 
 
     for node in graph.nodes:
         if isinstance(node.op, Input):
-            if node.op.role in ("param", "state"):
+            if node.op.role in ("param", "state", "lane"):
                 places[node] = Place(f"{node.op.role}.{node.op.label}")
             elif node.type.batched:
                 places[node] = in_arena(node, -1)
             else:
                 places[node] = layout.take_shared(node)
     for i, s in enumerate(order):
-        for node in s.group.stored:
+        if s.group.kind == "loop":
+            _place_loop(s, i, views, places, last, layout, leaving)
+        for node in s.group.stored if s.group.kind != "loop" else ():
             wanted = targets.get(node, [])
             if node.type.batched or _is_partial(node):
                 places[node] = in_arena(node, i)
                 s.stores.append((node, places[node]))
+                s.stores.extend((node, place) for place in wanted)
+                continue
+            if s.mode == "each" and (node in last or not wanted):
+                places[node] = in_arena(node, i)
+                s.stores.append((node, places[node]))
+                s.stores.extend((node, place) for place in wanted)
                 continue
             needed = node in last  # by later groups: they must not see a place that is overwritten
             in_place = [place for place in wanted if place.space.startswith(("record", "gradient"))]

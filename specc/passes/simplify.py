@@ -83,11 +83,11 @@ def _rule(node: Node) -> Node | None:
 def _sum(node: Node, op: Sum, x: Node) -> Node | None:
     if not op.axes and not op.batch:
         return x
-    if isinstance(x.op, Sum) and not x.op.batch:
+    if isinstance(x.op, Sum):
         # the axes of the outer sum, counted before the inner one took its own away
         kept = [a for a in range(x.inputs[0].type.rank) if a not in x.op.axes]
         axes = tuple(sorted((*x.op.axes, *(kept[a] for a in op.axes))))
-        return _with_origin(apply(Sum(axes, op.batch), x.inputs[0]), node)
+        return _with_origin(apply(Sum(axes, op.batch or x.op.batch), x.inputs[0]), node)
     if isinstance(x.op, Broadcast) and op.axes:
         source = x.inputs[0]
         new = [a for a in op.axes if a not in x.op.axes]

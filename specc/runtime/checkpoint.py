@@ -11,8 +11,8 @@ it is written beside its place and then renamed.
 from __future__ import annotations
 
 import json
-import os
-from dataclasses import asdict, dataclass, field
+import time
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy as np
 from specc.diagnostics import closest
 from specc.runtime.compiled import CompiledModel
 from specc.runtime.errors import RunError, run_error
+from specc.runtime.files import write
 
 STATE = "state/"
 RECORDS = "records"
@@ -30,7 +31,8 @@ class Progress:
     """Where a training stands: `epoch` epochs and `step` steps of the next one are done.
 
     `best` is the least loss at the end of an epoch (validation, or training without it), after
-    `best_epoch` epochs; `stale` epochs so far did not lower it. `records` are the columns of the steps done in this epoch.
+    `best_epoch` epochs; `stale` epochs so far did not lower it. `records` are the columns of the
+    steps done in this epoch.
     """
 
     epoch: int = 0
@@ -44,22 +46,63 @@ class Progress:
 
 def save(path: Path, net: CompiledModel, progress: Progress) -> None:
     """Write a checkpoint, atomically."""
+    write(path, _serialized(_tensors(net, progress), net.name, progress))
+
+
+class Checkpoints:
+    """The checkpoints of a run: the last, and the best.
+
+    An epoch may take a millisecond, and a file several: what an epoch leaves waits in memory until
+    `SECONDS` after the last one was written, or for `flush`.
+    """
+
+    SECONDS = 1.0
+
+    def __init__(self, last: Path, best: Path, net: CompiledModel) -> None:
+        self.last, self.best, self.net = last, best, net
+        self._waiting: dict[Path, tuple[dict[str, np.ndarray], Progress]] = {}
+        self._written = 0.0
+
+    def epoch(self, progress: Progress, is_best: bool) -> None:
+        """Keep the model as the last, and perhaps as the best."""
+        tensors = _tensors(self.net, progress)
+        is_due = time.monotonic() >= self._written + self.SECONDS
+        if not is_due:
+            tensors = {name: array.copy() for name, array in tensors.items()}
+            progress = replace(progress)
+        for path in (self.best, self.last) if is_best else (self.last,):
+            self._waiting[path] = tensors, progress
+        if is_due:
+            self.flush()
+
+    def now(self, progress: Progress) -> None:
+        """Write the model as the last, in the midst of an epoch, and the best one."""
+        self._waiting[self.last] = _tensors(self.net, progress), progress
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        for path in list(self._waiting):
+            tensors, progress = self._waiting[path]
+            write(path, _serialized(tensors, self.net.name, progress))
+            del self._waiting[path]
+        self._written = time.monotonic()
+
+
+def _tensors(net: CompiledModel, progress: Progress) -> dict[str, np.ndarray]:
+    """All arrays of a checkpoint by name; those of the model are the live ones."""
+    states = {STATE + name: array for name, array in net.states.items()}
+    return {**net.params, **states, RECORDS: progress.records}
+
+
+def _serialized(tensors: dict[str, np.ndarray], model: str, progress: Progress) -> bytes:
     from safetensors.numpy import save as serialized
 
-    tensors = dict(net.params) | {STATE + name: array for name, array in net.states.items()}
-    tensors[RECORDS] = progress.records
     # safetensors ignores strides
     tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     standing = {name: value for name, value in asdict(progress).items() if name != RECORDS}
-    metadata = {"format": "specc", "model": net.name, "progress": json.dumps(standing)}
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(serialized(tensors, metadata))
-        os.replace(beside, path)
-    except OSError as error:
-        raise run_error(f"`{path}` cannot be written: {error.strerror}", path) from None
-    finally:
-        beside.unlink(missing_ok=True)
+    metadata = {"format": "specc", "model": model, "progress": json.dumps(standing)}
+    return serialized(tensors, metadata)
 
 
 def restore(path: Path, net: CompiledModel) -> Progress:
@@ -67,26 +110,23 @@ def restore(path: Path, net: CompiledModel) -> Progress:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise run_error(f"there is no checkpoint `{path}`", path)
+        raise run_error(f"there is no checkpoint `{path}`", path, help=_another(path))
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in list(file.keys())}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise run_error(
-            f"`{path}` is damaged: {error}",
-            path,
-            help="another checkpoint of the run "
-            "may be whole: `best.safetensors`, `last.safetensors`",
-        ) from None
+    except PermissionError:
+        raise run_error(f"`{path}` may not be read", path) from None
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, MemoryError):
+        raise run_error(f"`{path}` is damaged: it is not, or not wholly, what specc wrote", path,
+                        help=_another(path)) from None
     live = dict(net.params) | {STATE + name: array for name, array in net.states.items()}
     records = tensors.pop(RECORDS, None)
-    try:
-        progress = Progress(**json.loads(metadata["progress"]))
-    except (KeyError, TypeError, ValueError):
+    progress = _progress(metadata)
+    if progress is None:
         raise run_error(
             f"`{path}` was not written by specc: it does not say where training stood", path
-        ) from None
+        )
     if progress.step and (records is None or records.shape != (progress.step, net.record_width)):
         raise _misfit(
             path,
@@ -114,6 +154,29 @@ def restore(path: Path, net: CompiledModel) -> Progress:
         array[...] = tensors[name]
     progress.records = np.zeros((0, net.record_width)) if records is None else records
     return progress
+
+
+def _progress(metadata: dict[str, str]) -> Progress | None:
+    """Where training stood; None where the metadata do not say so."""
+    try:
+        progress = Progress(**json.loads(metadata["progress"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+    counts = (progress.epoch, progress.step, progress.best_epoch, progress.stale)
+    if not all(type(each) is int and each >= 0 for each in counts):
+        return None
+    if not all(isinstance(each, (int, float)) for each in (progress.seconds, progress.best or 0)):
+        return None
+    return progress
+
+
+def _another(path: Path) -> str | None:
+    """What to do without a checkpoint, if its run has another one."""
+    names = {"last.safetensors": "best.safetensors", "best.safetensors": "last.safetensors"}
+    other = path.with_name(names.get(path.name, path.name))
+    if other == path or not other.is_file():
+        return None
+    return f"`{other.name}` of the run may be whole: a copy of it can take this one's place"
 
 
 def _said(name: str) -> str:

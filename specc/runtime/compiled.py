@@ -30,6 +30,8 @@ class CompiledModel(Protocol):
     """The recorded scalars: "loss", then "loss.<name>" of each term, then "metric.<name>"."""
     record_width: int
     """The numbers that a step records."""
+    shards: int
+    """The threads that a batch is divided between."""
     compile_seconds: float
     """So far: a program is compiled when it is first needed."""
     params: dict[str, np.ndarray]

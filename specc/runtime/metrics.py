@@ -9,11 +9,16 @@ validation the cells of `val_` columns are empty.
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from specc.runtime.errors import RunError, run_error
+from specc.runtime.files import reason, write
 
 
 @dataclass(frozen=True)
@@ -45,41 +50,98 @@ def short_names(columns: Sequence[str]) -> dict[str, str]:
 
 
 class MetricsFile:
-    """The file, open for appending. Lines of later epochs than `epoch` are dropped from it."""
+    """The file, to be appended to. Lines of later epochs than `epoch` are dropped from it.
+
+    Raises `RunError` where what is there is no table of such epochs, or cannot be written.
+    """
 
     def __init__(self, path: Path, columns: Sequence[str], epoch: int = 0) -> None:
         self.path = path
         self.names = list(short_names(columns).values())
         header = ["epoch", "step", "seconds"]
         header += [f"{part}_{name}" for name in self.names for part in ("train", "val")]
-        kept = [header]
-        if path.is_file():
-            rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
-            kept += [row for row in rows if row and row[0].isdigit() and int(row[0]) <= epoch]
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        beside.write_text("".join(",".join(row) + "\n" for row in kept), encoding="utf-8")
-        os.replace(beside, path)
+        rows = read_table(path) if path.is_file() else []
+        if rows and list(rows[0]) != header:
+            raise _damaged(path, f"its columns are {', '.join(rows[0])}; the model has"
+                           f" {', '.join(header)}")
+        kept = [list(row.values()) for row in rows if int(row["epoch"]) <= epoch]
+        lines = "".join(",".join(row) + "\n" for row in [header, *kept])
+        write(path, lines.encode())
+        self.size = path.stat().st_size
 
     def append(self, epoch: Epoch) -> None:
+        """Add the line of an epoch, or none of it."""
         cells = [str(epoch.epoch), str(epoch.step), f"{epoch.seconds:.3f}"]
         for name in self.names:
             held_out = "" if epoch.validation is None else f"{epoch.validation[name]:.8g}"
             cells += [f"{epoch.training[name]:.8g}", held_out]
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(",".join(cells) + "\n")
+        line = (",".join(cells) + "\n").encode()
+        try:
+            with self.path.open("ab", buffering=0) as file:
+                self.size = file.tell()
+                if file.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            with suppress(OSError):
+                os.truncate(self.path, self.size)
+            raise run_error(
+                f"`{self.path}` cannot be written: {reason(error)}", self.path
+            ) from None
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The lines of a file by their columns. Raises `RunError` where it is no whole table of epochs."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        rows = list(csv.reader(io.StringIO(text)))
+    except OSError as error:
+        raise run_error(f"`{path}` cannot be read: {reason(error)}", path) from None
+    except (ValueError, csv.Error):
+        raise _damaged(path, "it is no table") from None
+    if not rows:
+        return []
+    header, found = rows[0], []
+    if header[:3] != ["epoch", "step", "seconds"] or "train_loss" not in header:
+        raise _damaged(path, "line 1 does not name the columns epoch, step, seconds, train_loss, ..")
+    for line, row in enumerate(rows[1:], 2):
+        if not row:
+            continue
+        if len(row) != len(header):
+            if line == len(rows) and not text.endswith("\n"):
+                break  # it was being written when the process was killed
+            raise _damaged(path, f"line {line} has {len(row)} cells, and the first {len(header)}")
+        for name, cell in zip(header, row, strict=True):
+            whole = name in ("epoch", "step")
+            if not (cell.isdecimal() if whole else _is_number(cell)):
+                raise _damaged(path, f"line {line}: `{cell}` is no {name}")
+        found.append(dict(zip(header, row, strict=True)))
+    return found
 
 
 def best_epoch(path: Path) -> tuple[int, str, dict[str, float]] | None:
     """The best epoch in a file: its number, "val" (or "train" without validation), its values."""
-    with path.open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(path)
     if not rows:
         return None
-    part = "val" if rows[0]["val_loss"] else "train"
+    part = "val" if rows[0].get("val_loss") else "train"
+    rows = [row for row in rows if row[f"{part}_loss"]]
     best = min(rows, key=lambda row: float(row[f"{part}_loss"]))
     values = {
         name.removeprefix(f"{part}_"): float(cell)
         for name, cell in best.items()
-        if name.startswith(f"{part}_")
+        if name.startswith(f"{part}_") and cell
     }
     return int(best["epoch"]), part, values
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell or "0")
+    except ValueError:
+        return False
+    return True
+
+
+def _damaged(path: Path, why: str) -> RunError:
+    return run_error(f"`{path}` is damaged: {why}", path,
+                     help="mend it, or move it away: training goes on without it")

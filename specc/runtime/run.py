@@ -11,11 +11,14 @@ runs/lenet/3/
 from __future__ import annotations
 
 import json
-import os
-from dataclasses import asdict, dataclass, field, fields
+import shutil
+from collections.abc import Callable
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
-from specc.runtime.errors import run_error
+from specc.runtime.errors import RunError, run_error
+from specc.runtime.files import reason, replace, write
 
 
 @dataclass
@@ -62,32 +65,35 @@ class Run:
         return self.folder / "metrics.csv"
 
     def write(self) -> None:
-        """Write run.json, atomically."""
-        path = self.folder / "run.json"
-        beside = path.with_name(f".run.json.{os.getpid()}")
-        beside.write_text(json.dumps(asdict(self.record), indent=2) + "\n", encoding="utf-8")
-        os.replace(beside, path)
+        """Write run.json, whole or not at all. Raises `RunError` where that cannot be."""
+        text = json.dumps(asdict(self.record), indent=2) + "\n"
+        write(self.folder / "run.json", text.encode())
 
 
 def create(parent: Path, record: Record, files: dict[str, bytes]) -> Run:
     """A new run in `parent/<model>/<number>`, with the next free number.
 
-    `files` are model.dl and the files that it uses, by their paths relative to it.
+    `files` are model.dl and the files that it uses, by their paths relative to it. Raises `RunError`,
+    with no folder left behind, where it cannot be written.
     """
+    folder = None
     try:
-        run = Run(claim(parent / record.model), record)
+        folder = claim(parent / record.model)
         for name, content in files.items():
-            path = run.folder / name
+            path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        run.write()
+            replace(path, content)
+        text = json.dumps(asdict(record), indent=2) + "\n"
+        replace(folder / "run.json", text.encode())
     except OSError as error:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
         raise run_error(
-            f"no run can be written to `{parent}`: {error.strerror}",
+            f"no run can be written to `{parent}`: {reason(error)}",
             parent,
             help="`--run DIR` sets another folder for runs",
         ) from None
-    return run
+    return Run(folder, record)
 
 
 def claim(folder: Path) -> Path:
@@ -111,11 +117,66 @@ def open_run(folder: Path) -> Run:
         raise run_error(f"`{folder}` {what}", folder, help=_inner_runs(folder))
     try:
         values = json.loads(_read(path))
-        known = {each.name for each in fields(Record)}
-        record = Record(**{name: value for name, value in values.items() if name in known})
-    except (ValueError, TypeError, AttributeError) as error:
-        raise run_error(f"`{path}` is damaged: {error}", path) from None
-    return Run(folder, record)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise _damaged(path, f"it ends, or is no JSON, at {place}") from None
+    except (ValueError, RecursionError):
+        raise _damaged(path, "it is no JSON") from None
+    return Run(folder, _record(path, values))
+
+
+def _record(path: Path, values) -> Record:
+    """The record in what run.json holds; raises `RunError` where a value is not what it must be."""
+    if not isinstance(values, dict):
+        raise _damaged(path, "it holds no object of names and values")
+    found = {}
+    for each in fields(Record):
+        if each.name in values:
+            value, (wanted, is_right) = values[each.name], _WANTED[each.name]
+            if not is_right(value):
+                raise _damaged(path, f"`{each.name}` is {json.dumps(value)[:60]}, not {wanted}")
+            found[each.name] = value
+        elif each.default is MISSING and each.default_factory is MISSING:
+            raise _damaged(path, f"it does not say the `{each.name}`")
+    return Record(**found)
+
+
+def _is_count(value, least: int = 1) -> bool:
+    return type(value) is int and value >= least
+
+
+def _is_table(value, is_right: Callable[[Any], bool]) -> bool:
+    return isinstance(value, dict) and all(map(is_right, value.values()))
+
+
+def _is_text(value) -> bool:
+    return isinstance(value, str)
+
+
+_TEXT = ("a text", _is_text)
+_COUNT = ("a whole number of at least 1", _is_count)
+_COUNTS = ("an object of whole numbers", lambda value: _is_table(value, lambda n: _is_count(n, 0)))
+_WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "model": _TEXT,
+    "file": _TEXT,
+    "data": _TEXT,
+    "overrides": ("an object of texts", lambda value: _is_table(value, _is_text)),
+    "seed": ("a whole number", lambda value: _is_count(value, 0)),
+    "batch": _COUNT,
+    "epochs": _COUNT,
+    "dtype": ("float32 or float64", lambda value: value in ("float32", "float64")),
+    "threads": _COUNT,
+    "specc": _TEXT,
+    "sizes": _COUNTS,
+    "vocabularies": ("an object of lists of texts", lambda value: _is_table(
+        value, lambda words: isinstance(words, list) and all(map(_is_text, words)))),
+    "examples": _COUNTS,
+    "status": _TEXT,
+}  # fmt: skip
+
+
+def _damaged(path: Path, why: str) -> RunError:
+    return run_error(f"`{path}` is damaged: {why}", path)
 
 
 def _inner_runs(folder: Path) -> str | None:
@@ -133,5 +194,7 @@ def _inner_runs(folder: Path) -> str | None:
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise run_error(f"`{path}` cannot be read: {error}", path) from None
+    except OSError as error:
+        raise run_error(f"`{path}` cannot be read: {reason(error)}", path) from None
+    except ValueError:
+        raise _damaged(path, "it is no UTF-8 text") from None

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 import numpy as np
 
 from specc.recipe import Recipe
 from specc.runtime import checkpoint
-from specc.runtime.checkpoint import Progress
+from specc.runtime.checkpoint import Checkpoints, Progress
 from specc.runtime.compiled import CompiledModel
 from specc.runtime.data import Data
-from specc.runtime.errors import Diverged, diagnostic, start_of
+from specc.runtime.errors import Diverged, RunError, diagnostic, start_of
 from specc.runtime.metrics import Epoch, MetricsFile, short_names
 from specc.runtime.order import permutation
 from specc.runtime.run import Run
@@ -35,7 +36,7 @@ class Watch(Protocol):
         """`step` steps of epoch `epoch` are done, both from 1; `loss` is the mean over them."""
 
     def epoch(self, epoch: Epoch) -> None:
-        """An epoch is over, and its checkpoint written."""
+        """An epoch is over, and its line in metrics.csv written."""
 
 
 def train(
@@ -50,23 +51,21 @@ def train(
     """Train until `recipe.epochs` are done ("finished") or patience is out ("early").
 
     Training starts at `progress`, which `checkpoint.restore` gives. `should_stop` is asked after
-    each stretch of steps: with True the state is saved, and "interrupted" returned. Raises
-    `Diverged` where the loss is no finite number; the checkpoints are then those of the last good
-    epoch.
+    each stretch of steps: with True the state is saved, and "interrupted" returned. However it ends,
+    the checkpoints are then those of the last epoch that was good. Raises `Diverged` where the loss
+    is no finite number, and `RunError` where a file cannot be written.
     """
     loop = _Loop(net, data, recipe, run, watch, progress or Progress())
     if progress is None:
         checkpoint.save(run.last, net, loop.progress)
-    while loop.progress.epoch < recipe.epochs:
-        if _is_stale(loop.progress, recipe):
-            return "early"
-        while loop.progress.step < loop.steps_per_epoch:
-            loop.stretch()
-            if should_stop():
-                checkpoint.save(run.last, net, loop.progress)
-                return "interrupted"
-        loop.end_epoch()
-    return "finished"
+    try:
+        outcome = loop.run_on(should_stop)
+    except BaseException:
+        with suppress(RunError):  # the first failure is the one to tell of
+            loop.checkpoints.flush()
+        raise
+    loop.checkpoints.flush()
+    return outcome
 
 
 class _Loop:
@@ -90,15 +89,35 @@ class _Loop:
         self.sizes[-1] = self.examples - net.batch * (self.steps_per_epoch - 1)
         self.names = short_names(net.columns)
         self.metrics = MetricsFile(run.metrics, net.columns, progress.epoch)
+        self.checkpoints = Checkpoints(run.last, run.best, net)
         self.stretch_steps = 1
         self._new_epoch()
         if data.validation is not None:  # compiles, so that no epoch has to wait for it
             net.evaluate(data.validation.columns, data.validation.rows[:1])
 
+    def run_on(self, should_stop: Callable[[], bool]) -> str:
+        """Trains to the end, or until it is to stop."""
+        while self.progress.epoch < self.recipe.epochs:
+            if _is_stale(self.progress, self.recipe):
+                return "early"
+            is_over = False
+            while not is_over and self.progress.step < self.steps_per_epoch:
+                self.stretch()
+                is_over = should_stop()
+            if self.progress.step == self.steps_per_epoch:
+                self.end_epoch()
+            if is_over and self.progress.epoch < self.recipe.epochs:
+                self.checkpoints.now(self.progress)
+                return "interrupted"
+        return "finished"
+
     def _new_epoch(self) -> None:
         """What holds for the epoch that `progress` stands in."""
         rows, epoch = self.data.training.rows, self.progress.epoch
-        self.order = rows[permutation(self.recipe.seed, epoch, self.examples)]
+        if self.data.training.is_stream:
+            self.order = rows
+        else:
+            self.order = rows[permutation(self.recipe.seed, epoch, self.examples)]
         self.epoch_examples, self.epoch_seconds = 0, 0.0
         if not self.progress.step:
             self.progress.records = np.zeros((0, self.net.record_width))
@@ -165,9 +184,7 @@ class _Loop:
         )
         self._new_epoch()
         self.metrics.append(epoch)
-        if is_best:
-            checkpoint.save(self.run.best, net, self.progress)
-        checkpoint.save(self.run.last, net, self.progress)
+        self.checkpoints.epoch(self.progress, is_best)
         self.watch.epoch(epoch)
 
     def _timed(self, function, *arguments):

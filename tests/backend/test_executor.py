@@ -9,7 +9,18 @@ import warnings
 import numpy as np
 import pytest
 
-from specc.backend.executor import LINE, PARKED, WORKERS, Executor, Program, aligned_words, executor
+from specc import driver
+from specc.backend.executor import (
+    LINE,
+    NAPS,
+    PATIENCE,
+    SPINS,
+    WORKERS,
+    Executor,
+    Program,
+    aligned_words,
+    executor,
+)
 from specc.backend.load import Kernel, load
 
 COUNT = Kernel(
@@ -73,6 +84,18 @@ def test_all_shards_run_every_step_and_meet_after_every_phase(threads):
     crew.close()
 
 
+def test_threads_that_outnumber_the_processors_learn_to_sleep_at_barriers():
+    threads = 4 * driver.processors()
+    counting = Counting(threads)
+    crew = Executor(threads)
+    most = crew._words[SPINS // 8]
+    crew.run(counting.program, 1000)
+    counting.check(1000)
+    patience = [crew._words[(WORKERS + LINE * n + PATIENCE) // 8] for n in range(threads)]
+    assert min(patience) < most
+    crew.close()
+
+
 def test_many_short_runs():
     counting = Counting(2)
     crew = executor(2)
@@ -86,7 +109,7 @@ def test_sleeping_workers_are_woken():
     crew = executor(2)
     for _ in range(20):
         crew.run(counting.program)
-        while crew._words[(WORKERS + LINE) // 8] != PARKED:
+        while not crew._words[(WORKERS + LINE + NAPS) // 8]:
             pass
     counting.check(20)
 

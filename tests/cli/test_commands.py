@@ -265,8 +265,24 @@ def test_ctrl_c_saves_the_run(folder):
     assert json.loads(Path("runs/tiny/1/run.json").read_text())["status"] == "interrupted"
 
 
+def test_a_metric_may_be_a_table_that_eval_prints(folder, specc):
+    text = TINY.replace("metric accuracy", "metric confusion(scores, label)\n  metric accuracy")
+    (folder / "tiny.dl").write_text(text)
+    assert specc("train", "tiny.dl", "epochs=1", "-q")[0] == 0
+    found = json.loads(specc("eval", "runs/tiny/1", "--json")[1])
+    table = np.array(found["confusion"])
+    assert table.shape == (10, 10) and table.sum() == pytest.approx(1)
+    assert table.trace() == pytest.approx(found["accuracy"])
+    lines = specc("eval", "runs/tiny/1")[1].splitlines()
+    start = next(k for k, line in enumerate(lines) if "confusion" in line)
+    printed = [[float(cell) for cell in line.split()] for line in lines[start + 1 : start + 11]]
+    assert np.allclose(printed, table, atol=1e-4)
+    header = (folder / "runs" / "tiny" / "1" / "metrics.csv").read_text().splitlines()[0]
+    assert "confusion" not in header
+
+
 def test_show_prints_the_layers_or_a_stage(folder, specc):
-    status, out, _ = specc("show", "tiny.dl", "classes=5")
+    status, out, _ = specc("show", "tiny.dl", "classes=12")
     assert status == 0
     assert out.splitlines()[2].split() == [
         "layer",
@@ -277,7 +293,7 @@ def test_show_prints_the_layers_or_a_stage(folder, specc):
         "memory",
     ]
     (dense,) = [line for line in out.splitlines() if line.startswith("dense1")]
-    assert dense.split()[2:] == ["[5]", "325", "645", "20", "B"]
+    assert dense.split()[2:] == ["[12]", "780", "1,548", "48", "B"]
     assert specc("show", "tiny.dl", "--stage", "source")[1] == TINY
     assert "tiny" in specc("show", "tiny.dl", "--stage", "program")[1]
 

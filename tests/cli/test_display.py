@@ -11,7 +11,8 @@ from specc.cli.display import Bar, Lines, Quiet, display, epoch_line
 from specc.runtime.metrics import Epoch
 
 NET = SimpleNamespace(
-    columns=("loss", "loss.ce", "loss.penalty", "metric.accuracy"), compile_seconds=0.8432
+    columns=("loss", "loss.ce", "loss.penalty", "metric.accuracy"), compile_seconds=0.8432,
+    shards=2,
 )
 VALUES = {"loss": 0.70219, "accuracy": 0.97712, "ce": 0.7, "penalty": 0.00219}
 EPOCH = Epoch(3, 135, 0.118, VALUES, VALUES | {"loss": 0.18}, 44562.2, True)
@@ -36,7 +37,7 @@ def test_lines_say_once_how_long_it_took_to_compile(capsys):
         watch.steps(1, 1, 0.5, 100.0)
         watch.steps(1, 2, 0.5, 100.0)
         watch.epoch(EPOCH)
-    assert capsys.readouterr().out == f"compiled in 0.84 s\n{LINE}\n"
+    assert capsys.readouterr().out == f"compiled in 0.84 s, runs on 2 threads\n{LINE}\n"
 
 
 def test_quiet_shows_nothing(capsys):

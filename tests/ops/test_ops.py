@@ -79,7 +79,7 @@ CASES = [
     (e.Equal(), (LABEL, LABEL)),
     (e.Not(), (BOOL,)),
     (e.Select(), (BOOL, F, F)), (e.Select(), (BOOL, F, UNBATCHED)),
-    (e.ToFloat(), (BOOL,)), (e.ToFloat(), (LABEL,)),
+    (e.ToFloat(), (BOOL,)), (e.ToFloat(), (LABEL,)), (e.ToInt(9), (VECTOR,)),
     (Broadcast((4, 3, 5), (1, 2)), (F,)), (Broadcast((3, 2, 5), (0, 2)), (UNBATCHED,)),
     (Reshape((15,)), (F,)), (Reshape((5, 3)), (UNBATCHED,)),
     (Transpose((1, 0)), (F,)), (Transpose((2, 0, 1)), (MAP,)),
@@ -114,11 +114,16 @@ CASES = [
     (Take(), (MATRIX, Type("int", (3,), True, 4))),
     (Put(5), (Type("float", (), True), LABEL)),
     (Put(5, sum_batch=True), (Type("float", (3,), True), LABEL)),
+    (Take(1), (Type("float", (3, 4), True), Type("int", (3,), True, 4))),
+    (Take(1), (Type("float", (3, 4, 2)), Type("int", (3, 5), True, 4))),
+    (Take(2), (Type("float", (2, 3, 4), True), Type("int", (2, 3), True, 4))),
+    (Put(5, lead=1), (Type("float", (3, 2), True), Type("int", (3,), True, 5))),
+    (Put(5, sum_batch=True, lead=1), (Type("float", (3, 2), True), Type("int", (3,), True, 5))),
     (Const(0.5), ()), (Iota(4), ()),
 ]
 # Leaves are given, not computed; others stand for what is made before or after compilation. Random numbers
 # have tests of their own (test_random).
-ELSEWHERE = {"Peers", "Own", "Input", "Random", "BatchMean", "Iota", "Const", "Uniform"}
+ELSEWHERE = {"Carry", "Peers", "Own", "Input", "Random", "BatchMean", "Iota", "Const", "Uniform"}
 SMOOTH_FROM = {"Log", "Sqrt", "Pow", "Div"}  # tested on positive numbers
 
 
@@ -194,7 +199,7 @@ def test_the_gradient_agrees_with_finite_differences(case):
     loss = total(apply(op, *inputs), None)
     projection = np.random.default_rng(1).standard_normal(result.shape)
     wanted = [n for n, t in zip(inputs, types, strict=True) if t.kind == "float"]
-    found = gradients(loss, wanted)
+    found, _ = gradients(loss, wanted)
     graph = verify(Graph({"loss": loss, **{n.op.label: d for n, d in zip(wanted, found, strict=True)}}),
                    "autodiff")
     given = {**leaves(types, arrays), ("param", "projection"): projection,

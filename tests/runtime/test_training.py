@@ -131,8 +131,8 @@ def test_a_training_that_was_interrupted_goes_on_as_if_it_had_not_been(
     assert train(cut, data, RECIPE, other, Watch(), None, stop_after(stretches)) == "interrupted"
     resumed = SoftmaxNet()
     progress = restore(other.last, resumed)
-    # the end of an epoch, with its validation, comes with the next one
-    assert (progress.epoch, progress.step) == ((stretches - 1) // 7, (stretches - 1) % 7 + 1)
+    # an epoch whose steps are done is ended, with its validation
+    assert (progress.epoch, progress.step) == divmod(stretches, 7)
     assert same(cut, resumed)
     assert train(resumed, data, RECIPE, other, Watch(), progress) == "finished"
     assert same(whole, resumed)

@@ -234,10 +234,57 @@ def test_a_bias_is_no_weight_however_it_starts():
     assert [each.is_weight for each in program.parameters] == [True, False]
 
 
+LAYERS = {
+    "dense": ("v", "3"), "conv": ("i", "3, kernel=1"), "conv_transpose": ("i", "3, kernel=1"), "embed": ("c", "3"),
+    "maxout": ("v", "3"), "batchnorm": ("i", ""), "layernorm": ("v", ""), "residual": ("i", "3"), "prelu": ("v", ""),
+}  # fmt: skip
+OWN_SETTING = {"weight": "init", "bias": "bias_init", "gamma": "gamma_init", "beta": "beta_init", "alpha": "start"}
+
+
+def test_every_library_word_with_parameters_is_among_the_layers_that_are_tried():
+    def has_parameters(name):
+        definition = library.lookup(name)
+        if not isinstance(definition, ast.Block):
+            return False
+        return any(isinstance(each, ast.Param) or (isinstance(each, ast.Call) and has_parameters(each.word.text))
+                   for each in ast.walk(definition))  # fmt: skip
+
+    assert {name for name in library.words() if has_parameters(name)} == set(LAYERS)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_initial_values_of_every_layer_can_be_set(layer):
+    def parameters(settings):
+        of, given = LAYERS[layer]
+        text = f"""model m {{ input v: float[4] input i: float[2, 3, 3] input c: class(5)
+            output {of} -> {layer}({", ".join(filter(None, [given, settings]))}) }}"""
+        return specc.compile(load(text)).params
+
+    names = {path.rsplit(".", 1)[1] for path in parameters("")}
+    if layer == "residual":
+        names = {"weight"}  # the factors of its normalizations are those of `batchnorm`
+    for name in names:
+        found = parameters(f"{OWN_SETTING[name]}=0.25")
+        assert all((array == 0.25).all() for path, array in found.items() if path.endswith(f".{name}"))
+
+
+def test_normalization_factors_are_no_weights_however_they_start():
+    program = load("""model m { input x: float[3] loss l2(weights)
+        output y = x -> batchnorm(gamma_init=normal(mean=1, std=0.1)) -> dense(2) }""")
+    assert [each.path for each in program.parameters if each.is_weight] == ["dense1.weight"]
+
+
+def test_an_initial_value_may_be_a_number():
+    net = specc.compile(load("""model m { input x: float[3] param w: float[3] = normal(std=0.01)
+        output y = w * x -> dense(2, init=0.5, bias_init=-1) loss l2(weights) }"""))
+    assert (net.params["dense1.weight"] == 0.5).all() and (net.params["dense1.bias"] == -1).all()
+    assert 0 < abs(net.params["w"]).max() < 0.1
+
+
 @pytest.mark.parametrize(("layer", "name"), [
     ("dense(3, init=constant)", "missing-setting"), ("dense(3, init=constant(a=2))", "unknown-setting"),
     ("dense(3, init=nope(1))", "unknown-name"), ("dense(3, init=constant(1; 2))", "wrong-arguments"),
-    ("dense(3, init=0.1)", "bad-setting"), ("dense(3, bias=0)", "bad-setting"),
+    ("dense(3, init=true)", "bad-setting"), ("dense(3, bias=0)", "bad-setting"),
     ("dense(3, bias_init=orthogonal)", "wrong-kind"), ("dense(3, init=uniform(low=1, high=0))", "bad-setting"),
 ])  # fmt: skip
 def test_a_wrong_initial_value_is_one_mistake(layer, name):

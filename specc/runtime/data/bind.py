@@ -20,9 +20,9 @@ from specc.columns import Column
 from specc.diagnostics import closest
 from specc.recipe import Port
 from specc.runtime.data.field import Field
-from specc.runtime.data.match import port_type
 from specc.runtime.data.request import Request, listed
 from specc.runtime.errors import DataError
+from specc.sources import fits, port_type
 
 FLOATS = {
     "uint8": "uint8",
@@ -53,16 +53,6 @@ def words(field: Field, rows: np.ndarray) -> tuple[str, ...] | None:
     if field.array.dtype.kind != "U":
         return None
     return tuple(str(word) for word in np.unique(field.array[rows]))
-
-
-def fits(shape: tuple[int, ...], wanted: tuple[int, ...], is_image: bool) -> bool:
-    """Whether examples of `shape` fit a port of shape `wanted`."""
-
-    def without_ones(sizes):
-        return [size for size in sizes if size != 1]
-
-    flat = is_image and len(wanted) == 1 and prod(shape) == wanted[0]
-    return flat or without_ones(shape) == without_ones(wanted)
 
 
 def _shaped(request: Request, port: Port, field: Field) -> np.ndarray:

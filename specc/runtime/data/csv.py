@@ -27,8 +27,9 @@ import numpy as np
 
 from specc.recipe import Port
 from specc.runtime.data.field import Field
-from specc.runtime.data.match import by_name, port_type
+from specc.runtime.data.match import by_name
 from specc.runtime.data.request import Request, listed
+from specc.sources import port_type
 
 SEPARATORS = ",;\t|"
 MISSING = {"", "na", "n/a", "?", "nan", "null"}
@@ -38,13 +39,10 @@ LINES_AT_ONCE = 4096
 
 def read(request: Request) -> dict[str, Field]:
     """The columns for all ports: port -> field."""
-    (path,) = request.files("the name of a file")
-    own = dict(scale=1.0, shift=0.0, missing="refuse", separator=None, columns=None)
-    settings = request.settings(**{port.name: None for port in request.ports} | own)
+    (path,) = request.files()
+    settings = request.settings()
     text = _text(request, path)
     separator = settings["separator"] or _separator(text)
-    if len(separator) != 1:
-        raise request.error(f"`separator` is one character, not `{separator}`")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     return Table(request, path, settings["missing"], reader).fields(settings)
 
@@ -78,8 +76,6 @@ class Table:
     reader: object
 
     def __post_init__(self) -> None:
-        if self.missing not in ("refuse", "drop") and isinstance(self.missing, (str, bool)):
-            raise self.request.error(f'`missing` is a number or "drop", not `{self.missing}`')
         self.lines = compact("q")
         self.rows = self._rows()
         self.header = [cell.strip() for cell in next(self.rows, (0, []))[1]]

@@ -20,7 +20,7 @@ FILE = Path(__file__).parents[2] / "data" / "digits.npz"
 def read(request: Request) -> dict[str, Field]:
     """The digits for the ports that can take them: port -> field."""
     request.files()
-    settings = request.settings(scale=1 / 16, shift=0.0)
+    settings = request.settings()
     with np.load(FILE, allow_pickle=False) as table:
         images, labels = table["image"], table["label"]
     fields = {

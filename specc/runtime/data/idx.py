@@ -23,8 +23,8 @@ TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">
 
 def read(request: Request) -> dict[str, Field]:
     """The fields for the ports that can take them: port -> field."""
-    paths = request.files("the file of the images", "the file of the labels", optional=1)
-    settings = request.settings(scale=1.0, shift=0.0)
+    paths = request.files()
+    settings = request.settings()
     images = array(request, paths[0], 0)
     fields = {
         "image": Field(

@@ -20,15 +20,14 @@ import numpy as np
 from specc.columns import Column
 from specc.diagnostics import Diagnostic, closest
 from specc.recipe import DataCall, Port, Recipe
-from specc.runtime.data import bind, csv, digits, idx, npz
+from specc.runtime.data import bind, csv, digits, idx, npz, text
 from specc.runtime.data.field import Field
-from specc.runtime.data.match import port_type
 from specc.runtime.data.request import Request, listed
 from specc.runtime.errors import DataError, data_error
 from specc.runtime.order import SPLIT, permutation
+from specc.sources import PLANNED, port_type
 
-SOURCES = {"digits": digits.read, "idx": idx.read, "csv": csv.read, "npz": npz.read}
-PLANNED = ("text", "images")
+READERS = {"digits": digits.read, "idx": idx.read, "csv": csv.read, "npz": npz.read}
 
 Vocabularies = Mapping[str, tuple[str, ...]]
 
@@ -39,6 +38,7 @@ class Part:
 
     columns: dict[str, Column]
     rows: np.ndarray
+    is_stream: bool = False  # the rows have an order, and go on from batch to batch
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -73,13 +73,15 @@ def load(
             recipe.span,
             help='add `data csv("train.csv")`, `data digits()` or another source',
         )
+    if recipe.data.word == "text":
+        return _load_text(recipe, ports, folder, parts, dict(vocabularies or {}))
     ports, found = tuple(ports), []
     vocabularies = dict(vocabularies or {})
     loaded: dict[str, Part] = {}
     held_out = recipe.validate if isinstance(recipe.validate, float) else None
     if "training" in parts or ("validation" in parts and held_out is not None):
         with _collected(found):
-            request = Request(recipe.data, ports, folder)
+            request = request_of(recipe.data, ports, folder)
             fields = _fields(request)
             training, validation = _split(request, len(_any(fields).array), held_out, recipe.seed)
             for port in ports:
@@ -90,7 +92,7 @@ def load(
     for name, call in (("validation", recipe.validate), ("test", recipe.test)):
         if name in parts and isinstance(call, DataCall):
             with _collected(found):
-                request = Request(call, ports, folder)
+                request = request_of(call, ports, folder)
                 fields = _fields(request)
                 columns = _columns(request, fields, vocabularies, found)
                 loaded[name] = Part(columns, np.arange(len(_any(fields).array)))
@@ -98,6 +100,45 @@ def load(
         raise DataError(found)
     kept = {name: part for name, part in loaded.items() if name in parts and len(part)}
     return Data(**kept, vocabularies=vocabularies)
+
+
+def _load_text(recipe: Recipe, ports: Sequence[Port], folder: Path, parts: Sequence[str],
+               vocabularies: dict[str, tuple[str, ...]]) -> Data:
+    """The parts of texts: the validation part of a split is the end of the text."""
+    found: list[Diagnostic] = []
+    loaded: dict[str, Part] = {}
+    held_out = recipe.validate if isinstance(recipe.validate, float) else None
+    own = [port for port in ports if not port.length_of and not port.begin_of]
+    names = [port.name for port in own if port.kind == "class"]
+    known = next((vocabularies[name] for name in names if name in vocabularies), None)
+
+    def part(name: str, source: text.Text) -> None:
+        with _collected(found):
+            columns, is_stream = text.columns(source, known, recipe.batch)
+            loaded[name] = Part(columns, np.arange(len(next(iter(columns.values())).array)), is_stream)
+
+    if known is None or "training" in parts or ("validation" in parts and held_out is not None):
+        with _collected(found):
+            whole = text.read(request_of(recipe.data, ports, folder))
+            training, validation = whole.cut(held_out) if held_out else (whole, None)
+            known = known or training.vocabulary()
+            if "training" in parts:
+                part("training", training)
+            if "validation" in parts and validation is not None:
+                part("validation", validation)
+    for name, call in (("validation", recipe.validate), ("test", recipe.test)):
+        if name in parts and isinstance(call, DataCall) and known is not None:
+            with _collected(found):
+                part(name, text.read(request_of(call, ports, folder)))
+    if found:
+        raise DataError(found)
+    return Data(**loaded, vocabularies={name: known for name in names})
+
+
+def request_of(call: DataCall, ports: Sequence[Port], folder: Path) -> Request:
+    """What a source is asked for: the ports whose values do not follow from another port's."""
+    derived = tuple(port for port in ports if port.length_of or port.begin_of)
+    return Request(call, tuple(port for port in ports if port not in derived), folder, derived)
 
 
 def open_sizes(recipe: Recipe, ports: Sequence[Port], folder: Path) -> dict[str, int]:
@@ -108,7 +149,7 @@ def open_sizes(recipe: Recipe, ports: Sequence[Port], folder: Path) -> dict[str,
     """
     if recipe.data is None:
         return {}
-    request = Request(recipe.data, tuple(ports), folder)
+    request = request_of(recipe.data, ports, folder)
     sizes: dict[str, int] = {}
 
     def found(port: Port, size, value: int) -> None:
@@ -120,6 +161,14 @@ def open_sizes(recipe: Recipe, ports: Sequence[Port], folder: Path) -> dict[str,
                 f" `{port.name}: {port_type(port)}`"
             )
 
+    if recipe.data.word == "text":
+        source = text.read(request)
+        if isinstance(recipe.validate, float):
+            source, _ = source.cut(recipe.validate)
+        for port in request.ports:
+            if port.kind == "class":
+                found(port, port.classes, len(source.vocabulary()))
+        return sizes
     for name, each in _fields(request).items():
         port = next(port for port in ports if port.name == name)
         shape = each.shape
@@ -154,15 +203,15 @@ def _fields(request: Request) -> dict[str, Field]:
     if word in PLANNED:
         raise request.error(
             f"the data source `{word}` is not available in this version of specc",
-            help=f"it has {listed(SOURCES)}; `npz` takes any arrays",
+            help=f"it has {listed(READERS)}; `npz` takes any arrays",
         )
-    if word not in SOURCES:
-        near = closest(word, SOURCES)
+    if word not in READERS:
+        near = closest(word, READERS)
         raise request.error(
             f"there is no data source `{word}`",
-            help=f"did you mean `{near}`?" if near else f"there are {listed(SOURCES)}",
+            help=f"did you mean `{near}`?" if near else f"there are {listed(READERS)}",
         )
-    fields = SOURCES[word](request)
+    fields = READERS[word](request)
     if not len(_any(fields).array):
         raise request.error(f"{_any(fields).name} holds no examples", argument=0)
     return fields

@@ -8,36 +8,24 @@ from __future__ import annotations
 
 import re
 
+from specc import sources
 from specc.diagnostics import closest
 from specc.recipe import Port
 from specc.runtime.data.field import Field
 from specc.runtime.data.request import Request, listed
 from specc.runtime.errors import DataError
+from specc.sources import port_type
 
 
 def by_kind(request: Request, fields: dict[str, Field]) -> dict[str, Field]:
-    """Fields for ports: by name, and else images (or vectors) to "float", labels to "class" or
-    "bool".
-
-    A model without such a port may take the labels as a scalar "float".
-    """
-    bound = {port.name: fields[port.name] for port in request.ports if port.name in fields}
-    for name, field in fields.items():
-        if field in bound.values():
-            continue
-        free = [port for port in request.ports if port.name not in bound]
-        if name == "image":
-            fitting = [port for port in free if port.kind == "float" and port.shape]
-        else:
-            fitting = [port for port in free if port.kind in ("class", "bool")]
-            fitting = fitting or [port for port in free if port.kind == "float" and not port.shape]
-        if len(fitting) > 1:
-            raise request.error(
-                f"{field.name} could be any of {listed(port.name for port in fitting)}",
-                help=f"call the right one `{name}`, or take the data from an `npz`, with names",
-            )
-        if fitting:
-            bound[fitting[0].name] = field
+    """The field of each port, as `sources.by_kind` binds them."""
+    found = sources.by_kind(fields, request.ports)
+    if found.doubtful:
+        raise request.error(
+            f"{fields[found.doubtful].name} could be any of {listed(found.ports)}",
+            help=f"call the right one `{found.doubtful}`, or take the data from an `npz`, with names",
+        )
+    bound = {port: fields[name] for port, name in found.fields.items()}
     for port in request.ports:
         if port.name not in bound:
             raise request.error(
@@ -92,9 +80,3 @@ def _missing(request: Request, file: str, port: Port, name: str, names: list[str
         help=f'{hint}the setting `{port.name} = "..."` of `{request.call.word}` names another',
         notes=[f"it has {listed(names)}"],
     )
-
-
-def port_type(port: Port) -> str:
-    """The type of a port as a .dl file writes it: `float[1, 28, 28]`, `class(10)`."""
-    kind = f"class({port.classes})" if port.kind == "class" else port.kind
-    return f"{kind}[{', '.join(map(str, port.shape))}]" if port.shape else kind

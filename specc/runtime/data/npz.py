@@ -16,15 +16,15 @@ import numpy as np
 
 from specc.recipe import Port
 from specc.runtime.data.field import Field
-from specc.runtime.data.match import by_name, port_type
+from specc.runtime.data.match import by_name
 from specc.runtime.data.request import Request
+from specc.sources import port_type
 
 
 def read(request: Request) -> dict[str, Field]:
     """The arrays for all ports: port -> field."""
-    (path,) = request.files("the name of a file")
-    own = {"scale": 1.0, "shift": 0.0}
-    settings = request.settings(**{port.name: None for port in request.ports} | own)
+    (path,) = request.files()
+    settings = request.settings()
     fields: dict[str, Field] = {}
     for port, (name, array) in _arrays(request, path, settings).items():
         scaled = port.kind == "float" and port.role == "input"

@@ -1,8 +1,8 @@
 """What a source is asked for: the call in the .dl file, the ports to fill, and where files lie.
 
 request = Request(call, ports, folder)
-(path,) = request.files("a file")
-settings = request.settings(scale=1.0, shift=0.0)
+(path,) = request.files()
+settings = request.settings()
 raise request.error("`iris.csv`, line 5: ...", help="...")
 """
 
@@ -18,6 +18,7 @@ from typing import Any
 from specc.diagnostics import closest
 from specc.recipe import DataCall, Port
 from specc.runtime.errors import DataError, data_error
+from specc.sources import SOURCES, mistakes
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Request:
     call: DataCall
     ports: tuple[Port, ...]
     folder: Path
+    derived: tuple[Port, ...] = ()  # those whose values follow from another port's
 
     def error(
         self,
@@ -42,20 +44,11 @@ class Request:
             span = self.call.argument_spans[argument]
         return data_error(message, span, help=help, notes=notes, file=self.call.word)
 
-    def files(self, *what: str, optional: int = 0) -> list[Path]:
-        """The paths among the arguments, for each of `what`; the last `optional` may be missing."""
-        word, given = self.call.word, self.call.arguments
-        if not len(what) - optional <= len(given) <= len(what):
-            wants = " and ".join(what) or "no arguments"
-            raise self.error(f"`{word}` takes {wants}, but has {len(given)} arguments")
-        for position, each in enumerate(given):
-            if not isinstance(each, str):
-                raise self.error(
-                    f"`{word}` takes the name of a file here, not `{each}`",
-                    argument=position,
-                    help="put the name between quotes",
-                )
-        return [self.file(position) for position in range(len(given))]
+    def files(self) -> list[Path]:
+        """The paths among the arguments. Raises `DataError` for a call that is not as declared."""
+        for wrong in mistakes(self.call, self.ports):
+            raise self.error(wrong.message, argument=wrong.argument, help=wrong.help)
+        return [self.file(position) for position in range(len(self.call.arguments))]
 
     def file(self, position: int) -> Path:
         """The path of an argument; raises `DataError` if there is no such file."""
@@ -73,26 +66,10 @@ class Request:
             help=f"{hint}`--data DIR` sets the folder where relative paths start",
         )
 
-    def settings(self, **defaults: Any) -> dict[str, Any]:
-        """The settings of the call over `defaults`, whose types they must have (None: a string)."""
-        settings = dict(defaults)
-        for name, value in self.call.settings.items():
-            if name not in defaults:
-                near = closest(name, defaults)
-                raise self.error(
-                    f"`{self.call.word}` has no setting `{name}`",
-                    help=f"did you mean `{near}`?" if near else f"it has {listed(defaults)}",
-                )
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if isinstance(defaults[name], float) and not number:
-                raise self.error(f"`{name}` of `{self.call.word}` is a number, not `{value}`")
-            if defaults[name] is None and not isinstance(value, str):
-                raise self.error(
-                    f"`{name}` of `{self.call.word}` is a text, not `{value}`",
-                    help="put it between quotes",
-                )
-            settings[name] = value
-        return settings
+    def settings(self) -> dict[str, Any]:
+        """The settings of the call, with the defaults of those that it leaves out."""
+        known = SOURCES[self.call.word].all_settings(self.ports)
+        return {name: each.default for name, each in known.items()} | self.call.settings
 
     def read(self, path: Path, argument: int = 0) -> bytearray:
         """The bytes of a file, unpacked if it is compressed with gzip."""

@@ -1,0 +1,136 @@
+"""What looks at a whole sequence: its first and last step, its steps in reverse, sums over them.
+
+All of them leave out the steps past the end of a sequence of varying length. Functions raise `Mistake`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from specc.frontend import arithmetic
+from specc.frontend.arithmetic import as_kind
+from specc.frontend.scope import Frame, Mistake
+from specc.frontend.values import Sequence, Tensor, Value, describe, is_static
+from specc.ir.graph import Node, Origin, apply
+from specc.ops import elementwise as ops
+from specc.ops.gather import Take
+from specc.ops.leaf import Iota, constant, leaf
+from specc.ops.reduce import Sum
+from specc.ops.shape import Broadcast, Reshape, Slice
+from specc.ops.steps import every_step
+from specc.source import Span
+
+
+def of_sequence(x: Value, name: str) -> Tensor:
+    """`x` as a sequence."""
+    if not isinstance(x, Tensor) or x.sequence is None:
+        raise Mistake("wrong-kind", f"`{name}` takes a sequence, not {describe(x)}", argument=0,
+                      help="a sequence has an axis that `seq` names: `seq time = 50`,"
+                      " `input x: float[time, 3]`")  # fmt: skip
+    return x
+
+
+def _checked(x: Value, over: Sequence, name: str) -> Tensor:
+    x = of_sequence(x, name)
+    if x.sequence.name != over.name:
+        raise Mistake("shape-mismatch", f"`{name}` runs over `{over.name}`, but this is {describe(x)}")
+    return x
+
+
+def total(frame: Frame, x: Value, over: Sequence, name: str, span: Span) -> Tensor:
+    """The sum over the steps."""
+    x = _checked(x, over, name)
+    kept = masked(x.node, x.sequence)
+    return Tensor(apply(Sum((0,)), kept, origin=frame.origin(span)), x.trail)
+
+
+def average(frame: Frame, x: Value, over: Sequence, name: str, span: Span) -> Tensor:
+    """The mean over the steps that there are."""
+    return _divided(frame, total(frame, x, over, name, span), x.sequence, span)
+
+
+def _divided(frame: Frame, summed: Tensor, sequence: Sequence, span: Span) -> Tensor:
+    count: Value = sequence.size
+    if sequence.length is not None:
+        floating = apply(ops.ToFloat(), sequence.length)
+        count = Tensor(ops.combine(ops.Maximum(), floating, 1.0))
+    return arithmetic.arithmetic(frame, ops.Div(), "/", (summed, count), span)
+
+
+def over_steps(frame: Frame, x: Tensor, span: Span) -> Tensor:
+    """A value of each step as one of the example: the mean over its steps."""
+    if x.sequence is None:
+        return x
+    return average(frame, as_kind(frame, x, "float", span), x.sequence, "mean", span)
+
+
+def masked(node: Node, sequence: Sequence) -> Node:
+    """The values of a sequence with 0 past its end."""
+    if sequence.mask is None:
+        return node
+    return ops.select(_spread(sequence.mask, node), node, constant(0.0))
+
+
+def _spread(mask: Node, like: Node) -> Node:
+    shape = like.type.shape
+    return apply(Broadcast(shape, (0,)), mask) if len(shape) > 1 else mask
+
+
+def last(frame: Frame, x: Tensor, span: Span) -> Tensor:
+    """The value of the last step."""
+    size, node = x.sequence.size, x.node
+    if x.sequence.length is None:
+        return _one(frame, x, size - 1, span)
+    steps = apply(ops.ToFloat(), leaf(Iota(size)))
+    end = ops.sub(apply(ops.ToFloat(), x.sequence.length), 1.0)
+    hit = ops.equal(steps, end)
+    kept = ops.select(_spread(hit, node), node, constant(0.0))
+    return Tensor(apply(Sum((0,)), kept, origin=frame.origin(span)), x.trail)
+
+
+def first(frame: Frame, x: Tensor, span: Span) -> Tensor:
+    """The value of the first step."""
+    return _one(frame, x, 0, span)
+
+
+def _one(frame: Frame, x: Tensor, position, span: Span) -> Tensor:
+    origin = frame.origin(span)
+    one = apply(Slice(0, position, 1), x.node, origin=origin)
+    return Tensor(apply(Reshape(x.shape), one, origin=origin), x.trail)
+
+
+def reverse(frame: Frame, x: Tensor, span: Span) -> Tensor:
+    """The steps from the last to the first; what lies past the end stays there."""
+    size, origin = x.sequence.size, frame.origin(span)
+    if x.sequence.begin is not None:
+        raise Mistake("wrong-kind", "a stream has no end from which it could be read in reverse", argument=0,
+                      help="declare it as `input`: its windows are independent")  # fmt: skip
+    if x.sequence.length is None:
+        return replace(x, node=apply(Slice(0, size - 1, size, -1), x.node, origin=origin), finals=())
+    # where step k of the reversed sequence comes from: length - 1 - k, and k itself past the end
+    steps = apply(ops.ToFloat(), leaf(Iota(size)))
+    length = apply(ops.ToFloat(), x.sequence.length)
+    place = ops.select(x.sequence.mask, ops.sub(ops.sub(length, 1.0), steps), steps)
+    index = apply(ops.ToInt(size), place)
+    node = x.node
+    if node.type.kind != "float":
+        raise Mistake("wrong-kind", f"`reverse` of a sequence of varying length takes numbers, not"
+                      f" {describe(x)}", argument=0, help="reverse it behind `embed`")  # fmt: skip
+    return replace(x, node=apply(Take(), node, index, origin=origin), finals=())
+
+
+def along(frame: Frame, x: Value, sequence: Sequence, span: Span) -> Tensor:
+    """One value at every step."""
+    if is_static(x):
+        x = as_kind(frame, x, "float", span)
+    if not isinstance(x, Tensor) or x.sequence is not None:
+        raise Mistake("wrong-kind", f"`along` takes one value for all steps, not {describe(x)}", argument=0)
+    return Tensor(every_step(x.node, sequence.size), x.trail, sequence)
+
+
+def varying(name: str, size, length: Node, origin: Origin) -> Sequence:
+    """A sequence of which each example has a length of its own."""
+    steps = apply(ops.ToFloat(), leaf(Iota(size), origin))
+    return Sequence(name, size, ops.less(steps, apply(ops.ToFloat(), length)), length)
+
+

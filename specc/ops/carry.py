@@ -1,0 +1,207 @@
+"""Recurrence: a value of one step that is read at the next.
+
+    p = apply(Carry("lstm1.h", 50, (128,)), h0)      # [50, 128]: h0, then h of the step before
+    h = ...                                          # [50, 128], computed from p
+    graph = closed({"output.h": h}, {"lstm1.h": h})  # ties the knot: output "carry.lstm1.h"
+
+A sequence is an axis in front of all others, and a node of a graph holds all its steps. So nothing is
+special about a node of a recurrent network, but that some nodes stand on a circle which leads through a
+`Carry`; these are computed step by step (`loops`), and all others at once: what does not depend on the
+state is outside of the loop by construction, and so are the gradients of weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from specc.ir import sizes
+from specc.ir.graph import Graph, Node, apply, rewrite, topological
+from specc.ir.op import Op, ShapeError
+from specc.ir.sizes import Shape, Size
+from specc.ir.types import Type
+from specc.ops.shape import Broadcast, Concat, Reshape, Slice
+
+PREFIX = "carry."
+
+
+@dataclass(frozen=True)
+class Carry(Op):
+    """The value of the graph's output "carry.LABEL", [steps, *shape], as it was one step before.
+
+    The input is its value before the first step. With `backward` the steps run from the last to the
+    first, and the input stands at the last.
+    """
+
+    label: str
+    steps: Size
+    shape: Shape
+    backward: bool = False
+
+    def infer(self, initial: Type) -> Type:
+        if initial.kind != "float":
+            raise ShapeError(f"a state is of type float, not {initial}", 0)
+        if len(initial.shape) != len(self.shape) or not all(
+                sizes.same(a, b) for a, b in zip(initial.shape, self.shape, strict=True)):
+            raise ShapeError(f"a state of {sizes.show(self.shape)} cannot start as"
+                             f" {sizes.show(initial.shape)}", 0)
+        return Type("float", (self.steps, *self.shape), True)
+
+    def vjp(self, node, dy):
+        first = self.steps - 1 if self.backward else 0
+        return (apply(Reshape(self.shape), apply(Slice(0, first, 1), dy)),)
+
+    def reference(self, types, initial, following=None):
+        """One round towards the fixed point: `following` is the value of "carry.LABEL"."""
+        import numpy as np
+
+        examples = len(following)
+        initial = np.broadcast_to(initial, (examples, *self.shape))[:, None]
+        if self.backward:
+            return np.concatenate([following[:, 1:], initial], 1)
+        return np.concatenate([initial, following[:, :-1]], 1)
+
+
+def carries(graph: Graph) -> dict[Node, Node]:
+    """For each Carry of a graph, the node whose earlier steps it holds."""
+    return {node: graph.outputs[PREFIX + node.op.label]
+            for node in graph.nodes if isinstance(node.op, Carry)}
+
+
+def closed(outputs: Mapping[str, Node], following: Mapping[str, Node]) -> Graph:
+    """The graph of some outputs, and of the "carry.LABEL" that they need; others are left out."""
+    wanted = {name: node for name, node in outputs.items() if not name.startswith(PREFIX)}
+    roots = list(wanted.values())
+    found: dict[str, Node] = {}
+    while True:
+        new = {node.op.label for node in topological(roots)
+               if isinstance(node.op, Carry) and PREFIX + node.op.label not in found}
+        if not new:
+            return Graph({**wanted, **found})
+        for label in sorted(new):
+            found[PREFIX + label] = following[label]
+            roots.append(following[label])
+
+
+def following(graph: Graph) -> dict[str, Node]:
+    """The outputs "carry.LABEL" by their label."""
+    return {name.removeprefix(PREFIX): node for name, node in graph.outputs.items()
+            if name.startswith(PREFIX)}
+
+
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """Nodes that are computed step by step: `nodes` in order, each after its inputs of one step."""
+
+    carried: dict[Node, Node]  # Carry -> the node whose earlier steps it holds
+    nodes: tuple[Node, ...]
+
+    @property
+    def steps(self) -> int:
+        return next(iter(self.carried)).op.steps
+
+    @property
+    def backward(self) -> bool:
+        return next(iter(self.carried)).op.backward
+
+
+def loops(graph: Graph) -> list[Loop]:
+    """The loops of a graph: the strongly connected parts of its nodes with an edge to each Carry."""
+    tied = carries(graph)
+    if not tied:
+        return []
+    position = {node: i for i, node in enumerate(graph.nodes)}
+    after = {node: _reached([node], graph.users) for node in tied}
+    before = {node: set(topological([then])) for node, then in tied.items()}
+    leads = {a: {b for b in tied if tied[b] in after[a]} for a in tied}  # a is read to compute b
+    closure = _closure(leads)
+    found, done = [], set()
+    for carry in tied:
+        if carry in done:
+            continue
+        together = [b for b in tied if b is carry or b in closure[carry] and carry in closure[b]]
+        done.update(together)
+        if carry not in closure[carry]:
+            continue  # nothing depends on its own past: see `straightened`
+        nodes: set[Node] = set(together)
+        for a in together:
+            for b in together:
+                nodes |= after[a] & before[b]
+        found.append(Loop({each: tied[each] for each in together},
+                          tuple(sorted(nodes, key=position.__getitem__))))
+    return found
+
+
+def ordered(graph: Graph, looped: Mapping[Node, Loop]) -> list[Node]:
+    """The nodes in an order in which they can be computed, the first node of a loop for all of it."""
+    order: list[Node] = []
+    done: set[Node] = set()
+    for root in graph.nodes:
+        stack = [(root, False)]
+        while stack:
+            node, ready = stack.pop()
+            if node in done:
+                continue
+            loop = looped.get(node)
+            if ready:
+                order.append(loop.nodes[0] if loop else node)
+                done.update(loop.nodes if loop else (node,))
+                continue
+            stack.append((node, True))
+            if loop:
+                stack.extend((each, False) for member in reversed(loop.nodes)
+                             for each in reversed(member.inputs) if looped.get(each) is not loop)
+            else:
+                stack.extend((each, False) for each in reversed(node.inputs) if each not in done)
+    return order
+
+
+def _reached(start, users) -> set[Node]:
+    seen, stack = set(start), list(start)
+    while stack:
+        for each in users[stack.pop()]:
+            if each not in seen:
+                seen.add(each)
+                stack.append(each)
+    return seen
+
+
+def _closure(leads: dict[Node, set[Node]]) -> dict[Node, set[Node]]:
+    return {start: set().union(*(_reached([each], leads) for each in leads[start])) if leads[start]
+            else set() for start in leads}
+
+
+def straightened(graph: Graph) -> Graph:
+    """The graph with every Carry that is on no circle written as what it is: a sequence moved by one."""
+    while True:
+        tied = carries(graph)
+        within = {node for loop in loops(graph) for node in loop.carried}
+        plain = next((node for node in tied if node not in within), None)
+        if plain is None:
+            return closed(graph.outputs, following(graph))
+        moved = _moved(plain, tied[plain])
+        graph = rewrite(graph, lambda node: moved if node.op == plain.op else node)
+        graph = closed(graph.outputs, following(graph))
+
+
+def _moved(carry: Node, then: Node) -> Node:
+    op = carry.op
+    first = apply(Broadcast((1, *op.shape), tuple(range(1, len(op.shape) + 1))), carry.inputs[0])
+    if op.steps == 1:
+        return varying(first)
+    rest = apply(Slice(0, 1 if op.backward else 0, op.steps - 1), varying(then))
+    return apply(Concat(0), *((rest, first) if op.backward else (first, rest)))
+
+
+def varying(node: Node) -> Node:
+    """The same for each example: a carried value has a place for each of them."""
+    from specc.ops.elementwise import add, mul
+    from specc.ops.leaf import Input, leaf
+    from specc.ops.shape import broadcast_scalar
+
+    if node.type.batched:
+        return node
+    nothing = mul(leaf(Input("weight_of_example", "", Type("float", (), batched=True))), 0.0)
+    return add(node, broadcast_scalar(nothing, node.type.shape))
+
+

@@ -1,0 +1,167 @@
+"""One step and all steps: the same formula with the axis of the steps in front, or without it.
+
+    lift([y], {x: xs}, 50)      # y[k], a formula of x[n], for xs[50, n]: ys[50, k]
+    one_step(node, inputs)      # the op of one step of a node that holds all
+
+A node that does not depend on what is lifted stays as it is: it is the same at every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from specc.ir.graph import Node, apply, topological
+from specc.ir.op import Op, ShapeError
+from specc.ir.sizes import Size
+from specc.ops.contract import Affine, Contract, index
+from specc.ops.elementwise import Elementwise, div
+from specc.ops.gather import Put, Take
+from specc.ops.random import Uniform
+from specc.ops.reduce import ArgMax, BatchMean, Max, Sum
+from specc.ops.shape import Broadcast, Concat, Pad, Reshape, Slice, Transpose
+from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
+
+
+def lift(roots: Sequence[Node], sequences: Mapping[Node, Node], steps: Size,
+         in_loop: bool = False) -> list[Node]:
+    """The roots, formulas of one step, for all `steps`: [steps, *shape].
+
+    `sequences` gives for leaves of one step the node that holds all. Raises ShapeError for what has no
+    meaning step by step.
+    """
+    moved: dict[Node, Node] = dict(sequences)
+    still: dict[Node, Node] = {}
+    for node in topological(roots):
+        if node in moved:
+            continue
+        if isinstance(node.op, Uniform):
+            op = replace(node.op, shape=(steps, *node.op.shape))
+            moved[node] = Node(op, (), op.infer(), node.origin)
+            continue
+        inputs = [moved[each] if each in moved else still[each] for each in node.inputs]
+        moving = [each in moved for each in node.inputs]
+        if not any(moving):
+            same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+            still[node] = node if same else Node(node.op, tuple(inputs), node.type, node.origin)
+            continue
+        made, moves = lifted(node, inputs, moving, steps, in_loop)
+        (moved if moves else still)[node] = made
+    return [moved[root] if root in moved else every_step(still[root], steps) for root in roots]
+
+
+def every_step(node: Node, steps: Size) -> Node:
+    """One value at every step: [steps, *shape]."""
+    shape = (steps, *node.type.shape)
+    return apply(Broadcast(shape, tuple(range(1, len(shape)))), node, origin=node.origin)
+
+
+def lifted(node: Node, inputs: Sequence[Node], moving: Sequence[bool], steps: Size,
+           in_loop: bool = False) -> tuple[Node, bool]:
+    """A node of one step for all steps, over such inputs, and whether it has one value for each step.
+
+    `moving` says which of the inputs have the axis of the steps.
+    """
+    op = node.op
+
+    def made(op: Op, *inputs: Node) -> Node:
+        return apply(op, *inputs, origin=node.origin)
+
+    def full() -> list[Node]:
+        return [each if moves else every_step(each, steps)
+                for each, moves in zip(inputs, moving, strict=True)]
+
+    def shifted(axes) -> tuple[int, ...]:
+        return tuple(axis + 1 for axis in axes)
+
+    match op:
+        case Elementwise():
+            return made(op, *full()), True
+        case Broadcast():
+            return made(Broadcast((steps, *op.shape), (0, *shifted(op.axes))), *inputs), True
+        case Reshape():
+            return made(Reshape((steps, *op.shape)), *inputs), True
+        case Transpose():
+            return made(Transpose((0, *shifted(op.order))), *inputs), True
+        case Slice() | Pad() | Concat():
+            return made(replace(op, axis=op.axis + 1), *full()), True
+        case Sum() if not op.batch:
+            return made(Sum(shifted(op.axes)), *inputs), True
+        case Max():
+            return made(Max(shifted(op.axes)), *inputs), True
+        case ArgMax():
+            return made(op, *inputs), True
+        case Contract() if not op.sum_batch:
+            time = (index(len(op.extents)),)
+            new = Contract((*op.extents, steps), time + op.out, (time if moving[0] else ()) + op.left,
+                           (time if moving[1] else ()) + op.right, (steps, *op.shape))
+            return made(new, *inputs), True
+        case Take() if not moving[0] and not op.lead:
+            return made(op, *inputs), True
+        case Take():
+            return made(Take(op.lead + 1), *full()), True
+        case Put() if not op.sum_batch:
+            return made(replace(op, lead=op.lead + 1), *full()), True
+        case WindowMax() | WindowArgMax() | WindowMaxGradient() if not in_loop:
+            merged = [made(Reshape((steps * each.type.shape[1], *each.type.shape[2:])), each)
+                      for each in full()]
+            together = made(op, *merged)
+            return made(Reshape((steps, *node.type.shape)), together), True
+        case BatchMean() if not in_loop:
+            mean = div(made(Sum((0,)), *inputs), float(steps)) if isinstance(steps, int) else None
+            if mean is not None:
+                return made(op, mean), False
+    raise ShapeError(f"`{op.name.lower()}` cannot be applied at each step of a sequence", None)
+
+
+def one_step(node: Node, inputs: Sequence[Node]) -> Node:
+    """One step of a node of a loop, over inputs of one step (or that are the same at every step)."""
+    op = node.op
+
+    def less(axes) -> tuple[int, ...]:
+        return tuple(axis - 1 for axis in axes if axis)
+
+    match op:
+        case Elementwise() | ArgMax():
+            new: Op = op
+        case Broadcast():
+            new = Broadcast(op.shape[1:], less(op.axes))
+        case Reshape():
+            new = Reshape(op.shape[1:])
+        case Transpose():
+            new = Transpose(less(op.order))
+        case Slice() | Pad() | Concat():
+            new = replace(op, axis=op.axis - 1)
+        case Sum() | Max():
+            new = replace(op, axes=less(op.axes))
+        case Contract():
+            new = _one_product(op)
+        case Take() | Put():
+            new = replace(op, lead=op.lead - 1)
+        case _:
+            raise AssertionError(f"{op.name} cannot run step by step")
+    return apply(new, *inputs, origin=node.origin)
+
+
+def has_steps(node: Node, position: int) -> bool:
+    """Whether the input at `position` of a node of a loop has an axis of steps, too."""
+    op = node.op
+    if isinstance(op, Contract):
+        map_ = (op.left, op.right)[position]
+        return bool(map_) and map_[0] == op.out[0]
+    return True
+
+
+def _one_product(op: Contract) -> Contract:
+    """The product without the index of the steps, which is the first axis of the result."""
+    ((time, _),) = op.out[0].terms
+
+    def without(map_):
+        if map_ and map_[0] == op.out[0]:
+            map_ = map_[1:]
+        return tuple(Affine(tuple((i - (i > time), c) for i, c in each.terms), each.constant)
+                     for each in map_)
+
+    extents = tuple(size for i, size in enumerate(op.extents) if i != time)
+    return Contract(extents, without(op.out), without(op.left), without(op.right), op.shape[1:],
+                    op.sum_batch)

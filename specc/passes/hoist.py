@@ -1,0 +1,68 @@
+"""Take out of loops what does not depend on their state: products of what a cell joins to its state.
+
+    W @ concat(x, h)  ->  W[:, :n] @ x + W[:, n:] @ h      # the first, for all steps, is one product
+
+Run before gradients are taken: their products for x and for the weights are then apart, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from specc.ir.graph import Graph, Node, apply, rewrite
+from specc.ops.carry import Carry, closed, following
+from specc.ops.contract import Affine, Contract
+from specc.ops.elementwise import add
+from specc.ops.shape import Concat, Slice
+
+
+def hoist(graph: Graph) -> Graph:
+    """The graph with every product of a joined value split where a part of it waits for a state."""
+    if not any(isinstance(node.op, Carry) for node in graph.nodes):
+        return graph
+    waits: set[Node] = set()
+
+    def rule(node: Node) -> Node:
+        if isinstance(node.op, Contract):
+            for position, each in enumerate(node.inputs):
+                if isinstance(each.op, Concat) and len({part in waits for part in each.inputs}) == 2:
+                    node = _split(node, position) or node
+                    break
+        if isinstance(node.op, Carry) or any(each in waits for each in node.inputs):
+            waits.add(node)
+            for each in node.inputs:  # the products of a split one
+                if any(deeper in waits for deeper in each.inputs):
+                    waits.add(each)
+        return node
+
+    graph = rewrite(graph, rule)
+    return closed(graph.outputs, following(graph))
+
+
+def _split(node: Node, position: int) -> Node | None:
+    """The sum of the products with each part; None where the joined axis is not one index of its own."""
+    op: Contract = node.op
+    joined, other = node.inputs[position], node.inputs[1 - position]
+    maps = [op.left, op.right]
+    expression = maps[position][joined.op.axis]
+    if len(expression.terms) != 1 or expression.constant or expression.terms[0][1] != 1:
+        return None
+    ((index, _),) = expression.terms
+    uses = [(axis, each) for axis, each in enumerate(maps[1 - position])
+            if index in dict(each.terms)]
+    alone = all(each == Affine(((index, 1),)) for _, each in uses)
+    elsewhere = sum(index in dict(each.terms) for each in maps[position])
+    if not alone or elsewhere != 1 or any(index in dict(each.terms) for each in op.out):
+        return None
+    total, start = None, 0
+    for part in joined.inputs:
+        size = part.type.shape[joined.op.axis]
+        taken = other
+        for axis, _ in uses:
+            taken = apply(Slice(axis, start, size), taken)
+        extents = (*op.extents[:index], size, *op.extents[index + 1 :])
+        operands = (part, taken) if position == 0 else (taken, part)
+        product = apply(replace(op, extents=extents), *operands, origin=node.origin)
+        total = product if total is None else add(total, product)
+        start = start + size
+    return total

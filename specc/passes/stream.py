@@ -1,0 +1,49 @@
+"""Streams: a batch that goes on where the last one stopped.
+
+The state of a cell over a stream begins as it was at the end of the window before, one for each lane
+of the batch; where the port "NAME.begin" is true, it begins anew. What was computed in earlier windows
+is a plain input, so that gradients stop at the window's edge: truncated backpropagation through time
+(Williams and Peng, An efficient gradient-based algorithm for on-line training of recurrent network
+trajectories, 1990).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from specc.ir.graph import Graph, Node, apply, rewrite
+from specc.ir.types import Type
+from specc.ops.carry import Carry, closed, following
+from specc.ops.elementwise import select
+from specc.ops.leaf import Input, leaf
+from specc.ops.shape import Broadcast, Reshape, Slice
+
+
+def streamed(graph: Graph, begins: Mapping[str, str]) -> Graph:
+    """The graph with the states of `begins`, label -> port, carried from window to window.
+
+    They are read from Input("lane", LABEL), and leave as the output "lane.LABEL".
+    """
+    present = {node.op.label for node in graph.nodes
+               if isinstance(node.op, Carry) and node.op.label in begins}
+    if not present:
+        return graph
+
+    def rule(node: Node) -> Node:
+        op = node.op
+        if not isinstance(op, Carry) or op.label not in present:
+            return node
+        lane = leaf(Input("lane", op.label, Type("float", op.shape, True)), node.origin)
+        begin = leaf(Input("input", begins[op.label], Type("bool", (), True)), node.origin)
+        anew = apply(Broadcast(op.shape), begin) if op.shape else begin
+        return replace(node, inputs=(select(anew, node.inputs[0], lane),))
+
+    graph = rewrite(graph, rule)
+    finals = {}
+    for node in graph.nodes:
+        if isinstance(node.op, Carry) and node.op.label in present:
+            then = graph.outputs[f"carry.{node.op.label}"]
+            last = apply(Slice(0, node.op.steps - 1, 1), then)
+            finals[f"lane.{node.op.label}"] = apply(Reshape(node.op.shape), last)
+    return closed({**graph.outputs, **finals}, following(graph))

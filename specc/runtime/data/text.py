@@ -1,0 +1,154 @@
+"""`text(file, ..; level=char)`: a text as a sequence of classes, and the same one step on as target.
+
+    text("shakespeare.txt")                            # characters
+    text("a.txt", "b.txt"; level=word, limit=10000)    # words; each file is a document of its own
+
+The symbols of the training part are the vocabulary; `dim vocab` without a number is their count. A
+character elsewhere that is not among them is a mistake, unless `unknown = "?"` says what to read
+instead; words always have an unknown one.
+
+An `input` gets windows that follow each other, each an example of its own. A `stream` is cut into as
+many lanes as a batch has examples: batch after batch goes through them side by side, and each lane goes
+on where it stopped. What is left over at the end, less than a window for each lane, is not used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from specc.columns import Column
+from specc.recipe import Port
+from specc.runtime.data import tokens
+from specc.runtime.data.match import port_type
+from specc.runtime.data.request import Request
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """The documents of a source, as symbols."""
+
+    request: Request
+    paths: list[Path]
+    documents: list[list[str]]
+    level: str
+    limit: int | None
+    unknown: str | None
+
+    def cut(self, held_out: float) -> tuple[Text, Text]:
+        """What is trained on, and the end of the text (a share of `held_out`)."""
+        total = sum(map(len, self.documents))
+        keep = total - round(total * held_out)
+        first, second = [], []
+        for document in self.documents:
+            first.append(document[:keep])
+            second.append(document[keep:])
+            keep = max(0, keep - len(document))
+        return self._of(first), self._of(second)
+
+    def _of(self, documents: list[list[str]]) -> Text:
+        return Text(self.request, self.paths, documents, self.level, self.limit, self.unknown)
+
+    def vocabulary(self) -> tuple[str, ...]:
+        """The symbols, in the order of their numbers."""
+        return tokens.alphabet((each for document in self.documents for each in document),
+                               self.level, self.limit, self.unknown)
+
+
+def read(request: Request) -> Text:
+    """The documents; raises `DataError`."""
+    paths = request.files()
+    settings = request.settings()
+    level, limit, unknown = settings["level"], settings["limit"], settings["unknown"]
+    documents = []
+    for position, path in enumerate(paths):
+        content = request.read(path, position)
+        try:
+            text = content.decode("utf-8-sig").replace("\r\n", "\n")
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            raise request.error(f"`{path.name}`, line {line}: this is not UTF-8 text",
+                                argument=position, help="save the text as UTF-8") from None
+        documents.append(tokens.symbols(text, level))
+    return Text(request, paths, documents, level, None if limit is None else int(limit), unknown)
+
+
+def columns(text: Text, vocabulary: tuple[str, ...], batch: int) -> tuple[dict[str, Column], bool]:
+    """The columns of all ports for this text, and whether their order is that of a stream."""
+    request = text.request
+    source, target = _ports(request)
+    steps = source.shape[0]
+    for port in filter(None, (source, target)):
+        if isinstance(port.classes, int) and port.classes < len(vocabulary):
+            what = "characters" if text.level == "char" else "words"
+            raise request.error(
+                f"the text has {len(vocabulary)} different {what}, but `{port.name}` is"
+                f" {port_type(port)}", argument=0,
+                help=f"`dim vocab` without a number takes it from the data; or `vocab={len(vocabulary)}`",
+            )
+    windows, shifted, begins = [], [], []
+    for path, document in zip(text.paths, text.documents, strict=True):
+        ids = tokens.numbers(document, vocabulary, text.unknown)
+        _check_known(text, path, document, ids)
+        count = max(0, (len(ids) - 1) // steps)
+        windows.append(ids[: count * steps].reshape(count, steps))
+        shifted.append(ids[1 : count * steps + 1].reshape(count, steps))
+        begins.append(np.arange(count) == 0)
+    x, y, begin = np.concatenate(windows), np.concatenate(shifted), np.concatenate(begins)
+    is_stream = any(port.begin_of == source.name for port in request.derived)
+    lanes = batch if is_stream else 1
+    each = len(x) // lanes
+    if not each:
+        raise request.error(
+            f"the text has {len(x)} windows of {steps} steps, fewer than the {lanes} lanes of a batch"
+            if len(x) else f"the text is shorter than one window of {steps} steps", argument=0,
+            help="make `batch` or the sequence smaller",
+        )
+    if is_stream:
+        # row w * lanes + lane is window w of that lane
+        order = (np.arange(lanes) * each + np.arange(each)[:, None]).reshape(-1)
+        x, y, begin = x[order], y[order], begin[order]
+        begin[:lanes] = True
+    found = {source.name: Column(np.ascontiguousarray(x))}
+    if target is not None:
+        found[target.name] = Column(np.ascontiguousarray(y))
+    for port in request.derived:
+        if port.begin_of:
+            found[port.name] = Column(begin)
+        else:
+            found[port.name] = Column(np.full(len(x), steps, np.int32))
+    return found, is_stream
+
+
+def _ports(request: Request) -> tuple[Port, Port | None]:
+    """The port of the text, and that of the text one step on."""
+    fitting = [port for port in request.ports if port.kind == "class" and len(port.shape) == 1]
+    other = next((port for port in request.ports if port not in fitting), None)
+    sources = [port for port in fitting if port.role == "input"]
+    targets = [port for port in fitting if port.role == "target"]
+    if other is not None or len(sources) != 1 or len(targets) > 1:
+        wrong = other or (sources + targets)[-1] if request.ports else None
+        raise request.error(
+            "`text` gives one sequence of classes, and the same one step on as target"
+            + (f", but nothing for `{wrong.name}: {port_type(wrong)}`" if wrong else ""),
+            help="`stream text: class(vocab)[time]` and `target next: class(vocab)[time]`",
+        )
+    if targets and targets[0].shape != sources[0].shape:
+        raise request.error(f"`{sources[0].name}` and `{targets[0].name}` must be equally long")
+    return sources[0], targets[0] if targets else None
+
+
+def _check_known(text: Text, path: Path, document: list[str], ids: np.ndarray) -> None:
+    if not len(ids) or ids.min() >= 0:
+        return
+    at = int(np.argmin(ids >= 0))
+    before = "".join(document[:at])
+    line, column = before.count("\n") + 1, at - (before.rfind("\n") + 1) + 1
+    raise text.request.error(
+        f"`{path.name}`: the character {document[at]!r} is not in the text that the model is trained on"
+        f" (line {line}, column {column} of this part)",
+        argument=text.paths.index(path),
+        help='`unknown = "?"` reads a question mark in its place',
+    )

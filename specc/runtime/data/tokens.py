@@ -1,0 +1,55 @@
+"""Texts as sequences of classes: symbols, their vocabulary, and their numbers.
+
+    symbols("to be", "char")                     # ["t", "o", " ", "b", "e"]
+    vocabulary = alphabet(parts, limit=None)     # (" ", "b", "e", "o", "t")
+    numbers(parts, vocabulary)                   # integers; KeyError for a symbol that is in none
+
+Words are runs of letters, digits and apostrophes, lower-cased; any other character that is no space
+is a word of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+UNKNOWN = "<unk>"
+"""What stands for words that are in no vocabulary."""
+
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\w\s]|_")
+
+
+def symbols(text: str, level: str) -> list[str]:
+    """The symbols of a text: its characters, or its words."""
+    return list(text) if level == "char" else _WORD.findall(text.lower())
+
+
+def joined(parts: Iterable[str], level: str) -> str:
+    """Symbols as a text."""
+    return "".join(parts) if level == "char" else " ".join(parts)
+
+
+def alphabet(parts: Iterable[str], level: str, limit: int | None = None,
+             unknown: str | None = None) -> tuple[str, ...]:
+    """The vocabulary, sorted. With a `limit`, that many symbols: the most frequent ones, of equally
+    frequent ones those that are first in the alphabet. Words always have an `UNKNOWN` one."""
+    counts = Counter(parts)
+    if level == "word" and unknown is None:
+        unknown = UNKNOWN
+    if unknown is not None:
+        counts.pop(unknown, None)
+    chosen = sorted(counts, key=lambda each: (-counts[each], each))
+    if limit is not None:
+        chosen = chosen[: limit - (unknown is not None)]
+    return tuple(([unknown] if unknown is not None else []) + sorted(chosen))
+
+
+def numbers(parts: Sequence[str], vocabulary: Sequence[str], unknown: str | None) -> np.ndarray:
+    """The place of each symbol in the vocabulary: int32. Symbols that are not in it get that of
+    `unknown`, and -1 where there is none."""
+    place = {symbol: number for number, symbol in enumerate(vocabulary)}
+    other = place.get(unknown if unknown is not None else UNKNOWN, -1)
+    return np.fromiter((place.get(each, other) for each in parts), np.int32, len(parts))

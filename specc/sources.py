@@ -1,0 +1,234 @@
+"""The sources of data that `train` may name: the files and settings that each takes.
+
+    SOURCES["idx"].files                  # ("the file of the images", "the file of the labels")
+    mistakes(DataCall("idx", ()), ())     # [Wrong("wrong-arguments", "`idx` takes the file of ...")]
+
+`specc check` asks here before anything runs, and the reader of a source before it reads; what the files
+hold is the reader's business.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from specc.diagnostics import closest
+from specc.recipe import LARGEST_FLOAT, DataCall, Port
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of a source. `words` are texts that it takes besides numbers."""
+
+    name: str
+    kind: str  # "number", "count", "text", "character" or "choice" (one of `words`)
+    default: Any
+    words: tuple[str, ...] = ()
+
+    def wrong(self, value: Any) -> str | None:
+        """What the value should be, if it is not; None where it is right."""
+        if self.kind == "text":
+            return None if isinstance(value, str) and value.strip() else "a text"
+        if self.kind == "character":
+            return None if isinstance(value, str) and len(value) == 1 else "one character"
+        if value in self.words:
+            return None
+        if self.kind == "choice":
+            return " or ".join(f"`{each}`" for each in self.words)
+        if self.kind == "count":
+            is_count = isinstance(value, int) and not isinstance(value, bool) and value > 1
+            return None if is_count else "a whole number above 1"
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if is_number and math.isfinite(value) and abs(value) <= LARGEST_FLOAT:
+            return None
+        needed = "a number" if not is_number else "a number that float32 can hold"
+        return " or ".join([needed, *(f'"{each}"' for each in self.words)])
+
+
+TEXT = (
+    Setting("level", "choice", "char", ("char", "word")),
+    Setting("limit", "count", None),
+    Setting("unknown", "text", None),
+)
+SCALE, SHIFT = Setting("scale", "number", 1.0), Setting("shift", "number", 0.0)
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """What the call of a source may say. The last `optional` of the files may be left out.
+
+    With `names_ports` there is a setting for each input and target, too: where to find it. A source
+    without names has `fields`, which are bound by kind: all of them, or one for each file.
+    `shape` and `classes` are those of its images and labels, where they are always the same.
+    """
+
+    files: tuple[str, ...] = ()
+    optional: int = 0
+    more_files: bool = False  # any number of the last one
+    settings: tuple[Setting, ...] = (SCALE, SHIFT)
+    names_ports: bool = False
+    fields: tuple[str, ...] = ()
+    shape: tuple[int, ...] | None = None
+    classes: int | None = None
+
+    def all_settings(self, ports: Iterable[Port]) -> dict[str, Setting]:
+        """The settings by name, with those that are called like a port."""
+        named = [Setting(each.name, "text", None) for each in ports] if self.names_ports else []
+        return {each.name: each for each in (*named, *self.settings)}
+
+
+SOURCES: dict[str, DataSource] = {
+    "digits": DataSource(
+        settings=(Setting("scale", "number", 1 / 16), SHIFT),
+        fields=("image", "label"),
+        shape=(8, 8),
+        classes=10,
+    ),
+    "idx": DataSource(
+        ("the file of the images", "the file of the labels"), optional=1, fields=("image", "label")
+    ),
+    "csv": DataSource(
+        ("the name of a file",),
+        settings=(
+            SCALE,
+            SHIFT,
+            Setting("separator", "character", None),
+            Setting("missing", "number", "refuse", ("drop", "refuse")),
+            Setting("columns", "text", None),
+        ),
+        names_ports=True,
+    ),
+    "npz": DataSource(("the name of a file",), names_ports=True),
+    "text": DataSource(("the name of a file",), settings=TEXT, more_files=True),
+}
+PLANNED = ("images",)
+"""Sources that the language plans, and that are refused so far."""
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """What is wrong with a call: with one of its arguments, with a setting, or as a whole."""
+
+    name: str  # of the diagnostic
+    message: str
+    help: str | None = None
+    argument: int | None = None
+    setting: str | None = None
+
+
+def mistakes(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
+    """What is wrong with the call of a source that there is, for a model with such ports."""
+    source, found = SOURCES[call.word], []
+    count, most = len(call.arguments), len(source.files)
+    if source.more_files:
+        most = max(most, count)
+    if not most - source.optional <= count <= most:
+        takes = " and ".join(source.files) or "no file"
+        has = f"{count} argument" + ("" if count == 1 else "s") if count else "none"
+        found.append(Wrong("wrong-arguments", f"`{call.word}` takes {takes}, but has {has}",
+                           argument=most if count > most else None))  # fmt: skip
+    for position, each in enumerate(call.arguments[:most]):
+        if not isinstance(each, str) or not each:
+            given = f"`{each}`" if each != "" else "an empty text"
+            found.append(Wrong("wrong-arguments", f"`{call.word}` takes the name of a file here, not {given}",
+                               "put the name between quotes", argument=position))  # fmt: skip
+    known = source.all_settings(ports)
+    for name, value in call.settings.items():
+        if name not in known:
+            near = closest(name, known)
+            listed = ", ".join(f"`{each}`" for each in known)
+            found.append(Wrong(
+                "unknown-setting", f"`{call.word}` has no setting `{name}`",
+                f"did you mean `{near}`?" if near else f"its settings: {listed}", setting=name,
+            ))  # fmt: skip
+        elif (needed := known[name].wrong(value)) is not None:
+            given = f'the text "{value}"' if isinstance(value, str) else f"`{str(value).lower()}`"
+            help_ = "put it between quotes" if needed == "a text" and value != "" else None
+            found.append(Wrong("bad-setting", f"`{name}` of `{call.word}` is {needed}, not {given}", help_,
+                               setting=name))  # fmt: skip
+    return found
+
+
+def misfits(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
+    """Where the ports of a model cannot take what the source gives, as far as that is known ahead."""
+    source = SOURCES[call.word]
+    if not source.fields:
+        return []
+    names = source.fields[: len(call.arguments)] if source.files else source.fields
+    bound = by_kind(names, ports)
+    if bound.doubtful:
+        listed = ", ".join(f"`{each}`" for each in bound.ports)
+        return [Wrong("wrong-kind", f"the {bound.doubtful}s of `{call.word}` could be any of {listed}",
+                      f"call the right one `{bound.doubtful}`, or take the data from an `npz`, with names")]
+    found = []
+    for port in ports:
+        field = bound.fields.get(port.name)
+        if field is None:
+            message = f"`{call.word}` has nothing for `{port.name}: {port_type(port)}`"
+            help_ = "it gives images to a `float` port and labels to a `class` port"
+            if len(names) < len(source.fields):
+                help_ = f"give it {source.files[len(names)]}, too"
+            found.append(Wrong("wrong-kind", message, help_))
+        elif field == "image" and source.shape and not fits(source.shape, port.shape, is_image=True):
+            listed = ", ".join(map(str, source.shape))
+            found.append(Wrong("shape-mismatch", f"`{call.word}` holds images of shape [{listed}], but"
+                               f" `{port.name}` is {port_type(port)}",
+                               f"declare `{port.name}: float[1, {listed}]`"))  # fmt: skip
+        elif field == "label" and source.classes and port.kind == "class" and (
+            isinstance(port.classes, int) and port.classes < source.classes
+        ):
+            found.append(Wrong("shape-mismatch", f"`{call.word}` has {source.classes} classes, but"
+                               f" `{port.name}` is {port_type(port)}",
+                               f"declare `{port.name}: class({source.classes})`"))  # fmt: skip
+    return found
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Which field goes to which port, by the port's name; or a field that could go to any of `ports`."""
+
+    fields: dict[str, str]
+    doubtful: str = ""
+    ports: tuple[str, ...] = ()
+
+
+def by_kind(fields: Iterable[str], ports: Sequence[Port]) -> Bound:
+    """Fields for ports: by name, and else images (or vectors) to "float", labels to "class" or "bool".
+
+    A model without such a port may take the labels as a scalar "float".
+    """
+    fields = tuple(fields)
+    bound = {port.name: port.name for port in ports if port.name in fields}
+    for name in fields:
+        if name in bound.values():
+            continue
+        free = [port for port in ports if port.name not in bound]
+        if name == "image":
+            fitting = [port for port in free if port.kind == "float" and port.shape]
+        else:
+            fitting = [port for port in free if port.kind in ("class", "bool")]
+            fitting = fitting or [port for port in free if port.kind == "float" and not port.shape]
+        if len(fitting) > 1:
+            return Bound(bound, name, tuple(port.name for port in fitting))
+        if fitting:
+            bound[fitting[0].name] = name
+    return Bound(bound)
+
+
+def fits(shape: tuple[int, ...], wanted: tuple[Any, ...], is_image: bool) -> bool:
+    """Whether examples of `shape` fit a port of shape `wanted`, which may have open sizes."""
+
+    def without_ones(sizes):
+        return [size for size in sizes if size != 1]
+
+    if not all(isinstance(size, int) for size in wanted):
+        return True
+    flat = is_image and len(wanted) == 1 and math.prod(shape) == wanted[0]
+    return flat or without_ones(shape) == without_ones(wanted)
+
+
+def port_type(port: Port) -> str:
+    """The type of a port as a .dl file writes it: `float[1, 28, 28]`, `class(10)`."""
+    kind = f"class({port.classes})" if port.kind == "class" else port.kind
+    return f"{kind}[{', '.join(map(str, port.shape))}]" if port.shape else kind
