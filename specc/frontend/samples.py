@@ -53,6 +53,10 @@ FORMULAS: dict[str, tuple[str, str]] = {
     "batch_mean": ("x: float[8]", "x - batch_mean(x)"),
     "peers": ("x: float[8]", "peer_mean(peers(x))"),
     "peer_mean": ("x: float[8]", "peer_mean(peers(x))"),
+    "last": ("x: float[time, 3]", "x -> last"),
+    "first": ("x: float[time, 3]", "x -> first"),
+    "reverse": ("x: float[time, 3]", "x -> reverse"),
+    "along": ("x: float[3]", "x -> along(time)"),
     "constant": ("x: float[8]", "x -> dense(4, bias_init=constant(0.5))"),
     "upsample": ("x: float[3, 8, 8]", "x -> upsample(2)"),
     "batchnorm": ("x: float[3, 8, 8]", "x -> batchnorm"),
@@ -102,6 +106,8 @@ def sample(name: str) -> str:
     if kind == "regularizers":
         return _trained(f"loss mse(y, t)\n  loss penalty = 0.001 * {name}(weights)", "optimizer sgd(lr = 0.1)")
     inputs = [_input(each) for each in signature.inputs]
+    if isinstance(definition, ast.Cell):
+        inputs[0] = inputs[0].replace("[", "[time, ", 1)
     names = [each.name for each in signature.inputs]
     if kind in ("losses", "metrics"):
         call = _call(name, names, given, signature)
@@ -153,7 +159,8 @@ def _model(
     if formula.isidentifier():
         lines = [line for line in lines if not line.startswith("let ")]
         lines = [f"output {formula}" if line == "output y" else line for line in lines]
-    return "model example {\n" + "".join(f"  {line}\n" for line in lines) + "}\n"
+    head = "seq time = 20\n\n" if any("time" in line for line in lines) else ""
+    return head + "model example {\n" + "".join(f"  {line}\n" for line in lines) + "}\n"
 
 
 def _trained(terms: str, optimizer: str) -> str:
