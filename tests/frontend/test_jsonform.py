@@ -36,10 +36,11 @@ def record_of(text: str) -> dict:
     return to_json(file)
 
 
-def assert_round_trip(text: str) -> None:
+def assert_round_trip(text: str, is_validated: bool) -> None:
     text = formatted(Source("a.dl", text))
     record = json.loads(json.dumps(record_of(text)))
-    assert not list(VALIDATOR.iter_errors(record))
+    if is_validated:  # which takes its time
+        assert not list(VALIDATOR.iter_errors(record))
     assert to_text(record) == text
 
 
@@ -49,7 +50,7 @@ def test_the_schema_is_a_schema():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_comes_back_as_it_was(path):
-    assert_round_trip(Source.read(path).text)
+    assert_round_trip(Source.read(path).text, is_validated=path.parent.name == "models")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_random_damage_is_refused_or_read_as_the_schema_says():
     chance = random.Random(0)
     texts = [json.dumps(record_of(Source.read(path).text)) for path in FILES if path.parent.name == "models"]
     values = [None, 1, -1, True, "x", "x y", [], {}, {"kind": "Path"}, 1e400]
-    for _ in range(40):
+    for _ in range(25):
         record = json.loads(chance.choice(texts))
         holder, key = _somewhere(record, chance)
         if chance.random() < 0.3:
