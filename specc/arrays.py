@@ -96,6 +96,37 @@ def examples(model: str, ports: Iterable[Port], arrays: Mapping[str, object],
     return columns
 
 
+def completed(ports: Iterable[Port], arrays: Mapping[str, object], begin: bool) -> dict[str, object]:
+    """The arrays with those that follow from others, where they are not given.
+
+    Sequences of varying length may be a list of arrays, one for each example: they are padded, and
+    their lengths counted; an array has full length. A stream begins anew as `begin` says.
+    """
+    by_name = {port.name: port for port in ports}
+    found = dict(arrays)
+    for port in by_name.values():
+        of = port.length_of or port.begin_of
+        if of is None or of not in found or port.name in found:
+            continue
+        value = found[of]
+        if port.begin_of:
+            found[port.name] = np.full(len(value) if hasattr(value, "__len__") else 1, begin)
+            continue
+        most = by_name[of].shape[0]
+        lengths = np.array([most if isinstance(value, np.ndarray) else len(each) for each in value])
+        if lengths.size and lengths.max() > most:
+            row = int(lengths.argmax())
+            raise ValueError(f"{of} has at most {most} steps, but example {row} has {lengths[row]}")
+        if not isinstance(value, np.ndarray):
+            parts = [np.asarray(each) for each in value]
+            padded = np.zeros((len(parts), *by_name[of].shape), np.result_type(*parts) if parts else int)
+            for row, each in zip(padded, parts, strict=True):
+                row[: len(each)] = each
+            found[of] = padded
+        found[port.name] = lengths
+    return found
+
+
 def count(columns: Mapping[str, Column], least: int = 0) -> int:
     """How many examples there are. Raises ValueError for fewer than `least`, or without a column."""
     if not columns:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from specc.arrays import Arrays, count, examples
+from specc.arrays import Arrays, completed, count, examples
 from specc.backend.machine import this_machine
 from specc.backend.program import CompiledProgram, aligned
 from specc.backend.reference import evaluate
@@ -35,7 +35,6 @@ from specc.passes.simplify import simplify
 TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict"
 
 
-DIVIDED = 4
 
 
 class Net:
@@ -64,10 +63,6 @@ class Net:
                           if node.type.shape == ()))
         self.record_width = bool(program.losses) + len(program.losses) + sum(
             node.type.elements for node in self._means.values())
-        # what the streams have left after the last training step, for each lane of the batch
-        self.lanes = {label: np.zeros((batch, *self._lane_shape(label)), dtype)
-                      for label, _ in program.streams}
-        self.states.update({f"{label} (stream)": array for label, array in self.lanes.items()})
         self._by_name = {port.name: port for port in program.ports}
 
     # Weights.
@@ -83,7 +78,12 @@ class Net:
             self._arrays[name][...] = values[name]
         self.params = Arrays({each.path: self._arrays[f"param.{each.path}"]
                               for each in program.parameters}, f"{self.name} has no parameter")
-        self.states = Arrays({each.path: self._arrays[f"state.{each.path}"] for each in states},
+        # what the streams have left after the last training step, for each lane of the batch
+        self.lanes = {label: np.zeros((self.batch, *self._lane_shape(label)), self.dtype)
+                      for label, _ in program.streams}
+        lasting = {each.path: self._arrays[f"state.{each.path}"] for each in states}
+        self.states = Arrays({**lasting, **{f"stream.{label}": array
+                                            for label, array in self.lanes.items()}},
                              f"{self.name} has no state")
 
     def _array(self, shape) -> np.ndarray:
@@ -125,18 +125,12 @@ class Net:
         vector = this_machine().lanes(self.dtype)
         graph, shards = self.graph(kind), self._shards(examples)
         if any(isinstance(node.op, Peers) for node in graph.nodes):
-            _, lanes = shares(examples, shards, vector)
+            shards, _, lanes = shares(examples, shards, vector)
             graph = verify(bind_batch(graph, lanes * shards), "bind_batch")
         return plan(graph, examples, shards, vector, item)
 
     def _shards(self, examples: int) -> int:
-        """The threads that the examples are divided between: no more than there are vectors of them.
-
-        Some more than that, up to `DIVIDED`, still pay for what is not done for each example: the
-        update of large weights.
-        """
-        vectors = -(-examples // this_machine().lanes(self.dtype))
-        return min(self.threads, max(vectors, min(examples, DIVIDED)))
+        return shares(examples, self.threads, this_machine().lanes(self.dtype))[0]
 
     @property
     def shards(self) -> int:
@@ -231,10 +225,14 @@ class Net:
             figures[name] = float(value) if np.ndim(value) == 0 else value
         return figures
 
-    def predict(self, data: Mapping[str, Column]) -> dict[str, np.ndarray]:
-        """The outputs for all rows, in inference mode: name -> `[n, *shape]`."""
+    def predict(self, data: Mapping[str, Column],
+                lanes: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+        """The outputs for all rows, in inference mode: name -> `[n, *shape]`.
+
+        `lanes`, [batch, *shape] for each state of a stream, are where it goes on; they are changed.
+        """
         rows = count(data)
-        _, found = self._run(PREDICT, data, np.arange(rows), self.batch)
+        _, found = self._run(PREDICT, data, np.arange(rows), self.batch, lanes=lanes)
         outputs = {}
         for term in self.program.outputs:
             array = found.get(f"output.{term.name}")
@@ -279,21 +277,27 @@ class Net:
     def step(self, /, **arrays) -> float:
         """One optimizer step on the n given examples; the loss before it.
 
-        `epoch`, `progress` and `stale` of a schedule stay 0 here: there is no epoch. Raises ValueError
+        `epoch`, `progress` and `stale` of a schedule stay 0 here: there is no epoch. A stream goes on
+        where the last step stopped (`**{"text.begin": ...}`, a truth value for each lane, lets it
+        begin anew). Raises ValueError
         for arrays that do not fit, and for a model that cannot be trained.
         """
         if reason := untrainable(self.program):
             raise ValueError(f"{self.name} cannot be trained: {reason}")
-        data = self._columns(arrays, tuple(self._by_name))
+        data = self._columns(arrays, tuple(self._by_name), begin=not self.steps_done)
         rows = count(data, least=1)
+        if self.lanes and rows != self.batch:
+            raise ValueError(f"{self.name} reads a stream in {self.batch} lanes: a step takes as many"
+                             f" examples, not {rows}")
         self.graph(TRAIN)
         settings = self._schedule(self.steps_done, 1, 0, 0)
-        records, _ = self._run(TRAIN, data, np.arange(rows), rows, settings, self.steps_done)
+        records, _ = self._run(TRAIN, data, np.arange(rows), rows, settings, self.steps_done,
+                               self.lanes)
         self.steps_done += 1
         return float(records[0, 0])
 
-    def _columns(self, arrays: Mapping[str, np.ndarray], needed) -> dict[str, Column]:
-        return examples(self.name, self.program.ports, arrays, needed)
+    def _columns(self, arrays: Mapping[str, np.ndarray], needed, begin=True) -> dict[str, Column]:
+        return examples(self.name, self.program.ports, completed(self.ports, arrays, begin), needed)
 
 
 def untrainable(program: Program) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from specc.ir.graph import Graph, Node
-from specc.ops.carry import Loop, loops, ordered
+from specc.ops.carry import Loop, loops, ordered, straightened
 from specc.ops.leaf import Input, Random
 from specc.ops.random import Uniform
 
@@ -24,6 +24,7 @@ def evaluate(graph: Graph, leaves: Leaves, seed: int = 0, step: int = 0) -> dict
 
     Random numbers are those of a training with this seed at this step. Raises KeyError where an input that the outputs need is not given.
     """
+    graph = straightened(graph)
     values: dict[Node, np.ndarray] = {}
     batched = [node.op for node in graph.nodes if isinstance(node.op, Input) and node.type.batched]
     examples = max((len(leaves[op.role, op.label]) for op in batched), default=1)

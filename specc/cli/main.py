@@ -21,6 +21,7 @@ from specc.cli.evaluate import evaluate
 from specc.cli.explain import explain
 from specc.cli.format import fmt
 from specc.cli.predict import predict
+from specc.cli.sample import sample
 from specc.cli.show import show
 from specc.cli.train import train
 from specc.diagnostics import SpecError
@@ -50,7 +51,9 @@ def commands() -> None:
     """Compile a text that states a neural network into machine code that trains it."""
 
 
-for command in (check, fmt, explain, show, train, evaluate, predict, build, convert, schema):
+for command in (
+    check, fmt, explain, show, train, evaluate, predict, sample, build, convert, schema,
+):  # fmt: skip
     commands.add_command(command)
 
 

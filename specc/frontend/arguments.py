@@ -224,5 +224,5 @@ def _sequence(frame: Frame, declared: Declared, expression: ast.Path) -> Value:
              if isinstance(definition, ast.Seq)]
     listed = ", ".join(f"`{each}`" for each in known)
     return frame.error(
-        "unknown-name", f"`{declared.name}` is the name of a sequence, and `{name}` is none",
+        "unknown-name", f"`{name}` is no sequence, and the setting `{declared.name}` is the name of one",
         expression.span, help=f"there is {listed}" if known else "declare one: `seq time = 50`")

@@ -74,9 +74,12 @@ def let(frame: Frame, statement: ast.Let) -> None:
     if isinstance(value, Several) and len(value.items) == len(names):
         items = value.items
     elif value is not POISON:
+        help_ = None
+        if isinstance(value, Tensor) and value.sequence is not None:
+            help_ = "only a cell gives its last states, too: `let hs, h = x -> gru(64)`, and then `hs -> ...`"
         frame.error(
             "wrong-arguments", f"this gives {describe(value)}, but there are {len(names)} names for it",
-            statement.value.span,
+            statement.value.span, help=help_,
         )  # fmt: skip
     for name, item in zip(names, items, strict=True):
         if isinstance(item, Tensor) and frame.call is None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from specc.diagnostics import Edit, Fix, Label, closest
 from specc.frontend import arithmetic, ast, calls, products, trail
+from specc.frontend.fixes import wrapped
 from specc.frontend.messages import SYNONYMS
 from specc.frontend.numbers import number_value
-from specc.frontend.scope import NUMBERS, Frame, Mistake, callers, undecided
+from specc.frontend.remedies import remedy
+from specc.frontend.scope import NUMBERS, Frame, Misfit, Mistake, callers, undecided
 from specc.frontend.values import (
     POISON,
     Given,
@@ -339,8 +341,18 @@ def report(
             labels.append(Label(tree.span, shape_label(value)))
         notes = stories(frame, tensors)
     fixes = padding(operands) if mistake.name == "shape-mismatch" else []
-    return frame.error(mistake.name, mistake.message, span, labels=labels, notes=notes,
-                       help=mistake.help or help_, fixes=fixes)  # fmt: skip
+    help_ = mistake.help or help_
+    if mistake.name == "shape-mismatch" and not fixes and help_ is None:
+        help_, fixes = remedy(mistake.message, operands)
+        fixes = fixes if frame.call is None else []
+    if isinstance(mistake, Misfit) and mistake.along and frame.call is None:
+        place = next(tree.span for tree, value in operands if isinstance(value, Tensor)
+                     and value.sequence is None and value.type.batched and value.shape)
+        call = f"along({trail.excerpt(place, 32)}; {mistake.along})"
+        help_ = f"`{call}` gives it to every step"
+        fixes = [Fix("give it to every step", wrapped(place, "along(", f"; {mistake.along})"))]
+    return frame.error(mistake.name, mistake.message, span, labels=labels, notes=notes, help=help_,
+                       fixes=fixes)  # fmt: skip
 
 
 def padding(operands: list[tuple[ast.Expression, Value]]) -> list[Fix]:
@@ -369,7 +381,8 @@ def padding(operands: list[tuple[ast.Expression, Value]]) -> list[Fix]:
 def shape_label(value: Tensor) -> str:
     if value.type.kind == "int":
         return describe(value)
-    return sizes.show(value.shape)
+    each = f" at each step of `{value.sequence.name}`" if value.sequence is not None else ""
+    return sizes.show(value.shape) + each
 
 
 def stories(frame: Frame, operands: list[tuple[ast.Expression, Tensor]]) -> list[str]:

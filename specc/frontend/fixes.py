@@ -11,12 +11,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from specc.diagnostics import Diagnostic, Edit, Fix, Report
-from specc.source import Source
+from specc.source import Source, Span
 
 MOST_TRIES = 8
 """Fixes of one file that are tried; each takes a check of the whole file."""
 LONGEST = 100_000
 """Characters of the longest file that fixes are tried on."""
+
+
+def wrapped(span: Span, opening: str, closing: str = ")") -> tuple[Edit, ...]:
+    """The edits that put a text in front of `span`, and another behind it."""
+    start, end = Span(span.source, span.start, span.start), Span(span.source, span.end, span.end)
+    return Edit(start, opening), Edit(end, closing)
 
 
 def verify_fixes(source: Source, report: Report, errors: Callable[[Source], list[Diagnostic]]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from specc.diagnostics import Edit, Fix, Label, closest
 from specc.frontend import ast, trail
+from specc.frontend.fixes import wrapped
 from specc.frontend.numbers import number_value
 from specc.frontend.scope import NUMBERS, Frame
 from specc.frontend.signatures import InputDeclared
@@ -79,7 +80,7 @@ class Match:
         return True
 
     def _axes(self, declared: InputDeclared, given: Given, value: Tensor, axes) -> bool:
-        if value.sequence is not None and len(axes) == value.type.rank + 1:
+        if value.sequence is not None and axes and sequence_name(self.callee, axes[0]) is not None:
             if not self._size(declared, given, axes[0].size, value.sequence.size, 0):
                 return False
             axes = axes[1:]
@@ -130,6 +131,10 @@ class Match:
             help_ = "give each of them a name: `let a, b = ...`"
         elif isinstance(given.value, Word):
             help_ = f"apply it: `{given.value.name}(x)`"
+        elif _is_class(given.value) and declared.type is not None and declared.type.kind.text == "float":
+            help_ = "`one_hot` or `embed(16)` makes a vector of a class"
+        elif declared.type is not None and declared.type.kind.text == "class" and isinstance(given.value, Tensor):
+            help_ = "a class is declared so: `input word: class(50)`, `target label: class(10)`"
         self.caller.error(
             "wrong-kind",
             f"`{self.word}` takes {_wanted(declared)}, not {describe(given.value)}",
@@ -151,15 +156,20 @@ class Match:
             else:
                 help_ = f"`flatten({text})` makes it {flat}"
                 if self.caller.call is None:
-                    fixes = [Fix("flatten it first", _wrapped(given.span, "flatten("))]
+                    fixes = [Fix("flatten it first", wrapped(given.span, "flatten("))]
         if not axes and value.type.rank == 1 and value.type.kind != "float":
             help_ = f"`{text}[0]` is the first of them, and so on"
+        elif not axes and value.shape == (1,):
+            help_ = f"`sum({text})` or `{text}[0]` is the one number in it"
+        elif len(axes) == 3 and value.type.rank == 1:
+            help_ = "`-> reshape(channels, height, width)` makes an image of a vector"
         what = "it is given" if self.is_stage else f"`{text}` is"
+        actual = describe_type(value.type) + (" at each step" if value.sequence is not None else "")
         self.caller.error(
             "shape-mismatch",
-            f"`{self.word}` takes {_wanted(declared)}, but {what} {describe_type(value.type)}",
+            f"`{self.word}` takes {_wanted(declared)}, but {what} {actual}",
             self.call if self.is_stage else given.span,
-            labels=[Label(given.span, describe_type(value.type))] if self.is_stage else (),
+            labels=[Label(given.span, actual)] if self.is_stage else (),
             notes=_story(given),
             help=help_,
             fixes=fixes,
@@ -202,6 +212,10 @@ class Match:
         return [Label(self.call, f"`{self.word}` is applied here")] if self.is_stage else []
 
 
+def _is_class(value: Value) -> bool:
+    return isinstance(value, Tensor) and value.type.kind == "int" and value.type.classes is not None
+
+
 def _wanted(declared: InputDeclared) -> str:
     if declared.type is None:
         return f"a value as `{declared.name}`"
@@ -215,11 +229,6 @@ def _story(given: Given) -> list[str]:
     text = f"`{trail.excerpt(given.span, 32)}`" if given.expression is not None else "it"
     note = trail.story(text, value.shape, value.trail)
     return [note] if note else []
-
-
-def _wrapped(span: Span, opening: str) -> tuple[Edit, ...]:
-    start, end = Span(span.source, span.start, span.start), Span(span.source, span.end, span.end)
-    return Edit(start, opening), Edit(end, ")")
 
 
 def unknown_type(frame: Frame, tree: ast.Type) -> None:
@@ -264,9 +273,14 @@ def declared_type(frame: Frame, tree: ast.Type, batched: bool, sequences: bool =
     shape = []
     for position, axis in enumerate(tree.axes or ()):
         name = sequence_name(frame, axis)
-        if name is not None and (position or not sequences):
-            frame.error("misplaced", f"`{name}` is a sequence: it stands first, in the type of an input or"
-                        " target", axis.span, help=f"write `float[{name}, ...]`")  # fmt: skip
+        if name is not None and not sequences:
+            frame.error("misplaced", f"`{name}` is a sequence: only inputs and targets are one", axis.span,
+                        help=f"this is the same, or carried on, at each step: leave `{name}` out")  # fmt: skip
+            good = False
+            continue
+        if name is not None and position:
+            frame.error("misplaced", f"`{name}` is a sequence: it stands first", axis.span,
+                        help=f"write `{tree.kind.text}{'(...)' if tree.classes else ''}[{name}, ...]`")  # fmt: skip
             good = False
             continue
         if axis.at_most and name is None:

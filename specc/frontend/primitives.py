@@ -248,6 +248,9 @@ def _peers(frame: Frame, span: Span, x: Value) -> Value:
     `peer_mean` it makes losses over the pairs of a batch."""
     if not isinstance(x, Tensor) or not x.type.batched:
         raise Mistake("wrong-kind", "`peers` needs a value that differs between examples", argument=0)
+    if x.sequence is not None:
+        raise Mistake("wrong-kind", f"`peers` takes one value of each example, not {describe(x)}", argument=0,
+                      help=f"`last(x)` or `mean(x; over={x.sequence.name})` makes one of a sequence")  # fmt: skip
     return frame.apply(Peers(BATCH, x.type.kind), x, span=span)
 
 

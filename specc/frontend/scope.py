@@ -53,7 +53,9 @@ class Mistake(Exception):
 
 
 class Misfit(Mistake):
-    """Values of which one is a sequence, and another is not, or is another one."""
+    """Values of which one is a sequence, and another is not (`along` mends it), or is another one."""
+
+    along: str = ""  # the sequence to whose every step the argument is to be given
 
 
 @dataclass(eq=False)
@@ -305,11 +307,13 @@ def common_sequence(operands: Iterable[Tensor], allow_constants: bool = False) -
                 raise Misfit("shape-mismatch", f"these are different sequences: over `{sequence.name}`"
                              f" and over `{each.sequence.name}`", argument=position)  # fmt: skip
         elif each.type.batched and each.type.rank and not allow_constants:
-            raise Misfit(
+            misfit = Misfit(
                 "shape-mismatch", f"{describe(found)} is a sequence, and {describe(each)} is one value"
                 " for all of its steps", argument=position,
                 help=f"`along({sequence.name})` gives it to every step: `x -> along({sequence.name})`",
             )  # fmt: skip
+            misfit.along = sequence.name
+            raise misfit
     return sequence
 
 

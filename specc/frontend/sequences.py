@@ -31,9 +31,10 @@ def of_sequence(x: Value, name: str) -> Tensor:
 
 
 def _checked(x: Value, over: Sequence, name: str) -> Tensor:
-    x = of_sequence(x, name)
+    x = of_sequence(x, f"{name}(...; over={over.name})")
     if x.sequence.name != over.name:
-        raise Mistake("shape-mismatch", f"`{name}` runs over `{over.name}`, but this is {describe(x)}")
+        raise Mistake("shape-mismatch", f"`{name}(...; over={over.name})` runs over `{over.name}`, but"
+                      f" {describe(x)} over `{x.sequence.name}`")
     return x
 
 

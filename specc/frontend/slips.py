@@ -223,6 +223,70 @@ def colon_for_brace(recovery: Recovery, at: int) -> int | None:
     return at + 1
 
 
+def colon_for_equals(recovery: Recovery, at: int) -> int | None:
+    token, before = recovery.tokens[at], recovery.before(at)
+    if token.kind != ":":
+        return None
+    if recovery.parser.accepts("="):
+        recovery.report(
+            at,
+            "a value stands behind `=`, not behind a `:`",
+            fix=("write `=`", Edit(recovery.span(token), "=" if before.end < token.start else " =")),
+        )
+        recovery.parser.feed(Token("=", "=", token.start, token.end))
+        return at + 1
+    if before.kind in ("output", "loss", "metric", "data", "test", "freeze", "return"):
+        recovery.report(
+            at,
+            f"`{before.kind}` takes no `:`",
+            help=f"write `{before.kind} ...`, or with a name `{before.kind} name = ...`"
+            if before.kind in ("output", "loss", "metric")
+            else None,
+            fix=("leave it out", Edit(recovery.span(token), "")),
+        )
+        return at + 1
+    return None
+
+
+def else_if(recovery: Recovery, at: int) -> int | None:
+    token = recovery.tokens[at]
+    is_one = is_name(token) and token.text in ("elif", "elsif", "elseif")
+    if not is_one or not recovery.parser.accepts("else"):
+        return None
+    recovery.report(
+        at,
+        f"`{token.text}` is written `else if` here",
+        fix=("write `else if`", Edit(recovery.span(token), "else if")),
+    )
+    recovery.parser.feed(Token("else", "else", token.start, token.end))
+    recovery.parser.feed(Token("if", "if", token.start, token.end))
+    return at + 1
+
+
+def comment_sign(recovery: Recovery, at: int) -> int | None:
+    token = recovery.tokens[at]
+    if token.kind != "//" or not recovery.is_first(at):
+        return None
+    fix = ("write `#`", Edit(recovery.span(token), "#"))
+    recovery.report(at, "a comment starts with `#`, not with `//`", fix=fix)
+    return recovery.leave_out(at)
+
+
+def share_without_name(recovery: Recovery, at: int) -> int | None:
+    token = recovery.tokens[at]
+    if token.kind != "NUMBER" or recovery.before(at).kind != "validate":
+        return None
+    start = Span(recovery.source, token.start, token.start)
+    recovery.report(
+        at,
+        "`validate` takes a source of data, or the part of `data` that is trained on: `split = ...`",
+        fix=("write `split =` before it", Edit(start, "split = ")),
+    )
+    for kind, text in (("NAME", "split"), ("=", "=")):
+        recovery.parser.feed(Token(kind, text, token.start, token.start))
+    return at
+
+
 def end_sign(recovery: Recovery, at: int) -> int | None:
     token = recovery.tokens[at]
     follows = recovery.following(at).kind in ("}", "$END") or recovery.is_first(at + 1)
@@ -404,7 +468,13 @@ def unexpected(recovery: Recovery, at: int) -> int:
     found = f", found {recovery.shown(token)}"
     if recovery.is_next_statement(at) and recovery.height < len(recovery.parser.states):
         found = f", but the {'file' if token.kind == '$END' else 'statement'} ends there"
-    help = "a repetition is written `3 * (stage -> stage)`" if expected == {"*"} else None
+    help = None
+    if expected == {"*"} or (expected == {"("} and before.kind == "*"):
+        help = "a repetition is written `3 * (stage -> stage)`"
+    elif token.kind == "[" and "NUMBER" in expected:
+        help = "there are no lists: `concat(a, b)` joins values"
+    elif token.kind == "(" and before.kind == "let":
+        help = "names stand without parentheses: `let a, b = ...`"
     opened = recovery.opened() if recovery.is_first(at) else None
     labels = (
         [Label(recovery.span(opened), f"this `{opened.kind}` is not closed yet")] if opened else []
@@ -449,6 +519,10 @@ SLIPS = (
     misspelt_keyword,
     equal_sign,
     colon_for_brace,
+    colon_for_equals,
+    else_if,
+    comment_sign,
+    share_without_name,
     end_sign,
     several_values,
     chained_comparison,

@@ -23,11 +23,19 @@ from specc.ops.shape import Broadcast, Concat, Pad, Reshape, Slice, Transpose
 from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
 
 
+class NoStep(ShapeError):
+    """An op that has no meaning step by step, and the node that applies it."""
+
+    def __init__(self, node: Node):
+        super().__init__(f"`{node.op.name.lower()}` cannot be applied at each step of a sequence")
+        self.node = node
+
+
 def lift(roots: Sequence[Node], sequences: Mapping[Node, Node], steps: Size,
          in_loop: bool = False) -> list[Node]:
     """The roots, formulas of one step, for all `steps`: [steps, *shape].
 
-    `sequences` gives for leaves of one step the node that holds all. Raises ShapeError for what has no
+    `sequences` gives for leaves of one step the node that holds all. Raises NoStep for what has no
     meaning step by step.
     """
     moved: dict[Node, Node] = dict(sequences)
@@ -102,16 +110,13 @@ def lifted(node: Node, inputs: Sequence[Node], moving: Sequence[bool], steps: Si
             return made(Take(op.lead + 1), *full()), True
         case Put() if not op.sum_batch:
             return made(replace(op, lead=op.lead + 1), *full()), True
-        case WindowMax() | WindowArgMax() | WindowMaxGradient() if not in_loop:
-            merged = [made(Reshape((steps * each.type.shape[1], *each.type.shape[2:])), each)
-                      for each in full()]
-            together = made(op, *merged)
-            return made(Reshape((steps, *node.type.shape)), together), True
+        case WindowMax() | WindowArgMax() | WindowMaxGradient():
+            return made(op, *full()), True
         case BatchMean() if not in_loop:
             mean = div(made(Sum((0,)), *inputs), float(steps)) if isinstance(steps, int) else None
             if mean is not None:
                 return made(op, mean), False
-    raise ShapeError(f"`{op.name.lower()}` cannot be applied at each step of a sequence", None)
+    raise NoStep(node)
 
 
 def one_step(node: Node, inputs: Sequence[Node]) -> Node:
@@ -122,7 +127,7 @@ def one_step(node: Node, inputs: Sequence[Node]) -> Node:
         return tuple(axis - 1 for axis in axes if axis)
 
     match op:
-        case Elementwise() | ArgMax():
+        case Elementwise() | ArgMax() | WindowMax() | WindowArgMax() | WindowMaxGradient():
             new: Op = op
         case Broadcast():
             new = Broadcast(op.shape[1:], less(op.axes))
@@ -136,6 +141,8 @@ def one_step(node: Node, inputs: Sequence[Node]) -> Node:
             new = replace(op, axes=less(op.axes))
         case Contract():
             new = _one_product(op)
+        case Take() if not op.lead:  # of a table that is the same at every step
+            new = op
         case Take() | Put():
             new = replace(op, lead=op.lead - 1)
         case _:
@@ -149,7 +156,7 @@ def has_steps(node: Node, position: int) -> bool:
     if isinstance(op, Contract):
         map_ = (op.left, op.right)[position]
         return bool(map_) and map_[0] == op.out[0]
-    return True
+    return not isinstance(op, Take) or position == 1 or op.lead > 0
 
 
 def _one_product(op: Contract) -> Contract:

@@ -1,6 +1,8 @@
 """The maximum over windows, and its gradient.
 
     WindowMax((2, 2), (2, 2))      # [c, h, w] -> [c, (h - 2) / 2 + 1, (w - 2) / 2 + 1]
+
+Windows move over the last two axes; those before, of channels and steps, stay as they are.
 """
 
 from __future__ import annotations
@@ -23,10 +25,10 @@ class WindowMax(Op):
     stride: tuple[int, int]
 
     def infer(self, x: Type) -> Type:
-        if x.rank != 3 or x.kind != "float":
+        if x.rank < 3 or x.kind != "float":
             raise ShapeError(f"a window moves over [channels, height, width], not {x}", 0)
-        out = [x.shape[0]]
-        for size, window, stride in zip(x.shape[1:], self.size, self.stride, strict=True):
+        out = list(x.shape[:-2])
+        for size, window, stride in zip(x.shape[-2:], self.size, self.stride, strict=True):
             if isinstance(size, int) and window > size:
                 raise ShapeError(f"a window of {window} does not fit into {size}", 0)
             out.append((size - window) // stride + 1)
@@ -35,7 +37,7 @@ class WindowMax(Op):
     def vjp(self, node, dy):
         x = node.inputs[0]
         position = apply(WindowArgMax(self.size, self.stride), x, node)
-        shape = (x.type.shape[1], x.type.shape[2])
+        shape = x.type.shape[-2:]
         return (apply(WindowMaxGradient(self.size, self.stride, shape), position, dy),)
 
     def reference(self, types, x):
@@ -89,7 +91,7 @@ class WindowMaxGradient(Op):
     def infer(self, position: Type, dy: Type) -> Type:
         if position.shape != dy.shape:
             raise ShapeError(f"{sizes.show(position.shape)} and {sizes.show(dy.shape)} differ", 1)
-        return Type("float", (dy.shape[0], *self.shape), position.batched or dy.batched)
+        return Type("float", (*dy.shape[:-2], *self.shape), position.batched or dy.batched)
 
     def vjp(self, node, dy):
         raise NotImplementedError("the second derivative of a window's maximum is not defined")
@@ -111,7 +113,7 @@ class WindowMaxGradient(Op):
         return window_max_gradient
 
     def arguments(self, types, lanes: int) -> dict[str, int]:
-        return _extents(self, (types[1].shape[0], *self.shape), types[1].shape, lanes)
+        return _extents(self, (*types[1].shape[:-2], *self.shape), types[1].shape, lanes)
 
 
 def _windows(x, op):
@@ -122,9 +124,9 @@ def _windows(x, op):
 
 
 def _extents(op, x, y, lanes: int) -> dict[str, int]:
-    channels, height, width = x
-    _, rows, columns = y
-    return {"channels": channels, "height": height, "width": width, "rows": rows,
+    *channels, height, width = x
+    rows, columns = y[-2:]
+    return {"channels": sizes.product(channels), "height": height, "width": width, "rows": rows,
             "columns": columns, "size_y": op.size[0], "size_x": op.size[1],
             "stride_y": op.stride[0], "stride_x": op.stride[1], "lanes": lanes}
 

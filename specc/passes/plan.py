@@ -1,6 +1,6 @@
 """Decide when each kernel runs, on which shards, and where every value lies.
 
-    plan(graph, batch=64, shards=2, vector=16)
+    plan(graph, batch=64, threads=2, vector=16)
 
 Shards meet only at barriers, which separate *phases*: a kernel that reads what another shard wrote is
 put into a later phase. Memory of the arena is given out by lifetime; a value that other shards read
@@ -46,15 +46,15 @@ class _Scheduled:
     position: int = 0
 
 
-def plan(graph: Graph, batch: int, shards: int, vector: int, bytes_of_float: int) -> Plan:
-    """The plan of a prepared graph. `vector`: lanes of one vector register.
+def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: int) -> Plan:
+    """The plan of a prepared graph, for at most `threads` shards. `vector`: lanes of one vector register.
 
     Outputs named "loss", "loss.*" and "mean.*" are recorded each step; "param.*" and "state.*" are
     written back; "gradient.*" go to arrays of their own; batched outputs are handed out.
     """
     groups = fuse(graph)
     views = {node: view(node) for node in graph.nodes}
-    examples, lanes = shares(batch, shards, vector)
+    shards, examples, lanes = shares(batch, threads, vector)
     records = tuple(name for name in graph.outputs
                     if name == "loss" or name.startswith(("loss.", "mean.")))
     targets = _targets(graph, records, bytes_of_float)
@@ -76,10 +76,14 @@ def plan(graph: Graph, batch: int, shards: int, vector: int, bytes_of_float: int
     )
 
 
-def shares(batch: int, shards: int, vector: int) -> tuple[int, int]:
-    """The examples of each shard, and the lanes that hold them."""
+def shares(batch: int, threads: int, vector: int) -> tuple[int, int, int]:
+    """The shards of a batch, the examples of each, and the lanes that hold them.
+
+    Half-empty vectors cost as much as full ones, so there are no more shards than the batch fills.
+    """
+    shards = min(threads, -(-batch // vector))
     examples = -(-batch // shards)
-    return examples, -(-examples // vector) * vector
+    return shards, examples, -(-examples // vector) * vector
 
 
 def _targets(graph: Graph, records, bytes_of_float: int) -> dict[Node, list[Place]]:

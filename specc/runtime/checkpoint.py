@@ -105,8 +105,11 @@ def _serialized(tensors: dict[str, np.ndarray], model: str, progress: Progress) 
     return serialized(tensors, metadata)
 
 
-def restore(path: Path, net: CompiledModel) -> Progress:
-    """Puts the arrays of a checkpoint into the model. Raises `RunError`, having changed nothing."""
+def restore(path: Path, net: CompiledModel, streams: bool = True) -> Progress:
+    """Puts the arrays of a checkpoint into the model. Raises `RunError`, having changed nothing.
+
+    Without `streams` what the lanes of a stream have left is left out: the model may have other lanes.
+    """
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
@@ -121,6 +124,9 @@ def restore(path: Path, net: CompiledModel) -> Progress:
         raise run_error(f"`{path}` is damaged: it is not, or not wholly, what specc wrote", path,
                         help=_another(path)) from None
     live = dict(net.params) | {STATE + name: array for name, array in net.states.items()}
+    if not streams:
+        live, tensors = ({name: array for name, array in each.items()
+                          if not name.startswith(f"{STATE}stream.")} for each in (live, tensors))
     records = tensors.pop(RECORDS, None)
     progress = _progress(metadata)
     if progress is None:

@@ -105,6 +105,7 @@ CASES = [
     (transposed(3, 2, 3, 7, 6, stride=2), (Type("float", (2, 3, 3, 3)), MAP)),
     (window_sum(2, (3, 2), 5, 3, stride=(1, 2)), (Type("float"), MAP)),
     (window_sum(2, (2, 2), 3, 3, stride=(2, 2)), (Type("float"), MAP)),
+    (WindowMax((2, 2), (2, 2)), (Type("float", (4, 2, 7, 6), True),)),
     (WindowMax((2, 2), (2, 2)), (MAP,)), (WindowMax((3, 2), (1, 2)), (MAP,)),
     (WindowArgMax((2, 2), (2, 2)), (MAP, Type("float", (2, 3, 3), True))),
     (WindowArgMax((3, 2), (1, 2)), (MAP, Type("float", (2, 5, 3), True))),

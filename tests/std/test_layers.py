@@ -16,13 +16,13 @@ from specc.passes import lower
 from specc.source import Source
 
 RNG = np.random.default_rng(0)
-N = 5
+N = 19  # three shards of vectors
 DATA = {
     "v": RNG.normal(size=(N, 4)),
     "image": RNG.normal(size=(N, 2, 6, 6)),
     "wide": RNG.normal(size=(N, 4, 7, 5)),
     "tiny": RNG.normal(size=(N, 1, 1, 3)),
-    "label": np.array([0, 3, 1, 2, 2]),
+    "label": RNG.integers(0, 4, N),
 }
 
 
@@ -348,7 +348,7 @@ def used(program, data):
 @pytest.mark.parametrize("expression", COMPILED)
 def test_compiled_layers_agree_with_the_interpreter(expression, threads):
     program = load(expression)
-    net = compiled(program, 7, threads)
+    net = compiled(program, N, threads)
     given = leaves(program, DATA)
     loss, gradients = net.loss_and_gradients(**used(program, DATA))
     wanted = evaluate(lower.with_gradients(program), given, seed=3, step=0)
@@ -400,10 +400,10 @@ def deep_data(n, seed=5):
 @pytest.mark.parametrize("threads", [1, 2, 3, 4])
 def test_many_batchnorms_agree_with_the_interpreter_on_whole_and_partial_batches(threads):
     program = driver.load(Source("deep.dl", DEEP.format(layers=5)))
-    net = specc.compile(program, batch=16, dtype="float64", threads=threads, seed=1)
+    net = specc.compile(program, batch=32, dtype="float64", threads=threads, seed=1)
     graph = lower.with_gradients(program)
     # the last two leave shards without an example
-    for n in (16, 13, 5, 2):
+    for n in (32, 25, 9, 2):
         data = deep_data(n)
         given = {("param", path): a.copy() for path, a in net.params.items()}
         given |= {("state", path): a.copy() for path, a in net.states.items()}
@@ -424,17 +424,17 @@ def test_running_statistics_after_some_steps_are_those_of_the_formula(threads):
     program = driver.load(Source("m.dl", """
         model m { input x: float[3, 2, 2] let y = x -> batchnorm(momentum=0.3) output y loss sum(y * y) }
         train { optimizer sgd(lr=0) }"""))
-    net = specc.compile(program, batch=6, dtype="float64", threads=threads)
+    net = specc.compile(program, batch=24, dtype="float64", threads=threads)
     mean, variance = np.zeros(3), np.ones(3)
     rng = np.random.default_rng(0)
-    for n in (6, 6, 4, 1, 6):
+    for n in (24, 24, 17, 1, 24):
         x = rng.normal(size=(n, 3, 2, 2)) * 2 + 1
         net.step(x=x)
         mean += 0.3 * (x.mean((0, 2, 3)) - mean)
         variance += 0.3 * (x.var((0, 2, 3)) - variance)
     np.testing.assert_allclose(net.states["batchnorm1.mean"], mean, rtol=1e-12)
     np.testing.assert_allclose(net.states["batchnorm1.variance"], variance, rtol=1e-12)
-    x = rng.normal(size=(9, 3, 2, 2))
+    x = rng.normal(size=(33, 3, 2, 2))
     wanted = batchnorm(x, np.ones(3), np.zeros(3), mean, variance)
     np.testing.assert_allclose(net.forward(x=x)["y"], wanted, rtol=1e-12)
 
@@ -445,8 +445,8 @@ def test_a_training_with_batchnorm_is_the_same_on_any_number_of_threads(dtype):
     tolerance = 1e-9 if dtype == "float64" else 2e-3
     losses = []
     for threads in (1, 2, 3, 4):
-        net = specc.compile(program, batch=12, dtype=dtype, threads=threads, seed=0)
-        losses.append([net.step(**deep_data(n, seed)) for seed, n in enumerate((12, 7, 12, 3, 12))])
+        net = specc.compile(program, batch=64, dtype=dtype, threads=threads, seed=0)
+        losses.append([net.step(**deep_data(n, seed)) for seed, n in enumerate((64, 39, 64, 3, 64))])
     np.testing.assert_allclose(losses, np.broadcast_to(losses[0], (4, 5)), rtol=tolerance)
 
 

@@ -1,0 +1,70 @@
+"""Texts that a model writes, symbol by symbol.
+
+    writer = Writer(net, vocabulary)       # a net of one step and one lane
+    for symbol in writer.write("ROMEO:", 500, temperature=0.8, seed=1): ...
+
+The model reads one symbol, its cells keep their state, and its output is a score for each symbol that
+may come next, of which one is drawn: p = softmax(scores / temperature).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from specc.columns import Column
+from specc.runtime.compiled import CompiledModel
+from specc.runtime.data import tokens
+
+
+class Writer:
+    """A compiled model of one step and one lane, with what its cells remember."""
+
+    def __init__(self, net: CompiledModel, vocabulary: Sequence[str]):
+        self.net, self.vocabulary = net, tuple(vocabulary)
+        self.port = next(port for port in net.ports if port.kind == "class" and port.role == "input")
+        begin = next(port for port in net.ports if port.begin_of == self.port.name)
+        self._symbol = np.zeros((1, *self.port.shape), np.int32)
+        self._begin = np.ones((1,), np.uint8)
+        self._data = {self.port.name: Column(self._symbol), begin.name: Column(self._begin)}
+        for port in net.ports:
+            if port.length_of == self.port.name:
+                self._data[port.name] = Column(np.ones((1,), np.int32))
+        self._lanes = {name: np.zeros_like(array[:1]) for name, array in net.lanes.items()}
+
+    def read(self, number: int) -> np.ndarray:
+        """The scores of what may follow, after one more symbol: [symbols]."""
+        self._symbol[...] = number
+        outputs = self.net.predict(self._data, self._lanes)
+        self._begin[...] = 0
+        scores = next(array for array in outputs.values()
+                      if array.size == len(self.vocabulary))
+        return scores.reshape(-1).astype(np.float64)
+
+    def write(self, prompt: Sequence[str], length: int, temperature: float = 1.0,
+              top: int | None = None, seed: int = 0) -> Iterator[str]:
+        """`length` symbols that follow the prompt. With `temperature` 0 always the likeliest; `top`
+        bounds the draw to so many likeliest ones. Raises KeyError for a symbol that is not known."""
+        place = {symbol: number for number, symbol in enumerate(self.vocabulary)}
+        random = np.random.Generator(np.random.Philox(seed))
+        self._begin[...] = 1
+        unknown = place.get(tokens.UNKNOWN)
+        numbers = [place[each] if unknown is None else place.get(each, unknown) for each in prompt]
+        for number in numbers or [int(random.integers(len(place)))]:
+            scores = self.read(number)
+        for _ in range(length):
+            number = draw(scores, temperature, top, random)
+            yield self.vocabulary[number]
+            scores = self.read(number)
+
+
+def draw(scores: np.ndarray, temperature: float, top: int | None, random) -> int:
+    """One of the symbols, with the probability softmax(scores / temperature)."""
+    if temperature == 0:
+        return int(scores.argmax())
+    scores = scores / temperature
+    if top is not None and top < len(scores):
+        scores = np.where(scores >= np.partition(scores, -top)[-top], scores, -np.inf)
+    weights = np.exp(scores - scores.max()).cumsum()
+    return int(min(np.searchsorted(weights, random.random() * weights[-1], "right"), len(scores) - 1))
