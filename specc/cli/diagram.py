@@ -15,6 +15,7 @@ from specc.ir import sizes
 from specc.ir.graph import Node, topological
 from specc.ir.program import Layer, Program, Term
 from specc.ops.leaf import Input
+from specc.recipe import Port
 
 MOST_BOXES = 48
 """Uses of words above which those within blocks are left out."""
@@ -96,7 +97,7 @@ class _Maker:
         boxes = [box for box in self.boxes if box in used or box.kind == "loss"]
         self._complete_frames(arrows)
         total = sum(self.elements.values())
-        inputs = [f"{port.name} {sizes.show(port.shape)}" for port in program.ports if port.role == "input"]
+        inputs = [f"{port.name} {sizes.show(port.shape)}" for port in _told(program) if port.role == "input"]
         summary = f"{_number(total)} parameters" + (f", from {', '.join(inputs)}" if inputs else "")
         frames = sorted((f for f in self.frames if len(f.boxes) > 1), key=lambda frame: -frame.level)
         return Diagram(program.name, boxes, arrows, frames, summary)
@@ -121,7 +122,7 @@ class _Maker:
     def _ports(self) -> None:
         roots = [term.node for term in (*self.program.outputs, *self.program.losses)]
         found = {n.op.label: n for n in topological(roots) if isinstance(n.op, Input) and n.op.role in ("input", "target")}
-        for port in self.program.ports:
+        for port in _told(self.program):
             if port.name in found:
                 what = f"class({port.classes})" if port.kind == "class" else port.kind
                 shape = sizes.show(port.shape) if port.shape else ""
@@ -247,6 +248,11 @@ class _Maker:
                 if before is not None and before is not box:
                     found[before, box] = None
         return list(found)
+
+
+def _told(program: Program) -> list[Port]:
+    """The inputs and targets that the file states, without those that come with a stream."""
+    return [port for port in program.ports if "." not in port.name]
 
 
 def _nodes(layer: Layer, owner: dict[Node, Box]) -> list[Node]:

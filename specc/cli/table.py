@@ -33,7 +33,7 @@ def layer_table(program: Program, flops: Callable[[Iterable[Node]], int]) -> str
     rows = [
         (port.name, "input", sizes.show(port.shape), "", "", "")
         for port in program.ports
-        if port.role == "input"
+        if port.role == "input" and "." not in port.name
     ]
     done: set[Node] = set()
     counted: dict[str, int] = {}  # parameters of each layer and each parameter so far

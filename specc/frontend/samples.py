@@ -57,6 +57,7 @@ FORMULAS: dict[str, tuple[str, str]] = {
     "first": ("x: float[time, 3]", "x -> first"),
     "reverse": ("x: float[time, 3]", "x -> reverse"),
     "along": ("x: float[3]", "x -> along(time)"),
+    "gate_bias": ("x: float[8]", "x -> dense(4, bias_init=gate_bias(1, gate=1, gates=2))"),
     "constant": ("x: float[8]", "x -> dense(4, bias_init=constant(0.5))"),
     "upsample": ("x: float[3, 8, 8]", "x -> upsample(2)"),
     "batchnorm": ("x: float[3, 8, 8]", "x -> batchnorm"),
@@ -107,8 +108,8 @@ def sample(name: str) -> str:
         return _trained(f"loss mse(y, t)\n  loss penalty = 0.001 * {name}(weights)", "optimizer sgd(lr = 0.1)")
     inputs = [_input(each) for each in signature.inputs]
     if isinstance(definition, ast.Cell):
-        inputs[0] = inputs[0].replace("[", "[time, ", 1)
-    names = [each.name for each in signature.inputs]
+        inputs = [inputs[0].replace("[", "[time, ", 1)]  # the states need not be given
+    names = [each.name for each in signature.inputs][: len(inputs)]
     if kind in ("losses", "metrics"):
         call = _call(name, names, given, signature)
         if kind == "metrics":

@@ -26,7 +26,7 @@ def test_every_model_is_drawn_with_its_inputs_losses_and_outputs(path):
     made = diagram(program)
     titles = [box.title for box in made.boxes]
     kinds = [box.kind for box in made.boxes]
-    assert all(port.name in titles for port in program.ports)
+    assert all(port.name in titles for port in program.ports if "." not in port.name)
     assert kinds.count("loss") == len(program.losses) and kinds.count("output") == len(program.outputs)
     page = tree.fromstring(drawing(made))
     boxes = [_rectangle(group.find(f"{SVG}rect")) for group in page.iter(f"{SVG}g")]
