@@ -41,11 +41,13 @@ LINEAR = re.compile(r"(?:.*\.)?(dense|conv|conv_transpose)\d+$")
 SATURATED = 6
 """Points of a stack of saturating activations that are too many: a sigmoid has 2, a tanh 1."""
 ADAMS = ("adam", "adamax", "nadam", "amsgrad")
-# From which to which learning rate an optimizer is used, with a wide margin.
+# From which to which learning rate an optimizer is used, with a wide margin; and what is usual.
 RATES = {
-    "sgd": (1e-5, 5), "momentum": (1e-6, 2), "nesterov": (1e-6, 2), "adagrad": (1e-5, 2),
-    "adadelta": (1e-3, 20), "rmsprop": (1e-7, 0.05), "adam": (1e-7, 0.05), "adamw": (1e-7, 0.05),
-    "nadam": (1e-7, 0.05), "adamax": (1e-7, 0.1), "amsgrad": (1e-7, 0.05), "lion": (1e-8, 0.01),
+    "sgd": (1e-5, 5, "0.001 to 1"), "momentum": (1e-6, 2, "0.001 to 0.1"), "nesterov": (1e-6, 2, "0.001 to 0.1"),
+    "adagrad": (1e-5, 2, "0.001 to 0.1"), "adadelta": (1e-3, 20, "0.1 to 1"), "rmsprop": (1e-7, 0.05, "0.0001 to 0.01"),
+    "adam": (1e-7, 0.05, "0.0001 to 0.01"), "adamw": (1e-7, 0.05, "0.0001 to 0.01"),
+    "nadam": (1e-7, 0.05, "0.0001 to 0.01"), "adamax": (1e-7, 0.1, "0.0005 to 0.02"),
+    "amsgrad": (1e-7, 0.05, "0.0001 to 0.01"), "lion": (1e-8, 0.01, "0.00003 to 0.001"),
 }  # fmt: skip
 ALLOW = re.compile(r"#+\s*allow:\s*(.*)")
 
@@ -398,7 +400,7 @@ def _unusual_rate(
         found = rates(file, setting, program.recipe.epochs)
         if not found:
             continue
-        low, high = habit
+        low, high, usual = habit
         highest = max(found)
         if low <= highest <= high:
             continue
@@ -407,7 +409,7 @@ def _unusual_rate(
             "unusual-rate",
             f"a learning rate of {highest:g} is very {side} for `{word}`",
             setting.span,
-            help=f"`{word}` is mostly used with {low * 10:g} to {high / 5:g}",
+            help=f"usual are {usual}",
         )
 
 

@@ -106,3 +106,7 @@ def test_the_command_writes_the_picture(tmp_path, capsys):
 def test_the_table_says_what_training_keeps(capsys):
     assert status_of(["show", str(ROOT / "models" / "mlp.dl")]) == 0
     assert "training in batches of 32 keeps up to " in capsys.readouterr().out
+
+
+def test_the_picture_in_the_readme_is_the_one_that_is_drawn(golden):
+    golden(ROOT / "docs" / "lenet.svg", drawing(diagram(driver.load(ROOT / "models" / "lenet.dl"))))
