@@ -345,9 +345,9 @@ def report(
     if mistake.name == "shape-mismatch" and not fixes and help_ is None:
         help_, fixes = remedy(mistake.message, operands)
         fixes = fixes if frame.call is None else []
-    if isinstance(mistake, Misfit) and mistake.along and frame.call is None:
-        place = next(tree.span for tree, value in operands if isinstance(value, Tensor)
-                     and value.sequence is None and value.type.batched and value.shape)
+    place = next((tree.span for tree, value in operands if isinstance(value, Tensor)
+                  and value.sequence is None and value.type.batched and value.shape), None)  # fmt: skip
+    if isinstance(mistake, Misfit) and mistake.along and frame.call is None and place is not None:
         call = f"along({trail.excerpt(place, 32)}; {mistake.along})"
         help_ = f"`{call}` gives it to every step"
         fixes = [Fix("give it to every step", wrapped(place, "along(", f"; {mistake.along})"))]

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from pathlib import Path
 
 import pytest
 
 from specc import driver
+from specc.cli.diagram import diagram
+from specc.cli.drawing import drawing
 from specc.cli.main import status_of
+from specc.cli.render import render
 from specc.cli.watch import watch
+from specc.diagnostics import Report
+from specc.frontend.lex import lex
 from specc.frontend.mend import mended_source
 from specc.source import Source
 
@@ -130,3 +136,26 @@ def test_watching_looks_at_files_that_are_used(tmp_path):
     assert _with_used((path,)) == [path, tmp_path / "words.dl"]
     path.write_text('use "nowhere.dl"\n')
     assert _with_used((path,)) == [path]
+
+
+def test_random_changes_of_programs_are_checked_mended_and_drawn_without_a_crash():
+    chance = random.Random(0)
+    paths = [*(ROOT / "models").glob("*.dl"), *(ROOT / "tests" / "good").glob("*.dl"), *(ROOT / "tests" / "bad").glob("*/x.dl")]
+    sources = [Source.read(path) for path in sorted(paths) if path.stat().st_size < 1500]
+    words = sorted({token.text for source in sources for token in lex(source, Report()).tokens[:-1]})
+    passed = 0
+    for _ in range(300):
+        source = chance.choice(sources)
+        tokens = [token for token in lex(source, Report()).tokens if token.text]
+        if not tokens:
+            continue
+        token = chance.choice(tokens)
+        new = chance.choice([chance.choice(words), "", f"{token.text} {token.text}", f"({token.text})"])
+        mutated = Source("a.dl", f"{source.text[: token.start]}{new} {source.text[token.end :]}")
+        program, found = driver.check(mutated)
+        render(found)
+        mended_source(mutated, lambda each: driver.check(each)[1])
+        if program is not None:
+            passed += 1
+            drawing(diagram(program))
+    assert passed > 10
