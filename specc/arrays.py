@@ -117,14 +117,23 @@ def completed(ports: Iterable[Port], arrays: Mapping[str, object], begin: bool) 
         if lengths.size and lengths.max() > most:
             row = int(lengths.argmax())
             raise ValueError(f"{of} has at most {most} steps, but example {row} has {lengths[row]}")
-        if not isinstance(value, np.ndarray):
-            parts = [np.asarray(each) for each in value]
-            padded = np.zeros((len(parts), *by_name[of].shape), np.result_type(*parts) if parts else int)
-            for row, each in zip(padded, parts, strict=True):
-                row[: len(each)] = each
-            found[of] = padded
+        same = [each.name for each in by_name.values() if each.sequence == by_name[of].sequence
+                and each.name in found and not isinstance(found[each.name], np.ndarray)]
+        for name in same:
+            if [len(each) for each in found[name]] != lengths.tolist():
+                raise ValueError(f"{name} and {of} run over one sequence, and must be equally long")
+            found[name] = _padded(found[name], by_name[name].shape)
         found[port.name] = lengths
     return found
+
+
+def _padded(value, shape) -> np.ndarray:
+    """Arrays of different length as one, with zeros behind their ends."""
+    parts = [np.asarray(each) for each in value]
+    padded = np.zeros((len(parts), *shape), np.result_type(*parts) if parts else int)
+    for row, each in zip(padded, parts, strict=True):
+        row[: len(each)] = each
+    return padded
 
 
 def count(columns: Mapping[str, Column], least: int = 0) -> int:

@@ -163,7 +163,7 @@ FLOPS_WORTH_A_THREAD = 2e6
 
 
 def threads_for(program: Program, batch: int) -> int:
-    """The threads that a model is run on by default: one for each processor, if there is work for it.
+    """The threads that a model is run on by default: as many as processors, if there is the work.
 
     The work is that of a training step, some three times that of a forward pass.
     """

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,6 +31,9 @@ from specc.passes import lower
 from specc.passes.fuse import prepare
 from specc.passes.plan import plan, shares
 from specc.passes.simplify import simplify
+
+if TYPE_CHECKING:
+    from specc.flow import Flow
 
 # The programs of a model, each compiled when it is first needed.
 TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict"
@@ -295,6 +299,23 @@ class Net:
                                self.lanes)
         self.steps_done += 1
         return float(records[0, 0])
+
+    def flow(self, **arrays) -> Flow:
+        """How gradients flow on the n given examples, in training mode, with the weights as they are:
+        see `specc.flow.Flow`."""
+        from specc.flow import measure
+
+        if not self.program.losses:
+            raise ValueError(f"{self.name} has no loss, so there are no gradients")
+        data = self._columns(arrays, tuple(self._by_name))
+        rows = count(data, least=1)
+        leaves = {(port.role, port.name): data[port.name].array for port in self.ports}
+        leaves.update({("param", path): array for path, array in self.params.items()})
+        leaves.update({("state", path): array for path, array in self.states.items()})
+        leaves.update({("lane", label): array for label, array in self._new_lanes(rows).items()})
+        leaves.update({("schedule", name): np.zeros(()) for name in ("step", "epoch", "progress", "stale")})
+        leaves["weight_of_example", ""] = np.full(rows, 1 / rows)
+        return measure(self.program, leaves, rows, self.seed, self.steps_done)
 
     def _columns(self, arrays: Mapping[str, np.ndarray], needed, begin=True) -> dict[str, Column]:
         return examples(self.name, self.program.ports, completed(self.ports, arrays, begin), needed)

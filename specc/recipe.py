@@ -31,6 +31,7 @@ class Port:
     shape: tuple[int, ...]
     classes: int | None = None
     span: Span | None = None
+    sequence: str | None = None  # the name of its first axis, if that is a sequence
     length_of: str | None = None  # the port whose number of steps it is, for each example
     begin_of: str | None = None  # the stream that begins anew with the examples for which it is true
 

@@ -17,6 +17,7 @@ from typing import Any
 from specc.diagnostics import closest
 from specc.recipe import LARGEST_FLOAT, DataCall, Port
 
+
 @dataclass(frozen=True)
 class Setting:
     """A setting of a source. `words` are texts that it takes besides numbers."""
@@ -96,6 +97,7 @@ SOURCES: dict[str, DataSource] = {
             Setting("separator", "character", None),
             Setting("missing", "number", "refuse", ("drop", "refuse")),
             Setting("columns", "text", None),
+            *TEXT,
         ),
         names_ports=True,
     ),

@@ -1,6 +1,7 @@
 """The examples: each command in their READMEs is run, and comes to the figures behind it.
 
-A command is an indented line; `# accuracy 0.97 ± 0.02`, behind it or under it, is what it prints.
+A command is an indented line; `# accuracy 0.97 ± 0.02`, behind it or under it, is what it prints,
+and so is `# "it vanishes"`, word for word.
 """
 
 from __future__ import annotations
@@ -20,25 +21,30 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 FOLDERS = sorted(path.parent for path in EXAMPLES.glob("*/README.md"))
 EXPECTED = re.compile(r"(\w+) (\d[\d.]*) ± (\d[\d.]*)")
+SAID = re.compile(r'"([^"]+)"')
 
 
 @dataclass
 class Command:
     words: list[str]
     figures: dict[str, tuple[float, float]] = field(default_factory=dict)  # name -> value, margin
+    said: list[str] = field(default_factory=list)
 
 
 def commands(readme: str) -> list[Command]:
     """The commands of a README, with the figures that each must come to."""
     found: list[Command] = []
+    is_output = False
     for line in readme.splitlines():
-        if not line.startswith("    "):
+        is_output ^= line.startswith("```")
+        if is_output or not line.startswith("    "):
             continue
         command, _, comment = line.partition("#")
         if command.strip():
             found.append(Command(shlex.split(command)))
         for name, value, margin in EXPECTED.findall(comment):
             found[-1].figures[name] = float(value), float(margin)
+        found[-1].said += SAID.findall(comment)
     return found
 
 
@@ -51,7 +57,9 @@ def run(tmp_path, monkeypatch, capfd):
     def specc(words: list[str]) -> str:
         if words[-2:-1] == ["--data"] and words[-1] in made:
             words = [*words[:-1], str(tmp_path)]
-        status = status_of([*words, "--run", str(tmp_path / "runs"), "--quiet", "--threads", "1"])
+        if words[0] == "train":
+            words = [*words, "--run", str(tmp_path / "runs"), "--quiet"]
+        status = status_of([*words, "--threads", "1"])
         printed = capfd.readouterr()
         assert status == 0, printed.out + printed.err
         return printed.out
@@ -77,7 +85,9 @@ def test_an_example_comes_to_what_its_readme_says(folder, run):
     assert any(each.figures for each in found)
     for command in found:
         printed = run(command.words)
-        assert command.figures or not printed, f"{command.words} printed {printed}"
+        assert command.figures or command.said or not printed, f"{command.words} printed {printed}"
+        for words in command.said:
+            assert words in printed, command.words
         for name, (value, margin) in command.figures.items():
             reached = re.search(rf"\b{name} (\S+)", printed)
             assert reached is not None, f"{command.words} prints no {name}: {printed}"

@@ -24,9 +24,10 @@ MAY_IMPORT = {
     "passes": MIDDLE,
     "backend": MIDDLE,
     "runtime": BASE,
-    "net": MIDDLE | {"arrays", "passes", "backend"},
+    "flow": MIDDLE | {"passes", "backend"},
+    "net": MIDDLE | {"arrays", "passes", "backend", "flow"},
     "driver": MIDDLE | {"frontend", "passes", "backend", "net"},
-    "cli": MIDDLE | {"frontend", "passes", "backend", "net", "driver", "runtime"},
+    "cli": MIDDLE | {"frontend", "passes", "backend", "flow", "net", "driver", "runtime"},
 }
 
 

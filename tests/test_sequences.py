@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import random
+import re
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from sequences import (
 )
 
 import specc
+from specc import driver
 from specc.passes import lower
 
 SCORES = "output w loss mse(w, y)"
@@ -160,6 +163,19 @@ NETWORKS = {
           layer twice = dense(units) -> tanh
           let a = concat(x, h) -> dense(units) -> relu -> layernorm
           let h2 = twice(a) + 0.5 * twice(h)
+          next h = h2
+          return h2
+        }"""),
+    "shared layers within a shared layer within a cell": model(f"let w = x -> c(4) -> dense(2) {SCORES}", """
+        seq time = 5
+        block two(x: float[n]; k: int > 0) {
+          layer d = dense(k)
+          return d(x) + tanh(d(-x))
+        }
+        cell c(x: float[n]; units: int > 0) {
+          layer t = two(units)
+          state h: float[units] = 0
+          let h2 = tanh(t(concat(x, h)) + t(concat(x, -h)))
           next h = h2
           return h2
         }"""),
@@ -358,3 +374,34 @@ def test_an_output_may_depend_on_no_input():
         }
         model m { input x: float[time, 2] output t = x -> clock }"""), batch=2, threads=1)
     np.testing.assert_array_equal(net.forward(x=np.zeros((3, 3, 2)))["t"], [[1, 2, 4]] * 3)
+
+
+# The code that is made of a cell
+
+
+def turns(text):
+    """For each loop of the compiled training: the ops of one turn."""
+    net = specc.compile(load(text), batch=16, threads=1)
+    plan = net.compiled("gradients").plan
+    return [[node.op for each in step.steps for node in each.group.nodes] for step in plan.steps if step.steps]
+
+
+@pytest.mark.parametrize("layers", ["lstm(8)", "2 * (lstm(8))", "gru(8) -> rnn(8)", "reverse -> lstm(8)"])
+def test_only_the_product_with_the_state_is_in_the_loop(layers):
+    loops = turns(model(f"let w = x -> dense(8) -> {layers} -> dense(2) {SCORES}"))
+    assert len(loops) == 2 * (layers.count("8") if "2 *" not in layers else 2)  # there and back
+    for ops in loops:
+        products = [op for op in ops if op.name == "Contract"]
+        assert products and not any(op.name == "Concat" for op in ops)
+        assert all(op.extents[1] == 8 or op.extents[0] == 8 for op in products)
+        assert not any(op.sum_batch for op in products)  # gradients of weights are one product behind it
+
+
+def test_the_listing_of_a_cell_is_a_loop_over_its_steps():
+    text = driver.build(load(model(f"let w = x -> 2 * (lstm(8)) -> dense(2) {SCORES} ") + """
+        train { data npz("x.npz") optimizer sgd(lr=0.1) }"""), threads=1)
+    ast.parse(text)
+    forward, backward = text.split("def forward(m)")[1].split("def backward(m)")
+    for part in (forward, backward):
+        assert part.count("for turn in range(5):") == 2
+    assert re.search(r"out=m\.\w+ \+ \d+ \* turn", forward) and re.search(r"- \d+ \* turn", backward)

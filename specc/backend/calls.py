@@ -46,9 +46,10 @@ Value = int | Address | Table
 
 @dataclass(frozen=True, eq=False)
 class Turns:
-    """A loop: how often its calls are repeated."""
+    """A loop: how often its calls are repeated, and the nodes of all its turns that they compute."""
 
     count: int
+    nodes: tuple[Node, ...] = ()
 
 
 def in_order(calls: Iterable[Call]) -> Iterator[tuple[Call, int]]:

@@ -27,6 +27,9 @@ from specc.ops.contract import Affine, Contract, Map
 # Bytes of the batched operand that a tile runs over before the next rows have their turn. Weights
 # that lie in rows are read best in long runs; in columns, they should stay in the nearest cache.
 _LONG_SLICE, _SHORT_SLICE = 96 << 10, 16 << 10
+# Bytes of the rows of an `outer` tile that all taps run over before the next ones have their turn,
+# and the vectors of a segment, which these are made of.
+_OUTER_SLICE, _LONGEST = 32 << 10, 64
 
 
 @dataclass(frozen=True)
@@ -372,8 +375,8 @@ def _gradient_option(
             length *= axis.size
             summed = [each for each in summed if each is not axis]
     ends = _offsets(summed[::-1], 2)
-    segments = np.concatenate([ends, np.full((len(ends), 1), length // target.width)], 1)
-    steps = len(segments) * length // target.width
+    segments = _cut(ends, length, target.width)
+    steps = len(ends) * length // target.width
 
     def cycles(shape: tuple[int, int]) -> float:
         r, t = shape
@@ -385,7 +388,7 @@ def _gradient_option(
     turnable = (
         len(tap_axes) == 1
         and tap_axes[0].steps[2] == 1
-        and len(segments) == 1
+        and len(ends) == 1
         and length == lanes
         and len(taps) >= target.width
         and x.constant == 0
@@ -422,13 +425,27 @@ def _turned(
     )
 
 
+def _cut(ends: np.ndarray, length: int, width: int) -> np.ndarray:
+    """Segments [n, 3] of at most `_LONGEST` vectors: offsets in both operands, and vectors."""
+    starts = np.arange(0, length, _LONGEST * width)
+    counts = np.minimum(_LONGEST, (length - starts) // width)
+    cut = (ends[:, None, :] + starts[None, :, None]).reshape(-1, 2)
+    return np.concatenate([cut, np.tile(counts, len(ends))[:, None]], 1)
+
+
 def _outer(
     target: Target, shape, dy: _Linear, x: _Linear, rows: _Axis, taps, segments, positions
 ) -> ContractionPlan:
+    r, t = shape
+    vector = target.width * target.bytes
+    total = int(segments[:, 2].sum())
+    most = max(1, _OUTER_SLICE * len(segments) // (r * total * vector))
+    scratch = -(-len(taps) // t) * r * t * vector if most < len(segments) else 0
     # fmt: off
     parameters = (
         x.name, dy.name, "out", "tap_at", "dw_at", len(taps), "segments", len(segments),
         "positions", len(positions), rows.size, rows.steps[0], rows.steps[2],
+        most, "scratch",
     )
     # fmt: on
     return ContractionPlan(
@@ -440,4 +457,5 @@ def _outer(
             "segments": np.ascontiguousarray(segments),
             "positions": np.ascontiguousarray(positions),
         },
+        scratch,
     )

@@ -135,8 +135,9 @@ class _Shard:
             strides = tuple(stride * step_ for stride in c_strides(node.op.shape)) + (1,)
             body.accesses.append(Access("out", "float", self.address(node, place), strides, "store",
                                         value, sizes.product(node.op.shape) * step_, item))
-            yield self.nest(step, Nest("copy", body.extents, body.accesses, body.lines))
-        turns = Turns(step.turns)
+            nest = Nest("copy", body.extents, body.accesses, body.lines)
+            yield replace(self.nest(step, nest), nodes=(node,))
+        turns = Turns(step.turns, step.group.nodes)
         for each in step.steps:
             for call in self.step(each):
                 yield replace(call, loop=turns)

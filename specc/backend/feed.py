@@ -21,8 +21,6 @@ import inspect
 
 from specc.backend.load import Kernel
 
-# ruff: noqa: F821 - kernels use names that the compiler provides
-
 ORDER, TOTAL, BATCH, SETTINGS, RECORDS, SEED, FIRST, PORTS = range(8)
 IMPORTS = "from specc.backend.memory import row, view"
 # the element types that a data column may have

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
+from textwrap import indent
 
 from specc.backend.calls import Address, Call, Table
 from specc.backend.load import Kernel
@@ -19,7 +22,6 @@ from specc.ir.graph import Graph, Node
 from specc.ir.plan import Plan
 from specc.ir.program import Program
 from specc.ir.show import show_graph
-from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Const, Input
 
 _HEAD = '''"""{name}: the code that specc compiled from {file}.
@@ -57,7 +59,11 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
         chosen = [call for call in calls if _part(call, plan) == part]
         if chosen:
             text += f'\n\ndef {part}(m):\n    """{title[0].upper()}{title[1:]}."""\n'
-            text += "".join(_call(call, kernels, names, plan) for call in chosen)
+            for turns, together in groupby(chosen, key=lambda call: call.loop):
+                lines = "".join(_call(call, kernels, names, plan) for call in together)
+                if turns is not None:
+                    lines = f"    for turn in range({turns.count}):\n{indent(lines, '    ')}"
+                text += lines
     if settings is not None and settings.outputs:
         text += "\n\n# The optimizer's settings, computed ahead for a stretch of steps:\n"
         called = {node.op.label: name for node, name in names.node.items()
@@ -112,10 +118,11 @@ def _renamed(kernel: Kernel, name: str) -> str:
 
 def _part(call: Call, plan: Plan) -> str:
     """Which function a call belongs to."""
-    if not call.nodes:
+    nodes = call.loop.nodes if call.loop is not None else call.nodes
+    if not nodes:
         return "update"
     roles = plan_parts(plan)
-    return min((roles.get(node, "forward") for node in call.nodes), key=PARTS.index)
+    return min((roles.get(node, "forward") for node in nodes), key=PARTS.index)
 
 
 PARTS = ("forward", "update", "backward")  # what a call with several nodes counts as: the first
@@ -154,7 +161,8 @@ class _Names:
                 if node in plan.places and (parts[node] == "forward" or node.origin.name)}
         for node in plan.places:
             stem = self._stem(node)
-            name = stem if last.get(stem) is node else f"{stem}_{node.op.name.lower()}"
+            kind = "step" if getattr(node.op, "role", "") == "step" else node.op.name.lower()
+            name = stem if last.get(stem) is node else f"{stem}_{kind}"
             taken[name] = taken.get(name, 0) + 1
             self.node[node] = name if taken[name] == 1 else f"{name}_{taken[name]}"
 
@@ -162,7 +170,7 @@ class _Names:
     def _stem(node: Node) -> str:
         """The user's name for the value, or for the word that made it."""
         op = node.op
-        if isinstance(op, Input):
+        if isinstance(op, Input) and op.role != "step":
             if op.role == "setting":
                 return node.origin.name or f"setting{op.label}"
             return op.label or op.role
@@ -209,6 +217,10 @@ def _value(value, owners: dict[tuple[str, int], str], names: _Names) -> str:
         return f"table({value.array.size})"
     if not isinstance(value, Address):
         return str(value)
+    if value.stride:
+        sign = "+" if value.stride > 0 else "-"
+        still = _value(replace(value, stride=0), owners, names)
+        return f"{still} {sign} {abs(value.stride)} * turn"
     space = value.space
     if space.startswith(("param.", "state.")):
         base = f"m.{space.partition('.')[2]}"

@@ -122,6 +122,11 @@ class CompiledProgram:
             self._linked[key] = _Linked(self, {**types, **self._output_columns()})
         return self._linked[key]
 
+    def entries(self, data: Mapping[str, Column]) -> list[tuple[Call, executor.Call]]:
+        """The first shard's calls with what the executor takes for each, for benchmarks."""
+        types = {name: str(self._column(name, data[name]).array.dtype) for name in self.ports}
+        return self._link(types).entries
+
     def calls(self, shard: int = 0) -> list[Call]:
         """The calls of one shard, for listings."""
         types = {name: "int64" if name in self._ints else self.dtype for name in self.ports}
@@ -177,6 +182,7 @@ class _Linked:
         self.scratch = [aligned(wanted) for _ in shards]
         self._kept: list[np.ndarray] = []
         phases = 1 + max((call.phase for calls in shards for call in calls), default=0)
+        self.entries: list[tuple[Call, executor.Call]] = []
         table = []
         for shard, calls in enumerate(shards):
             of_phase: list[list[tuple[int, int]]] = [[] for _ in range(phases)]
@@ -190,7 +196,10 @@ class _Linked:
                 first, stride = blocks[call]
                 block = first + turn * stride
                 self._kept.append(block)
-                of_phase[call.phase].append((addresses[call.kernel], block.ctypes.data))
+                entry = addresses[call.kernel], block.ctypes.data
+                of_phase[call.phase].append(entry)
+                if shard == 0:
+                    self.entries.append((call, entry))
             table.append(of_phase)
         self.program = executor.Program(table)
 

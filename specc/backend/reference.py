@@ -15,16 +15,21 @@ from specc.ir.graph import Graph, Node
 from specc.ops.carry import Loop, loops, ordered, straightened
 from specc.ops.leaf import Input, Random
 from specc.ops.random import Uniform
+from specc.ops.steps import step_of
 
 Leaves = Mapping[tuple[str, str], np.ndarray]
 
 
-def evaluate(graph: Graph, leaves: Leaves, seed: int = 0, step: int = 0) -> dict[str, np.ndarray]:
+def evaluate(graph: Graph, leaves: Leaves, seed: int = 0, step: int = 0,
+             step_by_step: bool = False) -> dict[str, np.ndarray]:
     """The value of every output. `leaves` gives the inputs by (role, name).
 
-    Random numbers are those of a training with this seed at this step. Raises KeyError where an input that the outputs need is not given.
+    Random numbers are those of a training with this seed at this step. A loop is the fixed point of its
+    formula, which takes the square of its steps in time; or it runs `step_by_step`, as it is compiled.
+    Raises KeyError where an input that the outputs need is not given.
     """
     graph = straightened(graph)
+    run_loop = _run_steps if step_by_step else _run_loop
     values: dict[Node, np.ndarray] = {}
     batched = [node.op for node in graph.nodes if isinstance(node.op, Input) and node.type.batched]
     examples = max((len(leaves[op.role, op.label]) for op in batched), default=1)
@@ -32,7 +37,7 @@ def evaluate(graph: Graph, leaves: Leaves, seed: int = 0, step: int = 0) -> dict
     for node in ordered(graph, looped):
         op = node.op
         if node in looped:
-            _run_loop(looped[node], values, examples)
+            run_loop(looped[node], values, examples)
         elif isinstance(op, Input):
             given = np.asarray(leaves[op.role, op.label])
             values[node] = given.astype(np.float64) if node.type.kind == "float" else given
@@ -55,3 +60,25 @@ def _run_loop(loop: Loop, values: dict[Node, np.ndarray], examples: int) -> None
             more = (values[loop.carried[node]],) if node in loop.carried else ()
             types = tuple(each.type for each in node.inputs)
             values[node] = node.op.reference(types, *(values[each] for each in node.inputs), *more)
+
+
+def _run_steps(loop: Loop, values: dict[Node, np.ndarray], examples: int) -> None:
+    """A loop step by step."""
+    one = step_of(loop)
+    found: dict[Node, list[np.ndarray]] = {node: [] for node in loop.nodes}
+    state = {carry: np.broadcast_to(values[carry.inputs[0]], (examples, *carry.op.shape))
+             for carry in loop.carried}
+    for t in reversed(range(loop.steps)) if loop.backward else range(loop.steps):
+        now = {leaf: values[node][:, t] if each_step and node.type.batched
+               else values[node][t] if each_step else values[node]
+               for leaf, (node, each_step) in one.reads.items()}
+        now.update((one.nodes[carry], value) for carry, value in state.items())
+        for node in loop.nodes:
+            made = one.nodes[node]
+            if made not in now:
+                types = tuple(each.type for each in made.inputs)
+                now[made] = made.op.reference(types, *(now[each] for each in made.inputs))
+            found[node].append(now[made])
+        state = {carry: now[one.nodes[then]] for carry, then in loop.carried.items()}
+    for node, steps in found.items():
+        values[node] = np.stack(steps[::-1] if loop.backward else steps, axis=1)

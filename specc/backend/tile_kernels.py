@@ -124,17 +124,23 @@ tile = outer_tile(<rows>, <taps>, "<dtype>", <width>)
 
 def <name>(x: "int", dy: "int", dw: "int", tap_at: "int", dw_at: "int", taps: "int",
            segments: "int", segment_count: "int", positions: "int", position_count: "int",
-           rows: "int", dy_row: "int", dw_row: "int"):
+           rows: "int", dy_row: "int", dw_row: "int", most: "int", scratch: "int"):
+    slices = (segment_count + most - 1) // most
     for q in range(position_count):
         dy_q = dy + <bytes> * word(positions, 3 * q)
         x_q = x + <bytes> * word(positions, 3 * q + 1)
         dw_q = dw + <bytes> * word(positions, 3 * q + 2)
         for i in range((rows + <rows> - 1) // <rows>):
             k = min(i * <rows>, rows - <rows>)
-            for j in range((taps + <taps> - 1) // <taps>):
-                t = min(j * <taps>, taps - <taps>)
-                tile(x_q, dy_q + <bytes> * k * dy_row, tap_at + 8 * t, segments, segment_count,
-                     dy_row, dw_q + <bytes> * k * dw_row, dw_row, dw_at + 8 * t)
+            for s in range(slices):
+                segment = segments + 24 * s * most
+                count = min(most, segment_count - s * most)
+                for j in range((taps + <taps> - 1) // <taps>):
+                    t = min(j * <taps>, taps - <taps>)
+                    kept = scratch + j * <tile>
+                    tile(x_q, dy_q + <bytes> * k * dy_row, tap_at + 8 * t, segment, count, dy_row,
+                         kept if s > 0 else 0, kept if s < slices - 1 else 0,
+                         dw_q + <bytes> * k * dw_row, dw_row, dw_at + 8 * t)
 """
 
 
@@ -144,9 +150,12 @@ def outer_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     tap_at, dw_at       offsets of the taps in x and in the result
     segments    [n, 3]  offsets in dy and x, and the number of vectors
     positions   [n, 3]  offsets in dy, x and the result
+    most                segments that all taps run over before the next ones have their turn
+    scratch             the sums of all taps between these turns
     """
     rows, taps = shape
-    return _kernel(f"outer_{rows}x{taps}", _OUTER, target, rows=rows, taps=taps)
+    tile = rows * taps * target.width * target.bytes
+    return _kernel(f"outer_{rows}x{taps}", _OUTER, target, rows=rows, taps=taps, tile=tile)
 
 
 def _kernel(name: str, text: str, target: Target, **values: int) -> Kernel:

@@ -118,6 +118,23 @@ class _Loop:
         b.position_at_end(done)
 
 
+def _started(b, code: _Vectors, start, places: list[tuple]) -> list:
+    """The sums to begin with: those at places after `start`, or zeros where it is 0."""
+    fresh = b.block
+    loading, merged = b.append_basic_block(), b.append_basic_block()
+    b.cbranch(b.icmp_signed("!=", start, I64(0)), loading, merged)
+    b.position_at_end(loading)
+    loaded = [code.load(code.at(code.pointer(start), *place)) for place in places]
+    b.branch(merged)
+    b.position_at_end(merged)
+    sums = []
+    for each in loaded:
+        sums.append(b.phi(code.vector))
+        sums[-1].add_incoming(code.zero, fresh)
+        sums[-1].add_incoming(each, loading)
+    return sums
+
+
 @lru_cache
 def contract_tile(rows: int, vectors: int, dtype: str, width: int):
     """tile(x, w, x_at, w_at, count, w_row, start, start_row, out, out_row)
@@ -135,7 +152,8 @@ def contract_tile(rows: int, vectors: int, dtype: str, width: int):
             x, w, out = code.pointer(x), code.pointer(w), code.pointer(out)
             x_at, w_at = (b.inttoptr(each, I64.as_pointer()) for each in (x_at, w_at))
             w_rows = [code.at(w, b.mul(w_row, I64(k))) for k in range(rows)]
-            sums = _start(b, code, start, start_row)
+            places = [(b.mul(start_row, I64(k)), v * width) for k in range(rows) for v in range(vectors)]
+            sums = _started(b, code, start, places)
             with _Loop(b, count, sums) as loop:
                 x_now = code.at(x, b.load(b.gep(x_at, [loop.i])))
                 w_now = b.load(b.gep(w_at, [loop.i]))
@@ -154,42 +172,23 @@ def contract_tile(rows: int, vectors: int, dtype: str, width: int):
 
         return types.void(*[types.int64] * 10), codegen
 
-    def _start(b, code, start, start_row):
-        fresh = b.block
-        loading, merged = b.append_basic_block(), b.append_basic_block()
-        b.cbranch(b.icmp_signed("!=", start, I64(0)), loading, merged)
-        b.position_at_end(loading)
-        start = code.pointer(start)
-        loaded = [
-            code.load(code.at(start, b.mul(start_row, I64(k)), v * width))
-            for k in range(rows)
-            for v in range(vectors)
-        ]
-        b.branch(merged)
-        b.position_at_end(merged)
-        sums = []
-        for each in loaded:
-            sums.append(b.phi(code.vector))
-            sums[-1].add_incoming(code.zero, fresh)
-            sums[-1].add_incoming(each, loading)
-        return sums
-
     return tile
 
 
 @lru_cache
 def outer_tile(rows: int, taps: int, dtype: str, width: int):
-    """tile(x, dy, tap_at, segments, count, dy_row, dw, dw_row, dw_at)
+    """tile(x, dy, tap_at, segments, count, dy_row, start, kept, dw, dw_row, dw_at)
 
     dw[k*dw_row + dw_at[t]] = sum_s sum_i dy[k*dy_row + dy_at(s) + i] * x[tap_at[t] + x_at(s) + i]
     for `rows` rows k and `taps` taps t. `segments` is int64 [count, 3], count >= 1: dy_at, x_at,
-    and how many vectors of `width` elements i runs through (>= 1).
+    and how many vectors of `width` elements i runs through (>= 1). A sum over many segments can be
+    cut up: where `kept` is not 0, the vectors of sums go there instead, to go on from as `start`.
     """
 
     @intrinsic
-    def tile(typing, x, dy, tap_at, segments, count, dy_row, dw, dw_row, dw_at):
+    def tile(typing, x, dy, tap_at, segments, count, dy_row, start, kept, dw, dw_row, dw_at):
         def codegen(context, b, signature, args):
-            x, dy, tap_at, segments, count, dy_row, dw, dw_row, dw_at = args
+            x, dy, tap_at, segments, count, dy_row, start, kept, dw, dw_row, dw_at = args
             code = _Vectors(b, dtype, width)
             x, dy, dw = code.pointer(x), code.pointer(dy), code.pointer(dw)
             tap_at, segments, dw_at = (
@@ -197,7 +196,8 @@ def outer_tile(rows: int, taps: int, dtype: str, width: int):
             )
             x_taps = [code.at(x, b.load(b.gep(tap_at, [I64(t)]))) for t in range(taps)]
             dy_rows = [code.at(dy, b.mul(dy_row, I64(k))) for k in range(rows)]
-            with _Loop(b, count, [code.zero] * (rows * taps)) as outer:
+            sums = _started(b, code, start, [(n * width,) for n in range(rows * taps)])
+            with _Loop(b, count, sums) as outer:
                 segment = b.gep(segments, [b.mul(outer.i, I64(3))])
                 dy_now, x_now, length = (b.load(b.gep(segment, [I64(n)])) for n in range(3))
                 with _Loop(b, length, outer.now) as loop:
@@ -210,14 +210,19 @@ def outer_tile(rows: int, taps: int, dtype: str, width: int):
                             n = k * taps + t
                             loop.now[n] = code.fma(d, xs[t], loop.now[n])
                 outer.now = loop.now
-            places = [b.load(b.gep(dw_at, [I64(t)])) for t in range(taps)]
-            for k in range(rows):
-                row = code.at(dw, b.mul(dw_row, I64(k)))
-                for t in range(taps):
-                    b.store(code.sum(outer.now[k * taps + t]), code.at(row, places[t]))
+            with b.if_else(b.icmp_signed("!=", kept, I64(0))) as (go_on, finish):
+                with go_on:
+                    for n, each in enumerate(outer.now):
+                        code.store(each, code.at(code.pointer(kept), n * width))
+                with finish:
+                    places = [b.load(b.gep(dw_at, [I64(t)])) for t in range(taps)]
+                    for k in range(rows):
+                        row = code.at(dw, b.mul(dw_row, I64(k)))
+                        for t in range(taps):
+                            b.store(code.sum(outer.now[k * taps + t]), code.at(row, places[t]))
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 9), codegen
+        return types.void(*[types.int64] * 11), codegen
 
     return tile
 

@@ -27,6 +27,7 @@ def build(
 ) -> None:
     """Write the Python that the model in FILE is compiled from."""
     from specc import driver
+    from specc.runtime.files import replace
 
     program = checked(driver.read(file), overrides(changes))
     text = driver.build(program, dtype=dtype, threads=threads)
@@ -34,7 +35,7 @@ def build(
         click.echo(text, nl=False)
         return
     try:
-        output.write_text(text, encoding="utf-8")
+        replace(output, text.encode())
     except OSError as error:
         raise click.UsageError(f"`{output}` cannot be written: {error.strerror}") from None
     click.echo(f"wrote {output} ({len(text.splitlines()):,} lines)")

@@ -20,6 +20,7 @@ from specc.cli.convert import convert, schema
 from specc.cli.evaluate import evaluate
 from specc.cli.explain import explain
 from specc.cli.format import fmt
+from specc.cli.flow import flow
 from specc.cli.predict import predict
 from specc.cli.sample import sample
 from specc.cli.show import show
@@ -52,7 +53,7 @@ def commands() -> None:
 
 
 for command in (
-    check, fmt, explain, show, train, evaluate, predict, sample, build, convert, schema,
+    check, fmt, explain, show, train, evaluate, predict, sample, flow, build, convert, schema,
 ):  # fmt: skip
     commands.add_command(command)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +67,8 @@ def _columns(program: Program, run: Run, path: Path) -> dict[str, Column]:
     ports = tuple(port for port in program.ports if port.role == "input")
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     word = {".npz": "npz", ".npy": "npz", ".csv": "csv"}.get(suffix, "idx")
+    if word == "idx" and not _may_be_idx(path):
+        raise click.UsageError(f"`{path}` is none of .npz, .npy, .csv or IDX")
     trained = program.recipe.data
     settings = dict(trained.settings) if trained is not None else {}
     kept = {"scale", "shift"}
@@ -85,12 +89,28 @@ def _columns(program: Program, run: Run, path: Path) -> dict[str, Column]:
     ).training.columns
 
 
+def _may_be_idx(path: Path) -> bool:
+    """Whether a file starts as IDX does, or is packed (`Request.read` unpacks it)."""
+    try:
+        with path.open("rb") as file:
+            return file.read(2) in (b"\0\0", b"\x1f\x8b", b"")
+    except OSError as error:
+        raise click.UsageError(f"`{path}` cannot be read: {error.strerror}") from None
+
+
 def _write(path: Path, outputs: dict[str, np.ndarray]) -> None:
     """The outputs as arrays by name, or as a table with the columns name_1, name_2, .."""
     import numpy as np
 
+    from specc.runtime.files import replace
+
     if path.suffix == ".npz":
-        np.savez(path, **outputs)
+        content = io.BytesIO()  # as `numpy.savez` makes it, which takes no array called `file`
+        with zipfile.ZipFile(content, "w") as archive:
+            for name, array in outputs.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.ascontiguousarray(array))
+        replace(path, content.getbuffer())
         return
     names, tables = [], []
     for name, array in outputs.items():
@@ -98,4 +118,4 @@ def _write(path: Path, outputs: dict[str, np.ndarray]) -> None:
         names += [name] if array.ndim == 1 else [f"{name}_{i + 1}" for i in range(table.shape[1])]
         tables.append(table)
     lines = (",".join(f"{value:.8g}" for value in row) for row in np.concatenate(tables, axis=1))
-    path.write_text("\n".join([",".join(names), *lines]) + "\n", encoding="utf-8")
+    replace(path, ("\n".join([",".join(names), *lines]) + "\n").encode())

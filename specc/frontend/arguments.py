@@ -154,7 +154,7 @@ def _too_many_settings(frame, word, signature, argument: ast.Argument, is_stage:
     count = len(signature.settings)
     takes = "no settings" if count == 0 else f"{count} setting" + ("s" if count > 1 else "")
     help_ = f"{word.name}{signature}"
-    if is_stage and len(signature.inputs) > 1 or signature.takes_more:
+    if is_stage and (len(signature.inputs) > 1 or signature.takes_more):
         text = " ".join(argument.value.span.text.split())
         help_ = f"a further input goes before a semicolon: `-> {word.name}({text};)`"
     frame.error(
@@ -171,6 +171,15 @@ def _unknown_setting(frame, word, signature, argument: ast.Argument, is_stage: b
             f"`{name.text}` is an input of `{word.name}`, not a setting",
             name.span,
             help=f"inputs go before a semicolon: `{word.name}({text}; ...)`",
+        )
+        return
+    if name.text in ("activation", "nonlinearity", "act") and is_stage:
+        value = argument.value.span.text.strip('"')
+        frame.error(
+            "unknown-setting",
+            f"`{word.name}` has no setting `{name.text}`",
+            name.span,
+            help=f"an activation is a stage of its own: `-> {word.name}(...) -> {value}`",
         )
         return
     near = closest(name.text, signature.setting_names, SETTING_SYNONYMS)

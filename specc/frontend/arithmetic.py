@@ -18,6 +18,7 @@ from specc.frontend.scope import Frame, Mistake, flowing, undecided
 from specc.frontend.values import (
     Tensor,
     Value,
+    Weights,
     beyond_float,
     describe,
     is_static,
@@ -63,7 +64,8 @@ def binary(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> Va
         return (left == right) == (sign == "==")
     for position, each in enumerate((left, right)):
         if not isinstance(each, Tensor) and not is_static(each):
-            raise Mistake("wrong-kind", f"`{sign}` cannot work on {describe(each)}", argument=position)
+            help_ = "`l2(weights)` sums over all of them" if isinstance(each, Weights) else None
+            raise Mistake("wrong-kind", f"`{sign}` cannot work on {describe(each)}", help_, position)
     if sign in COMPARISONS:
         return compare(frame, sign, left, right, span)
     if sign in ARITHMETIC:
@@ -274,7 +276,7 @@ def _check_decided(name: str, operands: list[Tensor]) -> None:
     """Refuses operands whose shapes may be equal or not, depending on open sizes."""
     first, *rest = [each.shape for each in operands if each.shape]
     for other in rest:
-        for axis, (left, right) in enumerate(zip(first, other)):
+        for axis, (left, right) in enumerate(zip(first, other, strict=False)):
             if len(first) == len(other) and sizes.same(left, right) is None:
                 raise Mistake(
                     "undecided-size",

@@ -630,7 +630,7 @@ def alike(one: Node, other: Node) -> bool:
         elif isinstance(a, tuple):
             if not isinstance(b, tuple) or len(a) != len(b):
                 return False
-            pairs += zip(a, b)
+            pairs += zip(a, b, strict=True)
         elif a != b:
             return False
     return True

@@ -38,7 +38,7 @@ def bind(
     for name, given in settings.items():
         callee.names[name] = given.value
     match = Match(frame, callee, word.name, span, is_stage)
-    for declared, given in zip(signature.inputs, values):
+    for declared, given in zip(signature.inputs, values, strict=False):
         if given is None:
             callee.names[declared.name] = None
         elif match.accepts(declared, given):
@@ -160,6 +160,10 @@ def setting_help(wrong: Wrong, value: Value) -> str | None:
     """What to write where a fraction stands for a whole number."""
     if wrong.rule == "type" and isinstance(value, float) and value.is_integer():
         return f"write `{int(value)}`; `/` gives a fraction, `//` is the whole division"
+    if wrong.setting == "pad" and value == "same":
+        return "with `pad = (kernel - 1) // 2` an odd kernel keeps the size"
+    if wrong.setting == "pad" and value == "valid":
+        return "`pad = 0`, which it is by default, adds nothing"
     return None
 
 

@@ -19,16 +19,18 @@ from specc.frontend import ast
 from specc.frontend.fixes import verify_fixes
 from specc.frontend.lint import lint, silence
 from specc.frontend.messages import SETTING_SYNONYMS, TRAIN_SYNONYMS
-from specc.frontend.model import Elaborated, elaborate
+from specc.frontend.model import RESERVED, Elaborated, elaborate
 from specc.frontend.numbers import number_value
-from specc.frontend.scope import NUMBERS, Context, Scope
+from specc.frontend.scope import NUMBERS, WORDS, Context, Scope
 from specc.frontend.signed import cancelling
 from specc.frontend.training import SETTINGS, Training, train
 from specc.frontend.uses import file_scope
 from specc.frontend.values import show_bytes
 from specc.ir import sizes
-from specc.ir.graph import topological
+from specc.ir.graph import Node, topological
 from specc.ir.program import Program
+from specc.ops.elementwise import Detach
+from specc.ops.leaf import Input
 from specc.source import Source, Span
 
 DEPTH = 20_000
@@ -75,6 +77,10 @@ def _check(file: ast.File, overrides: Mapping[str, str | int | float], report: R
     for definition, owner in list(scope.definitions.values()):
         if isinstance(definition, NUMBERS):
             number_value(owner, definition)
+    for definition in file.definitions:
+        if isinstance(definition, (*NUMBERS, *WORDS)) and definition.name.text in RESERVED:
+            context.error("duplicate-name", f"`{definition.name.text}` has a meaning of its own",
+                          definition.name.span, help="give this another name")  # fmt: skip
     model, block = _only(context, file, ast.Model), _only(context, file, ast.Train)
     program = None
     if model is not None:
@@ -101,6 +107,9 @@ def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | N
             context.error("no-loss", "a model that is trained needs a loss", model.name.span,
                           help="say what is to become small: `loss cross_entropy(scores, label)`")  # fmt: skip
         training = train(context, scope, block, elaborated.ports)
+    is_whole = not any(isinstance(each, ast.Broken) for each in model.body)
+    if is_whole and elaborated.losses and training.updates and not context.report.errors:
+        _check_losses_reach(context, elaborated, training)
     _check_memory(context, elaborated, training, block)
     return _program(context, model, elaborated, training)
 
@@ -119,6 +128,26 @@ def _warn_of_signed_loss(context: Context, elaborated: Elaborated) -> None:
 
 MOST_BYTES = 2**37
 """Bytes of all parameters in float32; training needs two to four times as much."""
+
+
+def _check_losses_reach(context: Context, elaborated: Elaborated, training: Training) -> None:
+    """Refuses losses on which no trained parameter has an influence that a gradient could follow."""
+    trained = {each.path for each in training.updates}
+    reached: set[Node] = set()
+    waiting = [term.node for term in elaborated.losses]
+    while waiting:
+        node = waiting.pop()
+        if node in reached or isinstance(node.op, Detach):
+            continue
+        reached.add(node)
+        waiting += node.inputs
+        if isinstance(node.op, Input) and node.op.role == "param" and node.op.label in trained:
+            return
+    first = elaborated.losses[0]
+    context.error(
+        "no-parameter", "no loss depends on a parameter that is trained", first.span,
+        help="compare what the layers make of the inputs with a target: `loss mse(y, t)`",
+    )  # fmt: skip
 
 
 USUAL_BATCH = 4096

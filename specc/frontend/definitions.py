@@ -148,7 +148,7 @@ NO_WEIGHTS = ("bias", "gamma", "beta")
 def _is_shared(frame: Frame, path: str, statement) -> bool:
     """Whether a path that is taken is meant to be shared; reports the clash otherwise."""
     context = frame.context
-    if frame.namer.owner is not None and context.owners.get(path) is frame.namer.owner:
+    if _same_layer(context.owners.get(path), frame.namer.owner):
         return True
     earlier = (context.parameters.get(path) or context.states[path]).span
     frame.error(
@@ -157,6 +157,16 @@ def _is_shared(frame: Frame, path: str, statement) -> bool:
         help="layers without a name are numbered (`dense1`): give your own another name",
     )  # fmt: skip
     return False
+
+
+def _same_layer(one: SharedLayer | None, other: SharedLayer | None) -> bool:
+    """Whether two shared layers have the same weights: a layer that a shared block declares is the same
+    one at each use of the block."""
+    if one is None or other is None:
+        return False
+    return one is other or (
+        one.statement is other.statement and one.path == other.path
+        and _same_layer(one.frame.namer.owner, other.frame.namer.owner))
 
 
 def _different_shapes(frame: Frame, path: str, existing: Parameter, type_: Type, statement) -> None:

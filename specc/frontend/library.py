@@ -60,7 +60,7 @@ def index() -> dict[str, Entry]:
         source = Source(f"std/{path.name}", path.read_text(encoding="utf-8"))
         starts = list(_START.finditer(source.text))
         ends = [start.start() for start in starts[1:]] + [len(source.text)]
-        for start, end in zip(starts, ends):
+        for start, end in zip(starts, ends, strict=True):
             kind, name = start["kind"], start["name"]
             assert kind in ("fn", "block", "cell", "optimizer"), (
                 f"{source.name} may define words only, not a `{kind}`; please report this"

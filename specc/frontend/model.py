@@ -93,12 +93,18 @@ def _port(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, ports: l
     sequence, axes = None, statement.type.axes or ()
     if axes and (sequence_of := sequence_name(frame, axes[0])) is not None:
         size = type_.shape[0]
+        ports[-1] = replace(ports[-1], sequence=sequence_of)
         sequence = Sequence(sequence_of, size)
-        if axes[0].at_most:
+        shared = frame.context.varying.get(sequence_of)
+        if axes[0].at_most and shared is not None:
+            sequence = shared  # what runs over one sequence is equally long
+        elif axes[0].at_most:
             length = f"{name.text}.length"
             count = leaf(Input(role, length, Type("int", (), True, size + 1)), origin)
-            ports.append(Port(length, role, "class", (), size + 1, statement.span, name.text))
+            ports.append(
+                Port(length, role, "class", (), size + 1, statement.span, length_of=name.text))
             sequence = sequences.varying(sequence_of, size, count, origin)
+            frame.context.varying[sequence_of] = sequence
     if isinstance(statement, ast.Stream):
         if sequence is None or sequence.length is not None:
             frame.error("wrong-kind", f"the stream `{name.text}` needs the axis of a sequence",

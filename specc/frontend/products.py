@@ -6,6 +6,7 @@ A product is a `Contract`, whose index maps say which elements meet. All functio
 from __future__ import annotations
 
 from dataclasses import replace
+
 from specc.frontend.arithmetic import as_kind
 from specc.frontend.scope import Frame, Mistake
 from specc.frontend.values import Several, Tensor, Value, describe

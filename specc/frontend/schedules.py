@@ -52,7 +52,7 @@ def _place(rule: Rule, call: ast.Call, position: int, declared: Declared) -> Spa
     """Where the setting has its value: in the call, or as a default."""
     behind = 0
     for argument in call.settings:
-        if argument.name is None and behind == position or (
+        if (argument.name is None and behind == position) or (
             argument.name is not None and argument.name.text == declared.name
         ):
             return argument.value.span

@@ -73,6 +73,7 @@ class Context:
     listed: set[str] = field(default_factory=set)  # parameters that stand in the table of layers
     open_sizes: dict[str, Span] = field(default_factory=dict)
     first_uses: dict[Any, Span] = field(default_factory=dict)  # of shared layers
+    varying: dict[str, Sequence] = field(default_factory=dict)  # sequences of varying length
     streams: dict[str, str] = field(default_factory=dict)  # state of a cell -> where it begins anew
     carries: dict[str, Node] = field(default_factory=dict)  # states of cells, at the next step
     entered: set[Any] = field(default_factory=set)  # the definitions of words that were used

@@ -16,7 +16,7 @@ from specc.ops import elementwise as ops
 from specc.ops.gather import Take
 from specc.ops.leaf import Iota, constant, leaf
 from specc.ops.reduce import Sum
-from specc.ops.shape import Broadcast, Reshape, Slice
+from specc.ops.shape import Broadcast, Concat, Reshape, Slice
 from specc.ops.steps import every_step
 from specc.source import Span
 
@@ -118,6 +118,29 @@ def reverse(frame: Frame, x: Tensor, span: Span) -> Tensor:
         raise Mistake("wrong-kind", f"`reverse` of a sequence of varying length takes numbers, not"
                       f" {describe(x)}", argument=0, help="reverse it behind `embed`")  # fmt: skip
     return replace(x, node=apply(Take(), node, index, origin=origin), finals=())
+
+
+def previous(frame: Frame, x: Tensor, span: Span) -> Tensor:
+    """The value of the step before; at the first step class n of n, or 0."""
+    size, node, origin = x.sequence.size, x.node, frame.origin(span)
+    if x.sequence.begin is not None:
+        raise Mistake("wrong-kind", "the step before the first one of a window lies in another batch: a"
+                      " stream has no `previous`", argument=0)  # fmt: skip
+    classes = x.type.classes
+    if x.type.kind == "bool" or x.type.kind == "int" and classes is None:
+        raise Mistake("wrong-kind", f"`previous` takes classes or numbers, not {describe(x)}", argument=0)
+    floating = node if node.type.kind == "float" else apply(ops.ToFloat(), node)
+    start = constant(0.0)
+    if node.type.kind == "int":
+        start = apply(ops.ToFloat(), constant(classes, "int"))
+    shape = (1, *node.type.shape[1:])
+    parts = [apply(Broadcast(shape), start)]
+    if size != 1:
+        parts.append(apply(Slice(0, 0, size - 1), floating))
+    joined = apply(Concat(0), *parts, origin=origin) if len(parts) > 1 else parts[0]
+    if node.type.kind == "int":
+        joined = apply(ops.ToInt(classes + 1), joined, origin=origin)
+    return replace(x, node=joined, finals=())
 
 
 def along(frame: Frame, x: Value, sequence: Sequence, span: Span) -> Tensor:

@@ -18,6 +18,7 @@ from specc.frontend.parse import DEFINITIONS, STATEMENTS
 from specc.frontend.recovery import BINARY, COMPARISONS, OPERANDS, Recovery
 from specc.source import Span
 
+BEFORE_VALUES = ("output", "loss", "metric", "data", "validate", "test", "optimizer")
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 # Where the statement that starts with a word stands.
 PLACE = {keyword_of(cls): places for cls, places in PLACES.items() if cls is not ast.Setting}
@@ -215,7 +216,7 @@ def colon_for_brace(recovery: Recovery, at: int) -> int | None:
         else None
     )
     recovery.report(at, "a body stands in braces `{ }`, not behind a `:`", help=help)
-    if recovery.parser.accepts("=") and not recovery.following(at).kind in STATEMENTS | {"{"}:
+    if recovery.parser.accepts("=") and recovery.following(at).kind not in STATEMENTS | {"{"}:
         recovery.parser.feed(Token("=", "=", token.start, token.end))
     elif recovery.following(at).kind != "{":
         recovery.implied.add(token.start)
@@ -224,28 +225,38 @@ def colon_for_brace(recovery: Recovery, at: int) -> int | None:
 
 
 def colon_for_equals(recovery: Recovery, at: int) -> int | None:
-    token, before = recovery.tokens[at], recovery.before(at)
-    if token.kind != ":":
-        return None
-    if recovery.parser.accepts("="):
+    token, word = recovery.tokens[at], recovery.before(at).kind
+    if token.kind == ":" and word in BEFORE_VALUES and not recovery.is_first(at):
+        named = f", or `{word} name = ...`" if word in ("output", "loss", "metric") else ""
         recovery.report(
             at,
-            "a value stands behind `=`, not behind a `:`",
-            fix=("write `=`", Edit(recovery.span(token), "=" if before.end < token.start else " =")),
-        )
-        recovery.parser.feed(Token("=", "=", token.start, token.end))
-        return at + 1
-    if before.kind in ("output", "loss", "metric", "data", "test", "freeze", "return"):
-        recovery.report(
-            at,
-            f"`{before.kind}` takes no `:`",
-            help=f"write `{before.kind} ...`, or with a name `{before.kind} name = ...`"
-            if before.kind in ("output", "loss", "metric")
-            else None,
+            f"`{word}` is followed by its value, without `:`",
+            help=f"write `{word} ...`{named}",
             fix=("leave it out", Edit(recovery.span(token), "")),
         )
         return at + 1
-    return None
+    if token.kind != ":" or not recovery.parser.accepts("="):
+        return None
+    before = recovery.shown(recovery.before(at))
+    recovery.report(at, f"what {before} is stands behind `=`, not `:`",
+                    fix=("write `=`", Edit(recovery.span(token), "=")))  # fmt: skip
+    recovery.parser.feed(Token("=", "=", token.start, token.end))
+    return at + 1
+
+
+def equals_behind_keyword(recovery: Recovery, at: int) -> int | None:
+    before = recovery.before(at)
+    if recovery.tokens[at].kind != "=" or before.kind not in BEFORE_VALUES or recovery.is_first(at):
+        return None
+    word = before.kind
+    named = f", or `{word} name = ...`" if word in ("output", "loss", "metric") else ""
+    recovery.report(
+        at,
+        f"`{word}` is followed by its value, without `=`",
+        help=f"write `{word} ...`{named}",
+        fix=("leave it out", Edit(recovery.span(recovery.tokens[at]), "")),
+    )
+    return at + 1
 
 
 def else_if(recovery: Recovery, at: int) -> int | None:
@@ -468,13 +479,17 @@ def unexpected(recovery: Recovery, at: int) -> int:
     found = f", found {recovery.shown(token)}"
     if recovery.is_next_statement(at) and recovery.height < len(recovery.parser.states):
         found = f", but the {'file' if token.kind == '$END' else 'statement'} ends there"
-    help = None
-    if expected == {"*"} or (expected == {"("} and before.kind == "*"):
+    help = "a repetition is written `3 * (stage -> stage)`" if expected == {"*"} else None
+    starts_list = token.kind == "[" and "NUMBER" in expected
+    if starts_list or (token.kind == "," and before.kind == "NUMBER" and "," not in expected and ")" in expected):
+        help = "there are no lists: a setting is one value, such as `kernel=3` or `kernel_width=5`"
+    if expected == {"("} and before.kind == "*":
         help = "a repetition is written `3 * (stage -> stage)`"
-    elif token.kind == "[" and "NUMBER" in expected:
-        help = "there are no lists: `concat(a, b)` joins values"
     elif token.kind == "(" and before.kind == "let":
         help = "names stand without parentheses: `let a, b = ...`"
+    start = recovery.parser.values[recovery.height] if recovery.height < len(recovery.parser.values) else None
+    if type(start) is Token and start.kind == "param" and expected <= {"=", ":", "["}:
+        help = "it has a type and an initial value: `param name: float[3] = he`"
     opened = recovery.opened() if recovery.is_first(at) else None
     labels = (
         [Label(recovery.span(opened), f"this `{opened.kind}` is not closed yet")] if opened else []
@@ -523,6 +538,7 @@ SLIPS = (
     else_if,
     comment_sign,
     share_without_name,
+    equals_behind_keyword,
     end_sign,
     several_values,
     chained_comparison,

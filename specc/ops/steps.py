@@ -9,14 +9,16 @@ A node that does not depend on what is lifted stays as it is: it is the same at 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from specc.ir.graph import Node, apply, topological
 from specc.ir.op import Op, ShapeError
 from specc.ir.sizes import Size
+from specc.ops.carry import Carry, Loop
 from specc.ops.contract import Affine, Contract, index
 from specc.ops.elementwise import Elementwise, div
 from specc.ops.gather import Put, Take
+from specc.ops.leaf import Input, leaf
 from specc.ops.random import Uniform
 from specc.ops.reduce import ArgMax, BatchMean, Max, Sum
 from specc.ops.shape import Broadcast, Concat, Pad, Reshape, Slice, Transpose
@@ -172,3 +174,40 @@ def _one_product(op: Contract) -> Contract:
     extents = tuple(size for i, size in enumerate(op.extents) if i != time)
     return Contract(extents, without(op.out), without(op.left), without(op.right), op.shape[1:],
                     op.sum_batch)
+
+
+@dataclass(frozen=True, eq=False)
+class OneStep:
+    """One step of a loop: `nodes` has for each of its nodes that of one step, a leaf for each Carry.
+
+    `reads` tells what the other leaves stand for: a value from outside, and whether of this step alone
+    or all of it.
+    """
+
+    nodes: dict[Node, Node]
+    reads: dict[Node, tuple[Node, bool]]
+
+
+def step_of(loop: Loop) -> OneStep:
+    """The formula of one step of a loop."""
+    own: dict[Node, Node] = {}
+    reads: dict[Node, tuple[Node, bool]] = {}
+    known: dict[tuple[Node, bool], Node] = {}
+
+    def standing_for(node: Node, each_step: bool) -> Node:
+        if (node, each_step) not in known:
+            type_ = replace(node.type, shape=node.type.shape[1:]) if each_step else node.type
+            made = leaf(Input("step", str(len(known)), type_), node.origin)
+            known[node, each_step] = made
+            reads[made] = node, each_step
+        return known[node, each_step]
+
+    for carry in loop.carried:
+        type_ = replace(carry.type, shape=carry.type.shape[1:])
+        own[carry] = leaf(Input("step", carry.op.label, type_), carry.origin)
+    for node in loop.nodes:
+        if not isinstance(node.op, Carry):
+            own[node] = one_step(node, [
+                own[each] if each in own else standing_for(each, has_steps(node, position))
+                for position, each in enumerate(node.inputs)])
+    return OneStep(own, reads)

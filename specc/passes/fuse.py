@@ -9,7 +9,7 @@ shards (`AllReduce`), and a value that must lie in memory in C order gets a `Cop
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 
@@ -28,7 +28,7 @@ from specc.ops.views import VIEWS, in_c_order, root_of
 # Bounds that keep the compile time of deep models in proportion to their depth.
 MOST_NODES = 64  # of a nest: LLVM's time grows faster than its length
 MOST_SIBLINGS = 16  # groups that are tried, of those that read the same value
-FAR = 200  # groups that are looked through for a dependency
+FAR = 64  # groups that are looked through for a dependency
 
 
 def prepare(graph: Graph, own_place: bool = False) -> Graph:
@@ -59,11 +59,14 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
 
     graph = rewrite(graph, copy)
     outputs = {}
+    ends = _overwritten(graph)
     for name, node in graph.outputs.items():
         root = root_of(node)
         lies_elsewhere = root is not node or isinstance(node.op, (Input, Const))
         lies_elsewhere |= own_place and node in outputs.values()
         own = own_place or name.startswith("lane.")  # it is written to another place as well
+        # what others read cannot wait until the old value has been read everywhere
+        lies_elsewhere |= name.startswith(("param.", "state.")) and node not in ends
         if lies_elsewhere and (own or not (node.type.batched and in_c_order(node))):
             node = apply(Copy(), node)
         outputs[name] = node
@@ -116,6 +119,7 @@ class _Groups:
         self.next: dict[int, int] = {}  # the group that goes on where a full one ends
         self.of: dict[Node, int] = {}
         self.loops: dict[int, Loop] = {}
+        self._reading: dict[tuple[str, str], set[int]] = {}
 
     def open(self, domain, kind) -> int:
         self.members.append([])
@@ -129,6 +133,9 @@ class _Groups:
     def put(self, node: Node, group: int) -> None:
         self.members[group].append(node)
         self.of[node] = group
+        for root in map(root_of, node.inputs):
+            if isinstance(root.op, Input):
+                self._reading.setdefault((root.op.role, root.op.label), set()).add(group)
         for each in self.needs(node) - {group} - self.depends[group]:
             self.depends[group].add(each)
             self.dependents[each].add(group)
@@ -157,6 +164,10 @@ class _Groups:
     def needs(self, node: Node) -> set[int]:
         """The groups that a node's inputs come from."""
         return {self.of[root] for root in map(root_of, node.inputs) if root in self.of}
+
+    def reading(self, leaves: Iterable[tuple[str, str]]) -> set[int]:
+        """The groups that read some weights or states, each given by its role and label."""
+        return set().union(*(self._reading.get(each, ()) for each in leaves))
 
     def may_reach(self, starts: set[int], goal: int) -> bool:
         """Whether any of the groups depends, directly or not, on the goal; True where it is far to see."""
@@ -213,7 +224,10 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
             if root in waiting:
                 yield root, groups.open(_domain(root), "nest")
 
-    for node in ordered(graph, looped):
+    overwritten = _overwritten(graph)
+    order = ordered(graph, looped)
+    last = [node for node in order if node in overwritten]
+    for node in [node for node in order if node not in overwritten] + last:
         op = node.op
         if node in looped:
             for root in {root_of(each): None for own in looped[node].nodes for each in own.inputs}:
@@ -224,14 +238,15 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
             continue
         if isinstance(op, (Input, Const) + VIEWS):
             continue
-        if isinstance(op, Elementwise) and all(
+        if isinstance(op, Elementwise) and node not in overwritten and all(
             each in waiting or isinstance(root_of(each).op, (Input, Const))
             for each in node.inputs
         ):
             waiting.add(node)
             continue
         if isinstance(op, (Elementwise, AllReduce, Sum, Max, Pad)):
-            group = _group_for(node, groups, readers)
+            after = groups.reading(overwritten.get(node, ()))
+            group = _group_for(node, groups, readers, after)
         else:
             kind = {Concat: "concat", Contract: "contract"}.get(type(op), "kernel")
             assert kind != "kernel" or hasattr(op, "kernel"), f"{op.name} cannot be emitted"
@@ -265,8 +280,23 @@ def _reduced(node: Node):
     return (node.op.axes, getattr(node.op, "batch", False))
 
 
-def _group_for(node: Node, groups: _Groups, readers) -> int:
-    """The group of a producer or sibling that the node can join, or a new one."""
+def _overwritten(graph: Graph) -> dict[Node, set[tuple[str, str]]]:
+    """The new weights and states that nothing else reads, with the role and label of what each
+    takes the place of."""
+    ends: dict[Node, set[tuple[str, str]]] = {}
+    for name, node in graph.outputs.items():
+        role, _, label = name.partition(".")
+        if role in ("param", "state", "lane"):
+            ends.setdefault(node, set()).add((role, label))
+    for node in reversed(graph.nodes):
+        if node in ends and any(user not in ends for user in graph.users[node]):
+            del ends[node]
+    return ends
+
+
+def _group_for(node: Node, groups: _Groups, readers, after: set[int]) -> int:
+    """The group of a producer or sibling that the node can join, or a new one; none that a group in
+    `after`, which must have run, depends on."""
     domain = _domain(node)
     candidates = [groups.of[each] for each in node.inputs
                   if each in groups.of and isinstance(each.op, (Elementwise, AllReduce))]
@@ -283,7 +313,7 @@ def _group_for(node: Node, groups: _Groups, readers) -> int:
             continue
         if any(_complete_only_later(each, groups, group) for each in node.inputs):
             continue
-        if groups.may_reach(needs - {group}, group):
+        if groups.may_reach((needs | after) - {group}, group):
             continue
         return group
     return groups.open(domain, "nest")

@@ -9,34 +9,34 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from specc.ir.graph import Graph, Node, apply, rewrite
-from specc.ops.carry import Carry, closed, following
+from specc.ir.graph import Graph, Node, apply
+from specc.ops.carry import Carry, closed, following, loops
 from specc.ops.contract import Affine, Contract
 from specc.ops.elementwise import add
 from specc.ops.shape import Concat, Slice
 
 
 def hoist(graph: Graph) -> Graph:
-    """The graph with every product of a joined value split where a part of it waits for a state."""
+    """The graph with every product of a joined value split where a part of it waits for the product's state.
+
+    A cell behind another one waits for the states of both, but only its own are in its loop.
+    """
     if not any(isinstance(node.op, Carry) for node in graph.nodes):
         return graph
-    waits: set[Node] = set()
-
-    def rule(node: Node) -> Node:
-        if isinstance(node.op, Contract):
+    within = {node: loop for loop in loops(graph) for node in loop.nodes}
+    new: dict[Node, Node] = {}
+    for node in graph.nodes:
+        inputs = tuple(new[each] for each in node.inputs)
+        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+        new[node] = node if same else Node(node.op, inputs, node.type, node.origin)
+        if isinstance(node.op, Contract) and node in within:
             for position, each in enumerate(node.inputs):
-                if isinstance(each.op, Concat) and len({part in waits for part in each.inputs}) == 2:
-                    node = _split(node, position) or node
+                own = {within.get(part) is within[node] for part in each.inputs}
+                if isinstance(each.op, Concat) and len(own) == 2:
+                    new[node] = _split(new[node], position) or new[node]
                     break
-        if isinstance(node.op, Carry) or any(each in waits for each in node.inputs):
-            waits.add(node)
-            for each in node.inputs:  # the products of a split one
-                if any(deeper in waits for deeper in each.inputs):
-                    waits.add(each)
-        return node
-
-    graph = rewrite(graph, rule)
-    return closed(graph.outputs, following(graph))
+    outputs = {name: new[node] for name, node in graph.outputs.items()}
+    return closed(outputs, following(Graph(outputs)))
 
 
 def _split(node: Node, position: int) -> Node | None:

@@ -9,6 +9,7 @@ batch, 0 on padding lanes), so that a partial batch on full lanes is exact.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 
@@ -48,10 +49,13 @@ class Lowered:
     settings: Graph
 
 
-def forward(program: Program, training: bool) -> Graph:
-    """Outputs "loss", "loss.NAME", "mean.NUMBER", "output.NAME"; in training also "state.PATH"."""
+def forward(program: Program, training: bool, more: Mapping[str, Node] = {}) -> Graph:
+    """Outputs "loss", "loss.NAME", "mean.NUMBER", "output.NAME"; in training also "state.PATH".
+
+    `more` are further nodes of the program that are to be outputs.
+    """
     total = None
-    outputs: dict[str, Node] = {}
+    outputs: dict[str, Node] = dict(more)
     for term in program.losses:
         mean = average(term.node)
         outputs[f"loss.{term.name}"] = mean

@@ -51,7 +51,8 @@ class CompiledModel(Protocol):
 
         The last batch may be partial, and is exact. `first_step` is the number of steps done
         before: with the other two it gives `step`, `epoch` and `progress` of a schedule. `stale`
-        is its number of epochs so far that brought no improvement. How a training is cut into calls changes nothing.
+        is its number of epochs so far that brought no improvement. How a training is cut into calls
+        changes nothing.
 
         Returns float64 `[steps, record_width]`, the means over each batch; the first is the loss.
         """

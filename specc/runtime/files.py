@@ -2,8 +2,8 @@
 
     write(run.folder / "run.json", text.encode())      # RunError: "... No space left on device"
 
-The content goes into a file beside the place, which is then renamed: whoever reads, or looks at what
-is there after the power was cut, finds the old file or the new one.
+The content goes into a file beside the place, which is then renamed: whoever reads, or looks at
+what is there after the power was cut, finds the old file or the new one.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class MetricsFile:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """The lines of a file by their columns. Raises `RunError` where it is no whole table of epochs."""
+    """The lines of a file by their columns. Raises `RunError` where it is no table of epochs."""
     try:
         text = path.read_text(encoding="utf-8")
         rows = list(csv.reader(io.StringIO(text)))
@@ -102,7 +102,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
         return []
     header, found = rows[0], []
     if header[:3] != ["epoch", "step", "seconds"] or "train_loss" not in header:
-        raise _damaged(path, "line 1 does not name the columns epoch, step, seconds, train_loss, ..")
+        raise _damaged(path, "line 1 does not name the columns epoch, step, seconds, ..")
     for line, row in enumerate(rows[1:], 2):
         if not row:
             continue

@@ -73,8 +73,8 @@ class Run:
 def create(parent: Path, record: Record, files: dict[str, bytes]) -> Run:
     """A new run in `parent/<model>/<number>`, with the next free number.
 
-    `files` are model.dl and the files that it uses, by their paths relative to it. Raises `RunError`,
-    with no folder left behind, where it cannot be written.
+    `files` are model.dl and the files that it uses, by their paths relative to it. Raises
+    `RunError`, with no folder left behind, where it cannot be written.
     """
     folder = None
     try:

@@ -51,9 +51,9 @@ def train(
     """Train until `recipe.epochs` are done ("finished") or patience is out ("early").
 
     Training starts at `progress`, which `checkpoint.restore` gives. `should_stop` is asked after
-    each stretch of steps: with True the state is saved, and "interrupted" returned. However it ends,
-    the checkpoints are then those of the last epoch that was good. Raises `Diverged` where the loss
-    is no finite number, and `RunError` where a file cannot be written.
+    each stretch of steps: with True the state is saved, and "interrupted" returned. However it
+    ends, the checkpoints are then those of the last epoch that was good. Raises `Diverged` where the
+    loss is no finite number, and `RunError` where a file cannot be written.
     """
     loop = _Loop(net, data, recipe, run, watch, progress or Progress())
     if progress is None:

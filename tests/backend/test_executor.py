@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import warnings
 
@@ -22,6 +24,7 @@ from specc.backend.executor import (
     executor,
 )
 from specc.backend.load import Kernel, load
+from specc.backend.memory import CAN_SLEEP
 
 COUNT = Kernel(
     "count",
@@ -94,6 +97,15 @@ def test_threads_that_outnumber_the_processors_learn_to_sleep_at_barriers():
     patience = [crew._words[(WORKERS + LINE * n + PATIENCE) // 8] for n in range(threads)]
     assert min(patience) < most
     crew.close()
+
+
+def test_threads_sleep_in_the_same_way_whichever_process_compiles_them():
+    code = "from specc.backend.memory import CAN_SLEEP; print(CAN_SLEEP)"
+    said = {
+        subprocess.run([sys.executable, "-c", each], capture_output=True, text=True, check=False).stdout
+        for each in (code, "import numba\n" + code, "from specc.backend import compile\n" + code)
+    }
+    assert said == {f"{CAN_SLEEP}\n"}
 
 
 def test_many_short_runs():

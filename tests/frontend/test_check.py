@@ -197,8 +197,8 @@ def test_a_word_of_the_user_hides_that_of_the_library_in_his_file_alone():
 
 def test_overrides_change_sizes_constants_and_settings():
     text = """dim classes = 10 dim hidden = 2 * classes const rate = 0.1
-    model m { input x: float[4] output x -> dense(hidden) -> dense(classes)
-      loss sum(x) }
+    model m { input x: float[4] let y = x -> dense(hidden) -> dense(classes) output y
+      loss sum(y) }
     train { optimizer sgd(lr=rate) epochs = 3 }"""
     result = program(text, classes=3, epochs="2 * 4", rate="1/4", seed=7)
     assert shapes(result)["dense1.weight"] == (6, 4) and shapes(result)["dense2.weight"] == (3, 6)
@@ -224,7 +224,7 @@ def test_overrides_change_sizes_constants_and_settings():
 )  # fmt: skip
 def test_an_override_goes_through_the_checks_of_the_file(overrides, name, message):
     text = """dim classes = 10
-    model m { input x: float[4] output x -> dense(classes) loss sum(x) }
+    model m { input x: float[4] let y = x -> dense(classes) output y loss sum(y) }
     train { optimizer sgd(lr=0.1) }"""
     with pytest.raises(SpecError) as error:
         program(text, **overrides)

@@ -465,6 +465,13 @@ def test_walk_visits_a_tree_of_any_depth():
         ("model m { input z float[3] }", ["1:19 expected `:` after `z`, found `float`"]),
         ("fn f(x; 3) = 2", ["1:9 expected a name or `)` after `;`, found `3`"]),
         ("dim n = 3 4", ["1:11 expected an operator or the next definition after `3`, found `4`"]),
+        ("model m { let y = x -> dense(units: 10) }", ["1:35 what `units` is stands behind `=`, not `:`"]),
+        ("model m { loss total: mse(y, t) }", ["1:21 what `total` is stands behind `=`, not `:`"]),
+        ("model m { loss = mse(y, t) }", ["1:16 `loss` is followed by its value, without `=`"]),
+        ("train { optimizer = sgd(lr=1) data = digits() }", ["1:19 `optimizer` is followed by its value, without `=`",
+                                                            "1:36 `data` is followed by its value, without `=`"]),
+        ("model m { let y = x -> conv(3, kernel=(3, 3)) }", ["1:41 expected `)` after `3`, found `,`"]),
+        ("model m { let y = x -> conv(3, kernel=[3, 3]) }", ["1:39 expected a value after `=`, found `[`"]),
         # Texts and signs.
         ('use "a\ndim n = 3', ['1:5 this text is not closed: a `"` is missing in its line']),
         (r'use "a\q"', [r"1:7 `\q` has no meaning in a text"]),
@@ -474,6 +481,11 @@ def test_walk_visits_a_tree_of_any_depth():
 )  # fmt: skip
 def test_a_usual_slip_is_explained(text, expected):
     assert mistakes(text) == expected
+
+
+def test_a_parameter_without_a_type_or_value_is_shown_a_whole_one():
+    _, (first, second) = parse(Source("x.dl", "model m { param u = 0 param s: float[4] output u }"))
+    assert first.help == second.help == "it has a type and an initial value: `param name: float[3] = he`"
 
 
 def test_what_was_opened_is_shown_with_what_is_missing():
@@ -495,6 +507,8 @@ def test_what_was_opened_is_shown_with_what_is_missing():
         ("fn f(x) = .5 * x", "fn f(x) = 0.5 * x"),
         ("fn f(x) = a && b", "fn f(x) = a and b"),
         ("model m { let x = 3; }", "model m { let x = 3 }"),
+        ("model m { loss = x }", "model m { loss  x }"),
+        ("fn f(x) = f(x; k: 5)", "fn f(x) = f(x; k= 5)"),
     ],
 )
 def test_a_fix_mends_the_file(text, mended):

@@ -98,7 +98,7 @@ def model(use: str, n: int, maps: tuple[int, ...]) -> str:
         used.add("s")
     lines = "\n".join(line for name, line in parts.items() if name in used)
     projected = "" if "s" not in used or "s" in re.findall(r"\w+", use) else " + 0 * s"
-    return f"model m {{ {lines} let y = {use} output y loss sum(sin(1.7 * y) + 0.3 * y){projected} }}"
+    return f"model m {{ {lines} let y = {use} loss sum(sin(1.7 * y) + 0.3 * y){projected} }}"
 
 
 @pytest.mark.parametrize(("word", "use", "shape"), CASES, ids=lambda value: str(value).replace(" ", ""))

@@ -19,6 +19,7 @@ import numpy as np
 from specc.columns import Column
 from specc.diagnostics import closest
 from specc.recipe import Port
+from specc.runtime.data import tokens
 from specc.runtime.data.field import Field
 from specc.runtime.data.request import Request, listed
 from specc.runtime.errors import DataError
@@ -38,6 +39,8 @@ def column(
     request: Request, port: Port, field: Field, vocabulary: tuple[str, ...] | None
 ) -> Column:
     """The field as a column of the port; raises `DataError`. `vocabulary` is for words."""
+    if field.texts is not None:
+        return Column(_padded(request, port, field, vocabulary))
     array = _shaped(request, port, field)
     if port.kind == "float":
         return Column(_floats(request, port, field, array), float(field.scale), float(field.shift))
@@ -50,9 +53,42 @@ def column(
 
 def words(field: Field, rows: np.ndarray) -> tuple[str, ...] | None:
     """The vocabulary of a field with words: those of some rows, sorted. None for numbers."""
+    if field.texts is not None:
+        own = field.texts
+        chosen = (symbol for row in rows.tolist() for symbol in own.parts[row])
+        return tokens.alphabet(chosen, own.level, own.limit, own.unknown)
     if field.array.dtype.kind != "U":
         return None
     return tuple(str(word) for word in np.unique(field.array[rows]))
+
+
+def lengths(port: Port, field: Field) -> np.ndarray:
+    """The number of steps that each example has of a sequence of varying length: int32 [N]."""
+    if field.texts is not None:
+        return np.array([len(each) for each in field.texts.parts], np.int32)
+    return np.full(len(field.array), port.shape[0], np.int32)
+
+
+def _padded(request: Request, port: Port, field: Field, vocabulary) -> np.ndarray:
+    """Texts as numbers, zeros behind their ends: int32 [N, steps]."""
+    texts, steps = field.texts, port.shape[0]
+    what = "characters" if texts.level == "char" else "words"
+    if vocabulary is None or len(vocabulary) > port.classes:
+        raise _error(request, field, f"{field.name} holds {len(vocabulary or ())} different {what} for"
+                     f" `{port.name}: {port_type(port)}`",
+                     f"declare class({len(vocabulary or ())}), or a `dim` without a number")
+    found = np.zeros((len(texts.parts), steps), np.int32)
+    for row, parts in enumerate(texts.parts):
+        if len(parts) > steps:
+            raise _error(request, field, f"{field.place(row, 0)}: {len(parts)} {what}, but"
+                         f" `{port.name}` has at most {steps} steps",
+                         f"`seq {port.sequence} = {max(map(len, texts.parts))}` holds the longest")
+        ids = tokens.numbers(parts, vocabulary, texts.unknown)
+        if len(ids) and ids.min() < 0:
+            raise _error(request, field, f"{field.place(row, 0)}: {parts[int(np.argmin(ids))]!r} is in no"
+                         f" text of the training part", '`unknown = "?"` reads a question mark in its place')
+        found[row, : len(ids)] = ids
+    return found
 
 
 def _shaped(request: Request, port: Port, field: Field) -> np.ndarray:

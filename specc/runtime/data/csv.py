@@ -11,7 +11,9 @@ so for the only "float" input with axes. The text is UTF-8, plain or gzip.
   or "drop" to leave out the line.
 - `scale`, `shift`: for "float" inputs, not for targets.
 
-A "class" column holds integers from 0, or words; see `bind` for the numbers that words get.
+A "class" column holds integers from 0, or words; see `bind` for the numbers that words get. A port that
+is a sequence of classes takes a column of texts: `level=char` or `level=word` says what its symbols
+are, `limit` and `unknown` are those of `text`.
 """
 
 from __future__ import annotations
@@ -26,10 +28,16 @@ from pathlib import Path
 import numpy as np
 
 from specc.recipe import Port
-from specc.runtime.data.field import Field
+from specc.runtime.data import tokens
+from specc.runtime.data.field import Field, Texts
 from specc.runtime.data.match import by_name
 from specc.runtime.data.request import Request, listed
 from specc.sources import port_type
+
+def is_text(port: Port, names: list[str]) -> bool:
+    """Whether a column holds texts, which are sequences of classes."""
+    return port.kind == "class" and bool(port.sequence) and len(port.shape) == 1 and len(names) == 1
+
 
 SEPARATORS = ",;\t|"
 MISSING = {"", "na", "n/a", "?", "nan", "null"}
@@ -108,18 +116,30 @@ class Table:
         for port in ports:
             self._check_count(port, names[port.name])
         at = {name: [self.header.index(each) for each in names[name]] for name in names}
-        parts: dict[str, list[np.ndarray]] = {port.name: [] for port in ports}
+        texts: dict[str, list[list[str]]] = {
+            port.name: [] for port in ports if is_text(port, names[port.name])}
+        level, parts = settings["level"], {port.name: [] for port in ports}
         while chunk := list(islice(self.rows, LINES_AT_ONCE)):
             chunk = self._without_missing(chunk, at)
             self.lines.extend(line for line, _ in chunk)
             for port in ports:
-                parts[port.name].append(self._values(port, chunk, at[port.name]))
+                if port.name in texts:
+                    (column,) = at[port.name]
+                    texts[port.name] += [tokens.symbols(row[column], level) for _, row in chunk]
+                else:
+                    parts[port.name].append(self._values(port, chunk, at[port.name]))
         if not self.lines:
             raise self.error("there are no examples under the header")
-        return {
-            port.name: self._field(port, names[port.name], parts[port.name], settings)
-            for port in ports
-        }
+        found = {}
+        for port in ports:
+            if port.name in texts:
+                found[port.name] = Field(
+                    f"`{self.path.name}`", np.zeros(len(self.lines)), self._place(names[port.name]),
+                    texts=Texts(texts[port.name], level, settings["limit"], settings["unknown"]),
+                )
+            else:
+                found[port.name] = self._field(port, names[port.name], parts[port.name], settings)
+        return found
 
     def _rows(self):
         """(line, cells) for each line that is not blank, the header first."""
@@ -140,6 +160,8 @@ class Table:
             raise self.error(str(error), line=line) from None
 
     def _check_count(self, port: Port, names: list[str]) -> None:
+        if is_text(port, names):
+            return
         wanted = 1
         for size in port.shape:
             if not isinstance(size, int):

@@ -12,6 +12,16 @@ import numpy as np
 
 
 @dataclass(frozen=True, eq=False)
+class Texts:
+    """A text for each example, cut into symbols."""
+
+    parts: list[list[str]]
+    level: str
+    limit: int | None = None
+    unknown: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Field:
     """Values for all examples, `[N, *shape]`: numbers, booleans or words (dtype U).
 
@@ -26,6 +36,7 @@ class Field:
     shift: float = 0.0
     is_image: bool = False
     argument: int = 0  # which argument of the call names its file
+    texts: Texts | None = None  # in place of values: `array` then only counts the examples
 
     @property
     def shape(self) -> tuple[int, ...]:

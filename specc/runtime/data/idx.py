@@ -53,8 +53,9 @@ def array(request: Request, path: Path, argument: int) -> np.ndarray:
     content = request.read(path, argument)
     kind, rank = (content[2], content[3]) if len(content) >= 4 else (None, 0)
     if content[:2] != b"\0\0" or kind not in TYPES or rank == 0:
+        found = f"starts with the bytes {bytes(content[:4]).hex(' ')}" if content else "is empty"
         raise request.error(
-            f"`{path}` is not an IDX file: it starts with the bytes {bytes(content[:4]).hex(' ')}",
+            f"`{path}` is not an IDX file: it {found}",
             argument=argument,
             help="an IDX file of images starts with 00 00 08 03, of labels with 00 00 08 01",
         )

@@ -84,7 +84,7 @@ def load(
             request = request_of(recipe.data, ports, folder)
             fields = _fields(request)
             training, validation = _split(request, len(_any(fields).array), held_out, recipe.seed)
-            for port in ports:
+            for port in request.ports:
                 if (words := bind.words(fields[port.name], training)) is not None:
                     vocabularies.setdefault(port.name, words)
             columns = _columns(request, fields, vocabularies, found)
@@ -171,6 +171,10 @@ def open_sizes(recipe: Recipe, ports: Sequence[Port], folder: Path) -> dict[str,
         return sizes
     for name, each in _fields(request).items():
         port = next(port for port in ports if port.name == name)
+        if each.texts is not None:
+            found(port, port.shape[0], max(map(len, each.texts.parts)))
+            found(port, port.classes, len(bind.words(each, np.arange(len(each.array)))))
+            continue
         shape = each.shape
         if each.is_image and len(port.shape) == 1:
             shape = (int(np.prod(shape)),)
@@ -221,12 +225,55 @@ def _columns(
     request: Request, fields: dict[str, Field], vocabularies: Vocabularies, found: list[Diagnostic]
 ) -> dict[str, Column]:
     columns = {}
+    by_name = {port.name: port for port in request.ports}
     for port in request.ports:
         with _collected(found):
             columns[port.name] = bind.column(
                 request, port, fields[port.name], vocabularies.get(port.name)
             )
+            _check_lengths(request, port, fields[port.name])
+    for port in request.derived:
+        if port.length_of:
+            first = by_name[port.length_of]
+            lengths = bind.lengths(first, fields[first.name])
+            columns[port.name] = Column(lengths)
+            for other in request.ports:
+                if other.sequence == first.sequence and fields[other.name].texts is not None:
+                    _check_equal(request, first, lengths, other, fields[other.name], found)
+        else:  # without an order each example is a stream of its own
+            columns[port.name] = Column(np.ones(len(fields[port.begin_of].array), np.uint8))
     return columns
+
+
+def _check_equal(request: Request, first: Port, lengths: np.ndarray, other: Port, field: Field,
+                 found: list[Diagnostic]) -> None:
+    """What runs over the same sequence is equally long."""
+    wrong = bind.lengths(other, field) != lengths
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        found.extend(request.error(
+            f"{field.place(row, 0)}: `{other.name}` has {bind.lengths(other, field)[row]} steps there, but"
+            f" `{first.name}` has {lengths[row]}", argument=0,
+            help=f"both run over `{first.sequence}`: declare another `seq` for what is not equally long",
+        ).diagnostics)
+
+
+def _check_lengths(request: Request, port: Port, field: Field) -> None:
+    """Refuses texts without a symbol, and texts of another length where it does not vary."""
+    if field.texts is None:
+        return
+    names = {each.length_of for each in request.derived}
+    lengths = bind.lengths(port, field)
+    varies = any(each.name in names and each.sequence == port.sequence for each in request.ports)
+    wrong = lengths < 1 if varies else lengths != port.shape[0]
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise request.error(
+            f"{field.place(row, 0)}: `{port.name}` has {lengths[row]} steps there"
+            + ("" if varies else f", and not {port.shape[0]}"), argument=0,
+            help="leave out such examples" if varies else
+            f"`class(..)[<= {port.sequence}]` is a sequence of varying length",
+        )
 
 
 def _split(request: Request, count: int, held_out: float | None, seed: int):

@@ -74,9 +74,18 @@ def _numbered(port: Port, names: list[str]) -> list[str]:
 def _missing(request: Request, file: str, port: Port, name: str, names: list[str]) -> DataError:
     near = closest(name, names)
     hint = f"did you mean `{near}`? " if near else ""
-    series = f", nor `{name}_1`, `{name}_2`, .." if port.shape and name == port.name else ""
+    series, noun, help_ = "", "array", f"`numpy.savez(file, {port.name}=...)` names it so"
+    if request.call.word != "npz":
+        noun = "column"
+        wide = bool(port.shape)
+        series = f", nor `{name}_1`, `{name}_2`, .." if wide and name == port.name else ""
+        help_ = "the first line of the file names the columns"
+    if request.is_in_a_file:  # and no file given to `predict`
+        help_ = f'the setting `{port.name} = "..."` of `{request.call.word}` names another'
+        if series and port.kind == "float" and port.role == "input":
+            help_ = f'`columns = "a, b, .."` of `csv` lists those of an input, or `{port.name} = ..`'
     return request.error(
-        f"`{file}` has no column `{name}`{series}, which `{port.name}: {port_type(port)}` needs",
-        help=f'{hint}the setting `{port.name} = "..."` of `{request.call.word}` names another',
+        f"`{file}` has no {noun} `{name}`{series}, which `{port.name}: {port_type(port)}` needs",
+        help=f"{hint}{help_}",
         notes=[f"it has {listed(names)}"],
     )

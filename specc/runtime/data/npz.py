@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from specc.runtime.data.field import Field
 from specc.runtime.data.match import by_name
 from specc.runtime.data.request import Request
 from specc.sources import port_type
+
+NPY = b"\x93NUMPY"
 
 
 def read(request: Request) -> dict[str, Field]:
@@ -101,12 +104,29 @@ def _with_examples(request: Request, path: Path, name: str, array: np.ndarray) -
 
 
 def _unreadable(request: Request, path: Path, error: Exception):
-    why = "it is not an archive of arrays" if "pickle" in str(error) else str(error)
+    start = b""
+    if not isinstance(error, OSError) or error.errno is None:  # the system would say why
+        with suppress(OSError), path.open("rb") as file:
+            start = file.read(6)
+        why = f"it is {_state(start, error)}"
+    else:
+        why = error.strerror
+    is_npy = start.startswith(NPY) or path.suffix == ".npy"
+    how = "numpy.save(file, x)" if is_npy else "numpy.savez(file, x=..., y=...)"
     return request.error(
-        f"`{path}` cannot be read: {why}",
-        argument=0,
-        help="save it with `numpy.savez(file, x=..., y=...)`",
+        f"`{path}` cannot be read: {why}", argument=0, help=f"save it with `{how}`"
     )
+
+
+def _state(start: bytes, error: Exception) -> str:
+    """What is wrong with a file that starts so."""
+    if not start:
+        return "empty"
+    if start.startswith(NPY) and "pickle" in str(error):
+        return "an array of Python objects, not of numbers"
+    if start.startswith(NPY) or start.startswith(b"PK"):
+        return "cut short or damaged"
+    return "no array of NumPy (.npy), nor an archive of some (.npz)"
 
 
 def _place(path: Path, name: str, array: np.ndarray):

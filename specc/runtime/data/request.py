@@ -50,6 +50,11 @@ class Request:
             raise self.error(wrong.message, argument=wrong.argument, help=wrong.help)
         return [self.file(position) for position in range(len(self.call.arguments))]
 
+    @property
+    def is_in_a_file(self) -> bool:
+        """Whether a .dl file makes the call, where a setting can be added to it."""
+        return self.call.span is not None and bool(self.call.span.source.text)
+
     def file(self, position: int) -> Path:
         """The path of an argument; raises `DataError` if there is no such file."""
         path = self.folder / Path(self.call.arguments[position]).expanduser()

@@ -1,0 +1,105 @@
+"""`specc flow FILE|RUN`: how gradients flow through a network, on one batch of its training data."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from specc.cli.session import FOLDER, checked, overrides, run_program
+from specc.source import Source
+
+if TYPE_CHECKING:
+    from specc.flow import Flow
+
+BLAS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+"""NumPy reads these when it is imported, which no command does before it runs. The products of one batch are
+small: where others use the machine too, waiting for a second thread took five times as long as the work."""
+
+
+@click.command()
+@click.argument("target", metavar="FILE|RUN", type=click.Path(exists=True, path_type=Path))
+@click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "--data", type=FOLDER, help="Where relative paths of data start; by default as in training."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="OUT",
+    help="Draw it too, as .svg, .png or .pdf.",
+)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+def flow(
+    target: Path,
+    changes: tuple[str, ...],
+    data: Path | None,
+    as_json: bool,
+    plot: Path | None,
+    threads: int,
+) -> None:
+    """Show how gradients flow through the model in FILE as it starts, or in RUN with its best weights.
+
+    One batch goes forward and back. For each layer: the size of what it gives and of the gradient for it;
+    for each cell: the gradient for its state at each step. KEY=VALUE changes the model as in `train`.
+    """
+    from specc.cli import chart
+
+    if plot is not None:
+        chart.check(plot)
+    os.environ.update(dict.fromkeys(BLAS, str(threads)))
+    found = measured(target, overrides(changes), data, threads)
+    if as_json:
+        click.echo(json.dumps({"source": str(target), **found.to_record()}))
+    else:
+        from specc.cli.gradients import print_flow
+
+        print_flow(found)
+    if plot is not None:
+        chart.write(found, plot)
+        click.echo(f"drawn in {plot}", err=as_json)
+
+
+def measured(target: Path, changes: dict[str, str], data: Path | None, threads: int) -> Flow:
+    """The flow on the first batch that training draws."""
+    from specc import driver
+    from specc.diagnostics import SpecError
+    from specc.runtime.checkpoint import restore
+    from specc.runtime.data import load, open_sizes
+    from specc.runtime.errors import diagnostic, start_of
+    from specc.runtime.order import permutation
+    from specc.runtime.run import open_run
+
+    run = open_run(target) if target.is_dir() else None
+    if run is not None:
+        program = run_program(run, changes)
+        folder = data or Path(run.record.data)
+        words = {name: tuple(each) for name, each in run.record.vocabularies.items()}
+    else:
+        source, words = Source.read(target), {}
+        program, folder = checked(source, changes), data or target.parent
+        if program.open_sizes and program.recipe.data is not None:
+            sizes = open_sizes(program.recipe, program.ports, folder)
+            program = checked(source, {**sizes, **changes})
+    if not program.losses:
+        raise SpecError(
+            [
+                diagnostic(
+                    "no-loss",
+                    f"{program.name} has no loss, so there are no gradients",
+                    start_of(target),
+                    help="add one: `loss cross_entropy(scores, label)`",
+                )
+            ]
+        )
+    net = driver.compile(program, dtype=run.record.dtype if run else "float32", threads=threads)
+    loaded = load(program.recipe, net.ports, folder, parts=("training",), vocabularies=words)
+    if run is not None:
+        restore(run.best, net)
+    part = loaded.training
+    rows = part.rows[permutation(program.recipe.seed, 0, len(part))][: net.batch]
+    return net.flow(**{port.name: part.columns[port.name].values(rows) for port in net.ports})

@@ -1,0 +1,200 @@
+"""The measurement: the graph of a training step with gradients for what lies between, evaluated once.
+
+    measure(program, leaves, examples=32)      # a Flow
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from specc.backend.reference import evaluate
+from specc.flow.figures import CellFlow, Flow, LayerFlow, divided, norm, rms
+from specc.flow.recurrence import Recurrence
+from specc.ir.graph import Graph, Node, topological
+from specc.ir.program import Layer, Program
+from specc.ir.verify import verify
+from specc.ops.carry import closed, following, loops, straightened
+from specc.ops.elementwise import Maximum, Sigmoid, Tanh
+from specc.ops.leaf import Const, Input
+from specc.ops.peers import Peers, bind_batch
+from specc.ops.shape import Broadcast
+from specc.passes import lower
+from specc.passes.autodiff import gradients
+
+EDGE = 0.05
+"""A value is saturated where it is nearer than this share of its range to one of the ends."""
+
+Leaves = Mapping[tuple[str, str], np.ndarray]
+
+
+def measure(program: Program, leaves: Leaves, examples: int, seed: int = 0, step: int = 0) -> Flow:
+    """The flow of gradients on a batch of `examples`, in training mode.
+
+    `leaves` has the ports, parameters and states by (role, name), as the interpreter takes them.
+    """
+    graph = _forward(program, examples)
+    layers = [(layer, _output(graph, number, layer)) for number, layer in enumerate(program.layers)]
+    layers = _merged([(layer, node) for layer, node in layers if node is not None])
+    recurrences = [Recurrence(loop) for loop in loops(graph)]
+    units = _units(graph, [layer.path for layer, _ in layers])
+    parameters = {node.op.label: node for node in graph.nodes
+                  if isinstance(node.op, Input) and node.op.role == "param"}
+    carries = [carry for each in recurrences for carry in each.carries]
+    asked = list(dict.fromkeys([*parameters.values(), *(node for _, node in layers), *carries]))
+    found, through_time = gradients(graph.outputs["loss"], asked, following(graph))
+    gradient_of = dict(zip(asked, found, strict=True))
+    reached = set(closed({"loss": graph.outputs["loss"]}, following(graph)).nodes)
+    between = {each for recurrence in recurrences for each in recurrence.needed}
+    needed = [*asked, *found, *between, *(node for nodes in units.values() for node in nodes)]
+    names = {node: f"value.{k}" for k, node in enumerate(dict.fromkeys(needed))}
+    everything = closed({"loss": graph.outputs["loss"], **{name: node for node, name in names.items()}},
+                        {**following(graph), **through_time})  # fmt: skip
+    with np.errstate(all="ignore"):
+        found_values = evaluate(verify(straightened(everything), "flow"), leaves, seed, step, step_by_step=True)
+        values = {node: found_values[name] for node, name in names.items()}
+        gradient = {node: values[d] * (examples if node.type.batched else 1)
+                    for node, d in gradient_of.items()}
+        cells = tuple(_cell(each, values, gradient, examples) for each in recurrences)
+        arrays = {path: values[node] for path, node in parameters.items()}
+        slopes = {path: gradient[node] for path, node in parameters.items()}
+        lines = _lines(layers, reached, values, gradient, units, arrays, slopes)
+        trained = [each.path for each in program.updates] or list(slopes)
+        recipe = program.recipe
+        whole, clipped = _clipped([slopes[path] for path in trained if path in slopes],
+                                  recipe.clip_value, recipe.clip_norm)
+    return Flow(program.name, examples, float(found_values["loss"]), lines, cells, whole,
+                recipe.clip_norm, recipe.clip_value, clipped)
+
+
+def _forward(program: Program, examples: int) -> Graph:
+    """The forward graph in training mode, with the layers' nodes among its outputs."""
+    more = {f"layer.{number}": layer.node for number, layer in enumerate(program.layers)
+            if layer.node.type.kind == "float" and not _is_one_step(layer.node)}
+    graph = straightened(lower.forward(program, True, more))
+    if any(isinstance(node.op, Peers) for node in graph.nodes):
+        graph = bind_batch(graph, examples)
+    return graph
+
+
+def _is_one_step(node: Node) -> bool:
+    """Whether it is the formula of one step of a cell, and not a value of the graph."""
+    return any(isinstance(each.op, Input) and each.op.role == "step" for each in topological([node]))
+
+
+def _output(graph: Graph, number: int, layer: Layer) -> Node | None:
+    """What a layer gives; within a cell, for all of its steps. None for what is no number."""
+    known = graph.outputs.get(f"layer.{number}")
+    if known is not None or layer.node.type.kind != "float":
+        return known
+    own = [node for node in graph.nodes if _is_within(node.origin.word, layer.path)
+           and node.type.batched and node.type.shape[1:] == layer.output.shape]
+    return own[-1] if own else None
+
+
+def _merged(layers: list[tuple[Layer, Node]]) -> list[tuple[Layer, Node]]:
+    """The layers without those that only give the value of the block they end: the block stands for both."""
+    return [(layer, node) for k, (layer, node) in enumerate(layers)
+            if layer.parameters or not any(
+                node is other and _is_within(layer.path, block.path) for block, other in layers[k + 1 :])]
+
+
+def _is_within(word: str, path: str) -> bool:
+    return word == path or word.startswith(f"{path}.")
+
+
+def _units(graph: Graph, paths: list[str]) -> dict[str, list[Node]]:
+    """The nodes of each layer that can saturate or die, under the innermost layer that lists them."""
+    found: dict[str, list[Node]] = {path: [] for path in paths}
+    for node in graph.nodes:
+        if isinstance(node.op, (Sigmoid, Tanh)) or _is_relu(node):
+            owners = [path for path in found if _is_within(node.origin.word, path)]
+            if owners and node.type.batched:
+                found[max(owners, key=len)].append(node)
+    return found
+
+
+def _is_relu(node: Node) -> bool:
+    """max(x, 0)."""
+    def is_zero(each: Node) -> bool:
+        while isinstance(each.op, Broadcast):
+            each = each.inputs[0]
+        return isinstance(each.op, Const) and each.op.value == 0
+
+    return isinstance(node.op, Maximum) and any(map(is_zero, node.inputs))
+
+
+def _lines(layers, reached, values, gradient, units, arrays, slopes) -> tuple[LayerFlow, ...]:
+    """The table. `reached` are the nodes that the loss depends on."""
+    sizes = [_largest_step(gradient[node], _steps(layer, node)) for layer, node in layers]
+    norms = [size * layer.output.elements**0.5 for (layer, _), size in zip(layers, sizes, strict=True)]
+    # layers within a cell come before it in the table, and are no part of the way from first to last
+    last = next((whole for whole, (layer, _) in zip(norms[::-1], layers[::-1], strict=True)
+                 if whole and not _is_one_step(layer.node)), 0.0)
+    lines = []
+    for (layer, node), size, whole in zip(layers, sizes, norms, strict=True):
+        steps = _steps(layer, node)
+        own = [path for path in layer.parameters if path in slopes]
+        smooth = [each for each in units[layer.path] if not _is_relu(each)]
+        rectified = [each for each in units[layer.path] if _is_relu(each)]
+        lines.append(LayerFlow(
+            layer.path, layer.text, tuple(node.type.shape), rms(values[node]),
+            size if node in reached else None,
+            divided(whole, last) if node in reached else None,
+            norm(*(arrays[path] for path in own)) if own else None,
+            norm(*(slopes[path] for path in own)) if own else None,
+            _share([_saturated(each, values[each]) for each in smooth]),
+            _share([_dead(values[each], steps) for each in rectified]),
+            _is_one_step(layer.node),
+        ))  # fmt: skip
+    return tuple(lines)
+
+
+def _steps(layer: Layer, node: Node) -> int | None:
+    """The steps of a layer's output where it is a sequence, which comes before all other axes."""
+    return node.type.shape[0] if node.type.rank > layer.output.rank else None
+
+
+def _largest_step(d: np.ndarray, steps: int | None) -> float:
+    if steps is None:
+        return rms(d)
+    return max(rms(d[:, t]) for t in range(steps))
+
+
+def _saturated(node: Node, y: np.ndarray) -> np.ndarray:
+    low, high = (0.0, 1.0) if isinstance(node.op, Sigmoid) else (-1.0, 1.0)
+    edge = EDGE * (high - low)
+    return (y < low + edge) | (y > high - edge)
+
+
+def _dead(y: np.ndarray, steps: int | None) -> np.ndarray:
+    """For each unit, whether it is 0 for every example (at every step; a map at every place)."""
+    if steps is not None and y.ndim > 1 and y.shape[1] == steps:
+        y = y.reshape(-1, *y.shape[2:])
+    others = (0, *range(2, y.ndim)) if y.ndim >= 4 else (0,)
+    return (y <= 0).all(axis=others)
+
+
+def _share(flags: list[np.ndarray]) -> float | None:
+    count = sum(each.size for each in flags)
+    return float(sum(int(each.sum()) for each in flags) / count) if count else None
+
+
+def _cell(recurrence: Recurrence, values, gradient, examples: int) -> CellFlow:
+    before = {each: np.broadcast_to(values[each], (examples, *each.type.shape))
+              for each in recurrence.carries}
+    slopes = {each: np.broadcast_to(gradient[each], (examples, *each.type.shape))
+              for each in recurrence.carries}
+    return recurrence.flow(values, before, slopes)
+
+
+def _clipped(slopes: list[np.ndarray], value: float | None, bound: float | None) -> tuple[float, float | None]:
+    """The norm of all gradients, and what clipping makes of it (see `lower.clipped`)."""
+    whole = norm(*slopes)
+    if value is None and bound is None:
+        return whole, None
+    if value is not None:
+        slopes = [np.clip(each, -value, value) for each in slopes]
+    clipped = norm(*slopes)
+    return whole, clipped if bound is None else min(clipped, bound)

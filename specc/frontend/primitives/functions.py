@@ -1,0 +1,168 @@
+"""Functions of each element, reductions over axes, and over the examples of a batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from specc.frontend.arithmetic import arithmetic, as_kind, pairwise, unary
+from specc.frontend.primitives.registry import axes_of, primitive, tensor
+from specc.frontend.scope import Frame, Mistake
+from specc.frontend.sequences import average, total
+from specc.frontend.values import Tensor, Value, describe, is_static
+from specc.ir import sizes
+from specc.ir.op import Op
+from specc.ir.types import Type
+from specc.ops import elementwise as ops
+from specc.ops.leaf import Input, leaf
+from specc.ops.peers import BATCH, Peers
+from specc.ops.reduce import ArgMax, BatchMean, Max, Sum
+from specc.ops.shape import Broadcast
+from specc.source import Span
+
+# ruff: noqa: F821, RUF013 - the annotations of settings are written in the language's own words
+
+
+def _function(name: str, op: Op, function: Callable, doc: str) -> None:
+    def build(frame: Frame, span: Span, x: Value) -> Value:
+        return unary(frame, op, function, name, x, span)
+
+    build.__doc__ = doc
+    primitive(name)(build)
+
+
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+_function("exp", ops.Exp(), math.exp, "e^x of each element.")
+_function("log", ops.Log(), math.log, "The natural logarithm of each element.")
+_function("sqrt", ops.Sqrt(), math.sqrt, "The square root of each element.")
+_function("tanh", ops.Tanh(), math.tanh, "tanh(x) = (e^x - e^-x) / (e^x + e^-x) of each element.")
+_function("sigmoid", ops.Sigmoid(), _sigmoid, "1 / (1 + e^-x) of each element.")
+_function("erf", ops.Erf(), math.erf, "2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x, for each element.")
+_function("abs", ops.Abs(), abs, "The absolute value of each element.")
+_function("sign", ops.Sign(), lambda x: (x > 0) - (x < 0), "-1, 0 or 1: the sign of each element.")
+_function("floor", ops.Floor(), math.floor, "The largest whole number that is not above each element.")
+_function("sin", ops.Sin(), math.sin, "The sine of each element.")
+_function("cos", ops.Cos(), math.cos, "The cosine of each element.")
+
+
+@primitive("stop_gradient")
+def _stop_gradient(frame: Frame, span: Span, x: Value) -> Value:
+    """x itself, through which no gradient flows."""
+    return x if is_static(x) else frame.apply(ops.Detach(), tensor(x, "stop_gradient"), span=span)
+
+
+def _sum(frame: Frame, span: Span, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    x = as_kind(frame, x, "float", span)
+    return frame.apply(Sum(axes), x, span=span) if axes else x
+
+
+@primitive("sum")
+def _sum_all(
+    frame: Frame, span: Span, x: Value, *, axis: int = None, keep: int >= 0 = 0, over: sequence = None
+) -> Value:
+    """The sum of all elements; or over one axis; or over all axes behind the first `keep`; or, with
+    `over=time`, over the steps of a sequence."""
+    if is_static(x):
+        return x
+    x = tensor(x, "sum")
+    if over is not None:
+        return total(frame, as_kind(frame, x, "float", span), over, "sum", span)
+    return _sum(frame, span, x, axes_of(x, axis, keep, "sum"))
+
+
+@primitive("mean")
+def _mean(
+    frame: Frame, span: Span, x: Value, *, axis: int = None, keep: int >= 0 = 0, over: sequence = None
+) -> Value:
+    """The mean of all elements; or over one axis; or over all axes behind the first `keep`; or, with
+    `over=time`, over the steps of a sequence."""
+    if is_static(x):
+        return x
+    x = tensor(x, "mean")
+    if over is not None:
+        return average(frame, as_kind(frame, x, "float", span), over, "mean", span)
+    axes = axes_of(x, axis, keep, "mean")
+    count = sizes.product(x.shape[each] for each in axes)
+    total = _sum(frame, span, x, axes)
+    return total if count == 1 else arithmetic(frame, ops.Div(), "/", (total, count), span)
+
+
+def _extreme(frame, span, a, b, axis, keep, name, op, function) -> Value:
+    if b is not None:
+        if axis is not None or keep:
+            raise Mistake("bad-setting", f"`{name}` of two values takes no `axis`")
+        return pairwise(frame, op, function, name, a, b, span)
+    if is_static(a):
+        return a
+    x = as_kind(frame, tensor(a, name), "float", span)
+    axes = axes_of(x, axis, keep, name)
+    if not axes:
+        return x
+    if name == "max":
+        return frame.apply(Max(axes), x, span=span)
+    largest = frame.apply(Max(axes), frame.apply(ops.Neg(), x, span=span), span=span)
+    return frame.apply(ops.Neg(), largest, span=span)
+
+
+@primitive("max")
+def _max(
+    frame: Frame, span: Span, a: Value, b: Value = None, *, axis: int = None, keep: int >= 0 = 0
+) -> Value:
+    """max(a, b): the larger of two, for each element. max(a): the largest of all elements, or over an
+    axis, or over all axes behind the first `keep`."""
+    return _extreme(frame, span, a, b, axis, keep, "max", ops.Maximum(), max)
+
+
+@primitive("min")
+def _min(
+    frame: Frame, span: Span, a: Value, b: Value = None, *, axis: int = None, keep: int >= 0 = 0
+) -> Value:
+    """min(a, b): the smaller of two, for each element. min(a): the smallest of all elements, or over an
+    axis, or over all axes behind the first `keep`."""
+    return _extreme(frame, span, a, b, axis, keep, "min", ops.Minimum(), min)
+
+
+@primitive("argmax")
+def _argmax(frame: Frame, span: Span, x: Value) -> Value:
+    """The position of the largest element of a vector, as a class; of equal ones the first."""
+    x = tensor(x, "argmax")
+    if x.type.rank != 1:
+        raise Mistake("wrong-kind", f"`argmax` takes a vector, not {describe(x)}", argument=0)
+    return frame.apply(ArgMax(), as_kind(frame, x, "float", span), span=span)
+
+
+@primitive("batch_mean")
+def _batch_mean(frame: Frame, span: Span, x: Value) -> Value:
+    """The mean over the examples of the batch, for each element: one value for all examples."""
+    x = as_kind(frame, tensor(x, "batch_mean"), "float", span)
+    if not x.type.batched:
+        raise Mistake("wrong-kind", "`batch_mean` needs a value that differs between examples", argument=0)
+    return frame.apply(BatchMean(), x, span=span)
+
+
+@primitive("peers")
+def _peers(frame: Frame, span: Span, x: Value) -> Value:
+    """x of every example of the batch, along a new first axis: [...] -> [the batch, ...]. With
+    `peer_mean` it makes losses over the pairs of a batch."""
+    if not isinstance(x, Tensor) or not x.type.batched:
+        raise Mistake("wrong-kind", "`peers` needs a value that differs between examples", argument=0)
+    if x.sequence is not None:
+        raise Mistake("wrong-kind", f"`peers` takes one value of each example, not {describe(x)}", argument=0,
+                      help=f"`last(x)` or `mean(x; over={x.sequence.name})` makes one of a sequence")  # fmt: skip
+    return frame.apply(Peers(BATCH, x.type.kind), x, span=span)
+
+
+@primitive("peer_mean")
+def _peer_mean(frame: Frame, span: Span, x: Value) -> Value:
+    """The mean over the examples of the batch that are along the first axis, as `peers` puts them."""
+    x = as_kind(frame, tensor(x, "peer_mean"), "float", span)
+    if not x.shape or x.shape[0] != BATCH:
+        raise Mistake("wrong-kind", "`peer_mean` takes a value made with `peers`, whose first axis is the"
+                      " batch", argument=0)  # fmt: skip
+    weight = Tensor(leaf(Input("weight_of_example", "", Type("float", (), True)), frame.origin(span)))
+    weights = frame.apply(Broadcast(x.shape, (0,)), frame.apply(Peers(BATCH, "float"), weight, span=span),
+                          span=span)  # fmt: skip
+    return frame.apply(Sum((0,)), frame.apply(ops.Mul(), x, weights, span=span), span=span)

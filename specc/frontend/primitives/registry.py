@@ -1,0 +1,90 @@
+"""How a primitive word is declared: its builder, with inputs, settings and doc.
+
+    @primitive("rank")
+    def _rank(frame, span, x): ...       # PRIMITIVES["rank"]
+
+A builder's positional parameters are the word's inputs and its keyword-only ones its settings, with
+their declarations as annotations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from specc.frontend.scope import Mistake
+from specc.frontend.settings import REQUIRED, Declared
+from specc.frontend.signatures import InputDeclared, Signature
+from specc.frontend.values import Tensor, Value, describe
+from specc.ir import sizes
+
+
+@dataclass(frozen=True, eq=False)
+class Primitive:
+    """A word that is defined here."""
+
+    name: str
+    signature: Signature
+    doc: str
+    build: Callable[..., Value]
+
+
+PRIMITIVES: dict[str, Primitive] = {}
+
+
+def primitive(name: str):
+    """Registers a builder as the word `name`."""
+
+    def register(build: Callable[..., Value]) -> Callable[..., Value]:
+        code = build.__code__
+        names = code.co_varnames[2 : code.co_argcount]  # behind frame and span
+        optional = len(build.__defaults__ or ())
+        inputs = [
+            InputDeclared(each, is_optional=position >= len(names) - optional)
+            for position, each in enumerate(names)
+        ]
+        keywords = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+        defaults = build.__kwdefaults__ or {}
+        settings = tuple(
+            _declared(each, build.__annotations__[each], defaults.get(each, REQUIRED))
+            for each in keywords
+        )
+        takes_more = bool(code.co_flags & 0x04)
+        signature = Signature(tuple(inputs), settings, takes_more)
+        PRIMITIVES[name] = Primitive(name, signature, build.__doc__, build)
+        return build
+
+    return register
+
+
+def _declared(name: str, annotation: str, default) -> Declared:
+    """The declaration of a setting, written as in the language: "int > 0", "exact or floor"."""
+    text = annotation.strip("'\"")
+    if " or " in text:
+        return Declared(name, None, tuple(text.split(" or ")), (), default)
+    kind, *bounds = text.split()
+    pairs = tuple(zip(bounds[::2], map(int, bounds[1::2]), strict=True))
+    return Declared(name, kind, (), pairs, default)
+
+
+def tensor(x: Value, name: str, argument: int = 0) -> Tensor:
+    """`x` as a tensor of numbers."""
+    if not isinstance(x, Tensor) or x.type.kind == "int":
+        raise Mistake("wrong-kind", f"`{name}` works on tensors of numbers, not on {describe(x)}",
+                      argument=argument)  # fmt: skip
+    return x
+
+
+
+def axes_of(x: Tensor, axis: int | None, keep: int, name: str) -> tuple[int, ...]:
+    """The axes to reduce: one, or all behind the first `keep`."""
+    rank = x.type.rank
+    if axis is None:
+        if keep > rank:
+            raise Mistake("bad-setting", f"{sizes.show(x.shape)} has no {keep} axes to keep")
+        return tuple(range(keep, rank))
+    if keep:
+        raise Mistake("bad-setting", f"`{name}` takes `axis` or `keep`, not both")
+    if not -rank <= axis < rank:
+        raise Mistake("bad-setting", f"{sizes.show(x.shape)} has no axis {axis}: axes count from 0")
+    return (axis % rank,)

@@ -1,0 +1,208 @@
+"""Words that rearrange elements: shapes, axes, parts, positions and sequences."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from specc.frontend import sequences
+from specc.frontend.arithmetic import as_kind
+from specc.frontend.primitives.registry import axes_of, primitive, tensor
+from specc.frontend.scope import Frame, Mistake
+from specc.frontend.trail import Step
+from specc.frontend.values import Several, Tensor, Value, describe, is_static
+from specc.ir import sizes
+from specc.ir.sizes import Polynomial
+from specc.ops import elementwise as ops
+from specc.ops.gather import Put
+from specc.ops.leaf import Iota, leaf
+from specc.ops.shape import Broadcast, Concat, Reshape, Slice, Transpose
+from specc.source import Span
+
+# ruff: noqa: F821 - the annotations of settings are written in the language's own words
+
+
+@primitive("rows")
+def _rows(frame: Frame, span: Span, b: Value, x: Value) -> Value:
+    """b repeated over the first axes of x, so that it has the shape of x: a vector [n] for every row of
+    [rows, n]. The axes of b must be the last axes of x."""
+    x, b = tensor(x, "rows", 1), tensor(b, "rows")
+    first = x.type.rank - b.type.rank
+    if first < 0 or not all(map(sizes.same, b.shape, x.shape[first:])):
+        raise Mistake("shape-mismatch", f"`rows` needs the last axes of {sizes.show(x.shape)}, but has"
+                      f" {sizes.show(b.shape)}")  # fmt: skip
+    if not first:
+        return b
+    return frame.apply(Broadcast(x.shape, tuple(range(first, x.type.rank))), b, span=span)
+
+
+@primitive("size")
+def _size(frame: Frame, span: Span, x: Value, *, axis: int) -> Value:
+    """The length of one axis; axes count from 0, and -1 is the last."""
+    x = tensor(x, "size")
+    return x.shape[axes_of(x, axis, 0, "size")[0]]
+
+
+@primitive("rank")
+def _rank(frame: Frame, span: Span, x: Value) -> Value:
+    """The number of axes."""
+    return 0 if is_static(x) else tensor(x, "rank").type.rank
+
+
+@primitive("positions")
+def _positions(frame: Frame, span: Span, x: Value, *, axis: int) -> Value:
+    """p[..., i, ...] = i: the numbers 0, 1, 2, ... along one axis of x, in the shape of x."""
+    x = tensor(x, "positions")
+    (along,) = axes_of(x, axis, 0, "positions")
+    count = Tensor(leaf(Iota(x.shape[along]), frame.origin(span)))
+    return frame.apply(Broadcast(x.shape, (along,)), frame.apply(ops.ToFloat(), count, span=span), span=span)
+
+
+@primitive("flatten")
+def _flatten(frame: Frame, span: Span, x: Value) -> Value:
+    """All elements as one vector, the last axis running fastest: [c, h, w] -> [c * h * w]."""
+    x = tensor(x, "flatten")
+    if x.type.rank == 1:
+        return x
+    result = frame.apply(Reshape((x.type.elements,)), x, span=span)
+    note = " * ".join(str(size) for size in x.shape) + f" = {x.type.elements}" if x.shape else ""
+    return replace(result, trail=Step(span, "flatten", result.shape, note, x.trail, hidden=True))
+
+
+@primitive("reshape")
+def _reshape(
+    frame: Frame, span: Span, x: Value, *, first: size, second: size = None, third: size = None,
+    fourth: size = None, fifth: size = None, sixth: size = None,
+) -> Value:
+    """The same elements in the same order under another shape: `reshape(x; 16, 5, 5)`."""
+    x = tensor(x, "reshape")
+    given = (first, second, third, fourth, fifth, sixth)
+    shape = tuple(each for each in given if each is not None)
+    if given[: len(shape)] != shape:
+        raise Mistake("bad-setting", "the sizes of `reshape` are given without a gap")
+    if sizes.same(x.type.elements, sizes.product(shape)) is None:
+        raise Mistake("undecided-size", f"cannot prove that {sizes.show(x.shape)} has as many elements as"
+                      f" {sizes.show(shape)}",
+                      open_sizes=sizes.open_names(x.type.elements - sizes.product(shape)))  # fmt: skip
+    return frame.apply(Reshape(shape), x, span=span)
+
+
+@primitive("transpose")
+def _transpose(
+    frame: Frame, span: Span, x: Value, *, first: int >= 0 = None, second: int >= 0 = None,
+    third: int >= 0 = None, fourth: int >= 0 = None, fifth: int >= 0 = None, sixth: int >= 0 = None,
+) -> Value:
+    """The axes in another order, by default reversed: `transpose(x; 1, 2, 0)` puts axis 0 last."""
+    x = tensor(x, "transpose")
+    order = tuple(each for each in (first, second, third, fourth, fifth, sixth)
+                  if each is not None)  # fmt: skip
+    return frame.apply(Transpose(order or tuple(range(x.type.rank))[::-1]), x, span=span)
+
+
+@primitive("concat")
+def _concat(frame: Frame, span: Span, x: Value, *more: Value, axis: int = 0) -> Value:
+    """Values joined along an axis; all other axes must agree. A number counts as a vector of one
+    element: `concat(1, 1, 5)`."""
+    values = [_part(frame, each, position, span) for position, each in enumerate((x, *more))]
+    rank = values[0].type.rank
+    if not -rank <= axis < rank:
+        raise Mistake("bad-setting", f"{sizes.show(values[0].shape)} has no axis {axis}: axes count from 0")
+    return values[0] if len(values) == 1 else frame.apply(Concat(axis % rank), *values, span=span)
+
+
+def _part(frame: Frame, x: Value, position: int, span: Span) -> Tensor:
+    """A part of `concat`."""
+    part = as_kind(frame, x if is_static(x) else tensor(x, "concat", position), "float", span)
+    return part if part.shape else frame.apply(Broadcast((1,)), part, span=span)
+
+
+@primitive("split")
+def _split(frame: Frame, span: Span, x: Value, *, parts: int > 0, axis: int = 0) -> Value:
+    """Equal parts along an axis: `let a, b = split(x; 2)`."""
+    x = tensor(x, "split")
+    (along,) = axes_of(x, axis, 0, "split")
+    size = x.shape[along]
+    if size % parts != 0:
+        if isinstance(size, Polynomial):
+            raise Mistake("undecided-size", f"cannot prove that axis {along}, {size}, has {parts} equal"
+                          " parts", open_sizes=sizes.open_names(size))  # fmt: skip
+        raise Mistake("shape-mismatch", f"axis {along} of {sizes.show(x.shape)} cannot be split into"
+                      f" {parts} equal parts: {size} / {parts} = {size / parts:g}")  # fmt: skip
+    each = size // parts
+    if parts == 1:
+        return x
+    return Several(tuple(frame.apply(Slice(along, k * each, each), x, span=span) for k in range(parts)))
+
+
+@primitive("spread")
+def _spread(frame: Frame, span: Span, b: Value, x: Value) -> Value:
+    """b repeated over the last axes of x, so that it has the shape of x: a bias [c] for every place of
+    an image [c, h, w]. The axes of b must be the first axes of x."""
+    x = tensor(x, "spread", 1)
+    if is_static(b):
+        b = as_kind(frame, b, "float", span)
+    b = tensor(b, "spread")
+    if b.shape == x.shape:
+        return b
+    lead = x.shape[: b.type.rank]
+    if b.type.rank > x.type.rank or not all(map(sizes.same, b.shape, lead)):
+        raise Mistake("shape-mismatch", f"`spread` needs the first axes of {sizes.show(x.shape)}, but"
+                      f" has {sizes.show(b.shape)}")  # fmt: skip
+    op = Broadcast(x.shape, tuple(range(b.type.rank)))
+    return replace(frame.apply(op, b, span=span), trail=x.trail)
+
+
+@primitive("repeat")
+def _repeat(frame: Frame, span: Span, x: Value, *, times: int > 0, axis: int = 0) -> Value:
+    """Each element `times` times, one after the other, along an axis: a, b -> a, a, b, b."""
+    x = tensor(x, "repeat")
+    (along,) = axes_of(x, axis, 0, "repeat")
+    if times == 1:
+        return x
+    # [.., n, ..] -> [.., n, times, ..] -> [.., n * times, ..]
+    lead, rest = x.shape[: along + 1], x.shape[along + 1 :]
+    kept = tuple(k if k <= along else k + 1 for k in range(x.type.rank))
+    spread = frame.apply(Broadcast((*lead, times, *rest), kept), x, span=span)
+    return frame.apply(Reshape((*lead[:-1], lead[-1] * times, *rest)), spread, span=span)
+
+
+@primitive("one_hot")
+def _one_hot(frame: Frame, span: Span, index: Value) -> Value:
+    """1 at the position of the class, 0 elsewhere: class(n) -> [n]."""
+    if not isinstance(index, Tensor) or index.type.kind != "int" or index.type.classes is None:
+        raise Mistake("wrong-kind", f"`one_hot` takes a class, not {describe(index)}", argument=0)
+    if index.type.rank:
+        raise Mistake("wrong-kind", f"`one_hot` takes one class, not {describe(index)}", argument=0,
+                      help="one of them is `x[0]`, the next `x[1]`")  # fmt: skip
+    return frame.apply(Put(index.type.classes), as_kind(frame, 1.0, "float", span), index, span=span)
+
+
+@primitive("last")
+def _last(frame: Frame, span: Span, x: Value) -> Value:
+    """The value of the last step of a sequence."""
+    return sequences.last(frame, sequences.of_sequence(x, "last"), span)
+
+
+@primitive("first")
+def _first(frame: Frame, span: Span, x: Value) -> Value:
+    """The value of the first step of a sequence."""
+    return sequences.first(frame, sequences.of_sequence(x, "first"), span)
+
+
+@primitive("reverse")
+def _reverse(frame: Frame, span: Span, x: Value) -> Value:
+    """The steps of a sequence from the last to the first."""
+    return sequences.reverse(frame, sequences.of_sequence(x, "reverse"), span)
+
+
+@primitive("previous")
+def _previous(frame: Frame, span: Span, x: Value) -> Value:
+    """The value of the step before: of classes 0 .. n - 1 a class(n + 1), which is n at the first step;
+    of numbers, which are 0 at the first step. `previous(word)` of a target is what a decoder has written
+    so far."""
+    return sequences.previous(frame, sequences.of_sequence(x, "previous"), span)
+
+
+@primitive("along")
+def _along(frame: Frame, span: Span, x: Value, *, sequence: sequence) -> Value:
+    """One value at every step of a sequence: `picture -> along(time)`."""
+    return sequences.along(frame, x, sequence, span)

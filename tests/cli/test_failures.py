@@ -1,0 +1,432 @@
+"""What goes wrong while commands run: full disks, damaged runs, readers that leave, signals."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from specc.cli.main import status_of
+from specc.runtime import files
+from specc.runtime import run as runs
+from specc.runtime.checkpoint import Checkpoints
+from specc.runtime.metrics import MetricsFile
+
+ROOT = Path(__file__).resolve().parents[2]
+
+MODEL = """model tiny {
+  input  image: float[64]
+  target label: class(10)
+  let scores = image -> dense(10)
+  output scores
+  loss   cross_entropy(scores, label)
+  metric accuracy(scores, label)
+}
+train {
+  data      digits()
+  validate  split = 0.8
+  optimizer momentum(lr = 0.1)
+  epochs = 2
+  batch  = 32
+}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.dl").write_text(MODEL)
+    return tmp_path
+
+
+@pytest.fixture
+def specc(capfd):
+    def run(*arguments):
+        status = status_of([str(each) for each in arguments])
+        printed = capfd.readouterr()
+        assert "Traceback" not in printed.err, printed.err
+        return status, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of two epochs."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "tiny.dl").write_text(MODEL)
+    assert status_of(["train", str(folder / "tiny.dl"), "--run", str(folder / "runs"), "-q"]) == 0
+    return folder / "runs" / "tiny" / "1"
+
+
+@pytest.fixture
+def run(folder, finished):
+    """A copy of it, called `run`."""
+    shutil.copytree(finished, folder / "run")
+    return Path("run")
+
+
+def full(monkeypatch, suffix, times=10**6):
+    """From now on no file that ends so fits on the disk."""
+    plain, left = files.replace, [times]
+
+    def replace(path, content):
+        if str(path).endswith(suffix) and left[0] > 0:
+            left[0] -= 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        plain(path, content)
+
+    monkeypatch.setattr(files, "replace", replace)
+    monkeypatch.setattr(runs, "replace", replace)
+
+
+def names(folder):
+    return sorted(each.name for each in Path(folder).iterdir())
+
+
+# Disks
+
+
+@pytest.mark.parametrize("suffix", ["model.dl", "run.json"])
+def test_a_run_that_cannot_be_written_leaves_no_folder(folder, specc, monkeypatch, suffix):
+    full(monkeypatch, suffix)
+    status, _, err = specc("train", "tiny.dl")
+    assert status == 1
+    assert "no run can be written to `runs`: No space left on device" in err
+    assert names("runs/tiny") == []
+
+
+@pytest.mark.parametrize("suffix", ["last.safetensors", "best.safetensors", "metrics.csv"])
+def test_a_full_disk_ends_a_training_with_a_message(folder, specc, monkeypatch, suffix):
+    full(monkeypatch, suffix)
+    status, _, err = specc("train", "tiny.dl")
+    assert status == 1
+    assert f"runs/tiny/1/{suffix}` cannot be written: No space left on device" in err
+    assert json.loads(Path("runs/tiny/1/run.json").read_text())["status"] == "failed"
+    assert not [name for name in names("runs/tiny/1") if name.startswith(".")]
+
+
+def test_what_a_full_disk_interrupted_goes_on_from_the_last_checkpoint(run, specc, monkeypatch):
+    before = load_file(run / "last.safetensors")
+    with monkeypatch.context() as patch:
+        full(patch, ".safetensors")
+        status, _, err = specc("train", "--resume", run, "epochs=3")
+        assert status == 1 and "No space left on device" in err
+    after = load_file(run / "last.safetensors")
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    assert specc("train", "--resume", run, "epochs=3")[0] == 0
+    assert (run / "metrics.csv").read_text().splitlines()[-1].startswith("3,")
+
+
+def test_a_line_of_metrics_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    from specc.runtime.errors import RunError
+    from specc.runtime.metrics import Epoch
+
+    table = MetricsFile(tmp_path / "metrics.csv", ("loss",))
+    before = table.path.read_text()
+    plain = Path.open
+
+    def torn(path, *arguments, **settings):
+        file = plain(path, *arguments, **settings)
+        write = file.write
+
+        class Torn:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                file.close()
+
+            tell = file.tell
+
+            def write(self, content):
+                return write(content[:5])
+
+        return Torn()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", torn)
+        with pytest.raises(RunError, match="No space left on device"):
+            table.append(Epoch(1, 3, 0.5, {"loss": 1.0}, None, 1.0, True))
+    assert table.path.read_text() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device")
+def test_a_device_is_written_to_and_stays(folder, specc):
+    status, _, err = specc("build", "tiny.dl", "-o", "/dev/full")
+    assert status == 2 and "`/dev/full` cannot be written: No space left on device" in err
+    assert Path("/dev/full").is_char_device()
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "there").write_text("old")
+    (tmp_path / "link").symlink_to("there")
+    files.replace(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "there").read_text() == "new"
+
+
+@pytest.mark.parametrize("blocker", ["runs", "runs/tiny"])
+def test_a_file_in_the_place_of_the_folder_for_runs(folder, specc, blocker):
+    Path(blocker).parent.mkdir(exist_ok=True)
+    Path(blocker).write_text("")
+    status, _, err = specc("train", "tiny.dl")
+    assert status in (1, 2) and ("no run can be written" in err or "is a file" in err)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may do all")
+def test_an_unwritable_folder_for_runs(folder, specc):
+    Path("closed").mkdir(mode=0o500)
+    status, _, err = specc("train", "tiny.dl", "--run", "closed")
+    assert status == 1 and "Permission denied" in err and "`--run DIR`" in err
+
+
+# Damaged runs
+
+
+def changed(path, **values):
+    record = json.loads(path.read_text())
+    record.update(values)
+    path.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    ({"dtype": "float16"}, '`dtype` is "float16", not float32 or float64'),
+    ({"dtype": 3}, "`dtype` is 3, not float32 or float64"),
+    ({"batch": None}, "`batch` is null, not a whole number of at least 1"),
+    ({"threads": 0}, "`threads` is 0, not a whole number of at least 1"),
+    ({"seed": 1.5}, "`seed` is 1.5, not a whole number"),
+    ({"sizes": None}, "`sizes` is null, not an object of whole numbers"),
+    ({"overrides": {"epochs": 3}}, '`overrides` is {"epochs": 3}, not an object of texts'),
+    ({"vocabularies": 3}, "`vocabularies` is 3, not an object of lists of texts"),
+    ({"examples": 5}, "`examples` is 5, not an object of whole numbers"),
+    ({"data": []}, "`data` is [], not a text"),
+])  # fmt: skip
+def test_a_record_with_a_wrong_value_names_it(run, specc, values, message):
+    changed(run / "run.json", **values)
+    np.save("x.npy", np.zeros((2, 64)))
+    for command in (("train", "--resume", run), ("eval", run),
+                    ("predict", run, "x.npy", "-o", "y.npz")):
+        status, _, err = specc(*command)
+        assert status == 1 and f"`run/run.json` is damaged: {message}" in err
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("", "it ends, or is no JSON, at line 1, column 1"),
+    ('{"model": "ti', "it ends, or is no JSON, at line 1, column 11"),
+    ("[]", "it holds no object of names and values"),
+    ("null", "it holds no object of names and values"),
+    ("{}", "it does not say the `model`"),
+    ("[" * 100000, "it is no JSON"),
+    ("\udcff", "it is no UTF-8 text"),
+])  # fmt: skip
+def test_a_record_that_is_none_is_refused_in_words(run, specc, text, message):
+    (run / "run.json").write_text(text, errors="surrogateescape")
+    status, _, err = specc("eval", run)
+    assert status == 1 and f"`run/run.json` is damaged: {message}" in err
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda text: text.replace("epoch,step", "Epoch,step"), "line 1 does not name the columns"),
+    (lambda text: text.replace("accuracy", "precision"), "its columns are epoch, step, seconds"),
+    (lambda text: text.replace("1,", "one,", 1), "line 2: `one` is no epoch"),
+    (lambda text: text.replace("\n1,", "\n1,1,1,", 1), "line 2 has 9 cells, and the first 7"),
+    (lambda text: "\0" * 30, "is damaged"),
+    (lambda text: "\udcff" + text, "it is no table"),
+])  # fmt: skip
+def test_a_table_of_metrics_that_was_edited_is_named_and_kept(run, specc, change, message):
+    path = run / "metrics.csv"
+    path.write_text(change(path.read_text()), errors="surrogateescape")
+    before = path.read_bytes()
+    status, _, err = specc("train", "--resume", run, "epochs=3")
+    assert status == 1 and "`run/metrics.csv` is damaged" in err and message in err
+    assert "mend it, or move it away" in err
+    assert path.read_bytes() == before
+    assert json.loads((run / "run.json").read_text())["status"] == "finished"
+    path.unlink()
+    assert specc("train", "--resume", run, "epochs=3")[0] == 0
+
+
+def test_a_line_of_metrics_that_a_kill_cut_short_is_dropped(run, specc):
+    path = run / "metrics.csv"
+    whole = path.read_text()
+    path.write_text(whole + "3,13")
+    assert specc("train", "--resume", run, "epochs=3")[0] == 0
+    lines = path.read_text().splitlines()
+    assert lines[:3] == whole.splitlines() and lines[3].startswith("3,135,") and len(lines) == 4
+
+
+@pytest.mark.parametrize("size", [0, 5, 500, -1])
+def test_a_damaged_checkpoint_is_named_and_the_other_one_offered(run, specc, size):
+    path = run / "last.safetensors"
+    path.write_bytes(path.read_bytes()[:size])
+    status, _, err = specc("train", "--resume", run, "epochs=3")
+    assert status == 1
+    assert "`run/last.safetensors` is damaged: it is not, or not wholly, what specc wrote" in err
+    assert "`best.safetensors` of the run may be whole" in err
+    shutil.copy(run / "best.safetensors", path)
+    assert specc("train", "--resume", run, "epochs=3")[0] == 0
+
+
+def test_a_checkpoint_that_is_not_there_is_named_and_the_other_one_offered(run, specc):
+    (run / "best.safetensors").unlink()
+    status, _, err = specc("eval", run)
+    assert status == 1 and "there is no checkpoint `run/best.safetensors`" in err
+    assert "`last.safetensors` of the run may be whole" in err
+    (run / "last.safetensors").unlink()
+    assert "may be whole" not in specc("eval", run)[2]
+
+
+# Ends
+
+
+def command(*arguments, **settings):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([sys.executable, "-m", "specc", *arguments], stdout=subprocess.PIPE,
+                            text=True, env=environment, **settings)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_request_to_end_saves_the_run(folder, name):
+    if not hasattr(signal, name):
+        pytest.skip("no such signal on this system")
+    number = getattr(signal, name)
+    with command("train", "tiny.dl", "epochs=1000000") as process:
+        for line in process.stdout:
+            if line.startswith("epoch"):
+                break
+        process.send_signal(number)
+        rest = process.stdout.read()
+    assert process.returncode == 128 + number
+    assert rest.endswith("interrupted: `specc train --resume runs/tiny/1` goes on\n")
+    run = Path("runs/tiny/1")
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    rows = (run / "metrics.csv").read_text().splitlines()
+    assert status_of(["train", "--resume", str(run), f"epochs={len(rows)}"]) == 0
+
+
+def test_a_reader_that_leaves_ends_a_training_which_is_saved(folder):
+    with command("train", "tiny.dl", "epochs=1000000", stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        err = process.stderr.read()
+    assert (process.returncode, err) == (141, "")
+    assert json.loads(Path("runs/tiny/1/run.json").read_text())["status"] == "interrupted"
+    assert status_of(["eval", "runs/tiny/1"]) == 0
+
+
+def test_a_command_whose_reader_has_gone_ends_quietly(folder):
+    read, write = os.pipe()
+    os.close(read)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-m", "specc", "show", "tiny.dl"], stdout=write,
+                          stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_an_interruption_at_the_end_of_an_epoch_ends_it(folder, specc, monkeypatch):
+    from specc.cli.train import Interruption
+
+    monkeypatch.setattr(Interruption, "is_asked", lambda self: True)
+    status, out, _ = specc("train", "tiny.dl", "epochs=1", "batch=1000000")
+    assert status == 0 and "epoch 1/1" in out
+    status, out, _ = specc("train", "tiny.dl", "batch=1000000")
+    assert status == 130 and "epoch 1/2" in out
+    status, out, _ = specc("train", "--resume", "runs/tiny/2")
+    assert status == 0 and "epoch 1/2" not in out and "epoch 2/2" in out
+
+
+def test_epochs_of_milliseconds_wait_for_their_checkpoint(folder, specc, monkeypatch):
+    written = []
+    plain = Checkpoints.flush
+
+    def flush(self):
+        written.extend(path.name for path in self._waiting)
+        plain(self)
+
+    monkeypatch.setattr(Checkpoints, "flush", flush)
+    monkeypatch.setattr(Checkpoints, "SECONDS", 1e6)
+    monkeypatch.setattr("specc.runtime.checkpoint.time.monotonic", lambda: 1e7)
+    assert specc("train", "tiny.dl", "epochs=30")[0] == 0
+    assert written.count("last.safetensors") == 2  # the first epoch, and the end
+    status, out, _ = specc("eval", "runs/tiny/1", "--json")
+    assert status == 0 and json.loads(out)["accuracy"] > 0.9
+
+
+# Words
+
+
+def test_more_threads_than_processors_are_taken_with_a_warning(folder, specc):
+    status, out, err = specc("train", "tiny.dl", "epochs=1", "--threads", "1000")
+    assert status == 0 and "1000 threads share " in err
+    assert ", runs on 4 threads" in out or ", runs on 2 threads" in out
+    assert specc("train", "tiny.dl", "epochs=1", "--threads", "1")[2] == ""
+
+
+@pytest.mark.parametrize(("model", "reason"), [
+    ("model m { input x: float[3] output x }",
+     "`m` cannot be trained: the file does not say how"),
+    ("model m { input image: float[64] loss sum(image) }\n"
+     "train { data digits() optimizer sgd(lr = 0.1) }", "the model has no parameter to train"),
+])  # fmt: skip
+def test_a_model_that_cannot_be_trained_says_why(folder, specc, model, reason):
+    Path("m.dl").write_text(model)
+    status, _, err = specc("train", "m.dl")
+    assert status == 1 and reason in err
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(("name", "save", "message"), [
+    ("a.npy", lambda path: np.save(path, np.array([None]), allow_pickle=True),
+     "it is an array of Python objects"),
+    ("a.npy", lambda path: path.write_bytes(b""), "cannot be read: it is empty"),
+    ("a.npz", lambda path: path.write_bytes(b""), "cannot be read: it is empty"),
+    ("a.npz", lambda path: path.write_bytes(b"PK"), "it is cut short or damaged"),
+    ("a.npy", lambda path: path.write_bytes(b"\x93NUMPY"), "it is cut short or damaged"),
+    ("a.npy", lambda path: path.write_bytes(b"text"), "it is no array of NumPy (.npy), nor"),
+    ("a.npz", lambda path: np.savez(path, images=np.zeros((2, 64))),
+     "has no array `image`, which `image: float[64]` needs"),
+    ("a.gz", lambda path: path.write_bytes(b""), "is not an IDX file: it is empty"),
+])  # fmt: skip
+def test_inputs_that_cannot_be_read_are_described(run, specc, name, save, message):
+    save(Path(name))
+    status, _, err = specc("predict", run, name, "-o", "out.npz")
+    assert status == 1 and message in err
+    assert not Path("out.npz").exists()
+
+
+def test_an_input_of_an_unknown_kind_is_refused(run, specc):
+    Path("a.png").write_bytes(b"\x89PNG")
+    status, _, err = specc("predict", run, "a.png", "-o", "out.npz")
+    assert status == 2 and "`a.png` is none of .npz, .npy, .csv or IDX" in err
+
+
+def test_paths_may_have_spaces_and_letters_of_any_language(folder, specc):
+    place = Path("mein Modell, 模型")
+    place.mkdir()
+    shutil.copy("tiny.dl", place / "ü 1.dl")
+    status, out, _ = specc("train", place / "ü 1.dl", "epochs=1", "--run", place / "läufe 1")
+    assert status == 0
+    run = out.splitlines()[-1]
+    np.save(place / "β.npy", np.zeros((2, 64)))
+    assert specc("predict", run, place / "β.npy", "-o", place / "ö ö.csv")[0] == 0
+    assert specc("eval", run)[0] == 0
+    assert specc("build", place / "ü 1.dl", "-o", place / "ü.py")[0] == 0
+    assert specc("train", "--resume", run, "epochs=2")[0] == 0
+
+
+def test_settings_keep_their_names_in_the_built_code(folder, specc):
+    changed = "lr = 0.1 * 0.5 ^ epoch, mu = 0.9 * progress"
+    Path("tiny.dl").write_text(MODEL.replace("lr = 0.1", changed))
+    text = specc("build", "tiny.dl")[1]
+    assert "m.lr" in text and "m.mu" in text and "setting0" not in text
+    assert "#   output lr = " in text and "#   output mu = " in text
