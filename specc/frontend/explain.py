@@ -88,7 +88,9 @@ def _word(name: str) -> str:
     signature = signature_of(definition)
     is_primitive = not isinstance(definition, ast.Node)
     if is_primitive:
-        kind, doc, place = "primitive", _unwrapped(definition.doc), "specc/frontend/primitives.py"
+        code = definition.build.__code__
+        file = Path(code.co_filename).relative_to(PAGES.parent.parent).as_posix()
+        kind, doc, place = "primitive", _unwrapped(definition.doc), f"{file}:{code.co_firstlineno}"
     else:
         source, span = library.source_of(name), definition.span
         kind, doc = type(definition).__name__.lower(), definition.doc or ""

@@ -6,7 +6,7 @@ In: a checked file and its program. Out: warnings in the report.
 
 A comment on the line of a warning, or on lines of its own above it, keeps it silent:
 
-    loss penalty = 1e-4 * l2(weights)   # allow: l2-with-adam
+    loss penalty = 1e-4 * l2(weights)   # allow: penalty-with-adam
 """
 
 from __future__ import annotations
@@ -377,7 +377,7 @@ def _l2_with_adam(model: ast.Model, train: ast.Train, own: set[str], report: Rep
             if is_l2 and isinstance(node.inputs[0].value, ast.Path) and node.inputs[0].value.text == "weights":
                 word = adams[0].optimizer.word
                 report.warning(
-                    "l2-with-adam",
+                    "penalty-with-adam",
                     f"`{word}` divides the gradient of this penalty by its size, so that weights are not"
                     " drawn to 0 in proportion",
                     node.span,

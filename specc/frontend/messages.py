@@ -46,8 +46,8 @@ ERRORS: dict[str, str] = {
 WARNINGS: dict[str, str] = {
     "deep-saturation": "many sigmoids or tanhs in a row, through which hardly any gradient comes back",
     "double-softmax": "a loss that applies softmax or sigmoid itself is given their result",
-    "l2-with-adam": "adam with an l2 penalty, where adamw is probably meant",
     "linear-on-linear": "two linear layers with nothing between them, which are one linear layer",
+    "penalty-with-adam": "adam with an l2 penalty, where adamw is probably meant",
     "signed-loss": "a loss in which errors of both signs cancel, so that nothing is learned from the targets",
     "unknown-allow": "a comment allows a warning that there is not",
     "untrained": "a parameter that no loss reaches",

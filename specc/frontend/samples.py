@@ -56,6 +56,7 @@ FORMULAS: dict[str, tuple[str, str]] = {
     "last": ("x: float[time, 3]", "x -> last"),
     "first": ("x: float[time, 3]", "x -> first"),
     "reverse": ("x: float[time, 3]", "x -> reverse"),
+    "previous": ("x: float[time, 3]", "x -> previous"),
     "along": ("x: float[3]", "x -> along(time)"),
     "gate_bias": ("x: float[8]", "x -> dense(4, bias_init=gate_bias(1, gate=1, gates=2))"),
     "constant": ("x: float[8]", "x -> dense(4, bias_init=constant(0.5))"),

@@ -125,8 +125,8 @@ def test_shallow_ones_and_those_with_a_way_past_them_are_not_told():
     assert model("  let scores = x -> 5 * (dense(8) -> tanh) -> dense(4)\n") == []
     assert model("  let scores = x -> 9 * (dense(8) -> batchnorm -> tanh) -> dense(4)\n") == []
     assert model("  let scores = x -> 9 * (dense(8) -> silu) -> dense(4)\n") == []
-    block = "block step(x: float[n]) {\n  return x + (x -> dense(n) -> tanh)\n}\n"
-    assert warned(block + HEAD + "  let scores = x -> 9 * (step) -> dense(4)\n" + TAIL) == []
+    block = "block add(x: float[n]) {\n  return x + (x -> dense(n) -> tanh)\n}\n"
+    assert warned(block + HEAD + "  let scores = x -> 9 * (add) -> dense(4)\n" + TAIL) == []
 
 
 # Training
@@ -148,7 +148,7 @@ def test_parameters_that_no_loss_of_the_examples_reaches_are_told():
 
 def test_adam_with_a_penalty_on_all_weights_is_told():
     body = "  let scores = x -> dense(4)\n  loss p = 0.1 * l2(weights)\n"
-    assert model(body, train("optimizer adam()")) == [("l2-with-adam", 5)]
+    assert model(body, train("optimizer adam()")) == [("penalty-with-adam", 5)]
     assert model(body, train("optimizer sgd(lr = 0.1)")) == []
     assert model(body.replace("l2", "l1"), train("optimizer adam()")) == []
 
