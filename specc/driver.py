@@ -29,6 +29,16 @@ DTYPES = ("float32", "float64")
 Overrides = Mapping[str, str | int | float]
 
 
+def read(path: str | Path) -> Source:
+    """The source in a file; of a `.json` file, the .dl text that it stands for. Raises SpecError."""
+    source = Source.read(path)
+    if Path(path).suffix != ".json":
+        return source
+    from specc.frontend.jsontext import read as read_json
+
+    return read_json(source.text, source.name)
+
+
 def check(path: str | Path | Source,
           overrides: Overrides | None = None) -> tuple[Program | None, list[Diagnostic]]:
     """The program of a file and all that is wrong with it; no program after an error."""
@@ -36,7 +46,7 @@ def check(path: str | Path | Source,
     from specc.frontend.parse import parse
 
     try:
-        source = path if isinstance(path, Source) else Source.read(path)
+        source = path if isinstance(path, Source) else read(path)
     except SpecError as error:
         return None, error.diagnostics
     file, diagnostics = parse(source)
@@ -108,7 +118,7 @@ def build(program: Program, batch: int | None = None, dtype: str = "float32",
 def show(path: str | Path | Source, stage: str, overrides: Overrides | None = None) -> str:
     """One stage of a file's compilation, printed. Raises SpecError for a file with errors."""
     assert stage in STAGES, stage
-    source = path if isinstance(path, Source) else Source.read(path)
+    source = path if isinstance(path, Source) else read(path)
     if stage == "source":
         return source.text
     if stage == "tree":

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from specc.cli.session import FILE, checked, overrides
-from specc.source import Source
 
 
 @click.command()
@@ -30,7 +29,7 @@ def build(
     from specc import driver
     from specc.runtime.files import replace
 
-    program = checked(Source.read(file), overrides(changes))
+    program = checked(driver.read(file), overrides(changes))
     text = driver.build(program, dtype=dtype, threads=threads)
     if output is None:
         click.echo(text, nl=False)

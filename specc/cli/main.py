@@ -16,7 +16,10 @@ import click
 from specc import __version__
 from specc.cli.build import build
 from specc.cli.check import check
+from specc.cli.convert import convert, schema
 from specc.cli.evaluate import evaluate
+from specc.cli.explain import explain
+from specc.cli.format import fmt
 from specc.cli.flow import flow
 from specc.cli.gradcheck import gradcheck
 from specc.cli.predict import predict
@@ -51,7 +54,10 @@ def commands() -> None:
     """Compile a text that states a neural network into machine code that trains it."""
 
 
-for command in (check, show, train, evaluate, predict, sample, flow, gradcheck, time, build):
+for command in (
+    check, fmt, explain, show, train, evaluate, predict, sample, flow, gradcheck, time, build, convert,
+    schema,
+):  # fmt: skip
     commands.add_command(command)
 
 

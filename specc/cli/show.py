@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from specc.cli.session import FILE, checked, overrides
-from specc.source import Source
 
 
 @click.command()
@@ -16,14 +15,31 @@ from specc.source import Source
 @click.option(
     "--stage", metavar="NAME", help="Print a stage of the compilation: source, tree, program, .."
 )
-def show(file: Path, changes: tuple[str, ...], stage: str | None) -> None:
+@click.option(
+    "--graph",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="OUT.svg",
+    help="Draw the model as an SVG picture, instead of the table.",
+)
+def show(file: Path, changes: tuple[str, ...], stage: str | None, graph: Path | None) -> None:
     """Show the layers of the model in FILE: shapes, parameters, operations and memory."""
     from specc import driver
 
+    if graph is not None:
+        from specc.cli.diagram import diagram
+        from specc.cli.drawing import drawing
+        from specc.cli.whole import write_whole
+
+        if stage is not None:
+            raise click.UsageError("--stage and --graph are two different things to show")
+        made = diagram(checked(driver.read(file), overrides(changes)))
+        write_whole(graph, drawing(made))
+        click.echo(f"wrote {graph} ({len(made.boxes)} boxes)")
+        return
     if stage is None:
         from specc.cli.table import layer_table
 
-        program = checked(Source.read(file), overrides(changes))
+        program = checked(driver.read(file), overrides(changes))
         click.echo(layer_table(program, driver.flops), nl=False)
         return
     if stage not in driver.STAGES:

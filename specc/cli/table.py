@@ -33,7 +33,7 @@ def layer_table(program: Program, flops: Callable[[Iterable[Node]], int]) -> str
     rows = [
         (port.name, "input", sizes.show(port.shape), "", "", "")
         for port in program.ports
-        if port.role == "input"
+        if port.role == "input" and "." not in port.name
     ]
     done: set[Node] = set()
     counted: dict[str, int] = {}  # parameters of each layer and each parameter so far
@@ -70,6 +70,8 @@ def layer_table(program: Program, flops: Callable[[Iterable[Node]], int]) -> str
         _bytes(total * FLOAT) + " of parameters",
     )
     lines = _aligned([HEADER, *rows], total_row)
+    if program.updates:
+        lines.append(_training(program))
     if frozen:
         lines.append(f"{_number(frozen)} of the parameters are frozen")
     if program.open_sizes:
@@ -77,6 +79,15 @@ def layer_table(program: Program, flops: Callable[[Iterable[Node]], int]) -> str
             f"open: {', '.join(program.open_sizes)} (give them numbers: {program.open_sizes[0]}=10)"
         )
     return "\n".join([program.name, "", *lines]) + "\n"
+
+
+def _training(program: Program) -> str:
+    """What a training step keeps: the results of all layers, for every example, and what optimizers remember."""
+    batch = program.recipe.batch
+    values = sum(layer.output.elements for layer in program.layers) * batch
+    states = [state.type.elements for update in program.updates for state in update.states]
+    text = f"training in batches of {batch} keeps up to {_bytes(values * FLOAT)} of values"
+    return text + (f" and {_bytes(sum(states) * FLOAT)} of optimizer state" if states else "")
 
 
 def _nodes(layer: Layer, done: set[Node]) -> list[Node]:

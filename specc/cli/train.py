@@ -139,7 +139,7 @@ def _started(
     from specc.runtime.errors import run_error
     from specc.runtime.run import Record, create
 
-    source = Source.read(file)
+    source = driver.read(file)
     program = checked(source, values)
     folder = data_folder or file.parent
     _require_training(program, file)
@@ -174,7 +174,8 @@ def _started(
             help="give it another name",
         )
     texts = {name: each.text.encode() for name, each in used.items()}
-    run = create(runs, record, {**texts, "model.dl": file.read_bytes()})
+    content = source.text.encode() if file.suffix == ".json" else file.read_bytes()
+    run = create(runs, record, {**texts, "model.dl": content})
     return Training(program, data, net, run)
 
 
@@ -196,7 +197,7 @@ def _resumed(
     run = open_run(folder)
     record = run.record
     source = Source.read(folder / "model.dl")
-    if file is not None and _texts(Source.read(file)) != _texts(source):
+    if file is not None and _texts(driver.read(file)) != _texts(source):
         raise run_error(
             f"`{file}` is not what the run was trained with, which is `{source.name}`",
             folder,

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from specc.diagnostics import Diagnostic, Label, Report, closest
 from specc.frontend import ast
 from specc.frontend.fixes import verify_fixes
+from specc.frontend.lint import lint, silence
 from specc.frontend.messages import SETTING_SYNONYMS, TRAIN_SYNONYMS
 from specc.frontend.model import RESERVED, Elaborated, elaborate
 from specc.frontend.numbers import number_value
@@ -48,7 +49,9 @@ def check(
     own = Report()
     program = _check(file, overrides, own)
     verify_fixes(file.source, own, lambda source: _errors(source, overrides))
-    for each in own:
+    if not own.errors and not found.errors:
+        lint(file, program, own)
+    for each in silence(file, own):
         found.add(each)
     if report is None:
         found.raise_errors()

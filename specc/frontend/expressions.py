@@ -12,6 +12,7 @@ from specc.frontend import arithmetic, ast, calls, products, trail
 from specc.frontend.fixes import wrapped
 from specc.frontend.messages import SYNONYMS
 from specc.frontend.numbers import number_value
+from specc.frontend.remedies import remedy
 from specc.frontend.scope import NUMBERS, Frame, Misfit, Mistake, callers, undecided
 from specc.frontend.values import (
     POISON,
@@ -341,9 +342,12 @@ def report(
         notes = stories(frame, tensors)
     fixes = padding(operands) if mistake.name == "shape-mismatch" else []
     help_ = mistake.help or help_
-    if isinstance(mistake, Misfit) and mistake.along and frame.call is None:
-        place = next(tree.span for tree, value in operands if isinstance(value, Tensor)
-                     and value.sequence is None and value.type.batched and value.shape)
+    if mistake.name == "shape-mismatch" and not fixes and help_ is None:
+        help_, fixes = remedy(mistake.message, operands)
+        fixes = fixes if frame.call is None else []
+    place = next((tree.span for tree, value in operands if isinstance(value, Tensor)
+                  and value.sequence is None and value.type.batched and value.shape), None)  # fmt: skip
+    if isinstance(mistake, Misfit) and mistake.along and frame.call is None and place is not None:
         call = f"along({trail.excerpt(place, 32)}; {mistake.along})"
         help_ = f"`{call}` gives it to every step"
         fixes = [Fix("give it to every step", wrapped(place, "along(", f"; {mistake.along})"))]

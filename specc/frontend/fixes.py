@@ -34,7 +34,7 @@ def verify_fixes(source: Source, report: Report, errors: Callable[[Source], list
             if tries >= MOST_TRIES or len(source.text) > LONGEST:
                 break
             tries += 1
-            if _mends(fix, diagnostic, source, errors):
+            if mends(fix, diagnostic, source, errors):
                 good = (fix,)
                 break
         if good != diagnostic.fixes:
@@ -44,7 +44,7 @@ def verify_fixes(source: Source, report: Report, errors: Callable[[Source], list
             report.replace(diagnostic, replace(diagnostic, help=diagnostic.fixes[0].message))
 
 
-def _mends(
+def mends(
     fix: Fix, diagnostic: Diagnostic, source: Source, errors: Callable[[Source], list[Diagnostic]]
 ) -> bool:
     """Whether the mistake is gone from the mended file, and none is at what the fix wrote."""

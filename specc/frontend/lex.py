@@ -23,7 +23,7 @@ from specc.source import Source, Span
 
 # What other languages write, and what it is here.
 FOREIGN = {
-    "**": "^", "&&": "and", "||": "or", "!": "not",
+    "**": "^", "&&": "and", "||": "or", "!": "not", ":=": "=", "|>": "->",
     "→": "->", "×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", "≤": "<=", "≥": ">=", "≠": "!=",
 }  # fmt: skip
 
@@ -142,14 +142,17 @@ def _unknown(source: Source, report: Report, start: int, end: int) -> Token:
         return Token("ERROR", text[start:end], start, end)
     if word.isidentifier() or word.isalpha() or not word.isprintable():
         end = re.compile(r"\w+|\W").match(text, start).end()  # type: ignore[union-attr]
-        shown = _shortened(text[start:end])
+        first = start
+        while word.isprintable() and first and text[first - 1].isidentifier() and text[first - 1].isascii():
+            first -= 1  # the letters before it were taken for a name
+        shown = _shortened(text[first:end])
         if word.isprintable():
             message = (
                 f"`{shown}` is no name: names have the letters a to z and A to Z, digits and `_`"
             )
         else:
             message = f"the character U+{ord(word):04X} has no meaning here"
-        report.error("syntax", message, Span(source, start, end))
+        report.error("syntax", message, Span(source, first, end))
         return Token("ERROR", shown, start, end)
     while end < line_end and text[end] == word:
         end += 1

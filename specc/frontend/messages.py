@@ -9,6 +9,7 @@ A diagnostic's sentence stands where the mistake is found; its name must stand i
 from __future__ import annotations
 
 ERRORS: dict[str, str] = {
+    "bad-json": "a .json file that is not the JSON form of a model",
     "bad-number": "a calculation with numbers that has no result",
     "bad-run": "the folder of a run that cannot be used",
     "bad-setting": "a setting has a value that its declaration does not allow",
@@ -43,7 +44,15 @@ ERRORS: dict[str, str] = {
 }
 
 WARNINGS: dict[str, str] = {
+    "deep-saturation": "many sigmoids or tanhs in a row, through which hardly any gradient comes back",
+    "double-softmax": "a loss that applies softmax or sigmoid itself is given their result",
+    "linear-on-linear": "two linear layers with nothing between them, which are one linear layer",
+    "penalty-with-adam": "adam with an l2 penalty, where adamw is probably meant",
     "signed-loss": "a loss in which errors of both signs cancel, so that nothing is learned from the targets",
+    "unknown-allow": "a comment allows a warning that there is not",
+    "untrained": "a parameter that no loss reaches",
+    "unused": "a name that nothing uses",
+    "unusual-rate": "a learning rate far from those that the optimizer is used with",
 }
 
 # What the field calls the words of the language.

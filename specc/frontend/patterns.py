@@ -133,6 +133,8 @@ class Match:
             help_ = f"apply it: `{given.value.name}(x)`"
         elif _is_class(given.value) and declared.type is not None and declared.type.kind.text == "float":
             help_ = "`one_hot` or `embed(16)` makes a vector of a class"
+        elif declared.type is not None and declared.type.kind.text == "class" and isinstance(given.value, Tensor):
+            help_ = "a class is declared so: `input word: class(50)`, `target label: class(10)`"
         self.caller.error(
             "wrong-kind",
             f"`{self.word}` takes {_wanted(declared)}, not {describe(given.value)}",
@@ -157,6 +159,10 @@ class Match:
                     fixes = [Fix("flatten it first", wrapped(given.span, "flatten("))]
         if not axes and value.type.rank == 1 and value.type.kind != "float":
             help_ = f"`{text}[0]` is the first of them, and so on"
+        elif not axes and value.shape == (1,):
+            help_ = f"`sum({text})` or `{text}[0]` is the one number in it"
+        elif len(axes) == 3 and value.type.rank == 1:
+            help_ = "`-> reshape(channels, height, width)` makes an image of a vector"
         what = "it is given" if self.is_stage else f"`{text}` is"
         actual = describe_type(value.type) + (" at each step" if value.sequence is not None else "")
         self.caller.error(

@@ -225,7 +225,16 @@ def colon_for_brace(recovery: Recovery, at: int) -> int | None:
 
 
 def colon_for_equals(recovery: Recovery, at: int) -> int | None:
-    token = recovery.tokens[at]
+    token, word = recovery.tokens[at], recovery.before(at).kind
+    if token.kind == ":" and word in BEFORE_VALUES and not recovery.is_first(at):
+        named = f", or `{word} name = ...`" if word in ("output", "loss", "metric") else ""
+        recovery.report(
+            at,
+            f"`{word}` is followed by its value, without `:`",
+            help=f"write `{word} ...`{named}",
+            fix=("leave it out", Edit(recovery.span(token), "")),
+        )
+        return at + 1
     if token.kind != ":" or not recovery.parser.accepts("="):
         return None
     before = recovery.shown(recovery.before(at))
@@ -248,6 +257,45 @@ def equals_behind_keyword(recovery: Recovery, at: int) -> int | None:
         fix=("leave it out", Edit(recovery.span(recovery.tokens[at]), "")),
     )
     return at + 1
+
+
+def else_if(recovery: Recovery, at: int) -> int | None:
+    token = recovery.tokens[at]
+    is_one = is_name(token) and token.text in ("elif", "elsif", "elseif")
+    if not is_one or not recovery.parser.accepts("else"):
+        return None
+    recovery.report(
+        at,
+        f"`{token.text}` is written `else if` here",
+        fix=("write `else if`", Edit(recovery.span(token), "else if")),
+    )
+    recovery.parser.feed(Token("else", "else", token.start, token.end))
+    recovery.parser.feed(Token("if", "if", token.start, token.end))
+    return at + 1
+
+
+def comment_sign(recovery: Recovery, at: int) -> int | None:
+    token = recovery.tokens[at]
+    if token.kind != "//" or not recovery.is_first(at):
+        return None
+    fix = ("write `#`", Edit(recovery.span(token), "#"))
+    recovery.report(at, "a comment starts with `#`, not with `//`", fix=fix)
+    return recovery.leave_out(at)
+
+
+def share_without_name(recovery: Recovery, at: int) -> int | None:
+    token = recovery.tokens[at]
+    if token.kind != "NUMBER" or recovery.before(at).kind != "validate":
+        return None
+    start = Span(recovery.source, token.start, token.start)
+    recovery.report(
+        at,
+        "`validate` takes a source of data, or the part of `data` that is trained on: `split = ...`",
+        fix=("write `split =` before it", Edit(start, "split = ")),
+    )
+    for kind, text in (("NAME", "split"), ("=", "=")):
+        recovery.parser.feed(Token(kind, text, token.start, token.start))
+    return at
 
 
 def end_sign(recovery: Recovery, at: int) -> int | None:
@@ -435,6 +483,10 @@ def unexpected(recovery: Recovery, at: int) -> int:
     starts_list = token.kind == "[" and "NUMBER" in expected
     if starts_list or (token.kind == "," and before.kind == "NUMBER" and "," not in expected and ")" in expected):
         help = "there are no lists: a setting is one value, such as `kernel=3` or `kernel_width=5`"
+    if expected == {"("} and before.kind == "*":
+        help = "a repetition is written `3 * (stage -> stage)`"
+    elif token.kind == "(" and before.kind == "let":
+        help = "names stand without parentheses: `let a, b = ...`"
     start = recovery.parser.values[recovery.height] if recovery.height < len(recovery.parser.values) else None
     if type(start) is Token and start.kind == "param" and expected <= {"=", ":", "["}:
         help = "it has a type and an initial value: `param name: float[3] = he`"
@@ -483,6 +535,9 @@ SLIPS = (
     equal_sign,
     colon_for_brace,
     colon_for_equals,
+    else_if,
+    comment_sign,
+    share_without_name,
     equals_behind_keyword,
     end_sign,
     several_values,

@@ -1,0 +1,283 @@
+"""A program as boxes and arrows, for a drawing.
+
+    diagram(program)        # Diagram(boxes=[Box("image", ..), Box("conv1", ..), ..], arrows=[(0, 1), ..])
+
+A box is an input, a use of a word, a formula between words, an output or a loss. What a block or a shared
+layer is made of stands in a frame, as long as the drawing does not become too long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from specc.ir import sizes
+from specc.ir.graph import Node, topological
+from specc.ir.program import Layer, Program, Term
+from specc.ops.leaf import Input
+from specc.recipe import Port
+
+MOST_BOXES = 48
+"""Uses of words above which those within blocks are left out."""
+KINDS = {
+    "conv": "conv", "conv_transpose": "conv", "dense": "dense", "maxout": "dense", "embed": "dense",
+    "rnn": "cell", "lstm": "cell", "gru": "cell",
+    "batchnorm": "norm", "layernorm": "norm", "dropout": "norm",
+    "relu": "activation", "leaky_relu": "activation", "prelu": "activation", "elu": "activation",
+    "selu": "activation", "softplus": "activation", "silu": "activation", "gelu": "activation",
+    "softmax": "activation", "log_softmax": "activation", "sigmoid": "activation", "tanh": "activation",
+    "maxpool": "pool", "avgpool": "pool", "global_avgpool": "pool", "global_maxpool": "pool",
+    "upsample": "pool", "flatten": "pool", "reshape": "pool", "transpose": "pool",
+}  # fmt: skip
+
+
+@dataclass(eq=False)
+class Box:
+    """`title` and `shape` stand in its first line, `detail` in a second one.
+
+    `word` is the path of the block or layer that it stands in.
+    """
+
+    kind: str
+    title: str
+    shape: str
+    detail: str = ""
+    word: str = ""
+
+
+@dataclass(eq=False)
+class Frame:
+    """Boxes that one use of a block or shared layer is made of; `level` counts the frames in it."""
+
+    title: str
+    path: str
+    boxes: list[Box] = field(default_factory=list)
+    level: int = 0
+
+
+@dataclass
+class Diagram:
+    title: str
+    boxes: list[Box]
+    arrows: list[tuple[Box, Box]]
+    frames: list[Frame]
+    summary: str
+
+
+def diagram(program: Program) -> Diagram:
+    """The boxes of a program, in the order of its text, and the arrows between them."""
+    return _Maker(program).made()
+
+
+class _Maker:
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.owner: dict[Node, Box] = {}
+        self.boxes: list[Box] = []
+        self.frames: list[Frame] = []
+        self.elements = {each.path: each.type.elements for each in program.parameters}
+        self.seen: set[str] = set()  # paths of layers that have a box
+
+    def made(self) -> Diagram:
+        program = self.program
+        self._ports()
+        self._layers()
+        for term in program.losses:
+            self._term(term)
+        roots = [term.node for term in (*program.outputs, *program.losses)]
+        everything = topological(roots)
+        self._formulas(everything)
+        arrows = self._arrows(everything)
+        for term in program.outputs:
+            if term.node in self.owner:
+                box = Box("output", term.name, sizes.show(term.node.type.shape), "output")
+                self.boxes.append(box)
+                arrows.append((self.owner[term.node], box))
+        used = {box for arrow in arrows for box in arrow}
+        boxes = [box for box in self.boxes if box in used or box.kind == "loss"]
+        self._complete_frames(arrows)
+        total = sum(self.elements.values())
+        inputs = [f"{port.name} {sizes.show(port.shape)}" for port in _told(program) if port.role == "input"]
+        summary = f"{_number(total)} parameters" + (f", from {', '.join(inputs)}" if inputs else "")
+        frames = sorted((f for f in self.frames if len(f.boxes) > 1), key=lambda frame: -frame.level)
+        return Diagram(program.name, boxes, arrows, frames, summary)
+
+    def _complete_frames(self, arrows: list[tuple[Box, Box]]) -> None:
+        """Puts the formulas of a block into its frame, and says how frames stand within each other."""
+        for frame in self.frames:
+            is_done = False
+            while not is_done:
+                near = {a for a, b in arrows if b in frame.boxes} | {b for a, b in arrows if a in frame.boxes}
+                found = [
+                    box for box in self.boxes
+                    if box in near and box not in frame.boxes and box.kind == "formula"
+                    and (box.word == frame.path or box.word.startswith(f"{frame.path}."))
+                ]  # fmt: skip
+                frame.boxes += found
+                is_done = not found
+        for frame in self.frames:  # those within others come first
+            inner = [f.level for f in self.frames if f is not frame and set(f.boxes) <= set(frame.boxes) and len(f.boxes) > 1]
+            frame.level = 1 + max(inner) if inner else 0
+
+    def _ports(self) -> None:
+        roots = [term.node for term in (*self.program.outputs, *self.program.losses)]
+        found = {n.op.label: n for n in topological(roots) if isinstance(n.op, Input) and n.op.role in ("input", "target")}
+        for port in _told(self.program):
+            if port.name in found:
+                what = f"class({port.classes})" if port.kind == "class" else port.kind
+                shape = sizes.show(port.shape) if port.shape else ""
+                text = shape if port.kind == "float" and shape else f"{what}{shape}"
+                self._add(Box(port.role, port.name, text, port.role), [found[port.name]])
+
+    def _layers(self) -> None:
+        layers = self.program.layers
+        is_inside = [False] * len(layers)
+        frames: dict[int, list[int]] = {}
+        for number, layer in enumerate(layers):
+            at = number - 1
+            while at >= 0 and layers[at].path.startswith(f"{layer.path}."):
+                if not is_inside[at]:
+                    frames.setdefault(number, []).append(at)
+                    is_inside[at] = True
+                at -= 1
+        is_open = sum(number not in frames for number in range(len(layers))) <= MOST_BOXES
+        made: dict[int, Box] = {}
+        done: set[Node] = set()
+        for number, layer in enumerate(layers):
+            if is_inside[number] and not is_open:
+                continue
+            if number in frames and is_open:
+                inner = self._inner(number, frames)
+                box_of = {made[each] for each in inner if each in made}
+                boxes = [box for box in self.boxes if box in box_of]
+                self.frames.append(Frame(_short(layer.text, 40), layer.path, boxes))
+                continue
+            nodes = [node for node in _nodes(layer, self.owner) if node not in done]
+            if not nodes:
+                continue
+            done.update(nodes)
+            made[number] = self._add(self._box(layer), nodes)
+
+    def _inner(self, number: int, frames: dict[int, list[int]]) -> list[int]:
+        found = list(frames[number])
+        for each in found:
+            found += frames.get(each, ())
+        return found
+
+    def _box(self, layer: Layer) -> Box:
+        word = layer.path.rsplit(".", 1)[-1].rstrip("0123456789")
+        count = sum(self.elements[path] for path in layer.parameters)
+        if not layer.parameters and layer.path not in self.seen:
+            count = sum(n for path, n in self.elements.items() if path.startswith(f"{layer.path}."))
+        is_shared = layer.path in self.seen
+        self.seen.add(layer.path)
+        has_own = any(path.startswith(f"{layer.path}.") for path in self.elements)
+        if is_shared and has_own:
+            detail = f"{layer.path}, shared parameters"
+        elif count:
+            detail = f"{layer.path}, {_number(count)} parameters"
+        else:
+            detail = ""
+        return Box(KINDS.get(word, "block" if has_own else "formula"), _short(layer.text, 38),
+                   sizes.show(layer.output.shape), detail)  # fmt: skip
+
+    def _term(self, term: Term) -> None:
+        """The box of a loss, with all that its statement calculates."""
+        nodes: list[Node] = []
+        waiting = [term.node]
+        while waiting:
+            node = waiting.pop()
+            if node in self.owner or node in nodes or isinstance(node.op, Input):
+                continue
+            span = node.origin.span
+            is_here = term.span is None or span is None or (
+                span.source is term.span.source and term.span.start <= span.start <= term.span.end
+            )
+            if node is term.node or is_here:
+                nodes.append(node)
+                waiting += node.inputs
+        text = term.span.text.removeprefix("loss").strip() if term.span else term.name
+        self._add(Box("loss", _short(text, 40), "", "loss"), nodes)
+
+    def _formulas(self, everything: Iterable[Node]) -> None:
+        """Boxes for what is calculated between words: each value with what is used for it alone."""
+        loose = [n for n in everything if n not in self.owner and n.inputs]
+        users: dict[Node, set[Node]] = {}
+        for node in everything:
+            for each in node.inputs:
+                users.setdefault(each, set()).add(node)
+        outputs = {term.node for term in self.program.outputs}
+        for node in reversed(loose):
+            if node in self.owner:
+                continue
+            mine = [node]
+            for each in mine:
+                mine += [
+                    below for below in each.inputs
+                    if below in loose and below not in self.owner and below not in mine
+                    and below not in outputs and users[below] <= set(mine)
+                ]  # fmt: skip
+            if node.type.batched or any(n.type.batched for n in mine):
+                self._formula(node, mine)
+
+    def _formula(self, node: Node, nodes: list[Node]) -> Box:
+        span, name = node.origin.span, node.origin.name
+        text = _short(" ".join(span.text.split()), 34) if span else node.op.name
+        text = text.split(" = ", 1)[-1] if text.startswith("let ") else text
+        parameters = {
+            each.op.label for n in nodes for each in n.inputs if isinstance(each.op, Input) and each.op.role == "param"
+        }
+        count = sum(self.elements.get(path, 0) for path in parameters)
+        parts = [name] if name and name != text else []
+        parts += [f"{_number(count)} parameters"] if count else []
+        box = Box("formula", text, sizes.show(node.type.shape), ", ".join(parts), node.origin.word)
+        return self._add(box, nodes)
+
+    def _add(self, box: Box, nodes: Iterable[Node]) -> Box:
+        self.boxes.append(box)
+        for node in nodes:
+            self.owner.setdefault(node, box)
+        return box
+
+    def _arrows(self, everything: Iterable[Node]) -> list[tuple[Box, Box]]:
+        found: dict[tuple[Box, Box], None] = {}
+        for node in everything:
+            box = self.owner.get(node)
+            for each in node.inputs if box is not None else ():
+                before = self.owner.get(each) if each.type.batched else None
+                if before is not None and before is not box:
+                    found[before, box] = None
+        return list(found)
+
+
+def _told(program: Program) -> list[Port]:
+    """The inputs and targets that the file states, without those that come with a stream."""
+    return [port for port in program.ports if "." not in port.name]
+
+
+def _nodes(layer: Layer, owner: dict[Node, Box]) -> list[Node]:
+    """The nodes that a use of a word made."""
+    found: dict[Node, None] = {}
+    waiting = [layer.node]
+    while waiting:
+        node = waiting.pop()
+        is_own = node.origin.word == layer.path or node.origin.word.startswith(f"{layer.path}.")
+        if is_own and node not in found and node not in owner:
+            found[node] = None
+            waiting += node.inputs
+    return list(found)
+
+
+def _short(text: str, most: int) -> str:
+    """The text, cut behind a comma of its settings where it is long."""
+    text = " ".join(text.split())
+    if len(text) <= most:
+        return text
+    comma = text.rfind(",", 0, most - 3)
+    if comma > most // 2 and text.endswith(")") and text.count("(", 0, comma) - text.count(")", 0, comma) == 1:
+        return text[:comma] + ", …)"
+    return text[: most - 1] + "…"
+
+
+def _number(value) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)

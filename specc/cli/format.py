@@ -1,0 +1,88 @@
+"""`specc fmt FILE...`: files in the one layout."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from specc.cli.session import is_coloured, report
+from specc.cli.whole import write_whole
+from specc.diagnostics import SpecError
+from specc.source import Source
+
+STANDARD_INPUT = Path("-")
+
+
+@click.command()
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    metavar="FILE...",
+)
+@click.option("--check", is_flag=True, help="Write nothing; name the files that would change.")
+@click.option("--diff", is_flag=True, help="Write nothing; print what would change.")
+def fmt(files: tuple[Path, ...], check: bool, diff: bool) -> int:
+    """Lay FILEs out in the one way there is. `-` is the standard input, and is written to the output.
+
+    Nothing but spaces and line breaks changes. Exits with 1 if a file has mistakes in its syntax, and
+    with --check or --diff if a file would change.
+    """
+    from specc.frontend.format import formatted
+
+    for path in files:
+        if path.suffix == ".json":
+            raise click.UsageError(f"`{path}` is no .dl file; `specc convert` makes one of it")
+    is_bad, changed = False, 0
+    for path in files:
+        try:
+            source = _read(path)
+            text = formatted(source)
+        except SpecError as error:
+            report(error.diagnostics)
+            is_bad = True
+            continue
+        is_same = text == source.text and (path == STANDARD_INPUT or path.read_bytes() == text.encode())
+        changed += not is_same
+        if diff:
+            lines = _difference(source, text)
+            click.echo("".join(_coloured(lines) if is_coloured(sys.stdout) else lines), nl=False)
+        elif check:
+            if not is_same:
+                click.echo(f"would change {source.name}")
+        elif path == STANDARD_INPUT:
+            click.echo(text, nl=False)
+        elif not is_same:
+            write_whole(path, text)
+            click.echo(f"wrote {path}")
+    return int(is_bad or ((check or diff) and changed > 0))
+
+
+def _read(path: Path) -> Source:
+    if path != STANDARD_INPUT:
+        return Source.read(path)
+    try:
+        text = sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"the standard input is not UTF-8 text (byte {error.start})") from None
+    return Source("standard input", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _difference(source: Source, text: str) -> list[str]:
+    import difflib
+
+    lines = difflib.unified_diff(
+        source.text.splitlines(keepends=True), text.splitlines(keepends=True), source.name, source.name
+    )
+    return [line if line.endswith("\n") else f"{line}\n\\ no line end at the end of the file\n" for line in lines]
+
+
+def _coloured(lines: list[str]) -> Iterator[str]:
+    colours = {"+": "32", "-": "31", "@": "36"}
+    for line in lines:
+        colour = colours.get(line[0]) if not line.startswith(("+++", "---")) else "1"
+        yield f"\x1b[{colour}m{line.rstrip()}\x1b[0m\n" if colour else line

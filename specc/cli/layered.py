@@ -1,0 +1,198 @@
+"""Places for boxes with arrows between them: rows from top to bottom, few crossings, short arrows.
+
+    layered({"a": (80, 30), ...}, [("a", "b"), ...])      # places of centres, and a line for each arrow
+
+After Sugiyama, Tagawa and Toda, Methods for visual understanding of hierarchical system structures, 1981:
+rows by the longest way, stand-ins where an arrow passes a row, an order by the mean of the neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+SWEEPS = 12
+SPACE = 28.0
+"""Between neighbours of a row."""
+NARROW = 10.0
+"""The width of an arrow that passes a row."""
+
+
+@dataclass(eq=False)
+class Spot:
+    """A box in its row, or an arrow that passes it (then `key` is None)."""
+
+    key: object
+    row: int
+    width: float
+    x: float = 0.0
+    above: list[Spot] = field(default_factory=list)
+    below: list[Spot] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`places` are centres (x) and rows of keys, `lines` the rows and x that each arrow passes."""
+
+    places: dict
+    lines: dict
+    rows: list[list]
+
+
+def layered(
+    widths: Mapping[Key, float], arrows: Sequence[tuple[Key, Key]], last: Collection[Key] = ()
+) -> Layout:
+    """Rows and x for all keys; the arrows must not go in circles. Those in `last` are in the last row."""
+    rows = _rows(list(widths), arrows)
+    rows |= dict.fromkeys(last, max(rows.values(), default=0))
+    spots = {key: Spot(key, rows[key], width) for key, width in widths.items()}
+    table: list[list[Spot]] = [[] for _ in range(max(rows.values(), default=-1) + 1)]
+    for spot in spots.values():
+        table[spot.row].append(spot)
+    chains = {}
+    for start, end in arrows:
+        chain = [spots[start]]
+        for row in range(rows[start] + 1, rows[end]):
+            passing = Spot(None, row, NARROW)
+            table[row].append(passing)
+            chain.append(passing)
+        chain.append(spots[end])
+        for one, other in pairwise(chain):
+            one.below.append(other)
+            other.above.append(one)
+        chains[start, end] = chain
+    _order(table)
+    _place(table)
+    for chain in chains.values():
+        _straighten(chain[1:-1], table)
+    lines = {arrow: [(spot.row, spot.x) for spot in chain] for arrow, chain in chains.items()}
+    places = {key: (spot.x, spot.row) for key, spot in spots.items()}
+    return Layout(places, lines, [[s.key for s in row if s.key is not None] for row in table])
+
+
+def _rows(keys: Sequence[Key], arrows: Sequence[tuple[Key, Key]]) -> dict[Key, int]:
+    """The row of each key: below all that lead to it. What nothing leads to stands above its first user."""
+    before: dict[Key, list[Key]] = {key: [] for key in keys}
+    behind: dict[Key, list[Key]] = {key: [] for key in keys}
+    for start, end in arrows:
+        before[end].append(start)
+        behind[start].append(end)
+    rows = dict.fromkeys(keys, 0)
+    waiting = [key for key in keys if not before[key]]
+    left = {key: len(before[key]) for key in keys}
+    for key in waiting:
+        for each in behind[key]:
+            rows[each] = max(rows[each], rows[key] + 1)
+            left[each] -= 1
+            if not left[each]:
+                waiting.append(each)
+    assert len(waiting) == len(keys), "the arrows of a drawing go in a circle; please report this"
+    for key in reversed(waiting):
+        if not before[key] and behind[key]:
+            rows[key] = min(rows[each] for each in behind[key]) - 1
+    first = min(rows.values(), default=0)
+    return {key: row - first for key, row in rows.items()}
+
+
+def _order(table: list[list[Spot]]) -> None:
+    for row in table:
+        for number, spot in enumerate(row):
+            spot.x = number
+    best, fewest = [list(row) for row in table], _crossings(table)
+    for sweep in range(SWEEPS):
+        is_down = sweep % 2 == 0
+        for row in table if is_down else reversed(table):
+            for spot in row:
+                near = spot.above if is_down else spot.below
+                if near:
+                    spot.x = sum(each.x for each in near) / len(near)
+            row.sort(key=lambda spot: spot.x)
+            for number, spot in enumerate(row):
+                spot.x = number
+        if (count := _crossings(table)) < fewest:
+            best, fewest = [list(row) for row in table], count
+    for row, ordered in zip(table, best, strict=True):
+        row[:] = ordered
+
+
+def _crossings(table: list[list[Spot]]) -> int:
+    count = 0
+    for row in table:
+        place = {spot: number for number, spot in enumerate(row)}
+        following = {spot: number for number, spot in enumerate({b: None for s in row for b in s.below})}
+        ends = [(place[s], b.x, following[b]) for s in row for b in s.below]
+        count += sum(
+            (a[0] - b[0]) * (a[1] - b[1]) < 0 for number, a in enumerate(ends) for b in ends[:number]
+        )
+    return count
+
+
+def _place(table: list[list[Spot]]) -> None:
+    """Gives every spot its x: near its neighbours, and with room to those of its row."""
+    for row in table:
+        x = 0.0
+        for spot in row:
+            spot.x = x + spot.width / 2
+            x += spot.width + SPACE
+        middle = (x - SPACE) / 2
+        for spot in row:
+            spot.x -= middle
+    for sweep in range(10 * SWEEPS):
+        is_down = sweep % 2 == 0
+        for row in table if is_down else reversed(table):
+            wanted, weights = [], []
+            for spot in row:
+                near = [(each, _weight(each, spot)) for each in spot.above if is_down or sweep >= SWEEPS]
+                near += [(each, _weight(spot, each)) for each in spot.below if not is_down or sweep >= SWEEPS]
+                near = near or [(spot, 0.1)]
+                weight = sum(w for _, w in near)
+                wanted.append(sum(each.x * w for each, w in near) / weight)
+                weights.append(weight)
+            _separate(row, wanted, weights)
+
+
+def _straighten(passing: Sequence[Spot], table: list[list[Spot]]) -> None:
+    """Puts an arrow that passes several rows to one x in all of them, if there is room."""
+    low, high = float("-inf"), float("inf")
+    for spot in passing:
+        row = table[spot.row]
+        at = row.index(spot)
+        if at:
+            low = max(low, row[at - 1].x + (row[at - 1].width + spot.width) / 2 + SPACE)
+        if at + 1 < len(row):
+            high = min(high, row[at + 1].x - (row[at + 1].width + spot.width) / 2 - SPACE)
+    if passing and low <= high:
+        x = min(max(sum(spot.x for spot in passing) / len(passing), low), high)
+        for spot in passing:
+            spot.x = x
+
+
+def _weight(one: Spot, other: Spot) -> float:
+    """How much an arrow wants to be straight."""
+    if one.key is None or other.key is None:
+        return 8 if one.key is other.key else 2
+    ways = len(one.below), len(other.above)
+    return 6 if ways == (1, 1) else 2 if 1 in ways else 1
+
+
+def _separate(row: list[Spot], wanted: list[float], weights: list[float]) -> None:
+    """The places nearest to those wanted (by squares) that keep their order and distance."""
+    # With the distances taken off, that is a rising sequence: neighbours that fall are pooled.
+    offsets, at = [], 0.0
+    for number, spot in enumerate(row):
+        if number:
+            at += (row[number - 1].width + spot.width) / 2 + SPACE
+        offsets.append(at)
+    pools: list[tuple[float, float, int]] = []  # weighted sum, weight, count
+    for want, offset, weight in zip(wanted, offsets, weights, strict=True):
+        pools.append((weight * (want - offset), weight, 1))
+        while len(pools) > 1 and pools[-2][0] / pools[-2][1] > pools[-1][0] / pools[-1][1]:
+            one, other = pools.pop(), pools.pop()
+            pools.append((one[0] + other[0], one[1] + other[1], one[2] + other[2]))
+    values = [total / weight for total, weight, count in pools for _ in range(count)]
+    for spot, value, offset in zip(row, values, offsets, strict=True):
+        spot.x = value + offset

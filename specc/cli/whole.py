@@ -1,0 +1,34 @@
+"""Files written whole or not at all.
+
+write_whole(Path("lenet.dl"), text)     # the old file stays until the new one is complete
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import click
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Puts a text in the place of a file, through a file beside it. Raises a usage error if it cannot."""
+    path = Path(os.path.realpath(path))  # a link stays a link
+    part = None
+    try:
+        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode("utf-8"))
+        if path.exists():
+            shutil.copymode(path, part)
+        else:
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(part, 0o666 & ~mask)
+        os.replace(part, path)
+    except OSError as error:
+        if part is not None and os.path.exists(part):
+            os.unlink(part)
+        raise click.UsageError(f"`{path}` cannot be written: {error.strerror}") from None

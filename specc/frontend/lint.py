@@ -1,0 +1,427 @@
+"""What is likely a mistake though it compiles: warnings about a file without errors.
+
+In: a checked file and its program. Out: warnings in the report.
+
+    loss cross_entropy(softmax(scores), label)      # warning[double-softmax]
+
+A comment on the line of a warning, or on lines of its own above it, keeps it silent:
+
+    loss penalty = 1e-4 * l2(weights)   # allow: penalty-with-adam
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from specc.diagnostics import Diagnostic, Label, Report, closest
+from specc.frontend import ast
+from specc.frontend.messages import WARNINGS
+from specc.frontend.rates import rates
+from specc.frontend.signatures import signature_of
+from specc.ir.graph import Node, topological
+from specc.ir.program import Layer, Program
+from specc.ops import elementwise as ops
+from specc.ops.leaf import Input
+from specc.ops.shape import Reshape, Transpose
+from specc.source import Source, Span
+
+# Losses and metrics that take scores, and the word that must not come before them.
+TAKES_SCORES = {
+    "cross_entropy": ("softmax", "log_softmax"),
+    "weighted_cross_entropy": ("softmax", "log_softmax"),
+    "perplexity": ("softmax", "log_softmax"),
+    "binary_cross_entropy": ("sigmoid",),
+    "binary_accuracy": ("sigmoid",),
+    "precision": ("sigmoid",),
+    "recall": ("sigmoid",),
+    "f1": ("sigmoid",),
+}
+LINEAR = re.compile(r"(?:.*\.)?(dense|conv|conv_transpose)\d+$")
+SATURATED = 6
+"""Points of a stack of saturating activations that are too many: a sigmoid has 2, a tanh 1."""
+ADAMS = ("adam", "adamax", "nadam", "amsgrad")
+# From which to which learning rate an optimizer is used, with a wide margin; and what is usual.
+RATES = {
+    "sgd": (1e-5, 5, "0.001 to 1"), "momentum": (1e-6, 2, "0.001 to 0.1"), "nesterov": (1e-6, 2, "0.001 to 0.1"),
+    "adagrad": (1e-5, 2, "0.001 to 0.1"), "adadelta": (1e-3, 20, "0.1 to 1"), "rmsprop": (1e-7, 0.05, "0.0001 to 0.01"),
+    "adam": (1e-7, 0.05, "0.0001 to 0.01"), "adamw": (1e-7, 0.05, "0.0001 to 0.01"),
+    "nadam": (1e-7, 0.05, "0.0001 to 0.01"), "adamax": (1e-7, 0.1, "0.0005 to 0.02"),
+    "amsgrad": (1e-7, 0.05, "0.0001 to 0.01"), "lion": (1e-8, 0.01, "0.00003 to 0.001"),
+}  # fmt: skip
+ALLOW = re.compile(r"#+\s*allow:\s*(.*)")
+
+
+def lint(file: ast.File, program: Program | None, report: Report) -> None:
+    """Reports what is doubtful in a file that has no errors."""
+    found = Report()
+    model = next((each for each in file.definitions if isinstance(each, ast.Model)), None)
+    train = next((each for each in file.definitions if isinstance(each, ast.Train)), None)
+    own = {each.name.text for each in file.definitions if isinstance(each, (ast.Fn, ast.Block, ast.Cell, ast.Optimizer))}
+    _unused(file, model, found)
+    if model is not None and program is not None:
+        _double_softmax(model, own, found)
+        _linear_on_linear(file.source, program, found)
+        _deep_saturation(file.source, program, found)
+        if train is not None:
+            _untrained(file.source, program, found)
+            _l2_with_adam(model, train, own, found)
+            _unusual_rate(file, train, own, program, found)
+    for each in found:
+        report.add(each)
+
+
+# Silence
+
+
+def silence(file: ast.File, report: Report) -> list[Diagnostic]:
+    """The diagnostics of a report, without the warnings that comments of the file allow."""
+    allowed = _allowed(file, report)
+    return [
+        each
+        for each in report
+        if each.severity == "error"
+        or each.span.source is not file.source
+        or each.name not in allowed.get(each.span.line, ())
+    ]
+
+
+def _allowed(file: ast.File, report: Report) -> dict[int, set[str]]:
+    """The names that are allowed on each line; reports those that name no warning."""
+    found: dict[int, set[str]] = {}
+    own_line: set[int] = set()
+    text = file.source.text
+    for comment in file.comments:
+        line = comment.span.line
+        start = file.source.starts[line - 1]
+        if not text[start : comment.span.start].strip():
+            own_line.add(line)
+        if (match := ALLOW.match(comment.text)) is None:
+            continue
+        for name in re.findall(r"[\w-]+", match[1].split("(")[0].split(":")[0]):
+            if name in WARNINGS:
+                found.setdefault(line, set()).add(name)
+                continue
+            at = comment.text.index(name, match.start(1))
+            near = closest(name, WARNINGS)
+            span = Span(file.source, comment.span.start + at, comment.span.start + at + len(name))
+            report.warning(
+                "unknown-allow", f"there is no warning `{name}` to allow", span,
+                help=f"did you mean `{near}`?" if near
+                else f"there are {', '.join(f'`{each}`' for each in WARNINGS)}",
+            )  # fmt: skip
+    for line in sorted(own_line):
+        if line in found:
+            below = line + 1
+            while below in own_line:
+                below += 1
+            found.setdefault(below, set()).update(found[line])
+    return found
+
+
+# Names that nothing uses
+
+
+def _unused(file: ast.File, model: ast.Model | None, report: Report) -> None:
+    for definition in file.definitions:
+        body = getattr(definition, "body", None)
+        if isinstance(definition, ast.Model):
+            roots = [s for s in definition.body if isinstance(s, (ast.Output, ast.Loss, ast.Metric))]
+            if roots:
+                _unused_in(definition.body, roots, "no output, loss or metric", report)
+        elif body and isinstance(definition, (ast.Fn, ast.Block, ast.Cell, ast.Optimizer)):
+            roots = [s for s in body if isinstance(s, (ast.Return, ast.Next))]
+            _unused_in(body, roots, "nothing that is returned", report)
+    if model is None:
+        return
+    used = {path.names[0].text for each in file.definitions for path in _paths(each)}
+    for definition in file.definitions:
+        if isinstance(definition, (ast.Dim, ast.Seq, ast.Const)) and definition.name.text not in used:
+            word = type(definition).__name__.lower()
+            report.warning("unused", f"nothing uses the {word} `{definition.name}`", definition.name.span,
+                           help="changing it would change nothing")  # fmt: skip
+
+
+def _unused_in(body: Iterable[ast.Statement], roots: Iterable[ast.Node], what: str, report: Report) -> None:
+    """Reports the names of a body that its roots do not reach."""
+    meaning: dict[str, ast.Statement] = {}
+    for statement in body:
+        for name in _names(statement):
+            meaning.setdefault(name.text, statement)
+    reached: set[str] = set()
+    waiting: list[ast.Node] = list(roots)
+    while waiting:
+        for path in _paths(waiting.pop()):
+            name = path.names[0].text
+            if name in meaning and name not in reached:
+                reached.add(name)
+                waiting.append(meaning[name])
+    for statement in body:
+        names = _names(statement)
+        if names and not any(each.text in reached or each.text.startswith("_") for each in names):
+            kind = {ast.Let: "value"}.get(type(statement), type(statement).__name__.lower())
+            kind = "parameter" if kind == "param" else kind
+            report.warning(
+                "unused", f"{what} depends on the {kind} `{names[0]}`", names[0].span,
+                help="use it, or take it out" if kind != "input"
+                else "use it, or take it out: the data need not have it",
+            )  # fmt: skip
+
+
+def _names(statement: ast.Statement) -> tuple[ast.Name, ...]:
+    if isinstance(statement, ast.Let):
+        return statement.names
+    if isinstance(statement, (ast.Input, ast.Target, ast.Stream, ast.Param, ast.Layer)):
+        return (statement.name,)
+    return ()
+
+
+def _paths(node: ast.Node) -> Iterator[ast.Path]:
+    return (each for each in ast.walk(node) if isinstance(each, ast.Path))
+
+
+# Softmax before a loss that applies it
+
+
+def _double_softmax(model: ast.Model, own: set[str], report: Report) -> None:
+    values = {s.names[0].text: s.value for s in model.body if isinstance(s, ast.Let) and len(s.names) == 1}
+    for statement in model.body:
+        if not isinstance(statement, (ast.Loss, ast.Metric, ast.Let)):
+            continue
+        for word, scores in _calls(statement.value):
+            before = TAKES_SCORES.get(word.text)
+            if before is None or word.text in own:
+                continue
+            maker = _maker(scores, values)
+            if maker is None or maker.text not in before or maker.text in own:
+                continue
+            report.warning(
+                "double-softmax",
+                f"`{word}` takes scores, and is given what `{maker}` makes of them",
+                scores.span,
+                labels=[Label(maker.span, f"`{maker}` here")],
+                help=f"give `{word}` the scores before `{maker}`"
+                + (f"; an `output {maker}(...)` may still be one" if isinstance(statement, ast.Loss) else ""),
+            )
+
+
+def _calls(value: ast.Expression) -> Iterator[tuple[ast.Path, ast.Expression]]:
+    """Each use of a word, with its first input."""
+    for node in ast.walk(value):
+        if isinstance(node, ast.Call) and node.inputs:
+            yield node.word, node.inputs[0].value
+        elif isinstance(node, ast.Pipeline):
+            before: ast.Expression = node.value
+            for place, stage in enumerate(node.stages):
+                if isinstance(stage, ast.Call):
+                    if place:
+                        before = ast.Pipeline(node.value, node.stages[:place], node.span)
+                    yield stage.word, before
+
+
+def _maker(value: ast.Expression, values: dict[str, ast.Expression], depth: int = 0) -> ast.Path | None:
+    """The word that a value comes from."""
+    if isinstance(value, ast.Pipeline):
+        last = value.stages[-1]
+        return last.word if isinstance(last, ast.Call) else None
+    if isinstance(value, ast.Call):
+        return value.word
+    if isinstance(value, ast.Path) and value.text in values and depth < 50:
+        return _maker(values[value.text], values, depth + 1)
+    return None
+
+
+# Linear layers
+
+
+def _linear_on_linear(source: Source, program: Program, report: Report) -> None:
+    roots = [t.node for t in (*program.outputs, *program.losses, *program.metrics)]
+    users: dict[Node, int] = {}
+    for node in topological(roots):
+        for each in node.inputs:
+            users[each] = users.get(each, 0) + 1
+    outputs = {term.node for term in program.outputs}
+    made = {layer.node: layer for layer in program.layers if LINEAR.match(layer.path)}
+    weights = {each.path: each.type for each in program.parameters}
+    for layer in program.layers:
+        if not LINEAR.match(layer.path) or layer.span is None or layer.span.source is not source:
+            continue
+        node = _input_of(layer)
+        while node is not None and node not in made and isinstance(node.op, (Reshape, Transpose)):
+            node = None if users.get(node, 0) > 1 else node.inputs[0]
+        before = made.get(node) if node is not None else None
+        if before is None or before is layer or node in outputs or users.get(node, 0) > 1:
+            continue
+        if _is_narrow(before, layer) or _is_grouped(before, weights) or _is_grouped(layer, weights):
+            continue
+        report.warning(
+            "linear-on-linear",
+            f"`{layer.text}` stands right behind `{before.text}`: the two are one linear layer",
+            layer.span,
+            labels=[Label(before.span, "the first one")]
+            if before.span is not None and before.span != layer.span
+            else (),
+            help="put an activation between them, `-> relu`, or leave one out",
+        )
+
+
+def _input_of(layer: Layer) -> Node | None:
+    """The value that a layer is applied to."""
+    found: dict[Node, None] = {}
+    done: set[Node] = set()
+    waiting = [layer.node]
+    while waiting:
+        node = waiting.pop()
+        if node in done:
+            continue
+        done.add(node)
+        is_own = node.origin.word == layer.path or node.origin.word.startswith(f"{layer.path}.")
+        if is_own:
+            waiting += node.inputs
+        elif node.type.batched:
+            found[node] = None
+    return next(iter(found)) if len(found) == 1 else None
+
+
+def _is_narrow(before: Layer, layer: Layer) -> bool:
+    """Whether the value between two layers is smaller than both ends: a code, or a matrix of low rank."""
+    if before.input is None:
+        return False
+    sizes = (before.input.elements, before.output.elements, layer.output.elements)
+    if not all(isinstance(each, int) for each in sizes):
+        return True  # open sizes: who knows
+    return sizes[1] < min(sizes[0], sizes[2])
+
+
+def _is_grouped(layer: Layer, weights) -> bool:
+    """Whether a convolution sees only some of the channels: one of a pair that is cheaper than one."""
+    shape = next((weights[p].shape for p in layer.parameters if p.endswith(".weight")), None)
+    if shape is None or len(shape) != 4 or layer.input is None or "conv_transpose" in layer.path:
+        return False
+    return shape[1] != layer.input.shape[0]
+
+
+# Activations that saturate
+
+
+def _deep_saturation(source: Source, program: Program, report: Report) -> None:
+    if any("norm" in layer.path for layer in program.layers):
+        return
+    points: dict[Node, int | None] = {}  # None: no input of the model reaches it
+    roots = [term.node for term in program.losses] or [term.node for term in program.outputs]
+    for node in topological(roots):
+        if isinstance(node.op, Input):
+            points[node] = 0 if node.op.role == "input" else None
+            continue
+        before = [p for each in node.inputs if (p := points[each]) is not None]
+        if not before or isinstance(node.op, ops.Detach):
+            points[node] = None
+            continue
+        points[node] = min(before) + 2 * isinstance(node.op, ops.Sigmoid) + isinstance(node.op, ops.Tanh)
+        span = node.origin.span
+        is_new = points[node] >= SATURATED > min(before)
+        if is_new and span is not None and span.source is source:
+            word = "sigmoid" if isinstance(node.op, ops.Sigmoid) else "tanh"
+            report.warning(
+                "deep-saturation",
+                f"before this `{word}` come so many others that hardly any gradient gets through them",
+                span,
+                help="use `relu`, put `batchnorm` before them, or add the layer's input to its result",
+            )
+            return
+
+
+# Losses and parameters
+
+
+def _untrained(source: Source, program: Program, report: Report) -> None:
+    """Reports parameters that no loss of the examples depends on."""
+    roots = [term.node for term in program.losses if term.node.type.batched]
+    if not roots:
+        return
+    reached: set[str] = set()
+    done: set[Node] = set()
+    waiting = list(roots)
+    while waiting:
+        node = waiting.pop()
+        if node in done or isinstance(node.op, ops.Detach):
+            continue
+        done.add(node)
+        if isinstance(node.op, Input) and node.op.role == "param":
+            reached.add(node.op.label)
+        waiting += node.inputs
+    lost = [each for each in program.parameters if each.path not in reached and each.path not in program.frozen]
+    maker = {path: layer for layer in program.layers for path in layer.parameters}
+    for each in lost:
+        layer = maker.get(each.path)
+        span = layer.span if layer is not None else each.span
+        if span is None or span.source is not source:
+            continue
+        what = f"the parameters of `{layer.path}`" if layer is not None else f"the parameter `{each.path}`"
+        report.warning(
+            "untrained", f"no loss depends on {what}: training leaves them as they begin"
+            if layer is not None else f"no loss depends on {what}: training leaves it as it begins",
+            span, help="add a loss that does, or say `freeze` if that is meant",
+        )  # fmt: skip
+
+
+def _l2_with_adam(model: ast.Model, train: ast.Train, own: set[str], report: Report) -> None:
+    adams = [s for s in train.body if isinstance(s, ast.TrainOptimizer) and s.optimizer.word.text in ADAMS]
+    if not adams or own & {"l2", *ADAMS}:
+        return
+    for statement in model.body:
+        if not isinstance(statement, ast.Loss):
+            continue
+        for node in ast.walk(statement.value):
+            is_l2 = isinstance(node, ast.Call) and node.word.text == "l2" and len(node.inputs) == 1
+            if is_l2 and isinstance(node.inputs[0].value, ast.Path) and node.inputs[0].value.text == "weights":
+                word = adams[0].optimizer.word
+                report.warning(
+                    "penalty-with-adam",
+                    f"`{word}` divides the gradient of this penalty by its size, so that weights are not"
+                    " drawn to 0 in proportion",
+                    node.span,
+                    labels=[Label(word.span, f"`{word}` here")],
+                    help="`adamw(weight_decay = ...)` draws all weights to 0 alike, without a penalty",
+                )
+
+
+def _unusual_rate(
+    file: ast.File, train: ast.Train, own: set[str], program: Program, report: Report
+) -> None:
+    for statement in train.body:
+        if not isinstance(statement, ast.TrainOptimizer):
+            continue
+        word = statement.optimizer.word.text
+        habit = None if word in own else RATES.get(word)
+        setting = _setting(statement.optimizer, "lr")
+        if habit is None or setting is None:
+            continue
+        found = rates(file, setting, program.recipe.epochs)
+        if not found:
+            continue
+        low, high, usual = habit
+        highest = max(found)
+        if low <= highest <= high:
+            continue
+        side = "large" if highest > high else "small"
+        report.warning(
+            "unusual-rate",
+            f"a learning rate of {highest:g} is very {side} for `{word}`",
+            setting.span,
+            help=f"usual are {usual}",
+        )
+
+
+def _setting(call: ast.Call, name: str) -> ast.Expression | None:
+    """The value of a setting in a call, by its name or its place."""
+    from specc.frontend import library
+
+    definition = library.lookup(call.word.text)
+    if definition is None:
+        return None
+    names = signature_of(definition).setting_names
+    for place, argument in enumerate(call.settings):
+        if (argument.name.text if argument.name else names[place] if place < len(names) else "") == name:
+            return argument.value
+    return None

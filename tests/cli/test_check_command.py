@@ -1,0 +1,165 @@
+"""`specc check`: its formats agree, it mends what is safe, and looks again when files change."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from specc import driver
+from specc.cli.diagram import diagram
+from specc.cli.drawing import drawing
+from specc.cli.main import status_of
+from specc.cli.render import render
+from specc.cli.watch import watch
+from specc.diagnostics import Report
+from specc.frontend.lex import lex
+from specc.frontend.mend import mended_source
+from specc.source import Source
+
+ROOT = Path(__file__).resolve().parents[2]
+WRONG = """model m {
+  input x: float[3]
+  let y = x -> dens(2 ** 3)
+  let spare = y
+  output maxpol(y, size=2)
+}
+"""
+
+
+@pytest.fixture
+def wrong(tmp_path):
+    path = tmp_path / "wrong.dl"
+    path.write_text(WRONG)
+    return path
+
+
+def test_all_formats_tell_the_same_mistakes(wrong, capsys):
+    places = {}
+    for name in ("full", "concise", "json", "sarif", "github"):
+        assert status_of(["check", str(wrong), "--format", name]) == 1
+        out = capsys.readouterr().out
+        assert "\x1b" not in out
+        if name == "full":
+            places[name] = re.findall(r"^error\[(.*?)\].*\n +--> .*?:(\d+):(\d+)", out, re.MULTILINE)
+        elif name == "concise":
+            places[name] = [(n, a, b) for a, b, n in re.findall(r":(\d+):(\d+): error\[(.*?)\]", out)]
+        elif name == "json":
+            places[name] = [(d["name"], str(d["line"]), str(d["column"])) for d in json.loads(out)]
+        elif name == "sarif":
+            results = json.loads(out)["runs"][0]["results"]
+            regions = [r["locations"][0]["physicalLocation"]["region"] for r in results]
+            places[name] = [
+                (r["ruleId"], str(g["startLine"]), str(g["startColumn"]))
+                for r, g in zip(results, regions, strict=True)
+            ]
+        else:
+            found = re.findall(r"^::error .*?,line=(\d+),.*?,col=(\d+),.*?,title=(.*?)::", out, re.MULTILINE)
+            places[name] = [(n, a, b) for a, b, n in found]
+    assert len(places["json"]) == 3
+    assert all(each == places["json"] for each in places.values()), places
+
+
+def test_many_files_are_checked_in_one_call(wrong, capsys):
+    files = sorted(str(path) for path in (ROOT / "models").glob("*.dl"))
+    assert status_of(["check", *files]) == 0
+    assert capsys.readouterr().out == f"{len(files)} files checked: no mistakes\n"
+    assert status_of(["check", files[0], str(wrong), files[1]]) == 1
+    assert capsys.readouterr().out.endswith("3 files checked: 3 errors\n")
+
+
+def test_safe_fixes_are_written_and_the_rest_is_told(wrong, capsys):
+    assert status_of(["check", "--fix", str(wrong)]) == 1
+    text = wrong.read_text()
+    assert "dense(2 ^ 3)" in text and "maxpool(y; size=2)" in text
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"mended {wrong} (4): ")
+    assert "shape-mismatch" in captured.out
+
+
+def test_what_changes_the_model_is_offered_and_not_applied(tmp_path, capsys):
+    path = tmp_path / "a.dl"
+    text = "model m {\n  input image: float[1, 8, 8]\n  output image -> dense(3)\n}\n"
+    path.write_text(text)
+    assert status_of(["check", "--fix", str(path)]) == 1
+    captured = capsys.readouterr()
+    assert path.read_text() == text and captured.err == "" and "flatten" in captured.out
+
+
+def test_a_sound_file_is_not_written(tmp_path):
+    path = tmp_path / "a.dl"
+    path.write_text("dim n = 3\n")
+    before = path.stat().st_mtime_ns
+    assert status_of(["check", "--fix", str(path)]) == 0
+    assert path.stat().st_mtime_ns == before
+
+
+def test_no_fix_of_a_bad_program_makes_it_worse():
+    for path in sorted((ROOT / "tests" / "bad").glob("*/x.dl")):
+        source = Source.read(path)
+        before = driver.check(source, {})[1]
+        after, fixes = mended_source(source, lambda each: driver.check(each, {})[1])
+        if not fixes:
+            assert after is source
+            continue
+        syntax = [sum(d.name == "syntax" for d in found) for found in (before, driver.check(after, {})[1])]
+        assert syntax[1] <= syntax[0]
+        assert mended_source(after, lambda each: driver.check(each, {})[1])[1] == []
+
+
+def test_watching_checks_again_after_a_change(tmp_path):
+    path = tmp_path / "a.dl"
+    path.write_text("dim n\n")
+    runs = []
+
+    def wait(seconds):
+        if len(runs) == 3:
+            raise KeyboardInterrupt
+        if len(runs) == 2:
+            path.unlink()
+        else:
+            path.write_text("dim longer\n")
+
+    watch(lambda: [path], lambda: runs.append(path.exists()), wait)
+    assert runs == [True, True, False]
+
+
+def test_watching_looks_at_files_that_are_used(tmp_path):
+    from specc.cli.check import _with_used
+
+    (tmp_path / "words.dl").write_text("fn f(x) = x\n")
+    path = tmp_path / "a.dl"
+    path.write_text('use "words.dl"\n')
+    assert _with_used((path,)) == [path, tmp_path / "words.dl"]
+    path.write_text('use "nowhere.dl"\n')
+    assert _with_used((path,)) == [path]
+
+
+def test_random_changes_of_programs_are_checked_mended_and_drawn_without_a_crash():
+    chance = random.Random(0)
+    paths = [*(ROOT / "models").glob("*.dl"), *(ROOT / "tests" / "good").glob("*.dl"), *(ROOT / "tests" / "bad").glob("*/x.dl")]
+    sources = [Source.read(path) for path in sorted(paths) if path.stat().st_size < 1500]
+    words: dict[str, set[str]] = {}
+    for token in (token for source in sources for token in lex(source, Report()).tokens):
+        words.setdefault(token.kind, set()).add(token.text)
+    passed = 0
+    for _ in range(150):
+        source = chance.choice(sources)
+        tokens = [token for token in lex(source, Report()).tokens if token.text]
+        if not tokens:
+            continue
+        token = chance.choice(tokens)
+        other = chance.choice(sorted(words))
+        alike, any_ = (chance.choice(sorted(words[kind])) for kind in (token.kind, other))
+        new = chance.choice([alike, alike, any_, "", f"({token.text})"])
+        mutated = Source("a.dl", f"{source.text[: token.start]}{new} {source.text[token.end :]}")
+        program, found = driver.check(mutated)
+        render(found)
+        mended_source(mutated, lambda each: driver.check(each)[1])
+        if program is not None:
+            passed += 1
+            drawing(diagram(program))
+    assert passed > 5

@@ -1,0 +1,112 @@
+"""The drawing of a model: every box has its place, arrows lead down, and it is sound SVG."""
+
+from __future__ import annotations
+
+import random
+import xml.etree.ElementTree as tree
+from pathlib import Path
+
+import pytest
+
+from specc import driver
+from specc.cli.diagram import MOST_BOXES, diagram
+from specc.cli.drawing import drawing
+from specc.cli.layered import SPACE, layered
+from specc.cli.main import status_of
+from specc.source import Source
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = sorted((ROOT / "models").glob("*.dl"))
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_every_model_is_drawn_with_its_inputs_losses_and_outputs(path):
+    program = driver.load(path)
+    made = diagram(program)
+    titles = [box.title for box in made.boxes]
+    kinds = [box.kind for box in made.boxes]
+    assert all(port.name in titles for port in program.ports if "." not in port.name)
+    assert kinds.count("loss") == len(program.losses) and kinds.count("output") == len(program.outputs)
+    page = tree.fromstring(drawing(made))
+    boxes = [_rectangle(group.find(f"{SVG}rect")) for group in page.iter(f"{SVG}g")]
+    assert len(boxes) == len(made.boxes)
+    width, height = float(page.get("width")), float(page.get("height"))
+    for number, (left, top, right, bottom) in enumerate(boxes):
+        assert 0 < left and right < width and 0 < top and bottom < height
+        for other in boxes[:number]:
+            assert right <= other[0] or left >= other[2] or bottom <= other[1] or top >= other[3]
+    frames = [_rectangle(each) for each in page.iter(f"{SVG}rect") if each.get("class") == "frame"]
+    for left, top, right, bottom in frames:
+        assert 0 < left and right < width and top > 0 and bottom < height
+
+
+def _rectangle(each) -> tuple[float, float, float, float]:
+    x, y, width, height = (float(each.get(name)) for name in ("x", "y", "width", "height"))
+    return x, y, x + width, y + height
+
+
+def test_titles_and_parameters_are_those_of_the_model():
+    boxes = {box.title: box for box in diagram(driver.load(ROOT / "models" / "lenet.dl")).boxes}
+    conv = boxes["conv(6, kernel=5, pad=2)"]
+    assert (conv.kind, conv.shape, conv.detail) == ("conv", "[6, 28, 28]", "conv1, 156 parameters")
+    assert boxes["label"].shape == "class(10)"
+
+
+def test_a_shared_layer_is_framed_at_each_use_and_its_parameters_counted_once():
+    made = diagram(driver.load(ROOT / "models" / "siamese.dl"))
+    assert [frame.title for frame in made.frames] == ["tower(a)", "tower(b)"]
+    assert [box.detail for box in made.boxes if box.kind == "conv"] == [
+        "tower.conv1, 160 parameters", "tower.conv1, shared parameters",
+    ]  # fmt: skip
+
+
+def test_formulas_of_a_block_stand_in_its_frame():
+    made = diagram(driver.load(ROOT / "models" / "strided.dl"))
+    frame = next(frame for frame in made.frames if frame.title == "shortcut")
+    assert "x + y" in [box.title for box in frame.boxes] and frame.level == 1
+
+
+def test_what_is_within_blocks_is_left_out_of_long_models():
+    made = diagram(driver.load(ROOT / "models" / "plain_deep.dl"))
+    assert made.frames == [] and len(made.boxes) <= MOST_BOXES
+
+
+def test_open_sizes_and_models_without_losses_can_be_drawn():
+    text = "dim n\nmodel m {\n  input x: float[n]\n  let a, b = split(concat(x, x); 2)\n  output a * b <= 3\n}\n"
+    program, found = driver.check(Source("a.dl", text))
+    assert not found
+    page = drawing(diagram(program))
+    assert "[n]" in page and "&lt;=" in page
+    tree.fromstring(page)
+
+
+def test_random_layouts_keep_distances_and_lead_down():
+    chance = random.Random(0)
+    for _ in range(60):
+        count = chance.randrange(1, 14)
+        widths = {n: chance.choice([40.0, 120.0]) for n in range(count)}
+        arrows = [(a, b) for b in range(count) for a in range(b) if chance.random() < 0.25]
+        layout = layered(widths, arrows)
+        assert all(layout.places[a][1] < layout.places[b][1] for a, b in arrows)
+        for row in layout.rows:
+            ordered = sorted(row, key=lambda key: layout.places[key][0])
+            for one, other in zip(ordered, ordered[1:], strict=False):
+                gap = layout.places[other][0] - layout.places[one][0]
+                assert gap >= (widths[one] + widths[other]) / 2 + SPACE - 1e-6
+
+
+def test_the_command_writes_the_picture(tmp_path, capsys):
+    out = tmp_path / "out.svg"
+    assert status_of(["show", str(ROOT / "models" / "mlp.dl"), "--graph", str(out)]) == 0
+    assert out.read_text().startswith("<svg ") and "wrote" in capsys.readouterr().out
+    assert status_of(["show", str(ROOT / "models" / "mlp.dl"), "--graph", str(out), "--stage", "tree"]) == 2
+
+
+def test_the_table_says_what_training_keeps(capsys):
+    assert status_of(["show", str(ROOT / "models" / "mlp.dl")]) == 0
+    assert "training in batches of 32 keeps up to " in capsys.readouterr().out
+
+
+def test_the_picture_in_the_readme_is_the_one_that_is_drawn(golden):
+    golden(ROOT / "docs" / "lenet.svg", drawing(diagram(driver.load(ROOT / "models" / "lenet.dl"))))

@@ -1,0 +1,27 @@
+"""Small programs without mistakes, each showing one feature: `good/<name>.dl`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from specc import driver
+from specc.ir.verify import verify
+from specc.passes import lower
+
+GOOD = sorted((Path(__file__).parent / "good").glob("*.dl"))
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
+def test_a_good_program_has_no_diagnostics_and_a_sound_graph(path):
+    program, diagnostics = driver.check(path)
+    assert diagnostics == []
+    if program is None:
+        return  # definitions alone
+    graph = lower.with_gradients(program) if program.losses else lower.forward(program, training=True)
+    verify(graph, "lower")
+
+
+def test_there_are_many():
+    assert len(GOOD) >= 150
