@@ -100,36 +100,62 @@ def completed(ports: Iterable[Port], arrays: Mapping[str, object], begin: bool) 
     """The arrays with those that follow from others, where they are not given.
 
     Sequences of varying length may be a list of arrays, one for each example: they are padded, and
-    their lengths counted; an array has full length. A stream begins anew as `begin` says.
+    their lengths counted; an array has full length. A stream begins anew as `begin` says. Raises
+    ValueError for lists that do not fit, and TypeError for what is neither a list nor an array.
     """
-    by_name = {port.name: port for port in ports}
-    found = dict(arrays)
-    for port in by_name.values():
-        of = port.length_of or port.begin_of
-        if of is None or of not in found or port.name in found:
+    ports, found = tuple(ports), dict(arrays)
+    owners = {port.name: port for port in ports}
+    for port in ports:
+        if port.name in found:
             continue
-        value = found[of]
-        if port.begin_of:
+        if port.begin_of in found:
+            value = found[port.begin_of]
             found[port.name] = np.full(len(value) if hasattr(value, "__len__") else 1, begin)
-            continue
-        most = by_name[of].shape[0]
-        lengths = np.array([most if isinstance(value, np.ndarray) else len(each) for each in value])
-        if lengths.size and lengths.max() > most:
-            row = int(lengths.argmax())
-            raise ValueError(f"{of} has at most {most} steps, but example {row} has {lengths[row]}")
-        same = [each.name for each in by_name.values() if each.sequence == by_name[of].sequence
-                and each.name in found and not isinstance(found[each.name], np.ndarray)]
-        for name in same:
-            if [len(each) for each in found[name]] != lengths.tolist():
-                raise ValueError(f"{name} and {of} run over one sequence, and must be equally long")
-            found[name] = _padded(found[name], by_name[name].shape)
-        found[port.name] = lengths
+        elif port.length_of is not None:
+            sequence = owners[port.length_of].sequence
+            same = [each for each in ports if each.sequence == sequence and each.name in found]
+            if same:
+                found.update(_with_lengths(port, same, found))
     return found
 
 
-def _padded(value, shape) -> np.ndarray:
+def _with_lengths(port: Port, same: list[Port], arrays: Mapping[str, object]) -> dict[str, object]:
+    """The ports over one sequence as arrays, with the number of steps of each example."""
+    found, lengths, first = {}, None, same[0]
+    for each in same:
+        value, most = arrays[each.name], each.shape[0]
+        if hasattr(value, "__array__"):
+            value = np.asarray(value)
+            own = np.full(len(value) if value.ndim else 1, most)
+        else:
+            parts = _parts(each, value)
+            own = np.array([len(part) for part in parts], int)
+            if own.size and own.max() > most:
+                raise ValueError(f"{each.name} has at most {most} steps, but example {own.argmax()} has"
+                                 f" {own.max()}")
+            value = _padded(parts, each.shape)
+        if lengths is not None and own.tolist() != lengths.tolist():
+            raise ValueError(f"{each.name} and {first.name} run over one sequence, and must be equally long")
+        found[each.name], lengths = value, own
+    return {**found, port.name: lengths}
+
+
+def _parts(port: Port, value) -> list[np.ndarray]:
+    """A list of examples, `[steps, ..]` each, as arrays."""
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"{port.name} must be an array, or a list with one for each example, not"
+                        f" {type(value).__name__}")
+    parts = [_array(port.name, each) for each in value]
+    for row, part in enumerate(parts):
+        if part.ndim != len(port.shape) or part.shape[1:] != port.shape[1:]:
+            inner = ", ".join(["steps", *map(str, port.shape[1:])])
+            raise ValueError(f"{port.name} must be [{inner}] for each example, but example {row} is"
+                             f" {list(part.shape)}")
+    return parts
+
+
+def _padded(parts: list[np.ndarray], shape) -> np.ndarray:
     """Arrays of different length as one, with zeros behind their ends."""
-    parts = [np.asarray(each) for each in value]
     padded = np.zeros((len(parts), *shape), np.result_type(*parts) if parts else int)
     for row, each in zip(padded, parts, strict=True):
         row[: len(each)] = each

@@ -20,6 +20,7 @@ from specc.backend.machine import this_machine
 from specc.backend.program import CompiledProgram, aligned
 from specc.backend.reference import evaluate
 from specc.columns import Column
+from specc.decode import decode, targets_read
 from specc.diagnostics import Diagnostic, SpecError
 from specc.ir.graph import Graph
 from specc.ir.plan import Plan
@@ -31,8 +32,10 @@ from specc.passes import lower
 from specc.passes.fuse import prepare
 from specc.passes.plan import plan, shares
 from specc.passes.simplify import simplify
+from specc.recipe import Port
 
 if TYPE_CHECKING:
+    from specc.backend.timing import StepTimes
     from specc.flow import Flow
 
 # The programs of a model, each compiled when it is first needed.
@@ -257,12 +260,43 @@ class Net:
     def forward(self, /, **arrays) -> dict[str, np.ndarray]:
         """The outputs for n examples (0 too), in inference mode: name -> `[n, *shape]`.
 
-        Targets may be left out. Raises ValueError for arrays that do not fit, and for a model without
+        Targets may be left out, but for those that an output reads (`previous(word)`): without them
+        `decode` writes them. Raises ValueError for arrays that do not fit, and for a model without
         an output.
         """
         if not self.program.outputs:
             raise ValueError(f"{self.name} has no `output`, so there is nothing to compute forward")
+        for port in self.written:
+            if port.name not in arrays:
+                raise ValueError(f"the outputs of {self.name} read its target `{port.name}`: give it too, or"
+                                 f" let `net.decode(...)` write it step by step")
         return self.predict(self._columns(arrays, self.compiled(PREDICT).ports))
+
+    @property
+    def written(self) -> list[Port]:
+        """The targets that the outputs read, and that `decode` writes."""
+        return targets_read(self.ports, self.compiled(PREDICT).ports)
+
+    def decode(self, temperature: float = 0.0, seed: int = 0, /, **arrays) -> dict[str, np.ndarray]:
+        """The targets that the model writes itself, for n examples: name -> integers `[n, steps]`.
+
+        It is for a model whose outputs score, at each step, the next symbol of a target that it reads
+        one step late (`previous(word)`). With `temperature` 0 the likeliest symbol is taken, otherwise one
+        is drawn with p = softmax(scores / temperature). All steps of a sequence of varying length are
+        written: its text ends where its end symbol stands. Raises ValueError for arrays that do not
+        fit, and for a model that writes nothing.
+        """
+        targets = self.written
+        if not targets:
+            raise ValueError(f"no output of {self.name} reads a target, so there is nothing to write:"
+                             " `net.forward(...)` computes its outputs")
+        if given := [port.name for port in targets if port.name in arrays]:
+            raise ValueError(f"{self.name} writes `{given[0]}` itself: `net.forward(...)` takes it")
+        own = {name for port in targets for name in (port.name, *_lengths_of(self.ports, port))}
+        needed = [name for name in self.compiled(PREDICT).ports if name not in own]
+        data = self._columns(arrays, needed)
+        count(data)
+        return decode(self.predict, targets, self.ports, data, temperature, seed)
 
     def loss_and_gradients(self, /, **arrays) -> tuple[float, dict[str, np.ndarray]]:
         """The mean loss over the n given examples, in training mode, and its gradients by path.
@@ -300,13 +334,35 @@ class Net:
         self.steps_done += 1
         return float(records[0, 0])
 
-    def flow(self, **arrays) -> Flow:
+    def time(self, data: Mapping[str, Column], order: np.ndarray) -> StepTimes:
+        """Where the time of a training step over the rows `order` goes, kernel by kernel (without an
+        optimizer: of an evaluation, or of a prediction). The model is the same afterwards."""
+        from specc.backend.timing import time_calls
+
+        kind = TRAIN if self.program.updates else EVALUATE if self.program.losses else PREDICT
+        settings = None
+        if kind == TRAIN:
+            self.graph(TRAIN)
+            settings = self._schedule(self.steps_done, 1, 0, 0)
+        program = self.compiled(kind)
+        kept = {name: array.copy() for name, array in self._arrays.items()}
+        try:
+            return time_calls(program, {name: data[name] for name in program.ports}, order,
+                              self.batch, settings, self.seed)
+        finally:
+            for name, array in kept.items():
+                self._arrays[name][...] = array
+
+    def flow(self, /, **arrays) -> Flow:
         """How gradients flow on the n given examples, in training mode, with the weights as they are:
-        see `specc.flow.Flow`."""
+        see `specc.flow.Flow`. A stream begins anew.
+
+        Raises ValueError for arrays that do not fit, and for a model without a loss.
+        """
         from specc.flow import measure
 
         if not self.program.losses:
-            raise ValueError(f"{self.name} has no loss, so there are no gradients")
+            raise ValueError(f"{self.name} has no `loss`, so there are no gradients")
         data = self._columns(arrays, tuple(self._by_name))
         rows = count(data, least=1)
         leaves = {(port.role, port.name): data[port.name].array for port in self.ports}
@@ -319,6 +375,11 @@ class Net:
 
     def _columns(self, arrays: Mapping[str, np.ndarray], needed, begin=True) -> dict[str, Column]:
         return examples(self.name, self.program.ports, completed(self.ports, arrays, begin), needed)
+
+
+def _lengths_of(ports, port) -> list[str]:
+    """The port of a target's length, if that is its own."""
+    return [each.name for each in ports if each.length_of == port.name]
 
 
 def untrainable(program: Program) -> str | None:

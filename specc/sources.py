@@ -101,7 +101,7 @@ SOURCES: dict[str, DataSource] = {
         ),
         names_ports=True,
     ),
-    "npz": DataSource(("the name of a file",), names_ports=True),
+    "npz": DataSource(("the name of a file",), settings=(SCALE, SHIFT, *TEXT), names_ports=True),
     "text": DataSource(("the name of a file",), settings=TEXT, more_files=True),
 }
 PLANNED = ("images",)

@@ -408,5 +408,5 @@ def test_figures_are_short(value, text):
 
 def test_a_model_without_a_loss_has_no_flow():
     program = network("model m { input x: float[3] output y = x -> dense(2) }")
-    with pytest.raises(ValueError, match="m has no loss"):
+    with pytest.raises(ValueError, match="m has no `loss`"):
         specc.compile(program).flow(x=np.zeros((2, 3)))

@@ -18,16 +18,17 @@ MIDDLE = BASE | {"ir", "ops"}
 MAY_IMPORT = {
     **{name: BASE for name in BASE},
     "arrays": BASE,
+    "decode": BASE,
     "ir": BASE,
     "ops": BASE | {"ir"},
     "frontend": MIDDLE,
     "passes": MIDDLE,
     "backend": MIDDLE,
-    "runtime": BASE,
+    "runtime": BASE | {"decode"},
     "flow": MIDDLE | {"passes", "backend"},
-    "net": MIDDLE | {"arrays", "passes", "backend", "flow"},
+    "net": MIDDLE | {"arrays", "decode", "passes", "backend", "flow"},
     "driver": MIDDLE | {"frontend", "passes", "backend", "net"},
-    "cli": MIDDLE | {"frontend", "passes", "backend", "flow", "net", "driver", "runtime"},
+    "cli": MIDDLE | {"frontend", "passes", "backend", "flow", "net", "driver", "runtime", "decode"},
 }
 
 

@@ -118,11 +118,13 @@ def _renamed(kernel: Kernel, name: str) -> str:
 
 def _part(call: Call, plan: Plan) -> str:
     """Which function a call belongs to."""
-    nodes = call.loop.nodes if call.loop is not None else call.nodes
-    if not nodes:
-        return "update"
+    return part_of_nodes(call.loop.nodes if call.loop is not None else call.nodes, plan)
+
+
+def part_of_nodes(nodes: Iterable[Node], plan: Plan) -> str:
+    """"forward", "backward" or "update": what the nodes of one call belong to."""
     roles = plan_parts(plan)
-    return min((roles.get(node, "forward") for node in nodes), key=PARTS.index)
+    return min((roles.get(node, "forward") for node in nodes), key=PARTS.index, default="update")
 
 
 PARTS = ("forward", "update", "backward")  # what a call with several nodes counts as: the first

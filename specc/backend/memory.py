@@ -236,3 +236,17 @@ def mix32(typing, x):
         return b.xor(x, b.lshr(x, ir.Constant(I32, 16)))
 
     return types.uint32(types.uint32), codegen
+
+
+@intrinsic
+def ticks(typing):
+    """The processor's clock, in ticks of a constant rate (some tens of cycles to read)."""
+
+    def codegen(context, b, signature, args):
+        if _ARCHITECTURE in ("aarch64", "arm64"):
+            read = ir.InlineAsm(ir.FunctionType(I64, []), "mrs $0, cntvct_el0", "=r", True)
+            return b.call(read, [])
+        kind = ir.FunctionType(I64, [])
+        return b.call(cgutils.get_or_insert_function(b.module, kind, "llvm.readcyclecounter"), [])
+
+    return types.int64(), codegen

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -47,13 +47,16 @@ class CompiledProgram:
 
     def run(self, data: Mapping[str, Column], order: np.ndarray, batch: int,
             settings: np.ndarray | None = None, seed: int = 0, first: int = 0,
-            lanes: Mapping[str, np.ndarray] = {}) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+            lanes: Mapping[str, np.ndarray] = {},
+            execute: Callable[[_Linked, int], None] | None = None,
+            ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Run ceil(len(order) / batch) steps over the rows `order`.
 
         Returns the records, float64 [steps, plan.record_width], and the batched outputs, each
         [len(order), *shape]. `settings` is float64 [steps, settings]. Random numbers depend on
         `seed` and on the step, counted from `first`. `lanes` holds what a stream has left for each
-        lane, [batch, *shape] by its label; it is read, and then changed in place.
+        lane, [batch, *shape] by its label; it is read, and then changed in place. `execute` runs the linked
+        program instead, for so many steps (see `timing`).
         """
         plan = self.plan
         assert batch <= plan.examples * plan.shards, "the plan is for smaller batches"
@@ -78,7 +81,9 @@ class CompiledProgram:
             frame[self._slots[name] + 1] = affine.ctypes.data + 16 * i
         for name, array in outputs.items():
             frame[self._slots[name]] = array.ctypes.data
-        if steps:
+        if steps and execute is not None:
+            execute(linked, steps)
+        elif steps:
             self._take_lanes(lanes, batch)
             executor.executor(plan.shards).run(linked.program, steps)
             self._give_lanes(lanes, batch)
@@ -125,7 +130,7 @@ class CompiledProgram:
     def entries(self, data: Mapping[str, Column]) -> list[tuple[Call, executor.Call]]:
         """The first shard's calls with what the executor takes for each, for benchmarks."""
         types = {name: str(self._column(name, data[name]).array.dtype) for name in self.ports}
-        return self._link(types).entries
+        return self.link(self.columns(data)).entries
 
     def calls(self, shard: int = 0) -> list[Call]:
         """The calls of one shard, for listings."""
@@ -181,9 +186,10 @@ class _Linked:
         wanted = max((call.scratch for calls in shards for call in calls), default=0)
         self.scratch = [aligned(wanted) for _ in shards]
         self._kept: list[np.ndarray] = []
-        phases = 1 + max((call.phase for calls in shards for call in calls), default=0)
+        self.calls = [[call for call, _ in in_order(calls)] for calls in shards]  # as often as they run
         self.entries: list[tuple[Call, executor.Call]] = []
-        table = []
+        self.phases = phases = 1 + max((call.phase for calls in shards for call in calls), default=0)
+        self.table = table = []
         for shard, calls in enumerate(shards):
             of_phase: list[list[tuple[int, int]]] = [[] for _ in range(phases)]
             blocks: dict[Call, tuple[np.ndarray, np.ndarray]] = {}

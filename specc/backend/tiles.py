@@ -257,3 +257,32 @@ def transpose_tile(dtype: str, width: int):
         return types.void(*[types.int64] * 4), codegen
 
     return tile
+
+
+@lru_cache
+def fma_chains(chains: int, dtype: str, width: int):
+    """run(count, out): `count` products and sums in each of `chains` registers, nothing from memory.
+
+    What it reaches is the machine's limit. The sum of all goes to `out`, so that none is left out.
+    """
+
+    @intrinsic
+    def run(typing, count, out):
+        def codegen(context, b, signature, args):
+            count, out = args
+            code = _Vectors(b, dtype, width)
+            out = code.pointer(out)
+            factor = code.spread(b.load(out))
+            # chains that begin alike would be joined into one
+            starts = [ir.Constant(code.vector, [float(n)] * width) for n in range(chains)]
+            with _Loop(b, count, starts) as loop:
+                loop.now[:] = [code.fma(each, factor, factor) for each in loop.now]
+            total = loop.now[0]
+            for each in loop.now[1:]:
+                total = b.fadd(total, each)
+            b.store(code.sum(total), out)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64), codegen
+
+    return run

@@ -18,9 +18,11 @@ from specc.cli.build import build
 from specc.cli.check import check
 from specc.cli.evaluate import evaluate
 from specc.cli.flow import flow
+from specc.cli.gradcheck import gradcheck
 from specc.cli.predict import predict
 from specc.cli.sample import sample
 from specc.cli.show import show
+from specc.cli.time import time
 from specc.cli.train import train
 from specc.diagnostics import SpecError
 
@@ -49,7 +51,7 @@ def commands() -> None:
     """Compile a text that states a neural network into machine code that trains it."""
 
 
-for command in (check, show, train, evaluate, predict, sample, flow, build):
+for command in (check, show, train, evaluate, predict, sample, flow, gradcheck, time, build):
     commands.add_command(command)
 
 

@@ -52,7 +52,7 @@ def measure(program: Program, leaves: Leaves, examples: int, seed: int = 0, step
     everything = closed({"loss": graph.outputs["loss"], **{name: node for node, name in names.items()}},
                         {**following(graph), **through_time})  # fmt: skip
     with np.errstate(all="ignore"):
-        found_values = evaluate(verify(straightened(everything), "flow"), leaves, seed, step, step_by_step=True)
+        found_values = evaluate(verify(everything, "flow"), leaves, seed, step, step_by_step=True)
         values = {node: found_values[name] for node, name in names.items()}
         gradient = {node: values[d] * (examples if node.type.batched else 1)
                     for node, d in gradient_of.items()}

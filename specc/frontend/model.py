@@ -99,10 +99,13 @@ def _port(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, ports: l
         if axes[0].at_most and shared is not None:
             sequence = shared  # what runs over one sequence is equally long
         elif axes[0].at_most:
-            length = f"{name.text}.length"
-            count = leaf(Input(role, length, Type("int", (), True, size + 1)), origin)
-            ports.append(
-                Port(length, role, "class", (), size + 1, statement.span, length_of=name.text))
+            owner = _length_owner(frame, statement, sequence_of)
+            length, whose = f"{owner.name.text}.length", role
+            if not isinstance(owner, ast.Target):
+                whose = "input"
+            count = leaf(Input(whose, length, Type("int", (), True, size + 1)), origin)
+            ports.append(Port(length, whose, "class", (), size + 1, statement.span,
+                              length_of=owner.name.text))
             sequence = sequences.varying(sequence_of, size, count, origin)
             frame.context.varying[sequence_of] = sequence
     if isinstance(statement, ast.Stream):
@@ -116,6 +119,15 @@ def _port(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, ports: l
         sequence = replace(sequence, begin=begin)
     shape = type_.shape[1:] if sequence else type_.shape
     frame.declare(name, Tensor(node, trail.Step(statement.span, name.text, shape), sequence))
+
+
+def _length_owner(frame: Frame, statement: ast.Input | ast.Target, sequence: str):
+    """Whose length a sequence has: that of an input, if there is one, for a target may be missing."""
+    for each in frame.body if isinstance(statement, ast.Target) else ():
+        axes = each.type.axes if isinstance(each, ast.Input) and each.type is not None else None
+        if axes and axes[0].at_most and sequence_name(frame, axes[0]) == sequence:
+            return each
+    return statement
 
 
 def _output(frame: Frame, statement: ast.Output, name: str, outputs: list[Term]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from specc.columns import Column
+from specc.decode import draw
 from specc.runtime.compiled import CompiledModel
 from specc.runtime.data import tokens
 
@@ -57,14 +58,3 @@ class Writer:
             number = draw(scores, temperature, top, random)
             yield self.vocabulary[number]
             scores = self.read(number)
-
-
-def draw(scores: np.ndarray, temperature: float, top: int | None, random) -> int:
-    """One of the symbols, with the probability softmax(scores / temperature)."""
-    if temperature == 0:
-        return int(scores.argmax())
-    scores = scores / temperature
-    if top is not None and top < len(scores):
-        scores = np.where(scores >= np.partition(scores, -top)[-top], scores, -np.inf)
-    weights = np.exp(scores - scores.max()).cumsum()
-    return int(min(np.searchsorted(weights, random.random() * weights[-1], "right"), len(scores) - 1))

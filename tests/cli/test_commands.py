@@ -115,12 +115,6 @@ def test_wrong_usage_exits_with_two(folder, specc, arguments):
     assert "Usage" in err and "Traceback" not in err
 
 
-@pytest.mark.parametrize("word", ["fmt", "explain", "sample", "gradcheck", "time"])
-def test_commands_that_are_not_there_are_not_announced(specc, word):
-    assert specc(word)[0] == 2
-    assert f"  {word} " not in specc("--help")[1]
-
-
 def test_train_leaves_a_run_that_eval_and_predict_read(folder, specc):
     status, out, err = specc("train", "tiny.dl", "epochs=2")
     assert (status, err) == (0, "")

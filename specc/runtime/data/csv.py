@@ -29,15 +29,10 @@ import numpy as np
 
 from specc.recipe import Port
 from specc.runtime.data import tokens
-from specc.runtime.data.field import Field, Texts
+from specc.runtime.data.field import Field, Texts, takes_texts
 from specc.runtime.data.match import by_name
 from specc.runtime.data.request import Request, listed
 from specc.sources import port_type
-
-def is_text(port: Port, names: list[str]) -> bool:
-    """Whether a column holds texts, which are sequences of classes."""
-    return port.kind == "class" and bool(port.sequence) and len(port.shape) == 1 and len(names) == 1
-
 
 SEPARATORS = ",;\t|"
 MISSING = {"", "na", "n/a", "?", "nan", "null"}
@@ -117,7 +112,7 @@ class Table:
             self._check_count(port, names[port.name])
         at = {name: [self.header.index(each) for each in names[name]] for name in names}
         texts: dict[str, list[list[str]]] = {
-            port.name: [] for port in ports if is_text(port, names[port.name])}
+            port.name: [] for port in ports if _is_text(port, names[port.name])}
         level, parts = settings["level"], {port.name: [] for port in ports}
         while chunk := list(islice(self.rows, LINES_AT_ONCE)):
             chunk = self._without_missing(chunk, at)
@@ -160,7 +155,7 @@ class Table:
             raise self.error(str(error), line=line) from None
 
     def _check_count(self, port: Port, names: list[str]) -> None:
-        if is_text(port, names):
+        if _is_text(port, names):
             return
         wanted = 1
         for size in port.shape:
@@ -285,6 +280,11 @@ class Table:
         return self.error(
             f"column `{self.header[column]}`: the value is missing", line=line, help=help
         )
+
+
+def _is_text(port: Port, names: list[str]) -> bool:
+    """Whether a column holds texts, and no numbers of classes."""
+    return takes_texts(port) and len(names) == 1
 
 
 def _is_number(cell: str) -> bool:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from specc.recipe import Port
+
 
 @dataclass(frozen=True, eq=False)
 class Texts:
@@ -42,3 +44,8 @@ class Field:
     def shape(self) -> tuple[int, ...]:
         """The shape of one example."""
         return self.array.shape[1:]
+
+
+def takes_texts(port: Port) -> bool:
+    """Whether a text may stand for an example of a port: it is a sequence of classes."""
+    return port.kind == "class" and port.sequence is not None and len(port.shape) == 1

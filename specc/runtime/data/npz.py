@@ -3,7 +3,8 @@
     npz("train.npz"; image = "x_train", label = "y_train", scale = 1/255)
 
 Each array is `[N, *shape]`. A setting called like a port names the array where the two differ.
-`scale` and `shift` apply to the model's "float" inputs, not to its targets.
+`scale` and `shift` apply to the model's "float" inputs, not to its targets. An array of texts fits a port
+that is a sequence of classes: `level`, `limit` and `unknown` are those of `text`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from specc.recipe import Port
-from specc.runtime.data.field import Field
+from specc.runtime.data import tokens
+from specc.runtime.data.field import Field, Texts, takes_texts
 from specc.runtime.data.match import by_name
 from specc.runtime.data.request import Request
 from specc.sources import port_type
@@ -31,12 +33,18 @@ def read(request: Request) -> dict[str, Field]:
     fields: dict[str, Field] = {}
     for port, (name, array) in _arrays(request, path, settings).items():
         scaled = port.kind == "float" and port.role == "input"
+        texts = None
+        if takes_texts(port) and array.dtype.kind == "U" and array.ndim == 1:
+            level = settings["level"]
+            texts = Texts([tokens.symbols(each, level) for each in array.tolist()], level,
+                          settings["limit"], settings["unknown"])
         fields[port.name] = Field(
             f"the array `{name}` of `{path.name}`",
             array,
             _place(path, name, array),
             settings["scale"] if scaled else 1.0,
             settings["shift"] if scaled else 0.0,
+            texts=texts,
         )
     first = next(iter(fields.values()))
     for field in fields.values():

@@ -14,7 +14,7 @@ on where it stopped. What is left over at the end, less than a window for each l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ class Text:
     level: str
     limit: int | None
     unknown: str | None
+    before: tuple[str, ...]  # what stands in each file in front of its document
 
     def cut(self, held_out: float) -> tuple[Text, Text]:
         """What is trained on, and the end of the text (a share of `held_out`)."""
@@ -46,10 +47,8 @@ class Text:
             first.append(document[:keep])
             second.append(document[keep:])
             keep = max(0, keep - len(document))
-        return self._of(first), self._of(second)
-
-    def _of(self, documents: list[list[str]]) -> Text:
-        return Text(self.request, self.paths, documents, self.level, self.limit, self.unknown)
+        before = tuple(tokens.joined(document, self.level) for document in first)
+        return replace(self, documents=first), replace(self, documents=second, before=before)
 
     def vocabulary(self) -> tuple[str, ...]:
         """The symbols, in the order of their numbers."""
@@ -72,7 +71,8 @@ def read(request: Request) -> Text:
             raise request.error(f"`{path.name}`, line {line}: this is not UTF-8 text",
                                 argument=position, help="save the text as UTF-8") from None
         documents.append(tokens.symbols(text, level))
-    return Text(request, paths, documents, level, None if limit is None else int(limit), unknown)
+    limit = None if limit is None else int(limit)
+    return Text(request, paths, documents, level, limit, unknown, ("",) * len(paths))
 
 
 def columns(text: Text, vocabulary: tuple[str, ...], batch: int) -> tuple[dict[str, Column], bool]:
@@ -89,9 +89,9 @@ def columns(text: Text, vocabulary: tuple[str, ...], batch: int) -> tuple[dict[s
                 help=f"`dim vocab` without a number takes it from the data; or `vocab={len(vocabulary)}`",
             )
     windows, shifted, begins = [], [], []
-    for path, document in zip(text.paths, text.documents, strict=True):
+    for number, document in enumerate(text.documents):
         ids = tokens.numbers(document, vocabulary, text.unknown)
-        _check_known(text, path, document, ids)
+        _check_known(text, number, ids)
         count = max(0, (len(ids) - 1) // steps)
         windows.append(ids[: count * steps].reshape(count, steps))
         shifted.append(ids[1 : count * steps + 1].reshape(count, steps))
@@ -140,15 +140,16 @@ def _ports(request: Request) -> tuple[Port, Port | None]:
     return sources[0], targets[0] if targets else None
 
 
-def _check_known(text: Text, path: Path, document: list[str], ids: np.ndarray) -> None:
+def _check_known(text: Text, number: int, ids: np.ndarray) -> None:
+    """Refuses a character of a document that is not in the vocabulary."""
     if not len(ids) or ids.min() >= 0:
         return
-    at = int(np.argmin(ids >= 0))
-    before = "".join(document[:at])
-    line, column = before.count("\n") + 1, at - (before.rfind("\n") + 1) + 1
+    document, at = text.documents[number], int(np.argmin(ids))
+    before = text.before[number] + "".join(document[:at])
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
     raise text.request.error(
-        f"`{path.name}`: the character {document[at]!r} is not in the text that the model is trained on"
-        f" (line {line}, column {column} of this part)",
-        argument=text.paths.index(path),
+        f"`{text.paths[number].name}`, line {line}, column {column}: the character {document[at]!r} is not"
+        " in the text that the model is trained on",
+        argument=number,
         help='`unknown = "?"` reads a question mark in its place',
     )

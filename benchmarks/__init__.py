@@ -1,0 +1,1 @@
+"""Benchmarks of specc against other frameworks, and against the machine's limit: see README.md."""

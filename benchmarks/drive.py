@@ -1,0 +1,197 @@
+"""Drives the peers' processes in turns, so that what disturbs the machine disturbs all of them.
+
+    with Peer("pytorch", case, folder, threads=2, caches=caches) as peer:
+        peer.prepare("training")
+        peer.run("training", steps=100)       # Turn(seconds a step, how much it was disturbed)
+
+A *turn* is a stretch of steps of one peer; a round gives each peer a turn, in changing order. A turn is
+disturbed where the peer's threads were ready, but waited for a processor that another had. Where it
+comes to more than `NOISE` of the time, the turn is left out, if enough quiet ones remain.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TURN = 0.06  # seconds that a turn aims at: short, so that some fall between other programs' work
+NOISE = 0.05
+ENOUGH = 5  # quiet turns
+PATIENCE = 12.0  # seconds that all turns of one model may take where the machine is not quiet
+IDLE = 0.3  # seconds that a turn waits for other programs to pause
+
+
+class PeerFailed(Exception):
+    """A peer that cannot run a model, and why."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """`processor` is the processor's time a step where there is one thread: what others do hardly counts."""
+
+    seconds: float  # a step
+    others: float
+    processor: float | None = None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What came of a peer's turns, in seconds a step: the median, the quartiles, the least."""
+
+    median: float
+    low: float
+    high: float
+    least: float
+    turns: int
+    quiet: int
+    processor: float | None = None
+
+    @classmethod
+    def of(cls, turns: Sequence[Turn]) -> Figures:
+        quiet = [each.seconds for each in turns if each.others <= NOISE]
+        used = quiet if len(quiet) >= ENOUGH else [each.seconds for each in turns]
+        low, median, high = statistics.quantiles(used, n=4) if len(used) > 1 else used * 3
+        processor = [each.processor for each in turns]
+        own = None if None in processor else statistics.median(processor)
+        return cls(median, low, high, min(used), len(turns), len(quiet), own)
+
+    @property
+    def seconds(self) -> float:
+        """The median of quiet turns. Without enough of them the processor's time, for one thread; for
+        more, whose waiting for each other costs processor time too, the least of all turns."""
+        return self.median if self.is_quiet else self.processor or self.least
+
+    @property
+    def is_quiet(self) -> bool:
+        return self.quiet >= min(ENOUGH, self.turns)
+
+    def record(self) -> dict:
+        return asdict(self)
+
+
+class Peer:
+    """A process with one peer and one model. `seconds_to_first` counts from its start."""
+
+    def __init__(self, name: str, case: str, folder: Path, threads: int, caches: Path):
+        self.name, self.threads = name, threads
+        job = {"peer": name, "case": case, "folder": str(folder), "threads": threads}
+        self._log = (folder / f"{name}.log").open("w+")
+        await_quiet(1)
+        self._started = time.perf_counter()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", json.dumps(job)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True, bufsize=1,
+            cwd=ROOT, env=_environment(threads, caches))  # fmt: skip
+        self.seconds_to_first: float | None = None
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._log.close()
+
+    def prepare(self, kind: str, batch: int = 0) -> list[float]:
+        """The losses of the first steps, or the first outputs."""
+        answer = self._ask("prepare", kind, batch)
+        if self.seconds_to_first is None:
+            self.seconds_to_first = time.perf_counter() - self._started
+        return answer.get("losses") or answer["outputs"]
+
+    def run(self, kind: str, steps: int, batch: int = 0) -> Turn:
+        answer = self._ask("run", kind, batch, steps)
+        return Turn(answer["seconds"] / steps, answer["delay"] / answer["seconds"] / self.threads,
+                    answer["cpu"] / steps if self.threads == 1 else None)  # fmt: skip
+
+    def memory(self) -> int:
+        return self._ask("memory")["peak"]
+
+    def _ask(self, *command) -> dict:
+        try:
+            self._process.stdin.write(json.dumps(command) + "\n")
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise PeerFailed(self._reason())
+        return json.loads(line)
+
+    def _reason(self) -> str:
+        self._log.seek(0)
+        lines = [line.strip() for line in self._log.read().splitlines() if line.strip()]
+        errors = [line for line in lines if "Error" in line]
+        return (errors or lines or ["it ended without a word"])[-1][:200]
+
+
+def interleave(turns: dict[str, Callable[[int], Turn]], rounds: int) -> dict[str, list[Turn]]:
+    """The turns of all runners, one after the other; more rounds where the machine is not quiet."""
+    steps = {name: _steps_of_a_turn(run) for name, run in turns.items()}
+    found: dict[str, list[Turn]] = {name: [] for name in turns}
+    names, start = list(turns), time.perf_counter()
+    for number in range(10 * rounds):
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            await_quiet()
+            found[name].append(turns[name](steps[name]))
+        quiet = min(sum(each.others <= NOISE for each in of) for of in found.values())
+        late = time.perf_counter() - start > PATIENCE
+        if number + 1 >= rounds and (quiet >= min(ENOUGH, rounds) or late):
+            break
+    return found
+
+
+def await_quiet(seconds: float = IDLE) -> None:
+    """Wait until nothing else runs, or so long. (The peer before also needs a moment: its threads look
+    for work for a while, then go to sleep.)"""
+    deadline = time.perf_counter() + seconds
+    while True:
+        before = _idle()
+        time.sleep(0.02)
+        if before is None or _idle() - before >= 0.03 or time.perf_counter() > deadline:
+            return
+
+
+def _idle() -> float | None:
+    """Seconds that the processors have been idle, all together."""
+    try:
+        with open("/proc/stat") as file:
+            fields = file.readline().split()
+        return (int(fields[4]) + int(fields[5])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _steps_of_a_turn(run: Callable[[int], Turn]) -> int:
+    steps = 1
+    while True:
+        seconds = run(steps).seconds * steps
+        if seconds >= TURN / 4:
+            return max(1, round(steps * TURN / seconds))
+        steps = max(2 * steps, min(16 * steps, round(steps * TURN / 2 / max(seconds, 1e-6))))
+
+
+def _environment(threads: int, caches: Path) -> dict[str, str]:
+    """The same number of threads for everyone, and caches in one folder, empty at first."""
+    count = str(threads)
+    return {
+        **os.environ, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count,
+        "OPENBLAS_NUM_THREADS": count, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu",
+        "SPECC_CACHE_DIR": str(caches / "specc"),
+        "TORCHINDUCTOR_CACHE_DIR": str(caches / "inductor"),
+        "JAX_COMPILATION_CACHE_DIR": str(caches / "jax"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }  # fmt: skip

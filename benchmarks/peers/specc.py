@@ -1,0 +1,43 @@
+"""specc itself: a stretch of steps is one compiled call, with the batches gathered inside."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def training(job):
+    import specc
+    from specc.columns import Column
+
+    net = specc.compile(specc.load(job.case.path), threads=job.threads)
+    data = {name: Column(array) for name, array in job.data.items()}
+    rows = np.arange(job.case.rows)
+    done = 0
+
+    def run(steps: int):
+        nonlocal done
+        # every batch lies within the rows, as the peers' do
+        starts = (np.arange(done, done + steps) % (job.case.rows // net.batch)) * net.batch
+        order = rows[starts[:, None] + np.arange(net.batch)].ravel()
+        losses = net.train(data, order, done, 0, 0)[:, 0]
+        done += steps
+        return losses
+
+    return run
+
+
+def inference(job, batch: int):
+    import specc
+
+    net = specc.compile(specc.load(job.case.path), batch=batch, threads=job.threads)
+    net.set_params(job.weights)
+    needed = [port.name for port in net.ports if port.role == "input"]
+    arrays = {name: job.data[name][:batch] for name in needed}
+    found: dict[str, np.ndarray] = {}
+
+    def run(calls: int):
+        for _ in range(calls):
+            found.update(net.forward(**arrays))
+
+    run.outputs = lambda: next(iter(found.values()))
+    return run

@@ -1,0 +1,78 @@
+"""The processor's clock within programs: a stamp between calls, and what its ticks are worth.
+
+    Executor.run(Program([[[stamped_at(total), call, stamped_at(total_of_call)]]]))
+
+A stamp adds the ticks since the shard's stamp before to its own total; the first of a run, which finds
+the clock at 0, adds nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+
+import numpy as np
+
+from specc.backend import executor
+from specc.backend.load import Kernel, load
+
+STAMP = Kernel(
+    "stamp",
+    """
+def stamp(clock: "int64[1]", total: "int64[1]"):
+    now = ticks()
+    if clock[0] != 0:
+        total[0] += now - clock[0]
+    clock[0] = now
+""",
+    imports="from specc.backend.memory import ticks",
+)
+
+
+class Stamps:
+    """Stamps for every shard: `at(shard, place)` is a call that adds to `totals[shard, place]`."""
+
+    def __init__(self, shards: int, places: int):
+        self._address = load([*executor.KERNELS, STAMP])[STAMP]
+        self._clocks = np.zeros((shards, 8), np.int64)  # a cache line each
+        self.totals = np.zeros((shards, -(-places // 8) * 8), np.int64)
+        self._kept: list[np.ndarray] = []
+
+    def at(self, shard: int, place: int) -> executor.Call:
+        block = np.array([self._clocks[shard].ctypes.data,
+                          self.totals[shard].ctypes.data + 8 * place], np.int64)  # fmt: skip
+        self._kept.append(block)
+        return self._address, block.ctypes.data
+
+    def reset(self) -> None:
+        """Before each run: what passed since the run before is nobody's."""
+        self._clocks[...] = self.totals[...] = 0
+
+
+@lru_cache
+def ticks_per_second() -> float:
+    """The rate of the clock, against the system's."""
+    stamps = Stamps(1, 1)
+    program, crew = executor.Program([[[stamps.at(0, 0)]]]), executor.executor(1)
+    crew.run(program)
+    start = time.perf_counter()
+    crew.run(program)
+    begin = int(stamps.totals[0, 0])
+    while time.perf_counter() - start < 0.02:
+        pass
+    seconds = time.perf_counter() - start
+    crew.run(program)
+    return (int(stamps.totals[0, 0]) - begin) / seconds
+
+
+@lru_cache
+def seconds_of_a_stamp() -> float:
+    """The least time between two stamps with nothing between them."""
+    stamps = Stamps(1, 1)
+    program, crew = executor.Program([[[stamps.at(0, 0)] * 100]]), executor.executor(1)
+    found = []
+    for _ in range(20):
+        stamps.reset()
+        crew.run(program, 10)
+        found.append(int(stamps.totals[0, 0]))
+    return min(found) / 1000 / ticks_per_second()

@@ -1,0 +1,171 @@
+"""Where the time of a step goes: every kernel's share, measured while the whole step runs.
+
+    times = time_calls(program, data, order, batch)
+    for each in times.calls: each.kernel, each.seconds
+
+The step runs as it always does, all shards with their barriers, so that the caches are as they are in
+training; only that a *stamp* stands behind every call, a kernel that reads the processor's clock. What
+a stamp itself costs (some 10 ns) is taken off.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from specc.backend import executor
+from specc.backend.calls import Call, element_bytes
+from specc.backend.clock import Stamps, seconds_of_a_stamp, ticks_per_second
+from specc.backend.program import CompiledProgram
+from specc.columns import Column
+from specc.ir.graph import Node
+from specc.ir.plan import Plan, Step
+from specc.ops.leaf import Const
+
+TURN = 0.01  # seconds that a stretch of steps aims at
+REPEATS = 25
+_MOST_STEPS = 2000
+
+@dataclass(frozen=True, eq=False)
+class CallTime:
+    """One kernel call: `seconds` a step, the mean over the `shards` that make it.
+
+    `nodes` are what it calculates, in the `examples` of one shard; `split` says that the shards share
+    the elements of a value that is one for the whole batch. `bytes` are those that a shard reads and writes.
+    """
+
+    kernel: str
+    nodes: tuple[Node, ...]
+    phase: int
+    seconds: float
+    shards: int
+    split: bool
+    bytes: float
+    turns: int = 1  # how often it runs in a step
+
+
+@dataclass(frozen=True, eq=False)
+class StepTimes:
+    """`step` is the time of a whole step without stamps, `waiting` what a shard waits at barriers."""
+
+    calls: tuple[CallTime, ...]
+    step: float
+    waiting: float
+    stamped: float
+    plan: Plan
+
+
+def time_calls(program: CompiledProgram, data: Mapping[str, Column], order: np.ndarray, batch: int,
+               settings: np.ndarray | None = None, seed: int = 0,
+               repeats: int = REPEATS) -> StepTimes:
+    """Run steps over the rows `order`, again and again; each time the least of `repeats` stretches.
+
+    Parameters and states go on from run to run: the caller keeps copies. `settings` are those of one
+    step, for all of them.
+    """
+    found: list[StepTimes] = []
+
+    def execute(linked, steps: int) -> None:
+        found.append(_timed(program, linked, steps, repeats))
+
+    def stretch(steps: int) -> tuple:
+        table = None if settings is None else np.tile(settings, (steps, 1))
+        return data, np.resize(order, steps * batch), batch, table, seed
+
+    program.run(*stretch(1))
+    start = time.perf_counter()
+    program.run(*stretch(2))
+    once = (time.perf_counter() - start) / 2
+    steps = int(min(max(TURN / once, 1), _MOST_STEPS))
+    program.run(*stretch(steps), execute=execute)
+    return found[0]
+
+
+def _timed(program: CompiledProgram, linked, steps: int, repeats: int) -> StepTimes:
+    plan = program.plan
+    crew = executor.executor(plan.shards)
+    stamped, stamps = _stamped(linked)
+    rate, stamp = ticks_per_second(), seconds_of_a_stamp()
+    plain, whole, parts = [], [], []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        crew.run(linked.program, steps)
+        plain.append((time.perf_counter() - start) / steps)
+        stamps.reset()
+        start = time.perf_counter()
+        crew.run(stamped, steps)
+        whole.append((time.perf_counter() - start) / steps)
+        parts.append(stamps.totals / rate / steps)
+    # each place by itself: a stretch without any disturbance may be rare
+    seconds = np.maximum(np.min(parts, axis=0) - stamp, 0)  # [shards, places]
+    calls = _joined(plan, program.dtype, linked.calls, seconds)
+    waits = [seconds[shard, : linked.phases].sum() for shard in range(plan.shards)]
+    return StepTimes(calls, min(plain), float(np.mean(waits)), min(whole), plan)
+
+
+def _stamped(linked) -> tuple[executor.Program, Stamps]:
+    """The program with stamps. The first places are the waits before the phases; the others the
+    calls, in order."""
+    places = linked.phases + max(len(calls) for calls in linked.calls)
+    stamps = Stamps(len(linked.table), places)
+    table = []
+    for shard, phases in enumerate(linked.table):
+        place, of_shard = linked.phases, []
+        for number, calls in enumerate(phases):
+            of_phase = [stamps.at(shard, number)]
+            for call in calls:
+                of_phase += [call, stamps.at(shard, place)]
+                place += 1
+            of_shard.append(of_phase)
+        table.append(of_shard)
+    return executor.Program(table), stamps
+
+
+def _joined(plan: Plan, dtype: str, calls: Sequence[Sequence[Call]],
+            seconds: np.ndarray) -> tuple[CallTime, ...]:
+    """The same call of all shards as one, in the first shard's order."""
+    step_of = {node: step for step in plan.steps for node in step.group.nodes}
+    step_of.update({node: inner for step in plan.steps for inner in step.steps
+                    for node in inner.group.nodes})
+    phases = 1 + max((call.phase for of_shard in calls for call in of_shard), default=0)
+    found: dict[tuple, dict[int, float]] = {}  # seconds by shard
+    first: dict[tuple, Call] = {}
+    for shard, of_shard in enumerate(calls):
+        seen: dict[tuple, int] = {}
+        # places count phase by phase
+        for place, call in enumerate(sorted(of_shard, key=lambda call: call.phase)):
+            base = call.phase, tuple(map(id, call.nodes)), call.kernel.name
+            seen[base] = seen.get(base, 0) + 1
+            key = (*base, 0 if call.loop else seen[base])  # all turns of a loop together
+            of_shards = found.setdefault(key, {})
+            of_shards[shard] = of_shards.get(shard, 0.0) + float(seconds[shard, phases + place])
+            first.setdefault(key, call)
+    times = []
+    for key, call in first.items():
+        step = step_of.get(call.nodes[0]) if call.nodes else None
+        split = step is not None and step.mode == "split"
+        size = traffic(call, step, plan, dtype) / (plan.shards if split else 1)
+        turns = call.loop.count if call.loop else 1
+        times.append(CallTime(call.kernel.name, call.nodes, call.phase,
+                              statistics.mean(found[key].values()), len(found[key]), split,
+                              size * turns, turns))
+    return tuple(times)
+
+
+def traffic(call: Call, step: Step | None, plan: Plan, dtype: str) -> float:
+    """Bytes that the call reads and writes in one shard, each value once."""
+    def size(node: Node) -> int:
+        lanes = plan.lanes if node.type.batched else 1
+        return node.type.elements * lanes * element_bytes(node.type.kind, dtype)
+
+    if step is None:  # a kernel that brings in data
+        return 2 * sum(map(size, call.nodes))
+    inside = set(step.group.nodes)
+    read = {each: None for node in call.nodes for each in node.inputs
+            if each not in inside and not isinstance(plan.views[each].root.op, Const)}
+    roots = {plan.views[each].root: each for each in read}
+    return sum(map(size, roots.values())) + sum(size(node) for node, _ in step.stores)

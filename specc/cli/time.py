@@ -1,0 +1,235 @@
+"""`specc time FILE`: where the time of a training step goes, kernel by kernel."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from specc.cli.session import FILE, FOLDER, checked, overrides
+from specc.source import Source
+
+if TYPE_CHECKING:
+    from specc.backend.limits import Limits
+    from specc.backend.timing import CallTime, StepTimes
+    from specc.columns import Column
+    from specc.ir.program import Program
+    from specc.net import Net
+
+SMALL = 0.005  # of the step: what takes less is summed up
+LONGEST_TEXT = 44
+MADE_UP = 512  # rows at least
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kernel as it is printed. `flops` counts its useful operations in one shard, `limit` is the share
+    of the machine's limit that it reaches: of the products it could do, or of the bytes it could move,
+    whichever binds it."""
+
+    kernel: str
+    part: str
+    microseconds: float
+    share: float
+    flops: float
+    bytes: float
+    gflops: float
+    gbytes: float
+    limit: float
+    bound: str  # "products" or "memory"
+    phase: int
+    layer: str
+    lines: list[int]
+    source: str
+
+
+@click.command("time")
+@click.argument("file", type=FILE)
+@click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--threads", type=click.IntRange(min=1), help="By default the processors there are.")
+@click.option(
+    "--data",
+    type=FOLDER,
+    help="Run on FILE's data, whose relative paths start here; by default on random numbers.",
+)
+@click.option(
+    "--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True
+)
+@click.option("--all", "every", is_flag=True, help="Print kernels that take next to nothing too.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def time(
+    file: Path,
+    changes: tuple[str, ...],
+    threads: int | None,
+    data: Path | None,
+    dtype: str,
+    every: bool,
+    as_json: bool,
+) -> None:
+    """Show where the time of a training step of FILE goes.
+
+    For each kernel: microseconds, operations or bytes a second, its share of the step, how much of the
+    machine's limit it reaches, and the line of FILE that it serves.
+    """
+    from specc import driver
+    from specc.backend.limits import measure
+
+    source, values = Source.read(file), overrides(changes)
+    program = checked(source, values)
+    if data is not None and program.open_sizes:
+        from specc.runtime.data import open_sizes
+
+        sizes = open_sizes(program.recipe, program.ports, data)
+        program = checked(source, {**sizes, **values})
+    net = driver.compile(program, dtype=dtype, threads=threads)
+    columns, order = _made_up(net) if data is None else _loaded(program, net, data)
+    limits = measure(dtype, net.threads)
+    times = net.time(columns, order)
+    rows = _rows(times, limits, driver.flops)
+    made_up = "random numbers" if data is None else str(data)
+    if as_json:
+        click.echo(json.dumps(_record(program, net, times, limits, rows, made_up), indent=1))
+    else:
+        click.echo(_text(program, net, times, limits, rows, made_up, every), nl=False)
+
+
+def _made_up(net: Net) -> tuple[dict[str, Column], object]:
+    """Random rows for every port: time depends on their shapes alone."""
+    import numpy as np
+
+    from specc.columns import Column
+
+    rng = np.random.default_rng(0)
+    count = max(MADE_UP, net.batch)
+    columns = {}
+    for port in net.ports:
+        shape = count, *port.shape
+        if port.kind == "class":
+            columns[port.name] = Column(rng.integers(0, port.classes, shape))
+        elif port.kind == "bool":
+            columns[port.name] = Column(rng.integers(0, 2, shape).astype(bool))
+        else:
+            columns[port.name] = Column(rng.random(shape, dtype=np.float32))
+    return columns, np.arange(count)
+
+
+def _loaded(program: Program, net: Net, folder: Path):
+    from specc.runtime.data import load
+
+    part = load(program.recipe, net.ports, folder, parts=("training",)).training
+    return part.columns, part.rows
+
+
+def _rows(times: StepTimes, limits: Limits, flops) -> list[Row]:
+    from specc.backend.listing import part_of_nodes
+
+    plan = times.plan
+    whole = plan.shards * times.waiting + sum(each.seconds * each.shards for each in times.calls)
+    rows = []
+    for each in times.calls:
+        operations = _operations(each, plan, flops)
+        seconds = max(each.seconds, 1e-9)
+        # one thread's part of the limits; it has less to do where threads work side by side
+        by_products = operations / (limits.flops / limits.threads)
+        by_memory = each.bytes / limits.bandwidth(each.bytes)
+        spans = list(dict.fromkeys(node.origin.span for node in each.nodes if node.origin.span))
+        lines = sorted({span.line for span in spans})
+        text = " ".join(spans[0].text.split()) if spans else ""
+        rows.append(Row(
+            kernel=each.kernel,
+            part=part_of_nodes(each.nodes, plan),
+            microseconds=each.seconds * 1e6,
+            share=each.seconds * each.shards / whole,
+            flops=operations,
+            bytes=each.bytes,
+            gflops=operations / seconds / 1e9,
+            gbytes=each.bytes / seconds / 1e9,
+            limit=max(by_products, by_memory) / seconds,
+            bound="products" if by_products > by_memory else "memory",
+            phase=each.phase,
+            layer=next((node.origin.word for node in each.nodes if node.origin.word), ""),
+            lines=lines,
+            source=text,
+        ))  # fmt: skip
+    return rows
+
+
+def _operations(call: CallTime, plan, flops) -> float:
+    """Useful operations of one shard."""
+    total = 0.0
+    for node in call.nodes:
+        batched = node.type.batched or any(each.type.batched for each in node.inputs)
+        total += flops([node]) * (plan.examples if batched else 1)
+    return call.turns * total / (plan.shards if call.split else 1)
+
+
+def _record(program, net, times, limits, rows, made_up) -> dict:
+    return {
+        "model": program.name,
+        "batch": net.batch,
+        "threads": net.threads,
+        "dtype": net.dtype,
+        "data": made_up,
+        "step_microseconds": times.step * 1e6,
+        "waiting_microseconds": times.waiting * 1e6,
+        "stamped_microseconds": times.stamped * 1e6,
+        "peak_gflops": limits.flops / 1e9,
+        "kernels": [asdict(row) for row in rows],
+    }
+
+
+HEADER = ("kernel", "part", "us", "share", "GF/s", "GB/s", "of limit", "line", "")
+
+
+def _text(program, net, times, limits, rows: list[Row], made_up: str, every: bool) -> str:
+    shards = "thread" if net.threads == 1 else "threads"
+    flops = sum(row.flops for row, call in zip(rows, times.calls, strict=True)
+                for _ in range(call.shards))
+    head = [
+        f"{program.name}: {times.step * 1e6:,.1f} us a step, batch {net.batch}, {net.threads} {shards},"
+        f" {net.dtype}, {made_up}",
+        f"limits of {net.threads} {shards}: {limits.flops / 1e9:,.0f} GF/s, memory"
+        f" {limits.rates[-1] * limits.threads / 1e9:,.0f} GB/s; the step does"
+        f" {flops / times.step / 1e9:,.1f} GF/s",
+        "",
+    ]
+    shown = sorted(rows, key=lambda row: -row.share)
+    small = [] if every else [row for row in shown if row.share < SMALL]
+    shown = shown[: len(shown) - len(small)]
+    table = [HEADER, *(_cells(row) for row in shown)]
+    if small:
+        word = "kernel" if len(small) == 1 else "kernels"
+        table.append((f"{len(small)} more {word}", "", f"{sum(row.microseconds for row in small):,.1f}",
+                      f"{sum(row.share for row in small):.1%}", "", "", "", "", ""))
+    if net.threads > 1:
+        share = 1 - sum(row.share for row in rows)
+        table.append(("waiting for other threads", "", f"{times.waiting * 1e6:,.1f}", f"{share:.1%}",
+                      "", "", "", "", ""))  # fmt: skip
+    widths = [max(len(row[i]) for row in table) for i in range(len(HEADER))]
+    right = range(2, 7)
+    lines = ["  ".join(cell.rjust(width) if i in right else cell.ljust(width)
+                       for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
+             for row in table]  # fmt: skip
+    parts = {part: sum(row.share for row in rows if row.part == part)
+             for part in ("forward", "backward", "update")}
+    foot = "   ".join(f"{part} {share:.0%}" for part, share in parts.items() if share)
+    return "\n".join([*head, *lines, "", foot]) + "\n"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    lines = ", ".join(map(str, row.lines[:3])) + (", .." if len(row.lines) > 3 else "")
+    text = row.source if len(row.source) <= LONGEST_TEXT else row.source[: LONGEST_TEXT - 2] + ".."
+    return (
+        row.kernel,
+        row.part,
+        f"{row.microseconds:,.1f}",
+        f"{row.share:.1%}",
+        f"{row.gflops:,.1f}" if row.flops else "",
+        f"{row.gbytes:,.1f}",
+        f"{min(row.limit, 9.99):.0%}",
+        lines,
+        text,
+    )

@@ -1,0 +1,77 @@
+"""Sequences that a model writes given its inputs: a caption for a picture, a translation of a line.
+
+    read = targets_read(ports, ("picture", "name", "name.length"))      # [Port("name", "target", ..)]
+    found = decode(net.predict, read, ports, {"picture": Column(x)})    # {"name": int32 [n, steps]}
+
+Such a model reads its own target one step late (`previous(name)`), and scores at each step what comes
+next. What it has written so far stands in for the target, step by step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+
+from specc.columns import Column
+from specc.recipe import Port
+
+
+def targets_read(ports: Iterable[Port], needed: Iterable[str]) -> list[Port]:
+    """The targets that the outputs of a model read: what it writes itself."""
+    needed = set(needed)
+    return [port for port in ports
+            if port.role == "target" and port.name in needed and not port.length_of]
+
+
+def decode(predict: Callable[[Mapping[str, Column]], dict[str, np.ndarray]], targets: list[Port],
+           ports: Iterable[Port], data: Mapping[str, Column], temperature: float = 0.0, seed: int = 0,
+           ends: Mapping[str, int] | None = None) -> dict[str, np.ndarray]:
+    """What a model writes for each example: int32 [n, steps] by the name of the target.
+
+    With `temperature` 0 the likeliest symbol at each step; otherwise one is drawn, p = softmax(scores /
+    temperature). `ends` are the symbols that end a text: once all have it, the rest stays 0. Raises
+    ValueError where no output scores the symbols of a target.
+    """
+    random = np.random.Generator(np.random.Philox(seed))
+    rows = len(next(iter(data.values())).array)
+    data, found = dict(data), {}
+    for port in targets:
+        found[port.name] = np.zeros((rows, *port.shape), np.int32)
+        data[port.name] = Column(found[port.name])
+    for port in ports:
+        if port.length_of and port.name not in data:
+            data[port.name] = Column(np.full(rows, port.classes - 1, np.int32))
+    for port in targets if rows else ():
+        text, end = found[port.name], (ends or {}).get(port.name)
+        for step in range(port.shape[0]):
+            scores = scores_of(port, predict(data))[:, step].astype(np.float64)
+            if temperature == 0:
+                text[:, step] = scores.argmax(-1)
+            else:
+                text[:, step] = [draw(row, temperature, None, random) for row in scores]
+            if end is not None and (text[:, : step + 1] == end).any(axis=1).all():
+                break
+    return found
+
+
+def scores_of(port: Port, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The output that scores each symbol of a target at each step: [n, steps, classes]."""
+    shape = *port.shape, port.classes
+    fitting = [array for array in outputs.values() if array.shape[1:] == shape]
+    if port.kind != "class" or len(port.shape) != 1 or len(fitting) != 1:
+        wanted = f"{port.classes} classes" if port.kind == "class" else "values"
+        raise ValueError(f"the outputs read the target `{port.name}`, but {len(fitting) or 'none'} of them"
+                         f" score{'s' * (not fitting)} its {wanted} at each step, so it cannot be written step by step")
+    return fitting[0]
+
+
+def draw(scores: np.ndarray, temperature: float, top: int | None, random) -> int:
+    """One of the symbols, with the probability softmax(scores / temperature), among the `top` likeliest."""
+    if temperature == 0:
+        return int(scores.argmax())
+    scores = scores / temperature
+    if top is not None and top < len(scores):
+        scores = np.where(scores >= np.partition(scores, -top)[-top], scores, -np.inf)
+    weights = np.exp(scores - scores.max()).cumsum()
+    return int(min(np.searchsorted(weights, random.random() * weights[-1], "right"), len(scores) - 1))

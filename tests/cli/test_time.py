@@ -1,0 +1,123 @@
+"""`specc time`: what it says about a step, but never how long one takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import specc as package
+from specc import driver
+from specc.cli.main import status_of
+from specc.columns import Column
+
+TEXT = """# two layers
+dim classes = 10
+model tiny {
+  input  image: float[64]
+  target label: class(classes)
+  let scores = image -> dense(32) -> relu -> dense(classes)
+  output scores
+  loss   cross_entropy(scores, label)
+}
+train {
+  data      digits()
+  optimizer adam(lr = 0.01)
+  batch = 16
+}
+"""
+OPEN = """dim n
+model m {
+  input x: float[n]
+  target y: float[n]
+  loss mse(x -> dense(n), y)
+}
+train { data npz("data.npz") optimizer sgd(lr = 0.1) }
+"""
+
+
+@pytest.fixture
+def specc(tmp_path, monkeypatch, capfd):
+    """Runs a command in a folder with a model: its exit status, and what it printed."""
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.dl").write_text(TEXT)
+
+    def run(*arguments):
+        status = status_of([str(each) for each in arguments])
+        printed = capfd.readouterr()
+        return status, printed.out, printed.err
+
+    return run
+
+
+def record(specc, *arguments):
+    status, out, err = specc("time", *arguments, "--json")
+    assert (status, err) == (0, "")
+    return json.loads(out)
+
+
+def test_every_kernel_of_a_step_is_listed_with_its_work_and_its_line(specc):
+    found = record(specc, "tiny.dl", "--threads", "1")
+    assert (found["model"], found["batch"], found["threads"]) == ("tiny", 16, 1)
+    kernels = found["kernels"]
+    products = [each for each in kernels if each["kernel"].startswith(("contract", "outer", "turned"))]
+    # dense(32) asks for two products (its input needs no gradient), dense(classes) for three
+    assert sorted(each["flops"] for each in products) == sorted(
+        [2 * 16 * 64 * 32] * 2 + [2 * 16 * 32 * 10] * 3)  # fmt: skip
+    assert all(each["lines"] == [6] for each in products)
+    assert {each["part"] for each in kernels} == {"forward", "backward", "update"}
+    assert any("dense(32)" in each["source"] for each in kernels)
+    assert sum(each["share"] for each in kernels) <= 1.0001
+    assert found["peak_gflops"] > 0 and found["step_microseconds"] > 0
+
+
+def test_threads_share_the_work(specc):
+    one, two = (record(specc, "tiny.dl", "--threads", n) for n in (1, 2))
+    largest = [max(each["flops"] for each in found["kernels"]) for found in (one, two)]
+    assert largest[0] == 2 * largest[1]
+
+
+def test_the_table_shows_the_largest_kernels_or_all(specc):
+    status, out, _ = specc("time", "tiny.dl", "--threads", "2", "batch=8", "classes=3")
+    assert status == 0
+    lines = out.splitlines()
+    assert lines[0].startswith("tiny: ") and "batch 8, 2 threads, float32, random numbers" in lines[0]
+    assert lines[3].split() == "kernel part us share GF/s GB/s of limit line".split()
+    assert any(line.startswith("waiting for other threads") for line in lines)
+    assert " more kernel" not in specc("time", "tiny.dl", "--all")[1]
+
+
+def test_it_runs_on_the_data_of_the_file_where_they_are_asked_for(specc):
+    assert record(specc, "tiny.dl", "--data", ".")["data"] == "."
+    Path("open.dl").write_text(OPEN)
+    status, _, err = specc("time", "open.dl")
+    assert status == 1 and "open-size" in err
+    rows = np.zeros((40, 3), np.float32)
+    np.savez("data.npz", x=rows, y=rows)
+    assert record(specc, "open.dl", "--data", ".")["model"] == "m"
+
+
+def test_a_model_without_an_optimizer_is_timed_going_forward(specc):
+    Path("m.dl").write_text("model m { input x: float[3] let y = x -> dense(2) output y }\n")
+    kernels = record(specc, "m.dl")["kernels"]
+    assert {each["part"] for each in kernels} == {"forward"}
+
+
+def test_wrong_usage_exits_with_two(specc):
+    for arguments in (["nowhere.dl"], ["tiny.dl", "batch"], ["tiny.dl", "--threads", "0"]):
+        assert specc("time", *arguments)[0] == 2
+
+
+def test_timing_leaves_a_model_as_it_was(specc):
+    net = package.compile(driver.load("tiny.dl"), threads=2)
+    rng = np.random.default_rng(0)
+    data = {"image": Column(rng.random((64, 64), dtype=np.float32)),
+            "label": Column(rng.integers(0, 10, 64))}  # fmt: skip
+    net.train(data, np.arange(64), 0, 0, 0)
+    before = {name: array.copy() for name, array in {**net.params, **net.states}.items()}
+    times = net.time(data, np.arange(64))
+    assert times.calls and net.steps_done == 4
+    for name, array in {**net.params, **net.states}.items():
+        assert np.array_equal(array, before[name]), name
