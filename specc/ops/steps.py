@@ -15,6 +15,7 @@ from specc.ir.graph import Node, apply, topological
 from specc.ir.op import Op, ShapeError
 from specc.ir.sizes import Size
 from specc.ops.carry import Carry, Loop
+from specc.ops.carry import Carry
 from specc.ops.contract import Affine, Contract, index
 from specc.ops.elementwise import Elementwise, div
 from specc.ops.gather import Put, Take
@@ -155,6 +156,8 @@ def one_step(node: Node, inputs: Sequence[Node]) -> Node:
 def has_steps(node: Node, position: int) -> bool:
     """Whether the input at `position` of a node of a loop has an axis of steps, too."""
     op = node.op
+    if isinstance(op, Carry):  # what it begins with
+        return False
     if isinstance(op, Contract):
         map_ = (op.left, op.right)[position]
         return bool(map_) and map_[0] == op.out[0]
