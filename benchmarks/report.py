@@ -47,6 +47,10 @@ def tables(found: dict) -> str:
                      *_first(trained)]
         if inferred := [each for each in results if "inference" in each]:
             text += ["", "Inference, microseconds a batch, batch 1 and 256", *_inference(inferred)]
+    failures = [f"{each['model']}, {each['threads']} threads, {kind}: {NAMES[name]} left out: {of['failed']}"
+                for each in found["results"] for kind in ("training", "inference")
+                for name, of in each.get(kind, {}).items() if "failed" in of]  # fmt: skip
+    text += ["", *failures] if failures else []
     text += ["", "Goals", *goals(found)]
     return "\n".join(text)
 
