@@ -86,7 +86,7 @@ def time(
         program = checked(source, {**sizes, **values})
     net = driver.compile(program, dtype=dtype, threads=threads)
     columns, order = _made_up(net) if data is None else _loaded(program, net, data)
-    limits = measure(dtype, net.threads)
+    limits = measure(dtype, net.shards)
     times = net.time(columns, order)
     rows = _rows(times, limits, driver.flops)
     made_up = "random numbers" if data is None else str(data)
@@ -170,7 +170,7 @@ def _record(program, net, times, limits, rows, made_up) -> dict:
     return {
         "model": program.name,
         "batch": net.batch,
-        "threads": net.threads,
+        "threads": net.shards,
         "dtype": net.dtype,
         "data": made_up,
         "step_microseconds": times.step * 1e6,
@@ -185,13 +185,13 @@ HEADER = ("kernel", "part", "us", "share", "GF/s", "GB/s", "of limit", "line", "
 
 
 def _text(program, net, times, limits, rows: list[Row], made_up: str, every: bool) -> str:
-    shards = "thread" if net.threads == 1 else "threads"
+    shards = "thread" if net.shards == 1 else "threads"
     flops = sum(row.flops for row, call in zip(rows, times.calls, strict=True)
                 for _ in range(call.shards))
     head = [
-        f"{program.name}: {times.step * 1e6:,.1f} us a step, batch {net.batch}, {net.threads} {shards},"
+        f"{program.name}: {times.step * 1e6:,.1f} us a step, batch {net.batch}, {net.shards} {shards},"
         f" {net.dtype}, {made_up}",
-        f"limits of {net.threads} {shards}: {limits.flops / 1e9:,.0f} GF/s, memory"
+        f"limits of {net.shards} {shards}: {limits.flops / 1e9:,.0f} GF/s, memory"
         f" {limits.rates[-1] * limits.threads / 1e9:,.0f} GB/s; the step does"
         f" {flops / times.step / 1e9:,.1f} GF/s",
         "",
@@ -204,7 +204,7 @@ def _text(program, net, times, limits, rows: list[Row], made_up: str, every: boo
         word = "kernel" if len(small) == 1 else "kernels"
         table.append((f"{len(small)} more {word}", "", f"{sum(row.microseconds for row in small):,.1f}",
                       f"{sum(row.share for row in small):.1%}", "", "", "", "", ""))
-    if net.threads > 1:
+    if net.shards > 1:
         share = 1 - sum(row.share for row in rows)
         table.append(("waiting for other threads", "", f"{times.waiting * 1e6:,.1f}", f"{share:.1%}",
                       "", "", "", "", ""))  # fmt: skip

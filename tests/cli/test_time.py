@@ -25,7 +25,7 @@ model tiny {
 train {
   data      digits()
   optimizer adam(lr = 0.01)
-  batch = 16
+  batch = 64
 }
 """
 OPEN = """dim n
@@ -60,12 +60,12 @@ def record(specc, *arguments):
 
 def test_every_kernel_of_a_step_is_listed_with_its_work_and_its_line(specc):
     found = record(specc, "tiny.dl", "--threads", "1")
-    assert (found["model"], found["batch"], found["threads"]) == ("tiny", 16, 1)
+    assert (found["model"], found["batch"], found["threads"]) == ("tiny", 64, 1)
     kernels = found["kernels"]
     products = [each for each in kernels if each["kernel"].startswith(("contract", "outer", "turned"))]
     # dense(32) asks for two products (its input needs no gradient), dense(classes) for three
     assert sorted(each["flops"] for each in products) == sorted(
-        [2 * 16 * 64 * 32] * 2 + [2 * 16 * 32 * 10] * 3)  # fmt: skip
+        [2 * 64 * 64 * 32] * 2 + [2 * 64 * 32 * 10] * 3)  # fmt: skip
     assert all(each["lines"] == [6] for each in products)
     assert {each["part"] for each in kernels} == {"forward", "backward", "update"}
     assert any("dense(32)" in each["source"] for each in kernels)
@@ -80,10 +80,10 @@ def test_threads_share_the_work(specc):
 
 
 def test_the_table_shows_the_largest_kernels_or_all(specc):
-    status, out, _ = specc("time", "tiny.dl", "--threads", "2", "batch=8", "classes=3")
+    status, out, _ = specc("time", "tiny.dl", "--threads", "2", "batch=40", "classes=12")
     assert status == 0
     lines = out.splitlines()
-    assert lines[0].startswith("tiny: ") and "batch 8, 2 threads, float32, random numbers" in lines[0]
+    assert lines[0].startswith("tiny: ") and "batch 40, 2 threads, float32, random numbers" in lines[0]
     assert lines[3].split() == "kernel part us share GF/s GB/s of limit line".split()
     assert any(line.startswith("waiting for other threads") for line in lines)
     assert " more kernel" not in specc("time", "tiny.dl", "--all")[1]
@@ -113,11 +113,11 @@ def test_wrong_usage_exits_with_two(specc):
 def test_timing_leaves_a_model_as_it_was(specc):
     net = package.compile(driver.load("tiny.dl"), threads=2)
     rng = np.random.default_rng(0)
-    data = {"image": Column(rng.random((64, 64), dtype=np.float32)),
-            "label": Column(rng.integers(0, 10, 64))}  # fmt: skip
-    net.train(data, np.arange(64), 0, 0, 0)
+    data = {"image": Column(rng.random((256, 64), dtype=np.float32)),
+            "label": Column(rng.integers(0, 10, 256))}  # fmt: skip
+    net.train(data, np.arange(256), 0, 0, 0)
     before = {name: array.copy() for name, array in {**net.params, **net.states}.items()}
-    times = net.time(data, np.arange(64))
+    times = net.time(data, np.arange(256))
     assert times.calls and net.steps_done == 4
     for name, array in {**net.params, **net.states}.items():
         assert np.array_equal(array, before[name]), name
