@@ -248,7 +248,9 @@ def test_a_file_without_train_cannot_be_trained(folder, specc):
 def test_ctrl_c_saves_the_run(folder):
     command = [sys.executable, "-m", "specc", "train", "tiny.dl", "epochs=1000000"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    # a shell's background job ignores interruptions, and so would what it starts
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment,
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as process:
         for line in process.stdout:
             if line.startswith("epoch"):
                 break
