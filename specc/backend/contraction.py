@@ -21,12 +21,15 @@ import numpy as np
 
 from specc.backend.load import Kernel
 from specc.backend.machine import Machine, this_machine
-from specc.backend.tile_kernels import Target, contract_kernel, outer_kernel
+from specc.backend.tile_kernels import Target, contract_kernel, outer_kernel, turned_kernel
 from specc.ops.contract import Affine, Contract, Map
 
 # Bytes of the batched operand that a tile runs over before the next rows have their turn. Weights
 # that lie in rows are read best in long runs; in columns, they should stay in the nearest cache.
 _LONG_SLICE, _SHORT_SLICE = 96 << 10, 16 << 10
+# Bytes of a transposed operand that all tiles run over in turn; the most that is transposed at all; and
+# those of the taps that a near cache holds.
+_TURNED_SLICE, _MOST_TURNED, _NEAR = 24 << 10, 8 << 20, 64 << 10
 # Bytes of the rows of an `outer` tile that all taps run over before the next ones have their turn,
 # and the vectors of a segment, which these are made of.
 _OUTER_SLICE, _LONGEST = 32 << 10, 64
@@ -293,9 +296,9 @@ def _contract_shape(target: Target, rows: int, elements: int, taps: int) -> tupl
 
 
 def _contract_plan(
-    target: Target, shape, classes: list, rows: _Axis, lanes: int, names: dict, turned=None
+    target: Target, shape, classes: list, rows: _Axis, lanes: int, names: dict
 ) -> ContractionPlan:
-    """The plan of `contract` tiles. `turned`: lanes, the step of the taps, that of a turned row."""
+    """The plan of `contract` tiles."""
     r, v = shape
     step = v * target.width
     taps = np.concatenate([taps for taps, _ in classes])
@@ -310,20 +313,18 @@ def _contract_plan(
     longest = int(counts[:, 0].max())
     size = target.bytes
     most = (_SHORT_SLICE if rows.steps[0] * size < 64 else _LONG_SLICE) // (step * size)
-    if row_blocks == 1 or longest <= 2 * most or turned:
+    if row_blocks == 1 or longest <= 2 * most:
         most = max(longest, 1)
     scratch = row_blocks * r * step * size if longest > most else 0
-    if turned:
-        scratch = turned[0] * turned[2] * size
     w_row, _, out_row = rows.steps
     # fmt: off
     parameters = (
         names["x"], names["w"], "out", "scratch", "classes", len(classes), "x_at", "w_at",
-        "positions", rows.size, w_row, out_row, lanes, most, *(turned or ()),
+        "positions", rows.size, w_row, out_row, lanes, most,
     )
     # fmt: on
     return ContractionPlan(
-        contract_kernel(target, shape, turned is not None),
+        contract_kernel(target, shape),
         parameters,
         {
             "classes": table,
@@ -385,43 +386,57 @@ def _gradient_option(
         return len(positions) * blocks * (steps * step + 5 * r * t + 20)
 
     shape = min(target.shapes(rows.size, len(taps)), key=cycles)
+    total = len(ends) * length
     turnable = (
         len(tap_axes) == 1
         and tap_axes[0].steps[2] == 1
-        and len(ends) == 1
-        and length == lanes
         and len(taps) >= target.width
-        and x.constant == 0
         and len(positions) == 1
+        and len(taps) * total * target.bytes <= _MOST_TURNED
     )
+    outer_cycles = cycles(shape)
+    if len(taps) * total * target.bytes > _NEAR:
+        outer_cycles *= 1.8  # measured: the taps come from a far cache for all rows anew
     if turnable:
-        turned_shape = _contract_shape(target, rows.size, len(taps), lanes)
+        turned_shape = _contract_shape(target, rows.size, len(taps), total)
         r, v = turned_shape
         blocks = -(-rows.size // r) * -(-len(taps) // (v * target.width))
-        turning = len(taps) * lanes * 0.4
-        turned_cycles = blocks * (lanes * (max(r * v / 2, 4) + 1) + r * v + 20) + turning
-        if turned_cycles < cycles(shape):
+        turning = len(taps) * total * 0.4
+        turned_cycles = blocks * (total * (max(r * v / 2, 4) + 1) + r * v + 20) + turning
+        if turned_cycles < outer_cycles:
             return turned_cycles, lambda: _turned(
-                target, turned_shape, dy, x, rows, tap_axes[0], lanes
+                target, turned_shape, dy, x, rows, tap_axes[0], ends, length
             )
-    return cycles(shape), lambda: _outer(target, shape, dy, x, rows, taps, segments, positions)
+    return outer_cycles, lambda: _outer(target, shape, dy, x, rows, taps, segments, positions)
 
 
 def _turned(
-    target: Target, shape, dy: _Linear, x: _Linear, rows: _Axis, taps: _Axis, lanes: int
+    target: Target, shape, dy: _Linear, x: _Linear, rows: _Axis, taps: _Axis, ends: np.ndarray,
+    length: int,
 ) -> ContractionPlan:
+    r, v = shape
     # an odd number of vectors: rows a power of two apart would fall onto the same cache lines
     turned_row = target.width * (-(-taps.size // target.width) | 1)
-    at = np.arange(lanes, dtype=np.int64)
-    classes = [(np.stack([at, at * turned_row], 1), np.array([[dy.constant, 0, 0]], np.int64))]
-    return _contract_plan(
-        target,
-        shape,
-        classes,
-        _Axis(rows.size, (rows.steps[0], 0, rows.steps[2])),
-        taps.size,
-        {"x": x.name, "w": dy.name},
-        (lanes, taps.steps[1], turned_row),
+    total, step = len(ends) * length, v * target.width
+    most = max(target.width, _TURNED_SLICE // (step * target.bytes) // target.width * target.width)
+    tiles = -(-rows.size // r) * -(-taps.size // step)
+    sums = tiles * r * step if total > most else 0
+    lanes = np.arange(length, dtype=np.int64)
+    # fmt: off
+    parameters = (
+        x.name, dy.name, "out", "scratch", "ends", len(ends), length, "x_at", "w_at",
+        rows.size, rows.steps[0], rows.steps[2], taps.size, taps.steps[1], turned_row, most,
+    )
+    # fmt: on
+    return ContractionPlan(
+        turned_kernel(target, shape),
+        parameters,
+        {
+            "ends": np.ascontiguousarray(ends[:, 1] + x.constant),
+            "x_at": np.arange(most, dtype=np.int64) * turned_row,
+            "w_at": (ends[:, :1] + dy.constant + lanes).reshape(-1),
+        },
+        (total * turned_row + sums) * target.bytes,
     )
 
 

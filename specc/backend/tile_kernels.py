@@ -44,16 +44,14 @@ class Target:
 
 _CONTRACT = """
 from specc.backend.memory import view, word
-from specc.backend.tiles import contract_tile, transpose_tile
+from specc.backend.tiles import contract_tile
 tile = contract_tile(<rows>, <vectors>, "<dtype>", <width>)
-turn = transpose_tile("<dtype>", <width>)
 
 def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class_count: "int",
            x_at: "int", w_at: "int", positions: "int",
-           rows: "int", w_row: "int", out_row: "int", lanes: "int", most: "int"<more>):
+           rows: "int", w_row: "int", out_row: "int", lanes: "int", most: "int"):
     row_blocks = (rows + <rows> - 1) // <rows>
     lane_blocks = (lanes + <step> - 1) // <step>
-<prologue>
     for c in range(class_count):
         first, taps = word(classes, 4 * c), word(classes, 4 * c + 1)
         slices = (taps + most - 1) // most
@@ -80,41 +78,73 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class
                              out_q + k * out_row + v if last else kept, out_row if last else <step>)
 """
 
-_TURN = """    # x[p, lane] to turned[lane, p]
+_TURNED = """
+from specc.backend.memory import word
+from specc.backend.tiles import contract_tile, transpose_tile
+tile = contract_tile(<rows>, <vectors>, "<dtype>", <width>)
+turn = transpose_tile("<dtype>", <width>)
+
+def <name>(x: "int", w: "int", out: "int", scratch: "int", ends: "int", end_count: "int", length: "int",
+           x_at: "int", w_at: "int", rows: "int", w_row: "int", out_row: "int",
+           columns: "int", x_row: "int", turned_row: "int", most: "int"):
+    # x[column, tap] to turned[tap, column]
+    taps = end_count * length
     turned = scratch
-    for i in range((lanes + <width> - 1) // <width>):
-        p = min(i * <width>, lanes - <width>)
-        for n in range(0, batch, <width>):
-            turn(x + <bytes> * (p * x_row + n), x_row,
-                 turned + <bytes> * (n * turned_row + p), turned_row)
-    x = turned
+    sums = scratch + <bytes> * taps * turned_row
+    for e in range(end_count):
+        x_e = x + <bytes> * word(ends, e)
+        turned_e = turned + <bytes> * e * length * turned_row
+        for i in range((columns + <width> - 1) // <width>):
+            p = min(i * <width>, columns - <width>)
+            for n in range(0, length, <width>):
+                turn(x_e + <bytes> * (p * x_row + n), x_row,
+                     turned_e + <bytes> * (n * turned_row + p), turned_row)
+    row_blocks = (rows + <rows> - 1) // <rows>
+    column_blocks = (columns + <step> - 1) // <step>
+    for slice in range((taps + most - 1) // most):
+        s = slice * most
+        count = min(most, taps - s)
+        last = s + most >= taps
+        x_s = turned + <bytes> * s * turned_row
+        for n in range(column_blocks):
+            v = <bytes> * min(n * <step>, columns - <step>)
+            for b in range(row_blocks):
+                k = <bytes> * min(b * <rows>, rows - <rows>)
+                kept = sums + (n * row_blocks + b) * <tile>
+                tile(x_s + v, w + k * w_row, x_at, w_at + 8 * s, count, w_row,
+                     kept if s > 0 else 0, <step>,
+                     out + k * out_row + v if last else kept, out_row if last else <step>)
 """
 
 
-def contract_kernel(target: Target, shape: tuple[int, int], turned: bool = False) -> Kernel:
+def contract_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     """`contract` tiles at all positions of all classes.
 
     classes     [n, 4]  first tap, number of taps, first position, end of the positions
     x_at, w_at          offsets of the taps from the position's
     positions   [n, 3]  offsets in w, x and out
     most                taps that one tile runs over before the next rows have their turn
-    scratch             the sums of all rows between these turns; the turned operand, if `turned`
+    scratch             the sums of all rows between these turns
     """
+    return _contraction(f"contract_{shape[0]}x{shape[1]}", _CONTRACT, target, shape)
+
+
+def turned_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
+    """`contract` tiles over taps that lie side by side, for which x is transposed first.
+
+    ends                offsets in x where a run of `length` taps begins
+    x_at, w_at          offsets of the taps in the transposed x and in w
+    most                taps that all tiles run over before the next ones have their turn
+    scratch             the transposed x, then the sums of all tiles between these turns
+    """
+    return _contraction(f"turned_{shape[0]}x{shape[1]}", _TURNED, target, shape)
+
+
+def _contraction(name: str, text: str, target: Target, shape: tuple[int, int]) -> Kernel:
     rows, vectors = shape
-    text = _CONTRACT.replace("<prologue>\n", _TURN if turned else "")
-    text = text.replace(
-        "<more>", ', batch: "int", x_row: "int", turned_row: "int"' if turned else ""
-    )
     step = vectors * target.width
-    return _kernel(
-        f"{'turned' if turned else 'contract'}_{rows}x{vectors}",
-        text,
-        target,
-        rows=rows,
-        vectors=vectors,
-        step=step,
-        tile=rows * step * target.bytes,
-    )
+    return _kernel(name, text, target, rows=rows, vectors=vectors, step=step,
+                   tile=rows * step * target.bytes)
 
 
 _OUTER = """
