@@ -11,7 +11,7 @@ import pytest
 import specc
 from benchmarks import report
 from benchmarks.cases import CASES
-from benchmarks.drive import Figures, Turn
+from benchmarks.drive import Figures, Stretch
 from specc import driver
 from specc.backend.reference import evaluate
 from specc.ops.contract import Contract
@@ -85,12 +85,12 @@ def test_words_of_ones_own_take_five_lines_at_most():
     assert all(len(each.strip().splitlines()) <= 5 for each in words)
 
 
-def test_disturbed_turns_do_not_count_where_there_are_enough_quiet_ones():
-    quiet = [Turn(1.0, 0.0)] * 5
-    assert Figures.of([*quiet, Turn(9.0, 0.5), Turn(8.0, 0.4)]).seconds == 1.0
-    noisy = Figures.of([Turn(3.0, 0.5), Turn(2.0, 0.0), Turn(9.0, 0.5)] * 3)
+def test_disturbed_stretches_do_not_count_where_there_are_enough_quiet_ones():
+    quiet = [Stretch(1.0, 0.0)] * 5
+    assert Figures.of([*quiet, Stretch(9.0, 0.5), Stretch(8.0, 0.4)]).seconds == 1.0
+    noisy = Figures.of([Stretch(3.0, 0.5), Stretch(2.0, 0.0), Stretch(9.0, 0.5)] * 3)
     assert not noisy.is_quiet and noisy.seconds == 2.0
-    alone = Figures.of([Turn(3.0, 0.5, 1.1), Turn(2.0, 0.5, 1.0), Turn(9.0, 0.5, 1.2)])
+    alone = Figures.of([Stretch(3.0, 0.5, 1.1), Stretch(2.0, 0.5, 1.0), Stretch(9.0, 0.5, 1.2)])
     assert alone.seconds == 1.1  # of one thread the processor's own time is known
 
 
