@@ -12,6 +12,7 @@ import specc
 from benchmarks import report
 from benchmarks.cases import CASES
 from benchmarks.drive import Figures, Stretch
+from benchmarks.sweep import Measured, marked
 from specc import driver
 from specc.backend.reference import evaluate
 from specc.ops.contract import Contract
@@ -110,3 +111,14 @@ def test_goals_below_their_mark_are_named():
     text = report.tables(found)
     assert "torch.compile: left out: no compiler" in text and "lstm: left out" in text
     assert "failed" in text
+
+
+def test_a_sweep_marks_what_does_not_grow_with_its_work():
+    def flags(*times):
+        points = [Measured("batch", 1 << i, 1, time, 1 << i) for i, time in enumerate(times)]
+        return [each.flag for each in marked(points)]
+
+    assert flags(5, 6, 8, 16) == ["", "", "", ""]  # a step has a cost of its own
+    assert flags(1, 2, 7, 14) == ["", "", "cliff", "slide"]
+    assert flags(1, 2.6, 6.6, 16) == ["", "", "slide", "slide"]
+    assert flags(5, 3, 4, 8) == ["cliff", "", "", ""]
