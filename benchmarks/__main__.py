@@ -127,11 +127,11 @@ def _training(case: Case, names: list[str], threads: int, rounds: int, cold: boo
             running[name] = peer
         for name in _disagreeing(found, "losses"):
             running.pop(name, None)
-        turns = interleave(
-            {name: lambda steps, peer=peer: peer.run("training", steps)
+        stretches = interleave(
+            {name: lambda *size, peer=peer: peer.run("training", *size)
              for name, peer in running.items()}, rounds)  # fmt: skip
         for name, peer in running.items():
-            found[name].update(_figures(turns, name), peak_bytes=peer.memory())
+            found[name].update(_figures(stretches, name), peak_bytes=peer.memory())
     return found
 
 
@@ -154,19 +154,19 @@ def _inference(case: Case, names: list[str], threads: int, rounds: int, cold: bo
         for batch in BATCHES:
             of_batch = {name: found[name][str(batch)] for name in running}
             wrong = _disagreeing(of_batch, "outputs")
-            turns = interleave(
-                {name: lambda calls, peer=peer, batch=batch: peer.run("inference", calls, batch)
+            stretches = interleave(
+                {name: lambda *size, peer=peer, batch=batch: peer.run("inference", *size, batch)
                  for name, peer in running.items() if name not in wrong}, rounds)  # fmt: skip
-            for name in turns:
-                of_batch[name].update(_figures(turns, name))
+            for name in stretches:
+                of_batch[name].update(_figures(stretches, name))
     return found
 
 
-def _figures(turns, name: str) -> dict:
-    figures = Figures.of(turns[name])
+def _figures(stretches, name: str) -> dict:
+    figures = Figures.of(stretches[name])
     return {**figures.record(), "seconds": figures.seconds, "is_quiet": figures.is_quiet,
-            "turns_seconds": [each.seconds for each in turns[name]],
-            "turns_others": [round(each.others, 3) for each in turns[name]]}  # fmt: skip
+            "all_seconds": [each.seconds for each in stretches[name]],
+            "all_disturbed": [round(each.disturbed, 3) for each in stretches[name]]}  # fmt: skip
 
 
 def _disagreeing(found: dict[str, dict], what: str) -> list[str]:

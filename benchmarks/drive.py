@@ -1,12 +1,13 @@
 """Drives the peers' processes in turns, so that what disturbs the machine disturbs all of them.
 
-    with Peer("pytorch", case, folder, threads=2, caches=caches) as peer:
+    with Peer("pytorch", "lenet", folder, threads=2, caches=caches) as peer:
         peer.prepare("training")
-        peer.run("training", steps=100)       # Turn(seconds a step, how much it was disturbed)
+        peer.run("training", steps=5, stretches=15)       # [Stretch(seconds a step, disturbed), ...]
 
-A *turn* is a stretch of steps of one peer; a round gives each peer a turn, in changing order. A turn is
-disturbed where the peer's threads were ready, but waited for a processor that another had. Where it
-comes to more than `NOISE` of the time, the turn is left out, if enough quiet ones remain.
+A *turn* is some stretches of steps of one peer; a round gives each peer a turn, in changing order.
+Stretches are short, so that some fall between the work of other programs. One is disturbed where the
+peer's threads were ready, but waited for a processor that another program had: where that comes to more
+than `NOISE` of the time, it is left out, if enough quiet ones remain.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TURN = 0.06  # seconds that a turn aims at: short, so that some fall between other programs' work
+STRETCH = 0.01  # seconds that a stretch of steps aims at
+TURN = 0.08  # and a turn
 NOISE = 0.05
-ENOUGH = 5  # quiet turns
+ENOUGH = 5  # quiet stretches
 PATIENCE = 12.0  # seconds that all turns of one model may take where the machine is not quiet
-IDLE = 0.3  # seconds that a turn waits for other programs to pause
+IDLE = 0.1  # seconds that a turn waits for other programs to pause
 
 
 class PeerFailed(Exception):
@@ -34,44 +36,44 @@ class PeerFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Turn:
+class Stretch:
     """`processor` is the processor's time a step where there is one thread: what others do hardly counts."""
 
     seconds: float  # a step
-    others: float
+    disturbed: float
     processor: float | None = None
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What came of a peer's turns, in seconds a step: the median, the quartiles, the least."""
+    """What came of a peer's stretches, in seconds a step: the median, the quartiles, the least."""
 
     median: float
     low: float
     high: float
     least: float
-    turns: int
+    stretches: int
     quiet: int
     processor: float | None = None
 
     @classmethod
-    def of(cls, turns: Sequence[Turn]) -> Figures:
-        quiet = [each.seconds for each in turns if each.others <= NOISE]
-        used = quiet if len(quiet) >= ENOUGH else [each.seconds for each in turns]
+    def of(cls, stretches: Sequence[Stretch]) -> Figures:
+        quiet = [each.seconds for each in stretches if each.disturbed <= NOISE]
+        used = quiet if len(quiet) >= ENOUGH else [each.seconds for each in stretches]
         low, median, high = statistics.quantiles(used, n=4) if len(used) > 1 else used * 3
-        processor = [each.processor for each in turns]
+        processor = [each.processor for each in stretches]
         own = None if None in processor else statistics.median(processor)
-        return cls(median, low, high, min(used), len(turns), len(quiet), own)
+        return cls(median, low, high, min(used), len(stretches), len(quiet), own)
 
     @property
     def seconds(self) -> float:
-        """The median of quiet turns. Without enough of them the processor's time, for one thread; for
-        more, whose waiting for each other costs processor time too, the least of all turns."""
+        """The median of quiet stretches. Without enough of them the processor's time, for one thread; for
+        more, whose waiting for each other costs processor time too, the least of all."""
         return self.median if self.is_quiet else self.processor or self.least
 
     @property
     def is_quiet(self) -> bool:
-        return self.quiet >= min(ENOUGH, self.turns)
+        return self.quiet >= min(ENOUGH, self.stretches)
 
     def record(self) -> dict:
         return asdict(self)
@@ -112,10 +114,11 @@ class Peer:
             self.seconds_to_first = time.perf_counter() - self._started
         return answer.get("losses") or answer["outputs"]
 
-    def run(self, kind: str, steps: int, batch: int = 0) -> Turn:
-        answer = self._ask("run", kind, batch, steps)
-        return Turn(answer["seconds"] / steps, answer["delay"] / answer["seconds"] / self.threads,
-                    answer["cpu"] / steps if self.threads == 1 else None)  # fmt: skip
+    def run(self, kind: str, steps: int, stretches: int = 1, batch: int = 0) -> list[Stretch]:
+        answer = self._ask("run", kind, batch, steps, stretches)
+        return [Stretch(seconds / steps, delay / seconds / self.threads,
+                        cpu / steps if self.threads == 1 else None)
+                for seconds, cpu, delay in answer["stretches"]]  # fmt: skip
 
     def memory(self) -> int:
         return self._ask("memory")["peak"]
@@ -137,18 +140,21 @@ class Peer:
         return (errors or lines or ["it ended without a word"])[-1][:200]
 
 
-def interleave(turns: dict[str, Callable[[int], Turn]], rounds: int) -> dict[str, list[Turn]]:
-    """The turns of all runners, one after the other; more rounds where the machine is not quiet."""
-    steps = {name: _steps_of_a_turn(run) for name, run in turns.items()}
-    found: dict[str, list[Turn]] = {name: [] for name in turns}
-    names, start = list(turns), time.perf_counter()
+Run = Callable[[int, int], list[Stretch]]  # of steps and stretches
+
+
+def interleave(runs: dict[str, Run], rounds: int) -> dict[str, list[Stretch]]:
+    """The stretches of all peers, turn by turn; more rounds where the machine is not quiet."""
+    sizes = {name: _size_of_a_turn(run) for name, run in runs.items()}
+    found: dict[str, list[Stretch]] = {name: [] for name in runs}
+    names, start = list(runs), time.perf_counter()
     for number in range(10 * rounds):
         for name in names[number % len(names) :] + names[: number % len(names)]:
             await_quiet()
-            found[name].append(turns[name](steps[name]))
-        quiet = min(sum(each.others <= NOISE for each in of) for of in found.values())
+            found[name] += runs[name](*sizes[name])
+        quiet = min(sum(each.disturbed <= NOISE for each in of) for of in found.values())
         late = time.perf_counter() - start > PATIENCE
-        if number + 1 >= rounds and (quiet >= min(ENOUGH, rounds) or late):
+        if number + 1 >= rounds and (quiet >= ENOUGH * rounds or late):
             break
     return found
 
@@ -174,13 +180,16 @@ def _idle() -> float | None:
         return None
 
 
-def _steps_of_a_turn(run: Callable[[int], Turn]) -> int:
+def _size_of_a_turn(run: Run) -> tuple[int, int]:
+    """Steps of a stretch, and stretches of a turn."""
     steps = 1
     while True:
-        seconds = run(steps).seconds * steps
-        if seconds >= TURN / 4:
-            return max(1, round(steps * TURN / seconds))
-        steps = max(2 * steps, min(16 * steps, round(steps * TURN / 2 / max(seconds, 1e-6))))
+        seconds = steps * min(each.seconds for each in run(steps, 5))
+        if seconds >= STRETCH / 4:
+            break
+        steps = max(2 * steps, min(16 * steps, round(steps * STRETCH / 2 / max(seconds, 1e-6))))
+    steps = max(1, round(steps * STRETCH / seconds))
+    return steps, max(1, round(TURN / max(seconds, STRETCH)))
 
 
 def _environment(threads: int, caches: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ import json
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.drive import await_quiet
 
 CLIFF = 1.5
-TURN, TURNS = 0.03, 7
+TURN, TURNS = 0.01, 15
 
 TEXT = """
 model swept {{
@@ -91,7 +91,7 @@ class Measured:
     threads: int
     microseconds: float
     work: int
-    cliff: bool = False
+    flag: str = ""
 
     @property
     def per_work(self) -> float:
@@ -114,12 +114,12 @@ def main(sweeps: str, threads: str, path: Path | None) -> None:
         for count in map(int, threads.split(",")):
             of_threads = [Measured(name, point.value, count, seconds * 1e6, point.work)
                           for point, seconds in _measured(points, count)]
-            of_sweep.append(_marked(of_threads))
+            of_sweep.append(marked(of_threads))
         click.echo("\n".join(_table(name, of_sweep)) + "\n")
         found += [each for of in of_sweep for each in of]
-    cliffs = [each for each in found if each.cliff]
-    click.echo(f"{len(found)} points, {len(cliffs)} cliffs" + "".join(
-        f"\n  {each.sweep} {each.value}, {each.threads} threads" for each in cliffs))
+    for flag in ("cliff", "slide"):
+        where = [f"{each.sweep} {each.value} ({each.threads} threads)" for each in found if each.flag == flag]
+        click.echo(f"{len(where)} {flag}s of {len(found)} points" + (": " if where else "") + ", ".join(where))
     if path is not None:
         path.write_text(json.dumps([asdict(each) for each in found], indent=1))
 
@@ -168,17 +168,19 @@ def _run(point: Point, threads: int):
     return run, max(1, round(TURN / once))
 
 
-def _marked(of_threads: list[Measured]) -> list[Measured]:
-    """With the cliffs found. Small work is left out: a step has a cost of its own."""
-    marked = []
+def marked(of_threads: list[Measured]) -> list[Measured]:
+    """The points of one sweep, cliffs and slides found."""
+    done = []
     for i, each in enumerate(of_threads):
-        beside = [of_threads[j].per_work for j in (i - 1, i + 1) if 0 <= j < len(of_threads)]
-        # cost a step that is no product shrinks along the sweep: only the larger side tells at the start
-        steep = all(each.per_work > CLIFF * other for other in beside[-2:]) and i > 0
-        slower = any(later.microseconds < each.microseconds / 1.1 for later in of_threads[i + 1 :])
-        marked.append(Measured(each.sweep, each.value, each.threads, each.microseconds, each.work,
-                               steep or slower))  # fmt: skip
-    return marked
+        smaller, larger = of_threads[:i], of_threads[i + 1 :]
+        flag = ""
+        if smaller and each.per_work > CLIFF * min(other.per_work for other in smaller):
+            flag = "slide"
+        if smaller and each.per_work > CLIFF * smaller[-1].per_work or any(
+                each.microseconds > 1.1 * other.microseconds for other in larger):
+            flag = "cliff"
+        done.append(replace(each, flag=flag))
+    return done
 
 
 def _table(name: str, of_sweep: list[list[Measured]]) -> list[str]:
@@ -188,7 +190,7 @@ def _table(name: str, of_sweep: list[list[Measured]]) -> list[str]:
         times = f"{points[0].microseconds / points[-1].microseconds:.2f}" if len(points) > 1 else ""
         rows.append([str(points[0].value), *(f"{each.microseconds:,.1f}" for each in points),
                      *(f"{2e-3 / each.per_work:,.1f}" for each in points), times,
-                     " ".join(f"cliff at {each.threads}" for each in points if each.cliff)])
+                     ", ".join(f"{each.flag} with {each.threads}" for each in points if each.flag)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in rows]  # fmt: skip

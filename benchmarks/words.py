@@ -19,7 +19,7 @@ from benchmarks.drive import await_quiet
 
 FOLDER = Path(__file__).parent / "words"
 CLOSE = 1.05
-TURN, TURNS = 0.03, 31
+TURN, TURNS = 0.01, 41
 
 # The word is nearly all of the step: a chain of activations, a wide loss, a small batch on large weights.
 ACTIVATION = """

@@ -4,8 +4,7 @@ Started with a job as JSON. It prepares, answers with a line of JSON, and then a
 line that it reads:
 
     ["prepare", kind, batch]    {"losses": [...]} or {"outputs": [...]}: the first steps or the first call
-    ["run", kind, batch, n]     {"seconds": of n steps or calls, "cpu": of all threads,
-                                 "delay": see `delay`}
+    ["run", kind, batch, n, m]  {"stretches": m times the figures of n steps or calls}
     ["memory"]                  {"peak": bytes}
 """
 
@@ -60,12 +59,9 @@ def main() -> None:
                 answer = {"outputs": np.asarray(run.outputs(), float).reshape(-1)[:20].tolist()}
             runners[kind, batch] = run
         elif command == "run":
-            kind, batch, count = rest
+            kind, batch, count, stretches = rest
             run = runners[kind, batch]
-            before, cpu, start = delay(), time.process_time(), time.perf_counter()
-            run(count)
-            answer = {"seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu,
-                      "delay": delay() - before}  # fmt: skip
+            answer = {"stretches": [stretch(run, count) for _ in range(stretches)]}
         else:
             answer = {"peak": peak_memory()}
         answers.write(json.dumps(answer) + "\n")
@@ -75,6 +71,14 @@ def hold_to(threads: int) -> None:
     """Keep this process on as many processors as it may have threads: JAX knows no other limit."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+
+def stretch(run, count: int) -> tuple[float, float, float]:
+    """Seconds of `count` steps, processor time of all threads in them, and their `delay`."""
+    before, cpu, start = delay(), time.process_time(), time.perf_counter()
+    run(count)
+    seconds = time.perf_counter() - start
+    return seconds, time.process_time() - cpu, delay() - before
 
 
 def delay() -> float:

@@ -11,7 +11,8 @@ import pytest
 import specc
 from benchmarks import report
 from benchmarks.cases import CASES
-from benchmarks.drive import Figures, Turn
+from benchmarks.drive import Figures, Stretch
+from benchmarks.sweep import Measured, marked
 from specc import driver
 from specc.backend.reference import evaluate
 from specc.ops.contract import Contract
@@ -85,12 +86,12 @@ def test_words_of_ones_own_take_five_lines_at_most():
     assert all(len(each.strip().splitlines()) <= 5 for each in words)
 
 
-def test_disturbed_turns_do_not_count_where_there_are_enough_quiet_ones():
-    quiet = [Turn(1.0, 0.0)] * 5
-    assert Figures.of([*quiet, Turn(9.0, 0.5), Turn(8.0, 0.4)]).seconds == 1.0
-    noisy = Figures.of([Turn(3.0, 0.5), Turn(2.0, 0.0), Turn(9.0, 0.5)] * 3)
+def test_disturbed_stretches_do_not_count_where_there_are_enough_quiet_ones():
+    quiet = [Stretch(1.0, 0.0)] * 5
+    assert Figures.of([*quiet, Stretch(9.0, 0.5), Stretch(8.0, 0.4)]).seconds == 1.0
+    noisy = Figures.of([Stretch(3.0, 0.5), Stretch(2.0, 0.0), Stretch(9.0, 0.5)] * 3)
     assert not noisy.is_quiet and noisy.seconds == 2.0
-    alone = Figures.of([Turn(3.0, 0.5, 1.1), Turn(2.0, 0.5, 1.0), Turn(9.0, 0.5, 1.2)])
+    alone = Figures.of([Stretch(3.0, 0.5, 1.1), Stretch(2.0, 0.5, 1.0), Stretch(9.0, 0.5, 1.2)])
     assert alone.seconds == 1.1  # of one thread the processor's own time is known
 
 
@@ -110,3 +111,14 @@ def test_goals_below_their_mark_are_named():
     text = report.tables(found)
     assert "torch.compile: left out: no compiler" in text and "lstm: left out" in text
     assert "failed" in text
+
+
+def test_a_sweep_marks_what_does_not_grow_with_its_work():
+    def flags(*times):
+        points = [Measured("batch", 1 << i, 1, time, 1 << i) for i, time in enumerate(times)]
+        return [each.flag for each in marked(points)]
+
+    assert flags(5, 6, 8, 16) == ["", "", "", ""]  # a step has a cost of its own
+    assert flags(1, 2, 7, 14) == ["", "", "cliff", "slide"]
+    assert flags(1, 2.6, 6.6, 16) == ["", "", "slide", "slide"]
+    assert flags(5, 3, 4, 8) == ["cliff", "", "", ""]
