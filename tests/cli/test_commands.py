@@ -115,7 +115,7 @@ def test_wrong_usage_exits_with_two(folder, specc, arguments):
     assert "Usage" in err and "Traceback" not in err
 
 
-@pytest.mark.parametrize("word", ["fmt", "explain", "sample", "gradcheck", "flow", "time"])
+@pytest.mark.parametrize("word", ["fmt", "explain", "gradcheck", "flow", "time"])
 def test_commands_that_are_not_there_are_not_announced(specc, word):
     assert specc(word)[0] == 2
     assert f"  {word} " not in specc("--help")[1]
