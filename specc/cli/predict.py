@@ -102,6 +102,9 @@ def _columns(program: Program, run: Run, path: Path) -> dict[str, Column]:
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     word = {".npz": "npz", ".npy": "npz", ".csv": "csv"}.get(suffix, "idx")
     trained = program.recipe.data
+    if word == "idx" and trained is not None and trained.word == "text":
+        raise click.UsageError(f"`{program.name}` reads texts: give them as the column"
+                               f" `{ports[0].name}` of a .csv, each as long as a window")
     settings = dict(trained.settings) if trained is not None else {}
     kept = {"scale", "shift"} | {each.name for each in TEXT if word != "idx"}
     if trained is not None and trained.word == word:
