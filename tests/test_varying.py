@@ -54,6 +54,11 @@ NETWORKS = {
         let _, h, c = x -> embed(3) -> lstm(4)
         let w = previous(y) -> embed(3) -> lstm(h=h, c=c; 4) -> dense(3) output w
         loss cross_entropy(w, y) }""",
+    "batchnorm": steps("let w = x -> dense(4) -> batchnorm -> rnn(4) -> dense(2)"),
+    "batchnorm of images": """seq time = 3
+        model m { input x: float[<= time, 2, 4, 4] target y: float[2]
+        let w = x -> conv(3, kernel=3, pad=1) -> batchnorm -> relu -> global_avgpool -> rnn(4) -> last
+          -> dense(2) output w loss mse(w, y) }""",
     "two lengths": """seq one = 6 seq other = 5
         model m { input a: float[<= one, 3] input b: float[<= other, 3] target y: float[2]
         layer tower = gru(4) -> last

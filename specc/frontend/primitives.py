@@ -239,6 +239,8 @@ def _batch_mean(frame: Frame, span: Span, x: Value) -> Value:
     x = as_kind(frame, tensor(x, "batch_mean"), "float", span)
     if not x.type.batched:
         raise Mistake("wrong-kind", "`batch_mean` needs a value that differs between examples", argument=0)
+    if x.sequence is not None and x.sequence.length is not None:
+        return sequences.over_batch(frame, x, span)
     return frame.apply(BatchMean(), x, span=span)
 
 

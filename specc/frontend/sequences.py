@@ -15,7 +15,7 @@ from specc.ir.graph import Node, Origin, apply
 from specc.ops import elementwise as ops
 from specc.ops.gather import Take
 from specc.ops.leaf import Iota, constant, leaf
-from specc.ops.reduce import Sum
+from specc.ops.reduce import BatchMean, Sum
 from specc.ops.shape import Broadcast, Concat, Reshape, Slice
 from specc.ops.steps import every_step
 from specc.source import Span
@@ -63,6 +63,15 @@ def over_steps(frame: Frame, x: Tensor, span: Span) -> Tensor:
     if x.sequence is None:
         return x
     return average(frame, as_kind(frame, x, "float", span), x.sequence, "mean", span)
+
+
+def over_batch(frame: Frame, x: Tensor, span: Span) -> Tensor:
+    """The mean over the batch, of the steps that there are."""
+    origin = frame.origin(span)
+    summed = apply(Sum((0,)), masked(x.node, x.sequence), origin=origin)
+    count = apply(BatchMean(), apply(ops.ToFloat(), x.sequence.length), origin=origin)
+    values = Tensor(apply(BatchMean(), summed, origin=origin), x.trail)
+    return arithmetic.arithmetic(frame, ops.Div(), "/", (values, Tensor(count)), span)
 
 
 def masked(node: Node, sequence: Sequence) -> Node:
