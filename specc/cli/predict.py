@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from specc.columns import Column
     from specc.ir.program import Program
     from specc.net import Net
+    from specc.recipe import Port
     from specc.runtime.run import Run
 
 
@@ -51,7 +52,7 @@ def predict(folder: Path, source: Path, output: Path, temperature: float, seed: 
     run = open_run(folder)
     program = run_program(run, {})
     net = driver.compile(program, dtype=run.record.dtype, threads=threads)
-    columns = _columns(program, run, source)
+    columns = _columns(program, _ports(net), run, source)
     restore(run.best, net)
     outputs = _written(net, run, columns, temperature, seed) if net.written else net.predict(columns)
     try:
@@ -89,8 +90,18 @@ def _written(net: Net, run: Run, columns: dict[str, Column], temperature: float,
     return found
 
 
-def _columns(program: Program, run: Run, path: Path) -> dict[str, Column]:
-    """The inputs in a file; raises DataError where they do not fit the model."""
+def _ports(net: Net) -> tuple[Port, ...]:
+    """What the examples must have: the inputs, and targets that outputs read and the model does not write."""
+    from specc.net import PREDICT
+
+    own = {port.name for port in net.written}
+    needed = set(net.compiled(PREDICT).ports) - own
+    return tuple(port for port in net.ports if port.role == "input"
+                 or port.name in needed and port.length_of not in own)
+
+
+def _columns(program: Program, ports: tuple[Port, ...], run: Run, path: Path) -> dict[str, Column]:
+    """The ports' values in a file; raises DataError where they do not fit the model."""
     from dataclasses import replace
 
     from specc.recipe import DataCall
@@ -98,7 +109,6 @@ def _columns(program: Program, run: Run, path: Path) -> dict[str, Column]:
     from specc.runtime.errors import start_of
     from specc.sources import TEXT
 
-    ports = tuple(port for port in program.ports if port.role == "input")
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     word = {".npz": "npz", ".npy": "npz", ".csv": "csv"}.get(suffix, "idx")
     trained = program.recipe.data
@@ -108,7 +118,7 @@ def _columns(program: Program, run: Run, path: Path) -> dict[str, Column]:
     settings = dict(trained.settings) if trained is not None else {}
     kept = {"scale", "shift"} | {each.name for each in TEXT if word != "idx"}
     if trained is not None and trained.word == word:
-        kept = set(settings) - {port.name for port in program.ports if port.role == "target"}
+        kept = set(settings) - {port.name for port in program.ports if port not in ports}
     elif trained is not None and trained.word == "digits":
         settings.setdefault("scale", 1 / 16)
     call = DataCall(

@@ -108,15 +108,56 @@ def test_an_output_that_reads_a_target_needs_it(net):
 def test_a_model_that_writes_nothing_says_so():
     net = net_of("""model m { input x: float[2] target y: float[2] let w = dense(x; 2)
         output w loss mse(w, y) }""")
-    with pytest.raises(ValueError, match="no output of m reads a target"):
+    with pytest.raises(ValueError, match="no output of m reads a target of classes"):
         net.decode(x=np.zeros((1, 2)))
 
 
-def test_a_target_without_scores_cannot_be_written():
-    net = net_of("""seq time = 3 model m { input x: float[2] target y: float[time, 2]
-        let w = previous(y) -> rnn(h=dense(x; 4); 4) -> dense(2) output w loss mse(w, y) }""")
-    with pytest.raises(ValueError, match="`y`, but none of them scores its values at each step"):
+@pytest.mark.parametrize(("outputs", "said"), [
+    ("output mean(w; over=time)", "no output is that"),
+    ("output w output p = softmax(w)", "any of the outputs w, p could be that"),
+])
+def test_a_target_without_scores_of_its_own_cannot_be_written(outputs, said):
+    net = net_of(f"""seq time = 3 model m {{ input x: float[2] target y: class(4)[time]
+        let w = previous(y) -> embed(3) -> rnn(h=dense(x; 4); 4) -> dense(4) {outputs}
+        loss cross_entropy(w, y) }}""")
+    with pytest.raises(ValueError, match=f"to write `y` step by step, one output must score its 4 classes.*{said}"):
         net.decode(x=np.zeros((1, 2)))
+
+
+def test_a_target_that_is_no_sequence_of_classes_is_never_written():
+    net = net_of("""model m { input x: float[2] target a: class(3) let s = dense(x; 3)
+        output hit = s[a] loss cross_entropy(s, a) }""")
+    with pytest.raises(ValueError, match="missing: a"):
+        net.forward(x=np.zeros((1, 2)))
+    with pytest.raises(ValueError, match="no output of m reads a target of classes"):
+        net.decode(x=np.zeros((1, 2)))
+
+
+def test_several_targets_are_written_one_after_the_other():
+    net = net_of("""seq n = 3 model m { input x: float[2] target a: class(3)[<= n] target b: class(4)[<= n]
+        let h = dense(x; 5)
+        let first = previous(a) -> embed(3) -> gru(h=h; 5) -> dense(3)
+        let second = concat(previous(b) -> embed(3), a -> embed(3)) -> gru(h=h; 5) -> dense(4)
+        output first output second loss cross_entropy(first, a) loss cross_entropy(second, b) }""")
+    x = np.random.default_rng(0).standard_normal((4, 2))
+    found = net.decode(x=x)
+    scores = net.forward(x=x, **found)
+    assert np.array_equal(scores["first"].argmax(-1), found["a"])
+    assert np.array_equal(scores["second"].argmax(-1), found["b"])
+
+
+def test_predict_takes_a_target_from_the_file_that_the_model_does_not_write(tmp_path, capfd):
+    (tmp_path / "a.csv").write_text("x,kind\n" + "0,no\n1,yes\n" * 20)
+    (tmp_path / "m.dl").write_text("""model m { input x: float[] target kind: class(2)
+        let s = concat(x, 1 - x) -> dense(2) output hit = s[kind] loss cross_entropy(s, kind) }
+        train { data csv("a.csv") optimizer sgd(lr = 0.1) epochs = 1 }""")
+    assert status_of(["train", str(tmp_path / "m.dl"), "--quiet", "--run", str(tmp_path / "runs")]) == 0
+    run, out = str(tmp_path / "runs" / "m" / "1"), tmp_path / "out.csv"
+    assert status_of(["predict", run, str(tmp_path / "a.csv"), "-o", str(out)]) == 0
+    assert len(out.read_text().splitlines()) == 41
+    (tmp_path / "b.csv").write_text("x\n0\n")
+    assert status_of(["predict", run, str(tmp_path / "b.csv"), "-o", str(out)]) == 1
+    assert "kind" in capfd.readouterr().err
 
 
 def test_an_input_of_varying_length_is_read_to_its_end():
