@@ -114,19 +114,20 @@ def completed(ports: Iterable[Port], arrays: Mapping[str, object], begin: bool) 
         elif port.length_of is not None:
             sequence = owners[port.length_of].sequence
             same = [each for each in ports if each.sequence == sequence and each.name in found]
+            same.sort(key=lambda each: each.name != port.length_of)
             if same:
                 found.update(_with_lengths(port, same, found))
     return found
 
 
 def _with_lengths(port: Port, same: list[Port], arrays: Mapping[str, object]) -> dict[str, object]:
-    """The ports over one sequence as arrays, with the number of steps of each example."""
+    """The ports over one sequence as arrays, with the number of steps of each example: that of the
+    first port. A list for another one must agree; an array is as it is, whatever stands in its padding."""
     found, lengths, first = {}, None, same[0]
     for each in same:
         value, most = arrays[each.name], each.shape[0]
         if hasattr(value, "__array__"):
-            value = np.asarray(value)
-            own = np.full(len(value) if value.ndim else 1, most)
+            own = np.full(np.shape(value)[0] if np.ndim(value) else 1, most)
         else:
             parts = _parts(each, value)
             own = np.array([len(part) for part in parts], int)
@@ -134,9 +135,10 @@ def _with_lengths(port: Port, same: list[Port], arrays: Mapping[str, object]) ->
                 raise ValueError(f"{each.name} has at most {most} steps, but example {own.argmax()} has"
                                  f" {own.max()}")
             value = _padded(parts, each.shape)
-        if lengths is not None and own.tolist() != lengths.tolist():
+        is_list = value is not arrays[each.name]
+        if lengths is not None and is_list and own.tolist() != lengths.tolist():
             raise ValueError(f"{each.name} and {first.name} run over one sequence, and must be equally long")
-        found[each.name], lengths = value, own
+        found[each.name], lengths = value, own if lengths is None else lengths
     return {**found, port.name: lengths}
 
 

@@ -18,10 +18,10 @@ from specc.recipe import Port
 
 
 def targets_read(ports: Iterable[Port], needed: Iterable[str]) -> list[Port]:
-    """The targets that the outputs of a model read: what it writes itself."""
+    """The targets that the outputs of a model read and that are sequences of classes: what it writes."""
     needed = set(needed)
-    return [port for port in ports
-            if port.role == "target" and port.name in needed and not port.length_of]
+    return [port for port in ports if port.role == "target" and port.name in needed
+            and port.kind == "class" and port.sequence is not None and len(port.shape) == 1]
 
 
 def decode(predict: Callable[[Mapping[str, Column]], dict[str, np.ndarray]], targets: list[Port],
@@ -58,12 +58,12 @@ def decode(predict: Callable[[Mapping[str, Column]], dict[str, np.ndarray]], tar
 def scores_of(port: Port, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
     """The output that scores each symbol of a target at each step: [n, steps, classes]."""
     shape = *port.shape, port.classes
-    fitting = [array for array in outputs.values() if array.shape[1:] == shape]
-    if port.kind != "class" or len(port.shape) != 1 or len(fitting) != 1:
-        wanted = f"{port.classes} classes" if port.kind == "class" else "values"
-        raise ValueError(f"the outputs read the target `{port.name}`, but {len(fitting) or 'none'} of them"
-                         f" score{'s' * (not fitting)} its {wanted} at each step, so it cannot be written step by step")
-    return fitting[0]
+    fitting = [name for name, array in outputs.items() if array.shape[1:] == shape]
+    if len(fitting) != 1:
+        which = f"any of the outputs {', '.join(fitting)} could be" if fitting else "no output is"
+        raise ValueError(f"to write `{port.name}` step by step, one output must score its {port.classes} classes"
+                         f" at each step, [{shape[0]}, {shape[1]}]; {which} that")
+    return outputs[fitting[0]]
 
 
 def draw(scores: np.ndarray, temperature: float, top: int | None, random) -> int:

@@ -288,7 +288,7 @@ class Net:
         """
         targets = self.written
         if not targets:
-            raise ValueError(f"no output of {self.name} reads a target, so there is nothing to write:"
+            raise ValueError(f"no output of {self.name} reads a target of classes, so there is nothing to write:"
                              " `net.forward(...)` computes its outputs")
         if given := [port.name for port in targets if port.name in arrays]:
             raise ValueError(f"{self.name} writes `{given[0]}` itself: `net.forward(...)` takes it")

@@ -16,7 +16,16 @@ ROOT = Path(__file__).resolve().parents[1]
 MODELS = sorted((ROOT / "models").glob("*.dl"))
 MNIST = ROOT.parent / "shared" / "data" / "mnist"
 SCREEN = 45
-OPEN = {"regression_mse": {"n": 4}, "regression_mae": {"n": 4}}  # sizes that the data would give
+OPEN = {  # sizes that the data would give
+    "regression_mse": {"n": 4},
+    "regression_mae": {"n": 4},
+    "char_rnn": {"vocab": 20},
+    "char_lstm": {"vocab": 20},
+    "char_lstm2": {"vocab": 20},
+    "translate": {"figures_": 11, "letters": 20},
+    "caption": {"letters": 20},
+    "sentiment": {"length": 9, "vocab": 20},
+}
 
 # model, overrides, name and value of a figure, and how much worse than its comment it may be
 FIGURES = [

@@ -54,6 +54,20 @@ NETWORKS = {
         let _, h, c = x -> embed(3) -> lstm(4)
         let w = previous(y) -> embed(3) -> lstm(h=h, c=c; 4) -> dense(3) output w
         loss cross_entropy(w, y) }""",
+    "batchnorm": steps("let w = x -> dense(4) -> batchnorm -> rnn(4) -> dense(2)"),
+    "batchnorm of images": """seq time = 3
+        model m { input x: float[<= time, 2, 4, 4] target y: float[2]
+        let w = x -> conv(3, kernel=3, pad=1) -> batchnorm -> relu -> global_avgpool -> rnn(4) -> last
+          -> dense(2) output w loss mse(w, y) }""",
+    "classes in reverse": """seq time = 6
+        model m { input x: class(5)[<= time] target y: float[2]
+        let w = reverse(x) -> embed(3) -> gru(4) -> last -> dense(2) output w loss mse(w, y) }""",
+    "the last class": """seq time = 6
+        model m { input x: class(5)[<= time] target y: float[2]
+        let w = concat(last(x) -> embed(3), first(x) -> embed(2)) -> dense(2) output w loss mse(w, y) }""",
+    "a target of fixed length": """seq time = 6
+        model m { input x: class(5)[<= time] target y: class(3)[time]
+        let w = x -> embed(3) -> gru(4) -> dense(3) output w loss cross_entropy(w, y) }""",
     "two lengths": """seq one = 6 seq other = 5
         model m { input a: float[<= one, 3] input b: float[<= other, 3] target y: float[2]
         layer tower = gru(4) -> last
@@ -246,3 +260,16 @@ def test_a_length_may_follow_from_any_array_over_the_sequence():
         "x": [[1, 2, 0, 0, 0, 0], [3, 0, 0, 0, 0, 0]], "y": np.array([[0, 2, 1, 1, 1, 1], [1] * 6]),
         "x.length": [2, 1]})
     assert one == other
+
+
+def test_an_array_beside_a_list_is_padded_as_it_is():
+    net = specc.compile(load(NETWORKS["a target of fixed length"]), batch=2, threads=1)
+    one, _ = net.loss_and_gradients(x=[[1, 2], [3]], y=np.ones((2, 6), int))
+    other, _ = net.loss_and_gradients(x=[[1, 2], [3]], y=np.array([[1, 1, 0, 2, 0, 2], [1, 0, 2, 0, 2, 0]]))
+    assert one == other
+
+
+def test_truth_values_of_varying_length_have_no_last_one():
+    with pytest.raises(specc.SpecError, match="`last` of a sequence of varying length takes numbers or classes"):
+        load("""seq time = 6 model m { input x: bool[<= time] target y: float[]
+            let w = if last(x) then 1 else 0 output w loss mse(w, y) }""")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from specc.columns import Column
     from specc.ir.program import Program
+    from specc.net import Net
+    from specc.recipe import Port
     from specc.runtime.run import Run
 
 
@@ -29,12 +31,19 @@ if TYPE_CHECKING:
     required=True,
     help="The file to write, .npz or .csv.",
 )
+@click.option("--temperature", default=0.0, show_default=True, type=click.FloatRange(min=0),
+              help="For a model that writes: scores are divided by it; 0 takes the likeliest.")
+@click.option("--seed", default=0, show_default=True, help="Of the random draws.")
 @click.option("--threads", type=click.IntRange(min=1), help="By default as many as pay.")
-def predict(folder: Path, source: Path, output: Path, threads: int | None) -> None:
+def predict(folder: Path, source: Path, output: Path, temperature: float, seed: int,
+            threads: int | None) -> None:
     """Run the best weights of RUN on the examples in INPUT.
 
     INPUT is .npz (an array for each input, by name), .npy (for a model with one input), .csv, or
     IDX. Its values are those of the training data: the same scale and shift apply.
+
+    A model whose outputs read a target one step late, `previous(words)`, writes it: OUT gets the texts,
+    each up to the symbol in which all training texts end, if there is one, and that included.
     """
     from specc import driver
     from specc.runtime.checkpoint import restore
@@ -45,9 +54,9 @@ def predict(folder: Path, source: Path, output: Path, threads: int | None) -> No
     run = open_run(folder)
     program = run_program(run, {})
     net = driver.compile(program, dtype=run.record.dtype, threads=threads)
-    columns = _columns(program, run, source)
+    columns = _columns(program, _ports(net), run, source)
     restore(run.best, net)
-    outputs = net.predict(columns)
+    outputs = _written(net, run, columns, temperature, seed) if net.written else net.predict(columns)
     try:
         _write(output, outputs)
     except OSError as error:
@@ -56,24 +65,64 @@ def predict(folder: Path, source: Path, output: Path, threads: int | None) -> No
     click.echo(f"wrote {', '.join(outputs)} of {rows:,} examples to {output}")
 
 
-def _columns(program: Program, run: Run, path: Path) -> dict[str, Column]:
-    """The inputs in a file; raises DataError where they do not fit the model."""
+def _written(net: Net, run: Run, columns: dict[str, Column], temperature: float,
+             seed: int) -> dict[str, np.ndarray]:
+    """What a model writes: texts `[n]` where the run has a vocabulary, else integers `[n, steps]`."""
+    import numpy as np
+
+    from specc.decode import decode
+    from specc.runtime.data import tokens
+
+    words, found = run.record.vocabularies, {}
+    ends = {name: words[name].index(end) for name, end in run.record.ends.items() if end in words[name]}
+    level = net.program.recipe.data.settings.get("level", "char")
+    try:
+        written = decode(net.predict, net.written, net.ports, columns, temperature, seed, ends)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    for name, rows in written.items():
+        if name not in words:
+            found[name] = rows
+            continue
+        texts = []
+        for row in rows.tolist():
+            end = row.index(ends[name]) + 1 if name in ends and ends[name] in row else len(row)
+            texts.append(tokens.joined((words[name][each] for each in row[:end]), level))
+        found[name] = np.array(texts, np.str_)
+    return found
+
+
+def _ports(net: Net) -> tuple[Port, ...]:
+    """What the examples must have: the inputs, and targets that outputs read and the model does not write."""
+    from specc.net import PREDICT
+
+    own = {port.name for port in net.written}
+    needed = set(net.compiled(PREDICT).ports) - own
+    return tuple(port for port in net.ports if port.role == "input"
+                 or port.name in needed and port.length_of not in own)
+
+
+def _columns(program: Program, ports: tuple[Port, ...], run: Run, path: Path) -> dict[str, Column]:
+    """The ports' values in a file; raises DataError where they do not fit the model."""
     from dataclasses import replace
 
     from specc.recipe import DataCall
     from specc.runtime.data import load
     from specc.runtime.errors import start_of
+    from specc.sources import TEXT
 
-    ports = tuple(port for port in program.ports if port.role == "input")
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     word = {".npz": "npz", ".npy": "npz", ".csv": "csv"}.get(suffix, "idx")
     if word == "idx" and not _may_be_idx(path):
         raise click.UsageError(f"`{path}` is none of .npz, .npy, .csv or IDX")
     trained = program.recipe.data
+    if word == "idx" and trained is not None and trained.word == "text":
+        raise click.UsageError(f"`{program.name}` reads texts: give them as the column"
+                               f" `{ports[0].name}` of a .csv, each as long as a window")
     settings = dict(trained.settings) if trained is not None else {}
-    kept = {"scale", "shift"}
+    kept = {"scale", "shift"} | {each.name for each in TEXT if word != "idx"}
     if trained is not None and trained.word == word:
-        kept = set(settings) - {port.name for port in program.ports if port.role == "target"}
+        kept = set(settings) - {port.name for port in program.ports if port not in ports}
     elif trained is not None and trained.word == "digits":
         settings.setdefault("scale", 1 / 16)
     call = DataCall(
@@ -100,6 +149,8 @@ def _may_be_idx(path: Path) -> bool:
 
 def _write(path: Path, outputs: dict[str, np.ndarray]) -> None:
     """The outputs as arrays by name, or as a table with the columns name_1, name_2, .."""
+    import csv
+
     import numpy as np
 
     from specc.runtime.files import replace
@@ -116,6 +167,10 @@ def _write(path: Path, outputs: dict[str, np.ndarray]) -> None:
     for name, array in outputs.items():
         table = array.reshape(len(array), -1)
         names += [name] if array.ndim == 1 else [f"{name}_{i + 1}" for i in range(table.shape[1])]
-        tables.append(table)
-    lines = (",".join(f"{value:.8g}" for value in row) for row in np.concatenate(tables, axis=1))
-    replace(path, ("\n".join([",".join(names), *lines]) + "\n").encode())
+        tables.append([[each if isinstance(each, str) else f"{each:.8g}" for each in row]
+                       for row in table.tolist()])
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(names)
+    lines.writerows(sum(row, []) for row in zip(*tables, strict=True))
+    replace(path, text.getvalue().encode())

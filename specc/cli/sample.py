@@ -77,7 +77,8 @@ def _one_step(run: Run) -> Program:
 
 def _reader(program: Program, run: Run):
     """The input that reads a text; a usage error where there is none."""
-    for port in program.ports:
+    is_text = program.recipe.data is not None and program.recipe.data.word == "text"
+    for port in program.ports if is_text else ():
         if port.role == "input" and port.kind == "class" and len(port.shape) == 1 and (
                 port.name in run.record.vocabularies):
             return port

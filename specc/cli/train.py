@@ -165,6 +165,7 @@ def _started(
         specc=__version__,
         examples=_examples(data),
         vocabularies={name: list(words) for name, words in data.vocabularies.items()},
+        ends=data.ends,
     )
     used = used_files(source)
     if "model.dl" in used:

@@ -15,7 +15,7 @@ from specc.ir.graph import Node, Origin, apply
 from specc.ops import elementwise as ops
 from specc.ops.gather import Take
 from specc.ops.leaf import Iota, constant, leaf
-from specc.ops.reduce import Sum
+from specc.ops.reduce import BatchMean, Sum
 from specc.ops.shape import Broadcast, Concat, Reshape, Slice
 from specc.ops.steps import every_step
 from specc.source import Span
@@ -65,6 +65,15 @@ def over_steps(frame: Frame, x: Tensor, span: Span) -> Tensor:
     return average(frame, as_kind(frame, x, "float", span), x.sequence, "mean", span)
 
 
+def over_batch(frame: Frame, x: Tensor, span: Span) -> Tensor:
+    """The mean over the batch, of the steps that there are."""
+    origin = frame.origin(span)
+    summed = apply(Sum((0,)), masked(x.node, x.sequence), origin=origin)
+    count = apply(BatchMean(), apply(ops.ToFloat(), x.sequence.length), origin=origin)
+    values = Tensor(apply(BatchMean(), summed, origin=origin), x.trail)
+    return arithmetic.arithmetic(frame, ops.Div(), "/", (values, Tensor(count)), span)
+
+
 def masked(node: Node, sequence: Sequence) -> Node:
     """The values of a sequence with 0 past its end."""
     if sequence.mask is None:
@@ -79,14 +88,26 @@ def _spread(mask: Node, like: Node) -> Node:
 
 def last(frame: Frame, x: Tensor, span: Span) -> Tensor:
     """The value of the last step."""
-    size, node = x.sequence.size, x.node
+    size = x.sequence.size
     if x.sequence.length is None:
         return _one(frame, x, size - 1, span)
+    node, classes = _as_numbers(x, "last")
     steps = apply(ops.ToFloat(), leaf(Iota(size)))
     end = ops.sub(apply(ops.ToFloat(), x.sequence.length), 1.0)
     hit = ops.equal(steps, end)
     kept = ops.select(_spread(hit, node), node, constant(0.0))
-    return Tensor(apply(Sum((0,)), kept, origin=frame.origin(span)), x.trail)
+    found = apply(Sum((0,)), kept, origin=frame.origin(span))
+    return Tensor(found if classes is None else apply(ops.ToInt(classes), found), x.trail)
+
+
+def _as_numbers(x: Tensor, name: str) -> tuple[Node, int | None]:
+    """The values of a sequence as numbers, and how many classes they stand for."""
+    if x.type.kind == "float":
+        return x.node, None
+    if x.type.kind == "int" and x.type.classes is not None:
+        return apply(ops.ToFloat(), x.node), x.type.classes
+    raise Mistake("wrong-kind", f"`{name}` of a sequence of varying length takes numbers or classes, not"
+                  f" {describe(x)}", argument=0)  # fmt: skip
 
 
 def first(frame: Frame, x: Tensor, span: Span) -> Tensor:
@@ -113,11 +134,11 @@ def reverse(frame: Frame, x: Tensor, span: Span) -> Tensor:
     length = apply(ops.ToFloat(), x.sequence.length)
     place = ops.select(x.sequence.mask, ops.sub(ops.sub(length, 1.0), steps), steps)
     index = apply(ops.ToInt(size), place)
-    node = x.node
-    if node.type.kind != "float":
-        raise Mistake("wrong-kind", f"`reverse` of a sequence of varying length takes numbers, not"
-                      f" {describe(x)}", argument=0, help="reverse it behind `embed`")  # fmt: skip
-    return replace(x, node=apply(Take(), node, index, origin=origin), finals=())
+    node, classes = _as_numbers(x, "reverse")
+    found = apply(Take(), node, index, origin=origin)
+    if classes is not None:
+        found = apply(ops.ToInt(classes), found)
+    return replace(x, node=found, finals=())
 
 
 def previous(frame: Frame, x: Tensor, span: Span) -> Tensor:

@@ -26,7 +26,8 @@ class Record:
     """What `run.json` holds. `overrides` are the `key=value` of the command line, as given.
 
     `file` and `data` are absolute: the .dl file, and the folder where paths of data start. `sizes`
-    were found in the data. `examples` counts the rows of each part.
+    were found in the data. `examples` counts the rows of each part. `ends` has the symbol by which
+    the training texts of a port end, if they all end in the same one.
     """
 
     model: str
@@ -41,6 +42,7 @@ class Record:
     specc: str
     sizes: dict[str, int] = field(default_factory=dict)
     vocabularies: dict[str, list[str]] = field(default_factory=dict)
+    ends: dict[str, str] = field(default_factory=dict)
     examples: dict[str, int] = field(default_factory=dict)
     status: str = "running"
 
@@ -170,6 +172,7 @@ _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "sizes": _COUNTS,
     "vocabularies": ("an object of lists of texts", lambda value: _is_table(
         value, lambda words: isinstance(words, list) and all(map(_is_text, words)))),
+    "ends": ("an object of texts", lambda value: _is_table(value, _is_text)),
     "examples": _COUNTS,
     "status": _TEXT,
 }  # fmt: skip

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from sources import recipe, refusal
 
+from specc.cli.main import status_of
 from specc.recipe import DataCall, Port
 from specc.runtime.data import load, open_sizes, tokens
 
@@ -173,3 +175,50 @@ def test_what_does_not_fit_is_refused(tmp_path, text, ports, settings, said):
 def test_a_model_without_a_target_gets_the_text_alone(tmp_path):
     data = loaded(tmp_path, (TEXT,), "abcdefghij")
     assert set(data.training.columns) == {"text"} and len(data.training) == 3
+
+
+# The commands.
+
+MODEL = """seq time = 4
+dim vocab
+model m {
+  stream text: class(vocab)[time]
+  target next_: class(vocab)[time]
+  let scores = text -> embed(3) -> gru(5) -> dense(vocab)
+  output scores
+  loss cross_entropy(scores, next_)
+}
+train { data text("a.txt") validate split = 0.8 optimizer adam(lr = 0.01) epochs = 1 batch = 4 }"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.dl").write_text(MODEL)
+    (tmp_path / "a.txt").write_text("abcdefghij" * 40)
+    return tmp_path
+
+
+def test_the_batch_of_the_command_line_is_the_number_of_lanes(folder, capfd):
+    assert status_of(["train", "m.dl", "batch=3", "--quiet", "--threads", "1"]) == 0
+    record = json.loads((folder / "runs/m/1/run.json").read_text())
+    assert record["examples"] == {"training": 78, "validation": 18}  # 79 and 19 windows in 3 lanes
+    capfd.readouterr()
+    assert status_of(["eval", "runs/m/1", "--threads", "1", "--json"]) == 0
+    values = (folder / "runs/m/1/metrics.csv").read_text().splitlines()[-1].split(",")
+    assert json.loads(capfd.readouterr().out)["loss"] == pytest.approx(float(values[4]), rel=1e-6)
+    assert status_of(["train", "m.dl", "batch=64", "--quiet"]) == 1
+    assert "fewer than the 64 lanes of a batch" in capfd.readouterr().err
+
+
+def test_predict_takes_windows_of_text_from_a_table(folder, capfd):
+    assert status_of(["train", "m.dl", "--quiet", "--threads", "1"]) == 0
+    (folder / "in.csv").write_text("text\nabcd\njihg\n")
+    assert status_of(["predict", "runs/m/1", "in.csv", "-o", "out.npz"]) == 0
+    assert np.load("out.npz")["scores"].shape == (2, 4, 10)
+    capfd.readouterr()
+    assert status_of(["predict", "runs/m/1", "a.txt", "-o", "out.npz"]) == 2
+    assert "`m` reads texts: give them as the column `text` of a .csv" in capfd.readouterr().err
+    (folder / "in.csv").write_text("text\nabxd\n")
+    assert status_of(["predict", "runs/m/1", "in.csv", "-o", "out.npz"]) == 1
+    assert "line 2, column `text`: 'x' is in no text of the training part" in capfd.readouterr().err

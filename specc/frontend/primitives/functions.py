@@ -8,7 +8,7 @@ from collections.abc import Callable
 from specc.frontend.arithmetic import arithmetic, as_kind, pairwise, unary
 from specc.frontend.primitives.registry import axes_of, primitive, tensor
 from specc.frontend.scope import Frame, Mistake
-from specc.frontend.sequences import average, total
+from specc.frontend.sequences import average, over_batch, total
 from specc.frontend.values import Tensor, Value, describe, is_static
 from specc.ir import sizes
 from specc.ir.op import Op
@@ -140,6 +140,8 @@ def _batch_mean(frame: Frame, span: Span, x: Value) -> Value:
     x = as_kind(frame, tensor(x, "batch_mean"), "float", span)
     if not x.type.batched:
         raise Mistake("wrong-kind", "`batch_mean` needs a value that differs between examples", argument=0)
+    if x.sequence is not None and x.sequence.length is not None:
+        return over_batch(frame, x, span)
     return frame.apply(BatchMean(), x, span=span)
 
 

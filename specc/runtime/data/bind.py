@@ -62,6 +62,17 @@ def words(field: Field, rows: np.ndarray) -> tuple[str, ...] | None:
     return tuple(str(word) for word in np.unique(field.array[rows]))
 
 
+def end(field: Field, rows: np.ndarray) -> str | None:
+    """The symbol by which all texts of a field end, and that stands nowhere else in them."""
+    if field.texts is None:
+        return None
+    parts = [each for row in rows.tolist() if (each := field.texts.parts[row])]
+    found = {each[-1] for each in parts}
+    if len(found) != 1 or any(each.count(each[-1]) > 1 for each in parts):
+        return None
+    return found.pop()
+
+
 def lengths(port: Port, field: Field) -> np.ndarray:
     """The number of steps that each example has of a sequence of varying length: int32 [N]."""
     if field.texts is not None:

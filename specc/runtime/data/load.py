@@ -46,12 +46,17 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """The parts that were asked for; `vocabularies` are the words of "class" ports, in order."""
+    """The parts that were asked for; `vocabularies` are the words of "class" ports, in order.
+
+    `ends` has the symbol by which the training texts of a port end, where they all end in the same one
+    and it stands nowhere else.
+    """
 
     training: Part | None = None
     validation: Part | None = None
     test: Part | None = None
     vocabularies: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    ends: dict[str, str] = field(default_factory=dict)
 
 
 def load(
@@ -78,6 +83,7 @@ def load(
     ports, found = tuple(ports), []
     vocabularies = dict(vocabularies or {})
     loaded: dict[str, Part] = {}
+    ends: dict[str, str] = {}
     held_out = recipe.validate if isinstance(recipe.validate, float) else None
     if "training" in parts or ("validation" in parts and held_out is not None):
         with _collected(found):
@@ -87,6 +93,8 @@ def load(
             for port in request.ports:
                 if (words := bind.words(fields[port.name], training)) is not None:
                     vocabularies.setdefault(port.name, words)
+                if (end := bind.end(fields[port.name], training)) is not None:
+                    ends[port.name] = end
             columns = _columns(request, fields, vocabularies, found)
             loaded = {"training": Part(columns, training), "validation": Part(columns, validation)}
     for name, call in (("validation", recipe.validate), ("test", recipe.test)):
@@ -99,7 +107,7 @@ def load(
     if found:
         raise DataError(found)
     kept = {name: part for name, part in loaded.items() if name in parts and len(part)}
-    return Data(**kept, vocabularies=vocabularies)
+    return Data(**kept, vocabularies=vocabularies, ends=ends)
 
 
 def _load_text(recipe: Recipe, ports: Sequence[Port], folder: Path, parts: Sequence[str],
