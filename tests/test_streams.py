@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from sequences import load, randomized
+from sequences import examples, load, randomized
+from test_sequences import NETWORKS
 
 import specc
 from specc.columns import Column
@@ -69,6 +71,29 @@ def test_windows_of_a_stream_equal_one_long_pass(cell, threads):
     loss, _ = long.loss_and_gradients(x=x, y=y)
     figures = net.evaluate(data, np.arange(count * lanes))
     assert figures["loss"] == pytest.approx(loss, rel=1e-10)
+
+
+WHOLE = ["irnn", "peephole", "own", "repeated", "start from a parameter", "a state that is never read",
+         "no recurrence", "the step before the last", "an output from the old state", "a scalar state",
+         "a matrix as state", "two values", "a cell in a block", "classes in a cell",
+         "attention over the state", "convolution and windows over a state", "images", "batchnorm", "words"]
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_networks_of_all_kinds_go_on_from_window_to_window(name):
+    text, lanes, count = NETWORKS[name], 5, 3
+    steps = int(re.search(r"seq time = (\d+)", text)[1])
+    long = specc.compile(load(text.replace(f"time = {steps}", f"time = {steps * count}")), batch=lanes,
+                         dtype="float64", threads=1)
+    net = specc.compile(load(text.replace("input", "stream")), batch=lanes, dtype="float64", threads=2)
+    randomized(long)
+    net.set_params(dict(long.params))
+    port = next(each for each in long.ports if each.role == "input")
+    x = examples(long.program, lanes)[port.name]
+    wanted = long.forward(**{port.name: x})["w"]
+    data = {port.name: Column(windows(x, steps).astype(np.int32 if port.kind == "class" else float)),
+            f"{port.name}.begin": Column(np.arange(count * lanes) < lanes)}
+    np.testing.assert_allclose(net.predict(data)["w"], windows(wanted, steps), rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -39,14 +39,15 @@ def sample(folder: Path, prompt: str, length: int, temperature: float, top_k: in
     vocabulary = run.record.vocabularies[_reader(program, run).name]
     net = driver.compile(program, batch=1, dtype=run.record.dtype, threads=1)
     restore(run.best, net, streams=False)
-    level = str(program.recipe.data.settings.get("level", "char"))
+    settings = program.recipe.data.settings
+    level, other = str(settings.get("level", "char")), settings.get("unknown") or tokens.UNKNOWN
     parts = tokens.symbols(prompt, level)
     unknown = [each for each in parts if each not in vocabulary]
-    if unknown and tokens.UNKNOWN not in vocabulary:
+    if unknown and other not in vocabulary:
         shown = " ".join(sorted(set(vocabulary) - {"\n"}))
         raise click.UsageError(
             f"the model has never seen {unknown[0]!r}: its characters are {shown}")
-    writer = Writer(net, vocabulary)
+    writer = Writer(net, vocabulary, other)
     click.echo(prompt, nl=False)
     space = " " if level == "word" else ""
     for symbol in writer.write(parts, length, temperature, top_k, seed):

@@ -22,8 +22,9 @@ from specc.runtime.data import tokens
 class Writer:
     """A compiled model of one step and one lane, with what its cells remember."""
 
-    def __init__(self, net: CompiledModel, vocabulary: Sequence[str]):
-        self.net, self.vocabulary = net, tuple(vocabulary)
+    def __init__(self, net: CompiledModel, vocabulary: Sequence[str], unknown: str | None = None):
+        """`unknown` is read in place of a symbol that is not in the vocabulary, where it is in there."""
+        self.net, self.vocabulary, self.unknown = net, tuple(vocabulary), unknown or tokens.UNKNOWN
         self.port = next(port for port in net.ports if port.kind == "class" and port.role == "input")
         begin = next(port for port in net.ports if port.begin_of == self.port.name)
         self._symbol = np.zeros((1, *self.port.shape), np.int32)
@@ -50,7 +51,7 @@ class Writer:
         place = {symbol: number for number, symbol in enumerate(self.vocabulary)}
         random = np.random.Generator(np.random.Philox(seed))
         self._begin[...] = 1
-        unknown = place.get(tokens.UNKNOWN)
+        unknown = place.get(self.unknown)
         numbers = [place[each] if unknown is None else place.get(each, unknown) for each in prompt]
         for number in numbers or [int(random.integers(len(place)))]:
             scores = self.read(number)

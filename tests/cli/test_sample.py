@@ -97,6 +97,14 @@ def test_words_are_written_with_spaces_between_them(tmp_path, sample, capfd):
     assert sample(run, "--prompt", "unicorns", "--length", "1")[0] == 0  # the unknown word
 
 
+def test_a_declared_symbol_is_read_in_place_of_an_unknown_one(tmp_path, sample, capfd):
+    model = CHARS.replace('text("a.txt")', 'text("a.txt"; unknown = "?")').replace("epochs = 12", "epochs = 1")
+    run = trained(tmp_path, model, "hello world, " * 40, capfd=capfd)
+    arguments = "--length", "20", "--temperature", "0"
+    status, out, _ = sample(run, "--prompt", "h!", *arguments)
+    assert status == 0 and out[2:] == sample(run, "--prompt", "h?", *arguments)[1][2:]
+
+
 def test_a_run_that_reads_no_text_does_not_write(tmp_path, sample, capfd):
     (tmp_path / "tiny.dl").write_text("""model tiny {
         input image: float[64] target label: class(10)
