@@ -113,12 +113,12 @@ def _columns(program: Program, ports: tuple[Port, ...], run: Run, path: Path) ->
 
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     word = {".npz": "npz", ".npy": "npz", ".csv": "csv"}.get(suffix, "idx")
-    if word == "idx" and not _may_be_idx(path):
-        raise click.UsageError(f"`{path}` is none of .npz, .npy, .csv or IDX")
     trained = program.recipe.data
     if word == "idx" and trained is not None and trained.word == "text":
         raise click.UsageError(f"`{program.name}` reads texts: give them as the column"
                                f" `{ports[0].name}` of a .csv, each as long as a window")
+    if word == "idx" and not _may_be_idx(path):
+        raise click.UsageError(f"`{path}` is none of .npz, .npy, .csv or IDX")
     settings = dict(trained.settings) if trained is not None else {}
     kept = {"scale", "shift"} | {each.name for each in TEXT if word != "idx"}
     if trained is not None and trained.word == word:
