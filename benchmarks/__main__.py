@@ -40,8 +40,8 @@ AGREEMENT = 1e-3
 @click.option("--threads", default="2", show_default=True, help="One or more numbers: 2,1")
 @click.option("--rounds", default=11, show_default=True, help="Turns of each peer.")
 @click.option("--what", default="training,inference", show_default=True)
-@click.option("--cold/--no-cold", default=True, show_default=True,
-              help="Time first steps with empty caches too (for the first number of threads).")
+@click.option("--warm/--no-warm", "cold", default=True, show_default=True,
+              help="Time first steps with warm caches too (for the first number of threads).")
 @click.option("--json", "path", type=click.Path(dir_okay=False, path_type=Path),
               help="Store all figures.")
 def main(models: str | None, peers: str | None, threads: str, rounds: int, what: str, cold: bool,
@@ -114,12 +114,12 @@ def _training(case: Case, names: list[str], threads: int, rounds: int, cold: boo
         running: dict[str, Peer] = {}
         for name in names:
             try:
-                for state in ("cold", "warm") if cold else ("warm",):
+                for state in ("cold", "warm") if cold else ("cold",):
                     peer = Peer(name, case.name, folder, threads, folder / f"caches-{name}")
                     stack.enter_context(peer)
                     found[name]["losses"] = peer.prepare("training")
                     found[name][f"{state}_seconds"] = peer.seconds_to_first
-                    if state == "cold":
+                    if cold and state == "cold":
                         peer.__exit__()
             except PeerFailed as failure:
                 found[name]["failed"] = str(failure)

@@ -14,6 +14,7 @@ share of the machine's peak that follows is one of useful products.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,7 @@ def _conv(channels: int, filters: int, kernel: int, size: int) -> int:
 
 def _recurrent(steps: int, gates: int, *widths: int, classes: int = 65) -> tuple[int, ...]:
     """Layers of the widths, each on the one before, then scores over the classes at each step."""
-    layers = [gates * n * (m + n) for m, n in zip(widths, widths[1:], strict=False)]
+    layers = [gates * n * (m + n) for m, n in pairwise(widths)]
     return tuple(steps * each for each in [*layers, widths[-1] * classes])
 
 

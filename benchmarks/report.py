@@ -95,12 +95,12 @@ def _first(results) -> list[str]:
         cells = []
         for peer in peers:
             each = result["training"].get(peer, {})
-            if "warm_seconds" not in each:
+            if "cold_seconds" not in each:
                 cells.append("-")
                 continue
-            cold = f"{each['cold_seconds']:.1f} / " if "cold_seconds" in each else ""
+            warm = f" / {each['warm_seconds']:.2f}" if "warm_seconds" in each else ""
             memory = f"  {each['peak_bytes'] / 1e6:.0f} MB" if "peak_bytes" in each else ""
-            cells.append(f"{cold}{each['warm_seconds']:.2f}{memory}")
+            cells.append(f"{each['cold_seconds']:.1f}{warm}{memory}")
         rows.append([result["model"], *cells])
     return _aligned(rows)
 
@@ -156,15 +156,15 @@ def goals(found: dict) -> list[str]:
 def _first_goals(threads: str, results) -> list[str]:
     lines = []
     own = {each["model"]: each["training"]["specc"] for each in results
-           if "warm_seconds" in each.get("training", {}).get("specc", {})}
+           if "cold_seconds" in each.get("training", {}).get("specc", {})}
     for name, most in COLD.items():
         if "cold_seconds" in own.get(name, {}):
             seconds = own[name]["cold_seconds"]
             lines.append(_goal(seconds <= most, f"{threads} threads: first step of {name} cold within"
                                f" {most:.0f} s", [f"{seconds:.1f} s"]))  # fmt: skip
-    if own:
-        slow = [f"{name} {each['warm_seconds']:.2f} s" for name, each in own.items()
-                if each["warm_seconds"] > WARM]
+    warm = {name: each["warm_seconds"] for name, each in own.items() if "warm_seconds" in each}
+    if warm:
+        slow = [f"{name} {seconds:.2f} s" for name, seconds in warm.items() if seconds > WARM]
         lines.append(_goal(not slow, f"{threads} threads: first step warm within {WARM} s", slow))
     pairs = [(each["model"], *(each["training"].get(peer, {}).get("peak_bytes")
               for peer in ("specc", "pytorch"))) for each in results if "training" in each]

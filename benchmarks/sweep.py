@@ -176,8 +176,8 @@ def marked(of_threads: list[Measured]) -> list[Measured]:
         flag = ""
         if smaller and each.per_work > CLIFF * min(other.per_work for other in smaller):
             flag = "slide"
-        if smaller and each.per_work > CLIFF * smaller[-1].per_work or any(
-                each.microseconds > 1.1 * other.microseconds for other in larger):
+        steep = smaller and each.per_work > CLIFF * smaller[-1].per_work
+        if steep or any(each.microseconds > 1.1 * other.microseconds for other in larger):
             flag = "cliff"
         done.append(replace(each, flag=flag))
     return done
