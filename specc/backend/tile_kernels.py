@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from specc.backend.load import Kernel
 from specc.backend.machine import Machine
 
-_MOST_ROWS = 8  # beyond, the addresses of the rows no longer fit the integer registers
+# Beyond, the addresses of the rows no longer fit the integer registers; with one column more rows still
+# pay, for they hide the latency of the sums.
+_MOST_ROWS, _MOST_OF_ONE_COLUMN = 8, 12
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,10 @@ class Target:
 
     def shapes(self, most_rows: int, most_columns: int) -> Iterable[tuple[int, int]]:
         """The tile shapes whose sums, columns and one row fit the registers."""
-        for rows in range(1, min(most_rows, _MOST_ROWS) + 1):
+        for rows in range(1, min(most_rows, _MOST_OF_ONE_COLUMN) + 1):
             for columns in range(1, min(most_columns, 6) + 1):
+                if rows > _MOST_ROWS and columns > 1:
+                    continue
                 if rows * columns + columns + 1 <= self.machine.registers:
                     yield rows, columns
 
