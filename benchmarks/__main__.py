@@ -40,11 +40,11 @@ AGREEMENT = 1e-3
 @click.option("--threads", default="2", show_default=True, help="One or more numbers: 2,1")
 @click.option("--rounds", default=11, show_default=True, help="Turns of each peer.")
 @click.option("--what", default="training,inference", show_default=True)
-@click.option("--warm/--no-warm", "cold", default=True, show_default=True,
+@click.option("--warm/--no-warm", default=True, show_default=True,
               help="Time first steps with warm caches too (for the first number of threads).")
 @click.option("--json", "path", type=click.Path(dir_okay=False, path_type=Path),
               help="Store all figures.")
-def main(models: str | None, peers: str | None, threads: str, rounds: int, what: str, cold: bool,
+def main(models: str | None, peers: str | None, threads: str, rounds: int, what: str, warm: bool,
          path: Path | None) -> None:
     """Time specc against its peers; print the tables and the goals."""
     from specc.backend.limits import measure
@@ -79,7 +79,7 @@ def main(models: str | None, peers: str | None, threads: str, rounds: int, what:
                         continue
                     start = time.time()
                     run = _training if kind == "training" else _inference
-                    result[kind] = run(case, names, count, rounds, cold and count == counts[0], folder)
+                    result[kind] = run(case, names, count, rounds, warm and count == counts[0], folder)
                     click.echo(report.progress(case, count, kind, result[kind], time.time() - start))
             found["results"].append(result)
             if path is not None:
@@ -106,7 +106,7 @@ class _prepared:
         self._folder.__exit__(*exception)
 
 
-def _training(case: Case, names: list[str], threads: int, rounds: int, cold: bool,
+def _training(case: Case, names: list[str], threads: int, rounds: int, warm: bool,
               folder: Path) -> dict:
     """Every peer's first steps cold and warm, then rounds of them all."""
     found: dict[str, dict] = {name: {} for name in names}
@@ -114,12 +114,12 @@ def _training(case: Case, names: list[str], threads: int, rounds: int, cold: boo
         running: dict[str, Peer] = {}
         for name in names:
             try:
-                for state in ("cold", "warm") if cold else ("cold",):
+                for state in ("cold", "warm") if warm else ("cold",):
                     peer = Peer(name, case.name, folder, threads, folder / f"caches-{name}")
                     stack.enter_context(peer)
                     found[name]["losses"] = peer.prepare("training")
                     found[name][f"{state}_seconds"] = peer.seconds_to_first
-                    if cold and state == "cold":
+                    if warm and state == "cold":
                         peer.__exit__()
             except PeerFailed as failure:
                 found[name]["failed"] = str(failure)
@@ -135,7 +135,7 @@ def _training(case: Case, names: list[str], threads: int, rounds: int, cold: boo
     return found
 
 
-def _inference(case: Case, names: list[str], threads: int, rounds: int, cold: bool,
+def _inference(case: Case, names: list[str], threads: int, rounds: int, warm: bool,
                folder: Path) -> dict:
     """Every peer's forward pass for each of the batch sizes."""
     found: dict[str, dict] = {}
