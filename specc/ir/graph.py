@@ -39,6 +39,10 @@ class Node:
     type: Type
     origin: Origin = field(default_factory=Origin)
 
+    def __repr__(self) -> str:
+        """The node alone: its inputs, written out, would be as long as there are ways through a graph."""
+        return f"<{self.op.name} {self.type} {self.origin}>".replace(" >", ">")
+
     @property
     def key(self):
         return (self.op, tuple(id(each) for each in self.inputs))
