@@ -28,6 +28,7 @@ USES = {
     "relu": ["relu(x)", "relu(maps)", "relu(s)"],
     "selu": ["selu(x)", "selu(maps)"],
     "silu": ["silu(x)", "silu(maps)"],
+    "mish": ["mish(x)", "mish(maps)"],
     "softmax": ["softmax(x)", "softmax(30 * x)"],
     "softplus": ["softplus(x)", "softplus(maps)", "softplus(8 * s)"],
     # losses

@@ -85,6 +85,7 @@ ROWS = np.arange(5)
         ("softplus(v)", np.log1p(np.exp(V))),
         ("softplus(1000 * v)", np.maximum(1000 * V, 0)),
         ("silu(v)", V / (1 + np.exp(-V))),
+        ("mish(v)", V * np.tanh(np.log1p(np.exp(V)))),
         ("gelu(v)", V / 2 * (1 + np.vectorize(math.erf)(V / np.sqrt(2)))),
         ("gelu(v; tanh)", gelu(V)),
         ("sigmoid(v)", 1 / (1 + np.exp(-V))),

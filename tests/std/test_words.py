@@ -53,7 +53,7 @@ def test_every_word_is_used_in_a_model_or_a_test():
 FAR = {
     "activations": [
         "relu(x)", "leaky_relu(x)", "x -> prelu", "elu(x)", "selu(x)", "softplus(x)", "gelu(x)", "gelu(x; tanh)",
-        "silu(x)", "sigmoid(x)", "tanh(x)", "softmax(x)", "log_softmax(x)", "x -> maxout(4)", "erf(x)",
+        "silu(x)", "mish(x)", "sigmoid(x)", "tanh(x)", "softmax(x)", "log_softmax(x)", "x -> maxout(4)", "erf(x)",
     ],
     "losses": [
         "cross_entropy(x, k)", "cross_entropy(x, k; smoothing=0.1)", "weighted_cross_entropy(x, k, x * x)",
@@ -339,7 +339,7 @@ def test_a_loss_in_which_errors_cancel_is_warned_of(losses, warns):
 
 OWN = {
     "swish": "fn swish(x; beta = 1) = x * sigmoid(beta * x)",
-    "mish": "fn mish(x) = x * tanh(softplus(x))",
+    "own_mish": "fn own_mish(x) = x * tanh(softplus(x))",
     "focal": """fn focal(scores: float[n], label: class(n); gamma = 2) {
       let p = softmax(scores)[label]
       return (1 - p) ^ gamma * cross_entropy(scores, label)
@@ -353,7 +353,7 @@ OWN = {
 
 
 @pytest.mark.parametrize(("activation", "loss", "optimizer"), [
-    ("swish", "cross_entropy", "adam(lr=0.02)"), ("mish", "cross_entropy", "adam(lr=0.02)"),
+    ("swish", "cross_entropy", "adam(lr=0.02)"), ("own_mish", "cross_entropy", "adam(lr=0.02)"),
     ("relu", "focal", "adam(lr=0.02)"), ("tanh", "cross_entropy", "lion(lr=0.01)"),
     ("swish(beta=2)", "focal(gamma=1)", "lion(lr=0.01)"),
 ])  # fmt: skip
