@@ -19,7 +19,7 @@ from specc.diagnostics import Diagnostic, Report, SpecError
 from specc.source import Source, Span
 
 if TYPE_CHECKING:
-    from specc.ir.graph import Graph, Node
+    from specc.ir.graph import Node
     from specc.ir.program import Program
     from specc.net import Net
 
@@ -200,12 +200,3 @@ def _flops(node: Node) -> int:
 
 def _error(name: str, message: str, file: str, help: str | None = None) -> SpecError:
     return SpecError([Diagnostic(name, "error", message, Span(Source(file, ""), 0, 0), help=help)])
-
-
-def graph_of(program: Program) -> Graph:
-    """The forward graph of a program in inference mode, as it is written (no pass has run)."""
-    from specc.ir.graph import Graph
-
-    return Graph({f"{kind}.{term.name}": term.node
-                  for kind, terms in (("output", program.outputs), ("loss", program.losses))
-                  for term in terms})

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict"
 
 
-
-
 class Net:
     """A model in machine code, for batches of `batch` examples on `threads` threads.
 

@@ -129,7 +129,6 @@ class CompiledProgram:
 
     def entries(self, data: Mapping[str, Column]) -> list[tuple[Call, executor.Call]]:
         """The first shard's calls with what the executor takes for each, for benchmarks."""
-        types = {name: str(self._column(name, data[name]).array.dtype) for name in self.ports}
         return self.link(self.columns(data)).entries
 
     def calls(self, shard: int = 0) -> list[Call]:

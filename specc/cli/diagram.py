@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from specc.cli.table import nodes_of
 from specc.ir import sizes
 from specc.ir.graph import Node, topological
 from specc.ir.program import Layer, Program, Term
@@ -153,7 +154,7 @@ class _Maker:
                 boxes = [box for box in self.boxes if box in box_of]
                 self.frames.append(Frame(_short(layer.text, 40), layer.path, boxes))
                 continue
-            nodes = [node for node in _nodes(layer, self.owner) if node not in done]
+            nodes = [node for node in nodes_of(layer, self.owner) if node not in done]
             if not nodes:
                 continue
             done.update(nodes)
@@ -254,19 +255,6 @@ class _Maker:
 def _told(program: Program) -> list[Port]:
     """The inputs and targets that the file states, without those that come with a stream."""
     return [port for port in program.ports if "." not in port.name]
-
-
-def _nodes(layer: Layer, owner: dict[Node, Box]) -> list[Node]:
-    """The nodes that a use of a word made."""
-    found: dict[Node, None] = {}
-    waiting = [layer.node]
-    while waiting:
-        node = waiting.pop()
-        is_own = node.origin.word == layer.path or node.origin.word.startswith(f"{layer.path}.")
-        if is_own and node not in found and node not in owner:
-            found[node] = None
-            waiting += node.inputs
-    return list(found)
 
 
 def _short(text: str, most: int) -> str:

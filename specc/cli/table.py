@@ -11,7 +11,7 @@ in float32. A size that is open stands as it is known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def layer_table(program: Program, flops: Callable[[Iterable[Node]], int]) -> str
         is_shared = bool(counted.get(layer.path))
         counted.update(dict.fromkeys(layer.parameters, 1))
         counted.setdefault(layer.path, parameters)
-        nodes = _nodes(layer, done)
+        nodes = nodes_of(layer, done)
         done.update(nodes)
         rows.append(
             (
@@ -90,7 +90,7 @@ def _training(program: Program) -> str:
     return text + (f" and {_bytes(sum(states) * FLOAT)} of optimizer state" if states else "")
 
 
-def _nodes(layer: Layer, done: set[Node]) -> list[Node]:
+def nodes_of(layer: Layer, done: Container[Node]) -> list[Node]:
     """The nodes that this use of the layer's word made, without those of earlier lines."""
     found: dict[Node, None] = {}
     waiting = [layer.node]

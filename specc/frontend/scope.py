@@ -28,7 +28,6 @@ from specc.ir.graph import Node, Origin, apply
 from specc.ir.op import Op, ShapeError
 from specc.ir.program import Layer, Parameter, State
 from specc.ir.sizes import Undecided
-from specc.ir.types import Type
 from specc.ops.leaf import Input, leaf
 from specc.ops.steps import lifted
 from specc.source import Source, Span
@@ -349,7 +348,3 @@ def callers(frame: Frame) -> Iterator[Frame]:
     while current is not None:
         yield current
         current = current.caller
-
-
-def float_type(shape) -> Type:
-    return Type("float", tuple(shape))

@@ -15,7 +15,6 @@ from specc.ir.graph import Node, apply, topological
 from specc.ir.op import Op, ShapeError
 from specc.ir.sizes import Size
 from specc.ops.carry import Carry, Loop
-from specc.ops.carry import Carry
 from specc.ops.contract import Affine, Contract, index
 from specc.ops.elementwise import Elementwise, div
 from specc.ops.gather import Put, Take

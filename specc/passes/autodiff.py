@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from specc.ir.graph import Node, apply, serving, topological
+from specc.ir.graph import Node, apply, serving
 from specc.ops.carry import carries, closed, varying
 from specc.ops.elementwise import add
 from specc.ops.leaf import Const, Input, constant

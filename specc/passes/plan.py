@@ -28,9 +28,6 @@ ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 SPLIT_FROM = 4096  # elements from which a loop over shared memory is divided between the shards
 BYTES = {"int": 4, "bool": 1, "byte": 1}
 
-# Inputs that a small kernel of the runtime fills at the beginning of each step.
-FILLED = ("input", "target", "weight_of_example", "setting")
-
 
 @dataclass(eq=False)
 class _Scheduled:
