@@ -4,9 +4,10 @@
     block = plan.args(left=address, right=address, out=address, scratch=address)
 
 A batched operand lies in memory as [axes..., lanes], the lanes contiguous; any other as its strides
-say. Three forms, all driven by tables of offsets:
+say. Four forms, all driven by tables of offsets:
 
     spread   batched = weights x batched: a `contract` tile at every position of the result
+    packed   the same where weights are used often: they are copied first, in the tiles' own order
     outer    weights' gradient: `outer` tiles over segments of contiguous lanes
     turned   weights' gradient of few lanes: one operand is transposed, then a `contract` tile
 """
@@ -21,12 +22,21 @@ import numpy as np
 
 from specc.backend.load import Kernel
 from specc.backend.machine import Machine, this_machine
-from specc.backend.tile_kernels import Target, contract_kernel, outer_kernel, turned_kernel
+from specc.backend.tile_kernels import (
+    Target,
+    contract_kernel,
+    outer_kernel,
+    pack_kernel,
+    packed_kernel,
+    turned_kernel,
+)
 from specc.ops.contract import Affine, Contract, Map
 
 # Bytes of the batched operand that a tile runs over before the next rows have their turn. Weights
 # that lie in rows are read best in long runs; in columns, they should stay in the nearest cache.
 _LONG_SLICE, _SHORT_SLICE = 96 << 10, 16 << 10
+# The same of packed weights, and cycles that it takes to pack one.
+_PACKED_SLICE, _PACKING = 32 << 10, 1.5
 # Bytes of a transposed operand that all tiles run over in turn; the most that is transposed at all; and
 # those of the taps that a near cache holds.
 _TURNED_SLICE, _MOST_TURNED, _NEAR = 24 << 10, 8 << 20, 64 << 10
@@ -47,19 +57,23 @@ class Operand:
 class ContractionPlan:
     """A kernel and what to call it with.
 
-    `parameters` has, in the kernel's order, "left", "right", "out", "scratch", the name of a table,
-    or an integer. `scratch` is in bytes, 0 where none is wanted.
+    `parameters` has, in the kernel's order, "left", "right", "out", "scratch", "packed", the name of
+    a table, or an integer. `scratch` is in bytes, 0 where none is wanted. Where `packing` is not
+    None, it is to be called first, once for all calls with the same weights: it fills "packed", of
+    so many bytes.
     """
 
     kernel: Kernel
     parameters: tuple[str | int, ...]
     tables: dict[str, np.ndarray]
     scratch: int = 0
+    packing: ContractionPlan | None = None
+    packed: int = 0
 
-    def args(self, left: int, right: int, out: int, scratch: int = 0) -> np.ndarray:
+    def args(self, left: int, right: int, out: int, scratch: int = 0, packed: int = 0) -> np.ndarray:
         """The args block of one call, from addresses; the plan must outlive it."""
         places = {name: table.ctypes.data for name, table in self.tables.items()}
-        places |= {"left": left, "right": right, "out": out, "scratch": scratch}
+        places |= {"left": left, "right": right, "out": out, "scratch": scratch, "packed": packed}
         return np.array([places.get(each, each) for each in self.parameters], np.int64)
 
 
@@ -71,8 +85,12 @@ def plan_contraction(
     lanes: int,
     dtype: str = "float32",
     machine: Machine | None = None,
+    turns: int = 1,
 ) -> ContractionPlan | None:
-    """The fastest known form of `op` for these operands, `lanes` of the batch in each shard."""
+    """The fastest known form of `op` for these operands, `lanes` of the batch in each shard.
+
+    It is called `turns` times with the same weights.
+    """
     target = Target(dtype, machine or this_machine())
     assert lanes % target.width == 0, (lanes, target)
     operands = [_Linear(op.left, left, "left"), _Linear(op.right, right, "right")]
@@ -80,7 +98,7 @@ def plan_contraction(
     result = _Linear(op.out, out, "out")
     if left.batched != right.batched and out.batched:
         weights, batched = sorted(operands, key=lambda each: each.batched)
-        return _spread(op, weights, batched, result, lanes, target)
+        return _spread(op, weights, batched, result, lanes, target, turns)
     if left.batched and right.batched and not out.batched:
         return _weights_gradient(op, operands, result, lanes, target)
     return None
@@ -176,7 +194,8 @@ def _exact(op: Contract, index: int) -> bool:
 
 
 def _spread(
-    op: Contract, weights: _Linear, batched: _Linear, out: _Linear, lanes: int, target: Target
+    op: Contract, weights: _Linear, batched: _Linear, out: _Linear, lanes: int, target: Target,
+    turns: int,
 ) -> ContractionPlan:
     operands = (weights, batched, out)
     candidates = [i for i in weights.steps if i not in batched and i in out and _exact(op, i)]
@@ -193,10 +212,29 @@ def _spread(
 
     points = sum(len(taps) * len(positions) for taps, positions in classes)
     average = max(1, points // sum(len(positions) for _, positions in classes))
-    shape = _contract_shape(target, rows.size, lanes, average)
-    return _contract_plan(
-        target, shape, classes, rows, lanes, {"x": batched.name, "w": weights.name}
+    plain = _Tiles(target, rows.size, average)
+    shape, cycles = plain.best(lanes // target.width)
+    names = {"x": batched.name, "w": weights.name}
+    cycles *= sum(len(positions) for _, positions in classes)
+
+    # positions with the same weights, each of them with the vectors of its lanes
+    lists = [
+        (taps, positions[positions[:, 0] == w])
+        for taps, positions in classes
+        for w in np.unique(positions[:, 0])
+    ]
+    total = sum(len(taps) for taps, _ in lists)
+    columns = [len(positions) * (lanes // target.width) for _, positions in lists]
+    most_columns = max(columns, default=1)
+    packed_shape, packed_cycles = min(
+        ((each, sum(plain.packed(each, len(taps), count)
+                    for (taps, _), count in zip(lists, columns, strict=True)))
+         for each in target.packed_shapes(rows.size, most_columns)),
+        key=lambda option: option[1],
     )
+    if packed_cycles + _PACKING * total * rows.size / turns < cycles:
+        return _packed_plan(target, packed_shape, lists, rows, lanes, names)
+    return _contract_plan(target, shape, classes, rows, lanes, names)
 
 
 def _components(op: Contract, without: Sequence[int]) -> list[tuple[list[int], list[int]]]:
@@ -281,18 +319,40 @@ def _joined(classes: list) -> list:
     return classes
 
 
+@dataclass(frozen=True)
+class _Tiles:
+    """Estimates of the cycles of tiles over so many rows; the constants are fitted to measured ones."""
+
+    target: Target
+    rows: int
+    taps: int
+
+    def best(self, vectors: int) -> tuple[tuple[int, int], float]:
+        """The cheapest shape of `contract` tiles along so many vectors, and its cycles."""
+        shapes = self.target.shapes(self.rows, vectors)
+        return min(((each, self.cycles(each, vectors)) for each in shapes), key=lambda pair: pair[1])
+
+    def cycles(self, shape: tuple[int, int], vectors: int) -> float:
+        """Of `contract` tiles along so many vectors."""
+        r, v = shape
+        # Two products a cycle, each of which takes four; two loads a cycle. Few sums cannot quite
+        # hide the latency, few rows load the columns often.
+        tap = max(r * v / 2, 4.6, (r + v + 3) / 2) + max(24 - r * v, 0) / 24 + v / 20
+        return self._blocks(shape, vectors) * (self.taps * 1.25 * tap + r * v + 20)
+
+    def packed(self, shape: tuple[int, int], taps: int, vectors: int) -> float:
+        """Of `packed` tiles over so many vectors and taps."""
+        r, v = shape
+        tap = max(r * v / 2, 4.6) * 1.12 + 0.08 * r + 0.15 * v
+        return self._blocks(shape, vectors) * (taps * tap + r * v + 25)
+
+    def _blocks(self, shape: tuple[int, int], vectors: int) -> int:
+        return -(-self.rows // shape[0]) * -(-vectors // shape[1])
+
+
 def _contract_shape(target: Target, rows: int, elements: int, taps: int) -> tuple[int, int]:
     """The cheapest tile: rows, and vectors of the `elements` that lie along them."""
-
-    def cycles(shape: tuple[int, int]) -> float:
-        r, v = shape
-        blocks = -(-rows // r) * -(-elements // (v * target.width))
-        # Two products a cycle, each of which takes four; two loads a cycle. The rest is fitted to
-        # measured tiles: few sums cannot quite hide the latency, few rows load the columns often.
-        tap = max(r * v / 2, 4.6, (r + v + 2) / 2) + max(24 - r * v, 0) / 24 + v / 20
-        return blocks * (taps * tap + r * v + 20)
-
-    return min(target.shapes(rows, elements // target.width), key=cycles)
+    return _Tiles(target, rows, taps).best(elements // target.width)[0]
 
 
 def _contract_plan(
@@ -333,6 +393,51 @@ def _contract_plan(
             "w_at": np.ascontiguousarray(taps[:, 0]),
         },
         scratch,
+    )
+
+
+def _packed_plan(
+    target: Target, shape, lists: list, rows: _Axis, lanes: int, names: dict
+) -> ContractionPlan:
+    """The plan of `packed` tiles; `lists` has taps, and the positions that use the same weights."""
+    r, v = shape
+    blocks = -(-rows.size // r)
+    longest = max(len(taps) for taps, _ in lists)
+    most = max(_PACKED_SLICE // (v * target.width * target.bytes), 1)
+    if blocks == 1 or longest <= 1.5 * most:
+        most = max(longest, 1)
+    steps = np.arange(0, lanes, target.width)[:, None]
+    classes, columns, w_at, packed, at = [], [], [], 0, 0
+    first = 0
+    for taps, positions in lists:
+        own = (positions[:, None, 1:] + steps).reshape(-1, 2)
+        own = np.concatenate([own, np.tile(own[-1:], (-len(own) % v, 1))])  # whole tiles
+        classes.append((first, len(taps), packed, at, at + len(own)))
+        columns.append(own)
+        w_at.append(taps[:, 0] + positions[0, 0])
+        packed += blocks * r * len(taps)
+        first, at = first + len(taps), at + len(own)
+    tables = {
+        "classes": np.array(classes, np.int64),
+        "columns": np.concatenate(columns),
+        "x_at": np.concatenate([taps[:, 1] for taps, _ in lists]),
+        "w_at": np.concatenate(w_at),
+    }
+    w_row, _, out_row = rows.steps
+    packing = ContractionPlan(
+        pack_kernel(target, r),
+        (names["w"], "packed", "classes", len(classes), "w_at", rows.size, w_row, most),
+        tables,
+    )
+    # fmt: off
+    parameters = (
+        names["x"], "packed", "out", "scratch", "classes", len(classes), "x_at", "columns",
+        rows.size, out_row, most,
+    )
+    # fmt: on
+    scratch = blocks * r * v * target.width * target.bytes if longest > most else 0
+    return ContractionPlan(
+        packed_kernel(target, shape), parameters, tables, scratch, packing, packed * target.bytes
     )
 
 

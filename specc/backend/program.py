@@ -164,7 +164,7 @@ class CompiledProgram:
             own = self._lanes[space][shard if address.shard is None else address.shard]
             return own.ctypes.data + address.offset
         base = {"shared": self._shared, "record": self._record, "frame": linked.frame,
-                "scratch": linked.scratch[shard]}.get(space)
+                "scratch": linked.scratch[shard], "lasting": linked.lasting[shard]}.get(space)
         if base is None:
             base = self._arrays[space]
         return base.ctypes.data + address.offset
@@ -184,6 +184,7 @@ class _Linked:
         self.frame = aligned(8 * (feed.PORTS + 2 * len(owner._slots) + 8)).view(np.int64)
         wanted = max((call.scratch for calls in shards for call in calls), default=0)
         self.scratch = [aligned(wanted) for _ in shards]
+        self.lasting = [aligned(max((call.lasting for call in calls), default=0)) for calls in shards]
         self._kept: list[np.ndarray] = []
         self.calls = [[call for call, _ in in_order(calls)] for calls in shards]  # as often as they run
         self.entries: list[tuple[Call, executor.Call]] = []

@@ -1,6 +1,7 @@
 """The register tiles that every contraction runs in, written as LLVM vector instructions.
 
     contract   out[k, v]  = start[k, v] + sum_p w[k, w_at[p]] * x[x_at[p] + v]
+    packed     the same of weights that lie as [p, k], for vectors v anywhere
     outer      dw[k, t]   = sum_s sum_i dy[k, dy_at[s] + i] * x[tap_at[t] + x_at[s] + i]
     transpose  out[j, i]  = x[i, j]
 
@@ -19,6 +20,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+# A cache line, and how far ahead packed weights are asked for: 256 to 4096 measured much the same,
+# 10 % faster than without.
+_LINE, _AHEAD = 64, 1024
 
 
 class _Vectors:
@@ -49,12 +53,12 @@ class _Vectors:
     def store(self, value, place):
         self.b.store(value, self.b.bitcast(place, self.vector.as_pointer())).align = self.bytes
 
-    def prefetch(self, place):
-        """Asks for the cache line of `place`, into the second-level cache."""
+    def prefetch(self, place, nearest=False):
+        """Asks for the cache line of `place`, into the second-level or the nearest cache."""
         kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), I32, I32, I32])
         ask = cgutils.get_or_insert_function(self.b.module, kind, "llvm.prefetch.p0")
         self.b.call(
-            ask, [self.b.bitcast(place, ir.IntType(8).as_pointer()), I32(0), I32(2), I32(1)]
+            ask, [self.b.bitcast(place, ir.IntType(8).as_pointer()), I32(0), I32(3 if nearest else 2), I32(1)]
         )
 
     def spread(self, scalar):
@@ -171,6 +175,54 @@ def contract_tile(rows: int, vectors: int, dtype: str, width: int):
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 10), codegen
+
+    return tile
+
+
+@lru_cache
+def packed_tile(rows: int, columns: int, dtype: str, width: int):
+    """tile(x, w, x_at, count, ends, start, out, out_row, last)
+
+    Column v of the `columns` is a vector of `width` elements: at x + ends[2v] it is read, and at
+    out + ends[2v + 1] row 0 of it is written. For `rows` rows k
+        out[k*out_row + ends[2v+1]] = start[k, v] + sum_p w[p*rows + k] * x[x_at[p] + ends[2v]]
+    p runs through the `count` >= 1 entries of x_at; start = 0 starts from zero. Unless `last`, the
+    sums go to out[k, v], vector by vector, to go on from as `start`.
+    """
+
+    @intrinsic
+    def tile(typing, x, w, x_at, count, ends, start, out, out_row, last):
+        def codegen(context, b, signature, args):
+            x, w, x_at, count, ends, start, out, out_row, last = args
+            code = _Vectors(b, dtype, width)
+            x, w, out = code.pointer(x), code.pointer(w), code.pointer(out)
+            x_at, ends = (b.inttoptr(each, I64.as_pointer()) for each in (x_at, ends))
+            at = [b.load(b.gep(ends, [I64(n)])) for n in range(2 * columns)]
+            x_columns = [code.at(x, each) for each in at[::2]]
+            sums = _started(b, code, start, [(n * width,) for n in range(rows * columns)])
+            with _Loop(b, count, sums) as loop:
+                x_now = b.load(b.gep(x_at, [loop.i]))
+                w_now = code.at(w, b.mul(loop.i, I64(rows)))
+                xs = [code.load(code.at(each, x_now)) for each in x_columns]
+                for k in range(0, rows, _LINE // code.bytes):
+                    code.prefetch(code.at(w_now, k + _AHEAD // code.bytes), nearest=True)
+                for k in range(rows):
+                    wk = code.spread(b.load(code.at(w_now, k)))
+                    for v in range(columns):
+                        n = k * columns + v
+                        loop.now[n] = code.fma(wk, xs[v], loop.now[n])
+            with b.if_else(b.icmp_signed("!=", last, I64(0))) as (finish, go_on):
+                with finish:
+                    for k in range(rows):
+                        row = code.at(out, b.mul(out_row, I64(k)))
+                        for v in range(columns):
+                            code.store(loop.now[k * columns + v], code.at(row, at[2 * v + 1]))
+                with go_on:
+                    for n, each in enumerate(loop.now):
+                        code.store(each, code.at(out, n * width))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 9), codegen
 
     return tile
 
