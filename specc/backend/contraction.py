@@ -86,10 +86,12 @@ def plan_contraction(
     dtype: str = "float32",
     machine: Machine | None = None,
     turns: int = 1,
+    examples: int = 0,
 ) -> ContractionPlan | None:
     """The fastest known form of `op` for these operands, `lanes` of the batch in each shard.
 
-    It is called `turns` times with the same weights.
+    It is called `turns` times with the same weights. Lanes from `examples` on hold nothing that
+    counts (0: all do).
     """
     target = Target(dtype, machine or this_machine())
     assert lanes % target.width == 0, (lanes, target)
@@ -100,7 +102,7 @@ def plan_contraction(
         weights, batched = sorted(operands, key=lambda each: each.batched)
         return _spread(op, weights, batched, result, lanes, target, turns)
     if left.batched and right.batched and not out.batched:
-        return _weights_gradient(op, operands, result, lanes, target)
+        return _weights_gradient(op, operands, result, lanes, examples or lanes, target)
     return None
 
 
@@ -445,7 +447,7 @@ def _packed_plan(
 
 
 def _weights_gradient(
-    op: Contract, operands: list[_Linear], out: _Linear, lanes: int, target: Target
+    op: Contract, operands: list[_Linear], out: _Linear, lanes: int, examples: int, target: Target
 ) -> ContractionPlan | None:
     kept = set(out.steps)
     if not all(_exact(op, i) for i in kept) or len(kept) != len(op.out):
@@ -453,7 +455,7 @@ def _weights_gradient(
     if any(i not in operands[0] and i not in operands[1] for i in range(len(op.extents))):
         return None
     options = [
-        _gradient_option(op, rows, taps, out, lanes, target)
+        _gradient_option(op, rows, taps, out, lanes, examples, target)
         for rows, taps in (operands, operands[::-1])
     ]
     _, build = min(options, key=lambda option: option[0])
@@ -461,7 +463,7 @@ def _weights_gradient(
 
 
 def _gradient_option(
-    op: Contract, dy: _Linear, x: _Linear, out: _Linear, lanes: int, target: Target
+    op: Contract, dy: _Linear, x: _Linear, out: _Linear, lanes: int, examples: int, target: Target
 ):
     """Cycles, and what makes the plan, with the rows of the tiles from dy and the taps from x."""
     kept = set(out.steps)
@@ -474,6 +476,8 @@ def _gradient_option(
     positions = _offsets(others, 3) + np.array([dy.constant, x.constant, 0])
     taps = _offsets(tap_axes[::-1], 3)[:, 1:]
 
+    # whole runs of lanes one by one, of which only the examples count
+    runs, used = _offsets(summed[::-1], 2), examples
     # lanes are contiguous; an axis that goes on where they end lengthens the segments
     length = lanes
     for axis in sorted(summed, key=lambda axis: axis.steps):
@@ -481,6 +485,8 @@ def _gradient_option(
             length *= axis.size
             summed = [each for each in summed if each is not axis]
     ends = _offsets(summed[::-1], 2)
+    if examples == lanes:
+        runs, used = ends, length
     segments = _cut(ends, length, target.width)
     steps = len(ends) * length // target.width
 
@@ -491,7 +497,7 @@ def _gradient_option(
         return len(positions) * blocks * (steps * step + 5 * r * t + 20)
 
     shape = min(target.shapes(rows.size, len(taps)), key=cycles)
-    total = len(ends) * length
+    total = len(runs) * used
     turnable = (
         len(tap_axes) == 1
         and tap_axes[0].steps[2] == 1
@@ -510,7 +516,7 @@ def _gradient_option(
         turned_cycles = blocks * (total * (max(r * v / 2, 4) + 1) + r * v + 20) + turning
         if turned_cycles < outer_cycles:
             return turned_cycles, lambda: _turned(
-                target, turned_shape, dy, x, rows, tap_axes[0], ends, length
+                target, turned_shape, dy, x, rows, tap_axes[0], runs, used
             )
     return outer_cycles, lambda: _outer(target, shape, dy, x, rows, taps, segments, positions)
 
@@ -519,6 +525,7 @@ def _turned(
     target: Target, shape, dy: _Linear, x: _Linear, rows: _Axis, taps: _Axis, ends: np.ndarray,
     length: int,
 ) -> ContractionPlan:
+    """The plan of tiles over `length` lanes from each of the ends."""
     r, v = shape
     # an odd number of vectors: rows a power of two apart would fall onto the same cache lines
     turned_row = target.width * (-(-taps.size // target.width) | 1)
@@ -541,7 +548,8 @@ def _turned(
             "x_at": np.arange(most, dtype=np.int64) * turned_row,
             "w_at": (ends[:, :1] + dy.constant + lanes).reshape(-1),
         },
-        (total * turned_row + sums) * target.bytes,
+        # whole vectors are transposed, so some lanes beyond the last
+        ((total + target.width) * turned_row + sums) * target.bytes,
     )
 
 

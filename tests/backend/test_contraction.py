@@ -90,6 +90,7 @@ SETTINGS = [
     ("float32", None, 16, 1),
     ("float32", None, 16, 50),
     ("float32", None, 80, 1),
+    ("float32", None, 32, 1, 17),
     ("float64", None, 16, 1),
     ("float64", None, 16, 50),
     ("float32", 256, 24, 1),
@@ -101,19 +102,21 @@ SETTINGS = [
 class Problem:
     """A contraction with its operands in memory."""
 
-    def __init__(self, node: Node, dtype: str, bits: int | None, lanes: int, turns: int):
+    def __init__(self, node: Node, dtype: str, bits: int | None, lanes: int, turns: int, examples: int = 0):
         rng = np.random.default_rng(0)
         self.node, self.dtype = node, dtype
         self.arrays, operands = [], []
         for each in (*node.inputs, node):
             shape = each.type.shape + ((lanes,) if each.type.batched else ())
             self.arrays.append(rng.standard_normal(shape).astype(dtype))
+            if each.type.batched and examples:
+                self.arrays[-1][..., examples:] = 0
             strides = np.array(self.arrays[-1].strides) // self.arrays[-1].itemsize
             operands.append(
                 Operand(tuple(map(int, strides[: len(each.type.shape)])), each.type.batched)
             )
         self.plan = plan_contraction(
-            node.op, *operands, lanes, dtype, this_machine(bits), turns=turns
+            node.op, *operands, lanes, dtype, this_machine(bits), turns, examples
         )
 
     def check(self, addresses: dict) -> None:
@@ -158,7 +161,7 @@ def problems():
 
 
 @pytest.mark.parametrize(
-    "setting", SETTINGS, ids=lambda each: f"{each[0]}-{each[1]}-{each[2]}lanes-{each[3]}turns"
+    "setting", SETTINGS, ids=lambda each: f"{each[0]}-{each[1]}-{each[2]}lanes-{each[3:]}"
 )
 @pytest.mark.parametrize("role", ["forward", "weights", "input"])
 @pytest.mark.parametrize("name", list(SHAPES))
