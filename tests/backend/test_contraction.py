@@ -170,6 +170,27 @@ def test_it_agrees_with_the_reference(problems, name, role, setting):
     made[name, role, setting].check(addresses)
 
 
+@pytest.fixture(scope="module")
+def singles():
+    made = {
+        (name, dtype, bits): Problem(roles(*shape)[role], dtype, bits, 1, 1)
+        for name, shape in SHAPES.items()
+        for role in ("forward",)
+        for dtype, bits in [("float32", None), ("float64", None), ("float32", 256), ("float64", 128)]
+    }
+    plans = [each.plan for each in made.values()]
+    plans += [each.packing for each in plans if each.packing is not None]
+    return made, load([each.kernel for each in plans])
+
+
+@pytest.mark.parametrize("target", [("float32", None), ("float64", None), ("float32", 256),
+                                    ("float64", 128)], ids=str)
+@pytest.mark.parametrize("name", list(SHAPES))
+def test_one_example_agrees_with_the_reference(singles, name, target):
+    made, addresses = singles
+    made[name, *target].check(addresses)
+
+
 def test_weights_that_are_used_often_are_packed(problems):
     made, _ = problems
     packed = [key for key, each in made.items() if each.plan.packing is not None]
