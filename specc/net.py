@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 # The programs of a model, each compiled when it is first needed.
 TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict"
+FEW = 3  # rows that are predicted one by one: a vector of lanes for so few would be nearly empty
 
 
 class Net:
@@ -127,7 +128,8 @@ class Net:
         """The plan of one program, for batches of `examples`."""
         examples = examples or self.batch
         item = np.dtype(self.dtype).itemsize
-        vector = this_machine().lanes(self.dtype)
+        # one example has no others beside it to fill a vector with
+        vector = 1 if (kind, examples) == (PREDICT, 1) else this_machine().lanes(self.dtype)
         graph, shards = self.graph(kind), self._shards(examples)
         if any(isinstance(node.op, Peers) for node in graph.nodes):
             shards, _, lanes = shares(examples, shards, vector)
@@ -145,6 +147,8 @@ class Net:
     def compiled(self, kind: str, examples: int | None = None) -> CompiledProgram:
         """One program, ready to run on batches of at most `examples`."""
         key = kind, max(examples or 0, self.batch)
+        if (kind, examples) == (PREDICT, 1):
+            key = PREDICT, 1
         if key not in self._programs:
             start = time.perf_counter()
             if kind == GRADIENTS:
@@ -237,7 +241,8 @@ class Net:
         `lanes`, [batch, *shape] for each state of a stream, are where it goes on; they are changed.
         """
         rows = count(data)
-        _, found = self._run(PREDICT, data, np.arange(rows), self.batch, lanes=lanes)
+        batch = 1 if rows <= FEW and lanes is None else self.batch
+        _, found = self._run(PREDICT, data, np.arange(rows), batch, lanes=lanes)
         outputs = {}
         for term in self.program.outputs:
             array = found.get(f"output.{term.name}")
