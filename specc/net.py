@@ -17,6 +17,7 @@ import numpy as np
 
 from specc.arrays import Arrays, completed, count, examples
 from specc.backend.machine import this_machine
+from specc.backend.prepared import Prepared
 from specc.backend.program import CompiledProgram, aligned
 from specc.backend.reference import evaluate
 from specc.columns import Column
@@ -61,6 +62,7 @@ class Net:
         self._programs: dict[tuple[str, int], CompiledProgram] = {}
         self._graphs: dict[str, Graph] = {}
         self._settings: Graph | None = None
+        self._prepared: dict[int, Prepared] = {}
         self._initialize()
         self._means, self._metrics = lower.metric_means(program)
         self.columns = (*(["loss"] if program.losses else []),
@@ -269,11 +271,31 @@ class Net:
         """
         if not self.program.outputs:
             raise ValueError(f"{self.name} has no `output`, so there is nothing to compute forward")
+        if (found := self._quick(arrays)) is not None:
+            return found
         for port in self.written:
             if port.name not in arrays:
                 raise ValueError(f"the outputs of {self.name} read its target `{port.name}`: give it too, or"
                                  f" let `net.decode(...)` write it step by step")
         return self.predict(self._columns(arrays, self.compiled(PREDICT).ports))
+
+    def _quick(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+        """The outputs for few rows of arrays that need no conversion; None: take the long way."""
+        first = next(iter(arrays.values()), None)
+        rows = len(first) if type(first) is np.ndarray and first.ndim else 0
+        call = self._prepared.get(rows)
+        if call is not None:
+            return call(arrays)
+        if not 0 < rows <= FEW or self.lanes:
+            return None
+        program = self.compiled(PREDICT, 1)
+        ports = [self._by_name[name] for name in program.ports]
+        names = {f"output.{term.name}": term.name for term in self.program.outputs}
+        emitted = {name for name, node in program.plan.emits if node.type.kind == "float"}
+        if set(names) != emitted or any(port.kind == "bool" for port in ports):
+            return None
+        self._prepared[rows] = Prepared(program, ports, names, rows, 1, self.seed)
+        return self._prepared[rows](arrays)
 
     @property
     def written(self) -> list[Port]:
