@@ -470,6 +470,59 @@ def transpose_tile(dtype: str, width: int):
 
 
 @lru_cache
+def gather_tile(column: str, dtype: str, width: int):
+    """tile(data, order, k, last, size, out, out_row, affine)
+
+    out[j*out_row + i] = data[order[min(k + i, last)]*size + j] * scale + shift for i, j < width.
+    `data` has elements of the NumPy type `column`; `affine` is float64 [2], scale and shift.
+    """
+    bits = int(column.lstrip("uintfloa"))
+
+    @intrinsic
+    def tile(typing, data, order, k, last, size, out, out_row, affine):
+        def codegen(context, b, signature, args):
+            data, order, k, last, size, out, out_row, affine = args
+            code = _Vectors(b, dtype, width)
+            given = {"float32": ir.FloatType(), "float64": ir.DoubleType()}.get(column)
+            given = given or ir.IntType(bits)
+            vectors = ir.VectorType(given, width)
+            data = b.inttoptr(data, given.as_pointer())
+            order = b.inttoptr(order, I64.as_pointer())
+            affine = b.inttoptr(affine, ir.DoubleType().as_pointer())
+            out = code.pointer(out)
+            scale, shift = (b.load(b.gep(affine, [I64(n)])) for n in range(2))
+            if dtype == "float32":
+                scale, shift = (b.fptrunc(each, code.scalar) for each in (scale, shift))
+            scale, shift = code.spread(scale), code.spread(shift)
+
+            def converted(values):
+                if column.startswith("uint"):
+                    return b.uitofp(values, code.vector)
+                if column.startswith("int"):
+                    return b.sitofp(values, code.vector)
+                if column == dtype:
+                    return values
+                cast = b.fpext if dtype == "float64" else b.fptrunc
+                return cast(values, code.vector)
+
+            block = []
+            for i in range(width):
+                at = b.add(k, I64(i))
+                at = b.select(b.icmp_signed("<", at, last), at, last)
+                row = b.mul(b.load(b.gep(order, [at])), size)
+                load = b.load(b.bitcast(b.gep(data, [row]), vectors.as_pointer()))
+                load.align = bits // 8
+                block.append(code.fma(converted(load), scale, shift))
+            for j, each in enumerate(code.transposed(block)):
+                code.store(each, code.at(out, b.mul(out_row, I64(j))))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 8), codegen
+
+    return tile
+
+
+@lru_cache
 def fma_chains(chains: int, dtype: str, width: int):
     """run(count, out): `count` products and sums in each of `chains` registers, nothing from memory.
 
