@@ -168,34 +168,11 @@ def threads_for(program: Program, batch: int) -> int:
     The work is that of a training step, some three times that of a forward pass.
     """
     from specc.ir.graph import topological
+    from specc.ops.flops import flops
 
     terms = (*program.losses, *program.outputs)
     work = 3 * batch * flops(topological([term.node for term in terms]))
     return max(1, min(processors(), int(work / FLOPS_WORTH_A_THREAD)))
-
-
-def flops(nodes) -> int:
-    """Floating-point operations of some nodes for one example (a multiply-add counts as two)."""
-    return sum(_flops(node) for node in nodes)
-
-
-def _flops(node: Node) -> int:
-    from specc.ir import sizes
-    from specc.ops.contract import Contract
-    from specc.ops.elementwise import Elementwise
-    from specc.ops.reduce import Max, Sum
-    from specc.ops.window import WindowMax
-
-    op = node.op
-    if isinstance(op, Contract):
-        return 2 * sizes.product(op.extents)
-    if isinstance(op, Elementwise):
-        return node.type.elements
-    if isinstance(op, (Sum, Max)):
-        return node.inputs[0].type.elements
-    if isinstance(op, WindowMax):
-        return node.type.elements * sizes.product(op.size)
-    return 0
 
 
 def _error(name: str, message: str, file: str, help: str | None = None) -> SpecError:

@@ -17,7 +17,7 @@ import numpy as np
 
 from specc.arrays import Arrays, completed, count, examples
 from specc.backend.machine import this_machine
-from specc.backend.prepared import Prepared
+from specc.backend.prepared import Fastest, Prepared
 from specc.backend.program import CompiledProgram, aligned
 from specc.backend.reference import evaluate
 from specc.columns import Column
@@ -28,6 +28,7 @@ from specc.ir.plan import Plan
 from specc.ir.program import Limit, Program
 from specc.ir.verify import verify
 from specc.ops.carry import closed, following, straightened
+from specc.ops.flops import flops
 from specc.ops.peers import Peers, bind_batch
 from specc.passes import lower
 from specc.passes.fuse import prepare
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 # The programs of a model, each compiled when it is first needed.
 TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict"
+FLOPS_WORTH_A_TEAM = 1e6  # of one example, from which threads share the work on it
 FEW = 3  # rows that are predicted one by one: a vector of lanes for so few would be nearly empty
 
 
@@ -59,10 +61,10 @@ class Net:
         self.compile_seconds = 0.0
         self.steps_done = 0
         self._arrays: dict[str, np.ndarray] = {}
-        self._programs: dict[tuple[str, int], CompiledProgram] = {}
+        self._programs: dict[tuple[str, int, bool], CompiledProgram] = {}
         self._graphs: dict[str, Graph] = {}
         self._settings: Graph | None = None
-        self._prepared: dict[int, Prepared] = {}
+        self._prepared: dict[int, Fastest] = {}
         self._initialize()
         self._means, self._metrics = lower.metric_means(program)
         self.columns = (*(["loss"] if program.losses else []),
@@ -126,13 +128,15 @@ class Net:
         self.graph(TRAIN)
         return self._settings
 
-    def plan(self, kind: str, examples: int | None = None) -> Plan:
-        """The plan of one program, for batches of `examples`."""
+    def plan(self, kind: str, examples: int | None = None, team: bool = False) -> Plan:
+        """The plan of one program, for batches of `examples`; a `team` of threads shares one."""
         examples = examples or self.batch
         item = np.dtype(self.dtype).itemsize
         # one example has no others beside it to fill a vector with
         vector = 1 if (kind, examples) == (PREDICT, 1) else this_machine().lanes(self.dtype)
         graph, shards = self.graph(kind), self._shards(examples)
+        if team:
+            shards = self.threads
         if any(isinstance(node.op, Peers) for node in graph.nodes):
             shards, _, lanes = shares(examples, shards, vector)
             graph = verify(bind_batch(graph, lanes * shards), "bind_batch")
@@ -146,11 +150,11 @@ class Net:
         """The threads that a batch is divided between: `threads`, or fewer for a small batch."""
         return self._shards(self.batch)
 
-    def compiled(self, kind: str, examples: int | None = None) -> CompiledProgram:
-        """One program, ready to run on batches of at most `examples`."""
-        key = kind, max(examples or 0, self.batch)
+    def compiled(self, kind: str, examples: int | None = None, team: bool = False) -> CompiledProgram:
+        """One program, ready to run on batches of at most `examples` (of 1: see `plan`)."""
+        key = kind, max(examples or 0, self.batch), False
         if (kind, examples) == (PREDICT, 1):
-            key = PREDICT, 1
+            key = PREDICT, 1, team
         if key not in self._programs:
             start = time.perf_counter()
             if kind == GRADIENTS:
@@ -294,7 +298,11 @@ class Net:
         emitted = {name for name, node in program.plan.emits if node.type.kind == "float"}
         if set(names) != emitted or any(port.kind == "bool" for port in ports):
             return None
-        self._prepared[rows] = Prepared(program, ports, names, rows, 1, self.seed)
+        programs = [program]
+        if self.threads > 1 and flops(program.plan.graph.nodes) >= FLOPS_WORTH_A_TEAM:
+            programs.append(self.compiled(PREDICT, 1, team=True))
+        self._prepared[rows] = Fastest(
+            [Prepared(each, ports, names, rows, 1, self.seed) for each in programs])
         return self._prepared[rows](arrays)
 
     @property

@@ -1,4 +1,7 @@
-"""specc itself: a stretch of steps is one compiled call, with the batches gathered inside."""
+"""specc itself: a stretch of steps is one compiled call, with the batches gathered inside.
+
+Like the peers, it may leave threads idle that a small model does not pay for.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ def training(job):
     import specc
     from specc.columns import Column
 
-    net = specc.compile(specc.load(job.case.path), threads=job.threads)
+    program = specc.load(job.case.path)
+    net = specc.compile(program, threads=_threads(job, program, program.recipe.batch))
     data = {name: Column(array) for name, array in job.data.items()}
     rows = np.arange(job.case.rows)
     done = 0
@@ -26,10 +30,17 @@ def training(job):
     return run
 
 
+def _threads(job, program, batch: int) -> int:
+    from specc.driver import threads_for
+
+    return min(job.threads, threads_for(program, batch))
+
+
 def inference(job, batch: int):
     import specc
 
-    net = specc.compile(specc.load(job.case.path), batch=batch, threads=job.threads)
+    program = specc.load(job.case.path)
+    net = specc.compile(program, batch=batch, threads=_threads(job, program, batch))
     net.set_params(job.weights)
     needed = [port.name for port in net.ports if port.role == "input"]
     arrays = {name: job.data[name][:batch] for name in needed}

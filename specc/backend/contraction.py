@@ -66,11 +66,12 @@ def plan_contraction(
     machine: Machine | None = None,
     turns: int = 1,
     examples: int = 0,
+    part: tuple[int, int] = (0, 1),
 ) -> ContractionPlan | None:
     """The fastest known form of `op` for these operands, `lanes` of the batch in each shard.
 
     It is called `turns` times with the same weights. Lanes from `examples` on hold nothing that
-    counts (0: all do).
+    counts (0: all do). `part`, (number, of how many), is for one lane: only that part is computed.
     """
     target = Target(dtype, machine or this_machine())
     operands = [Linear(op.left, left, "left"), Linear(op.right, right, "right")]
@@ -79,7 +80,7 @@ def plan_contraction(
     if left.batched != right.batched and out.batched:
         weights, batched = sorted(operands, key=lambda each: each.batched)
         if lanes == 1:
-            return plan_single(op, weights, batched, result, target)
+            return plan_single(op, weights, batched, result, target, part)
         assert lanes % target.width == 0, (lanes, target)
         return _spread(op, weights, batched, result, lanes, target, turns)
     if left.batched and right.batched and not out.batched and lanes > 1:

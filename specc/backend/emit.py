@@ -54,7 +54,7 @@ class _Shard:
     def inputs(self) -> Iterator[Call]:
         plan = self.plan
         for node, place in plan.places.items():
-            if not isinstance(node.op, Input):
+            if not isinstance(node.op, Input) or plan.team and self.shard:
                 continue
             role, label = node.op.role, node.op.label
             out = self.address(node, place)
@@ -76,7 +76,9 @@ class _Shard:
 
     def outputs(self) -> Iterator[Call]:
         plan = self.plan
-        last = max((step.phase for step in plan.steps), default=0)
+        last = max((step.phase for step in plan.steps), default=0) + plan.team
+        if plan.team and self.shard:
+            return
         if plan.records and self.shard == 0:
             records = {node for name, node in plan.graph.outputs.items() if name in plan.records}
             # a record that another shard completes is there after a barrier
@@ -97,6 +99,8 @@ class _Shard:
 
     def address(self, node: Node, place: Place | None = None, shard: int | None = None) -> Address:
         place = place or self.plan.places[node]
+        if shard is None and self.plan.team:
+            shard = 0
         return Address(place.space, place.offset, node.origin.name, shard, place.stride)
 
     def viewed(self, node: Node) -> Address:
@@ -151,16 +155,22 @@ class _Shard:
 
     def _take_part(self, nest: Nest) -> None:
         """Keep this shard's part of a nest over shared memory: a range of its longest outer axis."""
-        axis = max(range(len(nest.extents)), key=lambda a: (nest.extents[a] >= 64, -a))
+        axis = 0 if self.plan.team else max(
+            range(len(nest.extents)), key=lambda a: (nest.extents[a] >= 64, -a))
         size = nest.extents[axis]
-        part = -(-size // self.plan.shards)
-        part = -(-part // 16) * 16 if part >= 16 else part
-        start = min(self.shard * part, size)
-        count = min(part, size - start)
+        start, count = self._part(size)
         nest.extents = (*nest.extents[:axis], count, *nest.extents[axis + 1 :])
         for each in nest.accesses:
             shift = start * each.strides[axis] * each.item
             each.address = each.address.moved(shift)
+            each.elements = each.elements // size * count
+
+    def _part(self, size: int) -> tuple[int, int]:
+        """Where this shard's part of so many entries starts, and how many they are."""
+        part = -(-size // self.plan.shards)
+        part = -(-part // 16) * 16 if part >= 16 and not self.plan.team else part
+        start = min(self.shard * part, size)
+        return start, min(part, size - start)
 
     def elementwise(self, step: Step) -> Nest:
         group = step.group
@@ -203,8 +213,12 @@ class _Shard:
     def contract(self, step: Step, loop: Repeated | None = None) -> Iterator[Call]:
         (node,) = step.group.nodes
         ((_, place),) = step.stores
-        calls = product_calls(node, self, self.address(node, place), step.phase, loop)
-        yield from calls or [self.nest(step, self.product_nest(node, place))]
+        part = (self.shard, self.plan.shards) if step.mode == "split" else (0, 1)
+        calls = product_calls(node, self, self.address(node, place), step.phase, loop, part)
+        if calls:
+            yield from calls
+        elif part[0] == 0:
+            yield self.nest(replace(step, mode="single"), self.product_nest(node, place))
 
     def lasting(self, size: int) -> Address:
         """Memory of this shard that nothing else uses."""
@@ -251,6 +265,13 @@ class _Shard:
         for each in node.inputs:
             addresses.append(self.viewed(each))
         addresses.append(self.address(node, place))
+        if step.mode == "split":  # an op on each channel by itself
+            channels = numbers["channels"]
+            start, numbers["channels"] = self._part(channels)
+            values = (*node.inputs, node)
+            addresses = [
+                address.moved(each.type.elements // channels * start * self.item(each))
+                for address, each in zip(addresses, values, strict=True)]
         arguments: list[tuple[str, Value]] = []
         arrays = iter(addresses)
         known = {**numbers, "frame": Address("frame"), "examples": self.plan.examples}

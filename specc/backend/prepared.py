@@ -8,6 +8,7 @@ The long way checks and converts whatever is given; this one takes what needs ne
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -49,3 +50,32 @@ class Prepared:
         np.copyto(self._linked.frame, self._frame)
         self._executor.run(self._linked.program, self._steps)
         return {name: array.copy() for name, array in self._outputs}
+
+
+class Fastest:
+    """The fastest of some calls that do the same: which one it is shows in their times, for threads
+    that share the work gain nothing on processors that are busy with something else."""
+
+    TRIED, AGAIN = 5, 100  # calls of each at first, and after how many calls each is tried again
+
+    def __init__(self, calls: Sequence[Prepared]):
+        self._calls = list(calls)
+        self._seconds = [0.0] * len(self._calls)
+        self._best, self._number = 0, 0
+
+    def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+        if len(self._calls) == 1:
+            return self._calls[0](arrays)
+        period, turn = divmod(self._number % self.AGAIN, self.TRIED)
+        chosen = period if period < len(self._calls) else self._best
+        start = time.perf_counter()
+        found = self._calls[chosen](arrays)
+        took = time.perf_counter() - start
+        if found is None:
+            return None
+        self._number += 1
+        # the least of a few calls in a row: the first of them wakes threads
+        self._seconds[chosen] = took if turn == 0 else min(self._seconds[chosen], took)
+        if turn == self.TRIED - 1:
+            self._best = min(range(len(self._calls)), key=self._seconds.__getitem__)
+        return found

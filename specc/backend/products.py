@@ -18,10 +18,11 @@ from specc.ops.views import c_strides
 
 
 def product_calls(node: Node, shard, out: Address, phase: int,
-                  loop: Repeated | None = None) -> list[Call]:
+                  loop: Repeated | None = None, part: tuple[int, int] = (0, 1)) -> list[Call]:
     """The calls that compute the node; none where loops must do.
 
-    `shard` gives the views and addresses of values (see `emit`); `out` is where the result goes. In
+    `shard` gives the views and addresses of values (see `emit`); `out` is where the result goes;
+    `part` says which part of it, of how many, the calls shall compute. In
     a loop, weights that stay the same in all turns are packed ahead of it, into memory that nothing
     else uses.
     """
@@ -37,7 +38,7 @@ def product_calls(node: Node, shard, out: Address, phase: int,
         each.type.batched or not place.stride and isinstance(shard.plan.views[each].root.op, Input)
         for each, place in zip(node.inputs, places, strict=True))
     plan = _planned(node.op, *operands, result, shard.plan.lanes, shard.dtype,
-                    loop.steps if ahead else 1, shard.plan.examples)
+                    loop.steps if ahead else 1, shard.plan.examples, part)
     if plan is None:
         return []
     if ahead:
@@ -64,9 +65,10 @@ def _arguments(plan: ContractionPlan, known: dict[str, Value]) -> tuple[tuple[st
 
 @lru_cache(maxsize=1024)
 def _planned(op: Contract, left: Operand, right: Operand, out: Operand, lanes: int,
-             dtype: str, turns: int, examples: int) -> ContractionPlan | None:
+             dtype: str, turns: int, examples: int, part: tuple[int, int]) -> ContractionPlan | None:
     """The plan, made once for all shards and programs of a model."""
-    return plan_contraction(op, left, right, out, lanes, dtype, turns=turns, examples=examples)
+    return plan_contraction(op, left, right, out, lanes, dtype, turns=turns, examples=examples,
+                            part=part)
 
 
 @lru_cache(maxsize=256)

@@ -37,17 +37,25 @@ Option = tuple[float, Callable[[], ContractionPlan]]
 
 
 def plan_single(
-    op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target
+    op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target,
+    part: tuple[int, int] = (0, 1),
 ) -> ContractionPlan | None:
-    """The cheaper form, by an estimate of its cycles."""
-    options = [*_dot(op, weights, batched, out, target), *_across(op, weights, batched, out, target)]
+    """The cheaper form, by an estimate of its cycles, for one part of the result of so many."""
+    operands = (weights, batched, out)
+    options = [*_dot(op, operands, target, part), *_across(op, operands, target, part)]
     if not options:
         return None
     return min(options, key=lambda option: option[0])[1]()
 
 
-def _dot(op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target) -> list[Option]:
-    operands = (weights, batched, out)
+def _part(size: int, part: tuple[int, int]) -> tuple[int, int]:
+    """Start and end of one part of so many entries."""
+    number, parts = part
+    return size * number // parts, size * (number + 1) // parts
+
+
+def _dot(op: Contract, operands, target: Target, part: tuple[int, int]) -> list[Option]:
+    weights, batched, out = operands
     kept = set(out.steps)
     if not all(exact(op, i) for i in kept) or len(kept) != len(op.out):
         return []
@@ -78,10 +86,16 @@ def _dot(op: Contract, weights: Linear, batched: Linear, out: Linear, target: Ta
     shape = min(shapes, key=cycles)
 
     def build() -> ContractionPlan:
+        # a part of the rows in whole tiles; the last tile of all may overlap the one before
+        first, last = _part(-(-rows.size // shape[0]), part)
+        first, last = first * shape[0], min(last * shape[0], rows.size)
+        if 0 < last - first < shape[0]:
+            first = last - shape[0]
+        positions[:, [0, 2]] += first * np.array([rows.steps[0], rows.steps[2]])
         # fmt: off
         parameters = (
             batched.name, weights.name, "out", "tap_at", "out_at", len(tap_at), "segments",
-            len(segments), length, "positions", len(positions), rows.size, rows.steps[0],
+            len(segments), length, "positions", len(positions), last - first, rows.steps[0],
             rows.steps[2],
         )
         # fmt: on
@@ -99,10 +113,8 @@ def _dot(op: Contract, weights: Linear, batched: Linear, out: Linear, target: Ta
     return [(cycles(shape), build)]
 
 
-def _across(
-    op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target
-) -> list[Option]:
-    operands = (weights, batched, out)
+def _across(op: Contract, operands, target: Target, part: tuple[int, int]) -> list[Option]:
+    weights, batched, out = operands
     rows = rows_of(op, operands)
     runs = [i for i in out.steps
             if out.step(i) == 1 and i in batched and i not in weights and exact(op, i)]
@@ -128,7 +140,8 @@ def _across(
         line = shape[1] * target.width
         table, first, packed, at = [], 0, 0, 0
         for taps, positions in classes:
-            table.append((first, len(taps), packed, at, at + len(positions)))
+            start, end = _part(len(positions), part)
+            table.append((first, len(taps), packed, at + start, at + end))
             first, at = first + len(taps), at + len(positions)
             packed += -(-rows.size // line) * line * len(taps)
         tables = {

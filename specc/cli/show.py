@@ -40,7 +40,9 @@ def show(file: Path, changes: tuple[str, ...], stage: str | None, graph: Path | 
         from specc.cli.table import layer_table
 
         program = checked(driver.read(file), overrides(changes))
-        click.echo(layer_table(program, driver.flops), nl=False)
+        from specc.ops.flops import flops
+
+        click.echo(layer_table(program, flops), nl=False)
         return
     if stage not in driver.STAGES:
         raise click.UsageError(f"there is no stage `{stage}`; there are {', '.join(driver.STAGES)}")

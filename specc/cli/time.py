@@ -88,7 +88,9 @@ def time(
     columns, order = _made_up(net) if data is None else _loaded(program, net, data)
     limits = measure(dtype, net.shards)
     times = net.time(columns, order)
-    rows = _rows(times, limits, driver.flops)
+    from specc.ops.flops import flops
+
+    rows = _rows(times, limits, flops)
     made_up = "random numbers" if data is None else str(data)
     if as_json:
         click.echo(json.dumps(_record(program, net, times, limits, rows, made_up), indent=1))

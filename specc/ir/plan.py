@@ -89,7 +89,8 @@ class Place:
 class Step:
     """One group at its place in the program.
 
-    mode "shard": each shard does its own lanes; "split": the shards divide the elements; "single":
+    mode "shard": each shard does its own lanes; "split": the shards divide the elements, or the rows
+    or positions of a product; "single":
     the first shard does it alone; "each": every shard does it for itself, and only the first one
     writes outside of its arena. `stores` says where each stored node goes (a node may go to several
     places).
@@ -125,6 +126,7 @@ class Plan:
     shared_bytes: int
     records: tuple[str, ...]  # the outputs that each step records, in order
     emits: tuple[tuple[str, Node], ...]  # outputs that vary over the batch
+    team: bool = False  # the shards share the work on one example, which lies in the first one's arena
 
     @property
     def record_width(self) -> int:

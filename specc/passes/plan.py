@@ -16,15 +16,17 @@ from dataclasses import dataclass, field, replace
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node
 from specc.ir.plan import ALIGNMENT, Group, Place, Plan, Step, View
-from specc.ops.carry import PREFIX
+from specc.ops.carry import PREFIX, Carry
 from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Const, Input
-from specc.ops.reduce import AllReduce
-from specc.ops.shape import Concat
+from specc.ops.reduce import AllReduce, Max, Sum
+from specc.ops.shape import Concat, Pad
 from specc.ops.views import root_of, view
+from specc.ops.window import WindowMax
 from specc.passes.fuse import fuse
 
 SPLIT_FROM = 4096  # elements from which a loop over shared memory is divided between the shards
+PRODUCTS_FROM = 1 << 16  # products from which a contraction of one example is
 BYTES = {"int": 4, "bool": 1, "byte": 1}
 
 
@@ -51,16 +53,21 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     groups = fuse(graph)
     views = {node: view(node) for node in graph.nodes}
     shards, examples, lanes = shares(batch, threads, vector)
+    team = vector == batch == 1 and threads > 1 and not any(
+        isinstance(node.op, (AllReduce, Carry)) for node in graph.nodes)
+    if team:
+        shards = threads
     records = tuple(name for name in graph.outputs
                     if name == "loss" or name.startswith(("loss.", "mean.")))
     targets = _targets(graph, records, bytes_of_float)
-    scheduled = [_Scheduled(group, _mode(group), [], _reads(group, views)) for group in groups]
-    if shards > 1:
+    mode = _team_mode if team else _mode
+    scheduled = [_Scheduled(group, mode(group), [], _reads(group, views)) for group in groups]
+    if shards > 1 and not team:
         _repeat_small_steps(scheduled, targets)
-    _assign_phases(scheduled, views, shards, targets)
+    _assign_phases(scheduled, views, shards, targets, team)
     order = _order(scheduled)
     layout = _Layout(bytes_of_float, lanes)
-    places = _places(order, graph, views, targets, layout)
+    places = _places(order, graph, views, targets, layout, team)
     emits = tuple((name, node) for name, node in graph.outputs.items()
                   if node.type.batched and not name.startswith((PREFIX, "lane.")))
     return Plan(
@@ -69,6 +76,7 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
                          s.group.loop.steps if s.group.loop else 1) for s in order),
         views=views, places=places, shards=shards, lanes=lanes, examples=examples,
         arena_bytes=layout.arena, shared_bytes=layout.shared, records=records, emits=emits,
+        team=team,
     )
 
 
@@ -107,6 +115,26 @@ def _mode(group: Group) -> str:
     return "split" if plain and elements >= SPLIT_FROM else "single"
 
 
+def _team_mode(group: Group) -> str:
+    """The mode of a group where all shards work on one example: large groups are split."""
+    if group.kind == "contract":
+        return "split" if sizes.product(group.nodes[0].op.extents) >= PRODUCTS_FROM else "single"
+    if group.kind == "kernel":
+        node = group.nodes[0]
+        large = node.inputs[0].type.elements >= SPLIT_FROM
+        return "split" if isinstance(node.op, WindowMax) and large else "single"
+    if group.kind == "loop" or sizes.product(group.domain) < SPLIT_FROM or group.domain[0] < 2:
+        return "single"
+
+    def apart(op) -> bool:
+        """Whether what an op does for one entry of the first axis has nothing to do with the others."""
+        if isinstance(op, (Sum, Max)):
+            return 0 not in op.axes
+        return isinstance(op, (Elementwise, Concat)) or isinstance(op, Pad) and op.axis > 0
+
+    return "split" if all(apart(node.op) for node in group.nodes) else "single"
+
+
 def _reads(group: Group, views: dict[Node, View]) -> set[Node]:
     """The roots that the group reads from memory."""
     members = set(group.nodes)
@@ -143,7 +171,7 @@ def _repeat_small_steps(scheduled: list[_Scheduled], targets) -> None:
         shared |= leaves
 
 
-def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets) -> None:
+def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets, team: bool) -> None:
     """Set `phase` and `before` of every group: dependencies first, then who overwrites what."""
     maker = {node: s for s in scheduled for node in s.group.nodes}
     number = {id(s): i for i, s in enumerate(scheduled)}
@@ -163,8 +191,8 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets) -> 
     for s in scheduled:
         for root in s.reads:
             if root in maker:
-                edges.append((maker[root], s, _crosses(maker[root], s, root)))
-            elif root.op.role == "setting" and shards > 1:
+                edges.append((maker[root], s, _crosses(maker[root], s, root, team)))
+            elif (root.op.role == "setting" or team and root.type.batched) and shards > 1:
                 s.phase = max(s.phase, 0 if s.mode == "single" else 1)
     for key, writer in overwritten.items():
         for reader in readers.get(key, ()):
@@ -193,9 +221,9 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets) -> 
         s.position = i
 
 
-def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node) -> bool:
+def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node, team: bool) -> bool:
     """Whether a value is read by another shard than the one that wrote it."""
-    if value.type.batched:
+    if value.type.batched and not team:
         return False
     if _is_partial(value):
         return True
@@ -366,7 +394,7 @@ def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last,
         s.steps.append(Step(group, s.phase, "shard", tuple(stores)))
 
 
-def _places(order, graph: Graph, views, targets, layout: _Layout) -> dict[Node, Place]:
+def _places(order, graph: Graph, views, targets, layout: _Layout, team: bool) -> dict[Node, Place]:
     """A place for every value that lies in memory; sets the steps' `stores`."""
     last: dict[Node, int] = {}
     end_of_phase: dict[int, int] = {}
@@ -374,7 +402,7 @@ def _places(order, graph: Graph, views, targets, layout: _Layout) -> dict[Node, 
         end_of_phase[s.phase] = i
     for i, s in enumerate(order):
         for root in s.reads:
-            shared = _is_partial(root) and not root.type.batched
+            shared = team or _is_partial(root) and not root.type.batched
             last[root] = max(last.get(root, 0), end_of_phase[s.phase] if shared else i)
     for name, node in graph.outputs.items():
         if node.type.batched and not name.startswith((PREFIX, "lane.")):
@@ -386,7 +414,10 @@ def _places(order, graph: Graph, views, targets, layout: _Layout) -> dict[Node, 
     def in_arena(node: Node, now: int) -> Place:
         size = layout.bytes(node)
         offset = layout.take(size)
-        leaving.setdefault(max(last.get(node, now), now), []).append((offset, size))
+        until = max(last.get(node, now), now)
+        if team and now >= 0:
+            until = max(until, end_of_phase[order[now].phase])
+        leaving.setdefault(until, []).append((offset, size))
         return Place("arena", offset)
 
     for node in graph.nodes:

@@ -1,0 +1,163 @@
+"""The prediction of one example, without lanes: against the NumPy interpreter, alone and by a team."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import specc
+from specc.backend.prepared import Fastest, Prepared
+from specc.backend.reference import evaluate
+from specc.net import FEW, PREDICT
+from specc.source import Source
+
+NETWORKS = {
+    "dense": """
+        input x: float[67]
+        output x -> dense(131) -> tanh -> dense(515) -> relu -> dense(3) -> softmax
+        """,
+    "convolution": """
+        input x: float[3, 34, 30]
+        output x -> conv(37, kernel=3, pad=1) -> batchnorm -> relu -> maxpool(2)
+                 -> conv(18, kernel=5, stride=2) -> relu -> flatten -> dense(7)
+        """,
+    "a channel by itself": """
+        input x: float[4, 40, 40]
+        output x -> conv(8, kernel=3, groups=4, dilation=2) -> relu -> avgpool(2) -> maxpool(3, stride=1)
+        """,
+    "residual": """
+        input x: float[16, 12, 20]
+        output x -> residual -> residual(32, stride=2) -> flatten -> dense(10)
+        """,
+    "classes": """
+        input x: class(11)
+        output x -> embed(24) -> dense(40) -> relu -> dense(2)
+        """,
+    "two inputs": """
+        input a: float[5]
+        input b: float[5]
+        layer tower = dense(80) -> relu -> dense(70)
+        output sum((tower(a) - tower(b)) * tower(b))
+        """,
+    "recurrent": """
+        input x: float[steps, 9]
+        output x -> lstm(24) -> gru(17) -> last -> dense(4)
+        """,
+}
+
+
+def compiled(name: str, dtype: str, threads: int):
+    text = f"seq steps = 7\nmodel one {{\n{NETWORKS[name]}\n}}\n"
+    net = specc.compile(specc.load(Source("one.dl", text)), batch=5, dtype=dtype, threads=threads,
+                        seed=3)
+    rng = np.random.default_rng(1)
+    for path, array in net.params.items():
+        net.params[path] = array + 0.1 * rng.standard_normal(array.shape)
+    inputs = {}
+    for port in net.ports:
+        shape = (6, *port.shape)
+        inputs[port.name] = (rng.integers(0, port.classes, shape) if port.kind == "class"
+                             else rng.standard_normal(shape).astype(dtype))
+    return net, inputs
+
+
+def wanted(net, inputs) -> np.ndarray:
+    """The outputs of the NumPy interpreter."""
+    leaves = {("input", name): array for name, array in inputs.items()}
+    leaves.update({("param", path): array for path, array in net.params.items()})
+    leaves.update({("state", path): array for path, array in net.states.items()})
+    found = evaluate(net.graph(PREDICT), leaves, net.seed)
+    (output,) = (value for name, value in found.items() if name.startswith("output."))
+    return output
+
+
+def prepared(net, rows: int, team: bool) -> Prepared:
+    program = net.compiled(PREDICT, 1, team)
+    ports = [next(port for port in net.ports if port.name == name) for name in program.ports]
+    names = {f"output.{term.name}": term.name for term in net.program.outputs}
+    return Prepared(program, ports, names, rows, 1, net.seed)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_each_way_agrees_with_the_interpreter(name, dtype):
+    net, inputs = compiled(name, dtype, threads=2)
+    expected = wanted(net, inputs)
+    bound = {"float64": 1e-12, "float32": 2e-5}[dtype] * np.abs(expected).max()
+    for rows in (1, FEW, 6):
+        found = net.forward(**{key: array[:rows] for key, array in inputs.items()})
+        (found,) = found.values()
+        assert np.abs(found - expected[:rows]).max() < bound
+    for team in (False, True):
+        call = prepared(net, 2, team)
+        for rows in (slice(0, 2), slice(3, 5)):
+            (found,) = call({key: array[rows] for key, array in inputs.items()}).values()
+            assert np.abs(found - expected[rows]).max() < bound
+
+
+@pytest.mark.parametrize("threads", [2, 3, 5])
+def test_a_team_divides_the_work(threads):
+    net, inputs = compiled("convolution", "float32", threads)
+    plan = net.plan(PREDICT, 1, team=True)
+    assert plan.team and plan.shards == threads
+    assert {step.group.kind for step in plan.steps if step.mode == "split"} == {
+        "contract", "nest", "kernel"}
+    (found,) = prepared(net, 1, True)({key: array[:1] for key, array in inputs.items()}).values()
+    assert np.allclose(found, wanted(net, inputs)[:1], atol=1e-4)
+
+
+def test_what_needs_a_conversion_takes_the_long_way():
+    net, inputs = compiled("classes", "float32", 1)
+    call = prepared(net, 1, False)
+    assert call({"x": np.array([3])}) is not None
+    assert call({"x": [3]}) is None
+    assert call({"x": np.array([3.0])}) is None
+    assert call({"x": np.array([3, 4])}) is None
+    assert call({"x": np.array([11])}) is None
+    assert call({}) is None
+    assert np.array_equal(*(net.forward(x=x).popitem()[1] for x in ([3], np.array([3]))))
+    with pytest.raises(ValueError, match="integers 0 to 10, but goes from 11 to 11"):
+        net.forward(x=np.array([11]))
+
+
+def test_changed_weights_count_at_once():
+    net, inputs = compiled("convolution", "float32", 1)
+    one = {"x": inputs["x"][:1]}
+    before = net.forward(**one)
+    for path, array in net.params.items():
+        net.params[path] = array * 0.5
+    assert not np.allclose(*(next(iter(each.values())) for each in (before, net.forward(**one))))
+    assert np.allclose(next(iter(net.forward(**one).values())), wanted(net, inputs)[:1], atol=1e-4)
+
+
+class _Call:
+    """Takes so many seconds by the clock that a test gives."""
+
+    def __init__(self, clock, seconds: float):
+        self.clock, self.seconds, self.calls = clock, seconds, 0
+
+    def __call__(self, arrays):
+        self.calls += 1
+        self.clock.now += self.seconds
+        return {}
+
+
+class _Clock:
+    now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+def test_the_faster_way_is_taken_and_the_other_tried_again(monkeypatch):
+    clock = _Clock()
+    monkeypatch.setattr("specc.backend.prepared.time", clock)
+    slow, fast = _Call(clock, 2.0), _Call(clock, 1.0)
+    both = Fastest([slow, fast])
+    for _ in range(Fastest.AGAIN):
+        both({})
+    assert (slow.calls, fast.calls) == (Fastest.TRIED, Fastest.AGAIN - Fastest.TRIED)
+    slow.seconds = 0.5
+    for _ in range(Fastest.AGAIN):
+        both({})
+    assert slow.calls == Fastest.AGAIN
