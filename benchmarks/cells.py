@@ -1,9 +1,10 @@
-"""`python -m benchmarks.cells`: cells that a user defines, against the library's and against PyTorch.
+"""`python -m benchmarks.cells`: cells that a user defines, against the library's and PyTorch's.
 
-First, a cell of `cells/own.dl` with the formula of one of the library's runs at its speed, within 5 %:
-training steps of the same model take turns. Then cells that PyTorch has not, where its users write a Python loop
-over the steps, of 128 units over 50 steps with batches of 32: the same arithmetic, optimizer and number
-of threads, each peer a process of its own. A training step must be ten times as fast.
+First, a cell of `cells/own.dl` with the formula of one of the library's runs at its speed, within
+5 %: training steps of the same model take turns. Then cells that PyTorch has not, where its users
+write a Python loop over the steps, of 128 units over 50 steps with batches of 32: the same
+arithmetic, optimizer and number of threads, each peer a process of its own. The goal is a training
+step that is ten times as fast.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ train {{ optimizer momentum(lr = 0.01) batch = 32 }}
 @click.option("--threads", default=2, show_default=True)
 @click.option("--rounds", default=11, show_default=True, help="Turns of each peer.")
 @click.option("--cells", help=f"By default all: {','.join([*PAIRS, *CELLS])}.")
-@click.option("--compiled", is_flag=True, help="torch.compile too, which takes minutes to unroll a loop.")
+@click.option("--compiled", is_flag=True, help="Also torch.compile, which unrolls the loop.")
 def main(threads: int, rounds: int, cells: str | None, compiled: bool) -> None:
     """Print the microseconds of a training step, and their ratios."""
     chosen = cells.split(",") if cells else [*PAIRS, *CELLS]
@@ -80,7 +81,8 @@ def _against_loops(chosen: list[str], threads: int, rounds: int, peers: tuple[st
         rate = CELLS[name].training_flops / own["seconds"] / 1e9
         click.echo(f"    {ratio:.1f} times as fast as PyTorch's loop, {rate:.0f} GF/s")
         below += [f"{name} {ratio:.1f}"] if ratio < TIMES else []
-    click.echo(f"{TIMES} times as fast as a loop: " + (f"all but {', '.join(below)}" if below else "all"))
+    which = f"all but {', '.join(below)}" if below else "all"
+    click.echo(f"{TIMES} times as fast as a loop: {which}")
 
 
 def _program(word: str):

@@ -20,7 +20,7 @@ from specc.backend.machine import this_machine
 from specc.backend.program import CompiledProgram, aligned
 from specc.backend.reference import evaluate
 from specc.columns import Column
-from specc.decode import decode, targets_read
+from specc.decode import Scores, decode, scores_name, targets_read
 from specc.diagnostics import Diagnostic, SpecError
 from specc.ir.graph import Graph
 from specc.ir.plan import Plan
@@ -32,6 +32,8 @@ from specc.passes import lower
 from specc.passes.fuse import prepare
 from specc.passes.plan import plan, shares
 from specc.passes.simplify import simplify
+from specc.passes.stepwise import stepwise
+from specc.steps import StepByStep
 from specc.recipe import Port
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class Net:
         self.steps_done = 0
         self._arrays: dict[str, np.ndarray] = {}
         self._programs: dict[tuple[str, int], CompiledProgram] = {}
+        self._steps: dict[str, StepByStep | None] = {}
         self._graphs: dict[str, Graph] = {}
         self._settings: Graph | None = None
         self._initialize()
@@ -112,9 +115,7 @@ class Net:
             if kind == TRAIN:
                 self._settings = made.settings
                 made = made.graph
-            made = verify(straightened(verify(made, "lower")), "straightened")
-            made = verify(simplify(made), "simplify")
-            self._graphs[kind] = verify(prepare(made), "prepare")
+            self._graphs[kind] = _optimized(made)
         return self._graphs[kind]
 
     @property
@@ -125,10 +126,12 @@ class Net:
 
     def plan(self, kind: str, examples: int | None = None) -> Plan:
         """The plan of one program, for batches of `examples`."""
-        examples = examples or self.batch
+        return self._planned(self.graph(kind), examples or self.batch)
+
+    def _planned(self, graph: Graph, examples: int) -> Plan:
         item = np.dtype(self.dtype).itemsize
         vector = this_machine().lanes(self.dtype)
-        graph, shards = self.graph(kind), self._shards(examples)
+        shards = self._shards(examples)
         if any(isinstance(node.op, Peers) for node in graph.nodes):
             shards, _, lanes = shares(examples, shards, vector)
             graph = verify(bind_batch(graph, lanes * shards), "bind_batch")
@@ -153,6 +156,25 @@ class Net:
             self._programs[key] = CompiledProgram(self.plan(*key), self.dtype, self._arrays)
             self.compile_seconds += time.perf_counter() - start
         return self._programs[key]
+
+    def step_by_step(self, port: Port, data: Mapping[str, Column]) -> Scores | None:
+        """What scores the symbols of a target one step after the other, for the examples of `data`,
+        without going over the steps before again; None where a step is no formula of its own."""
+        if port.name not in self._steps:
+            start = time.perf_counter()
+            shapes = {term.name: term.node.type.shape for term in self.program.outputs}
+            name = scores_name(port, shapes)
+            graph = simplify(straightened(lower.forward(self.program, training=False)))
+            parts = stepwise(graph, port.name, f"output.{name}")
+            self._steps[port.name] = parts and StepByStep(
+                parts, port, self.batch, self.dtype, self.seed, self._program_of)
+            self.compile_seconds += time.perf_counter() - start
+        steps = self._steps[port.name]
+        return steps and steps.over(data)
+
+    def _program_of(self, graph: Graph) -> CompiledProgram:
+        plan = self._planned(_optimized(graph), self.batch)
+        return CompiledProgram(plan, self.dtype, self._arrays)
 
     def _lane_shape(self, label: str) -> tuple[int, ...]:
         (then,) = (node for name, node in self.program.carries if name == label)
@@ -294,7 +316,13 @@ class Net:
         needed = [name for name in self.compiled(PREDICT).ports if name not in own]
         data = self._columns(arrays, needed)
         count(data)
-        return decode(self.predict, targets, self.ports, data, temperature, seed)
+        return self.write(data, temperature, seed)
+
+    def write(self, data: Mapping[str, Column], temperature: float = 0.0, seed: int = 0,
+              ends: Mapping[str, int] | None = None) -> dict[str, np.ndarray]:
+        """The targets that the model writes itself: see `specc.decode.decode`."""
+        return decode(self.predict, self.written, self.ports, data, temperature, seed, ends,
+                      self.step_by_step)
 
     def loss_and_gradients(self, /, **arrays) -> tuple[float, dict[str, np.ndarray]]:
         """The mean loss over the n given examples, in training mode, and its gradients by path.
@@ -404,6 +432,12 @@ def check_limit(limit: Limit, values: np.ndarray, first: int) -> None:
             at = int(np.argmin(is_good))
             message = f"`{limit.setting}` {rule}, but is {values[at]:.4g} at step {first + at}"
             raise SpecError([Diagnostic("bad-setting", "error", message, limit.span)])
+
+
+def _optimized(graph: Graph) -> Graph:
+    """What the planner gets."""
+    made = verify(straightened(verify(graph, "lower")), "straightened")
+    return verify(prepare(verify(simplify(made), "simplify")), "prepare")
 
 
 def _graph(program: Program, kind: str):

@@ -2,8 +2,8 @@
 
     Looped(MinimalGated)(text)        # [n, 50] characters -> [n, 50, 65] scores
 
-`before` takes out of the loop what does not depend on the state: the products of the inputs are then one
-for all steps, as a user does who takes care.
+`before` takes out of the loop what does not depend on the state: the products of the inputs are then
+one for all steps, as a user does who takes care.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 
 class Joined(nn.Linear):
-    """W concat(x, h) + b of one step, or `W_x x + b` for all steps and then `+ W_h h` in the loop."""
+    """W concat(x, h) + b at each step, or W_x x + b for all steps and then + W_h h in the loop."""
 
     def __init__(self, inputs: int, units: int, outputs: int, before: bool):
         super().__init__(inputs + units, outputs)
