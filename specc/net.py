@@ -9,6 +9,7 @@ Arrays go in and come out with the batch first, `[n, *shape]`.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ from specc.ir.graph import Graph
 from specc.ir.plan import Plan
 from specc.ir.program import Limit, Program
 from specc.ir.verify import verify
+from specc.lengths import Sizes, shorter, steps_of, stretches
 from specc.ops.carry import closed, following, straightened
 from specc.ops.peers import Peers, bind_batch
 from specc.passes import lower
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
 
 # The programs of a model, each compiled when it is first needed.
 TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict"
+
+# Programs over fewer steps, for batches of short examples, are compiled for so long a training.
+STEPS_WORTH_PROGRAMS = 1000
 
 
 class Net:
@@ -61,6 +66,7 @@ class Net:
         self._arrays: dict[str, np.ndarray] = {}
         self._programs: dict[tuple[str, int], CompiledProgram] = {}
         self._steps: dict[str, StepByStep | None] = {}
+        self._shorter: dict[Sizes, Net] = {}
         self._graphs: dict[str, Graph] = {}
         self._settings: Graph | None = None
         self._initialize()
@@ -205,12 +211,46 @@ class Net:
         is the loss. `report` makes figures of their mean over many steps.
         """
         assert self.program.updates, "a model without an optimizer cannot be trained"
-        steps = -(-len(order) // self.batch)
+        batch = self.batch
+        steps = -(-len(order) // batch)
         self.graph(TRAIN)
         settings = self._schedule(first_step, steps, steps_per_epoch, total_steps, stale)
-        records, _ = self._run(TRAIN, data, order, self.batch, settings, first_step, self.lanes)
+        parts = [((), 0, len(order))]
+        if self.lengths(data, total_steps) is not None:
+            parts = list(stretches(self.ports, data, order, batch))
+        records = []
+        for sizes, start, stop in parts:
+            net, first = self._over(sizes), start // batch
+            before = net.compile_seconds
+            found, _ = net._run(TRAIN, data, order[start:stop], batch, settings[first:],
+                                first_step + first, self.lanes)
+            if net is not self:
+                self.compile_seconds += net.compile_seconds - before
+            records.append(found)
         self.steps_done = first_step + steps
-        return records
+        return np.concatenate(records)
+
+    def lengths(self, data: Mapping[str, Column], total_steps: int) -> np.ndarray | None:
+        """The steps of each example, where in a training of `total_steps` batches of examples of like
+        length are worth it: they run on programs over fewer steps. None where they are not."""
+        is_long = total_steps >= STEPS_WORTH_PROGRAMS and not self.lanes
+        return steps_of(self.ports, data) if is_long else None
+
+    def _over(self, sizes: Sizes) -> Net:
+        """This model over fewer steps, with the same arrays; itself where that is another model."""
+        if not sizes:
+            return self
+        if sizes not in self._shorter:
+            start = time.perf_counter()
+            program = shorter(self.program, sizes)
+            other = self if program is None else copy.copy(self)
+            if program is not None:
+                other.program, other.ports = program, program.ports
+                other._programs, other._graphs, other._steps = {}, {}, {}
+                other.graph(TRAIN)
+            self._shorter[sizes] = other
+            self.compile_seconds += time.perf_counter() - start
+        return self._shorter[sizes]
 
     def _schedule(self, first: int, steps: int, steps_per_epoch: int, total: int,
                   stale: float = 0) -> np.ndarray:

@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "runtime": BASE | {"decode"},
     "flow": MIDDLE | {"passes", "backend"},
     "steps": MIDDLE | {"decode", "passes", "backend"},
-    "net": MIDDLE | {"arrays", "decode", "steps", "passes", "backend", "flow"},
+    "lengths": MIDDLE | {"passes"},
+    "net": MIDDLE | {"arrays", "decode", "lengths", "steps", "passes", "backend", "flow"},
     "driver": MIDDLE | {"frontend", "passes", "backend", "net"},
     "cli": MIDDLE | {"frontend", "passes", "backend", "flow", "net", "driver", "runtime", "decode"},
 }

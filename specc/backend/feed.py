@@ -8,8 +8,8 @@ All of them find what changes from run to run in the `frame`, a block of int64 n
     frame[RECORDS]    address of the records, float64[steps, records]
     frame[SEED]       the seed of random numbers (see ops/random.py, which reads these two)
     frame[FIRST]      the number of the run's first step since training began
-    frame[PORTS...]   two numbers a port or output: the address of its array [rows, size], and of
-                      its scale and shift (float64[2])
+    frame[PORTS...]   three numbers a port or output: the address of its array [rows, size], of its
+                      scale and shift (float64[2]), and the elements of a row, of which `size` are read
 
 Step t uses the rows order[t * batch : (t + 1) * batch]; shard s has `examples` of them, in its first
 lanes. Lanes without an example repeat one, with weight 0.
@@ -41,7 +41,7 @@ def gather_float(frame: "int64[8]", control: "control", out: "float[size * lanes
         width = min(block, size - first)
         for lane in range(lanes):
             k = min(min(lane, examples - 1) + control[1] * examples, count - 1)
-            source = row(data, order[start + k] * size + first, width)
+            source = row(data, order[start + k] * frame[slot + 2] + first, width)
             target = row(out, first * lanes + lane, width * lanes)
             for f in range(width):
                 target[f * lanes] = source[f] * scale + shift
@@ -55,7 +55,7 @@ def gather_int(frame: "int64[8]", control: "control", out: "int32[size * lanes]"
     data = view(frame[slot], (1 << 40,), np.COLUMN)
     for lane in range(lanes):
         k = min(min(lane, examples - 1) + control[1] * examples, count - 1)
-        source = row(data, order[start + k] * size, size)
+        source = row(data, order[start + k] * frame[slot + 2], size)
         for f in range(size):
             out[f * lanes + lane] = source[f]
 
@@ -68,7 +68,7 @@ def gather_bool(frame: "int64[8]", control: "control", out: "uint8[size * lanes]
     data = view(frame[slot], (1 << 40,), np.COLUMN)
     for lane in range(lanes):
         k = min(min(lane, examples - 1) + control[1] * examples, count - 1)
-        source = row(data, order[start + k] * size, size)
+        source = row(data, order[start + k] * frame[slot + 2], size)
         for f in range(size):
             out[f * lanes + lane] = 1 if source[f] != 0 else 0
 

@@ -22,7 +22,7 @@ from specc.ops.gather import Put, Take
 from specc.ops.leaf import Input, leaf
 from specc.ops.reduce import ArgMax, Max, Sum
 from specc.ops.shape import Broadcast, Concat, Pad, Reshape, Slice, Transpose
-from specc.ops.steps import has_steps, one_step
+from specc.ops.steps import counts_steps, has_steps, moved_by_one, one_step
 from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
 
 BEGIN = "step.begin"  # the port that says that a step is the first
@@ -85,7 +85,7 @@ class _Walk:
                 continue
             if isinstance(node.op, Carry):
                 self.now[node] = self._state(node, begin)
-            elif (moved := _moved_by_one(node)) is not None:
+            elif (moved := moved_by_one(node)) is not None:
                 self.now[node] = self._earlier(node, *moved, begin)
             elif isinstance(node.op, Slice) and node.op.axis == 0:
                 continue  # a part of what is moved by one; or no reader finds it
@@ -191,19 +191,6 @@ def _is_the_same_at_every_step(node: Node) -> bool:
     return isinstance(node.op, Broadcast) and 0 not in node.op.axes
 
 
-def _moved_by_one(node: Node) -> tuple[Node, Node] | None:
-    """What stands before the first step, and the value whose earlier steps follow it."""
-    if not isinstance(node.op, Concat) or node.op.axis != 0 or len(node.inputs) != 2:
-        return None
-    start, rest = node.inputs
-    if start.type.shape[0] != 1 or not isinstance(rest.op, Slice):
-        return None
-    (value,) = rest.inputs
-    if rest.op != Slice(0, 0, value.type.shape[0] - 1) or value.type.shape[0] != node.type.shape[0]:
-        return None
-    return start, value
-
-
 def _is_by_step(node: Node, steps: int) -> bool:
     """Whether each step of a value, along its first axis, follows from that of its inputs alone."""
     op = node.op
@@ -227,7 +214,7 @@ def _is_by_step(node: Node, steps: int) -> bool:
         case ArgMax():
             return node.inputs[0].type.rank > 1
         case Contract() if not op.sum_batch:
-            return _is_product_by_step(op)
+            return counts_steps(op)
         case Take():
             return True
         case Put() if not op.sum_batch:
@@ -235,16 +222,3 @@ def _is_by_step(node: Node, steps: int) -> bool:
         case WindowMax() | WindowArgMax() | WindowMaxGradient():
             return True
     return False
-
-
-def _is_product_by_step(op: Contract) -> bool:
-    """Whether the first index of the result counts the operands' steps, and nothing else does."""
-    first = op.out[0]
-    if first.constant or len(first.terms) != 1 or first.terms[0][1] != 1:
-        return False
-    time = first.terms[0][0]
-    if op.extents[time] != op.shape[0]:
-        return False
-    return not any(time in dict(each.terms)
-                   for map_ in (op.out, op.left, op.right) for axis, each in enumerate(map_)
-                   if axis or each != first)
