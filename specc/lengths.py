@@ -1,7 +1,7 @@
 """Batches of short examples: a model over fewer steps than its file says.
 
-    for sizes, start, stop in stretches(ports, data, order, batch=32): ...   # {"written": 24}, 0, 64
-    shorter(program, sizes)          # the model over 24 steps, or None where that is another one
+    list(stretches(ports, data, order, batch=32))    # [(("written", 24),), 0, 64), ..]
+    shorter(program, (("written", 24),))   # the model over 24 steps; None where that is another one
 
 A sequence of varying length has a few sizes, eighths of the most that it may have: for each of them
 a program is compiled when a batch first needs it, from the same kernels.

@@ -80,7 +80,8 @@ def test_a_program_over_fewer_steps_is_seen_to_be_the_same(name):
 
 def test_dropout_draws_the_same_over_fewer_steps():
     program = load("""seq time = 16 model m { input x: float[<= time, 3] target y: float[2]
-        let w = x -> rnn(4) -> dropout(0.5) -> last -> dense(2) output w loss mse(w, y) }""" + TRAIN)
+        let w = x -> rnn(4) -> dropout(0.5) -> last -> dense(2)
+        output w loss mse(w, y) }""" + TRAIN)
     data = data_for(program, 64, 16)
     whole, wanted = trained(program, data, 64, 16, 1, 0)
     short, found = trained(program, data, 64, 16, 1, specc.net.STEPS_WORTH_PROGRAMS)

@@ -26,8 +26,8 @@ from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
 
 
 def computes_the_same(whole: Graph, short: Graph, steps: Set[tuple[int, int]]) -> bool:
-    """Whether every output of both, but what a cell is at all steps, is the same where no example has
-    more steps than the shorter graph. An axis is one of steps where the two differ, as `steps` says."""
+    """Whether every output of both, but what a cell is at all steps, is the same where no example
+    has more steps than the shorter graph. `steps` are the lengths in which the two may differ."""
     if set(whole.outputs) != set(short.outputs) or len(whole.nodes) != len(short.nodes):
         return False
     beside = dict(zip(whole.nodes, short.nodes, strict=True))
@@ -57,8 +57,8 @@ def _is_the_same(a: Node, b: Node) -> bool:
 
 
 def _agree(a: Node, b: Node, following: set[Node]) -> bool:
-    """Whether two nodes over steps are the same at each step that the shorter one has, or, where they
-    have no steps, altogether."""
+    """Whether two nodes over steps are the same at each step that the shorter one has, or, where
+    they have no steps, altogether."""
     op, other = a.op, b.op
     stepped = _differ(a, b)
     if stepped and (not a.type.shape or a.type.shape[1:] != b.type.shape[1:]):

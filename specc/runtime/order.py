@@ -25,8 +25,8 @@ def permutation(seed: int, stream: int, count: int) -> np.ndarray:
 
 def grouped(order: np.ndarray, lengths: np.ndarray, batch: int, seed: int,
             stream: int) -> np.ndarray:
-    """The order with examples of like length in one batch, and the batches at random; unchanged where
-    that saves few steps.
+    """The order with examples of like length in one batch, and the batches at random; unchanged
+    where that saves few steps.
 
     `lengths[row]` are the steps of an example. What is left over for a last, partial batch stays
     the last.
