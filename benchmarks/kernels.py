@@ -72,7 +72,7 @@ def main(model: Path, batch: int, rounds: int, everything: bool) -> None:
     program = net.compiled("train")
     total = operations = 0.0
     for call, entry in program.entries(data):
-        contraction = len(call.nodes) == 1 and isinstance(call.nodes[0].op, Contract)
+        contraction = not call.packs and len(call.nodes) == 1 and isinstance(call.nodes[0].op, Contract)
         if not contraction and not (everything and call.nodes):
             continue
         took = seconds(entry, rounds)

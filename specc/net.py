@@ -18,6 +18,7 @@ import numpy as np
 
 from specc.arrays import Arrays, completed, count, examples
 from specc.backend.machine import this_machine
+from specc.backend.prepared import Prepared
 from specc.backend.program import CompiledProgram, aligned
 from specc.backend.reference import evaluate
 from specc.columns import Column
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 # The programs of a model, each compiled when it is first needed.
 TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict"
+FEW = 3  # rows that are predicted one by one: a vector of lanes for so few would be nearly empty
 
 # Programs over fewer steps, for batches of short examples, are compiled for so long a training.
 STEPS_WORTH_PROGRAMS = 1000
@@ -65,10 +67,11 @@ class Net:
         self.steps_done = 0
         self._arrays: dict[str, np.ndarray] = {}
         self._programs: dict[tuple[str, int], CompiledProgram] = {}
-        self._steps: dict[str, StepByStep | None] = {}
+        self._steps: dict[tuple[str, int], StepByStep | None] = {}
         self._shorter: dict[Sizes, Net] = {}
         self._graphs: dict[str, Graph] = {}
         self._settings: Graph | None = None
+        self._prepared: dict[int, Prepared] = {}
         self._initialize()
         self._means, self._metrics = lower.metric_means(program)
         self.columns = (*(["loss"] if program.losses else []),
@@ -132,11 +135,13 @@ class Net:
 
     def plan(self, kind: str, examples: int | None = None) -> Plan:
         """The plan of one program, for batches of `examples`."""
-        return self._planned(self.graph(kind), examples or self.batch)
+        examples = examples or self.batch
+        return self._planned(self.graph(kind), examples, (kind, examples) == (PREDICT, 1))
 
-    def _planned(self, graph: Graph, examples: int) -> Plan:
+    def _planned(self, graph: Graph, examples: int, is_alone: bool) -> Plan:
+        """`is_alone`: one example has no others beside it to fill a vector with."""
         item = np.dtype(self.dtype).itemsize
-        vector = this_machine().lanes(self.dtype)
+        vector = 1 if is_alone else this_machine().lanes(self.dtype)
         shards = self._shards(examples)
         if any(isinstance(node.op, Peers) for node in graph.nodes):
             shards, _, lanes = shares(examples, shards, vector)
@@ -154,6 +159,8 @@ class Net:
     def compiled(self, kind: str, examples: int | None = None) -> CompiledProgram:
         """One program, ready to run on batches of at most `examples`."""
         key = kind, max(examples or 0, self.batch)
+        if (kind, examples) == (PREDICT, 1):
+            key = PREDICT, 1
         if key not in self._programs:
             start = time.perf_counter()
             if kind == GRADIENTS:
@@ -166,20 +173,22 @@ class Net:
     def step_by_step(self, port: Port, data: Mapping[str, Column]) -> Scores | None:
         """What scores the symbols of a target one step after the other, for the examples of `data`,
         without going over the steps before again; None where a step is no formula of its own."""
-        if port.name not in self._steps:
+        batch = 1 if count(data) <= FEW else self.batch
+        key = port.name, batch
+        if key not in self._steps:
             start = time.perf_counter()
             shapes = {term.name: term.node.type.shape for term in self.program.outputs}
             name = scores_name(port, shapes)
             graph = simplify(straightened(lower.forward(self.program, training=False)))
             parts = stepwise(graph, port.name, f"output.{name}")
-            self._steps[port.name] = parts and StepByStep(
-                parts, port, self.batch, self.dtype, self.seed, self._program_of)
+            self._steps[key] = parts and StepByStep(
+                parts, port, batch, self.dtype, self.seed, self._program_of)
             self.compile_seconds += time.perf_counter() - start
-        steps = self._steps[port.name]
+        steps = self._steps[key]
         return steps and steps.over(data)
 
-    def _program_of(self, graph: Graph) -> CompiledProgram:
-        plan = self._planned(_optimized(graph), self.batch)
+    def _program_of(self, graph: Graph, batch: int) -> CompiledProgram:
+        plan = self._planned(_optimized(graph), batch, batch == 1)
         return CompiledProgram(plan, self.dtype, self._arrays)
 
     def _lane_shape(self, label: str) -> tuple[int, ...]:
@@ -246,7 +255,7 @@ class Net:
             other = self if program is None else copy.copy(self)
             if program is not None:
                 other.program, other.ports = program, program.ports
-                other._programs, other._graphs, other._steps = {}, {}, {}
+                other._programs, other._graphs, other._steps, other._prepared = {}, {}, {}, {}
                 other.graph(TRAIN)
             self._shorter[sizes] = other
             self.compile_seconds += time.perf_counter() - start
@@ -299,7 +308,8 @@ class Net:
         `lanes`, [batch, *shape] for each state of a stream, are where it goes on; they are changed.
         """
         rows = count(data)
-        _, found = self._run(PREDICT, data, np.arange(rows), self.batch, lanes=lanes)
+        batch = 1 if rows <= FEW and lanes is None else self.batch
+        _, found = self._run(PREDICT, data, np.arange(rows), batch, lanes=lanes)
         outputs = {}
         for term in self.program.outputs:
             array = found.get(f"output.{term.name}")
@@ -326,11 +336,31 @@ class Net:
         """
         if not self.program.outputs:
             raise ValueError(f"{self.name} has no `output`, so there is nothing to compute forward")
+        if (found := self._quick(arrays)) is not None:
+            return found
         for port in self.written:
             if port.name not in arrays:
                 raise ValueError(f"the outputs of {self.name} read its target `{port.name}`: give it too, or"
                                  f" let `net.decode(...)` write it step by step")
         return self.predict(self._columns(arrays, self.compiled(PREDICT).ports))
+
+    def _quick(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+        """The outputs for few rows of arrays that need no conversion; None: take the long way."""
+        first = next(iter(arrays.values()), None)
+        rows = len(first) if type(first) is np.ndarray and first.ndim else 0
+        call = self._prepared.get(rows)
+        if call is not None:
+            return call(arrays)
+        if not 0 < rows <= FEW or self.lanes:
+            return None
+        program = self.compiled(PREDICT, 1)
+        ports = [self._by_name[name] for name in program.ports]
+        names = {f"output.{term.name}": term.name for term in self.program.outputs}
+        emitted = {name for name, node in program.plan.emits if node.type.kind == "float"}
+        if set(names) != emitted or any(port.kind == "bool" for port in ports):
+            return None
+        self._prepared[rows] = Prepared(program, ports, names, rows, 1, self.seed)
+        return self._prepared[rows](arrays)
 
     @property
     def written(self) -> list[Port]:

@@ -25,11 +25,11 @@ class StepByStep:
     """Both parts of a decoder, compiled."""
 
     def __init__(self, parts: Stepwise, port: Port, batch: int, dtype: str, seed: int,
-                 compiled: Callable[[Graph], CompiledProgram]):
+                 compiled: Callable[[Graph, int], CompiledProgram]):
         self.port, self.by_step = port, parts.by_step
         self.batch, self.dtype, self.seed = batch, dtype, seed
-        self._before = compiled(parts.before) if parts.before.outputs else None
-        self._step = compiled(parts.step)
+        self._before = compiled(parts.before, batch) if parts.before.outputs else None
+        self._step = compiled(parts.step, batch)
         (self._scores,) = (name for name in parts.step.outputs if not name.startswith("lane."))
         self._lanes = {node.op.label: node.type.shape for node in parts.step.nodes
                        if isinstance(node.op, Input) and node.op.role == "lane"}

@@ -64,7 +64,7 @@ def both(net, draws=(0.0, 1), **arrays):
         for step in range(port.shape[0]) if scores_at else ():
             found = scores_at(step, symbols[:, max(step - 1, 0)])
             np.testing.assert_allclose(found, wanted[:, step], rtol=1e-9, atol=1e-12)
-    return fast, slow, [net._steps[port.name] is not None for port in net.written]
+    return fast, slow, [each is not None for each in net._steps.values()]
 
 
 def agree(found, by_step=True):
@@ -87,6 +87,15 @@ DATA = {"x": texts(np.random.default_rng(2), 6, 3, 9),
 def test_a_decoder_of_one_step_writes_what_all_steps_write(body, draws):
     net = net_of(driver.load(Source("x.dl", HEAD + body + TAIL)))
     agree(both(net, draws, **DATA))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4])
+def test_few_examples_are_written_like_many(rows):
+    net = net_of(driver.load(Source("x.dl", HEAD + BY_STEP["two layers"] + TAIL)))
+    few = {name: values[:rows] for name, values in DATA.items()}
+    found = both(net, **few)
+    agree(found)
+    assert np.array_equal(found[0]["y"], both(net, **DATA)[0]["y"][:rows])
 
 
 @pytest.mark.parametrize("body", ALL_STEPS.values(), ids=ALL_STEPS)

@@ -74,6 +74,8 @@ class Call:
     nodes: tuple[Node, ...] = ()
     scratch: int = 0  # bytes of scratch memory that the kernel wants
     loop: Turns | None = None
+    packs: bool = False  # it only copies weights for the product that comes next, or for a loop
+    lasting: int = 0  # bytes up to the end of what it writes to memory that nothing else uses
 
 
 ELEMENT = {"float": "float", "int": "int32", "bool": "uint8", "byte": "uint8"}

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 from specc.backend import feed
 from specc.backend.calls import ELEMENT, Address, Call, Turns, Value, element_bytes
-from specc.backend.products import product_call
+from specc.backend.products import product_calls
 from specc.backend.load import Kernel
 from specc.backend.nest import Access, Nest, kernel_of
 from specc.ir import sizes
 from specc.ir.graph import Node
-from specc.ir.plan import Place, Plan, Step
+from specc.ir.plan import ALIGNMENT, Place, Plan, Repeated, Step
 from specc.ops.contract import Contract
 from specc.ops.leaf import Const, Input
 from specc.ops.reduce import AllReduce, Max, Sum
@@ -47,6 +47,7 @@ class _Shard:
     dtype: str
     shard: int
     columns: Mapping[str, str]
+    lasting_bytes: int = 0
 
     # What comes in and goes out.
 
@@ -112,7 +113,7 @@ class _Shard:
 
     # Groups.
 
-    def step(self, step: Step) -> Iterator[Call]:
+    def step(self, step: Step, loop: Repeated | None = None) -> Iterator[Call]:
         group = step.group
         if group.kind == "loop":
             yield from self.loop(step)
@@ -121,7 +122,7 @@ class _Shard:
         elif group.kind == "concat":
             yield from self.concat(step)
         elif group.kind == "contract":
-            yield self.contract(step)
+            yield from self.contract(step, loop)
         else:
             yield self.own_kernel(step)
 
@@ -138,9 +139,9 @@ class _Shard:
             nest = Nest("copy", body.extents, body.accesses, body.lines)
             yield replace(self.nest(step, nest), nodes=(node,))
         turns = Turns(step.turns, step.group.nodes)
-        for each in step.steps:
-            for call in self.step(each):
-                yield replace(call, loop=turns)
+        calls = [call for each in step.steps for call in self.step(each, step.group.loop)]
+        yield from (call for call in calls if call.lasting)
+        yield from (replace(call, loop=turns) for call in calls if not call.lasting)
 
     def nest(self, step: Step, nest: Nest) -> Call:
         if step.mode == "split":
@@ -199,14 +200,17 @@ class _Shard:
                 yield self.nest(step, nest)
             start += each.type.shape[axis]
 
-    def contract(self, step: Step) -> Call:
+    def contract(self, step: Step, loop: Repeated | None = None) -> Iterator[Call]:
         (node,) = step.group.nodes
         ((_, place),) = step.stores
-        call = product_call(node, self, self.address(node, place))
-        if call is not None:
-            kernel, arguments, scratch = call
-            return Call(kernel, arguments, step.phase, (node,), scratch)
-        return self.nest(step, self.product_nest(node, place))
+        calls = product_calls(node, self, self.address(node, place), step.phase, loop)
+        yield from calls or [self.nest(step, self.product_nest(node, place))]
+
+    def lasting(self, size: int) -> Address:
+        """Memory of this shard that nothing else uses."""
+        address = Address("lasting", self.lasting_bytes)
+        self.lasting_bytes += -(-size // ALIGNMENT) * ALIGNMENT
+        return address
 
     def product_nest(self, node: Node, place: Place) -> Nest:
         """The contraction as plain loops: for products that no tile fits."""

@@ -19,7 +19,10 @@ from __future__ import annotations
 
 import inspect
 
+import numpy as np
+
 from specc.backend.load import Kernel
+from specc.backend.machine import this_machine
 
 ORDER, TOTAL, BATCH, SETTINGS, RECORDS, SEED, FIRST, PORTS = range(8)
 IMPORTS = "from specc.backend.memory import row, view"
@@ -27,8 +30,8 @@ IMPORTS = "from specc.backend.memory import row, view"
 COLUMN_TYPES = ("uint8", "float32", "float64", "int32", "int64")
 
 
-def gather_float(frame: "int64[8]", control: "control", out: "float[size * lanes]", slot: "int",
-                 size: "int", lanes: "int", examples: "int"):
+def gather_float(frame: "int64[8]", control: "control", out: "int", slot: "int", size: "int",
+                 lanes: "int", examples: "int"):
     start = control[0] * frame[2]
     count = min(frame[2], frame[1] - start)
     order = view(frame[0], (frame[1],), np.int64)
@@ -36,15 +39,22 @@ def gather_float(frame: "int64[8]", control: "control", out: "float[size * lanes
     affine = view(frame[slot + 1], (2,), np.float64)
     scale = affine[0]
     shift = affine[1]
-    block = 16
-    for first in range(0, size, block):
-        width = min(block, size - first)
-        for lane in range(lanes):
-            k = min(min(lane, examples - 1) + control[1] * examples, count - 1)
-            source = row(data, order[start + k] * frame[slot + 2] + first, width)
-            target = row(out, first * lanes + lane, width * lanes)
-            for f in range(width):
-                target[f * lanes] = source[f] * scale + shift
+    pitch = frame[slot + 2]
+    base = control[1] * examples
+    last = min(base + examples, count) - 1
+    # squares of as many features as a vector has lanes, which are turned, and then what is left
+    squares = size // WIDTH if lanes % WIDTH == 0 else 0
+    for square in range(squares):
+        first = square * WIDTH
+        for lane in range(0, lanes, WIDTH):
+            tile(frame[slot] + first * ITEM, frame[0] + 8 * start, base + lane, last, pitch,
+                 out + BYTES * (first * lanes + lane), lanes, frame[slot + 1])
+    values = view(out, (size * lanes,), real)
+    for lane in range(lanes):
+        k = min(base + lane, last)
+        source = row(data, order[start + k] * pitch, size)
+        for f in range(squares * WIDTH, size):
+            values[f * lanes + lane] = source[f] * scale + shift
 
 
 def gather_int(frame: "int64[8]", control: "control", out: "int32[size * lanes]", slot: "int",
@@ -114,4 +124,13 @@ def kernel(function, dtype: str, column: str = "", element: str = "") -> Kernel:
     name = function.__name__
     if element:
         source = source.replace("ELEMENT", element)
-    return Kernel(name, source, dtype, imports=IMPORTS)
+    imports = IMPORTS
+    if function is gather_float:
+        width = this_machine().lanes(dtype)
+        sizes = {"WIDTH": width, "ITEM": np.dtype(column).itemsize,
+                 "BYTES": np.dtype(dtype).itemsize}
+        for constant, number in sizes.items():
+            source = source.replace(constant, str(number))
+        imports = (f"{IMPORTS}\nfrom specc.backend.tiles import gather_tile\n"
+                   f'tile = gather_tile("{column}", "{dtype}", {width})')
+    return Kernel(name, source, dtype, imports=imports)

@@ -1,6 +1,6 @@
-"""A contraction of a plan as a call of the register tiles, where a tile fits it.
+"""A contraction of a plan as calls of the register tiles, where a tile fits it.
 
-    kernel, arguments, scratch = product_call(node, shard, out)
+    calls = product_calls(node, shard, out, phase)      # one, or two: weights packed, then the product
 """
 
 from __future__ import annotations
@@ -8,20 +8,22 @@ from __future__ import annotations
 import ast
 from functools import lru_cache
 
-from specc.backend.calls import Address, Table, Value
+from specc.backend.calls import Address, Call, Table, Value
 from specc.backend.contraction import ContractionPlan, Operand, plan_contraction
-from specc.backend.load import Kernel
 from specc.ir.graph import Node
+from specc.ir.plan import ALIGNMENT, Repeated
 from specc.ops.contract import Contract
+from specc.ops.leaf import Input
 from specc.ops.views import c_strides
 
 
-def product_call(
-    node: Node, shard, out: Address
-) -> tuple[Kernel, tuple[tuple[str, Value], ...], int] | None:
-    """The kernel, its arguments and the scratch bytes it wants; None where loops must do.
+def product_calls(node: Node, shard, out: Address, phase: int,
+                  loop: Repeated | None = None) -> list[Call]:
+    """The calls that compute the node; none where loops must do.
 
-    `shard` gives the views and addresses of values (see `emit`); `out` is where the result goes.
+    `shard` gives the views and addresses of values (see `emit`); `out` is where the result goes. In
+    a loop, weights that stay the same in all turns are packed ahead of it, into memory that nothing
+    else uses.
     """
     operands, places = [], []
     for each in node.inputs:
@@ -31,24 +33,40 @@ def product_call(
         places.append(shard.address(seen.root).moved(seen.offset * step * shard.item(seen.root)))
     step = shard.lane_step(node)
     result = Operand(tuple(stride * step for stride in c_strides(node.type.shape)), node.type.batched)
-    plan = _planned(node.op, *operands, result, shard.plan.lanes, shard.dtype)
+    ahead = loop is not None and all(
+        each.type.batched or not place.stride and isinstance(shard.plan.views[each].root.op, Input)
+        for each, place in zip(node.inputs, places, strict=True))
+    plan = _planned(node.op, *operands, result, shard.plan.lanes, shard.dtype,
+                    loop.steps if ahead else 1, shard.plan.examples)
     if plan is None:
-        return None
-    known: dict[str, Value] = {
-        "left": places[0], "right": places[1], "out": out, "scratch": Address("scratch"),
-        **{name: Table(table) for name, table in plan.tables.items()},
-    }
+        return []
+    if ahead:
+        packed = shard.lasting(plan.packed)
+    else:
+        packed = Address("scratch", -(-plan.scratch // ALIGNMENT) * ALIGNMENT)
+    scratch = plan.scratch if ahead else packed.offset + plan.packed
+    known: dict[str, Value] = {"left": places[0], "right": places[1], "out": out,
+                               "scratch": Address("scratch"), "packed": packed}
+    calls = []
+    if plan.packing is not None:
+        calls.append(Call(plan.packing.kernel, _arguments(plan.packing, known), phase, (node,),
+                          scratch, packs=True, lasting=packed.offset + plan.packed if ahead else 0))
+    calls.append(Call(plan.kernel, _arguments(plan, known), phase, (node,), scratch))
+    return calls
+
+
+def _arguments(plan: ContractionPlan, known: dict[str, Value]) -> tuple[tuple[str, Value], ...]:
+    known = {**known, **{name: Table(table) for name, table in plan.tables.items()}}
     names = _parameter_names(plan.kernel.source)
-    arguments = tuple((name, known[each] if isinstance(each, str) else each)
-                      for name, each in zip(names, plan.parameters, strict=True))
-    return plan.kernel, arguments, plan.scratch
+    return tuple((name, known[each] if isinstance(each, str) else each)
+                 for name, each in zip(names, plan.parameters, strict=True))
 
 
 @lru_cache(maxsize=1024)
 def _planned(op: Contract, left: Operand, right: Operand, out: Operand, lanes: int,
-             dtype: str) -> ContractionPlan | None:
+             dtype: str, turns: int, examples: int) -> ContractionPlan | None:
     """The plan, made once for all shards and programs of a model."""
-    return plan_contraction(op, left, right, out, lanes, dtype)
+    return plan_contraction(op, left, right, out, lanes, dtype, turns=turns, examples=examples)
 
 
 @lru_cache(maxsize=256)

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,14 @@ from specc.ops.leaf import Input
 
 _COLUMN_TYPES = {np.dtype(name) for name in feed.COLUMN_TYPES}
 _OUTPUT_TYPES = {"int": "int32", "bool": "uint8", "byte": "uint8"}
+
+
+class Buffers(NamedTuple):
+    """Where a run writes, and what it reads besides its columns and its order."""
+
+    records: np.ndarray
+    outputs: dict[str, np.ndarray]
+    read: tuple[np.ndarray, ...]
 
 
 class CompiledProgram:
@@ -61,15 +70,27 @@ class CompiledProgram:
         plan = self.plan
         assert batch <= plan.examples * plan.shards, "the plan is for smaller batches"
         columns = self.columns(data)
-        outputs = {
-            name: np.empty((len(order), *node.type.shape),
-                           _OUTPUT_TYPES.get(node.type.kind, self.dtype))
-            for name, node in plan.emits
-        }
         linked = self.link(columns)
         order = np.ascontiguousarray(order, np.int64)
         steps = -(-len(order) // batch)
-        records = np.empty((steps, plan.record_width))
+        kept = self.set_up(linked, columns, order, batch, settings, seed, first)
+        if steps and execute is not None:
+            execute(linked, steps)
+        elif steps:
+            self._take_lanes(lanes, batch)
+            executor.executor(plan.shards).run(linked.program, steps)
+            self._give_lanes(lanes, batch)
+        return kept.records, kept.outputs
+
+    def set_up(self, linked: _Linked, columns: Mapping[str, Column], order: np.ndarray, batch: int,
+               settings: np.ndarray | None, seed: int, first: int) -> Buffers:
+        """Writes the frame of a run; what it returns must outlive the run."""
+        outputs = {
+            name: np.empty((len(order), *node.type.shape),
+                           _OUTPUT_TYPES.get(node.type.kind, self.dtype))
+            for name, node in self.plan.emits
+        }
+        records = np.empty((-(-len(order) // batch), self.plan.record_width))
         settings = np.ascontiguousarray(settings if settings is not None else np.empty(0))
         frame = linked.frame
         frame[feed.ORDER], frame[feed.TOTAL], frame[feed.BATCH] = order.ctypes.data, len(order), batch
@@ -82,13 +103,7 @@ class CompiledProgram:
             frame[self._slots[name] + 2] = columns[name].array[:1].size
         for name, array in outputs.items():
             frame[self._slots[name]] = array.ctypes.data
-        if steps and execute is not None:
-            execute(linked, steps)
-        elif steps:
-            self._take_lanes(lanes, batch)
-            executor.executor(plan.shards).run(linked.program, steps)
-            self._give_lanes(lanes, batch)
-        return records, outputs
+        return Buffers(records, outputs, (settings, affine))
 
     def _lane(self, node: Node) -> np.ndarray:
         """What a stream carries from step to step: [shards, elements, lanes]."""
@@ -165,7 +180,7 @@ class CompiledProgram:
             own = self._lanes[space][shard if address.shard is None else address.shard]
             return own.ctypes.data + address.offset
         base = {"shared": self._shared, "record": self._record, "frame": linked.frame,
-                "scratch": linked.scratch[shard]}.get(space)
+                "scratch": linked.scratch[shard], "lasting": linked.lasting[shard]}.get(space)
         if base is None:
             base = self._arrays[space]
         return base.ctypes.data + address.offset
@@ -185,6 +200,7 @@ class _Linked:
         self.frame = aligned(8 * (feed.PORTS + 3 * len(owner._slots) + 8)).view(np.int64)
         wanted = max((call.scratch for calls in shards for call in calls), default=0)
         self.scratch = [aligned(wanted) for _ in shards]
+        self.lasting = [aligned(max((call.lasting for call in calls), default=0)) for calls in shards]
         self._kept: list[np.ndarray] = []
         self.calls = [[call for call, _ in in_order(calls)] for calls in shards]  # as often as they run
         self.entries: list[tuple[Call, executor.Call]] = []

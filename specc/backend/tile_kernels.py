@@ -18,6 +18,8 @@ from specc.backend.machine import Machine
 # Beyond, the addresses of the rows no longer fit the integer registers; with one column more rows still
 # pay, for they hide the latency of the sums.
 _MOST_ROWS, _MOST_OF_ONE_COLUMN = 8, 12
+# Not every number: each is one more kernel to compile.
+_PACKED_ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,14 @@ class Target:
                 if rows > _MOST_ROWS and columns > 1:
                     continue
                 if rows * columns + columns + 1 <= self.machine.registers:
+                    yield rows, columns
+
+    def packed_shapes(self, most_rows: int, most_columns: int) -> Iterable[tuple[int, int]]:
+        """The same where the rows of the weights lie side by side, and take no addresses."""
+        for columns in range(1, min(most_columns, 6) + 1):
+            most = min(most_rows, (self.machine.registers - 1) // columns - 1)
+            for rows in _PACKED_ROWS:
+                if rows <= most:
                     yield rows, columns
 
 
@@ -80,6 +90,59 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class
                         tile(x_q + v, w_q + k * w_row, x_at + p, w_at + p, count, w_row,
                              kept if s > 0 else 0, <step>,
                              out_q + k * out_row + v if last else kept, out_row if last else <step>)
+"""
+
+_PACKED = """
+from specc.backend.memory import view, word
+from specc.backend.tiles import packed_tile
+tile = packed_tile(<rows>, <vectors>, "<dtype>", <width>)
+
+def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class_count: "int",
+           x_at: "int", columns: "int", rows: "int", out_row: "int", most: "int"):
+    row_blocks = (rows + <rows> - 1) // <rows>
+    for c in range(class_count):
+        first, taps, w_at = word(classes, 5 * c), word(classes, 5 * c + 1), word(classes, 5 * c + 2)
+        slices = (taps + most - 1) // most
+        for n in range(word(classes, 5 * c + 3), word(classes, 5 * c + 4), <vectors>):
+            ends = columns + 16 * n
+            if taps == 0:
+                for v in range(<vectors>):
+                    for k in range(rows):
+                        at = out + <bytes> * (k * out_row + word(ends, 2 * v + 1))
+                        row = view(at, (<width>,), real)
+                        for i in range(<width>):
+                            row[i] = 0.0
+            for s in range(slices):
+                count = min(most, taps - s * most)
+                last = s == slices - 1
+                w_s = w + <bytes> * (w_at + s * most * row_blocks * <rows>)
+                for b in range(row_blocks):
+                    k = <bytes> * min(b * <rows>, rows - <rows>)
+                    kept = scratch + b * <tile>
+                    tile(x, w_s + <bytes> * b * count * <rows>, x_at + 8 * (first + s * most),
+                         count, ends, kept if s > 0 else 0,
+                         out + k * out_row if last else kept, out_row, 1 if last else 0)
+"""
+
+_PACK = """
+from specc.backend.memory import view, word
+
+def <name>(w: "int", out: "int", classes: "int", class_count: "int", w_at: "int",
+           rows: "int", w_row: "int", most: "int"):
+    for c in range(class_count):
+        first, taps = word(classes, 5 * c), word(classes, 5 * c + 1)
+        to = out + <bytes> * word(classes, 5 * c + 2)
+        for slice in range((taps + most - 1) // most):
+            s = slice * most
+            count = min(most, taps - s)
+            for b in range((rows + <rows> - 1) // <rows>):
+                k = min(b * <rows>, rows - <rows>)
+                block = view(to, (count, <rows>), real)
+                for p in range(count):
+                    at = w + <bytes> * (k * w_row + word(w_at, first + s + p))
+                    for i in range(<rows>):
+                        block[p, i] = view(at + <bytes> * i * w_row, (1,), real)[0]
+                to += <bytes> * count * <rows>
 """
 
 _TURNED = """
@@ -121,6 +184,117 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", ends: "int", end_coun
 """
 
 
+_ACROSS = """
+from specc.backend.memory import view, word
+from specc.backend.tiles import across_tile
+tile = across_tile(<positions>, <vectors>, <x_step>, "<dtype>", <width>)
+
+def <name>(x: "int", w: "int", out: "int", classes: "int", class_count: "int", x_at: "int",
+           positions: "int", rows: "int", out_row: "int", run: "int"):
+    for c in range(class_count):
+        first, taps, w_at = word(classes, 5 * c), word(classes, 5 * c + 1), word(classes, 5 * c + 2)
+        for b in range((rows + <step> - 1) // <step>):
+            count = min(<step>, rows - b * <step>)
+            w_b = w + <bytes> * (w_at + b * taps * <step>)
+            for q in range(word(classes, 5 * c + 3), word(classes, 5 * c + 4)):
+                x_q = x + <bytes> * word(positions, 2 * q)
+                out_q = out + <bytes> * (word(positions, 2 * q + 1) + b * <step> * out_row)
+                if taps == 0:
+                    for k in range(count):
+                        row = view(out_q + <bytes> * k * out_row, (run,), real)
+                        for i in range(run):
+                            row[i] = 0.0
+                else:
+                    for n in range((run + <positions> - 1) // <positions>):
+                        i = min(n * <positions>, run - <positions>)
+                        tile(x_q + <bytes> * i * <x_step>, w_b, x_at + 8 * first, taps,
+                             out_q + <bytes> * i, out_row, count)
+"""
+
+_PACK_ACROSS = """
+from specc.backend.memory import view, word
+from specc.backend.tiles import transpose_tile
+turn = transpose_tile("<dtype>", <width>)
+
+def <name>(w: "int", out: "int", classes: "int", class_count: "int", w_at: "int", rows: "int",
+           w_row: "int"):
+    for c in range(class_count):
+        first, taps = word(classes, 5 * c), word(classes, 5 * c + 1)
+        blocks = (rows + <step> - 1) // <step>
+        for b in range(blocks):
+            block = out + <bytes> * (word(classes, 5 * c + 2) + b * taps * <step>)
+            for v in range(0, <step>, <width>):
+                k = b * <step> + v
+                p = 0
+                while p < taps:
+                    at = word(w_at, first + p)
+                    whole = p + <width> <= taps and k + <width> <= rows
+                    if whole and word(w_at, first + p + <width> - 1) == at + <width> - 1:
+                        turn(w + <bytes> * (k * w_row + at), w_row,
+                             block + <bytes> * (p * <step> + v), <step>)
+                        p += <width>
+                    else:
+                        to = view(block + <bytes> * (p * <step> + v), (<width>,), real)
+                        for i in range(<width>):
+                            to[i] = 0.0
+                        for i in range(min(<width>, rows - k)):
+                            to[i] = view(w + <bytes> * ((k + i) * w_row + at), (1,), real)[0]
+                        p += 1
+"""
+
+_DOT = """
+from specc.backend.memory import word
+from specc.backend.tiles import dot_tile
+tile = dot_tile(<rows>, <taps>, "<dtype>", <width>)
+
+def <name>(x: "int", w: "int", out: "int", tap_at: "int", out_at: "int", taps: "int",
+           segments: "int", segment_count: "int", length: "int", positions: "int",
+           position_count: "int", rows: "int", w_row: "int", out_row: "int"):
+    for q in range(position_count):
+        w_q = w + <bytes> * word(positions, 3 * q)
+        x_q = x + <bytes> * word(positions, 3 * q + 1)
+        out_q = out + <bytes> * word(positions, 3 * q + 2)
+        for i in range((rows + <rows> - 1) // <rows>):
+            k = <bytes> * min(i * <rows>, rows - <rows>)
+            for j in range((taps + <taps> - 1) // <taps>):
+                t = 8 * min(j * <taps>, taps - <taps>)
+                tile(x_q, w_q + k * w_row, tap_at + t, segments, segment_count, length, w_row,
+                     out_q + k * out_row, out_row, out_at + t)
+"""
+
+
+def across_kernel(target: Target, shape: tuple[int, int], x_step: int) -> Kernel:
+    """`across` tiles along runs of the result, `x_step` elements of x apart.
+
+    classes     [n, 5]  first tap, number of taps, where their weights begin, first position, end
+    x_at                offsets of the taps from the position's
+    positions   [n, 2]  offsets in x and out where a run begins
+    run                 the length of each
+    """
+    positions, vectors = shape
+    return _kernel(f"across_{positions}x{vectors}", _ACROSS, target, positions=positions,
+                   vectors=vectors, x_step=x_step, step=vectors * target.width)
+
+
+def pack_across_kernel(target: Target, vectors: int) -> Kernel:
+    """The weights as `across` tiles read them: [block of rows, tap, row], filled up with zeros.
+
+    w_at                offsets of the taps in w; the other tables are those of `across_kernel`
+    """
+    return _kernel(f"pack_across_{vectors}", _PACK_ACROSS, target, step=vectors * target.width)
+
+
+def dot_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
+    """`dot` tiles for all rows and taps at all positions.
+
+    tap_at, out_at      offsets of the taps in x and in the result
+    segments    [n, 2]  offsets in w and x of runs of `length` elements
+    positions   [n, 3]  offsets in w, x and the result
+    """
+    rows, taps = shape
+    return _kernel(f"dot_{rows}x{taps}", _DOT, target, rows=rows, taps=taps)
+
+
 def contract_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     """`contract` tiles at all positions of all classes.
 
@@ -131,6 +305,27 @@ def contract_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     scratch             the sums of all rows between these turns
     """
     return _contraction(f"contract_{shape[0]}x{shape[1]}", _CONTRACT, target, shape)
+
+
+def packed_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
+    """`packed` tiles over all columns of all classes.
+
+    classes     [n, 5]  first tap, number of taps, where their weights begin, first column, end
+    x_at                offsets of the taps from the column's
+    columns     [n, 2]  offsets in x and out; each class has a multiple of the tile's
+    most                taps that one tile runs over before the next rows have their turn
+    scratch             the sums of all rows between these turns
+    """
+    return _contraction(f"packed_{shape[0]}x{shape[1]}", _PACKED, target, shape)
+
+
+def pack_kernel(target: Target, rows: int) -> Kernel:
+    """The weights as `packed` tiles of so many rows read them: [slice, block of rows, tap, row].
+
+    classes, most       as those of `packed_kernel`
+    w_at                offsets of the taps in w
+    """
+    return _kernel(f"pack_{rows}", _PACK, target, rows=rows)
 
 
 def turned_kernel(target: Target, shape: tuple[int, int]) -> Kernel:

@@ -46,6 +46,7 @@ class CallTime:
     split: bool
     bytes: float
     turns: int = 1  # how often it runs in a step
+    packs: bool = False  # it copies weights for the product that its nodes are
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +153,7 @@ def _joined(plan: Plan, dtype: str, calls: Sequence[Sequence[Call]],
         turns = call.loop.count if call.loop else 1
         times.append(CallTime(call.kernel.name, call.nodes, call.phase,
                               statistics.mean(found[key].values()), len(found[key]), split,
-                              size * turns, turns))
+                              size * turns, turns, call.packs))
     return tuple(times)
 
 
@@ -162,6 +163,9 @@ def traffic(call: Call, step: Step | None, plan: Plan, dtype: str) -> float:
         lanes = plan.lanes if node.type.batched else 1
         return node.type.elements * lanes * element_bytes(node.type.kind, dtype)
 
+    if call.packs:
+        return 2 * sum(size(each) for node in call.nodes for each in node.inputs
+                       if not each.type.batched)
     if step is None:  # a kernel that brings in data
         return 2 * sum(map(size, call.nodes))
     inside = set(step.group.nodes)

@@ -160,7 +160,7 @@ def _rows(times: StepTimes, limits: Limits, flops) -> list[Row]:
 def _operations(call: CallTime, plan, flops) -> float:
     """Useful operations of one shard."""
     total = 0.0
-    for node in call.nodes:
+    for node in call.nodes if not call.packs else ():
         batched = node.type.batched or any(each.type.batched for each in node.inputs)
         total += flops([node]) * (plan.examples if batched else 1)
     return call.turns * total / (plan.shards if call.split else 1)

@@ -15,6 +15,8 @@ from specc.ir.graph import Graph, Node
 from specc.ir.show import show_node
 from specc.ir.sizes import Shape
 
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+
 
 @dataclass(frozen=True, eq=False)
 class Group:

@@ -138,15 +138,25 @@ def window_max(
 ):
     for c in range(channels):
         for i in range(rows):
-            for j in range(columns):
-                for lane in range(lanes):
-                    y[c, i, j, lane] = x[c, i * stride_y, j * stride_x, lane]
+            if lanes == 1:  # the columns are what lies side by side
+                for j in range(columns):
+                    y[c, i, j, 0] = x[c, i * stride_y, j * stride_x, 0]
                 for u in range(size_y):
                     for v in range(size_x):
-                        for lane in range(lanes):
-                            here = x[c, i * stride_y + u, j * stride_x + v, lane]
-                            best = y[c, i, j, lane]
-                            y[c, i, j, lane] = best if best >= here else here
+                        for j in range(columns):
+                            here = x[c, i * stride_y + u, j * stride_x + v, 0]
+                            best = y[c, i, j, 0]
+                            y[c, i, j, 0] = best if best >= here else here
+            else:
+                for j in range(columns):
+                    for lane in range(lanes):
+                        y[c, i, j, lane] = x[c, i * stride_y, j * stride_x, lane]
+                    for u in range(size_y):
+                        for v in range(size_x):
+                            for lane in range(lanes):
+                                here = x[c, i * stride_y + u, j * stride_x + v, lane]
+                                best = y[c, i, j, lane]
+                                y[c, i, j, lane] = best if best >= here else here
 
 
 def window_argmax(

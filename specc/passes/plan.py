@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node
-from specc.ir.plan import Group, Place, Plan, Step, View
+from specc.ir.plan import ALIGNMENT, Group, Place, Plan, Step, View
 from specc.ops.carry import PREFIX
 from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Const, Input
@@ -24,7 +24,6 @@ from specc.ops.shape import Concat
 from specc.ops.views import root_of, view
 from specc.passes.fuse import fuse
 
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 SPLIT_FROM = 4096  # elements from which a loop over shared memory is divided between the shards
 BYTES = {"int": 4, "bool": 1, "byte": 1}
 

@@ -87,39 +87,47 @@ SHAPES = {
     **{f"conv {seed}": some_conv(seed) for seed in range(8)},
 }
 SETTINGS = [
-    ("float32", None, 16),
-    ("float32", None, 80),
-    ("float64", None, 16),
-    ("float32", 256, 24),
-    ("float64", 128, 16),
+    ("float32", None, 16, 1),
+    ("float32", None, 16, 50),
+    ("float32", None, 80, 1),
+    ("float32", None, 32, 1, 17),
+    ("float64", None, 16, 1),
+    ("float64", None, 16, 50),
+    ("float32", 256, 24, 1),
+    ("float64", 128, 16, 1),
+    ("float64", 128, 16, 50),
 ]
 
 
 class Problem:
     """A contraction with its operands in memory."""
 
-    def __init__(self, node: Node, dtype: str, bits: int | None, lanes: int):
+    def __init__(self, node: Node, dtype: str, bits: int | None, lanes: int, turns: int, examples: int = 0):
         rng = np.random.default_rng(0)
         self.node, self.dtype = node, dtype
         self.arrays, operands = [], []
         for each in (*node.inputs, node):
             shape = each.type.shape + ((lanes,) if each.type.batched else ())
             self.arrays.append(rng.standard_normal(shape).astype(dtype))
+            if each.type.batched and examples:
+                self.arrays[-1][..., examples:] = 0
             strides = np.array(self.arrays[-1].strides) // self.arrays[-1].itemsize
             operands.append(
                 Operand(tuple(map(int, strides[: len(each.type.shape)])), each.type.batched)
             )
-        self.plan = plan_contraction(node.op, *operands, lanes, dtype, this_machine(bits))
+        self.plan = plan_contraction(
+            node.op, *operands, lanes, dtype, this_machine(bits), turns, examples
+        )
 
-    def check(self, address: int) -> None:
+    def check(self, addresses: dict) -> None:
         left, right, out = self.arrays
-        scratch = np.empty(self.plan.scratch, np.uint8)
+        scratch, packed = (np.empty(n, np.uint8) for n in (self.plan.scratch, self.plan.packed))
         guarded = np.full(out.size + 128, np.nan, self.dtype)  # to see writes beyond the ends
         inner = guarded[64 : 64 + out.size].reshape(out.shape)
-        block = self.plan.args(
-            left.ctypes.data, right.ctypes.data, inner.ctypes.data, scratch.ctypes.data
-        )
-        at_address(address)(*block)
+        places = [each.ctypes.data for each in (left, right, inner, scratch, packed)]
+        for plan in (self.plan.packing, self.plan):
+            if plan is not None:
+                at_address(addresses[plan.kernel])(*plan.args(*places))
         assert np.isnan(guarded[:64]).all() and np.isnan(guarded[-64:]).all()
         types = tuple(each.type for each in self.node.inputs)
         inputs = [
@@ -147,18 +155,48 @@ def problems():
         for role, node in roles(*shape).items()
         for setting in SETTINGS
     }
-    addresses = load([each.plan.kernel for each in made.values()])
-    return {key: (each, addresses[each.plan.kernel]) for key, each in made.items()}
+    plans = [each.plan for each in made.values()]
+    plans += [each.packing for each in plans if each.packing is not None]
+    return made, load([each.kernel for each in plans])
 
 
 @pytest.mark.parametrize(
-    "setting", SETTINGS, ids=lambda each: f"{each[0]}-{each[1]}-{each[2]}lanes"
+    "setting", SETTINGS, ids=lambda each: f"{each[0]}-{each[1]}-{each[2]}lanes-{each[3:]}"
 )
 @pytest.mark.parametrize("role", ["forward", "weights", "input"])
 @pytest.mark.parametrize("name", list(SHAPES))
 def test_it_agrees_with_the_reference(problems, name, role, setting):
-    problem, address = problems[name, role, setting]
-    problem.check(address)
+    made, addresses = problems
+    made[name, role, setting].check(addresses)
+
+
+@pytest.fixture(scope="module")
+def singles():
+    made = {
+        (name, dtype, bits): Problem(roles(*shape)[role], dtype, bits, 1, 1)
+        for name, shape in SHAPES.items()
+        for role in ("forward",)
+        for dtype, bits in [("float32", None), ("float64", None), ("float32", 256), ("float64", 128)]
+    }
+    plans = [each.plan for each in made.values()]
+    plans += [each.packing for each in plans if each.packing is not None]
+    return made, load([each.kernel for each in plans])
+
+
+@pytest.mark.parametrize("target", [("float32", None), ("float64", None), ("float32", 256),
+                                    ("float64", 128)], ids=str)
+@pytest.mark.parametrize("name", list(SHAPES))
+def test_one_example_agrees_with_the_reference(singles, name, target):
+    made, addresses = singles
+    made[name, *target].check(addresses)
+
+
+def test_weights_that_are_used_often_are_packed(problems):
+    made, _ = problems
+    packed = [key for key, each in made.items() if each.plan.packing is not None]
+    assert ("dense", "forward", ("float32", None, 16, 50)) in packed
+    assert ("dense", "forward", ("float32", None, 16, 1)) not in packed
+    assert ("conv", "forward", ("float32", None, 80, 1)) in packed
 
 
 def test_other_strides_than_the_shapes_own():
@@ -174,9 +212,11 @@ def test_other_strides_than_the_shapes_own():
         for array, rank in ((w, 4), (x, 3), (out, 3))
     ]
     plan = plan_contraction(op, *operands, lanes)
-    scratch = np.empty(plan.scratch, np.uint8)
-    block = plan.args(w.ctypes.data, x.ctypes.data, out.ctypes.data, scratch.ctypes.data)
-    at_address(load([plan.kernel])[plan.kernel])(*block)
+    scratch, packed = (np.empty(n, np.uint8) for n in (plan.scratch, plan.packed))
+    places = [each.ctypes.data for each in (w, x, out, scratch, packed)]
+    for each in (plan.packing, plan):
+        if each is not None:
+            at_address(load([each.kernel])[each.kernel])(*each.args(*places))
     wanted = op.reference((weights, batched), w, np.moveaxis(x, -1, 0))
     np.testing.assert_allclose(np.moveaxis(out, -1, 0), wanted, rtol=1e-4, atol=1e-5)
     assert node.type.shape == (4, 4, 5)
@@ -200,6 +240,7 @@ def test_the_lists_of_taps_are_shared_by_all_positions_alike():
         Operand((34 * 34 * 16, 34 * 16, 16), True),
         16,
     )
-    # along each axis: positions with one tap, with two and with three
-    assert len(plan.tables["classes"]) == 3 * 3
-    assert len(plan.tables["positions"]) == 34 * 34
+    # along each axis: one tap, two and three; at either end they are others
+    assert len(plan.tables["classes"]) == 5 * 5
+    assert len(plan.tables["columns"]) >= 34 * 34
+    assert len(np.unique(plan.tables["columns"], axis=0)) == 34 * 34

@@ -1,0 +1,51 @@
+"""A prediction made ready: arrays of one shape go in and outputs come out, with little Python between.
+
+    call = Prepared(program, ports, {"output.scores": "scores"}, rows=1, batch=1, seed=0)
+    found = call({"image": image})        # {"scores": array}; None: take the long way
+
+The long way checks and converts whatever is given; this one takes what needs neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from specc.backend import executor
+from specc.backend.program import CompiledProgram
+from specc.columns import Column
+from specc.recipe import Port
+
+
+class Prepared:
+    """Runs of `rows` rows, a `batch` at a time. Not re-entrant, as the program is not."""
+
+    def __init__(self, program: CompiledProgram, ports: Sequence[Port], names: Mapping[str, str],
+                 rows: int, batch: int, seed: int):
+        self._ports = [
+            (port.name, (rows, *port.shape), "iu" if port.kind == "class" else "f", port.classes,
+             np.empty((rows, *port.shape), np.int32 if port.kind == "class" else program.dtype))
+            for port in ports]
+        self._steps = -(-rows // batch)
+        self._executor = executor.executor(program.plan.shards)
+        columns = program.columns({name: Column(buffer) for name, *_, buffer in self._ports})
+        self._order = np.arange(rows)
+        self._linked = program.link(columns)
+        self._buffers = program.set_up(self._linked, columns, self._order, batch, None, seed, 0)
+        self._outputs = [(names[name], array) for name, array in self._buffers.outputs.items()]
+        self._frame = self._linked.frame.copy()  # other runs of the program write into its own
+
+    def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+        if len(arrays) != len(self._ports):
+            return None
+        for name, shape, kinds, classes, buffer in self._ports:
+            array = arrays.get(name)
+            if type(array) is not np.ndarray or array.shape != shape or array.dtype.kind not in kinds:
+                return None
+            if kinds == "iu" and not 0 <= array.min() <= array.max() < classes:
+                return None
+            np.copyto(buffer, array, casting="unsafe")
+        np.copyto(self._linked.frame, self._frame)
+        self._executor.run(self._linked.program, self._steps)
+        return {name: array.copy() for name, array in self._outputs}

@@ -1,0 +1,156 @@
+"""A contraction of one example as a call of register tiles: there are no lanes beside each other.
+
+    plan = plan_single(op, weights, batched, out, target)     # None: no fast form
+
+Two forms of weights times the example's values:
+
+    dot      sums over runs that are contiguous in both operands (dense layers): vectors along the run
+    across   the others (convolutions): vectors across the rows of the weights, which are packed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from specc.backend.tile_kernels import Target, across_kernel, dot_kernel, pack_across_kernel
+from specc.backend.tiling import (
+    ContractionPlan,
+    Linear,
+    by_weights,
+    exact,
+    merged,
+    offsets,
+    rows_of,
+    taps_and_positions,
+)
+from specc.ops.contract import Contract
+
+# Not every number: each is one more kernel to compile.
+_ROWS, _TAPS = (1, 2, 4, 8), (1, 2, 4)
+_POSITIONS = (1, 2, 4, 7, 8, 10, 12, 14)
+# Cycles to add up the elements of a vector, to write one row of a tile, and to start one.
+_SUM, _ROW, _START = 8, 2, 30
+
+Option = tuple[float, Callable[[], ContractionPlan]]
+
+
+def plan_single(
+    op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target
+) -> ContractionPlan | None:
+    """The cheaper form, by an estimate of its cycles."""
+    options = [*_dot(op, weights, batched, out, target), *_across(op, weights, batched, out, target)]
+    if not options:
+        return None
+    return min(options, key=lambda option: option[0])[1]()
+
+
+def _dot(op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target) -> list[Option]:
+    operands = (weights, batched, out)
+    kept = set(out.steps)
+    if not all(exact(op, i) for i in kept) or len(kept) != len(op.out):
+        return []
+    if any(i not in weights and i not in batched for i in range(len(op.extents))):
+        return []
+    rows = rows_of(op, operands)
+    summed = merged(op, [i for i in range(len(op.extents)) if i not in kept], operands)
+    runs = [axis for axis in summed if axis.steps[:2] == (1, 1)]
+    if not runs:
+        return []
+    segments = offsets([axis for axis in summed if axis is not runs[0]], 3)[:, :2]
+    own = merged(op, [i for i in kept if i not in weights], operands)
+    taps = max(own, key=lambda axis: axis.size, default=None)
+    others = merged(op, [i for i in kept if i in weights and i not in rows.indices], operands)
+    others += [axis for axis in own if axis is not taps]
+    positions = offsets(others, 3) + np.array([weights.constant, batched.constant, 0])
+    tap_at = offsets([taps] if taps else [], 3)[:, 1:]
+    length = runs[0].size
+
+    def cycles(shape: tuple[int, int]) -> float:
+        r, t = shape
+        tiles = len(positions) * -(-rows.size // r) * -(-len(tap_at) // t)
+        vectors = len(segments) * -(-length // target.width)
+        return tiles * (vectors * max(r * t / 2, 4, (r + t) / 2) * 1.2 + r * t * _SUM + _START)
+
+    shapes = [(r, t) for r in _ROWS for t in _TAPS
+              if r <= rows.size and t <= len(tap_at) and r * t + t + 1 <= target.machine.registers]
+    shape = min(shapes, key=cycles)
+
+    def build() -> ContractionPlan:
+        # fmt: off
+        parameters = (
+            batched.name, weights.name, "out", "tap_at", "out_at", len(tap_at), "segments",
+            len(segments), length, "positions", len(positions), rows.size, rows.steps[0],
+            rows.steps[2],
+        )
+        # fmt: on
+        return ContractionPlan(
+            dot_kernel(target, shape),
+            parameters,
+            {
+                "tap_at": np.ascontiguousarray(tap_at[:, 0]),
+                "out_at": np.ascontiguousarray(tap_at[:, 1]),
+                "segments": np.ascontiguousarray(segments),
+                "positions": np.ascontiguousarray(positions),
+            },
+        )
+
+    return [(cycles(shape), build)]
+
+
+def _across(
+    op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target
+) -> list[Option]:
+    operands = (weights, batched, out)
+    rows = rows_of(op, operands)
+    runs = [i for i in out.steps
+            if out.step(i) == 1 and i in batched and i not in weights and exact(op, i)]
+    run, step = (op.extents[runs[0]], batched.step(runs[0])) if runs else (1, 1)
+    classes = by_weights(taps_and_positions(op, (*rows.indices, *runs[:1]), operands))
+
+    def cycles(shape: tuple[int, int]) -> float:
+        q, v = shape
+        blocks = -(-rows.size // (v * target.width))
+        total = 0.0
+        for taps, positions in classes:
+            tile = len(taps) * max(q * v / 2, 4, (q + v) / 2) * 1.2 + v * target.width * _ROW + _START
+            total += len(positions) * -(-run // q) * blocks * tile
+            total += blocks * v * target.width * len(taps) / 2  # to pack the weights
+        return total
+
+    most = -(-rows.size // target.width)
+    shapes = [(q, v) for q in _POSITIONS for v in range(1, 5)
+              if q <= run and v <= most and (q + 1) * v + 1 <= target.machine.registers]
+    shape = min(shapes, key=cycles)
+
+    def build() -> ContractionPlan:
+        line = shape[1] * target.width
+        table, first, packed, at = [], 0, 0, 0
+        for taps, positions in classes:
+            table.append((first, len(taps), packed, at, at + len(positions)))
+            first, at = first + len(taps), at + len(positions)
+            packed += -(-rows.size // line) * line * len(taps)
+        tables = {
+            "classes": np.array(table, np.int64),
+            "x_at": np.concatenate([taps[:, 1] for taps, _ in classes]),
+            "w_at": np.concatenate([taps[:, 0] + positions[0, 0] for taps, positions in classes]),
+            "positions": np.concatenate([positions[:, 1:] for _, positions in classes]),
+        }
+        w_row, _, out_row = rows.steps
+        packing = ContractionPlan(
+            pack_across_kernel(target, shape[1]),
+            (weights.name, "packed", "classes", len(classes), "w_at", rows.size, w_row),
+            tables,
+        )
+        # fmt: off
+        parameters = (
+            batched.name, "packed", "out", "classes", len(classes), "x_at", "positions",
+            rows.size, out_row, run,
+        )
+        # fmt: on
+        return ContractionPlan(
+            across_kernel(target, shape, step), parameters, tables, 0, packing, packed * target.bytes
+        )
+
+    return [(cycles(shape), build)]

@@ -1,0 +1,251 @@
+"""What the forms of a contraction share: operands as linear functions of the indices, taps, positions.
+
+    Linear(op.left, Operand((784, 1), False), "left").step(index)     # elements, for one more of an index
+
+A form's kernel runs over tables of offsets; a `ContractionPlan` holds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+
+from specc.backend.load import Kernel
+from specc.ops.contract import Affine, Contract, Map
+
+
+@dataclass(frozen=True)
+class Operand:
+    """How an operand lies in memory: elements from one entry of each axis to the next."""
+
+    strides: tuple[int, ...]
+    batched: bool
+
+
+@dataclass(frozen=True, eq=False)
+class ContractionPlan:
+    """A kernel and what to call it with.
+
+    `parameters` has, in the kernel's order, "left", "right", "out", "scratch", "packed", the name of
+    a table, or an integer. `scratch` is in bytes, 0 where none is wanted. Where `packing` is not
+    None, it is to be called first, once for all calls with the same weights: it fills "packed", of
+    so many bytes.
+    """
+
+    kernel: Kernel
+    parameters: tuple[str | int, ...]
+    tables: dict[str, np.ndarray]
+    scratch: int = 0
+    packing: ContractionPlan | None = None
+    packed: int = 0
+
+    def args(self, left: int, right: int, out: int, scratch: int = 0, packed: int = 0) -> np.ndarray:
+        """The args block of one call, from addresses; the plan must outlive it."""
+        places = {name: table.ctypes.data for name, table in self.tables.items()}
+        places |= {"left": left, "right": right, "out": out, "scratch": scratch, "packed": packed}
+        return np.array([places.get(each, each) for each in self.parameters], np.int64)
+
+
+def split(op: Contract, out: Operand) -> tuple[Contract, Operand]:
+    """The same with an axis of the result that several indices run through (g * 8 + k) cut up."""
+    maps, shape, strides = [], [], []
+    for expression, size, stride in zip(op.out, op.shape, out.strides, strict=True):
+        terms = sorted(expression.terms, key=lambda term: -term[1])
+        expected = size
+        for i, coefficient in terms:
+            expected = expected // op.extents[i] if expected == coefficient * op.extents[i] else 0
+        if len(terms) < 2 or expression.constant or expected != 1:
+            terms = []
+            maps.append(expression)
+            shape.append(size)
+            strides.append(stride)
+        for i, coefficient in terms:
+            maps.append(Affine(((i, 1),)))
+            shape.append(op.extents[i])
+            strides.append(coefficient * stride)
+    return replace(op, out=tuple(maps), shape=tuple(shape)), Operand(tuple(strides), out.batched)
+
+
+class Linear:
+    """An operand's address as a linear function of the indices, in elements."""
+
+    def __init__(self, map_: Map, operand: Operand, name: str):
+        self.name, self.strides, self.batched = name, operand.strides, operand.batched
+        self.constant = 0
+        self.steps: dict[int, int] = {}  # index -> elements
+        for expression, stride in zip(map_, operand.strides, strict=True):
+            self.constant += expression.constant * stride
+            for index, coefficient in expression.terms:
+                self.steps[index] = self.steps.get(index, 0) + coefficient * stride
+
+    def step(self, index: int) -> int:
+        return self.steps.get(index, 0)
+
+    def __contains__(self, index: int) -> bool:
+        return index in self.steps
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Indices that run together as one: `size` entries, and the step in each of some operands."""
+
+    size: int
+    steps: tuple[int, ...]
+    indices: tuple[int, ...] = ()
+
+
+def merged(op: Contract, indices: Iterable[int], operands: Sequence[Linear]) -> list[Axis]:
+    """The indices as few axes: an index that goes on where another ends is joined to it."""
+    axes: list[Axis] = []
+    for index in sorted(indices, key=lambda i: [each.step(i) for each in operands]):
+        steps = tuple(each.step(index) for each in operands)
+        for n, axis in enumerate(axes):
+            if steps == tuple(axis.size * step for step in axis.steps):
+                axes[n] = Axis(axis.size * op.extents[index], axis.steps, (*axis.indices, index))
+                break
+        else:
+            axes.append(Axis(op.extents[index], steps, (index,)))
+    return axes
+
+
+def offsets(axes: Iterable[Axis], operands: int) -> np.ndarray:
+    """Offsets of every point of the box of axes, [points, operands], the last axis fastest."""
+    total = np.zeros((1, operands), np.int64)
+    for axis in axes:
+        own = np.arange(axis.size)[:, None] * np.array(axis.steps, np.int64)
+        total = (total[:, None, :] + own[None]).reshape(-1, operands)
+    return total
+
+
+def exact(op: Contract, index: int) -> bool:
+    """Whether the index is one whole axis of the result."""
+    axes = [
+        (expression, size)
+        for expression, size in zip(op.out, op.shape, strict=True)
+        if index in dict(expression.terms)
+    ]
+    return (
+        len(axes) == 1
+        and axes[0][0].terms == ((index, 1),)
+        and axes[0][0].constant == 0
+        and axes[0][1] == op.extents[index]
+    )
+
+
+def rows_of(op: Contract, operands: Sequence[Linear]) -> Axis:
+    """The longest axis of the result that only the first of the operands (weights, batched, out) has."""
+    weights, batched, out = operands
+    candidates = [i for i in weights.steps if i not in batched and i in out and exact(op, i)]
+    return max(
+        merged(op, candidates, operands), key=lambda axis: axis.size, default=Axis(1, (0, 0, 0))
+    )
+
+
+def taps_and_positions(op: Contract, without: Sequence[int], operands: Sequence[Linear]) -> list:
+    """For each distinct list of taps, which positions of the result have it; without some indices.
+
+    Taps [n, 2], offsets in the weights and the batched operand from the first one; positions [m, 3],
+    offsets of the first tap in both, and of the result.
+    """
+    weights, batched, out = operands
+    # the empty class first, then one for each distinct list of taps
+    classes = [(np.zeros((1, 2), np.int64), np.zeros((1, 3), np.int64))]
+    for axes, indices in components(op, without):
+        own = classes_of(op, axes, indices, operands)
+        classes = [combined(one, two) for one, two in product(classes, own)]
+    base = np.array([weights.constant, batched.constant, 0], np.int64)
+    return joined_classes([(taps, positions + base) for taps, positions in classes])
+
+
+def by_weights(classes: list) -> list:
+    """The same, apart by the weights that they begin with."""
+    return [
+        (taps, positions[positions[:, 0] == w])
+        for taps, positions in classes
+        for w in np.unique(positions[:, 0])
+    ]
+
+
+def components(op: Contract, without: Sequence[int]) -> list[tuple[list[int], list[int]]]:
+    """Axes of the result and indices, in groups that have nothing to do with each other."""
+    groups: list[tuple[set[int], set[int]]] = []
+    for axis, expression in enumerate(op.out):
+        if not any(i in without for i, _ in expression.terms):
+            groups.append(({axis}, {i for i, _ in expression.terms}))
+    for index in range(len(op.extents)):
+        if index not in without:
+            groups.append((set(), {index}))
+    joined: list[tuple[set[int], set[int]]] = []
+    for axes, indices in groups:
+        apart = []
+        for other in joined:
+            if other[1] & indices:
+                axes, indices = axes | other[0], indices | other[1]
+            else:
+                apart.append(other)
+        joined = [*apart, (axes, indices)]
+    return [(sorted(axes), sorted(indices)) for axes, indices in joined]
+
+
+def classes_of(op: Contract, axes: list[int], indices: list[int], operands) -> list:
+    """Positions of the result (of these axes) by their taps (of these indices).
+
+    Pairs of taps [n, 2], offsets in the weights and the batched operand relative to the first tap,
+    and positions [m, 3], offsets of the first tap and of the result.
+    """
+    weights, batched, out = operands
+    sizes = [op.extents[i] for i in indices]
+    grid = np.indices(sizes).reshape(len(sizes), np.prod(sizes, dtype=int))
+    steps = [[each.step(i) for each in (weights, batched)] for i in indices]
+    taps = grid.T @ np.array(steps, np.int64).reshape(-1, 2)
+    box = [op.shape[axis] for axis in axes]
+    at = np.zeros(grid.shape[1], np.int64)
+    for axis, size in zip(axes, box, strict=True):
+        expression = op.out[axis]
+        place = expression.constant + sum(c * grid[indices.index(i)] for i, c in expression.terms)
+        at = at * size + place
+    position = np.indices(box).reshape(len(box), np.prod(box, dtype=int))
+    out_at = position.T @ np.array([out.strides[axis] for axis in axes], np.int64)
+
+    order = np.lexsort((taps[:, 0], taps[:, 1], at))
+    taps, counts = taps[order], np.bincount(at, minlength=len(out_at))
+    firsts = np.cumsum(counts) - counts
+    classes = []
+    for count in np.unique(counts):
+        where = np.flatnonzero(counts == count)
+        if count == 0:
+            positions = np.zeros((len(where), 3), np.int64)
+            positions[:, 2] = out_at[where]
+            classes.append((np.zeros((0, 2), np.int64), positions))
+            continue
+        lists = taps[firsts[where][:, None] + np.arange(count)]  # [positions, count, 2]
+        positions = np.concatenate([lists[:, 0], out_at[where][:, None]], 1)
+        relative = lists - lists[:, :1]
+        members: dict[bytes, list[int]] = {}
+        for n, each in enumerate(relative):
+            members.setdefault(each.tobytes(), []).append(n)
+        classes += [(relative[same[0]], positions[same]) for same in members.values()]
+    return classes
+
+
+def combined(one, two):
+    """Two classes of independent axes as one: all pairs of taps, at all pairs of positions."""
+    return tuple(
+        (a[:, None] + b[None]).reshape(-1, a.shape[1]) for a, b in zip(one, two, strict=True)
+    )
+
+
+def joined_classes(classes: list) -> list:
+    """The classes, taps in the order of the batched operand, and those without taps as one."""
+    empty = [positions for taps, positions in classes if not len(taps)]
+    classes = [
+        (taps[np.argsort(taps[:, 1], kind="stable")], positions[np.argsort(positions[:, 2])])
+        for taps, positions in classes
+        if len(taps)
+    ]
+    if empty:
+        classes.append((np.zeros((0, 2), np.int64), np.concatenate(empty)))
+    return classes
