@@ -2,7 +2,8 @@
 
     python -m benchmarks --models lenet,vgg --peers specc,pytorch --threads 2,1 --json out.json
 
-Also `python -m benchmarks.sweep` (growth) and `python -m benchmarks.words` (words of one's own).
+Also `python -m benchmarks.sweep` (growth), `python -m benchmarks.words` (words of one's own) and
+`python -m benchmarks.cells` (cells of one's own).
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def main(models: str | None, peers: str | None, threads: str, rounds: int, what:
         for count in counts:
             result = {"model": case.name, "threads": count, "batch": case.batch,
                       "training_flops": case.training_flops, "forward_flops": case.forward_flops}
-            with _prepared(case) as folder:
+            with prepared(case) as folder:
                 for kind, names in (("training", TRAINING + EXTRA), ("inference", INFERENCE)):
                     default = TRAINING if kind == "training" else INFERENCE
                     names = [each for each in (names if wanted else default)
@@ -78,7 +79,7 @@ def main(models: str | None, peers: str | None, threads: str, rounds: int, what:
                     if kind not in what.split(","):
                         continue
                     start = time.time()
-                    run = _training if kind == "training" else _inference
+                    run = training if kind == "training" else _inference
                     result[kind] = run(case, names, count, rounds, warm and count == counts[0], folder)
                     click.echo(report.progress(case, count, kind, result[kind], time.time() - start))
             found["results"].append(result)
@@ -87,7 +88,7 @@ def main(models: str | None, peers: str | None, threads: str, rounds: int, what:
     click.echo(report.tables(found))
 
 
-class _prepared:
+class prepared:
     """A folder with the data and weights that all peers start from, and empty caches."""
 
     def __init__(self, case: Case):
@@ -106,7 +107,7 @@ class _prepared:
         self._folder.__exit__(*exception)
 
 
-def _training(case: Case, names: list[str], threads: int, rounds: int, warm: bool,
+def training(case: Case, names: list[str], threads: int, rounds: int, warm: bool,
               folder: Path) -> dict:
     """Every peer's first steps cold and warm, then rounds of them all."""
     found: dict[str, dict] = {name: {} for name in names}

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 MODELS = Path(__file__).parent / "models"
+LOOPED = Path(__file__).parent / "cells"
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,11 @@ class Case:
     first: int = 1
     dominated: bool = False  # by its products: must reach 70 % of the peak
     rows: int = 1024
+    folder: Path = MODELS
 
     @property
     def path(self) -> Path:
-        return MODELS / f"{self.name}.dl"
+        return self.folder / f"{self.name}.dl"
 
     @property
     def forward_flops(self) -> int:
@@ -98,3 +100,11 @@ _ALL = (
 )  # fmt: skip
 
 CASES = {case.name: case for case in _ALL}
+
+# Cells that PyTorch has not, of `benchmarks.cells`.
+CELLS = {case.name: case for case in (
+    Case("independent", 32, (50 * 128 * 128, 50 * 128 * 65), first=0, folder=LOOPED),
+    Case("irnn", 32, _recurrent(50, 1, 128, 128), first=0, folder=LOOPED),
+    Case("minimal_gated", 32, _recurrent(50, 2, 128, 128), first=0, folder=LOOPED),
+    Case("peephole_lstm", 32, _recurrent(50, 4, 128, 128), first=0, folder=LOOPED),
+)}  # fmt: skip

@@ -6,8 +6,8 @@ import math
 
 from benchmarks.cases import CASES
 
-NAMES = {"specc": "specc", "pytorch": "PyTorch", "inductor": "torch.compile", "xla": "JAX",
-         "xla_scan": "JAX scan", "onnx": "ONNX Runtime"}  # fmt: skip
+NAMES = {"specc": "specc", "pytorch": "PyTorch", "pytorch_before": "PyTorch, hoisted",
+         "inductor": "torch.compile", "xla": "JAX", "xla_scan": "JAX scan", "onnx": "ONNX Runtime"}  # fmt: skip
 BATCHES = ("1", "256")
 
 # The goals.

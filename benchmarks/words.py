@@ -91,14 +91,10 @@ def main(threads: int) -> None:
             continue
         for word in (pair.own, known[0]):
             if (pair.text, word) not in nets:
-                nets[pair.text, word] = _runner(pair.text, word, threads)
+                nets[pair.text, word] = runner(_program(pair.text, word), threads)
         *own, own_code = nets[pair.text, pair.own]
         *library, library_code = nets[pair.text, known[0]]
-        mine, theirs = [], []
-        for number in range(TURNS):
-            for run, steps, times in ((*own, mine), (*library, theirs))[:: 1 - 2 * (number % 2)]:
-                await_quiet(0.1)
-                times.append(run(steps) / steps)
+        mine, theirs = turns(own, library)
         low, _, high = statistics.quantiles(
             [a / b for a, b in zip(mine, theirs, strict=True)], n=4)
         ratio = min(mine) / min(theirs)
@@ -110,6 +106,16 @@ def main(threads: int) -> None:
         click.echo(f"{pair.own:18} {known[0]:16} {min(mine) * 1e6:9,.1f} {min(theirs) * 1e6:9,.1f}"
                    f"  {ratio:.2f} ({low:.2f}..{high:.2f})  {verdict}")
     click.echo(f"within {CLOSE - 1:.0%}: " + (f"all but {', '.join(failed)}" if failed else "all"))
+
+
+def turns(first, second) -> tuple[list[float], list[float]]:
+    """The seconds a step of two runners, in turns."""
+    found: tuple[list[float], list[float]] = [], []
+    for number in range(TURNS):
+        for (run, steps), times in list(zip((first, second), found, strict=True))[:: 1 - 2 * (number % 2)]:
+            await_quiet(0.1)
+            times.append(run(steps) / steps)
+    return found
 
 
 def _program(text: str, word: str):
@@ -126,14 +132,14 @@ def _program(text: str, word: str):
     return program
 
 
-def _runner(text: str, word: str, threads: int):
+def runner(program, threads: int):
     """A function that trains so many steps and gives the seconds; how many make a turn; and the keys of
     the kernels that a step calls, in order."""
     from specc import driver
     from specc.columns import Column
     from specc.net import TRAIN
 
-    net = driver.compile(_program(text, word), threads=threads)
+    net = driver.compile(program, threads=threads)
     rng = np.random.default_rng(0)
     rows = 256
     data = {

@@ -39,11 +39,11 @@ def main() -> None:
 
     import numpy as np
 
-    from benchmarks.cases import CASES
+    from benchmarks.cases import CASES, CELLS
 
     folder = Path(job["folder"])
     with np.load(folder / "data.npz") as data, np.load(folder / "weights.npz") as weights:
-        given = Job(CASES[job["case"]], dict(data), dict(weights), job["threads"])
+        given = Job({**CASES, **CELLS}[job["case"]], dict(data), dict(weights), job["threads"])
     peer = importlib.import_module(f"benchmarks.peers.{job['peer']}")
     runners: dict = {}
     for line in sys.stdin:

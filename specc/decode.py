@@ -17,6 +17,10 @@ from specc.columns import Column
 from specc.recipe import Port
 
 
+# The scores of a step, float [n, classes], from its number and the symbols before it, int32 [n].
+Scores = Callable[[int, np.ndarray], np.ndarray]
+
+
 def targets_read(ports: Iterable[Port], needed: Iterable[str]) -> list[Port]:
     """The targets that the outputs of a model read and that are sequences of classes: what it writes."""
     needed = set(needed)
@@ -26,8 +30,13 @@ def targets_read(ports: Iterable[Port], needed: Iterable[str]) -> list[Port]:
 
 def decode(predict: Callable[[Mapping[str, Column]], dict[str, np.ndarray]], targets: list[Port],
            ports: Iterable[Port], data: Mapping[str, Column], temperature: float = 0.0, seed: int = 0,
-           ends: Mapping[str, int] | None = None) -> dict[str, np.ndarray]:
+           ends: Mapping[str, int] | None = None,
+           step_by_step: Callable[[Port, Mapping[str, Column]], Scores | None] | None = None,
+           ) -> dict[str, np.ndarray]:
     """What a model writes for each example: int32 [n, steps] by the name of the target.
+
+    `predict` goes over all steps for each symbol; `step_by_step` gives for a target what scores one
+    step at a time, or None where that cannot be.
 
     With `temperature` 0 the likeliest symbol at each step; otherwise one is drawn, p = softmax(scores /
     temperature). `ends` are the symbols that end a text: once all have it, the rest stays 0. Raises
@@ -44,8 +53,13 @@ def decode(predict: Callable[[Mapping[str, Column]], dict[str, np.ndarray]], tar
             data[port.name] = Column(np.full(rows, port.classes - 1, np.int32))
     for port in targets if rows else ():
         text, end = found[port.name], (ends or {}).get(port.name)
+        scores_at = step_by_step and step_by_step(port, data)
         for step in range(port.shape[0]):
-            scores = scores_of(port, predict(data))[:, step].astype(np.float64)
+            if scores_at is None:
+                scores = scores_of(port, predict(data))[:, step]
+            else:
+                scores = scores_at(step, text[:, max(step - 1, 0)])
+            scores = scores.astype(np.float64)
             if temperature == 0:
                 text[:, step] = scores.argmax(-1)
             else:
@@ -57,13 +71,18 @@ def decode(predict: Callable[[Mapping[str, Column]], dict[str, np.ndarray]], tar
 
 def scores_of(port: Port, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
     """The output that scores each symbol of a target at each step: [n, steps, classes]."""
+    return outputs[scores_name(port, {name: array.shape[1:] for name, array in outputs.items()})]
+
+
+def scores_name(port: Port, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """The name of the output that scores each symbol, by the outputs' shapes. Raises ValueError."""
     shape = *port.shape, port.classes
-    fitting = [name for name, array in outputs.items() if array.shape[1:] == shape]
+    fitting = [name for name, each in shapes.items() if each == shape]
     if len(fitting) != 1:
         which = f"any of the outputs {', '.join(fitting)} could be" if fitting else "no output is"
         raise ValueError(f"to write `{port.name}` step by step, one output must score its {port.classes} classes"
                          f" at each step, [{shape[0]}, {shape[1]}]; {which} that")
-    return outputs[fitting[0]]
+    return fitting[0]
 
 
 def draw(scores: np.ndarray, temperature: float, top: int | None, random) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,15 @@ def check(path: str | Path | Source,
     file, diagnostics = parse(source)
     report = Report(diagnostics)
     program = check_file(file, overrides or {}, report)
-    return (None if report.errors else program), report.diagnostics
+    if report.errors or program is None:
+        return None, report.diagnostics
+
+    def resized(sizes: Mapping[str, int]) -> Program | None:
+        own = Report([])
+        other = check_file(file, {**(overrides or {}), **sizes}, own)
+        return None if own.errors else other
+
+    return replace(program, resized=resized), report.diagnostics
 
 
 def load(path: str | Path | Source, overrides: Overrides | None = None) -> Program:

@@ -9,6 +9,7 @@ Arrays go in and come out with the batch first, `[n, *shape]`.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -21,12 +22,13 @@ from specc.backend.prepared import Fastest, Prepared
 from specc.backend.program import CompiledProgram, aligned
 from specc.backend.reference import evaluate
 from specc.columns import Column
-from specc.decode import decode, targets_read
+from specc.decode import Scores, decode, scores_name, targets_read
 from specc.diagnostics import Diagnostic, SpecError
 from specc.ir.graph import Graph
 from specc.ir.plan import Plan
 from specc.ir.program import Limit, Program
 from specc.ir.verify import verify
+from specc.lengths import Sizes, shorter, steps_of, stretches
 from specc.ops.carry import closed, following, straightened
 from specc.ops.flops import flops
 from specc.ops.peers import Peers, bind_batch
@@ -34,6 +36,8 @@ from specc.passes import lower
 from specc.passes.fuse import prepare
 from specc.passes.plan import plan, shares
 from specc.passes.simplify import simplify
+from specc.passes.stepwise import stepwise
+from specc.steps import StepByStep
 from specc.recipe import Port
 
 if TYPE_CHECKING:
@@ -44,6 +48,9 @@ if TYPE_CHECKING:
 TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict"
 FLOPS_WORTH_A_TEAM = 1e6  # of one example, from which threads share the work on it
 FEW = 3  # rows that are predicted one by one: a vector of lanes for so few would be nearly empty
+
+# Programs over fewer steps, for batches of short examples, are compiled for so long a training.
+STEPS_WORTH_PROGRAMS = 1000
 
 
 class Net:
@@ -62,6 +69,8 @@ class Net:
         self.steps_done = 0
         self._arrays: dict[str, np.ndarray] = {}
         self._programs: dict[tuple[str, int, bool], CompiledProgram] = {}
+        self._steps: dict[tuple[str, int], StepByStep | None] = {}
+        self._shorter: dict[Sizes, Net] = {}
         self._graphs: dict[str, Graph] = {}
         self._settings: Graph | None = None
         self._prepared: dict[int, Fastest] = {}
@@ -117,9 +126,7 @@ class Net:
             if kind == TRAIN:
                 self._settings = made.settings
                 made = made.graph
-            made = verify(straightened(verify(made, "lower")), "straightened")
-            made = verify(simplify(made), "simplify")
-            self._graphs[kind] = verify(prepare(made), "prepare")
+            self._graphs[kind] = _optimized(made)
         return self._graphs[kind]
 
     @property
@@ -131,12 +138,13 @@ class Net:
     def plan(self, kind: str, examples: int | None = None, team: bool = False) -> Plan:
         """The plan of one program, for batches of `examples`; a `team` of threads shares one."""
         examples = examples or self.batch
+        return self._planned(self.graph(kind), examples, (kind, examples) == (PREDICT, 1), team)
+
+    def _planned(self, graph: Graph, examples: int, is_alone: bool, team: bool = False) -> Plan:
+        """`is_alone`: one example has no others beside it to fill a vector with."""
         item = np.dtype(self.dtype).itemsize
-        # one example has no others beside it to fill a vector with
-        vector = 1 if (kind, examples) == (PREDICT, 1) else this_machine().lanes(self.dtype)
-        graph, shards = self.graph(kind), self._shards(examples)
-        if team:
-            shards = self.threads
+        vector = 1 if is_alone else this_machine().lanes(self.dtype)
+        shards = self.threads if team else self._shards(examples)
         if any(isinstance(node.op, Peers) for node in graph.nodes):
             shards, _, lanes = shares(examples, shards, vector)
             graph = verify(bind_batch(graph, lanes * shards), "bind_batch")
@@ -163,6 +171,27 @@ class Net:
             self._programs[key] = CompiledProgram(self.plan(*key), self.dtype, self._arrays)
             self.compile_seconds += time.perf_counter() - start
         return self._programs[key]
+
+    def step_by_step(self, port: Port, data: Mapping[str, Column]) -> Scores | None:
+        """What scores the symbols of a target one step after the other, for the examples of `data`,
+        without going over the steps before again; None where a step is no formula of its own."""
+        batch = 1 if count(data) <= FEW else self.batch
+        key = port.name, batch
+        if key not in self._steps:
+            start = time.perf_counter()
+            shapes = {term.name: term.node.type.shape for term in self.program.outputs}
+            name = scores_name(port, shapes)
+            graph = simplify(straightened(lower.forward(self.program, training=False)))
+            parts = stepwise(graph, port.name, f"output.{name}")
+            self._steps[key] = parts and StepByStep(
+                parts, port, batch, self.dtype, self.seed, self._program_of)
+            self.compile_seconds += time.perf_counter() - start
+        steps = self._steps[key]
+        return steps and steps.over(data)
+
+    def _program_of(self, graph: Graph, batch: int) -> CompiledProgram:
+        plan = self._planned(_optimized(graph), batch, batch == 1)
+        return CompiledProgram(plan, self.dtype, self._arrays)
 
     def _lane_shape(self, label: str) -> tuple[int, ...]:
         (then,) = (node for name, node in self.program.carries if name == label)
@@ -193,12 +222,46 @@ class Net:
         is the loss. `report` makes figures of their mean over many steps.
         """
         assert self.program.updates, "a model without an optimizer cannot be trained"
-        steps = -(-len(order) // self.batch)
+        batch = self.batch
+        steps = -(-len(order) // batch)
         self.graph(TRAIN)
         settings = self._schedule(first_step, steps, steps_per_epoch, total_steps, stale)
-        records, _ = self._run(TRAIN, data, order, self.batch, settings, first_step, self.lanes)
+        parts = [((), 0, len(order))]
+        if self.lengths(data, total_steps) is not None:
+            parts = list(stretches(self.ports, data, order, batch))
+        records = []
+        for sizes, start, stop in parts:
+            net, first = self._over(sizes), start // batch
+            before = net.compile_seconds
+            found, _ = net._run(TRAIN, data, order[start:stop], batch, settings[first:],
+                                first_step + first, self.lanes)
+            if net is not self:
+                self.compile_seconds += net.compile_seconds - before
+            records.append(found)
         self.steps_done = first_step + steps
-        return records
+        return np.concatenate(records)
+
+    def lengths(self, data: Mapping[str, Column], total_steps: int) -> np.ndarray | None:
+        """The steps of each example, where in a training of `total_steps` batches of examples of like
+        length are worth it: they run on programs over fewer steps. None where they are not."""
+        is_long = total_steps >= STEPS_WORTH_PROGRAMS and not self.lanes
+        return steps_of(self.ports, data) if is_long else None
+
+    def _over(self, sizes: Sizes) -> Net:
+        """This model over fewer steps, with the same arrays; itself where that is another model."""
+        if not sizes:
+            return self
+        if sizes not in self._shorter:
+            start = time.perf_counter()
+            program = shorter(self.program, sizes)
+            other = self if program is None else copy.copy(self)
+            if program is not None:
+                other.program, other.ports = program, program.ports
+                other._programs, other._graphs, other._steps, other._prepared = {}, {}, {}, {}
+                other.graph(TRAIN)
+            self._shorter[sizes] = other
+            self.compile_seconds += time.perf_counter() - start
+        return self._shorter[sizes]
 
     def _schedule(self, first: int, steps: int, steps_per_epoch: int, total: int,
                   stale: float = 0) -> np.ndarray:
@@ -329,7 +392,13 @@ class Net:
         needed = [name for name in self.compiled(PREDICT).ports if name not in own]
         data = self._columns(arrays, needed)
         count(data)
-        return decode(self.predict, targets, self.ports, data, temperature, seed)
+        return self.write(data, temperature, seed)
+
+    def write(self, data: Mapping[str, Column], temperature: float = 0.0, seed: int = 0,
+              ends: Mapping[str, int] | None = None) -> dict[str, np.ndarray]:
+        """The targets that the model writes itself: see `specc.decode.decode`."""
+        return decode(self.predict, self.written, self.ports, data, temperature, seed, ends,
+                      self.step_by_step)
 
     def loss_and_gradients(self, /, **arrays) -> tuple[float, dict[str, np.ndarray]]:
         """The mean loss over the n given examples, in training mode, and its gradients by path.
@@ -439,6 +508,12 @@ def check_limit(limit: Limit, values: np.ndarray, first: int) -> None:
             at = int(np.argmin(is_good))
             message = f"`{limit.setting}` {rule}, but is {values[at]:.4g} at step {first + at}"
             raise SpecError([Diagnostic("bad-setting", "error", message, limit.span)])
+
+
+def _optimized(graph: Graph) -> Graph:
+    """What the planner gets."""
+    made = verify(straightened(verify(graph, "lower")), "straightened")
+    return verify(prepare(verify(simplify(made), "simplify")), "prepare")
 
 
 def _graph(program: Program, kind: str):

@@ -10,7 +10,7 @@ import pytest
 
 import specc
 from benchmarks import report
-from benchmarks.cases import CASES
+from benchmarks.cases import CASES, CELLS, LOOPED
 from benchmarks.drive import Figures, Stretch
 from benchmarks.sweep import Measured, marked
 from specc import driver
@@ -66,17 +66,29 @@ def test_the_first_loss_is_that_of_the_interpreter(case):
     assert loss == pytest.approx(float(wanted), rel=1e-4)
 
 
-@names(SAID)
-def test_pytorch_calculates_the_same_loss(case):
+@names([*SAID, *CELLS.values()])
+@pytest.mark.parametrize("before", [False, True], ids=["", "hoisted"])
+def test_pytorch_calculates_the_same_loss(case, before):
+    if before and case.name not in CELLS:
+        pytest.skip("it has no loop of its own")
     torch = pytest.importorskip("torch")
     from benchmarks.peers import torch_models
 
     torch.set_num_threads(1)  # two would wait for each other on a busy machine
     net = specc.compile(driver.load(case.path), batch=SMALL, threads=1)
     loss, _ = net.loss_and_gradients(**few(case))
-    model = torch_models.model(case.name, net.params)
+    model = torch_models.model(case.name, net.params, before)
     data = [torch.from_numpy(array) for array in few(case).values()]
     assert float(torch_models.loss(case.name, model, data).detach()) == pytest.approx(loss, rel=1e-3)
+
+
+def test_cells_of_ones_own_are_those_of_the_library():
+    from benchmarks.cells import PAIRS, _program
+
+    assert {path.stem for path in LOOPED.glob("*.dl")} == {"own", *CELLS}
+    for own, library in PAIRS.items():
+        first, second = (lower.with_gradients(_program(word)) for word in (own, library))
+        assert [node.op.name for node in first.nodes] == [node.op.name for node in second.nodes]
 
 
 def test_words_of_ones_own_take_five_lines_at_most():

@@ -26,7 +26,9 @@ MAY_IMPORT = {
     "backend": MIDDLE,
     "runtime": BASE | {"decode"},
     "flow": MIDDLE | {"passes", "backend"},
-    "net": MIDDLE | {"arrays", "decode", "passes", "backend", "flow"},
+    "steps": MIDDLE | {"decode", "passes", "backend"},
+    "lengths": MIDDLE | {"passes"},
+    "net": MIDDLE | {"arrays", "decode", "lengths", "steps", "passes", "backend", "flow"},
     "driver": MIDDLE | {"frontend", "passes", "backend", "net"},
     "cli": MIDDLE | {"frontend", "passes", "backend", "flow", "net", "driver", "runtime", "decode"},
 }

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 
-def training(job, compiled: bool = False):
+def training(job, compiled: bool = False, before: bool = False):
     import torch
 
     from benchmarks.peers import torch_models
 
     torch.set_num_threads(job.threads)
-    model = torch_models.model(job.case.name, job.weights)
+    model = torch_models.model(job.case.name, job.weights, before)
     trained = [each for each in model.parameters() if each.requires_grad]
     if job.case.optimizer == "adam":
         optimizer = torch.optim.Adam(trained, lr=0.001, fused=True)

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from benchmarks.peers.torch_cells import CELLS, Looped
+
 
 class Residual(nn.Module):
     def __init__(self, channels: int, filters: int, stride: int = 1):
@@ -78,9 +80,9 @@ MODELS = {
 }  # fmt: skip
 
 
-def model(name: str, weights) -> nn.Module:
+def model(name: str, weights, before: bool = False) -> nn.Module:
     """The model with the weights of specc's; `weights` maps paths to arrays, in order."""
-    made = MODELS[name]()
+    made = Looped(CELLS[name], before) if name in CELLS else MODELS[name]()
     values = [torch.from_numpy(array.copy()) for array in weights.values()]
     with torch.no_grad():
         if isinstance(made, Recurrent):

@@ -8,8 +8,8 @@ All of them find what changes from run to run in the `frame`, a block of int64 n
     frame[RECORDS]    address of the records, float64[steps, records]
     frame[SEED]       the seed of random numbers (see ops/random.py, which reads these two)
     frame[FIRST]      the number of the run's first step since training began
-    frame[PORTS...]   two numbers a port or output: the address of its array [rows, size], and of
-                      its scale and shift (float64[2])
+    frame[PORTS...]   three numbers a port or output: the address of its array [rows, size], of its
+                      scale and shift (float64[2]), and the elements of a row, of which `size` are read
 
 Step t uses the rows order[t * batch : (t + 1) * batch]; shard s has `examples` of them, in its first
 lanes. Lanes without an example repeat one, with weight 0.
@@ -39,6 +39,7 @@ def gather_float(frame: "int64[8]", control: "control", out: "int", slot: "int",
     affine = view(frame[slot + 1], (2,), np.float64)
     scale = affine[0]
     shift = affine[1]
+    pitch = frame[slot + 2]
     base = control[1] * examples
     last = min(base + examples, count) - 1
     # squares of as many features as a vector has lanes, which are turned, and then what is left
@@ -46,12 +47,12 @@ def gather_float(frame: "int64[8]", control: "control", out: "int", slot: "int",
     for square in range(squares):
         first = square * WIDTH
         for lane in range(0, lanes, WIDTH):
-            tile(frame[slot] + first * ITEM, frame[0] + 8 * start, base + lane, last, size,
+            tile(frame[slot] + first * ITEM, frame[0] + 8 * start, base + lane, last, pitch,
                  out + BYTES * (first * lanes + lane), lanes, frame[slot + 1])
     values = view(out, (size * lanes,), real)
     for lane in range(lanes):
         k = min(base + lane, last)
-        source = row(data, order[start + k] * size, size)
+        source = row(data, order[start + k] * pitch, size)
         for f in range(squares * WIDTH, size):
             values[f * lanes + lane] = source[f] * scale + shift
 
@@ -64,7 +65,7 @@ def gather_int(frame: "int64[8]", control: "control", out: "int32[size * lanes]"
     data = view(frame[slot], (1 << 40,), np.COLUMN)
     for lane in range(lanes):
         k = min(min(lane, examples - 1) + control[1] * examples, count - 1)
-        source = row(data, order[start + k] * size, size)
+        source = row(data, order[start + k] * frame[slot + 2], size)
         for f in range(size):
             out[f * lanes + lane] = source[f]
 
@@ -77,7 +78,7 @@ def gather_bool(frame: "int64[8]", control: "control", out: "uint8[size * lanes]
     data = view(frame[slot], (1 << 40,), np.COLUMN)
     for lane in range(lanes):
         k = min(min(lane, examples - 1) + control[1] * examples, count - 1)
-        source = row(data, order[start + k] * size, size)
+        source = row(data, order[start + k] * frame[slot + 2], size)
         for f in range(size):
             out[f * lanes + lane] = 1 if source[f] != 0 else 0
 

@@ -51,7 +51,7 @@ class CompiledProgram:
         self.ports = tuple(op.label for op in leaves if op.role in ("input", "target"))
         self._ints = {op.label for op in leaves if op.type.kind != "float"}
         self.settings = sum(op.role == "setting" for op in leaves)
-        self._slots = {name: feed.PORTS + 2 * i for i, name in enumerate(
+        self._slots = {name: feed.PORTS + 3 * i for i, name in enumerate(
             [*self.ports, *(name for name, _ in plan.emits)])}
 
     def run(self, data: Mapping[str, Column], order: np.ndarray, batch: int,
@@ -100,6 +100,7 @@ class CompiledProgram:
         for i, name in enumerate(self.ports):
             frame[self._slots[name]] = columns[name].array.ctypes.data
             frame[self._slots[name] + 1] = affine.ctypes.data + 16 * i
+            frame[self._slots[name] + 2] = columns[name].array[:1].size
         for name, array in outputs.items():
             frame[self._slots[name]] = array.ctypes.data
         return Buffers(records, outputs, (settings, affine))
@@ -196,7 +197,7 @@ class _Linked:
         plan = owner.plan
         shards = [emit(plan, owner.dtype, shard, columns) for shard in range(plan.shards)]
         addresses = load([*executor.KERNELS, *{call.kernel: None for calls in shards for call in calls}])
-        self.frame = aligned(8 * (feed.PORTS + 2 * len(owner._slots) + 8)).view(np.int64)
+        self.frame = aligned(8 * (feed.PORTS + 3 * len(owner._slots) + 8)).view(np.int64)
         wanted = max((call.scratch for calls in shards for call in calls), default=0)
         self.scratch = [aligned(wanted) for _ in shards]
         self.lasting = [aligned(max((call.lasting for call in calls), default=0)) for calls in shards]

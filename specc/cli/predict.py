@@ -70,14 +70,13 @@ def _written(net: Net, run: Run, columns: dict[str, Column], temperature: float,
     """What a model writes: texts `[n]` where the run has a vocabulary, else integers `[n, steps]`."""
     import numpy as np
 
-    from specc.decode import decode
     from specc.runtime.data import tokens
 
     words, found = run.record.vocabularies, {}
     ends = {name: words[name].index(end) for name, end in run.record.ends.items() if end in words[name]}
     level = net.program.recipe.data.settings.get("level", "char")
     try:
-        written = decode(net.predict, net.written, net.ports, columns, temperature, seed, ends)
+        written = net.write(columns, temperature, seed, ends)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     for name, rows in written.items():

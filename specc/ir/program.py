@@ -7,7 +7,8 @@ their role (see `specc.ops.leaf`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from specc.ir.graph import Node
 from specc.ir.types import Type
@@ -98,3 +99,5 @@ class Program:
     carries: tuple[tuple[str, Node], ...] = ()  # what the state of each cell is at the next step
     streams: tuple[tuple[str, str], ...] = ()  # states that go on from batch to batch, and the ports
     # that say where they begin anew
+    resized: Callable[[Mapping[str, int]], Program | None] | None = field(
+        default=None, compare=False, repr=False)  # the same file with other sizes

@@ -178,6 +178,32 @@ def _one_product(op: Contract) -> Contract:
                     op.sum_batch)
 
 
+def moved_by_one(node: Node) -> tuple[Node, Node] | None:
+    """What stands before the first step, and the value whose earlier steps follow it."""
+    if not isinstance(node.op, Concat) or node.op.axis != 0 or len(node.inputs) != 2:
+        return None
+    start, rest = node.inputs
+    if start.type.shape[0] != 1 or not isinstance(rest.op, Slice):
+        return None
+    (value,) = rest.inputs
+    if rest.op != Slice(0, 0, value.type.shape[0] - 1) or value.type.shape[0] != node.type.shape[0]:
+        return None
+    return start, value
+
+
+def counts_steps(op: Contract) -> bool:
+    """Whether the first index of the result counts the operands' steps, and nothing else does."""
+    first = op.out[0]
+    if first.constant or len(first.terms) != 1 or first.terms[0][1] != 1:
+        return False
+    time = first.terms[0][0]
+    if op.extents[time] != op.shape[0]:
+        return False
+    return not any(time in dict(each.terms)
+                   for map_ in (op.out, op.left, op.right) for axis, each in enumerate(map_)
+                   if axis or each != first)
+
+
 @dataclass(frozen=True, eq=False)
 class OneStep:
     """One step of a loop: `nodes` has for each of its nodes that of one step, a leaf for each Carry.

@@ -58,6 +58,10 @@ class CompiledModel(Protocol):
         """
         ...
 
+    def lengths(self, data: dict[str, Column], total_steps: int) -> np.ndarray | None:
+        """The steps of each example, where batches of like length train faster; None elsewhere."""
+        ...
+
     def evaluate(self, data: dict[str, Column], order: np.ndarray) -> dict[str, float]:
         """The exact figures over all rows of `order`, in inference mode, by name."""
         ...

@@ -23,7 +23,7 @@ from specc.runtime.compiled import CompiledModel
 from specc.runtime.data import Data
 from specc.runtime.errors import Diverged, RunError, diagnostic, start_of
 from specc.runtime.metrics import Epoch, MetricsFile, short_names
-from specc.runtime.order import permutation
+from specc.runtime.order import grouped, permutation
 from specc.runtime.run import Run
 
 STRETCH_SECONDS = 0.2
@@ -118,6 +118,10 @@ class _Loop:
             self.order = rows
         else:
             self.order = rows[permutation(self.recipe.seed, epoch, self.examples)]
+            total = self.recipe.epochs * self.steps_per_epoch
+            lengths = self.net.lengths(self.data.training.columns, total)
+            if lengths is not None:
+                self.order = grouped(self.order, lengths, self.net.batch, self.recipe.seed, epoch)
         self.epoch_examples, self.epoch_seconds = 0, 0.0
         if not self.progress.step:
             self.progress.records = np.zeros((0, self.net.record_width))

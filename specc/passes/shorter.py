@@ -1,0 +1,168 @@
+"""A model over fewer steps, and whether it gives the same for examples that are no longer.
+
+    computes_the_same(whole, short, {(44, 17)})   # graphs of one file, with `seq time = 44` and 17
+
+In a batch whose examples all have at most 17 steps, what stands behind them is padding. Where the
+longer graph is seen to leave padding out of all that it gives, node by node beside the shorter one,
+the shorter computes the same values with less work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import replace
+
+from specc.ir.graph import Graph, Node
+from specc.ops.carry import PREFIX, Carry
+from specc.ops.contract import Contract
+from specc.ops.elementwise import Elementwise, Equal, Less, Select, Sub, ToFloat, ToInt
+from specc.ops.gather import Put, Take
+from specc.ops.leaf import Const, Input, Iota
+from specc.ops.random import Uniform
+from specc.ops.reduce import ArgMax, Max, Sum
+from specc.ops.shape import Broadcast, Concat, Pad, Reshape, Slice, Transpose
+from specc.ops.steps import counts_steps, moved_by_one
+from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
+
+
+def computes_the_same(whole: Graph, short: Graph, steps: Set[tuple[int, int]]) -> bool:
+    """Whether every output of both, but what a cell is at all steps, is the same where no example
+    has more steps than the shorter graph. `steps` are the lengths in which the two may differ."""
+    if set(whole.outputs) != set(short.outputs) or len(whole.nodes) != len(short.nodes):
+        return False
+    beside = dict(zip(whole.nodes, short.nodes, strict=True))
+    following = {node for name, node in whole.outputs.items() if name.startswith(PREFIX)}
+    for name, node in whole.outputs.items():
+        if beside[node] is not short.outputs[name]:
+            return False
+        if not name.startswith(PREFIX) and _differ(node, beside[node]):
+            return False
+    known = {*steps, *((a - 1, b - 1) for a, b in steps)}
+    if any(_differ(a, b) and (a.type.shape[0], b.type.shape[0]) not in known
+           for a, b in beside.items()):
+        return False
+    return all(
+        type(a.op) is type(b.op) and [beside[each] for each in a.inputs] == list(b.inputs)
+        and (_is_the_same(a, b) or _agree(a, b, following)) for a, b in beside.items())
+
+
+def _differ(a: Node, b: Node) -> bool:
+    return a.type.shape != b.type.shape
+
+
+def _is_the_same(a: Node, b: Node) -> bool:
+    """Whether two nodes have nothing to do with steps."""
+    return a.op == b.op and a.type == b.type and not any(
+        map(_differ, a.inputs, b.inputs))
+
+
+def _agree(a: Node, b: Node, following: set[Node]) -> bool:
+    """Whether two nodes over steps are the same at each step that the shorter one has, or, where
+    they have no steps, altogether."""
+    op, other = a.op, b.op
+    stepped = _differ(a, b)
+    if stepped and (not a.type.shape or a.type.shape[1:] != b.type.shape[1:]):
+        return False
+    of_steps = [_differ(x, y) for x, y in zip(a.inputs, b.inputs, strict=True)]
+    same = replace(op, **_first(op, other)) == other if stepped else op == other
+    match op:
+        case Input():
+            return op.role in ("input", "target") and op.label == other.label and (
+                stepped or op.label.endswith(".length"))
+        case Iota():
+            return stepped
+        case ToInt():  # a position in the sequence
+            return True
+        case Elementwise():
+            return op == other
+        case Uniform() | Broadcast() | Reshape():
+            first = not any(of_steps) or not isinstance(op, Broadcast) or op.axes[0] == 0
+            return stepped and same and first
+        case Transpose():
+            return op == other and op.order[0] == 0
+        case Concat() if op.axis == 0:
+            return moved_by_one(a) is not None and moved_by_one(b) is not None
+        case Slice() if op.axis == 0:
+            return _is_part(a, b, following)
+        case Slice() | Pad() | Concat():
+            return op == other
+        case Sum() if not op.batch:
+            return op == other and (0 not in op.axes or _is_masked(a.inputs[0]))
+        case Max():
+            return op == other and 0 not in op.axes
+        case ArgMax():
+            return stepped
+        case Contract():
+            return stepped and _is_product_by_step(op, other)
+        case Take():
+            (table, index) = of_steps
+            return op == other and index and (
+                not table or op.lead > 0 or isinstance(a.inputs[1].op, ToInt))
+        case Put() if not op.sum_batch:
+            return op == other and op.lead > 0
+        case WindowMax() | WindowArgMax() | WindowMaxGradient():
+            return op == other and a.type.rank > 3
+        case Carry():
+            return not any(of_steps) and op == replace(other, steps=op.steps) and not op.backward
+    return False
+
+
+def _first(op, other) -> dict:
+    """What the first axis of an op's own shape is in the other."""
+    return {"shape": (other.shape[0], *op.shape[1:])} if getattr(other, "shape", ()) else {}
+
+
+def _is_part(a: Node, b: Node, following: set[Node]) -> bool:
+    """The first steps; all but the last, to be moved by one; or the last state of a cell, which it
+    keeps from the end of its example on."""
+    op, other, size, short = a.op, b.op, a.inputs[0].type.shape[0], b.inputs[0].type.shape[0]
+    if op == other:
+        return op.start == 0 and op.step == 1
+    if (op, other) == (Slice(0, 0, size - 1), Slice(0, 0, short - 1)):
+        return True
+    value = a.inputs[0]
+    return (op, other) == (Slice(0, size - 1, 1), Slice(0, short - 1, 1)) and (
+        value in following and _is_kept(value))
+
+
+def _is_kept(value: Node) -> bool:
+    """Whether the value of a step past the end is the one before."""
+    op = value.op
+    return isinstance(op, Select) and _is_mask(value.inputs[0]) and isinstance(
+        value.inputs[2].op, Carry)
+
+
+def _is_masked(value: Node) -> bool:
+    """Whether a value is 0 at every step past the end."""
+    if not isinstance(value.op, Select) or not _is_mask(value.inputs[0]):
+        return False
+    other = value.inputs[2]
+    while isinstance(other.op, Broadcast):
+        (other,) = other.inputs
+    return isinstance(other.op, Const) and other.op.value == 0
+
+
+def _is_mask(condition: Node) -> bool:
+    """Whether a condition is false past the end: step < length, or step == length - 1."""
+    if isinstance(condition.op, Broadcast) and condition.op.axes == (0,):
+        (condition,) = condition.inputs
+    if not isinstance(condition.op, (Less, Equal)):
+        return False
+    step, end = condition.inputs
+    is_step = isinstance(step.op, ToFloat) and isinstance(step.inputs[0].op, Iota)
+    if isinstance(end.op, Broadcast):
+        (end,) = end.inputs
+    if isinstance(condition.op, Equal):
+        if not isinstance(end.op, Sub) or end.inputs[1].op != Const(1.0):
+            return False
+        end = end.inputs[0]
+    is_length = isinstance(end.op, ToFloat) and isinstance(end.inputs[0].op, Input)
+    return is_step and is_length and end.inputs[0].op.label.endswith(".length")
+
+
+def _is_product_by_step(op: Contract, other: Contract) -> bool:
+    if not counts_steps(op) or op.sum_batch:
+        return False
+    ((time, _),) = op.out[0].terms
+    extents = (*other.extents[:time], op.extents[time], *other.extents[time + 1 :])
+    return replace(other, extents=extents, shape=op.shape) == op

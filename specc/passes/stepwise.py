@@ -1,0 +1,224 @@
+"""One step of a decoder: what it computes from its states and the symbol written before.
+
+    parts = stepwise(graph, "word", "output.scores")
+    parts.before       # outputs "kept.0", ..: all that does not depend on the word, computed once
+    parts.step         # "output.scores" [classes] of one step, "lane.LABEL": the states behind it
+
+The graph holds all steps at once. It is taken apart only where each op is seen to treat every step
+by itself, and where no step reads the symbol that it is to choose, or a later one; otherwise there
+is no such step (None), and a pass over all of them is needed for each symbol.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from specc.ir.graph import Graph, Node, apply, topological
+from specc.ir.types import Type
+from specc.ops.carry import PREFIX, Carry, closed, following, straightened, varying
+from specc.ops.contract import Contract
+from specc.ops.elementwise import Elementwise, select
+from specc.ops.gather import Put, Take
+from specc.ops.leaf import Input, leaf
+from specc.ops.reduce import ArgMax, Max, Sum
+from specc.ops.shape import Broadcast, Concat, Pad, Reshape, Slice, Transpose
+from specc.ops.steps import counts_steps, has_steps, moved_by_one, one_step
+from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
+
+BEGIN = "step.begin"  # the port that says that a step is the first
+KEPT = "kept."
+
+
+@dataclass(frozen=True, eq=False)
+class Stepwise:
+    """The two graphs. The step reads the symbol before as the target's own port, without its axis
+    of steps, and "kept.N" as inputs: whole, or for those in `by_step` one step of them."""
+
+    before: Graph
+    step: Graph
+    by_step: frozenset[str]
+
+
+def stepwise(graph: Graph, target: str, scores: str) -> Stepwise | None:
+    """The step of a graph in inference mode that computes the output `scores` over its target."""
+    graph = straightened(closed({scores: graph.outputs[scores]}, following(graph)))
+    symbols = [node for node in graph.nodes if isinstance(node.op, Input)
+               and node.op.role == "target" and node.op.label == target]
+    streams = any(isinstance(node.op, Input) and node.op.role == "lane" for node in graph.nodes)
+    if len(symbols) != 1 or streams:
+        return None
+    walk = _Walk(graph, symbols[0])
+    try:
+        return walk.parts(scores)
+    except _NotStepwise:
+        return None
+
+
+class _NotStepwise(Exception):
+    """A value cannot be computed step by step."""
+
+
+@dataclass(eq=False)
+class _Walk:
+    """A graph that is taken apart.
+
+    `now` is what a node is at a step. What the symbol of the step itself goes into is not known
+    then, but at the step before: that is in `ago`.
+    """
+
+    graph: Graph
+    symbols: Node
+    now: dict[Node, Node] = field(default_factory=dict)
+    ago: dict[Node, Node] = field(default_factory=dict)
+    kept: dict[tuple[Node, bool], Node] = field(default_factory=dict)
+    lanes: dict[str, Node] = field(default_factory=dict)  # label -> the node of its next value
+
+    def parts(self, scores: str) -> Stepwise:
+        self.steps = self.symbols.type.shape[0]
+        self.moving = self._moving()
+        begin = leaf(Input("input", BEGIN, Type("bool", (), True)))
+        before = replace(self.symbols.type, shape=self.symbols.type.shape[1:])
+        symbol = replace(self.symbols.op, type=before)
+        self.ago[self.symbols] = leaf(symbol, self.symbols.origin)
+        for node in self.graph.nodes:
+            if node is self.symbols or node not in self.moving:
+                continue
+            if isinstance(node.op, Carry):
+                self.now[node] = self._state(node, begin)
+            elif (moved := moved_by_one(node)) is not None:
+                self.now[node] = self._earlier(node, *moved, begin)
+            elif isinstance(node.op, Slice) and node.op.axis == 0:
+                continue  # a part of what is moved by one; or no reader finds it
+            elif any(each in self.ago for each in node.inputs):
+                self.ago[node] = self._one(node, self._then)
+            else:
+                self.now[node] = self._one(node, self._read)
+        outputs = {scores: self._found(self.graph.outputs[scores])}
+        for label, node in self.lanes.items():
+            outputs[f"lane.{label}"] = varying(self._found(node))
+        kept = {made.op.label: varying(node) for (node, _), made in self.kept.items()}
+        return Stepwise(closed(kept, following(self.graph)), Graph(outputs), frozenset(
+            made.op.label for (_, by_step), made in self.kept.items() if by_step))
+
+    def _moving(self) -> set[Node]:
+        """The nodes that the symbols go into, at any step."""
+        found = {self.symbols}
+        while True:
+            size = len(found)
+            for node in self.graph.nodes:
+                before = (self._next(node),) if isinstance(node.op, Carry) else ()
+                if any(each in found for each in (*node.inputs, *before)):
+                    found.add(node)
+            if len(found) == size:
+                return found
+
+    def _state(self, node: Node, begin: Node) -> Node:
+        """What the step before has left, and before the first step the state's beginning."""
+        op = node.op
+        (start,) = node.inputs
+        if op.backward or op.steps != self.steps or start in self.moving:
+            raise _NotStepwise
+        return self._lane(op.label, self._next(node), self._read(start, False), begin)
+
+    def _next(self, carry: Node) -> Node:
+        return self.graph.outputs[PREFIX + carry.op.label]
+
+    def _lane(self, label: str, value: Node, start: Node, begin: Node) -> Node:
+        self.lanes[label] = value
+        last = leaf(Input("lane", label, Type("float", start.type.shape, True)), start.origin)
+        return select(_for_all(begin, start), start, last)
+
+    def _earlier(self, node: Node, start: Node, value: Node, begin: Node) -> Node:
+        """A value as it was one step before."""
+        if node.type.shape[0] != self.steps or start in self.moving or node.type.kind != "float":
+            raise _NotStepwise
+        first = apply(Reshape(start.type.shape[1:]), self._read(start, False))
+        if value in self.ago:
+            return select(_for_all(begin, first), first, self.ago[value])
+        return self._lane(f"moved.{len(self.lanes)}", value, first, begin)
+
+    def _one(self, node: Node, read) -> Node:
+        """One step of a node, over inputs that `read` finds."""
+        if not _is_by_step(node, self.steps):
+            raise _NotStepwise
+        inputs = []
+        for position, each in enumerate(node.inputs):
+            if each in self.moving and not has_steps(node, position):
+                raise _NotStepwise
+            inputs.append(read(each, has_steps(node, position)))
+        made = one_step(node, inputs)
+        if made.type.shape != node.type.shape[1:]:
+            raise _NotStepwise
+        return made
+
+    def _found(self, node: Node) -> Node:
+        if node not in self.now:
+            raise _NotStepwise
+        return self.now[node]
+
+    def _then(self, node: Node, by_step: bool) -> Node:
+        """A value as it was at the step before."""
+        if node in self.ago:
+            return self.ago[node]
+        if node in self.moving or by_step and not _is_the_same_at_every_step(node):
+            raise _NotStepwise
+        return self._read(node, by_step)
+
+    def _read(self, node: Node, by_step: bool) -> Node:
+        """A value as it is at this step."""
+        if node in self.moving:
+            return self._found(node)
+        if by_step and _is_the_same_at_every_step(node):
+            axes = tuple(axis - 1 for axis in node.op.axes)
+            return apply(Broadcast(node.type.shape[1:], axes), self._read(node.inputs[0], False))
+        if not by_step and not any(each.type.batched for each in topological([node])):
+            return node  # of weights alone: it is computed anew
+        if (node, by_step) not in self.kept:
+            shape = node.type.shape[1:] if by_step else node.type.shape
+            type_ = replace(node.type, shape=shape, batched=True)
+            if not node.type.batched and node.type.kind != "float":
+                raise _NotStepwise
+            label = f"{KEPT}{len(self.kept)}"
+            self.kept[node, by_step] = leaf(Input("input", label, type_), node.origin)
+        return self.kept[node, by_step]
+
+
+def _for_all(begin: Node, like: Node) -> Node:
+    return apply(Broadcast(like.type.shape), begin) if like.type.shape else begin
+
+
+def _is_the_same_at_every_step(node: Node) -> bool:
+    return isinstance(node.op, Broadcast) and 0 not in node.op.axes
+
+
+def _is_by_step(node: Node, steps: int) -> bool:
+    """Whether each step of a value, along its first axis, follows from that of its inputs alone."""
+    op = node.op
+    if not node.type.shape or node.type.shape[0] != steps:
+        return False
+    match op:
+        case Elementwise():
+            return True
+        case Broadcast():
+            return op.axes[:1] == (0,)
+        case Reshape():
+            return node.inputs[0].type.shape[:1] == (steps,)
+        case Transpose():
+            return op.order[0] == 0
+        case Slice() | Pad() | Concat():
+            return op.axis > 0
+        case Sum() if not op.batch:
+            return 0 not in op.axes
+        case Max():
+            return 0 not in op.axes
+        case ArgMax():
+            return node.inputs[0].type.rank > 1
+        case Contract() if not op.sum_batch:
+            return counts_steps(op)
+        case Take():
+            return True
+        case Put() if not op.sum_batch:
+            return op.lead > 0
+        case WindowMax() | WindowArgMax() | WindowMaxGradient():
+            return True
+    return False
