@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from specc.cli.render import FORMATS, render, summary
-from specc.cli.session import FILE, is_coloured
+from specc.cli.session import FILE_OR_INPUT, FOLDER, STANDARD_INPUT, is_coloured, read_input
+from specc.diagnostics import Diagnostic, SpecError
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=FILE_OR_INPUT, metavar="FILE...")
 @click.option(
     "--format",
     "format_",
@@ -21,32 +22,45 @@ from specc.cli.session import FILE, is_coloured
     show_default=True,
     help="How mistakes are printed.",
 )
+@click.option("--data", type=FOLDER,
+              help="Where relative paths of data start, which must be there then; by default at FILE's folder.")
+@click.option("--no-data", is_flag=True, help="Leave the data out: look at the files alone.")
 @click.option(
     "--fix", is_flag=True, help="Mend what can be mended without changing what is meant, in the files."
 )
 @click.option("--watch", is_flag=True, help="Check again whenever a file changes.")
-def check(files: tuple[Path, ...], format_: str, fix: bool, watch: bool) -> int:
-    """Report every mistake in FILEs, at its place.
+def check(files: tuple[Path, ...], format_: str, data: Path | None, no_data: bool, fix: bool,
+          watch: bool) -> int:
+    """Report every mistake in FILEs, at its place. `-` is the standard input.
+
+    The data that a file names are part of the verdict: their columns, shapes and types, and a sample of
+    their values. Of data that are not there a line on the side says so.
 
     Exits with 0 if there are only warnings or nothing, with 1 if there are errors.
     """
+    if STANDARD_INPUT in files and (fix or watch):
+        raise click.UsageError(f"`-` is no file to {'mend' if fix else 'watch'}")
+    if data is not None and no_data:
+        raise click.UsageError("--data says where the data are, and --no-data that they are left out")
+
+    def run() -> int:
+        return _check(files, format_, fix, data, not no_data)
+
     if not watch:
-        return _check(files, format_, fix)
+        return run()
     from specc.cli.watch import watch as watch_files
 
-    watch_files(lambda: _with_used(files), lambda: _check(files, format_, fix))
+    watch_files(lambda: _with_used(files), run)
     return 0
 
 
-def _check(files: tuple[Path, ...], format_: str, fix: bool) -> int:
-    from specc import driver
-
+def _check(files: tuple[Path, ...], format_: str, fix: bool, data: Path | None, looks_at_data: bool) -> int:
     if fix:
         for file in files:
             _mend(file)
     found = []
     for file in files:
-        found += driver.check(file, {})[1]
+        found += _found(file, data, looks_at_data)
     click.echo(render(found, format_, is_coloured(sys.stdout)), nl=False)
     if format_ == "full":
         count = f"{len(files)} file{'s' * (len(files) > 1)}"
@@ -54,11 +68,30 @@ def _check(files: tuple[Path, ...], format_: str, fix: bool) -> int:
     return int(any(each.severity == "error" for each in found))
 
 
+def _found(file: Path, data: Path | None, looks_at_data: bool) -> list[Diagnostic]:
+    """What is wrong with a file and with its data."""
+    from specc import driver
+    from specc.cli.verdict import data_verdict
+
+    try:
+        source = read_input() if file == STANDARD_INPUT else driver.read(file)
+    except SpecError as error:
+        return error.diagnostics
+    program, found = driver.check(source, {})
+    if program is None or not looks_at_data:
+        return found
+    verdict = data_verdict(source, program, data or file.parent, must_be_there=data is not None)
+    if verdict.absent:
+        names = ", ".join(str(each) for each in verdict.absent[:2])
+        more = f" and {len(verdict.absent) - 2} more" if len(verdict.absent) > 2 else ""
+        click.echo(f"{source.name}: data not checked, as they are not there: {names}{more}", err=True)
+    return list(dict.fromkeys([*found, *verdict.found]))
+
+
 def _mend(file: Path) -> None:
     """Applies the safe fixes to a file, and says so on the side."""
     from specc import driver
     from specc.cli.whole import write_whole
-    from specc.diagnostics import SpecError
     from specc.frontend.mend import mended_source
     from specc.source import Source
 
@@ -79,7 +112,6 @@ def _with_used(files: tuple[Path, ...]) -> list[Path]:
     """The files, and those that they bring in with `use`."""
     from specc import driver
     from specc.cli.session import used_files
-    from specc.diagnostics import SpecError
 
     found = list(files)
     for file in files:

@@ -53,6 +53,7 @@ def train(context: Context, scope: Scope, block: ast.Train, ports: list[Port]) -
     frame = Frame(context, scope, "train")
     known: dict[str, Any] = {}
     places: dict[str, Span] = {}
+    values: dict[str, Span] = {}
     optimizers: list[ast.TrainOptimizer] = []
     freezes: list[ast.Freeze] = []
     is_broken, is_good = False, not context.report.errors
@@ -61,6 +62,7 @@ def train(context: Context, scope: Scope, block: ast.Train, ports: list[Port]) -
             case ast.Setting():
                 _once(frame, places, statement.name.text, statement.name.span)
                 _setting(frame, statement.name, statement.value, known)
+                values[statement.name.text] = statement.value.span
             case ast.Data() | ast.Test():
                 what = "data" if isinstance(statement, ast.Data) else "test"
                 _once(frame, places, what, statement.span)
@@ -82,9 +84,10 @@ def train(context: Context, scope: Scope, block: ast.Train, ports: list[Port]) -
         if override is not None:
             name = ast.Name(setting.name, override.span)
             _setting(frame, name, override, known)
+            values[setting.name] = override.span
     if isinstance(known.get("validate"), float) and "data" not in known:
         frame.error("misplaced", "there is no `data` to cut a validation part off", places["validate"])
-    result = Training(Recipe(**known, span=block.span))
+    result = Training(Recipe(**known, span=block.span, places=values))
     result.frozen = _frozen(frame, freezes)
     if not is_broken:
         result.updates = _updates(frame, block, optimizers, result)
@@ -221,7 +224,7 @@ def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | Non
             _once(frame, names, name, argument.name.span)
             settings[name] = value
             values[name] = argument.value.span
-    call = DataCall(word, tuple(positional), settings, tree.span, tuple(spans))
+    call = DataCall(word, tuple(positional), settings, tree.span, tuple(spans), values)
     for wrong in sources.mistakes(call, ports):
         place = tree.span
         if wrong.argument is not None:

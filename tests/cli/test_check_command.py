@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import re
@@ -69,6 +70,86 @@ def test_many_files_are_checked_in_one_call(wrong, capsys):
     assert capsys.readouterr().out == f"{len(files)} files checked: no mistakes\n"
     assert status_of(["check", files[0], str(wrong), files[1]]) == 1
     assert capsys.readouterr().out.endswith("3 files checked: 3 errors\n")
+
+
+FLOWERS = """model flowers {
+  input  size: float[2]
+  target kind: class(3)
+  let scores = size -> dense(3)
+  output scores
+  loss   cross_entropy(scores, kind)
+}
+train { data csv("flowers.csv") optimizer adam(lr = 0.01) batch = 2 }
+"""
+
+
+@pytest.fixture
+def flowers(tmp_path):
+    """A sound program, whose data have a class too many; and a folder with sound data."""
+    path = tmp_path / "flowers.dl"
+    path.write_text(FLOWERS)
+    (tmp_path / "flowers.csv").write_text("size_1,size_2,kind\n1,2,0\n3,4,3\n")
+    (tmp_path / "sound").mkdir()
+    (tmp_path / "sound" / "flowers.csv").write_text("size_1,size_2,kind\n1,2,0\n3,4,2\n")
+    return path
+
+
+def test_the_data_are_part_of_the_verdict_unless_they_are_left_out(flowers, capsys):
+    assert status_of(["check", str(flowers)]) == 1
+    out = capsys.readouterr().out
+    assert "error[data]: `flowers.csv`, line 3, column `kind`: `3` is out of range" in out
+    assert status_of(["check", str(flowers), "--data", str(flowers.parent / "sound")]) == 0
+    assert status_of(["check", str(flowers), "--no-data"]) == 0
+    assert status_of(["check", str(flowers), "--no-data", "--data", "."]) == 2
+
+
+def test_data_that_are_not_there_are_told_on_the_side_and_are_an_error_where_they_must_be(flowers, capsys):
+    (flowers.parent / "flowers.csv").unlink()
+    assert status_of(["check", str(flowers)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "1 file checked: no mistakes\n"
+    assert captured.err.startswith(f"{flowers}: data not checked, as they are not there: ")
+    assert status_of(["check", str(flowers), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert status_of(["check", str(flowers), "--data", str(flowers.parent)]) == 1
+    assert "error[data]: there is no file" in capsys.readouterr().out
+    assert status_of(["check", str(flowers), "--no-data"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_mistakes_of_data_are_told_in_all_formats(flowers, capsys):
+    found = {}
+    for name in ("full", "concise", "json", "sarif", "github"):
+        assert status_of(["check", str(flowers), "--format", name]) == 1
+        found[name] = capsys.readouterr().out
+        assert "line 3, column `kind`: `3` is out of range" in found[name]
+    (record,) = json.loads(found["json"])
+    assert (record["name"], record["line"], record["column"]) == ("data", 8, 18)
+    assert record["labels"][0] == {
+        "message": "`kind` is declared here", "file": str(flowers), "line": 3, "column": 3, "end_line": 3,
+        "end_column": 24,
+    }  # fmt: skip
+    assert "class(3) means 0 .. 2; here are 0 .. 3" in found["github"]
+
+
+def test_the_standard_input_is_checked(flowers, capsys, monkeypatch):
+    def given(text: str, *arguments: str) -> int:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        return status_of(["check", "-", *arguments])
+
+    assert given(FLOWERS, "--data", str(flowers.parent / "sound")) == 0
+    assert given(FLOWERS, "--data", str(flowers.parent)) == 1
+    assert given(WRONG, "--format", "concise") == 1
+    assert "standard input:3:16: error[unknown-name]" in capsys.readouterr().out
+    monkeypatch.chdir(flowers.parent)
+    assert given(FLOWERS) == 1
+    assert given("", "--fix") == given("", "--watch") == 2
+
+
+def test_data_are_compared_with_the_sizes_that_the_command_line_gives_to_a_training(flowers, capsys, tmp_path):
+    text = flowers.read_text().replace("class(3)", "class(kinds)").replace("dense(3)", "dense(kinds)")
+    flowers.write_text("dim kinds = 3\n" + text)
+    assert status_of(["train", str(flowers), "kinds=4", "epochs=1", "--run", str(tmp_path / "runs")]) == 0
 
 
 def test_safe_fixes_are_written_and_the_rest_is_told(wrong, capsys):

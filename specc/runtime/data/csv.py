@@ -21,7 +21,7 @@ from __future__ import annotations
 import csv
 import io
 from array import array as compact
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from specc.runtime.data import tokens
 from specc.runtime.data.field import Field, Texts, takes_texts
 from specc.runtime.data.match import by_name
 from specc.runtime.data.request import Request, listed
+from specc.runtime.errors import DataError
 from specc.sources import port_type
 
 SEPARATORS = ",;\t|"
@@ -44,16 +45,25 @@ def read(request: Request) -> dict[str, Field]:
     """The columns for all ports: port -> field."""
     (path,) = request.files()
     settings = request.settings()
-    text = _text(request, path)
+    text, is_part = _text(request, path)
     separator = settings["separator"] or _separator(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    return Table(request, path, settings["missing"], reader).fields(settings)
+    return Table(request, path, settings["missing"], reader, is_part).fields(settings)
 
 
-def _text(request: Request, path: Path) -> str:
+def _text(request: Request, path: Path) -> tuple[str, bool]:
+    """The table, and whether it goes on in the file. A part ends with a whole line."""
     content = request.read(path)
+    is_part = request.is_part(content)
+    if is_part:
+        end = content.rfind(b"\n")
+        while end > 0 and content.count(b'"', 0, end) % 2:  # within quotes
+            end = content.rfind(b"\n", 0, end)
+        if content.find(b"\n") >= end:  # hardly a line fits
+            return _text(replace(request, limit=None), path)
+        del content[end + 1 :]
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8-sig"), is_part
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise request.error(
@@ -77,6 +87,7 @@ class Table:
     path: Path
     missing: str | float
     reader: object
+    is_part: bool = False
 
     def __post_init__(self) -> None:
         self.lines = compact("q")
@@ -114,6 +125,7 @@ class Table:
         texts: dict[str, list[list[str]]] = {
             port.name: [] for port in ports if _is_text(port, names[port.name])}
         level, parts = settings["level"], {port.name: [] for port in ports}
+        wrong: dict[str, DataError] = {}
         while chunk := list(islice(self.rows, LINES_AT_ONCE)):
             chunk = self._without_missing(chunk, at)
             self.lines.extend(line for line, _ in chunk)
@@ -121,8 +133,15 @@ class Table:
                 if port.name in texts:
                     (column,) = at[port.name]
                     texts[port.name] += [tokens.symbols(row[column], level) for _, row in chunk]
-                else:
+                    continue
+                try:
                     parts[port.name].append(self._values(port, chunk, at[port.name]))
+                except DataError as error:
+                    wrong.setdefault(port.name, error)
+        if wrong:
+            raise DataError([each for error in wrong.values() for each in error.diagnostics])
+        if not self.lines and self.is_part:  # all of them were left out
+            return read(replace(self.request, limit=None))
         if not self.lines:
             raise self.error("there are no examples under the header")
         found = {}
@@ -131,6 +150,7 @@ class Table:
                 found[port.name] = Field(
                     f"`{self.path.name}`", np.zeros(len(self.lines)), self._place(names[port.name]),
                     texts=Texts(texts[port.name], level, settings["limit"], settings["unknown"]),
+                    count=-1 if self.is_part else None,
                 )
             else:
                 found[port.name] = self._field(port, names[port.name], parts[port.name], settings)
@@ -167,6 +187,8 @@ class Table:
                 f"`{port.name}: {port_type(port)}` needs {wanted:,} columns, but `{self.path.name}`"
                 f" has {len(names):,} for it: {listed(names)}",
                 argument=0,
+                port=port,
+                help="a port takes one column for each of its elements: declare it so, or name others",
             )
 
     def _without_missing(self, chunk: list, at: dict[str, list[int]]) -> list:
@@ -237,6 +259,7 @@ class Table:
             self._place(names),
             settings["scale"] if scaled else 1.0,
             settings["shift"] if scaled else 0.0,
+            count=-1 if self.is_part else None,
         )
 
     def _place(self, names: list[str]):
@@ -268,11 +291,15 @@ class Table:
                         + (", `missing = 0` puts a number there" if what == "a number" else ""),
                     )
                 if not is_good(cell):
-                    comma = what == "a number" and _is_number(cell.replace(",", ".", 1))
+                    help_ = None
+                    if what == "a number" and "," in cell and _is_number(cell.replace(",", ".", 1)):
+                        help_ = "write decimals with a point"
+                    elif what == "a number" and not _is_number(cell):
+                        help_ = "a column of words is for a `class`"
+                    elif what == "a number":
+                        help_ = "a float holds finite numbers alone"
                     return self.error(
-                        f"column `{self.header[i]}`: `{cell}` is not {what}",
-                        line=line,
-                        help="write decimals with a point" if comma else None,
+                        f"column `{self.header[i]}`: `{cell}` is not {what}", line=line, help=help_
                     )
         raise AssertionError("every cell is good, yet the column is not; please report this")
 
