@@ -29,6 +29,12 @@ class Setting:
     default: Any
     words: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """`separator: character`, `scale: number = 1`, `level: char or word = char`."""
+        kinds = self.words if self.kind == "choice" else (self.kind, *self.words)
+        shown = f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
+        return f"{self.name}: {' or '.join(kinds)}" + (f" = {shown}" if self.default is not None else "")
+
     def wrong(self, value: Any) -> str | None:
         """What the value should be, if it is not; None where it is right."""
         if self.kind == "text":
@@ -109,6 +115,14 @@ SOURCES: dict[str, DataSource] = {
     "npz": DataSource(("the name of a file",), settings=(SCALE, SHIFT, *TEXT), names_ports=True),
     "text": DataSource(("the name of a file",), settings=TEXT, more_files=True),
 }
+# What the field calls the settings of sources.
+SETTING_SYNONYMS = {
+    "sep": "separator", "delimiter": "separator", "delim": "separator", "na": "missing",
+    "na_values": "missing", "nan": "missing", "rescale": "scale", "normalize": "scale", "divide": "scale",
+    "offset": "shift", "usecols": "columns", "features": "columns", "inputs": "columns", "mode": "level",
+    "tokens": "level", "tokenizer": "level", "num_words": "limit", "max_words": "limit", "vocab_size": "limit",
+    "max_tokens": "limit", "unk": "unknown", "oov": "unknown", "oov_token": "unknown",
+}  # fmt: skip
 PLANNED = ("images",)
 """Sources that the language plans, and that are refused so far."""
 
@@ -122,6 +136,8 @@ class Wrong:
     help: str | None = None
     argument: int | None = None
     setting: str | None = None
+    near: str | None = None  # what is probably meant in the place of the setting
+    notes: tuple[str, ...] = ()
 
 
 def mistakes(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
@@ -143,11 +159,13 @@ def mistakes(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
     known = source.all_settings(ports)
     for name, value in call.settings.items():
         if name not in known:
-            near = closest(name, known)
-            listed = ", ".join(f"`{each}`" for each in known)
+            near = closest(name, known, SETTING_SYNONYMS)
+            listed = ", ".join(f"`{each}`" for each in known.values())
+            listed = f"its settings are {listed}" if listed else f"`{call.word}` has no settings"
             found.append(Wrong(
                 "unknown-setting", f"`{call.word}` has no setting `{name}`",
-                f"did you mean `{near}`?" if near else f"its settings: {listed}", setting=name,
+                f"did you mean `{near}`?" if near else listed, setting=name, near=near,
+                notes=(listed,) if near else (),
             ))  # fmt: skip
         elif (needed := known[name].wrong(value)) is not None:
             given = f'the text "{value}"' if isinstance(value, str) else f"`{str(value).lower()}`"
@@ -278,7 +296,7 @@ def large_batch(recipe: Recipe, count: int) -> Diagnostic | None:
         "large-batch", "warning",
         f"a batch of {recipe.batch:,} is larger than the training data, which have {count:,}"
         f" example{'s' * (count > 1)}", span,
-        help=f"an epoch is a single step so; `batch = {count // 10}` makes ten of it"
+        help=f"so an epoch is a single step; `batch = {count // 10}` makes ten of it"
         if count >= 10 else f"`batch = {count}` holds all of them",
     )  # fmt: skip
 

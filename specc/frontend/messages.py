@@ -81,7 +81,23 @@ SYNONYMS: dict[str, str] = {
     "svm": "hinge", "euclidean": "distance", "elastic_net": "elastic", "decay": "step_decay",
     "step_lr": "step_decay", "exponential_decay": "exponential", "cosine_annealing": "cosine",
     "reduce_on_plateau": "plateau", "reduce_lr_on_plateau": "plateau", "eye": "identity", "gather": "take",
-    "confusion_matrix": "confusion",
+    "confusion_matrix": "confusion", "cross_entropy_loss": "cross_entropy", "nll_loss": "cross_entropy",
+    "sparse_categorical_crossentropy": "cross_entropy", "mse_loss": "mse", "l1_loss": "mae",
+    "bce_loss": "binary_cross_entropy", "bce_with_logits_loss": "binary_cross_entropy", "huber_loss": "huber",
+    "smooth_l1_loss": "huber", "kl_div_loss": "kl", "hinge_loss": "hinge", "contrastive_loss": "contrastive",
+    "triplet_loss": "triplet", "triplet_margin_loss": "triplet", "batch_norm1d": "batchnorm",
+    "batch_norm2d": "batchnorm", "batch_normalization": "batchnorm", "layer_normalization": "layernorm",
+    "embedding": "embed", "deconv": "conv_transpose", "deconvolution": "conv_transpose",
+    "conv_transpose2d": "conv_transpose", "conv2d_transpose": "conv_transpose", "avg_pool2d": "avgpool",
+    "average_pooling2d": "avgpool", "avg_pooling": "avgpool", "adaptive_avg_pool2d": "global_avgpool",
+    "global_average_pooling2d": "global_avgpool", "global_max_pooling2d": "global_maxpool",
+    "up_sampling2d": "upsample", "interpolate": "upsample", "elman": "rnn", "simple_rnn": "rnn",
+    "xavier_uniform": "xavier", "xavier_normal": "xavier", "glorot_uniform": "xavier",
+    "glorot_normal": "xavier", "kaiming_uniform": "he", "kaiming_normal": "he", "he_uniform": "he",
+    "he_normal": "he", "lecun_normal": "lecun", "lecun_uniform": "lecun", "adam_w": "adamw",
+    "exponential_lr": "exponential", "cosine_annealing_lr": "cosine", "cosine_decay": "cosine",
+    "multi_step_lr": "piecewise", "linear_warmup": "warmup", "top1_accuracy": "accuracy",
+    "categorical_accuracy": "accuracy", "hard_max": "argmax", "leaky": "leaky_relu",
 }  # fmt: skip
 
 # What the field calls the settings of words.
@@ -92,15 +108,69 @@ SETTING_SYNONYMS: dict[str, str] = {
     "features": "units", "out_channels": "filters", "channels": "filters", "hidden": "units",
     "negative_slope": "slope", "eps": "epsilon", "rounding": "round", "initializer": "init",
     "kernel_initializer": "init", "bias_initializer": "bias_init", "label_smoothing": "smoothing", "use_bias": "bias", "dilation_rate": "dilation", "dim": "axis",
+    "p": "rate", "prob": "rate", "drop": "rate", "dropout_rate": "rate", "hidden_size": "units",
+    "num_units": "units", "hidden_units": "units", "neurons": "units", "embedding_dim": "units",
+    "embed_dim": "units", "num_filters": "filters", "n_filters": "filters", "gamma": "factor",
+    "decay_rate": "factor", "step_every": "every", "period": "every", "num_heads": "heads",
+    "b1": "beta1", "b2": "beta2", "beta_1": "beta1", "beta_2": "beta2",
+    "weight_initializer": "init", "upscale": "factor", "scale_factor": "factor",
 }  # fmt: skip
+
+# What the field gives to words as settings, and is said otherwise here.
+SETTING_HINTS: dict[str, str] = {
+    "momentum": "`momentum(lr = .., mu = 0.9)` is an optimizer of its own",
+    "nesterov": "`nesterov(lr = .., mu = 0.9)` is an optimizer of its own",
+    "amsgrad": "`amsgrad(lr = ..)` is an optimizer of its own",
+    "weight_decay": "`adamw(weight_decay = ..)` has it, or `loss penalty = 1e-4 * l2(weights)`",
+    "kernel_regularizer": "a penalty is a loss: `loss penalty = 1e-4 * l2(weights)`",
+    "in_features": "sizes of inputs are known: leave it out",
+    "in_channels": "sizes of inputs are known: leave it out",
+    "input_size": "sizes of inputs are known: leave it out",
+    "input_dim": "sizes of inputs are known: leave it out",
+    "input_shape": "sizes of inputs are known: leave it out",
+    "dropout": "dropout is a stage of its own: `-> dropout(0.5)`",
+    "num_layers": "say the stage again, or `-> 2 * (..)`: each has weights of its own",
+    "return_sequences": "all steps are given: `-> last` takes the last one",
+    "batch_first": "the batch is never written",
+    "stateful": "`stream` in the place of `input` carries states on from batch to batch",
+    "clipnorm": "`clip_norm = 1` is a setting of `train`",
+    "clip_norm": "`clip_norm = 1` is a setting of `train`",
+    "name": "`layer tower = ..` gives a layer a name",
+}
 
 # What the field calls the settings of `train`.
 TRAIN_SYNONYMS: dict[str, str] = {
     "epoch": "epochs", "num_epochs": "epochs", "n_epochs": "epochs", "max_epochs": "epochs",
     "batch_size": "batch", "batchsize": "batch", "minibatch": "batch", "random_seed": "seed",
     "random_state": "seed", "early_stopping": "patience", "clip": "clip_norm",
+    "early_stop": "patience", "grad_clip": "clip_norm", "clipnorm": "clip_norm", "clipvalue": "clip_value",
     "gradient_clip": "clip_norm", "clip_grad_norm": "clip_norm", "max_norm": "clip_norm",
 }  # fmt: skip
+
+# What the field sets where a network is trained, and is said otherwise here.
+TRAIN_HINTS: dict[str, str] = {
+    "shuffle": "each epoch draws the examples in a new order as it is, the same for the same `seed`",
+    "loss": "a loss stands in the model: `loss cross_entropy(scores, label)`",
+    "metrics": "metrics stand in the model: `metric accuracy(scores, label)`",
+    "momentum": "`optimizer momentum(lr = .., mu = 0.9)` has it",
+    "optimizer": "write it without `=`: `optimizer adam(lr = 0.001)`",
+    "scheduler": "a rate may be a formula: `optimizer sgd(lr = cosine(0.1, 0))`",
+    "lr_schedule": "a rate may be a formula: `optimizer sgd(lr = cosine(0.1, 0))`",
+    "warmup": "a rate may be a formula: `optimizer sgd(lr = warmup(0.1; over = 2))`",
+    "weight_decay": "`adamw(weight_decay = ..)` has it, or `loss penalty = 1e-4 * l2(weights)`",
+    "validation_split": "`validate split = 0.9` trains on nine tenths of the data",
+    "val_split": "`validate split = 0.9` trains on nine tenths of the data",
+    "split": "`validate split = 0.9` trains on nine tenths of the data",
+    "steps": "a training is as long as its `epochs`",
+    "max_steps": "a training is as long as its `epochs`",
+    "iterations": "a training is as long as its `epochs`",
+    "threads": "it is an option of the command: `specc train --threads 2`",
+    "num_workers": "it is an option of the command: `specc train --threads 2`",
+    "dtype": "it is an option of the command: `specc train --dtype float64`",
+    "precision": "it is an option of the command: `specc train --dtype float64`",
+    "device": "there is one device, the processor: leave it out",
+    "verbose": "it is an option of the command: `specc train --quiet`",
+}
 
 # What the field calls the sources of data.
 SOURCE_SYNONYMS: dict[str, str] = {"mnist": "idx", "numpy": "npz", "npy": "npz", "txt": "text"}

@@ -13,7 +13,9 @@ from specc import sources
 from specc.diagnostics import Edit, Fix, Label, closest
 from specc.frontend import ast, expressions
 from specc.frontend.bindings import setting_help
-from specc.frontend.messages import SETTING_SYNONYMS, SOURCE_SYNONYMS, TRAIN_SYNONYMS
+from specc.frontend.messages import (
+    SETTING_SYNONYMS, SOURCE_SYNONYMS, TRAIN_HINTS, TRAIN_SYNONYMS,
+)  # fmt: skip
 from specc.frontend.optimizers import Rule, optimizer_rule
 from specc.frontend.schedules import limits
 from specc.frontend.scope import Context, Frame, Scope
@@ -156,11 +158,12 @@ def _setting(frame: Frame, name: ast.Name, tree: ast.Expression, known: dict[str
 
 def _unknown_setting(frame: Frame, name: ast.Name) -> None:
     names = [each.name for each in SETTINGS]
-    near = closest(name.text, [*names, *PLANNED], TRAIN_SYNONYMS)
+    near = closest(name.text, names, TRAIN_SYNONYMS)
     if name.text in PLANNED:
         frame.error("not-yet", f"`{name.text}` is not compiled yet", name.span)
         return
-    if name.text in SETTING_SYNONYMS or name.text == "lr":
+    hint = None if near else TRAIN_HINTS.get(name.text.lower())
+    if hint is None and SETTING_SYNONYMS.get(name.text, name.text) == "lr":
         lr = SETTING_SYNONYMS.get(name.text, name.text)
         help_ = f"it is a setting of the optimizer: `optimizer sgd({lr} = ...)`"
         frame.error("unknown-setting", f"`train` has no setting `{name.text}`", name.span, help=help_)
@@ -169,7 +172,8 @@ def _unknown_setting(frame: Frame, name: ast.Name) -> None:
     fixes = [Fix(f"write `{near}`", (Edit(name.span, near),))] if near else []
     frame.error(
         "unknown-setting", f"`train` has no setting `{name.text}`", name.span,
-        notes=[known] if near else [], help=f"did you mean `{near}`?" if near else known, fixes=fixes,
+        notes=[known] if near or hint else [], help=f"did you mean `{near}`?" if near else hint or known,
+        fixes=fixes,
     )  # fmt: skip
 
 
@@ -233,7 +237,8 @@ def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | Non
             place = (names if wrong.name == "unknown-setting" else values)[wrong.setting]
         elif not good:
             continue  # an argument that is wrong is one that is missing here
-        frame.error(wrong.name, wrong.message, place, help=wrong.help)
+        near = [Fix(f"write `{wrong.near}`", (Edit(place, wrong.near),))] if wrong.near else []
+        frame.error(wrong.name, wrong.message, place, notes=wrong.notes, help=wrong.help, fixes=near)
     return call
 
 
