@@ -88,13 +88,14 @@ def _padded(request: Request, port: Port, field: Field, vocabulary) -> np.ndarra
         raise _error(request, port, field, f"{field.name} holds {len(vocabulary or ())} different {what} for"
                      f" `{port.name}: {port_type(port)}`",
                      f"declare class({len(vocabulary or ())}), or a `dim` without a number")
+    places = tokens.places(vocabulary)
     found = np.zeros((len(texts.parts), steps), np.int32)
     for row, parts in enumerate(texts.parts):
         if len(parts) > steps:
             raise _error(request, port, field, f"{field.place(row, 0)}: {len(parts)} {what}, but"
                          f" `{port.name}` has at most {steps} steps",
                          f"`seq {port.sequence} = {max(map(len, texts.parts))}` holds the longest")
-        ids = tokens.numbers(parts, vocabulary, texts.unknown)
+        ids = tokens.numbers(parts, places, texts.unknown)
         if len(ids) and ids.min() < 0:
             raise _error(request, port, field, f"{field.place(row, 0)}: {parts[int(np.argmin(ids))]!r} is in no"
                          f" text of the training part", '`unknown = "?"` reads a question mark in its place')

@@ -98,8 +98,9 @@ def columns(text: Text, vocabulary: tuple[str, ...], batch: int) -> tuple[dict[s
     steps = source.shape[0]
     check_vocabulary(text, vocabulary)
     windows, shifted, begins = [], [], []
+    places = tokens.places(vocabulary)
     for number, document in enumerate(text.documents):
-        ids = tokens.numbers(document, vocabulary, text.unknown)
+        ids = tokens.numbers(document, places, text.unknown)
         _check_known(text, number, ids)
         count = max(0, (len(ids) - 1) // steps)
         windows.append(ids[: count * steps].reshape(count, steps))
