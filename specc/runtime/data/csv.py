@@ -213,7 +213,7 @@ class Table:
 
     def _values(self, port: Port, chunk: list, at: list[int]) -> np.ndarray:
         """`[lines, columns]`: float64, bool, int64, or words where a "class" has no integers."""
-        cells = [[row[i] for i in at] for _, row in chunk]
+        cells = [[row[i].strip() for i in at] for _, row in chunk]
         shape = (len(chunk), len(at))
         if port.kind == "float":
             try:
@@ -223,7 +223,7 @@ class Table:
             except ValueError:
                 pass
             raise self._bad_cell(chunk, at, "a number", _is_finite)
-        words = np.char.strip(np.array(cells, np.str_).reshape(shape))
+        words = np.array(cells, np.str_).reshape(shape)
         if port.kind == "bool":
             if np.isin(np.char.lower(words), list(TRUTH)).all():
                 return np.isin(np.char.lower(words), ["1", "true"])
