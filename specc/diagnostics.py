@@ -193,8 +193,8 @@ def closest(
 ) -> str | None:
     """The candidate that `word` was probably meant to be, for "did you mean".
 
-    `synonyms` maps names used elsewhere to names used here (`fc` -> `dense`); it is asked first. Capitals
-    and underscores make no difference: `BatchNorm` is `batchnorm`.
+    `synonyms` maps names used elsewhere to names used here (`fc` -> `dense`); it is asked first.
+    Capitals and underscores make no difference: `BatchNorm` is `batchnorm`.
     """
 
     def plain(name: str) -> str:

@@ -33,7 +33,8 @@ class Setting:
         """`separator: character`, `scale: number = 1`, `level: char or word = char`."""
         kinds = self.words if self.kind == "choice" else (self.kind, *self.words)
         shown = f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
-        return f"{self.name}: {' or '.join(kinds)}" + (f" = {shown}" if self.default is not None else "")
+        default = f" = {shown}" if self.default is not None else ""
+        return f"{self.name}: {' or '.join(kinds)}{default}"
 
     def wrong(self, value: Any) -> str | None:
         """What the value should be, if it is not; None where it is right."""
@@ -69,8 +70,8 @@ class DataSource:
 
     With `names_ports` there is a setting for each input and target, too: where to find it. A source
     without names has `fields`, which are bound by kind: all of them, or one for each file.
-    `shape` and `classes` are those of its images and labels, and `examples` their number, where they are
-    always the same.
+    `shape` and `classes` are those of its images and labels, and `examples` their number, where they
+    are always the same.
     """
 
     files: tuple[str, ...] = ()
@@ -118,11 +119,13 @@ SOURCES: dict[str, DataSource] = {
 # What the field calls the settings of sources.
 SETTING_SYNONYMS = {
     "sep": "separator", "delimiter": "separator", "delim": "separator", "na": "missing",
-    "na_values": "missing", "nan": "missing", "rescale": "scale", "normalize": "scale", "divide": "scale",
-    "offset": "shift", "usecols": "columns", "features": "columns", "inputs": "columns", "mode": "level",
-    "tokens": "level", "tokenizer": "level", "num_words": "limit", "max_words": "limit", "vocab_size": "limit",
-    "max_tokens": "limit", "unk": "unknown", "oov": "unknown", "oov_token": "unknown",
+    "na_values": "missing", "nan": "missing", "rescale": "scale", "normalize": "scale",
+    "divide": "scale", "offset": "shift", "usecols": "columns", "features": "columns",
+    "inputs": "columns", "mode": "level", "tokens": "level", "tokenizer": "level",
+    "num_words": "limit", "max_words": "limit", "vocab_size": "limit", "max_tokens": "limit",
+    "unk": "unknown", "oov": "unknown", "oov_token": "unknown",
 }  # fmt: skip
+NO_DATA = (".dl", ".py", ".md")
 PLANNED = ("images",)
 """Sources that the language plans, and that are refused so far."""
 
@@ -184,10 +187,10 @@ def absent(call: DataCall, folder: Path) -> dict[int, Path]:
 def nearest_file(path: Path) -> str | None:
     """The name of the file beside `path` that was probably meant."""
     try:
-        names = [each.name for each in path.parent.iterdir() if each.suffix not in (".dl", ".py", ".md")]
+        beside = list(path.parent.iterdir())
     except OSError:
         return None
-    return closest(path.name, names)
+    return closest(path.name, [each.name for each in beside if each.suffix not in NO_DATA])
 
 
 def misfits(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
@@ -310,7 +313,8 @@ def missing_classes(call: DataCall, port: Port, missing: Sequence[int]) -> Diagn
     while first in missing:
         first -= 1
     if list(missing) == list(range(first + 1, port.classes)):
-        what, help_ = f"only the classes 0 .. {first}", f"declare `class({held})`, if there are no others"
+        what = f"only the classes 0 .. {first}"
+        help_ = f"declare `class({held})`, if there are no others"
     elif missing[0] == 0 and len(missing) == 1:
         what = f"the classes 1 .. {port.classes - 1} alone"
         help_ = f"classes count from 0: subtract 1 in the data, and declare `class({held})`"
@@ -327,10 +331,15 @@ def unreachable(port: Port, reach: Reach, place: str, value: float) -> Diagnosti
     """The warning of a target beyond what the output that it is compared with can become."""
     high = "" if math.isinf(reach.high) else f" .. {reach.high:g}"
     what = f"{reach.low:g}{high}" if high else f"{reach.low:g} or more"
-    labels = (Label(port.span, f"`{port.name}` is declared here"),) if port.span is not None else ()
+    labels = ()
+    if port.span is not None:
+        labels = (Label(port.span, f"`{port.name}` is declared here"),)
     return Diagnostic(
-        "unreachable-target", "warning",
-        f"{reach.subject} {what}, but its target `{port.name}` is {value:g} in the data", reach.span,
-        labels, (f"{place}: {value:g}",), f"scale the targets to {what} where the data are made, or change the"
-        " output",
-    )  # fmt: skip
+        "unreachable-target",
+        "warning",
+        f"{reach.subject} {what}, but its target `{port.name}` is {value:g} in the data",
+        reach.span,
+        labels,
+        (f"{place}: {value:g}",),
+        f"scale the targets to {what} where the data are made, or change the output",
+    )

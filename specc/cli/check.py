@@ -22,8 +22,11 @@ from specc.diagnostics import Diagnostic, SpecError
     show_default=True,
     help="How mistakes are printed.",
 )
-@click.option("--data", type=FOLDER,
-              help="Where relative paths of data start, which must be there then; by default at FILE's folder.")
+@click.option(
+    "--data",
+    type=FOLDER,
+    help="Where relative paths of data start, by default at FILE's folder; the data must be there then.",
+)
 @click.option("--no-data", is_flag=True, help="Leave the data out: look at the files alone.")
 @click.option(
     "--fix", is_flag=True, help="Mend what can be mended without changing what is meant, in the files."
@@ -33,15 +36,15 @@ def check(files: tuple[Path, ...], format_: str, data: Path | None, no_data: boo
           watch: bool) -> int:
     """Report every mistake in FILEs, at its place. `-` is the standard input.
 
-    The data that a file names are part of the verdict: their columns, shapes and types, and a sample of
-    their values. Of data that are not there a line on the side says so.
+    The data that a file names are part of the verdict: their columns, shapes and types, and a
+    sample of their values. Of data that are not there a line on the side says so.
 
     Exits with 0 if there are only warnings or nothing, with 1 if there are errors.
     """
     if STANDARD_INPUT in files and (fix or watch):
         raise click.UsageError(f"`-` is no file to {'mend' if fix else 'watch'}")
     if data is not None and no_data:
-        raise click.UsageError("--data says where the data are, and --no-data that they are left out")
+        raise click.UsageError("--data says where the data are, --no-data that they are left out")
 
     def run() -> int:
         return _check(files, format_, fix, data, not no_data)
@@ -54,7 +57,9 @@ def check(files: tuple[Path, ...], format_: str, data: Path | None, no_data: boo
     return 0
 
 
-def _check(files: tuple[Path, ...], format_: str, fix: bool, data: Path | None, looks_at_data: bool) -> int:
+def _check(
+    files: tuple[Path, ...], format_: str, fix: bool, data: Path | None, looks_at_data: bool
+) -> int:
     if fix:
         for file in files:
             _mend(file)
@@ -83,8 +88,8 @@ def _found(file: Path, data: Path | None, looks_at_data: bool) -> list[Diagnosti
     verdict = data_verdict(source, program, data or file.parent, must_be_there=data is not None)
     if verdict.absent:
         names = ", ".join(str(each) for each in verdict.absent[:2])
-        more = f" and {len(verdict.absent) - 2} more" if len(verdict.absent) > 2 else ""
-        click.echo(f"{source.name}: data not checked, as they are not there: {names}{more}", err=True)
+        names += f" and {len(verdict.absent) - 2} more" if len(verdict.absent) > 2 else ""
+        click.echo(f"{source.name}: data not checked, as they are not there: {names}", err=True)
     return list(dict.fromkeys([*found, *verdict.found]))
 
 

@@ -37,7 +37,8 @@ def read_input() -> Source:
     try:
         text = sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise click.UsageError(f"the standard input is not UTF-8 text (byte {error.start})") from None
+        message = f"the standard input is not UTF-8 text (byte {error.start})"
+        raise click.UsageError(message) from None
     return Source("standard input", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
@@ -71,7 +72,9 @@ def checked(source: Source, changes: Mapping[str, str | int]) -> Program:
     return program
 
 
-def look_at_data(source: Source, program: Program, folder: Path, changes: Mapping[str, str]) -> None:
+def look_at_data(
+    source: Source, program: Program, folder: Path, changes: Mapping[str, str]
+) -> None:
     """Compare a sample of the data with the program; warnings are printed. Raises SpecError."""
     from specc.cli.verdict import data_verdict
 

@@ -1,4 +1,4 @@
-"""The data in the verdict on a file: what it names is compared with the model before anything is compiled.
+"""The data in the verdict on a file: they are compared with the model before anything is compiled.
 
     verdict = data_verdict(source, program, folder)
     verdict.found       # [error[data]: `iris.csv`, line 5, column `kind`: ...]
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Verdict:
-    """What is wrong or doubtful with the data, and the files that are not there, nor a similar one."""
+    """What is wrong or doubtful with the data, and files that are not there, nor a similar one."""
 
     found: list[Diagnostic] = field(default_factory=list)
     absent: list[Path] = field(default_factory=list)
@@ -40,8 +40,8 @@ def data_verdict(
 ) -> Verdict:
     """Looks at the data of a checked file; relative paths start at `folder`.
 
-    `changes` are those that the program was checked with. Where the data need not be there, only a file
-    with a similar name makes one that is not a warning.
+    `changes` are those that the program was checked with. Where the data need not be there, a file
+    that is not makes a warning only if one with a similar name is.
     """
     verdict, found = Verdict(), []
     recipe = program.recipe

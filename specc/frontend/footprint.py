@@ -3,8 +3,9 @@
     footprint(program)      # Footprint(examples=8_413_184, parameters=1_048_576)
     machine_memory()        # 33_554_432_000, or None where the system does not say
 
-What products, windows and states read and make is kept for the gradients; all else is joined to them
-by the compiler or takes no room for long. The arena of the models in models/ is 1.2 to 2.5 times that.
+What products, windows and states read and make is kept for the gradients; all else is joined to
+them by the compiler or takes no room for long. The arena of the models in models/ is 1.2 to 2.5
+times that.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_by
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes for the values of a batch, and for parameters with their gradients and optimizer states.
+    """Bytes for the values of a batch, and for parameters with their gradients and states.
 
     `largest` is the node whose values take the most of the former. Open sizes count as nothing.
     """

@@ -139,7 +139,8 @@ def unclipped(source: Source, program: Program, report: Report) -> None:
         count = f"{steps} times" if isinstance(steps, int) else "at each step"
         report.warning(
             "unclipped",
-            f"the gradient of `{path or label}` goes through its weights {count}, and nothing bounds it",
+            f"the gradient of `{path or label}` goes through its weights {count}, and nothing"
+            " bounds it",
             span,
             labels=[Label(Span(source, recipe.span.start, recipe.span.start + len("train")),
                           "no `clip_norm` here")]
@@ -159,17 +160,21 @@ def large_footprint(train: ast.Train, program: Program, report: Report) -> None:
         return
     batch, span = program.recipe.batch, program.recipe.places.get("batch")
     head = Span(train.span.source, train.span.start, train.span.start + len("train"))
-    labels, help_ = [], "its weights, their gradients and the optimizer's states take the most: make it smaller"
+    labels = []
+    help_ = "its weights, their gradients and the optimizer's states take the most: make it smaller"
     if needed.examples > needed.parameters and needed.largest is not None:
         each = BYTES * needed.largest.type.elements
         largest = needed.largest.origin.span
         if largest is not None and largest.source is train.span.source:
             labels.append(Label(largest, f"{show_bytes(each * batch)} for the values of a batch"))
         fitting = int((there - needed.parameters) * 0.5 / (needed.examples / batch))
-        help_ = f"`batch = {fitting}` takes half of what is there" if fitting > 0 else "make it smaller"
+        help_ = "make it smaller"
+        if fitting > 0:
+            help_ = f"`batch = {fitting}` takes half of what is there"
     report.warning(
         "large-footprint",
-        f"a training step takes at least {show_bytes(needed.bytes)}, but this machine has {show_bytes(there)}",
+        f"a training step takes at least {show_bytes(needed.bytes)}, but this machine has"
+        f" {show_bytes(there)}",
         span or head, labels=labels, help=help_,
     )  # fmt: skip
 

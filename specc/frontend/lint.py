@@ -72,7 +72,7 @@ def silence(file: ast.File, report: Report) -> list[Diagnostic]:
 
 
 def without_allowed(file: ast.File, diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """The diagnostics without the warnings that comments of the file allow; of comments nothing is said."""
+    """The diagnostics without the warnings that comments of the file allow."""
     return _without(file, diagnostics, _allowed(file, Report()))
 
 

@@ -22,7 +22,7 @@ COMPARING = ("mse", "mae", "huber", "distance")
 
 
 def reaches(file: ast.File) -> dict[str, Reach]:
-    """What each `float` target can be at most, where a loss compares it with a word of `REACHES`."""
+    """How far each `float` target may reach that a loss compares with a word of `REACHES`."""
     model = next((each for each in file.definitions if isinstance(each, ast.Model)), None)
     if model is None:
         return {}

@@ -172,8 +172,8 @@ def _unknown_setting(frame: Frame, name: ast.Name) -> None:
     fixes = [Fix(f"write `{near}`", (Edit(name.span, near),))] if near else []
     frame.error(
         "unknown-setting", f"`train` has no setting `{name.text}`", name.span,
-        notes=[known] if near or hint else [], help=f"did you mean `{near}`?" if near else hint or known,
-        fixes=fixes,
+        notes=[known] if near or hint else [], fixes=fixes,
+        help=f"did you mean `{near}`?" if near else hint or known,
     )  # fmt: skip
 
 
@@ -237,8 +237,11 @@ def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | Non
             place = (names if wrong.name == "unknown-setting" else values)[wrong.setting]
         elif not good:
             continue  # an argument that is wrong is one that is missing here
-        near = [Fix(f"write `{wrong.near}`", (Edit(place, wrong.near),))] if wrong.near else []
-        frame.error(wrong.name, wrong.message, place, notes=wrong.notes, help=wrong.help, fixes=near)
+        near = wrong.near
+        fixes = [Fix(f"write `{near}`", (Edit(place, near),))] if near else []
+        frame.error(
+            wrong.name, wrong.message, place, notes=wrong.notes, help=wrong.help, fixes=fixes,
+        )  # fmt: skip
     return call
 
 

@@ -188,7 +188,7 @@ class Table:
                 f" has {len(names):,} for it: {listed(names)}",
                 argument=0,
                 port=port,
-                help="a port takes one column for each of its elements: declare it so, or name others",
+                help="each element of a port takes a column: declare it so, or name other columns",
             )
 
     def _without_missing(self, chunk: list, at: dict[str, list[int]]) -> list:

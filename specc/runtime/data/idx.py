@@ -44,15 +44,16 @@ def read(request: Request) -> dict[str, Field]:
         held = [each.examples for each in fields.values()]
         if held[0] != held[1]:
             raise request.error(
-                f"`{paths[0].name}` holds {held[0]:,} examples, but `{paths[1].name}` holds {held[1]:,}",
+                f"`{paths[0].name}` holds {held[0]:,} examples, but `{paths[1].name}` holds"
+                f" {held[1]:,}",
                 help="the two files do not belong together",
             )
     return by_kind(request, fields)
 
 
 def array(request: Request, path: Path, argument: int) -> tuple[np.ndarray, int | None]:
-    """The array in an IDX file, in the machine's byte order, or its beginning and the number of examples
-    in all; raises `DataError`."""
+    """The array in an IDX file, in the machine's byte order; or its beginning, and the number of
+    examples in all. Raises `DataError`."""
     content = request.read(path, argument)
     kind, rank = (content[2], content[3]) if len(content) >= 4 else (None, 0)
     if content[:2] != b"\0\0" or kind not in TYPES or rank == 0:
@@ -73,9 +74,9 @@ def array(request: Request, path: Path, argument: int) -> tuple[np.ndarray, int 
     dtype = np.dtype(TYPES[kind])
     promised = prod(sizes) * dtype.itemsize
     if request.is_part(content) and promised > len(content) - start:
-        each = prod(sizes[1:]) * dtype.itemsize
-        read = (len(content) - start) // max(1, each)
-        values = np.frombuffer(content, dtype, read * prod(sizes[1:]), start).reshape(read, *sizes[1:])
+        each = prod(sizes[1:])
+        read = (len(content) - start) // max(1, each * dtype.itemsize)
+        values = np.frombuffer(content, dtype, read * each, start).reshape(read, *sizes[1:])
         return values.astype(dtype.newbyteorder("="), copy=False), sizes[0]
     if len(content) - start != promised:
         held = len(content) - start

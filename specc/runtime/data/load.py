@@ -39,7 +39,7 @@ class Part:
     columns: dict[str, Column]
     rows: np.ndarray
     is_stream: bool = False  # the rows have an order, and go on from batch to batch
-    fields: dict[str, Field] = field(default_factory=dict)  # where the values stand; of samples alone
+    fields: dict[str, Field] = field(default_factory=dict)  # of samples: where the values stand
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -74,8 +74,8 @@ def load(
     `vocabularies` are those of the training part where that is not loaded. Relative paths start at
     `folder`. Raises `DataError` with every mistake found.
 
-    With a `limit` no more than about that many bytes of each file or array are read. What is said of
-    them holds for the whole; the parts of what was not read as a whole hold its beginning.
+    With a `limit` no more than about that many bytes of each file or array are read. What is said
+    of them holds for the whole; the parts of what was not read as a whole hold its beginning.
     """
     if recipe.data is None:
         raise data_error(
@@ -163,7 +163,7 @@ def _load_text(recipe: Recipe, ports: Sequence[Port], folder: Path, parts: Seque
 
 
 def _with_own_words(fields: dict[str, Field], vocabularies: Vocabularies) -> Vocabularies:
-    """The vocabularies, and the words of some fields: where those of the training part are not all known."""
+    """The vocabularies with the words of some fields, where those of training are not all known."""
     found = dict(vocabularies)
     for name, known in vocabularies.items():
         own = bind.words(fields[name], np.arange(len(fields[name].array))) or ()
@@ -177,7 +177,8 @@ def request_of(call: DataCall, ports: Sequence[Port], folder: Path,
                limit: int | None = None) -> Request:
     """What a source is asked for: the ports whose values do not follow from another port's."""
     derived = tuple(port for port in ports if port.length_of or port.begin_of)
-    return Request(call, tuple(port for port in ports if port not in derived), folder, derived, limit)
+    own = tuple(port for port in ports if port not in derived)
+    return Request(call, own, folder, derived, limit)
 
 
 def open_sizes(recipe: Recipe, ports: Sequence[Port], folder: Path,
@@ -185,8 +186,8 @@ def open_sizes(recipe: Recipe, ports: Sequence[Port], folder: Path,
     """The sizes that the training data give to ports whose sizes are open, by name.
 
     `float[n]` takes its `n` from the shape of an example, `class(k)` its `k` from the number of
-    words or the largest integer. A size that is an expression, such as `2 * n`, gives nothing. With a
-    `limit` a number of classes, or of steps, is that of the beginning of the data.
+    words or the largest integer. A size that is an expression, such as `2 * n`, gives nothing. With
+    a `limit` a number of classes, or of steps, is that of the beginning of the data.
     """
     if recipe.data is None:
         return {}

@@ -16,7 +16,6 @@ from specc.runtime.data.request import Request, listed
 from specc.runtime.errors import DataError
 from specc.sources import port_type
 
-
 # What the field calls one and the same column.
 SYNONYMS = (
     ("label", "labels", "class", "category", "y", "target", "targets", "output"),

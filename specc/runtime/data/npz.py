@@ -65,7 +65,8 @@ def read(request: Request) -> dict[str, Field]:
 def _arrays(request: Request, path: Path, settings: dict) -> dict[Port, tuple[str, Part]]:
     """The array of each port, and its name in the file."""
     try:
-        archive = np.load(path, mmap_mode=None if request.limit is None else "r", allow_pickle=False)
+        mode = None if request.limit is None else "r"
+        archive = np.load(path, mmap_mode=mode, allow_pickle=False)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise _unreadable(request, path, error) from None
     ports = request.ports

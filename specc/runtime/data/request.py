@@ -25,7 +25,7 @@ from specc.sources import SOURCES, mistakes, nearest_file
 class Request:
     """A `DataCall` to be carried out. Relative paths start at `folder`.
 
-    With a `limit` only a sample is wanted: about that many bytes of each file, or of each array in it.
+    With a `limit` only a sample is wanted: about that many bytes of each file, or array in it.
     """
 
     call: DataCall
@@ -44,8 +44,8 @@ class Request:
         help: str | None = None,
         notes: Sequence[str] = (),
     ) -> DataError:
-        """A `DataError` at the call, or at an argument or a setting of it; `port` is what the values are
-        for."""
+        """A `DataError` at the call, or at an argument or a setting of it; `port` is what the values
+        are for."""
         span = self.call.setting_spans.get(setting, self.call.span)
         if argument is not None and argument < len(self.call.argument_spans):
             span = self.call.argument_spans[argument]
@@ -86,7 +86,7 @@ class Request:
         return {name: each.default for name, each in known.items()} | self.call.settings
 
     def read(self, path: Path, argument: int = 0) -> bytearray:
-        """The bytes of a file, unpacked if it is compressed with gzip; no more than `limit` of them."""
+        """The bytes of a file, unpacked if it is compressed with gzip; at most `limit` of them."""
         most = -1 if self.limit is None else self.limit
         try:
             with path.open("rb") as file:
@@ -97,8 +97,9 @@ class Request:
                 with gzip.GzipFile(fileobj=file) as unpacked:
                     return bytearray(unpacked.read(most))
         except EOFError:
+            size = path.stat().st_size
             raise self.error(
-                f"`{path}` is cut short: the compressed data end after {path.stat().st_size:,} bytes",
+                f"`{path}` is cut short: the compressed data end after {size:,} bytes",
                 argument=argument,
                 help="fetch the file again",
             ) from None

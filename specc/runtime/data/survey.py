@@ -1,9 +1,9 @@
-"""A look at the data before anything is compiled: their headers and their beginnings, against the ports.
+"""A look at the data before anything is compiled: headers and beginnings, against the ports.
 
     survey(recipe, ports, folder)     # [error[data]: `iris.csv`, line 5, column `kind`: ...]
 
-What a training would refuse is told in the same words, by the same readers: they stop after `SAMPLE`
-bytes of each file or array. What is likely a mistake is a warning.
+What a training would refuse is told in the same words, by the same readers: they stop after
+`SAMPLE` bytes of each file or array. What is likely a mistake is a warning.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def survey(
 ) -> list[Diagnostic]:
     """What is wrong with the data of a recipe, and what is doubtful.
 
-    The classes of `open_ports` follow from the data, so that any number of them is right. `reaches` says
-    how far the outputs reach that targets are compared with.
+    The classes of `open_ports` follow from the data, so that any number of them is right. `reaches`
+    says how far the outputs reach that targets are compared with.
     """
     names = set(open_ports)
     free = [replace(port, classes=ANY) if port.name in names else port for port in ports]
