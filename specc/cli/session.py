@@ -60,14 +60,17 @@ def overrides(arguments: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def checked(source: Source, changes: Mapping[str, str | int]) -> Program:
-    """The program of a source; warnings are printed. Raises SpecError with all that is wrong."""
+def checked(source: Source, changes: Mapping[str, str | int], comes_again: bool = False) -> Program:
+    """The program of a source; warnings are printed. Raises SpecError with all that is wrong.
+
+    With `comes_again` a program of open sizes is checked again when they are known: its warnings wait.
+    """
     from specc import driver
 
     program, found = driver.check(source, changes)
     if program is None:
         raise SpecError(found) if found else driver.load(source, changes)
-    if found:
+    if found and not (comes_again and program.open_sizes):
         report(found)
     return program
 

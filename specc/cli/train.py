@@ -142,7 +142,7 @@ def _started(
     from specc.runtime.run import Record, create
 
     source = driver.read(file)
-    program = checked(source, values)
+    program = checked(source, values, comes_again=True)
     folder = data_folder or file.parent
     _require_training(program, file)
     look_at_data(source, program, folder, values)
