@@ -76,21 +76,24 @@ def _check(
 def _found(file: Path, data: Path | None, looks_at_data: bool) -> list[Diagnostic]:
     """What is wrong with a file and with its data."""
     from specc import driver
-    from specc.cli.verdict import data_verdict
+    from specc.cli.verdict import data_verdict, drafted
 
     try:
         source = read_input() if file == STANDARD_INPUT else driver.read(file)
     except SpecError as error:
         return error.diagnostics
     program, found = driver.check(source, {})
-    if program is None or not looks_at_data:
+    drawn = program or drafted(source, found) if looks_at_data else None
+    if drawn is None:
         return found
-    verdict = data_verdict(source, program, data or file.parent, must_be_there=data is not None)
+    verdict = data_verdict(source, drawn, data or file.parent, must_be_there=data is not None)
     if verdict.absent:
         names = ", ".join(str(each) for each in verdict.absent[:2])
         names += f" and {len(verdict.absent) - 2} more" if len(verdict.absent) > 2 else ""
         click.echo(f"{source.name}: data not checked, as they are not there: {names}", err=True)
-    return list(dict.fromkeys([*found, *verdict.found]))
+    # beside errors no warnings that may follow from them
+    told = [each for each in verdict.found if program is not None or each.severity == "error"]
+    return list(dict.fromkeys([*found, *told]))
 
 
 def _mend(file: Path) -> None:

@@ -31,6 +31,15 @@ class Verdict:
     absent: list[Path] = field(default_factory=list)
 
 
+def drafted(source: Source, found: list[Diagnostic]) -> Program | None:
+    """The program of a file with mistakes, if there are none in its ports and its data."""
+    from specc.frontend.check import draft
+    from specc.frontend.parse import parse
+
+    program = draft(parse(source)[0], found) if found else None
+    return program if program is not None and not program.open_sizes else None
+
+
 def data_verdict(
     source: Source,
     program: Program,

@@ -132,6 +132,23 @@ def test_mistakes_of_data_are_told_in_all_formats(flowers, capsys):
     assert "class(3) means 0 .. 2; here are 0 .. 3" in found["github"]
 
 
+def test_mistakes_of_the_file_and_of_its_data_are_told_in_one_run(flowers, capsys):
+    def names(text: str) -> list[str]:
+        flowers.write_text(text)
+        assert status_of(["check", str(flowers), "--format", "json"]) == 1
+        return [each["name"] for each in json.loads(capsys.readouterr().out)]
+
+    wrong = FLOWERS.replace("-> dense(3)", "-> dens(3)")
+    assert names(wrong) == ["unknown-name", "data"]
+    assert names(wrong.replace("adam", "adm")) == ["unknown-name", "unknown-name", "data"]
+    assert names(wrong.replace("batch = 2", "batch = 99")) == ["unknown-name", "data"]
+    assert names(FLOWERS.replace("-> dense(3)", "-> dense(4)")) == ["shape-mismatch", "data"]
+    # where the mistake is in a port or in the call, nothing follows from it
+    assert names(FLOWERS.replace("class(3)", "clas(3)")) == ["unknown-name"]
+    assert names(FLOWERS.replace('csv("flowers.csv")', 'csv("flowers.csv"; sep = ";")')) == ["unknown-setting"]
+    assert names(FLOWERS.replace("output scores", "output scores +")) == ["syntax"]
+
+
 def test_the_standard_input_is_checked(flowers, capsys, monkeypatch):
     def given(text: str, *arguments: str) -> int:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
