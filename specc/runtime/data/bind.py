@@ -105,18 +105,27 @@ def _padded(request: Request, port: Port, field: Field, vocabulary) -> np.ndarra
 
 def _shaped(request: Request, port: Port, field: Field) -> np.ndarray:
     if not fits(field.shape, port.shape, field.is_image):
-        same = prod(field.shape) == prod(port.shape)
-        declared = port_type(Port(port.name, port.role, port.kind, field.shape, port.classes))
         raise _error(
             request,
             port,
             field,
             f"{field.name} holds examples of shape {list(field.shape)}, but `{port.name}` is"
             f" {port_type(port)}",
-            f"declare `{port.name}: {declared}`"
-            + (" and change its shape in the model" if same else ""),
+            _reshaping(port, field),
         )
     return np.ascontiguousarray(field.array.reshape(len(field.array), *port.shape))
+
+
+def _reshaping(port: Port, field: Field) -> str:
+    """How a field of another shape could fit the port."""
+    shape = field.shape
+    if port.kind == "float" and len(shape) == 3 and (shape[2], *shape[:2]) == port.shape:
+        return "axes are channels first: save it as `x.transpose(0, 3, 1, 2)`"
+    if port.kind == "class" and shape == (*port.shape, port.classes):
+        return "save the classes, and not a vector for each: `y.argmax(axis=-1)`"
+    declared = port_type(Port(port.name, port.role, port.kind, shape, port.classes))
+    same = prod(shape) == prod(port.shape)
+    return f"declare `{port.name}: {declared}`" + (" and change its shape in the model" if same else "")
 
 
 def _floats(request: Request, port: Port, field: Field, array: np.ndarray) -> np.ndarray:
@@ -170,6 +179,8 @@ def _classes(request: Request, port: Port, field: Field, array: np.ndarray) -> n
         help = f"{port_type(port)} means 0 .. {port.classes - 1}; here are {least} .. {most}"
         if least >= 1 and most == port.classes:
             help += ": subtract 1 from them"
+        elif least == -1 and most == 1 and not (array == 0).any():
+            help += ": write 0 in the place of -1"
         elif least >= 0:
             help += f": declare class({most + 1}) if they are right"
         _require(

@@ -69,7 +69,8 @@ def _text(request: Request, path: Path) -> tuple[str, bool]:
         raise request.error(
             f"`{path.name}`, line {line}: this is not UTF-8 text",
             argument=0,
-            help="save the table as UTF-8",
+            help=f'`npz("{path.name}")` reads arrays' if path.suffix in (".npz", ".npy")
+            else "save the table as UTF-8",
         ) from None
 
 
@@ -118,7 +119,15 @@ class Table:
                 )
             chosen[wide[0].name] = columns
         chosen = {port.name: chosen.get(port.name) for port in ports if chosen.get(port.name)}
-        names = by_name(self.request, self.path.name, self.header, chosen)
+        try:
+            names = by_name(self.request, self.path.name, self.header, chosen)
+        except DataError:
+            other = _separator(self.header[0])
+            if len(self.header) > 1 or other not in self.header[0]:
+                raise
+            message = f"there is one column alone, `{self.header[0]}`"
+            help_ = f"leave `separator` out, or make it `{other}`"
+            raise self.error(message, help=help_, line=1) from None
         for port in ports:
             self._check_count(port, names[port.name])
         at = {name: [self.header.index(each) for each in names[name]] for name in names}
@@ -294,6 +303,8 @@ class Table:
                     help_ = None
                     if what == "a number" and "," in cell and _is_number(cell.replace(",", ".", 1)):
                         help_ = "write decimals with a point"
+                    elif what.startswith("true"):
+                        help_ = "other words are for a `class(2)`"
                     elif what == "a number" and not _is_number(cell):
                         help_ = "a column of words is for a `class`"
                     elif what == "a number":

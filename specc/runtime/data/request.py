@@ -71,7 +71,8 @@ class Request:
         if path.is_file():
             return path
         if path.is_dir():
-            raise self.error(f"`{path}` is a folder, not a file", argument=position)
+            help_ = "name a file in it"
+            raise self.error(f"`{path}` is a folder, not a file", argument=position, help=help_)
         near = nearest_file(path)
         hint = f"did you mean `{near}`? " if near else ""
         raise self.error(
