@@ -119,21 +119,17 @@ def unclipped(source: Source, program: Program, report: Report) -> None:
     recipe = program.recipe
     if not program.updates or recipe.clip_norm is not None or recipe.clip_value is not None:
         return
-    reached = set(topological([term.node for term in program.losses]))
+    reached = topological([term.node for term in program.losses])
+    starts = {node.op.label: node for node in reached if isinstance(node.op, Carry)}
     spans = {layer.path: layer.span for layer in program.layers}
     for label, following in program.carries:
-        depends: dict[Node, bool] = {}
-        steps, is_weighted = None, False
-        for node in topological([following]):
-            is_start = isinstance(node.op, Carry) and node.op.label == label
-            depends[node] = is_start or any(depends[each] for each in node.inputs)
-            if is_start and node in reached:
-                steps, span = node.op.steps, node.origin.span
-            is_weighted |= isinstance(node.op, Contract) and depends[node]
-        if steps is None or not is_weighted or (isinstance(steps, int) and steps < STEPS):
+        start = starts.get(label)
+        steps = start.op.steps if start is not None else 0
+        is_short = isinstance(steps, int) and steps < STEPS
+        if is_short or not _goes_through_weights(start, following):
             continue
         path = label.rpartition(".")[0]
-        span = spans.get(path) or span
+        span = spans.get(path) or start.origin.span
         if span is None or span.source is not source:
             continue
         count = f"{steps} times" if isinstance(steps, int) else "at each step"
@@ -148,6 +144,16 @@ def unclipped(source: Source, program: Program, report: Report) -> None:
             help="`clip_norm = 1` in `train` keeps one bad step from undoing the training",
         )  # fmt: skip
         return
+
+
+def _goes_through_weights(start: Node, following: Node) -> bool:
+    """Whether a product stands between a state and what it is at the next step."""
+    depends: dict[Node, bool] = {}
+    for node in topological([following]):
+        depends[node] = node is start or any(depends[each] for each in node.inputs)
+        if depends[node] and isinstance(node.op, Contract):
+            return True
+    return False
 
 
 def large_footprint(train: ast.Train, program: Program, report: Report) -> None:
