@@ -10,6 +10,7 @@ import click
 from specc.cli.render import FORMATS, render, summary
 from specc.cli.session import FILE_OR_INPUT, FOLDER, STANDARD_INPUT, is_coloured, read_input
 from specc.diagnostics import Diagnostic, SpecError
+from specc.source import Source
 
 
 @click.command()
@@ -53,7 +54,7 @@ def check(files: tuple[Path, ...], format_: str, data: Path | None, no_data: boo
         return run()
     from specc.cli.watch import watch as watch_files
 
-    watch_files(lambda: _with_used(files), run)
+    watch_files(lambda: _with_used(files, data), run)
     return 0
 
 
@@ -101,7 +102,6 @@ def _mend(file: Path) -> None:
     from specc import driver
     from specc.cli.whole import write_whole
     from specc.frontend.mend import mended_source
-    from specc.source import Source
 
     if file.suffix == ".json":
         return  # its text is not what the fixes are of
@@ -116,15 +116,28 @@ def _mend(file: Path) -> None:
         click.echo(f"mended {file} ({len(fixes)}): {what}", err=True)
 
 
-def _with_used(files: tuple[Path, ...]) -> list[Path]:
-    """The files, and those that they bring in with `use`."""
+def _with_used(files: tuple[Path, ...], data: Path | None = None) -> list[Path]:
+    """The files, those that they bring in with `use`, and their data."""
     from specc import driver
     from specc.cli.session import used_files
 
     found = list(files)
     for file in files:
         try:
-            found += [file.parent / name for name in used_files(driver.read(file))]
+            source = driver.read(file)
+            found += [file.parent / name for name in used_files(source)]
         except SpecError:
             continue
+        found += [(data or file.parent) / name for name in _data_files(source)]
     return found
+
+
+def _data_files(source: Source) -> list[str]:
+    """The files of data that a source names."""
+    from specc.frontend import ast
+    from specc.frontend.parse import parse
+
+    nodes = [node for each in parse(source)[0].definitions for node in ast.walk(each)]
+    calls = [each.source for each in nodes if isinstance(each, (ast.Data, ast.Validate, ast.Test))]
+    values = [each.value for call in calls if call is not None for each in call.inputs]
+    return [each.value for each in values if isinstance(each, ast.String)]

@@ -236,6 +236,18 @@ def test_watching_looks_at_files_that_are_used(tmp_path):
     assert _with_used((path,)) == [path]
 
 
+def test_watching_looks_at_the_data(flowers):
+    from specc.cli.check import _with_used
+
+    assert _with_used((flowers,)) == [flowers, flowers.parent / "flowers.csv"]
+    sound = flowers.parent / "sound"
+    assert _with_used((flowers,), sound) == [flowers, sound / "flowers.csv"]
+    assert [each.name for each in _with_used((ROOT / "models" / "lenet.dl",))] == [
+        "lenet.dl", "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
+        "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz",
+    ]  # fmt: skip
+
+
 def test_random_changes_of_programs_are_checked_mended_and_drawn_without_a_crash():
     chance = random.Random(0)
     paths = [*(ROOT / "models").glob("*.dl"), *(ROOT / "tests" / "good").glob("*.dl"), *(ROOT / "tests" / "bad").glob("*/x.dl")]
