@@ -194,14 +194,19 @@ def closest(
     """The candidate that `word` was probably meant to be, for "did you mean".
 
     `synonyms` maps names used elsewhere to names used here (`fc` -> `dense`); it is asked first.
+    Capitals and underscores make no difference: `BatchNorm` is `batchnorm`.
     """
+
+    def plain(name: str) -> str:
+        return name.casefold().replace("_", "")
+
     known = set(candidates)
-    folded = word.casefold()
-    meant = (synonyms or {}).get(word) or (synonyms or {}).get(folded)
+    meant = (synonyms or {}).get(word) or (synonyms or {}).get(word.casefold())
     if meant in known:
         return meant
-    plain = {name.casefold().replace("_", ""): name for name in sorted(known)}
-    if (same := plain.get(folded.replace("_", ""))) is not None:
+    own = {plain(name): name for name in sorted(known)}
+    others = {plain(name): meant for name, meant in (synonyms or {}).items() if meant in known}
+    if (same := own.get(plain(word)) or others.get(plain(word))) is not None:
         return same
     if len(word) > 100:
         return None

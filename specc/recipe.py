@@ -45,6 +45,7 @@ class DataCall:
     settings: dict[str, Any] = field(default_factory=dict)
     span: Span | None = None
     argument_spans: tuple[Span, ...] = ()
+    setting_spans: dict[str, Span] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Recipe:
     """How a model is trained.
 
     `validate` is a source, or the part of `data` that is kept for it. `clip_value` bounds every
-    element of the gradients, then `clip_norm` the norm of them all.
+    element of the gradients, then `clip_norm` the norm of them all. `places` has the values of the
+    settings that the file gives.
     """
 
     data: DataCall | None = None
@@ -65,3 +67,4 @@ class Recipe:
     clip_norm: float | None = None
     clip_value: float | None = None
     span: Span | None = None
+    places: dict[str, Span] = field(default_factory=dict, compare=False, repr=False)

@@ -12,10 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from specc.diagnostics import closest
-from specc.recipe import LARGEST_FLOAT, DataCall, Port
+from specc.diagnostics import Diagnostic, Label, closest
+from specc.recipe import LARGEST_FLOAT, DataCall, Port, Recipe
+from specc.source import Span
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,13 @@ class Setting:
     kind: str  # "number", "count", "text", "character" or "choice" (one of `words`)
     default: Any
     words: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """`separator: character`, `scale: number = 1`, `level: char or word = char`."""
+        kinds = self.words if self.kind == "choice" else (self.kind, *self.words)
+        shown = f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
+        default = f" = {shown}" if self.default is not None else ""
+        return f"{self.name}: {' or '.join(kinds)}{default}"
 
     def wrong(self, value: Any) -> str | None:
         """What the value should be, if it is not; None where it is right."""
@@ -61,7 +70,8 @@ class DataSource:
 
     With `names_ports` there is a setting for each input and target, too: where to find it. A source
     without names has `fields`, which are bound by kind: all of them, or one for each file.
-    `shape` and `classes` are those of its images and labels, where they are always the same.
+    `shape` and `classes` are those of its images and labels, and `examples` their number, where they
+    are always the same.
     """
 
     files: tuple[str, ...] = ()
@@ -72,6 +82,7 @@ class DataSource:
     fields: tuple[str, ...] = ()
     shape: tuple[int, ...] | None = None
     classes: int | None = None
+    examples: int | None = None
 
     def all_settings(self, ports: Iterable[Port]) -> dict[str, Setting]:
         """The settings by name, with those that are called like a port."""
@@ -85,6 +96,7 @@ SOURCES: dict[str, DataSource] = {
         fields=("image", "label"),
         shape=(8, 8),
         classes=10,
+        examples=1797,
     ),
     "idx": DataSource(
         ("the file of the images", "the file of the labels"), optional=1, fields=("image", "label")
@@ -104,6 +116,16 @@ SOURCES: dict[str, DataSource] = {
     "npz": DataSource(("the name of a file",), settings=(SCALE, SHIFT, *TEXT), names_ports=True),
     "text": DataSource(("the name of a file",), settings=TEXT, more_files=True),
 }
+# What the field calls the settings of sources.
+SETTING_SYNONYMS = {
+    "sep": "separator", "delimiter": "separator", "delim": "separator", "na": "missing",
+    "na_values": "missing", "nan": "missing", "rescale": "scale", "normalize": "scale",
+    "divide": "scale", "offset": "shift", "usecols": "columns", "features": "columns",
+    "inputs": "columns", "mode": "level", "tokens": "level", "tokenizer": "level",
+    "num_words": "limit", "max_words": "limit", "vocab_size": "limit", "max_tokens": "limit",
+    "unk": "unknown", "oov": "unknown", "oov_token": "unknown",
+}  # fmt: skip
+NO_DATA = (".dl", ".py", ".md")
 PLANNED = ("images",)
 """Sources that the language plans, and that are refused so far."""
 
@@ -117,6 +139,8 @@ class Wrong:
     help: str | None = None
     argument: int | None = None
     setting: str | None = None
+    near: str | None = None  # what is probably meant in the place of the setting
+    notes: tuple[str, ...] = ()
 
 
 def mistakes(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
@@ -138,11 +162,13 @@ def mistakes(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
     known = source.all_settings(ports)
     for name, value in call.settings.items():
         if name not in known:
-            near = closest(name, known)
-            listed = ", ".join(f"`{each}`" for each in known)
+            near = closest(name, known, SETTING_SYNONYMS)
+            listed = ", ".join(f"`{each}`" for each in known.values())
+            listed = f"its settings are {listed}" if listed else f"`{call.word}` has no settings"
             found.append(Wrong(
                 "unknown-setting", f"`{call.word}` has no setting `{name}`",
-                f"did you mean `{near}`?" if near else f"its settings: {listed}", setting=name,
+                f"did you mean `{near}`?" if near else listed, setting=name, near=near,
+                notes=(listed,) if near else (),
             ))  # fmt: skip
         elif (needed := known[name].wrong(value)) is not None:
             given = f'the text "{value}"' if isinstance(value, str) else f"`{str(value).lower()}`"
@@ -150,6 +176,21 @@ def mistakes(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
             found.append(Wrong("bad-setting", f"`{name}` of `{call.word}` is {needed}, not {given}", help_,
                                setting=name))  # fmt: skip
     return found
+
+
+def absent(call: DataCall, folder: Path) -> dict[int, Path]:
+    """The files of a call that are not there, by their places; relative paths start at `folder`."""
+    paths = {i: folder / Path(each).expanduser() for i, each in enumerate(call.arguments)}
+    return {i: path for i, path in paths.items() if not path.exists()}
+
+
+def nearest_file(path: Path) -> str | None:
+    """The name of the file beside `path` that was probably meant."""
+    try:
+        beside = list(path.parent.iterdir())
+    except OSError:
+        return None
+    return closest(path.name, [each.name for each in beside if each.suffix not in NO_DATA])
 
 
 def misfits(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
@@ -234,3 +275,71 @@ def port_type(port: Port) -> str:
     """The type of a port as a .dl file writes it: `float[1, 28, 28]`, `class(10)`."""
     kind = f"class({port.classes})" if port.kind == "class" else port.kind
     return f"{kind}[{', '.join(map(str, port.shape))}]" if port.shape else kind
+
+
+# Doubts about data that fit
+
+
+@dataclass(frozen=True)
+class Reach:
+    """From where to where the values reach that a word makes; `subject` begins a sentence on it."""
+
+    subject: str  # "`sigmoid` gives"
+    low: float
+    high: float
+    span: Span  # of the word's use
+
+
+def large_batch(recipe: Recipe, count: int) -> Diagnostic | None:
+    """The warning of a batch that has more room than there are examples."""
+    span = recipe.places.get("batch") or (recipe.data.span if recipe.data else None) or recipe.span
+    if recipe.batch <= count or span is None:
+        return None
+    return Diagnostic(
+        "large-batch", "warning",
+        f"a batch of {recipe.batch:,} is larger than the training data, which have {count:,}"
+        f" example{'s' * (count > 1)}", span,
+        help=f"so an epoch is a single step; `batch = {count // 10}` makes ten of it"
+        if count >= 10 else f"`batch = {count}` holds all of them",
+    )  # fmt: skip
+
+
+def missing_classes(call: DataCall, port: Port, missing: Sequence[int]) -> Diagnostic | None:
+    """The warning of classes that no example has; `missing` are those, in order."""
+    if not missing or port.span is None:
+        return None
+    held = port.classes - len(missing)
+    first = port.classes - 1
+    while first in missing:
+        first -= 1
+    if list(missing) == list(range(first + 1, port.classes)):
+        what = f"only the classes 0 .. {first}"
+        help_ = f"declare `class({held})`, if there are no others"
+    elif missing[0] == 0 and len(missing) == 1:
+        what = f"the classes 1 .. {port.classes - 1} alone"
+        help_ = f"classes count from 0: subtract 1 in the data, and declare `class({held})`"
+    else:
+        shown = ", ".join(map(str, missing[:8])) + (", .." if len(missing) > 8 else "")
+        what = f"no example of class {shown}"
+        help_ = f"number the {held} classes without gaps, or leave it so if examples will follow"
+    labels = (Label(call.span, "these data"),) if call.span is not None else ()
+    return Diagnostic("missing-classes", "warning", f"the data hold {what}, but `{port.name}` is"
+                      f" {port_type(port)}", port.span, labels, help=help_)  # fmt: skip
+
+
+def unreachable(port: Port, reach: Reach, place: str, value: float) -> Diagnostic | None:
+    """The warning of a target beyond what the output that it is compared with can become."""
+    high = "" if math.isinf(reach.high) else f" .. {reach.high:g}"
+    what = f"{reach.low:g}{high}" if high else f"{reach.low:g} or more"
+    labels = ()
+    if port.span is not None:
+        labels = (Label(port.span, f"`{port.name}` is declared here"),)
+    return Diagnostic(
+        "unreachable-target",
+        "warning",
+        f"{reach.subject} {what}, but its target `{port.name}` is {value:g} in the data",
+        reach.span,
+        labels,
+        (f"{place}: {value:g}",),
+        f"scale the targets to {what} where the data are made, or change the output",
+    )

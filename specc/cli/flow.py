@@ -81,7 +81,7 @@ def measured(target: Path, changes: dict[str, str], data: Path | None, threads: 
         words = {name: tuple(each) for name, each in run.record.vocabularies.items()}
     else:
         source, words = Source.read(target), {}
-        program, folder = checked(source, changes), data or target.parent
+        program, folder = checked(source, changes, comes_again=True), data or target.parent
         if program.open_sizes and program.recipe.data is not None:
             sizes = open_sizes(program.recipe, program.ports, folder)
             program = checked(source, {**sizes, **changes})

@@ -8,20 +8,17 @@ from pathlib import Path
 
 import click
 
-from specc.cli.session import is_coloured, report
+from specc.cli.session import FILE_OR_INPUT, STANDARD_INPUT, is_coloured, read_input, report
 from specc.cli.whole import write_whole
 from specc.diagnostics import SpecError
 from specc.source import Source
-
-STANDARD_INPUT = Path("-")
-
 
 @click.command()
 @click.argument(
     "files",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    type=FILE_OR_INPUT,
     metavar="FILE...",
 )
 @click.option("--check", is_flag=True, help="Write nothing; name the files that would change.")
@@ -63,13 +60,7 @@ def fmt(files: tuple[Path, ...], check: bool, diff: bool) -> int:
 
 
 def _read(path: Path) -> Source:
-    if path != STANDARD_INPUT:
-        return Source.read(path)
-    try:
-        text = sys.stdin.buffer.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise click.UsageError(f"the standard input is not UTF-8 text (byte {error.start})") from None
-    return Source("standard input", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return read_input() if path == STANDARD_INPUT else Source.read(path)
 
 
 def _difference(source: Source, text: str) -> list[str]:

@@ -10,23 +10,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 import click
 
 from specc import __version__
-from specc.cli.build import build
-from specc.cli.check import check
-from specc.cli.convert import convert, schema
-from specc.cli.evaluate import evaluate
-from specc.cli.explain import explain
-from specc.cli.format import fmt
-from specc.cli.flow import flow
-from specc.cli.gradcheck import gradcheck
-from specc.cli.predict import predict
-from specc.cli.sample import sample
-from specc.cli.show import show
-from specc.cli.time import time
-from specc.cli.train import train
 from specc.diagnostics import SpecError
 
 MISTAKE, USAGE, BUG, INTERRUPTED, BROKEN_PIPE = 1, 2, 70, 130, 141
@@ -36,8 +24,36 @@ class ReaderGone(Exception):
     """Nobody reads the output any more (`specc show .. | head`)."""
 
 
+# The module and the name of each command in it; a module is imported when its command runs.
+COMMANDS = {
+    "build": ("build", "build"),
+    "check": ("check", "check"),
+    "convert": ("convert", "convert"),
+    "eval": ("evaluate", "evaluate"),
+    "explain": ("explain", "explain"),
+    "flow": ("flow", "flow"),
+    "fmt": ("format", "fmt"),
+    "gradcheck": ("gradcheck", "gradcheck"),
+    "predict": ("predict", "predict"),
+    "sample": ("sample", "sample"),
+    "schema": ("convert", "schema"),
+    "show": ("show", "show"),
+    "time": ("time", "time"),
+    "train": ("train", "train"),
+}
+
+
 class Commands(click.Group):
     """The group; click itself would end the process where a pipe breaks."""
+
+    def list_commands(self, context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, command = COMMANDS[name]
+        return getattr(import_module(f"specc.cli.{module}"), command)
 
     def invoke(self, context):
         try:
@@ -52,13 +68,6 @@ class Commands(click.Group):
 @click.version_option(__version__, prog_name="specc")
 def commands() -> None:
     """Compile a text that states a neural network into machine code that trains it."""
-
-
-for command in (
-    check, fmt, explain, show, train, evaluate, predict, sample, flow, gradcheck, time, build, convert,
-    schema,
-):  # fmt: skip
-    commands.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -22,12 +22,24 @@ if TYPE_CHECKING:
     from specc.runtime.run import Run
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FILE_OR_INPUT = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+STANDARD_INPUT = Path("-")
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 def report(diagnostics: Iterable[Diagnostic]) -> None:
     """Print diagnostics for people, to stderr."""
     click.echo(render(diagnostics, "full", is_coloured(sys.stderr)), err=True, nl=False)
+
+
+def read_input() -> Source:
+    """The source on the standard input. Raises a usage error if it is no text."""
+    try:
+        text = sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"the standard input is not UTF-8 text (byte {error.start})"
+        raise click.UsageError(message) from None
+    return Source("standard input", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def is_coloured(stream) -> bool:
@@ -48,16 +60,32 @@ def overrides(arguments: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def checked(source: Source, changes: Mapping[str, str | int]) -> Program:
-    """The program of a source; warnings are printed. Raises SpecError with all that is wrong."""
+def checked(source: Source, changes: Mapping[str, str | int], comes_again: bool = False) -> Program:
+    """The program of a source; warnings are printed. Raises SpecError with all that is wrong.
+
+    With `comes_again` a program of open sizes is checked again when they are known: its warnings wait.
+    """
     from specc import driver
 
     program, found = driver.check(source, changes)
     if program is None:
         raise SpecError(found) if found else driver.load(source, changes)
-    if found:
+    if found and not (comes_again and program.open_sizes):
         report(found)
     return program
+
+
+def look_at_data(
+    source: Source, program: Program, folder: Path, changes: Mapping[str, str]
+) -> None:
+    """Compare a sample of the data with the program; warnings are printed. Raises SpecError."""
+    from specc.cli.verdict import data_verdict
+
+    found = data_verdict(source, program, folder, changes, must_be_there=True).found
+    if any(each.severity == "error" for each in found):
+        raise SpecError(found)
+    if found:
+        report(found)
 
 
 def run_program(run: Run, changes: Mapping[str, str | int]) -> Program:

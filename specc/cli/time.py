@@ -78,7 +78,7 @@ def time(
     from specc.backend.limits import measure
 
     source, values = Source.read(file), overrides(changes)
-    program = checked(source, values)
+    program = checked(source, values, comes_again=data is not None)
     if data is not None and program.open_sizes:
         from specc.runtime.data import open_sizes
 

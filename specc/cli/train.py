@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specc.cli.session import FOLDER, checked, overrides, run_program, used_files, warn_of_crowd
+from specc.cli.session import (
+    FOLDER, checked, look_at_data, overrides, run_program, used_files, warn_of_crowd,
+)  # fmt: skip
 from specc.source import Source
 
 if TYPE_CHECKING:
@@ -140,17 +142,18 @@ def _started(
     from specc.runtime.run import Record, create
 
     source = driver.read(file)
-    program = checked(source, values)
+    program = checked(source, values, comes_again=True)
     folder = data_folder or file.parent
     _require_training(program, file)
+    look_at_data(source, program, folder, values)
     sizes: dict[str, int] = {}
     if program.open_sizes:
         sizes = open_sizes(program.recipe, program.ports, folder)
         program = checked(source, {**sizes, **values})
+    recipe = program.recipe
+    data = load(recipe, program.ports, folder)
     net = driver.compile(program, dtype=dtype, threads=threads)
     warn_of_crowd(threads)
-    data = load(program.recipe, net.ports, folder)
-    recipe = program.recipe
     record = Record(
         model=program.name,
         file=str(file.resolve()),
@@ -219,9 +222,7 @@ def _resumed(
                 folder,
                 help="start a new run",
             )
-    net = driver.compile(program, dtype=record.dtype, threads=threads or record.threads)
-    warn_of_crowd(threads)
-    data = load(recipe, net.ports, data_folder or Path(record.data))
+    data = load(recipe, program.ports, data_folder or Path(record.data))
     if _examples(data) != record.examples:
         raise run_error(
             f"the data have changed: there were {record.examples} examples, and are"
@@ -229,6 +230,8 @@ def _resumed(
             folder,
             help="start a new run",
         )
+    net = driver.compile(program, dtype=record.dtype, threads=threads or record.threads)
+    warn_of_crowd(threads)
     progress = restore(run.last, net)
     record.threads, record.epochs = net.threads, recipe.epochs
     return Training(program, data, net, run, progress)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from specc.diagnostics import Edit, Fix, closest
 from specc.frontend import ast, expressions
-from specc.frontend.messages import SETTING_SYNONYMS
+from specc.frontend.messages import SETTING_HINTS, SETTING_SYNONYMS
 from specc.frontend.numbers import number_value
 from specc.frontend.scope import Frame
 from specc.frontend.settings import Declared
@@ -186,12 +186,13 @@ def _unknown_setting(frame, word, signature, argument: ast.Argument, is_stage: b
     fixes = [Fix(f"write `{near}`", (Edit(name.span, near),))] if near else []
     listed = ", ".join(f"`{each}`" for each in signature.settings)
     known = f"its settings are {listed}" if listed else f"`{word.name}` has no settings"
+    hint = None if near else SETTING_HINTS.get(name.text.lower())
     frame.error(
         "unknown-setting",
         f"`{word.name}` has no setting `{name.text}`",
         name.span,
-        notes=[known] if near and listed else [],
-        help=f"did you mean `{near}`?" if near else known,
+        notes=[known] if (near or hint) and listed else [],
+        help=f"did you mean `{near}`?" if near else hint or known,
         fixes=fixes,
     )
 

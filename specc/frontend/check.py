@@ -11,7 +11,7 @@ on the way are the shape check.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from specc.diagnostics import Diagnostic, Label, Report, closest
@@ -56,6 +56,32 @@ def check(
     if report is None:
         found.raise_errors()
     return None if found.errors else program
+
+
+def draft(file: ast.File, mistakes: Iterable[Diagnostic]) -> Program | None:
+    """What a file with mistakes says of its ports and its data: None where a mistake may lie in that.
+
+    Its graphs may be incomplete.
+    """
+    blocks = [each for each in file.definitions if isinstance(each, (ast.Model, ast.Train))]
+    statements = [each for block in blocks for each in block.body]
+    ports = [each for each in statements if isinstance(each, (ast.Input, ast.Target, ast.Stream))]
+    calls = [each for each in statements if isinstance(each, (ast.Data, ast.Validate, ast.Test))]
+    if any(isinstance(each, ast.Broken) for each in (*statements, *file.definitions)):
+        return None
+    for mistake in mistakes:
+        is_within = any(_overlap(mistake.span, each.span) for each in (*ports, *calls))
+        if mistake.name == "syntax" or is_within:
+            return None
+    program = _check(file, {}, Report())
+    if program is None:
+        return None
+    names = {each.name for each in program.ports}
+    return program if names >= {each.name.text for each in ports} else None
+
+
+def _overlap(a: Span, b: Span) -> bool:
+    return a.source is b.source and a.start < b.end and b.start < a.end
 
 
 def _errors(source: Source, overrides: Mapping[str, str | int | float]) -> list[Diagnostic]:

@@ -15,10 +15,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from specc.diagnostics import Diagnostic, Label, Report, closest
-from specc.frontend import ast
+from specc.frontend import ast, habits
 from specc.frontend.messages import WARNINGS
-from specc.frontend.rates import rates
-from specc.frontend.signatures import signature_of
 from specc.ir.graph import Node, topological
 from specc.ir.program import Layer, Program
 from specc.ops import elementwise as ops
@@ -40,15 +38,6 @@ TAKES_SCORES = {
 LINEAR = re.compile(r"(?:.*\.)?(dense|conv|conv_transpose)\d+$")
 SATURATED = 6
 """Points of a stack of saturating activations that are too many: a sigmoid has 2, a tanh 1."""
-ADAMS = ("adam", "adamax", "nadam", "amsgrad")
-# From which to which learning rate an optimizer is used, with a wide margin; and what is usual.
-RATES = {
-    "sgd": (1e-5, 5, "0.001 to 1"), "momentum": (1e-6, 2, "0.001 to 0.1"), "nesterov": (1e-6, 2, "0.001 to 0.1"),
-    "adagrad": (1e-5, 2, "0.001 to 0.1"), "adadelta": (1e-3, 20, "0.1 to 1"), "rmsprop": (1e-7, 0.05, "0.0001 to 0.01"),
-    "adam": (1e-7, 0.05, "0.0001 to 0.01"), "adamw": (1e-7, 0.05, "0.0001 to 0.01"),
-    "nadam": (1e-7, 0.05, "0.0001 to 0.01"), "adamax": (1e-7, 0.1, "0.0005 to 0.02"),
-    "amsgrad": (1e-7, 0.05, "0.0001 to 0.01"), "lion": (1e-8, 0.01, "0.00003 to 0.001"),
-}  # fmt: skip
 ALLOW = re.compile(r"#+\s*allow:\s*(.*)")
 
 
@@ -64,9 +53,12 @@ def lint(file: ast.File, program: Program | None, report: Report) -> None:
         _linear_on_linear(file.source, program, found)
         _deep_saturation(file.source, program, found)
         if train is not None:
-            _untrained(file.source, program, found)
-            _l2_with_adam(model, train, own, found)
-            _unusual_rate(file, train, own, program, found)
+            habits.untrained(file.source, program, found)
+            habits.l2_with_adam(model, train, own, found)
+            habits.unusual_rate(file, train, own, program, found)
+            habits.unclipped(file.source, program, found)
+            habits.large_footprint(train, program, found)
+            habits.data(program, found)
     for each in found:
         report.add(each)
 
@@ -76,10 +68,19 @@ def lint(file: ast.File, program: Program | None, report: Report) -> None:
 
 def silence(file: ast.File, report: Report) -> list[Diagnostic]:
     """The diagnostics of a report, without the warnings that comments of the file allow."""
-    allowed = _allowed(file, report)
+    return _without(file, report, _allowed(file, report))
+
+
+def without_allowed(file: ast.File, diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """The diagnostics without the warnings that comments of the file allow."""
+    return _without(file, diagnostics, _allowed(file, Report()))
+
+
+def _without(file: ast.File, diagnostics: Iterable[Diagnostic],
+             allowed: dict[int, set[str]]) -> list[Diagnostic]:
     return [
         each
-        for each in report
+        for each in diagnostics
         if each.severity == "error"
         or each.span.source is not file.source
         or each.name not in allowed.get(each.span.line, ())
@@ -192,16 +193,16 @@ def _double_softmax(model: ast.Model, own: set[str], report: Report) -> None:
             before = TAKES_SCORES.get(word.text)
             if before is None or word.text in own:
                 continue
-            maker = _maker(scores, values)
-            if maker is None or maker.text not in before or maker.text in own:
+            made_by = maker(scores, values)
+            if made_by is None or made_by.text not in before or made_by.text in own:
                 continue
             report.warning(
                 "double-softmax",
-                f"`{word}` takes scores, and is given what `{maker}` makes of them",
+                f"`{word}` takes scores, and is given what `{made_by}` makes of them",
                 scores.span,
-                labels=[Label(maker.span, f"`{maker}` here")],
-                help=f"give `{word}` the scores before `{maker}`"
-                + (f"; an `output {maker}(...)` may still be one" if isinstance(statement, ast.Loss) else ""),
+                labels=[Label(made_by.span, f"`{made_by}` here")],
+                help=f"give `{word}` the scores before `{made_by}`"
+                + (f"; an `output {made_by}(...)` may still be one" if isinstance(statement, ast.Loss) else ""),
             )
 
 
@@ -219,7 +220,7 @@ def _calls(value: ast.Expression) -> Iterator[tuple[ast.Path, ast.Expression]]:
                     yield stage.word, before
 
 
-def _maker(value: ast.Expression, values: dict[str, ast.Expression], depth: int = 0) -> ast.Path | None:
+def maker(value: ast.Expression, values: dict[str, ast.Expression], depth: int = 0) -> ast.Path | None:
     """The word that a value comes from."""
     if isinstance(value, ast.Pipeline):
         last = value.stages[-1]
@@ -227,7 +228,7 @@ def _maker(value: ast.Expression, values: dict[str, ast.Expression], depth: int 
     if isinstance(value, ast.Call):
         return value.word
     if isinstance(value, ast.Path) and value.text in values and depth < 50:
-        return _maker(values[value.text], values, depth + 1)
+        return maker(values[value.text], values, depth + 1)
     return None
 
 
@@ -329,99 +330,3 @@ def _deep_saturation(source: Source, program: Program, report: Report) -> None:
                 help="use `relu`, put `batchnorm` before them, or add the layer's input to its result",
             )
             return
-
-
-# Losses and parameters
-
-
-def _untrained(source: Source, program: Program, report: Report) -> None:
-    """Reports parameters that no loss of the examples depends on."""
-    roots = [term.node for term in program.losses if term.node.type.batched]
-    if not roots:
-        return
-    reached: set[str] = set()
-    done: set[Node] = set()
-    waiting = list(roots)
-    while waiting:
-        node = waiting.pop()
-        if node in done or isinstance(node.op, ops.Detach):
-            continue
-        done.add(node)
-        if isinstance(node.op, Input) and node.op.role == "param":
-            reached.add(node.op.label)
-        waiting += node.inputs
-    lost = [each for each in program.parameters if each.path not in reached and each.path not in program.frozen]
-    maker = {path: layer for layer in program.layers for path in layer.parameters}
-    for each in lost:
-        layer = maker.get(each.path)
-        span = layer.span if layer is not None else each.span
-        if span is None or span.source is not source:
-            continue
-        what = f"the parameters of `{layer.path}`" if layer is not None else f"the parameter `{each.path}`"
-        report.warning(
-            "untrained", f"no loss depends on {what}: training leaves them as they begin"
-            if layer is not None else f"no loss depends on {what}: training leaves it as it begins",
-            span, help="add a loss that does, or say `freeze` if that is meant",
-        )  # fmt: skip
-
-
-def _l2_with_adam(model: ast.Model, train: ast.Train, own: set[str], report: Report) -> None:
-    adams = [s for s in train.body if isinstance(s, ast.TrainOptimizer) and s.optimizer.word.text in ADAMS]
-    if not adams or own & {"l2", *ADAMS}:
-        return
-    for statement in model.body:
-        if not isinstance(statement, ast.Loss):
-            continue
-        for node in ast.walk(statement.value):
-            is_l2 = isinstance(node, ast.Call) and node.word.text == "l2" and len(node.inputs) == 1
-            if is_l2 and isinstance(node.inputs[0].value, ast.Path) and node.inputs[0].value.text == "weights":
-                word = adams[0].optimizer.word
-                report.warning(
-                    "penalty-with-adam",
-                    f"`{word}` divides the gradient of this penalty by its size, so that weights are not"
-                    " drawn to 0 in proportion",
-                    node.span,
-                    labels=[Label(word.span, f"`{word}` here")],
-                    help="`adamw(weight_decay = ...)` draws all weights to 0 alike, without a penalty",
-                )
-
-
-def _unusual_rate(
-    file: ast.File, train: ast.Train, own: set[str], program: Program, report: Report
-) -> None:
-    for statement in train.body:
-        if not isinstance(statement, ast.TrainOptimizer):
-            continue
-        word = statement.optimizer.word.text
-        habit = None if word in own else RATES.get(word)
-        setting = _setting(statement.optimizer, "lr")
-        if habit is None or setting is None:
-            continue
-        found = rates(file, setting, program.recipe.epochs)
-        if not found:
-            continue
-        low, high, usual = habit
-        highest = max(found)
-        if low <= highest <= high:
-            continue
-        side = "large" if highest > high else "small"
-        report.warning(
-            "unusual-rate",
-            f"a learning rate of {highest:g} is very {side} for `{word}`",
-            setting.span,
-            help=f"usual are {usual}",
-        )
-
-
-def _setting(call: ast.Call, name: str) -> ast.Expression | None:
-    """The value of a setting in a call, by its name or its place."""
-    from specc.frontend import library
-
-    definition = library.lookup(call.word.text)
-    if definition is None:
-        return None
-    names = signature_of(definition).setting_names
-    for place, argument in enumerate(call.settings):
-        if (argument.name.text if argument.name else names[place] if place < len(names) else "") == name:
-            return argument.value
-    return None

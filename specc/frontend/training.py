@@ -13,7 +13,9 @@ from specc import sources
 from specc.diagnostics import Edit, Fix, Label, closest
 from specc.frontend import ast, expressions
 from specc.frontend.bindings import setting_help
-from specc.frontend.messages import SETTING_SYNONYMS, SOURCE_SYNONYMS, TRAIN_SYNONYMS
+from specc.frontend.messages import (
+    SETTING_SYNONYMS, SOURCE_SYNONYMS, TRAIN_HINTS, TRAIN_SYNONYMS,
+)  # fmt: skip
 from specc.frontend.optimizers import Rule, optimizer_rule
 from specc.frontend.schedules import limits
 from specc.frontend.scope import Context, Frame, Scope
@@ -53,6 +55,7 @@ def train(context: Context, scope: Scope, block: ast.Train, ports: list[Port]) -
     frame = Frame(context, scope, "train")
     known: dict[str, Any] = {}
     places: dict[str, Span] = {}
+    values: dict[str, Span] = {}
     optimizers: list[ast.TrainOptimizer] = []
     freezes: list[ast.Freeze] = []
     is_broken, is_good = False, not context.report.errors
@@ -61,6 +64,7 @@ def train(context: Context, scope: Scope, block: ast.Train, ports: list[Port]) -
             case ast.Setting():
                 _once(frame, places, statement.name.text, statement.name.span)
                 _setting(frame, statement.name, statement.value, known)
+                values[statement.name.text] = statement.value.span
             case ast.Data() | ast.Test():
                 what = "data" if isinstance(statement, ast.Data) else "test"
                 _once(frame, places, what, statement.span)
@@ -82,9 +86,10 @@ def train(context: Context, scope: Scope, block: ast.Train, ports: list[Port]) -
         if override is not None:
             name = ast.Name(setting.name, override.span)
             _setting(frame, name, override, known)
+            values[setting.name] = override.span
     if isinstance(known.get("validate"), float) and "data" not in known:
         frame.error("misplaced", "there is no `data` to cut a validation part off", places["validate"])
-    result = Training(Recipe(**known, span=block.span))
+    result = Training(Recipe(**known, span=block.span, places=values))
     result.frozen = _frozen(frame, freezes)
     if not is_broken:
         result.updates = _updates(frame, block, optimizers, result)
@@ -153,11 +158,12 @@ def _setting(frame: Frame, name: ast.Name, tree: ast.Expression, known: dict[str
 
 def _unknown_setting(frame: Frame, name: ast.Name) -> None:
     names = [each.name for each in SETTINGS]
-    near = closest(name.text, [*names, *PLANNED], TRAIN_SYNONYMS)
+    near = closest(name.text, names, TRAIN_SYNONYMS)
     if name.text in PLANNED:
         frame.error("not-yet", f"`{name.text}` is not compiled yet", name.span)
         return
-    if name.text in SETTING_SYNONYMS or name.text == "lr":
+    hint = None if near else TRAIN_HINTS.get(name.text.lower())
+    if hint is None and SETTING_SYNONYMS.get(name.text, name.text) == "lr":
         lr = SETTING_SYNONYMS.get(name.text, name.text)
         help_ = f"it is a setting of the optimizer: `optimizer sgd({lr} = ...)`"
         frame.error("unknown-setting", f"`train` has no setting `{name.text}`", name.span, help=help_)
@@ -166,7 +172,8 @@ def _unknown_setting(frame: Frame, name: ast.Name) -> None:
     fixes = [Fix(f"write `{near}`", (Edit(name.span, near),))] if near else []
     frame.error(
         "unknown-setting", f"`train` has no setting `{name.text}`", name.span,
-        notes=[known] if near else [], help=f"did you mean `{near}`?" if near else known, fixes=fixes,
+        notes=[known] if near or hint else [], fixes=fixes,
+        help=f"did you mean `{near}`?" if near else hint or known,
     )  # fmt: skip
 
 
@@ -221,7 +228,7 @@ def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | Non
             _once(frame, names, name, argument.name.span)
             settings[name] = value
             values[name] = argument.value.span
-    call = DataCall(word, tuple(positional), settings, tree.span, tuple(spans))
+    call = DataCall(word, tuple(positional), settings, tree.span, tuple(spans), values)
     for wrong in sources.mistakes(call, ports):
         place = tree.span
         if wrong.argument is not None:
@@ -230,7 +237,11 @@ def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | Non
             place = (names if wrong.name == "unknown-setting" else values)[wrong.setting]
         elif not good:
             continue  # an argument that is wrong is one that is missing here
-        frame.error(wrong.name, wrong.message, place, help=wrong.help)
+        near = wrong.near
+        fixes = [Fix(f"write `{near}`", (Edit(place, near),))] if near else []
+        frame.error(
+            wrong.name, wrong.message, place, notes=wrong.notes, help=wrong.help, fixes=fixes,
+        )  # fmt: skip
     return call
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from specc.diagnostics import Diagnostic, SpecError
+from specc.diagnostics import Diagnostic, Label, SpecError
 from specc.source import Source, Span
 
 
@@ -32,12 +32,14 @@ def data_error(
     message: str,
     span: Span | None,
     *,
+    labels: Sequence[Label] = (),
     help: str | None = None,
     notes: Sequence[str] = (),
     file: str | Path = "data",
 ) -> DataError:
     """A `DataError` at the place in the .dl file; without one, at the start of `file`."""
-    return DataError([diagnostic("data", message, span or start_of(file), help=help, notes=notes)])
+    place = span or start_of(file)
+    return DataError([diagnostic("data", message, place, labels=labels, help=help, notes=notes)])
 
 
 def run_error(message: str, file: str | Path, *, help: str | None = None) -> RunError:
@@ -50,10 +52,11 @@ def diagnostic(
     message: str,
     span: Span,
     *,
+    labels: Sequence[Label] = (),
     help: str | None = None,
     notes: Sequence[str] = (),
 ) -> Diagnostic:
-    return Diagnostic(name, "error", message, span, notes=tuple(notes), help=help)
+    return Diagnostic(name, "error", message, span, tuple(labels), tuple(notes), help)
 
 
 def start_of(file: str | Path) -> Span:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import re
@@ -71,6 +72,103 @@ def test_many_files_are_checked_in_one_call(wrong, capsys):
     assert capsys.readouterr().out.endswith("3 files checked: 3 errors\n")
 
 
+FLOWERS = """model flowers {
+  input  size: float[2]
+  target kind: class(3)
+  let scores = size -> dense(3)
+  output scores
+  loss   cross_entropy(scores, kind)
+}
+train { data csv("flowers.csv") optimizer adam(lr = 0.01) batch = 2 }
+"""
+
+
+@pytest.fixture
+def flowers(tmp_path):
+    """A sound program, whose data have a class too many; and a folder with sound data."""
+    path = tmp_path / "flowers.dl"
+    path.write_text(FLOWERS)
+    (tmp_path / "flowers.csv").write_text("size_1,size_2,kind\n1,2,0\n3,4,3\n")
+    (tmp_path / "sound").mkdir()
+    (tmp_path / "sound" / "flowers.csv").write_text("size_1,size_2,kind\n1,2,0\n3,4,2\n")
+    return path
+
+
+def test_the_data_are_part_of_the_verdict_unless_they_are_left_out(flowers, capsys):
+    assert status_of(["check", str(flowers)]) == 1
+    out = capsys.readouterr().out
+    assert "error[data]: `flowers.csv`, line 3, column `kind`: `3` is out of range" in out
+    assert status_of(["check", str(flowers), "--data", str(flowers.parent / "sound")]) == 0
+    assert status_of(["check", str(flowers), "--no-data"]) == 0
+    assert status_of(["check", str(flowers), "--no-data", "--data", "."]) == 2
+
+
+def test_data_that_are_not_there_are_told_on_the_side_and_are_an_error_where_they_must_be(flowers, capsys):
+    (flowers.parent / "flowers.csv").unlink()
+    assert status_of(["check", str(flowers)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "1 file checked: no mistakes\n"
+    assert captured.err.startswith(f"{flowers}: data not checked, as they are not there: ")
+    assert status_of(["check", str(flowers), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert status_of(["check", str(flowers), "--data", str(flowers.parent)]) == 1
+    assert "error[data]: there is no file" in capsys.readouterr().out
+    assert status_of(["check", str(flowers), "--no-data"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_mistakes_of_data_are_told_in_all_formats(flowers, capsys):
+    found = {}
+    for name in ("full", "concise", "json", "sarif", "github"):
+        assert status_of(["check", str(flowers), "--format", name]) == 1
+        found[name] = capsys.readouterr().out
+        assert "line 3, column `kind`: `3` is out of range" in found[name]
+    (record,) = json.loads(found["json"])
+    assert (record["name"], record["line"], record["column"]) == ("data", 8, 18)
+    assert record["labels"][0] == {
+        "message": "`kind` is declared here", "file": str(flowers), "line": 3, "column": 3, "end_line": 3,
+        "end_column": 24,
+    }  # fmt: skip
+    assert "class(3) means 0 .. 2; here are 0 .. 3" in found["github"]
+
+
+def test_mistakes_of_the_file_and_of_its_data_are_told_in_one_run(flowers, capsys):
+    def names(text: str) -> list[str]:
+        flowers.write_text(text)
+        assert status_of(["check", str(flowers), "--format", "json"]) == 1
+        return [each["name"] for each in json.loads(capsys.readouterr().out)]
+
+    wrong = FLOWERS.replace("-> dense(3)", "-> dens(3)")
+    assert names(wrong) == ["unknown-name", "data"]
+    assert names(wrong.replace("adam", "adm")) == ["unknown-name", "unknown-name", "data"]
+    assert names(wrong.replace("batch = 2", "batch = 99")) == ["unknown-name", "data"]
+    assert names(FLOWERS.replace("-> dense(3)", "-> dense(4)")) == ["shape-mismatch", "data"]
+    # where the mistake is in a port or in the call, nothing follows from it
+    assert names(FLOWERS.replace("class(3)", "clas(3)")) == ["unknown-name"]
+    assert names(FLOWERS.replace('csv("flowers.csv")', 'csv("flowers.csv"; sep = ";")')) == ["unknown-setting"]
+    assert names(FLOWERS.replace("output scores", "output scores +")) == ["syntax"]
+
+
+def test_the_standard_input_is_checked(flowers, capsys, monkeypatch):
+    def given(text: str, *arguments: str) -> int:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        return status_of(["check", "-", *arguments])
+
+    assert given(FLOWERS, "--data", str(flowers.parent / "sound")) == 0
+    assert given(FLOWERS, "--data", str(flowers.parent)) == 1
+    assert given(WRONG, "--format", "concise") == 1
+    assert "standard input:3:16: error[unknown-name]" in capsys.readouterr().out
+    monkeypatch.chdir(flowers.parent)
+    assert given(FLOWERS) == 1
+    assert given("", "--fix") == given("", "--watch") == 2
+
+
+def test_data_are_compared_with_the_sizes_that_the_command_line_gives_to_a_training(flowers, capsys, tmp_path):
+    text = flowers.read_text().replace("class(3)", "class(kinds)").replace("dense(3)", "dense(kinds)")
+    flowers.write_text("dim kinds = 3\n" + text)
+    assert status_of(["train", str(flowers), "kinds=4", "epochs=1", "--run", str(tmp_path / "runs")]) == 0
+
+
 def test_safe_fixes_are_written_and_the_rest_is_told(wrong, capsys):
     assert status_of(["check", "--fix", str(wrong)]) == 1
     text = wrong.read_text()
@@ -136,6 +234,18 @@ def test_watching_looks_at_files_that_are_used(tmp_path):
     assert _with_used((path,)) == [path, tmp_path / "words.dl"]
     path.write_text('use "nowhere.dl"\n')
     assert _with_used((path,)) == [path]
+
+
+def test_watching_looks_at_the_data(flowers):
+    from specc.cli.check import _with_used
+
+    assert _with_used((flowers,)) == [flowers, flowers.parent / "flowers.csv"]
+    sound = flowers.parent / "sound"
+    assert _with_used((flowers,), sound) == [flowers, sound / "flowers.csv"]
+    assert [each.name for each in _with_used((ROOT / "models" / "lenet.dl",))] == [
+        "lenet.dl", "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
+        "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz",
+    ]  # fmt: skip
 
 
 def test_random_changes_of_programs_are_checked_mended_and_drawn_without_a_crash():

@@ -11,6 +11,7 @@ import pytest
 
 from specc import driver
 from specc.cli.main import status_of
+from specc.cli.verdict import data_verdict
 from specc.diagnostics import SpecError
 from specc.frontend import library
 from specc.frontend.explain import contents, explanation, nearest, pages, summary
@@ -22,6 +23,7 @@ from specc.source import Source
 
 PACKAGE = Path(driver.__file__).parent
 WITHOUT_EXAMPLES = {"bad-run", "bad-json"}  # there is no program that has it
+DATA = re.compile(r"^```csv (.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 PROGRAM = re.compile(r"^## (Wrong|Mended)\n\n```dl ?(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 
 
@@ -51,6 +53,8 @@ def found_in(text: str, info: str, folder: Path) -> set[str]:
     source = Source(str(folder / "page.dl"), text)
     changes = dict(each.split("=") for each in info.split() if "=" in each)
     _, diagnostics = driver.check(source, changes)
+    if not diagnostics and info == "data":
+        diagnostics = data_verdict(source, driver.load(source), folder).found
     if diagnostics or info not in ("train", "compile"):
         return {each.name for each in diagnostics}
     try:
@@ -95,6 +99,8 @@ def test_every_page_is_of_a_name():
 @pytest.mark.parametrize("name", sorted(set(pages()) - WITHOUT_EXAMPLES))
 def test_the_wrong_program_of_a_page_has_its_mistake_alone_and_the_mended_one_none(name, tmp_path):
     found = programs(name)
+    for file, text in DATA.findall(pages()[name]):
+        (tmp_path / file).write_text(text, encoding="utf-8")
     assert found_in(*found["Wrong"], tmp_path) == {name}
     assert found_in(*found["Mended"], tmp_path) == set()
     if name not in ("syntax", "too-deep"):

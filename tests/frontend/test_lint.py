@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from specc import driver
+from specc.frontend import habits
+from specc.frontend.footprint import footprint, machine_memory
+from specc.frontend.parse import parse
 from specc.frontend.rates import rates
+from specc.frontend.reaches import reaches
 from specc.source import Source
 
 ROOT = Path(__file__).parent.parent.parent
@@ -175,6 +179,103 @@ def test_schedules_that_are_not_numbers_alone_are_left_alone():
 
     file = parse(Source("a.dl", "const a = unknown(1)\nconst b = 10 ^ (10 ^ 10)\nconst c = log(0)\n"))[0]
     assert [rates(file, each.value, 3) for each in file.definitions] == [[], [], []]
+
+
+# Recurrence, memory, data
+
+
+def recurrent(steps="100", settings="", after="rnn(8) -> last") -> list[tuple[str, int]]:
+    head = f"seq time = {steps}\n" if steps else "seq time\n"
+    return warned(
+        head + "model m {\n  input x: float[time, 3]\n  target label: class(4)\n"
+        f"  let scores = x -> {after} -> dense(4)\n" + TAIL + "train { optimizer adam(lr = 0.001)\n" + settings + "}\n"
+    )
+
+
+@pytest.mark.parametrize("cell", ["rnn(8) -> last", "lstm(8) -> lstm(8) -> last", "3 * (gru(8)) -> last"])
+def test_states_that_go_through_weights_for_many_steps_are_told_where_nothing_is_clipped(cell):
+    assert recurrent(after=cell) == [("unclipped", 5)]
+    assert recurrent(steps="16", after=cell) == recurrent(steps="", after=cell) == [("unclipped", 5)]
+    assert recurrent(steps="15", after=cell) == []
+    assert recurrent(after=cell, settings="clip_norm = 1\n") == []
+    assert recurrent(after=cell, settings="clip_value = 1\n") == []
+
+
+def test_states_without_weights_and_files_without_training_are_not_told_of_clipping():
+    sums = "cell sums(x: float[n]) {\n  state s: float[n] = 0\n  let t = s + x\n  next s = t\n  return t\n}\n"
+    text = (
+        "seq time = 100\n" + sums + "model m {\n  input x: float[time, 3]\n  target label: class(4)\n"
+        "  let scores = x -> sums -> last -> dense(4)\n" + TAIL
+    )
+    assert warned(text + "train { optimizer adam(lr = 0.001) }\n") == []
+    assert warned(text.replace("-> sums", "-> rnn(8)")) == []
+
+
+def test_a_training_that_takes_more_memory_than_there_is_is_told(monkeypatch):
+    body = HEAD + "  let scores = x -> dense(1000) -> relu -> dense(4)\n" + TAIL
+    text = body.replace("{", "{{").replace("}", "}}") + "train {{\n  optimizer {}\n  batch = {}\n}}\n"
+    sgd, adam = "sgd(lr = 0.1)", "adam(lr = 0.001)"
+    # a batch: 8 + 1000 + 1000 + 4 floats an example; parameters: 9000 + 4004, and their gradients
+    needed = 4 * (2012 * 32 + 2 * 13004)
+    monkeypatch.setattr(habits, "machine_memory", lambda: needed)
+    assert warned(text.format(sgd, 32)) == []
+    assert warned(text.format(sgd, 33)) == [("large-footprint", 10)]
+    assert warned(text.format(adam, 32)) == [("large-footprint", 10)]
+    monkeypatch.setattr(habits, "machine_memory", lambda: needed - 1)
+    _, (found,) = driver.check(Source("a.dl", text.format(sgd, 32)))
+    assert found.message == "a training step takes at least 362 kB, but this machine has 362 kB"
+    assert found.help == "`batch = 15` takes half of what is there"
+    monkeypatch.setattr(habits, "machine_memory", lambda: None)
+    assert warned(text.format(sgd, 10**6)) == []
+
+
+def test_the_footprint_is_no_more_than_what_the_planner_gives_out():
+    program = driver.load(ROOT / "models" / "lenet.dl")
+    net = driver.compile(program, threads=1)
+    plan = net.plan("train")
+    arena = plan.arena_bytes * plan.shards
+    assert 0.3 * arena < footprint(program).examples < arena
+    assert machine_memory() is None or machine_memory() > 2**26
+
+
+def digits(classes=10, batch=32, split=""):
+    return warned(
+        f"model m {{\n  input image: float[8, 8]\n  target label: class({classes})\n"
+        f"  let scores = image -> flatten -> dense({classes})\n" + TAIL
+        + f"train {{\n  data digits()\n  {split}\n  optimizer adam(lr = 0.001)\n  batch = {batch}\n}}\n"
+    )
+
+
+def test_what_is_known_of_the_digits_is_compared_without_reading_them():
+    assert digits() == digits(batch=1797) == digits(batch=1438, split="validate split = 0.8") == []
+    assert digits(batch=1798) == digits(batch=1439, split="validate split = 0.8") == [("large-batch", 12)]
+    assert digits(classes=12) == [("missing-classes", 3)]
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ("loss mse(sigmoid(y), t)", {"t": (0, 1)}),
+        ("loss mse(t, y -> tanh)", {"t": (-1, 1)}),
+        ("loss mae(p, t)", {"t": (0, 1)}),
+        ("loss size = 0.1 * huber(t, relu(y))", {"t": (0, float("inf"))}),
+        ("loss p -> mse(t;)", {"t": (0, 1)}),
+        ("loss kl(t, p)", {"t": (0, 1)}),
+        ("loss kl(p, t)", {}),
+        ("loss mse(y, t)", {}),
+        ("loss mse(2 * p, t)", {}),
+        ("loss mse(p, 2 * t)", {}),
+        ("metric mse(p, t)", {}),
+    ],
+)
+def test_outputs_that_reach_only_so_far_are_found(losses, expected):
+    text = f"model m {{\n  input x: float[3]\n  target t: float[3]\n  let y = x -> dense(3)\n  let p = softmax(y)\n  {losses}\n}}\n"
+    file, found = parse(Source("a.dl", text))
+    assert not found
+    assert {name: (each.low, each.high) for name, each in reaches(file).items()} == expected
+    own = Source("a.dl", "fn mse(a: float, b: float) = mean(a - b)\n" + text)
+    assert "mse" not in losses or reaches(parse(own)[0]) == {}
+
 
 
 # Silence

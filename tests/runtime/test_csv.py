@@ -176,3 +176,9 @@ def test_long_tables_are_read_piece_by_piece(tmp_path):
     assert (found["x"].array[:, 1] == 2 * np.arange(10_000)).all()
     assert (found["y"].array == np.arange(10_000) % 3).all()
     assert "line 9001: " in mistake(tmp_path, f"x_1,x_2,y\n{lines}".replace("\n8999,", "\nb,"))
+
+
+def test_whatever_counts_as_space_around_a_number_is_left_out(tmp_path):
+    write_csv(tmp_path, "x_1,x_2,y\n 1\x1f,\t2\u2003,\x1e0\n")
+    found = columns(tmp_path, (X, Y), "csv", "a.csv")
+    assert found["x"].array.tolist() == [[1, 2]] and found["y"].array.tolist() == [0]

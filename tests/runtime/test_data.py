@@ -326,3 +326,15 @@ def test_mnist_is_read():
     found = columns(MNIST, ports, "idx", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
     assert found["image"].array.shape == (10000, 1, 28, 28)
     assert found["label"].array[:5].tolist() == [7, 2, 1, 0, 4]
+
+
+def test_images_with_channels_last_and_vectors_for_classes_are_told_with_their_remedy(tmp_path):
+    image = Port("image", "input", "float", (3, 4, 5))
+    rows = np.zeros((6, 4, 5, 3), np.uint8)
+    np.savez(tmp_path / "a.npz", image=rows, label=np.eye(4)[[0, 1, 2, 3, 0, 1]])
+    text = refusal(tmp_path, (image, LABEL), "npz", "a.npz")
+    assert "axes are channels first: save it as `x.transpose(0, 3, 1, 2)`" in text
+    assert "save the classes, and not a vector for each: `y.argmax(axis=-1)`" in text
+    rows = rows.transpose(0, 3, 1, 2)
+    np.savez(tmp_path / "a.npz", image=rows, label=np.eye(4)[[0, 1, 2, 3, 0, 1]].argmax(axis=-1))
+    assert columns(tmp_path, (image, LABEL), "npz", "a.npz")["label"].array.tolist() == [0, 1, 2, 3, 0, 1]

@@ -222,3 +222,28 @@ def test_predict_takes_windows_of_text_from_a_table(folder, capfd):
     (folder / "in.csv").write_text("text\nabxd\n")
     assert status_of(["predict", "runs/m/1", "in.csv", "-o", "out.npz"]) == 1
     assert "line 2, column `text`: 'x' is in no text of the training part" in capfd.readouterr().err
+
+
+def test_a_warning_of_a_file_with_open_sizes_is_printed_once(tmp_path, capfd):
+    text = """seq time = 20
+dim vocab
+
+model m {
+  stream letter: class(vocab)[time]
+  target following: class(vocab)[time]
+  let scores = letter -> embed(4) -> rnn(4) -> dense(vocab)
+  output scores
+  loss   cross_entropy(scores, following)
+}
+
+train {
+  data      text("a.txt")
+  optimizer adam(lr = 0.001)
+  epochs = 1
+  batch  = 2
+}
+"""
+    (tmp_path / "a.dl").write_text(text)
+    (tmp_path / "a.txt").write_text("to be or not to be\n" * 20)
+    assert status_of(["train", str(tmp_path / "a.dl"), "--run", str(tmp_path / "runs")]) == 0
+    assert capfd.readouterr().err.count("warning[unclipped]") == 1

@@ -85,18 +85,19 @@ def _padded(request: Request, port: Port, field: Field, vocabulary) -> np.ndarra
     texts, steps = field.texts, port.shape[0]
     what = "characters" if texts.level == "char" else "words"
     if vocabulary is None or len(vocabulary) > port.classes:
-        raise _error(request, field, f"{field.name} holds {len(vocabulary or ())} different {what} for"
+        raise _error(request, port, field, f"{field.name} holds {len(vocabulary or ())} different {what} for"
                      f" `{port.name}: {port_type(port)}`",
                      f"declare class({len(vocabulary or ())}), or a `dim` without a number")
+    places = tokens.places(vocabulary)
     found = np.zeros((len(texts.parts), steps), np.int32)
     for row, parts in enumerate(texts.parts):
         if len(parts) > steps:
-            raise _error(request, field, f"{field.place(row, 0)}: {len(parts)} {what}, but"
+            raise _error(request, port, field, f"{field.place(row, 0)}: {len(parts)} {what}, but"
                          f" `{port.name}` has at most {steps} steps",
                          f"`seq {port.sequence} = {max(map(len, texts.parts))}` holds the longest")
-        ids = tokens.numbers(parts, vocabulary, texts.unknown)
+        ids = tokens.numbers(parts, places, texts.unknown)
         if len(ids) and ids.min() < 0:
-            raise _error(request, field, f"{field.place(row, 0)}: {parts[int(np.argmin(ids))]!r} is in no"
+            raise _error(request, port, field, f"{field.place(row, 0)}: {parts[int(np.argmin(ids))]!r} is in no"
                          f" text of the training part", '`unknown = "?"` reads a question mark in its place')
         found[row, : len(ids)] = ids
     return found
@@ -104,23 +105,34 @@ def _padded(request: Request, port: Port, field: Field, vocabulary) -> np.ndarra
 
 def _shaped(request: Request, port: Port, field: Field) -> np.ndarray:
     if not fits(field.shape, port.shape, field.is_image):
-        same = prod(field.shape) == prod(port.shape)
-        declared = port_type(Port(port.name, port.role, port.kind, field.shape, port.classes))
         raise _error(
             request,
+            port,
             field,
             f"{field.name} holds examples of shape {list(field.shape)}, but `{port.name}` is"
             f" {port_type(port)}",
-            f"declare `{port.name}: {declared}`"
-            + (" and change its shape in the model" if same else ""),
+            _reshaping(port, field),
         )
     return np.ascontiguousarray(field.array.reshape(len(field.array), *port.shape))
+
+
+def _reshaping(port: Port, field: Field) -> str:
+    """How a field of another shape could fit the port."""
+    shape = field.shape
+    if port.kind == "float" and len(shape) == 3 and (shape[2], *shape[:2]) == port.shape:
+        return "axes are channels first: save it as `x.transpose(0, 3, 1, 2)`"
+    if port.kind == "class" and shape == (*port.shape, port.classes):
+        return "save the classes, and not a vector for each: `y.argmax(axis=-1)`"
+    declared = port_type(Port(port.name, port.role, port.kind, shape, port.classes))
+    same = prod(shape) == prod(port.shape)
+    return f"declare `{port.name}: {declared}`" + (" and change its shape in the model" if same else "")
 
 
 def _floats(request: Request, port: Port, field: Field, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in "buif":
         raise _error(
             request,
+            port,
             field,
             f"{field.name} holds {_held(array)}, but `{port.name}` is {port_type(port)}",
             "save it with a numeric type",
@@ -128,6 +140,7 @@ def _floats(request: Request, port: Port, field: Field, array: np.ndarray) -> np
     if array.dtype.kind == "f":
         _require(
             request,
+            port,
             field,
             array,
             np.isfinite(array),
@@ -143,11 +156,12 @@ def _truth(request: Request, port: Port, field: Field, array: np.ndarray) -> np.
     if array.dtype.kind not in "bui":
         raise _error(
             request,
+            port,
             field,
             f"{field.name} holds {_held(array)}, but `{port.name}` is bool",
             "save it as 0 and 1, or as booleans",
         )
-    _require(request, field, array, (array == 0) | (array == 1), "is neither 0 nor 1", None)
+    _require(request, port, field, array, (array == 0) | (array == 1), "is neither 0 nor 1", None)
     return array.astype(bool, copy=False)
 
 
@@ -155,6 +169,7 @@ def _classes(request: Request, port: Port, field: Field, array: np.ndarray) -> n
     if array.dtype.kind not in "bui":
         raise _error(
             request,
+            port,
             field,
             f"{field.name} holds {_held(array)}, but `{port.name}` is {port_type(port)}",
             "save it as integers from 0: `y.astype(numpy.int32)`",
@@ -164,10 +179,12 @@ def _classes(request: Request, port: Port, field: Field, array: np.ndarray) -> n
         help = f"{port_type(port)} means 0 .. {port.classes - 1}; here are {least} .. {most}"
         if least >= 1 and most == port.classes:
             help += ": subtract 1 from them"
+        elif least == -1 and most == 1 and not (array == 0).any():
+            help += ": write 0 in the place of -1"
         elif least >= 0:
             help += f": declare class({most + 1}) if they are right"
         _require(
-            request, field, array, (array >= 0) & (array < port.classes), "is out of range", help
+            request, port, field, array, (array >= 0) & (array < port.classes), "is out of range", help
         )
     return array.astype(np.uint8 if array.dtype in (np.uint8, np.bool_) else np.int32, copy=False)
 
@@ -179,6 +196,7 @@ def _numbered(
     if vocabulary is None:
         raise _error(
             request,
+            port,
             field,
             f"{field.name} holds words for `{port.name}`, but the training data hold numbers",
             "write both in the same way",
@@ -186,6 +204,7 @@ def _numbered(
     if len(vocabulary) > port.classes:
         raise _error(
             request,
+            port,
             field,
             f"{field.name} holds {len(vocabulary)} different words for `{port.name}:"
             f" {port_type(port)}`: {listed(vocabulary)}",
@@ -199,6 +218,7 @@ def _numbered(
         near = closest(word, vocabulary)
         _require(
             request,
+            port,
             field,
             array,
             ~strange,
@@ -209,7 +229,8 @@ def _numbered(
 
 
 def _require(
-    request: Request, field: Field, array: np.ndarray, good: np.ndarray, what: str, help: str | None
+    request: Request, port: Port, field: Field, array: np.ndarray, good: np.ndarray, what: str,
+    help: str | None,
 ) -> None:
     """Raises a `DataError` at the first value that is not good."""
     if good.all():
@@ -219,7 +240,7 @@ def _require(
     count = int(good.size - good.sum())
     more = f" (the first of {count:,} such values)" if count > 1 else ""
     value = array[row].reshape(-1)[element]
-    raise _error(request, field, f"{field.place(row, element)}: `{value}` {what}{more}", help)
+    raise _error(request, port, field, f"{field.place(row, element)}: `{value}` {what}{more}", help)
 
 
 def _held(array: np.ndarray) -> str:
@@ -234,5 +255,5 @@ def _held(array: np.ndarray) -> str:
     return f"{kinds.get(array.dtype.kind, 'values')} ({array.dtype.name})"
 
 
-def _error(request: Request, field: Field, message: str, help: str | None) -> DataError:
-    return request.error(message, argument=field.argument, help=help)
+def _error(request: Request, port: Port, field: Field, message: str, help: str | None) -> DataError:
+    return request.error(message, argument=field.argument, port=port, help=help)

@@ -21,7 +21,7 @@ from __future__ import annotations
 import csv
 import io
 from array import array as compact
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from specc.runtime.data import tokens
 from specc.runtime.data.field import Field, Texts, takes_texts
 from specc.runtime.data.match import by_name
 from specc.runtime.data.request import Request, listed
+from specc.runtime.errors import DataError
 from specc.sources import port_type
 
 SEPARATORS = ",;\t|"
@@ -44,22 +45,32 @@ def read(request: Request) -> dict[str, Field]:
     """The columns for all ports: port -> field."""
     (path,) = request.files()
     settings = request.settings()
-    text = _text(request, path)
+    text, is_part = _text(request, path)
     separator = settings["separator"] or _separator(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    return Table(request, path, settings["missing"], reader).fields(settings)
+    return Table(request, path, settings["missing"], reader, is_part).fields(settings)
 
 
-def _text(request: Request, path: Path) -> str:
+def _text(request: Request, path: Path) -> tuple[str, bool]:
+    """The table, and whether it goes on in the file. A part ends with a whole line."""
     content = request.read(path)
+    is_part = request.is_part(content)
+    if is_part:
+        end = content.rfind(b"\n")
+        while end > 0 and content.count(b'"', 0, end) % 2:  # within quotes
+            end = content.rfind(b"\n", 0, end)
+        if content.find(b"\n") >= end:  # hardly a line fits
+            return _text(replace(request, limit=None), path)
+        del content[end + 1 :]
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8-sig"), is_part
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise request.error(
             f"`{path.name}`, line {line}: this is not UTF-8 text",
             argument=0,
-            help="save the table as UTF-8",
+            help=f'`npz("{path.name}")` reads arrays' if path.suffix in (".npz", ".npy")
+            else "save the table as UTF-8",
         ) from None
 
 
@@ -77,6 +88,7 @@ class Table:
     path: Path
     missing: str | float
     reader: object
+    is_part: bool = False
 
     def __post_init__(self) -> None:
         self.lines = compact("q")
@@ -107,13 +119,22 @@ class Table:
                 )
             chosen[wide[0].name] = columns
         chosen = {port.name: chosen.get(port.name) for port in ports if chosen.get(port.name)}
-        names = by_name(self.request, self.path.name, self.header, chosen)
+        try:
+            names = by_name(self.request, self.path.name, self.header, chosen)
+        except DataError:
+            other = _separator(self.header[0])
+            if len(self.header) > 1 or other not in self.header[0]:
+                raise
+            message = f"there is one column alone, `{self.header[0]}`"
+            help_ = f"leave `separator` out, or make it `{other}`"
+            raise self.error(message, help=help_, line=1) from None
         for port in ports:
             self._check_count(port, names[port.name])
         at = {name: [self.header.index(each) for each in names[name]] for name in names}
         texts: dict[str, list[list[str]]] = {
             port.name: [] for port in ports if _is_text(port, names[port.name])}
         level, parts = settings["level"], {port.name: [] for port in ports}
+        wrong: dict[str, DataError] = {}
         while chunk := list(islice(self.rows, LINES_AT_ONCE)):
             chunk = self._without_missing(chunk, at)
             self.lines.extend(line for line, _ in chunk)
@@ -121,8 +142,15 @@ class Table:
                 if port.name in texts:
                     (column,) = at[port.name]
                     texts[port.name] += [tokens.symbols(row[column], level) for _, row in chunk]
-                else:
+                    continue
+                try:
                     parts[port.name].append(self._values(port, chunk, at[port.name]))
+                except DataError as error:
+                    wrong.setdefault(port.name, error)
+        if wrong:
+            raise DataError([each for error in wrong.values() for each in error.diagnostics])
+        if not self.lines and self.is_part:  # all of them were left out
+            return read(replace(self.request, limit=None))
         if not self.lines:
             raise self.error("there are no examples under the header")
         found = {}
@@ -131,6 +159,7 @@ class Table:
                 found[port.name] = Field(
                     f"`{self.path.name}`", np.zeros(len(self.lines)), self._place(names[port.name]),
                     texts=Texts(texts[port.name], level, settings["limit"], settings["unknown"]),
+                    count=-1 if self.is_part else None,
                 )
             else:
                 found[port.name] = self._field(port, names[port.name], parts[port.name], settings)
@@ -167,6 +196,8 @@ class Table:
                 f"`{port.name}: {port_type(port)}` needs {wanted:,} columns, but `{self.path.name}`"
                 f" has {len(names):,} for it: {listed(names)}",
                 argument=0,
+                port=port,
+                help="each element of a port takes a column: declare it so, or name other columns",
             )
 
     def _without_missing(self, chunk: list, at: dict[str, list[int]]) -> list:
@@ -191,7 +222,7 @@ class Table:
 
     def _values(self, port: Port, chunk: list, at: list[int]) -> np.ndarray:
         """`[lines, columns]`: float64, bool, int64, or words where a "class" has no integers."""
-        cells = [[row[i] for i in at] for _, row in chunk]
+        cells = [[row[i].strip() for i in at] for _, row in chunk]
         shape = (len(chunk), len(at))
         if port.kind == "float":
             try:
@@ -201,7 +232,7 @@ class Table:
             except ValueError:
                 pass
             raise self._bad_cell(chunk, at, "a number", _is_finite)
-        words = np.char.strip(np.array(cells, np.str_).reshape(shape))
+        words = np.array(cells, np.str_).reshape(shape)
         if port.kind == "bool":
             if np.isin(np.char.lower(words), list(TRUTH)).all():
                 return np.isin(np.char.lower(words), ["1", "true"])
@@ -237,6 +268,7 @@ class Table:
             self._place(names),
             settings["scale"] if scaled else 1.0,
             settings["shift"] if scaled else 0.0,
+            count=-1 if self.is_part else None,
         )
 
     def _place(self, names: list[str]):
@@ -268,11 +300,17 @@ class Table:
                         + (", `missing = 0` puts a number there" if what == "a number" else ""),
                     )
                 if not is_good(cell):
-                    comma = what == "a number" and _is_number(cell.replace(",", ".", 1))
+                    help_ = None
+                    if what == "a number" and "," in cell and _is_number(cell.replace(",", ".", 1)):
+                        help_ = "write decimals with a point"
+                    elif what.startswith("true"):
+                        help_ = "other words are for a `class(2)`"
+                    elif what == "a number" and not _is_number(cell):
+                        help_ = "a column of words is for a `class`"
+                    elif what == "a number":
+                        help_ = "a float holds finite numbers alone"
                     return self.error(
-                        f"column `{self.header[i]}`: `{cell}` is not {what}",
-                        line=line,
-                        help="write decimals with a point" if comma else None,
+                        f"column `{self.header[i]}`: `{cell}` is not {what}", line=line, help=help_
                     )
         raise AssertionError("every cell is good, yet the column is not; please report this")
 

@@ -39,6 +39,17 @@ class Field:
     is_image: bool = False
     argument: int = 0  # which argument of the call names its file
     texts: Texts | None = None  # in place of values: `array` then only counts the examples
+    count: int | None = None  # examples in the file where `array` is a sample; -1 if not known
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the file holds more than was read of it."""
+        return self.count is not None
+
+    @property
+    def examples(self) -> int:
+        """The number of examples in the file; -1 if it is not known."""
+        return len(self.array) if self.count is None else self.count
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ def read(request: Request) -> dict[str, Field]:
     """The fields for the ports that can take them: port -> field."""
     paths = request.files()
     settings = request.settings()
-    images = array(request, paths[0], 0)
+    images, count = array(request, paths[0], 0)
     fields = {
         "image": Field(
             f"`{paths[0].name}`",
@@ -34,22 +34,26 @@ def read(request: Request) -> dict[str, Field]:
             settings["scale"],
             settings["shift"],
             is_image=images.ndim > 2,
+            count=count,
         )
     }
     if len(paths) > 1:
-        labels = array(request, paths[1], 1)
-        if len(labels) != len(images):
+        labels, count = array(request, paths[1], 1)
+        place = _place(paths[1], labels)
+        fields["label"] = Field(f"`{paths[1].name}`", labels, place, argument=1, count=count)
+        held = [each.examples for each in fields.values()]
+        if held[0] != held[1]:
             raise request.error(
-                f"`{paths[0].name}` holds {len(images):,} examples, but `{paths[1].name}` holds"
-                f" {len(labels):,}",
+                f"`{paths[0].name}` holds {held[0]:,} examples, but `{paths[1].name}` holds"
+                f" {held[1]:,}",
                 help="the two files do not belong together",
             )
-        fields["label"] = Field(f"`{paths[1].name}`", labels, _place(paths[1], labels), argument=1)
     return by_kind(request, fields)
 
 
-def array(request: Request, path: Path, argument: int) -> np.ndarray:
-    """The array in an IDX file, in the machine's byte order; raises `DataError`."""
+def array(request: Request, path: Path, argument: int) -> tuple[np.ndarray, int | None]:
+    """The array in an IDX file, in the machine's byte order; or its beginning, and the number of
+    examples in all. Raises `DataError`."""
     content = request.read(path, argument)
     kind, rank = (content[2], content[3]) if len(content) >= 4 else (None, 0)
     if content[:2] != b"\0\0" or kind not in TYPES or rank == 0:
@@ -69,6 +73,11 @@ def array(request: Request, path: Path, argument: int) -> np.ndarray:
     sizes = struct.unpack_from(f">{rank}I", content, 4)
     dtype = np.dtype(TYPES[kind])
     promised = prod(sizes) * dtype.itemsize
+    if request.is_part(content) and promised > len(content) - start:
+        each = prod(sizes[1:])
+        read = (len(content) - start) // max(1, each * dtype.itemsize)
+        values = np.frombuffer(content, dtype, read * each, start).reshape(read, *sizes[1:])
+        return values.astype(dtype.newbyteorder("="), copy=False), sizes[0]
     if len(content) - start != promised:
         held = len(content) - start
         how = "is cut short" if held < promised else "is too long"
@@ -79,7 +88,7 @@ def array(request: Request, path: Path, argument: int) -> np.ndarray:
             help="fetch the file again",
         )
     values = np.frombuffer(content, dtype, offset=start).reshape(sizes)
-    return values.astype(dtype.newbyteorder("="), copy=False)
+    return values.astype(dtype.newbyteorder("="), copy=False), None
 
 
 def _place(path: Path, values: np.ndarray):

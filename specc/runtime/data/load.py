@@ -39,6 +39,7 @@ class Part:
     columns: dict[str, Column]
     rows: np.ndarray
     is_stream: bool = False  # the rows have an order, and go on from batch to batch
+    fields: dict[str, Field] = field(default_factory=dict)  # of samples: where the values stand
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -66,11 +67,15 @@ def load(
     *,
     parts: Sequence[str] = ("training", "validation"),
     vocabularies: Vocabularies | None = None,
+    limit: int | None = None,
 ) -> Data:
     """The `parts` of the data, of "training", "validation" and "test", where the recipe has them.
 
     `vocabularies` are those of the training part where that is not loaded. Relative paths start at
     `folder`. Raises `DataError` with every mistake found.
+
+    With a `limit` no more than about that many bytes of each file or array are read. What is said
+    of them holds for the whole; the parts of what was not read as a whole hold its beginning.
     """
     if recipe.data is None:
         raise data_error(
@@ -79,30 +84,39 @@ def load(
             help='add `data csv("train.csv")`, `data digits()` or another source',
         )
     if recipe.data.word == "text":
-        return _load_text(recipe, ports, folder, parts, dict(vocabularies or {}))
+        return _load_text(recipe, ports, folder, parts, dict(vocabularies or {}), limit)
     ports, found = tuple(ports), []
     vocabularies = dict(vocabularies or {})
     loaded: dict[str, Part] = {}
     ends: dict[str, str] = {}
     held_out = recipe.validate if isinstance(recipe.validate, float) else None
+    is_part = False
     if "training" in parts or ("validation" in parts and held_out is not None):
         with _collected(found):
-            request = request_of(recipe.data, ports, folder)
+            request = request_of(recipe.data, ports, folder, limit)
             fields = _fields(request)
-            training, validation = _split(request, len(_any(fields).array), held_out, recipe.seed)
+            is_part = any(each.is_part for each in fields.values())
+            kept = None if is_part else held_out
+            training, validation = _split(request, len(_any(fields).array), kept, recipe.seed)
             for port in request.ports:
-                if (words := bind.words(fields[port.name], training)) is not None:
+                rows = np.arange(len(fields[port.name].array)) if is_part else training
+                if (words := bind.words(fields[port.name], rows)) is not None:
                     vocabularies.setdefault(port.name, words)
                 if (end := bind.end(fields[port.name], training)) is not None:
                     ends[port.name] = end
             columns = _columns(request, fields, vocabularies, found)
-            loaded = {"training": Part(columns, training), "validation": Part(columns, validation)}
+            kept = {} if limit is None else fields
+            loaded = {
+                "training": Part(columns, training, fields=kept),
+                "validation": Part(columns, validation, fields=kept),
+            }
     for name, call in (("validation", recipe.validate), ("test", recipe.test)):
         if name in parts and isinstance(call, DataCall):
             with _collected(found):
-                request = request_of(call, ports, folder)
+                request = request_of(call, ports, folder, limit)
                 fields = _fields(request)
-                columns = _columns(request, fields, vocabularies, found)
+                known = _with_own_words(fields, vocabularies) if is_part else vocabularies
+                columns = _columns(request, fields, known, found)
                 loaded[name] = Part(columns, np.arange(len(_any(fields).array)))
     if found:
         raise DataError(found)
@@ -111,7 +125,7 @@ def load(
 
 
 def _load_text(recipe: Recipe, ports: Sequence[Port], folder: Path, parts: Sequence[str],
-               vocabularies: dict[str, tuple[str, ...]]) -> Data:
+               vocabularies: dict[str, tuple[str, ...]], limit: int | None = None) -> Data:
     """The parts of texts: the validation part of a split is the end of the text."""
     found: list[Diagnostic] = []
     loaded: dict[str, Part] = {}
@@ -122,12 +136,17 @@ def _load_text(recipe: Recipe, ports: Sequence[Port], folder: Path, parts: Seque
 
     def part(name: str, source: text.Text) -> None:
         with _collected(found):
+            if source.is_part or is_part:
+                text.check_vocabulary(source, known)
+                return
             columns, is_stream = text.columns(source, known, recipe.batch)
             loaded[name] = Part(columns, np.arange(len(next(iter(columns.values())).array)), is_stream)
 
+    is_part = False
     if known is None or "training" in parts or ("validation" in parts and held_out is not None):
         with _collected(found):
-            whole = text.read(request_of(recipe.data, ports, folder))
+            whole = text.read(request_of(recipe.data, ports, folder, limit))
+            is_part = whole.is_part
             training, validation = whole.cut(held_out) if held_out else (whole, None)
             known = known or training.vocabulary()
             if "training" in parts:
@@ -137,36 +156,54 @@ def _load_text(recipe: Recipe, ports: Sequence[Port], folder: Path, parts: Seque
     for name, call in (("validation", recipe.validate), ("test", recipe.test)):
         if name in parts and isinstance(call, DataCall) and known is not None:
             with _collected(found):
-                part(name, text.read(request_of(call, ports, folder)))
+                part(name, text.read(request_of(call, ports, folder, limit)))
     if found:
         raise DataError(found)
     return Data(**loaded, vocabularies={name: known for name in names})
 
 
-def request_of(call: DataCall, ports: Sequence[Port], folder: Path) -> Request:
+def _with_own_words(fields: dict[str, Field], vocabularies: Vocabularies) -> Vocabularies:
+    """The vocabularies with the words of some fields, where those of training are not all known."""
+    found = dict(vocabularies)
+    for name, known in vocabularies.items():
+        own = bind.words(fields[name], np.arange(len(fields[name].array))) or ()
+        texts = fields[name].texts
+        is_limited = texts is not None and texts.limit is not None
+        found[name] = own if is_limited else tuple(sorted({*known, *own}))
+    return found
+
+
+def request_of(call: DataCall, ports: Sequence[Port], folder: Path,
+               limit: int | None = None) -> Request:
     """What a source is asked for: the ports whose values do not follow from another port's."""
     derived = tuple(port for port in ports if port.length_of or port.begin_of)
-    return Request(call, tuple(port for port in ports if port not in derived), folder, derived)
+    own = tuple(port for port in ports if port not in derived)
+    return Request(call, own, folder, derived, limit)
 
 
-def open_sizes(recipe: Recipe, ports: Sequence[Port], folder: Path) -> dict[str, int]:
+def open_sizes(recipe: Recipe, ports: Sequence[Port], folder: Path,
+               limit: int | None = None) -> dict[str, int]:
     """The sizes that the training data give to ports whose sizes are open, by name.
 
     `float[n]` takes its `n` from the shape of an example, `class(k)` its `k` from the number of
-    words or the largest integer. A size that is an expression, such as `2 * n`, gives nothing.
+    words or the largest integer. A size that is an expression, such as `2 * n`, gives nothing. With
+    a `limit` a number of classes, or of steps, is that of the beginning of the data.
     """
     if recipe.data is None:
         return {}
-    request = request_of(recipe.data, ports, folder)
+    request = request_of(recipe.data, ports, folder, limit)
     sizes: dict[str, int] = {}
 
-    def found(port: Port, size, value: int) -> None:
+    def found(port: Port, size, value: int, is_least: bool = False) -> None:
         if isinstance(size, int) or not str(size).isidentifier():
+            return
+        if is_least:
+            sizes[str(size)] = max(value, sizes.get(str(size), 0))
             return
         if sizes.setdefault(str(size), value) != value:
             raise request.error(
                 f"`{size}` is {sizes[str(size)]} elsewhere, but {value} in the data of"
-                f" `{port.name}: {port_type(port)}`"
+                f" `{port.name}: {port_type(port)}`", port=port
             )
 
     if recipe.data.word == "text":
@@ -175,13 +212,14 @@ def open_sizes(recipe: Recipe, ports: Sequence[Port], folder: Path) -> dict[str,
             source, _ = source.cut(recipe.validate)
         for port in request.ports:
             if port.kind == "class":
-                found(port, port.classes, len(source.vocabulary()))
+                found(port, port.classes, len(source.vocabulary()), source.is_part)
         return sizes
     for name, each in _fields(request).items():
         port = next(port for port in ports if port.name == name)
         if each.texts is not None:
-            found(port, port.shape[0], max(map(len, each.texts.parts)))
-            found(port, port.classes, len(bind.words(each, np.arange(len(each.array)))))
+            found(port, port.shape[0], max(map(len, each.texts.parts)), each.is_part)
+            words = bind.words(each, np.arange(len(each.array)))
+            found(port, port.classes, len(words), each.is_part)
             continue
         shape = each.shape
         if each.is_image and len(port.shape) == 1:
@@ -197,6 +235,7 @@ def open_sizes(recipe: Recipe, ports: Sequence[Port], folder: Path) -> dict[str,
                 port,
                 port.classes,
                 len(np.unique(each.array)) if is_words else int(each.array.max()) + 1,
+                each.is_part,
             )
     return sizes
 
@@ -224,7 +263,7 @@ def _fields(request: Request) -> dict[str, Field]:
             help=f"did you mean `{near}`?" if near else f"there are {listed(READERS)}",
         )
     fields = READERS[word](request)
-    if not len(_any(fields).array):
+    if not _any(fields).examples:
         raise request.error(f"{_any(fields).name} holds no examples", argument=0)
     return fields
 
@@ -256,11 +295,13 @@ def _columns(
 def _check_equal(request: Request, first: Port, lengths: np.ndarray, other: Port, field: Field,
                  found: list[Diagnostic]) -> None:
     """What runs over the same sequence is equally long."""
-    wrong = bind.lengths(other, field) != lengths
+    own = bind.lengths(other, field)
+    lengths = lengths[: len(own)]  # of samples the one may be longer
+    wrong = own[: len(lengths)] != lengths
     if wrong.any():
         row = int(np.argmax(wrong))
         found.extend(request.error(
-            f"{field.place(row, 0)}: `{other.name}` has {bind.lengths(other, field)[row]} steps there, but"
+            f"{field.place(row, 0)}: `{other.name}` has {own[row]} steps there, but"
             f" `{first.name}` has {lengths[row]}", argument=0,
             help=f"both run over `{first.sequence}`: declare another `seq` for what is not equally long",
         ).diagnostics)
@@ -278,7 +319,7 @@ def _check_lengths(request: Request, port: Port, field: Field) -> None:
         row = int(np.argmax(wrong))
         raise request.error(
             f"{field.place(row, 0)}: `{port.name}` has {lengths[row]} steps there"
-            + ("" if varies else f", and not {port.shape[0]}"), argument=0,
+            + ("" if varies else f", and not {port.shape[0]}"), argument=0, port=port,
             help="leave out such examples" if varies else
             f"`class(..)[<= {port.sequence}]` is a sequence of varying length",
         )

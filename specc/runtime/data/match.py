@@ -9,12 +9,20 @@ from __future__ import annotations
 import re
 
 from specc import sources
-from specc.diagnostics import closest
+from specc.diagnostics import Diagnostic, closest
 from specc.recipe import Port
 from specc.runtime.data.field import Field
 from specc.runtime.data.request import Request, listed
 from specc.runtime.errors import DataError
 from specc.sources import port_type
+
+# What the field calls one and the same column.
+SYNONYMS = (
+    ("label", "labels", "class", "category", "y", "target", "targets", "output"),
+    ("x", "features", "feature", "data", "input", "inputs", "image", "images", "pixels"),
+    ("t", "target", "targets", "value", "values", "y", "output"),
+    ("text", "sentence", "review", "document", "content"),
+)
 
 
 def by_kind(request: Request, fields: dict[str, Field]) -> dict[str, Field]:
@@ -30,6 +38,7 @@ def by_kind(request: Request, fields: dict[str, Field]) -> dict[str, Field]:
         if port.name not in bound:
             raise request.error(
                 f"`{request.call.word}` has nothing for `{port.name}: {port_type(port)}`",
+                port=port,
                 help="it gives images to a `float` port and labels to a `class` port",
             )
     return bound
@@ -43,6 +52,7 @@ def by_name(request: Request, file: str, names: list[str], chosen: dict) -> dict
     columns `x_1`, `x_2`, .. (or `x1`, `x2`, ..), counted from 1 or 0, in row-major order.
     """
     found: dict[str, list[str]] = {}
+    mistakes: list[Diagnostic] = []
     for port in request.ports:
         if isinstance(text := chosen.get(port.name), str):
             wanted = [each.strip() for each in text.split(",")]
@@ -52,13 +62,15 @@ def by_name(request: Request, file: str, names: list[str], chosen: dict) -> dict
             wanted = _numbered(port, names) if port.shape else []
         for name in wanted or [port.name]:
             if name not in names:
-                raise _missing(request, file, port, name, names)
-            if names.count(name) > 1:
-                raise request.error(
+                mistakes += _missing(request, file, port, name, names).diagnostics
+            elif names.count(name) > 1:
+                mistakes += request.error(
                     f"`{file}` has {names.count(name)} columns called `{name}`",
                     help="give them different names",
-                )
+                ).diagnostics
         found[port.name] = wanted
+    if mistakes:
+        raise DataError(mistakes)
     return found
 
 
@@ -72,8 +84,9 @@ def _numbered(port: Port, names: list[str]) -> list[str]:
 
 
 def _missing(request: Request, file: str, port: Port, name: str, names: list[str]) -> DataError:
-    near = closest(name, names)
+    near = closest(name, names) or _synonym(name, names)
     hint = f"did you mean `{near}`? " if near else ""
+    is_chosen = isinstance(request.call.settings.get(port.name), str)
     series, noun, help_ = "", "array", f"`numpy.savez(file, {port.name}=...)` names it so"
     if request.call.word != "npz":
         noun = "column"
@@ -81,11 +94,25 @@ def _missing(request: Request, file: str, port: Port, name: str, names: list[str
         series = f", nor `{name}_1`, `{name}_2`, .." if wide and name == port.name else ""
         help_ = "the first line of the file names the columns"
     if request.is_in_a_file:  # and no file given to `predict`
-        help_ = f'the setting `{port.name} = "..."` of `{request.call.word}` names another'
-        if series and port.kind == "float" and port.role == "input":
+        help_ = f'the setting `{port.name} = "{near or "..."}"` of `{request.call.word}` names it'
+        if is_chosen and near:
+            help_ = ""
+        if series and not near and port.kind == "float" and port.role == "input":
             help_ = f'`columns = "a, b, .."` of `csv` lists those of an input, or `{port.name} = ..`'
     return request.error(
         f"`{file}` has no {noun} `{name}`{series}, which `{port.name}: {port_type(port)}` needs",
-        help=f"{hint}{help_}",
+        setting=port.name if is_chosen else "columns",
+        port=port,
+        help=f"{hint}{help_}".strip(),
         notes=[f"it has {listed(names)}"],
     )
+
+
+def _synonym(name: str, names: list[str]) -> str | None:
+    """The column that goes by another name for the same: `y_train` for `label`."""
+
+    def plain(each: str) -> str:
+        return re.sub(r"^(train|test|val)_|_(train|test|val)$", "", each.lower())
+
+    alike = {each for group in SYNONYMS if plain(name) in group for each in group} | {plain(name)}
+    return next((each for each in names if plain(each) in alike), None)

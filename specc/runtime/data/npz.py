@@ -12,6 +12,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from contextlib import suppress
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from specc.runtime.data.request import Request
 from specc.sources import port_type
 
 NPY = b"\x93NUMPY"
+Part = tuple[np.ndarray, int | None]
+"""An array, or its beginning and the number of its rows in the file."""
 
 
 def read(request: Request) -> dict[str, Field]:
@@ -31,7 +34,7 @@ def read(request: Request) -> dict[str, Field]:
     (path,) = request.files()
     settings = request.settings()
     fields: dict[str, Field] = {}
-    for port, (name, array) in _arrays(request, path, settings).items():
+    for port, (name, (array, count)) in _arrays(request, path, settings).items():
         scaled = port.kind == "float" and port.role == "input"
         texts = None
         if takes_texts(port) and array.dtype.kind == "U" and array.ndim == 1:
@@ -45,29 +48,34 @@ def read(request: Request) -> dict[str, Field]:
             settings["scale"] if scaled else 1.0,
             settings["shift"] if scaled else 0.0,
             texts=texts,
+            count=count,
         )
     first = next(iter(fields.values()))
     for field in fields.values():
-        if len(field.array) != len(first.array):
+        if field.examples != first.examples:
             raise request.error(
-                f"{first.name} holds {len(first.array):,} examples, but {field.name} holds"
-                f" {len(field.array):,}",
+                f"{first.name} holds {first.examples:,} examples, but {field.name} holds"
+                f" {field.examples:,}",
                 argument=0,
                 help="all arrays must have the same first axis",
             )
     return fields
 
 
-def _arrays(request: Request, path: Path, settings: dict) -> dict[Port, tuple[str, np.ndarray]]:
+def _arrays(request: Request, path: Path, settings: dict) -> dict[Port, tuple[str, Part]]:
     """The array of each port, and its name in the file."""
     try:
-        archive = np.load(path, allow_pickle=False)
+        mode = None if request.limit is None else "r"
+        archive = np.load(path, mmap_mode=mode, allow_pickle=False)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise _unreadable(request, path, error) from None
     ports = request.ports
     if isinstance(archive, np.ndarray):  # a .npy file
         if len(ports) == 1:
-            return {ports[0]: (path.stem, _with_examples(request, path, path.stem, archive))}
+            array = _with_examples(request, path, path.stem, archive)
+            rows = _rows(request, array.shape, array.dtype)
+            part = (array, None) if rows >= len(array) else (np.array(array[:rows]), len(array))
+            return {ports[0]: (path.stem, part)}
         raise request.error(
             f"`{path}` holds a single array without a name",
             argument=0,
@@ -87,8 +95,10 @@ def _arrays(request: Request, path: Path, settings: dict) -> dict[Port, tuple[st
     return arrays
 
 
-def _array(request: Request, path: Path, archive, name: str) -> np.ndarray:
+def _array(request: Request, path: Path, archive, name: str) -> Part:
     try:
+        if request.limit is not None and (part := _beginning(request, archive, name)) is not None:
+            return part
         array = archive[name]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if "allow_pickle" in str(error):
@@ -98,7 +108,35 @@ def _array(request: Request, path: Path, archive, name: str) -> np.ndarray:
                 help="save it with a numeric type: `x.astype(numpy.float32)`",
             ) from None
         raise _unreadable(request, path, error) from None
-    return _with_examples(request, path, name, array)
+    return _with_examples(request, path, name, array), None
+
+
+def _beginning(request: Request, archive, name: str) -> Part | None:
+    """The first rows of an array, and how many it has; None where it is read as a whole."""
+    member = next(each for each in archive.zip.namelist() if each in (name, f"{name}.npy"))
+    with archive.zip.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }.get(version)
+        if header is None:
+            return None
+        shape, is_fortran, dtype = header(file)
+        if dtype.hasobject or not shape or (rows := _rows(request, shape, dtype)) >= shape[0]:
+            return None
+        if is_fortran and len(shape) > 1:  # a row is spread over the whole array
+            return np.empty((0, *shape[1:]), dtype), shape[0]
+        size = dtype.itemsize * prod(shape[1:])
+        values = np.frombuffer(file.read(rows * size), dtype).reshape(rows, *shape[1:])
+        return values.astype(dtype.newbyteorder("="), copy=False), shape[0]
+
+
+def _rows(request: Request, shape: tuple[int, ...], dtype: np.dtype) -> int:
+    """The number of rows to read of an array."""
+    if request.limit is None:
+        return shape[0]
+    return max(1, request.limit // max(1, dtype.itemsize * prod(shape[1:])))
 
 
 def _with_examples(request: Request, path: Path, name: str, array: np.ndarray) -> np.ndarray:
@@ -121,9 +159,10 @@ def _unreadable(request: Request, path: Path, error: Exception):
         why = error.strerror
     is_npy = start.startswith(NPY) or path.suffix == ".npy"
     how = "numpy.save(file, x)" if is_npy else "numpy.savez(file, x=..., y=...)"
-    return request.error(
-        f"`{path}` cannot be read: {why}", argument=0, help=f"save it with `{how}`"
-    )
+    help_ = f"save it with `{how}`"
+    if path.suffix in (".csv", ".tsv"):
+        help_ = f'`csv("{path.name}")` reads a table'
+    return request.error(f"`{path}` cannot be read: {why}", argument=0, help=help_)
 
 
 def _state(start: bytes, error: Exception) -> str:

@@ -15,34 +15,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from specc.diagnostics import closest
+from specc.diagnostics import Label
 from specc.recipe import DataCall, Port
 from specc.runtime.errors import DataError, data_error
-from specc.sources import SOURCES, mistakes
+from specc.sources import SOURCES, mistakes, nearest_file
 
 
 @dataclass(frozen=True)
 class Request:
-    """A `DataCall` to be carried out. Relative paths start at `folder`."""
+    """A `DataCall` to be carried out. Relative paths start at `folder`.
+
+    With a `limit` only a sample is wanted: about that many bytes of each file, or array in it.
+    """
 
     call: DataCall
     ports: tuple[Port, ...]
     folder: Path
     derived: tuple[Port, ...] = ()  # those whose values follow from another port's
+    limit: int | None = None
 
     def error(
         self,
         message: str,
         *,
         argument: int | None = None,
+        setting: str | None = None,
+        port: Port | None = None,
         help: str | None = None,
         notes: Sequence[str] = (),
     ) -> DataError:
-        """A `DataError` at the call, or at one of its arguments."""
-        span = self.call.span
+        """A `DataError` at the call, or at an argument or a setting of it; `port` is what the values
+        are for."""
+        span = self.call.setting_spans.get(setting, self.call.span)
         if argument is not None and argument < len(self.call.argument_spans):
             span = self.call.argument_spans[argument]
-        return data_error(message, span, help=help, notes=notes, file=self.call.word)
+        labels = ()
+        if port is not None and port.span is not None and span is not None:
+            labels = (Label(port.span, f"`{port.name}` is declared here"),)
+        return data_error(message, span, labels=labels, help=help, notes=notes, file=self.call.word)
 
     def files(self) -> list[Path]:
         """The paths among the arguments. Raises `DataError` for a call that is not as declared."""
@@ -61,9 +71,9 @@ class Request:
         if path.is_file():
             return path
         if path.is_dir():
-            raise self.error(f"`{path}` is a folder, not a file", argument=position)
-        neighbours = path.parent.iterdir() if path.parent.is_dir() else ()
-        near = closest(path.name, [each.name for each in neighbours])
+            help_ = "name a file in it"
+            raise self.error(f"`{path}` is a folder, not a file", argument=position, help=help_)
+        near = nearest_file(path)
         hint = f"did you mean `{near}`? " if near else ""
         raise self.error(
             f"there is no file `{path}`",
@@ -77,20 +87,20 @@ class Request:
         return {name: each.default for name, each in known.items()} | self.call.settings
 
     def read(self, path: Path, argument: int = 0) -> bytearray:
-        """The bytes of a file, unpacked if it is compressed with gzip."""
+        """The bytes of a file, unpacked if it is compressed with gzip; at most `limit` of them."""
+        most = -1 if self.limit is None else self.limit
         try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise self.error(
-                f"`{path}` cannot be read: {error.strerror}", argument=argument
-            ) from None
-        if content[:2] != b"\x1f\x8b":
-            return bytearray(content)
-        try:
-            return bytearray(gzip.decompress(content))
+            with path.open("rb") as file:
+                content = file.read(most)
+                if content[:2] != b"\x1f\x8b":
+                    return bytearray(content)
+                file.seek(0)
+                with gzip.GzipFile(fileobj=file) as unpacked:
+                    return bytearray(unpacked.read(most))
         except EOFError:
+            size = path.stat().st_size
             raise self.error(
-                f"`{path}` is cut short: the compressed data end after {len(content):,} bytes",
+                f"`{path}` is cut short: the compressed data end after {size:,} bytes",
                 argument=argument,
                 help="fetch the file again",
             ) from None
@@ -98,6 +108,14 @@ class Request:
             raise self.error(
                 f"`{path}` is damaged: {error}", argument=argument, help="fetch the file again"
             ) from None
+        except OSError as error:
+            raise self.error(
+                f"`{path}` cannot be read: {error.strerror}", argument=argument
+            ) from None
+
+    def is_part(self, content: bytearray) -> bool:
+        """Whether what was read of a file may be its beginning alone."""
+        return self.limit is not None and len(content) >= self.limit
 
 
 def listed(names, most: int = 12) -> str:

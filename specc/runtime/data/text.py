@@ -37,6 +37,7 @@ class Text:
     limit: int | None
     unknown: str | None
     before: tuple[str, ...]  # what stands in each file in front of its document
+    is_part: bool = False  # the files hold more
 
     def cut(self, held_out: float) -> tuple[Text, Text]:
         """What is trained on, and the end of the text (a share of `held_out`)."""
@@ -61,9 +62,12 @@ def read(request: Request) -> Text:
     paths = request.files()
     settings = request.settings()
     level, limit, unknown = settings["level"], settings["limit"], settings["unknown"]
-    documents = []
+    documents, is_part = [], False
     for position, path in enumerate(paths):
         content = request.read(path, position)
+        if request.is_part(content):
+            is_part = True
+            del content[content.rfind(b"\n") + 1 or len(content) :]
         try:
             text = content.decode("utf-8-sig").replace("\r\n", "\n")
         except UnicodeDecodeError as error:
@@ -72,7 +76,19 @@ def read(request: Request) -> Text:
                                 argument=position, help="save the text as UTF-8") from None
         documents.append(tokens.symbols(text, level))
     limit = None if limit is None else int(limit)
-    return Text(request, paths, documents, level, limit, unknown, ("",) * len(paths))
+    return Text(request, paths, documents, level, limit, unknown, ("",) * len(paths), is_part)
+
+
+def check_vocabulary(text: Text, vocabulary: tuple[str, ...]) -> None:
+    """Refuses a text of more symbols than its ports have classes."""
+    for port in filter(None, _ports(text.request)):
+        if isinstance(port.classes, int) and port.classes < len(vocabulary):
+            what = "characters" if text.level == "char" else "words"
+            raise text.request.error(
+                f"the text has {len(vocabulary)} different {what}, but `{port.name}` is"
+                f" {port_type(port)}", argument=0, port=port,
+                help=f"`dim vocab` without a number takes it from the data; or `vocab={len(vocabulary)}`",
+            )
 
 
 def columns(text: Text, vocabulary: tuple[str, ...], batch: int) -> tuple[dict[str, Column], bool]:
@@ -80,17 +96,11 @@ def columns(text: Text, vocabulary: tuple[str, ...], batch: int) -> tuple[dict[s
     request = text.request
     source, target = _ports(request)
     steps = source.shape[0]
-    for port in filter(None, (source, target)):
-        if isinstance(port.classes, int) and port.classes < len(vocabulary):
-            what = "characters" if text.level == "char" else "words"
-            raise request.error(
-                f"the text has {len(vocabulary)} different {what}, but `{port.name}` is"
-                f" {port_type(port)}", argument=0,
-                help=f"`dim vocab` without a number takes it from the data; or `vocab={len(vocabulary)}`",
-            )
+    check_vocabulary(text, vocabulary)
     windows, shifted, begins = [], [], []
+    places = tokens.places(vocabulary)
     for number, document in enumerate(text.documents):
-        ids = tokens.numbers(document, vocabulary, text.unknown)
+        ids = tokens.numbers(document, places, text.unknown)
         _check_known(text, number, ids)
         count = max(0, (len(ids) - 1) // steps)
         windows.append(ids[: count * steps].reshape(count, steps))
@@ -133,7 +143,7 @@ def _ports(request: Request) -> tuple[Port, Port | None]:
         raise request.error(
             "`text` gives one sequence of classes, and the same one step on as target"
             + (f", but nothing for `{wrong.name}: {port_type(wrong)}`" if wrong else ""),
-            help="`stream text: class(vocab)[time]` and `target next: class(vocab)[time]`",
+            help="`stream text: class(vocab)[time]` and `target following: class(vocab)[time]`",
         )
     if targets and targets[0].shape != sources[0].shape:
         raise request.error(f"`{sources[0].name}` and `{targets[0].name}` must be equally long")

@@ -2,7 +2,7 @@
 
     symbols("to be", "char")                     # ["t", "o", " ", "b", "e"]
     vocabulary = alphabet(parts, limit=None)     # (" ", "b", "e", "o", "t")
-    numbers(parts, vocabulary)                   # integers; KeyError for a symbol that is in none
+    numbers(parts, places(vocabulary))           # integers; -1 for a symbol that is in none
 
 Words are runs of letters, digits and apostrophes, lower-cased; any other character that is no space
 is a word of its own.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -47,9 +47,14 @@ def alphabet(parts: Iterable[str], level: str, limit: int | None = None,
     return tuple(([unknown] if unknown is not None else []) + sorted(chosen))
 
 
-def numbers(parts: Sequence[str], vocabulary: Sequence[str], unknown: str | None) -> np.ndarray:
-    """The place of each symbol in the vocabulary: int32. Symbols that are not in it get that of
-    `unknown`, and -1 where there is none."""
-    place = {symbol: number for number, symbol in enumerate(vocabulary)}
+def places(vocabulary: Sequence[str]) -> dict[str, int]:
+    """The place of each symbol in the vocabulary."""
+    return {symbol: number for number, symbol in enumerate(vocabulary)}
+
+
+def numbers(
+    parts: Sequence[str], place: Mapping[str, int], unknown: str | None = None
+) -> np.ndarray:
+    """The places of symbols: int32. Symbols without one get that of `unknown`; -1 where there is none."""
     other = place.get(unknown if unknown is not None else UNKNOWN, -1)
     return np.fromiter((place.get(each, other) for each in parts), np.int32, len(parts))

@@ -1,0 +1,102 @@
+"""A look at the data before anything is compiled: headers and beginnings, against the ports.
+
+    survey(recipe, ports, folder)     # [error[data]: `iris.csv`, line 5, column `kind`: ...]
+
+What a training would refuse is told in the same words, by the same readers: they stop after
+`SAMPLE` bytes of each file or array. What is likely a mistake is a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from specc.diagnostics import Diagnostic
+from specc.recipe import Port, Recipe
+from specc.runtime.data.load import Data, Part, load, open_sizes
+from specc.runtime.errors import DataError
+from specc.sources import Reach, large_batch, missing_classes, unreachable
+
+SAMPLE = 2**19
+"""Bytes of each file, or of each array in it, that are looked at."""
+ANY = 2**31 - 1
+"""Classes of a port that may have any number of them."""
+
+
+def sizes(recipe: Recipe, ports: Sequence[Port], folder: Path) -> dict[str, int]:
+    """The sizes that the data give to ports whose sizes are open; raises `DataError`.
+
+    A number of classes or of steps is that of the sample, where not all of the data are in it.
+    """
+    return open_sizes(recipe, ports, folder, SAMPLE)
+
+
+def survey(
+    recipe: Recipe,
+    ports: Sequence[Port],
+    folder: Path,
+    open_ports: Iterable[str] = (),
+    reaches: Mapping[str, Reach] | None = None,
+) -> list[Diagnostic]:
+    """What is wrong with the data of a recipe, and what is doubtful.
+
+    The classes of `open_ports` follow from the data, so that any number of them is right. `reaches`
+    says how far the outputs reach that targets are compared with.
+    """
+    names = set(open_ports)
+    free = [replace(port, classes=ANY) if port.name in names else port for port in ports]
+    try:
+        data = load(recipe, free, folder, parts=("training", "validation", "test"), limit=SAMPLE)
+    except DataError as error:
+        return error.diagnostics
+    if data.training is None or not data.training.fields:
+        return []
+    doubts = [_batch(recipe, data.training)]
+    doubts += [_classes(recipe, data, port) for port in ports if port.name not in names]
+    doubts += [_reach(data.training, port, (reaches or {}).get(port.name)) for port in ports]
+    return [each for each in doubts if each is not None]
+
+
+def _batch(recipe: Recipe, part: Part) -> Diagnostic | None:
+    field = next(iter(part.fields.values()))
+    count = len(part)
+    if field.is_part:
+        held_out = recipe.validate if isinstance(recipe.validate, float) else 0
+        count = round(field.examples * (1 - held_out))
+    return large_batch(recipe, count) if count > 0 else None
+
+
+def _classes(recipe: Recipe, data: Data, port: Port) -> Diagnostic | None:
+    """Doubts a target of which some classes never occur, where all of the data are known."""
+    part = data.training
+    field = part.fields.get(port.name)
+    if (
+        port.role != "target"
+        or port.kind != "class"
+        or field is None
+        or field.is_part
+        or field.texts
+    ):
+        return None
+    if not isinstance(port.classes, int) or len(part) < 5 * port.classes:
+        return None
+    rows = part.columns[port.name].array  # those of the validation part, too
+    counts = np.bincount(rows.reshape(-1), minlength=port.classes)
+    return missing_classes(recipe.data, port, np.flatnonzero(counts == 0).tolist())
+
+
+def _reach(part: Part, port: Port, reach: Reach | None) -> Diagnostic | None:
+    """Doubts a target that the output which it is compared with cannot become."""
+    if reach is None or port.name not in part.columns:
+        return None
+    values = part.columns[port.name].array
+    wrong = (values < reach.low) | (values > reach.high)
+    if not wrong.any():
+        return None
+    row = int(np.argmax(wrong.reshape(len(wrong), -1).any(axis=1)))
+    element = int(np.argmax(wrong[row].reshape(-1)))
+    place = part.fields[port.name].place(row, element)
+    return unreachable(port, reach, place, values[row].reshape(-1)[element].item())
