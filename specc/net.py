@@ -34,6 +34,7 @@ from specc.ops.flops import flops
 from specc.ops.peers import Peers, bind_batch
 from specc.passes import lower
 from specc.passes.fuse import prepare
+from specc.passes.part import part
 from specc.passes.plan import plan, shares
 from specc.passes.simplify import simplify
 from specc.passes.stepwise import stepwise
@@ -513,7 +514,8 @@ def check_limit(limit: Limit, values: np.ndarray, first: int) -> None:
 def _optimized(graph: Graph) -> Graph:
     """What the planner gets."""
     made = verify(straightened(verify(graph, "lower")), "straightened")
-    return verify(prepare(verify(simplify(made), "simplify")), "prepare")
+    simple = verify(part(verify(simplify(made), "simplify")), "part")
+    return verify(prepare(simple), "prepare")
 
 
 def _graph(program: Program, kind: str):

@@ -38,6 +38,7 @@ from specc.backend.tiling import (
     merged,
     offsets,
     rows_of,
+    runs_from,
     split,
     taps_and_positions,
 )
@@ -225,10 +226,11 @@ def _packed_plan(
         "x_at": np.concatenate([taps[:, 1] for taps, _ in lists]),
         "w_at": np.concatenate(w_at),
     }
+    tables["runs"] = runs_from(tables["w_at"], target.width)
     w_row, _, out_row = rows.steps
     packing = ContractionPlan(
         pack_kernel(target, r),
-        (names["w"], "packed", "classes", len(classes), "w_at", rows.size, w_row, most),
+        (names["w"], "packed", "classes", len(classes), "w_at", "runs", rows.size, w_row, most),
         tables,
     )
     # fmt: off

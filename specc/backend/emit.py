@@ -197,7 +197,7 @@ class _Shard:
         (node,) = step.group.nodes
         axis, start = node.op.axis, 0
         for each in node.inputs:
-            for _, place in step.stores:
+            for _, place in step.stores if each not in self.plan.strides else ():
                 there = replace(place, offset=place.offset + start * self.item(node) * (
                     c_strides(node.type.shape)[axis] * self.lane_step(node)))
                 if axis == 0 and self.plan.places.get(each) == there:
@@ -218,7 +218,14 @@ class _Shard:
         if calls:
             yield from calls
         elif part[0] == 0:
-            yield self.nest(replace(step, mode="single"), self.product_nest(node, place))
+            whole, nest = replace(step, mode="single"), self.product_nest(node, place)
+            strides = self.plan.strides.get(node)
+            if strides:  # what lies between its elements is another value's
+                body = _Body(self, node.type.shape, node.type.batched)
+                body.store(node, place, "0.0", strides, 0)
+                yield self.nest(whole, Nest("zero", body.extents, body.accesses, body.lines))
+                nest.accesses[-1].elements = 0
+            yield self.nest(whole, nest)
 
     def lasting(self, size: int) -> Address:
         """Memory of this shard that nothing else uses."""
@@ -247,7 +254,8 @@ class _Shard:
             seen = self.plan.views[each]
             steps, offset = strides_of(map_, seen.strides)
             operands.append(body.access(seen.root, steps, seen.offset + offset))
-        steps, offset = strides_of(op.out, c_strides(op.shape))
+        strides = self.plan.strides.get(node) or c_strides(op.shape)
+        steps, offset = strides_of(op.out, strides)
         body.store(node, place, f"({operands[0]} * {operands[1]})", steps, offset, mode="sum")
         lane = (not node.type.batched,) if batched else ()
         reduced = tuple(i not in out_indices for i in order) + lane

@@ -33,7 +33,8 @@ def product_calls(node: Node, shard, out: Address, phase: int,
         operands.append(Operand(tuple(stride * step for stride in seen.strides), each.type.batched))
         places.append(shard.address(seen.root).moved(seen.offset * step * shard.item(seen.root)))
     step = shard.lane_step(node)
-    result = Operand(tuple(stride * step for stride in c_strides(node.type.shape)), node.type.batched)
+    strides = shard.plan.strides.get(node) or c_strides(node.type.shape)
+    result = Operand(tuple(stride * step for stride in strides), node.type.batched)
     ahead = loop is not None and all(
         each.type.batched or not place.stride and isinstance(shard.plan.views[each].root.op, Input)
         for each, place in zip(node.inputs, places, strict=True))

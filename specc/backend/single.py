@@ -23,6 +23,7 @@ from specc.backend.tiling import (
     merged,
     offsets,
     rows_of,
+    runs_from,
     taps_and_positions,
 )
 from specc.ops.contract import Contract
@@ -150,10 +151,11 @@ def _across(op: Contract, operands, target: Target, part: tuple[int, int]) -> li
             "w_at": np.concatenate([taps[:, 0] + positions[0, 0] for taps, positions in classes]),
             "positions": np.concatenate([positions[:, 1:] for _, positions in classes]),
         }
+        tables["runs"] = runs_from(tables["w_at"], target.width)
         w_row, _, out_row = rows.steps
         packing = ContractionPlan(
             pack_across_kernel(target, shape[1]),
-            (weights.name, "packed", "classes", len(classes), "w_at", rows.size, w_row),
+            (weights.name, "packed", "classes", len(classes), "w_at", "runs", rows.size, w_row),
             tables,
         )
         # fmt: off

@@ -126,8 +126,10 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class
 
 _PACK = """
 from specc.backend.memory import view, word
+from specc.backend.tiles import pack_tile
+tile = pack_tile(<rows>, "<dtype>", <width>)
 
-def <name>(w: "int", out: "int", classes: "int", class_count: "int", w_at: "int",
+def <name>(w: "int", out: "int", classes: "int", class_count: "int", w_at: "int", runs: "int",
            rows: "int", w_row: "int", most: "int"):
     for c in range(class_count):
         first, taps = word(classes, 5 * c), word(classes, 5 * c + 1)
@@ -137,12 +139,26 @@ def <name>(w: "int", out: "int", classes: "int", class_count: "int", w_at: "int"
             count = min(most, taps - s)
             for b in range((rows + <rows> - 1) // <rows>):
                 k = min(b * <rows>, rows - <rows>)
-                block = view(to, (count, <rows>), real)
-                for p in range(count):
-                    at = w + <bytes> * (k * w_row + word(w_at, first + s + p))
-                    for i in range(<rows>):
-                        block[p, i] = view(at + <bytes> * i * w_row, (1,), real)[0]
-                to += <bytes> * count * <rows>
+                p = 0
+                while p < count:
+                    tap = word(w_at, first + s + p)
+                    at = w + <bytes> * (k * w_row + tap)
+                    if w_row == 1:
+                        line = view(to, (<rows>,), real)
+                        source = view(at, (<rows>,), real)
+                        for i in range(<rows>):
+                            line[i] = source[i]
+                        step = 1
+                    elif p + <width> <= count and word(runs, first + s + p):
+                        tile(at, w_row, to)
+                        step = <width>
+                    else:
+                        line = view(to, (<rows>,), real)
+                        for i in range(<rows>):
+                            line[i] = view(at + <bytes> * i * w_row, (1,), real)[0]
+                        step = 1
+                    p += step
+                    to += <bytes> * step * <rows>
 """
 
 _TURNED = """
@@ -216,8 +232,8 @@ from specc.backend.memory import view, word
 from specc.backend.tiles import transpose_tile
 turn = transpose_tile("<dtype>", <width>)
 
-def <name>(w: "int", out: "int", classes: "int", class_count: "int", w_at: "int", rows: "int",
-           w_row: "int"):
+def <name>(w: "int", out: "int", classes: "int", class_count: "int", w_at: "int", runs: "int",
+           rows: "int", w_row: "int"):
     for c in range(class_count):
         first, taps = word(classes, 5 * c), word(classes, 5 * c + 1)
         blocks = (rows + <step> - 1) // <step>
@@ -229,7 +245,7 @@ def <name>(w: "int", out: "int", classes: "int", class_count: "int", w_at: "int"
                 while p < taps:
                     at = word(w_at, first + p)
                     whole = p + <width> <= taps and k + <width> <= rows
-                    if whole and word(w_at, first + p + <width> - 1) == at + <width> - 1:
+                    if whole and word(runs, first + p):
                         turn(w + <bytes> * (k * w_row + at), w_row,
                              block + <bytes> * (p * <step> + v), <step>)
                         p += <width>
@@ -279,7 +295,7 @@ def across_kernel(target: Target, shape: tuple[int, int], x_step: int) -> Kernel
 def pack_across_kernel(target: Target, vectors: int) -> Kernel:
     """The weights as `across` tiles read them: [block of rows, tap, row], filled up with zeros.
 
-    w_at                offsets of the taps in w; the other tables are those of `across_kernel`
+    w_at, runs          as those of `pack_kernel`; the other tables are those of `across_kernel`
     """
     return _kernel(f"pack_across_{vectors}", _PACK_ACROSS, target, step=vectors * target.width)
 
@@ -324,6 +340,7 @@ def pack_kernel(target: Target, rows: int) -> Kernel:
 
     classes, most       as those of `packed_kernel`
     w_at                offsets of the taps in w
+    runs                whether as many taps as a vector has lanes lie side by side from here on
     """
     return _kernel(f"pack_{rows}", _PACK, target, rows=rows)
 

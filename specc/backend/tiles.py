@@ -470,6 +470,33 @@ def transpose_tile(dtype: str, width: int):
 
 
 @lru_cache
+def pack_tile(rows: int, dtype: str, width: int):
+    """tile(w, w_row, out): out[j*rows + i] = w[i*w_row + j] for i < rows, j < width."""
+
+    @intrinsic
+    def tile(typing, w, w_row, out):
+        def codegen(context, b, signature, args):
+            w, w_row, out = args
+            code = _Vectors(b, dtype, width)
+            w, out = code.pointer(w), code.pointer(out)
+            for first in range(0, rows, width):
+                used = min(width, rows - first)
+                block = [code.load(code.at(w, b.mul(w_row, I64(first + i)))) for i in range(used)]
+                block = code.transposed(block + [code.zero] * (width - used))
+                for j in range(width):
+                    place = code.at(out, j * rows + first)
+                    if used == width:
+                        code.store(block[j], place)
+                    else:
+                        code.store_first(block[j], place, used)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 3), codegen
+
+    return tile
+
+
+@lru_cache
 def gather_tile(column: str, dtype: str, width: int):
     """tile(data, order, k, last, size, out, out_row, affine)
 

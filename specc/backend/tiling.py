@@ -169,6 +169,12 @@ def by_weights(classes: list) -> list:
     ]
 
 
+def runs_from(offsets: np.ndarray, width: int) -> np.ndarray:
+    """For each offset whether it and those that follow are `width` in a row, int64."""
+    breaks = np.concatenate([[0], np.cumsum(np.diff(offsets) != 1), np.full(width, -1)])
+    return (breaks[: len(offsets)] == breaks[width - 1 : width - 1 + len(offsets)]).astype(np.int64)
+
+
 def components(op: Contract, without: Sequence[int]) -> list[tuple[list[int], list[int]]]:
     """Axes of the result and indices, in groups that have nothing to do with each other."""
     groups: list[tuple[set[int], set[int]]] = []

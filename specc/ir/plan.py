@@ -126,6 +126,7 @@ class Plan:
     shared_bytes: int
     records: tuple[str, ...]  # the outputs that each step records, in order
     emits: tuple[tuple[str, Node], ...]  # outputs that vary over the batch
+    strides: Mapping[Node, tuple[int, ...]]  # of values that lie within another one, not in C order
     team: bool = False  # the shards share the work on one example, which lies in the first one's arena
 
     @property

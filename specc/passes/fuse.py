@@ -40,6 +40,10 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
     def reduce_shards(node: Node) -> Node:
         partial = (isinstance(node.op, Sum) and node.op.batch
                    or isinstance(node.op, (Contract, Put)) and node.op.sum_batch)
+        if isinstance(node.op, Concat) and all(isinstance(each.op, AllReduce) for each in node.inputs):
+            # the parts side by side first, then all of them at once
+            parts = (each.inputs[0] for each in node.inputs)
+            node, partial = Node(node.op, tuple(parts), node.type, node.origin), True
         return apply(AllReduce(), node) if partial else node
 
     graph = rewrite(graph, reduce_shards)

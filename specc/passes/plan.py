@@ -16,12 +16,13 @@ from dataclasses import dataclass, field, replace
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node
 from specc.ir.plan import ALIGNMENT, Group, Place, Plan, Step, View
+from specc.ops.contract import Contract
 from specc.ops.carry import PREFIX, Carry
 from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Const, Input
 from specc.ops.reduce import AllReduce, Max, Sum
 from specc.ops.shape import Concat, Pad
-from specc.ops.views import root_of, view
+from specc.ops.views import c_strides, root_of, view
 from specc.ops.window import WindowMax
 from specc.passes.fuse import fuse
 
@@ -67,7 +68,8 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     _assign_phases(scheduled, views, shards, targets, team)
     order = _order(scheduled)
     layout = _Layout(bytes_of_float, lanes)
-    places = _places(order, graph, views, targets, layout, team)
+    inside = _insides(graph)
+    places = _places(order, graph, views, targets, layout, team, inside)
     emits = tuple((name, node) for name, node in graph.outputs.items()
                   if node.type.batched and not name.startswith((PREFIX, "lane.")))
     return Plan(
@@ -76,7 +78,7 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
                          s.group.loop.steps if s.group.loop else 1) for s in order),
         views=views, places=places, shards=shards, lanes=lanes, examples=examples,
         arena_bytes=layout.arena, shared_bytes=layout.shared, records=records, emits=emits,
-        team=team,
+        team=team, strides={node: c_strides(whole.type.shape) for node, (whole, _) in inside.items()},
     )
 
 
@@ -108,6 +110,8 @@ def _targets(graph: Graph, records, bytes_of_float: int) -> dict[Node, list[Plac
 
 def _mode(group: Group) -> str:
     if group.batched or any(each.type.batched for node in group.nodes for each in node.inputs):
+        return "shard"
+    if _is_partial(group.nodes[0]):
         return "shard"
     elements = sizes.product(group.domain)
     plain = group.kind in ("nest", "concat") and all(
@@ -145,6 +149,8 @@ def _reads(group: Group, views: dict[Node, View]) -> set[Node]:
 
 def _is_partial(node: Node) -> bool:
     """Whether each shard holds only its own part of the value."""
+    if isinstance(node.op, Concat):
+        return all(_is_partial(each) for each in node.inputs)
     return not node.type.batched and getattr(node.op, "batch", False) or getattr(
         node.op, "sum_batch", False)
 
@@ -394,7 +400,26 @@ def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last,
         s.steps.append(Step(group, s.phase, "shard", tuple(stores)))
 
 
-def _places(order, graph: Graph, views, targets, layout: _Layout, team: bool) -> dict[Node, Place]:
+def _insides(graph: Graph) -> dict[Node, tuple[Node, int]]:
+    """Products that nothing but a Concat of partial sums reads: they are computed where they stand in
+    it, so many elements behind its start."""
+    inside: dict[Node, tuple[Node, int]] = {}
+    for whole in graph.nodes:
+        if not isinstance(whole.op, Concat) or not _is_partial(whole):
+            continue
+        parts = whole.inputs
+        if len(set(parts)) == len(parts) and all(
+                isinstance(each.op, Contract) and graph.users[each] == [whole]
+                and each not in graph.outputs.values() for each in parts):
+            stride, start = c_strides(whole.type.shape)[whole.op.axis], 0
+            for each in parts:
+                inside[each] = whole, start * stride
+                start += each.type.shape[whole.op.axis]
+    return inside
+
+
+def _places(order, graph: Graph, views, targets, layout: _Layout, team: bool,
+            inside: dict[Node, tuple[Node, int]]) -> dict[Node, Place]:
     """A place for every value that lies in memory; sets the steps' `stores`."""
     last: dict[Node, int] = {}
     end_of_phase: dict[int, int] = {}
@@ -433,6 +458,17 @@ def _places(order, graph: Graph, views, targets, layout: _Layout, team: bool) ->
             _place_loop(s, i, views, places, last, layout, leaving)
         for node in s.group.stored if s.group.kind != "loop" else ():
             wanted = targets.get(node, [])
+            if node in inside:
+                whole, start = inside[node]
+                if whole not in places:
+                    places[whole] = in_arena(whole, i)
+                offset = places[whole].offset + start * layout.step(whole)
+                places[node] = Place("arena", offset)
+                s.stores.append((node, places[node]))
+                continue
+            if node in places:  # its parts are there already
+                s.stores.append((node, places[node]))
+                continue
             if node.type.batched or _is_partial(node):
                 places[node] = in_arena(node, i)
                 s.stores.append((node, places[node]))
