@@ -14,7 +14,7 @@ from specc.diagnostics import Edit, Fix, closest
 from specc.frontend import arguments, arithmetic, ast, expressions, trail
 from specc.frontend.bindings import bind, valid_settings
 from specc.frontend.messages import SYNONYMS
-from specc.frontend.scope import DEEPEST, WORDS, Frame, Mistake, Namer, callers
+from specc.frontend.scope import DEEPEST, WORDS, Frame, Mistake, Namer, callers, undecided
 from specc.frontend.signatures import Signature, signature_of
 from specc.frontend.values import (
     POISON,
@@ -28,6 +28,7 @@ from specc.frontend.values import (
     describe,
 )
 from specc.ir.program import Layer
+from specc.ir.sizes import Undecided
 from specc.source import Span
 
 MOST_CALLS = 200_000
@@ -275,6 +276,8 @@ def _body(frame: Frame, callee: Frame, word: Word, signature: Signature, values,
         return definition.build(callee, span, *operands, **settings)
     except Mistake as mistake:
         return _report(frame, mistake, values, span)
+    except Undecided as error:  # an open size among the settings
+        return _report(frame, undecided(error.size), values, span)
 
 
 def _report(frame: Frame, mistake: Mistake, values: list[Given | None], span: Span) -> Value:
