@@ -13,6 +13,7 @@ import math
 import operator
 from collections.abc import Callable
 from dataclasses import replace
+from functools import reduce
 
 from specc.frontend.scope import Frame, Mistake, flowing, undecided
 from specc.frontend.values import (
@@ -33,6 +34,10 @@ from specc.source import Span
 
 LARGEST_BITS = 256
 """Whole numbers beyond this many bits are refused: a size never needs them."""
+
+
+LONGEST_SIZE = 500
+"""The parts of a formula of open sizes beyond which it is refused: `(n + 1) * (m + 2)` has 9."""
 
 
 def power(a, b):
@@ -96,6 +101,8 @@ def fold(sign: str, left, right):
 
 
 def checked(number):
+    if isinstance(number, float) and not math.isfinite(number):
+        raise OverflowError
     if isinstance(number, int) and number.bit_length() > LARGEST_BITS:
         raise OverflowError
     return number
@@ -115,13 +122,22 @@ def fold_sizes(sign: str, left, right):
             return None
         if sign == "^":
             if isinstance(right, int) and 0 <= right <= 16:
-                return left**right
+                return reduce(lambda power, each: _brief(sign, power * each), [left] * right, 1)
             return None
         if sign in ("//", "%") and isinstance(right, int) and right == 0:
             raise Mistake("bad-number", f"`{sign}` divides by zero")
-        return STATIC[sign](left, right)
+        return _brief(sign, STATIC[sign](left, right))
     except Undecided as error:
         raise undecided(error.size) from None
+
+
+def _brief(sign: str, size):
+    """A size that is not too long to calculate with; raises Mistake."""
+    if isinstance(size, Polynomial) and sizes.extent(size) > LONGEST_SIZE:
+        names = sizes.open_names(size)
+        raise Mistake("bad-number", f"the result of `{sign}` is a formula of open sizes with more than"
+                      f" {LONGEST_SIZE} parts", open_sizes=names)  # fmt: skip
+    return size
 
 
 def compare(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> Tensor:

@@ -10,10 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from specc.diagnostics import Edit, Fix, closest
+from specc.diagnostics import Edit, Fix
 from specc.frontend import arguments, arithmetic, ast, expressions, trail
 from specc.frontend.bindings import bind, valid_settings
-from specc.frontend.messages import SYNONYMS
 from specc.frontend.scope import DEEPEST, WORDS, Frame, Mistake, Namer, callers, undecided
 from specc.frontend.signatures import Signature, signature_of
 from specc.frontend.values import (
@@ -31,7 +30,7 @@ from specc.ir.program import Layer
 from specc.ir.sizes import Undecided
 from specc.source import Span
 
-MOST_CALLS = 200_000
+MOST_CALLS = 100_000
 """Uses of words in one model: more is taken for a mistake."""
 
 
@@ -87,7 +86,7 @@ def resolve(frame: Frame, path: ast.Path) -> Word | SharedLayer | Any:
         return expressions.unknown(frame, name, path.span)
     layers = {each for each, value in frame.names.items() if isinstance(value, SharedLayer)}
     candidates = layers | frame.scope.word_names()
-    near = closest(name, candidates, SYNONYMS)
+    near = frame.closest(name, candidates)
     fixes = [Fix(f"write `{near}`", (Edit(path.span, near),))] if near else []
     help_ = frame.suggestion(name, candidates)
     return frame.error("unknown-name", f"there is no word `{name}`", path.span, help=help_, fixes=fixes)
