@@ -279,13 +279,14 @@ def elementwise(frame: Frame, op: Op, operands: list[Tensor], span: Span) -> Ten
     for each in operands:
         if each.shape not in ((), shape):
             _check_decided(getattr(op, "symbol", "") or op.name.lower(), operands)
-    spread = [
-        replace(frame.apply(Broadcast(shape), each, span=span), trail=None)
-        if each.shape == () and shape != ()
-        else each
-        for each in operands
-    ]
-    return replace(frame.apply(op, *spread, span=span), trail=flowing(operands))
+    spread = []
+    for each in operands:
+        if each.shape == () and shape != ():
+            wide = frame.apply(Broadcast(shape), each, span=span)
+            each = Tensor(wide.node, None, wide.sequence)
+        spread.append(each)
+    result = frame.apply(op, *spread, span=span)
+    return Tensor(result.node, flowing(operands), result.sequence)
 
 
 def _check_decided(name: str, operands: list[Tensor]) -> None:

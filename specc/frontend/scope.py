@@ -225,8 +225,10 @@ class Frame:
     def declare(self, name: ast.Name, value: Value) -> None:
         """Gives `name` its value; a name that is taken is a mistake."""
         earlier = self.places.get(name.text)
-        if earlier is None and self.kind == "model" and name.text in self.scope.number_names():
-            earlier = self.scope.definitions[name.text][0].name.span
+        if earlier is None and self.kind == "model":
+            definition, _ = self.scope.definitions.get(name.text, (None, None))
+            if isinstance(definition, NUMBERS):
+                earlier = definition.name.span
         if earlier is not None and earlier is not name.span:
             self.error(
                 "duplicate-name",
