@@ -62,14 +62,20 @@ DEEP = {
     "models": ("model m { " * 10_000, "no-input"),
     "signs": (model("output " + "-" * 10_000 + "x"), "too-deep"),
     "powers": ("const x = " + "2 ^ " * 10_000 + "2", "too-deep"),
-    "numbers made of numbers": (many("const a@ = a# + 1", 10_000) + "\nconst a9999 = 1", "too-deep"),
+    "numbers made of numbers": (
+        many("const a@ = a# + 1", 10_000) + "\nconst a9999 = 1",
+        "too-deep",
+    ),
 }
 LARGE = {
     "dim": ("dim n = 10^18 model m { input x: float[n] output x }", "too-large"),
     "dim of many digits": ("dim n = 10^10^10", "bad-number"),
     "dims multiplied": ("dim n0 = 10^9\n" + many("dim n# = n@ * n@", 40), "bad-number"),
     "open dims multiplied": ("dim a dim n0 = a + 1\n" + many("dim n# = n@ * n@", 40), "bad-number"),
-    "open dims divided": ("dim a dim b dim n0 = a\n" + many("dim n# = (n@ + b) // (n@ + a)", 60), "bad-number"),
+    "open dims divided": (
+        "dim a dim b dim n0 = a\n" + many("dim n# = (n@ + b) // (n@ + a)", 60),
+        "bad-number",
+    ),
     "axes": (f"model m {{ input x: float[{many('2', 10_000, ', ')}] output x }}", "too-large"),
     "classes": ("model m { input x: class(10^18) output x -> embed(3) }", "too-large"),
     "steps": ("seq t = 10^18 model m { input x: float[t, 3] output x -> lstm(3) }", "too-large"),
@@ -87,9 +93,18 @@ LARGE = {
     "range": (model("output x[0:10^18]"), "shape-mismatch"),
     "step of a range": (model("output x[::10^18]"), None),
     "shape": (model("output reshape(x; 10^12, 10^12)"), "shape-mismatch"),
-    "epochs": (model("loss sum(x -> dense(1))", train="train { optimizer sgd(lr=1) epochs = 10^18 }"), "bad-setting"),
-    "batch": (model("loss sum(x -> dense(1))", train="train { optimizer sgd(lr=1) batch = 10^18 }"), "bad-setting"),
-    "seed": (model("loss sum(x -> dense(1))", train="train { optimizer sgd(lr=1) seed = 10^30 }"), "bad-setting"),
+    "epochs": (
+        model("loss sum(x -> dense(1))", train="train { optimizer sgd(lr=1) epochs = 10^18 }"),
+        "bad-setting",
+    ),
+    "batch": (
+        model("loss sum(x -> dense(1))", train="train { optimizer sgd(lr=1) batch = 10^18 }"),
+        "bad-setting",
+    ),
+    "seed": (
+        model("loss sum(x -> dense(1))", train="train { optimizer sgd(lr=1) seed = 10^30 }"),
+        "bad-setting",
+    ),
     "exponent": ("const x = 1e400", "syntax"),
     "exponent below zero": ("const x = 1e-400", None),
     "product of floats": ("const x = 1e200 * 1e200", "bad-number"),
@@ -103,7 +118,10 @@ MANY = {
     "settings": (model(f"output dense(x; {many('a#=1', 5000, ', ')})"), "unknown-setting"),
     "inputs": (model(f"output relu({many('x', 20_000, ', ')})"), "wrong-arguments"),
     "files": (many('use "nowhere#.dl"', 2000), "cannot-read"),
-    "uses of a word": ("fn f0(x) = x\n" + many("fn f#(x) = f@(x) + f@(x)", 38) + model("output f37(x)"), "too-deep"),
+    "uses of a word": (
+        "fn f0(x) = x\n" + many("fn f#(x) = f@(x) + f@(x)", 38) + model("output f37(x)"),
+        "too-deep",
+    ),
     "uses in vain": ("fn f0(x) = x\n" + many("fn f#(x) = f@(x) + f@(x)", 38), None),
     "closing brackets": (")]}" * 30_000, "syntax"),
     "keywords": ("let " * 100_000, "syntax"),
@@ -112,7 +130,10 @@ MANY = {
 SELF = {
     "a number": ("const a = b const b = a", "recursive-definition"),
     "a block": ("block b(x) { return b(x) }" + model("output b(x)"), "recursive-definition"),
-    "two functions": ("fn f(x) = g(x) fn g(x) = f(x)" + model("output f(x)"), "recursive-definition"),
+    "two functions": (
+        "fn f(x) = g(x) fn g(x) = f(x)" + model("output f(x)"),
+        "recursive-definition",
+    ),
     "two layers": (model("layer a = b layer b = a output a(x)"), "recursive-definition"),
 }
 SIGNS = {  # the mistakes are those of the lexer alone: nothing is taken for something else
@@ -164,7 +185,9 @@ def test_a_million_characters_take_bounded_memory(tmp_path):
         "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30));"
         "from specc.cli.main import main; main(['check', '--format', 'concise', *sys.argv[1:]])"
     )
-    done = subprocess.run([sys.executable, "-c", code, *map(str, files)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, files)], capture_output=True, text=True
+    )
     assert done.returncode == 1 and "Traceback" not in done.stderr
 
 

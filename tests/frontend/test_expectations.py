@@ -54,7 +54,9 @@ def states_that_may_stop() -> set[int]:
 def test_every_state_that_may_stop_has_an_expectation_and_no_other():
     wanted, found = states_that_may_stop(), set(expectations())
     missing = {state: sorted(tables().actions[state]) for state in wanted - found}
-    assert not missing, "grammars/dl.messages has no text that leads to these states, where these tokens fit"
+    assert not missing, (
+        "grammars/dl.messages has no text that leads to these states, where these tokens fit"
+    )
     assert found == wanted
 
 
