@@ -335,8 +335,9 @@ def _list_layer(frame: Frame, path: str, span: Span, given: Given | None, result
     created = tuple(each for each in context.paths[before:] if each not in context.listed)
     context.listed.update(created)
     source = given.value.type if given is not None and isinstance(given.value, Tensor) else None
+    sequence = result.sequence.name if result.sequence is not None else None
     context.layers.append(
-        Layer(path, trail.excerpt(span), source, result.type, created, result.node, span)
+        Layer(path, trail.excerpt(span), source, result.type, created, result.node, span, sequence)
     )
 
 

@@ -141,7 +141,8 @@ def _output(frame: Frame, statement: ast.Output, name: str, outputs: list[Term])
         frame.error("wrong-kind", "an output is a value of each example, and this is one for a whole batch",
                     statement.value.span, help="a `metric` may be a mean over all examples")  # fmt: skip
         return
-    outputs.append(Term(name, value.node, statement.span))
+    sequence = value.sequence.name if value.sequence is not None else None
+    outputs.append(Term(name, value.node, statement.span, sequence))
 
 
 def _terms(frame: Frame, statements: list, names: dict, result: Elaborated) -> None:
