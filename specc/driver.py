@@ -142,6 +142,8 @@ def show(path: str | Path | Source, stage: str, overrides: Overrides | None = No
     if stage == "forward":
         return show_graph(lower.forward(program, training=True))
     if stage == "gradient":
+        if not program.losses:
+            raise _error("no-loss", f"{program.name} has no loss, so there are no gradients", source.name)
         return show_graph(lower.with_gradients(program))
     from specc.net import EVALUATE, PREDICT, TRAIN
 

@@ -120,6 +120,8 @@ class Net:
     @property
     def settings_graph(self) -> Graph:
         """What the optimizer's settings are, as a graph over step, epoch, progress and stale."""
+        if not self.program.updates:
+            return Graph({})
         self.graph(TRAIN)
         return self._settings
 
