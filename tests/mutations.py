@@ -21,8 +21,12 @@ import numpy as np
 
 from specc import driver
 from specc.arrays import completed, examples
+from specc.backend.listing import listing
 from specc.backend.reference import evaluate
+from specc.cli.diagram import diagram
+from specc.cli.drawing import drawing
 from specc.cli.render import render
+from specc.cli.table import layer_table
 from specc.diagnostics import Report, SpecError
 from specc.frontend import ast, library
 from specc.frontend.lex import lex
@@ -265,6 +269,9 @@ def verdict(source: Source, compiles: bool = False, mends: bool = False) -> str:
     program, found = driver.check(source)
     errors = [each for each in found if each.severity == "error"]
     render(found, "full")
+    if program is not None:  # what `specc show` prints and draws
+        layer_table(program, driver.flops)
+        drawing(diagram(program))
     for each in found:
         assert each.message and 0 <= each.span.start <= each.span.end <= len(each.span.source.text)
     if mends:
@@ -307,6 +314,9 @@ def step(program: Program, compiles: bool) -> str:
     _check_types(program, values)
     if not compiles:
         return "stepped"
+    if kind != GRADIENTS:  # what `specc build` prints
+        source = listing(program, net.compiled(kind), net.settings_graph)
+        compile(source, "listing", "exec")
     arrays = {name: column.array for name, column in data.items()}
     with np.errstate(all="ignore"):
         if program.outputs:

@@ -25,3 +25,9 @@ def test_a_good_program_has_no_diagnostics_and_a_sound_graph(path):
 
 def test_there_are_many():
     assert len(GOOD) >= 150
+
+
+def test_fused_formulas_are_listed():
+    # a value that is read twice within one call, and has no place of its own
+    for name in ("block", "equal_or_not", "shadow_of_nothing"):
+        compile(driver.build(driver.load(Path(__file__).parent / "good" / f"{name}.dl"), batch=3), name, "exec")
