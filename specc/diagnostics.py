@@ -111,12 +111,16 @@ class SpecError(Exception):
 LONGEST_QUOTE = 300
 """Characters of a name or text that a message quotes whole."""
 
-_QUOTE = re.compile(rf"(?P<sign>[`\"])(?P<start>[^`\"\n]{{40}})[^`\"\n]{{{LONGEST_QUOTE - 40},}}(?P=sign)")
+_QUOTE = re.compile(
+    rf"(?P<sign>[`\"])(?P<start>[^`\"\n]{{40}})[^`\"\n]{{{LONGEST_QUOTE - 40},}}(?P=sign)"
+)
 
 
 def brief(message: str) -> str:
     """A message in which names and texts that no line could hold are cut short."""
-    return message if len(message) <= LONGEST_QUOTE else _QUOTE.sub(r"\g<sign>\g<start>…\g<sign>", message)
+    if len(message) <= LONGEST_QUOTE:
+        return message
+    return _QUOTE.sub(r"\g<sign>\g<start>…\g<sign>", message)
 
 
 class Report:
@@ -135,7 +139,8 @@ class Report:
     def keep(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Drops all but these."""
         kept = {id(each) for each in diagnostics}
-        self._diagnostics = {key: each for key, each in self._diagnostics.items() if id(each) in kept}
+        found = self._diagnostics.items()
+        self._diagnostics = {key: each for key, each in found if id(each) in kept}
 
     def replace(self, old: Diagnostic, new: Diagnostic) -> None:
         """Puts `new`, of the same name and place, where `old` stands."""
@@ -156,8 +161,8 @@ class Report:
     ) -> None:
         self.add(
             Diagnostic(
-                name, "error", brief(message), span, tuple(labels), tuple(notes), help and brief(help),
-                tuple(fixes),
+                name, "error", brief(message), span, tuple(labels), tuple(notes),
+                help and brief(help), tuple(fixes),
             )  # fmt: skip
         )
 

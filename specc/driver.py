@@ -143,7 +143,8 @@ def show(path: str | Path | Source, stage: str, overrides: Overrides | None = No
         return show_graph(lower.forward(program, training=True))
     if stage == "gradient":
         if not program.losses:
-            raise _error("no-loss", f"{program.name} has no loss, so there are no gradients", source.name)
+            message = f"{program.name} has no loss, so there are no gradients"
+            raise _error("no-loss", message, source.name)
         return show_graph(lower.with_gradients(program))
     from specc.net import EVALUATE, PREDICT, TRAIN
 

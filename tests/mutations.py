@@ -1,8 +1,9 @@
-"""Programs with random mistakes, and what becomes of each: refused in words, or a training step is taken.
+"""Programs with random mistakes, and what becomes of each: refused in words, or a step is taken.
 
-    verdict(mutated(12345))      # "refused", "definitions", "stepped", "compiled", ...; anything else raises
+    verdict(mutated(12345))      # "refused", "stepped", "compiled", ...; anything else raises
 
-A mutation is one of its number alone: `python tests/mutations.py 12345` prints the program and its verdict.
+A mutation is made of its number alone: `python tests/mutations.py 12345` prints the program and
+its verdict.
 """
 
 from __future__ import annotations
@@ -201,7 +202,7 @@ def setting(chance: random.Random, text: str) -> str:
 
 
 def statement(chance: random.Random, text: str) -> str:
-    """A statement or definition left out, doubled, swapped with another, or one of another program put in."""
+    """A statement or definition left out, doubled, swapped, or one of another program put in."""
     own = _statements(text)
     if not own:
         return text
@@ -291,7 +292,7 @@ def verdict(source: Source, compiles: bool = False, mends: bool = False) -> str:
 
 
 def step(program: Program, compiles: bool) -> str:
-    """Takes a training step (without an optimizer: a pass forward) of a program in the interpreter."""
+    """A training step (without an optimizer: gradients, or a pass forward) in the interpreter."""
     graph = _graph(program)
     if _elements(program, graph) > MOST_ELEMENTS or _calls(graph) > MOST_CALLS:
         return "too large to run here"
@@ -349,7 +350,7 @@ def _is_close(loss: float, wanted: float) -> bool:
 
 
 def _check_types(program: Program, values) -> None:
-    """The new weights and states, and the losses, are floats of the shapes that they should have."""
+    """The new weights and states, and the losses, are floats of the shapes that they have."""
     for update in program.updates:
         states = [(f"state.{state.path}", state.type.shape) for state in update.states]
         wanted = next(each.type.shape for each in program.parameters if each.path == update.path)

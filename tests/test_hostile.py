@@ -1,4 +1,4 @@
-"""Texts that nobody writes who wants a network: each gets its message, in bounded time and memory."""
+"""Texts that nobody writes who wants a network: each gets its message, in bounded time."""
 
 from __future__ import annotations
 

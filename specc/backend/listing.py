@@ -190,7 +190,7 @@ def _call(call: Call, kernels: dict[Kernel, str], names: _Names, plan: Plan) -> 
             short = " ".join(text.split())
             short = short if len(short) <= 60 else short[:57] + "..."
             lines.append(f"    # {file}:{line}  {short}")
-        reads = [each for node in call.nodes for each in node.inputs  # of other calls: what has a place
+        reads = [each for node in call.nodes for each in node.inputs  # only other calls' have a place
                  if each not in call.nodes and plan.views[each].root in names.node]
         shapes = ", ".join(dict.fromkeys(
             f"{names.node[plan.views[each].root]} {list(each.type.shape)}" for each in reads))

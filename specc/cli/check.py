@@ -42,7 +42,8 @@ def check(files: tuple[Path, ...], format_: str, fix: bool, watch: bool) -> int:
 def _check(files: tuple[Path, ...], format_: str, fix: bool) -> int:
     from specc import driver
 
-    gc.set_threshold(100_000, 50, 100)  # trees and graphs are no garbage: a third of the time of a long file
+    # trees and graphs are no garbage: looking for it took a third of the time of a long file
+    gc.set_threshold(100_000, 50, 100)
     if fix:
         for file in files:
             _mend(file)

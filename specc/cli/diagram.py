@@ -105,7 +105,8 @@ class _Maker:
         boxes = [box for box in self.boxes if box in used or box.kind == "loss"]
         self._complete_frames(arrows)
         total = sum(self.elements.values())
-        inputs = [f"{port.name} {port_shape(port)}" for port in _told(program) if port.role == "input"]
+        told = [port for port in _told(program) if port.role == "input"]
+        inputs = [f"{port.name} {port_shape(port)}" for port in told]
         summary = f"{_number(total)} parameters" + (f", from {', '.join(inputs)}" if inputs else "")
         frames = sorted((f for f in self.frames if len(f.boxes) > 1), key=lambda frame: -frame.level)
         return Diagram(program.name, boxes, arrows, frames, summary)
@@ -130,11 +131,12 @@ class _Maker:
     def _ports(self) -> None:
         roots = [term.node for term in (*self.program.outputs, *self.program.losses)]
         everything = topological(roots)
-        found = {n.op.label: n for n in everything if isinstance(n.op, Input) and n.op.role in ("input", "target")}
+        leaves = [n for n in everything if isinstance(n.op, Input) and n.op.role in PORTS]
+        found = {n.op.label: n for n in leaves}
         for port in _told(self.program):
             if port.name in found:
                 text = port_shape(port) if port.shape or port.kind != "float" else "float"
-                own = {found[port.name]}  # and what is calculated of the length of its sequence alone
+                own = {found[port.name]}  # and what is calculated of its length alone
                 for node in everything:
                     is_of_port = node.origin.span == port.span and not node.origin.word
                     if is_of_port and all(n in own or not n.type.batched for n in node.inputs):
@@ -287,8 +289,8 @@ def _told(program: Program) -> list[Port]:
 
 
 def _sequences(program: Program, everything: Iterable[Node]) -> dict[Node, str]:
-    """The sequence that a value runs over, which is the first axis of its node: that of what it is made of,
-    unless the steps were summed up."""
+    """The sequence that a value runs over, which is the first axis of its node: that of what it is
+    made of, unless the steps were summed up."""
     sizes_of = {port.sequence: port.shape[0] for port in program.ports if port.sequence}
     ports = {port.name: port.sequence for port in program.ports}
     of_steps: dict[Node, str] = {}  # what has an axis of steps in front, or of some of them

@@ -5,8 +5,8 @@
     conv1   conv(6, kernel=5, pad=2)  [6, 28, 28]             156  239,904  18.8 kB
     lstm1   lstm(256)                 [256] over time     ...
 
-FLOPs and memory are those of one example going forward, all steps of a sequence together: the operations of
-the layer, and its output in float32. A size that is open stands as it is known.
+FLOPs and memory are those of one example going forward, all steps of a sequence together: the
+operations of the layer, and its output in float32. A size that is open stands as it is known.
 """
 
 from __future__ import annotations

@@ -135,8 +135,8 @@ def _brief(sign: str, size):
     """A size that is not too long to calculate with; raises Mistake."""
     if isinstance(size, Polynomial) and sizes.extent(size) > LONGEST_SIZE:
         names = sizes.open_names(size)
-        raise Mistake("bad-number", f"the result of `{sign}` is a formula of open sizes with more than"
-                      f" {LONGEST_SIZE} parts", open_sizes=names)  # fmt: skip
+        raise Mistake("bad-number", f"the result of `{sign}` is a formula of open sizes with more"
+                      f" than {LONGEST_SIZE} parts", open_sizes=names)  # fmt: skip
     return size
 
 

@@ -30,7 +30,7 @@ from specc.source import Span
 
 
 LARGEST_WHOLE = 10**12
-"""The largest whole number that a setting may be: products of a few of them are places of arrays."""
+"""The largest whole number that a setting may be: products of a few are places of arrays."""
 
 
 def bind(
@@ -136,7 +136,7 @@ def valid_settings(
         elif declared.kind not in ("int", "size") and (beyond := beyond_float(value)) is not None:
             good = False
             frame.error("bad-setting", f"`{declared.name}`: {beyond}", place)
-        elif isinstance(value, int) and declared.kind in ("int", "size") and abs(value) > LARGEST_WHOLE:
+        elif declared.kind in ("int", "size") and _is_immense(value):
             immense.append(declared)
         elif isinstance(value, (int, float, str)):
             plain[declared.name] = value
@@ -146,8 +146,9 @@ def valid_settings(
     # a default that follows a wrong setting is wrong with it
     for declared in [each for each in immense if each.name in given] or immense:
         good = False
-        frame.error("bad-setting", f"`{declared.name}` is a whole number up to {LARGEST_WHOLE:,}, not"
-                    f" {callee.names[declared.name]:,}", _setting_place(callee, declared, given, span))
+        message = (f"`{declared.name}` is a whole number up to {LARGEST_WHOLE:,}, not"
+                   f" {callee.names[declared.name]:,}")  # fmt: skip
+        frame.error("bad-setting", message, _setting_place(callee, declared, given, span))
     bounds = _bound_values(callee, signature) if len(plain) == len(signature.settings) else {}
     found = mistakes(signature.settings, plain, bounds)
     for wrong in [each for each in found if each.setting in given] or found:
@@ -156,6 +157,10 @@ def valid_settings(
         frame.error("bad-setting", f"{wrong.message}", place,
                     help=setting_help(wrong, callee.names[wrong.setting]))  # fmt: skip
     return good
+
+
+def _is_immense(value: Value) -> bool:
+    return isinstance(value, int) and abs(value) > LARGEST_WHOLE
 
 
 def _setting_place(callee: Frame, declared: Declared, given: dict[str, Given], span: Span) -> Span:
@@ -178,7 +183,9 @@ def setting_help(wrong: Wrong, value: Value) -> str | None:
     return None
 
 
-def _tensor_setting(frame: Frame, word: Word, declared: Declared, value: Tensor, place: Span) -> bool:
+def _tensor_setting(
+    frame: Frame, word: Word, declared: Declared, value: Tensor, place: Span
+) -> bool:
     is_number = declared.kind in (None, "float") and not declared.choices and value.shape == ()
     if is_number and isinstance(word.definition, WORDS):
         return True

@@ -261,7 +261,7 @@ def _unrolled(caller: Frame, frame: Frame, walk: _Walk, sequence: Sequence, span
               first_layer: int) -> Value:
     """The values of one step for all steps, with the states tied to what the step before left.
 
-    The layers that the cell's body has listed, from `first_layer` on, get their values of all steps, too.
+    The layers that the cell's body has listed, from `first_layer` on, get their values of all steps.
     """
     context, size = frame.context, sequence.size
     origin = frame.origin(span)
@@ -273,8 +273,9 @@ def _unrolled(caller: Frame, frame: Frame, walk: _Walk, sequence: Sequence, span
         op = Carry(label, size, state.type.shape)
         sequences[state.leaf] = apply(op, state.initial, origin=replace(origin, name=f"{name} before"))
     nexts = [state.next for state in walk.states.values()]
-    inner = [at for at in range(first_layer, len(context.layers)) if walk.waits(context.layers[at].node)]
-    roots = [*nexts, *(each.node for each in walk.returned), *(context.layers[at].node for at in inner)]
+    layers = context.layers
+    inner = [at for at in range(first_layer, len(layers)) if walk.waits(layers[at].node)]
+    roots = [*nexts, *(each.node for each in walk.returned), *(layers[at].node for at in inner)]
     try:
         lifted = lift(roots, sequences, size, in_loop=True)
     except NoStep as mistake:
@@ -297,7 +298,7 @@ def _unrolled(caller: Frame, frame: Frame, walk: _Walk, sequence: Sequence, span
         final = apply(Reshape(state.type.shape), last, origin=replace(origin, name=name))
         finals.append(Tensor(final, trail.Step(caller.place(span), name, state.type.shape)))
     for at, node in zip(inner, lifted[len(nexts) + len(walk.returned) :], strict=True):
-        context.layers[at] = replace(context.layers[at], node=node, sequence=sequence.name)
+        layers[at] = replace(layers[at], node=node, sequence=sequence.name)
     results = []
     for each, node in zip(walk.returned, lifted[len(nexts) :], strict=False):
         results.append(Tensor(node, each.trail, sequence))

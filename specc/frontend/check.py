@@ -69,8 +69,8 @@ def _shorten(report: Report) -> None:
     if len(found) > MOST_MISTAKES:
         last = found[MOST_MISTAKES]
         report.keep(found[:MOST_MISTAKES])
-        report.add(Diagnostic(last.name, last.severity, f"there are {len(found):,} mistakes; the first"
-                              f" {MOST_MISTAKES} are shown", last.span))  # fmt: skip
+        message = f"there are {len(found):,} mistakes; the first {MOST_MISTAKES} are shown"
+        report.add(Diagnostic(last.name, last.severity, message, last.span))
 
 
 def _errors(source: Source, overrides: Mapping[str, str | int | float]) -> list[Diagnostic]:
@@ -118,8 +118,8 @@ def _number(context: Context, scope: Scope, definition: ast.Definition) -> None:
         with recursion(DEPTH):
             number_value(scope, definition)
     except RecursionError:
-        context.error("too-deep", f"`{definition.name.text}` is made of too many numbers, one of the other",
-                      definition.name.span)  # fmt: skip
+        message = f"`{definition.name.text}` is made of too many numbers, one of the other"
+        context.error("too-deep", message, definition.name.span)
         scope.numbers.update(dict.fromkeys(scope.evaluating, POISON))
         scope.evaluating.clear()
 

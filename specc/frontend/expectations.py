@@ -2,11 +2,11 @@
 
 In: `grammars/dl.messages`. Out: for a state of the automaton its `Expectation`.
 
-    stopped("dim")                     # (12, 1): in state 12, before token 1, which is the end of the text
-    expectations()[12]                 # Expectation("the name of a size", "such as `dim classes = 10`")
+    stopped("dim")          # (12, 1): in state 12, before token 1, which is the end of the text
+    expectations()[12]      # Expectation("the name of a size", "such as `dim classes = 10`")
 
-States have numbers that change with the grammar, so that the table names each by a text that leads to it.
-It is read when a file has a mistake that no slip explains.
+States have numbers that change with the grammar, so that the table names each by a text that leads
+to it. It is read when a file has a mistake that no slip explains.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def text() -> str:
 
 
 def read(name: str) -> str:
-    """A file of `grammars/`: beside the package in a repository, within it where it is installed."""
+    """A file of `grammars/`: beside the package in a repository, within it where installed."""
     package = Path(__file__).parent.parent
     for folder in (package, package.parent):
         file = folder / "grammars" / name

@@ -138,8 +138,10 @@ def _output(frame: Frame, statement: ast.Output, name: str, outputs: list[Term])
         frame.error("wrong-kind", f"an output is a tensor, not {describe(value)}", statement.value.span)
         return
     if not value.type.batched and any(each.type.batched for each in topological([value.node])):
-        frame.error("wrong-kind", "an output is a value of each example, and this is one for a whole batch",
-                    statement.value.span, help="a `metric` may be a mean over all examples")  # fmt: skip
+        frame.error(
+            "wrong-kind", "an output is a value of each example, and this is one for a whole batch",
+            statement.value.span, help="a `metric` may be a mean over all examples",
+        )  # fmt: skip
         return
     sequence = value.sequence.name if value.sequence is not None else None
     outputs.append(Term(name, value.node, statement.span, sequence))

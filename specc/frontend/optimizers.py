@@ -163,7 +163,8 @@ class Template:
                 continue
             if isinstance(op, (Input, Random)):
                 op = replace(op, label=path + op.label[first:])
-            new[node] = Node(op, tuple([new.get(each, each) for each in node.inputs]), node.type, node.origin)
+            inputs = tuple([new.get(each, each) for each in node.inputs])
+            new[node] = Node(op, inputs, node.type, node.origin)
         states = tuple([
             State(path + each.path[first:], each.type, new.get(each.initial, each.initial),
                   new.get(each.next, each.next), each.span)

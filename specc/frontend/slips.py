@@ -317,9 +317,11 @@ def end_sign(recovery: Recovery, at: int) -> int | None:
 def bracket_not_closed(recovery: Recovery, at: int) -> int | None:
     opened = recovery.opened()
     is_setting = (
-        is_name(recovery.tokens[at]) and recovery.following(at).kind == "=" and recovery.is_first(at)
+        is_name(recovery.tokens[at])
+        and recovery.following(at).kind == "="
+        and recovery.is_first(at)
         and recovery.is_within_body
-    )  # fmt: skip
+    )
     if opened is None or not (is_setting or recovery.is_next_statement(at)):
         return None
     closing = CLOSING[opened.kind]

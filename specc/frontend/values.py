@@ -164,7 +164,10 @@ def excess(shape: sizes.Shape) -> str | None:
         return None
     shown = sizes.show(shape) if len(shape) <= LONGEST_SHAPE else f"a value of {len(shape)} axes"
     count = f"{elements:,}" if elements < 10**30 else "more than 10^30"
-    return f"{shown} has {count} elements, {show_bytes(4 * elements)}; at most {MOST_ELEMENTS:,} are possible"
+    return (
+        f"{shown} has {count} elements, {show_bytes(4 * elements)}; at most {MOST_ELEMENTS:,} are"
+        " possible"
+    )
 
 
 def describe(value: Value) -> str:

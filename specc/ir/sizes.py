@@ -172,8 +172,8 @@ def bind(size: Size, values: Mapping[str, int]) -> Size:
 
 
 def extent(size: Size) -> int:
-    """How long a size is when it is written out: all of its factors, those within quotients too, and
-    64 bits of a number."""
+    """How long a size is when it is written out: all of its factors, those within quotients too,
+    and 64 bits of a number."""
     total = 0
     for monomial, coefficient in _terms(size):
         total += 1 + coefficient.bit_length() // 64

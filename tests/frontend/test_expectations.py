@@ -15,8 +15,9 @@ from specc.source import Source
 def states_that_may_stop() -> set[int]:
     """The states in which some text that is right so far goes on with a token that does not fit.
 
-    After a token is taken, any other may follow. After a rule, only what may follow that rule somewhere:
-    a state that is reached by rules alone stops only if the rule ends before more tokens than fit there.
+    After a token is taken, any other may follow. After a rule, only what may follow that rule
+    somewhere: a state that is reached by rules alone stops only if the rule ends before more tokens
+    than fit there.
     """
     actions, gotos, rules = tables().actions, tables().gotos, tables().rules
     before: list[set[int]] = [set() for _ in actions]

@@ -1,4 +1,4 @@
-"""After a mistake the parser goes on: each has its message, and what is sound is checked all the same."""
+"""After a mistake the parser goes on: each has its message, and what is sound is checked."""
 
 from __future__ import annotations
 
