@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from specc.cli.table import nodes_of, over, port_shape
-from specc.ir import sizes
 from specc.ir.graph import Node, topological
 from specc.ir.program import Layer, Program, Term
 from specc.ops.leaf import Input
@@ -102,7 +101,9 @@ class _Maker:
                 self.boxes.append(box)
                 arrows.append((self.owner[term.node], box))
         used = {box for arrow in arrows for box in arrow}
-        boxes = [box for box in self.boxes if box in used or box.kind == "loss"]
+        boxes = self.boxes = [box for box in self.boxes if box in used or box.kind == "loss"]
+        for frame in self.frames:
+            frame.boxes = [box for box in frame.boxes if box in boxes]
         self._complete_frames(arrows)
         total = sum(self.elements.values())
         told = [port for port in _told(program) if port.role == "input"]

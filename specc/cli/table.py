@@ -27,7 +27,6 @@ LONGEST_CALL = 48
 
 def layer_table(program: Program, flops: Callable[[Iterable[Node]], int]) -> str:
     """The table as text. `flops` counts the operations of some nodes."""
-    from specc.ir import sizes
     from specc.ir.graph import topological
 
     elements = {each.path: each.type.elements for each in program.parameters}

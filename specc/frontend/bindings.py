@@ -28,7 +28,6 @@ from specc.frontend.values import (
 from specc.ir.sizes import Polynomial
 from specc.source import Span
 
-
 LARGEST_WHOLE = 10**12
 """The largest whole number that a setting may be: products of a few are places of arrays."""
 

@@ -22,7 +22,16 @@ from specc.frontend.arithmetic import as_kind, spread
 from specc.frontend.patterns import declared_type
 from specc.frontend.scope import Frame, Misfit, Mistake, callers, common_sequence
 from specc.frontend.signatures import signature_of
-from specc.frontend.values import POISON, Given, Sequence, Several, Tensor, Value, describe, is_static
+from specc.frontend.values import (
+    POISON,
+    Given,
+    Sequence,
+    Several,
+    Tensor,
+    Value,
+    describe,
+    is_static,
+)
 from specc.ir import sizes
 from specc.ir.graph import Node, apply, serving, topological
 from specc.ir.types import Type

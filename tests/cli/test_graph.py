@@ -108,6 +108,15 @@ def test_the_table_says_what_training_keeps(capsys):
     assert "training in batches of 32 keeps up to " in capsys.readouterr().out
 
 
+def test_what_no_output_needs_is_not_drawn():
+    text = """block stage(x: float[n]) { return x -> dense(n) -> relu }
+    model m { input x: float[4] let y = x -> stage -> normal -> dense(2) output y }"""
+    program, _ = driver.check(Source("a.dl", text))
+    made = diagram(program)
+    assert "dense(n)" not in [box.title for box in made.boxes]
+    tree.fromstring(drawing(made))
+
+
 def test_a_sequence_is_shown_by_its_step_and_what_it_runs_over(capsys):
     assert status_of(["show", str(ROOT / "models" / "char_lstm2.dl"), "vocab=65"]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
