@@ -72,8 +72,8 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
         text += "".join(f"#   {line}\n" for line in show_graph(settings).splitlines())
     parts = [part for part in ("forward", "backward", "update")
              if any(_part(call, plan) == part for call in calls)]
-    text += "\n\ndef step(m):\n" + "".join(f"    {part}(m)\n" for part in parts)
-    return text
+    steps = "".join(f"    {part}(m)\n" for part in parts) or "    pass  # there is no output\n"
+    return f"{text}\n\ndef step(m):\n{steps}"
 
 
 def _imports(kernels: Iterable[Kernel]) -> str:
