@@ -16,7 +16,6 @@ import numpy as np
 from specc.columns import Column
 from specc.recipe import Port
 
-
 # The scores of a step, float [n, classes], from its number and the symbols before it, int32 [n].
 Scores = Callable[[int, np.ndarray], np.ndarray]
 

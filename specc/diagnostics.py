@@ -10,6 +10,7 @@ carries them out of the compiler.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -107,6 +108,21 @@ class SpecError(Exception):
         return "\n".join(map(str, self.diagnostics))
 
 
+LONGEST_QUOTE = 300
+"""Characters of a name or text that a message quotes whole."""
+
+_QUOTE = re.compile(
+    rf"(?P<sign>[`\"])(?P<start>[^`\"\n]{{40}})[^`\"\n]{{{LONGEST_QUOTE - 40},}}(?P=sign)"
+)
+
+
+def brief(message: str) -> str:
+    """A message in which names and texts that no line could hold are cut short."""
+    if len(message) <= LONGEST_QUOTE:
+        return message
+    return _QUOTE.sub(r"\g<sign>\g<start>…\g<sign>", message)
+
+
 class Report:
     """Collects diagnostics; one with the same name and place as an earlier one is dropped."""
 
@@ -119,6 +135,12 @@ class Report:
         span = diagnostic.span
         key = (diagnostic.name, id(span.source), span.start, span.end)
         self._diagnostics.setdefault(key, diagnostic)
+
+    def keep(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Drops all but these."""
+        kept = {id(each) for each in diagnostics}
+        found = self._diagnostics.items()
+        self._diagnostics = {key: each for key, each in found if id(each) in kept}
 
     def replace(self, old: Diagnostic, new: Diagnostic) -> None:
         """Puts `new`, of the same name and place, where `old` stands."""
@@ -139,8 +161,9 @@ class Report:
     ) -> None:
         self.add(
             Diagnostic(
-                name, "error", message, span, tuple(labels), tuple(notes), help, tuple(fixes)
-            )
+                name, "error", brief(message), span, tuple(labels), tuple(notes),
+                help and brief(help), tuple(fixes),
+            )  # fmt: skip
         )
 
     def warning(

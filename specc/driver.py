@@ -20,7 +20,6 @@ from specc.diagnostics import Diagnostic, Report, SpecError
 from specc.source import Source, Span
 
 if TYPE_CHECKING:
-    from specc.ir.graph import Node
     from specc.ir.program import Program
     from specc.net import Net
 
@@ -151,6 +150,9 @@ def show(path: str | Path | Source, stage: str, overrides: Overrides | None = No
     if stage == "forward":
         return show_graph(lower.forward(program, training=True))
     if stage == "gradient":
+        if not program.losses:
+            message = f"{program.name} has no loss, so there are no gradients"
+            raise _error("no-loss", message, source.name)
         return show_graph(lower.with_gradients(program))
     from specc.net import EVALUATE, PREDICT, TRAIN
 

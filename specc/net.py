@@ -38,8 +38,8 @@ from specc.passes.part import part
 from specc.passes.plan import plan, shares
 from specc.passes.simplify import simplify
 from specc.passes.stepwise import stepwise
-from specc.steps import StepByStep
 from specc.recipe import Port
+from specc.steps import StepByStep
 
 if TYPE_CHECKING:
     from specc.backend.timing import StepTimes
@@ -133,6 +133,8 @@ class Net:
     @property
     def settings_graph(self) -> Graph:
         """What the optimizer's settings are, as a graph over step, epoch, progress and stale."""
+        if not self.program.updates:
+            return Graph({})
         self.graph(TRAIN)
         return self._settings
 

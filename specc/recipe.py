@@ -12,7 +12,6 @@ from typing import Any
 
 from specc.source import Span
 
-
 LARGEST_FLOAT = 3.4028234663852886e38
 """The largest number of float32, the precision that a model has unless it is compiled for another."""
 

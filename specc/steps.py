@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from specc.columns import Column
 from specc.decode import Scores
 from specc.ir.graph import Graph
 from specc.ops.leaf import Input
-from specc.passes.stepwise import BEGIN, KEPT, Stepwise
+from specc.passes.stepwise import BEGIN, Stepwise
 from specc.recipe import Port
 
 

@@ -11,6 +11,15 @@ def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="write expected outputs anew")
 
 
+def pytest_collection_modifyitems(config, items):
+    if "long" in config.option.markexpr.split():
+        return
+    skip = pytest.mark.skip(reason="takes very long: python -m pytest -m long")
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(skip)
+
+
 @pytest.fixture
 def golden(request):
     """Compares a text with the file that holds what is expected; writes it with --update-golden."""

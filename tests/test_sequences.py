@@ -86,7 +86,7 @@ NETWORKS = {
         output w output scores loss mse(w, y) loss kind = 0.5 * cross_entropy(scores, z)
         loss penalty = 0.01 * l2(weights) }""",
     # states of all kinds
-    "a state that is never read": model(f"""let w, h = x -> counted(2) output w
+    "a state that is never read": model("""let w, h = x -> counted(2) output w
         loss mse(w, y) loss sum(h)""", """seq time = 5
         cell counted(x: float[n]; units: int > 0) {
           state h: float[units] = 1

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from specc.backend import feed
 from specc.backend.calls import ELEMENT, Address, Call, Turns, Value, element_bytes
-from specc.backend.products import product_calls
 from specc.backend.load import Kernel
 from specc.backend.nest import Access, Nest, kernel_of
+from specc.backend.products import product_calls
 from specc.ir import sizes
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, Place, Plan, Repeated, Step

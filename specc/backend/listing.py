@@ -72,8 +72,8 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
         text += "".join(f"#   {line}\n" for line in show_graph(settings).splitlines())
     parts = [part for part in ("forward", "backward", "update")
              if any(_part(call, plan) == part for call in calls)]
-    text += "\n\ndef step(m):\n" + "".join(f"    {part}(m)\n" for part in parts)
-    return text
+    steps = "".join(f"    {part}(m)\n" for part in parts) or "    pass  # there is no output\n"
+    return f"{text}\n\ndef step(m):\n{steps}"
 
 
 def _imports(kernels: Iterable[Kernel]) -> str:
@@ -190,8 +190,8 @@ def _call(call: Call, kernels: dict[Kernel, str], names: _Names, plan: Plan) -> 
             short = " ".join(text.split())
             short = short if len(short) <= 60 else short[:57] + "..."
             lines.append(f"    # {file}:{line}  {short}")
-        reads = [each for node in call.nodes for each in node.inputs
-                 if each not in call.nodes and not isinstance(plan.views[each].root.op, Const)]
+        reads = [each for node in call.nodes for each in node.inputs  # only other calls' have a place
+                 if each not in call.nodes and plan.views[each].root in names.node]
         shapes = ", ".join(dict.fromkeys(
             f"{names.node[plan.views[each].root]} {list(each.type.shape)}" for each in reads))
         result = call.nodes[-1]

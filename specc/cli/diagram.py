@@ -11,15 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from specc.cli.table import nodes_of
-from specc.ir import sizes
+from specc.cli.table import nodes_of, over, port_shape
 from specc.ir.graph import Node, topological
 from specc.ir.program import Layer, Program, Term
 from specc.ops.leaf import Input
+from specc.ops.reduce import Max, Sum
+from specc.ops.shape import Reshape
 from specc.recipe import Port
 
 MOST_BOXES = 48
 """Uses of words above which those within blocks are left out."""
+PORTS = ("input", "target")
 KINDS = {
     "conv": "conv", "conv_transpose": "conv", "dense": "dense", "maxout": "dense", "embed": "dense",
     "rnn": "cell", "lstm": "cell", "gru": "cell",
@@ -88,18 +90,24 @@ class _Maker:
             self._term(term)
         roots = [term.node for term in (*program.outputs, *program.losses)]
         everything = topological(roots)
+        self._last_states(everything)
+        self.sequences = _sequences(program, everything)
         self._formulas(everything)
         arrows = self._arrows(everything)
         for term in program.outputs:
             if term.node in self.owner:
-                box = Box("output", term.name, sizes.show(term.node.type.shape), "output")
+                shape = term.node.type.shape[1:] if term.sequence else term.node.type.shape
+                box = Box("output", term.name, over(shape, term.sequence), "output")
                 self.boxes.append(box)
                 arrows.append((self.owner[term.node], box))
         used = {box for arrow in arrows for box in arrow}
-        boxes = [box for box in self.boxes if box in used or box.kind == "loss"]
+        boxes = self.boxes = [box for box in self.boxes if box in used or box.kind == "loss"]
+        for frame in self.frames:
+            frame.boxes = [box for box in frame.boxes if box in boxes]
         self._complete_frames(arrows)
         total = sum(self.elements.values())
-        inputs = [f"{port.name} {sizes.show(port.shape)}" for port in _told(program) if port.role == "input"]
+        told = [port for port in _told(program) if port.role == "input"]
+        inputs = [f"{port.name} {port_shape(port)}" for port in told]
         summary = f"{_number(total)} parameters" + (f", from {', '.join(inputs)}" if inputs else "")
         frames = sorted((f for f in self.frames if len(f.boxes) > 1), key=lambda frame: -frame.level)
         return Diagram(program.name, boxes, arrows, frames, summary)
@@ -123,13 +131,18 @@ class _Maker:
 
     def _ports(self) -> None:
         roots = [term.node for term in (*self.program.outputs, *self.program.losses)]
-        found = {n.op.label: n for n in topological(roots) if isinstance(n.op, Input) and n.op.role in ("input", "target")}
+        everything = topological(roots)
+        leaves = [n for n in everything if isinstance(n.op, Input) and n.op.role in PORTS]
+        found = {n.op.label: n for n in leaves}
         for port in _told(self.program):
             if port.name in found:
-                what = f"class({port.classes})" if port.kind == "class" else port.kind
-                shape = sizes.show(port.shape) if port.shape else ""
-                text = shape if port.kind == "float" and shape else f"{what}{shape}"
-                self._add(Box(port.role, port.name, text, port.role), [found[port.name]])
+                text = port_shape(port) if port.shape or port.kind != "float" else "float"
+                own = {found[port.name]}  # and what is calculated of its length alone
+                for node in everything:
+                    is_of_port = node.origin.span == port.span and not node.origin.word
+                    if is_of_port and all(n in own or not n.type.batched for n in node.inputs):
+                        own.add(node)
+                self._add(Box(port.role, port.name, text, port.role), own)
 
     def _layers(self) -> None:
         layers = self.program.layers
@@ -160,6 +173,20 @@ class _Maker:
             done.update(nodes)
             made[number] = self._add(self._box(layer), nodes)
 
+    def _last_states(self, everything: Iterable[Node]) -> None:
+        """What a use of a cell gives besides its values at every step is part of its box."""
+        boxes: dict[str, list[Box]] = {}
+        for node, box in self.owner.items():
+            if box.kind == "cell" and box not in boxes.setdefault(node.origin.word, []):
+                boxes[node.origin.word].append(box)
+        for node in everything:
+            found = boxes.get(node.origin.word, ())
+            if node in self.owner or len(found) != 1 or not node.inputs:
+                continue
+            before = {self.owner.get(each) for each in node.inputs if each.type.batched}
+            if all(box is found[0] or (box is not None and box.kind in PORTS) for box in before):
+                self.owner[node] = found[0]
+
     def _inner(self, number: int, frames: dict[int, list[int]]) -> list[int]:
         found = list(frames[number])
         for each in found:
@@ -181,18 +208,19 @@ class _Maker:
         else:
             detail = ""
         return Box(KINDS.get(word, "block" if has_own else "formula"), _short(layer.text, 38),
-                   sizes.show(layer.output.shape), detail)  # fmt: skip
+                   over(layer.output.shape, layer.sequence), detail)  # fmt: skip
 
     def _term(self, term: Term) -> None:
         """The box of a loss, with all that its statement calculates."""
         nodes: list[Node] = []
+        of_ports = {port.span for port in self.program.ports}  # a mean over the steps of each
         waiting = [term.node]
         while waiting:
             node = waiting.pop()
             if node in self.owner or node in nodes or isinstance(node.op, Input):
                 continue
             span = node.origin.span
-            is_here = term.span is None or span is None or (
+            is_here = term.span is None or span is None or span in of_ports or (
                 span.source is term.span.source and term.span.start <= span.start <= term.span.end
             )
             if node is term.node or is_here:
@@ -232,7 +260,11 @@ class _Maker:
         count = sum(self.elements.get(path, 0) for path in parameters)
         parts = [name] if name and name != text else []
         parts += [f"{_number(count)} parameters"] if count else []
-        box = Box("formula", text, sizes.show(node.type.shape), ", ".join(parts), node.origin.word)
+        sequence = self.sequences.get(node)
+        shape = over(node.type.shape[1:] if sequence else node.type.shape, sequence)
+        if node.type.kind == "int":
+            shape = f"class({node.type.classes}){shape.removeprefix('[]')}"
+        box = Box("formula", text, shape, ", ".join(parts), node.origin.word)
         return self._add(box, nodes)
 
     def _add(self, box: Box, nodes: Iterable[Node]) -> Box:
@@ -255,6 +287,28 @@ class _Maker:
 def _told(program: Program) -> list[Port]:
     """The inputs and targets that the file states, without those that come with a stream."""
     return [port for port in program.ports if "." not in port.name]
+
+
+def _sequences(program: Program, everything: Iterable[Node]) -> dict[Node, str]:
+    """The sequence that a value runs over, which is the first axis of its node: that of what it is
+    made of, unless the steps were summed up."""
+    sizes_of = {port.sequence: port.shape[0] for port in program.ports if port.sequence}
+    ports = {port.name: port.sequence for port in program.ports}
+    of_steps: dict[Node, str] = {}  # what has an axis of steps in front, or of some of them
+    found: dict[Node, str] = {}
+    for node in everything:
+        if isinstance(node.op, Input):
+            name = ports.get(node.op.label) if node.op.role in ("input", "target") else None
+        elif isinstance(node.op, (Sum, Max)) and 0 in node.op.axes:
+            name = None
+        else:
+            from_ = found if isinstance(node.op, Reshape) else of_steps
+            name = next((from_[each] for each in node.inputs if each in from_), None)
+        if name is not None:
+            of_steps[node] = name
+            if node.type.shape[:1] == (sizes_of[name],):
+                found[node] = name
+    return found
 
 
 def _short(text: str, most: int) -> str:

@@ -13,6 +13,7 @@ from specc.cli.whole import write_whole
 from specc.diagnostics import SpecError
 from specc.source import Source
 
+
 @click.command()
 @click.argument(
     "files",

@@ -40,9 +40,7 @@ def show(file: Path, changes: tuple[str, ...], stage: str | None, graph: Path | 
         from specc.cli.table import layer_table
 
         program = checked(driver.read(file), overrides(changes))
-        from specc.ops.flops import flops
-
-        click.echo(layer_table(program, flops), nl=False)
+        click.echo(layer_table(program), nl=False)
         return
     if stage not in driver.STAGES:
         raise click.UsageError(f"there is no stage `{stage}`; there are {', '.join(driver.STAGES)}")

@@ -1,22 +1,23 @@
 """The table that `specc show` prints: a line for each layer, and the totals.
 
-    layer   call                      shape        parameters    FLOPs   memory
+    layer   call                      shape            parameters    FLOPs   memory
     image   input                     [1, 28, 28]
-    conv1   conv(6, kernel=5, pad=2)  [6, 28, 28]         156  239,904  18.8 kB
-    ...
+    conv1   conv(6, kernel=5, pad=2)  [6, 28, 28]             156  239,904  18.8 kB
+    lstm1   lstm(256)                 [256] over time     ...
 
-FLOPs and memory are those of one example going forward: the operations of the layer, and its output
-in float32. A size that is open stands as it is known.
+FLOPs and memory are those of one example going forward, all steps of a sequence together: the
+operations of the layer, and its output in float32. A size that is open stands as it is known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from specc.ir.graph import Node
     from specc.ir.program import Layer, Program
+    from specc.recipe import Port
 
 HEADER = ("layer", "call", "shape", "parameters", "FLOPs", "memory")
 LEFT = 3  # columns that are set to the left; numbers are set to the right
@@ -24,14 +25,14 @@ FLOAT = 4  # bytes
 LONGEST_CALL = 48
 
 
-def layer_table(program: Program, flops: Callable[[Iterable[Node]], int]) -> str:
-    """The table as text. `flops` counts the operations of some nodes."""
-    from specc.ir import sizes
+def layer_table(program: Program) -> str:
+    """The table as text."""
     from specc.ir.graph import topological
+    from specc.ops.flops import flops
 
     elements = {each.path: each.type.elements for each in program.parameters}
     rows = [
-        (port.name, "input", sizes.show(port.shape), "", "", "")
+        (port.name, "input", port_shape(port), "", "", "")
         for port in program.ports
         if port.role == "input" and "." not in port.name
     ]
@@ -48,10 +49,10 @@ def layer_table(program: Program, flops: Callable[[Iterable[Node]], int]) -> str
             (
                 layer.path,
                 _shortened(layer.text),
-                sizes.show(layer.output.shape),
+                over(layer.output.shape, layer.sequence),
                 "shared" if is_shared else _number(parameters),
                 _number(flops(nodes)),
-                _bytes(layer.output.elements * FLOAT),
+                _bytes(_kept(layer) * FLOAT),
             )
         )
     everything = topological(each.node for each in (*program.outputs, *program.layers))
@@ -81,10 +82,30 @@ def layer_table(program: Program, flops: Callable[[Iterable[Node]], int]) -> str
     return "\n".join([program.name, "", *lines]) + "\n"
 
 
+def over(shape, sequence: str | None) -> str:
+    """The shape of a value, or of each step of a sequence: `[256] over time`."""
+    from specc.ir import sizes
+
+    return sizes.show(shape) + (f" over {sequence}" if sequence else "")
+
+
+def port_shape(port: Port) -> str:
+    """What an input or target is: `[1, 28, 28]`, `class(10)`, `class(vocab) over time`."""
+    shape = port.shape[1:] if port.sequence else port.shape
+    kind = f"class({port.classes})" if port.kind == "class" else port.kind
+    text = over(shape, port.sequence)
+    return text if port.kind == "float" else f"{kind}{text.removeprefix('[]')}"
+
+
+def _kept(layer: Layer):
+    """The elements of a layer's output, of all steps."""
+    return layer.node.type.elements if layer.sequence else layer.output.elements
+
+
 def _training(program: Program) -> str:
     """What a training step keeps: the results of all layers, for every example, and what optimizers remember."""
     batch = program.recipe.batch
-    values = sum(layer.output.elements for layer in program.layers) * batch
+    values = sum(map(_kept, program.layers)) * batch
     states = [state.type.elements for update in program.updates for state in update.states]
     text = f"training in batches of {batch} keeps up to {_bytes(values * FLOAT)} of values"
     return text + (f" and {_bytes(sum(states) * FLOAT)} of optimizer state" if states else "")

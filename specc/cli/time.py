@@ -88,9 +88,7 @@ def time(
     columns, order = _made_up(net) if data is None else _loaded(program, net, data)
     limits = measure(dtype, net.shards)
     times = net.time(columns, order)
-    from specc.ops.flops import flops
-
-    rows = _rows(times, limits, flops)
+    rows = _rows(times, limits)
     made_up = "random numbers" if data is None else str(data)
     if as_json:
         click.echo(json.dumps(_record(program, net, times, limits, rows, made_up), indent=1))
@@ -125,14 +123,14 @@ def _loaded(program: Program, net: Net, folder: Path):
     return part.columns, part.rows
 
 
-def _rows(times: StepTimes, limits: Limits, flops) -> list[Row]:
+def _rows(times: StepTimes, limits: Limits) -> list[Row]:
     from specc.backend.listing import part_of_nodes
 
     plan = times.plan
     whole = plan.shards * times.waiting + sum(each.seconds * each.shards for each in times.calls)
     rows = []
     for each in times.calls:
-        operations = _operations(each, plan, flops)
+        operations = _operations(each, plan)
         seconds = max(each.seconds, 1e-9)
         # one thread's part of the limits; it has less to do where threads work side by side
         by_products = operations / (limits.flops / limits.threads)
@@ -159,8 +157,10 @@ def _rows(times: StepTimes, limits: Limits, flops) -> list[Row]:
     return rows
 
 
-def _operations(call: CallTime, plan, flops) -> float:
+def _operations(call: CallTime, plan) -> float:
     """Useful operations of one shard."""
+    from specc.ops.flops import flops
+
     total = 0.0
     for node in call.nodes if not call.packs else ():
         batched = node.type.batched or any(each.type.batched for each in node.inputs)

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 import click
 
 from specc.cli.session import (
-    FOLDER, checked, look_at_data, overrides, run_program, used_files, warn_of_crowd,
+    FOLDER,
+    checked,
+    look_at_data,
+    overrides,
+    run_program,
+    used_files,
+    warn_of_crowd,
 )  # fmt: skip
 from specc.source import Source
 

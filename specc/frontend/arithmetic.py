@@ -13,6 +13,7 @@ import math
 import operator
 from collections.abc import Callable
 from dataclasses import replace
+from functools import reduce
 
 from specc.frontend.scope import Frame, Mistake, flowing, undecided
 from specc.frontend.values import (
@@ -33,6 +34,10 @@ from specc.source import Span
 
 LARGEST_BITS = 256
 """Whole numbers beyond this many bits are refused: a size never needs them."""
+
+
+LONGEST_SIZE = 500
+"""The parts of a formula of open sizes beyond which it is refused: `(n + 1) * (m + 2)` has 9."""
 
 
 def power(a, b):
@@ -96,6 +101,8 @@ def fold(sign: str, left, right):
 
 
 def checked(number):
+    if isinstance(number, float) and not math.isfinite(number):
+        raise OverflowError
     if isinstance(number, int) and number.bit_length() > LARGEST_BITS:
         raise OverflowError
     return number
@@ -115,13 +122,22 @@ def fold_sizes(sign: str, left, right):
             return None
         if sign == "^":
             if isinstance(right, int) and 0 <= right <= 16:
-                return left**right
+                return reduce(lambda power, each: _brief(sign, power * each), [left] * right, 1)
             return None
         if sign in ("//", "%") and isinstance(right, int) and right == 0:
             raise Mistake("bad-number", f"`{sign}` divides by zero")
-        return STATIC[sign](left, right)
+        return _brief(sign, STATIC[sign](left, right))
     except Undecided as error:
         raise undecided(error.size) from None
+
+
+def _brief(sign: str, size):
+    """A size that is not too long to calculate with; raises Mistake."""
+    if isinstance(size, Polynomial) and sizes.extent(size) > LONGEST_SIZE:
+        names = sizes.open_names(size)
+        raise Mistake("bad-number", f"the result of `{sign}` is a formula of open sizes with more"
+                      f" than {LONGEST_SIZE} parts", open_sizes=names)  # fmt: skip
+    return size
 
 
 def compare(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> Tensor:
@@ -263,13 +279,14 @@ def elementwise(frame: Frame, op: Op, operands: list[Tensor], span: Span) -> Ten
     for each in operands:
         if each.shape not in ((), shape):
             _check_decided(getattr(op, "symbol", "") or op.name.lower(), operands)
-    spread = [
-        replace(frame.apply(Broadcast(shape), each, span=span), trail=None)
-        if each.shape == () and shape != ()
-        else each
-        for each in operands
-    ]
-    return replace(frame.apply(op, *spread, span=span), trail=flowing(operands))
+    spread = []
+    for each in operands:
+        if each.shape == () and shape != ():
+            wide = frame.apply(Broadcast(shape), each, span=span)
+            each = Tensor(wide.node, None, wide.sequence)
+        spread.append(each)
+    result = frame.apply(op, *spread, span=span)
+    return Tensor(result.node, flowing(operands), result.sequence)
 
 
 def _check_decided(name: str, operands: list[Tensor]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from specc.frontend import arguments, ast, expressions, trail
 from specc.frontend.patterns import Match
-from specc.frontend.scope import Frame
+from specc.frontend.scope import WORDS, Frame
 from specc.frontend.settings import Declared, Wrong, mistakes
 from specc.frontend.signatures import Signature, signature_of
 from specc.frontend.values import (
@@ -27,6 +27,9 @@ from specc.frontend.values import (
 )
 from specc.ir.sizes import Polynomial
 from specc.source import Span
+
+LARGEST_WHOLE = 10**12
+"""The largest whole number that a setting may be: products of a few are places of arrays."""
 
 
 def bind(
@@ -102,6 +105,7 @@ def valid_settings(
 ) -> bool:
     """Whether all settings are as declared: by the JSON Schema that follows from the declarations."""
     plain: dict[str, Any] = {}
+    immense: list[Declared] = []
     good = True
     for declared in signature.settings:
         if declared.name not in callee.names:
@@ -123,7 +127,7 @@ def valid_settings(
             else:
                 plain[declared.name] = value.name
         elif isinstance(value, Tensor):
-            good = _tensor_setting(frame, declared, value, place) and good
+            good = _tensor_setting(frame, word, declared, value, place) and good
         elif declared.kind == "word" and isinstance(value, str):
             good = False
             frame.error("bad-setting", f"`{declared.name}` is a word, not {describe(value)}", place,
@@ -131,20 +135,31 @@ def valid_settings(
         elif declared.kind not in ("int", "size") and (beyond := beyond_float(value)) is not None:
             good = False
             frame.error("bad-setting", f"`{declared.name}`: {beyond}", place)
+        elif declared.kind in ("int", "size") and _is_immense(value):
+            immense.append(declared)
         elif isinstance(value, (int, float, str)):
             plain[declared.name] = value
         elif not isinstance(value, Polynomial) and value is not None:
             good = False
             frame.error("bad-setting", f"`{declared.name}` cannot be {describe(value)}", place)
+    # a default that follows a wrong setting is wrong with it
+    for declared in [each for each in immense if each.name in given] or immense:
+        good = False
+        message = (f"`{declared.name}` is a whole number up to {LARGEST_WHOLE:,}, not"
+                   f" {callee.names[declared.name]:,}")  # fmt: skip
+        frame.error("bad-setting", message, _setting_place(callee, declared, given, span))
     bounds = _bound_values(callee, signature) if len(plain) == len(signature.settings) else {}
     found = mistakes(signature.settings, plain, bounds)
-    # a default that follows a wrong setting is wrong with it
     for wrong in [each for each in found if each.setting in given] or found:
         good = False
         place = _setting_place(callee, signature.setting(wrong.setting), given, span)
         frame.error("bad-setting", f"{wrong.message}", place,
                     help=setting_help(wrong, callee.names[wrong.setting]))  # fmt: skip
     return good
+
+
+def _is_immense(value: Value) -> bool:
+    return isinstance(value, int) and abs(value) > LARGEST_WHOLE
 
 
 def _setting_place(callee: Frame, declared: Declared, given: dict[str, Given], span: Span) -> Span:
@@ -167,8 +182,11 @@ def setting_help(wrong: Wrong, value: Value) -> str | None:
     return None
 
 
-def _tensor_setting(frame: Frame, declared: Declared, value: Tensor, place: Span) -> bool:
-    if declared.kind in (None, "float") and not declared.choices and value.shape == ():
+def _tensor_setting(
+    frame: Frame, word: Word, declared: Declared, value: Tensor, place: Span
+) -> bool:
+    is_number = declared.kind in (None, "float") and not declared.choices and value.shape == ()
+    if is_number and isinstance(word.definition, WORDS):
         return True
     frame.error("bad-setting", f"`{declared.name}` must be known when compiling, and this is"
                 f" {describe(value)}", place, help="tensors are inputs: they stand before the semicolon")  # fmt: skip

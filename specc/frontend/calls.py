@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from specc.diagnostics import Edit, Fix, closest
+from specc.diagnostics import Edit, Fix
 from specc.frontend import arguments, arithmetic, ast, expressions, trail
 from specc.frontend.bindings import bind, valid_settings
-from specc.frontend.messages import SYNONYMS
-from specc.frontend.scope import DEEPEST, WORDS, Frame, Mistake, Namer, callers
+from specc.frontend.scope import DEEPEST, WORDS, Frame, Mistake, Namer, callers, undecided
 from specc.frontend.signatures import Signature, signature_of
 from specc.frontend.values import (
     POISON,
@@ -28,9 +27,10 @@ from specc.frontend.values import (
     describe,
 )
 from specc.ir.program import Layer
+from specc.ir.sizes import Undecided
 from specc.source import Span
 
-MOST_CALLS = 200_000
+MOST_CALLS = 100_000
 """Uses of words in one model: more is taken for a mistake."""
 
 
@@ -86,7 +86,7 @@ def resolve(frame: Frame, path: ast.Path) -> Word | SharedLayer | Any:
         return expressions.unknown(frame, name, path.span)
     layers = {each for each, value in frame.names.items() if isinstance(value, SharedLayer)}
     candidates = layers | frame.scope.word_names()
-    near = closest(name, candidates, SYNONYMS)
+    near = frame.closest(name, candidates)
     fixes = [Fix(f"write `{near}`", (Edit(path.span, near),))] if near else []
     help_ = frame.suggestion(name, candidates)
     return frame.error("unknown-name", f"there is no word `{name}`", path.span, help=help_, fixes=fixes)
@@ -275,6 +275,8 @@ def _body(frame: Frame, callee: Frame, word: Word, signature: Signature, values,
         return definition.build(callee, span, *operands, **settings)
     except Mistake as mistake:
         return _report(frame, mistake, values, span)
+    except Undecided as error:  # an open size among the settings
+        return _report(frame, undecided(error.size), values, span)
 
 
 def _report(frame: Frame, mistake: Mistake, values: list[Given | None], span: Span) -> Value:
@@ -333,8 +335,9 @@ def _list_layer(frame: Frame, path: str, span: Span, given: Given | None, result
     created = tuple(each for each in context.paths[before:] if each not in context.listed)
     context.listed.update(created)
     source = given.value.type if given is not None and isinstance(given.value, Tensor) else None
+    sequence = result.sequence.name if result.sequence is not None else None
     context.layers.append(
-        Layer(path, trail.excerpt(span), source, result.type, created, result.node, span)
+        Layer(path, trail.excerpt(span), source, result.type, created, result.node, span, sequence)
     )
 
 

@@ -22,9 +22,18 @@ from specc.frontend.arithmetic import as_kind, spread
 from specc.frontend.patterns import declared_type
 from specc.frontend.scope import Frame, Misfit, Mistake, callers, common_sequence
 from specc.frontend.signatures import signature_of
-from specc.frontend.values import POISON, Given, Sequence, Several, Tensor, Value, describe, is_static
+from specc.frontend.values import (
+    POISON,
+    Given,
+    Sequence,
+    Several,
+    Tensor,
+    Value,
+    describe,
+    is_static,
+)
 from specc.ir import sizes
-from specc.ir.graph import Node, apply, topological
+from specc.ir.graph import Node, apply, serving, topological
 from specc.ir.types import Type
 from specc.ops.carry import Carry, varying
 from specc.ops.elementwise import select
@@ -93,9 +102,10 @@ def body(caller: Frame, frame: Frame, definition: ast.Cell, values: list[Given |
             walk.leaves[node] = value.node
             frame.names[key] = Tensor(node, value.trail)
     frame.body = definition.body
+    first_layer = len(frame.context.layers)
     if not _statements(frame, caller, definition, walk):
         return POISON
-    return _unrolled(caller, frame, walk, sequence, span)
+    return _unrolled(caller, frame, walk, sequence, span, first_layer)
 
 
 def _statements(frame: Frame, caller: Frame, definition: ast.Cell, walk: _Walk) -> bool:
@@ -256,8 +266,12 @@ def _next(frame: Frame, statement: ast.Next, walk: _Walk) -> bool:
     return True
 
 
-def _unrolled(caller: Frame, frame: Frame, walk: _Walk, sequence: Sequence, span: Span) -> Value:
-    """The values of one step for all steps, with the states tied to what the step before left."""
+def _unrolled(caller: Frame, frame: Frame, walk: _Walk, sequence: Sequence, span: Span,
+              first_layer: int) -> Value:
+    """The values of one step for all steps, with the states tied to what the step before left.
+
+    The layers that the cell's body has listed, from `first_layer` on, get their values of all steps.
+    """
     context, size = frame.context, sequence.size
     origin = frame.origin(span)
     labels = {}
@@ -268,8 +282,11 @@ def _unrolled(caller: Frame, frame: Frame, walk: _Walk, sequence: Sequence, span
         op = Carry(label, size, state.type.shape)
         sequences[state.leaf] = apply(op, state.initial, origin=replace(origin, name=f"{name} before"))
     nexts = [state.next for state in walk.states.values()]
+    layers = context.layers
+    inner = [at for at in range(first_layer, len(layers)) if walk.waits(layers[at].node)]
+    roots = [*nexts, *(each.node for each in walk.returned), *(layers[at].node for at in inner)]
     try:
-        lifted = lift([*nexts, *(each.node for each in walk.returned)], sequences, size, in_loop=True)
+        lifted = lift(roots, sequences, size, in_loop=True)
     except NoStep as mistake:
         return _of_the_batch(frame, mistake.node)
     for path, running in context.states.items():
@@ -281,15 +298,18 @@ def _unrolled(caller: Frame, frame: Frame, walk: _Walk, sequence: Sequence, span
         if sequence.mask is not None:
             shape = (size, *state.type.shape)
             going = apply(Broadcast(shape, (0,)), sequence.mask) if len(shape) > 1 else sequence.mask
-            node = select(going, node, sequences[state.leaf])
+            with serving(replace(origin, name=name)):
+                node = select(going, node, sequences[state.leaf])
         context.carries[labels[name]] = node
         if sequence.begin is not None:
             context.streams[labels[name]] = sequence.begin
         last = apply(Slice(0, size - 1, 1), node, origin=replace(origin, name=name))
         final = apply(Reshape(state.type.shape), last, origin=replace(origin, name=name))
         finals.append(Tensor(final, trail.Step(caller.place(span), name, state.type.shape)))
+    for at, node in zip(inner, lifted[len(nexts) + len(walk.returned) :], strict=True):
+        layers[at] = replace(layers[at], node=node, sequence=sequence.name)
     results = []
-    for each, node in zip(walk.returned, lifted[len(nexts) :], strict=True):
+    for each, node in zip(walk.returned, lifted[len(nexts) :], strict=False):
         results.append(Tensor(node, each.trail, sequence))
     if len(results) > 1:
         return Several(tuple(results))

@@ -25,7 +25,7 @@ from specc.frontend.scope import NUMBERS, WORDS, Context, Scope
 from specc.frontend.signed import cancelling
 from specc.frontend.training import SETTINGS, Training, train
 from specc.frontend.uses import file_scope
-from specc.frontend.values import show_bytes
+from specc.frontend.values import POISON, show_bytes
 from specc.ir import sizes
 from specc.ir.graph import Node, topological
 from specc.ir.program import Program
@@ -51,6 +51,7 @@ def check(
     verify_fixes(file.source, own, lambda source: _errors(source, overrides))
     if not own.errors and not found.errors:
         lint(file, program, own)
+    _shorten(own)
     for each in silence(file, own):
         found.add(each)
     if report is None:
@@ -84,6 +85,20 @@ def _overlap(a: Span, b: Span) -> bool:
     return a.source is b.source and a.start < b.end and b.start < a.end
 
 
+MOST_MISTAKES = 500
+"""Mistakes reported for one file; more are not of its author's making."""
+
+
+def _shorten(report: Report) -> None:
+    """Keeps the first of very many diagnostics, errors before warnings."""
+    found = sorted(report.diagnostics, key=lambda each: each.severity != "error")
+    if len(found) > MOST_MISTAKES:
+        last = found[MOST_MISTAKES]
+        report.keep(found[:MOST_MISTAKES])
+        message = f"there are {len(found):,} mistakes; the first {MOST_MISTAKES} are shown"
+        report.add(Diagnostic(last.name, last.severity, message, last.span))
+
+
 def _errors(source: Source, overrides: Mapping[str, str | int | float]) -> list[Diagnostic]:
     """The errors of a source, syntax included."""
     from specc.frontend.parse import parse
@@ -102,7 +117,7 @@ def _check(file: ast.File, overrides: Mapping[str, str | int | float], report: R
     scope = file_scope(context, file, library)
     for definition, owner in list(scope.definitions.values()):
         if isinstance(definition, NUMBERS):
-            number_value(owner, definition)
+            _number(context, owner, definition)
     for definition in file.definitions:
         if isinstance(definition, (*NUMBERS, *WORDS)) and definition.name.text in RESERVED:
             context.error("duplicate-name", f"`{definition.name.text}` has a meaning of its own",
@@ -121,6 +136,18 @@ def _check(file: ast.File, overrides: Mapping[str, str | int | float], report: R
     _check_overrides(context, scope, has_train=block is not None)
     _check_definitions(context, file, scope)
     return program
+
+
+def _number(context: Context, scope: Scope, definition: ast.Definition) -> None:
+    """Calculates a number of the file, and those that it is made of."""
+    try:
+        with recursion(DEPTH):
+            number_value(scope, definition)
+    except RecursionError:
+        message = f"`{definition.name.text}` is made of too many numbers, one of the other"
+        context.error("too-deep", message, definition.name.span)
+        scope.numbers.update(dict.fromkeys(scope.evaluating, POISON))
+        scope.evaluating.clear()
 
 
 def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | None) -> Program:

@@ -7,10 +7,9 @@ Every mistake is reported through the frame; its value is POISON, of which nothi
 
 from __future__ import annotations
 
-from specc.diagnostics import Edit, Fix, Label, closest
+from specc.diagnostics import Edit, Fix, Label
 from specc.frontend import arithmetic, ast, calls, products, trail
 from specc.frontend.fixes import wrapped
-from specc.frontend.messages import SYNONYMS
 from specc.frontend.numbers import number_value
 from specc.frontend.remedies import remedy
 from specc.frontend.scope import NUMBERS, Frame, Misfit, Mistake, callers, undecided
@@ -116,8 +115,10 @@ def unknown(frame: Frame, name: str, span: Span) -> Value:
             labels=[Label(named.name.span, "this is the name of a result, not of a value")],
             help=f"give the value its name first: `let {name} = ...`",
         )  # fmt: skip
+    if not frame.suggests:
+        return frame.error("unknown-name", f"`{name}` is not defined", span)
     help_ = frame.suggestion(name, frame.known_names() | frame.scope.word_names())
-    candidate = closest(name, frame.known_names(), SYNONYMS)
+    candidate = frame.closest(name, frame.known_names())
     fixes = [Fix(f"write `{candidate}`", (Edit(span, candidate),))] if candidate else []
     return frame.error("unknown-name", f"`{name}` is not defined", span, help=help_, fixes=fixes)
 
@@ -165,7 +166,7 @@ def parameter(frame: Frame, expression: ast.Path) -> Value:
         )
     prefix = f"{namer.path}." if namer is not None and namer.path else ""
     known = [each.removeprefix(prefix) for each in context.parameters if each.startswith(prefix)]
-    near = closest(text, known)
+    near = frame.closest(text, known)
     if near is None:
         close = [each for each in known if each.startswith(f"{first.text}.")]
         near = close[0] if len(close) == 1 else None

@@ -56,13 +56,18 @@ class Tables:
 
 
 def text() -> str:
-    """The text of the grammar: beside the package in a repository, within it where it is installed."""
+    """The text of the grammar."""
+    return read("dl.lark")
+
+
+def read(name: str) -> str:
+    """A file of `grammars/`: beside the package in a repository, within it where installed."""
     package = Path(__file__).parent.parent
     for folder in (package, package.parent):
-        file = folder / "grammars" / "dl.lark"
+        file = folder / "grammars" / name
         if file.is_file():
             return file.read_text(encoding="utf-8")
-    raise AssertionError("grammars/dl.lark is not installed; please report this")
+    raise AssertionError(f"grammars/{name} is not installed; please report this")
 
 
 @cache

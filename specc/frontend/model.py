@@ -137,7 +137,14 @@ def _output(frame: Frame, statement: ast.Output, name: str, outputs: list[Term])
     if not isinstance(value, Tensor):
         frame.error("wrong-kind", f"an output is a tensor, not {describe(value)}", statement.value.span)
         return
-    outputs.append(Term(name, value.node, statement.span))
+    if not value.type.batched and any(each.type.batched for each in topological([value.node])):
+        frame.error(
+            "wrong-kind", "an output is a value of each example, and this is one for a whole batch",
+            statement.value.span, help="a `metric` may be a mean over all examples",
+        )  # fmt: skip
+        return
+    sequence = value.sequence.name if value.sequence is not None else None
+    outputs.append(Term(name, value.node, statement.span, sequence))
 
 
 def _terms(frame: Frame, statements: list, names: dict, result: Elaborated) -> None:
@@ -209,7 +216,7 @@ def _figure(formula: Node) -> Node:
     def final(node: Node) -> Node:
         return apply(BatchMean(), new[node]) if node in computed else new[node]
 
-    for node in topological([formula]):
+    for node in topological([formula], leaves=BatchMean):
         new[node] = node
         if isinstance(node.op, BatchMean):
             over_means.add(node)

@@ -13,7 +13,7 @@ number of epochs that brought no improvement).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from specc.diagnostics import Edit, Fix, Label, closest
 from specc.frontend import arguments, ast, definitions, expressions
@@ -23,8 +23,10 @@ from specc.frontend.messages import SYNONYMS
 from specc.frontend.scope import Frame
 from specc.frontend.signatures import signature_of
 from specc.frontend.values import POISON, Tensor, Value, Word
+from specc.ir.graph import Node, topological
 from specc.ir.program import State, Update
-from specc.ops.leaf import Input, leaf
+from specc.ir.types import Type
+from specc.ops.leaf import Input, Random, leaf
 
 
 def schedule(frame: Frame, span) -> dict[str, Value]:
@@ -41,9 +43,19 @@ class Rule:
 
     frame: Frame
     definition: ast.Optimizer
+    templates: dict[Type, Template] = field(default_factory=dict)
 
     def update(self, path: str) -> Update | None:
         """The rule for one parameter; None after a mistake."""
+        type_ = self.frame.context.parameters[path].type
+        if type_ in self.templates:
+            return self.templates[type_].of(path, self.frame.context.leaves[path])
+        update = self._written_out(path)
+        if update is not None:
+            self.templates[type_] = Template(update)
+        return update
+
+    def _written_out(self, path: str) -> Update | None:
         context, definition = self.frame.context, self.definition
         frame = replace(self.frame, names=dict(self.frame.names), places={})
         parameter = context.parameters[path]
@@ -122,6 +134,43 @@ class Rule:
                     self.definition.name.span, help=f"say what it is after a step: `next {name} = ...`",
                 )  # fmt: skip
         return values
+
+
+@dataclass(eq=False)
+class Template:
+    """The update of one parameter, from which those of all parameters of its type are made."""
+
+    update: Update
+    nodes: list[Node] = field(default_factory=list)  # those that are another for each parameter
+
+    def __post_init__(self) -> None:
+        own: set[Node] = set()
+        states = [node for each in self.update.states for node in (each.initial, each.next)]
+        for node in topological([self.update.next, *states]):
+            is_leaf = isinstance(node.op, Input) and node.op.role in ("param", "gradient", "state")
+            if is_leaf or isinstance(node.op, Random) or not own.isdisjoint(node.inputs):
+                own.add(node)
+                self.nodes.append(node)
+
+    def of(self, path: str, leaf_: Node) -> Update:
+        """The same formulas over the leaves of another parameter."""
+        first = len(self.update.path)
+        new: dict[Node, Node] = {}
+        for node in self.nodes:
+            op = node.op
+            if isinstance(op, Input) and op.role == "param":
+                new[node] = leaf_
+                continue
+            if isinstance(op, (Input, Random)):
+                op = replace(op, label=path + op.label[first:])
+            inputs = tuple([new.get(each, each) for each in node.inputs])
+            new[node] = Node(op, inputs, node.type, node.origin)
+        states = tuple([
+            State(path + each.path[first:], each.type, new.get(each.initial, each.initial),
+                  new.get(each.next, each.next), each.span)
+            for each in self.update.states
+        ])
+        return Update(path, new.get(self.update.next, self.update.next), states)
 
 
 def optimizer_rule(frame: Frame, tree: ast.Call) -> Rule | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from itertools import pairwise
 
 from specc.diagnostics import Edit, Fix, Label
 from specc.frontend import ast
@@ -114,9 +115,11 @@ class Recovery:
             return False
         if kind not in STARTS:
             return self.before(at).kind in NAMING and not is_first
-        if self.following(at).kind in BEHIND_NAMES and not (
-            is_first and self.following(at).kind == ":"
-        ):
+        behind = self.following(at).kind
+        starts_line = is_first and (
+            behind == ":" or (behind == "=" and self.before(at).kind not in ("(", ",", ";"))
+        )
+        if behind in BEHIND_NAMES and not starts_line:
             return True
         return self.before(at).kind in BEFORE_NAMES and not is_first
 
@@ -166,6 +169,8 @@ class Recovery:
         """Reports a mistake, unless the same statement has one already: it may be a consequence."""
         start, token = self.start(at), self.tokens[at]
         line_end = self.source.text.find("\n", token.start) % (len(self.source.text) + 1)
+        if self.is_first(at) and at:
+            line_end = self.before(at).end  # the statement has ended in the line before
         mistakes = self.parser.mistakes
         known = start in self.reported or bisect_left(mistakes, start) < bisect_right(
             mistakes, line_end
@@ -206,8 +211,8 @@ class Recovery:
         tokens = self.tokens[first:stop]
         keyword = tokens[0].text if tokens[0].kind in STARTS else ""
         names = []
-        for token in tokens[1:60]:
-            if is_name(token):
+        for before, token in pairwise(tokens[:60]):
+            if is_name(token) and (before.kind in STARTS or before.kind == ","):
                 names.append(parser.builder.name(token))
             elif token.kind != ",":
                 break
@@ -242,9 +247,10 @@ class Recovery:
             elif within and not braces:
                 if kind in STARTS and not self.is_word_as_name(at):
                     return at
+                # a setting, or a keyword that is not spelt right
                 if (
                     kind == "NAME"
-                    and tokens[at + 1].kind == "="
+                    and tokens[at + 1].kind in ("=", "NAME")
                     and brackets <= 0
                     and self.is_first(at)
                 ):

@@ -35,6 +35,9 @@ from specc.source import Source, Span
 DEEPEST = 40
 """How deeply definitions may use each other (each level takes about ten of Python's frames)."""
 
+MOST_SUGGESTIONS = 100
+"""The mistakes of a file for which similar names are looked for."""
+
 
 class Mistake(Exception):
     """A mistake in the use of a word, found where its place is not known; `call` reports it."""
@@ -222,8 +225,10 @@ class Frame:
     def declare(self, name: ast.Name, value: Value) -> None:
         """Gives `name` its value; a name that is taken is a mistake."""
         earlier = self.places.get(name.text)
-        if earlier is None and self.kind == "model" and name.text in self.scope.number_names():
-            earlier = self.scope.definitions[name.text][0].name.span
+        if earlier is None and self.kind == "model":
+            definition, _ = self.scope.definitions.get(name.text, (None, None))
+            if isinstance(definition, NUMBERS):
+                earlier = definition.name.span
         if earlier is not None and earlier is not name.span:
             self.error(
                 "duplicate-name",
@@ -240,9 +245,18 @@ class Frame:
         """All names that a value may be called by here."""
         return set(self.names) | self.scope.number_names() | set(self.schedule or ())
 
+    @property
+    def suggests(self) -> bool:
+        """Whether similar names are looked for: not for each of very many mistakes."""
+        return len(self.context.report) <= MOST_SUGGESTIONS
+
+    def closest(self, name: str, candidates: Iterable[str]) -> str | None:
+        """What a name was probably meant to be."""
+        return closest(name, candidates, SYNONYMS) if self.suggests else None
+
     def suggestion(self, name: str, candidates: Iterable[str]) -> str | None:
         """The help for a name that is unknown."""
-        found = closest(name, candidates, SYNONYMS)
+        found = self.closest(name, candidates)
         if found is not None:
             return f"did you mean `{found}`?"
         if (operator := SYNONYMS.get(name)) in ("@", "^"):

@@ -10,7 +10,7 @@ from dataclasses import replace
 from specc.frontend import arithmetic
 from specc.frontend.arithmetic import as_kind
 from specc.frontend.scope import Frame, Mistake
-from specc.frontend.values import Sequence, Tensor, Value, describe, is_static
+from specc.frontend.values import Sequence, Tensor, Value, describe, excess, is_static
 from specc.ir.graph import Node, Origin, apply
 from specc.ops import elementwise as ops
 from specc.ops.gather import Take
@@ -170,6 +170,8 @@ def along(frame: Frame, x: Value, sequence: Sequence, span: Span) -> Tensor:
         x = as_kind(frame, x, "float", span)
     if not isinstance(x, Tensor) or x.sequence is not None:
         raise Mistake("wrong-kind", f"`along` takes one value for all steps, not {describe(x)}", argument=0)
+    if (wrong := excess((sequence.size, *x.shape))) is not None:
+        raise Mistake("too-large", wrong)
     return Tensor(every_step(x.node, sequence.size), x.trail, sequence)
 
 

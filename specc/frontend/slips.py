@@ -13,6 +13,7 @@ from __future__ import annotations
 from specc.diagnostics import Edit, Label, closest
 from specc.frontend import ast
 from specc.frontend.build import DEEPEST, PLACES, Token, is_name, keyword_of, listed
+from specc.frontend.expectations import Expectation, expectations
 from specc.frontend.lex import MOST
 from specc.frontend.parse import DEFINITIONS, STATEMENTS
 from specc.frontend.recovery import BINARY, COMPARISONS, OPERANDS, Recovery
@@ -315,7 +316,13 @@ def end_sign(recovery: Recovery, at: int) -> int | None:
 
 def bracket_not_closed(recovery: Recovery, at: int) -> int | None:
     opened = recovery.opened()
-    if opened is None or not recovery.is_next_statement(at):
+    is_setting = (
+        is_name(recovery.tokens[at])
+        and recovery.following(at).kind == "="
+        and recovery.is_first(at)
+        and recovery.is_within_body
+    )
+    if opened is None or not (is_setting or recovery.is_next_statement(at)):
         return None
     closing = CLOSING[opened.kind]
     before = recovery.before(at)
@@ -473,23 +480,19 @@ def unexpected(recovery: Recovery, at: int) -> int:
         )
         return recovery.leave_out(at)
     expected = recovery.parser.expected()
-    wanted = f"expected {described(expected)}"
+    expectation = expectations().get(recovery.parser.states[-1], ANY)
+    wanted = f"expected {filled(expectation.what, expected)}"
     if recovery.height < len(recovery.parser.states):
         wanted += f" after {recovery.shown(before)}"
     found = f", found {recovery.shown(token)}"
     if recovery.is_next_statement(at) and recovery.height < len(recovery.parser.states):
         found = f", but the {'file' if token.kind == '$END' else 'statement'} ends there"
-    help = "a repetition is written `3 * (stage -> stage)`" if expected == {"*"} else None
+    help = expectation.help
     starts_list = token.kind == "[" and "NUMBER" in expected
     if starts_list or (token.kind == "," and before.kind == "NUMBER" and "," not in expected and ")" in expected):
         help = "there are no lists: a setting is one value, such as `kernel=3` or `kernel_width=5`"
-    if expected == {"("} and before.kind == "*":
-        help = "a repetition is written `3 * (stage -> stage)`"
     elif token.kind == "(" and before.kind == "let":
         help = "names stand without parentheses: `let a, b = ...`"
-    start = recovery.parser.values[recovery.height] if recovery.height < len(recovery.parser.values) else None
-    if type(start) is Token and start.kind == "param" and expected <= {"=", ":", "["}:
-        help = "it has a type and an initial value: `param name: float[3] = he`"
     opened = recovery.opened() if recovery.is_first(at) else None
     labels = (
         [Label(recovery.span(opened), f"this `{opened.kind}` is not closed yet")] if opened else []
@@ -498,25 +501,26 @@ def unexpected(recovery: Recovery, at: int) -> int:
     return recovery.leave_out(at)
 
 
-def described(expected: set[str]) -> str:
-    """Kinds of tokens in the words of a reader: "a value", "`,` or `)`"."""
+ANY = Expectation("{ends}", None)
+"""In a state that no text without a mistake leads to."""
+
+
+def filled(what: str, expected: set[str]) -> str:
+    """The words of an expectation with the kinds of tokens that end the formula, list or type:
+    "an operator or {ends}" is "an operator, `,` or `)`"."""
     left = expected - {"BROKEN"}
+    if "{ends}" in what:
+        left -= BINARY | {"->", "(", "[", ".", "=", "for", "NUMBER", "STRING"}
     said = []
-    if "NUMBER" in left:
-        said.append("a value")
-        left -= OPERANDS
-    for kinds, what in ((STATEMENTS, "statement"), (DEFINITIONS, "definition")):
+    for kinds, each in ((STATEMENTS, "statement"), (DEFINITIONS, "definition")):
         if len(left & kinds) > 3:
-            said.append(f"the next {what}")
+            said.append(f"the next {each}")
             left -= kinds | {"NAME", "$END"}
-    if "+" in left:
-        left -= BINARY | {"->", "(", "[", "."}
-        if not left - {"}"}:
-            said.insert(0, "an operator")
-    if "NAME" in left:
-        said.append("a name")
-    said += [WORDS.get(kind) or f"`{kind}`" for kind in sorted(left - {"NAME"})]
-    return f"{', '.join(said[:-1])} or {said[-1]}" if len(said) > 1 else said[0]
+    said += [WORDS.get(kind) or f"`{kind}`" for kind in sorted(left)]
+    ends = f"{', '.join(said[:-1])} or {said[-1]}" if len(said) > 1 else "".join(said) or "its end"
+    if len(said) > 1:
+        what = what.replace(" or {ends}", ", {ends}")
+    return what.replace("{ends}", ends).replace("{all}", ends)
 
 
 SLIPS = (

@@ -14,7 +14,10 @@ from specc.diagnostics import Edit, Fix, Label, closest
 from specc.frontend import ast, expressions
 from specc.frontend.bindings import setting_help
 from specc.frontend.messages import (
-    SETTING_SYNONYMS, SOURCE_SYNONYMS, TRAIN_HINTS, TRAIN_SYNONYMS,
+    SETTING_SYNONYMS,
+    SOURCE_SYNONYMS,
+    TRAIN_HINTS,
+    TRAIN_SYNONYMS,
 )  # fmt: skip
 from specc.frontend.optimizers import Rule, optimizer_rule
 from specc.frontend.schedules import limits

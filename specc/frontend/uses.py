@@ -9,7 +9,7 @@ from pathlib import Path
 
 from specc.diagnostics import Label, SpecError
 from specc.frontend import ast
-from specc.frontend.scope import NUMBERS, WORDS, Context, Scope
+from specc.frontend.scope import DEEPEST, NUMBERS, WORDS, Context, Scope
 from specc.source import Source
 
 
@@ -65,9 +65,15 @@ def _add(context: Context, scope: Scope, name: str, definition, owner: Scope, sp
 def _used(context, use: ast.Use, source: Source, library, root: Path, chain, done) -> Scope | None:
     """The scope of the file that `use` names; None after a mistake."""
     text = use.path.value
-    path = (_folder(source) / text).resolve()
     if not text.endswith(".dl"):
         context.error("bad-use", f"`use` brings in a `.dl` file, not `{text}`", use.path.span)
+        return None
+    try:
+        path = (_folder(source) / text).resolve()
+        is_special = path.exists() and not path.is_file()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, a circle of links, a NUL
+        reason = getattr(error, "strerror", None) or "it is no path of a file"
+        context.error("cannot-read", f"cannot read `{text}`: {reason}", use.path.span)
         return None
     if Path(text).is_absolute() or not path.is_relative_to(root):
         context.error(
@@ -81,6 +87,12 @@ def _used(context, use: ast.Use, source: Source, library, root: Path, chain, don
         return None
     if path in done:
         return done[path]
+    if len(chain) > DEEPEST:
+        context.error("bad-use", f"files use each other more than {DEEPEST} deep", use.path.span)
+        return None
+    if is_special:
+        context.error("cannot-read", f"cannot read `{text}`: it is no file", use.path.span)
+        return None
     from specc.frontend.parse import parse
 
     done[path] = None

@@ -148,8 +148,13 @@ def show_bytes(count: int) -> str:
     """A number of bytes for people: `1.2 TB`."""
     units = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
     power = min((len(str(count)) - 1) // 3, len(units) - 1)
+    if count >= 1000 ** (len(units) + 3):
+        return f"more than 1000 {units[-1]}"
     scaled = count / 1000**power
     return f"{scaled:.3g} {units[power]}" if scaled < 1000 else f"{scaled:.0e} {units[power]}"
+
+
+LONGEST_SHAPE = 20
 
 
 def excess(shape: sizes.Shape) -> str | None:
@@ -157,9 +162,11 @@ def excess(shape: sizes.Shape) -> str | None:
     elements = sizes.product(shape)
     if not isinstance(elements, int) or elements <= MOST_ELEMENTS:
         return None
+    shown = sizes.show(shape) if len(shape) <= LONGEST_SHAPE else f"a value of {len(shape)} axes"
+    count = f"{elements:,}" if elements < 10**30 else "more than 10^30"
     return (
-        f"{sizes.show(shape)} has {elements:,} elements, {show_bytes(4 * elements)}; at most"
-        f" {MOST_ELEMENTS:,} are possible"
+        f"{shown} has {count} elements, {show_bytes(4 * elements)}; at most {MOST_ELEMENTS:,} are"
+        " possible"
     )
 
 

@@ -97,8 +97,9 @@ class Graph:
         return users
 
 
-def topological(roots: Iterable[Node]) -> tuple[Node, ...]:
-    """Every node that the roots need, each after its inputs (without recursion)."""
+def topological(roots: Iterable[Node], leaves: type[Op] | None = None) -> tuple[Node, ...]:
+    """Every node that the roots need, each after its inputs (without recursion). What lies beneath
+    nodes of the op `leaves` is left out."""
     done: dict[Node, None] = {}
     for root in roots:
         stack: list[tuple[Node, bool]] = [(root, False)]
@@ -110,6 +111,8 @@ def topological(roots: Iterable[Node]) -> tuple[Node, ...]:
                 done[node] = None
                 continue
             stack.append((node, True))
+            if leaves is not None and isinstance(node.op, leaves):
+                continue
             stack.extend((each, False) for each in reversed(node.inputs) if each not in done)
     return tuple(done)
 

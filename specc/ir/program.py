@@ -45,6 +45,7 @@ class Term:
     name: str
     node: Node
     span: Span | None = None
+    sequence: str | None = None  # the name of the node's first axis, if that is one of steps
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Layer:
     parameters: tuple[str, ...]
     node: Node
     span: Span | None = None
+    sequence: str | None = None  # its input and output are those of a step of this sequence
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,19 @@ def bind(size: Size, values: Mapping[str, int]) -> Size:
     return total
 
 
+def extent(size: Size) -> int:
+    """How long a size is when it is written out: all of its factors, those within quotients too,
+    and 64 bits of a number."""
+    total = 0
+    for monomial, coefficient in _terms(size):
+        total += 1 + coefficient.bit_length() // 64
+        for factor, power in monomial:
+            total += power
+            if isinstance(factor, Quotient):
+                total += extent(factor.numerator) + extent(factor.denominator)
+    return total
+
+
 def open_names(size: Size) -> set[str]:
     """The names of the open sizes that `size` depends on."""
     names: set[str] = set()

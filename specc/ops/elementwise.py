@@ -38,7 +38,8 @@ class Elementwise(Op):
                 raise ShapeError(f"`{name}` works on {self.takes}, not on {each.kind}", position)
             if each.kind != first.kind:
                 raise ShapeError(f"`{name}` needs equal kinds, not {first} and {each}", position)
-            check_equal_shapes(name, first, each, position)
+            if each.shape != first.shape:
+                check_equal_shapes(name, first, each, position)
         kind = first.kind if self.gives == "same" else self.gives
         classes = first.classes if kind == "int" else None
         return Type(kind, first.shape, any(each.batched for each in inputs), classes)

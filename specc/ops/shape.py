@@ -31,7 +31,7 @@ class Broadcast(Op):
         for axis, size in zip(self.axes, x.shape, strict=True):
             if not sizes.same(size, self.shape[axis]):
                 raise ShapeError(f"cannot spread {size} over an axis of {self.shape[axis]}", 0)
-        return replace(x, shape=self.shape)
+        return Type(x.kind, self.shape, x.batched, x.classes)
 
     def vjp(self, node, dy):
         from specc.ops.reduce import Sum

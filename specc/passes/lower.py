@@ -10,10 +10,10 @@ batch, 0 on padding lanes), so that a partial batch on full lanes is exact.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
-from specc.ir.graph import Graph, Node, Origin, apply, rewrite, serving
+from specc.ir.graph import Graph, Node, Origin, apply, rewrite, serving, topological
 from specc.ir.program import Program
 from specc.ir.types import Type
 from specc.ops.carry import closed, following
@@ -90,15 +90,17 @@ def metric_means(program: Program) -> tuple[dict[str, Node], Graph]:
         type_ = Type("float", node.type.shape)
         return leaf(Input("mean", name, type_), node.origin)
 
-    def rule(node: Node) -> Node:
-        return mean_of(node.inputs[0]) if isinstance(node.op, BatchMean) else node
-
     for term in program.metrics:
         if term.node.type.batched:
             finals[f"metric.{term.name}"] = mean_of(to_float(term.node))
-        else:
-            formula = rewrite(Graph({"metric": term.node}), rule).outputs["metric"]
-            finals[f"metric.{term.name}"] = formula
+            continue
+        new: dict[Node, Node] = {}
+        for node in topological([term.node], leaves=BatchMean):  # a mean may be of other means
+            if isinstance(node.op, BatchMean):
+                new[node] = mean_of(node.inputs[0])
+            else:
+                new[node] = replace(node, inputs=tuple(new[each] for each in node.inputs))
+        finals[f"metric.{term.name}"] = new[term.node]
     return means, Graph(finals)
 
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node
 from specc.ir.plan import ALIGNMENT, Group, Place, Plan, Step, View
-from specc.ops.contract import Contract
 from specc.ops.carry import PREFIX, Carry
+from specc.ops.contract import Contract
 from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Const, Input
 from specc.ops.reduce import AllReduce, Max, Sum

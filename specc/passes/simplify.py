@@ -11,7 +11,20 @@ from __future__ import annotations
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node, apply
 from specc.ops.elementwise import (
-    Add, Detach, Div, Elementwise, Maximum, Minimum, Mul, Neg, Not, Pow, Select, Sqrt, Sub, mul,
+    Add,
+    Detach,
+    Div,
+    Elementwise,
+    Maximum,
+    Minimum,
+    Mul,
+    Neg,
+    Not,
+    Pow,
+    Select,
+    Sqrt,
+    Sub,
+    mul,
 )
 from specc.ops.leaf import Const, constant
 from specc.ops.reduce import Sum

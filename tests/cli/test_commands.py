@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from specc.cli.main import status_of
+from specc.driver import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -308,6 +309,15 @@ def test_build_writes_or_prints_python(folder, specc):
     text = (folder / "tiny.py").read_text()
     compile(text, "tiny.py", "exec")
     assert specc("build", "tiny.dl")[:2] == (0, text)
+
+
+def test_a_model_that_is_not_trained_can_be_built_and_shown_in_all_stages_but_its_gradient(folder, specc):
+    (folder / "plain.dl").write_text("model m {\n  input x: float[3]\n  output x -> dense(2)\n}\n")
+    status, out, _ = specc("build", "plain.dl")
+    assert status == 0 and "def forward(m):" in out
+    for stage in STAGES:
+        status, out, err = specc("show", "plain.dl", "--stage", stage)
+        assert (status, "no loss" in err) == ((1, True) if stage == "gradient" else (0, False)), stage
 
 
 def test_a_bug_of_ours_asks_for_a_report(folder, specc, monkeypatch):

@@ -108,5 +108,51 @@ def test_the_table_says_what_training_keeps(capsys):
     assert "training in batches of 32 keeps up to " in capsys.readouterr().out
 
 
+def test_what_no_output_needs_is_not_drawn():
+    text = """block stage(x: float[n]) { return x -> dense(n) -> relu }
+    model m { input x: float[4] let y = x -> stage -> normal -> dense(2) output y }"""
+    program, _ = driver.check(Source("a.dl", text))
+    made = diagram(program)
+    assert "dense(n)" not in [box.title for box in made.boxes]
+    tree.fromstring(drawing(made))
+
+
+def test_a_sequence_is_shown_by_its_step_and_what_it_runs_over(capsys):
+    assert status_of(["show", str(ROOT / "models" / "char_lstm2.dl"), "vocab=65"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
+    assert "class(65) over time" in lines["text"]
+    assert "[256] over time" in lines["lstm2"] and lines["lstm2"].endswith("65.5 kB")  # 64 * 256 * 4 bytes
+    made = diagram(driver.load(ROOT / "models" / "translate.dl"))
+    assert [(box.title, box.shape) for box in made.boxes if box.kind != "loss"] == [
+        ("figures", "class(figures_) over read"), ("words", "class(letters) over written"),
+        ("embed(16)", "[16] over read"), ("lstm(128)", "[128] over read"),
+        ("embed(16)", "[16] over written"), ("lstm(h=h, c=c; 128)", "[128] over written"),
+        ("dense(letters)", "[letters] over written"), ("previous(words)", "class(letters + 1) over written"),
+        ("scores", "[letters] over written"),
+    ]  # fmt: skip
+
+
+def test_a_layer_within_a_cell_is_counted_for_all_steps(capsys, tmp_path):
+    path = tmp_path / "a.dl"
+    path.write_text("""seq time = 7
+cell mine(x: float[n]; units: int > 0) {
+  state h: float[units] = 0
+  let z = concat(x, h) -> dense(units)
+  next h = tanh(z)
+  return tanh(z)
+}
+model m {
+  input x: float[time, 3]
+  output x -> mine(4)
+}
+""")
+    assert status_of(["show", str(path)]) == 0
+    rows = [line.rsplit(maxsplit=5) for line in capsys.readouterr().out.splitlines()]
+    flops = {row[0].split()[0]: row[-3] for row in rows if len(row) == 6 and row[-1] == "B"}
+    # 7 steps of 4 * (3 + 4) multiply-adds and 4 sums; of 4 tanhs
+    assert flops == {"mine1.dense1": str(7 * (2 * 28 + 4)), "mine1": str(7 * 4)}
+    assert all(box.shape.endswith("over time") for box in diagram(driver.load(path)).boxes)
+
+
 def test_the_picture_in_the_readme_is_the_one_that_is_drawn(golden):
     golden(ROOT / "docs" / "lenet.svg", drawing(diagram(driver.load(ROOT / "models" / "lenet.dl"))))
