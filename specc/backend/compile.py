@@ -19,6 +19,7 @@ from numba.core.compiler_lock import global_compiler_lock
 
 from specc.backend.load import CONTROL_WORDS, Kernel
 from specc.backend.machine import this_machine
+from specc.backend.pipeline import Pipeline
 
 _ELEMENTS = {
     "float32": (types.float32, 4),
@@ -88,6 +89,7 @@ def _module(kernel: Kernel):
             flags,
             {},
             library=library,
+            pipeline_class=Pipeline,
         )
     except errors.NumbaError as error:
         raise KernelError(f"{kernel.name} does not compile:\n{error}\n\n{kernel.source}") from error

@@ -49,6 +49,11 @@ from specc.ops.contract import Contract
 _LONG_SLICE, _SHORT_SLICE = 96 << 10, 16 << 10
 # The same of packed weights, and cycles that it takes to pack one.
 _PACKED_SLICE, _PACKING = 32 << 10, 1.5
+# The shapes that are preferred where they cost at most so much more than the best.
+_HARDLY, _NOTHING = 1.08, 2000  # a part of the cycles, and cycles: some 0.7 us
+_USUAL = {32: ((6, 4), (8, 2), (12, 1)), 16: ((4, 2), (8, 1))}
+_USUAL_PACKED = {32: ((8, 3), (6, 4), (12, 2), (16, 1)), 16: ((6, 2), (12, 1))}
+_USUAL_OUTER = {32: ((4, 6), (6, 4)), 16: ((3, 3), (4, 2))}
 # Bytes of a transposed operand that all tiles run over in turn; the most that is transposed at all; and
 # those of the taps that a near cache holds.
 _TURNED_SLICE, _MOST_TURNED, _NEAR = 24 << 10, 8 << 20, 64 << 10
@@ -111,15 +116,29 @@ def _spread(
     # of each position, the vectors of its lanes
     columns = [len(positions) * (lanes // target.width) for _, positions in lists]
     most_columns = max(columns, default=1)
-    packed_shape, packed_cycles = min(
-        ((each, sum(plain.packed(each, len(taps), count)
+    packed_shape, packed_cycles = usual(
+        [(each, sum(plain.packed(each, len(taps), count)
                     for (taps, _), count in zip(lists, columns, strict=True)))
-         for each in target.packed_shapes(rows.size, most_columns)),
-        key=lambda option: option[1],
+         for each in target.packed_shapes(rows.size, most_columns)],
+        target, _USUAL_PACKED,
     )
     if packed_cycles + _PACKING * total * rows.size / turns < cycles:
         return _packed_plan(target, packed_shape, lists, rows, lanes, names)
     return _contract_plan(target, shape, classes, rows, lanes, names)
+
+
+Costed = tuple[tuple[int, int], float]  # the shape of a tile, and cycles
+
+
+def usual(options: list[Costed], target: Target, wanted: dict[int, tuple]) -> Costed:
+    """The cheapest shape, or one that many layers want (by the number of registers) and that costs
+    hardly more: each shape is one more kernel to compile."""
+    best = min(options, key=lambda option: option[1])
+    for shape in wanted.get(target.machine.registers, ()):
+        for option in options:
+            if option[0] == shape and option[1] <= best[1] * _HARDLY + _NOTHING:
+                return option
+    return best
 
 
 @dataclass(frozen=True)
@@ -133,7 +152,8 @@ class _Tiles:
     def best(self, vectors: int) -> tuple[tuple[int, int], float]:
         """The cheapest shape of `contract` tiles along so many vectors, and its cycles."""
         shapes = self.target.shapes(self.rows, vectors)
-        return min(((each, self.cycles(each, vectors)) for each in shapes), key=lambda pair: pair[1])
+        return usual(
+            [(each, self.cycles(each, vectors)) for each in shapes], self.target, _USUAL)
 
     def cycles(self, shape: tuple[int, int], vectors: int) -> float:
         """Of `contract` tiles along so many vectors."""
@@ -229,8 +249,8 @@ def _packed_plan(
     tables["runs"] = runs_from(tables["w_at"], target.width)
     w_row, _, out_row = rows.steps
     packing = ContractionPlan(
-        pack_kernel(target, r),
-        (names["w"], "packed", "classes", len(classes), "w_at", "runs", rows.size, w_row, most),
+        pack_kernel(target),
+        (names["w"], "packed", "classes", len(classes), "w_at", "runs", rows.size, w_row, most, r),
         tables,
     )
     # fmt: off
@@ -298,7 +318,8 @@ def _gradient_option(
         step = max(r * t / 2, 4, (r + t) / 2) + 1
         return len(positions) * blocks * (steps * step + 5 * r * t + 20)
 
-    shape = min(target.shapes(rows.size, len(taps)), key=cycles)
+    shape, _ = usual(
+        [(each, cycles(each)) for each in target.shapes(rows.size, len(taps))], target, _USUAL_OUTER)
     total = len(runs) * used
     turnable = (
         len(tap_axes) == 1

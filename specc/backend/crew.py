@@ -16,6 +16,8 @@ Workers park only where they cannot sleep until they are woken.
 
 from __future__ import annotations
 
+from functools import partial
+
 from numba.extending import register_jitable
 
 from specc.backend.executor import (
@@ -55,9 +57,15 @@ from specc.backend.memory import (
     sleep_while,
     wake,
 )
+from specc.backend.pipeline import Pipeline
 
 
-@register_jitable
+compiled = partial(
+    register_jitable, pipeline_class=Pipeline, no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
+
+
+@compiled()
 def run_shard(state, shard):
     """Runs the posted job's part of one thread; the number of steps done."""
     program, first, steps = peek(state + PROGRAM), peek(state + FIRST), peek(state + STEPS)
@@ -83,7 +91,7 @@ def run_shard(state, shard):
     return steps
 
 
-@register_jitable
+@compiled()
 def barrier(state, threads, shard):
     """Waits for all threads. The last to arrive decides for all whether a stop was asked for."""
     generation = atomic_peek(state + GENERATION)
@@ -109,7 +117,7 @@ def barrier(state, threads, shard):
     learn(state, own, spins >= 0)
 
 
-@register_jitable
+@compiled()
 def learn(state, own, spinning_paid):
     """Doubles a thread's patience where its wait was over while it spun, and else halves it.
 
@@ -123,7 +131,7 @@ def learn(state, own, spinning_paid):
         poke(own + FAILURES, peek(own + FAILURES) + 1)
 
 
-@register_jitable
+@compiled()
 def start(state, threads):
     """Takes every worker and posts the job; False, with nothing changed, if one is parked."""
     for worker in range(1, threads):
@@ -140,7 +148,7 @@ def start(state, threads):
     return True
 
 
-@register_jitable
+@compiled()
 def serve(state, worker):
     """A worker's compiled life: jobs, and waiting for them, until it parks or must end."""
     word = state + WORKERS + LINE * worker

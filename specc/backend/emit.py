@@ -266,8 +266,9 @@ class _Shard:
     def own_kernel(self, step: Step) -> Call:
         (node,) = step.group.nodes
         ((_, place),) = step.stores
-        function = node.op.kernel()
         lanes = self.plan.lanes if step.mode == "shard" else 1
+        own = lanes == 1 and getattr(node.op, "kernel_of_one", None) or node.op.kernel
+        function = own()
         numbers = node.op.arguments(tuple(each.type for each in node.inputs), lanes)
         addresses = []
         for each in node.inputs:

@@ -49,21 +49,16 @@ _IMPORTS = "from specc.backend.crew import *"
 _RUN = Kernel(
     "run_steps",
     f'''
-def run_steps(state: "int", threads: "int"):
-    """The caller's part of a run; DONE is -1 if a worker was parked and nothing was started."""
-    if start(state, threads):
+def run_steps(state: "int", worker: "int", threads: "int"):
+    """A worker's life, or, of number 0, the caller's part of a run; then DONE is -1 if a worker was
+    parked and nothing was started."""
+    if worker > 0:
+        serve(state, worker)
+    elif start(state, threads):
         poke(state + {DONE}, run_shard(state, 0))
     else:
         poke(state + {DONE}, -1)
 ''',
-    imports=_IMPORTS,
-)
-_SERVE = Kernel(
-    "serve_steps",
-    """
-def serve_steps(state: "int", worker: "int"):
-    serve(state, worker)
-""",
     imports=_IMPORTS,
 )
 _PAUSES = Kernel(
@@ -85,7 +80,7 @@ def wake_worker(word: "int"):
 )
 
 # The executor's own kernels: loaded together with a program's, one engine serves all.
-KERNELS = (_RUN, _SERVE, _PAUSES, _WAKE)
+KERNELS = (_RUN, _PAUSES, _WAKE)
 
 
 class Program:
@@ -124,7 +119,7 @@ class Executor:
         assert threads >= 1, threads
         self.threads = threads
         addresses = load(KERNELS)
-        self._run, self._serve, self._pauses, self._rouse = (
+        self._run, self._pauses, self._rouse = (
             _function(addresses[each]) for each in KERNELS
         )
         self._muster()
@@ -170,7 +165,7 @@ class Executor:
         self._words[SPINS // 8] = int(rate * spin)
         for number in range(self.threads):
             self._words[(WORKERS + LINE * number + PATIENCE) // 8] = int(rate * spin)
-        self._block = (ctypes.c_int64 * 2)(self._state, self.threads)
+        self._block = (ctypes.c_int64 * 3)(self._state, 0, self.threads)
         self._args = ctypes.addressof(self._block)
         self._sleepers = [threading.Semaphore(0) for _ in range(self.threads)]
         crew = [
@@ -178,7 +173,7 @@ class Executor:
                 target=_work,
                 name=f"specc-{number}",
                 daemon=True,
-                args=(self._serve, self._words, self._state, number, self._sleepers[number]),
+                args=(self._run, self._words, self._state, number, self._sleepers[number]),
             )
             for number in range(1, self.threads)
         ]
@@ -236,12 +231,12 @@ def _pauses_per_second(pauses) -> float:
     return 1000 / min(seconds)
 
 
-def _work(serve, words, state: int, number: int, sleeper: threading.Semaphore) -> None:
+def _work(run, words, state: int, number: int, sleeper: threading.Semaphore) -> None:
     """A worker thread: in compiled code while there is work, else asleep."""
-    block = (ctypes.c_int64 * 2)(state, number)
+    block = (ctypes.c_int64 * 3)(state, number, 0)
     args = ctypes.addressof(block)
     while words[(WORKERS + LINE * number) // 8] != LEAVE:
-        serve(args, None)
+        run(args, None)
         sleeper.acquire()
 
 

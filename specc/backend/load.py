@@ -41,6 +41,7 @@ _SHAPING = (
     "load.py",
     "machine.py",
     "memory.py",
+    "pipeline.py",
     "tiles.py",
     "vectormath.py",
 )

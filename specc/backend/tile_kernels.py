@@ -127,38 +127,38 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class
 _PACK = """
 from specc.backend.memory import view, word
 from specc.backend.tiles import pack_tile
-tile = pack_tile(<rows>, "<dtype>", <width>)
+tile = pack_tile("<dtype>", <width>)
 
 def <name>(w: "int", out: "int", classes: "int", class_count: "int", w_at: "int", runs: "int",
-           rows: "int", w_row: "int", most: "int"):
+           rows: "int", w_row: "int", most: "int", high: "int"):
     for c in range(class_count):
         first, taps = word(classes, 5 * c), word(classes, 5 * c + 1)
         to = out + <bytes> * word(classes, 5 * c + 2)
         for slice in range((taps + most - 1) // most):
             s = slice * most
             count = min(most, taps - s)
-            for b in range((rows + <rows> - 1) // <rows>):
-                k = min(b * <rows>, rows - <rows>)
+            for b in range((rows + high - 1) // high):
+                k = min(b * high, rows - high)
                 p = 0
                 while p < count:
                     tap = word(w_at, first + s + p)
                     at = w + <bytes> * (k * w_row + tap)
+                    step = 1
+                    line = view(to, (high,), real)
                     if w_row == 1:
-                        line = view(to, (<rows>,), real)
-                        source = view(at, (<rows>,), real)
-                        for i in range(<rows>):
+                        source = view(at, (high,), real)
+                        for i in range(high):
                             line[i] = source[i]
-                        step = 1
                     elif p + <width> <= count and word(runs, first + s + p):
-                        tile(at, w_row, to)
+                        for i in range(0, high, <width>):
+                            tile(at + <bytes> * i * w_row, w_row, to + <bytes> * i,
+                                 min(<width>, high - i), high)
                         step = <width>
                     else:
-                        line = view(to, (<rows>,), real)
-                        for i in range(<rows>):
+                        for i in range(high):
                             line[i] = view(at + <bytes> * i * w_row, (1,), real)[0]
-                        step = 1
                     p += step
-                    to += <bytes> * step * <rows>
+                    to += <bytes> * step * high
 """
 
 _TURNED = """
@@ -335,14 +335,14 @@ def packed_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     return _contraction(f"packed_{shape[0]}x{shape[1]}", _PACKED, target, shape)
 
 
-def pack_kernel(target: Target, rows: int) -> Kernel:
-    """The weights as `packed` tiles of so many rows read them: [slice, block of rows, tap, row].
+def pack_kernel(target: Target) -> Kernel:
+    """The weights as `packed` tiles, `high` rows each, read them: [slice, block of rows, tap, row].
 
     classes, most       as those of `packed_kernel`
     w_at                offsets of the taps in w
     runs                whether as many taps as a vector has lanes lie side by side from here on
     """
-    return _kernel(f"pack_{rows}", _PACK, target, rows=rows)
+    return _kernel("pack", _PACK, target)
 
 
 def turned_kernel(target: Target, shape: tuple[int, int]) -> Kernel:

@@ -470,28 +470,28 @@ def transpose_tile(dtype: str, width: int):
 
 
 @lru_cache
-def pack_tile(rows: int, dtype: str, width: int):
-    """tile(w, w_row, out): out[j*rows + i] = w[i*w_row + j] for i < rows, j < width."""
+def pack_tile(dtype: str, width: int):
+    """tile(w, w_row, out, rows, out_row): out[j*out_row + i] = w[i*w_row + j], i < rows, j < width.
+
+    1 <= rows <= width.
+    """
 
     @intrinsic
-    def tile(typing, w, w_row, out):
+    def tile(typing, w, w_row, out, rows, out_row):
         def codegen(context, b, signature, args):
-            w, w_row, out = args
+            w, w_row, out, rows, out_row = args
             code = _Vectors(b, dtype, width)
             w, out = code.pointer(w), code.pointer(out)
-            for first in range(0, rows, width):
-                used = min(width, rows - first)
-                block = [code.load(code.at(w, b.mul(w_row, I64(first + i)))) for i in range(used)]
-                block = code.transposed(block + [code.zero] * (width - used))
-                for j in range(width):
-                    place = code.at(out, j * rows + first)
-                    if used == width:
-                        code.store(block[j], place)
-                    else:
-                        code.store_first(block[j], place, used)
+            last = b.sub(rows, I64(1))
+            block = []
+            for i in range(width):  # rows that are not there are the last one again
+                row = b.select(b.icmp_signed("<", I64(i), last), I64(i), last)
+                block.append(code.load(code.at(w, b.mul(w_row, row))))
+            for j, each in enumerate(code.transposed(block)):
+                code.store_first(each, code.at(out, b.mul(out_row, I64(j))), rows)
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 3), codegen
+        return types.void(*[types.int64] * 5), codegen
 
     return tile
 

@@ -47,6 +47,11 @@ class WindowMax(Op):
     def kernel():
         return window_max
 
+    @staticmethod
+    def kernel_of_one():
+        """The kernel for one example."""
+        return window_max_of_one
+
     def arguments(self, types, lanes: int) -> dict[str, int]:
         return _extents(self, types[0].shape, self.infer(types[0]).shape, lanes)
 
@@ -138,25 +143,33 @@ def window_max(
 ):
     for c in range(channels):
         for i in range(rows):
-            if lanes == 1:  # the columns are what lies side by side
-                for j in range(columns):
-                    y[c, i, j, 0] = x[c, i * stride_y, j * stride_x, 0]
+            for j in range(columns):
+                for lane in range(lanes):
+                    y[c, i, j, lane] = x[c, i * stride_y, j * stride_x, lane]
                 for u in range(size_y):
                     for v in range(size_x):
-                        for j in range(columns):
-                            here = x[c, i * stride_y + u, j * stride_x + v, 0]
-                            best = y[c, i, j, 0]
-                            y[c, i, j, 0] = best if best >= here else here
-            else:
-                for j in range(columns):
-                    for lane in range(lanes):
-                        y[c, i, j, lane] = x[c, i * stride_y, j * stride_x, lane]
-                    for u in range(size_y):
-                        for v in range(size_x):
-                            for lane in range(lanes):
-                                here = x[c, i * stride_y + u, j * stride_x + v, lane]
-                                best = y[c, i, j, lane]
-                                y[c, i, j, lane] = best if best >= here else here
+                        for lane in range(lanes):
+                            here = x[c, i * stride_y + u, j * stride_x + v, lane]
+                            best = y[c, i, j, lane]
+                            y[c, i, j, lane] = best if best >= here else here
+
+
+def window_max_of_one(
+    x: "float[channels, height, width]", y: "float[channels, rows, columns]",
+    channels: "int", height: "int", width: "int", rows: "int", columns: "int",
+    size_y: "int", size_x: "int", stride_y: "int", stride_x: "int",
+):
+    # one example has no lanes: its columns lie side by side
+    for c in range(channels):
+        for i in range(rows):
+            for j in range(columns):
+                y[c, i, j] = x[c, i * stride_y, j * stride_x]
+            for u in range(size_y):
+                for v in range(size_x):
+                    for j in range(columns):
+                        here = x[c, i * stride_y + u, j * stride_x + v]
+                        best = y[c, i, j]
+                        y[c, i, j] = best if best >= here else here
 
 
 def window_argmax(
