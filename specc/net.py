@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 # The programs of a model, each compiled when it is first needed.
 TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict"
 FLOPS_WORTH_A_TEAM = 1e6  # of one example, from which threads share the work on it
+MOST_PREPARED = 16  # numbers of rows for which a prediction is kept ready
 FEW = 3  # rows that are predicted one by one: a vector of lanes for so few would be nearly empty
 
 # Programs over fewer steps, for batches of short examples, are compiled for so long a training.
@@ -350,25 +351,27 @@ class Net:
         return self.predict(self._columns(arrays, self.compiled(PREDICT).ports))
 
     def _quick(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray] | None:
-        """The outputs for few rows of arrays that need no conversion; None: take the long way."""
+        """The outputs for up to a batch of rows, of arrays that need no conversion; None: take the
+        long way."""
         first = next(iter(arrays.values()), None)
         rows = len(first) if type(first) is np.ndarray and first.ndim else 0
         call = self._prepared.get(rows)
         if call is not None:
             return call(arrays)
-        if not 0 < rows <= FEW or self.lanes:
+        if not 0 < rows <= max(FEW, self.batch) or self.lanes or len(self._prepared) == MOST_PREPARED:
             return None
-        program = self.compiled(PREDICT, 1)
+        batch = 1 if rows <= FEW else self.batch
+        program = self.compiled(PREDICT, batch)
         ports = [self._by_name[name] for name in program.ports]
         names = {f"output.{term.name}": term.name for term in self.program.outputs}
         emitted = {name for name, node in program.plan.emits if node.type.kind == "float"}
         if set(names) != emitted or any(port.kind == "bool" for port in ports):
             return None
         programs = [program]
-        if self.threads > 1 and flops(program.plan.graph.nodes) >= FLOPS_WORTH_A_TEAM:
+        if batch == 1 and self.threads > 1 and flops(program.plan.graph.nodes) >= FLOPS_WORTH_A_TEAM:
             programs.append(self.compiled(PREDICT, 1, team=True))
         self._prepared[rows] = Fastest(
-            [Prepared(each, ports, names, rows, 1, self.seed) for each in programs])
+            [Prepared(each, ports, names, rows, batch, self.seed) for each in programs])
         return self._prepared[rows](arrays)
 
     @property

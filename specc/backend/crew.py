@@ -59,7 +59,6 @@ from specc.backend.memory import (
 )
 from specc.backend.pipeline import Pipeline
 
-
 compiled = partial(
     register_jitable, pipeline_class=Pipeline, no_cpython_wrapper=True, no_cfunc_wrapper=True
 )
@@ -103,9 +102,10 @@ def barrier(state, threads, shard):
             wake(state + GENERATION)
         return
     own = state + WORKERS + LINE * shard
-    spins = peek(own + PATIENCE)
+    patience = peek(own + PATIENCE)
     if peek(own + FAILURES) % PROBE == PROBE - 1:
-        spins = peek(state + SPINS)
+        patience = peek(state + SPINS)
+    spins = patience
     while atomic_peek(state + GENERATION) == generation:
         spins -= 1
         if spins >= 0:
@@ -114,17 +114,20 @@ def barrier(state, threads, shard):
             atomic_add(state + SLEEPERS, 1)
             sleep_while(state + GENERATION, generation)
             atomic_add(state + SLEEPERS, -1)
-    learn(state, own, spins >= 0)
+    learn(state, own, patience - spins if spins >= 0 else -1)
 
 
 @compiled()
-def learn(state, own, spinning_paid):
-    """Doubles a thread's patience where its wait was over while it spun, and else halves it.
+def learn(state, own, spent):
+    """Doubles a thread's patience where its wait was over after it `spent` so many spins, and halves
+    it where it was not (-1).
 
-    Now and then it spins as long as is allowed, to see whether the processor is its own again.
+    Now and then it spins as long as is allowed, to see whether the processor is its own again: if
+    so, it is at once as patient as that wait took.
     """
-    if spinning_paid:
-        poke(own + PATIENCE, min(2 * peek(own + PATIENCE) + 1, peek(state + SPINS)))
+    if spent >= 0:
+        more = max(2 * peek(own + PATIENCE) + 1, 4 * spent)
+        poke(own + PATIENCE, min(more, peek(state + SPINS)))
         poke(own + FAILURES, 0)
     else:
         poke(own + PATIENCE, peek(own + PATIENCE) // 2)

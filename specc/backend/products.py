@@ -9,7 +9,8 @@ import ast
 from functools import lru_cache
 
 from specc.backend.calls import Address, Call, Table, Value
-from specc.backend.contraction import ContractionPlan, Operand, plan_contraction
+from specc.backend.contraction import plan_contraction
+from specc.backend.tiling import ContractionPlan, Operand
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, Repeated
 from specc.ops.contract import Contract

@@ -127,6 +127,10 @@ class CompiledProgram:
                 own = taken[shard * self.plan.examples :][: self.plan.examples]
                 own[...] = store[shard, :, : len(own)].T
 
+    def slot(self, name: str) -> int:
+        """The place in the frame of the address of a port's or an output's array."""
+        return self._slots[name]
+
     def columns(self, data: Mapping[str, Column]) -> dict[str, Column]:
         """The columns of this program's ports, of element types that the kernels read."""
         return {name: self._column(name, data[name]) for name in self.ports}

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from running import at_address
 
-from specc.backend.contraction import Operand, plan_contraction
+from specc.backend.contraction import plan_contraction
 from specc.backend.load import load
 from specc.backend.machine import this_machine
+from specc.backend.tiling import Operand, runs_from
 from specc.ir.graph import Node, apply
 from specc.ir.types import Type
 from specc.ops.contract import Affine, Contract, index
@@ -244,3 +245,10 @@ def test_the_lists_of_taps_are_shared_by_all_positions_alike():
     assert len(plan.tables["classes"]) == 5 * 5
     assert len(plan.tables["columns"]) >= 34 * 34
     assert len(np.unique(plan.tables["columns"], axis=0)) == 34 * 34
+
+
+def test_runs_of_offsets_that_follow_each_other():
+    found = runs_from(np.array([0, 1, 2, 3, 7, 8, 9, 10, 11]), 4)
+    assert found.tolist() == [1, 0, 0, 0, 1, 1, 0, 0, 0]
+    assert runs_from(np.array([5]), 4).tolist() == [0]
+    assert runs_from(np.zeros(0, np.int64), 4).tolist() == []

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import specc
+from specc.ir.graph import Graph, apply
+from specc.ir.types import Type
+from specc.ops.elementwise import Elementwise, add
+from specc.ops.leaf import Input, leaf
+from specc.ops.shape import Slice
+from specc.passes.part import part
 from specc.passes.plan import shares
 from specc.source import Source
 
@@ -51,3 +58,56 @@ def test_what_a_shard_does_for_itself_only_the_first_writes_outside_of_its_arena
         inner = step.within_arena
         assert inner.stores and all(place.space == "arena" for _, place in inner.stores)
         assert len(inner.group.nodes) <= len(step.group.nodes)
+
+
+GATED = """seq time = 3
+  cell gated(x: float[n]; units: int) {
+    state h: float[units] = 0
+    let sums = concat(x, h) -> dense(2 * units)
+    let h2 = sigmoid(sums[:units]) * h + tanh(sums[units:])
+    next h = h2
+    return h2
+  }
+  model m {
+    input x: float[time, 5]
+    target y: float[time, 2]
+    let w = x -> gated(20) -> dense(2)
+    output w
+    loss mse(w, y)
+  }
+  train { optimizer sgd(lr=0.1) batch = 40 }"""
+
+
+def test_slices_of_a_sum_are_sums_of_slices():
+    graph = specc.compile(specc.load(Source("m.dl", GATED)), threads=2).graph("train")
+    assert not [node for node in graph.nodes
+                if isinstance(node.op, Slice) and isinstance(node.inputs[0].op, Elementwise)]
+
+
+def test_slices_that_overlap_or_are_not_all_that_reads_it_leave_a_formula_whole():
+    x, z = (leaf(Input("input", name, Type("float", (6,), True))) for name in "xz")
+    total = add(x, z)
+    halves = [apply(Slice(0, start, 3), total) for start in (0, 3)]
+    assert len(part(Graph({"a": halves[0], "b": halves[1]})).nodes) == 2 + 4 + 2
+    for other in (apply(Slice(0, 2, 3), total), total, add(total, x)):
+        graph = Graph({"a": halves[0], "b": halves[1], "c": other})
+        assert part(graph) is graph
+
+
+@pytest.mark.parametrize("tiled", [True, False])
+def test_parts_of_a_gradient_are_summed_side_by_side(tiled, monkeypatch):
+    if not tiled:
+        monkeypatch.setattr("specc.backend.emit.product_calls", lambda *_: [])
+    program = specc.load(Source("m.dl", GATED))
+    net = specc.compile(program, dtype="float64", threads=2)
+    plan = net.plan("train")
+    assert len(plan.strides) == 2
+    assert [step.mode for step in plan.steps if step.group.kind == "concat"] == ["shard"]
+    rng = np.random.default_rng(0)
+    data = {"x": rng.standard_normal((40, 3, 5)), "y": rng.standard_normal((40, 3, 2))}
+    _, found = net.loss_and_gradients(**data)
+    alone = specc.compile(program, dtype="float64", threads=1)
+    monkeypatch.undo()
+    _, wanted = alone.loss_and_gradients(**data)
+    for path, gradient in wanted.items():
+        np.testing.assert_allclose(found[path], gradient, rtol=1e-9, atol=1e-12)
