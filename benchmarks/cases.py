@@ -107,4 +107,8 @@ CELLS = {case.name: case for case in (
     Case("irnn", 32, _recurrent(50, 1, 128, 128), first=0, folder=LOOPED),
     Case("minimal_gated", 32, _recurrent(50, 2, 128, 128), first=0, folder=LOOPED),
     Case("peephole_lstm", 32, _recurrent(50, 4, 128, 128), first=0, folder=LOOPED),
+    Case("independent_32", 16, (50 * 32 * 32, 50 * 32 * 65), first=0, folder=LOOPED),
+    Case("irnn_32", 16, _recurrent(50, 1, 32, 32), first=0, folder=LOOPED),
+    Case("minimal_gated_32", 16, _recurrent(50, 2, 32, 32), first=0, folder=LOOPED),
+    Case("peephole_lstm_32", 16, _recurrent(50, 4, 32, 32), first=0, folder=LOOPED),
 )}  # fmt: skip

@@ -114,3 +114,9 @@ class Looped(nn.Module):
 
 CELLS = {"minimal_gated": MinimalGated, "independent": Independent, "irnn": Rectified,
          "peephole_lstm": Peephole}  # fmt: skip
+
+
+def looped(name: str, before: bool) -> Looped:
+    """The model of a case: "irnn" has 128 units, "irnn_32" has 32."""
+    cell = name.removesuffix("_32")
+    return Looped(CELLS[cell], before, 128 if cell == name else 32)

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.peers.torch_cells import CELLS, Looped
+from benchmarks.cases import CELLS
+from benchmarks.peers.torch_cells import looped
 
 
 class Residual(nn.Module):
@@ -82,7 +83,7 @@ MODELS = {
 
 def model(name: str, weights, before: bool = False) -> nn.Module:
     """The model with the weights of specc's; `weights` maps paths to arrays, in order."""
-    made = Looped(CELLS[name], before) if name in CELLS else MODELS[name]()
+    made = looped(name, before) if name in CELLS else MODELS[name]()
     values = [torch.from_numpy(array.copy()) for array in weights.values()]
     with torch.no_grad():
         if isinstance(made, Recurrent):
