@@ -35,6 +35,7 @@ from specc.ops.peers import Peers, bind_batch
 from specc.passes import lower
 from specc.passes.fuse import prepare
 from specc.passes.plan import plan, shares
+from specc.passes.recompute import recompute
 from specc.passes.simplify import simplify
 from specc.passes.stepwise import stepwise
 from specc.steps import StepByStep
@@ -126,7 +127,7 @@ class Net:
             if kind == TRAIN:
                 self._settings = made.settings
                 made = made.graph
-            self._graphs[kind] = _optimized(made)
+            self._graphs[kind] = _optimized(made, self.program.recipe.recompute)
         return self._graphs[kind]
 
     @property
@@ -510,10 +511,13 @@ def check_limit(limit: Limit, values: np.ndarray, first: int) -> None:
             raise SpecError([Diagnostic("bad-setting", "error", message, limit.span)])
 
 
-def _optimized(graph: Graph) -> Graph:
-    """What the planner gets."""
+def _optimized(graph: Graph, again: bool = False) -> Graph:
+    """What the planner gets; with values of the forward pass computed `again` for the backward pass."""
     made = verify(straightened(verify(graph, "lower")), "straightened")
-    return verify(prepare(verify(simplify(made), "simplify")), "prepare")
+    made = verify(simplify(made), "simplify")
+    if again:
+        made = verify(recompute(made), "recompute")
+    return verify(prepare(made), "prepare")
 
 
 def _graph(program: Program, kind: str):

@@ -21,7 +21,7 @@ from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Const, Input
 from specc.ops.reduce import AllReduce, Max, Sum
 from specc.ops.shape import Concat, Pad
-from specc.ops.views import root_of, view
+from specc.ops.views import awaited, root_of, view
 from specc.ops.window import WindowMax
 from specc.passes.fuse import fuse
 
@@ -194,6 +194,8 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets, tea
                 edges.append((maker[root], s, _crosses(maker[root], s, root, team)))
             elif (root.op.role == "setting" or team and root.type.batched) and shards > 1:
                 s.phase = max(s.phase, 0 if s.mode == "single" else 1)
+        for root in {root: None for node in s.group.nodes for root in awaited(node)}:
+            edges.append((maker[root], s, False))
     for key, writer in overwritten.items():
         for reader in readers.get(key, ()):
             if reader is not writer:
