@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from specc.ir.graph import Node
 from specc.ir.plan import View
 from specc.ops.after import After
+from specc.ops.leaf import Const, Input
 from specc.ops.reduce import AllReduce
 from specc.ops.shape import Broadcast, Reshape, Slice, Transpose
 
@@ -34,7 +35,9 @@ def awaited(node: Node) -> list[Node]:
         while isinstance(each.op, VIEWS):
             for value in each.inputs[1:]:
                 root = root_of(value)
-                found[root.inputs[0] if isinstance(root.op, AllReduce) else root] = None
+                root = root.inputs[0] if isinstance(root.op, AllReduce) else root
+                if not isinstance(root.op, (Const, Input)):
+                    found[root] = None
             each = each.inputs[0]
     return list(found)
 

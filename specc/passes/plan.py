@@ -65,8 +65,12 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     if shards > 1 and not team:
         _repeat_small_steps(scheduled, targets)
     _assign_phases(scheduled, views, shards, targets, team)
-    order = _order(scheduled)
     layout = _Layout(bytes_of_float, lanes)
+
+    def in_arena(root: Node) -> int:
+        return layout.bytes(root) if root.type.batched or _is_partial(root) else 0
+
+    order = _order(scheduled, in_arena)
     places = _places(order, graph, views, targets, layout, team)
     emits = tuple((name, node) for name, node in graph.outputs.items()
                   if node.type.batched and not name.startswith((PREFIX, "lane.")))
@@ -234,26 +238,50 @@ def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node, team: bool) -> 
     return not maker.mode == reader.mode == "single"
 
 
-def _order(scheduled: list[_Scheduled]) -> list[_Scheduled]:
-    """Phase by phase; within a phase after what must have run, otherwise as they stand."""
+def _order(scheduled: list[_Scheduled], bytes_of) -> list[_Scheduled]:
+    """Phase by phase; within a phase after what must have run, first what gives back more memory than it
+    takes, otherwise as they stand.
+
+    So the gradient of a weight is taken as soon as its layer's is there, and what it reads is free.
+    """
     following: dict[int, list[_Scheduled]] = {}
+    readers: dict[Node, list[_Scheduled]] = {}
     waits: dict[int, int] = {}
-    ready: list[tuple[int, int]] = []
     for s in scheduled:
         waits[s.position] = len(s.before)
         for each in s.before:
             following.setdefault(each, []).append(s)
-        if not s.before:
-            ready.append((s.phase, s.position))
-    heapq.heapify(ready)
+        for root in s.reads:
+            readers.setdefault(root, []).append(s)
+    left = {root: len(each) for root, each in readers.items()}
+    ready: list[tuple[int, bool, int]] = []
+
+    def offer(s: _Scheduled) -> None:
+        given = sum(bytes_of(root) for root in s.reads if left[root] == 1)
+        taken = sum(bytes_of(node) for node in s.group.stored if node in readers)
+        heapq.heappush(ready, (s.phase, given <= taken, s.position))
+
+    for s in scheduled:
+        if not waits[s.position]:
+            offer(s)
     order: list[_Scheduled] = []
+    done: set[int] = set()
     while ready:
-        _, position = heapq.heappop(ready)
+        _, _, position = heapq.heappop(ready)
+        if position in done:
+            continue  # it was offered again
+        done.add(position)
         order.append(scheduled[position])
         for s in following.get(position, ()):
             waits[s.position] -= 1
             if not waits[s.position]:
-                heapq.heappush(ready, (s.phase, s.position))
+                offer(s)
+        for root in scheduled[position].reads:
+            left[root] -= 1
+            if left[root] == 1:
+                for s in readers[root]:
+                    if s.position not in done and not waits[s.position]:
+                        offer(s)
     assert len(order) == len(scheduled), "no order of the groups (a bug of specc)"
     return order
 

@@ -18,6 +18,7 @@ from specc.source import Source
 MODELS = Path(__file__).resolve().parent.parent.parent / "models"
 BLOCKS = """
 block stage(x: float[c, h, w]) { return x -> conv(c, kernel=3, pad=1, bias=false) -> batchnorm -> relu }
+block noisy(x: float[n]) { return if training then x + 0.1 * normal(x) else x }
 block short(x: float[c, h, w]) {
   let y = x -> conv(c, kernel=3, pad=1) -> relu -> conv(c, kernel=3, pad=1)
   return relu(x + y)
@@ -45,7 +46,7 @@ NETS = {
         let p = tower(a) let q = tower(b)
         output p loss contrastive(p, q, same) }}""",
     "noise": f"""model m {{ input x: float[12] {LABEL}
-        let scores = x -> 8 * (dense(16) -> gaussian_noise(0.1) -> relu) -> dense(3) {SCORES} }}""",
+        let scores = x -> 8 * (dense(16) -> noisy -> relu) -> dense(3) {SCORES} }}""",
     "sequence": f"""seq time = 7 model m {{ input x: float[time, 5] {LABEL}
         let scores = x -> 4 * (dense(8) -> relu) -> gru(8) -> 4 * (dense(8) -> relu) -> lstm(8)
           -> last -> dense(3) {SCORES} }}""",
