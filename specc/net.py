@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict"
 FLOPS_WORTH_A_TEAM = 1e6  # of one example, from which threads share the work on it
 FEW = 3  # rows that are predicted one by one: a vector of lanes for so few would be nearly empty
+WORTH_AGAIN = 0.95  # of the memory, which recomputation must leave at most
 
 # Programs over fewer steps, for batches of short examples, are compiled for so long a training.
 STEPS_WORTH_PROGRAMS = 1000
@@ -127,7 +128,13 @@ class Net:
             if kind == TRAIN:
                 self._settings = made.settings
                 made = made.graph
-            self._graphs[kind] = _optimized(made, self.program.recipe.recompute)
+            self._graphs[kind] = _optimized(made)
+            if self.program.recipe.recompute and kind in (TRAIN, GRADIENTS):
+                again = _optimized(made, again=True)
+                plain, other = (self._planned(each, self.batch, False).arena_bytes
+                                for each in (self._graphs[kind], again))
+                if other < WORTH_AGAIN * plain:
+                    self._graphs[kind] = again
         return self._graphs[kind]
 
     @property

@@ -10,7 +10,6 @@ keeps its place to the end of the phase in which it is last read.
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_left, insort
 from dataclasses import dataclass, field, replace
 
 from specc.ir import sizes
@@ -24,10 +23,10 @@ from specc.ops.shape import Concat, Pad
 from specc.ops.views import awaited, root_of, view
 from specc.ops.window import WindowMax
 from specc.passes.fuse import fuse
+from specc.passes.layout import Layout, Packed
 
 SPLIT_FROM = 4096  # elements from which a loop over shared memory is divided between the shards
 PRODUCTS_FROM = 1 << 16  # products from which a contraction of one example is
-BYTES = {"int": 4, "bool": 1, "byte": 1}
 
 
 @dataclass(eq=False)
@@ -65,13 +64,17 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     if shards > 1 and not team:
         _repeat_small_steps(scheduled, targets)
     _assign_phases(scheduled, views, shards, targets, team)
-    layout = _Layout(bytes_of_float, lanes)
+    layout = Layout(bytes_of_float, lanes)
 
     def in_arena(root: Node) -> int:
         return layout.bytes(root) if root.type.batched or _is_partial(root) else 0
 
     order = _order(scheduled, in_arena)
     places = _places(order, graph, views, targets, layout, team)
+    packed = Packed(layout)
+    if packed.arena < layout.arena:
+        layout = packed
+        places = _places(order, graph, views, targets, layout, team)
     emits = tuple((name, node) for name, node in graph.outputs.items()
                   if node.type.batched and not name.startswith((PREFIX, "lane.")))
     return Plan(
@@ -286,73 +289,7 @@ def _order(scheduled: list[_Scheduled], bytes_of) -> list[_Scheduled]:
     return order
 
 
-class _Layout:
-    """Gives out memory: shared memory once and for all, the arena by lifetime."""
-
-    def __init__(self, bytes_of_float: int, lanes: int):
-        self.float, self.lanes = bytes_of_float, lanes
-        self.shared = 0
-        self.arena = 0
-        self.holes: list[tuple[int, int]] = []  # (offset, bytes), by offset, none beside another
-        self.sizes: list[tuple[int, int]] = []  # (bytes, offset), by size
-
-    def step(self, node: Node) -> int:
-        """Bytes from one element of an example to the next."""
-        return BYTES.get(node.type.kind, self.float) * (self.lanes if node.type.batched else 1)
-
-    def exact(self, node: Node) -> int:
-        return sizes.product(node.type.shape) * self.step(node)
-
-    def bytes(self, node: Node) -> int:
-        return self.rounded(self.exact(node))
-
-    @staticmethod
-    def rounded(size: int) -> int:
-        return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
-
-    def take_shared(self, node: Node) -> Place:
-        place = Place("shared", self.shared)
-        self.shared += self.bytes(node)
-        return place
-
-    def take(self, size: int) -> int:
-        """The offset of the smallest hole that fits, or of new memory at the end."""
-        fitting = bisect_left(self.sizes, (size, 0))
-        if fitting < len(self.sizes):
-            length, offset = self.sizes[fitting]
-            self._close(offset, length)
-            if length > size:
-                self._open(offset + size, length - size)
-            return offset
-        offset = self.arena
-        if self.holes and sum(self.holes[-1]) == self.arena:
-            offset = self.holes[-1][0]
-            self._close(*self.holes[-1])
-        self.arena = offset + size
-        return offset
-
-    def give(self, offset: int, size: int) -> None:
-        """Take memory back, joined with the holes beside it."""
-        after = bisect_left(self.holes, (offset, 0))
-        if after < len(self.holes) and self.holes[after][0] == offset + size:
-            size += self.holes[after][1]
-            self._close(*self.holes[after])
-        if after and sum(self.holes[after - 1]) == offset:
-            offset, length = self.holes[after - 1]
-            size += length
-            self._close(offset, length)
-        self._open(offset, size)
-
-    def _open(self, offset: int, length: int) -> None:
-        insort(self.holes, (offset, length))
-        insort(self.sizes, (length, offset))
-
-    def _close(self, offset: int, length: int) -> None:
-        self.holes.pop(bisect_left(self.holes, (offset, length)))
-        self.sizes.pop(bisect_left(self.sizes, (length, offset)))
-
-
-def _place_parts(joined: Node, loop, places: dict[Node, Place], layout: _Layout) -> None:
+def _place_parts(joined: Node, loop, places: dict[Node, Place], layout: Layout) -> None:
     """Lets what is joined along the first axis be computed where it shall stand."""
     made = {node for group in loop.groups if group.kind == "nest" for node in group.stored}
     place, start = places[joined], 0
@@ -363,7 +300,7 @@ def _place_parts(joined: Node, loop, places: dict[Node, Place], layout: _Layout)
         start += layout.exact(part)
 
 
-def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last, layout: _Layout,
+def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last, layout: Layout,
                 leaving) -> None:
     """Places for what a loop computes, and its steps: a turn of the loop moves along the sequences.
 
@@ -424,8 +361,10 @@ def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last,
         s.steps.append(Step(group, s.phase, "shard", tuple(stores)))
 
 
-def _places(order, graph: Graph, views, targets, layout: _Layout, team: bool) -> dict[Node, Place]:
-    """A place for every value that lies in memory; sets the steps' `stores`."""
+def _places(order, graph: Graph, views, targets, layout: Layout, team: bool) -> dict[Node, Place]:
+    """A place for every value that lies in memory; sets the steps' `stores` and `steps`."""
+    for s in order:
+        s.stores, s.steps = [], []
     last: dict[Node, int] = {}
     end_of_phase: dict[int, int] = {}
     for i, s in enumerate(order):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +11,14 @@ import numpy as np
 import pytest
 
 import specc
+import specc.net
 from specc.backend.reference import evaluate
 from specc.ir.graph import Graph, topological
 from specc.ops.after import After
 from specc.ops.contract import Contract
 from specc.source import Source
 
+module = importlib.import_module("specc.passes.recompute")
 MODELS = Path(__file__).resolve().parent.parent.parent / "models"
 BLOCKS = """
 block stage(x: float[c, h, w]) { return x -> conv(c, kernel=3, pad=1, bias=false) -> batchnorm -> relu }
@@ -79,7 +83,9 @@ def same(found, expected):
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", NETS)
-def test_the_training_is_the_same_by_value(name, threads):
+def test_the_training_is_the_same_by_value(name, threads, monkeypatch):
+    monkeypatch.setattr(specc.net, "WORTH_AGAIN", math.inf)  # also where it does not pay
+    monkeypatch.setattr(module, "WORTH", math.inf)
     nets = [specc.compile(program(NETS[name], again), threads=threads, dtype="float64")
             for again in (False, True)]
     data = examples(nets[0], 23)
