@@ -16,7 +16,7 @@ from pathlib import Path
 
 from specc.ir.graph import Node
 from specc.ir.program import Program
-from specc.ops.carry import Carry, closed, loops
+from specc.ops.carry import Carry, closed
 from specc.ops.contract import Contract
 
 BYTES = 4
@@ -57,8 +57,8 @@ def footprint(program: Program) -> Footprint:
             made = _elements(node) if node.type.batched else 0
             at_once = max(at_once, made + sum(map(_elements, read)))
     largest = max(kept, key=_elements, default=None)
-    in_loops = {node for loop in loops(graph) for node in loop.nodes}  # these are always kept
-    total, fixed = (sum(map(_elements, each)) for each in (kept, kept & in_loops))
+    states = {node for node in kept if isinstance(node.op, Carry)}  # these are always kept
+    total, fixed = (sum(map(_elements, each)) for each in (kept, states))
     # of n equal values every k-th is kept, and fewer and fewer are computed again: sqrt(2 n) at once
     again = math.isqrt(2 * (total - fixed) * _elements(largest)) if largest is not None else 0
     least = min(total, fixed + again)
@@ -68,7 +68,7 @@ def footprint(program: Program) -> Footprint:
         for each in program.parameters
         if isinstance(size := each.type.elements, int)
     )
-    states = sum(
+    memory = sum(
         size
         for update in program.updates
         for each in update.states
@@ -78,7 +78,7 @@ def footprint(program: Program) -> Footprint:
     return Footprint(
         each * max(least if program.recipe.recompute else total, at_once),
         each * max(least, at_once),
-        BYTES * (parameters + states),
+        BYTES * (parameters + memory),
         largest,
     )
 

@@ -9,8 +9,9 @@ is computed again just before the segment's part of the backward pass, once all 
 sqrt(n) layers apart; here they are those that need the least memory, by the sizes of what is read.
 
 In and out: the simplified graph of a training step. Whatever is one for the whole batch (weights, and
-the statistics of a batchnorm), loops over steps and random numbers that metrics read are not computed
-again. The second computation is the same node over `After` inputs, so that nothing joins it to the first.
+the statistics of a batchnorm) is not computed again, nor are the states of a loop over steps: as they are
+kept, what follows from them at each step is computed again for all steps at once. The second computation
+is the same node over `After` inputs: nothing joins it to the first, and it is put late.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 
 from specc.ir.graph import Graph, Node, apply
 from specc.ops.after import After
-from specc.ops.carry import closed, following, loops, ordered
+from specc.ops.carry import Carry, carries, closed, following, loops, ordered
 from specc.ops.elementwise import Elementwise
 from specc.ops.flops import flops
 from specc.ops.leaf import Const, Input
@@ -60,6 +61,7 @@ class _Segments:
     def __init__(self, graph: Graph):
         self.graph = graph
         self.loop_of = {node: loop for loop in loops(graph) for node in loop.nodes}
+        self.carried = set(carries(graph).values())
         self.order = [each for first in ordered(graph, self.loop_of)
                       for each in (self.loop_of[first].nodes if first in self.loop_of else (first,))]
         known = following(graph)
@@ -68,7 +70,8 @@ class _Segments:
         self.aside = set(closed(aside, known).nodes) - forward
         self.forward = forward
         # what is computed again, if it stands before the last cut
-        self.values = [node for node in self.order if node in forward and self._may_be_repeated(node)]
+        self.values = [node for node in _deepest_first(self.order, forward)
+                       if self._may_be_repeated(node)]
         self.position = {node: i for i, node in enumerate(self.values)}
         self.backward = [node for node in self.order if node not in forward and node not in self.aside]
         self.last = 0
@@ -82,8 +85,8 @@ class _Segments:
         self.kept: set[Node] = set()
 
     def _may_be_repeated(self, node: Node) -> bool:
-        return (node.type.batched and node not in self.loop_of
-                and not isinstance(node.op, (Input, Const, Peers, Own, BatchMean) + VIEWS))
+        return (node.type.batched and node not in self.carried
+                and not isinstance(node.op, (Input, Const, Carry, Peers, Own, BatchMean) + VIEWS))
 
     # Where to cut.
 
@@ -251,8 +254,10 @@ class _Segments:
                 each, ready = stack.pop()
                 if (each, segment) in again:
                     continue
-                if not (each in marks or isinstance(each.op, VIEWS) or self._inner(each) == segment):
-                    again[each, segment] = late(new[each], segment) if each.type.batched else new[each]
+                if not each.type.batched:
+                    again[each, segment] = new[each]
+                elif not (each in marks or isinstance(each.op, VIEWS) or self._inner(each) == segment):
+                    again[each, segment] = late(new[each], segment)
                 elif isinstance(each.op, Uniform):
                     again[each, segment] = Node(each.op, (late(example, segment),), each.type, each.origin)
                 elif ready:
@@ -278,6 +283,28 @@ class _Segments:
                                    for each, own in zip(node.inputs, homes, strict=True))
                     new[node] = Node(node.op, inputs, node.type, node.origin)
         return Graph({name: new[node] for name, node in self.graph.outputs.items()})
+
+
+def _deepest_first(order: list[Node], among: set[Node]) -> list[Node]:
+    """Some nodes, each after its inputs, and what follows from little (the mask of a dropout) just
+    before it is used."""
+    depth: dict[Node, int] = {}
+    for node in order:
+        depth[node] = 1 + max((depth[each] for each in node.inputs), default=0)
+    done: dict[Node, None] = {}
+    for root in sorted((node for node in order if node in among), key=depth.__getitem__, reverse=True):
+        stack = [(root, False)]
+        while stack:
+            node, ready = stack.pop()
+            if node in done:
+                continue
+            if ready:
+                done[node] = None
+                continue
+            stack.append((node, True))
+            stack.extend((each, False) for each in sorted(node.inputs, key=depth.__getitem__)
+                         if each not in done)
+    return list(done)
 
 
 def _ways(pairs, count: int, most: int) -> list[_Way] | None:
