@@ -519,7 +519,7 @@ def check_limit(limit: Limit, values: np.ndarray, first: int) -> None:
 
 
 def _optimized(graph: Graph, again: bool = False) -> Graph:
-    """What the planner gets; with values of the forward pass computed `again` for the backward pass."""
+    """What the planner gets; with values computed `again` for the backward pass."""
     made = verify(straightened(verify(graph, "lower")), "straightened")
     made = verify(simplify(made), "simplify")
     if again:

@@ -53,9 +53,9 @@ class Recipe:
     """How a model is trained.
 
     `validate` is a source, or the part of `data` that is kept for it. `clip_value` bounds every
-    element of the gradients, then `clip_norm` the norm of them all. With `recompute` the backward pass
-    computes values of the forward pass anew, where keeping them takes more memory. `places` has the values of the
-    settings that the file gives.
+    element of the gradients, then `clip_norm` the norm of them all. With `recompute` the backward
+    pass computes values of the forward pass again, where keeping them takes more memory. `places`
+    has the values of the settings that the file gives.
     """
 
     data: DataCall | None = None

@@ -1,10 +1,11 @@
 """The memory that a training takes at least, told from shapes; and what the machine has.
 
-    footprint(program)      # Footprint(examples=8_413_184, recomputed=..., parameters=1_048_576, ...)
+    footprint(program)      # Footprint(examples=8_413_184, ..., parameters=1_048_576, ...)
     machine_memory()        # 33_554_432_000, or None where the system does not say
 
-What products read is kept for their gradients, and so are states; all else is joined to them by the compiler,
-is known from them or takes no room for long. The arena of the models in models/ is 1.2 to 3 times that.
+What products read is kept for their gradients, and so are states; all else is joined to them by the
+compiler, is known from them or takes no room for long. The arena of the models in models/ is mostly
+1.2 to 4 times that.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_by
 class Footprint:
     """Bytes for the values of a batch, and for parameters with their gradients and states.
 
-    `recomputed` are those for a batch with `recompute = true`; `largest` is the node whose values take the
-    most of a batch. Open sizes count as nothing.
+    `recomputed` are those for a batch with `recompute = true`; `largest` is the node whose values
+    take the most of a batch. Open sizes count as nothing.
     """
 
     examples: int
@@ -59,7 +60,7 @@ def footprint(program: Program) -> Footprint:
     largest = max(kept, key=_elements, default=None)
     states = {node for node in kept if isinstance(node.op, Carry)}  # these are always kept
     total, fixed = (sum(map(_elements, each)) for each in (kept, states))
-    # of n equal values every k-th is kept, and fewer and fewer are computed again: sqrt(2 n) at once
+    # of n equal values sqrt(2 n) are held: every k-th, and fewer and fewer that are computed again
     again = math.isqrt(2 * (total - fixed) * _elements(largest)) if largest is not None else 0
     least = min(total, fixed + again)
     trained = {each.path for each in program.updates}

@@ -13,7 +13,7 @@ from specc.ir.types import Type
 
 @dataclass(frozen=True)
 class After(Op):
-    """The first input, for nodes that run after all other inputs. It is a view: nothing is copied."""
+    """The first input, for nodes that run after all the others. It is a view: nothing is copied."""
 
     def infer(self, x: Type, *awaited: Type) -> Type:
         return x

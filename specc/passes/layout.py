@@ -3,7 +3,7 @@
     layout = Layout(bytes_of_float=4, lanes=16)
     a = layout.take(4096)
     layout.give(a, 4096)         # whoever takes memory next may get the same
-    packed = Packed(layout)      # the same again, from the largest to the smallest: often less in all
+    packed = Packed(layout)      # the same again, from the largest to the smallest: often less
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Span:
 
 
 class Layout:
-    """Gives out memory in the order of time: shared memory once and for all, the arena by lifetime."""
+    """Gives out memory in the order of time: shared memory for good, the arena by lifetime."""
 
     def __init__(self, bytes_of_float: int, lanes: int):
         self.float, self.lanes = bytes_of_float, lanes
@@ -112,15 +112,15 @@ class Layout:
 class Packed(Layout):
     """What another layout gave out, asked for in the same order: the offsets are known beforehand.
 
-    The largest value lies lowest, and every smaller one as low as those that are held at the same time
-    allow (Pisarchyk and Lee, Efficient memory management for deep neural net inference, 2020).
+    The largest value lies lowest, and every smaller one as low as those allow that are held at the
+    same time (Pisarchyk and Lee, Efficient memory management for deep neural net inference, 2020).
     """
 
     def __init__(self, first: Layout):
         super().__init__(first.float, first.lanes)
         offsets = packed(first.spans) if len(first.spans) <= MOST_PACKED else []
-        self.arena = max((offset + span.size for offset, span in zip(offsets, first.spans, strict=False)),
-                         default=first.arena)
+        ends = [offset + span.size for offset, span in zip(offsets, first.spans, strict=False)]
+        self.arena = max(ends, default=first.arena)
         self.offsets = iter(offsets)
 
     def take(self, size: int) -> int:

@@ -242,8 +242,8 @@ def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node, team: bool) -> 
 
 
 def _order(scheduled: list[_Scheduled], bytes_of) -> list[_Scheduled]:
-    """Phase by phase; within a phase after what must have run, first what gives back more memory than it
-    takes, otherwise as they stand.
+    """Phase by phase; within a phase after what must have run, first what gives back more memory
+    than it takes, otherwise as they stand.
 
     So the gradient of a weight is taken as soon as its layer's is there, and what it reads is free.
     """

@@ -1,17 +1,18 @@
-"""Compute values of the forward pass a second time, for the backward pass, in place of keeping them.
+"""Compute values of the forward pass again for the backward pass, in place of keeping them.
 
     a -> b -> c -> d -> loss      # a, b, c, d are read by the gradients
     kept: b; a again before its gradients; c and d are used at once
 
-The forward pass is cut into segments. What crosses a cut is kept; what a segment computes within itself
-is computed again just before the segment's part of the backward pass, once all later parts are done
-(Chen, Xu, Zhang and Guestrin, Training deep nets with sublinear memory cost, 2016). Their cuts lie
-sqrt(n) layers apart; here they are those that need the least memory, by the sizes of what is read.
+The forward pass is cut into segments. What crosses a cut is kept; what a segment computes within
+itself is computed again just before the segment's part of the backward pass, once all later parts
+are done (Chen, Xu, Zhang and Guestrin, Training deep nets with sublinear memory cost, 2016). Their
+cuts lie sqrt(n) layers apart; here they are those that need the least memory, by the sizes of what
+is read.
 
-In and out: the simplified graph of a training step. Whatever is one for the whole batch (weights, and
-the statistics of a batchnorm) is not computed again, nor are the states of a loop over steps: as they are
-kept, what follows from them at each step is computed again for all steps at once. The second computation
-is the same node over `After` inputs: nothing joins it to the first, and it is put late.
+In and out: the simplified graph of a training step. Whatever is one for the whole batch (weights,
+and the statistics of a batchnorm) is not computed again, nor are the states of a loop over steps:
+as they are kept, what follows from them is computed again for all steps at once. The second
+computation is the same node over `After` inputs: nothing joins it to the first, and it is put late.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def recompute(graph: Graph) -> Graph:
 
 @dataclass(frozen=True)
 class _Way:
-    """The cheapest way to a cut: the bytes kept, the work that is done twice, and the cut before."""
+    """The cheapest way to a cut: the bytes kept, the work done twice, and the cut before."""
 
     kept: int
     work: int
@@ -62,31 +63,35 @@ class _Segments:
         self.graph = graph
         self.loop_of = {node: loop for loop in loops(graph) for node in loop.nodes}
         self.carried = set(carries(graph).values())
-        self.order = [each for first in ordered(graph, self.loop_of)
-                      for each in (self.loop_of[first].nodes if first in self.loop_of else (first,))]
+        self.order = [node for first in ordered(graph, self.loop_of)
+                      for node in self._together(first)]
         known = following(graph)
-        forward = set(closed({"loss": graph.outputs["loss"]}, known).nodes)
-        aside = {name: node for name, node in graph.outputs.items() if name.startswith(("loss.", "mean."))}
-        self.aside = set(closed(aside, known).nodes) - forward
-        self.forward = forward
+        self.forward = set(closed({"loss": graph.outputs["loss"]}, known).nodes)
+        aside = {name: node for name, node in graph.outputs.items()
+                 if name.startswith(("loss.", "mean."))}
+        computed = self.forward | set(closed(aside, known).nodes)
+        self.backward = [node for node in self.order if node not in computed]
         # what is computed again, if it stands before the last cut
-        self.values = [node for node in _deepest_first(self.order, forward)
+        self.values = [node for node in _deepest_first(self.order, self.forward)
                        if self._may_be_repeated(node)]
         self.position = {node: i for i, node in enumerate(self.values)}
-        self.backward = [node for node in self.order if node not in forward and node not in self.aside]
-        self.last = 0
         self.last_use = dict(self.position)  # in the forward pass
         for node in self.values:
             for root in map(root_of, node.inputs):
                 if root in self.position:
                     self.last_use[root] = self.position[node]
-        # the segment of each value, and what is kept
+        # the segment of each value, the last segment, and what is kept
         self.segment: dict[Node, int] = {}
+        self.last = 0
         self.kept: set[Node] = set()
+
+    def _together(self, node: Node) -> tuple[Node, ...]:
+        """The nodes of its loop, or the node."""
+        return self.loop_of[node].nodes if node in self.loop_of else (node,)
 
     def _may_be_repeated(self, node: Node) -> bool:
         return (node.type.batched and node not in self.carried
-                and not isinstance(node.op, (Input, Const, Carry, Peers, Own, BatchMean) + VIEWS))
+                and not isinstance(node.op, (Input, Const, Carry, Peers, Own, BatchMean, *VIEWS)))
 
     # Where to cut.
 
@@ -120,7 +125,7 @@ class _Segments:
         return True
 
     def _held(self) -> list[int]:
-        """For each value the bytes that are kept of it, for one example, where nothing is repeated."""
+        """For each value the bytes of one example that are kept where nothing is repeated."""
         held = [0] * len(self.values)
         small: dict[int, int] = {}
         for node in self.backward:
@@ -135,8 +140,8 @@ class _Segments:
         return [each or min(small.get(i, 0), _bytes(self.values[i])) for i, each in enumerate(held)]
 
     def _is_mark(self, node: Node) -> bool:
-        """Whether a value of the backward pass is small and known in the forward pass: a truth value, or
-        the place of a maximum."""
+        """Whether a value of the backward pass is small and known in the forward pass: a truth
+        value, or the place of a maximum."""
         return node.type.kind != "float" and all(
             root_of(each) in self.forward or isinstance(root_of(each).op, (Input, Const))
             for each in node.inputs)
@@ -144,7 +149,7 @@ class _Segments:
     def _crossing(self) -> list[list[int]]:
         """For each cut, before the value of that number, the values that are read behind it."""
         crossing: list[list[int]] = [[]]
-        for i, node in enumerate(self.values):
+        for i in range(len(self.values)):
             passed = [j for j in (*crossing[-1], i) if self.last_use[self.values[j]] > i]
             crossing.append(passed)
         return crossing
@@ -161,8 +166,8 @@ class _Segments:
         return [0, *inner, count]
 
     def _pairs(self, ends, crossing, held) -> list[list[tuple[int, int, int]]]:
-        """For each pair of cuts what a segment between them newly keeps, what it holds within itself
-        while its gradients are computed, and its work."""
+        """For each pair of cuts what a segment between them newly keeps, what it holds within
+        itself while its gradients are computed, and its work."""
         before, work = [0], [0]
         for node, each in zip(self.values, held, strict=True):
             before.append(before[-1] + each)
@@ -180,7 +185,8 @@ class _Segments:
                 if start >= end:
                     break
                 kept, own, done = sums[len(passed) - bisect_left(passed, start)]
-                found.append((kept, before[end] - before[start] - own, work[end] - work[start] - done))
+                found.append((kept, before[end] - before[start] - own,
+                              work[end] - work[start] - done))
             pairs.append(found)
         return pairs
 
@@ -192,28 +198,29 @@ class _Segments:
         return None if segment == self.last or node in self.kept else segment
 
     def _marks(self) -> set[Node]:
-        """Nodes of the backward pass that follow from kept values by themselves, such as the mask of a
+        """Nodes of the backward pass that follow from kept values alone, such as the mask of a
         relu: they would be computed in the forward pass, and kept."""
         marks: set[Node] = set()
         outputs = set(self.graph.outputs.values())
         for node in self.backward:
-            roots = [root for root in map(root_of, node.inputs) if root.type.batched]
-            known = all(root in marks or root in self.kept or isinstance(root.op, Input) for root in roots)
-            if (known and not all(isinstance(root.op, Input) for root in roots) and node not in outputs
-                    and node not in self.loop_of and node.type.batched
-                    and (isinstance(node.op, (Elementwise, *VIEWS)) or node.type.kind != "float")):
+            if not node.type.batched or node in outputs or node in self.loop_of:
+                continue
+            roots = [root for root in map(root_of, node.inputs)
+                     if root.type.batched and not isinstance(root.op, Input)]
+            small = isinstance(node.op, (Elementwise, *VIEWS)) or node.type.kind != "float"
+            if small and roots and all(root in marks or root in self.kept for root in roots):
                 marks.add(node)
         return marks
 
     def _parts(self, marks: set[Node]) -> dict[Node, int]:
-        """For each node of the backward pass the first segment whose inner values it depends on; for a
-        mark, the last one that has a use for it."""
+        """For each node of the backward pass the first segment whose inner values it depends on;
+        for a mark, the last one that has a use for it."""
         part: dict[Node, int] = {}
         done: set[Node] = set()
         for node in self.backward:
             if node in done or node in marks:
                 continue
-            together = self.loop_of[node].nodes if node in self.loop_of else (node,)
+            together = self._together(node)
             found = [self.last]
             for each in {each for one in together for each in one.inputs}:
                 inner = self._inner(root_of(each))
@@ -222,14 +229,15 @@ class _Segments:
             done.update(together)
         for node in reversed(self.backward):
             if node in marks:
-                part[node] = max((part[user] for user in self.graph.users[node] if user in part),
-                                 default=self.last)
+                users = [part[user] for user in self.graph.users[node] if user in part]
+                part[node] = max(users, default=self.last)
         return part
 
     def _ends(self, part: dict[Node, int], marks: set[Node], segment: int) -> list[Node]:
-        """The last nodes over examples of the part of the backward pass that comes before a segment's."""
-        works = {node for node in self.backward if node not in marks and part[node] > segment
-                 and not isinstance(node.op, VIEWS) and any(each.type.batched for each in node.inputs)}
+        """The last nodes over examples of what the backward pass does before a segment's part."""
+        works = {node for node in self.backward
+                 if part[node] > segment and node not in marks and not isinstance(node.op, VIEWS)
+                 and any(each.type.batched for each in node.inputs)}
         before = min((part[node] for node in works), default=self.last)
         works = {node for node in works if part[node] == before}
         read = {root_of(each) for node in works for each in node.inputs}
@@ -242,10 +250,16 @@ class _Segments:
         new: dict[Node, Node] = {node: node for node in self.order if node not in part}
         again: dict[tuple[Node, int], Node] = {}
         awaited: dict[int, tuple[Node, ...]] = {self.last: ()}
-        example = next(node for node in self.order if isinstance(node.op, Input) and node.type.batched)
+        outputs = set(self.graph.outputs.values())
+        example = next(node for node in self.order
+                       if isinstance(node.op, Input) and node.type.batched)
 
         def late(node: Node, segment: int) -> Node:
             return apply(After(), node, *awaited[segment]) if awaited[segment] else node
+
+        def repeated(node: Node, segment: int) -> bool:
+            own = node in marks or self._inner(node) == segment
+            return own or isinstance(node.op, VIEWS)
 
         def read(node: Node, segment: int) -> Node:
             """A value as the backward part of a segment reads it: computed again, or kept."""
@@ -256,10 +270,11 @@ class _Segments:
                     continue
                 if not each.type.batched:
                     again[each, segment] = new[each]
-                elif not (each in marks or isinstance(each.op, VIEWS) or self._inner(each) == segment):
+                elif not repeated(each, segment):
                     again[each, segment] = late(new[each], segment)
                 elif isinstance(each.op, Uniform):
-                    again[each, segment] = Node(each.op, (late(example, segment),), each.type, each.origin)
+                    inputs = (late(example, segment),)
+                    again[each, segment] = Node(each.op, inputs, each.type, each.origin)
                 elif ready:
                     inputs = tuple(again[value, segment] for value in each.inputs)
                     again[each, segment] = Node(each.op, inputs, each.type, each.origin)
@@ -269,7 +284,7 @@ class _Segments:
             return again[node, segment]
 
         def home(node: Node) -> int:
-            """The segment whose backward part computes a value again; the last one where none does."""
+            """The segment whose backward part computes a value again; the last where none does."""
             inner = self._inner(node)
             return inner if inner is not None else part[node] if node in marks else self.last
 
@@ -277,7 +292,8 @@ class _Segments:
             if segment < self.last:
                 awaited[segment] = tuple(new[each] for each in self._ends(part, marks, segment))
             for node in self.backward:
-                if part[node] == segment and home(root_of(node)) == self.last:
+                own = home(root_of(node)) == self.last or node in outputs
+                if part[node] == segment and own:
                     homes = [home(root_of(each)) for each in node.inputs]
                     inputs = tuple(new[each] if own == self.last else read(each, own)
                                    for each, own in zip(node.inputs, homes, strict=True))
@@ -292,7 +308,8 @@ def _deepest_first(order: list[Node], among: set[Node]) -> list[Node]:
     for node in order:
         depth[node] = 1 + max((depth[each] for each in node.inputs), default=0)
     done: dict[Node, None] = {}
-    for root in sorted((node for node in order if node in among), key=depth.__getitem__, reverse=True):
+    roots = (node for node in order if node in among)
+    for root in sorted(roots, key=depth.__getitem__, reverse=True):
         stack = [(root, False)]
         while stack:
             node, ready = stack.pop()
@@ -308,7 +325,7 @@ def _deepest_first(order: list[Node], among: set[Node]) -> list[Node]:
 
 
 def _ways(pairs, count: int, most: int) -> list[_Way] | None:
-    """The ways to each cut that never hold more than `most` bytes; None if there is none to the end."""
+    """The ways to each cut that never hold more than `most` bytes; None if none goes to the end."""
     ways: list[_Way | None] = [_Way(0, 0, 0)]
     for at in range(1, count):
         is_end = at == count - 1

@@ -27,7 +27,9 @@ from specc.source import Source
 module = importlib.import_module("specc.passes.recompute")
 MODELS = Path(__file__).resolve().parent.parent.parent / "models"
 BLOCKS = """
-block stage(x: float[c, h, w]) { return x -> conv(c, kernel=3, pad=1, bias=false) -> batchnorm -> relu }
+block stage(x: float[c, h, w]) {
+  return x -> conv(c, kernel=3, pad=1, bias=false) -> batchnorm -> relu
+}
 block noisy(x: float[n]) { return if training then x + 0.1 * normal(x) else x }
 block short(x: float[c, h, w]) {
   let y = x -> conv(c, kernel=3, pad=1) -> relu -> conv(c, kernel=3, pad=1)
@@ -51,10 +53,10 @@ NETS = {
         let first = image -> conv(4, kernel=3, pad=1)
         let scores = first -> 3 * (short) -> 3 * (residual) -> global_avgpool -> dense(3)
         {SCORES} loss aside = mean(first * first) }}""",
-    "towers": f"""model m {{ input a: float[12] input b: float[12] target same: bool
+    "towers": """model m { input a: float[12] input b: float[12] target same: bool
         layer tower = 6 * (dense(16) -> relu -> dropout(0.1)) -> dense(4)
         let p = tower(a) let q = tower(b)
-        output p loss contrastive(p, q, same) }}""",
+        output p loss contrastive(p, q, same) }""",
     "noise": f"""model m {{ input x: float[12] {LABEL}
         let scores = x -> 8 * (dense(16) -> noisy -> relu) -> dense(3) {SCORES} }}""",
     "sequence": f"""seq time = 7 model m {{ input x: float[time, 5] {LABEL}
@@ -94,7 +96,7 @@ def again(graph: Graph, op: type) -> list:
 
 
 def same(found, expected):
-    # the same formulas, but joined to other loops: a multiplication and an addition may be one there
+    # the same formulas, but joined to other loops: a product and a sum may be one operation there
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-11)
 
 
@@ -144,7 +146,8 @@ def test_the_interpreter_agrees(name, monkeypatch):
 
 def test_dropout_draws_the_same_numbers_again():
     plain, other = graphs(f"""model m {{ {IMAGE} {LABEL} let scores = image
-        -> 12 * (conv(4, kernel=3, pad=1) -> relu -> dropout(0.3)) -> flatten -> dense(3) {SCORES} }}""")
+        -> 12 * (conv(4, kernel=3, pad=1) -> relu -> dropout(0.3)) -> flatten -> dense(3)
+        {SCORES} }}""")
     drawn = [node.op for node in other.nodes if isinstance(node.op, Uniform)]
     assert len(again(other, Uniform)) == len(drawn) - 12 > 6
     assert set(drawn) == {node.op for node in plain.nodes if isinstance(node.op, Uniform)}
@@ -188,7 +191,8 @@ def test_deep_models_take_less_memory(name, threads):
 
 
 def test_where_it_would_save_next_to_nothing_nothing_is_recomputed():
-    plain, other = graphs(f"model m {{ {IMAGE} {LABEL} let scores = image -> flatten -> dense(3) {SCORES} }}")
+    plain, other = graphs(f"""model m {{ {IMAGE} {LABEL}
+        let scores = image -> flatten -> dense(3) {SCORES} }}""")
     assert not any(isinstance(node.op, After) for node in other.nodes)
     assert len(other.nodes) == len(plain.nodes)
 
@@ -202,8 +206,9 @@ def test_a_prediction_recomputes_nothing():
 def test_a_training_ends_with_the_same_weights():
     made = specc.load(MODELS / "plain_deep.dl", recompute="true")
     assert made.recipe.recompute
-    nets = [specc.compile(replace(made, recipe=replace(made.recipe, recompute=each)), dtype="float64",
-                          threads=2) for each in (False, True)]
+    recipes = [replace(made.recipe, recompute=each) for each in (False, True)]
+    nets = [specc.compile(replace(made, recipe=recipe), dtype="float64", threads=2)
+            for recipe in recipes]
     rng = np.random.default_rng(0)
     data = {"image": rng.random((150, 1, 8, 8)), "label": rng.integers(0, 10, 150)}
     columns = {name: Column(array) for name, array in data.items()}
