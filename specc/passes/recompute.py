@@ -90,7 +90,8 @@ class _Segments:
         return self.loop_of[node].nodes if node in self.loop_of else (node,)
 
     def _may_be_repeated(self, node: Node) -> bool:
-        return (node.type.batched and node not in self.carried
+        # pairs of examples take as much as the batch has examples, which is not known yet
+        return (node.type.batched and node not in self.carried and isinstance(_bytes(node), int)
                 and not isinstance(node.op, (Input, Const, Carry, Peers, Own, BatchMean, *VIEWS)))
 
     # Where to cut.
@@ -142,7 +143,7 @@ class _Segments:
     def _is_mark(self, node: Node) -> bool:
         """Whether a value of the backward pass is small and known in the forward pass: a truth
         value, or the place of a maximum."""
-        return node.type.kind != "float" and all(
+        return node.type.kind != "float" and isinstance(_bytes(node), int) and all(
             root_of(each) in self.forward or isinstance(root_of(each).op, (Input, Const))
             for each in node.inputs)
 
@@ -160,7 +161,7 @@ class _Segments:
         stretch = -(-count // MOST_CUTS)
         # of equal ones after a product, which is not computed again then
         price = [(sum(_bytes(self.values[j]) for j in crossing[i]),
-                  -sum(flops([self.values[j]]) for j in crossing[i])) for i in range(count + 1)]
+                  -sum(_work(self.values[j]) for j in crossing[i])) for i in range(count + 1)]
         inner = [min(range(start, min(start + stretch, count)), key=price.__getitem__)
                  for start in range(1, count, stretch)]
         return [0, *inner, count]
@@ -171,7 +172,7 @@ class _Segments:
         before, work = [0], [0]
         for node, each in zip(self.values, held, strict=True):
             before.append(before[-1] + each)
-            work.append(work[-1] + flops([node]))
+            work.append(work[-1] + _work(node))
         pairs = []
         for end in ends:
             found = []
@@ -179,8 +180,8 @@ class _Segments:
             sums = [(0, 0, 0)]
             for j in reversed(passed):
                 kept, own, done = sums[-1]
-                sums.append((kept + _bytes(self.values[j]), own + held[j],
-                             done + flops([self.values[j]])))
+                node = self.values[j]
+                sums.append((kept + _bytes(node), own + held[j], done + _work(node)))
             for start in ends:
                 if start >= end:
                     break
@@ -339,6 +340,10 @@ def _ways(pairs, count: int, most: int) -> list[_Way] | None:
                 best = found
         ways.append(_Way(*best) if best else None)
     return ways if ways[-1] is not None else None
+
+
+def _work(node: Node) -> int:
+    return work if isinstance(work := flops([node]), int) else 0
 
 
 def _bytes(node: Node) -> int:

@@ -62,6 +62,9 @@ NETS = {
     "sequence": f"""seq time = 7 model m {{ input x: float[time, 5] {LABEL}
         let scores = x -> 4 * (dense(8) -> relu) -> gru(8) -> 4 * (dense(8) -> relu) -> lstm(8)
           -> last -> dense(3) {SCORES} }}""",
+    "pairs": f"""model m {{ input x: float[12] {LABEL}
+        let z = x -> 8 * (dense(16) -> relu -> dropout(0.1)) -> dense(3)
+        output z loss group(z, label; margin = 1.5) }}""",
     "cells": """seq time = 6 model m { input x: float[<= time, 5] target y: class(4)[<= time]
         let scores = x -> lstm(8) -> dropout(0.2) -> gru(8) -> rnn(8) -> lstm(8) -> dense(4)
         output scores loss cross_entropy(scores, y) metric accuracy(scores, y) }""",
