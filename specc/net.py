@@ -36,6 +36,7 @@ from specc.passes import lower
 from specc.passes.fuse import prepare
 from specc.passes.part import part
 from specc.passes.plan import plan, shares
+from specc.passes.recompute import recompute
 from specc.passes.simplify import simplify
 from specc.passes.stepwise import stepwise
 from specc.recipe import Port
@@ -50,6 +51,7 @@ TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict
 FLOPS_WORTH_A_TEAM = 1e6  # of one example, from which threads share the work on it
 MOST_PREPARED = 16  # numbers of rows for which a prediction is kept ready
 FEW = 3  # rows that are predicted one by one: a vector of lanes for so few would be nearly empty
+WORTH_AGAIN = 0.95  # of the memory, which recomputation must leave at most
 
 # Programs over fewer steps, for batches of short examples, are compiled for so long a training.
 STEPS_WORTH_PROGRAMS = 1000
@@ -129,6 +131,12 @@ class Net:
                 self._settings = made.settings
                 made = made.graph
             self._graphs[kind] = _optimized(made)
+            if self.program.recipe.recompute and kind in (TRAIN, GRADIENTS):
+                again = _optimized(made, again=True)
+                plain, other = (self._planned(each, self.batch, False).arena_bytes
+                                for each in (self._graphs[kind], again))
+                if other < WORTH_AGAIN * plain:
+                    self._graphs[kind] = again
         return self._graphs[kind]
 
     @property
@@ -516,11 +524,13 @@ def check_limit(limit: Limit, values: np.ndarray, first: int) -> None:
             raise SpecError([Diagnostic("bad-setting", "error", message, limit.span)])
 
 
-def _optimized(graph: Graph) -> Graph:
-    """What the planner gets."""
+def _optimized(graph: Graph, again: bool = False) -> Graph:
+    """What the planner gets; with values computed `again` for the backward pass."""
     made = verify(straightened(verify(graph, "lower")), "straightened")
-    simple = verify(part(verify(simplify(made), "simplify")), "part")
-    return verify(prepare(simple), "prepare")
+    made = verify(part(verify(simplify(made), "simplify")), "part")
+    if again:
+        made = verify(recompute(made), "recompute")
+    return verify(prepare(made), "prepare")
 
 
 def _graph(program: Program, kind: str):

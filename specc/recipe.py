@@ -52,8 +52,9 @@ class Recipe:
     """How a model is trained.
 
     `validate` is a source, or the part of `data` that is kept for it. `clip_value` bounds every
-    element of the gradients, then `clip_norm` the norm of them all. `places` has the values of the
-    settings that the file gives.
+    element of the gradients, then `clip_norm` the norm of them all. With `recompute` the backward
+    pass computes values of the forward pass again, where keeping them takes more memory. `places`
+    has the values of the settings that the file gives.
     """
 
     data: DataCall | None = None
@@ -65,5 +66,6 @@ class Recipe:
     patience: int | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
+    recompute: bool = False
     span: Span | None = None
     places: dict[str, Span] = field(default_factory=dict, compare=False, repr=False)

@@ -20,6 +20,7 @@ from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, Place, Plan, Repeated, Step
 from specc.ops.contract import Contract
 from specc.ops.leaf import Const, Input
+from specc.ops.random import Uniform
 from specc.ops.reduce import AllReduce, Max, Sum
 from specc.ops.shape import Pad
 from specc.ops.views import c_strides
@@ -271,7 +272,7 @@ class _Shard:
         function = own()
         numbers = node.op.arguments(tuple(each.type for each in node.inputs), lanes)
         addresses = []
-        for each in node.inputs:
+        for each in () if isinstance(node.op, Uniform) else node.inputs:
             addresses.append(self.viewed(each))
         addresses.append(self.address(node, place))
         if step.mode == "split":  # an op on each channel by itself

@@ -1,24 +1,24 @@
 """The memory that a training takes at least, told from shapes; and what the machine has.
 
-    footprint(program)      # Footprint(examples=8_413_184, parameters=1_048_576)
+    footprint(program)      # Footprint(examples=8_413_184, ..., parameters=1_048_576, ...)
     machine_memory()        # 33_554_432_000, or None where the system does not say
 
-What products, windows and states read and make is kept for the gradients; all else is joined to
-them by the compiler or takes no room for long. The arena of the models in models/ is 1.2 to 2.5
-times that.
+What products read is kept for their gradients, and so are states; all else is joined to them by the
+compiler, is known from them or takes no room for long. The arena of the models in models/ is mostly
+1.2 to 4 times that.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from specc.ir.graph import Node, topological
+from specc.ir.graph import Node
 from specc.ir.program import Program
-from specc.ops.carry import Carry
+from specc.ops.carry import Carry, closed
 from specc.ops.contract import Contract
-from specc.ops.window import WindowMax
 
 BYTES = 4
 """Of a float32."""
@@ -30,10 +30,12 @@ LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_by
 class Footprint:
     """Bytes for the values of a batch, and for parameters with their gradients and states.
 
-    `largest` is the node whose values take the most of the former. Open sizes count as nothing.
+    `recomputed` are those for a batch with `recompute = true`; `largest` is the node whose values
+    take the most of a batch. Open sizes count as nothing.
     """
 
     examples: int
+    recomputed: int
     parameters: int
     largest: Node | None = None
 
@@ -45,27 +47,46 @@ class Footprint:
 def footprint(program: Program) -> Footprint:
     """The memory that a training step of the program takes at least."""
     kept: set[Node] = set()
-    for node in topological([term.node for term in program.losses]):
-        if isinstance(node.op, (Contract, WindowMax, Carry)):
-            kept.update(each for each in (node, *node.inputs) if each.type.batched)
-    counts = {node: each for node in kept if isinstance(each := node.type.elements, int)}
+    at_once = 0  # what a product reads and makes
+    graph = closed({term.name: term.node for term in program.losses}, dict(program.carries))
+    for node in graph.nodes:
+        if isinstance(node.op, Carry):
+            kept.add(node)
+        elif isinstance(node.op, Contract):
+            read = {each for each in node.inputs if each.type.batched}
+            kept |= read
+            made = _elements(node) if node.type.batched else 0
+            at_once = max(at_once, made + sum(map(_elements, read)))
+    largest = max(kept, key=_elements, default=None)
+    states = {node for node in kept if isinstance(node.op, Carry)}  # these are always kept
+    total, fixed = (sum(map(_elements, each)) for each in (kept, states))
+    # of n equal values sqrt(2 n) are held: every k-th, and fewer and fewer that are computed again
+    again = math.isqrt(2 * (total - fixed) * _elements(largest)) if largest is not None else 0
+    least = min(total, fixed + again)
     trained = {each.path for each in program.updates}
     parameters = sum(
         (1 + (each.path in trained)) * size
         for each in program.parameters
         if isinstance(size := each.type.elements, int)
     )
-    states = sum(
+    memory = sum(
         size
         for update in program.updates
         for each in update.states
         if isinstance(size := each.type.elements, int)
     )
+    each = BYTES * program.recipe.batch
     return Footprint(
-        BYTES * program.recipe.batch * sum(counts.values()),
-        BYTES * (parameters + states),
-        max(counts, key=counts.__getitem__, default=None),
+        each * max(least if program.recipe.recompute else total, at_once),
+        each * max(least, at_once),
+        BYTES * (parameters + memory),
+        largest,
     )
+
+
+def _elements(node: Node) -> int:
+    """The elements of a value of known size; 0 for others."""
+    return size if isinstance(size := node.type.elements, int) else 0
 
 
 def machine_memory() -> int | None:

@@ -173,10 +173,13 @@ def large_footprint(train: ast.Train, program: Program, report: Report) -> None:
         largest = needed.largest.origin.span
         if largest is not None and largest.source is train.span.source:
             labels.append(Label(largest, f"{show_bytes(each * batch)} for the values of a batch"))
-        fitting = int((there - needed.parameters) * 0.5 / (needed.examples / batch))
+        # a step takes about twice the least
+        fitting = int((there - needed.parameters) * 0.25 / (needed.examples / batch))
         help_ = "make it smaller"
         if fitting > 0:
             help_ = f"`batch = {fitting}` takes half of what is there"
+        if not program.recipe.recompute and 2 * needed.recomputed + needed.parameters <= there:
+            help_ = f"`recompute = true` takes less, for some more time; {help_}"
     report.warning(
         "large-footprint",
         f"a training step takes at least {show_bytes(needed.bytes)}, but this machine has"

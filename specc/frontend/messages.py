@@ -148,7 +148,9 @@ TRAIN_SYNONYMS: dict[str, str] = {
     "random_state": "seed", "early_stopping": "patience", "clip": "clip_norm",
     "early_stop": "patience", "grad_clip": "clip_norm", "clipnorm": "clip_norm",
     "clipvalue": "clip_value", "gradient_clip": "clip_norm", "clip_grad_norm": "clip_norm",
-    "max_norm": "clip_norm",
+    "max_norm": "clip_norm", "checkpointing": "recompute", "gradient_checkpointing": "recompute",
+    "activation_checkpointing": "recompute", "use_checkpoint": "recompute", "remat": "recompute",
+    "rematerialize": "recompute",
 }  # fmt: skip
 
 # What the field sets where a network is trained, and is said otherwise here.
@@ -174,6 +176,8 @@ TRAIN_HINTS: dict[str, str] = {
     "precision": "it is an option of the command: `specc train --dtype float64`",
     "device": "there is one device, the processor: leave it out",
     "verbose": "it is an option of the command: `specc train --quiet`",
+    "checkpoint": "the weights of the last and of the best epoch are kept as it is;"
+    " `recompute = true` trains in less memory",
 }
 
 # What the field calls the sources of data.

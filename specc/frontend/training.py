@@ -36,6 +36,7 @@ SETTINGS = (
     Declared("patience", "int", bounds=((">", 0),), default=None),
     Declared("clip_norm", "float", bounds=((">", 0),), default=None),
     Declared("clip_value", "float", bounds=((">", 0),), default=None),
+    Declared("recompute", "bool", default=DEFAULTS.recompute),
 )
 LARGEST = {"seed": 2**63 - 1}
 LARGEST_COUNT = 10**9

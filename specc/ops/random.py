@@ -22,18 +22,18 @@ from specc.ir.types import Type
 class Uniform(Op):
     """Independent numbers, uniform over the multiples of 2^-24 in [0, 1); `label` keeps draws apart.
 
-    With `batched`, every example has its own.
+    With `batched`, every example has its own. Inputs are not read: they are there to be awaited.
     """
 
     shape: Shape
     batched: bool
     label: str
 
-    def infer(self) -> Type:
+    def infer(self, *awaited: Type) -> Type:
         return Type("float", self.shape, self.batched)
 
     def vjp(self, node, dy):
-        return ()
+        return (None,) * len(node.inputs)
 
     def draw(self, seed: int, step: int, examples: int):
         """The numbers of one step: float64 [examples, *shape], or [*shape] unless batched."""

@@ -10,9 +10,12 @@ from collections.abc import Mapping
 
 from specc.ir.graph import Node
 from specc.ir.plan import View
+from specc.ops.after import After
+from specc.ops.leaf import Const, Input
+from specc.ops.reduce import AllReduce
 from specc.ops.shape import Broadcast, Reshape, Slice, Transpose
 
-VIEWS = (Broadcast, Reshape, Slice, Transpose)
+VIEWS = (After, Broadcast, Reshape, Slice, Transpose)
 
 
 def root_of(node: Node) -> Node:
@@ -20,6 +23,23 @@ def root_of(node: Node) -> Node:
     while isinstance(node.op, VIEWS):
         node = node.inputs[0]
     return node
+
+
+def awaited(node: Node) -> list[Node]:
+    """The values that must have been computed before a node reads its inputs.
+
+    Of a sum over the shards that is the part of each shard: nobody waits for the others.
+    """
+    found: dict[Node, None] = {}
+    for each in node.inputs:
+        while isinstance(each.op, VIEWS):
+            for value in each.inputs[1:]:
+                root = root_of(value)
+                root = root.inputs[0] if isinstance(root.op, AllReduce) else root
+                if not isinstance(root.op, (Const, Input)):
+                    found[root] = None
+            each = each.inputs[0]
+    return list(found)
 
 
 def view(node: Node, bases: Mapping[Node, tuple[int, ...]] = {}) -> View:
@@ -45,6 +65,8 @@ def view(node: Node, bases: Mapping[Node, tuple[int, ...]] = {}) -> View:
         elif isinstance(op, Slice):
             offset += op.start * strides[op.axis]
             strides = (*strides[: op.axis], strides[op.axis] * op.step, *strides[op.axis + 1 :])
+        elif isinstance(op, After):
+            continue
         else:
             strides = _reshaped(shape, strides, op.shape)
             assert strides is not None, "prepare() copies what cannot be reshaped in place"
@@ -54,7 +76,7 @@ def view(node: Node, bases: Mapping[Node, tuple[int, ...]] = {}) -> View:
 
 def in_c_order(node: Node) -> bool:
     """Whether the node's elements lie in memory one after the other, without gaps or repeats."""
-    while isinstance(node.op, Reshape):
+    while isinstance(node.op, (After, Reshape)):
         node = node.inputs[0]
     try:
         seen = view(node)

@@ -15,6 +15,7 @@ from itertools import islice
 
 from specc.ir.graph import Graph, Node, apply, rewrite
 from specc.ir.plan import Group, Repeated
+from specc.ops.after import After
 from specc.ops.carry import PREFIX, Carry, Loop, carries, loops, ordered
 from specc.ops.contract import Contract
 from specc.ops.elementwise import Copy, Elementwise
@@ -23,7 +24,7 @@ from specc.ops.leaf import Const, Input, leaf
 from specc.ops.reduce import AllReduce, Max, Sum
 from specc.ops.shape import Broadcast, Concat, Pad, Reshape
 from specc.ops.steps import has_steps, one_step
-from specc.ops.views import VIEWS, in_c_order, root_of
+from specc.ops.views import VIEWS, awaited, in_c_order, root_of
 
 # Bounds that keep the compile time of deep models in proportion to their depth.
 MOST_NODES = 64  # of a nest: LLVM's time grows faster than its length
@@ -44,6 +45,11 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
             # the parts side by side first, then all of them at once
             parts = (each.inputs[0] for each in node.inputs)
             node, partial = Node(node.op, tuple(parts), node.type, node.origin), True
+        if isinstance(node.op, After):  # it awaits the parts of a sum, not the sum
+            value, *awaited_ = node.inputs
+            awaited_ = (each.inputs[0] if isinstance(each.op, AllReduce) else each
+                        for each in awaited_)
+            return Node(node.op, (value, *awaited_), node.type, node.origin)
         return apply(AllReduce(), node) if partial else node
 
     graph = rewrite(graph, reduce_shards)
@@ -166,8 +172,9 @@ class _Groups:
         return group
 
     def needs(self, node: Node) -> set[int]:
-        """The groups that a node's inputs come from."""
-        return {self.of[root] for root in map(root_of, node.inputs) if root in self.of}
+        """The groups that a node's inputs come from, and those that it waits for."""
+        roots = (*map(root_of, node.inputs), *awaited(node))
+        return {self.of[root] for root in roots if root in self.of}
 
     def reading(self, leaves: Iterable[tuple[str, str]]) -> set[int]:
         """The groups that read some weights or states, each given by its role and label."""
@@ -224,7 +231,7 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
         for each in node.inputs:
             if each in waiting and (_domain(each), "nest") == groups.domains[group]:
                 yield each, group
-        for root in map(root_of, node.inputs):
+        for root in (*map(root_of, node.inputs), *awaited(node)):
             if root in waiting:
                 yield root, groups.open(_domain(root), "nest")
 
@@ -242,7 +249,7 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
             continue
         if isinstance(op, (Input, Const) + VIEWS):
             continue
-        if isinstance(op, Elementwise) and node not in overwritten and all(
+        if isinstance(op, Elementwise) and node not in overwritten and not awaited(node) and all(
             each in waiting or isinstance(root_of(each).op, (Input, Const))
             for each in node.inputs
         ):
@@ -330,13 +337,15 @@ def _group_for(node: Node, groups: _Groups, readers, after: set[int]) -> int:
     for each in node.inputs:
         siblings = readers.get((root_of(each), domain), {})
         candidates += islice(reversed(siblings), MOST_SIBLINGS)
-    needs = groups.needs(node)
+    needs, late = groups.needs(node), awaited(node)
     for group in dict.fromkeys(candidates):
         if groups.domains[group] != (domain, "nest") or groups.full(group):
             continue
         if isinstance(node.op, (Sum, Max)) and groups.reduced[group] not in (None, _reduced(node)):
             continue
         if any(_complete_only_later(each, groups, group) for each in node.inputs):
+            continue
+        if any(groups.of.get(each) == group for each in late):
             continue
         if groups.may_reach((needs | after) - {group}, group):
             continue

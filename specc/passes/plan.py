@@ -10,25 +10,25 @@ keeps its place to the end of the phase in which it is last read.
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_left, insort
 from dataclasses import dataclass, field, replace
 
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node
-from specc.ir.plan import ALIGNMENT, Group, Place, Plan, Step, View
+from specc.ir.plan import Group, Place, Plan, Step, View
+from specc.ops.after import After
 from specc.ops.carry import PREFIX, Carry
 from specc.ops.contract import Contract
 from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Const, Input
 from specc.ops.reduce import AllReduce, Max, Sum
 from specc.ops.shape import Concat, Pad
-from specc.ops.views import c_strides, root_of, view
+from specc.ops.views import awaited, c_strides, root_of, view
 from specc.ops.window import WindowMax
 from specc.passes.fuse import fuse
+from specc.passes.layout import Layout, Packed
 
 SPLIT_FROM = 4096  # elements from which a loop over shared memory is divided between the shards
 PRODUCTS_FROM = 1 << 16  # products from which a contraction of one example is
-BYTES = {"int": 4, "bool": 1, "byte": 1}
 
 
 @dataclass(eq=False)
@@ -66,10 +66,18 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     if shards > 1 and not team:
         _repeat_small_steps(scheduled, targets)
     _assign_phases(scheduled, views, shards, targets, team)
-    order = _order(scheduled)
-    layout = _Layout(bytes_of_float, lanes)
+    layout = Layout(bytes_of_float, lanes)
     inside = _insides(graph)
+
+    def in_arena(root: Node) -> int:
+        return layout.bytes(root) if root.type.batched or _is_partial(root) else 0
+
+    order = _order(scheduled, in_arena)
     places = _places(order, graph, views, targets, layout, team, inside)
+    packed = Packed(layout)
+    if packed.arena < layout.arena:
+        layout = packed
+        places = _places(order, graph, views, targets, layout, team, inside)
     emits = tuple((name, node) for name, node in graph.outputs.items()
                   if node.type.batched and not name.startswith((PREFIX, "lane.")))
     return Plan(
@@ -200,6 +208,8 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets, tea
                 edges.append((maker[root], s, _crosses(maker[root], s, root, team)))
             elif (root.op.role == "setting" or team and root.type.batched) and shards > 1:
                 s.phase = max(s.phase, 0 if s.mode == "single" else 1)
+        for root in {root: None for node in s.group.nodes for root in awaited(node)}:
+            edges.append((maker[root], s, False))
     for key, writer in overwritten.items():
         for reader in readers.get(key, ()):
             if reader is not writer:
@@ -238,97 +248,55 @@ def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node, team: bool) -> 
     return not maker.mode == reader.mode == "single"
 
 
-def _order(scheduled: list[_Scheduled]) -> list[_Scheduled]:
-    """Phase by phase; within a phase after what must have run, otherwise as they stand."""
+def _order(scheduled: list[_Scheduled], bytes_of) -> list[_Scheduled]:
+    """Phase by phase; within a phase after what must have run, first what gives back more memory
+    than it takes, otherwise as they stand.
+
+    So the gradient of a weight is taken as soon as its layer's is there, and what it reads is free.
+    """
     following: dict[int, list[_Scheduled]] = {}
+    readers: dict[Node, list[_Scheduled]] = {}
     waits: dict[int, int] = {}
-    ready: list[tuple[int, int]] = []
     for s in scheduled:
         waits[s.position] = len(s.before)
         for each in s.before:
             following.setdefault(each, []).append(s)
-        if not s.before:
-            ready.append((s.phase, s.position))
-    heapq.heapify(ready)
+        for root in s.reads:
+            readers.setdefault(root, []).append(s)
+    left = {root: len(each) for root, each in readers.items()}
+    ready: list[tuple[int, bool, int]] = []
+
+    def offer(s: _Scheduled) -> None:
+        given = sum(bytes_of(root) for root in s.reads if left[root] == 1)
+        taken = sum(bytes_of(node) for node in s.group.stored if node in readers)
+        heapq.heappush(ready, (s.phase, given <= taken, s.position))
+
+    for s in scheduled:
+        if not waits[s.position]:
+            offer(s)
     order: list[_Scheduled] = []
+    done: set[int] = set()
     while ready:
-        _, position = heapq.heappop(ready)
+        _, _, position = heapq.heappop(ready)
+        if position in done:
+            continue  # it was offered again
+        done.add(position)
         order.append(scheduled[position])
         for s in following.get(position, ()):
             waits[s.position] -= 1
             if not waits[s.position]:
-                heapq.heappush(ready, (s.phase, s.position))
+                offer(s)
+        for root in scheduled[position].reads:
+            left[root] -= 1
+            if left[root] == 1:
+                for s in readers[root]:
+                    if s.position not in done and not waits[s.position]:
+                        offer(s)
     assert len(order) == len(scheduled), "no order of the groups (a bug of specc)"
     return order
 
 
-class _Layout:
-    """Gives out memory: shared memory once and for all, the arena by lifetime."""
-
-    def __init__(self, bytes_of_float: int, lanes: int):
-        self.float, self.lanes = bytes_of_float, lanes
-        self.shared = 0
-        self.arena = 0
-        self.holes: list[tuple[int, int]] = []  # (offset, bytes), by offset, none beside another
-        self.sizes: list[tuple[int, int]] = []  # (bytes, offset), by size
-
-    def step(self, node: Node) -> int:
-        """Bytes from one element of an example to the next."""
-        return BYTES.get(node.type.kind, self.float) * (self.lanes if node.type.batched else 1)
-
-    def exact(self, node: Node) -> int:
-        return sizes.product(node.type.shape) * self.step(node)
-
-    def bytes(self, node: Node) -> int:
-        return self.rounded(self.exact(node))
-
-    @staticmethod
-    def rounded(size: int) -> int:
-        return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
-
-    def take_shared(self, node: Node) -> Place:
-        place = Place("shared", self.shared)
-        self.shared += self.bytes(node)
-        return place
-
-    def take(self, size: int) -> int:
-        """The offset of the smallest hole that fits, or of new memory at the end."""
-        fitting = bisect_left(self.sizes, (size, 0))
-        if fitting < len(self.sizes):
-            length, offset = self.sizes[fitting]
-            self._close(offset, length)
-            if length > size:
-                self._open(offset + size, length - size)
-            return offset
-        offset = self.arena
-        if self.holes and sum(self.holes[-1]) == self.arena:
-            offset = self.holes[-1][0]
-            self._close(*self.holes[-1])
-        self.arena = offset + size
-        return offset
-
-    def give(self, offset: int, size: int) -> None:
-        """Take memory back, joined with the holes beside it."""
-        after = bisect_left(self.holes, (offset, 0))
-        if after < len(self.holes) and self.holes[after][0] == offset + size:
-            size += self.holes[after][1]
-            self._close(*self.holes[after])
-        if after and sum(self.holes[after - 1]) == offset:
-            offset, length = self.holes[after - 1]
-            size += length
-            self._close(offset, length)
-        self._open(offset, size)
-
-    def _open(self, offset: int, length: int) -> None:
-        insort(self.holes, (offset, length))
-        insort(self.sizes, (length, offset))
-
-    def _close(self, offset: int, length: int) -> None:
-        self.holes.pop(bisect_left(self.holes, (offset, length)))
-        self.sizes.pop(bisect_left(self.sizes, (length, offset)))
-
-
-def _place_parts(joined: Node, loop, places: dict[Node, Place], layout: _Layout) -> None:
+def _place_parts(joined: Node, loop, places: dict[Node, Place], layout: Layout) -> None:
     """Lets what is joined along the first axis be computed where it shall stand."""
     made = {node for group in loop.groups if group.kind == "nest" for node in group.stored}
     place, start = places[joined], 0
@@ -339,7 +307,7 @@ def _place_parts(joined: Node, loop, places: dict[Node, Place], layout: _Layout)
         start += layout.exact(part)
 
 
-def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last, layout: _Layout,
+def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last, layout: Layout,
                 leaving) -> None:
     """Places for what a loop computes, and its steps: a turn of the loop moves along the sequences.
 
@@ -409,8 +377,9 @@ def _insides(graph: Graph) -> dict[Node, tuple[Node, int]]:
             continue
         parts = whole.inputs
         if len(set(parts)) == len(parts) and all(
-                isinstance(each.op, Contract) and graph.users[each] == [whole]
-                and each not in graph.outputs.values() for each in parts):
+                isinstance(each.op, Contract) and each not in graph.outputs.values()
+                and [user for user in graph.users[each] if each not in user.inputs[1:]
+                     or not isinstance(user.op, After)] == [whole] for each in parts):
             stride, start = c_strides(whole.type.shape)[whole.op.axis], 0
             for each in parts:
                 inside[each] = whole, start * stride
@@ -418,9 +387,11 @@ def _insides(graph: Graph) -> dict[Node, tuple[Node, int]]:
     return inside
 
 
-def _places(order, graph: Graph, views, targets, layout: _Layout, team: bool,
+def _places(order, graph: Graph, views, targets, layout: Layout, team: bool,
             inside: dict[Node, tuple[Node, int]]) -> dict[Node, Place]:
-    """A place for every value that lies in memory; sets the steps' `stores`."""
+    """A place for every value that lies in memory; sets the steps' `stores` and `steps`."""
+    for s in order:
+        s.stores, s.steps = [], []
     last: dict[Node, int] = {}
     end_of_phase: dict[int, int] = {}
     for i, s in enumerate(order):

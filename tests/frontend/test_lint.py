@@ -215,16 +215,16 @@ def test_a_training_that_takes_more_memory_than_there_is_is_told(monkeypatch):
     body = HEAD + "  let scores = x -> dense(1000) -> relu -> dense(4)\n" + TAIL
     text = body.replace("{", "{{").replace("}", "}}") + "train {{\n  optimizer {}\n  batch = {}\n}}\n"
     sgd, adam = "sgd(lr = 0.1)", "adam(lr = 0.001)"
-    # a batch: 8 + 1000 + 1000 + 4 floats an example; parameters: 9000 + 4004, and their gradients
-    needed = 4 * (2012 * 32 + 2 * 13004)
+    # a batch: 8 + 1000 floats an example; parameters: 9000 + 4004, and their gradients
+    needed = 4 * (1008 * 32 + 2 * 13004)
     monkeypatch.setattr(habits, "machine_memory", lambda: needed)
     assert warned(text.format(sgd, 32)) == []
     assert warned(text.format(sgd, 33)) == [("large-footprint", 10)]
     assert warned(text.format(adam, 32)) == [("large-footprint", 10)]
     monkeypatch.setattr(habits, "machine_memory", lambda: needed - 1)
     _, (found,) = driver.check(Source("a.dl", text.format(sgd, 32)))
-    assert found.message == "a training step takes at least 362 kB, but this machine has 362 kB"
-    assert found.help == "`batch = 15` takes half of what is there"
+    assert found.message == "a training step takes at least 233 kB, but this machine has 233 kB"
+    assert found.help == "`batch = 7` takes half of what is there"
     monkeypatch.setattr(habits, "machine_memory", lambda: None)
     assert warned(text.format(sgd, 10**6)) == []
 
@@ -236,6 +236,22 @@ def test_the_footprint_is_no_more_than_what_the_planner_gives_out():
     arena = plan.arena_bytes * plan.shards
     assert 0.3 * arena < footprint(program).examples < arena
     assert machine_memory() is None or machine_memory() > 2**26
+
+
+def test_recomputation_is_told_of_where_it_would_help(monkeypatch):
+    text = HEAD + "  let scores = x -> 32 * (dense(1000) -> relu) -> dense(4)\n" + TAIL
+    text += "train {\n  optimizer sgd(lr = 0.1)\n  batch = 100000\n}\n"
+    program = driver.load(Source("a.dl", text))
+    needed = footprint(program)
+    assert needed.recomputed < 0.3 * needed.examples
+    there = needed.parameters + 2 * needed.recomputed
+    monkeypatch.setattr(habits, "machine_memory", lambda: there)
+    _, (found,) = driver.check(Source("a.dl", text))
+    assert found.help.startswith("`recompute = true` takes less, for some more time; `batch = ")
+    assert warned(text.replace("batch =", "recompute = true\n  batch =")) == []
+    monkeypatch.setattr(habits, "machine_memory", lambda: there - 1)
+    _, (found,) = driver.check(Source("a.dl", text))
+    assert found.help.startswith("`batch = ")
 
 
 def digits(classes=10, batch=32, split=""):

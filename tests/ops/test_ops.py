@@ -15,6 +15,7 @@ from specc.ir.op import REGISTRY, ShapeError
 from specc.ir.types import Type
 from specc.ir.verify import verify
 from specc.ops import elementwise as e
+from specc.ops.after import After
 from specc.ops.contract import Affine, Contract, index
 from specc.ops.gather import Put, Take
 from specc.ops.leaf import Const, Input, Iota, Random, constant, leaf
@@ -82,6 +83,7 @@ CASES = [
     (e.ToFloat(), (BOOL,)), (e.ToFloat(), (LABEL,)), (e.ToInt(9), (VECTOR,)),
     (Broadcast((4, 3, 5), (1, 2)), (F,)), (Broadcast((3, 2, 5), (0, 2)), (UNBATCHED,)),
     (Reshape((15,)), (F,)), (Reshape((5, 3)), (UNBATCHED,)),
+    (After(), (F, VECTOR)), (After(), (UNBATCHED, F)),
     (Transpose((1, 0)), (F,)), (Transpose((2, 0, 1)), (MAP,)),
     (Slice(1, 1, 2, 2), (F,)), (Slice(0, 1, 1), (MAP,)),
     (Pad(1, 2, 9), (F,)), (Pad(1, 0, 13, 2), (MAP,)), (Pad(0, 1, 6), (UNBATCHED,)),

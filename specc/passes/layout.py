@@ -1,0 +1,146 @@
+"""Where values lie in the arena: memory is given out by lifetime.
+
+    layout = Layout(bytes_of_float=4, lanes=16)
+    a = layout.take(4096)
+    layout.give(a, 4096)         # whoever takes memory next may get the same
+    packed = Packed(layout)      # the same again, from the largest to the smallest: often less
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, insort
+from dataclasses import dataclass
+
+import numpy as np
+
+from specc.ir import sizes
+from specc.ir.graph import Node
+from specc.ir.plan import ALIGNMENT, Place
+
+BYTES = {"int": 4, "bool": 1, "byte": 1}
+MOST_PACKED = 4000  # values, for the time of packing grows with their square
+
+
+@dataclass(eq=False)
+class Span:
+    """Memory that was taken, and from when to when it is held."""
+
+    size: int
+    start: int
+    end: float = math.inf
+
+
+class Layout:
+    """Gives out memory in the order of time: shared memory for good, the arena by lifetime."""
+
+    def __init__(self, bytes_of_float: int, lanes: int):
+        self.float, self.lanes = bytes_of_float, lanes
+        self.shared = 0
+        self.arena = 0
+        self.holes: list[tuple[int, int]] = []  # (offset, bytes), by offset, none beside another
+        self.sizes: list[tuple[int, int]] = []  # (bytes, offset), by size
+        self.spans: list[Span] = []  # all that was taken, in this order
+        self.clock = 0
+        self._held: dict[int, int] = {}  # offset -> number of its span
+
+    def step(self, node: Node) -> int:
+        """Bytes from one element of an example to the next."""
+        return BYTES.get(node.type.kind, self.float) * (self.lanes if node.type.batched else 1)
+
+    def exact(self, node: Node) -> int:
+        return sizes.product(node.type.shape) * self.step(node)
+
+    def bytes(self, node: Node) -> int:
+        return self.rounded(self.exact(node))
+
+    @staticmethod
+    def rounded(size: int) -> int:
+        return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
+
+    def take_shared(self, node: Node) -> Place:
+        place = Place("shared", self.shared)
+        self.shared += self.bytes(node)
+        return place
+
+    def take(self, size: int) -> int:
+        """The offset of the smallest hole that fits, or of new memory at the end."""
+        offset = self._taken(size)
+        self.clock += 1
+        self._held[offset] = len(self.spans)
+        self.spans.append(Span(size, self.clock))
+        return offset
+
+    def _taken(self, size: int) -> int:
+        fitting = bisect_left(self.sizes, (size, 0))
+        if fitting < len(self.sizes):
+            length, offset = self.sizes[fitting]
+            self._close(offset, length)
+            if length > size:
+                self._open(offset + size, length - size)
+            return offset
+        offset = self.arena
+        if self.holes and sum(self.holes[-1]) == self.arena:
+            offset = self.holes[-1][0]
+            self._close(*self.holes[-1])
+        self.arena = offset + size
+        return offset
+
+    def give(self, offset: int, size: int) -> None:
+        """Take memory back, joined with the holes beside it."""
+        self.clock += 1
+        self.spans[self._held.pop(offset)].end = self.clock
+        after = bisect_left(self.holes, (offset, 0))
+        if after < len(self.holes) and self.holes[after][0] == offset + size:
+            size += self.holes[after][1]
+            self._close(*self.holes[after])
+        if after and sum(self.holes[after - 1]) == offset:
+            offset, length = self.holes[after - 1]
+            size += length
+            self._close(offset, length)
+        self._open(offset, size)
+
+    def _open(self, offset: int, length: int) -> None:
+        insort(self.holes, (offset, length))
+        insort(self.sizes, (length, offset))
+
+    def _close(self, offset: int, length: int) -> None:
+        self.holes.pop(bisect_left(self.holes, (offset, length)))
+        self.sizes.pop(bisect_left(self.sizes, (length, offset)))
+
+
+class Packed(Layout):
+    """What another layout gave out, asked for in the same order: the offsets are known beforehand.
+
+    The largest value lies lowest, and every smaller one as low as those allow that are held at the
+    same time (Pisarchyk and Lee, Efficient memory management for deep neural net inference, 2020).
+    """
+
+    def __init__(self, first: Layout):
+        super().__init__(first.float, first.lanes)
+        offsets = packed(first.spans) if len(first.spans) <= MOST_PACKED else []
+        ends = [offset + span.size for offset, span in zip(offsets, first.spans, strict=False)]
+        self.arena = max(ends, default=first.arena)
+        self.offsets = iter(offsets)
+
+    def take(self, size: int) -> int:
+        return next(self.offsets)
+
+    def give(self, offset: int, size: int) -> None:
+        pass
+
+
+def packed(spans: list[Span]) -> list[int]:
+    """An offset for each span, so that none lies where another one is held at the same time."""
+    size, start, end = (np.array([getattr(each, name) for each in spans], float)
+                        for name in ("size", "start", "end"))
+    offset = np.zeros(len(spans))
+    order = np.lexsort((start, -size))
+    for count, i in enumerate(order):
+        placed = order[:count]
+        beside = placed[(start[placed] < end[i]) & (end[placed] > start[i])]
+        beside = beside[np.argsort(offset[beside], kind="stable")]
+        ends = np.maximum.accumulate(np.concatenate([[0], offset[beside] + size[beside]]))
+        room = np.append(offset[beside], math.inf) - ends
+        offset[i] = ends[np.argmax(room >= size[i])]
+    return [int(each) for each in offset]

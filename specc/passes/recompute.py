@@ -1,0 +1,350 @@
+"""Compute values of the forward pass again for the backward pass, in place of keeping them.
+
+    a -> b -> c -> d -> loss      # a, b, c, d are read by the gradients
+    kept: b; a again before its gradients; c and d are used at once
+
+The forward pass is cut into segments. What crosses a cut is kept; what a segment computes within
+itself is computed again just before the segment's part of the backward pass, once all later parts
+are done (Chen, Xu, Zhang and Guestrin, Training deep nets with sublinear memory cost, 2016). Their
+cuts lie sqrt(n) layers apart; here they are those that need the least memory, by the sizes of what
+is read.
+
+In and out: the simplified graph of a training step. Whatever is one for the whole batch (weights,
+and the statistics of a batchnorm) is not computed again, nor are the states of a loop over steps:
+as they are kept, what follows from them is computed again for all steps at once. The second
+computation is the same node over `After` inputs: nothing joins it to the first, and it is put late.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+from specc.ir.graph import Graph, Node, apply
+from specc.ops.after import After
+from specc.ops.carry import Carry, carries, closed, following, loops, ordered
+from specc.ops.elementwise import Elementwise
+from specc.ops.flops import flops
+from specc.ops.leaf import Const, Input
+from specc.ops.peers import Own, Peers
+from specc.ops.random import Uniform
+from specc.ops.reduce import BatchMean
+from specc.ops.views import VIEWS, root_of
+
+BYTES = {"int": 4, "bool": 1, "byte": 1, "float": 4}
+MOST_CUTS = 160  # places for cuts that are looked at
+WORTH = 0.9  # of the memory that must be left at most, or nothing is computed again
+
+
+def recompute(graph: Graph) -> Graph:
+    """The graph with the forward pass cut where that leaves the least to be kept.
+
+    The graph itself, where no cuts would save a tenth.
+    """
+    if "loss" not in graph.outputs:
+        return graph
+    again = _Segments(graph)
+    return again.rebuilt() if again.cut() else graph
+
+
+@dataclass(frozen=True)
+class _Way:
+    """The cheapest way to a cut: the bytes kept, the work done twice, and the cut before."""
+
+    kept: int
+    work: int
+    cut: int
+
+
+class _Segments:
+    """The forward pass in order, and what of it the backward pass reads."""
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        self.loop_of = {node: loop for loop in loops(graph) for node in loop.nodes}
+        self.carried = set(carries(graph).values())
+        self.order = [node for first in ordered(graph, self.loop_of)
+                      for node in self._together(first)]
+        known = following(graph)
+        self.forward = set(closed({"loss": graph.outputs["loss"]}, known).nodes)
+        aside = {name: node for name, node in graph.outputs.items()
+                 if name.startswith(("loss.", "mean."))}
+        computed = self.forward | set(closed(aside, known).nodes)
+        self.backward = [node for node in self.order if node not in computed]
+        # what is computed again, if it stands before the last cut
+        self.values = [node for node in _deepest_first(self.order, self.forward)
+                       if self._may_be_repeated(node)]
+        self.position = {node: i for i, node in enumerate(self.values)}
+        self.last_use = dict(self.position)  # in the forward pass
+        for node in self.values:
+            for root in map(root_of, node.inputs):
+                if root in self.position:
+                    self.last_use[root] = self.position[node]
+        # the segment of each value, the last segment, and what is kept
+        self.segment: dict[Node, int] = {}
+        self.last = 0
+        self.kept: set[Node] = set()
+
+    def _together(self, node: Node) -> tuple[Node, ...]:
+        """The nodes of its loop, or the node."""
+        return self.loop_of[node].nodes if node in self.loop_of else (node,)
+
+    def _may_be_repeated(self, node: Node) -> bool:
+        # pairs of examples take as much as the batch has examples, which is not known yet
+        return (node.type.batched and node not in self.carried and isinstance(_bytes(node), int)
+                and not isinstance(node.op, (Input, Const, Carry, Peers, Own, BatchMean, *VIEWS)))
+
+    # Where to cut.
+
+    def cut(self) -> bool:
+        """Chooses the cuts; False where they would not save enough."""
+        held = self._held()
+        total = sum(held)
+        crossing = self._crossing()
+        ends = self._places(crossing)
+        pairs = self._pairs(ends, crossing, held)
+        low, high = 0, total
+        best = None
+        while high - low > max(total // 256, 1):
+            middle = (low + high) // 2
+            ways = _ways(pairs, len(ends), middle)
+            if ways is None:
+                low = middle
+            else:
+                high, best = middle, ways
+        if best is None or high > WORTH * total:
+            return False
+        cuts, at = [], best[-1].cut
+        while at:
+            cuts.append(ends[at])
+            at = best[at].cut
+        cuts.reverse()
+        for node, i in self.position.items():
+            self.segment[node] = bisect_left(cuts, i + 1)
+        self.kept = {self.values[i] for cut in cuts for i in crossing[cut]}
+        self.last = len(cuts)
+        return True
+
+    def _held(self) -> list[int]:
+        """For each value the bytes of one example that are kept where nothing is repeated."""
+        held = [0] * len(self.values)
+        small: dict[int, int] = {}
+        for node in self.backward:
+            for root in {root_of(each): None for each in node.inputs}:
+                i = self.position.get(root)
+                if i is None:
+                    continue
+                if self._is_mark(node):
+                    small[i] = small.get(i, 0) + _bytes(node)
+                else:
+                    held[i] = _bytes(root)
+        return [each or min(small.get(i, 0), _bytes(self.values[i])) for i, each in enumerate(held)]
+
+    def _is_mark(self, node: Node) -> bool:
+        """Whether a value of the backward pass is small and known in the forward pass: a truth
+        value, or the place of a maximum."""
+        return node.type.kind != "float" and isinstance(_bytes(node), int) and all(
+            root_of(each) in self.forward or isinstance(root_of(each).op, (Input, Const))
+            for each in node.inputs)
+
+    def _crossing(self) -> list[list[int]]:
+        """For each cut, before the value of that number, the values that are read behind it."""
+        crossing: list[list[int]] = [[]]
+        for i in range(len(self.values)):
+            passed = [j for j in (*crossing[-1], i) if self.last_use[self.values[j]] > i]
+            crossing.append(passed)
+        return crossing
+
+    def _places(self, crossing: list[list[int]]) -> list[int]:
+        """The cuts to look at: the start, the cheapest of each stretch, the end."""
+        count = len(self.values)
+        stretch = -(-count // MOST_CUTS)
+        # of equal ones after a product, which is not computed again then
+        price = [(sum(_bytes(self.values[j]) for j in crossing[i]),
+                  -sum(_work(self.values[j]) for j in crossing[i])) for i in range(count + 1)]
+        inner = [min(range(start, min(start + stretch, count)), key=price.__getitem__)
+                 for start in range(1, count, stretch)]
+        return [0, *inner, count]
+
+    def _pairs(self, ends, crossing, held) -> list[list[tuple[int, int, int]]]:
+        """For each pair of cuts what a segment between them newly keeps, what it holds within
+        itself while its gradients are computed, and its work."""
+        before, work = [0], [0]
+        for node, each in zip(self.values, held, strict=True):
+            before.append(before[-1] + each)
+            work.append(work[-1] + _work(node))
+        pairs = []
+        for end in ends:
+            found = []
+            passed = crossing[end]
+            sums = [(0, 0, 0)]
+            for j in reversed(passed):
+                kept, own, done = sums[-1]
+                node = self.values[j]
+                sums.append((kept + _bytes(node), own + held[j], done + _work(node)))
+            for start in ends:
+                if start >= end:
+                    break
+                kept, own, done = sums[len(passed) - bisect_left(passed, start)]
+                found.append((kept, before[end] - before[start] - own,
+                              work[end] - work[start] - done))
+            pairs.append(found)
+        return pairs
+
+    # The new graph.
+
+    def _inner(self, node: Node) -> int | None:
+        """The segment that a value is computed in again; None for what is kept."""
+        segment = self.segment.get(node, self.last)
+        return None if segment == self.last or node in self.kept else segment
+
+    def _marks(self) -> set[Node]:
+        """Nodes of the backward pass that follow from kept values alone, such as the mask of a
+        relu: they would be computed in the forward pass, and kept."""
+        marks: set[Node] = set()
+        outputs = set(self.graph.outputs.values())
+        for node in self.backward:
+            if not node.type.batched or node in outputs or node in self.loop_of:
+                continue
+            roots = [root for root in map(root_of, node.inputs)
+                     if root.type.batched and not isinstance(root.op, Input)]
+            small = isinstance(node.op, (Elementwise, *VIEWS)) or node.type.kind != "float"
+            if small and roots and all(root in marks or root in self.kept for root in roots):
+                marks.add(node)
+        return marks
+
+    def _parts(self, marks: set[Node]) -> dict[Node, int]:
+        """For each node of the backward pass the first segment whose inner values it depends on;
+        for a mark, the last one that has a use for it."""
+        part: dict[Node, int] = {}
+        done: set[Node] = set()
+        for node in self.backward:
+            if node in done or node in marks:
+                continue
+            together = self._together(node)
+            found = [self.last]
+            for each in {each for one in together for each in one.inputs}:
+                inner = self._inner(root_of(each))
+                found.append(part.get(each, self.last) if inner is None else inner)
+            part.update(dict.fromkeys(together, min(found)))
+            done.update(together)
+        for node in reversed(self.backward):
+            if node in marks:
+                users = [part[user] for user in self.graph.users[node] if user in part]
+                part[node] = max(users, default=self.last)
+        return part
+
+    def _ends(self, part: dict[Node, int], marks: set[Node], segment: int) -> list[Node]:
+        """The last nodes over examples of what the backward pass does before a segment's part."""
+        works = {node for node in self.backward
+                 if part[node] > segment and node not in marks and not isinstance(node.op, VIEWS)
+                 and any(each.type.batched for each in node.inputs)}
+        before = min((part[node] for node in works), default=self.last)
+        works = {node for node in works if part[node] == before}
+        read = {root_of(each) for node in works for each in node.inputs}
+        return [node for node in self.backward if node in works and node not in read]
+
+    def rebuilt(self) -> Graph:
+        """The graph with the inner values of all segments but the last computed again."""
+        marks = self._marks()
+        part = self._parts(marks)
+        new: dict[Node, Node] = {node: node for node in self.order if node not in part}
+        again: dict[tuple[Node, int], Node] = {}
+        awaited: dict[int, tuple[Node, ...]] = {self.last: ()}
+        outputs = set(self.graph.outputs.values())
+        example = next(node for node in self.order
+                       if isinstance(node.op, Input) and node.type.batched)
+
+        def late(node: Node, segment: int) -> Node:
+            return apply(After(), node, *awaited[segment]) if awaited[segment] else node
+
+        def repeated(node: Node, segment: int) -> bool:
+            own = node in marks or self._inner(node) == segment
+            return own or isinstance(node.op, VIEWS)
+
+        def read(node: Node, segment: int) -> Node:
+            """A value as the backward part of a segment reads it: computed again, or kept."""
+            stack = [(node, False)]
+            while stack:
+                each, ready = stack.pop()
+                if (each, segment) in again:
+                    continue
+                if not each.type.batched:
+                    again[each, segment] = new[each]
+                elif not repeated(each, segment):
+                    again[each, segment] = late(new[each], segment)
+                elif isinstance(each.op, Uniform):
+                    inputs = (late(example, segment),)
+                    again[each, segment] = Node(each.op, inputs, each.type, each.origin)
+                elif ready:
+                    inputs = tuple(again[value, segment] for value in each.inputs)
+                    again[each, segment] = Node(each.op, inputs, each.type, each.origin)
+                else:
+                    stack.append((each, True))
+                    stack.extend((value, False) for value in each.inputs)
+            return again[node, segment]
+
+        def home(node: Node) -> int:
+            """The segment whose backward part computes a value again; the last where none does."""
+            inner = self._inner(node)
+            return inner if inner is not None else part[node] if node in marks else self.last
+
+        for segment in range(self.last, -1, -1):
+            if segment < self.last:
+                awaited[segment] = tuple(new[each] for each in self._ends(part, marks, segment))
+            for node in self.backward:
+                own = home(root_of(node)) == self.last or node in outputs
+                if part[node] == segment and own:
+                    homes = [home(root_of(each)) for each in node.inputs]
+                    inputs = tuple(new[each] if own == self.last else read(each, own)
+                                   for each, own in zip(node.inputs, homes, strict=True))
+                    new[node] = Node(node.op, inputs, node.type, node.origin)
+        return Graph({name: new[node] for name, node in self.graph.outputs.items()})
+
+
+def _deepest_first(order: list[Node], among: set[Node]) -> list[Node]:
+    """Some nodes, each after its inputs, and what follows from little (the mask of a dropout) just
+    before it is used."""
+    depth: dict[Node, int] = {}
+    for node in order:
+        depth[node] = 1 + max((depth[each] for each in node.inputs), default=0)
+    done: dict[Node, None] = {}
+    roots = (node for node in order if node in among)
+    for root in sorted(roots, key=depth.__getitem__, reverse=True):
+        stack = [(root, False)]
+        while stack:
+            node, ready = stack.pop()
+            if node in done:
+                continue
+            if ready:
+                done[node] = None
+                continue
+            stack.append((node, True))
+            stack.extend((each, False) for each in sorted(node.inputs, key=depth.__getitem__)
+                         if each not in done)
+    return list(done)
+
+
+def _ways(pairs, count: int, most: int) -> list[_Way] | None:
+    """The ways to each cut that never hold more than `most` bytes; None if none goes to the end."""
+    ways: list[_Way | None] = [_Way(0, 0, 0)]
+    for at in range(1, count):
+        is_end = at == count - 1
+        best = None
+        for start, (kept, own, work) in enumerate(pairs[at]):
+            way = ways[start]
+            if way is None or way.kept + kept + own > most:
+                continue
+            found = way.kept + kept, way.work + (0 if is_end else work), start
+            if best is None or found < best:
+                best = found
+        ways.append(_Way(*best) if best else None)
+    return ways if ways[-1] is not None else None
+
+
+def _work(node: Node) -> int:
+    return work if isinstance(work := flops([node]), int) else 0
+
+
+def _bytes(node: Node) -> int:
+    return BYTES[node.type.kind] * node.type.elements
