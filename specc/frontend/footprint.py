@@ -14,7 +14,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from specc.ir.graph import Node, topological
+from specc.ir.graph import Node
 from specc.ir.program import Program
 from specc.ops.carry import Carry
 from specc.ops.contract import Contract
@@ -45,7 +45,7 @@ class Footprint:
 def footprint(program: Program) -> Footprint:
     """The memory that a training step of the program takes at least."""
     kept: set[Node] = set()
-    for node in topological([term.node for term in program.losses]):
+    for node in program.loss_nodes:
         if isinstance(node.op, (Contract, WindowMax, Carry)):
             kept.update(each for each in (node, *node.inputs) if each.type.batched)
     counts = {node: each for node in kept if isinstance(each := node.type.elements, int)}
@@ -55,12 +55,7 @@ def footprint(program: Program) -> Footprint:
         for each in program.parameters
         if isinstance(size := each.type.elements, int)
     )
-    states = sum(
-        size
-        for update in program.updates
-        for each in update.states
-        if isinstance(size := each.type.elements, int)
-    )
+    states = sum(size for each in program.updates if isinstance(size := each.elements, int))
     return Footprint(
         BYTES * program.recipe.batch * sum(counts.values()),
         BYTES * (parameters + states),

@@ -309,8 +309,7 @@ def _deep_saturation(source: Source, program: Program, report: Report) -> None:
     if any("norm" in layer.path for layer in program.layers):
         return
     points: dict[Node, int | None] = {}  # None: no input of the model reaches it
-    roots = [term.node for term in program.losses] or [term.node for term in program.outputs]
-    for node in topological(roots):
+    for node in program.loss_nodes or topological(term.node for term in program.outputs):
         if isinstance(node.op, Input):
             points[node] = 0 if node.op.role == "input" else None
             continue
