@@ -5,8 +5,7 @@
 
 What a library word becomes depends on its definition, on the types of its inputs and on its settings, which
 make the key. The path of the layer stands in labels alone, and the place in origins alone. A use that does
-more is walked each time: one that reports something, draws random numbers at each step, or has a state
-that goes from step to step.
+more is walked each time: one that reports something, or draws random numbers at each step.
 
 A file of 5,000 lines that each are a `dense` and a `relu` is walked in a third of the time.
 """
@@ -14,17 +13,17 @@ A file of 5,000 lines that each are a `dense` and a `relu` is walked in a third 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 from specc.frontend.scope import DEEPEST, Context, Frame
 from specc.frontend.trail import Step
-from specc.frontend.values import Given, Several, Tensor, Value, Word
+from specc.frontend.values import Given, Sequence, Several, Tensor, Value, Word
 from specc.ir.graph import Node, Origin
 from specc.ir.op import Op
 from specc.ir.program import Parameter, State
-from specc.ir.sizes import Polynomial
+from specc.ir.sizes import Polynomial, Shape
 from specc.ir.types import Type
 from specc.ops.carry import Carry
 from specc.ops.leaf import Input, Random
@@ -49,11 +48,12 @@ def key_of(
     for given in values:
         value = given.value if given is not None else None
         if isinstance(value, Tensor):
-            if value.finals or value.trail is None:
+            if value.trail is None:
                 return None
             node, sequence = value.node, value.sequence
             first = seen.setdefault(node, len(inputs))  # f(x, x) is another use than f(x, y)
-            inputs.append((node.type, first, id(sequence) if sequence is not None else None))
+            named = id(sequence) if sequence is not None else None
+            inputs.append((node.type, first, named, bool(value.finals)))
         elif value is None:
             inputs.append(None)
         elif (static := _static_key(value)) is not None:
@@ -93,17 +93,17 @@ def _static_key(value: Value) -> Hashable | None:
 class Before:
     """How much a context holds before a use."""
 
-    reported: int
     calls: int
     parameters: int
     states: int
+    carries: int
     others: tuple[int, ...]
 
     @classmethod
     def of(cls, context: Context) -> Before:
-        others = (context.draws, *map(len, (context.carries, context.streams, context.varying,
-                                            context.first_uses, context.open_sizes)))  # fmt: skip
-        return cls(len(context.report), context.calls, len(context.paths), len(context.states), others)
+        others = (len(context.report), context.draws, len(context.varying), len(context.first_uses),
+                  len(context.open_sizes))  # fmt: skip
+        return cls(context.calls, len(context.paths), len(context.states), len(context.carries), others)
 
 
 @dataclass(slots=True, eq=False)
@@ -114,6 +114,7 @@ class Making:
     inputs: tuple[int, ...]
     type: Type
     label: str | None
+    origin: str | Origin  # a name, or where the steps of a sequence come from
 
 
 @dataclass(slots=True, eq=False)
@@ -121,9 +122,10 @@ class Made:
     """A tensor that a use gives: the place of its node, and the input whose trail it goes on from."""
 
     node: int
-    notes: tuple[tuple[str, Any, str], ...]  # of the hidden steps, the first one first
-    trail: int
-    sequence: Any
+    notes: tuple[tuple[str, Shape, str], ...]  # of the hidden steps, the first one first
+    trail: int | None
+    sequence: Sequence | None
+    finals: tuple[tuple[int, str, Shape], ...]  # the last states: node, name and shape
 
 
 @dataclass(slots=True, eq=False)
@@ -132,20 +134,20 @@ class Template:
 
     calls: int
     kept: list[Node]  # of the sequences that its inputs are
-    sequences: list[Any]  # kept alive, for the key has their identity
+    sequences: list[Sequence]  # kept alive, for the key has their identity
     nodes: list[Making]
     parameters: list[tuple[str, Type, int, bool, int]]  # label, type, initial value, is_weight, leaf
     states: list[tuple[str, Type, int, int | None]]  # label, type, initial value, next
+    carries: list[tuple[str, int, str | None]]  # label, next, where its stream begins anew
     result: Made | tuple[Made, ...]
 
     def fits(self, context: Context, path: str, most_calls: int) -> bool:
         """Whether the layer at `path` is a new one, and there is room for its calls."""
         if context.calls + self.calls > most_calls:
             return False
-        known, states = context.parameters, context.states
-        return not any(path + each[0] in known for each in self.parameters) and not any(
-            path + each[0] in states for each in self.states
-        )
+        own = ((self.parameters, context.parameters), (self.states, context.states),
+               (self.carries, context.carries))  # fmt: skip
+        return not any(path + each[0] in known for found, known in own for each in found)
 
     def written_out(
         self, context: Context, path: str, owner: Any, values: list[Given | None], origin: Origin
@@ -156,12 +158,13 @@ class Template:
         nodes = [each.node for each in inputs]
         nodes += self.kept
         for each in self.nodes:
-            op = each.op
+            op, place = each.op, origin
             if each.label is not None:
-                label = path + each.label
-                op = (Input(op.role, label, op.type) if isinstance(op, Input)
-                      else Random(op.distribution, op.shape, label))  # fmt: skip
-            nodes.append(Node(op, tuple([nodes[at] for at in each.inputs]), each.type, origin))
+                op = _labelled(op, path + each.label)
+            if each.origin:
+                named = isinstance(each.origin, str)
+                place = Origin(each.origin, span, origin.word) if named else each.origin
+            nodes.append(Node(op, tuple([nodes[at] for at in each.inputs]), each.type, place))
         for label, type_, initial, is_weight, leaf in self.parameters:
             full = path + label
             context.parameters[full] = Parameter(full, type_, nodes[initial], is_weight, span)
@@ -173,6 +176,10 @@ class Template:
             following = nodes[after] if after is not None else None
             context.states[full] = State(full, type_, nodes[initial], following, span)
             context.owners[full] = owner
+        for label, following, begin in self.carries:
+            context.carries[path + label] = nodes[following]
+            if begin is not None:
+                context.streams[path + label] = begin
         context.calls += self.calls
         if isinstance(self.result, tuple):
             return Several(tuple([_tensor(each, nodes, inputs, span) for each in self.result]))
@@ -180,10 +187,11 @@ class Template:
 
 
 def _tensor(made: Made, nodes: list[Node], inputs: list[Tensor], span: Span) -> Tensor:
-    trail = inputs[made.trail].trail
+    trail = inputs[made.trail].trail if made.trail is not None else None
     for text, shape, note in made.notes:
         trail = Step(span, text, shape, note, trail, hidden=True)
-    return Tensor(nodes[made.node], trail, made.sequence)
+    finals = tuple([Tensor(nodes[node], Step(span, name, shape)) for node, name, shape in made.finals])
+    return Tensor(nodes[made.node], trail, made.sequence, finals)
 
 
 class _Singular(Exception):
@@ -195,18 +203,24 @@ def template(
 ) -> Template | None:
     """What a use that was walked has made; None where its nodes do not follow from its key."""
     now = Before.of(context)
-    if now.reported != before.reported or now.others != before.others:
+    if now.others != before.others:
         return None
     inputs = [each.value for each in values if each is not None and isinstance(each.value, Tensor)]
-    if any(each.node.origin == origin for each in inputs):
+    if any(_is_of(origin, each.node.origin) for each in inputs):
         return None  # which nodes are new could not be told
     paths = context.paths[before.parameters :]
-    states = list(islice(reversed(context.states), now.states - before.states))[::-1]
+    states = _last(context.states, now.states - before.states)
+    carries = _last(context.carries, now.carries - before.carries)
     try:
-        return _Recording(context, path, inputs, {*paths, *states}, origin).template(
-            now.calls - before.calls, paths, states, result)
+        return _Recording(context, path, inputs, {*paths, *states, *carries}, origin).template(
+            now.calls - before.calls, paths, states, carries, result)
     except _Singular:
         return None
+
+
+def _last(found: dict[str, Any], count: int) -> list[str]:
+    """The last names of a table, in their order."""
+    return list(islice(reversed(found), count))[::-1]
 
 
 class _Recording:
@@ -217,13 +231,17 @@ class _Recording:
         self.sequences = [each.sequence for each in inputs if each.sequence is not None]
         kept = [node for each in self.sequences for node in (each.mask, each.length) if node is not None]
         self.kept = list(dict.fromkeys(kept))
+        bare = [replace(each.origin, name="") for each in self.kept]
+        self.places_of_kept = [*bare, *(each.origin for each in self.kept)]
         self.places: dict[Node, int] = {}
         for at, node in enumerate([*(each.node for each in inputs), *self.kept]):
             self.places.setdefault(node, at)
         self.count = len(inputs) + len(self.kept)
         self.makings: list[Making] = []
 
-    def template(self, calls: int, paths: list[str], states: list[str], result: Value) -> Template:
+    def template(
+        self, calls: int, paths: list[str], states: list[str], carries: list[str], result: Value
+    ) -> Template:
         context = self.context
         parameters = []
         for each in paths:
@@ -236,14 +254,21 @@ class _Recording:
             state = context.states[each]
             after = self._place(state.next) if state.next is not None else None
             found.append((self._label(each), state.type, self._place(state.initial), after))
+        carried = []
+        for each in carries:
+            if "#" in each:
+                raise _Singular  # a number that this path alone has
+            place = self._place(context.carries[each])
+            carried.append((self._label(each), place, context.streams.get(each)))
         if isinstance(result, Several):
             made = tuple(self._made(each) for each in result.items)
         else:
             made = self._made(result)
-        return Template(calls, self.kept, self.sequences, self.makings, parameters, found, made)
+        return Template(calls, self.kept, self.sequences, self.makings, parameters, found,
+                        carried, made)
 
     def _made(self, value: Value) -> Made:
-        if not isinstance(value, Tensor) or value.finals:
+        if not isinstance(value, Tensor):
             raise _Singular
         if value.sequence is not None and value.sequence not in self.sequences:
             raise _Singular
@@ -253,9 +278,20 @@ class _Recording:
         while step is not None and step.hidden and step not in trails:
             notes.append((step.text, step.shape, step.note))
             step = step.previous
-        if trails.count(step) != 1:
+        if step is not None and trails.count(step) != 1:
             raise _Singular  # it is a step of the word itself, or it could be that of either input
-        return Made(self._place(value.node), tuple(notes[::-1]), trails.index(step), value.sequence)
+        trail = trails.index(step) if step is not None else None
+        finals = tuple(self._final(each) for each in value.finals)
+        return Made(self._place(value.node), tuple(notes[::-1]), trail, value.sequence, finals)
+
+    def _final(self, value: Tensor) -> tuple[int, str, Shape]:
+        step = value.trail
+        is_plain = value.sequence is None and not value.finals and value.node not in self.places
+        if not is_plain or step is None or step.span != self.origin.span:
+            raise _Singular
+        if step.previous is not None or step.hidden or step.note:
+            raise _Singular
+        return self._place(value.node), step.text, step.shape
 
     def _place(self, root: Node) -> int:
         """The place of a node, once all that it needs have theirs."""
@@ -274,13 +310,16 @@ class _Recording:
             label = self._label(node.op.label) if _has_path(node.op) else None
             inputs = tuple([self.places[each] for each in node.inputs])
             self.places[node] = self.count + len(self.makings)
-            self.makings.append(Making(node.op, inputs, node.type, label))
+            is_own = _is_of(self.origin, node.origin)
+            origin = node.origin.name if is_own else node.origin
+            self.makings.append(Making(node.op, inputs, node.type, label, origin))
         return self.places[root]
 
     def _check(self, node: Node) -> None:
         op = node.op
-        is_foreign = isinstance(op, Input) and _has_path(op) and op.label not in self.own
-        if node.origin != self.origin or is_foreign or isinstance(op, Carry):
+        is_foreign = isinstance(op, (Input, Carry)) and _has_path(op) and op.label not in self.own
+        is_placed = _is_of(self.origin, node.origin) or node.origin in self.places_of_kept
+        if is_foreign or not is_placed or (isinstance(op, Input) and op.role == "step"):
             raise _Singular
 
     def _label(self, path: str) -> str:
@@ -289,5 +328,19 @@ class _Recording:
         return path[len(self.path) :]
 
 
+def _is_of(origin: Origin, other: Origin) -> bool:
+    """Whether two origins differ in the name alone."""
+    return other.span == origin.span and other.word == origin.word
+
+
 def _has_path(op: Op) -> bool:
-    return isinstance(op, Random) or (isinstance(op, Input) and op.role in ("param", "state"))
+    """Whether the label of an op begins with the path of its layer."""
+    return isinstance(op, (Random, Carry)) or (isinstance(op, Input) and op.role in ("param", "state"))
+
+
+def _labelled(op: Op, label: str) -> Op:
+    if isinstance(op, Input):
+        return Input(op.role, label, op.type)
+    if isinstance(op, Random):
+        return Random(op.distribution, op.shape, label)
+    return replace(op, label=label)

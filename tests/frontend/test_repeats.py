@@ -113,17 +113,28 @@ model m {{
   target y: class(3)
   let a = x -> dense(6) -> relu -> dense(6) -> relu
   let b = a -> lstm(6) -> dropout(0.1) -> lstm(6) -> dense(6) -> tanh -> softmax -> softmax
-  let c = mean(b; over=time) + last(b) + mean(a; over=time) + last(a) + mean(b; over=time)
-  let q = c -> dense(6) -> dense(3)
-  output q
-  loss cross_entropy(q, y)
+  let d, h, c = b -> lstm(6) -> lstm(6)
+  let e = lstm(d, h=h; 6) -> gru(6) -> gru(6) -> peephole_lstm(6) -> peephole_lstm(6) -> rnn(6) -> rnn(6)
+  layer both = lstm(6) -> lstm(6)
+  let g = lstm(e, c=c; 6) -> both -> both -> lstm(6) -> own(6) -> own(6){reverse}
+  let q = mean(b; over=time) + last(b) + mean(a; over=time) + last(a) + mean(b; over=time) + last(g)
+  let s = q -> dense(6) -> dense(3)
+  output s
+  loss cross_entropy(s, y)
+}}
+cell own(v: float[n]; units: int) {{
+  state h: float[units] = 0
+  let z = concat(v, h) -> dense(units) -> tanh -> dense(units) -> tanh
+  next h = z
+  return z
 }}
 """
 
 
-@pytest.mark.parametrize("axis", ["time", "<= time"])
-def test_a_use_on_a_sequence_is_the_same(axis, walked):
-    source = Source("a.dl", SEQUENCES.format(axis=axis))
+@pytest.mark.parametrize("port, axis", [("input", "time"), ("input", "<= time"), ("stream", "time")])
+def test_a_use_on_a_sequence_is_the_same(port, axis, walked):
+    reverse = " -> reverse -> reverse" if port == "input" else ""
+    source = Source("a.dl", SEQUENCES.format(axis=axis, reverse=reverse).replace("input", port))
     assert checked(source)[0]
     assert checked(source) == walked(source)
 
