@@ -12,8 +12,10 @@ A comment on the line of a warning, or on lines of its own above it, keeps it si
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from itertools import chain
 
 from specc.diagnostics import Diagnostic, Label, Report, closest
 from specc.frontend import ast, habits
@@ -248,10 +250,7 @@ def maker(value: ast.Expression, values: dict[str, ast.Expression], depth: int =
 
 def _linear_on_linear(source: Source, program: Program, report: Report) -> None:
     roots = [t.node for t in (*program.outputs, *program.losses, *program.metrics)]
-    users: dict[Node, int] = {}
-    for node in topological(roots):
-        for each in node.inputs:
-            users[each] = users.get(each, 0) + 1
+    users = Counter(chain.from_iterable(node.inputs for node in topological(roots)))
     outputs = {term.node for term in program.outputs}
     made = {layer.node: layer for layer in program.layers if LINEAR.match(layer.path)}
     weights = {each.path: each.type for each in program.parameters}
