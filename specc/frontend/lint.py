@@ -249,8 +249,11 @@ def maker(value: ast.Expression, values: dict[str, ast.Expression], depth: int =
 
 
 def _linear_on_linear(source: Source, program: Program, report: Report) -> None:
-    roots = [t.node for t in (*program.outputs, *program.losses, *program.metrics)]
-    users = Counter(chain.from_iterable(node.inputs for node in topological(roots)))
+    @cache
+    def users() -> Counter[Node]:  # few models have a place where it matters
+        roots = [t.node for t in (*program.outputs, *program.losses, *program.metrics)]
+        return Counter(chain.from_iterable(node.inputs for node in topological(roots)))
+
     outputs = {term.node for term in program.outputs}
     made = {layer.node: layer for layer in program.layers if LINEAR.match(layer.path)}
     weights = {each.path: each.type for each in program.parameters}
@@ -259,9 +262,9 @@ def _linear_on_linear(source: Source, program: Program, report: Report) -> None:
             continue
         node = _input_of(layer)
         while node is not None and node not in made and isinstance(node.op, (Reshape, Transpose)):
-            node = None if users.get(node, 0) > 1 else node.inputs[0]
+            node = None if users()[node] > 1 else node.inputs[0]
         before = made.get(node) if node is not None else None
-        if before is None or before is layer or node in outputs or users.get(node, 0) > 1:
+        if before is None or before is layer or node in outputs or users()[node] > 1:
             continue
         if _is_narrow(before, layer) or _is_grouped(before, weights) or _is_grouped(layer, weights):
             continue
@@ -318,8 +321,11 @@ def _is_grouped(layer: Layer, weights) -> bool:
 def _deep_saturation(source: Source, program: Program, report: Report) -> None:
     if any("norm" in layer.path for layer in program.layers):
         return
+    nodes = program.loss_nodes or topological(term.node for term in program.outputs)
+    if not any(isinstance(node.op, (ops.Sigmoid, ops.Tanh)) for node in nodes):
+        return
     points: dict[Node, int | None] = {}  # None: no input of the model reaches it
-    for node in program.loss_nodes or topological(term.node for term in program.outputs):
+    for node in nodes:
         if isinstance(node.op, Input):
             points[node] = 0 if node.op.role == "input" else None
             continue

@@ -101,7 +101,7 @@ class Before:
 
     @classmethod
     def of(cls, context: Context) -> Before:
-        others = (len(context.report), context.draws, len(context.varying), len(context.first_uses),
+        others = (context.report.told, context.draws, len(context.varying), len(context.first_uses),
                   len(context.open_sizes))  # fmt: skip
         return cls(context.calls, len(context.paths), len(context.states), len(context.carries), others)
 
