@@ -112,7 +112,7 @@ class Parser:
                     ends.append(token.end)
                 return True
             name, parts, build = rules[~action]
-            if build is None:  # the value of a single part is handed on, mostly by ten rules in a row
+            if build is None:  # a single part is handed on, mostly by ten rules in a row
                 way = (states[-2], states[-1], kind)
                 state = handed.get(way)
                 if state is None:
@@ -131,7 +131,7 @@ class Parser:
                 return True
 
     def _handed_on(self, below: int, state: int, kind: str) -> int:
-        """The state above `below` once all rules of a single part have ended before such a token."""
+        """The state above `below` once all rules of a single part have ended before a token."""
         while (action := self.tables.actions[state].get(kind)) is not None and action < 0:
             name, _, build = self.rules[~action]
             if build is not None:

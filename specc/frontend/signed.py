@@ -21,7 +21,8 @@ LINEAR = (ops.Add, ops.Sub, ops.Neg, ops.ToFloat, ops.Copy, BatchMean, Sum, Broa
           Slice, Transpose)  # fmt: skip
 
 
-# What a value depends on, and whether it is no sum of a part without parameters and one without targets.
+# What a value depends on, and whether it is no sum of a part without parameters and one without
+# targets.
 PARAMETERS, TARGETS, IS_MIXED = 1, 2, 4
 BOTH = PARAMETERS | TARGETS
 
