@@ -128,6 +128,7 @@ class Report:
 
     def __init__(self, diagnostics: Iterable[Diagnostic] = ()) -> None:
         self._diagnostics: dict[tuple[str, int, int, int], Diagnostic] = {}
+        self.told = 0  # how often something was reported, with what was dropped
         for diagnostic in diagnostics:
             self.add(diagnostic)
 
@@ -135,6 +136,7 @@ class Report:
         span = diagnostic.span
         key = (diagnostic.name, id(span.source), span.start, span.end)
         self._diagnostics.setdefault(key, diagnostic)
+        self.told += 1
 
     def keep(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Drops all but these."""

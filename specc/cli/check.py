@@ -63,7 +63,7 @@ def _check(
     files: tuple[Path, ...], format_: str, fix: bool, data: Path | None, looks_at_data: bool
 ) -> int:
     # trees and graphs are no garbage: looking for it took a third of the time of a long file
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(1_000_000, 50, 100)
     if fix:
         for file in files:
             _mend(file)

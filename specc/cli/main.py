@@ -7,6 +7,7 @@ Commands import what they need when they run, so that `specc check` starts in no
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -72,7 +73,9 @@ def commands() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its status."""
-    sys.exit(status_of(arguments))
+    status = status_of(arguments)
+    gc.freeze()  # no last look for garbage in large graphs: all of it goes with the process
+    sys.exit(status)
 
 
 def status_of(arguments: Sequence[str] | None = None) -> int:

@@ -591,7 +591,8 @@ class File(Node):
 
 @cache
 def _child_fields(cls: type[Node]) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(cls) if f.name not in ("span", "doc", "comments"))
+    no_nodes = ("str", "str | None", "bool", "int | float", "Source", "Span")
+    return tuple(f.name for f in fields(cls) if f.name != "comments" and f.type not in no_nodes)
 
 
 def children(node: Node) -> Iterator[Node]:
@@ -610,7 +611,12 @@ def walk(node: Node) -> Iterator[Node]:
     while waiting:
         node = waiting.pop()
         yield node
-        waiting.extend(reversed(tuple(children(node))))
+        for name in reversed(_child_fields(type(node))):
+            value = getattr(node, name)
+            if type(value) is tuple:
+                waiting.extend(reversed(value))
+            elif isinstance(value, Node):
+                waiting.append(value)
 
 
 def alike(one: Node, other: Node) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from specc.diagnostics import Edit, Fix
-from specc.frontend import arguments, arithmetic, ast, expressions, trail
+from specc.frontend import arguments, arithmetic, ast, expressions, repeats, trail
 from specc.frontend.bindings import bind, valid_settings
 from specc.frontend.scope import DEEPEST, WORDS, Frame, Mistake, Namer, callers, undecided
 from specc.frontend.signatures import Signature, signature_of
@@ -26,6 +26,7 @@ from specc.frontend.values import (
     Word,
     describe,
 )
+from specc.ir.graph import Origin
 from specc.ir.program import Layer
 from specc.ir.sizes import Undecided
 from specc.source import Span
@@ -206,6 +207,16 @@ def invoke(
             "misplaced", f"`{word.name}` has weights, and a {_kind_name(frame)} has none", span,
             help="write a `block`: it may hold layers and parameters",
         )  # fmt: skip
+    owner = None
+    if is_block:
+        owner = layer.owner if layer is not None else frame.namer.owner
+    before = len(context.paths)
+    key = repeats.key_of(frame, word, values, settings)
+    template = context.templates.get(key) if key is not None else None
+    if template is not None and template.fits(context, path, MOST_CALLS):
+        origin = Origin("", span, path or word.name)
+        result = template.written_out(context, path, owner, values, origin)
+        return _concluded(frame, definition, path, span, values, result, before, is_stage)
     callee = Frame(
         context, word.scope or frame.scope, type(definition).__name__.lower() if is_block else "fn",
         call=frame.call or (span if word.is_library else None), caller=frame, called_at=span,
@@ -213,15 +224,14 @@ def invoke(
         depth=frame.depth + 1, schedule=frame.schedule, draw=frame.draw, fans=frame.fans,
     )  # fmt: skip
     if is_block:
-        owner = layer.owner if layer is not None else frame.namer.owner
         callee.namer = Namer(path, owner=owner)
     if any(each is not None and each.value is POISON for each in values):
         callee.names.update({name: given.value for name, given in settings.items()})
         valid_settings(frame, callee, word, signature, settings, span)
         return POISON
+    held = repeats.Before.of(context) if key is not None and template is None else None
     if not bind(frame, callee, word, signature, values, settings, span, is_stage):
         return POISON
-    before = len(context.paths)
     context.entered.add(definition)
     if isinstance(definition, ast.Cell):
         from specc.frontend import cells
@@ -231,6 +241,18 @@ def invoke(
         result = _body(frame, callee, word, signature, values, span)
     if result is POISON:
         return POISON
+    if key is not None and template is None:
+        made = repeats.template(context, held, path, values, result, callee.origin(span))
+        if made is not None:
+            context.templates[key] = made
+    return _concluded(frame, definition, path, span, values, result, before, is_stage)
+
+
+def _concluded(
+    frame: Frame, definition: Any, path: str, span: Span, values: list[Given | None], result: Value,
+    before: int, is_stage: bool,
+) -> Value:
+    """What a body gives, as the caller sees it, and listed as a layer if it is one."""
     result = _finished(frame, result, span)
     if isinstance(result, Tensor) and (is_stage or isinstance(definition, WORDS)):
         given = next((each for each in values if each is not None), None)

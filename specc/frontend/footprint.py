@@ -48,8 +48,11 @@ def footprint(program: Program) -> Footprint:
     """The memory that a training step of the program takes at least."""
     kept: set[Node] = set()
     at_once = 0  # what a product reads and makes
-    graph = closed({term.name: term.node for term in program.losses}, dict(program.carries))
-    for node in graph.nodes:
+    nodes = program.loss_nodes
+    if program.carries:  # with what is behind the states
+        outputs = {term.name: term.node for term in program.losses}
+        nodes = closed(outputs, dict(program.carries)).nodes
+    for node in nodes:
         if isinstance(node.op, Carry):
             kept.add(node)
         elif isinstance(node.op, Contract):
@@ -69,12 +72,7 @@ def footprint(program: Program) -> Footprint:
         for each in program.parameters
         if isinstance(size := each.type.elements, int)
     )
-    memory = sum(
-        size
-        for update in program.updates
-        for each in update.states
-        if isinstance(size := each.type.elements, int)
-    )
+    memory = sum(size for each in program.updates if isinstance(size := each.elements, int))
     each = BYTES * program.recipe.batch
     return Footprint(
         each * max(least if program.recipe.recompute else total, at_once),

@@ -119,8 +119,7 @@ def unclipped(source: Source, program: Program, report: Report) -> None:
     recipe = program.recipe
     if not program.updates or recipe.clip_norm is not None or recipe.clip_value is not None:
         return
-    reached = topological([term.node for term in program.losses])
-    starts = {node.op.label: node for node in reached if isinstance(node.op, Carry)}
+    starts = {node.op.label: node for node in program.loss_nodes if isinstance(node.op, Carry)}
     spans = {layer.path: layer.span for layer in program.layers}
     for label, following in program.carries:
         start = starts.get(label)

@@ -12,7 +12,10 @@ A comment on the line of a warning, or on lines of its own above it, keeps it si
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from itertools import chain
 
 from specc.diagnostics import Diagnostic, Label, Report, closest
 from specc.frontend import ast, habits
@@ -35,6 +38,7 @@ TAKES_SCORES = {
     "recall": ("sigmoid",),
     "f1": ("sigmoid",),
 }
+SCORED = re.compile("|".join(TAKES_SCORES))
 LINEAR = re.compile(r"(?:.*\.)?(dense|conv|conv_transpose)\d+$")
 SATURATED = 6
 """Points of a stack of saturating activations that are too many: a sigmoid has 2, a tanh 1."""
@@ -124,26 +128,32 @@ def _allowed(file: ast.File, report: Report) -> dict[int, set[str]]:
 
 
 def _unused(file: ast.File, model: ast.Model | None, report: Report) -> None:
+    mentions = cache(_mentions)  # a statement is asked twice
     for definition in file.definitions:
         body = getattr(definition, "body", None)
         if isinstance(definition, ast.Model):
             roots = [s for s in definition.body if isinstance(s, (ast.Output, ast.Loss, ast.Metric))]
             if roots:
-                _unused_in(definition.body, roots, "no output, loss or metric", report)
+                _unused_in(definition.body, roots, "no output, loss or metric", mentions, report)
         elif body and isinstance(definition, (ast.Fn, ast.Block, ast.Cell, ast.Optimizer)):
             roots = [s for s in body if isinstance(s, (ast.Return, ast.Next))]
-            _unused_in(body, roots, "nothing that is returned", report)
-    if model is None:
+            _unused_in(body, roots, "nothing that is returned", mentions, report)
+    numbers = [each for each in file.definitions if isinstance(each, (ast.Dim, ast.Seq, ast.Const))]
+    if model is None or not numbers:
         return
-    used = {path.names[0].text for each in file.definitions for path in _paths(each)}
-    for definition in file.definitions:
-        if isinstance(definition, (ast.Dim, ast.Seq, ast.Const)) and definition.name.text not in used:
+    parts = (part for each in file.definitions for part in ast.children(each))
+    used = {name for part in parts for name in mentions(part)}
+    for definition in numbers:
+        if definition.name.text not in used:
             word = type(definition).__name__.lower()
             report.warning("unused", f"nothing uses the {word} `{definition.name}`", definition.name.span,
                            help="changing it would change nothing")  # fmt: skip
 
 
-def _unused_in(body: Iterable[ast.Statement], roots: Iterable[ast.Node], what: str, report: Report) -> None:
+def _unused_in(
+    body: Iterable[ast.Statement], roots: Iterable[ast.Node], what: str,
+    mentions: Callable[[ast.Node], list[str]], report: Report,
+) -> None:
     """Reports the names of a body that its roots do not reach."""
     meaning: dict[str, ast.Statement] = {}
     for statement in body:
@@ -152,8 +162,7 @@ def _unused_in(body: Iterable[ast.Statement], roots: Iterable[ast.Node], what: s
     reached: set[str] = set()
     waiting: list[ast.Node] = list(roots)
     while waiting:
-        for path in _paths(waiting.pop()):
-            name = path.names[0].text
+        for name in mentions(waiting.pop()):
             if name in meaning and name not in reached:
                 reached.add(name)
                 waiting.append(meaning[name])
@@ -177,8 +186,9 @@ def _names(statement: ast.Statement) -> tuple[ast.Name, ...]:
     return ()
 
 
-def _paths(node: ast.Node) -> Iterator[ast.Path]:
-    return (each for each in ast.walk(node) if isinstance(each, ast.Path))
+def _mentions(node: ast.Node) -> list[str]:
+    """The first names of all paths in a node."""
+    return [each.names[0].text for each in ast.walk(node) if type(each) is ast.Path]
 
 
 # Softmax before a loss that applies it
@@ -189,6 +199,9 @@ def _double_softmax(model: ast.Model, own: set[str], report: Report) -> None:
     for statement in model.body:
         if not isinstance(statement, (ast.Loss, ast.Metric, ast.Let)):
             continue
+        span = statement.span
+        if SCORED.search(span.source.text, span.start, span.end) is None:
+            continue  # most statements of a long file
         for word, scores in _calls(statement.value):
             before = TAKES_SCORES.get(word.text)
             if before is None or word.text in own:
@@ -236,11 +249,11 @@ def maker(value: ast.Expression, values: dict[str, ast.Expression], depth: int =
 
 
 def _linear_on_linear(source: Source, program: Program, report: Report) -> None:
-    roots = [t.node for t in (*program.outputs, *program.losses, *program.metrics)]
-    users: dict[Node, int] = {}
-    for node in topological(roots):
-        for each in node.inputs:
-            users[each] = users.get(each, 0) + 1
+    @cache
+    def users() -> Counter[Node]:  # few models have a place where it matters
+        roots = [t.node for t in (*program.outputs, *program.losses, *program.metrics)]
+        return Counter(chain.from_iterable(node.inputs for node in topological(roots)))
+
     outputs = {term.node for term in program.outputs}
     made = {layer.node: layer for layer in program.layers if LINEAR.match(layer.path)}
     weights = {each.path: each.type for each in program.parameters}
@@ -249,9 +262,9 @@ def _linear_on_linear(source: Source, program: Program, report: Report) -> None:
             continue
         node = _input_of(layer)
         while node is not None and node not in made and isinstance(node.op, (Reshape, Transpose)):
-            node = None if users.get(node, 0) > 1 else node.inputs[0]
+            node = None if users()[node] > 1 else node.inputs[0]
         before = made.get(node) if node is not None else None
-        if before is None or before is layer or node in outputs or users.get(node, 0) > 1:
+        if before is None or before is layer or node in outputs or users()[node] > 1:
             continue
         if _is_narrow(before, layer) or _is_grouped(before, weights) or _is_grouped(layer, weights):
             continue
@@ -308,9 +321,11 @@ def _is_grouped(layer: Layer, weights) -> bool:
 def _deep_saturation(source: Source, program: Program, report: Report) -> None:
     if any("norm" in layer.path for layer in program.layers):
         return
+    nodes = program.loss_nodes or topological(term.node for term in program.outputs)
+    if not any(isinstance(node.op, (ops.Sigmoid, ops.Tanh)) for node in nodes):
+        return
     points: dict[Node, int | None] = {}  # None: no input of the model reaches it
-    roots = [term.node for term in program.losses] or [term.node for term in program.outputs]
-    for node in topological(roots):
+    for node in nodes:
         if isinstance(node.op, Input):
             points[node] = 0 if node.op.role == "input" else None
             continue

@@ -66,6 +66,7 @@ class Parser:
             (rule.name, rule.parts, self.builder[rule.builder] if rule.builder else None)
             for rule in self.tables.rules
         ]
+        self.handed: dict[tuple[int, int, str], int] = {}
         self.states = [self.tables.start]
         self.values: list[Any] = [None]
         self.starts = [0]
@@ -97,6 +98,7 @@ class Parser:
         """
         states, values, starts, ends = self.states, self.values, self.starts, self.ends
         actions, gotos, rules = self.tables.actions, self.tables.gotos, self.rules
+        handed = self.handed
         kind = token.kind
         while True:
             action = actions[states[-1]].get(kind)
@@ -110,8 +112,12 @@ class Parser:
                     ends.append(token.end)
                 return True
             name, parts, build = rules[~action]
-            if build is None:  # the value of a single part is handed on
-                states[-1] = gotos[states[-2]][name]
+            if build is None:  # a single part is handed on, mostly by ten rules in a row
+                way = (states[-2], states[-1], kind)
+                state = handed.get(way)
+                if state is None:
+                    state = handed[way] = self._handed_on(*way)
+                states[-1] = state
                 continue
             start, end, taken = token.start, token.start, []
             if parts:
@@ -123,6 +129,15 @@ class Parser:
             states.append(gotos[states[-1]][name])
             if states[-1] == self.tables.end:
                 return True
+
+    def _handed_on(self, below: int, state: int, kind: str) -> int:
+        """The state above `below` once all rules of a single part have ended before a token."""
+        while (action := self.tables.actions[state].get(kind)) is not None and action < 0:
+            name, _, build = self.rules[~action]
+            if build is not None:
+                break
+            state = self.tables.gotos[below][name]
+        return state
 
     def accepts(self, *kinds: str) -> bool:
         """Whether tokens of these kinds would fit now."""

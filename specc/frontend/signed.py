@@ -9,7 +9,6 @@ target, and nothing can be learned from one. `cancelling` finds out by walking t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from specc.ir.graph import Node, topological
 from specc.ir.program import Term
@@ -22,39 +21,37 @@ LINEAR = (ops.Add, ops.Sub, ops.Neg, ops.ToFloat, ops.Copy, BatchMean, Sum, Broa
           Slice, Transpose)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Reach:
-    """What a value depends on, and whether it is a sum of a part without parameters and one without targets."""
-
-    parameters: bool = False
-    targets: bool = False
-    is_sum: bool = True
+# What a value depends on, and whether it is no sum of a part without parameters and one without
+# targets.
+PARAMETERS, TARGETS, IS_MIXED = 1, 2, 4
+BOTH = PARAMETERS | TARGETS
 
 
 def cancelling(losses: Iterable[Term]) -> Term | None:
     """The first loss with a target, if no gradient of all the losses together depends on a target."""
     losses = list(losses)
-    reach: dict[Node, _Reach] = {}
+    reach: dict[Node, int] = {}
     for node in topological(term.node for term in losses):
         reach[node] = _reach(node, [reach[each] for each in node.inputs])
-    with_target = [term for term in losses if reach[term.node].targets and reach[term.node].parameters]
-    if with_target and all(reach[term.node].is_sum for term in with_target):
+    with_target = [term for term in losses if reach[term.node] & BOTH == BOTH]
+    if with_target and not any(reach[term.node] & IS_MIXED for term in with_target):
         return with_target[0]
     return None
 
 
-def _reach(node: Node, inputs: list[_Reach]) -> _Reach:
-    if isinstance(node.op, Input):
-        return _Reach(node.op.role == "param", node.op.role == "target")
-    if isinstance(node.op, ops.Detach):
-        return _Reach(targets=inputs[0].targets)
-    parameters = any(each.parameters for each in inputs)
-    targets = any(each.targets for each in inputs)
-    if not (parameters and targets):
-        return _Reach(parameters, targets)
-    is_sum = all(each.is_sum for each in inputs)
-    if isinstance(node.op, LINEAR):
-        return _Reach(parameters, targets, is_sum)
-    free = [each for each in inputs if not each.parameters and not each.targets]
-    is_scaled = isinstance(node.op, ops.Mul) or (isinstance(node.op, ops.Div) and inputs[1] in free)
-    return _Reach(parameters, targets, is_scaled and bool(free) and is_sum)
+def _reach(node: Node, inputs: list[int]) -> int:
+    op = node.op
+    if isinstance(op, Input):
+        return {"param": PARAMETERS, "target": TARGETS}.get(op.role, 0)
+    if isinstance(op, ops.Detach):
+        return inputs[0] & TARGETS
+    found = 0
+    for each in inputs:
+        found |= each
+    if found & BOTH != BOTH:
+        return found & BOTH
+    if isinstance(op, LINEAR):
+        return found
+    is_scaled = isinstance(op, ops.Mul) or (isinstance(op, ops.Div) and not inputs[1] & BOTH)
+    is_free = not all(each & BOTH for each in inputs)
+    return found if is_scaled and is_free else found | IS_MIXED

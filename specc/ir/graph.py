@@ -102,18 +102,19 @@ def topological(roots: Iterable[Node], leaves: type[Op] | None = None) -> tuple[
     nodes of the op `leaves` is left out."""
     done: dict[Node, None] = {}
     for root in roots:
-        stack: list[tuple[Node, bool]] = [(root, False)]
+        stack: list[Node | None] = [root]  # None: the inputs of the node beneath it are done
         while stack:
-            node, ready = stack.pop()
-            if node in done:
-                continue
-            if ready:
-                done[node] = None
-                continue
-            stack.append((node, True))
-            if leaves is not None and isinstance(node.op, leaves):
-                continue
-            stack.extend((each, False) for each in reversed(node.inputs) if each not in done)
+            node = stack.pop()
+            if node is None:
+                done[stack.pop()] = None
+            elif node not in done:
+                waiting = [each for each in node.inputs if each not in done]
+                if not waiting or (leaves is not None and isinstance(node.op, leaves)):
+                    done[node] = None
+                    continue
+                stack += (node, None)
+                waiting.reverse()
+                stack += waiting
     return tuple(done)
 
 

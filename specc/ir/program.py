@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from specc.ir.graph import Node
+from specc.ir.graph import Node, topological
+from specc.ir.sizes import Size
 from specc.ir.types import Type
 from specc.recipe import Port, Recipe
 from specc.source import Span
@@ -55,6 +57,11 @@ class Update:
     path: str
     next: Node
     states: tuple[State, ...]
+
+    @property
+    def elements(self) -> Size:
+        """The elements of all states."""
+        return sum(each.type.elements for each in self.states)
 
 
 @dataclass(frozen=True)
@@ -103,3 +110,8 @@ class Program:
     # that say where they begin anew
     resized: Callable[[Mapping[str, int]], Program | None] | None = field(
         default=None, compare=False, repr=False)  # the same file with other sizes
+
+    @cached_property
+    def loss_nodes(self) -> tuple[Node, ...]:
+        """What the losses are made of, each node after its inputs."""
+        return topological([term.node for term in self.losses])
