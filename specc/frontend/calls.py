@@ -83,10 +83,12 @@ def resolve(frame: Frame, path: ast.Path) -> Word | SharedLayer | Any:
         return frame.error("wrong-kind", f"`{name}` is {what}, and cannot be applied", path.span)
     if frame.scope.is_incomplete:
         return POISON
-    if any(each.text == name for each in expressions.declared_names(frame.body)):
+    if expressions.declares(frame, name):
         return expressions.unknown(frame, name, path.span)
-    layers = {each for each, value in frame.names.items() if isinstance(value, SharedLayer)}
-    candidates = layers | frame.scope.word_names()
+    candidates: set[str] = set()
+    if frame.suggests:
+        layers = {each for each, value in frame.names.items() if isinstance(value, SharedLayer)}
+        candidates = layers | frame.scope.word_names()
     near = frame.closest(name, candidates)
     fixes = [Fix(f"write `{near}`", (Edit(path.span, near),))] if near else []
     help_ = frame.suggestion(name, candidates)

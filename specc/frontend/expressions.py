@@ -98,8 +98,8 @@ def unknown(frame: Frame, name: str, span: Span) -> Value:
     """Reports a name without a meaning."""
     if frame.scope.is_incomplete:
         return POISON
-    later = next((each for each in declared_names(frame.body) if each.text == name), None)
-    if later is not None:
+    if declares(frame, name):
+        later = next(each for each in declared_names(frame.body) if each.text == name)
         return frame.error(
             "unknown-name",
             f"`{name}` has no value yet",
@@ -132,6 +132,15 @@ def declared_names(body: tuple[ast.Statement, ...]) -> list[ast.Name]:
         elif isinstance(statement, NAMING):
             names.append(statement.name)
     return names
+
+
+def declares(frame: Frame, name: str) -> bool:
+    """Whether a statement of the body gives a meaning to a name; a long body is looked through once."""
+    known = frame.context.declared
+    if id(frame.body) not in known:
+        names = frozenset(each.text for each in declared_names(frame.body))
+        known[id(frame.body)] = (frame.body, names)
+    return name in known[id(frame.body)][1]
 
 
 NAMING = (ast.Input, ast.Target, ast.Stream, ast.Layer, ast.Param, ast.State)

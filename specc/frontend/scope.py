@@ -79,6 +79,7 @@ class Context:
     streams: dict[str, str] = field(default_factory=dict)  # state of a cell -> where it begins anew
     carries: dict[str, Node] = field(default_factory=dict)  # states of cells, at the next step
     entered: set[Any] = field(default_factory=set)  # the definitions of words that were used
+    declared: dict[int, tuple[Any, frozenset[str]]] = field(default_factory=dict)  # names of bodies
     templates: dict[Any, Any] = field(default_factory=dict)  # uses of words, for their repeats
     calls: int = 0
     draws: int = 0  # random numbers that are drawn at each step
