@@ -171,6 +171,7 @@ def processors() -> int:
 # A training step with less work for a thread (some 50 us) is not done sooner by a further one: they
 # have to meet some ten times a step.
 FLOPS_WORTH_A_THREAD = 2e6
+UPDATE = 10  # of one weight, as what it reads and writes takes that long
 
 
 def threads_for(program: Program, batch: int) -> int:
@@ -183,6 +184,8 @@ def threads_for(program: Program, batch: int) -> int:
 
     terms = (*program.losses, *program.outputs)
     work = 3 * batch * flops(topological([term.node for term in terms]))
+    trained = {each.path for each in program.updates}
+    work += UPDATE * sum(each.type.elements for each in program.parameters if each.path in trained)
     return max(1, min(processors(), int(work / FLOPS_WORTH_A_THREAD)))
 
 

@@ -50,6 +50,8 @@ from specc.backend.memory import (
     atomic_poke,
     call,
     doze,
+    flush_tiny,
+    keep_tiny,
     pause,
     peek,
     poke,
@@ -67,6 +69,14 @@ compiled = partial(
 @compiled()
 def run_shard(state, shard):
     """Runs the posted job's part of one thread; the number of steps done."""
+    before = flush_tiny()
+    done = run_steps_of(state, shard)
+    keep_tiny(before)
+    return done
+
+
+@compiled()
+def run_steps_of(state, shard):
     program, first, steps = peek(state + PROGRAM), peek(state + FIRST), peek(state + STEPS)
     threads, phases = peek(program), peek(program + 8)
     own = program + 16 + 24 * shard

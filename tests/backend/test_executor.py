@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -182,3 +183,19 @@ def test_a_forked_process_gets_workers_of_its_own():
 def test_a_program_needs_its_number_of_threads():
     with pytest.raises(AssertionError):
         executor(2).run(Counting(1).program)
+
+
+HALVE = Kernel("halve", 'def halve(x: "float[8]"):\n    for i in range(8):\n        x[i] = x[i] * 0.5\n')
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="set on x86 alone")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_is_too_small_for_a_normal_number_becomes_0_within_a_run_alone(threads):
+    address = load([HALVE])[HALVE]
+    least = np.finfo(np.float32).tiny
+    arrays = [np.full(8, 1.5 * least, np.float32) for _ in range(threads)]
+    blocks = [np.array([each.ctypes.data], np.int64) for each in arrays]
+    Executor(threads).run(Program([[[(address, each.ctypes.data)]] for each in blocks]), 1)
+    for each in arrays:
+        assert (each == 0).all()
+    assert np.float32(1.5) * least * np.float32(0.5) > 0  # the caller's arithmetic is as it was
