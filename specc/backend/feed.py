@@ -131,6 +131,6 @@ def kernel(function, dtype: str, column: str = "", element: str = "") -> Kernel:
                  "BYTES": np.dtype(dtype).itemsize}
         for constant, number in sizes.items():
             source = source.replace(constant, str(number))
-        imports = (f"{IMPORTS}\nfrom specc.backend.tiles import gather_tile\n"
+        imports = (f"{IMPORTS}\nfrom specc.backend.moves import gather_tile\n"
                    f'tile = gather_tile("{column}", "{dtype}", {width})')
     return Kernel(name, source, dtype, imports=imports)

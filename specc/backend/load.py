@@ -41,9 +41,11 @@ _SHAPING = (
     "load.py",
     "machine.py",
     "memory.py",
+    "moves.py",
     "pipeline.py",
     "tiles.py",
     "vectormath.py",
+    "vectors.py",
 )
 
 

@@ -126,7 +126,7 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class
 
 _PACK = """
 from specc.backend.memory import view, word
-from specc.backend.tiles import pack_tile
+from specc.backend.moves import pack_tile
 tile = pack_tile("<dtype>", <width>)
 
 def <name>(w: "int", out: "int", classes: "int", class_count: "int", w_at: "int", runs: "int",
@@ -163,7 +163,8 @@ def <name>(w: "int", out: "int", classes: "int", class_count: "int", w_at: "int"
 
 _TURNED = """
 from specc.backend.memory import word
-from specc.backend.tiles import contract_tile, transpose_tile
+from specc.backend.moves import transpose_tile
+from specc.backend.tiles import contract_tile
 tile = contract_tile(<rows>, <vectors>, "<dtype>", <width>)
 turn = transpose_tile("<dtype>", <width>)
 
@@ -229,7 +230,7 @@ def <name>(x: "int", w: "int", out: "int", classes: "int", class_count: "int", x
 
 _PACK_ACROSS = """
 from specc.backend.memory import view, word
-from specc.backend.tiles import transpose_tile
+from specc.backend.moves import transpose_tile
 turn = transpose_tile("<dtype>", <width>)
 
 def <name>(w: "int", out: "int", classes: "int", class_count: "int", w_at: "int", runs: "int",

@@ -5,7 +5,6 @@
     across     out[k, q]  = sum_p w[p, k] * x[x_at[p] + step*q], the vectors across k
     dot        out[k, t]  = sum_s sum_i w[k, w_at[s] + i] * x[x_at[s] + tap_at[t] + i]
     outer      dw[k, t]   = sum_s sum_i dy[k, dy_at[s] + i] * x[tap_at[t] + x_at[s] + i]
-    transpose  out[j, i]  = x[i, j]
 
 A tile keeps its sums in vector registers, which plain loops do not: LLVM spills a small array of
 them to memory (28 GF/s where the tiles reach 120). Addresses are in bytes, offsets and strides in
@@ -18,171 +17,13 @@ from functools import lru_cache
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+from specc.backend.vectors import I64, Loop, Vectors, started
+
 # A cache line, and how far ahead packed weights are asked for: 256 to 4096 measured much the same,
 # 10 % faster than without.
 _LINE, _AHEAD = 64, 1024
-
-
-class _Vectors:
-    """Writes loads, stores and arithmetic on vectors of `width` elements of one float type."""
-
-    def __init__(self, builder, dtype: str, width: int):
-        self.b, self.width = builder, width
-        self.scalar = {"float32": ir.FloatType(), "float64": ir.DoubleType()}[dtype]
-        self.bytes = {"float32": 4, "float64": 8}[dtype]
-        self.vector = ir.VectorType(self.scalar, width)
-        self.zero = ir.Constant(self.vector, [0.0] * width)
-        self.suffix = f"v{width}f{8 * self.bytes}"
-
-    def pointer(self, address):
-        return self.b.inttoptr(address, self.scalar.as_pointer())
-
-    def at(self, base, *terms):
-        """The place `sum(terms)` elements after `base`."""
-        for each in terms:
-            base = self.b.gep(base, [I64(each) if isinstance(each, int) else each])
-        return base
-
-    def load(self, place):
-        load = self.b.load(self.b.bitcast(place, self.vector.as_pointer()))
-        load.align = self.bytes
-        return load
-
-    def store(self, value, place):
-        self.b.store(value, self.b.bitcast(place, self.vector.as_pointer())).align = self.bytes
-
-    def prefetch(self, place, nearest=False):
-        """Asks for the cache line of `place`, into the second-level or the nearest cache."""
-        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), I32, I32, I32])
-        ask = cgutils.get_or_insert_function(self.b.module, kind, "llvm.prefetch.p0")
-        self.b.call(
-            ask, [self.b.bitcast(place, ir.IntType(8).as_pointer()), I32(0), I32(3 if nearest else 2), I32(1)]
-        )
-
-    def spread(self, scalar):
-        undefined = ir.Constant(self.vector, ir.Undefined)
-        one = self.b.insert_element(undefined, scalar, I32(0))
-        mask = ir.Constant(ir.VectorType(I32, self.width), [0] * self.width)
-        return self.b.shuffle_vector(one, undefined, mask)
-
-    def fma(self, x, y, total):
-        kind = ir.FunctionType(self.vector, [self.vector] * 3)
-        name = f"llvm.fmuladd.{self.suffix}"
-        return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, name), [x, y, total])
-
-    def shuffle(self, x, y, mask):
-        return self.b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, len(mask)), mask))
-
-    def load_first(self, place, count):
-        """The first `count` elements, and zeros."""
-        place = self.b.bitcast(place, self.vector.as_pointer())
-        pick = self._first(count)
-        kind = ir.FunctionType(self.vector, [place.type, I32, pick.type, self.vector])
-        name = f"llvm.masked.load.{self.suffix}.p0"
-        load = cgutils.get_or_insert_function(self.b.module, kind, name)
-        return self.b.call(load, [place, I32(self.bytes), pick, self.zero])
-
-    def store_first(self, value, place, count):
-        """The first `count` elements of a value."""
-        place = self.b.bitcast(place, self.vector.as_pointer())
-        pick = self._first(count)
-        kind = ir.FunctionType(ir.VoidType(), [self.vector, place.type, I32, pick.type])
-        name = f"llvm.masked.store.{self.suffix}.p0"
-        store = cgutils.get_or_insert_function(self.b.module, kind, name)
-        self.b.call(store, [value, place, I32(self.bytes), pick])
-
-    def _first(self, count):
-        if isinstance(count, int):
-            return ir.Constant(ir.VectorType(I1, self.width), [n < count for n in range(self.width)])
-        numbers = ir.VectorType(I32, self.width)
-        one = self.b.insert_element(
-            ir.Constant(numbers, ir.Undefined), self.b.trunc(count, I32), I32(0))
-        all_ = self.b.shuffle_vector(
-            one, ir.Constant(numbers, ir.Undefined), ir.Constant(numbers, [0] * self.width))
-        return self.b.icmp_signed("<", ir.Constant(numbers, list(range(self.width))), all_)
-
-    def transposed(self, block):
-        """`width` vectors, the lanes of one as one lane of all."""
-        # exchange the off-diagonal quarters of ever smaller squares
-        block, half = list(block), self.width // 2
-        while half:
-            lanes = range(self.width)
-            low = [n if not n & half else self.width + n - half for n in lanes]
-            high = [n + half if not n & half else self.width + n for n in lanes]
-            for i in range(self.width):
-                if not i & half:
-                    upper, lower = block[i], block[i + half]
-                    block[i] = self.shuffle(upper, lower, low)
-                    block[i + half] = self.shuffle(upper, lower, high)
-            half //= 2
-        return block
-
-    def sum(self, x):
-        """The sum of the elements, in a tree."""
-        width = self.width
-        while width > 1:
-            width //= 2
-            kind = ir.Constant(x.type, ir.Undefined)
-            low = self.shuffle(x, kind, list(range(width)))
-            high = self.shuffle(x, kind, list(range(width, 2 * width)))
-            x = self.b.fadd(low, high, flags=("contract",))
-        return self.b.extract_element(x, I32(0))
-
-
-class _Loop:
-    """for i in range(count), count >= 1, carrying a list of values.
-
-    with _Loop(b, count, start) as loop:
-        loop.now[:] = ...  from loop.i and loop.now
-    loop.now            # after the last round
-    """
-
-    def __init__(self, b, count, start):
-        self._b, self._count, self._start = b, count, start
-
-    def __enter__(self):
-        b = self._b
-        entry, self._body = b.block, b.append_basic_block()
-        b.branch(self._body)
-        b.position_at_end(self._body)
-        self.i = b.phi(I64)
-        self.i.add_incoming(I64(0), entry)
-        self._phis = [b.phi(each.type) for each in self._start]
-        for phi, each in zip(self._phis, self._start, strict=True):
-            phi.add_incoming(each, entry)
-        self.now = list(self._phis)
-        return self
-
-    def __exit__(self, *exception):
-        b = self._b
-        after = b.add(self.i, I64(1), flags=("nsw",))
-        self.i.add_incoming(after, b.block)
-        for phi, each in zip(self._phis, self.now, strict=True):
-            phi.add_incoming(each, b.block)
-        done = b.append_basic_block()
-        b.cbranch(b.icmp_signed("<", after, self._count), self._body, done)
-        b.position_at_end(done)
-
-
-def _started(b, code: _Vectors, start, places: list[tuple]) -> list:
-    """The sums to begin with: those at places after `start`, or zeros where it is 0."""
-    fresh = b.block
-    loading, merged = b.append_basic_block(), b.append_basic_block()
-    b.cbranch(b.icmp_signed("!=", start, I64(0)), loading, merged)
-    b.position_at_end(loading)
-    loaded = [code.load(code.at(code.pointer(start), *place)) for place in places]
-    b.branch(merged)
-    b.position_at_end(merged)
-    sums = []
-    for each in loaded:
-        sums.append(b.phi(code.vector))
-        sums[-1].add_incoming(code.zero, fresh)
-        sums[-1].add_incoming(each, loading)
-    return sums
 
 
 @lru_cache
@@ -198,13 +39,13 @@ def contract_tile(rows: int, vectors: int, dtype: str, width: int):
     def tile(typing, x, w, x_at, w_at, count, w_row, start, start_row, out, out_row):
         def codegen(context, b, signature, args):
             x, w, x_at, w_at, count, w_row, start, start_row, out, out_row = args
-            code = _Vectors(b, dtype, width)
+            code = Vectors(b, dtype, width)
             x, w, out = code.pointer(x), code.pointer(w), code.pointer(out)
             x_at, w_at = (b.inttoptr(each, I64.as_pointer()) for each in (x_at, w_at))
             w_rows = [code.at(w, b.mul(w_row, I64(k))) for k in range(rows)]
             places = [(b.mul(start_row, I64(k)), v * width) for k in range(rows) for v in range(vectors)]
-            sums = _started(b, code, start, places)
-            with _Loop(b, count, sums) as loop:
+            sums = started(b, code, start, places)
+            with Loop(b, count, sums) as loop:
                 x_now = code.at(x, b.load(b.gep(x_at, [loop.i])))
                 w_now = b.load(b.gep(w_at, [loop.i]))
                 code.prefetch(code.at(w, w_now, 64 // code.bytes))
@@ -240,13 +81,13 @@ def packed_tile(rows: int, columns: int, dtype: str, width: int):
     def tile(typing, x, w, x_at, count, ends, start, out, out_row, last):
         def codegen(context, b, signature, args):
             x, w, x_at, count, ends, start, out, out_row, last = args
-            code = _Vectors(b, dtype, width)
+            code = Vectors(b, dtype, width)
             x, w, out = code.pointer(x), code.pointer(w), code.pointer(out)
             x_at, ends = (b.inttoptr(each, I64.as_pointer()) for each in (x_at, ends))
             at = [b.load(b.gep(ends, [I64(n)])) for n in range(2 * columns)]
             x_columns = [code.at(x, each) for each in at[::2]]
-            sums = _started(b, code, start, [(n * width,) for n in range(rows * columns)])
-            with _Loop(b, count, sums) as loop:
+            sums = started(b, code, start, [(n * width,) for n in range(rows * columns)])
+            with Loop(b, count, sums) as loop:
                 x_now = b.load(b.gep(x_at, [loop.i]))
                 w_now = code.at(w, b.mul(loop.i, I64(rows)))
                 xs = [code.load(code.at(each, x_now)) for each in x_columns]
@@ -287,18 +128,18 @@ def outer_tile(rows: int, taps: int, dtype: str, width: int):
     def tile(typing, x, dy, tap_at, segments, count, dy_row, start, kept, dw, dw_row, dw_at):
         def codegen(context, b, signature, args):
             x, dy, tap_at, segments, count, dy_row, start, kept, dw, dw_row, dw_at = args
-            code = _Vectors(b, dtype, width)
+            code = Vectors(b, dtype, width)
             x, dy, dw = code.pointer(x), code.pointer(dy), code.pointer(dw)
             tap_at, segments, dw_at = (
                 b.inttoptr(each, I64.as_pointer()) for each in (tap_at, segments, dw_at)
             )
             x_taps = [code.at(x, b.load(b.gep(tap_at, [I64(t)]))) for t in range(taps)]
             dy_rows = [code.at(dy, b.mul(dy_row, I64(k))) for k in range(rows)]
-            sums = _started(b, code, start, [(n * width,) for n in range(rows * taps)])
-            with _Loop(b, count, sums) as outer:
+            sums = started(b, code, start, [(n * width,) for n in range(rows * taps)])
+            with Loop(b, count, sums) as outer:
                 segment = b.gep(segments, [b.mul(outer.i, I64(3))])
                 dy_now, x_now, length = (b.load(b.gep(segment, [I64(n)])) for n in range(3))
-                with _Loop(b, length, outer.now) as loop:
+                with Loop(b, length, outer.now) as loop:
                     lane = b.mul(loop.i, I64(width))
                     x_lane, dy_lane = b.add(x_now, lane), b.add(dy_now, lane)
                     xs = [code.load(code.at(each, x_lane)) for each in x_taps]
@@ -338,11 +179,11 @@ def across_tile(positions: int, vectors: int, step: int, dtype: str, width: int)
     def tile(typing, x, w, x_at, count, out, out_row, rows):
         def codegen(context, b, signature, args):
             x, w, x_at, count, out, out_row, rows = args
-            code = _Vectors(b, dtype, width)
+            code = Vectors(b, dtype, width)
             x, w, out = code.pointer(x), code.pointer(w), code.pointer(out)
             x_at = b.inttoptr(x_at, I64.as_pointer())
             line = vectors * width
-            with _Loop(b, count, [code.zero] * (positions * vectors)) as loop:
+            with Loop(b, count, [code.zero] * (positions * vectors)) as loop:
                 x_now = code.at(x, b.load(b.gep(x_at, [loop.i])))
                 w_now = code.at(w, b.mul(loop.i, I64(line)))
                 for k in range(0, line, _LINE // code.bytes):
@@ -384,7 +225,7 @@ def dot_tile(rows: int, taps: int, dtype: str, width: int):
     def tile(typing, x, w, tap_at, segments, count, length, w_row, out, out_row, out_at):
         def codegen(context, b, signature, args):
             x, w, tap_at, segments, count, length, w_row, out, out_row, out_at = args
-            code = _Vectors(b, dtype, width)
+            code = Vectors(b, dtype, width)
             x, w, out = code.pointer(x), code.pointer(w), code.pointer(out)
             tap_at, segments, out_at = (
                 b.inttoptr(each, I64.as_pointer()) for each in (tap_at, segments, out_at)
@@ -419,12 +260,12 @@ def dot_tile(rows: int, taps: int, dtype: str, width: int):
                     merged[-1].add_incoming(new, end)
                 return merged
 
-            with _Loop(b, count, [code.zero] * (rows * taps)) as outer:
+            with Loop(b, count, [code.zero] * (rows * taps)) as outer:
                 segment = b.gep(segments, [b.mul(outer.i, I64(2))])
                 w_now, x_now = (b.load(b.gep(segment, [I64(n)])) for n in range(2))
 
                 def vectors(sums):
-                    with _Loop(b, whole, sums) as loop:
+                    with Loop(b, whole, sums) as loop:
                         lane = b.mul(loop.i, I64(width))
                         loop.now = step(loop.now, b.add(x_now, lane), b.add(w_now, lane), code.load)
                     return loop.now
@@ -449,107 +290,6 @@ def dot_tile(rows: int, taps: int, dtype: str, width: int):
 
 
 @lru_cache
-def transpose_tile(dtype: str, width: int):
-    """tile(x, x_row, out, out_row): out[j*out_row + i] = x[i*x_row + j] for i, j < width."""
-
-    @intrinsic
-    def tile(typing, x, x_row, out, out_row):
-        def codegen(context, b, signature, args):
-            x, x_row, out, out_row = args
-            code = _Vectors(b, dtype, width)
-            x, out = code.pointer(x), code.pointer(out)
-            block = [code.load(code.at(x, b.mul(x_row, I64(i)))) for i in range(width)]
-            block = code.transposed(block)
-            for j in range(width):
-                code.store(block[j], code.at(out, b.mul(out_row, I64(j))))
-            return context.get_dummy_value()
-
-        return types.void(*[types.int64] * 4), codegen
-
-    return tile
-
-
-@lru_cache
-def pack_tile(dtype: str, width: int):
-    """tile(w, w_row, out, rows, out_row): out[j*out_row + i] = w[i*w_row + j], i < rows, j < width.
-
-    1 <= rows <= width.
-    """
-
-    @intrinsic
-    def tile(typing, w, w_row, out, rows, out_row):
-        def codegen(context, b, signature, args):
-            w, w_row, out, rows, out_row = args
-            code = _Vectors(b, dtype, width)
-            w, out = code.pointer(w), code.pointer(out)
-            last = b.sub(rows, I64(1))
-            block = []
-            for i in range(width):  # rows that are not there are the last one again
-                row = b.select(b.icmp_signed("<", I64(i), last), I64(i), last)
-                block.append(code.load(code.at(w, b.mul(w_row, row))))
-            for j, each in enumerate(code.transposed(block)):
-                code.store_first(each, code.at(out, b.mul(out_row, I64(j))), rows)
-            return context.get_dummy_value()
-
-        return types.void(*[types.int64] * 5), codegen
-
-    return tile
-
-
-@lru_cache
-def gather_tile(column: str, dtype: str, width: int):
-    """tile(data, order, k, last, size, out, out_row, affine)
-
-    out[j*out_row + i] = data[order[min(k + i, last)]*size + j] * scale + shift for i, j < width.
-    `data` has elements of the NumPy type `column`; `affine` is float64 [2], scale and shift.
-    """
-    bits = int(column.lstrip("uintfloa"))
-
-    @intrinsic
-    def tile(typing, data, order, k, last, size, out, out_row, affine):
-        def codegen(context, b, signature, args):
-            data, order, k, last, size, out, out_row, affine = args
-            code = _Vectors(b, dtype, width)
-            given = {"float32": ir.FloatType(), "float64": ir.DoubleType()}.get(column)
-            given = given or ir.IntType(bits)
-            vectors = ir.VectorType(given, width)
-            data = b.inttoptr(data, given.as_pointer())
-            order = b.inttoptr(order, I64.as_pointer())
-            affine = b.inttoptr(affine, ir.DoubleType().as_pointer())
-            out = code.pointer(out)
-            scale, shift = (b.load(b.gep(affine, [I64(n)])) for n in range(2))
-            if dtype == "float32":
-                scale, shift = (b.fptrunc(each, code.scalar) for each in (scale, shift))
-            scale, shift = code.spread(scale), code.spread(shift)
-
-            def converted(values):
-                if column.startswith("uint"):
-                    return b.uitofp(values, code.vector)
-                if column.startswith("int"):
-                    return b.sitofp(values, code.vector)
-                if column == dtype:
-                    return values
-                cast = b.fpext if dtype == "float64" else b.fptrunc
-                return cast(values, code.vector)
-
-            block = []
-            for i in range(width):
-                at = b.add(k, I64(i))
-                at = b.select(b.icmp_signed("<", at, last), at, last)
-                row = b.mul(b.load(b.gep(order, [at])), size)
-                load = b.load(b.bitcast(b.gep(data, [row]), vectors.as_pointer()))
-                load.align = bits // 8
-                block.append(code.fma(converted(load), scale, shift))
-            for j, each in enumerate(code.transposed(block)):
-                code.store(each, code.at(out, b.mul(out_row, I64(j))))
-            return context.get_dummy_value()
-
-        return types.void(*[types.int64] * 8), codegen
-
-    return tile
-
-
-@lru_cache
 def fma_chains(chains: int, dtype: str, width: int):
     """run(count, out): `count` products and sums in each of `chains` registers, nothing from memory.
 
@@ -560,12 +300,12 @@ def fma_chains(chains: int, dtype: str, width: int):
     def run(typing, count, out):
         def codegen(context, b, signature, args):
             count, out = args
-            code = _Vectors(b, dtype, width)
+            code = Vectors(b, dtype, width)
             out = code.pointer(out)
             factor = code.spread(b.load(out))
             # chains that begin alike would be joined into one
             starts = [ir.Constant(code.vector, [float(n)] * width) for n in range(chains)]
-            with _Loop(b, count, starts) as loop:
+            with Loop(b, count, starts) as loop:
                 loop.now[:] = [code.fma(each, factor, factor) for each in loop.now]
             total = loop.now[0]
             for each in loop.now[1:]:

@@ -1,0 +1,117 @@
+"""Squares of numbers turned in vector registers, where data is brought into the order of the tiles.
+
+    transpose  out[j, i] = x[i, j]
+    pack       the same of at most as many rows as a vector has elements: weights
+    gather     the same of rows that stand anywhere, scaled: examples
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from specc.backend.vectors import I64, Vectors
+
+
+@lru_cache
+def transpose_tile(dtype: str, width: int):
+    """tile(x, x_row, out, out_row): out[j*out_row + i] = x[i*x_row + j] for i, j < width."""
+
+    @intrinsic
+    def tile(typing, x, x_row, out, out_row):
+        def codegen(context, b, signature, args):
+            x, x_row, out, out_row = args
+            code = Vectors(b, dtype, width)
+            x, out = code.pointer(x), code.pointer(out)
+            block = [code.load(code.at(x, b.mul(x_row, I64(i)))) for i in range(width)]
+            block = code.transposed(block)
+            for j in range(width):
+                code.store(block[j], code.at(out, b.mul(out_row, I64(j))))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 4), codegen
+
+    return tile
+
+
+@lru_cache
+def pack_tile(dtype: str, width: int):
+    """tile(w, w_row, out, rows, out_row): out[j*out_row + i] = w[i*w_row + j], i < rows, j < width.
+
+    1 <= rows <= width.
+    """
+
+    @intrinsic
+    def tile(typing, w, w_row, out, rows, out_row):
+        def codegen(context, b, signature, args):
+            w, w_row, out, rows, out_row = args
+            code = Vectors(b, dtype, width)
+            w, out = code.pointer(w), code.pointer(out)
+            last = b.sub(rows, I64(1))
+            block = []
+            for i in range(width):  # rows that are not there are the last one again
+                row = b.select(b.icmp_signed("<", I64(i), last), I64(i), last)
+                block.append(code.load(code.at(w, b.mul(w_row, row))))
+            for j, each in enumerate(code.transposed(block)):
+                code.store_first(each, code.at(out, b.mul(out_row, I64(j))), rows)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 5), codegen
+
+    return tile
+
+
+@lru_cache
+def gather_tile(column: str, dtype: str, width: int):
+    """tile(data, order, k, last, size, out, out_row, affine)
+
+    out[j*out_row + i] = data[order[min(k + i, last)]*size + j] * scale + shift for i, j < width.
+    `data` has elements of the NumPy type `column`; `affine` is float64 [2], scale and shift.
+    """
+    bits = int(column.lstrip("uintfloa"))
+
+    @intrinsic
+    def tile(typing, data, order, k, last, size, out, out_row, affine):
+        def codegen(context, b, signature, args):
+            data, order, k, last, size, out, out_row, affine = args
+            code = Vectors(b, dtype, width)
+            given = {"float32": ir.FloatType(), "float64": ir.DoubleType()}.get(column)
+            given = given or ir.IntType(bits)
+            vectors = ir.VectorType(given, width)
+            data = b.inttoptr(data, given.as_pointer())
+            order = b.inttoptr(order, I64.as_pointer())
+            affine = b.inttoptr(affine, ir.DoubleType().as_pointer())
+            out = code.pointer(out)
+            scale, shift = (b.load(b.gep(affine, [I64(n)])) for n in range(2))
+            if dtype == "float32":
+                scale, shift = (b.fptrunc(each, code.scalar) for each in (scale, shift))
+            scale, shift = code.spread(scale), code.spread(shift)
+
+            def converted(values):
+                if column.startswith("uint"):
+                    return b.uitofp(values, code.vector)
+                if column.startswith("int"):
+                    return b.sitofp(values, code.vector)
+                if column == dtype:
+                    return values
+                cast = b.fpext if dtype == "float64" else b.fptrunc
+                return cast(values, code.vector)
+
+            block = []
+            for i in range(width):
+                at = b.add(k, I64(i))
+                at = b.select(b.icmp_signed("<", at, last), at, last)
+                row = b.mul(b.load(b.gep(order, [at])), size)
+                load = b.load(b.bitcast(b.gep(data, [row]), vectors.as_pointer()))
+                load.align = bits // 8
+                block.append(code.fma(converted(load), scale, shift))
+            for j, each in enumerate(code.transposed(block)):
+                code.store(each, code.at(out, b.mul(out_row, I64(j))))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 8), codegen
+
+    return tile

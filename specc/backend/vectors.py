@@ -1,0 +1,170 @@
+"""Vector instructions of LLVM, as the tiles are written in them.
+
+    code = Vectors(builder, "float32", 16)
+    total = code.fma(code.load(place), code.spread(scalar), total)
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba.core import cgutils
+
+I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+
+
+class Vectors:
+    """Writes loads, stores and arithmetic on vectors of `width` elements of one float type."""
+
+    def __init__(self, builder, dtype: str, width: int):
+        self.b, self.width = builder, width
+        self.scalar = {"float32": ir.FloatType(), "float64": ir.DoubleType()}[dtype]
+        self.bytes = {"float32": 4, "float64": 8}[dtype]
+        self.vector = ir.VectorType(self.scalar, width)
+        self.zero = ir.Constant(self.vector, [0.0] * width)
+        self.suffix = f"v{width}f{8 * self.bytes}"
+
+    def pointer(self, address):
+        return self.b.inttoptr(address, self.scalar.as_pointer())
+
+    def at(self, base, *terms):
+        """The place `sum(terms)` elements after `base`."""
+        for each in terms:
+            base = self.b.gep(base, [I64(each) if isinstance(each, int) else each])
+        return base
+
+    def load(self, place):
+        load = self.b.load(self.b.bitcast(place, self.vector.as_pointer()))
+        load.align = self.bytes
+        return load
+
+    def store(self, value, place):
+        self.b.store(value, self.b.bitcast(place, self.vector.as_pointer())).align = self.bytes
+
+    def prefetch(self, place, nearest=False):
+        """Asks for the cache line of `place`, into the second-level or the nearest cache."""
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), I32, I32, I32])
+        ask = cgutils.get_or_insert_function(self.b.module, kind, "llvm.prefetch.p0")
+        self.b.call(
+            ask, [self.b.bitcast(place, ir.IntType(8).as_pointer()), I32(0), I32(3 if nearest else 2), I32(1)]
+        )
+
+    def spread(self, scalar):
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        one = self.b.insert_element(undefined, scalar, I32(0))
+        mask = ir.Constant(ir.VectorType(I32, self.width), [0] * self.width)
+        return self.b.shuffle_vector(one, undefined, mask)
+
+    def fma(self, x, y, total):
+        kind = ir.FunctionType(self.vector, [self.vector] * 3)
+        name = f"llvm.fmuladd.{self.suffix}"
+        return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, name), [x, y, total])
+
+    def shuffle(self, x, y, mask):
+        return self.b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, len(mask)), mask))
+
+    def load_first(self, place, count):
+        """The first `count` elements, and zeros."""
+        place = self.b.bitcast(place, self.vector.as_pointer())
+        pick = self._first(count)
+        kind = ir.FunctionType(self.vector, [place.type, I32, pick.type, self.vector])
+        name = f"llvm.masked.load.{self.suffix}.p0"
+        load = cgutils.get_or_insert_function(self.b.module, kind, name)
+        return self.b.call(load, [place, I32(self.bytes), pick, self.zero])
+
+    def store_first(self, value, place, count):
+        """The first `count` elements of a value."""
+        place = self.b.bitcast(place, self.vector.as_pointer())
+        pick = self._first(count)
+        kind = ir.FunctionType(ir.VoidType(), [self.vector, place.type, I32, pick.type])
+        name = f"llvm.masked.store.{self.suffix}.p0"
+        store = cgutils.get_or_insert_function(self.b.module, kind, name)
+        self.b.call(store, [value, place, I32(self.bytes), pick])
+
+    def _first(self, count):
+        if isinstance(count, int):
+            return ir.Constant(ir.VectorType(I1, self.width), [n < count for n in range(self.width)])
+        numbers = ir.VectorType(I32, self.width)
+        one = self.b.insert_element(
+            ir.Constant(numbers, ir.Undefined), self.b.trunc(count, I32), I32(0))
+        all_ = self.b.shuffle_vector(
+            one, ir.Constant(numbers, ir.Undefined), ir.Constant(numbers, [0] * self.width))
+        return self.b.icmp_signed("<", ir.Constant(numbers, list(range(self.width))), all_)
+
+    def transposed(self, block):
+        """`width` vectors, the lanes of one as one lane of all."""
+        # exchange the off-diagonal quarters of ever smaller squares
+        block, half = list(block), self.width // 2
+        while half:
+            lanes = range(self.width)
+            low = [n if not n & half else self.width + n - half for n in lanes]
+            high = [n + half if not n & half else self.width + n for n in lanes]
+            for i in range(self.width):
+                if not i & half:
+                    upper, lower = block[i], block[i + half]
+                    block[i] = self.shuffle(upper, lower, low)
+                    block[i + half] = self.shuffle(upper, lower, high)
+            half //= 2
+        return block
+
+    def sum(self, x):
+        """The sum of the elements, in a tree."""
+        width = self.width
+        while width > 1:
+            width //= 2
+            kind = ir.Constant(x.type, ir.Undefined)
+            low = self.shuffle(x, kind, list(range(width)))
+            high = self.shuffle(x, kind, list(range(width, 2 * width)))
+            x = self.b.fadd(low, high, flags=("contract",))
+        return self.b.extract_element(x, I32(0))
+
+
+class Loop:
+    """for i in range(count), count >= 1, carrying a list of values.
+
+    with Loop(b, count, start) as loop:
+        loop.now[:] = ...  from loop.i and loop.now
+    loop.now            # after the last round
+    """
+
+    def __init__(self, b, count, start):
+        self._b, self._count, self._start = b, count, start
+
+    def __enter__(self):
+        b = self._b
+        entry, self._body = b.block, b.append_basic_block()
+        b.branch(self._body)
+        b.position_at_end(self._body)
+        self.i = b.phi(I64)
+        self.i.add_incoming(I64(0), entry)
+        self._phis = [b.phi(each.type) for each in self._start]
+        for phi, each in zip(self._phis, self._start, strict=True):
+            phi.add_incoming(each, entry)
+        self.now = list(self._phis)
+        return self
+
+    def __exit__(self, *exception):
+        b = self._b
+        after = b.add(self.i, I64(1), flags=("nsw",))
+        self.i.add_incoming(after, b.block)
+        for phi, each in zip(self._phis, self.now, strict=True):
+            phi.add_incoming(each, b.block)
+        done = b.append_basic_block()
+        b.cbranch(b.icmp_signed("<", after, self._count), self._body, done)
+        b.position_at_end(done)
+
+
+def started(b, code: Vectors, start, places: list[tuple]) -> list:
+    """The sums to begin with: those at places after `start`, or zeros where it is 0."""
+    fresh = b.block
+    loading, merged = b.append_basic_block(), b.append_basic_block()
+    b.cbranch(b.icmp_signed("!=", start, I64(0)), loading, merged)
+    b.position_at_end(loading)
+    loaded = [code.load(code.at(code.pointer(start), *place)) for place in places]
+    b.branch(merged)
+    b.position_at_end(merged)
+    sums = []
+    for each in loaded:
+        sums.append(b.phi(code.vector))
+        sums[-1].add_incoming(code.zero, fresh)
+        sums[-1].add_incoming(each, loading)
+    return sums
