@@ -26,9 +26,10 @@ from specc.backend.tile_kernels import (
     outer_kernel,
     pack_kernel,
     packed_kernel,
-    turned_kernel,
+    turn_kernel,
 )
 from specc.backend.tiling import (
+    SOON,
     Axis,
     ContractionPlan,
     Linear,
@@ -46,7 +47,7 @@ from specc.ops.contract import Contract
 
 # Bytes of the batched operand that a tile runs over before the next rows have their turn. Weights
 # that lie in rows are read best in long runs; in columns, they should stay in the nearest cache.
-_LONG_SLICE, _SHORT_SLICE = 96 << 10, 16 << 10
+_LONG_SLICE, _SHORT_SLICE = 512 << 10, 16 << 10
 # The same of packed weights, and cycles that it takes to pack one.
 _PACKED_SLICE, _PACKING = 32 << 10, 1.5
 # The shapes that are preferred where they cost at most so much more than the best.
@@ -56,7 +57,7 @@ _USUAL_PACKED = {32: ((8, 3), (6, 4), (12, 2), (16, 1)), 16: ((6, 2), (12, 1))}
 _USUAL_OUTER = {32: ((4, 6), (6, 4)), 16: ((3, 3), (4, 2))}
 # Bytes of a transposed operand that all tiles run over in turn; the most that is transposed at all; and
 # those of the taps that a near cache holds.
-_TURNED_SLICE, _MOST_TURNED, _NEAR = 24 << 10, 8 << 20, 64 << 10
+_TURNED_SLICE, _MOST_TURNED, _NEAR = 32 << 10, 8 << 20, 64 << 10
 # Bytes of the rows of an `outer` tile that all taps run over before the next ones have their turn,
 # and the vectors of a segment, which these are made of.
 _OUTER_SLICE, _LONGEST = 32 << 10, 64
@@ -203,7 +204,7 @@ def _contract_plan(
     # fmt: off
     parameters = (
         names["x"], names["w"], "out", "scratch", "classes", len(classes), "x_at", "w_at",
-        "positions", rows.size, w_row, out_row, lanes, most,
+        "positions", rows.size, w_row, out_row, lanes, most, *SOON,
     )
     # fmt: on
     return ContractionPlan(
@@ -354,25 +355,32 @@ def _turned(
     turned_row = target.width * (-(-taps.size // target.width) | 1)
     total, step = len(ends) * length, v * target.width
     most = max(target.width, _TURNED_SLICE // (step * target.bytes) // target.width * target.width)
-    tiles = -(-rows.size // r) * -(-taps.size // step)
-    sums = tiles * r * step if total > most else 0
     lanes = np.arange(length, dtype=np.int64)
+    # whole vectors are transposed, so some lanes beyond the last
+    turned = (total + target.width) * turned_row * target.bytes
     # fmt: off
+    turning = ContractionPlan(
+        turn_kernel(target),
+        (x.name, "packed", "ends", len(ends), length, taps.size, taps.steps[1], turned_row),
+        {"ends": np.ascontiguousarray(ends[:, 1] + x.constant)},
+    )
     parameters = (
-        x.name, dy.name, "out", "scratch", "ends", len(ends), length, "x_at", "w_at",
-        rows.size, rows.steps[0], rows.steps[2], taps.size, taps.steps[1], turned_row, most,
+        "packed", dy.name, "out", "scratch", "classes", 1, "x_at", "w_at", "positions",
+        rows.size, rows.steps[0], rows.steps[2], taps.size, most, *SOON,
     )
     # fmt: on
     return ContractionPlan(
-        turned_kernel(target, shape),
+        contract_kernel(target, shape),
         parameters,
         {
-            "ends": np.ascontiguousarray(ends[:, 1] + x.constant),
-            "x_at": np.arange(most, dtype=np.int64) * turned_row,
+            "classes": np.array([[0, total, 0, 1]], np.int64),
+            "positions": np.zeros((1, 3), np.int64),
+            "x_at": np.arange(total, dtype=np.int64) * turned_row,
             "w_at": (ends[:, :1] + dy.constant + lanes).reshape(-1),
         },
-        # whole vectors are transposed, so some lanes beyond the last
-        ((total + target.width) * turned_row + sums) * target.bytes,
+        -(-rows.size // r) * r * step * target.bytes if total > most else 0,
+        turning,
+        turned,
     )
 
 

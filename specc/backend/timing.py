@@ -159,8 +159,12 @@ def _joined(plan: Plan, dtype: str, calls: Sequence[Sequence[Call]],
 
 def traffic(call: Call, step: Step | None, plan: Plan, dtype: str) -> float:
     """Bytes that the call reads and writes in one shard, each value once."""
-    def size(node: Node) -> int:
+    rows = step is not None and step.mode == "rows"  # some of the result, from all shards' examples
+
+    def size(node: Node) -> float:
         lanes = plan.lanes if node.type.batched else 1
+        if rows:
+            lanes = lanes * plan.shards if node.type.batched else 1 / plan.shards
         return node.type.elements * lanes * element_bytes(node.type.kind, dtype)
 
     if call.packs:

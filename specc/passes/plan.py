@@ -24,6 +24,7 @@ from specc.ops.reduce import AllReduce, Max, Sum
 from specc.ops.shape import Concat, Pad
 from specc.ops.views import awaited, c_strides, root_of, view
 from specc.ops.window import WindowMax
+from specc.passes.divide import divide
 from specc.passes.fuse import fuse
 from specc.passes.layout import Layout, Packed
 
@@ -51,9 +52,11 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     Outputs named "loss", "loss.*" and "mean.*" are recorded each step; "param.*" and "state.*" are
     written back; "gradient.*" go to arrays of their own; batched outputs are handed out.
     """
+    shards, examples, lanes = shares(batch, threads, vector)
+    if vector > 1:
+        graph = divide(graph, shards, lanes)
     groups = fuse(graph)
     views = {node: view(node) for node in graph.nodes}
-    shards, examples, lanes = shares(batch, threads, vector)
     team = vector == batch == 1 and threads > 1 and not any(
         isinstance(node.op, (AllReduce, Carry)) for node in graph.nodes)
     if team:
@@ -117,6 +120,8 @@ def _targets(graph: Graph, records, bytes_of_float: int) -> dict[Node, list[Plac
 
 
 def _mode(group: Group) -> str:
+    if _is_completed(group.nodes[0]):
+        return "rows"
     if group.batched or any(each.type.batched for node in group.nodes for each in node.inputs):
         return "shard"
     if _is_partial(group.nodes[0]):
@@ -159,8 +164,15 @@ def _is_partial(node: Node) -> bool:
     """Whether each shard holds only its own part of the value."""
     if isinstance(node.op, Concat):
         return all(_is_partial(each) for each in node.inputs)
+    if _is_completed(node):
+        return False
     return not node.type.batched and getattr(node.op, "batch", False) or getattr(
         node.op, "sum_batch", False)
+
+
+def _is_completed(node: Node) -> bool:
+    """Whether each shard computes rows of the whole value, from what all of them hold."""
+    return getattr(node.op, "complete", False)
 
 
 def _repeat_small_steps(scheduled: list[_Scheduled], targets) -> None:
@@ -206,7 +218,8 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets, tea
         for root in s.reads:
             if root in maker:
                 edges.append((maker[root], s, _crosses(maker[root], s, root, team)))
-            elif (root.op.role == "setting" or team and root.type.batched) and shards > 1:
+            elif shards > 1 and (root.op.role == "setting"
+                                 or root.type.batched and (team or s.mode == "rows")):
                 s.phase = max(s.phase, 0 if s.mode == "single" else 1)
         for root in {root: None for node in s.group.nodes for root in awaited(node)}:
             edges.append((maker[root], s, False))
@@ -240,12 +253,21 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets, tea
 def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node, team: bool) -> bool:
     """Whether a value is read by another shard than the one that wrote it."""
     if value.type.batched and not team:
-        return False
+        return reader.mode == "rows"
     if _is_partial(value):
         return True
+    if maker.mode == "rows":
+        return not _has_rows_of(reader, value)
     if maker.mode == "each":
         return False
     return not maker.mode == reader.mode == "single"
+
+
+def _has_rows_of(reader: _Scheduled, value: Node) -> bool:
+    """Whether the group is divided among the shards as the value is: along its first axis."""
+    own = [each for node in reader.group.nodes for each in node.inputs if root_of(each) is value]
+    return (reader.mode == "split" and reader.group.domain == value.type.shape
+            and all(each is value for each in own))
 
 
 def _order(scheduled: list[_Scheduled], bytes_of) -> list[_Scheduled]:
@@ -253,6 +275,7 @@ def _order(scheduled: list[_Scheduled], bytes_of) -> list[_Scheduled]:
     than it takes, otherwise as they stand.
 
     So the gradient of a weight is taken as soon as its layer's is there, and what it reads is free.
+    What reads rows that a shard has completed comes at once, while they are in its cache.
     """
     following: dict[int, list[_Scheduled]] = {}
     readers: dict[Node, list[_Scheduled]] = {}
@@ -264,12 +287,13 @@ def _order(scheduled: list[_Scheduled], bytes_of) -> list[_Scheduled]:
         for root in s.reads:
             readers.setdefault(root, []).append(s)
     left = {root: len(each) for root, each in readers.items()}
-    ready: list[tuple[int, bool, int]] = []
+    ready: list[tuple[int, int, int]] = []
 
     def offer(s: _Scheduled) -> None:
         given = sum(bytes_of(root) for root in s.reads if left[root] == 1)
         taken = sum(bytes_of(node) for node in s.group.stored if node in readers)
-        heapq.heappush(ready, (s.phase, given <= taken, s.position))
+        at_once = s.mode == "split" and any(_is_completed(root) for root in s.reads)
+        heapq.heappush(ready, (s.phase, 0 if at_once else 1 if given > taken else 2, s.position))
 
     for s in scheduled:
         if not waits[s.position]:
@@ -398,7 +422,8 @@ def _places(order, graph: Graph, views, targets, layout: Layout, team: bool,
         end_of_phase[s.phase] = i
     for i, s in enumerate(order):
         for root in s.reads:
-            shared = team or _is_partial(root) and not root.type.batched
+            shared = (team or s.mode == "rows" and root.type.batched
+                      or _is_partial(root) and not root.type.batched)
             last[root] = max(last.get(root, 0), end_of_phase[s.phase] if shared else i)
     for name, node in graph.outputs.items():
         if node.type.batched and not name.startswith((PREFIX, "lane.")):
