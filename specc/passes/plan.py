@@ -392,6 +392,18 @@ def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last,
         s.steps.append(Step(group, s.phase, "shard", tuple(stores)))
 
 
+def _replaceable(node: Node, group: Group) -> list[Node]:
+    """Values like the node that its group reads only where it computes the same element of the node."""
+    if group.kind != "nest" or not node.type.batched or not isinstance(node.op, Elementwise):
+        return []
+    members = set(group.nodes)
+    read: dict[Node, bool] = {}
+    for each in (each for member in group.nodes for each in member.inputs if each not in members):
+        root = root_of(each)
+        read[root] = read.get(root, True) and root is each and each.type == node.type
+    return [root for root, alike in read.items() if alike]
+
+
 def _insides(graph: Graph) -> dict[Node, tuple[Node, int]]:
     """Products that nothing but a Concat of partial sums reads: they are computed where they stand in
     it, so many elements behind its start."""
@@ -432,14 +444,25 @@ def _places(order, graph: Graph, views, targets, layout: Layout, team: bool,
     places: dict[Node, Place] = {}
     leaving: dict[int, list[tuple[int, int]]] = {}
 
+    def held_until(node: Node, now: int) -> int:
+        until = max(last.get(node, now), now)
+        return max(until, end_of_phase[order[now].phase]) if team and now >= 0 else until
+
     def in_arena(node: Node, now: int) -> Place:
         size = layout.bytes(node)
         offset = layout.take(size)
-        until = max(last.get(node, now), now)
-        if team and now >= 0:
-            until = max(until, end_of_phase[order[now].phase])
-        leaving.setdefault(until, []).append((offset, size))
+        leaving.setdefault(held_until(node, now), []).append((offset, size))
         return Place("arena", offset)
+
+    def over_another(node: Node, now: int) -> Place | None:
+        """The place of a value that nothing reads after the group, which reads it element by element."""
+        for each in _replaceable(node, order[now].group):
+            span = (places[each].offset, layout.bytes(each)) if each in places else None
+            if span in leaving.get(now, ()) and places[each] == Place("arena", span[0]):
+                leaving[now].remove(span)
+                leaving.setdefault(held_until(node, now), []).append(span)
+                return places[each]
+        return None
 
     for node in graph.nodes:
         if isinstance(node.op, Input):
@@ -466,7 +489,7 @@ def _places(order, graph: Graph, views, targets, layout: Layout, team: bool,
                 s.stores.append((node, places[node]))
                 continue
             if node.type.batched or _is_partial(node):
-                places[node] = in_arena(node, i)
+                places[node] = over_another(node, i) or in_arena(node, i)
                 s.stores.append((node, places[node]))
                 s.stores.extend((node, place) for place in wanted)
                 continue
