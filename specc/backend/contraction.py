@@ -42,6 +42,7 @@ from specc.backend.tiling import (
     split,
     taps_and_positions,
 )
+from specc.backend.winograd import winograd_option
 from specc.ops.contract import Contract
 
 # Bytes of the batched operand that a tile runs over before the next rows have their turn. Weights
@@ -122,7 +123,11 @@ def _spread(
          for each in target.packed_shapes(rows.size, most_columns)],
         target, _USUAL_PACKED,
     )
-    if packed_cycles + _PACKING * total * rows.size / turns < cycles:
+    packed_cycles += _PACKING * total * rows.size / turns
+    winograd = winograd_option(op, weights, batched, out, lanes, target)
+    if winograd is not None and winograd[0] < min(cycles, packed_cycles):
+        return winograd[1]()
+    if packed_cycles < cycles:
         return _packed_plan(target, packed_shape, lists, rows, lanes, names)
     return _contract_plan(target, shape, classes, rows, lanes, names)
 

@@ -1,0 +1,179 @@
+"""Convolutions with 3x3 weights by Winograd's F(2x2, 3x3): 16 products for 36.
+
+    window = window_of(op, weights, batched, out)        # None: not such a convolution
+    cycles, build = winograd_option(window, ...)
+
+The three contractions of such a layer, y the result, x the image, w the weights:
+
+    forward               y[k, i, j] = sum w[k, c, u, v] x[c, i + u, j + v]
+    image's gradient      x[c, i + u, j + v] += w[k, c, u, v] y[k, i, j]: the same, with the weights
+                          turned round and an edge of zeros two wide around y
+    weights' gradient     w[k, c, u, v] = sum x[c, i + u, j + v] y[k, i, j]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from specc.backend.tile_kernels import Target
+from specc.backend.tiling import ContractionPlan, Linear
+from specc.backend.winograd_kernels import winograd_kernel, winograd_weights_kernel
+from specc.ops.contract import Contract, Map
+
+# Bytes of the transformed tiles, of the image and of the result, that are held at a time.
+_HELD = 768 << 10
+_MOST_COLUMNS = 24
+# The tile of the products, by the number of registers.
+_SHAPES = {32: (8, 3), 16: (6, 2)}
+
+
+@dataclass(frozen=True)
+class Axis3:
+    """An axis that 3 taps run along: the indices, and how many positions the taps take."""
+
+    at: int
+    tap: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """The indices of a convolution with 3x3 weights: `filters` stand in w and y, `channels` in w and x."""
+
+    filters: int
+    channels: int
+    y: Axis3
+    x: Axis3
+
+
+def window_of(op: Contract, image: Map, weights: Map, result: Map) -> Window | None:
+    """The indices by their roles, where the maps of x, w and y are those of such a convolution."""
+    def used(map_: Map) -> list[list[tuple[int, int]]]:
+        return [[(i, c) for i, c in each.terms if op.extents[i] > 1] for each in map_]
+
+    of = {name: {i for axis in used(map_) for i, _ in axis}
+          for name, map_ in (("x", image), ("w", weights), ("y", result))}
+    filters, channels = of["w"] & of["y"] - of["x"], of["w"] & of["x"] - of["y"]
+    axes = []
+    for axis in used(image):
+        if len(axis) == 2:
+            taps = [i for i, _ in axis if i in of["w"]]
+            at = [i for i, _ in axis if i in of["y"]]
+            if len(taps) != 1 or len(at) != 1 or any(c != 1 for _, c in axis):
+                return None
+            axes.append(Axis3(at[0], taps[0], op.extents[at[0]]))
+    channels -= {axis.tap for axis in axes}
+    everything = {*filters, *channels, *(i for axis in axes for i in (axis.at, axis.tap))}
+    if (len(axes) != 2 or len(filters) != 1 or len(channels) != 1 or len(everything) != 6
+            or everything != of["x"] | of["w"] | of["y"]
+            or any(op.extents[axis.tap] != 3 for axis in axes)
+            or any(e.constant for map_ in (image, weights, result) for e in map_)):
+        return None
+    return Window(filters.pop(), channels.pop(), *axes)
+
+
+def fills(op: Contract) -> bool:
+    """Whether each axis of the result is as long as what its expression runs through."""
+    return all(size == 1 + sum(c * (op.extents[i] - 1) for i, c in each.terms)
+               for each, size in zip(op.out, op.shape, strict=True))
+
+
+Option = tuple[float, Callable[[], ContractionPlan]]
+
+
+def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear, lanes: int,
+                    target: Target) -> Option | None:
+    """Cycles, and what makes the plan, of the forward product or the image's gradient."""
+    if not fills(op):
+        return None
+    left_is_batched = batched.name == "left"
+    w_map, b_map = (op.right, op.left) if left_is_batched else (op.left, op.right)
+    forward = window_of(op, b_map, w_map, op.out)
+    window = forward or window_of(op, op.out, w_map, b_map)
+    if window is None:
+        return None
+    if forward:
+        rows, channels, edge = window.filters, window.channels, 0
+        sizes = [axis.size for axis in (window.y, window.x)]
+        inner = [size + 2 for size in sizes]
+    else:
+        rows, channels, edge = window.channels, window.filters, 2
+        inner = [axis.size for axis in (window.y, window.x)]
+        sizes = [size + 2 for size in inner]
+    row_count, channel_count = op.extents[rows], op.extents[channels]
+    shape = _SHAPES[target.machine.registers]
+    if row_count < shape[0]:
+        return None
+    steps = [(each.step(window.y.at), each.step(window.x.at)) for each in (batched, out)]
+    tiles = [-(-size // 2) for size in sizes]
+    column_count = tiles[0] * tiles[1] * (lanes // target.width)
+    r, v = shape
+    blocks = -(-row_count // r)
+    tile = channel_count * (r * v / 2 * 1.12 + 1) + r * v + 25
+    cycles = column_count * (28 * channel_count + 24 * row_count + 16 * blocks * tile / v)
+    cycles += 14 * row_count * channel_count
+
+    def build() -> ContractionPlan:
+        held = 16 * target.width * target.bytes * (row_count + channel_count)
+        block = max(1, min(_MOST_COLUMNS, _HELD // held, column_count) // v) * v
+        # an odd number of vectors apart: a power of two would fall onto the same cache lines
+        image_step = target.width * (channel_count * block | 1)
+        sum_step = target.width * (row_count * block | 1)
+        w_step = blocks * channel_count * r + 64 // target.bytes
+        w_y, w_x = (weights.step(axis.tap) for axis in (window.y, window.x))
+        first = weights.constant
+        if not forward:  # the last tap first
+            first, w_y, w_x = first + 2 * (w_y + w_x), -w_y, -w_x
+        columns = _columns(tiles, inner, sizes, edge, steps, lanes, target.width)
+        columns += np.array([batched.constant, 0, out.constant, 0])
+        packing = ContractionPlan(
+            winograd_weights_kernel(target, r),
+            (weights.name, "packed", row_count, channel_count, first,
+             weights.step(rows), weights.step(channels), w_y, w_x, w_step),
+            {},
+        )
+        # fmt: off
+        parameters = (
+            batched.name, "packed", "out", "scratch", "columns", len(columns),
+            "x_at", "ends", channel_count, row_count, block,
+            batched.step(channels), *steps[0], out.step(rows), *steps[1],
+            w_step, image_step, sum_step,
+        )
+        # fmt: on
+        tables = {
+            "columns": columns,
+            "x_at": np.arange(channel_count, dtype=np.int64) * block * target.width,
+            "ends": np.repeat(np.arange(block, dtype=np.int64) * target.width, 2),
+        }
+        scratch = (target.width + 16 * (image_step + sum_step)) * target.bytes
+        return ContractionPlan(winograd_kernel(target, shape), parameters, tables, scratch, packing,
+                               16 * w_step * target.bytes)
+
+    return cycles, build
+
+
+def _columns(tiles, inner, sizes, edge: int, steps, lanes: int, width: int) -> np.ndarray:
+    """int64 [columns, 4], see `winograd_kernel`; the vectors of a tile side by side."""
+    (x_y, x_x), (out_y, out_x) = steps
+    y, x = (2 * np.arange(count) for count in tiles)
+
+    def there(starts, count: int, size: int) -> np.ndarray:
+        """[tiles, count]: whether the elements from each start on are within the size."""
+        at = starts[:, None] + np.arange(count)
+        return (at >= 0) & (at < size)
+
+    def bits(rows, columns) -> np.ndarray:
+        both = (rows[:, None, :, None] & columns[None, :, None, :]).reshape(len(rows) * len(columns), -1)
+        return both @ (1 << np.arange(both.shape[1]))
+
+    table = np.stack([
+        ((y - edge)[:, None] * x_y + (x - edge) * x_x).ravel(),
+        bits(there(y - edge, 4, inner[0]), there(x - edge, 4, inner[1])),
+        (y[:, None] * out_y + x * out_x).ravel(),
+        bits(there(y, 2, sizes[0]), there(x, 2, sizes[1])),
+    ], 1)
+    lane = np.arange(0, lanes, width)[:, None] * np.array([1, 0, 1, 0])
+    return (table[:, None, :] + lane).reshape(-1, 4)
