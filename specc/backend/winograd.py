@@ -117,12 +117,8 @@ def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear,
     cycles += 14 * row_count * channel_count
 
     def build() -> ContractionPlan:
-        held = 16 * target.width * target.bytes * (row_count + channel_count)
-        block = max(1, min(_MOST_COLUMNS, _HELD // held, column_count) // v) * v
         # an odd number of vectors apart: a power of two would fall onto the same cache lines
-        image_step = target.width * (channel_count * block | 1)
-        sum_step = target.width * (row_count * block | 1)
-        w_step = blocks * channel_count * r + 64 // target.bytes
+        image_step = target.width * (channel_count * v | 1)
         w_y, w_x = (weights.step(axis.tap) for axis in (window.y, window.x))
         first = weights.constant
         if not forward:  # the last tap first
@@ -132,25 +128,20 @@ def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear,
         packing = ContractionPlan(
             winograd_weights_kernel(target, r),
             (weights.name, "packed", row_count, channel_count, first,
-             weights.step(rows), weights.step(channels), w_y, w_x, w_step),
+             weights.step(rows), weights.step(channels), w_y, w_x),
             {},
         )
         # fmt: off
         parameters = (
             batched.name, "packed", "out", "scratch", "columns", len(columns),
-            "x_at", "ends", channel_count, row_count, block,
-            batched.step(channels), *steps[0], out.step(rows), *steps[1],
-            w_step, image_step, sum_step,
+            channel_count, row_count, batched.step(channels), *steps[0], out.step(rows), *steps[1],
+            image_step,
         )
         # fmt: on
-        tables = {
-            "columns": columns,
-            "x_at": np.arange(channel_count, dtype=np.int64) * block * target.width,
-            "ends": np.repeat(np.arange(block, dtype=np.int64) * target.width, 2),
-        }
-        scratch = (target.width + 16 * (image_step + sum_step)) * target.bytes
-        return ContractionPlan(winograd_kernel(target, shape), parameters, tables, scratch, packing,
-                               16 * w_step * target.bytes)
+        scratch = (target.width * (1 + 16 * r * v) + 32 * image_step) * target.bytes
+        packed = 16 * blocks * r * channel_count * target.bytes
+        return ContractionPlan(winograd_kernel(target, shape), parameters, {"columns": columns},
+                               scratch, packing, packed)
 
     return cycles, build
 

@@ -14,44 +14,53 @@ from specc.backend.tile_kernels import Target, from_template
 
 _WINOGRAD = """
 from specc.backend.memory import view, word
-from specc.backend.tiles import packed_tile
-from specc.backend.winograd_tiles import image_tile, result_tile
+from specc.backend.winograd_tiles import image_tile, product_tile, result_tile
 enter = image_tile("<dtype>", <width>)
-tile = packed_tile(<rows>, <vectors>, "<dtype>", <width>)
+tile = product_tile(<rows>, <vectors>, "<dtype>", <width>)
 leave = result_tile("<dtype>", <width>)
 
 def <name>(x: "int", w: "int", out: "int", scratch: "int", columns: "int", column_count: "int",
-           x_at: "int", ends: "int", channels: "int", rows: "int", block: "int",
-           x_row: "int", x_y: "int", x_x: "int", out_row: "int", out_y: "int", out_x: "int",
-           w_step: "int", image_step: "int", sum_step: "int"):
-    # scratch: zeros | images[f, channel, column] | sums[f, row, column]
+           channels: "int", rows: "int", x_row: "int", x_y: "int", x_x: "int",
+           out_row: "int", out_y: "int", out_x: "int", image_step: "int"):
+    # scratch: zeros | sums[f, row, column] | twice images[f, channel, column]
     zeros = view(scratch, (<width>,), real)
     for i in range(<width>):
         zeros[i] = 0.0
-    images = scratch + <bytes> * <width>
-    sums = images + <bytes> * 16 * image_step
+    sums = scratch + <bytes> * <width>
+    images = sums + 16 * <tile>
+    turn = 16 * <bytes> * image_step
     row_blocks = (rows + <rows> - 1) // <rows>
-    for number in range((column_count + block - 1) // block):
-        first = number * block
-        count = min(block, column_count - first)
-        for c in range(channels):
-            for n in range(count):
-                column = columns + 32 * (first + n)
-                enter(x + <bytes> * (c * x_row + word(column, 0)), x_y, x_x, word(column, 1), scratch,
-                      images + <bytes> * <width> * (c * block + n), image_step)
-        for f in range(16):
-            for n in range(0, count, <vectors>):
-                for b in range(row_blocks):
-                    k = min(b * <rows>, rows - <rows>)
-                    tile(images + <bytes> * f * image_step,
-                         w + <bytes> * (f * w_step + b * channels * <rows>), x_at, channels,
-                         ends + 16 * n, 0,
-                         sums + <bytes> * (f * sum_step + k * block * <width>), block * <width>, 1)
-        for k in range(rows):
-            for n in range(count):
-                column = columns + 32 * (first + n)
-                leave(sums + <bytes> * <width> * (k * block + n), sum_step,
-                      out + <bytes> * (k * out_row + word(column, 2)), out_y, out_x, word(column, 3))
+    tiles = 16 * row_blocks
+    for g in range(-1, (column_count + <vectors> - 1) // <vectors>):
+        now = images + turn * (g & 1)
+        after = images + turn * (1 - (g & 1))
+        column = columns + 32 * <vectors> * g
+        coming = column + 32 * <vectors>
+        entering = max(0, min(<vectors>, column_count - <vectors> * (g + 1)))
+        done, due, c, n = 0, 0, 0, 0
+        for b in range(row_blocks):
+            for f in range(16):
+                if g >= 0:
+                    tile(now + <bytes> * f * image_step, w + <bytes> * (b * 16 + f) * channels * <rows>,
+                         channels, sums + f * <tile>)
+                # part of the next columns: their stores take place behind the products
+                due += channels * entering
+                while done < due:
+                    done += tiles
+                    at = coming + 32 * n
+                    enter(x + <bytes> * (c * x_row + word(at, 0)), x_y, x_x, word(at, 1), scratch,
+                          after + <bytes> * <width> * (c * <vectors> + n), image_step)
+                    n += 1
+                    if n == entering:
+                        n = 0
+                        c += 1
+            if g >= 0:
+                k = min(b * <rows>, rows - <rows>)
+                for i in range(<rows>):
+                    for m in range(min(<vectors>, column_count - <vectors> * g)):
+                        at = column + 32 * m
+                        leave(sums + <bytes> * <width> * (i * <vectors> + m), <step>,
+                              out + <bytes> * ((k + i) * out_row + word(at, 2)), out_y, out_x, word(at, 3))
 """
 
 _WEIGHTS = """
@@ -59,12 +68,12 @@ from specc.backend.winograd_tiles import weights_tile
 tile = weights_tile(<rows>, "<dtype>")
 
 def <name>(w: "int", out: "int", rows: "int", channels: "int",
-           first: "int", w_row: "int", w_channel: "int", w_y: "int", w_x: "int", out_step: "int"):
+           first: "int", w_row: "int", w_channel: "int", w_y: "int", w_x: "int"):
     for b in range((rows + <rows> - 1) // <rows>):
         for c in range(channels):
             k = min(b * <rows>, rows - <rows>)
             tile(w + <bytes> * (first + k * w_row + c * w_channel), w_row, w_y, w_x,
-                 out + <bytes> * (b * channels + c) * <rows>, out_step)
+                 out + <bytes> * (b * 16 * channels + c) * <rows>, channels * <rows>)
 """
 
 
@@ -73,14 +82,15 @@ def winograd_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
 
     columns     [n, 4]  offset in x of a 4x4 tile, which of its elements are there (bits), offset in out
                         of the 2x2 tile, and which of its elements are wanted
-    x_at        [channels]  offsets of channels in `images`: block * width apart
-    ends        [block, 2]  offsets of columns in `images` and `sums`: width apart
+    image_step              from one of the 16 numbers of transformed tiles to the next
     w           as `winograd_weights_kernel` leaves them
     """
     rows, vectors = shape
-    return from_template(f"winograd_{rows}x{vectors}", _WINOGRAD, target, rows=rows, vectors=vectors)
+    step = rows * vectors * target.width
+    return from_template(f"winograd_{rows}x{vectors}", _WINOGRAD, target, rows=rows, vectors=vectors,
+                         step=step, tile=step * target.bytes)
 
 
 def winograd_weights_kernel(target: Target, rows: int) -> Kernel:
-    """The weights transformed, as `packed` tiles read them: [f, block of rows, channel, row]."""
+    """The weights transformed, as `packed` tiles read them: [block of rows, f, channel, row]."""
     return from_template(f"winograd_weights_{rows}", _WEIGHTS, target, rows=rows)

@@ -21,7 +21,10 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from specc.backend.vectors import I64, Vectors
+from specc.backend.vectors import I64, Loop, Vectors
+
+# How far ahead, in bytes, the operands of products are asked for.
+_AHEAD = 1024
 
 WHOLE_INPUT, WHOLE_OUTPUT = 0xFFFF, 0xF
 
@@ -71,6 +74,41 @@ def image_tile(dtype: str, width: int):
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 7), codegen
+
+    return tile
+
+
+@lru_cache
+def product_tile(rows: int, columns: int, dtype: str, width: int):
+    """tile(x, w, count, out): out[k, v] = sum_p w[p*rows + k] * x[p, v].
+
+    For `rows` rows k and `columns` vectors v of `width` elements, p < `count`, count >= 1; x and out
+    hold one vector after the other.
+    """
+
+    @intrinsic
+    def tile(typing, x, w, count, out):
+        def codegen(context, b, signature, args):
+            x, w, count, out = args
+            code = Vectors(b, dtype, width)
+            x, w, out = code.pointer(x), code.pointer(w), code.pointer(out)
+            with Loop(b, count, [code.zero] * (rows * columns)) as loop:
+                x_now = code.at(x, b.mul(loop.i, I64(columns * width)))
+                w_now = code.at(w, b.mul(loop.i, I64(rows)))
+                xs = [code.load(code.at(x_now, v * width)) for v in range(columns)]
+                for v in range(columns):
+                    code.prefetch(code.at(x_now, v * width + _AHEAD // code.bytes), nearest=True)
+                code.prefetch(code.at(w_now, _AHEAD // code.bytes), nearest=True)
+                for k in range(rows):
+                    wk = code.spread(b.load(code.at(w_now, k)))
+                    for v in range(columns):
+                        n = k * columns + v
+                        loop.now[n] = code.fma(wk, xs[v], loop.now[n])
+            for n, each in enumerate(loop.now):
+                code.store(each, code.at(out, n * width))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 4), codegen
 
     return tile
 
