@@ -37,6 +37,7 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", columns: "int", colum
         column = columns + 32 * <vectors> * g
         coming = column + 32 * <vectors>
         entering = max(0, min(<vectors>, column_count - <vectors> * (g + 1)))
+        ahead = <vectors> if column_count >= <vectors> * (g + 3) else 0
         done, due, c, n = 0, 0, 0, 0
         for b in range(row_blocks):
             for f in range(16):
@@ -49,6 +50,7 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", columns: "int", colum
                     done += tiles
                     at = coming + 32 * n
                     enter(x + <bytes> * (c * x_row + word(at, 0)), x_y, x_x, word(at, 1), scratch,
+                          x + <bytes> * (c * x_row + word(at, 4 * ahead)),
                           after + <bytes> * <width> * (c * <vectors> + n), image_step)
                     n += 1
                     if n == entering:

@@ -31,18 +31,21 @@ WHOLE_INPUT, WHOLE_OUTPUT = 0xFFFF, 0xF
 
 @lru_cache
 def image_tile(dtype: str, width: int):
-    """tile(x, y_step, x_step, there, zeros, out, out_step): out[f*out_step] = (B^T d B)[f].
+    """tile(x, y_step, x_step, there, zeros, later, out, out_step): out[f*out_step] = (B^T d B)[f].
 
     d[i, j] = x[i*y_step + j*x_step] where bit 4*i + j of `there` is set; elsewhere what stands at
-    `zeros`.
+    `zeros`. `later` is an x that comes soon; its columns 0 and 1 were those of another tile.
     """
 
     @intrinsic
-    def tile(typing, x, y_step, x_step, there, zeros, out, out_step):
+    def tile(typing, x, y_step, x_step, there, zeros, later, out, out_step):
         def codegen(context, b, signature, args):
-            x, y_step, x_step, there, zeros, out, out_step = args
+            x, y_step, x_step, there, zeros, later, out, out_step = args
             code = Vectors(b, dtype, width)
-            x, zeros, out = code.pointer(x), code.pointer(zeros), code.pointer(out)
+            x, zeros, later, out = (code.pointer(each) for each in (x, zeros, later, out))
+            for n in range(16):
+                if n % 4 >= 2:
+                    code.prefetch(code.at(later, b.mul(y_step, I64(n // 4)), b.mul(x_step, I64(n % 4))))
             places = [code.at(x, b.mul(y_step, I64(n // 4)), b.mul(x_step, I64(n % 4)))
                       for n in range(16)]
             at_edge, inside, after = (b.append_basic_block() for _ in range(3))
@@ -73,7 +76,7 @@ def image_tile(dtype: str, width: int):
                     code.store(each, code.at(out, b.mul(out_step, I64(4 * i + j))))
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 7), codegen
+        return types.void(*[types.int64] * 8), codegen
 
     return tile
 
