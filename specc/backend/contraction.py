@@ -42,7 +42,7 @@ from specc.backend.tiling import (
     split,
     taps_and_positions,
 )
-from specc.backend.winograd import winograd_option
+from specc.backend.winograd import winograd_gradient_option, winograd_option
 from specc.ops.contract import Contract
 
 # Bytes of the batched operand that a tile runs over before the next rows have their turn. Weights
@@ -285,6 +285,9 @@ def _weights_gradient(
         _gradient_option(op, rows, taps, out, lanes, examples, target)
         for rows, taps in (operands, operands[::-1])
     ]
+    for dy, x in (operands, operands[::-1]):
+        option = winograd_gradient_option(op, dy, x, out, lanes, examples, target)
+        options += [option] if option is not None else []
     _, build = min(options, key=lambda option: option[0])
     return build()
 

@@ -20,14 +20,18 @@ import numpy as np
 
 from specc.backend.tile_kernels import Target
 from specc.backend.tiling import ContractionPlan, Linear
-from specc.backend.winograd_kernels import winograd_kernel, winograd_weights_kernel
+from specc.backend.winograd_kernels import (
+    winograd_kernel,
+    winograd_slope_kernel,
+    winograd_weights_kernel,
+)
 from specc.ops.contract import Contract, Map
 
-# Bytes of the transformed tiles, of the image and of the result, that are held at a time.
-_HELD = 768 << 10
-_MOST_COLUMNS = 24
 # The tile of the products, by the number of registers.
 _SHAPES = {32: (8, 3), 16: (6, 2)}
+# The tile of the products of the weights' gradient, by the registers and the vectors of filters.
+_SUM_SHAPES = {32: {1: (16, 1), 2: (12, 2), 3: (6, 4)}, 16: {1: (8, 1), 2: (6, 2), 3: (6, 2)}}
+_BLOCK = 4
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,48 @@ def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear,
         packed = 16 * blocks * r * channel_count * target.bytes
         return ContractionPlan(winograd_kernel(target, shape), parameters, {"columns": columns},
                                scratch, packing, packed)
+
+    return cycles, build
+
+
+def winograd_gradient_option(op: Contract, dy: Linear, x: Linear, out: Linear, lanes: int,
+                             examples: int, target: Target) -> Option | None:
+    """Cycles, and what makes the plan, of the weights' gradient; None where `x` is not the image."""
+    dy_map, x_map = (op.left, op.right) if dy.name == "left" else (op.right, op.left)
+    window = window_of(op, x_map, op.out, dy_map)
+    if window is None or not fills(op):
+        return None
+    sizes = [axis.size for axis in (window.y, window.x)]
+    inner = [size + 2 for size in sizes]
+    steps = [(each.step(window.y.at), each.step(window.x.at)) for each in (x, dy)]
+    tiles = [-(-size // 2) for size in sizes]
+    filters, channels = op.extents[window.filters], op.extents[window.channels]
+    used = -(-examples // target.width) * target.width
+    column_count = tiles[0] * tiles[1] * (used // target.width)
+    vectors = -(-filters // target.width)
+    shape = _SUM_SHAPES[target.machine.registers][min(vectors, 3)]
+    r, v = shape
+    channel_blocks, filter_blocks = -(-channels // r), -(-vectors // v)
+    tile = _BLOCK * target.width * (max(r * v / 2, 4) * 1.15 + 0.5) + 3 * r * v + 25
+    cycles = 16 * channel_blocks * filter_blocks * tile * column_count / _BLOCK
+    cycles += column_count * (60 * channels + 60 * vectors * target.width) + 40 * filters * channels
+
+    def build() -> ContractionPlan:
+        columns = _columns(tiles, inner, sizes, 0, steps, used, target.width)
+        columns += np.array([x.constant, 0, dy.constant, 0])
+        # fmt: off
+        parameters = (
+            x.name, dy.name, "out", "scratch", "columns", len(columns), channels, filters,
+            x.step(window.channels), *steps[0], dy.step(window.filters), *steps[1],
+            out.step(window.channels), out.step(window.filters),
+            out.step(window.y.tap), out.step(window.x.tap),
+        )
+        # fmt: on
+        row, line, width = _BLOCK * target.width, filter_blocks * v * target.width, target.width
+        high = channel_blocks * r
+        scratch = 9 * width + 4 * width**2 + 16 * (high * row + row * line + 2 * width + high * line)
+        return ContractionPlan(winograd_slope_kernel(target, shape, _BLOCK), parameters,
+                               {"columns": columns}, scratch * target.bytes)
 
     return cycles, build
 

@@ -79,6 +79,82 @@ def <name>(w: "int", out: "int", rows: "int", channels: "int",
 """
 
 
+_SLOPE = """
+from specc.backend.memory import view, word
+from specc.backend.moves import pack_tile
+from specc.backend.winograd_tiles import image_tile, slope_tile, sum_tile, weights_slope_tile
+enter = image_tile("<dtype>", <width>)
+turn = pack_tile("<dtype>", <width>)
+spread = slope_tile("<dtype>", <width>)
+tile = sum_tile(<rows>, <vectors>, <row>, "<dtype>", <width>)
+leave = weights_slope_tile("<dtype>", <width>)
+
+def <name>(x: "int", dy: "int", dw: "int", scratch: "int", columns: "int", column_count: "int",
+           channels: "int", filters: "int", x_row: "int", x_y: "int", x_x: "int",
+           dy_row: "int", dy_y: "int", dy_x: "int",
+           dw_channel: "int", dw_filter: "int", dw_y: "int", dw_x: "int"):
+    # scratch: zeros, later a 3x3 | corner[4, lane, filter] | images[f, channel, lane of column]
+    #          | slopes[f, lane of column, filter] | sums[f, channel, filter]
+    channel_blocks = (channels + <rows> - 1) // <rows>
+    filter_blocks = (filters + <step> - 1) // <step>
+    line = filter_blocks * <step>
+    image_step = channel_blocks * <rows> * <row> + <width>
+    slope_step = <row> * line + <width>
+    sum_step = channel_blocks * <rows> * line
+    corner = scratch + <bytes> * 9 * <width>
+    images = corner + <bytes> * 4 * <width> * <width>
+    slopes = images + <bytes> * 16 * image_step
+    sums = slopes + <bytes> * 16 * slope_step
+    zeros = view(scratch, (<width>,), real)
+    for i in range(<width>):
+        zeros[i] = 0.0
+    totals = view(sums, (16 * sum_step,), real)
+    for i in range(16 * sum_step):
+        totals[i] = 0.0
+    for g in range((column_count + <block> - 1) // <block>):
+        column = columns + 32 * <block> * g
+        count = min(<block>, column_count - <block> * g)
+        ahead = 4 * <block> if column_count >= <block> * (g + 2) else 0
+        for c in range(channels):
+            for n in range(count):
+                at = column + 32 * n
+                enter(x + <bytes> * (c * x_row + word(at, 0)), x_y, x_x, word(at, 1), scratch,
+                      x + <bytes> * (c * x_row + word(at, ahead)),
+                      images + <bytes> * (c * <row> + n * <width>), image_step)
+        for n in range(count):
+            at = column + 32 * n
+            for k in range(0, filters, <width>):
+                high = min(<width>, filters - k)
+                for i in range(4):
+                    to = corner + <bytes> * i * <width> * <width>
+                    if (word(at, 3) >> i) & 1:
+                        turn(dy + <bytes> * (k * dy_row + word(at, 2) + (i >> 1) * dy_y + (i & 1) * dy_x),
+                             dy_row, to, high, <width>)
+                    else:
+                        edge = view(to, (<width> * <width>,), real)
+                        for lane in range(<width> * <width>):
+                            edge[lane] = 0.0
+                for lane in range(<width>):
+                    spread(corner + <bytes> * <width> * lane, <width> * <width>,
+                           slopes + <bytes> * ((n * <width> + lane) * line + k), slope_step)
+        for f in range(16):
+            for b in range(channel_blocks):
+                for k in range(0, line, <step>):
+                    tile(slopes + <bytes> * (f * slope_step + k),
+                         images + <bytes> * (f * image_step + b * <rows> * <row>), count * <width>, line,
+                         sums + <bytes> * (f * sum_step + b * <rows> * line + k), line)
+    for c in range(channels):
+        for k in range(0, filters, <width>):
+            leave(sums + <bytes> * (c * line + k), sum_step, scratch)
+            taps = view(scratch, (9, <width>), real)
+            for i in range(min(<width>, filters - k)):
+                to = dw + <bytes> * (c * dw_channel + (k + i) * dw_filter)
+                for u in range(3):
+                    for v in range(3):
+                        view(to + <bytes> * (u * dw_y + v * dw_x), (1,), real)[0] = taps[3 * u + v, i]
+"""
+
+
 def winograd_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     """A convolution by Winograd's F(2x2, 3x3), the products in `packed` tiles.
 
@@ -96,3 +172,13 @@ def winograd_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
 def winograd_weights_kernel(target: Target, rows: int) -> Kernel:
     """The weights transformed, as `packed` tiles read them: [block of rows, f, channel, row]."""
     return from_template(f"winograd_weights_{rows}", _WEIGHTS, target, rows=rows)
+
+
+def winograd_slope_kernel(target: Target, shape: tuple[int, int], block: int) -> Kernel:
+    """The weights' gradient by the same method, `block` columns at a time.
+
+    columns     [n, 4]  as those of `winograd_kernel`, with dy for the result
+    """
+    rows, vectors = shape
+    return from_template(f"winograd_slope_{rows}x{vectors}", _SLOPE, target, rows=rows, vectors=vectors,
+                         step=vectors * target.width, block=block, row=block * target.width)

@@ -117,6 +117,41 @@ def product_tile(rows: int, columns: int, dtype: str, width: int):
 
 
 @lru_cache
+def sum_tile(rows: int, vectors: int, row_step: int, dtype: str, width: int):
+    """tile(x, w, count, x_step, out, out_step): adds to out[k*out_step + v].
+
+    out[k*out_step + v] += sum_p w[k*row_step + p] * x[p*x_step + v] for `rows` rows k and `vectors *
+    width` elements v, p < `count`, count >= 1.
+    """
+
+    @intrinsic
+    def tile(typing, x, w, count, x_step, out, out_step):
+        def codegen(context, b, signature, args):
+            x, w, count, x_step, out, out_step = args
+            code = Vectors(b, dtype, width)
+            x, w, out = code.pointer(x), code.pointer(w), code.pointer(out)
+            out_rows = [code.at(out, b.mul(out_step, I64(k))) for k in range(rows)]
+            places = [code.at(row, v * width) for row in out_rows for v in range(vectors)]
+            # sums of sums lose less than one long sum
+            with Loop(b, count, [code.zero] * (rows * vectors)) as loop:
+                x_now = code.at(x, b.mul(loop.i, x_step))
+                w_now = code.at(w, loop.i)
+                xs = [code.load(code.at(x_now, v * width)) for v in range(vectors)]
+                for k in range(rows):
+                    wk = code.spread(b.load(code.at(w_now, k * row_step)))
+                    for v in range(vectors):
+                        n = k * vectors + v
+                        loop.now[n] = code.fma(wk, xs[v], loop.now[n])
+            for each, place in zip(loop.now, places, strict=True):
+                code.store(b.fadd(code.load(place), each), place)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 6), codegen
+
+    return tile
+
+
+@lru_cache
 def result_tile(dtype: str, width: int):
     """tile(m, m_step, out, y_step, x_step, there): out = A^T m A, m[f] = m[f*m_step].
 
