@@ -13,7 +13,7 @@ The three contractions of such a layer, y the result, x the image, w the weights
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,12 +25,12 @@ from specc.backend.winograd_kernels import (
     winograd_slope_kernel,
     winograd_weights_kernel,
 )
-from specc.ops.contract import Contract, Map
+from specc.ops.contract import Affine, Contract, Map
 
 # The tile of the products, by the number of registers.
 _SHAPES = {32: (8, 3), 16: (6, 2)}
 # The tile of the products of the weights' gradient, by the registers and the vectors of filters.
-_SUM_SHAPES = {32: {1: (16, 1), 2: (12, 2), 3: (6, 4)}, 16: {1: (8, 1), 2: (6, 2), 3: (6, 2)}}
+_SUM_SHAPES = {32: {1: (16, 1), 2: (11, 2), 3: (6, 4)}, 16: {1: (8, 1), 2: (6, 2), 3: (6, 2)}}
 _BLOCK = 4
 
 
@@ -89,8 +89,11 @@ Option = tuple[float, Callable[[], ContractionPlan]]
 
 
 def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear, lanes: int,
-                    target: Target) -> Option | None:
-    """Cycles, and what makes the plan, of the forward product or the image's gradient."""
+                    target: Target, read: Mapping[Affine, tuple[int, int]] = {}) -> Option | None:
+    """Cycles, and what makes the plan, of the forward product or the image's gradient.
+
+    `read`: where something is known to be read, by the expression of an axis of the result.
+    """
     if not fills(op):
         return None
     left_is_batched = batched.name == "left"
@@ -101,18 +104,19 @@ def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear,
         return None
     if forward:
         rows, channels, edge = window.filters, window.channels, 0
-        sizes = [axis.size for axis in (window.y, window.x)]
-        inner = [size + 2 for size in sizes]
+        inner = [axis.size + 2 for axis in (window.y, window.x)]
     else:
         rows, channels, edge = window.channels, window.filters, 2
         inner = [axis.size for axis in (window.y, window.x)]
-        sizes = [size + 2 for size in inner]
+    spans = [read.get(expression, (0, size))
+             for axis in (window.y, window.x) for expression, size in zip(op.out, op.shape, strict=True)
+             if axis.at in dict(expression.terms)]
     row_count, channel_count = op.extents[rows], op.extents[channels]
     shape = _SHAPES[target.machine.registers]
     if row_count < shape[0]:
         return None
     steps = [(each.step(window.y.at), each.step(window.x.at)) for each in (batched, out)]
-    tiles = [-(-size // 2) for size in sizes]
+    tiles = [-(-(end - start) // 2) for start, end in spans]
     column_count = tiles[0] * tiles[1] * (lanes // target.width)
     r, v = shape
     blocks = -(-row_count // r)
@@ -127,7 +131,7 @@ def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear,
         first = weights.constant
         if not forward:  # the last tap first
             first, w_y, w_x = first + 2 * (w_y + w_x), -w_y, -w_x
-        columns = _columns(tiles, inner, sizes, edge, steps, lanes, target.width)
+        columns = _columns(inner, spans, edge, steps, lanes, target.width)
         columns += np.array([batched.constant, 0, out.constant, 0])
         packing = ContractionPlan(
             winograd_weights_kernel(target, r),
@@ -173,7 +177,7 @@ def winograd_gradient_option(op: Contract, dy: Linear, x: Linear, out: Linear, l
     cycles += column_count * (60 * channels + 60 * vectors * target.width) + 40 * filters * channels
 
     def build() -> ContractionPlan:
-        columns = _columns(tiles, inner, sizes, 0, steps, used, target.width)
+        columns = _columns(inner, [(0, size) for size in sizes], 0, steps, used, target.width)
         columns += np.array([x.constant, 0, dy.constant, 0])
         # fmt: off
         parameters = (
@@ -192,10 +196,13 @@ def winograd_gradient_option(op: Contract, dy: Linear, x: Linear, out: Linear, l
     return cycles, build
 
 
-def _columns(tiles, inner, sizes, edge: int, steps, lanes: int, width: int) -> np.ndarray:
-    """int64 [columns, 4], see `winograd_kernel`; the vectors of a tile side by side."""
+def _columns(inner, spans, edge: int, steps, lanes: int, width: int) -> np.ndarray:
+    """int64 [columns, 4], see `winograd_kernel`; the vectors of a tile side by side.
+
+    `inner` are the sizes of the image within an edge of zeros, `spans` where the result is wanted.
+    """
     (x_y, x_x), (out_y, out_x) = steps
-    y, x = (2 * np.arange(count) for count in tiles)
+    y, x = (np.arange(start, end, 2) for start, end in spans)
 
     def there(starts, count: int, size: int) -> np.ndarray:
         """[tiles, count]: whether the elements from each start on are within the size."""
@@ -210,7 +217,7 @@ def _columns(tiles, inner, sizes, edge: int, steps, lanes: int, width: int) -> n
         ((y - edge)[:, None] * x_y + (x - edge) * x_x).ravel(),
         bits(there(y - edge, 4, inner[0]), there(x - edge, 4, inner[1])),
         (y[:, None] * out_y + x * out_x).ravel(),
-        bits(there(y, 2, sizes[0]), there(x, 2, sizes[1])),
+        bits(there(y, 2, spans[0][1]), there(x, 2, spans[1][1])),
     ], 1)
     lane = np.arange(0, lanes, width)[:, None] * np.array([1, 0, 1, 0])
     return (table[:, None, :] + lane).reshape(-1, 4)
