@@ -30,7 +30,7 @@ from specc.ops.contract import Affine, Contract, Map
 # The tile of the products, by the number of registers.
 _SHAPES = {32: (8, 3), 16: (6, 2)}
 # The tile of the products of the weights' gradient, by the registers and the vectors of filters.
-_SUM_SHAPES = {32: {1: (16, 1), 2: (11, 2), 3: (6, 4)}, 16: {1: (8, 1), 2: (6, 2), 3: (6, 2)}}
+_SUM_SHAPES = {32: {1: (16, 1), 2: (11, 2)}, 16: {1: (8, 1), 2: (6, 2)}}
 _BLOCK = 4
 
 
@@ -121,8 +121,8 @@ def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear,
     r, v = shape
     blocks = -(-row_count // r)
     tile = channel_count * (r * v / 2 * 1.12 + 1) + r * v + 25
-    cycles = column_count * (28 * channel_count + 24 * row_count + 16 * blocks * tile / v)
-    cycles += 14 * row_count * channel_count
+    cycles = column_count * (70 * channel_count + 45 * row_count + 16 * blocks * tile / v)
+    cycles += 25 * row_count * channel_count
 
     def build() -> ContractionPlan:
         # an odd number of vectors apart: a power of two would fall onto the same cache lines
@@ -169,12 +169,13 @@ def winograd_gradient_option(op: Contract, dy: Linear, x: Linear, out: Linear, l
     used = -(-examples // target.width) * target.width
     column_count = tiles[0] * tiles[1] * (used // target.width)
     vectors = -(-filters // target.width)
-    shape = _SUM_SHAPES[target.machine.registers][min(vectors, 3)]
+    shape = _SUM_SHAPES[target.machine.registers][min(vectors, 2)]
     r, v = shape
     channel_blocks, filter_blocks = -(-channels // r), -(-vectors // v)
     tile = _BLOCK * target.width * (max(r * v / 2, 4) * 1.15 + 0.5) + 3 * r * v + 25
     cycles = 16 * channel_blocks * filter_blocks * tile * column_count / _BLOCK
-    cycles += column_count * (60 * channels + 60 * vectors * target.width) + 40 * filters * channels
+    cycles += column_count * (130 * channels + 100 * vectors * target.width) + 40 * filters * channels
+    cycles *= 1.35  # the estimate of `outer` tiles is as much too high
 
     def build() -> ContractionPlan:
         columns = _columns(inner, [(0, size) for size in sizes], 0, steps, used, target.width)
