@@ -1,9 +1,10 @@
 """Convolutions with 3x3 weights by Winograd's F(2x2, 3x3): 16 products for 36.
 
-    window = window_of(op, weights, batched, out)        # None: not such a convolution
-    cycles, build = winograd_option(window, ...)
+    cycles, build = winograd_option(op, weights, batched, out, lanes, target)    # None: no such one
+    plan = build()
 
-The three contractions of such a layer, y the result, x the image, w the weights:
+The method is that of Lavin and Gray, 2016 (see `winograd_tiles`). The three contractions of such a
+layer, with y for the result, x for the image, w for the weights:
 
     forward               y[k, i, j] = sum w[k, c, u, v] x[c, i + u, j + v]
     image's gradient      x[c, i + u, j + v] += w[k, c, u, v] y[k, i, j]: the same, with the weights
@@ -22,21 +23,29 @@ from specc.backend.tile_kernels import Target
 from specc.backend.tiling import ContractionPlan, Linear
 from specc.backend.winograd_kernels import (
     winograd_kernel,
-    winograd_slope_kernel,
+    winograd_gradient_kernel,
     winograd_weights_kernel,
 )
 from specc.ops.contract import Affine, Contract, Map
 
-# The tile of the products, by the number of registers.
+# The tile of the products by the number of registers: one, as each is a kernel to compile.
 _SHAPES = {32: (8, 3), 16: (6, 2)}
-# The tile of the products of the weights' gradient, by the registers and the vectors of filters.
+# That of the weights' gradient, also by the vectors of filters (of 6 rows and 4 vectors: 3 % faster
+# with 64 filters); the columns that it takes at a time; and the most scratch memory it may want.
 _SUM_SHAPES = {32: {1: (16, 1), 2: (11, 2)}, 16: {1: (8, 1), 2: (6, 2)}}
-_BLOCK = 4
+_BLOCK, _MOST_SCRATCH = 4, 32 << 20
+# Cycles to transform: a column of the image, of the result, and weights; and for the weights'
+# gradient: a column of the image, of the result's gradient, and weights back. Most of them are for
+# stores to the second cache.
+_ENTER, _LEAVE, _WEIGHT = 70, 45, 25
+_ENTER_GRADIENT, _TURN, _WEIGHT_BACK = 130, 100, 40
+# The estimate for `outer` tiles is so much higher than what they take.
+_AS_OUTER = 1.35
 
 
 @dataclass(frozen=True)
 class Axis3:
-    """An axis that 3 taps run along: the indices, and how many positions the taps take."""
+    """An axis that 3 taps run along: both indices, and how many positions the taps take."""
 
     at: int
     tap: int
@@ -45,7 +54,7 @@ class Axis3:
 
 @dataclass(frozen=True)
 class Window:
-    """The indices of a convolution with 3x3 weights: `filters` stand in w and y, `channels` in w and x."""
+    """The indices of a convolution: `filters` stand in w and y, `channels` in w and x."""
 
     filters: int
     channels: int
@@ -55,6 +64,7 @@ class Window:
 
 def window_of(op: Contract, image: Map, weights: Map, result: Map) -> Window | None:
     """The indices by their roles, where the maps of x, w and y are those of such a convolution."""
+
     def used(map_: Map) -> list[list[tuple[int, int]]]:
         return [[(i, c) for i, c in each.terms if op.extents[i] > 1] for each in map_]
 
@@ -96,8 +106,7 @@ def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear,
     """
     if not fills(op):
         return None
-    left_is_batched = batched.name == "left"
-    w_map, b_map = (op.right, op.left) if left_is_batched else (op.left, op.right)
+    b_map, w_map = (op.left, op.right) if batched.name == "left" else (op.right, op.left)
     forward = window_of(op, b_map, w_map, op.out)
     window = forward or window_of(op, op.out, w_map, b_map)
     if window is None:
@@ -108,8 +117,8 @@ def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear,
     else:
         rows, channels, edge = window.channels, window.filters, 2
         inner = [axis.size for axis in (window.y, window.x)]
-    spans = [read.get(expression, (0, size))
-             for axis in (window.y, window.x) for expression, size in zip(op.out, op.shape, strict=True)
+    spans = [read.get(expression, (0, size)) for axis in (window.y, window.x)
+             for expression, size in zip(op.out, op.shape, strict=True)
              if axis.at in dict(expression.terms)]
     row_count, channel_count = op.extents[rows], op.extents[channels]
     shape = _SHAPES[target.machine.registers]
@@ -121,8 +130,9 @@ def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear,
     r, v = shape
     blocks = -(-row_count // r)
     tile = channel_count * (r * v / 2 * 1.12 + 1) + r * v + 25
-    cycles = column_count * (70 * channel_count + 45 * row_count + 16 * blocks * tile / v)
-    cycles += 25 * row_count * channel_count
+    transforms = _ENTER * channel_count + _LEAVE * row_count
+    cycles = column_count * (transforms + 16 * blocks * tile / v)
+    cycles += _WEIGHT * row_count * channel_count
 
     def build() -> ContractionPlan:
         # an odd number of vectors apart: a power of two would fall onto the same cache lines
@@ -142,8 +152,8 @@ def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear,
         # fmt: off
         parameters = (
             batched.name, "packed", "out", "scratch", "columns", len(columns),
-            channel_count, row_count, batched.step(channels), *steps[0], out.step(rows), *steps[1],
-            image_step,
+            channel_count, row_count, batched.step(channels), *steps[0],
+            out.step(rows), *steps[1], image_step,
         )
         # fmt: on
         scratch = (target.width * (1 + 16 * r * v) + 32 * image_step) * target.bytes
@@ -156,7 +166,7 @@ def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear,
 
 def winograd_gradient_option(op: Contract, dy: Linear, x: Linear, out: Linear, lanes: int,
                              examples: int, target: Target) -> Option | None:
-    """Cycles, and what makes the plan, of the weights' gradient; None where `x` is not the image."""
+    """Cycles, and what makes the plan, of the weights' gradient, where `x` is the image."""
     dy_map, x_map = (op.left, op.right) if dy.name == "left" else (op.right, op.left)
     window = window_of(op, x_map, op.out, dy_map)
     if window is None or not fills(op):
@@ -174,8 +184,14 @@ def winograd_gradient_option(op: Contract, dy: Linear, x: Linear, out: Linear, l
     channel_blocks, filter_blocks = -(-channels // r), -(-vectors // v)
     tile = _BLOCK * target.width * (max(r * v / 2, 4) * 1.15 + 0.5) + 3 * r * v + 25
     cycles = 16 * channel_blocks * filter_blocks * tile * column_count / _BLOCK
-    cycles += column_count * (130 * channels + 100 * vectors * target.width) + 40 * filters * channels
-    cycles *= 1.35  # the estimate of `outer` tiles is as much too high
+    cycles += column_count * (_ENTER_GRADIENT * channels + _TURN * vectors * target.width)
+    cycles = _AS_OUTER * (cycles + _WEIGHT_BACK * filters * channels)
+    row, line = _BLOCK * target.width, filter_blocks * v * target.width
+    high = channel_blocks * r
+    scratch = (9 * target.width + 4 * target.width**2
+               + 16 * (high * row + row * line + 2 * target.width + high * line)) * target.bytes
+    if scratch > _MOST_SCRATCH:
+        return None
 
     def build() -> ContractionPlan:
         columns = _columns(inner, [(0, size) for size in sizes], 0, steps, used, target.width)
@@ -188,11 +204,8 @@ def winograd_gradient_option(op: Contract, dy: Linear, x: Linear, out: Linear, l
             out.step(window.y.tap), out.step(window.x.tap),
         )
         # fmt: on
-        row, line, width = _BLOCK * target.width, filter_blocks * v * target.width, target.width
-        high = channel_blocks * r
-        scratch = 9 * width + 4 * width**2 + 16 * (high * row + row * line + 2 * width + high * line)
-        return ContractionPlan(winograd_slope_kernel(target, shape, _BLOCK), parameters,
-                               {"columns": columns}, scratch * target.bytes)
+        return ContractionPlan(winograd_gradient_kernel(target, shape, _BLOCK), parameters,
+                               {"columns": columns}, scratch)
 
     return cycles, build
 
@@ -211,7 +224,8 @@ def _columns(inner, spans, edge: int, steps, lanes: int, width: int) -> np.ndarr
         return (at >= 0) & (at < size)
 
     def bits(rows, columns) -> np.ndarray:
-        both = (rows[:, None, :, None] & columns[None, :, None, :]).reshape(len(rows) * len(columns), -1)
+        both = rows[:, None, :, None] & columns[None, :, None, :]
+        both = both.reshape(len(rows) * len(columns), -1)
         return both @ (1 << np.arange(both.shape[1]))
 
     table = np.stack([

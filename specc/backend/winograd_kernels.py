@@ -1,10 +1,10 @@
-"""The loops around the transforms of Winograd's convolution, as kernels' text for one tile shape each.
+"""The loops around the transforms of Winograd's convolution, as kernels' text.
 
     winograd_kernel(Target("float32", machine), (8, 3))      # products of 8 rows, 3 vectors
 
-A column is a vector of lanes of a 4x4 tile of the image, and of the 2x2 tile of the result it gives.
-Of each `block` of columns all elements are transformed, then each of the 16 numbers of a tile
-(f = 0..15) is a product of matrices of its own, then the sums are transformed back.
+A column is a vector of lanes of a 4x4 tile of the image, and of the 2x2 tile of the result that it
+gives. The transforms of a few columns at a time stay in the second cache; each of the 16 numbers of
+a tile (f = 0..15) makes a product of matrices of its own. Sizes and tables are arguments.
 """
 
 from __future__ import annotations
@@ -37,20 +37,19 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", columns: "int", colum
         column = columns + 32 * <vectors> * g
         coming = column + 32 * <vectors>
         entering = max(0, min(<vectors>, column_count - <vectors> * (g + 1)))
-        ahead = <vectors> if column_count >= <vectors> * (g + 3) else 0
         done, due, c, n = 0, 0, 0, 0
         for b in range(row_blocks):
             for f in range(16):
                 if g >= 0:
-                    tile(now + <bytes> * f * image_step, w + <bytes> * (b * 16 + f) * channels * <rows>,
-                         channels, sums + f * <tile>)
-                # part of the next columns: their stores take place behind the products
+                    tile(now + <bytes> * f * image_step,
+                         w + <bytes> * (b * 16 + f) * channels * <rows>, channels,
+                         sums + f * <tile>)
+                # part of the next columns: some of the time for their stores is the products' (8 %)
                 due += channels * entering
                 while done < due:
                     done += tiles
                     at = coming + 32 * n
                     enter(x + <bytes> * (c * x_row + word(at, 0)), x_y, x_x, word(at, 1), scratch,
-                          x + <bytes> * (c * x_row + word(at, 4 * ahead)),
                           after + <bytes> * <width> * (c * <vectors> + n), image_step)
                     n += 1
                     if n == entering:
@@ -62,7 +61,8 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", columns: "int", colum
                     for m in range(min(<vectors>, column_count - <vectors> * g)):
                         at = column + 32 * m
                         leave(sums + <bytes> * <width> * (i * <vectors> + m), <step>,
-                              out + <bytes> * ((k + i) * out_row + word(at, 2)), out_y, out_x, word(at, 3))
+                              out + <bytes> * ((k + i) * out_row + word(at, 2)), out_y, out_x,
+                              word(at, 3))
 """
 
 _WEIGHTS = """
@@ -78,33 +78,33 @@ def <name>(w: "int", out: "int", rows: "int", channels: "int",
                  out + <bytes> * (b * 16 * channels + c) * <rows>, channels * <rows>)
 """
 
-
-_SLOPE = """
+_GRADIENT = """
 from specc.backend.memory import view, word
 from specc.backend.moves import pack_tile
-from specc.backend.winograd_tiles import image_tile, slope_tile, sum_tile, weights_slope_tile
+from specc.backend.winograd_tiles import image_tile, result_gradient_tile
+from specc.backend.winograd_tiles import sum_tile, weights_gradient_tile
 enter = image_tile("<dtype>", <width>)
 turn = pack_tile("<dtype>", <width>)
-spread = slope_tile("<dtype>", <width>)
+spread = result_gradient_tile("<dtype>", <width>)
 tile = sum_tile(<rows>, <vectors>, <row>, "<dtype>", <width>)
-leave = weights_slope_tile("<dtype>", <width>)
+leave = weights_gradient_tile("<dtype>", <width>)
 
 def <name>(x: "int", dy: "int", dw: "int", scratch: "int", columns: "int", column_count: "int",
            channels: "int", filters: "int", x_row: "int", x_y: "int", x_x: "int",
            dy_row: "int", dy_y: "int", dy_x: "int",
            dw_channel: "int", dw_filter: "int", dw_y: "int", dw_x: "int"):
     # scratch: zeros, later a 3x3 | corner[4, lane, filter] | images[f, channel, lane of column]
-    #          | slopes[f, lane of column, filter] | sums[f, channel, filter]
+    #          | gradients[f, lane of column, filter] | sums[f, channel, filter]
     channel_blocks = (channels + <rows> - 1) // <rows>
     filter_blocks = (filters + <step> - 1) // <step>
     line = filter_blocks * <step>
     image_step = channel_blocks * <rows> * <row> + <width>
-    slope_step = <row> * line + <width>
+    gradient_step = <row> * line + <width>
     sum_step = channel_blocks * <rows> * line
     corner = scratch + <bytes> * 9 * <width>
     images = corner + <bytes> * 4 * <width> * <width>
-    slopes = images + <bytes> * 16 * image_step
-    sums = slopes + <bytes> * 16 * slope_step
+    gradients = images + <bytes> * 16 * image_step
+    sums = gradients + <bytes> * 16 * gradient_step
     zeros = view(scratch, (<width>,), real)
     for i in range(<width>):
         zeros[i] = 0.0
@@ -114,34 +114,33 @@ def <name>(x: "int", dy: "int", dw: "int", scratch: "int", columns: "int", colum
     for g in range((column_count + <block> - 1) // <block>):
         column = columns + 32 * <block> * g
         count = min(<block>, column_count - <block> * g)
-        ahead = 4 * <block> if column_count >= <block> * (g + 2) else 0
         for c in range(channels):
             for n in range(count):
                 at = column + 32 * n
                 enter(x + <bytes> * (c * x_row + word(at, 0)), x_y, x_x, word(at, 1), scratch,
-                      x + <bytes> * (c * x_row + word(at, ahead)),
                       images + <bytes> * (c * <row> + n * <width>), image_step)
         for n in range(count):
             at = column + 32 * n
             for k in range(0, filters, <width>):
                 high = min(<width>, filters - k)
                 for i in range(4):
+                    dy_at = k * dy_row + word(at, 2) + (i >> 1) * dy_y + (i & 1) * dy_x
                     to = corner + <bytes> * i * <width> * <width>
                     if (word(at, 3) >> i) & 1:
-                        turn(dy + <bytes> * (k * dy_row + word(at, 2) + (i >> 1) * dy_y + (i & 1) * dy_x),
-                             dy_row, to, high, <width>)
+                        turn(dy + <bytes> * dy_at, dy_row, to, high, <width>)
                     else:
                         edge = view(to, (<width> * <width>,), real)
                         for lane in range(<width> * <width>):
                             edge[lane] = 0.0
                 for lane in range(<width>):
                     spread(corner + <bytes> * <width> * lane, <width> * <width>,
-                           slopes + <bytes> * ((n * <width> + lane) * line + k), slope_step)
+                           gradients + <bytes> * ((n * <width> + lane) * line + k), gradient_step)
         for f in range(16):
             for b in range(channel_blocks):
                 for k in range(0, line, <step>):
-                    tile(slopes + <bytes> * (f * slope_step + k),
-                         images + <bytes> * (f * image_step + b * <rows> * <row>), count * <width>, line,
+                    tile(gradients + <bytes> * (f * gradient_step + k),
+                         images + <bytes> * (f * image_step + b * <rows> * <row>),
+                         count * <width>, line,
                          sums + <bytes> * (f * sum_step + b * <rows> * line + k), line)
     for c in range(channels):
         for k in range(0, filters, <width>):
@@ -149,36 +148,39 @@ def <name>(x: "int", dy: "int", dw: "int", scratch: "int", columns: "int", colum
             taps = view(scratch, (9, <width>), real)
             for i in range(min(<width>, filters - k)):
                 to = dw + <bytes> * (c * dw_channel + (k + i) * dw_filter)
-                for u in range(3):
-                    for v in range(3):
-                        view(to + <bytes> * (u * dw_y + v * dw_x), (1,), real)[0] = taps[3 * u + v, i]
+                for t in range(9):
+                    at = to + <bytes> * (t // 3 * dw_y + t % 3 * dw_x)
+                    view(at, (1,), real)[0] = taps[t, i]
 """
 
 
 def winograd_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
-    """A convolution by Winograd's F(2x2, 3x3), the products in `packed` tiles.
+    """A convolution by Winograd's F(2x2, 3x3), in products of so many rows and columns.
 
-    columns     [n, 4]  offset in x of a 4x4 tile, which of its elements are there (bits), offset in out
-                        of the 2x2 tile, and which of its elements are wanted
-    image_step              from one of the 16 numbers of transformed tiles to the next
-    w           as `winograd_weights_kernel` leaves them
+    columns     [n, 4]  offset in x of a 4x4 tile, which of its elements are there (bits), offset in
+                        out of the 2x2 tile, and which of its elements are wanted
+    image_step          from one of the 16 numbers of the transformed tiles to the next
+    w                   as `winograd_weights_kernel` leaves them
     """
     rows, vectors = shape
     step = rows * vectors * target.width
-    return from_template(f"winograd_{rows}x{vectors}", _WINOGRAD, target, rows=rows, vectors=vectors,
-                         step=step, tile=step * target.bytes)
+    return from_template(f"winograd_{rows}x{vectors}", _WINOGRAD, target, rows=rows,
+                         vectors=vectors, step=step, tile=step * target.bytes)
 
 
 def winograd_weights_kernel(target: Target, rows: int) -> Kernel:
-    """The weights transformed, as `packed` tiles read them: [block of rows, f, channel, row]."""
+    """The weights transformed: [block of rows, f, channel, row]."""
     return from_template(f"winograd_weights_{rows}", _WEIGHTS, target, rows=rows)
 
 
-def winograd_slope_kernel(target: Target, shape: tuple[int, int], block: int) -> Kernel:
+def winograd_gradient_kernel(target: Target, shape: tuple[int, int], block: int) -> Kernel:
     """The weights' gradient by the same method, `block` columns at a time.
+
+    dy is turned, so that vectors lie across the filters, and the lanes are what is summed over.
 
     columns     [n, 4]  as those of `winograd_kernel`, with dy for the result
     """
     rows, vectors = shape
-    return from_template(f"winograd_slope_{rows}x{vectors}", _SLOPE, target, rows=rows, vectors=vectors,
-                         step=vectors * target.width, block=block, row=block * target.width)
+    return from_template(f"winograd_gradient_{rows}x{vectors}", _GRADIENT, target, rows=rows,
+                         vectors=vectors, step=vectors * target.width, block=block,
+                         row=block * target.width)

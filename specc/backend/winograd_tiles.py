@@ -23,7 +23,7 @@ from numba.extending import intrinsic
 
 from specc.backend.vectors import I64, Loop, Vectors
 
-# How far ahead, in bytes, the operands of products are asked for.
+# How far ahead, in bytes, transformed weights are asked for.
 _AHEAD = 1024
 
 WHOLE_INPUT, WHOLE_OUTPUT = 0xFFFF, 0xF
@@ -31,21 +31,18 @@ WHOLE_INPUT, WHOLE_OUTPUT = 0xFFFF, 0xF
 
 @lru_cache
 def image_tile(dtype: str, width: int):
-    """tile(x, y_step, x_step, there, zeros, later, out, out_step): out[f*out_step] = (B^T d B)[f].
+    """tile(x, y_step, x_step, there, zeros, out, out_step): out[f*out_step] = (B^T d B)[f].
 
     d[i, j] = x[i*y_step + j*x_step] where bit 4*i + j of `there` is set; elsewhere what stands at
-    `zeros`. `later` is an x that comes soon; its columns 0 and 1 were those of another tile.
+    `zeros`.
     """
 
     @intrinsic
-    def tile(typing, x, y_step, x_step, there, zeros, later, out, out_step):
+    def tile(typing, x, y_step, x_step, there, zeros, out, out_step):
         def codegen(context, b, signature, args):
-            x, y_step, x_step, there, zeros, later, out, out_step = args
+            x, y_step, x_step, there, zeros, out, out_step = args
             code = Vectors(b, dtype, width)
-            x, zeros, later, out = (code.pointer(each) for each in (x, zeros, later, out))
-            for n in range(16):
-                if n % 4 >= 2:
-                    code.prefetch(code.at(later, b.mul(y_step, I64(n // 4)), b.mul(x_step, I64(n % 4))))
+            x, zeros, out = code.pointer(x), code.pointer(zeros), code.pointer(out)
             places = [code.at(x, b.mul(y_step, I64(n // 4)), b.mul(x_step, I64(n % 4)))
                       for n in range(16)]
             at_edge, inside, after = (b.append_basic_block() for _ in range(3))
@@ -68,7 +65,8 @@ def image_tile(dtype: str, width: int):
                 d[-1].add_incoming(other, at_edge)
 
             def transformed(d):  # B^T d
-                return [b.fsub(d[0], d[2]), b.fadd(d[1], d[2]), b.fsub(d[2], d[1]), b.fsub(d[1], d[3])]
+                return [b.fsub(d[0], d[2]), b.fadd(d[1], d[2]),
+                        b.fsub(d[2], d[1]), b.fsub(d[1], d[3])]
 
             columns = [transformed(d[j::4]) for j in range(4)]
             for i in range(4):
@@ -76,7 +74,7 @@ def image_tile(dtype: str, width: int):
                     code.store(each, code.at(out, b.mul(out_step, I64(4 * i + j))))
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 8), codegen
+        return types.void(*[types.int64] * 7), codegen
 
     return tile
 
@@ -85,8 +83,8 @@ def image_tile(dtype: str, width: int):
 def product_tile(rows: int, columns: int, dtype: str, width: int):
     """tile(x, w, count, out): out[k, v] = sum_p w[p*rows + k] * x[p, v].
 
-    For `rows` rows k and `columns` vectors v of `width` elements, p < `count`, count >= 1; x and out
-    hold one vector after the other.
+    For `rows` rows k and `columns` vectors v of `width` elements, p < `count`, count >= 1; x and
+    out hold one vector after the other.
     """
 
     @intrinsic
@@ -99,8 +97,6 @@ def product_tile(rows: int, columns: int, dtype: str, width: int):
                 x_now = code.at(x, b.mul(loop.i, I64(columns * width)))
                 w_now = code.at(w, b.mul(loop.i, I64(rows)))
                 xs = [code.load(code.at(x_now, v * width)) for v in range(columns)]
-                for v in range(columns):
-                    code.prefetch(code.at(x_now, v * width + _AHEAD // code.bytes), nearest=True)
                 code.prefetch(code.at(w_now, _AHEAD // code.bytes), nearest=True)
                 for k in range(rows):
                     wk = code.spread(b.load(code.at(w_now, k)))
@@ -120,8 +116,8 @@ def product_tile(rows: int, columns: int, dtype: str, width: int):
 def sum_tile(rows: int, vectors: int, row_step: int, dtype: str, width: int):
     """tile(x, w, count, x_step, out, out_step): adds to out[k*out_step + v].
 
-    out[k*out_step + v] += sum_p w[k*row_step + p] * x[p*x_step + v] for `rows` rows k and `vectors *
-    width` elements v, p < `count`, count >= 1.
+    out[k*out_step + v] += sum_p w[k*row_step + p] * x[p*x_step + v]
+    for `rows` rows k and `vectors * width` elements v, p < `count`, count >= 1.
     """
 
     @intrinsic
@@ -170,7 +166,8 @@ def result_tile(dtype: str, width: int):
                 return [b.fadd(m[0], b.fadd(m[1], m[2])), b.fsub(b.fsub(m[1], m[2]), m[3])]
 
             columns = [transformed(m[j::4]) for j in range(4)]
-            results = [each for i in range(2) for each in transformed([column[i] for column in columns])]
+            results = [each for i in range(2)
+                       for each in transformed([column[i] for column in columns])]
             places = [code.at(out, b.mul(y_step, I64(n // 2)), b.mul(x_step, I64(n % 2)))
                       for n in range(4)]
             with b.if_else(b.icmp_signed("==", there, I64(WHOLE_OUTPUT))) as (whole, clipped):
@@ -214,7 +211,8 @@ def weights_tile(rows: int, dtype: str):
 
             def transformed(g):  # G g
                 ends = b.fadd(g[0], g[2])
-                return [g[0], b.fmul(half, b.fadd(ends, g[1])), b.fmul(half, b.fsub(ends, g[1])), g[2]]
+                return [g[0], b.fmul(half, b.fadd(ends, g[1])),
+                        b.fmul(half, b.fsub(ends, g[1])), g[2]]
 
             columns = [transformed([gathered(u, v) for u in range(3)]) for v in range(3)]
             for i in range(4):
@@ -228,10 +226,10 @@ def weights_tile(rows: int, dtype: str):
 
 
 @lru_cache
-def slope_tile(dtype: str, width: int):
+def result_gradient_tile(dtype: str, width: int):
     """tile(dy, step, out, out_step): out[f*out_step] = (A dY A^T)[f], dY[n] = dy[n*step].
 
-    Row 3 and column 3 have their signs changed; `weights_slope_tile` knows.
+    Row 3 and column 3 have their signs changed; `weights_gradient_tile` knows.
     """
 
     @intrinsic
@@ -257,10 +255,10 @@ def slope_tile(dtype: str, width: int):
 
 
 @lru_cache
-def weights_slope_tile(dtype: str, width: int):
+def weights_gradient_tile(dtype: str, width: int):
     """tile(m, m_step, out): out[(3*u + v)*width] = (G^T m G)[u, v], m[f] = m[f*m_step].
 
-    m has the signs that `slope_tile` gives it.
+    m has the signs that `result_gradient_tile` gives it.
     """
 
     @intrinsic
