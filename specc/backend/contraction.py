@@ -4,12 +4,14 @@
     block = plan.args(left=address, right=address, out=address, scratch=address)
 
 A batched operand lies in memory as [axes..., lanes], the lanes contiguous; any other as its strides
-say. Four forms, all driven by tables of offsets (and those of `single`, for one lane):
+say. Five forms, all driven by tables of offsets (and those of `single`, for one lane):
 
     spread   batched = weights x batched: a `contract` tile at every position of the result
     packed   the same where weights are used often: they are copied first, in the tiles' own order
     outer    weights' gradient: `outer` tiles over segments of contiguous lanes
     turned   weights' gradient of few lanes: one operand is transposed, then a `contract` tile
+    winograd any of the three for 3x3 weights and unit steps, where 16 products for 36 outweigh the
+             transforms: see `winograd`
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ _BLOCK, _MOST_SCRATCH = 4, 32 << 20
 _ENTER, _LEAVE, _WEIGHT = 70, 45, 25
 _ENTER_GRADIENT, _TURN, _WEIGHT_BACK = 130, 100, 40
 # The estimate for `outer` tiles is so much higher than what they take.
-_AS_OUTER = 1.35
+_AS_OUTER = 1.45
 
 
 @dataclass(frozen=True)
