@@ -4,16 +4,19 @@
     block = plan.args(left=address, right=address, out=address, scratch=address)
 
 A batched operand lies in memory as [axes..., lanes], the lanes contiguous; any other as its strides
-say. Four forms, all driven by tables of offsets (and those of `single`, for one lane):
+say. Five forms, all driven by tables of offsets (and those of `single`, for one lane):
 
     spread   batched = weights x batched: a `contract` tile at every position of the result
     packed   the same where weights are used often: they are copied first, in the tiles' own order
     outer    weights' gradient: `outer` tiles over segments of contiguous lanes
     turned   weights' gradient of few lanes: one operand is transposed, then a `contract` tile
+    winograd any of the three for 3x3 weights and unit steps, where 16 products for 36 outweigh the
+             transforms: see `winograd`
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +46,8 @@ from specc.backend.tiling import (
     split,
     taps_and_positions,
 )
-from specc.ops.contract import Contract
+from specc.backend.winograd import winograd_gradient_option, winograd_option
+from specc.ops.contract import Affine, Contract
 
 # Bytes of the batched operand that a tile runs over before the next rows have their turn. Weights
 # that lie in rows are read best in long runs; in columns, they should stay in the nearest cache.
@@ -74,14 +78,17 @@ def plan_contraction(
     turns: int = 1,
     examples: int = 0,
     part: tuple[int, int] = (0, 1),
+    wanted: tuple[tuple[int, int], ...] | None = None,
 ) -> ContractionPlan | None:
     """The fastest known form of `op` for these operands, `lanes` of the batch in each shard.
 
     It is called `turns` times with the same weights. Lanes from `examples` on hold nothing that
     counts (0: all do). `part`, (number, of how many), is for one lane: only that part is computed.
+    Of the result only what lies from `wanted`[axis][0] up to `wanted`[axis][1] need be computed.
     """
     target = Target(dtype, machine or this_machine())
     operands = [Linear(op.left, left, "left"), Linear(op.right, right, "right")]
+    read = dict(zip(op.out, wanted or (), strict=False))
     op, out = split(op, out)
     result = Linear(op.out, out, "out")
     if left.batched != right.batched and out.batched:
@@ -89,7 +96,7 @@ def plan_contraction(
         if lanes == 1:
             return plan_single(op, weights, batched, result, target, part)
         assert lanes % target.width == 0, (lanes, target)
-        return _spread(op, weights, batched, result, lanes, target, turns)
+        return _spread(op, weights, batched, result, lanes, target, turns, read)
     if left.batched and right.batched and not out.batched and lanes > 1:
         return _weights_gradient(op, operands, result, lanes, examples or lanes, target)
     return None
@@ -100,7 +107,7 @@ def plan_contraction(
 
 def _spread(
     op: Contract, weights: Linear, batched: Linear, out: Linear, lanes: int, target: Target,
-    turns: int,
+    turns: int, read: Mapping[Affine, tuple[int, int]],
 ) -> ContractionPlan:
     operands = (weights, batched, out)
     rows = rows_of(op, operands)
@@ -123,7 +130,11 @@ def _spread(
          for each in target.packed_shapes(rows.size, most_columns)],
         target, _USUAL_PACKED,
     )
-    if packed_cycles + _PACKING * total * rows.size / turns < cycles:
+    packed_cycles += _PACKING * total * rows.size / turns
+    winograd = winograd_option(op, weights, batched, out, lanes, target, read)
+    if winograd is not None and winograd[0] < min(cycles, packed_cycles):
+        return winograd[1]()
+    if packed_cycles < cycles:
         return _packed_plan(target, packed_shape, lists, rows, lanes, names)
     return _contract_plan(target, shape, classes, rows, lanes, names)
 
@@ -281,6 +292,9 @@ def _weights_gradient(
         _gradient_option(op, rows, taps, out, lanes, examples, target)
         for rows, taps in (operands, operands[::-1])
     ]
+    for dy, x in (operands, operands[::-1]):
+        option = winograd_gradient_option(op, dy, x, out, lanes, examples, target)
+        options += [option] if option is not None else []
     _, build = min(options, key=lambda option: option[0])
     return build()
 

@@ -9,6 +9,7 @@ import inspect
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from specc.backend import feed
 from specc.backend.calls import ELEMENT, Address, Call, Turns, Value, element_bytes
@@ -24,7 +25,7 @@ from specc.ops.leaf import Const, Input
 from specc.ops.random import Uniform
 from specc.ops.reduce import AllReduce, Max, Sum
 from specc.ops.shape import Pad
-from specc.ops.views import c_strides
+from specc.ops.views import c_strides, parts_read
 
 PIECE = 256 << 10  # bytes of a gradient's rows that are computed before the weights are updated by them
 
@@ -65,6 +66,13 @@ class _Shard:
     shard: int
     columns: Mapping[str, str]
     lasting_bytes: int = 0
+
+    @cached_property
+    def parts_read(self) -> dict[Node, tuple[tuple[int, int], ...]]:
+        """Of which products not all is read, and what is."""
+        if any(step.group.kind == "loop" for step in self.plan.steps):
+            return {}
+        return parts_read(self.plan.graph)
 
     # What comes in and goes out.
 

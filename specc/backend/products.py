@@ -39,7 +39,8 @@ def product_calls(node: Node, shard, out: Address, phase: int,
         each.type.batched or not place.stride and isinstance(shard.plan.views[each].root.op, Input)
         for each, place in zip(node.inputs, places, strict=True))
     plan = _planned(node.op, *operands, result, shard.plan.lanes, shard.dtype,
-                    loop.steps if ahead else 1, shard.plan.examples, part)
+                    loop.steps if ahead else 1, shard.plan.examples, part,
+                    shard.parts_read.get(node))
     if plan is None:
         return []
     return _calls(plan, node, places, out, phase, shard.lasting(plan.packed) if ahead else None)
@@ -122,10 +123,11 @@ def _arguments(plan: ContractionPlan, known: dict[str, Value]) -> tuple[tuple[st
 
 @lru_cache(maxsize=1024)
 def _planned(op: Contract, left: Operand, right: Operand, out: Operand, lanes: int,
-             dtype: str, turns: int, examples: int, part: tuple[int, int]) -> ContractionPlan | None:
+             dtype: str, turns: int, examples: int, part: tuple[int, int],
+             wanted: tuple[tuple[int, int], ...] | None) -> ContractionPlan | None:
     """The plan, made once for all shards and programs of a model."""
     return plan_contraction(op, left, right, out, lanes, dtype, turns=turns, examples=examples,
-                            part=part)
+                            part=part, wanted=wanted)
 
 
 @lru_cache(maxsize=256)

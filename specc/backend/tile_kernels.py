@@ -278,7 +278,7 @@ def across_kernel(target: Target, shape: tuple[int, int], x_step: int) -> Kernel
     run                 the length of each
     """
     positions, vectors = shape
-    return _kernel(f"across_{positions}x{vectors}", _ACROSS, target, positions=positions,
+    return from_template(f"across_{positions}x{vectors}", _ACROSS, target, positions=positions,
                    vectors=vectors, x_step=x_step, step=vectors * target.width)
 
 
@@ -287,7 +287,7 @@ def pack_across_kernel(target: Target, vectors: int) -> Kernel:
 
     w_at, runs          as those of `pack_kernel`; the other tables are those of `across_kernel`
     """
-    return _kernel(f"pack_across_{vectors}", _PACK_ACROSS, target, step=vectors * target.width)
+    return from_template(f"pack_across_{vectors}", _PACK_ACROSS, target, step=vectors * target.width)
 
 
 def dot_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
@@ -298,7 +298,7 @@ def dot_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     positions   [n, 3]  offsets in w, x and the result
     """
     rows, taps = shape
-    return _kernel(f"dot_{rows}x{taps}", _DOT, target, rows=rows, taps=taps)
+    return from_template(f"dot_{rows}x{taps}", _DOT, target, rows=rows, taps=taps)
 
 
 def contract_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
@@ -333,7 +333,7 @@ def pack_kernel(target: Target) -> Kernel:
     w_at                offsets of the taps in w
     runs                whether as many taps as a vector has lanes lie side by side from here on
     """
-    return _kernel("pack", _PACK, target)
+    return from_template("pack", _PACK, target)
 
 
 def turn_kernel(target: Target) -> Kernel:
@@ -347,7 +347,7 @@ def turn_kernel(target: Target) -> Kernel:
 def _contraction(name: str, text: str, target: Target, shape: tuple[int, int]) -> Kernel:
     rows, vectors = shape
     step = vectors * target.width
-    return _kernel(name, text, target, rows=rows, vectors=vectors, step=step,
+    return from_template(name, text, target, rows=rows, vectors=vectors, step=step,
                    tile=rows * step * target.bytes)
 
 
@@ -389,10 +389,10 @@ def outer_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     """
     rows, taps = shape
     tile = rows * taps * target.width * target.bytes
-    return _kernel(f"outer_{rows}x{taps}", _OUTER, target, rows=rows, taps=taps, tile=tile)
+    return from_template(f"outer_{rows}x{taps}", _OUTER, target, rows=rows, taps=taps, tile=tile)
 
 
-def _kernel(name: str, text: str, target: Target, **values: int) -> Kernel:
+def from_template(name: str, text: str, target: Target, **values: int) -> Kernel:
     """The kernel of a template: its first lines are imports, <...> stands for a value."""
     known = {"name": name, "bytes": target.bytes, "width": target.width, "dtype": target.dtype}
     for key, value in {**known, **values}.items():
