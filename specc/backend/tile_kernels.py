@@ -341,7 +341,7 @@ def turn_kernel(target: Target) -> Kernel:
 
     ends                offsets in x where a run of `length` taps begins
     """
-    return _kernel("turn", _TURN, target)
+    return from_template("turn", _TURN, target)
 
 
 def _contraction(name: str, text: str, target: Target, shape: tuple[int, int]) -> Kernel:
