@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from specc.backend import feed
 from specc.backend.calls import ELEMENT, Address, Call, Turns, Value, element_bytes
 from specc.backend.load import Kernel
+from specc.backend.machine import this_machine
 from specc.backend.nest import Access, Nest, kernel_of
 from specc.backend.products import product_calls
 from specc.ir import sizes
@@ -268,9 +269,10 @@ class _Shard:
         (node,) = step.group.nodes
         ((_, place),) = step.stores
         lanes = self.plan.lanes if step.mode == "shard" else 1
-        own = lanes == 1 and getattr(node.op, "kernel_of_one", None) or node.op.kernel
-        function = own()
-        numbers = node.op.arguments(tuple(each.type for each in node.inputs), lanes)
+        types = tuple(each.type for each in node.inputs)
+        width = this_machine().lanes(self.dtype)
+        function = node.op.kernel(types, lanes, width)
+        numbers = {**node.op.arguments(types, lanes), "vector": width, "item": self.item(node)}
         addresses = []
         for each in () if isinstance(node.op, Uniform) else node.inputs:
             addresses.append(self.viewed(each))
@@ -288,8 +290,9 @@ class _Shard:
         for name in inspect.signature(function).parameters:
             if name != "control":
                 arguments.append((name, known[name] if name in known else next(arrays)))
-        kernel = Kernel(function.__name__, inspect.getsource(function), self.dtype,
-                        imports=getattr(node.op, "imports", ""))
+        imports = getattr(node.op, "imports", "")
+        imports = imports.replace("<dtype>", self.dtype).replace("<width>", str(width))
+        kernel = Kernel(function.__name__, inspect.getsource(function), self.dtype, imports=imports)
         return Call(kernel, tuple(arguments), step.phase, (node,))
 
 

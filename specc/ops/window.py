@@ -43,14 +43,8 @@ class WindowMax(Op):
     def reference(self, types, x):
         return _windows(x, self).max((-2, -1))
 
-    @staticmethod
-    def kernel():
-        return window_max
-
-    @staticmethod
-    def kernel_of_one():
-        """The kernel for one example."""
-        return window_max_of_one
+    def kernel(self, types, lanes: int, width: int):
+        return window_max_of_one if lanes == 1 else window_max
 
     def arguments(self, types, lanes: int) -> dict[str, int]:
         return _extents(self, types[0].shape, self.infer(types[0]).shape, lanes)
@@ -78,7 +72,7 @@ class WindowArgMax(Op):
         return flat.argmax(-1).astype(np.uint8)
 
     @staticmethod
-    def kernel():
+    def kernel(types, lanes: int, width: int):
         return window_argmax
 
     def arguments(self, types, lanes: int) -> dict[str, int]:
@@ -114,7 +108,7 @@ class WindowMaxGradient(Op):
         return dx
 
     @staticmethod
-    def kernel():
+    def kernel(types, lanes: int, width: int):
         return window_max_gradient
 
     def arguments(self, types, lanes: int) -> dict[str, int]:

@@ -19,7 +19,7 @@ from specc.ops.after import After
 from specc.ops.carry import PREFIX, Carry, Loop, carries, loops, ordered
 from specc.ops.contract import Contract
 from specc.ops.elementwise import Copy, Elementwise
-from specc.ops.gather import Put
+from specc.ops.gather import Put, Take, TakeSum
 from specc.ops.leaf import Const, Input, leaf
 from specc.ops.reduce import AllReduce, Max, Sum
 from specc.ops.shape import Broadcast, Concat, Pad, Reshape
@@ -52,7 +52,7 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
             return Node(node.op, (value, *awaited_), node.type, node.origin)
         return apply(AllReduce(), node) if partial else node
 
-    graph = rewrite(graph, reduce_shards)
+    graph = rewrite(_sums_of_rows(graph), reduce_shards)
 
     def copy(node: Node) -> Node:
         if isinstance(node.op, Reshape) and not in_c_order(node.inputs[0]):
@@ -81,6 +81,23 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
             node = apply(Copy(), node)
         outputs[name] = node
     return Graph(outputs) if own_place else _prepare_loops(Graph(outputs))
+
+
+def _sums_of_rows(graph: Graph) -> Graph:
+    """The graph with sums over all that one look-up by the data finds in a table as one node each."""
+
+    def join(node: Node) -> Node:
+        (taken,) = node.inputs if isinstance(node.op, Sum) and not node.op.batch else (None,)
+        if taken is None or taken.op != Take() or taken in outputs or len(users.get(taken, "")) != 1:
+            return node
+        x, index = taken.inputs
+        is_all = node.op.axes == tuple(range(index.type.rank)) and index.type.rank
+        if not is_all or x.type.batched or not isinstance(index.op, Input):
+            return node
+        return apply(TakeSum(), x, index, origin=node.origin)
+
+    users, outputs = graph.users, set(graph.outputs.values())
+    return rewrite(graph, join)
 
 
 def _prepare_loops(graph: Graph) -> Graph:

@@ -17,7 +17,7 @@ from specc.ir.verify import verify
 from specc.ops import elementwise as e
 from specc.ops.after import After
 from specc.ops.contract import Affine, Contract, index
-from specc.ops.gather import Put, Take
+from specc.ops.gather import Put, Take, TakeSum
 from specc.ops.leaf import Const, Input, Iota, Random, constant, leaf
 from specc.ops.reduce import AllReduce, ArgMax, BatchMean, Max, Sum, sum_batch
 from specc.ops.shape import Broadcast, Concat, Pad, Reshape, Slice, Transpose
@@ -115,6 +115,11 @@ CASES = [
     (WindowMaxGradient((3, 2), (1, 2), (7, 6)), (Type("byte", (2, 5, 3), True, 6), Type("float", (2, 5, 3), True))),
     (Take(), (VECTOR, LABEL)), (Take(), (MATRIX, Type("int", (), True, 4))),
     (Take(), (MATRIX, Type("int", (3,), True, 4))),
+    (Take(), (Type("float", (4, 21)), Type("int", (3,), True, 4))),
+    (Take(), (Type("float", (4, 2, 8)), Type("int", (), True, 4))),
+    (TakeSum(), (MATRIX, Type("int", (3,), True, 4))),
+    (TakeSum(), (Type("float", (4, 37)), Type("int", (3, 2), True, 4))),
+    (TakeSum(), (Type("float", (4, 16), True), Type("int", (3,), True, 4))),
     (Put(5), (Type("float", (), True), LABEL)),
     (Put(5, sum_batch=True), (Type("float", (3,), True), LABEL)),
     (Take(1), (Type("float", (3, 4), True), Type("int", (3,), True, 4))),
