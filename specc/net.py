@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 # The programs of a model, each compiled when it is first needed.
 TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict"
-FLOPS_WORTH_A_TEAM = 1e6  # of one example, from which threads share the work on it
+FLOPS_WORTH_A_TEAM = 4e5  # of one example, from which threads share the work on it
 MOST_PREPARED = 16  # numbers of rows for which a prediction is kept ready
 FEW = 3  # rows that are predicted one by one: a vector of lanes for so few would be nearly empty
 WORTH_AGAIN = 0.95  # of the memory, which recomputation must leave at most

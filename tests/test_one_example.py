@@ -161,3 +161,32 @@ def test_the_faster_way_is_taken_and_the_other_tried_again(monkeypatch):
     for _ in range(Fastest.AGAIN):
         both({})
     assert slow.calls == Fastest.AGAIN
+
+
+def test_results_that_somebody_holds_are_not_written_again():
+    text = "model one {\n  input x: float[40]\n  let y = x -> dense(300) -> tanh\n  output y\n}\n"
+    net = specc.compile(specc.load(Source("one.dl", text)), batch=64, threads=1, seed=1)
+    rng = np.random.default_rng(0)
+    given = [rng.standard_normal((64, 40)).astype("float32") for _ in range(8)]
+    results = [net.forward(x=x)["y"] for x in given]  # large enough to be written in place
+    part = net.forward(x=given[0])["y"][3:, 5]  # its memory is held by the part alone
+    kept = [each.copy() for each in results]
+    for _ in range(3):
+        for x in given:
+            net.forward(x=x)
+    assert all(np.array_equal(a, b) for a, b in zip(results, kept, strict=True))
+    assert np.array_equal(part, kept[0][3:, 5])
+    place = net.forward(x=given[1])["y"].ctypes.data
+    assert place in {net.forward(x=x)["y"].ctypes.data for x in given}
+
+
+def test_a_class_that_is_none_is_refused_among_many():
+    net, _ = compiled("classes", "float32", 2)
+    good = np.array([0, 10, 3, 4])
+    for dtype in ("int64", "int32", "uint8"):
+        (found,), (expected,) = (net.forward(x=x).values() for x in (good.astype(dtype), list(good)))
+        assert np.array_equal(found, expected)
+    for wrong in (-1, 11, 1 << 32):
+        with pytest.raises(ValueError, match="integers 0 to 10"):
+            net.forward(x=np.array([0, wrong, 3, 4]))
+    assert next(iter(net.forward(x=good).values())).shape == (4, 2)

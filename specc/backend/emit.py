@@ -27,6 +27,9 @@ from specc.ops.shape import Pad
 from specc.ops.views import c_strides
 
 
+ANY = 1 << 31  # classes, where nothing says how many there are
+
+
 def emit(plan: Plan, dtype: str, shard: int, columns: Mapping[str, str]) -> list[Call]:
     """The calls of one shard, phase by phase: inputs first, outputs and the record last.
 
@@ -65,8 +68,11 @@ class _Shard:
                 gather = {"float": feed.gather_float, "int": feed.gather_int,
                           "bool": feed.gather_bool}[node.type.kind]
                 arguments = (("frame", Address("frame")), ("out", out),
-                             ("slot", Address("slot", name=label)), ("size", node.type.elements),
-                             *lanes)
+                             ("slot", Address("slot", name=label)), ("size", node.type.elements))
+                if node.type.kind == "int":
+                    known = isinstance(node.type.classes, int)
+                    arguments += (("classes", node.type.classes if known else ANY),)
+                arguments += lanes
                 yield Call(feed.kernel(gather, self.dtype, column=self.columns[label]), arguments, 0, (node,))
             elif role == "weight_of_example":
                 arguments = (("frame", Address("frame")), ("out", out), *lanes)
@@ -93,7 +99,11 @@ class _Shard:
             arguments = (("frame", Address("frame")), ("values", self.viewed(node)),
                          ("slot", Address("slot", name=name)), ("size", node.type.elements),
                          ("lanes", plan.lanes), ("examples", plan.examples))
-            kernel = feed.kernel(feed.write_rows, self.dtype, column=self.columns[name],
+            width = this_machine().lanes(self.dtype)
+            squares = plan.lanes % width == 0 and node.type.elements >= width
+            turned = squares and node.type.kind == "float" and self.columns[name] == self.dtype
+            write = feed.write_turned if turned else feed.write_rows
+            kernel = feed.kernel(write, self.dtype, column=self.columns[name],
                                  element=ELEMENT[node.type.kind])
             yield Call(kernel, arguments, last, (node,))
 
