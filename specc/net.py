@@ -33,6 +33,7 @@ from specc.ops.carry import closed, following, straightened
 from specc.ops.flops import flops
 from specc.ops.peers import Peers, bind_batch
 from specc.passes import lower
+from specc.passes.frame import frame
 from specc.passes.fuse import prepare
 from specc.passes.part import part
 from specc.passes.plan import plan, shares
@@ -160,6 +161,8 @@ class Net:
         if any(isinstance(node.op, Peers) for node in graph.nodes):
             shards, _, lanes = shares(examples, shards, vector)
             graph = verify(bind_batch(graph, lanes * shards), "bind_batch")
+        if is_alone:
+            graph = verify(frame(graph), "frame")
         return plan(graph, examples, shards, vector, item)
 
     def _shards(self, examples: int) -> int:

@@ -29,10 +29,12 @@ from specc.backend.tile_kernels import (
     turned_kernel,
 )
 from specc.backend.tiling import (
+    WHOLE,
     Axis,
     ContractionPlan,
     Linear,
     Operand,
+    Part,
     by_weights,
     exact,
     merged,
@@ -72,12 +74,12 @@ def plan_contraction(
     machine: Machine | None = None,
     turns: int = 1,
     examples: int = 0,
-    part: tuple[int, int] = (0, 1),
+    part: Part = WHOLE,
 ) -> ContractionPlan | None:
     """The fastest known form of `op` for these operands, `lanes` of the batch in each shard.
 
     It is called `turns` times with the same weights. Lanes from `examples` on hold nothing that
-    counts (0: all do). `part`, (number, of how many), is for one lane: only that part is computed.
+    counts (0: all do). `part` is for one lane: only that part is computed.
     """
     target = Target(dtype, machine or this_machine())
     operands = [Linear(op.left, left, "left"), Linear(op.right, right, "right")]

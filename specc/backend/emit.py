@@ -15,15 +15,15 @@ from specc.backend.calls import ELEMENT, Address, Call, Turns, Value, element_by
 from specc.backend.load import Kernel
 from specc.backend.machine import this_machine
 from specc.backend.nest import Access, Nest, kernel_of
-from specc.backend.products import product_calls
+from specc.backend.products import WHOLE, product_calls
 from specc.ir import sizes
 from specc.ir.graph import Node
-from specc.ir.plan import ALIGNMENT, Place, Plan, Repeated, Step
+from specc.ir.plan import ALIGNMENT, Place, Plan, Repeated, Step, share
 from specc.ops.contract import Contract
 from specc.ops.leaf import Const, Input
 from specc.ops.random import Uniform
 from specc.ops.reduce import AllReduce, Max, Sum
-from specc.ops.shape import Pad
+from specc.ops.shape import Frame, Pad
 from specc.ops.views import c_strides
 
 
@@ -161,14 +161,15 @@ class _Shard:
 
     def nest(self, step: Step, nest: Nest) -> Call:
         if step.mode == "split":
-            self._take_part(nest)
+            self._take_part(nest, step.axis)
         kernel, arguments = kernel_of(nest, self.dtype)
         return Call(kernel, tuple(arguments), step.phase, step.group.nodes)
 
-    def _take_part(self, nest: Nest) -> None:
-        """Keep this shard's part of a nest over shared memory: a range of its longest outer axis."""
-        axis = 0 if self.plan.team else max(
-            range(len(nest.extents)), key=lambda a: (nest.extents[a] >= 64, -a))
+    def _take_part(self, nest: Nest, axis: int) -> None:
+        """Keep this shard's part of a nest over shared memory: a range of the axis, or where no team works on
+        one example, of its longest outer axis."""
+        if not self.plan.team:
+            axis = max(range(len(nest.extents)), key=lambda a: (nest.extents[a] >= 64, -a))
         size = nest.extents[axis]
         start, count = self._part(size)
         nest.extents = (*nest.extents[:axis], count, *nest.extents[axis + 1 :])
@@ -179,8 +180,10 @@ class _Shard:
 
     def _part(self, size: int) -> tuple[int, int]:
         """Where this shard's part of so many entries starts, and how many they are."""
+        if self.plan.team:
+            return share(size, self.shard, self.plan.shards)
         part = -(-size // self.plan.shards)
-        part = -(-part // 16) * 16 if part >= 16 and not self.plan.team else part
+        part = -(-part // 16) * 16 if part >= 16 else part
         start = min(self.shard * part, size)
         return start, min(part, size - start)
 
@@ -194,9 +197,9 @@ class _Shard:
                 members[node] = body.all_shards(node.inputs[0])
                 continue
             operands = [members.get(each) or body.read(each) for each in node.inputs]
-            if isinstance(node.op, (Sum, Max, Pad)):
+            if isinstance(node.op, (Sum, Max, Pad, Frame)):
                 members[node] = operands[0]
-                if not isinstance(node.op, Pad):
+                if isinstance(node.op, (Sum, Max)):
                     lane = (getattr(node.op, "batch", False),) if group.batched else ()
                     reduced = tuple(axis in node.op.axes for axis in range(len(group.domain))) + lane
             else:
@@ -225,7 +228,7 @@ class _Shard:
     def contract(self, step: Step, loop: Repeated | None = None) -> Iterator[Call]:
         (node,) = step.group.nodes
         ((_, place),) = step.stores
-        part = (self.shard, self.plan.shards) if step.mode == "split" else (0, 1)
+        part = (self.shard, self.plan.shards, step.axis) if step.mode == "split" else WHOLE
         calls = product_calls(node, self, self.address(node, place), step.phase, loop, part)
         if calls:
             yield from calls
@@ -287,7 +290,9 @@ class _Shard:
         for each in () if isinstance(node.op, Uniform) else node.inputs:
             addresses.append(self.viewed(each))
         addresses.append(self.address(node, place))
-        if step.mode == "split":  # an op on each channel by itself
+        if step.mode == "split" and step.axis:
+            numbers["start"], numbers["count"] = self._part(numbers["rows"])
+        elif step.mode == "split":  # an op on each channel by itself
             channels = numbers["channels"]
             start, numbers["channels"] = self._part(channels)
             values = (*node.inputs, node)
@@ -366,6 +371,12 @@ class _Body:
             self.store(node, place, value, tuple(strides), offset)
             self.accesses[-1].fill = True
             self.accesses[-1].filling = literal(op.fill, "float")
+        elif isinstance(op, Frame):
+            strides = c_strides(node.type.shape)
+            offset = sum(a * b for a, b in zip(op.starts, strides, strict=True))
+            self.store(node, place, value, strides, offset)
+            # shared memory is given out for good, and begins with zeros
+            self.accesses[-1].fill = place.space != "shared"
         else:
             self.store(node, place, value, c_strides(node.type.shape), 0)
 

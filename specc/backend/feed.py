@@ -43,6 +43,11 @@ def gather_float(frame: "int64[8]", control: "control", out: "int", slot: "int",
     pitch = frame[slot + 2]
     base = control[1] * examples
     last = min(base + examples, count) - 1
+    if lanes == 1:
+        source, alone = row(data, order[start + min(base, last)] * pitch, size), view(out, (size,), real)
+        for f in range(size):
+            alone[f] = source[f] * scale + shift
+        return
     # squares of as many features as a vector has lanes, which are turned, and then what is left
     squares = size // WIDTH if lanes % WIDTH == 0 else 0
     for square in range(squares):

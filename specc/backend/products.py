@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from specc.backend.calls import Address, Call, Table, Value
 from specc.backend.contraction import plan_contraction
-from specc.backend.tiling import ContractionPlan, Operand
+from specc.backend.tiling import WHOLE, ContractionPlan, Operand, Part
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, Repeated
 from specc.ops.contract import Contract
@@ -19,11 +19,11 @@ from specc.ops.views import c_strides
 
 
 def product_calls(node: Node, shard, out: Address, phase: int,
-                  loop: Repeated | None = None, part: tuple[int, int] = (0, 1)) -> list[Call]:
+                  loop: Repeated | None = None, part: Part = WHOLE) -> list[Call]:
     """The calls that compute the node; none where loops must do.
 
     `shard` gives the views and addresses of values (see `emit`); `out` is where the result goes;
-    `part` says which part of it, of how many, the calls shall compute. In
+    `part` says which part of it the calls shall compute. In
     a loop, weights that stay the same in all turns are packed ahead of it, into memory that nothing
     else uses.
     """
@@ -67,7 +67,7 @@ def _arguments(plan: ContractionPlan, known: dict[str, Value]) -> tuple[tuple[st
 
 @lru_cache(maxsize=1024)
 def _planned(op: Contract, left: Operand, right: Operand, out: Operand, lanes: int,
-             dtype: str, turns: int, examples: int, part: tuple[int, int]) -> ContractionPlan | None:
+             dtype: str, turns: int, examples: int, part: Part) -> ContractionPlan | None:
     """The plan, made once for all shards and programs of a model."""
     return plan_contraction(op, left, right, out, lanes, dtype, turns=turns, examples=examples,
                             part=part)

@@ -16,8 +16,10 @@ import numpy as np
 
 from specc.backend.tile_kernels import Target, across_kernel, dot_kernel, pack_across_kernel
 from specc.backend.tiling import (
+    WHOLE,
     ContractionPlan,
     Linear,
+    Part,
     by_weights,
     exact,
     merged,
@@ -26,6 +28,7 @@ from specc.backend.tiling import (
     runs_from,
     taps_and_positions,
 )
+from specc.ir.plan import share
 from specc.ops.contract import Contract
 
 # Not every number: each is one more kernel to compile.
@@ -39,23 +42,25 @@ Option = tuple[float, Callable[[], ContractionPlan]]
 
 def plan_single(
     op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target,
-    part: tuple[int, int] = (0, 1),
+    part: Part = WHOLE,
 ) -> ContractionPlan | None:
     """The cheaper form, by an estimate of its cycles, for one part of the result of so many."""
     operands = (weights, batched, out)
-    options = [*_dot(op, operands, target, part), *_across(op, operands, target, part)]
+    options = _across(op, operands, target, part)
+    if not part[2]:
+        options += _dot(op, operands, target, part)
     if not options:
         return None
     return min(options, key=lambda option: option[0])[1]()
 
 
-def _part(size: int, part: tuple[int, int]) -> tuple[int, int]:
+def _part(size: int, part: Part) -> tuple[int, int]:
     """Start and end of one part of so many entries."""
-    number, parts = part
+    number, parts, _ = part
     return size * number // parts, size * (number + 1) // parts
 
 
-def _dot(op: Contract, operands, target: Target, part: tuple[int, int]) -> list[Option]:
+def _dot(op: Contract, operands, target: Target, part: Part) -> list[Option]:
     weights, batched, out = operands
     kept = set(out.steps)
     if not all(exact(op, i) for i in kept) or len(kept) != len(op.out):
@@ -114,7 +119,7 @@ def _dot(op: Contract, operands, target: Target, part: tuple[int, int]) -> list[
     return [(cycles(shape), build)]
 
 
-def _across(op: Contract, operands, target: Target, part: tuple[int, int]) -> list[Option]:
+def _across(op: Contract, operands, target: Target, part: Part) -> list[Option]:
     weights, batched, out = operands
     rows = rows_of(op, operands)
     runs = [i for i in out.steps
@@ -139,17 +144,22 @@ def _across(op: Contract, operands, target: Target, part: tuple[int, int]) -> li
 
     def build() -> ContractionPlan:
         line = shape[1] * target.width
-        table, first, packed, at = [], 0, 0, 0
+        table, first, packed, at, own = [], 0, 0, 0, []
         for taps, positions in classes:
-            start, end = _part(len(positions), part)
-            table.append((first, len(taps), packed, at + start, at + end))
-            first, at = first + len(taps), at + len(positions)
+            if part[2]:
+                start, count = share(op.shape[-2], *part[:2])
+                image_row = positions[:, 2] // out.strides[-2] % op.shape[-2]
+                own.append(positions[(start <= image_row) & (image_row < start + count), 1:])
+            else:
+                own.append(positions[slice(*_part(len(positions), part)), 1:])
+            table.append((first, len(taps), packed, at, at + len(own[-1])))
+            first, at = first + len(taps), at + len(own[-1])
             packed += -(-rows.size // line) * line * len(taps)
         tables = {
             "classes": np.array(table, np.int64),
             "x_at": np.concatenate([taps[:, 1] for taps, _ in classes]),
             "w_at": np.concatenate([taps[:, 0] + positions[0, 0] for taps, positions in classes]),
-            "positions": np.concatenate([positions[:, 1:] for _, positions in classes]),
+            "positions": np.concatenate(own),
         }
         tables["runs"] = runs_from(tables["w_at"], target.width)
         w_row, _, out_row = rows.steps

@@ -17,6 +17,12 @@ from specc.backend.load import Kernel
 from specc.ops.contract import Affine, Contract, Map
 
 
+# A part of a result: its number, of how many, and the axis that is cut (1: the rows of images, that is
+# the last axis but one; 0: whatever is best).
+Part = tuple[int, int, int]
+WHOLE: Part = (0, 1, 0)
+
+
 @dataclass(frozen=True)
 class Operand:
     """How an operand lies in memory: elements from one entry of each axis to the next."""

@@ -22,9 +22,11 @@ from specc.ops.elementwise import Copy, Elementwise
 from specc.ops.gather import Put, Take, TakeSum
 from specc.ops.leaf import Const, Input, leaf
 from specc.ops.reduce import AllReduce, Max, Sum
-from specc.ops.shape import Broadcast, Concat, Pad, Reshape
+from specc.ops.shape import Broadcast, Concat, Frame, Pad, Reshape
 from specc.ops.steps import has_steps, one_step
 from specc.ops.views import VIEWS, awaited, in_c_order, root_of
+
+_ENDS = (Sum, Max, Pad, Frame)  # nest nodes whose values have another shape than the domain
 
 # Bounds that keep the compile time of deep models in proportion to their depth.
 MOST_NODES = 64  # of a nest: LLVM's time grows faster than its length
@@ -272,7 +274,7 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
         ):
             waiting.add(node)
             continue
-        if isinstance(op, (Elementwise, AllReduce, Sum, Max, Pad)):
+        if isinstance(op, (Elementwise, AllReduce, *_ENDS)):
             after = groups.reading(overwritten.get(node, ()))
             group = _group_for(node, groups, readers, after)
         else:
@@ -320,7 +322,7 @@ def _open_loop(loop: Loop, groups: _Groups) -> None:
 
 def _domain(node: Node) -> tuple:
     """The box that a nest node runs over, and whether over the lanes too."""
-    if isinstance(node.op, (Sum, Max, Pad)):
+    if isinstance(node.op, _ENDS):
         node = node.inputs[0]
     return node.type.shape, node.type.batched
 
@@ -375,7 +377,7 @@ def _complete_only_later(value: Node, groups: _Groups, group: int) -> bool:
     root = root_of(value)
     if groups.of.get(root) != group:
         return False
-    return isinstance(root.op, (Sum, Max, Pad)) or root is not value
+    return isinstance(root.op, _ENDS) or root is not value
 
 
 def _ordered(graph: Graph, groups: _Groups) -> tuple[Group, ...]:
@@ -412,7 +414,7 @@ def _ordered(graph: Graph, groups: _Groups) -> tuple[Group, ...]:
             continue
         stored = tuple(node for node in members
                        if node in read_elsewhere or node in roots_of_outputs
-                       or isinstance(node.op, (Sum, Max, Pad)))
+                       or isinstance(node.op, _ENDS))
         made.append(Group(kind, members, stored, domain, batched))
     return tuple(made)
 

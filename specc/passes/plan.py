@@ -14,14 +14,14 @@ from dataclasses import dataclass, field, replace
 
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node
-from specc.ir.plan import Group, Place, Plan, Step, View
+from specc.ir.plan import Group, Place, Plan, Step, View, share
 from specc.ops.after import After
 from specc.ops.carry import PREFIX, Carry
 from specc.ops.contract import Contract
 from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Const, Input
 from specc.ops.reduce import AllReduce, Max, Sum
-from specc.ops.shape import Concat, Pad
+from specc.ops.shape import Concat, Frame, Pad
 from specc.ops.views import awaited, c_strides, root_of, view
 from specc.ops.window import WindowMax
 from specc.passes.fuse import fuse
@@ -43,6 +43,7 @@ class _Scheduled:
     before: set[int] = field(default_factory=set)  # groups that must have run
     phase: int = 0
     position: int = 0
+    axis: int = 0  # that a team splits: see Step
 
 
 def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: int) -> Plan:
@@ -63,6 +64,8 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     targets = _targets(graph, records, bytes_of_float)
     mode = _team_mode if team else _mode
     scheduled = [_Scheduled(group, mode(group), [], _reads(group, views)) for group in groups]
+    for s in scheduled if team else ():
+        s.axis = int(s.mode == "split" and _by_rows(s.group))
     if shards > 1 and not team:
         _repeat_small_steps(scheduled, targets)
     _assign_phases(scheduled, views, shards, targets, team)
@@ -83,7 +86,7 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     return Plan(
         graph=graph,
         steps=tuple(Step(s.group, s.phase, s.mode, tuple(s.stores), tuple(s.steps),
-                         s.group.loop.steps if s.group.loop else 1) for s in order),
+                         s.group.loop.steps if s.group.loop else 1, s.axis) for s in order),
         views=views, places=places, shards=shards, lanes=lanes, examples=examples,
         arena_bytes=layout.arena, shared_bytes=layout.shared, records=records, emits=emits,
         team=team, strides={node: c_strides(whole.type.shape) for node, (whole, _) in inside.items()},
@@ -135,7 +138,11 @@ def _team_mode(group: Group) -> str:
         node = group.nodes[0]
         large = node.inputs[0].type.elements >= SPLIT_FROM
         return "split" if isinstance(node.op, WindowMax) and large else "single"
-    if group.kind == "loop" or sizes.product(group.domain) < SPLIT_FROM or group.domain[0] < 2:
+    if group.kind == "loop" or sizes.product(group.domain) < SPLIT_FROM:
+        return "single"
+    if _by_rows(group):
+        return "split"
+    if group.domain[0] < 2:
         return "single"
 
     def apart(op) -> bool:
@@ -145,6 +152,40 @@ def _team_mode(group: Group) -> str:
         return isinstance(op, (Elementwise, Concat)) or isinstance(op, Pad) and op.axis > 0
 
     return "split" if all(apart(node.op) for node in group.nodes) else "single"
+
+
+def _by_rows(group: Group) -> bool:
+    """Whether a team divides the rows of images: then a shard goes on with what it has computed itself,
+    without waiting for the others, but for convolutions, which read beyond."""
+    node = group.nodes[0]
+    if group.kind == "nest":
+        return len(group.domain) == 3 and group.domain[1] > 1 and all(
+            isinstance(each.op, (Elementwise, Frame)) for each in group.nodes)
+    if node.type.rank != 3 or node.type.shape[1] < 2:
+        return False
+    if group.kind == "contract":
+        weights = [each for each in node.inputs if not each.type.batched and each.type.rank == 4]
+        return bool(weights) and node.type.shape[2] > 1 and len(node.op.out[1].terms) == 1
+    return isinstance(node.op, WindowMax)
+
+
+def _same_rows(maker: _Scheduled, reader: _Scheduled, value: Node, shards: int) -> bool:
+    """Whether every shard of a team reads of a value only the rows that it has made itself."""
+    if not maker.axis == reader.axis == 1 or isinstance(value.op, Frame):
+        return False
+    reads = [each for node in reader.group.nodes for each in node.inputs if root_of(each) is value]
+    if any(each is not value for each in reads) or reader.group.kind == "contract":
+        return False
+    if reader.group.kind == "nest":
+        return reader.group.domain == value.type.shape
+    (node,) = reader.group.nodes
+    for shard in range(shards):
+        start, count = share(node.type.shape[1], shard, shards)
+        first, own = share(value.type.shape[1], shard, shards)
+        last = (start + count - 1) * node.op.stride[0] + node.op.size[0]
+        if count and not first <= start * node.op.stride[0] < last <= first + own:
+            return False
+    return True
 
 
 def _reads(group: Group, views: dict[Node, View]) -> set[Node]:
@@ -205,7 +246,7 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets, tea
     for s in scheduled:
         for root in s.reads:
             if root in maker:
-                edges.append((maker[root], s, _crosses(maker[root], s, root, team)))
+                edges.append((maker[root], s, _crosses(maker[root], s, root, team, shards)))
             elif (root.op.role == "setting" or team and root.type.batched) and shards > 1:
                 s.phase = max(s.phase, 0 if s.mode == "single" else 1)
         for root in {root: None for node in s.group.nodes for root in awaited(node)}:
@@ -237,13 +278,15 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets, tea
         s.position = i
 
 
-def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node, team: bool) -> bool:
+def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node, team: bool, shards: int) -> bool:
     """Whether a value is read by another shard than the one that wrote it."""
     if value.type.batched and not team:
         return False
     if _is_partial(value):
         return True
     if maker.mode == "each":
+        return False
+    if team and _same_rows(maker, reader, value, shards):
         return False
     return not maker.mode == reader.mode == "single"
 
@@ -439,6 +482,12 @@ def _places(order, graph: Graph, views, targets, layout: Layout, team: bool,
                 continue
             if node in places:  # its parts are there already
                 s.stores.append((node, places[node]))
+                continue
+            if isinstance(node.op, Frame) and layout.lanes == 1:
+                # memory of its own, whose border nothing ever writes to
+                places[node] = layout.take_shared(node)
+                s.stores.append((node, places[node]))
+                s.stores.extend((node, place) for place in wanted)
                 continue
             if node.type.batched or _is_partial(node):
                 places[node] = in_arena(node, i)

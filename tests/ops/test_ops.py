@@ -20,7 +20,7 @@ from specc.ops.contract import Affine, Contract, index
 from specc.ops.gather import Put, Take, TakeSum
 from specc.ops.leaf import Const, Input, Iota, Random, constant, leaf
 from specc.ops.reduce import AllReduce, ArgMax, BatchMean, Max, Sum, sum_batch
-from specc.ops.shape import Broadcast, Concat, Pad, Reshape, Slice, Transpose
+from specc.ops.shape import Broadcast, Concat, Frame, Pad, Reshape, Slice, Transpose
 from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
 from specc.passes.autodiff import gradients
 from specc.passes.fuse import prepare
@@ -88,6 +88,7 @@ CASES = [
     (Slice(1, 1, 2, 2), (F,)), (Slice(0, 1, 1), (MAP,)),
     (Pad(1, 2, 9), (F,)), (Pad(1, 0, 13, 2), (MAP,)), (Pad(0, 1, 6), (UNBATCHED,)),
     (Pad(1, 2, 9, fill=1.5), (F,)), (Pad(2, 1, 13, 2, fill=0.5), (MAP,)), (Pad(0, 1, 6, fill=-2.0), (UNBATCHED,)),
+    (Frame((0, 1, 2), (2, 8, 9)), (MAP,)), (Frame((1, 0), (5, 5)), (UNBATCHED,)),
     (Concat(0), (F, F)), (Concat(1), (F, UNBATCHED, F)), (Concat(0), (UNBATCHED, UNBATCHED)),
     (Sum((1,)), (F,)), (Sum((0,)), (F,)), (Sum((0, 1)), (UNBATCHED,)), (Sum((1, 2)), (MAP,)),
     (Sum((0, 2)), (MAP,)), (Sum((), batch=True), (F,)), (Sum((1, 2), batch=True), (MAP,)),
