@@ -14,12 +14,12 @@ say. Four forms, all driven by tables of offsets (and those of `single`, for one
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from specc.backend.machine import Machine, this_machine
-from specc.backend.single import plan_single
+from specc.backend.single import Option, asking, own_positions, run_of, single_options
 from specc.backend.tile_kernels import (
     Target,
     contract_kernel,
@@ -88,7 +88,9 @@ def plan_contraction(
     if left.batched != right.batched and out.batched:
         weights, batched = sorted(operands, key=lambda each: each.batched)
         if lanes == 1:
-            return plan_single(op, weights, batched, result, target, part)
+            options = single_options(op, weights, batched, result, target, part)
+            options += _along_run(op, weights, batched, result, target, part)
+            return min(options, key=lambda option: option[0])[1]() if options else None
         assert lanes % target.width == 0, (lanes, target)
         return _spread(op, weights, batched, result, lanes, target, turns)
     if left.batched and right.batched and not out.batched and lanes > 1:
@@ -127,6 +129,39 @@ def _spread(
     if packed_cycles + _PACKING * total * rows.size / turns < cycles:
         return _packed_plan(target, packed_shape, lists, rows, lanes, names)
     return _contract_plan(target, shape, classes, rows, lanes, names)
+
+
+def _along_run(
+    op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target, part: Part
+) -> list[Option]:
+    """`packed` tiles for one example, where contiguous elements of the result come from contiguous ones:
+    a row of an image takes the place of the lanes."""
+    operands = (weights, batched, out)
+    rows = rows_of(op, operands)
+    runs, run, step = run_of(op, batched, weights, out)
+    if step != 1 or run < target.width:
+        return []
+    classes = by_weights(taps_and_positions(op, (*rows.indices, *runs), operands))
+    lists = [(taps, own_positions(op, positions, out, part)) for taps, positions in classes]
+    lists = [(taps, positions) for taps, positions in lists if len(positions)]
+    columns = [len(positions) * -(-run // target.width) for _, positions in lists]
+    if not lists:
+        return []
+    cost = _Tiles(target, rows.size, 1)
+    shape, cycles = usual(
+        [(each, sum(cost.packed(each, len(taps), count)
+                    for (taps, _), count in zip(lists, columns, strict=True)))
+         for each in target.packed_shapes(rows.size, max(columns))],
+        target, _USUAL_PACKED,
+    )
+    cycles += sum(len(taps) for taps, _ in lists) * rows.size * _PACKING
+    names = {"x": batched.name, "w": weights.name}
+
+    def build() -> ContractionPlan:
+        plan = _packed_plan(target, shape, lists, rows, run, names)
+        return replace(plan, asking=asking(classes, op, batched, out, run, target, part))
+
+    return [(cycles, build)]
 
 
 Costed = tuple[tuple[int, int], float]  # the shape of a tile, and cycles
@@ -231,7 +266,7 @@ def _packed_plan(
     most = max(_PACKED_SLICE // (v * target.width * target.bytes), 1)
     if blocks == 1 or longest <= 1.5 * most:
         most = max(longest, 1)
-    steps = np.arange(0, lanes, target.width)[:, None]
+    steps = np.minimum(np.arange(0, lanes, target.width), lanes - target.width)[:, None]
     classes, columns, w_at, packed, at = [], [], [], 0, 0
     first = 0
     for taps, positions in lists:

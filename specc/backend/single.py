@@ -14,7 +14,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from specc.backend.tile_kernels import Target, across_kernel, dot_kernel, pack_across_kernel
+from specc.backend.tile_kernels import (
+    Target,
+    across_kernel,
+    ask_kernel,
+    dot_kernel,
+    pack_across_kernel,
+)
 from specc.backend.tiling import (
     WHOLE,
     ContractionPlan,
@@ -40,18 +46,16 @@ _SUM, _ROW, _START = 8, 2, 30
 Option = tuple[float, Callable[[], ContractionPlan]]
 
 
-def plan_single(
+def single_options(
     op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target,
     part: Part = WHOLE,
-) -> ContractionPlan | None:
-    """The cheaper form, by an estimate of its cycles, for one part of the result of so many."""
+) -> list[Option]:
+    """Both forms with an estimate of their cycles, for one part of the result."""
     operands = (weights, batched, out)
     options = _across(op, operands, target, part)
     if not part[2]:
         options += _dot(op, operands, target, part)
-    if not options:
-        return None
-    return min(options, key=lambda option: option[0])[1]()
+    return options
 
 
 def _part(size: int, part: Part) -> tuple[int, int]:
@@ -119,13 +123,48 @@ def _dot(op: Contract, operands, target: Target, part: Part) -> list[Option]:
     return [(cycles(shape), build)]
 
 
+def run_of(op: Contract, batched: Linear, weights: Linear, out: Linear) -> tuple[tuple[int, ...], int, int]:
+    """The index that moves along contiguous elements of the result, or none, its extent, and how far it
+    moves in the batched operand."""
+    runs = [i for i in out.steps
+            if out.step(i) == 1 and i in batched and i not in weights and exact(op, i)]
+    return tuple(runs[:1]), *((op.extents[runs[0]], batched.step(runs[0])) if runs else (1, 1))
+
+
+def own_positions(op: Contract, positions: np.ndarray, out: Linear, part: Part) -> np.ndarray:
+    """The positions of one part of the result."""
+    if not part[2]:
+        return positions[slice(*_part(len(positions), part))]
+    start, count = share(op.shape[-2], *part[:2])
+    image_row = positions[:, 2] // out.strides[-2] % op.shape[-2]
+    return positions[(start <= image_row) & (image_row < start + count)]
+
+
+def asking(
+    classes: list, op: Contract, batched: Linear, out: Linear, span: int, target: Target, part: Part
+) -> ContractionPlan | None:
+    """Asks for what this part of the result and another one both read: rows of images where two parts meet,
+    which another thread has written. From every position and tap `span` elements are read."""
+    if part[1] == 1:
+        return None
+    lines: list[np.ndarray] = []
+    per_line = 64 // target.bytes
+    reach = np.append(np.arange(0, span, per_line), span - 1)
+    for number in range(part[1]):
+        read = [(own_positions(op, positions, out, (number, *part[1:]))[:, 1, None, None]
+                 + taps[:, 1, None] + reach).ravel() // per_line for taps, positions in classes]
+        lines.append(np.unique(np.concatenate(read)))
+    others = np.concatenate([each for number, each in enumerate(lines) if number != part[0]])
+    met = np.intersect1d(lines[part[0]], others) * 64
+    parameters = (batched.name, "lines", len(met))
+    return ContractionPlan(ask_kernel(target), parameters, {"lines": met}) if len(met) else None
+
+
 def _across(op: Contract, operands, target: Target, part: Part) -> list[Option]:
     weights, batched, out = operands
     rows = rows_of(op, operands)
-    runs = [i for i in out.steps
-            if out.step(i) == 1 and i in batched and i not in weights and exact(op, i)]
-    run, step = (op.extents[runs[0]], batched.step(runs[0])) if runs else (1, 1)
-    classes = by_weights(taps_and_positions(op, (*rows.indices, *runs[:1]), operands))
+    runs, run, step = run_of(op, batched, weights, out)
+    classes = by_weights(taps_and_positions(op, (*rows.indices, *runs), operands))
 
     def cycles(shape: tuple[int, int]) -> float:
         q, v = shape
@@ -146,12 +185,7 @@ def _across(op: Contract, operands, target: Target, part: Part) -> list[Option]:
         line = shape[1] * target.width
         table, first, packed, at, own = [], 0, 0, 0, []
         for taps, positions in classes:
-            if part[2]:
-                start, count = share(op.shape[-2], *part[:2])
-                image_row = positions[:, 2] // out.strides[-2] % op.shape[-2]
-                own.append(positions[(start <= image_row) & (image_row < start + count), 1:])
-            else:
-                own.append(positions[slice(*_part(len(positions), part)), 1:])
+            own.append(own_positions(op, positions, out, part)[:, 1:])
             table.append((first, len(taps), packed, at, at + len(own[-1])))
             first, at = first + len(taps), at + len(own[-1])
             packed += -(-rows.size // line) * line * len(taps)
@@ -175,7 +209,8 @@ def _across(op: Contract, operands, target: Target, part: Part) -> list[Option]:
         )
         # fmt: on
         return ContractionPlan(
-            across_kernel(target, shape, step), parameters, tables, 0, packing, packed * target.bytes
+            across_kernel(target, shape, step), parameters, tables, 0, packing, packed * target.bytes,
+            asking(classes, op, batched, out, (run - 1) * step + 1, target, part),
         )
 
     return [(cycles(shape), build)]

@@ -38,7 +38,7 @@ class ContractionPlan:
     `parameters` has, in the kernel's order, "left", "right", "out", "scratch", "packed", the name of
     a table, or an integer. `scratch` is in bytes, 0 where none is wanted. Where `packing` is not
     None, it is to be called first, once for all calls with the same weights: it fills "packed", of
-    so many bytes.
+    so many bytes. `asking` is to be called before that: it brings the operands nearer.
     """
 
     kernel: Kernel
@@ -47,6 +47,7 @@ class ContractionPlan:
     scratch: int = 0
     packing: ContractionPlan | None = None
     packed: int = 0
+    asking: ContractionPlan | None = None
 
     def args(self, left: int, right: int, out: int, scratch: int = 0, packed: int = 0) -> np.ndarray:
         """The args block of one call, from addresses; the plan must outlive it."""

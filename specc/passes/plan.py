@@ -454,9 +454,8 @@ def _places(order, graph: Graph, views, targets, layout: Layout, team: bool,
         size = layout.bytes(node)
         offset = layout.take(size)
         until = max(last.get(node, now), now)
-        if team and now >= 0:
-            until = max(until, end_of_phase[order[now].phase])
-        leaving.setdefault(until, []).append((offset, size))
+        if not team:
+            leaving.setdefault(until, []).append((offset, size))
         return Place("arena", offset)
 
     for node in graph.nodes:
