@@ -74,7 +74,7 @@ class Call:
     nodes: tuple[Node, ...] = ()
     scratch: int = 0  # bytes of scratch memory that the kernel wants
     loop: Turns | None = None
-    packs: bool = False  # it only copies weights, or fetches data, for the product that comes next, or a loop
+    packs: bool = False  # it only copies weights for the product that comes next, or for a loop
     lasting: int = 0  # bytes up to the end of what it writes to memory that nothing else uses
 
 

@@ -14,12 +14,12 @@ say. Four forms, all driven by tables of offsets (and those of `single`, for one
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from specc.backend.machine import Machine, this_machine
-from specc.backend.single import Option, asking, own_positions, run_of, single_options
+from specc.backend.single import Option, part_of, run_of, single_options
 from specc.backend.tile_kernels import (
     Target,
     contract_kernel,
@@ -141,12 +141,12 @@ def _along_run(
     runs, run, step = run_of(op, batched, weights, out)
     if step != 1 or run < target.width:
         return []
-    classes = by_weights(taps_and_positions(op, (*rows.indices, *runs), operands))
-    lists = [(taps, own_positions(op, positions, out, part)) for taps, positions in classes]
+    lists = by_weights(taps_and_positions(op, (*rows.indices, *runs), operands))
+    rows, lists = part_of(rows, lists, part)
     lists = [(taps, positions) for taps, positions in lists if len(positions)]
-    columns = [len(positions) * -(-run // target.width) for _, positions in lists]
-    if not lists:
+    if not lists or not rows.size:
         return []
+    columns = [len(positions) * -(-run // target.width) for _, positions in lists]
     cost = _Tiles(target, rows.size, 1)
     shape, cycles = usual(
         [(each, sum(cost.packed(each, len(taps), count)
@@ -156,12 +156,7 @@ def _along_run(
     )
     cycles += sum(len(taps) for taps, _ in lists) * rows.size * _PACKING
     names = {"x": batched.name, "w": weights.name}
-
-    def build() -> ContractionPlan:
-        plan = _packed_plan(target, shape, lists, rows, run, names)
-        return replace(plan, asking=asking(classes, op, batched, out, run, target, part))
-
-    return [(cycles, build)]
+    return [(cycles, lambda: _packed_plan(target, shape, lists, rows, run, names))]
 
 
 Costed = tuple[tuple[int, int], float]  # the shape of a tile, and cycles

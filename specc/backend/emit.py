@@ -27,6 +27,7 @@ from specc.ops.shape import Frame, Pad
 from specc.ops.views import c_strides
 
 
+MOST_ASKED = 1 << 18  # bytes of an operand that are asked for ahead: more would not stay in a near cache
 ANY = 1 << 31  # classes, where nothing says how many there are
 
 
@@ -161,15 +162,14 @@ class _Shard:
 
     def nest(self, step: Step, nest: Nest) -> Call:
         if step.mode == "split":
-            self._take_part(nest, step.axis)
+            self._take_part(nest)
         kernel, arguments = kernel_of(nest, self.dtype)
         return Call(kernel, tuple(arguments), step.phase, step.group.nodes)
 
-    def _take_part(self, nest: Nest, axis: int) -> None:
-        """Keep this shard's part of a nest over shared memory: a range of the axis, or where no team works on
-        one example, of its longest outer axis."""
-        if not self.plan.team:
-            axis = max(range(len(nest.extents)), key=lambda a: (nest.extents[a] >= 64, -a))
+    def _take_part(self, nest: Nest) -> None:
+        """Keep this shard's part of a nest over shared memory: a range of its longest outer axis."""
+        axis = 0 if self.plan.team else max(
+            range(len(nest.extents)), key=lambda a: (nest.extents[a] >= 64, -a))
         size = nest.extents[axis]
         start, count = self._part(size)
         nest.extents = (*nest.extents[:axis], count, *nest.extents[axis + 1 :])
@@ -228,8 +228,10 @@ class _Shard:
     def contract(self, step: Step, loop: Repeated | None = None) -> Iterator[Call]:
         (node,) = step.group.nodes
         ((_, place),) = step.stores
-        part = (self.shard, self.plan.shards, step.axis) if step.mode == "split" else WHOLE
+        part = (self.shard, self.plan.shards, step.by_channels) if step.mode == "split" else WHOLE
         calls = product_calls(node, self, self.address(node, place), step.phase, loop, part)
+        if calls and step.mode == "split" and self.plan.team:
+            yield from self.asked(node, step.phase)
         if calls:
             yield from calls
         elif part[0] == 0:
@@ -241,6 +243,17 @@ class _Shard:
                 yield self.nest(whole, Nest("zero", body.extents, body.accesses, body.lines))
                 nest.accesses[-1].elements = 0
             yield self.nest(whole, nest)
+
+    def asked(self, node: Node, phase: int) -> Iterator[Call]:
+        """Calls that ask for the parts of a product's operands that the other shards have made."""
+        for root in dict.fromkeys(self.plan.views[each].root for each in node.inputs):
+            size = root.type.elements * self.item(root)
+            if root.type.batched and root.type.rank and size <= MOST_ASKED:
+                start, count = self._part(root.type.shape[0])
+                line = size // root.type.shape[0]
+                arguments = (("x", self.address(root)), ("start", start * line),
+                             ("stop", (start + count) * line), ("size", size))
+                yield Call(feed.kernel(feed.ask, self.dtype), arguments, phase, (node,), packs=True)
 
     def lasting(self, size: int) -> Address:
         """Memory of this shard that nothing else uses."""
@@ -290,9 +303,7 @@ class _Shard:
         for each in () if isinstance(node.op, Uniform) else node.inputs:
             addresses.append(self.viewed(each))
         addresses.append(self.address(node, place))
-        if step.mode == "split" and step.axis:
-            numbers["start"], numbers["count"] = self._part(numbers["rows"])
-        elif step.mode == "split":  # an op on each channel by itself
+        if step.mode == "split":  # an op on each channel by itself
             channels = numbers["channels"]
             start, numbers["channels"] = self._part(channels)
             values = (*node.inputs, node)

@@ -26,7 +26,7 @@ from specc.backend.load import Kernel
 from specc.backend.machine import this_machine
 
 ORDER, TOTAL, BATCH, SETTINGS, RECORDS, SEED, FIRST, AMISS, PORTS = range(9)
-IMPORTS = "from specc.backend.memory import row, view"
+IMPORTS = "from specc.backend.memory import nearer, row, view"
 # the element types that a data column may have
 COLUMN_TYPES = ("uint8", "float32", "float64", "int32", "int64")
 
@@ -144,6 +144,15 @@ def write_turned(frame: "int64[8]", control: "control", values: "int", slot: "in
         target = view(data + BYTES * lane * size, (size,), real)
         for f in range(size):
             target[f] = source[f * lanes + lane]
+
+
+def ask(x: "int", start: "int", stop: "int", size: "int"):
+    # what other threads have written, all of it at once: one line after the other, as a product reads them,
+    # each takes the time of a hundred sums
+    for at in range(0, start, 64):
+        nearer(x + at)
+    for at in range(stop, size, 64):
+        nearer(x + at)
 
 
 def kernel(function, dtype: str, column: str = "", element: str = "") -> Kernel:

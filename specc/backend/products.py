@@ -51,9 +51,6 @@ def product_calls(node: Node, shard, out: Address, phase: int,
     known: dict[str, Value] = {"left": places[0], "right": places[1], "out": out,
                                "scratch": Address("scratch"), "packed": packed}
     calls = []
-    if plan.asking is not None:
-        arguments = _arguments(plan.asking, known)
-        calls.append(Call(plan.asking.kernel, arguments, phase, (node,), packs=True))
     if plan.packing is not None:
         calls.append(Call(plan.packing.kernel, _arguments(plan.packing, known), phase, (node,),
                           scratch, packs=True, lasting=packed.offset + plan.packed if ahead else 0))

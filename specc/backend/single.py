@@ -11,18 +11,19 @@ Two forms of weights times the example's values:
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from specc.backend.tile_kernels import (
     Target,
     across_kernel,
-    ask_kernel,
     dot_kernel,
     pack_across_kernel,
 )
 from specc.backend.tiling import (
     WHOLE,
+    Axis,
     ContractionPlan,
     Linear,
     Part,
@@ -131,33 +132,13 @@ def run_of(op: Contract, batched: Linear, weights: Linear, out: Linear) -> tuple
     return tuple(runs[:1]), *((op.extents[runs[0]], batched.step(runs[0])) if runs else (1, 1))
 
 
-def own_positions(op: Contract, positions: np.ndarray, out: Linear, part: Part) -> np.ndarray:
-    """The positions of one part of the result."""
+def part_of(rows: Axis, classes: list, part: Part) -> tuple[Axis, list]:
+    """The rows and the positions of one part of the result."""
     if not part[2]:
-        return positions[slice(*_part(len(positions), part))]
-    start, count = share(op.shape[-2], *part[:2])
-    image_row = positions[:, 2] // out.strides[-2] % op.shape[-2]
-    return positions[(start <= image_row) & (image_row < start + count)]
-
-
-def asking(
-    classes: list, op: Contract, batched: Linear, out: Linear, span: int, target: Target, part: Part
-) -> ContractionPlan | None:
-    """Asks for what this part of the result and another one both read: rows of images where two parts meet,
-    which another thread has written. From every position and tap `span` elements are read."""
-    if part[1] == 1:
-        return None
-    lines: list[np.ndarray] = []
-    per_line = 64 // target.bytes
-    reach = np.append(np.arange(0, span, per_line), span - 1)
-    for number in range(part[1]):
-        read = [(own_positions(op, positions, out, (number, *part[1:]))[:, 1, None, None]
-                 + taps[:, 1, None] + reach).ravel() // per_line for taps, positions in classes]
-        lines.append(np.unique(np.concatenate(read)))
-    others = np.concatenate([each for number, each in enumerate(lines) if number != part[0]])
-    met = np.intersect1d(lines[part[0]], others) * 64
-    parameters = (batched.name, "lines", len(met))
-    return ContractionPlan(ask_kernel(target), parameters, {"lines": met}) if len(met) else None
+        return rows, [(taps, positions[slice(*_part(len(positions), part))]) for taps, positions in classes]
+    start, count = share(rows.size, *part[:2])
+    shift = start * np.array(rows.steps)
+    return replace(rows, size=count), [(taps, positions + shift) for taps, positions in classes]
 
 
 def _across(op: Contract, operands, target: Target, part: Part) -> list[Option]:
@@ -165,13 +146,17 @@ def _across(op: Contract, operands, target: Target, part: Part) -> list[Option]:
     rows = rows_of(op, operands)
     runs, run, step = run_of(op, batched, weights, out)
     classes = by_weights(taps_and_positions(op, (*rows.indices, *runs), operands))
+    rows, classes = part_of(rows, classes, part)
+    if not rows.size or not any(len(positions) for _, positions in classes):
+        return []
 
     def cycles(shape: tuple[int, int]) -> float:
         q, v = shape
         blocks = -(-rows.size // (v * target.width))
         total = 0.0
         for taps, positions in classes:
-            tile = len(taps) * max(q * v / 2, 4, (q + v) / 2) * 1.2 + v * target.width * _ROW + _START
+            # two loads a cycle: the values, the weights, an offset, and what is asked for ahead
+            tile = len(taps) * max(q * v / 2, 4, (q + 2 * v + 1) / 2) * 1.2 + v * target.width * _ROW + _START
             total += len(positions) * -(-run // q) * blocks * tile
             total += blocks * v * target.width * len(taps) / 2  # to pack the weights
         return total
@@ -183,17 +168,16 @@ def _across(op: Contract, operands, target: Target, part: Part) -> list[Option]:
 
     def build() -> ContractionPlan:
         line = shape[1] * target.width
-        table, first, packed, at, own = [], 0, 0, 0, []
+        table, first, packed, at = [], 0, 0, 0
         for taps, positions in classes:
-            own.append(own_positions(op, positions, out, part)[:, 1:])
-            table.append((first, len(taps), packed, at, at + len(own[-1])))
-            first, at = first + len(taps), at + len(own[-1])
+            table.append((first, len(taps), packed, at, at + len(positions)))
+            first, at = first + len(taps), at + len(positions)
             packed += -(-rows.size // line) * line * len(taps)
         tables = {
             "classes": np.array(table, np.int64),
             "x_at": np.concatenate([taps[:, 1] for taps, _ in classes]),
             "w_at": np.concatenate([taps[:, 0] + positions[0, 0] for taps, positions in classes]),
-            "positions": np.concatenate(own),
+            "positions": np.concatenate([positions[:, 1:] for _, positions in classes]),
         }
         tables["runs"] = runs_from(tables["w_at"], target.width)
         w_row, _, out_row = rows.steps
@@ -209,8 +193,7 @@ def _across(op: Contract, operands, target: Target, part: Part) -> list[Option]:
         )
         # fmt: on
         return ContractionPlan(
-            across_kernel(target, shape, step), parameters, tables, 0, packing, packed * target.bytes,
-            asking(classes, op, batched, out, (run - 1) * step + 1, target, part),
+            across_kernel(target, shape, step), parameters, tables, 0, packing, packed * target.bytes
         )
 
     return [(cycles(shape), build)]

@@ -259,14 +259,6 @@ def <name>(w: "int", out: "int", classes: "int", class_count: "int", w_at: "int"
                         p += 1
 """
 
-_ASK = """
-from specc.backend.memory import nearer, word
-
-def <name>(x: "int", lines: "int", count: "int"):
-    for i in range(count):
-        nearer(x + word(lines, i))
-"""
-
 _DOT = """
 from specc.backend.memory import word
 from specc.backend.tiles import dot_tile
@@ -307,15 +299,6 @@ def pack_across_kernel(target: Target, vectors: int) -> Kernel:
     w_at, runs          as those of `pack_kernel`; the other tables are those of `across_kernel`
     """
     return _kernel(f"pack_across_{vectors}", _PACK_ACROSS, target, step=vectors * target.width)
-
-
-def ask_kernel(target: Target) -> Kernel:
-    """Asks for cache lines of x that another thread may have written: one after the other, each would take
-    the time of a hundred products.
-
-    lines               offsets in bytes
-    """
-    return _kernel("ask", _ASK, target)
 
 
 def dot_kernel(target: Target, shape: tuple[int, int]) -> Kernel:

@@ -17,10 +17,10 @@ from specc.backend.load import Kernel
 from specc.ops.contract import Affine, Contract, Map
 
 
-# A part of a result: its number, of how many, and the axis that is cut (1: the rows of images, that is
-# the last axis but one; 0: whatever is best).
-Part = tuple[int, int, int]
-WHOLE: Part = (0, 1, 0)
+# A part of a result: its number, of how many, and whether the first axis of the result is to be divided
+# evenly, or whatever is best.
+Part = tuple[int, int, bool]
+WHOLE: Part = (0, 1, False)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ContractionPlan:
     `parameters` has, in the kernel's order, "left", "right", "out", "scratch", "packed", the name of
     a table, or an integer. `scratch` is in bytes, 0 where none is wanted. Where `packing` is not
     None, it is to be called first, once for all calls with the same weights: it fills "packed", of
-    so many bytes. `asking` is to be called before that: it brings the operands nearer.
+    so many bytes.
     """
 
     kernel: Kernel
@@ -47,7 +47,6 @@ class ContractionPlan:
     scratch: int = 0
     packing: ContractionPlan | None = None
     packed: int = 0
-    asking: ContractionPlan | None = None
 
     def args(self, left: int, right: int, out: int, scratch: int = 0, packed: int = 0) -> np.ndarray:
         """The args block of one call, from addresses; the plan must outlive it."""

@@ -102,7 +102,7 @@ class Step:
     stores: tuple[tuple[Node, Place], ...]
     steps: tuple[Step, ...] = ()  # of a loop: those of one turn
     turns: int = 1
-    axis: int = 0  # of what a team splits: 1 for the rows of images
+    by_channels: bool = False  # the shards of a team divide the first axis evenly: see `share`
 
     @property
     def within_arena(self) -> Step:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node
-from specc.ir.plan import Group, Place, Plan, Step, View, share
+from specc.ir.plan import Group, Place, Plan, Step, View
 from specc.ops.after import After
 from specc.ops.carry import PREFIX, Carry
 from specc.ops.contract import Contract
@@ -43,7 +43,7 @@ class _Scheduled:
     before: set[int] = field(default_factory=set)  # groups that must have run
     phase: int = 0
     position: int = 0
-    axis: int = 0  # that a team splits: see Step
+    by_channels: bool = False  # see Step
 
 
 def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: int) -> Plan:
@@ -65,7 +65,7 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     mode = _team_mode if team else _mode
     scheduled = [_Scheduled(group, mode(group), [], _reads(group, views)) for group in groups]
     for s in scheduled if team else ():
-        s.axis = int(s.mode == "split" and _by_rows(s.group))
+        s.by_channels = s.mode == "split" and _by_channels(s.group)
     if shards > 1 and not team:
         _repeat_small_steps(scheduled, targets)
     _assign_phases(scheduled, views, shards, targets, team)
@@ -86,7 +86,7 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     return Plan(
         graph=graph,
         steps=tuple(Step(s.group, s.phase, s.mode, tuple(s.stores), tuple(s.steps),
-                         s.group.loop.steps if s.group.loop else 1, s.axis) for s in order),
+                         s.group.loop.steps if s.group.loop else 1, s.by_channels) for s in order),
         views=views, places=places, shards=shards, lanes=lanes, examples=examples,
         arena_bytes=layout.arena, shared_bytes=layout.shared, records=records, emits=emits,
         team=team, strides={node: c_strides(whole.type.shape) for node, (whole, _) in inside.items()},
@@ -138,54 +138,42 @@ def _team_mode(group: Group) -> str:
         node = group.nodes[0]
         large = node.inputs[0].type.elements >= SPLIT_FROM
         return "split" if isinstance(node.op, WindowMax) and large else "single"
-    if group.kind == "loop" or sizes.product(group.domain) < SPLIT_FROM:
-        return "single"
-    if _by_rows(group):
-        return "split"
-    if group.domain[0] < 2:
+    if group.kind == "loop" or sizes.product(group.domain) < SPLIT_FROM or group.domain[0] < 2:
         return "single"
 
     def apart(op) -> bool:
         """Whether what an op does for one entry of the first axis has nothing to do with the others."""
         if isinstance(op, (Sum, Max)):
             return 0 not in op.axes
-        return isinstance(op, (Elementwise, Concat)) or isinstance(op, Pad) and op.axis > 0
+        return isinstance(op, (Elementwise, Concat)) or (
+            isinstance(op, Pad) and op.axis > 0 or isinstance(op, Frame) and not op.starts[0])
 
     return "split" if all(apart(node.op) for node in group.nodes) else "single"
 
 
-def _by_rows(group: Group) -> bool:
-    """Whether a team divides the rows of images: then a shard goes on with what it has computed itself,
-    without waiting for the others, but for convolutions, which read beyond."""
+def _by_channels(group: Group) -> bool:
+    """Whether the shards of a team divide the first axis of a group's values evenly: then each goes on with
+    what it has computed itself, without waiting for the others, until a product reads all of it."""
     node = group.nodes[0]
     if group.kind == "nest":
-        return len(group.domain) == 3 and group.domain[1] > 1 and all(
-            isinstance(each.op, (Elementwise, Frame)) for each in group.nodes)
-    if node.type.rank != 3 or node.type.shape[1] < 2:
-        return False
+        return True
     if group.kind == "contract":
         weights = [each for each in node.inputs if not each.type.batched and each.type.rank == 4]
-        return bool(weights) and node.type.shape[2] > 1 and len(node.op.out[1].terms) == 1
-    return isinstance(node.op, WindowMax)
+        op: Contract = node.op
+        return bool(weights) and node.type.rank == 3 and op.out[0].constant == 0 and any(
+            op.out[0].terms == ((i, 1),) and size == node.type.shape[0]
+            for i, size in enumerate(op.extents))
+    return isinstance(node.op, WindowMax) and node.type.rank == 3
 
 
-def _same_rows(maker: _Scheduled, reader: _Scheduled, value: Node, shards: int) -> bool:
-    """Whether every shard of a team reads of a value only the rows that it has made itself."""
-    if not maker.axis == reader.axis == 1 or isinstance(value.op, Frame):
+def _same_channels(maker: _Scheduled, reader: _Scheduled, value: Node) -> bool:
+    """Whether every shard of a team reads of a value only what it has made itself."""
+    if not maker.by_channels or not reader.by_channels or reader.group.kind == "contract":
         return False
     reads = [each for node in reader.group.nodes for each in node.inputs if root_of(each) is value]
-    if any(each is not value for each in reads) or reader.group.kind == "contract":
-        return False
-    if reader.group.kind == "nest":
-        return reader.group.domain == value.type.shape
-    (node,) = reader.group.nodes
-    for shard in range(shards):
-        start, count = share(node.type.shape[1], shard, shards)
-        first, own = share(value.type.shape[1], shard, shards)
-        last = (start + count - 1) * node.op.stride[0] + node.op.size[0]
-        if count and not first <= start * node.op.stride[0] < last <= first + own:
-            return False
-    return True
+    channels = {s.group.domain[0] if s.group.kind == "nest" else s.group.nodes[0].type.shape[0]
+                for s in (maker, reader)}
+    return all(each is value for each in reads) and channels == {value.type.shape[0]}
 
 
 def _reads(group: Group, views: dict[Node, View]) -> set[Node]:
@@ -246,7 +234,7 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets, tea
     for s in scheduled:
         for root in s.reads:
             if root in maker:
-                edges.append((maker[root], s, _crosses(maker[root], s, root, team, shards)))
+                edges.append((maker[root], s, _crosses(maker[root], s, root, team)))
             elif (root.op.role == "setting" or team and root.type.batched) and shards > 1:
                 s.phase = max(s.phase, 0 if s.mode == "single" else 1)
         for root in {root: None for node in s.group.nodes for root in awaited(node)}:
@@ -278,7 +266,7 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets, tea
         s.position = i
 
 
-def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node, team: bool, shards: int) -> bool:
+def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node, team: bool) -> bool:
     """Whether a value is read by another shard than the one that wrote it."""
     if value.type.batched and not team:
         return False
@@ -286,7 +274,7 @@ def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node, team: bool, sha
         return True
     if maker.mode == "each":
         return False
-    if team and _same_rows(maker, reader, value, shards):
+    if team and _same_channels(maker, reader, value):
         return False
     return not maker.mode == reader.mode == "single"
 
