@@ -8,6 +8,7 @@ say. Four forms, all driven by tables of offsets (and those of `single`, for one
 
     spread   batched = weights x batched: a `contract` tile at every position of the result
     packed   the same where weights are used often: they are copied first, in the tiles' own order
+             (for one lane, too: along the rows of images)
     outer    weights' gradient: `outer` tiles over segments of contiguous lanes
     turned   weights' gradient of few lanes: one operand is transposed, then a `contract` tile
 """

@@ -23,9 +23,8 @@ def product_calls(node: Node, shard, out: Address, phase: int,
     """The calls that compute the node; none where loops must do.
 
     `shard` gives the views and addresses of values (see `emit`); `out` is where the result goes;
-    `part` says which part of it the calls shall compute. In
-    a loop, weights that stay the same in all turns are packed ahead of it, into memory that nothing
-    else uses.
+    `part` says which part of it the calls shall compute. In a loop, weights that stay the same in all
+    turns are packed ahead of it, into memory that nothing else uses.
     """
     operands, places = [], []
     for each in node.inputs:

@@ -15,12 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from specc.backend.tile_kernels import (
-    Target,
-    across_kernel,
-    dot_kernel,
-    pack_across_kernel,
-)
+from specc.backend.tile_kernels import Target, across_kernel, dot_kernel, pack_across_kernel
 from specc.backend.tiling import (
     WHOLE,
     Axis,
@@ -124,7 +119,9 @@ def _dot(op: Contract, operands, target: Target, part: Part) -> list[Option]:
     return [(cycles(shape), build)]
 
 
-def run_of(op: Contract, batched: Linear, weights: Linear, out: Linear) -> tuple[tuple[int, ...], int, int]:
+def run_of(
+    op: Contract, batched: Linear, weights: Linear, out: Linear
+) -> tuple[tuple[int, ...], int, int]:
     """The index that moves along contiguous elements of the result, or none, its extent, and how far it
     moves in the batched operand."""
     runs = [i for i in out.steps
@@ -135,7 +132,8 @@ def run_of(op: Contract, batched: Linear, weights: Linear, out: Linear) -> tuple
 def part_of(rows: Axis, classes: list, part: Part) -> tuple[Axis, list]:
     """The rows and the positions of one part of the result."""
     if not part[2]:
-        return rows, [(taps, positions[slice(*_part(len(positions), part))]) for taps, positions in classes]
+        return rows, [
+            (taps, positions[slice(*_part(len(positions), part))]) for taps, positions in classes]
     start, count = share(rows.size, *part[:2])
     shift = start * np.array(rows.steps)
     return replace(rows, size=count), [(taps, positions + shift) for taps, positions in classes]
@@ -156,7 +154,8 @@ def _across(op: Contract, operands, target: Target, part: Part) -> list[Option]:
         total = 0.0
         for taps, positions in classes:
             # two loads a cycle: the values, the weights, an offset, and what is asked for ahead
-            tile = len(taps) * max(q * v / 2, 4, (q + 2 * v + 1) / 2) * 1.2 + v * target.width * _ROW + _START
+            tile = len(taps) * max(q * v / 2, 4, (q + 2 * v + 1) / 2) * 1.2
+            tile += v * target.width * _ROW + _START
             total += len(positions) * -(-run // q) * blocks * tile
             total += blocks * v * target.width * len(taps) / 2  # to pack the weights
         return total

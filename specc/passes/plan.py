@@ -158,11 +158,17 @@ def _by_channels(group: Group) -> bool:
     if group.kind == "nest":
         return True
     if group.kind == "contract":
-        weights = [each for each in node.inputs if not each.type.batched and each.type.rank == 4]
         op: Contract = node.op
-        return bool(weights) and node.type.rank == 3 and op.out[0].constant == 0 and any(
-            op.out[0].terms == ((i, 1),) and size == node.type.shape[0]
-            for i, size in enumerate(op.extents))
+        used = [{i for expression in map_ for i, _ in expression.terms} for map_ in (op.left, op.right)]
+        batched = [each.type.batched for each in node.inputs]
+        if node.type.rank != 3 or sum(batched) != 1 or not node.type.batched:
+            return False
+        of_weights, of_image = used if batched[1] else used[::-1]
+        channel, *places = op.out
+        return any(
+            channel.terms == ((i, 1),) and channel.constant == 0 and size == node.type.shape[0]
+            and i in of_weights - of_image for i, size in enumerate(op.extents)
+        ) and not any(i in of_weights for expression in places for i, _ in expression.terms)
     return isinstance(node.op, WindowMax) and node.type.rank == 3
 
 
