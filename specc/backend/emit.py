@@ -27,7 +27,8 @@ from specc.ops.shape import Frame, Pad
 from specc.ops.views import c_strides
 
 
-MOST_ASKED = 1 << 18  # bytes of an operand that are asked for ahead: more would not stay in a near cache
+# Bytes of an operand that are asked for ahead: fewer are there soon, more would not stay in a near cache.
+ASKED = range(1 << 13, 1 << 18)
 ANY = 1 << 31  # classes, where nothing says how many there are
 
 
@@ -248,7 +249,7 @@ class _Shard:
         """Calls that ask for the parts of a product's operands that the other shards have made."""
         for root in dict.fromkeys(self.plan.views[each].root for each in node.inputs):
             size = root.type.elements * self.item(root)
-            if root.type.batched and root.type.rank and size <= MOST_ASKED:
+            if root.type.batched and root.type.rank and size in ASKED:
                 start, count = self._part(root.type.shape[0])
                 line = size // root.type.shape[0]
                 arguments = (("x", self.address(root)), ("start", start * line),
