@@ -153,6 +153,9 @@ def ask(x: "int", start: "int", stop: "int", size: "int"):
         nearer(x + at)
     for at in range(stop, size, 64):
         nearer(x + at)
+    # what this thread has written, the others have taken meanwhile
+    for at in range(start, stop, 64):
+        nearer(x + at)
 
 
 def kernel(function, dtype: str, column: str = "", element: str = "") -> Kernel:
