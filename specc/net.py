@@ -33,6 +33,7 @@ from specc.ops.carry import closed, following, straightened
 from specc.ops.flops import flops
 from specc.ops.peers import Peers, bind_batch
 from specc.passes import lower
+from specc.passes.frame import frame
 from specc.passes.fuse import prepare
 from specc.passes.part import part
 from specc.passes.plan import plan, shares
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 # The programs of a model, each compiled when it is first needed.
 TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict"
-FLOPS_WORTH_A_TEAM = 1e6  # of one example, from which threads share the work on it
+FLOPS_WORTH_A_TEAM = 4e5  # of one example, from which threads share the work on it
 MOST_PREPARED = 16  # numbers of rows for which a prediction is kept ready
 FEW = 3  # rows that are predicted one by one: a vector of lanes for so few would be nearly empty
 WORTH_AGAIN = 0.95  # of the memory, which recomputation must leave at most
@@ -160,6 +161,8 @@ class Net:
         if any(isinstance(node.op, Peers) for node in graph.nodes):
             shards, _, lanes = shares(examples, shards, vector)
             graph = verify(bind_batch(graph, lanes * shards), "bind_batch")
+        if is_alone:
+            graph = verify(frame(graph), "frame")
         return plan(graph, examples, shards, vector, item)
 
     def _shards(self, examples: int) -> int:

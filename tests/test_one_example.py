@@ -96,6 +96,16 @@ def test_each_way_agrees_with_the_interpreter(name, dtype):
 
 
 @pytest.mark.parametrize("threads", [2, 3, 5])
+@pytest.mark.parametrize("name", ["dense", "a channel by itself", "residual"])
+def test_a_team_of_any_size_agrees_with_the_interpreter(name, threads):
+    net, inputs = compiled(name, "float32", threads)
+    call, expected = prepared(net, 1, True), wanted(net, inputs)
+    for row in range(3):
+        (found,) = call({key: array[row : row + 1] for key, array in inputs.items()}).values()
+        assert np.allclose(found, expected[row : row + 1], atol=1e-4)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 5])
 def test_a_team_divides_the_work(threads):
     net, inputs = compiled("convolution", "float32", threads)
     plan = net.plan(PREDICT, 1, team=True)
@@ -161,3 +171,54 @@ def test_the_faster_way_is_taken_and_the_other_tried_again(monkeypatch):
     for _ in range(Fastest.AGAIN):
         both({})
     assert slow.calls == Fastest.AGAIN
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("rows", [4, 37, 64, 65, 130])
+def test_wide_outputs_are_turned_back(rows, dtype):
+    text = "model one {\n  input x: float[5]\n  output tanh(x -> dense(41))\n}\n"
+    net = specc.compile(specc.load(Source("one.dl", text)), batch=64, dtype=dtype, threads=2, seed=1)
+    x = np.random.default_rng(rows).standard_normal((rows, 5)).astype(dtype)
+    (found,) = net.forward(x=x).values()
+    bound = {"float64": 1e-12, "float32": 2e-6}[dtype]
+    assert np.abs(found - wanted(net, {"x": x})).max() < bound
+
+
+def test_a_sum_of_rows_of_a_table_keeps_no_rows():
+    text = ("model one {\n  input x: class(50)[9]\n  param table: float[50, 37] = normal\n"
+            "  output mean(table[x]; axis=0)\n}\n")
+    net = specc.compile(specc.load(Source("one.dl", text)), batch=40, threads=2, seed=1)
+    assert net.plan(PREDICT).arena_bytes < 9 * 37 * 20 * 4
+    x = np.random.default_rng(0).integers(0, 50, (41, 9))
+    for rows in (1, 40, 41):
+        (found,) = net.forward(x=x[:rows]).values()
+        assert np.abs(found - wanted(net, {"x": x[:rows]})).max() < 1e-6
+
+
+def test_results_that_somebody_holds_are_not_written_again():
+    text = "model one {\n  input x: float[40]\n  let y = x -> dense(300) -> tanh\n  output y\n}\n"
+    net = specc.compile(specc.load(Source("one.dl", text)), batch=64, threads=1, seed=1)
+    rng = np.random.default_rng(0)
+    given = [rng.standard_normal((64, 40)).astype("float32") for _ in range(8)]
+    results = [net.forward(x=x)["y"] for x in given]  # large enough to be written in place
+    part = net.forward(x=given[0])["y"][3:, 5]  # its memory is held by the part alone
+    kept = [each.copy() for each in results]
+    for _ in range(3):
+        for x in given:
+            net.forward(x=x)
+    assert all(np.array_equal(a, b) for a, b in zip(results, kept, strict=True))
+    assert np.array_equal(part, kept[0][3:, 5])
+    place = net.forward(x=given[1])["y"].ctypes.data
+    assert place in {net.forward(x=x)["y"].ctypes.data for x in given}
+
+
+def test_a_class_that_is_none_is_refused_among_many():
+    net, _ = compiled("classes", "float32", 2)
+    good = np.array([0, 10, 3, 4])
+    for dtype in ("int64", "int32", "uint8"):
+        (found,), (expected,) = (net.forward(x=x).values() for x in (good.astype(dtype), list(good)))
+        assert np.array_equal(found, expected)
+    for wrong in (-1, 11, 1 << 32):
+        with pytest.raises(ValueError, match="integers 0 to 10"):
+            net.forward(x=np.array([0, wrong, 3, 4]))
+    assert next(iter(net.forward(x=good).values())).shape == (4, 2)

@@ -8,6 +8,7 @@ say. Five forms, all driven by tables of offsets (and those of `single`, for one
 
     spread   batched = weights x batched: a `contract` tile at every position of the result
     packed   the same where weights are used often: they are copied first, in the tiles' own order
+             (for one lane, too: along the rows of images)
     outer    weights' gradient: `outer` tiles over segments of contiguous lanes
     turned   weights' gradient of few lanes: one operand is transposed, then a `contract` tile
     winograd any of the three for 3x3 weights and unit steps, where 16 products for 36 outweigh the
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from specc.backend.machine import Machine, this_machine
-from specc.backend.single import plan_single
+from specc.backend.single import Option, part_of, run_of, single_options
 from specc.backend.tile_kernels import (
     Target,
     contract_kernel,
@@ -33,10 +34,12 @@ from specc.backend.tile_kernels import (
 )
 from specc.backend.tiling import (
     SOON,
+    WHOLE,
     Axis,
     ContractionPlan,
     Linear,
     Operand,
+    Part,
     by_weights,
     exact,
     merged,
@@ -77,14 +80,14 @@ def plan_contraction(
     machine: Machine | None = None,
     turns: int = 1,
     examples: int = 0,
-    part: tuple[int, int] = (0, 1),
+    part: Part = WHOLE,
     wanted: tuple[tuple[int, int], ...] | None = None,
 ) -> ContractionPlan | None:
     """The fastest known form of `op` for these operands, `lanes` of the batch in each shard.
 
     It is called `turns` times with the same weights. Lanes from `examples` on hold nothing that
-    counts (0: all do). `part`, (number, of how many), is for one lane: only that part is computed.
-    Of the result only what lies from `wanted`[axis][0] up to `wanted`[axis][1] need be computed.
+    counts (0: all do). `part` is for one lane: only that part is computed. Of the result only what
+    lies from `wanted`[axis][0] up to `wanted`[axis][1] need be computed.
     """
     target = Target(dtype, machine or this_machine())
     operands = [Linear(op.left, left, "left"), Linear(op.right, right, "right")]
@@ -94,7 +97,9 @@ def plan_contraction(
     if left.batched != right.batched and out.batched:
         weights, batched = sorted(operands, key=lambda each: each.batched)
         if lanes == 1:
-            return plan_single(op, weights, batched, result, target, part)
+            options = single_options(op, weights, batched, result, target, part)
+            options += _along_run(op, weights, batched, result, target, part)
+            return min(options, key=lambda option: option[0])[1]() if options else None
         assert lanes % target.width == 0, (lanes, target)
         return _spread(op, weights, batched, result, lanes, target, turns, read)
     if left.batched and right.batched and not out.batched and lanes > 1:
@@ -137,6 +142,34 @@ def _spread(
     if packed_cycles < cycles:
         return _packed_plan(target, packed_shape, lists, rows, lanes, names)
     return _contract_plan(target, shape, classes, rows, lanes, names)
+
+
+def _along_run(
+    op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target, part: Part
+) -> list[Option]:
+    """`packed` tiles for one example, where contiguous elements of the result come from contiguous ones:
+    a row of an image takes the place of the lanes."""
+    operands = (weights, batched, out)
+    rows = rows_of(op, operands)
+    runs, run, step = run_of(op, batched, weights, out)
+    if step != 1 or run < target.width:
+        return []
+    lists = by_weights(taps_and_positions(op, (*rows.indices, *runs), operands))
+    rows, lists = part_of(rows, lists, part)
+    lists = [(taps, positions) for taps, positions in lists if len(positions)]
+    if not lists or not rows.size:
+        return []
+    columns = [len(positions) * -(-run // target.width) for _, positions in lists]
+    cost = _Tiles(target, rows.size, 1)
+    shape, cycles = usual(
+        [(each, sum(cost.packed(each, len(taps), count)
+                    for (taps, _), count in zip(lists, columns, strict=True)))
+         for each in target.packed_shapes(rows.size, max(columns))],
+        target, _USUAL_PACKED,
+    )
+    cycles += sum(len(taps) for taps, _ in lists) * rows.size * _PACKING
+    names = {"x": batched.name, "w": weights.name}
+    return [(cycles, lambda: _packed_plan(target, shape, lists, rows, run, names))]
 
 
 Costed = tuple[tuple[int, int], float]  # the shape of a tile, and cycles
@@ -241,7 +274,7 @@ def _packed_plan(
     most = max(_PACKED_SLICE // (v * target.width * target.bytes), 1)
     if blocks == 1 or longest <= 1.5 * most:
         most = max(longest, 1)
-    steps = np.arange(0, lanes, target.width)[:, None]
+    steps = np.minimum(np.arange(0, lanes, target.width), lanes - target.width)[:, None]
     classes, columns, w_at, packed, at = [], [], [], 0, 0
     first = 0
     for taps, positions in lists:

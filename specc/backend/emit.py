@@ -14,20 +14,24 @@ from functools import cached_property
 from specc.backend import feed
 from specc.backend.calls import ELEMENT, Address, Call, Turns, Value, element_bytes
 from specc.backend.load import Kernel
+from specc.backend.machine import this_machine
 from specc.backend.nest import Access, Nest, kernel_of
-from specc.backend.products import product_calls, repeats, rows_calls
+from specc.backend.products import WHOLE, product_calls, repeats, rows_calls
 from specc.ir import sizes
 from specc.ir.graph import Node
-from specc.ir.plan import ALIGNMENT, Place, Plan, Repeated, Step
+from specc.ir.plan import ALIGNMENT, Place, Plan, Repeated, Step, share
 from specc.ops.contract import Contract
 from specc.ops.gather import Put, put_rows
 from specc.ops.leaf import Const, Input
 from specc.ops.random import Uniform
 from specc.ops.reduce import AllReduce, Max, Sum
-from specc.ops.shape import Pad
+from specc.ops.shape import Frame, Pad
 from specc.ops.views import c_strides, parts_read
 
 PIECE = 256 << 10  # bytes of a gradient's rows that are computed before the weights are updated by them
+# Bytes of an operand that are asked for ahead: fewer are there soon, more would not stay in a near cache.
+ASKED = range(1 << 13, 1 << 18)
+ANY = 1 << 31  # classes, where nothing says how many there are
 
 
 def emit(plan: Plan, dtype: str, shard: int, columns: Mapping[str, str]) -> list[Call]:
@@ -88,8 +92,11 @@ class _Shard:
                 gather = {"float": feed.gather_float, "int": feed.gather_int,
                           "bool": feed.gather_bool}[node.type.kind]
                 arguments = (("frame", Address("frame")), ("out", out),
-                             ("slot", Address("slot", name=label)), ("size", node.type.elements),
-                             *lanes)
+                             ("slot", Address("slot", name=label)), ("size", node.type.elements))
+                if node.type.kind == "int":
+                    known = isinstance(node.type.classes, int)
+                    arguments += (("classes", node.type.classes if known else ANY),)
+                arguments += lanes
                 yield Call(feed.kernel(gather, self.dtype, column=self.columns[label]), arguments, 0, (node,))
             elif role == "weight_of_example":
                 arguments = (("frame", Address("frame")), ("out", out), *lanes)
@@ -116,7 +123,11 @@ class _Shard:
             arguments = (("frame", Address("frame")), ("values", self.viewed(node)),
                          ("slot", Address("slot", name=name)), ("size", node.type.elements),
                          ("lanes", plan.lanes), ("examples", plan.examples))
-            kernel = feed.kernel(feed.write_rows, self.dtype, column=self.columns[name],
+            width = this_machine().lanes(self.dtype)
+            squares = plan.lanes % width == 0 and node.type.elements >= width
+            turned = squares and node.type.kind == "float" and self.columns[name] == self.dtype
+            write = feed.write_turned if turned else feed.write_rows
+            kernel = feed.kernel(write, self.dtype, column=self.columns[name],
                                  element=ELEMENT[node.type.kind])
             yield Call(kernel, arguments, last, (node,))
 
@@ -229,8 +240,10 @@ class _Shard:
 
     def _part(self, size: int) -> tuple[int, int]:
         """Where this shard's part of so many entries starts, and how many they are."""
+        if self.plan.team:
+            return share(size, self.shard, self.plan.shards)
         part = -(-size // self.plan.shards)
-        part = -(-part // 16) * 16 if part >= 16 and not self.plan.team else part
+        part = -(-part // 16) * 16 if part >= 16 else part
         start = min(self.shard * part, size)
         return start, min(part, size - start)
 
@@ -244,9 +257,9 @@ class _Shard:
                 members[node] = body.all_shards(node.inputs[0])
                 continue
             operands = [members.get(each) or body.read(each) for each in node.inputs]
-            if isinstance(node.op, (Sum, Max, Pad)):
+            if isinstance(node.op, (Sum, Max, Pad, Frame)):
                 members[node] = operands[0]
-                if not isinstance(node.op, Pad):
+                if isinstance(node.op, (Sum, Max)):
                     lane = (getattr(node.op, "batch", False),) if group.batched else ()
                     reduced = tuple(axis in node.op.axes for axis in range(len(group.domain))) + lane
             else:
@@ -275,8 +288,10 @@ class _Shard:
     def contract(self, step: Step, loop: Repeated | None = None) -> Iterator[Call]:
         (node,) = step.group.nodes
         ((_, place),) = step.stores
-        part = (self.shard, self.plan.shards) if step.mode == "split" else (0, 1)
+        part = (self.shard, self.plan.shards, step.by_channels) if step.mode == "split" else WHOLE
         calls = product_calls(node, self, self.address(node, place), step.phase, loop, part)
+        if calls and step.mode == "split" and self.plan.team:
+            yield from self.asked(node, step.phase)
         if calls:
             yield from calls
         elif part[0] == 0:
@@ -288,6 +303,17 @@ class _Shard:
                 yield self.nest(whole, Nest("zero", body.extents, body.accesses, body.lines))
                 nest.accesses[-1].elements = 0
             yield self.nest(whole, nest)
+
+    def asked(self, node: Node, phase: int) -> Iterator[Call]:
+        """Calls that ask for the parts of a product's operands that the other shards have made."""
+        for root in dict.fromkeys(self.plan.views[each].root for each in node.inputs):
+            size = root.type.elements * self.item(root)
+            if root.type.batched and root.type.rank and size in ASKED:
+                start, count = self._part(root.type.shape[0])
+                line = size // root.type.shape[0]
+                arguments = (("x", self.address(root)), ("start", start * line),
+                             ("stop", (start + count) * line), ("size", size))
+                yield Call(feed.kernel(feed.ask, self.dtype), arguments, phase, (node,), packs=True)
 
     def lasting(self, size: int) -> Address:
         """Memory of this shard that nothing else uses."""
@@ -329,9 +355,10 @@ class _Shard:
         (node,) = step.group.nodes
         ((_, place),) = step.stores
         lanes = self.plan.lanes if step.mode == "shard" else 1
-        own = lanes == 1 and getattr(node.op, "kernel_of_one", None) or node.op.kernel
-        function = own()
-        numbers = node.op.arguments(tuple(each.type for each in node.inputs), lanes)
+        types = tuple(each.type for each in node.inputs)
+        width = this_machine().lanes(self.dtype)
+        function = node.op.kernel(types, lanes, width)
+        numbers = {**node.op.arguments(types, lanes), "vector": width, "item": self.item(node)}
         addresses = []
         for each in () if isinstance(node.op, Uniform) else node.inputs:
             addresses.append(self.viewed(each))
@@ -349,10 +376,10 @@ class _Shard:
         for name in inspect.signature(function).parameters:
             if name != "control":
                 arguments.append((name, known[name] if name in known else next(arrays)))
-        kernel = Kernel(function.__name__, inspect.getsource(function), self.dtype,
-                        imports=getattr(node.op, "imports", ""))
+        imports = getattr(node.op, "imports", "")
+        imports = imports.replace("<dtype>", self.dtype).replace("<width>", str(width))
+        kernel = Kernel(function.__name__, inspect.getsource(function), self.dtype, imports=imports)
         return Call(kernel, tuple(arguments), step.phase, (node,))
-
 
     def put_rows(self, node: Node, place: Place, phase: int, start: int, rows: int) -> Iterator[Call]:
         """Rows of what all shards put into a table, shard by shard."""
@@ -429,6 +456,12 @@ class _Body:
             self.store(node, place, value, tuple(strides), offset)
             self.accesses[-1].fill = True
             self.accesses[-1].filling = literal(op.fill, "float")
+        elif isinstance(op, Frame):
+            strides = c_strides(node.type.shape)
+            offset = sum(a * b for a, b in zip(op.starts, strides, strict=True))
+            self.store(node, place, value, strides, offset)
+            # shared memory is given out for good, and begins with zeros
+            self.accesses[-1].fill = place.space != "shared"
         else:
             self.store(node, place, value, c_strides(node.type.shape), 0)
 

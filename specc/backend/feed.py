@@ -8,6 +8,7 @@ All of them find what changes from run to run in the `frame`, a block of int64 n
     frame[RECORDS]    address of the records, float64[steps, records]
     frame[SEED]       the seed of random numbers (see ops/random.py, which reads these two)
     frame[FIRST]      the number of the run's first step since training began
+    frame[AMISS]      set to 1 where a class is none of its port's; 0 is taken in its place
     frame[PORTS...]   three numbers a port or output: the address of its array [rows, size], of its
                       scale and shift (float64[2]), and the elements of a row, of which `size` are read
 
@@ -24,8 +25,8 @@ import numpy as np
 from specc.backend.load import Kernel
 from specc.backend.machine import this_machine
 
-ORDER, TOTAL, BATCH, SETTINGS, RECORDS, SEED, FIRST, PORTS = range(8)
-IMPORTS = "from specc.backend.memory import row, view"
+ORDER, TOTAL, BATCH, SETTINGS, RECORDS, SEED, FIRST, AMISS, PORTS = range(9)
+IMPORTS = "from specc.backend.memory import nearer, row, view"
 # the element types that a data column may have
 COLUMN_TYPES = ("uint8", "float32", "float64", "int32", "int64")
 
@@ -42,6 +43,11 @@ def gather_float(frame: "int64[8]", control: "control", out: "int", slot: "int",
     pitch = frame[slot + 2]
     base = control[1] * examples
     last = min(base + examples, count) - 1
+    if lanes == 1:
+        source, alone = row(data, order[start + min(base, last)] * pitch, size), view(out, (size,), real)
+        for f in range(size):
+            alone[f] = source[f] * scale + shift
+        return
     # squares of as many features as a vector has lanes, which are turned, and then what is left
     squares = size // WIDTH if lanes % WIDTH == 0 else 0
     for square in range(squares):
@@ -58,7 +64,7 @@ def gather_float(frame: "int64[8]", control: "control", out: "int", slot: "int",
 
 
 def gather_int(frame: "int64[8]", control: "control", out: "int32[size * lanes]", slot: "int",
-               size: "int", lanes: "int", examples: "int"):
+               size: "int", classes: "int", lanes: "int", examples: "int"):
     start = control[0] * frame[2]
     count = min(frame[2], frame[1] - start)
     order = view(frame[0], (frame[1],), np.int64)
@@ -67,7 +73,11 @@ def gather_int(frame: "int64[8]", control: "control", out: "int32[size * lanes]"
         k = min(min(lane, examples - 1) + control[1] * examples, count - 1)
         source = row(data, order[start + k] * frame[slot + 2], size)
         for f in range(size):
-            out[f * lanes + lane] = source[f]
+            value = source[f]
+            if value < 0 or value >= classes:
+                frame[7] = 1
+                value = 0
+            out[f * lanes + lane] = value
 
 
 def gather_bool(frame: "int64[8]", control: "control", out: "uint8[size * lanes]", slot: "int",
@@ -118,6 +128,36 @@ def write_rows(frame: "int64[8]", control: "control", values: "ELEMENT[size * la
                 target[f] = values[f * lanes + lane]
 
 
+def write_turned(frame: "int64[8]", control: "control", values: "int", slot: "int", size: "int",
+                 lanes: "int", examples: "int"):
+    start = control[0] * frame[2] + control[1] * examples
+    count = min(min(frame[2], frame[1] - control[0] * frame[2]) - control[1] * examples, examples)
+    data = frame[slot] + BYTES * start * size
+    # squares of as many features as a vector has lanes, which are turned; the last may overlap
+    whole = count - count % WIDTH
+    for square in range((size + WIDTH - 1) // WIDTH):
+        f = min(square * WIDTH, size - WIDTH)
+        for lane in range(0, whole, WIDTH):
+            turn(values + BYTES * (f * lanes + lane), lanes, data + BYTES * (lane * size + f), size)
+    source = view(values, (size * lanes,), real)
+    for lane in range(max(whole, 0), count):
+        target = view(data + BYTES * lane * size, (size,), real)
+        for f in range(size):
+            target[f] = source[f * lanes + lane]
+
+
+def ask(x: "int", start: "int", stop: "int", size: "int"):
+    # what other threads have written, all of it at once: one line after the other, as a product reads them,
+    # each takes the time of a hundred sums
+    for at in range(0, start, 64):
+        nearer(x + at)
+    for at in range(stop, size, 64):
+        nearer(x + at)
+    # what this thread has written, the others have taken meanwhile
+    for at in range(start, stop, 64):
+        nearer(x + at)
+
+
 def kernel(function, dtype: str, column: str = "", element: str = "") -> Kernel:
     """The kernel of one of the functions above, for a data column's element type."""
     source = inspect.getsource(function).replace("np.COLUMN", f"np.{column}")
@@ -125,12 +165,16 @@ def kernel(function, dtype: str, column: str = "", element: str = "") -> Kernel:
     if element:
         source = source.replace("ELEMENT", element)
     imports = IMPORTS
-    if function is gather_float:
-        width = this_machine().lanes(dtype)
-        sizes = {"WIDTH": width, "ITEM": np.dtype(column).itemsize,
-                 "BYTES": np.dtype(dtype).itemsize}
+    width = this_machine().lanes(dtype)
+    sizes = {"WIDTH": width, "ITEM": np.dtype(column or dtype).itemsize,
+             "BYTES": np.dtype(dtype).itemsize}
+    if function in (gather_float, write_turned):
         for constant, number in sizes.items():
             source = source.replace(constant, str(number))
+    if function is gather_float:
         imports = (f"{IMPORTS}\nfrom specc.backend.moves import gather_tile\n"
                    f'tile = gather_tile("{column}", "{dtype}", {width})')
+    elif function is write_turned:
+        imports = (f"{IMPORTS}\nfrom specc.backend.moves import transpose_tile\n"
+                   f'turn = transpose_tile("{dtype}", {width})')
     return Kernel(name, source, dtype, imports=imports)

@@ -74,6 +74,20 @@ def word(typing, table, index):
 
 
 @intrinsic
+def nearer(typing, address):
+    """Asks for the cache line at the address, without waiting for it."""
+
+    def codegen(context, b, signature, args):
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
+        fetch = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
+        b.call(fetch, [b.inttoptr(args[0], byte), I32(0), I32(3), I32(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
+@intrinsic
 def call(typing, function, args, control):
     """Calls the kernel at the address `function` with the addresses of its blocks."""
     kind = ir.FunctionType(ir.VoidType(), [I64, I64])

@@ -3,6 +3,7 @@
     transpose  out[j, i] = x[i, j]
     pack       the same of at most as many rows as a vector has elements: weights
     gather     the same of rows that stand anywhere, scaled: examples
+    rows       the same of sums of rows that stand anywhere: vectors of words
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from specc.backend.vectors import I64, Vectors
+from specc.backend.vectors import I64, Loop, Vectors
 
 
 @lru_cache
@@ -113,5 +114,37 @@ def gather_tile(column: str, dtype: str, width: int):
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 8), codegen
+
+    return tile
+
+
+@lru_cache
+def rows_tile(dtype: str, width: int):
+    """tile(table, index, index_row, count, row, out, out_row)
+
+    out[j*out_row + i] = sum_k table[index[k*index_row + i]*row + j] for i, j < width and k < `count`,
+    which is at least 1. `index` is int32.
+    """
+
+    @intrinsic
+    def tile(typing, table, index, index_row, count, row, out, out_row):
+        def codegen(context, b, signature, args):
+            table, index, index_row, count, row, out, out_row = args
+            code = Vectors(b, dtype, width)
+            table, out = code.pointer(table), code.pointer(out)
+            index = b.inttoptr(index, ir.IntType(32).as_pointer())
+            # the only number that changes nothing when it is added to: not even a zero's sign
+            start = ir.Constant(code.vector, [-0.0] * width)
+            with Loop(b, count, [start] * width) as loop:
+                own = b.gep(index, [b.mul(loop.i, index_row)])
+                for i in range(width):
+                    at = b.sext(b.load(b.gep(own, [I64(i)])), I64)
+                    found = code.load(code.at(table, b.mul(at, row)))
+                    loop.now[i] = b.fadd(loop.now[i], found)
+            for j, each in enumerate(code.transposed(loop.now)):
+                code.store(each, code.at(out, b.mul(out_row, I64(j))))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 7), codegen
 
     return tile

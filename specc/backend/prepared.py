@@ -8,17 +8,19 @@ The long way checks and converts whatever is given; this one takes what needs ne
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from specc.backend import executor
-from specc.backend.program import CompiledProgram
+from specc.backend import executor, feed
+from specc.backend.program import CompiledProgram, aligned
 from specc.columns import Column
 from specc.recipe import Port
 
 COPIED = 16384  # bytes of an array that are copied sooner than their address is found
+HANDED_OUT = 4  # arrays of results that are known, of those that callers may still hold
 
 
 class Prepared:
@@ -27,45 +29,84 @@ class Prepared:
     def __init__(self, program: CompiledProgram, ports: Sequence[Port], names: Mapping[str, str],
                  rows: int, batch: int, seed: int):
         self._ports = [
-            (port.name, (rows, *port.shape), "iu" if port.kind == "class" else "f", port.classes,
-             np.empty((rows, *port.shape), np.int32 if port.kind == "class" else program.dtype),
+            (port.name, (rows, *port.shape), "iu" if port.kind == "class" else "f",
+             np.zeros((rows, *port.shape), np.int64 if port.kind == "class" else program.dtype),
              program.slot(port.name))
             for port in ports]
+        self._has_classes = any(port.kind == "class" for port in ports)
         self._steps = -(-rows // batch)
         self._executor = executor.executor(program.plan.shards)
         columns = program.columns({name: Column(buffer) for name, *_, buffer, _ in self._ports})
         self._order = np.arange(rows)
         self._linked = program.link(columns)
         self._buffers = program.set_up(self._linked, columns, self._order, batch, None, seed, 0)
-        self._outputs = [(names[name], array) for name, array in self._buffers.outputs.items()]
+        outputs = [(name, names[name], array) for name, array in self._buffers.outputs.items()]
+        self._small = [(name, array) for _, name, array in outputs if array.nbytes <= COPIED]
+        self._large = [(name, program.slot(port), Results(array.shape, array.dtype))
+                       for port, name, array in outputs if array.nbytes > COPIED]
         self._frame = self._linked.frame.copy()  # other runs of the program write into its own
 
     def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
         if len(arrays) != len(self._ports):
             return None
-        direct = []
-        for name, shape, kinds, classes, buffer, slot in self._ports:
+        given = []
+        for name, shape, kinds, buffer, slot in self._ports:
             array = arrays.get(name)
             if type(array) is not np.ndarray or array.shape != shape or array.dtype.kind not in kinds:
                 return None
-            if kinds == "iu" and not 0 <= array.min() <= array.max() < classes:
-                return None
             if array.nbytes > COPIED and array.dtype == buffer.dtype and array.flags.c_contiguous:
-                direct.append((slot, array.ctypes.data))
+                given.append((slot, array.ctypes.data))
             else:
                 np.copyto(buffer, array, casting="unsafe")
-        np.copyto(self._linked.frame, self._frame)
-        for slot, address in direct:
-            self._linked.frame[slot] = address
+        frame = self._linked.frame
+        np.copyto(frame, self._frame)
+        for slot, address in given:
+            frame[slot] = address
+        found = {}
+        for name, slot, results in self._large:
+            found[name], frame[slot] = results.next()
         self._executor.run(self._linked.program, self._steps)
-        return {name: array.copy() for name, array in self._outputs}
+        if self._has_classes and frame[feed.AMISS]:
+            return None
+        for name, array in self._small:
+            found[name] = array.copy()
+        return found
+
+
+class Results:
+    """Arrays of one shape to write results into. One that no caller holds any more, nor a view of it, is
+    written again: fresh memory costs a page fault every 4 KB."""
+
+    def __init__(self, shape: tuple[int, ...], dtype):
+        self._shape, self._dtype = shape, np.dtype(dtype)
+        self._known: list[tuple[np.ndarray, np.ndarray, int]] = []
+        self._free = self._holders(*self._made())
+
+    def next(self) -> tuple[np.ndarray, int]:
+        """An array, and its address."""
+        for known in self._known:
+            if self._holders(*known) == self._free:
+                return known[1:]
+        made = self._made()
+        self._known = [made, *self._known[: HANDED_OUT - 1]]
+        return made[1:]
+
+    def _made(self) -> tuple[np.ndarray, np.ndarray, int]:
+        store = aligned(int(np.prod(self._shape)) * self._dtype.itemsize)
+        array = store.view(self._dtype).reshape(self._shape)
+        return array.base, array, array.ctypes.data
+
+    @staticmethod
+    def _holders(store: np.ndarray, array: np.ndarray, address: int) -> tuple[int, int]:
+        """How often the array is referred to, and its memory: views of it refer to that."""
+        return sys.getrefcount(store), sys.getrefcount(array)
 
 
 class Fastest:
     """The fastest of some calls that do the same: which one it is shows in their times, for threads
     that share the work gain nothing on processors that are busy with something else."""
 
-    TRIED, AGAIN = 10, 200  # calls of each at first, and after how many calls each is tried again
+    TRIED, AGAIN = 10, 1000  # calls of each at first, and after how many calls each is tried again
 
     def __init__(self, calls: Sequence[Prepared]):
         self._calls = list(calls)

@@ -14,7 +14,7 @@ import numpy as np
 
 from specc.backend.calls import Address, Call, Table, Value
 from specc.backend.contraction import plan_contraction
-from specc.backend.tiling import SOON, ContractionPlan, Linear, Operand
+from specc.backend.tiling import SOON, WHOLE, ContractionPlan, Linear, Operand, Part
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, Repeated
 from specc.ops.contract import Contract, index
@@ -23,13 +23,12 @@ from specc.ops.views import c_strides
 
 
 def product_calls(node: Node, shard, out: Address, phase: int,
-                  loop: Repeated | None = None, part: tuple[int, int] = (0, 1)) -> list[Call]:
+                  loop: Repeated | None = None, part: Part = WHOLE) -> list[Call]:
     """The calls that compute the node; none where loops must do.
 
     `shard` gives the views and addresses of values (see `emit`); `out` is where the result goes;
-    `part` says which part of it, of how many, the calls shall compute. In
-    a loop, weights that stay the same in all turns are packed ahead of it, into memory that nothing
-    else uses.
+    `part` says which part of it the calls shall compute. In a loop, weights that stay the same in all
+    turns are packed ahead of it, into memory that nothing else uses.
     """
     operands, places = _operands(node, shard)
     step = shard.lane_step(node)
@@ -88,7 +87,7 @@ def rows_calls(node: Node, shard, out: Address, phase: int, start: int, count: i
         operands[n] = Operand((*operands[n].strides, from_shard), True)
     strides = c_strides(node.type.shape)
     plan = _planned(part, *operands, Operand(strides, False), shard.plan.lanes, shard.dtype, 1,
-                    shard.plan.examples, (0, 1), None)
+                    shard.plan.examples, WHOLE, None)
     out = out.moved(start * strides[0] * size)
     return _calls(plan, node, places, out, phase, None, soon, soon_size)
 
@@ -123,7 +122,7 @@ def _arguments(plan: ContractionPlan, known: dict[str, Value]) -> tuple[tuple[st
 
 @lru_cache(maxsize=1024)
 def _planned(op: Contract, left: Operand, right: Operand, out: Operand, lanes: int,
-             dtype: str, turns: int, examples: int, part: tuple[int, int],
+             dtype: str, turns: int, examples: int, part: Part,
              wanted: tuple[tuple[int, int], ...] | None) -> ContractionPlan | None:
     """The plan, made once for all shards and programs of a model."""
     return plan_contraction(op, left, right, out, lanes, dtype, turns=turns, examples=examples,

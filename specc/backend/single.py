@@ -11,13 +11,17 @@ Two forms of weights times the example's values:
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from specc.backend.tile_kernels import Target, across_kernel, dot_kernel, pack_across_kernel
 from specc.backend.tiling import (
+    WHOLE,
+    Axis,
     ContractionPlan,
     Linear,
+    Part,
     by_weights,
     exact,
     merged,
@@ -26,6 +30,7 @@ from specc.backend.tiling import (
     runs_from,
     taps_and_positions,
 )
+from specc.ir.plan import share
 from specc.ops.contract import Contract
 
 # Not every number: each is one more kernel to compile.
@@ -37,25 +42,25 @@ _SUM, _ROW, _START = 8, 2, 30
 Option = tuple[float, Callable[[], ContractionPlan]]
 
 
-def plan_single(
+def single_options(
     op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target,
-    part: tuple[int, int] = (0, 1),
-) -> ContractionPlan | None:
-    """The cheaper form, by an estimate of its cycles, for one part of the result of so many."""
+    part: Part = WHOLE,
+) -> list[Option]:
+    """Both forms with an estimate of their cycles, for one part of the result."""
     operands = (weights, batched, out)
-    options = [*_dot(op, operands, target, part), *_across(op, operands, target, part)]
-    if not options:
-        return None
-    return min(options, key=lambda option: option[0])[1]()
+    options = _across(op, operands, target, part)
+    if not part[2]:
+        options += _dot(op, operands, target, part)
+    return options
 
 
-def _part(size: int, part: tuple[int, int]) -> tuple[int, int]:
+def _part(size: int, part: Part) -> tuple[int, int]:
     """Start and end of one part of so many entries."""
-    number, parts = part
+    number, parts, _ = part
     return size * number // parts, size * (number + 1) // parts
 
 
-def _dot(op: Contract, operands, target: Target, part: tuple[int, int]) -> list[Option]:
+def _dot(op: Contract, operands, target: Target, part: Part) -> list[Option]:
     weights, batched, out = operands
     kept = set(out.steps)
     if not all(exact(op, i) for i in kept) or len(kept) != len(op.out):
@@ -114,20 +119,43 @@ def _dot(op: Contract, operands, target: Target, part: tuple[int, int]) -> list[
     return [(cycles(shape), build)]
 
 
-def _across(op: Contract, operands, target: Target, part: tuple[int, int]) -> list[Option]:
-    weights, batched, out = operands
-    rows = rows_of(op, operands)
+def run_of(
+    op: Contract, batched: Linear, weights: Linear, out: Linear
+) -> tuple[tuple[int, ...], int, int]:
+    """The index that moves along contiguous elements of the result, or none, its extent, and how far it
+    moves in the batched operand."""
     runs = [i for i in out.steps
             if out.step(i) == 1 and i in batched and i not in weights and exact(op, i)]
-    run, step = (op.extents[runs[0]], batched.step(runs[0])) if runs else (1, 1)
-    classes = by_weights(taps_and_positions(op, (*rows.indices, *runs[:1]), operands))
+    return tuple(runs[:1]), *((op.extents[runs[0]], batched.step(runs[0])) if runs else (1, 1))
+
+
+def part_of(rows: Axis, classes: list, part: Part) -> tuple[Axis, list]:
+    """The rows and the positions of one part of the result."""
+    if not part[2]:
+        return rows, [
+            (taps, positions[slice(*_part(len(positions), part))]) for taps, positions in classes]
+    start, count = share(rows.size, *part[:2])
+    shift = start * np.array(rows.steps)
+    return replace(rows, size=count), [(taps, positions + shift) for taps, positions in classes]
+
+
+def _across(op: Contract, operands, target: Target, part: Part) -> list[Option]:
+    weights, batched, out = operands
+    rows = rows_of(op, operands)
+    runs, run, step = run_of(op, batched, weights, out)
+    classes = by_weights(taps_and_positions(op, (*rows.indices, *runs), operands))
+    rows, classes = part_of(rows, classes, part)
+    if not rows.size or not any(len(positions) for _, positions in classes):
+        return []
 
     def cycles(shape: tuple[int, int]) -> float:
         q, v = shape
         blocks = -(-rows.size // (v * target.width))
         total = 0.0
         for taps, positions in classes:
-            tile = len(taps) * max(q * v / 2, 4, (q + v) / 2) * 1.2 + v * target.width * _ROW + _START
+            # two loads a cycle: the values, the weights, an offset, and what is asked for ahead
+            tile = len(taps) * max(q * v / 2, 4, (q + 2 * v + 1) / 2) * 1.2
+            tile += v * target.width * _ROW + _START
             total += len(positions) * -(-run // q) * blocks * tile
             total += blocks * v * target.width * len(taps) / 2  # to pack the weights
         return total
@@ -141,8 +169,7 @@ def _across(op: Contract, operands, target: Target, part: tuple[int, int]) -> li
         line = shape[1] * target.width
         table, first, packed, at = [], 0, 0, 0
         for taps, positions in classes:
-            start, end = _part(len(positions), part)
-            table.append((first, len(taps), packed, at + start, at + end))
+            table.append((first, len(taps), packed, at, at + len(positions)))
             first, at = first + len(taps), at + len(positions)
             packed += -(-rows.size // line) * line * len(taps)
         tables = {

@@ -102,6 +102,7 @@ class Step:
     stores: tuple[tuple[Node, Place], ...]
     steps: tuple[Step, ...] = ()  # of a loop: those of one turn
     turns: int = 1
+    by_channels: bool = False  # the shards of a team divide the first axis evenly: see `share`
 
     @property
     def within_arena(self) -> Step:
@@ -109,6 +110,13 @@ class Step:
         stores = tuple((node, place) for node, place in self.stores if place.space == "arena")
         nodes = self.group.needed_for(node for node, _ in stores)
         return replace(self, group=replace(self.group, nodes=nodes), stores=stores)
+
+
+def share(size: int, shard: int, shards: int) -> tuple[int, int]:
+    """Where a shard's part of so many entries starts, and how many they are."""
+    part = -(-size // shards)
+    start = min(shard * part, size)
+    return start, min(part, size - start)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,16 +6,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from specc.ir import sizes
 from specc.ir.graph import apply
 from specc.ir.op import Op, ShapeError
 from specc.ir.sizes import Size
 from specc.ir.types import Type
+from specc.ops.shape import Broadcast
 
 # ruff: noqa: F821, UP037 - the annotations of kernels name extents, not types
 
+_ROWS = 'from specc.backend.moves import rows_tile\ntile = rows_tile("<dtype>", <width>)'
 
 @dataclass(frozen=True)
 class Take(Op):
@@ -25,6 +27,7 @@ class Take(Op):
     """
 
     lead: int = 0
+    imports = _ROWS
 
     def infer(self, x: Type, index: Type) -> Type:
         if x.rank <= self.lead:
@@ -62,13 +65,46 @@ class Take(Op):
         return x[tuple(each.reshape(each.shape + (1,) * (index.ndim - lead)) for each in at)
                  + (index,)]
 
-    @staticmethod
-    def kernel():
-        return take
+    def kernel(self, types, lanes: int, width: int):
+        x, index = types
+        if lanes == 1:
+            return take_of_one
+        rows = not self.lead and not x.batched and index.batched
+        return take_rows if rows and sizes.product(x.shape[1:]) >= width else take
 
     def arguments(self, types, lanes: int) -> dict[str, int]:
         x, index = types
         return _extents(x.shape[self.lead], self.lead, index, x.shape[self.lead + 1 :], x, lanes)
+
+
+@dataclass(frozen=True)
+class TakeSum(Op):
+    """The sum of x[index] over all positions of `index`: rest. What is summed lies nowhere."""
+
+    imports = _ROWS
+
+    def infer(self, x: Type, index: Type) -> Type:
+        return replace(Take().infer(x, index), shape=x.shape[1:])
+
+    def vjp(self, node, dy):
+        x, index = (each.type for each in node.inputs)
+        axes = tuple(range(index.rank, index.rank + dy.type.rank))
+        spread = apply(Broadcast(index.shape + dy.type.shape, axes), dy)
+        return Take().vjp(node, spread)
+
+    def reference(self, types, x, index):
+        taken = Take().reference(types, x, index)
+        first = int(any(each.batched for each in types))
+        return taken.sum(tuple(range(first, first + types[1].rank)))
+
+    def kernel(self, types, lanes: int, width: int):
+        x, index = types
+        rows = lanes > 1 and not x.batched and index.batched
+        return take_sum_rows if rows and sizes.product(x.shape[1:]) >= width else take_sum
+
+    def arguments(self, types, lanes: int) -> dict[str, int]:
+        x, index = types
+        return _extents(x.shape[0], 0, index, x.shape[1:], x, lanes)
 
 
 @dataclass(frozen=True)
@@ -107,7 +143,7 @@ class Put(Op):
         np.add.at(out, (*at, index), dy)
         return out.sum(0) if self.sum_batch else out
 
-    def kernel(self):
+    def kernel(self, types, lanes: int, width: int):
         if self.complete:
             return put_rows
         return put_sum if self.sum_batch else put
@@ -153,6 +189,58 @@ def take(
             for r in range(rest):
                 for lane in range(lanes):
                     out[o, k, r, lane] = x[o, index[o, k, lane * index_step], r, lane * value_step]
+
+
+def take_of_one(
+    x: "float[outer, size, rest]", index: "int32[outer, count]", out: "float[outer, count, rest]",
+    outer: "int", size: "int", count: "int", rest: "int",
+):
+    for o in range(outer):
+        for k in range(count):
+            for r in range(rest):
+                out[o, k, r] = x[o, index[o, k], r]
+
+
+def take_rows(x: "int", index: "int", out: "int", count: "int", rest: "int", lanes: "int",
+              vector: "int", item: "int"):
+    # squares of as many elements of a row as a vector has lanes, which are turned
+    for k in range(count):
+        lane = 0
+        while lane < lanes:
+            n = 0
+            while n < rest:
+                r = min(n, rest - vector)
+                tile(x + item * r, index + 4 * (k * lanes + lane), lanes, 1, rest,
+                     out + item * ((k * rest + r) * lanes + lane), lanes)
+                n += vector
+            lane += vector
+
+
+def take_sum(
+    x: "float[size, rest, value_lanes]", index: "int32[count, index_lanes]", out: "float[rest, lanes]",
+    size: "int", count: "int", rest: "int", value_lanes: "int", value_step: "int",
+    index_lanes: "int", index_step: "int", lanes: "int",
+):
+    for r in range(rest):
+        for lane in range(lanes):
+            out[r, lane] = 0.0
+    for k in range(count):
+        for lane in range(lanes):
+            for r in range(rest):
+                out[r, lane] += x[index[k, lane * index_step], r, lane * value_step]
+
+
+def take_sum_rows(x: "int", index: "int", out: "int", count: "int", rest: "int", lanes: "int",
+                  vector: "int", item: "int"):
+    lane = 0
+    while lane < lanes:
+        n = 0
+        while n < rest:
+            r = min(n, rest - vector)
+            tile(x + item * r, index + 4 * lane, lanes, count, rest,
+                 out + item * (r * lanes + lane), lanes)
+            n += vector
+        lane += vector
 
 
 def put(

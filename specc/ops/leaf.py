@@ -80,7 +80,7 @@ class Iota(Op):
         return np.arange(self.size)
 
     @staticmethod
-    def kernel():
+    def kernel(types, lanes: int, width: int):
         return iota
 
     def arguments(self, types, lanes: int) -> dict[str, int]:

@@ -43,7 +43,7 @@ class Peers(Op):
         assert len(x) == self.size, "the graph is bound to another number of examples"
         return x
 
-    def kernel(self):
+    def kernel(self, types, lanes: int, width: int):
         return {"float": peers, "int": peers_int, "bool": peers_bool}[self.kind]
 
     def arguments(self, types, lanes: int) -> dict[str, int]:
@@ -66,7 +66,7 @@ class Own(Op):
         return table
 
     @staticmethod
-    def kernel():
+    def kernel(types, lanes: int, width: int):
         return own
 
     def arguments(self, types, lanes: int) -> dict[str, int]:

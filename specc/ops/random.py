@@ -64,7 +64,7 @@ class Uniform(Op):
     imports = "from specc.backend.memory import mix32"
 
     @staticmethod
-    def kernel():
+    def kernel(types, lanes: int, width: int):
         return uniform
 
     def arguments(self, types, lanes: int) -> dict[str, int]:

@@ -122,7 +122,7 @@ class ArgMax(Op):
         return x.argmax(-1)
 
     @staticmethod
-    def kernel():
+    def kernel(types, lanes: int, width: int):
         return argmax
 
     @staticmethod

@@ -155,6 +155,35 @@ class Pad(Op):
 
 
 @dataclass(frozen=True)
+class Frame(Op):
+    """Place the elements from `starts` on in a box of `shape`, one start an axis, and zeros around them:
+    several `Pad`s at once."""
+
+    starts: tuple[int, ...]
+    shape: Shape
+
+    def infer(self, x: Type) -> Type:
+        for axis, (start, size) in enumerate(zip(self.starts, x.shape, strict=True)):
+            if not 0 <= start <= self.shape[axis] - size:
+                raise ShapeError(f"cannot place {size} elements in {self.shape[axis]}", 0)
+        return replace(x, shape=self.shape)
+
+    def vjp(self, node, dy):
+        for axis, (start, size) in enumerate(zip(self.starts, node.inputs[0].type.shape, strict=True)):
+            dy = apply(Slice(axis, start, size), dy)
+        return (dy,)
+
+    def reference(self, types, x):
+        import numpy as np
+
+        first = lead(types[0])
+        out = np.zeros(x.shape[:first] + self.shape, x.dtype)
+        box = zip(self.starts, x.shape[first:], strict=True)
+        out[(slice(None),) * first + tuple(slice(start, start + size) for start, size in box)] = x
+        return out
+
+
+@dataclass(frozen=True)
 class Concat(Op):
     """Join along one axis; all other axes must agree."""
 

@@ -43,14 +43,8 @@ class WindowMax(Op):
     def reference(self, types, x):
         return _windows(x, self).max((-2, -1))
 
-    @staticmethod
-    def kernel():
-        return window_max
-
-    @staticmethod
-    def kernel_of_one():
-        """The kernel for one example."""
-        return window_max_of_one
+    def kernel(self, types, lanes: int, width: int):
+        return window_max_of_one if lanes == 1 else window_max
 
     def arguments(self, types, lanes: int) -> dict[str, int]:
         return _extents(self, types[0].shape, self.infer(types[0]).shape, lanes)
@@ -78,7 +72,7 @@ class WindowArgMax(Op):
         return flat.argmax(-1).astype(np.uint8)
 
     @staticmethod
-    def kernel():
+    def kernel(types, lanes: int, width: int):
         return window_argmax
 
     def arguments(self, types, lanes: int) -> dict[str, int]:
@@ -114,7 +108,7 @@ class WindowMaxGradient(Op):
         return dx
 
     @staticmethod
-    def kernel():
+    def kernel(types, lanes: int, width: int):
         return window_max_gradient
 
     def arguments(self, types, lanes: int) -> dict[str, int]:
@@ -162,6 +156,14 @@ def window_max_of_one(
     # one example has no lanes: its columns lie side by side
     for c in range(channels):
         for i in range(rows):
+            if size_y == 2 and size_x == 2 and stride_x == 2:
+                for j in range(columns):
+                    a, b = x[c, i * stride_y, 2 * j], x[c, i * stride_y, 2 * j + 1]
+                    d, e = x[c, i * stride_y + 1, 2 * j], x[c, i * stride_y + 1, 2 * j + 1]
+                    above = a if a >= b else b
+                    below = d if d >= e else e
+                    y[c, i, j] = above if above >= below else below
+                continue
             for j in range(columns):
                 y[c, i, j] = x[c, i * stride_y, j * stride_x]
             for u in range(size_y):

@@ -19,12 +19,14 @@ from specc.ops.after import After
 from specc.ops.carry import PREFIX, Carry, Loop, carries, loops, ordered
 from specc.ops.contract import Contract
 from specc.ops.elementwise import Copy, Elementwise
-from specc.ops.gather import Put
+from specc.ops.gather import Put, Take, TakeSum
 from specc.ops.leaf import Const, Input, leaf
 from specc.ops.reduce import AllReduce, Max, Sum
-from specc.ops.shape import Broadcast, Concat, Pad, Reshape
+from specc.ops.shape import Broadcast, Concat, Frame, Pad, Reshape
 from specc.ops.steps import has_steps, one_step
 from specc.ops.views import VIEWS, awaited, in_c_order, root_of
+
+_ENDS = (Sum, Max, Pad, Frame)  # nest nodes whose values have another shape than the domain
 
 # Bounds that keep the compile time of deep models in proportion to their depth.
 MOST_NODES = 64  # of a nest: LLVM's time grows faster than its length
@@ -52,7 +54,7 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
             return Node(node.op, (value, *awaited_), node.type, node.origin)
         return apply(AllReduce(), node) if partial else node
 
-    graph = rewrite(graph, reduce_shards)
+    graph = rewrite(_sums_of_rows(graph), reduce_shards)
 
     def copy(node: Node) -> Node:
         if isinstance(node.op, Reshape) and not in_c_order(node.inputs[0]):
@@ -81,6 +83,23 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
             node = apply(Copy(), node)
         outputs[name] = node
     return Graph(outputs) if own_place else _prepare_loops(Graph(outputs))
+
+
+def _sums_of_rows(graph: Graph) -> Graph:
+    """The graph with sums over all that one look-up by the data finds in a table as one node each."""
+
+    def join(node: Node) -> Node:
+        (taken,) = node.inputs if isinstance(node.op, Sum) and not node.op.batch else (None,)
+        if taken is None or taken.op != Take() or taken in outputs or len(users.get(taken, "")) != 1:
+            return node
+        x, index = taken.inputs
+        is_all = node.op.axes == tuple(range(index.type.rank)) and index.type.rank
+        if not is_all or x.type.batched or not isinstance(index.op, Input):
+            return node
+        return apply(TakeSum(), x, index, origin=node.origin)
+
+    users, outputs = graph.users, set(graph.outputs.values())
+    return rewrite(graph, join)
 
 
 def _prepare_loops(graph: Graph) -> Graph:
@@ -255,7 +274,7 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
         ):
             waiting.add(node)
             continue
-        if isinstance(op, (Elementwise, AllReduce, Sum, Max, Pad)):
+        if isinstance(op, (Elementwise, AllReduce, *_ENDS)):
             after = groups.reading(overwritten.get(node, ()))
             group = _group_for(node, groups, readers, after)
         else:
@@ -303,7 +322,7 @@ def _open_loop(loop: Loop, groups: _Groups) -> None:
 
 def _domain(node: Node) -> tuple:
     """The box that a nest node runs over, and whether over the lanes too."""
-    if isinstance(node.op, (Sum, Max, Pad)):
+    if isinstance(node.op, _ENDS):
         node = node.inputs[0]
     return node.type.shape, node.type.batched
 
@@ -358,7 +377,7 @@ def _complete_only_later(value: Node, groups: _Groups, group: int) -> bool:
     root = root_of(value)
     if groups.of.get(root) != group:
         return False
-    return isinstance(root.op, (Sum, Max, Pad)) or root is not value
+    return isinstance(root.op, _ENDS) or root is not value
 
 
 def _ordered(graph: Graph, groups: _Groups) -> tuple[Group, ...]:
@@ -395,7 +414,7 @@ def _ordered(graph: Graph, groups: _Groups) -> tuple[Group, ...]:
             continue
         stored = tuple(node for node in members
                        if node in read_elsewhere or node in roots_of_outputs
-                       or isinstance(node.op, (Sum, Max, Pad)))
+                       or isinstance(node.op, _ENDS))
         made.append(Group(kind, members, stored, domain, batched))
     return tuple(made)
 

@@ -21,7 +21,7 @@ from specc.ops.contract import Contract
 from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Const, Input
 from specc.ops.reduce import AllReduce, Max, Sum
-from specc.ops.shape import Concat, Pad
+from specc.ops.shape import Concat, Frame, Pad
 from specc.ops.views import awaited, c_strides, root_of, view
 from specc.ops.window import WindowMax
 from specc.passes.divide import divide
@@ -44,6 +44,7 @@ class _Scheduled:
     before: set[int] = field(default_factory=set)  # groups that must have run
     phase: int = 0
     position: int = 0
+    by_channels: bool = False  # see Step
 
 
 def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: int) -> Plan:
@@ -66,6 +67,8 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     targets = _targets(graph, records, bytes_of_float)
     mode = _team_mode if team else _mode
     scheduled = [_Scheduled(group, mode(group), [], _reads(group, views)) for group in groups]
+    for s in scheduled if team else ():
+        s.by_channels = s.mode == "split" and _by_channels(s.group)
     if shards > 1 and not team:
         _repeat_small_steps(scheduled, targets)
     _assign_phases(scheduled, views, shards, targets, team)
@@ -86,7 +89,7 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     return Plan(
         graph=graph,
         steps=tuple(Step(s.group, s.phase, s.mode, tuple(s.stores), tuple(s.steps),
-                         s.group.loop.steps if s.group.loop else 1) for s in order),
+                         s.group.loop.steps if s.group.loop else 1, s.by_channels) for s in order),
         views=views, places=places, shards=shards, lanes=lanes, examples=examples,
         arena_bytes=layout.arena, shared_bytes=layout.shared, records=records, emits=emits,
         team=team, strides={node: c_strides(whole.type.shape) for node, (whole, _) in inside.items()},
@@ -147,9 +150,41 @@ def _team_mode(group: Group) -> str:
         """Whether what an op does for one entry of the first axis has nothing to do with the others."""
         if isinstance(op, (Sum, Max)):
             return 0 not in op.axes
-        return isinstance(op, (Elementwise, Concat)) or isinstance(op, Pad) and op.axis > 0
+        return isinstance(op, (Elementwise, Concat)) or (
+            isinstance(op, Pad) and op.axis > 0 or isinstance(op, Frame) and not op.starts[0])
 
     return "split" if all(apart(node.op) for node in group.nodes) else "single"
+
+
+def _by_channels(group: Group) -> bool:
+    """Whether the shards of a team divide the first axis of a group's values evenly: then each goes on with
+    what it has computed itself, without waiting for the others, until a product reads all of it."""
+    node = group.nodes[0]
+    if group.kind == "nest":
+        return True
+    if group.kind == "contract":
+        op: Contract = node.op
+        used = [{i for expression in map_ for i, _ in expression.terms} for map_ in (op.left, op.right)]
+        batched = [each.type.batched for each in node.inputs]
+        if node.type.rank != 3 or sum(batched) != 1 or not node.type.batched:
+            return False
+        of_weights, of_image = used if batched[1] else used[::-1]
+        channel, *places = op.out
+        return any(
+            channel.terms == ((i, 1),) and channel.constant == 0 and size == node.type.shape[0]
+            and i in of_weights - of_image for i, size in enumerate(op.extents)
+        ) and not any(i in of_weights for expression in places for i, _ in expression.terms)
+    return isinstance(node.op, WindowMax) and node.type.rank == 3
+
+
+def _same_channels(maker: _Scheduled, reader: _Scheduled, value: Node) -> bool:
+    """Whether every shard of a team reads of a value only what it has made itself."""
+    if not maker.by_channels or not reader.by_channels or reader.group.kind == "contract":
+        return False
+    reads = [each for node in reader.group.nodes for each in node.inputs if root_of(each) is value]
+    channels = {s.group.domain[0] if s.group.kind == "nest" else s.group.nodes[0].type.shape[0]
+                for s in (maker, reader)}
+    return all(each is value for each in reads) and channels == {value.type.shape[0]}
 
 
 def _reads(group: Group, views: dict[Node, View]) -> set[Node]:
@@ -259,6 +294,8 @@ def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node, team: bool) -> 
     if maker.mode == "rows":
         return not _has_rows_of(reader, value)
     if maker.mode == "each":
+        return False
+    if team and _same_channels(maker, reader, value):
         return False
     return not maker.mode == reader.mode == "single"
 
@@ -444,14 +481,11 @@ def _places(order, graph: Graph, views, targets, layout: Layout, team: bool,
     places: dict[Node, Place] = {}
     leaving: dict[int, list[tuple[int, int]]] = {}
 
-    def held_until(node: Node, now: int) -> int:
-        until = max(last.get(node, now), now)
-        return max(until, end_of_phase[order[now].phase]) if team and now >= 0 else until
-
     def in_arena(node: Node, now: int) -> Place:
         size = layout.bytes(node)
         offset = layout.take(size)
-        leaving.setdefault(held_until(node, now), []).append((offset, size))
+        if not team:
+            leaving.setdefault(max(last.get(node, now), now), []).append((offset, size))
         return Place("arena", offset)
 
     def over_another(node: Node, now: int) -> Place | None:
@@ -460,7 +494,7 @@ def _places(order, graph: Graph, views, targets, layout: Layout, team: bool,
             span = (places[each].offset, layout.bytes(each)) if each in places else None
             if span in leaving.get(now, ()) and places[each] == Place("arena", span[0]):
                 leaving[now].remove(span)
-                leaving.setdefault(held_until(node, now), []).append(span)
+                leaving.setdefault(max(last.get(node, now), now), []).append(span)
                 return places[each]
         return None
 
@@ -487,6 +521,12 @@ def _places(order, graph: Graph, views, targets, layout: Layout, team: bool,
                 continue
             if node in places:  # its parts are there already
                 s.stores.append((node, places[node]))
+                continue
+            if isinstance(node.op, Frame) and layout.lanes == 1:
+                # memory of its own, whose border nothing ever writes to
+                places[node] = layout.take_shared(node)
+                s.stores.append((node, places[node]))
+                s.stores.extend((node, place) for place in wanted)
                 continue
             if node.type.batched or _is_partial(node):
                 places[node] = over_another(node, i) or in_arena(node, i)

@@ -17,10 +17,10 @@ from specc.ir.verify import verify
 from specc.ops import elementwise as e
 from specc.ops.after import After
 from specc.ops.contract import Affine, Contract, index
-from specc.ops.gather import Put, Take
+from specc.ops.gather import Put, Take, TakeSum
 from specc.ops.leaf import Const, Input, Iota, Random, constant, leaf
 from specc.ops.reduce import AllReduce, ArgMax, BatchMean, Max, Sum, sum_batch
-from specc.ops.shape import Broadcast, Concat, Pad, Reshape, Slice, Transpose
+from specc.ops.shape import Broadcast, Concat, Frame, Pad, Reshape, Slice, Transpose
 from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
 from specc.passes.autodiff import gradients
 from specc.passes.fuse import prepare
@@ -88,6 +88,7 @@ CASES = [
     (Slice(1, 1, 2, 2), (F,)), (Slice(0, 1, 1), (MAP,)),
     (Pad(1, 2, 9), (F,)), (Pad(1, 0, 13, 2), (MAP,)), (Pad(0, 1, 6), (UNBATCHED,)),
     (Pad(1, 2, 9, fill=1.5), (F,)), (Pad(2, 1, 13, 2, fill=0.5), (MAP,)), (Pad(0, 1, 6, fill=-2.0), (UNBATCHED,)),
+    (Frame((0, 1, 2), (2, 8, 9)), (MAP,)), (Frame((1, 0), (5, 5)), (UNBATCHED,)),
     (Concat(0), (F, F)), (Concat(1), (F, UNBATCHED, F)), (Concat(0), (UNBATCHED, UNBATCHED)),
     (Sum((1,)), (F,)), (Sum((0,)), (F,)), (Sum((0, 1)), (UNBATCHED,)), (Sum((1, 2)), (MAP,)),
     (Sum((0, 2)), (MAP,)), (Sum((), batch=True), (F,)), (Sum((1, 2), batch=True), (MAP,)),
@@ -115,6 +116,11 @@ CASES = [
     (WindowMaxGradient((3, 2), (1, 2), (7, 6)), (Type("byte", (2, 5, 3), True, 6), Type("float", (2, 5, 3), True))),
     (Take(), (VECTOR, LABEL)), (Take(), (MATRIX, Type("int", (), True, 4))),
     (Take(), (MATRIX, Type("int", (3,), True, 4))),
+    (Take(), (Type("float", (4, 21)), Type("int", (3,), True, 4))),
+    (Take(), (Type("float", (4, 2, 8)), Type("int", (), True, 4))),
+    (TakeSum(), (MATRIX, Type("int", (3,), True, 4))),
+    (TakeSum(), (Type("float", (4, 37)), Type("int", (3, 2), True, 4))),
+    (TakeSum(), (Type("float", (4, 16), True), Type("int", (3,), True, 4))),
     (Put(5), (Type("float", (), True), LABEL)),
     (Put(5, sum_batch=True), (Type("float", (3,), True), LABEL)),
     (Take(1), (Type("float", (3, 4), True), Type("int", (3,), True, 4))),

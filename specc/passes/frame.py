@@ -1,0 +1,41 @@
+"""Join the zeros that stand around an image on all sides, for the prediction of one example.
+
+    pad(pad(x, axis 1), axis 2)  ->  frame(x)
+
+A frame is written in one go, into memory of its own, whose border stays as it was made: zero.
+"""
+
+from __future__ import annotations
+
+from specc.ir.graph import Graph, Node
+from specc.ops.carry import Carry
+from specc.ops.shape import Frame, Pad
+
+
+def frame(graph: Graph) -> Graph:
+    """The graph with every padding by zeros as a frame."""
+    if any(isinstance(node.op, Carry) for node in graph.nodes):
+        return graph  # the ops of a loop are those that have a form for one step
+    outputs = set(graph.outputs.values())
+    alone = {node for node in graph.nodes if len(graph.users[node]) == 1 and node not in outputs}
+    framed: set[Node] = set()
+
+    def join(node: Node) -> Node:
+        op = node.op
+        if not isinstance(op, Pad) or op.step != 1 or op.fill != 0.0 or node.type.kind != "float":
+            return node
+        (x,) = node.inputs
+        starts = [op.start if axis == op.axis else 0 for axis in range(x.type.rank)]
+        if x in framed:
+            starts = [a + b for a, b in zip(starts, x.op.starts, strict=True)]
+            (x,) = x.inputs
+        return Node(Frame(tuple(starts), node.type.shape), (x,), node.type, node.origin)
+
+    new: dict[Node, Node] = {}
+    for node in graph.nodes:
+        inputs = tuple(new[each] for each in node.inputs)
+        now = node if inputs == node.inputs else Node(node.op, inputs, node.type, node.origin)
+        new[node] = join(now)
+        if isinstance(new[node].op, Frame) and node in alone:
+            framed.add(new[node])
+    return Graph({name: new[node] for name, node in graph.outputs.items()})
