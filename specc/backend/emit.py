@@ -376,9 +376,14 @@ class _Shard:
         for name in inspect.signature(function).parameters:
             if name != "control":
                 arguments.append((name, known[name] if name in known else next(arrays)))
+<<<<<<< HEAD
         imports = getattr(node.op, "imports", "")
         imports = imports.replace("<dtype>", self.dtype).replace("<width>", str(width))
         kernel = Kernel(function.__name__, inspect.getsource(function), self.dtype, imports=imports)
+=======
+        kernel = Kernel(function.__name__, feed.text_of(function), self.dtype,
+                        imports=getattr(node.op, "imports", ""))
+>>>>>>> 6c1d464 (Collect no garbage while compiling)
         return Call(kernel, tuple(arguments), step.phase, (node,))
 
     def put_rows(self, node: Node, place: Place, phase: int, start: int, rows: int) -> Iterator[Call]:
