@@ -99,6 +99,13 @@ def compile(program: Program, batch: int | None = None, dtype: str = "float32",
         names = ", ".join(f"`{name}`" for name in program.open_sizes)
         raise _error("open-size", f"the size {names} of {program.name} has no number yet",
                      program.name, help=f"give it one: {program.open_sizes[0]}=10")
+    from specc.backend import executor
+    from specc.backend.load import has_compiled
+
+    if not has_compiled(executor.KERNELS[0]):  # so nothing has been compiled for this machine yet
+        from specc.backend.workers import start_ahead
+
+        start_ahead()
     from specc.net import Net
 
     return Net(program, batch, dtype, threads or threads_for(program, batch), seed)
