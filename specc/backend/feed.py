@@ -129,7 +129,6 @@ def write_rows(frame: "int64[8]", control: "control", values: "ELEMENT[size * la
                 target[f] = values[f * lanes + lane]
 
 
-<<<<<<< HEAD
 def write_turned(frame: "int64[8]", control: "control", values: "int", slot: "int", size: "int",
                  lanes: "int", examples: "int"):
     start = control[0] * frame[2] + control[1] * examples
@@ -158,7 +157,8 @@ def ask(x: "int", start: "int", stop: "int", size: "int"):
     # what this thread has written, the others have taken meanwhile
     for at in range(start, stop, 64):
         nearer(x + at)
-=======
+
+
 @cache
 def text_of(function) -> str:
     """The text of a module's function: what `inspect.getsource` finds, without its 1 ms."""
@@ -167,7 +167,6 @@ def text_of(function) -> str:
     first = function.__code__.co_firstlineno - 1
     after = (n for n in range(first + 1, len(lines)) if lines[n][0] not in " \n)#")
     return "".join(lines[first : next(after, len(lines))]).rstrip() + "\n"
->>>>>>> 6c1d464 (Collect no garbage while compiling)
 
 
 def kernel(function, dtype: str, column: str = "", element: str = "") -> Kernel:
