@@ -65,7 +65,7 @@ if hasattr(os, "register_at_fork"):
 def start_ahead() -> None:
     """Starts the workers of the next `compile_all`, so that they are ready when it begins.
 
-    They take 0.1 s to start, about as long as what is to be compiled takes to be found out.
+    They take some 0.4 s to start, while what is to be compiled is found out.
     """
     if not _ahead:
         _ahead.extend(_Worker() for _ in range(min(_processors() - 1, _MOST_AHEAD)))
