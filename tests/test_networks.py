@@ -40,6 +40,17 @@ NETWORKS = {
           output scores
           loss cross_entropy(scores, y)
         }""",
+    "3x3 convolutions": """
+        model six {
+          input image: float[16, 5, 8]
+          target y: class(3)
+          let maps = image -> conv(17, kernel=3, pad=1) -> tanh
+                           -> conv(16, kernel=3, pad=2) -> tanh
+                           -> conv(19, kernel=3) -> sigmoid
+          let scores = maps -> flatten -> dense(3)
+          output scores
+          loss cross_entropy(scores, y)
+        }""",
     "shared": """
         model four {
           input a: float[6]

@@ -4,17 +4,20 @@
     block = plan.args(left=address, right=address, out=address, scratch=address)
 
 A batched operand lies in memory as [axes..., lanes], the lanes contiguous; any other as its strides
-say. Four forms, all driven by tables of offsets (and those of `single`, for one lane):
+say. Five forms, all driven by tables of offsets (and those of `single`, for one lane):
 
     spread   batched = weights x batched: a `contract` tile at every position of the result
     packed   the same where weights are used often: they are copied first, in the tiles' own order
              (for one lane, too: along the rows of images)
     outer    weights' gradient: `outer` tiles over segments of contiguous lanes
     turned   weights' gradient of few lanes: one operand is transposed, then a `contract` tile
+    winograd any of the three for 3x3 weights and unit steps, where 16 products for 36 outweigh the
+             transforms: see `winograd`
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +30,10 @@ from specc.backend.tile_kernels import (
     outer_kernel,
     pack_kernel,
     packed_kernel,
-    turned_kernel,
+    turn_kernel,
 )
 from specc.backend.tiling import (
+    SOON,
     WHOLE,
     Axis,
     ContractionPlan,
@@ -45,11 +49,12 @@ from specc.backend.tiling import (
     split,
     taps_and_positions,
 )
-from specc.ops.contract import Contract
+from specc.backend.winograd import winograd_gradient_option, winograd_option
+from specc.ops.contract import Affine, Contract
 
 # Bytes of the batched operand that a tile runs over before the next rows have their turn. Weights
 # that lie in rows are read best in long runs; in columns, they should stay in the nearest cache.
-_LONG_SLICE, _SHORT_SLICE = 96 << 10, 16 << 10
+_LONG_SLICE, _SHORT_SLICE = 512 << 10, 16 << 10
 # The same of packed weights, and cycles that it takes to pack one.
 _PACKED_SLICE, _PACKING = 32 << 10, 1.5
 # The shapes that are preferred where they cost at most so much more than the best.
@@ -59,7 +64,7 @@ _USUAL_PACKED = {32: ((8, 3), (6, 4), (12, 2), (16, 1)), 16: ((6, 2), (12, 1))}
 _USUAL_OUTER = {32: ((4, 6), (6, 4)), 16: ((3, 3), (4, 2))}
 # Bytes of a transposed operand that all tiles run over in turn; the most that is transposed at all; and
 # those of the taps that a near cache holds.
-_TURNED_SLICE, _MOST_TURNED, _NEAR = 24 << 10, 8 << 20, 64 << 10
+_TURNED_SLICE, _MOST_TURNED, _NEAR = 32 << 10, 8 << 20, 64 << 10
 # Bytes of the rows of an `outer` tile that all taps run over before the next ones have their turn,
 # and the vectors of a segment, which these are made of.
 _OUTER_SLICE, _LONGEST = 32 << 10, 64
@@ -76,14 +81,17 @@ def plan_contraction(
     turns: int = 1,
     examples: int = 0,
     part: Part = WHOLE,
+    wanted: tuple[tuple[int, int], ...] | None = None,
 ) -> ContractionPlan | None:
     """The fastest known form of `op` for these operands, `lanes` of the batch in each shard.
 
     It is called `turns` times with the same weights. Lanes from `examples` on hold nothing that
     counts (0: all do). `part` is for one lane: only that part is computed.
+    Of the result only what lies from `wanted`[axis][0] up to `wanted`[axis][1] need be computed.
     """
     target = Target(dtype, machine or this_machine())
     operands = [Linear(op.left, left, "left"), Linear(op.right, right, "right")]
+    read = dict(zip(op.out, wanted or (), strict=False))
     op, out = split(op, out)
     result = Linear(op.out, out, "out")
     if left.batched != right.batched and out.batched:
@@ -93,7 +101,7 @@ def plan_contraction(
             options += _along_run(op, weights, batched, result, target, part)
             return min(options, key=lambda option: option[0])[1]() if options else None
         assert lanes % target.width == 0, (lanes, target)
-        return _spread(op, weights, batched, result, lanes, target, turns)
+        return _spread(op, weights, batched, result, lanes, target, turns, read)
     if left.batched and right.batched and not out.batched and lanes > 1:
         return _weights_gradient(op, operands, result, lanes, examples or lanes, target)
     return None
@@ -104,7 +112,7 @@ def plan_contraction(
 
 def _spread(
     op: Contract, weights: Linear, batched: Linear, out: Linear, lanes: int, target: Target,
-    turns: int,
+    turns: int, read: Mapping[Affine, tuple[int, int]],
 ) -> ContractionPlan:
     operands = (weights, batched, out)
     rows = rows_of(op, operands)
@@ -127,7 +135,11 @@ def _spread(
          for each in target.packed_shapes(rows.size, most_columns)],
         target, _USUAL_PACKED,
     )
-    if packed_cycles + _PACKING * total * rows.size / turns < cycles:
+    packed_cycles += _PACKING * total * rows.size / turns
+    winograd = winograd_option(op, weights, batched, out, lanes, target, read)
+    if winograd is not None and winograd[0] < min(cycles, packed_cycles):
+        return winograd[1]()
+    if packed_cycles < cycles:
         return _packed_plan(target, packed_shape, lists, rows, lanes, names)
     return _contract_plan(target, shape, classes, rows, lanes, names)
 
@@ -236,7 +248,7 @@ def _contract_plan(
     # fmt: off
     parameters = (
         names["x"], names["w"], "out", "scratch", "classes", len(classes), "x_at", "w_at",
-        "positions", rows.size, w_row, out_row, lanes, most,
+        "positions", rows.size, w_row, out_row, lanes, most, *SOON,
     )
     # fmt: on
     return ContractionPlan(
@@ -313,6 +325,9 @@ def _weights_gradient(
         _gradient_option(op, rows, taps, out, lanes, examples, target)
         for rows, taps in (operands, operands[::-1])
     ]
+    for dy, x in (operands, operands[::-1]):
+        option = winograd_gradient_option(op, dy, x, out, lanes, examples, target)
+        options += [option] if option is not None else []
     _, build = min(options, key=lambda option: option[0])
     return build()
 
@@ -387,25 +402,32 @@ def _turned(
     turned_row = target.width * (-(-taps.size // target.width) | 1)
     total, step = len(ends) * length, v * target.width
     most = max(target.width, _TURNED_SLICE // (step * target.bytes) // target.width * target.width)
-    tiles = -(-rows.size // r) * -(-taps.size // step)
-    sums = tiles * r * step if total > most else 0
     lanes = np.arange(length, dtype=np.int64)
+    # whole vectors are transposed, so some lanes beyond the last
+    turned = (total + target.width) * turned_row * target.bytes
     # fmt: off
+    turning = ContractionPlan(
+        turn_kernel(target),
+        (x.name, "packed", "ends", len(ends), length, taps.size, taps.steps[1], turned_row),
+        {"ends": np.ascontiguousarray(ends[:, 1] + x.constant)},
+    )
     parameters = (
-        x.name, dy.name, "out", "scratch", "ends", len(ends), length, "x_at", "w_at",
-        rows.size, rows.steps[0], rows.steps[2], taps.size, taps.steps[1], turned_row, most,
+        "packed", dy.name, "out", "scratch", "classes", 1, "x_at", "w_at", "positions",
+        rows.size, rows.steps[0], rows.steps[2], taps.size, most, *SOON,
     )
     # fmt: on
     return ContractionPlan(
-        turned_kernel(target, shape),
+        contract_kernel(target, shape),
         parameters,
         {
-            "ends": np.ascontiguousarray(ends[:, 1] + x.constant),
-            "x_at": np.arange(most, dtype=np.int64) * turned_row,
+            "classes": np.array([[0, total, 0, 1]], np.int64),
+            "positions": np.zeros((1, 3), np.int64),
+            "x_at": np.arange(total, dtype=np.int64) * turned_row,
             "w_at": (ends[:, :1] + dy.constant + lanes).reshape(-1),
         },
-        # whole vectors are transposed, so some lanes beyond the last
-        ((total + target.width) * turned_row + sums) * target.bytes,
+        -(-rows.size // r) * r * step * target.bytes if total > most else 0,
+        turning,
+        turned,
     )
 
 

@@ -9,24 +9,26 @@ import inspect
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from specc.backend import feed
 from specc.backend.calls import ELEMENT, Address, Call, Turns, Value, element_bytes
 from specc.backend.load import Kernel
 from specc.backend.machine import this_machine
 from specc.backend.nest import Access, Nest, kernel_of
-from specc.backend.products import WHOLE, product_calls
+from specc.backend.products import WHOLE, product_calls, repeats, rows_calls
 from specc.ir import sizes
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, Place, Plan, Repeated, Step, share
 from specc.ops.contract import Contract
+from specc.ops.gather import Put, put_rows
 from specc.ops.leaf import Const, Input
 from specc.ops.random import Uniform
 from specc.ops.reduce import AllReduce, Max, Sum
 from specc.ops.shape import Frame, Pad
-from specc.ops.views import c_strides
+from specc.ops.views import c_strides, parts_read
 
-
+PIECE = 256 << 10  # bytes of a gradient's rows that are computed before the weights are updated by them
 # Bytes of an operand that are asked for ahead: fewer are there soon, more would not stay in a near cache.
 ASKED = range(1 << 13, 1 << 18)
 ANY = 1 << 31  # classes, where nothing says how many there are
@@ -39,13 +41,26 @@ def emit(plan: Plan, dtype: str, shard: int, columns: Mapping[str, str]) -> list
     """
     shard_of = _Shard(plan, dtype, shard, columns)
     calls = list(shard_of.inputs())
-    for step in plan.steps:
-        if shard == 0:
+    steps = list(plan.steps)
+    while steps:
+        step = steps.pop(0)
+        if step.mode == "rows":
+            reader = steps.pop(0) if steps and reads_rows(steps[0], step) else None
+            calls.extend(shard_of.rows(step, reader))
+        elif shard == 0:
             calls.extend(shard_of.step(step))
         elif step.mode != "single":
             calls.extend(shard_of.step(step.within_arena if step.mode == "each" else step))
     calls.extend(shard_of.outputs())
     return calls
+
+
+def reads_rows(reader: Step, step: Step) -> bool:
+    """Whether a step of the same phase is divided as the rows are that another one completes."""
+    (node,) = step.group.nodes
+    return (reader.mode == "split" and reader.phase == step.phase
+            and reader.group.domain == node.type.shape
+            and any(node in each.inputs for each in reader.group.nodes))
 
 
 @dataclass(eq=False)
@@ -55,6 +70,13 @@ class _Shard:
     shard: int
     columns: Mapping[str, str]
     lasting_bytes: int = 0
+
+    @cached_property
+    def parts_read(self) -> dict[Node, tuple[tuple[int, int], ...]]:
+        """Of which products not all is read, and what is."""
+        if any(step.group.kind == "loop" for step in self.plan.steps):
+            return {}
+        return parts_read(self.plan.graph)
 
     # What comes in and goes out.
 
@@ -117,10 +139,10 @@ class _Shard:
             shard = 0
         return Address(place.space, place.offset, node.origin.name, shard, place.stride)
 
-    def viewed(self, node: Node) -> Address:
-        """Where a value that lies in C order begins."""
+    def viewed(self, node: Node, shard: int | None = None) -> Address:
+        """Where a value that lies in C order begins, in the calling shard or in one of a number."""
         seen = self.plan.views[node]
-        return self.address(seen.root).moved(
+        return self.address(seen.root, shard=shard).moved(
             seen.offset * self.lane_step(seen.root) * self.item(seen.root))
 
     def item(self, node: Node) -> int:
@@ -161,6 +183,38 @@ class _Shard:
         yield from (call for call in calls if call.lasting)
         yield from (replace(call, loop=turns) for call in calls if not call.lasting)
 
+    def rows(self, step: Step, reader: Step | None) -> Iterator[Call]:
+        """This shard's rows of a sum over all examples, and what reads them, piece by piece: so these
+        are still in a near cache, and what else is read then comes while the products run."""
+        (node,) = step.group.nodes
+        ((_, place),) = step.stores
+        start, count = self._part(node.type.shape[0])
+        if isinstance(node.op, Put):
+            yield from self.put_rows(node, place, step.phase, start, count)
+            if reader is not None:
+                yield from self.step(reader)
+            return
+        row = sizes.product(node.type.shape[1:]) * self.item(node)
+        pieces = -(-count * row // PIECE) if reader is not None else 1
+        piece = -(-count // max(pieces, 1) // 12) * 12
+        out = self.address(node, place)
+        last: Call | None = None
+        for at in range(start, start + count, piece):
+            rows = min(piece, start + count - at)
+            soon = [self.address(each, there).moved(at * row) for each, there in reader.stores
+                    if each.type.shape == node.type.shape] if reader is not None else []
+            calls = rows_calls(node, self, out, step.phase, at, rows, soon, rows * row if soon else 0)
+            if last is not None and repeats(calls[0], last):
+                del calls[0]
+            else:
+                last = calls[0]
+            yield from calls
+            if reader is not None:
+                nest = self.elementwise(reader)
+                self._take_rows(nest, 0, at, rows)
+                kernel, arguments = kernel_of(nest, self.dtype)
+                yield Call(kernel, tuple(arguments), reader.phase, reader.group.nodes)
+
     def nest(self, step: Step, nest: Nest) -> Call:
         if step.mode == "split":
             self._take_part(nest)
@@ -172,7 +226,12 @@ class _Shard:
         axis = 0 if self.plan.team else max(
             range(len(nest.extents)), key=lambda a: (nest.extents[a] >= 64, -a))
         size = nest.extents[axis]
-        start, count = self._part(size)
+        self._take_rows(nest, axis, *self._part(size))
+
+    @staticmethod
+    def _take_rows(nest: Nest, axis: int, start: int, count: int) -> None:
+        """Keep `count` entries of an axis, from `start` on."""
+        size = nest.extents[axis]
         nest.extents = (*nest.extents[:axis], count, *nest.extents[axis + 1 :])
         for each in nest.accesses:
             shift = start * each.strides[axis] * each.item
@@ -321,6 +380,20 @@ class _Shard:
         imports = imports.replace("<dtype>", self.dtype).replace("<width>", str(width))
         kernel = Kernel(function.__name__, inspect.getsource(function), self.dtype, imports=imports)
         return Call(kernel, tuple(arguments), step.phase, (node,))
+
+    def put_rows(self, node: Node, place: Place, phase: int, start: int, rows: int) -> Iterator[Call]:
+        """Rows of what all shards put into a table, shard by shard."""
+        dy, index = node.inputs
+        rest = sizes.product(node.type.shape[1:])
+        numbers = {"start": start, "rows": rows, "count": index.type.elements, "rest": rest,
+                   "lanes": self.plan.lanes}
+        kernel = Kernel(put_rows.__name__, inspect.getsource(put_rows), self.dtype)
+        out = self.address(node, place).moved(start * rest * self.item(node))
+        for shard in range(self.plan.shards if rows else 0):
+            known = {**numbers, "fresh": int(shard == 0), "dy": self.viewed(dy, shard),
+                     "index": self.viewed(index, shard), "out": out}
+            names = inspect.signature(put_rows).parameters
+            yield Call(kernel, tuple((name, known[name]) for name in names), phase, (node,))
 
 
 class _Body:

@@ -46,6 +46,7 @@ _SHAPING = (
     "tiles.py",
     "vectormath.py",
     "vectors.py",
+    "winograd_tiles.py",
 )
 
 

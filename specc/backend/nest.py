@@ -45,6 +45,7 @@ class Access:
     fill: bool = False  # set every element to the neutral one, or to `filling`, first
     filling: str = ""
     start: int = 0  # the element of the array that the domain's first point meets
+    over: str = ""  # the name of the array read whose elements it takes the place of
 
 
 @dataclass(eq=False)
@@ -69,11 +70,16 @@ def kernel_of(nest: Nest, dtype: str) -> tuple[Kernel, list[tuple[str, Value]]]:
     for each in nest.accesses:
         if not each.fill:
             each.address, each.start = each.address.moved(each.start * each.item), 0
+    read = {(each.address, each.strides): each.name for each in nest.accesses if each.mode == "read"}
+    for each in nest.accesses:
+        if each.mode == "store" and not each.fill:
+            each.over = read.get((each.address, each.strides), "")
     writer = _Writer(nest, len(extents), reduced)
     source = writer.source(dtype)
-    arguments: list[tuple[str, Value]] = [(each.name, each.address) for each in nest.accesses]
+    passed = [each for each in nest.accesses if not each.over]
+    arguments: list[tuple[str, Value]] = [(each.name, each.address) for each in passed]
     arguments += [(f"n{axis}", size) for axis, size in enumerate(extents)]
-    for each in nest.accesses:
+    for each in passed:
         arguments += [(f"{each.name}{axis}", each.strides[axis])
                       for axis in writer.passed_strides(each)]
     for each in nest.accesses:
@@ -131,9 +137,10 @@ class _Writer:
 
     def source(self, dtype: str) -> str:
         nest, depth = self.nest, self.depth
-        parameters = [f'{each.name}: "{ELEMENT[each.kind]}[1]"' for each in nest.accesses]
+        passed = [each for each in nest.accesses if not each.over]
+        parameters = [f'{each.name}: "{ELEMENT[each.kind]}[1]"' for each in passed]
         parameters += [f'n{axis}: "int"' for axis in range(depth)]
-        for each in nest.accesses:
+        for each in passed:
             parameters += [f'{each.name}{axis}: "int"' for axis in self.passed_strides(each)]
         for each in nest.accesses:
             if each.fill:
@@ -207,6 +214,9 @@ class _Writer:
         for each in self.nest.accesses:
             if each.mode in _FIRST and self.suffix < self.depth:
                 continue
+            if each.over:
+                names[each.name] = names[each.over]
+                continue
             stride = each.strides[last]
             if stride == 1:
                 start = self._index(each, range(last))
@@ -222,8 +232,14 @@ class _Writer:
                  for each in self.nest.accesses if each.mode == "read"}
         for line in self.nest.body:
             self._put(level, line.format(**reads))
+        in_place = any(each.over for each in self.nest.accesses)
+        for each in self.nest.accesses if in_place else ():
+            if each.mode != "read" and not each.value.isidentifier():  # before it is written over
+                self._put(level, f"{each.name}_now = {each.value.format(**reads)}")
         for each in self.nest.accesses:
             value = each.value.format(**reads)
+            if in_place and not each.value.isidentifier():
+                value = f"{each.name}_now"
             if each.mode == "store":
                 if each.kind == "bool":
                     value = f"1 if {value} else 0"

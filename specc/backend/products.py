@@ -6,14 +6,18 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
+
+import numpy as np
 
 from specc.backend.calls import Address, Call, Table, Value
 from specc.backend.contraction import plan_contraction
-from specc.backend.tiling import WHOLE, ContractionPlan, Operand, Part
+from specc.backend.tiling import SOON, WHOLE, ContractionPlan, Linear, Operand, Part
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, Repeated
-from specc.ops.contract import Contract
+from specc.ops.contract import Contract, index
 from specc.ops.leaf import Input
 from specc.ops.views import c_strides
 
@@ -26,12 +30,7 @@ def product_calls(node: Node, shard, out: Address, phase: int,
     `part` says which part of it the calls shall compute. In a loop, weights that stay the same in all
     turns are packed ahead of it, into memory that nothing else uses.
     """
-    operands, places = [], []
-    for each in node.inputs:
-        seen = shard.plan.views[each]
-        step = shard.lane_step(seen.root)
-        operands.append(Operand(tuple(stride * step for stride in seen.strides), each.type.batched))
-        places.append(shard.address(seen.root).moved(seen.offset * step * shard.item(seen.root)))
+    operands, places = _operands(node, shard)
     step = shard.lane_step(node)
     strides = shard.plan.strides.get(node) or c_strides(node.type.shape)
     result = Operand(tuple(stride * step for stride in strides), node.type.batched)
@@ -39,22 +38,79 @@ def product_calls(node: Node, shard, out: Address, phase: int,
         each.type.batched or not place.stride and isinstance(shard.plan.views[each].root.op, Input)
         for each, place in zip(node.inputs, places, strict=True))
     plan = _planned(node.op, *operands, result, shard.plan.lanes, shard.dtype,
-                    loop.steps if ahead else 1, shard.plan.examples, part)
+                    loop.steps if ahead else 1, shard.plan.examples, part,
+                    shard.parts_read.get(node))
     if plan is None:
         return []
-    if ahead:
-        packed = shard.lasting(plan.packed)
-    else:
-        packed = Address("scratch", -(-plan.scratch // ALIGNMENT) * ALIGNMENT)
-    scratch = plan.scratch if ahead else packed.offset + plan.packed
-    known: dict[str, Value] = {"left": places[0], "right": places[1], "out": out,
-                               "scratch": Address("scratch"), "packed": packed}
+    return _calls(plan, node, places, out, phase, shard.lasting(plan.packed) if ahead else None)
+
+
+def _calls(plan: ContractionPlan, node: Node, places: list[Address], out: Address, phase: int,
+           ahead: Address | None = None, soon: Sequence[Address] = (), soon_size: int = 0) -> list[Call]:
+    """The calls of a plan. `ahead` is where weights are packed that stay the same; at each of `soon`
+    are so many bytes that the next call wants."""
+    packed = ahead or Address("scratch")
+    own = Address("scratch", 0 if ahead else -(-plan.packed // ALIGNMENT) * ALIGNMENT)
+    known: dict[str, Value] = {"left": places[0], "right": places[1], "out": out, "scratch": own,
+                               "packed": packed, "soon_size": soon_size}
+    soon = list(soon) or places[:1]
+    known |= {name: soon[n % len(soon)] for n, name in enumerate(SOON[:-1])}
+    scratch = own.offset + plan.scratch
     calls = []
     if plan.packing is not None:
         calls.append(Call(plan.packing.kernel, _arguments(plan.packing, known), phase, (node,),
                           scratch, packs=True, lasting=packed.offset + plan.packed if ahead else 0))
     calls.append(Call(plan.kernel, _arguments(plan, known), phase, (node,), scratch))
     return calls
+
+
+def rows_calls(node: Node, shard, out: Address, phase: int, start: int, count: int,
+               soon: Sequence[Address] = (), soon_size: int = 0) -> list[Call]:
+    """The calls that compute `count` rows, from `start` on, of a sum over the examples of all shards.
+
+    The arenas of the shards lie side by side, so the shards are one more index that is summed over.
+    For `soon` and `soon_size` see `_calls`.
+    """
+    op: Contract = node.op
+    operands, places = _operands(node, shard, 0)
+    size = shard.item(node)
+    from_shard = shard.plan.arena_bytes // size
+    ((row, _),) = op.out[0].terms
+    extents = [*op.extents, shard.plan.shards]
+    extents[row] = count
+    every = (index(len(op.extents)),)
+    part = replace(op, extents=tuple(extents), left=op.left + every, right=op.right + every,
+                   shape=(count, *op.shape[1:]))
+    for n, (map_, name) in enumerate(((op.left, "left"), (op.right, "right"))):
+        step = Linear(map_, operands[n], name).step(row)
+        places[n] = places[n].moved(start * step * size)
+        operands[n] = Operand((*operands[n].strides, from_shard), True)
+    strides = c_strides(node.type.shape)
+    plan = _planned(part, *operands, Operand(strides, False), shard.plan.lanes, shard.dtype, 1,
+                    shard.plan.examples, (0, 1), None)
+    out = out.moved(start * strides[0] * size)
+    return _calls(plan, node, places, out, phase, None, soon, soon_size)
+
+
+def repeats(call: Call, before: Call) -> bool:
+    """Whether a call that packs does again what another one has done."""
+    def same(a: Value, b: Value) -> bool:
+        return a == b or isinstance(a, Table) and isinstance(b, Table) and np.array_equal(a.array, b.array)
+
+    return (call.packs and before.packs and call.kernel == before.kernel
+            and all(same(a, b) for (_, a), (_, b) in zip(call.arguments, before.arguments, strict=True)))
+
+
+def _operands(node: Node, shard, number: int | None = None) -> tuple[list[Operand], list[Address]]:
+    """How the node's inputs lie in memory, and where: in the shard of a number, or in the calling one."""
+    operands, places = [], []
+    for each in node.inputs:
+        seen = shard.plan.views[each]
+        step = shard.lane_step(seen.root)
+        operands.append(Operand(tuple(stride * step for stride in seen.strides), each.type.batched))
+        place = shard.address(seen.root, shard=number)
+        places.append(place.moved(seen.offset * step * shard.item(seen.root)))
+    return operands, places
 
 
 def _arguments(plan: ContractionPlan, known: dict[str, Value]) -> tuple[tuple[str, Value], ...]:
@@ -66,10 +122,11 @@ def _arguments(plan: ContractionPlan, known: dict[str, Value]) -> tuple[tuple[st
 
 @lru_cache(maxsize=1024)
 def _planned(op: Contract, left: Operand, right: Operand, out: Operand, lanes: int,
-             dtype: str, turns: int, examples: int, part: Part) -> ContractionPlan | None:
+             dtype: str, turns: int, examples: int, part: Part,
+             wanted: tuple[tuple[int, int], ...] | None) -> ContractionPlan | None:
     """The plan, made once for all shards and programs of a model."""
     return plan_contraction(op, left, right, out, lanes, dtype, turns=turns, examples=examples,
-                            part=part)
+                            part=part, wanted=wanted)
 
 
 @lru_cache(maxsize=256)

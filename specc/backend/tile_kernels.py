@@ -63,12 +63,14 @@ tile = contract_tile(<rows>, <vectors>, "<dtype>", <width>)
 
 def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class_count: "int",
            x_at: "int", w_at: "int", positions: "int",
-           rows: "int", w_row: "int", out_row: "int", lanes: "int", most: "int"):
+           rows: "int", w_row: "int", out_row: "int", lanes: "int", most: "int",
+           soon: "int", soon_2: "int", soon_3: "int", soon_size: "int"):
     row_blocks = (rows + <rows> - 1) // <rows>
     lane_blocks = (lanes + <step> - 1) // <step>
     for c in range(class_count):
         first, taps = word(classes, 4 * c), word(classes, 4 * c + 1)
         slices = (taps + most - 1) // most
+        share = 3 * soon_size // (row_blocks * lane_blocks) + 1  # of each tile
         for q in range(word(classes, 4 * c + 2), word(classes, 4 * c + 3)):
             w_q = w + <bytes> * word(positions, 3 * q)
             x_q = x + <bytes> * word(positions, 3 * q + 1)
@@ -87,9 +89,19 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class
                     for b in range(row_blocks):
                         k = <bytes> * min(b * <rows>, rows - <rows>)
                         kept = scratch + b * <tile>
-                        tile(x_q + v, w_q + k * w_row, x_at + p, w_at + p, count, w_row,
+                        w_k = w_q + k * w_row
+                        if soon_size > 0:
+                            t = n * row_blocks + b
+                            ask = (soon if t % 3 == 0 else soon_2 if t % 3 == 1 else soon_3) + t // 3 * share
+                            ask_step = share // count + 1
+                        else:  # the next rows' weights, where these lie side by side
+                            at = word(w_at + p, 0)
+                            ask = w_k + <bytes> * at + 64
+                            ask_step = <bytes> * (word(w_at + p, 1) - at) if count > 1 else 0
+                        tile(x_q + v, w_k, x_at + p, w_at + p, count, w_row,
                              kept if s > 0 else 0, <step>,
-                             out_q + k * out_row + v if last else kept, out_row if last else <step>)
+                             out_q + k * out_row + v if last else kept, out_row if last else <step>,
+                             ask, ask_step)
 """
 
 _PACKED = """
@@ -161,45 +173,22 @@ def <name>(w: "int", out: "int", classes: "int", class_count: "int", w_at: "int"
                     to += <bytes> * step * high
 """
 
-_TURNED = """
+_TURN = """
 from specc.backend.memory import word
 from specc.backend.moves import transpose_tile
-from specc.backend.tiles import contract_tile
-tile = contract_tile(<rows>, <vectors>, "<dtype>", <width>)
-turn = transpose_tile("<dtype>", <width>)
+square = transpose_tile("<dtype>", <width>)
 
-def <name>(x: "int", w: "int", out: "int", scratch: "int", ends: "int", end_count: "int", length: "int",
-           x_at: "int", w_at: "int", rows: "int", w_row: "int", out_row: "int",
-           columns: "int", x_row: "int", turned_row: "int", most: "int"):
-    # x[column, tap] to turned[tap, column]
-    taps = end_count * length
-    turned = scratch
-    sums = scratch + <bytes> * taps * turned_row
+def <name>(x: "int", out: "int", ends: "int", end_count: "int", length: "int", columns: "int",
+           x_row: "int", out_row: "int"):
     for e in range(end_count):
         x_e = x + <bytes> * word(ends, e)
-        turned_e = turned + <bytes> * e * length * turned_row
+        out_e = out + <bytes> * e * length * out_row
         for i in range((columns + <width> - 1) // <width>):
             p = min(i * <width>, columns - <width>)
             for n in range(0, length, <width>):
-                turn(x_e + <bytes> * (p * x_row + n), x_row,
-                     turned_e + <bytes> * (n * turned_row + p), turned_row)
-    row_blocks = (rows + <rows> - 1) // <rows>
-    column_blocks = (columns + <step> - 1) // <step>
-    for slice in range((taps + most - 1) // most):
-        s = slice * most
-        count = min(most, taps - s)
-        last = s + most >= taps
-        x_s = turned + <bytes> * s * turned_row
-        for n in range(column_blocks):
-            v = <bytes> * min(n * <step>, columns - <step>)
-            for b in range(row_blocks):
-                k = <bytes> * min(b * <rows>, rows - <rows>)
-                kept = sums + (n * row_blocks + b) * <tile>
-                tile(x_s + v, w + k * w_row, x_at, w_at + 8 * s, count, w_row,
-                     kept if s > 0 else 0, <step>,
-                     out + k * out_row + v if last else kept, out_row if last else <step>)
+                square(x_e + <bytes> * (p * x_row + n), x_row,
+                       out_e + <bytes> * (n * out_row + p), out_row)
 """
-
 
 _ACROSS = """
 from specc.backend.memory import view, word
@@ -289,7 +278,7 @@ def across_kernel(target: Target, shape: tuple[int, int], x_step: int) -> Kernel
     run                 the length of each
     """
     positions, vectors = shape
-    return _kernel(f"across_{positions}x{vectors}", _ACROSS, target, positions=positions,
+    return from_template(f"across_{positions}x{vectors}", _ACROSS, target, positions=positions,
                    vectors=vectors, x_step=x_step, step=vectors * target.width)
 
 
@@ -298,7 +287,7 @@ def pack_across_kernel(target: Target, vectors: int) -> Kernel:
 
     w_at, runs          as those of `pack_kernel`; the other tables are those of `across_kernel`
     """
-    return _kernel(f"pack_across_{vectors}", _PACK_ACROSS, target, step=vectors * target.width)
+    return from_template(f"pack_across_{vectors}", _PACK_ACROSS, target, step=vectors * target.width)
 
 
 def dot_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
@@ -309,7 +298,7 @@ def dot_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     positions   [n, 3]  offsets in w, x and the result
     """
     rows, taps = shape
-    return _kernel(f"dot_{rows}x{taps}", _DOT, target, rows=rows, taps=taps)
+    return from_template(f"dot_{rows}x{taps}", _DOT, target, rows=rows, taps=taps)
 
 
 def contract_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
@@ -320,6 +309,7 @@ def contract_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     positions   [n, 3]  offsets in w, x and out
     most                taps that one tile runs over before the next rows have their turn
     scratch             the sums of all rows between these turns
+    soon, soon_2, soon_3    addresses of `soon_size` bytes each that are wanted after this
     """
     return _contraction(f"contract_{shape[0]}x{shape[1]}", _CONTRACT, target, shape)
 
@@ -343,24 +333,21 @@ def pack_kernel(target: Target) -> Kernel:
     w_at                offsets of the taps in w
     runs                whether as many taps as a vector has lanes lie side by side from here on
     """
-    return _kernel("pack", _PACK, target)
+    return from_template("pack", _PACK, target)
 
 
-def turned_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
-    """`contract` tiles over taps that lie side by side, for which x is transposed first.
+def turn_kernel(target: Target) -> Kernel:
+    """x[column, tap] as out[tap, column], for taps that lie side by side.
 
     ends                offsets in x where a run of `length` taps begins
-    x_at, w_at          offsets of the taps in the transposed x and in w
-    most                taps that all tiles run over before the next ones have their turn
-    scratch             the transposed x, then the sums of all tiles between these turns
     """
-    return _contraction(f"turned_{shape[0]}x{shape[1]}", _TURNED, target, shape)
+    return from_template("turn", _TURN, target)
 
 
 def _contraction(name: str, text: str, target: Target, shape: tuple[int, int]) -> Kernel:
     rows, vectors = shape
     step = vectors * target.width
-    return _kernel(name, text, target, rows=rows, vectors=vectors, step=step,
+    return from_template(name, text, target, rows=rows, vectors=vectors, step=step,
                    tile=rows * step * target.bytes)
 
 
@@ -402,10 +389,10 @@ def outer_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     """
     rows, taps = shape
     tile = rows * taps * target.width * target.bytes
-    return _kernel(f"outer_{rows}x{taps}", _OUTER, target, rows=rows, taps=taps, tile=tile)
+    return from_template(f"outer_{rows}x{taps}", _OUTER, target, rows=rows, taps=taps, tile=tile)
 
 
-def _kernel(name: str, text: str, target: Target, **values: int) -> Kernel:
+def from_template(name: str, text: str, target: Target, **values: int) -> Kernel:
     """The kernel of a template: its first lines are imports, <...> stands for a value."""
     known = {"name": name, "bytes": target.bytes, "width": target.width, "dtype": target.dtype}
     for key, value in {**known, **values}.items():

@@ -28,17 +28,18 @@ _LINE, _AHEAD = 64, 1024
 
 @lru_cache
 def contract_tile(rows: int, vectors: int, dtype: str, width: int):
-    """tile(x, w, x_at, w_at, count, w_row, start, start_row, out, out_row)
+    """tile(x, w, x_at, w_at, count, w_row, start, start_row, out, out_row, soon, soon_step)
 
     out[k*out_row + v] = start[k*start_row + v] + sum_p w[k*w_row + w_at[p]] * x[x_at[p] + v]
     for `rows` rows k and `vectors * width` elements v; p runs through the `count` >= 1 entries of
-    x_at and w_at (int64). start = 0 starts from zero.
+    x_at and w_at (int64). start = 0 starts from zero. Memory that is wanted soon is asked for on the
+    way, the cache line at `soon + p * soon_step` (bytes).
     """
 
     @intrinsic
-    def tile(typing, x, w, x_at, w_at, count, w_row, start, start_row, out, out_row):
+    def tile(typing, x, w, x_at, w_at, count, w_row, start, start_row, out, out_row, soon, soon_step):
         def codegen(context, b, signature, args):
-            x, w, x_at, w_at, count, w_row, start, start_row, out, out_row = args
+            x, w, x_at, w_at, count, w_row, start, start_row, out, out_row, soon, soon_step = args
             code = Vectors(b, dtype, width)
             x, w, out = code.pointer(x), code.pointer(w), code.pointer(out)
             x_at, w_at = (b.inttoptr(each, I64.as_pointer()) for each in (x_at, w_at))
@@ -48,7 +49,7 @@ def contract_tile(rows: int, vectors: int, dtype: str, width: int):
             with Loop(b, count, sums) as loop:
                 x_now = code.at(x, b.load(b.gep(x_at, [loop.i])))
                 w_now = b.load(b.gep(w_at, [loop.i]))
-                code.prefetch(code.at(w, w_now, 64 // code.bytes))
+                code.prefetch(code.pointer(b.add(soon, b.mul(loop.i, soon_step))))
                 xs = [code.load(code.at(x_now, v * width)) for v in range(vectors)]
                 for k in range(rows):
                     wk = code.spread(b.load(code.at(w_rows[k], w_now)))
@@ -61,7 +62,7 @@ def contract_tile(rows: int, vectors: int, dtype: str, width: int):
                     code.store(loop.now[k * vectors + v], code.at(row, v * width))
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 10), codegen
+        return types.void(*[types.int64] * 12), codegen
 
     return tile
 

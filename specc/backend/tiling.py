@@ -31,14 +31,18 @@ class Operand:
     batched: bool
 
 
+# Addresses of memory that is wanted after the product, which asks for it, and the bytes at each.
+SOON = ("soon", "soon_2", "soon_3", "soon_size")
+
+
 @dataclass(frozen=True, eq=False)
 class ContractionPlan:
     """A kernel and what to call it with.
 
-    `parameters` has, in the kernel's order, "left", "right", "out", "scratch", "packed", the name of
-    a table, or an integer. `scratch` is in bytes, 0 where none is wanted. Where `packing` is not
-    None, it is to be called first, once for all calls with the same weights: it fills "packed", of
-    so many bytes.
+    `parameters` has, in the kernel's order, "left", "right", "out", "scratch", "packed", one of
+    `SOON`, the name of a table, or an integer. `scratch` is in bytes, 0 where none is wanted. Where
+    `packing` is not None, it is to be called first, once for all calls with the same weights: it
+    fills "packed", of so many bytes.
     """
 
     kernel: Kernel
@@ -52,6 +56,7 @@ class ContractionPlan:
         """The args block of one call, from addresses; the plan must outlive it."""
         places = {name: table.ctypes.data for name, table in self.tables.items()}
         places |= {"left": left, "right": right, "out": out, "scratch": scratch, "packed": packed}
+        places |= dict.fromkeys(SOON, 0)
         return np.array([places.get(each, each) for each in self.parameters], np.int64)
 
 

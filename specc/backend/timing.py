@@ -136,12 +136,10 @@ def _joined(plan: Plan, dtype: str, calls: Sequence[Sequence[Call]],
     found: dict[tuple, dict[int, float]] = {}  # seconds by shard
     first: dict[tuple, Call] = {}
     for shard, of_shard in enumerate(calls):
-        seen: dict[tuple, int] = {}
         # places count phase by phase
         for place, call in enumerate(sorted(of_shard, key=lambda call: call.phase)):
-            base = call.phase, tuple(map(id, call.nodes)), call.kernel.name
-            seen[base] = seen.get(base, 0) + 1
-            key = (*base, 0 if call.loop else seen[base])  # all turns of a loop together
+            # all turns of a loop together, and all pieces of a sum
+            key = call.phase, tuple(map(id, call.nodes)), call.kernel.name
             of_shards = found.setdefault(key, {})
             of_shards[shard] = of_shards.get(shard, 0.0) + float(seconds[shard, phases + place])
             first.setdefault(key, call)
@@ -159,10 +157,18 @@ def _joined(plan: Plan, dtype: str, calls: Sequence[Sequence[Call]],
 
 def traffic(call: Call, step: Step | None, plan: Plan, dtype: str) -> float:
     """Bytes that the call reads and writes in one shard, each value once."""
-    def size(node: Node) -> int:
+    rows = step is not None and step.mode == "rows"  # some of the result, from all shards' examples
+
+    def size(node: Node) -> float:
         lanes = plan.lanes if node.type.batched else 1
+        if rows:
+            lanes = lanes * plan.shards if node.type.batched else 1 / plan.shards
         return node.type.elements * lanes * element_bytes(node.type.kind, dtype)
 
+    numbers = dict(call.arguments)
+    if call.packs and "columns" in numbers and "length" in numbers:  # values of examples are turned
+        count = numbers["columns"] * numbers["length"] * numbers["end_count"]
+        return 2 * count * element_bytes("float", dtype)
     if call.packs:
         return 2 * sum(size(each) for node in call.nodes for each in node.inputs
                        if not each.type.batched)

@@ -31,8 +31,11 @@ from specc.ir.program import Layer
 from specc.ir.sizes import Undecided
 from specc.source import Span
 
-MOST_CALLS = 100_000
-"""Uses of words in one model: more is taken for a mistake."""
+MOST_USES = 100_000
+"""Uses of words in one model, within its own definitions too: more is taken for a mistake."""
+
+MOST_CALLS = 5 * MOST_USES
+"""The same with those that the library's words make of others."""
 
 
 @dataclass(frozen=True)
@@ -196,8 +199,10 @@ def invoke(
     signature = signature_of(definition)
     context = frame.context
     context.calls += 1
-    if context.calls > MOST_CALLS:
-        return frame.error("too-deep", f"the model uses words more than {MOST_CALLS} times", span)
+    if frame.call is None:
+        context.uses += 1
+    if context.uses > MOST_USES or context.calls > MOST_CALLS:
+        return frame.error("too-deep", f"the model uses words more than {MOST_USES:,} times", span)
     path = ""
     if layer is not None:
         path = layer.path

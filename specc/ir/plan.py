@@ -90,7 +90,7 @@ class Step:
     """One group at its place in the program.
 
     mode "shard": each shard does its own lanes; "split": the shards divide the elements, or the rows
-    or positions of a product; "single":
+    or positions of a product; "rows": they divide the rows of a sum over all examples; "single":
     the first shard does it alone; "each": every shard does it for itself, and only the first one
     writes outside of its arena. `stores` says where each stored node goes (a node may go to several
     places).

@@ -49,8 +49,9 @@ class Contract(Op):
     """out[map] += left[map] * right[map] over the box of `extents`.
 
     Where an operand is batched, the example is an index of its own: shared by the operands and the
-    result, or summed over the batch with `sum_batch`. `shape` is the shape of the result; places
-    that no index point reaches are 0.
+    result, or summed over the batch with `sum_batch` (with `complete`, over the examples of all
+    shards, each of which computes some rows of the result). `shape` is the shape of the result;
+    places that no index point reaches are 0.
     """
 
     extents: tuple[Size, ...]
@@ -59,6 +60,7 @@ class Contract(Op):
     right: Map
     shape: Shape
     sum_batch: bool = False
+    complete: bool = False
 
     def infer(self, left: Type, right: Type) -> Type:
         for position, (map_, operand) in enumerate(((self.left, left), (self.right, right))):

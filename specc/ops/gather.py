@@ -110,11 +110,13 @@ class TakeSum(Op):
 @dataclass(frozen=True)
 class Put(Op):
     """out[index] += dy: the transpose of Take. `size` is the length of the first axis of `out` (after
-    `lead` others)."""
+    `lead` others). With `complete`, a sum over the batch is over the examples of all shards, each of
+    which computes some rows of it."""
 
     size: Size
     sum_batch: bool = False
     lead: int = 0
+    complete: bool = False
 
     def infer(self, dy: Type, index: Type) -> Type:
         if index.kind != "int":
@@ -142,6 +144,8 @@ class Put(Op):
         return out.sum(0) if self.sum_batch else out
 
     def kernel(self, types, lanes: int, width: int):
+        if self.complete:
+            return put_rows
         return put_sum if self.sum_batch else put
 
     def arguments(self, types, lanes: int) -> dict[str, int]:
@@ -268,3 +272,20 @@ def put_sum(
             for lane in range(lanes):
                 for r in range(rest):
                     out[o, index[o, k, lane * index_step], r] += dy[o, k, r, lane * value_step]
+
+
+def put_rows(
+    dy: "float[count, rest, lanes]", index: "int32[count, lanes]", out: "float[rows, rest]",
+    start: "int", rows: "int", fresh: "int", count: "int", rest: "int", lanes: "int",
+):
+    """Adds what belongs to `rows` rows from `start` on; if `fresh`, to zeros."""
+    if fresh:
+        for k in range(rows):
+            for r in range(rest):
+                out[k, r] = 0.0
+    for k in range(count):
+        for lane in range(lanes):
+            row = index[k, lane] - start
+            if 0 <= row and row < rows:
+                for r in range(rest):
+                    out[row, r] += dy[k, r, lane]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from specc.ir.graph import Node
+from specc.ir.graph import Graph, Node
 from specc.ir.plan import View
 from specc.ops.after import After
 from specc.ops.leaf import Const, Input
@@ -72,6 +72,32 @@ def view(node: Node, bases: Mapping[Node, tuple[int, ...]] = {}) -> View:
             assert strides is not None, "prepare() copies what cannot be reshaped in place"
         shape = each.type.shape
     return View(node, offset, strides)
+
+
+def parts_read(graph: Graph) -> dict[Node, tuple[tuple[int, int], ...]]:
+    """For values of which nothing but slices is read: the first and the end of that along each axis."""
+    found: dict[Node, tuple[tuple[int, int], ...]] = {}
+
+    def note(node: Node, part: tuple[tuple[int, int], ...]) -> None:
+        known = found.get(node, part)
+        found[node] = tuple((min(a, c), max(b, d))
+                            for (a, b), (c, d) in zip(part, known, strict=True))
+
+    def whole(node: Node) -> tuple[tuple[int, int], ...]:
+        return tuple((0, size) for size in node.type.shape)
+
+    for node in graph.outputs.values():
+        note(node, whole(node))
+    for node in reversed(graph.nodes):
+        for each in node.inputs:
+            part, op = whole(each), node.op
+            if isinstance(op, Slice) and op.step == 1:
+                inner = found.get(node, whole(node))
+                start, end = inner[op.axis]
+                moved = (start + op.start, end + op.start)
+                part = (*inner[: op.axis], moved, *inner[op.axis + 1 :])
+            note(each, part)
+    return {node: part for node, part in found.items() if part != whole(node)}
 
 
 def in_c_order(node: Node) -> bool:

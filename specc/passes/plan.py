@@ -24,6 +24,7 @@ from specc.ops.reduce import AllReduce, Max, Sum
 from specc.ops.shape import Concat, Frame, Pad
 from specc.ops.views import awaited, c_strides, root_of, view
 from specc.ops.window import WindowMax
+from specc.passes.divide import divide
 from specc.passes.fuse import fuse
 from specc.passes.layout import Layout, Packed
 
@@ -52,9 +53,11 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     Outputs named "loss", "loss.*" and "mean.*" are recorded each step; "param.*" and "state.*" are
     written back; "gradient.*" go to arrays of their own; batched outputs are handed out.
     """
+    shards, examples, lanes = shares(batch, threads, vector)
+    if vector > 1:
+        graph = divide(graph, shards, lanes)
     groups = fuse(graph)
     views = {node: view(node) for node in graph.nodes}
-    shards, examples, lanes = shares(batch, threads, vector)
     team = vector == batch == 1 and threads > 1 and not any(
         isinstance(node.op, (AllReduce, Carry)) for node in graph.nodes)
     if team:
@@ -120,6 +123,8 @@ def _targets(graph: Graph, records, bytes_of_float: int) -> dict[Node, list[Plac
 
 
 def _mode(group: Group) -> str:
+    if _is_completed(group.nodes[0]):
+        return "rows"
     if group.batched or any(each.type.batched for node in group.nodes for each in node.inputs):
         return "shard"
     if _is_partial(group.nodes[0]):
@@ -194,8 +199,15 @@ def _is_partial(node: Node) -> bool:
     """Whether each shard holds only its own part of the value."""
     if isinstance(node.op, Concat):
         return all(_is_partial(each) for each in node.inputs)
+    if _is_completed(node):
+        return False
     return not node.type.batched and getattr(node.op, "batch", False) or getattr(
         node.op, "sum_batch", False)
+
+
+def _is_completed(node: Node) -> bool:
+    """Whether each shard computes rows of the whole value, from what all of them hold."""
+    return getattr(node.op, "complete", False)
 
 
 def _repeat_small_steps(scheduled: list[_Scheduled], targets) -> None:
@@ -241,7 +253,8 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets, tea
         for root in s.reads:
             if root in maker:
                 edges.append((maker[root], s, _crosses(maker[root], s, root, team)))
-            elif (root.op.role == "setting" or team and root.type.batched) and shards > 1:
+            elif shards > 1 and (root.op.role == "setting"
+                                 or root.type.batched and (team or s.mode == "rows")):
                 s.phase = max(s.phase, 0 if s.mode == "single" else 1)
         for root in {root: None for node in s.group.nodes for root in awaited(node)}:
             edges.append((maker[root], s, False))
@@ -275,9 +288,11 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets, tea
 def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node, team: bool) -> bool:
     """Whether a value is read by another shard than the one that wrote it."""
     if value.type.batched and not team:
-        return False
+        return reader.mode == "rows"
     if _is_partial(value):
         return True
+    if maker.mode == "rows":
+        return not _has_rows_of(reader, value)
     if maker.mode == "each":
         return False
     if team and _same_channels(maker, reader, value):
@@ -285,11 +300,19 @@ def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node, team: bool) -> 
     return not maker.mode == reader.mode == "single"
 
 
+def _has_rows_of(reader: _Scheduled, value: Node) -> bool:
+    """Whether the group is divided among the shards as the value is: along its first axis."""
+    own = [each for node in reader.group.nodes for each in node.inputs if root_of(each) is value]
+    return (reader.mode == "split" and reader.group.domain == value.type.shape
+            and all(each is value for each in own))
+
+
 def _order(scheduled: list[_Scheduled], bytes_of) -> list[_Scheduled]:
     """Phase by phase; within a phase after what must have run, first what gives back more memory
     than it takes, otherwise as they stand.
 
     So the gradient of a weight is taken as soon as its layer's is there, and what it reads is free.
+    What reads rows that a shard has completed comes at once, while they are in its cache.
     """
     following: dict[int, list[_Scheduled]] = {}
     readers: dict[Node, list[_Scheduled]] = {}
@@ -301,12 +324,13 @@ def _order(scheduled: list[_Scheduled], bytes_of) -> list[_Scheduled]:
         for root in s.reads:
             readers.setdefault(root, []).append(s)
     left = {root: len(each) for root, each in readers.items()}
-    ready: list[tuple[int, bool, int]] = []
+    ready: list[tuple[int, int, int]] = []
 
     def offer(s: _Scheduled) -> None:
         given = sum(bytes_of(root) for root in s.reads if left[root] == 1)
         taken = sum(bytes_of(node) for node in s.group.stored if node in readers)
-        heapq.heappush(ready, (s.phase, given <= taken, s.position))
+        at_once = s.mode == "split" and any(_is_completed(root) for root in s.reads)
+        heapq.heappush(ready, (s.phase, 0 if at_once else 1 if given > taken else 2, s.position))
 
     for s in scheduled:
         if not waits[s.position]:
@@ -405,6 +429,18 @@ def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last,
         s.steps.append(Step(group, s.phase, "shard", tuple(stores)))
 
 
+def _replaceable(node: Node, group: Group) -> list[Node]:
+    """Values like the node that its group reads only where it computes the same element of the node."""
+    if group.kind != "nest" or not node.type.batched or not isinstance(node.op, Elementwise):
+        return []
+    members = set(group.nodes)
+    read: dict[Node, bool] = {}
+    for each in (each for member in group.nodes for each in member.inputs if each not in members):
+        root = root_of(each)
+        read[root] = read.get(root, True) and root is each and each.type == node.type
+    return [root for root, alike in read.items() if alike]
+
+
 def _insides(graph: Graph) -> dict[Node, tuple[Node, int]]:
     """Products that nothing but a Concat of partial sums reads: they are computed where they stand in
     it, so many elements behind its start."""
@@ -435,7 +471,8 @@ def _places(order, graph: Graph, views, targets, layout: Layout, team: bool,
         end_of_phase[s.phase] = i
     for i, s in enumerate(order):
         for root in s.reads:
-            shared = team or _is_partial(root) and not root.type.batched
+            shared = (team or s.mode == "rows" and root.type.batched
+                      or _is_partial(root) and not root.type.batched)
             last[root] = max(last.get(root, 0), end_of_phase[s.phase] if shared else i)
     for name, node in graph.outputs.items():
         if node.type.batched and not name.startswith((PREFIX, "lane.")):
@@ -444,13 +481,25 @@ def _places(order, graph: Graph, views, targets, layout: Layout, team: bool,
     places: dict[Node, Place] = {}
     leaving: dict[int, list[tuple[int, int]]] = {}
 
+    def held_until(node: Node, now: int) -> int:
+        return max(last.get(node, now), now)
+
     def in_arena(node: Node, now: int) -> Place:
         size = layout.bytes(node)
         offset = layout.take(size)
-        until = max(last.get(node, now), now)
         if not team:
-            leaving.setdefault(until, []).append((offset, size))
+            leaving.setdefault(held_until(node, now), []).append((offset, size))
         return Place("arena", offset)
+
+    def over_another(node: Node, now: int) -> Place | None:
+        """The place of a value that nothing reads after the group, which reads it element by element."""
+        for each in _replaceable(node, order[now].group):
+            span = (places[each].offset, layout.bytes(each)) if each in places else None
+            if span in leaving.get(now, ()) and places[each] == Place("arena", span[0]):
+                leaving[now].remove(span)
+                leaving.setdefault(held_until(node, now), []).append(span)
+                return places[each]
+        return None
 
     for node in graph.nodes:
         if isinstance(node.op, Input):
@@ -483,7 +532,7 @@ def _places(order, graph: Graph, views, targets, layout: Layout, team: bool,
                 s.stores.extend((node, place) for place in wanted)
                 continue
             if node.type.batched or _is_partial(node):
-                places[node] = in_arena(node, i)
+                places[node] = over_another(node, i) or in_arena(node, i)
                 s.stores.append((node, places[node]))
                 s.stores.extend((node, place) for place in wanted)
                 continue

@@ -1,0 +1,186 @@
+"""The loops around the transforms of Winograd's convolution, as kernels' text.
+
+    winograd_kernel(Target("float32", machine), (8, 3))      # products of 8 rows, 3 vectors
+
+A column is a vector of lanes of a 4x4 tile of the image, and of the 2x2 tile of the result that it
+gives. The transforms of a few columns at a time stay in the second cache; each of the 16 numbers of
+a tile (f = 0..15) makes a product of matrices of its own. Sizes and tables are arguments.
+"""
+
+from __future__ import annotations
+
+from specc.backend.load import Kernel
+from specc.backend.tile_kernels import Target, from_template
+
+_WINOGRAD = """
+from specc.backend.memory import view, word
+from specc.backend.winograd_tiles import image_tile, product_tile, result_tile
+enter = image_tile("<dtype>", <width>)
+tile = product_tile(<rows>, <vectors>, "<dtype>", <width>)
+leave = result_tile("<dtype>", <width>)
+
+def <name>(x: "int", w: "int", out: "int", scratch: "int", columns: "int", column_count: "int",
+           channels: "int", rows: "int", x_row: "int", x_y: "int", x_x: "int",
+           out_row: "int", out_y: "int", out_x: "int", image_step: "int"):
+    # scratch: zeros | sums[f, row, column] | twice images[f, channel, column]
+    zeros = view(scratch, (<width>,), real)
+    for i in range(<width>):
+        zeros[i] = 0.0
+    sums = scratch + <bytes> * <width>
+    images = sums + 16 * <tile>
+    turn = 16 * <bytes> * image_step
+    row_blocks = (rows + <rows> - 1) // <rows>
+    tiles = 16 * row_blocks
+    for g in range(-1, (column_count + <vectors> - 1) // <vectors>):
+        now = images + turn * (g & 1)
+        after = images + turn * (1 - (g & 1))
+        column = columns + 32 * <vectors> * g
+        coming = column + 32 * <vectors>
+        entering = max(0, min(<vectors>, column_count - <vectors> * (g + 1)))
+        done, due, c, n = 0, 0, 0, 0
+        for b in range(row_blocks):
+            for f in range(16):
+                if g >= 0:
+                    tile(now + <bytes> * f * image_step,
+                         w + <bytes> * (b * 16 + f) * channels * <rows>, channels,
+                         sums + f * <tile>)
+                # part of the next columns: some of the time for their stores is the products' (8 %)
+                due += channels * entering
+                while done < due:
+                    done += tiles
+                    at = coming + 32 * n
+                    enter(x + <bytes> * (c * x_row + word(at, 0)), x_y, x_x, word(at, 1), scratch,
+                          after + <bytes> * <width> * (c * <vectors> + n), image_step)
+                    n += 1
+                    if n == entering:
+                        n = 0
+                        c += 1
+            if g >= 0:
+                k = min(b * <rows>, rows - <rows>)
+                for i in range(<rows>):
+                    for m in range(min(<vectors>, column_count - <vectors> * g)):
+                        at = column + 32 * m
+                        leave(sums + <bytes> * <width> * (i * <vectors> + m), <step>,
+                              out + <bytes> * ((k + i) * out_row + word(at, 2)), out_y, out_x,
+                              word(at, 3))
+"""
+
+_WEIGHTS = """
+from specc.backend.winograd_tiles import weights_tile
+tile = weights_tile(<rows>, "<dtype>")
+
+def <name>(w: "int", out: "int", rows: "int", channels: "int",
+           first: "int", w_row: "int", w_channel: "int", w_y: "int", w_x: "int"):
+    for b in range((rows + <rows> - 1) // <rows>):
+        for c in range(channels):
+            k = min(b * <rows>, rows - <rows>)
+            tile(w + <bytes> * (first + k * w_row + c * w_channel), w_row, w_y, w_x,
+                 out + <bytes> * (b * 16 * channels + c) * <rows>, channels * <rows>)
+"""
+
+_GRADIENT = """
+from specc.backend.memory import view, word
+from specc.backend.moves import pack_tile
+from specc.backend.winograd_tiles import image_tile, result_gradient_tile
+from specc.backend.winograd_tiles import sum_tile, weights_gradient_tile
+enter = image_tile("<dtype>", <width>)
+turn = pack_tile("<dtype>", <width>)
+spread = result_gradient_tile("<dtype>", <width>)
+tile = sum_tile(<rows>, <vectors>, <row>, "<dtype>", <width>)
+leave = weights_gradient_tile("<dtype>", <width>)
+
+def <name>(x: "int", dy: "int", dw: "int", scratch: "int", columns: "int", column_count: "int",
+           channels: "int", filters: "int", x_row: "int", x_y: "int", x_x: "int",
+           dy_row: "int", dy_y: "int", dy_x: "int",
+           dw_channel: "int", dw_filter: "int", dw_y: "int", dw_x: "int"):
+    # scratch: zeros, later a 3x3 | corner[4, lane, filter] | images[f, channel, lane of column]
+    #          | gradients[f, lane of column, filter] | sums[f, channel, filter]
+    channel_blocks = (channels + <rows> - 1) // <rows>
+    filter_blocks = (filters + <step> - 1) // <step>
+    line = filter_blocks * <step>
+    image_step = channel_blocks * <rows> * <row> + <width>
+    gradient_step = <row> * line + <width>
+    sum_step = channel_blocks * <rows> * line
+    corner = scratch + <bytes> * 9 * <width>
+    images = corner + <bytes> * 4 * <width> * <width>
+    gradients = images + <bytes> * 16 * image_step
+    sums = gradients + <bytes> * 16 * gradient_step
+    zeros = view(scratch, (<width>,), real)
+    for i in range(<width>):
+        zeros[i] = 0.0
+    totals = view(sums, (16 * sum_step,), real)
+    for i in range(16 * sum_step):
+        totals[i] = 0.0
+    for g in range((column_count + <block> - 1) // <block>):
+        column = columns + 32 * <block> * g
+        count = min(<block>, column_count - <block> * g)
+        for c in range(channels):
+            for n in range(count):
+                at = column + 32 * n
+                enter(x + <bytes> * (c * x_row + word(at, 0)), x_y, x_x, word(at, 1), scratch,
+                      images + <bytes> * (c * <row> + n * <width>), image_step)
+        for n in range(count):
+            at = column + 32 * n
+            for k in range(0, filters, <width>):
+                high = min(<width>, filters - k)
+                for i in range(4):
+                    dy_at = k * dy_row + word(at, 2) + (i >> 1) * dy_y + (i & 1) * dy_x
+                    to = corner + <bytes> * i * <width> * <width>
+                    if (word(at, 3) >> i) & 1:
+                        turn(dy + <bytes> * dy_at, dy_row, to, high, <width>)
+                    else:
+                        edge = view(to, (<width> * <width>,), real)
+                        for lane in range(<width> * <width>):
+                            edge[lane] = 0.0
+                for lane in range(<width>):
+                    spread(corner + <bytes> * <width> * lane, <width> * <width>,
+                           gradients + <bytes> * ((n * <width> + lane) * line + k), gradient_step)
+        for f in range(16):
+            for b in range(channel_blocks):
+                for k in range(0, line, <step>):
+                    tile(gradients + <bytes> * (f * gradient_step + k),
+                         images + <bytes> * (f * image_step + b * <rows> * <row>),
+                         count * <width>, line,
+                         sums + <bytes> * (f * sum_step + b * <rows> * line + k), line)
+    for c in range(channels):
+        for k in range(0, filters, <width>):
+            leave(sums + <bytes> * (c * line + k), sum_step, scratch)
+            taps = view(scratch, (9, <width>), real)
+            for i in range(min(<width>, filters - k)):
+                to = dw + <bytes> * (c * dw_channel + (k + i) * dw_filter)
+                for t in range(9):
+                    at = to + <bytes> * (t // 3 * dw_y + t % 3 * dw_x)
+                    view(at, (1,), real)[0] = taps[t, i]
+"""
+
+
+def winograd_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
+    """A convolution by Winograd's F(2x2, 3x3), in products of so many rows and columns.
+
+    columns     [n, 4]  offset in x of a 4x4 tile, which of its elements are there (bits), offset in
+                        out of the 2x2 tile, and which of its elements are wanted
+    image_step          from one of the 16 numbers of the transformed tiles to the next
+    w                   as `winograd_weights_kernel` leaves them
+    """
+    rows, vectors = shape
+    step = rows * vectors * target.width
+    return from_template(f"winograd_{rows}x{vectors}", _WINOGRAD, target, rows=rows,
+                         vectors=vectors, step=step, tile=step * target.bytes)
+
+
+def winograd_weights_kernel(target: Target, rows: int) -> Kernel:
+    """The weights transformed: [block of rows, f, channel, row]."""
+    return from_template(f"winograd_weights_{rows}", _WEIGHTS, target, rows=rows)
+
+
+def winograd_gradient_kernel(target: Target, shape: tuple[int, int], block: int) -> Kernel:
+    """The weights' gradient by the same method, `block` columns at a time.
+
+    dy is turned, so that vectors lie across the filters, and the lanes are what is summed over.
+
+    columns     [n, 4]  as those of `winograd_kernel`, with dy for the result
+    """
+    rows, vectors = shape
+    return from_template(f"winograd_gradient_{rows}x{vectors}", _GRADIENT, target, rows=rows,
+                         vectors=vectors, step=vectors * target.width, block=block,
+                         row=block * target.width)

@@ -1,0 +1,64 @@
+"""Let each shard complete some rows of a large weight's gradient, instead of its own part of all of it.
+
+    AllReduce(contract(dy, x))   ->   contract(dy, x) over the examples of all shards
+
+Then the shard that holds a row of the gradient updates that row's weights: no shard writes a gradient
+of its own for another one to read, and an update takes its rows from a near cache. The price is that
+shards read each other's activations: it pays where the weight is larger than these, as in wide dense
+layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from specc.ir.graph import Graph, Node
+from specc.ops.contract import Contract
+from specc.ops.gather import Put
+from specc.ops.reduce import AllReduce
+
+SMALLEST = 1 << 14  # elements of a gradient for which it is worth a thought
+FEWEST_ROWS = 32  # of each shard
+WEIGHT = 2  # elements of a gradient for one of the activations of all shards
+
+
+def divide(graph: Graph, shards: int, lanes: int) -> Graph:
+    """The graph, for `shards` shards of `lanes` lanes, with the sums that shards shall complete."""
+    read_once = {node for node, users in graph.users.items() if len(users) == 1}
+    outputs = set(graph.outputs.values())
+    wanted = {node for node in graph.nodes
+              if isinstance(node.op, AllReduce) and (part := node.inputs[0]) in read_once
+              and part not in outputs and _pays(part, shards, lanes)}
+
+    def completed(old: Node, node: Node) -> Node:
+        if old not in wanted:
+            return node
+        (part,) = node.inputs
+        return Node(replace(part.op, complete=True), part.inputs, node.type, part.origin)
+
+    if not wanted:
+        return graph
+    new: dict[Node, Node] = {}
+    for node in graph.nodes:
+        inputs = tuple(new[each] for each in node.inputs)
+        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+        new[node] = completed(node, node if same else Node(node.op, inputs, node.type, node.origin))
+    return Graph({name: new[node] for name, node in graph.outputs.items()})
+
+
+def _pays(part: Node, shards: int, lanes: int) -> bool:
+    op, elements = part.op, part.type.elements
+    if not isinstance(op, (Contract, Put)) or not op.sum_batch or elements < SMALLEST:
+        return False
+    if part.type.shape[0] < FEWEST_ROWS * shards or not all(each.type.batched for each in part.inputs):
+        return False
+    if isinstance(op, Put):
+        return op.lead == 0
+    read = [index for map_ in (op.left, op.right) for each in map_ for index, _ in each.terms]
+    kept = [each.terms[0][0] for each in op.out
+            if len(each.terms) == 1 and each.terms[0][1] == 1 and not each.constant]
+    plain = len(set(kept)) == len(op.out) and set(kept) <= set(range(len(op.extents))) == set(read)
+    whole = all(op.extents[i] == size for i, size in zip(kept, op.shape, strict=False))
+    # the first axis is an index that one of the operands alone has, so that its rows can be divided
+    activations = shards * lanes * sum(each.type.elements for each in part.inputs)
+    return plain and whole and elements >= activations * (WEIGHT if shards > 1 else 1)

@@ -1,0 +1,137 @@
+"""Winograd's convolutions against the op's own reference, and where they are chosen."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from test_contraction import Problem, conv, dense, roles
+
+from specc.backend.load import load
+from specc.backend.machine import this_machine
+from specc.backend.tile_kernels import Target
+from specc.backend.tiling import Linear, split
+from specc.backend.winograd import winograd_gradient_option, winograd_option
+from specc.ir.graph import Graph, apply
+from specc.ops.leaf import Input
+from specc.ops.shape import Slice
+from specc.ops.views import parts_read
+
+
+def option(op, left, right, out, lanes, dtype, machine, turns, examples, read=None):
+    """The option of whichever of the three contractions it is; None: it is none of them."""
+    target = Target(dtype, machine)
+    operands = [Linear(op.left, left, "left"), Linear(op.right, right, "right")]
+    op, out = split(op, out)
+    result = Linear(op.out, out, "out")
+    if left.batched != right.batched:
+        weights, batched = sorted(operands, key=lambda each: each.batched)
+        return winograd_option(op, weights, batched, result, lanes, target, read or {})
+    options = [winograd_gradient_option(op, *pair, result, lanes, examples or lanes, target)
+               for pair in (operands, operands[::-1])]
+    return next((each for each in options if each is not None), None)
+
+
+def forced(*args, **more):
+    return option(*args, **more)[1]()
+
+
+def some_conv(seed: int):
+    pick = random.Random(seed)
+    return conv(pick.choice([12, 13, 16, 23]), pick.randint(4, 11), pick.randint(4, 11),
+                pick.choice([12, 17, 24, 37]), 3)
+
+
+SHAPES = {
+    "one tile": conv(12, 4, 4, 12, 3),
+    "odd": conv(16, 7, 5, 16, 3),
+    "primes": conv(13, 9, 6, 37, 3),
+    "two high": conv(17, 4, 13, 33, 3),
+    **{f"random {seed}": some_conv(seed) for seed in range(6)},
+}
+SETTINGS = [
+    ("float32", None, 16, 1),
+    ("float32", None, 48, 1, 29),
+    ("float64", None, 16, 1),
+    ("float32", 256, 24, 1),
+    ("float64", 128, 4, 1),
+]
+
+
+@pytest.fixture(scope="module")
+def problems():
+    made = {
+        (name, role, setting): Problem(node, *setting, plan=forced)
+        for name, shape in SHAPES.items()
+        for role, node in roles(*shape).items()
+        for setting in SETTINGS
+    }
+    plans = [plan for each in made.values() for plan in (each.plan, each.plan.packing) if plan]
+    return made, load([each.kernel for each in plans])
+
+
+@pytest.mark.parametrize(
+    "setting", SETTINGS, ids=lambda each: f"{each[0]}-{each[1]}-{each[2]}lanes-{each[3:]}"
+)
+@pytest.mark.parametrize("role", ["forward", "weights", "input"])
+@pytest.mark.parametrize("name", list(SHAPES))
+def test_it_agrees_with_the_reference(problems, name, role, setting):
+    made, addresses = problems
+    assert "winograd" in made[name, role, setting].plan.kernel.name
+    made[name, role, setting].check(addresses)
+
+
+@pytest.mark.parametrize(("top", "left"), [(1, 1), (2, 1), (0, 3)])
+def test_only_what_is_read_is_computed(top, left):
+    node = roles(*conv(13, 9, 8, 16, 3))["input"]
+    spans = [(0, 13), (top, 9 - top), (left, 8 - left)]
+    problem = Problem(node, "float32", None, 16, 1,
+                      plan=forced, read=dict(zip(node.op.out, spans, strict=True)))
+    plans = [problem.plan.packing, problem.plan]
+    problem.check(load([each.kernel for each in plans]), tuple(slice(*span) for span in spans))
+
+
+def test_what_is_read_of_a_value_shows_in_its_slices():
+    _, _, image = conv(2, 9, 8, 3, 3)
+    x = apply(Input("input", "image", image))
+    rows = apply(Slice(1, 2, 5), x)
+    first, second = apply(Slice(2, 1, 3), rows), apply(Slice(2, 3, 4), rows)
+    graph = Graph({"a": first, "b": second})
+    assert parts_read(graph)[x] == ((0, 2), (2, 7), (1, 7))
+    assert x not in parts_read(Graph({"a": first, "x": x}))
+    assert x not in parts_read(Graph({"a": apply(Slice(1, 8, 3, -2), x)}))
+
+
+def is_one(shape, lanes=16):
+    """Of each contraction of a layer, whether it is a convolution that the method fits."""
+    return [Problem(node, "float32", None, lanes, 1, plan=option).plan is not None
+            for node in roles(*shape).values()]
+
+
+def test_it_fits_3x3_convolutions_with_unit_steps():
+    assert is_one(conv(16, 6, 6, 16, 3)) == [True] * 3
+    others = [
+        conv(16, 6, 6, 16, 5),
+        conv(16, 6, 6, 16, 1),
+        conv(16, 9, 9, 16, 3, stride=2),
+        conv(16, 9, 9, 16, 3, dilation=2),
+        conv(16, 6, 6, 16, 3, groups=2),
+        conv(1, 6, 6, 16, 3),
+        conv(16, 6, 3, 16, 3),  # a result one wide: half of each tile for nothing
+        dense(32, 48),
+    ]
+    assert [is_one(each) for each in others] == [[False] * 3] * len(others)
+
+
+def chosen(shape, lanes):
+    return {role: "winograd" in Problem(node, "float32", None, lanes, 1).plan.kernel.name
+            for role, node in roles(*shape).items()}
+
+
+@pytest.mark.skipif(this_machine().vector_bits < 512, reason="what pays depends on the machine")
+def test_it_is_chosen_where_it_pays():
+    for shape in (conv(32, 34, 34, 32, 3), conv(64, 18, 18, 64, 3)):
+        for lanes in (32, 64):
+            assert chosen(shape, lanes) == {"forward": True, "weights": True, "input": True}
+    for shape in (conv(3, 34, 34, 32, 3), conv(2, 8, 8, 4, 3), conv(32, 6, 6, 4, 3)):
+        assert not any(chosen(shape, 32).values())
