@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from specc.collection import uncollected
 from specc.diagnostics import Diagnostic, Report, SpecError
 from specc.source import Source, Span
 
@@ -39,6 +40,7 @@ def read(path: str | Path) -> Source:
     return read_json(source.text, source.name)
 
 
+@uncollected
 def check(path: str | Path | Source,
           overrides: Overrides | None = None) -> tuple[Program | None, list[Diagnostic]]:
     """The program of a file and all that is wrong with it; no program after an error."""
@@ -74,6 +76,7 @@ def load(path: str | Path | Source, overrides: Overrides | None = None) -> Progr
     return program
 
 
+@uncollected
 def compile(program: Program, batch: int | None = None, dtype: str = "float32",
             threads: int | None = None, seed: int | None = None) -> Net:
     """The model in machine code, its weights initialized from `seed`.
@@ -96,6 +99,13 @@ def compile(program: Program, batch: int | None = None, dtype: str = "float32",
         names = ", ".join(f"`{name}`" for name in program.open_sizes)
         raise _error("open-size", f"the size {names} of {program.name} has no number yet",
                      program.name, help=f"give it one: {program.open_sizes[0]}=10")
+    from specc.backend import executor
+    from specc.backend.load import has_compiled
+
+    if not has_compiled(executor.KERNELS[0]):  # so nothing has been compiled for this machine yet
+        from specc.backend.workers import start_ahead
+
+        start_ahead()
     from specc.net import Net
 
     return Net(program, batch, dtype, threads or threads_for(program, batch), seed)

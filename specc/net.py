@@ -21,6 +21,7 @@ from specc.backend.machine import this_machine
 from specc.backend.prepared import Fastest, Prepared
 from specc.backend.program import CompiledProgram, aligned
 from specc.backend.reference import evaluate
+from specc.collection import uncollected
 from specc.columns import Column
 from specc.decode import Scores, decode, scores_name, targets_read
 from specc.diagnostics import Diagnostic, SpecError
@@ -124,6 +125,7 @@ class Net:
 
     # The programs.
 
+    @uncollected
     def graph(self, kind: str) -> Graph:
         """The optimized graph of one program: what the planner gets."""
         if kind not in self._graphs:
@@ -173,6 +175,7 @@ class Net:
         """The threads that a batch is divided between: `threads`, or fewer for a small batch."""
         return self._shards(self.batch)
 
+    @uncollected
     def compiled(self, kind: str, examples: int | None = None, team: bool = False) -> CompiledProgram:
         """One program, ready to run on batches of at most `examples` (of 1: see `plan`)."""
         key = kind, max(examples or 0, self.batch), False

@@ -86,8 +86,8 @@ def plan_contraction(
     """The fastest known form of `op` for these operands, `lanes` of the batch in each shard.
 
     It is called `turns` times with the same weights. Lanes from `examples` on hold nothing that
-    counts (0: all do). `part` is for one lane: only that part is computed.
-    Of the result only what lies from `wanted`[axis][0] up to `wanted`[axis][1] need be computed.
+    counts (0: all do). `part` is for one lane: only that part is computed. Of the result only what
+    lies from `wanted`[axis][0] up to `wanted`[axis][1] need be computed.
     """
     target = Target(dtype, machine or this_machine())
     operands = [Linear(op.left, left, "left"), Linear(op.right, right, "right")]

@@ -378,7 +378,7 @@ class _Shard:
                 arguments.append((name, known[name] if name in known else next(arrays)))
         imports = getattr(node.op, "imports", "")
         imports = imports.replace("<dtype>", self.dtype).replace("<width>", str(width))
-        kernel = Kernel(function.__name__, inspect.getsource(function), self.dtype, imports=imports)
+        kernel = Kernel(function.__name__, feed.text_of(function), self.dtype, imports=imports)
         return Call(kernel, tuple(arguments), step.phase, (node,))
 
     def put_rows(self, node: Node, place: Place, phase: int, start: int, rows: int) -> Iterator[Call]:
@@ -387,7 +387,7 @@ class _Shard:
         rest = sizes.product(node.type.shape[1:])
         numbers = {"start": start, "rows": rows, "count": index.type.elements, "rest": rest,
                    "lanes": self.plan.lanes}
-        kernel = Kernel(put_rows.__name__, inspect.getsource(put_rows), self.dtype)
+        kernel = Kernel(put_rows.__name__, feed.text_of(put_rows), self.dtype)
         out = self.address(node, place).moved(start * rest * self.item(node))
         for shard in range(self.plan.shards if rows else 0):
             known = {**numbers, "fresh": int(shard == 0), "dy": self.viewed(dy, shard),

@@ -143,6 +143,14 @@ def load(kernels: Sequence[Kernel], workers: int | None = None) -> dict[Kernel, 
         return {each: _addresses[each.key] for each in kernels}
 
 
+def has_compiled(kernel: Kernel) -> bool:
+    """Whether this process or the cache folder has the kernel."""
+    if kernel.key in _addresses:
+        return True
+    folder = _cache_folder()
+    return folder is not None and _path(folder, kernel).exists()
+
+
 def _link(kernels: dict[str, Kernel], objects: dict[str, bytes]) -> None:
     """Puts the object files into one engine and notes the functions' addresses."""
     import llvmlite.binding as llvm

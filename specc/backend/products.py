@@ -87,7 +87,7 @@ def rows_calls(node: Node, shard, out: Address, phase: int, start: int, count: i
         operands[n] = Operand((*operands[n].strides, from_shard), True)
     strides = c_strides(node.type.shape)
     plan = _planned(part, *operands, Operand(strides, False), shard.plan.lanes, shard.dtype, 1,
-                    shard.plan.examples, (0, 1), None)
+                    shard.plan.examples, WHOLE, None)
     out = out.moved(start * strides[0] * size)
     return _calls(plan, node, places, out, phase, None, soon, soon_size)
 

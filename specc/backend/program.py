@@ -18,6 +18,7 @@ from specc.backend import executor, feed
 from specc.backend.calls import Address, Call, Table, in_order
 from specc.backend.emit import emit
 from specc.backend.load import load
+from specc.collection import uncollected
 from specc.columns import Column
 from specc.ir.graph import Node
 from specc.ir.plan import Plan
@@ -139,6 +140,7 @@ class CompiledProgram:
         """Whether a run on columns like these has nothing to compile."""
         return _types(columns) in self._linked
 
+    @uncollected
     def link(self, columns: Mapping[str, Column]) -> _Linked:
         """Compiles and loads what columns like these need, so that the next `run` only runs."""
         key = _types(columns)

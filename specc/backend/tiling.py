@@ -16,7 +16,6 @@ import numpy as np
 from specc.backend.load import Kernel
 from specc.ops.contract import Affine, Contract, Map
 
-
 # A part of a result: its number, of how many, and whether it must be an even share of the first axis
 # (which is then that of the weights' rows), or may be whatever is best.
 Part = tuple[int, int, bool]

@@ -22,8 +22,8 @@ import numpy as np
 from specc.backend.tile_kernels import Target
 from specc.backend.tiling import ContractionPlan, Linear
 from specc.backend.winograd_kernels import (
-    winograd_kernel,
     winograd_gradient_kernel,
+    winograd_kernel,
     winograd_weights_kernel,
 )
 from specc.ops.contract import Affine, Contract, Map

@@ -481,14 +481,11 @@ def _places(order, graph: Graph, views, targets, layout: Layout, team: bool,
     places: dict[Node, Place] = {}
     leaving: dict[int, list[tuple[int, int]]] = {}
 
-    def held_until(node: Node, now: int) -> int:
-        return max(last.get(node, now), now)
-
     def in_arena(node: Node, now: int) -> Place:
         size = layout.bytes(node)
         offset = layout.take(size)
         if not team:
-            leaving.setdefault(held_until(node, now), []).append((offset, size))
+            leaving.setdefault(max(last.get(node, now), now), []).append((offset, size))
         return Place("arena", offset)
 
     def over_another(node: Node, now: int) -> Place | None:
@@ -497,7 +494,7 @@ def _places(order, graph: Graph, views, targets, layout: Layout, team: bool,
             span = (places[each].offset, layout.bytes(each)) if each in places else None
             if span in leaving.get(now, ()) and places[each] == Place("arena", span[0]):
                 leaving[now].remove(span)
-                leaving.setdefault(held_until(node, now), []).append(span)
+                leaving.setdefault(max(last.get(node, now), now), []).append(span)
                 return places[each]
         return None
 

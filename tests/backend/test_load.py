@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 from running import at_address, function
 
 from specc.backend import load as loading
+from specc.backend import workers
 from specc.backend.compile import KernelError, llvm_text
 from specc.backend.load import Kernel, load
 
@@ -139,6 +141,54 @@ def test_many_kernels_are_compiled_side_by_side(folder):
 def test_workers_that_fail_cost_nothing_but_time(folder, monkeypatch):
     monkeypatch.setattr(sys, "executable", sys.executable + "-that-is-not-there")
     kernels = [Kernel("scaled", SCALED.replace("0.5", f"{n}.25")) for n in range(9)]
+    assert len(load(kernels, workers=2)) == 9
+
+
+@pytest.fixture
+def ahead(monkeypatch):
+    """A worker started ahead."""
+    monkeypatch.setattr(workers, "_processors", lambda: 2)
+    workers.start_ahead()
+    (worker,) = workers._ahead
+    workers.start_ahead()
+    assert workers._ahead == [worker], "they are started once"
+    yield worker
+    assert not workers._ahead and worker._process.poll() is not None, "it has ended"
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_worker_started_ahead_is_used_if_it_lives(folder, ahead, is_killed):
+    if is_killed:
+        ahead._process.kill()
+        ahead._process.wait()
+    kernels = [Kernel("scaled", SCALED.replace("0.5", f"{n}.75")) for n in range(9)]
+    assert len(load(kernels, workers=2)) == 9
+    assert ahead._thread is not None
+
+
+def test_a_worker_started_ahead_for_nothing_ends_with_the_process():
+    code = """
+from specc.backend import workers
+workers._processors = lambda: 2
+workers.start_ahead()
+print(workers._ahead[0]._process.pid)
+"""
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, timeout=60)  # fmt: skip
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(printed.stdout), 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_process_leaves_the_workers_started_ahead_alone(folder, ahead):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        os._exit(len(workers._ahead))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    kernels = [Kernel("scaled", SCALED.replace("0.5", f"{n}.125")) for n in range(9)]
     assert len(load(kernels, workers=2)) == 9
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from lark import Lark
@@ -41,11 +41,14 @@ TEXTS = [
 ]
 
 
+TABLES = Path(__file__).parents[2] / "grammars" / "dl.tables.json"
+
+
 @pytest.fixture
-def fresh_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("SPECC_CACHE_DIR", str(tmp_path / "cache"))
+def anew():
+    """Tables that nothing has read yet, here and afterwards."""
     grammar.tables.cache_clear()
-    yield tmp_path / "cache"
+    yield
     grammar.tables.cache_clear()
 
 
@@ -84,38 +87,42 @@ def test_the_parser_takes_what_lark_takes(text):
     assert (parse(Source("x.dl", text))[1] == []) == is_good
 
 
-def test_tables_from_the_cache_are_those_computed(fresh_cache):
-    computed = grammar.tables()
-    grammar.tables.cache_clear()
-    assert list(fresh_cache.iterdir()), "the tables are cached"
-    assert grammar.tables() == computed
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\x00", b"[1, 2]", b'{"lexer": 3}', b"null"])
-def test_a_broken_cache_is_written_anew(fresh_cache, content):
-    computed = grammar.tables()
-    (file,) = fresh_cache.iterdir()
-    file.write_bytes(content)
-    grammar.tables.cache_clear()
-    assert grammar.tables() == computed
-    assert json.loads(file.read_bytes())["keywords"] == sorted(computed.keywords)
-    assert list(fresh_cache.iterdir()) == [file], "no temporary file is left"
-
-
-def test_without_a_folder_to_write_to_there_is_no_cache(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("SPECC_CACHE_DIR", str(tmp_path / "file" / "cache"))
-    grammar.tables.cache_clear()
+def test_the_tables_at_hand_are_those_of_the_grammar(golden, anew, monkeypatch):
+    golden(TABLES, grammar.written(grammar.text()))
+    monkeypatch.setattr(grammar, "compute", None)
     assert "let" in grammar.tables().keywords
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1, 2]", '{"of": 3}', "null", None])
+def test_tables_that_are_not_of_the_grammar_are_computed(anew, monkeypatch, content):
+    expected = grammar.tables()
     grammar.tables.cache_clear()
+    if content is None:  # those of another grammar
+        content = TABLES.read_text().replace('"of": "', '"of": "0')
+    read = grammar.read
+    monkeypatch.setattr(
+        grammar, "read", lambda name: content if name == "dl.tables.json" else read(name))
+    computed = grammar.compute
+    done = []
+    monkeypatch.setattr(grammar, "compute", lambda text: done.append(text) or computed(text))
+    assert grammar.tables() == expected
+    assert done == [grammar.text()]
 
 
-def test_another_grammar_has_another_cache():
-    assert grammar._cache_file("one") != grammar._cache_file("two")
+def test_tables_that_are_not_there_are_computed(anew, monkeypatch):
+    expected = grammar.tables()
+    grammar.tables.cache_clear()
+    read = grammar.read
+
+    def missing(name):
+        assert name != "dl.tables.json"
+        return read(name)
+
+    monkeypatch.setattr(grammar, "read", missing)
+    assert grammar.tables() == expected
 
 
-def test_lark_is_not_imported_where_the_tables_are_cached(fresh_cache):
-    grammar.tables()
+def test_lark_is_not_imported_where_the_tables_are_at_hand():
     code = """
 import sys
 from specc.frontend.parse import parse
