@@ -44,9 +44,13 @@ ALL_STEPS = {
 }
 
 
-def net_of(program, batch=4, threads=1):
+# Weights with which 44 steps do not let the last bit of a sum grow to a millionth of it, as those of 1.5 do.
+CALM = 0.5
+
+
+def net_of(program, batch=4, threads=1, scale=1.5):
     net = specc.compile(program, batch=batch, dtype="float64", threads=threads)
-    randomized(net, scale=1.5)
+    randomized(net, scale=scale)
     return net
 
 
@@ -108,9 +112,10 @@ def test_what_looks_at_other_steps_is_passed_over_again(body):
 @pytest.mark.parametrize("draws", [(0.0, 1), (0.7, 5)], ids=["greedy", "drawn"])
 def test_the_models_that_write_do_it_step_by_step(draws, threads):
     rng = np.random.default_rng(0)
-    net = net_of(driver.load(MODELS / "translate.dl", {"figures_": 11, "letters": 9}), 20, threads)
+    net = net_of(driver.load(MODELS / "translate.dl", {"figures_": 11, "letters": 9}), 20, threads,
+                 CALM)
     agree(both(net, draws, figures=texts(rng, 11, 5, 27)))
-    net = net_of(driver.load(MODELS / "caption.dl", {"letters": 9}), 20, threads)
+    net = net_of(driver.load(MODELS / "caption.dl", {"letters": 9}), 20, threads, CALM)
     agree(both(net, draws, picture=rng.standard_normal((27, 8, 8))))
 
 

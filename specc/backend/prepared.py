@@ -106,7 +106,7 @@ class Fastest:
     """The fastest of some calls that do the same: which one it is shows in their times, for threads
     that share the work gain nothing on processors that are busy with something else."""
 
-    TRIED, AGAIN = 10, 1000  # calls of each at first, and after how many calls each is tried again
+    TRIED, AGAIN = 10, 200  # calls of each at first, and after how many calls each is tried again
 
     def __init__(self, calls: Sequence[Prepared]):
         self._calls = list(calls)
