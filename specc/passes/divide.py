@@ -30,19 +30,18 @@ def divide(graph: Graph, shards: int, lanes: int) -> Graph:
               if isinstance(node.op, AllReduce) and (part := node.inputs[0]) in read_once
               and part not in outputs and _pays(part, shards, lanes)}
 
-    def completed(old: Node, node: Node) -> Node:
-        if old not in wanted:
-            return node
-        (part,) = node.inputs
-        return Node(replace(part.op, complete=True), part.inputs, node.type, part.origin)
-
     if not wanted:
         return graph
     new: dict[Node, Node] = {}
     for node in graph.nodes:
-        inputs = tuple(new[each] for each in node.inputs)
-        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-        new[node] = completed(node, node if same else Node(node.op, inputs, node.type, node.origin))
+        if node in wanted:
+            (part,) = node.inputs
+            op, inputs, origin = replace(part.op, complete=True), part.inputs, part.origin
+        else:
+            op, inputs, origin = node.op, node.inputs, node.origin
+        inputs = tuple(new[each] for each in inputs)
+        same = op is node.op and all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+        new[node] = node if same else Node(op, inputs, node.type, origin)
     return Graph({name: new[node] for name, node in graph.outputs.items()})
 
 
@@ -59,6 +58,5 @@ def _pays(part: Node, shards: int, lanes: int) -> bool:
             if len(each.terms) == 1 and each.terms[0][1] == 1 and not each.constant]
     plain = len(set(kept)) == len(op.out) and set(kept) <= set(range(len(op.extents))) == set(read)
     whole = all(op.extents[i] == size for i, size in zip(kept, op.shape, strict=False))
-    # the first axis is an index that one of the operands alone has, so that its rows can be divided
     activations = shards * lanes * sum(each.type.elements for each in part.inputs)
     return plain and whole and elements >= activations * (WEIGHT if shards > 1 else 1)
