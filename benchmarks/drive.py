@@ -111,7 +111,8 @@ class Peer:
         """The losses of the first steps, or the first outputs."""
         answer = self._ask("prepare", kind, batch)
         if self.seconds_to_first is None:
-            self.seconds_to_first = time.perf_counter() - self._started
+            took = time.perf_counter() - self._started
+            self.seconds_to_first = took - answer.get("later", 0.0)
         return answer.get("losses") or answer["outputs"]
 
     def run(self, kind: str, steps: int, stretches: int = 1, batch: int = 0) -> list[Stretch]:

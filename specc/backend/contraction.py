@@ -97,7 +97,7 @@ def plan_contraction(
     if left.batched != right.batched and out.batched:
         weights, batched = sorted(operands, key=lambda each: each.batched)
         if lanes == 1:
-            options = single_options(op, weights, batched, result, target, part)
+            options = single_options(op, weights, batched, result, target, part, turns)
             options += _along_run(op, weights, batched, result, target, part)
             return min(options, key=lambda option: option[0])[1]() if options else None
         assert lanes % target.width == 0, (lanes, target)

@@ -39,18 +39,23 @@ _POSITIONS = (1, 2, 4, 7, 8, 10, 12, 14)
 # Cycles to add up the elements of a vector, to write one row of a tile, and to start one.
 _SUM, _ROW, _START = 8, 2, 30
 
+# Bytes of weights in rows that a loop finds in a near cache, and how much longer more of them take it
+# (measured: 54 GB/s of 1 MB, where packed weights come at 118).
+_NEAR, _FROM_AFAR = 512 << 10, 2.5
+
 Option = tuple[float, Callable[[], ContractionPlan]]
 
 
 def single_options(
     op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target,
-    part: Part = WHOLE,
+    part: Part = WHOLE, turns: int = 1,
 ) -> list[Option]:
-    """Both forms with an estimate of their cycles, for one part of the result."""
+    """Both forms with an estimate of their cycles, for one part of the result. Weights that are packed
+    serve `turns` calls."""
     operands = (weights, batched, out)
-    options = _across(op, operands, target, part)
+    options = _across(op, operands, target, part, turns)
     if not part[2]:
-        options += _dot(op, operands, target, part)
+        options += _dot(op, operands, target, part, turns)
     return options
 
 
@@ -60,7 +65,7 @@ def _part(size: int, part: Part) -> tuple[int, int]:
     return size * number // parts, size * (number + 1) // parts
 
 
-def _dot(op: Contract, operands, target: Target, part: Part) -> list[Option]:
+def _dot(op: Contract, operands, target: Target, part: Part, turns: int) -> list[Option]:
     weights, batched, out = operands
     kept = set(out.steps)
     if not all(exact(op, i) for i in kept) or len(kept) != len(op.out):
@@ -85,7 +90,9 @@ def _dot(op: Contract, operands, target: Target, part: Part) -> list[Option]:
         r, t = shape
         tiles = len(positions) * -(-rows.size // r) * -(-len(tap_at) // t)
         vectors = len(segments) * -(-length // target.width)
-        return tiles * (vectors * max(r * t / 2, 4, (r + t) / 2) * 1.2 + r * t * _SUM + _START)
+        cycles = tiles * (vectors * max(r * t / 2, 4, (r + t) / 2) * 1.2 + r * t * _SUM + _START)
+        size = rows.size * len(segments) * length * target.bytes
+        return cycles * (_FROM_AFAR if turns > 1 and size > _NEAR else 1)
 
     shapes = [(r, t) for r in _ROWS for t in _TAPS
               if r <= rows.size and t <= len(tap_at) and r * t + t + 1 <= target.machine.registers]
@@ -139,7 +146,7 @@ def part_of(rows: Axis, classes: list, part: Part) -> tuple[Axis, list]:
     return replace(rows, size=count), [(taps, positions + shift) for taps, positions in classes]
 
 
-def _across(op: Contract, operands, target: Target, part: Part) -> list[Option]:
+def _across(op: Contract, operands, target: Target, part: Part, turns: int) -> list[Option]:
     weights, batched, out = operands
     rows = rows_of(op, operands)
     runs, run, step = run_of(op, batched, weights, out)
@@ -157,11 +164,13 @@ def _across(op: Contract, operands, target: Target, part: Part) -> list[Option]:
             tile = len(taps) * max(q * v / 2, 4, (q + 2 * v + 1) / 2) * 1.2
             tile += v * target.width * _ROW + _START
             total += len(positions) * -(-run // q) * blocks * tile
-            total += blocks * v * target.width * len(taps) / 2  # to pack the weights
+            total += blocks * v * target.width * len(taps) / 2 / turns  # to pack the weights
         return total
 
     most = -(-rows.size // target.width)
-    shapes = [(q, v) for q in _POSITIONS for v in range(1, 5)
+    size = rows.size * sum(len(taps) for taps, _ in classes) * target.bytes
+    longer = 9 if turns > 1 and size > _NEAR else 5  # lines of weights that come from afar time and again
+    shapes = [(q, v) for q in _POSITIONS for v in range(1, longer)
               if q <= run and v <= most and (q + 1) * v + 1 <= target.machine.registers]
     shape = min(shapes, key=cycles)
 
