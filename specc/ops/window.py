@@ -16,6 +16,10 @@ from specc.ir.types import Type
 
 # ruff: noqa: F821, UP037 - the annotations of kernels name extents, not types
 
+# Lanes are run through a vector at a time, whose loop has a constant length: the vectorizer takes a loop of an
+# unknown length for several vectors at once, and fewer for what is left over.
+_WIDTH = "WIDTH = <width>"
+
 
 @dataclass(frozen=True)
 class WindowMax(Op):
@@ -23,6 +27,7 @@ class WindowMax(Op):
 
     size: tuple[int, int]
     stride: tuple[int, int]
+    imports = _WIDTH
 
     def infer(self, x: Type) -> Type:
         if x.rank < 3 or x.kind != "float":
@@ -56,6 +61,7 @@ class WindowArgMax(Op):
 
     size: tuple[int, int]
     stride: tuple[int, int]
+    imports = _WIDTH
 
     def infer(self, x: Type, y: Type) -> Type:
         if isinstance(self.size[0], int) and self.size[0] * self.size[1] > 256:
@@ -86,6 +92,7 @@ class WindowMaxGradient(Op):
     size: tuple[int, int]
     stride: tuple[int, int]
     shape: tuple[int, int]
+    imports = _WIDTH
 
     def infer(self, position: Type, dy: Type) -> Type:
         if position.shape != dy.shape:
@@ -138,14 +145,26 @@ def window_max(
     for c in range(channels):
         for i in range(rows):
             for j in range(columns):
-                for lane in range(lanes):
-                    y[c, i, j, lane] = x[c, i * stride_y, j * stride_x, lane]
-                for u in range(size_y):
-                    for v in range(size_x):
-                        for lane in range(lanes):
-                            here = x[c, i * stride_y + u, j * stride_x + v, lane]
-                            best = y[c, i, j, lane]
+                top, left = i * stride_y, j * stride_x
+                for start in range(0, lanes, WIDTH):
+                    if size_y == 2 and size_x == 2:
+                        for lane in range(start, start + WIDTH):
+                            best = x[c, top, left, lane]
+                            here = x[c, top, left + 1, lane]
+                            best = best if best >= here else here
+                            here = x[c, top + 1, left, lane]
+                            best = best if best >= here else here
+                            here = x[c, top + 1, left + 1, lane]
                             y[c, i, j, lane] = best if best >= here else here
+                        continue
+                    for lane in range(start, start + WIDTH):
+                        y[c, i, j, lane] = x[c, top, left, lane]
+                    for u in range(size_y):
+                        for v in range(size_x):
+                            for lane in range(start, start + WIDTH):
+                                here = x[c, top + u, left + v, lane]
+                                best = y[c, i, j, lane]
+                                y[c, i, j, lane] = best if best >= here else here
 
 
 def window_max_of_one(
@@ -183,19 +202,29 @@ def window_argmax(
     for c in range(channels):
         for i in range(rows):
             for j in range(columns):
-                for lane in range(lanes):
-                    position[c, i, j, lane] = 0
-                # from the last place to the first, which so has the last word
-                for back in range(1, size_y * size_x):
-                    place = size_y * size_x - back
-                    u = place // size_x
-                    v = place - u * size_x
-                    for lane in range(lanes):
-                        hit = x[c, i * stride_y + u, j * stride_x + v, lane] == y[c, i, j, lane]
-                        position[c, i, j, lane] = place if hit else position[c, i, j, lane]
-                for lane in range(lanes):
-                    if x[c, i * stride_y, j * stride_x, lane] == y[c, i, j, lane]:
+                top, left = i * stride_y, j * stride_x
+                for start in range(0, lanes, WIDTH):
+                    # from the last place to the first, which so has the last word
+                    if size_y == 2 and size_x == 2:
+                        for lane in range(start, start + WIDTH):
+                            best = y[c, i, j, lane]
+                            place = 3 if x[c, top + 1, left + 1, lane] == best else 0
+                            place = 2 if x[c, top + 1, left, lane] == best else place
+                            place = 1 if x[c, top, left + 1, lane] == best else place
+                            position[c, i, j, lane] = 0 if x[c, top, left, lane] == best else place
+                        continue
+                    for lane in range(start, start + WIDTH):
                         position[c, i, j, lane] = 0
+                    for back in range(1, size_y * size_x):
+                        place = size_y * size_x - back
+                        u = place // size_x
+                        v = place - u * size_x
+                        for lane in range(start, start + WIDTH):
+                            hit = x[c, top + u, left + v, lane] == y[c, i, j, lane]
+                            position[c, i, j, lane] = place if hit else position[c, i, j, lane]
+                    for lane in range(start, start + WIDTH):
+                        if x[c, top, left, lane] == y[c, i, j, lane]:
+                            position[c, i, j, lane] = 0
 
 
 def window_max_gradient(
@@ -204,7 +233,21 @@ def window_max_gradient(
     channels: "int", height: "int", width: "int", rows: "int", columns: "int",
     size_y: "int", size_x: "int", stride_y: "int", stride_x: "int", lanes: "int",
 ):
+    # each element of x is in one window
+    tiled = (stride_y == 2 and stride_x == 2 and size_y == 2 and size_x == 2
+             and height == 2 * rows and width == 2 * columns)
     for c in range(channels):
+        if tiled:
+            for i in range(rows):
+                for j in range(columns):
+                    for start in range(0, lanes, WIDTH):
+                        for lane in range(start, start + WIDTH):
+                            place, handed = position[c, i, j, lane], dy[c, i, j, lane]
+                            dx[c, 2 * i, 2 * j, lane] = handed if place == 0 else 0.0
+                            dx[c, 2 * i, 2 * j + 1, lane] = handed if place == 1 else 0.0
+                            dx[c, 2 * i + 1, 2 * j, lane] = handed if place == 2 else 0.0
+                            dx[c, 2 * i + 1, 2 * j + 1, lane] = handed if place == 3 else 0.0
+            continue
         for i in range(height):
             for j in range(width):
                 for lane in range(lanes):
@@ -214,6 +257,7 @@ def window_max_gradient(
                 for u in range(size_y):
                     for v in range(size_x):
                         place = u * size_x + v
-                        for lane in range(lanes):
-                            handed = dy[c, i, j, lane] if position[c, i, j, lane] == place else 0.0
-                            dx[c, i * stride_y + u, j * stride_x + v, lane] += handed
+                        for start in range(0, lanes, WIDTH):
+                            for lane in range(start, start + WIDTH):
+                                handed = dy[c, i, j, lane] if position[c, i, j, lane] == place else 0.0
+                                dx[c, i * stride_y + u, j * stride_x + v, lane] += handed
