@@ -51,11 +51,7 @@ def contract_tile(rows: int, vectors: int, dtype: str, width: int):
                 w_now = b.load(b.gep(w_at, [loop.i]))
                 code.prefetch(code.pointer(b.add(soon, b.mul(loop.i, soon_step))))
                 xs = [code.load(code.at(x_now, v * width)) for v in range(vectors)]
-                for k in range(rows):
-                    wk = code.spread(b.load(code.at(w_rows[k], w_now)))
-                    for v in range(vectors):
-                        n = k * vectors + v
-                        loop.now[n] = code.fma(wk, xs[v], loop.now[n])
+                code.add_products(loop.now, (code.at(w_rows[k], w_now) for k in range(rows)), xs)
             for k in range(rows):
                 row = code.at(out, b.mul(out_row, I64(k)))
                 for v in range(vectors):
@@ -94,11 +90,7 @@ def packed_tile(rows: int, columns: int, dtype: str, width: int):
                 xs = [code.load(code.at(each, x_now)) for each in x_columns]
                 for k in range(0, rows, _LINE // code.bytes):
                     code.prefetch(code.at(w_now, k + _AHEAD // code.bytes), nearest=True)
-                for k in range(rows):
-                    wk = code.spread(b.load(code.at(w_now, k)))
-                    for v in range(columns):
-                        n = k * columns + v
-                        loop.now[n] = code.fma(wk, xs[v], loop.now[n])
+                code.add_products(loop.now, (code.at(w_now, k) for k in range(rows)), xs)
             with b.if_else(b.icmp_signed("!=", last, I64(0))) as (finish, go_on):
                 with finish:
                     for k in range(rows):

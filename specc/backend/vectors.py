@@ -59,6 +59,14 @@ class Vectors:
         name = f"llvm.fmuladd.{self.suffix}"
         return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, name), [x, y, total])
 
+    def add_products(self, sums, places, xs):
+        """sums[k*len(xs) + v] += the number at the k-th of the places, times xs[v]."""
+        for k, place in enumerate(places):
+            factor = self.spread(self.b.load(place))
+            for v, x in enumerate(xs):
+                n = k * len(xs) + v
+                sums[n] = self.fma(factor, x, sums[n])
+
     def shuffle(self, x, y, mask):
         return self.b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, len(mask)), mask))
 

@@ -100,11 +100,7 @@ def product_tile(rows: int, columns: int, dtype: str, width: int):
                 for v in range(columns):
                     code.prefetch(code.at(x_now, v * width + _AHEAD // code.bytes), nearest=True)
                 code.prefetch(code.at(w_now, _AHEAD // code.bytes), nearest=True)
-                for k in range(rows):
-                    wk = code.spread(b.load(code.at(w_now, k)))
-                    for v in range(columns):
-                        n = k * columns + v
-                        loop.now[n] = code.fma(wk, xs[v], loop.now[n])
+                code.add_products(loop.now, (code.at(w_now, k) for k in range(rows)), xs)
             for n, each in enumerate(loop.now):
                 code.store(each, code.at(out, n * width))
             return context.get_dummy_value()
@@ -135,11 +131,7 @@ def sum_tile(rows: int, vectors: int, row_step: int, dtype: str, width: int):
                 x_now = code.at(x, b.mul(loop.i, x_step))
                 w_now = code.at(w, loop.i)
                 xs = [code.load(code.at(x_now, v * width)) for v in range(vectors)]
-                for k in range(rows):
-                    wk = code.spread(b.load(code.at(w_now, k * row_step)))
-                    for v in range(vectors):
-                        n = k * vectors + v
-                        loop.now[n] = code.fma(wk, xs[v], loop.now[n])
+                code.add_products(loop.now, (code.at(w_now, k * row_step) for k in range(rows)), xs)
             for each, place in zip(loop.now, places, strict=True):
                 code.store(b.fadd(code.load(place), each), place)
             return context.get_dummy_value()
