@@ -8,6 +8,7 @@ Everything here raises `ValueError` with the name of the array, or `TypeError` f
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -22,11 +23,57 @@ class Arrays(dict):
 
     `arrays[path] = value` copies the value in, as `arrays[path][...] = value` does, but checks it; no
     array can be added or taken away.
+
+    `version` is another number whenever a value may be another one: `written` says so, and who was
+    handed an array may write into it for as long as it, or a view of it, is held.
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray], what: str):
         super().__init__(arrays)
         self.what = what  # "lenet has no parameter"
+        self._version, self._is_lent = 0, True
+        self._alone: list[tuple[int, int]] | None = None
+
+    @property
+    def version(self) -> int:
+        if self._is_lent:
+            self._is_lent = self._holders() != self._alone
+            self._version += 1
+        return self._version
+
+    def settle(self) -> None:
+        """Says that nobody but the model refers to the arrays now."""
+        self._alone = self._holders()
+
+    def written(self) -> None:
+        """Says that the arrays have been written into."""
+        self._version += 1
+
+    def _holders(self) -> list[tuple[int, int]]:
+        """How often each array is referred to, and its memory: views of it refer to that."""
+        return [(sys.getrefcount(array), sys.getrefcount(array.base)) for array in super().values()]
+
+    def __getitem__(self, path):
+        self._is_lent = True
+        return super().__getitem__(path)
+
+    def __iter__(self):  # with it, `dict(arrays)` and `**arrays` take each by `[]`
+        return super().__iter__()
+
+    def get(self, path, default=None):
+        self._is_lent = True
+        return super().get(path, default)
+
+    def values(self) -> list[np.ndarray]:  # lists, which hold the arrays: a view of a dict would not
+        self._is_lent = True
+        return list(super().values())
+
+    def items(self) -> list[tuple[str, np.ndarray]]:
+        self._is_lent = True
+        return list(super().items())
+
+    def copy(self):
+        return dict(self)
 
     def put(self, values: Mapping[str, object]) -> None:
         """Copy some values in, all or none. Raises ValueError for an unknown path, another shape, or

@@ -33,11 +33,13 @@ from specc.lengths import Sizes, shorter, steps_of, stretches
 from specc.ops.carry import closed, following, straightened
 from specc.ops.flops import flops
 from specc.ops.peers import Peers, bind_batch
+from specc.ops.random import Uniform
 from specc.passes import lower
 from specc.passes.frame import frame
 from specc.passes.fuse import prepare
 from specc.passes.part import part
 from specc.passes.plan import plan, shares
+from specc.passes.portion import portion
 from specc.passes.recompute import recompute
 from specc.passes.simplify import simplify
 from specc.passes.stepwise import stepwise
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
 # The programs of a model, each compiled when it is first needed.
 TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict"
 FLOPS_WORTH_A_TEAM = 4e5  # of one example, from which threads share the work on it
-MOST_PREPARED = 16  # numbers of rows for which a prediction is kept ready
+MOST_PREPARED, QUICK = 16, 1024  # numbers of rows for which a prediction is kept ready, and the most of them
 FEW = 3  # rows that are predicted one by one: a vector of lanes for so few would be nearly empty
 WORTH_AGAIN = 0.95  # of the memory, which recomputation must leave at most
 
@@ -110,6 +112,7 @@ class Net:
         self.states = Arrays({**lasting, **{f"stream.{label}": array
                                             for label, array in self.lanes.items()}},
                              f"{self.name} has no state")
+        self.params.settle()
 
     def _array(self, shape) -> np.ndarray:
         item = np.dtype(self.dtype).itemsize
@@ -179,14 +182,14 @@ class Net:
     def compiled(self, kind: str, examples: int | None = None, team: bool = False) -> CompiledProgram:
         """One program, ready to run on batches of at most `examples` (of 1: see `plan`)."""
         key = kind, max(examples or 0, self.batch), False
-        if (kind, examples) == (PREDICT, 1):
-            key = PREDICT, 1, team
+        if kind == PREDICT and examples:
+            key = PREDICT, examples, team
         if key not in self._programs:
             start = time.perf_counter()
             if kind == GRADIENTS:
                 for each in self.program.parameters:
                     self._arrays.setdefault(f"gradient.{each.path}", self._array(each.type.shape))
-            self._programs[key] = CompiledProgram(self.plan(*key), self.dtype, self._arrays)
+            self._programs[key] = self._made(self.plan(*key))
             self.compile_seconds += time.perf_counter() - start
         return self._programs[key]
 
@@ -209,7 +212,11 @@ class Net:
 
     def _program_of(self, graph: Graph, batch: int) -> CompiledProgram:
         plan = self._planned(_optimized(graph), batch, batch == 1)
-        return CompiledProgram(plan, self.dtype, self._arrays)
+        return self._made(plan)
+
+    def _made(self, plan: Plan) -> CompiledProgram:
+        params = self.params
+        return CompiledProgram(plan, self.dtype, self._arrays, lambda: params.version)
 
     def _lane_shape(self, label: str) -> tuple[int, ...]:
         (then,) = (node for name, node in self.program.carries if name == label)
@@ -228,6 +235,8 @@ class Net:
             program.link(columns)
             self.compile_seconds += time.perf_counter() - start
         lanes = self._new_lanes(batch) if lanes is None else lanes
+        if kind == TRAIN:
+            self.params.written()
         return program.run(columns, order, batch, settings, self.seed, first, lanes)
 
     # What the training loop uses.
@@ -328,7 +337,7 @@ class Net:
         `lanes`, [batch, *shape] for each state of a stream, are where it goes on; they are changed.
         """
         rows = count(data)
-        batch = 1 if rows <= FEW and lanes is None else self.batch
+        batch = self._at_once(rows) if lanes is None else self.batch
         _, found = self._run(PREDICT, data, np.arange(rows), batch, lanes=lanes)
         outputs = {}
         for term in self.program.outputs:
@@ -337,6 +346,15 @@ class Net:
                 array = np.broadcast_to(self._constant(term.node), (rows, *term.node.type.shape))
             outputs[term.name] = array.view(bool) if array.dtype == np.uint8 else array
         return outputs
+
+    def _at_once(self, rows: int) -> int:
+        """The rows of a step of a prediction for so many."""
+        if rows <= FEW:
+            return 1
+        if self.lanes or any(isinstance(node.op, (Peers, Uniform)) for node in self.graph(PREDICT).nodes):
+            return self.batch  # what comes out depends on it
+        vector, item = this_machine().lanes(self.dtype), np.dtype(self.dtype).itemsize
+        return portion(rows, vector, self.threads, lambda batch: self.plan(PREDICT, batch), item)
 
     def _constant(self, node) -> np.ndarray:
         """The value of a node that no input goes into."""
@@ -372,9 +390,9 @@ class Net:
         call = self._prepared.get(rows)
         if call is not None:
             return call(arrays)
-        if not 0 < rows <= max(FEW, self.batch) or self.lanes or len(self._prepared) == MOST_PREPARED:
+        if not 0 < rows <= max(QUICK, self.batch) or self.lanes or len(self._prepared) == MOST_PREPARED:
             return None
-        batch = 1 if rows <= FEW else self.batch
+        batch = self._at_once(rows)
         program = self.compiled(PREDICT, batch)
         ports = [self._by_name[name] for name in program.ports]
         names = {f"output.{term.name}": term.name for term in self.program.outputs}

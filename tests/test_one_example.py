@@ -8,6 +8,7 @@ import pytest
 import specc
 from specc.backend.prepared import Fastest, Prepared
 from specc.backend.reference import evaluate
+from specc.columns import Column
 from specc.net import FEW, PREDICT
 from specc.source import Source
 
@@ -42,6 +43,11 @@ NETWORKS = {
     "recurrent": """
         input x: float[steps, 9]
         output x -> lstm(24) -> gru(17) -> last -> dense(4)
+        """,
+    "wide recurrent": """
+        input x: float[steps, 48]
+        let both = concat(x -> lstm(200), x -> gru(300))
+        output both -> lstm(260) -> dense(37)
         """,
 }
 
@@ -96,7 +102,7 @@ def test_each_way_agrees_with_the_interpreter(name, dtype):
 
 
 @pytest.mark.parametrize("threads", [2, 3, 5])
-@pytest.mark.parametrize("name", ["dense", "a channel by itself", "residual"])
+@pytest.mark.parametrize("name", ["dense", "a channel by itself", "residual", "wide recurrent"])
 def test_a_team_of_any_size_agrees_with_the_interpreter(name, threads):
     net, inputs = compiled(name, "float32", threads)
     call, expected = prepared(net, 1, True), wanted(net, inputs)
@@ -114,6 +120,16 @@ def test_a_team_divides_the_work(threads):
         "contract", "nest", "kernel"}
     (found,) = prepared(net, 1, True)({key: array[:1] for key, array in inputs.items()}).values()
     assert np.allclose(found, wanted(net, inputs)[:1], atol=1e-4)
+
+
+def test_a_team_divides_the_steps_of_wide_cells_alone():
+    net, _ = compiled("wide recurrent", "float32", 2)
+    loops = [step for step in net.plan(PREDICT, 1, team=True).steps if step.group.kind == "loop"]
+    assert [step.mode for step in loops] == ["split"] * 3
+    assert all({each.mode for each in step.steps} >= {"split"} for step in loops)
+    net, _ = compiled("recurrent", "float32", 2)
+    loops = [step for step in net.plan(PREDICT, 1, team=True).steps if step.group.kind == "loop"]
+    assert [step.mode for step in loops] == ["single"] * 2
 
 
 def test_what_needs_a_conversion_takes_the_long_way():
@@ -138,6 +154,53 @@ def test_changed_weights_count_at_once():
         net.params[path] = array * 0.5
     assert not np.allclose(*(next(iter(each.values())) for each in (before, net.forward(**one))))
     assert np.allclose(next(iter(net.forward(**one).values())), wanted(net, inputs)[:1], atol=1e-4)
+
+
+HANDLES = {
+    "[]": lambda params: params["out.weight"],
+    "get": lambda params: params.get("out.weight"),
+    "values": lambda params: dict(zip(params, params.values(), strict=True))["out.weight"],
+    "items": lambda params: dict(params.items())["out.weight"],
+    "a list": lambda params: params.values()[list(params).index("out.weight")],
+    "dict": lambda params: dict(params)["out.weight"],
+    "**": lambda params: dict(**params)["out.weight"],
+    "|": lambda params: (params | {"more": 1})["out.weight"],
+    "copy": lambda params: params.copy()["out.weight"],
+    "a view": lambda params: params["out.weight"].T[:, 3:],
+}
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("handle", list(HANDLES))
+def test_packed_weights_follow_what_is_written_into_them(handle, held):
+    text = ("model one {\n  input x: float[40]\n  layer out = dense(70)\n  let y = x -> out\n"
+            "  output y\n  loss mean(y * y)\n}\ntrain {\n  data npz(\"x.npz\")\n  optimizer sgd(lr = 0.1)\n}\n")
+    net = specc.compile(specc.load(Source("one.dl", text)), batch=64, threads=2, seed=1)
+    x = np.random.default_rng(0).standard_normal((64, 40)).astype("float32")
+
+    def found() -> np.ndarray:
+        return next(iter(net.forward(x=x).values()))
+
+    before = found()
+    assert net.compiled(PREDICT, 64).link({"x": Column(x)}).packing is not None
+    weight = HANDLES[handle](net.params)
+    for _ in range(2):
+        assert np.array_equal(found(), before)
+    weight[...] *= 2
+    if not held:
+        del weight
+    assert np.allclose(found(), x @ net.params["out.weight"].T + net.params["out.bias"], atol=1e-5)
+    assert not np.allclose(found(), before)
+    if held:
+        weight[...] = 0.5
+        assert np.allclose(found(), x @ net.params["out.weight"].T + net.params["out.bias"], atol=1e-5)
+        del weight
+    before, _ = found(), net.step(x=x)
+    after = found()
+    assert np.allclose(after, x @ net.params["out.weight"].T + net.params["out.bias"], atol=1e-5)
+    assert not np.allclose(after, before)
+    net.params.version  # noqa: B018  nobody holds an array any more
+    assert net.params.version == net.params.version
 
 
 class _Call:

@@ -46,10 +46,12 @@ Value = int | Address | Table
 
 @dataclass(frozen=True, eq=False)
 class Turns:
-    """A loop: how often its calls are repeated, and the nodes of all its turns that they compute."""
+    """A loop: how often its calls are repeated, and the nodes of all its turns that they compute. From
+    turn to turn their phase moves by `phases`."""
 
     count: int
     nodes: tuple[Node, ...] = ()
+    phases: int = 0
 
 
 def in_order(calls: Iterable[Call]) -> Iterator[tuple[Call, int]]:
@@ -59,6 +61,11 @@ def in_order(calls: Iterable[Call]) -> Iterator[tuple[Call, int]]:
         for turn in range(loop.count if loop else 1):
             for call in together:
                 yield call, turn
+
+
+def phase_of(call: Call, turn: int) -> int:
+    """The phase of a call in one turn."""
+    return call.phase + (turn * call.loop.phases if call.loop else 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +83,7 @@ class Call:
     loop: Turns | None = None
     packs: bool = False  # it only copies weights for the product that comes next, or for a loop
     lasting: int = 0  # bytes up to the end of what it writes to memory that nothing else uses
+    once: bool = False  # it packs what no run changes: it runs ahead of one, when weights have changed
 
 
 ELEMENT = {"float": "float", "int": "int32", "bool": "uint8", "byte": "uint8"}

@@ -18,7 +18,7 @@ say. Five forms, all driven by tables of offsets (and those of `single`, for one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,6 +50,7 @@ from specc.backend.tiling import (
     taps_and_positions,
 )
 from specc.backend.winograd import winograd_gradient_option, winograd_option
+from specc.ir.plan import share
 from specc.ops.contract import Affine, Contract
 
 # Bytes of the batched operand that a tile runs over before the next rows have their turn. Weights
@@ -82,12 +83,14 @@ def plan_contraction(
     examples: int = 0,
     part: Part = WHOLE,
     wanted: tuple[tuple[int, int], ...] | None = None,
+    kept: bool = False,
 ) -> ContractionPlan | None:
     """The fastest known form of `op` for these operands, `lanes` of the batch in each shard.
 
     It is called `turns` times with the same weights. Lanes from `examples` on hold nothing that
-    counts (0: all do). `part` is for one lane: only that part is computed. Of the result only what
-    lies from `wanted`[axis][0] up to `wanted`[axis][1] need be computed.
+    counts (0: all do). Packed weights may be `kept` from run to run, so that it costs nothing to pack
+    them. `part` is for one lane: only that part is computed. Of the result only what lies from
+    `wanted`[axis][0] up to `wanted`[axis][1] need be computed.
     """
     target = Target(dtype, machine or this_machine())
     operands = [Linear(op.left, left, "left"), Linear(op.right, right, "right")]
@@ -97,11 +100,12 @@ def plan_contraction(
     if left.batched != right.batched and out.batched:
         weights, batched = sorted(operands, key=lambda each: each.batched)
         if lanes == 1:
-            options = single_options(op, weights, batched, result, target, part, turns)
-            options += _along_run(op, weights, batched, result, target, part)
+            options = single_options(op, weights, batched, result, target, part, turns, kept)
+            options += _along_run(op, weights, batched, result, target, part, kept)
+            options += _along_rows(op, weights, batched, result, target, part, kept)
             return min(options, key=lambda option: option[0])[1]() if options else None
         assert lanes % target.width == 0, (lanes, target)
-        return _spread(op, weights, batched, result, lanes, target, turns, read)
+        return _spread(op, weights, batched, result, lanes, target, turns, read, kept)
     if left.batched and right.batched and not out.batched and lanes > 1:
         return _weights_gradient(op, operands, result, lanes, examples or lanes, target)
     return None
@@ -112,7 +116,7 @@ def plan_contraction(
 
 def _spread(
     op: Contract, weights: Linear, batched: Linear, out: Linear, lanes: int, target: Target,
-    turns: int, read: Mapping[Affine, tuple[int, int]],
+    turns: int, read: Mapping[Affine, tuple[int, int]], kept: bool,
 ) -> ContractionPlan:
     operands = (weights, batched, out)
     rows = rows_of(op, operands)
@@ -135,8 +139,8 @@ def _spread(
          for each in target.packed_shapes(rows.size, most_columns)],
         target, _USUAL_PACKED,
     )
-    packed_cycles += _PACKING * total * rows.size / turns
-    winograd = winograd_option(op, weights, batched, out, lanes, target, read)
+    packed_cycles += 0 if kept else _PACKING * total * rows.size / turns
+    winograd = winograd_option(op, weights, batched, out, lanes, target, read, kept)
     if winograd is not None and winograd[0] < min(cycles, packed_cycles):
         return winograd[1]()
     if packed_cycles < cycles:
@@ -145,7 +149,7 @@ def _spread(
 
 
 def _along_run(
-    op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target, part: Part
+    op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target, part: Part, kept: bool
 ) -> list[Option]:
     """`packed` tiles for one example, where contiguous elements of the result come from contiguous ones:
     a row of an image takes the place of the lanes."""
@@ -167,9 +171,69 @@ def _along_run(
          for each in target.packed_shapes(rows.size, max(columns))],
         target, _USUAL_PACKED,
     )
-    cycles += sum(len(taps) for taps, _ in lists) * rows.size * _PACKING
+    cycles += 0 if kept else sum(len(taps) for taps, _ in lists) * rows.size * _PACKING
     names = {"x": batched.name, "w": weights.name}
     return [(cycles, lambda: _packed_plan(target, shape, lists, rows, run, names))]
+
+
+def _along_rows(
+    op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target, part: Part, kept: bool
+) -> list[Option]:
+    """`contract` tiles for one example that has several positions (the steps of a sequence), whose values lie
+    side by side: the rows of the weights, which are transposed, take the place of the lanes."""
+    operands = (weights, batched, out)
+    kept_indices = set(out.steps)
+    if not all(exact(op, i) for i in kept_indices) or len(kept_indices) != len(op.out) or part[2]:
+        return []
+    if any(i not in weights and i not in batched for i in range(len(op.extents))):
+        return []
+    rows = rows_of(op, operands)
+    summed = merged(op, [i for i in range(len(op.extents)) if i not in kept_indices], operands)
+    run = next((axis for axis in summed if axis.steps[0] == 1), None)
+    own = merged(op, [i for i in kept_indices if i not in weights], operands)
+    main = max(own, key=lambda axis: axis.size, default=Axis(1, (0, 0, 0)))
+    shared = [i for i in kept_indices if i in weights and i not in rows.indices]
+    if run is None or run.size % target.width or main.size < 2 or rows.steps[2] != 1 or shared:
+        return []
+    number, parts, _ = part
+    start, count, first, high = 0, rows.size, 0, main.size
+    if rows.size >= 2 * parts * target.width:
+        vectors = -(-rows.size // target.width)
+        start, end = (vectors * n // parts * target.width for n in (number, number + 1))
+        count = min(end, rows.size) - start
+        if count < target.width:
+            start, count = start + count - target.width, target.width
+    else:
+        first, high = share(main.size, number, parts)
+    if count < target.width or not high:
+        return []
+    ends = offsets([axis for axis in summed if axis is not run], 3)
+    taps = (ends[:, None] + np.arange(run.size)[:, None] * np.array(run.steps)).reshape(-1, 3)
+    positions = offsets([axis for axis in own if axis is not main], 3)
+    positions += np.array([0, batched.constant, start]) + first * np.array(main.steps)
+    cost = _Tiles(target, high, len(taps))
+    shape, cycles = cost.best(count // target.width)
+    cycles = cycles * len(positions) + (0 if kept else 0.4 * len(taps) * count)
+    # an odd number of vectors: rows a power of two apart would fall onto the same cache lines
+    turned_row = target.width * (-(-count // target.width) | 1)
+
+    def build() -> ContractionPlan:
+        turning = ContractionPlan(
+            turn_kernel(target),
+            (weights.name, "packed", "ends", len(ends), run.size, count, rows.steps[0], turned_row),
+            {"ends": ends[:, 0] + weights.constant + start * rows.steps[0]},
+        )
+        values = np.arange(len(taps), dtype=np.int64) * turned_row
+        nothing = np.zeros(len(positions), np.int64)
+        plan = _contract_plan(
+            target, shape,
+            [(np.stack([taps[:, 1], values], 1), np.stack([positions[:, 1], nothing, positions[:, 2]], 1))],
+            Axis(high, (main.steps[1], 0, main.steps[2])), count,
+            {"x": "packed", "w": batched.name},
+        )
+        return replace(plan, packing=turning, packed=len(taps) * turned_row * target.bytes)
+
+    return [(cycles, build)]
 
 
 Costed = tuple[tuple[int, int], float]  # the shape of a tile, and cycles

@@ -31,6 +31,7 @@ from specc.ops.views import c_strides, parts_read
 PIECE = 256 << 10  # bytes of a gradient's rows that are computed before the weights are updated by them
 # Bytes of an operand that are asked for ahead: fewer are there soon, more would not stay in a near cache.
 ASKED = range(1 << 13, 1 << 18)
+ASKED_AGAIN = range(1 << 8, 1 << 18)  # in each turn of a loop: all of it has just been written
 ANY = 1 << 31  # classes, where nothing says how many there are
 
 
@@ -168,7 +169,8 @@ class _Shard:
 
     def loop(self, step: Step) -> Iterator[Call]:
         """The states as they begin, then the calls of one turn, to be repeated."""
-        for node, place in step.stores:
+        alone = self.shard == 0 or not self.plan.team
+        for node, place in step.stores if alone else ():
             (initial,) = node.inputs
             body = _Body(self, node.op.shape, True)
             value = body.read(initial)
@@ -178,8 +180,9 @@ class _Shard:
                                         value, sizes.product(node.op.shape) * step_, item))
             nest = Nest("copy", body.extents, body.accesses, body.lines)
             yield replace(self.nest(step, nest), nodes=(node,))
-        turns = Turns(step.turns, step.group.nodes)
-        calls = [call for each in step.steps for call in self.step(each, step.group.loop)]
+        turns = Turns(step.turns, step.group.nodes, step.phases)
+        calls = [call for each in step.steps if alone or each.mode == "split"
+                 for call in self.step(each, step.group.loop)]
         yield from (call for call in calls if call.lasting)
         yield from (replace(call, loop=turns) for call in calls if not call.lasting)
 
@@ -291,7 +294,7 @@ class _Shard:
         part = (self.shard, self.plan.shards, step.by_channels) if step.mode == "split" else WHOLE
         calls = product_calls(node, self, self.address(node, place), step.phase, loop, part)
         if calls and step.mode == "split" and self.plan.team:
-            yield from self.asked(node, step.phase)
+            yield from self.asked(node, step.phase, ASKED if loop is None else ASKED_AGAIN)
         if calls:
             yield from calls
         elif part[0] == 0:
@@ -304,11 +307,11 @@ class _Shard:
                 nest.accesses[-1].elements = 0
             yield self.nest(whole, nest)
 
-    def asked(self, node: Node, phase: int) -> Iterator[Call]:
+    def asked(self, node: Node, phase: int, sizes_: range) -> Iterator[Call]:
         """Calls that ask for the parts of a product's operands that the other shards have made."""
         for root in dict.fromkeys(self.plan.views[each].root for each in node.inputs):
             size = root.type.elements * self.item(root)
-            if root.type.batched and root.type.rank and size in ASKED:
+            if root.type.batched and root.type.rank and size in sizes_:
                 start, count = self._part(root.type.shape[0])
                 line = size // root.type.shape[0]
                 arguments = (("x", self.address(root)), ("start", start * line),

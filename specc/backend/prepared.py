@@ -39,6 +39,7 @@ class Prepared:
         columns = program.columns({name: Column(buffer) for name, *_, buffer, _ in self._ports})
         self._order = np.arange(rows)
         self._linked = program.link(columns)
+        self._pack = program.pack
         self._buffers = program.set_up(self._linked, columns, self._order, batch, None, seed, 0)
         outputs = [(name, names[name], array) for name, array in self._buffers.outputs.items()]
         self._small = [(name, array) for _, name, array in outputs if array.nbytes <= COPIED]
@@ -65,6 +66,8 @@ class Prepared:
         found = {}
         for name, slot, results in self._large:
             found[name], frame[slot] = results.next()
+        if self._linked.packing is not None:
+            self._pack(self._linked)
         self._executor.run(self._linked.program, self._steps)
         if self._has_classes and frame[feed.AMISS]:
             return None

@@ -22,13 +22,17 @@ from specc.ops.leaf import Input
 from specc.ops.views import c_strides
 
 
+MOST_KEPT = 8 << 20  # bytes of weights that are
+
+
 def product_calls(node: Node, shard, out: Address, phase: int,
                   loop: Repeated | None = None, part: Part = WHOLE) -> list[Call]:
     """The calls that compute the node; none where loops must do.
 
     `shard` gives the views and addresses of values (see `emit`); `out` is where the result goes;
     `part` says which part of it the calls shall compute. In a loop, weights that stay the same in all
-    turns are packed ahead of it, into memory that nothing else uses.
+    turns are packed ahead of it, into memory that nothing else uses; where no run changes them, ahead of
+    all runs.
     """
     operands, places = _operands(node, shard)
     step = shard.lane_step(node)
@@ -37,12 +41,25 @@ def product_calls(node: Node, shard, out: Address, phase: int,
     ahead = loop is not None and all(
         each.type.batched or not place.stride and isinstance(shard.plan.views[each].root.op, Input)
         for each, place in zip(node.inputs, places, strict=True))
+    once = _is_kept(node, shard)
     plan = _planned(node.op, *operands, result, shard.plan.lanes, shard.dtype,
                     loop.steps if ahead else 1, shard.plan.examples, part,
-                    shard.parts_read.get(node))
+                    shard.parts_read.get(node), once)
     if plan is None:
         return []
-    return _calls(plan, node, places, out, phase, shard.lasting(plan.packed) if ahead else None)
+    ahead = (ahead or once) and plan.packing is not None
+    calls = _calls(plan, node, places, out, phase, shard.lasting(plan.packed) if ahead else None)
+    return [replace(call, once=once and call.packs) for call in calls]
+
+
+def _is_kept(node: Node, shard) -> bool:
+    """Whether the weights of a product are parameters that no run of the program changes; packed they
+    take memory of their own."""
+    weights = [each for each in node.inputs if not each.type.batched]
+    roots = [shard.plan.views[each].root for each in weights]
+    return (shard.plan.keeps_weights and len(weights) == 1
+            and all(isinstance(root.op, Input) and root.op.role == "param"
+                    and root.type.elements * shard.item(root) <= MOST_KEPT for root in roots))
 
 
 def _calls(plan: ContractionPlan, node: Node, places: list[Address], out: Address, phase: int,
@@ -123,10 +140,10 @@ def _arguments(plan: ContractionPlan, known: dict[str, Value]) -> tuple[tuple[st
 @lru_cache(maxsize=1024)
 def _planned(op: Contract, left: Operand, right: Operand, out: Operand, lanes: int,
              dtype: str, turns: int, examples: int, part: Part,
-             wanted: tuple[tuple[int, int], ...] | None) -> ContractionPlan | None:
+             wanted: tuple[tuple[int, int], ...] | None, kept: bool = False) -> ContractionPlan | None:
     """The plan, made once for all shards and programs of a model."""
     return plan_contraction(op, left, right, out, lanes, dtype, turns=turns, examples=examples,
-                            part=part, wanted=wanted)
+                            part=part, wanted=wanted, kept=kept)
 
 
 @lru_cache(maxsize=256)

@@ -4,18 +4,20 @@
     data = {"image": images, "label": labels}
     records, outputs = program.run(data, order, batch, settings)
 
-`arrays` are the parameters and states, shared by all programs of a model and changed in place.
+`arrays` are the parameters and states, shared by all programs of a model and changed in place;
+`version` tells a number that is another one after a change of parameters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from specc.backend import executor, feed
-from specc.backend.calls import Address, Call, Table, in_order
+from specc.backend.calls import Address, Call, Table, in_order, phase_of
 from specc.backend.emit import emit
 from specc.backend.load import load
 from specc.collection import uncollected
@@ -39,9 +41,11 @@ class Buffers(NamedTuple):
 class CompiledProgram:
     """One plan with its memory. Not re-entrant: a program has one arena."""
 
-    def __init__(self, plan: Plan, dtype: str, arrays: Mapping[str, np.ndarray]):
+    def __init__(self, plan: Plan, dtype: str, arrays: Mapping[str, np.ndarray],
+                 version: Callable[[], int] | None = None):
         self.plan, self.dtype = plan, dtype
         self._arrays = arrays
+        self._version = version
         self._arena = aligned(plan.arena_bytes * plan.shards)
         self._shared = aligned(plan.shared_bytes)
         self._record = aligned(8 * plan.record_width)
@@ -75,6 +79,7 @@ class CompiledProgram:
         order = np.ascontiguousarray(order, np.int64)
         steps = -(-len(order) // batch)
         kept = self.set_up(linked, columns, order, batch, settings, seed, first)
+        self.pack(linked)
         if steps and execute is not None:
             execute(linked, steps)
         elif steps:
@@ -82,6 +87,14 @@ class CompiledProgram:
             executor.executor(plan.shards).run(linked.program, steps)
             self._give_lanes(lanes, batch)
         return kept.records, kept.outputs
+
+    def pack(self, linked: _Linked) -> None:
+        """Packs the weights that no run changes, if they are others now."""
+        if linked.packing is not None:
+            version = self._version() if self._version is not None else -1
+            if version != linked.packed or version < 0:
+                executor.executor(self.plan.shards).run(linked.packing)
+                linked.packed = version
 
     def set_up(self, linked: _Linked, columns: Mapping[str, Column], order: np.ndarray, batch: int,
                settings: np.ndarray | None, seed: int, first: int) -> Buffers:
@@ -208,12 +221,17 @@ class _Linked:
         self.scratch = [aligned(wanted) for _ in shards]
         self.lasting = [aligned(max((call.lasting for call in calls), default=0)) for calls in shards]
         self._kept: list[np.ndarray] = []
-        self.calls = [[call for call, _ in in_order(calls)] for calls in shards]  # as often as they run
+        # as often as they run
+        self.calls = [[replace(call, phase=phase_of(call, turn)) if turn else call
+                       for call, turn in in_order(calls) if not call.once] for calls in shards]
         self.entries: list[tuple[Call, executor.Call]] = []
-        self.phases = phases = 1 + max((call.phase for calls in shards for call in calls), default=0)
-        self.table = table = []
+        self.phases = phases = 1 + max(
+            (phase_of(*each) for calls in shards for each in in_order(calls)), default=0)
+        self.table: list[list[list[executor.Call]]] = []
+        packing: list[list[list[executor.Call]]] = []
         for shard, calls in enumerate(shards):
-            of_phase: list[list[tuple[int, int]]] = [[] for _ in range(phases)]
+            of_phase: list[list[executor.Call]] = [[] for _ in range(phases)]
+            once: list[executor.Call] = []
             blocks: dict[Call, tuple[np.ndarray, np.ndarray]] = {}
             for call, turn in in_order(calls):
                 if call not in blocks:
@@ -225,11 +243,17 @@ class _Linked:
                 block = first + turn * stride
                 self._kept.append(block)
                 entry = addresses[call.kernel], block.ctypes.data
-                of_phase[call.phase].append(entry)
+                if call.once:
+                    once.append(entry)
+                    continue
+                of_phase[phase_of(call, turn)].append(entry)
                 if shard == 0:
                     self.entries.append((call, entry))
-            table.append(of_phase)
-        self.program = executor.Program(table)
+            self.table.append(of_phase)
+            packing.append([once])
+        self.program = executor.Program(self.table)
+        self.packing = executor.Program(packing) if any(once for (once,) in packing) else None
+        self.packed = -1  # the version of the weights that it has packed last
 
     def _number(self, owner: CompiledProgram, value, shard: int) -> int:
         if isinstance(value, Address):

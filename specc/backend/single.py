@@ -48,12 +48,12 @@ Option = tuple[float, Callable[[], ContractionPlan]]
 
 def single_options(
     op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target,
-    part: Part = WHOLE, turns: int = 1,
+    part: Part = WHOLE, turns: int = 1, kept: bool = False,
 ) -> list[Option]:
     """Both forms with an estimate of their cycles, for one part of the result. Weights that are packed
-    serve `turns` calls."""
+    serve `turns` calls, or are `kept` for good."""
     operands = (weights, batched, out)
-    options = _across(op, operands, target, part, turns)
+    options = _across(op, operands, target, part, turns, kept)
     if not part[2]:
         options += _dot(op, operands, target, part, turns)
     return options
@@ -92,7 +92,7 @@ def _dot(op: Contract, operands, target: Target, part: Part, turns: int) -> list
         vectors = len(segments) * -(-length // target.width)
         cycles = tiles * (vectors * max(r * t / 2, 4, (r + t) / 2) * 1.2 + r * t * _SUM + _START)
         size = rows.size * len(segments) * length * target.bytes
-        return cycles * (_FROM_AFAR if turns > 1 and size > _NEAR else 1)
+        return cycles * (_FROM_AFAR if turns > 1 and size > _NEAR else 1) / part[1]
 
     shapes = [(r, t) for r in _ROWS for t in _TAPS
               if r <= rows.size and t <= len(tap_at) and r * t + t + 1 <= target.machine.registers]
@@ -146,7 +146,7 @@ def part_of(rows: Axis, classes: list, part: Part) -> tuple[Axis, list]:
     return replace(rows, size=count), [(taps, positions + shift) for taps, positions in classes]
 
 
-def _across(op: Contract, operands, target: Target, part: Part, turns: int) -> list[Option]:
+def _across(op: Contract, operands, target: Target, part: Part, turns: int, kept: bool) -> list[Option]:
     weights, batched, out = operands
     rows = rows_of(op, operands)
     runs, run, step = run_of(op, batched, weights, out)
@@ -164,7 +164,8 @@ def _across(op: Contract, operands, target: Target, part: Part, turns: int) -> l
             tile = len(taps) * max(q * v / 2, 4, (q + 2 * v + 1) / 2) * 1.2
             tile += v * target.width * _ROW + _START
             total += len(positions) * -(-run // q) * blocks * tile
-            total += blocks * v * target.width * len(taps) / 2 / turns  # to pack the weights
+            if not kept:  # to pack the weights
+                total += blocks * v * target.width * len(taps) / 2 / turns
         return total
 
     most = -(-rows.size // target.width)

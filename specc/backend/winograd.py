@@ -99,10 +99,12 @@ Option = tuple[float, Callable[[], ContractionPlan]]
 
 
 def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear, lanes: int,
-                    target: Target, read: Mapping[Affine, tuple[int, int]] = {}) -> Option | None:
+                    target: Target, read: Mapping[Affine, tuple[int, int]] = {},
+                    kept: bool = False) -> Option | None:
     """Cycles, and what makes the plan, of the forward product or the image's gradient.
 
-    `read`: where something is known to be read, by the expression of an axis of the result.
+    `read`: where something is known to be read, by the expression of an axis of the result. For `kept`
+    see `plan_contraction`.
     """
     if not fills(op):
         return None
@@ -132,7 +134,7 @@ def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear,
     tile = channel_count * (r * v / 2 * 1.12 + 1) + r * v + 25
     transforms = _ENTER * channel_count + _LEAVE * row_count
     cycles = column_count * (transforms + 16 * blocks * tile / v)
-    cycles += _WEIGHT * row_count * channel_count
+    cycles += 0 if kept else _WEIGHT * row_count * channel_count
 
     def build() -> ContractionPlan:
         # an odd number of vectors apart: a power of two would fall onto the same cache lines

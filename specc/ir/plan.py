@@ -103,6 +103,7 @@ class Step:
     steps: tuple[Step, ...] = ()  # of a loop: those of one turn
     turns: int = 1
     by_channels: bool = False  # the shards of a team divide the first axis evenly: see `share`
+    phases: int = 0  # of a loop that a team divides: those of each turn, after one for the start
 
     @property
     def within_arena(self) -> Step:
@@ -135,6 +136,7 @@ class Plan:
     records: tuple[str, ...]  # the outputs that each step records, in order
     emits: tuple[tuple[str, Node], ...]  # outputs that vary over the batch
     strides: Mapping[Node, tuple[int, ...]]  # of values that lie within another one, not in C order
+    keeps_weights: bool = False  # it changes no parameter
     team: bool = False  # the shards share the work on one example, which lies in the first one's arena
 
     @property

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node
-from specc.ir.plan import Group, Place, Plan, Step, View
+from specc.ir.plan import Group, Place, Plan, Repeated, Step, View
 from specc.ops.after import After
-from specc.ops.carry import PREFIX, Carry
+from specc.ops.carry import PREFIX
 from specc.ops.contract import Contract
 from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Const, Input
@@ -30,6 +30,8 @@ from specc.passes.layout import Layout, Packed
 
 SPLIT_FROM = 4096  # elements from which a loop over shared memory is divided between the shards
 PRODUCTS_FROM = 1 << 16  # products from which a contraction of one example is
+# The same in a loop, where the shards meet twice in each turn, and rows from which other loops are divided.
+REPEATED_FROM, AGAIN_FROM = 1 << 17, 128
 
 
 @dataclass(eq=False)
@@ -45,6 +47,17 @@ class _Scheduled:
     phase: int = 0
     position: int = 0
     by_channels: bool = False  # see Step
+    stages: tuple[int, ...] = ()  # of a loop that a team divides: the phase of each group in a turn
+
+    @property
+    def phases(self) -> int:
+        """The phases of a turn."""
+        return max(self.stages, default=-1) + 1
+
+    @property
+    def span(self) -> int:
+        """The phases that it takes."""
+        return 1 + self.phases * self.group.loop.steps if self.stages else 1
 
 
 def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: int) -> Plan:
@@ -59,7 +72,8 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     groups = fuse(graph)
     views = {node: view(node) for node in graph.nodes}
     team = vector == batch == 1 and threads > 1 and not any(
-        isinstance(node.op, (AllReduce, Carry)) for node in graph.nodes)
+        isinstance(node.op, AllReduce) or isinstance(node.op, Input) and node.op.role == "lane"
+        for node in graph.nodes)
     if team:
         shards = threads
     records = tuple(name for name in graph.outputs
@@ -68,7 +82,9 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     mode = _team_mode if team else _mode
     scheduled = [_Scheduled(group, mode(group), [], _reads(group, views)) for group in groups]
     for s in scheduled if team else ():
-        s.by_channels = s.mode == "split" and _by_channels(s.group)
+        s.by_channels = s.mode == "split" and s.group.kind != "loop" and _by_channels(s.group)
+        if s.mode == "split" and s.group.kind == "loop":
+            s.stages = _stages(s.group.loop)
     if shards > 1 and not team:
         _repeat_small_steps(scheduled, targets)
     _assign_phases(scheduled, views, shards, targets, team)
@@ -89,9 +105,11 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     return Plan(
         graph=graph,
         steps=tuple(Step(s.group, s.phase, s.mode, tuple(s.stores), tuple(s.steps),
-                         s.group.loop.steps if s.group.loop else 1, s.by_channels) for s in order),
+                         s.group.loop.steps if s.group.loop else 1, s.by_channels, s.phases)
+                    for s in order),
         views=views, places=places, shards=shards, lanes=lanes, examples=examples,
         arena_bytes=layout.arena, shared_bytes=layout.shared, records=records, emits=emits,
+        keeps_weights=not any(name.startswith(("param.", "gradient.")) for name in graph.outputs),
         team=team, strides={node: c_strides(whole.type.shape) for node, (whole, _) in inside.items()},
     )
 
@@ -143,17 +161,44 @@ def _team_mode(group: Group) -> str:
         node = group.nodes[0]
         large = node.inputs[0].type.elements >= SPLIT_FROM
         return "split" if isinstance(node.op, WindowMax) and large else "single"
-    if group.kind == "loop" or sizes.product(group.domain) < SPLIT_FROM or group.domain[0] < 2:
+    if group.kind == "loop":
+        products = [each for each in group.loop.groups if each.kind == "contract"]
+        return "split" if any(map(_is_divided, products)) else "single"
+    if sizes.product(group.domain) < SPLIT_FROM or group.domain[0] < 2:
         return "single"
+    return "split" if _is_apart(group) else "single"
+
+
+def _is_apart(group: Group) -> bool:
+    """Whether what a nest does for one entry of its first axis has nothing to do with the others."""
 
     def apart(op) -> bool:
-        """Whether what an op does for one entry of the first axis has nothing to do with the others."""
         if isinstance(op, (Sum, Max)):
             return 0 not in op.axes
         return isinstance(op, (Elementwise, Concat)) or (
             isinstance(op, Pad) and op.axis > 0 or isinstance(op, Frame) and not op.starts[0])
 
-    return "split" if all(apart(node.op) for node in group.nodes) else "single"
+    return all(apart(node.op) for node in group.nodes)
+
+
+def _is_divided(group: Group) -> bool:
+    """Whether a team divides a group of a loop: large products, and what is calculated with them."""
+    if group.kind == "contract":
+        return sizes.product(group.nodes[0].op.extents) >= REPEATED_FROM
+    return group.kind == "nest" and group.domain[:1] >= (AGAIN_FROM,) and _is_apart(group)
+
+
+def _stages(loop: Repeated) -> tuple[int, ...]:
+    """The phase of each group of a loop in a turn: between what the team divides and what the first shard
+    does alone there is a barrier."""
+    maker = {node: i for i, group in enumerate(loop.groups) for node in group.nodes}
+    stages: list[int] = []
+    for group in loop.groups:
+        makers = {maker[root_of(each)] for node in group.nodes for each in node.inputs
+                  if root_of(each) in maker and root_of(each) not in group.nodes}
+        stages.append(max((stages[i] + (_is_divided(group) or _is_divided(loop.groups[i]))
+                           for i in makers), default=0))
+    return tuple(stages)
 
 
 def _by_channels(group: Group) -> bool:
@@ -276,7 +321,7 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets, tea
         i = heapq.heappop(ready)
         reached += 1
         for goal, crosses in following.get(i, ()):
-            goal.phase = max(goal.phase, scheduled[i].phase + crosses)
+            goal.phase = max(goal.phase, scheduled[i].phase + crosses * scheduled[i].span)
             waits[number[id(goal)]] -= 1
             if not waits[number[id(goal)]]:
                 heapq.heappush(ready, number[id(goal)])
@@ -369,7 +414,7 @@ def _place_parts(joined: Node, loop, places: dict[Node, Place], layout: Layout) 
 
 
 def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last, layout: Layout,
-                leaving) -> None:
+                leaving, team: bool) -> None:
     """Places for what a loop computes, and its steps: a turn of the loop moves along the sequences.
 
     A Carry and the value whose earlier steps it holds lie in the same memory, one step apart.
@@ -379,7 +424,8 @@ def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last,
 
     def take(size: int, until: int) -> int:
         offset = layout.take(size)
-        leaving.setdefault(max(until, now), []).append((offset, size))
+        if not team:
+            leaving.setdefault(max(until, now), []).append((offset, size))
         return offset
 
     def stepwise(place: Place, node: Node) -> Place:
@@ -424,9 +470,12 @@ def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last,
             places[node] = Place("arena", take(layout.bytes(node), now))
         if isinstance(node.op, Concat) and node.op.axis == 0:
             _place_parts(node, loop, places, layout)
-    for group in loop.groups:
-        stores = [(node, places[node]) for node in group.stored]
-        s.steps.append(Step(group, s.phase, "shard", tuple(stores)))
+    for i, group in enumerate(loop.groups):
+        stores = tuple((node, places[node]) for node in group.stored)
+        mode = "split" if s.stages and _is_divided(group) else "single" if team else "shard"
+        phase = s.phase + 1 + s.stages[i] if s.stages else s.phase
+        # the rows of a product, of which there may be no more than one position
+        s.steps.append(Step(group, phase, mode, stores, by_channels=mode == "split"))
 
 
 def _replaceable(node: Node, group: Group) -> list[Node]:
@@ -508,7 +557,7 @@ def _places(order, graph: Graph, views, targets, layout: Layout, team: bool,
                 places[node] = layout.take_shared(node)
     for i, s in enumerate(order):
         if s.group.kind == "loop":
-            _place_loop(s, i, views, places, last, layout, leaving)
+            _place_loop(s, i, views, places, last, layout, leaving, team)
         for node in s.group.stored if s.group.kind != "loop" else ():
             wanted = targets.get(node, [])
             if node in inside:

@@ -1,0 +1,56 @@
+"""How many rows a prediction takes at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import specc
+from specc.net import PREDICT
+from specc.passes.portion import MOST, NEAR
+from specc.source import Source
+
+FLAT = "input x: float[300]\noutput x -> dense(700) -> tanh -> dense(9)"
+IMAGES = "input x: float[3, 40, 40]\noutput x -> conv(24, kernel=3, pad=1) -> relu -> global_avgpool"
+HEAVY = "input x: float[3, 24, 24]\noutput x -> conv(24, kernel=3) -> flatten -> dense(900) -> dense(5)"
+
+
+def compiled(body: str, batch: int = 64, threads: int = 2):
+    text = f"seq steps = 12\nmodel one {{\n{body}\n}}\n"
+    return specc.compile(specc.load(Source("one.dl", text)), batch=batch, threads=threads, seed=1)
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch):
+    """The same vectors everywhere."""
+    monkeypatch.setenv("SPECC_VECTOR_BITS", "128")
+
+
+def test_flat_examples_are_taken_many_at_once():
+    net = compiled(FLAT)
+    assert [net._at_once(rows) for rows in (1, 3, 4, 5, 9, 40, 1000)] == [1, 1, 4, 8, 16, 64, 8 * MOST]
+    assert compiled(FLAT, threads=3)._at_once(1000) == 12 * MOST
+
+
+def test_of_large_images_only_what_finds_room_in_a_cache():
+    net = compiled(IMAGES)
+    at_once = net._at_once(1000)
+    assert at_once < 8 * MOST
+    of_all = net.plan(PREDICT, 8 * MOST).arena_bytes
+    assert of_all > NEAR
+    assert at_once == 8 or of_all * at_once <= NEAR * 8 * MOST
+
+
+def test_heavy_weights_are_not_read_for_every_few_examples():
+    assert compiled(HEAVY)._at_once(1000) == 8 * MOST
+
+
+@pytest.mark.parametrize("body", [FLAT, IMAGES, "input x: float[steps, 5]\noutput x -> lstm(70) -> last"])
+def test_the_rows_do_not_depend_on_how_many_are_taken_at_once(body):
+    net = compiled(body, batch=7, threads=3)
+    (port,) = net.ports
+    x = np.random.default_rng(0).standard_normal((150, *port.shape)).astype("float32")
+    (every,) = net.forward(x=x).values()
+    for rows in (1, 2, 4, 13, 50, 149):
+        (found,) = net.forward(x=x[:rows]).values()
+        assert np.allclose(found, every[:rows], atol=1e-5), rows
