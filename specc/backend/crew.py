@@ -35,6 +35,7 @@ from specc.backend.executor import (
     PARKED,
     PATIENCE,
     PROBE,
+    PROBED,
     PROGRAM,
     SLEEPERS,
     SPINS,
@@ -113,8 +114,9 @@ def barrier(state, threads, shard):
         return
     own = state + WORKERS + LINE * shard
     patience = peek(own + PATIENCE)
-    if peek(own + FAILURES) % PROBE == PROBE - 1:
-        patience = peek(state + SPINS)
+    failures = peek(own + FAILURES)
+    if failures > 0 and failures & (failures + 1) == 0 or failures % PROBE == PROBE - 1:
+        patience = PROBED * peek(state + SPINS)
     spins = patience
     while atomic_peek(state + GENERATION) == generation:
         spins -= 1
@@ -132,7 +134,7 @@ def learn(state, own, spent):
     """Doubles a thread's patience where its wait was over after it `spent` so many spins, and halves
     it where it was not (-1).
 
-    Now and then it spins as long as is allowed, to see whether the processor is its own again: if
+    At first soon, then now and then it spins as long as is allowed, to see whether the processor is its own again: if
     so, it is at once as patient as that wait took.
     """
     if spent >= 0:
