@@ -161,6 +161,47 @@ class Loop:
         b.position_at_end(done)
 
 
+def guarded(b, condition, values: list, body) -> list:
+    """`body(values)` where the condition holds, else the values."""
+    before = b.block
+    inside, after = b.append_basic_block(), b.append_basic_block()
+    b.cbranch(condition, inside, after)
+    b.position_at_end(inside)
+    changed = body(list(values))
+    end = b.block
+    b.branch(after)
+    b.position_at_end(after)
+    merged = []
+    for old, new in zip(values, changed, strict=True):
+        merged.append(b.phi(old.type))
+        merged[-1].add_incoming(old, before)
+        merged[-1].add_incoming(new, end)
+    return merged
+
+
+def in_pairs(b, count, values: list, body) -> list:
+    """The values after `body(i, values)` for every i in range(count), two in a row: counting takes slots
+    of the units that the sums run on."""
+    pairs = b.lshr(count, I64(1))
+
+    def two(values):
+        with Loop(b, pairs, values) as loop:
+            i = b.shl(loop.i, I64(1))
+            loop.now = body(b.add(i, I64(1)), body(i, loop.now))
+        return loop.now
+
+    values = guarded(b, b.icmp_unsigned(">", pairs, I64(0)), values, two)
+    last = b.sub(count, I64(1))
+    return guarded(b, b.trunc(count, I1), values, lambda values: body(last, values))
+
+
+def one_by_one(b, count, values: list, body) -> list:
+    """The same for count >= 1, not in pairs."""
+    with Loop(b, count, values) as loop:
+        loop.now = body(loop.i, loop.now)
+    return loop.now
+
+
 def started(b, code: Vectors, start, places: list[tuple]) -> list:
     """The sums to begin with: those at places after `start`, or zeros where it is 0."""
     fresh = b.block

@@ -239,13 +239,14 @@ def test_products_of_two_batched_values_have_no_fast_form():
 
 def test_the_lists_of_taps_are_shared_by_all_positions_alike():
     op, weights, batched = conv(2, 34, 34, 3, 3)
+    lanes = this_machine().lanes("float32")
     op = roles(op, weights, batched)["input"].op
     plan = plan_contraction(
         op,
-        Operand((32 * 32 * 16, 32 * 16, 16), True),
+        Operand((32 * 32 * lanes, 32 * lanes, lanes), True),
         Operand((18, 9, 3, 1), False),
-        Operand((34 * 34 * 16, 34 * 16, 16), True),
-        16,
+        Operand((34 * 34 * lanes, 34 * lanes, lanes), True),
+        lanes,
     )
     # along each axis: one tap, two and three; at either end they are others
     assert len(plan.tables["classes"]) == 5 * 5
