@@ -173,7 +173,7 @@ def _along_run(
     )
     cycles += 0 if kept else sum(len(taps) for taps, _ in lists) * rows.size * _PACKING
     names = {"x": batched.name, "w": weights.name}
-    return [(cycles, lambda: _packed_plan(target, shape, lists, rows, run, names))]
+    return [(cycles, lambda: _packed_plan(target, shape, lists, rows, run, names, part[1] > 1))]
 
 
 def _along_rows(
@@ -329,7 +329,7 @@ def _contract_plan(
 
 
 def _packed_plan(
-    target: Target, shape, lists: list, rows: Axis, lanes: int, names: dict
+    target: Target, shape, lists: list, rows: Axis, lanes: int, names: dict, asks: bool = False
 ) -> ContractionPlan:
     """The plan of `packed` tiles; `lists` has taps, and the positions that use the same weights."""
     r, v = shape
@@ -370,7 +370,8 @@ def _packed_plan(
     # fmt: on
     scratch = blocks * r * v * target.width * target.bytes if longest > most else 0
     return ContractionPlan(
-        packed_kernel(target, shape), parameters, tables, scratch, packing, packed * target.bytes
+        packed_kernel(target, shape, asks), parameters, tables, scratch, packing,
+        packed * target.bytes, asks,
     )
 
 

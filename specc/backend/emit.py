@@ -293,7 +293,7 @@ class _Shard:
         ((_, place),) = step.stores
         part = (self.shard, self.plan.shards, step.by_channels) if step.mode == "split" else WHOLE
         calls = product_calls(node, self, self.address(node, place), step.phase, loop, part)
-        if calls and step.mode == "split" and self.plan.team:
+        if calls and step.mode == "split" and self.plan.team and not calls[-1].asks:
             yield from self.asked(node, step.phase, ASKED if loop is None else ASKED_AGAIN)
         if calls:
             yield from calls

@@ -175,6 +175,9 @@ def _across(op: Contract, operands, target: Target, part: Part, turns: int, kept
               if q <= run and v <= most and (q + 1) * v + 1 <= target.machine.registers]
     shape = min(shapes, key=cycles)
 
+    runs_each = max(len(positions) for _, positions in classes)
+    asks = part[1] > 1 and runs_each > 1
+
     def build() -> ContractionPlan:
         line = shape[1] * target.width
         table, first, packed, at = [], 0, 0, 0
@@ -202,7 +205,8 @@ def _across(op: Contract, operands, target: Target, part: Part, turns: int, kept
         )
         # fmt: on
         return ContractionPlan(
-            across_kernel(target, shape, step), parameters, tables, 0, packing, packed * target.bytes
+            across_kernel(target, shape, step, asks), parameters, tables, 0, packing,
+            packed * target.bytes, asks,
         )
 
     return [(cycles(shape), build)]

@@ -18,6 +18,8 @@ from specc.backend.machine import Machine
 # Beyond, the addresses of the rows no longer fit the integer registers; with one column more rows still
 # pay, for they hide the latency of the sums.
 _MOST_ROWS, _MOST_OF_ONE_COLUMN = 8, 12
+# How far ahead a kernel asks for what other threads have made: runs (rows of an image), and tiles' columns.
+_RUNS_AHEAD, _COLUMNS_AHEAD = 2, 2
 # Not every number: each is one more kernel to compile.
 _PACKED_ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24)
 
@@ -107,7 +109,7 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class
 _PACKED = """
 from specc.backend.memory import view, word
 from specc.backend.tiles import packed_tile
-tile = packed_tile(<rows>, <vectors>, "<dtype>", <width>)
+tile = packed_tile(<rows>, <vectors>, "<dtype>", <width>, <ahead> > 0)
 
 def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class_count: "int",
            x_at: "int", columns: "int", rows: "int", out_row: "int", most: "int"):
@@ -115,8 +117,10 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class
     for c in range(class_count):
         first, taps, w_at = word(classes, 5 * c), word(classes, 5 * c + 1), word(classes, 5 * c + 2)
         slices = (taps + most - 1) // most
-        for n in range(word(classes, 5 * c + 3), word(classes, 5 * c + 4), <vectors>):
+        end = word(classes, 5 * c + 4)
+        for n in range(word(classes, 5 * c + 3), end, <vectors>):
             ends = columns + 16 * n
+            later = columns + 16 * min(n + <ahead> * <vectors>, end - <vectors>)
             if taps == 0:
                 for v in range(<vectors>):
                     for k in range(rows):
@@ -133,7 +137,7 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class
                     kept = scratch + b * <tile>
                     tile(x, w_s + <bytes> * b * count * <rows>, x_at + 8 * (first + s * most),
                          count, ends, kept if s > 0 else 0,
-                         out + k * out_row if last else kept, out_row, 1 if last else 0)
+                         out + k * out_row if last else kept, out_row, 1 if last else 0, later)
 """
 
 _PACK = """
@@ -193,7 +197,7 @@ def <name>(x: "int", out: "int", ends: "int", end_count: "int", length: "int", c
 _ACROSS = """
 from specc.backend.memory import view, word
 from specc.backend.tiles import across_tile
-tile = across_tile(<positions>, <vectors>, <x_step>, "<dtype>", <width>)
+tile = across_tile(<positions>, <vectors>, <x_step>, "<dtype>", <width>, <ahead> > 0)
 
 def <name>(x: "int", w: "int", out: "int", classes: "int", class_count: "int", x_at: "int",
            positions: "int", rows: "int", out_row: "int", run: "int"):
@@ -202,8 +206,10 @@ def <name>(x: "int", w: "int", out: "int", classes: "int", class_count: "int", x
         for b in range((rows + <step> - 1) // <step>):
             count = min(<step>, rows - b * <step>)
             w_b = w + <bytes> * (w_at + b * taps * <step>)
-            for q in range(word(classes, 5 * c + 3), word(classes, 5 * c + 4)):
+            end = word(classes, 5 * c + 4)
+            for q in range(word(classes, 5 * c + 3), end):
                 x_q = x + <bytes> * word(positions, 2 * q)
+                later = x + <bytes> * word(positions, 2 * min(q + <ahead>, end - 1))
                 out_q = out + <bytes> * (word(positions, 2 * q + 1) + b * <step> * out_row)
                 if taps == 0:
                     for k in range(count):
@@ -214,7 +220,7 @@ def <name>(x: "int", w: "int", out: "int", classes: "int", class_count: "int", x
                     for n in range((run + <positions> - 1) // <positions>):
                         i = min(n * <positions>, run - <positions>)
                         tile(x_q + <bytes> * i * <x_step>, w_b, x_at + 8 * first, taps,
-                             out_q + <bytes> * i, out_row, count)
+                             out_q + <bytes> * i, out_row, count, later + <bytes> * i * <x_step>)
 """
 
 _PACK_ACROSS = """
@@ -269,8 +275,9 @@ def <name>(x: "int", w: "int", out: "int", tap_at: "int", out_at: "int", taps: "
 """
 
 
-def across_kernel(target: Target, shape: tuple[int, int], x_step: int) -> Kernel:
-    """`across` tiles along runs of the result, `x_step` elements of x apart.
+def across_kernel(target: Target, shape: tuple[int, int], x_step: int, asks: bool = False) -> Kernel:
+    """`across` tiles along runs of the result, `x_step` elements of x apart. If it `asks`, then on the way for
+    what the tiles some runs ahead read: other threads have made it.
 
     classes     [n, 5]  first tap, number of taps, where their weights begin, first position, end
     x_at                offsets of the taps from the position's
@@ -278,8 +285,9 @@ def across_kernel(target: Target, shape: tuple[int, int], x_step: int) -> Kernel
     run                 the length of each
     """
     positions, vectors = shape
-    return from_template(f"across_{positions}x{vectors}", _ACROSS, target, positions=positions,
-                   vectors=vectors, x_step=x_step, step=vectors * target.width)
+    name = f"across_{positions}x{vectors}" + "_asking" * asks
+    return from_template(name, _ACROSS, target, positions=positions, vectors=vectors, x_step=x_step,
+                         step=vectors * target.width, ahead=_RUNS_AHEAD * asks)
 
 
 def pack_across_kernel(target: Target, vectors: int) -> Kernel:
@@ -314,8 +322,8 @@ def contract_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     return _contraction(f"contract_{shape[0]}x{shape[1]}", _CONTRACT, target, shape)
 
 
-def packed_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
-    """`packed` tiles over all columns of all classes.
+def packed_kernel(target: Target, shape: tuple[int, int], asks: bool = False) -> Kernel:
+    """`packed` tiles over all columns of all classes. If it `asks`, then as an `across` kernel does.
 
     classes     [n, 5]  first tap, number of taps, where their weights begin, first column, end
     x_at                offsets of the taps from the column's
@@ -323,7 +331,8 @@ def packed_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     most                taps that one tile runs over before the next rows have their turn
     scratch             the sums of all rows between these turns
     """
-    return _contraction(f"packed_{shape[0]}x{shape[1]}", _PACKED, target, shape)
+    name = f"packed_{shape[0]}x{shape[1]}" + "_asking" * asks
+    return _contraction(name, _PACKED, target, shape, ahead=_COLUMNS_AHEAD * asks)
 
 
 def pack_kernel(target: Target) -> Kernel:
@@ -344,11 +353,11 @@ def turn_kernel(target: Target) -> Kernel:
     return from_template("turn", _TURN, target)
 
 
-def _contraction(name: str, text: str, target: Target, shape: tuple[int, int]) -> Kernel:
+def _contraction(name: str, text: str, target: Target, shape: tuple[int, int], **more: int) -> Kernel:
     rows, vectors = shape
     step = vectors * target.width
     return from_template(name, text, target, rows=rows, vectors=vectors, step=step,
-                   tile=rows * step * target.bytes)
+                         tile=rows * step * target.bytes, **more)
 
 
 _OUTER = """

@@ -64,25 +64,27 @@ def contract_tile(rows: int, vectors: int, dtype: str, width: int):
 
 
 @lru_cache
-def packed_tile(rows: int, columns: int, dtype: str, width: int):
-    """tile(x, w, x_at, count, ends, start, out, out_row, last)
+def packed_tile(rows: int, columns: int, dtype: str, width: int, asks: bool = False):
+    """tile(x, w, x_at, count, ends, start, out, out_row, last, later)
 
     Column v of the `columns` is a vector of `width` elements: at x + ends[2v] it is read, and at
     out + ends[2v + 1] row 0 of it is written. For `rows` rows k
         out[k*out_row + ends[2v+1]] = start[k, v] + sum_p w[p*rows + k] * x[x_at[p] + ends[2v]]
     p runs through the `count` >= 1 entries of x_at; start = 0 starts from zero. Unless `last`, the
-    sums go to out[k, v], vector by vector, to go on from as `start`.
+    sums go to out[k, v], vector by vector, to go on from as `start`. If it `asks`, then for the lines that
+    the columns of `later` will read, as `ends` those of this tile.
     """
 
     @intrinsic
-    def tile(typing, x, w, x_at, count, ends, start, out, out_row, last):
+    def tile(typing, x, w, x_at, count, ends, start, out, out_row, last, later):
         def codegen(context, b, signature, args):
-            x, w, x_at, count, ends, start, out, out_row, last = args
+            x, w, x_at, count, ends, start, out, out_row, last, later = args
             code = Vectors(b, dtype, width)
             x, w, out = code.pointer(x), code.pointer(w), code.pointer(out)
-            x_at, ends = (b.inttoptr(each, I64.as_pointer()) for each in (x_at, ends))
+            x_at, ends, later = (b.inttoptr(each, I64.as_pointer()) for each in (x_at, ends, later))
             at = [b.load(b.gep(ends, [I64(n)])) for n in range(2 * columns)]
             x_columns = [code.at(x, each) for each in at[::2]]
+            x_later = [code.at(x, b.load(b.gep(later, [I64(2 * n)]))) for n in range(columns)] if asks else []
             sums = started(b, code, start, [(n * width,) for n in range(rows * columns)])
 
             def step(i, sums):
@@ -91,6 +93,8 @@ def packed_tile(rows: int, columns: int, dtype: str, width: int):
                 xs = [code.load(code.at(each, x_now)) for each in x_columns]
                 for k in range(0, rows, _LINE // code.bytes):
                     code.prefetch(code.at(w_now, k + _AHEAD // code.bytes), nearest=True)
+                for each in x_later:
+                    code.prefetch(code.at(each, x_now), nearest=True)
                 code.add_products(sums, (code.at(w_now, k) for k in range(rows)), xs)
                 return sums
 
@@ -107,7 +111,7 @@ def packed_tile(rows: int, columns: int, dtype: str, width: int):
                         code.store(each, code.at(out, n * width))
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 9), codegen
+        return types.void(*[types.int64] * 10), codegen
 
     return tile
 
@@ -165,24 +169,28 @@ def outer_tile(rows: int, taps: int, dtype: str, width: int):
 
 
 @lru_cache
-def across_tile(positions: int, vectors: int, step: int, dtype: str, width: int):
-    """tile(x, w, x_at, count, out, out_row, rows)
+def across_tile(positions: int, vectors: int, step: int, dtype: str, width: int, asks: bool = False):
+    """tile(x, w, x_at, count, out, out_row, rows, later)
 
     out[k*out_row + q] = sum_p w[p*vectors*width + k] * x[x_at[p] + q*step]
     for `positions` q and the first `rows` of `vectors * width` rows k, which the vectors lie across; p
-    runs through the `count` >= 1 entries of x_at.
+    runs through the `count` >= 1 entries of x_at. If it `asks`, then for the lines that a tile at `later`
+    in the place of x will read.
     """
 
     @intrinsic
-    def tile(typing, x, w, x_at, count, out, out_row, rows):
+    def tile(typing, x, w, x_at, count, out, out_row, rows, later):
         def codegen(context, b, signature, args):
-            x, w, x_at, count, out, out_row, rows = args
+            x, w, x_at, count, out, out_row, rows, later = args
             code = Vectors(b, dtype, width)
-            x, w, out = code.pointer(x), code.pointer(w), code.pointer(out)
+            x, w, out, later = (code.pointer(each) for each in (x, w, out, later))
             x_at = b.inttoptr(x_at, I64.as_pointer())
             line = vectors * width
             with Loop(b, count, [code.zero] * (positions * vectors)) as loop:
-                x_now = code.at(x, b.load(b.gep(x_at, [loop.i])))
+                now = b.load(b.gep(x_at, [loop.i]))
+                x_now = code.at(x, now)
+                if asks:
+                    code.prefetch(code.at(later, now), nearest=True)
                 w_now = code.at(w, b.mul(loop.i, I64(line)))
                 for k in range(0, line, _LINE // code.bytes):
                     code.prefetch(code.at(w_now, k + _AHEAD // code.bytes), nearest=True)
@@ -205,7 +213,7 @@ def across_tile(positions: int, vectors: int, step: int, dtype: str, width: int)
                             code.store_first(block[j], place, used)
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 7), codegen
+        return types.void(*[types.int64] * 8), codegen
 
     return tile
 

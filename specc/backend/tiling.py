@@ -50,6 +50,7 @@ class ContractionPlan:
     scratch: int = 0
     packing: ContractionPlan | None = None
     packed: int = 0
+    asks: bool = False  # for what other threads have made, on the way
 
     def args(self, left: int, right: int, out: int, scratch: int = 0, packed: int = 0) -> np.ndarray:
         """The args block of one call, from addresses; the plan must outlive it."""
