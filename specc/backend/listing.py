@@ -53,7 +53,8 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
     text += _parameters(program)
     for kernel, name in kernels.items():
         text += f"\n\n{_renamed(kernel, name).strip()}\n"
-    for part, title in (("forward", "the losses, metrics and outputs of a batch"),
+    for part, title in (("pack_weights", "the weights in the order of the tiles, ahead of all steps with the same weights"),
+                        ("forward", "the losses, metrics and outputs of a batch"),
                         ("backward", "the gradient for every weight, last layer first"),
                         ("update", "the optimizer's rule, and what is recorded")):
         chosen = [call for call in calls if _part(call, plan) == part]
@@ -118,6 +119,8 @@ def _renamed(kernel: Kernel, name: str) -> str:
 
 def _part(call: Call, plan: Plan) -> str:
     """Which function a call belongs to."""
+    if call.once:
+        return "pack_weights"
     return part_of_nodes(call.loop.nodes if call.loop is not None else call.nodes, plan)
 
 
