@@ -62,7 +62,7 @@ def test_every_kernel_of_a_step_is_listed_with_its_work_and_its_line(specc):
     found = record(specc, "tiny.dl", "--threads", "1")
     assert (found["model"], found["batch"], found["threads"]) == ("tiny", 64, 1)
     kernels = found["kernels"]
-    products = [each for each in kernels if each["kernel"].startswith(("contract", "outer", "turned"))]
+    products = [each for each in kernels if each["kernel"].startswith(("contract", "outer", "turned", "packed"))]
     # dense(32) asks for two products (its input needs no gradient), dense(classes) for three
     assert sorted(each["flops"] for each in products) == sorted(
         [2 * 64 * 64 * 32] * 2 + [2 * 64 * 32 * 10] * 3)  # fmt: skip
