@@ -227,13 +227,23 @@ def test_the_faster_way_is_taken_and_the_other_tried_again(monkeypatch):
     monkeypatch.setattr("specc.backend.prepared.time", clock)
     slow, fast = _Call(clock, 2.0), _Call(clock, 1.0)
     both = Fastest([slow, fast])
-    for _ in range(Fastest.AGAIN):
-        both({})
-    assert (slow.calls, fast.calls) == (Fastest.TRIED, Fastest.AGAIN - Fastest.TRIED)
-    slow.seconds = 0.5
-    for _ in range(Fastest.AGAIN):
-        both({})
-    assert slow.calls == Fastest.AGAIN
+
+    def calls(number: int) -> tuple[int, int]:
+        before = slow.calls, fast.calls
+        for _ in range(number):
+            both({})
+        return slow.calls - before[0], fast.calls - before[1]
+
+    tried, again = Fastest.TRIED, Fastest.AGAIN
+    assert calls(2 * tried) == (tried, tried)
+    for wait in (again, 2 * again, 4 * again):  # the slow one is tried ever more seldom
+        assert calls(wait) == (tried, wait - tried)
+    fast.seconds = 3.0  # the machine is another now: that shows at the end of a turn
+    found = calls(again)
+    assert found[0] >= again - 2 * tried
+    slow.seconds, fast.seconds = 2.0, 1.0
+    calls(2 * again)
+    assert calls(again)[1] >= again - tried
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -107,28 +107,51 @@ class Results:
 
 class Fastest:
     """The fastest of some calls that do the same: which one it is shows in their times, for threads
-    that share the work gain nothing on processors that are busy with something else."""
+    that share the work gain nothing on processors that are busy with something else.
 
-    TRIED, AGAIN = 10, 200  # calls of each at first, and after how many calls each is tried again
+    Each is tried for some calls in a row; the slower ones again after a while, which is twice as long each
+    time that they are slower again, and at once where the fastest takes much longer than it did.
+    """
+
+    TRIED, AGAIN, MOST = 10, 200, 6400  # calls of each; calls before others are tried again, and at most
+    LONGER = 1.3
 
     def __init__(self, calls: Sequence[Prepared]):
         self._calls = list(calls)
         self._seconds = [0.0] * len(self._calls)
-        self._best, self._number = 0, 0
+        self._turns = _in_turn(self._seconds, self.TRIED, self.AGAIN, self.MOST, self.LONGER)
+        self._chosen, self._number = next(self._turns), 0
 
     def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
         if len(self._calls) == 1:
             return self._calls[0](arrays)
-        period, turn = divmod(self._number % self.AGAIN, self.TRIED)
-        chosen = period if period < len(self._calls) else self._best
+        chosen = self._chosen
         start = time.perf_counter()
         found = self._calls[chosen](arrays)
         took = time.perf_counter() - start
         if found is None:
             return None
-        self._number += 1
         # the least of a few calls in a row: the first of them wakes threads
-        self._seconds[chosen] = took if turn == 0 else min(self._seconds[chosen], took)
-        if turn == self.TRIED - 1:
-            self._best = min(range(len(self._calls)), key=self._seconds.__getitem__)
+        self._seconds[chosen] = min(self._seconds[chosen], took) if self._number else took
+        self._number += 1
+        if self._number == self.TRIED:
+            self._chosen, self._number = next(self._turns), 0
         return found
+
+
+def _in_turn(seconds: Sequence[float], tried: int, again: int, most: int, longer: float) -> Iterator[int]:
+    """Which of some calls takes the next turn; its least time in the last one stands in `seconds`."""
+    every = range(len(seconds))
+    yield from every
+    best, wait = min(every, key=seconds.__getitem__), again
+    while True:
+        before = seconds[best]
+        for _ in range(tried, wait, tried):
+            yield best
+            if seconds[best] > longer * before:
+                wait = again // 2
+                break
+        yield from (each for each in every if each != best)
+        fastest = min(every, key=seconds.__getitem__)
+        wait = min(2 * wait, most) if fastest == best else again
+        best = fastest
