@@ -325,6 +325,7 @@ def _contract_plan(
             "w_at": np.ascontiguousarray(taps[:, 0]),
         },
         scratch,
+        updating=contract_kernel(target, shape, True),
     )
 
 
@@ -493,6 +494,7 @@ def _turned(
         -(-rows.size // r) * r * step * target.bytes if total > most else 0,
         turning,
         turned,
+        updating=contract_kernel(target, shape, True),
     )
 
 

@@ -77,7 +77,8 @@ def _calls(plan: ContractionPlan, node: Node, places: list[Address], out: Addres
     if plan.packing is not None:
         calls.append(Call(plan.packing.kernel, _arguments(plan.packing, known), phase, (node,),
                           scratch, packs=True, lasting=packed.offset + plan.packed if ahead else 0))
-    calls.append(Call(plan.kernel, _arguments(plan, known), phase, (node,), scratch, asks=plan.asks))
+    kernel = plan.updating if soon_size and plan.updating is not None else plan.kernel
+    calls.append(Call(kernel, _arguments(plan, known), phase, (node,), scratch, asks=plan.asks))
     return calls
 
 

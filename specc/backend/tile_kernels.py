@@ -61,7 +61,7 @@ class Target:
 _CONTRACT = """
 from specc.backend.memory import view, word
 from specc.backend.tiles import contract_tile
-tile = contract_tile(<rows>, <vectors>, "<dtype>", <width>)
+tile = contract_tile(<rows>, <vectors>, "<dtype>", <width>, <written>)
 
 def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class_count: "int",
            x_at: "int", w_at: "int", positions: "int",
@@ -309,7 +309,7 @@ def dot_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     return from_template(f"dot_{rows}x{taps}", _DOT, target, rows=rows, taps=taps)
 
 
-def contract_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
+def contract_kernel(target: Target, shape: tuple[int, int], written: bool = False) -> Kernel:
     """`contract` tiles at all positions of all classes.
 
     classes     [n, 4]  first tap, number of taps, first position, end of the positions
@@ -317,9 +317,11 @@ def contract_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     positions   [n, 3]  offsets in w, x and out
     most                taps that one tile runs over before the next rows have their turn
     scratch             the sums of all rows between these turns
-    soon, soon_2, soon_3    addresses of `soon_size` bytes each that are wanted after this
+    soon, soon_2, soon_3    addresses of `soon_size` bytes each that are wanted after this, to be read or
+                            to be `written`
     """
-    return _contraction(f"contract_{shape[0]}x{shape[1]}", _CONTRACT, target, shape)
+    name = f"contract_{shape[0]}x{shape[1]}" + "_ahead" * written
+    return _contraction(name, _CONTRACT, target, shape, written=written)
 
 
 def packed_kernel(target: Target, shape: tuple[int, int], asks: bool = False) -> Kernel:

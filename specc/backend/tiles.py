@@ -27,13 +27,13 @@ _LINE, _AHEAD = 64, 1024
 
 
 @lru_cache
-def contract_tile(rows: int, vectors: int, dtype: str, width: int):
+def contract_tile(rows: int, vectors: int, dtype: str, width: int, written: bool = False):
     """tile(x, w, x_at, w_at, count, w_row, start, start_row, out, out_row, soon, soon_step)
 
     out[k*out_row + v] = start[k*start_row + v] + sum_p w[k*w_row + w_at[p]] * x[x_at[p] + v]
     for `rows` rows k and `vectors * width` elements v; p runs through the `count` >= 1 entries of
     x_at and w_at (int64). start = 0 starts from zero. Memory that is wanted soon is asked for on the
-    way, the cache line at `soon + p * soon_step` (bytes).
+    way, the cache line at `soon + p * soon_step` (bytes), to be read or to be `written`.
     """
 
     @intrinsic
@@ -49,7 +49,8 @@ def contract_tile(rows: int, vectors: int, dtype: str, width: int):
             with Loop(b, count, sums) as loop:
                 x_now = code.at(x, b.load(b.gep(x_at, [loop.i])))
                 w_now = b.load(b.gep(w_at, [loop.i]))
-                code.prefetch(code.pointer(b.add(soon, b.mul(loop.i, soon_step))))
+                place = b.add(soon, b.mul(loop.i, soon_step))
+                code.prefetch(code.pointer(place), written=written)
                 xs = [code.load(code.at(x_now, v * width)) for v in range(vectors)]
                 code.add_products(loop.now, (code.at(w_rows[k], w_now) for k in range(rows)), xs)
             for k in range(rows):

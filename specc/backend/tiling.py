@@ -51,6 +51,7 @@ class ContractionPlan:
     packing: ContractionPlan | None = None
     packed: int = 0
     asks: bool = False  # for what other threads have made, on the way
+    updating: Kernel | None = None  # in place of `kernel` where what is wanted soon will be written
 
     def args(self, left: int, right: int, out: int, scratch: int = 0, packed: int = 0) -> np.ndarray:
         """The args block of one call, from addresses; the plan must outlive it."""

@@ -40,12 +40,13 @@ class Vectors:
     def store(self, value, place):
         self.b.store(value, self.b.bitcast(place, self.vector.as_pointer())).align = self.bytes
 
-    def prefetch(self, place, nearest=False):
-        """Asks for the cache line of `place`, into the second-level or the nearest cache."""
+    def prefetch(self, place, nearest=False, written=False):
+        """Asks for the cache line of `place`, into the second-level or the nearest cache; to be `written`, it
+        is taken from the other processors' caches at once."""
         kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), I32, I32, I32])
         ask = cgutils.get_or_insert_function(self.b.module, kind, "llvm.prefetch.p0")
         self.b.call(
-            ask, [self.b.bitcast(place, ir.IntType(8).as_pointer()), I32(0), I32(3 if nearest else 2), I32(1)]
+            ask, [self.b.bitcast(place, ir.IntType(8).as_pointer()), I32(int(written)), I32(3 if nearest else 2), I32(1)]
         )
 
     def spread(self, scalar):
