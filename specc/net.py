@@ -53,7 +53,8 @@ if TYPE_CHECKING:
 # The programs of a model, each compiled when it is first needed.
 TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict"
 FLOPS_WORTH_A_TEAM = 4e5  # of one example, from which threads share the work on it
-MOST_PREPARED, QUICK = 16, 1024  # numbers of rows for which a prediction is kept ready, and the most of them
+# Numbers of rows for which a prediction is kept ready, the most of them, and the elements of the inputs.
+MOST_PREPARED, QUICK, QUICK_ELEMENTS = 16, 1024, 1 << 23
 FEW = 3  # rows that are predicted one by one: a vector of lanes for so few would be nearly empty
 WORTH_AGAIN = 0.95  # of the memory, which recomputation must leave at most
 
@@ -399,6 +400,8 @@ class Net:
         emitted = {name for name, node in program.plan.emits if node.type.kind == "float"}
         if set(names) != emitted or any(port.kind == "bool" for port in ports):
             return None
+        if rows > self.batch and rows * sum(map(_elements, ports)) > QUICK_ELEMENTS:
+            return None  # memory that is kept
         programs = [program]
         if batch == 1 and self.threads > 1 and flops(program.plan.graph.nodes) >= FLOPS_WORTH_A_TEAM:
             programs.append(self.compiled(PREDICT, 1, team=True))
@@ -515,6 +518,10 @@ class Net:
 
     def _columns(self, arrays: Mapping[str, np.ndarray], needed, begin=True) -> dict[str, Column]:
         return examples(self.name, self.program.ports, completed(self.ports, arrays, begin), needed)
+
+
+def _elements(port: Port) -> int:
+    return int(np.prod(port.shape, dtype=np.int64))
 
 
 def _lengths_of(ports, port) -> list[str]:
