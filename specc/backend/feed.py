@@ -51,11 +51,9 @@ def gather_float(frame: "int64[8]", control: "control", out: "int", slot: "int",
         return
     # squares of as many features as a vector has lanes, which are turned, and then what is left
     squares = size // WIDTH if lanes % WIDTH == 0 else 0
-    for square in range(squares):
-        first = square * WIDTH
-        for lane in range(0, lanes, WIDTH):
-            tile(frame[slot] + first * ITEM, frame[0] + 8 * start, base + lane, last, pitch,
-                 out + BYTES * (first * lanes + lane), lanes, frame[slot + 1])
+    for lane in range(0, lanes if squares else 0, WIDTH):
+        tile(frame[slot], frame[0] + 8 * start, base + lane, last, pitch, out + BYTES * lane, lanes,
+             frame[slot + 1], squares)
     values = view(out, (size * lanes,), real)
     for lane in range(lanes):
         k = min(base + lane, last)
@@ -177,8 +175,7 @@ def kernel(function, dtype: str, column: str = "", element: str = "") -> Kernel:
         source = source.replace("ELEMENT", element)
     imports = IMPORTS
     width = this_machine().lanes(dtype)
-    sizes = {"WIDTH": width, "ITEM": np.dtype(column or dtype).itemsize,
-             "BYTES": np.dtype(dtype).itemsize}
+    sizes = {"WIDTH": width, "BYTES": np.dtype(dtype).itemsize}
     if function in (gather_float, write_turned):
         for constant, number in sizes.items():
             source = source.replace(constant, str(number))

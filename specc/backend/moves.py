@@ -67,17 +67,18 @@ def pack_tile(dtype: str, width: int):
 
 @lru_cache
 def gather_tile(column: str, dtype: str, width: int):
-    """tile(data, order, k, last, size, out, out_row, affine)
+    """tile(data, order, k, last, size, out, out_row, affine, squares)
 
-    out[j*out_row + i] = data[order[min(k + i, last)]*size + j] * scale + shift for i, j < width.
-    `data` has elements of the NumPy type `column`; `affine` is float64 [2], scale and shift.
+    out[j*out_row + i] = data[order[min(k + i, last)]*size + j] * scale + shift
+    for i < width and j < `squares` * width, squares >= 1. `data` has elements of the NumPy type `column`;
+    `affine` is float64 [2], scale and shift.
     """
     bits = int(column.lstrip("uintfloa"))
 
     @intrinsic
-    def tile(typing, data, order, k, last, size, out, out_row, affine):
+    def tile(typing, data, order, k, last, size, out, out_row, affine, squares):
         def codegen(context, b, signature, args):
-            data, order, k, last, size, out, out_row, affine = args
+            data, order, k, last, size, out, out_row, affine, squares = args
             code = Vectors(b, dtype, width)
             given = {"float32": ir.FloatType(), "float64": ir.DoubleType()}.get(column)
             given = given or ir.IntType(bits)
@@ -101,19 +102,24 @@ def gather_tile(column: str, dtype: str, width: int):
                 cast = b.fpext if dtype == "float64" else b.fptrunc
                 return cast(values, code.vector)
 
-            block = []
+            rows = []
             for i in range(width):
                 at = b.add(k, I64(i))
                 at = b.select(b.icmp_signed("<", at, last), at, last)
-                row = b.mul(b.load(b.gep(order, [at])), size)
-                load = b.load(b.bitcast(b.gep(data, [row]), vectors.as_pointer()))
-                load.align = bits // 8
-                block.append(code.fma(converted(load), scale, shift))
-            for j, each in enumerate(code.transposed(block)):
-                code.store(each, code.at(out, b.mul(out_row, I64(j))))
+                rows.append(b.gep(data, [b.mul(b.load(b.gep(order, [at])), size)]))
+            with Loop(b, squares, []) as loop:
+                first = b.mul(loop.i, I64(width))
+                block = []
+                for row in rows:
+                    load = b.load(b.bitcast(b.gep(row, [first]), vectors.as_pointer()))
+                    load.align = bits // 8
+                    block.append(code.fma(converted(load), scale, shift))
+                square = code.at(out, b.mul(out_row, first))
+                for j, each in enumerate(code.transposed(block)):
+                    code.store(each, code.at(square, b.mul(out_row, I64(j))))
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 8), codegen
+        return types.void(*[types.int64] * 9), codegen
 
     return tile
 
