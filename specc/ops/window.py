@@ -215,16 +215,13 @@ def window_argmax(
                         continue
                     for lane in range(start, start + WIDTH):
                         position[c, i, j, lane] = 0
-                    for back in range(1, size_y * size_x):
-                        place = size_y * size_x - back
-                        u = place // size_x
-                        v = place - u * size_x
-                        for lane in range(start, start + WIDTH):
-                            hit = x[c, top + u, left + v, lane] == y[c, i, j, lane]
-                            position[c, i, j, lane] = place if hit else position[c, i, j, lane]
-                    for lane in range(start, start + WIDTH):
-                        if x[c, top, left, lane] == y[c, i, j, lane]:
-                            position[c, i, j, lane] = 0
+                    for u in range(size_y - 1, -1, -1):
+                        for v in range(size_x - 1, -1, -1):
+                            place = u * size_x + v
+                            for lane in range(start, start + WIDTH):
+                                hit = x[c, top + u, left + v, lane] == y[c, i, j, lane]
+                                before = position[c, i, j, lane]
+                                position[c, i, j, lane] = place if hit else before
 
 
 def window_max_gradient(
