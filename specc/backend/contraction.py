@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from specc.backend.machine import Machine, this_machine
-from specc.backend.single import Option, part_of, run_of, single_options
+from specc.backend.single import across_option, dot_option, part_of, run_of
 from specc.backend.tile_kernels import (
     Target,
     contract_kernel,
@@ -39,6 +39,7 @@ from specc.backend.tiling import (
     ContractionPlan,
     Linear,
     Operand,
+    Option,
     Part,
     by_weights,
     exact,
@@ -49,7 +50,11 @@ from specc.backend.tiling import (
     split,
     taps_and_positions,
 )
-from specc.backend.winograd import winograd_gradient_option, winograd_option
+from specc.backend.winograd import (
+    winograd_gradient_option,
+    winograd_option,
+    winograd_run_option,
+)
 from specc.ir.plan import share
 from specc.ops.contract import Affine, Contract
 
@@ -100,10 +105,7 @@ def plan_contraction(
     if left.batched != right.batched and out.batched:
         weights, batched = sorted(operands, key=lambda each: each.batched)
         if lanes == 1:
-            options = single_options(op, weights, batched, result, target, part, turns, kept)
-            options += _along_run(op, weights, batched, result, target, part, kept)
-            options += _along_rows(op, weights, batched, result, target, part, kept)
-            return min(options, key=lambda option: option[0])[1]() if options else None
+            return _of_one(op, weights, batched, result, target, part, turns, kept)
         assert lanes % target.width == 0, (lanes, target)
         return _spread(op, weights, batched, result, lanes, target, turns, read, kept)
     if left.batched and right.batched and not out.batched and lanes > 1:
@@ -148,21 +150,48 @@ def _spread(
     return _contract_plan(target, shape, classes, rows, lanes, names)
 
 
+# One example.
+
+
+def _of_one(
+    op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target, part: Part,
+    turns: int, kept: bool,
+) -> ContractionPlan | None:
+    def options(part: Part) -> dict[str, Option]:
+        own = (op, weights, batched, out, target, part)
+        made = {
+            "across": across_option(*own, turns, kept),
+            "dot": dot_option(*own, turns),
+            "run": _along_run(*own, kept),
+            "rows": _along_rows(*own, kept),
+            "winograd": winograd_run_option(*own, kept),
+        }
+        return {name: option for name, option in made.items() if option is not None}
+
+    # each form has its own way to divide the result, so that all parts must be of one
+    leading = options(part if part[2] else (0, *part[1:]))
+    if not leading:
+        return None
+    name = min(leading, key=lambda name: leading[name][0])
+    option = options(part).get(name)
+    return option[1]() if option is not None else None
+
+
 def _along_run(
     op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target, part: Part, kept: bool
-) -> list[Option]:
+) -> Option | None:
     """`packed` tiles for one example, where contiguous elements of the result come from contiguous ones:
     a row of an image takes the place of the lanes."""
     operands = (weights, batched, out)
     rows = rows_of(op, operands)
     runs, run, step = run_of(op, batched, weights, out)
     if step != 1 or run < target.width:
-        return []
+        return None
     lists = by_weights(taps_and_positions(op, (*rows.indices, *runs), operands))
     rows, lists = part_of(rows, lists, part)
     lists = [(taps, positions) for taps, positions in lists if len(positions)]
     if not lists or not rows.size:
-        return []
+        return None
     columns = [len(positions) * -(-run // target.width) for _, positions in lists]
     cost = _Tiles(target, rows.size, 1)
     shape, cycles = usual(
@@ -173,20 +202,20 @@ def _along_run(
     )
     cycles += 0 if kept else sum(len(taps) for taps, _ in lists) * rows.size * _PACKING
     names = {"x": batched.name, "w": weights.name}
-    return [(cycles, lambda: _packed_plan(target, shape, lists, rows, run, names, part[1] > 1))]
+    return cycles, lambda: _packed_plan(target, shape, lists, rows, run, names, part[1] > 1)
 
 
 def _along_rows(
     op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target, part: Part, kept: bool
-) -> list[Option]:
+) -> Option | None:
     """`contract` tiles for one example that has several positions (the steps of a sequence), whose values lie
     side by side: the rows of the weights, which are transposed, take the place of the lanes."""
     operands = (weights, batched, out)
     kept_indices = set(out.steps)
     if not all(exact(op, i) for i in kept_indices) or len(kept_indices) != len(op.out) or part[2]:
-        return []
+        return None
     if any(i not in weights and i not in batched for i in range(len(op.extents))):
-        return []
+        return None
     rows = rows_of(op, operands)
     summed = merged(op, [i for i in range(len(op.extents)) if i not in kept_indices], operands)
     run = next((axis for axis in summed if axis.steps[0] == 1), None)
@@ -194,7 +223,7 @@ def _along_rows(
     main = max(own, key=lambda axis: axis.size, default=Axis(1, (0, 0, 0)))
     shared = [i for i in kept_indices if i in weights and i not in rows.indices]
     if run is None or run.size % target.width or main.size < 2 or rows.steps[2] != 1 or shared:
-        return []
+        return None
     number, parts, _ = part
     start, count, first, high = 0, rows.size, 0, main.size
     if rows.size >= 2 * parts * target.width:
@@ -206,7 +235,7 @@ def _along_rows(
     else:
         first, high = share(main.size, number, parts)
     if count < target.width or not high:
-        return []
+        return None
     ends = offsets([axis for axis in summed if axis is not run], 3)
     taps = (ends[:, None] + np.arange(run.size)[:, None] * np.array(run.steps)).reshape(-1, 3)
     positions = offsets([axis for axis in own if axis is not main], 3)
@@ -233,7 +262,7 @@ def _along_rows(
         )
         return replace(plan, packing=turning, packed=len(taps) * turned_row * target.bytes)
 
-    return [(cycles, build)]
+    return cycles, build
 
 
 Costed = tuple[tuple[int, int], float]  # the shape of a tile, and cycles

@@ -1,6 +1,6 @@
 """A contraction of one example as a call of register tiles: there are no lanes beside each other.
 
-    plan = plan_single(op, weights, batched, out, target)     # None: no fast form
+    cycles, build = dot_option(op, weights, batched, out, target)     # None: no such form
 
 Two forms of weights times the example's values:
 
@@ -10,7 +10,6 @@ Two forms of weights times the example's values:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +20,7 @@ from specc.backend.tiling import (
     Axis,
     ContractionPlan,
     Linear,
+    Option,
     Part,
     by_weights,
     exact,
@@ -43,40 +43,26 @@ _SUM, _ROW, _START = 8, 2, 30
 # (measured: 54 GB/s of 1 MB, where packed weights come at 118).
 _NEAR, _FROM_AFAR = 512 << 10, 2.5
 
-Option = tuple[float, Callable[[], ContractionPlan]]
-
-
-def single_options(
-    op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target,
-    part: Part = WHOLE, turns: int = 1, kept: bool = False,
-) -> list[Option]:
-    """Both forms with an estimate of their cycles, for one part of the result. Weights that are packed
-    serve `turns` calls, or are `kept` for good."""
-    operands = (weights, batched, out)
-    options = _across(op, operands, target, part, turns, kept)
-    if not part[2]:
-        options += _dot(op, operands, target, part, turns)
-    return options
-
-
 def _part(size: int, part: Part) -> tuple[int, int]:
     """Start and end of one part of so many entries."""
     number, parts, _ = part
     return size * number // parts, size * (number + 1) // parts
 
 
-def _dot(op: Contract, operands, target: Target, part: Part, turns: int) -> list[Option]:
-    weights, batched, out = operands
+def dot_option(op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target,
+               part: Part = WHOLE, turns: int = 1) -> Option | None:
+    """Cycles, and what makes the plan, of `dot` tiles; not for an even share of the rows."""
+    operands = (weights, batched, out)
     kept = set(out.steps)
-    if not all(exact(op, i) for i in kept) or len(kept) != len(op.out):
-        return []
+    if part[2] or not all(exact(op, i) for i in kept) or len(kept) != len(op.out):
+        return None
     if any(i not in weights and i not in batched for i in range(len(op.extents))):
-        return []
+        return None
     rows = rows_of(op, operands)
     summed = merged(op, [i for i in range(len(op.extents)) if i not in kept], operands)
     runs = [axis for axis in summed if axis.steps[:2] == (1, 1)]
     if not runs:
-        return []
+        return None
     segments = offsets([axis for axis in summed if axis is not runs[0]], 3)[:, :2]
     own = merged(op, [i for i in kept if i not in weights], operands)
     taps = max(own, key=lambda axis: axis.size, default=None)
@@ -123,7 +109,7 @@ def _dot(op: Contract, operands, target: Target, part: Part, turns: int) -> list
             },
         )
 
-    return [(cycles(shape), build)]
+    return cycles(shape), build
 
 
 def run_of(
@@ -146,14 +132,17 @@ def part_of(rows: Axis, classes: list, part: Part) -> tuple[Axis, list]:
     return replace(rows, size=count), [(taps, positions + shift) for taps, positions in classes]
 
 
-def _across(op: Contract, operands, target: Target, part: Part, turns: int, kept: bool) -> list[Option]:
-    weights, batched, out = operands
+def across_option(op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target,
+                  part: Part = WHOLE, turns: int = 1, kept: bool = False) -> Option | None:
+    """Cycles, and what makes the plan, of `across` tiles. Weights that are packed serve `turns` calls, or
+    are `kept` for good."""
+    operands = (weights, batched, out)
     rows = rows_of(op, operands)
     runs, run, step = run_of(op, batched, weights, out)
     classes = by_weights(taps_and_positions(op, (*rows.indices, *runs), operands))
     rows, classes = part_of(rows, classes, part)
     if not rows.size or not any(len(positions) for _, positions in classes):
-        return []
+        return None
 
     def cycles(shape: tuple[int, int]) -> float:
         q, v = shape
@@ -209,4 +198,4 @@ def _across(op: Contract, operands, target: Target, part: Part, turns: int, kept
             packed * target.bytes, asks,
         )
 
-    return [(cycles(shape), build)]
+    return cycles(shape), build

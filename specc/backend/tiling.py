@@ -7,7 +7,7 @@ A form's kernel runs over tables of offsets; a `ContractionPlan` holds them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -59,6 +59,9 @@ class ContractionPlan:
         places |= {"left": left, "right": right, "out": out, "scratch": scratch, "packed": packed}
         places |= dict.fromkeys(SOON, 0)
         return np.array([places.get(each, each) for each in self.parameters], np.int64)
+
+
+Option = tuple[float, Callable[[], ContractionPlan]]  # the cycles it is thought to take, and what makes it
 
 
 def split(op: Contract, out: Operand) -> tuple[Contract, Operand]:

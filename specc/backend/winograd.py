@@ -14,22 +14,26 @@ layer, with y for the result, x for the image, w for the weights:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from specc.backend.tile_kernels import Target
-from specc.backend.tiling import ContractionPlan, Linear
+from specc.backend.tiling import WHOLE, ContractionPlan, Linear, Option, Part
 from specc.backend.winograd_kernels import (
     winograd_gradient_kernel,
     winograd_kernel,
+    winograd_run_kernel,
     winograd_weights_kernel,
 )
+from specc.ir.plan import share
 from specc.ops.contract import Affine, Contract, Map
 
 # The tile of the products by the number of registers: one, as each is a kernel to compile.
 _SHAPES = {32: (8, 3), 16: (6, 2)}
+# The same for one example, where few columns want no more than one or two vectors.
+_RUN_SHAPES = {32: ((8, 2), (16, 1), (8, 1)), 16: ((6, 2), (12, 1), (6, 1))}
 # That of the weights' gradient, also by the vectors of filters (of 6 rows and 4 vectors: 3 % faster
 # with 64 filters); the columns that it takes at a time; and the most scratch memory it may want.
 _SUM_SHAPES = {32: {1: (16, 1), 2: (11, 2)}, 16: {1: (8, 1), 2: (6, 2)}}
@@ -38,6 +42,7 @@ _BLOCK, _MOST_SCRATCH = 4, 32 << 20
 # gradient: a column of the image, of the result's gradient, and weights back. Most of them are for
 # stores to the second cache.
 _ENTER, _LEAVE, _WEIGHT = 70, 45, 25
+_ENTER_RUN, _LEAVE_RUN = 70, 30  # of one example
 _ENTER_GRADIENT, _TURN, _WEIGHT_BACK = 130, 100, 40
 # The estimate for `outer` tiles is so much higher than what they take.
 _AS_OUTER = 1.45
@@ -93,9 +98,6 @@ def fills(op: Contract) -> bool:
     """Whether each axis of the result is as long as what its expression runs through."""
     return all(size == 1 + sum(c * (op.extents[i] - 1) for i, c in each.terms)
                for each, size in zip(op.out, op.shape, strict=True))
-
-
-Option = tuple[float, Callable[[], ContractionPlan]]
 
 
 def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear, lanes: int,
@@ -164,6 +166,75 @@ def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear,
                                scratch, packing, packed)
 
     return cycles, build
+
+
+def winograd_run_option(op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target,
+                        part: Part = WHOLE, kept: bool = False) -> Option | None:
+    """Cycles, and what makes the plan, of the forward product of one example.
+
+    Vectors lie across tiles: pieces of neighbours in the rows of the image, which overlap where its
+    size is no multiple of theirs. `part` (of the filters) and `kept` are as in `plan_contraction`.
+    """
+    b_map, w_map = (op.left, op.right) if batched.name == "left" else (op.right, op.left)
+    window = window_of(op, b_map, w_map, op.out)
+    if window is None or not fills(op) or part[1] > 1 and not part[2]:
+        return None
+    piece = target.width // 2  # elements of the result: whole tiles
+    if (piece % 2 or window.x.size < piece or window.y.size < 2 or out.step(window.x.at) != 1
+            or batched.step(window.x.at) != 1):
+        return None
+    channel_count = op.extents[window.channels]
+    first, row_count = share(op.extents[window.filters], *part[:2])
+    shapes = [each for each in _RUN_SHAPES[target.machine.registers] if each[0] <= row_count]
+    if not shapes:
+        return None
+    y, x = (_starts(axis.size, size) for axis, size in ((window.y, 2), (window.x, piece)))
+    pieces = np.stack([each.constant + y[:, None] * each.step(window.y.at) + x
+                       for each in (batched, out)], -1).reshape(-1, 2)
+    pieces = np.concatenate([pieces, np.repeat(pieces[-1:], -len(pieces) % 4, 0)])
+    columns = pieces.reshape(-1, 4, 2).swapaxes(1, 2).reshape(-1, 8)
+    columns += np.repeat([0, first * out.step(window.filters)], 4)
+
+    def cycles(shape: tuple[int, int]) -> float:
+        r, v = shape
+        groups, blocks = -(-len(columns) // v), -(-row_count // r)
+        tile = channel_count * (max(r * v / 2, 4.6) * 1.12 + 1) + r * v + 25
+        transforms = len(columns) * (_ENTER_RUN * channel_count + _LEAVE_RUN * blocks * r)
+        return transforms + groups * blocks * 16 * tile + (
+            0 if kept else _WEIGHT * row_count * channel_count)
+
+    shape = min(shapes, key=cycles)
+
+    def build() -> ContractionPlan:
+        r, v = shape
+        # an odd number of vectors apart: a power of two would fall onto the same cache lines
+        image_step = target.width * (channel_count * v | 1)
+        indices = (window.filters, window.channels, window.y.tap, window.x.tap)
+        steps = [weights.step(i) for i in indices]
+        packing = ContractionPlan(
+            winograd_weights_kernel(target, r),
+            (weights.name, "packed", row_count, channel_count, weights.constant + first * steps[0], *steps),
+            {},
+        )
+        packed = 16 * -(-row_count // r) * r * channel_count * target.bytes
+        # fmt: off
+        parameters = (
+            batched.name, "packed", "out", "scratch", "columns", len(columns), channel_count,
+            row_count, batched.step(window.channels), batched.step(window.y.at),
+            out.step(window.filters), out.step(window.y.at), image_step,
+        )
+        # fmt: on
+        scratch = (16 * r * v * target.width + 32 * image_step) * target.bytes
+        asks = part[1] > 1
+        return ContractionPlan(winograd_run_kernel(target, shape, asks), parameters,
+                               {"columns": columns}, scratch, packing, packed, asks)
+
+    return cycles(shape), build
+
+
+def _starts(size: int, piece: int) -> np.ndarray:
+    """Where pieces begin that cover the size, the last within it."""
+    return np.minimum(np.arange(0, size, piece), size - piece)
 
 
 def winograd_gradient_option(op: Contract, dy: Linear, x: Linear, out: Linear, lanes: int,

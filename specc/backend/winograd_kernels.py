@@ -35,8 +35,7 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", columns: "int", colum
         now = images + turn * (g & 1)
         after = images + turn * (1 - (g & 1))
         column = columns + 32 * <vectors> * g
-        coming = column + 32 * <vectors>
-        entering = max(0, min(<vectors>, column_count - <vectors> * (g + 1)))
+        entering = <vectors> if <vectors> * (g + 1) < column_count else 0
         done, due, c, n = 0, 0, 0, 0
         for b in range(row_blocks):
             for f in range(16):
@@ -48,7 +47,7 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", columns: "int", colum
                 due += channels * entering
                 while done < due:
                     done += tiles
-                    at = coming + 32 * n
+                    at = columns + 32 * min(<vectors> * (g + 1) + n, column_count - 1)
                     enter(x + <bytes> * (c * x_row + word(at, 0)), x_y, x_x, word(at, 1), scratch,
                           after + <bytes> * <width> * (c * <vectors> + n), image_step)
                     n += 1
@@ -63,6 +62,53 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", columns: "int", colum
                         leave(sums + <bytes> * <width> * (i * <vectors> + m), <step>,
                               out + <bytes> * ((k + i) * out_row + word(at, 2)), out_y, out_x,
                               word(at, 3))
+"""
+
+_RUN = """
+from specc.backend.memory import view, word
+from specc.backend.winograd_tiles import product_tile, run_image_tile, run_result_tile
+enter = run_image_tile("<dtype>", <width>, <asks> > 0)
+tile = product_tile(<rows>, <vectors>, "<dtype>", <width>)
+leave = run_result_tile("<dtype>", <width>)
+
+def <name>(x: "int", w: "int", out: "int", scratch: "int", columns: "int", column_count: "int",
+           channels: "int", rows: "int", x_row: "int", x_y: "int", out_row: "int", out_y: "int",
+           image_step: "int"):
+    # scratch: sums[f, row, column] | twice images[f, channel, column]
+    images = scratch + 16 * <tile>
+    turn = 16 * <bytes> * image_step
+    row_blocks = (rows + <rows> - 1) // <rows>
+    tiles = 16 * row_blocks
+    for g in range(-1, (column_count + <vectors> - 1) // <vectors>):
+        now = images + turn * (g & 1)
+        after = images + turn * (1 - (g & 1))
+        column = columns + 64 * <vectors> * g
+        entering = <vectors> if <vectors> * (g + 1) < column_count else 0
+        done, due, c, n = 0, 0, 0, 0
+        for b in range(row_blocks):
+            for f in range(16):
+                if g >= 0:
+                    tile(now + <bytes> * f * image_step,
+                         w + <bytes> * (b * 16 + f) * channels * <rows>, channels,
+                         scratch + f * <tile>)
+                # part of the next columns, as in the kernel of many lanes
+                due += channels * entering
+                while done < due:
+                    done += tiles
+                    at = columns + 64 * min(<vectors> * (g + 1) + n, column_count - 1)
+                    later = columns + 64 * min(<vectors> * (g + 2) + n, column_count - 1)
+                    enter(x + <bytes> * c * x_row, at, x_y, later,
+                          after + <bytes> * <width> * (c * <vectors> + n), image_step)
+                    n += 1
+                    if n == entering:
+                        n = 0
+                        c += 1
+            if g >= 0:
+                k = min(b * <rows>, rows - <rows>)
+                for i in range(<rows>):
+                    for m in range(min(<vectors>, column_count - <vectors> * g)):
+                        leave(scratch + <bytes> * <width> * (i * <vectors> + m), <step>,
+                              out + <bytes> * (k + i) * out_row, column + 64 * m + 32, out_y)
 """
 
 _WEIGHTS = """
@@ -108,6 +154,11 @@ def <name>(x: "int", dy: "int", dw: "int", scratch: "int", columns: "int", colum
     zeros = view(scratch, (<width>,), real)
     for i in range(<width>):
         zeros[i] = 0.0
+    for f in range(16):  # the rows that no channel fills
+        rest = view(images + <bytes> * (f * image_step + channels * <row>),
+                    ((channel_blocks * <rows> - channels) * <row>,), real)
+        for i in range((channel_blocks * <rows> - channels) * <row>):
+            rest[i] = 0.0
     totals = view(sums, (16 * sum_step,), real)
     for i in range(16 * sum_step):
         totals[i] = 0.0
@@ -166,6 +217,18 @@ def winograd_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     step = rows * vectors * target.width
     return from_template(f"winograd_{rows}x{vectors}", _WINOGRAD, target, rows=rows,
                          vectors=vectors, step=step, tile=step * target.bytes)
+
+
+def winograd_run_kernel(target: Target, shape: tuple[int, int], asks: bool) -> Kernel:
+    """The same for one example: a column's lanes are tiles of its image. If it `asks`, then on the way
+    for what the columns of the group after next read: other threads have made it.
+
+    columns     [n, 8]  offsets in x of the four pieces of a column, and in out; see `run_image_tile`
+    """
+    rows, vectors = shape
+    step = rows * vectors * target.width
+    return from_template(f"winograd_run_{rows}x{vectors}" + "_asking" * asks, _RUN, target, rows=rows,
+                         vectors=vectors, step=step, tile=step * target.bytes, asks=int(asks))
 
 
 def winograd_weights_kernel(target: Target, rows: int) -> Kernel:

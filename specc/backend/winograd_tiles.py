@@ -21,12 +21,37 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from specc.backend.vectors import I64, Loop, Vectors
+from specc.backend.vectors import I64, Loop, Vectors, in_pairs
 
 # How far ahead, in bytes, the operands of products are asked for: 8 % faster than without.
 _AHEAD = 1024
 
 WHOLE_INPUT, WHOLE_OUTPUT = 0xFFFF, 0xF
+
+
+def _enter(code: Vectors, d, out, out_step):
+    """out[f*out_step] = (B^T d B)[f], from 16 vectors d."""
+    b = code.b
+
+    def transformed(d):  # B^T d
+        return [b.fsub(d[0], d[2]), b.fadd(d[1], d[2]), b.fsub(d[2], d[1]), b.fsub(d[1], d[3])]
+
+    columns = [transformed(d[j::4]) for j in range(4)]
+    for i in range(4):
+        for j, each in enumerate(transformed([column[i] for column in columns])):
+            code.store(each, code.at(out, b.mul(out_step, I64(4 * i + j))))
+
+
+def _results(code: Vectors, m, m_step):
+    """The four vectors A^T m A, m[f] = m[f*m_step]."""
+    b = code.b
+    m = [code.load(code.at(m, b.mul(m_step, I64(n)))) for n in range(16)]
+
+    def transformed(m):  # A^T m
+        return [b.fadd(m[0], b.fadd(m[1], m[2])), b.fsub(b.fsub(m[1], m[2]), m[3])]
+
+    columns = [transformed(m[j::4]) for j in range(4)]
+    return [each for i in range(2) for each in transformed([column[i] for column in columns])]
 
 
 @lru_cache
@@ -64,14 +89,7 @@ def image_tile(dtype: str, width: int):
                 d[-1].add_incoming(one, inside)
                 d[-1].add_incoming(other, at_edge)
 
-            def transformed(d):  # B^T d
-                return [b.fsub(d[0], d[2]), b.fadd(d[1], d[2]),
-                        b.fsub(d[2], d[1]), b.fsub(d[1], d[3])]
-
-            columns = [transformed(d[j::4]) for j in range(4)]
-            for i in range(4):
-                for j, each in enumerate(transformed([column[i] for column in columns])):
-                    code.store(each, code.at(out, b.mul(out_step, I64(4 * i + j))))
+            _enter(code, d, out, out_step)
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 7), codegen
@@ -93,15 +111,19 @@ def product_tile(rows: int, columns: int, dtype: str, width: int):
             x, w, count, out = args
             code = Vectors(b, dtype, width)
             x, w, out = code.pointer(x), code.pointer(w), code.pointer(out)
-            with Loop(b, count, [code.zero] * (rows * columns)) as loop:
-                x_now = code.at(x, b.mul(loop.i, I64(columns * width)))
-                w_now = code.at(w, b.mul(loop.i, I64(rows)))
+
+            def step(i, sums):
+                x_now = code.at(x, b.mul(i, I64(columns * width)))
+                w_now = code.at(w, b.mul(i, I64(rows)))
                 xs = [code.load(code.at(x_now, v * width)) for v in range(columns)]
                 for v in range(columns):
                     code.prefetch(code.at(x_now, v * width + _AHEAD // code.bytes), nearest=True)
                 code.prefetch(code.at(w_now, _AHEAD // code.bytes), nearest=True)
-                code.add_products(loop.now, (code.at(w_now, k) for k in range(rows)), xs)
-            for n, each in enumerate(loop.now):
+                sums = list(sums)
+                code.add_products(sums, (code.at(w_now, k) for k in range(rows)), xs)
+                return sums
+
+            for n, each in enumerate(in_pairs(b, count, [code.zero] * (rows * columns), step)):
                 code.store(each, code.at(out, n * width))
             return context.get_dummy_value()
 
@@ -154,14 +176,7 @@ def result_tile(dtype: str, width: int):
             m, m_step, out, y_step, x_step, there = args
             code = Vectors(b, dtype, width)
             m, out = code.pointer(m), code.pointer(out)
-            m = [code.load(code.at(m, b.mul(m_step, I64(n)))) for n in range(16)]
-
-            def transformed(m):  # A^T m
-                return [b.fadd(m[0], b.fadd(m[1], m[2])), b.fsub(b.fsub(m[1], m[2]), m[3])]
-
-            columns = [transformed(m[j::4]) for j in range(4)]
-            results = [each for i in range(2)
-                       for each in transformed([column[i] for column in columns])]
+            results = _results(code, m, m_step)
             places = [code.at(out, b.mul(y_step, I64(n // 2)), b.mul(x_step, I64(n % 2)))
                       for n in range(4)]
             with b.if_else(b.icmp_signed("==", there, I64(WHOLE_OUTPUT))) as (whole, clipped):
@@ -178,6 +193,77 @@ def result_tile(dtype: str, width: int):
         return types.void(*[types.int64] * 6), codegen
 
     return tile
+
+
+@lru_cache
+def run_image_tile(dtype: str, width: int, asks: bool = False):
+    """tile(x, places, y_step, later, out, out_step): out[f*out_step] = (B^T d B)[f].
+
+    The vectors lie across `width` tiles: four pieces of neighbours in a row of the image, each of which
+    begins at x[places[n]]. d[i, j] of the tile t of a piece is x[places[n] + i*y_step + 2*t + j]. If it
+    `asks`, then for the last two rows that the tiles at the places `later` read.
+    """
+
+    @intrinsic
+    def tile(typing, x, places, y_step, later, out, out_step):
+        def codegen(context, b, signature, args):
+            x, places, y_step, later, out, out_step = args
+            code = Vectors(b, dtype, width)
+            half = Vectors(b, dtype, width // 2)
+            x, out = code.pointer(x), code.pointer(out)
+            pieces = [code.at(x, each) for each in _words(b, places, 4)]
+            for place in _words(b, later, 4) if asks else []:
+                for row in (2, 3):
+                    code.prefetch(code.at(x, place, b.mul(y_step, I64(row))), nearest=True)
+            d = []
+            for i in range(4):
+                for start in (0, 2):
+                    parts = [half.load(code.at(each, b.mul(y_step, I64(i)), start)) for each in pieces]
+                    low, high = (half.shuffle(*parts[n: n + 2], list(range(width))) for n in (0, 2))
+                    for odd in (0, 1):
+                        d.append(code.shuffle(low, high, list(range(odd, 2 * width, 2))))
+            _enter(code, d, out, out_step)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 6), codegen
+
+    return tile
+
+
+@lru_cache
+def run_result_tile(dtype: str, width: int):
+    """tile(m, m_step, out, places, y_step): out = A^T m A, m[f] = m[f*m_step].
+
+    The vectors lie across tiles as those of `run_image_tile`: element (i, j) of the tile t of a piece
+    goes to out[places[n] + i*y_step + 2*t + j].
+    """
+
+    @intrinsic
+    def tile(typing, m, m_step, out, places, y_step):
+        def codegen(context, b, signature, args):
+            m, m_step, out, places, y_step = args
+            code = Vectors(b, dtype, width)
+            half = Vectors(b, dtype, width // 2)
+            m, out = code.pointer(m), code.pointer(out)
+            results = _results(code, m, m_step)
+            turns = [n // 2 + width * (n % 2) for n in range(2 * width)]
+            pieces = [code.at(out, each) for each in _words(b, places, 4)]
+            for i in range(2):
+                for n, piece in enumerate(pieces):
+                    own = turns[n * width // 2: (n + 1) * width // 2]
+                    value = code.shuffle(results[2 * i], results[2 * i + 1], own)
+                    half.store(value, code.at(piece, b.mul(y_step, I64(i))))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 5), codegen
+
+    return tile
+
+
+def _words(b, address, count: int):
+    """The integers that stand at an address."""
+    place = b.inttoptr(address, I64.as_pointer())
+    return [b.load(b.gep(place, [I64(n)])) for n in range(count)]
 
 
 @lru_cache

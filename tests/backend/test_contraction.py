@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
@@ -121,16 +122,20 @@ class Problem:
             node.op, *operands, lanes, dtype, this_machine(bits), turns, examples, **more
         )
 
-    def check(self, addresses: dict, where: tuple[slice, ...] = ()) -> None:
-        """Whether the result is right: all of it, or `where` alone, and nothing else was written."""
+    def check(self, addresses: dict, where: tuple[slice, ...] = (), also: Iterable = ()) -> None:
+        """Whether the result is right: all of it, or `where` alone, and nothing else was written.
+
+        `also` are plans of other parts of it.
+        """
         left, right, out = self.arrays
-        scratch, packed = (np.empty(n, np.uint8) for n in (self.plan.scratch, self.plan.packed))
         guarded = np.full(out.size + 128, np.nan, self.dtype)  # to see writes beyond the ends
         inner = guarded[64 : 64 + out.size].reshape(out.shape)
-        places = [each.ctypes.data for each in (left, right, inner, scratch, packed)]
-        for plan in (self.plan.packing, self.plan):
-            if plan is not None:
-                at_address(addresses[plan.kernel])(*plan.args(*places))
+        for whole in (self.plan, *also):
+            scratch, packed = (np.empty(n, np.uint8) for n in (whole.scratch, whole.packed))
+            places = [each.ctypes.data for each in (left, right, inner, scratch, packed)]
+            for plan in (whole.packing, whole):
+                if plan is not None:
+                    at_address(addresses[plan.kernel])(*plan.args(*places))
         assert np.isnan(guarded[:64]).all() and np.isnan(guarded[-64:]).all()
         types = tuple(each.type for each in self.node.inputs)
         inputs = [

@@ -11,7 +11,11 @@ from specc.backend.load import load
 from specc.backend.machine import this_machine
 from specc.backend.tile_kernels import Target
 from specc.backend.tiling import Linear, split
-from specc.backend.winograd import winograd_gradient_option, winograd_option
+from specc.backend.winograd import (
+    winograd_gradient_option,
+    winograd_option,
+    winograd_run_option,
+)
 from specc.ir.graph import Graph, apply
 from specc.ops.leaf import Input
 from specc.ops.shape import Slice
@@ -135,3 +139,44 @@ def test_it_is_chosen_where_it_pays():
             assert chosen(shape, lanes) == {"forward": True, "weights": True, "input": True}
     for shape in (conv(3, 34, 34, 32, 3), conv(2, 8, 8, 4, 3), conv(32, 6, 6, 4, 3)):
         assert not any(chosen(shape, 32).values())
+
+
+def run_forced(part):
+    def plan(op, left, right, out, lanes, dtype, machine, turns, examples):
+        target = Target(dtype, machine)
+        operands = [Linear(op.left, left, "left"), Linear(op.right, right, "right")]
+        op, out = split(op, out)
+        weights, batched = sorted(operands, key=lambda each: each.batched)
+        option = winograd_run_option(op, weights, batched, Linear(op.out, out, "out"), target, part)
+        return option and option[1]()
+
+    return plan
+
+
+RUNS = {
+    "one column": conv(5, 10, 10, 16, 3),
+    "odd": conv(7, 13, 19, 17, 3),
+    "least": conv(2, 4, 10, 8, 3),
+    "wide": conv(3, 5, 70, 23, 3),
+    "many": conv(19, 34, 34, 33, 3),
+    **{f"random {seed}": conv(pick.randint(1, 40), pick.randint(4, 40), pick.randint(10, 40),
+                              pick.randint(8, 40), 3)
+       for seed in range(6) for pick in [random.Random(seed)]},
+}
+RUN_SETTINGS = [("float32", None), ("float64", None), ("float32", 256), ("float32", 128)]
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+@pytest.mark.parametrize("setting", RUN_SETTINGS, ids=str)
+@pytest.mark.parametrize("name", list(RUNS))
+def test_one_example_agrees_with_the_reference(name, setting, parts):
+    dtype, bits = setting
+    node = roles(*RUNS[name])["forward"]
+    problems = [Problem(node, dtype, bits, 1, 1, plan=run_forced((number, parts, True)))
+                for number in range(parts)]
+    plans = [each.plan for each in problems if each.plan is not None]
+    if len(plans) < parts:
+        assert node.type.shape[0] < 8 * parts  # too few rows for a tile
+        return
+    kernels = [plan.kernel for each in plans for plan in (each, each.packing)]
+    problems[0].check(load(kernels), also=plans[1:])
