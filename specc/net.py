@@ -163,21 +163,20 @@ class Net:
         """`is_alone`: one example has no others beside it to fill a vector with."""
         item = np.dtype(self.dtype).itemsize
         vector = 1 if is_alone else this_machine().lanes(self.dtype)
-        shards = self.threads if team else self._shards(examples)
+        threads = 1 if is_alone and not team else self.threads
         if any(isinstance(node.op, Peers) for node in graph.nodes):
-            shards, _, lanes = shares(examples, shards, vector)
-            graph = verify(bind_batch(graph, lanes * shards), "bind_batch")
+            threads, _, lanes = shares(examples, threads, vector)
+            graph = verify(bind_batch(graph, lanes * threads), "bind_batch")
         if is_alone:
             graph = verify(frame(graph), "frame")
-        return plan(graph, examples, shards, vector, item)
-
-    def _shards(self, examples: int) -> int:
-        return shares(examples, self.threads, this_machine().lanes(self.dtype))[0]
+        return plan(graph, examples, threads, vector, item)
 
     @property
     def shards(self) -> int:
-        """The threads that a batch is divided between: `threads`, or fewer for a small batch."""
-        return self._shards(self.batch)
+        """The threads that work on a batch: `threads`, or fewer where it is small."""
+        kind = TRAIN if self.program.updates else PREDICT
+        program = self._programs.get((kind, self.batch, False))
+        return (program.plan if program else self.plan(kind)).shards
 
     @uncollected
     def compiled(self, kind: str, examples: int | None = None, team: bool = False) -> CompiledProgram:

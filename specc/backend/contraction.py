@@ -94,7 +94,7 @@ def plan_contraction(
 
     It is called `turns` times with the same weights. Lanes from `examples` on hold nothing that
     counts (0: all do). Packed weights may be `kept` from run to run, so that it costs nothing to pack
-    them. `part` is for one lane: only that part is computed. Of the result only what lies from
+    them. Only `part` of the result is computed; with lanes it must be an even share of the rows. Of the result only what lies from
     `wanted`[axis][0] up to `wanted`[axis][1] need be computed.
     """
     target = Target(dtype, machine or this_machine())
@@ -107,7 +107,7 @@ def plan_contraction(
         if lanes == 1:
             return _of_one(op, weights, batched, result, target, part, turns, kept)
         assert lanes % target.width == 0, (lanes, target)
-        return _spread(op, weights, batched, result, lanes, target, turns, read, kept)
+        return _spread(op, weights, batched, result, lanes, target, turns, read, kept, part)
     if left.batched and right.batched and not out.batched and lanes > 1:
         return _weights_gradient(op, operands, result, lanes, examples or lanes, target)
     return None
@@ -118,11 +118,15 @@ def plan_contraction(
 
 def _spread(
     op: Contract, weights: Linear, batched: Linear, out: Linear, lanes: int, target: Target,
-    turns: int, read: Mapping[Affine, tuple[int, int]], kept: bool,
-) -> ContractionPlan:
+    turns: int, read: Mapping[Affine, tuple[int, int]], kept: bool, part: Part,
+) -> ContractionPlan | None:
     operands = (weights, batched, out)
     rows = rows_of(op, operands)
     classes = taps_and_positions(op, rows.indices, operands)
+    if part[1] > 1:
+        rows, classes = part_of(rows, classes, part)
+        if not rows.size:
+            return None
     points = sum(len(taps) * len(positions) for taps, positions in classes)
     average = max(1, points // sum(len(positions) for _, positions in classes))
     plain = _Tiles(target, rows.size, average)
@@ -142,7 +146,9 @@ def _spread(
         target, _USUAL_PACKED,
     )
     packed_cycles += 0 if kept else _PACKING * total * rows.size / turns
-    winograd = winograd_option(op, weights, batched, out, lanes, target, read, kept)
+    winograd = None
+    if part[1] == 1:
+        winograd = winograd_option(op, weights, batched, out, lanes, target, read, kept)
     if winograd is not None and winograd[0] < min(cycles, packed_cycles):
         return winograd[1]()
     if packed_cycles < cycles:

@@ -84,16 +84,22 @@ class _Shard:
     def inputs(self) -> Iterator[Call]:
         plan = self.plan
         for node, place in plan.places.items():
-            if not isinstance(node.op, Input) or plan.team and self.shard:
+            if not isinstance(node.op, Input):
                 continue
             role, label = node.op.role, node.op.label
             out = self.address(node, place)
             lanes = (("lanes", plan.lanes), ("examples", plan.examples))
-            if role in ("input", "target"):
+            if plan.team and role in ("input", "target") and node.type.kind == "float" and plan.lanes > 1:
+                yield self.gathered(node, out)
+            elif plan.team and self.shard:
+                continue
+            elif role in ("input", "target"):
                 gather = {"float": feed.gather_float, "int": feed.gather_int,
                           "bool": feed.gather_bool}[node.type.kind]
                 arguments = (("frame", Address("frame")), ("out", out),
                              ("slot", Address("slot", name=label)), ("size", node.type.elements))
+                if node.type.kind == "float":
+                    arguments += (("skipped", 0), ("first", self.shard * plan.examples))
                 if node.type.kind == "int":
                     known = isinstance(node.type.classes, int)
                     arguments += (("classes", node.type.classes if known else ANY),)
@@ -106,6 +112,20 @@ class _Shard:
                 arguments = (("frame", Address("frame")), ("out", out), ("number", int(label)),
                              ("settings", Address("settings")))
                 yield Call(feed.kernel(feed.read_setting, self.dtype), arguments, 0, (node,))
+
+    def gathered(self, node: Node, out: Address) -> Call:
+        """The part of the features that this shard of a team brings in, in whole vectors."""
+        width = this_machine().lanes(self.dtype)
+        start, count = share(-(-node.type.elements // width), self.shard, self.plan.shards)
+        start = start * width
+        count = max(min(count * width, node.type.elements - start), 0)
+        arguments = (("frame", Address("frame")),
+                     ("out", out.moved(start * self.plan.lanes * self.item(node))),
+                     ("slot", Address("slot", name=node.op.label)), ("size", count),
+                     ("skipped", start), ("first", 0),
+                     ("lanes", self.plan.lanes), ("examples", self.plan.examples))
+        return Call(feed.kernel(feed.gather_float, self.dtype, column=self.columns[node.op.label]),
+                    arguments, 0, (node,))
 
     def outputs(self) -> Iterator[Call]:
         plan = self.plan
@@ -199,7 +219,7 @@ class _Shard:
             return
         row = sizes.product(node.type.shape[1:]) * self.item(node)
         pieces = -(-count * row // PIECE) if reader is not None else 1
-        piece = -(-count // max(pieces, 1) // 12) * 12
+        piece = max(-(-count // max(pieces, 1) // 12) * 12, 1)
         out = self.address(node, place)
         last: Call | None = None
         for at in range(start, start + count, piece):
@@ -221,6 +241,10 @@ class _Shard:
     def nest(self, step: Step, nest: Nest) -> Call:
         if step.mode == "split":
             self._take_part(nest)
+        elif step.mode == "lanes":
+            width = this_machine().lanes(self.dtype)
+            start, count = self._part(self.plan.lanes // width)
+            self._take_rows(nest, len(nest.extents) - 1, start * width, count * width)
         kernel, arguments = kernel_of(nest, self.dtype)
         return Call(kernel, tuple(arguments), step.phase, step.group.nodes)
 
@@ -357,7 +381,7 @@ class _Shard:
     def own_kernel(self, step: Step) -> Call:
         (node,) = step.group.nodes
         ((_, place),) = step.stores
-        lanes = self.plan.lanes if step.mode == "shard" else 1
+        lanes = self.plan.lanes if step.mode == "shard" or self.plan.team else 1
         types = tuple(each.type for each in node.inputs)
         width = this_machine().lanes(self.dtype)
         function = node.op.kernel(types, lanes, width)
@@ -392,7 +416,7 @@ class _Shard:
                    "lanes": self.plan.lanes}
         kernel = Kernel(put_rows.__name__, feed.text_of(put_rows), self.dtype)
         out = self.address(node, place).moved(start * rest * self.item(node))
-        for shard in range(self.plan.shards if rows else 0):
+        for shard in range(self.plan.arenas if rows else 0):
             known = {**numbers, "fresh": int(shard == 0), "dy": self.viewed(dy, shard),
                      "index": self.viewed(index, shard), "out": out}
             names = inspect.signature(put_rows).parameters
@@ -441,7 +465,7 @@ class _Body:
         """The sum of a value's parts."""
         seen = self.shard.plan.views[node]
         parts = [self.access(seen.root, seen.strides, seen.offset, shard)
-                 for shard in range(self.shard.plan.shards)]
+                 for shard in range(self.shard.plan.arenas)]
         return self.let(" + ".join(parts)) if len(parts) > 1 else parts[0]
 
     def write(self, node: Node, place: Place, value: str) -> None:

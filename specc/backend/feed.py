@@ -33,7 +33,8 @@ COLUMN_TYPES = ("uint8", "float32", "float64", "int32", "int64")
 
 
 def gather_float(frame: "int64[8]", control: "control", out: "int", slot: "int", size: "int",
-                 lanes: "int", examples: "int"):
+                 skipped: "int", first: "int", lanes: "int", examples: "int"):
+    # `size` features of a row after those that are skipped, of the batch's examples from `first` on
     start = control[0] * frame[2]
     count = min(frame[2], frame[1] - start)
     order = view(frame[0], (frame[1],), np.int64)
@@ -42,22 +43,22 @@ def gather_float(frame: "int64[8]", control: "control", out: "int", slot: "int",
     scale = affine[0]
     shift = affine[1]
     pitch = frame[slot + 2]
-    base = control[1] * examples
-    last = min(base + examples, count) - 1
+    last = min(first + examples, count) - 1
     if lanes == 1:
-        source, alone = row(data, order[start + min(base, last)] * pitch, size), view(out, (size,), real)
+        at = order[start + min(first, last)] * pitch
+        source, alone = row(data, at + skipped, size), view(out, (size,), real)
         for f in range(size):
             alone[f] = source[f] * scale + shift
         return
     # squares of as many features as a vector has lanes, which are turned, and then what is left
     squares = size // WIDTH if lanes % WIDTH == 0 else 0
     for lane in range(0, lanes if squares else 0, WIDTH):
-        tile(frame[slot], frame[0] + 8 * start, base + lane, last, pitch, out + BYTES * lane, lanes,
-             frame[slot + 1], squares)
+        tile(frame[slot] + ITEM * skipped, frame[0] + 8 * start, first + lane, last, pitch,
+             out + BYTES * lane, lanes, frame[slot + 1], squares)
     values = view(out, (size * lanes,), real)
     for lane in range(lanes):
-        k = min(base + lane, last)
-        source = row(data, order[start + k] * pitch, size)
+        k = min(first + lane, last)
+        source = row(data, order[start + k] * pitch + skipped, size)
         for f in range(squares * WIDTH, size):
             values[f * lanes + lane] = source[f] * scale + shift
 
@@ -175,7 +176,8 @@ def kernel(function, dtype: str, column: str = "", element: str = "") -> Kernel:
         source = source.replace("ELEMENT", element)
     imports = IMPORTS
     width = this_machine().lanes(dtype)
-    sizes = {"WIDTH": width, "BYTES": np.dtype(dtype).itemsize}
+    sizes = {"WIDTH": width, "BYTES": np.dtype(dtype).itemsize,
+             "ITEM": np.dtype(column or dtype).itemsize}
     if function in (gather_float, write_turned):
         for constant, number in sizes.items():
             source = source.replace(constant, str(number))

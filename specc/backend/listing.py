@@ -47,7 +47,7 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
     shards = ("the one shard of" if plan.shards == 1
               else f"the first of {plan.shards} shards, which do the same for equal parts of")
     text = _HEAD.format(name=program.name, file=file, shards=shards, examples=plan.examples,
-                        batch=plan.examples * plan.shards, lanes=plan.lanes)
+                        batch=plan.batch, lanes=plan.lanes)
     text += f"\nimport numpy as np\nfrom numpy import {compiled.dtype} as real\n"
     text += _imports(kernels)
     text += _parameters(program)

@@ -94,7 +94,7 @@ def rows_calls(node: Node, shard, out: Address, phase: int, start: int, count: i
     size = shard.item(node)
     from_shard = shard.plan.arena_bytes // size
     ((row, _),) = op.out[0].terms
-    extents = [*op.extents, shard.plan.shards]
+    extents = [*op.extents, shard.plan.arenas]
     extents[row] = count
     every = (index(len(op.extents)),)
     part = replace(op, extents=tuple(extents), left=op.left + every, right=op.right + every,

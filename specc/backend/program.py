@@ -46,7 +46,7 @@ class CompiledProgram:
         self.plan, self.dtype = plan, dtype
         self._arrays = arrays
         self._version = version
-        self._arena = aligned(plan.arena_bytes * plan.shards)
+        self._arena = aligned(plan.arena_bytes * plan.arenas)
         self._shared = aligned(plan.shared_bytes)
         self._record = aligned(8 * plan.record_width)
         self._lanes = {f"lane.{node.op.label}": self._lane(node) for node in plan.graph.nodes
@@ -73,7 +73,7 @@ class CompiledProgram:
         program instead, for so many steps (see `timing`).
         """
         plan = self.plan
-        assert batch <= plan.examples * plan.shards, "the plan is for smaller batches"
+        assert batch <= plan.batch, "the plan is for smaller batches"
         columns = self.columns(data)
         linked = self.link(columns)
         order = np.ascontiguousarray(order, np.int64)

@@ -146,8 +146,9 @@ def _joined(plan: Plan, dtype: str, calls: Sequence[Sequence[Call]],
     times = []
     for key, call in first.items():
         step = step_of.get(call.nodes[0]) if call.nodes else None
-        split = step is not None and step.mode == "split"
-        size = traffic(call, step, plan, dtype) / (plan.shards if split else 1)
+        mode = step.mode if step is not None else "shard"
+        size = traffic(call, step, plan, dtype) / (plan.shards if mode in ("split", "lanes") else 1)
+        split = mode in ("split", "lanes") or mode == "rows" and plan.team
         turns = call.loop.count if call.loop else 1
         times.append(CallTime(call.kernel.name, call.nodes, call.phase,
                               statistics.mean(found[key].values()), len(found[key]), split,
@@ -162,7 +163,7 @@ def traffic(call: Call, step: Step | None, plan: Plan, dtype: str) -> float:
     def size(node: Node) -> float:
         lanes = plan.lanes if node.type.batched else 1
         if rows:
-            lanes = lanes * plan.shards if node.type.batched else 1 / plan.shards
+            lanes = lanes * plan.arenas if node.type.batched else 1 / plan.shards
         return node.type.elements * lanes * element_bytes(node.type.kind, dtype)
 
     numbers = dict(call.arguments)

@@ -90,8 +90,8 @@ class Step:
     """One group at its place in the program.
 
     mode "shard": each shard does its own lanes; "split": the shards divide the elements, or the rows
-    or positions of a product; "rows": they divide the rows of a sum over all examples; "single":
-    the first shard does it alone; "each": every shard does it for itself, and only the first one
+    or positions of a product; "rows": they divide the rows of a sum over all examples; "lanes": a
+    team divides the lanes; "single": the first shard does it alone; "each": every shard does it for itself, and only the first one
     writes outside of its arena. `stores` says where each stored node goes (a node may go to several
     places).
     """
@@ -137,7 +137,17 @@ class Plan:
     emits: tuple[tuple[str, Node], ...]  # outputs that vary over the batch
     strides: Mapping[Node, tuple[int, ...]]  # of values that lie within another one, not in C order
     keeps_weights: bool = False  # it changes no parameter
-    team: bool = False  # the shards share the work on one example, which lies in the first one's arena
+    team: bool = False  # the shards share the work on the same examples: see `passes.team`
+
+    @property
+    def arenas(self) -> int:
+        """The arenas that hold examples: that of the first shard alone where all are a team."""
+        return 1 if self.team else self.shards
+
+    @property
+    def batch(self) -> int:
+        """The most examples of a step."""
+        return self.examples * self.arenas
 
     @property
     def record_width(self) -> int:

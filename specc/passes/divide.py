@@ -19,16 +19,18 @@ from specc.ops.reduce import AllReduce
 
 SMALLEST = 1 << 14  # elements of a gradient for which it is worth a thought
 FEWEST_ROWS = 32  # of each shard
+SMALLEST_OF_TEAM, FEWEST_OF_TEAM = 1 << 11, 4  # the same where the shards are a team
 WEIGHT = 2  # elements of a gradient for one of the activations of all shards
 
 
-def divide(graph: Graph, shards: int, lanes: int) -> Graph:
-    """The graph, for `shards` shards of `lanes` lanes, with the sums that shards shall complete."""
+def divide(graph: Graph, shards: int, lanes: int, team: bool = False) -> Graph:
+    """The graph, for `shards` shards of `lanes` lanes, with the sums that shards shall complete. A `team`
+    has no other way to divide them, and what is computed by one shard the others wait for."""
     read_once = {node for node, users in graph.users.items() if len(users) == 1}
     outputs = set(graph.outputs.values())
     wanted = {node for node in graph.nodes
               if isinstance(node.op, AllReduce) and (part := node.inputs[0]) in read_once
-              and part not in outputs and _pays(part, shards, lanes)}
+              and part not in outputs and _pays(part, shards, lanes, team)}
 
     if not wanted:
         return graph
@@ -45,11 +47,12 @@ def divide(graph: Graph, shards: int, lanes: int) -> Graph:
     return Graph({name: new[node] for name, node in graph.outputs.items()})
 
 
-def _pays(part: Node, shards: int, lanes: int) -> bool:
+def _pays(part: Node, shards: int, lanes: int, team: bool) -> bool:
     op, elements = part.op, part.type.elements
-    if not isinstance(op, (Contract, Put)) or not op.sum_batch or elements < SMALLEST:
+    smallest, fewest = (SMALLEST_OF_TEAM, FEWEST_OF_TEAM) if team else (SMALLEST, FEWEST_ROWS)
+    if not isinstance(op, (Contract, Put)) or not op.sum_batch or elements < smallest:
         return False
-    if part.type.shape[0] < FEWEST_ROWS * shards or not all(each.type.batched for each in part.inputs):
+    if part.type.shape[0] < fewest * shards or not all(each.type.batched for each in part.inputs):
         return False
     if isinstance(op, Put):
         return op.lead == 0
@@ -59,4 +62,4 @@ def _pays(part: Node, shards: int, lanes: int) -> bool:
     plain = len(set(kept)) == len(op.out) and set(kept) <= set(range(len(op.extents))) == set(read)
     whole = all(op.extents[i] == size for i, size in zip(kept, op.shape, strict=False))
     activations = shards * lanes * sum(each.type.elements for each in part.inputs)
-    return plain and whole and elements >= activations * (WEIGHT if shards > 1 else 1)
+    return plain and whole and (team or elements >= activations * (WEIGHT if shards > 1 else 1))

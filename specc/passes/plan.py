@@ -14,24 +14,20 @@ from dataclasses import dataclass, field, replace
 
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node
-from specc.ir.plan import Group, Place, Plan, Repeated, Step, View
+from specc.ir.plan import Group, Place, Plan, Step, View
 from specc.ops.after import After
 from specc.ops.carry import PREFIX
 from specc.ops.contract import Contract
 from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Const, Input
-from specc.ops.reduce import AllReduce, Max, Sum
-from specc.ops.shape import Concat, Frame, Pad
+from specc.ops.reduce import AllReduce
+from specc.ops.shape import Concat, Frame
 from specc.ops.views import awaited, c_strides, root_of, view
-from specc.ops.window import WindowMax
+from specc.passes import team as teams
 from specc.passes.divide import divide
 from specc.passes.fuse import fuse
 from specc.passes.layout import Layout, Packed
-
-SPLIT_FROM = 4096  # elements from which a loop over shared memory is divided between the shards
-PRODUCTS_FROM = 1 << 16  # products from which a contraction of one example is
-# The same in a loop, where the shards meet twice in each turn, and rows from which other loops are divided.
-REPEATED_FROM, AGAIN_FROM = 1 << 17, 128
+from specc.passes.team import SPLIT_FROM
 
 
 @dataclass(eq=False)
@@ -68,26 +64,33 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     """
     shards, examples, lanes = shares(batch, threads, vector)
     if vector > 1:
-        graph = divide(graph, shards, lanes)
+        whole = -(-batch // vector) * vector
+        team = threads > 1 and teams.suits(graph, whole, threads, vector)
+        if team:
+            shards, examples, lanes = threads, batch, whole
+        graph = divide(graph, shards, lanes, team)
+    else:
+        team = batch == 1 and threads > 1 and not any(
+            isinstance(node.op, AllReduce) or isinstance(node.op, Input) and node.op.role == "lane"
+            for node in graph.nodes)
+        shards = threads if team else shards
     groups = fuse(graph)
     views = {node: view(node) for node in graph.nodes}
-    team = vector == batch == 1 and threads > 1 and not any(
-        isinstance(node.op, AllReduce) or isinstance(node.op, Input) and node.op.role == "lane"
-        for node in graph.nodes)
-    if team:
-        shards = threads
     records = tuple(name for name in graph.outputs
                     if name == "loss" or name.startswith(("loss.", "mean.")))
     targets = _targets(graph, records, bytes_of_float)
-    mode = _team_mode if team else _mode
-    scheduled = [_Scheduled(group, mode(group), [], _reads(group, views)) for group in groups]
+    modes = [teams.mode(group, lanes, shards, vector) if team else _mode(group) for group in groups]
+    scheduled = [_Scheduled(group, mode, [], _reads(group, views))
+                 for group, mode in zip(groups, modes, strict=True)]
     for s in scheduled if team else ():
-        s.by_channels = s.mode == "split" and s.group.kind != "loop" and _by_channels(s.group)
         if s.mode == "split" and s.group.kind == "loop":
-            s.stages = _stages(s.group.loop)
+            s.stages = teams.stages(s.group.loop)
+        elif s.mode == "split":
+            s.by_channels = teams.by_channels(s.group, lanes)
     if shards > 1 and not team:
         _repeat_small_steps(scheduled, targets)
     _assign_phases(scheduled, views, shards, targets, team)
+    _delay_rows(scheduled)
     layout = Layout(bytes_of_float, lanes)
     inside = _insides(graph)
 
@@ -151,75 +154,6 @@ def _mode(group: Group) -> str:
     plain = group.kind in ("nest", "concat") and all(
         isinstance(node.op, (Elementwise, AllReduce, Concat)) for node in group.nodes)
     return "split" if plain and elements >= SPLIT_FROM else "single"
-
-
-def _team_mode(group: Group) -> str:
-    """The mode of a group where all shards work on one example: large groups are split."""
-    if group.kind == "contract":
-        return "split" if sizes.product(group.nodes[0].op.extents) >= PRODUCTS_FROM else "single"
-    if group.kind == "kernel":
-        node = group.nodes[0]
-        large = node.inputs[0].type.elements >= SPLIT_FROM
-        return "split" if isinstance(node.op, WindowMax) and large else "single"
-    if group.kind == "loop":
-        products = [each for each in group.loop.groups if each.kind == "contract"]
-        return "split" if any(map(_is_divided, products)) else "single"
-    if sizes.product(group.domain) < SPLIT_FROM or group.domain[0] < 2:
-        return "single"
-    return "split" if _is_apart(group) else "single"
-
-
-def _is_apart(group: Group) -> bool:
-    """Whether what a nest does for one entry of its first axis has nothing to do with the others."""
-
-    def apart(op) -> bool:
-        if isinstance(op, (Sum, Max)):
-            return 0 not in op.axes
-        return isinstance(op, (Elementwise, Concat)) or (
-            isinstance(op, Pad) and op.axis > 0 or isinstance(op, Frame) and not op.starts[0])
-
-    return all(apart(node.op) for node in group.nodes)
-
-
-def _is_divided(group: Group) -> bool:
-    """Whether a team divides a group of a loop: large products, and what is calculated with them."""
-    if group.kind == "contract":
-        return sizes.product(group.nodes[0].op.extents) >= REPEATED_FROM
-    return group.kind == "nest" and group.domain[:1] >= (AGAIN_FROM,) and _is_apart(group)
-
-
-def _stages(loop: Repeated) -> tuple[int, ...]:
-    """The phase of each group of a loop in a turn: between what the team divides and what the first shard
-    does alone there is a barrier."""
-    maker = {node: i for i, group in enumerate(loop.groups) for node in group.nodes}
-    stages: list[int] = []
-    for group in loop.groups:
-        makers = {maker[root_of(each)] for node in group.nodes for each in node.inputs
-                  if root_of(each) in maker and root_of(each) not in group.nodes}
-        stages.append(max((stages[i] + (_is_divided(group) or _is_divided(loop.groups[i]))
-                           for i in makers), default=0))
-    return tuple(stages)
-
-
-def _by_channels(group: Group) -> bool:
-    """Whether the shards of a team divide the first axis of a group's values evenly: then each goes on with
-    what it has computed itself, without waiting for the others, until a product reads all of it."""
-    node = group.nodes[0]
-    if group.kind == "nest":
-        return True
-    if group.kind == "contract":
-        op: Contract = node.op
-        used = [{i for expression in map_ for i, _ in expression.terms} for map_ in (op.left, op.right)]
-        batched = [each.type.batched for each in node.inputs]
-        if node.type.rank != 3 or sum(batched) != 1 or not node.type.batched:
-            return False
-        of_weights, of_image = used if batched[1] else used[::-1]
-        channel, *places = op.out
-        return any(
-            channel.terms == ((i, 1),) and channel.constant == 0 and size == node.type.shape[0]
-            and i in of_weights - of_image for i, size in enumerate(op.extents)
-        ) and not any(i in of_weights for expression in places for i, _ in expression.terms)
-    return isinstance(node.op, WindowMax) and node.type.rank == 3
 
 
 def _same_channels(maker: _Scheduled, reader: _Scheduled, value: Node) -> bool:
@@ -328,6 +262,21 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets, tea
     assert reached == len(scheduled), "values are overwritten in a circle (a bug of specc)"
     for i, s in enumerate(scheduled):
         s.position = i
+
+
+def _delay_rows(scheduled: list[_Scheduled]) -> None:
+    """Let rows be completed in the phase of the group that reads them: then it can take each piece of
+    them from a near cache."""
+    readers: dict[Node, list[_Scheduled]] = {}
+    for s in scheduled:
+        for root in s.reads:
+            readers.setdefault(root, []).append(s)
+    for s in scheduled:
+        (node, *others) = s.group.nodes
+        if s.mode == "rows" and not others and len(readers.get(node, ())) == 1:
+            (reader,) = readers[node]
+            if _has_rows_of(reader, node):
+                s.phase = max(s.phase, reader.phase)
 
 
 def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node, team: bool) -> bool:
@@ -472,7 +421,7 @@ def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last,
             _place_parts(node, loop, places, layout)
     for i, group in enumerate(loop.groups):
         stores = tuple((node, places[node]) for node in group.stored)
-        mode = "split" if s.stages and _is_divided(group) else "single" if team else "shard"
+        mode = "split" if s.stages and teams.is_divided(group) else "single" if team else "shard"
         phase = s.phase + 1 + s.stages[i] if s.stages else s.phase
         # the rows of a product, of which there may be no more than one position
         s.steps.append(Step(group, phase, mode, stores, by_channels=mode == "split"))
@@ -533,12 +482,16 @@ def _places(order, graph: Graph, views, targets, layout: Layout, team: bool,
     def in_arena(node: Node, now: int) -> Place:
         size = layout.bytes(node)
         offset = layout.take(size)
-        if not team:
-            leaving.setdefault(max(last.get(node, now), now), []).append((offset, size))
+        unread = end_of_phase[order[now].phase] if team and now >= 0 else now
+        if not team or layout.lanes > 1:
+            leaving.setdefault(max(last.get(node, unread), now), []).append((offset, size))
         return Place("arena", offset)
 
     def over_another(node: Node, now: int) -> Place | None:
-        """The place of a value that nothing reads after the group, which reads it element by element."""
+        """The place of a value that nothing reads after the group, which reads it element by element; where
+        all shards read the same values, another one may not have come so far."""
+        if team:
+            return None
         for each in _replaceable(node, order[now].group):
             span = (places[each].offset, layout.bytes(each)) if each in places else None
             if span in leaving.get(now, ()) and places[each] == Place("arena", span[0]):

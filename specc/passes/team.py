@@ -1,0 +1,152 @@
+"""How a team divides a program: shards that share the work on the same examples, instead of the examples.
+
+    if suits(graph, lanes, shards, vector): ...      # a step of training
+    mode(group, lanes, shards, vector)               # "split", "rows", "lanes" or "single"
+
+What one example computes can be shared no other way. A step of training of dense layers can: where
+shards divide the examples, each needs all weights, half of which another one has just updated, and
+works on few lanes; where they divide the rows of the weights, each updates what it alone reads
+forward, works on all lanes, and takes from the others only activations.
+"""
+
+from __future__ import annotations
+
+from specc.ir import sizes
+from specc.ir.graph import Graph, Node
+from specc.ir.plan import Group, Repeated
+from specc.ops.contract import Contract
+from specc.ops.elementwise import Elementwise
+from specc.ops.gather import Put, Take
+from specc.ops.leaf import Const, Input
+from specc.ops.random import Uniform
+from specc.ops.reduce import AllReduce, ArgMax, Max, Sum
+from specc.ops.shape import Concat, Frame, Pad
+from specc.ops.views import VIEWS, root_of
+from specc.ops.window import WindowMax
+
+SPLIT_FROM = 4096  # elements from which a loop over shared memory is divided between the shards
+PRODUCTS_FROM = 1 << 16  # products from which a contraction is
+# The same in a loop, where the shards meet twice in each turn, and rows from which other loops are divided.
+REPEATED_FROM, AGAIN_FROM = 1 << 17, 128
+# A step of training is a team's where there are so many weights for one of the activations that products
+# read and write, where the shards would have at most so many vectors of lanes each, and where each has so
+# many products for each time that they meet (measured: see benchmarks/LOG.md).
+WEIGHTS, MOST_VECTORS, WORTH_MEETING = 1.4, 4, 3 << 17
+
+
+def suits(graph: Graph, lanes: int, shards: int, vector: int) -> bool:
+    """Whether a team of so many shards is better at a step of training: of dense layers, with many more
+    weights than activations."""
+    if not any(name.startswith(("param.", "gradient.")) for name in graph.outputs):
+        return False
+    if lanes > MOST_VECTORS * vector * shards or not all(map(_is_known, graph.nodes)):
+        return False
+    products = [node for node in graph.nodes if isinstance(node.op, Contract)]
+    if not products or not all(map(_is_dense, products)):
+        return False
+    weights = sum(sizes.product(node.op.extents) for node in products)
+    activations = sum(sum(node.op.extents) for node in products) * lanes
+    return weights >= WEIGHTS * activations and weights * lanes >= WORTH_MEETING * shards * len(products)
+
+
+def _is_known(node: Node) -> bool:
+    known = (Elementwise, Contract, Sum, Max, ArgMax, AllReduce, Concat, Pad, Const, Uniform)
+    if isinstance(node.op, Input):
+        return node.op.role != "lane"
+    if isinstance(node.op, (Take, Put)):  # one of the scores of each example
+        return node.type.batched and all(each.type.batched for each in node.inputs)
+    return isinstance(node.op, (*known, *VIEWS))
+
+
+def _is_dense(node: Node) -> bool:
+    """Whether a contraction is that of a dense layer: its result, or one of its gradients."""
+    ranks = sorted([node.type.rank, *(each.type.rank for each in node.inputs)])
+    batched = [each.type.batched for each in (node, *node.inputs)]
+    return ranks == [1, 1, 2] and sum(batched) == 2 and len(node.op.extents) == 2
+
+
+def mode(group: Group, lanes: int, shards: int, vector: int) -> str:
+    """The mode of a group's step: large groups are divided."""
+    node = group.nodes[0]
+    if getattr(node.op, "complete", False):
+        return "rows"
+    if group.kind == "contract":
+        if not node.type.batched and lanes > 1:
+            return "single"
+        return "split" if sizes.product(node.op.extents) * lanes >= PRODUCTS_FROM else "single"
+    if group.kind == "kernel":
+        large = node.inputs and node.inputs[0].type.elements >= SPLIT_FROM
+        return "split" if isinstance(node.op, WindowMax) and large else "single"
+    if group.kind == "loop":
+        products = [each for each in group.loop.groups if each.kind == "contract"]
+        return "split" if any(map(is_divided, products)) else "single"
+    if sizes.product(group.domain) * (lanes if group.batched else 1) < SPLIT_FROM:
+        return "single"
+    if group.kind == "nest" or lanes == 1:
+        if group.domain[:1] >= (2,) and _is_apart(group):
+            return "split"
+        if group.batched and lanes >= vector * shards > 1 and _has_lanes_apart(group):
+            return "lanes"
+    return "single"
+
+
+def _is_apart(group: Group) -> bool:
+    """Whether what a nest does for one entry of its first axis has nothing to do with the others."""
+
+    def apart(op) -> bool:
+        if isinstance(op, (Sum, Max)):
+            return 0 not in op.axes
+        return isinstance(op, (Elementwise, AllReduce, Concat)) or (
+            isinstance(op, Pad) and op.axis > 0 or isinstance(op, Frame) and not op.starts[0])
+
+    return all(apart(node.op) for node in group.nodes)
+
+
+def _has_lanes_apart(group: Group) -> bool:
+    """Whether what a nest does for one example has nothing to do with the others."""
+    return all(node.type.batched and (isinstance(node.op, Elementwise)
+                                      or isinstance(node.op, (Sum, Max)) and not node.type.rank)
+               for node in group.nodes)
+
+
+def is_divided(group: Group) -> bool:
+    """Whether a team divides a group of a loop: large products, and what is calculated with them."""
+    if group.kind == "contract":
+        return sizes.product(group.nodes[0].op.extents) >= REPEATED_FROM
+    return group.kind == "nest" and group.domain[:1] >= (AGAIN_FROM,) and _is_apart(group)
+
+
+def stages(loop: Repeated) -> tuple[int, ...]:
+    """The phase of each group of a loop in a turn: between what the team divides and what the first shard
+    does alone there is a barrier."""
+    maker = {node: i for i, group in enumerate(loop.groups) for node in group.nodes}
+    stages: list[int] = []
+    for group in loop.groups:
+        makers = {maker[root_of(each)] for node in group.nodes for each in node.inputs
+                  if root_of(each) in maker and root_of(each) not in group.nodes}
+        stages.append(max((stages[i] + (is_divided(group) or is_divided(loop.groups[i]))
+                           for i in makers), default=0))
+    return tuple(stages)
+
+
+def by_channels(group: Group, lanes: int) -> bool:
+    """Whether the shards of a team divide the first axis of a split group's values evenly: then each goes on
+    with what it has computed itself, without waiting for the others, until a product reads all of it."""
+    node = group.nodes[0]
+    if group.kind == "nest":
+        return True
+    if group.kind == "contract":
+        op: Contract = node.op
+        used = [{i for expression in map_ for i, _ in expression.terms} for map_ in (op.left, op.right)]
+        batched = [each.type.batched for each in node.inputs]
+        if sum(batched) != 1 or not node.type.batched:
+            return False
+        if node.type.rank != 3:  # one example of rank 1: as the tiles like it
+            return lanes > 1
+        of_weights, of_image = used if batched[1] else used[::-1]
+        channel, *places = op.out
+        return any(
+            channel.terms == ((i, 1),) and channel.constant == 0 and size == node.type.shape[0]
+            and i in of_weights - of_image for i, size in enumerate(op.extents)
+        ) and not any(i in of_weights for expression in places for i, _ in expression.terms)
+    return isinstance(node.op, WindowMax) and node.type.rank == 3

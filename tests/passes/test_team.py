@@ -1,0 +1,118 @@
+"""A team of threads at a step of training: it must calculate what one thread does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import specc
+from specc.columns import Column
+from specc.net import GRADIENTS, PREDICT, TRAIN
+from specc.passes import team
+from specc.source import Source
+
+NETWORKS = {
+    "classes": ("""input x: float[131] target y: class(7)
+        let w = x -> dense(257) -> relu -> dense(190) -> tanh -> dense(7)
+        output w loss cross_entropy(w, y) metric accuracy(w, y)""", 64),
+    "few examples": ("""input x: float[300] target y: float[3]
+        let w = x -> dense(300) -> sigmoid -> dense(3) output w loss mse(w, y)""", 5),
+    "back again": ("""input x: float[400]
+        let w = x -> dense(300) -> relu -> dense(30) -> dense(300) -> relu -> dense(400) -> sigmoid
+        output w loss mse(w, x)""", 48),
+    "two inputs and two losses": ("""input a: float[9, 21] input b: float[230] target y: float[] target z: class(4)
+        let h = concat(a -> flatten -> dense(150) -> relu, b -> dense(170))
+        let w = h -> dense(180) -> relu
+        let u = w -> dense(1) let v = w -> dense(4)
+        output v loss mse(u[0], y) loss 0.3 * cross_entropy(v, z) + 0.001 * sum(w)""", 33),
+    "shared weights": ("""input x: float[256] target y: float[]
+        layer tower = dense(256) -> relu
+        let w = x -> tower -> tower -> dense(1) output w loss mse(w[0], y)""", 16),
+    "normalized": ("""input x: float[200] target y: class(5)
+        let w = x -> dense(300) -> batchnorm -> relu -> dropout(0.3) -> dense(280) -> layernorm -> relu -> dense(5)
+        output w loss cross_entropy(w, y)""", 32),
+    "softmax over many": ("""input x: float[250] target y: class(333)
+        let w = x -> dense(260) -> relu -> dense(333) output softmax(w) loss cross_entropy(w, y)""", 40),
+}
+OPTIMIZERS = ["sgd(lr=0.1)", "momentum(lr=0.05)", "adam(lr=0.003)"]
+
+
+@pytest.fixture(autouse=True)
+def _eager(monkeypatch):
+    """Small networks, too, are a team's."""
+    monkeypatch.setattr(team, "WORTH_MEETING", 0)
+    monkeypatch.setattr(team, "WEIGHTS", 0)
+    monkeypatch.setattr(team, "PRODUCTS_FROM", 1 << 10)
+    monkeypatch.setattr(team, "SPLIT_FROM", 1 << 8)
+
+
+def compiled(name: str, threads: int, dtype: str = "float64", optimizer: str = "sgd(lr=0.1)", **more):
+    text, batch = NETWORKS[name]
+    source = Source("m.dl", f'seq time = 6 model m {{ {text} }} train {{ data npz("a.npz") optimizer {optimizer} }}')
+    return specc.compile(specc.load(source), batch=batch, threads=threads, dtype=dtype, seed=5, **more)
+
+
+def examples(net, count: int) -> dict[str, Column]:
+    rng = np.random.default_rng(2)
+    return {port.name: Column(rng.integers(0, port.classes, (count, *port.shape)) if port.kind == "class"
+                              else rng.standard_normal((count, *port.shape))) for port in net.ports}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_it_trains_as_one_thread_does(name, threads, optimizer):
+    alone, other = compiled(name, 1, optimizer=optimizer), compiled(name, threads, optimizer=optimizer)
+    assert other.plan(TRAIN).team and other.shards == threads and not alone.plan(TRAIN).team
+    rows = 4 * alone.batch - alone.batch // 2  # the last batch is not full
+    data = examples(alone, rows)
+    records = [net.train(data, np.arange(rows), 0, 4, 4) for net in (alone, other)]
+    np.testing.assert_allclose(records[1], records[0], rtol=1e-9)
+    for path, value in alone.params.items():
+        np.testing.assert_allclose(other.params[path], value, rtol=1e-6, atol=1e-9, err_msg=path)
+    for path, value in alone.states.items():
+        np.testing.assert_allclose(other.states[path], value, rtol=1e-6, atol=1e-9, err_msg=path)
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_its_gradients_are_those_of_one_thread(name):
+    alone, other = compiled(name, 1), compiled(name, 2)
+    assert other.plan(GRADIENTS).team and not other.plan(PREDICT).team
+    data = {key: each.array for key, each in examples(alone, alone.batch).items()}
+    (loss, gradients), (loss_2, gradients_2) = (net.loss_and_gradients(**data) for net in (alone, other))
+    assert loss_2 == pytest.approx(loss, rel=1e-12)
+    for path, value in gradients.items():
+        np.testing.assert_allclose(gradients_2[path], value, rtol=1e-9, atol=1e-12, err_msg=path)
+
+
+def test_memory_is_given_out_again():
+    net = compiled("back again", 2)
+    plan = net.plan(TRAIN)
+    batched = sum(node.type.elements * plan.lanes * 8 for node in plan.places if node.type.batched)
+    assert plan.arena_bytes < batched
+
+
+OTHERS = {
+    "convolution": """input x: float[3, 12, 12] target y: class(5)
+        let w = x -> conv(16, kernel=3) -> relu -> flatten -> dense(5) output w loss cross_entropy(w, y)""",
+    "recurrent": """input x: float[time, 40] target y: class(5)
+        let w = x -> rnn(60) -> last -> dense(5) output w loss cross_entropy(w, y)""",
+    "embedding": """input x: class(50) target y: class(5)
+        let w = x -> embed(80) -> relu -> dense(5) output w loss cross_entropy(w, y)""",
+}
+
+
+@pytest.mark.parametrize("name", list(OTHERS))
+def test_other_networks_divide_their_examples(name, monkeypatch):
+    monkeypatch.setitem(NETWORKS, name, (OTHERS[name], 64))
+    assert not compiled(name, 2).plan(TRAIN).team
+
+
+def test_it_is_for_more_weights_than_activations(monkeypatch):
+    monkeypatch.undo()
+    wide = "input x: float[784] target y: class(10) let w = x -> dense(512) -> relu -> dense(10)"
+    many = "input x: float[32] target y: class(10) let w = x -> dense(48) -> relu -> dense(10)"
+    for text, batch, wanted in ((wide, 32, True), (wide, 4096, False), (many, 64, False)):
+        NETWORKS["tried"] = (f"{text} output w loss cross_entropy(w, y)", batch)
+        assert compiled("tried", 2, "float32").plan(TRAIN).team == wanted
+    del NETWORKS["tried"]
