@@ -16,7 +16,7 @@ from specc.backend.calls import ELEMENT, Address, Call, Turns, Value, element_by
 from specc.backend.load import Kernel
 from specc.backend.machine import this_machine
 from specc.backend.nest import Access, Nest, kernel_of
-from specc.backend.products import WHOLE, product_calls, repeats, rows_calls
+from specc.backend.products import WHOLE, own_rows_calls, product_calls, repeats, rows_calls
 from specc.ir import sizes
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, Place, Plan, Repeated, Step, share
@@ -156,7 +156,7 @@ class _Shard:
 
     def address(self, node: Node, place: Place | None = None, shard: int | None = None) -> Address:
         place = place or self.plan.places[node]
-        if shard is None and self.plan.team:
+        if shard is None and self.plan.team and not getattr(node.op, "by_rows", False):
             shard = 0
         return Address(place.space, place.offset, node.origin.name, shard, place.stride)
 
@@ -315,6 +315,9 @@ class _Shard:
     def contract(self, step: Step, loop: Repeated | None = None) -> Iterator[Call]:
         (node,) = step.group.nodes
         ((_, place),) = step.stores
+        if node.op.by_rows:
+            yield from own_rows_calls(node, self, self.address(node, place), step.phase)
+            return
         part = (self.shard, self.plan.shards, step.by_channels) if step.mode == "split" else WHOLE
         calls = product_calls(node, self, self.address(node, place), step.phase, loop, part)
         if calls and step.mode == "split" and self.plan.team and not calls[-1].asks:
@@ -463,9 +466,9 @@ class _Body:
 
     def all_shards(self, node: Node) -> str:
         """The sum of a value's parts."""
-        seen = self.shard.plan.views[node]
-        parts = [self.access(seen.root, seen.strides, seen.offset, shard)
-                 for shard in range(self.shard.plan.arenas)]
+        seen, plan = self.shard.plan.views[node], self.shard.plan
+        shards = plan.shards if getattr(seen.root.op, "by_rows", False) else plan.arenas
+        parts = [self.access(seen.root, seen.strides, seen.offset, shard) for shard in range(shards)]
         return self.let(" + ".join(parts)) if len(parts) > 1 else parts[0]
 
     def write(self, node: Node, place: Place, value: str) -> None:

@@ -45,6 +45,7 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
     kernels = _named_kernels(calls)
     file = _file_name(program.recipe.span) if program.recipe.span else f"{program.name}.dl"
     shards = ("the one shard of" if plan.shards == 1
+              else f"the first of {plan.shards} shards, which share the work on" if plan.team
               else f"the first of {plan.shards} shards, which do the same for equal parts of")
     text = _HEAD.format(name=program.name, file=file, shards=shards, examples=plan.examples,
                         batch=plan.batch, lanes=plan.lanes)

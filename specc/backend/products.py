@@ -16,10 +16,11 @@ from specc.backend.calls import Address, Call, Table, Value
 from specc.backend.contraction import plan_contraction
 from specc.backend.tiling import SOON, WHOLE, ContractionPlan, Linear, Operand, Part
 from specc.ir.graph import Node
-from specc.ir.plan import ALIGNMENT, Repeated
+from specc.ir.plan import ALIGNMENT, Repeated, share
 from specc.ops.contract import Contract, index
 from specc.ops.leaf import Input
 from specc.ops.views import c_strides
+from specc.passes.team import rows_index
 
 
 MOST_KEPT = 8 << 20  # bytes of weights that are
@@ -108,6 +109,23 @@ def rows_calls(node: Node, shard, out: Address, phase: int, start: int, count: i
                     shard.plan.examples, WHOLE, None)
     out = out.moved(start * strides[0] * size)
     return _calls(plan, node, places, out, phase, None, soon, soon_size)
+
+
+def own_rows_calls(node: Node, shard, out: Address, phase: int) -> list[Call]:
+    """The calls that compute the part of a sum over the weights' rows that the shard's own rows give."""
+    op: Contract = node.op
+    operands, places = _operands(node, shard)
+    i = rows_index(op, not node.inputs[0].type.batched)
+    start, count = share(op.extents[i], shard.shard, shard.plan.shards)
+    extents = [*op.extents]
+    extents[i] = count
+    part = replace(op, extents=tuple(extents), by_rows=False)
+    for n, (map_, name) in enumerate(((op.left, "left"), (op.right, "right"))):
+        places[n] = places[n].moved(start * Linear(map_, operands[n], name).step(i) * shard.item(node))
+    strides = tuple(stride * shard.lane_step(node) for stride in c_strides(node.type.shape))
+    plan = _planned(part, *operands, Operand(strides, True), shard.plan.lanes, shard.dtype, 1,
+                    shard.plan.examples, WHOLE, None)
+    return _calls(plan, node, places, out, phase)
 
 
 def repeats(call: Call, before: Call) -> bool:

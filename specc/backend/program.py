@@ -46,7 +46,7 @@ class CompiledProgram:
         self.plan, self.dtype = plan, dtype
         self._arrays = arrays
         self._version = version
-        self._arena = aligned(plan.arena_bytes * plan.arenas)
+        self._arena = aligned(plan.arena_bytes * plan.shards)
         self._shared = aligned(plan.shared_bytes)
         self._record = aligned(8 * plan.record_width)
         self._lanes = {f"lane.{node.op.label}": self._lane(node) for node in plan.graph.nodes

@@ -138,8 +138,10 @@ def _joined(plan: Plan, dtype: str, calls: Sequence[Sequence[Call]],
     for shard, of_shard in enumerate(calls):
         # places count phase by phase
         for place, call in enumerate(sorted(of_shard, key=lambda call: call.phase)):
-            # all turns of a loop together, and all pieces of a sum
-            key = call.phase, tuple(map(id, call.nodes)), call.kernel.name
+            # all turns of a loop together, and all pieces of a sum, the last of which may take another tile
+            step = step_of.get(call.nodes[0]) if call.nodes else None
+            is_piece = step is not None and step.mode == "rows" and not call.packs
+            key = call.phase, tuple(map(id, call.nodes)), "" if is_piece else call.kernel.name
             of_shards = found.setdefault(key, {})
             of_shards[shard] = of_shards.get(shard, 0.0) + float(seconds[shard, phases + place])
             first.setdefault(key, call)

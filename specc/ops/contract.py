@@ -50,7 +50,8 @@ class Contract(Op):
 
     Where an operand is batched, the example is an index of its own: shared by the operands and the
     result, or summed over the batch with `sum_batch` (with `complete`, over the examples of all
-    shards, each of which computes some rows of the result). `shape` is the shape of the result;
+    shards, each of which computes some rows of the result). With `by_rows`, each shard sums over its share
+    of the weights' rows: the result is the sum of theirs. `shape` is the shape of the result;
     places that no index point reaches are 0.
     """
 
@@ -61,6 +62,7 @@ class Contract(Op):
     shape: Shape
     sum_batch: bool = False
     complete: bool = False
+    by_rows: bool = False
 
     def infer(self, left: Type, right: Type) -> Type:
         for position, (map_, operand) in enumerate(((self.left, left), (self.right, right))):

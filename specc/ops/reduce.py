@@ -77,11 +77,10 @@ class Max(Op):
 
 @dataclass(frozen=True)
 class AllReduce(Op):
-    """The sum over the shards of a value that each of them has summed over its own examples."""
+    """The sum over the shards of a value that each of them has summed over its own examples, or over its own
+    rows of the weights."""
 
     def infer(self, x: Type) -> Type:
-        if x.batched:
-            raise ShapeError("each shard's part must be one value for all of its examples", 0)
         return x
 
     def vjp(self, node, dy):

@@ -6,6 +6,11 @@ Then the shard that holds a row of the gradient updates that row's weights: no s
 of its own for another one to read, and an update takes its rows from a near cache. The price is that
 shards read each other's activations: it pays where the weight is larger than these, as in wide dense
 layers.
+
+In a team, each shard also reads its own rows alone where a product sums over the rows of a weight, as the
+gradient of a dense layer's input does:
+
+    contract(dy, weight)   ->   AllReduce(contract(dy, weight) over each shard's rows)
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ from specc.ir.graph import Graph, Node
 from specc.ops.contract import Contract
 from specc.ops.gather import Put
 from specc.ops.reduce import AllReduce
+from specc.passes.team import sums_over_rows
 
 SMALLEST = 1 << 14  # elements of a gradient for which it is worth a thought
 FEWEST_ROWS = 32  # of each shard
@@ -32,7 +38,8 @@ def divide(graph: Graph, shards: int, lanes: int, team: bool = False) -> Graph:
               if isinstance(node.op, AllReduce) and (part := node.inputs[0]) in read_once
               and part not in outputs and _pays(part, shards, lanes, team)}
 
-    if not wanted:
+    by_rows = {node for node in graph.nodes if team and sums_over_rows(node, shards, lanes)}
+    if not wanted and not by_rows:
         return graph
     new: dict[Node, Node] = {}
     for node in graph.nodes:
@@ -42,6 +49,10 @@ def divide(graph: Graph, shards: int, lanes: int, team: bool = False) -> Graph:
         else:
             op, inputs, origin = node.op, node.inputs, node.origin
         inputs = tuple(new[each] for each in inputs)
+        if node in by_rows:
+            own = Node(replace(op, by_rows=True), inputs, node.type, origin)
+            new[node] = Node(AllReduce(), (own,), node.type, origin)
+            continue
         same = op is node.op and all(a is b for a, b in zip(inputs, node.inputs, strict=True))
         new[node] = node if same else Node(op, inputs, node.type, origin)
     return Graph({name: new[node] for name, node in graph.outputs.items()})

@@ -158,12 +158,27 @@ def _mode(group: Group) -> str:
 
 def _same_channels(maker: _Scheduled, reader: _Scheduled, value: Node) -> bool:
     """Whether every shard of a team reads of a value only what it has made itself."""
-    if not maker.by_channels or not reader.by_channels or reader.group.kind == "contract":
+    channels = {s.group.domain[0] if s.group.kind == "nest" else s.group.nodes[0].type.shape[0]
+                for s in (maker, reader) if s.by_channels}
+    if reader.group.kind == "contract":
+        node = reader.group.nodes[0]  # the rows of its weights are the channels of what it reads
+        return node.op.by_rows and value in node.inputs and channels == {*value.type.shape}
+    if not maker.by_channels or not reader.by_channels:
         return False
     reads = [each for node in reader.group.nodes for each in node.inputs if root_of(each) is value]
-    channels = {s.group.domain[0] if s.group.kind == "nest" else s.group.nodes[0].type.shape[0]
-                for s in (maker, reader)}
     return all(each is value for each in reads) and channels == {value.type.shape[0]}
+
+
+def _takes_own_rows(reader: _Scheduled, writer: _Scheduled) -> bool:
+    """Whether a team divides a product that reads a weight, and the update that overwrites it, along the
+    weight's rows."""
+    if not reader.by_channels or reader.group.kind != "contract" or writer.mode != "split":
+        return False
+    node = reader.group.nodes[0]
+    (weight,) = (each for each in node.inputs if not each.type.batched)
+    is_left = weight is node.inputs[0]
+    by_rows = node.op.by_rows or (node.op.left if is_left else node.op.right)[:1] == node.op.out[:1]
+    return by_rows and isinstance(weight.op, Input) and writer.group.domain == weight.type.shape
 
 
 def _reads(group: Group, views: dict[Node, View]) -> set[Node]:
@@ -181,7 +196,7 @@ def _is_partial(node: Node) -> bool:
     if _is_completed(node):
         return False
     return not node.type.batched and getattr(node.op, "batch", False) or getattr(
-        node.op, "sum_batch", False)
+        node.op, "sum_batch", False) or getattr(node.op, "by_rows", False)
 
 
 def _is_completed(node: Node) -> bool:
@@ -240,8 +255,8 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets, tea
     for key, writer in overwritten.items():
         for reader in readers.get(key, ()):
             if reader is not writer:
-                alone = reader.mode == writer.mode == "single"
-                edges.append((reader, writer, not alone))
+                apart = reader.mode == writer.mode == "single" or team and _takes_own_rows(reader, writer)
+                edges.append((reader, writer, not apart))
     following: dict[int, list] = {}
     waits = dict.fromkeys(number.values(), 0)
     for source, goal, crosses in edges:

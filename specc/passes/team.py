@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node
-from specc.ir.plan import Group, Repeated
+from specc.ir.plan import Group, Repeated, share
 from specc.ops.contract import Contract
 from specc.ops.elementwise import Elementwise
 from specc.ops.gather import Put, Take
@@ -31,7 +31,7 @@ REPEATED_FROM, AGAIN_FROM = 1 << 17, 128
 # A step of training is a team's where there are so many weights for one of the activations that products
 # read and write, where the shards would have at most so many vectors of lanes each, and where each has so
 # many products for each time that they meet (measured: see benchmarks/LOG.md).
-WEIGHTS, MOST_VECTORS, WORTH_MEETING = 1.4, 4, 3 << 17
+WEIGHTS, MOST_VECTORS, WORTH_MEETING = 0.9, 4, 3 << 17
 
 
 def suits(graph: Graph, lanes: int, shards: int, vector: int) -> bool:
@@ -63,6 +63,24 @@ def _is_dense(node: Node) -> bool:
     ranks = sorted([node.type.rank, *(each.type.rank for each in node.inputs)])
     batched = [each.type.batched for each in (node, *node.inputs)]
     return ranks == [1, 1, 2] and sum(batched) == 2 and len(node.op.extents) == 2
+
+
+def rows_index(op: Contract, weights_first: bool) -> int | None:
+    """The index that runs through the rows of the weights, where the product sums over it."""
+    rows = (op.left if weights_first else op.right)[:1]
+    if not rows or len(rows[0].terms) != 1 or rows[0].terms[0][1] != 1 or rows[0].constant:
+        return None
+    ((i, _),) = rows[0].terms
+    return None if any(i == each for expression in op.out for each, _ in expression.terms) else i
+
+
+def sums_over_rows(node: Node, shards: int, lanes: int) -> bool:
+    """Whether a product is large and sums over the rows of its weights, of which each shard has some."""
+    if not isinstance(node.op, Contract) or not node.type.batched or not _is_dense(node):
+        return False
+    i = rows_index(node.op, not node.inputs[0].type.batched)
+    return (i is not None and sizes.product(node.op.extents) * lanes >= PRODUCTS_FROM
+            and share(node.op.extents[i], shards - 1, shards)[1] > 0)
 
 
 def mode(group: Group, lanes: int, shards: int, vector: int) -> str:
