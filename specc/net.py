@@ -169,7 +169,7 @@ class Net:
             graph = verify(bind_batch(graph, lanes * threads), "bind_batch")
         if is_alone:
             graph = verify(frame(graph), "frame")
-        return plan(graph, examples, threads, vector, item)
+        return plan(graph, examples, threads, vector, item, team)
 
     @property
     def shards(self) -> int:
@@ -356,6 +356,14 @@ class Net:
         vector, item = this_machine().lanes(self.dtype), np.dtype(self.dtype).itemsize
         return portion(rows, vector, self.threads, lambda batch: self.plan(PREDICT, batch), item)
 
+    def _is_for_team(self, batch: int) -> bool:
+        """Whether a team may be faster at a prediction for so many rows at once."""
+        if self.threads == 1:
+            return False
+        if batch == 1:
+            return flops(self.plan(PREDICT, 1).graph.nodes) >= FLOPS_WORTH_A_TEAM
+        return self.plan(PREDICT, batch, team=True).team
+
     def _constant(self, node) -> np.ndarray:
         """The value of a node that no input goes into."""
         leaves = {("param", path): array for path, array in self.params.items()}
@@ -402,8 +410,8 @@ class Net:
         if rows > self.batch and rows * sum(map(_elements, ports)) > QUICK_ELEMENTS:
             return None  # memory that is kept
         programs = [program]
-        if batch == 1 and self.threads > 1 and flops(program.plan.graph.nodes) >= FLOPS_WORTH_A_TEAM:
-            programs.append(self.compiled(PREDICT, 1, team=True))
+        if self._is_for_team(batch):
+            programs.append(self.compiled(PREDICT, batch, team=True))
         self._prepared[rows] = Fastest(
             [Prepared(each, ports, names, rows, batch, self.seed) for each in programs])
         return self._prepared[rows](arrays)

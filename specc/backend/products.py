@@ -20,7 +20,6 @@ from specc.ir.plan import ALIGNMENT, Repeated, share
 from specc.ops.contract import Contract, index
 from specc.ops.leaf import Input
 from specc.ops.views import c_strides
-from specc.passes.team import rows_index
 
 
 MOST_KEPT = 8 << 20  # bytes of weights that are
@@ -115,7 +114,7 @@ def own_rows_calls(node: Node, shard, out: Address, phase: int) -> list[Call]:
     """The calls that compute the part of a sum over the weights' rows that the shard's own rows give."""
     op: Contract = node.op
     operands, places = _operands(node, shard)
-    i = rows_index(op, not node.inputs[0].type.batched)
+    i = op.summed_row(not node.inputs[0].type.batched)
     start, count = share(op.extents[i], shard.shard, shard.plan.shards)
     extents = [*op.extents]
     extents[i] = count

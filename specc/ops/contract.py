@@ -85,6 +85,14 @@ class Contract(Op):
             if isinstance(last, int) and isinstance(size, int) and last >= size:
                 raise ShapeError(f"axis {axis} is {size}, but is read up to {last + 1}", argument)
 
+    def summed_row(self, is_left: bool) -> int | None:
+        """The index that runs through the rows of the left or the right operand, where the sum is over it."""
+        rows = (self.left if is_left else self.right)[:1]
+        if not rows or len(rows[0].terms) != 1 or rows[0].terms[0][1] != 1 or rows[0].constant:
+            return None
+        ((i, _),) = rows[0].terms
+        return None if any(i == each for expression in self.out for each, _ in expression.terms) else i
+
     def vjp(self, node, dy):
         left, right = node.inputs
         return (

@@ -56,8 +56,12 @@ class _Scheduled:
         return 1 + self.phases * self.group.loop.steps if self.stages else 1
 
 
-def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: int) -> Plan:
+def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: int,
+         wanted: bool = False) -> Plan:
     """The plan of a prepared graph, for at most `threads` shards. `vector`: lanes of one vector register.
+
+    A team is what trains where that is better; what predicts is one where it is `wanted`, too, as a team
+    is slower than one thread where processors have other work.
 
     Outputs named "loss", "loss.*" and "mean.*" are recorded each step; "param.*" and "state.*" are
     written back; "gradient.*" go to arrays of their own; batched outputs are handed out.
@@ -65,7 +69,8 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     shards, examples, lanes = shares(batch, threads, vector)
     if vector > 1:
         whole = -(-batch // vector) * vector
-        team = threads > 1 and teams.suits(graph, whole, threads, vector)
+        trains = any(name.startswith(("param.", "gradient.")) for name in graph.outputs)
+        team = threads > 1 and (trains or wanted) and teams.suits(graph, whole, threads, vector)
         if team:
             shards, examples, lanes = threads, batch, whole
         graph = divide(graph, shards, lanes, team)

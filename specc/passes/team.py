@@ -1,12 +1,12 @@
 """How a team divides a program: shards that share the work on the same examples, instead of the examples.
 
-    if suits(graph, lanes, shards, vector): ...      # a step of training
+    if suits(graph, lanes, shards, vector): ...      # dense layers, few examples
     mode(group, lanes, shards, vector)               # "split", "rows", "lanes" or "single"
 
-What one example computes can be shared no other way. A step of training of dense layers can: where
-shards divide the examples, each needs all weights, half of which another one has just updated, and
-works on few lanes; where they divide the rows of the weights, each updates what it alone reads
-forward, works on all lanes, and takes from the others only activations.
+What one example computes can be shared no other way. Few examples of dense layers can: where shards divide
+the examples, each needs all weights, in training half of them just updated by another one, and works on
+few lanes or none; where they divide the rows of the weights, each updates what it alone reads, works on
+all lanes, and takes from the others only activations.
 """
 
 from __future__ import annotations
@@ -28,17 +28,14 @@ SPLIT_FROM = 4096  # elements from which a loop over shared memory is divided be
 PRODUCTS_FROM = 1 << 16  # products from which a contraction is
 # The same in a loop, where the shards meet twice in each turn, and rows from which other loops are divided.
 REPEATED_FROM, AGAIN_FROM = 1 << 17, 128
-# A step of training is a team's where there are so many weights for one of the activations that products
-# read and write, where the shards would have at most so many vectors of lanes each, and where each has so
-# many products for each time that they meet (measured: see benchmarks/LOG.md).
+# Examples are a team's where there are so many weights for one of the activations that products read and
+# write, where the shards would have at most so many vectors of lanes each, and where each has so many
+# products for each time that they meet (measured: see benchmarks/LOG.md).
 WEIGHTS, MOST_VECTORS, WORTH_MEETING = 0.9, 4, 3 << 17
 
 
 def suits(graph: Graph, lanes: int, shards: int, vector: int) -> bool:
-    """Whether a team of so many shards is better at a step of training: of dense layers, with many more
-    weights than activations."""
-    if not any(name.startswith(("param.", "gradient.")) for name in graph.outputs):
-        return False
+    """Whether a team of so many shards is better at it: dense layers, with more weights than activations."""
     if lanes > MOST_VECTORS * vector * shards or not all(map(_is_known, graph.nodes)):
         return False
     products = [node for node in graph.nodes if isinstance(node.op, Contract)]
@@ -65,20 +62,11 @@ def _is_dense(node: Node) -> bool:
     return ranks == [1, 1, 2] and sum(batched) == 2 and len(node.op.extents) == 2
 
 
-def rows_index(op: Contract, weights_first: bool) -> int | None:
-    """The index that runs through the rows of the weights, where the product sums over it."""
-    rows = (op.left if weights_first else op.right)[:1]
-    if not rows or len(rows[0].terms) != 1 or rows[0].terms[0][1] != 1 or rows[0].constant:
-        return None
-    ((i, _),) = rows[0].terms
-    return None if any(i == each for expression in op.out for each, _ in expression.terms) else i
-
-
 def sums_over_rows(node: Node, shards: int, lanes: int) -> bool:
     """Whether a product is large and sums over the rows of its weights, of which each shard has some."""
     if not isinstance(node.op, Contract) or not node.type.batched or not _is_dense(node):
         return False
-    i = rows_index(node.op, not node.inputs[0].type.batched)
+    i = node.op.summed_row(not node.inputs[0].type.batched)
     return (i is not None and sizes.product(node.op.extents) * lanes >= PRODUCTS_FROM
             and share(node.op.extents[i], shards - 1, shards)[1] > 0)
 

@@ -85,6 +85,24 @@ def test_its_gradients_are_those_of_one_thread(name):
         np.testing.assert_allclose(gradients_2[path], value, rtol=1e-9, atol=1e-12, err_msg=path)
 
 
+@pytest.mark.parametrize("rows", [2, 5, 16, 33])
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_it_predicts_as_one_thread_does(name, rows):
+    alone, other = compiled(name, 1), compiled(name, 3)
+    data = examples(alone, rows)
+    program = other.compiled(PREDICT, rows, team=True)
+    assert program.plan.team and program.plan.shards == 3
+    ports = {key: data[key] for key in program.ports}
+    _, found = program.run(ports, np.arange(rows), rows)
+    wanted = alone.predict(data)
+    for path, value in wanted.items():
+        np.testing.assert_allclose(found[f"output.{path}"], value, rtol=1e-10, atol=1e-12)
+    arrays = {key: each.array for key, each in ports.items()}
+    for _ in range(25):  # each way in turn
+        for path, value in other.forward(**arrays).items():
+            np.testing.assert_allclose(value, wanted[path], rtol=1e-10, atol=1e-12)
+
+
 def test_memory_is_given_out_again():
     net = compiled("back again", 2)
     plan = net.plan(TRAIN)
