@@ -42,6 +42,7 @@ def _eager(monkeypatch):
     """Small networks, too, are a team's."""
     monkeypatch.setattr(team, "WORTH_MEETING", 0)
     monkeypatch.setattr(team, "WEIGHTS", 0)
+    monkeypatch.setattr(team, "MOST_VECTORS", 64)
     monkeypatch.setattr(team, "PRODUCTS_FROM", 1 << 10)
     monkeypatch.setattr(team, "SPLIT_FROM", 1 << 8)
 
