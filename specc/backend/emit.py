@@ -393,12 +393,14 @@ class _Shard:
         for each in () if isinstance(node.op, Uniform) else node.inputs:
             addresses.append(self.viewed(each))
         addresses.append(self.address(node, place))
+        numbers |= {"first_example": 0 if self.plan.team else self.shard * self.plan.examples, "skipped": 0}
         if step.mode == "split":  # an op on each channel by itself
             channels = numbers["channels"]
-            start, numbers["channels"] = self._part(channels)
-            values = (*node.inputs, node)
+            numbers["skipped"], numbers["channels"] = self._part(channels)
+            values = (node,) if isinstance(node.op, Uniform) else (*node.inputs, node)
             addresses = [
-                address.moved(each.type.elements // channels * start * self.item(each))
+                address.moved(each.type.elements // channels * numbers["skipped"] * self.lane_step(each)
+                              * self.item(each))
                 for address, each in zip(addresses, values, strict=True)]
         arguments: list[tuple[str, Value]] = []
         arrays = iter(addresses)

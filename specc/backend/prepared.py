@@ -8,6 +8,7 @@ The long way checks and converts whatever is given; this one takes what needs ne
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,7 +57,7 @@ class Prepared:
             if type(array) is not np.ndarray or array.shape != shape or array.dtype.kind not in kinds:
                 return None
             if array.nbytes > COPIED and array.dtype == buffer.dtype and array.flags.c_contiguous:
-                given.append((slot, array.ctypes.data))
+                given.append((slot, _address(array)))
             else:
                 np.copyto(buffer, array, casting="unsafe")
         frame = self._linked.frame
@@ -74,6 +75,13 @@ class Prepared:
         for name, array in self._small:
             found[name] = array.copy()
         return found
+
+
+def _address(array: np.ndarray) -> int:
+    """Where the elements lie; `array.ctypes.data` takes three times as long (1 us, 3 after a long step)."""
+    if array.flags.writeable:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    return array.ctypes.data
 
 
 class Results:

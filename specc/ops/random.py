@@ -68,7 +68,8 @@ class Uniform(Op):
         return uniform
 
     def arguments(self, types, lanes: int) -> dict[str, int]:
-        return {"key": self.key, "size": sizes.product(self.shape), "lanes": lanes}
+        return {"key": self.key, "channels": sizes.product(self.shape[:1]),
+                "size": sizes.product(self.shape[1:]), "lanes": lanes}
 
 
 _MASK = (1 << 64) - 1
@@ -94,11 +95,11 @@ def _mix32(x):
 
 
 def uniform(
-    frame: "int64[8]", control: "control", out: "float[size, lanes]", key: "int", size: "int",
-    lanes: "int", examples: "int",
+    frame: "int64[8]", control: "control", out: "float[channels * size, lanes]", key: "int",
+    channels: "int", skipped: "int", size: "int", first_example: "int", lanes: "int",
 ):
     # frame[5] is the seed, frame[6] the number of the run's first step; control[0] is the step within
-    # the run and control[1] the shard (see the feed)
+    # the run (see the feed); so many channels are others' work
     golden = np.uint64(0x9E3779B97F4A7C15)
     state = np.uint64(frame[5]) + golden
     for turn in range(3):
@@ -109,13 +110,12 @@ def uniform(
         state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         state = state ^ (state >> np.uint64(31))
-    start = control[1] * examples
-    for k in range(size):
-        row = state + np.uint64(k + 1) * golden
+    for k in range(channels * size):
+        row = state + np.uint64(skipped * size + k + 1) * golden
         row = (row ^ (row >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         row = (row ^ (row >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         row = row ^ (row >> np.uint64(31))
-        first = np.uint32(row + np.uint64(start))
+        first = np.uint32(row + np.uint64(first_example))
         second = np.uint32(row >> np.uint64(32))
         for lane in range(lanes):
             bits = mix32(np.uint32(mix32(np.uint32(np.uint32(lane) + first)) ^ second))

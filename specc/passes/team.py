@@ -81,8 +81,9 @@ def mode(group: Group, lanes: int, shards: int, vector: int) -> str:
             return "single"
         return "split" if sizes.product(node.op.extents) * lanes >= PRODUCTS_FROM else "single"
     if group.kind == "kernel":
-        large = node.inputs and node.inputs[0].type.elements >= SPLIT_FROM
-        return "split" if isinstance(node.op, WindowMax) and large else "single"
+        read = node if isinstance(node.op, Uniform) else node.inputs[0]
+        large = read.type.elements * (lanes if read.type.batched else 1) >= SPLIT_FROM and read.type.rank
+        return "split" if isinstance(node.op, (WindowMax, Uniform)) and large else "single"
     if group.kind == "loop":
         products = [each for each in group.loop.groups if each.kind == "contract"]
         return "split" if any(map(is_divided, products)) else "single"
@@ -155,4 +156,4 @@ def by_channels(group: Group, lanes: int) -> bool:
             channel.terms == ((i, 1),) and channel.constant == 0 and size == node.type.shape[0]
             and i in of_weights - of_image for i, size in enumerate(op.extents)
         ) and not any(i in of_weights for expression in places for i, _ in expression.terms)
-    return isinstance(node.op, WindowMax) and node.type.rank == 3
+    return isinstance(node.op, Uniform) or isinstance(node.op, WindowMax) and node.type.rank == 3

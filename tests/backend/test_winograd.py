@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
+from running import at_address
 from test_contraction import Problem, conv, dense, roles
 
+from specc.backend import winograd
 from specc.backend.load import load
 from specc.backend.machine import this_machine
 from specc.backend.tile_kernels import Target
-from specc.backend.tiling import Linear, split
+from specc.backend.tiling import WHOLE, Linear, split
 from specc.backend.winograd import (
     winograd_gradient_option,
     winograd_option,
@@ -180,3 +183,33 @@ def test_one_example_agrees_with_the_reference(name, setting, parts):
         return
     kernels = [plan.kernel for each in plans for plan in (each, each.packing)]
     problems[0].check(load(kernels), also=plans[1:])
+
+
+@pytest.mark.skipif(this_machine().vector_bits < 512, reason="what pays depends on the machine")
+def test_it_is_chosen_for_one_example_where_it_pays():
+    def name(shape, **more):
+        return Problem(roles(*shape)["forward"], "float32", None, 1, 1, **more).plan.kernel.name
+
+    wide, narrow = conv(64, 18, 18, 64, 3), conv(3, 34, 34, 32, 3)
+    assert name(wide, kept=True).startswith("winograd_run")
+    assert name(wide, kept=True, part=(1, 2, True)) == "winograd_run_8x2_asking"
+    small = conv(64, 10, 10, 64, 3)
+    assert name(small, kept=True).startswith("winograd_run")
+    assert not name(small).startswith("winograd_run")  # to transform the weights for one use costs more
+    assert not name(narrow, kept=True).startswith("winograd_run")
+
+
+def test_a_last_group_of_columns_is_filled_up(monkeypatch):
+    """Junk in their places could be denormal, which makes sums fifty times slower."""
+    shape = {32: (8, 2), 16: (6, 2)}[this_machine().registers]
+    monkeypatch.setattr(winograd, "_RUN_SHAPES", {this_machine().registers: (shape,)})
+    node = roles(*conv(16, 10, 3 * this_machine().lanes("float32") // 2 + 2, 16, 3))["forward"]
+    problem = Problem(node, "float32", None, 1, 1, plan=run_forced(WHOLE))
+    plan, width = problem.plan, this_machine().lanes("float32")
+    assert len(plan.tables["columns"]) == 3
+    scratch, packed = np.full(plan.scratch // 4, np.nan, np.float32), np.zeros(plan.packed // 4, np.float32)
+    addresses = load([plan.kernel, plan.packing.kernel])
+    for each in (plan.packing, plan):
+        at_address(addresses[each.kernel])(
+            *each.args(*(array.ctypes.data for array in (*problem.arrays, scratch, packed))))
+    assert np.isfinite(scratch[: 16 * shape[0] * shape[1] * width]).all()
