@@ -62,7 +62,7 @@ from specc.ops.contract import Affine, Contract
 # that lie in rows are read best in long runs; in columns, they should stay in the nearest cache.
 _LONG_SLICE, _SHORT_SLICE = 512 << 10, 16 << 10
 # The same of packed weights, and cycles that it takes to pack one.
-_PACKED_SLICE, _PACKING = 128 << 10, 1.5
+_PACKED_SLICE, _PACKING = 192 << 10, 1.5
 # The shapes that are preferred where they cost at most so much more than the best.
 _HARDLY, _NOTHING = 1.08, 2000  # a part of the cycles, and cycles: some 0.7 us
 _USUAL = {32: ((6, 4), (8, 2), (12, 1)), 16: ((4, 2), (8, 1))}
