@@ -65,7 +65,7 @@ _LONG_SLICE, _SHORT_SLICE = 512 << 10, 16 << 10
 _PACKED_SLICE, _PACKING = 192 << 10, 1.5
 # The shapes that are preferred where they cost at most so much more than the best.
 _HARDLY, _NOTHING = 1.08, 2000  # a part of the cycles, and cycles: some 0.7 us
-_USUAL = {32: ((6, 4), (8, 2), (12, 1)), 16: ((4, 2), (8, 1))}
+_USUAL = {32: ((6, 4), (7, 3), (8, 2), (12, 1)), 16: ((4, 2), (7, 1))}
 _USUAL_PACKED = {32: ((8, 3), (6, 4), (12, 2), (16, 1)), 16: ((6, 2), (12, 1))}
 _USUAL_OUTER = {32: ((4, 6), (6, 4)), 16: ((3, 3), (4, 2))}
 # Bytes of a transposed operand that all tiles run over in turn; the most that is transposed at all; and
@@ -295,7 +295,7 @@ class _Tiles:
 
     def best(self, vectors: int) -> tuple[tuple[int, int], float]:
         """The cheapest shape of `contract` tiles along so many vectors, and its cycles."""
-        shapes = self.target.shapes(self.rows, vectors)
+        shapes = self.target.contract_shapes(self.rows, vectors)
         return usual(
             [(each, self.cycles(each, vectors)) for each in shapes], self.target, _USUAL)
 
