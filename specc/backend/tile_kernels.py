@@ -411,7 +411,7 @@ def outer_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     return from_template(f"outer_{rows}x{taps}", _OUTER, target, rows=rows, taps=taps, tile=tile)
 
 
-def from_template(name: str, text: str, target: Target, **values: int) -> Kernel:
+def from_template(name: str, text: str, target: Target, **values: int | str) -> Kernel:
     """The kernel of a template: its first lines are imports, <...> stands for a value."""
     known = {"name": name, "bytes": target.bytes, "width": target.width, "dtype": target.dtype}
     for key, value in {**known, **values}.items():

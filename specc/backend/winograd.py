@@ -220,11 +220,11 @@ def winograd_run_option(op: Contract, weights: Linear, batched: Linear, out: Lin
         # fmt: off
         parameters = (
             batched.name, "packed", "out", "scratch", "columns", len(columns), channel_count,
-            row_count, batched.step(window.channels), batched.step(window.y.at),
-            out.step(window.filters), out.step(window.y.at), image_step,
+            row_count, batched.step(window.channels), batched.step(window.y.at), 1,
+            out.step(window.filters), out.step(window.y.at), 1, image_step,
         )
         # fmt: on
-        scratch = (16 * r * v * target.width + 32 * image_step) * target.bytes
+        scratch = (target.width * (1 + 16 * r * v) + 32 * image_step) * target.bytes
         asks = part[1] > 1
         return ContractionPlan(winograd_run_kernel(target, shape, asks), parameters,
                                {"columns": columns}, scratch, packing, packed, asks)

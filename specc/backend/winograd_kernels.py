@@ -13,11 +13,11 @@ from specc.backend.load import Kernel
 from specc.backend.tile_kernels import Target, from_template
 
 _WINOGRAD = """
-from specc.backend.memory import view, word
-from specc.backend.winograd_tiles import image_tile, product_tile, result_tile
-enter = image_tile("<dtype>", <width>)
+from specc.backend.memory import view
+from specc.backend.winograd_tiles import <enter>, <leave>, product_tile
+enter = <enter>("<dtype>", <width>, <asks> > 0)
 tile = product_tile(<rows>, <vectors>, "<dtype>", <width>)
-leave = result_tile("<dtype>", <width>)
+leave = <leave>("<dtype>", <width>)
 
 def <name>(x: "int", w: "int", out: "int", scratch: "int", columns: "int", column_count: "int",
            channels: "int", rows: "int", x_row: "int", x_y: "int", x_x: "int",
@@ -34,7 +34,7 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", columns: "int", colum
     for g in range(-1, (column_count + <vectors> - 1) // <vectors>):
         now = images + turn * (g & 1)
         after = images + turn * (1 - (g & 1))
-        column = columns + 32 * <vectors> * g
+        column = columns + <line> * <vectors> * g
         entering = <vectors> if <vectors> * (g + 1) < column_count else 0
         done, due, c, n = 0, 0, 0, 0
         for b in range(row_blocks):
@@ -47,8 +47,9 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", columns: "int", colum
                 due += channels * entering
                 while done < due:
                     done += tiles
-                    at = columns + 32 * min(<vectors> * (g + 1) + n, column_count - 1)
-                    enter(x + <bytes> * (c * x_row + word(at, 0)), x_y, x_x, word(at, 1), scratch,
+                    at = columns + <line> * min(<vectors> * (g + 1) + n, column_count - 1)
+                    later = columns + <line> * min(<vectors> * (g + 2) + n, column_count - 1)
+                    enter(x + <bytes> * c * x_row, at, later, x_y, x_x, scratch,
                           after + <bytes> * <width> * (c * <vectors> + n), image_step)
                     n += 1
                     if n == entering:
@@ -58,57 +59,9 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", columns: "int", colum
                 k = min(b * <rows>, rows - <rows>)
                 for i in range(<rows>):
                     for m in range(min(<vectors>, column_count - <vectors> * g)):
-                        at = column + 32 * m
                         leave(sums + <bytes> * <width> * (i * <vectors> + m), <step>,
-                              out + <bytes> * ((k + i) * out_row + word(at, 2)), out_y, out_x,
-                              word(at, 3))
-"""
-
-_RUN = """
-from specc.backend.memory import view, word
-from specc.backend.winograd_tiles import product_tile, run_image_tile, run_result_tile
-enter = run_image_tile("<dtype>", <width>, <asks> > 0)
-tile = product_tile(<rows>, <vectors>, "<dtype>", <width>)
-leave = run_result_tile("<dtype>", <width>)
-
-def <name>(x: "int", w: "int", out: "int", scratch: "int", columns: "int", column_count: "int",
-           channels: "int", rows: "int", x_row: "int", x_y: "int", out_row: "int", out_y: "int",
-           image_step: "int"):
-    # scratch: sums[f, row, column] | twice images[f, channel, column]
-    images = scratch + 16 * <tile>
-    turn = 16 * <bytes> * image_step
-    row_blocks = (rows + <rows> - 1) // <rows>
-    tiles = 16 * row_blocks
-    for g in range(-1, (column_count + <vectors> - 1) // <vectors>):
-        now = images + turn * (g & 1)
-        after = images + turn * (1 - (g & 1))
-        column = columns + 64 * <vectors> * g
-        entering = <vectors> if <vectors> * (g + 1) < column_count else 0
-        done, due, c, n = 0, 0, 0, 0
-        for b in range(row_blocks):
-            for f in range(16):
-                if g >= 0:
-                    tile(now + <bytes> * f * image_step,
-                         w + <bytes> * (b * 16 + f) * channels * <rows>, channels,
-                         scratch + f * <tile>)
-                # part of the next columns, as in the kernel of many lanes
-                due += channels * entering
-                while done < due:
-                    done += tiles
-                    at = columns + 64 * min(<vectors> * (g + 1) + n, column_count - 1)
-                    later = columns + 64 * min(<vectors> * (g + 2) + n, column_count - 1)
-                    enter(x + <bytes> * c * x_row, at, x_y, later,
-                          after + <bytes> * <width> * (c * <vectors> + n), image_step)
-                    n += 1
-                    if n == entering:
-                        n = 0
-                        c += 1
-            if g >= 0:
-                k = min(b * <rows>, rows - <rows>)
-                for i in range(<rows>):
-                    for m in range(min(<vectors>, column_count - <vectors> * g)):
-                        leave(scratch + <bytes> * <width> * (i * <vectors> + m), <step>,
-                              out + <bytes> * (k + i) * out_row, column + 64 * m + 32, out_y)
+                              out + <bytes> * (k + i) * out_row, column + <line> * m + <line> // 2,
+                              out_y, out_x)
 """
 
 _WEIGHTS = """
@@ -168,7 +121,7 @@ def <name>(x: "int", dy: "int", dw: "int", scratch: "int", columns: "int", colum
         for c in range(channels):
             for n in range(count):
                 at = column + 32 * n
-                enter(x + <bytes> * (c * x_row + word(at, 0)), x_y, x_x, word(at, 1), scratch,
+                enter(x + <bytes> * c * x_row, at, at, x_y, x_x, scratch,
                       images + <bytes> * (c * <row> + n * <width>), image_step)
         for n in range(count):
             at = column + 32 * n
@@ -213,10 +166,7 @@ def winograd_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     image_step          from one of the 16 numbers of the transformed tiles to the next
     w                   as `winograd_weights_kernel` leaves them
     """
-    rows, vectors = shape
-    step = rows * vectors * target.width
-    return from_template(f"winograd_{rows}x{vectors}", _WINOGRAD, target, rows=rows,
-                         vectors=vectors, step=step, tile=step * target.bytes)
+    return _products("winograd", target, shape, enter="image_tile", leave="result_tile", line=32, asks=0)
 
 
 def winograd_run_kernel(target: Target, shape: tuple[int, int], asks: bool) -> Kernel:
@@ -225,10 +175,15 @@ def winograd_run_kernel(target: Target, shape: tuple[int, int], asks: bool) -> K
 
     columns     [n, 8]  offsets in x of the four pieces of a column, and in out; see `run_image_tile`
     """
+    return _products("winograd_run", target, shape, enter="run_image_tile", leave="run_result_tile", line=64,
+                     asks=int(asks))
+
+
+def _products(name: str, target: Target, shape: tuple[int, int], *, asks: int, **more: int | str) -> Kernel:
     rows, vectors = shape
     step = rows * vectors * target.width
-    return from_template(f"winograd_run_{rows}x{vectors}" + "_asking" * asks, _RUN, target, rows=rows,
-                         vectors=vectors, step=step, tile=step * target.bytes, asks=int(asks))
+    return from_template(f"{name}_{rows}x{vectors}" + "_asking" * asks, _WINOGRAD, target, rows=rows,
+                         vectors=vectors, step=step, tile=step * target.bytes, asks=asks, **more)
 
 
 def winograd_weights_kernel(target: Target, rows: int) -> Kernel:

@@ -55,19 +55,21 @@ def _results(code: Vectors, m, m_step):
 
 
 @lru_cache
-def image_tile(dtype: str, width: int):
-    """tile(x, y_step, x_step, there, zeros, out, out_step): out[f*out_step] = (B^T d B)[f].
+def image_tile(dtype: str, width: int, asks: bool = False):
+    """tile(x, at, later, y_step, x_step, zeros, out, out_step): out[f*out_step] = (B^T d B)[f].
 
-    d[i, j] = x[i*y_step + j*x_step] where bit 4*i + j of `there` is set; elsewhere what stands at
-    `zeros`.
+    d[i, j] = x[at[0] + i*y_step + j*x_step] where bit 4*i + j of at[1] is set; elsewhere what stands at
+    `zeros`. It asks for nothing.
     """
 
     @intrinsic
-    def tile(typing, x, y_step, x_step, there, zeros, out, out_step):
+    def tile(typing, x, at, later, y_step, x_step, zeros, out, out_step):
         def codegen(context, b, signature, args):
-            x, y_step, x_step, there, zeros, out, out_step = args
+            x, at, _, y_step, x_step, zeros, out, out_step = args
             code = Vectors(b, dtype, width)
             x, zeros, out = code.pointer(x), code.pointer(zeros), code.pointer(out)
+            offset, there = _words(b, at, 2)
+            x = code.at(x, offset)
             places = [code.at(x, b.mul(y_step, I64(n // 4)), b.mul(x_step, I64(n % 4)))
                       for n in range(16)]
             at_edge, inside, after = (b.append_basic_block() for _ in range(3))
@@ -92,7 +94,7 @@ def image_tile(dtype: str, width: int):
             _enter(code, d, out, out_step)
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 7), codegen
+        return types.void(*[types.int64] * 8), codegen
 
     return tile
 
@@ -165,17 +167,19 @@ def sum_tile(rows: int, vectors: int, row_step: int, dtype: str, width: int):
 
 @lru_cache
 def result_tile(dtype: str, width: int):
-    """tile(m, m_step, out, y_step, x_step, there): out = A^T m A, m[f] = m[f*m_step].
+    """tile(m, m_step, out, at, y_step, x_step): out = A^T m A, m[f] = m[f*m_step].
 
-    Element (i, j) goes to out[i*y_step + j*x_step] where bit 2*i + j of `there` is set.
+    Element (i, j) goes to out[at[0] + i*y_step + j*x_step] where bit 2*i + j of at[1] is set.
     """
 
     @intrinsic
-    def tile(typing, m, m_step, out, y_step, x_step, there):
+    def tile(typing, m, m_step, out, at, y_step, x_step):
         def codegen(context, b, signature, args):
-            m, m_step, out, y_step, x_step, there = args
+            m, m_step, out, at, y_step, x_step = args
             code = Vectors(b, dtype, width)
             m, out = code.pointer(m), code.pointer(out)
+            offset, there = _words(b, at, 2)
+            out = code.at(out, offset)
             results = _results(code, m, m_step)
             places = [code.at(out, b.mul(y_step, I64(n // 2)), b.mul(x_step, I64(n % 2)))
                       for n in range(4)]
@@ -197,17 +201,18 @@ def result_tile(dtype: str, width: int):
 
 @lru_cache
 def run_image_tile(dtype: str, width: int, asks: bool = False):
-    """tile(x, places, y_step, later, out, out_step): out[f*out_step] = (B^T d B)[f].
+    """tile(x, places, later, y_step, x_step, zeros, out, out_step): out[f*out_step] = (B^T d B)[f].
 
     The vectors lie across `width` tiles: four pieces of neighbours in a row of the image, each of which
-    begins at x[places[n]]. d[i, j] of the tile t of a piece is x[places[n] + i*y_step + 2*t + j]. If it
-    `asks`, then for the last two rows that the tiles at the places `later` read.
+    begins at x[places[n]]. d[i, j] of the tile t of a piece is x[places[n] + i*y_step + 2*t + j]: x_step
+    is 1, and no element is missing. If it `asks`, then for the last two rows that the tiles at the places
+    `later` read.
     """
 
     @intrinsic
-    def tile(typing, x, places, y_step, later, out, out_step):
+    def tile(typing, x, places, later, y_step, x_step, zeros, out, out_step):
         def codegen(context, b, signature, args):
-            x, places, y_step, later, out, out_step = args
+            x, places, later, y_step, _, _, out, out_step = args
             code = Vectors(b, dtype, width)
             half = Vectors(b, dtype, width // 2)
             x, out = code.pointer(x), code.pointer(out)
@@ -225,23 +230,23 @@ def run_image_tile(dtype: str, width: int, asks: bool = False):
             _enter(code, d, out, out_step)
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 6), codegen
+        return types.void(*[types.int64] * 8), codegen
 
     return tile
 
 
 @lru_cache
 def run_result_tile(dtype: str, width: int):
-    """tile(m, m_step, out, places, y_step): out = A^T m A, m[f] = m[f*m_step].
+    """tile(m, m_step, out, places, y_step, x_step): out = A^T m A, m[f] = m[f*m_step].
 
     The vectors lie across tiles as those of `run_image_tile`: element (i, j) of the tile t of a piece
     goes to out[places[n] + i*y_step + 2*t + j].
     """
 
     @intrinsic
-    def tile(typing, m, m_step, out, places, y_step):
+    def tile(typing, m, m_step, out, places, y_step, x_step):
         def codegen(context, b, signature, args):
-            m, m_step, out, places, y_step = args
+            m, m_step, out, places, y_step, _ = args
             code = Vectors(b, dtype, width)
             half = Vectors(b, dtype, width // 2)
             m, out = code.pointer(m), code.pointer(out)
@@ -255,7 +260,7 @@ def run_result_tile(dtype: str, width: int):
                     half.store(value, code.at(piece, b.mul(y_step, I64(i))))
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 5), codegen
+        return types.void(*[types.int64] * 6), codegen
 
     return tile
 

@@ -174,6 +174,8 @@ RUN_SETTINGS = [("float32", None), ("float64", None), ("float32", 256), ("float3
 @pytest.mark.parametrize("name", list(RUNS))
 def test_one_example_agrees_with_the_reference(name, setting, parts):
     dtype, bits = setting
+    if this_machine(bits).lanes(dtype) < 4:
+        pytest.skip("a piece would be half of a tile")
     node = roles(*RUNS[name])["forward"]
     problems = [Problem(node, dtype, bits, 1, 1, plan=run_forced((number, parts, True)))
                 for number in range(parts)]
@@ -212,4 +214,4 @@ def test_a_last_group_of_columns_is_filled_up(monkeypatch):
     for each in (plan.packing, plan):
         at_address(addresses[each.kernel])(
             *each.args(*(array.ctypes.data for array in (*problem.arrays, scratch, packed))))
-    assert np.isfinite(scratch[: 16 * shape[0] * shape[1] * width]).all()
+    assert np.isfinite(scratch[: (1 + 16 * shape[0] * shape[1]) * width]).all()
