@@ -39,6 +39,7 @@ from specc.passes.frame import frame
 from specc.passes.fuse import prepare
 from specc.passes.part import part
 from specc.passes.plan import plan, shares
+from specc.passes.team import suits
 from specc.passes.portion import portion
 from specc.passes.recompute import recompute
 from specc.passes.simplify import simplify
@@ -356,13 +357,13 @@ class Net:
         vector, item = this_machine().lanes(self.dtype), np.dtype(self.dtype).itemsize
         return portion(rows, vector, self.threads, lambda batch: self.plan(PREDICT, batch), item)
 
-    def _is_for_team(self, batch: int) -> bool:
-        """Whether a team may be faster at a prediction for so many rows at once."""
+    def _is_for_team(self, plan: Plan, batch: int) -> bool:
+        """Whether a team may be faster than a plan at a prediction for so many rows at once."""
         if self.threads == 1:
             return False
         if batch == 1:
-            return flops(self.plan(PREDICT, 1).graph.nodes) >= FLOPS_WORTH_A_TEAM
-        return self.plan(PREDICT, batch, team=True).team
+            return flops(plan.graph.nodes) >= FLOPS_WORTH_A_TEAM
+        return suits(plan.graph, batch, self.threads, this_machine().lanes(self.dtype))
 
     def _constant(self, node) -> np.ndarray:
         """The value of a node that no input goes into."""
@@ -410,7 +411,7 @@ class Net:
         if rows > self.batch and rows * sum(map(_elements, ports)) > QUICK_ELEMENTS:
             return None  # memory that is kept
         programs = [program]
-        if self._is_for_team(batch):
+        if self._is_for_team(program.plan, batch):
             programs.append(self.compiled(PREDICT, batch, team=True))
         self._prepared[rows] = Fastest(
             [Prepared(each, ports, names, rows, batch, self.seed) for each in programs])

@@ -68,11 +68,10 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     """
     shards, examples, lanes = shares(batch, threads, vector)
     if vector > 1:
-        whole = -(-batch // vector) * vector
         trains = any(name.startswith(("param.", "gradient.")) for name in graph.outputs)
-        team = threads > 1 and (trains or wanted) and teams.suits(graph, whole, threads, vector)
+        team = threads > 1 and (trains or wanted) and teams.suits(graph, batch, threads, vector)
         if team:
-            shards, examples, lanes = threads, batch, whole
+            shards, examples, lanes = threads, batch, teams.whole_lanes(batch, vector)
         graph = divide(graph, shards, lanes, team)
     else:
         team = batch == 1 and threads > 1 and not any(

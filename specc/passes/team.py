@@ -1,6 +1,6 @@
 """How a team divides a program: shards that share the work on the same examples, instead of the examples.
 
-    if suits(graph, lanes, shards, vector): ...      # dense layers, few examples
+    if suits(graph, batch, shards, vector): ...      # dense layers, few examples
     mode(group, lanes, shards, vector)               # "split", "rows", "lanes" or "single"
 
 What one example computes can be shared no other way. Few examples of dense layers can: where shards divide
@@ -34,8 +34,14 @@ REPEATED_FROM, AGAIN_FROM = 1 << 17, 128
 WEIGHTS, MOST_VECTORS, WORTH_MEETING = 0.9, 4, 3 << 17
 
 
-def suits(graph: Graph, lanes: int, shards: int, vector: int) -> bool:
+def whole_lanes(batch: int, vector: int) -> int:
+    """The lanes of a team: those of all examples."""
+    return -(-batch // vector) * vector
+
+
+def suits(graph: Graph, batch: int, shards: int, vector: int) -> bool:
     """Whether a team of so many shards is better at it: dense layers, with more weights than activations."""
+    lanes = whole_lanes(batch, vector)
     if lanes > MOST_VECTORS * vector * shards or not all(map(_is_known, graph.nodes)):
         return False
     products = [node for node in graph.nodes if isinstance(node.op, Contract)]
