@@ -94,8 +94,8 @@ def plan_contraction(
 
     It is called `turns` times with the same weights. Lanes from `examples` on hold nothing that
     counts (0: all do). Packed weights may be `kept` from run to run, so that it costs nothing to pack
-    them. Only `part` of the result is computed; with lanes it must be an even share of the rows. Of the result only what lies from
-    `wanted`[axis][0] up to `wanted`[axis][1] need be computed.
+    them. Only `part` of the result is computed; with lanes it must be an even share of the rows.
+    Of the result only what lies from `wanted`[axis][0] up to `wanted`[axis][1] need be computed.
     """
     target = Target(dtype, machine or this_machine())
     operands = [Linear(op.left, left, "left"), Linear(op.right, right, "right")]

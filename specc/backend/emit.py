@@ -56,6 +56,11 @@ def emit(plan: Plan, dtype: str, shard: int, columns: Mapping[str, str]) -> list
     return calls
 
 
+def _is_by_rows(node: Node) -> bool:
+    """Whether each shard of a team has a part of the value, of its own rows of the weights."""
+    return isinstance(node.op, Contract) and node.op.by_rows
+
+
 def reads_rows(reader: Step, step: Step) -> bool:
     """Whether a step of the same phase is divided as the rows are that another one completes."""
     (node,) = step.group.nodes
@@ -89,17 +94,19 @@ class _Shard:
             role, label = node.op.role, node.op.label
             out = self.address(node, place)
             lanes = (("lanes", plan.lanes), ("examples", plan.examples))
-            if plan.team and role in ("input", "target") and node.type.kind == "float" and plan.lanes > 1:
-                yield self.gathered(node, out)
-            elif plan.team and self.shard:
+            is_divided = (plan.team and plan.lanes > 1 and role in ("input", "target")
+                          and node.type.kind == "float")
+            if plan.team and self.shard and not is_divided:
                 continue
-            elif role in ("input", "target"):
+            if role in ("input", "target"):
                 gather = {"float": feed.gather_float, "int": feed.gather_int,
                           "bool": feed.gather_bool}[node.type.kind]
+                skipped, size = self._features(node) if is_divided else (0, node.type.elements)
+                out = out.moved(skipped * self.lane_step(node) * self.item(node))
                 arguments = (("frame", Address("frame")), ("out", out),
-                             ("slot", Address("slot", name=label)), ("size", node.type.elements))
+                             ("slot", Address("slot", name=label)), ("size", size))
                 if node.type.kind == "float":
-                    arguments += (("skipped", 0), ("first", self.shard * plan.examples))
+                    arguments += (("skipped", skipped), ("first_example", self.first_example))
                 if node.type.kind == "int":
                     known = isinstance(node.type.classes, int)
                     arguments += (("classes", node.type.classes if known else ANY),)
@@ -113,19 +120,18 @@ class _Shard:
                              ("settings", Address("settings")))
                 yield Call(feed.kernel(feed.read_setting, self.dtype), arguments, 0, (node,))
 
-    def gathered(self, node: Node, out: Address) -> Call:
-        """The part of the features that this shard of a team brings in, in whole vectors."""
-        width = this_machine().lanes(self.dtype)
-        start, count = share(-(-node.type.elements // width), self.shard, self.plan.shards)
-        start = start * width
-        count = max(min(count * width, node.type.elements - start), 0)
-        arguments = (("frame", Address("frame")),
-                     ("out", out.moved(start * self.plan.lanes * self.item(node))),
-                     ("slot", Address("slot", name=node.op.label)), ("size", count),
-                     ("skipped", start), ("first", 0),
-                     ("lanes", self.plan.lanes), ("examples", self.plan.examples))
-        return Call(feed.kernel(feed.gather_float, self.dtype, column=self.columns[node.op.label]),
-                    arguments, 0, (node,))
+    def _features(self, node: Node) -> tuple[int, int]:
+        """The features of an example that this shard of a team brings in: how many are skipped, and how many
+        they are, in whole vectors but for the last."""
+        width, size = this_machine().lanes(self.dtype), node.type.elements
+        start, count = share(-(-size // width), self.shard, self.plan.shards)
+        start = min(start * width, size)
+        return start, min(count * width, size - start)
+
+    @property
+    def first_example(self) -> int:
+        """The number in the batch of this shard's first example."""
+        return 0 if self.plan.team else self.shard * self.plan.examples
 
     def outputs(self) -> Iterator[Call]:
         plan = self.plan
@@ -156,7 +162,7 @@ class _Shard:
 
     def address(self, node: Node, place: Place | None = None, shard: int | None = None) -> Address:
         place = place or self.plan.places[node]
-        if shard is None and self.plan.team and not getattr(node.op, "by_rows", False):
+        if shard is None and self.plan.team and not _is_by_rows(node):
             shard = 0
         return Address(place.space, place.offset, node.origin.name, shard, place.stride)
 
@@ -393,7 +399,7 @@ class _Shard:
         for each in () if isinstance(node.op, Uniform) else node.inputs:
             addresses.append(self.viewed(each))
         addresses.append(self.address(node, place))
-        numbers |= {"first_example": 0 if self.plan.team else self.shard * self.plan.examples, "skipped": 0}
+        numbers |= {"first_example": self.first_example, "skipped": 0}
         if step.mode == "split":  # an op on each channel by itself
             channels = numbers["channels"]
             numbers["skipped"], numbers["channels"] = self._part(channels)
@@ -469,7 +475,7 @@ class _Body:
     def all_shards(self, node: Node) -> str:
         """The sum of a value's parts."""
         seen, plan = self.shard.plan.views[node], self.shard.plan
-        shards = plan.shards if getattr(seen.root.op, "by_rows", False) else plan.arenas
+        shards = plan.shards if _is_by_rows(seen.root) else plan.arenas
         parts = [self.access(seen.root, seen.strides, seen.offset, shard) for shard in range(shards)]
         return self.let(" + ".join(parts)) if len(parts) > 1 else parts[0]
 

@@ -33,8 +33,8 @@ COLUMN_TYPES = ("uint8", "float32", "float64", "int32", "int64")
 
 
 def gather_float(frame: "int64[8]", control: "control", out: "int", slot: "int", size: "int",
-                 skipped: "int", first: "int", lanes: "int", examples: "int"):
-    # `size` features of a row after those that are skipped, of the batch's examples from `first` on
+                 skipped: "int", first_example: "int", lanes: "int", examples: "int"):
+    # `size` features of a row after those that are skipped, of the batch's examples from `first_example` on
     start = control[0] * frame[2]
     count = min(frame[2], frame[1] - start)
     order = view(frame[0], (frame[1],), np.int64)
@@ -43,9 +43,9 @@ def gather_float(frame: "int64[8]", control: "control", out: "int", slot: "int",
     scale = affine[0]
     shift = affine[1]
     pitch = frame[slot + 2]
-    last = min(first + examples, count) - 1
+    last = min(first_example + examples, count) - 1
     if lanes == 1:
-        at = order[start + min(first, last)] * pitch
+        at = order[start + min(first_example, last)] * pitch
         source, alone = row(data, at + skipped, size), view(out, (size,), real)
         for f in range(size):
             alone[f] = source[f] * scale + shift
@@ -53,11 +53,11 @@ def gather_float(frame: "int64[8]", control: "control", out: "int", slot: "int",
     # squares of as many features as a vector has lanes, which are turned, and then what is left
     squares = size // WIDTH if lanes % WIDTH == 0 else 0
     for lane in range(0, lanes if squares else 0, WIDTH):
-        tile(frame[slot] + ITEM * skipped, frame[0] + 8 * start, first + lane, last, pitch,
+        tile(frame[slot] + ITEM * skipped, frame[0] + 8 * start, first_example + lane, last, pitch,
              out + BYTES * lane, lanes, frame[slot + 1], squares)
     values = view(out, (size * lanes,), real)
     for lane in range(lanes):
-        k = min(first + lane, last)
+        k = min(first_example + lane, last)
         source = row(data, order[start + k] * pitch + skipped, size)
         for f in range(squares * WIDTH, size):
             values[f * lanes + lane] = source[f] * scale + shift

@@ -17,6 +17,8 @@ NETWORKS = {
         output w loss cross_entropy(w, y) metric accuracy(w, y)""", 64),
     "few examples": ("""input x: float[300] target y: float[3]
         let w = x -> dense(300) -> sigmoid -> dense(3) output w loss mse(w, y)""", 5),
+    "few features": ("""input x: float[5] target y: float[2]
+        let w = x -> dense(300) -> relu -> dense(200) -> dense(2) output w loss mse(w, y)""", 21),
     "back again": ("""input x: float[400]
         let w = x -> dense(300) -> relu -> dense(30) -> dense(300) -> relu -> dense(400) -> sigmoid
         output w loss mse(w, x)""", 48),
