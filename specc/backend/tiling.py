@@ -14,6 +14,7 @@ from itertools import product
 import numpy as np
 
 from specc.backend.load import Kernel
+from specc.ir.plan import share
 from specc.ops.contract import Affine, Contract, Map
 
 # A part of a result: its number, of how many, and whether it must be an even share of the first axis
@@ -270,3 +271,19 @@ def joined_classes(classes: list) -> list:
     if empty:
         classes.append((np.zeros((0, 2), np.int64), np.concatenate(empty)))
     return classes
+
+
+def even_part(size: int, part: Part) -> tuple[int, int]:
+    """Start and end of one part of so many entries."""
+    number, parts, _ = part
+    return size * number // parts, size * (number + 1) // parts
+
+
+def part_of(rows: Axis, classes: list, part: Part) -> tuple[Axis, list]:
+    """The rows and the positions of one part of the result."""
+    if not part[2]:
+        return rows, [
+            (taps, positions[slice(*even_part(len(positions), part))]) for taps, positions in classes]
+    start, count = share(rows.size, *part[:2])
+    shift = start * np.array(rows.steps)
+    return replace(rows, size=count), [(taps, positions + shift) for taps, positions in classes]
