@@ -113,6 +113,9 @@ def _optimize(module, vector_bits: int) -> None:
     options.speed_level = 2
     options.loop_vectorization = True
     options.slp_vectorization = True
+    # The loops of register tiles are unrolled by the code generator. Unrolled again by LLVM, as it does
+    # for Zen processors, they need more registers than there are, and their accumulators are spilled.
+    options.loop_unrolling = False
     passes = llvm.create_pass_builder(_target_machine(vector_bits), options)
     passes.getModulePassManager().run(module, passes)
 
