@@ -49,6 +49,7 @@ from specc.steps import StepByStep
 
 if TYPE_CHECKING:
     from specc.backend.timing import StepTimes
+    from specc.divergence import Finding
     from specc.flow import Flow
 
 # The programs of a model, each compiled when it is first needed.
@@ -516,13 +517,38 @@ class Net:
             raise ValueError(f"{self.name} has no `loss`, so there are no gradients")
         data = self._columns(arrays, tuple(self._by_name))
         rows = count(data, least=1)
-        leaves = {(port.role, port.name): data[port.name].array for port in self.ports}
-        leaves.update({("param", path): array for path, array in self.params.items()})
-        leaves.update({("state", path): array for path, array in self.states.items()})
-        leaves.update({("lane", label): array for label, array in self._new_lanes(rows).items()})
+        leaves = self._leaves(data, np.arange(rows), self._new_lanes(rows))
         leaves.update({("schedule", name): np.zeros(()) for name in ("step", "epoch", "progress", "stale")})
         leaves["weight_of_example", ""] = np.full(rows, 1 / rows)
         return measure(self.program, leaves, rows, self.seed, self.steps_done)
+
+    def diagnose(self, data: Mapping[str, Column], rows: np.ndarray, step: int,
+                 steps_per_epoch: int = 0, total_steps: int = 0, stale: float = 0,
+                 training: bool = True) -> Finding | None:
+        """Why the training step `step` (from 0) over one batch, `rows`, is not finite; without
+        `training`, why an evaluation is not.
+
+        The model must be as it was before the step. The interpreter repeats the step, and the first
+        operation whose result is not finite is returned; None if there is none.
+        """
+        from specc.divergence import explain
+
+        lanes = self.lanes if training else self._new_lanes(len(rows))
+        leaves = self._leaves(data, rows, lanes)
+        if training and self.program.updates:
+            self.graph(TRAIN)
+            settings = self._schedule(step, 1, steps_per_epoch, total_steps, stale)
+            leaves.update({("setting", str(k)): value for k, value in enumerate(settings[0])})
+        return explain(self.program, leaves, rows, self.dtype, self.seed, step, training)
+
+    def _leaves(self, data: Mapping[str, Column], rows: np.ndarray,
+                lanes: Mapping[str, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
+        """The values that the interpreter reads: those of some rows, the weights, and the states."""
+        leaves = {(port.role, port.name): data[port.name].values(rows) for port in self.ports}
+        leaves.update({("param", path): array for path, array in self.params.items()})
+        leaves.update({("state", path): array for path, array in self.states.items()})
+        leaves.update({("lane", label): array for label, array in lanes.items()})
+        return leaves
 
     def _columns(self, arrays: Mapping[str, np.ndarray], needed, begin=True) -> dict[str, Column]:
         return examples(self.name, self.program.ports, completed(self.ports, arrays, begin), needed)

@@ -28,7 +28,9 @@ MAY_IMPORT = {
     "flow": MIDDLE | {"passes", "backend"},
     "steps": MIDDLE | {"decode", "passes", "backend"},
     "lengths": MIDDLE | {"passes"},
-    "net": MIDDLE | {"arrays", "decode", "lengths", "steps", "passes", "backend", "flow"},
+    "divergence": MIDDLE | {"passes", "backend"},
+    "net": MIDDLE | {"arrays", "decode", "lengths", "steps", "passes", "backend", "flow",
+                     "divergence"},
     "driver": MIDDLE | {"frontend", "passes", "backend", "net"},
     "cli": MIDDLE | {"frontend", "passes", "backend", "flow", "net", "driver", "runtime", "decode"},
 }

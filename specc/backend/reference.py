@@ -7,7 +7,7 @@ Batched arrays come and go with the batch as their first axis. Everything is flo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -18,18 +18,20 @@ from specc.ops.random import Uniform
 from specc.ops.steps import step_of
 
 Leaves = Mapping[tuple[str, str], np.ndarray]
+Watch = Callable[[Node, Sequence[np.ndarray], np.ndarray], np.ndarray]
+"""Takes a node, the values of its inputs and its own, and returns the value that is used."""
 
 
 def evaluate(graph: Graph, leaves: Leaves, seed: int = 0, step: int = 0,
-             step_by_step: bool = False) -> dict[str, np.ndarray]:
+             step_by_step: bool = False, watch: Watch | None = None) -> dict[str, np.ndarray]:
     """The value of every output. `leaves` gives the inputs by (role, name).
 
     Random numbers are those of a training with this seed at this step. A loop is the fixed point of its
     formula, which takes the square of its steps in time; or it runs `step_by_step`, as it is compiled.
-    Raises KeyError where an input that the outputs need is not given.
+    `watch` sees every value in the order of the computation (within a loop only `step_by_step`: one
+    step at a time), and may change it. Raises KeyError where an input that the outputs need is not given.
     """
     graph = straightened(graph)
-    run_loop = _run_steps if step_by_step else _run_loop
     values: dict[Node, np.ndarray] = {}
     batched = [node.op for node in graph.nodes if isinstance(node.op, Input) and node.type.batched]
     examples = max((len(leaves[op.role, op.label]) for op in batched), default=1)
@@ -37,8 +39,12 @@ def evaluate(graph: Graph, leaves: Leaves, seed: int = 0, step: int = 0,
     for node in ordered(graph, looped):
         op = node.op
         if node in looped:
-            run_loop(looped[node], values, examples)
-        elif isinstance(op, Input):
+            if step_by_step:
+                _run_steps(looped[node], values, examples, watch)
+            else:
+                _run_loop(looped[node], values, examples)
+            continue
+        if isinstance(op, Input):
             given = np.asarray(leaves[op.role, op.label])
             values[node] = given.astype(np.float64) if node.type.kind == "float" else given
         elif isinstance(op, Random):
@@ -48,6 +54,8 @@ def evaluate(graph: Graph, leaves: Leaves, seed: int = 0, step: int = 0,
         else:
             types = tuple(each.type for each in node.inputs)
             values[node] = op.reference(types, *(values[each] for each in node.inputs))
+        if watch is not None:
+            values[node] = watch(node, [values[each] for each in node.inputs], values[node])
     return {name: values[node] for name, node in graph.outputs.items()}
 
 
@@ -62,7 +70,8 @@ def _run_loop(loop: Loop, values: dict[Node, np.ndarray], examples: int) -> None
             values[node] = node.op.reference(types, *(values[each] for each in node.inputs), *more)
 
 
-def _run_steps(loop: Loop, values: dict[Node, np.ndarray], examples: int) -> None:
+def _run_steps(loop: Loop, values: dict[Node, np.ndarray], examples: int,
+               watch: Watch | None = None) -> None:
     """A loop step by step."""
     one = step_of(loop)
     found: dict[Node, list[np.ndarray]] = {node: [] for node in loop.nodes}
@@ -78,6 +87,8 @@ def _run_steps(loop: Loop, values: dict[Node, np.ndarray], examples: int) -> Non
             if made not in now:
                 types = tuple(each.type for each in made.inputs)
                 now[made] = made.op.reference(types, *(now[each] for each in made.inputs))
+                if watch is not None:
+                    now[made] = watch(node, [now[each] for each in made.inputs], now[made])
             found[node].append(now[made])
         state = {carry: now[one.nodes[then]] for carry, then in loop.carried.items()}
     for node, steps in found.items():

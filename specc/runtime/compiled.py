@@ -13,6 +13,7 @@ import numpy as np
 
 from specc.columns import Column
 from specc.recipe import Port
+from specc.source import Span
 
 
 class CompiledModel(Protocol):
@@ -74,3 +75,25 @@ class CompiledModel(Protocol):
     def predict(self, data: dict[str, Column]) -> dict[str, np.ndarray]:
         """The outputs for all rows, in inference mode: name -> `[n, *shape]`. Needs inputs only."""
         ...
+
+    def diagnose(
+        self,
+        data: dict[str, Column],
+        rows: np.ndarray,
+        step: int,
+        steps_per_epoch: int,
+        total_steps: int,
+        stale: float = 0,
+        training: bool = True,
+    ) -> Finding | None:
+        """Why a step over one batch is not finite, with the model as it was before it: the place of
+        the first such operation, and notes. Without `training`, of an evaluation."""
+        ...
+
+
+class Finding(Protocol):
+    """The first operation whose result is not finite."""
+
+    span: Span | None
+    what: str
+    notes: tuple[str, ...]

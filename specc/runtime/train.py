@@ -12,14 +12,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import numpy as np
 
+from specc.diagnostics import Label
 from specc.recipe import Recipe
 from specc.runtime import checkpoint
+from specc.runtime.bad_step import bad_step, is_finite
 from specc.runtime.checkpoint import Checkpoints, Progress
-from specc.runtime.compiled import CompiledModel
+from specc.runtime.compiled import CompiledModel, Finding
 from specc.runtime.data import Data
 from specc.runtime.errors import Diverged, RunError, diagnostic, start_of
 from specc.runtime.metrics import Epoch, MetricsFile, short_names
@@ -51,9 +53,9 @@ def train(
     """Train until `recipe.epochs` are done ("finished") or patience is out ("early").
 
     Training starts at `progress`, which `checkpoint.restore` gives. `should_stop` is asked after
-    each stretch of steps: with True the state is saved, and "interrupted" returned. However it
-    ends, the checkpoints are then those of the last epoch that was good. Raises `Diverged` where the
-    loss is no finite number, and `RunError` where a file cannot be written.
+    each stretch of steps: with True the state is saved, and "interrupted" returned. Raises `Diverged`
+    if the loss or a weight is not finite: the last checkpoint is then the state before that step.
+    Raises `RunError` if a file cannot be written.
     """
     loop = _Loop(net, data, recipe, run, watch, progress or Progress())
     if progress is None:
@@ -131,11 +133,9 @@ class _Loop:
         progress, batch = self.progress, self.net.batch
         rows = self.order[progress.step * batch :][: self.stretch_steps * batch]
         first = progress.epoch * self.steps_per_epoch + progress.step
-        total = self.recipe.epochs * self.steps_per_epoch
         records, seconds = self._timed(
-            self.net.train, self.data.training.columns, rows, first, self.steps_per_epoch, total,
-            progress.stale,
-        )  # fmt: skip
+            self.net.train, self.data.training.columns, rows, first, *self._counts
+        )
         losses = records[:, 0]
         if not np.isfinite(losses).all():
             bad = int(np.argmin(np.isfinite(losses)))
@@ -209,21 +209,78 @@ class _Loop:
     def _short(self, values: dict[str, float]) -> dict[str, float]:
         return {short: float(values[name]) for name, short in self.names.items()}
 
-    def _diverged(self, what: str, step: int, losses) -> None:
-        progress = self.progress
-        place = f"at step {step} (epoch {(step - 1) // self.steps_per_epoch + 1})"
+    def _diverged(self, what: str, step: int, losses) -> NoReturn:
+        """Raise `Diverged`: `what` was seen at `step`, counted from 1 in the whole training.
+
+        The steps since the last checkpoint are repeated to find the first bad one; the model as it
+        was before that becomes the last checkpoint.
+        """
+        epoch, done = self.progress.epoch, len(self.progress.records)
+        self.checkpoints.flush()
+        seen = step - epoch * self.steps_per_epoch
+        is_over = done == self.steps_per_epoch
+        self.progress = checkpoint.restore(self.run.last, self.net)
+        finding, notes = None, []
+        if self.progress.epoch == epoch and is_finite(self.net):
+            bad = bad_step(self.net, self._replay, self.progress.step, seen if is_over else seen - 1)
+            self.progress.records, self.progress.step = self.progress.records[:bad], bad
+            finding = self._finding(bad)
+            step, first = epoch * self.steps_per_epoch + min(bad + 1, seen), step
+            if step != first or (is_over and bad < seen):
+                notes.append(f"at step {first} {what}")
+                what = "the updated weights are not finite"
+            checkpoint.save(self.run.last, self.net, self.progress)
+            notes.append(f"`{self.run.last}` holds the weights before step {step}")
+        else:
+            notes.append(f"`{self.run.last}` holds the state after epoch {self.progress.epoch}")
+        place = finding.span if finding is not None else None
         found = diagnostic(
             "diverged",
-            f"training stopped {place}: {what}",
-            self.recipe.span or start_of(self.run.folder),
+            f"training stopped at step {step} (epoch {epoch + 1}): {what}",
+            place or self.recipe.span or start_of(self.run.folder),
+            labels=[Label(place, finding.what)] if place else (),
             help="try a smaller learning rate; else look for inputs that are not scaled, or for a"
             " `log`, `sqrt` or division in a loss that comes to 0",
             notes=[
+                *(finding.notes if finding is not None else ()),
                 "the last losses: " + ", ".join(f"{loss:.4g}" for loss in losses),
-                f"`{self.run.last}` holds the state after epoch {progress.epoch}",
+                *notes,
             ],
         )
         raise Diverged([found], step)
+
+    def _replay(self, start: int, end: int) -> None:
+        """Repeat the steps `start` to `end` of this epoch; the model stands before the first."""
+        progress, batch = self.progress, self.net.batch
+        rows = self.order[start * batch : end * batch]
+        records = progress.records[:start]
+        if len(rows):
+            first = progress.epoch * self.steps_per_epoch + start
+            new = self.net.train(self.data.training.columns, rows, first, *self._counts)
+            records = np.concatenate([records, new])
+        progress.records, progress.step = records, end
+
+    @property
+    def _counts(self) -> tuple[int, int, int]:
+        """The numbers that a schedule depends on, besides the step."""
+        total = self.recipe.epochs * self.steps_per_epoch
+        return self.steps_per_epoch, total, self.progress.stale
+
+    def _finding(self, bad: int) -> Finding | None:
+        """Why step `bad` of this epoch, or the evaluation after the last one, is not finite."""
+        net, batch, data = self.net, self.net.batch, self.data
+        first = self.progress.epoch * self.steps_per_epoch + bad
+        if bad < self.steps_per_epoch:
+            rows = self.order[bad * batch :][:batch]
+            return net.diagnose(data.training.columns, rows, first, *self._counts)
+        if data.validation is None:
+            return None
+        columns, rows = data.validation.columns, data.validation.rows
+        for start in range(0, len(rows), batch):
+            part = rows[start : start + batch]
+            if not np.isfinite(net.evaluate(columns, part)["loss"]):
+                return net.diagnose(columns, part, first, *self._counts, training=False)
+        return None
 
 
 def _is_stale(progress: Progress, recipe: Recipe) -> bool:

@@ -234,7 +234,8 @@ def test_without_validation_the_training_loss_decides(data, run):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_loss_that_is_not_finite_stops_the_training_and_keeps_the_last_checkpoint(data, run, bad):
+def test_a_loss_that_is_not_finite_stops_the_training_and_keeps_the_weights_before_it(
+        data, run, bad):
     class Diverging(SoftmaxNet):
         def train(self, data, order, first_step, *rest):
             records = super().train(data, order, first_step, *rest)
@@ -243,32 +244,71 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_keeps_the_last_checkpo
                 records[step:, 0] = bad
             return records
 
-    watch = Watch()
+    watch, net = Watch(), Diverging()
     with pytest.raises(Diverged) as caught:
-        train(Diverging(), data, RECIPE, run, watch)
+        train(net, data, RECIPE, run, watch)
     (found,) = caught.value.diagnostics
     assert caught.value.step == 16
     assert found.message == f"training stopped at step 16 (epoch 3): the loss is {bad}"
     assert "smaller learning rate" in found.help
-    assert "holds the state after epoch 2" in found.notes[1]
-    assert restore(run.last, SoftmaxNet()).epoch == len(watch.epochs) == 2
+    assert found.notes[1].endswith("holds the weights before step 16")
+    restored = SoftmaxNet()
+    progress = restore(run.last, restored)
+    assert (progress.epoch, progress.step) == (2, 1) and len(watch.epochs) == 2
+    assert net.diagnosed[1:] == (15, True) and len(net.diagnosed[0]) == 8
+    # the weights are, bit for bit, those of a training that stopped there by itself
+    well = SoftmaxNet()
+    train(well, data, RECIPE, create(run.folder.parent, run.record, {}), Watch(),
+          should_stop=Until(well, 15))
+    assert same(restored, well) and same(net, well)
 
 
-def test_weights_or_validation_that_are_not_finite_stop_the_training(data, run):
+class Until:
+    """Stops a training after so many steps, which it takes one at a time."""
+
+    def __init__(self, net, steps):
+        self.net, self.steps = net, steps
+        train = net.train
+        net.train = lambda data, order, *rest: train(data, order[: net.batch], *rest)
+
+    def __call__(self):
+        return sum(count for _, count in self.net.calls) >= self.steps
+
+
+@pytest.mark.parametrize("bad_step", [8, 11, 13, 14])
+def test_weights_that_are_not_finite_are_traced_to_the_update_that_made_them(data, run, bad_step):
     class Broken(SoftmaxNet):
         def train(self, data, order, first_step, *rest):
             records = super().train(data, order, first_step, *rest)
-            if first_step + len(records) == 14:  # the last step of epoch 2
+            if first_step < bad_step <= first_step + len(records):
                 self.params["dense1.bias"][1] = np.nan
             return records
 
-    for part, what in (
-        (data, "the validation loss"),
-        (Data(data.training), "the parameter `dense1"),
-    ):
-        with pytest.raises(Diverged, match=rf"at step 14 \(epoch 2\): {what}"):
-            train(Broken(), part, RECIPE, run, Watch())
-        assert restore(run.last, SoftmaxNet()).epoch == 1
+    for part in (data, Data(data.training)):
+        net = Broken()
+        with pytest.raises(Diverged) as caught:
+            train(net, part, RECIPE, run, Watch())
+        message = caught.value.diagnostics[0].message
+        assert message == (f"training stopped at step {bad_step} (epoch 2):"
+                           " the updated weights are not finite")
+        progress = restore(run.last, SoftmaxNet())
+        assert (progress.epoch, progress.step) == (1, bad_step - 8)
+        assert all(np.isfinite(w).all() for w in net.params.values())
+        assert net.diagnosed[1] == bad_step - 1
+
+
+def test_a_validation_loss_that_is_not_finite_names_its_batch(data, run):
+    class Failing(SoftmaxNet):
+        def evaluate(self, data, order):
+            figures = super().evaluate(data, order)
+            return figures | ({"loss": np.inf} if 60 in order and self.calls else {})
+
+    net = Failing()
+    with pytest.raises(Diverged, match=r"at step 7 \(epoch 1\): the validation loss is inf"):
+        train(net, data, RECIPE, run, Watch())
+    rows, _, training = net.diagnosed
+    assert 60 in rows and len(rows) <= net.batch and not training
+    assert restore(run.last, SoftmaxNet()).step == 7
 
 
 # Checkpoints
