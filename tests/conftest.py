@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+# More processes would share the processors' caches and take about 1.5 GB of memory each.
+MOST_PROCESSES = 4
+LONG_LIMIT = 12 * 3600  # seconds for a test that is marked `long`
 
 
 def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="write expected outputs anew")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config) -> int:
+    """The number of processes that run the tests; 0 if this one runs them itself.
+
+    Whole folders are worth several processes. A few files are not, and with `-s` the output of the tests is to be
+    seen, which a worker of xdist does not pass on.
+    """
+    chosen = [each.split("::")[0] for each in config.args]
+    if config.option.capture == "no" or not any(Path(each).is_dir() for each in chosen):
+        return 0
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(processors or 1, MOST_PROCESSES)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(crashitem, report) -> None:
+    """Name both reasons for which a worker ends within a test."""
+    report.longrepr = (
+        f"{report.longrepr}: it crashed, or the test ran past its time limit"
+        f" (`python -m pytest -n 0 {crashitem}` shows the stacks)"
+    )
+
+
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONG_LIMIT))
     if "long" in config.option.markexpr.split():
         return
     skip = pytest.mark.skip(reason="takes very long: python -m pytest -m long")
