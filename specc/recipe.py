@@ -48,10 +48,19 @@ class DataCall:
 
 
 @dataclass(frozen=True)
+class Monitor:
+    """The value that tells which epoch is the best: one of a model's `columns`."""
+
+    column: str  # "loss", "loss.<name>" or "metric.<name>"
+    is_max: bool = False  # whether more is better
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How a model is trained.
 
-    `validate` is a source, or the part of `data` that is kept for it. `clip_value` bounds every
+    `monitor` chooses the best epoch, and with `patience` the end of the training; None stands for the
+    loss without penalties on weights. `validate` is a source, or the part of `data` that is kept for it. `clip_value` bounds every
     element of the gradients, then `clip_norm` the norm of them all. With `recompute` the backward
     pass computes values of the forward pass again, where keeping them takes more memory. `places`
     has the values of the settings that the file gives.
@@ -64,6 +73,7 @@ class Recipe:
     batch: int = 32
     seed: int = 0
     patience: int | None = None
+    monitor: Monitor | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
     recompute: bool = False

@@ -274,14 +274,16 @@ def _examples(data: Data) -> dict[str, int]:
 def _result(run: Run) -> str:
     """The best epoch and the folder of the run."""
     from specc.cli.display import figures
-    from specc.runtime.metrics import best_epoch
+    from specc.runtime.checkpoint import standing
+    from specc.runtime.metrics import values_of
 
-    best = best_epoch(run.metrics)
-    if best is None:
+    progress = standing(run.best)
+    found = progress and values_of(run.metrics, progress.epoch)
+    if not found:
         return f"{run.folder}: no epoch is complete"
-    number, part, values = best
+    part, values = found
     what = "validation" if part == "val" else "training"
-    return f"best {what} after epoch {number}: {figures(values)}\n{run.folder}"
+    return f"best {what} after epoch {progress.epoch}: {figures(values)}\n{run.folder}"
 
 
 class Interruption:

@@ -159,7 +159,8 @@ def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | N
         if not elaborated.losses and not _has_broken_loss(model):
             context.error("no-loss", "a model that is trained needs a loss", model.name.span,
                           help="say what is to become small: `loss cross_entropy(scores, label)`")  # fmt: skip
-        training = train(context, scope, block, elaborated.ports)
+        training = train(context, scope, block, elaborated.ports, elaborated.losses,
+                         elaborated.metrics)
     is_whole = not any(isinstance(each, ast.Broken) for each in model.body)
     if is_whole and elaborated.losses and training.updates and not context.report.errors:
         _check_losses_reach(context, elaborated, training)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from specc.diagnostics import Label
 from specc.frontend import ast, definitions, expressions, sequences, trail
+from specc.frontend.monitor import is_more_better
 from specc.frontend.patterns import declared_type, sequence_name
 from specc.frontend.scope import Context, Frame, Namer, Scope
 from specc.frontend.values import POISON, Sequence, Tensor, Value, Weights, describe
@@ -160,7 +161,8 @@ def _terms(frame: Frame, statements: list, names: dict, result: Elaborated) -> N
         check = _loss if isinstance(statement, ast.Loss) else _metric
         tensor = check(frame, statement, value)
         if tensor is not None:
-            found[statement] = Term(names[statement], tensor.node, statement.span)
+            is_max = is_more_better(frame, statement.value, value)
+            found[statement] = Term(names[statement], tensor.node, statement.span, is_max=is_max)
     for statement in statements:
         if statement in found:
             terms = result.losses if isinstance(statement, ast.Loss) else result.metrics

@@ -6,6 +6,7 @@ are frozen.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,12 +20,13 @@ from specc.frontend.messages import (
     TRAIN_HINTS,
     TRAIN_SYNONYMS,
 )  # fmt: skip
+from specc.frontend.monitor import monitor
 from specc.frontend.optimizers import Rule, optimizer_rule
 from specc.frontend.schedules import limits
 from specc.frontend.scope import Context, Frame, Scope
 from specc.frontend.settings import Declared, mistakes
 from specc.frontend.values import POISON, beyond_float, describe, is_number
-from specc.ir.program import Limit, Update
+from specc.ir.program import Limit, Term, Update
 from specc.recipe import DataCall, Port, Recipe
 from specc.source import Span
 
@@ -34,6 +36,7 @@ SETTINGS = (
     Declared("batch", "int", bounds=((">", 0),), default=DEFAULTS.batch),
     Declared("seed", "int", bounds=((">=", 0),), default=DEFAULTS.seed),
     Declared("patience", "int", bounds=((">", 0),), default=None),
+    Declared("monitor", "metric", default=None),
     Declared("clip_norm", "float", bounds=((">", 0),), default=None),
     Declared("clip_value", "float", bounds=((">", 0),), default=None),
     Declared("recompute", "bool", default=DEFAULTS.recompute),
@@ -54,8 +57,9 @@ class Training:
     limits: list[Limit] = field(default_factory=list)
 
 
-def train(context: Context, scope: Scope, block: ast.Train, ports: list[Port]) -> Training:
-    """Walks the block; `ports` are the model's inputs and targets."""
+def train(context: Context, scope: Scope, block: ast.Train, ports: list[Port],
+          losses: Sequence[Term] = (), metrics: Sequence[Term] = ()) -> Training:
+    """Walks the block; `ports` are the model's inputs and targets, `losses` and `metrics` its terms."""
     frame = Frame(context, scope, "train")
     known: dict[str, Any] = {}
     places: dict[str, Span] = {}
@@ -67,7 +71,10 @@ def train(context: Context, scope: Scope, block: ast.Train, ports: list[Port]) -
         match statement:
             case ast.Setting():
                 _once(frame, places, statement.name.text, statement.name.span)
-                _setting(frame, statement.name, statement.value, known)
+                if statement.name.text == "monitor":
+                    known["monitor"] = monitor(frame, statement.value, losses, metrics)
+                else:
+                    _setting(frame, statement.name, statement.value, known)
                 values[statement.name.text] = statement.value.span
             case ast.Data() | ast.Test():
                 what = "data" if isinstance(statement, ast.Data) else "test"
@@ -89,7 +96,10 @@ def train(context: Context, scope: Scope, block: ast.Train, ports: list[Port]) -
         override = context.overrides.get(setting.name)
         if override is not None:
             name = ast.Name(setting.name, override.span)
-            _setting(frame, name, override, known)
+            if setting.name == "monitor":
+                known["monitor"] = monitor(frame, override, losses, metrics)
+            else:
+                _setting(frame, name, override, known)
             values[setting.name] = override.span
     if isinstance(known.get("validate"), float) and "data" not in known:
         frame.error("misplaced", "there is no `data` to cut a validation part off", places["validate"])

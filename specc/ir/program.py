@@ -48,6 +48,7 @@ class Term:
     node: Node
     span: Span | None = None
     sequence: str | None = None  # the name of the node's first axis, if that is one of steps
+    is_max: bool | None = None  # of a metric: whether more is better; None if nothing says so
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,11 @@ from specc.ir.program import Program
 from specc.ir.types import Type
 from specc.ops.carry import closed, following
 from specc.ops.elementwise import (
+    Add,
     Maximum,
     Minimum,
     Sqrt,
+    Sub,
     add,
     combine,
     div,
@@ -102,6 +104,35 @@ def metric_means(program: Program) -> tuple[dict[str, Node], Graph]:
                 new[node] = replace(node, inputs=tuple(new[each] for each in node.inputs))
         finals[f"metric.{term.name}"] = new[term.node]
     return means, Graph(finals)
+
+
+def penalties(program: Program) -> tuple[frozenset[str], Graph]:
+    """The losses that are penalties on weights, and the penalties that are added within others.
+
+    A penalty depends on parameters alone. The graph has an output for each one that is a summand
+    of a loss of the examples, with its sign: `loss mse(y, t) + 1e-4 * l2(weights)`.
+    """
+    whole: set[str] = set()
+    added: dict[str, Node] = {}
+
+    def take(node: Node, sign: float) -> None:
+        if _is_penalty(node):
+            added[str(len(added))] = node if sign > 0 else mul(node, -1.0)
+        elif isinstance(node.op, (Add, Sub)) and node.type.shape == ():
+            take(node.inputs[0], sign)
+            take(node.inputs[1], -sign if isinstance(node.op, Sub) else sign)
+
+    for term in program.losses:
+        if _is_penalty(term.node):
+            whole.add(term.name)
+        else:
+            take(term.node, 1.0)
+    return frozenset(whole), Graph(added)
+
+
+def _is_penalty(node: Node) -> bool:
+    roles = {each.op.role for each in topological([node]) if isinstance(each.op, Input)}
+    return roles == {"param"}
 
 
 def with_gradients(program: Program) -> Graph:

@@ -30,8 +30,8 @@ RECORDS = "records"
 class Progress:
     """Where a training stands: `epoch` epochs and `step` steps of the next one are done.
 
-    `best` is the least loss at the end of an epoch (validation, or training without it), after
-    `best_epoch` epochs; `stale` epochs so far did not lower it. `records` are the columns of the
+    `best` is the best value at the end of an epoch (of the validation data, or of training without
+    it), after `best_epoch` epochs; `stale` epochs so far did not improve it. `records` are the columns of the
     steps done in this epoch.
     """
 
@@ -160,6 +160,17 @@ def restore(path: Path, net: CompiledModel, streams: bool = True) -> Progress:
         array[...] = tensors[name]
     progress.records = np.zeros((0, net.record_width)) if records is None else records
     return progress
+
+
+def standing(path: Path) -> Progress | None:
+    """Where training stood when a checkpoint was written; None if the file does not say so."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            return _progress(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError):
+        return None
 
 
 def _progress(metadata: dict[str, str]) -> Progress | None:

@@ -72,6 +72,11 @@ class CompiledModel(Protocol):
         `columns`, and an array for a metric that is none."""
         ...
 
+    def watched(self, figures: dict[str, float]) -> float:
+        """The value that chooses the best epoch, of figures with the weights of now: the one that
+        `monitor` names, or the loss without penalties."""
+        ...
+
     def predict(self, data: dict[str, Column]) -> dict[str, np.ndarray]:
         """The outputs for all rows, in inference mode: name -> `[n, *shape]`. Needs inputs only."""
         ...

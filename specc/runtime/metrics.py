@@ -118,20 +118,19 @@ def read_table(path: Path) -> list[dict[str, str]]:
     return found
 
 
-def best_epoch(path: Path) -> tuple[int, str, dict[str, float]] | None:
-    """The best epoch in a file: its number, "val" (or "train" without validation), its values."""
-    rows = read_table(path)
+def values_of(path: Path, epoch: int) -> tuple[str, dict[str, float]] | None:
+    """An epoch in a file: "val" (or "train" without validation), and its values. None without it."""
+    rows = [row for row in read_table(path) if int(row["epoch"]) == epoch]
     if not rows:
         return None
-    part = "val" if rows[0].get("val_loss") else "train"
-    rows = [row for row in rows if row[f"{part}_loss"]]
-    best = min(rows, key=lambda row: float(row[f"{part}_loss"]))
+    best = rows[-1]
+    part = "val" if best.get("val_loss") else "train"
     values = {
         name.removeprefix(f"{part}_"): float(cell)
         for name, cell in best.items()
         if name.startswith(f"{part}_") and cell
     }
-    return int(best["epoch"]), part, values
+    return part, values
 
 
 def _is_number(cell: str) -> bool:

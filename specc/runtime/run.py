@@ -5,7 +5,7 @@ runs/lenet/3/
   run.json            what else is needed to train or evaluate it again: a `Record`
   metrics.csv         a line for each epoch
   last.safetensors    after the last epoch, or where training was interrupted
-  best.safetensors    after the epoch with the least validation loss
+  best.safetensors    after the best epoch: the least validation loss, or what `monitor` names
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ a training that was interrupted and goes on gives the same weights, bit for bit.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -160,19 +161,20 @@ class _Loop:
         if validation is not None:
             held_out, _ = self._timed(net.evaluate, validation.columns, validation.rows)
         what = "loss" if held_out is None else "validation loss"
-        watched = (training if held_out is None else held_out)["loss"]
-        if not np.isfinite(watched):
-            self._diverged(f"the {what} is {watched}", done, old.records[-5:, 0])
+        figures = training if held_out is None else held_out
+        if not np.isfinite(figures["loss"]):
+            self._diverged(f"the {what} is {figures['loss']}", done, old.records[-5:, 0])
         for path, array in net.params.items():
             if not np.isfinite(array).all():
                 self._diverged(
                     f"the parameter `{path}` is no longer finite", done, old.records[-5:, 0]
                 )
-        is_best = old.best is None or watched < old.best
+        watched = net.watched(figures)
+        is_best = is_better(watched, old.best, self.recipe)
         self.progress = Progress(
             epoch=old.epoch + 1,
             seconds=old.seconds,
-            best=float(watched) if is_best else old.best,
+            best=watched if is_best else old.best,
             best_epoch=old.epoch + 1 if is_best else old.best_epoch,
             stale=old.stale + (not is_best),
         )
@@ -281,6 +283,14 @@ class _Loop:
             if not np.isfinite(net.evaluate(columns, part)["loss"]):
                 return net.diagnose(columns, part, first, *self._counts, training=False)
         return None
+
+
+def is_better(value: float, best: float | None, recipe: Recipe) -> bool:
+    """Whether an epoch's value makes it the best so far. A NaN (a precision where nothing is predicted
+    true) is worse than any number."""
+    if best is None or math.isnan(best):
+        return best is None or not math.isnan(value)
+    return value > best if recipe.monitor is not None and recipe.monitor.is_max else value < best
 
 
 def _is_stale(progress: Progress, recipe: Recipe) -> bool:

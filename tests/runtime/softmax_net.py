@@ -15,6 +15,7 @@ class SoftmaxNet:
     name = "iris"
     columns = ("loss", "loss.cross_entropy", "loss.penalty", "metric.accuracy")
     record_width = 4
+    watches = "loss"
 
     def __init__(self, batch=8, lr=0.5, ports=PORTS):
         self.ports, self.batch, self.lr = ports, batch, lr
@@ -68,6 +69,9 @@ class SoftmaxNet:
 
     def report(self, means):
         return dict(zip(self.columns, map(float, means), strict=True))
+
+    def watched(self, figures):
+        return figures[self.watches]
 
     def predict(self, data):
         rows = np.arange(len(data["x"].array))

@@ -15,13 +15,13 @@ from safetensors.numpy import load_file, save_file
 from softmax_net import SoftmaxNet
 
 from specc.columns import Column
-from specc.recipe import Recipe
+from specc.recipe import Monitor, Recipe
 from specc.runtime import checkpoint
 from specc.runtime import train as loop
-from specc.runtime.checkpoint import Progress, restore
+from specc.runtime.checkpoint import Progress, restore, standing
 from specc.runtime.data import Data, Part
 from specc.runtime.errors import Diverged, RunError
-from specc.runtime.metrics import best_epoch, short_names
+from specc.runtime.metrics import short_names, values_of
 from specc.runtime.run import Record, claim, create, open_run
 from specc.runtime.train import train
 
@@ -177,8 +177,37 @@ def test_the_best_checkpoint_has_the_least_validation_loss(data, run):
     progress = restore(run.best, best)
     assert (progress.epoch, progress.best, progress.best_epoch) == (2, 1.0, 2)
     assert not same(net, best)
-    number, part, values = best_epoch(run.metrics)
-    assert (number, part, values["loss"]) == (2, "val", 1.0)
+    part, values = values_of(run.metrics, 2)
+    assert (part, values["loss"]) == ("val", 1.0)
+    assert standing(run.best).epoch == 2
+
+
+@pytest.mark.parametrize(("is_max", "best"), [(True, 2), (False, 3)])
+def test_the_best_checkpoint_has_the_best_value_of_what_is_monitored(data, run, is_max, best):
+    class Watched(SoftmaxNet):
+        watches = "metric.accuracy"
+        values = iter([0.0, 0.5, 0.9, 0.2, np.nan, 0.7])
+
+        def evaluate(self, data, order):
+            return super().evaluate(data, order) | {"metric.accuracy": next(self.values)}
+
+    recipe = replace(RECIPE, epochs=5, patience=9, monitor=Monitor("metric.accuracy", is_max))
+    train(Watched(), data, recipe, run, Watch())
+    assert standing(run.best).epoch == best
+    assert standing(run.last).stale == 3
+
+
+def test_a_first_value_that_is_nan_is_beaten_by_any_number(data, run):
+    class Watched(SoftmaxNet):
+        watches = "metric.accuracy"
+        values = iter([0.0, np.nan, np.nan, 0.1])
+
+        def evaluate(self, data, order):
+            return super().evaluate(data, order) | {"metric.accuracy": next(self.values)}
+
+    recipe = replace(RECIPE, epochs=3, monitor=Monitor("metric.accuracy", True))
+    train(Watched(), data, recipe, run, Watch())
+    assert standing(run.best).epoch == 3
 
 
 def test_patience_stops_a_training_that_gets_no_better(data, run):
@@ -230,7 +259,8 @@ def test_without_validation_the_training_loss_decides(data, run):
     rows = rows_of(run)
     assert all(row["val_loss"] == row["val_accuracy"] == "" for row in rows)
     best = min(rows, key=lambda row: float(row["train_loss"]))
-    assert best_epoch(run.metrics)[:2] == (int(best["epoch"]), "train")
+    assert standing(run.best).epoch == int(best["epoch"])
+    assert values_of(run.metrics, int(best["epoch"]))[0] == "train"
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
