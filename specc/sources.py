@@ -10,7 +10,7 @@ hold is the reader's business.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,12 +178,6 @@ def mistakes(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
     return found
 
 
-def absent(call: DataCall, folder: Path) -> dict[int, Path]:
-    """The files of a call that are not there, by their places; relative paths start at `folder`."""
-    paths = {i: folder / Path(each).expanduser() for i, each in enumerate(call.arguments)}
-    return {i: path for i, path in paths.items() if not path.exists()}
-
-
 def nearest_file(path: Path) -> str | None:
     """The name of the file beside `path` that was probably meant."""
     try:
@@ -302,6 +296,29 @@ def large_batch(recipe: Recipe, count: int) -> Diagnostic | None:
         help=f"so an epoch is a single step; `batch = {count // 10}` makes ten of it"
         if count >= 10 else f"`batch = {count}` holds all of them",
     )  # fmt: skip
+
+
+def same_data(recipe: Recipe, is_same: Callable[[str, str], bool]) -> list[Diagnostic]:
+    """The warnings of validation and test data that are the training data: one file in common, as
+    `is_same` says of two names, or the same source without files."""
+    found, data = [], recipe.data
+    for name in ("validate", "test"):
+        call = getattr(recipe, name)
+        if not isinstance(call, DataCall) or data is None or call.word != data.word or call.span is None:
+            continue
+        pairs = [(a, b) for a in call.arguments for b in data.arguments
+                 if isinstance(a, str) and isinstance(b, str)]
+        if not any(is_same(a, b) for a, b in pairs) and (pairs or SOURCES[call.word].files):
+            continue
+        what = "validation" if name == "validate" else "test"
+        found.append(Diagnostic(
+            "same-data", "warning",
+            f"the {what} data is the training data, so its results say nothing about new examples",
+            call.span, (Label(data.span, "the training data"),) if data.span is not None else (),
+            help="`validate split = 0.9` trains on nine tenths of the data and validates on the rest"
+            if name == "validate" else "give it a file of examples that no other part has",
+        ))  # fmt: skip
+    return found
 
 
 def missing_classes(call: DataCall, port: Port, missing: Sequence[int]) -> Diagnostic | None:

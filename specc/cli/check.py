@@ -27,9 +27,9 @@ from specc.source import Source
 @click.option(
     "--data",
     type=FOLDER,
-    help="Where relative paths of data start, by default at FILE's folder; the data must be there then.",
+    help="The folder where relative paths of data start; by default FILE's.",
 )
-@click.option("--no-data", is_flag=True, help="Leave the data out: look at the files alone.")
+@click.option("--no-data", is_flag=True, help="Leave the data out: check only the model files.")
 @click.option(
     "--fix", is_flag=True, help="Mend what can be mended without changing what is meant, in the files."
 )
@@ -38,8 +38,8 @@ def check(files: tuple[Path, ...], format_: str, data: Path | None, no_data: boo
           watch: bool) -> int:
     """Report every mistake in FILEs, at its place. `-` is the standard input.
 
-    The data that a file names are part of the verdict: their columns, shapes and types, and a
-    sample of their values. Of data that are not there a line on the side says so.
+    The data that a file names is checked, too: its columns, shapes, types and values. A data file
+    that does not exist is an error; --no-data leaves the data out.
 
     Exits with 0 if there are only warnings or nothing, with 1 if there are errors.
     """
@@ -73,14 +73,15 @@ def _check(
     click.echo(render(found, format_, is_coloured(sys.stdout)), nl=False)
     if format_ == "full":
         count = f"{len(files)} file{'s' * (len(files) > 1)}"
-        click.echo(f"{chr(10) if found else ''}{count} checked: {summary(found) or 'no mistakes'}")
+        count += " checked" + ("" if looks_at_data else ", data left out")
+        click.echo(f"{chr(10) if found else ''}{count}: {summary(found) or 'no mistakes'}")
     return int(any(each.severity == "error" for each in found))
 
 
 def _found(file: Path, data: Path | None, looks_at_data: bool) -> list[Diagnostic]:
     """What is wrong with a file and with its data."""
     from specc import driver
-    from specc.cli.verdict import data_verdict, drafted
+    from specc.cli.verdict import SECONDS, data_verdict, drafted
 
     try:
         source = read_input() if file == STANDARD_INPUT else driver.read(file)
@@ -90,11 +91,9 @@ def _found(file: Path, data: Path | None, looks_at_data: bool) -> list[Diagnosti
     drawn = program or drafted(source, found) if looks_at_data else None
     if drawn is None:
         return found
-    verdict = data_verdict(source, drawn, data or file.parent, must_be_there=data is not None)
-    if verdict.absent:
-        names = ", ".join(str(each) for each in verdict.absent[:2])
-        names += f" and {len(verdict.absent) - 2} more" if len(verdict.absent) > 2 else ""
-        click.echo(f"{source.name}: data not checked, as they are not there: {names}", err=True)
+    verdict = data_verdict(source, drawn, data or file.parent, seconds=SECONDS)
+    for each in verdict.partial:
+        click.echo(f"{source.name}: the data was read in part: {each}", err=True)
     # beside errors no warnings that may follow from them
     told = [each for each in verdict.found if program is not None or each.severity == "error"]
     return list(dict.fromkeys([*found, *told]))

@@ -81,7 +81,7 @@ def look_at_data(
     """Compare a sample of the data with the program; warnings are printed. Raises SpecError."""
     from specc.cli.verdict import data_verdict
 
-    found = data_verdict(source, program, folder, changes, must_be_there=True).found
+    found = data_verdict(source, program, folder, changes).found
     if any(each.severity == "error" for each in found):
         raise SpecError(found)
     if found:

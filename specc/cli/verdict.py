@@ -1,34 +1,43 @@
-"""The data in the verdict on a file: they are compared with the model before anything is compiled.
+"""The data in the verdict on a file: it is compared with the model before anything is compiled.
 
     verdict = data_verdict(source, program, folder)
     verdict.found       # [error[data]: `iris.csv`, line 5, column `kind`: ...]
-    verdict.absent      # [Path("iris.csv")]: not there, so that nothing is said of it
+    verdict.partial     # ("`iris.csv`: the first 9,000 examples",), or () if all of it was read
 
-NumPy is imported for files that are there alone.
+NumPy is imported only if the program reads files.
 """
 
 from __future__ import annotations
 
+import filecmp
+import os
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specc.diagnostics import Diagnostic
 from specc.recipe import DataCall, Recipe
 from specc.source import Source
-from specc.sources import SOURCES, absent, nearest_file
+from specc.sources import SOURCES, same_data
 
 if TYPE_CHECKING:
     from specc.ir.program import Program
 
 
-@dataclass
-class Verdict:
-    """What is wrong or doubtful with the data, and files that are not there, nor a similar one."""
+SECONDS = 2.0
+"""Time that `specc check` takes to read data; larger data is read in part."""
+GROWTH = 4
+"""How many times as much is read if the last reading was quick enough."""
 
-    found: list[Diagnostic] = field(default_factory=list)
-    absent: list[Path] = field(default_factory=list)
+
+@dataclass(frozen=True)
+class Verdict:
+    """The errors and warnings of the data, and a description of each source that was read in part."""
+
+    found: list[Diagnostic]
+    partial: tuple[str, ...] = ()
 
 
 def drafted(source: Source, found: list[Diagnostic]) -> Program | None:
@@ -45,45 +54,46 @@ def data_verdict(
     program: Program,
     folder: Path,
     changes: Mapping[str, str] = {},
-    must_be_there: bool = False,
+    seconds: float = 0.0,
 ) -> Verdict:
-    """Looks at the data of a checked file; relative paths start at `folder`.
+    """The errors and warnings of a checked file's data; relative paths start at `folder`.
 
-    `changes` are those that the program was checked with. Where the data need not be there, a file
-    that is not makes a warning only if one with a similar name is.
+    `changes` are those that the program was checked with. A sample of the data is read at first, and
+    then `GROWTH` times as much again and again, up to all of it, while that is expected to take at
+    most `seconds` in total.
     """
-    verdict, found = Verdict(), []
-    recipe = program.recipe
-    for name in ("data", "validate", "test"):
-        call = getattr(recipe, name)
-        paths = absent(call, folder) if isinstance(call, DataCall) and not must_be_there else {}
-        if paths:
-            recipe = replace(recipe, **{name: None})
-        for position, path in paths.items():
-            if (similar := _similar(call, position, path)) is not None:
-                found.append(similar)
-            else:
-                verdict.absent.append(path)
+    recipe, found, partial = program.recipe, [], ()
     if recipe.data is None and isinstance(recipe.validate, DataCall) and not program.open_sizes:
         recipe = replace(recipe, data=recipe.validate, validate=None)
     if recipe.data is not None and _has_files(recipe):
-        found += _surveyed(source, program, recipe, folder, changes)
+        from specc.runtime.data.survey import SAMPLE
+
+        limit, start = SAMPLE, time.perf_counter()
+        while True:
+            before = time.perf_counter()
+            found, partial = _surveyed(source, program, recipe, folder, changes, limit)
+            now = time.perf_counter()
+            is_bad = any(each.severity == "error" for each in found)
+            if is_bad or not partial or now - start + GROWTH * (now - before) > seconds:
+                break
+            limit *= GROWTH
+        found += same_data(program.recipe, lambda a, b: _is_copy(folder, a, b))
     if found:
         from specc.frontend.lint import without_allowed
         from specc.frontend.parse import parse
 
-        verdict.found = without_allowed(parse(source)[0], dict.fromkeys(found))
-    return verdict
+        found = without_allowed(parse(source)[0], dict.fromkeys(found))
+    return Verdict(found, partial)
 
 
-def _similar(call: DataCall, position: int, path: Path) -> Diagnostic | None:
-    """The warning of a file that is not there, but one whose name is nearly the same."""
-    near = nearest_file(path)
-    if near is None or position >= len(call.argument_spans):
-        return None
-    message = f"there is no file `{path}`, so that the data were not checked"
-    place = call.argument_spans[position]
-    return Diagnostic("missing-data", "warning", message, place, help=f"did you mean `{near}`?")
+def _is_copy(folder: Path, name: str, other: str) -> bool:
+    """Whether two files of different names hold the same bytes."""
+    if os.path.normpath(name) == os.path.normpath(other):
+        return False  # the file's own warnings have it
+    try:
+        return filecmp.cmp(folder / Path(name).expanduser(), folder / Path(other).expanduser(), shallow=False)
+    except OSError:
+        return False  # a file that cannot be read has an error
 
 
 def _has_files(recipe: Recipe) -> bool:
@@ -92,9 +102,10 @@ def _has_files(recipe: Recipe) -> bool:
 
 
 def _surveyed(
-    source: Source, program: Program, recipe: Recipe, folder: Path, changes: Mapping[str, str]
-) -> list[Diagnostic]:
-    """What the data have to say, first of all on the sizes that the file leaves open."""
+    source: Source, program: Program, recipe: Recipe, folder: Path, changes: Mapping[str, str],
+    limit: int,
+) -> tuple[list[Diagnostic], tuple[str, ...]]:
+    """The data's errors and warnings, of its first `limit` bytes; first those of open sizes."""
     from specc import driver
     from specc.frontend.parse import parse
     from specc.frontend.reaches import reaches
@@ -104,9 +115,9 @@ def _surveyed(
     ports, open_ports = program.ports, []
     if program.open_sizes:
         try:
-            known = sizes(recipe, ports, folder)
+            known = sizes(recipe, ports, folder, limit)
         except DataError as error:
-            return error.diagnostics
+            return error.diagnostics, ()
         whole, found = driver.check(source, {**known, **changes})
         if whole is None:
             values = ", ".join(f"`{name} = {value}`" for name, value in known.items())
@@ -115,13 +126,13 @@ def _surveyed(
                 replace(each, notes=(*each.notes, note))
                 for each in found
                 if each.severity == "error"
-            ]
+            ], ()
         if whole.open_sizes:
-            return []  # sizes that do not follow from the data: training says so
+            return [], ()  # sizes that do not follow from the data: training says so
         open_ports = [
             port.name
             for port in ports
             if port.kind == "class" and not isinstance(port.classes, int)
         ]
         ports = whole.ports
-    return survey(recipe, ports, folder, open_ports, reaches(parse(source)[0]))
+    return survey(recipe, ports, folder, open_ports, reaches(parse(source)[0]), limit)

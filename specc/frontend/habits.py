@@ -7,6 +7,8 @@ In: the checked file and its program. Out: warnings in the report. `lint` asks f
 
 from __future__ import annotations
 
+import os
+
 from specc.diagnostics import Label, Report
 from specc.frontend import ast
 from specc.frontend.footprint import BYTES, footprint, machine_memory
@@ -20,7 +22,7 @@ from specc.ops.carry import Carry
 from specc.ops.contract import Contract
 from specc.ops.leaf import Input
 from specc.source import Source, Span
-from specc.sources import SOURCES, large_batch, missing_classes
+from specc.sources import SOURCES, large_batch, missing_classes, same_data
 
 STEPS = 16
 """Steps of a recurrence from which on a gradient may grow out of hand."""
@@ -190,6 +192,8 @@ def large_footprint(train: ast.Train, program: Program, report: Report) -> None:
 def data(program: Program, report: Report) -> None:
     """Reports what is known of the examples without a look at a file."""
     recipe = program.recipe
+    for each in same_data(recipe, lambda a, b: os.path.normpath(a) == os.path.normpath(b)):
+        report.add(each)
     source = SOURCES[recipe.data.word] if recipe.data is not None else None
     if source is None or source.examples is None:
         return

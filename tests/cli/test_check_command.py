@@ -8,6 +8,7 @@ import random
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from specc import driver
@@ -66,10 +67,10 @@ def test_all_formats_tell_the_same_mistakes(wrong, capsys):
 
 def test_many_files_are_checked_in_one_call(wrong, capsys):
     files = sorted(str(path) for path in (ROOT / "models").glob("*.dl"))
-    assert status_of(["check", *files]) == 0
-    assert capsys.readouterr().out == f"{len(files)} files checked: no mistakes\n"
-    assert status_of(["check", files[0], str(wrong), files[1]]) == 1
-    assert capsys.readouterr().out.endswith("3 files checked: 3 errors\n")
+    assert status_of(["check", *files, "--no-data"]) == 0
+    assert capsys.readouterr().out == f"{len(files)} files checked, data left out: no mistakes\n"
+    assert status_of(["check", files[0], str(wrong), files[1], "--no-data"]) == 1
+    assert capsys.readouterr().out.endswith("3 files checked, data left out: 3 errors\n")
 
 
 FLOWERS = """model flowers {
@@ -103,18 +104,73 @@ def test_the_data_are_part_of_the_verdict_unless_they_are_left_out(flowers, caps
     assert status_of(["check", str(flowers), "--no-data", "--data", "."]) == 2
 
 
-def test_data_that_are_not_there_are_told_on_the_side_and_are_an_error_where_they_must_be(flowers, capsys):
-    (flowers.parent / "flowers.csv").unlink()
-    assert status_of(["check", str(flowers)]) == 0
-    captured = capsys.readouterr()
-    assert captured.out == "1 file checked: no mistakes\n"
-    assert captured.err.startswith(f"{flowers}: data not checked, as they are not there: ")
-    assert status_of(["check", str(flowers), "--format", "json"]) == 0
-    assert json.loads(capsys.readouterr().out) == []
-    assert status_of(["check", str(flowers), "--data", str(flowers.parent)]) == 1
-    assert "error[data]: there is no file" in capsys.readouterr().out
+def test_a_data_file_that_does_not_exist_is_an_error_unless_data_is_left_out(flowers, capsys):
+    (flowers.parent / "flowers.csv").rename(flowers.parent / "flower.csv")
+    for arguments in ([], ["--data", str(flowers.parent)]):
+        assert status_of(["check", str(flowers), *arguments]) == 1
+        out = capsys.readouterr().out
+        assert "error[missing-data]: there is no file" in out and "did you mean `flower.csv`?" in out
     assert status_of(["check", str(flowers), "--no-data"]) == 0
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().out == "1 file checked, data left out: no mistakes\n"
+
+
+def test_all_files_that_do_not_exist_are_told_and_nothing_that_follows_from_it(flowers, capsys):
+    text = FLOWERS.replace('data csv("flowers.csv")',
+                           'data csv("no.csv") validate csv("words.csv") test csv("none.csv")')
+    flowers.write_text(text)
+    (flowers.parent / "words.csv").write_text("size_1,size_2,kind\n1,2,a\n3,4,b\n")
+    assert status_of(["check", str(flowers), "--format", "json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [each["name"] for each in found] == ["missing-data", "missing-data"]
+    both = text.replace('csv("no.csv")', 'idx("a", "b")').replace(' validate csv("words.csv")', "")
+    flowers.write_text(both.replace(' test csv("none.csv")', ""))
+    assert status_of(["check", str(flowers), "--format", "json"]) == 1
+    assert [each["column"] for each in json.loads(capsys.readouterr().out)] == [18, 23]
+
+
+def test_all_of_the_data_is_read_if_there_is_time_and_else_the_check_says_how_much(
+    flowers, capsys, monkeypatch
+):
+    rows = 300_000  # some eight samples
+    lines = ["1,2,0"] * rows
+    lines[-2] = "1,2,3"
+    (flowers.parent / "flowers.csv").write_text("\n".join(["size_1,size_2,kind", *lines, ""]))
+    monkeypatch.setattr("specc.cli.verdict.SECONDS", 1e9)
+    assert status_of(["check", str(flowers)]) == 1
+    out = capsys.readouterr()
+    assert f"line {rows}, column `kind`: `3` is out of range" in out.out and out.err == ""
+    monkeypatch.setattr("specc.cli.verdict.SECONDS", 0)
+    assert status_of(["check", str(flowers)]) == 0
+    part = r"the data was read in part: `flowers.csv`: the first (\d\d),\d{3} examples\n"
+    assert re.fullmatch(f"{re.escape(str(flowers))}: {part}", capsys.readouterr().err)
+
+
+def test_the_check_says_how_many_examples_of_arrays_and_characters_of_texts_it_read(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("specc.cli.verdict.SECONDS", 0)
+    np.savez(tmp_path / "a.npz", size=np.zeros((300_000, 2)), kind=np.zeros(300_000, np.int32))
+    path = tmp_path / "a.dl"
+    path.write_text(FLOWERS.replace('csv("flowers.csv")', 'npz("a.npz")'))
+    assert status_of(["check", str(path)]) == 0
+    assert "`a.npz`: the first 32,768 of 300,000 examples" in capsys.readouterr().err
+    (tmp_path / "a.txt").write_text("to be or not\n" * 100_000)
+    path.write_text(WRITER)
+    assert status_of(["check", str(path)]) == 0
+    assert re.search(r"`a.txt`: the first 524,2\d\d characters", capsys.readouterr().err)
+
+
+WRITER = """seq time = 8
+dim vocab
+model writer {
+  stream text: class(vocab)[time]
+  target after: class(vocab)[time]
+  let scores = text -> embed(4) -> rnn(8) -> dense(vocab)
+  output scores
+  loss   cross_entropy(scores, after)
+}
+train { data text("a.txt") optimizer adam(lr = 0.01) batch = 2 clip_norm = 1 }
+"""
 
 
 def test_mistakes_of_data_are_told_in_all_formats(flowers, capsys):
@@ -273,3 +329,21 @@ def test_random_changes_of_programs_are_checked_mended_and_drawn_without_a_crash
             passed += 1
             drawing(diagram(program))
     assert passed > 5
+
+
+@pytest.mark.parametrize("part", ["validate", "test"])
+def test_data_that_is_the_training_data_is_warned_of(flowers, capsys, part):
+    folder, sound = flowers.parent, flowers.parent / "sound" / "flowers.csv"
+    (folder / "flowers.csv").write_bytes(sound.read_bytes())
+    (folder / "copy.csv").write_bytes(sound.read_bytes())
+    (folder / "other.csv").write_bytes(sound.read_bytes() + b"5,6,1\n")
+
+    def names(call: str, *arguments: str) -> list[str]:
+        flowers.write_text(FLOWERS.replace("optimizer", f"{part} {call}\noptimizer"))
+        assert status_of(["check", str(flowers), "--format", "json", *arguments]) == 0
+        return [each["name"] for each in json.loads(capsys.readouterr().out)]
+
+    assert names('csv("flowers.csv")') == names('csv("./flowers.csv"; scale = 2)') == ["same-data"]
+    assert names('csv("copy.csv")') == ["same-data"] and names('csv("copy.csv")', "--no-data") == []
+    assert names('csv("other.csv")') == []
+    assert names('csv("copy.csv")  # allow: same-data') == names('csv("flowers.csv") # allow: same-data') == []

@@ -28,7 +28,7 @@ def small_sample(monkeypatch):
 
 def told(folder, ports, word, *arguments, validate=None, open_ports=(), **settings):
     made = replace(recipe(word, *arguments, **settings), validate=validate, batch=2)
-    return [each.message for each in survey(made, ports, folder, open_ports)]
+    return [each.message for each in survey(made, ports, folder, open_ports)[0]]
 
 
 def table(folder, name, rows):
@@ -157,8 +157,8 @@ def test_open_sizes_of_a_sample_are_the_least(tmp_path):
 def test_a_batch_is_compared_with_what_the_header_says(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros((500, 2)), y=np.arange(500) % 3)
     made = replace(recipe("npz", "a.npz"), validate=0.5)
-    assert survey(replace(made, batch=250), (X, Y), tmp_path) == []
-    (found,) = survey(replace(made, batch=251), (X, Y), tmp_path)
+    assert survey(replace(made, batch=250), (X, Y), tmp_path)[0] == []
+    ((found,), _) = survey(replace(made, batch=251), (X, Y), tmp_path)
     assert (found.name, found.severity) == ("large-batch", "warning")
     assert (
         "a batch of 251 is larger than the training data, which have 250 examples" in found.message

@@ -50,7 +50,7 @@ class Data:
     """The parts that were asked for; `vocabularies` are the words of "class" ports, in order.
 
     `ends` has the symbol by which the training texts of a port end, where they all end in the same one
-    and it stands nowhere else.
+    and it stands nowhere else. `partial` describes what was read of the files that a `limit` cut short.
     """
 
     training: Part | None = None
@@ -58,6 +58,7 @@ class Data:
     test: Part | None = None
     vocabularies: dict[str, tuple[str, ...]] = field(default_factory=dict)
     ends: dict[str, str] = field(default_factory=dict)
+    partial: tuple[str, ...] = ()
 
 
 def load(
@@ -91,10 +92,13 @@ def load(
     ends: dict[str, str] = {}
     held_out = recipe.validate if isinstance(recipe.validate, float) else None
     is_part = False
-    if "training" in parts or ("validation" in parts and held_out is not None):
+    partial: list[str] = []
+    reads_training = "training" in parts or ("validation" in parts and held_out is not None)
+    if reads_training:
         with _collected(found):
             request = request_of(recipe.data, ports, folder, limit)
             fields = _fields(request)
+            partial += _extents(request, fields)
             is_part = any(each.is_part for each in fields.values())
             kept = None if is_part else held_out
             training, validation = _split(request, len(_any(fields).array), kept, recipe.seed)
@@ -115,13 +119,16 @@ def load(
             with _collected(found):
                 request = request_of(call, ports, folder, limit)
                 fields = _fields(request)
-                known = _with_own_words(fields, vocabularies) if is_part else vocabularies
+                partial += _extents(request, fields)
+                # words cannot be compared with those of a training part that was not read
+                is_open = is_part or reads_training and "training" not in loaded
+                known = _with_own_words(fields, vocabularies) if is_open else vocabularies
                 columns = _columns(request, fields, known, found)
                 loaded[name] = Part(columns, np.arange(len(_any(fields).array)))
     if found:
         raise DataError(found)
     kept = {name: part for name, part in loaded.items() if name in parts and len(part)}
-    return Data(**kept, vocabularies=vocabularies, ends=ends)
+    return Data(**kept, vocabularies=vocabularies, ends=ends, partial=tuple(partial))
 
 
 def _load_text(recipe: Recipe, ports: Sequence[Port], folder: Path, parts: Sequence[str],
@@ -133,9 +140,14 @@ def _load_text(recipe: Recipe, ports: Sequence[Port], folder: Path, parts: Seque
     own = [port for port in ports if not port.length_of and not port.begin_of]
     names = [port.name for port in own if port.kind == "class"]
     known = next((vocabularies[name] for name in names if name in vocabularies), None)
+    partial: list[str] = []
 
     def part(name: str, source: text.Text) -> None:
         with _collected(found):
+            if source.is_part:
+                what = "characters" if source.level == "char" else "words"
+                partial.append(f"{listed(path.name for path in source.paths)}: the first"
+                               f" {sum(map(len, source.documents)):,} {what}")
             if source.is_part or is_part:
                 text.check_vocabulary(source, known)
                 return
@@ -159,15 +171,28 @@ def _load_text(recipe: Recipe, ports: Sequence[Port], folder: Path, parts: Seque
                 part(name, text.read(request_of(call, ports, folder, limit)))
     if found:
         raise DataError(found)
-    return Data(**loaded, vocabularies={name: known for name in names})
+    return Data(**loaded, vocabularies={name: known for name in names}, partial=tuple(partial))
+
+
+def _extents(request: Request, fields: dict[str, Field]) -> list[str]:
+    """What was read of a source, if not all: "`a.csv`: the first 9,000 of 60,000 examples"."""
+    parts = [each for each in fields.values() if each.is_part]
+    if not parts:
+        return []
+    rows = min(len(each.array) for each in parts)
+    count = f" of {parts[0].examples:,}" if parts[0].examples >= 0 else ""
+    names = listed(Path(each).name for each in request.call.arguments)
+    return [f"{names}: the first {rows:,}{count} examples"]
 
 
 def _with_own_words(fields: dict[str, Field], vocabularies: Vocabularies) -> Vocabularies:
     """The vocabularies with the words of some fields, where those of training are not all known."""
     found = dict(vocabularies)
-    for name, known in vocabularies.items():
-        own = bind.words(fields[name], np.arange(len(fields[name].array))) or ()
-        texts = fields[name].texts
+    for name, each in fields.items():
+        own = bind.words(each, np.arange(len(each.array)))
+        if own is None:
+            continue
+        known, texts = vocabularies.get(name, ()), each.texts
         is_limited = texts is not None and texts.limit is not None
         found[name] = own if is_limited else tuple(sorted({*known, *own}))
     return found

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from specc.diagnostics import Label
+from specc.diagnostics import Diagnostic, Label
 from specc.recipe import DataCall, Port
-from specc.runtime.errors import DataError, data_error
+from specc.runtime.errors import DataError, data_error, diagnostic
 from specc.sources import SOURCES, mistakes, nearest_file
 
 
@@ -55,10 +55,20 @@ class Request:
         return data_error(message, span, labels=labels, help=help, notes=notes, file=self.call.word)
 
     def files(self) -> list[Path]:
-        """The paths among the arguments. Raises `DataError` for a call that is not as declared."""
+        """The paths among the arguments. Raises `DataError` for a call that is not as declared,
+        and for all files that do not exist."""
         for wrong in mistakes(self.call, self.ports):
             raise self.error(wrong.message, argument=wrong.argument, help=wrong.help)
-        return [self.file(position) for position in range(len(self.call.arguments))]
+        paths: list[Path] = []
+        missing: list[Diagnostic] = []
+        for position in range(len(self.call.arguments)):
+            try:
+                paths.append(self.file(position))
+            except DataError as error:
+                missing += error.diagnostics
+        if missing:
+            raise DataError(missing)
+        return paths
 
     @property
     def is_in_a_file(self) -> bool:
@@ -73,13 +83,17 @@ class Request:
         if path.is_dir():
             help_ = "name a file in it"
             raise self.error(f"`{path}` is a folder, not a file", argument=position, help=help_)
+        if path.exists():
+            raise self.error(f"`{path}` is a pipe or a device, not a file", argument=position,
+                             help="write the data to a file first")
         near = nearest_file(path)
         hint = f"did you mean `{near}`? " if near else ""
-        raise self.error(
+        (found,) = self.error(
             f"there is no file `{path}`",
             argument=position,
             help=f"{hint}`--data DIR` sets the folder where relative paths start",
-        )
+        ).diagnostics
+        raise DataError([diagnostic("missing-data", found.message, found.span, help=found.help)])
 
     def settings(self) -> dict[str, Any]:
         """The settings of the call, with the defaults of those that it leaves out."""

@@ -1,9 +1,11 @@
 """A look at the data before anything is compiled: headers and beginnings, against the ports.
 
-    survey(recipe, ports, folder)     # [error[data]: `iris.csv`, line 5, column `kind`: ...]
+    found, partial = survey(recipe, ports, folder)
+    found       # [error[data]: `iris.csv`, line 5, column `kind`: ...]
+    partial     # ("`iris.csv`: the first 9,000 examples",), or () if all of the data was read
 
-What a training would refuse is told in the same words, by the same readers: they stop after
-`SAMPLE` bytes of each file or array. What is likely a mistake is a warning.
+Errors are those of a training, from the same readers: they stop after `limit` bytes of each file or
+array. Data that fits but is doubtful gives warnings.
 """
 
 from __future__ import annotations
@@ -21,17 +23,17 @@ from specc.runtime.errors import DataError
 from specc.sources import Reach, large_batch, missing_classes, unreachable
 
 SAMPLE = 2**19
-"""Bytes of each file, or of each array in it, that are looked at."""
+"""Bytes of each file, or of each array in it, that are read first."""
 ANY = 2**31 - 1
 """Classes of a port that may have any number of them."""
 
 
-def sizes(recipe: Recipe, ports: Sequence[Port], folder: Path) -> dict[str, int]:
+def sizes(recipe: Recipe, ports: Sequence[Port], folder: Path, limit: int | None = None) -> dict[str, int]:
     """The sizes that the data give to ports whose sizes are open; raises `DataError`.
 
     A number of classes or of steps is that of the sample, where not all of the data are in it.
     """
-    return open_sizes(recipe, ports, folder, SAMPLE)
+    return open_sizes(recipe, ports, folder, limit or SAMPLE)
 
 
 def survey(
@@ -40,8 +42,9 @@ def survey(
     folder: Path,
     open_ports: Iterable[str] = (),
     reaches: Mapping[str, Reach] | None = None,
-) -> list[Diagnostic]:
-    """What is wrong with the data of a recipe, and what is doubtful.
+    limit: int | None = None,
+) -> tuple[list[Diagnostic], tuple[str, ...]]:
+    """The errors and warnings of a recipe's data, and a description of each source read in part.
 
     The classes of `open_ports` follow from the data, so that any number of them is right. `reaches`
     says how far the outputs reach that targets are compared with.
@@ -49,15 +52,15 @@ def survey(
     names = set(open_ports)
     free = [replace(port, classes=ANY) if port.name in names else port for port in ports]
     try:
-        data = load(recipe, free, folder, parts=("training", "validation", "test"), limit=SAMPLE)
+        data = load(recipe, free, folder, parts=("training", "validation", "test"), limit=limit or SAMPLE)
     except DataError as error:
-        return error.diagnostics
+        return error.diagnostics, ()
     if data.training is None or not data.training.fields:
-        return []
+        return [], data.partial
     doubts = [_batch(recipe, data.training)]
     doubts += [_classes(recipe, data, port) for port in ports if port.name not in names]
     doubts += [_reach(data.training, port, (reaches or {}).get(port.name)) for port in ports]
-    return [each for each in doubts if each is not None]
+    return [each for each in doubts if each is not None], data.partial
 
 
 def _batch(recipe: Recipe, part: Part) -> Diagnostic | None:
