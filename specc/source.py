@@ -13,9 +13,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISDIR, S_ISFIFO, S_ISREG
 
 LARGEST = 4 * 1024 * 1024
 """Bytes of the largest file that is read."""
+OPEN_FILES = Path("/dev/fd")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,11 +38,15 @@ class Source:
     def read(cls, path: str | Path) -> Source:
         """The source in the file at `path`.
 
-        Raises SpecError if there is no such file, or it is a folder, not UTF-8, or larger than
-        `LARGEST`.
+        Raises SpecError if there is no such file, or it is a folder, a pipe, a device, not UTF-8, or
+        larger than `LARGEST`.
         """
         path = Path(path)
         try:
+            mode = path.stat().st_mode
+            # opening a pipe waits for a writer; those under /dev/fd (`<(...)` of a shell) have one
+            if not (S_ISREG(mode) or S_ISDIR(mode) or path.parent == OPEN_FILES and S_ISFIFO(mode)):
+                raise OSError(None, "it is a pipe or a device, not a file")
             with path.open("rb") as file:
                 data = file.read(LARGEST + 1)
         except FileNotFoundError:

@@ -83,7 +83,7 @@ def test_the_check_command_imports_neither_numpy_nor_numba():
     code = (
         "import sys; from specc.cli.main import main\n"
         "try:\n"
-        f"    main(['check', {str(ROOT / 'models' / 'lenet.dl')!r}])\n"
+        f"    main(['check', '--no-data', {str(ROOT / 'models' / 'lenet.dl')!r}])\n"
         "except SystemExit as end:\n"
         "    assert not end.code, end.code\n"
         "heavy = {'numpy', 'numba', 'llvmlite', 'rich'} & set(sys.modules)\n"

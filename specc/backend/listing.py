@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import groupby
+from keyword import iskeyword
 from pathlib import Path
 from textwrap import indent
 
@@ -47,7 +48,7 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
     shards = ("the one shard of" if plan.shards == 1
               else f"the first of {plan.shards} shards, which share the work on" if plan.team
               else f"the first of {plan.shards} shards, which do the same for equal parts of")
-    text = _HEAD.format(name=program.name, file=file, shards=shards, examples=plan.examples,
+    text = _HEAD.format(name=program.name, file=_quoted(file), shards=shards, examples=plan.examples,
                         batch=plan.batch, lanes=plan.lanes)
     text += f"\nimport numpy as np\nfrom numpy import {compiled.dtype} as real\n"
     text += _imports(kernels)
@@ -71,7 +72,7 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
         called = {node.op.label: name for node, name in names.node.items()
                   if isinstance(node.op, Input) and node.op.role == "setting"}
         settings = Graph({called.get(label, label): node for label, node in settings.outputs.items()})
-        text += "".join(f"#   {line}\n" for line in show_graph(settings).splitlines())
+        text += "".join(f"#   {_printable(line)}\n" for line in show_graph(settings).splitlines())
     parts = [part for part in ("forward", "backward", "update")
              if any(_part(call, plan) == part for call in calls)]
     steps = "".join(f"    {part}(m)\n" for part in parts) or "    pass  # there is no output\n"
@@ -90,7 +91,17 @@ def _imports(kernels: Iterable[Kernel]) -> str:
 
 
 def _file_name(span) -> str:
-    return Path(span.source.name).name
+    return _printable(Path(span.source.name).name)
+
+
+def _printable(text: str) -> str:
+    """The text without signs that could end a comment or have no UTF-8: `\n` for a line break."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def _quoted(text: str) -> str:
+    """The printable text for a docstring."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _parameters(program: Program) -> str:
@@ -191,7 +202,7 @@ def _call(call: Call, kernels: dict[Kernel, str], names: _Names, plan: Plan) -> 
             (_file_name(node.origin.span), node.origin.span.line, node.origin.span.text)
             for node in call.nodes if node.origin.span)
         for file, line, text in list(origins)[:2]:
-            short = " ".join(text.split())
+            short = _printable(" ".join(text.split()))
             short = short if len(short) <= 60 else short[:57] + "..."
             lines.append(f"    # {file}:{line}  {short}")
         reads = [each for node in call.nodes for each in node.inputs  # only other calls' have a place
@@ -205,6 +216,11 @@ def _call(call: Call, kernels: dict[Kernel, str], names: _Names, plan: Plan) -> 
     joined = ", ".join(arguments)
     lines.append(f"    {kernels[call.kernel]}({joined})")
     return "\n".join(lines) + "\n"
+
+
+def _attribute(path: str) -> str:
+    """A path of the user's names as attributes of Python: `dense1.lambda_` for `dense1.lambda`."""
+    return re.sub(r"[A-Za-z_]\w*", lambda name: f"{name[0]}_" if iskeyword(name[0]) else name[0], path)
 
 
 def _owners(call: Call, names: _Names, plan: Plan) -> dict[tuple[str, int], str]:
@@ -229,7 +245,7 @@ def _value(value, owners: dict[tuple[str, int], str], names: _Names) -> str:
         return f"{still} {sign} {abs(value.stride)} * turn"
     space = value.space
     if space.startswith(("param.", "state.")):
-        base = f"m.{space.partition('.')[2]}"
+        base = f"m.{_attribute(space.partition('.')[2])}"
         return base + (f" + {value.offset}" if value.offset else "")
     known = owners.get((space, value.offset))
     if known is None and space in ("arena", "shared"):
@@ -239,6 +255,7 @@ def _value(value, owners: dict[tuple[str, int], str], names: _Names) -> str:
             offset, name = max(starts)
             known = f"{name} + {value.offset - offset}"
     if known is not None:
+        known = _attribute(known)
         return f"m.shard({value.shard}).{known}" if value.shard else f"m.{known}"
-    return f"m.{space}" + (f"_{value.name}" if value.name else "") + (
+    return f"m.{space}" + (f"_{value.name.replace('.', '_')}" if value.name else "") + (
         f" + {value.offset}" if value.offset else "")

@@ -3,7 +3,8 @@
     >>> this_machine().vector_bits          # 512 with AVX-512, 256 with AVX2, 128 with NEON
     >>> this_machine(256)                   # the same processor, held to narrower vectors
 
-The environment variable SPECC_VECTOR_BITS narrows the default in the same way.
+The environment variable SPECC_VECTOR_BITS narrows the default in the same way; a value that is no
+width of vectors raises SpecError.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import os
 import platform
 from dataclasses import dataclass
 from functools import lru_cache
+
+from specc.diagnostics import Diagnostic, SpecError
+from specc.source import Source, Span
 
 WIDTHS = (128, 256, 512)
 
@@ -38,10 +42,20 @@ class Machine:
 def this_machine(vector_bits: int | None = None) -> Machine:
     """The processor this runs on, with vectors of at most `vector_bits` bits (128, 256 or 512)."""
     if vector_bits is None:
-        vector_bits = int(os.environ.get("SPECC_VECTOR_BITS") or WIDTHS[-1])
+        vector_bits = _wanted_bits()
     if vector_bits not in WIDTHS:
         raise ValueError(f"a vector has 128, 256 or 512 bits, not {vector_bits}")
     return _machine(vector_bits)
+
+
+def _wanted_bits() -> int:
+    """The vector width that the environment asks for, by default the widest."""
+    given = os.environ.get("SPECC_VECTOR_BITS") or str(WIDTHS[-1])
+    if given not in map(str, WIDTHS):
+        message = f"SPECC_VECTOR_BITS must be 128, 256 or 512, not `{given}`"
+        place = Span(Source("environment", ""), 0, 0)
+        raise SpecError([Diagnostic("bad-setting", "error", message, place)])
+    return int(given)
 
 
 @lru_cache

@@ -116,6 +116,8 @@ def _columns(program: Program, ports: tuple[Port, ...], run: Run, path: Path) ->
     if word == "idx" and trained is not None and trained.word == "text":
         raise click.UsageError(f"`{program.name}` reads texts: give them as the column"
                                f" `{ports[0].name}` of a .csv, each as long as a window")
+    if not path.is_file():
+        raise click.UsageError(f"`{path}` is a pipe or a device, not a file")
     if word == "idx" and not _may_be_idx(path):
         raise click.UsageError(f"`{path}` is none of .npz, .npy, .csv or IDX")
     settings = dict(trained.settings) if trained is not None else {}

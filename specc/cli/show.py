@@ -32,6 +32,8 @@ def show(file: Path, changes: tuple[str, ...], stage: str | None, graph: Path | 
 
         if stage is not None:
             raise click.UsageError("--stage and --graph are two different things to show")
+        if graph.suffix.lower() != ".svg":
+            raise click.UsageError(f"cannot draw to `{graph}`: use a name that ends in .svg")
         made = diagram(checked(driver.read(file), overrides(changes)))
         write_whole(graph, drawing(made))
         click.echo(f"wrote {graph} ({len(made.boxes)} boxes)")

@@ -42,6 +42,9 @@ from specc.frontend.jsonshapes import (
 from specc.source import Source, Span
 
 
+STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+
 def read(text: str, name: str) -> Source:
     """The source that a text of JSON stands for. Raises SpecError where it is no JSON form of a file."""
     def refused(constant: str) -> Any:
@@ -56,7 +59,19 @@ def read(text: str, name: str) -> Source:
     except (ValueError, RecursionError) as error:
         what = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise _refused(f"this is not JSON: {what}", Span(source, 0, 0)) from None
+    _refuse_surrogates(source)
     return Source(f"{name} (as .dl)", to_text(record, name))
+
+
+def _refuse_surrogates(source: Source) -> None:
+    """Refuses `"\\ud800"`: half of a character, which no file can hold."""
+    for match in STRING.finditer(source.text) if "\\u" in source.text else ():
+        try:
+            json.loads(match[0]).encode()
+        except UnicodeEncodeError as error:
+            half = rf"\u{ord(error.object[error.start]):04x}"
+            span = Span(source, match.start(), match.end())
+            raise _refused(f"`{half}` is only half of a character: two such escapes make one", span) from None
 
 
 def to_text(record: Any, name: str = "model.json") -> str:

@@ -6,6 +6,7 @@ import gzip
 
 import numpy as np
 import pytest
+from mutations import at_most
 from sources import X, Y, columns, recipe, refusal, write_csv
 
 from specc.recipe import DataCall, Port
@@ -182,3 +183,52 @@ def test_whatever_counts_as_space_around_a_number_is_left_out(tmp_path):
     write_csv(tmp_path, "x_1,x_2,y\n 1\x1f,\t2\u2003,\x1e0\n")
     found = columns(tmp_path, (X, Y), "csv", "a.csv")
     assert found["x"].array.tolist() == [[1, 2]] and found["y"].array.tolist() == [0]
+
+
+@pytest.mark.parametrize("cell", ["1_0", "٣", "１", "1_0.5", "1e1_0"])
+def test_a_number_has_plain_digits(tmp_path, cell):
+    said = mistake(tmp_path, f"x_1,x_2,y\n1,2,0\n3,{cell},1\n")
+    assert f"`a.csv`, line 3: column `x_2`: `{cell}` is not a number" in said
+    assert "the digits 0 to 9" in said
+    said = mistake(tmp_path, f"x_1,x_2,y\n1,2,0\n3,4,{cell}\n")
+    assert f"line 3: column `y`: `{cell}` is not a class" in said
+
+
+def test_words_with_letters_of_any_language_and_underscores_are_words(tmp_path):
+    found = table(tmp_path, "x_1,x_2,y\n1,2,été_1\n3,4,größe\n5,6,naïf\n")
+    assert found["y"].array.tolist() == [2, 0, 1]
+    text = "x_1,x_2,y,other\n1,2,0,1_0\n"
+    assert table(tmp_path, text)["x"].array.tolist() == [[1, 2]]
+    assert "no column `x`" in mistake(tmp_path, "x_١,x_٢,y\n1,2,0\n")
+
+
+def test_a_table_of_forty_thousand_columns_is_read_in_time(tmp_path):
+    port = Port("x", "input", "float", (40_000,))
+    header = ",".join(f"x_{i}" for i in range(1, 40_001))
+    with at_most(60):  # a search of the header for each column took over four minutes
+        found = table(tmp_path, f"{header}\n{','.join('7' * 40_000)}\n", (port,))
+    assert found["x"].array.tolist() == [[7.0] * 40_000]
+
+
+def test_separators_within_quotes_do_not_count(tmp_path):
+    text = '"a;b;c;d",x_1,x_2,y\n"1;2",3,4,1\n'
+    assert table(tmp_path, text)["x"].array.tolist() == [[3, 4]]
+
+
+def test_line_breaks_in_the_quotes_of_the_first_column_do_not_cut_a_sample(tmp_path):
+    port = Port("word", "target", "class", (), 50)
+    lines = "".join(f'"a\nline {i}",{i},2\n' for i in range(50))
+    name = write_csv(tmp_path, f"word,x_1,x_2\n{lines}")
+    for limit in range(60, 400, 7):
+        data = load(recipe("csv", name), (port, X), tmp_path, limit=limit)
+        (length,) = {len(each.array) for each in data.training.columns.values()}
+        assert data.training.columns["x"].array[:, 0].tolist() == list(range(length))
+        assert data.vocabularies["word"] == tuple(sorted(f"a\nline {i}" for i in range(length)))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32"])
+def test_integers_of_every_type_are_kept(tmp_path, dtype):
+    bounds = np.iinfo(dtype)
+    values = [[bounds.max, bounds.max - 1], [0, bounds.min]]
+    np.savez(tmp_path / "a.npz", x=np.array(values, dtype))
+    assert columns(tmp_path, (X,), "npz", "a.npz")["x"].array.tolist() == values

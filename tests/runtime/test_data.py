@@ -21,7 +21,7 @@ LABEL = Port("label", "target", "class", (), 4)
 
 
 def idx_bytes(array) -> bytes:
-    codes = {"uint8": 8, "int32": 12, "float32": 13, "float64": 14}
+    codes = {"uint8": 8, "int8": 9, "int16": 11, "int32": 12, "float32": 13, "float64": 14}
     header = struct.pack(
         f">BBBB{array.ndim}I", 0, 0, codes[array.dtype.name], array.ndim, *array.shape
     )
@@ -138,6 +138,22 @@ def test_idx_floats_are_in_the_order_of_the_machine(idx_folder):
     (idx_folder / "floats").write_bytes(idx_bytes(values))
     array = columns(idx_folder, (X,), "idx", "floats")["x"].array
     assert array.dtype == np.dtype("=f4") and array.tolist() == [[1.5, -2.25]]
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", ">i2", ">i4", ">f4", ">f8"])
+def test_idx_files_of_every_type_hold_the_numbers_that_were_written(idx_folder, dtype):
+    values = np.array([[1, 2], [100, 77], [3, 127]]).astype(dtype)
+    if values.dtype.itemsize > 1:
+        values[0] = 258, 1027
+    (idx_folder / "values").write_bytes(idx_bytes(values))
+    assert columns(idx_folder, (X,), "idx", "values")["x"].array.tolist() == values.tolist()
+
+
+def test_an_idx_file_has_a_bound_on_its_axes(idx_folder):
+    for rank in (33, 64, 65, 255):
+        header = bytes([0, 0, 8, rank]) + b"\0\0\0\1" * rank
+        (idx_folder / "deep").write_bytes(header + b"\7")
+        assert f"has {rank} axes in its header" in refusal(idx_folder, (IMAGE,), "idx", "deep")
 
 
 def test_two_ports_for_the_images_need_names(idx_folder):

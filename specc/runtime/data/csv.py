@@ -38,7 +38,7 @@ from specc.sources import port_type
 SEPARATORS = ",;\t|"
 MISSING = {"", "na", "n/a", "?", "nan", "null"}
 TRUTH = {"0": False, "1": True, "false": False, "true": True}
-LINES_AT_ONCE = 4096
+LINES_AT_ONCE, CELLS_AT_ONCE = 4096, 2**18
 
 
 def read(request: Request) -> dict[str, Field]:
@@ -130,12 +130,16 @@ class Table:
             raise self.error(message, help=help_, line=1) from None
         for port in ports:
             self._check_count(port, names[port.name])
-        at = {name: [self.header.index(each) for each in names[name]] for name in names}
+        places: dict[str, int] = {}
+        for place, each in enumerate(self.header):
+            places.setdefault(each, place)
+        at = {name: [places[each] for each in names[name]] for name in names}
         texts: dict[str, list[list[str]]] = {
             port.name: [] for port in ports if _is_text(port, names[port.name])}
         level, parts = settings["level"], {port.name: [] for port in ports}
         wrong: dict[str, DataError] = {}
-        while chunk := list(islice(self.rows, LINES_AT_ONCE)):
+        count = min(LINES_AT_ONCE, CELLS_AT_ONCE // len(self.header) + 1)
+        while chunk := list(islice(self.rows, count)):
             chunk = self._without_missing(chunk, at)
             self.lines.extend(line for line, _ in chunk)
             for port in ports:
@@ -224,10 +228,15 @@ class Table:
         """`[lines, columns]`: float64, bool, int64, or words where a "class" has no integers."""
         cells = [[row[i].strip() for i in at] for _, row in chunk]
         shape = (len(chunk), len(at))
+        signs = "".join(map("".join, cells))
+        # NumPy, like Python, takes `1_0` and digits of other scripts for numbers
+        is_plain = signs.isascii() and "_" not in signs
         if port.kind == "float":
             try:
                 values = np.array(cells, np.float64).reshape(shape)
-                if np.isfinite(values).all():
+                if np.isfinite(values).all() and (
+                    is_plain or all(_is_number(cell) for row in cells for cell in row)
+                ):
                     return values
             except ValueError:
                 pass
@@ -239,6 +248,8 @@ class Table:
             raise self._bad_cell(
                 chunk, at, "true, false, 1 or 0", lambda cell: cell.lower() in TRUTH
             )
+        if not is_plain and any(_is_strange(cell) for cell in words.flat):
+            raise self._bad_cell(chunk, at, "a class", lambda cell: not _is_strange(cell))
         try:
             return words.astype(np.int64)
         except (ValueError, OverflowError):
@@ -303,6 +314,8 @@ class Table:
                     help_ = None
                     if what == "a number" and "," in cell and _is_number(cell.replace(",", ".", 1)):
                         help_ = "write decimals with a point"
+                    elif _is_strange(cell):
+                        help_ = "write numbers with the digits 0 to 9 and without `_`"
                     elif what.startswith("true"):
                         help_ = "other words are for a `class(2)`"
                     elif what == "a number" and not _is_number(cell):
@@ -330,7 +343,18 @@ def _is_number(cell: str) -> bool:
         float(cell)
     except ValueError:
         return False
-    return cell.strip().lower() not in MISSING
+    return cell.strip().lower() not in MISSING and not _is_strange(cell)
+
+
+def _is_strange(cell: str) -> bool:
+    """Whether Python reads a cell as a number though it is not written as one: `1_0`, Arabic digits."""
+    if cell.isascii() and "_" not in cell:
+        return False
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_finite(cell: str) -> bool:

@@ -20,6 +20,8 @@ from specc.runtime.data.request import Request
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
+MOST_AXES = 32  # of an array, in all versions of NumPy
+
 
 def read(request: Request) -> dict[str, Field]:
     """The fields for the ports that can take them: port -> field."""
@@ -70,6 +72,9 @@ def array(request: Request, path: Path, argument: int) -> tuple[np.ndarray, int 
             argument=argument,
             help="fetch the file again",
         )
+    if rank > MOST_AXES:
+        raise request.error(f"`{path}` has {rank} axes in its header; an array has at most {MOST_AXES}",
+                            argument=argument, help="fetch the file again")
     sizes = struct.unpack_from(f">{rank}I", content, 4)
     dtype = np.dtype(TYPES[kind])
     promised = prod(sizes) * dtype.itemsize

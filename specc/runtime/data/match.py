@@ -7,6 +7,7 @@ by_name(request, "a.csv", ["x_1", "x_2", "y"], {})     # {"x": ["x_1", "x_2"], "
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from specc import sources
 from specc.diagnostics import Diagnostic, closest
@@ -16,6 +17,7 @@ from specc.runtime.data.request import Request, listed
 from specc.runtime.errors import DataError
 from specc.sources import port_type
 
+MOST_MISTAKES = 50  # of the names of columns
 # What the field calls one and the same column.
 SYNONYMS = (
     ("label", "labels", "class", "category", "y", "target", "targets", "output"),
@@ -53,19 +55,22 @@ def by_name(request: Request, file: str, names: list[str], chosen: dict) -> dict
     """
     found: dict[str, list[str]] = {}
     mistakes: list[Diagnostic] = []
+    counts = Counter(names)
     for port in request.ports:
         if isinstance(text := chosen.get(port.name), str):
             wanted = [each.strip() for each in text.split(",")]
-        elif port.name in names:
+        elif port.name in counts:
             wanted = [port.name]
         else:
             wanted = _numbered(port, names) if port.shape else []
         for name in wanted or [port.name]:
-            if name not in names:
+            if len(mistakes) == MOST_MISTAKES:
+                break
+            if name not in counts:
                 mistakes += _missing(request, file, port, name, names).diagnostics
-            elif names.count(name) > 1:
+            elif counts[name] > 1:
                 mistakes += request.error(
-                    f"`{file}` has {names.count(name)} columns called `{name}`",
+                    f"`{file}` has {counts[name]} columns called `{name}`",
                     help="give them different names",
                 ).diagnostics
         found[port.name] = wanted
@@ -76,7 +81,7 @@ def by_name(request: Request, file: str, names: list[str], chosen: dict) -> dict
 
 def _numbered(port: Port, names: list[str]) -> list[str]:
     """The columns `x_1`, `x_2`, .. of a port `x`, by number; empty where numbers are left out."""
-    pattern = re.compile(re.escape(port.name) + r"_?(\d+)")
+    pattern = re.compile(re.escape(port.name) + r"_?(\d+)", re.ASCII)
     numbers = {int(match[1]): name for name in names if (match := pattern.fullmatch(name))}
     first = min(numbers, default=0)
     complete = first in (0, 1) and sorted(numbers) == list(range(first, first + len(numbers)))
