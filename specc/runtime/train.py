@@ -30,6 +30,7 @@ from specc.runtime.order import grouped, permutation
 from specc.runtime.run import Run
 
 STRETCH_SECONDS = 0.2
+ROUNDING = 1e-6  # relative rounding error of a mean in float32
 
 
 class Watch(Protocol):
@@ -286,10 +287,16 @@ class _Loop:
 
 
 def is_better(value: float, best: float | None, recipe: Recipe) -> bool:
-    """Whether an epoch's value makes it the best so far. A NaN (a precision where nothing is predicted
-    true) is worse than any number."""
+    """Whether an epoch's value makes it the best so far.
+
+    Values that differ by less than float32 can tell are equal: the same hits give an accuracy whose
+    last bits depend on their order. A NaN (a precision if nothing is predicted true) is worse than
+    any number.
+    """
     if best is None or math.isnan(best):
         return best is None or not math.isnan(value)
+    if math.isclose(value, best, rel_tol=ROUNDING):
+        return False
     return value > best if recipe.monitor is not None and recipe.monitor.is_max else value < best
 
 

@@ -197,6 +197,20 @@ def test_the_best_checkpoint_has_the_best_value_of_what_is_monitored(data, run, 
     assert standing(run.last).stale == 3
 
 
+def test_a_value_that_differs_by_rounding_is_no_better(data, run):
+    class Watched(SoftmaxNet):
+        watches = "metric.accuracy"
+        values = iter([0.0, 0.9582, 0.9582 + 1e-8, 0.9583])
+
+        def evaluate(self, data, order):
+            return super().evaluate(data, order) | {"metric.accuracy": next(self.values)}
+
+    watch = Watch()
+    recipe = replace(RECIPE, epochs=3, monitor=Monitor("metric.accuracy", True))
+    train(Watched(), data, recipe, run, watch)
+    assert [epoch.is_best for epoch in watch.epochs] == [True, False, True]
+
+
 def test_a_first_value_that_is_nan_is_beaten_by_any_number(data, run):
     class Watched(SoftmaxNet):
         watches = "metric.accuracy"
