@@ -62,8 +62,9 @@ class Recipe:
     `monitor` chooses the best epoch, and with `patience` the end of the training; None stands for the
     loss without penalties on weights. `validate` is a source, or the part of `data` that is kept for it. `clip_value` bounds every
     element of the gradients, then `clip_norm` the norm of them all. With `recompute` the backward
-    pass computes values of the forward pass again, where keeping them takes more memory. `places`
-    has the values of the settings that the file gives.
+    pass computes values of the forward pass again, where keeping them takes more memory. A checkpoint
+    is written every `checkpoint_seconds` within an epoch, too. `places` has the values of the settings
+    that the file gives.
     """
 
     data: DataCall | None = None
@@ -77,5 +78,6 @@ class Recipe:
     clip_norm: float | None = None
     clip_value: float | None = None
     recompute: bool = False
+    checkpoint_seconds: float = 30
     span: Span | None = None
     places: dict[str, Span] = field(default_factory=dict, compare=False, repr=False)

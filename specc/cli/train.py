@@ -83,22 +83,28 @@ def train(
 
 @dataclass
 class Training:
-    """All that a training needs; `progress` is None for a new one."""
+    """All that a training needs; the run is locked until the training has been carried out."""
 
     program: Program
     data: Data
     net: Net
     run: Run
-    progress: Progress | None = None
+    progress: Progress
 
     def carry_out(self, is_quiet: bool) -> int:
         """Train, print what came of it, and give the exit status."""
+        try:
+            return self._carried_out(is_quiet)
+        finally:
+            self.run.release()
+
+    def _carried_out(self, is_quiet: bool) -> int:
         from specc.cli.display import display
         from specc.runtime.errors import RunError
         from specc.runtime.train import train as run_training
 
         recipe, run, net = self.program.recipe, self.run, self.net
-        done = self.progress.epoch if self.progress else 0
+        done = self.progress.epoch
         if done >= recipe.epochs:
             click.echo(f"{run.folder} has had its {done} epochs: `epochs={2 * done}` goes on")
             return 0
@@ -143,6 +149,7 @@ def _started(
 ) -> Training:
     """A new training, in a run of its own."""
     from specc import __version__, driver
+    from specc.runtime.checkpoint import Progress, save
     from specc.runtime.data import load, open_sizes
     from specc.runtime.errors import run_error
     from specc.runtime.run import Record, create
@@ -185,8 +192,10 @@ def _started(
         )
     texts = {name: each.text.encode() for name, each in used.items()}
     content = source.text.encode() if file.suffix == ".json" else file.read_bytes()
-    run = create(runs, record, {**texts, "model.dl": content})
-    return Training(program, data, net, run)
+    progress = Progress()
+    run = create(runs, record, {**texts, "model.dl": content},
+                 lambda run: save(run.last, net, progress))
+    return Training(program, data, net, run, progress)
 
 
 def _resumed(
@@ -198,14 +207,31 @@ def _resumed(
     dtype: str | None,
 ) -> Training:
     """The training of a run, from where it stands."""
+    from specc.runtime.run import open_to_train
+
+    run = open_to_train(folder)
+    try:
+        return _continued(run, file, values, data_folder, threads, dtype)
+    except BaseException:
+        run.release()
+        raise
+
+
+def _continued(
+    run: Run,
+    file: Path | None,
+    values: dict[str, str],
+    data_folder: Path | None,
+    threads: int | None,
+    dtype: str | None,
+) -> Training:
+    """The training of an open run."""
     from specc import driver
     from specc.runtime.checkpoint import restore
     from specc.runtime.data import load
     from specc.runtime.errors import run_error
-    from specc.runtime.run import open_run
 
-    run = open_run(folder)
-    record = run.record
+    record, folder = run.record, run.folder
     source = Source.read(folder / "model.dl")
     if file is not None and _texts(driver.read(file)) != _texts(source):
         raise run_error(

@@ -177,8 +177,8 @@ TRAIN_HINTS: dict[str, str] = {
     "precision": "it is an option of the command: `specc train --dtype float64`",
     "device": "there is one device, the processor: leave it out",
     "verbose": "it is an option of the command: `specc train --quiet`",
-    "checkpoint": "the weights of the last and of the best epoch are kept as it is;"
-    " `recompute = true` trains in less memory",
+    "checkpoint": "specc already saves the last and the best weights, every `checkpoint_seconds` within"
+    " an epoch; `recompute = true` trains in less memory",
 }
 
 # What the field calls the sources of data.

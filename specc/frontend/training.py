@@ -40,6 +40,7 @@ SETTINGS = (
     Declared("clip_norm", "float", bounds=((">", 0),), default=None),
     Declared("clip_value", "float", bounds=((">", 0),), default=None),
     Declared("recompute", "bool", default=DEFAULTS.recompute),
+    Declared("checkpoint_seconds", "float", bounds=((">", 0),), default=DEFAULTS.checkpoint_seconds),
 )
 LARGEST = {"seed": 2**63 - 1}
 LARGEST_COUNT = 10**9
@@ -172,11 +173,11 @@ def _setting(frame: Frame, name: ast.Name, tree: ast.Expression, known: dict[str
 
 def _unknown_setting(frame: Frame, name: ast.Name) -> None:
     names = [each.name for each in SETTINGS]
-    near = closest(name.text, names, TRAIN_SYNONYMS)
+    hint = TRAIN_HINTS.get(name.text.lower())
+    near = None if hint else closest(name.text, names, TRAIN_SYNONYMS)
     if name.text in PLANNED:
         frame.error("not-yet", f"`{name.text}` is not compiled yet", name.span)
         return
-    hint = None if near else TRAIN_HINTS.get(name.text.lower())
     if hint is None and SETTING_SYNONYMS.get(name.text, name.text) == "lr":
         lr = SETTING_SYNONYMS.get(name.text, name.text)
         help_ = f"it is a setting of the optimizer: `optimizer sgd({lr} = ...)`"

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from specc.runtime.checkpoint import not_finite, tensors
 from specc.runtime.compiled import CompiledModel
 
 
@@ -38,9 +39,8 @@ def bad_step(net: CompiledModel, replay: Callable[[int, int], None], start: int,
 
 
 def is_finite(net: CompiledModel) -> bool:
-    """Whether all weights are finite, and no state is NaN (a state may begin as inf)."""
-    return all(np.isfinite(array).all() for array in net.params.values()) and not any(
-        np.isnan(array).any() for array in net.states.values())
+    """Return whether a checkpoint of the model would be finite: `not_finite`."""
+    return not_finite(tensors(net)) is None
 
 
 def _copied(net: CompiledModel) -> list[dict[str, np.ndarray]]:

@@ -1,17 +1,19 @@
 """Checkpoints: the weights and all that training carries on, in one safetensors file.
 
     save(path, net, progress)
-    progress = restore(path, net)        # RunError where the file does not fit the model
+    progress = restore(path, net)        # RunError if the file is damaged or does not fit the model
 
-Parameters stand under their paths, states under `state/<path>`, and the records of an epoch that is
-not over under `records`; where training stands is in the metadata. A file is complete or not there:
-it is written beside its place and then renamed.
+Parameters have their paths as names, states have `state/<path>`, and the records of an unfinished epoch
+are `records`. The metadata hold the progress of the training, and the SHA-256 of all tensors, their names
+and the progress. A file is complete or not there: `files.write`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -23,7 +25,11 @@ from specc.runtime.errors import RunError, run_error
 from specc.runtime.files import write
 
 STATE = "state/"
+STREAM = "state/stream."
 RECORDS = "records"
+CHECKSUM = "sha256"
+METADATA = {"format", "model", "progress"}
+"""The other metadata: those of a checkpoint without a checksum."""
 
 
 @dataclass
@@ -52,21 +58,30 @@ def save(path: Path, net: CompiledModel, progress: Progress) -> None:
 class Checkpoints:
     """The checkpoints of a run: the last, and the best.
 
-    An epoch may take a millisecond, and a file several: what an epoch leaves waits in memory until
-    `SECONDS` after the last one was written, or for `flush`.
+    An epoch may take a millisecond, and a file several: a checkpoint of an epoch waits in memory until
+    `SECONDS` after the last one was written, or for `flush`. `before` is called before files are
+    written: it brings what the checkpoints rely on to the disk. The best is written before the last, so
+    a crash between the two leaves a last one from which training reaches the best again.
     """
 
     SECONDS = 1.0
+    SHARE = 10  # saving takes at most this part of the time
 
-    def __init__(self, last: Path, best: Path, net: CompiledModel) -> None:
-        self.last, self.best, self.net = last, best, net
+    def __init__(self, last: Path, best: Path, net: CompiledModel,
+                 before: Callable[[], None] = lambda: None) -> None:
+        self.last, self.best, self.net, self.before = last, best, net, before
         self._waiting: dict[Path, tuple[dict[str, np.ndarray], Progress]] = {}
-        self._written = 0.0
+        # the first epoch is written when it is over
+        self._written, self._took = time.monotonic() - self.SECONDS, 0.0
+
+    def is_due(self, seconds: float) -> bool:
+        """Return whether the last file is that old; longer if saving takes much time."""
+        return time.monotonic() >= self._written + max(seconds, self.SHARE * self._took)
 
     def epoch(self, progress: Progress, is_best: bool) -> None:
         """Keep the model as the last, and perhaps as the best."""
         tensors = _tensors(self.net, progress)
-        is_due = time.monotonic() >= self._written + self.SECONDS
+        is_due = self.is_due(self.SECONDS)
         if not is_due:
             tensors = {name: array.copy() for name, array in tensors.items()}
             progress = replace(progress)
@@ -81,58 +96,78 @@ class Checkpoints:
         self.flush()
 
     def flush(self) -> None:
-        """Write what waits."""
-        for path in list(self._waiting):
-            tensors, progress = self._waiting[path]
-            write(path, _serialized(tensors, self.net.name, progress))
-            del self._waiting[path]
+        """Write the checkpoints that wait."""
+        start = time.monotonic()
+        if self._waiting:
+            self.before()
+        for path in (self.best, self.last):
+            if path in self._waiting:
+                tensors, progress = self._waiting[path]
+                write(path, _serialized(tensors, self.net.name, progress))
+                del self._waiting[path]
         self._written = time.monotonic()
+        self._took = self._written - start
+
+
+def tensors(net: CompiledModel) -> dict[str, np.ndarray]:
+    """The live arrays of a model by their names in a checkpoint."""
+    return {**net.params, **{STATE + name: array for name, array in net.states.items()}}
 
 
 def _tensors(net: CompiledModel, progress: Progress) -> dict[str, np.ndarray]:
     """All arrays of a checkpoint by name; those of the model are the live ones."""
-    states = {STATE + name: array for name, array in net.states.items()}
-    return {**net.params, **states, RECORDS: progress.records}
+    return {**tensors(net), RECORDS: progress.records}
 
 
 def _serialized(tensors: dict[str, np.ndarray], model: str, progress: Progress) -> bytes:
     from safetensors.numpy import save as serialized
 
-    # safetensors ignores strides
-    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    standing = {name: value for name, value in asdict(progress).items() if name != RECORDS}
-    metadata = {"format": "specc", "model": model, "progress": json.dumps(standing)}
-    return serialized(tensors, metadata)
+    # safetensors ignores strides; NumPy makes an axis of none
+    tensors = {name: np.ascontiguousarray(array).reshape(array.shape)
+               for name, array in tensors.items()}
+    values = {name: value for name, value in asdict(progress).items() if name != RECORDS}
+    metadata = {"format": "specc", "model": model, "progress": json.dumps(values)}
+    return serialized(tensors, metadata | {CHECKSUM: checksum(tensors, metadata)})
+
+
+def checksum(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
+    """The SHA-256, in hex, of contiguous arrays with their names, types and shapes, and of metadata."""
+    found = hashlib.sha256(json.dumps(dict(metadata), sort_keys=True).encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        found.update(f"{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        found.update(array.reshape(-1).view(np.uint8))
+    return found.hexdigest()
+
+
+def not_finite(tensors: Mapping[str, np.ndarray]) -> str | None:
+    """Return the name of the first array of a checkpoint that is not finite, or None.
+
+    A state may be infinite (some begin so), but not NaN. Records may be anything, because a metric of a
+    batch can be undefined.
+    """
+    for name, array in tensors.items():
+        if name.startswith(STATE):
+            is_good = not np.isnan(array).any()
+        else:
+            is_good = name == RECORDS or np.isfinite(array).all()
+        if not is_good:
+            return name
+    return None
 
 
 def restore(path: Path, net: CompiledModel, streams: bool = True) -> Progress:
     """Puts the arrays of a checkpoint into the model. Raises `RunError`, having changed nothing.
 
     Without `streams` what the lanes of a stream have left is left out: the model may have other lanes.
+    A checkpoint of an older version of specc has no checksum, and is taken without one.
     """
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise run_error(f"there is no checkpoint `{path}`", path, help=_another(path))
-    try:
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in list(file.keys())}
-    except PermissionError:
-        raise run_error(f"`{path}` may not be read", path) from None
-    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, MemoryError):
-        raise run_error(f"`{path}` is damaged: it is not, or not wholly, what specc wrote", path,
-                        help=_another(path)) from None
-    live = dict(net.params) | {STATE + name: array for name, array in net.states.items()}
+    found, progress = _read(path)
+    live = tensors(net)
     if not streams:
-        live, tensors = ({name: array for name, array in each.items()
-                          if not name.startswith(f"{STATE}stream.")} for each in (live, tensors))
-    records = tensors.pop(RECORDS, None)
-    progress = _progress(metadata)
-    if progress is None:
-        raise run_error(
-            f"`{path}` was not written by specc: it does not say where training stood", path
-        )
+        live, found = ({name: array for name, array in each.items()
+                        if not name.startswith(STREAM)} for each in (live, found))
+    records = found.pop(RECORDS, None)
     if progress.step and (records is None or records.shape != (progress.step, net.record_width)):
         raise _misfit(
             path,
@@ -140,25 +175,30 @@ def restore(path: Path, net: CompiledModel, streams: bool = True) -> Progress:
             f" a step, the model has {net.record_width}",
         )
     for name, array in live.items():
-        if name not in tensors:
-            raise _misfit(path, f"it has no {_said(name)}", name, tensors)
-        if tensors[name].shape != array.shape:
+        if name not in found:
+            raise _misfit(path, f"it has no {said(name)}", name, found)
+        if found[name].shape != array.shape:
             raise _misfit(
                 path,
-                f"{_said(name)} is {list(tensors[name].shape)} there, but"
+                f"{said(name)} is {list(found[name].shape)} there, but"
                 f" {list(array.shape)} in the model",
             )
-        if tensors[name].dtype != array.dtype:
+        if found[name].dtype != array.dtype:
             raise _misfit(
                 path,
-                f"{_said(name)} is {tensors[name].dtype} there, but {array.dtype} in the model",
+                f"{said(name)} is {found[name].dtype} there, but {array.dtype} in the model",
             )
-    for name in tensors:
+    for name in found:
         if name not in live:
-            raise _misfit(path, f"the model has no {_said(name)}, which is there", name, live)
+            raise _misfit(path, f"the model has no {said(name)}, which is there", name, live)
+    if (bad := not_finite(found)) is not None:
+        wrong = np.isnan(found[bad]) if bad.startswith(STATE) else ~np.isfinite(found[bad])
+        value = found[bad][wrong][0]
+        raise run_error(f"the {said(bad)} in `{path}` is not finite: it holds {value}", path,
+                        help=_another(path))
     for name, array in live.items():
-        array[...] = tensors[name]
-    progress.records = np.zeros((0, net.record_width)) if records is None else records
+        array[...] = found[name]
+    progress.records = records if progress.step else np.zeros((0, net.record_width))
     return progress
 
 
@@ -171,6 +211,36 @@ def standing(path: Path) -> Progress | None:
             return _progress(file.metadata() or {})
     except (SafetensorError, OSError, ValueError):
         return None
+
+
+def _read(path: Path, has_help: bool = True) -> tuple[dict[str, np.ndarray], Progress]:
+    """The arrays and the progress in a checkpoint. Raises `RunError` if it is not whole."""
+    from safetensors import SafetensorError, safe_open
+
+    def damaged(message: str) -> RunError:
+        return run_error(message, path, help=_another(path) if has_help else None)
+
+    if not path.is_file():
+        raise damaged(f"there is no checkpoint `{path}`")
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in list(file.keys())}
+    except PermissionError:
+        raise run_error(f"`{path}` may not be read", path) from None
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, MemoryError):
+        raise damaged(f"`{path}` is damaged: it is not, or not wholly, what specc wrote") from None
+    noted = metadata.pop(CHECKSUM, None)
+    progress = _progress(metadata)
+    if progress is None or metadata.get("format") != "specc":
+        raise run_error(
+            f"`{path}` was not written by specc: it does not say where training stood", path
+        )
+    # a damaged name of the checksum is another name
+    is_whole = metadata.keys() == METADATA and noted in (None, checksum(tensors, metadata))
+    if not is_whole:
+        raise damaged(f"`{path}` is damaged: its SHA-256 is not the one that specc noted in it")
+    return tensors, progress
 
 
 def _progress(metadata: dict[str, str]) -> Progress | None:
@@ -188,15 +258,23 @@ def _progress(metadata: dict[str, str]) -> Progress | None:
 
 
 def _another(path: Path) -> str | None:
-    """What to do without a checkpoint, if its run has another one."""
+    """The help for a checkpoint that cannot be used: another one of its run that can."""
     names = {"last.safetensors": "best.safetensors", "best.safetensors": "last.safetensors"}
     other = path.with_name(names.get(path.name, path.name))
     if other == path or not other.is_file():
         return None
-    return f"`{other.name}` of the run may be whole: a copy of it can take this one's place"
+    try:
+        tensors, progress = _read(other, has_help=False)
+    except RunError:
+        return f"`{other}` is damaged too"
+    if not_finite(tensors) is not None:
+        return f"`{other}` is not finite either"
+    where = f"epoch {progress.epoch}" + (f" and {progress.step} steps" if progress.step else "")
+    return f"`{other}` is whole (after {where}): a copy of it can take this one's place"
 
 
-def _said(name: str) -> str:
+def said(name: str) -> str:
+    """An array of a checkpoint in words: "parameter `dense1.weight`"."""
     is_state = name.startswith(STATE)
     return f"{'state' if is_state else 'parameter'} `{name.removeprefix(STATE)}`"
 
@@ -206,5 +284,5 @@ def _misfit(path: Path, why: str, name: str = "", others=()) -> RunError:
     return run_error(
         f"`{path}` does not fit the model: {why}",
         path,
-        help=f"there is {_said(near)}" if near else None,
+        help=f"there is {said(near)}" if near else None,
     )

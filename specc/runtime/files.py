@@ -2,16 +2,86 @@
 
     write(run.folder / "run.json", text.encode())      # RunError: "... No space left on device"
 
-The content goes into a file beside the place, which is then renamed: whoever reads, or looks at
-what is there after the power was cut, finds the old file or the new one.
+The content goes into a new file in the same folder: write, fsync, rename, fsync of the folder. A
+reader sees the old file or the new one, and so does the next start after a crash or a power cut. Every
+call that changes a run's files goes through `disk`, so tests can record each call and make it fail.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from specc.runtime.errors import run_error
+
+
+class Disk:
+    """The system calls of a save; each raises `OSError`."""
+
+    BINARY = getattr(os, "O_BINARY", 0)  # Windows translates line ends without it
+
+    def create(self, path: Path) -> int:
+        """Open a new file for writing; a file that exists is an error."""
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | self.BINARY, 0o666)
+
+    def open_end(self, path: Path) -> int:
+        """Open an existing file to write at its end."""
+        return os.open(path, os.O_WRONLY | os.O_APPEND | self.BINARY)
+
+    def write(self, handle: int, content: memoryview) -> int:
+        """Write the beginning of the content, and return the number of its bytes."""
+        return os.write(handle, content)
+
+    def truncate(self, handle: int, size: int) -> None:
+        os.ftruncate(handle, size)
+
+    def sync(self, handle: int) -> None:
+        """Wait until the file's content is on the disk."""
+        try:
+            import fcntl
+
+            full_sync = fcntl.F_FULLFSYNC  # on macOS, where fsync does not empty the drive's cache
+        except (ImportError, AttributeError):
+            os.fsync(handle)
+            return
+        try:
+            fcntl.fcntl(handle, full_sync)
+        except OSError:  # a file system without it
+            os.fsync(handle)
+
+    def close(self, handle: int) -> None:
+        os.close(handle)
+
+    def rename(self, path: Path, to: Path) -> None:
+        """Give a file another name; a file that had that name is gone."""
+        os.replace(path, to)
+
+    def remove(self, path: Path) -> None:
+        os.unlink(path)
+
+    def make_folder(self, path: Path) -> None:
+        os.mkdir(path)
+
+    def sync_folder(self, path: Path) -> None:
+        """Wait until the names of the folder's files are on the disk."""
+        if os.name == "nt":  # Windows cannot open a folder
+            return
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        except OSError as error:
+            # some network file systems cannot do it
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+                raise
+        finally:
+            os.close(handle)
+
+
+disk = Disk()
 
 
 def write(path: Path, content: bytes | memoryview) -> None:
@@ -28,15 +98,59 @@ def replace(path: Path, content: bytes | memoryview) -> None:
         path.write_bytes(content)
         return
     path = path.resolve()  # a link stays one
-    beside = path.with_name(f".{path.name[:100]}.{os.getpid()}")
+    beside = _beside(path)
     try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+        handle = disk.create(beside)
+        try:
+            write_all(handle, content)
+            disk.sync(handle)
+        finally:
+            disk.close(handle)
+        disk.rename(beside, path)
+    except BaseException:
+        with suppress(OSError):
+            disk.remove(beside)
+        raise
+    disk.sync_folder(path.parent)
+
+
+def write_all(handle: int, content: bytes | memoryview) -> None:
+    """Write all bytes of the content to an open file."""
+    left = memoryview(content).cast("B")
+    while left:
+        written = disk.write(handle, left)
+        if not written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left = left[written:]
+
+
+def make_folders(path: Path) -> None:
+    """Make a folder and those above it, durably. Raises `OSError`."""
+    if path.is_dir():
+        return
+    make_folders(path.parent)
+    with suppress(FileExistsError):
+        disk.make_folder(path)
+    disk.sync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path, names: tuple[str, ...]) -> None:
+    """Remove what killed writers of the files called `names` left in a folder.
+
+    The caller makes sure that no writer of these files is alive.
+    """
+    own = "|".join(map(re.escape, names))
+    pattern = re.compile(rf"\.({own})\.([0-9a-f]{{16}}\.part|\d+)")  # a process id in older runs
+    for each in folder.iterdir():
+        if pattern.fullmatch(each.name):
+            with suppress(OSError):
+                disk.remove(each)
+
+
+def _beside(path: Path) -> Path:
+    """A new name in the folder of `path`: random, as containers have equal process ids."""
+    shown = path.name.encode()[:100].decode(errors="ignore")
+    return path.with_name(f".{shown}.{secrets.token_hex(8)}.part")
 
 
 def reason(error: OSError) -> str:

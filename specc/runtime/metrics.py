@@ -9,16 +9,15 @@ validation the cells of `val_` columns are empty.
 from __future__ import annotations
 
 import csv
-import errno
 import io
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from specc.runtime import files
 from specc.runtime.errors import RunError, run_error
-from specc.runtime.files import reason, write
+from specc.runtime.files import reason, write, write_all
 
 
 @dataclass(frozen=True)
@@ -52,22 +51,23 @@ def short_names(columns: Sequence[str]) -> dict[str, str]:
 class MetricsFile:
     """The file, to be appended to. Lines of later epochs than `epoch` are dropped from it.
 
-    Raises `RunError` where what is there is no table of such epochs, or cannot be written.
+    Checkpoints are written after `sync`, so the file has the lines of all epochs up to the checkpoint that
+    training resumes from, whatever became of later ones in a crash. Raises `RunError` if the file is not
+    a table of such epochs, or cannot be written.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], epoch: int = 0) -> None:
         self.path = path
         self.names = list(short_names(columns).values())
+        self._is_synced = True
         header = ["epoch", "step", "seconds"]
         header += [f"{part}_{name}" for name in self.names for part in ("train", "val")]
-        rows = read_table(path) if path.is_file() else []
+        rows = read_table(path, epoch) if path.is_file() else []
         if rows and list(rows[0]) != header:
             raise _damaged(path, f"its columns are {', '.join(rows[0])}; the model has"
                            f" {', '.join(header)}")
-        kept = [list(row.values()) for row in rows if int(row["epoch"]) <= epoch]
-        lines = "".join(",".join(row) + "\n" for row in [header, *kept])
+        lines = "".join(",".join(row) + "\n" for row in [header, *map(dict.values, rows)])
         write(path, lines.encode())
-        self.size = path.stat().st_size
 
     def append(self, epoch: Epoch) -> None:
         """Add the line of an epoch, or none of it."""
@@ -76,46 +76,88 @@ class MetricsFile:
             held_out = "" if epoch.validation is None else f"{epoch.validation[name]:.8g}"
             cells += [f"{epoch.training[name]:.8g}", held_out]
         line = (",".join(cells) + "\n").encode()
+        self._is_synced = False
         try:
-            with self.path.open("ab", buffering=0) as file:
-                self.size = file.tell()
-                if file.write(line) != len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            size = self.path.stat().st_size
+            handle = files.disk.open_end(self.path)
+            try:
+                write_all(handle, line)
+            except BaseException:
+                with suppress(OSError):
+                    files.disk.truncate(handle, size)
+                raise
+            finally:
+                files.disk.close(handle)
         except OSError as error:
-            with suppress(OSError):
-                os.truncate(self.path, self.size)
-            raise run_error(
-                f"`{self.path}` cannot be written: {reason(error)}", self.path
-            ) from None
+            raise self._unwritable(error) from None
+
+    def sync(self) -> None:
+        """Wait until all lines are on the disk. Raises `RunError`."""
+        if self._is_synced:
+            return
+        try:
+            handle = files.disk.open_end(self.path)
+            try:
+                files.disk.sync(handle)
+            finally:
+                files.disk.close(handle)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        self._is_synced = True
+
+    def _unwritable(self, error: OSError) -> RunError:
+        return run_error(f"`{self.path}` cannot be written: {reason(error)}", self.path)
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    """The lines of a file by their columns. Raises `RunError` where it is no table of epochs."""
+def read_table(path: Path, last: int | None = None) -> list[dict[str, str]]:
+    """The lines of a file by their columns. Raises `RunError` where it is no table of epochs.
+
+    With `last` the table ends after the line of that epoch. A crash can leave anything after it: lines
+    of later epochs, part of one, or bytes that the file system never filled.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-        rows = list(csv.reader(io.StringIO(text)))
+        content = path.read_bytes()
     except OSError as error:
         raise run_error(f"`{path}` cannot be read: {reason(error)}", path) from None
-    except (ValueError, csv.Error):
-        raise _damaged(path, "it is no table") from None
-    if not rows:
-        return []
-    header, found = rows[0], []
-    if header[:3] != ["epoch", "step", "seconds"] or "train_loss" not in header:
-        raise _damaged(path, "line 1 does not name the columns epoch, step, seconds, ..")
-    for line, row in enumerate(rows[1:], 2):
-        if not row:
-            continue
-        if len(row) != len(header):
-            if line == len(rows) and not text.endswith("\n"):
+    header: list[str] = []
+    found: list[dict[str, str]] = []
+    lines = content.split(b"\n")
+    for number, line in enumerate(lines, 1):
+        is_over = last is not None and bool(header) and (
+            last == 0 or bool(found) and int(found[-1]["epoch"]) >= last)
+        if is_over:
+            break
+        try:
+            row = _cells(path, line)
+            if not row:
+                continue
+            if not header:
+                if row[:3] != ["epoch", "step", "seconds"] or "train_loss" not in row:
+                    raise _damaged(path, "line 1 does not name the columns epoch, step, seconds, ..")
+                header = row
+                continue
+            if len(row) != len(header):
+                raise _damaged(path, f"line {number} has {len(row)} cells, and the first"
+                               f" {len(header)}")
+            for name, cell in zip(header, row, strict=True):
+                whole = name in ("epoch", "step")
+                if not (cell.isdecimal() if whole else _is_number(cell)):
+                    raise _damaged(path, f"line {number}: `{cell}` is no {name}")
+        except RunError:
+            if number == len(lines) and header:
                 break  # it was being written when the process was killed
-            raise _damaged(path, f"line {line} has {len(row)} cells, and the first {len(header)}")
-        for name, cell in zip(header, row, strict=True):
-            whole = name in ("epoch", "step")
-            if not (cell.isdecimal() if whole else _is_number(cell)):
-                raise _damaged(path, f"line {line}: `{cell}` is no {name}")
+            raise
+        if last is not None and int(row[0]) > last:
+            break
         found.append(dict(zip(header, row, strict=True)))
     return found
+
+
+def _cells(path: Path, line: bytes) -> list[str]:
+    try:
+        return next(csv.reader(io.StringIO(line.decode())), [])
+    except (ValueError, csv.Error):
+        raise _damaged(path, "it is no table") from None
 
 
 def values_of(path: Path, epoch: int) -> tuple[str, dict[str, float]] | None:

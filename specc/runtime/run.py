@@ -4,8 +4,12 @@ runs/lenet/3/
   model.dl            the file as it was given (and beside it the files that it uses)
   run.json            what else is needed to train or evaluate it again: a `Record`
   metrics.csv         a line for each epoch
-  last.safetensors    after the last epoch, or where training was interrupted
+  last.safetensors    after the last epoch, or within one
   best.safetensors    after the best epoch: the least validation loss, or what `monitor` names
+  .lock               while the run is being trained
+
+`run.json` is written last, after the first checkpoint: a folder that has one can be resumed, and a folder
+without one is what a killed process left.
 """
 
 from __future__ import annotations
@@ -13,12 +17,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from specc.runtime.errors import RunError, run_error
-from specc.runtime.files import reason, replace, write
+from specc.runtime import files as system
+from specc.runtime.files import make_folders, reason, remove_leftovers, replace, write
+from specc.runtime.lock import NAME as LOCK
+from specc.runtime.lock import Lock
+
+BORN = ("run.json", "metrics.csv")
+FILES = ("model.dl", "run.json", "metrics.csv", "last.safetensors", "best.safetensors")
 
 
 @dataclass
@@ -49,10 +60,11 @@ class Record:
 
 @dataclass
 class Run:
-    """A folder with its record."""
+    """A folder with its record; `lock` is held by the process that trains it."""
 
     folder: Path
     record: Record
+    lock: Lock | None = field(default=None, compare=False, repr=False)
 
     @property
     def last(self) -> Path:
@@ -66,49 +78,100 @@ class Run:
     def metrics(self) -> Path:
         return self.folder / "metrics.csv"
 
+    def release(self) -> None:
+        """Let others train the run."""
+        if self.lock is not None:
+            self.lock.release()
+            self.lock = None
+
     def write(self) -> None:
         """Write run.json, whole or not at all. Raises `RunError` where that cannot be."""
         text = json.dumps(asdict(self.record), indent=2) + "\n"
         write(self.folder / "run.json", text.encode())
 
 
-def create(parent: Path, record: Record, files: dict[str, bytes]) -> Run:
-    """A new run in `parent/<model>/<number>`, with the next free number.
+def create(parent: Path, record: Record, files: dict[str, bytes],
+           begin: Callable[[Run], None] = lambda run: None) -> Run:
+    """A new run in `parent/<model>/<number>`, with the next free number; it is locked.
 
-    `files` are model.dl and the files that it uses, by their paths relative to it. Raises
-    `RunError`, with no folder left behind, where it cannot be written.
+    `files` are model.dl and the files that it uses, by their paths relative to it. `begin` writes the
+    first checkpoint, before the folder becomes a run. Raises `RunError`, with no folder left behind, where
+    it cannot be written.
     """
-    folder = None
+    run = None
     try:
         folder = claim(parent / record.model)
+        run = Run(folder, record)
+        run.lock = Lock.take(folder)
         for name, content in files.items():
             path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(path.parent)
             replace(path, content)
+        begin(run)
         text = json.dumps(asdict(record), indent=2) + "\n"
         replace(folder / "run.json", text.encode())
-    except OSError as error:
-        if folder is not None:
+    except BaseException as error:
+        if run is not None:
+            run.release()
             shutil.rmtree(folder, ignore_errors=True)
+        if not isinstance(error, OSError):
+            raise
         raise run_error(
             f"no run can be written to `{parent}`: {reason(error)}",
             parent,
             help="`--run DIR` sets another folder for runs",
         ) from None
-    return Run(folder, record)
+    return run
 
 
 def claim(folder: Path) -> Path:
     """A new folder in `folder`, named by the next number. Two processes get two folders."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder)
+    _remove_unborn(folder)
     number = max((int(each.name) for each in folder.iterdir() if each.name.isdigit()), default=0)
     while True:
         number += 1
         try:
-            (folder / str(number)).mkdir()
+            system.disk.make_folder(folder / str(number))
         except FileExistsError:
             continue
+        try:
+            system.disk.sync_folder(folder)
+        except OSError:
+            (folder / str(number)).rmdir()
+            raise
         return folder / str(number)
+
+
+def _remove_unborn(folder: Path) -> None:
+    """Remove the folders that killed processes left before they became runs."""
+    for each in folder.iterdir():
+        lock = each / LOCK
+        if not each.name.isdigit() or any((each / name).exists() for name in BORN):
+            continue
+        with suppress(RunError, OSError):
+            # a file without text belongs to a process that is about to lock it
+            if lock.stat().st_size and (taken := Lock.taken(each)) is not None:
+                shutil.rmtree(each, ignore_errors=True)
+                taken.release()
+
+
+def open_to_train(folder: Path) -> Run:
+    """The run in a folder, locked; what a killed training left beside its files is removed.
+
+    Raises `RunError` where it is no run, or is being trained.
+    """
+    open_run(folder)
+    lock = Lock.take(folder)
+    try:
+        with suppress(OSError):
+            remove_leftovers(folder, FILES)
+        run = open_run(folder)  # the training before may have written it until now
+    except BaseException:
+        lock.release()
+        raise
+    run.lock = lock
+    return run
 
 
 def open_run(folder: Path) -> Run:

@@ -4,7 +4,8 @@
 
 The steps of an epoch run in stretches, each one call of the compiled model that takes about a fifth
 of a second, so that the display and Ctrl-C stay responsive. Where an epoch is cut changes nothing:
-a training that was interrupted and goes on gives the same weights, bit for bit.
+a training that was interrupted and goes on gives the same weights, bit for bit. So a long epoch is saved
+every `recipe.checkpoint_seconds`, and a training that is killed loses no more than that.
 """
 
 from __future__ import annotations
@@ -59,9 +60,9 @@ def train(
     if the loss or a weight is not finite: the last checkpoint is then the state before that step.
     Raises `RunError` if a file cannot be written.
     """
-    loop = _Loop(net, data, recipe, run, watch, progress or Progress())
     if progress is None:
-        checkpoint.save(run.last, net, loop.progress)
+        checkpoint.save(run.last, net, Progress())
+    loop = _Loop(net, data, recipe, run, watch, progress or Progress())
     try:
         outcome = loop.run_on(should_stop)
     except BaseException:
@@ -93,7 +94,7 @@ class _Loop:
         self.sizes[-1] = self.examples - net.batch * (self.steps_per_epoch - 1)
         self.names = short_names(net.columns)
         self.metrics = MetricsFile(run.metrics, net.columns, progress.epoch)
-        self.checkpoints = Checkpoints(run.last, run.best, net)
+        self.checkpoints = Checkpoints(run.last, run.best, net, before=self.metrics.sync)
         self.stretch_steps = 1
         self._new_epoch()
         if data.validation is not None:  # compiles, so that no epoch has to wait for it
@@ -108,10 +109,13 @@ class _Loop:
             while not is_over and self.progress.step < self.steps_per_epoch:
                 self.stretch()
                 is_over = should_stop()
+                is_within = self.progress.step < self.steps_per_epoch
+                if is_within and self.checkpoints.is_due(self.recipe.checkpoint_seconds):
+                    self.keep()
             if self.progress.step == self.steps_per_epoch:
                 self.end_epoch()
             if is_over and self.progress.epoch < self.recipe.epochs:
-                self.checkpoints.now(self.progress)
+                self.keep()
                 return "interrupted"
         return "finished"
 
@@ -153,6 +157,13 @@ class _Loop:
             progress.epoch + 1, progress.step, float(self._means()[0]), len(rows) / seconds
         )
 
+    def keep(self) -> None:
+        """Write a checkpoint of the steps done so far."""
+        progress = self.progress
+        done = progress.epoch * self.steps_per_epoch + progress.step
+        self._require_finite(done, progress.records[-5:, 0])
+        self.checkpoints.now(progress)
+
     def end_epoch(self) -> None:
         """Validation, checkpoints, and the line of the epoch in metrics.csv."""
         net, validation, old = self.net, self.data.validation, self.progress
@@ -165,11 +176,7 @@ class _Loop:
         figures = training if held_out is None else held_out
         if not np.isfinite(figures["loss"]):
             self._diverged(f"the {what} is {figures['loss']}", done, old.records[-5:, 0])
-        for path, array in net.params.items():
-            if not np.isfinite(array).all():
-                self._diverged(
-                    f"the parameter `{path}` is no longer finite", done, old.records[-5:, 0]
-                )
+        self._require_finite(done, old.records[-5:, 0])
         watched = net.watched(figures)
         is_best = is_better(watched, old.best, self.recipe)
         self.progress = Progress(
@@ -212,6 +219,12 @@ class _Loop:
     def _short(self, values: dict[str, float]) -> dict[str, float]:
         return {short: float(values[name]) for name, short in self.names.items()}
 
+    def _require_finite(self, step: int, losses) -> None:
+        """Raise `Diverged` if the weights or states are not finite: no checkpoint may hold such."""
+        bad = checkpoint.not_finite(checkpoint.tensors(self.net))
+        if bad is not None:
+            self._diverged(f"the {checkpoint.said(bad)} is no longer finite", step, losses)
+
     def _diverged(self, what: str, step: int, losses) -> NoReturn:
         """Raise `Diverged`: `what` was seen at `step`, counted from 1 in the whole training.
 
@@ -221,7 +234,7 @@ class _Loop:
         epoch, done = self.progress.epoch, len(self.progress.records)
         self.checkpoints.flush()
         seen = step - epoch * self.steps_per_epoch
-        is_over = done == self.steps_per_epoch
+        is_over = done == seen
         self.progress = checkpoint.restore(self.run.last, self.net)
         finding, notes = None, []
         if self.progress.epoch == epoch and is_finite(self.net):

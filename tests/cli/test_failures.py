@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from specc.cli.main import status_of
 from specc.runtime import files
@@ -105,7 +106,15 @@ def test_a_run_that_cannot_be_written_leaves_no_folder(folder, specc, monkeypatc
     assert names("runs/tiny") == []
 
 
-@pytest.mark.parametrize("suffix", ["last.safetensors", "best.safetensors", "metrics.csv"])
+def test_a_run_whose_first_checkpoint_cannot_be_written_leaves_no_folder(folder, specc, monkeypatch):
+    full(monkeypatch, "last.safetensors")
+    status, _, err = specc("train", "tiny.dl")
+    assert status == 1
+    assert "runs/tiny/1/last.safetensors` cannot be written: No space left on device" in err
+    assert names("runs/tiny") == []
+
+
+@pytest.mark.parametrize("suffix", ["best.safetensors", "metrics.csv"])
 def test_a_full_disk_ends_a_training_with_a_message(folder, specc, monkeypatch, suffix):
     full(monkeypatch, suffix)
     status, _, err = specc("train", "tiny.dl")
@@ -133,28 +142,10 @@ def test_a_line_of_metrics_is_written_whole_or_not_at_all(tmp_path, monkeypatch)
 
     table = MetricsFile(tmp_path / "metrics.csv", ("loss",))
     before = table.path.read_text()
-    plain = Path.open
-
-    def torn(path, *arguments, **settings):
-        file = plain(path, *arguments, **settings)
-        write = file.write
-
-        class Torn:
-            def __enter__(self):
-                return self
-
-            def __exit__(self, *_):
-                file.close()
-
-            tell = file.tell
-
-            def write(self, content):
-                return write(content[:5])
-
-        return Torn()
+    writes = iter([lambda handle, content: os.write(handle, content[:5]), lambda *_: 0])
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", torn)
+        patch.setattr(files.disk, "write", lambda *arguments: next(writes)(*arguments))
         with pytest.raises(RunError, match="No space left on device"):
             table.append(Epoch(1, 3, 0.5, {"loss": 1.0}, None, 1.0, True))
     assert table.path.read_text() == before
@@ -271,7 +262,7 @@ def test_a_damaged_checkpoint_is_named_and_the_other_one_offered(run, specc, siz
     status, _, err = specc("train", "--resume", run, "epochs=3")
     assert status == 1
     assert "`run/last.safetensors` is damaged: it is not, or not wholly, what specc wrote" in err
-    assert "`best.safetensors` of the run may be whole" in err
+    assert "`run/best.safetensors` is whole (after epoch 2)" in err
     shutil.copy(run / "best.safetensors", path)
     assert specc("train", "--resume", run, "epochs=3")[0] == 0
 
@@ -280,9 +271,37 @@ def test_a_checkpoint_that_is_not_there_is_named_and_the_other_one_offered(run, 
     (run / "best.safetensors").unlink()
     status, _, err = specc("eval", run)
     assert status == 1 and "there is no checkpoint `run/best.safetensors`" in err
-    assert "`last.safetensors` of the run may be whole" in err
+    assert "`run/last.safetensors` is whole (after epoch 2)" in err
     (run / "last.safetensors").unlink()
-    assert "may be whole" not in specc("eval", run)[2]
+    assert "is whole" not in specc("eval", run)[2]
+
+
+@pytest.mark.parametrize("kind", ["flip", "nan"])
+def test_weights_that_are_damaged_are_refused_by_every_command(run, specc, kind):
+    np.save("x.npy", np.zeros((2, 64), np.float32))
+    for name, other in (("best", "last"), ("last", "best")):
+        path = run / f"{name}.safetensors"
+        whole = path.read_bytes()
+        if kind == "flip":
+            flipped = bytearray(whole)
+            flipped[-100] ^= 4
+            path.write_bytes(flipped)
+            message = f"`{path}` is damaged: its SHA-256"
+        else:
+            with safe_open(path, framework="np") as file:
+                metadata = file.metadata()
+            arrays = load_file(path)
+            arrays["dense1.weight"][3, 2] = np.nan
+            del metadata["sha256"]  # as an older version wrote it
+            save_file(arrays, path, metadata)
+            message = f"the parameter `dense1.weight` in `{path}` is not finite: it holds nan"
+        commands = [("eval", run), ("predict", run, "x.npy", "-o", "y.npz"), ("flow", run)]
+        for command in commands if name == "best" else [("train", "--resume", run, "epochs=3")]:
+            status, out, err = specc(*command)
+            assert (status, out) == (1, "") and message in err
+            assert f"`run/{other}.safetensors` is whole (after epoch 2)" in err
+        path.write_bytes(whole)
+    assert not Path("y.npz").exists()
 
 
 # Ends
@@ -313,6 +332,35 @@ def test_a_request_to_end_saves_the_run(folder, name):
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
     rows = (run / "metrics.csv").read_text().splitlines()
     assert status_of(["train", "--resume", str(run), f"epochs={len(rows)}"]) == 0
+
+
+def test_a_second_training_of_a_run_is_refused_and_names_the_first(folder, specc):
+    with command("train", "tiny.dl", "epochs=1000000") as process:
+        process.stdout.readline()
+        status, _, err = specc("train", "--resume", "runs/tiny/1")
+        assert status == 1
+        assert f"`runs/tiny/1` is being trained by process {process.pid} on " in err
+        assert specc("train", "tiny.dl", "epochs=1", "-q")[0] == 0  # a run of its own
+        process.kill()
+    assert specc("train", "--resume", "runs/tiny/1", "epochs=1000000", "patience=1")[0] == 0
+    assert names("runs/tiny") == ["1", "2"] and ".lock" not in names("runs/tiny/1")
+
+
+def test_a_killed_training_has_saved_within_its_epoch(folder, specc):
+    # a step for each example: an epoch takes seconds
+    changes = ("batch=1", "epochs=100000", "checkpoint_seconds=0.2")
+    kept = Path("runs/tiny/1/last.safetensors")
+    with command("train", "tiny.dl", *changes) as process:
+        process.stdout.readline()
+        first = kept.read_bytes()
+        while kept.read_bytes() == first:
+            assert process.poll() is None
+        process.kill()
+    with safe_open(kept, framework="np") as file:
+        done = json.loads(file.metadata()["progress"])
+    assert done["epoch"] or done["step"]
+    status, out, _ = specc("train", "--resume", "runs/tiny/1", f"epochs={done['epoch'] + 1}")
+    assert status == 0 and f"epoch {done['epoch'] + 1}/" in out
 
 
 def test_a_reader_that_leaves_ends_a_training_which_is_saved(folder):

@@ -89,8 +89,10 @@ def test_a_training_lowers_the_loss_and_leaves_a_run(data, run):
     assert [e.epoch for e in watch.epochs] == [1, 2, 3, 4, 5, 6]
     assert np.array_equal(load_file(run.last)["dense1.weight"], net.params["dense1.weight"])
     assert sorted(each.name for each in run.folder.iterdir()) == [
-        "best.safetensors", "last.safetensors", "metrics.csv", "model.dl", "run.json",
+        ".lock", "best.safetensors", "last.safetensors", "metrics.csv", "model.dl", "run.json",
     ]  # fmt: skip
+    run.release()
+    assert not (run.folder / ".lock").exists()
 
 
 def test_means_over_an_epoch_weigh_a_partial_batch_by_its_examples(data, run):

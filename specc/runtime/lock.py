@@ -1,0 +1,127 @@
+"""A lock on a run's folder: one training of it at a time.
+
+    lock = Lock.take(folder)        # RunError: "`runs/a/1` is being trained by process 71 on host .."
+    lock.release()
+
+The operating system holds the lock on the open file `.lock` and frees it when the process ends, however
+it ends; the file's text says who holds it. A child process made by `fork` does not keep the lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+import weakref
+from contextlib import suppress
+from pathlib import Path
+
+from specc.runtime.errors import run_error
+from specc.runtime.files import reason
+
+NAME = ".lock"
+FAR = 2**30
+"""The byte that Windows locks: nobody else could read the text if that was locked."""
+TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+
+
+class Lock:
+    """A lock that is held until `release`, or until the object or the process is gone."""
+
+    def __init__(self, path: Path, file) -> None:
+        self.path, self._file = path, file
+        _held.add(self)
+
+    @classmethod
+    def take(cls, folder: Path) -> Lock:
+        """Lock a folder. Raises `RunError` if it is locked, or cannot be written to."""
+        lock = cls.taken(folder)
+        if lock is None:
+            raise run_error(
+                f"`{folder}` is being trained by {_holder(folder / NAME)}",
+                folder,
+                help="wait until that training ends, or stop it first",
+            )
+        return lock
+
+    @classmethod
+    def taken(cls, folder: Path) -> Lock | None:
+        """Lock a folder; None if it is locked already. Raises `RunError` if it cannot be written."""
+        path = folder / NAME
+        while True:
+            try:
+                file = path.open("a+b", buffering=0)
+            except OSError as error:
+                raise run_error(f"`{path}` cannot be written: {reason(error)}", path) from None
+            if not _try(file):
+                file.close()
+                return None
+            # the last holder may have removed the file after this process opened it
+            with suppress(OSError):
+                if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                    break
+            file.close()
+        lock = cls(path, file)
+        with suppress(OSError):  # on a full disk the lock has no text
+            file.truncate(0)
+            since = time.strftime("%Y-%m-%d %H:%M:%S")
+            file.write(f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode())
+        return lock
+
+    def release(self) -> None:
+        """Free the folder; the file goes."""
+        if self._file.closed:
+            return
+        if os.name != "nt":  # before another process can lock it
+            with suppress(OSError):
+                self.path.unlink()
+        self._file.close()
+        if os.name == "nt":
+            with suppress(OSError):
+                self.path.unlink()
+
+    def forget(self) -> None:
+        """Close the file in a forked child; the parent's lock stays."""
+        self._file.close()
+
+
+def _try(file) -> bool:
+    """Lock an open file; return whether nobody else holds it.
+
+    A file system without locks counts as one where nobody else does.
+    """
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            file.seek(FAR)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in TAKEN
+    return True
+
+
+def _holder(path: Path) -> str:
+    """The process that holds a lock, as its file says."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        text = ""
+    return text[:200] or "another process"
+
+
+_held: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for lock in list(_held):
+        lock.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
