@@ -80,18 +80,22 @@ class Figures:
 
 
 class Peer:
-    """A process with one peer and one model. `seconds_to_first` counts from its start."""
+    """A process with one peer and one model. `seconds_to_first` counts from its start.
 
-    def __init__(self, name: str, case: str, folder: Path, threads: int, caches: Path):
+    `root` is the checkout whose code the process runs.
+    """
+
+    def __init__(self, name: str, case: str, folder: Path, threads: int, caches: Path,
+                 root: Path = ROOT):
         self.name, self.threads = name, threads
         job = {"peer": name, "case": case, "folder": str(folder), "threads": threads}
-        self._log = (folder / f"{name}.log").open("w+")
+        self._log = (folder / f"{name}-{root.name}.log").open("w+")
         await_quiet(1)
         self._started = time.perf_counter()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", json.dumps(job)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True, bufsize=1,
-            cwd=ROOT, env=_environment(threads, caches))  # fmt: skip
+            cwd=root, env=_environment(threads, caches, root))  # fmt: skip
         self.seconds_to_first: float | None = None
 
     def __enter__(self) -> Peer:
@@ -193,12 +197,12 @@ def _size_of_a_turn(run: Run) -> tuple[int, int]:
     return steps, max(1, round(TURN / max(seconds, STRETCH)))
 
 
-def _environment(threads: int, caches: Path) -> dict[str, str]:
+def _environment(threads: int, caches: Path, root: Path) -> dict[str, str]:
     """The same number of threads for everyone, and caches in one folder, empty at first."""
     count = str(threads)
     return {
         **os.environ, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count,
-        "OPENBLAS_NUM_THREADS": count, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu",
+        "OPENBLAS_NUM_THREADS": count, "PYTHONPATH": str(root), "JAX_PLATFORMS": "cpu",
         "SPECC_CACHE_DIR": str(caches / "specc"),
         "TORCHINDUCTOR_CACHE_DIR": str(caches / "inductor"),
         "JAX_COMPILATION_CACHE_DIR": str(caches / "jax"),
