@@ -102,6 +102,22 @@ SETTINGS = [
 ]
 
 
+class Guarded:
+    """Bytes between two guards, which show writes beyond their ends. All are NaN until written."""
+
+    GUARD = 1 << 16
+
+    def __init__(self, size: int):
+        store = np.full(size + 2 * self.GUARD + 64, 0xFF, np.uint8)
+        start = -store.ctypes.data % 64 + self.GUARD
+        self._guards = store[start - self.GUARD : start], store[start + size : start + size + self.GUARD]
+        self.inner = store[start : start + size]
+        self.address = self.inner.ctypes.data
+
+    def is_intact(self) -> bool:
+        return all((each == 0xFF).all() for each in self._guards)
+
+
 class Problem:
     """A contraction with its operands in memory."""
 
@@ -129,15 +145,16 @@ class Problem:
         `also` are plans of other parts of it.
         """
         left, right, out = self.arrays
-        guarded = np.full(out.size + 128, np.nan, self.dtype)  # to see writes beyond the ends
-        inner = guarded[64 : 64 + out.size].reshape(out.shape)
+        result = Guarded(out.nbytes)
         for whole in (self.plan, *also):
-            scratch, packed = (np.empty(n, np.uint8) for n in (whole.scratch, whole.packed))
-            places = [each.ctypes.data for each in (left, right, inner, scratch, packed)]
+            scratch, packed = Guarded(whole.scratch), Guarded(whole.packed)
+            places = [left.ctypes.data, right.ctypes.data, result.address, scratch.address, packed.address]
             for plan in (whole.packing, whole):
                 if plan is not None:
                     at_address(addresses[plan.kernel])(*plan.args(*places))
-        assert np.isnan(guarded[:64]).all() and np.isnan(guarded[-64:]).all()
+            assert scratch.is_intact() and packed.is_intact()
+        assert result.is_intact()
+        inner = result.inner.view(self.dtype).reshape(out.shape)
         types = tuple(each.type for each in self.node.inputs)
         inputs = [
             np.moveaxis(array, -1, 0) if each.type.batched else array
@@ -208,6 +225,17 @@ def test_weights_that_are_used_often_are_packed():
     assert is_packed("dense", "float32", None, 16, 50)
     assert not is_packed("dense", "float32", None, 16, 1)
     assert is_packed("conv", "float32", None, 80, 1)
+
+
+@pytest.mark.parametrize("target", [("float32", None), ("float64", None), ("float32", 256), ("float64", 128)], ids=str)
+def test_sums_over_many_lanes_stay_within_their_scratch_buffers(target):
+    # 33 and 9 rows are no multiple of any tile's rows
+    made = [Problem(roles(*dense(units, n))["weights"], *target, lanes, 1)
+            for units, n in ((33, 64), (9, 128)) for lanes in (320, 1024)]  # fmt: skip
+    assert any(each.plan.scratch for each in made) and any(each.plan.packed for each in made)
+    addresses = _loaded(dict(enumerate(made)))
+    for each in made:
+        each.check(addresses)
 
 
 def test_other_strides_than_the_shapes_own():

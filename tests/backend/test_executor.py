@@ -161,6 +161,8 @@ def test_stop_ends_a_run_after_its_step(threads):
     done = crew.run(program, 1 << 60)
     stopper.join()
     assert 1000 <= done < 1 << 60 and words[0] == done
+    assert crew.run(program, 50) == 50  # the stop was for the run before
+    assert words[0] == done + 50
     crew.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -122,6 +123,39 @@ def test_the_training_is_the_same_by_value(name, threads, monkeypatch):
     for kind in ("params", "states"):
         for path, array in getattr(nets[0], kind).items():
             same(getattr(nets[1], kind)[path], array)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_cheapest_way_through_the_cuts_holds_no_more_than_its_bound(seed):
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(2, 7))
+    # what a segment newly keeps, what it holds within itself, and its work
+    pairs = [[tuple(map(int, rng.integers(0, 9, 3))) for _ in range(end)] for end in range(count)]
+
+    def way(cuts: tuple[int, ...]) -> tuple[int, int, int]:
+        """The most that is held at a time, what is kept in the end, and the work done twice."""
+        kept = most = work = 0
+        for start, end in itertools.pairwise((0, *cuts, count - 1)):
+            newly, own, again = pairs[end][start]
+            kept += newly
+            most = max(most, kept + own)
+            work += again if end < count - 1 else 0
+        return most, kept, work
+
+    inner = range(1, count - 1)
+    ways = [way(cuts) for n in range(count) for cuts in itertools.combinations(inner, n)]
+    for bound in range(40):
+        found = module._ways(pairs, count, bound)
+        within = [(kept, work) for most, kept, work in ways if most <= bound]
+        assert (found is None) == (not within)
+        if found is not None:
+            cuts, at = [], found[-1].cut
+            while at:
+                cuts.append(at)
+                at = found[at].cut
+            most, kept, work = way(tuple(reversed(cuts)))
+            assert most <= bound
+            assert (kept, work) == (found[-1].kept, found[-1].work) == min(within)
 
 
 def graphs(text: str) -> tuple[Graph, Graph]:
