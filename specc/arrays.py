@@ -8,8 +8,10 @@ Everything here raises `ValueError` with the name of the array, or `TypeError` f
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
@@ -26,19 +28,28 @@ class Arrays(dict):
 
     `version` is another number whenever a value may be another one: `written` says so, and who was
     handed an array may write into it for as long as it, or a view of it, is held.
+
+    Threads may read at the same time. `changing` is entered while values are copied in.
     """
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], what: str):
+    def __init__(self, arrays: Mapping[str, np.ndarray], what: str,
+                 changing: AbstractContextManager | None = None):
         super().__init__(arrays)
         self.what = what  # "lenet has no parameter"
-        self._version, self._is_lent = 0, True
+        self._changing = changing or nullcontext()
+        self._versions = itertools.count(1)
+        self._version = self._settled = 0
+        self._lent = next(self._versions)  # another number whenever somebody is handed an array
         self._alone: list[tuple[int, int]] | None = None
 
     @property
     def version(self) -> int:
-        if self._is_lent:
-            self._is_lent = self._holders() != self._alone
-            self._version += 1
+        lent = self._lent
+        if lent != self._settled:
+            # a thread that is handed an array meanwhile changes `_lent` after it has the array
+            if self._holders() == self._alone:
+                self._settled = lent
+            self._version = next(self._versions)
         return self._version
 
     def settle(self) -> None:
@@ -47,30 +58,34 @@ class Arrays(dict):
 
     def written(self) -> None:
         """Says that the arrays have been written into."""
-        self._version += 1
+        self._version = next(self._versions)
 
     def _holders(self) -> list[tuple[int, int]]:
         """How often each array is referred to, and its memory: views of it refer to that."""
         return [(sys.getrefcount(array), sys.getrefcount(array.base)) for array in super().values()]
 
     def __getitem__(self, path):
-        self._is_lent = True
-        return super().__getitem__(path)
+        array = super().__getitem__(path)
+        self._lent = next(self._versions)
+        return array
 
     def __iter__(self):  # with it, `dict(arrays)` and `**arrays` take each by `[]`
         return super().__iter__()
 
     def get(self, path, default=None):
-        self._is_lent = True
-        return super().get(path, default)
+        array = super().get(path, default)
+        self._lent = next(self._versions)
+        return array
 
     def values(self) -> list[np.ndarray]:  # lists, which hold the arrays: a view of a dict would not
-        self._is_lent = True
-        return list(super().values())
+        arrays = list(super().values())
+        self._lent = next(self._versions)
+        return arrays
 
     def items(self) -> list[tuple[str, np.ndarray]]:
-        self._is_lent = True
-        return list(super().items())
+        arrays = list(super().items())
+        self._lent = next(self._versions)
+        return arrays
 
     def copy(self):
         return dict(self)
@@ -81,8 +96,9 @@ class Arrays(dict):
         if not isinstance(values, Mapping):
             raise TypeError(f"values by path are wanted, a dict, not {type(values).__name__}")
         checked = {path: self._checked(path, value) for path, value in values.items()}
-        for path, array in checked.items():
-            self[path][...] = array
+        with self._changing:
+            for path, array in checked.items():
+                self[path][...] = array
 
     def _checked(self, path: str, value) -> np.ndarray:
         if path not in self:

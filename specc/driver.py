@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from specc.collection import uncollected
 from specc.diagnostics import Diagnostic, Report, SpecError
+from specc.locks import COMPILER
 from specc.source import Source, Span
 
 if TYPE_CHECKING:
@@ -53,13 +54,15 @@ def check(path: str | Path | Source,
         return None, error.diagnostics
     file, diagnostics = parse(source)
     report = Report(diagnostics)
-    program = check_file(file, overrides or {}, report)
+    with COMPILER:
+        program = check_file(file, overrides or {}, report)
     if report.errors or program is None:
         return None, report.diagnostics
 
     def resized(sizes: Mapping[str, int]) -> Program | None:
         own = Report([])
-        other = check_file(file, {**(overrides or {}), **sizes}, own)
+        with COMPILER:
+            other = check_file(file, {**(overrides or {}), **sizes}, own)
         return None if own.errors else other
 
     return replace(program, resized=resized), report.diagnostics

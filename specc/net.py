@@ -9,9 +9,9 @@ Arrays go in and come out with the batch first, `[n, *shape]`.
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Mapping
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,8 +19,9 @@ import numpy as np
 from specc.arrays import Arrays, completed, count, examples
 from specc.backend.machine import this_machine
 from specc.backend.prepared import Fastest, Prepared
-from specc.backend.program import CompiledProgram, aligned
+from specc.backend.program import CompiledProgram
 from specc.backend.reference import evaluate
+from specc.backend.storage import aligned
 from specc.collection import uncollected
 from specc.columns import Column
 from specc.decode import Scores, decode, scores_name, targets_read
@@ -30,6 +31,7 @@ from specc.ir.plan import Plan
 from specc.ir.program import Limit, Program
 from specc.ir.verify import verify
 from specc.lengths import Sizes, shorter, steps_of, stretches
+from specc.locks import COMPILER, Mutex, ReadWriteLock
 from specc.ops.carry import closed, following, straightened
 from specc.ops.flops import flops
 from specc.ops.peers import Peers, bind_batch
@@ -70,6 +72,10 @@ class Net:
     `params` and `states` map paths to live arrays in C order, in the layouts of the library:
     assigning one, or into one, changes the model. `states` are the optimizer's memory and running
     statistics.
+
+    Threads may share a model: predictions, evaluations and gradients run side by side, and a call that
+    changes the model waits for them and then has it for itself. Writing into an array of `params` or
+    `states` is no call: nothing else may run meanwhile.
     """
 
     def __init__(self, program: Program, batch: int, dtype: str, threads: int, seed: int):
@@ -78,6 +84,7 @@ class Net:
         self.name, self.ports = program.name, program.ports
         self.compile_seconds = 0.0
         self.steps_done = 0
+        self._lock, self._gradients = ReadWriteLock(), Mutex()
         self._arrays: dict[str, np.ndarray] = {}
         self._programs: dict[tuple[str, int, bool], CompiledProgram] = {}
         self._steps: dict[tuple[str, int], StepByStep | None] = {}
@@ -107,14 +114,15 @@ class Net:
             self._arrays[name] = self._array(each.type.shape)
             self._arrays[name][...] = values[name]
         self.params = Arrays({each.path: self._arrays[f"param.{each.path}"]
-                              for each in program.parameters}, f"{self.name} has no parameter")
+                              for each in program.parameters}, f"{self.name} has no parameter",
+                             self._lock.writing)
         # what the streams have left after the last training step, for each lane of the batch
         self.lanes = {label: np.zeros((self.batch, *self._lane_shape(label)), self.dtype)
                       for label, _ in program.streams}
         lasting = {each.path: self._arrays[f"state.{each.path}"] for each in states}
         self.states = Arrays({**lasting, **{f"stream.{label}": array
                                             for label, array in self.lanes.items()}},
-                             f"{self.name} has no state")
+                             f"{self.name} has no state", self._lock.writing)
         self.params.settle()
 
     def _array(self, shape) -> np.ndarray:
@@ -135,18 +143,23 @@ class Net:
     def graph(self, kind: str) -> Graph:
         """The optimized graph of one program: what the planner gets."""
         if kind not in self._graphs:
-            made = _graph(self.program, kind)
-            if kind == TRAIN:
-                self._settings = made.settings
-                made = made.graph
-            self._graphs[kind] = _optimized(made)
-            if self.program.recipe.recompute and kind in (TRAIN, GRADIENTS):
-                again = _optimized(made, again=True)
-                plain, other = (self._planned(each, self.batch, False).arena_bytes
-                                for each in (self._graphs[kind], again))
-                if other < WORTH_AGAIN * plain:
-                    self._graphs[kind] = again
+            with COMPILER:
+                if kind not in self._graphs:
+                    self._graphs[kind] = self._made_graph(kind)
         return self._graphs[kind]
+
+    def _made_graph(self, kind: str) -> Graph:
+        made = _graph(self.program, kind)
+        if kind == TRAIN:
+            self._settings = made.settings
+            made = made.graph
+        plain = _optimized(made)
+        if self.program.recipe.recompute and kind in (TRAIN, GRADIENTS):
+            again = _optimized(made, again=True)
+            most, other = (self._planned(each, self.batch, False).arena_bytes for each in (plain, again))
+            if other < WORTH_AGAIN * most:
+                return again
+        return plain
 
     @property
     def settings_graph(self) -> Graph:
@@ -159,7 +172,8 @@ class Net:
     def plan(self, kind: str, examples: int | None = None, team: bool = False) -> Plan:
         """The plan of one program, for batches of `examples`; a `team` of threads shares one."""
         examples = examples or self.batch
-        return self._planned(self.graph(kind), examples, (kind, examples) == (PREDICT, 1), team)
+        with COMPILER:
+            return self._planned(self.graph(kind), examples, (kind, examples) == (PREDICT, 1), team)
 
     def _planned(self, graph: Graph, examples: int, is_alone: bool, team: bool = False) -> Plan:
         """`is_alone`: one example has no others beside it to fill a vector with."""
@@ -187,12 +201,14 @@ class Net:
         if kind == PREDICT and examples:
             key = PREDICT, examples, team
         if key not in self._programs:
-            start = time.perf_counter()
-            if kind == GRADIENTS:
-                for each in self.program.parameters:
-                    self._arrays.setdefault(f"gradient.{each.path}", self._array(each.type.shape))
-            self._programs[key] = self._made(self.plan(*key))
-            self.compile_seconds += time.perf_counter() - start
+            with COMPILER:
+                if key not in self._programs:
+                    start = time.perf_counter()
+                    if kind == GRADIENTS:
+                        for each in self.program.parameters:
+                            self._arrays.setdefault(f"gradient.{each.path}", self._array(each.type.shape))
+                    self._programs[key] = self._made(self.plan(*key))
+                    self.compile_seconds += time.perf_counter() - start
         return self._programs[key]
 
     def step_by_step(self, port: Port, data: Mapping[str, Column]) -> Scores | None:
@@ -201,16 +217,20 @@ class Net:
         batch = 1 if count(data) <= FEW else self.batch
         key = port.name, batch
         if key not in self._steps:
-            start = time.perf_counter()
-            shapes = {term.name: term.node.type.shape for term in self.program.outputs}
-            name = scores_name(port, shapes)
-            graph = simplify(straightened(lower.forward(self.program, training=False)))
-            parts = stepwise(graph, port.name, f"output.{name}")
-            self._steps[key] = parts and StepByStep(
-                parts, port, batch, self.dtype, self.seed, self._program_of)
-            self.compile_seconds += time.perf_counter() - start
+            with COMPILER:
+                if key not in self._steps:
+                    start = time.perf_counter()
+                    self._steps[key] = self._made_steps(port, batch)
+                    self.compile_seconds += time.perf_counter() - start
         steps = self._steps[key]
         return steps and steps.over(data)
+
+    def _made_steps(self, port: Port, batch: int) -> StepByStep | None:
+        shapes = {term.name: term.node.type.shape for term in self.program.outputs}
+        name = scores_name(port, shapes)
+        graph = simplify(straightened(lower.forward(self.program, training=False)))
+        parts = stepwise(graph, port.name, f"output.{name}")
+        return parts and StepByStep(parts, port, batch, self.dtype, self.seed, self._program_of)
 
     def _program_of(self, graph: Graph, batch: int) -> CompiledProgram:
         plan = self._planned(_optimized(graph), batch, batch == 1)
@@ -228,18 +248,23 @@ class Net:
         return {label: np.zeros((batch, *array.shape[1:]), self.dtype)
                 for label, array in self.lanes.items()}
 
+    def _ready(self, kind: str, data: Mapping[str, Column], batch: int) -> CompiledProgram:
+        """One program, with nothing left to compile for runs on data like this."""
+        program = self.compiled(kind, batch)
+        if not program.is_linked(data):
+            with COMPILER:
+                start = time.perf_counter()
+                program.link(data)
+                self.compile_seconds += time.perf_counter() - start
+        return program
+
     def _run(self, kind: str, data: Mapping[str, Column], order: np.ndarray, batch: int,
              settings: np.ndarray | None = None, first: int = 0, lanes=None):
-        program = self.compiled(kind, batch)
-        columns = program.columns(data)
-        if not program.is_linked(columns):
-            start = time.perf_counter()
-            program.link(columns)
-            self.compile_seconds += time.perf_counter() - start
+        program = self._ready(kind, data, batch)
         lanes = self._new_lanes(batch) if lanes is None else lanes
         if kind == TRAIN:
             self.params.written()
-        return program.run(columns, order, batch, settings, self.seed, first, lanes)
+        return program.run(data, order, batch, settings, self.seed, first, lanes)
 
     # What the training loop uses.
 
@@ -258,16 +283,20 @@ class Net:
         parts = [((), 0, len(order))]
         if self.lengths(data, total_steps) is not None:
             parts = list(stretches(self.ports, data, order, batch))
-        records = []
-        for sizes, start, stop in parts:
-            net, first = self._over(sizes), start // batch
+        for sizes in dict.fromkeys(sizes for sizes, *_ in parts):
+            net = self._over(sizes)
             before = net.compile_seconds
-            found, _ = net._run(TRAIN, data, order[start:stop], batch, settings[first:],
-                                first_step + first, self.lanes)
+            net._ready(TRAIN, data, batch)
             if net is not self:
                 self.compile_seconds += net.compile_seconds - before
-            records.append(found)
-        self.steps_done = first_step + steps
+        records = []
+        with self._lock.writing:
+            for sizes, start, stop in parts:
+                first = start // batch
+                found, _ = self._over(sizes)._run(TRAIN, data, order[start:stop], batch, settings[first:],
+                                                  first_step + first, self.lanes)
+                records.append(found)
+            self.steps_done = first_step + steps
         return np.concatenate(records)
 
     def lengths(self, data: Mapping[str, Column], total_steps: int) -> np.ndarray | None:
@@ -281,15 +310,17 @@ class Net:
         if not sizes:
             return self
         if sizes not in self._shorter:
-            start = time.perf_counter()
-            program = shorter(self.program, sizes)
-            other = self if program is None else copy.copy(self)
-            if program is not None:
-                other.program, other.ports = program, program.ports
-                other._programs, other._graphs, other._steps, other._prepared = {}, {}, {}, {}
-                other.graph(TRAIN)
-            self._shorter[sizes] = other
-            self.compile_seconds += time.perf_counter() - start
+            with COMPILER:
+                start = time.perf_counter()
+                program = shorter(self.program, sizes)
+                other = self
+                if program is not None:
+                    other = object.__new__(Net)
+                    other.__dict__.update(self.__dict__, program=program, ports=program.ports)
+                    other._programs, other._graphs, other._steps, other._prepared = {}, {}, {}, {}
+                    other.graph(TRAIN)
+                self._shorter[sizes] = other
+                self.compile_seconds += time.perf_counter() - start
         return self._shorter[sizes]
 
     def _schedule(self, first: int, steps: int, steps_per_epoch: int, total: int,
@@ -312,7 +343,9 @@ class Net:
 
     def evaluate(self, data: Mapping[str, Column], order: np.ndarray) -> dict[str, float | np.ndarray]:
         """The exact figures over all rows of `order`, in inference mode: see `report`."""
-        records, _ = self._run(EVALUATE, data, order, self.batch)
+        self._ready(EVALUATE, data, self.batch)
+        with self._lock.reading:
+            records, _ = self._run(EVALUATE, data, order, self.batch)
         counts = np.full(len(records), self.batch)
         counts[-1] = len(order) - self.batch * (len(records) - 1)
         return self.report(counts @ records / len(order))
@@ -341,7 +374,8 @@ class Net:
         whole, added = lower.penalties(self.program)
         if not whole and not added.outputs or len(whole) == len(self.program.losses):
             return float(figures["loss"])
-        values = evaluate(added, {("param", path): array for path, array in self.params.items()})
+        with self._lock.reading:
+            values = evaluate(added, {("param", path): array for path, array in self.params.items()})
         return sum(figures[f"loss.{term.name}"] for term in self.program.losses
                    if term.name not in whole) - float(sum(values.values()))
 
@@ -353,14 +387,18 @@ class Net:
         """
         rows = count(data)
         batch = self._at_once(rows) if lanes is None else self.batch
-        _, found = self._run(PREDICT, data, np.arange(rows), batch, lanes=lanes)
-        outputs = {}
-        for term in self.program.outputs:
-            array = found.get(f"output.{term.name}")
-            if array is None:  # the same for every example
-                array = np.broadcast_to(self._constant(term.node), (rows, *term.node.type.shape))
-            outputs[term.name] = array.view(bool) if array.dtype == np.uint8 else array
-        return outputs
+        self._ready(PREDICT, data, batch)
+        is_own = lanes is not None and any(np.may_share_memory(array, self.lanes[label])
+                                           for label, array in lanes.items())
+        with self._lock.writing if is_own else self._lock.reading:
+            _, found = self._run(PREDICT, data, np.arange(rows), batch, lanes=lanes)
+            outputs = {}
+            for term in self.program.outputs:
+                array = found.get(f"output.{term.name}")
+                if array is None:  # the same for every example
+                    array = np.broadcast_to(self._constant(term.node), (rows, *term.node.type.shape))
+                outputs[term.name] = array.view(bool) if array.dtype == np.uint8 else array
+            return outputs
 
     def _at_once(self, rows: int) -> int:
         """The rows of a step of a prediction for so many."""
@@ -411,9 +449,24 @@ class Net:
         first = next(iter(arrays.values()), None)
         rows = len(first) if type(first) is np.ndarray and first.ndim else 0
         call = self._prepared.get(rows)
-        if call is not None:
+        if call is None:
+            call = self._prepare(rows)
+            if call is None:
+                return None
+        lock, me = self._lock, get_ident()
+        try:  # what `with lock.reading` does, in a third of the time
+            lock.readers.append(me)
+            if lock.closed is not None:
+                lock.wait(me)
             return call(arrays)
-        if not 0 < rows <= max(QUICK, self.batch) or self.lanes or len(self._prepared) == MOST_PREPARED:
+        finally:
+            lock.readers.remove(me)
+            if lock.closed is not None:
+                lock.tell()
+
+    def _prepare(self, rows: int) -> Fastest | None:
+        """A call for so many rows that is kept ready; None where there is none."""
+        if not 0 < rows <= max(QUICK, self.batch) or self.lanes or len(self._prepared) >= MOST_PREPARED:
             return None
         batch = self._at_once(rows)
         program = self.compiled(PREDICT, batch)
@@ -424,12 +477,14 @@ class Net:
             return None
         if rows > self.batch and rows * sum(map(_elements, ports)) > QUICK_ELEMENTS:
             return None  # memory that is kept
-        programs = [program]
-        if self._is_for_team(program.plan, batch):
-            programs.append(self.compiled(PREDICT, batch, team=True))
-        self._prepared[rows] = Fastest(
-            [Prepared(each, ports, names, rows, batch, self.seed) for each in programs])
-        return self._prepared[rows](arrays)
+        with COMPILER:
+            if rows not in self._prepared:
+                programs = [program]
+                if self._is_for_team(program.plan, batch):
+                    programs.append(self.compiled(PREDICT, batch, team=True))
+                self._prepared[rows] = Fastest(
+                    [Prepared(each, ports, names, rows, batch, self.seed) for each in programs])
+            return self._prepared[rows]
 
     @property
     def written(self) -> list[Port]:
@@ -460,8 +515,9 @@ class Net:
     def write(self, data: Mapping[str, Column], temperature: float = 0.0, seed: int = 0,
               ends: Mapping[str, int] | None = None) -> dict[str, np.ndarray]:
         """The targets that the model writes itself: see `specc.decode.decode`."""
-        return decode(self.predict, self.written, self.ports, data, temperature, seed, ends,
-                      self.step_by_step)
+        with self._lock.reading:
+            return decode(self.predict, self.written, self.ports, data, temperature, seed, ends,
+                          self.step_by_step)
 
     def loss_and_gradients(self, /, **arrays) -> tuple[float, dict[str, np.ndarray]]:
         """The mean loss over the n given examples, in training mode, and its gradients by path.
@@ -472,9 +528,11 @@ class Net:
             raise ValueError(f"{self.name} has no `loss`, so there are no gradients")
         data = self._columns(arrays, tuple(self._by_name))
         rows = count(data, least=1)
-        records, _ = self._run(GRADIENTS, data, np.arange(rows), rows, first=self.steps_done)
-        gradients = {each.path: self._arrays[f"gradient.{each.path}"].copy()
-                     for each in self.program.parameters}
+        self._ready(GRADIENTS, data, rows)
+        with self._lock.reading, self._gradients:
+            records, _ = self._run(GRADIENTS, data, np.arange(rows), rows, first=self.steps_done)
+            gradients = {each.path: self._arrays[f"gradient.{each.path}"].copy()
+                         for each in self.program.parameters}
         return float(records[0, 0]), gradients
 
     def step(self, /, **arrays) -> float:
@@ -492,11 +550,12 @@ class Net:
         if self.lanes and rows != self.batch:
             raise ValueError(f"{self.name} reads a stream in {self.batch} lanes: a step takes as many"
                              f" examples, not {rows}")
-        self.graph(TRAIN)
-        settings = self._schedule(self.steps_done, 1, 0, 0)
-        records, _ = self._run(TRAIN, data, np.arange(rows), rows, settings, self.steps_done,
-                               self.lanes)
-        self.steps_done += 1
+        self._ready(TRAIN, data, rows)
+        with self._lock.writing:
+            settings = self._schedule(self.steps_done, 1, 0, 0)
+            records, _ = self._run(TRAIN, data, np.arange(rows), rows, settings, self.steps_done,
+                                   self.lanes)
+            self.steps_done += 1
         return float(records[0, 0])
 
     def time(self, data: Mapping[str, Column], order: np.ndarray) -> StepTimes:
@@ -505,18 +564,16 @@ class Net:
         from specc.backend.timing import time_calls
 
         kind = TRAIN if self.program.updates else EVALUATE if self.program.losses else PREDICT
-        settings = None
-        if kind == TRAIN:
-            self.graph(TRAIN)
-            settings = self._schedule(self.steps_done, 1, 0, 0)
-        program = self.compiled(kind)
-        kept = {name: array.copy() for name, array in self._arrays.items()}
-        try:
-            return time_calls(program, {name: data[name] for name in program.ports}, order,
-                              self.batch, settings, self.seed)
-        finally:
-            for name, array in kept.items():
-                self._arrays[name][...] = array
+        program = self._ready(kind, data, self.batch)
+        with self._lock.writing:
+            settings = self._schedule(self.steps_done, 1, 0, 0) if kind == TRAIN else None
+            kept = {name: array.copy() for name, array in self._arrays.items()}
+            try:
+                return time_calls(program, {name: data[name] for name in program.ports}, order,
+                                  self.batch, settings, self.seed)
+            finally:
+                for name, array in kept.items():
+                    self._arrays[name][...] = array
 
     def flow(self, /, **arrays) -> Flow:
         """How gradients flow on the n given examples, in training mode, with the weights as they are:
@@ -530,10 +587,12 @@ class Net:
             raise ValueError(f"{self.name} has no `loss`, so there are no gradients")
         data = self._columns(arrays, tuple(self._by_name))
         rows = count(data, least=1)
-        leaves = self._leaves(data, np.arange(rows), self._new_lanes(rows))
-        leaves.update({("schedule", name): np.zeros(()) for name in ("step", "epoch", "progress", "stale")})
-        leaves["weight_of_example", ""] = np.full(rows, 1 / rows)
-        return measure(self.program, leaves, rows, self.seed, self.steps_done)
+        with self._lock.reading:
+            leaves = self._leaves(data, np.arange(rows), self._new_lanes(rows))
+            leaves.update({("schedule", name): np.zeros(())
+                           for name in ("step", "epoch", "progress", "stale")})
+            leaves["weight_of_example", ""] = np.full(rows, 1 / rows)
+            return measure(self.program, leaves, rows, self.seed, self.steps_done)
 
     def diagnose(self, data: Mapping[str, Column], rows: np.ndarray, step: int,
                  steps_per_epoch: int = 0, total_steps: int = 0, stale: float = 0,
@@ -546,13 +605,14 @@ class Net:
         """
         from specc.divergence import explain
 
-        lanes = self.lanes if training else self._new_lanes(len(rows))
-        leaves = self._leaves(data, rows, lanes)
-        if training and self.program.updates:
-            self.graph(TRAIN)
-            settings = self._schedule(step, 1, steps_per_epoch, total_steps, stale)
-            leaves.update({("setting", str(k)): value for k, value in enumerate(settings[0])})
-        return explain(self.program, leaves, rows, self.dtype, self.seed, step, training)
+        with self._lock.reading:
+            lanes = self.lanes if training else self._new_lanes(len(rows))
+            leaves = self._leaves(data, rows, lanes)
+            if training and self.program.updates:
+                self.graph(TRAIN)
+                settings = self._schedule(step, 1, steps_per_epoch, total_steps, stale)
+                leaves.update({("setting", str(k)): value for k, value in enumerate(settings[0])})
+            return explain(self.program, leaves, rows, self.dtype, self.seed, step, training)
 
     def _leaves(self, data: Mapping[str, Column], rows: np.ndarray,
                 lanes: Mapping[str, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:

@@ -22,6 +22,7 @@ from functools import lru_cache
 import numpy as np
 
 from specc.backend.load import CONTROL_WORDS, Kernel, load
+from specc.locks import Mutex, remade_after_fork
 
 Call = tuple[int, int]  # the address of a kernel, the address of its args block
 
@@ -119,18 +120,17 @@ class Executor:
     def __init__(self, threads: int = 1):
         assert threads >= 1, threads
         self.threads = threads
+        self._mustering = Mutex()
         addresses = load(KERNELS)
-        self._run, self._pauses, self._rouse = (
-            _function(addresses[each]) for each in KERNELS
-        )
+        self._run, self._rouse = (_function(addresses[each]) for each in (_RUN, _WAKE))
         self._muster()
+        remade_after_fork(self)
 
     def run(self, program: Program, steps: int = 1, first: int = 0) -> int:
         """Runs `steps` steps, numbered from `first`; the number done (fewer only after `stop`)."""
-        assert program.threads == self.threads, (program.threads, self.threads)
-        if self._process != os.getpid():  # a fork: the other threads did not come along
-            self._muster()
-        assert self._dismiss.alive, "this executor was closed"
+        assert program.threads == self.threads, "a program needs its number of threads"
+        if not self._is_mustered:
+            self._muster_again()
         with self._lock:
             words, args = self._words, self._args
             words[STOP // 8] = words[STOPPED // 8] = 0
@@ -153,16 +153,26 @@ class Executor:
     def close(self) -> None:
         """Ends the other threads."""
         self._dismiss()
+        self._is_mustered = False
+
+    def after_fork(self) -> None:
+        """The other threads did not come along: they are started when they are needed."""
+        self._is_mustered = False
+
+    def _muster_again(self) -> None:
+        with self._mustering:
+            if not self._is_mustered:
+                assert self._dismiss.alive, "this executor was closed"
+                self._muster()
 
     def _muster(self) -> None:
         """Sets up the shared words and the other threads, afresh."""
-        self._process = os.getpid()
         self._lock = threading.Lock()
         store = aligned_words((WORKERS + LINE * self.threads) // 8)
         self._words = (ctypes.c_int64 * len(store)).from_buffer(store)
         self._state = store.ctypes.data
-        spin = _SPIN if self.threads <= _processors() else _SPIN_IN_A_CROWD
-        rate = _pauses_per_second(self._pauses)
+        spin = _SPIN if self.threads <= processors() else _SPIN_IN_A_CROWD
+        rate = _pauses_per_second()
         self._words[SPINS // 8] = int(rate * spin)
         for number in range(self.threads):
             self._words[(WORKERS + LINE * number + PATIENCE) // 8] = int(rate * spin)
@@ -181,8 +191,9 @@ class Executor:
         for each in crew:
             each.start()
         self._dismiss = weakref.finalize(
-            self, _dismiss, self._words, self._sleepers, crew, self._process, self._rouse
+            self, _dismiss, self._words, self._sleepers, crew, os.getpid(), self._rouse
         )
+        self._is_mustered = True
 
     def _wake(self) -> None:
         """Wakes the parked workers and waits until they are about."""
@@ -199,10 +210,14 @@ class Executor:
                 time.sleep(0)
 
 
-@lru_cache
 def executor(threads: int) -> Executor:
     """The process's executor for this number of threads, shared by all programs."""
-    return Executor(threads)
+    with _hiring:
+        return _of_process(threads)
+
+
+_of_process = lru_cache(Executor)
+_hiring = Mutex()
 
 
 def aligned_words(count: int) -> np.ndarray:
@@ -212,7 +227,8 @@ def aligned_words(count: int) -> np.ndarray:
     return store[skip : skip + count]
 
 
-def _processors() -> int:
+def processors() -> int:
+    """The processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -222,7 +238,9 @@ def _function(address: int):
     return ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(address)
 
 
-def _pauses_per_second(pauses) -> float:
+@lru_cache
+def _pauses_per_second() -> float:
+    pauses = _function(load([_PAUSES])[_PAUSES])
     count = (ctypes.c_int64 * 1)(1000)
     seconds = []
     for _ in range(3):

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from specc.backend import executor, feed
-from specc.backend.program import CompiledProgram, aligned
+from specc.backend import feed
+from specc.backend.program import Buffers, CompiledProgram
+from specc.backend.storage import Linked, Storage, aligned
 from specc.columns import Column
 from specc.recipe import Port
 
@@ -25,56 +27,91 @@ HANDED_OUT = 4  # arrays of results that are known, of those that callers may st
 
 
 class Prepared:
-    """Runs of `rows` rows, a `batch` at a time. Not re-entrant, as the program is not."""
+    """Predictions for `rows` rows, a `batch` at a time, for any number of threads."""
 
     def __init__(self, program: CompiledProgram, ports: Sequence[Port], names: Mapping[str, str],
                  rows: int, batch: int, seed: int):
+        self._program, self._names, self._batch, self._seed = program, names, batch, seed
         self._ports = [
             (port.name, (rows, *port.shape), "iu" if port.kind == "class" else "f",
-             np.zeros((rows, *port.shape), np.int64 if port.kind == "class" else program.dtype),
-             program.slot(port.name))
+             np.dtype(np.int64 if port.kind == "class" else program.dtype), program.slot(port.name))
             for port in ports]
         self._has_classes = any(port.kind == "class" for port in ports)
-        self._steps = -(-rows // batch)
-        self._executor = executor.executor(program.plan.shards)
-        columns = program.columns({name: Column(buffer) for name, *_, buffer, _ in self._ports})
-        self._order = np.arange(rows)
-        self._linked = program.link(columns)
-        self._pack = program.pack
-        self._buffers = program.set_up(self._linked, columns, self._order, batch, None, seed, 0)
-        outputs = [(name, names[name], array) for name, array in self._buffers.outputs.items()]
-        self._small = [(name, array) for _, name, array in outputs if array.nbytes <= COPIED]
-        self._large = [(name, program.slot(port), Results(array.shape, array.dtype))
-                       for port, name, array in outputs if array.nbytes > COPIED]
-        self._frame = self._linked.frame.copy()  # other runs of the program write into its own
+        self._order, self._steps = np.arange(rows), -(-rows // batch)
+        self._code = program.code(self._columns(self._inputs()))
+        program.link(self._columns(self._inputs()))
+        self._storages = program.storages
 
     def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
         if len(arrays) != len(self._ports):
             return None
-        given = []
-        for name, shape, kinds, buffer, slot in self._ports:
-            array = arrays.get(name)
-            if type(array) is not np.ndarray or array.shape != shape or array.dtype.kind not in kinds:
+        storages = self._storages
+        try:
+            storage = storages.free.pop()
+        except IndexError:
+            storage = storages.take()
+        try:
+            ready = storage.ready.get(self)
+            if ready is None:
+                ready = storage.ready[self] = _Ready(self, storage)
+            linked = ready.linked
+            frame = linked.frame
+            np.copyto(frame, ready.frame)
+            for name, shape, kinds, buffer, slot in ready.ports:
+                array = arrays.get(name)
+                if type(array) is not np.ndarray or array.shape != shape or array.dtype.kind not in kinds:
+                    return None
+                if array.nbytes > COPIED and array.dtype == buffer.dtype and array.flags.c_contiguous:
+                    frame[slot] = _address(array)
+                else:
+                    np.copyto(buffer, array, casting="unsafe")
+            found = {}
+            for name, slot, results in ready.large:
+                found[name], frame[slot] = results.next()
+            if linked.packing is not None:
+                self._program.pack(storage, linked)
+            storage.executor.run(linked.program, self._steps)
+            if self._has_classes and frame[feed.AMISS]:
                 return None
-            if array.nbytes > COPIED and array.dtype == buffer.dtype and array.flags.c_contiguous:
-                given.append((slot, _address(array)))
+            for name, array in ready.small:
+                found[name] = array.copy()
+            return found
+        finally:
+            if len(storages.free) < storages.kept and not storages.waiting:  # as `give` does
+                storages.free.append(storage)
+                if storages.waiting:
+                    storages.tell()
             else:
-                np.copyto(buffer, array, casting="unsafe")
-        frame = self._linked.frame
-        np.copyto(frame, self._frame)
-        for slot, address in given:
-            frame[slot] = address
-        found = {}
-        for name, slot, results in self._large:
-            found[name], frame[slot] = results.next()
-        if self._linked.packing is not None:
-            self._pack(self._linked)
-        self._executor.run(self._linked.program, self._steps)
-        if self._has_classes and frame[feed.AMISS]:
-            return None
-        for name, array in self._small:
-            found[name] = array.copy()
-        return found
+                storages.give(storage)
+
+    def _inputs(self) -> list[np.ndarray]:
+        return [np.zeros(shape, dtype) for _, shape, _, dtype, _ in self._ports]
+
+    def _columns(self, inputs: Sequence[np.ndarray]) -> dict[str, Column]:
+        named = {name: Column(array) for (name, *_), array in zip(self._ports, inputs, strict=True)}
+        return self._program.columns(named)
+
+    def set_up(self, linked: Linked, inputs: Sequence[np.ndarray]) -> Buffers:
+        """Writes the frame for runs on these inputs; what it returns must outlive the runs."""
+        return self._program.set_up(
+            linked, self._columns(inputs), self._order, self._batch, None, self._seed, 0)
+
+
+class _Ready:
+    """What a prediction needs beside a storage that it runs in: inputs, results, and the frame."""
+
+    def __init__(self, call: Prepared, storage: Storage):
+        program, names = call._program, call._names
+        self.linked = storage.linked(call._code)
+        inputs = call._inputs()
+        self.ports = [(name, shape, kinds, buffer, slot) for (name, shape, kinds, _, slot), buffer
+                      in zip(call._ports, inputs, strict=True)]
+        self._buffers = call.set_up(self.linked, inputs)
+        outputs = [(name, names[name], array) for name, array in self._buffers.outputs.items()]
+        self.small = [(name, array) for _, name, array in outputs if array.nbytes <= COPIED]
+        self.large = [(name, program.slot(port), Results(array.shape, array.dtype))
+                      for port, name, array in outputs if array.nbytes > COPIED]
+        self.frame = self.linked.frame.copy()  # other runs of the storage write into its own
 
 
 def _address(array: np.ndarray) -> int:
@@ -129,6 +166,7 @@ class Fastest:
         self._seconds = [0.0] * len(self._calls)
         self._turns = _in_turn(self._seconds, self.TRIED, self.AGAIN, self.MOST, self.LONGER)
         self._chosen, self._number = next(self._turns), 0
+        self._choosing = threading.Lock()  # never waited for
 
     def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
         if len(self._calls) == 1:
@@ -142,8 +180,11 @@ class Fastest:
         # the least of a few calls in a row: the first of them wakes threads
         self._seconds[chosen] = min(self._seconds[chosen], took) if self._number else took
         self._number += 1
-        if self._number == self.TRIED:
-            self._chosen, self._number = next(self._turns), 0
+        if self._number >= self.TRIED and self._choosing.acquire(blocking=False):
+            try:
+                self._chosen, self._number = next(self._turns), 0
+            finally:
+                self._choosing.release()
         return found
 
 

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -48,17 +49,22 @@ class Node:
         return (self.op, tuple(id(each) for each in self.inputs))
 
 
-_serving: list[Origin] = []
+class _Serving(threading.local):
+    def __init__(self):
+        self.origins: list[Origin] = []
+
+
+_serving = _Serving()
 
 
 @contextmanager
 def serving(origin: Origin) -> Iterator[None]:
     """Nodes made within take this origin, unless they are given one of their own."""
-    _serving.append(origin)
+    _serving.origins.append(origin)
     try:
         yield
     finally:
-        _serving.pop()
+        _serving.origins.pop()
 
 
 def apply(op: Op, *inputs: Node, origin: Origin | None = None) -> Node:
@@ -68,8 +74,8 @@ def apply(op: Op, *inputs: Node, origin: Origin | None = None) -> Node:
     so that what autodiff and the passes build still knows the line of the .dl file it serves.
     """
     type_ = op.infer(*(each.type for each in inputs))
-    if origin is None and _serving:
-        origin = _serving[-1]
+    if origin is None and _serving.origins:
+        origin = _serving.origins[-1]
     if origin is None:
         first = next((each.origin for each in inputs if each.origin.span), Origin())
         origin = replace(first, name="") if first.name else first  # the name stays with the value

@@ -1,0 +1,166 @@
+"""The memory that one run of a program writes to, and its calls with the addresses of that memory.
+
+    storage = Storage(plan, "float32", outside)
+    linked = storage.linked(code)           # code: the calls of all shards, see `specc.backend.program`
+    storage.executor.run(linked.program, steps)
+
+Weights and optimizer states are not part of it: all storages of a model share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from specc.backend import executor, feed
+from specc.backend.calls import Address, Call, Table, in_order, phase_of
+from specc.ir.graph import Node
+from specc.ir.plan import Plan
+from specc.ops.leaf import Input
+
+if TYPE_CHECKING:
+    from specc.backend.program import Code
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What all storages of a program share: the arrays of the model, places in the frame, numbers."""
+
+    arrays: Mapping[str, np.ndarray]
+    slots: Mapping[str, int]
+    numbers: Mapping[str, int]
+
+    def address(self, address: Address) -> int:
+        if address.space == "slot":
+            return self.slots[address.name]
+        if address.space in self.numbers:
+            return self.numbers[address.space]
+        return self.arrays[address.space].ctypes.data + address.offset
+
+
+class Storage:
+    """The buffers of a program, for one thread at a time."""
+
+    def __init__(self, plan: Plan, dtype: str, outside: Outside):
+        self.plan, self.dtype, self._outside = plan, dtype, outside
+        self.arena = aligned(plan.arena_bytes * plan.shards)
+        self.shared = aligned(plan.shared_bytes)
+        self.record = aligned(8 * plan.record_width)
+        self.lanes = {f"lane.{node.op.label}": self._lane(node) for node in plan.graph.nodes
+                      if isinstance(node.op, Input) and node.op.role == "lane"}
+        # threads share one crew, but a program of one shard needs only the thread that calls it
+        self.executor = executor.Executor(1) if plan.shards == 1 else executor.executor(plan.shards)
+        self.ready: dict[Any, Any] = {}  # what `prepared` keeps for this storage
+        self._linked: dict[Code, Linked] = {}
+
+    @property
+    def bytes(self) -> int:
+        """The memory that it takes."""
+        own = self.arena.nbytes + self.shared.nbytes + self.record.nbytes
+        own += sum(array.nbytes for array in self.lanes.values())
+        return own + sum(each.bytes for each in self._linked.values())
+
+    def linked(self, code: Code) -> Linked:
+        """The calls of `code` with the addresses of this storage."""
+        found = self._linked.get(code)
+        if found is None:
+            found = self._linked[code] = Linked(self, code, self._outside)
+        return found
+
+    def _lane(self, node: Node) -> np.ndarray:
+        """What a stream carries from step to step: [shards, elements, lanes]."""
+        plan = self.plan
+        shape = (plan.shards, node.type.elements, plan.lanes)
+        size = int(np.prod(shape)) * np.dtype(self.dtype).itemsize
+        return aligned(size).view(self.dtype).reshape(shape)
+
+    def take_lanes(self, lanes: Mapping[str, np.ndarray], batch: int) -> None:
+        for name, store in self.lanes.items():
+            given = lanes[name.removeprefix("lane.")].reshape(batch, -1)
+            for shard in range(self.plan.shards):
+                own = given[shard * self.plan.examples :][: self.plan.examples]
+                store[shard] = 0
+                store[shard, :, : len(own)] = own.T
+
+    def give_lanes(self, lanes: Mapping[str, np.ndarray], batch: int) -> None:
+        for name, store in self.lanes.items():
+            taken = lanes[name.removeprefix("lane.")].reshape(batch, -1)
+            for shard in range(self.plan.shards):
+                own = taken[shard * self.plan.examples :][: self.plan.examples]
+                own[...] = store[shard, :, : len(own)].T
+
+
+class Linked:
+    """The arguments of every call for one storage and one choice of the columns' element types."""
+
+    def __init__(self, storage: Storage, code: Code, outside: Outside):
+        self.frame = aligned(8 * code.frame_words).view(np.int64)
+        self._scratch = [aligned(code.scratch) for _ in code.shards]
+        self._lasting = [aligned(max((call.lasting for call in calls), default=0))
+                         for calls in code.shards]
+        self._storage, self._outside = storage, outside
+        self._kept: list[np.ndarray] = []
+        self.calls, self.phases = code.calls, code.phases
+        self.entries: list[tuple[Call, executor.Call]] = []
+        self.table: list[list[list[executor.Call]]] = []
+        packing: list[list[list[executor.Call]]] = []
+        for shard, calls in enumerate(code.shards):
+            of_phase: list[list[executor.Call]] = [[] for _ in range(code.phases)]
+            once: list[executor.Call] = []
+            blocks: dict[Call, tuple[np.ndarray, np.ndarray]] = {}
+            for call, turn in in_order(calls):
+                if call not in blocks:
+                    values = [value for _, value in call.arguments]
+                    blocks[call] = (
+                        np.array([self._number(value, shard) for value in values], np.int64),
+                        np.array([getattr(value, "stride", 0) for value in values], np.int64))
+                first, stride = blocks[call]
+                block = first + turn * stride
+                self._kept.append(block)
+                entry = code.addresses[call.kernel], block.ctypes.data
+                if call.once:
+                    once.append(entry)
+                    continue
+                of_phase[phase_of(call, turn)].append(entry)
+                if shard == 0:
+                    self.entries.append((call, entry))
+            self.table.append(of_phase)
+            packing.append([once])
+        self.program = executor.Program(self.table)
+        self.packing = executor.Program(packing) if any(once for (once,) in packing) else None
+        self.packed = -1  # the version of the weights that it has packed last
+        self.bytes = sum(array.nbytes for array in (*self._scratch, *self._lasting, *self._kept))
+        del self._storage, self._outside
+
+    def _number(self, value, shard: int) -> int:
+        if isinstance(value, Address):
+            return self._address(value, shard)
+        if isinstance(value, Table):
+            array = np.ascontiguousarray(value.array, np.int64)
+            self._kept.append(array)
+            return array.ctypes.data
+        return int(value)
+
+    def _address(self, address: Address, shard: int) -> int:
+        """An address as a number."""
+        storage, space = self._storage, address.space
+        of = shard if address.shard is None else address.shard
+        if space == "arena":
+            return storage.arena.ctypes.data + of * storage.plan.arena_bytes + address.offset
+        if space in storage.lanes:
+            return storage.lanes[space][of].ctypes.data + address.offset
+        base = {"shared": storage.shared, "record": storage.record, "frame": self.frame,
+                "scratch": self._scratch[shard], "lasting": self._lasting[shard]}.get(space)
+        if base is None:
+            return self._outside.address(address)
+        return base.ctypes.data + address.offset
+
+
+def aligned(size: int) -> np.ndarray:
+    """`size` zero bytes that start at a cache line."""
+    store = np.zeros(size + 64, np.uint8)
+    skip = -store.ctypes.data % 64
+    return store[skip : skip + size]

@@ -1,0 +1,252 @@
+"""Locks for the threads that share a model, and for the compiler; a fork leaves them usable.
+
+    lock = ReadWriteLock()
+    with lock.reading: ...      # any number of threads at once; may be nested
+    with lock.writing: ...      # one thread alone; may be nested, and may read
+    with COMPILER: ...          # one thread of the process at a time
+
+A forked child has only the thread that forked. A lock that another thread held at that moment would never
+be released there, so the child makes its locks anew. What such a lock protects may be half done, however:
+a fork waits for compiled code that is being made or loaded (`held_at_fork`), and for up to `WAIT`
+seconds for threads that change a model. A model that is still being changed then cannot be used in the child.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+
+WAIT = 2.0  # seconds that a fork waits for threads that change models
+
+_TORN = -1  # `closed` in a child that was forked while another thread changed the model
+
+
+class Mutex:
+    """A re-entrant lock, free in a forked child unless the thread that forked holds it."""
+
+    def __init__(self):
+        self._lock = threading.RLock()
+        remade_after_fork(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_) -> None:
+        self._lock.release()
+
+    def after_fork(self) -> None:
+        if not self._lock._is_owned():
+            self._lock = threading.RLock()
+
+
+class ReadWriteLock:
+    """Many threads read at once, or one writes. A writer goes before the readers that come after it,
+    and the readers that had to wait for it go before the next writer.
+
+    Reading is quick enough for a call of a few microseconds where it is spelled out:
+
+        me = threading.get_ident()
+        try:
+            lock.readers.append(me)
+            if lock.closed is not None:
+                lock.wait(me)
+            ...
+        finally:
+            lock.readers.remove(me)
+            if lock.closed is not None:
+                lock.tell()
+
+    A thread that only reads must not begin to write.
+    """
+
+    def __init__(self):
+        self.readers: list[int] = []  # the identifier of a thread for each time that it entered
+        self.closed: int | None = None  # the thread that writes, or waits for readers to leave
+        self._waiting = 0  # readers that wait for a writer
+        self._first = 0  # of these, the ones that go before the next writer
+        self._depth = 0  # how often the writing thread entered
+        self._writer, self._changed = threading.RLock(), threading.Condition()
+        self.reading, self.writing = _Reading(self), _Writing(self)
+        _write_locks.add(self)
+
+    def wait(self, me: int) -> None:
+        """Wait until thread `me`, which is among `readers`, may read. Raises RuntimeError in a child that
+        was forked in the midst of a change."""
+        if self.closed == me or self.closed != _TORN and self.readers.count(me) > 1:
+            return
+        with self._changed:
+            self.readers.remove(me)
+            self._changed.notify_all()
+            self._waiting += 1
+            try:
+                while self.closed is not None:
+                    self._check()
+                    self._changed.wait()
+            finally:
+                self._waiting -= 1
+                if self._first:
+                    self._first -= 1
+                    self._changed.notify_all()
+                self.readers.append(me)
+
+    def tell(self) -> None:
+        """Let a writer know that a reader has left."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def open_for_writing(self) -> None:
+        me = threading.get_ident()
+        self._writer.acquire()
+        if self._depth == 0:
+            try:
+                self._check()
+                assert me not in self.readers, "a thread that reads cannot write: please report this"
+                if self._first:
+                    with self._changed:
+                        while self._first:
+                            self._changed.wait()
+                self.closed = me
+                if self.readers:
+                    with self._changed:
+                        while self.readers:
+                            self._changed.wait()
+            except BaseException:
+                if self.closed != _TORN:
+                    self._reopen()
+                self._writer.release()
+                raise
+        self._depth += 1
+
+    def close_for_writing(self) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self._reopen()
+        self._writer.release()
+
+    def _reopen(self) -> None:
+        self.closed = None
+        if self._waiting:
+            with self._changed:
+                self._first = self._waiting
+                self._changed.notify_all()
+
+    def _check(self) -> None:
+        if self.closed == _TORN:
+            raise RuntimeError(
+                "this process was forked while another thread changed the model, so its weights may be"
+                " half written here: fork before or after a training step, or pickle the model instead")
+
+    def hold(self, deadline: float) -> bool:
+        """Keep writers out of the way of a fork, until `deadline` at most; whether they are."""
+        self._held = self._writer.acquire(timeout=max(deadline - time.monotonic(), 0))
+        return self._held
+
+    def free(self) -> None:
+        """Undo `hold` in the process that forked."""
+        if self._held:
+            self._writer.release()
+
+    def after_fork(self) -> None:
+        """Undo `hold` in the child."""
+        me, is_whole = threading.get_ident(), self._held
+        if is_whole:
+            self._writer.release()
+        self._changed = threading.Condition()
+        self.readers[:] = [each for each in self.readers if each == me]
+        self._waiting = self._first = 0
+        if not is_whole:
+            self._writer, self._depth, self.closed = threading.RLock(), 0, _TORN
+        elif not self._depth:
+            self.closed = None
+
+
+class _Reading:
+    def __init__(self, lock: ReadWriteLock):
+        self._lock = weakref.proxy(lock)
+
+    def __enter__(self) -> None:
+        me = threading.get_ident()
+        self._lock.readers.append(me)
+        if self._lock.closed is not None:
+            try:
+                self._lock.wait(me)
+            except BaseException:
+                self.__exit__()
+                raise
+
+    def __exit__(self, *_) -> None:
+        self._lock.readers.remove(threading.get_ident())
+        if self._lock.closed is not None:
+            self._lock.tell()
+
+
+class _Writing:
+    def __init__(self, lock: ReadWriteLock):
+        self._lock = weakref.proxy(lock)
+
+    def __enter__(self) -> None:
+        self._lock.open_for_writing()
+
+    def __exit__(self, *_) -> None:
+        self._lock.close_for_writing()
+
+
+# What a fork must know.
+
+_write_locks: weakref.WeakSet[ReadWriteLock] = weakref.WeakSet()
+_remade: weakref.WeakSet = weakref.WeakSet()
+_natives: list[Callable] = []
+_taken: list = []  # by the thread that forks
+_forking = threading.RLock()
+
+
+def remade_after_fork(owner) -> None:
+    """Call `owner.after_fork()` in every forked child."""
+    _remade.add(owner)
+
+
+def held_at_fork(find: Callable) -> None:
+    """Let a fork wait for the lock that `find()` returns (None: there is none yet), in the order of
+    these calls. The lock must be re-entrant, and never held while a thread waits for a model."""
+    _natives.append(find)
+
+
+def _before_fork() -> None:
+    _forking.acquire()
+    deadline = time.monotonic() + WAIT
+    for each in list(_write_locks):
+        each.hold(deadline)
+        _taken.append(each.free)
+    for find in _natives:
+        lock = find()
+        if lock is not None:
+            lock.acquire()
+            _taken.append(lock.release)
+
+
+def _after_fork_in_parent() -> None:
+    while _taken:
+        _taken.pop()()
+    _forking.release()
+
+
+def _after_fork_in_child() -> None:
+    global _forking
+    while _taken:
+        give_back = _taken.pop()
+        if not isinstance(getattr(give_back, "__self__", None), ReadWriteLock):
+            give_back()
+    _forking = threading.RLock()
+    for each in (*_write_locks, *_remade):
+        each.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent,
+                        after_in_child=_after_fork_in_child)
+
+COMPILER = Mutex()
+"""Held while models are checked and compiled: passes and the front end keep state of the process."""
