@@ -258,11 +258,10 @@ class Net:
                 self.compile_seconds += time.perf_counter() - start
         return program
 
-    def _run(self, kind: str, data: Mapping[str, Column], order: np.ndarray, batch: int,
+    def _run(self, program: CompiledProgram, data: Mapping[str, Column], order: np.ndarray, batch: int,
              settings: np.ndarray | None = None, first: int = 0, lanes=None):
-        program = self._ready(kind, data, batch)
         lanes = self._new_lanes(batch) if lanes is None else lanes
-        if kind == TRAIN:
+        if program.changes_weights:
             self.params.written()
         return program.run(data, order, batch, settings, self.seed, first, lanes)
 
@@ -283,18 +282,19 @@ class Net:
         parts = [((), 0, len(order))]
         if self.lengths(data, total_steps) is not None:
             parts = list(stretches(self.ports, data, order, batch))
+        programs = {}
         for sizes in dict.fromkeys(sizes for sizes, *_ in parts):
             net = self._over(sizes)
             before = net.compile_seconds
-            net._ready(TRAIN, data, batch)
+            programs[sizes] = net._ready(TRAIN, data, batch)
             if net is not self:
                 self.compile_seconds += net.compile_seconds - before
         records = []
         with self._lock.writing:
             for sizes, start, stop in parts:
                 first = start // batch
-                found, _ = self._over(sizes)._run(TRAIN, data, order[start:stop], batch, settings[first:],
-                                                  first_step + first, self.lanes)
+                found, _ = self._run(programs[sizes], data, order[start:stop], batch, settings[first:],
+                                     first_step + first, self.lanes)
                 records.append(found)
             self.steps_done = first_step + steps
         return np.concatenate(records)
@@ -343,9 +343,9 @@ class Net:
 
     def evaluate(self, data: Mapping[str, Column], order: np.ndarray) -> dict[str, float | np.ndarray]:
         """The exact figures over all rows of `order`, in inference mode: see `report`."""
-        self._ready(EVALUATE, data, self.batch)
+        program = self._ready(EVALUATE, data, self.batch)
         with self._lock.reading:
-            records, _ = self._run(EVALUATE, data, order, self.batch)
+            records, _ = self._run(program, data, order, self.batch)
         counts = np.full(len(records), self.batch)
         counts[-1] = len(order) - self.batch * (len(records) - 1)
         return self.report(counts @ records / len(order))
@@ -387,11 +387,11 @@ class Net:
         """
         rows = count(data)
         batch = self._at_once(rows) if lanes is None else self.batch
-        self._ready(PREDICT, data, batch)
+        program = self._ready(PREDICT, data, batch)
         is_own = lanes is not None and any(np.may_share_memory(array, self.lanes[label])
                                            for label, array in lanes.items())
         with self._lock.writing if is_own else self._lock.reading:
-            _, found = self._run(PREDICT, data, np.arange(rows), batch, lanes=lanes)
+            _, found = self._run(program, data, np.arange(rows), batch, lanes=lanes)
             outputs = {}
             for term in self.program.outputs:
                 array = found.get(f"output.{term.name}")
@@ -528,9 +528,9 @@ class Net:
             raise ValueError(f"{self.name} has no `loss`, so there are no gradients")
         data = self._columns(arrays, tuple(self._by_name))
         rows = count(data, least=1)
-        self._ready(GRADIENTS, data, rows)
+        program = self._ready(GRADIENTS, data, rows)
         with self._lock.reading, self._gradients:
-            records, _ = self._run(GRADIENTS, data, np.arange(rows), rows, first=self.steps_done)
+            records, _ = self._run(program, data, np.arange(rows), rows, first=self.steps_done)
             gradients = {each.path: self._arrays[f"gradient.{each.path}"].copy()
                          for each in self.program.parameters}
         return float(records[0, 0]), gradients
@@ -550,10 +550,10 @@ class Net:
         if self.lanes and rows != self.batch:
             raise ValueError(f"{self.name} reads a stream in {self.batch} lanes: a step takes as many"
                              f" examples, not {rows}")
-        self._ready(TRAIN, data, rows)
+        program = self._ready(TRAIN, data, rows)
         with self._lock.writing:
             settings = self._schedule(self.steps_done, 1, 0, 0)
-            records, _ = self._run(TRAIN, data, np.arange(rows), rows, settings, self.steps_done,
+            records, _ = self._run(program, data, np.arange(rows), rows, settings, self.steps_done,
                                    self.lanes)
             self.steps_done += 1
         return float(records[0, 0])

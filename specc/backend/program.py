@@ -75,6 +75,7 @@ class CompiledProgram:
                  version: Callable[[], int] | None = None):
         self.plan, self.dtype = plan, dtype
         self._version = version
+        self.changes_weights = any(name.startswith("param.") for name in plan.graph.outputs)
         self._codes: dict[tuple[np.dtype, ...], Code] = {}
         leaves = [node.op for node in plan.graph.nodes if isinstance(node.op, Input)]
         self.ports = tuple(op.label for op in leaves if op.role in ("input", "target"))
@@ -176,24 +177,29 @@ class CompiledProgram:
         finally:
             self.storages.give(storage)
 
-    @uncollected
     def code(self, data: Mapping[str, Column]) -> Code:
         """The calls for data like this, compiled."""
-        key = self._types(data)
-        if key not in self._codes:
-            with COMPILER:
-                if key not in self._codes:
-                    self._codes[key] = self._made(dict(zip(self.ports, map(str, key), strict=True)))
-        return self._codes[key]
+        types = self._types(data)
+        found = self._codes.get(types)
+        return found if found is not None else self._compiled(types)
 
-    def _made(self, types: dict[str, str]) -> Code:
-        columns = {**types, **self._output_columns()}
+    @uncollected
+    def _compiled(self, types: tuple[np.dtype, ...]) -> Code:
+        with COMPILER:
+            read = tuple(map(self._read_as, self.ports, types))
+            if read not in self._codes:
+                self._codes[read] = self._made(read)
+            self._codes[types] = self._codes[read]
+            return self._codes[types]
+
+    def _made(self, types: tuple[np.dtype, ...]) -> Code:
+        columns = {**dict(zip(self.ports, map(str, types), strict=True)), **self._output_columns()}
         shards = [emit(self.plan, self.dtype, shard, columns) for shard in range(self.plan.shards)]
         kernels = [*executor.KERNELS, *{call.kernel: None for calls in shards for call in calls}]
         return Code(shards, load(kernels), feed.PORTS + 3 * len(self._slots) + 8)
 
     def _types(self, data: Mapping[str, Column]) -> tuple[np.dtype, ...]:
-        return tuple(self._read_as(name, data[name].array.dtype) for name in self.ports)
+        return tuple([data[name].array.dtype for name in self.ports])
 
     def _read_as(self, name: str, dtype: np.dtype) -> np.dtype:
         """The element type in which a column is read."""
