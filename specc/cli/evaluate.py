@@ -18,8 +18,13 @@ from specc.cli.session import FOLDER, run_program
 @click.option("--threads", type=click.IntRange(min=1), help="By default as many as pay.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool) -> None:
-    """Evaluate the best weights of RUN on the test data, or on the validation part without any."""
+    """Evaluate the best weights of RUN on the test data, or on the validation part without any.
+
+    The validation part is that of the training: eval leaves out examples that were added to the data since,
+    and refuses examples that have changed. Test data may change, with a warning.
+    """
     from specc import driver
+    from specc.cli.provenance import counts_then, require_rows
     from specc.runtime.checkpoint import restore
     from specc.runtime.data import load
     from specc.runtime.errors import data_error
@@ -36,13 +41,16 @@ def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool
             help="add a `test` or `validate` to `train`, and train again",
         )
     net = driver.compile(program, dtype=run.record.dtype, threads=threads)
+    where = data or Path(run.record.data)
     loaded = load(
         program.recipe,
         net.ports,
-        data or Path(run.record.data),
+        where,
         parts=(part,),
+        counts=counts_then(run, program.recipe) if part == "validation" else None,
         vocabularies={name: tuple(words) for name, words in run.record.vocabularies.items()},
     )
+    require_rows(run, program.recipe, loaded, part, where)
     progress = restore(run.best, net)
     rows = getattr(loaded, part)
     found = net.evaluate(rows.columns, rows.rows)

@@ -88,8 +88,15 @@ def look_at_data(
         report(found)
 
 
-def run_program(run: Run, changes: Mapping[str, str | int]) -> Program:
-    """The program of a run, with the changes that it was trained with and further ones."""
+def run_program(run: Run, changes: Mapping[str, str | int], threads: int | None = None) -> Program:
+    """The program of a run, with the changes that it was trained with and further ones.
+
+    Raises `RunError` if its files were edited; other surroundings than those of the training are a
+    warning. `threads` is the number that a training is resumed with.
+    """
+    from specc.cli.provenance import compare_model
+
+    compare_model(run, threads)
     known = {**run.record.sizes, **run.record.overrides}
     return checked(Source.read(run.folder / "model.dl"), {**known, **changes})
 

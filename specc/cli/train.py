@@ -149,9 +149,11 @@ def _started(
 ) -> Training:
     """A new training, in a run of its own."""
     from specc import __version__, driver
+    from specc.cli.provenance import pins
     from specc.runtime.checkpoint import Progress, save
     from specc.runtime.data import load, open_sizes
     from specc.runtime.errors import run_error
+    from specc.runtime.pins import files_meanwhile
     from specc.runtime.run import Record, create
 
     source = driver.read(file)
@@ -164,6 +166,7 @@ def _started(
         sizes = open_sizes(program.recipe, program.ports, folder)
         program = checked(source, {**sizes, **values})
     recipe = program.recipe
+    hashes = files_meanwhile(recipe, folder)
     data = load(recipe, program.ports, folder)
     net = driver.compile(program, dtype=dtype, threads=threads)
     warn_of_crowd(threads)
@@ -190,10 +193,12 @@ def _started(
             used["model.dl"].name,
             help="give it another name",
         )
-    texts = {name: each.text.encode() for name, each in used.items()}
+    texts = {name: each.text for name, each in used.items()}
+    record.pins = pins(recipe, {**texts, "model.dl": source.text}, data, hashes.result())
     content = source.text.encode() if file.suffix == ".json" else file.read_bytes()
     progress = Progress()
-    run = create(runs, record, {**texts, "model.dl": content},
+    run = create(runs, record, {**{name: each.encode() for name, each in texts.items()},
+                                 "model.dl": content},
                  lambda run: save(run.last, net, progress))
     return Training(program, data, net, run, progress)
 
@@ -227,6 +232,7 @@ def _continued(
 ) -> Training:
     """The training of an open run."""
     from specc import driver
+    from specc.cli.provenance import require_data
     from specc.runtime.checkpoint import restore
     from specc.runtime.data import load
     from specc.runtime.errors import run_error
@@ -240,7 +246,7 @@ def _continued(
             help=f"`specc train --resume {folder}` goes on with that; a changed file needs a"
             " run of its own",
         )
-    program = run_program(run, values)
+    program = run_program(run, values, threads)
     record.overrides = {**record.overrides, **values}
     recipe = program.recipe
     for name, now, then in (
@@ -254,14 +260,9 @@ def _continued(
                 folder,
                 help="start a new run",
             )
-    data = load(recipe, program.ports, data_folder or Path(record.data))
-    if _examples(data) != record.examples:
-        raise run_error(
-            f"the data have changed: there were {record.examples} examples, and are"
-            f" {_examples(data)} now",
-            folder,
-            help="start a new run",
-        )
+    data_folder = data_folder or Path(record.data)
+    data = load(recipe, program.ports, data_folder)
+    require_data(run, recipe, data, data_folder)
     net = driver.compile(program, dtype=record.dtype, threads=threads or record.threads)
     warn_of_crowd(threads)
     progress = restore(run.last, net)

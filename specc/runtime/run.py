@@ -27,6 +27,7 @@ from specc.runtime import files as system
 from specc.runtime.files import make_folders, reason, remove_leftovers, replace, write
 from specc.runtime.lock import NAME as LOCK
 from specc.runtime.lock import Lock
+from specc.runtime.pins import Pins, is_pins
 
 BORN = ("run.json", "metrics.csv")
 FILES = ("model.dl", "run.json", "metrics.csv", "last.safetensors", "best.safetensors")
@@ -38,7 +39,8 @@ class Record:
 
     `file` and `data` are absolute: the .dl file, and the folder where paths of data start. `sizes`
     were found in the data. `examples` counts the rows of each part. `ends` has the symbol by which
-    the training texts of a port end, if they all end in the same one.
+    the training texts of a port end, if they all end in the same one. `pins` has the hashes of what the
+    run was made of; a run of an older version has none.
     """
 
     model: str
@@ -56,15 +58,20 @@ class Record:
     ends: dict[str, str] = field(default_factory=dict)
     examples: dict[str, int] = field(default_factory=dict)
     status: str = "running"
+    pins: Pins | None = None
 
 
 @dataclass
 class Run:
-    """A folder with its record; `lock` is held by the process that trains it."""
+    """A folder with its record; `lock` is held by the process that trains it.
+
+    `is_compared` says whether the record's pins have been compared with what is there now.
+    """
 
     folder: Path
     record: Record
     lock: Lock | None = field(default=None, compare=False, repr=False)
+    is_compared: bool = field(default=False, compare=False, repr=False)
 
     @property
     def last(self) -> Path:
@@ -200,7 +207,7 @@ def _record(path: Path, values) -> Record:
             value, (wanted, is_right) = values[each.name], _WANTED[each.name]
             if not is_right(value):
                 raise _damaged(path, f"`{each.name}` is {json.dumps(value)[:60]}, not {wanted}")
-            found[each.name] = value
+            found[each.name] = Pins(**value) if each.name == "pins" and value else value
         elif each.default is MISSING and each.default_factory is MISSING:
             raise _damaged(path, f"it does not say the `{each.name}`")
     return Record(**found)
@@ -238,6 +245,7 @@ _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "ends": ("an object of texts", lambda value: _is_table(value, _is_text)),
     "examples": _COUNTS,
     "status": _TEXT,
+    "pins": ("an object of hashes", is_pins),
 }  # fmt: skip
 
 

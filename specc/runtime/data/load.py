@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,8 @@ class Data:
 
     `ends` has the symbol by which the training texts of a port end, where they all end in the same one
     and it stands nowhere else. `partial` describes what was read of the files that a `limit` cut short.
+    `counts` has the number of examples in each source that was read ("data", "validate", "test"), or of
+    symbols in each of its texts.
     """
 
     training: Part | None = None
@@ -59,6 +61,7 @@ class Data:
     vocabularies: dict[str, tuple[str, ...]] = field(default_factory=dict)
     ends: dict[str, str] = field(default_factory=dict)
     partial: tuple[str, ...] = ()
+    counts: dict[str, list[int]] = field(default_factory=dict)
 
 
 def load(
@@ -69,6 +72,7 @@ def load(
     parts: Sequence[str] = ("training", "validation"),
     vocabularies: Vocabularies | None = None,
     limit: int | None = None,
+    counts: Mapping[str, Sequence[int]] | None = None,
 ) -> Data:
     """The `parts` of the data, of "training", "validation" and "test", where the recipe has them.
 
@@ -77,7 +81,11 @@ def load(
 
     With a `limit` no more than about that many bytes of each file or array are read. What is said
     of them holds for the whole; the parts of what was not read as a whole hold its beginning.
+
+    With `counts`, which an earlier `Data` had, examples after so many are left out: the parts are those of
+    that time, if rows were only added since.
     """
+    counts, held = dict(counts or {}), {}
     if recipe.data is None:
         raise data_error(
             "`train` names no data",
@@ -85,7 +93,7 @@ def load(
             help='add `data csv("train.csv")`, `data digits()` or another source',
         )
     if recipe.data.word == "text":
-        return _load_text(recipe, ports, folder, parts, dict(vocabularies or {}), limit)
+        return _load_text(recipe, ports, folder, parts, dict(vocabularies or {}), limit, counts)
     ports, found = tuple(ports), []
     vocabularies = dict(vocabularies or {})
     loaded: dict[str, Part] = {}
@@ -99,6 +107,8 @@ def load(
             request = request_of(recipe.data, ports, folder, limit)
             fields = _fields(request)
             partial += _extents(request, fields)
+            held["data"] = [len(_any(fields).array)]
+            fields = _first(request, fields, counts.get("data"))
             is_part = any(each.is_part for each in fields.values())
             kept = None if is_part else held_out
             training, validation = _split(request, len(_any(fields).array), kept, recipe.seed)
@@ -120,6 +130,9 @@ def load(
                 request = request_of(call, ports, folder, limit)
                 fields = _fields(request)
                 partial += _extents(request, fields)
+                source = "validate" if name == "validation" else name
+                held[source] = [len(_any(fields).array)]
+                fields = _first(request, fields, counts.get(source))
                 # words cannot be compared with those of a training part that was not read
                 is_open = is_part or reads_training and "training" not in loaded
                 known = _with_own_words(fields, vocabularies) if is_open else vocabularies
@@ -128,11 +141,12 @@ def load(
     if found:
         raise DataError(found)
     kept = {name: part for name, part in loaded.items() if name in parts and len(part)}
-    return Data(**kept, vocabularies=vocabularies, ends=ends, partial=tuple(partial))
+    return Data(**kept, vocabularies=vocabularies, ends=ends, partial=tuple(partial), counts=held)
 
 
 def _load_text(recipe: Recipe, ports: Sequence[Port], folder: Path, parts: Sequence[str],
-               vocabularies: dict[str, tuple[str, ...]], limit: int | None = None) -> Data:
+               vocabularies: dict[str, tuple[str, ...]], limit: int | None = None,
+               counts: Mapping[str, Sequence[int]] | None = None) -> Data:
     """The parts of texts: the validation part of a split is the end of the text."""
     found: list[Diagnostic] = []
     loaded: dict[str, Part] = {}
@@ -141,6 +155,12 @@ def _load_text(recipe: Recipe, ports: Sequence[Port], folder: Path, parts: Seque
     names = [port.name for port in own if port.kind == "class"]
     known = next((vocabularies[name] for name in names if name in vocabularies), None)
     partial: list[str] = []
+    counts, held = counts or {}, {}
+
+    def read(source: str, call: DataCall) -> text.Text:
+        whole = text.read(request_of(call, ports, folder, limit))
+        held[source] = list(map(len, whole.documents))
+        return whole.first(counts[source]) if source in counts else whole
 
     def part(name: str, source: text.Text) -> None:
         with _collected(found):
@@ -157,7 +177,7 @@ def _load_text(recipe: Recipe, ports: Sequence[Port], folder: Path, parts: Seque
     is_part = False
     if known is None or "training" in parts or ("validation" in parts and held_out is not None):
         with _collected(found):
-            whole = text.read(request_of(recipe.data, ports, folder, limit))
+            whole = read("data", recipe.data)
             is_part = whole.is_part
             training, validation = whole.cut(held_out) if held_out else (whole, None)
             known = known or training.vocabulary()
@@ -168,10 +188,27 @@ def _load_text(recipe: Recipe, ports: Sequence[Port], folder: Path, parts: Seque
     for name, call in (("validation", recipe.validate), ("test", recipe.test)):
         if name in parts and isinstance(call, DataCall) and known is not None:
             with _collected(found):
-                part(name, text.read(request_of(call, ports, folder, limit)))
+                part(name, read("validate" if name == "validation" else name, call))
     if found:
         raise DataError(found)
-    return Data(**loaded, vocabularies={name: known for name in names}, partial=tuple(partial))
+    return Data(**loaded, vocabularies={name: known for name in names}, partial=tuple(partial),
+                counts=held)
+
+
+def _first(request: Request, fields: dict[str, Field],
+           count: Sequence[int] | None) -> dict[str, Field]:
+    """The first examples of the fields, as many as there were; raises `DataError` if there are fewer."""
+    held = len(_any(fields).array)
+    if count is None or list(count) == [held]:
+        return fields
+    (before,) = count
+    if held < before:
+        raise request.error(
+            f"{_any(fields).name} holds {held:,} examples, but held {before:,} when the run was made",
+            argument=0, help="restore the file",
+        )
+    return {name: replace(each, array=each.array[:before], texts=each.texts and replace(
+        each.texts, parts=each.texts.parts[:before])) for name, each in fields.items()}
 
 
 def _extents(request: Request, fields: dict[str, Field]) -> list[str]:

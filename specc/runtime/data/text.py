@@ -14,6 +14,7 @@ on where it stopped. What is left over at the end, less than a window for each l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,6 +51,20 @@ class Text:
             keep = max(0, keep - len(document))
         before = tuple(tokens.joined(document, self.level) for document in first)
         return replace(self, documents=first), replace(self, documents=second, before=before)
+
+    def first(self, lengths: Sequence[int]) -> Text:
+        """The beginning of each document; raises `DataError` for one that is not as long."""
+        if len(lengths) != len(self.documents):
+            raise self.request.error(f"there are {len(self.documents)} texts, but were"
+                                     f" {len(lengths)} when the run was made")
+        for number, (document, length) in enumerate(zip(self.documents, lengths, strict=True)):
+            if len(document) < length:
+                what = "characters" if self.level == "char" else "words"
+                raise self.request.error(
+                    f"`{self.paths[number].name}` holds {len(document):,} {what}, but held {length:,} when"
+                    " the run was made", argument=number, help="restore the file")
+        cut = [document[:length] for document, length in zip(self.documents, lengths, strict=True)]
+        return replace(self, documents=cut)
 
     def vocabulary(self) -> tuple[str, ...]:
         """The symbols, in the order of their numbers."""

@@ -1,0 +1,234 @@
+"""Compares what a run was made of with what is there now.
+
+    compare_model(run)                         # an edited model.dl: RunError
+    require_data(run, recipe, data, folder)    # changed training data: RunError
+
+The model, its used files and the examples must be those of the training. Another processor, or other
+versions of specc, NumPy, Numba or llvmlite, are a warning: weights stay meaningful there, and a training that
+takes weeks outlives an update. A checkpoint's names, shapes and types are compared with the model anyway;
+what can differ are the last bits, and the definitions of the library if it has changed, so that is told.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from specc.recipe import DataCall, Recipe
+from specc.source import Source
+
+if TYPE_CHECKING:
+    from specc.runtime.data import Data
+    from specc.runtime.pins import Pins
+    from specc.runtime.run import Run
+
+BUILT_ON = ("numpy", "numba", "llvmlite")
+SHOWN = 12  # hex digits of a hash in messages
+
+
+def versions() -> dict[str, str]:
+    """The versions of specc, its library of definitions, and the packages that results depend on."""
+    import platform
+    from importlib import metadata
+
+    from specc import __version__
+
+    found = {"specc": __version__, "library": _library(), "python": platform.python_version()}
+    for name in BUILT_ON:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def machine() -> dict[str, str]:
+    """The processor, as LLVM names it, and the width of the vectors that kernels use."""
+    from specc.backend.machine import this_machine
+
+    here = this_machine()
+    return {"processor": here.cpu, "vectors": f"{here.vector_bits} bits"}
+
+
+def _library() -> str:
+    """The hash of the library's text."""
+    import hashlib
+
+    from specc.frontend.library import FOLDER
+
+    found = hashlib.sha256()
+    for path in sorted(FOLDER.glob("*.dl")):
+        found.update(path.name.encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()[:SHOWN]
+
+
+def pins(recipe: Recipe, texts: dict[str, str], data: Data, files: dict[str, str]) -> Pins:
+    """The pins of a new run: `texts` by their names in its folder, `files` hashed already."""
+    from specc.runtime import pins as hashes
+
+    parts = {"training": data.training, "validation": data.validation}
+    return hashes.Pins(
+        texts={name: hashes.text(each) for name, each in texts.items()},
+        files=files,
+        parts={name: hashes.values(part, data.vocabularies)
+               for name, part in parts.items() if part is not None},
+        counts=data.counts,
+        split=hashes.SPLIT if isinstance(recipe.validate, float) else "",
+        versions=versions(),
+        machine=machine(),
+    )
+
+
+def compare_model(run: Run, threads: int | None = None) -> None:
+    """Raise `RunError` if model.dl or a file that it uses was edited; warn of other surroundings.
+
+    Each run is compared once. A run of an older version of specc has no hashes: that is a warning.
+    """
+    from specc.runtime import pins as hashes
+    from specc.runtime.errors import run_error
+
+    if run.is_compared:
+        return
+    run.is_compared = True
+    pinned = run.record.pins
+    if pinned is None:
+        _warn(f"`{run.folder}` was made by specc {run.record.specc}, which kept no hashes of the model and"
+              " the data, so specc cannot tell whether they have changed")
+        return
+    for name, then in pinned.texts.items():
+        path = run.folder / name
+        now = hashes.text(Source.read(path).text)
+        if now != then:
+            raise run_error(
+                f"`{path}` was edited after the training: its SHA-256 was {then[:SHOWN]}.., and is"
+                f" {now[:SHOWN]}.. now",
+                path,
+                help="undo the edit; to train the edited file, give `specc train` a copy of it, which makes"
+                " a new run",
+            )
+    _warn_of_surroundings(run, pinned, threads)
+
+
+def _warn_of_surroundings(run: Run, pinned: Pins, threads: int | None) -> None:
+    """Say what else than the model and the data is not as it was."""
+    now = versions() | machine()
+    then = pinned.versions | pinned.machine
+    changed = [f"{name} {then[name]} (now {now[name]})"
+               for name in ("specc", *BUILT_ON, "processor", "vectors")
+               if name in then and then[name] != now[name]]
+    if threads is not None and threads != run.record.threads:
+        changed.append(f"threads {run.record.threads} (now {threads})")
+    if changed:
+        _warn(f"`{run.folder}` was trained with {', '.join(changed)}: the last bits of results may"
+              " differ")
+    if then.get("library") != now["library"]:
+        _warn("the definitions of layers, losses or optimizers in specc's library have changed since"
+              f" `{run.folder}` was trained: results may differ")
+
+
+def require_data(run: Run, recipe: Recipe, data: Data, folder: Path) -> None:
+    """Raise `RunError` unless training and validation examples are those of the run.
+
+    A training is resumed on the same examples alone: with rows added, too, the order of the examples and
+    the validation part would be others.
+    """
+    from specc.runtime import pins as hashes
+    from specc.runtime.errors import run_error
+
+    record = run.record
+    parts = {"training": data.training, "validation": data.validation}
+    parts = {name: part for name, part in parts.items() if part is not None}
+    counts = {name: len(part) for name, part in parts.items()}
+    changed = []
+    if counts != record.examples:
+        changed = [f"there were {_examples(record.examples)}, and are {_examples(counts)} now"]
+    elif record.pins is not None:
+        for name, part in parts.items():
+            now, then = hashes.values(part, data.vocabularies), record.pins.parts.get(name, {})
+            ports = [f"`{port}`" for port in now if now[port] != then.get(port)]
+            if ports:
+                changed.append(f"{', '.join(ports)} of the {name} part {'has' if len(ports) == 1 else 'have'}"
+                               " other values")
+    if changed:
+        raise run_error(
+            f"the data has changed since the training: {'; '.join(changed)}"
+            f"{_changed_files(record.pins, recipe, folder)}",
+            run.folder,
+            help="restore the data to resume the run, or start a new run",
+        )
+
+
+def counts_then(run: Run, recipe: Recipe) -> dict[str, list[int]]:
+    """How many examples each source had when the run was made; empty where an old run does not say."""
+    record = run.record
+    if record.pins is not None:
+        return record.pins.counts
+    if recipe.data is None or recipe.data.word == "text" or not record.examples:
+        return {}
+    if isinstance(recipe.validate, DataCall):
+        return {"validate": [record.examples["validation"]]} if "validation" in record.examples else {}
+    return {"data": [sum(record.examples.values())]}
+
+
+def require_rows(run: Run, recipe: Recipe, data: Data, part: str, folder: Path) -> None:
+    """Raise `RunError` if the validation examples are not those of the training.
+
+    `data` was loaded with `counts_then`: rows that were added since are left out, and a warning says so. So
+    no row that was trained on becomes one to validate on. Test data have no part in a training: a
+    warning says if the files have changed.
+    """
+    from specc.runtime import pins as hashes
+    from specc.runtime.errors import run_error
+
+    pinned = run.record.pins
+    if part == "test":
+        if pinned is not None and (files := _changed_files(pinned, recipe, folder, ("test",))):
+            _warn(f"the test data has changed since the training{files}")
+        return
+    if pinned is not None:
+        now = hashes.values(data.validation, data.vocabularies)
+        then = pinned.parts.get(part, {})
+        ports = [f"`{port}`" for port in now if now[port] != then.get(port)]
+        if ports:
+            raise run_error(
+                f"the validation part has changed since the training: {', '.join(ports)}"
+                f" {'has' if len(ports) == 1 else 'have'} other values"
+                f"{_changed_files(pinned, recipe, folder)}",
+                run.folder,
+                help="restore the data, or train a new run; `test` in a `train` block names data that may"
+                " change",
+            )
+    source = "validate" if isinstance(recipe.validate, DataCall) else "data"
+    before = counts_then(run, recipe).get(source)
+    now = data.counts.get(source)
+    if before is not None and now is not None and before != now:
+        what = "symbols" if recipe.data.word == "text" else "examples"
+        same = "have not changed" if pinned is not None else "may have changed, as the run has no hashes"
+        _warn(f"the data has grown from {sum(before):,} to {sum(now):,} {what} since the training; its"
+              f" {len(data.validation):,} validation examples are evaluated, which {same}")
+
+
+def _changed_files(pinned: Pins | None, recipe: Recipe, folder: Path,
+                   sources: tuple[str, ...] = ("data", "validate")) -> str:
+    """Name the files whose bytes changed, for a message: " (changed: `train.csv`)"; or nothing."""
+    from specc.runtime import pins as hashes
+
+    if pinned is None:
+        return ""
+    calls = [getattr(recipe, name) for name in sources]
+    names = {given for call in calls if isinstance(call, DataCall) for given in call.arguments}
+    now = hashes.files(recipe, folder)
+    changed = [f"`{name}`" for name, then in pinned.files.items()
+               if name in names and now.get(name, then) != then]
+    return f" (changed: {', '.join(changed)})" if changed else ""
+
+
+def _examples(counts: dict[str, int]) -> str:
+    """ "32 training and 8 validation examples"."""
+    return " and ".join(f"{count:,} {name}" for name, count in counts.items()) + " examples"
+
+
+def _warn(message: str) -> None:
+    click.echo(f"warning: {message}", err=True)

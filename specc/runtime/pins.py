@@ -1,0 +1,112 @@
+"""What a run was made of, as hashes: run.json keeps it, and later commands compare.
+
+    pins.parts["validation"] == values(data.validation, data.vocabularies)
+
+The values of the examples are hashed as they were read, so a file may be moved, renamed or compressed
+anew, and rows may be added to it: the rows that a run was trained and validated on must still be the same.
+All hashes are SHA-256, in hex.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+
+from specc.recipe import DataCall, Recipe
+from specc.runtime.data import Part
+
+SPLIT = "the last of permutation(seed, SPLIT, count), or of a text its end"  # order.py
+CHUNK = 2**24  # bytes of a column that are gathered at once
+
+
+@dataclass
+class Pins:
+    """The hashes of a run, and where it was trained.
+
+    `texts` has model.dl and the files that it uses, by their paths in the run's folder; `files` the data
+    files, by their paths in model.dl. `parts` has the values of the training and the validation part, by
+    port; `counts` the examples of each source ("data", "validate"), or the symbols of each of its texts:
+    with the seed they give the rows of the validation part, by the rule `split`. `versions` are those of
+    specc and of what it builds on, `machine` is the processor.
+    """
+
+    texts: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, dict[str, str]] = field(default_factory=dict)
+    counts: dict[str, list[int]] = field(default_factory=dict)
+    split: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    machine: dict[str, str] = field(default_factory=dict)
+
+
+def is_pins(value) -> bool:
+    """Return whether a value of run.json has the form of `Pins`, or is null as in older runs."""
+
+    def is_table(value, is_right) -> bool:
+        return isinstance(value, dict) and all(map(is_right, value.values()))
+
+    def is_text(value) -> bool:
+        return isinstance(value, str)
+
+    def is_counts(value) -> bool:
+        return isinstance(value, list) and all(type(each) is int and each >= 0 for each in value)
+
+    if value is None:
+        return True
+    if not isinstance(value, dict) or value.keys() != {each.name for each in fields(Pins)}:
+        return False
+    return (is_text(value["split"]) and is_table(value["counts"], is_counts)
+            and is_table(value["parts"], lambda part: is_table(part, is_text))
+            and all(is_table(value[name], is_text)
+                    for name in ("texts", "files", "versions", "machine")))
+
+
+def text(content: str) -> str:
+    """Return the hash of a file's text, whose line ends are those of a `Source`."""
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def values(part: Part, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return the hash of each column of a part: its values in the part's rows, in their order."""
+    found = {}
+    for name, column in part.columns.items():
+        array = column.array
+        words = list(vocabularies.get(name, ()))
+        form = [array.dtype.str, array.shape[1:], len(part), column.scale, column.shift, words]
+        hashed = hashlib.sha256(json.dumps(form).encode())
+        size = max(1, array.dtype.itemsize * int(np.prod(array.shape[1:])))
+        step = max(1, CHUNK // size)
+        for start in range(0, len(part), step):
+            rows = np.ascontiguousarray(array[part.rows[start : start + step]])
+            hashed.update(rows.reshape(-1).view(np.uint8))
+        found[name] = hashed.hexdigest()
+    return found
+
+
+def files(recipe: Recipe, folder: Path) -> dict[str, str]:
+    """Return the hash of each data file that a recipe names and that is there."""
+    found = {}
+    for call in (recipe.data, recipe.validate, recipe.test):
+        for given in call.arguments if isinstance(call, DataCall) else ():
+            path = folder / Path(str(given)).expanduser()
+            if path.is_file() and given not in found:
+                try:
+                    with path.open("rb") as file:
+                        found[given] = hashlib.file_digest(file, "sha256").hexdigest()
+                except OSError:
+                    continue  # whoever reads it says so
+    return found
+
+
+def files_meanwhile(recipe: Recipe, folder: Path) -> Future[dict[str, str]]:
+    """`files`, in a thread of its own: the data are read and the model is compiled meanwhile."""
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(files, recipe, folder)
+    pool.shutdown(wait=False)
+    return future
