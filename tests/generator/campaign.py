@@ -1,0 +1,106 @@
+"""Many cases, on a few processes; those that fail are shrunk and told.
+
+    report = run(range(300), processes=2)
+    assert not report.failures
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from .cases import Case, case
+from .child import Answer, Child
+from .shrink import shrunk
+
+LARGEST_CACHE = 1 << 30
+"""Bytes of compiled kernels that are kept."""
+
+
+@dataclass
+class Report:
+    """How many cases ran, what became of them, and the texts of those that failed."""
+
+    counts: Counter = field(default_factory=Counter)
+    compared: int = 0
+    judged: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+def run(seeds: Iterable[int], processes: int = 1, off: frozenset[str] = frozenset(),
+        whole: bool = False, seconds: float = float("inf"), shrinks: int = 60, tell: Callable = print,
+        every: int = 0) -> Report:  # fmt: skip
+    """Runs the cases of all seeds, until the time is over. `tell` gets each failure at once, and the counts
+    `every` so many cases."""
+    report, lock, start = Report(), threading.Lock(), time.monotonic()
+    left = iter(seeds)
+
+    def work(folder: Path) -> None:
+        os.environ["SPECC_CACHE_DIR"] = str(folder)
+        with Child() as child:
+            while True:
+                with lock:
+                    seed = next(left, None)
+                if seed is None or time.monotonic() - start > seconds:
+                    return
+                made = case(seed, off, whole)
+                answer = child.ask(made)
+                text = "" if answer.stage == "ok" else told(made, answer, child, shrinks)
+                with lock:
+                    note(report, answer, text, tell)
+                    done = report.counts.total()
+                    if every and done % every == 0:
+                        tell(f"{done:,} programs up to seed {seed}: {dict(report.counts)};"
+                             f" {report.compared:,} arrays compared, {report.judged} by samples of"
+                             f" rounding; {time.monotonic() - start:.0f} s")  # fmt: skip
+                        trim(folder)
+
+    with tempfile.TemporaryDirectory(prefix="specc-programs-") as name:
+        given = os.environ.get("SPECC_CACHE_DIR")
+        threads = [threading.Thread(target=work, args=(Path(name),)) for _ in range(processes)]
+        try:
+            for each in threads:
+                each.start()
+            for each in threads:
+                each.join()
+        finally:
+            os.environ.pop("SPECC_CACHE_DIR", None)
+            if given is not None:
+                os.environ["SPECC_CACHE_DIR"] = given
+    return report
+
+
+def note(report: Report, answer: Answer, text: str, tell: Callable) -> None:
+    report.counts[answer.stage] += 1
+    report.compared += answer.compared
+    report.judged += answer.judged
+    if text:
+        report.failures.append(text)
+        tell(text)
+
+
+def told(failed: Case, answer: Answer, child: Child, tries: int) -> str:
+    """The text of a failure: the whole program, and a small one that fails like it."""
+
+    def fails(other: Case) -> bool:
+        return child.ask(other).stage.split(" of ")[0] == answer.stage.split(" of ")[0]
+
+    text = f"=== seed {failed.seed}: {answer.stage}\n{answer.message}\n{failed.text}"
+    if tries:
+        small = shrunk(replace(failed, differences=answer.stage == "finite differences"), fails, tries)
+        text += f"--- smaller ({', '.join(small.stages)})\n{small.text}--- {child.ask(small).message}\n"
+    return text
+
+
+def trim(folder: Path) -> None:
+    """Removes the compiled kernels if there are very many; the next process compiles what it needs."""
+    files = [each.stat().st_size for each in folder.rglob("*.o")]
+    if sum(files) > LARGEST_CACHE:
+        shutil.rmtree(folder, ignore_errors=True)

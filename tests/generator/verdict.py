@@ -1,0 +1,160 @@
+"""Compiled code against the interpreter, for one case.
+
+    verdict(case)          # Outcome(judged=0), or raises Mismatch with the stage and the place
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import specc
+from specc import driver
+from specc.arrays import completed, examples
+from specc.backend.reference import evaluate
+from specc.net import TRAIN
+from specc.ops.peers import bind_batch
+from specc.passes import lower
+from specc.source import Source
+
+from .cases import Case, numbers
+from .oracle import Oracle
+
+
+class Mismatch(AssertionError):
+    """Compiled code computes something else than the interpreter; `stage` says where."""
+
+    def __init__(self, stage: str, message: str):
+        super().__init__(f"{stage}: {message}")
+        self.stage = stage
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many arrays were compared, and how many of them needed the samples with rounding noise."""
+
+    compared: int
+    judged: int
+
+
+class _Comparison:
+    def __init__(self, case: Case):
+        self.case = case
+        self.program = driver.load(Source("x.dl", case.program.text))
+        self.net = specc.compile(self.program, batch=case.batch, dtype=case.dtype,
+                                 threads=case.threads, seed=case.seed)  # fmt: skip
+        self.given = numbers(case, self.program, self.net)
+        self.compared = self.judged = 0
+
+    def leaves(self, rows: int) -> dict:
+        net, ports = self.net, self.program.ports
+        arrays = completed(ports, self.some(rows), begin=True)
+        data = examples("m", ports, arrays, [port.name for port in ports])
+        found = {("param", path): array for path, array in net.params.items()}
+        found |= {("state", path): array for path, array in net.states.items()}
+        found |= {("lane", label): array for label, array in net.lanes.items()}
+        found |= {(port.role, port.name): data[port.name].array for port in ports}
+        found["weight_of_example", ""] = np.full(rows, 1 / rows)
+        return {key: np.array(value) for key, value in found.items()}
+
+    def some(self, rows: int, roles=("input", "target")) -> dict[str, np.ndarray]:
+        named = {port.name: port for port in self.program.ports}
+        return {name: array[:rows] for name, array in self.given.items() if named[name].role in roles}
+
+    def oracle(self, graph, rows: int, leaves=None) -> Oracle:
+        return Oracle(bind_batch(graph, rows), leaves or self.leaves(rows), self.case.seed, 0,
+                      self.case.dtype)  # fmt: skip
+
+    def check(self, stage: str, oracle: Oracle, name: str, found, rows: int | None = None) -> None:
+        self.compared += 1
+        before = oracle.judged
+        message = oracle.disagreement(name, found, rows)
+        self.judged += oracle.judged - before
+        if message is not None:
+            raise Mismatch(stage, message)
+
+    def forward(self) -> None:
+        """Each number of rows; without random numbers, rows do not depend on those beside them."""
+        count = max(self.case.forward)
+        graph = lower.forward(self.program, training=False)
+        outputs = {name: node for name, node in graph.outputs.items() if name.startswith("output.")}
+        oracle = self.oracle(lower.closed(outputs, lower.following(graph)), count)
+        for rows in self.case.forward:
+            found = self.net.forward(**self.some(rows, ("input",)))
+            for name, array in found.items():
+                self.check(f"forward of {rows}", oracle, f"output.{name}", array, rows)
+
+    def gradients(self) -> None:
+        rows = self.case.rows
+        graph = lower.with_gradients(self.program)
+        kept = {name: node for name, node in graph.outputs.items()
+                if name == "loss" or name.startswith("gradient.")}  # fmt: skip
+        oracle = self.oracle(lower.closed(kept, lower.following(graph)), rows)
+        loss, gradients = self.net.loss_and_gradients(**self.some(rows))
+        self.check("loss", oracle, "loss", loss)
+        for path, array in gradients.items():
+            self.check("gradients", oracle, f"gradient.{path}", array)
+        if self.case.differences and self.case.special in ("", "large"):
+            self.differences(oracle)
+
+    def differences(self, oracle: Oracle) -> None:
+        """The interpreter's gradients against its own finite differences, in a random direction."""
+        rng = np.random.default_rng(self.case.seed)
+        paths = [key for key in oracle.leaves if key[0] == "param"]
+        directions = {key: rng.standard_normal(oracle.leaves[key].shape) for key in paths}
+        slope = sum(float((oracle.values[f"gradient.{key[1]}"] * way).sum())
+                    for key, way in directions.items())  # fmt: skip
+
+        def slope_with(h: float) -> tuple[float, float]:
+            """The central difference, and how much those of both sides differ (at a kink, say)."""
+            sides = []
+            for sign in (1, -1):
+                moved = {**oracle.leaves, **{key: oracle.leaves[key] + sign * h * way
+                                             for key, way in directions.items()}}  # fmt: skip
+                with np.errstate(all="ignore"):
+                    sides.append(float(evaluate(oracle.graph, moved, oracle.seed, 0, True)["loss"]))
+            here = float(oracle.values["loss"])
+            return (sides[0] - sides[1]) / (2 * h), abs(sides[0] - 2 * here + sides[1]) / h
+
+        found = [slope_with(h) for h in (1e-4, 1e-5, 1e-6)]
+        if not np.isfinite([slope, *(each for each, _ in found)]).all():
+            return
+        bound = max(bend for _, bend in found) + 1e-4 * (1 + abs(slope))
+        if _is_blocked(oracle.graph):
+            return
+        nearest = min(abs(each - slope) for each, _ in found)
+        self.compared += 1
+        if nearest > bound:
+            raise Mismatch("finite differences", f"slope {slope} instead of {[each for each, _ in found]}")
+
+    def step(self) -> None:
+        rows, net = self.case.rows, self.net
+        graph = lower.training_step(self.program).graph
+        leaves = self.leaves(rows)
+        net.graph(TRAIN)
+        settings = net._schedule(0, 1, 0, 0)[0]
+        leaves |= {("setting", str(number)): value for number, value in enumerate(settings)}
+        oracle = self.oracle(graph, rows, leaves)
+        loss = net.step(**self.some(rows))
+        self.check("step, loss", oracle, "loss", loss)
+        for kind, arrays in (("param", net.params), ("state", net.states)):
+            for path, array in arrays.items():
+                if f"{kind}.{path}" in graph.outputs:
+                    self.check("step", oracle, f"{kind}.{path}", array)
+
+
+def _is_blocked(graph) -> bool:
+    """Whether the gradient leaves something out on purpose: stop_gradient, and steps of no slope."""
+    from specc.ops import elementwise
+
+    steps = (elementwise.Detach, elementwise.Floor, elementwise.Sign)
+    return any(isinstance(node.op, steps) for node in graph.nodes)
+
+
+def verdict(case: Case) -> Outcome:
+    """Compares all stages of the case. Raises Mismatch, or whatever the compiler raises."""
+    comparison = _Comparison(case)
+    for stage in case.stages:
+        getattr(comparison, stage)()
+    return Outcome(comparison.compared, comparison.judged)
