@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -36,19 +36,20 @@ class Report:
 
 def run(seeds: Iterable[int], processes: int = 1, off: frozenset[str] = frozenset(),
         whole: bool = False, seconds: float = float("inf"), shrinks: int = 60, tell: Callable = print,
-        every: int = 0) -> Report:  # fmt: skip
-    """Runs the cases of all seeds, until the time is over. `tell` gets each failure at once, and the counts
-    `every` so many cases."""
+        every: int = 0, most_failures: int = 50, own_cache: bool = True) -> Report:  # fmt: skip
+    """Runs the cases of all seeds, until the time is over or very many have failed. `tell` gets each failure
+    at once, and the counts `every` so many cases. With its `own_cache` a run keeps its kernels in a folder that it
+    removes."""
     report, lock, start = Report(), threading.Lock(), time.monotonic()
     left = iter(seeds)
 
-    def work(folder: Path) -> None:
-        os.environ["SPECC_CACHE_DIR"] = str(folder)
-        with Child() as child:
+    def work(folder: Path | None) -> None:
+        with Child(folder) as child:
             while True:
                 with lock:
                     seed = next(left, None)
-                if seed is None or time.monotonic() - start > seconds:
+                is_over = time.monotonic() - start > seconds or len(report.failures) >= most_failures
+                if seed is None or is_over:
                     return
                 made = case(seed, off, whole)
                 answer = child.ask(made)
@@ -60,20 +61,14 @@ def run(seeds: Iterable[int], processes: int = 1, off: frozenset[str] = frozense
                         tell(f"{done:,} programs up to seed {seed}: {dict(report.counts)};"
                              f" {report.compared:,} arrays compared, {report.judged} by samples of"
                              f" rounding; {time.monotonic() - start:.0f} s")  # fmt: skip
-                        trim(folder)
+                        if folder is not None:
+                            trim(folder)
 
-    with tempfile.TemporaryDirectory(prefix="specc-programs-") as name:
-        given = os.environ.get("SPECC_CACHE_DIR")
-        threads = [threading.Thread(target=work, args=(Path(name),)) for _ in range(processes)]
-        try:
-            for each in threads:
-                each.start()
-            for each in threads:
-                each.join()
-        finally:
-            os.environ.pop("SPECC_CACHE_DIR", None)
-            if given is not None:
-                os.environ["SPECC_CACHE_DIR"] = given
+    with tempfile.TemporaryDirectory(prefix="specc-programs-", ignore_cleanup_errors=True) as name:
+        folder = Path(name) if own_cache else None
+        with ThreadPoolExecutor(processes) as pool:
+            for each in [pool.submit(work, folder) for _ in range(processes)]:
+                each.result()
     return report
 
 

@@ -21,6 +21,8 @@ from .cases import Case
 
 SECONDS = 240
 """The time that one case may take; most take less than two seconds of a processor."""
+PATHS = [str(Path(__file__).resolve().parents[number]) for number in (1, 2)]
+"""The folders that a process imports from: of the tests, and of the compiler."""
 MOST_CASES = 150
 """Cases of one process: their machine code stays loaded."""
 
@@ -37,10 +39,11 @@ class Answer:
 
 
 class Child:
-    """A process that runs cases one after the other, and is started again when one ends it."""
+    """A process that runs cases one after the other, and is started again when one ends it. Its kernels are
+    kept in a cache `folder`, by default the user's."""
 
-    def __init__(self, seconds: float = SECONDS):
-        self._seconds = seconds
+    def __init__(self, folder: Path | None = None, seconds: float = SECONDS):
+        self._folder, self._seconds = folder, seconds
         self._process = None
         self._cases = 0
 
@@ -76,13 +79,12 @@ class Child:
         return Answer(**json.loads(line))
 
     def _start(self) -> None:
-        folder = Path(__file__).resolve().parents[1]
-        path = os.pathsep.join([str(folder), str(folder.parent)])
+        own = {} if self._folder is None else {"SPECC_CACHE_DIR": str(self._folder)}
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-X", "faulthandler", "-c", "from generator.child import serve; serve()"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
-            env={**os.environ, "PYTHONPATH": path, "MALLOC_CHECK_": "3"})  # fmt: skip
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(PATHS), **own})  # fmt: skip
         self._cases = 0
 
     def _ended(self) -> Answer:

@@ -60,7 +60,7 @@ class Oracle:
             rounding = Rounding(self.dtype, number, NOISE if number else 0)
             with np.errstate(all="ignore"):
                 found.append(evaluate(self.graph, self.leaves, self.seed, self.step, step_by_step=True,
-                                      rounded=rounding))  # fmt: skip
+                                      watch=rounding))  # fmt: skip
         return found
 
     def value(self, name: str, values: dict[str, np.ndarray], rows: int | None) -> np.ndarray:
@@ -124,13 +124,23 @@ class Rounding:
         if self.error:
             size = abs(value)
             if isinstance(node.op, SUMS):
-                types = tuple(each.type for each in node.inputs)
-                op = elementwise.Add() if isinstance(node.op, elementwise.Sub) else node.op
-                size = np.asarray(op.reference(types, *(abs(each) for each in inputs)), float)
+                size = self._terms(node, inputs, size)
             noise = self.error * self.rng.uniform(-1, 1, value.shape) * size
             value = np.where(np.isfinite(noise), value + noise, value)
         value = np.where(abs(value) > self.largest, np.copysign(np.inf, value), value)
         return np.where(abs(value) < self.tiny, 0.0, value)
+
+
+    @staticmethod
+    def _terms(node: Node, inputs, size: np.ndarray) -> np.ndarray:
+        """The sum of the absolute values of all terms. Within a loop the operation is that over all steps, and
+        its inputs are those of one: there it is a bound, the product of the largest inputs."""
+        types = tuple(each.type for each in node.inputs)
+        op = elementwise.Add() if isinstance(node.op, elementwise.Sub) else node.op
+        if size.ndim == node.type.rank + node.type.batched:
+            return np.asarray(op.reference(types, *(abs(each) for each in inputs)), float)
+        largest = [float(abs(each)[np.isfinite(each)].max(initial=1.0)) for each in inputs]
+        return size + float(np.prod(largest)) * max(np.size(each) for each in inputs) ** 0.5
 
 
 def _flushed(values: np.ndarray, tiny: float) -> np.ndarray:

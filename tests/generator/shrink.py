@@ -47,8 +47,10 @@ def _smaller(case: Case) -> Iterator[Case]:
         yield replace(case, forward=(rows,))
     for rows in (1, 2, 3):
         if rows < case.rows:
-            yield replace(case, rows=rows)
             yield replace(case, rows=rows, batch=rows)
+            yield replace(case, rows=rows)
+    if case.rows < case.batch:
+        yield replace(case, batch=case.rows)
     if case.dtype == "float32":
         yield replace(case, dtype="float64")
 

@@ -1,0 +1,122 @@
+"""Random programs: compiled code against the interpreter, and whether the comparison itself can tell.
+
+`python -m pytest -m long tests/test_random_programs.py -s` compares 20,000; in pieces, and to see a
+single one: `python tests/random_programs.py --help`.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from generator.campaign import run
+from generator.cases import Case, case, is_valid
+from generator.child import Child
+from generator.oracle import Oracle
+from generator.program import Program
+from generator.shrink import shrunk
+
+from specc import driver
+from specc.passes import lower
+from specc.source import Source
+
+USUAL, BLOCK, LONG = 300, 15, 20_000
+UNMENDED = frozenset({"peers", "beside", "own_kernel", "optimizer_step", "infinite"})
+"""Features of which bugs are known."""
+
+
+@pytest.mark.parametrize("first", range(0, USUAL, BLOCK))
+def test_compiled_programs_compute_what_the_interpreter_computes(first):
+    report = run(range(first, first + BLOCK), off=UNMENDED, own_cache=False)
+    assert not report.failures, "\n\n".join(report.failures)
+    assert report.counts == {"ok": BLOCK}
+    assert report.compared >= BLOCK
+
+
+@pytest.mark.long
+def test_very_many_compiled_programs_compute_what_the_interpreter_computes():
+    first = int(os.environ.get("SPECC_PROGRAMS_FROM", "1000000"))
+    report = run(range(first, first + LONG), driver.processors(), UNMENDED, every=100)
+    assert not report.failures, f"{len(report.failures)} of {report.counts.total():,} programs failed"
+    assert report.counts == {"ok": LONG}
+
+
+def test_a_seed_always_makes_the_same_case():
+    assert [case(seed) for seed in range(20)] == [case(seed) for seed in range(20)]
+    assert len({case(seed).text for seed in range(20)}) == 20
+    assert Case.from_json(case(3).to_json()) == case(3)
+
+
+# The oracle.
+
+TEXT = """model m {
+  input x: float[3]
+  param p: float[3] = 1
+  output y = sum(x * p) - 1000000
+}
+"""
+
+
+def oracle(x: list[float], dtype: str) -> Oracle:
+    graph = lower.forward(driver.load(Source("m.dl", TEXT)), training=False)
+    return Oracle(graph, {("input", "x"): np.array([x]), ("param", "p"): np.ones(3)}, 0, 0, dtype)
+
+
+def test_the_oracle_refuses_what_rounding_does_not_explain():
+    good = oracle([1.0, 2.0, 3.0], "float64")
+    assert good.disagreement("output.y", np.array([-999994.0])) is None
+    assert "-999993.0" in good.disagreement("output.y", np.array([-999993.0]))
+    assert "shape" in good.disagreement("output.y", np.zeros((1, 1)))
+    for wrong in (np.nan, np.inf):
+        assert good.disagreement("output.y", np.array([wrong]))
+
+
+def test_the_oracle_allows_the_error_of_a_difference_of_nearly_equal_numbers():
+    x = [1e6, 1e-3, 1e-3]
+    assert oracle(x, "float32").disagreement("output.y", np.float32([0.0])) is None
+    assert oracle(x, "float32").disagreement("output.y", np.float32([9.0]))
+    assert oracle(x, "float64").disagreement("output.y", np.array([0.0]))
+    assert oracle(x, "float64").disagreement("output.y", np.array([2e-3 + 1e-10])) is None
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_the_oracle_tells_infinite_numbers_and_no_numbers_apart(value):
+    bad = oracle([value, 1.0, 2.0], "float32")
+    assert bad.disagreement("output.y", np.float32([value])) is None
+    for other in {0.0, np.inf, -np.inf} - {value}:
+        assert bad.disagreement("output.y", np.float32([other]))
+
+
+# Failures.
+
+FAILING = Case(
+    Program((), ("input x1: float[5, 5]", "let v2 = tanh(x1)", "let v3 = sin(v2)",
+                 "let v4 = concat(v3, v3; axis=0)", "let v5 = v4 + 1"),
+            ("output v2", "output v5")),
+    seed=1, rows=7, batch=7, threads=2, dtype="float32", special="ties", stages=("forward",))  # fmt: skip
+
+
+def test_a_failing_case_is_made_small():
+    small = shrunk(FAILING, lambda other: "sin(" in other.program.text, 200)
+    assert is_valid(small.program)
+    assert small.program.text == "model m {\n  input x1: float[1, 1]\n  let v3 = sin(x1)\n  output v3\n}\n"
+    assert (small.rows, small.batch, small.threads, small.special) == (1, 1, 1, "")
+    assert len(small.forward) == 1 and small.dtype == "float64"
+
+
+def test_a_process_that_ends_or_hangs_is_reported_and_started_again(monkeypatch, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, time\nfrom generator import verdict\n"
+        "def made(case):\n"
+        "    os.kill(os.getpid(), 11) if case.seed == 1 else time.sleep(60)\n"
+        "verdict.verdict = made\n"
+    )
+    import generator.child
+
+    monkeypatch.setattr(generator.child, "PATHS", [str(tmp_path), *generator.child.PATHS])
+    with Child(seconds=300) as child:
+        assert child.ask(FAILING).stage == "crash"
+        assert "SIGSEGV" in child.ask(FAILING).message
+    with Child(seconds=6) as child:
+        assert child.ask(case(2)).stage == "hang"
