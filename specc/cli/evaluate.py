@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from specc.cli.session import FOLDER, run_program
+from specc.cli.session import FOLDER, run_program, tell_left_out
 
 
 @click.command("eval")
@@ -50,6 +50,7 @@ def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool
         counts=counts_then(run, program.recipe) if part == "validation" else None,
         vocabularies={name: tuple(words) for name, words in run.record.vocabularies.items()},
     )
+    tell_left_out(loaded)
     require_rows(run, program.recipe, loaded, part, where)
     progress = restore(run.best, net)
     rows = getattr(loaded, part)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from specc.ir.program import Program
     from specc.net import Net
     from specc.recipe import Port
+    from specc.runtime.data.field import Rows
+    from specc.runtime.data.load import Part
     from specc.runtime.run import Run
 
 
@@ -44,6 +46,9 @@ def predict(folder: Path, source: Path, output: Path, temperature: float, seed: 
 
     A model whose outputs read a target one step late, `previous(words)`, writes it: OUT gets the texts,
     each up to the symbol in which all training texts end, if there is one, and that included.
+
+    OUT has a line for each row of INPUT. For a row that `missing = "drop"` leaves out it is empty (NaN,
+    -1 for integers, or an empty text in an .npz).
     """
     from specc import driver
     from specc.runtime.checkpoint import restore
@@ -54,15 +59,32 @@ def predict(folder: Path, source: Path, output: Path, temperature: float, seed: 
     run = open_run(folder)
     program = run_program(run, {})
     net = driver.compile(program, dtype=run.record.dtype, threads=threads)
-    columns = _columns(program, _ports(net), run, source)
+    part = _examples(program, _ports(net), run, source)
+    columns = part.columns
     restore(run.best, net)
     outputs = _written(net, run, columns, temperature, seed) if net.written else net.predict(columns)
+    if part.source is not None:
+        outputs = {name: _spread(array, part.source) for name, array in outputs.items()}
     try:
-        _write(output, outputs)
+        _write(output, outputs, part.source)
     except OSError as error:
         raise click.UsageError(f"`{output}` cannot be written: {error.strerror}") from None
     rows = len(next(iter(outputs.values())))
+    if part.source is not None:
+        click.echo(f"`{source.name}`: {part.source.left_out:,} of {rows:,} rows have missing values, so"
+                   f" nothing is predicted for them", err=True)
+        rows = len(part.source.kept)
     click.echo(f"wrote {', '.join(outputs)} of {rows:,} examples to {output}")
+
+
+def _spread(array: np.ndarray, rows: Rows) -> np.ndarray:
+    """The outputs at the places of their rows; NaN, -1 or an empty text for rows left out."""
+    import numpy as np
+
+    nothing = {"f": np.nan, "U": "", "b": False}.get(array.dtype.kind, -1)
+    found = np.full((rows.count, *array.shape[1:]), nothing, array.dtype)
+    found[rows.kept] = array
+    return found
 
 
 def _written(net: Net, run: Run, columns: dict[str, Column], temperature: float,
@@ -101,7 +123,7 @@ def _ports(net: Net) -> tuple[Port, ...]:
                  or port.name in needed and port.length_of not in own)
 
 
-def _columns(program: Program, ports: tuple[Port, ...], run: Run, path: Path) -> dict[str, Column]:
+def _examples(program: Program, ports: tuple[Port, ...], run: Run, path: Path) -> Part:
     """The ports' values in a file; raises DataError where they do not fit the model."""
     from dataclasses import replace
 
@@ -136,7 +158,7 @@ def _columns(program: Program, ports: tuple[Port, ...], run: Run, path: Path) ->
     words = {name: tuple(each) for name, each in run.record.vocabularies.items()}
     return load(
         recipe, ports, path.parent, parts=("training",), vocabularies=words
-    ).training.columns
+    ).training
 
 
 def _may_be_idx(path: Path) -> bool:
@@ -148,8 +170,9 @@ def _may_be_idx(path: Path) -> bool:
         raise click.UsageError(f"`{path}` cannot be read: {error.strerror}") from None
 
 
-def _write(path: Path, outputs: dict[str, np.ndarray]) -> None:
-    """The outputs as arrays by name, or as a table with the columns name_1, name_2, .."""
+def _write(path: Path, outputs: dict[str, np.ndarray], source: Rows | None = None) -> None:
+    """The outputs as arrays by name, or as a table with the columns name_1, name_2, ..; rows that
+    `source` leaves out have empty cells."""
     import csv
 
     import numpy as np
@@ -173,5 +196,9 @@ def _write(path: Path, outputs: dict[str, np.ndarray]) -> None:
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(names)
-    lines.writerows(sum(row, []) for row in zip(*tables, strict=True))
+    rows = [sum(row, []) for row in zip(*tables, strict=True)]
+    if source is not None:
+        for place in set(range(source.count)) - set(source.kept.tolist()):
+            rows[place] = [""] * len(names)
+    lines.writerows(rows)
     replace(path, text.getvalue().encode())

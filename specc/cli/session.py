@@ -19,6 +19,7 @@ from specc.source import Source
 
 if TYPE_CHECKING:
     from specc.ir.program import Program
+    from specc.runtime.data import Data
     from specc.runtime.run import Run
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -99,6 +100,12 @@ def run_program(run: Run, changes: Mapping[str, str | int], threads: int | None 
     compare_model(run, threads)
     known = {**run.record.sizes, **run.record.overrides}
     return checked(Source.read(run.folder / "model.dl"), {**known, **changes})
+
+
+def tell_left_out(data: Data) -> None:
+    """Says, on stderr, how many rows of the data are left out."""
+    for each in data.left_out:
+        click.echo(each, err=True)
 
 
 def warn_of_crowd(threads: int | None) -> None:

@@ -18,6 +18,7 @@ from specc.cli.session import (
     look_at_data,
     overrides,
     run_program,
+    tell_left_out,
     used_files,
     warn_of_crowd,
 )  # fmt: skip
@@ -168,6 +169,7 @@ def _started(
     recipe = program.recipe
     hashes = files_meanwhile(recipe, folder)
     data = load(recipe, program.ports, folder)
+    tell_left_out(data)
     net = driver.compile(program, dtype=dtype, threads=threads)
     warn_of_crowd(threads)
     record = Record(
@@ -262,6 +264,7 @@ def _continued(
             )
     data_folder = data_folder or Path(record.data)
     data = load(recipe, program.ports, data_folder)
+    tell_left_out(data)
     require_data(run, recipe, data, data_folder)
     net = driver.compile(program, dtype=record.dtype, threads=threads or record.threads)
     warn_of_crowd(threads)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -138,3 +140,12 @@ def test_one_step_at_a_time_gives_the_scores_of_a_whole_pass(run):
     wanted = net.forward(text=numbers)["scores"][0]
     found = [writer.read(int(each)) for each in numbers[0]]
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_the_best_weights_write_and_not_the_last_ones(run, sample, tmp_path, capfd):
+    worse = trained(tmp_path, CHARS, "hello world, " * 60, "epochs=1", capfd=capfd)
+    own = shutil.copytree(run, tmp_path / "own")
+    shutil.copy(f"{worse}/last.safetensors", own / "last.safetensors")
+    arguments = "--prompt", "hello wo", "--length", "31", "--temperature", "0"
+    assert sample(str(own), *arguments)[1] == "hello world, hello world, hello world, \n"
+    assert sample(worse, *arguments)[1] != "hello world, hello world, hello world, \n"

@@ -29,7 +29,7 @@ import numpy as np
 
 from specc.recipe import Port
 from specc.runtime.data import tokens
-from specc.runtime.data.field import Field, Texts, takes_texts
+from specc.runtime.data.field import Field, Rows, Texts, takes_texts
 from specc.runtime.data.match import by_name
 from specc.runtime.data.request import Request, listed
 from specc.runtime.errors import DataError
@@ -82,7 +82,8 @@ def _separator(text: str) -> str:
 
 @dataclass
 class Table:
-    """The lines of a file on their way into arrays; `lines` has the numbers of those kept."""
+    """The lines of a file on their way into arrays; `lines` has the numbers of those kept, and `kept`
+    their places among the `count` rows of the table."""
 
     request: Request
     path: Path
@@ -91,7 +92,7 @@ class Table:
     is_part: bool = False
 
     def __post_init__(self) -> None:
-        self.lines = compact("q")
+        self.lines, self.kept, self.count = compact("q"), compact("q"), 0
         self.rows = self._rows()
         self.header = [cell.strip() for cell in next(self.rows, (0, []))[1]]
         if not self.header:
@@ -155,9 +156,13 @@ class Table:
             raise DataError([each for error in wrong.values() for each in error.diagnostics])
         if not self.lines and self.is_part:  # all of them were left out
             return read(replace(self.request, limit=None))
+        if not self.lines and self.count:
+            raise self.error(f"all {self.count:,} rows have missing values",
+                             help='`missing = "drop"` leaves out each of them')
         if not self.lines:
             raise self.error("there are no examples under the header")
         found = {}
+        rows = Rows(np.array(self.kept), self.count) if len(self.kept) < self.count else None
         for port in ports:
             if port.name in texts:
                 found[port.name] = Field(
@@ -167,6 +172,7 @@ class Table:
                 )
             else:
                 found[port.name] = self._field(port, names[port.name], parts[port.name], settings)
+            found[port.name] = replace(found[port.name], rows=rows)
         return found
 
     def _rows(self):
@@ -206,10 +212,12 @@ class Table:
 
     def _without_missing(self, chunk: list, at: dict[str, list[int]]) -> list:
         """The lines with missing cells replaced, or without the lines that have some."""
+        first, self.count = self.count, self.count + len(chunk)
         if self.missing == "refuse":
+            self.kept.extend(range(first, self.count))
             return chunk
         kept = []
-        for line, row in chunk:
+        for place, (line, row) in enumerate(chunk, first):
             whole = True
             for port in self.request.ports:
                 for i in at[port.name]:
@@ -222,6 +230,7 @@ class Table:
                     row[i], whole = str(self.missing), False
             if whole or self.missing != "drop":
                 kept.append((line, row))
+                self.kept.append(place)
         return kept
 
     def _values(self, port: Port, chunk: list, at: list[int]) -> np.ndarray:

@@ -24,6 +24,18 @@ class Texts:
 
 
 @dataclass(frozen=True, eq=False)
+class Rows:
+    """Which rows of a file are examples: `kept` (int64, from 0) of `count`; the rest were left out."""
+
+    kept: np.ndarray
+    count: int
+
+    @property
+    def left_out(self) -> int:
+        return self.count - len(self.kept)
+
+
+@dataclass(frozen=True, eq=False)
 class Field:
     """Values for all examples, `[N, *shape]`: numbers, booleans or words (dtype U).
 
@@ -40,6 +52,7 @@ class Field:
     argument: int = 0  # which argument of the call names its file
     texts: Texts | None = None  # in place of values: `array` then only counts the examples
     count: int | None = None  # examples in the file where `array` is a sample; -1 if not known
+    rows: Rows | None = None  # where rows of the file were left out
 
     @property
     def is_part(self) -> bool:

@@ -21,7 +21,7 @@ from specc.columns import Column
 from specc.diagnostics import Diagnostic, closest
 from specc.recipe import DataCall, Port, Recipe
 from specc.runtime.data import bind, csv, digits, idx, npz, text
-from specc.runtime.data.field import Field
+from specc.runtime.data.field import Field, Rows
 from specc.runtime.data.request import Request, listed
 from specc.runtime.errors import DataError, data_error
 from specc.runtime.order import SPLIT, permutation
@@ -40,6 +40,7 @@ class Part:
     rows: np.ndarray
     is_stream: bool = False  # the rows have an order, and go on from batch to batch
     fields: dict[str, Field] = field(default_factory=dict)  # of samples: where the values stand
+    source: Rows | None = None  # where rows of the file were left out
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -52,7 +53,8 @@ class Data:
     `ends` has the symbol by which the training texts of a port end, where they all end in the same one
     and it stands nowhere else. `partial` describes what was read of the files that a `limit` cut short.
     `counts` has the number of examples in each source that was read ("data", "validate", "test"), or of
-    symbols in each of its texts.
+    symbols in each of its texts;
+    `left_out` says how many rows of a file are no examples.
     """
 
     training: Part | None = None
@@ -62,6 +64,7 @@ class Data:
     ends: dict[str, str] = field(default_factory=dict)
     partial: tuple[str, ...] = ()
     counts: dict[str, list[int]] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
 
 def load(
@@ -101,12 +104,14 @@ def load(
     held_out = recipe.validate if isinstance(recipe.validate, float) else None
     is_part = False
     partial: list[str] = []
+    left_out: list[str] = []
     reads_training = "training" in parts or ("validation" in parts and held_out is not None)
     if reads_training:
         with _collected(found):
             request = request_of(recipe.data, ports, folder, limit)
             fields = _fields(request)
             partial += _extents(request, fields)
+            left_out += _left_out(request, fields)
             held["data"] = [len(_any(fields).array)]
             fields = _first(request, fields, counts.get("data"))
             is_part = any(each.is_part for each in fields.values())
@@ -121,8 +126,8 @@ def load(
             columns = _columns(request, fields, vocabularies, found)
             kept = {} if limit is None else fields
             loaded = {
-                "training": Part(columns, training, fields=kept),
-                "validation": Part(columns, validation, fields=kept),
+                "training": Part(columns, training, fields=kept, source=_any(fields).rows),
+                "validation": Part(columns, validation, fields=kept, source=_any(fields).rows),
             }
     for name, call in (("validation", recipe.validate), ("test", recipe.test)):
         if name in parts and isinstance(call, DataCall):
@@ -130,6 +135,7 @@ def load(
                 request = request_of(call, ports, folder, limit)
                 fields = _fields(request)
                 partial += _extents(request, fields)
+                left_out += _left_out(request, fields)
                 source = "validate" if name == "validation" else name
                 held[source] = [len(_any(fields).array)]
                 fields = _first(request, fields, counts.get(source))
@@ -141,7 +147,8 @@ def load(
     if found:
         raise DataError(found)
     kept = {name: part for name, part in loaded.items() if name in parts and len(part)}
-    return Data(**kept, vocabularies=vocabularies, ends=ends, partial=tuple(partial), counts=held)
+    return Data(**kept, vocabularies=vocabularies, ends=ends, partial=tuple(partial), counts=held,
+                left_out=tuple(left_out))
 
 
 def _load_text(recipe: Recipe, ports: Sequence[Port], folder: Path, parts: Sequence[str],
@@ -220,6 +227,16 @@ def _extents(request: Request, fields: dict[str, Field]) -> list[str]:
     count = f" of {parts[0].examples:,}" if parts[0].examples >= 0 else ""
     names = listed(Path(each).name for each in request.call.arguments)
     return [f"{names}: the first {rows:,}{count} examples"]
+
+
+def _left_out(request: Request, fields: dict[str, Field]) -> list[str]:
+    """What a source left out: "`a.csv`: left out 2 of 150 rows, which have missing values"."""
+    rows = _any(fields).rows
+    if rows is None:
+        return []
+    verb = "has" if rows.left_out == 1 else "have"
+    names = listed(Path(each).name for each in request.call.arguments)
+    return [f"{names}: left out {rows.left_out:,} of {rows.count:,} rows, which {verb} missing values"]
 
 
 def _with_own_words(fields: dict[str, Field], vocabularies: Vocabularies) -> Vocabularies:

@@ -1,0 +1,111 @@
+"""`specc predict`: a line for each row of the input, and the values that training saw."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from specc import driver
+from specc.cli.main import status_of
+from specc.cli.session import run_program
+from specc.runtime.checkpoint import restore
+from specc.runtime.run import open_run
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = """dim n
+model houses {
+  input  x: float[n]
+  target price: float
+  let p = x -> dense(2)
+  let y = p[0]
+  output y
+  output both = p
+  loss   mse(y, price)
+}
+train {
+  data      csv("houses.csv"; x = "a, b", missing = "drop")
+  validate  csv("others.csv"; x = "a, b", missing = "drop")
+  optimizer sgd(lr = 0.01)
+  epochs = 1
+  batch = 2
+}
+"""
+
+
+@pytest.fixture
+def specc(capfd):
+    """Runs a command: its exit status, and what it printed to both outputs."""
+
+    def run(*arguments):
+        status = status_of([str(each) for each in arguments])
+        printed = capfd.readouterr()
+        return status, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, specc):
+    """A run whose data have rows with missing values; what training said of them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "houses.dl").write_text(MODEL)
+    (tmp_path / "houses.csv").write_text("a,b,price\n1,2,3\n,2,3\n2,3,?\n3,4,5\n4,5,6\n")
+    (tmp_path / "others.csv").write_text("a,b,price\n1,2,3\n1,NA,3\n")
+    status, _, err = specc("train", "houses.dl", "--threads", "1", "--quiet")
+    assert status == 0, err
+    return err
+
+
+def test_training_says_how_many_rows_it_left_out(run, specc):
+    assert run == ("`houses.csv`: left out 2 of 5 rows, which have missing values\n"
+                   "`others.csv`: left out 1 of 2 rows, which has missing values\n")
+    assert "`others.csv`: left out 1 of 2 rows" in specc("eval", "runs/houses/1")[2]
+    assert "`houses.csv`: left out 2 of 5 rows" in specc("train", "--resume", "runs/houses/1", "epochs=2")[2]
+
+
+def test_each_row_of_the_input_has_a_line_in_the_output(run, specc, tmp_path):
+    rows = ["1,2", "nan,2", "", "3,4", "5,", "?,?", "6,7"]  # an empty line is no row
+    (tmp_path / "in.csv").write_text("a,b\n" + "\n".join(rows) + "\n")
+    status, out, err = specc("predict", "runs/houses/1", "in.csv", "-o", "out.csv")
+    assert status == 0 and "of 3 examples to out.csv" in out
+    assert err == "`in.csv`: 3 of 6 rows have missing values, so nothing is predicted for them\n"
+    with open(tmp_path / "out.csv", newline="") as file:
+        found = list(csv.reader(file))
+    assert found[0] == ["y", "both_1", "both_2"] and len(found) == 1 + 6
+    assert [all(row) for row in found[1:]] == [True, False, True, False, False, True]
+    assert [row for row in found[1:] if not all(row)] == [["", "", ""]] * 3
+    assert specc("predict", "runs/houses/1", "in.csv", "-o", "out.npz")[0] == 0
+    arrays = np.load(tmp_path / "out.npz")
+    assert arrays["both"].shape == (6, 2) and np.isnan(arrays["y"]).tolist() == [
+        False, True, False, True, True, False]
+    # what is predicted is what a table of these rows alone gives
+    (tmp_path / "in.csv").write_text("a,b\n1,2\n3,4\n6,7\n")
+    assert specc("predict", "runs/houses/1", "in.csv", "-o", "whole.csv")[2] == ""
+    assert (tmp_path / "whole.csv").read_text().splitlines()[1:] == [
+        ",".join(row) for row in found[1:] if all(row)]
+
+
+def test_a_table_of_missing_values_alone_is_refused(run, specc, tmp_path):
+    (tmp_path / "in.csv").write_text("a,b\n1,\n,2\n")
+    status, _, err = specc("predict", "runs/houses/1", "in.csv", "-o", "out.csv")
+    assert status == 1 and "all 2 rows have missing values" in err
+
+
+def test_images_are_scaled_as_the_digits_of_training_were(specc, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.dl").write_text("""model tiny {
+        input image: float[64] target label: class(10)
+        let scores = image -> dense(10) output scores loss cross_entropy(scores, label) }
+        train { data digits() optimizer sgd(lr = 0.1) epochs = 1 }""")
+    assert specc("train", "tiny.dl", "--threads", "1", "--quiet")[0] == 0
+    images = np.load(ROOT / "specc" / "data" / "digits.npz")["image"].reshape(-1, 64)[:50]
+    np.save(tmp_path / "images.npy", images)
+    assert specc("predict", "runs/tiny/1", "images.npy", "-o", "out.npz")[0] == 0
+    opened = open_run(Path("runs/tiny/1"))
+    net = driver.compile(run_program(opened, {}), threads=1)
+    restore(opened.best, net)
+    scores = images / 16 @ net.params["dense1.weight"].T + net.params["dense1.bias"]
+    np.testing.assert_allclose(np.load(tmp_path / "out.npz")["scores"], scores, rtol=1e-4, atol=1e-5)
