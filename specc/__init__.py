@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from specc.diagnostics import Diagnostic, SpecError
+from specc.diagnostics import Diagnostic, SpecError, SpecWarning
 
 if TYPE_CHECKING:
     from specc.ir.program import Program
     from specc.net import Net
 
 __version__ = "0.1.0"
-__all__ = ["Diagnostic", "SpecError", "__version__", "compile", "load"]
+__all__ = ["Diagnostic", "SpecError", "SpecWarning", "__version__", "compile", "load"]
 
 
 def load(path, **overrides) -> Program:
@@ -25,10 +25,19 @@ def load(path, **overrides) -> Program:
 
     `overrides` give sizes, constants and settings of `train` other values: `classes=10`. Raises
     `SpecError`, whose `.diagnostics` lists every mistake.
+
+    Warnings are the program's `.warnings`, and each is given to Python's `warnings` as a `SpecWarning`.
+    A comment in the file, `# allow: NAME`, silences one; `warnings.filterwarnings("ignore",
+    category=specc.SpecWarning)` silences all.
     """
+    import warnings
+
     from specc import driver
 
-    return driver.load(path, overrides)
+    program = driver.load(path, overrides)
+    for each in program.warnings:
+        warnings.warn(each.page().rstrip(), SpecWarning, stacklevel=2)
+    return program
 
 
 def compile(model: Program, batch: int | None = None, dtype: str = "float32",

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from specc.excerpt import Paint, page, plain
 from specc.source import Span
 
 Severity = Literal["error", "warning"]
@@ -82,6 +83,12 @@ class Diagnostic:
             ],
         }
 
+    def page(self, paint: Paint = plain) -> str:
+        """The diagnostic as a terminal shows it: lines of text, with marks beneath the place."""
+        helps = [self.help] if self.help else [fix.message for fix in self.fixes]
+        labels = [(label.span, label.message) for label in self.labels]
+        return page(self.severity, self.name, self.message, self.span, labels, self.notes, helps, paint)
+
     def __str__(self) -> str:
         return f"{self.span.source.name}:{self.span.line}:{self.span.column}: {self.severity}[{self.name}]: {self.message}"
 
@@ -98,14 +105,21 @@ def _place(span: Span) -> dict[str, Any]:
 
 
 class SpecError(Exception):
-    """A mistake of the user in a spec; `.diagnostics` says what and where."""
+    """A mistake of the user in a spec; `.diagnostics` says what and where.
+
+    As text it is what the terminal shows: every diagnostic with its lines of the file, without colours.
+    """
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = list(diagnostics)
         super().__init__(self.diagnostics)
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.diagnostics))
+        return "\n".join(each.page() for each in self.diagnostics).rstrip("\n")
+
+
+class SpecWarning(UserWarning):
+    """The category of the warnings that `specc.load` gives."""
 
 
 LONGEST_QUOTE = 300

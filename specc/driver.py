@@ -65,7 +65,8 @@ def check(path: str | Path | Source,
             other = check_file(file, {**(overrides or {}), **sizes}, own)
         return None if own.errors else other
 
-    return replace(program, resized=resized), report.diagnostics
+    program = replace(program, resized=resized, warnings=tuple(report.warnings))
+    return program, report.diagnostics
 
 
 def load(path: str | Path | Source, overrides: Overrides | None = None) -> Program:

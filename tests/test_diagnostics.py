@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import specc
 from specc.cli.render import FORMATS, render, summary
 from specc.diagnostics import Diagnostic, Edit, Fix, Label, Report, SpecError, closest
 from specc.source import LARGEST, Source, Span
@@ -119,10 +121,26 @@ def test_a_record_has_the_keys_of_the_contract():
     assert json.loads(json.dumps(record)) == record
 
 
-def test_a_spec_error_reads_as_its_messages():
+def test_a_spec_error_reads_as_the_terminal_shows_it():
     error = SpecError([SHAPES, WARNING])
     assert error.diagnostics == [SHAPES, WARNING]
-    assert str(error).splitlines()[1] == "residual.dl:1:5: warning[unused]: `n` is not used"
+    assert f"{error}\n" == render([SHAPES, WARNING], "full")
+    assert f"{SpecError([WARNING])}\n" == render([WARNING]) and str(SpecError([])) == ""
+
+
+def test_loading_a_doubtful_program_warns_as_python_does(tmp_path):
+    path = tmp_path / "a.dl"
+    text = "dim spare = 3\nmodel m {\n  input x: float[3]\n  output x -> dense(3)\n}\n"
+    path.write_text(text)
+    with pytest.warns(specc.SpecWarning, match="nothing uses the dim `spare`") as caught:
+        program = specc.load(path)
+    assert [each.name for each in program.warnings] == ["unused"]
+    assert str(caught[0].message) == program.warnings[0].page().rstrip()
+    assert caught[0].filename == __file__
+    path.write_text(f"# allow: unused\n{text}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert specc.load(path).warnings == ()
 
 
 def test_a_report_drops_what_it_has_for_the_same_place():

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "specc"
 
 # Each part may import itself, and the parts named here.
-BASE = {"collection", "locks", "source", "diagnostics", "folders", "recipe", "columns", "sources"}
+BASE = {"collection", "locks", "source", "excerpt", "diagnostics", "folders", "recipe", "columns", "sources"}
 MIDDLE = BASE | {"ir", "ops"}
 MAY_IMPORT = {
     **{name: BASE for name in BASE},

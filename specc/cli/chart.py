@@ -61,7 +61,7 @@ def check(path: Path) -> None:
         raise click.UsageError(f"`{path}` is none of .svg, .png and .pdf, which a plot can be")
     if kind in DRAWN and importlib.util.find_spec("matplotlib") is None:
         raise click.UsageError(
-            f"a plot as {kind} needs matplotlib: `pip install 'specc[plot]'`; .svg needs nothing"
+            f"a plot as {kind} needs matplotlib: `pip install 'specc-nn[plot]'`; .svg needs nothing"
         )
     if not path.absolute().parent.is_dir():
         raise click.UsageError(f"there is no folder `{path.parent}` for the plot")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from specc.diagnostics import Diagnostic
 from specc.ir.graph import Node, topological
 from specc.ir.sizes import Size
 from specc.ir.types import Type
@@ -111,6 +112,7 @@ class Program:
     # that say where they begin anew
     resized: Callable[[Mapping[str, int]], Program | None] | None = field(
         default=None, compare=False, repr=False)  # the same file with other sizes
+    warnings: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)
 
     @cached_property
     def loss_nodes(self) -> tuple[Node, ...]:

@@ -53,8 +53,7 @@ class Data:
     `ends` has the symbol by which the training texts of a port end, where they all end in the same one
     and it stands nowhere else. `partial` describes what was read of the files that a `limit` cut short.
     `counts` has the number of examples in each source that was read ("data", "validate", "test"), or of
-    symbols in each of its texts;
-    `left_out` says how many rows of a file are no examples.
+    symbols in each of its texts; `left_out` says how many rows of a file are no examples.
     """
 
     training: Part | None = None
