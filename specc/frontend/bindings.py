@@ -46,6 +46,7 @@ def bind(
             callee.names[declared.name] = None
         elif match.accepts(declared, given):
             callee.names[declared.name] = _entering(callee, declared, given)
+            match.given[declared.name] = given
         else:
             good = False
     return good and complete_settings(frame, callee, word, signature, settings, span)

@@ -3,6 +3,7 @@
     match(callee, input, value)      # binds c, h and w in the callee's frame, or reports what differs
 
 A name that has a value already (a dimension, a setting, an earlier input's size) must agree.
+`t: like(y)` takes a float of the shape that the input `y` has; a number without a batch fits all shapes.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from specc.ir.types import Type
 from specc.source import Span
 
 KINDS = {"float": "float", "class": "int", "bool": "bool"}
+LIKE = "like"
 
 
 @dataclass(eq=False)
@@ -48,6 +50,7 @@ class Match:
     call: Span
     is_stage: bool
     binders: dict[str, Given] = field(default_factory=dict)
+    given: dict[str, Given] = field(default_factory=dict)  # inputs that were accepted, by name
 
     def accepts(self, declared: InputDeclared, given: Given) -> bool:
         """Whether the value fits the input's type; reports where it does not."""
@@ -56,6 +59,8 @@ class Match:
             return self._wrong_kind(declared, given)
         if type_ is None:
             return True
+        if is_like(type_):
+            return self._like(declared, given)
         kind = KINDS.get(type_.kind.text)
         if kind is None:
             unknown_type(self.callee, type_)
@@ -78,6 +83,35 @@ class Match:
                 return self._wrong_kind(declared, given)
             return self._size(declared, given, type_.classes, classes, None)
         return True
+
+    def _like(self, declared: InputDeclared, given: Given) -> bool:
+        """Whether the value is a float with as many elements as the input that `like` names, or a
+        constant. Other shapes that differ are the business of the formula, which says where."""
+        value, name = given.value, declared.type.classes.text
+        if name not in self.callee.names:
+            unknown_like(self.callee, declared.type)
+            return False
+        if is_static(value):
+            return True
+        if value.type.kind not in ("float", "bool"):
+            return self._wrong_kind(declared, given)
+        first = self.given.get(name)
+        if first is None or not isinstance(first.value, Tensor):
+            return True
+        ranks = first.value.type.rank, value.type.rank
+        if 0 not in ranks or sizes.same(first.value.type.elements, value.type.elements):
+            return True
+        texts = [trail.excerpt(each.span, 32) for each in (first, given)]
+        shapes = [describe_type(each.value.type) for each in (first, given)]
+        self.caller.error(
+            "shape-mismatch",
+            f"`{self.word}` needs equal shapes, but `{texts[0]}` is {shapes[0]} and `{texts[1]}` is {shapes[1]}",
+            given.span, labels=[Label(first.span, shapes[0]), *self._stage_label()],
+            notes=[*_story(first), *_story(given)],
+            help=f"take one element, `{texts[ranks.index(max(ranks))]}[0]`, or give the other one an element"
+            " for each",
+        )  # fmt: skip
+        return False
 
     def _axes(self, declared: InputDeclared, given: Given, value: Tensor, axes) -> bool:
         if value.sequence is not None and axes and sequence_name(self.callee, axes[0]) is not None:
@@ -212,6 +246,11 @@ class Match:
         return [Label(self.call, f"`{self.word}` is applied here")] if self.is_stage else []
 
 
+def is_like(type_: ast.Type) -> bool:
+    """Whether a type is `like(y)`: that of another input."""
+    return type_.kind.text == LIKE and isinstance(type_.classes, ast.Path) and type_.axes is None
+
+
 def _is_class(value: Value) -> bool:
     return isinstance(value, Tensor) and value.type.kind == "int" and value.type.classes is not None
 
@@ -238,6 +277,11 @@ def unknown_type(frame: Frame, tree: ast.Type) -> None:
         help=f"did you mean `{near}`?" if near else "types are `float`, `class` and `bool`",
         fixes=[Fix(f"write `{near}`", (Edit(tree.kind.span, near),))] if near else (),
     )  # fmt: skip
+
+
+def unknown_like(frame: Frame, tree: ast.Type) -> None:
+    frame.error("unknown-name", f"`like` names an earlier input, and there is none called `{tree.classes.text}`",
+                tree.classes.span)  # fmt: skip
 
 
 def sequence_name(frame: Frame, axis: ast.Axis) -> str | None:

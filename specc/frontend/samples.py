@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from specc.frontend import ast, library
+from specc.frontend.patterns import is_like
 from specc.frontend.primitives import PRIMITIVES
 from specc.frontend.signatures import InputDeclared, signature_of
 
@@ -137,6 +138,8 @@ def _call(name: str, inputs: list[str], given: list[str], signature, spaced: boo
 def _input(each: InputDeclared) -> str:
     tree = each.type
     if tree is None:
+        return f"{each.name}: float[8]"
+    if is_like(tree):
         return f"{each.name}: float[8]"
     text = tree.kind.text
     if tree.classes is not None:

@@ -14,7 +14,7 @@ from specc.frontend import ast, calls, definitions, expressions
 from specc.frontend.arguments import setting_value
 from specc.frontend.bindings import valid_settings
 from specc.frontend.optimizers import Rule, check_inputs
-from specc.frontend.patterns import KINDS, unknown_type
+from specc.frontend.patterns import KINDS, is_like, unknown_like, unknown_type
 from specc.frontend.scope import WORDS, Context, Frame, Namer, Scope
 from specc.frontend.signatures import Signature, signature_of
 from specc.frontend.values import POISON, Word
@@ -39,9 +39,14 @@ def check_unused(context: Context, scope: Scope, found: list[ast.Definition]) ->
 
 
 def _input_types(frame: Frame, definition) -> None:
+    names: set[str] = set()
     for each in definition.signature.inputs:
-        if each.type is not None and each.type.kind.text not in KINDS:
+        if each.type is not None and is_like(each.type):
+            if each.type.classes.text not in names:
+                unknown_like(frame, each.type)
+        elif each.type is not None and each.type.kind.text not in KINDS:
             unknown_type(frame, each.type)
+        names.add(each.name.text)
 
 
 def _walk(context: Context, scope: Scope, definition: Definition) -> None:
