@@ -135,7 +135,7 @@ def use(
 def _use_on_weights(frame, word, values, weights: Given, settings, span: Span) -> Value:
     """The sum of the word's values for each of the model's weights."""
     if not weights.value.items:
-        if frame.context.report.errors:
+        if frame.context.report.errors or frame.context.is_incomplete:
             return POISON  # layers that were not understood may have some
         return frame.error("wrong-kind", "the model has no weights", weights.span)
     total: Value | None = None

@@ -10,12 +10,15 @@ on the way are the shape check.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 from specc.diagnostics import Diagnostic, Label, Report, closest
 from specc.frontend import ast
+from specc.frontend.build import broken
 from specc.frontend.fixes import verify_fixes
 from specc.frontend.lint import lint, silence
 from specc.frontend.messages import SETTING_SYNONYMS, TRAIN_SYNONYMS
@@ -47,7 +50,10 @@ def check(
     """
     found = report if report is not None else Report()
     own = Report()
-    program = _check(file, overrides, own)
+    syntax = found.errors
+    program = _check(_doubted(file, syntax), overrides, own, is_incomplete=bool(syntax))
+    _drop_consequences(file, own, syntax)
+    found.keep([each for each in found if not _follows_a_bracket(each, syntax)])
     verify_fixes(file.source, own, lambda source: _errors(source, overrides))
     if not own.errors and not found.errors:
         lint(file, program, own)
@@ -57,6 +63,62 @@ def check(
     if report is None:
         found.raise_errors()
     return None if found.errors else program
+
+
+ABSENT = ("no-parameter", "no-optimizer", "no-model", "no-loss", "no-input")
+"""Errors of what a file lacks: it may be in a part that could not be read."""
+VALUES = ("dim", "seq", "const", "input", "stream", "target", "let", "param", "state")
+NAMED_WORDS = ("use", "fn", "block", "cell", "optimizer", "layer")
+
+
+def _doubted(file: ast.File, syntax: Iterable[Diagnostic]) -> ast.File:
+    """The file with a `Broken` in the place of every statement that holds an error of syntax. What was
+    read of it is in doubt, unless the error has a sure fix: then it was read as if it was fixed."""
+    doubtful = [each.span for each in syntax if not each.fixes or "is missing between" in each.message]
+
+    def doubted(node):
+        if isinstance(node, ast.Broken) or not any(_overlap(each, node.span) for each in doubtful):
+            return node
+        if isinstance(body := getattr(node, "body", None), tuple):
+            return replace(node, body=tuple(doubted(each) for each in body))
+        return broken(node)
+
+    return replace(file, definitions=tuple(map(doubted, file.definitions))) if doubtful else file
+
+
+def _follows_a_bracket(each: Diagnostic, syntax: list[Diagnostic]) -> bool:
+    """Whether an operator is missing only because a bracket that closes nothing is before it."""
+    return each.name == "syntax" and "is missing between `)` and" in each.message and any(
+        other.message == "this `)` closes nothing" and other.span.line == each.span.line
+        and other.span.start < each.span.start for other in syntax
+    )  # fmt: skip
+
+
+def _drop_consequences(file: ast.File, report: Report, syntax: list[Diagnostic]) -> None:
+    """Drops errors that may only follow from an error of syntax."""
+    if not syntax:
+        return
+    # what could not be read, and where its names would have had a meaning
+    unread = [(each, None) for each in file.definitions if isinstance(each, ast.Broken)]
+    for definition in file.definitions:
+        body = getattr(definition, "body", None) or ()
+        unread += [(each, definition.span) for each in body if isinstance(each, ast.Broken)]
+
+    def follows(found: Diagnostic) -> bool:
+        if found.name in ABSENT:
+            return True
+        if found.name != "unknown-name":
+            return False
+        declaring = NAMED_WORDS if "word" in found.message else VALUES
+        for each, within in unread:
+            if within is None or _overlap(within, found.span):
+                if each.keyword in declaring and not each.names:
+                    return True
+                if not each.names and found.span.text in re.findall(r"\w+", each.span.text):
+                    return True
+        return False
+
+    report.keep([each for each in report.diagnostics if not follows(each)])
 
 
 def draft(file: ast.File, mistakes: Iterable[Diagnostic]) -> Program | None:
@@ -104,14 +166,20 @@ def _errors(source: Source, overrides: Mapping[str, str | int | float]) -> list[
     from specc.frontend.parse import parse
 
     file, diagnostics = parse(source)
-    report = Report(diagnostics)
-    _check(file, overrides, report)
+    report, own = Report(diagnostics), Report()
+    syntax = report.errors
+    _check(_doubted(file, syntax), overrides, own, is_incomplete=bool(syntax))
+    _drop_consequences(file, own, syntax)
+    for each in own:
+        report.add(each)
     return report.errors
 
 
-def _check(file: ast.File, overrides: Mapping[str, str | int | float], report: Report) -> Program | None:
-    """Walks the file; what is wrong goes to the report."""
+def _check(file: ast.File, overrides: Mapping[str, str | int | float], report: Report,
+           is_incomplete: bool = False) -> Program | None:
+    """Walks the file; what is wrong goes to the report. An incomplete one has errors of syntax."""
     context = Context(report)
+    context.is_incomplete = is_incomplete
     context.overrides = _parsed(context, overrides)
     library = Scope(context, None, is_library=True)
     scope = file_scope(context, file, library)

@@ -86,6 +86,7 @@ class Context:
     draws: int = 0  # random numbers that are drawn at each step
     lists_layers: bool = True
     has_unknown_inputs: bool = False  # a definition is walked that no model uses
+    is_incomplete: bool = False  # a part of the file could not be read
 
     def carry_label(self, path: str) -> str:
         """A name for the state of a cell that may be used again with the same weights."""

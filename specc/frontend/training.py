@@ -102,7 +102,7 @@ def train(context: Context, scope: Scope, block: ast.Train, ports: list[Port],
             else:
                 _setting(frame, name, override, known)
             values[setting.name] = override.span
-    if isinstance(known.get("validate"), float) and "data" not in known:
+    if isinstance(known.get("validate"), float) and "data" not in known and not is_broken:
         frame.error("misplaced", "there is no `data` to cut a validation part off", places["validate"])
     result = Training(Recipe(**known, span=block.span, places=values))
     result.frozen = _frozen(frame, freezes)
