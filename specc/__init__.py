@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from specc.diagnostics import Diagnostic, SpecError, SpecWarning
+from specc.diagnostics import Diagnostic, Diverged, SpecError, SpecWarning
 
 if TYPE_CHECKING:
     from specc.ir.program import Program
     from specc.net import Net
 
 __version__ = "0.1.0"
-__all__ = ["Diagnostic", "SpecError", "SpecWarning", "__version__", "compile", "load"]
+__all__ = ["Diagnostic", "Diverged", "SpecError", "SpecWarning", "__version__", "compile", "load"]
 
 
 def load(path, **overrides) -> Program:

@@ -122,6 +122,17 @@ class SpecWarning(UserWarning):
     """The category of the warnings that `specc.load` gives."""
 
 
+class Diverged(SpecError):
+    """The loss or a weight is no longer a finite number; `step` counts from 1."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic], step: int) -> None:
+        super().__init__(diagnostics)
+        self.step = step
+
+    def __reduce__(self):
+        return type(self), (self.diagnostics, self.step)
+
+
 LONGEST_QUOTE = 300
 """Characters of a name or text that a message quotes whole."""
 

@@ -9,8 +9,11 @@ Arrays go in and come out with the batch first, `[n, *shape]`.
 
 from __future__ import annotations
 
+import math
 import time
+import warnings
 from collections.abc import Mapping
+from functools import cached_property
 from threading import get_ident
 from typing import TYPE_CHECKING
 
@@ -25,8 +28,8 @@ from specc.backend.storage import aligned
 from specc.collection import uncollected
 from specc.columns import Column
 from specc.decode import Scores, decode, scores_name, targets_read
-from specc.diagnostics import Diagnostic, SpecError
-from specc.ir.graph import Graph
+from specc.diagnostics import Diagnostic, Diverged, Label, SpecError
+from specc.ir.graph import Graph, topological
 from specc.ir.plan import Plan
 from specc.ir.program import Limit, Program
 from specc.ir.verify import verify
@@ -47,6 +50,7 @@ from specc.passes.recompute import recompute
 from specc.passes.simplify import simplify
 from specc.passes.stepwise import stepwise
 from specc.recipe import Port
+from specc.rollback import Rollback
 from specc.steps import StepByStep
 
 if TYPE_CHECKING:
@@ -84,6 +88,7 @@ class Net:
         self.name, self.ports = program.name, program.ports
         self.compile_seconds = 0.0
         self.steps_done = 0
+        self.on_divergence = "raise"  # or "warn"
         self._lock, self._gradients = ReadWriteLock(), Mutex()
         self._arrays: dict[str, np.ndarray] = {}
         self._programs: dict[tuple[str, int, bool], CompiledProgram] = {}
@@ -540,8 +545,11 @@ class Net:
 
         `epoch`, `progress` and `stale` of a schedule stay 0 here: there is no epoch. A stream goes on
         where the last step stopped (`**{"text.begin": ...}`, a truth value for each lane, lets it
-        begin anew). Raises ValueError
-        for arrays that do not fit, and for a model that cannot be trained.
+        begin anew). Raises ValueError for arrays that do not fit, and for a model that cannot be trained.
+
+        If the loss is not finite, the weights, states and `steps_done` go back to those from before the
+        step, or from a few steps earlier (`specc.rollback`), and `Diverged` is raised, which names the
+        operation; with `net.on_divergence = "warn"` it is a RuntimeWarning.
         """
         if reason := untrainable(self.program):
             raise ValueError(f"{self.name} cannot be trained: {reason}")
@@ -553,10 +561,43 @@ class Net:
         program = self._ready(TRAIN, data, rows)
         with self._lock.writing:
             settings = self._schedule(self.steps_done, 1, 0, 0)
+            if not self._rollback.keep(self.steps_done, self.params.version):
+                return self._diverged(math.nan, data, rows)
             records, _ = self._run(program, data, np.arange(rows), rows, settings, self.steps_done,
                                    self.lanes)
+            self._rollback.stepped(self.params.version)
+            loss = float(records[0, 0])
+            if not math.isfinite(loss):
+                return self._diverged(loss, data, rows)
             self.steps_done += 1
-        return float(records[0, 0])
+        return loss
+
+    @cached_property
+    def _rollback(self) -> Rollback:
+        nodes = [term.node for term in (*self.program.losses, *self.program.outputs)]
+        return Rollback(self._arrays, self.lanes, 3 * self.batch * flops(topological(nodes)))
+
+    def _diverged(self, loss: float, data: Mapping[str, Column], rows: int) -> float:
+        """Put back the weights from before a step that is not finite; raise `Diverged`, or warn."""
+        step = self.steps_done
+        self.steps_done = self._rollback.restore()
+        self.params.written()
+        found = self.diagnose(data, np.arange(rows), step)
+        back = step - self.steps_done
+        kept = "the weights are again those from before it" if not back else (
+            f"the weights are again those from before step {self.steps_done + 1}")
+        diagnostic = Diagnostic(
+            "diverged", "error", f"the loss is {loss:g} at step {step + 1}",
+            (found.span if found else None) or self.program.recipe.span,
+            (Label(found.span, found.what),) if found and found.span else (),
+            (*(found.notes if found else ()), kept),
+            "use a smaller learning rate; or look for inputs that are not scaled, or a `log`, `sqrt` or"
+            " division in a loss that comes to 0")  # fmt: skip
+        error = Diverged([diagnostic], step + 1)
+        if self.on_divergence == "warn":
+            warnings.warn(str(error), RuntimeWarning, stacklevel=3)
+            return loss
+        raise error
 
     def time(self, data: Mapping[str, Column], order: np.ndarray) -> StepTimes:
         """Where the time of a training step over the rows `order` goes, kernel by kernel (without an

@@ -175,3 +175,71 @@ def test_a_training_stops_at_the_record_that_is_not_finite(tmp_path, threads):
     assert np.array_equal(net.params["w"], other.params["w"])
     assert restore(run.last, other).step == step
     assert np.array_equal(net.params["w"], other.params["w"])
+
+
+STEP = ("model m { input x: float[3] param w: float[3] = ones\n"
+        "  loss sum(w * w - log(x * w)) }\n"
+        "train { optimizer momentum(lr = 0.01) }")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("good", [0, 1, 300])
+def test_a_step_that_diverges_raises_and_keeps_weights_from_before_it(dtype, good):
+    net = specc.compile(program(STEP), batch=4, dtype=dtype, threads=1, seed=0)
+    other = specc.compile(program(STEP), batch=4, dtype=dtype, threads=1, seed=0)
+    x = np.random.default_rng(0).uniform(1, 2, (4, 3)).astype(dtype)
+    for _ in range(good):
+        net.step(x=x)
+    bad = x.copy()
+    bad[2, 1] = -1
+    with pytest.raises(specc.Diverged) as caught:
+        net.step(x=bad)
+    assert caught.value.step == good + 1
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.span.text == "log(x * w)" and "example 3 of the batch" in diagnostic.notes
+    assert net.steps_done <= good
+    for _ in range(net.steps_done):
+        other.step(x=x)
+    for mine, others in ((net.params, other.params), (net.states, other.states)):
+        assert all(np.array_equal(mine[path], others[path]) for path in others)
+    assert np.isfinite(net.step(x=x))
+
+
+def test_weights_that_were_set_are_not_taken_back():
+    net = specc.compile(program(STEP), batch=4, dtype="float64", threads=1, seed=0)
+    x = np.ones((4, 3))
+    for _ in range(5):
+        net.step(x=x)
+    net.set_params({"w": [1.5, 1.5, 1.5]})
+    with pytest.raises(specc.Diverged):
+        net.step(x=-x)
+    assert net.params["w"].tolist() == [1.5, 1.5, 1.5] and net.steps_done == 5
+
+
+def test_a_step_may_warn_in_place_of_raising():
+    net = specc.compile(program(STEP), batch=4, threads=1, seed=0)
+    net.on_divergence = "warn"
+    with pytest.warns(RuntimeWarning, match="the loss is nan at step 1"):
+        assert np.isnan(net.step(x=-np.ones((4, 3))))
+    assert net.params["w"].tolist() == [1, 1, 1]
+
+
+def test_a_step_names_the_gradient_that_broke_the_weights():
+    text = ("model m { input x: float[2] param w: float[2] = zeros\n"
+            "  loss sum(sqrt(x * x * w)) }" + TRAIN)
+    net = specc.compile(program(text), batch=2, threads=1, seed=0)
+    x = np.ones((2, 2))
+    net.step(x=x)
+    with pytest.raises(specc.Diverged) as caught:
+        net.step(x=x)
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.labels[0].message == "the gradient is inf here"
+    assert net.params["w"].tolist() == [0, 0]
+
+
+def test_the_interval_between_copies_follows_from_sizes():
+    from specc.rollback import LONGEST, interval
+
+    assert 1 <= interval([4000], 1e12) < 10
+    assert interval([4 * 10**9], 1.0) == LONGEST
+    assert interval([], 0.0) == 1

@@ -29,8 +29,9 @@ MAY_IMPORT = {
     "steps": MIDDLE | {"decode", "passes", "backend"},
     "lengths": MIDDLE | {"passes"},
     "divergence": MIDDLE | {"passes", "backend"},
+    "rollback": BASE,
     "net": MIDDLE | {"arrays", "decode", "lengths", "steps", "passes", "backend", "flow",
-                     "divergence"},
+                     "divergence", "rollback"},
     "driver": MIDDLE | {"frontend", "passes", "backend", "net"},
     "cli": MIDDLE | {"frontend", "passes", "backend", "flow", "net", "driver", "runtime", "decode"},
 }

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from specc.diagnostics import Diagnostic, Label, SpecError
+from specc.diagnostics import Diagnostic, Diverged, Label, SpecError
 from specc.source import Source, Span
+
+__all__ = ["DataError", "Diverged", "RunError", "data_error", "diagnostic", "run_error", "start_of"]
 
 
 class DataError(SpecError):
@@ -18,14 +20,6 @@ class DataError(SpecError):
 
 class RunError(SpecError):
     """A run's folder or one of its checkpoints cannot be used."""
-
-
-class Diverged(SpecError):
-    """The loss is no longer a finite number; `step` counts from 1."""
-
-    def __init__(self, diagnostics: Sequence[Diagnostic], step: int) -> None:
-        super().__init__(diagnostics)
-        self.step = step
 
 
 def data_error(

@@ -1,0 +1,92 @@
+"""Weights to go back to: a copy of a model's arrays, taken every few steps.
+
+    back = Rollback(arrays, lanes, flops=3e8)
+    back.keep(step, version)      # before a step: copies the arrays if a copy is due
+    back.restore()                # puts the copy back, and returns the step before which it was taken
+
+A training step changes the weights in place, so when its loss turns out to be NaN the weights
+before it are gone. A copy before every step would cost up to a third of the step. The interval
+follows from the model's sizes alone, so the same training goes back to the same step on every machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+SHARE = 0.005  # of the time of the steps, which copies may take
+COPY_RATE = 4e9  # bytes per second, at least, of a copy and its check
+COPY_CALL = 5e-6  # seconds that each array adds to a copy
+STEP_RATE = 1e12  # FLOPs per second, at most, of a step
+STEP_CALL = 20e-6  # seconds that a step takes at least
+LONGEST = 1000  # steps between two copies
+
+
+def interval(sizes: list[int], flops: float) -> int:
+    """The steps between two copies of arrays of these sizes, in bytes."""
+    copy = sum(sizes) / COPY_RATE + COPY_CALL * len(sizes)
+    step = max(flops / STEP_RATE, STEP_CALL)
+    return min(LONGEST, max(1, math.ceil(copy / step / SHARE)))
+
+
+class Rollback:
+    """The last copy of a model's arrays; `flops` are those of a training step.
+
+    `arrays` has the live ones by "param.PATH" and "state.PATH", `lanes` those of streams. Only the
+    mappings are kept: who holds an array might write into it (see `Arrays.version`).
+    """
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], lanes: Mapping[str, np.ndarray],
+                 flops: float) -> None:
+        self._arrays, self._lanes = arrays, lanes
+        self._every = interval([array.nbytes for _, array in self._live()], flops)
+        self._copies: dict[str, np.ndarray] = {}
+        self._step, self._next = 0, 0
+        self._version, self._was_changed = -1, False
+
+    def keep(self, step: int, version: int) -> bool:
+        """Copy the arrays if that is due before step `step`; False if they are no longer finite.
+
+        `version` differs from the one that `stepped` was given if somebody else may have written into
+        the arrays: then a copy is due, unless that is so at every step.
+        """
+        is_changed = version != self._version
+        is_due = not self._copies or not self._step <= step < self._next
+        if is_due or is_changed and not self._was_changed:
+            if not all(_is_sound(name, array) for name, array in self._live()):
+                return not self._copies
+            for name, array in self._live():
+                if name in self._copies:
+                    np.copyto(self._copies[name], array)
+                else:
+                    self._copies[name] = array.copy()
+            self._step, self._next = step, step + self._every
+        self._was_changed = is_changed
+        return True
+
+    def stepped(self, version: int) -> None:
+        """Note the version of the arrays after a step."""
+        self._version = version
+
+    def restore(self) -> int:
+        """Put the copy back; returns the number of the step before which it was taken."""
+        for name, array in self._live():
+            if name in self._copies:
+                array[...] = self._copies[name]
+        return self._step
+
+    def _live(self) -> Iterator[tuple[str, np.ndarray]]:
+        for name, array in self._arrays.items():
+            if name.startswith(("param.", "state.")):
+                yield name, array
+        for label, array in self._lanes.items():
+            yield f"lane.{label}", array
+
+
+def _is_sound(name: str, array: np.ndarray) -> bool:
+    """Whether weights are finite, and other arrays not NaN (a state may begin as inf)."""
+    if name.startswith("param."):
+        return bool(np.isfinite(array).all())
+    return not np.isnan(array).any()
