@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from specc.cli.session import FOLDER, run_program, tell_left_out
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @click.command("eval")
@@ -27,7 +32,7 @@ def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool
     from specc.cli.provenance import counts_then, require_rows
     from specc.runtime.checkpoint import restore
     from specc.runtime.data import load
-    from specc.runtime.errors import data_error
+    from specc.runtime.errors import data_error, run_error
     from specc.runtime.metrics import short_names
     from specc.runtime.run import open_run
 
@@ -58,6 +63,18 @@ def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool
     values = {short: float(found[name]) for name, short in short_names(net.columns).items()}
     tables = {name.removeprefix("metric."): value for name, value in found.items()
               if name not in net.columns}
+    _print(folder, part, len(rows), progress.epoch, values, tables, as_json)
+    if not math.isfinite(values["loss"]):
+        raise run_error(
+            f"the loss is {values['loss']} on the {part} part, although all weights are finite",
+            folder,
+            help="look for inputs that are far from those of the training",
+        )
+
+
+def _print(folder: Path, part: str, examples: int, epoch: int, values: dict[str, float],
+           tables: dict[str, np.ndarray], as_json: bool) -> None:
+    """Print values by name, and tables of metrics that are arrays."""
     if as_json:
         values.update({name: value.tolist() for name, value in tables.items()})
         click.echo(
@@ -65,14 +82,14 @@ def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool
                 {
                     "run": str(folder),
                     "part": part,
-                    "examples": len(rows),
-                    "epoch": progress.epoch,
+                    "examples": examples,
+                    "epoch": epoch,
                     **values,
                 }
             )
         )
         return
-    click.echo(f"{folder}, best weights (epoch {progress.epoch}), {part}, {len(rows):,} examples")
+    click.echo(f"{folder}, best weights (epoch {epoch}), {part}, {examples:,} examples")
     width = max(map(len, values))
     for name, value in values.items():
         click.echo(f"  {name:<{width}}  {value:.6g}")

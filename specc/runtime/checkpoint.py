@@ -65,7 +65,7 @@ class Checkpoints:
     """
 
     SECONDS = 1.0
-    SHARE = 10  # saving takes at most this part of the time
+    SHARE = 10  # a save waits for this many times as long as the last one took
 
     def __init__(self, last: Path, best: Path, net: CompiledModel,
                  before: Callable[[], None] = lambda: None) -> None:

@@ -304,6 +304,20 @@ def test_weights_that_are_damaged_are_refused_by_every_command(run, specc, kind)
     assert not Path("y.npz").exists()
 
 
+def test_a_loss_that_is_not_finite_is_a_failure_of_eval(folder, specc):
+    sources = 'data npz("a.npz")\n  validate npz("a.npz")\n  test npz("b.npz")'
+    Path("tiny.dl").write_text(
+        MODEL.replace("validate  split = 0.8", "").replace("data      digits()", sources))
+    generator = np.random.Generator(np.random.PCG64(0))
+    x, label = generator.normal(size=(64, 64)).astype(np.float32), np.arange(64) % 10
+    np.savez("a.npz", image=x, label=label)
+    np.savez("b.npz", image=np.sign(x) * np.float32(3e38), label=label)
+    assert specc("train", "tiny.dl", "-q")[0] == 0
+    status, out, err = specc("eval", "runs/tiny/1")
+    assert status == 1 and "loss" in out
+    assert "on the test part, although all weights are finite" in err
+
+
 # Ends
 
 
@@ -361,6 +375,49 @@ def test_a_killed_training_has_saved_within_its_epoch(folder, specc):
     assert done["epoch"] or done["step"]
     status, out, _ = specc("train", "--resume", "runs/tiny/1", f"epochs={done['epoch'] + 1}")
     assert status == 0 and f"epoch {done['epoch'] + 1}/" in out
+
+
+@pytest.mark.long
+def test_kills_at_any_time_resume_to_the_same_bytes(folder, specc):
+    """30 kills, from the first moments of a run to its last epochs."""
+    changes = ("batch=2", "epochs=150", "checkpoint_seconds=0.05")
+    assert specc("train", "tiny.dl", *changes, "-q", "--run", "whole")[0] == 0
+    run, random, kills = Path("runs/tiny/1"), np.random.Generator(np.random.PCG64(0)), 0
+    states = set()
+    while kills < 30:
+        if (run / "run.json").exists():
+            process = command("train", "--resume", str(run), stderr=subprocess.PIPE)
+        else:
+            shutil.rmtree("runs", ignore_errors=True)
+            process = command("train", "tiny.dl", *changes, stderr=subprocess.PIPE)
+        try:
+            if random.random() < 0.7:
+                process.stdout.readline()  # it trains
+                process.wait(random.uniform(0.0, 0.5))
+            else:
+                process.wait(random.uniform(0.5, 5.0))
+            process.communicate()
+            assert process.returncode == 0
+            shutil.rmtree("runs")  # it has come to its end: from the beginning
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+            if (run / "run.json").exists():
+                with safe_open(run / "last.safetensors", framework="np") as file:
+                    states.add(file.metadata()["progress"])
+    if not (run / "run.json").exists():
+        assert specc("train", "tiny.dl", *changes, "-q")[0] == 0
+    assert specc("train", "--resume", run)[0] == 0
+    for name in ("last", "best"):
+        kept, whole = (load_file(folder / f"{name}.safetensors")
+                       for folder in (run, Path("whole/tiny/1")))
+        assert all(np.array_equal(kept[each], whole[each]) for each in whole)
+    lines = [[cell for at, cell in enumerate(line.split(",")) if at != 2]
+             for line in (run / "metrics.csv").read_text().splitlines()]
+    assert lines == [[cell for at, cell in enumerate(line.split(",")) if at != 2]
+                     for line in Path("whole/tiny/1/metrics.csv").read_text().splitlines()]
+    print(f"{kills} kills, {len(states)} different states resumed")
 
 
 def test_a_reader_that_leaves_ends_a_training_which_is_saved(folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -383,6 +384,27 @@ def test_temporary_names_are_random(tmp_path, monkeypatch):
             files.write(tmp_path / ("ü" * 120), b"")
     made = [call[1].name for call in disk.calls if call[0] == "create"]
     assert len(set(made)) == 20 and all(len(name.encode()) < 255 for name in made)
+
+
+def test_two_writers_of_one_process_id_never_tear_a_file(tmp_path):
+    path, stop = tmp_path / "a", threading.Event()
+    contents = {bytes([each]) * 200_000 for each in (1, 2)}
+    path.write_bytes(min(contents))
+
+    def keep_writing(content):
+        while not stop.is_set():
+            files.write(path, content)
+
+    writers = [threading.Thread(target=keep_writing, args=(each,)) for each in contents]
+    for each in writers:
+        each.start()
+    try:
+        assert {path.read_bytes() for _ in range(500)} <= contents
+    finally:
+        stop.set()
+        for each in writers:
+            each.join()
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
 
 
 def test_metrics_end_with_the_epoch_of_the_checkpoint_whatever_a_crash_left(tmp_path):
