@@ -22,14 +22,30 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=300, help="how many seeds, from the first on")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
     parser.add_argument("--processes", type=int, default=1, help="how many processes run programs")
-    parser.add_argument("--every", type=int, default=50, help="print the counts every so many programs")
-    parser.add_argument("--whole", action="store_true",
-                        help="compare predictions, gradients and a step of each program, not one of them")  # fmt: skip
-    parser.add_argument("--shrink", type=int, default=60, metavar="TRIES",
-                        help="at most so many tries to make a failing program smaller")  # fmt: skip
-    parser.add_argument("--off", default="", metavar="NAMES",
-                        help=f"features that are left out, with commas between: {', '.join(FEATURES)}")  # fmt: skip
-    parser.add_argument("--show", type=int, metavar="SEED", help="print one program and do not run it")
+    parser.add_argument(
+        "--every", type=int, default=50, help="print the counts every so many programs"
+    )
+    parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="compare predictions, gradients and a step of each program, not one of them",
+    )
+    parser.add_argument(
+        "--shrink",
+        type=int,
+        default=60,
+        metavar="TRIES",
+        help="at most so many tries to make a failing program smaller",
+    )
+    parser.add_argument(
+        "--off",
+        default="",
+        metavar="NAMES",
+        help=f"features that are left out, with commas between: {', '.join(FEATURES)}",
+    )
+    parser.add_argument(
+        "--show", type=int, metavar="SEED", help="print one program and do not run it"
+    )
     options = parser.parse_args()
     off = frozenset(options.off.split(",")) - {""}
     if unknown := off - set(FEATURES):
@@ -38,10 +54,20 @@ def main() -> int:
         print(case(options.show, off, options.whole).text, end="")
         return 0
     seeds = range(options.first, options.first + options.count)
-    report = run(seeds, options.processes, off, options.whole, options.seconds, options.shrink,
-                 lambda text: print(text, flush=True), options.every)  # fmt: skip
-    print(f"{report.counts.total():,} programs from seed {options.first} on: {dict(report.counts)};"
-          f" {report.compared:,} arrays compared, {report.judged} by samples of rounding")  # fmt: skip
+    report = run(
+        seeds,
+        options.processes,
+        off,
+        options.whole,
+        options.seconds,
+        options.shrink,
+        lambda text: print(text, flush=True),
+        options.every,
+    )
+    print(
+        f"{report.counts.total():,} programs from seed {options.first} on: {dict(report.counts)};"
+        f" {report.compared:,} arrays compared, {report.judged} by samples of rounding"
+    )
     return 1 if report.failures else 0
 
 

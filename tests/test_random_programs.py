@@ -1,4 +1,5 @@
-"""Random programs: compiled code against the interpreter, and whether the comparison itself can tell.
+"""Random programs: compiled code against the interpreter, and whether the comparison itself can
+tell.
 
 `python -m pytest -m long tests/test_random_programs.py -s` compares 20,000; in pieces, and to see a
 single one: `python tests/random_programs.py --help`.
@@ -38,7 +39,9 @@ def test_compiled_programs_compute_what_the_interpreter_computes(first):
 def test_very_many_compiled_programs_compute_what_the_interpreter_computes():
     first = int(os.environ.get("SPECC_PROGRAMS_FROM", "1000000"))
     report = run(range(first, first + LONG), driver.processors(), UNMENDED, every=100)
-    assert not report.failures, f"{len(report.failures)} of {report.counts.total():,} programs failed"
+    assert not report.failures, (
+        f"{len(report.failures)} of {report.counts.total():,} programs failed"
+    )
     assert report.counts == {"ok": LONG}
 
 
@@ -91,16 +94,34 @@ def test_the_oracle_tells_infinite_numbers_and_no_numbers_apart(value):
 # Failures.
 
 FAILING = Case(
-    Program((), ("input x1: float[5, 5]", "let v2 = tanh(x1)", "let v3 = sin(v2)",
-                 "let v4 = concat(v3, v3; axis=0)", "let v5 = v4 + 1"),
-            ("output v2", "output v5")),
-    seed=1, rows=7, batch=7, threads=2, dtype="float32", special="ties", stages=("forward",))  # fmt: skip
+    Program(
+        (),
+        (
+            "input x1: float[5, 5]",
+            "let v2 = tanh(x1)",
+            "let v3 = sin(v2)",
+            "let v4 = concat(v3, v3; axis=0)",
+            "let v5 = v4 + 1",
+        ),
+        ("output v2", "output v5"),
+    ),
+    seed=1,
+    rows=7,
+    batch=7,
+    threads=2,
+    dtype="float32",
+    special="ties",
+    stages=("forward",),
+)
 
 
 def test_a_failing_case_is_made_small():
     small = shrunk(FAILING, lambda other: "sin(" in other.program.text, 200)
     assert is_valid(small.program)
-    assert small.program.text == "model m {\n  input x1: float[1, 1]\n  let v3 = sin(x1)\n  output v3\n}\n"
+    assert (
+        small.program.text
+        == "model m {\n  input x1: float[1, 1]\n  let v3 = sin(x1)\n  output v3\n}\n"
+    )
     assert (small.rows, small.batch, small.threads, small.special) == (1, 1, 1, "")
     assert len(small.forward) == 1 and small.dtype == "float64"
 

@@ -1,7 +1,7 @@
 """Many cases, on a few processes; those that fail are shrunk and told.
 
-    report = run(range(300), processes=2)
-    assert not report.failures
+report = run(range(300), processes=2)
+assert not report.failures
 """
 
 from __future__ import annotations
@@ -34,11 +34,22 @@ class Report:
     failures: list[str] = field(default_factory=list)
 
 
-def run(seeds: Iterable[int], processes: int = 1, off: frozenset[str] = frozenset(),
-        whole: bool = False, seconds: float = float("inf"), shrinks: int = 60, tell: Callable = print,
-        every: int = 0, most_failures: int = 50, own_cache: bool = True) -> Report:  # fmt: skip
-    """Runs the cases of all seeds, until the time is over or very many have failed. `tell` gets each failure
-    at once, and the counts `every` so many cases. With its `own_cache` a run keeps its kernels in a folder that it
+def run(
+    seeds: Iterable[int],
+    processes: int = 1,
+    off: frozenset[str] = frozenset(),
+    whole: bool = False,
+    seconds: float = float("inf"),
+    shrinks: int = 60,
+    tell: Callable = print,
+    every: int = 0,
+    most_failures: int = 50,
+    own_cache: bool = True,
+) -> Report:
+    """Runs the cases of all seeds, until the time is over or very many have failed. `tell` gets
+    each failure
+    at once, and the counts `every` so many cases. With its `own_cache` a run keeps its kernels in
+    a folder that it
     removes."""
     report, lock, start = Report(), threading.Lock(), time.monotonic()
     left = iter(seeds)
@@ -48,7 +59,9 @@ def run(seeds: Iterable[int], processes: int = 1, off: frozenset[str] = frozense
             while True:
                 with lock:
                     seed = next(left, None)
-                is_over = time.monotonic() - start > seconds or len(report.failures) >= most_failures
+                is_over = (
+                    time.monotonic() - start > seconds or len(report.failures) >= most_failures
+                )
                 if seed is None or is_over:
                     return
                 made = case(seed, off, whole)
@@ -58,9 +71,11 @@ def run(seeds: Iterable[int], processes: int = 1, off: frozenset[str] = frozense
                     note(report, answer, text, tell)
                     done = report.counts.total()
                     if every and done % every == 0:
-                        tell(f"{done:,} programs up to seed {seed}: {dict(report.counts)};"
-                             f" {report.compared:,} arrays compared, {report.judged} by samples of"
-                             f" rounding; {time.monotonic() - start:.0f} s")  # fmt: skip
+                        tell(
+                            f"{done:,} programs up to seed {seed}: {dict(report.counts)};"
+                            f" {report.compared:,} arrays compared, {report.judged} by samples of"
+                            f" rounding; {time.monotonic() - start:.0f} s"
+                        )
                         if folder is not None:
                             trim(folder)
 
@@ -89,13 +104,18 @@ def told(failed: Case, answer: Answer, child: Child, tries: int) -> str:
 
     text = f"=== seed {failed.seed}: {answer.stage}\n{answer.message}\n{failed.text}"
     if tries:
-        small = shrunk(replace(failed, differences=answer.stage == "finite differences"), fails, tries)
-        text += f"--- smaller ({', '.join(small.stages)})\n{small.text}--- {child.ask(small).message}\n"
+        small = shrunk(
+            replace(failed, differences=answer.stage == "finite differences"), fails, tries
+        )
+        text += (
+            f"--- smaller ({', '.join(small.stages)})\n{small.text}--- {child.ask(small).message}\n"
+        )
     return text
 
 
 def trim(folder: Path) -> None:
-    """Removes the compiled kernels if there are very many; the next process compiles what it needs."""
+    """Removes the compiled kernels if there are very many; the next process compiles what it
+    needs."""
     files = [each.stat().st_size for each in folder.rglob("*.o")]
     if sum(files) > LARGEST_CACHE:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,7 @@
 """A case: a program made by chance, and the numbers that it runs on.
 
-    case = case(7)                          # always the same for a seed
-    arrays, params = case.arrays(program)   # of the checked program
+case = case(7)                          # always the same for a seed
+arrays, params = case.arrays(program)   # of the checked program
 """
 
 from __future__ import annotations
@@ -19,34 +19,71 @@ from . import ends, formulas, layers, recurrent
 from .program import Program, pruned
 from .writer import Writer
 
-FEATURES = ("peers", "own_kernel", "random", "optimizer_step", "varying", "stream", "beside", "special",
-            "infinite")
+FEATURES = (
+    "peers",
+    "own_kernel",
+    "random",
+    "optimizer_step",
+    "varying",
+    "stream",
+    "beside",
+    "special",
+    "infinite",
+)
 """What can be switched off, by name."""
 
 VECTORS = (
-    (formulas.unary, 5), (formulas.binary, 4), (formulas.scaled, 2), (formulas.beside, 3),
-    (formulas.sliced, 3), (formulas.rearranged, 3), (formulas.joined, 2), (formulas.parted, 1),
-    (formulas.spread, 2), (formulas.reduced, 3), (formulas.placed, 1), (formulas.multiplied, 3),
-    (formulas.chosen, 2), (formulas.gathered, 2), (formulas.classified, 1), (formulas.compared, 1),
-    (formulas.random_numbers, 1), (layers.dense, 3), (layers.vector, 2), (layers.normalized, 1),
+    (formulas.unary, 5),
+    (formulas.binary, 4),
+    (formulas.scaled, 2),
+    (formulas.beside, 3),
+    (formulas.sliced, 3),
+    (formulas.rearranged, 3),
+    (formulas.joined, 2),
+    (formulas.parted, 1),
+    (formulas.spread, 2),
+    (formulas.reduced, 3),
+    (formulas.placed, 1),
+    (formulas.multiplied, 3),
+    (formulas.chosen, 2),
+    (formulas.gathered, 2),
+    (formulas.classified, 1),
+    (formulas.compared, 1),
+    (formulas.random_numbers, 1),
+    (layers.dense, 3),
+    (layers.vector, 2),
+    (layers.normalized, 1),
     (layers.among_peers, 1),
-)  # fmt: skip
+)
 IMAGES = (
-    (layers.convolution, 4), (layers.transposed_convolution, 2), (layers.pooled, 4),
-    (layers.upsampled, 1), (layers.own_kernel, 2), (layers.normalized, 1),
-)  # fmt: skip
+    (layers.convolution, 4),
+    (layers.transposed_convolution, 2),
+    (layers.pooled, 4),
+    (layers.upsampled, 1),
+    (layers.own_kernel, 2),
+    (layers.normalized, 1),
+)
 SEQUENCES = (
-    (recurrent.library_cell, 3), (recurrent.own_cell, 3), (recurrent.whole, 4), (recurrent.moved, 3),
+    (recurrent.library_cell, 3),
+    (recurrent.own_cell, 3),
+    (recurrent.whole, 4),
+    (recurrent.moved, 3),
     (recurrent.along, 2),
-)  # fmt: skip
-NEEDS = {layers.among_peers: "peers", layers.own_kernel: "own_kernel", formulas.beside: "beside",
-         formulas.random_numbers: "random", recurrent.moved: "beside"}  # fmt: skip
+)
+NEEDS = {
+    layers.among_peers: "peers",
+    layers.own_kernel: "own_kernel",
+    formulas.beside: "beside",
+    formulas.random_numbers: "random",
+    recurrent.moved: "beside",
+}
 SPECIALS = ("ties", "zeros", "nan", "inf", "denormal", "large")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A program, and how it is run. `stages` names what is compared: "forward", "gradients", "step"."""
+    """A program, and how it is run. `stages` names what is compared: "forward", "gradients",
+    "step"."""
 
     program: Program
     seed: int
@@ -63,9 +100,11 @@ class Case:
     @property
     def text(self) -> str:
         """The whole case, to be read and to be run again."""
-        facts = (f"# seed {self.seed}: {self.rows} rows in batches of {self.batch}, {self.threads}"
-                 f" threads, {self.dtype}, special numbers: {self.special or 'none'};"
-                 f" forward of {', '.join(map(str, self.forward))} rows\n")
+        facts = (
+            f"# seed {self.seed}: {self.rows} rows in batches of {self.batch}, {self.threads}"
+            f" threads, {self.dtype}, special numbers: {self.special or 'none'};"
+            f" forward of {', '.join(map(str, self.forward))} rows\n"
+        )
         return facts + self.program.text
 
     def to_json(self) -> str:
@@ -75,13 +114,16 @@ class Case:
     def from_json(text: str) -> Case:
         facts = json.loads(text)
         program = Program(**{name: tuple(lines) for name, lines in facts.pop("program").items()})
-        facts = {name: tuple(value) if isinstance(value, list) else value
-                 for name, value in facts.items()}  # fmt: skip
+        facts = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in facts.items()
+        }
         return Case(program, **facts)
 
 
 def case(seed: int, off: frozenset[str] = frozenset(), whole: bool = True) -> Case:
-    """The case of a seed. One that is not `whole` compares one drawn stage, on fewer numbers of rows."""
+    """The case of a seed. One that is not `whole` compares one drawn stage, on fewer numbers of
+    rows."""
     rng = random.Random(seed)
     for _ in range(50):
         program = _program(rng, off)
@@ -93,19 +135,36 @@ def case(seed: int, off: frozenset[str] = frozenset(), whole: bool = True) -> Ca
     batch = rng.choice((1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 19, 33))
     rows = batch if stream else rng.choice((batch, batch, max(1, batch - 1), max(1, batch // 2), 1))
     many = rng.choice((batch, batch, batch + 1, 2 * batch + 1, max(1, batch - 1)))
-    stages = [each for each, has in (("forward", any(line.startswith("output") for line in program.ends)),
-                                     ("gradients", any(line.startswith("loss") for line in program.ends)),
-                                     ("step", bool(program.train))) if has]  # fmt: skip
+    stages = [
+        each
+        for each, has in (
+            ("forward", any(line.startswith("output") for line in program.ends)),
+            ("gradients", any(line.startswith("loss") for line in program.ends)),
+            ("step", bool(program.train)),
+        )
+        if has
+    ]
     forward = tuple(sorted({1, 2, 3, many}))
     drawn = rng.choice(stages), rng.choice(((1,), (2, 3), (many,), (many,)))
     if not whole:
         stages, forward = [drawn[0]], drawn[1]
     special = rng.choice(("", "", *SPECIALS, "ties")) if rng.random() < 0.6 else ""
-    if "special" in off or "infinite" in off and special in ("nan", "inf"):
+    if "special" in off or ("infinite" in off and special in ("nan", "inf")):
         special = ""
     dtype = rng.choice(("float32", "float64"))
-    return Case(program, seed, rows, batch, rng.choice((1, 1, 2)), dtype, special, forward,
-                tuple(stages), rng.random() < 0.1, tuple(sorted(off)))  # fmt: skip
+    return Case(
+        program,
+        seed,
+        rows,
+        batch,
+        rng.choice((1, 1, 2)),
+        dtype,
+        special,
+        forward,
+        tuple(stages),
+        rng.random() < 0.1,
+        tuple(sorted(off)),
+    )
 
 
 def is_valid(program: Program) -> bool:
@@ -142,14 +201,18 @@ def _program(rng: random.Random, off: frozenset[str]) -> Program | None:
         w.port("input", "float", shape)
     if kind != "sequence":
         if rng.random() < 0.4:
-            w.param(w.values[0].shape if rng.random() < 0.5 else tuple(
-                w.size() for _ in range(rng.choice((1, 2, 2, 3)))))  # fmt: skip
+            w.param(
+                w.values[0].shape
+                if rng.random() < 0.5
+                else tuple(w.size() for _ in range(rng.choice((1, 2, 2, 3))))
+            )
         if rng.random() < 0.25:
             w.port("input", "class", rng.choice(((), (), (2,))), rng.choice((2, 3, 5)))
         if rng.random() < 0.2:
             w.port("input", "bool", ())
     choices = VECTORS + {"images": IMAGES + IMAGES, "sequence": SEQUENCES + SEQUENCES}.get(
-        kind, IMAGES if len(w.values[0].shape) == 3 else ())  # fmt: skip
+        kind, IMAGES if len(w.values[0].shape) == 3 else ()
+    )
     choices = [(each, weight) for each, weight in choices if NEEDS.get(each) not in off]
     makers, weights = zip(*choices, strict=True)
     wanted = rng.choice((1, 2, 2, 3, 3, 4, 6))
@@ -167,7 +230,8 @@ def _program(rng: random.Random, off: frozenset[str]) -> Program | None:
 
 
 def numbers(case: Case, program, net) -> dict[str, np.ndarray]:
-    """Arrays for all ports, as many rows as the case needs at most; sets the parameters of `net`."""
+    """Arrays for all ports, as many rows as the case needs at most; sets the parameters of
+    `net`."""
     rng = np.random.default_rng(case.seed)
     count = max(case.rows, *case.forward)
     arrays = {}
@@ -183,7 +247,7 @@ def numbers(case: Case, program, net) -> dict[str, np.ndarray]:
             arrays[port.name] = rng.random(shape) < 0.5
         else:
             arrays[port.name] = special(case.special, rng.standard_normal(shape), rng, case.dtype)
-    for path, array in net.params.items():
+    for array in net.params.values():
         drawn = rng.standard_normal(array.shape) * 0.5
         is_hit = rng.random() < 0.3
         array[...] = special(case.special, drawn, rng, case.dtype) if is_hit else drawn
@@ -198,7 +262,9 @@ def special(kind: str, values: np.ndarray, rng, dtype: str) -> np.ndarray:
     if kind == "ties":
         values = np.round(2 * values) / 2
     elif kind == "zeros":
-        values = np.where(rng.random(values.shape) < 0.6, rng.choice((0.0, -0.0), values.shape), values)
+        values = np.where(
+            rng.random(values.shape) < 0.6, rng.choice((0.0, -0.0), values.shape), values
+        )
     elif kind == "nan":
         values = np.where(few, np.nan, values)
     elif kind == "inf":

@@ -1,7 +1,7 @@
 """Cases in a process of their own, which may crash or hang.
 
-    with Child() as child:
-        child.ask(case)           # Answer("ok", "", compared, judged), or "refused", "crash", "hang", ...
+with Child() as child:
+    child.ask(case)           # Answer("ok", "", 3, 0), or a stage, "crash" or "hang"
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ MOST_CASES = 150
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a case. `stage` is "ok", a stage of the comparison, the name of an exception, or "crash"
+    """What became of a case. `stage` is "ok", a stage of the comparison, the name of an exception,
+    or "crash"
     or "hang"; `message` says more."""
 
     stage: str
@@ -39,7 +40,8 @@ class Answer:
 
 
 class Child:
-    """A process that runs cases one after the other, and is started again when one ends it. Its kernels are
+    """A process that runs cases one after the other, and is started again when one ends it. Its
+    kernels are
     kept in a cache `folder`, by default the user's."""
 
     def __init__(self, folder: Path | None = None, seconds: float = SECONDS):
@@ -82,9 +84,19 @@ class Child:
         own = {} if self._folder is None else {"SPECC_CACHE_DIR": str(self._folder)}
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-c", "from generator.child import serve; serve()"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(PATHS), **own})  # fmt: skip
+            [
+                sys.executable,
+                "-X",
+                "faulthandler",
+                "-c",
+                "from generator.child import serve; serve()",
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(PATHS), **own},
+        )
         self._cases = 0
 
     def _ended(self) -> Answer:
@@ -112,6 +124,8 @@ def serve() -> None:
         except Mismatch as error:
             answer = Answer(error.stage, str(error))
         except Exception as error:
-            answer = Answer(type(error).__name__, "".join(traceback.format_exception(error))[-3000:])
+            answer = Answer(
+                type(error).__name__, "".join(traceback.format_exception(error))[-3000:]
+            )
         answers.write(json.dumps(asdict(answer)) + "\n")
         answers.flush()

@@ -5,23 +5,40 @@ from __future__ import annotations
 from .program import declared, names
 from .writer import Value, Writer
 
-ELEMENTWISE = ("mse({a}, {t})", "mae({a}, {t})", "huber({a}, {t})", "0.3 * mse({a}, {t})",
-               "huber({a}, {t}; delta=0.3)", "sum(({a} - {t}) ^ 2)")  # fmt: skip
-OF_SCORES = ("cross_entropy({a}, {t})", "cross_entropy({a}, {t}; smoothing=0.1)", "hinge({a}, {t})",
-             "squared_hinge({a}, {t})")  # fmt: skip
+ELEMENTWISE = (
+    "mse({a}, {t})",
+    "mae({a}, {t})",
+    "huber({a}, {t})",
+    "0.3 * mse({a}, {t})",
+    "huber({a}, {t}; delta=0.3)",
+    "sum(({a} - {t}) ^ 2)",
+)
+OF_SCORES = (
+    "cross_entropy({a}, {t})",
+    "cross_entropy({a}, {t}; smoothing=0.1)",
+    "hinge({a}, {t})",
+    "squared_hinge({a}, {t})",
+)
 OPTIMIZERS = (
-    "sgd(lr = 0.1)", "momentum(lr = 0.05)", "nesterov(lr = 0.05, mu = 0.8)", "adagrad(lr = 0.1)",
-    "adadelta", "rmsprop(lr = 0.01)", "adam(lr = 0.01)", "adamw(lr = 0.01)",
-    "sgd(lr = cosine(0.1, 0.01))", "adam(lr = 0.01 * (1 - progress), epsilon = 0.001)",
-)  # fmt: skip
+    "sgd(lr = 0.1)",
+    "momentum(lr = 0.05)",
+    "nesterov(lr = 0.05, mu = 0.8)",
+    "adagrad(lr = 0.1)",
+    "adadelta",
+    "rmsprop(lr = 0.01)",
+    "adam(lr = 0.01)",
+    "adamw(lr = 0.01)",
+    "sgd(lr = cosine(0.1, 0.01))",
+    "adam(lr = 0.01 * (1 - progress), epsilon = 0.001)",
+)
 OWN = (
     "let u = 0.9 * s + 0.1 * g next s = u next w = w - lr * tanh(u)",
     "let u = 0.5 * s + g * g next s = u next w = w - lr * g / (1 + u)",
     "let u = g - 0.5 * s next s = u + 0.1 * w next w = 0.99 * w - lr * u",
     "let u = if g > s then g else 0.5 * s next s = u next w = w - lr * u / (1 + sum(abs(g)))",
-    "let u = g / (0.1 + sqrt(mean(g * g) + 0.01)) next s = 0.5 * s + u next w = w - lr * sign(u + s)",
+    "let u = g / (0.1 + sqrt(mean(g * g))) next s = 0.5 * s + u next w = w - lr * sign(u + s)",
     "let u = s + g next s = u next w = if step < 1 then w - lr * u else w",
-)  # fmt: skip
+)
 
 
 def needs(w: Writer, name: str) -> list[str]:
@@ -44,7 +61,18 @@ def deepest(w: Writer, wanted=lambda _: True, any_kind: bool = False) -> Value |
 
 def trained(w: Writer, a: Value) -> Value:
     """The value, or its product with a parameter if no parameter takes part in it."""
-    words = ("param ", "dense(", "conv", "embed(", "prelu(", "norm(", "rnn(", "lstm(", "gru(", "maxout(")
+    words = (
+        "param ",
+        "dense(",
+        "conv",
+        "embed(",
+        "prelu(",
+        "norm(",
+        "rnn(",
+        "lstm(",
+        "gru(",
+        "maxout(",
+    )
     if any(word in line for line in needs(w, a.name) for word in words):
         return a
     if "-> c" in " ".join(needs(w, a.name)) and w.rng.random() < 0.5:
@@ -54,7 +82,8 @@ def trained(w: Writer, a: Value) -> Value:
 
 
 def loss(w: Writer, axis: str) -> str | None:
-    """The formula of a loss; adds the target that it needs. `axis` is that of a sequence, if any."""
+    """The formula of a loss; adds the target that it needs. `axis` is that of a sequence, if
+    any."""
     rng = w.rng
     a = trained(w, deepest(w, lambda each: each.batched) or deepest(w))
     kind = rng.randrange(10)
@@ -72,13 +101,19 @@ def loss(w: Writer, axis: str) -> str | None:
         if rng.random() < 0.5 and a.batched:
             t = w.port("target", "bool", ())
             return f"contrastive({a.name}, {b.name}, {t.name})"
-        return rng.choice((f"kl(softmax({a.name}), softmax({b.name}))", f"distance({a.name}, {b.name})",
-                           f"triplet({a.name}, {b.name}, tanh({a.name}))"))  # fmt: skip
+        return rng.choice(
+            (
+                f"kl(softmax({a.name}), softmax({b.name}))",
+                f"distance({a.name}, {b.name})",
+                f"triplet({a.name}, {b.name}, tanh({a.name}))",
+            )
+        )
     if kind == 7 and a.rank == 1 and a.batched and not a.steps and "peers" not in w.off:
         t = w.port("target", "class", (), 2)
         return f"group({a.name}, {t.name})"
-    return rng.choice(("mean({a})", "sum(tanh({a}))", "0.1 * sum({a} * {a})", "l1({a})",
-                       "elastic({a})")).format(a=a.name)  # fmt: skip
+    return rng.choice(
+        ("mean({a})", "sum(tanh({a}))", "0.1 * sum({a} * {a})", "l1({a})", "elastic({a})")
+    ).format(a=a.name)
 
 
 def ends(w: Writer, axis: str) -> list[str]:
@@ -108,7 +143,9 @@ def train(w: Writer, has_loss: bool) -> list[str]:
     lines = []
     if rng.random() < 0.25:
         bodies = OWN if "optimizer_step" not in w.off else OWN[:-1]
-        w.before.append("optimizer mine(w, g; lr) {\n  state s = 0\n  " + rng.choice(bodies) + "\n}")
+        w.before.append(
+            "optimizer mine(w, g; lr) {\n  state s = 0\n  " + rng.choice(bodies) + "\n}"
+        )
         lines.append("optimizer mine(lr = 0.1)")
     else:
         lines.append(f"optimizer {rng.choice(OPTIMIZERS)}")
@@ -117,5 +154,3 @@ def train(w: Writer, has_loss: bool) -> list[str]:
     if rng.random() < 0.1:
         lines.append("recompute = true")
     return lines
-
-

@@ -1,6 +1,7 @@
 """Statements of arithmetic, views, reductions, products and choices.
 
-Each production takes a Writer and returns the value that it has added, or None if it does not apply.
+Each production takes a Writer and returns the value that it has added, or None if it does not
+apply.
 """
 
 from __future__ import annotations
@@ -10,23 +11,64 @@ from math import prod
 from .writer import Value, Writer, together
 
 SMOOTH = (
-    "tanh({a})", "sigmoid({a})", "erf({a})", "sin({a})", "cos({a})", "silu({a})", "gelu({a})",
-    "gelu({a}; form=tanh)", "softplus({a})", "mish({a})", "exp(min({a}, 2))", "exp(-abs({a}))",
-    "sqrt(abs({a}) + 0.1)", "log(abs({a}) + 0.5)", "1 / (1 + {a} * {a})", "{a} ^ 2", "2 ^ tanh({a})",
-    "(1 + {a} * {a}) ^ -0.5", "0.7 * {a} + 0.1", "1 - {a}", "-{a}",
-)  # fmt: skip
+    "tanh({a})",
+    "sigmoid({a})",
+    "erf({a})",
+    "sin({a})",
+    "cos({a})",
+    "silu({a})",
+    "gelu({a})",
+    "gelu({a}; form=tanh)",
+    "softplus({a})",
+    "mish({a})",
+    "exp(min({a}, 2))",
+    "exp(-abs({a}))",
+    "sqrt(abs({a}) + 0.1)",
+    "log(abs({a}) + 0.5)",
+    "1 / (1 + {a} * {a})",
+    "{a} ^ 2",
+    "2 ^ tanh({a})",
+    "(1 + {a} * {a}) ^ -0.5",
+    "0.7 * {a} + 0.1",
+    "1 - {a}",
+    "-{a}",
+)
 EDGED = (
-    "relu({a})", "leaky_relu({a})", "leaky_relu({a}; 0.2)", "elu({a})", "elu({a}; 0.7)", "selu({a})",
-    "abs({a})", "sign({a})", "floor({a})", "max({a}, 0.1)", "min({a}, 0.3)", "{a} % 1.5", "{a} // 0.5",
-    "if {a} > 0 then {a} else 0.3", "if {a} == 0 then 1 else {a}", "stop_gradient({a})",
-    "if {a} < -0.5 or {a} > 0.5 then {a} * {a} else 0.25", "if training then {a} else 0.5 * {a}",
-)  # fmt: skip
+    "relu({a})",
+    "leaky_relu({a})",
+    "leaky_relu({a}; 0.2)",
+    "elu({a})",
+    "elu({a}; 0.7)",
+    "selu({a})",
+    "abs({a})",
+    "sign({a})",
+    "floor({a})",
+    "max({a}, 0.1)",
+    "min({a}, 0.3)",
+    "{a} % 1.5",
+    "{a} // 0.5",
+    "if {a} > 0 then {a} else 0.3",
+    "if {a} == 0 then 1 else {a}",
+    "stop_gradient({a})",
+    "if {a} < -0.5 or {a} > 0.5 then {a} * {a} else 0.25",
+    "if training then {a} else 0.5 * {a}",
+)
 BINARY = (
-    "{a} + {b}", "{a} - {b}", "{a} * {b}", "{a} / (1 + {b} * {b})", "max({a}, {b})", "min({a}, {b})",
-    "if {a} > {b} then {a} else 0.5 * {b}", "if {a} >= {b} and {b} > 0 then {a} else {b}",
-    "if not ({a} < 0) or {b} == {a} then sin({a}) else {b}", "0.3 * {a} + {b} * {b}",
-    "({a} - {b}) ^ 2", "(1 + {a} * {a}) ^ tanh({b})", "{a} + stop_gradient({b})", "{a} + tanh({b})",
-)  # fmt: skip
+    "{a} + {b}",
+    "{a} - {b}",
+    "{a} * {b}",
+    "{a} / (1 + {b} * {b})",
+    "max({a}, {b})",
+    "min({a}, {b})",
+    "if {a} > {b} then {a} else 0.5 * {b}",
+    "if {a} >= {b} and {b} > 0 then {a} else {b}",
+    "if not ({a} < 0) or {b} == {a} then sin({a}) else {b}",
+    "0.3 * {a} + {b} * {b}",
+    "({a} - {b}) ^ 2",
+    "(1 + {a} * {a}) ^ tanh({b})",
+    "{a} + stop_gradient({b})",
+    "{a} + tanh({b})",
+)
 
 
 def unary(w: Writer) -> Value | None:
@@ -97,7 +139,7 @@ def sliced(w: Writer) -> Value | None:
     items, shape = [], []
     for size in a.shape:
         kind = w.rng.randrange(6)
-        if kind < 2 or size == 1 and kind != 2:
+        if kind < 2 or (size == 1 and kind != 2):
             items.append(":")
             shape.append(size)
         elif kind == 2:
@@ -149,8 +191,12 @@ def joined(w: Writer) -> Value | None:
     axis = w.rng.randrange(a.rank)
 
     def fits(each: Value) -> bool:
-        return (each.rank == a.rank and together(each, a) and each.shape[:axis] == a.shape[:axis]
-                and each.shape[axis + 1 :] == a.shape[axis + 1 :])  # fmt: skip
+        return (
+            each.rank == a.rank
+            and together(each, a)
+            and each.shape[:axis] == a.shape[:axis]
+            and each.shape[axis + 1 :] == a.shape[axis + 1 :]
+        )
 
     parts = [a, *(w.some(fits) for _ in range(w.rng.choice((1, 1, 2))))]
     shape = (*a.shape[:axis], sum(each.shape[axis] for each in parts), *a.shape[axis + 1 :])
@@ -165,8 +211,10 @@ def parted(w: Writer) -> Value | None:
     axis = w.rng.choice([k for k, size in enumerate(a.shape) if size % 2 == 0 or size == 3])
     parts = 3 if a.shape[axis] == 3 else 2
     shape = (*a.shape[:axis], a.shape[axis] // parts, *a.shape[axis + 1 :])
-    made = [Value(w.name(), shape, batched=a.batched, steps=a.steps, crossing=a.crossing)
-            for _ in range(parts)]  # fmt: skip
+    made = [
+        Value(w.name(), shape, batched=a.batched, steps=a.steps, crossing=a.crossing)
+        for _ in range(parts)
+    ]
     written = ", ".join(each.name for each in made)
     w.lines.append(f"let {written} = split({a.name}; {parts}, axis={axis})")
     w.values += made
@@ -220,7 +268,9 @@ def multiplied(w: Writer) -> Value | None:
         if w.rng.random() < 0.5:
             one, other, size = other, one, a.shape[1]
         return w.let(f"{one} @ {other}", (size, size), a)
-    b = w.some(lambda each: each.rank in (1, 2) and each.shape[0] == a.shape[-1] and together(each, a))
+    b = w.some(
+        lambda each: each.rank in (1, 2) and each.shape[0] == a.shape[-1] and together(each, a)
+    )
     if b is None or w.rng.random() < 0.3:
         b = w.param((a.shape[-1], w.size()))
     if w.rng.random() < 0.2 and a.rank == 1:
@@ -274,6 +324,12 @@ def compared(w: Writer) -> Value | None:
 
 def random_numbers(w: Writer) -> Value | None:
     a = w.some(lambda each: not each.steps)
-    form = w.rng.choice(("dropout({a}; 0.3)", "{a} + uniform({a})", "{a} * uniform({a}; -1, 2)",
-                         "{a} + 0.1 * normal({a})"))  # fmt: skip
+    form = w.rng.choice(
+        (
+            "dropout({a}; 0.3)",
+            "{a} + uniform({a})",
+            "{a} * uniform({a}; -1, 2)",
+            "{a} + 0.1 * normal({a})",
+        )
+    )
     return a and w.let(form.format(a=a.name), a.shape, a)

@@ -64,9 +64,11 @@ def _settings(w: Writer, shape, kernel: str, dilation: int = 1):
     rows = _window(w, shape[0], dilation)
     columns = _window(w, shape[1], dilation)
     whole = rows[4] and columns[4]
-    text = (f"{kernel}={rows[0]}, {kernel}_width={columns[0]}, stride={rows[1]},"
-            f" stride_width={columns[1]}, pad={rows[2]}, pad_width={columns[2]}"
-            + ("" if whole else ", round=floor"))  # fmt: skip
+    text = (
+        f"{kernel}={rows[0]}, {kernel}_width={columns[0]}, stride={rows[1]},"
+        f" stride_width={columns[1]}, pad={rows[2]}, pad_width={columns[2]}"
+        + ("" if whole else ", round=floor")
+    )
     return text, (rows[3], columns[3])
 
 
@@ -94,14 +96,19 @@ def transposed_convolution(w: Writer) -> Value | None:
         sizes.append((a.shape[axis] - 1) * stride + kernel - 2 * pad)
     (kernel, stride, pad), (wide, step, margin) = parts
     filters = w.rng.choice((1, 2, 3))
-    return w.let(f"{a.name} -> conv_transpose({filters}, kernel={kernel}, stride={stride}, pad={pad},"
-                 f" kernel_width={wide}, stride_width={step}, pad_width={margin})",
-                 (filters, *sizes), a)  # fmt: skip
+    return w.let(
+        f"{a.name} -> conv_transpose({filters}, kernel={kernel}, stride={stride}, pad={pad},"
+        f" kernel_width={wide}, stride_width={step}, pad_width={margin})",
+        (filters, *sizes),
+        a,
+    )
 
 
 def pooled(w: Writer) -> Value | None:
     a = image(w)
-    word = w.rng.choice(("maxpool", "avgpool", "maxpool", "avgpool", "global_avgpool", "global_maxpool"))
+    word = w.rng.choice(
+        ("maxpool", "avgpool", "maxpool", "avgpool", "global_avgpool", "global_maxpool")
+    )
     if word.startswith("global"):
         return w.let(f"{word}({a.name})", a.shape[:1], a)
     text, places = _settings(w, a.shape[1:], "size")
@@ -111,8 +118,9 @@ def pooled(w: Writer) -> Value | None:
 def upsampled(w: Writer) -> Value | None:
     a = w.some(lambda each: each.rank == 3)
     factor = w.rng.choice((2, 2, 3))
-    return a and w.let(f"upsample({a.name}; {factor})",
-                       (a.shape[0], a.shape[1] * factor, a.shape[2] * factor), a)  # fmt: skip
+    return a and w.let(
+        f"upsample({a.name}; {factor})", (a.shape[0], a.shape[1] * factor, a.shape[2] * factor), a
+    )
 
 
 def own_kernel(w: Writer) -> Value | None:
@@ -130,21 +138,34 @@ def own_kernel(w: Writer) -> Value | None:
     if source is None or w.rng.random() < 0.2:
         weight = w.param(shape)
     else:
-        weight = w.let(f"reshape(dense({source.name}; {total}); {', '.join(map(str, shape))})", shape,
-                       source)  # fmt: skip
+        weight = w.let(
+            f"reshape(dense({source.name}; {total}); {', '.join(map(str, shape))})", shape, source
+        )
     if weight is None:
         return None
     stride = w.rng.choice((1, 1, 2))
     if is_transpose:
-        places = [(size - 1) * stride + kernel
-                  for size, kernel in zip(a.shape[1:], (rows, columns), strict=True)]  # fmt: skip
-        return w.let(f"convolve_transpose({a.name}, {weight.name}; stride={stride})",
-                     (filters, *places), a, weight)  # fmt: skip
-    places = [(size - kernel) // stride + 1
-              for size, kernel in zip(a.shape[1:], (rows, columns), strict=True)]  # fmt: skip
+        places = [
+            (size - 1) * stride + kernel
+            for size, kernel in zip(a.shape[1:], (rows, columns), strict=True)
+        ]
+        return w.let(
+            f"convolve_transpose({a.name}, {weight.name}; stride={stride})",
+            (filters, *places),
+            a,
+            weight,
+        )
+    places = [
+        (size - kernel) // stride + 1
+        for size, kernel in zip(a.shape[1:], (rows, columns), strict=True)
+    ]
     first = w.rng.choice((a.name, f"tanh({a.name})"))
-    return w.let(f"convolve({first}, {weight.name}; stride={stride}, round=floor)",
-                 (filters, *places), a, weight)  # fmt: skip
+    return w.let(
+        f"convolve({first}, {weight.name}; stride={stride}, round=floor)",
+        (filters, *places),
+        a,
+        weight,
+    )
 
 
 def among_peers(w: Writer) -> Value | None:
@@ -154,11 +175,17 @@ def among_peers(w: Writer) -> Value | None:
         return None
     x, kind = a.name, w.rng.randrange(6)
     if kind == 0:
-        return w.let(f"peer_mean(sum(abs(peers({x}) - rows({x}, peers({x}))); axis=1))", (), a,
-                     crossing=True)  # fmt: skip
+        return w.let(
+            f"peer_mean(sum(abs(peers({x}) - rows({x}, peers({x}))); axis=1))", (), a, crossing=True
+        )
     if kind == 1:
-        return w.let(f"{w.rng.choice(('sum', 'mean'))}(peers({x}); axis=0)", a.shape, a, crossing=True,
-                     batched=False)  # fmt: skip
+        return w.let(
+            f"{w.rng.choice(('sum', 'mean'))}(peers({x}); axis=0)",
+            a.shape,
+            a,
+            crossing=True,
+            batched=False,
+        )
     if kind == 2:
         return w.let(f"sum(softmax(peers({x}) @ {x}) * (peers({x}) @ {x}))", (), a, crossing=True)
     if kind == 3:

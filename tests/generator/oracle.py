@@ -3,10 +3,14 @@
     oracle = Oracle(graph, leaves, seed=0, step=0, dtype="float32")
     oracle.disagreement("loss", found)      # None, or where and how far `found` is from the value
 
-Most values agree with the float64 interpreter within a fixed tolerance. For others the graph is evaluated
-again and again with a random rounding error of `dtype` in every operation (stochastic arithmetic; Vignes, A
-stochastic arithmetic for reliable scientific computation, 1993): a value is accepted if it lies within the
-range of these samples, widened. Where the samples differ between finite, infinite and NaN, any is accepted.
+Most values agree with the float64 interpreter within a fixed tolerance. For others the graph is
+evaluated
+again and again with a random rounding error of `dtype` in every operation (stochastic arithmetic;
+Vignes, A
+stochastic arithmetic for reliable scientific computation, 1993): a value is accepted if it lies
+within the
+range of these samples, widened. Where the samples differ between finite, infinite and NaN, any is
+accepted.
 """
 
 from __future__ import annotations
@@ -29,13 +33,42 @@ NOISE = 4
 """The rounding error of an operation, in units of the last place of the largest term."""
 MARGIN = 3
 """How far outside of the samples' range a value may be, in widths of this range."""
-EXACT = (Const, Input, After, shape.Reshape, shape.Slice, shape.Transpose, shape.Broadcast, shape.Concat,
-         elementwise.Neg, elementwise.Abs, elementwise.Select, elementwise.Maximum, elementwise.Minimum,
-         elementwise.Sign, elementwise.Floor, elementwise.ToFloat, elementwise.Detach, elementwise.Copy,
-         reduce.Max, gather.Take, gather.Put, peers.Peers, peers.Own, shape.Pad, Carry,
-         window.WindowMax)  # fmt: skip
-SUMS = (elementwise.Add, elementwise.Sub, reduce.Sum, Contract, gather.TakeSum,
-        window.WindowMaxGradient)  # fmt: skip
+EXACT = (
+    Const,
+    Input,
+    After,
+    shape.Reshape,
+    shape.Slice,
+    shape.Transpose,
+    shape.Broadcast,
+    shape.Concat,
+    elementwise.Neg,
+    elementwise.Abs,
+    elementwise.Select,
+    elementwise.Maximum,
+    elementwise.Minimum,
+    elementwise.Sign,
+    elementwise.Floor,
+    elementwise.ToFloat,
+    elementwise.Detach,
+    elementwise.Copy,
+    reduce.Max,
+    gather.Take,
+    gather.Put,
+    peers.Peers,
+    peers.Own,
+    shape.Pad,
+    Carry,
+    window.WindowMax,
+)
+SUMS = (
+    elementwise.Add,
+    elementwise.Sub,
+    reduce.Sum,
+    Contract,
+    gather.TakeSum,
+    window.WindowMaxGradient,
+)
 
 
 class Oracle:
@@ -59,8 +92,16 @@ class Oracle:
         for number in range(SAMPLES):
             rounding = Rounding(self.dtype, number, NOISE if number else 0)
             with np.errstate(all="ignore"):
-                found.append(evaluate(self.graph, self.leaves, self.seed, self.step, step_by_step=True,
-                                      watch=rounding))  # fmt: skip
+                found.append(
+                    evaluate(
+                        self.graph,
+                        self.leaves,
+                        self.seed,
+                        self.step,
+                        step_by_step=True,
+                        watch=rounding,
+                    )
+                )
         return found
 
     def value(self, name: str, values: dict[str, np.ndarray], rows: int | None) -> np.ndarray:
@@ -87,8 +128,10 @@ class Oracle:
         if close.all():
             return None
         at = tuple(int(each) for each in np.argwhere(~close)[0])
-        return (f"{name}{list(at)}: {found[at]!r} instead of {wanted[at]!r}; {(~close).sum()} of"
-                f" {close.size} are wrong")
+        return (
+            f"{name}{list(at)}: {found[at]!r} instead of {wanted[at]!r}; {(~close).sum()} of"
+            f" {close.size} are wrong"
+        )
 
     def _explained(self, name: str, found: np.ndarray, rows: int | None) -> np.ndarray:
         all_ = [self.values, *self.samples]
@@ -98,7 +141,9 @@ class Oracle:
             low = np.where(finite, sampled, np.inf).min(0)
             high = np.where(finite, sampled, -np.inf).max(0)
             scale = np.maximum(abs(low), abs(high))
-            margin = MARGIN * (high - low) + TOLERANCE[self.dtype] * scale + np.finfo(self.dtype).tiny
+            margin = (
+                MARGIN * (high - low) + TOLERANCE[self.dtype] * scale + np.finfo(self.dtype).tiny
+            )
             within = (low - margin <= found) & (found <= high + margin)
         mixed = finite.any(0) & ~finite.all(0)
         lost = np.isnan(found) & np.isnan(sampled).any(0)
@@ -115,7 +160,11 @@ class Rounding:
         self.rng = np.random.default_rng(number)
         self.dtype = np.dtype(dtype)
         limits = np.finfo(dtype)
-        self.error, self.tiny, self.largest = units * float(limits.eps), limits.tiny, float(limits.max)
+        self.error, self.tiny, self.largest = (
+            units * float(limits.eps),
+            limits.tiny,
+            float(limits.max),
+        )
 
     def __call__(self, node: Node, inputs, value):
         if node.type.kind != "float" or isinstance(node.op, EXACT):
@@ -130,10 +179,10 @@ class Rounding:
         value = np.where(abs(value) > self.largest, np.copysign(np.inf, value), value)
         return np.where(abs(value) < self.tiny, 0.0, value)
 
-
     @staticmethod
     def _terms(node: Node, inputs, size: np.ndarray) -> np.ndarray:
-        """The sum of the absolute values of all terms. Within a loop the operation is that over all steps, and
+        """The sum of the absolute values of all terms. Within a loop the operation is that over
+        all steps, and
         its inputs are those of one: there it is a bound, the product of the largest inputs."""
         types = tuple(each.type for each in node.inputs)
         op = elementwise.Add() if isinstance(node.op, elementwise.Sub) else node.op

@@ -1,6 +1,6 @@
 """A random program as lines, which can be printed, stored and made smaller.
 
-    print(Program(before=("seq time = 3",), lines=("input x: float[2]",), ends=("output x",)).text)
+print(Program(before=("seq time = 3",), lines=("input x: float[2]",), ends=("output x",)).text)
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ _DECLARES = re.compile(r"(?:let|param|input|target|stream|layer) ((?:\w+, )*\w+)
 
 @dataclass(frozen=True)
 class Program:
-    """The definitions before the model, its ports and statements, its ends, and its `train` block."""
+    """The definitions before the model, its ports and statements, its ends, and its `train`
+    block."""
 
     before: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
@@ -52,6 +53,9 @@ def pruned(program: Program) -> Program:
     if not any(line.startswith(("input", "stream")) for line in kept):
         kept.insert(0, next(line for line in program.lines if line.startswith(("input", "stream"))))
     body = set().union(*map(names, kept), *map(names, program.ends), *map(names, program.train))
-    before = [each for each in program.before
-              if not each.startswith(("cell", "optimizer")) or each.split()[1].split("(")[0] in body]
+    before = [
+        each
+        for each in program.before
+        if not each.startswith(("cell", "optimizer")) or each.split()[1].split("(")[0] in body
+    ]
     return Program(tuple(before), tuple(kept), program.ends, program.train)

@@ -1,4 +1,5 @@
-"""Statements over sequences: cells of the library, cells of the program's own, and whole sequences."""
+"""Statements over sequences: cells of the library, cells of the program's own, and whole
+sequences."""
 
 from __future__ import annotations
 
@@ -6,9 +7,20 @@ from . import formulas, layers
 from .writer import Value, Writer
 
 CELLS = ("rnn", "irnn", "lstm", "peephole_lstm", "gru")
-STEPS_OF_CELLS = (formulas.unary, formulas.binary, formulas.unary, formulas.binary, layers.dense,
-                  formulas.joined, formulas.sliced, layers.vector, formulas.scaled, formulas.reduced,
-                  formulas.beside, formulas.parted)  # fmt: skip
+STEPS_OF_CELLS = (
+    formulas.unary,
+    formulas.binary,
+    formulas.unary,
+    formulas.binary,
+    layers.dense,
+    formulas.joined,
+    formulas.sliced,
+    layers.vector,
+    formulas.scaled,
+    formulas.reduced,
+    formulas.beside,
+    formulas.parted,
+)
 
 
 def vector(w: Writer) -> Value | None:
@@ -25,8 +37,9 @@ def library_cell(w: Writer) -> Value | None:
         states = 2 if word.endswith("lstm") else 1
         names = [w.name() for _ in range(1 + states)]
         w.lines.append(f"let {', '.join(names)} = {a.name} -> {word}({units})")
-        made = [Value(name, (units,), steps=k == 0, crossing=a.crossing)
-                for k, name in enumerate(names)]  # fmt: skip
+        made = [
+            Value(name, (units,), steps=k == 0, crossing=a.crossing) for k, name in enumerate(names)
+        ]
         w.values += made[::-1]
         return made[0]
     return w.let(f"{a.name} -> {word}({units})", (units,), a)
@@ -42,8 +55,10 @@ def own_cell(w: Writer) -> Value | None:
     inner.values.append(Value("x", a.shape))
     states = {f"s{k}": w.rng.choice((1, 2, 3, 5)) for k in range(w.rng.choice((1, 1, 2)))}
     inner.values += [Value(name, (size,)) for name, size in states.items()]
-    declared = [f"  state {name}: float[{size}] = {w.rng.choice((0, 0, 0.3))}"
-                for name, size in states.items()]  # fmt: skip
+    declared = [
+        f"  state {name}: float[{size}] = {w.rng.choice((0, 0, 0.3))}"
+        for name, size in states.items()
+    ]
     for _ in range(w.rng.randint(1, 5)):
         w.rng.choice(STEPS_OF_CELLS)(inner)
     ends = []

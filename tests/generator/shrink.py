@@ -1,6 +1,6 @@
 """A failing case made smaller, as long as it still fails in the same way.
 
-    small = shrunk(case, fails)      # fails(case) -> bool
+small = shrunk(case, fails)      # fails(case) -> bool
 """
 
 from __future__ import annotations
@@ -104,5 +104,9 @@ def _resized(program: Program, size: int, other: int) -> Program:
     def changed(text: str) -> str:
         return _WHOLE.sub(lambda match: str(other) if int(match[1]) == size else match[0], text)
 
-    return Program(tuple(map(changed, program.before)), tuple(map(changed, program.lines)),
-                   program.ends, program.train)  # fmt: skip
+    return Program(
+        tuple(map(changed, program.before)),
+        tuple(map(changed, program.lines)),
+        program.ends,
+        program.train,
+    )

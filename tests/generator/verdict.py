@@ -1,6 +1,6 @@
 """Compiled code against the interpreter, for one case.
 
-    verdict(case)          # Outcome(judged=0), or raises Mismatch with the stage and the place
+verdict(case)          # Outcome(judged=0), or raises Mismatch with the stage and the place
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class Mismatch(AssertionError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many arrays were compared, and how many of them needed the samples with rounding noise."""
+    """How many arrays were compared, and how many of them needed the samples with rounding
+    noise."""
 
     compared: int
     judged: int
@@ -42,8 +43,9 @@ class _Comparison:
     def __init__(self, case: Case):
         self.case = case
         self.program = driver.load(Source("x.dl", case.program.text))
-        self.net = specc.compile(self.program, batch=case.batch, dtype=case.dtype,
-                                 threads=case.threads, seed=case.seed)  # fmt: skip
+        self.net = specc.compile(
+            self.program, batch=case.batch, dtype=case.dtype, threads=case.threads, seed=case.seed
+        )
         self.given = numbers(case, self.program, self.net)
         self.compared = self.judged = 0
 
@@ -60,11 +62,14 @@ class _Comparison:
 
     def some(self, rows: int, roles=("input", "target")) -> dict[str, np.ndarray]:
         named = {port.name: port for port in self.program.ports}
-        return {name: array[:rows] for name, array in self.given.items() if named[name].role in roles}
+        return {
+            name: array[:rows] for name, array in self.given.items() if named[name].role in roles
+        }
 
     def oracle(self, graph, rows: int, leaves=None) -> Oracle:
-        return Oracle(bind_batch(graph, rows), leaves or self.leaves(rows), self.case.seed, 0,
-                      self.case.dtype)  # fmt: skip
+        return Oracle(
+            bind_batch(graph, rows), leaves or self.leaves(rows), self.case.seed, 0, self.case.dtype
+        )
 
     def check(self, stage: str, oracle: Oracle, name: str, found, rows: int | None = None) -> None:
         self.compared += 1
@@ -88,8 +93,11 @@ class _Comparison:
     def gradients(self) -> None:
         rows = self.case.rows
         graph = lower.with_gradients(self.program)
-        kept = {name: node for name, node in graph.outputs.items()
-                if name == "loss" or name.startswith("gradient.")}  # fmt: skip
+        kept = {
+            name: node
+            for name, node in graph.outputs.items()
+            if name == "loss" or name.startswith("gradient.")
+        }
         oracle = self.oracle(lower.closed(kept, lower.following(graph)), rows)
         loss, gradients = self.net.loss_and_gradients(**self.some(rows))
         self.check("loss", oracle, "loss", loss)
@@ -103,15 +111,19 @@ class _Comparison:
         rng = np.random.default_rng(self.case.seed)
         paths = [key for key in oracle.leaves if key[0] == "param"]
         directions = {key: rng.standard_normal(oracle.leaves[key].shape) for key in paths}
-        slope = sum(float((oracle.values[f"gradient.{key[1]}"] * way).sum())
-                    for key, way in directions.items())  # fmt: skip
+        slope = sum(
+            float((oracle.values[f"gradient.{key[1]}"] * way).sum())
+            for key, way in directions.items()
+        )
 
         def slope_with(h: float) -> tuple[float, float]:
             """The central difference, and how much those of both sides differ (at a kink, say)."""
             sides = []
             for sign in (1, -1):
-                moved = {**oracle.leaves, **{key: oracle.leaves[key] + sign * h * way
-                                             for key, way in directions.items()}}  # fmt: skip
+                moved = {
+                    **oracle.leaves,
+                    **{key: oracle.leaves[key] + sign * h * way for key, way in directions.items()},
+                }
                 with np.errstate(all="ignore"):
                     sides.append(float(evaluate(oracle.graph, moved, oracle.seed, 0, True)["loss"]))
             here = float(oracle.values["loss"])
@@ -126,7 +138,9 @@ class _Comparison:
         nearest = min(abs(each - slope) for each, _ in found)
         self.compared += 1
         if nearest > bound:
-            raise Mismatch("finite differences", f"slope {slope} instead of {[each for each, _ in found]}")
+            raise Mismatch(
+                "finite differences", f"slope {slope} instead of {[each for each, _ in found]}"
+            )
 
     def step(self) -> None:
         rows, net = self.case.rows, self.net
@@ -145,7 +159,8 @@ class _Comparison:
 
 
 def _is_blocked(graph) -> bool:
-    """Whether the gradient leaves something out on purpose: stop_gradient, and steps of no slope."""
+    """Whether the gradient leaves something out on purpose: stop_gradient, and steps of no
+    slope."""
     from specc.ops import elementwise
 
     steps = (elementwise.Detach, elementwise.Floor, elementwise.Sign)

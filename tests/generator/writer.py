@@ -1,8 +1,8 @@
 """The values that a program has so far, and how a statement adds one.
 
-    writer = Writer(random.Random(1), frozenset())
-    x = writer.port("input", "float", (3,))
-    writer.let(f"tanh({x.name})", (3,), x)
+writer = Writer(random.Random(1), frozenset())
+x = writer.port("input", "float", (3,))
+writer.let(f"tanh({x.name})", (3,), x)
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ MOST_ELEMENTS = 160
 
 @dataclass(frozen=True)
 class Value:
-    """A value of the program: of each step of the sequence if `steps`, with `shape` that of one step.
+    """A value of the program: of each step of the sequence if `steps`, with `shape` that of one
+    step.
 
     A `crossing` value depends on the other examples of the batch.
     """
@@ -68,10 +69,7 @@ class Writer:
 
     def port(self, role: str, kind: str, shape, classes: int = 0, axis: str = "") -> Value:
         """An input or target; `axis` is the sequence, as it is written in the type."""
-        if role == "target":
-            name = self.name("t")
-        else:
-            name = self.name("x")
+        name = self.name("t" if role == "target" else "x")
         sizes = ", ".join([axis] * bool(axis) + [str(size) for size in shape])
         written = {"float": f"float[{sizes}]", "class": f"class({classes})", "bool": "bool"}[kind]
         if kind != "float" and (axis or shape):
@@ -113,7 +111,8 @@ class Writer:
 
 
 def together(one: Value, other: Value) -> bool:
-    """Whether two values may meet in one formula: what is not of each step has to be of no example."""
+    """Whether two values may meet in one formula: what is not of each step has to be of no
+    example."""
     return one.steps == other.steps or not (one if other.steps else other).batched
 
 
