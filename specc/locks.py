@@ -7,13 +7,13 @@
 
 A forked child has only the thread that forked. A lock that another thread held at that moment would never
 be released there, so the child makes its locks anew. What such a lock protects may be half done, however:
-a fork waits for compiled code that is being made or loaded (`held_at_fork`), and for up to `WAIT`
-seconds for threads that change a model. A model that is still being changed then cannot be used in the child.
+a fork waits for the kernel that is being compiled or loaded (`NATIVE`), and for up to `WAIT` seconds for threads that change a model. A model that is still being changed then cannot be used in the child.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 import weakref
@@ -40,6 +40,33 @@ class Mutex:
     def after_fork(self) -> None:
         if not self._lock._is_owned():
             self._lock = threading.RLock()
+
+
+class _Native:
+    """A re-entrant lock for which a fork waits, next in turn. It must not be held by a thread that waits
+    for a model."""
+
+    def __init__(self):
+        self._lock, self._turnstile = threading.RLock(), threading.RLock()
+
+    def __enter__(self) -> None:
+        if self._lock._is_owned():
+            self._lock.acquire()
+        else:
+            with self._turnstile:
+                self._lock.acquire()
+
+    def __exit__(self, *_) -> None:
+        self._lock.release()
+
+    def acquire(self) -> None:
+        """For a fork: who would take the lock again meanwhile waits at the turnstile."""
+        self._turnstile.acquire()
+        self._lock.acquire()
+
+    def release(self) -> None:
+        self._lock.release()
+        self._turnstile.release()
 
 
 class ReadWriteLock:
@@ -198,7 +225,7 @@ class _Writing:
 
 _write_locks: weakref.WeakSet[ReadWriteLock] = weakref.WeakSet()
 _remade: weakref.WeakSet = weakref.WeakSet()
-_natives: list[Callable] = []
+_natives: list[Callable] = []  # find a lock that a fork takes, or None, in this order
 _taken: list = []  # by the thread that forks
 _forking = threading.RLock()
 
@@ -206,12 +233,6 @@ _forking = threading.RLock()
 def remade_after_fork(owner) -> None:
     """Call `owner.after_fork()` in every forked child."""
     _remade.add(owner)
-
-
-def held_at_fork(find: Callable) -> None:
-    """Let a fork wait for the lock that `find()` returns (None: there is none yet), in the order of
-    these calls. The lock must be re-entrant, and never held while a thread waits for a model."""
-    _natives.append(find)
 
 
 def _before_fork() -> None:
@@ -247,6 +268,23 @@ def _after_fork_in_child() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent,
                         after_in_child=_after_fork_in_child)
+
+def _lock_in(module: str, *names: str):
+    """A lock of another package, if that is loaded and has it."""
+    found = sys.modules.get(module)
+    for name in names:
+        found = getattr(found, name, None)
+    return found if hasattr(found, "acquire") and hasattr(found, "release") else None
+
+
+NATIVE = _Native()
+"""Held while Numba or LLVM is imported, compiles or links: for one kernel at most."""
+
+_natives += (
+    lambda: NATIVE,
+    lambda: _lock_in("numba.core.compiler_lock", "global_compiler_lock", "_lock"),
+    lambda: _lock_in("llvmlite.binding.ffi", "lib", "_lock", "_lock"),
+)
 
 COMPILER = Mutex()
 """Held while models are checked and compiled: passes and the front end keep state of the process."""

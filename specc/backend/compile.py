@@ -20,6 +20,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from specc.backend.load import CONTROL_WORDS, Kernel
 from specc.backend.machine import this_machine
 from specc.backend.pipeline import Pipeline
+from specc.locks import NATIVE
 
 _ELEMENTS = {
     "float32": (types.float32, 4),
@@ -39,7 +40,8 @@ class KernelError(Exception):
 
 def object_code(kernel: Kernel) -> bytes:
     """The object file that defines `kernel.symbol`."""
-    return _target_machine(kernel.vector_bits).emit_object(_module(kernel))
+    with NATIVE:
+        return _target_machine(kernel.vector_bits).emit_object(_module(kernel))
 
 
 def llvm_text(kernel: Kernel) -> str:

@@ -21,14 +21,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import tempfile
-import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 from specc.backend.machine import this_machine
+from specc.locks import NATIVE, Mutex
 
 FORMAT = "1"
 CONTROL_WORDS = 16  # int64 numbers of a control block: two cache lines
@@ -86,7 +88,8 @@ class Kernel:
 
 @lru_cache
 def _toolchain(vector_bits: int) -> list[str]:
-    import llvmlite
+    with NATIVE:
+        import llvmlite
 
     machine = this_machine(vector_bits)
     sources = hashlib.sha256()
@@ -118,7 +121,7 @@ def _numba_version() -> str:
 
 _addresses: dict[str, int] = {}  # of the kernels that this process has loaded, by key
 _engines: list = []  # kept, as the code lives in them
-_lock = threading.RLock()
+_lock = Mutex()
 
 
 def load(kernels: Sequence[Kernel], workers: int | None = None) -> dict[Kernel, int]:
@@ -127,6 +130,8 @@ def load(kernels: Sequence[Kernel], workers: int | None = None) -> dict[Kernel, 
     What neither this process nor the cache folder has is compiled, with up to `workers` processes
     side by side (by default as many as there are processors).
     """
+    if all(each.key in _addresses for each in kernels):
+        return {each: _addresses[each.key] for each in kernels}
     with _lock:
         new = {each.key: each for each in kernels if each.key not in _addresses}
         if new:
@@ -153,6 +158,11 @@ def has_compiled(kernel: Kernel) -> bool:
 
 def _link(kernels: dict[str, Kernel], objects: dict[str, bytes]) -> None:
     """Puts the object files into one engine and notes the functions' addresses."""
+    with NATIVE:
+        _link_alone(kernels, objects)
+
+
+def _link_alone(kernels: dict[str, Kernel], objects: dict[str, bytes]) -> None:
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
@@ -177,10 +187,29 @@ def _cache_folder() -> Path | None:
 
     try:
         folder = Path(cache_folder()) / "kernels"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if os.name == "posix":
+            found = folder.stat()
+            if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & _OTHERS:
+                folder.chmod(0o700)
+                found = folder.stat()
+            if not _is_trusted(found):
+                return None
         return folder
     except OSError:
         return None
+
+
+_OTHERS = 0o077  # permissions of other users
+_OTHERS_WRITE = 0o022
+
+
+def _is_trusted(found: os.stat_result) -> bool:
+    """Whether only this user, or root, can have written a file: machine code of others is not run."""
+    if os.name != "posix":
+        return True
+    return found.st_uid in (os.geteuid(), 0) and not stat.S_IMODE(found.st_mode) & _OTHERS_WRITE
 
 
 def _path(folder: Path, kernel: Kernel) -> Path:
@@ -188,11 +217,14 @@ def _path(folder: Path, kernel: Kernel) -> Path:
 
 
 def _read(folder: Path | None, kernel: Kernel) -> bytes | None:
-    """The object code from the cache; None where it is not there, or not whole."""
+    """The object code from the cache; None if it is missing, not whole, or not this user's."""
     if folder is None:
         return None
     try:
-        stored = _path(folder, kernel).read_bytes()
+        with _path(folder, kernel).open("rb") as file:
+            if not _is_trusted(os.fstat(file.fileno())):
+                return None
+            stored = file.read()
     except OSError:
         return None
     start = len(_MAGIC) + 32
@@ -212,6 +244,10 @@ def _write(folder: Path | None, kernel: Kernel, code: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(_MAGIC + hashlib.sha256(code).digest() + code)
         os.replace(temporary, _path(folder, kernel))
+        temporary = None
     except OSError:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        pass
+    finally:
+        if temporary is not None:  # also after Ctrl-C
+            with suppress(OSError):
+                os.unlink(temporary)

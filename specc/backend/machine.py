@@ -14,6 +14,8 @@ import platform
 from dataclasses import dataclass
 from functools import lru_cache
 
+from specc.locks import NATIVE
+
 from specc.diagnostics import Diagnostic, SpecError
 from specc.source import Source, Span
 
@@ -60,13 +62,14 @@ def _wanted_bits() -> int:
 
 @lru_cache
 def _machine(limit: int) -> Machine:
-    import llvmlite.binding as llvm
+    with NATIVE:
+        import llvmlite.binding as llvm
 
-    try:
-        features = dict(llvm.get_host_cpu_features())
-    except RuntimeError:  # LLVM cannot tell on this system
-        features = {}
-    cpu = llvm.get_host_cpu_name()
+        try:
+            features = dict(llvm.get_host_cpu_features())
+        except RuntimeError:  # LLVM cannot tell on this system
+            features = {}
+        cpu = llvm.get_host_cpu_name()
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return Machine(cpu, _flatten(features), min(limit, 128), 32, True)
 

@@ -16,8 +16,11 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from specc.backend.load import Kernel
+from specc.locks import NATIVE, remade_after_fork
 
 # Starting a worker costs about what four small kernels cost to compile.
 _KERNELS_WORTH_A_WORKER = 4
@@ -34,7 +37,8 @@ def compile_all(kernels: Sequence[Kernel], workers: int | None = None) -> dict[K
     try:
         for each in others:
             each.begin(queue, done)
-        from specc.backend.compile import object_code
+        with NATIVE:
+            from specc.backend.compile import object_code
 
         _drain(queue, done, object_code)
         for each in others:
@@ -120,16 +124,16 @@ class _Worker:
     def __init__(self):
         self._process = None
         self._thread = None
+        remade_after_fork(self)
         if not sys.executable:
             return
-        path = os.pathsep.join(each for each in sys.path if each)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", "from specc.backend.workers import serve; serve()"],
+                [sys.executable, "-P", "-c", "from specc.backend.workers import serve; serve()"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": path},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
             )
         except OSError:
             return
@@ -162,5 +166,26 @@ class _Worker:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            self._process.stdin.close()
-            self._process.stdout.close()
+            for pipe in (self._process.stdin, self._process.stdout):
+                with suppress(OSError):  # what was on its way to the worker
+                    pipe.close()
+
+    def after_fork(self) -> None:
+        """Let go of the parent's worker: it must not outlive the parent for the sake of the child."""
+        process, self._process = self._process, None
+        if process is not None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for pipe in (process.stdin, process.stdout):
+                if not pipe.closed:
+                    os.dup2(nowhere, pipe.fileno(), inheritable=False)
+            os.close(nowhere)
+            process.returncode = 0  # it is not a child of this process
+
+
+def _import_path() -> list[str]:
+    """The folders that a worker imports from: those of this process without the working folder, in which
+    anybody's `numpy.py` may be. If specc itself is there, it comes last."""
+    here, own = os.path.realpath(os.curdir), Path(__file__).resolve().parents[2]
+    folders = [os.path.abspath(each) for each in sys.path if each]
+    others = [each for each in folders if os.path.realpath(each) not in (here, str(own))]
+    return [*others, str(own)]
