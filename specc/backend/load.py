@@ -120,6 +120,7 @@ def _numba_version() -> str:
 
 
 _addresses: dict[str, int] = {}  # of the kernels that this process has loaded, by key
+_compiling: list[list[Kernel]] = []
 _engines: list = []  # kept, as the code lives in them
 _lock = Mutex()
 
@@ -139,13 +140,22 @@ def load(kernels: Sequence[Kernel], workers: int | None = None) -> dict[Kernel, 
             objects = {key: _read(folder, each) for key, each in new.items()}
             missing = [new[key] for key, code in objects.items() if code is None]
             if missing:
-                from specc.backend.workers import compile_all
+                _compiling.append(missing)
+                try:
+                    from specc.backend.workers import compile_all
 
-                for kernel, code in compile_all(missing, workers).items():
-                    objects[kernel.key] = code
-                    _write(folder, kernel, code)
+                    for kernel, code in compile_all(missing, workers).items():
+                        objects[kernel.key] = code
+                        _write(folder, kernel, code)
+                finally:
+                    _compiling.pop()
             _link(new, objects)
         return {each: _addresses[each.key] for each in kernels}
+
+
+def is_compiling() -> bool:
+    """Whether this process compiles kernels at the moment."""
+    return bool(_compiling)
 
 
 def has_compiled(kernel: Kernel) -> bool:

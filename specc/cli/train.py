@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +101,7 @@ class Training:
             self.run.release()
 
     def _carried_out(self, is_quiet: bool) -> int:
+        from specc.backend.load import is_compiling
         from specc.cli.display import display
         from specc.runtime.errors import RunError
         from specc.runtime.train import train as run_training
@@ -111,7 +113,8 @@ class Training:
             return 0
         steps = -(-len(self.data.training) // net.batch)
         before = run.record.status
-        with Interruption() as interruption:
+        start = net.steps_done
+        with Interruption(lambda: is_compiling() and net.steps_done == start) as interruption:
             run.record.status = "running"
             run.write()
             outcome = "failed"
@@ -318,12 +321,14 @@ def _result(run: Run) -> str:
 
 class Interruption:
     """While it is entered, Ctrl-C or a request to end (SIGTERM, SIGHUP) asks the training to stop; a
-    second one stops at once. `status` is what the process then exits with."""
+    second one stops at once, and so does the first Ctrl-C while `nothing_is_lost`. `status` is what the
+    process then exits with."""
 
     SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
-    def __init__(self) -> None:
+    def __init__(self, nothing_is_lost: Callable[[], bool] = lambda: False) -> None:
         self._asked = False
+        self._nothing_is_lost = nothing_is_lost
         self.status = 128 + signal.SIGINT
 
     def is_asked(self) -> bool:
@@ -347,3 +352,5 @@ class Interruption:
         self.status = 128 + number
         for each in self._before:
             signal.signal(each, signal.default_int_handler)
+        if number == signal.SIGINT and self._nothing_is_lost():
+            raise KeyboardInterrupt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -226,3 +227,108 @@ def test_wide_vectors_are_used_and_can_be_refused():
     assert "<4 x float>" in narrow and "<16 x float>" not in narrow
     if Kernel("scaled", SCALED).vector_bits == 512:
         assert "<16 x float>" in wide
+
+
+def test_workers_import_nothing_from_the_working_folder(folder, tmp_path):
+    """`python -c` and `-m` put the working folder first: its files must not be run by workers."""
+    place = tmp_path / "place"
+    place.mkdir()
+    for name in ("numpy", "llvmlite", "numba", "pickle", "sitecustomize", "specc"):
+        (place / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write('{name} ')\n")
+    code = f"""
+import os, sys
+from collections import deque
+from specc.backend import compile, workers
+from specc.backend.load import Kernel
+kernel = Kernel("scaled", {SCALED!r})
+os.chdir({str(place)!r})
+sys.path[:0] = ["", {str(place)!r}, "."]
+worker, done = workers._Worker(), {{}}
+worker.begin(deque([kernel]), done)
+worker._thread.join()
+worker.stop()
+print(len(done[kernel]) > 100)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, timeout=120)  # fmt: skip
+    assert done.stdout == "True\n", done.stdout + done.stderr
+    assert not (tmp_path / "ran").exists(), (tmp_path / "ran").read_text()
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="owners and permissions are those of POSIX")
+
+
+@posix
+def test_the_cache_folder_is_the_users_alone(folder):
+    load([Kernel("scaled", SCALED)])
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)  # as an earlier version may have made it
+    load([Kernel("scaled", SCALED + "\n")])
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert all(each.stat().st_mode & 0o077 == 0 for each in folder.iterdir())
+
+
+@posix
+@pytest.mark.parametrize("change", ["owner", "permissions"])
+def test_machine_code_that_others_may_have_written_is_not_loaded(folder, monkeypatch, change):
+    kernel = Kernel("scaled", SCALED)
+    load([kernel])
+    (file,) = folder.iterdir()
+    assert loading._read(folder, kernel) is not None
+    if change == "permissions":
+        file.chmod(0o666)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
+        if file.stat().st_uid == 0:
+            os.chown(file, 4321, -1)
+    assert loading._read(folder, kernel) is None
+
+
+@posix
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_cache_folder_of_another_user_is_not_used(folder, monkeypatch, tmp_path, is_link):
+    real = tmp_path / "real" if is_link else folder
+    real.mkdir(mode=0o700)
+    if is_link:
+        folder.symlink_to(real)
+    assert loading._cache_folder() == folder
+    monkeypatch.setattr(os, "geteuid", lambda: 4321)
+    if real.stat().st_uid == 0:
+        os.chown(real, 4322, -1)
+    assert loading._cache_folder() is None
+    check_scaled(load([Kernel("scaled", SCALED)])[Kernel("scaled", SCALED)])
+    assert not list(real.iterdir())
+
+
+INTERRUPTED = """
+import os, sys
+from specc.backend import load as loading, workers
+from specc.backend.load import Kernel
+workers._processors = lambda: 2
+source = 'def slow(x: "float[8]"):\\n' + "".join(f"    x[{n % 8}] = x[{n % 7}] * {n}.5\\n" for n in range(300))
+kernels = [Kernel("slow", source + f"    x[0] = {n}.0\\n") for n in range(400)]
+begin = workers._Worker.begin
+def begun(self, *queue):
+    begin(self, *queue)
+    print(self._process.pid, flush=True)
+workers._Worker.begin = begun
+loading.load(kernels)
+print("all of it")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the signal is that of POSIX")
+def test_ctrl_c_while_compiling_ends_the_process_and_its_workers(folder, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+            [sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=environment, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:  # fmt: skip
+        worker = int(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)  # all kernels take some minutes
+    assert process.returncode == -signal.SIGINT and "KeyboardInterrupt" in err and not out
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+    assert not [each.name for each in folder.iterdir() if each.name.startswith(".new-")]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from specc.backend import workers
 from specc.cli.main import status_of
 from specc.driver import STAGES
 
@@ -259,6 +260,31 @@ def test_ctrl_c_saves_the_run(folder):
         rest = process.stdout.read()
     assert process.returncode == 130
     assert rest.endswith("interrupted: `specc train --resume runs/tiny/1` goes on\n")
+    assert json.loads(Path("runs/tiny/1/run.json").read_text())["status"] == "interrupted"
+
+
+def test_ctrl_c_while_compiling_is_answered_at_once(folder, specc, monkeypatch):
+    """Nothing is trained yet, so nothing is lost: the training does not wait for the compiler."""
+    from specc.backend import load as loading
+
+    compile_all = workers.compile_all
+
+    def interrupted(kernels, *rest):
+        if any(each.name.startswith("gather") for each in kernels):  # those of the training
+            os.kill(os.getpid(), signal.SIGINT)
+            raise AssertionError("the signal was not answered")
+        return compile_all(kernels, *rest)
+
+    monkeypatch.setenv("SPECC_CACHE_DIR", str(folder / "cache"))
+    monkeypatch.setattr(loading, "_addresses", {})
+    monkeypatch.setattr(workers, "compile_all", interrupted)
+    monkeypatch.setattr(workers, "start_ahead", lambda: None)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        status, _, err = specc("train", "tiny.dl", "epochs=3")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert status == 130 and "interrupted" in err
     assert json.loads(Path("runs/tiny/1/run.json").read_text())["status"] == "interrupted"
 
 
