@@ -234,3 +234,14 @@ def test_by_default_a_model_runs_on_as_many_threads_as_pay(program, monkeypatch)
     assert driver.threads_for(program, 8) == 1
     assert driver.threads_for(program, 10**6) == 4
     assert specc.compile(program).threads == 1
+
+
+def test_a_number_for_a_boolean_is_refused_at_every_call(tmp_path):
+    path = tmp_path / "a.dl"
+    path.write_text("model m { input x: float[2] input known: bool output w = if known then x else -x }")
+    net = specc.compile(specc.load(path), batch=2, threads=1)
+    x = np.ones((2, 2))
+    for _ in range(3):
+        assert net.forward(x=x, known=[True, False])["w"].tolist() == [[1, 1], [-1, -1]]
+        with pytest.raises(ValueError, match="known must be booleans, or 0 and 1"):
+            net.forward(x=x, known=np.full(2, 0.5))

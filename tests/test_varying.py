@@ -273,3 +273,11 @@ def test_truth_values_of_varying_length_have_no_last_one():
     with pytest.raises(specc.SpecError, match="`last` of a sequence of varying length takes numbers or classes"):
         load("""seq time = 6 model m { input x: bool[<= time] target y: float[]
             let w = if last(x) then 1 else 0 output w loss mse(w, y) }""")
+
+
+def test_the_mean_over_no_steps_is_zero():
+    text = f"{HEAD} model m {{ input x: float[<= time, 3] output w = mean(2 * x; over=time) }}"
+    net = specc.compile(load(text), batch=3, threads=1)
+    x = np.ones((3, 6, 3), np.float32)
+    found = net.forward(**{"x": x, "x.length": [0, 2, 6]})["w"]
+    assert found.tolist() == [[0] * 3, [2] * 3, [2] * 3]

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from specc.diagnostics import Report, SpecError
+from specc.diagnostics import Edit, Report, SpecError
 from specc.frontend import ast
+from specc.frontend.fixes import moved
 from specc.frontend.format import formatted, says_the_same
 from specc.frontend.lex import lex
 from specc.frontend.parse import parse
-from specc.source import Source
+from specc.source import Source, Span
 
 ROOT = Path(__file__).parent.parent.parent
 FILES = sorted(
@@ -274,3 +275,11 @@ def test_a_file_with_mistakes_is_refused():
 
 def test_an_empty_file_stays_empty_and_comments_alone_are_kept():
     assert fmt("") == "" and fmt("\n\n  \n") == "" and fmt("\n# a\n\n\n# b") == "# a\n\n# b\n"
+
+
+def test_an_offset_moves_by_the_edits_before_it_and_at_it():
+    source = Source("x.dl", "0123456789")
+    insertion = Edit(Span(source, 5, 5), "abc")
+    removal = Edit(Span(source, 2, 4), "")
+    assert [moved(at, [insertion]) for at in (4, 5, 6)] == [4, 8, 9]
+    assert [moved(at, [insertion, removal]) for at in (3, 4, 5, 9)] == [3, 2, 6, 10]

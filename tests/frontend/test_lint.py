@@ -105,6 +105,9 @@ def test_linear_layers_in_a_row_are_told():
     assert model("  let i = reshape(x; 2, 2, 2)\n  let scores = i -> conv(4, kernel=1) -> flatten -> dense(4)\n") == [(name, 5)]
     assert model("  let scores = x -> 3 * (dense(16)) -> dense(4)\n") == [(name, 4)] * 2
     assert model("  layer tower = dense(16) -> dense(4)\n  let scores = tower(x)\n") == [(name, 4)]
+    assert model("  let scores = x -> dense(4) -> dense(4)\n") == [(name, 4)]  # as wide as the narrower end
+    assert model("  let i = reshape(x; 2, 2, 2)\n  let scores = i -> conv_transpose(4, kernel=2)"
+                 " -> conv_transpose(3, kernel=2) -> relu -> flatten -> dense(4)\n") == [(name, 5)]
 
 
 def test_what_is_no_linear_layer_too_many_is_not_told():

@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_check import mistakes, program
 
+from specc import driver
 from specc.diagnostics import SpecError
+from specc.source import Source
 
 
 def shape(expression, **inputs):
@@ -57,6 +59,7 @@ def shape(expression, **inputs):
         ("image -> conv(4, kernel=3, dilation=2, groups=2)", (4, 1, 1)),
         ("image -> maxpool(2, round=floor)", (2, 2, 2)),
         ("image -> maxpool(3, stride=1)", (2, 3, 3)),
+        ("repeat(repeat(image; 4, axis=1); 4, axis=2) -> maxpool(16, round=floor)", (2, 1, 1)),
         ("argmax(v)", ()),
         ("c -> embed(7)", (7,)),
     ],
@@ -137,3 +140,13 @@ def test_the_trail_of_a_shape_reaches_back_to_the_input():
         "  3  maxpool(2)         [6, 12, 12]  (24 - 2 + 2*0) / 2 + 1 = 12",
         "  3  flatten            [864]        6 * 12 * 12 = 864",
     ]
+
+
+@pytest.mark.parametrize(("formula", "message"), [
+    ("reshape(x; 8, third=8)", "the sizes of `reshape` are given without a gap"),
+    ("reshape(x; 16, second=2, fourth=2)", "the sizes of `reshape` are given without a gap"),
+    ("reshape(x; 1, 8, 8) -> upsample(3) -> maxpool(17, stride=1)", "a window of 17x17 has more than 256 places"),
+])  # fmt: skip
+def test_a_gap_in_a_shape_and_a_window_of_too_many_places_are_refused(formula, message):
+    _, found = driver.check(Source("x.dl", f"model m {{ input x: float[64] output {formula} }}"))
+    assert [each.message for each in found] == [message]
