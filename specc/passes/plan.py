@@ -162,13 +162,13 @@ def _mode(group: Group) -> str:
 
 def _same_channels(maker: _Scheduled, reader: _Scheduled, value: Node) -> bool:
     """Whether every shard of a team reads of a value only what it has made itself."""
+    if not maker.by_channels or not reader.by_channels:
+        return False
     channels = {s.group.domain[0] if s.group.kind == "nest" else s.group.nodes[0].type.shape[0]
-                for s in (maker, reader) if s.by_channels}
+                for s in (maker, reader)}
     if reader.group.kind == "contract":
         node = reader.group.nodes[0]  # the rows of its weights are the channels of what it reads
         return node.op.by_rows and value in node.inputs and channels == {*value.type.shape}
-    if not maker.by_channels or not reader.by_channels:
-        return False
     reads = [each for node in reader.group.nodes for each in node.inputs if root_of(each) is value]
     return all(each is value for each in reads) and channels == {value.type.shape[0]}
 

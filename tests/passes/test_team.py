@@ -33,6 +33,11 @@ NETWORKS = {
     "normalized": ("""input x: float[200] target y: class(5)
         let w = x -> dense(300) -> batchnorm -> relu -> dropout(0.3) -> dense(280) -> layernorm -> relu -> dense(5)
         output w loss cross_entropy(w, y)""", 32),
+    "a loss that one shard computes": ("""input x: float[300]
+        let w = x -> dense(300) -> tanh -> dense(300) -> tanh -> dense(300) output w loss l2(w)""", 16),
+    "noise on weights": ("""input x: float[120] param v: float[130, 120] = normal
+        let u = v -> dropout(0.3)
+        let w = u @ x -> tanh -> dense(140) -> dense(3) output w loss l2(w)""", 16),
     "softmax over many": ("""input x: float[250] target y: class(333)
         let w = x -> dense(260) -> relu -> dense(333) output softmax(w) loss cross_entropy(w, y)""", 40),
 }
