@@ -193,11 +193,13 @@ def threads_for(program: Program, batch: int) -> int:
 
     The work is that of a training step, some three times that of a forward pass.
     """
+    from specc.ir import sizes
     from specc.ir.graph import topological
     from specc.ops.flops import flops
 
     terms = (*program.losses, *program.outputs)
-    work = 3 * batch * flops(topological([term.node for term in terms]))
+    of_example = flops(topological([term.node for term in terms]))
+    work = 3 * batch * sizes.bind(of_example, {"the batch": batch})  # pairs of examples are work, too
     trained = {each.path for each in program.updates}
     work += UPDATE * sum(each.type.elements for each in program.parameters if each.path in trained)
     return max(1, min(processors(), int(work / FLOPS_WORTH_A_THREAD)))

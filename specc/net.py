@@ -37,13 +37,13 @@ from specc.lengths import Sizes, shorter, steps_of, stretches
 from specc.locks import COMPILER, Mutex, ReadWriteLock
 from specc.ops.carry import closed, following, straightened
 from specc.ops.flops import flops
-from specc.ops.peers import Peers, bind_batch
+from specc.ops.peers import bind_batch, sees_peers
 from specc.ops.random import Uniform
 from specc.passes import lower
 from specc.passes.frame import frame
 from specc.passes.fuse import prepare
 from specc.passes.part import part
-from specc.passes.plan import plan, shares
+from specc.passes.plan import plan
 from specc.passes.team import suits
 from specc.passes.portion import portion
 from specc.passes.recompute import recompute
@@ -58,12 +58,16 @@ if TYPE_CHECKING:
     from specc.divergence import Finding
     from specc.flow import Flow
 
+# What runs over some rows: programs, each with the examples of its batches.
+Programs = tuple[tuple[CompiledProgram, int], ...]
+
 # The programs of a model, each compiled when it is first needed.
 TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict"
 FLOPS_WORTH_A_TEAM = 4e5  # of one example, from which threads share the work on it
 # Numbers of rows for which a prediction is kept ready, the most of them, and the elements of the inputs.
 MOST_PREPARED, QUICK, QUICK_ELEMENTS = 16, 1024, 1 << 23
 FEW = 3  # rows that are predicted one by one: a vector of lanes for so few would be nearly empty
+MOST_OF_PEERS = 16  # programs, each for another number of examples that see each other, that are kept
 WORTH_AGAIN = 0.95  # of the memory, which recomputation must leave at most
 
 # Programs over fewer steps, for batches of short examples, are compiled for so long a training.
@@ -97,6 +101,7 @@ class Net:
         self._graphs: dict[str, Graph] = {}
         self._settings: Graph | None = None
         self._prepared: dict[int, Fastest] = {}
+        self._with_peers: dict[str, bool] = {}
         self._initialize()
         self._means, self._metrics = lower.metric_means(program)
         self.columns = (*(["loss"] if program.losses else []),
@@ -185,9 +190,8 @@ class Net:
         item = np.dtype(self.dtype).itemsize
         vector = 1 if is_alone else this_machine().lanes(self.dtype)
         threads = 1 if is_alone and not team else self.threads
-        if any(isinstance(node.op, Peers) for node in graph.nodes):
-            threads, _, lanes = shares(examples, threads, vector)
-            graph = verify(bind_batch(graph, lanes * threads), "bind_batch")
+        if sees_peers(graph):
+            graph = verify(bind_batch(graph, examples), "bind_batch")
         if is_alone:
             graph = verify(frame(graph), "frame")
         return plan(graph, examples, threads, vector, item, team)
@@ -201,20 +205,37 @@ class Net:
 
     @uncollected
     def compiled(self, kind: str, examples: int | None = None, team: bool = False) -> CompiledProgram:
-        """One program, ready to run on batches of at most `examples` (of 1: see `plan`)."""
+        """One program, ready to run on batches of at most `examples` (of 1: see `plan`), or of exactly so many
+        if they see each other."""
         key = kind, max(examples or 0, self.batch), False
         if kind == PREDICT and examples:
             key = PREDICT, examples, team
+        elif examples and self._sees_peers(kind):
+            key = kind, examples, False
         if key not in self._programs:
             with COMPILER:
                 if key not in self._programs:
                     start = time.perf_counter()
+                    self._make_room(kind)
                     if kind == GRADIENTS:
                         for each in self.program.parameters:
                             self._arrays.setdefault(f"gradient.{each.path}", self._array(each.type.shape))
                     self._programs[key] = self._made(self.plan(*key))
                     self.compile_seconds += time.perf_counter() - start
         return self._programs[key]
+
+    def _sees_peers(self, kind: str) -> bool:
+        """Whether the examples of a batch see each other: then a program is for one number of examples."""
+        if kind not in self._with_peers:
+            self._with_peers[kind] = sees_peers(self.graph(kind))
+        return self._with_peers[kind]
+
+    def _make_room(self, kind: str) -> None:
+        """Forgets the oldest of too many programs that are each for one number of examples."""
+        if self._sees_peers(kind):
+            others = [key for key in self._programs if key[0] == kind and key[1] != self.batch]
+            for key in others[: len(others) + 1 - MOST_OF_PEERS]:
+                del self._programs[key]
 
     def step_by_step(self, port: Port, data: Mapping[str, Column]) -> Scores | None:
         """What scores the symbols of a target one step after the other, for the examples of `data`,
@@ -270,6 +291,27 @@ class Net:
             self.params.written()
         return program.run(data, order, batch, settings, self.seed, first, lanes)
 
+    def _all_ready(self, kind: str, data: Mapping[str, Column], batch: int, rows: int) -> Programs:
+        """What runs over so many rows: one program, or another one for the last batch, if fewer examples see
+        each other there."""
+        rest = rows % batch if self._sees_peers(kind) else 0
+        sizes = [batch] if rows >= batch or not rest else []
+        return tuple((self._ready(kind, data, size), size) for size in (*sizes, *([rest] if rest else [])))
+
+    def _run_all(self, programs: Programs, data: Mapping[str, Column], order: np.ndarray,
+                 settings: np.ndarray | None = None, first: int = 0, lanes=None):
+        if len(programs) == 1:
+            return self._run(programs[0][0], data, order, programs[0][1], settings, first, lanes)
+        found, start, step = [], 0, 0
+        for program, batch in programs:
+            stop = start + (len(order) - start) // batch * batch
+            own = lanes and {label: array[:batch] for label, array in lanes.items()}
+            found.append(self._run(program, data, order[start:stop], batch,
+                                   None if settings is None else settings[step:], first + step, own))
+            start, step = stop, step + len(found[-1][0])
+        outputs = {name: np.concatenate([each[name] for _, each in found]) for name in found[0][1]}
+        return np.concatenate([records for records, _ in found]), outputs
+
     # What the training loop uses.
 
     def train(self, data: Mapping[str, Column], order: np.ndarray, first_step: int,
@@ -287,19 +329,19 @@ class Net:
         parts = [((), 0, len(order))]
         if self.lengths(data, total_steps) is not None:
             parts = list(stretches(self.ports, data, order, batch))
-        programs = {}
-        for sizes in dict.fromkeys(sizes for sizes, *_ in parts):
+        programs = []
+        for sizes, start, stop in parts:
             net = self._over(sizes)
             before = net.compile_seconds
-            programs[sizes] = net._ready(TRAIN, data, batch)
+            programs.append(net._all_ready(TRAIN, data, batch, stop - start))
             if net is not self:
                 self.compile_seconds += net.compile_seconds - before
         records = []
         with self._lock.writing:
-            for sizes, start, stop in parts:
+            for each, (_, start, stop) in zip(programs, parts, strict=True):
                 first = start // batch
-                found, _ = self._run(programs[sizes], data, order[start:stop], batch, settings[first:],
-                                     first_step + first, self.lanes)
+                found, _ = self._run_all(each, data, order[start:stop], settings[first:], first_step + first,
+                                         self.lanes)
                 records.append(found)
             self.steps_done = first_step + steps
         return np.concatenate(records)
@@ -348,9 +390,9 @@ class Net:
 
     def evaluate(self, data: Mapping[str, Column], order: np.ndarray) -> dict[str, float | np.ndarray]:
         """The exact figures over all rows of `order`, in inference mode: see `report`."""
-        program = self._ready(EVALUATE, data, self.batch)
+        programs = self._all_ready(EVALUATE, data, self.batch, len(order))
         with self._lock.reading:
-            records, _ = self._run(program, data, order, self.batch)
+            records, _ = self._run_all(programs, data, order)
         counts = np.full(len(records), self.batch)
         counts[-1] = len(order) - self.batch * (len(records) - 1)
         return self.report(counts @ records / len(order))
@@ -392,11 +434,11 @@ class Net:
         """
         rows = count(data)
         batch = self._at_once(rows) if lanes is None else self.batch
-        program = self._ready(PREDICT, data, batch)
+        programs = self._all_ready(PREDICT, data, batch, rows)
         is_own = lanes is not None and any(np.may_share_memory(array, self.lanes[label])
                                            for label, array in lanes.items())
         with self._lock.writing if is_own else self._lock.reading:
-            _, found = self._run(program, data, np.arange(rows), batch, lanes=lanes)
+            _, found = self._run_all(programs, data, np.arange(rows), lanes=lanes)
             outputs = {}
             for term in self.program.outputs:
                 array = found.get(f"output.{term.name}")
@@ -407,9 +449,12 @@ class Net:
 
     def _at_once(self, rows: int) -> int:
         """The rows of a step of a prediction for so many."""
-        if rows <= FEW:
+        if self._sees_peers(PREDICT):
+            return max(1, min(rows, self.batch))
+        is_random = any(isinstance(node.op, Uniform) for node in self.graph(PREDICT).nodes)
+        if rows <= (1 if is_random else FEW):
             return 1
-        if self.lanes or any(isinstance(node.op, (Peers, Uniform)) for node in self.graph(PREDICT).nodes):
+        if self.lanes or is_random:
             return self.batch  # what comes out depends on it
         vector, item = this_machine().lanes(self.dtype), np.dtype(self.dtype).itemsize
         return portion(rows, vector, self.threads, lambda batch: self.plan(PREDICT, batch), item)
@@ -474,6 +519,8 @@ class Net:
         if not 0 < rows <= max(QUICK, self.batch) or self.lanes or len(self._prepared) >= MOST_PREPARED:
             return None
         batch = self._at_once(rows)
+        if rows % batch and self._sees_peers(PREDICT):
+            return None  # the last step takes another program
         program = self.compiled(PREDICT, batch)
         ports = [self._by_name[name] for name in program.ports]
         names = {f"output.{term.name}": term.name for term in self.program.outputs}
@@ -605,13 +652,14 @@ class Net:
         from specc.backend.timing import time_calls
 
         kind = TRAIN if self.program.updates else EVALUATE if self.program.losses else PREDICT
-        program = self._ready(kind, data, self.batch)
+        batch = min(self.batch, len(order)) if self._sees_peers(kind) else self.batch
+        program = self._ready(kind, data, batch)
         with self._lock.writing:
             settings = self._schedule(self.steps_done, 1, 0, 0) if kind == TRAIN else None
             kept = {name: array.copy() for name, array in self._arrays.items()}
             try:
                 return time_calls(program, {name: data[name] for name in program.ports}, order,
-                                  self.batch, settings, self.seed)
+                                  batch, settings, self.seed)
             finally:
                 for name, array in kept.items():
                     self._arrays[name][...] = array

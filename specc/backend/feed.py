@@ -13,7 +13,7 @@ All of them find what changes from run to run in the `frame`, a block of int64 n
                       scale and shift (float64[2]), and the elements of a row, of which `size` are read
 
 Step t uses the rows order[t * batch : (t + 1) * batch]; shard s has `examples` of them, in its first
-lanes. Lanes without an example repeat one, with weight 0.
+lanes. Lanes without an example repeat the last one, with next to no weight (`REPEATED`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import numpy as np
 
 from specc.backend.load import Kernel
 from specc.backend.machine import this_machine
+from specc.ops.leaf import REPEATED
 
 ORDER, TOTAL, BATCH, SETTINGS, RECORDS, SEED, FIRST, AMISS, PORTS = range(9)
 IMPORTS = "from specc.backend.memory import nearer, row, view"
@@ -97,7 +98,7 @@ def weigh_examples(frame: "int64[8]", control: "control", out: "float[lanes]", l
                    examples: "int"):
     count = min(frame[2], frame[1] - control[0] * frame[2])
     for lane in range(lanes):
-        out[lane] = 0.0
+        out[lane] = REPEATED / count
     for lane in range(examples):
         if control[1] * examples + lane < count:
             out[lane] = 1.0 / count
@@ -184,6 +185,8 @@ def kernel(function, dtype: str, column: str = "", element: str = "") -> Kernel:
     if function is gather_float:
         imports = (f"{IMPORTS}\nfrom specc.backend.moves import gather_tile\n"
                    f'tile = gather_tile("{column}", "{dtype}", {width})')
+    elif function is weigh_examples:
+        imports = f"{IMPORTS}\nREPEATED = {REPEATED[dtype]!r}"
     elif function is write_turned:
         imports = (f"{IMPORTS}\nfrom specc.backend.moves import transpose_tile\n"
                    f'turn = transpose_tile("{dtype}", {width})')

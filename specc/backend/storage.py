@@ -81,9 +81,10 @@ class Storage:
         for name, store in self.lanes.items():
             given = lanes[name.removeprefix("lane.")].reshape(batch, -1)
             for shard in range(self.plan.shards):
-                own = given[shard * self.plan.examples :][: self.plan.examples]
-                store[shard] = 0
-                store[shard, :, : len(own)] = own.T
+                first = shard * self.plan.examples
+                every = np.minimum(np.arange(first, first + self.plan.lanes),
+                                   min(first + self.plan.examples, batch) - 1)
+                store[shard] = given[every].T  # lanes without an example repeat one (see the feed)
 
     def give_lanes(self, lanes: Mapping[str, np.ndarray], batch: int) -> None:
         for name, store in self.lanes.items():

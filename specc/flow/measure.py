@@ -18,7 +18,7 @@ from specc.ir.verify import verify
 from specc.ops.carry import closed, following, loops, straightened
 from specc.ops.elementwise import Maximum, Sigmoid, Tanh
 from specc.ops.leaf import Const, Input
-from specc.ops.peers import Peers, bind_batch
+from specc.ops.peers import bind_batch
 from specc.ops.shape import Broadcast
 from specc.passes import lower
 from specc.passes.autodiff import gradients
@@ -72,10 +72,7 @@ def _forward(program: Program, examples: int) -> Graph:
     """The forward graph in training mode, with the layers' nodes among its outputs."""
     more = {f"layer.{number}": layer.node for number, layer in enumerate(program.layers)
             if layer.node.type.kind == "float" and not _is_one_step(layer.node)}
-    graph = straightened(lower.forward(program, True, more))
-    if any(isinstance(node.op, Peers) for node in graph.nodes):
-        graph = bind_batch(graph, examples)
-    return graph
+    return bind_batch(straightened(lower.forward(program, True, more)), examples)
 
 
 def _is_one_step(node: Node) -> bool:

@@ -14,11 +14,17 @@ from specc.ir.op import Op
 from specc.ir.sizes import Polynomial, Shape
 from specc.ir.types import Type
 
-# What an input stands for. "mean" is a mean over all examples that a metric is made of,
-# "weight_of_example" is 1/n for each of the n examples of a batch and 0
-# on padding lanes; "lane" is what a stream has left for each lane of the batch, "step" is one step of a sequence, within a loop; "schedule" are step, epoch, progress and stale; "mode" is the flag `training`.
+# What an input stands for. "mean" is a mean over all examples that a metric is made of; "weight_of_example" is
+# 1/n for each of the n examples of a batch; "lane" is what a stream has left for each lane of the batch; "step"
+# is one step of a sequence, within a loop; "schedule" are step, epoch, progress and stale; "mode" is the flag
+# `training`.
 ROLES = ("input", "target", "param", "gradient", "state", "schedule", "setting", "mode", "mean",
          "weight_of_example", "step", "lane")
+
+# A lane without an example repeats one in every respect, its random numbers and its state too, with this share of
+# that example's weight: too small to change a finite sum, as rounding errors are larger, yet not 0, because 0 times
+# infinity is NaN: an infinite loss or gradient stays infinite.
+REPEATED = {"float32": 2.0**-40, "float64": 2.0**-80}
 
 
 @dataclass(frozen=True)

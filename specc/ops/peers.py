@@ -1,21 +1,23 @@
 """The one place where the examples of a batch see each other.
 
     apply(Peers(BATCH, "float"), x)     # x of every example of the batch: [the batch, *shape], one for all
-    apply(Own("float"), table)          # the row of each example: the transpose of Peers
+    apply(Own(), table)          # the row of each example: the transpose of Peers
 
-`BATCH` stands for the length of the axis until a plan fixes the lanes (`bind_batch`). The places of
-lanes without an example are there too; their `weight_of_example` is 0.
+`BATCH` is the length of the axis until a plan fixes the number of examples (`bind_batch`). The axis has the
+examples of the batch and nothing else, in their order: a batch of another number of examples has a plan of its
+own. Every word that reduces, indexes or reshapes the axis is therefore right without knowing about batches.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node, apply
 from specc.ir.op import Op, ShapeError
 from specc.ir.sizes import Polynomial, Size
 from specc.ir.types import Type
+from specc.ops.leaf import REPEATED
 
 # ruff: noqa: F821, UP037 - the annotations of kernels name extents, not types
 
@@ -54,6 +56,8 @@ class Peers(Op):
 class Own(Op):
     """The row of each example in a value whose first axis is the batch."""
 
+    imports = f'REPEATED = {REPEATED}["<dtype>"]'
+
     def infer(self, table: Type) -> Type:
         if table.batched or not table.shape:
             raise ShapeError("the rows must be those of the whole batch", 0)
@@ -73,56 +77,58 @@ class Own(Op):
         return {"size": types[0].shape[0], "count": sizes.product(types[0].shape[1:]), "lanes": lanes}
 
 
-def peers(control: "control", x: "float[count, lanes]", out: "float[size, count]", size: "int",
-          count: "int", lanes: "int"):
-    first = control[1] * lanes
-    for lane in range(lanes):
+def peers(x: "float[count, lanes]", out: "float[size, count]", size: "int", count: "int", lanes: "int",
+          first_example: "int", examples: "int"):
+    for lane in range(min(examples, size - first_example)):
         for i in range(count):
-            out[first + lane, i] = x[i, lane]
+            out[first_example + lane, i] = x[i, lane]
 
 
-def peers_int(control: "control", x: "int32[count, lanes]", out: "int32[size, count]", size: "int",
-              count: "int", lanes: "int"):
-    first = control[1] * lanes
-    for lane in range(lanes):
+def peers_int(x: "int32[count, lanes]", out: "int32[size, count]", size: "int", count: "int", lanes: "int",
+              first_example: "int", examples: "int"):
+    for lane in range(min(examples, size - first_example)):
         for i in range(count):
-            out[first + lane, i] = x[i, lane]
+            out[first_example + lane, i] = x[i, lane]
 
 
-def peers_bool(control: "control", x: "uint8[count, lanes]", out: "uint8[size, count]", size: "int",
-               count: "int", lanes: "int"):
-    first = control[1] * lanes
-    for lane in range(lanes):
+def peers_bool(x: "uint8[count, lanes]", out: "uint8[size, count]", size: "int", count: "int", lanes: "int",
+               first_example: "int", examples: "int"):
+    for lane in range(min(examples, size - first_example)):
         for i in range(count):
-            out[first + lane, i] = x[i, lane]
+            out[first_example + lane, i] = x[i, lane]
 
 
-def own(control: "control", table: "float[size, count]", out: "float[count, lanes]", size: "int",
-        count: "int", lanes: "int"):
-    first = control[1] * lanes
+def own(table: "float[size, count]", out: "float[count, lanes]", size: "int", count: "int", lanes: "int",
+        first_example: "int", examples: "int"):
+    last = min(first_example + examples, size) - 1
     for lane in range(lanes):
+        k = min(first_example + lane, last)
+        share = 1.0 if first_example + lane <= last else REPEATED
         for i in range(count):
-            out[i, lane] = table[first + lane, i]
+            out[i, lane] = table[k, i] * share
 
 
-def bind_batch(graph: Graph, places: int) -> Graph:
-    """The graph with `places` for the length of the batch's axis."""
+def bind_batch(graph: Graph, examples: int) -> Graph:
+    """The graph for a batch of so many examples: the number takes the place of `BATCH` everywhere."""
 
     def number(value):
         if isinstance(value, Polynomial):
-            return sizes.bind(value, {"the batch": places})
+            return sizes.bind(value, {"the batch": examples})
         if isinstance(value, tuple):
             return tuple(number(each) for each in value)
+        if is_dataclass(value):
+            now = {field.name: getattr(value, field.name) for field in fields(value)}
+            changed = {name: number(each) for name, each in now.items()}
+            return replace(value, **changed) if changed != now else value
         return value
 
     new: dict[Node, Node] = {}
     for node in graph.nodes:
-        op = node.op
-        if fields(op):
-            changed = {field.name: number(getattr(op, field.name)) for field in fields(op)}
-            if any(changed[name] is not getattr(op, name) for name in changed):
-                op = replace(op, **changed)
         inputs = tuple(new[each] for each in node.inputs)
-        type_ = replace(node.type, shape=number(node.type.shape))
-        new[node] = Node(op, inputs, type_, node.origin)
+        new[node] = Node(number(node.op), inputs, number(node.type), node.origin)
     return Graph({name: new[node] for name, node in graph.outputs.items()})
+
+
+def sees_peers(graph: Graph) -> bool:
+    """Whether what one example gives depends on the others of its batch, beyond means over all of them."""
+    return any(isinstance(node.op, Peers) for node in graph.nodes)

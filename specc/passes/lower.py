@@ -3,8 +3,8 @@
     forward(program, training=False)   # loss, terms, metrics and outputs over a batch
     training_step(program)             # the same in training mode, plus every next weight and state
 
-A loss is averaged over the examples with the input `weight_of_example` (1/n on the n examples of a
-batch, 0 on padding lanes), so that a partial batch on full lanes is exact.
+A loss is averaged over the examples with the input `weight_of_example` (1/n on the n examples of a batch, next to
+nothing on lanes that repeat one), so that a partial batch on full lanes is exact.
 """
 
 from __future__ import annotations

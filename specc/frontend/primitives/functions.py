@@ -12,12 +12,9 @@ from specc.frontend.sequences import average, over_batch, total
 from specc.frontend.values import Tensor, Value, describe, is_static
 from specc.ir import sizes
 from specc.ir.op import Op
-from specc.ir.types import Type
 from specc.ops import elementwise as ops
-from specc.ops.leaf import Input, leaf
 from specc.ops.peers import BATCH, Peers
 from specc.ops.reduce import ArgMax, BatchMean, Max, Sum
-from specc.ops.shape import Broadcast
 from specc.source import Span
 
 # ruff: noqa: F821, RUF013 - the annotations of settings are written in the language's own words
@@ -164,7 +161,5 @@ def _peer_mean(frame: Frame, span: Span, x: Value) -> Value:
     if not x.shape or x.shape[0] != BATCH:
         raise Mistake("wrong-kind", "`peer_mean` takes a value made with `peers`, whose first axis is the"
                       " batch", argument=0)  # fmt: skip
-    weight = Tensor(leaf(Input("weight_of_example", "", Type("float", (), True)), frame.origin(span)))
-    weights = frame.apply(Broadcast(x.shape, (0,)), frame.apply(Peers(BATCH, "float"), weight, span=span),
-                          span=span)  # fmt: skip
-    return frame.apply(Sum((0,)), frame.apply(ops.Mul(), x, weights, span=span), span=span)
+    total = _sum(frame, span, x, (0,))
+    return arithmetic(frame, ops.Div(), "/", (total, BATCH), span)
