@@ -29,8 +29,9 @@ _ELEMENTS = {
     "int64": (types.int64, 8),
     "uint8": (types.uint8, 1),
 }
-# NaN and infinity must survive, so neither "nnan" nor "ninf".
-_FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
+# A product and a sum may become one rounding, and nothing else: reassociation would turn (x + 1) - x into 1
+# for a NaN, and a reciprocal's approximation is NaN at 0 and infinity. Sums use `plus`.
+_FASTMATH = {"contract"}
 _PARAMETER = re.compile(r"^(float|float32|float64|int32|int64|uint8)\s*\[(.*)\]$", re.S)
 
 

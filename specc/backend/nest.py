@@ -23,7 +23,7 @@ from specc.backend.load import Kernel
 
 IMPORTS = "from specc.backend.memory import row"
 _FIRST = {"sum": "0.0", "max": "-1e400"}
-_JOIN = {"sum": "{0} + {1}", "max": "({1} if ({1} > {0} or {1} != {1}) else {0})"}
+_JOIN = {"sum": "plus({0}, {1})", "max": "({1} if ({1} > {0} or {1} != {1}) else {0})"}
 
 
 @dataclass(eq=False)

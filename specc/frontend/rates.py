@@ -21,7 +21,7 @@ OPERATORS = {
     ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
 FUNCTIONS = {
-    "min": min, "max": max, "exp": math.exp, "log": math.log, "sqrt": math.sqrt, "abs": abs,
+    "min": min, "max": max, "exp": math.exp, "expm1": math.expm1, "log": math.log, "log1p": math.log1p, "sqrt": math.sqrt, "abs": abs,
     "floor": math.floor, "sin": math.sin, "cos": math.cos, "tanh": math.tanh,
 }  # fmt: skip
 

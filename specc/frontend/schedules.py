@@ -26,7 +26,8 @@ from specc.source import Span
 
 MOST_POINTS = 256
 NAMES = {
-    **{name: getattr(math, name) for name in ("exp", "log", "sqrt", "tanh", "erf", "floor", "sin", "cos")},
+    **{name: getattr(math, name) for name in (
+        "exp", "expm1", "log", "log1p", "sqrt", "tanh", "erf", "erfc", "floor", "sin", "cos")},
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x)),
     "real": float, "abs": abs, "__builtins__": {},
 }  # fmt: skip

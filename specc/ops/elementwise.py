@@ -124,7 +124,7 @@ class Div(Elementwise):
 
 
 class Pow(Elementwise):
-    """a ^ b; the gradient for b takes log(a) as 0 where a is not positive."""
+    """a ^ b; the gradient for a is 0 where b is 0, and that for b takes log(a) as 0 where a is not positive."""
 
     code = "({0} ** {1})"
     symbol = "^"
@@ -134,7 +134,10 @@ class Pow(Elementwise):
 
     def vjp(self, node, dy):
         a, b = node.inputs
-        da = mul(dy, mul(b, power(a, sub(b, 1.0))))
+        slope = mul(b, power(a, sub(b, 1.0)))
+        if not is_constant(b) or constant_value(b) == 0.0:  # 0 times an infinite 1 / a
+            slope = select(equal(b, 0.0), 0.0, slope)
+        da = mul(dy, slope)
         positive = less(constant(0.0), a)
         safe = select(positive, a, 1.0)
         return da, mul(dy, mul(node, log(safe)))
@@ -171,6 +174,30 @@ class Log(Elementwise):
         return (div(dy, node.inputs[0]),)
 
 
+class Expm1(Elementwise):
+    """exp(x) - 1: a primitive because that formula loses all digits near 0."""
+
+    code = "expm1({0})"
+
+    def compute(self, np, a):
+        return np.expm1(a)
+
+    def vjp(self, node, dy):
+        return (mul(dy, exp(node.inputs[0])),)
+
+
+class Log1p(Elementwise):
+    """log(1 + x): a primitive because that formula loses all digits near 0."""
+
+    code = "log1p({0})"
+
+    def compute(self, np, a):
+        return np.log1p(a)
+
+    def vjp(self, node, dy):
+        return (div(dy, add(node.inputs[0], 1.0)),)
+
+
 class Sqrt(Elementwise):
     code = "sqrt({0})"
 
@@ -197,7 +224,8 @@ class Sigmoid(Elementwise):
     code = "sigmoid({0})"
 
     def compute(self, np, a):
-        return np.exp(-np.logaddexp(0.0, -a))
+        small = np.exp(-np.abs(a))
+        return np.where(np.signbit(a), small, 1.0) / (1.0 + small)
 
     def vjp(self, node, dy):
         return (mul(dy, mul(node, sub(1.0, node))),)
@@ -214,6 +242,19 @@ class Erf(Elementwise):
     def vjp(self, node, dy):
         (x,) = node.inputs
         return (mul(dy, mul(2 / math.sqrt(math.pi), exp(neg(mul(x, x))))),)
+
+
+class Erfc(Elementwise):
+    """1 - erf(x): a primitive because that formula loses all digits for large x."""
+
+    code = "erfc({0})"
+
+    def compute(self, np, a):
+        return np.vectorize(math.erfc, otypes=[float])(a)
+
+    def vjp(self, node, dy):
+        (x,) = node.inputs
+        return (mul(dy, mul(-2 / math.sqrt(math.pi), exp(neg(mul(x, x))))),)
 
 
 class Abs(Elementwise):
@@ -422,9 +463,14 @@ class Copy(Elementwise):
 
 def is_constant(node: Node) -> bool:
     """Whether the node is a number known when compiling, spread to any shape."""
+    return constant_value(node) is not None
+
+
+def constant_value(node: Node):
+    """The number of a constant, spread to any shape; None for any other node."""
     while node.inputs and node.op.name == "Broadcast":
         node = node.inputs[0]
-    return isinstance(node.op, Const)
+    return node.op.value if isinstance(node.op, Const) else None
 
 
 def combine(op: Op, *operands, origin=None) -> Node:

@@ -73,7 +73,8 @@ CASES = [
     *[(op(), (F, UNBATCHED)) for op in (e.Add, e.Mul, e.Div)],
     *[(op(), (UNBATCHED, UNBATCHED)) for op in (e.Sub, e.Mul)],
     (e.Pow(), (F, F)),
-    *[(op(), (F,)) for op in (e.Neg, e.Exp, e.Log, e.Sqrt, e.Tanh, e.Sigmoid, e.Erf, e.Abs, e.Sign,
+    *[(op(), (F,)) for op in (e.Neg, e.Exp, e.Expm1, e.Log, e.Log1p, e.Sqrt, e.Tanh, e.Sigmoid, e.Erf, e.Erfc, e.Abs,
+                              e.Sign,
                               e.Floor, e.Sin, e.Cos, e.Detach, e.Copy)],
     *[(op(), (F, F)) for op in (e.Less, e.LessEqual, e.Equal)],
     *[(op(), (BOOL, BOOL)) for op in (e.And, e.Or)],
@@ -133,7 +134,7 @@ CASES = [
 # Leaves are given, not computed; others stand for what is made before or after compilation. Random numbers
 # have tests of their own (test_random).
 ELSEWHERE = {"Carry", "Peers", "Own", "Input", "Random", "BatchMean", "Iota", "Const", "Uniform"}
-SMOOTH_FROM = {"Log", "Sqrt", "Pow", "Div"}  # tested on positive numbers
+SMOOTH_FROM = {"Log", "Log1p", "Sqrt", "Pow", "Div"}  # tested on positive numbers
 
 
 def ids(case):

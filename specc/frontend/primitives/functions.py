@@ -34,10 +34,13 @@ def _sigmoid(x: float) -> float:
 
 _function("exp", ops.Exp(), math.exp, "e^x of each element.")
 _function("log", ops.Log(), math.log, "The natural logarithm of each element.")
+_function("expm1", ops.Expm1(), math.expm1, "e^x - 1 of each element, with all digits near 0 as well.")
+_function("log1p", ops.Log1p(), math.log1p, "log(1 + x) of each element, with all digits near 0 as well.")
 _function("sqrt", ops.Sqrt(), math.sqrt, "The square root of each element.")
 _function("tanh", ops.Tanh(), math.tanh, "tanh(x) = (e^x - e^-x) / (e^x + e^-x) of each element.")
 _function("sigmoid", ops.Sigmoid(), _sigmoid, "1 / (1 + e^-x) of each element.")
 _function("erf", ops.Erf(), math.erf, "2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x, for each element.")
+_function("erfc", ops.Erfc(), math.erfc, "1 - erf(x) of each element, with all digits for large x as well.")
 _function("abs", ops.Abs(), abs, "The absolute value of each element.")
 _function("sign", ops.Sign(), lambda x: (x > 0) - (x < 0), "-1, 0 or 1: the sign of each element.")
 _function("floor", ops.Floor(), math.floor, "The largest whole number that is not above each element.")

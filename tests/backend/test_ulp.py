@@ -1,0 +1,182 @@
+"""Errors of every scalar function and of the library's words, in units in the last place, against mpmath."""
+
+from __future__ import annotations
+
+import re
+
+import mpmath
+import numpy as np
+import pytest
+from running import function
+from test_vectormath import kernel
+
+import specc
+from specc import driver
+from specc.ops.elementwise import Elementwise
+from specc.source import Source
+
+MP = mpmath.mp.clone() if hasattr(mpmath.mp, "clone") else mpmath.MPContext()
+MP.prec = 120
+# the exact function, and the largest error in units in the last place
+FUNCTIONS = {
+    "exp": (MP.exp, 1.5),
+    "expm1": (MP.expm1, 1.5),
+    "log": (MP.log, 1.5),
+    "log1p": (MP.log1p, 1.5),
+    "tanh": (MP.tanh, 1.5),
+    "sigmoid": (lambda x: 1 / (1 + MP.exp(-x)), 1.5),
+    "erf": (MP.erf, 1.5),
+    "erfc": (MP.erfc, 4),
+    "sqrt": (MP.sqrt, 0.5),
+    "sin": (MP.sin, 1.5),
+    "cos": (MP.cos, 1.5),
+}
+WITHOUT = {"abs", "floor"}  # exact; every op's special values are tested in ops/test_special_values.py
+# functions of the exponent: beyond it their result is 0, 1 or infinite, or mpmath takes long
+LARGEST = {"sin": 1e5, "cos": 1e5, "erfc": 1e3, "exp": 1e4, "expm1": 1e4, "sigmoid": 1e4, "tanh": 1e4, "erf": 1e4}
+
+
+def over_all_exponents(dtype: str, largest: float, count: int) -> np.ndarray:
+    """Both signs, and `count` mantissas for each exponent from the smallest normal number to `largest`."""
+    info = np.finfo(dtype)
+    rng = np.random.default_rng(0)
+    exponents = np.arange(info.minexp, min(info.maxexp, int(np.log2(largest)) + 1))
+    if dtype == "float64":  # all near 1, and a few of the others
+        exponents = exponents[(np.abs(exponents) < 12) | (exponents % 41 == 0)]
+    mantissas = np.concatenate([np.ones((len(exponents), 1)), 1 + rng.random((len(exponents), count))], axis=1)
+    with np.errstate(all="ignore"):
+        x = np.ldexp(mantissas, exponents[:, None]).ravel().astype(dtype)
+    # more of them where the functions bend
+    x = np.concatenate([x, np.exp(rng.uniform(-4, 5, 60 * count)).astype(dtype)])
+    x = np.concatenate([x, 1 + (rng.standard_normal(20 * count) * 10.0 ** rng.uniform(-7, 0, 20 * count)).astype(dtype)])
+    x = x[np.isfinite(x) & (np.abs(x) <= largest)]
+    return np.concatenate([x, -x])
+
+
+def errors(found: np.ndarray, exact: list, dtype: str) -> np.ndarray:
+    """The errors in units in the last place of the exact values; of denormal ones in the smallest normal's."""
+    info = np.finfo(dtype)
+    result = []
+    for got, wanted in zip(found, exact, strict=True):
+        if abs(wanted) > float(info.max) * (1 + float(info.eps) / 4):
+            result.append(0.0 if np.isinf(got) and (got > 0) == (wanted > 0) else np.inf)
+            continue
+        exponent = max(int(MP.frexp(wanted)[1]) - 1, info.minexp)
+        last = MP.ldexp(1, exponent - info.nmant)
+        gap = abs(MP.mpf(float(got)) - wanted) / last if np.isfinite(got) else np.inf
+        small = abs(wanted) < float(info.tiny)  # runs take it as 0
+        result.append(0.0 if small and abs(float(got)) <= info.tiny else float(gap))
+    return np.array(result)
+
+
+def test_every_scalar_function_has_a_bound():
+    from specc.frontend.primitives import PRIMITIVES
+    from specc.ir.op import REGISTRY
+
+    called = {op.code.partition("(")[0] for op in REGISTRY.values()
+              if issubclass(op, Elementwise) and hasattr(op, "code") and op.code.endswith("({0})")}
+    assert (called - {"", "real", "int"}) == set(FUNCTIONS) | WITHOUT
+    assert set(FUNCTIONS) | WITHOUT <= set(PRIMITIVES)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", list(FUNCTIONS))
+def test_a_function_is_accurate_for_all_exponents(name, dtype):
+    exact, bound = FUNCTIONS[name]
+    x = over_all_exponents(dtype, LARGEST.get(name, float(np.finfo(dtype).max)), 6)
+    if name in ("log", "sqrt"):
+        x = x[x > 0]
+    if name == "log1p":
+        x = x[x > -1]
+    found = np.empty_like(x)
+    function(kernel(name, dtype))(x, found, len(x))
+    error = errors(found, [exact(MP.mpf(float(each))) for each in x], dtype)
+    worst = np.argmax(error)
+    assert error[worst] <= bound, f"{name}({x[worst]!r}) = {found[worst]!r}: {error[worst]:.3f} ulp"
+
+
+def normal_below(x):
+    return MP.erfc(-x / MP.sqrt(2)) / 2
+
+
+def tanh_gelu(x):
+    return x / (1 + MP.exp(-2 * MP.sqrt(2 / MP.pi) * (x + MP.mpf(0.044715) * x**3)))
+
+
+def softplus(x):
+    return MP.log1p(MP.exp(x))
+
+
+ALPHA, SCALE = MP.mpf(1.6732632423543772), MP.mpf(1.0507009873554805)
+# a use of x (and t, which is true), its exact value, and the largest error relative to the value and to its
+# derivative: a few units in the last place; for silu and mish the error of 1 - sigmoid(x), times x; for gelu the
+# error of x^2 in e^-x^2, which grows with x
+WORDS = {
+    "elu(x)": (lambda x: x if x > 0 else MP.expm1(x), 4),
+    "selu(x)": (lambda x: SCALE * (x if x > 0 else ALPHA * MP.expm1(x)), 6),
+    "softplus(x)": (softplus, 6),
+    "silu(x)": (lambda x: x / (1 + MP.exp(-x)), 20),
+    "mish(x)": (lambda x: x * MP.tanh(softplus(x)), 20),
+    "gelu(x)": (lambda x: x * normal_below(x), 1500),
+    "gelu(x; tanh)": (tanh_gelu, 1500),
+    "binary_cross_entropy(x, t)": (lambda x: softplus(-x), 6),
+    "binary_cross_entropy(x, not t)": (softplus, 6),
+    "1 / sqrt(abs(x))": (lambda x: 1 / MP.sqrt(abs(x)), 6),
+    "abs(x) ^ -0.5": (lambda x: 1 / MP.sqrt(abs(x)), 6),
+    "abs(x) ^ 0.5": (lambda x: MP.sqrt(abs(x)), 6),
+}
+
+
+EXAMPLES = 256  # a power of two, so that their weight is exact
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_library_s_words_are_accurate_and_so_are_their_gradients(dtype):
+    largest = 1e10 if dtype == "float32" else 1e90  # the cube of which is finite
+    x = over_all_exponents(dtype, largest, 12)
+    x = x[(np.abs(x) > 1 / largest) & (np.abs(x) < 85)]  # beyond, sigmoid is a denormal, which counts as 0
+    x = np.random.default_rng(1).permutation(x)[:EXAMPLES]
+    edges = [17, -17, -6, -30, 80, -80, 1e-30, -1e-30, 0, 1 / largest, -largest, largest]
+    x[: len(edges)] = edges
+    uses = list(WORDS)
+    # the gradient for the parameter that is added to an example's x is the derivative there
+    program = driver.load(Source("x.dl", f"""
+model m {{
+  input a: float[] input k: class({EXAMPLES}) input s: bool
+  {" ".join(f"param p{i}: float[{EXAMPLES}] = zeros let x{i} = a + p{i}[k]" for i in range(len(uses)))}
+  let t = not s
+  {" ".join(f"let y{i} = {re.sub(r'(?<![a-z])x(?![a-z])', f'x{i}', use)}" for i, use in enumerate(uses))}
+  {" ".join(f"output o{i} = y{i}" for i in range(len(uses)))}
+  loss {" + ".join(f"y{i}" for i in range(len(uses)))}
+}}
+"""))
+    net = specc.compile(program, batch=EXAMPLES, dtype=dtype, threads=1)
+    data = {"a": x, "k": np.arange(EXAMPLES), "s": np.zeros(EXAMPLES, bool)}
+    values = net.forward(**data)
+    _, gradients = net.loss_and_gradients(**data)
+    tiny = float(np.finfo(dtype).tiny) * EXAMPLES * 1e4  # of its terms none is a denormal
+    for number, (use, (exact, bound)) in enumerate(WORDS.items()):
+        points = [MP.mpf(float(each)) for each in x]
+        at = [n for n, each in enumerate(points) if each or "-0.5" not in use and "/" not in use]
+        check(use, x[at], values[f"o{number}"][at], [exact(points[n]) for n in at], bound, dtype)
+        slopes = [derivative(exact, points[n]) if points[n] else MP.mpf("nan") for n in at]
+        at = [n for n, slope in zip(at, slopes, strict=True) if abs(slope) > tiny]
+        slopes = [slope for slope in slopes if abs(slope) > tiny]
+        check(f"the derivative of {use}", x[at], gradients[f"p{number}"][at] * EXAMPLES, slopes, bound, dtype,
+              crosses_zero="gelu" in use or "silu" in use or "mish" in use)
+
+
+def derivative(function, x):
+    """A central difference whose error is far below that of float64."""
+    with MP.workprec(1000 if abs(x) < 1e-30 else 400):
+        h = abs(x) * MP.ldexp(1, -50)
+        return (function(x + h) - function(x - h)) / (2 * h)
+
+
+def check(what, x, found, exact, bound, dtype, crosses_zero=False):
+    error = errors(np.asarray(found), exact, dtype)
+    if crosses_zero:  # between -3 and 0; there its error is relative to the terms that cancel
+        error[[-3 < at < 0 and abs(each) < 1 / 16 for each, at in zip(exact, x, strict=True)]] = 0
+    worst = np.argmax(error)
+    assert error[worst] <= bound, (
+        f"{what} at {x[worst]!r} is {found[worst]!r}, not {float(exact[worst])!r}: {error[worst]:.1f} ulp")
