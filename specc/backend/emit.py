@@ -384,15 +384,15 @@ class _Shard:
         lane = (not node.type.batched,) if batched else ()
         reduced = tuple(i not in out_indices for i in order) + lane
         nest = Nest("product", body.extents, body.accesses, body.lines, reduced)
-        nest.accesses[-1].fill = True
+        nest.accesses[-1].fill, nest.accesses[-1].overlaps = True, op.overlaps
         return nest
 
     def own_kernel(self, step: Step) -> Call:
         (node,) = step.group.nodes
         ((_, place),) = step.stores
-        lanes = self.plan.lanes if step.mode == "shard" or self.plan.team else 1
         types = tuple(each.type for each in node.inputs)
-        width = this_machine().lanes(self.dtype)
+        lanes = self.plan.lanes if any(type_.batched for type_ in (node.type, *types)) else 1
+        width = this_machine().lanes(self.dtype) if lanes > 1 else 1  # lanes that are done at once
         function = node.op.kernel(types, lanes, width)
         numbers = {**node.op.arguments(types, lanes), "vector": width, "item": self.item(node)}
         addresses = []

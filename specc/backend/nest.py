@@ -46,6 +46,12 @@ class Access:
     filling: str = ""
     start: int = 0  # the element of the array that the domain's first point meets
     over: str = ""  # the name of the array read whose elements it takes the place of
+    overlaps: bool = False  # several points of the domain may add to one element
+
+    @property
+    def starts_within(self) -> bool:
+        """Whether the domain's first point may meet another element than the array's first."""
+        return self.fill or any(stride < 0 for stride in self.strides)
 
 
 @dataclass(eq=False)
@@ -63,13 +69,17 @@ def kernel_of(nest: Nest, dtype: str) -> tuple[Kernel, list[tuple[str, Value]]]:
     """The kernel, and its arguments in order."""
     extents, reduced = _collapse(nest)
     for each in nest.accesses:
-        if each.mode in _FIRST and not any(reduced):
+        if each.mode in _FIRST and not any(reduced) and not each.overlaps:
             each.mode = "store"  # there is one term
         elif each.mode in _FIRST:
             each.fill = each.fill or any(reduced[: _suffix(reduced)])
     for each in nest.accesses:
         if not each.fill:
-            each.address, each.start = each.address.moved(each.start * each.item), 0
+            # the array begins at the lowest element: Python counts negative indices from the end
+            lowest = sum(min(stride, 0) * (size - 1)
+                         for stride, size in zip(each.strides, extents, strict=True))
+            each.address = each.address.moved((each.start + lowest) * each.item)
+            each.start = -lowest
     read = {(each.address, each.strides): each.name for each in nest.accesses if each.mode == "read"}
     for each in nest.accesses:
         if each.mode == "store" and not each.fill:
@@ -82,9 +92,9 @@ def kernel_of(nest: Nest, dtype: str) -> tuple[Kernel, list[tuple[str, Value]]]:
     for each in passed:
         arguments += [(f"{each.name}{axis}", each.strides[axis])
                       for axis in writer.passed_strides(each)]
-    for each in nest.accesses:
-        if each.fill:
-            arguments += [(f"{each.name}_all", each.elements), (f"{each.name}_from", each.start)]
+    for each in passed:
+        arguments += [(f"{each.name}_all", each.elements)] if each.fill else []
+        arguments += [(f"{each.name}_from", each.start)] if each.starts_within else []
     imports = f"{IMPORTS}\nfrom numpy import {dtype} as real"
     return Kernel(writer.name, source, dtype, imports=imports), arguments
 
@@ -142,9 +152,9 @@ class _Writer:
         parameters += [f'n{axis}: "int"' for axis in range(depth)]
         for each in passed:
             parameters += [f'{each.name}{axis}: "int"' for axis in self.passed_strides(each)]
-        for each in nest.accesses:
-            if each.fill:
-                parameters += [f'{each.name}_all: "int"', f'{each.name}_from: "int"']
+        for each in passed:
+            parameters += [f'{each.name}_all: "int"'] if each.fill else []
+            parameters += [f'{each.name}_from: "int"'] if each.starts_within else []
         self.lines = [f"def {self.name}({', '.join(parameters)}):"]
         for each in nest.accesses:
             if each.fill:
@@ -160,7 +170,7 @@ class _Writer:
         self.lines.append("    " * level + text)
 
     def _index(self, each: Access, axes: range) -> str:
-        terms = [f"{each.name}_from"] if each.fill else []
+        terms = [f"{each.name}_from"] if each.starts_within else []
         for axis in axes:
             if each.strides[axis] == 1 and axis == self.depth - 1:
                 terms.append(f"i{axis}")

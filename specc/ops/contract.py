@@ -13,6 +13,7 @@ operand, so the op is closed under differentiation:
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 from specc.ir import sizes
@@ -84,6 +85,33 @@ class Contract(Op):
                 last = last + coefficient * (self.extents[position] - 1)
             if isinstance(last, int) and isinstance(size, int) and last >= size:
                 raise ShapeError(f"axis {axis} is {size}, but is read up to {last + 1}", argument)
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether an element of the result may get terms from several points of the indices in `out`.
+
+        So it is where two indices share an axis, as i + u does in a transposed convolution; 2 * i + u with
+        two values of u, or an i that has an axis of its own as well, tells them apart.
+        """
+        known = {i for i, size in enumerate(self.extents) if size == 1}
+        left = [expression for expression in self.out if expression.terms]
+        while left:
+            told = [each for each in left if self._tells_apart(each, known)]
+            if not told:
+                return True
+            known.update(i for each in told for i, _ in each.terms)
+            left = [each for each in left if each not in told]
+        return False
+
+    def _tells_apart(self, expression: Affine, known: Set[int]) -> bool:
+        """Whether the value of an expression gives those of all its indices, some of which are `known`."""
+        reach = 0
+        for i, coefficient in sorted(expression.terms, key=lambda term: term[1]):
+            if i not in known:
+                if coefficient <= reach:
+                    return False
+                reach += coefficient * (self.extents[i] - 1)
+        return True
 
     def summed_row(self, is_left: bool) -> int | None:
         """The index that runs through the rows of the left or the right operand, where the sum is over it."""

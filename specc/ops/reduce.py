@@ -107,7 +107,8 @@ class BatchMean(Op):
 
 @dataclass(frozen=True)
 class ArgMax(Op):
-    """The position of the largest element along the last axis (the first of equal ones)."""
+    """The position of the largest element along the last axis: the first of equal ones, and the first NaN
+    if there is any."""
 
     def infer(self, x: Type) -> Type:
         if x.rank < 1 or x.kind != "float":
@@ -137,8 +138,9 @@ def argmax(x: "float[outer, n, lanes]", out: "int32[outer, lanes]", outer: "int"
             out[o, lane] = 0
             best = x[o, 0, lane]
             for i in range(1, n):
-                if x[o, i, lane] > best:
-                    best = x[o, i, lane]
+                here = x[o, i, lane]
+                if here > best or (here != here and best == best):
+                    best = here
                     out[o, lane] = i
 
 

@@ -17,13 +17,14 @@ from specc.ir.types import Type
 # ruff: noqa: F821, UP037 - the annotations of kernels name extents, not types
 
 # Lanes are run through a vector at a time, whose loop has a constant length: the vectorizer takes a loop of an
-# unknown length for several vectors at once, and fewer for what is left over.
+# unknown length for several vectors at once, and fewer for what is left over. One lane is no vector: then it is 1.
 _WIDTH = "WIDTH = <width>"
 
 
 @dataclass(frozen=True)
 class WindowMax(Op):
-    """The largest of each `size` window, moved by `stride`; windows lie wholly inside."""
+    """The largest of each `size` window, moved by `stride`; windows lie wholly inside. Of a window with a
+    NaN that is NaN."""
 
     size: tuple[int, int]
     stride: tuple[int, int]
@@ -57,7 +58,8 @@ class WindowMax(Op):
 
 @dataclass(frozen=True)
 class WindowArgMax(Op):
-    """Where in each window its maximum y stands: row * width + column, of equal ones the first."""
+    """The position of each window's maximum y: row * width + column. It is the first of equal ones, and the
+    first NaN of a window that has any."""
 
     size: tuple[int, int]
     stride: tuple[int, int]
@@ -111,7 +113,7 @@ class WindowMaxGradient(Op):
             for v in range(self.size[1]):
                 at = (..., slice(u, u + (rows - 1) * self.stride[0] + 1, self.stride[0]),
                       slice(v, v + (columns - 1) * self.stride[1] + 1, self.stride[1]))
-                dx[at] += (position == u * self.size[1] + v) * dy
+                dx[at] += np.where(position == u * self.size[1] + v, dy, 0.0)  # dy may be infinite
         return dx
 
     @staticmethod
@@ -151,11 +153,11 @@ def window_max(
                         for lane in range(start, start + WIDTH):
                             best = x[c, top, left, lane]
                             here = x[c, top, left + 1, lane]
-                            best = best if best >= here else here
+                            best = here if here > best or here != here else best
                             here = x[c, top + 1, left, lane]
-                            best = best if best >= here else here
+                            best = here if here > best or here != here else best
                             here = x[c, top + 1, left + 1, lane]
-                            y[c, i, j, lane] = best if best >= here else here
+                            y[c, i, j, lane] = here if here > best or here != here else best
                         continue
                     for lane in range(start, start + WIDTH):
                         y[c, i, j, lane] = x[c, top, left, lane]
@@ -164,7 +166,7 @@ def window_max(
                             for lane in range(start, start + WIDTH):
                                 here = x[c, top + u, left + v, lane]
                                 best = y[c, i, j, lane]
-                                y[c, i, j, lane] = best if best >= here else here
+                                y[c, i, j, lane] = here if here > best or here != here else best
 
 
 def window_max_of_one(
@@ -179,9 +181,9 @@ def window_max_of_one(
                 for j in range(columns):
                     a, b = x[c, i * stride_y, 2 * j], x[c, i * stride_y, 2 * j + 1]
                     d, e = x[c, i * stride_y + 1, 2 * j], x[c, i * stride_y + 1, 2 * j + 1]
-                    above = a if a >= b else b
-                    below = d if d >= e else e
-                    y[c, i, j] = above if above >= below else below
+                    above = b if b > a or b != b else a
+                    below = e if e > d or e != e else d
+                    y[c, i, j] = below if below > above or below != below else above
                 continue
             for j in range(columns):
                 y[c, i, j] = x[c, i * stride_y, j * stride_x]
@@ -190,7 +192,7 @@ def window_max_of_one(
                     for j in range(columns):
                         here = x[c, i * stride_y + u, j * stride_x + v]
                         best = y[c, i, j]
-                        y[c, i, j] = best if best >= here else here
+                        y[c, i, j] = here if here > best or here != here else best
 
 
 def window_argmax(
@@ -208,10 +210,14 @@ def window_argmax(
                     if size_y == 2 and size_x == 2:
                         for lane in range(start, start + WIDTH):
                             best = y[c, i, j, lane]
-                            place = 3 if x[c, top + 1, left + 1, lane] == best else 0
-                            place = 2 if x[c, top + 1, left, lane] == best else place
-                            place = 1 if x[c, top, left + 1, lane] == best else place
-                            position[c, i, j, lane] = 0 if x[c, top, left, lane] == best else place
+                            here = x[c, top + 1, left + 1, lane]
+                            place = 3 if here == best or here != here else 0
+                            here = x[c, top + 1, left, lane]
+                            place = 2 if here == best or here != here else place
+                            here = x[c, top, left + 1, lane]
+                            place = 1 if here == best or here != here else place
+                            here = x[c, top, left, lane]
+                            position[c, i, j, lane] = 0 if here == best or here != here else place
                         continue
                     for lane in range(start, start + WIDTH):
                         position[c, i, j, lane] = 0
@@ -219,7 +225,8 @@ def window_argmax(
                         for v in range(size_x - 1, -1, -1):
                             place = u * size_x + v
                             for lane in range(start, start + WIDTH):
-                                hit = x[c, top + u, left + v, lane] == y[c, i, j, lane]
+                                here = x[c, top + u, left + v, lane]
+                                hit = here == y[c, i, j, lane] or here != here
                                 before = position[c, i, j, lane]
                                 position[c, i, j, lane] = place if hit else before
 

@@ -9,7 +9,7 @@ shards (`AllReduce`), and a value that must lie in memory in C order gets a `Cop
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from itertools import islice
 
@@ -69,7 +69,7 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
                 return Node(node.op, inputs, node.type, node.origin)
         return node
 
-    graph = rewrite(graph, copy)
+    graph = _with_old_values(rewrite(graph, copy))
     outputs = {}
     ends = _overwritten(graph)
     for name, node in graph.outputs.items():
@@ -77,12 +77,66 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
         lies_elsewhere = root is not node or isinstance(node.op, (Input, Const))
         lies_elsewhere |= own_place and node in outputs.values()
         own = own_place or name.startswith("lane.")  # it is written to another place as well
-        # what others read cannot wait until the old value has been read everywhere
-        lies_elsewhere |= name.startswith(("param.", "state.")) and node not in ends
+        # what others read cannot wait until the old value has been read everywhere, and only a formula
+        # reads each element of the old value before it writes that of the new one
+        lies_elsewhere |= name.startswith(("param.", "state.")) and (
+            node not in ends or not isinstance(node.op, Elementwise))
         if lies_elsewhere and (own or not (node.type.batched and in_c_order(node))):
             node = apply(Copy(), node)
         outputs[name] = node
     return Graph(outputs) if own_place else _prepare_loops(Graph(outputs))
+
+
+def _with_old_values(graph: Graph) -> Graph:
+    """The graph in which the formulas of new weights and states read views of old ones from a copy.
+
+    `W - lr * transpose(W)` writes each element of W where another one has yet to be read.
+    """
+    targets = {name.partition(".")[::2]: node for name, node in graph.outputs.items()
+               if name.startswith(("param.", "state.", "lane."))}
+    formulas: set[Node] = set()
+    stack = list(targets.values())
+    while stack:
+        node = stack.pop()
+        if isinstance(node.op, Elementwise) and node not in formulas:
+            formulas.add(node)
+            stack.extend(node.inputs)
+    copies: dict[Node, Node] = {}
+
+    def old(node: Node) -> Node:
+        """The same view of a copy, for a view of a value that is overwritten."""
+        root = root_of(node)
+        if root is node or not isinstance(root.op, Input) or (root.op.role, root.op.label) not in targets:
+            return node
+        if root not in copies:
+            copies[root] = apply(Copy(), root)
+        chain = []
+        while node is not root:
+            chain.append(node)
+            node = node.inputs[0]
+        node = copies[root]
+        for each in reversed(chain):
+            node = Node(each.op, (node, *each.inputs[1:]), each.type, each.origin)
+        return node
+
+    if not any(old(each) is not each for node in formulas for each in node.inputs):
+        return graph
+    new: dict[Node, Node] = {}
+    for node in graph.nodes:
+        inputs = tuple(new[each] for each in node.inputs)
+        if node in formulas:
+            inputs = tuple(map(old, inputs))
+        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+        new[node] = node if same else Node(node.op, inputs, node.type, node.origin)
+    return Graph({name: new[node] for name, node in graph.outputs.items()})
+
+
+def _is_old_value(node: Node, leaves: Set[tuple[str, str]]) -> bool:
+    """Whether a node copies a weight or a state that is overwritten (see `_with_old_values`)."""
+    if not isinstance(node.op, Copy):
+        return False
+    (x,) = node.inputs
+    return isinstance(x.op, Input) and (x.op.role, x.op.label) in leaves
 
 
 def _sums_of_rows(graph: Graph) -> Graph:
@@ -147,8 +201,10 @@ class _Groups:
         self.level: list[int] = []
         self.next: dict[int, int] = {}  # the group that goes on where a full one ends
         self.of: dict[Node, int] = {}
+        self.waiting: set[Node] = set()  # elementwise nodes of leaves, until something reads them
         self.loops: dict[int, Loop] = {}
         self._reading: dict[tuple[str, str], set[int]] = {}
+        self._viewing: dict[tuple[str, str], set[int]] = {}
 
     def open(self, domain, kind) -> int:
         self.members.append([])
@@ -162,9 +218,13 @@ class _Groups:
     def put(self, node: Node, group: int) -> None:
         self.members[group].append(node)
         self.of[node] = group
-        for root in map(root_of, node.inputs):
+        for each in node.inputs:
+            root = root_of(each)
             if isinstance(root.op, Input):
-                self._reading.setdefault((root.op.role, root.op.label), set()).add(group)
+                key = root.op.role, root.op.label
+                self._reading.setdefault(key, set()).add(group)
+                if root is not each:
+                    self._viewing.setdefault(key, set()).add(group)
         for each in self.needs(node) - {group} - self.depends[group]:
             self.depends[group].add(each)
             self.dependents[each].add(group)
@@ -190,14 +250,27 @@ class _Groups:
             group = self.next[group]
         return group
 
-    def needs(self, node: Node) -> set[int]:
-        """The groups that a node's inputs come from, and those that it waits for."""
-        roots = (*map(root_of, node.inputs), *awaited(node))
-        return {self.of[root] for root in roots if root in self.of}
+    def needs(self, *nodes: Node) -> set[int]:
+        """The groups that must have run before the nodes, and before the waiting nodes that they read."""
+        found: set[int] = set()
+        seen, stack = set(nodes), list(nodes)
+        while stack:
+            node = stack.pop()
+            for root in (*map(root_of, node.inputs), *awaited(node)):
+                if root in self.of:
+                    found.add(self.of[root])
+                elif root in self.waiting and root not in seen:
+                    seen.add(root)
+                    stack.append(root)
+        return found
 
     def reading(self, leaves: Iterable[tuple[str, str]]) -> set[int]:
         """The groups that read some weights or states, each given by its role and label."""
         return set().union(*(self._reading.get(each, ()) for each in leaves))
+
+    def viewing(self, leaves: Iterable[tuple[str, str]]) -> set[int]:
+        """The groups that read some weights or states in another order than that of their elements."""
+        return set().union(*(self._viewing.get(each, ()) for each in leaves))
 
     def may_reach(self, starts: set[int], goal: int) -> bool:
         """Whether any of the groups depends, directly or not, on the goal; True where it is far to see."""
@@ -223,7 +296,7 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
     groups = _Groups()
     # the groups that read a root in a loop over a domain, for joining siblings
     readers: dict[tuple[Node, tuple], dict[int, None]] = {}
-    waiting: set[Node] = set()
+    waiting = groups.waiting
 
     def place(node: Node, group: int) -> None:
         """Put a node into a group, after the waiting nodes that it reads."""
@@ -245,16 +318,21 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
                     readers.setdefault((root, groups.domains[group][0]), {})[group] = None
 
     def _served(node: Node, group: int) -> Iterator[tuple[Node, int]]:
-        """The waiting nodes that `node` reads, and their groups: its own, or one of their own where
-        they are read from memory."""
-        for each in node.inputs:
-            if each in waiting and (_domain(each), "nest") == groups.domains[group]:
-                yield each, group
-        for root in (*map(root_of, node.inputs), *awaited(node)):
+        """The waiting nodes that `node` reads, and their groups.
+
+        A node that is read through a view must be complete before its reader begins, so it gets a group
+        of its own, even if the reader also reads it directly. The others join the reader's group.
+        """
+        for root in _read_whole(node):
             if root in waiting:
                 yield root, groups.open(_domain(root), "nest")
+        for each in node.inputs:
+            if each in waiting:
+                joins = (_domain(each), "nest") == groups.domains[group]
+                yield each, group if joins else groups.open(_domain(each), "nest")
 
     overwritten = _overwritten(graph)
+    leaves = set().union(*overwritten.values())
     order = ordered(graph, looped)
     last = [node for node in order if node in overwritten]
     for node in [node for node in order if node not in overwritten] + last:
@@ -268,15 +346,17 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
             continue
         if isinstance(op, (Input, Const) + VIEWS):
             continue
-        if isinstance(op, Elementwise) and node not in overwritten and not awaited(node) and all(
-            each in waiting or isinstance(root_of(each).op, (Input, Const))
-            for each in node.inputs
-        ):
+        may_wait = (isinstance(op, Elementwise) and node not in overwritten and not awaited(node)
+                    and not _is_old_value(node, leaves))
+        if may_wait and all(each in waiting or isinstance(root_of(each).op, (Input, Const))
+                            for each in node.inputs):
             waiting.add(node)
             continue
         if isinstance(op, (Elementwise, AllReduce, *_ENDS)):
             after = groups.reading(overwritten.get(node, ()))
-            group = _group_for(node, groups, readers, after)
+            viewing = groups.viewing(overwritten.get(node, ()))
+            group = (groups.open(_domain(node), "nest") if _is_old_value(node, leaves)
+                     else _group_for(node, groups, readers, after, viewing))
         else:
             kind = {Concat: "concat", Contract: "contract"}.get(type(op), "kernel")
             assert kind != "kernel" or hasattr(op, "kernel"), f"{op.name} cannot be emitted"
@@ -345,9 +425,18 @@ def _overwritten(graph: Graph) -> dict[Node, set[tuple[str, str]]]:
     return ends
 
 
-def _group_for(node: Node, groups: _Groups, readers, after: set[int]) -> int:
-    """The group of a producer or sibling that the node can join, or a new one; none that a group in
-    `after`, which must have run, depends on."""
+def _read_whole(node: Node) -> list[Node]:
+    """The values that must be complete before a node begins: it reads them through a view, or waits for
+    them."""
+    return [root for each in node.inputs if (root := root_of(each)) is not each] + awaited(node)
+
+
+def _group_for(node: Node, groups: _Groups, readers, after: set[int], viewing: set[int]) -> int:
+    """The group of a producer or sibling that the node can join, or a new one.
+
+    Not one that a group in `after` depends on, as these must have run; and not one of `viewing`, which
+    read what the node overwrites through a view.
+    """
     domain = _domain(node)
     candidates = [groups.of[each] for each in node.inputs
                   if each in groups.of and isinstance(each.op, (Elementwise, AllReduce))]
@@ -357,6 +446,7 @@ def _group_for(node: Node, groups: _Groups, readers, after: set[int]) -> int:
         siblings = readers.get((root_of(each), domain), {})
         candidates += islice(reversed(siblings), MOST_SIBLINGS)
     needs, late = groups.needs(node), awaited(node)
+    whole = groups.needs(*(root for root in _read_whole(node) if root in groups.waiting))
     for group in dict.fromkeys(candidates):
         if groups.domains[group] != (domain, "nest") or groups.full(group):
             continue
@@ -364,7 +454,7 @@ def _group_for(node: Node, groups: _Groups, readers, after: set[int]) -> int:
             continue
         if any(_complete_only_later(each, groups, group) for each in node.inputs):
             continue
-        if any(groups.of.get(each) == group for each in late):
+        if any(groups.of.get(each) == group for each in late) or group in whole | viewing:
             continue
         if groups.may_reach((needs | after) - {group}, group):
             continue
