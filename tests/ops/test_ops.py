@@ -289,6 +289,75 @@ def test_the_gradient_of_a_window_s_maximum_is_emitted_right(op, examples, shard
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("op", [WindowMax((2, 2), (2, 2)), WindowMax((3, 2), (1, 2)), WindowMax((2, 2), (1, 1))])
+def test_a_window_s_maximum_of_a_value_without_batch(op, dtype):
+    x = leaf(Input("param", "x0", Type("float", (2, 7, 6))))
+    around = [leaf(Input("param", f"x{i}", op.infer(x.type))) for i in (1, 2)]
+    y = apply(op, x)
+    (dx,) = op.vjp(y, around[0])
+    types = (x.type, y.type, y.type)
+    rng = np.random.default_rng(0)
+    arrays = [np.round(rng.standard_normal(t.shape) * 2) for t in types]
+    graph = Graph({"gradient.y": y, "gradient.dx": dx, "gradient.beside": e.mul(*around)})
+    found = compiled_value(graph, arrays, types, 5, dtype, 1)
+    wanted = evaluate(graph, leaves(types, arrays))
+    for name, value in wanted.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-6)
+
+
+SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, 2.0, 2.0, -3.0])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("examples", "batched"), [(1, True), (37, True), (3, False)])
+@pytest.mark.parametrize("op", [WindowMax((2, 2), (2, 2)), WindowMax((3, 2), (1, 2)), WindowMax((1, 4), (3, 1))])
+def test_a_window_with_a_nan_gives_nan_and_infinity_is_a_number(op, examples, batched, dtype):
+    kind = Type("float", (2, 7, 6), batched)
+    types = (kind, op.infer(kind))
+    rng = np.random.default_rng(examples)
+    lead = (examples,) if batched else ()
+    x, dy = (rng.choice(SPECIAL, lead + t.shape, p=[0.06, *[0.94 / 8] * 8]) for t in types)
+    inputs = nodes(types)
+    y = apply(op, inputs[0])
+    (dx,) = op.vjp(y, inputs[1])
+    role = "output" if batched else "gradient"
+    graph = Graph({f"{role}.y": y, f"{role}.dx": dx})
+    with np.errstate(invalid="ignore"):  # inf - inf where windows overlap
+        wanted = evaluate(graph, leaves(types, (x, dy)))
+    assert np.isnan(wanted[f"{role}.y"]).any() and np.isfinite(wanted[f"{role}.y"]).any()
+    found = compiled_value(graph, (x, dy), types, examples, dtype, 1)
+    for name, value in wanted.items():
+        np.testing.assert_array_equal(found[name], value)
+
+
+@pytest.mark.parametrize("examples", [1, 37])
+@pytest.mark.parametrize("shape", [(9,), (2, 5), (3, 1)])
+def test_argmax_is_the_first_of_equal_scores_and_the_first_nan(shape, examples):
+    kind = Type("float", shape, True)
+    rng = np.random.default_rng(0)
+    graph = Graph({"output.y": apply(ArgMax(), *nodes((kind,)))})
+    for values_ in (SPECIAL, SPECIAL[1:], np.array([1.0, 2.0]), np.array([-np.inf]), np.array([np.nan, 1.0])):
+        x = rng.choice(values_, (examples, *shape))
+        found = compiled_value(graph, (x,), (kind,), examples, "float32", 1)["output.y"]
+        np.testing.assert_array_equal(found, x.argmax(-1))
+
+
+@pytest.mark.parametrize("op", [ArgMax(), Take()], ids=lambda op: op.name)
+def test_an_own_kernel_of_values_without_batch_takes_one_lane(op):
+    types = (Type("float", (4, 5)),) + ((Type("int", (3,), False, 4),) if isinstance(op, Take) else ())
+    x = nodes(types[:1])[0]
+    index_ = apply(e.ToInt(4), leaf(Input("param", "x1", Type("float", (3,)))))
+    y = apply(op, x) if isinstance(op, ArgMax) else apply(op, x, index_)
+    y = apply(e.ToFloat(), y) if isinstance(op, ArgMax) else y
+    batched = leaf(Input("input", "x2", VECTOR))
+    arrays = [np.random.default_rng(0).standard_normal((4, 5)), np.array([3.0, 0.0, 2.0]), np.ones((19, 5))]
+    kinds = (x.type, Type("float", (3,)), VECTOR)
+    graph = Graph({"gradient.y": y, "output.z": e.mul(batched, 2.0)})
+    found = compiled_value(graph, arrays, kinds, 19, "float64", 2)["gradient.y"]
+    np.testing.assert_array_equal(found, evaluate(graph, leaves(kinds, arrays))["gradient.y"])
+
+
 def Broadcast_(node, shape):
     return apply(Broadcast(shape), node) if shape else node
 
