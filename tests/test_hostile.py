@@ -249,6 +249,18 @@ def test_a_pipe_is_not_waited_for(tmp_path, capsys):
     assert "it is no file" in checked(path, capsys)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_pipes_and_devices_are_refused_as_files_and_as_data(tmp_path, capsys):
+    pipe = tmp_path / "pipe.dl"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        assert "it is a pipe or a device, not a file" in checked(path, capsys)
+        text = model("target y: float[4] let p = x -> dense(4) output p loss mse(p, y)",
+                     train=f'train {{ data csv("{path}") optimizer sgd(lr = 0.1) }}')
+        (tmp_path / "x.dl").write_text(text)
+        assert "is a pipe or a device, not a file" in checked(tmp_path / "x.dl", capsys)
+
+
 def test_a_long_chain_of_files_ends(tmp_path, capsys):
     for i in range(3000):
         (tmp_path / f"{i}.dl").write_text(f'use "{i + 1}.dl"\nuse "{i + 1}.dl"\nfn f{i}(x) = x\n')

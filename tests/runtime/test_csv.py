@@ -211,7 +211,7 @@ def test_a_table_of_forty_thousand_columns_is_read_in_time(tmp_path):
 
 
 def test_separators_within_quotes_do_not_count(tmp_path):
-    text = '"a;b;c;d",x_1,x_2,y\n"1;2",3,4,1\n'
+    text = '"a;b;c;d;e;f",x_1,x_2,y\n"1;2",3,4,1\n'
     assert table(tmp_path, text)["x"].array.tolist() == [[3, 4]]
 
 
