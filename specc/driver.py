@@ -22,6 +22,7 @@ from specc.locks import COMPILER
 from specc.source import Source, Span
 
 if TYPE_CHECKING:
+    from specc.frontend import ast
     from specc.ir.program import Program
     from specc.net import Net
 
@@ -39,6 +40,27 @@ def read(path: str | Path) -> Source:
     from specc.frontend.jsontext import read as read_json
 
     return read_json(source.text, source.name)
+
+
+class Resized:
+    """The program of a file with some sizes changed; None if that is an error."""
+
+    def __init__(self, source: Source, overrides: Overrides, file: ast.File | None = None):
+        self._source, self._overrides, self._file = source, overrides, file
+
+    def __reduce__(self):
+        return Resized, (self._source, self._overrides)  # the tree may be too deep for a pickle
+
+    def __call__(self, sizes: Mapping[str, int]) -> Program | None:
+        from specc.frontend.check import check as check_file
+        from specc.frontend.parse import parse
+
+        report = Report([])
+        with COMPILER:
+            if self._file is None:
+                self._file, _ = parse(self._source)
+            other = check_file(self._file, {**self._overrides, **sizes}, report)
+        return None if report.errors else other
 
 
 @uncollected
@@ -59,13 +81,8 @@ def check(path: str | Path | Source,
     if report.errors or program is None:
         return None, report.diagnostics
 
-    def resized(sizes: Mapping[str, int]) -> Program | None:
-        own = Report([])
-        with COMPILER:
-            other = check_file(file, {**(overrides or {}), **sizes}, own)
-        return None if own.errors else other
-
-    program = replace(program, resized=resized, warnings=tuple(report.warnings))
+    program = replace(program, resized=Resized(source, dict(overrides or {}), file),
+                      warnings=tuple(report.warnings))
     return program, report.diagnostics
 
 

@@ -86,7 +86,8 @@ class Net:
     `states` is no call: nothing else may run meanwhile.
     """
 
-    def __init__(self, program: Program, batch: int, dtype: str, threads: int, seed: int):
+    def __init__(self, program: Program, batch: int, dtype: str, threads: int, seed: int,
+                 values: Mapping[str, np.ndarray] | None = None):
         self.program, self.batch, self.dtype = program, batch, dtype
         self.threads, self.seed = threads, seed
         self.name, self.ports = program.name, program.ports
@@ -102,7 +103,7 @@ class Net:
         self._settings: Graph | None = None
         self._prepared: dict[int, Fastest] = {}
         self._with_peers: dict[str, bool] = {}
-        self._initialize()
+        self._initialize(values)
         self._means, self._metrics = lower.metric_means(program)
         self.columns = (*(["loss"] if program.losses else []),
                         *(f"loss.{term.name}" for term in program.losses),
@@ -114,12 +115,14 @@ class Net:
 
     # Weights.
 
-    def _initialize(self) -> None:
+    def _initialize(self, values: Mapping[str, np.ndarray] | None) -> None:
         program = self.program
         states = [*program.states, *(state for update in program.updates for state in update.states)]
         wanted = {f"param.{each.path}": each for each in program.parameters}
         wanted.update({f"state.{each.path}": each for each in states})
-        values = evaluate(Graph({name: each.initial for name, each in wanted.items()}), {}, self.seed)
+        if values is None:
+            initial = Graph({name: each.initial for name, each in wanted.items()})
+            values = evaluate(initial, {}, self.seed)
         for name, each in wanted.items():
             self._arrays[name] = self._array(each.type.shape)
             self._arrays[name][...] = values[name]
@@ -139,6 +142,23 @@ class Net:
         item = np.dtype(self.dtype).itemsize
         size = int(np.prod(shape, dtype=np.int64))
         return aligned(item * size).view(self.dtype).reshape(shape)
+
+    def __getstate__(self) -> dict:
+        """The program, weights and states: a copy compiles for itself."""
+        with self._lock.reading:
+            arrays = {name: array.copy() for name, array in self._arrays.items()
+                      if name.startswith(("param.", "state."))}
+            return {"program": self.program, "batch": self.batch, "dtype": self.dtype,
+                    "threads": self.threads, "seed": self.seed, "values": arrays,
+                    "lanes": {label: array.copy() for label, array in self.lanes.items()},
+                    "steps_done": self.steps_done, "on_divergence": self.on_divergence}
+
+    def __setstate__(self, state: dict) -> None:
+        made = ("program", "batch", "dtype", "threads", "seed", "values")
+        self.__init__(**{name: state[name] for name in made})
+        for label, array in state["lanes"].items():
+            self.lanes[label][...] = array
+        self.steps_done, self.on_divergence = state["steps_done"], state["on_divergence"]
 
     def set_params(self, values: Mapping[str, np.ndarray]) -> None:
         """Set parameters by path, all or none.

@@ -8,11 +8,12 @@ their role (see `specc.ops.leaf`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 from specc.diagnostics import Diagnostic
 from specc.ir.graph import Node, topological
+from specc.ir.pickled import packed, unpacked
 from specc.ir.sizes import Size
 from specc.ir.types import Type
 from specc.recipe import Port, Recipe
@@ -114,7 +115,20 @@ class Program:
         default=None, compare=False, repr=False)  # the same file with other sizes
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)
 
+    def __copy__(self) -> Program:
+        return self
+
+    def __deepcopy__(self, _) -> Program:
+        return self  # nothing in it changes
+
+    def __reduce__(self):
+        return _unpacked, (packed({each.name: getattr(self, each.name) for each in fields(self)}),)
+
     @cached_property
     def loss_nodes(self) -> tuple[Node, ...]:
         """What the losses are made of, each node after its inputs."""
         return topological([term.node for term in self.losses])
+
+
+def _unpacked(pickled: bytes) -> Program:
+    return Program(**unpacked(pickled))
