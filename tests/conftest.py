@@ -20,14 +20,15 @@ def pytest_addoption(parser):
 def pytest_xdist_auto_num_workers(config) -> int:
     """The number of processes that run the tests; 0 if this one runs them itself.
 
-    Whole folders are worth several processes. A few files are not, and with `-s` the output of the tests is to be
-    seen, which a worker of xdist does not pass on.
+    Whole folders are worth several processes. A few files are not, and with `-s` the output of the
+    tests is to be seen, which a worker of xdist does not pass on.
     """
     chosen = [each.split("::")[0] for each in config.args]
     if config.option.capture == "no" or not any(Path(each).is_dir() for each in chosen):
         return 0
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(processors or 1, MOST_PROCESSES)
+    if hasattr(os, "sched_getaffinity"):
+        return min(len(os.sched_getaffinity(0)), MOST_PROCESSES)
+    return min(os.cpu_count() or 1, MOST_PROCESSES)
 
 
 @pytest.hookimpl(optionalhook=True)

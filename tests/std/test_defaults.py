@@ -1,4 +1,4 @@
-"""The default of each setting of a library word: its value, and that it is used where none is given."""
+"""The default of each setting of a library word: its value, and that it is used."""
 
 from __future__ import annotations
 
@@ -12,9 +12,21 @@ from specc.frontend import library
 from specc.ir.show import show_graph
 from specc.source import Source
 
-KERNEL = {"stride": "1", "pad": "0", "kernel_width": "kernel", "stride_width": "stride", "pad_width": "pad"}
-WINDOW = {"stride": "size", "pad": "0", "round": "exact", "size_width": "size", "stride_width": "stride",
-          "pad_width": "pad"}  # fmt: skip
+KERNEL = {
+    "stride": "1",
+    "pad": "0",
+    "kernel_width": "kernel",
+    "stride_width": "stride",
+    "pad_width": "pad",
+}
+WINDOW = {
+    "stride": "size",
+    "pad": "0",
+    "round": "exact",
+    "size_width": "size",
+    "stride_width": "stride",
+    "pad_width": "pad",
+}
 HE = {"init": "he", "bias": "true", "bias_init": "zeros"}
 RECURRENT = {"init": "xavier", "recurrent_init": "orthogonal"}
 FACTORS = {"epsilon": "1e-5", "gamma_init": "ones", "beta_init": "zeros"}
@@ -67,13 +79,20 @@ DEFAULTS = {
     "weighted_cross_entropy": {"smoothing": "0"},
 }
 
-# A use of each word. A setting replaces `{}`; a comma or a semicolon precedes it if it replaces `{,}` or `{;}`.
+# A use of each word. A setting replaces `{}`; a comma or a semicolon precedes it if it replaces
+# `{,}` or `{;}`.
 USES = {
-    **{word: f"v -> {word}({{}})" for word in ("leaky_relu", "elu", "gelu", "prelu", "dropout", "layernorm")},
+    **{
+        word: f"v -> {word}({{}})"
+        for word in ("leaky_relu", "elu", "gelu", "prelu", "dropout", "layernorm")
+    },
     **{word: f"i -> {word}(2{{,}})" for word in ("maxpool", "avgpool")},
     **{word: f"i -> {word}(3, kernel=3{{,}})" for word in ("conv", "conv_transpose")},
     **{word: f"v -> {word}(3{{,}})" for word in ("dense", "maxout")},
-    **{word: f"s -> {word}(3{{,}}) -> last" for word in ("rnn", "irnn", "lstm", "gru", "peephole_lstm")},
+    **{
+        word: f"s -> {word}(3{{,}}) -> last"
+        for word in ("rnn", "irnn", "lstm", "gru", "peephole_lstm")
+    },
     **{word: f"{word}(v, k{{;}})" for word in ("cross_entropy", "hinge", "squared_hinge", "group")},
     "weighted_cross_entropy": "weighted_cross_entropy(v, k, concat(1, 2, 1, 1){;})",
     "batchnorm": "i -> batchnorm({})",
@@ -90,7 +109,10 @@ USES = {
 OPTIMIZERS = {
     **{word: f"{word}({{}})" for word in ("adadelta", "adagrad", "adam", "adamw", "rmsprop")},
     **{word: f"{word}(lr=0.1{{,}})" for word in ("momentum", "nesterov")},
-    **{word: f"sgd(lr={word}(0.1{{;}}))" for word in ("exponential", "step_decay", "warmup", "plateau")},
+    **{
+        word: f"sgd(lr={word}(0.1{{;}}))"
+        for word in ("exponential", "step_decay", "warmup", "plateau")
+    },
 }
 # The values of the names that defaults refer to, in the uses above.
 GIVEN = {"size": "2", "kernel": "3", "channels": "2", "stride": "2", "pad": "0"}
@@ -132,7 +154,9 @@ def written(template: str, setting: str = "") -> str:
     return re.sub(r"\{([,;]?)\}", rf"\1 {setting}" if setting else "", template)
 
 
-@pytest.mark.parametrize(("word", "setting"), [(word, setting) for word in DEFAULTS for setting in DEFAULTS[word]])
+@pytest.mark.parametrize(
+    ("word", "setting"), [(word, setting) for word in DEFAULTS for setting in DEFAULTS[word]]
+)
 def test_a_default_is_what_is_used_where_nothing_is_given(word, setting):
     default = DEFAULTS[word][setting]
     if default in GIVEN:
