@@ -54,17 +54,10 @@ def main() -> int:
     if not given.report:
         os.chdir(ROOT)
         given.results.mkdir(parents=True, exist_ok=True)
-        plugin = Mutants(
-            given.results.resolve(), given.count, given.seed, given.seconds, given.only, given.again
-        )
-        options = [
-            "-q",
-            "-n0",
-            "-p",
-            "no:cacheprovider",
-            "--timeout=0",
-            f"--basetemp={given.results / 'tmp'}",
-        ]
+        folder = given.results.resolve()
+        temporary = folder / f"tmp-{os.getpid()}"  # several runs may share the folder
+        options = ["-q", "-n0", "-p", "no:cacheprovider", "--timeout=0", f"--basetemp={temporary}"]
+        plugin = Mutants(folder, temporary, given)
         status = pytest.main([*options, *(given.tests or TESTS)], plugins=[plugin])
     print(report(given.results))
     return int(status)

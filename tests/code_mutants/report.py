@@ -38,7 +38,10 @@ def is_argued(name: str, patterns: list[str]) -> bool:
 
 def report(folder: Path) -> str:
     """Counts by room, and the mutants that survive without an argument."""
-    lines = (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    path = folder / "results.jsonl"
+    if not path.exists():
+        return "no mutant was tried yet"
+    lines = path.read_text(encoding="utf-8").splitlines()
     results = {each["name"]: each for each in map(json.loads, lines)}
     patterns = [pattern for pattern, _ in arguments()]
     counts: dict[str, Counter] = {}

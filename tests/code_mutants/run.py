@@ -6,6 +6,7 @@ fails. A mutant that takes many times the processor time that its tests took bef
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import random
@@ -53,23 +54,10 @@ COMPILED = {
 class Mutants:
     """The hook of pytest, registered by `__main__`."""
 
-    def __init__(
-        self,
-        folder: Path,
-        count: int,
-        seed: int,
-        seconds: float,
-        only: str = "",
-        again: bool = False,
-    ):
-        self.folder, self.count, self.seed, self.seconds, self.only = (
-            folder,
-            count,
-            seed,
-            seconds,
-            only,
-        )
-        self.again = again
+    def __init__(self, folder: Path, temporary: Path, given):
+        self.folder, self._temporary, self._own = folder, temporary, folder / f"own-{os.getpid()}"
+        self.count, self.seed, self.seconds = given.count, given.seed, given.seconds
+        self.only, self.again = given.only, given.again
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session) -> bool:
@@ -157,7 +145,7 @@ class Mutants:
         with os.fdopen(told) as pipe:
             ran = pipe.read().split("\n")
         test = ran[-2] if len(ran) > 1 else ""
-        for each in (self.folder / "own", self.folder / "tmp"):
+        for each in (self._own, self._temporary):
             shutil.rmtree(each, ignore_errors=True)
         if (
             status is None
@@ -173,6 +161,7 @@ class Mutants:
     def _life(self, file: str, change: Change, items: list, limit: int, tell: int) -> None:
         """A mutant's process; it ends with 0 where all tests pass, 1 where one fails."""
         os.setpgid(0, 0)
+        faulthandler.disable()
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, 1)
         os.dup2(nothing, 2)
@@ -181,7 +170,7 @@ class Mutants:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         stem = Path(file).stem
         if stem in SHAPING or stem == "load":
-            own = self.folder / "own"
+            own = self._own
             if stem == "load":
                 shutil.copytree(self.folder / "cache", own, copy_function=os.link)
             os.environ["SPECC_CACHE_DIR"] = str(own)
