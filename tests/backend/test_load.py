@@ -167,6 +167,10 @@ def test_a_worker_started_ahead_is_used_if_it_lives(folder, ahead, is_killed):
     assert ahead._thread is not None
 
 
+def test_a_worker_started_ahead_ends_with_a_compilation_that_needs_none(folder, ahead):
+    load([Kernel("scaled", SCALED)])  # fewer kernels than are worth a worker
+
+
 def test_a_worker_started_ahead_for_nothing_ends_with_the_process():
     code = """
 from specc.backend import workers
