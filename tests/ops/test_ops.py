@@ -383,3 +383,14 @@ def test_random_draws_depend_on_seed_and_label_alone():
     assert not np.array_equal(one.draw(1), one.draw(2))
     assert constant(1.0).type == Type("float")
     assert BatchMean().infer(F) == Type("float", (3, 5))
+
+
+def test_which_rows_of_an_operand_are_summed_over():
+    assert [dense(4, 5).summed_row(is_left) for is_left in (True, False)] == [None, 1]
+    assert [conv(3, 2, 3, 5, 4).summed_row(is_left) for is_left in (True, False)] == [None, 3]
+    assert [transposed(3, 2, 3, 7, 6).summed_row(is_left) for is_left in (True, False)] == [3, 3]
+    for rows in (Affine(((1, 2),)), Affine(((1, 1), (2, 1))), Affine(((1, 1),), 1)):
+        op = Contract((4, 5, 3), (index(0),), (index(0), index(1)), (rows,), (4,))
+        assert op.summed_row(False) is None, "every second row, two indices, rows from the second on"
+    no_rows = Contract((4, 5), (index(0),), (), (index(0), index(1)), (4,))
+    assert no_rows.summed_row(True) is None and no_rows.summed_row(False) is None
