@@ -20,6 +20,7 @@ TESTS = (
     "tests/ops",
     "tests/backend",
     "tests/std",
+    "tests/test_bad_programs.py",
     "tests/test_stepwise.py",
     "tests/test_one_example.py",
     "tests/test_peers.py",

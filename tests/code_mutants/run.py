@@ -27,6 +27,7 @@ from tests.code_mutants.trace import ROOMS, ROOT, Trace
 
 MOST_TESTS = 120  # of a mutant
 LEAST_SECONDS, FACTOR = 20, 4  # of the processor, for all tests of a mutant
+COMPILED_TESTS, COMPILED_SECONDS = 6, 120  # where all kernels are compiled anew
 WALL = 20  # times the processor seconds are allowed, for a mutant that waits for ever
 FREE_MEMORY = 12 << 30  # bytes of address space beyond which an allocation fails
 
@@ -124,6 +125,8 @@ class Mutants:
         `none`: the change concerns no function of the process, and does not count.
         """
         limit = LEAST_SECONDS + FACTOR * sum(trace.seconds[each.nodeid] for each in items)
+        if Path(file).stem in SHAPING:
+            items, limit = items[:COMPILED_TESTS], limit + COMPILED_SECONDS
         told, tell = os.pipe()
         child = os.fork()
         if child == 0:
