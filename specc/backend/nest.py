@@ -16,12 +16,16 @@ share it; only the shape of the loops and the formulas are in its text.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from specc.backend.calls import ELEMENT, Address, Value
 from specc.backend.load import Kernel
 
 IMPORTS = "from specc.backend.memory import row"
+# The most terms of a long sum that are added up in the kernel's precision, a vector of partial sums at a time;
+# the sums of such blocks are added up in float64, as a float32 sum of 10^6 terms loses four digits.
+BLOCK = 1024
 _FIRST = {"sum": "0.0", "max": "-1e400"}
 _JOIN = {"sum": "plus({0}, {1})", "max": "({1} if ({1} > {0} or {1} != {1}) else {0})"}
 
@@ -84,7 +88,7 @@ def kernel_of(nest: Nest, dtype: str) -> tuple[Kernel, list[tuple[str, Value]]]:
     for each in nest.accesses:
         if each.mode == "store" and not each.fill:
             each.over = read.get((each.address, each.strides), "")
-    writer = _Writer(nest, len(extents), reduced)
+    writer = _Writer(nest, extents, reduced)
     source = writer.source(dtype)
     passed = [each for each in nest.accesses if not each.over]
     arguments: list[tuple[str, Value]] = [(each.name, each.address) for each in passed]
@@ -131,13 +135,20 @@ def _suffix(reduced: tuple[bool, ...]) -> int:
 class _Writer:
     """Writes the text of one nest."""
 
-    def __init__(self, nest: Nest, depth: int, reduced: tuple[bool, ...]):
+    def __init__(self, nest: Nest, extents: tuple[int, ...], reduced: tuple[bool, ...]):
+        depth = len(extents)
         self.nest, self.depth, self.reduced = nest, depth, reduced
         self.name = nest.title
         self.lines: list[str] = []
         # the trailing axes over which a reduction runs in a local variable
         self.suffix = _suffix(reduced)
         self.reductions = [each for each in nest.accesses if each.mode in _FIRST]
+        # sums of many terms, which are added up in blocks; a long innermost loop is cut into blocks if the
+        # rows that it runs through can be cut
+        long = math.prod(extents[self.suffix :]) > BLOCK and self.suffix < depth
+        self.blocked = [each for each in self.reductions if each.mode == "sum" and long]
+        self.cut = bool(self.blocked) and extents[-1] > BLOCK and all(
+            each.strides[-1] in (0, 1) for each in nest.accesses)
 
     def passed_strides(self, each: Access) -> list[int]:
         """The axes whose stride is an argument: all but the zeros, and but a 1 at the end."""
@@ -201,20 +212,32 @@ class _Writer:
         last = self.depth - 1
         if axis == self.suffix:
             for each in self.reductions:
-                self._put(level, f"{each.name}_ = {_FIRST[each.mode]}")
+                if each in self.blocked:
+                    self._put(level, f"{each.name}_total = np.float64(0)")
+                else:
+                    self._put(level, f"{each.name}_ = {_FIRST[each.mode]}")
         if axis == last:
-            names = {**names, **self._rows(level)}
-        self._put(level, f"for i{axis} in range(n{axis}):")
-        if axis < last:
+            inner = level
+            if self.cut:
+                self._put(level, f"for block in range(0, n{axis}, {BLOCK}):")
+                inner = level + 1
+                self._put(inner, f"count = min({BLOCK}, n{axis} - block)")
+            for each in self.blocked:
+                self._put(inner, f"{each.name}_ = 0.0")
+            names = {**names, **self._rows(inner)}
+            self._put(inner, f"for i{axis} in range({'count' if self.cut else f'n{axis}'}):")
+            self._body(inner + 1, names)
+            for each in self.blocked:
+                self._put(inner, f"{each.name}_total += np.float64({each.name}_)")
+        else:
+            self._put(level, f"for i{axis} in range(n{axis}):")
             names = {**names, **self._hoisted(level + 1, axis)}
             self._loops(axis + 1, names)
-        else:
-            self._body(level + 1, names)
         if axis == self.suffix:
             for each in self.reductions:
+                value = f"real({each.name}_total)" if each in self.blocked else f"{each.name}_"
                 place = f"{each.name}[{self._index(each, range(self.suffix))}]"
-                joined = (_JOIN[each.mode].format(place, f"{each.name}_") if each.fill
-                          else f"{each.name}_")
+                joined = _JOIN[each.mode].format(place, value) if each.fill else value
                 self._put(level, f"{place} = {joined}")
 
     def _rows(self, level: int) -> dict[str, str]:
@@ -230,7 +253,8 @@ class _Writer:
             stride = each.strides[last]
             if stride == 1:
                 start = self._index(each, range(last))
-                self._put(level, f"{each.name}_ = row({each.name}, {start}, n{last})")
+                start, count = (f"{start} + block", "count") if self.cut else (start, f"n{last}")
+                self._put(level, f"{each.name}_ = row({each.name}, {start}, {count})")
                 names[each.name] = f"{each.name}_[i{last}]"
             elif stride or each.mode != "read":
                 names[each.name] = f"{each.name}[{self._index(each, range(self.depth))}]"
