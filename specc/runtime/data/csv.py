@@ -109,7 +109,7 @@ class Table:
 
     def fields(self, settings: dict) -> dict[str, Field]:
         ports = self.request.ports
-        chosen = dict(settings)
+        chosen = self.request.columns()
         if columns := settings["columns"]:
             wide = [p for p in ports if p.kind == "float" and p.shape and p.role == "input"]
             if len(wide) != 1:
@@ -119,7 +119,6 @@ class Table:
                     help='name the columns of each: `x = "a, b"`',
                 )
             chosen[wide[0].name] = columns
-        chosen = {port.name: chosen.get(port.name) for port in ports if chosen.get(port.name)}
         try:
             names = by_name(self.request, self.path.name, self.header, chosen)
         except DataError:

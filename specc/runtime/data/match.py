@@ -91,7 +91,7 @@ def _numbered(port: Port, names: list[str]) -> list[str]:
 def _missing(request: Request, file: str, port: Port, name: str, names: list[str]) -> DataError:
     near = closest(name, names) or _synonym(name, names)
     hint = f"did you mean `{near}`? " if near else ""
-    is_chosen = isinstance(request.call.settings.get(port.name), str)
+    is_chosen = port.name in request.columns()
     series, noun, help_ = "", "array", f"`numpy.savez(file, {port.name}=...)` names it so"
     if request.call.word != "npz":
         noun = "column"

@@ -34,7 +34,7 @@ def read(request: Request) -> dict[str, Field]:
     (path,) = request.files()
     settings = request.settings()
     fields: dict[str, Field] = {}
-    for port, (name, (array, count)) in _arrays(request, path, settings).items():
+    for port, (name, (array, count)) in _arrays(request, path).items():
         scaled = port.kind == "float" and port.role == "input"
         texts = None
         if takes_texts(port) and array.dtype.kind == "U" and array.ndim == 1:
@@ -62,7 +62,7 @@ def read(request: Request) -> dict[str, Field]:
     return fields
 
 
-def _arrays(request: Request, path: Path, settings: dict) -> dict[Port, tuple[str, Part]]:
+def _arrays(request: Request, path: Path) -> dict[Port, tuple[str, Part]]:
     """The array of each port, and its name in the file."""
     try:
         mode = None if request.limit is None else "r"
@@ -83,7 +83,7 @@ def _arrays(request: Request, path: Path, settings: dict) -> dict[Port, tuple[st
         )
     arrays = {}
     with archive:
-        names = by_name(request, path.name, list(archive.files), settings)
+        names = by_name(request, path.name, list(archive.files), request.columns())
         for port in ports:
             if len(names[port.name]) != 1:
                 raise request.error(

@@ -95,6 +95,13 @@ class Request:
         ).diagnostics
         raise DataError([diagnostic("missing-data", found.message, found.span, help=found.help)])
 
+    def columns(self) -> dict[str, str]:
+        """The columns that settings called like a port name. A port that is called like a setting of the
+        source, such as `level`, has no such setting."""
+        own = {each.name for each in SOURCES[self.call.word].settings}
+        given = {port.name: self.call.settings.get(port.name) for port in self.ports if port.name not in own}
+        return {name: each for name, each in given.items() if isinstance(each, str)}
+
     def settings(self) -> dict[str, Any]:
         """The settings of the call, with the defaults of those that it leaves out."""
         known = SOURCES[self.call.word].all_settings(self.ports)
