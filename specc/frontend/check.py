@@ -32,6 +32,7 @@ from specc.frontend.values import POISON, show_bytes
 from specc.ir import sizes
 from specc.ir.graph import Node, topological
 from specc.ir.program import Program
+from specc.ops.carry import Carry
 from specc.ops.elementwise import Detach
 from specc.ops.leaf import Input
 from specc.source import Source, Span
@@ -263,6 +264,8 @@ def _check_losses_reach(context: Context, elaborated: Elaborated, training: Trai
             continue
         reached.add(node)
         waiting += node.inputs
+        if isinstance(node.op, Carry):  # the state that a step of a cell has left
+            waiting.append(context.carries[node.op.label])
         if isinstance(node.op, Input) and node.op.role == "param" and node.op.label in trained:
             return
     first = elaborated.losses[0]

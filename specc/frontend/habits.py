@@ -19,6 +19,7 @@ from specc.ir.graph import Node, topological
 from specc.ir.program import Program
 from specc.ops import elementwise as ops
 from specc.ops.carry import Carry
+from specc.ops.carry import Carry
 from specc.ops.contract import Contract
 from specc.ops.leaf import Input
 from specc.source import Source, Span
@@ -45,11 +46,14 @@ def untrained(source: Source, program: Program, report: Report) -> None:
     reached: set[str] = set()
     done: set[Node] = set()
     waiting = list(roots)
+    carries = dict(program.carries)
     while waiting:
         node = waiting.pop()
         if node in done or isinstance(node.op, ops.Detach):
             continue
         done.add(node)
+        if isinstance(node.op, Carry):  # the state that a step of a cell has left
+            waiting.append(carries[node.op.label])
         if isinstance(node.op, Input) and node.op.role == "param":
             reached.add(node.op.label)
         waiting += node.inputs

@@ -21,14 +21,16 @@ from specc.frontend import arguments, ast, definitions, expressions
 from specc.frontend.bindings import bind_settings
 from specc.frontend.initial import initial_value
 from specc.frontend.messages import SYNONYMS
+from specc.frontend.patterns import Match
 from specc.frontend.scope import Frame
-from specc.frontend.signatures import signature_of
-from specc.frontend.values import POISON, Tensor, Value, Word
+from specc.frontend.signatures import InputDeclared, signature_of
+from specc.frontend.values import POISON, Given, Tensor, Value, Word, describe
 from specc.ir.graph import Node, topological
 from specc.ir.program import State, Update
 from specc.ir.sizes import Size
 from specc.ir.types import Type
 from specc.ops.leaf import Input, Random, leaf
+from specc.ops.random import Uniform
 
 
 def schedule(frame: Frame, span) -> dict[str, Value]:
@@ -46,9 +48,12 @@ class Rule:
     frame: Frame
     definition: ast.Optimizer
     templates: dict[Type, Template] = field(default_factory=dict)
+    does_not_fit: bool = False  # the type of some parameter
 
     def update(self, path: str) -> Update | None:
         """The rule for one parameter; None after a mistake."""
+        if self.does_not_fit:
+            return None
         type_ = self.frame.context.parameters[path].type
         if type_ in self.templates:
             return Repeated(self.templates[type_], path, self.frame.context.leaves[path])
@@ -62,12 +67,21 @@ class Rule:
         frame = replace(self.frame, names=dict(self.frame.names), places={})
         parameter = context.parameters[path]
         names = [each.name for each in definition.signature.inputs]
-        for name, role in zip(names, ("param", "gradient"), strict=True):
+        before = len(context.report)
+        match = _OfParameter(self.frame.caller or self.frame, frame, self.frame.word,
+                             self.frame.called_at or definition.name.span, False)
+        for declared, name, role in zip(signature_of(definition).inputs, names, ("param", "gradient"), strict=True):
             node = context.leaves[path] if role == "param" else self._leaf(role, path, parameter.type)
+            if context.has_unknown_inputs:  # nobody uses the optimizer: its parameter may have any shape
+                frame.declare(name, POISON)
+                continue
+            owner = f"the parameter `{path}`" if role == "param" else f"the gradient of `{path}`"
+            if not match.accepts(declared, Given(owner, Tensor(node), match.call, parameter.span)):
+                self.does_not_fit = True
+                return None
             frame.declare(name, Tensor(node))
         states: dict[str, State] = {}
         nexts: dict[str, ast.Next] = {}
-        before = len(context.report)
         for statement in definition.body:
             match statement:
                 case ast.State():
@@ -105,7 +119,7 @@ class Rule:
         full = f"{path}.{name.text}"
         node = self._leaf("state", full, type_)
         initial = initial_value(frame, full, type_, node, name.text, statement.value)
-        frame.declare(name, Tensor(node))
+        frame.declare(name, POISON if frame.context.has_unknown_inputs else Tensor(node))
         if initial is not None:
             states[name.text] = State(full, type_, initial[0], None, frame.place(statement.span))
 
@@ -138,6 +152,21 @@ class Rule:
         return values
 
 
+class _OfParameter(Match):
+    """The inputs of an optimizer against one parameter, which binds the names of sizes."""
+
+    def _wrong_kind(self, declared: InputDeclared, given: Given, *_) -> bool:
+        wanted = " ".join(declared.type.span.text.split())
+        self.caller.error(
+            "shape-mismatch", f"`{self.word}` takes `{declared.name}: {wanted}`, but {given.name} is"
+            f" {describe(given.value)}", given.span, labels=[Label(given.name_span, "made here")],
+            help=f"`optimizer {self.word}(...) for NAME` changes some of the parameters alone",
+        )  # fmt: skip
+        return False
+
+    _wrong_rank = _wrong_size = _wrong_kind
+
+
 @dataclass(eq=False)
 class Template:
     """The update of one parameter, from which those of all parameters of its type are made."""
@@ -150,7 +179,7 @@ class Template:
         states = [node for each in self.update.states for node in (each.initial, each.next)]
         for node in topological([self.update.next, *states]):
             is_leaf = isinstance(node.op, Input) and node.op.role in ("param", "gradient", "state")
-            if is_leaf or isinstance(node.op, Random) or not own.isdisjoint(node.inputs):
+            if is_leaf or isinstance(node.op, (Random, Uniform)) or not own.isdisjoint(node.inputs):
                 own.add(node)
                 self.nodes.append(node)
 
@@ -165,6 +194,8 @@ class Template:
                 continue
             if isinstance(op, (Input, Random)):
                 op = replace(op, label=path + op.label[first:])
+            elif isinstance(op, Uniform):  # each parameter has random numbers of its own
+                op = replace(op, label=f"{path} {op.label}")
             inputs = tuple([new.get(each, each) for each in node.inputs])
             new[node] = Node(op, inputs, node.type, node.origin)
         states = tuple([

@@ -26,8 +26,10 @@ from specc.ops.elementwise import (
     add,
     combine,
     div,
+    equal,
     less,
     mul,
+    not_,
     select,
     to_float,
 )
@@ -235,11 +237,12 @@ def split_schedule(graph: Graph) -> Lowered:
     for node in frontier:
         label = by_number.setdefault(numbers[node], str(len(by_number)))
         labels[node] = label
-        settings.setdefault(label, node)
+        settings.setdefault(label, to_float(node))
     new: dict[Node, Node] = {}
     for node in graph.nodes:
         if node in labels:
-            new[node] = leaf(Input("setting", labels[node], Type("float")), node.origin)
+            value = leaf(Input("setting", labels[node], Type("float")), node.origin)
+            new[node] = not_(equal(value, 0.0)) if node.type.kind == "bool" else value  # settings are numbers
         else:
             new[node] = Node(node.op, tuple(new[each] for each in node.inputs), node.type,
                              node.origin)

@@ -228,3 +228,71 @@ def test_a_bound_that_is_not_above_zero_is_refused(text):
     with pytest.raises(specc.SpecError) as caught:
         compiled(f"optimizer sgd(lr=1) {text}")
     assert [each.name for each in caught.value.diagnostics] == ["bad-setting"]
+
+
+RULE = """{rule} model m {{ input x: float[4] let y = x -> dense(4, bias=false) -> dense(4, bias=false) -> dense(3)
+    output y loss l2(y) }} train {{ optimizer own(lr = {lr}) }}"""
+
+
+def steps_of(rule: str, lr: float, count: int):
+    """The weights before each of some steps, and their gradients."""
+    program = driver.load(Source("x.dl", RULE.format(rule=rule, lr=lr)))
+    net = specc.compile(program, batch=5, dtype="float64", threads=1)
+    x = np.random.default_rng(0).standard_normal((5, 4))
+    found = []
+    for _ in range(count):
+        found.append(({path: array.copy() for path, array in net.params.items()}, net.loss_and_gradients(x=x)[1]))
+        net.step(x=x)
+    return found
+
+
+@pytest.mark.parametrize(("condition", "holds"), [
+    ("step % 2 == 0", [True, False, True, False]), ("not (step < 2)", [False, False, True, True]),
+    ("step >= 1 and step < 3", [False, True, True, False]), ("lr < 1", [True] * 4),
+])  # fmt: skip
+def test_a_rule_may_depend_on_the_step_by_a_condition(condition, holds):
+    rule = f"optimizer own(w, g; lr) {{ next w = if {condition} then w - lr * g else w }}"
+    found = steps_of(rule, 0.1, len(holds) + 1)
+    for moves, (before, gradient), (after, _) in zip(holds, found, found[1:], strict=False):
+        for path, array in before.items():
+            np.testing.assert_allclose(after[path], array - 0.1 * moves * gradient[path], rtol=1e-12, atol=1e-14)
+
+
+def test_each_parameter_has_random_numbers_of_its_own():
+    found = steps_of("optimizer own(w, g; lr) { next w = w - lr * g + normal(w) }", 0, 3)
+    draws = [after[path] - before[path] for (before, _), (after, _) in zip(found, found[1:], strict=False)
+             for path in before]
+    numbers = np.concatenate([each.ravel() for each in draws]).round(9)
+    assert len(np.unique(numbers)) == len(numbers) == 2 * (16 + 16 + 12 + 3)
+
+
+def test_the_sizes_of_a_parameter_have_the_names_that_its_type_gives_them():
+    rule = """optimizer own(w: float[n, m], g: float[n, m]; lr) { next w = w - lr / n * g / m }
+        optimizer vector(w: float[n], g; lr) { next w = w - lr * g / n }"""
+    program = driver.load(Source("x.dl", rule + """ model m { input x: float[4] layer a = dense(5, bias=false)
+        layer b = dense(3, bias=false) param c: float[3] = 0 let y = b(a(x)) + c output y loss l2(y) }
+        train { optimizer own(lr = 0.1) optimizer vector(lr = 0.1) for c }"""))
+    net = specc.compile(program, batch=5, dtype="float64", threads=1)
+    x = np.random.default_rng(0).standard_normal((5, 4))
+    before = {path: array.copy() for path, array in net.params.items()}
+    _, gradient = net.loss_and_gradients(x=x)
+    net.step(x=x)
+    for path, array in before.items():
+        np.testing.assert_allclose(net.params[path], array - 0.1 * gradient[path] / array.size, rtol=1e-12, atol=1e-14)
+
+
+def test_a_cell_that_returns_its_old_state_is_trained():
+    program = driver.load(Source("x.dl", """seq time = 4 cell delayed(x: float[n]; units: int > 0) {
+        state h: float[units] = 0 next h = tanh(dense(x; units)) return h }
+        model m { input x: float[time, 3] let z = x -> delayed(2) output z loss l2(z) + sum(z) }
+        train { optimizer sgd(lr = 0.1) }"""))
+    net = specc.compile(program, batch=5, dtype="float64", threads=1)
+    x = np.random.default_rng(0).standard_normal((5, 4, 3))
+    z = np.tanh(x[:, :3] @ net.params["delayed1.dense1.weight"].T)
+    np.testing.assert_allclose(net.forward(x=x)["z"], np.concatenate([np.zeros((5, 1, 2)), z], 1), rtol=1e-12)
+    before = net.params["delayed1.dense1.weight"].copy()
+    _, gradients = net.loss_and_gradients(x=x)
+    net.step(x=x)
+    assert np.abs(gradients["delayed1.dense1.weight"]).min() > 0
+    np.testing.assert_allclose(net.params["delayed1.dense1.weight"],
+                               before - 0.1 * gradients["delayed1.dense1.weight"], rtol=1e-12)
