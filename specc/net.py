@@ -232,17 +232,23 @@ class Net:
             key = PREDICT, examples, team
         elif examples and self._sees_peers(kind):
             key = kind, examples, False
-        if key not in self._programs:
+        found = self._programs.get(key)
+        if found is None:
             with COMPILER:
-                if key not in self._programs:
-                    start = time.perf_counter()
-                    self._make_room(kind)
-                    if kind == GRADIENTS:
-                        for each in self.program.parameters:
-                            self._arrays.setdefault(f"gradient.{each.path}", self._array(each.type.shape))
-                    self._programs[key] = self._made(self.plan(*key))
-                    self.compile_seconds += time.perf_counter() - start
-        return self._programs[key]
+                found = self._programs.get(key)
+                if found is None:
+                    found = self._programs[key] = self._made_program(*key)
+        return found
+
+    def _made_program(self, kind: str, examples: int, team: bool) -> CompiledProgram:
+        start = time.perf_counter()
+        self._make_room(kind)
+        if kind == GRADIENTS:
+            for each in self.program.parameters:
+                self._arrays.setdefault(f"gradient.{each.path}", self._array(each.type.shape))
+        made = self._made(self.plan(kind, examples, team))
+        self.compile_seconds += time.perf_counter() - start
+        return made
 
     def _sees_peers(self, kind: str) -> bool:
         """Whether the examples of a batch see each other: then a program is for one number of examples."""
