@@ -11,6 +11,7 @@ from specc.ir.types import Type
 from specc.ops.elementwise import Elementwise, add
 from specc.ops.leaf import Input, leaf
 from specc.ops.shape import Slice
+from specc.ops.views import root_of
 from specc.passes.part import part
 from specc.passes.plan import shares
 from specc.source import Source
@@ -58,6 +59,28 @@ def test_what_a_shard_does_for_itself_only_the_first_writes_outside_of_its_arena
         inner = step.within_arena
         assert inner.stores and all(place.space == "arena" for _, place in inner.stores)
         assert len(inner.group.nodes) <= len(step.group.nodes)
+
+
+def test_no_shard_repeats_a_step_that_overwrites_what_the_step_reads():
+    # the first shard would write the new state while the others still read the old one
+    text = """block drift(x: float[n]) {
+                state m: float[n] = 3
+                let m2 = m + 0.5 * (stop_gradient(batch_mean(x)) - m)
+                next m = m2
+                return x - m2
+              }
+              model m { input x: float[4] param p: float[4] = 1 loss sum(p * drift(x) ^ 2) }
+              train { optimizer sgd(lr=0.1) batch = 64 }"""
+    plan = specc.compile(specc.load(Source("m.dl", text)), threads=2).plan("train")
+    (writer,) = (step for step in plan.steps if any(place.space == "state.drift1.m" for _, place in step.stores))
+    read_by_all = {root_of(each) for step in plan.steps if step.mode in ("shard", "each")
+                   for node in step.group.nodes for each in node.inputs}
+    assert read_by_all & set(writer.group.stored)  # or it would be of no use to repeat it
+    for step in plan.steps:
+        written = {place.space for _, place in step.stores}
+        leaves = {root_of(each).op for node in step.group.nodes for each in node.inputs}
+        read = {f"{op.role}.{op.label}" for op in leaves if isinstance(op, Input)}
+        assert step.mode != "each" or not written & read
 
 
 GATED = """seq time = 3
