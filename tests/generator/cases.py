@@ -16,7 +16,7 @@ from specc import driver
 from specc.source import Source
 
 from . import ends, formulas, layers, recurrent
-from .program import Program, pruned
+from .program import Program, names, pruned
 from .writer import Writer
 
 FEATURES = (
@@ -168,10 +168,16 @@ def case(seed: int, off: frozenset[str] = frozenset(), whole: bool = True) -> Ca
 
 
 def is_valid(program: Program) -> bool:
-    """Whether the check passes it, and the gradients reach a parameter if there is a loss."""
+    """Whether the check passes it, an input takes part, and a parameter if there is a loss."""
     checked, found = driver.check(Source("x.dl", program.text))
     if checked is None or any(each.severity == "error" for each in found):
         return False
+    used = set().union(
+        *map(names, program.ends),
+        *(names(line) for line in program.lines if line.startswith("let")),
+    )
+    if not any(port.name in used for port in checked.ports if port.role == "input"):
+        return False  # then nothing says how many examples there are
     return not checked.losses or bool(checked.parameters)
 
 
