@@ -53,7 +53,8 @@ VECTORS = (
     (layers.dense, 3),
     (layers.vector, 2),
     (layers.normalized, 1),
-    (layers.among_peers, 1),
+    (layers.among_peers, 2),
+    (layers.shared, 1),
 )
 IMAGES = (
     (layers.convolution, 4),
@@ -82,8 +83,7 @@ SPECIALS = ("ties", "zeros", "nan", "inf", "denormal", "large")
 
 @dataclass(frozen=True)
 class Case:
-    """A program, and how it is run. `stages` names what is compared: "forward", "gradients",
-    "step"."""
+    """A program, and how it is run. `stages` names methods of the comparison in `verdict`."""
 
     program: Program
     seed: int
@@ -93,7 +93,7 @@ class Case:
     dtype: str
     special: str = ""
     forward: tuple[int, ...] = (1, 2, 3)
-    stages: tuple[str, ...] = ("forward", "gradients", "step")
+    stages: tuple[str, ...] = ("forward", "gradients", "step", "evaluate")
     differences: bool = False
     off: tuple[str, ...] = field(default=())
 
@@ -141,13 +141,14 @@ def case(seed: int, off: frozenset[str] = frozenset(), whole: bool = True) -> Ca
             ("forward", any(line.startswith("output") for line in program.ends)),
             ("gradients", any(line.startswith("loss") for line in program.ends)),
             ("step", bool(program.train)),
+            ("evaluate", any(line.startswith("loss") for line in program.ends)),
         )
         if has
     ]
     forward = tuple(sorted({1, 2, 3, many}))
     drawn = rng.choice(stages), rng.choice(((1,), (2, 3), (many,), (many,)))
     if not whole:
-        stages, forward = [drawn[0]], drawn[1]
+        stages, forward = [drawn[0]], (many,) if drawn[0] == "evaluate" else drawn[1]
     special = rng.choice(("", "", *SPECIALS, "ties")) if rng.random() < 0.6 else ""
     if "special" in off or ("infinite" in off and special in ("nan", "inf")):
         special = ""

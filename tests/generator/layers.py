@@ -15,6 +15,17 @@ def dense(w: Writer) -> Value | None:
     return a and w.let(f"{a.name} -> dense({units}{more}){tail}", (units,), a)
 
 
+def shared(w: Writer) -> Value | None:
+    """A layer that is applied to two values, or twice to one."""
+    a = w.some(lambda each: each.rank == 1)
+    b = a and w.like(a)
+    if b is None or w.in_cell:
+        return None
+    units, name = w.rng.choice((1, 2, 3, 5)), w.name("f")
+    w.lines.append(f"layer {name} = dense({units}){w.rng.choice(ACTIVATIONS)}")
+    return w.let(f"{name}({a.name}) {w.rng.choice('+-*')} {name}({b.name})", (units,), a, b)
+
+
 def vector(w: Writer) -> Value | None:
     a = w.some(lambda each: each.rank == 1)
     if a is None:

@@ -13,10 +13,12 @@ import specc
 from specc import driver
 from specc.arrays import completed, examples
 from specc.backend.reference import evaluate
+from specc.ir.graph import topological
 from specc.net import TRAIN
 from specc.ops.leaf import Input
-from specc.ops.peers import bind_batch
+from specc.ops.peers import Peers, bind_batch
 from specc.ops.random import Uniform
+from specc.ops.reduce import BatchMean
 from specc.passes import lower
 from specc.source import Source
 
@@ -74,7 +76,7 @@ class _Comparison:
         )
 
     def in_chunks(self, graph, rows: int, size: int) -> Oracle:
-        """The oracle of a prediction of `size` rows at a time, each with the random numbers of a step."""
+        """The oracle of a prediction of `size` rows at a time, with random numbers for each."""
         leaves = self.leaves(rows)
         batched = [
             node.op for node in graph.nodes if isinstance(node.op, Input) and node.type.batched
@@ -129,6 +131,27 @@ class _Comparison:
                 self.judged += sum(each.judged for each in oracles) > before
                 if all(wrong):
                     raise Mismatch(f"forward of {rows}", wrong[0])
+
+    def evaluate(self) -> None:
+        """The losses and metrics over more rows than a batch has, each as if there was no batch."""
+        rows, net = max(self.case.forward), self.net
+        graph = lower.forward(self.program, training=False)
+        kept = {
+            name: node for name, node in graph.outputs.items() if name.startswith(("loss", "mean."))
+        }
+        graph = lower.closed(kept, lower.following(graph))
+        alone = (BatchMean, Peers, Uniform)
+        terms = (*self.program.losses, *self.program.metrics)
+        if net.lanes or any(
+            isinstance(node.op, alone) for node in topological([term.node for term in terms])
+        ):
+            return  # the figures depend on the batch
+        _, final = lower.metric_means(self.program)
+        oracle = self.oracle(graph, rows)
+        data = net._columns(self.some(rows), tuple(port.name for port in self.program.ports))
+        for name, figure in net.evaluate(data, np.arange(rows)).items():
+            mean = final.outputs[name].op.label if name.startswith("metric.") else name
+            self.check(f"evaluation, {name}", oracle, mean, figure)
 
     def gradients(self) -> None:
         rows = self.case.rows
