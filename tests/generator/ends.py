@@ -125,7 +125,7 @@ def ends(w: Writer, axis: str) -> list[str]:
         written = [loss(w, axis) for _ in range(rng.choice((1, 1, 1, 2)))]
         lines += [f"loss l{k} = {each}" for k, each in enumerate(written)]
         if rng.random() < 0.2 and (a := w.some(lambda each: each.batched and not each.crossing)):
-            form = rng.choice(("mean({a})", "{a}", "max({a}) > 0", "sum(abs({a}))"))
+            form = rng.choice(("mean({a})", "max({a}) > 0", "sum(abs({a}))"))
             lines.append(f"metric m0 = {form.format(a=a.name)}")
         if rng.random() < 0.15 and _has_weights(w):
             word = rng.choice(("0.1 * l2", "0.1 * l1", "elastic"))
