@@ -29,6 +29,7 @@ from specc.collection import uncollected
 from specc.columns import Column
 from specc.decode import Scores, decode, scores_name, targets_read
 from specc.diagnostics import Diagnostic, Diverged, Label, SpecError
+from specc.ir import sizes
 from specc.ir.graph import Graph, topological
 from specc.ir.plan import Plan
 from specc.ir.program import Limit, Program
@@ -648,7 +649,8 @@ class Net:
     @cached_property
     def _rollback(self) -> Rollback:
         nodes = [term.node for term in (*self.program.losses, *self.program.outputs)]
-        return Rollback(self._arrays, self.lanes, 3 * self.batch * flops(topological(nodes)))
+        of_example = sizes.bind(flops(topological(nodes)), {"the batch": self.batch})
+        return Rollback(self._arrays, self.lanes, 3 * self.batch * of_example)
 
     def _diverged(self, loss: float, data: Mapping[str, Column], rows: int) -> float:
         """Put back the weights from before a step that is not finite; raise `Diverged`, or warn."""
