@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# More processes would share the processors' caches and take about 1.5 GB of memory each.
+# Each process keeps the compiler and all kernels that its tests have loaded in memory.
 MOST_PROCESSES = 4
 LONG_LIMIT = 12 * 3600  # seconds for a test that is marked `long`
 
