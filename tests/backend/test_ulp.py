@@ -1,4 +1,4 @@
-"""Errors of every scalar function and of the library's words, in units in the last place, against mpmath."""
+"""Errors of scalar functions and of the library's words in units in the last place, by mpmath."""
 
 from __future__ import annotations
 
@@ -31,30 +31,35 @@ FUNCTIONS = {
     "sin": (MP.sin, 1.5),
     "cos": (MP.cos, 1.5),
 }
-WITHOUT = {"abs", "floor"}  # exact; every op's special values are tested in ops/test_special_values.py
-# functions of the exponent: beyond it their result is 0, 1 or infinite, or mpmath takes long
-LARGEST = {"sin": 1e5, "cos": 1e5, "erfc": 1e3, "exp": 1e4, "expm1": 1e4, "sigmoid": 1e4, "tanh": 1e4, "erf": 1e4}
+WITHOUT = {"abs", "floor"}  # exact; special values are in ops/test_special_values.py
+# the largest arguments; beyond, the result is 0, 1 or infinite, or mpmath takes long
+LARGEST = {
+    "sin": 1e5, "cos": 1e5, "erfc": 1e3, "exp": 1e4, "expm1": 1e4, "sigmoid": 1e4, "tanh": 1e4,
+    "erf": 1e4,
+}  # fmt: skip
 
 
 def over_all_exponents(dtype: str, largest: float, count: int) -> np.ndarray:
-    """Both signs, and `count` mantissas for each exponent from the smallest normal number to `largest`."""
+    """Both signs and `count` mantissas for each exponent from the smallest normal number on."""
     info = np.finfo(dtype)
     rng = np.random.default_rng(0)
     exponents = np.arange(info.minexp, min(info.maxexp, int(np.log2(largest)) + 1))
     if dtype == "float64":  # all near 1, and a few of the others
         exponents = exponents[(np.abs(exponents) < 12) | (exponents % 41 == 0)]
-    mantissas = np.concatenate([np.ones((len(exponents), 1)), 1 + rng.random((len(exponents), count))], axis=1)
+    drawn = 1 + rng.random((len(exponents), count))
+    mantissas = np.concatenate([np.ones((len(exponents), 1)), drawn], axis=1)
     with np.errstate(all="ignore"):
         x = np.ldexp(mantissas, exponents[:, None]).ravel().astype(dtype)
     # more of them where the functions bend
     x = np.concatenate([x, np.exp(rng.uniform(-4, 5, 60 * count)).astype(dtype)])
-    x = np.concatenate([x, 1 + (rng.standard_normal(20 * count) * 10.0 ** rng.uniform(-7, 0, 20 * count)).astype(dtype)])
+    around = rng.standard_normal(20 * count) * 10.0 ** rng.uniform(-7, 0, 20 * count)
+    x = np.concatenate([x, (1 + around).astype(dtype)])
     x = x[np.isfinite(x) & (np.abs(x) <= largest)]
     return np.concatenate([x, -x])
 
 
 def errors(found: np.ndarray, exact: list, dtype: str) -> np.ndarray:
-    """The errors in units in the last place of the exact values; of denormal ones in the smallest normal's."""
+    """The errors in units in the last place, for denormals in those of the smallest normal."""
     info = np.finfo(dtype)
     result = []
     for got, wanted in zip(found, exact, strict=True):
@@ -108,9 +113,8 @@ def softplus(x):
 
 
 ALPHA, SCALE = MP.mpf(1.6732632423543772), MP.mpf(1.0507009873554805)
-# a use of x (and t, which is true), its exact value, and the largest error relative to the value and to its
-# derivative: a few units in the last place; for silu and mish the error of 1 - sigmoid(x), times x; for gelu the
-# error of x^2 in e^-x^2, which grows with x
+# A use of x (and t, which is true), its exact value, and the largest error of value and derivative:
+# for silu and mish it has that of 1 - sigmoid(x), times x; for gelu that of x^2 in e^-x^2.
 WORDS = {
     "elu(x)": (lambda x: x if x > 0 else MP.expm1(x), 4),
     "selu(x)": (lambda x: SCALE * (x if x > 0 else ALPHA * MP.expm1(x)), 6),
@@ -134,36 +138,36 @@ EXAMPLES = 256  # a power of two, so that their weight is exact
 def test_the_library_s_words_are_accurate_and_so_are_their_gradients(dtype):
     largest = 1e10 if dtype == "float32" else 1e90  # the cube of which is finite
     x = over_all_exponents(dtype, largest, 12)
-    x = x[(np.abs(x) > 1 / largest) & (np.abs(x) < 85)]  # beyond, sigmoid is a denormal, which counts as 0
+    x = x[(np.abs(x) > 1 / largest) & (np.abs(x) < 85)]  # beyond, sigmoid may count as 0
     x = np.random.default_rng(1).permutation(x)[:EXAMPLES]
     edges = [17, -17, -6, -30, 80, -80, 1e-30, -1e-30, 0, 1 / largest, -largest, largest]
     x[: len(edges)] = edges
     uses = list(WORDS)
     # the gradient for the parameter that is added to an example's x is the derivative there
-    program = driver.load(Source("x.dl", f"""
-model m {{
-  input a: float[] input k: class({EXAMPLES}) input s: bool
-  {" ".join(f"param p{i}: float[{EXAMPLES}] = zeros let x{i} = a + p{i}[k]" for i in range(len(uses)))}
-  let t = not s
-  {" ".join(f"let y{i} = {re.sub(r'(?<![a-z])x(?![a-z])', f'x{i}', use)}" for i, use in enumerate(uses))}
-  {" ".join(f"output o{i} = y{i}" for i in range(len(uses)))}
-  loss {" + ".join(f"y{i}" for i in range(len(uses)))}
-}}
-"""))
+    lines = [f"model m {{ input a: float[] input k: class({EXAMPLES}) input s: bool let t = not s"]
+    for i, use in enumerate(uses):
+        formula = re.sub(r"(?<![a-z])x(?![a-z])", f"x{i}", use)
+        lines.append(f"param p{i}: float[{EXAMPLES}] = zeros let x{i} = a + p{i}[k]")
+        lines.append(f"let y{i} = {formula} output o{i} = y{i}")
+    lines.append("loss " + " + ".join(f"y{i}" for i in range(len(uses))) + " }")
+    program = driver.load(Source("x.dl", "\n".join(lines)))
     net = specc.compile(program, batch=EXAMPLES, dtype=dtype, threads=1)
     data = {"a": x, "k": np.arange(EXAMPLES), "s": np.zeros(EXAMPLES, bool)}
     values = net.forward(**data)
     _, gradients = net.loss_and_gradients(**data)
-    tiny = float(np.finfo(dtype).tiny) * EXAMPLES * 1e4  # of its terms none is a denormal
+    tiny = float(np.finfo(dtype).tiny) * EXAMPLES * 1e4  # so that no factor is a denormal
     for number, (use, (exact, bound)) in enumerate(WORDS.items()):
         points = [MP.mpf(float(each)) for each in x]
         at = [n for n, each in enumerate(points) if each or "-0.5" not in use and "/" not in use]
-        check(use, x[at], values[f"o{number}"][at], [exact(points[n]) for n in at], bound, dtype)
+        wanted = {n: exact(points[n]) for n in at}
+        at = [n for n in at if not wanted[n] or abs(wanted[n]) > tiny]
+        check(use, x[at], values[f"o{number}"][at], [wanted[n] for n in at], bound, dtype)
         slopes = [derivative(exact, points[n]) if points[n] else MP.mpf("nan") for n in at]
         at = [n for n, slope in zip(at, slopes, strict=True) if abs(slope) > tiny]
         slopes = [slope for slope in slopes if abs(slope) > tiny]
-        check(f"the derivative of {use}", x[at], gradients[f"p{number}"][at] * EXAMPLES, slopes, bound, dtype,
-              crosses_zero="gelu" in use or "silu" in use or "mish" in use)
+        crosses_zero = any(each in use for each in ("gelu", "silu", "mish"))
+        check(f"the derivative of {use}", x[at], gradients[f"p{number}"][at] * EXAMPLES, slopes,
+              bound, dtype, crosses_zero)
 
 
 def derivative(function, x):
@@ -179,4 +183,5 @@ def check(what, x, found, exact, bound, dtype, crosses_zero=False):
         error[[-3 < at < 0 and abs(each) < 1 / 16 for each, at in zip(exact, x, strict=True)]] = 0
     worst = np.argmax(error)
     assert error[worst] <= bound, (
-        f"{what} at {x[worst]!r} is {found[worst]!r}, not {float(exact[worst])!r}: {error[worst]:.1f} ulp")
+        f"{what} at {x[worst]!r} is {found[worst]!r}, not {float(exact[worst])!r}:"
+        f" {error[worst]:.1f} ulp")
