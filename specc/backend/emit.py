@@ -530,14 +530,17 @@ def literal(value, kind: str) -> str:
 
 
 def _letters(number: int) -> str:
-    """a, b, ..., z, ba, bb, ... without i, n and v, which name indices, extents and values."""
+    """a, b, ..., z, ba_, bb_, ... without i, n and v, which name indices, extents and values.
+
+    The underscore keeps longer names apart from keywords (`or`) and functions (`max`).
+    """
     alphabet = "abcdefghjklmopqrstuwxyz"
     text = ""
     while True:
         text = alphabet[number % len(alphabet)] + text
         number //= len(alphabet)
         if not number:
-            return text
+            return text if len(text) == 1 else f"{text}_"
 
 
 def _title(nodes) -> str:

@@ -50,8 +50,12 @@ def predict(folder: Path, source: Path, output: Path, temperature: float, seed: 
     OUT has a line for each row of INPUT. For a row that `missing = "drop"` leaves out it is empty (NaN,
     -1 for integers, or an empty text in an .npz).
     """
+    import numpy as np
+
     from specc import driver
     from specc.runtime.checkpoint import restore
+    from specc.runtime.data.field import Rows
+    from specc.runtime.errors import AllMissing
     from specc.runtime.run import open_run
 
     if output.suffix not in (".npz", ".csv"):
@@ -59,22 +63,38 @@ def predict(folder: Path, source: Path, output: Path, temperature: float, seed: 
     run = open_run(folder)
     program = run_program(run, {})
     net = driver.compile(program, dtype=run.record.dtype, threads=threads)
-    part = _examples(program, _ports(net), run, source)
-    columns = part.columns
     restore(run.best, net)
-    outputs = _written(net, run, columns, temperature, seed) if net.written else net.predict(columns)
-    if part.source is not None:
-        outputs = {name: _spread(array, part.source) for name, array in outputs.items()}
     try:
-        _write(output, outputs, part.source)
+        part = _examples(program, _ports(net), run, source)
+        columns, left_out = part.columns, part.source
+        outputs = _written(net, run, columns, temperature, seed) if net.written else net.predict(columns)
+    except AllMissing as error:
+        left_out = Rows(np.empty(0, np.int64), error.count)
+        outputs = _nothing(net, run)
+    if left_out is not None:
+        outputs = {name: _spread(array, left_out) for name, array in outputs.items()}
+    try:
+        _write(output, outputs, left_out)
     except OSError as error:
         raise click.UsageError(f"`{output}` cannot be written: {error.strerror}") from None
     rows = len(next(iter(outputs.values())))
-    if part.source is not None:
-        click.echo(f"`{source.name}`: {part.source.left_out:,} of {rows:,} rows have missing values, so"
+    if left_out is not None:
+        click.echo(f"`{source.name}`: {left_out.left_out:,} of {rows:,} rows have missing values, so"
                    f" nothing is predicted for them", err=True)
-        rows = len(part.source.kept)
+        rows = len(left_out.kept)
     click.echo(f"wrote {', '.join(outputs)} of {rows:,} examples to {output}")
+
+
+def _nothing(net: Net, run: Run) -> dict[str, np.ndarray]:
+    """The outputs for no examples, [0, *shape] each."""
+    import numpy as np
+
+    if net.written:
+        return {port.name: np.empty(0, np.str_) if port.name in run.record.vocabularies
+                else np.empty((0, *port.shape), np.int64) for port in net.written}
+    kinds = {"bool": bool, "int": np.int64}
+    return {term.name: np.empty((0, *term.node.type.shape), kinds.get(term.node.type.kind, net.dtype))
+            for term in net.program.outputs}
 
 
 def _spread(array: np.ndarray, rows: Rows) -> np.ndarray:

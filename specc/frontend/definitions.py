@@ -18,6 +18,7 @@ from specc.ir import sizes
 from specc.ir.program import Parameter, State
 from specc.ir.types import Type
 from specc.ops.leaf import Input, leaf
+from specc.ops.peers import BATCH
 
 
 def body(frame: Frame, definition: ast.Fn | ast.Block) -> Value:
@@ -87,6 +88,18 @@ def let(frame: Frame, statement: ast.Let) -> None:
         frame.declare(name, item)
 
 
+def _depends_on_batch(frame: Frame, type_: Type, what: str, statement: ast.Param | ast.State) -> bool:
+    """Whether a type has the number of examples in its shape, which is an error."""
+    names = set().union(*map(sizes.open_names, type_.shape))
+    if names.isdisjoint(sizes.open_names(BATCH)):
+        return False
+    frame.error(
+        "wrong-kind", f"a {what} cannot be {sizes.show(type_.shape)}: the batch has no fixed size",
+        statement.type.span, help="`mean(peers(x); axis=0)` has the shape of one example",
+    )  # fmt: skip
+    return True
+
+
 def layer(frame: Frame, statement: ast.Layer) -> None:
     """`layer tower = dense(64) -> relu`: nothing is built before its first use."""
     if frame.namer is None:
@@ -107,6 +120,8 @@ def param(frame: Frame, statement: ast.Param) -> None:
     type_ = declared_type(frame, statement.type, batched=False)
     if type_ is not None and type_.kind != "float":
         frame.error("wrong-kind", "a parameter is of type `float`", statement.type.span)
+        type_ = None
+    elif type_ is not None and _depends_on_batch(frame, type_, "parameter", statement):
         type_ = None
     if type_ is None:
         frame.declare(name, POISON)
@@ -196,7 +211,7 @@ def state(frame: Frame, statement: ast.State) -> None:
         return
     type_ = declared_type(frame, statement.type, batched=False)
     context, path = frame.context, frame.namer.within(name.text)
-    if type_ is None:
+    if type_ is None or _depends_on_batch(frame, type_, "state", statement):
         frame.declare(name, POISON)
         return
     if path in context.states:

@@ -5,7 +5,7 @@ raise data_error("`a.npz` has no array `x`", span, help="it has `y`")
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from specc.diagnostics import Diagnostic, Diverged, Label, SpecError
@@ -16,6 +16,14 @@ __all__ = ["DataError", "Diverged", "RunError", "data_error", "diagnostic", "run
 
 class DataError(SpecError):
     """A data file is missing, damaged, or does not fit the model; raised before training starts."""
+
+
+class AllMissing(DataError):
+    """Every row of a file has missing values; `count` is their number."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic], count: int) -> None:
+        super().__init__(diagnostics)
+        self.count = count
 
 
 class RunError(SpecError):

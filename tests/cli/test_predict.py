@@ -88,12 +88,6 @@ def test_each_row_of_the_input_has_a_line_in_the_output(run, specc, tmp_path):
         ",".join(row) for row in found[1:] if all(row)]
 
 
-def test_a_table_of_missing_values_alone_is_refused(run, specc, tmp_path):
-    (tmp_path / "in.csv").write_text("a,b\n1,\n,2\n")
-    status, _, err = specc("predict", "runs/houses/1", "in.csv", "-o", "out.csv")
-    assert status == 1 and "all 2 rows have missing values" in err
-
-
 def test_images_are_scaled_as_the_digits_of_training_were(specc, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.dl").write_text("""model tiny {
@@ -109,3 +103,17 @@ def test_images_are_scaled_as_the_digits_of_training_were(specc, tmp_path, monke
     restore(opened.best, net)
     scores = images / 16 @ net.params["dense1.weight"].T + net.params["dense1.bias"]
     np.testing.assert_allclose(np.load(tmp_path / "out.npz")["scores"], scores, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("ending", ["csv", "npz"])
+def test_an_input_of_which_nothing_is_left_gives_empty_lines(run, specc, ending):
+    Path("new.csv").write_text("a,b\n,2\n3,?\n,\n")
+    status, out, err = specc("predict", "runs/houses/1", "new.csv", "-o", f"out.{ending}")
+    assert status == 0 and "wrote y, both of 0 examples" in out
+    assert "3 of 3 rows have missing values" in err
+    if ending == "csv":
+        assert Path("out.csv").read_text().splitlines() == ["y,both_1,both_2", ",,", ",,", ",,"]
+        return
+    with np.load("out.npz") as found:
+        assert found["y"].shape == (3,) and found["both"].shape == (3, 2)
+        assert np.isnan(found["y"]).all()

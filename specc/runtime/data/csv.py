@@ -32,7 +32,7 @@ from specc.runtime.data import tokens
 from specc.runtime.data.field import Field, Rows, Texts, takes_texts
 from specc.runtime.data.match import by_name
 from specc.runtime.data.request import Request, listed
-from specc.runtime.errors import DataError
+from specc.runtime.errors import AllMissing, DataError
 from specc.sources import port_type
 
 SEPARATORS = ",;\t|"
@@ -156,8 +156,9 @@ class Table:
         if not self.lines and self.is_part:  # all of them were left out
             return read(replace(self.request, limit=None))
         if not self.lines and self.count:
-            raise self.error(f"all {self.count:,} rows have missing values",
-                             help='`missing = "drop"` leaves out each of them')
+            error = self.error(f"all {self.count:,} rows have missing values",
+                               help='`missing = "drop"` leaves out each of them')
+            raise AllMissing(error.diagnostics, self.count)
         if not self.lines:
             raise self.error("there are no examples under the header")
         found = {}

@@ -23,7 +23,7 @@ from specc.recipe import DataCall, Port, Recipe
 from specc.runtime.data import bind, csv, digits, idx, npz, text
 from specc.runtime.data.field import Field, Rows
 from specc.runtime.data.request import Request, listed
-from specc.runtime.errors import DataError, data_error
+from specc.runtime.errors import AllMissing, DataError, data_error
 from specc.runtime.order import SPLIT, permutation
 from specc.sources import PLANNED, port_type
 
@@ -320,9 +320,11 @@ def open_sizes(recipe: Recipe, ports: Sequence[Port], folder: Path,
 
 @contextmanager
 def _collected(found: list[Diagnostic]) -> Iterator[None]:
-    """Keeps the diagnostics of a `DataError`, and goes on."""
+    """Keeps the diagnostics of a `DataError`, and goes on; a file of nothing but missing values ends it."""
     try:
         yield
+    except AllMissing:
+        raise
     except DataError as error:
         found.extend(error.diagnostics)
 
