@@ -238,6 +238,28 @@ def test_sums_over_many_lanes_stay_within_their_scratch_buffers(target):
         each.check(addresses)
 
 
+def dense_of_steps(steps: int, units: int, n: int) -> tuple[Contract, Type, Type]:
+    """A dense layer that is applied to each step of a sequence."""
+    left, right = (index(1), index(2)), (index(0), index(2))
+    op = Contract((steps, units, n), (index(0), index(1)), left, right, (steps, units))
+    return op, Type("float", (units, n)), Type("float", (steps, n), True)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize(
+    "target", [("float32", None), ("float64", None), ("float32", 256), ("float64", 128)], ids=str
+)
+def test_all_steps_of_one_example_agree_with_the_reference(target, parts):
+    for shape in ((5, 40, 64), (7, 128, 32), (2, 33, 64), (30, 65, 128), (9, 16, 48)):
+        made = [
+            Problem(roles(*dense_of_steps(*shape))["forward"], *target, 1, 1, part=(i, parts, False))
+            for i in range(parts)
+        ]
+        addresses = _loaded(dict(enumerate(each for each in made if each.plan is not None)))
+        first, *others = (each for each in made if each.plan is not None)
+        first.check(addresses, also=[each.plan for each in others])
+
+
 def test_other_strides_than_the_shapes_own():
     op, weights, batched = conv(3, 6, 7, 4, 3)
     node = roles(op, weights, batched)["forward"]
