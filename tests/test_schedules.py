@@ -22,6 +22,7 @@ def check(lr="0.1", mu="0.9", epochs=10):
     "cosine(0.1, 0)", "plateau(0.1)", "warmup(ramp(0.1, 0.001; over=10); over=2)", "exponential(0.1)",
     "0.1 * 0.5 ^ floor(epoch / 5)", "if step < 5 then 0.1 else 0.01", "0.1 - 1e-5 * step",
     "piecewise(0.1, piecewise(0.01, 0.001; at=20); at=10)", "abs(sin(step)) + sigmoid(epoch)",
+    "0.1 * (epoch % 2) + 0.01", "0.1 / (1 + step // 3)", "if step % 2 == 0 then 0.1 else 0.01",
 ])  # fmt: skip
 def test_good_schedules_pass(lr):
     program, found = check(lr)
@@ -37,6 +38,10 @@ def test_good_schedules_pass(lr):
     ("(0.5 - progress) ^ 0.5", "0.9", 10, "`lr` is no finite number at progress 0.504"),
     ("0.1 - 0.05 * step", "0.9", 2, None),
     ("0.1 - 0.05 * step", "0.9", 4, "`lr` must be >= 0, but is -0.05 at step 3"),
+    ("0.1 - step % 3 * 0.05", "0.9", 2, None),
+    ("0.05 - step % 3 * 0.05", "0.9", 4, "`lr` must be >= 0, but is -0.05 at step 2"),
+    ("0.1 - 0.05 * (step // 2)", "0.9", 8, "`lr` must be >= 0, but is -0.05 at step 6"),
+    ("0.1 * (1 % epoch)", "0.9", 8, "`lr` is no finite number at epoch 0"),
     ("1 - stale", "0.9", 4, "`lr` must be >= 0, but is -1 after 2 stale epochs"),
 ])  # fmt: skip
 def test_a_schedule_that_leaves_its_bounds_is_a_mistake_of_the_file(lr, mu, epochs, message):

@@ -21,8 +21,8 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 __all__ = [
-    "cos", "erf", "erfc", "exp", "expm1", "floor", "log", "log1p", "max", "min", "plus", "sigmoid",
-    "sin", "sqrt", "tanh",
+    "cos", "erf", "erfc", "exp", "expm1", "floor", "floordiv", "log", "log1p", "max", "min", "mod",
+    "plus", "sigmoid", "sin", "sqrt", "tanh",
 ]  # fmt: skip
 
 _FLAGS = ("contract",)
@@ -389,6 +389,31 @@ class _Code:
         return self.choose("<", x, -1.0, float("nan"), result)
 
 
+    def remainder(self, x, y):
+        """The exact remainder of x / y towards zero (the C library's fmod), and whether y must be added."""
+        rest = self.b.frem(x, y)
+        signs = self.b.xor(self.b.fcmp_ordered("<", rest, self.number(0.0)),
+                           self.b.fcmp_ordered("<", y, self.number(0.0)))
+        return rest, self.b.and_(signs, self.b.fcmp_unordered("!=", rest, self.number(0.0)))
+
+    def mod(self, x, y):
+        rest, differs = self.remainder(x, y)
+        moved = self.b.select(differs, self.b.fadd(rest, y), rest)
+        zero = self.call("llvm.copysign", 0.0, y)
+        return self.choose("==", rest, 0.0, zero, moved)
+
+    def floordiv(self, x, y):
+        rest, differs = self.remainder(x, y)
+        ratio = self.b.fdiv(self.b.fsub(x, rest), y)
+        ratio = self.b.fsub(ratio, self.b.select(differs, self.number(1.0), self.number(0.0)))
+        # next to a whole number, but for the roundings
+        below = self.call("llvm.floor", ratio)
+        below = self.choose(">", self.b.fsub(ratio, below), 0.5, self.b.fadd(below, self.number(1.0)), below)
+        rounded = self.b.fdiv(x, y)
+        below = self.choose("==", below, 0.0, self.call("llvm.copysign", 0.0, rounded), below)
+        return self.choose("==", y, 0.0, rounded, below)
+
+
 def _precision(kind) -> _Precision | None:
     return {types.float32: _FLOAT, types.float64: _DOUBLE}.get(kind)
 
@@ -479,6 +504,28 @@ def sin(typing, x):
 @intrinsic
 def cos(typing, x):
     return _of_one_float(typing, x, lambda code, x: code.call("llvm.cos", x))
+
+
+def _of_two_floats(typing, x, y, write):
+    if _precision(x) is None or x != y:
+        raise TypingError(f"two floats of one type are wanted, not {x} and {y}")
+
+    def codegen(context, b, signature, args):
+        return write(_Code(b, _precision(x)), *args)
+
+    return x(x, y), codegen
+
+
+@intrinsic
+def mod(typing, x, y):
+    """x % y as in Python"""
+    return _of_two_floats(typing, x, y, _Code.mod)
+
+
+@intrinsic
+def floordiv(typing, x, y):
+    """x // y as in Python"""
+    return _of_two_floats(typing, x, y, _Code.floordiv)
 
 
 def _of_two(x, y, integers, floats):

@@ -3,7 +3,7 @@
     binary(frame, "+", 2, 3, span)               # 5
     binary(frame, "*", 0.5, x, span)             # a tensor: Mul of a constant, spread over x, and x
 
-Known numbers follow Python: `/` gives a float, `//` the floor, `^` the power. A scalar combines with
+Numbers follow Python: `/` gives a float, `//` the floor, `%` the remainder, `^` the power. A scalar combines with
 anything; truth values count as 0 and 1 in arithmetic. All functions raise `Mistake`.
 """
 
@@ -55,7 +55,7 @@ STATIC: dict[str, Callable] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
 ARITHMETIC: dict[str, Op] = {"+": ops.Add(), "-": ops.Sub(), "*": ops.Mul(), "/": ops.Div(),
-                             "^": ops.Pow()}  # fmt: skip
+                             "//": ops.FloorDiv(), "%": ops.Mod(), "^": ops.Pow()}  # fmt: skip
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
@@ -73,15 +73,7 @@ def binary(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> Va
             raise Mistake("wrong-kind", f"`{sign}` cannot work on {describe(each)}", help_, position)
     if sign in COMPARISONS:
         return compare(frame, sign, left, right, span)
-    if sign in ARITHMETIC:
-        return arithmetic(frame, ARITHMETIC[sign], sign, (left, right), span)
-    quotient = arithmetic(frame, ops.Div(), sign, (left, right), span)
-    floor = frame.apply(ops.Floor(), quotient, span=span)
-    if sign == "//":
-        return floor
-    assert sign == "%", f"no rule for `{sign}`; please report this"
-    whole = arithmetic(frame, ops.Mul(), sign, (floor, right), span)
-    return arithmetic(frame, ops.Sub(), sign, (left, whole), span)
+    return arithmetic(frame, ARITHMETIC[sign], sign, (left, right), span)
 
 
 def fold(sign: str, left, right):

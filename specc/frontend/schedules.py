@@ -10,6 +10,7 @@ run watch the rest.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterator, Mapping
 
 from specc.frontend import ast, expressions
@@ -29,7 +30,7 @@ NAMES = {
     **{name: getattr(math, name) for name in (
         "exp", "expm1", "log", "log1p", "sqrt", "tanh", "erf", "erfc", "floor", "sin", "cos")},
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x)),
-    "real": float, "abs": abs, "__builtins__": {},
+    "real": float, "abs": abs, "floordiv": operator.floordiv, "mod": operator.mod, "__builtins__": {},
 }  # fmt: skip
 
 

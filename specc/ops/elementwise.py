@@ -123,6 +123,31 @@ class Div(Elementwise):
         return da, neg(mul(da, div(a, b)))
 
 
+class FloorDiv(Elementwise):
+    """The whole number of times that b goes into a, as in Python: a // b = (a - a % b) / b."""
+
+    code = "floordiv({0}, {1})"
+    symbol = "//"
+
+    def compute(self, np, a, b):
+        return np.floor_divide(a, b)
+
+
+class Mod(Elementwise):
+    """a % b as in Python: with the sign of b. The remainder of the division is exact, however large a / b is;
+    of another sign than b, it is added to b and rounded."""
+
+    code = "mod({0}, {1})"
+    symbol = "%"
+
+    def compute(self, np, a, b):
+        return np.mod(a, b)
+
+    def vjp(self, node, dy):
+        a, b = node.inputs
+        return dy, neg(mul(dy, floor_div(a, b)))
+
+
 class Pow(Elementwise):
     """a ^ b; the gradient for a is 0 where b is 0, and that for b takes log(a) as 0 where a is not positive."""
 
@@ -495,6 +520,10 @@ def mul(a, b):
 
 def div(a, b):
     return combine(Div(), a, b)
+
+
+def floor_div(a, b):
+    return combine(FloorDiv(), a, b)
 
 
 def power(a, b):

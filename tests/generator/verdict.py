@@ -231,7 +231,7 @@ def _is_blocked(graph) -> bool:
     slope."""
     from specc.ops import elementwise
 
-    steps = (elementwise.Detach, elementwise.Floor, elementwise.Sign)
+    steps = (elementwise.Detach, elementwise.Floor, elementwise.FloorDiv, elementwise.Sign)
     return any(isinstance(node.op, steps) for node in graph.nodes)
 
 

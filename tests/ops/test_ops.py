@@ -69,7 +69,7 @@ def window_sum(channels, window, rows, columns, stride):
 
 # (op, types of the inputs); one or more cases for each class of the registry
 CASES = [
-    *[(op(), (F, F)) for op in (e.Add, e.Sub, e.Mul, e.Div, e.Maximum, e.Minimum)],
+    *[(op(), (F, F)) for op in (e.Add, e.Sub, e.Mul, e.Div, e.Maximum, e.Minimum, e.FloorDiv, e.Mod)],
     *[(op(), (F, UNBATCHED)) for op in (e.Add, e.Mul, e.Div)],
     *[(op(), (UNBATCHED, UNBATCHED)) for op in (e.Sub, e.Mul)],
     (e.Pow(), (F, F)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
@@ -83,6 +84,10 @@ def gradient_of(formula: str, **given) -> dict[str, float]:
     ("max(a, 2)", {"a": 2.0}, {"a": 0.0}),
     ("softplus(a)", {"a": 0.0}, {"a": 0.5}),
     ("elu(a)", {"a": 0.0}, {"a": 1.0}),
+    ("a % b", {"a": 7.5, "b": 2.0}, {"a": 1.0, "b": -3.0}),
+    ("a % b", {"a": -7.5, "b": 2.0}, {"a": 1.0, "b": 4.0}),
+    ("a % b", {"a": 1e300, "b": 3.0}, {"a": 1.0, "b": -(1e300 // 3.0)}),
+    ("a // b", {"a": 7.5, "b": 2.0}, {"a": 0.0, "b": 0.0}),
 ])
 def test_gradients_at_edges(formula, given, wanted):
     assert gradient_of(formula, **given) == wanted
@@ -113,3 +118,41 @@ def test_formulas_of_special_values(formula, x, wanted, dtype):
     text = f"model m {{ input x: float[] output y = {formula} }}"
     net = specc.compile(driver.load(Source("x.dl", text)), batch=40, dtype=dtype, threads=1)
     np.testing.assert_array_equal(net.forward(x=x)["y"], np.resize(wanted, 40).astype(dtype))
+
+
+def quotients(dtype: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers and divisors of all sizes and signs: many quotients are huge, some are whole."""
+    rng = np.random.default_rng(0)
+    info = np.finfo(dtype)
+    exponents = rng.integers(info.minexp + info.nmant + 1, info.maxexp, (2, count))  # no denormal remainders
+    a, b = rng.uniform(1, 2, (2, count)) * 2.0**exponents
+    a[::4], b[::4] = rng.uniform(0, 1000, (2, len(a[::4])))
+    a[1::4] = rng.integers(0, 1000, len(a[1::4]))
+    b[1::4] = rng.integers(1, 100, len(b[1::4]))
+    b[2::8] = 0.1
+    signs = rng.choice([-1, 1], (2, count))
+    return (signs[0] * a).astype(dtype), (signs[1] * b).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_quotients_and_remainders_are_those_of_python(dtype):
+    a, b = quotients(dtype, 5000)
+    text = "model m { input a: float[] input b: float[] output r = a % b output q = a // b }"
+    net = specc.compile(driver.load(Source("x.dl", text)), batch=len(a), dtype=dtype, threads=1)
+    found = net.forward(a=a, b=b)
+    exact = [math.fmod(x, y) for x, y in zip(a.tolist(), b.tolist(), strict=True)]
+    with np.errstate(all="ignore"):
+        wanted = [x + np.asarray(y if x and (x < 0) != (y < 0) else 0, dtype)
+                  for x, y in zip(np.array(exact, dtype), b, strict=True)]
+        quotient = np.floor_divide(a, b)
+    np.testing.assert_array_equal(found["r"], wanted)
+    np.testing.assert_array_equal(found["q"], quotient)
+    assert (np.abs(found["r"]) <= np.abs(b)).all()
+    assert (np.signbit(found["r"]) == np.signbit(b)).all()
+
+
+def test_the_zero_of_a_remainder_has_the_sign_of_the_divisor():
+    text = "model m { input a: float[] input b: float[] output y = 1 / (a % b) }"
+    net = specc.compile(driver.load(Source("x.dl", text)), batch=40, dtype="float32", threads=1)
+    a, b = np.resize([6, -6, 6, -6, 0], 40), np.resize([3, 3, -3, -3, -3], 40)
+    np.testing.assert_array_equal(net.forward(a=a, b=b)["y"], np.where(b > 0, np.inf, -np.inf))
