@@ -236,6 +236,26 @@ def row(typing, array, start, count):
     return kind(array, types.int64, types.int64), codegen
 
 
+@intrinsic(prefer_literal=True)
+def partial_sums(typing, count, dtype):
+    """An array of `count` numbers on the stack, not yet set; the count is a number in the kernel's text."""
+    if not isinstance(count, types.IntegerLiteral):
+        return None
+    length = count.literal_value
+    array = types.Array(parse_dtype(dtype), 1, "C")
+
+    def codegen(context, b, signature, args):
+        made = context.make_array(array)(context, b)
+        element = context.get_data_type(array.dtype)
+        size = context.get_abi_sizeof(element)
+        data = cgutils.alloca_once(b, ir.ArrayType(element, length))
+        arrayobj.populate_array(made, b.bitcast(data, element.as_pointer()),
+                                [ir.Constant(I64, length)], [ir.Constant(I64, size)], size, None)
+        return made._getvalue()
+
+    return array(count, dtype), codegen
+
+
 @intrinsic
 def mix32(typing, x):
     """A hash of 32 bits: multiply and xorshift with Wellons' constants, 2018 (lowbias32).

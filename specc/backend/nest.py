@@ -22,10 +22,15 @@ from dataclasses import dataclass, field
 from specc.backend.calls import ELEMENT, Address, Value
 from specc.backend.load import Kernel
 
-IMPORTS = "from specc.backend.memory import row"
+IMPORTS = "from specc.backend.memory import partial_sums, row"
 # The most terms of a long sum that are added up in the kernel's precision, a vector of partial sums at a time;
 # the sums of such blocks are added up in float64, as a float32 sum of 10^6 terms loses four digits.
 BLOCK = 1024
+# The same for sums side by side, each in a lane of its own, which has one partial sum.
+LANE_BLOCK = 128
+# How many lanes are added up side by side, with partial sums on the stack: long rows are read in few pieces, but
+# several sums have to share the stack and the nearest cache.
+LANES, MORE_LANES = 1024, 4096
 _FIRST = {"sum": "0.0", "max": "-1e400"}
 _JOIN = {"sum": "plus({0}, {1})", "max": "({1} if ({1} > {0} or {1} != {1}) else {0})"}
 
@@ -71,11 +76,12 @@ class Nest:
 
 def kernel_of(nest: Nest, dtype: str) -> tuple[Kernel, list[tuple[str, Value]]]:
     """The kernel, and its arguments in order."""
-    extents, reduced = _collapse(nest)
+    extents, reduced = _order(nest, *_collapse(nest))
+    in_lanes = _adds_in_lanes(nest, extents, reduced)
     for each in nest.accesses:
         if each.mode in _FIRST and not any(reduced) and not each.overlaps:
             each.mode = "store"  # there is one term
-        elif each.mode in _FIRST:
+        elif each.mode in _FIRST and not (in_lanes and each.mode == "sum"):
             each.fill = each.fill or any(reduced[: _suffix(reduced)])
     for each in nest.accesses:
         if not each.fill:
@@ -88,7 +94,7 @@ def kernel_of(nest: Nest, dtype: str) -> tuple[Kernel, list[tuple[str, Value]]]:
     for each in nest.accesses:
         if each.mode == "store" and not each.fill:
             each.over = read.get((each.address, each.strides), "")
-    writer = _Writer(nest, extents, reduced)
+    writer = _Writer(nest, extents, reduced, in_lanes)
     source = writer.source(dtype)
     passed = [each for each in nest.accesses if not each.over]
     arguments: list[tuple[str, Value]] = [(each.name, each.address) for each in passed]
@@ -124,6 +130,30 @@ def _collapse(nest: Nest) -> tuple[tuple[int, ...], tuple[bool, ...]]:
     return tuple(size for size, _, _ in axes), tuple(flag for _, flag, _ in axes)
 
 
+def _terms(extents: tuple[int, ...], reduced: tuple[bool, ...]) -> int:
+    """How many terms the nest adds up in memory: the product of the extents before the suffix."""
+    first = _suffix(reduced)
+    return math.prod(size for size, flag in zip(extents[:first], reduced, strict=False) if flag)
+
+
+def _order(nest: Nest, extents: tuple[int, ...], reduced: tuple[bool, ...]):
+    """Very many terms that would be added up in memory: their axes come last, but for one that is kept, so that
+    blocks of them can be added up one after another."""
+    if _terms(extents, reduced) <= BLOCK or any(each.overlaps for each in nest.accesses):
+        return extents, reduced
+    last = len(extents) - 1
+    order = sorted(range(len(extents)), key=lambda axis: (axis == last, reduced[axis]))
+    for each in nest.accesses:
+        each.strides = tuple(each.strides[axis] for axis in order)
+    return tuple(extents[axis] for axis in order), tuple(reduced[axis] for axis in order)
+
+
+def _adds_in_lanes(nest: Nest, extents: tuple[int, ...], reduced: tuple[bool, ...]) -> bool:
+    """Whether sums of very many terms are side by side along the last axis, in blocks of their terms."""
+    return (_terms(extents, reduced) > BLOCK and not reduced[-1]
+            and not any(each.overlaps for each in nest.accesses))
+
+
 def _suffix(reduced: tuple[bool, ...]) -> int:
     """The first of the trailing axes that are reduced (the depth, where there are none)."""
     first = len(reduced)
@@ -135,7 +165,7 @@ def _suffix(reduced: tuple[bool, ...]) -> int:
 class _Writer:
     """Writes the text of one nest."""
 
-    def __init__(self, nest: Nest, extents: tuple[int, ...], reduced: tuple[bool, ...]):
+    def __init__(self, nest: Nest, extents: tuple[int, ...], reduced: tuple[bool, ...], in_lanes: bool):
         depth = len(extents)
         self.nest, self.depth, self.reduced = nest, depth, reduced
         self.name = nest.title
@@ -149,6 +179,18 @@ class _Writer:
         self.blocked = [each for each in self.reductions if each.mode == "sum" and long]
         self.cut = bool(self.blocked) and extents[-1] > BLOCK and all(
             each.strides[-1] in (0, 1) for each in nest.accesses)
+        # sums side by side; from which axis on their terms are added up, and by which they are cut into blocks
+        self.in_lanes = [each for each in self.reductions if each.mode == "sum" and in_lanes]
+        self.terms_from = self.block_axis = depth
+        if self.in_lanes:
+            self.terms_from = reduced.index(True)
+            self.block_axis = depth - 2
+            while (self.block_axis > self.terms_from
+                   and math.prod(extents[self.block_axis : -1]) < LANE_BLOCK // 2):
+                self.block_axis -= 1
+            inner = math.prod(extents[self.block_axis + 1 : -1])
+            self.block = max(LANE_BLOCK // inner, 1)
+            self.most_lanes = MORE_LANES if extents[-1] > LANES and len(self.in_lanes) <= 2 else LANES
 
     def passed_strides(self, each: Access) -> list[int]:
         """The axes whose stride is an argument: all but the zeros, and but a 1 at the end."""
@@ -173,8 +215,11 @@ class _Writer:
                 self._put(1, f"{each.name}_fill = row({each.name}, 0, {each.name}_all)")
                 self._put(1, f"for i in range({each.name}_all):")
                 self._put(2, f"{each.name}_fill[i] = {first}")
+        for each in self.in_lanes:
+            self._put(1, f"{each.name}_part = partial_sums({self.most_lanes}, real)")
+            self._put(1, f"{each.name}_total = partial_sums({self.most_lanes}, np.float64)")
         names = self._hoisted(1, -1)
-        self._loops(0, names)
+        self._loops(0, 1, names)
         return "\n".join(self.lines) + "\n"
 
     def _put(self, level: int, text: str) -> None:
@@ -183,10 +228,12 @@ class _Writer:
     def _index(self, each: Access, axes: range) -> str:
         terms = [f"{each.name}_from"] if each.starts_within else []
         for axis in axes:
-            if each.strides[axis] == 1 and axis == self.depth - 1:
-                terms.append(f"i{axis}")
+            last = axis == self.depth - 1
+            at = f"(first + i{axis})" if last and self.in_lanes else f"i{axis}"
+            if each.strides[axis] == 1 and last:
+                terms.append(at)
             elif each.strides[axis] != 0:
-                terms.append(f"i{axis} * {each.name}{axis}")
+                terms.append(f"{at} * {each.name}{axis}")
         return " + ".join(terms) or "0"
 
     def _innermost(self, each: Access) -> int:
@@ -207,16 +254,24 @@ class _Writer:
     def _loaded(each: Access, place: str) -> str:
         return f"({place} != 0)" if each.kind == "bool" else place
 
-    def _loops(self, axis: int, names: dict[str, str]) -> None:
-        level = axis + 1
+    def _loops(self, axis: int, level: int, names: dict[str, str]) -> None:
         last = self.depth - 1
+        if axis == self.terms_from:
+            self._put(level, f"for first in range(0, n{last}, {self.most_lanes}):")
+            level += 1
+            self._put(level, f"count = min({self.most_lanes}, n{last} - first)")
+            self._each_lane(level, "{0}_total[i] = 0.0")
         if axis == self.suffix:
             for each in self.reductions:
                 if each in self.blocked:
                     self._put(level, f"{each.name}_total = np.float64(0)")
                 else:
                     self._put(level, f"{each.name}_ = {_FIRST[each.mode]}")
-        if axis == last:
+        if axis == last and self.in_lanes:
+            names = {**names, **self._rows(level)}
+            self._put(level, f"for i{last} in range(count):")
+            self._body(level + 1, names)
+        elif axis == last:
             inner = level
             if self.cut:
                 self._put(level, f"for block in range(0, n{axis}, {BLOCK}):")
@@ -229,10 +284,22 @@ class _Writer:
             self._body(inner + 1, names)
             for each in self.blocked:
                 self._put(inner, f"{each.name}_total += np.float64({each.name}_)")
+        elif axis == self.block_axis:
+            self._put(level, f"for block in range(0, n{axis}, {self.block}):")
+            self._each_lane(level + 1, "{0}_part[i] = 0.0")
+            self._put(level + 1, f"for i{axis} in range(block, min(block + {self.block}, n{axis})):")
+            names = {**names, **self._hoisted(level + 2, axis)}
+            self._loops(axis + 1, level + 2, names)
+            self._each_lane(level + 1, "{0}_total[i] += np.float64({0}_part[i])")
         else:
             self._put(level, f"for i{axis} in range(n{axis}):")
             names = {**names, **self._hoisted(level + 1, axis)}
-            self._loops(axis + 1, names)
+            self._loops(axis + 1, level + 1, names)
+        if axis == self.terms_from:
+            self._put(level, f"for i{last} in range(count):")
+            for each in self.in_lanes:
+                place = f"{each.name}[{self._index(each, range(self.depth))}]"
+                self._put(level + 1, f"{place} = real({each.name}_total[i{last}])")
         if axis == self.suffix:
             for each in self.reductions:
                 value = f"real({each.name}_total)" if each in self.blocked else f"{each.name}_"
@@ -240,12 +307,18 @@ class _Writer:
                 joined = _JOIN[each.mode].format(place, value) if each.fill else value
                 self._put(level, f"{place} = {joined}")
 
+    def _each_lane(self, level: int, line: str) -> None:
+        """A line for every sum, of each of the lanes that are added up side by side."""
+        self._put(level, "for i in range(count):")
+        for each in self.in_lanes:
+            self._put(level + 1, line.format(each.name))
+
     def _rows(self, level: int) -> dict[str, str]:
         """Names of the one-dimensional rows that the innermost loop runs through."""
         last = self.depth - 1
         names = {}
         for each in self.nest.accesses:
-            if each.mode in _FIRST and self.suffix < self.depth:
+            if each.mode in _FIRST and (self.suffix < self.depth or each in self.in_lanes):
                 continue
             if each.over:
                 names[each.name] = names[each.over]
@@ -253,7 +326,10 @@ class _Writer:
             stride = each.strides[last]
             if stride == 1:
                 start = self._index(each, range(last))
-                start, count = (f"{start} + block", "count") if self.cut else (start, f"n{last}")
+                if self.cut or self.in_lanes:
+                    start, count = f"{start} + {'block' if self.cut else 'first'}", "count"
+                else:
+                    count = f"n{last}"
                 self._put(level, f"{each.name}_ = row({each.name}, {start}, {count})")
                 names[each.name] = f"{each.name}_[i{last}]"
             elif stride or each.mode != "read":
@@ -278,6 +354,9 @@ class _Writer:
                 if each.kind == "bool":
                     value = f"1 if {value} else 0"
                 self._put(level, f"{names[each.name]} = {value}")
+            elif each in self.in_lanes:
+                place = f"{each.name}_part[i{self.depth - 1}]"
+                self._put(level, f"{place} = plus({place}, {value})")
             elif each.mode in _FIRST:
                 if self.suffix < self.depth:
                     self._put(level, f"{each.name}_ = {_JOIN[each.mode].format(each.name + '_', value)}")

@@ -53,3 +53,58 @@ model m {
     x = np.full((48, 1, 128, 128), 0.1, np.float32)
     _, gradients = net.loss_and_gradients(x=x)
     np.testing.assert_allclose(gradients["conv1.bias"], 128 * 128, rtol=1e-6)
+
+
+# Sums of one example each: lanes are added up side by side.
+
+
+@pytest.mark.parametrize("batch", [1, 20, 300])
+def test_the_sum_of_an_example_over_very_many_equal_terms(batch):
+    x = np.full((batch, 20_000, 3), 0.1, np.float32)
+    text = """model m { input x: float[20000, 3] output a = sum(x) output b = sum(x; axis=0)
+  output c = mse(x, 0 * x) }"""
+    net = specc.compile(driver.load(Source("x.dl", text)), batch=batch, dtype="float32", threads=1)
+    found = net.forward(x=x)
+    value = float(x[0, 0, 0])
+    np.testing.assert_allclose(found["a"], 60_000 * value, rtol=2e-6)
+    np.testing.assert_allclose(found["b"], 20_000 * value, rtol=2e-6)
+    np.testing.assert_allclose(found["c"], value**2, rtol=2e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("shape", "formula", "wanted"), [
+    ((1025,), "sum(x * w)", lambda x, w: (x * w).sum(1)),
+    ((1500, 4), "sum(x + w; axis=0)", lambda x, w: (x + w).sum(1)),
+    ((1030, 90), "sum(x; axis=0)", lambda x, w: x.sum(1)),
+    ((3, 2000, 2), "sum(x * w; axis=1)", lambda x, w: (x * w).sum(2)),
+    ((40, 5, 31), "sum(transpose(x; 1, 0, 2) * transpose(w; 1, 0, 2); keep=1)",
+     lambda x, w: (x * w).sum((1, 3))),
+    ((2, 37, 41), "sum(exp(x) * w; keep=1)", lambda x, w: (np.exp(x) * w).sum((2, 3))),
+    ((7, 11, 13, 2), "sum(x * w; keep=0)", lambda x, w: (x * w).sum((1, 2, 3, 4))),
+    ((2000,), "sum(x) / max(x)", lambda x, w: x.sum(1) / x.max(1)),
+    ((3000,), "softmax(x)", lambda x, w: np.exp(x) / np.exp(x).sum(1, keepdims=True)),
+])
+def test_long_sums_of_an_example_in_every_order_of_axes(shape, formula, wanted, dtype, threads):
+    rng = np.random.default_rng(0)
+    text = ", ".join(map(str, shape))
+    text = f"model m {{ input x: float[{text}] param w: float[{text}] = zeros output y = {formula} }}"
+    program = driver.load(Source("x.dl", text))
+    for batch in (1, 5, 33):
+        net = specc.compile(program, batch=batch, dtype=dtype, threads=threads)
+        x = rng.uniform(0.5, 1.5, (batch, *shape)).astype(dtype)
+        w = rng.uniform(0.5, 1.5, shape).astype(dtype)
+        net.params["w"][...] = w
+        found = net.forward(x=x)["y"]
+        exact = wanted(x.astype(float), w.astype(float))
+        np.testing.assert_allclose(found, exact, rtol=1e-6 if dtype == "float32" else 1e-13)
+
+
+def test_the_gradient_of_a_bias_over_many_steps_and_examples():
+    text = """seq time = 5000
+model m { input x: float[time, 2] let y = x -> dense(3) loss mean(sum(y ^ 2); over=time) }"""
+    net = specc.compile(driver.load(Source("x.dl", text)), batch=20, dtype="float32", threads=1)
+    net.params["dense1.weight"][...] = 0
+    net.params["dense1.bias"][...] = 0.55
+    _, gradients = net.loss_and_gradients(x=np.ones((20, 5000, 2)))
+    np.testing.assert_allclose(gradients["dense1.bias"], 1.1, rtol=2e-6)
