@@ -59,7 +59,7 @@ DEEP = {
     "ifs": ("const x = " + "if 1 < 2 then " * 10_000 + "1" + " else 2" * 10_000, "too-deep"),
     "else ifs": ("const x = " + "if 1 < 2 then 1 else " * 10_000 + "2", "too-deep"),
     "blocks": ("block b(x) { " * 10_000 + "}" * 10_000, "misplaced"),
-    "models": ("model m { " * 10_000, "no-input"),
+    "models": ("model m { " * 10_000, "syntax"),
     "signs": (model("output " + "-" * 10_000 + "x"), "too-deep"),
     "powers": ("const x = " + "2 ^ " * 10_000 + "2", "too-deep"),
     "numbers made of numbers": (

@@ -143,7 +143,7 @@ def test_one_step_at_a_time_gives_the_scores_of_a_whole_pass(run):
 
 
 def test_the_best_weights_write_and_not_the_last_ones(run, sample, tmp_path, capfd):
-    worse = trained(tmp_path, CHARS, "hello world, " * 60, "epochs=1", capfd=capfd)
+    worse = trained(tmp_path, CHARS, "dlrow ,olleh " * 60, "epochs=3", capfd=capfd)
     own = shutil.copytree(run, tmp_path / "own")
     shutil.copy(f"{worse}/last.safetensors", own / "last.safetensors")
     arguments = "--prompt", "hello wo", "--length", "31", "--temperature", "0"
