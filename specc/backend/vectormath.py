@@ -46,7 +46,8 @@ class _Precision:
     erf: tuple[float, ...]  # coefficients of erf(x) / x by x^2, for x from 0 to 1
     erfcx: tuple[float, ...]  # of e^(x^2) (1 - erf(x)) by (x - 2) / (x + 2), for larger x
     erf_limit: float  # erf is 1 above
-    tanh: tuple[float, ...]  # coefficients of (tanh(x) / x - 1) / x^2 by x^2, for x from 0 to 0.6
+    tanh: tuple[float, ...]  # coefficients of (tanh(x) / x - 1) / x^2 by x^2, for x from 0 to 0.3
+    tanh_growth: tuple[float, ...]  # of (expm1(2r) / 2 - r) / r^2 for |r| <= ln(2)/4
     tanh_limit: float  # tanh is 1 above
     erfc: tuple[float, ...]  # of e^(x^2) (1 + 2x) erfc(x) by (x - 2) / (x + 2), for x from 0.4
     erfc_limit: float  # erfc is 0 above
@@ -77,8 +78,11 @@ _FLOAT = _Precision(
     ),
     4.0,
     (
-        -0.33333299271944866, 0.1333195823532454, -0.0537866825832474, 0.020805380367748226,
-        -0.005905862782363081,
+        -0.33333060011499854, 0.13314796313435232, -0.05036281860582679,
+    ),
+    (
+        1.0000000192227583, 0.6666607085008208, 0.333329620948708, 0.13390439425794337,
+        0.04464227001833084,
     ),
     10.0,
     (
@@ -137,10 +141,13 @@ _DOUBLE = _Precision(
     ),
     6.0,
     (
-        -0.33333333333333326, 0.13333333333331968, -0.05396825396731372,
-        0.021869488504038612, -0.008863234889901477, 0.003592119925922429,
-        -0.001455765743299082, 0.0005896292739504009, -0.00023753272244214884,
-        9.252567729518666e-05, -3.121656000403636e-05, 6.52082630431705e-06,
+        -0.33333333333326753, 0.13333333331464947, -0.0539682521721622, 0.02186940653207501,
+        -0.008861227171377405, 0.003564938205337041, -0.0012622847971147137,
+    ),
+    (
+        1.0000000000000027, 0.666666666666668, 0.3333333333321047, 0.13333333333291095,
+        0.0444444446325956, 0.012698412747524698, 0.003174590617100294, 0.0007054647222264785,
+        0.000141473602758214, 2.572088971868909e-05,
     ),
     20.0,
     (
@@ -277,15 +284,19 @@ class _Code:
         size = self.call("llvm.fabs", x)
         size = self.choose(">", size, p.tanh_limit, p.tanh_limit, size)
         # near 0: x + x^3 P(x^2)
-        square = self.mul(x, x)
-        near = self.fma(self.mul(x, square), self.polynomial(square, p.tanh), x)
-        # else 1 - 2 / (e^2x + 1), with e^2x = 2^n e^2r
+        square = self.mul(size, size)
+        near = self.fma(self.mul(size, square), self.polynomial(square, p.tanh), size)
+        # else h / (h + 1), with h = expm1(2x) / 2 = 2^n expm1(2r) / 2 + (2^n - 1) / 2
         power, whole = self.scale(size, 2.0)
-        r = self.fma(whole, -_LN2 / 2, size)
-        grown = self.polynomial(r, [1, 2, *(each * 4 * 2**k for k, each in enumerate(p.expm1))])
-        far = self.sub(1.0, self.div(2.0, self.fma(power, grown, 1.0)))
-        far = self.call("llvm.copysign", far, x)
-        return self.choose("<", size, 0.6, near, far)
+        if p is _FLOAT:
+            r = self.fma(whole, -_LN2 / 2, size)
+        else:  # the error of ln(2) / 2 as one float64 would count
+            high, low = p.ln2
+            r = self.fma(whole, -low / 2, self.fma(whole, -high / 2, size))
+        grown = self.fma(self.mul(r, r), self.polynomial(r, p.tanh_growth), r)
+        h = self.fma(power, grown, self.fma(power, 0.5, -0.5))
+        far = self.div(h, self.add(h, 1.0))
+        return self.call("llvm.copysign", self.choose("<", size, 0.3, near, far), x)
 
     def sigmoid(self, x):
         # 1 / (2^n (1 + g) + 1) with e^-x = 2^n (1 + g)
