@@ -18,6 +18,8 @@ from specc.backend.tiling import SOON, Axis, ContractionPlan, runs_from
 _LONG_SLICE, _SHORT_SLICE = 512 << 10, 16 << 10
 # The same of packed weights, and cycles that it takes to pack one.
 _PACKED_SLICE, _PACKING = 192 << 10, 1.5
+# Products that one block of rows adds up without a break; more in slices, as a long float32 sum loses digits.
+_LONGEST_RUN = 4096
 # The shapes that are preferred where they cost at most so much more than the best.
 _HARDLY, _NOTHING = 1.08, 2000  # a part of the cycles, and cycles: some 0.7 us
 USUAL = {32: ((6, 4), (7, 3), (8, 2), (12, 1)), 16: ((4, 2), (7, 1))}
@@ -99,7 +101,7 @@ def contract_plan(
     longest = int(counts[:, 0].max())
     size = target.bytes
     most = (_SHORT_SLICE if rows.steps[0] * size < 64 else _LONG_SLICE) // (step * size)
-    if row_blocks == 1 or longest <= 2 * most:
+    if (row_blocks == 1 and longest <= _LONGEST_RUN) or longest <= 2 * most:
         most = max(longest, 1)
     scratch = row_blocks * r * step * size if longest > most else 0
     w_row, _, out_row = rows.steps
@@ -131,7 +133,7 @@ def packed_plan(
     blocks = -(-rows.size // r)
     longest = max(len(taps) for taps, _ in lists)
     most = max(_PACKED_SLICE // (v * target.width * target.bytes), 1)
-    if blocks == 1 or longest <= 1.5 * most:
+    if (blocks == 1 and longest <= _LONGEST_RUN) or longest <= 1.5 * most:
         most = max(longest, 1)
     steps = np.minimum(np.arange(0, lanes, target.width), lanes - target.width)[:, None]
     classes, columns, w_at, packed, at = [], [], [], 0, 0

@@ -203,18 +203,23 @@ def one_by_one(b, count, values: list, body) -> list:
     return loop.now
 
 
-def started(b, code: Vectors, start, places: list[tuple]) -> list:
-    """The sums to begin with: those at places after `start`, or zeros where it is 0."""
+def added(b, code: Vectors, start, places: list[tuple], sums: list) -> list:
+    """The sums, each added to the number at its place after `start` unless that is 0.
+
+    A sum of very many products comes in slices. Those of a slice are added up from zero, as the products of a
+    last slice would lose their digits beside the sum of all others.
+    """
     fresh = b.block
     loading, merged = b.append_basic_block(), b.append_basic_block()
     b.cbranch(b.icmp_signed("!=", start, I64(0)), loading, merged)
     b.position_at_end(loading)
-    loaded = [code.load(code.at(code.pointer(start), *place)) for place in places]
+    more = [b.fadd(code.load(code.at(code.pointer(start), *place)), each)
+            for place, each in zip(places, sums, strict=True)]
     b.branch(merged)
     b.position_at_end(merged)
-    sums = []
-    for each in loaded:
-        sums.append(b.phi(code.vector))
-        sums[-1].add_incoming(code.zero, fresh)
-        sums[-1].add_incoming(each, loading)
-    return sums
+    result = []
+    for each, joined in zip(sums, more, strict=True):
+        result.append(b.phi(code.vector))
+        result[-1].add_incoming(each, fresh)
+        result[-1].add_incoming(joined, loading)
+    return result

@@ -108,3 +108,28 @@ model m { input x: float[time, 2] let y = x -> dense(3) loss mean(sum(y ^ 2); ov
     net.params["dense1.bias"][...] = 0.55
     _, gradients = net.loss_and_gradients(x=np.ones((20, 5000, 2)))
     np.testing.assert_allclose(gradients["dense1.bias"], 1.1, rtol=2e-6)
+
+
+# Products: their slices are added up one by one.
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("channels", "size", "filters", "kernel"), [(1, 128, 2, 1), (3, 64, 20, 3)])
+def test_the_gradient_of_filters_over_many_places_and_examples(channels, size, filters, kernel, threads):
+    text = f"""model m {{ input x: float[{channels}, {size}, {size}]
+  loss sum(x -> conv({filters}, kernel={kernel})) }}"""
+    program = driver.load(Source("x.dl", text))
+    net = specc.compile(program, batch=48, dtype="float32", threads=threads)
+    x = np.full((48, channels, size, size), 0.1, np.float32)
+    _, gradients = net.loss_and_gradients(x=x)
+    wanted = (size - kernel + 1) ** 2 * float(x[0, 0, 0, 0])
+    np.testing.assert_allclose(gradients["conv1.weight"], wanted, rtol=2e-6)
+
+
+@pytest.mark.parametrize("units", [1, 2, 10])
+def test_dense_layers_of_very_many_inputs(units):
+    x = np.full((20, 300_000), 0.1, np.float32)
+    text = f"model m {{ input x: float[300000] output y = x -> dense({units}) }}"
+    net = specc.compile(driver.load(Source("x.dl", text)), batch=20, dtype="float32", threads=1)
+    net.params["dense1.weight"][...] = 1
+    np.testing.assert_allclose(net.forward(x=x)["y"], 300_000 * float(x[0, 0]), rtol=1e-4)
