@@ -51,6 +51,7 @@ def peak_{dtype}(count: "int", out: "int"):
     chains = Kernel(
         f"peak_{dtype}", source, dtype,
         imports=f'from specc.backend.tiles import fma_chains\nrun = fma_chains({CHAINS}, "{dtype}", {width})',
+        unroll=False,
     )  # fmt: skip
     update = Kernel("update", _UPDATE, dtype)
     addresses = load([*executor.KERNELS, chains, update])

@@ -59,7 +59,8 @@ class Kernel:
     `imports` are lines that run before `source`, for names beyond those that every kernel has:
     `np`, `math`, `real` (its dtype) and the functions of `vectormath`. With `overlap` the kernel's
     arrays may share memory; without, an element may be reached through two arrays only where the
-    same iteration reads it first and writes it last.
+    same iteration reads it first and writes it last. `unroll` lets LLVM unroll loops: not those of
+    register tiles, which use all registers as they are.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Kernel:
     vector_bits: int = 0  # 0: the machine's own
     imports: str = ""
     overlap: bool = False
+    unroll: bool = True
 
     def __post_init__(self):
         assert self.dtype in ("float32", "float64"), self.dtype

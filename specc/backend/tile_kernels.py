@@ -417,4 +417,4 @@ def from_template(name: str, text: str, target: Target, **values: int | str) -> 
     for key, value in {**known, **values}.items():
         text = text.replace(f"<{key}>", str(value))
     imports, source = text.lstrip().split("\n\n", 1)
-    return Kernel(name, source, target.dtype, target.machine.vector_bits, imports)
+    return Kernel(name, source, target.dtype, target.machine.vector_bits, imports, unroll=False)
