@@ -622,7 +622,7 @@ class Net:
         begin anew). Raises ValueError for arrays that do not fit, and for a model that cannot be trained.
 
         If the loss is not finite, the weights, states and `steps_done` go back to those from before the
-        step, or from a few steps earlier (`specc.rollback`), and `Diverged` is raised, which names the
+        step, or to the last copy of them (`specc.rollback`), and `Diverged` is raised, which names the
         operation; with `net.on_divergence = "warn"` it is a RuntimeWarning.
         """
         if reason := untrainable(self.program):
