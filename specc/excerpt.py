@@ -50,7 +50,7 @@ def page(
     helps: Sequence[str],
     paint: Paint = plain,
 ) -> str:
-    """The lines of a diagnostic, with a line end behind the last; `labels` are further places."""
+    """Return the lines of a diagnostic, each with its line end; `labels` are further places."""
     marks = [(span, "^", severity, "")]
     marks += [(place, "-", "label", text) for place, text in labels]
     gutter = len(str(max(mark[0].line for mark in marks)))
@@ -152,7 +152,7 @@ def _width(text: str) -> int:
 def _rows(marks: Sequence[Mark], paint: Paint) -> list[str]:
     """The rows beneath a line: the marks, and what is written to them.
 
-    The last message stands behind the marks; a `|` leads from each of the others to its message.
+    The last message follows the marks; a `|` leads from each of the others to its message.
 
         - ^ ---- right
         |

@@ -636,7 +636,7 @@ class Net:
         with self._lock.writing:
             settings = self._schedule(self.steps_done, 1, 0, 0)
             if not self._rollback.keep(self.steps_done, self.params.version):
-                return self._diverged(math.nan, data, rows)
+                return self._diverged(None, data, rows)
             records, _ = self._run(program, data, np.arange(rows), rows, settings, self.steps_done,
                                    self.lanes)
             self._rollback.stepped(self.params.version)
@@ -652,8 +652,11 @@ class Net:
         of_example = sizes.bind(flops(topological(nodes)), {"the batch": self.batch})
         return Rollback(self._arrays, self.lanes, 3 * self.batch * of_example)
 
-    def _diverged(self, loss: float, data: Mapping[str, Column], rows: int) -> float:
-        """Put back the weights from before a step that is not finite; raise `Diverged`, or warn."""
+    def _diverged(self, loss: float | None, data: Mapping[str, Column], rows: int) -> float:
+        """Put back the last copy of the weights; raise `Diverged`, or warn and return the loss.
+
+        `loss` is that of the step, or None if the weights were not finite before it.
+        """
         step = self.steps_done
         self.steps_done = self._rollback.restore()
         self.params.written()
@@ -662,16 +665,16 @@ class Net:
         kept = "the weights are again those from before it" if not back else (
             f"the weights are again those from before step {self.steps_done + 1}")
         diagnostic = Diagnostic(
-            "diverged", "error", f"the loss is {loss:g} at step {step + 1}",
+            "diverged", "error", f"the weights are not finite before step {step + 1}" if loss is None
+            else f"the loss is {loss:g} at step {step + 1}",
             (found.span if found else None) or self.program.recipe.span,
             (Label(found.span, found.what),) if found and found.span else (),
             (*(found.notes if found else ()), kept),
-            "use a smaller learning rate; or look for inputs that are not scaled, or a `log`, `sqrt` or"
-            " division in a loss that comes to 0")  # fmt: skip
+            Diverged.HELP)  # fmt: skip
         error = Diverged([diagnostic], step + 1)
         if self.on_divergence == "warn":
             warnings.warn(str(error), RuntimeWarning, stacklevel=3)
-            return loss
+            return math.nan if loss is None else loss
         raise error
 
     def time(self, data: Mapping[str, Column], order: np.ndarray) -> StepTimes:

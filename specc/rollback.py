@@ -1,4 +1,4 @@
-"""Weights to go back to: a copy of a model's arrays, taken every few steps.
+"""Weights to go back to: a copy of a model's arrays, taken now and then.
 
     back = Rollback(arrays, lanes, flops=3e8)
     back.keep(step, version)      # before a step: copies the arrays if a copy is due
@@ -55,7 +55,7 @@ class Rollback:
         is_changed = version != self._version
         is_due = not self._copies or not self._step <= step < self._next
         if is_due or is_changed and not self._was_changed:
-            if not all(_is_sound(name, array) for name, array in self._live()):
+            if not all(is_sound(array, not name.startswith("param.")) for name, array in self._live()):
                 return not self._copies
             for name, array in self._live():
                 if name in self._copies:
@@ -63,7 +63,7 @@ class Rollback:
                 else:
                     self._copies[name] = array.copy()
             self._step, self._next = step, step + self._every
-        self._was_changed = is_changed
+        self._was_changed = is_changed and not is_due
         return True
 
     def stepped(self, version: int) -> None:
@@ -85,8 +85,6 @@ class Rollback:
             yield f"lane.{label}", array
 
 
-def _is_sound(name: str, array: np.ndarray) -> bool:
-    """Whether weights are finite, and other arrays not NaN (a state may begin as inf)."""
-    if name.startswith("param."):
-        return bool(np.isfinite(array).all())
-    return not np.isnan(array).any()
+def is_sound(array: np.ndarray, is_state: bool) -> bool:
+    """Return whether weights are finite, or a state is not NaN (a state may start as inf)."""
+    return not np.isnan(array).any() if is_state else bool(np.isfinite(array).all())

@@ -216,6 +216,25 @@ def test_weights_that_were_set_are_not_taken_back():
     assert net.params["w"].tolist() == [1.5, 1.5, 1.5] and net.steps_done == 5
 
 
+def test_weights_that_were_set_after_the_first_step_are_not_taken_back():
+    net = specc.compile(program(STEP), batch=4, dtype="float64", threads=1, seed=0)
+    net.step(x=np.ones((4, 3)))
+    net.set_params({"w": [1.5, 1.5, 1.5]})
+    with pytest.raises(specc.Diverged):
+        net.step(x=-np.ones((4, 3)))
+    assert net.params["w"].tolist() == [1.5, 1.5, 1.5] and net.steps_done == 1
+
+
+def test_weights_that_are_found_not_to_be_finite_are_said_so():
+    net = specc.compile(program(STEP), batch=4, dtype="float64", threads=1, seed=0)
+    net.step(x=np.ones((4, 3)))
+    net.set_params({"w": [1.5, 1.5, 1.5]})
+    net.params["w"][0] = np.inf
+    with pytest.raises(specc.Diverged, match="the weights are not finite before step 2"):
+        net.step(x=np.ones((4, 3)))
+    assert np.isfinite(net.params["w"]).all()
+
+
 def test_a_step_may_warn_in_place_of_raising():
     net = specc.compile(program(STEP), batch=4, threads=1, seed=0)
     net.on_divergence = "warn"

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "frontend": MIDDLE,
     "passes": MIDDLE,
     "backend": MIDDLE,
-    "runtime": BASE | {"decode"},
+    "runtime": BASE | {"decode", "rollback"},
     "flow": MIDDLE | {"passes", "backend"},
     "steps": MIDDLE | {"decode", "passes", "backend"},
     "lengths": MIDDLE | {"passes"},

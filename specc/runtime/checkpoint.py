@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from specc.diagnostics import closest
+from specc.rollback import is_sound
 from specc.runtime.compiled import CompiledModel
 from specc.runtime.errors import RunError, run_error
 from specc.runtime.files import write
@@ -147,11 +148,7 @@ def not_finite(tensors: Mapping[str, np.ndarray]) -> str | None:
     batch can be undefined.
     """
     for name, array in tensors.items():
-        if name.startswith(STATE):
-            is_good = not np.isnan(array).any()
-        else:
-            is_good = name == RECORDS or np.isfinite(array).all()
-        if not is_good:
+        if name != RECORDS and not is_sound(array, name.startswith(STATE)):
             return name
     return None
 

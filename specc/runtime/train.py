@@ -255,8 +255,7 @@ class _Loop:
             f"training stopped at step {step} (epoch {epoch + 1}): {what}",
             place or self.recipe.span or start_of(self.run.folder),
             labels=[Label(place, finding.what)] if place else (),
-            help="try a smaller learning rate; else look for inputs that are not scaled, or for a"
-            " `log`, `sqrt` or division in a loss that comes to 0",
+            help=Diverged.HELP,
             notes=[
                 *(finding.notes if finding is not None else ()),
                 "the last losses: " + ", ".join(f"{loss:.4g}" for loss in losses),
