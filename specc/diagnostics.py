@@ -125,8 +125,8 @@ class SpecWarning(UserWarning):
 class Diverged(SpecError):
     """The loss or a weight is no longer a finite number; `step` counts from 1."""
 
-    HELP = ("use a smaller learning rate; or look for inputs that are not scaled, and for a `log`, `sqrt` or"
-            " division of 0 in a loss")  # fmt: skip
+    HELP = ("use a smaller learning rate; or look for inputs that are not scaled, a division by 0, or a"
+            " `log` or `sqrt` of 0 or less")  # fmt: skip
 
     def __init__(self, diagnostics: Iterable[Diagnostic], step: int) -> None:
         super().__init__(diagnostics)
