@@ -98,7 +98,7 @@ def test_a_finite_sum_does_not_change_by_what_the_other_lanes_hold(dtype):
         x[-1] = 2.0**-20
         loss, gradients = net.loss_and_gradients(x=x)
         wanted = reference(program, net, x=x)
-        close = 4 * np.finfo(dtype).eps
+        close = 4 * float(np.finfo(dtype).eps)
         assert loss == pytest.approx(wanted["loss"], rel=close)
         np.testing.assert_allclose(gradients["w"], wanted["gradient.w"], rtol=close)
 
