@@ -41,12 +41,24 @@ AGREEMENT = 1e-3
 @click.option("--threads", default="2", show_default=True, help="One or more numbers: 2,1")
 @click.option("--rounds", default=11, show_default=True, help="Turns of each peer.")
 @click.option("--what", default="training,inference", show_default=True)
-@click.option("--warm/--no-warm", default=True, show_default=True,
-              help="Time first steps with warm caches too (for the first number of threads).")
-@click.option("--json", "path", type=click.Path(dir_okay=False, path_type=Path),
-              help="Store all figures.")
-def main(models: str | None, peers: str | None, threads: str, rounds: int, what: str, warm: bool,
-         path: Path | None) -> None:
+@click.option(
+    "--warm/--no-warm",
+    default=True,
+    show_default=True,
+    help="Time first steps with warm caches too (for the first number of threads).",
+)
+@click.option(
+    "--json", "path", type=click.Path(dir_okay=False, path_type=Path), help="Store all figures."
+)
+def main(
+    models: str | None,
+    peers: str | None,
+    threads: str,
+    rounds: int,
+    what: str,
+    warm: bool,
+    path: Path | None,
+) -> None:
     """Time specc against its peers; print the tables and the goals."""
     from specc.backend.limits import measure
 
@@ -65,23 +77,37 @@ def main(models: str | None, peers: str | None, threads: str, rounds: int, what:
             chosen.remove(case)
     for count in counts:
         limits = measure("float32", count)
-        found["limits"][str(count)] = {"gflops": limits.flops / 1e9,
-                                       "memory_gbytes": limits.rates[-1] * count / 1e9}
+        found["limits"][str(count)] = {
+            "gflops": limits.flops / 1e9,
+            "memory_gbytes": limits.rates[-1] * count / 1e9,
+        }
     for case in chosen:
         for count in counts:
-            result = {"model": case.name, "threads": count, "batch": case.batch,
-                      "training_flops": case.training_flops, "forward_flops": case.forward_flops}
+            result = {
+                "model": case.name,
+                "threads": count,
+                "batch": case.batch,
+                "training_flops": case.training_flops,
+                "forward_flops": case.forward_flops,
+            }
             with prepared(case) as folder:
                 for kind, names in (("training", TRAINING + EXTRA), ("inference", INFERENCE)):
                     default = TRAINING if kind == "training" else INFERENCE
-                    names = [each for each in (names if wanted else default)
-                             if (not wanted or each in wanted) and each not in found["missing"]]
+                    names = [
+                        each
+                        for each in (names if wanted else default)
+                        if (not wanted or each in wanted) and each not in found["missing"]
+                    ]
                     if kind not in what.split(","):
                         continue
                     start = time.time()
                     run = training if kind == "training" else _inference
-                    result[kind] = run(case, names, count, rounds, warm and count == counts[0], folder)
-                    click.echo(report.progress(case, count, kind, result[kind], time.time() - start))
+                    result[kind] = run(
+                        case, names, count, rounds, warm and count == counts[0], folder
+                    )
+                    click.echo(
+                        report.progress(case, count, kind, result[kind], time.time() - start)
+                    )
             found["results"].append(result)
             if path is not None:
                 path.write_text(json.dumps(found, indent=1))
@@ -107,8 +133,9 @@ class prepared:
         self._folder.__exit__(*exception)
 
 
-def training(case: Case, names: list[str], threads: int, rounds: int, warm: bool,
-              folder: Path) -> dict:
+def training(
+    case: Case, names: list[str], threads: int, rounds: int, warm: bool, folder: Path
+) -> dict:
     """Every peer's first steps cold and warm, then rounds of them all."""
     found: dict[str, dict] = {name: {} for name in names}
     with ExitStack() as stack:
@@ -136,18 +163,21 @@ def training(case: Case, names: list[str], threads: int, rounds: int, warm: bool
     return found
 
 
-def _inference(case: Case, names: list[str], threads: int, rounds: int, warm: bool,
-               folder: Path) -> dict:
+def _inference(
+    case: Case, names: list[str], threads: int, rounds: int, warm: bool, folder: Path
+) -> dict:
     """Every peer's forward pass for each of the batch sizes."""
     found: dict[str, dict] = {}
     with ExitStack() as stack:
         running: dict[str, Peer] = {}
         for name in names:
             peer = stack.enter_context(
-                Peer(name, case.name, folder, threads, folder / f"caches-{name}"))
+                Peer(name, case.name, folder, threads, folder / f"caches-{name}")
+            )
             try:
-                answers = {str(batch): {"outputs": peer.prepare("inference", batch)}
-                           for batch in BATCHES}
+                answers = {
+                    str(batch): {"outputs": peer.prepare("inference", batch)} for batch in BATCHES
+                }
             except PeerFailed as failure:
                 found[name] = {"failed": str(failure)}
                 continue
@@ -193,7 +223,9 @@ def _machine() -> dict:
     name = platform.processor()
     try:
         with open("/proc/cpuinfo") as file:
-            name = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
+            name = next(
+                line.split(":")[1].strip() for line in file if line.startswith("model name")
+            )
     except (OSError, StopIteration):
         pass
     return {"processor": name, "processors": os.cpu_count(), "system": platform.system(),

@@ -41,8 +41,9 @@ def main(checkout: Path, models: str, threads: int, rounds: int) -> None:
     click.echo(f"{'mean':<12}" + "".join(f"{mean:>24}" for mean in means))
 
 
-def _pair(case: Case, kind: str, batch: int, threads: int, rounds: int,
-          checkout: Path) -> tuple[Figures, Figures]:
+def _pair(
+    case: Case, kind: str, batch: int, threads: int, rounds: int, checkout: Path
+) -> tuple[Figures, Figures]:
     """The figures of the other checkout, and of this one."""
     with prepared(case) as folder, ExitStack() as stack:
         peers = {}

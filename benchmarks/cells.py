@@ -54,16 +54,19 @@ def _against_library(chosen: list[str], threads: int) -> None:
     click.echo(f"{'own cell':15} {'library':8} {'us':>9} {'us':>9}  ratio (quartiles)")
     failed = []
     for name in chosen:
-        (*own, own_code), (*library, code) = (runner(_program(word), threads)
-                                              for word in (name, PAIRS[name]))
+        (*own, own_code), (*library, code) = (
+            runner(_program(word), threads) for word in (name, PAIRS[name])
+        )
         mine, theirs = turns(own, library)
         ratios = [a / b for a, b in zip(mine, theirs, strict=True)]
         low, middle, high = statistics.quantiles(ratios, n=4)
         same = own_code == code  # any difference is one of the memory's, or of other programs
         failed += [] if same or middle <= CLOSE else [name]
-        click.echo(f"{name:15} {PAIRS[name]:8} {statistics.median(mine) * 1e6:9,.0f}"
-                   f" {statistics.median(theirs) * 1e6:9,.0f}  {middle:.2f} ({low:.2f}..{high:.2f})"
-                   + ("  the same machine code" if same else ""))
+        click.echo(
+            f"{name:15} {PAIRS[name]:8} {statistics.median(mine) * 1e6:9,.0f}"
+            f" {statistics.median(theirs) * 1e6:9,.0f}  {middle:.2f} ({low:.2f}..{high:.2f})"
+            + ("  the same machine code" if same else "")
+        )
     click.echo(f"within {CLOSE - 1:.0%}: " + (f"all but {', '.join(failed)}" if failed else "all"))
 
 

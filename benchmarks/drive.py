@@ -85,8 +85,9 @@ class Peer:
     `root` is the checkout whose code the process runs.
     """
 
-    def __init__(self, name: str, case: str, folder: Path, threads: int, caches: Path,
-                 root: Path = ROOT):
+    def __init__(
+        self, name: str, case: str, folder: Path, threads: int, caches: Path, root: Path = ROOT
+    ):
         self.name, self.threads = name, threads
         job = {"peer": name, "case": case, "folder": str(folder), "threads": threads}
         self._log = (folder / f"{name}-{root.name}.log").open("w+")

@@ -26,9 +26,14 @@ from specc.ops.contract import Contract
 def random_data(net, batch: int) -> dict[str, Column]:
     """A batch for every port of a model."""
     rng = np.random.default_rng(0)
-    return {port.name: Column(rng.integers(0, port.classes, batch) if port.kind == "class"
-                              else rng.random((batch, *port.shape), dtype=np.float32))
-            for port in net.ports}
+    return {
+        port.name: Column(
+            rng.integers(0, port.classes, batch)
+            if port.kind == "class"
+            else rng.random((batch, *port.shape), dtype=np.float32)
+        )
+        for port in net.ports
+    }
 
 
 def seconds(entry: tuple[int, int], rounds: int) -> float:
@@ -55,15 +60,21 @@ def described(call: Call) -> str:
 def moved(call: Call, lanes: int, dtype: str) -> int:
     """Bytes of the values that a kernel reads or makes, each counted once."""
     values = {each for node in call.nodes for each in (node, *node.inputs)}
-    return sum(each.type.elements * (lanes if each.type.batched else 1)
-               * element_bytes(each.type.kind, dtype) for each in values)
+    return sum(
+        each.type.elements
+        * (lanes if each.type.batched else 1)
+        * element_bytes(each.type.kind, dtype)
+        for each in values
+    )
 
 
 @click.command()
 @click.argument("model", type=click.Path(exists=True, path_type=Path))
 @click.option("--batch", default=64, show_default=True)
 @click.option("--rounds", default=15, show_default=True)
-@click.option("--all", "everything", is_flag=True, help="Time the kernels that are no contractions too.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Time the kernels that are no contractions too."
+)
 def main(model: Path, batch: int, rounds: int, everything: bool) -> None:
     """Print a line for each kernel of the training step of MODEL."""
     net = specc.compile(specc.load(model), batch=batch, threads=1)
@@ -72,7 +83,9 @@ def main(model: Path, batch: int, rounds: int, everything: bool) -> None:
     program = net.compiled("train")
     total = operations = 0.0
     for call, entry in program.entries(data):
-        contraction = not call.packs and len(call.nodes) == 1 and isinstance(call.nodes[0].op, Contract)
+        contraction = (
+            not call.packs and len(call.nodes) == 1 and isinstance(call.nodes[0].op, Contract)
+        )
         if not contraction and not (everything and call.nodes):
             continue
         took = seconds(entry, rounds)
@@ -80,8 +93,10 @@ def main(model: Path, batch: int, rounds: int, everything: bool) -> None:
         if contraction:
             work = 2 * product(call.nodes[0].op.extents) * program.plan.lanes
             operations += work
-            print(f"{work / took / 1e9:7.1f} GF/s {took * 1e6:9.1f} us  {call.kernel.name:<14}"
-                  f" {described(call)}")
+            print(
+                f"{work / took / 1e9:7.1f} GF/s {took * 1e6:9.1f} us  {call.kernel.name:<14}"
+                f" {described(call)}"
+            )
         else:
             work = moved(call, program.plan.lanes, net.dtype)
             print(f"{work / took / 1e9:7.1f} GB/s {took * 1e6:9.1f} us  {call.kernel.name}")

@@ -30,21 +30,33 @@ def tables(found: dict) -> str:
     """Everything, for all numbers of threads."""
     text = []
     machine = found["machine"]
-    text.append(f"{machine['processor']}, {machine['processors']} processors, load"
-                f" {machine['load'][0]:.1f}; " + ", ".join(f"{k} {v}" for k, v in found["versions"].items()))
+    text.append(
+        f"{machine['processor']}, {machine['processors']} processors, load"
+        f" {machine['load'][0]:.1f}; " + ", ".join(f"{k} {v}" for k, v in found["versions"].items())
+    )
     for name, reason in found["missing"].items():
         text.append(f"{NAMES[name]}: left out: {reason}")
     for name, reason in found["gaps"].items():
         text.append(f"{name}: left out, `specc check` says: {reason}")
     for threads, limits in found["limits"].items():
         results = [each for each in found["results"] if str(each["threads"]) == threads]
-        text += ["", f"{threads} threads: at most {limits['gflops']:.0f} GF/s measured,"
-                 f" memory {limits['memory_gbytes']:.0f} GB/s"]
+        text += [
+            "",
+            f"{threads} threads: at most {limits['gflops']:.0f} GF/s measured,"
+            f" memory {limits['memory_gbytes']:.0f} GB/s",
+        ]
         if trained := [each for each in results if "training" in each]:
-            text += ["", "A training step, microseconds (quartiles); `~`: the least, or for one thread"
-                     " the processor's time, as the machine was not quiet (and the median)", *_training(trained, limits)]
-            text += ["", "Seconds to the first step, imports included, cold and warm; MB at most",
-                     *_first(trained)]
+            text += [
+                "",
+                "A training step, microseconds (quartiles); `~`: the least, or for one thread"
+                " the processor's time, as the machine was not quiet (and the median)",
+                *_training(trained, limits),
+            ]
+            text += [
+                "",
+                "Seconds to the first step, imports included, cold and warm; MB at most",
+                *_first(trained),
+            ]
         if inferred := [each for each in results if "inference" in each]:
             text += ["", "Inference, microseconds a batch, batch 1 and 256", *_inference(inferred)]
     failures = [f"{each['model']}, {each['threads']} threads, {kind}: {NAMES[name]} left out: {of['failed']}"
@@ -57,15 +69,22 @@ def tables(found: dict) -> str:
 
 def best_peer(found: dict) -> tuple[str, float] | None:
     """The fastest that is not specc, and its seconds."""
-    others = [(each["seconds"], name) for name, each in found.items()
-              if name != "specc" and "seconds" in each]
+    others = [
+        (each["seconds"], name)
+        for name, each in found.items()
+        if name != "specc" and "seconds" in each
+    ]
     return (min(others)[1], min(others)[0]) if others else None
 
 
 def ratio(found: dict) -> float | None:
     """How many times faster than the best peer."""
     best = best_peer(found)
-    return best[1] / found["specc"]["seconds"] if best and "seconds" in found.get("specc", {}) else None
+    return (
+        best[1] / found["specc"]["seconds"]
+        if best and "seconds" in found.get("specc", {})
+        else None
+    )
 
 
 def of_peak(result: dict, limits: dict) -> float | None:
@@ -81,10 +100,16 @@ def _training(results, limits) -> list[str]:
     for result in results:
         found = result["training"]
         times, share = ratio(found), of_peak(result, limits)
-        rows.append([
-            result["model"], str(result["batch"]), *(_spread(found.get(peer, {})) for peer in peers),
-            f"{times:.2f}" if times else "",
-            f"{share * limits['gflops']:.0f}" if share else "", f"{share:.0%}" if share else ""])
+        rows.append(
+            [
+                result["model"],
+                str(result["batch"]),
+                *(_spread(found.get(peer, {})) for peer in peers),
+                f"{times:.2f}" if times else "",
+                f"{share * limits['gflops']:.0f}" if share else "",
+                f"{share:.0%}" if share else "",
+            ]
+        )
     return _aligned(rows)
 
 
@@ -110,16 +135,22 @@ def _inference(results) -> list[str]:
     rows = [["model", *(NAMES[peer] for peer in peers), "ratio 1", "ratio 256"]]
     for result in results:
         found = result["inference"]
-        cells = [" / ".join(_us(found[peer].get(batch, found[peer])) for batch in BATCHES)
-                 if peer in found else "-" for peer in peers]
+        cells = [
+            " / ".join(_us(found[peer].get(batch, found[peer])) for batch in BATCHES)
+            if peer in found
+            else "-"
+            for peer in peers
+        ]
         rows.append([result["model"], *cells, *(f"{r:.2f}" if r else "" for r in _ratios(found))])
     return _aligned(rows)
 
 
 def _ratios(found: dict) -> list[float | None]:
     """Of inference, for each batch size."""
-    return [ratio({name: each[batch] for name, each in found.items() if batch in each})
-            for batch in BATCHES]
+    return [
+        ratio({name: each[batch] for name, each in found.items() if batch in each})
+        for batch in BATCHES
+    ]
 
 
 def goals(found: dict) -> list[str]:
@@ -142,12 +173,21 @@ def goals(found: dict) -> list[str]:
             lines.append(_goal(not low, f"{threads} threads: {OF_PEAK:.0%} of the peak where products"
                                " dominate", low))  # fmt: skip
         for i, batch in enumerate(BATCHES):
-            ratios = {each["model"]: r for each in results
-                      if "inference" in each and (r := _ratios(each["inference"])[i])}
+            ratios = {
+                each["model"]: r
+                for each in results
+                if "inference" in each and (r := _ratios(each["inference"])[i])
+            }
             if ratios:
                 low = [f"{name} {r:.2f}" for name, r in ratios.items() if r < 1]
-                lines.append(_goal(not low, f"{threads} threads: inference of batch {batch} no slower than"
-                                   f" the best peer's, mean {_mean(ratios.values()):.2f}", low))
+                lines.append(
+                    _goal(
+                        not low,
+                        f"{threads} threads: inference of batch {batch} no slower than"
+                        f" the best peer's, mean {_mean(ratios.values()):.2f}",
+                        low,
+                    )
+                )
         lines += _first_goals(threads, results)
     lines += _scaling(found)
     return lines
@@ -155,8 +195,11 @@ def goals(found: dict) -> list[str]:
 
 def _first_goals(threads: str, results) -> list[str]:
     lines = []
-    own = {each["model"]: each["training"]["specc"] for each in results
-           if "cold_seconds" in each.get("training", {}).get("specc", {})}
+    own = {
+        each["model"]: each["training"]["specc"]
+        for each in results
+        if "cold_seconds" in each.get("training", {}).get("specc", {})
+    }
     for name, most in COLD.items():
         if "cold_seconds" in own.get(name, {}):
             seconds = own[name]["cold_seconds"]
@@ -166,8 +209,14 @@ def _first_goals(threads: str, results) -> list[str]:
     if warm:
         slow = [f"{name} {seconds:.2f} s" for name, seconds in warm.items() if seconds > WARM]
         lines.append(_goal(not slow, f"{threads} threads: first step warm within {WARM} s", slow))
-    pairs = [(each["model"], *(each["training"].get(peer, {}).get("peak_bytes")
-              for peer in ("specc", "pytorch"))) for each in results if "training" in each]
+    pairs = [
+        (
+            each["model"],
+            *(each["training"].get(peer, {}).get("peak_bytes") for peer in ("specc", "pytorch")),
+        )
+        for each in results
+        if "training" in each
+    ]
     pairs = [each for each in pairs if each[1] and each[2]]
     if pairs:
         more = [f"{name} {a / 1e6:.0f} MB against {b / 1e6:.0f}" for name, a, b in pairs if a > b]
@@ -176,11 +225,16 @@ def _first_goals(threads: str, results) -> list[str]:
 
 
 def _scaling(found: dict) -> list[str]:
-    seconds = {(each["model"], each["threads"]): each["training"]["specc"]["seconds"]
-               for each in found["results"]
-               if "seconds" in each.get("training", {}).get("specc", {})}
-    pairs = {name: seconds[name, 1] / seconds[name, 2] for name, threads in seconds
-             if threads == 2 and seconds.get((name, 1), 0) >= SCALING_FROM}
+    seconds = {
+        (each["model"], each["threads"]): each["training"]["specc"]["seconds"]
+        for each in found["results"]
+        if "seconds" in each.get("training", {}).get("specc", {})
+    }
+    pairs = {
+        name: seconds[name, 1] / seconds[name, 2]
+        for name, threads in seconds
+        if threads == 2 and seconds.get((name, 1), 0) >= SCALING_FROM
+    }
     if not pairs:
         return []
     low = [f"{name} {r:.2f}" for name, r in pairs.items() if r < SCALING]

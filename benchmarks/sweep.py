@@ -112,14 +112,24 @@ def main(sweeps: str, threads: str, path: Path | None) -> None:
             continue
         of_sweep = []
         for count in map(int, threads.split(",")):
-            of_threads = [Measured(name, point.value, count, seconds * 1e6, point.work)
-                          for point, seconds in _measured(points, count)]
+            of_threads = [
+                Measured(name, point.value, count, seconds * 1e6, point.work)
+                for point, seconds in _measured(points, count)
+            ]
             of_sweep.append(marked(of_threads))
         click.echo("\n".join(_table(name, of_sweep)) + "\n")
         found += [each for of in of_sweep for each in of]
     for flag in ("cliff", "slide"):
-        where = [f"{each.sweep} {each.value} ({each.threads} threads)" for each in found if each.flag == flag]
-        click.echo(f"{len(where)} {flag}s of {len(found)} points" + (": " if where else "") + ", ".join(where))
+        where = [
+            f"{each.sweep} {each.value} ({each.threads} threads)"
+            for each in found
+            if each.flag == flag
+        ]
+        click.echo(
+            f"{len(where)} {flag}s of {len(found)} points"
+            + (": " if where else "")
+            + ", ".join(where)
+        )
     if path is not None:
         path.write_text(json.dumps([asdict(each) for each in found], indent=1))
 
@@ -188,9 +198,15 @@ def _table(name: str, of_sweep: list[list[Measured]]) -> list[str]:
              *(f"{of[0].threads} threads GF/s" for of in of_sweep), "times", ""]]  # fmt: skip
     for points in zip(*of_sweep, strict=True):
         times = f"{points[0].microseconds / points[-1].microseconds:.2f}" if len(points) > 1 else ""
-        rows.append([str(points[0].value), *(f"{each.microseconds:,.1f}" for each in points),
-                     *(f"{2e-3 / each.per_work:,.1f}" for each in points), times,
-                     ", ".join(f"{each.flag} with {each.threads}" for each in points if each.flag)])
+        rows.append(
+            [
+                str(points[0].value),
+                *(f"{each.microseconds:,.1f}" for each in points),
+                *(f"{2e-3 / each.per_work:,.1f}" for each in points),
+                times,
+                ", ".join(f"{each.flag} with {each.threads}" for each in points if each.flag),
+            ]
+        )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in rows]  # fmt: skip

@@ -95,16 +95,17 @@ def main(threads: int) -> None:
         *own, own_code = nets[pair.text, pair.own]
         *library, library_code = nets[pair.text, known[0]]
         mine, theirs = turns(own, library)
-        low, _, high = statistics.quantiles(
-            [a / b for a, b in zip(mine, theirs, strict=True)], n=4)
+        low, _, high = statistics.quantiles([a / b for a, b in zip(mine, theirs, strict=True)], n=4)
         ratio = min(mine) / min(theirs)
         if own_code == library_code:  # any difference is one of the memory's, or of other programs
             verdict = "the same machine code"
         else:
             verdict = "" if not pair.judged else "yes" if ratio <= CLOSE else "NO"
         failed += [pair.own] if verdict == "NO" else []
-        click.echo(f"{pair.own:18} {known[0]:16} {min(mine) * 1e6:9,.1f} {min(theirs) * 1e6:9,.1f}"
-                   f"  {ratio:.2f} ({low:.2f}..{high:.2f})  {verdict}")
+        click.echo(
+            f"{pair.own:18} {known[0]:16} {min(mine) * 1e6:9,.1f} {min(theirs) * 1e6:9,.1f}"
+            f"  {ratio:.2f} ({low:.2f}..{high:.2f})  {verdict}"
+        )
     click.echo(f"within {CLOSE - 1:.0%}: " + (f"all but {', '.join(failed)}" if failed else "all"))
 
 
@@ -112,7 +113,9 @@ def turns(first, second) -> tuple[list[float], list[float]]:
     """The seconds a step of two runners, in turns."""
     found: tuple[list[float], list[float]] = [], []
     for number in range(TURNS):
-        for (run, steps), times in list(zip((first, second), found, strict=True))[:: 1 - 2 * (number % 2)]:
+        for (run, steps), times in list(zip((first, second), found, strict=True))[
+            :: 1 - 2 * (number % 2)
+        ]:
             await_quiet(0.1)
             times.append(run(steps) / steps)
     return found

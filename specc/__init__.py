@@ -1,9 +1,9 @@
 """specc compiles a text that states a neural network into machine code that trains it.
 
-    import specc
+import specc
 
-    net = specc.compile(specc.load("models/lenet.dl"), batch=64)
-    net.step(image=images, label=labels)
+net = specc.compile(specc.load("models/lenet.dl"), batch=64)
+net.step(image=images, label=labels)
 """
 
 from __future__ import annotations
@@ -40,8 +40,13 @@ def load(path, **overrides) -> Program:
     return program
 
 
-def compile(model: Program, batch: int | None = None, dtype: str = "float32",
-            threads: int | None = None, seed: int | None = None) -> Net:
+def compile(
+    model: Program,
+    batch: int | None = None,
+    dtype: str = "float32",
+    threads: int | None = None,
+    seed: int | None = None,
+) -> Net:
     """The model in machine code, its weights initialized from `seed`; see `specc.net.Net`.
 
     `batch` and `seed` default to the file's, `threads` to the processors there are, or fewer where a

@@ -32,8 +32,12 @@ class Arrays(dict):
     Threads may read at the same time. `changing` is entered while values are copied in.
     """
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], what: str,
-                 changing: AbstractContextManager | None = None):
+    def __init__(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        what: str,
+        changing: AbstractContextManager | None = None,
+    ):
         super().__init__(arrays)
         self.what = what  # "lenet has no parameter"
         self._changing = changing or nullcontext()
@@ -77,7 +81,9 @@ class Arrays(dict):
         self._lent = next(self._versions)
         return array
 
-    def values(self) -> list[np.ndarray]:  # lists, which hold the arrays: a view of a dict would not
+    def values(
+        self,
+    ) -> list[np.ndarray]:  # lists, which hold the arrays: a view of a dict would not
         arrays = list(super().values())
         self._lent = next(self._versions)
         return arrays
@@ -109,8 +115,9 @@ class Arrays(dict):
         if array.dtype.kind not in "iuf":
             raise ValueError(f"{path} must be numbers, not {_held(array)}")
         if array.shape != self[path].shape:
-            raise ValueError(f"{path} has the shape {list(self[path].shape)},"
-                             f" not {list(array.shape)}")
+            raise ValueError(
+                f"{path} has the shape {list(self[path].shape)}, not {list(array.shape)}"
+            )
         return array.astype(self[path].dtype)
 
     def __setitem__(self, path, value) -> None:
@@ -124,8 +131,10 @@ class Arrays(dict):
         return self
 
     def _refuse(self, *_):
-        raise TypeError("the arrays of a model cannot be added to or taken away; `dict(...)` of them"
-                        " is a dict of your own")
+        raise TypeError(
+            "the arrays of a model cannot be added to or taken away; `dict(...)` of them"
+            " is a dict of your own"
+        )
 
     __delitem__ = pop = popitem = clear = setdefault = _refuse
 
@@ -134,8 +143,9 @@ class Arrays(dict):
         return dict, (dict(self),)
 
 
-def examples(model: str, ports: Iterable[Port], arrays: Mapping[str, object],
-             needed: Iterable[str]) -> dict[str, Column]:
+def examples(
+    model: str, ports: Iterable[Port], arrays: Mapping[str, object], needed: Iterable[str]
+) -> dict[str, Column]:
     """The columns of the ports `needed`, from arrays `[n, *shape]`; further ports are checked too.
 
     A "float" port takes real numbers (NaN too: it shows in the loss), a "class" port integers
@@ -145,9 +155,11 @@ def examples(model: str, ports: Iterable[Port], arrays: Mapping[str, object],
     for name in arrays:
         if name not in by_name:
             near = closest(name, by_name)
-            raise ValueError(f"{model} has no input or target `{name}`; "
-                             + (f"did you mean `{near}`? " if near else "")
-                             + f"unknown: {name}; it has {_listed(by_name.values())}")
+            raise ValueError(
+                f"{model} has no input or target `{name}`; "
+                + (f"did you mean `{near}`? " if near else "")
+                + f"unknown: {name}; it has {_listed(by_name.values())}"
+            )
     if missing := [name for name in needed if name not in arrays]:
         wanted = _listed(by_name[name] for name in needed)
         raise ValueError(f"{model} takes {wanted} here; missing: {', '.join(missing)}")
@@ -159,7 +171,9 @@ def examples(model: str, ports: Iterable[Port], arrays: Mapping[str, object],
     return columns
 
 
-def completed(ports: Iterable[Port], arrays: Mapping[str, object], begin: bool) -> dict[str, object]:
+def completed(
+    ports: Iterable[Port], arrays: Mapping[str, object], begin: bool
+) -> dict[str, object]:
     """The arrays with those that follow from others, where they are not given.
 
     Sequences of varying length may be a list of arrays, one for each example: they are padded, and
@@ -195,12 +209,16 @@ def _with_lengths(port: Port, same: list[Port], arrays: Mapping[str, object]) ->
             parts = _parts(each, value)
             own = np.array([len(part) for part in parts], int)
             if own.size and own.max() > most:
-                raise ValueError(f"{each.name} has at most {most} steps, but example {own.argmax()} has"
-                                 f" {own.max()}")
+                raise ValueError(
+                    f"{each.name} has at most {most} steps, but example {own.argmax()} has"
+                    f" {own.max()}"
+                )
             value = _padded(parts, each.shape)
         is_list = value is not arrays[each.name]
         if lengths is not None and is_list and own.tolist() != lengths.tolist():
-            raise ValueError(f"{each.name} and {first.name} run over one sequence, and must be equally long")
+            raise ValueError(
+                f"{each.name} and {first.name} run over one sequence, and must be equally long"
+            )
         found[each.name], lengths = value, own if lengths is None else lengths
     return {**found, port.name: lengths}
 
@@ -208,14 +226,18 @@ def _with_lengths(port: Port, same: list[Port], arrays: Mapping[str, object]) ->
 def _parts(port: Port, value) -> list[np.ndarray]:
     """A list of examples, `[steps, ..]` each, as arrays."""
     if not isinstance(value, (list, tuple)):
-        raise TypeError(f"{port.name} must be an array, or a list with one for each example, not"
-                        f" {type(value).__name__}")
+        raise TypeError(
+            f"{port.name} must be an array, or a list with one for each example, not"
+            f" {type(value).__name__}"
+        )
     parts = [_array(port.name, each) for each in value]
     for row, part in enumerate(parts):
         if part.ndim != len(port.shape) or part.shape[1:] != port.shape[1:]:
             inner = ", ".join(["steps", *map(str, port.shape[1:])])
-            raise ValueError(f"{port.name} must be [{inner}] for each example, but example {row} is"
-                             f" {list(part.shape)}")
+            raise ValueError(
+                f"{port.name} must be [{inner}] for each example, but example {row} is"
+                f" {list(part.shape)}"
+            )
     return parts
 
 
@@ -243,12 +265,15 @@ def _column(port: Port, value) -> Column:
         raise ValueError(f"{name} must be {_wanted(port)}, not {_held(array)}")
     if array.ndim != len(port.shape) + 1 or array.shape[1:] != tuple(port.shape):
         shape = ", ".join(["n", *map(str, port.shape)])
-        raise ValueError(f"{name} must be [{shape}], a row for each of n examples,"
-                         f" not {list(array.shape)}")
+        raise ValueError(
+            f"{name} must be [{shape}], a row for each of n examples, not {list(array.shape)}"
+        )
     if port.kind == "class" and array.size:
         if array.dtype.kind == "f":
-            raise ValueError(f"{name} must be {_wanted(port)}, not {array.dtype}:"
-                             f" `{name}.astype(int)` makes some of whole numbers")
+            raise ValueError(
+                f"{name} must be {_wanted(port)}, not {array.dtype}:"
+                f" `{name}.astype(int)` makes some of whole numbers"
+            )
         least, most = int(array.min()), int(array.max())
         if not 0 <= least <= most < port.classes:
             raise ValueError(f"{name} must be {_wanted(port)}, but goes from {least} to {most}")
@@ -265,9 +290,11 @@ def _array(name: str, value) -> np.ndarray:
     try:
         return np.asarray(value)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{name} is no array of numbers: its rows differ in length"
-                         if "inhomogeneous" in str(error) else
-                         f"{name} is no array of numbers") from None
+        raise ValueError(
+            f"{name} is no array of numbers: its rows differ in length"
+            if "inhomogeneous" in str(error)
+            else f"{name} is no array of numbers"
+        ) from None
 
 
 def _wanted(port: Port) -> str:
@@ -277,9 +304,18 @@ def _wanted(port: Port) -> str:
 
 
 def _held(array: np.ndarray) -> str:
-    kinds = {"O": "Python objects", "U": "texts", "S": "bytes", "c": "complex numbers",
-             "b": "booleans", "M": "dates", "m": "durations", "f": "numbers", "i": "integers",
-             "u": "integers"}
+    kinds = {
+        "O": "Python objects",
+        "U": "texts",
+        "S": "bytes",
+        "c": "complex numbers",
+        "b": "booleans",
+        "M": "dates",
+        "m": "durations",
+        "f": "numbers",
+        "i": "integers",
+        "u": "integers",
+    }
     return f"{kinds.get(array.dtype.kind, 'values')} ({array.dtype})"
 
 

@@ -23,15 +23,27 @@ Scores = Callable[[int, np.ndarray], np.ndarray]
 def targets_read(ports: Iterable[Port], needed: Iterable[str]) -> list[Port]:
     """The targets that the outputs of a model read and that are sequences of classes: what it writes."""
     needed = set(needed)
-    return [port for port in ports if port.role == "target" and port.name in needed
-            and port.kind == "class" and port.sequence is not None and len(port.shape) == 1]
+    return [
+        port
+        for port in ports
+        if port.role == "target"
+        and port.name in needed
+        and port.kind == "class"
+        and port.sequence is not None
+        and len(port.shape) == 1
+    ]
 
 
-def decode(predict: Callable[[Mapping[str, Column]], dict[str, np.ndarray]], targets: list[Port],
-           ports: Iterable[Port], data: Mapping[str, Column], temperature: float = 0.0, seed: int = 0,
-           ends: Mapping[str, int] | None = None,
-           step_by_step: Callable[[Port, Mapping[str, Column]], Scores | None] | None = None,
-           ) -> dict[str, np.ndarray]:
+def decode(
+    predict: Callable[[Mapping[str, Column]], dict[str, np.ndarray]],
+    targets: list[Port],
+    ports: Iterable[Port],
+    data: Mapping[str, Column],
+    temperature: float = 0.0,
+    seed: int = 0,
+    ends: Mapping[str, int] | None = None,
+    step_by_step: Callable[[Port, Mapping[str, Column]], Scores | None] | None = None,
+) -> dict[str, np.ndarray]:
     """What a model writes for each example: int32 [n, steps] by the name of the target.
 
     `predict` goes over all steps for each symbol; `step_by_step` gives for a target what scores one
@@ -79,8 +91,10 @@ def scores_name(port: Port, shapes: Mapping[str, tuple[int, ...]]) -> str:
     fitting = [name for name, each in shapes.items() if each == shape]
     if len(fitting) != 1:
         which = f"any of the outputs {', '.join(fitting)} could be" if fitting else "no output is"
-        raise ValueError(f"to write `{port.name}` step by step, one output must score its {port.classes} classes"
-                         f" at each step, [{shape[0]}, {shape[1]}]; {which} that")
+        raise ValueError(
+            f"to write `{port.name}` step by step, one output must score its {port.classes} classes"
+            f" at each step, [{shape[0]}, {shape[1]}]; {which} that"
+        )
     return fitting[0]
 
 
@@ -92,4 +106,6 @@ def draw(scores: np.ndarray, temperature: float, top: int | None, random) -> int
     if top is not None and top < len(scores):
         scores = np.where(scores >= np.partition(scores, -top)[-top], scores, -np.inf)
     weights = np.exp(scores - scores.max()).cumsum()
-    return int(min(np.searchsorted(weights, random.random() * weights[-1], "right"), len(scores) - 1))
+    return int(
+        min(np.searchsorted(weights, random.random() * weights[-1], "right"), len(scores) - 1)
+    )

@@ -87,7 +87,9 @@ class Diagnostic:
         """The diagnostic as a terminal shows it: lines of text, with marks beneath the place."""
         helps = [self.help] if self.help else [fix.message for fix in self.fixes]
         labels = [(label.span, label.message) for label in self.labels]
-        return page(self.severity, self.name, self.message, self.span, labels, self.notes, helps, paint)
+        return page(
+            self.severity, self.name, self.message, self.span, labels, self.notes, helps, paint
+        )
 
     def __str__(self) -> str:
         return f"{self.span.source.name}:{self.span.line}:{self.span.column}: {self.severity}[{self.name}]: {self.message}"
@@ -191,8 +193,14 @@ class Report:
     ) -> None:
         self.add(
             Diagnostic(
-                name, "error", brief(message), span, tuple(labels), tuple(notes),
-                help and brief(help), tuple(fixes),
+                name,
+                "error",
+                brief(message),
+                span,
+                tuple(labels),
+                tuple(notes),
+                help and brief(help),
+                tuple(fixes),
             )  # fmt: skip
         )
 

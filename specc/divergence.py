@@ -69,8 +69,11 @@ class Cause:
             what = f"the updated weight is {self.value:g}"
         else:
             what = f"the gradient is {self.value:g} here"
-        notes = [f"{_said(each.node)} is {_range(each)}" for each in self.operands
-                 if each.node.origin.span is not None and _said(each.node) != said]
+        notes = [
+            f"{_said(each.node)} is {_range(each)}"
+            for each in self.operands
+            if each.node.origin.span is not None and _said(each.node) != said
+        ]
         if self.examples and len(self.examples) == len(rows):
             notes.append("this holds for every example of the batch")
         elif self.examples:
@@ -88,8 +91,15 @@ class Finding(NamedTuple):
     notes: tuple[str, ...]
 
 
-def explain(program: Program, leaves: Mapping[tuple[str, str], np.ndarray], rows: np.ndarray,
-            dtype: str, seed: int, step: int, training: bool = True) -> Finding | None:
+def explain(
+    program: Program,
+    leaves: Mapping[tuple[str, str], np.ndarray],
+    rows: np.ndarray,
+    dtype: str,
+    seed: int,
+    step: int,
+    training: bool = True,
+) -> Finding | None:
     """Why a training step (`step` counts from 0), or an evaluation, was not finite: see `locate`.
 
     `leaves` hold the values of the `rows` of one batch, and all parameters, states and settings.
@@ -141,8 +151,11 @@ def _bound(graph: Graph, examples: int) -> Graph:
 
 def _forward_part(graph: Graph) -> set[Node]:
     """The nodes that the loss, metrics and running statistics need: the forward pass."""
-    roots = [node for name, node in graph.outputs.items()
-             if name == "loss" or name.startswith(("loss.", "mean.", "lane."))]
+    roots = [
+        node
+        for name, node in graph.outputs.items()
+        if name == "loss" or name.startswith(("loss.", "mean.", "lane."))
+    ]
     return set(topological(roots))
 
 
@@ -150,8 +163,11 @@ def _targets(graph: Graph) -> Iterator[str]:
     """The outputs that must be finite, the loss first."""
     order = ("loss", "loss.", "param.", "gradient.", "state.")
     for start in order:
-        yield from (name for name in graph.outputs
-                    if name == start or (start.endswith(".") and name.startswith(start)))
+        yield from (
+            name
+            for name in graph.outputs
+            if name == start or (start.endswith(".") and name.startswith(start))
+        )
 
 
 class _Event(NamedTuple):
@@ -186,10 +202,14 @@ class _Trace:
 
     def _note(self, node: Node, inputs: Sequence[np.ndarray], value: np.ndarray) -> None:
         is_bad = ~np.isfinite(value)
-        sources = tuple(each for each, array in zip(node.inputs, inputs, strict=False)
-                        if each.type.kind == "float" and _contributes(node, each, inputs, array, is_bad))
+        sources = tuple(
+            each
+            for each, array in zip(node.inputs, inputs, strict=False)
+            if each.type.kind == "float" and _contributes(node, each, inputs, array, is_bad)
+        )
         is_asked_for = isinstance(node.op, Const) or (
-            bool(sources) and all(each in self.intended for each in sources))
+            bool(sources) and all(each in self.intended for each in sources)
+        )
         if is_asked_for and not np.isnan(value).any():
             self.intended.add(node)
         at = tuple(int(k) for k in np.argwhere(is_bad)[0])
@@ -198,10 +218,14 @@ class _Trace:
             bad = is_bad.reshape(len(is_bad), -1).any(axis=1)
             examples = tuple(int(k) for k in np.flatnonzero(bad))
         self._number += 1
-        operands = tuple(_operand(each, array, value.shape, at)
-                         for each, array in zip(node.inputs, inputs, strict=False)
-                         if each.type.kind == "float" and np.size(array))
-        self.found[node] = _Event(self._number, float(value[at]), operands[:SHOWN], examples, sources)
+        operands = tuple(
+            _operand(each, array, value.shape, at)
+            for each, array in zip(node.inputs, inputs, strict=False)
+            if each.type.kind == "float" and np.size(array)
+        )
+        self.found[node] = _Event(
+            self._number, float(value[at]), operands[:SHOWN], examples, sources
+        )
 
     def back(self, target: Node, tied: Mapping[Node, Node]) -> list[Node]:
         """The nodes that brought a value into `target` that is not finite, constants left out."""
@@ -216,8 +240,11 @@ class _Trace:
                 if each in self.found and each not in seen:
                     seen.add(each)
                     stack.append(each)
-        return [node for node in seen if node in self.found and node not in self.intended
-                and node not in tied]
+        return [
+            node
+            for node in seen
+            if node in self.found and node not in self.intended and node not in tied
+        ]
 
 
 def _contributes(node: Node, each: Node, inputs, array: np.ndarray, is_bad: np.ndarray) -> bool:
@@ -244,8 +271,11 @@ def _operand(node: Node, array: np.ndarray, shape: tuple[int, ...], at: tuple[in
     if node.type.batched and shape and array.ndim and len(array) == shape[0]:
         array = array[at[0]]
     with np.errstate(all="ignore"):
-        return Operand(node, float(np.nanmin(array)) if not np.isnan(array).all() else np.nan,
-                       float(np.nanmax(array)) if not np.isnan(array).all() else np.nan)
+        return Operand(
+            node,
+            float(np.nanmin(array)) if not np.isnan(array).all() else np.nan,
+            float(np.nanmax(array)) if not np.isnan(array).all() else np.nan,
+        )
 
 
 def _is_finite(array) -> bool:

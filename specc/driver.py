@@ -64,8 +64,9 @@ class Resized:
 
 
 @uncollected
-def check(path: str | Path | Source,
-          overrides: Overrides | None = None) -> tuple[Program | None, list[Diagnostic]]:
+def check(
+    path: str | Path | Source, overrides: Overrides | None = None
+) -> tuple[Program | None, list[Diagnostic]]:
     """The program of a file and all that is wrong with it; no program after an error."""
     from specc.frontend.check import check as check_file
     from specc.frontend.parse import parse
@@ -81,8 +82,11 @@ def check(path: str | Path | Source,
     if report.errors or program is None:
         return None, report.diagnostics
 
-    program = replace(program, resized=Resized(source, dict(overrides or {}), file),
-                      warnings=tuple(report.warnings))
+    program = replace(
+        program,
+        resized=Resized(source, dict(overrides or {}), file),
+        warnings=tuple(report.warnings),
+    )
     return program, report.diagnostics
 
 
@@ -98,8 +102,13 @@ def load(path: str | Path | Source, overrides: Overrides | None = None) -> Progr
 
 
 @uncollected
-def compile(program: Program, batch: int | None = None, dtype: str = "float32",
-            threads: int | None = None, seed: int | None = None) -> Net:
+def compile(
+    program: Program,
+    batch: int | None = None,
+    dtype: str = "float32",
+    threads: int | None = None,
+    seed: int | None = None,
+) -> Net:
     """The model in machine code, its weights initialized from `seed`.
 
     `batch` and `seed` are by default those of the file, `threads` as many as pay (`threads_for`).
@@ -118,8 +127,12 @@ def compile(program: Program, batch: int | None = None, dtype: str = "float32",
     seed = program.recipe.seed if seed is None else _whole("seed", seed, 0)
     if program.open_sizes:
         names = ", ".join(f"`{name}`" for name in program.open_sizes)
-        raise _error("open-size", f"the size {names} of {program.name} has no number yet",
-                     program.name, help=f"give it one: {program.open_sizes[0]}=10")
+        raise _error(
+            "open-size",
+            f"the size {names} of {program.name} has no number yet",
+            program.name,
+            help=f"give it one: {program.open_sizes[0]}=10",
+        )
     from specc.backend import executor
     from specc.backend.load import has_compiled
 
@@ -143,8 +156,9 @@ def _whole(name: str, value, least: int) -> int:
     return whole
 
 
-def build(program: Program, batch: int | None = None, dtype: str = "float32",
-          threads: int | None = None) -> str:
+def build(
+    program: Program, batch: int | None = None, dtype: str = "float32", threads: int | None = None
+) -> str:
     """The Python source that the model is compiled from, written to be read."""
     from specc.backend.listing import listing
     from specc.net import EVALUATE, PREDICT, TRAIN
@@ -216,7 +230,9 @@ def threads_for(program: Program, batch: int) -> int:
 
     terms = (*program.losses, *program.outputs)
     of_example = flops(topological([term.node for term in terms]))
-    work = 3 * batch * sizes.bind(of_example, {"the batch": batch})  # pairs of examples are work, too
+    work = (
+        3 * batch * sizes.bind(of_example, {"the batch": batch})
+    )  # pairs of examples are work, too
     trained = {each.path for each in program.updates}
     work += UPDATE * sum(each.type.elements for each in program.parameters if each.path in trained)
     return max(1, min(processors(), int(work / FLOPS_WORTH_A_THREAD)))

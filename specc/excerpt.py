@@ -1,13 +1,13 @@
 """A diagnostic as people read it: the message, the lines it is about with marks beneath, notes and help.
 
-    page("error", "unknown-name", "`labl` is not defined", span, [], [], ["did you mean `label`?"])
+page("error", "unknown-name", "`labl` is not defined", span, [], [], ["did you mean `label`?"])
 
-    error[unknown-name]: `labl` is not defined
-      --> residual.dl:10:30
-       |
-    10 |   loss cross_entropy(scores, labl)
-       |                              ^^^^
-       = help: did you mean `label`?
+error[unknown-name]: `labl` is not defined
+  --> residual.dl:10:30
+   |
+10 |   loss cross_entropy(scores, labl)
+   |                              ^^^^
+   = help: did you mean `label`?
 """
 
 from __future__ import annotations

@@ -26,26 +26,40 @@ LEAST = 8  # steps of a sequence that is worth it
 Sizes = tuple[tuple[str, int], ...]
 
 
-def stretches(ports: Iterable[Port], data: Mapping[str, Column], order: np.ndarray,
-              batch: int) -> Iterator[tuple[Sizes, int, int]]:
+def stretches(
+    ports: Iterable[Port], data: Mapping[str, Column], order: np.ndarray, batch: int
+) -> Iterator[tuple[Sizes, int, int]]:
     """The rows order[start:stop] of neighbouring batches that fit into the same sizes."""
     varying = _varying(ports)
     batches = range(0, len(order), batch)
-    fitting = np.array([[_fitting(data[name].array[order[start : start + batch]].max(), most)
-                         for _, most, name in varying] for start in batches])
+    fitting = np.array(
+        [
+            [
+                _fitting(data[name].array[order[start : start + batch]].max(), most)
+                for _, most, name in varying
+            ]
+            for start in batches
+        ]
+    )
     first = 0
     for number in range(1, len(batches) + 1):
         if number == len(batches) or (fitting[number] != fitting[first]).any():
-            sizes = tuple((sequence, size) for (sequence, most, _), size in zip(
-                varying, fitting[first].tolist(), strict=True) if size < most)
+            sizes = tuple(
+                (sequence, size)
+                for (sequence, most, _), size in zip(varying, fitting[first].tolist(), strict=True)
+                if size < most
+            )
             yield sizes, batches[first], min(number * batch, len(order))
             first = number
 
 
 def steps_of(ports: Iterable[Port], data: Mapping[str, Column]) -> np.ndarray | None:
     """The steps of each example, of all sequences together; None where none is worth it."""
-    return sum((data[name].array for *_, name in _varying(ports)), start=0) if _varying(
-        ports) else None
+    return (
+        sum((data[name].array for *_, name in _varying(ports)), start=0)
+        if _varying(ports)
+        else None
+    )
 
 
 def _fitting(longest: int, most: int) -> int:
@@ -57,8 +71,9 @@ def _varying(ports: Iterable[Port]) -> list[tuple[str, int, str]]:
     """The sequences of varying length: their names, most steps, and the ports that count them."""
     owners = {port.name: port for port in ports}
     found = [(owners[port.length_of], port.name) for port in owners.values() if port.length_of]
-    return [(owner.sequence, owner.shape[0], name) for owner, name in found
-            if owner.shape[0] >= LEAST]
+    return [
+        (owner.sequence, owner.shape[0], name) for owner, name in found if owner.shape[0] >= LEAST
+    ]
 
 
 def shorter(program: Program, sizes: Sizes) -> Program | None:
@@ -67,12 +82,21 @@ def shorter(program: Program, sizes: Sizes) -> Program | None:
     if other is None:
         return None
     fewer = dict(sizes)
-    steps = {(port.shape[0], fewer[port.sequence]) for port in program.ports
-             if port.sequence in fewer}
+    steps = {
+        (port.shape[0], fewer[port.sequence]) for port in program.ports if port.sequence in fewer
+    }
     trained, short = (replace(each, outputs=()) for each in (program, other))
     same = [each.path for each in program.parameters] == [each.path for each in other.parameters]
     if not same or not computes_the_same(
-            lower.forward(trained, training=True), lower.forward(short, training=True), steps):
+        lower.forward(trained, training=True), lower.forward(short, training=True), steps
+    ):
         return None
-    return replace(program, ports=other.ports, states=other.states, losses=other.losses,
-                   metrics=other.metrics, outputs=other.outputs, carries=other.carries)
+    return replace(
+        program,
+        ports=other.ports,
+        states=other.states,
+        losses=other.losses,
+        metrics=other.metrics,
+        outputs=other.outputs,
+        carries=other.carries,
+    )

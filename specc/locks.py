@@ -102,7 +102,7 @@ class ReadWriteLock:
     def wait(self, me: int) -> None:
         """Wait until thread `me`, which is among `readers`, may read. Raises RuntimeError in a child that
         was forked in the midst of a change."""
-        if self.closed == me or self.closed != _TORN and self.readers.count(me) > 1:
+        if self.closed == me or (self.closed != _TORN and self.readers.count(me) > 1):
             return
         with self._changed:
             self.readers.remove(me)
@@ -130,7 +130,9 @@ class ReadWriteLock:
         if self._depth == 0:
             try:
                 self._check()
-                assert me not in self.readers, "a thread that reads cannot write: please report this"
+                assert me not in self.readers, (
+                    "a thread that reads cannot write: please report this"
+                )
                 if self._first:
                     with self._changed:
                         while self._first:
@@ -164,7 +166,8 @@ class ReadWriteLock:
         if self.closed == _TORN:
             raise RuntimeError(
                 "this process was forked while another thread changed the model, so its weights may be"
-                " half written here: fork before or after a training step, or pickle the model instead")
+                " half written here: fork before or after a training step, or pickle the model instead"
+            )
 
     def hold(self, deadline: float) -> bool:
         """Keep writers out of the way of a fork, until `deadline` at most; whether they are."""
@@ -266,8 +269,12 @@ def _after_fork_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent,
-                        after_in_child=_after_fork_in_child)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
+
 
 def _lock_in(module: str, *names: str):
     """A lock of another package, if that is loaded and has it."""

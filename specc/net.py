@@ -45,11 +45,11 @@ from specc.passes.frame import frame
 from specc.passes.fuse import prepare
 from specc.passes.part import part
 from specc.passes.plan import plan
-from specc.passes.team import suits
 from specc.passes.portion import portion
 from specc.passes.recompute import recompute
 from specc.passes.simplify import simplify
 from specc.passes.stepwise import stepwise
+from specc.passes.team import suits
 from specc.recipe import Port
 from specc.rollback import Rollback
 from specc.steps import StepByStep
@@ -68,7 +68,9 @@ FLOPS_WORTH_A_TEAM = 4e5  # of one example, from which threads share the work on
 # Numbers of rows for which a prediction is kept ready, the most of them, and the elements of the inputs.
 MOST_PREPARED, QUICK, QUICK_ELEMENTS = 16, 1024, 1 << 23
 FEW = 3  # rows that are predicted one by one: a vector of lanes for so few would be nearly empty
-MOST_OF_PEERS = 16  # programs, each for another number of examples that see each other, that are kept
+MOST_OF_PEERS = (
+    16  # programs, each for another number of examples that see each other, that are kept
+)
 WORTH_AGAIN = 0.95  # of the memory, which recomputation must leave at most
 
 # Programs over fewer steps, for batches of short examples, are compiled for so long a training.
@@ -87,8 +89,15 @@ class Net:
     `states` is no call: nothing else may run meanwhile.
     """
 
-    def __init__(self, program: Program, batch: int, dtype: str, threads: int, seed: int,
-                 values: Mapping[str, np.ndarray] | None = None):
+    def __init__(
+        self,
+        program: Program,
+        batch: int,
+        dtype: str,
+        threads: int,
+        seed: int,
+        values: Mapping[str, np.ndarray] | None = None,
+    ):
         self.program, self.batch, self.dtype = program, batch, dtype
         self.threads, self.seed = threads, seed
         self.name, self.ports = program.name, program.ports
@@ -106,19 +115,26 @@ class Net:
         self._with_peers: dict[str, bool] = {}
         self._initialize(values)
         self._means, self._metrics = lower.metric_means(program)
-        self.columns = (*(["loss"] if program.losses else []),
-                        *(f"loss.{term.name}" for term in program.losses),
-                        *(name for name, node in self._metrics.outputs.items()
-                          if node.type.shape == ()))
-        self.record_width = bool(program.losses) + len(program.losses) + sum(
-            node.type.elements for node in self._means.values())
+        self.columns = (
+            *(["loss"] if program.losses else []),
+            *(f"loss.{term.name}" for term in program.losses),
+            *(name for name, node in self._metrics.outputs.items() if node.type.shape == ()),
+        )
+        self.record_width = (
+            bool(program.losses)
+            + len(program.losses)
+            + sum(node.type.elements for node in self._means.values())
+        )
         self._by_name = {port.name: port for port in program.ports}
 
     # Weights.
 
     def _initialize(self, values: Mapping[str, np.ndarray] | None) -> None:
         program = self.program
-        states = [*program.states, *(state for update in program.updates for state in update.states)]
+        states = [
+            *program.states,
+            *(state for update in program.updates for state in update.states),
+        ]
         wanted = {f"param.{each.path}": each for each in program.parameters}
         wanted.update({f"state.{each.path}": each for each in states})
         if values is None:
@@ -127,16 +143,22 @@ class Net:
         for name, each in wanted.items():
             self._arrays[name] = self._array(each.type.shape)
             self._arrays[name][...] = values[name]
-        self.params = Arrays({each.path: self._arrays[f"param.{each.path}"]
-                              for each in program.parameters}, f"{self.name} has no parameter",
-                             self._lock.writing)
+        self.params = Arrays(
+            {each.path: self._arrays[f"param.{each.path}"] for each in program.parameters},
+            f"{self.name} has no parameter",
+            self._lock.writing,
+        )
         # what the streams have left after the last training step, for each lane of the batch
-        self.lanes = {label: np.zeros((self.batch, *self._lane_shape(label)), self.dtype)
-                      for label, _ in program.streams}
+        self.lanes = {
+            label: np.zeros((self.batch, *self._lane_shape(label)), self.dtype)
+            for label, _ in program.streams
+        }
         lasting = {each.path: self._arrays[f"state.{each.path}"] for each in states}
-        self.states = Arrays({**lasting, **{f"stream.{label}": array
-                                            for label, array in self.lanes.items()}},
-                             f"{self.name} has no state", self._lock.writing)
+        self.states = Arrays(
+            {**lasting, **{f"stream.{label}": array for label, array in self.lanes.items()}},
+            f"{self.name} has no state",
+            self._lock.writing,
+        )
         self.params.settle()
 
     def _array(self, shape) -> np.ndarray:
@@ -147,12 +169,22 @@ class Net:
     def __getstate__(self) -> dict:
         """The program, weights and states: a copy compiles for itself."""
         with self._lock.reading:
-            arrays = {name: array.copy() for name, array in self._arrays.items()
-                      if name.startswith(("param.", "state."))}
-            return {"program": self.program, "batch": self.batch, "dtype": self.dtype,
-                    "threads": self.threads, "seed": self.seed, "values": arrays,
-                    "lanes": {label: array.copy() for label, array in self.lanes.items()},
-                    "steps_done": self.steps_done, "on_divergence": self.on_divergence}
+            arrays = {
+                name: array.copy()
+                for name, array in self._arrays.items()
+                if name.startswith(("param.", "state."))
+            }
+            return {
+                "program": self.program,
+                "batch": self.batch,
+                "dtype": self.dtype,
+                "threads": self.threads,
+                "seed": self.seed,
+                "values": arrays,
+                "lanes": {label: array.copy() for label, array in self.lanes.items()},
+                "steps_done": self.steps_done,
+                "on_divergence": self.on_divergence,
+            }
 
     def __setstate__(self, state: dict) -> None:
         made = ("program", "batch", "dtype", "threads", "seed", "values")
@@ -187,7 +219,9 @@ class Net:
         plain = _optimized(made)
         if self.program.recipe.recompute and kind in (TRAIN, GRADIENTS):
             again = _optimized(made, again=True)
-            most, other = (self._planned(each, self.batch, False).arena_bytes for each in (plain, again))
+            most, other = (
+                self._planned(each, self.batch, False).arena_bytes for each in (plain, again)
+            )
             if other < WORTH_AGAIN * most:
                 return again
         return plain
@@ -225,7 +259,9 @@ class Net:
         return (program.plan if program else self.plan(kind)).shards
 
     @uncollected
-    def compiled(self, kind: str, examples: int | None = None, team: bool = False) -> CompiledProgram:
+    def compiled(
+        self, kind: str, examples: int | None = None, team: bool = False
+    ) -> CompiledProgram:
         """One program, ready to run on batches of at most `examples` (of 1: see `plan`), or of exactly so many
         if they see each other."""
         key = kind, max(examples or 0, self.batch), False
@@ -298,8 +334,10 @@ class Net:
         return then.type.shape[1:]
 
     def _new_lanes(self, batch: int) -> dict[str, np.ndarray]:
-        return {label: np.zeros((batch, *array.shape[1:]), self.dtype)
-                for label, array in self.lanes.items()}
+        return {
+            label: np.zeros((batch, *array.shape[1:]), self.dtype)
+            for label, array in self.lanes.items()
+        }
 
     def _ready(self, kind: str, data: Mapping[str, Column], batch: int) -> CompiledProgram:
         """One program, with nothing left to compile for runs on data like this."""
@@ -311,8 +349,16 @@ class Net:
                 self.compile_seconds += time.perf_counter() - start
         return program
 
-    def _run(self, program: CompiledProgram, data: Mapping[str, Column], order: np.ndarray, batch: int,
-             settings: np.ndarray | None = None, first: int = 0, lanes=None):
+    def _run(
+        self,
+        program: CompiledProgram,
+        data: Mapping[str, Column],
+        order: np.ndarray,
+        batch: int,
+        settings: np.ndarray | None = None,
+        first: int = 0,
+        lanes=None,
+    ):
         lanes = self._new_lanes(batch) if lanes is None else lanes
         if program.changes_weights:
             self.params.written()
@@ -323,26 +369,51 @@ class Net:
         each other there."""
         rest = rows % batch if self._sees_peers(kind) else 0
         sizes = [batch] if rows >= batch or not rest else []
-        return tuple((self._ready(kind, data, size), size) for size in (*sizes, *([rest] if rest else [])))
+        return tuple(
+            (self._ready(kind, data, size), size) for size in (*sizes, *([rest] if rest else []))
+        )
 
-    def _run_all(self, programs: Programs, data: Mapping[str, Column], order: np.ndarray,
-                 settings: np.ndarray | None = None, first: int = 0, lanes=None):
+    def _run_all(
+        self,
+        programs: Programs,
+        data: Mapping[str, Column],
+        order: np.ndarray,
+        settings: np.ndarray | None = None,
+        first: int = 0,
+        lanes=None,
+    ):
         if len(programs) == 1:
             return self._run(programs[0][0], data, order, programs[0][1], settings, first, lanes)
         found, start, step = [], 0, 0
         for program, batch in programs:
             stop = start + (len(order) - start) // batch * batch
             own = lanes and {label: array[:batch] for label, array in lanes.items()}
-            found.append(self._run(program, data, order[start:stop], batch,
-                                   None if settings is None else settings[step:], first + step, own))
+            found.append(
+                self._run(
+                    program,
+                    data,
+                    order[start:stop],
+                    batch,
+                    None if settings is None else settings[step:],
+                    first + step,
+                    own,
+                )
+            )
             start, step = stop, step + len(found[-1][0])
         outputs = {name: np.concatenate([each[name] for _, each in found]) for name in found[0][1]}
         return np.concatenate([records for records, _ in found]), outputs
 
     # What the training loop uses.
 
-    def train(self, data: Mapping[str, Column], order: np.ndarray, first_step: int,
-              steps_per_epoch: int, total_steps: int, stale: float = 0) -> np.ndarray:
+    def train(
+        self,
+        data: Mapping[str, Column],
+        order: np.ndarray,
+        first_step: int,
+        steps_per_epoch: int,
+        total_steps: int,
+        stale: float = 0,
+    ) -> np.ndarray:
         """Optimizer steps over the rows `order`, a batch at a time; the last may be partial.
 
         Returns float64 [steps, record_width]: the means over each batch, before its update; the first
@@ -367,8 +438,9 @@ class Net:
         with self._lock.writing:
             for each, (_, start, stop) in zip(programs, parts, strict=True):
                 first = start // batch
-                found, _ = self._run_all(each, data, order[start:stop], settings[first:], first_step + first,
-                                         self.lanes)
+                found, _ = self._run_all(
+                    each, data, order[start:stop], settings[first:], first_step + first, self.lanes
+                )
                 records.append(found)
             self.steps_done = first_step + steps
         return np.concatenate(records)
@@ -397,15 +469,17 @@ class Net:
                 self.compile_seconds += time.perf_counter() - start
         return self._shorter[sizes]
 
-    def _schedule(self, first: int, steps: int, steps_per_epoch: int, total: int,
-                  stale: float = 0) -> np.ndarray:
+    def _schedule(
+        self, first: int, steps: int, steps_per_epoch: int, total: int, stale: float = 0
+    ) -> np.ndarray:
         """The optimizer's settings for each step, float64 [steps, settings]."""
         step = np.arange(first, first + steps, dtype=float)
         moments = {
             ("schedule", "step"): step,
             ("schedule", "epoch"): step / steps_per_epoch if steps_per_epoch else 0 * step,
             ("schedule", "progress"): step / total if total else 0 * step,
-            ("schedule", "stale"): 0 * step + stale}
+            ("schedule", "stale"): 0 * step + stale,
+        }
         for limit in self.program.limits:
             found = evaluate(Graph({"value": limit.node}), moments)["value"]
             check_limit(limit, np.broadcast_to(found, steps), first)
@@ -415,7 +489,9 @@ class Net:
             table[:, int(name)] = value
         return table
 
-    def evaluate(self, data: Mapping[str, Column], order: np.ndarray) -> dict[str, float | np.ndarray]:
+    def evaluate(
+        self, data: Mapping[str, Column], order: np.ndarray
+    ) -> dict[str, float | np.ndarray]:
         """The exact figures over all rows of `order`, in inference mode: see `report`."""
         programs = self._all_ready(EVALUATE, data, self.batch, len(order))
         with self._lock.reading:
@@ -446,15 +522,19 @@ class Net:
         if monitor is not None:
             return float(figures[monitor.column])
         whole, added = lower.penalties(self.program)
-        if not whole and not added.outputs or len(whole) == len(self.program.losses):
+        if (not whole and not added.outputs) or len(whole) == len(self.program.losses):
             return float(figures["loss"])
         with self._lock.reading:
-            values = evaluate(added, {("param", path): array for path, array in self.params.items()})
-        return sum(figures[f"loss.{term.name}"] for term in self.program.losses
-                   if term.name not in whole) - float(sum(values.values()))
+            values = evaluate(
+                added, {("param", path): array for path, array in self.params.items()}
+            )
+        return sum(
+            figures[f"loss.{term.name}"] for term in self.program.losses if term.name not in whole
+        ) - float(sum(values.values()))
 
-    def predict(self, data: Mapping[str, Column],
-                lanes: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+    def predict(
+        self, data: Mapping[str, Column], lanes: Mapping[str, np.ndarray] | None = None
+    ) -> dict[str, np.ndarray]:
         """The outputs for all rows, in inference mode: name -> `[n, *shape]`.
 
         `lanes`, [batch, *shape] for each state of a stream, are where it goes on; they are changed.
@@ -462,15 +542,18 @@ class Net:
         rows = count(data)
         batch = self._at_once(rows) if lanes is None else self.batch
         programs = self._all_ready(PREDICT, data, batch, rows)
-        is_own = lanes is not None and any(np.may_share_memory(array, self.lanes[label])
-                                           for label, array in lanes.items())
+        is_own = lanes is not None and any(
+            np.may_share_memory(array, self.lanes[label]) for label, array in lanes.items()
+        )
         with self._lock.writing if is_own else self._lock.reading:
             _, found = self._run_all(programs, data, np.arange(rows), lanes=lanes)
             outputs = {}
             for term in self.program.outputs:
                 array = found.get(f"output.{term.name}")
                 if array is None:  # the same for every example
-                    array = np.broadcast_to(self._constant(term.node), (rows, *term.node.type.shape))
+                    array = np.broadcast_to(
+                        self._constant(term.node), (rows, *term.node.type.shape)
+                    )
                 outputs[term.name] = array.view(bool) if array.dtype == np.uint8 else array
             return outputs
 
@@ -516,8 +599,10 @@ class Net:
             return found
         for port in self.written:
             if port.name not in arrays:
-                raise ValueError(f"the outputs of {self.name} read its target `{port.name}`: give it too, or"
-                                 f" let `net.decode(...)` write it step by step")
+                raise ValueError(
+                    f"the outputs of {self.name} read its target `{port.name}`: give it too, or"
+                    f" let `net.decode(...)` write it step by step"
+                )
         return self.predict(self._columns(arrays, self.compiled(PREDICT).ports))
 
     def _quick(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray] | None:
@@ -543,7 +628,11 @@ class Net:
 
     def _prepare(self, rows: int) -> Fastest | None:
         """A call for so many rows that is kept ready; None where there is none."""
-        if not 0 < rows <= max(QUICK, self.batch) or self.lanes or len(self._prepared) >= MOST_PREPARED:
+        if (
+            not 0 < rows <= max(QUICK, self.batch)
+            or self.lanes
+            or len(self._prepared) >= MOST_PREPARED
+        ):
             return None
         batch = self._at_once(rows)
         if rows % batch and self._sees_peers(PREDICT):
@@ -562,7 +651,8 @@ class Net:
                 if self._is_for_team(program.plan, batch):
                     programs.append(self.compiled(PREDICT, batch, team=True))
                 self._prepared[rows] = Fastest(
-                    [Prepared(each, ports, names, rows, batch, self.seed) for each in programs])
+                    [Prepared(each, ports, names, rows, batch, self.seed) for each in programs]
+                )
             return self._prepared[rows]
 
     @property
@@ -581,8 +671,10 @@ class Net:
         """
         targets = self.written
         if not targets:
-            raise ValueError(f"no output of {self.name} reads a target of classes, so there is nothing to write:"
-                             " `net.forward(...)` computes its outputs")
+            raise ValueError(
+                f"no output of {self.name} reads a target of classes, so there is nothing to write:"
+                " `net.forward(...)` computes its outputs"
+            )
         if given := [port.name for port in targets if port.name in arrays]:
             raise ValueError(f"{self.name} writes `{given[0]}` itself: `net.forward(...)` takes it")
         own = {name for port in targets for name in (port.name, *_lengths_of(self.ports, port))}
@@ -591,12 +683,25 @@ class Net:
         count(data)
         return self.write(data, temperature, seed)
 
-    def write(self, data: Mapping[str, Column], temperature: float = 0.0, seed: int = 0,
-              ends: Mapping[str, int] | None = None) -> dict[str, np.ndarray]:
+    def write(
+        self,
+        data: Mapping[str, Column],
+        temperature: float = 0.0,
+        seed: int = 0,
+        ends: Mapping[str, int] | None = None,
+    ) -> dict[str, np.ndarray]:
         """The targets that the model writes itself: see `specc.decode.decode`."""
         with self._lock.reading:
-            return decode(self.predict, self.written, self.ports, data, temperature, seed, ends,
-                          self.step_by_step)
+            return decode(
+                self.predict,
+                self.written,
+                self.ports,
+                data,
+                temperature,
+                seed,
+                ends,
+                self.step_by_step,
+            )
 
     def loss_and_gradients(self, /, **arrays) -> tuple[float, dict[str, np.ndarray]]:
         """The mean loss over the n given examples, in training mode, and its gradients by path.
@@ -610,8 +715,10 @@ class Net:
         program = self._ready(GRADIENTS, data, rows)
         with self._lock.reading, self._gradients:
             records, _ = self._run(program, data, np.arange(rows), rows, first=self.steps_done)
-            gradients = {each.path: self._arrays[f"gradient.{each.path}"].copy()
-                         for each in self.program.parameters}
+            gradients = {
+                each.path: self._arrays[f"gradient.{each.path}"].copy()
+                for each in self.program.parameters
+            }
         return float(records[0, 0]), gradients
 
     def step(self, /, **arrays) -> float:
@@ -630,15 +737,18 @@ class Net:
         data = self._columns(arrays, tuple(self._by_name), begin=not self.steps_done)
         rows = count(data, least=1)
         if self.lanes and rows != self.batch:
-            raise ValueError(f"{self.name} reads a stream in {self.batch} lanes: a step takes as many"
-                             f" examples, not {rows}")
+            raise ValueError(
+                f"{self.name} reads a stream in {self.batch} lanes: a step takes as many"
+                f" examples, not {rows}"
+            )
         program = self._ready(TRAIN, data, rows)
         with self._lock.writing:
             settings = self._schedule(self.steps_done, 1, 0, 0)
             if not self._rollback.keep(self.steps_done, self.params.version):
                 return self._diverged(None, data, rows)
-            records, _ = self._run(program, data, np.arange(rows), rows, settings, self.steps_done,
-                                   self.lanes)
+            records, _ = self._run(
+                program, data, np.arange(rows), rows, settings, self.steps_done, self.lanes
+            )
             self._rollback.stepped(self.params.version)
             loss = float(records[0, 0])
             if not math.isfinite(loss):
@@ -662,8 +772,11 @@ class Net:
         self.params.written()
         found = self.diagnose(data, np.arange(rows), step)
         back = step - self.steps_done
-        kept = "the weights are again those from before it" if not back else (
-            f"the weights are again those from before step {self.steps_done + 1}")
+        kept = (
+            "the weights are again those from before it"
+            if not back
+            else (f"the weights are again those from before step {self.steps_done + 1}")
+        )
         diagnostic = Diagnostic(
             "diverged", "error", f"the weights are not finite before step {step + 1}" if loss is None
             else f"the loss is {loss:g} at step {step + 1}",
@@ -689,8 +802,14 @@ class Net:
             settings = self._schedule(self.steps_done, 1, 0, 0) if kind == TRAIN else None
             kept = {name: array.copy() for name, array in self._arrays.items()}
             try:
-                return time_calls(program, {name: data[name] for name in program.ports}, order,
-                                  batch, settings, self.seed)
+                return time_calls(
+                    program,
+                    {name: data[name] for name in program.ports},
+                    order,
+                    batch,
+                    settings,
+                    self.seed,
+                )
             finally:
                 for name, array in kept.items():
                     self._arrays[name][...] = array
@@ -709,14 +828,25 @@ class Net:
         rows = count(data, least=1)
         with self._lock.reading:
             leaves = self._leaves(data, np.arange(rows), self._new_lanes(rows))
-            leaves.update({("schedule", name): np.zeros(())
-                           for name in ("step", "epoch", "progress", "stale")})
+            leaves.update(
+                {
+                    ("schedule", name): np.zeros(())
+                    for name in ("step", "epoch", "progress", "stale")
+                }
+            )
             leaves["weight_of_example", ""] = np.full(rows, 1 / rows)
             return measure(self.program, leaves, rows, self.seed, self.steps_done)
 
-    def diagnose(self, data: Mapping[str, Column], rows: np.ndarray, step: int,
-                 steps_per_epoch: int = 0, total_steps: int = 0, stale: float = 0,
-                 training: bool = True) -> Finding | None:
+    def diagnose(
+        self,
+        data: Mapping[str, Column],
+        rows: np.ndarray,
+        step: int,
+        steps_per_epoch: int = 0,
+        total_steps: int = 0,
+        stale: float = 0,
+        training: bool = True,
+    ) -> Finding | None:
         """Why the training step `step` (from 0) over one batch, `rows`, is not finite; without
         `training`, why an evaluation is not.
 
@@ -734,8 +864,9 @@ class Net:
                 leaves.update({("setting", str(k)): value for k, value in enumerate(settings[0])})
             return explain(self.program, leaves, rows, self.dtype, self.seed, step, training)
 
-    def _leaves(self, data: Mapping[str, Column], rows: np.ndarray,
-                lanes: Mapping[str, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
+    def _leaves(
+        self, data: Mapping[str, Column], rows: np.ndarray, lanes: Mapping[str, np.ndarray]
+    ) -> dict[tuple[str, str], np.ndarray]:
         """The values that the interpreter reads: those of some rows, the weights, and the states."""
         leaves = {(port.role, port.name): data[port.name].values(rows) for port in self.ports}
         leaves.update({("param", path): array for path, array in self.params.items()})
@@ -774,7 +905,9 @@ def untrainable(program: Program) -> str | None:
 def check_limit(limit: Limit, values: np.ndarray, first: int) -> None:
     """Raises SpecError where a scheduled setting leaves its bounds; `first` is the step of `values[0]`."""
     holds = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}
-    rules = [(f"must be {sign} {bound:g}", holds[sign](values, bound)) for sign, bound in limit.bounds]
+    rules = [
+        (f"must be {sign} {bound:g}", holds[sign](values, bound)) for sign, bound in limit.bounds
+    ]
     for rule, is_good in [("must be a finite number", np.isfinite(values)), *rules]:
         if not is_good.all():
             at = int(np.argmin(is_good))

@@ -32,7 +32,9 @@ class Port:
     span: Span | None = None
     sequence: str | None = None  # the name of its first axis, if that is a sequence
     length_of: str | None = None  # the port whose number of steps it is, for each example
-    begin_of: str | None = None  # the stream that begins anew with the examples for which it is true
+    begin_of: str | None = (
+        None  # the stream that begins anew with the examples for which it is true
+    )
 
 
 @dataclass(frozen=True)

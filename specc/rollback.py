@@ -38,8 +38,9 @@ class Rollback:
     mappings are kept: who holds an array might write into it (see `Arrays.version`).
     """
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], lanes: Mapping[str, np.ndarray],
-                 flops: float) -> None:
+    def __init__(
+        self, arrays: Mapping[str, np.ndarray], lanes: Mapping[str, np.ndarray], flops: float
+    ) -> None:
         self._arrays, self._lanes = arrays, lanes
         self._every = interval([array.nbytes for _, array in self._live()], flops)
         self._copies: dict[str, np.ndarray] = {}
@@ -54,8 +55,10 @@ class Rollback:
         """
         is_changed = version != self._version
         is_due = not self._copies or not self._step <= step < self._next
-        if is_due or is_changed and not self._was_changed:
-            if not all(is_sound(array, not name.startswith("param.")) for name, array in self._live()):
+        if is_due or (is_changed and not self._was_changed):
+            if not all(
+                is_sound(array, not name.startswith("param.")) for name, array in self._live()
+            ):
                 return not self._copies
             for name, array in self._live():
                 if name in self._copies:

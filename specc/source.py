@@ -45,7 +45,9 @@ class Source:
         try:
             mode = path.stat().st_mode
             # opening a pipe waits for a writer; those under /dev/fd (`<(...)` of a shell) have one
-            if not (S_ISREG(mode) or S_ISDIR(mode) or path.parent == OPEN_FILES and S_ISFIFO(mode)):
+            if not (
+                S_ISREG(mode) or S_ISDIR(mode) or (path.parent == OPEN_FILES and S_ISFIFO(mode))
+            ):
                 raise OSError(None, "it is a pipe or a device, not a file")
             with path.open("rb") as file:
                 data = file.read(LARGEST + 1)

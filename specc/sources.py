@@ -196,8 +196,13 @@ def misfits(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
     bound = by_kind(names, ports)
     if bound.doubtful:
         listed = ", ".join(f"`{each}`" for each in bound.ports)
-        return [Wrong("wrong-kind", f"the {bound.doubtful}s of `{call.word}` could be any of {listed}",
-                      f"call the right one `{bound.doubtful}`, or take the data from an `npz`, with names")]
+        return [
+            Wrong(
+                "wrong-kind",
+                f"the {bound.doubtful}s of `{call.word}` could be any of {listed}",
+                f"call the right one `{bound.doubtful}`, or take the data from an `npz`, with names",
+            )
+        ]
     found = []
     for port in ports:
         field = bound.fields.get(port.name)
@@ -207,13 +212,18 @@ def misfits(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
             if len(names) < len(source.fields):
                 help_ = f"give it {source.files[len(names)]}, too"
             found.append(Wrong("wrong-kind", message, help_))
-        elif field == "image" and source.shape and not fits(source.shape, port.shape, is_image=True):
+        elif (
+            field == "image" and source.shape and not fits(source.shape, port.shape, is_image=True)
+        ):
             listed = ", ".join(map(str, source.shape))
             found.append(Wrong("shape-mismatch", f"`{call.word}` holds images of shape [{listed}], but"
                                f" `{port.name}` is {port_type(port)}",
                                f"declare `{port.name}: float[1, {listed}]`"))  # fmt: skip
-        elif field == "label" and source.classes and port.kind == "class" and (
-            isinstance(port.classes, int) and port.classes < source.classes
+        elif (
+            field == "label"
+            and source.classes
+            and port.kind == "class"
+            and (isinstance(port.classes, int) and port.classes < source.classes)
         ):
             found.append(Wrong("shape-mismatch", f"`{call.word}` has {source.classes} classes, but"
                                f" `{port.name}` is {port_type(port)}",
@@ -304,10 +314,19 @@ def same_data(recipe: Recipe, is_same: Callable[[str, str], bool]) -> list[Diagn
     found, data = [], recipe.data
     for name in ("validate", "test"):
         call = getattr(recipe, name)
-        if not isinstance(call, DataCall) or data is None or call.word != data.word or call.span is None:
+        if (
+            not isinstance(call, DataCall)
+            or data is None
+            or call.word != data.word
+            or call.span is None
+        ):
             continue
-        pairs = [(a, b) for a in call.arguments for b in data.arguments
-                 if isinstance(a, str) and isinstance(b, str)]
+        pairs = [
+            (a, b)
+            for a in call.arguments
+            for b in data.arguments
+            if isinstance(a, str) and isinstance(b, str)
+        ]
         if not any(is_same(a, b) for a, b in pairs) and (pairs or SOURCES[call.word].files):
             continue
         what = "validation" if name == "validate" else "test"

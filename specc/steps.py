@@ -1,8 +1,8 @@
 """A decoder that runs step by step: machine code for one step, and the states of all examples.
 
-    steps = StepByStep(stepwise(graph, "word", "output.scores"), port, 32, "float32", compiled)
-    scores_at = steps.over(data)                 # runs the encoder
-    scores_at(0, word[:, 0]), scores_at(1, word[:, 0]), ...     # [n, classes] each
+steps = StepByStep(stepwise(graph, "word", "output.scores"), port, 32, "float32", compiled)
+scores_at = steps.over(data)                 # runs the encoder
+scores_at(0, word[:, 0]), scores_at(1, word[:, 0]), ...     # [n, classes] each
 """
 
 from __future__ import annotations
@@ -23,15 +23,25 @@ from specc.recipe import Port
 class StepByStep:
     """Both parts of a decoder, compiled."""
 
-    def __init__(self, parts: Stepwise, port: Port, batch: int, dtype: str, seed: int,
-                 compiled: Callable[[Graph, int], CompiledProgram]):
+    def __init__(
+        self,
+        parts: Stepwise,
+        port: Port,
+        batch: int,
+        dtype: str,
+        seed: int,
+        compiled: Callable[[Graph, int], CompiledProgram],
+    ):
         self.port, self.by_step = port, parts.by_step
         self.batch, self.dtype, self.seed = batch, dtype, seed
         self._before = compiled(parts.before, batch) if parts.before.outputs else None
         self._step = compiled(parts.step, batch)
         (self._scores,) = (name for name in parts.step.outputs if not name.startswith("lane."))
-        self._lanes = {node.op.label: node.type.shape for node in parts.step.nodes
-                       if isinstance(node.op, Input) and node.op.role == "lane"}
+        self._lanes = {
+            node.op.label: node.type.shape
+            for node in parts.step.nodes
+            if isinstance(node.op, Input) and node.op.role == "lane"
+        }
 
     def over(self, data: Mapping[str, Column]) -> Scores:
         """What scores the symbols for some examples, step by step, from the first on."""
@@ -41,10 +51,13 @@ class StepByStep:
             _, kept = self._before.run(data, np.arange(rows), batch, seed=self.seed)
         begin, symbol = np.ones(rows, np.uint8), np.zeros(rows, np.int32)
         columns = {BEGIN: Column(begin), self.port.name: Column(symbol)}
-        columns.update({name: Column(array) for name, array in kept.items()
-                        if name not in self.by_step})
-        lanes = [{label: np.zeros((batch, *shape), self.dtype)
-                  for label, shape in self._lanes.items()} for _ in range(0, rows, batch)]
+        columns.update(
+            {name: Column(array) for name, array in kept.items() if name not in self.by_step}
+        )
+        lanes = [
+            {label: np.zeros((batch, *shape), self.dtype) for label, shape in self._lanes.items()}
+            for _ in range(0, rows, batch)
+        ]
 
         def scores_at(step: int, before: np.ndarray) -> np.ndarray:
             begin[:], symbol[:] = step == 0, before
@@ -53,8 +66,9 @@ class StepByStep:
             found = []
             for number, start in enumerate(range(0, rows, batch)):
                 order = np.arange(start, min(start + batch, rows))
-                _, outputs = self._step.run(columns, order, batch, seed=self.seed,
-                                            lanes=lanes[number])
+                _, outputs = self._step.run(
+                    columns, order, batch, seed=self.seed, lanes=lanes[number]
+                )
                 found.append(outputs[self._scores])
             return np.concatenate(found)
 

@@ -194,9 +194,22 @@ def setting(chance: random.Random, text: str) -> str:
     if not closing:
         return text
     one = chance.choice(closing)
-    names = (
-        "kernel stride pad bias init rate size axis lr mu groups dilation smoothing units".split()
-    )
+    names = [
+        "kernel",
+        "stride",
+        "pad",
+        "bias",
+        "init",
+        "rate",
+        "size",
+        "axis",
+        "lr",
+        "mu",
+        "groups",
+        "dilation",
+        "smoothing",
+        "units",
+    ]
     more = f"{chance.choice([', ', '; '])}{chance.choice(names)}={chance.choice([*NUMBERS, 'false', 'zeros', 'he'])}"
     return _replaced(text, one, f"{more})")
 

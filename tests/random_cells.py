@@ -1,6 +1,6 @@
 """Small cells made up by chance, for comparing compiled code with the interpreter.
 
-    text = random_program(random.Random(7))
+text = random_program(random.Random(7))
 """
 
 from __future__ import annotations
@@ -90,13 +90,20 @@ def random_program(rng: random.Random) -> str:
             if maker.vectors[value] != units:
                 value = maker.let(f"{value} -> dense({units})", units)
             nexts.append(f"next {name} = {rng.choice((f'tanh({value})', f'0.5 * {value}', value))}")
-        declared = [f"state {name}: float[{units}] = {rng.choice((0, 0, 0.3))}" for name, units in states.items()]
+        declared = [
+            f"state {name}: float[{units}] = {rng.choice((0, 0, 0.3))}"
+            for name, units in states.items()
+        ]
         lines = declared + maker.lines + nexts + [f"return {result}"]
         cells.append(f"cell c{number}(x: float[{size}]) {{\n  " + "\n  ".join(lines) + "\n}\n")
         size = maker.vectors[result]
         stages.append(f"c{number}")
-    before, behind = rng.choice((("x", ""), ("reverse(x)", ""), ("x", " -> reverse"), ("tanh(x)", "")))
-    loss = rng.choice(("mse(w, y)", "mse(w, y) loss sum(tanh(last(w)))", "mse(w, y) loss more = mean(abs(w))"))
+    before, behind = rng.choice(
+        (("x", ""), ("reverse(x)", ""), ("x", " -> reverse"), ("tanh(x)", ""))
+    )
+    loss = rng.choice(
+        ("mse(w, y)", "mse(w, y) loss sum(tanh(last(w)))", "mse(w, y) loss more = mean(abs(w))")
+    )
     return f"""seq time = {rng.choice((1, 2, 3, 5, 7))}
 {"".join(cells)}model m {{
   input x: float[time, {inputs}]
@@ -106,4 +113,3 @@ def random_program(rng: random.Random) -> str:
   loss {loss}
 }}
 """
-

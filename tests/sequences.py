@@ -27,7 +27,8 @@ def examples(program, count, seed=0):
     """Random data for every port."""
     rng = np.random.default_rng(seed)
     return {
-        port.name: rng.integers(0, port.classes, (count, *port.shape)) if port.kind == "class"
+        port.name: rng.integers(0, port.classes, (count, *port.shape))
+        if port.kind == "class"
         else rng.standard_normal((count, *port.shape))
         for port in program.ports
     }
@@ -44,8 +45,9 @@ def interpreted(program, net, data, graph):
     """The interpreter's value of every output of a graph, in float64."""
     count = len(next(iter(data.values())))
     leaves = {("param", path): array.astype(float) for path, array in net.params.items()}
-    leaves.update({(port.role, port.name): data[port.name]
-                   for port in program.ports if port.name in data})
+    leaves.update(
+        {(port.role, port.name): data[port.name] for port in program.ports if port.name in data}
+    )
     leaves.update({("state", each.path): initial(each) for each in program.states})
     leaves["weight_of_example", ""] = np.full(count, 1 / count)
     return evaluate(graph, leaves)
@@ -58,7 +60,9 @@ def initial(state):
     return evaluate(Graph({"v": state.initial}), {})["v"]
 
 
-def agrees_with_the_interpreter(text, count=5, threads=2, dtype="float64", tolerance=1e-10, scale=0.5):
+def agrees_with_the_interpreter(
+    text, count=5, threads=2, dtype="float64", tolerance=1e-10, scale=0.5
+):
     """Compiled loss, gradients and outputs against the interpreter's."""
     program = load(text)
     net = specc.compile(program, batch=count, dtype=dtype, threads=threads)
@@ -82,7 +86,9 @@ def agrees_with_the_interpreter(text, count=5, threads=2, dtype="float64", toler
 
 
 def _close(found, wanted, tolerance):
-    np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance * max(1, abs(wanted).max()))
+    np.testing.assert_allclose(
+        found, wanted, rtol=tolerance, atol=tolerance * max(1, abs(wanted).max())
+    )
 
 
 def agrees_with_finite_differences(text, count=3, scale=0.5, places=5):
@@ -103,4 +109,6 @@ def agrees_with_finite_differences(text, count=3, scale=0.5, places=5):
             array[at] = kept[at] - h
             below, _ = net.loss_and_gradients(**data)
             array[at] = kept[at]
-            assert gradients[path][at] == pytest.approx((above - below) / (2 * h), rel=1e-6, abs=1e-6), path
+            assert gradients[path][at] == pytest.approx(
+                (above - below) / (2 * h), rel=1e-6, abs=1e-6
+            ), path

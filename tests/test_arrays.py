@@ -46,8 +46,12 @@ def net(program):
 
 def arrays(count=5, **others):
     rng = np.random.default_rng(0)
-    return {"image": rng.standard_normal((count, 2, 3)), "known": rng.random((count, 2)) > 0.5,
-            "kind": rng.integers(0, 4, count), **others}
+    return {
+        "image": rng.standard_normal((count, 2, 3)),
+        "known": rng.random((count, 2)) > 0.5,
+        "kind": rng.integers(0, 4, count),
+        **others,
+    }
 
 
 @pytest.mark.parametrize(("wrong", "message"), [
@@ -84,13 +88,18 @@ def test_arrays_of_any_number_type_mean_the_same(net):
     given["image"] = given["image"].round()
     wanted = net.loss_and_gradients(**given)[0]
     for kind in (np.float16, np.float32, np.longdouble, np.int8, np.int64):
-        assert net.loss_and_gradients(**{**given, "image": given["image"].astype(kind)})[0] == wanted
+        assert (
+            net.loss_and_gradients(**{**given, "image": given["image"].astype(kind)})[0] == wanted
+        )
     for kind in (np.uint8, np.int16, np.uint64):
         assert net.loss_and_gradients(**{**given, "kind": given["kind"].astype(kind)})[0] == wanted
     assert net.loss_and_gradients(**{**given, "known": given["known"].astype(float)})[0] == wanted
     backwards = {name: array[::-1].copy()[::-1] for name, array in given.items()}
     assert net.loss_and_gradients(**backwards)[0] == wanted
-    assert net.loss_and_gradients(**{name: array.tolist() for name, array in given.items()})[0] == wanted
+    assert (
+        net.loss_and_gradients(**{name: array.tolist() for name, array in given.items()})[0]
+        == wanted
+    )
 
 
 def test_no_examples_give_outputs_without_rows(net):
@@ -124,8 +133,11 @@ def test_parameters_are_live_c_order_arrays_that_can_be_assigned(program):
     net.params |= {"dense1.bias": net.params["dense1.bias"] + 1}
     net.params.update({"dense1.weight": np.full((4, 8), np.nan)})
     assert (net.params["dense1.bias"] == 2).all() and np.isnan(net.params["dense1.weight"]).all()
-    for change in (lambda: net.params.pop("dense1.bias"), lambda: net.params.clear(),
-                   lambda: net.params.setdefault("dense1.bias", 0)):
+    for change in (
+        lambda: net.params.pop("dense1.bias"),
+        lambda: net.params.clear(),
+        lambda: net.params.setdefault("dense1.bias", 0),
+    ):
         with pytest.raises(TypeError, match="cannot be added to or taken away"):
             change()
     assert type(pickle.loads(pickle.dumps(net.params))) is dict
@@ -166,8 +178,18 @@ def test_integers_of_numpy_are_integers(program):
     np.testing.assert_array_equal(net.params["dense1.weight"], again.params["dense1.weight"])
 
 
-@pytest.mark.parametrize("setting", [{"batch": 0}, {"batch": 2.0}, {"threads": True}, {"seed": -1},
-                                     {"threads": "2"}, {"seed": 0.5}, {"dtype": "float16"}])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"batch": 0},
+        {"batch": 2.0},
+        {"threads": True},
+        {"seed": -1},
+        {"threads": "2"},
+        {"seed": 0.5},
+        {"dtype": "float16"},
+    ],
+)
 def test_settings_that_make_no_sense_are_refused(program, setting):
     with pytest.raises(ValueError, match=next(iter(setting))):
         specc.compile(program, **setting)
@@ -212,7 +234,9 @@ def test_a_model_without_an_output_has_nothing_to_forward():
 
 
 def test_an_output_may_be_the_same_for_all_examples():
-    net = specc.compile(load("model m { input x: float[3] param w: float[2] = 0.5 output w output x }"))
+    net = specc.compile(
+        load("model m { input x: float[3] param w: float[2] = 0.5 output w output x }")
+    )
     found = net.forward(x=np.ones((4, 3)))
     np.testing.assert_array_equal(found["w"], np.full((4, 2), 0.5))
     np.testing.assert_array_equal(found["x"], np.ones((4, 3)))
@@ -225,8 +249,9 @@ def test_threads_with_too_few_examples_are_left_out(program, batch, threads):
     other = specc.compile(program, batch=batch, threads=1)
     given = arrays(batch)
     assert net.step(**given) == pytest.approx(other.step(**given), rel=1e-5)
-    np.testing.assert_allclose(net.params["dense1.weight"], other.params["dense1.weight"], rtol=1e-4,
-                               atol=1e-6)
+    np.testing.assert_allclose(
+        net.params["dense1.weight"], other.params["dense1.weight"], rtol=1e-4, atol=1e-6
+    )
 
 
 def test_by_default_a_model_runs_on_as_many_threads_as_pay(program, monkeypatch):
@@ -238,7 +263,9 @@ def test_by_default_a_model_runs_on_as_many_threads_as_pay(program, monkeypatch)
 
 def test_a_number_for_a_boolean_is_refused_at_every_call(tmp_path):
     path = tmp_path / "a.dl"
-    path.write_text("model m { input x: float[2] input known: bool output w = if known then x else -x }")
+    path.write_text(
+        "model m { input x: float[2] input known: bool output w = if known then x else -x }"
+    )
     net = specc.compile(specc.load(path), batch=2, threads=1)
     x = np.ones((2, 2))
     for _ in range(3):

@@ -64,5 +64,13 @@ def test_every_kind_of_mistake_has_a_bad_program():
         if line.startswith("error[")
     }
     reported_elsewhere = {"unknown-override", "too-deep"}  # see test_check.py
-    reported_elsewhere |= {"data", "missing-data", "bad-json", "bad-run", "diverged", "no-train", "open-size"}  # with data at hand
+    reported_elsewhere |= {
+        "data",
+        "missing-data",
+        "bad-json",
+        "bad-run",
+        "diverged",
+        "no-train",
+        "open-size",
+    }  # with data at hand
     assert set(ERRORS) - named - reported_elsewhere == set()

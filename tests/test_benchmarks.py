@@ -79,7 +79,9 @@ def test_pytorch_calculates_the_same_loss(case, before):
     loss, _ = net.loss_and_gradients(**few(case))
     model = torch_models.model(case.name, net.params, before)
     data = [torch.from_numpy(array) for array in few(case).values()]
-    assert float(torch_models.loss(case.name, model, data).detach()) == pytest.approx(loss, rel=1e-3)
+    assert float(torch_models.loss(case.name, model, data).detach()) == pytest.approx(
+        loss, rel=1e-3
+    )
 
 
 def test_cells_of_ones_own_are_those_of_the_library():

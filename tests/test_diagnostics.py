@@ -187,7 +187,9 @@ def test_the_closest_word_is_found(word, expected):
 
 
 def test_the_full_format_shows_what_and_where_and_why():
-    assert render([SHAPES]) == """\
+    assert (
+        render([SHAPES])
+        == """\
 error[shape-mismatch]: `+` needs equal shapes, but axis 1 is 14 on the left and 12 on the right
  --> residual.dl:8:13
   |
@@ -200,6 +202,7 @@ error[shape-mismatch]: `+` needs equal shapes, but axis 1 is 14 on the left and 
       5  conv(32, kernel=3)     [32, 12, 12]    (14 - 3 + 2*0) / 1 + 1 = 12
   = help: with `pad=1` on line 5 both are [32, 14, 14]
 """
+    )
 
 
 def test_labels_on_other_lines_and_in_other_files_are_shown():
@@ -210,7 +213,9 @@ def test_labels_on_other_lines_and_in_other_files_are_shown():
         Label(at("return"), "kept"),
         Label(at("conv", source=other), "defined here"),
     )
-    assert render([Diagnostic("some-name", "error", "message", at("+"), labels)]) == """\
+    assert (
+        render([Diagnostic("some-name", "error", "message", at("+"), labels)])
+        == """\
 error[some-name]: message
   --> residual.dl:8:13
    |
@@ -228,11 +233,14 @@ error[some-name]: message
 10 | block conv(x) { }
    |       ---- defined here
 """
+    )
 
 
 def test_several_labels_on_a_line_are_connected():
     labels = [Label(at(word, "let y"), f"the {word}") for word in ("let", "y", "x")]
-    assert render([Diagnostic("some-name", "error", "message", at("main", "x + "), tuple(labels))]) == """\
+    assert (
+        render([Diagnostic("some-name", "error", "message", at("main", "x + "), tuple(labels))])
+        == """\
 error[some-name]: message
  --> residual.dl:8:15
   |
@@ -243,11 +251,14 @@ error[some-name]: message
   |   |   the y
   |   the let
 """
+    )
 
 
 def test_tabs_wide_characters_and_control_characters_keep_the_marks_in_place():
     source = Source("x.dl", '\tuse "漢字" \x07 $\n')
-    assert render([Diagnostic("syntax", "error", "m", at("$", source=source))]).splitlines()[3:] == [
+    assert render([Diagnostic("syntax", "error", "m", at("$", source=source))]).splitlines()[
+        3:
+    ] == [
         '1 |     use "漢字" � $',
         "  |                  ^",
     ]
@@ -273,7 +284,9 @@ def test_the_end_of_a_file_is_a_place():
 
 def test_without_a_help_the_fix_is_told():
     fix = Fix("write `x`", (Edit(at("n"), "x"),))
-    assert "  = help: write `x`\n" in render([Diagnostic("some-name", "error", "m", at("n"), fixes=(fix,))])
+    assert "  = help: write `x`\n" in render(
+        [Diagnostic("some-name", "error", "m", at("n"), fixes=(fix,))]
+    )
 
 
 def test_colours_change_nothing_but_colours():
@@ -294,7 +307,10 @@ def test_the_concise_format_has_a_line_for_each():
 
 
 def test_the_json_format_is_the_list_of_records():
-    assert json.loads(render([SHAPES, WARNING], "json")) == [SHAPES.to_record(), WARNING.to_record()]
+    assert json.loads(render([SHAPES, WARNING], "json")) == [
+        SHAPES.to_record(),
+        WARNING.to_record(),
+    ]
     assert json.loads(render([], "json")) == []
 
 
@@ -308,7 +324,10 @@ def test_the_sarif_format_has_rules_results_and_places():
     place = first["locations"][0]["physicalLocation"]
     assert place["artifactLocation"] == {"uri": "residual.dl"}
     assert place["region"] == {"startLine": 8, "startColumn": 13, "endLine": 8, "endColumn": 14}
-    assert [r["message"]["text"] for r in first["relatedLocations"]] == ["[32, 14, 14]", "[32, 12, 12]"]
+    assert [r["message"]["text"] for r in first["relatedLocations"]] == [
+        "[32, 14, 14]",
+        "[32, 12, 12]",
+    ]
     replacement = first["fixes"][0]["artifactChanges"][0]["replacements"][0]
     assert replacement["insertedContent"] == {"text": ", pad=1"}
     assert "relatedLocations" not in second and second["level"] == "warning"
@@ -337,7 +356,9 @@ def test_the_summary_counts():
     assert summary([]) == ""
 
 
-@given(st.text(max_size=120), st.lists(st.tuples(st.integers(0, 120), st.integers(0, 120)), max_size=5))
+@given(
+    st.text(max_size=120), st.lists(st.tuples(st.integers(0, 120), st.integers(0, 120)), max_size=5)
+)
 def test_any_places_in_any_text_can_be_rendered(text, places):
     source = Source("x.dl", text)
     spans = [Span(source, *sorted((min(a, len(text)), min(b, len(text))))) for a, b in places]

@@ -43,16 +43,21 @@ TRAIN = "\ntrain { optimizer sgd(lr = 0.1) }"
 def test_the_operation_its_operand_and_the_examples_are_named():
     x = np.ones((ROWS, 2))
     x[[4, 7], 1] = -0.5
-    cause = found("model m { input x: float[2] param w: float[2] = ones\n"
-                  "  let a = x * w\n  loss sum(log(a)) }" + TRAIN, x=x)
+    cause = found(
+        "model m { input x: float[2] param w: float[2] = ones\n"
+        "  let a = x * w\n  loss sum(log(a)) }" + TRAIN,
+        x=x,
+    )
     assert cause.span.text == "log(a)" and cause.span.line == 3
     assert cause.what == "nan here"
     assert cause.notes == ("`a` is -0.5", "examples 5, 8 of the batch", "records 5, 8 of the data")
 
 
 def test_an_overflow_of_float32_is_none_of_float64():
-    text = ("model m { input x: float[2] param w: float[2] = ones\n"
-            "  loss log(sum(exp(x * w))) }" + TRAIN)
+    text = (
+        "model m { input x: float[2] param w: float[2] = ones\n"
+        "  loss log(sum(exp(x * w))) }" + TRAIN
+    )
     x = np.full((ROWS, 2), 100.0)
     cause = found(text, x=x)
     assert cause.span.text == "exp(x * w)" and cause.what == "inf here"
@@ -61,23 +66,32 @@ def test_an_overflow_of_float32_is_none_of_float64():
 
 
 def test_a_gradient_of_a_root_at_0_is_found_though_the_loss_is_finite():
-    cause = found("model m { input x: float[2] param w: float[2] = zeros\n"
-                  "  loss sum(sqrt(x * x * w)) }" + TRAIN, x=np.ones((ROWS, 2)))
+    cause = found(
+        "model m { input x: float[2] param w: float[2] = zeros\n"
+        "  loss sum(sqrt(x * x * w)) }" + TRAIN,
+        x=np.ones((ROWS, 2)),
+    )
     assert cause.span.text == "sqrt(x * x * w)" and cause.what == "the gradient is inf here"
 
 
 def test_an_update_is_found_though_the_gradient_is_finite():
-    text = ("optimizer bad(w, g; lr) { next w = w - lr * g / 0 }\n"
-            "model m { input x: float[2] param w: float[2] = ones loss sum(x * w) }\n"
-            "train { optimizer bad(lr = 0.1) }")
+    text = (
+        "optimizer bad(w, g; lr) { next w = w - lr * g / 0 }\n"
+        "model m { input x: float[2] param w: float[2] = ones loss sum(x * w) }\n"
+        "train { optimizer bad(lr = 0.1) }"
+    )
     cause = found(text)
     assert "/ 0" in cause.span.text and cause.what.startswith("the updated weight is")
 
 
 def test_a_branch_that_is_not_taken_is_not_blamed():
     guarded = "let a = sum(if x > 0 then log(x) else 0 * x)\n"
-    cause = found("model m { input x: float[4] param w: float[4] = ones\n  " + guarded
-                  + "  let b = 1 / sum(x * w * 0)\n  loss a * 0 + b }" + TRAIN)
+    cause = found(
+        "model m { input x: float[4] param w: float[4] = ones\n  "
+        + guarded
+        + "  let b = 1 / sum(x * w * 0)\n  loss a * 0 + b }"
+        + TRAIN
+    )
     assert cause.span.text == "1 / sum(x * w * 0)"
 
 
@@ -106,26 +120,32 @@ def test_a_mask_of_minus_infinity_is_not_blamed_but_a_nan_that_follows_from_it_i
 def test_a_nan_of_the_data_is_found_in_the_data():
     x = np.ones((ROWS, 4))
     x[3, 2] = np.nan
-    cause = found("model m { input x: float[4] param w: float[4] = ones\n"
-                  "  loss sum(exp(x * w)) }" + TRAIN, x=x)
+    cause = found(
+        "model m { input x: float[4] param w: float[4] = ones\n  loss sum(exp(x * w)) }" + TRAIN,
+        x=x,
+    )
     assert cause.span.text == "input x: float[4]" and cause.what == "nan in the data"
     assert "record 4 of the data" in cause.notes
 
 
 def test_within_a_cell_the_formula_of_its_step_is_named():
-    text = ("seq time = 6\n"
-            "cell grow(x: float[n]) {\n  state h: float[n] = 1\n"
-            "  let u = exp(h * 3) + x\n  next h = u\n  return u\n}\n"
-            "model m { input x: float[time, 3]\n"
-            "  loss mean(x -> grow -> last -> dense(2)) }" + TRAIN)
+    text = (
+        "seq time = 6\n"
+        "cell grow(x: float[n]) {\n  state h: float[n] = 1\n"
+        "  let u = exp(h * 3) + x\n  next h = u\n  return u\n}\n"
+        "model m { input x: float[time, 3]\n"
+        "  loss mean(x -> grow -> last -> dense(2)) }" + TRAIN
+    )
     cause = found(text)
     assert "exp(h * 3)" in cause.span.text or "grow" in cause.span.text
     assert cause.what == "inf here"
 
 
 def test_an_evaluation_is_searched_in_inference_mode():
-    text = ("model m { input x: float[2] param w: float[2] = ones\n"
-            "  loss sum(if training then x * w else log(x * w)) }" + TRAIN)
+    text = (
+        "model m { input x: float[2] param w: float[2] = ones\n"
+        "  loss sum(if training then x * w else log(x * w)) }" + TRAIN
+    )
     x = -np.ones((ROWS, 2))
     assert found(text, x=x) is None
     assert found(text, x=x, training=False).span.text == "log(x * w)"
@@ -150,13 +170,18 @@ def test_a_training_stops_at_the_record_that_is_not_finite(tmp_path, threads):
     x = generator.uniform(1, 2, (200, 3))
     x[77, 1] = -4
     np.savez(tmp_path / "d.npz", x=x)
-    checked = program("model m { input x: float[3] param w: float[3] = ones\n"
-                      "  loss sum(w * w - log(x * w)) }\n"
-                      'train { data npz("d.npz") optimizer sgd(lr = 0.01) batch = 8 epochs = 3 }')
+    checked = program(
+        "model m { input x: float[3] param w: float[3] = ones\n"
+        "  loss sum(w * w - log(x * w)) }\n"
+        'train { data npz("d.npz") optimizer sgd(lr = 0.01) batch = 8 epochs = 3 }'
+    )
     data = load(checked.recipe, checked.ports, tmp_path)
     net = specc.compile(checked, threads=threads, seed=0)
-    run = create(tmp_path / "runs", Record("m", "m.dl", ".", {}, 0, 8, 3, "float32", threads, "0"),
-                 {"model.dl": b""})
+    run = create(
+        tmp_path / "runs",
+        Record("m", "m.dl", ".", {}, 0, 8, 3, "float32", threads, "0"),
+        {"model.dl": b""},
+    )
     step = int(np.flatnonzero(data.training.rows[permutation(0, 0, 200)] == 77)[0]) // 8
 
     class Watch:
@@ -177,9 +202,11 @@ def test_a_training_stops_at_the_record_that_is_not_finite(tmp_path, threads):
     assert np.array_equal(net.params["w"], other.params["w"])
 
 
-STEP = ("model m { input x: float[3] param w: float[3] = ones\n"
-        "  loss sum(w * w - log(x * w)) }\n"
-        "train { optimizer momentum(lr = 0.01) }")
+STEP = (
+    "model m { input x: float[3] param w: float[3] = ones\n"
+    "  loss sum(w * w - log(x * w)) }\n"
+    "train { optimizer momentum(lr = 0.01) }"
+)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -244,8 +271,10 @@ def test_a_step_may_warn_in_place_of_raising():
 
 
 def test_a_step_names_the_gradient_that_broke_the_weights():
-    text = ("model m { input x: float[2] param w: float[2] = zeros\n"
-            "  loss sum(sqrt(x * x * w)) }" + TRAIN)
+    text = (
+        "model m { input x: float[2] param w: float[2] = zeros\n"
+        "  loss sum(sqrt(x * x * w)) }" + TRAIN
+    )
     net = specc.compile(program(text), batch=2, threads=1, seed=0)
     x = np.ones((2, 2))
     net.step(x=x)

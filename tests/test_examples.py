@@ -22,7 +22,11 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 FOLDERS = sorted(path.parent for path in EXAMPLES.glob("*/README.md"))
 DATA = ROOT.parent / "shared" / "data"
-LARGE = {"numbers.csv", "numbers_val.csv", "reviews.csv"}  # tables that are not kept with the project
+LARGE = {
+    "numbers.csv",
+    "numbers_val.csv",
+    "reviews.csv",
+}  # tables that are not kept with the project
 EXPECTED = re.compile(r"(\w+) (\d[\d.]*) ± (\d[\d.]*)")
 SAID = re.compile(r'"([^"]+)"')
 
@@ -110,8 +114,11 @@ def test_the_list_of_examples_names_each_folder():
     assert sorted(listed) == [folder.name for folder in FOLDERS]
 
 
-@pytest.mark.parametrize("table", [each for each in sorted(EXAMPLES.glob("*/*.csv")) if each.name not in LARGE],
-                         ids=lambda table: table.name)
+@pytest.mark.parametrize(
+    "table",
+    [each for each in sorted(EXAMPLES.glob("*/*.csv")) if each.name not in LARGE],
+    ids=lambda table: table.name,
+)
 def test_a_table_is_what_its_script_writes(table, tmp_path):
     subprocess.run([sys.executable, table.parent / "make_data.py", tmp_path], check=True)
     assert (tmp_path / table.name).read_bytes() == table.read_bytes()

@@ -56,14 +56,19 @@ def network(text: str, **overrides):
 
 
 def recurrent(cell: str, target: str = "2", read: str = "last -> dense(2)", **overrides):
-    return network(CELLS + OTHERS + RECURRENT.format(cell=cell, target=target, read=read), **overrides)
+    return network(
+        CELLS + OTHERS + RECURRENT.format(cell=cell, target=target, read=read), **overrides
+    )
 
 
 def batch(program, examples: int = 5, seed: int = 0) -> dict[str, np.ndarray]:
     random = np.random.default_rng(seed)
-    return {port.name: random.integers(port.classes, size=(examples, *port.shape))
-            if port.kind == "class" else random.standard_normal((examples, *port.shape))
-            for port in program.ports}
+    return {
+        port.name: random.integers(port.classes, size=(examples, *port.shape))
+        if port.kind == "class"
+        else random.standard_normal((examples, *port.shape))
+        for port in program.ports
+    }
 
 
 def rms(array) -> float:
@@ -72,9 +77,11 @@ def rms(array) -> float:
 
 def leaves_of(net, data) -> dict:
     examples = len(next(iter(data.values())))
-    return {**{(port.role, port.name): data[port.name] for port in net.ports},
-            **{("param", path): array for path, array in net.params.items()},
-            ("weight_of_example", ""): np.full(examples, 1 / examples)}
+    return {
+        **{(port.role, port.name): data[port.name] for port in net.ports},
+        **{("param", path): array for path, array in net.params.items()},
+        ("weight_of_example", ""): np.full(examples, 1 / examples),
+    }
 
 
 # Backpropagation through time in NumPy
@@ -85,7 +92,9 @@ def tanh_rnn(params, x, d_out_of_h):
 
     `d_out_of_h(h)` gives the gradient of each example's loss for the state after each step alone.
     """
-    U, W, b = (params[f"tanh_rnn1.{name}"].astype(float) for name in ("U", "dense1.weight", "dense1.bias"))
+    U, W, b = (
+        params[f"tanh_rnn1.{name}"].astype(float) for name in ("U", "dense1.weight", "dense1.bias")
+    )
     n, steps, _ = x.shape
     h = np.zeros((n, steps + 1, len(U)))
     for t in range(steps):
@@ -156,7 +165,13 @@ def test_layers_are_those_of_backpropagation_by_hand():
     d_s = d_b @ W["dense2.weight"]
     d_a = d_s * s * (1 - s)
     flow = net.flow(**data)
-    assert [each.path for each in flow.layers] == ["dense1", "sigmoid1", "dense2", "relu1", "dense3"]
+    assert [each.path for each in flow.layers] == [
+        "dense1",
+        "sigmoid1",
+        "dense2",
+        "relu1",
+        "dense3",
+    ]
     expected = [(a, d_a), (s, d_s), (b, d_b), (r, d_r), (out, d_out)]
     for layer, (value, d) in zip(flow.layers, expected, strict=True):
         assert layer.activation == pytest.approx(rms(value), rel=1e-12)
@@ -164,13 +179,17 @@ def test_layers_are_those_of_backpropagation_by_hand():
         assert layer.relative == pytest.approx(np.linalg.norm(d) / np.linalg.norm(d_out), rel=1e-12)
     dense1, sigmoid1, dense2, relu1, dense3 = flow.layers
     dW, db = d_a.T @ data["x"] / 3, d_a.mean(axis=0)
-    assert dense1.weights_gradient == pytest.approx(np.sqrt((dW**2).sum() + (db**2).sum()), rel=1e-12)
+    assert dense1.weights_gradient == pytest.approx(
+        np.sqrt((dW**2).sum() + (db**2).sum()), rel=1e-12
+    )
     assert dense1.weights == pytest.approx(np.linalg.norm(W["dense1.weight"]), rel=1e-12)
     assert relu1.weights is None and dense2.saturated is None and dense3.dead is None
     assert sigmoid1.saturated == np.mean((s < 0.05) | (s > 0.95)) > 0
     assert relu1.dead == np.mean((r == 0).all(axis=0)) > 0
     _, gradients = net.loss_and_gradients(**data)
-    assert flow.norm == pytest.approx(np.sqrt(sum((g**2).sum() for g in gradients.values())), rel=1e-10)
+    assert flow.norm == pytest.approx(
+        np.sqrt(sum((g**2).sum() for g in gradients.values())), rel=1e-10
+    )
     assert flow.clipped_norm is None
 
 
@@ -185,7 +204,12 @@ def test_a_block_stands_for_the_layer_that_ends_it():
       loss mse(out, y)
     }""")
     flow = driver.compile(program).flow(**batch(program))
-    assert [each.path for each in flow.layers] == ["stage1.dense1", "stage1", "stage2.dense1", "stage2"]
+    assert [each.path for each in flow.layers] == [
+        "stage1.dense1",
+        "stage1",
+        "stage2.dense1",
+        "stage2",
+    ]
     assert all(each.dead is not None for each in flow.layers[1::2])
 
 
@@ -207,7 +231,10 @@ def test_a_map_is_dead_where_it_is_0_at_every_place():
     net.params["conv1.bias"][:] = -9
     said = net.flow(**data).verdict
     assert "relu1: 100% of its units are 0 for every example: dead, they learn nothing" in said
-    assert "layers: the gradient at conv1, the first, is 0 of that at global_avgpool1, the last: it vanishes" in said
+    assert (
+        "layers: the gradient at conv1, the first, is 0 of that at global_avgpool1, the last: it vanishes"
+        in said
+    )
 
 
 # The recurrent matrix
@@ -227,7 +254,9 @@ def test_the_blocks_of_gates_have_the_names_that_the_cell_gives_them():
     (cell,) = net.flow(**batch(program)).cells
     assert cell.states == ("h", "c")
     weight = net.params["gated1.dense1.weight"]
-    assert [each.name for each in cell.matrices] == [f"gated1.dense1.weight, {gate}" for gate in "ifog"]
+    assert [each.name for each in cell.matrices] == [
+        f"gated1.dense1.weight, {gate}" for gate in "ifog"
+    ]
     for k, each in enumerate(cell.matrices):
         block = weight[4 * k : 4 * k + 4, 3:]
         assert each.radius == pytest.approx(np.abs(np.linalg.eigvals(block)).max())
@@ -239,7 +268,8 @@ def test_the_matrix_of_a_stacked_cell_is_a_part_of_a_joined_one():
     _, cell = net.flow(**batch(program)).cells
     blocks = np.split(net.params["gated2.dense1.weight"][:, 5:], 4)
     assert [each.radius for each in cell.matrices] == pytest.approx(
-        [np.abs(np.linalg.eigvals(each)).max() for each in blocks])
+        [np.abs(np.linalg.eigvals(each)).max() for each in blocks]
+    )
 
 
 def test_what_only_remembers_is_no_recurrence():
@@ -255,8 +285,10 @@ def test_the_jacobian_of_a_step_is_that_of_finite_differences():
     graph = _forward(program, 5)
     (loop,) = loops(graph)
     recurrence = Recurrence(loop)
-    needed = {**{str(k): node for k, node in enumerate(recurrence.needed)},
-              **{f"before.{each.op.label}": each for each in recurrence.carries}}
+    needed = {
+        **{str(k): node for k, node in enumerate(recurrence.needed)},
+        **{f"before.{each.op.label}": each for each in recurrence.carries},
+    }
     from specc.ops.carry import closed, following
 
     values = evaluate(closed(needed, following(graph)), leaves_of(net, data), step_by_step=True)
@@ -268,14 +300,18 @@ def test_the_jacobian_of_a_step_is_that_of_finite_differences():
         h, c = state[:3], state[3:]
         z = net.params["gated1.dense1.weight"] @ np.concatenate([data["x"][2, 4], h])
         i, f, o, g = np.split(z + net.params["gated1.dense1.bias"], 4)
+
         def sigmoid(a):
             return 1 / (1 + np.exp(-a))
+
         c2 = sigmoid(f + 2) * c + sigmoid(i) * np.tanh(g)
         return np.concatenate([sigmoid(o) * np.tanh(c2), c2])
 
     at = np.concatenate([before[each][2, 4] for each in recurrence.carries])
     assert [each.op.label for each in recurrence.carries] == ["gated1.h", "gated1.c"]
-    differences = np.stack([(step(at + 1e-5 * unit) - step(at - 1e-5 * unit)) / 2e-5 for unit in np.eye(6)], 1)
+    differences = np.stack(
+        [(step(at + 1e-5 * unit) - step(at - 1e-5 * unit)) / 2e-5 for unit in np.eye(6)], 1
+    )
     np.testing.assert_allclose(found, differences, atol=1e-9)
 
 
@@ -372,12 +408,20 @@ def test_clipping_leaves_a_small_gradient_as_it_is():
     assert flow.verdict[-1].endswith("which clipping (clip_norm = 1) leaves as it is")
 
 
-@pytest.mark.parametrize("file, word", [
-    ("sigmoid.dl", "vanishes"), ("rectified.dl", "keeps its size"), ("shortcut.dl", "keeps its size")])
+@pytest.mark.parametrize(
+    "file, word",
+    [
+        ("sigmoid.dl", "vanishes"),
+        ("rectified.dl", "keeps its size"),
+        ("shortcut.dl", "keeps its size"),
+    ],
+)
 def test_depth_does_to_gradients_what_time_does(file, word):
     program = driver.load(ROOT / "examples" / "flow" / file)
     random = np.random.default_rng(0)
-    flow = driver.compile(program).flow(image=random.uniform(size=(16, 64)), label=random.integers(10, size=16))
+    flow = driver.compile(program).flow(
+        image=random.uniform(size=(16, 64)), label=random.integers(10, size=16)
+    )
     assert flow.verdict[0].startswith("layers: the gradient at dense1, the first, is ")
     assert flow.verdict[0].endswith(f"it {word}")
 
@@ -393,15 +437,36 @@ def test_a_record_holds_all_and_is_json():
     assert {each["path"] for each in record["layers"]} >= {"gated1", "last1", "dense1"}
 
 
-@pytest.mark.parametrize("ratio, word", [
-    (0, "vanishes"), (3e-9, "vanishes"), (0.02, "fades"), (0.5, "keeps its size"), (3, "keeps its size"),
-    (50, "grows"), (1e4, "explodes"), (float("inf"), "explodes"), (float("nan"), "explodes")])
+@pytest.mark.parametrize(
+    "ratio, word",
+    [
+        (0, "vanishes"),
+        (3e-9, "vanishes"),
+        (0.02, "fades"),
+        (0.5, "keeps its size"),
+        (3, "keeps its size"),
+        (50, "grows"),
+        (1e4, "explodes"),
+        (float("inf"), "explodes"),
+        (float("nan"), "explodes"),
+    ],
+)
 def test_the_word_for_what_comes_back(ratio, word):
     assert judgement(ratio) == word
 
 
-@pytest.mark.parametrize("value, text", [(0.0, "0"), (0.8214, "0.821"), (3e-9, "3.0e-09"), (999.7, "1.0e+03"), (1234.0, "1.2e+03"),
-                                         (14.0, "14"), (123456.0, "1.2e+05")])
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (0.0, "0"),
+        (0.8214, "0.821"),
+        (3e-9, "3.0e-09"),
+        (999.7, "1.0e+03"),
+        (1234.0, "1.2e+03"),
+        (14.0, "14"),
+        (123456.0, "1.2e+05"),
+    ],
+)
 def test_figures_are_short(value, text):
     assert number(value) == text
 

@@ -81,10 +81,17 @@ os._exit(0)
 '''
 
 
-def run(script: str, *arguments: str, timeout: float = 280, **settings) -> subprocess.CompletedProcess:
+def run(
+    script: str, *arguments: str, timeout: float = 280, **settings
+) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False,
-        timeout=timeout, **{"env": {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, **settings})
+        [sys.executable, "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+        **{"env": {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, **settings},
+    )
 
 
 def test_children_predict_train_and_compile_whatever_other_threads_did_at_the_fork():
@@ -93,7 +100,7 @@ def test_children_predict_train_and_compile_whatever_other_threads_did_at_the_fo
     assert done.stdout == f"{FORKS} children were right\n"
 
 
-TORN = '''
+TORN = """
 import faulthandler, os, sys, threading
 import numpy as np
 import specc
@@ -127,7 +134,7 @@ end.set()
 thread.join()
 net.forward(x=x)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-'''
+"""
 
 
 def test_a_model_that_was_being_changed_at_the_fork_is_refused_in_the_child():

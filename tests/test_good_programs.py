@@ -20,7 +20,9 @@ def test_a_good_program_has_no_diagnostics_and_a_sound_graph(path):
     assert diagnostics == []
     if program is None:
         return  # definitions alone
-    graph = lower.with_gradients(program) if program.losses else lower.forward(program, training=True)
+    graph = (
+        lower.with_gradients(program) if program.losses else lower.forward(program, training=True)
+    )
     verify(graph, "lower")
 
 
@@ -36,4 +38,8 @@ def test_a_model_that_computes_nothing_is_listed():
 def test_fused_formulas_are_listed():
     # a value that is read twice within one call, and has no place of its own
     for name in ("block", "equal_or_not", "shadow_of_nothing"):
-        compile(driver.build(driver.load(Path(__file__).parent / "good" / f"{name}.dl"), batch=3), name, "exec")
+        compile(
+            driver.build(driver.load(Path(__file__).parent / "good" / f"{name}.dl"), batch=3),
+            name,
+            "exec",
+        )

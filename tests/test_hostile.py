@@ -255,8 +255,10 @@ def test_pipes_and_devices_are_refused_as_files_and_as_data(tmp_path, capsys):
     os.mkfifo(pipe)
     for path in (pipe, Path("/dev/zero")):
         assert "it is a pipe or a device, not a file" in checked(path, capsys)
-        text = model("target y: float[4] let p = x -> dense(4) output p loss mse(p, y)",
-                     train=f'train {{ data csv("{path}") optimizer sgd(lr = 0.1) }}')
+        text = model(
+            "target y: float[4] let p = x -> dense(4) output p loss mse(p, y)",
+            train=f'train {{ data csv("{path}") optimizer sgd(lr = 0.1) }}',
+        )
         (tmp_path / "x.dl").write_text(text)
         assert "is a pipe or a device, not a file" in checked(tmp_path / "x.dl", capsys)
 

@@ -13,7 +13,17 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "specc"
 
 # Each part may import itself, and the parts named here.
-BASE = {"collection", "locks", "source", "excerpt", "diagnostics", "folders", "recipe", "columns", "sources"}
+BASE = {
+    "collection",
+    "locks",
+    "source",
+    "excerpt",
+    "diagnostics",
+    "folders",
+    "recipe",
+    "columns",
+    "sources",
+}
 MIDDLE = BASE | {"ir", "ops"}
 MAY_IMPORT = {
     **{name: BASE for name in BASE},
@@ -30,8 +40,18 @@ MAY_IMPORT = {
     "lengths": MIDDLE | {"passes"},
     "divergence": MIDDLE | {"passes", "backend"},
     "rollback": BASE,
-    "net": MIDDLE | {"arrays", "decode", "lengths", "steps", "passes", "backend", "flow",
-                     "divergence", "rollback"},
+    "net": MIDDLE
+    | {
+        "arrays",
+        "decode",
+        "lengths",
+        "steps",
+        "passes",
+        "backend",
+        "flow",
+        "divergence",
+        "rollback",
+    },
     "driver": MIDDLE | {"frontend", "passes", "backend", "net"},
     "cli": MIDDLE | {"frontend", "passes", "backend", "flow", "net", "driver", "runtime", "decode"},
 }

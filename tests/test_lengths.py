@@ -17,12 +17,26 @@ from specc.lengths import shorter, stretches
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 TRAIN = " train { optimizer momentum(lr = 0.05) }"
-LONGER = {"seq time = 6": "seq time = 13", "one = 6 seq other = 5": "one = 13 seq other = 9",
-          "read = 6 seq written = 4": "read = 9 seq written = 17",
-          "seq time = 3\n": "seq time = 11\n"}
-USED = ("bidirectional", "final states", "mean", "previous", "encoder and decoder", "batchnorm",
-        "batchnorm of images", "the last class", "two lengths", "a target of fixed length",
-        "a loss and a metric of each step", "last of reversed")
+LONGER = {
+    "seq time = 6": "seq time = 13",
+    "one = 6 seq other = 5": "one = 13 seq other = 9",
+    "read = 6 seq written = 4": "read = 9 seq written = 17",
+    "seq time = 3\n": "seq time = 11\n",
+}
+USED = (
+    "bidirectional",
+    "final states",
+    "mean",
+    "previous",
+    "encoder and decoder",
+    "batchnorm",
+    "batchnorm of images",
+    "the last class",
+    "two lengths",
+    "a target of fixed length",
+    "a loss and a metric of each step",
+    "last of reversed",
+)
 
 
 def longer(name):
@@ -79,9 +93,12 @@ def test_a_program_over_fewer_steps_is_seen_to_be_the_same(name):
 
 
 def test_dropout_draws_the_same_over_fewer_steps():
-    program = load("""seq time = 16 model m { input x: float[<= time, 3] target y: float[2]
+    program = load(
+        """seq time = 16 model m { input x: float[<= time, 3] target y: float[2]
         let w = x -> rnn(4) -> dropout(0.5) -> last -> dense(2)
-        output w loss mse(w, y) }""" + TRAIN)
+        output w loss mse(w, y) }"""
+        + TRAIN
+    )
     data = data_for(program, 64, 16)
     whole, wanted = trained(program, data, 64, 16, 1, 0)
     short, found = trained(program, data, 64, 16, 1, specc.net.STEPS_WORTH_PROGRAMS)
@@ -89,13 +106,19 @@ def test_dropout_draws_the_same_over_fewer_steps():
     np.testing.assert_allclose(found, wanted, rtol=1e-9)
 
 
-@pytest.mark.parametrize("body", [
-    "let w = sum(x -> rnn(4); over=time) / time -> dense(2)",  # the number of steps is in a formula
-    "let w = concat(sum(x; over=time), sum(z; over=time)) -> dense(2)",  # z has all steps
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "let w = sum(x -> rnn(4); over=time) / time -> dense(2)",  # the number of steps is in a formula
+        "let w = concat(sum(x; over=time), sum(z; over=time)) -> dense(2)",  # z has all steps
+    ],
+)
 def test_what_depends_on_all_steps_keeps_them(body):
-    program = load(f"""seq time = 16 model m {{ input x: float[<= time, 3] input z: float[time, 3]
-        target y: float[2] {body} output w loss mse(w, y) }}""" + TRAIN)
+    program = load(
+        f"""seq time = 16 model m {{ input x: float[<= time, 3] input z: float[time, 3]
+        target y: float[2] {body} output w loss mse(w, y) }}"""
+        + TRAIN
+    )
     assert shorter(program, (("time", 8),)) is None
     data = data_for(program, 64, 16)
     whole, wanted = trained(program, data, 64, 16, 1, 0)
@@ -127,6 +150,7 @@ def test_a_training_in_one_call_or_many_is_the_same():
 
 def test_the_models_of_varying_length_have_programs_over_fewer_steps():
     for name, sizes, steps in (
-            ("translate", {"figures_": 11, "letters": 9}, (("written", 24),)),
-            ("sentiment", {"length": 40, "vocab": 50}, (("length", 20),))):
+        ("translate", {"figures_": 11, "letters": 9}, (("written", 24),)),
+        ("sentiment", {"length": 40, "vocab": 50}, (("length", 20),)),
+    ):
         assert shorter(driver.load(MODELS / f"{name}.dl", sizes), steps) is not None

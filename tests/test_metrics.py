@@ -43,8 +43,9 @@ def data(count):
 
 @pytest.mark.parametrize(("batch", "threads"), [(53, 1), (8, 2), (7, 3)])
 def test_metrics_agree_with_their_definitions_over_all_data(batch, threads):
-    net = specc.compile(driver.load(Source("m.dl", TEXT)), batch=batch, threads=threads,
-                        dtype="float64")
+    net = specc.compile(
+        driver.load(Source("m.dl", TEXT)), batch=batch, threads=threads, dtype="float64"
+    )
     x, y, t = data(53)
     found = net.evaluate({"x": Column(x), "y": Column(y), "t": Column(t)}, np.arange(53))
     p = net.params
@@ -63,7 +64,9 @@ def test_metrics_agree_with_their_definitions_over_all_data(batch, threads):
         "f1": 2 * (yes & t).sum() / (yes.sum() + t.sum()),
         "rmse": np.sqrt(np.mean((z - x[:, 0]) ** 2)),
         "r2": 1 - np.sum((z - x[:, 0]) ** 2) / np.sum((x[:, 0] - x[:, 0].mean()) ** 2),
-        "confusion": np.array([[np.mean((y == i) & (s.argmax(1) == j)) for j in range(3)] for i in range(3)]),
+        "confusion": np.array(
+            [[np.mean((y == i) & (s.argmax(1) == j)) for j in range(3)] for i in range(3)]
+        ),
         "l2": l2,
         "share": np.sqrt(np.mean((z - x[:, 0]) ** 2)) / (1 + l2 * 2),
         "positive": 1,

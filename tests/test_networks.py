@@ -83,7 +83,8 @@ def examples(program, count, seed=0):
     """Random data for every port."""
     rng = np.random.default_rng(seed)
     return {
-        port.name: rng.integers(0, port.classes, count) if port.kind == "class"
+        port.name: rng.integers(0, port.classes, count)
+        if port.kind == "class"
         else rng.standard_normal((count, *port.shape))
         for port in program.ports
     }
@@ -142,7 +143,9 @@ def test_compiled_gradients_agree_with_finite_differences_to_1e_6(name):
             array[at] = kept[at] - h
             below, _ = net.loss_and_gradients(**data)
             array[at] = kept[at]
-            assert gradients[path][at] == pytest.approx((above - below) / (2 * h), rel=1e-6, abs=1e-6)
+            assert gradients[path][at] == pytest.approx(
+                (above - below) / (2 * h), rel=1e-6, abs=1e-6
+            )
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -171,8 +174,9 @@ def test_forward_agrees_with_the_interpreter_for_any_number_of_examples(name):
         wanted = interpreted(program, net, data, lower.forward(program, training=False))
         assert set(found) == {term.name for term in program.outputs}
         for term in program.outputs:
-            np.testing.assert_allclose(found[term.name], wanted[f"output.{term.name}"], rtol=1e-10,
-                                       atol=1e-10)
+            np.testing.assert_allclose(
+                found[term.name], wanted[f"output.{term.name}"], rtol=1e-10, atol=1e-10
+            )
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -208,15 +212,18 @@ def test_a_nan_in_the_data_reaches_the_loss():
     assert np.isnan(net.loss_and_gradients(**data)[0])
 
 
-@pytest.mark.parametrize(("arrays", "message"), [
-    ({"x": np.zeros((2, 7))}, "missing: y"),
-    ({"x": np.zeros((2, 7)), "y": np.zeros(2, int), "z": np.zeros(2)}, "unknown: z"),
-    ({"x": np.zeros((2, 6)), "y": np.zeros(2, int)}, r"x must be \[n, 7\]"),
-    ({"x": np.zeros((2, 7)), "y": np.array([0, 5])}, "0 to 4"),
-    ({"x": np.zeros((2, 7)), "y": np.zeros(2)}, "integers"),
-    ({"x": np.zeros((2, 7)), "y": np.zeros(3, int)}, "equally many"),
-    ({"x": np.zeros((0, 7)), "y": np.zeros(0, int)}, "at least one"),
-])
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": np.zeros((2, 7))}, "missing: y"),
+        ({"x": np.zeros((2, 7)), "y": np.zeros(2, int), "z": np.zeros(2)}, "unknown: z"),
+        ({"x": np.zeros((2, 6)), "y": np.zeros(2, int)}, r"x must be \[n, 7\]"),
+        ({"x": np.zeros((2, 7)), "y": np.array([0, 5])}, "0 to 4"),
+        ({"x": np.zeros((2, 7)), "y": np.zeros(2)}, "integers"),
+        ({"x": np.zeros((2, 7)), "y": np.zeros(3, int)}, "equally many"),
+        ({"x": np.zeros((0, 7)), "y": np.zeros(0, int)}, "at least one"),
+    ],
+)
 def test_arrays_that_do_not_fit_are_refused_with_a_reason(arrays, message):
     net = specc.compile(load("dense"))
     with pytest.raises(ValueError, match=message):

@@ -54,16 +54,20 @@ NETWORKS = {
 
 def compiled(name: str, dtype: str, threads: int):
     text = f"seq steps = 7\nmodel one {{\n{NETWORKS[name]}\n}}\n"
-    net = specc.compile(specc.load(Source("one.dl", text)), batch=5, dtype=dtype, threads=threads,
-                        seed=3)
+    net = specc.compile(
+        specc.load(Source("one.dl", text)), batch=5, dtype=dtype, threads=threads, seed=3
+    )
     rng = np.random.default_rng(1)
     for path, array in net.params.items():
         net.params[path] = array + 0.1 * rng.standard_normal(array.shape)
     inputs = {}
     for port in net.ports:
         shape = (6, *port.shape)
-        inputs[port.name] = (rng.integers(0, port.classes, shape) if port.kind == "class"
-                             else rng.standard_normal(shape).astype(dtype))
+        inputs[port.name] = (
+            rng.integers(0, port.classes, shape)
+            if port.kind == "class"
+            else rng.standard_normal(shape).astype(dtype)
+        )
     return net, inputs
 
 
@@ -117,7 +121,10 @@ def test_a_team_divides_the_work(threads):
     plan = net.plan(PREDICT, 1, team=True)
     assert plan.team and plan.shards == threads
     assert {step.group.kind for step in plan.steps if step.mode == "split"} == {
-        "contract", "nest", "kernel"}
+        "contract",
+        "nest",
+        "kernel",
+    }
     (found,) = prepared(net, 1, True)({key: array[:1] for key, array in inputs.items()}).values()
     assert np.allclose(found, wanted(net, inputs)[:1], atol=1e-4)
 
@@ -173,8 +180,10 @@ HANDLES = {
 @pytest.mark.parametrize("held", [False, True])
 @pytest.mark.parametrize("handle", list(HANDLES))
 def test_packed_weights_follow_what_is_written_into_them(handle, held):
-    text = ("model one {\n  input x: float[40]\n  layer out = dense(70)\n  let y = x -> out\n"
-            "  output y\n  loss mean(y * y)\n}\ntrain {\n  data npz(\"x.npz\")\n  optimizer sgd(lr = 0.1)\n}\n")
+    text = (
+        "model one {\n  input x: float[40]\n  layer out = dense(70)\n  let y = x -> out\n"
+        '  output y\n  loss mean(y * y)\n}\ntrain {\n  data npz("x.npz")\n  optimizer sgd(lr = 0.1)\n}\n'
+    )
     net = specc.compile(specc.load(Source("one.dl", text)), batch=64, threads=2, seed=1)
     x = np.random.default_rng(0).standard_normal((64, 40)).astype("float32")
 
@@ -193,7 +202,9 @@ def test_packed_weights_follow_what_is_written_into_them(handle, held):
     assert not np.allclose(found(), before)
     if held:
         weight[...] = 0.5
-        assert np.allclose(found(), x @ net.params["out.weight"].T + net.params["out.bias"], atol=1e-5)
+        assert np.allclose(
+            found(), x @ net.params["out.weight"].T + net.params["out.bias"], atol=1e-5
+        )
         del weight
     before, _ = found(), net.step(x=x)
     after = found()
@@ -250,7 +261,9 @@ def test_the_faster_way_is_taken_and_the_other_tried_again(monkeypatch):
 @pytest.mark.parametrize("rows", [4, 37, 64, 65, 130])
 def test_wide_outputs_are_turned_back(rows, dtype):
     text = "model one {\n  input x: float[5]\n  output tanh(x -> dense(41))\n}\n"
-    net = specc.compile(specc.load(Source("one.dl", text)), batch=64, dtype=dtype, threads=2, seed=1)
+    net = specc.compile(
+        specc.load(Source("one.dl", text)), batch=64, dtype=dtype, threads=2, seed=1
+    )
     x = np.random.default_rng(rows).standard_normal((rows, 5)).astype(dtype)
     (found,) = net.forward(x=x).values()
     bound = {"float64": 1e-12, "float32": 2e-6}[dtype]
@@ -258,8 +271,10 @@ def test_wide_outputs_are_turned_back(rows, dtype):
 
 
 def test_a_sum_of_rows_of_a_table_keeps_no_rows():
-    text = ("model one {\n  input x: class(50)[9]\n  param table: float[50, 37] = normal\n"
-            "  output mean(table[x]; axis=0)\n}\n")
+    text = (
+        "model one {\n  input x: class(50)[9]\n  param table: float[50, 37] = normal\n"
+        "  output mean(table[x]; axis=0)\n}\n"
+    )
     net = specc.compile(specc.load(Source("one.dl", text)), batch=40, threads=2, seed=1)
     assert net.plan(PREDICT).arena_bytes < 9 * 37 * 20 * 4
     x = np.random.default_rng(0).integers(0, 50, (41, 9))
@@ -289,7 +304,9 @@ def test_a_class_that_is_none_is_refused_among_many():
     net, _ = compiled("classes", "float32", 2)
     good = np.array([0, 10, 3, 4])
     for dtype in ("int64", "int32", "uint8"):
-        (found,), (expected,) = (net.forward(x=x).values() for x in (good.astype(dtype), list(good)))
+        (found,), (expected,) = (
+            net.forward(x=x).values() for x in (good.astype(dtype), list(good))
+        )
         assert np.array_equal(found, expected)
     for wrong in (-1, 11, 1 << 32):
         with pytest.raises(ValueError, match="integers 0 to 10"):

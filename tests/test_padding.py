@@ -44,8 +44,12 @@ def reference(program, net, **inputs) -> dict[str, np.ndarray]:
 def test_an_infinite_loss_of_the_example_that_is_repeated_stays_infinite(name, dtype):
     formula, (limit, slope) = INFINITE[name]
     for count, batch, threads in SHAPES:
-        program, net = compiled(f"input x: float[2] param w: float[2] = 0 loss {formula}"
-                                f" metric inf = {formula}", batch, threads, dtype)
+        program, net = compiled(
+            f"input x: float[2] param w: float[2] = 0 loss {formula} metric inf = {formula}",
+            batch,
+            threads,
+            dtype,
+        )
         x = np.random.default_rng(count).uniform(1, 2, (count, 2))
         x[-1] = 0
         if name == "a product":
@@ -75,9 +79,18 @@ def test_gradients_of_products_stay_infinite_as_well():
         wanted = reference(program, net, x=x, i=i)
         _, gradients = net.loss_and_gradients(x=x, i=i)
         for path, gradient in gradients.items():
-            np.testing.assert_allclose(gradient, wanted[f"gradient.{path}"], rtol=1e-9, err_msg=path)
+            np.testing.assert_allclose(
+                gradient, wanted[f"gradient.{path}"], rtol=1e-9, err_msg=path
+            )
         infinite = {path for path, gradient in gradients.items() if np.isinf(gradient).any()}
-        assert infinite >= {"dense2.weight", "dense2.bias", "embed1.weight", "conv1.weight", "conv1.bias", "s"}
+        assert infinite >= {
+            "dense2.weight",
+            "dense2.bias",
+            "embed1.weight",
+            "conv1.weight",
+            "conv1.bias",
+            "s",
+        }
 
 
 def test_what_is_infinite_in_no_example_is_so_in_no_lane():
@@ -93,7 +106,9 @@ def test_what_is_infinite_in_no_example_is_so_in_no_lane():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_finite_sum_does_not_change_by_what_the_other_lanes_hold(dtype):
     for count, batch, threads in SHAPES:
-        program, net = compiled("input x: float[2] param w: float[2] = 1 loss sum(w * x)", batch, threads, dtype)
+        program, net = compiled(
+            "input x: float[2] param w: float[2] = 1 loss sum(w * x)", batch, threads, dtype
+        )
         x = np.ones((count, 2))
         x[-1] = 2.0**-20
         loss, gradients = net.loss_and_gradients(x=x)

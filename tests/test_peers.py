@@ -40,23 +40,32 @@ def group_loss(z, y, margin):
     return total / len(z) ** 2
 
 
-@pytest.mark.parametrize(("count", "batch", "threads"), [(1, 1, 1), (7, 7, 1), (7, 20, 2), (19, 19, 3)])
+@pytest.mark.parametrize(
+    ("count", "batch", "threads"), [(1, 1, 1), (7, 7, 1), (7, 20, 2), (19, 19, 3)]
+)
 def test_the_group_loss_is_its_definition_over_all_pairs(count, batch, threads):
-    net = specc.compile(driver.load(Source("g.dl", TEXT)), batch=batch, threads=threads, dtype="float64")
+    net = specc.compile(
+        driver.load(Source("g.dl", TEXT)), batch=batch, threads=threads, dtype="float64"
+    )
     x, y = data(count)
     loss, _ = net.loss_and_gradients(x=x, y=y)
     assert loss == pytest.approx(group_loss(net.forward(x=x)["z"], y, 1.5), rel=1e-12)
 
 
 @pytest.mark.parametrize(("count", "batch", "threads"), [(6, 6, 1), (6, 20, 2), (21, 21, 3)])
-def test_gradients_over_pairs_agree_with_the_interpreter_and_finite_differences(count, batch, threads):
+def test_gradients_over_pairs_agree_with_the_interpreter_and_finite_differences(
+    count, batch, threads
+):
     program = driver.load(Source("g.dl", TEXT))
     net = specc.compile(program, batch=batch, threads=threads, dtype="float64")
     x, y = data(count)
     _, gradients = net.loss_and_gradients(x=x, y=y)
     leaves = {("param", path): array for path, array in net.params.items()}
-    leaves |= {("input", "x"): x, ("target", "y"): y,
-               ("weight_of_example", ""): np.full(count, 1 / count)}
+    leaves |= {
+        ("input", "x"): x,
+        ("target", "y"): y,
+        ("weight_of_example", ""): np.full(count, 1 / count),
+    }
     wanted = evaluate(bind_batch(lower.with_gradients(program), count), leaves)
     for path, gradient in gradients.items():
         np.testing.assert_allclose(gradient, wanted[f"gradient.{path}"], rtol=1e-10, atol=1e-12)
@@ -110,7 +119,9 @@ def figures_of(x) -> list[float]:
 
 @pytest.mark.parametrize(("batch", "threads"), [(4, 1), (16, 2), (40, 2)])
 def test_examples_are_counted_and_lanes_are_not(batch, threads):
-    net = specc.compile(driver.load(Source("c.dl", COUNTED)), batch=batch, threads=threads, dtype="float64")
+    net = specc.compile(
+        driver.load(Source("c.dl", COUNTED)), batch=batch, threads=threads, dtype="float64"
+    )
     x = np.arange(1.0, 24.0).reshape(-1, 1)
     rows = {"x": Column(x)}
     four, _ = net.loss_and_gradients(x=x[:4])
@@ -145,14 +156,21 @@ SIZES = [("float64", 5, 5, 1), ("float64", 21, 40, 2), ("float32", 2, 8, 2)]
 
 @pytest.mark.parametrize("name", list(BODIES))
 def test_a_formula_over_peers_is_that_of_the_examples(name):
-    program = driver.load(Source("p.dl", f"""model m {{ input x: float[4]
-        let z = x -> dense(5) -> tanh -> dense(3) {BODIES[name]} }} train {{ optimizer sgd(lr = 0.1) }}"""))
+    program = driver.load(
+        Source(
+            "p.dl",
+            f"""model m {{ input x: float[4]
+        let z = x -> dense(5) -> tanh -> dense(3) {BODIES[name]} }} train {{ optimizer sgd(lr = 0.1) }}""",
+        )
+    )
     for dtype, count, batch, threads in SIZES:
         net = specc.compile(program, batch=batch, threads=threads, dtype=dtype)
         x, _ = data(count)
         leaves = {("param", path): array for path, array in net.params.items()}
         leaves |= {("input", "x"): x, ("weight_of_example", ""): np.full(count, 1 / count)}
-        close = {"rtol": 1e-9, "atol": 1e-11} if dtype == "float64" else {"rtol": 3e-4, "atol": 1e-5}
+        close = (
+            {"rtol": 1e-9, "atol": 1e-11} if dtype == "float64" else {"rtol": 3e-4, "atol": 1e-5}
+        )
         wanted = evaluate(bind_batch(lower.with_gradients(program), count), leaves, net.seed)
         loss, gradients = net.loss_and_gradients(x=x)
         np.testing.assert_allclose(loss, wanted["loss"], **close)
@@ -166,9 +184,17 @@ def test_a_formula_over_peers_is_that_of_the_examples(name):
 @pytest.mark.parametrize("count", [3, 20])
 def test_the_softmax_over_a_batch_is_the_papers(count):
     """van den Oord, Li and Vinyals, Representation learning with contrastive predictive coding, 2018."""
-    net = specc.compile(driver.load(Source("i.dl", """model m { input x: float[4]
+    net = specc.compile(
+        driver.load(
+            Source(
+                "i.dl",
+                """model m { input x: float[4]
         let z = x -> dense(4)  let s = peers(z) @ z  output z  loss log(sum(exp(s))) - z @ z }
-        train { optimizer adam }""")), dtype="float64")
+        train { optimizer adam }""",
+            )
+        ),
+        dtype="float64",
+    )
     x, _ = data(count)
     z = net.forward(x=x)["z"]
     similar = z @ z.T
@@ -177,8 +203,18 @@ def test_the_softmax_over_a_batch_is_the_papers(count):
 
 
 def test_predictions_for_any_number_of_rows_see_the_rows_of_their_batch():
-    net = specc.compile(driver.load(Source("o.dl", """model m { input x: float[2]
-        output y = x - mean(peers(x); axis=0) }""")), batch=8, threads=2, dtype="float64")
+    net = specc.compile(
+        driver.load(
+            Source(
+                "o.dl",
+                """model m { input x: float[2]
+        output y = x - mean(peers(x); axis=0) }""",
+            )
+        ),
+        batch=8,
+        threads=2,
+        dtype="float64",
+    )
     for rows in (*range(12), 16, 19):
         x = np.random.default_rng(rows).standard_normal((rows, 2))
         parts = [x[start : start + 8] for start in range(0, rows, 8)]

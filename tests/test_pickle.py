@@ -49,13 +49,20 @@ def trained(steps: int = 3):
 
 def batch() -> dict[str, np.ndarray]:
     random = np.random.default_rng(0)
-    return {"x": random.standard_normal((4, 6)).astype(np.float32),
-            "y": random.standard_normal(4).astype(np.float32)}
+    return {
+        "x": random.standard_normal((4, 6)).astype(np.float32),
+        "y": random.standard_normal(4).astype(np.float32),
+    }
 
 
 def assert_equal(one, two) -> None:
     assert (one.batch, one.dtype, one.threads, one.seed, one.steps_done) == (
-        two.batch, two.dtype, two.threads, two.seed, two.steps_done)
+        two.batch,
+        two.dtype,
+        two.threads,
+        two.seed,
+        two.steps_done,
+    )
     assert one.on_divergence == two.on_divergence
     for name in ("params", "states", "lanes"):
         a, b = dict(getattr(one, name)), dict(getattr(two, name))
@@ -65,8 +72,11 @@ def assert_equal(one, two) -> None:
             assert not np.shares_memory(a[path], b[path])
 
 
-@pytest.mark.parametrize("way", [copy.deepcopy, copy.copy, lambda net: pickle.loads(pickle.dumps(net))],
-                         ids=["deepcopy", "copy", "pickle"])
+@pytest.mark.parametrize(
+    "way",
+    [copy.deepcopy, copy.copy, lambda net: pickle.loads(pickle.dumps(net))],
+    ids=["deepcopy", "copy", "pickle"],
+)
 def test_a_copy_predicts_and_trains_on_as_the_model_does(way):
     net = trained()
     before = net.forward(x=batch()["x"])["p"].copy()
@@ -76,7 +86,9 @@ def test_a_copy_predicts_and_trains_on_as_the_model_does(way):
     assert [net.step(**batch()) for _ in range(3)] == [other.step(**batch()) for _ in range(3)]
     assert_equal(net, other)
     other.step(**batch())
-    assert net.steps_done == 6 and not np.array_equal(net.params["dense1.weight"], other.params["dense1.weight"])
+    assert net.steps_done == 6 and not np.array_equal(
+        net.params["dense1.weight"], other.params["dense1.weight"]
+    )
 
 
 def test_a_copy_goes_on_in_its_streams():

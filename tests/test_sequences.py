@@ -310,13 +310,16 @@ def test_float32_agrees_with_the_interpreter_to_1e_4(name):
 RANDOM = {
     "dropout between layers": model(f"""let w = x -> dense(4) -> dropout(0.3) -> rnn(4) -> dropout(0.5)
         -> dense(2) {SCORES}"""),
-    "dropout within a cell": model(f"let w = x -> noisy(4) -> dense(2) {SCORES}", """seq time = 5
+    "dropout within a cell": model(
+        f"let w = x -> noisy(4) -> dense(2) {SCORES}",
+        """seq time = 5
         cell noisy(x: float[n]; units: int > 0) {
           state h: float[units] = 0
           let h2 = tanh(concat(x, h) -> dense(units)) -> dropout(0.3)
           next h = h2 + 0.1 * normal(h)
           return h2
-        }"""),
+        }""",
+    ),
 }
 
 
@@ -335,9 +338,13 @@ def test_random_numbers_are_drawn_anew_at_each_step_and_are_those_of_the_interpr
 
 
 def test_dropout_leaves_out_other_elements_at_each_step():
-    net = specc.compile(load("""seq time = 2
+    net = specc.compile(
+        load("""seq time = 2
         model m { input x: float[time, 50] param p: float[50] = 1
-        let w = dropout(x) * p output w loss sum(sum(w; over=time)) }"""), batch=1, threads=1)
+        let w = dropout(x) * p output w loss sum(sum(w; over=time)) }"""),
+        batch=1,
+        threads=1,
+    )
     _, gradients = net.loss_and_gradients(x=np.ones((1, 2, 50)))
     assert set(gradients["p"]) == {0, 2, 4}  # 2 + 2, 0 + 0, and 2 at one of the two steps
 
@@ -366,13 +373,17 @@ def test_a_cell_made_up_by_chance_agrees_with_the_interpreter(seed):
 
 
 def test_an_output_may_depend_on_no_input():
-    net = specc.compile(load("""seq time = 3
+    net = specc.compile(
+        load("""seq time = 3
         cell clock(x: float[n]) {
           state t: float[] = 1
           next t = 2 * t
           return t
         }
-        model m { input x: float[time, 2] output t = x -> clock }"""), batch=2, threads=1)
+        model m { input x: float[time, 2] output t = x -> clock }"""),
+        batch=2,
+        threads=1,
+    )
     np.testing.assert_array_equal(net.forward(x=np.zeros((3, 3, 2)))["t"], [[1, 2, 4]] * 3)
 
 
@@ -383,10 +394,16 @@ def turns(text):
     """For each loop of the compiled training: the ops of one turn."""
     net = specc.compile(load(text), batch=16, threads=1)
     plan = net.compiled("gradients").plan
-    return [[node.op for each in step.steps for node in each.group.nodes] for step in plan.steps if step.steps]
+    return [
+        [node.op for each in step.steps for node in each.group.nodes]
+        for step in plan.steps
+        if step.steps
+    ]
 
 
-@pytest.mark.parametrize("layers", ["lstm(8)", "2 * (lstm(8))", "gru(8) -> rnn(8)", "reverse -> lstm(8)"])
+@pytest.mark.parametrize(
+    "layers", ["lstm(8)", "2 * (lstm(8))", "gru(8) -> rnn(8)", "reverse -> lstm(8)"]
+)
 def test_only_the_product_with_the_state_is_in_the_loop(layers):
     loops = turns(model(f"let w = x -> dense(8) -> {layers} -> dense(2) {SCORES}"))
     cells = layers.count("8") if "2 *" not in layers else 2
@@ -396,14 +413,24 @@ def test_only_the_product_with_the_state_is_in_the_loop(layers):
         assert products
         assert position >= cells or not any(op.name == "Concat" for op in ops)
         assert all(op.extents[1] == 8 or op.extents[0] == 8 for op in products)
-        assert not any(op.sum_batch for op in products)  # gradients of weights are one product behind it
+        assert not any(
+            op.sum_batch for op in products
+        )  # gradients of weights are one product behind it
 
 
 def test_the_listing_of_a_cell_is_a_loop_over_its_steps():
-    text = driver.build(load(model(f"let w = x -> 2 * (lstm(8)) -> dense(2) {SCORES} ") + """
-        train { data npz("x.npz") optimizer sgd(lr=0.1) }"""), threads=1)
+    text = driver.build(
+        load(
+            model(f"let w = x -> 2 * (lstm(8)) -> dense(2) {SCORES} ")
+            + """
+        train { data npz("x.npz") optimizer sgd(lr=0.1) }"""
+        ),
+        threads=1,
+    )
     ast.parse(text)
     forward, backward = text.split("def forward(m)")[1].split("def backward(m)")
     for part in (forward, backward):
         assert part.count("for turn in range(5):") == 2
-    assert re.search(r"out=m\.\w+ \+ \d+ \* turn", forward) and re.search(r"- \d+ \* turn", backward)
+    assert re.search(r"out=m\.\w+ \+ \d+ \* turn", forward) and re.search(
+        r"- \d+ \* turn", backward
+    )

@@ -82,8 +82,10 @@ def texts(rng, classes, most, count):
     return [rng.integers(0, classes, rng.integers(1, most + 1)) for _ in range(count)]
 
 
-DATA = {"x": texts(np.random.default_rng(2), 6, 3, 9),
-        "z": np.random.default_rng(3).standard_normal((9, 5, 2))}
+DATA = {
+    "x": texts(np.random.default_rng(2), 6, 3, 9),
+    "z": np.random.default_rng(3).standard_normal((9, 5, 2)),
+}
 
 
 @pytest.mark.parametrize("body", BY_STEP.values(), ids=BY_STEP)
@@ -112,21 +114,29 @@ def test_what_looks_at_other_steps_is_passed_over_again(body):
 @pytest.mark.parametrize("draws", [(0.0, 1), (0.7, 5)], ids=["greedy", "drawn"])
 def test_the_models_that_write_do_it_step_by_step(draws, threads):
     rng = np.random.default_rng(0)
-    net = net_of(driver.load(MODELS / "translate.dl", {"figures_": 11, "letters": 9}), 20, threads,
-                 CALM)
+    net = net_of(
+        driver.load(MODELS / "translate.dl", {"figures_": 11, "letters": 9}), 20, threads, CALM
+    )
     agree(both(net, draws, figures=texts(rng, 11, 5, 27)))
     net = net_of(driver.load(MODELS / "caption.dl", {"letters": 9}), 20, threads, CALM)
     agree(both(net, draws, picture=rng.standard_normal((27, 8, 8))))
 
 
 def test_several_targets_are_written_step_by_step():
-    net = net_of(driver.load(Source("x.dl", """seq n = 4
+    net = net_of(
+        driver.load(
+            Source(
+                "x.dl",
+                """seq n = 4
         model m { input x: float[2] target a: class(3)[<= n] target b: class(4)[n]
         let h = dense(x; 5)
         let first = previous(a) -> embed(3) -> gru(h=h; 5) -> dense(3)
         let second = concat(previous(b) -> embed(3), a -> embed(3)) -> gru(h=h; 5) -> dense(4)
         output first output second
-        loss cross_entropy(first, a) loss cross_entropy(second, b) }""")))
+        loss cross_entropy(first, a) loss cross_entropy(second, b) }""",
+            )
+        )
+    )
     agree(both(net, x=np.random.default_rng(0).standard_normal((9, 2))))
 
 

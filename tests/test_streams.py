@@ -60,11 +60,18 @@ def test_windows_of_a_stream_equal_one_long_pass(cell, threads):
     # 21 lanes fill more than one vector, so that there is work for each thread
     lanes, count, steps = 21, 4, 5
     rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((lanes, count * steps, 3)), rng.standard_normal((lanes, count * steps, 2))
+    x, y = (
+        rng.standard_normal((lanes, count * steps, 3)),
+        rng.standard_normal((lanes, count * steps, 2)),
+    )
     long = compiled(cell, count * steps, lanes, threads, port="input")
     net = compiled(cell, steps, lanes, threads)
     begin = np.arange(count * lanes) < lanes
-    data = {"x": Column(windows(x, steps)), "y": Column(windows(y, steps)), "x.begin": Column(begin)}
+    data = {
+        "x": Column(windows(x, steps)),
+        "y": Column(windows(y, steps)),
+        "x.begin": Column(begin),
+    }
     found = net.predict({name: data[name] for name in ("x", "x.begin")})["w"]
     wanted = long.forward(x=x)["w"]
     np.testing.assert_allclose(found, windows(wanted, steps), rtol=1e-10, atol=1e-10)
@@ -73,27 +80,54 @@ def test_windows_of_a_stream_equal_one_long_pass(cell, threads):
     assert figures["loss"] == pytest.approx(loss, rel=1e-10)
 
 
-WHOLE = ["irnn", "peephole", "own", "repeated", "start from a parameter", "a state that is never read",
-         "no recurrence", "the step before the last", "an output from the old state", "a scalar state",
-         "a matrix as state", "two values", "a cell in a block", "classes in a cell",
-         "attention over the state", "convolution and windows over a state", "images", "batchnorm", "words"]
+WHOLE = [
+    "irnn",
+    "peephole",
+    "own",
+    "repeated",
+    "start from a parameter",
+    "a state that is never read",
+    "no recurrence",
+    "the step before the last",
+    "an output from the old state",
+    "a scalar state",
+    "a matrix as state",
+    "two values",
+    "a cell in a block",
+    "classes in a cell",
+    "attention over the state",
+    "convolution and windows over a state",
+    "images",
+    "batchnorm",
+    "words",
+]
 
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_networks_of_all_kinds_go_on_from_window_to_window(name):
     text, lanes, count = NETWORKS[name], 5, 3
     steps = int(re.search(r"seq time = (\d+)", text)[1])
-    long = specc.compile(load(text.replace(f"time = {steps}", f"time = {steps * count}")), batch=lanes,
-                         dtype="float64", threads=1)
-    net = specc.compile(load(text.replace("input", "stream")), batch=lanes, dtype="float64", threads=2)
+    long = specc.compile(
+        load(text.replace(f"time = {steps}", f"time = {steps * count}")),
+        batch=lanes,
+        dtype="float64",
+        threads=1,
+    )
+    net = specc.compile(
+        load(text.replace("input", "stream")), batch=lanes, dtype="float64", threads=2
+    )
     randomized(long)
     net.set_params(dict(long.params))
     port = next(each for each in long.ports if each.role == "input")
     x = examples(long.program, lanes)[port.name]
     wanted = long.forward(**{port.name: x})["w"]
-    data = {port.name: Column(windows(x, steps).astype(np.int32 if port.kind == "class" else float)),
-            f"{port.name}.begin": Column(np.arange(count * lanes) < lanes)}
-    np.testing.assert_allclose(net.predict(data)["w"], windows(wanted, steps), rtol=1e-10, atol=1e-10)
+    data = {
+        port.name: Column(windows(x, steps).astype(np.int32 if port.kind == "class" else float)),
+        f"{port.name}.begin": Column(np.arange(count * lanes) < lanes),
+    }
+    np.testing.assert_allclose(
+        net.predict(data)["w"], windows(wanted, steps), rtol=1e-10, atol=1e-10
+    )
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -152,8 +186,12 @@ def test_a_stream_begins_anew_where_it_is_told_so():
     np.testing.assert_allclose(found[1, 1], fresh[1], rtol=1e-12)
     assert abs(found[1, 0] - fresh[0]).max() > 1e-3
     # only the second lane has forgotten what came first
-    alone = net.predict({"x": Column(x[1:].reshape(4, 3, 3)),
-                         "x.begin": Column(np.array([True, True, False, False]))})["w"]
+    alone = net.predict(
+        {
+            "x": Column(x[1:].reshape(4, 3, 3)),
+            "x.begin": Column(np.array([True, True, False, False])),
+        }
+    )["w"]
     np.testing.assert_allclose(found[2, 1], alone.reshape(2, 2, 3, 2)[1, 1], rtol=1e-12)
     assert abs(found[2, 0] - alone.reshape(2, 2, 3, 2)[1, 0]).max() > 1e-3
 
@@ -228,7 +266,11 @@ def _trained(corpus, name, stops=(), threads=1):
             progress = restore(run.last, net)
         left = stops.pop(0) if stops else None
         calls = iter(range(10**6))
-        stop = (lambda: False) if left is None else lambda left=left, calls=calls: next(calls) + 1 >= left
+        stop = (
+            (lambda: False)
+            if left is None
+            else lambda left=left, calls=calls: next(calls) + 1 >= left
+        )
         if train(net, data, made, run, Watch(), progress, stop) == "finished":
             return net, run
         progress = True
@@ -253,7 +295,9 @@ def test_a_stream_that_was_interrupted_goes_on_as_if_it_had_not_been(corpus, mon
 
 def test_each_epoch_of_a_stream_begins_anew(corpus):
     net = specc.compile(load(CHARS), batch=2, threads=1, seed=0)
-    data = load_data(replace(load(CHARS).recipe, data=DataCall("text", ("a.txt",))), net.ports, corpus)
+    data = load_data(
+        replace(load(CHARS).recipe, data=DataCall("text", ("a.txt",))), net.ports, corpus
+    )
     one = {name: array.copy() for name, array in net.params.items()}
     part = data.training
     for array in net.lanes.values():

@@ -53,8 +53,9 @@ def wrong_answers(net, calls: int, rows=(1, 2, 4, 7, 33, 2000), large_every: int
     random = np.random.default_rng(0)
     inputs = [random.random((size, 1, 8, 8), np.float32) for size in rows[:-1] for _ in range(4)]
     large = [random.random((rows[-1], 1, 8, 8), np.float32) for _ in range(2)]
-    expected, expected_large = ([net.forward(image=x)["scores"].copy() for x in some]
-                                for some in (inputs, large))
+    expected, expected_large = (
+        [net.forward(image=x)["scores"].copy() for x in some] for some in (inputs, large)
+    )
 
     def is_wrong(number: int) -> bool:
         some, wanted = (large, expected_large) if number % large_every == 0 else (inputs, expected)
@@ -84,7 +85,9 @@ def test_very_many_predictions_of_several_threads():
 
 def test_a_team_predicts_for_several_threads():
     """More threads than one share the work on one example here, or not: the faster way is chosen."""
-    text = "model m { input x: float[700] output y = x -> dense(700) -> relu -> dense(700) -> tanh }"
+    text = (
+        "model m { input x: float[700] output y = x -> dense(700) -> relu -> dense(700) -> tanh }"
+    )
     net = specc.compile(specc.load(Source("m.dl", text)), threads=2, batch=1, seed=0)
     inputs = np.random.default_rng(0).standard_normal((8, 1, 700)).astype(np.float32)
     expected = [net.forward(x=x)["y"].copy() for x in inputs]
@@ -220,8 +223,13 @@ def test_a_model_may_be_trained_while_it_predicts():
 def test_gradients_of_several_threads_are_each_callers_own():
     net = specc.compile(specc.load(Source("m.dl", TRAINED)), threads=1, seed=0)
     random = np.random.default_rng(0)
-    batches = [(random.standard_normal((1 + n % 5, 6)).astype(np.float32),
-                random.standard_normal(1 + n % 5).astype(np.float32)) for n in range(8)]
+    batches = [
+        (
+            random.standard_normal((1 + n % 5, 6)).astype(np.float32),
+            random.standard_normal(1 + n % 5).astype(np.float32),
+        )
+        for n in range(8)
+    ]
     expected = [net.loss_and_gradients(x=x, y=y) for x, y in batches]
 
     def is_wrong(number: int) -> bool:
@@ -229,7 +237,8 @@ def test_gradients_of_several_threads_are_each_callers_own():
         loss, gradients = net.loss_and_gradients(x=x, y=y)
         wanted_loss, wanted = expected[number % 8]
         return loss != wanted_loss or any(
-            not np.array_equal(gradients[path], wanted[path]) for path in wanted)
+            not np.array_equal(gradients[path], wanted[path]) for path in wanted
+        )
 
     assert sum(side_by_side(is_wrong, 400)) == 0
 

@@ -103,7 +103,9 @@ def lengths_of(program, data, name):
 
 def inputs_of(program, data):
     """What `forward` takes: all but targets that no output reads."""
-    reads = any(port.role == "target" and "previous" in port.span.source.text for port in program.ports)
+    reads = any(
+        port.role == "target" and "previous" in port.span.source.text for port in program.ports
+    )
     return {port.name: data[port.name] for port in program.ports if reads or port.role == "input"}
 
 
@@ -141,7 +143,9 @@ def test_gradients_are_those_of_finite_differences(name):
             array[at] = kept - h
             below, _ = net.loss_and_gradients(**data)
             array[at] = kept
-            assert gradients[path][at] == pytest.approx((above - below) / (2 * h), rel=1e-6, abs=1e-6), path
+            assert gradients[path][at] == pytest.approx(
+                (above - below) / (2 * h), rel=1e-6, abs=1e-6
+            ), path
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -153,9 +157,7 @@ def test_what_stands_in_the_padding_changes_nothing(name):
     other = data_for(program, count, seed=1)
     for port in program.ports:
         lengths = lengths_of(program, data, port.name) if port.sequence else None
-        if port.length_of:
-            other[port.name] = data[port.name]
-        elif lengths is None:
+        if port.length_of or lengths is None:
             other[port.name] = data[port.name]
         else:
             for row, length in enumerate(lengths):
@@ -166,18 +168,26 @@ def test_what_stands_in_the_padding_changes_nothing(name):
     assert loss == again
     for path, gradient in gradients.items():
         assert np.array_equal(gradient, others[path]), path
-    found, second = net.forward(**inputs_of(program, data)), net.forward(**inputs_of(program, other))
+    found, second = (
+        net.forward(**inputs_of(program, data)),
+        net.forward(**inputs_of(program, other)),
+    )
     for (output, array), term in zip(found.items(), program.outputs, strict=True):
         if array.ndim == 2:
             assert np.array_equal(array, second[output])
             continue
-        lengths = next(data[port.name] for port in program.ports if port.length_of and
-                       port.classes - 1 == term.node.type.shape[0])
+        lengths = next(
+            data[port.name]
+            for port in program.ports
+            if port.length_of and port.classes - 1 == term.node.type.shape[0]
+        )
         for row, length in enumerate(lengths):
             assert np.array_equal(array[row, :length], second[output][row, :length])
 
 
-@pytest.mark.parametrize("name", ["lstm", "last", "last of reversed", "final states", "mean", "sum"])
+@pytest.mark.parametrize(
+    "name", ["lstm", "last", "last of reversed", "final states", "mean", "sum"]
+)
 def test_a_shorter_example_is_the_same_as_one_of_its_own_size(name):
     """A sequence of three steps among longer ones gives what a model of three steps gives."""
     text = NETWORKS[name]
@@ -217,7 +227,9 @@ def test_sequences_may_be_a_list_of_arrays():
 def test_an_array_has_full_length():
     net, rng = _net(), np.random.default_rng(0)
     x = rng.standard_normal((3, 6, 3))
-    assert np.array_equal(net.forward(x=x)["w"], net.forward(**{"x": x, "x.length": [6, 6, 6]})["w"])
+    assert np.array_equal(
+        net.forward(x=x)["w"], net.forward(**{"x": x, "x.length": [6, 6, 6]})["w"]
+    )
 
 
 def test_lists_of_arrays_that_do_not_fit_are_refused():
@@ -231,7 +243,9 @@ def test_lists_of_arrays_that_do_not_fit_are_refused():
         net.forward(**{"x": np.zeros((1, 6, 3)), "x.length": [7]})
 
 
-@pytest.mark.parametrize("given", [[np.zeros((2, 4))], [np.zeros(2)], [np.zeros((2, 3, 1))], [1.0], 3])
+@pytest.mark.parametrize(
+    "given", [[np.zeros((2, 4))], [np.zeros(2)], [np.zeros((2, 3, 1))], [1.0], 3]
+)
 def test_lists_of_other_things_are_refused(given):
     with pytest.raises((ValueError, TypeError), match="^x must be "):
         _net().forward(x=given)
@@ -248,7 +262,9 @@ def test_a_list_for_the_target_alone_or_the_input_alone_must_agree_with_the_othe
 def test_the_input_says_the_length_even_if_a_target_over_the_same_sequence_stands_first():
     program = load(f"""{HEAD} model m {{ target y: float[<= time, 2] input x: float[<= time, 3]
         let w = x -> rnn(4) -> dense(2) output w loss mse(w, y) }}""")
-    assert [(port.name, port.role) for port in program.ports if port.length_of] == [("x.length", "input")]
+    assert [(port.name, port.role) for port in program.ports if port.length_of] == [
+        ("x.length", "input")
+    ]
     net = specc.compile(program, batch=2, dtype="float64", threads=1)
     assert net.forward(x=[np.ones((2, 3)), np.ones((5, 3))])["w"].shape == (2, 6, 2)
 
@@ -256,21 +272,29 @@ def test_the_input_says_the_length_even_if_a_target_over_the_same_sequence_stand
 def test_a_length_may_follow_from_any_array_over_the_sequence():
     net = specc.compile(load(NETWORKS["a loss and a metric of each step"]), batch=2, threads=1)
     one, _ = net.loss_and_gradients(x=[[1, 2], [3]], y=[[0, 2], [1]])
-    other, _ = net.loss_and_gradients(**{
-        "x": [[1, 2, 0, 0, 0, 0], [3, 0, 0, 0, 0, 0]], "y": np.array([[0, 2, 1, 1, 1, 1], [1] * 6]),
-        "x.length": [2, 1]})
+    other, _ = net.loss_and_gradients(
+        **{
+            "x": [[1, 2, 0, 0, 0, 0], [3, 0, 0, 0, 0, 0]],
+            "y": np.array([[0, 2, 1, 1, 1, 1], [1] * 6]),
+            "x.length": [2, 1],
+        }
+    )
     assert one == other
 
 
 def test_an_array_beside_a_list_is_padded_as_it_is():
     net = specc.compile(load(NETWORKS["a target of fixed length"]), batch=2, threads=1)
     one, _ = net.loss_and_gradients(x=[[1, 2], [3]], y=np.ones((2, 6), int))
-    other, _ = net.loss_and_gradients(x=[[1, 2], [3]], y=np.array([[1, 1, 0, 2, 0, 2], [1, 0, 2, 0, 2, 0]]))
+    other, _ = net.loss_and_gradients(
+        x=[[1, 2], [3]], y=np.array([[1, 1, 0, 2, 0, 2], [1, 0, 2, 0, 2, 0]])
+    )
     assert one == other
 
 
 def test_truth_values_of_varying_length_have_no_last_one():
-    with pytest.raises(specc.SpecError, match="`last` of a sequence of varying length takes numbers or classes"):
+    with pytest.raises(
+        specc.SpecError, match="`last` of a sequence of varying length takes numbers or classes"
+    ):
         load("""seq time = 6 model m { input x: bool[<= time] target y: float[]
             let w = if last(x) then 1 else 0 output w loss mse(w, y) }""")
 

@@ -17,8 +17,9 @@ def dense(p, x):
 
 
 def conv(weight, x, stride: int = 1, pad: int = 0, bias=None):
-    y = lax.conv_general_dilated(x, weight, (stride, stride), [(pad, pad)] * 2,
-                                 dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    y = lax.conv_general_dilated(
+        x, weight, (stride, stride), [(pad, pad)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
     return y if bias is None else y + bias
 
 

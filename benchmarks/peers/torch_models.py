@@ -14,10 +14,19 @@ class Residual(nn.Module):
     def __init__(self, channels: int, filters: int, stride: int = 1):
         super().__init__()
         self.main = nn.Sequential(
-            nn.Conv2d(channels, filters, 3, stride, 1, bias=False), nn.BatchNorm2d(filters),
-            nn.ReLU(), nn.Conv2d(filters, filters, 3, 1, 1, bias=False), nn.BatchNorm2d(filters))
-        self.shortcut = nn.Identity() if channels == filters and stride == 1 else nn.Sequential(
-            nn.Conv2d(channels, filters, 1, stride, bias=False), nn.BatchNorm2d(filters))
+            nn.Conv2d(channels, filters, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(filters),
+            nn.ReLU(),
+            nn.Conv2d(filters, filters, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(filters),
+        )
+        self.shortcut = (
+            nn.Identity()
+            if channels == filters and stride == 1
+            else nn.Sequential(
+                nn.Conv2d(channels, filters, 1, stride, bias=False), nn.BatchNorm2d(filters)
+            )
+        )
 
     def forward(self, x):
         return F.relu(self.shortcut(x) + self.main(x))

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 
 DIGITS = Path(__file__).parents[2] / "specc" / "data" / "digits.npz"
-NAMES = np.array("zero. one. two. three. four. five. six. seven. eight. nine.".split())
+NAMES = np.array(
+    ["zero.", "one.", "two.", "three.", "four.", "five.", "six.", "seven.", "eight.", "nine."]
+)
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent)

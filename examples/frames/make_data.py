@@ -29,7 +29,7 @@ def video(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
             wanted = [motion[t - 1]] if rng.random() < 0.5 else []
             for move in [*wanted, *rng.permutation(len(MOVES))]:
                 there = place + MOVES[move]
-                if (0 <= there).all() and (there <= SIZE - SQUARE).all():
+                if (there >= 0).all() and (there <= SIZE - SQUARE).all():
                     break
             motion[t], place = move, there
         row, column = place

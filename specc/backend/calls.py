@@ -84,7 +84,9 @@ class Call:
     packs: bool = False  # it only copies weights for the product that comes next, or for a loop
     lasting: int = 0  # bytes up to the end of what it writes to memory that nothing else uses
     asks: bool = False  # it asks on its way for what other shards have made
-    once: bool = False  # it packs what no run changes: it runs ahead of one, when weights have changed
+    once: bool = (
+        False  # it packs what no run changes: it runs ahead of one, when weights have changed
+    )
 
 
 ELEMENT = {"float": "float", "int": "int32", "bool": "uint8", "byte": "uint8"}

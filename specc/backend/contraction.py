@@ -77,8 +77,16 @@ def plan_contraction(
 
 
 def _spread(
-    op: Contract, weights: Linear, batched: Linear, out: Linear, lanes: int, target: Target,
-    turns: int, read: Mapping[Affine, tuple[int, int]], kept: bool, part: Part,
+    op: Contract,
+    weights: Linear,
+    batched: Linear,
+    out: Linear,
+    lanes: int,
+    target: Target,
+    turns: int,
+    read: Mapping[Affine, tuple[int, int]],
+    kept: bool,
+    part: Part,
 ) -> ContractionPlan | None:
     operands = (weights, batched, out)
     rows = rows_of(op, operands)

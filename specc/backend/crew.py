@@ -115,7 +115,7 @@ def barrier(state, threads, shard):
     own = state + WORKERS + LINE * shard
     patience = peek(own + PATIENCE)
     failures = peek(own + FAILURES)
-    if failures > 0 and failures & (failures + 1) == 0 or failures % PROBE == PROBE - 1:
+    if (failures > 0 and failures & (failures + 1) == 0) or failures % PROBE == PROBE - 1:
         patience = PROBED * peek(state + SPINS)
     spins = patience
     while atomic_peek(state + GENERATION) == generation:

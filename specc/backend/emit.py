@@ -1,6 +1,6 @@
 """From a plan to kernel calls: every group becomes loop nests, register tiles or an op's own kernel.
 
-    calls = emit(plan, "float32", shard=0)     # the program of one shard, in order
+calls = emit(plan, "float32", shard=0)     # the program of one shard, in order
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from specc.ops.reduce import AllReduce, Max, Sum
 from specc.ops.shape import Frame, Pad
 from specc.ops.views import c_strides, parts_read
 
-PIECE = 256 << 10  # bytes of a gradient's rows that are computed before the weights are updated by them
+PIECE = (
+    256 << 10
+)  # bytes of a gradient's rows that are computed before the weights are updated by them
 # Bytes of an operand that are asked for ahead: fewer are there soon, more would not stay in a near cache.
 ASKED = range(1 << 13, 1 << 18)
 ASKED_AGAIN = range(1 << 8, 1 << 18)  # in each turn of a loop: all of it has just been written
@@ -64,9 +66,12 @@ def _is_by_rows(node: Node) -> bool:
 def reads_rows(reader: Step, step: Step) -> bool:
     """Whether a step of the same phase is divided as the rows are that another one completes."""
     (node,) = step.group.nodes
-    return (reader.mode == "split" and reader.phase == step.phase
-            and reader.group.domain == node.type.shape
-            and any(node in each.inputs for each in reader.group.nodes))
+    return (
+        reader.mode == "split"
+        and reader.phase == step.phase
+        and reader.group.domain == node.type.shape
+        and any(node in each.inputs for each in reader.group.nodes)
+    )
 
 
 @dataclass(eq=False)
@@ -94,30 +99,50 @@ class _Shard:
             role, label = node.op.role, node.op.label
             out = self.address(node, place)
             lanes = (("lanes", plan.lanes), ("examples", plan.examples))
-            is_divided = (plan.team and plan.lanes > 1 and role in ("input", "target")
-                          and node.type.kind == "float")
+            is_divided = (
+                plan.team
+                and plan.lanes > 1
+                and role in ("input", "target")
+                and node.type.kind == "float"
+            )
             if plan.team and self.shard and not is_divided:
                 continue
             if role in ("input", "target"):
-                gather = {"float": feed.gather_float, "int": feed.gather_int,
-                          "bool": feed.gather_bool}[node.type.kind]
+                gather = {
+                    "float": feed.gather_float,
+                    "int": feed.gather_int,
+                    "bool": feed.gather_bool,
+                }[node.type.kind]
                 skipped, size = self._features(node) if is_divided else (0, node.type.elements)
                 out = out.moved(skipped * self.lane_step(node) * self.item(node))
-                arguments = (("frame", Address("frame")), ("out", out),
-                             ("slot", Address("slot", name=label)), ("size", size))
+                arguments = (
+                    ("frame", Address("frame")),
+                    ("out", out),
+                    ("slot", Address("slot", name=label)),
+                    ("size", size),
+                )
                 if node.type.kind == "float":
                     arguments += (("skipped", skipped), ("first_example", self.first_example))
                 if node.type.kind == "int":
                     known = isinstance(node.type.classes, int)
                     arguments += (("classes", node.type.classes if known else ANY),)
                 arguments += lanes
-                yield Call(feed.kernel(gather, self.dtype, column=self.columns[label]), arguments, 0, (node,))
+                yield Call(
+                    feed.kernel(gather, self.dtype, column=self.columns[label]),
+                    arguments,
+                    0,
+                    (node,),
+                )
             elif role == "weight_of_example":
                 arguments = (("frame", Address("frame")), ("out", out), *lanes)
                 yield Call(feed.kernel(feed.weigh_examples, self.dtype), arguments, 0, (node,))
             elif role == "setting" and self.shard == 0:
-                arguments = (("frame", Address("frame")), ("out", out), ("number", int(label)),
-                             ("settings", Address("settings")))
+                arguments = (
+                    ("frame", Address("frame")),
+                    ("out", out),
+                    ("number", int(label)),
+                    ("settings", Address("settings")),
+                )
                 yield Call(feed.kernel(feed.read_setting, self.dtype), arguments, 0, (node,))
 
     def _features(self, node: Node) -> tuple[int, int]:
@@ -141,21 +166,33 @@ class _Shard:
         if plan.records and self.shard == 0:
             records = {node for name, node in plan.graph.outputs.items() if name in plan.records}
             # a record that another shard completes is there after a barrier
-            late = any(step.mode == "split" for step in plan.steps
-                       if records & {node for node, _ in step.stores})
-            arguments = (("frame", Address("frame")), ("values", Address("record")),
-                         ("records", plan.record_width))
+            late = any(
+                step.mode == "split"
+                for step in plan.steps
+                if records & {node for node, _ in step.stores}
+            )
+            arguments = (
+                ("frame", Address("frame")),
+                ("values", Address("record")),
+                ("records", plan.record_width),
+            )
             yield Call(feed.kernel(feed.write_record, self.dtype), arguments, last + late)
         for name, node in plan.emits:
-            arguments = (("frame", Address("frame")), ("values", self.viewed(node)),
-                         ("slot", Address("slot", name=name)), ("size", node.type.elements),
-                         ("lanes", plan.lanes), ("examples", plan.examples))
+            arguments = (
+                ("frame", Address("frame")),
+                ("values", self.viewed(node)),
+                ("slot", Address("slot", name=name)),
+                ("size", node.type.elements),
+                ("lanes", plan.lanes),
+                ("examples", plan.examples),
+            )
             width = this_machine().lanes(self.dtype)
             squares = plan.lanes % width == 0 and node.type.elements >= width
             turned = squares and node.type.kind == "float" and self.columns[name] == self.dtype
             write = feed.write_turned if turned else feed.write_rows
-            kernel = feed.kernel(write, self.dtype, column=self.columns[name],
-                                 element=ELEMENT[node.type.kind])
+            kernel = feed.kernel(
+                write, self.dtype, column=self.columns[name], element=ELEMENT[node.type.kind]
+            )
             yield Call(kernel, arguments, last, (node,))
 
     # Places.
@@ -170,7 +207,8 @@ class _Shard:
         """Where a value that lies in C order begins, in the calling shard or in one of a number."""
         seen = self.plan.views[node]
         return self.address(seen.root, shard=shard).moved(
-            seen.offset * self.lane_step(seen.root) * self.item(seen.root))
+            seen.offset * self.lane_step(seen.root) * self.item(seen.root)
+        )
 
     def item(self, node: Node) -> int:
         return element_bytes(node.type.kind, self.dtype)
@@ -202,13 +240,27 @@ class _Shard:
             value = body.read(initial)
             step_, item = self.plan.lanes, self.item(node)
             strides = tuple(stride * step_ for stride in c_strides(node.op.shape)) + (1,)
-            body.accesses.append(Access("out", "float", self.address(node, place), strides, "store",
-                                        value, sizes.product(node.op.shape) * step_, item))
+            body.accesses.append(
+                Access(
+                    "out",
+                    "float",
+                    self.address(node, place),
+                    strides,
+                    "store",
+                    value,
+                    sizes.product(node.op.shape) * step_,
+                    item,
+                )
+            )
             nest = Nest("copy", body.extents, body.accesses, body.lines)
             yield replace(self.nest(step, nest), nodes=(node,))
         turns = Turns(step.turns, step.group.nodes, step.phases)
-        calls = [call for each in step.steps if alone or each.mode == "split"
-                 for call in self.step(each, step.group.loop)]
+        calls = [
+            call
+            for each in step.steps
+            if alone or each.mode == "split"
+            for call in self.step(each, step.group.loop)
+        ]
         yield from (call for call in calls if call.lasting)
         yield from (replace(call, loop=turns) for call in calls if not call.lasting)
 
@@ -230,9 +282,18 @@ class _Shard:
         last: Call | None = None
         for at in range(start, start + count, piece):
             rows = min(piece, start + count - at)
-            soon = [self.address(each, there).moved(at * row) for each, there in reader.stores
-                    if each.type.shape == node.type.shape] if reader is not None else []
-            calls = rows_calls(node, self, out, step.phase, at, rows, soon, rows * row if soon else 0)
+            soon = (
+                [
+                    self.address(each, there).moved(at * row)
+                    for each, there in reader.stores
+                    if each.type.shape == node.type.shape
+                ]
+                if reader is not None
+                else []
+            )
+            calls = rows_calls(
+                node, self, out, step.phase, at, rows, soon, rows * row if soon else 0
+            )
             if last is not None and repeats(calls[0], last):
                 del calls[0]
             else:
@@ -256,8 +317,11 @@ class _Shard:
 
     def _take_part(self, nest: Nest) -> None:
         """Keep this shard's part of a nest over shared memory: a range of its longest outer axis."""
-        axis = 0 if self.plan.team else max(
-            range(len(nest.extents)), key=lambda a: (nest.extents[a] >= 64, -a))
+        axis = (
+            0
+            if self.plan.team
+            else max(range(len(nest.extents)), key=lambda a: (nest.extents[a] >= 64, -a))
+        )
         size = nest.extents[axis]
         self._take_rows(nest, axis, *self._part(size))
 
@@ -294,7 +358,9 @@ class _Shard:
                 members[node] = operands[0]
                 if isinstance(node.op, (Sum, Max)):
                     lane = (getattr(node.op, "batch", False),) if group.batched else ()
-                    reduced = tuple(axis in node.op.axes for axis in range(len(group.domain))) + lane
+                    reduced = (
+                        tuple(axis in node.op.axes for axis in range(len(group.domain))) + lane
+                    )
             else:
                 members[node] = body.let(node.op.code.format(*operands))
         for node, place in step.stores:
@@ -306,8 +372,13 @@ class _Shard:
         axis, start = node.op.axis, 0
         for each in node.inputs:
             for _, place in step.stores if each not in self.plan.strides else ():
-                there = replace(place, offset=place.offset + start * self.item(node) * (
-                    c_strides(node.type.shape)[axis] * self.lane_step(node)))
+                there = replace(
+                    place,
+                    offset=place.offset
+                    + start
+                    * self.item(node)
+                    * (c_strides(node.type.shape)[axis] * self.lane_step(node)),
+                )
                 if axis == 0 and self.plan.places.get(each) == there:
                     continue  # it was computed in its place
                 body = _Body(self, each.type.shape, node.type.batched)
@@ -347,8 +418,12 @@ class _Shard:
             if root.type.batched and root.type.rank and size in sizes_:
                 start, count = self._part(root.type.shape[0])
                 line = size // root.type.shape[0]
-                arguments = (("x", self.address(root)), ("start", start * line),
-                             ("stop", (start + count) * line), ("size", size))
+                arguments = (
+                    ("x", self.address(root)),
+                    ("start", start * line),
+                    ("stop", (start + count) * line),
+                    ("size", size),
+                )
                 yield Call(feed.kernel(feed.ask, self.dtype), arguments, phase, (node,), packs=True)
 
     def lasting(self, size: int) -> Address:
@@ -405,9 +480,15 @@ class _Shard:
             numbers["skipped"], numbers["channels"] = self._part(channels)
             values = (node,) if isinstance(node.op, Uniform) else (*node.inputs, node)
             addresses = [
-                address.moved(each.type.elements // channels * numbers["skipped"] * self.lane_step(each)
-                              * self.item(each))
-                for address, each in zip(addresses, values, strict=True)]
+                address.moved(
+                    each.type.elements
+                    // channels
+                    * numbers["skipped"]
+                    * self.lane_step(each)
+                    * self.item(each)
+                )
+                for address, each in zip(addresses, values, strict=True)
+            ]
         arguments: list[tuple[str, Value]] = []
         arrays = iter(addresses)
         known = {**numbers, "frame": Address("frame"), "examples": self.plan.examples}
@@ -419,17 +500,29 @@ class _Shard:
         kernel = Kernel(function.__name__, feed.text_of(function), self.dtype, imports=imports)
         return Call(kernel, tuple(arguments), step.phase, (node,))
 
-    def put_rows(self, node: Node, place: Place, phase: int, start: int, rows: int) -> Iterator[Call]:
+    def put_rows(
+        self, node: Node, place: Place, phase: int, start: int, rows: int
+    ) -> Iterator[Call]:
         """Rows of what all shards put into a table, shard by shard."""
         dy, index = node.inputs
         rest = sizes.product(node.type.shape[1:])
-        numbers = {"start": start, "rows": rows, "count": index.type.elements, "rest": rest,
-                   "lanes": self.plan.lanes}
+        numbers = {
+            "start": start,
+            "rows": rows,
+            "count": index.type.elements,
+            "rest": rest,
+            "lanes": self.plan.lanes,
+        }
         kernel = Kernel(put_rows.__name__, feed.text_of(put_rows), self.dtype)
         out = self.address(node, place).moved(start * rest * self.item(node))
         for shard in range(self.plan.arenas if rows else 0):
-            known = {**numbers, "fresh": int(shard == 0), "dy": self.viewed(dy, shard),
-                     "index": self.viewed(index, shard), "out": out}
+            known = {
+                **numbers,
+                "fresh": int(shard == 0),
+                "dy": self.viewed(dy, shard),
+                "index": self.viewed(index, shard),
+                "out": out,
+            }
             names = inspect.signature(put_rows).parameters
             yield Call(kernel, tuple((name, known[name]) for name in names), phase, (node,))
 
@@ -476,7 +569,9 @@ class _Body:
         """The sum of a value's parts."""
         seen, plan = self.shard.plan.views[node], self.shard.plan
         shards = plan.shards if _is_by_rows(seen.root) else plan.arenas
-        parts = [self.access(seen.root, seen.strides, seen.offset, shard) for shard in range(shards)]
+        parts = [
+            self.access(seen.root, seen.strides, seen.offset, shard) for shard in range(shards)
+        ]
         return self.let(" + ".join(parts)) if len(parts) > 1 else parts[0]
 
     def write(self, node: Node, place: Place, value: str) -> None:
@@ -503,18 +598,33 @@ class _Body:
         else:
             self.store(node, place, value, c_strides(node.type.shape), 0)
 
-    def store(self, node: Node, place: Place, value: str, strides, offset: int,
-              mode: str = "store") -> None:
+    def store(
+        self, node: Node, place: Place, value: str, strides, offset: int, mode: str = "store"
+    ) -> None:
         step, item = self.shard.lane_step(node), self.shard.item(node)
         address = self.shard.address(node, place)
         steps = tuple(stride * step for stride in strides)
         if self.batched:
             steps += (1 if node.type.batched else 0,)
         elements = node.type.elements * step
-        name = "out" if not any(each.mode != "read" for each in self.accesses) else (
-            f"out_{_letters(len(self.accesses))}")
-        self.accesses.append(Access(name, node.type.kind, address, steps, mode, value, elements,
-                                    item, start=offset * step))
+        name = (
+            "out"
+            if not any(each.mode != "read" for each in self.accesses)
+            else (f"out_{_letters(len(self.accesses))}")
+        )
+        self.accesses.append(
+            Access(
+                name,
+                node.type.kind,
+                address,
+                steps,
+                mode,
+                value,
+                elements,
+                item,
+                start=offset * step,
+            )
+        )
 
 
 def literal(value, kind: str) -> str:

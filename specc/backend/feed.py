@@ -33,8 +33,17 @@ IMPORTS = "from specc.backend.memory import nearer, row, view"
 COLUMN_TYPES = ("uint8", "float32", "float64", "int32", "int64")
 
 
-def gather_float(frame: "int64[8]", control: "control", out: "int", slot: "int", size: "int",
-                 skipped: "int", first_example: "int", lanes: "int", examples: "int"):
+def gather_float(
+    frame: "int64[8]",
+    control: "control",
+    out: "int",
+    slot: "int",
+    size: "int",
+    skipped: "int",
+    first_example: "int",
+    lanes: "int",
+    examples: "int",
+):
     # `size` features of a row after those that are skipped, of the batch's examples from `first_example` on
     start = control[0] * frame[2]
     count = min(frame[2], frame[1] - start)
@@ -54,8 +63,17 @@ def gather_float(frame: "int64[8]", control: "control", out: "int", slot: "int",
     # squares of as many features as a vector has lanes, which are turned, and then what is left
     squares = size // WIDTH if lanes % WIDTH == 0 else 0
     for lane in range(0, lanes if squares else 0, WIDTH):
-        tile(frame[slot] + ITEM * skipped, frame[0] + 8 * start, first_example + lane, last, pitch,
-             out + BYTES * lane, lanes, frame[slot + 1], squares)
+        tile(
+            frame[slot] + ITEM * skipped,
+            frame[0] + 8 * start,
+            first_example + lane,
+            last,
+            pitch,
+            out + BYTES * lane,
+            lanes,
+            frame[slot + 1],
+            squares,
+        )
     values = view(out, (size * lanes,), real)
     for lane in range(lanes):
         k = min(first_example + lane, last)
@@ -64,8 +82,16 @@ def gather_float(frame: "int64[8]", control: "control", out: "int", slot: "int",
             values[f * lanes + lane] = source[f] * scale + shift
 
 
-def gather_int(frame: "int64[8]", control: "control", out: "int32[size * lanes]", slot: "int",
-               size: "int", classes: "int", lanes: "int", examples: "int"):
+def gather_int(
+    frame: "int64[8]",
+    control: "control",
+    out: "int32[size * lanes]",
+    slot: "int",
+    size: "int",
+    classes: "int",
+    lanes: "int",
+    examples: "int",
+):
     start = control[0] * frame[2]
     count = min(frame[2], frame[1] - start)
     order = view(frame[0], (frame[1],), np.int64)
@@ -81,8 +107,15 @@ def gather_int(frame: "int64[8]", control: "control", out: "int32[size * lanes]"
             out[f * lanes + lane] = value
 
 
-def gather_bool(frame: "int64[8]", control: "control", out: "uint8[size * lanes]", slot: "int",
-                size: "int", lanes: "int", examples: "int"):
+def gather_bool(
+    frame: "int64[8]",
+    control: "control",
+    out: "uint8[size * lanes]",
+    slot: "int",
+    size: "int",
+    lanes: "int",
+    examples: "int",
+):
     start = control[0] * frame[2]
     count = min(frame[2], frame[1] - start)
     order = view(frame[0], (frame[1],), np.int64)
@@ -94,8 +127,9 @@ def gather_bool(frame: "int64[8]", control: "control", out: "uint8[size * lanes]
             out[f * lanes + lane] = 1 if source[f] != 0 else 0
 
 
-def weigh_examples(frame: "int64[8]", control: "control", out: "float[lanes]", lanes: "int",
-                   examples: "int"):
+def weigh_examples(
+    frame: "int64[8]", control: "control", out: "float[lanes]", lanes: "int", examples: "int"
+):
     count = min(frame[2], frame[1] - control[0] * frame[2])
     for lane in range(lanes):
         out[lane] = REPEATED / count
@@ -104,8 +138,9 @@ def weigh_examples(frame: "int64[8]", control: "control", out: "float[lanes]", l
             out[lane] = 1.0 / count
 
 
-def read_setting(frame: "int64[8]", control: "control", out: "float[1]", number: "int",
-                 settings: "int"):
+def read_setting(
+    frame: "int64[8]", control: "control", out: "float[1]", number: "int", settings: "int"
+):
     table = view(frame[3], (1 << 40,), np.float64)
     out[0] = table[control[0] * settings + number]
 
@@ -116,8 +151,15 @@ def write_record(frame: "int64[8]", control: "control", values: "float[records]"
         table[control[0] * records + i] = values[i]
 
 
-def write_rows(frame: "int64[8]", control: "control", values: "ELEMENT[size * lanes]", slot: "int",
-               size: "int", lanes: "int", examples: "int"):
+def write_rows(
+    frame: "int64[8]",
+    control: "control",
+    values: "ELEMENT[size * lanes]",
+    slot: "int",
+    size: "int",
+    lanes: "int",
+    examples: "int",
+):
     start = control[0] * frame[2]
     count = min(frame[2], frame[1] - start)
     data = view(frame[slot], (1 << 40,), np.COLUMN)
@@ -129,8 +171,15 @@ def write_rows(frame: "int64[8]", control: "control", values: "ELEMENT[size * la
                 target[f] = values[f * lanes + lane]
 
 
-def write_turned(frame: "int64[8]", control: "control", values: "int", slot: "int", size: "int",
-                 lanes: "int", examples: "int"):
+def write_turned(
+    frame: "int64[8]",
+    control: "control",
+    values: "int",
+    slot: "int",
+    size: "int",
+    lanes: "int",
+    examples: "int",
+):
     start = control[0] * frame[2] + control[1] * examples
     count = min(min(frame[2], frame[1] - control[0] * frame[2]) - control[1] * examples, examples)
     data = frame[slot] + BYTES * start * size
@@ -177,17 +226,24 @@ def kernel(function, dtype: str, column: str = "", element: str = "") -> Kernel:
         source = source.replace("ELEMENT", element)
     imports = IMPORTS
     width = this_machine().lanes(dtype)
-    sizes = {"WIDTH": width, "BYTES": np.dtype(dtype).itemsize,
-             "ITEM": np.dtype(column or dtype).itemsize}
+    sizes = {
+        "WIDTH": width,
+        "BYTES": np.dtype(dtype).itemsize,
+        "ITEM": np.dtype(column or dtype).itemsize,
+    }
     if function in (gather_float, write_turned):
         for constant, number in sizes.items():
             source = source.replace(constant, str(number))
     if function is gather_float:
-        imports = (f"{IMPORTS}\nfrom specc.backend.moves import gather_tile\n"
-                   f'tile = gather_tile("{column}", "{dtype}", {width})')
+        imports = (
+            f"{IMPORTS}\nfrom specc.backend.moves import gather_tile\n"
+            f'tile = gather_tile("{column}", "{dtype}", {width})'
+        )
     elif function is weigh_examples:
         imports = f"{IMPORTS}\nREPEATED = {REPEATED[dtype]!r}"
     elif function is write_turned:
-        imports = (f"{IMPORTS}\nfrom specc.backend.moves import transpose_tile\n"
-                   f'turn = transpose_tile("{dtype}", {width})')
+        imports = (
+            f"{IMPORTS}\nfrom specc.backend.moves import transpose_tile\n"
+            f'turn = transpose_tile("{dtype}", {width})'
+        )
     return Kernel(name, source, dtype, imports=imports)

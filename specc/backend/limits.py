@@ -44,10 +44,10 @@ class Limits:
 def measure(dtype: str = "float32", threads: int = 1) -> Limits:
     """The limits with `threads` threads at once."""
     width = this_machine().lanes(dtype)
-    source = f'''
+    source = f"""
 def peak_{dtype}(count: "int", out: "int"):
     run(count, out)
-'''
+"""
     chains = Kernel(
         f"peak_{dtype}", source, dtype,
         imports=f'from specc.backend.tiles import fma_chains\nrun = fma_chains({CHAINS}, "{dtype}", {width})',
@@ -73,12 +73,12 @@ def peak_{dtype}(count: "int", out: "int"):
 
 
 # Two arrays are read and one is written, as in an optimizer's update.
-_UPDATE = '''
+_UPDATE = """
 def update(a: "float[n]", b: "float[n]", n: "int", repeats: "int"):
     for r in range(repeats):
         for i in range(n):
             a[i] = 0.5 * a[i] + b[i]
-'''
+"""
 
 
 def _seconds(kernel: int, arguments: list[list[int]], tries: int = TRIES) -> float:

@@ -45,20 +45,35 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
     names = _Names(plan)
     kernels = _named_kernels(calls)
     file = _file_name(program.recipe.span) if program.recipe.span else f"{program.name}.dl"
-    shards = ("the one shard of" if plan.shards == 1
-              else f"the first of {plan.shards} shards, which share the work on" if plan.team
-              else f"the first of {plan.shards} shards, which do the same for equal parts of")
-    text = _HEAD.format(name=program.name, file=_quoted(file), shards=shards, examples=plan.examples,
-                        batch=plan.batch, lanes=plan.lanes)
+    shards = (
+        "the one shard of"
+        if plan.shards == 1
+        else f"the first of {plan.shards} shards, which share the work on"
+        if plan.team
+        else f"the first of {plan.shards} shards, which do the same for equal parts of"
+    )
+    text = _HEAD.format(
+        name=program.name,
+        file=_quoted(file),
+        shards=shards,
+        examples=plan.examples,
+        batch=plan.batch,
+        lanes=plan.lanes,
+    )
     text += f"\nimport numpy as np\nfrom numpy import {compiled.dtype} as real\n"
     text += _imports(kernels)
     text += _parameters(program)
     for kernel, name in kernels.items():
         text += f"\n\n{_renamed(kernel, name).strip()}\n"
-    for part, title in (("pack_weights", "the weights in the order of the tiles, ahead of all steps with the same weights"),
-                        ("forward", "the losses, metrics and outputs of a batch"),
-                        ("backward", "the gradient for every weight, last layer first"),
-                        ("update", "the optimizer's rule, and what is recorded")):
+    for part, title in (
+        (
+            "pack_weights",
+            "the weights in the order of the tiles, ahead of all steps with the same weights",
+        ),
+        ("forward", "the losses, metrics and outputs of a batch"),
+        ("backward", "the gradient for every weight, last layer first"),
+        ("update", "the optimizer's rule, and what is recorded"),
+    ):
         chosen = [call for call in calls if _part(call, plan) == part]
         if chosen:
             text += f'\n\ndef {part}(m):\n    """{title[0].upper()}{title[1:]}."""\n'
@@ -69,12 +84,20 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
                 text += lines
     if settings is not None and settings.outputs:
         text += "\n\n# The optimizer's settings, computed ahead for a stretch of steps:\n"
-        called = {node.op.label: name for node, name in names.node.items()
-                  if isinstance(node.op, Input) and node.op.role == "setting"}
-        settings = Graph({called.get(label, label): node for label, node in settings.outputs.items()})
+        called = {
+            node.op.label: name
+            for node, name in names.node.items()
+            if isinstance(node.op, Input) and node.op.role == "setting"
+        }
+        settings = Graph(
+            {called.get(label, label): node for label, node in settings.outputs.items()}
+        )
         text += "".join(f"#   {_printable(line)}\n" for line in show_graph(settings).splitlines())
-    parts = [part for part in ("forward", "backward", "update")
-             if any(_part(call, plan) == part for call in calls)]
+    parts = [
+        part
+        for part in ("forward", "backward", "update")
+        if any(_part(call, plan) == part for call in calls)
+    ]
     steps = "".join(f"    {part}(m)\n" for part in parts) or "    pass  # there is no output\n"
     return f"{text}\n\ndef step(m):\n{steps}"
 
@@ -86,8 +109,10 @@ def _imports(kernels: Iterable[Kernel]) -> str:
         for line in kernel.imports.splitlines():
             if match := re.fullmatch(r"from (specc[\w.]*) import (.*)", line):
                 wanted.setdefault(match[1], set()).update(match[2].split(", "))
-    return "".join(f"from {module} import {', '.join(sorted(names))}\n"
-                   for module, names in sorted(wanted.items()))
+    return "".join(
+        f"from {module} import {', '.join(sorted(names))}\n"
+        for module, names in sorted(wanted.items())
+    )
 
 
 def _file_name(span) -> str:
@@ -96,7 +121,9 @@ def _file_name(span) -> str:
 
 def _printable(text: str) -> str:
     """The text without signs that could end a comment or have no UTF-8: `\n` for a line break."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
 
 
 def _quoted(text: str) -> str:
@@ -122,10 +149,14 @@ def _named_kernels(calls: Iterable[Call]) -> dict[Kernel, str]:
 
 
 def _renamed(kernel: Kernel, name: str) -> str:
-    source = re.sub(rf"^def {re.escape(kernel.name)}\(", f"def {name}(", kernel.source, count=1,
-                    flags=re.M)
-    own = [line for line in kernel.imports.splitlines()
-           if line and not line.startswith(("from ", "import "))]
+    source = re.sub(
+        rf"^def {re.escape(kernel.name)}\(", f"def {name}(", kernel.source, count=1, flags=re.M
+    )
+    own = [
+        line
+        for line in kernel.imports.splitlines()
+        if line and not line.startswith(("from ", "import "))
+    ]
     return "\n".join([*own, "", source.strip()] if own else [source.strip()])
 
 
@@ -137,7 +168,7 @@ def _part(call: Call, plan: Plan) -> str:
 
 
 def part_of_nodes(nodes: Iterable[Node], plan: Plan) -> str:
-    """"forward", "backward" or "update": what the nodes of one call belong to."""
+    """ "forward", "backward" or "update": what the nodes of one call belong to."""
     roles = plan_parts(plan)
     return min((roles.get(node, "forward") for node in nodes), key=PARTS.index, default="update")
 
@@ -151,17 +182,28 @@ def plan_parts(plan: Plan) -> dict[Node, str]:
     from specc.ir.graph import topological
 
     outputs = plan.graph.outputs
-    seen = topological([node for name, node in outputs.items()
-                        if name == "loss" or name.startswith(("loss.", "metric.", "output."))])
+    seen = topological(
+        [
+            node
+            for name, node in outputs.items()
+            if name == "loss" or name.startswith(("loss.", "metric.", "output."))
+        ]
+    )
     parts = dict.fromkeys(seen, "forward")
     for node in plan.graph.nodes:
         if node not in parts:
             behind = any(parts.get(each) == "update" for each in node.inputs)
-            whole = node.op.name == "AllReduce" or not node.type.batched and not getattr(
-                node.op, "batch", False) and not getattr(node.op, "sum_batch", False)
+            whole = node.op.name == "AllReduce" or (
+                not node.type.batched
+                and not getattr(node.op, "batch", False)
+                and not getattr(node.op, "sum_batch", False)
+            )
             leaf = isinstance(node.op, (Input, Const))
-            parts[node] = "update" if not leaf and (behind or whole) and not node.type.batched else (
-                "forward" if leaf else "backward")
+            parts[node] = (
+                "update"
+                if not leaf and (behind or whole) and not node.type.batched
+                else ("forward" if leaf else "backward")
+            )
     return parts
 
 
@@ -174,8 +216,11 @@ class _Names:
         taken: dict[str, int] = {}
         self.node: dict[Node, str] = {}
         parts = plan_parts(plan)
-        last = {self._stem(node): node for node in plan.graph.nodes
-                if node in plan.places and (parts[node] == "forward" or node.origin.name)}
+        last = {
+            self._stem(node): node
+            for node in plan.graph.nodes
+            if node in plan.places and (parts[node] == "forward" or node.origin.name)
+        }
         for node in plan.places:
             stem = self._stem(node)
             kind = "step" if getattr(node.op, "role", "") == "step" else node.op.name.lower()
@@ -200,15 +245,24 @@ def _call(call: Call, kernels: dict[Kernel, str], names: _Names, plan: Plan) -> 
     if call.nodes:
         origins = dict.fromkeys(
             (_file_name(node.origin.span), node.origin.span.line, node.origin.span.text)
-            for node in call.nodes if node.origin.span)
+            for node in call.nodes
+            if node.origin.span
+        )
         for file, line, text in list(origins)[:2]:
             short = _printable(" ".join(text.split()))
             short = short if len(short) <= 60 else short[:57] + "..."
             lines.append(f"    # {file}:{line}  {short}")
-        reads = [each for node in call.nodes for each in node.inputs  # only other calls' have a place
-                 if each not in call.nodes and plan.views[each].root in names.node]
-        shapes = ", ".join(dict.fromkeys(
-            f"{names.node[plan.views[each].root]} {list(each.type.shape)}" for each in reads))
+        reads = [
+            each
+            for node in call.nodes
+            for each in node.inputs  # only other calls' have a place
+            if each not in call.nodes and plan.views[each].root in names.node
+        ]
+        shapes = ", ".join(
+            dict.fromkeys(
+                f"{names.node[plan.views[each].root]} {list(each.type.shape)}" for each in reads
+            )
+        )
         result = call.nodes[-1]
         lines.append(f"    # {shapes + ' ' if shapes else ''}-> {list(result.type.shape)}")
     owners = _owners(call, names, plan)
@@ -220,13 +274,18 @@ def _call(call: Call, kernels: dict[Kernel, str], names: _Names, plan: Plan) -> 
 
 def _attribute(path: str) -> str:
     """A path of the user's names as attributes of Python: `dense1.lambda_` for `dense1.lambda`."""
-    return re.sub(r"[A-Za-z_]\w*", lambda name: f"{name[0]}_" if iskeyword(name[0]) else name[0], path)
+    return re.sub(
+        r"[A-Za-z_]\w*", lambda name: f"{name[0]}_" if iskeyword(name[0]) else name[0], path
+    )
 
 
 def _owners(call: Call, names: _Names, plan: Plan) -> dict[tuple[str, int], str]:
     """The values of this call by where they lie (a place serves several values over a step)."""
     owners: dict[tuple[str, int], str] = {}
-    involved = [*call.nodes, *(plan.views[each].root for node in call.nodes for each in node.inputs)]
+    involved = [
+        *call.nodes,
+        *(plan.views[each].root for node in call.nodes for each in node.inputs),
+    ]
     for node in involved:
         place = plan.places.get(node)
         if place is not None:
@@ -249,13 +308,19 @@ def _value(value, owners: dict[tuple[str, int], str], names: _Names) -> str:
         return base + (f" + {value.offset}" if value.offset else "")
     known = owners.get((space, value.offset))
     if known is None and space in ("arena", "shared"):
-        starts = [(offset, name) for (where, offset), name in owners.items()
-                  if where == space and offset <= value.offset]
+        starts = [
+            (offset, name)
+            for (where, offset), name in owners.items()
+            if where == space and offset <= value.offset
+        ]
         if starts:
             offset, name = max(starts)
             known = f"{name} + {value.offset - offset}"
     if known is not None:
         known = _attribute(known)
         return f"m.shard({value.shard}).{known}" if value.shard else f"m.{known}"
-    return f"m.{space}" + (f"_{value.name.replace('.', '_')}" if value.name else "") + (
-        f" + {value.offset}" if value.offset else "")
+    return (
+        f"m.{space}"
+        + (f"_{value.name.replace('.', '_')}" if value.name else "")
+        + (f" + {value.offset}" if value.offset else "")
+    )

@@ -14,9 +14,8 @@ import platform
 from dataclasses import dataclass
 from functools import lru_cache
 
-from specc.locks import NATIVE
-
 from specc.diagnostics import Diagnostic, SpecError
+from specc.locks import NATIVE
 from specc.source import Source, Span
 
 WIDTHS = (128, 256, 512)

@@ -203,8 +203,10 @@ def _futex(b, address, operation: int, value) -> None:
     kind = ir.FunctionType(I64, [I64], var_arg=True)
     syscall = cgutils.get_or_insert_function(b.module, kind, "syscall")
     zero = ir.Constant(I64, 0)
-    b.call(syscall, [ir.Constant(I64, _FUTEX), address, ir.Constant(I64, operation), value,
-                     zero, zero, zero])
+    b.call(
+        syscall,
+        [ir.Constant(I64, _FUTEX), address, ir.Constant(I64, operation), value, zero, zero, zero],
+    )
 
 
 def _doze(b) -> None:
@@ -249,8 +251,14 @@ def partial_sums(typing, count, dtype):
         element = context.get_data_type(array.dtype)
         size = context.get_abi_sizeof(element)
         data = cgutils.alloca_once(b, ir.ArrayType(element, length))
-        arrayobj.populate_array(made, b.bitcast(data, element.as_pointer()),
-                                [ir.Constant(I64, length)], [ir.Constant(I64, size)], size, None)
+        arrayobj.populate_array(
+            made,
+            b.bitcast(data, element.as_pointer()),
+            [ir.Constant(I64, length)],
+            [ir.Constant(I64, size)],
+            size,
+            None,
+        )
         return made._getvalue()
 
     return array(count, dtype), codegen
@@ -303,8 +311,10 @@ def flush_tiny(typing):
         place = cgutils.alloca_once(b, I32)
         kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
         byte = b.bitcast(place, ir.IntType(8).as_pointer())
-        store, load = (cgutils.get_or_insert_function(b.module, kind, f"llvm.x86.sse.{each}mxcsr")
-                       for each in ("st", "ld"))
+        store, load = (
+            cgutils.get_or_insert_function(b.module, kind, f"llvm.x86.sse.{each}mxcsr")
+            for each in ("st", "ld")
+        )
         b.call(store, [byte])
         before = b.load(place)
         b.store(b.or_(before, I32(_FLUSH)), place)

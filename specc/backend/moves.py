@@ -1,9 +1,9 @@
 """Squares of numbers turned in vector registers, where data is brought into the order of the tiles.
 
-    transpose  out[j, i] = x[i, j]
-    pack       the same of at most as many rows as a vector has elements: weights
-    gather     the same of rows that stand anywhere, scaled: examples
-    rows       the same of sums of rows that stand anywhere: vectors of words
+transpose  out[j, i] = x[i, j]
+pack       the same of at most as many rows as a vector has elements: weights
+gather     the same of rows that stand anywhere, scaled: examples
+rows       the same of sums of rows that stand anywhere: vectors of words
 """
 
 from __future__ import annotations

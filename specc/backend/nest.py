@@ -86,11 +86,15 @@ def kernel_of(nest: Nest, dtype: str) -> tuple[Kernel, list[tuple[str, Value]]]:
     for each in nest.accesses:
         if not each.fill:
             # the array begins at the lowest element: Python counts negative indices from the end
-            lowest = sum(min(stride, 0) * (size - 1)
-                         for stride, size in zip(each.strides, extents, strict=True))
+            lowest = sum(
+                min(stride, 0) * (size - 1)
+                for stride, size in zip(each.strides, extents, strict=True)
+            )
             each.address = each.address.moved((each.start + lowest) * each.item)
             each.start = -lowest
-    read = {(each.address, each.strides): each.name for each in nest.accesses if each.mode == "read"}
+    read = {
+        (each.address, each.strides): each.name for each in nest.accesses if each.mode == "read"
+    }
     for each in nest.accesses:
         if each.mode == "store" and not each.fill:
             each.over = read.get((each.address, each.strides), "")
@@ -100,8 +104,9 @@ def kernel_of(nest: Nest, dtype: str) -> tuple[Kernel, list[tuple[str, Value]]]:
     arguments: list[tuple[str, Value]] = [(each.name, each.address) for each in passed]
     arguments += [(f"n{axis}", size) for axis, size in enumerate(extents)]
     for each in passed:
-        arguments += [(f"{each.name}{axis}", each.strides[axis])
-                      for axis in writer.passed_strides(each)]
+        arguments += [
+            (f"{each.name}{axis}", each.strides[axis]) for axis in writer.passed_strides(each)
+        ]
     for each in passed:
         arguments += [(f"{each.name}_all", each.elements)] if each.fill else []
         arguments += [(f"{each.name}_from", each.start)] if each.starts_within else []
@@ -117,8 +122,12 @@ def _collapse(nest: Nest) -> tuple[tuple[int, ...], tuple[bool, ...]]:
         if size == 1:
             continue
         strides = [each.strides[axis] for each in nest.accesses]
-        if axes and axes[-1][1] == reduced[axis] and all(
-            outer == inner * size for outer, inner in zip(axes[-1][2], strides, strict=True)
+        if (
+            axes
+            and axes[-1][1] == reduced[axis]
+            and all(
+                outer == inner * size for outer, inner in zip(axes[-1][2], strides, strict=True)
+            )
         ):
             axes[-1] = (axes[-1][0] * size, reduced[axis], strides)
         else:
@@ -150,8 +159,11 @@ def _order(nest: Nest, extents: tuple[int, ...], reduced: tuple[bool, ...]):
 
 def _adds_in_lanes(nest: Nest, extents: tuple[int, ...], reduced: tuple[bool, ...]) -> bool:
     """Whether sums of very many terms are side by side along the last axis, in blocks of their terms."""
-    return (_terms(extents, reduced) > BLOCK and not reduced[-1]
-            and not any(each.overlaps for each in nest.accesses))
+    return (
+        _terms(extents, reduced) > BLOCK
+        and not reduced[-1]
+        and not any(each.overlaps for each in nest.accesses)
+    )
 
 
 def _suffix(reduced: tuple[bool, ...]) -> int:
@@ -165,7 +177,9 @@ def _suffix(reduced: tuple[bool, ...]) -> int:
 class _Writer:
     """Writes the text of one nest."""
 
-    def __init__(self, nest: Nest, extents: tuple[int, ...], reduced: tuple[bool, ...], in_lanes: bool):
+    def __init__(
+        self, nest: Nest, extents: tuple[int, ...], reduced: tuple[bool, ...], in_lanes: bool
+    ):
         depth = len(extents)
         self.nest, self.depth, self.reduced = nest, depth, reduced
         self.name = nest.title
@@ -177,26 +191,36 @@ class _Writer:
         # rows that it runs through can be cut
         long = math.prod(extents[self.suffix :]) > BLOCK and self.suffix < depth
         self.blocked = [each for each in self.reductions if each.mode == "sum" and long]
-        self.cut = bool(self.blocked) and extents[-1] > BLOCK and all(
-            each.strides[-1] in (0, 1) for each in nest.accesses)
+        self.cut = (
+            bool(self.blocked)
+            and extents[-1] > BLOCK
+            and all(each.strides[-1] in (0, 1) for each in nest.accesses)
+        )
         # sums side by side; from which axis on their terms are added up, and by which they are cut into blocks
         self.in_lanes = [each for each in self.reductions if each.mode == "sum" and in_lanes]
         self.terms_from = self.block_axis = depth
         if self.in_lanes:
             self.terms_from = reduced.index(True)
             self.block_axis = depth - 2
-            while (self.block_axis > self.terms_from
-                   and math.prod(extents[self.block_axis : -1]) < LANE_BLOCK // 2):
+            while (
+                self.block_axis > self.terms_from
+                and math.prod(extents[self.block_axis : -1]) < LANE_BLOCK // 2
+            ):
                 self.block_axis -= 1
             inner = math.prod(extents[self.block_axis + 1 : -1])
             self.block = max(LANE_BLOCK // inner, 1)
-            self.most_lanes = MORE_LANES if extents[-1] > LANES and len(self.in_lanes) <= 2 else LANES
+            self.most_lanes = (
+                MORE_LANES if extents[-1] > LANES and len(self.in_lanes) <= 2 else LANES
+            )
 
     def passed_strides(self, each: Access) -> list[int]:
         """The axes whose stride is an argument: all but the zeros, and but a 1 at the end."""
         last = self.depth - 1
-        return [axis for axis in range(self.depth)
-                if each.strides[axis] != 0 and not (axis == last and each.strides[axis] == 1)]
+        return [
+            axis
+            for axis in range(self.depth)
+            if each.strides[axis] != 0 and not (axis == last and each.strides[axis] == 1)
+        ]
 
     def source(self, dtype: str) -> str:
         nest, depth = self.nest, self.depth
@@ -287,7 +311,9 @@ class _Writer:
         elif axis == self.block_axis:
             self._put(level, f"for block in range(0, n{axis}, {self.block}):")
             self._each_lane(level + 1, "{0}_part[i] = 0.0")
-            self._put(level + 1, f"for i{axis} in range(block, min(block + {self.block}, n{axis})):")
+            self._put(
+                level + 1, f"for i{axis} in range(block, min(block + {self.block}, n{axis})):"
+            )
             names = {**names, **self._hoisted(level + 2, axis)}
             self._loops(axis + 1, level + 2, names)
             self._each_lane(level + 1, "{0}_total[i] += np.float64({0}_part[i])")
@@ -337,9 +363,13 @@ class _Writer:
         return names
 
     def _body(self, level: int, names: dict[str, str]) -> None:
-        reads = {each.name: self._loaded(each, names[each.name]) if names[each.name] != f"{each.name}_"
-                 else names[each.name]
-                 for each in self.nest.accesses if each.mode == "read"}
+        reads = {
+            each.name: self._loaded(each, names[each.name])
+            if names[each.name] != f"{each.name}_"
+            else names[each.name]
+            for each in self.nest.accesses
+            if each.mode == "read"
+        }
         for line in self.nest.body:
             self._put(level, line.format(**reads))
         in_place = any(each.over for each in self.nest.accesses)
@@ -359,7 +389,9 @@ class _Writer:
                 self._put(level, f"{place} = plus({place}, {value})")
             elif each.mode in _FIRST:
                 if self.suffix < self.depth:
-                    self._put(level, f"{each.name}_ = {_JOIN[each.mode].format(each.name + '_', value)}")
+                    self._put(
+                        level, f"{each.name}_ = {_JOIN[each.mode].format(each.name + '_', value)}"
+                    )
                 else:
                     place = names[each.name]
                     self._put(level, f"{place} = {_JOIN[each.mode].format(place, value)}")

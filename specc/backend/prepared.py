@@ -29,13 +29,26 @@ HANDED_OUT = 4  # arrays of results that are known, of those that callers may st
 class Prepared:
     """Predictions for `rows` rows, a `batch` at a time, for any number of threads."""
 
-    def __init__(self, program: CompiledProgram, ports: Sequence[Port], names: Mapping[str, str],
-                 rows: int, batch: int, seed: int):
+    def __init__(
+        self,
+        program: CompiledProgram,
+        ports: Sequence[Port],
+        names: Mapping[str, str],
+        rows: int,
+        batch: int,
+        seed: int,
+    ):
         self._program, self._names, self._batch, self._seed = program, names, batch, seed
         self._ports = [
-            (port.name, (rows, *port.shape), "iu" if port.kind == "class" else "f",
-             np.dtype(np.int64 if port.kind == "class" else program.dtype), program.slot(port.name))
-            for port in ports]
+            (
+                port.name,
+                (rows, *port.shape),
+                "iu" if port.kind == "class" else "f",
+                np.dtype(np.int64 if port.kind == "class" else program.dtype),
+                program.slot(port.name),
+            )
+            for port in ports
+        ]
         self._has_classes = any(port.kind == "class" for port in ports)
         self._order, self._steps = np.arange(rows), -(-rows // batch)
         self._code = program.code(self._columns(self._inputs()))
@@ -59,9 +72,17 @@ class Prepared:
             np.copyto(frame, ready.frame)
             for name, shape, kinds, buffer, slot in ready.ports:
                 array = arrays.get(name)
-                if type(array) is not np.ndarray or array.shape != shape or array.dtype.kind not in kinds:
+                if (
+                    type(array) is not np.ndarray
+                    or array.shape != shape
+                    or array.dtype.kind not in kinds
+                ):
                     return None
-                if array.nbytes > COPIED and array.dtype == buffer.dtype and array.flags.c_contiguous:
+                if (
+                    array.nbytes > COPIED
+                    and array.dtype == buffer.dtype
+                    and array.flags.c_contiguous
+                ):
                     frame[slot] = _address(array)
                 else:
                     np.copyto(buffer, array, casting="unsafe")
@@ -94,7 +115,8 @@ class Prepared:
     def set_up(self, linked: Linked, inputs: Sequence[np.ndarray]) -> Buffers:
         """Writes the frame for runs on these inputs; what it returns must outlive the runs."""
         return self._program.set_up(
-            linked, self._columns(inputs), self._order, self._batch, None, self._seed, 0)
+            linked, self._columns(inputs), self._order, self._batch, None, self._seed, 0
+        )
 
 
 class _Ready:
@@ -104,13 +126,18 @@ class _Ready:
         program, names = call._program, call._names
         self.linked = storage.linked(call._code)
         inputs = call._inputs()
-        self.ports = [(name, shape, kinds, buffer, slot) for (name, shape, kinds, _, slot), buffer
-                      in zip(call._ports, inputs, strict=True)]
+        self.ports = [
+            (name, shape, kinds, buffer, slot)
+            for (name, shape, kinds, _, slot), buffer in zip(call._ports, inputs, strict=True)
+        ]
         self._buffers = call.set_up(self.linked, inputs)
         outputs = [(name, names[name], array) for name, array in self._buffers.outputs.items()]
         self.small = [(name, array) for _, name, array in outputs if array.nbytes <= COPIED]
-        self.large = [(name, program.slot(port), Results(array.shape, array.dtype))
-                      for port, name, array in outputs if array.nbytes > COPIED]
+        self.large = [
+            (name, program.slot(port), Results(array.shape, array.dtype))
+            for port, name, array in outputs
+            if array.nbytes > COPIED
+        ]
         self.frame = self.linked.frame.copy()  # other runs of the storage write into its own
 
 
@@ -158,7 +185,11 @@ class Fastest:
     time that they are slower again, and at once where the fastest takes much longer than it did.
     """
 
-    TRIED, AGAIN, MOST = 10, 200, 6400  # calls of each; calls before others are tried again, and at most
+    TRIED, AGAIN, MOST = (
+        10,
+        200,
+        6400,
+    )  # calls of each; calls before others are tried again, and at most
     LONGER = 1.3
 
     def __init__(self, calls: Sequence[Prepared]):
@@ -188,7 +219,9 @@ class Fastest:
         return found
 
 
-def _in_turn(seconds: Sequence[float], tried: int, again: int, most: int, longer: float) -> Iterator[int]:
+def _in_turn(
+    seconds: Sequence[float], tried: int, again: int, most: int, longer: float
+) -> Iterator[int]:
     """Which of some calls takes the next turn; its least time in the last one stands in `seconds`."""
     every = range(len(seconds))
     yield from every

@@ -1,6 +1,6 @@
 """A contraction of a plan as calls of the register tiles, where a tile fits it.
 
-    calls = product_calls(node, shard, out, phase)      # one, or two: weights packed, then the product
+calls = product_calls(node, shard, out, phase)      # one, or two: weights packed, then the product
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from specc.ops.contract import Contract, index
 from specc.ops.leaf import Input
 from specc.ops.views import c_strides
 
-
 MOST_KEPT = 8 << 20  # bytes of weights that are
 
 
-def product_calls(node: Node, shard, out: Address, phase: int,
-                  loop: Repeated | None = None, part: Part = WHOLE) -> list[Call]:
+def product_calls(
+    node: Node, shard, out: Address, phase: int, loop: Repeated | None = None, part: Part = WHOLE
+) -> list[Call]:
     """The calls that compute the node; none where loops must do.
 
     `shard` gives the views and addresses of values (see `emit`); `out` is where the result goes;
@@ -39,12 +39,23 @@ def product_calls(node: Node, shard, out: Address, phase: int,
     strides = shard.plan.strides.get(node) or c_strides(node.type.shape)
     result = Operand(tuple(stride * step for stride in strides), node.type.batched)
     ahead = loop is not None and all(
-        each.type.batched or not place.stride and isinstance(shard.plan.views[each].root.op, Input)
-        for each, place in zip(node.inputs, places, strict=True))
+        each.type.batched
+        or (not place.stride and isinstance(shard.plan.views[each].root.op, Input))
+        for each, place in zip(node.inputs, places, strict=True)
+    )
     once = _is_kept(node, shard)
-    plan = _planned(node.op, *operands, result, shard.plan.lanes, shard.dtype,
-                    loop.steps if ahead else 1, shard.plan.examples, part,
-                    shard.parts_read.get(node), once)
+    plan = _planned(
+        node.op,
+        *operands,
+        result,
+        shard.plan.lanes,
+        shard.dtype,
+        loop.steps if ahead else 1,
+        shard.plan.examples,
+        part,
+        shard.parts_read.get(node),
+        once,
+    )
     if plan is None:
         return []
     ahead = (ahead or once) and plan.packing is not None
@@ -57,33 +68,71 @@ def _is_kept(node: Node, shard) -> bool:
     take memory of their own."""
     weights = [each for each in node.inputs if not each.type.batched]
     roots = [shard.plan.views[each].root for each in weights]
-    return (shard.plan.keeps_weights and len(weights) == 1
-            and all(isinstance(root.op, Input) and root.op.role == "param"
-                    and root.type.elements * shard.item(root) <= MOST_KEPT for root in roots))
+    return (
+        shard.plan.keeps_weights
+        and len(weights) == 1
+        and all(
+            isinstance(root.op, Input)
+            and root.op.role == "param"
+            and root.type.elements * shard.item(root) <= MOST_KEPT
+            for root in roots
+        )
+    )
 
 
-def _calls(plan: ContractionPlan, node: Node, places: list[Address], out: Address, phase: int,
-           ahead: Address | None = None, soon: Sequence[Address] = (), soon_size: int = 0) -> list[Call]:
+def _calls(
+    plan: ContractionPlan,
+    node: Node,
+    places: list[Address],
+    out: Address,
+    phase: int,
+    ahead: Address | None = None,
+    soon: Sequence[Address] = (),
+    soon_size: int = 0,
+) -> list[Call]:
     """The calls of a plan. `ahead` is where weights are packed that stay the same; at each of `soon`
     are so many bytes that the next call wants."""
     packed = ahead or Address("scratch")
     own = Address("scratch", 0 if ahead else -(-plan.packed // ALIGNMENT) * ALIGNMENT)
-    known: dict[str, Value] = {"left": places[0], "right": places[1], "out": out, "scratch": own,
-                               "packed": packed, "soon_size": soon_size}
+    known: dict[str, Value] = {
+        "left": places[0],
+        "right": places[1],
+        "out": out,
+        "scratch": own,
+        "packed": packed,
+        "soon_size": soon_size,
+    }
     soon = list(soon) or places[:1]
     known |= {name: soon[n % len(soon)] for n, name in enumerate(SOON[:-1])}
     scratch = own.offset + plan.scratch
     calls = []
     if plan.packing is not None:
-        calls.append(Call(plan.packing.kernel, _arguments(plan.packing, known), phase, (node,),
-                          scratch, packs=True, lasting=packed.offset + plan.packed if ahead else 0))
+        calls.append(
+            Call(
+                plan.packing.kernel,
+                _arguments(plan.packing, known),
+                phase,
+                (node,),
+                scratch,
+                packs=True,
+                lasting=packed.offset + plan.packed if ahead else 0,
+            )
+        )
     kernel = plan.updating if soon_size and plan.updating is not None else plan.kernel
     calls.append(Call(kernel, _arguments(plan, known), phase, (node,), scratch, asks=plan.asks))
     return calls
 
 
-def rows_calls(node: Node, shard, out: Address, phase: int, start: int, count: int,
-               soon: Sequence[Address] = (), soon_size: int = 0) -> list[Call]:
+def rows_calls(
+    node: Node,
+    shard,
+    out: Address,
+    phase: int,
+    start: int,
+    count: int,
+    soon: Sequence[Address] = (),
+    soon_size: int = 0,
+) -> list[Call]:
     """The calls that compute `count` rows, from `start` on, of a sum over the examples of all shards.
 
     The arenas of the shards lie side by side, so the shards are one more index that is summed over.
@@ -97,15 +146,29 @@ def rows_calls(node: Node, shard, out: Address, phase: int, start: int, count: i
     extents = [*op.extents, shard.plan.arenas]
     extents[row] = count
     every = (index(len(op.extents)),)
-    part = replace(op, extents=tuple(extents), left=op.left + every, right=op.right + every,
-                   shape=(count, *op.shape[1:]))
+    part = replace(
+        op,
+        extents=tuple(extents),
+        left=op.left + every,
+        right=op.right + every,
+        shape=(count, *op.shape[1:]),
+    )
     for n, (map_, name) in enumerate(((op.left, "left"), (op.right, "right"))):
         step = Linear(map_, operands[n], name).step(row)
         places[n] = places[n].moved(start * step * size)
         operands[n] = Operand((*operands[n].strides, from_shard), True)
     strides = c_strides(node.type.shape)
-    plan = _planned(part, *operands, Operand(strides, False), shard.plan.lanes, shard.dtype, 1,
-                    shard.plan.examples, WHOLE, None)
+    plan = _planned(
+        part,
+        *operands,
+        Operand(strides, False),
+        shard.plan.lanes,
+        shard.dtype,
+        1,
+        shard.plan.examples,
+        WHOLE,
+        None,
+    )
     out = out.moved(start * strides[0] * size)
     return _calls(plan, node, places, out, phase, None, soon, soon_size)
 
@@ -120,20 +183,38 @@ def own_rows_calls(node: Node, shard, out: Address, phase: int) -> list[Call]:
     extents[i] = count
     part = replace(op, extents=tuple(extents), by_rows=False)
     for n, (map_, name) in enumerate(((op.left, "left"), (op.right, "right"))):
-        places[n] = places[n].moved(start * Linear(map_, operands[n], name).step(i) * shard.item(node))
+        places[n] = places[n].moved(
+            start * Linear(map_, operands[n], name).step(i) * shard.item(node)
+        )
     strides = tuple(stride * shard.lane_step(node) for stride in c_strides(node.type.shape))
-    plan = _planned(part, *operands, Operand(strides, True), shard.plan.lanes, shard.dtype, 1,
-                    shard.plan.examples, WHOLE, None)
+    plan = _planned(
+        part,
+        *operands,
+        Operand(strides, True),
+        shard.plan.lanes,
+        shard.dtype,
+        1,
+        shard.plan.examples,
+        WHOLE,
+        None,
+    )
     return _calls(plan, node, places, out, phase)
 
 
 def repeats(call: Call, before: Call) -> bool:
     """Whether a call that packs does again what another one has done."""
-    def same(a: Value, b: Value) -> bool:
-        return a == b or isinstance(a, Table) and isinstance(b, Table) and np.array_equal(a.array, b.array)
 
-    return (call.packs and before.packs and call.kernel == before.kernel
-            and all(same(a, b) for (_, a), (_, b) in zip(call.arguments, before.arguments, strict=True)))
+    def same(a: Value, b: Value) -> bool:
+        return a == b or (
+            isinstance(a, Table) and isinstance(b, Table) and np.array_equal(a.array, b.array)
+        )
+
+    return (
+        call.packs
+        and before.packs
+        and call.kernel == before.kernel
+        and all(same(a, b) for (_, a), (_, b) in zip(call.arguments, before.arguments, strict=True))
+    )
 
 
 def _operands(node: Node, shard, number: int | None = None) -> tuple[list[Operand], list[Address]]:
@@ -151,17 +232,40 @@ def _operands(node: Node, shard, number: int | None = None) -> tuple[list[Operan
 def _arguments(plan: ContractionPlan, known: dict[str, Value]) -> tuple[tuple[str, Value], ...]:
     known = {**known, **{name: Table(table) for name, table in plan.tables.items()}}
     names = _parameter_names(plan.kernel.source)
-    return tuple((name, known[each] if isinstance(each, str) else each)
-                 for name, each in zip(names, plan.parameters, strict=True))
+    return tuple(
+        (name, known[each] if isinstance(each, str) else each)
+        for name, each in zip(names, plan.parameters, strict=True)
+    )
 
 
 @lru_cache(maxsize=1024)
-def _planned(op: Contract, left: Operand, right: Operand, out: Operand, lanes: int,
-             dtype: str, turns: int, examples: int, part: Part,
-             wanted: tuple[tuple[int, int], ...] | None, kept: bool = False) -> ContractionPlan | None:
+def _planned(
+    op: Contract,
+    left: Operand,
+    right: Operand,
+    out: Operand,
+    lanes: int,
+    dtype: str,
+    turns: int,
+    examples: int,
+    part: Part,
+    wanted: tuple[tuple[int, int], ...] | None,
+    kept: bool = False,
+) -> ContractionPlan | None:
     """The plan, made once for all shards and programs of a model."""
-    return plan_contraction(op, left, right, out, lanes, dtype, turns=turns, examples=examples,
-                            part=part, wanted=wanted, kept=kept)
+    return plan_contraction(
+        op,
+        left,
+        right,
+        out,
+        lanes,
+        dtype,
+        turns=turns,
+        examples=examples,
+        part=part,
+        wanted=wanted,
+        kept=kept,
+    )
 
 
 @lru_cache(maxsize=256)

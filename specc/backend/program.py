@@ -55,12 +55,20 @@ class Code:
     @cached_property
     def calls(self) -> list[list[Call]]:
         """The calls of each shard, as often as they run."""
-        return [[replace(call, phase=phase_of(call, turn)) if turn else call
-                 for call, turn in in_order(calls) if not call.once] for calls in self.shards]
+        return [
+            [
+                replace(call, phase=phase_of(call, turn)) if turn else call
+                for call, turn in in_order(calls)
+                if not call.once
+            ]
+            for calls in self.shards
+        ]
 
     @cached_property
     def phases(self) -> int:
-        return 1 + max((phase_of(*each) for calls in self.shards for each in in_order(calls)), default=0)
+        return 1 + max(
+            (phase_of(*each) for calls in self.shards for each in in_order(calls)), default=0
+        )
 
     @cached_property
     def scratch(self) -> int:
@@ -71,8 +79,13 @@ class Code:
 class CompiledProgram:
     """One plan in machine code, with a pool of `Storage`, one for each run at a time."""
 
-    def __init__(self, plan: Plan, dtype: str, arrays: Mapping[str, np.ndarray],
-                 version: Callable[[], int] | None = None):
+    def __init__(
+        self,
+        plan: Plan,
+        dtype: str,
+        arrays: Mapping[str, np.ndarray],
+        version: Callable[[], int] | None = None,
+    ):
         self.plan, self.dtype = plan, dtype
         self._version = version
         self.changes_weights = any(name.startswith("param.") for name in plan.graph.outputs)
@@ -81,18 +94,27 @@ class CompiledProgram:
         self.ports = tuple(op.label for op in leaves if op.role in ("input", "target"))
         self._ints = {op.label for op in leaves if op.type.kind != "float"}
         self.settings = sum(op.role == "setting" for op in leaves)
-        self._slots = {name: feed.PORTS + 3 * i for i, name in enumerate(
-            [*self.ports, *(name for name, _ in plan.emits)])}
+        self._slots = {
+            name: feed.PORTS + 3 * i
+            for i, name in enumerate([*self.ports, *(name for name, _ in plan.emits)])
+        }
         numbers = {"settings": self.settings}
         most = 2 * executor.processors() if plan.shards == 1 else RUNS_OF_A_CREW
         self.storages: Pool[Storage] = Pool(
-            partial(Storage, plan, dtype, Outside(arrays, self._slots, numbers)), most, kept=1)
+            partial(Storage, plan, dtype, Outside(arrays, self._slots, numbers)), most, kept=1
+        )
 
-    def run(self, data: Mapping[str, Column], order: np.ndarray, batch: int,
-            settings: np.ndarray | None = None, seed: int = 0, first: int = 0,
-            lanes: Mapping[str, np.ndarray] = {},
-            execute: Callable[[Linked, int], None] | None = None,
-            ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def run(
+        self,
+        data: Mapping[str, Column],
+        order: np.ndarray,
+        batch: int,
+        settings: np.ndarray | None = None,
+        seed: int = 0,
+        first: int = 0,
+        lanes: Mapping[str, np.ndarray] = {},
+        execute: Callable[[Linked, int], None] | None = None,
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Run ceil(len(order) / batch) steps over the rows `order`.
 
         Returns the records, float64 [steps, plan.record_width], and the batched outputs, each
@@ -129,18 +151,31 @@ class CompiledProgram:
                 storage.executor.run(linked.packing)
                 linked.packed = version
 
-    def set_up(self, linked: Linked, columns: Mapping[str, Column], order: np.ndarray, batch: int,
-               settings: np.ndarray | None, seed: int, first: int) -> Buffers:
+    def set_up(
+        self,
+        linked: Linked,
+        columns: Mapping[str, Column],
+        order: np.ndarray,
+        batch: int,
+        settings: np.ndarray | None,
+        seed: int,
+        first: int,
+    ) -> Buffers:
         """Writes the frame of a run; what it returns must outlive the run."""
         outputs = {
-            name: np.empty((len(order), *node.type.shape),
-                           _OUTPUT_TYPES.get(node.type.kind, self.dtype))
+            name: np.empty(
+                (len(order), *node.type.shape), _OUTPUT_TYPES.get(node.type.kind, self.dtype)
+            )
             for name, node in self.plan.emits
         }
         records = np.empty((-(-len(order) // batch), self.plan.record_width))
         settings = np.ascontiguousarray(settings if settings is not None else np.empty(0))
         frame = linked.frame
-        frame[feed.ORDER], frame[feed.TOTAL], frame[feed.BATCH] = order.ctypes.data, len(order), batch
+        frame[feed.ORDER], frame[feed.TOTAL], frame[feed.BATCH] = (
+            order.ctypes.data,
+            len(order),
+            batch,
+        )
         frame[feed.SETTINGS], frame[feed.RECORDS] = settings.ctypes.data, records.ctypes.data
         frame[feed.SEED], frame[feed.FIRST] = np.uint64(seed % 2**64).astype(np.int64), first
         affine = np.array([(each.scale, each.shift) for each in columns.values()]).reshape(-1, 2)
@@ -219,8 +254,9 @@ class CompiledProgram:
         return emit(self.plan, self.dtype, shard, {**types, **self._output_columns()})
 
     def _output_columns(self) -> dict[str, str]:
-        return {name: _OUTPUT_TYPES.get(node.type.kind, self.dtype)
-                for name, node in self.plan.emits}
+        return {
+            name: _OUTPUT_TYPES.get(node.type.kind, self.dtype) for name, node in self.plan.emits
+        }
 
     def _column(self, name: str, column: Column) -> Column:
         array, dtype = column.array, self._read_as(name, column.array.dtype)

@@ -22,8 +22,14 @@ Watch = Callable[[Node, Sequence[np.ndarray], np.ndarray], np.ndarray]
 """Takes a node, the values of its inputs and its own, and returns the value that is used."""
 
 
-def evaluate(graph: Graph, leaves: Leaves, seed: int = 0, step: int = 0,
-             step_by_step: bool = False, watch: Watch | None = None) -> dict[str, np.ndarray]:
+def evaluate(
+    graph: Graph,
+    leaves: Leaves,
+    seed: int = 0,
+    step: int = 0,
+    step_by_step: bool = False,
+    watch: Watch | None = None,
+) -> dict[str, np.ndarray]:
     """The value of every output. `leaves` gives the inputs by (role, name).
 
     Random numbers are those of a training with this seed at this step. A loop is the fixed point of its
@@ -70,17 +76,25 @@ def _run_loop(loop: Loop, values: dict[Node, np.ndarray], examples: int) -> None
             values[node] = node.op.reference(types, *(values[each] for each in node.inputs), *more)
 
 
-def _run_steps(loop: Loop, values: dict[Node, np.ndarray], examples: int,
-               watch: Watch | None = None) -> None:
+def _run_steps(
+    loop: Loop, values: dict[Node, np.ndarray], examples: int, watch: Watch | None = None
+) -> None:
     """A loop step by step."""
     one = step_of(loop)
     found: dict[Node, list[np.ndarray]] = {node: [] for node in loop.nodes}
-    state = {carry: np.broadcast_to(values[carry.inputs[0]], (examples, *carry.op.shape))
-             for carry in loop.carried}
+    state = {
+        carry: np.broadcast_to(values[carry.inputs[0]], (examples, *carry.op.shape))
+        for carry in loop.carried
+    }
     for t in reversed(range(loop.steps)) if loop.backward else range(loop.steps):
-        now = {leaf: values[node][:, t] if each_step and node.type.batched
-               else values[node][t] if each_step else values[node]
-               for leaf, (node, each_step) in one.reads.items()}
+        now = {
+            leaf: values[node][:, t]
+            if each_step and node.type.batched
+            else values[node][t]
+            if each_step
+            else values[node]
+            for leaf, (node, each_step) in one.reads.items()
+        }
         now.update((one.nodes[carry], value) for carry, value in state.items())
         for node in loop.nodes:
             made = one.nodes[node]

@@ -59,8 +59,14 @@ _NEAR, _FROM_AFAR = 512 << 10, 2.5
 
 
 def plan_single(
-    op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target, part: Part,
-    turns: int, kept: bool,
+    op: Contract,
+    weights: Linear,
+    batched: Linear,
+    out: Linear,
+    target: Target,
+    part: Part,
+    turns: int,
+    kept: bool,
 ) -> ContractionPlan | None:
     """The plan of the fastest form for one part of the result. Weights that are packed serve `turns` calls, or
     are `kept` for good."""
@@ -85,8 +91,15 @@ def plan_single(
     return option[1]() if option is not None else None
 
 
-def _dot(op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target,
-         part: Part = WHOLE, turns: int = 1) -> Option | None:
+def _dot(
+    op: Contract,
+    weights: Linear,
+    batched: Linear,
+    out: Linear,
+    target: Target,
+    part: Part = WHOLE,
+    turns: int = 1,
+) -> Option | None:
     """Cycles, and what makes the plan, of `dot` tiles; not for an even share of the rows."""
     operands = (weights, batched, out)
     kept = set(out.steps)
@@ -116,8 +129,12 @@ def _dot(op: Contract, weights: Linear, batched: Linear, out: Linear, target: Ta
         size = rows.size * len(segments) * length * target.bytes
         return cycles * (_FROM_AFAR if turns > 1 and size > _NEAR else 1) / part[1]
 
-    shapes = [(r, t) for r in _ROWS for t in _TAPS
-              if r <= rows.size and t <= len(tap_at) and r * t + t + 1 <= target.machine.registers]
+    shapes = [
+        (r, t)
+        for r in _ROWS
+        for t in _TAPS
+        if r <= rows.size and t <= len(tap_at) and r * t + t + 1 <= target.machine.registers
+    ]
     shape = min(shapes, key=cycles)
 
     def build() -> ContractionPlan:
@@ -153,13 +170,24 @@ def _run_of(
 ) -> tuple[tuple[int, ...], int, int]:
     """The index that moves along contiguous elements of the result, or none, its extent, and how far it
     moves in the batched operand."""
-    runs = [i for i in out.steps
-            if out.step(i) == 1 and i in batched and i not in weights and exact(op, i)]
+    runs = [
+        i
+        for i in out.steps
+        if out.step(i) == 1 and i in batched and i not in weights and exact(op, i)
+    ]
     return tuple(runs[:1]), *((op.extents[runs[0]], batched.step(runs[0])) if runs else (1, 1))
 
 
-def _across(op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target,
-            part: Part = WHOLE, turns: int = 1, kept: bool = False) -> Option | None:
+def _across(
+    op: Contract,
+    weights: Linear,
+    batched: Linear,
+    out: Linear,
+    target: Target,
+    part: Part = WHOLE,
+    turns: int = 1,
+    kept: bool = False,
+) -> Option | None:
     """Cycles, and what makes the plan, of `across` tiles. Weights that are packed serve `turns` calls, or
     are `kept` for good."""
     operands = (weights, batched, out)
@@ -185,9 +213,15 @@ def _across(op: Contract, weights: Linear, batched: Linear, out: Linear, target:
 
     most = -(-rows.size // target.width)
     size = rows.size * sum(len(taps) for taps, _ in classes) * target.bytes
-    longer = 9 if turns > 1 and size > _NEAR else 5  # lines of weights that come from afar time and again
-    shapes = [(q, v) for q in _POSITIONS for v in range(1, longer)
-              if q <= run and v <= most and (q + 1) * v + 1 <= target.machine.registers]
+    longer = (
+        9 if turns > 1 and size > _NEAR else 5
+    )  # lines of weights that come from afar time and again
+    shapes = [
+        (q, v)
+        for q in _POSITIONS
+        for v in range(1, longer)
+        if q <= run and v <= most and (q + 1) * v + 1 <= target.machine.registers
+    ]
     shape = min(shapes, key=cycles)
 
     runs_each = max(len(positions) for _, positions in classes)
@@ -220,15 +254,26 @@ def _across(op: Contract, weights: Linear, batched: Linear, out: Linear, target:
         )
         # fmt: on
         return ContractionPlan(
-            across_kernel(target, shape, step, asks), parameters, tables, 0, packing,
-            packed * target.bytes, asks,
+            across_kernel(target, shape, step, asks),
+            parameters,
+            tables,
+            0,
+            packing,
+            packed * target.bytes,
+            asks,
         )
 
     return cycles(shape), build
 
 
 def _along_run(
-    op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target, part: Part, kept: bool
+    op: Contract,
+    weights: Linear,
+    batched: Linear,
+    out: Linear,
+    target: Target,
+    part: Part,
+    kept: bool,
 ) -> Option | None:
     """`packed` tiles for one example, where contiguous elements of the result come from contiguous ones:
     a row of an image takes the place of the lanes."""
@@ -251,7 +296,13 @@ def _along_run(
 
 
 def _along_rows(
-    op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target, part: Part, kept: bool
+    op: Contract,
+    weights: Linear,
+    batched: Linear,
+    out: Linear,
+    target: Target,
+    part: Part,
+    kept: bool,
 ) -> Option | None:
     """`contract` tiles for one example that has several positions (the steps of a sequence), whose values lie
     side by side: the rows of the weights, which are transposed, take the place of the lanes."""
@@ -300,9 +351,16 @@ def _along_rows(
         values = np.arange(len(taps), dtype=np.int64) * turned_row
         nothing = np.zeros(len(positions), np.int64)
         plan = contract_plan(
-            target, shape,
-            [(np.stack([taps[:, 1], values], 1), np.stack([positions[:, 1], nothing, positions[:, 2]], 1))],
-            Axis(high, (main.steps[1], 0, main.steps[2])), count,
+            target,
+            shape,
+            [
+                (
+                    np.stack([taps[:, 1], values], 1),
+                    np.stack([positions[:, 1], nothing, positions[:, 2]], 1),
+                )
+            ],
+            Axis(high, (main.steps[1], 0, main.steps[2])),
+            count,
             {"x": "packed", "w": batched.name},
         )
         return replace(plan, packing=turning, packed=len(taps) * turned_row * target.bytes)

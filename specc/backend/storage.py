@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specc.backend import executor, feed
+from specc.backend import executor
 from specc.backend.calls import Address, Call, Table, in_order, phase_of
 from specc.ir.graph import Node
 from specc.ir.plan import Plan
@@ -49,8 +49,11 @@ class Storage:
         self.arena = aligned(plan.arena_bytes * plan.shards)
         self.shared = aligned(plan.shared_bytes)
         self.record = aligned(8 * plan.record_width)
-        self.lanes = {f"lane.{node.op.label}": self._lane(node) for node in plan.graph.nodes
-                      if isinstance(node.op, Input) and node.op.role == "lane"}
+        self.lanes = {
+            f"lane.{node.op.label}": self._lane(node)
+            for node in plan.graph.nodes
+            if isinstance(node.op, Input) and node.op.role == "lane"
+        }
         # threads share one crew, but a program of one shard needs only the thread that calls it
         self.executor = executor.Executor(1) if plan.shards == 1 else executor.executor(plan.shards)
         self.ready: dict[Any, Any] = {}  # what `prepared` keeps for this storage
@@ -82,8 +85,10 @@ class Storage:
             given = lanes[name.removeprefix("lane.")].reshape(batch, -1)
             for shard in range(self.plan.shards):
                 first = shard * self.plan.examples
-                every = np.minimum(np.arange(first, first + self.plan.lanes),
-                                   min(first + self.plan.examples, batch) - 1)
+                every = np.minimum(
+                    np.arange(first, first + self.plan.lanes),
+                    min(first + self.plan.examples, batch) - 1,
+                )
                 store[shard] = given[every].T  # lanes without an example repeat one (see the feed)
 
     def give_lanes(self, lanes: Mapping[str, np.ndarray], batch: int) -> None:
@@ -100,8 +105,9 @@ class Linked:
     def __init__(self, storage: Storage, code: Code, outside: Outside):
         self.frame = aligned(8 * code.frame_words).view(np.int64)
         self._scratch = [aligned(code.scratch) for _ in code.shards]
-        self._lasting = [aligned(max((call.lasting for call in calls), default=0))
-                         for calls in code.shards]
+        self._lasting = [
+            aligned(max((call.lasting for call in calls), default=0)) for calls in code.shards
+        ]
         self._storage, self._outside = storage, outside
         self._kept: list[np.ndarray] = []
         self.calls, self.phases = code.calls, code.phases
@@ -117,7 +123,8 @@ class Linked:
                     values = [value for _, value in call.arguments]
                     blocks[call] = (
                         np.array([self._number(value, shard) for value in values], np.int64),
-                        np.array([getattr(value, "stride", 0) for value in values], np.int64))
+                        np.array([getattr(value, "stride", 0) for value in values], np.int64),
+                    )
                 first, stride = blocks[call]
                 block = first + turn * stride
                 self._kept.append(block)
@@ -153,8 +160,13 @@ class Linked:
             return storage.arena.ctypes.data + of * storage.plan.arena_bytes + address.offset
         if space in storage.lanes:
             return storage.lanes[space][of].ctypes.data + address.offset
-        base = {"shared": storage.shared, "record": storage.record, "frame": self.frame,
-                "scratch": self._scratch[shard], "lasting": self._lasting[shard]}.get(space)
+        base = {
+            "shared": storage.shared,
+            "record": storage.record,
+            "frame": self.frame,
+            "scratch": self._scratch[shard],
+            "lasting": self._lasting[shard],
+        }.get(space)
         if base is None:
             return self._outside.address(address)
         return base.ctypes.data + address.offset

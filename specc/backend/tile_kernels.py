@@ -283,7 +283,9 @@ def <name>(x: "int", w: "int", out: "int", tap_at: "int", out_at: "int", taps: "
 """
 
 
-def across_kernel(target: Target, shape: tuple[int, int], x_step: int, asks: bool = False) -> Kernel:
+def across_kernel(
+    target: Target, shape: tuple[int, int], x_step: int, asks: bool = False
+) -> Kernel:
     """`across` tiles along runs of the result, `x_step` elements of x apart. If it `asks`, then on the way for
     what the tiles some runs ahead read: other threads have made it.
 
@@ -294,8 +296,16 @@ def across_kernel(target: Target, shape: tuple[int, int], x_step: int, asks: boo
     """
     positions, vectors = shape
     name = f"across_{positions}x{vectors}" + "_asking" * asks
-    return from_template(name, _ACROSS, target, positions=positions, vectors=vectors, x_step=x_step,
-                         step=vectors * target.width, ahead=_RUNS_AHEAD * asks)
+    return from_template(
+        name,
+        _ACROSS,
+        target,
+        positions=positions,
+        vectors=vectors,
+        x_step=x_step,
+        step=vectors * target.width,
+        ahead=_RUNS_AHEAD * asks,
+    )
 
 
 def pack_across_kernel(target: Target, vectors: int) -> Kernel:
@@ -303,7 +313,9 @@ def pack_across_kernel(target: Target, vectors: int) -> Kernel:
 
     w_at, runs          as those of `pack_kernel`; the other tables are those of `across_kernel`
     """
-    return from_template(f"pack_across_{vectors}", _PACK_ACROSS, target, step=vectors * target.width)
+    return from_template(
+        f"pack_across_{vectors}", _PACK_ACROSS, target, step=vectors * target.width
+    )
 
 
 def dot_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
@@ -363,11 +375,21 @@ def turn_kernel(target: Target) -> Kernel:
     return from_template("turn", _TURN, target)
 
 
-def _contraction(name: str, text: str, target: Target, shape: tuple[int, int], **more: int) -> Kernel:
+def _contraction(
+    name: str, text: str, target: Target, shape: tuple[int, int], **more: int
+) -> Kernel:
     rows, vectors = shape
     step = vectors * target.width
-    return from_template(name, text, target, rows=rows, vectors=vectors, step=step,
-                         tile=rows * step * target.bytes, **more)
+    return from_template(
+        name,
+        text,
+        target,
+        rows=rows,
+        vectors=vectors,
+        step=step,
+        tile=rows * step * target.bytes,
+        **more,
+    )
 
 
 _OUTER = """

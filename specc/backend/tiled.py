@@ -1,7 +1,7 @@
 """What `contract` and `packed` tiles cost, and their plans: the two that most forms end in.
 
-    shape, cycles = Tiles(target, rows=512, taps=784).best(vectors=4)
-    plan = contract_plan(target, shape, classes, rows, lanes=64, names={"x": "right", "w": "left"})
+shape, cycles = Tiles(target, rows=512, taps=784).best(vectors=4)
+plan = contract_plan(target, shape, classes, rows, lanes=64, names={"x": "right", "w": "left"})
 """
 
 from __future__ import annotations
@@ -50,16 +50,25 @@ class Tiles:
     def best(self, vectors: int) -> tuple[tuple[int, int], float]:
         """The cheapest shape of `contract` tiles along so many vectors, and its cycles."""
         shapes = self.target.contract_shapes(self.rows, vectors)
-        return usual(
-            [(each, self.cycles(each, vectors)) for each in shapes], self.target, USUAL)
+        return usual([(each, self.cycles(each, vectors)) for each in shapes], self.target, USUAL)
 
     def best_packed(self, lists: list, vectors: list[int]) -> Costed:
         """The same of `packed` tiles, of lists of taps with so many vectors each."""
         shapes = self.target.packed_shapes(self.rows, max(vectors, default=1))
         return usual(
-            [(each, sum(self.packed(each, len(taps), count)
-                        for (taps, _), count in zip(lists, vectors, strict=True)))
-             for each in shapes], self.target, USUAL_PACKED)
+            [
+                (
+                    each,
+                    sum(
+                        self.packed(each, len(taps), count)
+                        for (taps, _), count in zip(lists, vectors, strict=True)
+                    ),
+                )
+                for each in shapes
+            ],
+            self.target,
+            USUAL_PACKED,
+        )
 
     def packing(self, lists: list) -> float:
         """Cycles to copy the weights of lists of taps in the order of `packed` tiles."""
@@ -167,6 +176,11 @@ def packed_plan(
     # fmt: on
     scratch = blocks * r * v * target.width * target.bytes if longest > most else 0
     return ContractionPlan(
-        packed_kernel(target, shape, asks), parameters, tables, scratch, packing,
-        packed * target.bytes, asks,
+        packed_kernel(target, shape, asks),
+        parameters,
+        tables,
+        scratch,
+        packing,
+        packed * target.bytes,
+        asks,
     )

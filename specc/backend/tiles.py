@@ -37,14 +37,18 @@ def contract_tile(rows: int, vectors: int, dtype: str, width: int, written: bool
     """
 
     @intrinsic
-    def tile(typing, x, w, x_at, w_at, count, w_row, start, start_row, out, out_row, soon, soon_step):
+    def tile(
+        typing, x, w, x_at, w_at, count, w_row, start, start_row, out, out_row, soon, soon_step
+    ):
         def codegen(context, b, signature, args):
             x, w, x_at, w_at, count, w_row, start, start_row, out, out_row, soon, soon_step = args
             code = Vectors(b, dtype, width)
             x, w, out = code.pointer(x), code.pointer(w), code.pointer(out)
             x_at, w_at = (b.inttoptr(each, I64.as_pointer()) for each in (x_at, w_at))
             w_rows = [code.at(w, b.mul(w_row, I64(k))) for k in range(rows)]
-            places = [(b.mul(start_row, I64(k)), v * width) for k in range(rows) for v in range(vectors)]
+            places = [
+                (b.mul(start_row, I64(k)), v * width) for k in range(rows) for v in range(vectors)
+            ]
             with Loop(b, count, [code.zero] * (rows * vectors)) as loop:
                 x_now = code.at(x, b.load(b.gep(x_at, [loop.i])))
                 w_now = b.load(b.gep(w_at, [loop.i]))
@@ -85,7 +89,11 @@ def packed_tile(rows: int, columns: int, dtype: str, width: int, asks: bool = Fa
             x_at, ends, later = (b.inttoptr(each, I64.as_pointer()) for each in (x_at, ends, later))
             at = [b.load(b.gep(ends, [I64(n)])) for n in range(2 * columns)]
             x_columns = [code.at(x, each) for each in at[::2]]
-            x_later = [code.at(x, b.load(b.gep(later, [I64(2 * n)]))) for n in range(columns)] if asks else []
+            x_later = (
+                [code.at(x, b.load(b.gep(later, [I64(2 * n)]))) for n in range(columns)]
+                if asks
+                else []
+            )
 
             def step(i, sums):
                 x_now = b.load(b.gep(x_at, [i]))
@@ -171,7 +179,9 @@ def outer_tile(rows: int, taps: int, dtype: str, width: int):
 
 
 @lru_cache
-def across_tile(positions: int, vectors: int, step: int, dtype: str, width: int, asks: bool = False):
+def across_tile(
+    positions: int, vectors: int, step: int, dtype: str, width: int, asks: bool = False
+):
     """tile(x, w, x_at, count, out, out_row, rows, later)
 
     out[k*out_row + q] = sum_p w[p*vectors*width + k] * x[x_at[p] + q*step]
@@ -204,8 +214,10 @@ def across_tile(positions: int, vectors: int, step: int, dtype: str, width: int,
                         loop.now[n] = code.fma(xq, ws[v], loop.now[n])
             for v in range(vectors):
                 for first in range(0, positions, width):
-                    block = [loop.now[q * vectors + v]
-                             for q in range(first, min(first + width, positions))]
+                    block = [
+                        loop.now[q * vectors + v]
+                        for q in range(first, min(first + width, positions))
+                    ]
                     used = len(block)
                     block = code.transposed(block + [code.zero] * (width - used))
                     for j in range(width):
@@ -263,8 +275,12 @@ def dot_tile(rows: int, taps: int, dtype: str, width: int):
 
                 def tail(sums):
                     lane = b.mul(whole, I64(width))
-                    return step(sums, b.add(x_now, lane), b.add(w_now, lane),
-                                lambda place: code.load_first(place, rest))
+                    return step(
+                        sums,
+                        b.add(x_now, lane),
+                        b.add(w_now, lane),
+                        lambda place: code.load_first(place, rest),
+                    )
 
                 now = guarded(b, b.icmp_signed(">", whole, I64(0)), outer.now, vectors)
                 outer.now = guarded(b, b.icmp_signed(">", rest, I64(0)), now, tail)

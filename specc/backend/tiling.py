@@ -54,7 +54,9 @@ class ContractionPlan:
     asks: bool = False  # for what other threads have made, on the way
     updating: Kernel | None = None  # in place of `kernel` where what is wanted soon will be written
 
-    def args(self, left: int, right: int, out: int, scratch: int = 0, packed: int = 0) -> np.ndarray:
+    def args(
+        self, left: int, right: int, out: int, scratch: int = 0, packed: int = 0
+    ) -> np.ndarray:
         """The args block of one call, from addresses; the plan must outlive it."""
         places = {name: table.ctypes.data for name, table in self.tables.items()}
         places |= {"left": left, "right": right, "out": out, "scratch": scratch, "packed": packed}
@@ -62,7 +64,9 @@ class ContractionPlan:
         return np.array([places.get(each, each) for each in self.parameters], np.int64)
 
 
-Option = tuple[float, Callable[[], ContractionPlan]]  # the cycles it is thought to take, and what makes it
+Option = tuple[
+    float, Callable[[], ContractionPlan]
+]  # the cycles it is thought to take, and what makes it
 
 
 def split(op: Contract, out: Operand) -> tuple[Contract, Operand]:
@@ -283,7 +287,9 @@ def part_of(rows: Axis, classes: list, part: Part) -> tuple[Axis, list]:
     """The rows and the positions of one part of the result."""
     if not part[2]:
         return rows, [
-            (taps, positions[slice(*even_part(len(positions), part))]) for taps, positions in classes]
+            (taps, positions[slice(*even_part(len(positions), part))])
+            for taps, positions in classes
+        ]
     start, count = share(rows.size, *part[:2])
     shift = start * np.array(rows.steps)
     return replace(rows, size=count), [(taps, positions + shift) for taps, positions in classes]

@@ -30,6 +30,7 @@ TURN = 0.01  # seconds that a stretch of steps aims at
 REPEATS = 25
 _MOST_STEPS = 2000
 
+
 @dataclass(frozen=True, eq=False)
 class CallTime:
     """One kernel call: `seconds` a step, the mean over the `shards` that make it.
@@ -60,9 +61,15 @@ class StepTimes:
     plan: Plan
 
 
-def time_calls(program: CompiledProgram, data: Mapping[str, Column], order: np.ndarray, batch: int,
-               settings: np.ndarray | None = None, seed: int = 0,
-               repeats: int = REPEATS) -> StepTimes:
+def time_calls(
+    program: CompiledProgram,
+    data: Mapping[str, Column],
+    order: np.ndarray,
+    batch: int,
+    settings: np.ndarray | None = None,
+    seed: int = 0,
+    repeats: int = REPEATS,
+) -> StepTimes:
     """Run steps over the rows `order`, again and again; each time the least of `repeats` stretches.
 
     Parameters and states go on from run to run: the caller keeps copies. `settings` are those of one
@@ -126,12 +133,14 @@ def _stamped(linked) -> tuple[executor.Program, Stamps]:
     return executor.Program(table), stamps
 
 
-def _joined(plan: Plan, dtype: str, calls: Sequence[Sequence[Call]],
-            seconds: np.ndarray) -> tuple[CallTime, ...]:
+def _joined(
+    plan: Plan, dtype: str, calls: Sequence[Sequence[Call]], seconds: np.ndarray
+) -> tuple[CallTime, ...]:
     """The same call of all shards as one, in the first shard's order."""
     step_of = {node: step for step in plan.steps for node in step.group.nodes}
-    step_of.update({node: inner for step in plan.steps for inner in step.steps
-                    for node in inner.group.nodes})
+    step_of.update(
+        {node: inner for step in plan.steps for inner in step.steps for node in inner.group.nodes}
+    )
     phases = 1 + max((call.phase for of_shard in calls for call in of_shard), default=0)
     found: dict[tuple, dict[int, float]] = {}  # seconds by shard
     first: dict[tuple, Call] = {}
@@ -150,11 +159,21 @@ def _joined(plan: Plan, dtype: str, calls: Sequence[Sequence[Call]],
         step = step_of.get(call.nodes[0]) if call.nodes else None
         mode = step.mode if step is not None else "shard"
         size = traffic(call, step, plan, dtype) / (plan.shards if mode in ("split", "lanes") else 1)
-        split = mode in ("split", "lanes") or mode == "rows" and plan.team
+        split = mode in ("split", "lanes") or (mode == "rows" and plan.team)
         turns = call.loop.count if call.loop else 1
-        times.append(CallTime(call.kernel.name, call.nodes, call.phase,
-                              statistics.mean(found[key].values()), len(found[key]), split,
-                              size * turns, turns, call.packs))
+        times.append(
+            CallTime(
+                call.kernel.name,
+                call.nodes,
+                call.phase,
+                statistics.mean(found[key].values()),
+                len(found[key]),
+                split,
+                size * turns,
+                turns,
+                call.packs,
+            )
+        )
     return tuple(times)
 
 
@@ -173,12 +192,17 @@ def traffic(call: Call, step: Step | None, plan: Plan, dtype: str) -> float:
         count = numbers["columns"] * numbers["length"] * numbers["end_count"]
         return 2 * count * element_bytes("float", dtype)
     if call.packs:
-        return 2 * sum(size(each) for node in call.nodes for each in node.inputs
-                       if not each.type.batched)
+        return 2 * sum(
+            size(each) for node in call.nodes for each in node.inputs if not each.type.batched
+        )
     if step is None:  # a kernel that brings in data
         return 2 * sum(map(size, call.nodes))
     inside = set(step.group.nodes)
-    read = {each: None for node in call.nodes for each in node.inputs
-            if each not in inside and not isinstance(plan.views[each].root.op, Const)}
+    read = {
+        each: None
+        for node in call.nodes
+        for each in node.inputs
+        if each not in inside and not isinstance(plan.views[each].root.op, Const)
+    }
     roots = {plan.views[each].root: each for each in read}
     return sum(map(size, roots.values())) + sum(size(node) for node, _ in step.stores)

@@ -399,12 +399,13 @@ class _Code:
         result = self.choose("==", x, -1.0, float("-inf"), result)
         return self.choose("<", x, -1.0, float("nan"), result)
 
-
     def remainder(self, x, y):
         """The exact remainder of x / y towards zero (the C library's fmod), and whether y must be added."""
         rest = self.b.frem(x, y)
-        signs = self.b.xor(self.b.fcmp_ordered("<", rest, self.number(0.0)),
-                           self.b.fcmp_ordered("<", y, self.number(0.0)))
+        signs = self.b.xor(
+            self.b.fcmp_ordered("<", rest, self.number(0.0)),
+            self.b.fcmp_ordered("<", y, self.number(0.0)),
+        )
         return rest, self.b.and_(signs, self.b.fcmp_unordered("!=", rest, self.number(0.0)))
 
     def mod(self, x, y):
@@ -419,7 +420,9 @@ class _Code:
         ratio = self.b.fsub(ratio, self.b.select(differs, self.number(1.0), self.number(0.0)))
         # next to a whole number, but for the roundings
         below = self.call("llvm.floor", ratio)
-        below = self.choose(">", self.b.fsub(ratio, below), 0.5, self.b.fadd(below, self.number(1.0)), below)
+        below = self.choose(
+            ">", self.b.fsub(ratio, below), 0.5, self.b.fadd(below, self.number(1.0)), below
+        )
         rounded = self.b.fdiv(x, y)
         below = self.choose("==", below, 0.0, self.call("llvm.copysign", 0.0, rounded), below)
         return self.choose("==", y, 0.0, rounded, below)

@@ -1,7 +1,7 @@
 """Vector instructions of LLVM, as the tiles are written in them.
 
-    code = Vectors(builder, "float32", 16)
-    total = code.fma(code.load(place), code.spread(scalar), total)
+code = Vectors(builder, "float32", 16)
+total = code.fma(code.load(place), code.spread(scalar), total)
 """
 
 from __future__ import annotations
@@ -46,7 +46,13 @@ class Vectors:
         kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), I32, I32, I32])
         ask = cgutils.get_or_insert_function(self.b.module, kind, "llvm.prefetch.p0")
         self.b.call(
-            ask, [self.b.bitcast(place, ir.IntType(8).as_pointer()), I32(int(written)), I32(3 if nearest else 2), I32(1)]
+            ask,
+            [
+                self.b.bitcast(place, ir.IntType(8).as_pointer()),
+                I32(int(written)),
+                I32(3 if nearest else 2),
+                I32(1),
+            ],
         )
 
     def spread(self, scalar):
@@ -91,12 +97,16 @@ class Vectors:
 
     def _first(self, count):
         if isinstance(count, int):
-            return ir.Constant(ir.VectorType(I1, self.width), [n < count for n in range(self.width)])
+            return ir.Constant(
+                ir.VectorType(I1, self.width), [n < count for n in range(self.width)]
+            )
         numbers = ir.VectorType(I32, self.width)
         one = self.b.insert_element(
-            ir.Constant(numbers, ir.Undefined), self.b.trunc(count, I32), I32(0))
+            ir.Constant(numbers, ir.Undefined), self.b.trunc(count, I32), I32(0)
+        )
         all_ = self.b.shuffle_vector(
-            one, ir.Constant(numbers, ir.Undefined), ir.Constant(numbers, [0] * self.width))
+            one, ir.Constant(numbers, ir.Undefined), ir.Constant(numbers, [0] * self.width)
+        )
         return self.b.icmp_signed("<", ir.Constant(numbers, list(range(self.width))), all_)
 
     def transposed(self, block):
@@ -213,8 +223,10 @@ def added(b, code: Vectors, start, places: list[tuple], sums: list) -> list:
     loading, merged = b.append_basic_block(), b.append_basic_block()
     b.cbranch(b.icmp_signed("!=", start, I64(0)), loading, merged)
     b.position_at_end(loading)
-    more = [b.fadd(code.load(code.at(code.pointer(start), *place)), each)
-            for place, each in zip(places, sums, strict=True)]
+    more = [
+        b.fadd(code.load(code.at(code.pointer(start), *place)), each)
+        for place, each in zip(places, sums, strict=True)
+    ]
     b.branch(merged)
     b.position_at_end(merged)
     result = []

@@ -1,10 +1,10 @@
 """The gradient of weights as calls of register tiles: a sum over the lanes.
 
-    plan = plan_gradient(op, operands, result, lanes=64, examples=50, target=target)
+plan = plan_gradient(op, operands, result, lanes=64, examples=50, target=target)
 
-    outer    `outer` tiles over segments of contiguous lanes
-    turned   of few lanes: one operand is transposed, then a `contract` tile
-    winograd see `winograd`
+outer    `outer` tiles over segments of contiguous lanes
+turned   of few lanes: one operand is transposed, then a `contract` tile
+winograd see `winograd`
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def _gradient_option(
         return len(positions) * blocks * (steps * step + 5 * r * t + 20)
 
     shape, _ = usual(
-        [(each, cycles(each)) for each in target.shapes(rows.size, len(taps))], target, _USUAL_OUTER)
+        [(each, cycles(each)) for each in target.shapes(rows.size, len(taps))], target, _USUAL_OUTER
+    )
     total = len(runs) * used
     turnable = (
         len(tap_axes) == 1
@@ -107,7 +108,13 @@ def _gradient_option(
 
 
 def _turned(
-    target: Target, shape, dy: Linear, x: Linear, rows: Axis, taps: Axis, ends: np.ndarray,
+    target: Target,
+    shape,
+    dy: Linear,
+    x: Linear,
+    rows: Axis,
+    taps: Axis,
+    ends: np.ndarray,
     length: int,
 ) -> ContractionPlan:
     """The plan of tiles over `length` lanes from each of the ends."""

@@ -73,8 +73,10 @@ def window_of(op: Contract, image: Map, weights: Map, result: Map) -> Window | N
     def used(map_: Map) -> list[list[tuple[int, int]]]:
         return [[(i, c) for i, c in each.terms if op.extents[i] > 1] for each in map_]
 
-    of = {name: {i for axis in used(map_) for i, _ in axis}
-          for name, map_ in (("x", image), ("w", weights), ("y", result))}
+    of = {
+        name: {i for axis in used(map_) for i, _ in axis}
+        for name, map_ in (("x", image), ("w", weights), ("y", result))
+    }
     filters, channels = of["w"] & of["y"] - of["x"], of["w"] & of["x"] - of["y"]
     axes = []
     for axis in used(image):
@@ -86,23 +88,37 @@ def window_of(op: Contract, image: Map, weights: Map, result: Map) -> Window | N
             axes.append(Axis3(at[0], taps[0], op.extents[at[0]]))
     channels -= {axis.tap for axis in axes}
     everything = {*filters, *channels, *(i for axis in axes for i in (axis.at, axis.tap))}
-    if (len(axes) != 2 or len(filters) != 1 or len(channels) != 1 or len(everything) != 6
-            or everything != of["x"] | of["w"] | of["y"]
-            or any(op.extents[axis.tap] != 3 for axis in axes)
-            or any(e.constant for map_ in (image, weights, result) for e in map_)):
+    if (
+        len(axes) != 2
+        or len(filters) != 1
+        or len(channels) != 1
+        or len(everything) != 6
+        or everything != of["x"] | of["w"] | of["y"]
+        or any(op.extents[axis.tap] != 3 for axis in axes)
+        or any(e.constant for map_ in (image, weights, result) for e in map_)
+    ):
         return None
     return Window(filters.pop(), channels.pop(), *axes)
 
 
 def fills(op: Contract) -> bool:
     """Whether each axis of the result is as long as what its expression runs through."""
-    return all(size == 1 + sum(c * (op.extents[i] - 1) for i, c in each.terms)
-               for each, size in zip(op.out, op.shape, strict=True))
+    return all(
+        size == 1 + sum(c * (op.extents[i] - 1) for i, c in each.terms)
+        for each, size in zip(op.out, op.shape, strict=True)
+    )
 
 
-def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear, lanes: int,
-                    target: Target, read: Mapping[Affine, tuple[int, int]] = {},
-                    kept: bool = False) -> Option | None:
+def winograd_option(
+    op: Contract,
+    weights: Linear,
+    batched: Linear,
+    out: Linear,
+    lanes: int,
+    target: Target,
+    read: Mapping[Affine, tuple[int, int]] = {},
+    kept: bool = False,
+) -> Option | None:
     """Cycles, and what makes the plan, of the forward product or the image's gradient.
 
     `read`: where something is known to be read, by the expression of an axis of the result. For `kept`
@@ -121,9 +137,12 @@ def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear,
     else:
         rows, channels, edge = window.channels, window.filters, 2
         inner = [axis.size for axis in (window.y, window.x)]
-    spans = [read.get(expression, (0, size)) for axis in (window.y, window.x)
-             for expression, size in zip(op.out, op.shape, strict=True)
-             if axis.at in dict(expression.terms)]
+    spans = [
+        read.get(expression, (0, size))
+        for axis in (window.y, window.x)
+        for expression, size in zip(op.out, op.shape, strict=True)
+        if axis.at in dict(expression.terms)
+    ]
     row_count, channel_count = op.extents[rows], op.extents[channels]
     shape = _SHAPES[target.machine.registers]
     if row_count < shape[0]:
@@ -149,8 +168,17 @@ def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear,
         columns += np.array([batched.constant, 0, out.constant, 0])
         packing = ContractionPlan(
             winograd_weights_kernel(target, r),
-            (weights.name, "packed", row_count, channel_count, first,
-             weights.step(rows), weights.step(channels), w_y, w_x),
+            (
+                weights.name,
+                "packed",
+                row_count,
+                channel_count,
+                first,
+                weights.step(rows),
+                weights.step(channels),
+                w_y,
+                w_x,
+            ),
             {},
         )
         # fmt: off
@@ -162,14 +190,27 @@ def winograd_option(op: Contract, weights: Linear, batched: Linear, out: Linear,
         # fmt: on
         scratch = (target.width * (1 + 16 * r * v) + 32 * image_step) * target.bytes
         packed = 16 * blocks * r * channel_count * target.bytes
-        return ContractionPlan(winograd_kernel(target, shape), parameters, {"columns": columns},
-                               scratch, packing, packed)
+        return ContractionPlan(
+            winograd_kernel(target, shape),
+            parameters,
+            {"columns": columns},
+            scratch,
+            packing,
+            packed,
+        )
 
     return cycles, build
 
 
-def winograd_run_option(op: Contract, weights: Linear, batched: Linear, out: Linear, target: Target,
-                        part: Part = WHOLE, kept: bool = False) -> Option | None:
+def winograd_run_option(
+    op: Contract,
+    weights: Linear,
+    batched: Linear,
+    out: Linear,
+    target: Target,
+    part: Part = WHOLE,
+    kept: bool = False,
+) -> Option | None:
     """Cycles, and what makes the plan, of the forward product of one example.
 
     Vectors lie across tiles: pieces of neighbours in the rows of the image, which overlap where its
@@ -177,11 +218,16 @@ def winograd_run_option(op: Contract, weights: Linear, batched: Linear, out: Lin
     """
     b_map, w_map = (op.left, op.right) if batched.name == "left" else (op.right, op.left)
     window = window_of(op, b_map, w_map, op.out)
-    if window is None or not fills(op) or part[1] > 1 and not part[2]:
+    if window is None or not fills(op) or (part[1] > 1 and not part[2]):
         return None
     piece = target.width // 2  # elements of the result: whole tiles
-    if (piece % 2 or window.x.size < piece or window.y.size < 2 or out.step(window.x.at) != 1
-            or batched.step(window.x.at) != 1):
+    if (
+        piece % 2
+        or window.x.size < piece
+        or window.y.size < 2
+        or out.step(window.x.at) != 1
+        or batched.step(window.x.at) != 1
+    ):
         return None
     channel_count = op.extents[window.channels]
     first, row_count = share(op.extents[window.filters], *part[:2])
@@ -189,8 +235,9 @@ def winograd_run_option(op: Contract, weights: Linear, batched: Linear, out: Lin
     if not shapes:
         return None
     y, x = (_starts(axis.size, size) for axis, size in ((window.y, 2), (window.x, piece)))
-    pieces = np.stack([each.constant + y[:, None] * each.step(window.y.at) + x
-                       for each in (batched, out)], -1).reshape(-1, 2)
+    pieces = np.stack(
+        [each.constant + y[:, None] * each.step(window.y.at) + x for each in (batched, out)], -1
+    ).reshape(-1, 2)
     pieces = np.concatenate([pieces, np.repeat(pieces[-1:], -len(pieces) % 4, 0)])
     columns = pieces.reshape(-1, 4, 2).swapaxes(1, 2).reshape(-1, 8)
     columns += np.repeat([0, first * out.step(window.filters)], 4)
@@ -200,8 +247,11 @@ def winograd_run_option(op: Contract, weights: Linear, batched: Linear, out: Lin
         groups, blocks = -(-len(columns) // v), -(-row_count // r)
         tile = channel_count * (max(r * v / 2, 4.6) * 1.12 + 1) + r * v + 25
         transforms = len(columns) * (_ENTER_RUN * channel_count + _LEAVE_RUN * blocks * r)
-        return transforms + groups * blocks * 16 * tile + (
-            0 if kept else _WEIGHT * row_count * channel_count)
+        return (
+            transforms
+            + groups * blocks * 16 * tile
+            + (0 if kept else _WEIGHT * row_count * channel_count)
+        )
 
     shape = min(shapes, key=cycles)
 
@@ -213,7 +263,14 @@ def winograd_run_option(op: Contract, weights: Linear, batched: Linear, out: Lin
         steps = [weights.step(i) for i in indices]
         packing = ContractionPlan(
             winograd_weights_kernel(target, r),
-            (weights.name, "packed", row_count, channel_count, weights.constant + first * steps[0], *steps),
+            (
+                weights.name,
+                "packed",
+                row_count,
+                channel_count,
+                weights.constant + first * steps[0],
+                *steps,
+            ),
             {},
         )
         packed = 16 * -(-row_count // r) * r * channel_count * target.bytes
@@ -226,8 +283,15 @@ def winograd_run_option(op: Contract, weights: Linear, batched: Linear, out: Lin
         # fmt: on
         scratch = (target.width * (1 + 16 * r * v) + 32 * image_step) * target.bytes
         asks = part[1] > 1
-        return ContractionPlan(winograd_run_kernel(target, shape, asks), parameters,
-                               {"columns": columns}, scratch, packing, packed, asks)
+        return ContractionPlan(
+            winograd_run_kernel(target, shape, asks),
+            parameters,
+            {"columns": columns},
+            scratch,
+            packing,
+            packed,
+            asks,
+        )
 
     return cycles(shape), build
 
@@ -237,8 +301,9 @@ def _starts(size: int, piece: int) -> np.ndarray:
     return np.minimum(np.arange(0, size, piece), size - piece)
 
 
-def winograd_gradient_option(op: Contract, dy: Linear, x: Linear, out: Linear, lanes: int,
-                             examples: int, target: Target) -> Option | None:
+def winograd_gradient_option(
+    op: Contract, dy: Linear, x: Linear, out: Linear, lanes: int, examples: int, target: Target
+) -> Option | None:
     """Cycles, and what makes the plan, of the weights' gradient, where `x` is the image."""
     dy_map, x_map = (op.left, op.right) if dy.name == "left" else (op.right, op.left)
     window = window_of(op, x_map, op.out, dy_map)
@@ -261,8 +326,11 @@ def winograd_gradient_option(op: Contract, dy: Linear, x: Linear, out: Linear, l
     cycles = _AS_OUTER * (cycles + _WEIGHT_BACK * filters * channels)
     row, line = _BLOCK * target.width, filter_blocks * v * target.width
     high = channel_blocks * r
-    scratch = (9 * target.width + 4 * target.width**2
-               + 16 * (high * row + row * line + 2 * target.width + high * line)) * target.bytes
+    scratch = (
+        9 * target.width
+        + 4 * target.width**2
+        + 16 * (high * row + row * line + 2 * target.width + high * line)
+    ) * target.bytes
     if scratch > _MOST_SCRATCH:
         return None
 
@@ -277,8 +345,12 @@ def winograd_gradient_option(op: Contract, dy: Linear, x: Linear, out: Linear, l
             out.step(window.y.tap), out.step(window.x.tap),
         )
         # fmt: on
-        return ContractionPlan(winograd_gradient_kernel(target, shape, _BLOCK), parameters,
-                               {"columns": columns}, scratch)
+        return ContractionPlan(
+            winograd_gradient_kernel(target, shape, _BLOCK),
+            parameters,
+            {"columns": columns},
+            scratch,
+        )
 
     return cycles, build
 
@@ -301,11 +373,14 @@ def _columns(inner, spans, edge: int, steps, lanes: int, width: int) -> np.ndarr
         both = both.reshape(len(rows) * len(columns), -1)
         return both @ (1 << np.arange(both.shape[1]))
 
-    table = np.stack([
-        ((y - edge)[:, None] * x_y + (x - edge) * x_x).ravel(),
-        bits(there(y - edge, 4, inner[0]), there(x - edge, 4, inner[1])),
-        (y[:, None] * out_y + x * out_x).ravel(),
-        bits(there(y, 2, spans[0][1]), there(x, 2, spans[1][1])),
-    ], 1)
+    table = np.stack(
+        [
+            ((y - edge)[:, None] * x_y + (x - edge) * x_x).ravel(),
+            bits(there(y - edge, 4, inner[0]), there(x - edge, 4, inner[1])),
+            (y[:, None] * out_y + x * out_x).ravel(),
+            bits(there(y, 2, spans[0][1]), there(x, 2, spans[1][1])),
+        ],
+        1,
+    )
     lane = np.arange(0, lanes, width)[:, None] * np.array([1, 0, 1, 0])
     return (table[:, None, :] + lane).reshape(-1, 4)

@@ -166,7 +166,9 @@ def winograd_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     image_step          from one of the 16 numbers of the transformed tiles to the next
     w                   as `winograd_weights_kernel` leaves them
     """
-    return _products("winograd", target, shape, enter="image_tile", leave="result_tile", line=32, asks=0)
+    return _products(
+        "winograd", target, shape, enter="image_tile", leave="result_tile", line=32, asks=0
+    )
 
 
 def winograd_run_kernel(target: Target, shape: tuple[int, int], asks: bool) -> Kernel:
@@ -175,15 +177,33 @@ def winograd_run_kernel(target: Target, shape: tuple[int, int], asks: bool) -> K
 
     columns     [n, 8]  offsets in x of the four pieces of a column, and in out; see `run_image_tile`
     """
-    return _products("winograd_run", target, shape, enter="run_image_tile", leave="run_result_tile", line=64,
-                     asks=int(asks))
+    return _products(
+        "winograd_run",
+        target,
+        shape,
+        enter="run_image_tile",
+        leave="run_result_tile",
+        line=64,
+        asks=int(asks),
+    )
 
 
-def _products(name: str, target: Target, shape: tuple[int, int], *, asks: int, **more: int | str) -> Kernel:
+def _products(
+    name: str, target: Target, shape: tuple[int, int], *, asks: int, **more: int | str
+) -> Kernel:
     rows, vectors = shape
     step = rows * vectors * target.width
-    return from_template(f"{name}_{rows}x{vectors}" + "_asking" * asks, _WINOGRAD, target, rows=rows,
-                         vectors=vectors, step=step, tile=step * target.bytes, asks=asks, **more)
+    return from_template(
+        f"{name}_{rows}x{vectors}" + "_asking" * asks,
+        _WINOGRAD,
+        target,
+        rows=rows,
+        vectors=vectors,
+        step=step,
+        tile=step * target.bytes,
+        asks=asks,
+        **more,
+    )
 
 
 def winograd_weights_kernel(target: Target, rows: int) -> Kernel:
@@ -199,6 +219,13 @@ def winograd_gradient_kernel(target: Target, shape: tuple[int, int], block: int)
     columns     [n, 4]  as those of `winograd_kernel`, with dy for the result
     """
     rows, vectors = shape
-    return from_template(f"winograd_gradient_{rows}x{vectors}", _GRADIENT, target, rows=rows,
-                         vectors=vectors, step=vectors * target.width, block=block,
-                         row=block * target.width)
+    return from_template(
+        f"winograd_gradient_{rows}x{vectors}",
+        _GRADIENT,
+        target,
+        rows=rows,
+        vectors=vectors,
+        step=vectors * target.width,
+        block=block,
+        row=block * target.width,
+    )

@@ -70,8 +70,9 @@ def image_tile(dtype: str, width: int, asks: bool = False):
             x, zeros, out = code.pointer(x), code.pointer(zeros), code.pointer(out)
             offset, there = _words(b, at, 2)
             x = code.at(x, offset)
-            places = [code.at(x, b.mul(y_step, I64(n // 4)), b.mul(x_step, I64(n % 4)))
-                      for n in range(16)]
+            places = [
+                code.at(x, b.mul(y_step, I64(n // 4)), b.mul(x_step, I64(n % 4))) for n in range(16)
+            ]
             at_edge, inside, after = (b.append_basic_block() for _ in range(3))
             b.cbranch(b.icmp_signed("==", there, I64(WHOLE_INPUT)), inside, at_edge)
             b.position_at_end(inside)
@@ -81,8 +82,7 @@ def image_tile(dtype: str, width: int, asks: bool = False):
             clipped = []
             for n, each in enumerate(places):
                 bit = b.and_(there, I64(1 << n))
-                clipped.append(
-                    code.load(b.select(b.icmp_signed("!=", bit, I64(0)), each, zeros)))
+                clipped.append(code.load(b.select(b.icmp_signed("!=", bit, I64(0)), each, zeros)))
             b.branch(after)
             b.position_at_end(after)
             d = []
@@ -181,8 +181,10 @@ def result_tile(dtype: str, width: int):
             offset, there = _words(b, at, 2)
             out = code.at(out, offset)
             results = _results(code, m, m_step)
-            places = [code.at(out, b.mul(y_step, I64(n // 2)), b.mul(x_step, I64(n % 2)))
-                      for n in range(4)]
+            places = [
+                code.at(out, b.mul(y_step, I64(n // 2)), b.mul(x_step, I64(n % 2)))
+                for n in range(4)
+            ]
             with b.if_else(b.icmp_signed("==", there, I64(WHOLE_OUTPUT))) as (whole, clipped):
                 with whole:
                     for each, place in zip(results, places, strict=True):
@@ -223,8 +225,12 @@ def run_image_tile(dtype: str, width: int, asks: bool = False):
             d = []
             for i in range(4):
                 for start in (0, 2):
-                    parts = [half.load(code.at(each, b.mul(y_step, I64(i)), start)) for each in pieces]
-                    low, high = (half.shuffle(*parts[n: n + 2], list(range(width))) for n in (0, 2))
+                    parts = [
+                        half.load(code.at(each, b.mul(y_step, I64(i)), start)) for each in pieces
+                    ]
+                    low, high = (
+                        half.shuffle(*parts[n : n + 2], list(range(width))) for n in (0, 2)
+                    )
                     for odd in (0, 1):
                         d.append(code.shuffle(low, high, list(range(odd, 2 * width, 2))))
             _enter(code, d, out, out_step)
@@ -255,7 +261,7 @@ def run_result_tile(dtype: str, width: int):
             pieces = [code.at(out, each) for each in _words(b, places, 4)]
             for i in range(2):
                 for n, piece in enumerate(pieces):
-                    own = turns[n * width // 2: (n + 1) * width // 2]
+                    own = turns[n * width // 2 : (n + 1) * width // 2]
                     value = code.shuffle(results[2 * i], results[2 * i + 1], own)
                     half.store(value, code.at(piece, b.mul(y_step, I64(i))))
             return context.get_dummy_value()
@@ -296,8 +302,12 @@ def weights_tile(rows: int, dtype: str):
 
             def transformed(g):  # G g
                 ends = b.fadd(g[0], g[2])
-                return [g[0], b.fmul(half, b.fadd(ends, g[1])),
-                        b.fmul(half, b.fsub(ends, g[1])), g[2]]
+                return [
+                    g[0],
+                    b.fmul(half, b.fadd(ends, g[1])),
+                    b.fmul(half, b.fsub(ends, g[1])),
+                    g[2],
+                ]
 
             columns = [transformed([gathered(u, v) for u in range(3)]) for v in range(3)]
             for i in range(4):

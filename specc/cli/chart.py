@@ -1,6 +1,6 @@
 """A flow of gradients as a drawing: a panel for the layers and one for each cell, sizes as powers of ten.
 
-    write(flow, Path("flow.svg"))      # plain text, by this module; .png and .pdf by matplotlib
+write(flow, Path("flow.svg"))      # plain text, by this module; .png and .pdf by matplotlib
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class Panel:
     @property
     def bounds(self) -> tuple[int, int]:
         """The powers of ten between which all lies."""
-        logs = [math.log10(each) for line in self.series for each in line.values if 0 < each < math.inf]
+        logs = [
+            math.log10(each) for line in self.series for each in line.values if 0 < each < math.inf
+        ]
         if not logs:
             return -1, 1
         low, high = math.floor(min(logs)), math.ceil(max(logs))
@@ -106,7 +108,9 @@ def _places(panel: Panel) -> list[tuple[int, str]]:
     """What to write below, by the number of the point from 0."""
     count = max((len(each.values) for each in panel.series), default=0)
     if panel.names:
-        return [(k, panel.names[k][:LONGEST_NAME]) for k in range(0, count, -(-count // MOST_NAMES))]
+        return [
+            (k, panel.names[k][:LONGEST_NAME]) for k in range(0, count, -(-count // MOST_NAMES))
+        ]
     step = next(s * 10**e for e in range(9) for s in (1, 2, 5) if s * 10**e * MOST_STEPS >= count)
     return [(0, "1"), *((k - 1, str(k)) for k in range(step, count + 1, step) if k > 1)]
 
@@ -118,9 +122,11 @@ def svg(shown: Sequence[Panel]) -> str:
         longest = max((len(name) for name in panel.names), default=0)
         parts.append(f'<g transform="translate(0 {top})">\n{_svg_panel(panel)}</g>\n')
         top += TOP + HEIGHT + BOTTOM + 4 * min(longest, LONGEST_NAME)
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{top}"'
-            f' viewBox="0 0 {WIDTH} {top}" font-family="sans-serif" font-size="12">\n'
-            f'<rect width="{WIDTH}" height="{top}" fill="white"/>\n{"".join(parts)}</svg>\n')
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{top}"'
+        f' viewBox="0 0 {WIDTH} {top}" font-family="sans-serif" font-size="12">\n'
+        f'<rect width="{WIDTH}" height="{top}" fill="white"/>\n{"".join(parts)}</svg>\n'
+    )
 
 
 def _svg_panel(panel: Panel) -> str:
@@ -137,17 +143,25 @@ def _svg_panel(panel: Panel) -> str:
     def y(log: float) -> float:
         return TOP + tall * (high - log) / (high - low)
 
-    out = [f'<text x="{left}" y="22" font-size="14" font-weight="bold">{escape(panel.title)}</text>']
+    out = [
+        f'<text x="{left}" y="22" font-size="14" font-weight="bold">{escape(panel.title)}</text>'
+    ]
     for power in _ticks(low, high):
         at = f"{y(power):.1f}"
         out.append(f'<line x1="{left}" y1="{at}" x2="{left + wide}" y2="{at}" stroke="#ddd"/>')
-        out.append(f'<text x="{left - 8}" y="{y(power) + 4:.1f}" text-anchor="end">1e{power}</text>')
+        out.append(
+            f'<text x="{left - 8}" y="{y(power) + 4:.1f}" text-anchor="end">1e{power}</text>'
+        )
     for k, name in places:
         place = f'x="{x(k):.1f}" y="{TOP + tall + 18}"'
         turn = f'text-anchor="end" transform="rotate(-{TURN} {x(k):.1f} {TOP + tall + 18})"'
-        out.append(f'<line x1="{x(k):.1f}" y1="{TOP + tall}" x2="{x(k):.1f}" y2="{TOP + tall + 4}" stroke="#888"/>')
-        out.append(f'<text {place} {turn if panel.names else MIDDLE}>{escape(name)}</text>')
-    out.append(f'<rect x="{left}" y="{TOP}" width="{wide}" height="{tall}" fill="none" stroke="#888"/>')
+        out.append(
+            f'<line x1="{x(k):.1f}" y1="{TOP + tall}" x2="{x(k):.1f}" y2="{TOP + tall + 4}" stroke="#888"/>'
+        )
+        out.append(f"<text {place} {turn if panel.names else MIDDLE}>{escape(name)}</text>")
+    out.append(
+        f'<rect x="{left}" y="{TOP}" width="{wide}" height="{tall}" fill="none" stroke="#888"/>'
+    )
     if not panel.names:
         out.append(f'<text x="{left + wide / 2}" y="{TOP + tall + 38}" {MIDDLE}>{panel.x}</text>')
     across = left
@@ -158,7 +172,10 @@ def _svg_panel(panel: Panel) -> str:
             points = " ".join(f"{x(k):.1f},{y(log):.1f}" for k, log in run)
             out.append(f'<polyline points="{points}" {style}/>')
             if panel.names or len(run) == 1:
-                out += [f'<circle cx="{x(k):.1f}" cy="{y(log):.1f}" r="3" fill="{colour}"/>' for k, log in run]
+                out += [
+                    f'<circle cx="{x(k):.1f}" cy="{y(log):.1f}" r="3" fill="{colour}"/>'
+                    for k, log in run
+                ]
         out.append(f'<line x1="{across}" y1="40" x2="{across + 24}" y2="40" {style}/>')
         out.append(f'<text x="{across + 30}" y="44">{escape(line.name)}</text>')
         across += 60 + 7 * len(line.name)

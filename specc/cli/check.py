@@ -31,11 +31,14 @@ from specc.source import Source
 )
 @click.option("--no-data", is_flag=True, help="Leave the data out: check only the model files.")
 @click.option(
-    "--fix", is_flag=True, help="Mend what can be mended without changing what is meant, in the files."
+    "--fix",
+    is_flag=True,
+    help="Mend what can be mended without changing what is meant, in the files.",
 )
 @click.option("--watch", is_flag=True, help="Check again whenever a file changes.")
-def check(files: tuple[Path, ...], format_: str, data: Path | None, no_data: bool, fix: bool,
-          watch: bool) -> int:
+def check(
+    files: tuple[Path, ...], format_: str, data: Path | None, no_data: bool, fix: bool, watch: bool
+) -> int:
     """Report every mistake in FILEs, at its place. `-` is the standard input.
 
     The data that a file names is checked, too: its columns, shapes, types and values. A data file

@@ -109,7 +109,9 @@ class _Maker:
         told = [port for port in _told(program) if port.role == "input"]
         inputs = [f"{port.name} {port_shape(port)}" for port in told]
         summary = f"{_number(total)} parameters" + (f", from {', '.join(inputs)}" if inputs else "")
-        frames = sorted((f for f in self.frames if len(f.boxes) > 1), key=lambda frame: -frame.level)
+        frames = sorted(
+            (f for f in self.frames if len(f.boxes) > 1), key=lambda frame: -frame.level
+        )
         return Diagram(program.name, boxes, arrows, frames, summary)
 
     def _complete_frames(self, arrows: list[tuple[Box, Box]]) -> None:
@@ -117,7 +119,9 @@ class _Maker:
         for frame in self.frames:
             is_done = False
             while not is_done:
-                near = {a for a, b in arrows if b in frame.boxes} | {b for a, b in arrows if a in frame.boxes}
+                near = {a for a, b in arrows if b in frame.boxes} | {
+                    b for a, b in arrows if a in frame.boxes
+                }
                 found = [
                     box for box in self.boxes
                     if box in near and box not in frame.boxes and box.kind == "formula"
@@ -126,7 +130,11 @@ class _Maker:
                 frame.boxes += found
                 is_done = not found
         for frame in self.frames:  # those within others come first
-            inner = [f.level for f in self.frames if f is not frame and set(f.boxes) <= set(frame.boxes) and len(f.boxes) > 1]
+            inner = [
+                f.level
+                for f in self.frames
+                if f is not frame and set(f.boxes) <= set(frame.boxes) and len(f.boxes) > 1
+            ]
             frame.level = 1 + max(inner) if inner else 0
 
     def _ports(self) -> None:
@@ -220,8 +228,14 @@ class _Maker:
             if node in self.owner or node in nodes or isinstance(node.op, Input):
                 continue
             span = node.origin.span
-            is_here = term.span is None or span is None or span in of_ports or (
-                span.source is term.span.source and term.span.start <= span.start <= term.span.end
+            is_here = (
+                term.span is None
+                or span is None
+                or span in of_ports
+                or (
+                    span.source is term.span.source
+                    and term.span.start <= span.start <= term.span.end
+                )
             )
             if node is term.node or is_here:
                 nodes.append(node)
@@ -255,7 +269,10 @@ class _Maker:
         text = _short(" ".join(span.text.split()), 34) if span else node.op.name
         text = text.split(" = ", 1)[-1] if text.startswith("let ") else text
         parameters = {
-            each.op.label for n in nodes for each in n.inputs if isinstance(each.op, Input) and each.op.role == "param"
+            each.op.label
+            for n in nodes
+            for each in n.inputs
+            if isinstance(each.op, Input) and each.op.role == "param"
         }
         count = sum(self.elements.get(path, 0) for path in parameters)
         parts = [name] if name and name != text else []
@@ -317,7 +334,11 @@ def _short(text: str, most: int) -> str:
     if len(text) <= most:
         return text
     comma = text.rfind(",", 0, most - 3)
-    if comma > most // 2 and text.endswith(")") and text.count("(", 0, comma) - text.count(")", 0, comma) == 1:
+    if (
+        comma > most // 2
+        and text.endswith(")")
+        and text.count("(", 0, comma) - text.count(")", 0, comma) == 1
+    ):
         return text[:comma] + ", …)"
     return text[: most - 1] + "…"
 

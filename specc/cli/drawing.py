@@ -107,7 +107,12 @@ def _frame(frame, places, widths, diagram: Diagram) -> str:
     bottom = max(places[box][1] + _height(box) for box in frame.boxes) + inset - 2
     for box in diagram.boxes:
         x, y = places[box]
-        is_apart = x + widths[box] / 2 <= left or x - widths[box] / 2 >= right or y + _height(box) <= top or y >= bottom
+        is_apart = (
+            x + widths[box] / 2 <= left
+            or x - widths[box] / 2 >= right
+            or y + _height(box) <= top
+            or y >= bottom
+        )
         if box not in frame.boxes and not is_apart:
             return ""
     return (
@@ -144,14 +149,24 @@ def _box(box: Box, x: float, y: float, width: float) -> str:
         f' rx="{radius:.1f}"/>'
     ]
     if box.shape:
-        parts.append(f'<text class="title" x="{left + inset:.1f}" y="{base:.1f}">{escape(box.title)}</text>')
-        parts.append(f'<text class="shape" x="{right - inset:.1f}" y="{base:.1f}">{escape(box.shape)}</text>')
+        parts.append(
+            f'<text class="title" x="{left + inset:.1f}" y="{base:.1f}">{escape(box.title)}</text>'
+        )
+        parts.append(
+            f'<text class="shape" x="{right - inset:.1f}" y="{base:.1f}">{escape(box.shape)}</text>'
+        )
         at = f'x="{left + inset:.1f}"'
     else:
-        parts.append(f'<text class="title middle" x="{x:.1f}" y="{base:.1f}">{escape(box.title)}</text>')
+        parts.append(
+            f'<text class="title middle" x="{x:.1f}" y="{base:.1f}">{escape(box.title)}</text>'
+        )
         at = f'class="middle" x="{x:.1f}"'
     if box.detail:
-        detail = at.replace('class="middle', 'class="detail middle') if "class" in at else f'class="detail" {at}'
+        detail = (
+            at.replace('class="middle', 'class="detail middle')
+            if "class" in at
+            else f'class="detail" {at}'
+        )
         parts.append(f'<text {detail} y="{base + 16:.1f}">{escape(box.detail)}</text>')
     return "".join(parts) + "</g>\n"
 

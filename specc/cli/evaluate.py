@@ -61,8 +61,11 @@ def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool
     rows = getattr(loaded, part)
     found = net.evaluate(rows.columns, rows.rows)
     values = {short: float(found[name]) for name, short in short_names(net.columns).items()}
-    tables = {name.removeprefix("metric."): value for name, value in found.items()
-              if name not in net.columns}
+    tables = {
+        name.removeprefix("metric."): value
+        for name, value in found.items()
+        if name not in net.columns
+    }
     _print(folder, part, len(rows), progress.epoch, values, tables, as_json)
     if not math.isfinite(values["loss"]):
         raise run_error(
@@ -72,8 +75,15 @@ def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool
         )
 
 
-def _print(folder: Path, part: str, examples: int, epoch: int, values: dict[str, float],
-           tables: dict[str, np.ndarray], as_json: bool) -> None:
+def _print(
+    folder: Path,
+    part: str,
+    examples: int,
+    epoch: int,
+    values: dict[str, float],
+    tables: dict[str, np.ndarray],
+    as_json: bool,
+) -> None:
     """Print values by name, and tables of metrics that are arrays."""
     if as_json:
         values.update({name: value.tolist() for name, value in tables.items()})

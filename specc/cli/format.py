@@ -44,7 +44,9 @@ def fmt(files: tuple[Path, ...], check: bool, diff: bool) -> int:
             report(error.diagnostics)
             is_bad = True
             continue
-        is_same = text == source.text and (path == STANDARD_INPUT or path.read_bytes() == text.encode())
+        is_same = text == source.text and (
+            path == STANDARD_INPUT or path.read_bytes() == text.encode()
+        )
         changed += not is_same
         if diff:
             lines = _difference(source, text)
@@ -68,9 +70,15 @@ def _difference(source: Source, text: str) -> list[str]:
     import difflib
 
     lines = difflib.unified_diff(
-        source.text.splitlines(keepends=True), text.splitlines(keepends=True), source.name, source.name
+        source.text.splitlines(keepends=True),
+        text.splitlines(keepends=True),
+        source.name,
+        source.name,
     )
-    return [line if line.endswith("\n") else f"{line}\n\\ no line end at the end of the file\n" for line in lines]
+    return [
+        line if line.endswith("\n") else f"{line}\n\\ no line end at the end of the file\n"
+        for line in lines
+    ]
 
 
 def _coloured(lines: list[str]) -> Iterator[str]:

@@ -22,8 +22,13 @@ STEP, TOLERANCE = 1e-5, 1e-6
 @click.argument("file", type=FILE)
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--seed", default=0, show_default=True, help="Of the random examples and of dropout.")
-@click.option("--samples", default=8, show_default=True, type=click.IntRange(min=1),
-              help="Elements of each parameter that are looked at.")
+@click.option(
+    "--samples",
+    default=8,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Elements of each parameter that are looked at.",
+)
 def gradcheck(file: Path, changes: tuple[str, ...], seed: int, samples: int) -> int:
     """Compare the gradients of FILE, in float64, with finite differences on random examples.
 
@@ -37,7 +42,9 @@ def gradcheck(file: Path, changes: tuple[str, ...], seed: int, samples: int) -> 
     program = checked(Source.read(file), overrides(changes))
     net = driver.compile(program, batch=4, dtype="float64", threads=1, seed=seed)
     if not program.losses or not program.parameters:
-        raise click.UsageError(f"`{file}` has no loss, or no parameters: there are no gradients to check")
+        raise click.UsageError(
+            f"`{file}` has no loss, or no parameters: there are no gradients to check"
+        )
     random = np.random.default_rng(seed)
     examples = {port.name: _random(port, random) for port in program.ports if not port.length_of}
     _, gradients = net.loss_and_gradients(**examples)
@@ -47,8 +54,14 @@ def gradcheck(file: Path, changes: tuple[str, ...], seed: int, samples: int) -> 
         worst = max(worst, off)
         click.echo(f"  {path:<{width}}  {off:.1e}")
     good = worst <= TOLERANCE
-    click.echo(f"largest difference {worst:.1e}: " + ("the gradients agree" if good else
-               f"more than {TOLERANCE:.0e}, the gradients do not agree"))
+    click.echo(
+        f"largest difference {worst:.1e}: "
+        + (
+            "the gradients agree"
+            if good
+            else f"more than {TOLERANCE:.0e}, the gradients do not agree"
+        )
+    )
     return 0 if good else 1
 
 

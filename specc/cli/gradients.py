@@ -1,6 +1,6 @@
 """A flow of gradients as text: the layers, the steps of each cell, and the verdict.
 
-    print_flow(flow)      # on a terminal as wide as that, elsewhere as wide as it needs
+print_flow(flow)      # on a terminal as wide as that, elsewhere as wide as it needs
 """
 
 from __future__ import annotations
@@ -76,16 +76,29 @@ def _table(columns: Sequence[tuple[str, str]]) -> Table:
 
 
 def _layers(flow: Flow) -> Table:
-    columns = [("layer", "left"), ("shape", "left"), ("activation", "right"), ("gradient", "right"),
-               ("ratio", "right"), ("weights", "right"), ("their gradient", "right")]
+    columns = [
+        ("layer", "left"),
+        ("shape", "left"),
+        ("activation", "right"),
+        ("gradient", "right"),
+        ("ratio", "right"),
+        ("weights", "right"),
+        ("their gradient", "right"),
+    ]
     has_saturated = any(each.saturated is not None for each in flow.layers)
     has_dead = any(each.dead is not None for each in flow.layers)
     columns += [("saturated", "right")] * has_saturated + [("dead", "right")] * has_dead
     table = _table(columns)
     for each in flow.layers:
-        cells = [("  " if each.is_within_cell else "") + each.path, str(list(each.shape)),
-                 number(each.activation), _figure(each.gradient), _figure(each.relative),
-                 _figure(each.weights), _figure(each.weights_gradient)]
+        cells = [
+            ("  " if each.is_within_cell else "") + each.path,
+            str(list(each.shape)),
+            number(each.activation),
+            _figure(each.gradient),
+            _figure(each.relative),
+            _figure(each.weights),
+            _figure(each.weights_gradient),
+        ]
         cells += [_share(each.saturated)] * has_saturated + [_share(each.dead)] * has_dead
         table.add_row(*cells)
     return table
@@ -133,5 +146,9 @@ def _bars(values: Sequence[float]) -> list[str]:
         return [""] * len(values)
     top = max(found)
     span = max(DECADES, top - min(found))
-    return [sign * max(1, round(BAR * (1 - (top - math.log10(each)) / span))) if 0 < each < math.inf else ""
-            for each in values]
+    return [
+        sign * max(1, round(BAR * (1 - (top - math.log10(each)) / span)))
+        if 0 < each < math.inf
+        else ""
+        for each in values
+    ]

@@ -123,10 +123,14 @@ def _crossings(table: list[list[Spot]]) -> int:
     count = 0
     for row in table:
         place = {spot: number for number, spot in enumerate(row)}
-        following = {spot: number for number, spot in enumerate({b: None for s in row for b in s.below})}
+        following = {
+            spot: number for number, spot in enumerate({b: None for s in row for b in s.below})
+        }
         ends = [(place[s], b.x, following[b]) for s in row for b in s.below]
         count += sum(
-            (a[0] - b[0]) * (a[1] - b[1]) < 0 for number, a in enumerate(ends) for b in ends[:number]
+            (a[0] - b[0]) * (a[1] - b[1]) < 0
+            for number, a in enumerate(ends)
+            for b in ends[:number]
         )
     return count
 
@@ -146,8 +150,14 @@ def _place(table: list[list[Spot]]) -> None:
         for row in table if is_down else reversed(table):
             wanted, weights = [], []
             for spot in row:
-                near = [(each, _weight(each, spot)) for each in spot.above if is_down or sweep >= SWEEPS]
-                near += [(each, _weight(spot, each)) for each in spot.below if not is_down or sweep >= SWEEPS]
+                near = [
+                    (each, _weight(each, spot)) for each in spot.above if is_down or sweep >= SWEEPS
+                ]
+                near += [
+                    (each, _weight(spot, each))
+                    for each in spot.below
+                    if not is_down or sweep >= SWEEPS
+                ]
                 near = near or [(spot, 0.1)]
                 weight = sum(w for _, w in near)
                 wanted.append(sum(each.x * w for each, w in near) / weight)

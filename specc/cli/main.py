@@ -74,7 +74,9 @@ def commands() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its status."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a code page cannot write what a model or a .dl file says
+        if hasattr(
+            stream, "reconfigure"
+        ):  # a code page cannot write what a model or a .dl file says
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     status = status_of(arguments)
     gc.freeze()  # no last look for garbage in large graphs: all of it goes with the process
@@ -100,8 +102,11 @@ def status_of(arguments: Sequence[str] | None = None) -> int:
         return MISTAKE
     except MemoryError as error:
         reason = f" ({error})" if str(error) else ""
-        click.echo(f"the memory of this machine is not enough{reason}; a smaller batch takes less, and"
-                   " `recompute = true` in `train` does", err=True)
+        click.echo(
+            f"the memory of this machine is not enough{reason}; a smaller batch takes less, and"
+            " `recompute = true` in `train` does",
+            err=True,
+        )
         return MISTAKE
     except (ReaderGone, BrokenPipeError):
         # nothing more to say, not even while closing; and the status that a shell gives for it

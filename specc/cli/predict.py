@@ -33,12 +33,18 @@ if TYPE_CHECKING:
     required=True,
     help="The file to write, .npz or .csv.",
 )
-@click.option("--temperature", default=0.0, show_default=True, type=click.FloatRange(min=0),
-              help="For a model that writes: scores are divided by it; 0 takes the likeliest.")
+@click.option(
+    "--temperature",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="For a model that writes: scores are divided by it; 0 takes the likeliest.",
+)
 @click.option("--seed", default=0, show_default=True, help="Of the random draws.")
 @click.option("--threads", type=click.IntRange(min=1), help="By default as many as pay.")
-def predict(folder: Path, source: Path, output: Path, temperature: float, seed: int,
-            threads: int | None) -> None:
+def predict(
+    folder: Path, source: Path, output: Path, temperature: float, seed: int, threads: int | None
+) -> None:
     """Run the best weights of RUN on the examples in INPUT.
 
     INPUT is .npz (an array for each input, by name), .npy (for a model with one input), .csv, or
@@ -67,7 +73,9 @@ def predict(folder: Path, source: Path, output: Path, temperature: float, seed: 
     try:
         part = _examples(program, _ports(net), run, source)
         columns, left_out = part.columns, part.source
-        outputs = _written(net, run, columns, temperature, seed) if net.written else net.predict(columns)
+        outputs = (
+            _written(net, run, columns, temperature, seed) if net.written else net.predict(columns)
+        )
     except AllMissing as error:
         left_out = Rows(np.empty(0, np.int64), error.count)
         outputs = _nothing(net, run)
@@ -79,8 +87,11 @@ def predict(folder: Path, source: Path, output: Path, temperature: float, seed: 
         raise click.UsageError(f"`{output}` cannot be written: {error.strerror}") from None
     rows = len(next(iter(outputs.values())))
     if left_out is not None:
-        click.echo(f"`{source.name}`: {left_out.left_out:,} of {rows:,} rows have missing values, so"
-                   f" nothing is predicted for them", err=True)
+        click.echo(
+            f"`{source.name}`: {left_out.left_out:,} of {rows:,} rows have missing values, so"
+            f" nothing is predicted for them",
+            err=True,
+        )
         rows = len(left_out.kept)
     click.echo(f"wrote {', '.join(outputs)} of {rows:,} examples to {output}")
 
@@ -90,11 +101,17 @@ def _nothing(net: Net, run: Run) -> dict[str, np.ndarray]:
     import numpy as np
 
     if net.written:
-        return {port.name: np.empty(0, np.str_) if port.name in run.record.vocabularies
-                else np.empty((0, *port.shape), np.int64) for port in net.written}
+        return {
+            port.name: np.empty(0, np.str_)
+            if port.name in run.record.vocabularies
+            else np.empty((0, *port.shape), np.int64)
+            for port in net.written
+        }
     kinds = {"bool": bool, "int": np.int64}
-    return {term.name: np.empty((0, *term.node.type.shape), kinds.get(term.node.type.kind, net.dtype))
-            for term in net.program.outputs}
+    return {
+        term.name: np.empty((0, *term.node.type.shape), kinds.get(term.node.type.kind, net.dtype))
+        for term in net.program.outputs
+    }
 
 
 def _spread(array: np.ndarray, rows: Rows) -> np.ndarray:
@@ -107,15 +124,18 @@ def _spread(array: np.ndarray, rows: Rows) -> np.ndarray:
     return found
 
 
-def _written(net: Net, run: Run, columns: dict[str, Column], temperature: float,
-             seed: int) -> dict[str, np.ndarray]:
+def _written(
+    net: Net, run: Run, columns: dict[str, Column], temperature: float, seed: int
+) -> dict[str, np.ndarray]:
     """What a model writes: texts `[n]` where the run has a vocabulary, else integers `[n, steps]`."""
     import numpy as np
 
     from specc.runtime.data import tokens
 
     words, found = run.record.vocabularies, {}
-    ends = {name: words[name].index(end) for name, end in run.record.ends.items() if end in words[name]}
+    ends = {
+        name: words[name].index(end) for name, end in run.record.ends.items() if end in words[name]
+    }
     level = net.program.recipe.data.settings.get("level", "char")
     try:
         written = net.write(columns, temperature, seed, ends)
@@ -139,8 +159,11 @@ def _ports(net: Net) -> tuple[Port, ...]:
 
     own = {port.name for port in net.written}
     needed = set(net.compiled(PREDICT).ports) - own
-    return tuple(port for port in net.ports if port.role == "input"
-                 or port.name in needed and port.length_of not in own)
+    return tuple(
+        port
+        for port in net.ports
+        if port.role == "input" or (port.name in needed and port.length_of not in own)
+    )
 
 
 def _examples(program: Program, ports: tuple[Port, ...], run: Run, path: Path) -> Part:
@@ -156,8 +179,10 @@ def _examples(program: Program, ports: tuple[Port, ...], run: Run, path: Path) -
     word = {".npz": "npz", ".npy": "npz", ".csv": "csv"}.get(suffix, "idx")
     trained = program.recipe.data
     if word == "idx" and trained is not None and trained.word == "text":
-        raise click.UsageError(f"`{program.name}` reads texts: give them as the column"
-                               f" `{ports[0].name}` of a .csv, each as long as a window")
+        raise click.UsageError(
+            f"`{program.name}` reads texts: give them as the column"
+            f" `{ports[0].name}` of a .csv, each as long as a window"
+        )
     if not path.is_file():
         raise click.UsageError(f"`{path}` is a pipe or a device, not a file")
     if word == "idx" and not _may_be_idx(path):
@@ -176,9 +201,7 @@ def _examples(program: Program, ports: tuple[Port, ...], run: Run, path: Path) -
     )
     recipe = replace(program.recipe, data=call, validate=None, test=None)
     words = {name: tuple(each) for name, each in run.record.vocabularies.items()}
-    return load(
-        recipe, ports, path.parent, parts=("training",), vocabularies=words
-    ).training
+    return load(recipe, ports, path.parent, parts=("training",), vocabularies=words).training
 
 
 def _may_be_idx(path: Path) -> bool:
@@ -211,8 +234,12 @@ def _write(path: Path, outputs: dict[str, np.ndarray], source: Rows | None = Non
     for name, array in outputs.items():
         table = array.reshape(len(array), -1)
         names += [name] if array.ndim == 1 else [f"{name}_{i + 1}" for i in range(table.shape[1])]
-        tables.append([[each if isinstance(each, str) else f"{each:.8g}" for each in row]
-                       for row in table.tolist()])
+        tables.append(
+            [
+                [each if isinstance(each, str) else f"{each:.8g}" for each in row]
+                for row in table.tolist()
+            ]
+        )
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(names)

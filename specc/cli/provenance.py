@@ -72,8 +72,11 @@ def pins(recipe: Recipe, texts: dict[str, str], data: Data, files: dict[str, str
     return hashes.Pins(
         texts={name: hashes.text(each) for name, each in texts.items()},
         files=files,
-        parts={name: hashes.values(part, data.vocabularies)
-               for name, part in parts.items() if part is not None},
+        parts={
+            name: hashes.values(part, data.vocabularies)
+            for name, part in parts.items()
+            if part is not None
+        },
         counts=data.counts,
         split=hashes.SPLIT if isinstance(recipe.validate, float) else "",
         versions=versions(),
@@ -94,8 +97,10 @@ def compare_model(run: Run, threads: int | None = None) -> None:
     run.is_compared = True
     pinned = run.record.pins
     if pinned is None:
-        _warn(f"`{run.folder}` was made by specc {run.record.specc}, which kept no hashes of the model and"
-              " the data, so specc cannot tell whether they have changed")
+        _warn(
+            f"`{run.folder}` was made by specc {run.record.specc}, which kept no hashes of the model and"
+            " the data, so specc cannot tell whether they have changed"
+        )
         return
     for name, then in pinned.texts.items():
         path = run.folder / name
@@ -115,17 +120,23 @@ def _warn_of_surroundings(run: Run, pinned: Pins, threads: int | None) -> None:
     """Say what else than the model and the data is not as it was."""
     now = versions() | machine()
     then = pinned.versions | pinned.machine
-    changed = [f"{name} {then[name]} (now {now[name]})"
-               for name in ("specc", *BUILT_ON, "processor", "vectors")
-               if name in then and then[name] != now[name]]
+    changed = [
+        f"{name} {then[name]} (now {now[name]})"
+        for name in ("specc", *BUILT_ON, "processor", "vectors")
+        if name in then and then[name] != now[name]
+    ]
     if threads is not None and threads != run.record.threads:
         changed.append(f"threads {run.record.threads} (now {threads})")
     if changed:
-        _warn(f"`{run.folder}` was trained with {', '.join(changed)}: the last bits of results may"
-              " differ")
+        _warn(
+            f"`{run.folder}` was trained with {', '.join(changed)}: the last bits of results may"
+            " differ"
+        )
     if then.get("library") != now["library"]:
-        _warn("the definitions of layers, losses or optimizers in specc's library have changed since"
-              f" `{run.folder}` was trained: results may differ")
+        _warn(
+            "the definitions of layers, losses or optimizers in specc's library have changed since"
+            f" `{run.folder}` was trained: results may differ"
+        )
 
 
 def require_data(run: Run, recipe: Recipe, data: Data, folder: Path) -> None:
@@ -149,8 +160,10 @@ def require_data(run: Run, recipe: Recipe, data: Data, folder: Path) -> None:
             now, then = hashes.values(part, data.vocabularies), record.pins.parts.get(name, {})
             ports = [f"`{port}`" for port in now if now[port] != then.get(port)]
             if ports:
-                changed.append(f"{', '.join(ports)} of the {name} part {'has' if len(ports) == 1 else 'have'}"
-                               " other values")
+                changed.append(
+                    f"{', '.join(ports)} of the {name} part {'has' if len(ports) == 1 else 'have'}"
+                    " other values"
+                )
     if changed:
         raise run_error(
             f"the data has changed since the training: {'; '.join(changed)}"
@@ -168,7 +181,9 @@ def counts_then(run: Run, recipe: Recipe) -> dict[str, list[int]]:
     if recipe.data is None or recipe.data.word == "text" or not record.examples:
         return {}
     if isinstance(recipe.validate, DataCall):
-        return {"validate": [record.examples["validation"]]} if "validation" in record.examples else {}
+        return (
+            {"validate": [record.examples["validation"]]} if "validation" in record.examples else {}
+        )
     return {"data": [sum(record.examples.values())]}
 
 
@@ -205,13 +220,23 @@ def require_rows(run: Run, recipe: Recipe, data: Data, part: str, folder: Path) 
     now = data.counts.get(source)
     if before is not None and now is not None and before != now:
         what = "symbols" if recipe.data.word == "text" else "examples"
-        same = "have not changed" if pinned is not None else "may have changed, as the run has no hashes"
-        _warn(f"the data has grown from {sum(before):,} to {sum(now):,} {what} since the training; its"
-              f" {len(data.validation):,} validation examples are evaluated, which {same}")
+        same = (
+            "have not changed"
+            if pinned is not None
+            else "may have changed, as the run has no hashes"
+        )
+        _warn(
+            f"the data has grown from {sum(before):,} to {sum(now):,} {what} since the training; its"
+            f" {len(data.validation):,} validation examples are evaluated, which {same}"
+        )
 
 
-def _changed_files(pinned: Pins | None, recipe: Recipe, folder: Path,
-                   sources: tuple[str, ...] = ("data", "validate")) -> str:
+def _changed_files(
+    pinned: Pins | None,
+    recipe: Recipe,
+    folder: Path,
+    sources: tuple[str, ...] = ("data", "validate"),
+) -> str:
     """Name the files whose bytes changed, for a message: " (changed: `train.csv`)"; or nothing."""
     from specc.runtime import pins as hashes
 
@@ -220,8 +245,11 @@ def _changed_files(pinned: Pins | None, recipe: Recipe, folder: Path,
     calls = [getattr(recipe, name) for name in sources]
     names = {given for call in calls if isinstance(call, DataCall) for given in call.arguments}
     now = hashes.files(recipe, folder)
-    changed = [f"`{name}`" for name, then in pinned.files.items()
-               if name in names and now.get(name, then) != then]
+    changed = [
+        f"`{name}`"
+        for name, then in pinned.files.items()
+        if name in names and now.get(name, then) != then
+    ]
     return f" (changed: {', '.join(changed)})" if changed else ""
 
 

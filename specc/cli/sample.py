@@ -19,14 +19,25 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("folder", metavar="RUN", type=FOLDER)
 @click.option("--prompt", default="", metavar="TEXT", help="What the text begins with.")
-@click.option("--length", default=500, show_default=True, type=click.IntRange(min=0),
-              help="Characters (or words) to write.")
-@click.option("--temperature", default=1.0, show_default=True, type=click.FloatRange(min=0),
-              help="Scores are divided by it; 0 takes the likeliest.")
+@click.option(
+    "--length",
+    default=500,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Characters (or words) to write.",
+)
+@click.option(
+    "--temperature",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="Scores are divided by it; 0 takes the likeliest.",
+)
 @click.option("--top-k", type=click.IntRange(min=1), help="Draw among so many likeliest ones.")
 @click.option("--seed", default=0, show_default=True, help="Of the random draws.")
-def sample(folder: Path, prompt: str, length: int, temperature: float, top_k: int | None,
-           seed: int) -> None:
+def sample(
+    folder: Path, prompt: str, length: int, temperature: float, top_k: int | None, seed: int
+) -> None:
     """Write a text with the best weights of RUN, a model that was trained on `text(...)`."""
     from specc import driver
     from specc.runtime.checkpoint import restore
@@ -46,7 +57,8 @@ def sample(folder: Path, prompt: str, length: int, temperature: float, top_k: in
     if unknown and other not in vocabulary:
         shown = " ".join(sorted(set(vocabulary) - {"\n"}))
         raise click.UsageError(
-            f"the model has never seen {unknown[0]!r}: its characters are {shown}")
+            f"the model has never seen {unknown[0]!r}: its characters are {shown}"
+        )
     writer = Writer(net, vocabulary, other)
     click.echo(prompt, nl=False)
     space = " " if level == "word" else ""
@@ -72,17 +84,25 @@ def _one_step(run: Run) -> Program:
     from specc.recipe import Port
 
     begin = Port(f"{port.name}.begin", "input", "bool", (), begin_of=port.name)
-    return replace(program, ports=(*program.ports, begin),
-                   streams=tuple((label, begin.name) for label, _ in program.carries))
+    return replace(
+        program,
+        ports=(*program.ports, begin),
+        streams=tuple((label, begin.name) for label, _ in program.carries),
+    )
 
 
 def _reader(program: Program, run: Run):
     """The input that reads a text; a usage error where there is none."""
     is_text = program.recipe.data is not None and program.recipe.data.word == "text"
     for port in program.ports if is_text else ():
-        if port.role == "input" and port.kind == "class" and len(port.shape) == 1 and (
-                port.name in run.record.vocabularies):
+        if (
+            port.role == "input"
+            and port.kind == "class"
+            and len(port.shape) == 1
+            and (port.name in run.record.vocabularies)
+        ):
             return port
     raise click.UsageError(
         f"`{run.record.model}` does not write: it has no input such as `text: class(vocab)[time]`"
-        " that was trained on `text(...)`")
+        " that was trained on `text(...)`"
+    )

@@ -114,8 +114,11 @@ def warn_of_crowd(threads: int | None) -> None:
 
     if threads is not None and threads > driver.processors():
         there = driver.processors()
-        click.echo(f"warning: {threads} threads share {there} processor{'s' * (there > 1)}; that is"
-                   " slower than a thread for each", err=True)
+        click.echo(
+            f"warning: {threads} threads share {there} processor{'s' * (there > 1)}; that is"
+            " slower than a thread for each",
+            err=True,
+        )
 
 
 def used_files(source: Source) -> dict[str, Source]:

@@ -188,8 +188,9 @@ HEADER = ("kernel", "part", "us", "share", "GF/s", "GB/s", "of limit", "line", "
 
 def _text(program, net, times, limits, rows: list[Row], made_up: str, every: bool) -> str:
     shards = "thread" if net.shards == 1 else "threads"
-    flops = sum(row.flops for row, call in zip(rows, times.calls, strict=True)
-                for _ in range(call.shards))
+    flops = sum(
+        row.flops for row, call in zip(rows, times.calls, strict=True) for _ in range(call.shards)
+    )
     head = [
         f"{program.name}: {times.step * 1e6:,.1f} us a step, batch {net.batch}, {net.shards} {shards},"
         f" {net.dtype}, {made_up}",
@@ -204,8 +205,19 @@ def _text(program, net, times, limits, rows: list[Row], made_up: str, every: boo
     table = [HEADER, *(_cells(row) for row in shown)]
     if small:
         word = "kernel" if len(small) == 1 else "kernels"
-        table.append((f"{len(small)} more {word}", "", f"{sum(row.microseconds for row in small):,.1f}",
-                      f"{sum(row.share for row in small):.1%}", "", "", "", "", ""))
+        table.append(
+            (
+                f"{len(small)} more {word}",
+                "",
+                f"{sum(row.microseconds for row in small):,.1f}",
+                f"{sum(row.share for row in small):.1%}",
+                "",
+                "",
+                "",
+                "",
+                "",
+            )
+        )
     if net.shards > 1:
         share = 1 - sum(row.share for row in rows)
         table.append(("waiting for other threads", "", f"{times.waiting * 1e6:,.1f}", f"{share:.1%}",
@@ -215,8 +227,10 @@ def _text(program, net, times, limits, rows: list[Row], made_up: str, every: boo
     lines = ["  ".join(cell.rjust(width) if i in right else cell.ljust(width)
                        for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
              for row in table]  # fmt: skip
-    parts = {part: sum(row.share for row in rows if row.part == part)
-             for part in ("forward", "backward", "update")}
+    parts = {
+        part: sum(row.share for row in rows if row.part == part)
+        for part in ("forward", "backward", "update")
+    }
     foot = "   ".join(f"{part} {share:.0%}" for part, share in parts.items() if share)
     return "\n".join([*head, *lines, "", foot]) + "\n"
 

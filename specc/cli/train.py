@@ -138,7 +138,9 @@ class Training:
             click.echo(f"stopped early: no better for {recipe.patience} epochs")
         click.echo(_result(run))
         if outcome == "interrupted":
-            click.echo(f"interrupted: `specc train --resume {shlex.quote(str(run.folder))}` goes on")
+            click.echo(
+                f"interrupted: `specc train --resume {shlex.quote(str(run.folder))}` goes on"
+            )
             return interruption.status
         return 0
 
@@ -202,9 +204,12 @@ def _started(
     record.pins = pins(recipe, {**texts, "model.dl": source.text}, data, hashes.result())
     content = source.text.encode() if file.suffix == ".json" else file.read_bytes()
     progress = Progress()
-    run = create(runs, record, {**{name: each.encode() for name, each in texts.items()},
-                                 "model.dl": content},
-                 lambda run: save(run.last, net, progress))
+    run = create(
+        runs,
+        record,
+        {**{name: each.encode() for name, each in texts.items()}, "model.dl": content},
+        lambda run: save(run.last, net, progress),
+    )
     return Training(program, data, net, run, progress)
 
 
@@ -291,8 +296,9 @@ def _require_training(program: Program, file: Path) -> None:
         elif not program.updates and program.frozen:
             help = "leave one of them out of `freeze`"
         message = f"`{program.name}` cannot be trained: {reason}"
-        raise SpecError([diagnostic("no-train", message, program.recipe.span or start_of(file),
-                                    help=help)])
+        raise SpecError(
+            [diagnostic("no-train", message, program.recipe.span or start_of(file), help=help)]
+        )
 
 
 def _texts(source: Source) -> list:

@@ -91,7 +91,9 @@ def _is_copy(folder: Path, name: str, other: str) -> bool:
     if os.path.normpath(name) == os.path.normpath(other):
         return False  # the file's own warnings have it
     try:
-        return filecmp.cmp(folder / Path(name).expanduser(), folder / Path(other).expanduser(), shallow=False)
+        return filecmp.cmp(
+            folder / Path(name).expanduser(), folder / Path(other).expanduser(), shallow=False
+        )
     except OSError:
         return False  # a file that cannot be read has an error
 
@@ -102,7 +104,11 @@ def _has_files(recipe: Recipe) -> bool:
 
 
 def _surveyed(
-    source: Source, program: Program, recipe: Recipe, folder: Path, changes: Mapping[str, str],
+    source: Source,
+    program: Program,
+    recipe: Recipe,
+    folder: Path,
+    changes: Mapping[str, str],
     limit: int,
 ) -> tuple[list[Diagnostic], tuple[str, ...]]:
     """The data's errors and warnings, of its first `limit` bytes; first those of open sizes."""

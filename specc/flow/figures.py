@@ -1,6 +1,6 @@
 """What is measured, as plain figures, and how a size is taken.
 
-    rms(gradient)      # the root of the mean square of its elements
+rms(gradient)      # the root of the mean square of its elements
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The measurement: the graph of a training step with gradients for what lies between, evaluated once.
 
-    measure(program, leaves, examples=32)      # a Flow
+measure(program, leaves, examples=32)      # a Flow
 """
 
 from __future__ import annotations
@@ -39,8 +39,11 @@ def measure(program: Program, leaves: Leaves, examples: int, seed: int = 0, step
     layers = _merged([(layer, node) for layer, node in layers if node is not None])
     recurrences = [Recurrence(loop) for loop in loops(graph)]
     units = _units(graph, [layer.path for layer, _ in layers])
-    parameters = {node.op.label: node for node in graph.nodes
-                  if isinstance(node.op, Input) and node.op.role == "param"}
+    parameters = {
+        node.op.label: node
+        for node in graph.nodes
+        if isinstance(node.op, Input) and node.op.role == "param"
+    }
     carries = [carry for each in recurrences for carry in each.carries]
     asked = list(dict.fromkeys([*parameters.values(), *(node for _, node in layers), *carries]))
     found, through_time = gradients(graph.outputs["loss"], asked, following(graph))
@@ -54,30 +57,49 @@ def measure(program: Program, leaves: Leaves, examples: int, seed: int = 0, step
     with np.errstate(all="ignore"):
         found_values = evaluate(verify(everything, "flow"), leaves, seed, step, step_by_step=True)
         values = {node: found_values[name] for node, name in names.items()}
-        gradient = {node: values[d] * (examples if node.type.batched else 1)
-                    for node, d in gradient_of.items()}
+        gradient = {
+            node: values[d] * (examples if node.type.batched else 1)
+            for node, d in gradient_of.items()
+        }
         cells = tuple(_cell(each, values, gradient, examples) for each in recurrences)
         arrays = {path: values[node] for path, node in parameters.items()}
         slopes = {path: gradient[node] for path, node in parameters.items()}
         lines = _lines(layers, reached, values, gradient, units, arrays, slopes)
         trained = [each.path for each in program.updates] or list(slopes)
         recipe = program.recipe
-        whole, clipped = _clipped([slopes[path] for path in trained if path in slopes],
-                                  recipe.clip_value, recipe.clip_norm)
-    return Flow(program.name, examples, float(found_values["loss"]), lines, cells, whole,
-                recipe.clip_norm, recipe.clip_value, clipped)
+        whole, clipped = _clipped(
+            [slopes[path] for path in trained if path in slopes],
+            recipe.clip_value,
+            recipe.clip_norm,
+        )
+    return Flow(
+        program.name,
+        examples,
+        float(found_values["loss"]),
+        lines,
+        cells,
+        whole,
+        recipe.clip_norm,
+        recipe.clip_value,
+        clipped,
+    )
 
 
 def _forward(program: Program, examples: int) -> Graph:
     """The forward graph in training mode, with the layers' nodes among its outputs."""
-    more = {f"layer.{number}": layer.node for number, layer in enumerate(program.layers)
-            if layer.node.type.kind == "float" and not _is_one_step(layer.node)}
+    more = {
+        f"layer.{number}": layer.node
+        for number, layer in enumerate(program.layers)
+        if layer.node.type.kind == "float" and not _is_one_step(layer.node)
+    }
     return bind_batch(straightened(lower.forward(program, True, more)), examples)
 
 
 def _is_one_step(node: Node) -> bool:
     """Whether it is the formula of one step of a cell, and not a value of the graph."""
-    return any(isinstance(each.op, Input) and each.op.role == "step" for each in topological([node]))
+    return any(
+        isinstance(each.op, Input) and each.op.role == "step" for each in topological([node])
+    )
 
 
 def _output(graph: Graph, number: int, layer: Layer) -> Node | None:
@@ -85,16 +107,26 @@ def _output(graph: Graph, number: int, layer: Layer) -> Node | None:
     known = graph.outputs.get(f"layer.{number}")
     if known is not None or layer.node.type.kind != "float":
         return known
-    own = [node for node in graph.nodes if _is_within(node.origin.word, layer.path)
-           and node.type.batched and node.type.shape[1:] == layer.output.shape]
+    own = [
+        node
+        for node in graph.nodes
+        if _is_within(node.origin.word, layer.path)
+        and node.type.batched
+        and node.type.shape[1:] == layer.output.shape
+    ]
     return own[-1] if own else None
 
 
 def _merged(layers: list[tuple[Layer, Node]]) -> list[tuple[Layer, Node]]:
     """The layers without those that only give the value of the block they end: the block stands for both."""
-    return [(layer, node) for k, (layer, node) in enumerate(layers)
-            if layer.parameters or not any(
-                node is other and _is_within(layer.path, block.path) for block, other in layers[k + 1 :])]
+    return [
+        (layer, node)
+        for k, (layer, node) in enumerate(layers)
+        if layer.parameters
+        or not any(
+            node is other and _is_within(layer.path, block.path) for block, other in layers[k + 1 :]
+        )
+    ]
 
 
 def _is_within(word: str, path: str) -> bool:
@@ -114,6 +146,7 @@ def _units(graph: Graph, paths: list[str]) -> dict[str, list[Node]]:
 
 def _is_relu(node: Node) -> bool:
     """max(x, 0)."""
+
     def is_zero(each: Node) -> bool:
         while isinstance(each.op, Broadcast):
             each = each.inputs[0]
@@ -125,10 +158,18 @@ def _is_relu(node: Node) -> bool:
 def _lines(layers, reached, values, gradient, units, arrays, slopes) -> tuple[LayerFlow, ...]:
     """The table. `reached` are the nodes that the loss depends on."""
     sizes = [_largest_step(gradient[node], _steps(layer, node)) for layer, node in layers]
-    norms = [size * layer.output.elements**0.5 for (layer, _), size in zip(layers, sizes, strict=True)]
+    norms = [
+        size * layer.output.elements**0.5 for (layer, _), size in zip(layers, sizes, strict=True)
+    ]
     # layers within a cell come before it in the table, and are no part of the way from first to last
-    last = next((whole for whole, (layer, _) in zip(norms[::-1], layers[::-1], strict=True)
-                 if whole and not _is_one_step(layer.node)), 0.0)
+    last = next(
+        (
+            whole
+            for whole, (layer, _) in zip(norms[::-1], layers[::-1], strict=True)
+            if whole and not _is_one_step(layer.node)
+        ),
+        0.0,
+    )
     lines = []
     for (layer, node), size, whole in zip(layers, sizes, norms, strict=True):
         steps = _steps(layer, node)
@@ -179,14 +220,20 @@ def _share(flags: list[np.ndarray]) -> float | None:
 
 
 def _cell(recurrence: Recurrence, values, gradient, examples: int) -> CellFlow:
-    before = {each: np.broadcast_to(values[each], (examples, *each.type.shape))
-              for each in recurrence.carries}
-    slopes = {each: np.broadcast_to(gradient[each], (examples, *each.type.shape))
-              for each in recurrence.carries}
+    before = {
+        each: np.broadcast_to(values[each], (examples, *each.type.shape))
+        for each in recurrence.carries
+    }
+    slopes = {
+        each: np.broadcast_to(gradient[each], (examples, *each.type.shape))
+        for each in recurrence.carries
+    }
     return recurrence.flow(values, before, slopes)
 
 
-def _clipped(slopes: list[np.ndarray], value: float | None, bound: float | None) -> tuple[float, float | None]:
+def _clipped(
+    slopes: list[np.ndarray], value: float | None, bound: float | None
+) -> tuple[float, float | None]:
     """The norm of all gradients, and what clipping makes of it (see `lower.clipped`)."""
     whole = norm(*slopes)
     if value is None and bound is None:

@@ -40,7 +40,9 @@ class Recurrence:
         seeds, parts = {}, []
         for carry in self.carries:
             after = self.one.nodes[loop.carried[carry]]
-            seeds[carry] = leaf(Input("step", f"seed of {carry.op.label}", Type("float", carry.op.shape, True)))
+            seeds[carry] = leaf(
+                Input("step", f"seed of {carry.op.label}", Type("float", carry.op.shape, True))
+            )
             product = mul(seeds[carry], after)
             rank = product.type.rank
             parts.append(apply(Sum(tuple(range(rank))), product) if rank else product)
@@ -51,8 +53,12 @@ class Recurrence:
         outside = [node for node, _ in self.one.reads.values()]
         self.needed = list(dict.fromkeys([*outside, *(matrix for _, matrix in self.products)]))
 
-    def flow(self, values: Mapping[Node, np.ndarray], before: Mapping[Node, np.ndarray],
-             gradient: Mapping[Node, np.ndarray]) -> CellFlow:
+    def flow(
+        self,
+        values: Mapping[Node, np.ndarray],
+        before: Mapping[Node, np.ndarray],
+        gradient: Mapping[Node, np.ndarray],
+    ) -> CellFlow:
         """The figures, from the values of `needed`, of the states before each step, and the gradients
         of an example's loss for these ([examples, steps, *shape])."""
         steps, labels = self.loop.steps, [each.op.label for each in self.carries]
@@ -67,9 +73,17 @@ class Recurrence:
             carried[t] = rms(*back)
         prefix, dot, _ = labels[0].rpartition(".")
         own = [each.removeprefix(prefix + dot) for each in labels]
-        return CellFlow(prefix or labels[0], tuple(own), steps, start + 1, total, carried,
-                        _decay(carried[: start + 1]), self._matrices(values),
-                        self._radius(values, before))
+        return CellFlow(
+            prefix or labels[0],
+            tuple(own),
+            steps,
+            start + 1,
+            total,
+            carried,
+            _decay(carried[: start + 1]),
+            self._matrices(values),
+            self._radius(values, before),
+        )
 
     def _back(self, values, state, seeds, t: int, rows) -> list[np.ndarray]:
         """J^T times the seeds at step t, for the examples `rows`; `state` is that before the step."""
@@ -107,8 +121,10 @@ class Recurrence:
             return None
         examples = len(before[self.carries[0]])
         steps = np.linspace(0, self.loop.steps - 1, SAMPLES + 2).astype(int)[1:-1]
-        found = [_spectral(self.jacobian(values, before, k % examples, int(t)))
-                 for k, t in enumerate(steps)]
+        found = [
+            _spectral(self.jacobian(values, before, k % examples, int(t)))
+            for k, t in enumerate(steps)
+        ]
         return float(np.median(found))
 
     def _matrices(self, values) -> tuple[Matrix, ...]:
@@ -119,8 +135,14 @@ class Recurrence:
             if array is None or len(array) % array.shape[1]:
                 continue
             size = array.shape[1]
-            parameter = next((each.op.label for each in topological([matrix])
-                              if isinstance(each.op, Input) and each.op.role == "param"), "")
+            parameter = next(
+                (
+                    each.op.label
+                    for each in topological([matrix])
+                    if isinstance(each.op, Input) and each.op.role == "param"
+                ),
+                "",
+            )
             names = _block_names(self.loop, product, size)
             for k in range(len(array) // size):
                 block = array[k * size : (k + 1) * size]
@@ -161,8 +183,16 @@ def _state_within(loop: Loop, node: Node) -> tuple[int, int] | None:
 
 def _by_rows(loop: Loop, product: Node, matrix: Node, array: np.ndarray) -> np.ndarray | None:
     """The factor as [outputs, elements of the state]; None where it is no matrix."""
-    stand_ins = [leaf(Input("step", str(k), each.type if each is matrix else Type(
-        "float", each.type.shape[1:], True))) for k, each in enumerate(product.inputs)]
+    stand_ins = [
+        leaf(
+            Input(
+                "step",
+                str(k),
+                each.type if each is matrix else Type("float", each.type.shape[1:], True),
+            )
+        )
+        for k, each in enumerate(product.inputs)
+    ]
     op = one_step(product, stand_ins).op
     first = product.inputs[0] is matrix
     of_matrix, of_state = (op.left, op.right) if first else (op.right, op.left)

@@ -1,6 +1,6 @@
 """The figures in words.
 
-    the gradient at step 1 is 3e-09 of that at step 50 (0.67 a step): it vanishes
+the gradient at step 1 is 3e-09 of that at step 50 (0.67 a step): it vanishes
 """
 
 from __future__ import annotations
@@ -31,9 +31,15 @@ def verdict(flow: Flow) -> list[str]:
 def _units(flow: Flow) -> list[str]:
     """The layers of which half or more no longer learns."""
     found = []
-    for name, what, meaning in (("dead", "units", "are 0 for every example: dead, they learn nothing"),
-                                ("saturated", "values", "are saturated, where the slope is nearly 0")):
-        hit = [(each.path, getattr(each, name)) for each in flow.layers if (getattr(each, name) or 0) >= MANY]
+    for name, what, meaning in (
+        ("dead", "units", "are 0 for every example: dead, they learn nothing"),
+        ("saturated", "values", "are saturated, where the slope is nearly 0"),
+    ):
+        hit = [
+            (each.path, getattr(each, name))
+            for each in flow.layers
+            if (getattr(each, name) or 0) >= MANY
+        ]
         if len(hit) == 1:
             ((path, share),) = hit
             found.append(f"{path}: {share:.0%} of its {what} {meaning}")
@@ -48,8 +54,12 @@ def judgement(ratio: float) -> str:
     """What becomes of a gradient of which this share comes back."""
     if math.isnan(ratio) or math.isinf(ratio):
         return "explodes"
-    for bound, word in ((VANISHES, "vanishes"), (FADES, "fades"), (GROWS, "keeps its size"),
-                        (EXPLODES, "grows")):
+    for bound, word in (
+        (VANISHES, "vanishes"),
+        (FADES, "fades"),
+        (GROWS, "keeps its size"),
+        (EXPLODES, "grows"),
+    ):
         if ratio < bound:
             return word
     return "explodes"
@@ -62,16 +72,21 @@ def _cell(cell: CellFlow, flow: Flow) -> str:
         return f"{cell.path}: no gradient reaches a later step than the first"
     word = judgement(cell.ratio)
     rate = "" if cell.decay is None else f" ({number(cell.decay)} a step)"
-    return (f"{cell.path}: the gradient at step 1 is {_share(cell.ratio)} that at step"
-            f" {cell.start}{rate}: it {word}{_remedy(word, flow)}")
+    return (
+        f"{cell.path}: the gradient at step 1 is {_share(cell.ratio)} that at step"
+        f" {cell.start}{rate}: it {word}{_remedy(word, flow)}"
+    )
 
 
 def _remedy(word: str, flow: Flow) -> str:
     if word == "vanishes":
         return "; what so early a step has to say is not learned"
     if word == "explodes":
-        return ("; `clip_norm` bounds the update" if flow.clip_norm is not None
-                else "; `clip_norm = 1` in `train` would bound the update")
+        return (
+            "; `clip_norm` bounds the update"
+            if flow.clip_norm is not None
+            else "; `clip_norm = 1` in `train` would bound the update"
+        )
     return ""
 
 
@@ -86,8 +101,10 @@ def _depth(flow: Flow) -> str | None:
     word = judgement(ratio)
     if flow.cells and word != "vanishes":
         return None
-    return (f"layers: the gradient at {first.path}, the first, is {_share(ratio)} that at {last.path},"
-            f" the last: it {word}")
+    return (
+        f"layers: the gradient at {first.path}, the first, is {_share(ratio)} that at {last.path},"
+        f" the last: it {word}"
+    )
 
 
 def on_the_way(flow: Flow) -> list[LayerFlow]:
@@ -102,8 +119,11 @@ def _norm(flow: Flow) -> str:
     text = f"the norm of all gradients is {number(flow.norm)}"
     if flow.clipped_norm is None:
         return text
-    bounds = [f"{name} = {value:g}" for name, value in
-              (("clip_value", flow.clip_value), ("clip_norm", flow.clip_norm)) if value is not None]
+    bounds = [
+        f"{name} = {value:g}"
+        for name, value in (("clip_value", flow.clip_value), ("clip_norm", flow.clip_norm))
+        if value is not None
+    ]
     if flow.clipped_norm < flow.norm:
         return f"{text}; clipping ({', '.join(bounds)}) makes {number(flow.clipped_norm)} of it"
     return f"{text}, which clipping ({', '.join(bounds)}) leaves as it is"

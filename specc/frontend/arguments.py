@@ -20,7 +20,12 @@ from specc.source import Span
 
 
 def inputs(
-    frame: Frame, word: Word, signature: Signature, given: list[Given], tree: ast.Call, is_stage: bool
+    frame: Frame,
+    word: Word,
+    signature: Signature,
+    given: list[Given],
+    tree: ast.Call,
+    is_stage: bool,
 ) -> list[Given | None] | None:
     """One value for each input that the word declares (None: an optional one that is left out)."""
     places: dict[str, Given] = {}
@@ -39,7 +44,9 @@ def inputs(
         elif each.name not in signature.input_names:
             return _not_an_input(frame, word, signature, each, tree)
         elif each.name in places:
-            frame.error("wrong-arguments", f"the input `{each.name}` is given twice", each.name_span)
+            frame.error(
+                "wrong-arguments", f"the input `{each.name}` is given twice", each.name_span
+            )
             return None
         else:
             places[each.name] = each
@@ -56,7 +63,11 @@ def inputs(
                 at = Span(end.source, end.end, end.end)
                 fixes = [Fix("write a semicolon", (Edit(at, ";"),))]
         frame.error(
-            "wrong-arguments", f"`{word.name}` needs the input {listed}", tree.span, help=help_, fixes=fixes
+            "wrong-arguments",
+            f"`{word.name}` needs the input {listed}",
+            tree.span,
+            help=help_,
+            fixes=fixes,
         )
         return None
     return [places.get(each.name) for each in declared] + rest
@@ -115,7 +126,11 @@ def _semicolon(span: Span) -> list[Fix]:
 
 
 def settings(
-    frame: Frame, word: Word, signature: Signature, given: tuple[ast.Argument, ...], tree: ast.Call,
+    frame: Frame,
+    word: Word,
+    signature: Signature,
+    given: tuple[ast.Argument, ...],
+    tree: ast.Call,
     is_stage: bool,
 ) -> dict[str, Given] | None:
     """A value for each setting that the call gives; None after a mistake."""
@@ -146,7 +161,9 @@ def settings(
         if value is POISON:
             good = False
             continue
-        found[declared.name] = Given(declared.name, value, argument.value.span, span, argument.value)
+        found[declared.name] = Given(
+            declared.name, value, argument.value.span, span, argument.value
+        )
     return found if good else None
 
 
@@ -157,9 +174,7 @@ def _too_many_settings(frame, word, signature, argument: ast.Argument, is_stage:
     if is_stage and (len(signature.inputs) > 1 or signature.takes_more):
         text = " ".join(argument.value.span.text.split())
         help_ = f"a further input goes before a semicolon: `-> {word.name}({text};)`"
-    frame.error(
-        "wrong-arguments", f"`{word.name}` takes {takes}", argument.value.span, help=help_
-    )
+    frame.error("wrong-arguments", f"`{word.name}` takes {takes}", argument.value.span, help=help_)
 
 
 def _unknown_setting(frame, word, signature, argument: ast.Argument, is_stage: bool) -> None:
@@ -230,9 +245,15 @@ def _sequence(frame: Frame, declared: Declared, expression: ast.Path) -> Value:
     if found is not None and isinstance(found[0], ast.Seq):
         size = number_value(found[1], found[0])
         return POISON if size is POISON else Sequence(name, size)
-    known = [each for each, (definition, _) in frame.scope.definitions.items()
-             if isinstance(definition, ast.Seq)]
+    known = [
+        each
+        for each, (definition, _) in frame.scope.definitions.items()
+        if isinstance(definition, ast.Seq)
+    ]
     listed = ", ".join(f"`{each}`" for each in known)
     return frame.error(
-        "unknown-name", f"`{name}` is no sequence, and the setting `{declared.name}` is the name of one",
-        expression.span, help=f"there is {listed}" if known else "declare one: `seq time = 50`")
+        "unknown-name",
+        f"`{name}` is no sequence, and the setting `{declared.name}` is the name of one",
+        expression.span,
+        help=f"there is {listed}" if known else "declare one: `seq time = 50`",
+    )

@@ -41,7 +41,12 @@ LONGEST_SIZE = 500
 
 
 def power(a, b):
-    if isinstance(a, int) and isinstance(b, int) and b > 0 and a.bit_length() * b > 2 * LARGEST_BITS:
+    if (
+        isinstance(a, int)
+        and isinstance(b, int)
+        and b > 0
+        and a.bit_length() * b > 2 * LARGEST_BITS
+    ):
         raise OverflowError
     result = a**b
     if isinstance(result, complex):
@@ -70,7 +75,9 @@ def binary(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> Va
     for position, each in enumerate((left, right)):
         if not isinstance(each, Tensor) and not is_static(each):
             help_ = "`l2(weights)` sums over all of them" if isinstance(each, Weights) else None
-            raise Mistake("wrong-kind", f"`{sign}` cannot work on {describe(each)}", help_, position)
+            raise Mistake(
+                "wrong-kind", f"`{sign}` cannot work on {describe(each)}", help_, position
+            )
     if sign in COMPARISONS:
         return compare(frame, sign, left, right, span)
     return arithmetic(frame, ARITHMETIC[sign], sign, (left, right), span)
@@ -146,7 +153,9 @@ def compare(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> T
             f" {describe(other)}", argument=at,
         )  # fmt: skip
     elif kinds == {"bool"} and sign in ("==", "!="):
-        kind = "bool" if all(isinstance(each, (Tensor, bool)) for each in (left, right)) else "float"
+        kind = (
+            "bool" if all(isinstance(each, (Tensor, bool)) for each in (left, right)) else "float"
+        )
     else:
         kind = "float"
     if sign in (">", ">="):
@@ -154,7 +163,9 @@ def compare(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> T
     op = {"<": ops.Less(), ">": ops.Less(), "<=": ops.LessEqual(), ">=": ops.LessEqual()}.get(
         sign, ops.Equal()
     )
-    result = elementwise(frame, op, [as_kind(frame, each, kind, span) for each in (left, right)], span)
+    result = elementwise(
+        frame, op, [as_kind(frame, each, kind, span) for each in (left, right)], span
+    )
     return frame.apply(ops.Not(), result, span=span) if sign == "!=" else result
 
 
@@ -200,7 +211,9 @@ def logical(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> V
     if isinstance(left, bool) and isinstance(right, bool):
         return left and right if sign == "and" else left or right
     op = ops.And() if sign == "and" else ops.Or()
-    return elementwise(frame, op, [as_kind(frame, each, "bool", span) for each in (left, right)], span)
+    return elementwise(
+        frame, op, [as_kind(frame, each, "bool", span) for each in (left, right)], span
+    )
 
 
 def negate(frame: Frame, sign: str, operand: Value, span: Span) -> Value:
@@ -309,7 +322,9 @@ def unary(frame: Frame, op: Op, function: Callable, name: str, x: Value, span: S
     return arithmetic(frame, op, name, (x,), span)
 
 
-def pairwise(frame: Frame, op: Op, function: Callable, name: str, a: Value, b: Value, span: Span) -> Value:
+def pairwise(
+    frame: Frame, op: Op, function: Callable, name: str, a: Value, b: Value, span: Span
+) -> Value:
     """The larger or smaller of two numbers."""
     if is_static(a) and is_static(b):
         if isinstance(a, (float, bool)) and isinstance(b, Polynomial):
@@ -325,8 +340,6 @@ def pairwise(frame: Frame, op: Op, function: Callable, name: str, a: Value, b: V
             raise Mistake("wrong-kind", f"`{name}` works on numbers, not on {describe(each)}",
                           argument=position)  # fmt: skip
     return arithmetic(frame, op, name, (a, b), span)
-
-
 
 
 def spread(frame: Frame, value: Tensor, shape: sizes.Shape, span: Span) -> Tensor:

@@ -33,8 +33,14 @@ LARGEST_WHOLE = 10**12
 
 
 def bind(
-    frame: Frame, callee: Frame, word: Word, signature: Signature, values: list[Given | None],
-    settings: dict[str, Given], span: Span, is_stage: bool,
+    frame: Frame,
+    callee: Frame,
+    word: Word,
+    signature: Signature,
+    values: list[Given | None],
+    settings: dict[str, Given],
+    span: Span,
+    is_stage: bool,
 ) -> bool:
     """Gives the callee's frame its settings, inputs and sizes; False after a mistake."""
     good = True
@@ -53,7 +59,12 @@ def bind(
 
 
 def bind_settings(
-    frame: Frame, callee: Frame, word: Word, signature: Signature, settings: dict[str, Given], span: Span
+    frame: Frame,
+    callee: Frame,
+    word: Word,
+    signature: Signature,
+    settings: dict[str, Given],
+    span: Span,
 ) -> bool:
     """Gives the callee's frame its settings alone; False after a mistake."""
     for name, given in settings.items():
@@ -62,7 +73,12 @@ def bind_settings(
 
 
 def complete_settings(
-    frame: Frame, callee: Frame, word: Word, signature: Signature, settings: dict[str, Given], span: Span
+    frame: Frame,
+    callee: Frame,
+    word: Word,
+    signature: Signature,
+    settings: dict[str, Given],
+    span: Span,
 ) -> bool:
     """Adds the defaults of what is not given, and checks all settings; False after a mistake."""
     good = True
@@ -102,7 +118,12 @@ def _default(frame: Frame, callee: Frame, word: Word, declared: Declared, span: 
 
 
 def valid_settings(
-    frame: Frame, callee: Frame, word: Word, signature: Signature, given: dict[str, Given], span: Span
+    frame: Frame,
+    callee: Frame,
+    word: Word,
+    signature: Signature,
+    given: dict[str, Given],
+    span: Span,
 ) -> bool:
     """Whether all settings are as declared: by the JSON Schema that follows from the declarations."""
     plain: dict[str, Any] = {}
@@ -205,6 +226,8 @@ def _bound_values(callee: Frame, signature: Signature) -> dict[str, dict[int, An
                 if isinstance(value, ast.Node) and not isinstance(value, ast.Number)
             }
             found[declared.name] = {
-                position: value for position, value in values.items() if isinstance(value, (int, float))
+                position: value
+                for position, value in values.items()
+                if isinstance(value, (int, float))
             }
     return found

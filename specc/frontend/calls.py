@@ -1,8 +1,8 @@
 """Uses of words: `f(x; m=1)` and `x -> f(m=1)`. A word is inlined: its body is walked at each use.
 
-    resolve     a name           ->  the word, or the shared layer
-    use         word + arguments ->  value, arguments still being syntax
-    invoke      word + values    ->  value
+resolve     a name           ->  the word, or the shared layer
+use         word + arguments ->  value, arguments still being syntax
+invoke      word + values    ->  value
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ def resolve(frame: Frame, path: ast.Path) -> Word | SharedLayer | Any:
     near = frame.closest(name, candidates)
     fixes = [Fix(f"write `{near}`", (Edit(path.span, near),))] if near else []
     help_ = frame.suggestion(name, candidates)
-    return frame.error("unknown-name", f"there is no word `{name}`", path.span, help=help_, fixes=fixes)
+    return frame.error(
+        "unknown-name", f"there is no word `{name}`", path.span, help=help_, fixes=fixes
+    )
 
 
 def prepared(frame: Frame, tree: ast.Call) -> Value:
@@ -112,7 +114,11 @@ def prepared(frame: Frame, tree: ast.Call) -> Value:
 
 
 def use(
-    frame: Frame, word: Word | SharedLayer, given: list[Given], tree: ast.Call, is_stage: bool,
+    frame: Frame,
+    word: Word | SharedLayer,
+    given: list[Given],
+    tree: ast.Call,
+    is_stage: bool,
     layer: LayerPath | None = None,
 ) -> Value:
     """A word with its arguments, whose settings are not evaluated yet."""
@@ -152,7 +158,9 @@ def _use_on_weights(frame, word, values, weights: Given, settings, span: Span) -
     return total
 
 
-def _use_layer(frame: Frame, layer: SharedLayer, given: list[Given], tree: ast.Call, is_stage) -> Value:
+def _use_layer(
+    frame: Frame, layer: SharedLayer, given: list[Given], tree: ast.Call, is_stage
+) -> Value:
     """A shared layer applied to one value."""
     if tree.settings or len(given) != 1 or given[0].name is not None:
         extra = tree.settings[0] if tree.settings else tree
@@ -172,7 +180,9 @@ def _use_layer(frame: Frame, layer: SharedLayer, given: list[Given], tree: ast.C
     )  # fmt: skip
     frame.context.first_uses.setdefault(layer, frame.place(tree.span))
     if any(each.shared is layer for each in callers(frame)):
-        return frame.error("recursive-definition", f"the layer `{layer.name}` uses itself", tree.span)
+        return frame.error(
+            "recursive-definition", f"the layer `{layer.name}` uses itself", tree.span
+        )
     if inner.depth > DEEPEST:
         return frame.error("too-deep", "the layers use each other too deeply", tree.span)
     if len(stages) == 1 and isinstance(stages[0], ast.Call):
@@ -187,8 +197,13 @@ def _use_layer(frame: Frame, layer: SharedLayer, given: list[Given], tree: ast.C
 
 
 def invoke(
-    frame: Frame, word: Word, values: list[Given | None], settings: dict[str, Given], span: Span,
-    is_stage: bool = False, layer: LayerPath | None = None,
+    frame: Frame,
+    word: Word,
+    values: list[Given | None],
+    settings: dict[str, Given],
+    span: Span,
+    is_stage: bool = False,
+    layer: LayerPath | None = None,
 ) -> Value:
     """The value of a word for inputs in its own order, and for the settings that are given."""
     definition = word.definition
@@ -256,8 +271,14 @@ def invoke(
 
 
 def _concluded(
-    frame: Frame, definition: Any, path: str, span: Span, values: list[Given | None], result: Value,
-    before: int, is_stage: bool,
+    frame: Frame,
+    definition: Any,
+    path: str,
+    span: Span,
+    values: list[Given | None],
+    result: Value,
+    before: int,
+    is_stage: bool,
 ) -> Value:
     """What a body gives, as the caller sees it, and listed as a layer if it is one."""
     result = _finished(frame, result, span)
@@ -268,13 +289,17 @@ def _concluded(
 
 
 def _kind_name(frame: Frame) -> str:
-    return {"train": "training", "file": "number", "init": "initial value"}.get(frame.kind, frame.kind)
+    return {"train": "training", "file": "number", "init": "initial value"}.get(
+        frame.kind, frame.kind
+    )
 
 
 def _refusal(frame: Frame, word: Word, span: Span) -> Value | None:
     definition = word.definition
     if isinstance(definition, ast.Optimizer):
-        return frame.error("misplaced", f"`{word.name}` is an optimizer: it stands in `train`", span)
+        return frame.error(
+            "misplaced", f"`{word.name}` is an optimizer: it stands in `train`", span
+        )
     if frame.uses(definition) and isinstance(definition, WORDS):
         return uses_itself(frame, word.name, span)
     if frame.depth >= DEEPEST:
@@ -289,7 +314,9 @@ def uses_itself(frame: Frame, name: str, span: Span) -> Value:
     )  # fmt: skip
 
 
-def _body(frame: Frame, callee: Frame, word: Word, signature: Signature, values, span: Span) -> Value:
+def _body(
+    frame: Frame, callee: Frame, word: Word, signature: Signature, values, span: Span
+) -> Value:
     """The value of the word's body."""
     definition = word.definition
     if isinstance(definition, ast.Fn) and definition.value is not None:
@@ -320,7 +347,9 @@ def _report(frame: Frame, mistake: Mistake, values: list[Given | None], span: Sp
         for each in given:
             if not isinstance(each.value, Tensor):
                 continue
-            what = f"`{trail.excerpt(each.span, 32)}`" if each.expression is not None else "its input"
+            what = (
+                f"`{trail.excerpt(each.span, 32)}`" if each.expression is not None else "its input"
+            )
             if frame.call is not None:
                 what = f"the input of `{trail.excerpt(frame.call, 32)}`"
             note = trail.story(what, each.value.shape, each.value.trail)
@@ -353,7 +382,9 @@ def _finished(frame: Frame, value: Value, span: Span) -> Value:
     return value
 
 
-def _list_layer(frame: Frame, path: str, span: Span, given: Given | None, result: Tensor, before: int) -> None:
+def _list_layer(
+    frame: Frame, path: str, span: Span, given: Given | None, result: Tensor, before: int
+) -> None:
     """Adds a use of a word in the user's model or block to the table of layers.
 
     A parameter is listed once: with the innermost use that made it.
@@ -368,5 +399,3 @@ def _list_layer(frame: Frame, path: str, span: Span, given: Given | None, result
     context.layers.append(
         Layer(path, trail.excerpt(span), source, result.type, created, result.node, span, sequence)
     )
-
-

@@ -69,14 +69,19 @@ class _Walk:
         return any(each in own for each in topological([node]))
 
 
-def body(caller: Frame, frame: Frame, definition: ast.Cell, values: list[Given | None],
-         span: Span) -> Value:
+def body(
+    caller: Frame, frame: Frame, definition: ast.Cell, values: list[Given | None], span: Span
+) -> Value:
     """The values of a cell at every step."""
     named = zip(signature_of(definition).inputs, values, strict=False)
-    first_states = {declared.name: each for declared, each in named
-                    if each is not None and declared.is_optional}
-    given = [each for each in values if each is not None and isinstance(each.value, Tensor)
-             and each not in first_states.values()]
+    first_states = {
+        declared.name: each for declared, each in named if each is not None and declared.is_optional
+    }
+    given = [
+        each
+        for each in values
+        if each is not None and isinstance(each.value, Tensor) and each not in first_states.values()
+    ]
     name = definition.name.text
     try:
         sequence = common_sequence([each.value for each in given], allow_constants=True)
@@ -139,7 +144,9 @@ def _statements(frame: Frame, caller: Frame, definition: ast.Cell, walk: _Walk) 
             case _:
                 frame.error("misplaced", "this may not stand in a cell", statement.span)
                 good = False
-    misspelled = set(nexts) - {each.name.text for each in definition.body if isinstance(each, ast.State)}
+    misspelled = set(nexts) - {
+        each.name.text for each in definition.body if isinstance(each, ast.State)
+    }
     for name, state in walk.states.items():
         if name not in nexts:
             good = False
@@ -197,8 +204,9 @@ def _state_type(frame: Frame, statement: ast.State) -> Type | None:
     return type_
 
 
-def _start(frame: Frame, caller: Frame, statement: ast.State, type_: Type, given: Given | None,
-           walk: _Walk) -> Tensor | None:
+def _start(
+    frame: Frame, caller: Frame, statement: ast.State, type_: Type, given: Given | None, walk: _Walk
+) -> Tensor | None:
     """The value of a state before the first step, as it is declared or as the use gives it."""
     name = statement.name.text
     value = given.value if given is not None else expressions.evaluate(frame, statement.value)
@@ -217,7 +225,9 @@ def _start(frame: Frame, caller: Frame, statement: ast.State, type_: Type, given
                  " step", place, help=f"the use of the cell can give its start: `({name}=first(x); ...)`")  # fmt: skip
         return None
     if help_ is not None:
-        at.error("wrong-kind", f"the state `{name}` cannot begin as {describe(value)}", place, help=help_)
+        at.error(
+            "wrong-kind", f"the state `{name}` cannot begin as {describe(value)}", place, help=help_
+        )
         return None
     try:
         return spread(frame, value, type_.shape, place)
@@ -228,8 +238,16 @@ def _start(frame: Frame, caller: Frame, statement: ast.State, type_: Type, given
         return None
 
 
-def _differs(frame: Frame, mistake: Mistake, what: str, verb: str, declared: Span | None, type_: Type,
-             value: Tensor, place: Span) -> None:
+def _differs(
+    frame: Frame,
+    mistake: Mistake,
+    what: str,
+    verb: str,
+    declared: Span | None,
+    type_: Type,
+    value: Tensor,
+    place: Span,
+) -> None:
     """Reports a value that has not the shape of its state."""
     shape = sizes.show(type_.shape)
     note = trail.story(f"`{trail.excerpt(place, 32)}`", value.shape, value.trail)
@@ -245,8 +263,12 @@ def _next(frame: Frame, statement: ast.Next, walk: _Walk) -> bool:
     if state is None:
         if frame.names.get(name) is not POISON:
             known = ", ".join(f"`{each}`" for each in walk.states)
-            help_ = f"its states: {known}" if known else f"declare it: `state {name}: float[...] = 0`"
-            frame.error("unknown-name", f"the cell has no state `{name}`", statement.name.span, help=help_)
+            help_ = (
+                f"its states: {known}" if known else f"declare it: `state {name}: float[...] = 0`"
+            )
+            frame.error(
+                "unknown-name", f"the cell has no state `{name}`", statement.name.span, help=help_
+            )
         return False
     if value is POISON:
         return False
@@ -266,8 +288,9 @@ def _next(frame: Frame, statement: ast.Next, walk: _Walk) -> bool:
     return True
 
 
-def _unrolled(caller: Frame, frame: Frame, walk: _Walk, sequence: Sequence, span: Span,
-              first_layer: int) -> Value:
+def _unrolled(
+    caller: Frame, frame: Frame, walk: _Walk, sequence: Sequence, span: Span, first_layer: int
+) -> Value:
     """The values of one step for all steps, with the states tied to what the step before left.
 
     The layers that the cell's body has listed, from `first_layer` on, get their values of all steps.
@@ -280,7 +303,9 @@ def _unrolled(caller: Frame, frame: Frame, walk: _Walk, sequence: Sequence, span
         label = context.carry_label(frame.namer.within(name))
         labels[name] = label
         op = Carry(label, size, state.type.shape)
-        sequences[state.leaf] = apply(op, state.initial, origin=replace(origin, name=f"{name} before"))
+        sequences[state.leaf] = apply(
+            op, state.initial, origin=replace(origin, name=f"{name} before")
+        )
     nexts = [state.next for state in walk.states.values()]
     layers = context.layers
     inner = [at for at in range(first_layer, len(layers)) if walk.waits(layers[at].node)]
@@ -291,13 +316,17 @@ def _unrolled(caller: Frame, frame: Frame, walk: _Walk, sequence: Sequence, span
         return _of_the_batch(frame, mistake.node)
     for path, running in context.states.items():
         if running.next is not None and walk.waits(running.next):
-            return _of_the_batch(frame, running.next, f" (its state `{path}` changes with every step)")
+            return _of_the_batch(
+                frame, running.next, f" (its state `{path}` changes with every step)"
+            )
     finals = []
     for (name, state), node in zip(walk.states.items(), lifted, strict=False):
         node = varying(node)
         if sequence.mask is not None:
             shape = (size, *state.type.shape)
-            going = apply(Broadcast(shape, (0,)), sequence.mask) if len(shape) > 1 else sequence.mask
+            going = (
+                apply(Broadcast(shape, (0,)), sequence.mask) if len(shape) > 1 else sequence.mask
+            )
             with serving(replace(origin, name=name)):
                 node = select(going, node, sequences[state.leaf])
         context.carries[labels[name]] = node

@@ -75,7 +75,9 @@ NAMED_WORDS = ("use", "fn", "block", "cell", "optimizer", "layer")
 def _doubted(file: ast.File, syntax: Iterable[Diagnostic]) -> ast.File:
     """The file with a `Broken` in the place of every statement that holds an error of syntax. What was
     read of it is in doubt, unless the error has a sure fix: then it was read as if it was fixed."""
-    doubtful = [each.span for each in syntax if not each.fixes or "is missing between" in each.message]
+    doubtful = [
+        each.span for each in syntax if not each.fixes or "is missing between" in each.message
+    ]
 
     def doubted(node):
         if isinstance(node, ast.Broken) or not any(_overlap(each, node.span) for each in doubtful):
@@ -176,8 +178,12 @@ def _errors(source: Source, overrides: Mapping[str, str | int | float]) -> list[
     return report.errors
 
 
-def _check(file: ast.File, overrides: Mapping[str, str | int | float], report: Report,
-           is_incomplete: bool = False) -> Program | None:
+def _check(
+    file: ast.File,
+    overrides: Mapping[str, str | int | float],
+    report: Report,
+    is_incomplete: bool = False,
+) -> Program | None:
     """Walks the file; what is wrong goes to the report. An incomplete one has errors of syntax."""
     context = Context(report)
     context.is_incomplete = is_incomplete
@@ -198,7 +204,9 @@ def _check(file: ast.File, overrides: Mapping[str, str | int | float], report: R
             with recursion(DEPTH):
                 program = _walk(context, scope, model, block)
         except RecursionError:
-            context.error("too-deep", "the formulas of this model are nested too deeply", model.name.span)
+            context.error(
+                "too-deep", "the formulas of this model are nested too deeply", model.name.span
+            )
     elif not _is_library(file) and not report.errors:
         place = block.span if block is not None else file.source.end
         context.error("no-model", "the file has no model", place)
@@ -228,8 +236,9 @@ def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | N
         if not elaborated.losses and not _has_broken_loss(model):
             context.error("no-loss", "a model that is trained needs a loss", model.name.span,
                           help="say what is to become small: `loss cross_entropy(scores, label)`")  # fmt: skip
-        training = train(context, scope, block, elaborated.ports, elaborated.losses,
-                         elaborated.metrics)
+        training = train(
+            context, scope, block, elaborated.ports, elaborated.losses, elaborated.metrics
+        )
     is_whole = not any(isinstance(each, ast.Broken) for each in model.body)
     if is_whole and elaborated.losses and training.updates and not context.report.errors:
         _check_losses_reach(context, elaborated, training)
@@ -318,7 +327,9 @@ def recursion(depth: int) -> Iterator[None]:
         sys.setrecursionlimit(before)
 
 
-def _program(context: Context, model: ast.Model, elaborated: Elaborated, training: Training) -> Program:
+def _program(
+    context: Context, model: ast.Model, elaborated: Elaborated, training: Training
+) -> Program:
     return Program(
         name=model.name.text,
         ports=tuple(elaborated.ports),
@@ -357,7 +368,8 @@ def _head(definition: ast.Model | ast.Train) -> Span:
 
 def _has_broken_loss(model: ast.Model) -> bool:
     return any(
-        isinstance(each, ast.Loss) or (isinstance(each, ast.Broken) and each.keyword in ("loss", ""))
+        isinstance(each, ast.Loss)
+        or (isinstance(each, ast.Broken) and each.keyword in ("loss", ""))
         for each in model.body
     )
 
@@ -370,7 +382,9 @@ def _is_library(file: ast.File) -> bool:
     )
 
 
-def _parsed(context: Context, overrides: Mapping[str, str | int | float]) -> dict[str, ast.Expression]:
+def _parsed(
+    context: Context, overrides: Mapping[str, str | int | float]
+) -> dict[str, ast.Expression]:
     """The overrides as expressions; a text goes through the grammar of the language."""
     found: dict[str, ast.Expression] = {}
     for name, value in overrides.items():
@@ -406,8 +420,10 @@ def _check_overrides(context: Context, scope: Scope, has_train: bool) -> None:
         help_ = f"did you mean `{near}`?" if near else f"it has {listed}" if listed else None
         if not near and (name == "lr" or name in SETTING_SYNONYMS):
             lr = SETTING_SYNONYMS.get(name, name)
-            help_ = (f"it is a setting of the optimizer: with `const {name} = 0.1` in the file, and"
-                     f" `optimizer sgd({lr} = {name})`, `{name}=0.3` changes it")
+            help_ = (
+                f"it is a setting of the optimizer: with `const {name} = 0.1` in the file, and"
+                f" `optimizer sgd({lr} = {name})`, `{name}=0.3` changes it"
+            )
         source = value.span.source
         start = source.text.index(name)
         context.error(
@@ -427,4 +443,6 @@ def _check_definitions(context: Context, file: ast.File, scope: Scope) -> None:
         with recursion(DEPTH):
             check_unused(context, scope, list(file.definitions))
     except RecursionError:
-        context.error("too-deep", "the formulas of this file are nested too deeply", file.definitions[0].span)
+        context.error(
+            "too-deep", "the formulas of this file are nested too deeply", file.definitions[0].span
+        )

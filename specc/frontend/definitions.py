@@ -1,6 +1,6 @@
 """Bodies of definitions, and the statements that models and blocks share: let, layer, param, state.
 
-    body(callee, block)      # walks the statements, gives what `return` says
+body(callee, block)      # walks the statements, gives what `return` says
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ def let(frame: Frame, statement: ast.Let) -> None:
         frame.declare(name, item)
 
 
-def _depends_on_batch(frame: Frame, type_: Type, what: str, statement: ast.Param | ast.State) -> bool:
+def _depends_on_batch(
+    frame: Frame, type_: Type, what: str, statement: ast.Param | ast.State
+) -> bool:
     """Whether a type has the number of examples in its shape, which is an error."""
     names = set().union(*map(sizes.open_names, type_.shape))
     if names.isdisjoint(sizes.open_names(BATCH)):
@@ -180,8 +182,10 @@ def _same_layer(one: SharedLayer | None, other: SharedLayer | None) -> bool:
     if one is None or other is None:
         return False
     return one is other or (
-        one.statement is other.statement and one.path == other.path
-        and _same_layer(one.frame.namer.owner, other.frame.namer.owner))
+        one.statement is other.statement
+        and one.path == other.path
+        and _same_layer(one.frame.namer.owner, other.frame.namer.owner)
+    )
 
 
 def _different_shapes(frame: Frame, path: str, existing: Parameter, type_: Type, statement) -> None:
@@ -216,7 +220,9 @@ def state(frame: Frame, statement: ast.State) -> None:
         return
     if path in context.states:
         if _is_shared(frame, path, statement):
-            frame.error("not-yet", "a layer with a running state can be used once only", statement.span)
+            frame.error(
+                "not-yet", "a layer with a running state can be used once only", statement.span
+            )
         frame.declare(name, POISON)
         return
     node = leaf(Input("state", path, type_), frame.origin(statement.span))
@@ -250,7 +256,9 @@ def _advance(frame: Frame, definition: ast.Block) -> None:
             current = context.states[path]
             tensor = next_value(frame, statement, value, current.type)
             if tensor is not None:
-                context.states[path] = State(path, current.type, current.initial, tensor.node, current.span)
+                context.states[path] = State(
+                    path, current.type, current.initial, tensor.node, current.span
+                )
     for statement in definition.body:
         if isinstance(statement, ast.State) and statement.name.text not in nexts:
             frame.error("misplaced", f"the state `{statement.name.text}` has no `next`: it would never"

@@ -103,7 +103,9 @@ def _word(name: str) -> str:
     if not is_primitive:
         parts.append("Definition\n" + _indented(definition.span.text))
     if signature.settings:
-        parts.append("Settings as a JSON Schema\n" + _indented(_compact(schema(signature.settings, name))))
+        parts.append(
+            "Settings as a JSON Schema\n" + _indented(_compact(schema(signature.settings, name)))
+        )
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
@@ -146,7 +148,13 @@ def _settings(settings: tuple[Declared, ...]) -> str:
         text = str(each)
         head, equals, default = text.partition(" = ")
         name, _, kind = head.partition(": ")
-        given = "required" if each.is_required else f"default {default}" if equals else "may be left out"
+        given = (
+            "required"
+            if each.is_required
+            else f"default {default}"
+            if equals
+            else "may be left out"
+        )
         rows.append((name, kind or "any", given))
     widths = [max(len(row[i]) for row in rows) for i in range(2)]
     return "\n".join(f"  {a:<{widths[0]}}  {b:<{widths[1]}}  {c}" for a, b, c in rows)
@@ -165,5 +173,3 @@ def _result(text: str) -> str:
     rows += [(f"state {each.path}", sizes.show(each.type.shape)) for each in program.states]
     width = max(len(row[0]) for row in rows)
     return "\n" + "\n".join(f"  {name:<{width}}  {shape}" for name, shape in rows)
-
-

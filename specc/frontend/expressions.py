@@ -81,7 +81,9 @@ def outer_name(frame: Frame, name: str, expression: ast.Path) -> Value:
         if any(each.kind in ("block", "model") for each in callers(frame)):
             mode = Input("mode", "training", Type("bool"))
             return Tensor(leaf(mode, frame.origin(expression.span)))
-        return frame.error("misplaced", "`training` has a meaning only in a model or block", expression.span)
+        return frame.error(
+            "misplaced", "`training` has a meaning only in a model or block", expression.span
+        )
     if name == "weights":
         if frame.weights is not None:
             return frame.weights()
@@ -380,10 +382,17 @@ def padding(operands: list[tuple[ast.Expression, Value]]) -> list[Fix]:
     fixes = []
     for step in reversed(trail.steps(small.trail)):
         text = step.span.text if step.span is not None and step.note else ""
-        if text.startswith("conv") and text.endswith(")") and "pad" not in text and missing % 2 == 0:
+        if (
+            text.startswith("conv")
+            and text.endswith(")")
+            and "pad" not in text
+            and missing % 2 == 0
+        ):
             at = Span(step.span.source, step.span.end - 1, step.span.end - 1)
             pad = missing // 2
-            message = f"with `pad={pad}` on line {step.span.line} both are {sizes.show(large.shape)}"
+            message = (
+                f"with `pad={pad}` on line {step.span.line} both are {sizes.show(large.shape)}"
+            )
             fixes.append(Fix(message, (Edit(at, f", pad={pad}"),)))
     return fixes
 

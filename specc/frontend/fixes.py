@@ -25,7 +25,9 @@ def wrapped(span: Span, opening: str, closing: str = ")") -> tuple[Edit, ...]:
     return Edit(start, opening), Edit(end, closing)
 
 
-def verify_fixes(source: Source, report: Report, errors: Callable[[Source], list[Diagnostic]]) -> None:
+def verify_fixes(
+    source: Source, report: Report, errors: Callable[[Source], list[Diagnostic]]
+) -> None:
     """Keeps the first fix of each diagnostic that mends it, and drops all others."""
     tries = 0
     for diagnostic in list(report):
@@ -40,7 +42,11 @@ def verify_fixes(source: Source, report: Report, errors: Callable[[Source], list
         if good != diagnostic.fixes:
             report.replace(diagnostic, replace(diagnostic, fixes=good))
     for diagnostic in list(report):
-        if diagnostic.help is None and diagnostic.fixes and diagnostic.fixes[0].message.startswith("with "):
+        if (
+            diagnostic.help is None
+            and diagnostic.fixes
+            and diagnostic.fixes[0].message.startswith("with ")
+        ):
             report.replace(diagnostic, replace(diagnostic, help=diagnostic.fixes[0].message))
 
 
@@ -75,4 +81,3 @@ def moved(offset: int, edits: Iterable[Edit]) -> int:
         for edit in edits
         if edit.span.end <= offset
     )
-

@@ -187,8 +187,10 @@ class _Writer:
             while at < len(run):
                 stop = at + 1
                 kind = self._column_kind(nodes[run[at]], parts[run[at]], indent)
-                while kind and stop < len(run) and kind == self._column_kind(
-                    nodes[run[stop]], parts[run[stop]], indent
+                while (
+                    kind
+                    and stop < len(run)
+                    and kind == self._column_kind(nodes[run[stop]], parts[run[stop]], indent)
                 ):
                     stop += 1
                 if kind:
@@ -222,7 +224,9 @@ class _Writer:
             if family:
                 width = max(len(part[0].text) for part in parts[at:stop])
                 pads = [width - len(part[0].text) for part in parts[at:stop]]
-                widths = [len(flat(part)) + pad for part, pad in zip(parts[at:stop], pads, strict=True)]
+                widths = [
+                    len(flat(part)) + pad for part, pad in zip(parts[at:stop], pads, strict=True)
+                ]
                 if family is SIZES and max(widths) > WIDTH:
                     pads = [0] * len(pads)
                 for part, pad in zip(parts[at:stop], pads, strict=True):

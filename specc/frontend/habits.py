@@ -19,7 +19,6 @@ from specc.ir.graph import Node, topological
 from specc.ir.program import Program
 from specc.ops import elementwise as ops
 from specc.ops.carry import Carry
-from specc.ops.carry import Carry
 from specc.ops.contract import Contract
 from specc.ops.leaf import Input
 from specc.source import Source, Span
@@ -57,14 +56,22 @@ def untrained(source: Source, program: Program, report: Report) -> None:
         if isinstance(node.op, Input) and node.op.role == "param":
             reached.add(node.op.label)
         waiting += node.inputs
-    lost = [each for each in program.parameters if each.path not in reached and each.path not in program.frozen]
+    lost = [
+        each
+        for each in program.parameters
+        if each.path not in reached and each.path not in program.frozen
+    ]
     maker = {path: layer for layer in program.layers for path in layer.parameters}
     for each in lost:
         layer = maker.get(each.path)
         span = layer.span if layer is not None else each.span
         if span is None or span.source is not source:
             continue
-        what = f"the parameters of `{layer.path}`" if layer is not None else f"the parameter `{each.path}`"
+        what = (
+            f"the parameters of `{layer.path}`"
+            if layer is not None
+            else f"the parameter `{each.path}`"
+        )
         report.warning(
             "untrained", f"no loss depends on {what}: training leaves them as they begin"
             if layer is not None else f"no loss depends on {what}: training leaves it as it begins",
@@ -73,7 +80,11 @@ def untrained(source: Source, program: Program, report: Report) -> None:
 
 
 def l2_with_adam(model: ast.Model, train: ast.Train, own: set[str], report: Report) -> None:
-    adams = [s for s in train.body if isinstance(s, ast.TrainOptimizer) and s.optimizer.word.text in ADAMS]
+    adams = [
+        s
+        for s in train.body
+        if isinstance(s, ast.TrainOptimizer) and s.optimizer.word.text in ADAMS
+    ]
     if not adams or own & {"l2", *ADAMS}:
         return
     for statement in model.body:
@@ -81,7 +92,11 @@ def l2_with_adam(model: ast.Model, train: ast.Train, own: set[str], report: Repo
             continue
         for node in ast.walk(statement.value):
             is_l2 = isinstance(node, ast.Call) and node.word.text == "l2" and len(node.inputs) == 1
-            if is_l2 and isinstance(node.inputs[0].value, ast.Path) and node.inputs[0].value.text == "weights":
+            if (
+                is_l2
+                and isinstance(node.inputs[0].value, ast.Path)
+                and node.inputs[0].value.text == "weights"
+            ):
                 word = adams[0].optimizer.word
                 report.warning(
                     "penalty-with-adam",
@@ -220,6 +235,8 @@ def _setting(call: ast.Call, name: str) -> ast.Expression | None:
         return None
     names = signature_of(definition).setting_names
     for place, argument in enumerate(call.settings):
-        if (argument.name.text if argument.name else names[place] if place < len(names) else "") == name:
+        if (
+            argument.name.text if argument.name else names[place] if place < len(names) else ""
+        ) == name:
             return argument.value
     return None

@@ -57,7 +57,9 @@ def initial_value(
     for each in topological([value.node]):
         if each.op.name == "Input":
             what = "itself" if each is node else f"`{each.op.label}`"
-            frame.error("wrong-kind", f"the initial value of `{name}` cannot depend on {what}", span)
+            frame.error(
+                "wrong-kind", f"the initial value of `{name}` cannot depend on {what}", span
+            )
             return None
     try:
         value = spread(frame, value, type_.shape, span)
@@ -96,8 +98,10 @@ def _word(frame: Frame, path: ast.Path) -> Word | None:
 def _has_settings_alone(call: ast.Call, word: Word) -> bool:
     """`normal(std=0.1)`: no input is given, and every setting by its name."""
     names = signature_of(word.definition).setting_names
-    return bool(call.inputs) and not call.has_semicolon and all(
-        each.name is not None and each.name.text in names for each in call.inputs
+    return (
+        bool(call.inputs)
+        and not call.has_semicolon
+        and all(each.name is not None and each.name.text in names for each in call.inputs)
     )
 
 

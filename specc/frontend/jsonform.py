@@ -154,8 +154,14 @@ class _Reader:
         if ast.Binary in shape.classes and isinstance(value, EXPRESSIONS):
             return self._expression(value, least(parent, name))
         record = self._node(value)
-        is_stage = isinstance(value, ast.Call) and not isinstance(parent, (ast.Data, ast.Validate, ast.Test))
-        if is_stage and self.text[value.span.end - 1] == ")" and not (value.settings or value.has_semicolon):
+        is_stage = isinstance(value, ast.Call) and not isinstance(
+            parent, (ast.Data, ast.Validate, ast.Test)
+        )
+        if (
+            is_stage
+            and self.text[value.span.end - 1] == ")"
+            and not (value.settings or value.has_semicolon)
+        ):
             record["empty_parens"] = True
         return record
 

@@ -1,7 +1,7 @@
 """What the JSON form of a file may hold, derived from the classes of the tree; and its JSON Schema.
 
-    shapes(ast.Let)     # {"names": Shape(pattern=NAME, is_list=True, least=1), "value": Shape(EXPRESSIONS), ...}
-    schema()            # the JSON Schema of such records; see `jsonform.py` for what they look like
+shapes(ast.Let)     # {"names": Shape(pattern=NAME, is_list=True, least=1), "value": Shape(EXPRESSIONS), ...}
+schema()            # the JSON Schema of such records; see `jsonform.py` for what they look like
 """
 
 from __future__ import annotations
@@ -25,7 +25,18 @@ EXPRESSIONS = (
     ast.Call, ast.Pipeline,
 )  # fmt: skip
 STATEMENTS = tuple(c for c in typing.get_args(ast.Statement) if c is not ast.Broken)
-DEFINITIONS = (ast.Dim, ast.Seq, ast.Const, ast.Use, ast.Fn, ast.Block, ast.Cell, ast.Optimizer, ast.Model, ast.Train)
+DEFINITIONS = (
+    ast.Dim,
+    ast.Seq,
+    ast.Const,
+    ast.Use,
+    ast.Fn,
+    ast.Block,
+    ast.Cell,
+    ast.Optimizer,
+    ast.Model,
+    ast.Train,
+)
 BODIES = (ast.Fn, ast.Block, ast.Cell, ast.Optimizer, ast.Model, ast.Train)
 NOT_EMPTY = {
     (ast.Let, "names"), (ast.Layer, "stages"), (ast.Pipeline, "stages"), (ast.Repeat, "stages"),
@@ -34,7 +45,24 @@ NOT_EMPTY = {
 }  # fmt: skip
 OPERATORS: dict[type, tuple[str, ...]] = {
     ast.Unary: ("-", "not"),
-    ast.Binary: ("+", "-", "*", "/", "//", "%", "^", "@", "==", "!=", "<", "<=", ">", ">=", "and", "or"),
+    ast.Binary: (
+        "+",
+        "-",
+        "*",
+        "/",
+        "//",
+        "%",
+        "^",
+        "@",
+        "==",
+        "!=",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "and",
+        "or",
+    ),
     ast.Bound: ("<", "<=", ">", ">="),
 }
 RENAMED = {"kind": "of"}
@@ -116,7 +144,12 @@ def _shape(cls: type, name: str, hint: Any) -> Shape:
     if options == [ast.Operator]:
         return Shape(words=OPERATORS[cls], is_required=True)
     if len(options) == 1 and options[0] in plain:
-        return Shape(pattern=plain[options[0]], is_list=is_list, is_required=is_required or bool(least), least=least)
+        return Shape(
+            pattern=plain[options[0]],
+            is_list=is_list,
+            is_required=is_required or bool(least),
+            least=least,
+        )
     if options == [bool]:
         return Shape(is_required=cls is ast.Boolean)
     classes = tuple(each for each in options if each is not ast.Broken)

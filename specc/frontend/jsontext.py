@@ -41,12 +41,12 @@ from specc.frontend.jsonshapes import (
 )  # fmt: skip
 from specc.source import Source, Span
 
-
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def read(text: str, name: str) -> Source:
     """The source that a text of JSON stands for. Raises SpecError where it is no JSON form of a file."""
+
     def refused(constant: str) -> Any:
         raise ValueError(f"`{constant}` is no number")
 
@@ -55,7 +55,9 @@ def read(text: str, name: str) -> Source:
         record = json.loads(text, parse_constant=refused)
     except json.JSONDecodeError as error:
         at = min(error.pos, len(text))
-        raise _refused(f"this is not JSON: {error.msg}", Span(source, at, min(at + 1, len(text)))) from None
+        raise _refused(
+            f"this is not JSON: {error.msg}", Span(source, at, min(at + 1, len(text)))
+        ) from None
     except (ValueError, RecursionError) as error:
         what = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise _refused(f"this is not JSON: {what}", Span(source, 0, 0)) from None
@@ -71,7 +73,9 @@ def _refuse_surrogates(source: Source) -> None:
         except UnicodeEncodeError as error:
             half = rf"\u{ord(error.object[error.start]):04x}"
             span = Span(source, match.start(), match.end())
-            raise _refused(f"`{half}` is only half of a character: two such escapes make one", span) from None
+            raise _refused(
+                f"`{half}` is only half of a character: two such escapes make one", span
+            ) from None
 
 
 def to_text(record: Any, name: str = "model.json") -> str:
@@ -99,7 +103,11 @@ class _Writer:
     def fields(self, record: Any, pointer: str, classes: tuple[type, ...]) -> type:
         """The class of a record, whose fields are as they must be."""
         names = [cls.__name__ for cls in classes]
-        wanted = f"an object of the kind {' or '.join(names)}" if len(names) < 5 else "an object with a `kind`"
+        wanted = (
+            f"an object of the kind {' or '.join(names)}"
+            if len(names) < 5
+            else "an object with a `kind`"
+        )
         if not isinstance(record, Mapping):
             raise self.wrong(pointer, f"expected {wanted}, found {_shown(record)}")
         kind = record.get("kind", names[0] if len(names) == 1 else None)
@@ -111,7 +119,9 @@ class _Writer:
         for key in record:
             if key != "kind" and key not in known:
                 listed = ", ".join(f"`{each}`" for each in known)
-                raise self.wrong(f"{pointer}/{key}", f"`{kind}` has no field `{key}`; it has {listed}")
+                raise self.wrong(
+                    f"{pointer}/{key}", f"`{kind}` has no field `{key}`; it has {listed}"
+                )
         for key, shape in known.items():
             if key not in record:
                 if shape.is_required:
@@ -142,12 +152,16 @@ class _Writer:
                 raise self.wrong(pointer, f"expected a number, found {_shown(value)}")
         elif shape.words:
             if value not in shape.words:
-                raise self.wrong(pointer, f"expected one of {' '.join(shape.words)}, found {_shown(value)}")
+                raise self.wrong(
+                    pointer, f"expected one of {' '.join(shape.words)}, found {_shown(value)}"
+                )
         elif shape.pattern is not None:
             if not isinstance(value, str):
                 raise self.wrong(pointer, f"expected a text, found {_shown(value)}")
             if shape.pattern and not re.fullmatch(shape.pattern.rstrip("$"), value):
-                what = {NAME: "a name", PATH: "a name", NUMBER: "digits"}.get(shape.pattern, "a line that starts with `#`")
+                what = {NAME: "a name", PATH: "a name", NUMBER: "digits"}.get(
+                    shape.pattern, "a line that starts with `#`"
+                )
                 raise self.wrong(pointer, f"expected {what}, found {_shown(value)}")
         elif not shape.classes and not isinstance(value, bool):
             raise self.wrong(pointer, f"expected true or false, found {_shown(value)}")
@@ -162,7 +176,9 @@ class _Writer:
         lines += record.get("end_comments", ())
         return "\n".join(lines) + "\n"
 
-    def _commented(self, record: Any, pointer: str, classes: tuple[type, ...], lines: list[str]) -> None:
+    def _commented(
+        self, record: Any, pointer: str, classes: tuple[type, ...], lines: list[str]
+    ) -> None:
         cls = self.fields(record, pointer, classes)
         lines += record.get("comments", ())
         if "doc" in record:
@@ -195,8 +211,14 @@ class _Writer:
         for place, each in enumerate(record.get("inputs", ())):
             at = f"{pointer}/inputs/{place}"
             self.fields(each, at, (ast.SignatureInput,))
-            inputs.append(each["name"] + (f": {self.type(each['type'], f'{at}/type')}" if "type" in each else ""))
-        settings = [self._setting(each, f"{pointer}/settings/{place}") for place, each in enumerate(record.get("settings", ()))]
+            inputs.append(
+                each["name"]
+                + (f": {self.type(each['type'], f'{at}/type')}" if "type" in each else "")
+            )
+        settings = [
+            self._setting(each, f"{pointer}/settings/{place}")
+            for place, each in enumerate(record.get("settings", ()))
+        ]
         return "(" + ", ".join(inputs) + ("; " + ", ".join(settings) if settings else "") + ")"
 
     def _setting(self, record: Any, pointer: str) -> str:
@@ -254,7 +276,9 @@ class _Writer:
     def number(self, record: Any, pointer: str) -> str:
         text = record["text"]
         if "value" in record and float(text) != record["value"]:
-            raise self.wrong(pointer, f"the text {text} and the value {record['value']} are two numbers")
+            raise self.wrong(
+                pointer, f"the text {text} and the value {record['value']} are two numbers"
+            )
         return text
 
     def binary(self, record: Any, pointer: str) -> str:
@@ -268,7 +292,10 @@ class _Writer:
         return f"-{operand}" if sign == "-" else f"not {operand}"
 
     def conditional(self, record: Any, pointer: str) -> str:
-        parts = [self.value(record, name, pointer, CONDITIONAL) for name in ("condition", "value", "otherwise")]
+        parts = [
+            self.value(record, name, pointer, CONDITIONAL)
+            for name in ("condition", "value", "otherwise")
+        ]
         return f"if {parts[0]} then {parts[1]} else {parts[2]}"
 
     def index(self, record: Any, pointer: str) -> str:
@@ -277,7 +304,10 @@ class _Writer:
             at = f"{pointer}/items/{place}"
             if isinstance(each, Mapping) and each.get("kind") == "Slice":
                 self.fields(each, at, (ast.Slice,))
-                ends = [self.value(each, name, at, CONDITIONAL) if name in each else "" for name in ("start", "stop", "step")]
+                ends = [
+                    self.value(each, name, at, CONDITIONAL) if name in each else ""
+                    for name in ("start", "stop", "step")
+                ]
                 items.append(f"{ends[0]}:{ends[1]}" + (f":{ends[2]}" if ends[2] else ""))
             else:
                 items.append(self.expression(each, at, CONDITIONAL))
@@ -288,7 +318,9 @@ class _Writer:
         for name in ("comment", "comments", "empty_parens"):
             if name in record:
                 raise self.wrong(f"{pointer}/{name}", "only a call in a pipeline has this")
-        inputs, settings = (self._arguments(record, name, pointer) for name in ("inputs", "settings"))
+        inputs, settings = (
+            self._arguments(record, name, pointer) for name in ("inputs", "settings")
+        )
         sign = "; " if settings else ";" if record.get("has_semicolon") else ""
         return f"{record['word']}({inputs}{sign}{settings})"
 
@@ -299,7 +331,9 @@ class _Writer:
             if not isinstance(record["count"], (int, str)) and not count.startswith("("):
                 count = count if re.fullmatch(NUMBER, count) else f"({count})"
             return f"{count} * ({self.stages(record, pointer)})"
-        inputs, settings = (self._arguments(record, name, pointer) for name in ("inputs", "settings"))
+        inputs, settings = (
+            self._arguments(record, name, pointer) for name in ("inputs", "settings")
+        )
         if inputs or record.get("has_semicolon"):
             return f"{record['word']}({inputs}; {settings})"
         is_bare = not settings and not record.get("empty_parens")
@@ -315,7 +349,9 @@ class _Writer:
         for place, each in enumerate(record.get(name, ())):
             at = f"{pointer}/{name}/{place}"
             self.fields(each, at, (ast.Argument,))
-            found.append((f"{each['name']}=" if "name" in each else "") + self.value(each, "value", at))
+            found.append(
+                (f"{each['name']}=" if "name" in each else "") + self.value(each, "value", at)
+            )
         return ", ".join(found)
 
     def stages(self, record: Any, pointer: str, breaks: tuple[int, ...] = ()) -> str:
@@ -328,7 +364,11 @@ class _Writer:
                 before = record["stages"][place - 1] if place else record
                 behind = f"  {before['comment']}" if "comment" in before else ""
                 is_broken = place in breaks or behind or comments
-                text += behind + "".join(f"\n{line}" for line in comments) + ("\n-> " if is_broken else " -> ")
+                text += (
+                    behind
+                    + "".join(f"\n{line}" for line in comments)
+                    + ("\n-> " if is_broken else " -> ")
+                )
             elif comments:
                 raise self.wrong(f"{at}/comments", "the first stage of a layer has none of its own")
             text += stage
@@ -339,7 +379,9 @@ class _Writer:
 
     def pipeline(self, record: Any, pointer: str) -> str:
         breaks = tuple(record.get("breaks", ()))
-        return self.value(record, "value", pointer, CONDITIONAL) + self.stages(record, pointer, breaks)
+        return self.value(record, "value", pointer, CONDITIONAL) + self.stages(
+            record, pointer, breaks
+        )
 
     def text(self, record: Any, pointer: str) -> str:
         return _quoted(record["value"])

@@ -115,9 +115,7 @@ def _filled(
     return lines
 
 
-def _opened(
-    pieces: Sequence[Piece], at: int, column: int, indent: int, room: int
-) -> list[str]:
+def _opened(pieces: Sequence[Piece], at: int, column: int, indent: int, room: int) -> list[str]:
     """With a break behind an opening bracket; what stands in it fills lines."""
     bracket = pieces[at]
     assert bracket.inside

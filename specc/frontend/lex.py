@@ -143,7 +143,12 @@ def _unknown(source: Source, report: Report, start: int, end: int) -> Token:
     if word.isidentifier() or word.isalpha() or not word.isprintable():
         end = re.compile(r"\w+|\W").match(text, start).end()  # type: ignore[union-attr]
         first = start
-        while word.isprintable() and first and text[first - 1].isidentifier() and text[first - 1].isascii():
+        while (
+            word.isprintable()
+            and first
+            and text[first - 1].isidentifier()
+            and text[first - 1].isascii()
+        ):
             first -= 1  # the letters before it were taken for a name
         shown = _shortened(text[first:end])
         if word.isprintable():

@@ -50,7 +50,11 @@ def lint(file: ast.File, program: Program | None, report: Report) -> None:
     found = Report()
     model = next((each for each in file.definitions if isinstance(each, ast.Model)), None)
     train = next((each for each in file.definitions if isinstance(each, ast.Train)), None)
-    own = {each.name.text for each in file.definitions if isinstance(each, (ast.Fn, ast.Block, ast.Cell, ast.Optimizer))}
+    own = {
+        each.name.text
+        for each in file.definitions
+        if isinstance(each, (ast.Fn, ast.Block, ast.Cell, ast.Optimizer))
+    }
     _unused(file, model, found)
     if model is not None and program is not None:
         _double_softmax(model, own, found)
@@ -80,8 +84,9 @@ def without_allowed(file: ast.File, diagnostics: Iterable[Diagnostic]) -> list[D
     return _without(file, diagnostics, _allowed(file, Report()))
 
 
-def _without(file: ast.File, diagnostics: Iterable[Diagnostic],
-             allowed: dict[int, set[str]]) -> list[Diagnostic]:
+def _without(
+    file: ast.File, diagnostics: Iterable[Diagnostic], allowed: dict[int, set[str]]
+) -> list[Diagnostic]:
     return [
         each
         for each in diagnostics
@@ -132,7 +137,9 @@ def _unused(file: ast.File, model: ast.Model | None, report: Report) -> None:
     for definition in file.definitions:
         body = getattr(definition, "body", None)
         if isinstance(definition, ast.Model):
-            roots = [s for s in definition.body if isinstance(s, (ast.Output, ast.Loss, ast.Metric))]
+            roots = [
+                s for s in definition.body if isinstance(s, (ast.Output, ast.Loss, ast.Metric))
+            ]
             if roots:
                 _unused_in(definition.body, roots, "no output, loss or metric", mentions, report)
         elif body and isinstance(definition, (ast.Fn, ast.Block, ast.Cell, ast.Optimizer)):
@@ -151,8 +158,11 @@ def _unused(file: ast.File, model: ast.Model | None, report: Report) -> None:
 
 
 def _unused_in(
-    body: Iterable[ast.Statement], roots: Iterable[ast.Node], what: str,
-    mentions: Callable[[ast.Node], list[str]], report: Report,
+    body: Iterable[ast.Statement],
+    roots: Iterable[ast.Node],
+    what: str,
+    mentions: Callable[[ast.Node], list[str]],
+    report: Report,
 ) -> None:
     """Reports the names of a body that its roots do not reach."""
     meaning: dict[str, ast.Statement] = {}
@@ -195,7 +205,9 @@ def _mentions(node: ast.Node) -> list[str]:
 
 
 def _double_softmax(model: ast.Model, own: set[str], report: Report) -> None:
-    values = {s.names[0].text: s.value for s in model.body if isinstance(s, ast.Let) and len(s.names) == 1}
+    values = {
+        s.names[0].text: s.value for s in model.body if isinstance(s, ast.Let) and len(s.names) == 1
+    }
     for statement in model.body:
         if not isinstance(statement, (ast.Loss, ast.Metric, ast.Let)):
             continue
@@ -215,7 +227,11 @@ def _double_softmax(model: ast.Model, own: set[str], report: Report) -> None:
                 scores.span,
                 labels=[Label(made_by.span, f"`{made_by}` here")],
                 help=f"give `{word}` the scores before `{made_by}`"
-                + (f"; an `output {made_by}(...)` may still be one" if isinstance(statement, ast.Loss) else ""),
+                + (
+                    f"; an `output {made_by}(...)` may still be one"
+                    if isinstance(statement, ast.Loss)
+                    else ""
+                ),
             )
 
 
@@ -233,7 +249,9 @@ def _calls(value: ast.Expression) -> Iterator[tuple[ast.Path, ast.Expression]]:
                     yield stage.word, before
 
 
-def maker(value: ast.Expression, values: dict[str, ast.Expression], depth: int = 0) -> ast.Path | None:
+def maker(
+    value: ast.Expression, values: dict[str, ast.Expression], depth: int = 0
+) -> ast.Path | None:
     """The word that a value comes from."""
     if isinstance(value, ast.Pipeline):
         last = value.stages[-1]
@@ -333,7 +351,9 @@ def _deep_saturation(source: Source, program: Program, report: Report) -> None:
         if not before or isinstance(node.op, ops.Detach):
             points[node] = None
             continue
-        points[node] = min(before) + 2 * isinstance(node.op, ops.Sigmoid) + isinstance(node.op, ops.Tanh)
+        points[node] = (
+            min(before) + 2 * isinstance(node.op, ops.Sigmoid) + isinstance(node.op, ops.Tanh)
+        )
         span = node.origin.span
         is_new = points[node] >= SATURATED > min(before)
         if is_new and span is not None and span.source is source:

@@ -105,8 +105,11 @@ def _port(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, ports: l
             if not isinstance(owner, ast.Target):
                 whose = "input"
             count = leaf(Input(whose, length, Type("int", (), True, size + 1)), origin)
-            ports.append(Port(length, whose, "class", (), size + 1, statement.span,
-                              length_of=owner.name.text))
+            ports.append(
+                Port(
+                    length, whose, "class", (), size + 1, statement.span, length_of=owner.name.text
+                )
+            )
             sequence = sequences.varying(sequence_of, size, count, origin)
             frame.context.varying[sequence_of] = sequence
     if isinstance(statement, ast.Stream):
@@ -136,7 +139,9 @@ def _output(frame: Frame, statement: ast.Output, name: str, outputs: list[Term])
     if value is POISON:
         return
     if not isinstance(value, Tensor):
-        frame.error("wrong-kind", f"an output is a tensor, not {describe(value)}", statement.value.span)
+        frame.error(
+            "wrong-kind", f"an output is a tensor, not {describe(value)}", statement.value.span
+        )
         return
     if not value.type.batched and any(each.type.batched for each in topological([value.node])):
         frame.error(
@@ -170,7 +175,9 @@ def _terms(frame: Frame, statements: list, names: dict, result: Elaborated) -> N
 
 
 def _mentions_weights(statement) -> bool:
-    return any(isinstance(each, ast.Path) and each.text == "weights" for each in ast.walk(statement.value))
+    return any(
+        isinstance(each, ast.Path) and each.text == "weights" for each in ast.walk(statement.value)
+    )
 
 
 def _weights(context: Context) -> Value:

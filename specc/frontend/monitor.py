@@ -47,12 +47,17 @@ def is_more_better(frame: Frame, tree: ast.Expression, value: Tensor) -> bool | 
     return None
 
 
-def monitor(frame: Frame, tree: ast.Expression, losses: Sequence[Term],
-            metrics: Sequence[Term]) -> Monitor | None:
+def monitor(
+    frame: Frame, tree: ast.Expression, losses: Sequence[Term], metrics: Sequence[Term]
+) -> Monitor | None:
     """The value that `tree` names; None, and an error, if there is no such value."""
     name, is_max = tree, None
-    if (isinstance(tree, ast.Call) and tree.word.text in ("max", "min")
-            and len(tree.inputs) == 1 and not tree.settings):
+    if (
+        isinstance(tree, ast.Call)
+        and tree.word.text in ("max", "min")
+        and len(tree.inputs) == 1
+        and not tree.settings
+    ):
         name, is_max = tree.inputs[0].value, tree.word.text == "max"
     if not isinstance(name, ast.Path) or len(name.names) != 1:
         frame.error("bad-setting", "`monitor` must name a metric or a loss", tree.span,
@@ -60,8 +65,11 @@ def monitor(frame: Frame, tree: ast.Expression, losses: Sequence[Term],
         return None
     text = name.text
     columns = {each.name: (f"loss.{each.name}", False) for each in losses}
-    columns |= {each.name: (f"metric.{each.name}", each.is_max)
-                for each in metrics if each.node.type.shape == ()}
+    columns |= {
+        each.name: (f"metric.{each.name}", each.is_max)
+        for each in metrics
+        if each.node.type.shape == ()
+    }
     columns.setdefault(TOTAL, ("loss", False))
     if text in columns:
         column, known = columns[text]

@@ -46,7 +46,9 @@ def _checked(frame: Frame, definition, expression: ast.Expression, value: Value)
         if is_static(value):
             return value
         return frame.error(
-            "wrong-kind", f"the constant `{name}` is a number, not {describe(value)}", expression.span
+            "wrong-kind",
+            f"the constant `{name}` is a number, not {describe(value)}",
+            expression.span,
         )
     if isinstance(value, Polynomial):
         return value

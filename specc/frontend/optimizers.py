@@ -68,11 +68,22 @@ class Rule:
         parameter = context.parameters[path]
         names = [each.name for each in definition.signature.inputs]
         before = len(context.report)
-        match = _OfParameter(self.frame.caller or self.frame, frame, self.frame.word,
-                             self.frame.called_at or definition.name.span, False)
-        for declared, name, role in zip(signature_of(definition).inputs, names, ("param", "gradient"), strict=True):
-            node = context.leaves[path] if role == "param" else self._leaf(role, path, parameter.type)
-            if context.has_unknown_inputs:  # nobody uses the optimizer: its parameter may have any shape
+        match = _OfParameter(
+            self.frame.caller or self.frame,
+            frame,
+            self.frame.word,
+            self.frame.called_at or definition.name.span,
+            False,
+        )
+        for declared, name, role in zip(
+            signature_of(definition).inputs, names, ("param", "gradient"), strict=True
+        ):
+            node = (
+                context.leaves[path] if role == "param" else self._leaf(role, path, parameter.type)
+            )
+            if (
+                context.has_unknown_inputs
+            ):  # nobody uses the optimizer: its parameter may have any shape
                 frame.declare(name, POISON)
                 continue
             owner = f"the parameter `{path}`" if role == "param" else f"the gradient of `{path}`"
@@ -94,20 +105,22 @@ class Rule:
                     definitions.broken(frame, statement)
                 case _:
                     word = statement.span.text.split(maxsplit=1)[0]
-                    frame.error("misplaced", f"`{word}` may not stand in an optimizer", statement.span)
+                    frame.error(
+                        "misplaced", f"`{word}` may not stand in an optimizer", statement.span
+                    )
         weight = names[0].text
         values = self._next_values(frame, nexts, states, weight, parameter.type)
         if len(context.report) > before or len(values) <= len(states):
             return None
-        carried = tuple(
-            replace(each, next=values[name].node) for name, each in states.items()
-        )
+        carried = tuple(replace(each, next=values[name].node) for name, each in states.items())
         return Update(path, values[weight].node, carried)
 
     def _leaf(self, role: str, label: str, type_):
         return leaf(Input(role, label, type_), self.frame.origin(self.definition.name.span))
 
-    def _state(self, frame: Frame, statement: ast.State, path: str, states: dict[str, State]) -> None:
+    def _state(
+        self, frame: Frame, statement: ast.State, path: str, states: dict[str, State]
+    ) -> None:
         """`state v = 0`: of the parameter's shape."""
         name = statement.name
         type_ = frame.context.parameters[path].type
@@ -198,11 +211,18 @@ class Template:
                 op = replace(op, label=f"{path} {op.label}")
             inputs = tuple([new.get(each, each) for each in node.inputs])
             new[node] = Node(op, inputs, node.type, node.origin)
-        states = tuple([
-            State(path + each.path[first:], each.type, new.get(each.initial, each.initial),
-                  new.get(each.next, each.next), each.span)
-            for each in self.update.states
-        ])
+        states = tuple(
+            [
+                State(
+                    path + each.path[first:],
+                    each.type,
+                    new.get(each.initial, each.initial),
+                    new.get(each.next, each.next),
+                    each.span,
+                )
+                for each in self.update.states
+            ]
+        )
         return Update(path, new.get(self.update.next, self.update.next), states)
 
 
@@ -246,7 +266,9 @@ def optimizer_rule(frame: Frame, tree: ast.Call) -> Rule | None:
         return None
     scheduled = replace(frame, schedule=schedule(frame, tree.span))
     if tree.inputs:
-        frame.error("wrong-arguments", "an optimizer is given its settings only", tree.inputs[0].span)
+        frame.error(
+            "wrong-arguments", "an optimizer is given its settings only", tree.inputs[0].span
+        )
         return None
     settings = arguments.settings(scheduled, word, signature, tree.settings, tree, False)
     if settings is None:

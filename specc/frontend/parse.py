@@ -23,10 +23,29 @@ from specc.frontend.lex import MOST, lex
 from specc.source import Source, Span
 
 # The reserved words that statements and definitions start with.
-DEFINITIONS = frozenset("dim seq const use fn block cell optimizer model train".split())
+DEFINITIONS = frozenset(
+    ["dim", "seq", "const", "use", "fn", "block", "cell", "optimizer", "model", "train"]
+)
 STATEMENTS = frozenset(
-    "input stream target let layer param state next return output loss metric data validate test freeze"
-    " optimizer".split()
+    [
+        "input",
+        "stream",
+        "target",
+        "let",
+        "layer",
+        "param",
+        "state",
+        "next",
+        "return",
+        "output",
+        "loss",
+        "metric",
+        "data",
+        "validate",
+        "test",
+        "freeze",
+        "optimizer",
+    ]
 )
 
 

@@ -126,7 +126,12 @@ class Match:
         return True
 
     def _size(
-        self, declared: InputDeclared, given: Given, wanted: ast.Expression, size: Size, axis: int | None
+        self,
+        declared: InputDeclared,
+        given: Given,
+        wanted: ast.Expression,
+        size: Size,
+        axis: int | None,
     ) -> bool:
         """One size of a value against the pattern; a new name is bound to it."""
         name = None
@@ -149,7 +154,9 @@ class Match:
             )
             return False
         equal = sizes.same(value, size)
-        return True if equal else self._wrong_size(declared, given, wanted, name, value, size, equal)
+        return (
+            True if equal else self._wrong_size(declared, given, wanted, name, value, size, equal)
+        )
 
     def _known(self, name: str) -> Value | None:
         if name in self.callee.names:
@@ -165,9 +172,17 @@ class Match:
             help_ = "give each of them a name: `let a, b = ...`"
         elif isinstance(given.value, Word):
             help_ = f"apply it: `{given.value.name}(x)`"
-        elif _is_class(given.value) and declared.type is not None and declared.type.kind.text == "float":
+        elif (
+            _is_class(given.value)
+            and declared.type is not None
+            and declared.type.kind.text == "float"
+        ):
             help_ = "`one_hot` or `embed(16)` makes a vector of a class"
-        elif declared.type is not None and declared.type.kind.text == "class" and isinstance(given.value, Tensor):
+        elif (
+            declared.type is not None
+            and declared.type.kind.text == "class"
+            and isinstance(given.value, Tensor)
+        ):
             help_ = "a class is declared so: `input word: class(50)`, `target label: class(10)`"
         self.caller.error(
             "wrong-kind",
@@ -211,7 +226,13 @@ class Match:
         return False
 
     def _wrong_size(
-        self, declared: InputDeclared, given: Given, wanted, name: str | None, value: Size, size: Size,
+        self,
+        declared: InputDeclared,
+        given: Given,
+        wanted,
+        name: str | None,
+        value: Size,
+        size: Size,
         equal: bool | None,
     ) -> bool:
         text = trail.excerpt(given.span, 32)
@@ -222,7 +243,9 @@ class Match:
         if name in self.binders:
             source = self.binders[name]
             if source is not given:
-                labels.append(Label(source.span, f"{describe_type(source.value.type)} makes {name} = {value}"))
+                labels.append(
+                    Label(source.span, f"{describe_type(source.value.type)} makes {name} = {value}")
+                )
                 notes += _story(source)
             labels.append(Label(given.span, actual))
         notes += [note for note in _story(given) if note not in notes]
@@ -230,7 +253,9 @@ class Match:
             doubt = f"`{self.word}` takes {_wanted(declared)} {why}: cannot prove that {size} is {value}"
             open_labels, help_ = self.caller.open_labels(sorted(sizes.open_names(size - value)))
             labels += open_labels
-            self.caller.error("undecided-size", doubt, given.span, labels=labels, notes=notes, help=help_)
+            self.caller.error(
+                "undecided-size", doubt, given.span, labels=labels, notes=notes, help=help_
+            )
             return False
         self.caller.error(
             "shape-mismatch",
@@ -294,7 +319,9 @@ def sequence_name(frame: Frame, axis: ast.Axis) -> str | None:
     return None
 
 
-def declared_type(frame: Frame, tree: ast.Type, batched: bool, sequences: bool = False) -> Type | None:
+def declared_type(
+    frame: Frame, tree: ast.Type, batched: bool, sequences: bool = False
+) -> Type | None:
     """The type that a declaration (an input, a parameter) states; None after a mistake.
 
     The axis of a sequence is part of its shape, and allowed with `sequences` alone.

@@ -57,7 +57,9 @@ def matmul(frame: Frame, left: Value, right: Value, span: Span) -> Tensor:
     return frame.apply(op, left, right, span=span)
 
 
-def window_count(size: Size, window: int, stride: int, pad: int, rounds: str, axis: str) -> tuple[Size, str]:
+def window_count(
+    size: Size, window: int, stride: int, pad: int, rounds: str, axis: str
+) -> tuple[Size, str]:
     """How many windows lie on an axis, (N - F + 2P) / S + 1, and that calculation as text."""
     room = size - window + 2 * pad
     formula = f"({size} - {window} + 2*{pad}) / {stride} + 1"
@@ -102,8 +104,15 @@ def image(x: Value, name: str, argument: int = 0) -> Tensor:
 
 
 def convolve(
-    frame: Frame, x: Value, weight: Value, stride: Pair, pad: Pair, dilation: int, groups: int,
-    rounds: str, span: Span,
+    frame: Frame,
+    x: Value,
+    weight: Value,
+    stride: Pair,
+    pad: Pair,
+    dilation: int,
+    groups: int,
+    rounds: str,
+    span: Span,
 ) -> tuple[Tensor, str]:
     """out[k, y, x] = sum(c, u, v) weight[k, c, u, v] * in[c, s*y + d*u - p, s*x + d*v - p].
 
@@ -120,7 +129,9 @@ def convolve(
             raise Mistake("undecided-size", f"cannot prove that {number} {what} have {groups} equal groups",
                           open_sizes=sizes.open_names(number))  # fmt: skip
         if number % groups != 0:
-            raise Mistake("shape-mismatch", f"{number} {what} cannot be divided into {groups} groups")
+            raise Mistake(
+                "shape-mismatch", f"{number} {what} cannot be divided into {groups} groups"
+            )
     if not sizes.same(depth, channels // groups):
         needed = f"{channels}" if groups == 1 else f"{channels} / {groups} = {channels // groups}"
         raise Mistake("shape-mismatch", f"the weight is for {depth} channels, but there are {needed}",
@@ -146,7 +157,13 @@ def convolve(
 
 
 def scatter(
-    frame: Frame, x: Value, weight: Value, stride: Pair, pad: Pair, extra: int, span: Span,
+    frame: Frame,
+    x: Value,
+    weight: Value,
+    stride: Pair,
+    pad: Pair,
+    extra: int,
+    span: Span,
 ) -> tuple[Tensor, str]:
     """out[k, s*y + u - p, s*x + v - p] += weight[c, k, u, v] * in[c, y, x], over c, u and v.
 
@@ -167,7 +184,9 @@ def scatter(
     ):
         whole = (size - 1) * step + kernel + extra
         result = whole - 2 * margin
-        formula = f"({size} - 1) * {step} + {kernel} - 2*{margin}" + (f" + {extra}" if extra else "")
+        formula = f"({size} - 1) * {step} + {kernel} - 2*{margin}" + (
+            f" + {extra}" if extra else ""
+        )
         if isinstance(result, int) and result < 1:
             raise Mistake("window-does-not-fit", f"the padding leaves nothing of the {axis}: {formula} ="
                           f" {result}", help="take less padding, or a larger kernel")  # fmt: skip
@@ -177,7 +196,9 @@ def scatter(
     # 0 k, 1 y, 2 x, 3 c, 4 u, 5 v
     extents = (filters, *sizes_in, channels, *kernels)
     out = (at(0), _moved(1, stride[0], 4, 1), _moved(2, stride[1], 5, 1))
-    op = Contract(extents, out, (at(3), at(0), at(4), at(5)), (at(3), at(1), at(2)), (filters, *full))
+    op = Contract(
+        extents, out, (at(3), at(0), at(4), at(5)), (at(3), at(1), at(2)), (filters, *full)
+    )
     y = frame.apply(op, weight, x, span=span)
     for axis, (margin, size) in enumerate(zip(pad, results, strict=True), 1):
         if margin:
@@ -186,7 +207,13 @@ def scatter(
 
 
 def window_sum(
-    frame: Frame, x: Value, size: Pair, stride: Pair, pad: Pair, rounds: str, span: Span,
+    frame: Frame,
+    x: Value,
+    size: Pair,
+    stride: Pair,
+    pad: Pair,
+    rounds: str,
+    span: Span,
 ) -> tuple[Tensor, str]:
     """out[c, y, x] = sum(u, v) in[c, s*y + u - p, s*x + v - p]: a product with the number 1."""
     x = image(x, "window_sum")
@@ -207,7 +234,9 @@ def window_counts(
     """How many windows lie on each axis of an image, and the calculations as text."""
     found = [
         window_count(length, *each, rounds, axis)
-        for axis, length, *each in zip(("height", "width"), x.shape[1:], size, stride, pad, strict=True)
+        for axis, length, *each in zip(
+            ("height", "width"), x.shape[1:], size, stride, pad, strict=True
+        )
     ]
     return tuple(count for count, _ in found), joined([note for _, note in found])
 
@@ -232,7 +261,11 @@ def index(frame: Frame, value: Value, items: list, span: Span) -> Value:
     """
     if isinstance(value, Several):
         (item,) = items if len(items) == 1 else (None,)
-        if isinstance(item, bool) or not isinstance(item, int) or not -len(value.items) <= item < len(value.items):
+        if (
+            isinstance(item, bool)
+            or not isinstance(item, int)
+            or not -len(value.items) <= item < len(value.items)
+        ):
             raise Mistake("wrong-kind", f"one of {describe(value)} is chosen by a number from 0 to"
                           f" {len(value.items) - 1}")  # fmt: skip
         return value.items[item]
@@ -257,7 +290,9 @@ def index(frame: Frame, value: Value, items: list, span: Span) -> Value:
     return result
 
 
-def _take(frame: Frame, value: Tensor, axis: int, item: Tensor, position: int, span: Span) -> Tensor:
+def _take(
+    frame: Frame, value: Tensor, axis: int, item: Tensor, position: int, span: Span
+) -> Tensor:
     if item.type.kind != "int":
         raise Mistake("wrong-kind", f"an index is a whole number, a slice or a class, not {describe(item)}",
                       argument=position)  # fmt: skip
@@ -280,7 +315,9 @@ def _element(frame: Frame, value: Tensor, axis: int, item, position: int, span: 
     return frame.apply(Reshape(shape), one, span=span)
 
 
-def _slice(frame: Frame, value: Tensor, axis: int, item: tuple, position: int, span: Span) -> Tensor:
+def _slice(
+    frame: Frame, value: Tensor, axis: int, item: tuple, position: int, span: Span
+) -> Tensor:
     start, stop, step = item
     size = value.shape[axis]
     for each in item:
@@ -290,7 +327,9 @@ def _slice(frame: Frame, value: Tensor, axis: int, item: tuple, position: int, s
     start, step = 0 if start is None else start, 1 if step is None else step
     stop = size if stop is None else stop
     if not isinstance(step, int) or step < 1:
-        raise Mistake("bad-number", f"the step of a slice is at least 1, not {step}", argument=position)
+        raise Mistake(
+            "bad-number", f"the step of a slice is at least 1, not {step}", argument=position
+        )
     if isinstance(start, int) and start < 0:
         start = start + size
     if isinstance(stop, int) and stop < 0:
@@ -300,4 +339,6 @@ def _slice(frame: Frame, value: Tensor, axis: int, item: tuple, position: int, s
         raise Mistake("shape-mismatch", f"`{start}:{stop}` is no part of an axis of {size}", argument=position)  # fmt: skip
     if start == 0 and step == 1 and stop == size:
         return value
-    return frame.apply(Slice(axis, start, (stop - start + step - 1) // step, step), value, span=span)
+    return frame.apply(
+        Slice(axis, start, (stop - start + step - 1) // step, step), value, span=span
+    )

@@ -1,6 +1,6 @@
 """The numbers that a schedule gives over a training, as far as they are told without running it.
 
-    rates(file, `cosine(0.1, 0)`, epochs=10)      # [0.1, 0.0975.., ..., 0.0]
+rates(file, `cosine(0.1, 0)`, epochs=10)      # [0.1, 0.0975.., ..., 0.0]
 """
 
 from __future__ import annotations
@@ -36,12 +36,21 @@ def rates(file: ast.File, formula: ast.Expression, epochs: int) -> list[float]:
     found = []
     for part in range(PARTS + 1):
         progress = part / PARTS
-        names = {"progress": progress, "epoch": progress * epochs, "step": progress * epochs * 100, "stale": 0}
+        names = {
+            "progress": progress,
+            "epoch": progress * epochs,
+            "step": progress * epochs * 100,
+            "stale": 0,
+        }
         try:
             value = _value(formula, names, own, 0)
         except (_Unknown, ArithmeticError, ValueError, TypeError):
             return []
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or not math.isfinite(value)
+        ):
             return []
         found.append(float(value))
     return found
@@ -55,7 +64,9 @@ def _value(tree: ast.Expression, names: Mapping[str, float], own: Mapping, depth
             return tree.value
         case ast.Path() if tree.text in names:
             return names[tree.text]
-        case ast.Path() if getattr(own.get(tree.text), "value", None) and not isinstance(own[tree.text], ast.Fn):
+        case ast.Path() if getattr(own.get(tree.text), "value", None) and not isinstance(
+            own[tree.text], ast.Fn
+        ):
             return _value(own[tree.text].value, {}, own, depth + 1)
         case ast.Unary(operator=sign):
             value = _value(tree.operand, names, own, depth + 1)

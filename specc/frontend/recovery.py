@@ -22,14 +22,41 @@ from specc.source import Span
 
 STARTS = DEFINITIONS | STATEMENTS
 COMPARISONS = frozenset(("==", "!=", "<", "<=", ">", ">="))
-BINARY = COMPARISONS | frozenset("+ - * / // % ^ @ and or".split())
+BINARY = COMPARISONS | frozenset(["+", "-", "*", "/", "//", "%", "^", "@", "and", "or"])
 OPERANDS = frozenset(("NAME", "NUMBER", "STRING", "(", "-", "true", "false", "if", "not"))
 # A reserved word before one of these is meant as a name: no statement goes on like that.
-BEHIND_NAMES = frozenset("= , ) ] . -> ; : * / // % ^ @ + and or then else".split()) | COMPARISONS
+BEHIND_NAMES = (
+    frozenset(
+        [
+            "=",
+            ",",
+            ")",
+            "]",
+            ".",
+            "->",
+            ";",
+            ":",
+            "*",
+            "/",
+            "//",
+            "%",
+            "^",
+            "@",
+            "+",
+            "and",
+            "or",
+            "then",
+            "else",
+        ]
+    )
+    | COMPARISONS
+)
 # ... and so is one behind one of these in the same line.
-BEFORE_NAMES = BINARY | frozenset("( [ , ; = ->".split()) | (STARTS - {"train"})
+BEFORE_NAMES = BINARY | frozenset(["(", "[", ",", ";", "=", "->"]) | (STARTS - {"train"})
 # Behind one of these, in the same line, stands a name.
-NAMING = STARTS - set("use train return output loss metric data validate test freeze".split())
+NAMING = STARTS - set(
+    ["use", "train", "return", "output", "loss", "metric", "data", "validate", "test", "freeze"]
+)
 
 
 class Recovery:

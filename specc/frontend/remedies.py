@@ -1,7 +1,7 @@
 """What would make the operands of an operation fit: words of the language that bring shapes together.
 
-    image + b           `spread(b, image)` repeats it over the other axes
-    x @ W               `W @ x` fits: [4, 8] @ [8]
+image + b           `spread(b, image)` repeats it over the other axes
+x @ W               `W @ x` fits: [4, 8] @ [8]
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from specc.frontend.values import Tensor, Value
 from specc.ir import sizes
 
 
-def remedy(message: str, operands: list[tuple[ast.Expression, Value]]) -> tuple[str | None, list[Fix]]:
+def remedy(
+    message: str, operands: list[tuple[ast.Expression, Value]]
+) -> tuple[str | None, list[Fix]]:
     """A help, and the fix that does it; nothing where nothing simple fits."""
     if len(operands) != 2:
         return None, []

@@ -205,7 +205,11 @@ class _Singular(Exception):
 
 
 def template(
-    context: Context, before: Before, path: str, values: list[Given | None], result: Value,
+    context: Context,
+    before: Before,
+    path: str,
+    values: list[Given | None],
+    result: Value,
     origin: Origin,
 ) -> Template | None:
     """What a use that was walked has made; None where its nodes do not follow from its key."""
@@ -220,7 +224,8 @@ def template(
     carries = _last(context.carries, now.carries - before.carries)
     try:
         return _Recording(context, path, inputs, {*paths, *states, *carries}, origin).template(
-            now.calls - before.calls, paths, states, carries, result)
+            now.calls - before.calls, paths, states, carries, result
+        )
     except _Singular:
         return None
 
@@ -274,8 +279,9 @@ class _Recording:
             made = tuple(self._made(each) for each in result.items)
         else:
             made = self._made(result)
-        return Template(calls, self.kept, self.sequences, self.makings, parameters, found,
-                        carried, made)
+        return Template(
+            calls, self.kept, self.sequences, self.makings, parameters, found, carried, made
+        )
 
     def _made(self, value: Value) -> Made:
         if not isinstance(value, Tensor):

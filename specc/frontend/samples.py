@@ -107,7 +107,9 @@ def sample(name: str) -> str:
         start = f"{name}({settings})" if settings else name
         return _model(["x: float[8]"], "W @ x", [f"param W: float[4, 8] = {start}"])
     if kind == "regularizers":
-        return _trained(f"loss mse(y, t)\n  loss penalty = 0.001 * {name}(weights)", "optimizer sgd(lr = 0.1)")
+        return _trained(
+            f"loss mse(y, t)\n  loss penalty = 0.001 * {name}(weights)", "optimizer sgd(lr = 0.1)"
+        )
     inputs = [_input(each) for each in signature.inputs]
     if isinstance(definition, ast.Cell):
         inputs = [inputs[0].replace("[", "[time, ", 1)]  # the states need not be given

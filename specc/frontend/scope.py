@@ -1,8 +1,8 @@
 """The names of a file, the frame of the body that is being walked, and what is built meanwhile.
 
-    Context   one for a check: the report, and the parameters, states and layers found so far
-    Scope     one for a file: its dimensions, constants and words, and those it uses
-    Frame     one for a body: the model's, or that of a definition at one of its uses
+Context   one for a check: the report, and the parameters, states and layers found so far
+Scope     one for a file: its dimensions, constants and words, and those it uses
+Frame     one for a body: the model's, or that of a definition at one of its uses
 """
 
 from __future__ import annotations
@@ -214,7 +214,11 @@ class Frame:
         labels = list(more.pop("labels", ()))
         if self.call is not None:
             labels = [label for label in labels if label.span.source is self.call.source]
-            if any(e.span.source is not self.call.source for f in more.get("fixes", ()) for e in f.edits):
+            if any(
+                e.span.source is not self.call.source
+                for f in more.get("fixes", ())
+                for e in f.edits
+            ):
                 more.pop("fixes")  # the library is not the user's to mend
         frame = self
         while frame is not None:
@@ -305,8 +309,10 @@ class Frame:
     def _at_each_step(self, op: Op, operands, sequence: Sequence, span: Span):
         """The node of `op` for all steps of a sequence, and the sequence (None: one value for all)."""
         moving = [each.sequence is not None for each in operands]
-        leaves = [leaf(Input("step", str(position), each.type)) if each.sequence else each.node
-                  for position, each in enumerate(operands)]
+        leaves = [
+            leaf(Input("step", str(position), each.type)) if each.sequence else each.node
+            for position, each in enumerate(operands)
+        ]
         one = apply(op, *leaves, origin=self.origin(span))
         node, moves = lifted(one, [each.node for each in operands], moving, sequence.size)
         return node, sequence if moves else None
@@ -314,8 +320,11 @@ class Frame:
 
 def common_sequence(operands: Iterable[Tensor], allow_constants: bool = False) -> Sequence | None:
     """The sequence that some operands are; raises Misfit for operands that do not go together."""
-    found = max((each for each in operands if each.sequence is not None), default=None,
-                key=lambda each: (each.sequence.begin is not None, each.sequence.mask is not None))
+    found = max(
+        (each for each in operands if each.sequence is not None),
+        default=None,
+        key=lambda each: (each.sequence.begin is not None, each.sequence.mask is not None),
+    )
     if found is None:
         return None
     sequence = found.sequence

@@ -33,8 +33,11 @@ def of_sequence(x: Value, name: str) -> Tensor:
 def _checked(x: Value, over: Sequence, name: str) -> Tensor:
     x = of_sequence(x, f"{name}(...; over={over.name})")
     if x.sequence.name != over.name:
-        raise Mistake("shape-mismatch", f"`{name}(...; over={over.name})` runs over `{over.name}`, but"
-                      f" {describe(x)} over `{x.sequence.name}`")
+        raise Mistake(
+            "shape-mismatch",
+            f"`{name}(...; over={over.name})` runs over `{over.name}`, but"
+            f" {describe(x)} over `{x.sequence.name}`",
+        )
     return x
 
 
@@ -128,7 +131,9 @@ def reverse(frame: Frame, x: Tensor, span: Span) -> Tensor:
         raise Mistake("wrong-kind", "a stream has no end from which it could be read in reverse", argument=0,
                       help="declare it as `input`: its windows are independent")  # fmt: skip
     if x.sequence.length is None:
-        return replace(x, node=apply(Slice(0, size - 1, size, -1), x.node, origin=origin), finals=())
+        return replace(
+            x, node=apply(Slice(0, size - 1, size, -1), x.node, origin=origin), finals=()
+        )
     # where step k of the reversed sequence comes from: length - 1 - k, and k itself past the end
     steps = apply(ops.ToFloat(), leaf(Iota(size)))
     length = apply(ops.ToFloat(), x.sequence.length)
@@ -148,8 +153,10 @@ def previous(frame: Frame, x: Tensor, span: Span) -> Tensor:
         raise Mistake("wrong-kind", "the step before the first one of a window lies in another batch: a"
                       " stream has no `previous`", argument=0)  # fmt: skip
     classes = x.type.classes
-    if x.type.kind == "bool" or x.type.kind == "int" and classes is None:
-        raise Mistake("wrong-kind", f"`previous` takes classes or numbers, not {describe(x)}", argument=0)
+    if x.type.kind == "bool" or (x.type.kind == "int" and classes is None):
+        raise Mistake(
+            "wrong-kind", f"`previous` takes classes or numbers, not {describe(x)}", argument=0
+        )
     floating = node if node.type.kind == "float" else apply(ops.ToFloat(), node)
     start = constant(0.0)
     if node.type.kind == "int":
@@ -169,7 +176,9 @@ def along(frame: Frame, x: Value, sequence: Sequence, span: Span) -> Tensor:
     if is_static(x):
         x = as_kind(frame, x, "float", span)
     if not isinstance(x, Tensor) or x.sequence is not None:
-        raise Mistake("wrong-kind", f"`along` takes one value for all steps, not {describe(x)}", argument=0)
+        raise Mistake(
+            "wrong-kind", f"`along` takes one value for all steps, not {describe(x)}", argument=0
+        )
     if (wrong := excess((sequence.size, *x.shape))) is not None:
         raise Mistake("too-large", wrong)
     return Tensor(every_step(x.node, sequence.size), x.trail, sequence)
@@ -179,5 +188,3 @@ def varying(name: str, size, length: Node, origin: Origin) -> Sequence:
     """A sequence of which each example has a length of its own."""
     steps = apply(ops.ToFloat(), leaf(Iota(size), origin))
     return Sequence(name, size, ops.less(steps, apply(ops.ToFloat(), length)), length)
-
-

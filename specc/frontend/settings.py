@@ -150,8 +150,8 @@ def mistakes(
     size, or a tensor), or it was found missing before.
     """
     if all(
-        each.name not in values or _is_plainly_valid(property_schema(each, bounds.get(each.name, {})),
-                                                     values[each.name])
+        each.name not in values
+        or _is_plainly_valid(property_schema(each, bounds.get(each.name, {})), values[each.name])
         for each in settings
     ):
         return []
@@ -224,7 +224,9 @@ def _sentence(setting: Declared, error: Any) -> str:
     value = show_value(error.instance)
     match error.validator:
         case "type":
-            needed = "a word or a number" if setting.kind == "word" else _NEEDED[error.validator_value]
+            needed = (
+                "a word or a number" if setting.kind == "word" else _NEEDED[error.validator_value]
+            )
             return f"`{setting.name}` is {needed}, not {value}"
         case "enum":
             choices = " or ".join(f"`{each}`" for each in error.validator_value)

@@ -1,6 +1,6 @@
 """What a word takes: its inputs and settings, alike for definitions in .dl and for primitives.
 
-    fn f(x: float[n], y; m = 1)      ->      Signature((x, y), (m,))
+fn f(x: float[n], y; m = 1)      ->      Signature((x, y), (m,))
 """
 
 from __future__ import annotations
@@ -75,6 +75,9 @@ def signature_of(definition: Any) -> Signature:
 def _of_cell(cell: ast.Cell) -> Signature:
     """A cell takes its first states as further inputs: `lstm(y, h=h, c=c; 256)`."""
     own = from_tree(cell.signature)
-    states = tuple(InputDeclared(each.name.text, None, True, each.name.span)
-                   for each in cell.body if isinstance(each, ast.State))
+    states = tuple(
+        InputDeclared(each.name.text, None, True, each.name.span)
+        for each in cell.body
+        if isinstance(each, ast.State)
+    )
     return replace(own, inputs=own.inputs + states)

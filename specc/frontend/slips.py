@@ -489,7 +489,9 @@ def unexpected(recovery: Recovery, at: int) -> int:
         found = f", but the {'file' if token.kind == '$END' else 'statement'} ends there"
     help = expectation.help
     starts_list = token.kind == "[" and "NUMBER" in expected
-    if starts_list or (token.kind == "," and before.kind == "NUMBER" and "," not in expected and ")" in expected):
+    if starts_list or (
+        token.kind == "," and before.kind == "NUMBER" and "," not in expected and ")" in expected
+    ):
         help = "there are no lists: a setting is one value, such as `kernel=3` or `kernel_width=5`"
     elif token.kind == "(" and before.kind == "let":
         help = "names stand without parentheses: `let a, b = ...`"

@@ -40,13 +40,16 @@ SETTINGS = (
     Declared("clip_norm", "float", bounds=((">", 0),), default=None),
     Declared("clip_value", "float", bounds=((">", 0),), default=None),
     Declared("recompute", "bool", default=DEFAULTS.recompute),
-    Declared("checkpoint_seconds", "float", bounds=((">", 0),), default=DEFAULTS.checkpoint_seconds),
+    Declared(
+        "checkpoint_seconds", "float", bounds=((">", 0),), default=DEFAULTS.checkpoint_seconds
+    ),
 )
 LARGEST = {"seed": 2**63 - 1}
 LARGEST_COUNT = 10**9
 """The largest whole number of each setting: beyond lies a slip, and soon what the machine counts with."""
 PLANNED = ("accumulate", "workers")
 """Settings of `train` that the language plans, and that are refused so far."""
+
 
 @dataclass(eq=False)
 class Training:
@@ -58,8 +61,14 @@ class Training:
     limits: list[Limit] = field(default_factory=list)
 
 
-def train(context: Context, scope: Scope, block: ast.Train, ports: list[Port],
-          losses: Sequence[Term] = (), metrics: Sequence[Term] = ()) -> Training:
+def train(
+    context: Context,
+    scope: Scope,
+    block: ast.Train,
+    ports: list[Port],
+    losses: Sequence[Term] = (),
+    metrics: Sequence[Term] = (),
+) -> Training:
     """Walks the block; `ports` are the model's inputs and targets, `losses` and `metrics` its terms."""
     frame = Frame(context, scope, "train")
     known: dict[str, Any] = {}
@@ -103,7 +112,9 @@ def train(context: Context, scope: Scope, block: ast.Train, ports: list[Port],
                 _setting(frame, name, override, known)
             values[setting.name] = override.span
     if isinstance(known.get("validate"), float) and "data" not in known and not is_broken:
-        frame.error("misplaced", "there is no `data` to cut a validation part off", places["validate"])
+        frame.error(
+            "misplaced", "there is no `data` to cut a validation part off", places["validate"]
+        )
     result = Training(Recipe(**known, span=block.span, places=values))
     result.frozen = _frozen(frame, freezes)
     if not is_broken:
@@ -117,7 +128,10 @@ def train(context: Context, scope: Scope, block: ast.Train, ports: list[Port],
 
 
 def _check_any_trained(
-    frame: Frame, block: ast.Train, optimizers: list[ast.TrainOptimizer], freezes: list[ast.Freeze],
+    frame: Frame,
+    block: ast.Train,
+    optimizers: list[ast.TrainOptimizer],
+    freezes: list[ast.Freeze],
     frozen: list[str],
 ) -> None:
     """Refuses to train a model of which no parameter is trained."""
@@ -181,7 +195,9 @@ def _unknown_setting(frame: Frame, name: ast.Name) -> None:
     if hint is None and SETTING_SYNONYMS.get(name.text, name.text) == "lr":
         lr = SETTING_SYNONYMS.get(name.text, name.text)
         help_ = f"it is a setting of the optimizer: `optimizer sgd({lr} = ...)`"
-        frame.error("unknown-setting", f"`train` has no setting `{name.text}`", name.span, help=help_)
+        frame.error(
+            "unknown-setting", f"`train` has no setting `{name.text}`", name.span, help=help_
+        )
         return
     known = "its settings are " + ", ".join(f"`{each}`" for each in SETTINGS)
     fixes = [Fix(f"write `{near}`", (Edit(name.span, near),))] if near else []
@@ -265,7 +281,12 @@ def _choice(word: str, argument: ast.Argument) -> str | None:
     known = sources.SOURCES[word].all_settings(()) if argument.name is not None else {}
     setting = known.get(argument.name.text) if argument.name is not None else None
     tree = argument.value
-    if setting is None or not setting.words or not isinstance(tree, ast.Path) or len(tree.names) > 1:
+    if (
+        setting is None
+        or not setting.words
+        or not isinstance(tree, ast.Path)
+        or len(tree.names) > 1
+    ):
         return None
     return tree.text if tree.text in setting.words else None
 
@@ -285,7 +306,9 @@ def _parameters(frame: Frame, path: ast.Path) -> list[str]:
     text = path.text
     found = [each for each in paths if each == text or each.startswith(f"{text}.")]
     if not found and not frame.context.report.errors:
-        prefixes = {each.rsplit(".", cut)[0] for each in paths for cut in range(each.count(".") + 1)}
+        prefixes = {
+            each.rsplit(".", cut)[0] for each in paths for cut in range(each.count(".") + 1)
+        }
         near = closest(text, prefixes | set(paths))
         frame.error(
             "unknown-name", f"there is no parameter or layer `{text}`", path.span,
@@ -321,7 +344,9 @@ def _updates(
             parameters = _parameters(frame, path)
             good = good and bool(parameters)
             if parameters and all(each in frozen for each in parameters):
-                frame.error("misplaced", f"`{path.text}` is frozen, and has an optimizer", path.span)
+                frame.error(
+                    "misplaced", f"`{path.text}` is frozen, and has an optimizer", path.span
+                )
             for each in parameters:
                 if each in chosen:
                     frame.error(
@@ -333,7 +358,9 @@ def _updates(
     trained = [each for each in context.paths if each not in frozen]
     without = [each for each in trained if each not in chosen]
     if rest is None and without and not context.report.errors:
-        listed = ", ".join(f"`{each}`" for each in without[:4]) + (", ..." if len(without) > 4 else "")
+        listed = ", ".join(f"`{each}`" for each in without[:4]) + (
+            ", ..." if len(without) > 4 else ""
+        )
         frame.error(
             "no-optimizer", f"no optimizer is for {listed}", _keyword(block),
             help="add one, `optimizer sgd(lr = 0.1)`, or `freeze` what is not trained",
@@ -350,5 +377,3 @@ def _updates(
             break
         updates.append(update)
     return updates
-
-

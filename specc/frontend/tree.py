@@ -1,8 +1,8 @@
 """A syntax tree as text, one node a line: what `specc show --stage tree` prints.
 
-    Let  3:3
-      names: Name "y"  3:7
-      value: Number 1  3:11
+Let  3:3
+  names: Name "y"  3:7
+  value: Number 1  3:11
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ def show_tree(node: ast.Node) -> str:
         if not isinstance(value, ast.Node):
             lines.append(f"{indent}{value!r}")
             continue
-        leaf = isinstance(value, (ast.Name, ast.Number, ast.String, ast.Boolean, ast.Operator, ast.Path))
+        leaf = isinstance(
+            value, (ast.Name, ast.Number, ast.String, ast.Boolean, ast.Operator, ast.Path)
+        )
         text = f" {value.span.text}" if leaf else ""
         lines.append(f"{indent}{type(value).__name__}{text}  {value.span.line}:{value.span.column}")
         if leaf:

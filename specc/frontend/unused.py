@@ -93,7 +93,9 @@ def _defaults(context: Context, scope: Scope, definition: Definition) -> None:
         value = setting_value(frame, declared, declared.default)
         if value is not POISON:
             frame.names = {**names, declared.name: value}
-            valid_settings(frame, frame, word, Signature((), (declared,)), {}, declared.default.span)
+            valid_settings(
+                frame, frame, word, Signature((), (declared,)), {}, declared.default.span
+            )
 
 
 def _circles(context: Context, scope: Scope, unused: list[ast.Definition]) -> None:

@@ -28,7 +28,11 @@ def _resolved(source: Source) -> Path:
 
 
 def _scope(
-    context: Context, file: ast.File, library: Scope, root: Path, chain: tuple[Path, ...],
+    context: Context,
+    file: ast.File,
+    library: Scope,
+    root: Path,
+    chain: tuple[Path, ...],
     done: dict[Path, Scope | None],
 ) -> Scope:
     scope = Scope(context, file.source, library=library)
@@ -99,7 +103,9 @@ def _used(context, use: ast.Use, source: Source, library, root: Path, chain, don
     try:
         read = Source.read(path)
     except SpecError as error:
-        context.error("cannot-read", error.diagnostics[0].message.replace(str(path), text), use.path.span)
+        context.error(
+            "cannot-read", error.diagnostics[0].message.replace(str(path), text), use.path.span
+        )
         return None
     file, diagnostics = parse(Source(str(Path(source.name).parent / text), read.text))
     for each in diagnostics:

@@ -120,7 +120,9 @@ MOST_ELEMENTS = 2**31
 """Elements of one value of one example, or of a parameter: kernels count them in 32 bits."""
 
 Static: TypeAlias = int | float | bool | Polynomial
-Value: TypeAlias = Static | str | Sequence | Tensor | Several | Weights | Word | SharedLayer | Poison
+Value: TypeAlias = (
+    Static | str | Sequence | Tensor | Several | Weights | Word | SharedLayer | Poison
+)
 
 
 def is_static(value: Value) -> bool:

@@ -1,8 +1,8 @@
 """Nodes and graphs: a frozen directed acyclic graph, given by its named outputs.
 
-    x = node(Input("image"), type=...)
-    graph = Graph({"scores": scores})
-    for node in graph.nodes: ...          # every node after its inputs
+x = node(Input("image"), type=...)
+graph = Graph({"scores": scores})
+for node in graph.nodes: ...          # every node after its inputs
 """
 
 from __future__ import annotations

@@ -47,8 +47,12 @@ def packed(fields: Mapping[str, Any]) -> bytes:
     pickler = _Pickler(file)
     numbers = pickler.numbers = search.numbers
     # one pickler for both, so that they share a source as they did
-    pickler.dump([(node.op, [numbers[each] for each in node.inputs], node.type, node.origin)
-                  for node in numbers])
+    pickler.dump(
+        [
+            (node.op, [numbers[each] for each in node.inputs], node.type, node.origin)
+            for node in numbers
+        ]
+    )
     pickler.dump(dict(fields))
     return file.getvalue()
 

@@ -163,8 +163,9 @@ class Plan:
             nodes = " ".join(show_node(node) for node in step.group.nodes[:4])
             more = f" +{len(step.group.nodes) - 4}" if len(step.group.nodes) > 4 else ""
             where = ", ".join(f"{place.space}+{place.offset}" for _, place in step.stores)
-            lines.append(f"phase {step.phase} {step.mode:<6} {step.group.kind:<8}"
-                         f" {nodes}{more} -> {where}")
+            lines.append(
+                f"phase {step.phase} {step.mode:<6} {step.group.kind:<8} {nodes}{more} -> {where}"
+            )
             if step.steps:
                 lines[-1] = f"phase {step.phase} {step.mode:<6} loop of {step.turns} turns"
             for each in step.steps:

@@ -109,10 +109,13 @@ class Program:
     frozen: tuple[str, ...] = ()  # paths of parameters that are not trained
     limits: tuple[Limit, ...] = ()
     carries: tuple[tuple[str, Node], ...] = ()  # what the state of each cell is at the next step
-    streams: tuple[tuple[str, str], ...] = ()  # states that go on from batch to batch, and the ports
+    streams: tuple[
+        tuple[str, str], ...
+    ] = ()  # states that go on from batch to batch, and the ports
     # that say where they begin anew
     resized: Callable[[Mapping[str, int]], Program | None] | None = field(
-        default=None, compare=False, repr=False)  # the same file with other sizes
+        default=None, compare=False, repr=False
+    )  # the same file with other sizes
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)
 
     def __copy__(self) -> Program:

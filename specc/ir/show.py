@@ -1,6 +1,6 @@
 """A graph as text, one node a line: its specification in tests and in `specc show`.
 
-    %3 = Add(%1, %2)                          float[10] per example    scores lenet.dl:14
+%3 = Add(%1, %2)                          float[10] per example    scores lenet.dl:14
 """
 
 from __future__ import annotations
@@ -44,11 +44,18 @@ def show_program(program: Program) -> str:
     states = [*program.states, *(state for update in program.updates for state in update.states)]
     lines += [f"state {each.path}: {each.type}" for each in states]
     outputs = {}
-    for kind, terms in (("output", program.outputs), ("loss", program.losses),
-                        ("metric", program.metrics)):
+    for kind, terms in (
+        ("output", program.outputs),
+        ("loss", program.losses),
+        ("metric", program.metrics),
+    ):
         outputs.update({f"{kind}.{term.name}": term.node for term in terms})
     recipe = program.recipe
-    for role, source in (("data", recipe.data), ("validate", recipe.validate), ("test", recipe.test)):
+    for role, source in (
+        ("data", recipe.data),
+        ("validate", recipe.validate),
+        ("test", recipe.test),
+    ):
         if source is not None:
             lines.append(f"{role} {_show_source(source)}")
     lines.append(f"epochs {recipe.epochs}, batch {recipe.batch}, seed {recipe.seed}")

@@ -111,9 +111,7 @@ class Polynomial:
     __index__ = __int__
 
     def __str__(self) -> str:
-        ordered = sorted(
-            self.terms, key=lambda term: (-sum(p for _, p in term[0]), str(term[0]))
-        )
+        ordered = sorted(self.terms, key=lambda term: (-sum(p for _, p in term[0]), str(term[0])))
         text = ""
         for monomial, coefficient in ordered:
             factors = [f"{name}^{power}" if power > 1 else f"{name}" for name, power in monomial]
@@ -247,9 +245,7 @@ def _sign(value: Size) -> int:
         return (value > 0) - (value < 0)
     constant = dict(value.terms).get((), 0)
     varying = [c for monomial, c in value.terms if monomial]
-    simple = all(
-        isinstance(factor, str) for monomial, _ in value.terms for factor, _ in monomial
-    )
+    simple = all(isinstance(factor, str) for monomial, _ in value.terms for factor, _ in monomial)
     # every monomial is at least 1, hence the value at least (or at most) the sum of coefficients
     if simple and all(c > 0 for c in varying) and constant + sum(varying) > 0:
         return 1

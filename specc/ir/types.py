@@ -1,7 +1,7 @@
 """The type of a value: its kind, the shape of one example, and whether it varies over the batch.
 
-    Type("float", (6, 28, 28), batched=True)     # six 28x28 maps for every example
-    Type("float", (84, 120))                     # a weight: one for the whole batch
+Type("float", (6, 28, 28), batched=True)     # six 28x28 maps for every example
+Type("float", (84, 120))                     # a weight: one for the whole batch
 """
 
 from __future__ import annotations

@@ -23,6 +23,9 @@ def verify(graph: Graph, after: str) -> Graph:
                 f"after {after}: {show_node(node)}: {error} (a bug of specc; please report it)"
             ) from error
         same = (inferred.kind, inferred.shape, inferred.batched) == (
-            node.type.kind, node.type.shape, node.type.batched)
+            node.type.kind,
+            node.type.shape,
+            node.type.batched,
+        )
         assert same, f"after {after}: {show_node(node)} should be {inferred} (a bug of specc)"
     return graph

@@ -1,6 +1,6 @@
 """A value that may be read only once others have been computed: what puts a computation late.
 
-    apply(After(), x, dy)      # x, but whoever reads it here waits for dy
+apply(After(), x, dy)      # x, but whoever reads it here waits for dy
 """
 
 from __future__ import annotations

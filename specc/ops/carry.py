@@ -42,9 +42,12 @@ class Carry(Op):
         if initial.kind != "float":
             raise ShapeError(f"a state is of type float, not {initial}", 0)
         if len(initial.shape) != len(self.shape) or not all(
-                sizes.same(a, b) for a, b in zip(initial.shape, self.shape, strict=True)):
-            raise ShapeError(f"a state of {sizes.show(self.shape)} cannot start as"
-                             f" {sizes.show(initial.shape)}", 0)
+            sizes.same(a, b) for a, b in zip(initial.shape, self.shape, strict=True)
+        ):
+            raise ShapeError(
+                f"a state of {sizes.show(self.shape)} cannot start as {sizes.show(initial.shape)}",
+                0,
+            )
         return Type("float", (self.steps, *self.shape), True)
 
     def vjp(self, node, dy):
@@ -64,8 +67,11 @@ class Carry(Op):
 
 def carries(graph: Graph) -> dict[Node, Node]:
     """For each Carry of a graph, the node whose earlier steps it holds."""
-    return {node: graph.outputs[PREFIX + node.op.label]
-            for node in graph.nodes if isinstance(node.op, Carry)}
+    return {
+        node: graph.outputs[PREFIX + node.op.label]
+        for node in graph.nodes
+        if isinstance(node.op, Carry)
+    }
 
 
 def closed(outputs: Mapping[str, Node], following: Mapping[str, Node]) -> Graph:
@@ -74,8 +80,11 @@ def closed(outputs: Mapping[str, Node], following: Mapping[str, Node]) -> Graph:
     roots = list(wanted.values())
     found: dict[str, Node] = {}
     while True:
-        new = {node.op.label for node in topological(roots)
-               if isinstance(node.op, Carry) and PREFIX + node.op.label not in found}
+        new = {
+            node.op.label
+            for node in topological(roots)
+            if isinstance(node.op, Carry) and PREFIX + node.op.label not in found
+        }
         if not new:
             return Graph({**wanted, **found})
         for label in sorted(new):
@@ -85,8 +94,11 @@ def closed(outputs: Mapping[str, Node], following: Mapping[str, Node]) -> Graph:
 
 def following(graph: Graph) -> dict[str, Node]:
     """The outputs "carry.LABEL" by their label."""
-    return {name.removeprefix(PREFIX): node for name, node in graph.outputs.items()
-            if name.startswith(PREFIX)}
+    return {
+        name.removeprefix(PREFIX): node
+        for name, node in graph.outputs.items()
+        if name.startswith(PREFIX)
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +131,7 @@ def loops(graph: Graph) -> list[Loop]:
     for carry in tied:
         if carry in done:
             continue
-        together = [b for b in tied if b is carry or b in closure[carry] and carry in closure[b]]
+        together = [b for b in tied if b is carry or (b in closure[carry] and carry in closure[b])]
         done.update(together)
         if carry not in closure[carry]:
             continue  # nothing depends on its own past: see `straightened`
@@ -127,8 +139,12 @@ def loops(graph: Graph) -> list[Loop]:
         for a in together:
             for b in together:
                 nodes |= after[a] & before[b]
-        found.append(Loop({each: tied[each] for each in together},
-                          tuple(sorted(nodes, key=position.__getitem__))))
+        found.append(
+            Loop(
+                {each: tied[each] for each in together},
+                tuple(sorted(nodes, key=position.__getitem__)),
+            )
+        )
     return found
 
 
@@ -149,8 +165,12 @@ def ordered(graph: Graph, looped: Mapping[Node, Loop]) -> list[Node]:
                 continue
             stack.append((node, True))
             if loop:
-                stack.extend((each, False) for member in reversed(loop.nodes)
-                             for each in reversed(member.inputs) if looped.get(each) is not loop)
+                stack.extend(
+                    (each, False)
+                    for member in reversed(loop.nodes)
+                    for each in reversed(member.inputs)
+                    if looped.get(each) is not loop
+                )
             else:
                 stack.extend((each, False) for each in reversed(node.inputs) if each not in done)
     return order
@@ -167,8 +187,12 @@ def _reached(start, users) -> set[Node]:
 
 
 def _closure(leads: dict[Node, set[Node]]) -> dict[Node, set[Node]]:
-    return {start: set().union(*(_reached([each], leads) for each in leads[start])) if leads[start]
-            else set() for start in leads}
+    return {
+        start: set().union(*(_reached([each], leads) for each in leads[start]))
+        if leads[start]
+        else set()
+        for start in leads
+    }
 
 
 def straightened(graph: Graph) -> Graph:
@@ -203,5 +227,3 @@ def varying(node: Node) -> Node:
         return node
     nothing = mul(leaf(Input("weight_of_example", "", Type("float", (), batched=True))), 0.0)
     return add(node, broadcast_scalar(nothing, node.type.shape))
-
-

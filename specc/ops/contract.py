@@ -119,7 +119,9 @@ class Contract(Op):
         if not rows or len(rows[0].terms) != 1 or rows[0].terms[0][1] != 1 or rows[0].constant:
             return None
         ((i, _),) = rows[0].terms
-        return None if any(i == each for expression in self.out for each, _ in expression.terms) else i
+        return (
+            None if any(i == each for expression in self.out for each, _ in expression.terms) else i
+        )
 
     def vjp(self, node, dy):
         left, right = node.inputs
@@ -147,8 +149,14 @@ class Contract(Op):
         used = sorted(set(letters[0] + letters[1]) - {batch})
         direct = [i for expression in self.out for i, _ in expression.terms]
         kept = ([batch] if batched and not self.sum_batch else []) + sorted(set(direct))
-        total = np.einsum(operands[0], letters[0], operands[1], letters[1],
-                          [i for i in kept if i == batch or i in used], optimize=True)
+        total = np.einsum(
+            operands[0],
+            letters[0],
+            operands[1],
+            letters[1],
+            [i for i in kept if i == batch or i in used],
+            optimize=True,
+        )
         # an index of the result that no operand has repeats the value
         for axis, i in enumerate(kept):
             if i != batch and i not in used:

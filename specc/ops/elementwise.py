@@ -63,17 +63,23 @@ def check_equal_shapes(name: str, first: Type, second: Type, position: int) -> N
     if first.rank != second.rank:
         raise ShapeError(
             f"`{name}` needs equal shapes, but has {sizes.show(first.shape)} on the left"
-            f" and {sizes.show(second.shape)} on the right", position)
+            f" and {sizes.show(second.shape)} on the right",
+            position,
+        )
     for axis, (left, right) in enumerate(zip(first.shape, second.shape, strict=True)):
         equal = sizes.same(left, right)
         if equal is None:
             raise ShapeError(
                 f"`{name}` needs equal shapes; cannot prove that axis {axis}, {left} on the left"
-                f" and {right} on the right, is the same", position)
+                f" and {right} on the right, is the same",
+                position,
+            )
         if not equal:
             raise ShapeError(
                 f"`{name}` needs equal shapes, but axis {axis} is {left} on the left"
-                f" and {right} on the right", position)
+                f" and {right} on the right",
+                position,
+            )
 
 
 class Add(Elementwise):
@@ -341,7 +347,7 @@ class Maximum(Elementwise):
     def vjp(self, node, dy):
         a, b = node.inputs
         tie_goes_right = not is_constant(b)
-        right_wins = (not_(less(b, a)) if tie_goes_right and not is_constant(a) else less(a, b))
+        right_wins = not_(less(b, a)) if tie_goes_right and not is_constant(a) else less(a, b)
         return select(less(b, a), dy, 0.0), select(right_wins, dy, 0.0)
 
 
@@ -355,8 +361,7 @@ class Minimum(Elementwise):
 
     def vjp(self, node, dy):
         a, b = node.inputs
-        right_wins = (not_(less(a, b)) if not is_constant(a) and not is_constant(b)
-                      else less(b, a))
+        right_wins = not_(less(a, b)) if not is_constant(a) and not is_constant(b) else less(b, a)
         return select(less(a, b), dy, 0.0), select(right_wins, dy, 0.0)
 
 

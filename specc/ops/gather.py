@@ -1,7 +1,7 @@
 """Reading and writing at positions that the data decide.
 
-    apply(Take(), scores, label)         # scores[label]
-    apply(Take(), weight, tokens)        # one row of an embedding for each token
+apply(Take(), scores, label)         # scores[label]
+apply(Take(), weight, tokens)        # one row of an embedding for each token
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from specc.ir.sizes import Size
 from specc.ir.types import Type
 from specc.ops.shape import Broadcast
 
-# ruff: noqa: F821, UP037 - the annotations of kernels name extents, not types
-
 _ROWS = 'from specc.backend.moves import rows_tile\ntile = rows_tile("<dtype>", <width>)'
+
 
 @dataclass(frozen=True)
 class Take(Op):
@@ -44,7 +43,9 @@ class Take(Op):
                 doubt = "cannot prove that it has" if equal is None else "but it has"
                 raise ShapeError(
                     f"an index with {index.classes} classes needs an axis of {index.classes},"
-                    f" {doubt} {size}", 1)
+                    f" {doubt} {size}",
+                    1,
+                )
         return Type(x.kind, index.shape + x.shape[self.lead + 1 :], x.batched or index.batched)
 
     def vjp(self, node, dy):
@@ -55,15 +56,17 @@ class Take(Op):
     def reference(self, types, x, index):
         import numpy as np
 
-        examples = max((len(a) for a, t in zip((x, index), types, strict=True) if t.batched),
-                       default=0)
+        examples = max(
+            (len(a) for a, t in zip((x, index), types, strict=True) if t.batched), default=0
+        )
         if not examples and not self.lead:
             return x[index]
         lead = self.lead + bool(examples)
         x, index = _for_all(x, types[0], examples), _for_all(index, types[1], examples)
         at = np.ix_(*map(np.arange, index.shape[:lead]))
-        return x[tuple(each.reshape(each.shape + (1,) * (index.ndim - lead)) for each in at)
-                 + (index,)]
+        return x[
+            tuple(each.reshape(each.shape + (1,) * (index.ndim - lead)) for each in at) + (index,)
+        ]
 
     def kernel(self, types, lanes: int, width: int):
         x, index = types
@@ -132,8 +135,9 @@ class Put(Op):
     def reference(self, types, dy, index):
         import numpy as np
 
-        examples = max((len(a) for a, t in zip((dy, index), types, strict=True) if t.batched),
-                       default=0)
+        examples = max(
+            (len(a) for a, t in zip((dy, index), types, strict=True) if t.batched), default=0
+        )
         rest = types[0].shape[types[1].rank :]
         dy, index = _for_all(dy, types[0], examples), _for_all(index, types[1], examples)
         lead = self.lead + bool(examples)
@@ -172,17 +176,32 @@ def _for_all(array, type_: Type, examples: int):
 def _extents(size, lead: int, index: Type, rest, values: Type, lanes: int) -> dict[str, int]:
     """A value that is one for the batch is read with lane step 0."""
     places = sizes.product(index.shape[:lead])
-    return {"outer": places, "size": size, "count": sizes.product(index.shape[lead:]),
-            "rest": sizes.product(rest),
-            "value_lanes": lanes if values.batched else 1, "value_step": int(values.batched),
-            "index_lanes": lanes if index.batched else 1, "index_step": int(index.batched),
-            "lanes": lanes}
+    return {
+        "outer": places,
+        "size": size,
+        "count": sizes.product(index.shape[lead:]),
+        "rest": sizes.product(rest),
+        "value_lanes": lanes if values.batched else 1,
+        "value_step": int(values.batched),
+        "index_lanes": lanes if index.batched else 1,
+        "index_step": int(index.batched),
+        "lanes": lanes,
+    }
 
 
 def take(
-    x: "float[outer, size, rest, value_lanes]", index: "int32[outer, count, index_lanes]",
-    out: "float[outer, count, rest, lanes]", outer: "int", size: "int", count: "int", rest: "int",
-    value_lanes: "int", value_step: "int", index_lanes: "int", index_step: "int", lanes: "int",
+    x: "float[outer, size, rest, value_lanes]",
+    index: "int32[outer, count, index_lanes]",
+    out: "float[outer, count, rest, lanes]",
+    outer: "int",
+    size: "int",
+    count: "int",
+    rest: "int",
+    value_lanes: "int",
+    value_step: "int",
+    index_lanes: "int",
+    index_step: "int",
+    lanes: "int",
 ):
     for o in range(outer):
         for k in range(count):
@@ -192,8 +211,13 @@ def take(
 
 
 def take_of_one(
-    x: "float[outer, size, rest]", index: "int32[outer, count]", out: "float[outer, count, rest]",
-    outer: "int", size: "int", count: "int", rest: "int",
+    x: "float[outer, size, rest]",
+    index: "int32[outer, count]",
+    out: "float[outer, count, rest]",
+    outer: "int",
+    size: "int",
+    count: "int",
+    rest: "int",
 ):
     for o in range(outer):
         for k in range(count):
@@ -201,8 +225,16 @@ def take_of_one(
                 out[o, k, r] = x[o, index[o, k], r]
 
 
-def take_rows(x: "int", index: "int", out: "int", count: "int", rest: "int", lanes: "int",
-              vector: "int", item: "int"):
+def take_rows(
+    x: "int",
+    index: "int",
+    out: "int",
+    count: "int",
+    rest: "int",
+    lanes: "int",
+    vector: "int",
+    item: "int",
+):
     # squares of as many elements of a row as a vector has lanes, which are turned
     for k in range(count):
         lane = 0
@@ -210,16 +242,31 @@ def take_rows(x: "int", index: "int", out: "int", count: "int", rest: "int", lan
             n = 0
             while n < rest:
                 r = min(n, rest - vector)
-                tile(x + item * r, index + 4 * (k * lanes + lane), lanes, 1, rest,
-                     out + item * ((k * rest + r) * lanes + lane), lanes)
+                tile(
+                    x + item * r,
+                    index + 4 * (k * lanes + lane),
+                    lanes,
+                    1,
+                    rest,
+                    out + item * ((k * rest + r) * lanes + lane),
+                    lanes,
+                )
                 n += vector
             lane += vector
 
 
 def take_sum(
-    x: "float[size, rest, value_lanes]", index: "int32[count, index_lanes]", out: "float[rest, lanes]",
-    size: "int", count: "int", rest: "int", value_lanes: "int", value_step: "int",
-    index_lanes: "int", index_step: "int", lanes: "int",
+    x: "float[size, rest, value_lanes]",
+    index: "int32[count, index_lanes]",
+    out: "float[rest, lanes]",
+    size: "int",
+    count: "int",
+    rest: "int",
+    value_lanes: "int",
+    value_step: "int",
+    index_lanes: "int",
+    index_step: "int",
+    lanes: "int",
 ):
     for r in range(rest):
         for lane in range(lanes):
@@ -230,23 +277,47 @@ def take_sum(
                 out[r, lane] += x[index[k, lane * index_step], r, lane * value_step]
 
 
-def take_sum_rows(x: "int", index: "int", out: "int", count: "int", rest: "int", lanes: "int",
-                  vector: "int", item: "int"):
+def take_sum_rows(
+    x: "int",
+    index: "int",
+    out: "int",
+    count: "int",
+    rest: "int",
+    lanes: "int",
+    vector: "int",
+    item: "int",
+):
     lane = 0
     while lane < lanes:
         n = 0
         while n < rest:
             r = min(n, rest - vector)
-            tile(x + item * r, index + 4 * lane, lanes, count, rest,
-                 out + item * (r * lanes + lane), lanes)
+            tile(
+                x + item * r,
+                index + 4 * lane,
+                lanes,
+                count,
+                rest,
+                out + item * (r * lanes + lane),
+                lanes,
+            )
             n += vector
         lane += vector
 
 
 def put(
-    dy: "float[outer, count, rest, value_lanes]", index: "int32[outer, count, index_lanes]",
-    out: "float[outer, size, rest, lanes]", outer: "int", size: "int", count: "int", rest: "int",
-    value_lanes: "int", value_step: "int", index_lanes: "int", index_step: "int", lanes: "int",
+    dy: "float[outer, count, rest, value_lanes]",
+    index: "int32[outer, count, index_lanes]",
+    out: "float[outer, size, rest, lanes]",
+    outer: "int",
+    size: "int",
+    count: "int",
+    rest: "int",
+    value_lanes: "int",
+    value_step: "int",
+    index_lanes: "int",
+    index_step: "int",
+    lanes: "int",
 ):
     for o in range(outer):
         for k in range(size):
@@ -256,13 +327,24 @@ def put(
         for k in range(count):
             for r in range(rest):
                 for lane in range(lanes):
-                    out[o, index[o, k, lane * index_step], r, lane] += dy[o, k, r, lane * value_step]
+                    out[o, index[o, k, lane * index_step], r, lane] += dy[
+                        o, k, r, lane * value_step
+                    ]
 
 
 def put_sum(
-    dy: "float[outer, count, rest, value_lanes]", index: "int32[outer, count, index_lanes]",
-    out: "float[outer, size, rest]", outer: "int", size: "int", count: "int", rest: "int",
-    value_lanes: "int", value_step: "int", index_lanes: "int", index_step: "int", lanes: "int",
+    dy: "float[outer, count, rest, value_lanes]",
+    index: "int32[outer, count, index_lanes]",
+    out: "float[outer, size, rest]",
+    outer: "int",
+    size: "int",
+    count: "int",
+    rest: "int",
+    value_lanes: "int",
+    value_step: "int",
+    index_lanes: "int",
+    index_step: "int",
+    lanes: "int",
 ):
     for o in range(outer):
         for k in range(size):
@@ -275,8 +357,15 @@ def put_sum(
 
 
 def put_rows(
-    dy: "float[count, rest, lanes]", index: "int32[count, lanes]", out: "float[rows, rest]",
-    start: "int", rows: "int", fresh: "int", count: "int", rest: "int", lanes: "int",
+    dy: "float[count, rest, lanes]",
+    index: "int32[count, lanes]",
+    out: "float[rows, rest]",
+    start: "int",
+    rows: "int",
+    fresh: "int",
+    count: "int",
+    rest: "int",
+    lanes: "int",
 ):
     """Adds what belongs to `rows` rows from `start` on; if `fresh`, to zeros."""
     if fresh:
@@ -286,6 +375,6 @@ def put_rows(
     for k in range(count):
         for lane in range(lanes):
             row = index[k, lane] - start
-            if 0 <= row and row < rows:
+            if row >= 0 and row < rows:
                 for r in range(rest):
                     out[row, r] += dy[k, r, lane]

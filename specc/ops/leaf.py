@@ -1,7 +1,7 @@
 """The leaves of a graph: what comes from outside, constants, and random numbers.
 
-    Input("param", "dense1.weight", Type("float", (10, 64)))
-    Const(0.5)
+Input("param", "dense1.weight", Type("float", (10, 64)))
+Const(0.5)
 """
 
 from __future__ import annotations
@@ -18,8 +18,20 @@ from specc.ir.types import Type
 # 1/n for each of the n examples of a batch; "lane" is what a stream has left for each lane of the batch; "step"
 # is one step of a sequence, within a loop; "schedule" are step, epoch, progress and stale; "mode" is the flag
 # `training`.
-ROLES = ("input", "target", "param", "gradient", "state", "schedule", "setting", "mode", "mean",
-         "weight_of_example", "step", "lane")
+ROLES = (
+    "input",
+    "target",
+    "param",
+    "gradient",
+    "state",
+    "schedule",
+    "setting",
+    "mode",
+    "mean",
+    "weight_of_example",
+    "step",
+    "lane",
+)
 
 # A lane without an example repeats one in every respect, its random numbers and its state too, with this share of
 # that example's weight: too small to change a finite sum, as rounding errors are larger, yet not 0, because 0 times
@@ -93,7 +105,7 @@ class Iota(Op):
         return {"size": self.size}
 
 
-def iota(out: "int32[size]", size: "int"):  # noqa: F821
+def iota(out: "int32[size]", size: "int"):
     for i in range(size):
         out[i] = i
 

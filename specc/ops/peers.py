@@ -19,8 +19,6 @@ from specc.ir.sizes import Polynomial, Size
 from specc.ir.types import Type
 from specc.ops.leaf import REPEATED
 
-# ruff: noqa: F821, UP037 - the annotations of kernels name extents, not types
-
 BATCH = sizes.open_size("the batch")  # no user's size has a space in its name
 
 
@@ -74,32 +72,64 @@ class Own(Op):
         return own
 
     def arguments(self, types, lanes: int) -> dict[str, int]:
-        return {"size": types[0].shape[0], "count": sizes.product(types[0].shape[1:]), "lanes": lanes}
+        return {
+            "size": types[0].shape[0],
+            "count": sizes.product(types[0].shape[1:]),
+            "lanes": lanes,
+        }
 
 
-def peers(x: "float[count, lanes]", out: "float[size, count]", size: "int", count: "int", lanes: "int",
-          first_example: "int", examples: "int"):
+def peers(
+    x: "float[count, lanes]",
+    out: "float[size, count]",
+    size: "int",
+    count: "int",
+    lanes: "int",
+    first_example: "int",
+    examples: "int",
+):
     for lane in range(min(examples, size - first_example)):
         for i in range(count):
             out[first_example + lane, i] = x[i, lane]
 
 
-def peers_int(x: "int32[count, lanes]", out: "int32[size, count]", size: "int", count: "int", lanes: "int",
-              first_example: "int", examples: "int"):
+def peers_int(
+    x: "int32[count, lanes]",
+    out: "int32[size, count]",
+    size: "int",
+    count: "int",
+    lanes: "int",
+    first_example: "int",
+    examples: "int",
+):
     for lane in range(min(examples, size - first_example)):
         for i in range(count):
             out[first_example + lane, i] = x[i, lane]
 
 
-def peers_bool(x: "uint8[count, lanes]", out: "uint8[size, count]", size: "int", count: "int", lanes: "int",
-               first_example: "int", examples: "int"):
+def peers_bool(
+    x: "uint8[count, lanes]",
+    out: "uint8[size, count]",
+    size: "int",
+    count: "int",
+    lanes: "int",
+    first_example: "int",
+    examples: "int",
+):
     for lane in range(min(examples, size - first_example)):
         for i in range(count):
             out[first_example + lane, i] = x[i, lane]
 
 
-def own(table: "float[size, count]", out: "float[count, lanes]", size: "int", count: "int", lanes: "int",
-        first_example: "int", examples: "int"):
+def own(
+    table: "float[size, count]",
+    out: "float[count, lanes]",
+    size: "int",
+    count: "int",
+    lanes: "int",
+    first_example: "int",
+    examples: "int",
+):
     last = min(first_example + examples, size) - 1
     for lane in range(lanes):
         k = min(first_example + lane, last)

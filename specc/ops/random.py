@@ -15,8 +15,6 @@ from specc.ir.op import Op
 from specc.ir.sizes import Shape
 from specc.ir.types import Type
 
-# ruff: noqa: F821, UP037 - the annotations of kernels name extents, not types
-
 
 @dataclass(frozen=True)
 class Uniform(Op):
@@ -59,7 +57,9 @@ class Uniform(Op):
         """The label as a signed number of 64 bits."""
         import hashlib
 
-        return int.from_bytes(hashlib.sha256(self.label.encode()).digest()[:8], "little", signed=True)
+        return int.from_bytes(
+            hashlib.sha256(self.label.encode()).digest()[:8], "little", signed=True
+        )
 
     imports = "from specc.backend.memory import mix32"
 
@@ -68,8 +68,12 @@ class Uniform(Op):
         return uniform
 
     def arguments(self, types, lanes: int) -> dict[str, int]:
-        return {"key": self.key, "channels": sizes.product(self.shape[:1]),
-                "size": sizes.product(self.shape[1:]), "lanes": lanes if self.batched else 1}
+        return {
+            "key": self.key,
+            "channels": sizes.product(self.shape[:1]),
+            "size": sizes.product(self.shape[1:]),
+            "lanes": lanes if self.batched else 1,
+        }
 
 
 _MASK = (1 << 64) - 1
@@ -95,8 +99,16 @@ def _mix32(x):
 
 
 def uniform(
-    frame: "int64[8]", control: "control", out: "float[channels * size, lanes]", key: "int",
-    channels: "int", skipped: "int", size: "int", first_example: "int", examples: "int", lanes: "int",
+    frame: "int64[8]",
+    control: "control",
+    out: "float[channels * size, lanes]",
+    key: "int",
+    channels: "int",
+    skipped: "int",
+    size: "int",
+    first_example: "int",
+    examples: "int",
+    lanes: "int",
 ):
     # frame[5] is the seed, frame[6] the number of the run's first step; control[0] is the step within
     # the run (see the feed); so many channels are others' work; a lane without an example draws what the last

@@ -1,7 +1,7 @@
 """Reductions: over axes of an example, or over the examples of a batch.
 
-    apply(Sum((1, 2)), x)        # [c, h, w] -> [c]
-    sum_batch(x)                 # one value for the whole batch
+apply(Sum((1, 2)), x)        # [c, h, w] -> [c]
+sum_batch(x)                 # one value for the whole batch
 """
 
 from __future__ import annotations
@@ -131,8 +131,13 @@ class ArgMax(Op):
         return {"outer": sizes.product(shape[:-1]), "n": shape[-1], "lanes": lanes}
 
 
-def argmax(x: "float[outer, n, lanes]", out: "int32[outer, lanes]", outer: "int", n: "int",  # noqa: F821
-           lanes: "int"):  # noqa: F821
+def argmax(
+    x: "float[outer, n, lanes]",
+    out: "int32[outer, lanes]",
+    outer: "int",
+    n: "int",
+    lanes: "int",
+):
     for o in range(outer):
         for lane in range(lanes):
             out[o, lane] = 0

@@ -60,7 +60,9 @@ class Reshape(Op):
         if sizes.same(x.elements, sizes.product(self.shape)) is False:
             raise ShapeError(
                 f"{sizes.show(x.shape)} has {x.elements} elements,"
-                f" {sizes.show(self.shape)} has {sizes.product(self.shape)}", 0)
+                f" {sizes.show(self.shape)} has {sizes.product(self.shape)}",
+                0,
+            )
         return replace(x, shape=self.shape)
 
     def vjp(self, node, dy):
@@ -78,8 +80,10 @@ class Transpose(Op):
 
     def infer(self, x: Type) -> Type:
         if sorted(self.order) != list(range(x.rank)):
-            raise ShapeError(f"cannot put the {x.rank} axes of {sizes.show(x.shape)}"
-                             f" in the order {self.order}", 0)
+            raise ShapeError(
+                f"cannot put the {x.rank} axes of {sizes.show(x.shape)} in the order {self.order}",
+                0,
+            )
         return replace(x, shape=tuple(x.shape[axis] for axis in self.order))
 
     def vjp(self, node, dy):
@@ -105,8 +109,11 @@ class Slice(Op):
             raise ShapeError(f"{sizes.show(x.shape)} has no axis {self.axis}", 0)
         last = self.start + (self.count - 1) * self.step
         size = x.shape[self.axis]
-        if isinstance(last, int) and isinstance(size, int) and not (
-                0 <= self.start < size and 0 <= last < size):
+        if (
+            isinstance(last, int)
+            and isinstance(size, int)
+            and not (0 <= self.start < size and 0 <= last < size)
+        ):
             raise ShapeError(f"cannot take {self.start} to {last} of an axis of {size}", 0)
         shape = x.shape[: self.axis] + (self.count,) + x.shape[self.axis + 1 :]
         return replace(x, shape=shape)
@@ -169,7 +176,9 @@ class Frame(Op):
         return replace(x, shape=self.shape)
 
     def vjp(self, node, dy):
-        for axis, (start, size) in enumerate(zip(self.starts, node.inputs[0].type.shape, strict=True)):
+        for axis, (start, size) in enumerate(
+            zip(self.starts, node.inputs[0].type.shape, strict=True)
+        ):
             dy = apply(Slice(axis, start, size), dy)
         return (dy,)
 
@@ -198,7 +207,9 @@ class Concat(Op):
                 if axis != self.axis and not sizes.same(a, b):
                     raise ShapeError(
                         f"to join along axis {self.axis} all others must agree,"
-                        f" but axis {axis} is {a} and {b}", position)
+                        f" but axis {axis} is {a} and {b}",
+                        position,
+                    )
             total = total + each.shape[self.axis]
         shape = first.shape[: self.axis] + (total,) + first.shape[self.axis + 1 :]
         return replace(first, shape=shape, batched=any(each.batched for each in inputs))
@@ -214,8 +225,9 @@ class Concat(Op):
     def reference(self, types, *inputs):
         import numpy as np
 
-        examples = max((x.shape[0] for x, t in zip(inputs, types, strict=True) if t.batched),
-                       default=0)
+        examples = max(
+            (x.shape[0] for x, t in zip(inputs, types, strict=True) if t.batched), default=0
+        )
         spread = [
             x if t.batched or not examples else np.broadcast_to(x, (examples, *x.shape))
             for x, t in zip(inputs, types, strict=True)

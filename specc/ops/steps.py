@@ -33,8 +33,9 @@ class NoStep(ShapeError):
         self.node = node
 
 
-def lift(roots: Sequence[Node], sequences: Mapping[Node, Node], steps: Size,
-         in_loop: bool = False) -> list[Node]:
+def lift(
+    roots: Sequence[Node], sequences: Mapping[Node, Node], steps: Size, in_loop: bool = False
+) -> list[Node]:
     """The roots, formulas of one step, for all `steps`: [steps, *shape].
 
     `sequences` gives for leaves of one step the node that holds all. Raises NoStep for what has no
@@ -66,8 +67,9 @@ def every_step(node: Node, steps: Size) -> Node:
     return apply(Broadcast(shape, tuple(range(1, len(shape)))), node, origin=node.origin)
 
 
-def lifted(node: Node, inputs: Sequence[Node], moving: Sequence[bool], steps: Size,
-           in_loop: bool = False) -> tuple[Node, bool]:
+def lifted(
+    node: Node, inputs: Sequence[Node], moving: Sequence[bool], steps: Size, in_loop: bool = False
+) -> tuple[Node, bool]:
     """A node of one step for all steps, over such inputs, and whether it has one value for each step.
 
     `moving` says which of the inputs have the axis of the steps.
@@ -78,8 +80,10 @@ def lifted(node: Node, inputs: Sequence[Node], moving: Sequence[bool], steps: Si
         return apply(op, *inputs, origin=node.origin)
 
     def full() -> list[Node]:
-        return [each if moves else every_step(each, steps)
-                for each, moves in zip(inputs, moving, strict=True)]
+        return [
+            each if moves else every_step(each, steps)
+            for each, moves in zip(inputs, moving, strict=True)
+        ]
 
     def shifted(axes) -> tuple[int, ...]:
         return tuple(axis + 1 for axis in axes)
@@ -103,8 +107,13 @@ def lifted(node: Node, inputs: Sequence[Node], moving: Sequence[bool], steps: Si
             return made(op, *inputs), True
         case Contract() if not op.sum_batch:
             time = (index(len(op.extents)),)
-            new = Contract((*op.extents, steps), time + op.out, (time if moving[0] else ()) + op.left,
-                           (time if moving[1] else ()) + op.right, (steps, *op.shape))
+            new = Contract(
+                (*op.extents, steps),
+                time + op.out,
+                (time if moving[0] else ()) + op.left,
+                (time if moving[1] else ()) + op.right,
+                (steps, *op.shape),
+            )
             return made(new, *inputs), True
         case Take() if not moving[0] and not op.lead:
             return made(op, *inputs), True
@@ -170,12 +179,15 @@ def _one_product(op: Contract) -> Contract:
     def without(map_):
         if map_ and map_[0] == op.out[0]:
             map_ = map_[1:]
-        return tuple(Affine(tuple((i - (i > time), c) for i, c in each.terms), each.constant)
-                     for each in map_)
+        return tuple(
+            Affine(tuple((i - (i > time), c) for i, c in each.terms), each.constant)
+            for each in map_
+        )
 
     extents = tuple(size for i, size in enumerate(op.extents) if i != time)
-    return Contract(extents, without(op.out), without(op.left), without(op.right), op.shape[1:],
-                    op.sum_batch)
+    return Contract(
+        extents, without(op.out), without(op.left), without(op.right), op.shape[1:], op.sum_batch
+    )
 
 
 def moved_by_one(node: Node) -> tuple[Node, Node] | None:
@@ -199,9 +211,12 @@ def counts_steps(op: Contract) -> bool:
     time = first.terms[0][0]
     if op.extents[time] != op.shape[0]:
         return False
-    return not any(time in dict(each.terms)
-                   for map_ in (op.out, op.left, op.right) for axis, each in enumerate(map_)
-                   if axis or each != first)
+    return not any(
+        time in dict(each.terms)
+        for map_ in (op.out, op.left, op.right)
+        for axis, each in enumerate(map_)
+        if axis or each != first
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,7 +250,11 @@ def step_of(loop: Loop) -> OneStep:
         own[carry] = leaf(Input("step", carry.op.label, type_), carry.origin)
     for node in loop.nodes:
         if not isinstance(node.op, Carry):
-            own[node] = one_step(node, [
-                own[each] if each in own else standing_for(each, has_steps(node, position))
-                for position, each in enumerate(node.inputs)])
+            own[node] = one_step(
+                node,
+                [
+                    own[each] if each in own else standing_for(each, has_steps(node, position))
+                    for position, each in enumerate(node.inputs)
+                ],
+            )
     return OneStep(own, reads)

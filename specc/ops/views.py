@@ -80,8 +80,9 @@ def parts_read(graph: Graph) -> dict[Node, tuple[tuple[int, int], ...]]:
 
     def note(node: Node, part: tuple[tuple[int, int], ...]) -> None:
         known = found.get(node, part)
-        found[node] = tuple((min(a, c), max(b, d))
-                            for (a, b), (c, d) in zip(part, known, strict=True))
+        found[node] = tuple(
+            (min(a, c), max(b, d)) for (a, b), (c, d) in zip(part, known, strict=True)
+        )
 
     def whole(node: Node) -> tuple[tuple[int, int], ...]:
         return tuple((0, size) for size in node.type.shape)
@@ -109,8 +110,10 @@ def in_c_order(node: Node) -> bool:
     except AssertionError:
         return False
     c_order = c_strides(node.type.shape)
-    return all(a == b or size == 1
-               for a, b, size in zip(seen.strides, c_order, node.type.shape, strict=True))
+    return all(
+        a == b or size == 1
+        for a, b, size in zip(seen.strides, c_order, node.type.shape, strict=True)
+    )
 
 
 def c_strides(shape) -> tuple[int, ...]:
@@ -124,6 +127,8 @@ def c_strides(shape) -> tuple[int, ...]:
 
 def _reshaped(shape, strides, new_shape) -> tuple[int, ...] | None:
     """The strides of a view under another shape; None unless it lies in C order."""
-    if all(a == b or size == 1 for a, b, size in zip(strides, c_strides(shape), shape, strict=True)):
+    if all(
+        a == b or size == 1 for a, b, size in zip(strides, c_strides(shape), shape, strict=True)
+    ):
         return c_strides(new_shape)
     return None

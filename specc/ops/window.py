@@ -14,8 +14,6 @@ from specc.ir.graph import apply
 from specc.ir.op import Op, ShapeError
 from specc.ir.types import Type
 
-# ruff: noqa: F821, UP037 - the annotations of kernels name extents, not types
-
 # Lanes are run through a vector at a time, whose loop has a constant length: the vectorizer takes a loop of an
 # unknown length for several vectors at once, and fewer for what is left over. One lane is no vector: then it is 1.
 _WIDTH = "WIDTH = <width>"
@@ -67,7 +65,9 @@ class WindowArgMax(Op):
 
     def infer(self, x: Type, y: Type) -> Type:
         if isinstance(self.size[0], int) and self.size[0] * self.size[1] > 256:
-            raise ShapeError(f"a window of {self.size[0]}x{self.size[1]} has more than 256 places", 0)
+            raise ShapeError(
+                f"a window of {self.size[0]}x{self.size[1]} has more than 256 places", 0
+            )
         return replace(WindowMax(self.size, self.stride).infer(x), kind="byte")
 
     def vjp(self, node, dy):
@@ -111,8 +111,11 @@ class WindowMaxGradient(Op):
         rows, columns = dy.shape[-2:]
         for u in range(self.size[0]):
             for v in range(self.size[1]):
-                at = (..., slice(u, u + (rows - 1) * self.stride[0] + 1, self.stride[0]),
-                      slice(v, v + (columns - 1) * self.stride[1] + 1, self.stride[1]))
+                at = (
+                    ...,
+                    slice(u, u + (rows - 1) * self.stride[0] + 1, self.stride[0]),
+                    slice(v, v + (columns - 1) * self.stride[1] + 1, self.stride[1]),
+                )
                 dx[at] += np.where(position == u * self.size[1] + v, dy, 0.0)  # dy may be infinite
         return dx
 
@@ -134,15 +137,33 @@ def _windows(x, op):
 def _extents(op, x, y, lanes: int) -> dict[str, int]:
     *channels, height, width = x
     rows, columns = y[-2:]
-    return {"channels": sizes.product(channels), "height": height, "width": width, "rows": rows,
-            "columns": columns, "size_y": op.size[0], "size_x": op.size[1],
-            "stride_y": op.stride[0], "stride_x": op.stride[1], "lanes": lanes}
+    return {
+        "channels": sizes.product(channels),
+        "height": height,
+        "width": width,
+        "rows": rows,
+        "columns": columns,
+        "size_y": op.size[0],
+        "size_x": op.size[1],
+        "stride_y": op.stride[0],
+        "stride_x": op.stride[1],
+        "lanes": lanes,
+    }
 
 
 def window_max(
-    x: "float[channels, height, width, lanes]", y: "float[channels, rows, columns, lanes]",
-    channels: "int", height: "int", width: "int", rows: "int", columns: "int",
-    size_y: "int", size_x: "int", stride_y: "int", stride_x: "int", lanes: "int",
+    x: "float[channels, height, width, lanes]",
+    y: "float[channels, rows, columns, lanes]",
+    channels: "int",
+    height: "int",
+    width: "int",
+    rows: "int",
+    columns: "int",
+    size_y: "int",
+    size_x: "int",
+    stride_y: "int",
+    stride_x: "int",
+    lanes: "int",
 ):
     for c in range(channels):
         for i in range(rows):
@@ -170,9 +191,17 @@ def window_max(
 
 
 def window_max_of_one(
-    x: "float[channels, height, width]", y: "float[channels, rows, columns]",
-    channels: "int", height: "int", width: "int", rows: "int", columns: "int",
-    size_y: "int", size_x: "int", stride_y: "int", stride_x: "int",
+    x: "float[channels, height, width]",
+    y: "float[channels, rows, columns]",
+    channels: "int",
+    height: "int",
+    width: "int",
+    rows: "int",
+    columns: "int",
+    size_y: "int",
+    size_x: "int",
+    stride_y: "int",
+    stride_x: "int",
 ):
     # one example has no lanes: its columns lie side by side
     for c in range(channels):
@@ -196,10 +225,19 @@ def window_max_of_one(
 
 
 def window_argmax(
-    x: "float[channels, height, width, lanes]", y: "float[channels, rows, columns, lanes]",
+    x: "float[channels, height, width, lanes]",
+    y: "float[channels, rows, columns, lanes]",
     position: "uint8[channels, rows, columns, lanes]",
-    channels: "int", height: "int", width: "int", rows: "int", columns: "int",
-    size_y: "int", size_x: "int", stride_y: "int", stride_x: "int", lanes: "int",
+    channels: "int",
+    height: "int",
+    width: "int",
+    rows: "int",
+    columns: "int",
+    size_y: "int",
+    size_x: "int",
+    stride_y: "int",
+    stride_x: "int",
+    lanes: "int",
 ):
     for c in range(channels):
         for i in range(rows):
@@ -232,14 +270,29 @@ def window_argmax(
 
 
 def window_max_gradient(
-    position: "uint8[channels, rows, columns, lanes]", dy: "float[channels, rows, columns, lanes]",
+    position: "uint8[channels, rows, columns, lanes]",
+    dy: "float[channels, rows, columns, lanes]",
     dx: "float[channels, height, width, lanes]",
-    channels: "int", height: "int", width: "int", rows: "int", columns: "int",
-    size_y: "int", size_x: "int", stride_y: "int", stride_x: "int", lanes: "int",
+    channels: "int",
+    height: "int",
+    width: "int",
+    rows: "int",
+    columns: "int",
+    size_y: "int",
+    size_x: "int",
+    stride_y: "int",
+    stride_x: "int",
+    lanes: "int",
 ):
     # each element of x is in one window
-    tiled = (stride_y == 2 and stride_x == 2 and size_y == 2 and size_x == 2
-             and height == 2 * rows and width == 2 * columns)
+    tiled = (
+        stride_y == 2
+        and stride_x == 2
+        and size_y == 2
+        and size_x == 2
+        and height == 2 * rows
+        and width == 2 * columns
+    )
     for c in range(channels):
         if tiled:
             for i in range(rows):
@@ -263,5 +316,7 @@ def window_max_gradient(
                         place = u * size_x + v
                         for start in range(0, lanes, WIDTH):
                             for lane in range(start, start + WIDTH):
-                                handed = dy[c, i, j, lane] if position[c, i, j, lane] == place else 0.0
+                                handed = (
+                                    dy[c, i, j, lane] if position[c, i, j, lane] == place else 0.0
+                                )
                                 dx[c, i * stride_y + u, j * stride_x + v, lane] += handed

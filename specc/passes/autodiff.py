@@ -19,8 +19,11 @@ from specc.ops.reduce import sum_batch
 from specc.ops.shape import Broadcast
 
 
-def gradients(loss: Node, wanted: Sequence[Node], following: Mapping[str, Node] = {},
-              ) -> tuple[list[Node], dict[str, Node]]:
+def gradients(
+    loss: Node,
+    wanted: Sequence[Node],
+    following: Mapping[str, Node] = {},
+) -> tuple[list[Node], dict[str, Node]]:
     """The gradient of `loss` for each wanted node; zeros where the loss does not depend on it.
 
     Through time: `following` has the node whose earlier steps each Carry holds. What a step hands to

@@ -34,9 +34,14 @@ def divide(graph: Graph, shards: int, lanes: int, team: bool = False) -> Graph:
     has no other way to divide them, and what is computed by one shard the others wait for."""
     read_once = {node for node, users in graph.users.items() if len(users) == 1}
     outputs = set(graph.outputs.values())
-    wanted = {node for node in graph.nodes
-              if isinstance(node.op, AllReduce) and (part := node.inputs[0]) in read_once
-              and part not in outputs and _pays(part, shards, lanes, team)}
+    wanted = {
+        node
+        for node in graph.nodes
+        if isinstance(node.op, AllReduce)
+        and (part := node.inputs[0]) in read_once
+        and part not in outputs
+        and _pays(part, shards, lanes, team)
+    }
 
     by_rows = {node for node in graph.nodes if team and sums_over_rows(node, shards, lanes)}
     if not wanted and not by_rows:
@@ -68,8 +73,11 @@ def _pays(part: Node, shards: int, lanes: int, team: bool) -> bool:
     if isinstance(op, Put):
         return op.lead == 0
     read = [index for map_ in (op.left, op.right) for each in map_ for index, _ in each.terms]
-    kept = [each.terms[0][0] for each in op.out
-            if len(each.terms) == 1 and each.terms[0][1] == 1 and not each.constant]
+    kept = [
+        each.terms[0][0]
+        for each in op.out
+        if len(each.terms) == 1 and each.terms[0][1] == 1 and not each.constant
+    ]
     plain = len(set(kept)) == len(op.out) and set(kept) <= set(range(len(op.extents))) == set(read)
     whole = all(op.extents[i] == size for i, size in zip(kept, op.shape, strict=False))
     activations = shards * lanes * sum(each.type.elements for each in part.inputs)

@@ -41,16 +41,20 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
     """
 
     def reduce_shards(node: Node) -> Node:
-        partial = (isinstance(node.op, Sum) and node.op.batch
-                   or isinstance(node.op, (Contract, Put)) and node.op.sum_batch)
-        if isinstance(node.op, Concat) and all(isinstance(each.op, AllReduce) for each in node.inputs):
+        partial = (isinstance(node.op, Sum) and node.op.batch) or (
+            isinstance(node.op, (Contract, Put)) and node.op.sum_batch
+        )
+        if isinstance(node.op, Concat) and all(
+            isinstance(each.op, AllReduce) for each in node.inputs
+        ):
             # the parts side by side first, then all of them at once
             parts = (each.inputs[0] for each in node.inputs)
             node, partial = Node(node.op, tuple(parts), node.type, node.origin), True
         if isinstance(node.op, After):  # it awaits the parts of a sum, not the sum
             value, *awaited_ = node.inputs
-            awaited_ = (each.inputs[0] if isinstance(each.op, AllReduce) else each
-                        for each in awaited_)
+            awaited_ = (
+                each.inputs[0] if isinstance(each.op, AllReduce) else each for each in awaited_
+            )
             return Node(node.op, (value, *awaited_), node.type, node.origin)
         return apply(AllReduce(), node) if partial else node
 
@@ -62,9 +66,11 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
         if hasattr(node.op, "kernel") or isinstance(node.op, Contract):
             strict = not isinstance(node.op, Contract)
             inputs = tuple(
-                apply(Copy(), each) if isinstance(root_of(each).op, Const)
-                or strict and not in_c_order(each) else each
-                for each in node.inputs)
+                apply(Copy(), each)
+                if isinstance(root_of(each).op, Const) or (strict and not in_c_order(each))
+                else each
+                for each in node.inputs
+            )
             if inputs != node.inputs:
                 return Node(node.op, inputs, node.type, node.origin)
         return node
@@ -80,7 +86,8 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
         # what others read cannot wait until the old value has been read everywhere, and only a formula
         # reads each element of the old value before it writes that of the new one
         lies_elsewhere |= name.startswith(("param.", "state.")) and (
-            node not in ends or not isinstance(node.op, Elementwise))
+            node not in ends or not isinstance(node.op, Elementwise)
+        )
         if lies_elsewhere and (own or not (node.type.batched and in_c_order(node))):
             node = apply(Copy(), node)
         outputs[name] = node
@@ -92,8 +99,11 @@ def _with_old_values(graph: Graph) -> Graph:
 
     `W - lr * transpose(W)` writes each element of W where another one has yet to be read.
     """
-    targets = {name.partition(".")[::2]: node for name, node in graph.outputs.items()
-               if name.startswith(("param.", "state.", "lane."))}
+    targets = {
+        name.partition(".")[::2]: node
+        for name, node in graph.outputs.items()
+        if name.startswith(("param.", "state.", "lane."))
+    }
     formulas: set[Node] = set()
     stack = list(targets.values())
     while stack:
@@ -106,7 +116,11 @@ def _with_old_values(graph: Graph) -> Graph:
     def old(node: Node) -> Node:
         """The same view of a copy, for a view of a value that is overwritten."""
         root = root_of(node)
-        if root is node or not isinstance(root.op, Input) or (root.op.role, root.op.label) not in targets:
+        if (
+            root is node
+            or not isinstance(root.op, Input)
+            or (root.op.role, root.op.label) not in targets
+        ):
             return node
         if root not in copies:
             copies[root] = apply(Copy(), root)
@@ -144,7 +158,12 @@ def _sums_of_rows(graph: Graph) -> Graph:
 
     def join(node: Node) -> Node:
         (taken,) = node.inputs if isinstance(node.op, Sum) and not node.op.batch else (None,)
-        if taken is None or taken.op != Take() or taken in outputs or len(users.get(taken, "")) != 1:
+        if (
+            taken is None
+            or taken.op != Take()
+            or taken in outputs
+            or len(users.get(taken, "")) != 1
+        ):
             return node
         x, index = taken.inputs
         is_all = node.op.axes == tuple(range(index.type.rank)) and index.type.rank
@@ -179,7 +198,8 @@ def _prepare_loops(graph: Graph) -> Graph:
         if node in known and (hasattr(node.op, "kernel") or isinstance(node.op, Reshape)):
             inputs = tuple(
                 apply(Copy(), now) if each not in within and not in_c_order(now) else now
-                for each, now in zip(node.inputs, inputs, strict=True))
+                for each, now in zip(node.inputs, inputs, strict=True)
+            )
         same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
         new[node] = node if same else Node(node.op, inputs, node.type, node.origin)
     return Graph({name: new[node] for name, node in outputs.items()})
@@ -346,17 +366,25 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
             continue
         if isinstance(op, (Input, Const) + VIEWS):
             continue
-        may_wait = (isinstance(op, Elementwise) and node not in overwritten and not awaited(node)
-                    and not _is_old_value(node, leaves))
-        if may_wait and all(each in waiting or isinstance(root_of(each).op, (Input, Const))
-                            for each in node.inputs):
+        may_wait = (
+            isinstance(op, Elementwise)
+            and node not in overwritten
+            and not awaited(node)
+            and not _is_old_value(node, leaves)
+        )
+        if may_wait and all(
+            each in waiting or isinstance(root_of(each).op, (Input, Const)) for each in node.inputs
+        ):
             waiting.add(node)
             continue
         if isinstance(op, (Elementwise, AllReduce, *_ENDS)):
             after = groups.reading(overwritten.get(node, ()))
             viewing = groups.viewing(overwritten.get(node, ()))
-            group = (groups.open(_domain(node), "nest") if _is_old_value(node, leaves)
-                     else _group_for(node, groups, readers, after, viewing))
+            group = (
+                groups.open(_domain(node), "nest")
+                if _is_old_value(node, leaves)
+                else _group_for(node, groups, readers, after, viewing)
+            )
         else:
             kind = {Concat: "concat", Contract: "contract"}.get(type(op), "kernel")
             assert kind != "kernel" or hasattr(op, "kernel"), f"{op.name} cannot be emitted"
@@ -380,11 +408,20 @@ def _with_servants(graph: Graph) -> list[Loop]:
     for loop in loops(graph):
         own = set(loop.nodes)
         for node in reversed(graph.nodes):
-            if (isinstance(node.op, Elementwise) and node not in own and node not in outputs
-                    and node.type.batched and node.type.shape[:1] == (loop.steps,)
-                    and all(user in own for user in graph.users[node])
-                    and all(has_steps(user, position) for user in graph.users[node]
-                            for position, each in enumerate(user.inputs) if each is node)):
+            if (
+                isinstance(node.op, Elementwise)
+                and node not in own
+                and node not in outputs
+                and node.type.batched
+                and node.type.shape[:1] == (loop.steps,)
+                and all(user in own for user in graph.users[node])
+                and all(
+                    has_steps(user, position)
+                    for user in graph.users[node]
+                    for position, each in enumerate(user.inputs)
+                    if each is node
+                )
+            ):
                 own.add(node)
         nodes = tuple(node for node in graph.nodes if node in own)
         found.append(replace(loop, nodes=nodes))
@@ -438,8 +475,11 @@ def _group_for(node: Node, groups: _Groups, readers, after: set[int], viewing: s
     read what the node overwrites through a view.
     """
     domain = _domain(node)
-    candidates = [groups.of[each] for each in node.inputs
-                  if each in groups.of and isinstance(each.op, (Elementwise, AllReduce))]
+    candidates = [
+        groups.of[each]
+        for each in node.inputs
+        if each in groups.of and isinstance(each.op, (Elementwise, AllReduce))
+    ]
     if isinstance(node.op, AllReduce):
         candidates = []
     for each in node.inputs:
@@ -477,7 +517,7 @@ def _ordered(graph: Graph, groups: _Groups) -> tuple[Group, ...]:
     for node, group in groups.of.items():
         for each in node.inputs:
             root = root_of(each)
-            if groups.of.get(root) != group or root is not each and group not in groups.loops:
+            if groups.of.get(root) != group or (root is not each and group not in groups.loops):
                 read_elsewhere.add(root)
     roots_of_outputs = {root_of(node) for node in outputs}
     done: set[int] = set()
@@ -493,18 +533,25 @@ def _ordered(graph: Graph, groups: _Groups) -> tuple[Group, ...]:
                 order.append(group)
                 continue
             stack.append((group, True))
-            stack.extend((each, False) for each in sorted(groups.depends[group], reverse=True)
-                         if each not in done)
+            stack.extend(
+                (each, False)
+                for each in sorted(groups.depends[group], reverse=True)
+                if each not in done
+            )
     made = []
     for group in order:
         (domain, batched), kind = groups.domains[group]
         members = tuple(groups.members[group])
         if kind == "loop":
-            made.append(_loop_group(groups.loops[group], members, read_elsewhere | roots_of_outputs))
+            made.append(
+                _loop_group(groups.loops[group], members, read_elsewhere | roots_of_outputs)
+            )
             continue
-        stored = tuple(node for node in members
-                       if node in read_elsewhere or node in roots_of_outputs
-                       or isinstance(node.op, _ENDS))
+        stored = tuple(
+            node
+            for node in members
+            if node in read_elsewhere or node in roots_of_outputs or isinstance(node.op, _ENDS)
+        )
         made.append(Group(kind, members, stored, domain, batched))
     return tuple(made)
 
@@ -512,8 +559,9 @@ def _ordered(graph: Graph, groups: _Groups) -> tuple[Group, ...]:
 def _loop_group(loop: Loop, members: tuple[Node, ...], read_elsewhere: set[Node]) -> Group:
     """The group of a loop, with the groups of one of its steps."""
     own = set(loop.nodes)
-    stored = tuple(node for node in members
-                   if node in read_elsewhere or node in loop.carried.values())
+    stored = tuple(
+        node for node in members if node in read_elsewhere or node in loop.carried.values()
+    )
     one: dict[Node, Node] = {}
     still: dict[Node, Node] = {}
     reads: dict[Node, Node] = {}
@@ -544,16 +592,37 @@ def _loop_group(loop: Loop, members: tuple[Node, ...], read_elsewhere: set[Node]
             step_of(node)
     for node in loop.nodes:
         if not isinstance(node.op, Carry):
-            one[node] = one_step(node, [
-                one[each] if each in own else step_of(each) if has_steps(node, position)
-                else whole(each)
-                for position, each in enumerate(node.inputs)])
-    graph = prepare(Graph({str(i): one[node] for i, node in enumerate(stored) if node in one
-                           and not isinstance(node.op, Carry)}), own_place=True)
+            one[node] = one_step(
+                node,
+                [
+                    one[each]
+                    if each in own
+                    else step_of(each)
+                    if has_steps(node, position)
+                    else whole(each)
+                    for position, each in enumerate(node.inputs)
+                ],
+            )
+    graph = prepare(
+        Graph(
+            {
+                str(i): one[node]
+                for i, node in enumerate(stored)
+                if node in one and not isinstance(node.op, Carry)
+            }
+        ),
+        own_place=True,
+    )
     needed = set(graph.nodes)
-    repeated = Repeated(loop.steps, loop.backward, fuse(graph), graph,
-                        {each: node for each, node in reads.items() if each in needed},
-                        {node: stored[int(i)] for i, node in graph.outputs.items()}, loop.carried)
+    repeated = Repeated(
+        loop.steps,
+        loop.backward,
+        fuse(graph),
+        graph,
+        {each: node for each, node in reads.items() if each in needed},
+        {node: stored[int(i)] for i, node in graph.outputs.items()},
+        loop.carried,
+    )
     return Group("loop", members, stored, (loop.steps,), True, repeated)
 
 

@@ -48,8 +48,9 @@ def _split(node: Node, position: int) -> Node | None:
     if len(expression.terms) != 1 or expression.constant or expression.terms[0][1] != 1:
         return None
     ((index, _),) = expression.terms
-    uses = [(axis, each) for axis, each in enumerate(maps[1 - position])
-            if index in dict(each.terms)]
+    uses = [
+        (axis, each) for axis, each in enumerate(maps[1 - position]) if index in dict(each.terms)
+    ]
     alone = all(each == Affine(((index, 1),)) for _, each in uses)
     elsewhere = sum(index in dict(each.terms) for each in maps[position])
     if not alone or elsewhere != 1 or any(index in dict(each.terms) for each in op.out):

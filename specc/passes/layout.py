@@ -1,9 +1,9 @@
 """Where values lie in the arena: memory is given out by lifetime.
 
-    layout = Layout(bytes_of_float=4, lanes=16)
-    a = layout.take(4096)
-    layout.give(a, 4096)         # whoever takes memory next may get the same
-    packed = Packed(layout)      # the same again, from the largest to the smallest: often less
+layout = Layout(bytes_of_float=4, lanes=16)
+a = layout.take(4096)
+layout.give(a, 4096)         # whoever takes memory next may get the same
+packed = Packed(layout)      # the same again, from the largest to the smallest: often less
 """
 
 from __future__ import annotations
@@ -132,8 +132,10 @@ class Packed(Layout):
 
 def packed(spans: list[Span]) -> list[int]:
     """An offset for each span, so that none lies where another one is held at the same time."""
-    size, start, end = (np.array([getattr(each, name) for each in spans], float)
-                        for name in ("size", "start", "end"))
+    size, start, end = (
+        np.array([getattr(each, name) for each in spans], float)
+        for name in ("size", "start", "end")
+    )
     offset = np.zeros(len(spans))
     order = np.lexsort((start, -size))
     for count, i in enumerate(order):

@@ -174,8 +174,11 @@ def training_step(program: Program) -> Lowered:
     for each in program.updates:
         update.update({f"state.{state.path}": state.next for state in each.states})
 
-    gradient = clipped({each.path: gradient[each.path] for each in program.updates},
-                       program.recipe.clip_value, program.recipe.clip_norm)
+    gradient = clipped(
+        {each.path: gradient[each.path] for each in program.updates},
+        program.recipe.clip_value,
+        program.recipe.clip_norm,
+    )
 
     def insert(node: Node) -> Node:
         if isinstance(node.op, Input) and node.op.role == "gradient":
@@ -193,12 +196,16 @@ def clipped(gradient: dict[str, Node], value: float | None, norm: float | None) 
     Bengio 2013)."""
     with serving(Origin(word="clip")):
         if value is not None:
-            gradient = {path: combine(Maximum(), combine(Minimum(), d, value), -value)
-                        for path, d in gradient.items()}
+            gradient = {
+                path: combine(Maximum(), combine(Minimum(), d, value), -value)
+                for path, d in gradient.items()
+            }
         if norm is None or not gradient:
             return gradient
-        squares = [apply(Sum(tuple(range(d.type.rank))), mul(d, d)) if d.type.rank else mul(d, d)
-                   for d in gradient.values()]
+        squares = [
+            apply(Sum(tuple(range(d.type.rank))), mul(d, d)) if d.type.rank else mul(d, d)
+            for d in gradient.values()
+        ]
         length = apply(Sqrt(), reduce(add, squares))
         scale = select(less(norm, length), div(norm, length), 1.0)
         return {path: mul(scale, d) for path, d in gradient.items()}
@@ -214,14 +221,20 @@ def split_schedule(graph: Graph) -> Lowered:
         elif isinstance(node.op, Input):
             if node.op.role == "schedule":
                 scheduled.add(node)
-        elif (node.type.shape == () and node.inputs
-              and all(each in scheduled or each in fixed for each in node.inputs)):
+        elif (
+            node.type.shape == ()
+            and node.inputs
+            and all(each in scheduled or each in fixed for each in node.inputs)
+        ):
             (scheduled if any(each in scheduled for each in node.inputs) else fixed).add(node)
     frontier = [
-        node for node in graph.nodes
+        node
+        for node in graph.nodes
         if node in scheduled
-        and (node in graph.outputs.values()
-             or any(user not in scheduled for user in graph.users[node]))
+        and (
+            node in graph.outputs.values()
+            or any(user not in scheduled for user in graph.users[node])
+        )
     ]
     # equal schedules of many parameters are one setting
     labels: dict[Node, str] = {}
@@ -242,12 +255,16 @@ def split_schedule(graph: Graph) -> Lowered:
     for node in graph.nodes:
         if node in labels:
             value = leaf(Input("setting", labels[node], Type("float")), node.origin)
-            new[node] = not_(equal(value, 0.0)) if node.type.kind == "bool" else value  # settings are numbers
+            new[node] = (
+                not_(equal(value, 0.0)) if node.type.kind == "bool" else value
+            )  # settings are numbers
         else:
-            new[node] = Node(node.op, tuple(new[each] for each in node.inputs), node.type,
-                             node.origin)
-    return Lowered(Graph({name: new[node] for name, node in graph.outputs.items()}),
-                   Graph(settings))
+            new[node] = Node(
+                node.op, tuple(new[each] for each in node.inputs), node.type, node.origin
+            )
+    return Lowered(
+        Graph({name: new[node] for name, node in graph.outputs.items()}), Graph(settings)
+    )
 
 
 def average(node: Node) -> Node:
@@ -269,5 +286,3 @@ def set_mode(graph: Graph, training: bool) -> Graph:
         return node
 
     return rewrite(graph, rule)
-
-

@@ -32,9 +32,15 @@ def part(graph: Graph) -> Graph:
 def _parted(graph: Graph) -> set[Node]:
     """The formulas to take apart."""
     outputs = set(graph.outputs.values())
-    return {node for node in graph.nodes
-            if isinstance(node.op, Elementwise) and node.inputs and node not in outputs
-            and len(graph.users[node]) > 1 and _disjoint(graph.users[node])}
+    return {
+        node
+        for node in graph.nodes
+        if isinstance(node.op, Elementwise)
+        and node.inputs
+        and node not in outputs
+        and len(graph.users[node]) > 1
+        and _disjoint(graph.users[node])
+    }
 
 
 def _disjoint(users: list[Node]) -> bool:

@@ -56,8 +56,9 @@ class _Scheduled:
         return 1 + self.phases * self.group.loop.steps if self.stages else 1
 
 
-def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: int,
-         wanted: bool = False) -> Plan:
+def plan(
+    graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: int, wanted: bool = False
+) -> Plan:
     """The plan of a prepared graph, for at most `threads` shards. `vector`: lanes of one vector register.
 
     A team is what trains where that is better; what predicts is one where it is `wanted`, too, as a team
@@ -74,18 +75,27 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
             shards, examples, lanes = threads, batch, teams.whole_lanes(batch, vector)
         graph = divide(graph, shards, lanes, team)
     else:
-        team = batch == 1 and threads > 1 and not any(
-            isinstance(node.op, AllReduce) or isinstance(node.op, Input) and node.op.role == "lane"
-            for node in graph.nodes)
+        team = (
+            batch == 1
+            and threads > 1
+            and not any(
+                isinstance(node.op, AllReduce)
+                or (isinstance(node.op, Input) and node.op.role == "lane")
+                for node in graph.nodes
+            )
+        )
         shards = threads if team else shards
     groups = fuse(graph)
     views = {node: view(node) for node in graph.nodes}
-    records = tuple(name for name in graph.outputs
-                    if name == "loss" or name.startswith(("loss.", "mean.")))
+    records = tuple(
+        name for name in graph.outputs if name == "loss" or name.startswith(("loss.", "mean."))
+    )
     targets = _targets(graph, records, bytes_of_float)
     modes = [teams.mode(group, lanes, shards, vector) if team else _mode(group) for group in groups]
-    scheduled = [_Scheduled(group, mode, [], _reads(group, views))
-                 for group, mode in zip(groups, modes, strict=True)]
+    scheduled = [
+        _Scheduled(group, mode, [], _reads(group, views))
+        for group, mode in zip(groups, modes, strict=True)
+    ]
     for s in scheduled if team else ():
         if s.mode == "split" and s.group.kind == "loop":
             s.stages = teams.stages(s.group.loop)
@@ -107,17 +117,38 @@ def plan(graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: in
     if packed.arena < layout.arena:
         layout = packed
         places = _places(order, graph, views, targets, layout, team, inside)
-    emits = tuple((name, node) for name, node in graph.outputs.items()
-                  if node.type.batched and not name.startswith((PREFIX, "lane.")))
+    emits = tuple(
+        (name, node)
+        for name, node in graph.outputs.items()
+        if node.type.batched and not name.startswith((PREFIX, "lane."))
+    )
     return Plan(
         graph=graph,
-        steps=tuple(Step(s.group, s.phase, s.mode, tuple(s.stores), tuple(s.steps),
-                         s.group.loop.steps if s.group.loop else 1, s.by_channels, s.phases)
-                    for s in order),
-        views=views, places=places, shards=shards, lanes=lanes, examples=examples,
-        arena_bytes=layout.arena, shared_bytes=layout.shared, records=records, emits=emits,
+        steps=tuple(
+            Step(
+                s.group,
+                s.phase,
+                s.mode,
+                tuple(s.stores),
+                tuple(s.steps),
+                s.group.loop.steps if s.group.loop else 1,
+                s.by_channels,
+                s.phases,
+            )
+            for s in order
+        ),
+        views=views,
+        places=places,
+        shards=shards,
+        lanes=lanes,
+        examples=examples,
+        arena_bytes=layout.arena,
+        shared_bytes=layout.shared,
+        records=records,
+        emits=emits,
         keeps_weights=not any(name.startswith(("param.", "gradient.")) for name in graph.outputs),
-        team=team, strides={node: c_strides(whole.type.shape) for node, (whole, _) in inside.items()},
+        team=team,
+        strides={node: c_strides(whole.type.shape) for node, (whole, _) in inside.items()},
     )
 
 
@@ -156,7 +187,8 @@ def _mode(group: Group) -> str:
         return "shard"
     elements = sizes.product(group.domain)
     plain = group.kind in ("nest", "concat") and all(
-        isinstance(node.op, (Elementwise, AllReduce, Concat)) for node in group.nodes)
+        isinstance(node.op, (Elementwise, AllReduce, Concat)) for node in group.nodes
+    )
     return "split" if plain and elements >= SPLIT_FROM else "single"
 
 
@@ -164,8 +196,10 @@ def _same_channels(maker: _Scheduled, reader: _Scheduled, value: Node) -> bool:
     """Whether every shard of a team reads of a value only what it has made itself."""
     if not maker.by_channels or not reader.by_channels:
         return False
-    channels = {s.group.domain[0] if s.group.kind == "nest" else s.group.nodes[0].type.shape[0]
-                for s in (maker, reader)}
+    channels = {
+        s.group.domain[0] if s.group.kind == "nest" else s.group.nodes[0].type.shape[0]
+        for s in (maker, reader)
+    }
     if reader.group.kind == "contract":
         node = reader.group.nodes[0]  # the rows of its weights are the channels of what it reads
         return node.op.by_rows and value in node.inputs and channels == {*value.type.shape}
@@ -188,8 +222,9 @@ def _takes_own_rows(reader: _Scheduled, writer: _Scheduled) -> bool:
 def _reads(group: Group, views: dict[Node, View]) -> set[Node]:
     """The roots that the group reads from memory."""
     members = set(group.nodes)
-    roots = {views[each].root for node in group.nodes for each in node.inputs
-             if each not in members}
+    roots = {
+        views[each].root for node in group.nodes for each in node.inputs if each not in members
+    }
     return {root for root in roots if root not in members and not isinstance(root.op, Const)}
 
 
@@ -199,8 +234,11 @@ def _is_partial(node: Node) -> bool:
         return all(_is_partial(each) for each in node.inputs)
     if _is_completed(node):
         return False
-    return not node.type.batched and getattr(node.op, "batch", False) or getattr(
-        node.op, "sum_batch", False) or getattr(node.op, "by_rows", False)
+    return (
+        (not node.type.batched and getattr(node.op, "batch", False))
+        or getattr(node.op, "sum_batch", False)
+        or getattr(node.op, "by_rows", False)
+    )
 
 
 def _is_completed(node: Node) -> bool:
@@ -223,8 +261,10 @@ def _repeat_small_steps(scheduled: list[_Scheduled], targets) -> None:
         needed = s.group.needed_for(read)
         own = {place.space for node in s.group.stored for place in targets.get(node, ())}
         leaves = {root_of(each) for node in needed for each in node.inputs}
-        if any(isinstance(leaf.op, Input) and f"{leaf.op.role}.{leaf.op.label}" in own
-               for leaf in leaves):
+        if any(
+            isinstance(leaf.op, Input) and f"{leaf.op.role}.{leaf.op.label}" in own
+            for leaf in leaves
+        ):
             continue  # the first shard would overwrite what the others still read
         s.mode = "each"
         shared |= leaves
@@ -251,15 +291,18 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets, tea
         for root in s.reads:
             if root in maker:
                 edges.append((maker[root], s, _crosses(maker[root], s, root, team)))
-            elif shards > 1 and (root.op.role == "setting"
-                                 or root.type.batched and (team or s.mode == "rows")):
+            elif shards > 1 and (
+                root.op.role == "setting" or (root.type.batched and (team or s.mode == "rows"))
+            ):
                 s.phase = max(s.phase, 0 if s.mode == "single" else 1)
         for root in {root: None for node in s.group.nodes for root in awaited(node)}:
             edges.append((maker[root], s, False))
     for key, writer in overwritten.items():
         for reader in readers.get(key, ()):
             if reader is not writer:
-                apart = reader.mode == writer.mode == "single" or team and _takes_own_rows(reader, writer)
+                apart = reader.mode == writer.mode == "single" or (
+                    team and _takes_own_rows(reader, writer)
+                )
                 edges.append((reader, writer, not apart))
     following: dict[int, list] = {}
     waits = dict.fromkeys(number.values(), 0)
@@ -316,8 +359,11 @@ def _crosses(maker: _Scheduled, reader: _Scheduled, value: Node, team: bool) -> 
 def _has_rows_of(reader: _Scheduled, value: Node) -> bool:
     """Whether the group is divided among the shards as the value is: along its first axis."""
     own = [each for node in reader.group.nodes for each in node.inputs if root_of(each) is value]
-    return (reader.mode == "split" and reader.group.domain == value.type.shape
-            and all(each is value for each in own))
+    return (
+        reader.mode == "split"
+        and reader.group.domain == value.type.shape
+        and all(each is value for each in own)
+    )
 
 
 def _order(scheduled: list[_Scheduled], bytes_of) -> list[_Scheduled]:
@@ -375,14 +421,27 @@ def _place_parts(joined: Node, loop, places: dict[Node, Place], layout: Layout) 
     made = {node for group in loop.groups if group.kind == "nest" for node in group.stored}
     place, start = places[joined], 0
     for part in joined.inputs:
-        if (part in made and part not in places and part not in loop.writes
-                and part.type.batched == joined.type.batched and isinstance(part.op, Elementwise)):
+        if (
+            part in made
+            and part not in places
+            and part not in loop.writes
+            and part.type.batched == joined.type.batched
+            and isinstance(part.op, Elementwise)
+        ):
             places[part] = replace(place, offset=place.offset + start)
         start += layout.exact(part)
 
 
-def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last, layout: Layout,
-                leaving, team: bool) -> None:
+def _place_loop(
+    s: _Scheduled,
+    now: int,
+    views,
+    places: dict[Node, Place],
+    last,
+    layout: Layout,
+    leaving,
+    team: bool,
+) -> None:
     """Places for what a loop computes, and its steps: a turn of the loop moves along the sequences.
 
     A Carry and the value whose earlier steps it holds lie in the same memory, one step apart.
@@ -404,8 +463,10 @@ def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last,
 
     for carry, then in loop.carried.items():
         step = layout.exact(then) // turns
-        offset = take(layout.rounded(layout.exact(then) + step),
-                      max(last.get(carry, now), last.get(then, now)))
+        offset = take(
+            layout.rounded(layout.exact(then) + step),
+            max(last.get(carry, now), last.get(then, now)),
+        )
         earlier, later = (offset, offset + step) if not loop.backward else (offset + step, offset)
         places[carry], places[then] = Place("arena", earlier), Place("arena", later)
         start = earlier + (turns - 1) * step if loop.backward else earlier
@@ -429,7 +490,9 @@ def _place_loop(s: _Scheduled, now: int, views, places: dict[Node, Place], last,
             place = Place(place.space, first, -stride if loop.backward else stride)
         places[leaf_] = place
     views.update({node: view(node, bases) for node in loop.graph.nodes})
-    own = sorted(loop.groups, key=lambda group: group.kind != "concat")  # these give parts their places
+    own = sorted(
+        loop.groups, key=lambda group: group.kind != "concat"
+    )  # these give parts their places
     for node in (node for group in own for node in group.stored):
         if node in loop.writes:
             whole = loop.writes[node]
@@ -467,9 +530,16 @@ def _insides(graph: Graph) -> dict[Node, tuple[Node, int]]:
             continue
         parts = whole.inputs
         if len(set(parts)) == len(parts) and all(
-                isinstance(each.op, Contract) and each not in graph.outputs.values()
-                and [user for user in graph.users[each] if each not in user.inputs[1:]
-                     or not isinstance(user.op, After)] == [whole] for each in parts):
+            isinstance(each.op, Contract)
+            and each not in graph.outputs.values()
+            and [
+                user
+                for user in graph.users[each]
+                if each not in user.inputs[1:] or not isinstance(user.op, After)
+            ]
+            == [whole]
+            for each in parts
+        ):
             stride, start = c_strides(whole.type.shape)[whole.op.axis], 0
             for each in parts:
                 inside[each] = whole, start * stride
@@ -477,8 +547,15 @@ def _insides(graph: Graph) -> dict[Node, tuple[Node, int]]:
     return inside
 
 
-def _places(order, graph: Graph, views, targets, layout: Layout, team: bool,
-            inside: dict[Node, tuple[Node, int]]) -> dict[Node, Place]:
+def _places(
+    order,
+    graph: Graph,
+    views,
+    targets,
+    layout: Layout,
+    team: bool,
+    inside: dict[Node, tuple[Node, int]],
+) -> dict[Node, Place]:
     """A place for every value that lies in memory; sets the steps' `stores` and `steps`."""
     for s in order:
         s.stores, s.steps = [], []
@@ -488,8 +565,11 @@ def _places(order, graph: Graph, views, targets, layout: Layout, team: bool,
         end_of_phase[s.phase] = i
     for i, s in enumerate(order):
         for root in s.reads:
-            shared = (team or s.mode == "rows" and root.type.batched
-                      or _is_partial(root) and not root.type.batched)
+            shared = (
+                team
+                or (s.mode == "rows" and root.type.batched)
+                or (_is_partial(root) and not root.type.batched)
+            )
             last[root] = max(last.get(root, 0), end_of_phase[s.phase] if shared else i)
     for name, node in graph.outputs.items():
         if node.type.batched and not name.startswith((PREFIX, "lane.")):
@@ -561,7 +641,7 @@ def _places(order, graph: Graph, views, targets, layout: Layout, team: bool,
                 continue
             needed = node in last  # by later groups: they must not see a place that is overwritten
             in_place = [place for place in wanted if place.space.startswith(("record", "gradient"))]
-            if needed and not in_place or not wanted:
+            if (needed and not in_place) or not wanted:
                 places[node] = layout.take_shared(node)
                 s.stores.append((node, places[node]))
             elif in_place:

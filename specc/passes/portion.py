@@ -31,9 +31,15 @@ def portion(rows: int, vector: int, threads: int, planned: Callable[[int], Plan]
     fewer = 2 if any(step.group.kind == "loop" for step in plan.steps) else 1
     while plan.arena_bytes * 2 * fewer <= NEAR * whole:
         fewer *= 2
-    weights = item * sum(node.type.elements for node in plan.graph.nodes
-                         if isinstance(node.op, Input) and node.op.role == "param")
-    computed = item * sum(product(node.type.shape) for node in plan.places
-                          if node.type.batched and root_of(node) is node)
+    weights = item * sum(
+        node.type.elements
+        for node in plan.graph.nodes
+        if isinstance(node.op, Input) and node.op.role == "param"
+    )
+    computed = item * sum(
+        product(node.type.shape)
+        for node in plan.places
+        if node.type.batched and root_of(node) is node
+    )
     anew = weights * (1 / fewer - 1 / whole) if weights > NEAR else 0.0
     return unit * (fewer if anew < USES * computed * vector else whole)

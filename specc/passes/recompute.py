@@ -63,17 +63,22 @@ class _Segments:
         self.graph = graph
         self.loop_of = {node: loop for loop in loops(graph) for node in loop.nodes}
         self.carried = set(carries(graph).values())
-        self.order = [node for first in ordered(graph, self.loop_of)
-                      for node in self._together(first)]
+        self.order = [
+            node for first in ordered(graph, self.loop_of) for node in self._together(first)
+        ]
         known = following(graph)
         self.forward = set(closed({"loss": graph.outputs["loss"]}, known).nodes)
-        aside = {name: node for name, node in graph.outputs.items()
-                 if name.startswith(("loss.", "mean."))}
+        aside = {
+            name: node
+            for name, node in graph.outputs.items()
+            if name.startswith(("loss.", "mean."))
+        }
         computed = self.forward | set(closed(aside, known).nodes)
         self.backward = [node for node in self.order if node not in computed]
         # what is computed again, if it stands before the last cut
-        self.values = [node for node in _deepest_first(self.order, self.forward)
-                       if self._may_be_repeated(node)]
+        self.values = [
+            node for node in _deepest_first(self.order, self.forward) if self._may_be_repeated(node)
+        ]
         self.position = {node: i for i, node in enumerate(self.values)}
         self.last_use = dict(self.position)  # in the forward pass
         for node in self.values:
@@ -91,8 +96,12 @@ class _Segments:
 
     def _may_be_repeated(self, node: Node) -> bool:
         # pairs of examples take as much as the batch has examples, which is not known yet
-        return (node.type.batched and node not in self.carried and isinstance(_bytes(node), int)
-                and not isinstance(node.op, (Input, Const, Carry, Peers, Own, BatchMean, *VIEWS)))
+        return (
+            node.type.batched
+            and node not in self.carried
+            and isinstance(_bytes(node), int)
+            and not isinstance(node.op, (Input, Const, Carry, Peers, Own, BatchMean, *VIEWS))
+        )
 
     # Where to cut.
 
@@ -143,9 +152,14 @@ class _Segments:
     def _is_mark(self, node: Node) -> bool:
         """Whether a value of the backward pass is small and known in the forward pass: a truth
         value, or the place of a maximum."""
-        return node.type.kind != "float" and isinstance(_bytes(node), int) and all(
-            root_of(each) in self.forward or isinstance(root_of(each).op, (Input, Const))
-            for each in node.inputs)
+        return (
+            node.type.kind != "float"
+            and isinstance(_bytes(node), int)
+            and all(
+                root_of(each) in self.forward or isinstance(root_of(each).op, (Input, Const))
+                for each in node.inputs
+            )
+        )
 
     def _crossing(self) -> list[list[int]]:
         """For each cut, before the value of that number, the values that are read behind it."""
@@ -160,10 +174,17 @@ class _Segments:
         count = len(self.values)
         stretch = -(-count // MOST_CUTS)
         # of equal ones after a product, which is not computed again then
-        price = [(sum(_bytes(self.values[j]) for j in crossing[i]),
-                  -sum(_work(self.values[j]) for j in crossing[i])) for i in range(count + 1)]
-        inner = [min(range(start, min(start + stretch, count)), key=price.__getitem__)
-                 for start in range(1, count, stretch)]
+        price = [
+            (
+                sum(_bytes(self.values[j]) for j in crossing[i]),
+                -sum(_work(self.values[j]) for j in crossing[i]),
+            )
+            for i in range(count + 1)
+        ]
+        inner = [
+            min(range(start, min(start + stretch, count)), key=price.__getitem__)
+            for start in range(1, count, stretch)
+        ]
         return [0, *inner, count]
 
     def _pairs(self, ends, crossing, held) -> list[list[tuple[int, int, int]]]:
@@ -186,8 +207,9 @@ class _Segments:
                 if start >= end:
                     break
                 kept, own, done = sums[len(passed) - bisect_left(passed, start)]
-                found.append((kept, before[end] - before[start] - own,
-                              work[end] - work[start] - done))
+                found.append(
+                    (kept, before[end] - before[start] - own, work[end] - work[start] - done)
+                )
             pairs.append(found)
         return pairs
 
@@ -206,8 +228,11 @@ class _Segments:
         for node in self.backward:
             if not node.type.batched or node in outputs or node in self.loop_of:
                 continue
-            roots = [root for root in map(root_of, node.inputs)
-                     if root.type.batched and not isinstance(root.op, Input)]
+            roots = [
+                root
+                for root in map(root_of, node.inputs)
+                if root.type.batched and not isinstance(root.op, Input)
+            ]
             small = isinstance(node.op, (Elementwise, *VIEWS)) or node.type.kind != "float"
             if small and roots and all(root in marks or root in self.kept for root in roots):
                 marks.add(node)
@@ -236,9 +261,14 @@ class _Segments:
 
     def _ends(self, part: dict[Node, int], marks: set[Node], segment: int) -> list[Node]:
         """The last nodes over examples of what the backward pass does before a segment's part."""
-        works = {node for node in self.backward
-                 if part[node] > segment and node not in marks and not isinstance(node.op, VIEWS)
-                 and any(each.type.batched for each in node.inputs)}
+        works = {
+            node
+            for node in self.backward
+            if part[node] > segment
+            and node not in marks
+            and not isinstance(node.op, VIEWS)
+            and any(each.type.batched for each in node.inputs)
+        }
         before = min((part[node] for node in works), default=self.last)
         works = {node for node in works if part[node] == before}
         read = {root_of(each) for node in works for each in node.inputs}
@@ -252,8 +282,9 @@ class _Segments:
         again: dict[tuple[Node, int], Node] = {}
         awaited: dict[int, tuple[Node, ...]] = {self.last: ()}
         outputs = set(self.graph.outputs.values())
-        example = next(node for node in self.order
-                       if isinstance(node.op, Input) and node.type.batched)
+        example = next(
+            node for node in self.order if isinstance(node.op, Input) and node.type.batched
+        )
 
         def late(node: Node, segment: int) -> Node:
             return apply(After(), node, *awaited[segment]) if awaited[segment] else node
@@ -296,8 +327,10 @@ class _Segments:
                 own = home(root_of(node)) == self.last or node in outputs
                 if part[node] == segment and own:
                     homes = [home(root_of(each)) for each in node.inputs]
-                    inputs = tuple(new[each] if own == self.last else read(each, own)
-                                   for each, own in zip(node.inputs, homes, strict=True))
+                    inputs = tuple(
+                        new[each] if own == self.last else read(each, own)
+                        for each, own in zip(node.inputs, homes, strict=True)
+                    )
                     new[node] = Node(node.op, inputs, node.type, node.origin)
         return Graph({name: new[node] for name, node in self.graph.outputs.items()})
 
@@ -320,8 +353,11 @@ def _deepest_first(order: list[Node], among: set[Node]) -> list[Node]:
                 done[node] = None
                 continue
             stack.append((node, True))
-            stack.extend((each, False) for each in sorted(node.inputs, key=depth.__getitem__)
-                         if each not in done)
+            stack.extend(
+                (each, False)
+                for each in sorted(node.inputs, key=depth.__getitem__)
+                if each not in done
+            )
     return list(done)
 
 

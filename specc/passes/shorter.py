@@ -38,12 +38,16 @@ def computes_the_same(whole: Graph, short: Graph, steps: Set[tuple[int, int]]) -
         if not name.startswith(PREFIX) and _differ(node, beside[node]):
             return False
     known = {*steps, *((a - 1, b - 1) for a, b in steps)}
-    if any(_differ(a, b) and (a.type.shape[0], b.type.shape[0]) not in known
-           for a, b in beside.items()):
+    if any(
+        _differ(a, b) and (a.type.shape[0], b.type.shape[0]) not in known for a, b in beside.items()
+    ):
         return False
     return all(
-        type(a.op) is type(b.op) and [beside[each] for each in a.inputs] == list(b.inputs)
-        and (_is_the_same(a, b) or _agree(a, b, following)) for a, b in beside.items())
+        type(a.op) is type(b.op)
+        and [beside[each] for each in a.inputs] == list(b.inputs)
+        and (_is_the_same(a, b) or _agree(a, b, following))
+        for a, b in beside.items()
+    )
 
 
 def _differ(a: Node, b: Node) -> bool:
@@ -52,8 +56,7 @@ def _differ(a: Node, b: Node) -> bool:
 
 def _is_the_same(a: Node, b: Node) -> bool:
     """Whether two nodes have nothing to do with steps."""
-    return a.op == b.op and a.type == b.type and not any(
-        map(_differ, a.inputs, b.inputs))
+    return a.op == b.op and a.type == b.type and not any(map(_differ, a.inputs, b.inputs))
 
 
 def _agree(a: Node, b: Node, following: set[Node]) -> bool:
@@ -67,8 +70,11 @@ def _agree(a: Node, b: Node, following: set[Node]) -> bool:
     same = replace(op, **_first(op, other)) == other if stepped else op == other
     match op:
         case Input():
-            return op.role in ("input", "target") and op.label == other.label and (
-                stepped or op.label.endswith(".length"))
+            return (
+                op.role in ("input", "target")
+                and op.label == other.label
+                and (stepped or op.label.endswith(".length"))
+            )
         case Iota():
             return stepped
         case ToInt():  # a position in the sequence
@@ -96,8 +102,11 @@ def _agree(a: Node, b: Node, following: set[Node]) -> bool:
             return stepped and _is_product_by_step(op, other)
         case Take():
             (table, index) = of_steps
-            return op == other and index and (
-                not table or op.lead > 0 or isinstance(a.inputs[1].op, ToInt))
+            return (
+                op == other
+                and index
+                and (not table or op.lead > 0 or isinstance(a.inputs[1].op, ToInt))
+            )
         case Put() if not op.sum_batch:
             return op == other and op.lead > 0
         case WindowMax() | WindowArgMax() | WindowMaxGradient():
@@ -122,14 +131,18 @@ def _is_part(a: Node, b: Node, following: set[Node]) -> bool:
         return True
     value = a.inputs[0]
     return (op, other) == (Slice(0, size - 1, 1), Slice(0, short - 1, 1)) and (
-        value in following and _is_kept(value))
+        value in following and _is_kept(value)
+    )
 
 
 def _is_kept(value: Node) -> bool:
     """Whether the value of a step past the end is the one before."""
     op = value.op
-    return isinstance(op, Select) and _is_mask(value.inputs[0]) and isinstance(
-        value.inputs[2].op, Carry)
+    return (
+        isinstance(op, Select)
+        and _is_mask(value.inputs[0])
+        and isinstance(value.inputs[2].op, Carry)
+    )
 
 
 def _is_masked(value: Node) -> bool:

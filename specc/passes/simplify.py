@@ -203,7 +203,9 @@ def _joined(node: Node) -> Node | None:
         same = isinstance(piece.op, Concat) and piece.op.axis == axis
         pieces.extend(piece.inputs if same else (piece,))
     whole = apply(Concat(axis), *pieces)
-    return _with_origin(whole if (first, end) == (0, size) else apply(Pad(axis, first, size), whole), node)
+    return _with_origin(
+        whole if (first, end) == (0, size) else apply(Pad(axis, first, size), whole), node
+    )
 
 
 def _power(node: Node, base: Node, exponent: float, keep: bool) -> Node | None:

@@ -42,8 +42,11 @@ class Stepwise:
 def stepwise(graph: Graph, target: str, scores: str) -> Stepwise | None:
     """The step of a graph in inference mode that computes the output `scores` over its target."""
     graph = straightened(closed({scores: graph.outputs[scores]}, following(graph)))
-    symbols = [node for node in graph.nodes if isinstance(node.op, Input)
-               and node.op.role == "target" and node.op.label == target]
+    symbols = [
+        node
+        for node in graph.nodes
+        if isinstance(node.op, Input) and node.op.role == "target" and node.op.label == target
+    ]
     streams = any(isinstance(node.op, Input) and node.op.role == "lane" for node in graph.nodes)
     if len(symbols) != 1 or streams:
         return None
@@ -97,8 +100,11 @@ class _Walk:
         for label, node in self.lanes.items():
             outputs[f"lane.{label}"] = varying(self._found(node))
         kept = {made.op.label: varying(node) for (node, _), made in self.kept.items()}
-        return Stepwise(closed(kept, following(self.graph)), Graph(outputs), frozenset(
-            made.op.label for (_, by_step), made in self.kept.items() if by_step))
+        return Stepwise(
+            closed(kept, following(self.graph)),
+            Graph(outputs),
+            frozenset(made.op.label for (_, by_step), made in self.kept.items() if by_step),
+        )
 
     def _moving(self) -> set[Node]:
         """The nodes that the symbols go into, at any step."""
@@ -160,7 +166,7 @@ class _Walk:
         """A value as it was at the step before."""
         if node in self.ago:
             return self.ago[node]
-        if node in self.moving or by_step and not _is_the_same_at_every_step(node):
+        if node in self.moving or (by_step and not _is_the_same_at_every_step(node)):
             raise _NotStepwise
         return self._read(node, by_step)
 

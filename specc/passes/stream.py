@@ -25,8 +25,11 @@ def streamed(graph: Graph, begins: Mapping[str, str]) -> Graph:
 
     They are read from Input("lane", LABEL), and leave as the output "lane.LABEL".
     """
-    present = {node.op.label for node in graph.nodes
-               if isinstance(node.op, Carry) and node.op.label in begins}
+    present = {
+        node.op.label
+        for node in graph.nodes
+        if isinstance(node.op, Carry) and node.op.label in begins
+    }
     if not present:
         return graph
 

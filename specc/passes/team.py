@@ -49,7 +49,9 @@ def suits(graph: Graph, batch: int, shards: int, vector: int) -> bool:
         return False
     weights = sum(sizes.product(node.op.extents) for node in products)
     activations = sum(sum(node.op.extents) for node in products) * lanes
-    return weights >= WEIGHTS * activations and weights * lanes >= WORTH_MEETING * shards * len(products)
+    return weights >= WEIGHTS * activations and weights * lanes >= WORTH_MEETING * shards * len(
+        products
+    )
 
 
 def _is_known(node: Node) -> bool:
@@ -73,8 +75,11 @@ def sums_over_rows(node: Node, shards: int, lanes: int) -> bool:
     if not isinstance(node.op, Contract) or not node.type.batched or not _is_dense(node):
         return False
     i = node.op.summed_row(not node.inputs[0].type.batched)
-    return (i is not None and sizes.product(node.op.extents) * lanes >= PRODUCTS_FROM
-            and share(node.op.extents[i], shards - 1, shards)[1] > 0)
+    return (
+        i is not None
+        and sizes.product(node.op.extents) * lanes >= PRODUCTS_FROM
+        and share(node.op.extents[i], shards - 1, shards)[1] > 0
+    )
 
 
 def mode(group: Group, lanes: int, shards: int, vector: int) -> str:
@@ -88,7 +93,10 @@ def mode(group: Group, lanes: int, shards: int, vector: int) -> str:
         return "split" if sizes.product(node.op.extents) * lanes >= PRODUCTS_FROM else "single"
     if group.kind == "kernel":
         read = node if isinstance(node.op, Uniform) else node.inputs[0]
-        large = read.type.elements * (lanes if read.type.batched else 1) >= SPLIT_FROM and read.type.rank
+        large = (
+            read.type.elements * (lanes if read.type.batched else 1) >= SPLIT_FROM
+            and read.type.rank
+        )
         return "split" if isinstance(node.op, (WindowMax, Uniform)) and large else "single"
     if group.kind == "loop":
         products = [each for each in group.loop.groups if each.kind == "contract"]
@@ -110,16 +118,22 @@ def _is_apart(group: Group) -> bool:
         if isinstance(op, (Sum, Max)):
             return 0 not in op.axes
         return isinstance(op, (Elementwise, AllReduce, Concat)) or (
-            isinstance(op, Pad) and op.axis > 0 or isinstance(op, Frame) and not op.starts[0])
+            (isinstance(op, Pad) and op.axis > 0) or (isinstance(op, Frame) and not op.starts[0])
+        )
 
     return all(apart(node.op) for node in group.nodes)
 
 
 def _has_lanes_apart(group: Group) -> bool:
     """Whether what a nest does for one example has nothing to do with the others."""
-    return all(node.type.batched and (isinstance(node.op, Elementwise)
-                                      or isinstance(node.op, (Sum, Max)) and not node.type.rank)
-               for node in group.nodes)
+    return all(
+        node.type.batched
+        and (
+            isinstance(node.op, Elementwise)
+            or (isinstance(node.op, (Sum, Max)) and not node.type.rank)
+        )
+        for node in group.nodes
+    )
 
 
 def is_divided(group: Group) -> bool:
@@ -135,10 +149,18 @@ def stages(loop: Repeated) -> tuple[int, ...]:
     maker = {node: i for i, group in enumerate(loop.groups) for node in group.nodes}
     stages: list[int] = []
     for group in loop.groups:
-        makers = {maker[root_of(each)] for node in group.nodes for each in node.inputs
-                  if root_of(each) in maker and root_of(each) not in group.nodes}
-        stages.append(max((stages[i] + (is_divided(group) or is_divided(loop.groups[i]))
-                           for i in makers), default=0))
+        makers = {
+            maker[root_of(each)]
+            for node in group.nodes
+            for each in node.inputs
+            if root_of(each) in maker and root_of(each) not in group.nodes
+        }
+        stages.append(
+            max(
+                (stages[i] + (is_divided(group) or is_divided(loop.groups[i])) for i in makers),
+                default=0,
+            )
+        )
     return tuple(stages)
 
 
@@ -150,7 +172,9 @@ def by_channels(group: Group, lanes: int) -> bool:
         return True
     if group.kind == "contract":
         op: Contract = node.op
-        used = [{i for expression in map_ for i, _ in expression.terms} for map_ in (op.left, op.right)]
+        used = [
+            {i for expression in map_ for i, _ in expression.terms} for map_ in (op.left, op.right)
+        ]
         batched = [each.type.batched for each in node.inputs]
         if sum(batched) != 1 or not node.type.batched:
             return False
@@ -159,7 +183,10 @@ def by_channels(group: Group, lanes: int) -> bool:
         of_weights, of_image = used if batched[1] else used[::-1]
         channel, *places = op.out
         return any(
-            channel.terms == ((i, 1),) and channel.constant == 0 and size == node.type.shape[0]
-            and i in of_weights - of_image for i, size in enumerate(op.extents)
+            channel.terms == ((i, 1),)
+            and channel.constant == 0
+            and size == node.type.shape[0]
+            and i in of_weights - of_image
+            for i, size in enumerate(op.extents)
         ) and not any(i in of_weights for expression in places for i, _ in expression.terms)
-    return isinstance(node.op, Uniform) or isinstance(node.op, WindowMax) and node.type.rank == 3
+    return isinstance(node.op, Uniform) or (isinstance(node.op, WindowMax) and node.type.rank == 3)

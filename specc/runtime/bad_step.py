@@ -44,8 +44,10 @@ def is_finite(net: CompiledModel) -> bool:
 
 
 def _copied(net: CompiledModel) -> list[dict[str, np.ndarray]]:
-    return [{path: array.copy() for path, array in arrays.items()}
-            for arrays in (net.params, net.states)]
+    return [
+        {path: array.copy() for path, array in arrays.items()}
+        for arrays in (net.params, net.states)
+    ]
 
 
 def _put_back(net: CompiledModel, kept: list[dict[str, np.ndarray]]) -> None:

@@ -68,8 +68,9 @@ class Checkpoints:
     SECONDS = 1.0
     SHARE = 10  # a save waits for this many times as long as the last one took
 
-    def __init__(self, last: Path, best: Path, net: CompiledModel,
-                 before: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, last: Path, best: Path, net: CompiledModel, before: Callable[[], None] = lambda: None
+    ) -> None:
         self.last, self.best, self.net, self.before = last, best, net, before
         self._waiting: dict[Path, tuple[dict[str, np.ndarray], Progress]] = {}
         # the first epoch is written when it is over
@@ -124,8 +125,9 @@ def _serialized(tensors: dict[str, np.ndarray], model: str, progress: Progress) 
     from safetensors.numpy import save as serialized
 
     # safetensors ignores strides; NumPy makes an axis of none
-    tensors = {name: np.ascontiguousarray(array).reshape(array.shape)
-               for name, array in tensors.items()}
+    tensors = {
+        name: np.ascontiguousarray(array).reshape(array.shape) for name, array in tensors.items()
+    }
     values = {name: value for name, value in asdict(progress).items() if name != RECORDS}
     metadata = {"format": "specc", "model": model, "progress": json.dumps(values)}
     return serialized(tensors, metadata | {CHECKSUM: checksum(tensors, metadata)})
@@ -162,8 +164,10 @@ def restore(path: Path, net: CompiledModel, streams: bool = True) -> Progress:
     found, progress = _read(path)
     live = tensors(net)
     if not streams:
-        live, found = ({name: array for name, array in each.items()
-                        if not name.startswith(STREAM)} for each in (live, found))
+        live, found = (
+            {name: array for name, array in each.items() if not name.startswith(STREAM)}
+            for each in (live, found)
+        )
     records = found.pop(RECORDS, None)
     if progress.step and (records is None or records.shape != (progress.step, net.record_width)):
         raise _misfit(
@@ -191,8 +195,11 @@ def restore(path: Path, net: CompiledModel, streams: bool = True) -> Progress:
     if (bad := not_finite(found)) is not None:
         wrong = np.isnan(found[bad]) if bad.startswith(STATE) else ~np.isfinite(found[bad])
         value = found[bad][wrong][0]
-        raise run_error(f"the {said(bad)} in `{path}` is not finite: it holds {value}", path,
-                        help=_another(path))
+        raise run_error(
+            f"the {said(bad)} in `{path}` is not finite: it holds {value}",
+            path,
+            help=_another(path),
+        )
     for name, array in live.items():
         array[...] = found[name]
     progress.records = records if progress.step else np.zeros((0, net.record_width))

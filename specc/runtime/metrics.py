@@ -64,8 +64,9 @@ class MetricsFile:
         header += [f"{part}_{name}" for name in self.names for part in ("train", "val")]
         rows = read_table(path, epoch) if path.is_file() else []
         if rows and list(rows[0]) != header:
-            raise _damaged(path, f"its columns are {', '.join(rows[0])}; the model has"
-                           f" {', '.join(header)}")
+            raise _damaged(
+                path, f"its columns are {', '.join(rows[0])}; the model has {', '.join(header)}"
+            )
         lines = "".join(",".join(row) + "\n" for row in [header, *map(dict.values, rows)])
         write(path, lines.encode())
 
@@ -123,8 +124,11 @@ def read_table(path: Path, last: int | None = None) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     lines = content.split(b"\n")
     for number, line in enumerate(lines, 1):
-        is_over = last is not None and bool(header) and (
-            last == 0 or bool(found) and int(found[-1]["epoch"]) >= last)
+        is_over = (
+            last is not None
+            and bool(header)
+            and (last == 0 or (bool(found) and int(found[-1]["epoch"]) >= last))
+        )
         if is_over:
             break
         try:
@@ -133,12 +137,15 @@ def read_table(path: Path, last: int | None = None) -> list[dict[str, str]]:
                 continue
             if not header:
                 if row[:3] != ["epoch", "step", "seconds"] or "train_loss" not in row:
-                    raise _damaged(path, "line 1 does not name the columns epoch, step, seconds, ..")
+                    raise _damaged(
+                        path, "line 1 does not name the columns epoch, step, seconds, .."
+                    )
                 header = row
                 continue
             if len(row) != len(header):
-                raise _damaged(path, f"line {number} has {len(row)} cells, and the first"
-                               f" {len(header)}")
+                raise _damaged(
+                    path, f"line {number} has {len(row)} cells, and the first {len(header)}"
+                )
             for name, cell in zip(header, row, strict=True):
                 whole = name in ("epoch", "step")
                 if not (cell.isdecimal() if whole else _is_number(cell)):
@@ -184,5 +191,8 @@ def _is_number(cell: str) -> bool:
 
 
 def _damaged(path: Path, why: str) -> RunError:
-    return run_error(f"`{path}` is damaged: {why}", path,
-                     help="mend it, or move it away: training goes on without it")
+    return run_error(
+        f"`{path}` is damaged: {why}",
+        path,
+        help="mend it, or move it away: training goes on without it",
+    )

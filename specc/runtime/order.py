@@ -23,8 +23,9 @@ def permutation(seed: int, stream: int, count: int) -> np.ndarray:
     return np.argsort(bits.random_raw(count), kind="stable")
 
 
-def grouped(order: np.ndarray, lengths: np.ndarray, batch: int, seed: int,
-            stream: int) -> np.ndarray:
+def grouped(
+    order: np.ndarray, lengths: np.ndarray, batch: int, seed: int, stream: int
+) -> np.ndarray:
     """The order with examples of like length in one batch, and the batches at random; unchanged
     where that saves few steps.
 

@@ -61,10 +61,14 @@ def is_pins(value) -> bool:
         return True
     if not isinstance(value, dict) or value.keys() != {each.name for each in fields(Pins)}:
         return False
-    return (is_text(value["split"]) and is_table(value["counts"], is_counts)
-            and is_table(value["parts"], lambda part: is_table(part, is_text))
-            and all(is_table(value[name], is_text)
-                    for name in ("texts", "files", "versions", "machine")))
+    return (
+        is_text(value["split"])
+        and is_table(value["counts"], is_counts)
+        and is_table(value["parts"], lambda part: is_table(part, is_text))
+        and all(
+            is_table(value[name], is_text) for name in ("texts", "files", "versions", "machine")
+        )
+    )
 
 
 def text(content: str) -> str:

@@ -22,8 +22,8 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from specc.runtime.errors import RunError, run_error
 from specc.runtime import files as system
+from specc.runtime.errors import RunError, run_error
 from specc.runtime.files import make_folders, reason, remove_leftovers, replace, write
 from specc.runtime.lock import NAME as LOCK
 from specc.runtime.lock import Lock
@@ -97,8 +97,12 @@ class Run:
         write(self.folder / "run.json", text.encode())
 
 
-def create(parent: Path, record: Record, files: dict[str, bytes],
-           begin: Callable[[Run], None] = lambda run: None) -> Run:
+def create(
+    parent: Path,
+    record: Record,
+    files: dict[str, bytes],
+    begin: Callable[[Run], None] = lambda run: None,
+) -> Run:
     """A new run in `parent/<model>/<number>`, with the next free number; it is locked.
 
     `files` are model.dl and the files that it uses, by their paths relative to it. `begin` writes the

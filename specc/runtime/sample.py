@@ -25,7 +25,9 @@ class Writer:
     def __init__(self, net: CompiledModel, vocabulary: Sequence[str], unknown: str | None = None):
         """`unknown` is read in place of a symbol that is not in the vocabulary, where it is in there."""
         self.net, self.vocabulary, self.unknown = net, tuple(vocabulary), unknown or tokens.UNKNOWN
-        self.port = next(port for port in net.ports if port.kind == "class" and port.role == "input")
+        self.port = next(
+            port for port in net.ports if port.kind == "class" and port.role == "input"
+        )
         begin = next(port for port in net.ports if port.begin_of == self.port.name)
         self._symbol = np.zeros((1, *self.port.shape), np.int32)
         self._begin = np.ones((1,), np.uint8)
@@ -40,12 +42,17 @@ class Writer:
         self._symbol[...] = number
         outputs = self.net.predict(self._data, self._lanes)
         self._begin[...] = 0
-        scores = next(array for array in outputs.values()
-                      if array.size == len(self.vocabulary))
+        scores = next(array for array in outputs.values() if array.size == len(self.vocabulary))
         return scores.reshape(-1).astype(np.float64)
 
-    def write(self, prompt: Sequence[str], length: int, temperature: float = 1.0,
-              top: int | None = None, seed: int = 0) -> Iterator[str]:
+    def write(
+        self,
+        prompt: Sequence[str],
+        length: int,
+        temperature: float = 1.0,
+        top: int | None = None,
+        seed: int = 0,
+    ) -> Iterator[str]:
         """`length` symbols that follow the prompt. With `temperature` 0 always the likeliest; `top`
         bounds the draw to so many likeliest ones. Raises KeyError for a symbol that is not known."""
         place = {symbol: number for number, symbol in enumerate(self.vocabulary)}

@@ -238,7 +238,9 @@ class _Loop:
         self.progress = checkpoint.restore(self.run.last, self.net)
         finding, notes = None, []
         if self.progress.epoch == epoch and is_finite(self.net):
-            bad = bad_step(self.net, self._replay, self.progress.step, seen if is_over else seen - 1)
+            bad = bad_step(
+                self.net, self._replay, self.progress.step, seen if is_over else seen - 1
+            )
             self.progress.records, self.progress.step = self.progress.records[:bad], bad
             finding = self._finding(bad)
             step, first = epoch * self.steps_per_epoch + min(bad + 1, seen), step

@@ -110,7 +110,10 @@ class Guarded:
     def __init__(self, size: int):
         store = np.full(size + 2 * self.GUARD + 64, 0xFF, np.uint8)
         start = -store.ctypes.data % 64 + self.GUARD
-        self._guards = store[start - self.GUARD : start], store[start + size : start + size + self.GUARD]
+        self._guards = (
+            store[start - self.GUARD : start],
+            store[start + size : start + size + self.GUARD],
+        )
         self.inner = store[start : start + size]
         self.address = self.inner.ctypes.data
 
@@ -121,8 +124,17 @@ class Guarded:
 class Problem:
     """A contraction with its operands in memory."""
 
-    def __init__(self, node: Node, dtype: str, bits: int | None, lanes: int, turns: int, examples: int = 0,
-                 plan=plan_contraction, **more):
+    def __init__(
+        self,
+        node: Node,
+        dtype: str,
+        bits: int | None,
+        lanes: int,
+        turns: int,
+        examples: int = 0,
+        plan=plan_contraction,
+        **more,
+    ):
         rng = np.random.default_rng(0)
         self.node, self.dtype = node, dtype
         self.arrays, operands = [], []
@@ -148,7 +160,13 @@ class Problem:
         result = Guarded(out.nbytes)
         for whole in (self.plan, *also):
             scratch, packed = Guarded(whole.scratch), Guarded(whole.packed)
-            places = [left.ctypes.data, right.ctypes.data, result.address, scratch.address, packed.address]
+            places = [
+                left.ctypes.data,
+                right.ctypes.data,
+                result.address,
+                scratch.address,
+                packed.address,
+            ]
             for plan in (whole.packing, whole):
                 if plan is not None:
                     at_address(addresses[plan.kernel])(*plan.args(*places))
@@ -164,7 +182,9 @@ class Problem:
         found = np.moveaxis(inner, -1, 0) if self.node.type.batched else inner
         if where:
             part = (slice(None), *where) if self.node.type.batched else where
-            assert np.isnan(np.delete(found.ravel(), np.arange(found.size).reshape(found.shape)[part])).all()
+            assert np.isnan(
+                np.delete(found.ravel(), np.arange(found.size).reshape(found.shape)[part])
+            ).all()
             found, wanted = found[part], wanted[part]
         error = np.abs(found - wanted).max() / np.abs(wanted).max()
         assert error < {"float32": 5e-6, "float64": 1e-13}[self.dtype]
@@ -206,12 +226,15 @@ def test_it_agrees_with_the_reference(name, role, setting):
 
 @cache
 def singles(target: tuple) -> tuple[dict, dict]:
-    made = {name: Problem(roles(*shape)["forward"], *target, 1, 1) for name, shape in SHAPES.items()}
+    made = {
+        name: Problem(roles(*shape)["forward"], *target, 1, 1) for name, shape in SHAPES.items()
+    }
     return made, _loaded(made)
 
 
-@pytest.mark.parametrize("target", [("float32", None), ("float64", None), ("float32", 256),
-                                    ("float64", 128)], ids=str)
+@pytest.mark.parametrize(
+    "target", [("float32", None), ("float64", None), ("float32", 256), ("float64", 128)], ids=str
+)
 @pytest.mark.parametrize("name", list(SHAPES))
 def test_one_example_agrees_with_the_reference(name, target):
     made, addresses = singles(target)
@@ -227,7 +250,9 @@ def test_weights_that_are_used_often_are_packed():
     assert is_packed("conv", "float32", None, 80, 1)
 
 
-@pytest.mark.parametrize("target", [("float32", None), ("float64", None), ("float32", 256), ("float64", 128)], ids=str)
+@pytest.mark.parametrize(
+    "target", [("float32", None), ("float64", None), ("float32", 256), ("float64", 128)], ids=str
+)
 def test_sums_over_many_lanes_stay_within_their_scratch_buffers(target):
     # 33 and 9 rows are no multiple of any tile's rows
     made = [Problem(roles(*dense(units, n))["weights"], *target, lanes, 1)
@@ -252,7 +277,9 @@ def dense_of_steps(steps: int, units: int, n: int) -> tuple[Contract, Type, Type
 def test_all_steps_of_one_example_agree_with_the_reference(target, parts):
     for shape in ((5, 40, 64), (7, 128, 32), (2, 33, 64), (30, 65, 128), (9, 16, 48)):
         made = [
-            Problem(roles(*dense_of_steps(*shape))["forward"], *target, 1, 1, part=(i, parts, False))
+            Problem(
+                roles(*dense_of_steps(*shape))["forward"], *target, 1, 1, part=(i, parts, False)
+            )
             for i in range(parts)
         ]
         addresses = _loaded(dict(enumerate(each for each in made if each.plan is not None)))

@@ -103,7 +103,9 @@ def test_threads_that_outnumber_the_processors_learn_to_sleep_at_barriers():
 def test_threads_sleep_in_the_same_way_whichever_process_compiles_them():
     code = "from specc.backend.memory import CAN_SLEEP; print(CAN_SLEEP)"
     said = {
-        subprocess.run([sys.executable, "-c", each], capture_output=True, text=True, check=False).stdout
+        subprocess.run(
+            [sys.executable, "-c", each], capture_output=True, text=True, check=False
+        ).stdout
         for each in (code, "import numba\n" + code, "from specc.backend import compile\n" + code)
     }
     assert said == {f"{CAN_SLEEP}\n"}
@@ -187,10 +189,14 @@ def test_a_program_needs_its_number_of_threads():
         executor(2).run(Counting(1).program)
 
 
-HALVE = Kernel("halve", 'def halve(x: "float[8]"):\n    for i in range(8):\n        x[i] = x[i] * 0.5\n')
+HALVE = Kernel(
+    "halve", 'def halve(x: "float[8]"):\n    for i in range(8):\n        x[i] = x[i] * 0.5\n'
+)
 
 
-@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="set on x86 alone")
+@pytest.mark.skipif(
+    platform.machine().lower() not in ("x86_64", "amd64"), reason="set on x86 alone"
+)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_what_is_too_small_for_a_normal_number_becomes_0_within_a_run_alone(threads):
     address = load([HALVE])[HALVE]

@@ -238,7 +238,9 @@ def test_workers_import_nothing_from_the_working_folder(folder, tmp_path):
     place = tmp_path / "place"
     place.mkdir()
     for name in ("numpy", "llvmlite", "numba", "pickle", "sitecustomize", "specc"):
-        (place / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write('{name} ')\n")
+        (place / f"{name}.py").write_text(
+            f"open({str(tmp_path / 'ran')!r}, 'a').write('{name} ')\n"
+        )
     code = f"""
 import os, sys
 from collections import deque

@@ -19,7 +19,9 @@ def loss_of(text: str, batch: int, examples: dict, weights: dict) -> float:
 
 
 @pytest.mark.parametrize("value", [0.1, 0.3, 1 / 3])
-@pytest.mark.parametrize(("shape", "axes"), [("1000003", ""), ("1001, 999", ""), ("3, 401, 700", "")])
+@pytest.mark.parametrize(
+    ("shape", "axes"), [("1000003", ""), ("1001, 999", ""), ("3, 401, 700", "")]
+)
 def test_a_sum_over_a_million_equal_weights(shape, axes, value):
     value = float(np.float32(value))
     text = f"model m {{ param w: float[{shape}] = zeros input x: float[] loss x * sum(w) }}"
@@ -73,22 +75,30 @@ def test_the_sum_of_an_example_over_very_many_equal_terms(batch):
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("shape", "formula", "wanted"), [
-    ((1025,), "sum(x * w)", lambda x, w: (x * w).sum(1)),
-    ((1500, 4), "sum(x + w; axis=0)", lambda x, w: (x + w).sum(1)),
-    ((1030, 90), "sum(x; axis=0)", lambda x, w: x.sum(1)),
-    ((3, 2000, 2), "sum(x * w; axis=1)", lambda x, w: (x * w).sum(2)),
-    ((40, 5, 31), "sum(transpose(x; 1, 0, 2) * transpose(w; 1, 0, 2); keep=1)",
-     lambda x, w: (x * w).sum((1, 3))),
-    ((2, 37, 41), "sum(exp(x) * w; keep=1)", lambda x, w: (np.exp(x) * w).sum((2, 3))),
-    ((7, 11, 13, 2), "sum(x * w; keep=0)", lambda x, w: (x * w).sum((1, 2, 3, 4))),
-    ((2000,), "sum(x) / max(x)", lambda x, w: x.sum(1) / x.max(1)),
-    ((3000,), "softmax(x)", lambda x, w: np.exp(x) / np.exp(x).sum(1, keepdims=True)),
-])
+@pytest.mark.parametrize(
+    ("shape", "formula", "wanted"),
+    [
+        ((1025,), "sum(x * w)", lambda x, w: (x * w).sum(1)),
+        ((1500, 4), "sum(x + w; axis=0)", lambda x, w: (x + w).sum(1)),
+        ((1030, 90), "sum(x; axis=0)", lambda x, w: x.sum(1)),
+        ((3, 2000, 2), "sum(x * w; axis=1)", lambda x, w: (x * w).sum(2)),
+        (
+            (40, 5, 31),
+            "sum(transpose(x; 1, 0, 2) * transpose(w; 1, 0, 2); keep=1)",
+            lambda x, w: (x * w).sum((1, 3)),
+        ),
+        ((2, 37, 41), "sum(exp(x) * w; keep=1)", lambda x, w: (np.exp(x) * w).sum((2, 3))),
+        ((7, 11, 13, 2), "sum(x * w; keep=0)", lambda x, w: (x * w).sum((1, 2, 3, 4))),
+        ((2000,), "sum(x) / max(x)", lambda x, w: x.sum(1) / x.max(1)),
+        ((3000,), "softmax(x)", lambda x, w: np.exp(x) / np.exp(x).sum(1, keepdims=True)),
+    ],
+)
 def test_long_sums_of_an_example_in_every_order_of_axes(shape, formula, wanted, dtype, threads):
     rng = np.random.default_rng(0)
     text = ", ".join(map(str, shape))
-    text = f"model m {{ input x: float[{text}] param w: float[{text}] = zeros output y = {formula} }}"
+    text = (
+        f"model m {{ input x: float[{text}] param w: float[{text}] = zeros output y = {formula} }}"
+    )
     program = driver.load(Source("x.dl", text))
     for batch in (1, 5, 33):
         net = specc.compile(program, batch=batch, dtype=dtype, threads=threads)
@@ -114,8 +124,12 @@ model m { input x: float[time, 2] let y = x -> dense(3) loss mean(sum(y ^ 2); ov
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize(("channels", "size", "filters", "kernel"), [(1, 128, 2, 1), (3, 64, 20, 3)])
-def test_the_gradient_of_filters_over_many_places_and_examples(channels, size, filters, kernel, threads):
+@pytest.mark.parametrize(
+    ("channels", "size", "filters", "kernel"), [(1, 128, 2, 1), (3, 64, 20, 3)]
+)
+def test_the_gradient_of_filters_over_many_places_and_examples(
+    channels, size, filters, kernel, threads
+):
     text = f"""model m {{ input x: float[{channels}, {size}, {size}]
   loss sum(x -> conv({filters}, kernel={kernel})) }}"""
     program = driver.load(Source("x.dl", text))

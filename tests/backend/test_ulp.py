@@ -78,8 +78,11 @@ def test_every_scalar_function_has_a_bound():
     from specc.frontend.primitives import PRIMITIVES
     from specc.ir.op import REGISTRY
 
-    called = {op.code.partition("(")[0] for op in REGISTRY.values()
-              if issubclass(op, Elementwise) and hasattr(op, "code") and op.code.endswith("({0})")}
+    called = {
+        op.code.partition("(")[0]
+        for op in REGISTRY.values()
+        if issubclass(op, Elementwise) and hasattr(op, "code") and op.code.endswith("({0})")
+    }
     assert (called - {"", "real", "int"}) == set(FUNCTIONS) | WITHOUT
     assert set(FUNCTIONS) | WITHOUT <= set(PRIMITIVES)
 
@@ -158,7 +161,7 @@ def test_the_library_s_words_are_accurate_and_so_are_their_gradients(dtype):
     tiny = float(np.finfo(dtype).tiny) * EXAMPLES * 1e4  # so that no factor is a denormal
     for number, (use, (exact, bound)) in enumerate(WORDS.items()):
         points = [MP.mpf(float(each)) for each in x]
-        at = [n for n, each in enumerate(points) if each or "-0.5" not in use and "/" not in use]
+        at = [n for n, each in enumerate(points) if each or ("-0.5" not in use and "/" not in use)]
         wanted = {n: exact(points[n]) for n in at}
         at = [n for n in at if not wanted[n] or abs(wanted[n]) > tiny]
         check(use, x[at], values[f"o{number}"][at], [wanted[n] for n in at], bound, dtype)
@@ -166,8 +169,15 @@ def test_the_library_s_words_are_accurate_and_so_are_their_gradients(dtype):
         at = [n for n, slope in zip(at, slopes, strict=True) if abs(slope) > tiny]
         slopes = [slope for slope in slopes if abs(slope) > tiny]
         crosses_zero = any(each in use for each in ("gelu", "silu", "mish"))
-        check(f"the derivative of {use}", x[at], gradients[f"p{number}"][at] * EXAMPLES, slopes,
-              bound, dtype, crosses_zero)
+        check(
+            f"the derivative of {use}",
+            x[at],
+            gradients[f"p{number}"][at] * EXAMPLES,
+            slopes,
+            bound,
+            dtype,
+            crosses_zero,
+        )
 
 
 def derivative(function, x):
@@ -184,4 +194,5 @@ def check(what, x, found, exact, bound, dtype, crosses_zero=False):
     worst = np.argmax(error)
     assert error[worst] <= bound, (
         f"{what} at {x[worst]!r} is {found[worst]!r}, not {float(exact[worst])!r}:"
-        f" {error[worst]:.1f} ulp")
+        f" {error[worst]:.1f} ulp"
+    )

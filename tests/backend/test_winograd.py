@@ -35,8 +35,10 @@ def option(op, left, right, out, lanes, dtype, machine, turns, examples, read=No
     if left.batched != right.batched:
         weights, batched = sorted(operands, key=lambda each: each.batched)
         return winograd_option(op, weights, batched, result, lanes, target, read or {})
-    options = [winograd_gradient_option(op, *pair, result, lanes, examples or lanes, target)
-               for pair in (operands, operands[::-1])]
+    options = [
+        winograd_gradient_option(op, *pair, result, lanes, examples or lanes, target)
+        for pair in (operands, operands[::-1])
+    ]
     return next((each for each in options if each is not None), None)
 
 
@@ -46,8 +48,13 @@ def forced(*args, **more):
 
 def some_conv(seed: int):
     pick = random.Random(seed)
-    return conv(pick.choice([12, 13, 16, 23]), pick.randint(4, 11), pick.randint(4, 11),
-                pick.choice([12, 17, 24, 37]), 3)
+    return conv(
+        pick.choice([12, 13, 16, 23]),
+        pick.randint(4, 11),
+        pick.randint(4, 11),
+        pick.choice([12, 17, 24, 37]),
+        3,
+    )
 
 
 SHAPES = {
@@ -93,8 +100,9 @@ def test_it_agrees_with_the_reference(name, role, setting):
 def test_only_what_is_read_is_computed(top, left):
     node = roles(*conv(13, 9, 8, 16, 3))["input"]
     spans = [(0, 13), (top, 9 - top), (left, 8 - left)]
-    problem = Problem(node, "float32", None, 16, 1,
-                      plan=forced, read=dict(zip(node.op.out, spans, strict=True)))
+    problem = Problem(
+        node, "float32", None, 16, 1, plan=forced, read=dict(zip(node.op.out, spans, strict=True))
+    )
     plans = [problem.plan.packing, problem.plan]
     problem.check(load([each.kernel for each in plans]), tuple(slice(*span) for span in spans))
 
@@ -112,8 +120,10 @@ def test_what_is_read_of_a_value_shows_in_its_slices():
 
 def is_one(shape, lanes=16):
     """Of each contraction of a layer, whether it is a convolution that the method fits."""
-    return [Problem(node, "float32", None, lanes, 1, plan=option).plan is not None
-            for node in roles(*shape).values()]
+    return [
+        Problem(node, "float32", None, lanes, 1, plan=option).plan is not None
+        for node in roles(*shape).values()
+    ]
 
 
 def test_it_fits_3x3_convolutions_with_unit_steps():
@@ -132,8 +142,10 @@ def test_it_fits_3x3_convolutions_with_unit_steps():
 
 
 def chosen(shape, lanes):
-    return {role: "winograd" in Problem(node, "float32", None, lanes, 1).plan.kernel.name
-            for role, node in roles(*shape).items()}
+    return {
+        role: "winograd" in Problem(node, "float32", None, lanes, 1).plan.kernel.name
+        for role, node in roles(*shape).items()
+    }
 
 
 @pytest.mark.skipif(this_machine().vector_bits < 512, reason="what pays depends on the machine")
@@ -163,9 +175,13 @@ RUNS = {
     "least": conv(2, 4, 10, 8, 3),
     "wide": conv(3, 5, 70, 23, 3),
     "many": conv(19, 34, 34, 33, 3),
-    **{f"random {seed}": conv(pick.randint(1, 40), pick.randint(4, 40), pick.randint(10, 40),
-                              pick.randint(8, 40), 3)
-       for seed in range(6) for pick in [random.Random(seed)]},
+    **{
+        f"random {seed}": conv(
+            pick.randint(1, 40), pick.randint(4, 40), pick.randint(10, 40), pick.randint(8, 40), 3
+        )
+        for seed in range(6)
+        for pick in [random.Random(seed)]
+    },
 }
 RUN_SETTINGS = [("float32", None), ("float64", None), ("float32", 256), ("float32", 128)]
 
@@ -178,8 +194,10 @@ def test_one_example_agrees_with_the_reference(name, setting, parts):
     if this_machine(bits).lanes(dtype) < 4:
         pytest.skip("a piece would be half of a tile")
     node = roles(*RUNS[name])["forward"]
-    problems = [Problem(node, dtype, bits, 1, 1, plan=run_forced((number, parts, True)))
-                for number in range(parts)]
+    problems = [
+        Problem(node, dtype, bits, 1, 1, plan=run_forced((number, parts, True)))
+        for number in range(parts)
+    ]
     plans = [each.plan for each in problems if each.plan is not None]
     if len(plans) < parts:
         assert node.type.shape[0] < 8 * parts  # too few rows for a tile
@@ -198,7 +216,9 @@ def test_it_is_chosen_for_one_example_where_it_pays():
     assert name(wide, kept=True, part=(1, 2, True)) == "winograd_run_8x2_asking"
     small = conv(64, 10, 10, 64, 3)
     assert name(small, kept=True).startswith("winograd_run")
-    assert not name(small).startswith("winograd_run")  # to transform the weights for one use costs more
+    assert not name(small).startswith(
+        "winograd_run"
+    )  # to transform the weights for one use costs more
     assert not name(narrow, kept=True).startswith("winograd_run")
 
 
@@ -210,9 +230,13 @@ def test_a_last_group_of_columns_is_filled_up(monkeypatch):
     problem = Problem(node, "float32", None, 1, 1, plan=run_forced(WHOLE))
     plan, width = problem.plan, this_machine().lanes("float32")
     assert len(plan.tables["columns"]) == 3
-    scratch, packed = np.full(plan.scratch // 4, np.nan, np.float32), np.zeros(plan.packed // 4, np.float32)
+    scratch, packed = (
+        np.full(plan.scratch // 4, np.nan, np.float32),
+        np.zeros(plan.packed // 4, np.float32),
+    )
     addresses = load([plan.kernel, plan.packing.kernel])
     for each in (plan.packing, plan):
         at_address(addresses[each.kernel])(
-            *each.args(*(array.ctypes.data for array in (*problem.arrays, scratch, packed))))
+            *each.args(*(array.ctypes.data for array in (*problem.arrays, scratch, packed)))
+        )
     assert np.isfinite(scratch[: (1 + 16 * shape[0] * shape[1]) * width]).all()

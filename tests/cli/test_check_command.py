@@ -46,9 +46,13 @@ def test_all_formats_tell_the_same_mistakes(wrong, capsys):
         out = capsys.readouterr().out
         assert "\x1b" not in out
         if name == "full":
-            places[name] = re.findall(r"^error\[(.*?)\].*\n +--> .*?:(\d+):(\d+)", out, re.MULTILINE)
+            places[name] = re.findall(
+                r"^error\[(.*?)\].*\n +--> .*?:(\d+):(\d+)", out, re.MULTILINE
+            )
         elif name == "concise":
-            places[name] = [(n, a, b) for a, b, n in re.findall(r":(\d+):(\d+): error\[(.*?)\]", out)]
+            places[name] = [
+                (n, a, b) for a, b, n in re.findall(r":(\d+):(\d+): error\[(.*?)\]", out)
+            ]
         elif name == "json":
             places[name] = [(d["name"], str(d["line"]), str(d["column"])) for d in json.loads(out)]
         elif name == "sarif":
@@ -59,7 +63,9 @@ def test_all_formats_tell_the_same_mistakes(wrong, capsys):
                 for r, g in zip(results, regions, strict=True)
             ]
         else:
-            found = re.findall(r"^::error .*?,line=(\d+),.*?,col=(\d+),.*?,title=(.*?)::", out, re.MULTILINE)
+            found = re.findall(
+                r"^::error .*?,line=(\d+),.*?,col=(\d+),.*?,title=(.*?)::", out, re.MULTILINE
+            )
             places[name] = [(n, a, b) for a, b, n in found]
     assert len(places["json"]) == 3
     assert all(each == places["json"] for each in places.values()), places
@@ -109,14 +115,18 @@ def test_a_data_file_that_does_not_exist_is_an_error_unless_data_is_left_out(flo
     for arguments in ([], ["--data", str(flowers.parent)]):
         assert status_of(["check", str(flowers), *arguments]) == 1
         out = capsys.readouterr().out
-        assert "error[missing-data]: there is no file" in out and "did you mean `flower.csv`?" in out
+        assert (
+            "error[missing-data]: there is no file" in out and "did you mean `flower.csv`?" in out
+        )
     assert status_of(["check", str(flowers), "--no-data"]) == 0
     assert capsys.readouterr().out == "1 file checked, data left out: no mistakes\n"
 
 
 def test_all_files_that_do_not_exist_are_told_and_nothing_that_follows_from_it(flowers, capsys):
-    text = FLOWERS.replace('data csv("flowers.csv")',
-                           'data csv("no.csv") validate csv("words.csv") test csv("none.csv")')
+    text = FLOWERS.replace(
+        'data csv("flowers.csv")',
+        'data csv("no.csv") validate csv("words.csv") test csv("none.csv")',
+    )
     flowers.write_text(text)
     (flowers.parent / "words.csv").write_text("size_1,size_2,kind\n1,2,a\n3,4,b\n")
     assert status_of(["check", str(flowers), "--format", "json"]) == 1
@@ -201,7 +211,9 @@ def test_mistakes_of_the_file_and_of_its_data_are_told_in_one_run(flowers, capsy
     assert names(FLOWERS.replace("-> dense(3)", "-> dense(4)")) == ["shape-mismatch", "data"]
     # where the mistake is in a port or in the call, nothing follows from it
     assert names(FLOWERS.replace("class(3)", "clas(3)")) == ["unknown-name"]
-    assert names(FLOWERS.replace('csv("flowers.csv")', 'csv("flowers.csv"; sep = ";")')) == ["unknown-setting"]
+    assert names(FLOWERS.replace('csv("flowers.csv")', 'csv("flowers.csv"; sep = ";")')) == [
+        "unknown-setting"
+    ]
     assert names(FLOWERS.replace("output scores", "output scores +")) == ["syntax"]
 
 
@@ -219,10 +231,17 @@ def test_the_standard_input_is_checked(flowers, capsys, monkeypatch):
     assert given("", "--fix") == given("", "--watch") == 2
 
 
-def test_data_are_compared_with_the_sizes_that_the_command_line_gives_to_a_training(flowers, capsys, tmp_path):
-    text = flowers.read_text().replace("class(3)", "class(kinds)").replace("dense(3)", "dense(kinds)")
+def test_data_are_compared_with_the_sizes_that_the_command_line_gives_to_a_training(
+    flowers, capsys, tmp_path
+):
+    text = (
+        flowers.read_text().replace("class(3)", "class(kinds)").replace("dense(3)", "dense(kinds)")
+    )
     flowers.write_text("dim kinds = 3\n" + text)
-    assert status_of(["train", str(flowers), "kinds=4", "epochs=1", "--run", str(tmp_path / "runs")]) == 0
+    assert (
+        status_of(["train", str(flowers), "kinds=4", "epochs=1", "--run", str(tmp_path / "runs")])
+        == 0
+    )
 
 
 def test_safe_fixes_are_written_and_the_rest_is_told(wrong, capsys):
@@ -259,7 +278,9 @@ def test_no_fix_of_a_bad_program_makes_it_worse():
         if not fixes:
             assert after is source
             continue
-        syntax = [sum(d.name == "syntax" for d in found) for found in (before, driver.check(after, {})[1])]
+        syntax = [
+            sum(d.name == "syntax" for d in found) for found in (before, driver.check(after, {})[1])
+        ]
         assert syntax[1] <= syntax[0]
         assert mended_source(after, lambda each: driver.check(each, {})[1])[1] == []
 
@@ -306,7 +327,11 @@ def test_watching_looks_at_the_data(flowers):
 
 def test_random_changes_of_programs_are_checked_mended_and_drawn_without_a_crash():
     chance = random.Random(0)
-    paths = [*(ROOT / "models").glob("*.dl"), *(ROOT / "tests" / "good").glob("*.dl"), *(ROOT / "tests" / "bad").glob("*/x.dl")]
+    paths = [
+        *(ROOT / "models").glob("*.dl"),
+        *(ROOT / "tests" / "good").glob("*.dl"),
+        *(ROOT / "tests" / "bad").glob("*/x.dl"),
+    ]
     sources = [Source.read(path) for path in sorted(paths) if path.stat().st_size < 1500]
     words: dict[str, set[str]] = {}
     for token in (token for source in sources for token in lex(source, Report()).tokens):
@@ -346,4 +371,8 @@ def test_data_that_is_the_training_data_is_warned_of(flowers, capsys, part):
     assert names('csv("flowers.csv")') == names('csv("./flowers.csv"; scale = 2)') == ["same-data"]
     assert names('csv("copy.csv")') == ["same-data"] and names('csv("copy.csv")', "--no-data") == []
     assert names('csv("other.csv")') == []
-    assert names('csv("copy.csv")  # allow: same-data') == names('csv("flowers.csv") # allow: same-data') == []
+    assert (
+        names('csv("copy.csv")  # allow: same-data')
+        == names('csv("flowers.csv") # allow: same-data')
+        == []
+    )

@@ -251,8 +251,13 @@ def test_ctrl_c_saves_the_run(folder):
     command = [sys.executable, "-m", "specc", "train", "tiny.dl", "epochs=1000000"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     # a shell's background job ignores interruptions, and so would what it starts
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment,
-                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         for line in process.stdout:
             if line.startswith("epoch"):
                 break
@@ -337,13 +342,17 @@ def test_build_writes_or_prints_python(folder, specc):
     assert specc("build", "tiny.dl")[:2] == (0, text)
 
 
-def test_a_model_that_is_not_trained_can_be_built_and_shown_in_all_stages_but_its_gradient(folder, specc):
+def test_a_model_that_is_not_trained_can_be_built_and_shown_in_all_stages_but_its_gradient(
+    folder, specc
+):
     (folder / "plain.dl").write_text("model m {\n  input x: float[3]\n  output x -> dense(2)\n}\n")
     status, out, _ = specc("build", "plain.dl")
     assert status == 0 and "def forward(m):" in out
     for stage in STAGES:
         status, out, err = specc("show", "plain.dl", "--stage", stage)
-        assert (status, "no loss" in err) == ((1, True) if stage == "gradient" else (0, False)), stage
+        assert (status, "no loss" in err) == ((1, True) if stage == "gradient" else (0, False)), (
+            stage
+        )
 
 
 def test_a_bug_of_ours_asks_for_a_report(folder, specc, monkeypatch):

@@ -11,7 +11,8 @@ from specc.cli.display import Bar, Lines, Quiet, display, epoch_line
 from specc.runtime.metrics import Epoch
 
 NET = SimpleNamespace(
-    columns=("loss", "loss.ce", "loss.penalty", "metric.accuracy"), compile_seconds=0.8432,
+    columns=("loss", "loss.ce", "loss.penalty", "metric.accuracy"),
+    compile_seconds=0.8432,
     shards=2,
 )
 VALUES = {"loss": 0.70219, "accuracy": 0.97712, "ce": 0.7, "penalty": 0.00219}

@@ -106,7 +106,9 @@ def test_a_run_that_cannot_be_written_leaves_no_folder(folder, specc, monkeypatc
     assert names("runs/tiny") == []
 
 
-def test_a_run_whose_first_checkpoint_cannot_be_written_leaves_no_folder(folder, specc, monkeypatch):
+def test_a_run_whose_first_checkpoint_cannot_be_written_leaves_no_folder(
+    folder, specc, monkeypatch
+):
     full(monkeypatch, "last.safetensors")
     status, _, err = specc("train", "tiny.dl")
     assert status == 1
@@ -204,8 +206,11 @@ def changed(path, **values):
 def test_a_record_with_a_wrong_value_names_it(run, specc, values, message):
     changed(run / "run.json", **values)
     np.save("x.npy", np.zeros((2, 64)))
-    for command in (("train", "--resume", run), ("eval", run),
-                    ("predict", run, "x.npy", "-o", "y.npz")):
+    for command in (
+        ("train", "--resume", run),
+        ("eval", run),
+        ("predict", run, "x.npy", "-o", "y.npz"),
+    ):
         status, _, err = specc(*command)
         assert status == 1 and f"`run/run.json` is damaged: {message}" in err
 
@@ -307,7 +312,8 @@ def test_weights_that_are_damaged_are_refused_by_every_command(run, specc, kind)
 def test_a_loss_that_is_not_finite_is_a_failure_of_eval(folder, specc):
     sources = 'data npz("a.npz")\n  validate npz("a.npz")\n  test npz("b.npz")'
     Path("tiny.dl").write_text(
-        MODEL.replace("validate  split = 0.8", "").replace("data      digits()", sources))
+        MODEL.replace("validate  split = 0.8", "").replace("data      digits()", sources)
+    )
     generator = np.random.Generator(np.random.PCG64(0))
     x, label = generator.normal(size=(64, 64)).astype(np.float32), np.arange(64) % 10
     np.savez("a.npz", image=x, label=label)
@@ -323,8 +329,13 @@ def test_a_loss_that_is_not_finite_is_a_failure_of_eval(folder, specc):
 
 def command(*arguments, **settings):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-m", "specc", *arguments], stdout=subprocess.PIPE,
-                            text=True, env=environment, **settings)
+    return subprocess.Popen(
+        [sys.executable, "-m", "specc", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        **settings,
+    )
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
@@ -410,13 +421,18 @@ def test_kills_at_any_time_resume_to_the_same_bytes(folder, specc):
         assert specc("train", "tiny.dl", *changes, "-q")[0] == 0
     assert specc("train", "--resume", run)[0] == 0
     for name in ("last", "best"):
-        kept, whole = (load_file(folder / f"{name}.safetensors")
-                       for folder in (run, Path("whole/tiny/1")))
+        kept, whole = (
+            load_file(folder / f"{name}.safetensors") for folder in (run, Path("whole/tiny/1"))
+        )
         assert all(np.array_equal(kept[each], whole[each]) for each in whole)
-    lines = [[cell for at, cell in enumerate(line.split(",")) if at != 2]
-             for line in (run / "metrics.csv").read_text().splitlines()]
-    assert lines == [[cell for at, cell in enumerate(line.split(",")) if at != 2]
-                     for line in Path("whole/tiny/1/metrics.csv").read_text().splitlines()]
+    lines = [
+        [cell for at, cell in enumerate(line.split(",")) if at != 2]
+        for line in (run / "metrics.csv").read_text().splitlines()
+    ]
+    assert lines == [
+        [cell for at, cell in enumerate(line.split(",")) if at != 2]
+        for line in Path("whole/tiny/1/metrics.csv").read_text().splitlines()
+    ]
     print(f"{kills} kills, {len(states)} different states resumed")
 
 
@@ -434,8 +450,14 @@ def test_a_command_whose_reader_has_gone_ends_quietly(folder):
     read, write = os.pipe()
     os.close(read)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-m", "specc", "show", "tiny.dl"], stdout=write,
-                          stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "specc", "show", "tiny.dl"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        check=False,
+    )
     os.close(write)
     assert (done.returncode, done.stderr) == (141, "")
 

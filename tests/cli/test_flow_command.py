@@ -62,7 +62,13 @@ def test_it_prints_layers_steps_and_a_verdict(folder, specc):
     lines = out.splitlines()
     assert lines[0].startswith("recall: loss ") and lines[0].endswith(" on 8 examples")
     assert lines[2].split()[:4] == ["layer", "shape", "activation", "gradient"]
-    assert [line.split()[0] for line in lines[3:8]] == ["plain1.dense1", "plain1", "last1", "dense1", "relu1"]
+    assert [line.split()[0] for line in lines[3:8]] == [
+        "plain1.dense1",
+        "plain1",
+        "last1",
+        "dense1",
+        "relu1",
+    ]
     assert "  spectral radius: plain1.U 0.5, the Jacobian of a step 0." in out
     steps = [line.split()[0] for line in lines if line.split()[:1] and line.split()[0].isdigit()]
     assert steps == ["12", "10", "8", "6", "4", "2", "1"]
@@ -124,7 +130,9 @@ def test_another_drawing_without_matplotlib_says_what_to_do(folder, specc, monke
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     status, out, err = specc("flow", "recall.dl", "--plot", "flow.png")
     assert (status, out) == (2, "")
-    assert "a plot as .png needs matplotlib: `pip install 'specc-nn[plot]'`; .svg needs nothing" in err
+    assert (
+        "a plot as .png needs matplotlib: `pip install 'specc-nn[plot]'`; .svg needs nothing" in err
+    )
 
 
 def test_matplotlib_draws_the_same(folder, specc):

@@ -21,7 +21,11 @@ def test_gradients_that_agree(tmp_path, capsys):
     assert status_of(["gradcheck", str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:-1]] == [
-        "dense1.weight", "dense1.bias", "dense2.weight", "dense2.bias"]
+        "dense1.weight",
+        "dense1.bias",
+        "dense2.weight",
+        "dense2.bias",
+    ]
     assert lines[-1].endswith("the gradients agree")
 
 

@@ -27,18 +27,20 @@ def test_every_model_is_drawn_with_its_inputs_losses_and_outputs(path):
     titles = [box.title for box in made.boxes]
     kinds = [box.kind for box in made.boxes]
     assert all(port.name in titles for port in program.ports if "." not in port.name)
-    assert kinds.count("loss") == len(program.losses) and kinds.count("output") == len(program.outputs)
+    assert kinds.count("loss") == len(program.losses) and kinds.count("output") == len(
+        program.outputs
+    )
     page = tree.fromstring(drawing(made))
     boxes = [_rectangle(group.find(f"{SVG}rect")) for group in page.iter(f"{SVG}g")]
     assert len(boxes) == len(made.boxes)
     width, height = float(page.get("width")), float(page.get("height"))
     for number, (left, top, right, bottom) in enumerate(boxes):
-        assert 0 < left and right < width and 0 < top and bottom < height
+        assert left > 0 and right < width and top > 0 and bottom < height
         for other in boxes[:number]:
             assert right <= other[0] or left >= other[2] or bottom <= other[1] or top >= other[3]
     frames = [_rectangle(each) for each in page.iter(f"{SVG}rect") if each.get("class") == "frame"]
     for left, top, right, bottom in frames:
-        assert 0 < left and right < width and top > 0 and bottom < height
+        assert left > 0 and right < width and top > 0 and bottom < height
 
 
 def _rectangle(each) -> tuple[float, float, float, float]:
@@ -100,7 +102,10 @@ def test_the_command_writes_the_picture(tmp_path, capsys):
     out = tmp_path / "out.svg"
     assert status_of(["show", str(ROOT / "models" / "mlp.dl"), "--graph", str(out)]) == 0
     assert out.read_text().startswith("<svg ") and "wrote" in capsys.readouterr().out
-    assert status_of(["show", str(ROOT / "models" / "mlp.dl"), "--graph", str(out), "--stage", "tree"]) == 2
+    assert (
+        status_of(["show", str(ROOT / "models" / "mlp.dl"), "--graph", str(out), "--stage", "tree"])
+        == 2
+    )
 
 
 def test_the_table_says_what_training_keeps(capsys):
@@ -121,7 +126,9 @@ def test_a_sequence_is_shown_by_its_step_and_what_it_runs_over(capsys):
     assert status_of(["show", str(ROOT / "models" / "char_lstm2.dl"), "vocab=65"]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
     assert "class(65) over time" in lines["text"]
-    assert "[256] over time" in lines["lstm2"] and lines["lstm2"].endswith("65.5 kB")  # 64 * 256 * 4 bytes
+    assert "[256] over time" in lines["lstm2"] and lines["lstm2"].endswith(
+        "65.5 kB"
+    )  # 64 * 256 * 4 bytes
     made = diagram(driver.load(ROOT / "models" / "translate.dl"))
     assert [(box.title, box.shape) for box in made.boxes if box.kind != "loss"] == [
         ("figures", "class(figures_) over read"), ("words", "class(letters) over written"),

@@ -44,7 +44,9 @@ def test_a_difference_and_messages_are_utf_8_whatever_the_code_page(tmp_path, pr
     path.write_text(MODEL, encoding="utf-8")
     status, out, err = printed("fmt", "--diff", path, encoding=encoding)
     assert status == 1 and "für π → ∞, 模型".encode() in out and not err
-    path.write_text(MODEL.replace("dense", "dens").replace("model m", "model m模"), encoding="utf-8")
+    path.write_text(
+        MODEL.replace("dense", "dens").replace("model m", "model m模"), encoding="utf-8"
+    )
     status, out, _ = printed("check", path, encoding=encoding)
     assert status == 1 and "modèle_模.dl:2:7".encode() in out
     status, _, err = printed("show", path, encoding=encoding)
@@ -83,7 +85,8 @@ def test_a_width_that_vectors_do_not_have_is_refused_in_words(tmp_path, capsys, 
     path.write_text("model m { input x: float[3] output 2 * x }")
     assert status_of(["build", str(path)]) == 1
     assert f"error[bad-setting]: SPECC_VECTOR_BITS must be 128, 256 or 512, not `{value}`" in (
-        capsys.readouterr().err)
+        capsys.readouterr().err
+    )
 
 
 def test_memory_that_is_not_enough_is_told_in_words(tmp_path, capsys, monkeypatch):
@@ -92,6 +95,7 @@ def test_memory_that_is_not_enough_is_told_in_words(tmp_path, capsys, monkeypatc
     path = tmp_path / "a.dl"
     path.write_text("model m { input x: float[3] output 2 * x }")
     for short in (MemoryError(), MemoryError("out of it")):
+
         def build(*_, short=short, **__):
             raise short
 

@@ -60,10 +60,15 @@ def run(tmp_path, monkeypatch, specc):
 
 
 def test_training_says_how_many_rows_it_left_out(run, specc):
-    assert run == ("`houses.csv`: left out 2 of 5 rows, which have missing values\n"
-                   "`others.csv`: left out 1 of 2 rows, which has missing values\n")
+    assert run == (
+        "`houses.csv`: left out 2 of 5 rows, which have missing values\n"
+        "`others.csv`: left out 1 of 2 rows, which has missing values\n"
+    )
     assert "`others.csv`: left out 1 of 2 rows" in specc("eval", "runs/houses/1")[2]
-    assert "`houses.csv`: left out 2 of 5 rows" in specc("train", "--resume", "runs/houses/1", "epochs=2")[2]
+    assert (
+        "`houses.csv`: left out 2 of 5 rows"
+        in specc("train", "--resume", "runs/houses/1", "epochs=2")[2]
+    )
 
 
 def test_each_row_of_the_input_has_a_line_in_the_output(run, specc, tmp_path):
@@ -80,12 +85,19 @@ def test_each_row_of_the_input_has_a_line_in_the_output(run, specc, tmp_path):
     assert specc("predict", "runs/houses/1", "in.csv", "-o", "out.npz")[0] == 0
     arrays = np.load(tmp_path / "out.npz")
     assert arrays["both"].shape == (6, 2) and np.isnan(arrays["y"]).tolist() == [
-        False, True, False, True, True, False]
+        False,
+        True,
+        False,
+        True,
+        True,
+        False,
+    ]
     # what is predicted is what a table of these rows alone gives
     (tmp_path / "in.csv").write_text("a,b\n1,2\n3,4\n6,7\n")
     assert specc("predict", "runs/houses/1", "in.csv", "-o", "whole.csv")[2] == ""
     assert (tmp_path / "whole.csv").read_text().splitlines()[1:] == [
-        ",".join(row) for row in found[1:] if all(row)]
+        ",".join(row) for row in found[1:] if all(row)
+    ]
 
 
 def test_images_are_scaled_as_the_digits_of_training_were(specc, tmp_path, monkeypatch):
@@ -102,7 +114,9 @@ def test_images_are_scaled_as_the_digits_of_training_were(specc, tmp_path, monke
     net = driver.compile(run_program(opened, {}), threads=1)
     restore(opened.best, net)
     scores = images / 16 @ net.params["dense1.weight"].T + net.params["dense1.bias"]
-    np.testing.assert_allclose(np.load(tmp_path / "out.npz")["scores"], scores, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "out.npz")["scores"], scores, rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("ending", ["csv", "npz"])

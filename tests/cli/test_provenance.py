@@ -58,7 +58,9 @@ def trained(tmp_path_factory):
     (folder / "parts" / "words.dl").write_text("fn double(x) = 2 * x\n")
     (folder / "flowers.dl").write_text(MODEL)
     write(folder / "flowers.csv", table())
-    assert status_of(["train", str(folder / "flowers.dl"), "--run", str(folder / "runs"), "-q"]) == 0
+    assert (
+        status_of(["train", str(folder / "flowers.dl"), "--run", str(folder / "runs"), "-q"]) == 0
+    )
     return folder
 
 
@@ -91,9 +93,14 @@ def test_the_pins_of_a_run_name_all_it_was_made_of(folder):
     assert sorted(pins["texts"]) == ["model.dl", "parts/words.dl"]
     assert list(pins["files"]) == ["flowers.csv"]
     assert {part: sorted(ports) for part, ports in pins["parts"].items()} == {
-        "training": ["kind", "x"], "validation": ["kind", "x"]}
-    hashes = [*pins["texts"].values(), *pins["files"].values(),
-              *(each for ports in pins["parts"].values() for each in ports.values())]
+        "training": ["kind", "x"],
+        "validation": ["kind", "x"],
+    }
+    hashes = [
+        *pins["texts"].values(),
+        *pins["files"].values(),
+        *(each for ports in pins["parts"].values() for each in ports.values()),
+    ]
     assert all(len(each) == 64 for each in hashes) and len(set(hashes)) == len(hashes)
     assert pins["counts"] == {"data": [40]} and "SPLIT" in pins["split"]
     assert {"specc", "numpy", "numba", "llvmlite"} < set(pins["versions"])
@@ -110,8 +117,10 @@ def test_eval_of_grown_data_is_that_of_the_validation_part_of_then(folder, figur
     write("flowers.csv", [*table(), *table(25, 40), "1,2,orchid\n"])
     after, err = figures()
     assert after == before
-    assert err == ("warning: the data has grown from 40 to 66 examples since the training; its 12"
-                   " validation examples are evaluated, which have not changed\n")
+    assert err == (
+        "warning: the data has grown from 40 to 66 examples since the training; its 12"
+        " validation examples are evaluated, which have not changed\n"
+    )
 
 
 def changed_kind(lines, row):
@@ -132,12 +141,16 @@ def test_a_changed_validation_example_is_refused(folder, figures, specc):
     write("flowers.csv", changed_kind(table(), rows("validation")[3]))
     status, err = figures()
     assert status == 1
-    assert ("the validation part has changed since the training: `kind` has other values"
-            " (changed: `flowers.csv`)") in err
+    assert (
+        "the validation part has changed since the training: `kind` has other values"
+        " (changed: `flowers.csv`)"
+    ) in err
     status, _, err = specc("train", "--resume", "run", "epochs=3")
     assert status == 1
-    assert ("the data has changed since the training: `kind` of the validation part has other values"
-            " (changed: `flowers.csv`)") in err
+    assert (
+        "the data has changed since the training: `kind` of the validation part has other values"
+        " (changed: `flowers.csv`)"
+    ) in err
 
 
 def test_a_changed_training_example_is_refused_where_training_is_resumed(folder, figures, specc):
@@ -156,7 +169,10 @@ def test_examples_in_another_order_or_fewer_are_refused(folder, figures, specc, 
     write("flowers.csv", lines)
     status, err = figures()
     assert status == 1
-    assert "`x`, `kind` have other values" in err or "holds 39 examples, but held 40 when the run was made" in err
+    assert (
+        "`x`, `kind` have other values" in err
+        or "holds 39 examples, but held 40 when the run was made" in err
+    )
     assert specc("train", "--resume", "run", "epochs=3")[0] == 1
 
 
@@ -164,8 +180,10 @@ def test_resume_says_how_many_examples_there_were(folder, specc):
     write("flowers.csv", table(60))
     status, _, err = specc("train", "--resume", "run", "epochs=3")
     assert status == 1
-    assert ("there were 28 training and 12 validation examples, and are 42 training and 18 validation"
-            " examples now (changed: `flowers.csv`)") in err
+    assert (
+        "there were 28 training and 12 validation examples, and are 42 training and 18 validation"
+        " examples now (changed: `flowers.csv`)"
+    ) in err
 
 
 def test_words_with_other_names_are_other_data(folder, figures, specc):
@@ -203,8 +221,7 @@ def test_arrays_that_grow_or_are_compressed(folder, figures, specc):
 
 
 def test_a_validation_file_that_grows_or_changes(folder, figures, specc):
-    Path("two.dl").write_text(MODEL.replace(
-        "split = 0.7", 'csv("held.csv"; x = "length, width")'))
+    Path("two.dl").write_text(MODEL.replace("split = 0.7", 'csv("held.csv"; x = "length, width")'))
     write("held.csv", table(20, 40))
     assert specc("train", "two.dl", "-q")[0] == 0
     before, _ = figures("runs/flowers/2")
@@ -218,8 +235,9 @@ def test_a_validation_file_that_grows_or_changes(folder, figures, specc):
 
 
 def test_test_data_may_change_with_a_warning(folder, figures, specc):
-    Path("three.dl").write_text(MODEL.replace(
-        "split = 0.7", 'split = 0.7\n  test csv("test.csv"; x = "length, width")'))
+    Path("three.dl").write_text(
+        MODEL.replace("split = 0.7", 'split = 0.7\n  test csv("test.csv"; x = "length, width")')
+    )
     write("test.csv", table(20, 40))
     assert specc("train", "three.dl", "-q")[0] == 0
     before, err = figures("runs/flowers/2")
@@ -278,8 +296,12 @@ def test_an_edited_model_is_refused_with_its_hashes(folder, specc, name):
     text = path.read_text()
     path.write_text(text.replace("lr = 0.5", "lr = 0.05").replace("2 * x", "3 * x"))
     np.savez("x.npz", x=np.zeros((2, 2)))
-    for command in (("eval", "run"), ("predict", "run", "x.npz", "-o", "y.npz"), ("flow", "run"),
-                    ("train", "--resume", "run", "epochs=3")):
+    for command in (
+        ("eval", "run"),
+        ("predict", "run", "x.npz", "-o", "y.npz"),
+        ("flow", "run"),
+        ("train", "--resume", "run", "epochs=3"),
+    ):
         status, out, err = specc(*command)
         assert (status, out) == (1, "")
         assert f"`run/{name}` was edited after the training: its SHA-256 was " in err
@@ -299,9 +321,15 @@ def test_the_width_of_vectors_is_the_one_that_kernels_use(monkeypatch):
     assert provenance.machine()["vectors"] == "128 bits"
 
 
-@pytest.mark.parametrize("changes", [
-    {"specc": "0.0.1"}, {"numba": "0.1", "llvmlite": "0.2"}, {"processor": "80386"},
-    {"vectors": "64 bits"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"specc": "0.0.1"},
+        {"numba": "0.1", "llvmlite": "0.2"},
+        {"processor": "80386"},
+        {"vectors": "64 bits"},
+    ],
+)
 def test_other_versions_or_processors_are_a_warning(folder, figures, specc, changes):
     record = json.loads(Path("run/run.json").read_text())
     now = record["pins"]["versions"] | record["pins"]["machine"]
@@ -312,7 +340,8 @@ def test_other_versions_or_processors_are_a_warning(folder, figures, specc, chan
     expected = ", ".join(f"{name} {value} (now {now[name]})" for name, value in changes.items())
     values, err = figures()
     assert values["examples"] == 12 and err == (
-        f"warning: `run` was trained with {expected}: the last bits of results may differ\n")
+        f"warning: `run` was trained with {expected}: the last bits of results may differ\n"
+    )
     status, _, err = specc("train", "--resume", "run", "epochs=3")
     assert status == 0 and expected in err
 
@@ -352,8 +381,11 @@ def test_a_run_without_pins_is_used_with_a_warning(folder, figures, specc):
 @pytest.mark.parametrize("pins", [3, [], {}, {"texts": {}}, {"texts": {"model.dl": 3}}])
 def test_pins_of_another_form_are_damage(folder, specc, pins):
     record = json.loads(Path("run/run.json").read_text())
-    record["pins"] = pins if not isinstance(pins, dict) or len(pins) != 1 or pins["texts"] == {} else (
-        record["pins"] | pins)
+    record["pins"] = (
+        pins
+        if not isinstance(pins, dict) or len(pins) != 1 or pins["texts"] == {}
+        else (record["pins"] | pins)
+    )
     Path("run/run.json").write_text(json.dumps(record))
     status, _, err = specc("eval", "run")
     assert status == 1 and "`run/run.json` is damaged: `pins` is " in err

@@ -28,8 +28,18 @@ WORDS = CHARS.replace('text("a.txt")', 'text("a.txt"; level=word)')
 def trained(folder, model, text, *arguments, capfd):
     (folder / "a.txt").write_text(text)
     (folder / "writer.dl").write_text(model)
-    status = status_of(["train", str(folder / "writer.dl"), "--quiet", "--threads", "1",
-                        "--run", str(folder / "runs"), *arguments])
+    status = status_of(
+        [
+            "train",
+            str(folder / "writer.dl"),
+            "--quiet",
+            "--threads",
+            "1",
+            "--run",
+            str(folder / "runs"),
+            *arguments,
+        ]
+    )
     assert status == 0, capfd.readouterr().err
     capfd.readouterr()
     return str(folder / "runs" / "writer" / "1")
@@ -40,8 +50,20 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("writer")
     (folder / "a.txt").write_text("hello world, " * 60)
     (folder / "writer.dl").write_text(CHARS)
-    assert status_of(["train", str(folder / "writer.dl"), "--quiet", "--threads", "1",
-                      "--run", str(folder / "runs")]) == 0
+    assert (
+        status_of(
+            [
+                "train",
+                str(folder / "writer.dl"),
+                "--quiet",
+                "--threads",
+                "1",
+                "--run",
+                str(folder / "runs"),
+            ]
+        )
+        == 0
+    )
     return str(folder / "runs" / "writer" / "1")
 
 
@@ -62,7 +84,9 @@ def test_the_likeliest_text_is_the_pattern_that_was_learned(run, sample):
 
 def test_the_same_seed_writes_the_same_text(run, sample):
     def text(seed):
-        return sample(run, "--prompt", "h", "--length", "60", "--temperature", "3", "--seed", seed)[1]
+        return sample(run, "--prompt", "h", "--length", "60", "--temperature", "3", "--seed", seed)[
+            1
+        ]
 
     assert text("1") == text("1") != text("2")
     assert len(text("1")) == 1 + 60 + 1
@@ -100,7 +124,9 @@ def test_words_are_written_with_spaces_between_them(tmp_path, sample, capfd):
 
 
 def test_a_declared_symbol_is_read_in_place_of_an_unknown_one(tmp_path, sample, capfd):
-    model = CHARS.replace('text("a.txt")', 'text("a.txt"; unknown = "?")').replace("epochs = 12", "epochs = 1")
+    model = CHARS.replace('text("a.txt")', 'text("a.txt"; unknown = "?")').replace(
+        "epochs = 12", "epochs = 1"
+    )
     run = trained(tmp_path, model, "hello world, " * 40, capfd=capfd)
     arguments = "--length", "20", "--temperature", "0"
     status, out, _ = sample(run, "--prompt", "h!", *arguments)
@@ -112,8 +138,20 @@ def test_a_run_that_reads_no_text_does_not_write(tmp_path, sample, capfd):
         input image: float[64] target label: class(10)
         let scores = image -> dense(10) output scores loss cross_entropy(scores, label) }
         train { data digits() optimizer sgd(lr = 0.1) epochs = 1 }""")
-    assert status_of(["train", str(tmp_path / "tiny.dl"), "--quiet", "--threads", "1",
-                      "--run", str(tmp_path / "runs")]) == 0
+    assert (
+        status_of(
+            [
+                "train",
+                str(tmp_path / "tiny.dl"),
+                "--quiet",
+                "--threads",
+                "1",
+                "--run",
+                str(tmp_path / "runs"),
+            ]
+        )
+        == 0
+    )
     capfd.readouterr()
     status, _, err = sample(str(tmp_path / "runs" / "tiny" / "1"))
     assert status == 2 and "`tiny` does not write" in err

@@ -62,7 +62,11 @@ def test_every_kernel_of_a_step_is_listed_with_its_work_and_its_line(specc):
     found = record(specc, "tiny.dl", "--threads", "1")
     assert (found["model"], found["batch"], found["threads"]) == ("tiny", 64, 1)
     kernels = found["kernels"]
-    products = [each for each in kernels if each["kernel"].startswith(("contract", "outer", "turned", "packed"))]
+    products = [
+        each
+        for each in kernels
+        if each["kernel"].startswith(("contract", "outer", "turned", "packed"))
+    ]
     # dense(32) asks for two products (its input needs no gradient), dense(classes) for three
     assert sorted(each["flops"] for each in products) == sorted(
         [2 * 64 * 64 * 32] * 2 + [2 * 64 * 32 * 10] * 3)  # fmt: skip
@@ -83,8 +87,20 @@ def test_the_table_shows_the_largest_kernels_or_all(specc):
     status, out, _ = specc("time", "tiny.dl", "--threads", "2", "batch=40", "classes=12")
     assert status == 0
     lines = out.splitlines()
-    assert lines[0].startswith("tiny: ") and "batch 40, 2 threads, float32, random numbers" in lines[0]
-    assert lines[3].split() == "kernel part us share GF/s GB/s of limit line".split()
+    assert (
+        lines[0].startswith("tiny: ") and "batch 40, 2 threads, float32, random numbers" in lines[0]
+    )
+    assert lines[3].split() == [
+        "kernel",
+        "part",
+        "us",
+        "share",
+        "GF/s",
+        "GB/s",
+        "of",
+        "limit",
+        "line",
+    ]
     assert any(line.startswith("waiting for other threads") for line in lines)
     assert " more kernel" not in specc("time", "tiny.dl", "--all")[1]
 

@@ -150,9 +150,8 @@ class Mutants:
         test = ran[-2] if len(ran) > 1 else ""
         for each in (self._own, self._temporary):
             shutil.rmtree(each, ignore_errors=True)
-        if (
-            status is None
-            or (os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL))
+        if status is None or (
+            os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)
         ):
             return "timeout", test
         if os.WIFSIGNALED(status):

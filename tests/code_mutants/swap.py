@@ -23,7 +23,8 @@ def swap(change: Change, module: str) -> bool:
     functions = [
         each
         for each in gc.get_objects()
-        if type(each) is FunctionType and each.__module__ == module  # a weak proxy has a false class
+        if type(each) is FunctionType
+        and each.__module__ == module  # a weak proxy has a false class
     ]
     is_made = False
     for old, new in _differing(before, change.code()):

@@ -45,7 +45,9 @@ def shapes(result):
 
 
 def inputs_of(node, role):
-    return sorted(e.op.label for e in topological([node]) if e.op.name == "Input" and e.op.role == role)
+    return sorted(
+        e.op.label for e in topological([node]) if e.op.name == "Input" and e.op.role == role
+    )
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
@@ -213,7 +215,7 @@ def test_overrides_change_sizes_constants_and_settings():
         ({"clases": 3}, "unknown-override", "the file has no dimension, constant or setting `clases`"),
         ({"classes": "ten"}, "unknown-name", "`ten` is not defined"),
         ({"classes": "2.5"}, "wrong-kind", "the size `classes` is a whole number, not the number 2.5"),
-        ({"classes": "1 dim x = 3"}, "unknown-override", 
+        ({"classes": "1 dim x = 3"}, "unknown-override",
          "the value of `classes` is one number or formula, not `1 dim x = 3`"),
         ({"lr": 0.3}, "unknown-override", "the file has no dimension, constant or setting `lr`"),
         ({"a b": 3}, "unknown-override", "`a b=3` is not a name with a value"),
@@ -287,16 +289,25 @@ def test_terms_are_named_by_their_words_made_unique():
         metric accuracy(x, t) metric t == argmax(x) }"""
     )
     assert [each.name for each in result.outputs] == ["x", "softmax", "softmax2"]
-    assert [each.name for each in result.losses] == ["cross_entropy", "cross_entropy2", "loss", "last"]
+    assert [each.name for each in result.losses] == [
+        "cross_entropy",
+        "cross_entropy2",
+        "loss",
+        "last",
+    ]
     assert [each.name for each in result.metrics] == ["accuracy", "argmax"]
 
 
 def test_used_files_bring_their_words_and_sizes(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "inner.dl").write_text("const two = 2\nfn twice(x) = two * x\n")
-    (tmp_path / "blocks.dl").write_text('use "sub/inner.dl"\ndim n = 3\nfn four(x) = twice(twice(x))\n')
+    (tmp_path / "blocks.dl").write_text(
+        'use "sub/inner.dl"\ndim n = 3\nfn four(x) = twice(twice(x))\n'
+    )
     path = tmp_path / "main.dl"
-    path.write_text('use "blocks.dl"\nuse "sub/inner.dl"\nmodel m { input x: float[n] output four(x) }')
+    path.write_text(
+        'use "blocks.dl"\nuse "sub/inner.dl"\nmodel m { input x: float[n] output four(x) }'
+    )
     result = program(path.read_text(), str(path))
     assert result.ports[0].shape == (3,)
     assert [e.op.name for e in topological([result.outputs[0].node])].count("Mul") == 2
@@ -352,7 +363,9 @@ def test_a_check_leaves_nothing_behind():
     text = (ROOT / "models" / "strided.dl").read_text()
     one, other = program(text), program(text)
     assert shapes(one) == shapes(other)
-    assert [str(each.node.op) for each in one.layers] == [str(each.node.op) for each in other.layers]
+    assert [str(each.node.op) for each in one.layers] == [
+        str(each.node.op) for each in other.layers
+    ]
 
 
 TEXTS = [path.read_text() for path in MODELS]
@@ -371,6 +384,8 @@ def test_a_damaged_model_is_refused_in_words(tokens, changes):
     file, found = parse(source)
     report = Report(found)
     result = check(file, {}, report)
-    assert (result is None) == bool(report.errors) or not any(isinstance(d, ast.Model) for d in file.definitions)
+    assert (result is None) == bool(report.errors) or not any(
+        isinstance(d, ast.Model) for d in file.definitions
+    )
     for each in report:
         assert each.message and each.span.end <= len(each.span.source.text)

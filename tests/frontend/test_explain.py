@@ -37,7 +37,11 @@ def named_in_the_code() -> set[str]:
                 continue
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
             first = node.args[0]
-            if name in makers and isinstance(first, python.Constant) and isinstance(first.value, str):
+            if (
+                name in makers
+                and isinstance(first, python.Constant)
+                and isinstance(first.value, str)
+            ):
                 if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", first.value):
                     found.add(first.value)
     return found
@@ -113,7 +117,9 @@ def test_every_word_is_explained_with_an_example_that_checks(name):
     text = sample(name)
     assert name in text
     program, diagnostics = driver.check(Source("example.dl", text))
-    assert program is not None and not diagnostics, f"give `{name}` a formula in specc/frontend/samples.py"
+    assert program is not None and not diagnostics, (
+        f"give `{name}` a formula in specc/frontend/samples.py"
+    )
     explained = explanation(name)
     assert explained is not None and explained.startswith(name)
     assert max(map(len, explained.split("\n"))) <= 124

@@ -21,7 +21,9 @@ FILES = sorted(
     for folder in ("models", "specc/std", "examples", "tests/good", "tests/bad")
     for path in (ROOT / folder).rglob("*.dl")
 )
-SOUND = [path for path in FILES if not any(d.severity == "error" for d in parse(Source.read(path))[1])]
+SOUND = [
+    path for path in FILES if not any(d.severity == "error" for d in parse(Source.read(path))[1])
+]
 
 
 def fmt(text: str) -> str:
@@ -37,7 +39,9 @@ def assert_formats(source: Source) -> None:
     assert formatted(again) == text
     lines = text.split("\n")
     assert not any(line != line.rstrip() for line in lines) and "\n\n\n" not in text
-    assert not text or (text.endswith("\n") and not text.endswith("\n\n") and not text.startswith("\n"))
+    assert not text or (
+        text.endswith("\n") and not text.endswith("\n\n") and not text.startswith("\n")
+    )
 
 
 @pytest.mark.parametrize("path", SOUND, ids=lambda path: str(path.relative_to(ROOT)))
@@ -46,7 +50,9 @@ def test_formatting_keeps_tokens_and_comments_and_is_done_once(path):
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in SOUND if "tests" not in p.parts[-4:]], ids=lambda path: str(path.relative_to(ROOT))
+    "path",
+    [p for p in SOUND if "tests" not in p.parts[-4:]],
+    ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_what_is_shipped_is_formatted(path):
     source = Source.read(path)
@@ -63,7 +69,14 @@ def test_random_spaces_line_breaks_and_comments_come_to_a_stable_layout():
         text, before = "", None
         for token in tokens if chance.random() < 0.3 else tokens[start : start + 200]:
             if before is not None or chance.random() < 0.5:
-                gaps = [" "] * 12 + ["\n", "\n\n", "\n\n\n\n", "  # note\n", "\n## doc\n", "\n  # own  \n"]
+                gaps = [" "] * 12 + [
+                    "\n",
+                    "\n\n",
+                    "\n\n\n\n",
+                    "  # note\n",
+                    "\n## doc\n",
+                    "\n  # own  \n",
+                ]
                 text += chance.choice(gaps)
             text += token.text
             before = token
@@ -76,7 +89,34 @@ def test_random_changes_of_tokens_that_parse_come_to_a_stable_layout():
     chance = random.Random(1)
     tried = 0
     sources = [Source.read(path) for path in SOUND if path.stat().st_size < 3000]
-    words = "x 3 - -> ( ) [ ] , ; : = if then else and * / // 1e-3 <= not @ relu dense(3) f(a=1/2)".split()
+    words = [
+        "x",
+        "3",
+        "-",
+        "->",
+        "(",
+        ")",
+        "[",
+        "]",
+        ",",
+        ";",
+        ":",
+        "=",
+        "if",
+        "then",
+        "else",
+        "and",
+        "*",
+        "/",
+        "//",
+        "1e-3",
+        "<=",
+        "not",
+        "@",
+        "relu",
+        "dense(3)",
+        "f(a=1/2)",
+    ]
     for _ in range(600):
         source = chance.choice(sources)
         tokens = lex(source, Report()).tokens[:-1]
@@ -84,7 +124,9 @@ def test_random_changes_of_tokens_that_parse_come_to_a_stable_layout():
             continue
         at = chance.randrange(len(tokens))
         token = tokens[at]
-        new = chance.choice([*words, token.text * 1, f"({token.text})", f"{token.text} {token.text}"])
+        new = chance.choice(
+            [*words, token.text * 1, f"({token.text})", f"{token.text} {token.text}"]
+        )
         mutated = Source("a.dl", source.text[: token.start] + new + " " + source.text[token.end :])
         if not any(each.severity == "error" for each in parse(mutated)[1]):
             tried += 1
@@ -96,7 +138,11 @@ def test_random_changes_of_tokens_that_parse_come_to_a_stable_layout():
 
 
 def test_statements_and_spaces():
-    assert fmt("model m{input x:float[3]target t:class(2)let y=x->dense(2,init=xavier)output y}train{}") == """\
+    assert (
+        fmt(
+            "model m{input x:float[3]target t:class(2)let y=x->dense(2,init=xavier)output y}train{}"
+        )
+        == """\
 model m {
   input  x: float[3]
   target t: class(2)
@@ -106,10 +152,11 @@ model m {
 
 train {}
 """
+    )
 
 
 def test_signs():
-    assert fmt("const a=-b*-(c-1)**2" .replace("**", "^")) == "const a = -b * -(c - 1) ^ 2\n"
+    assert fmt("const a=-b*-(c-1)**2".replace("**", "^")) == "const a = -b * -(c - 1) ^ 2\n"
     assert fmt("const a = 1 / 255 + 1 / 2.5 + n/2") == "const a = 1/255 + 1 / 2.5 + n / 2\n"
     assert fmt("fn f(x)=x[ 1 : , : : 2 , n : n+1 ]") == "fn f(x) = x[1:, ::2, n:n + 1]\n"
     assert fmt("fn f(x:class(3)[<=n];a:int>0<=9=1,b:p or q=p)=x") == (
@@ -119,17 +166,21 @@ def test_signs():
 
 
 def test_settings_are_tight_in_formulas_and_spaced_in_train():
-    assert fmt("fn f(x) = g(x; a = 1)\ntrain { optimizer sgd(lr=ramp(0,1;over=2)) for a.b,c }") == """\
+    assert (
+        fmt("fn f(x) = g(x; a = 1)\ntrain { optimizer sgd(lr=ramp(0,1;over=2)) for a.b,c }")
+        == """\
 fn f(x) = g(x; a=1)
 
 train {
   optimizer sgd(lr = ramp(0, 1; over = 2)) for a.b, c
 }
 """
+    )
 
 
 def test_columns():
-    assert fmt("""
+    assert (
+        fmt("""
 dim n=3
 const margin=1
 seq time
@@ -146,7 +197,8 @@ model m {
 }
 train { data digits() validate split = 0.8 optimizer sgd(lr=1)
  epochs = 1 batch=2}
-""") == """\
+""")
+        == """\
 dim   n      = 3
 const margin = 1
 seq   time
@@ -171,27 +223,36 @@ train {
   batch  = 2
 }
 """
+    )
 
 
 def test_a_pipeline_is_broken_where_the_author_broke_it_and_where_it_does_not_fit():
-    assert fmt("model m { let y = x -> conv(6, kernel=5)\n->relu->maxpool(2)  \n -> flatten }") == """\
+    assert (
+        fmt("model m { let y = x -> conv(6, kernel=5)\n->relu->maxpool(2)  \n -> flatten }")
+        == """\
 model m {
   let y = x -> conv(6, kernel=5)
     -> relu -> maxpool(2)
     -> flatten
 }
 """
-    assert fmt("model m { let y = x" + " -> conv(16, kernel=5) -> relu -> maxpool(2)" * 3 + "}") == """\
+    )
+    assert (
+        fmt("model m { let y = x" + " -> conv(16, kernel=5) -> relu -> maxpool(2)" * 3 + "}")
+        == """\
 model m {
   let y = x
     -> conv(16, kernel=5) -> relu -> maxpool(2) -> conv(16, kernel=5) -> relu -> maxpool(2)
     -> conv(16, kernel=5) -> relu -> maxpool(2)
 }
 """
+    )
 
 
 def test_arrows_stand_below_arrows_where_lines_start_with_the_same_words():
-    assert fmt("model m { let y = x\n -> conv(6) -> relu\n -> conv(100) -> relu -> a(1)\n -> b -> c }") == """\
+    assert (
+        fmt("model m { let y = x\n -> conv(6) -> relu\n -> conv(100) -> relu -> a(1)\n -> b -> c }")
+        == """\
 model m {
   let y = x
     -> conv(6)   -> relu
@@ -199,6 +260,7 @@ model m {
     -> b -> c
 }
 """
+    )
 
 
 def test_comments_stay_where_they_are():
@@ -227,18 +289,23 @@ model m {  # a model
 
 
 def test_comments_behind_neighbouring_lines_stand_in_a_column():
-    assert fmt("model m {\nlet y = x # a\nlet z = relu(y) # b\n}") == """\
+    assert (
+        fmt("model m {\nlet y = x # a\nlet z = relu(y) # b\n}")
+        == """\
 model m {
   let y = x        # a
   let z = relu(y)  # b
 }
 """
+    )
 
 
 def test_long_definitions_and_calls_are_broken_behind_brackets():
     settings = ", ".join(f"setting{n}: int > 0 = {n}" for n in range(5))
     given = ", ".join(f"setting{n}=setting{n}" for n in range(5))
-    assert fmt(f"block b(x: float[n]; {settings}) {{ let y = inner(x; {given}) return y }}") == """\
+    assert (
+        fmt(f"block b(x: float[n]; {settings}) {{ let y = inner(x; {given}) return y }}")
+        == """\
 block b(
   x: float[n];
   setting0: int > 0 = 0, setting1: int > 0 = 1, setting2: int > 0 = 2, setting3: int > 0 = 3,
@@ -250,22 +317,31 @@ block b(
   return y
 }
 """
+    )
 
 
 def test_long_formulas_are_broken_before_their_loosest_operator():
     long = "a_long_name_of_a_value"
-    assert fmt(f"fn f(x) = {long} * {long} + {long} * {long} + {long} * x") == f"""\
+    assert (
+        fmt(f"fn f(x) = {long} * {long} + {long} * {long} + {long} * x")
+        == f"""\
 fn f(x) =
   {long} * {long} + {long} * {long}
   + {long} * x
 """
-    assert fmt(f"fn f(x) {{ let y = if {long} > 0 then {long} else if {long} < 0 then {long} else x }}") == f"""\
+    )
+    assert (
+        fmt(
+            f"fn f(x) {{ let y = if {long} > 0 then {long} else if {long} < 0 then {long} else x }}"
+        )
+        == f"""\
 fn f(x) {{
   let y = if {long} > 0 then {long}
     else if {long} < 0 then {long}
     else x
 }}
 """
+    )
 
 
 def test_a_file_with_mistakes_is_refused():

@@ -101,7 +101,8 @@ def test_tables_that_are_not_of_the_grammar_are_computed(anew, monkeypatch, cont
         content = TABLES.read_text().replace('"of": "', '"of": "0')
     read = grammar.read
     monkeypatch.setattr(
-        grammar, "read", lambda name: content if name == "dl.tables.json" else read(name))
+        grammar, "read", lambda name: content if name == "dl.tables.json" else read(name)
+    )
     computed = grammar.compute
     done = []
     monkeypatch.setattr(grammar, "compute", lambda text: done.append(text) or computed(text))

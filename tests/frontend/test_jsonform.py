@@ -90,16 +90,23 @@ def test_numbers_names_and_truth_values_are_json_of_their_own():
     assert record_of("const a = 3") == {
         "kind": "File", "definitions": [{"kind": "Const", "name": "a", "value": 3}],
     }  # fmt: skip
-    values = [d["value"] for d in record_of("const a = true const b = x.y const c = 0.5 const d = 1e-4")["definitions"]]
+    values = [
+        d["value"]
+        for d in record_of("const a = true const b = x.y const c = 0.5 const d = 1e-4")[
+            "definitions"
+        ]
+    ]
     assert values == [True, "x.y", 0.5, {"kind": "Number", "value": 0.0001, "text": "1e-4"}]
 
 
 def test_what_programs_may_write_is_more_than_what_is_written():
-    assert to_text({"definitions": [{"kind": "Const", "name": "a", "value": -3}]}) == "const a = -3\n"
-    binary = {"kind": "Binary", "operator": "^", "left": -3, "right": 1e-05}
-    assert to_text({"definitions": [{"kind": "Const", "name": "a", "doc": "Two\nlines", "value": binary}]}) == (
-        "## Two\n## lines\nconst a = (-3) ^ 1e-05\n"
+    assert (
+        to_text({"definitions": [{"kind": "Const", "name": "a", "value": -3}]}) == "const a = -3\n"
     )
+    binary = {"kind": "Binary", "operator": "^", "left": -3, "right": 1e-05}
+    assert to_text(
+        {"definitions": [{"kind": "Const", "name": "a", "doc": "Two\nlines", "value": binary}]}
+    ) == ("## Two\n## lines\nconst a = (-3) ^ 1e-05\n")
 
 
 WRONG = [
@@ -143,7 +150,11 @@ def test_very_deep_json_is_refused():
 
 def test_random_damage_is_refused_or_read_as_the_schema_says():
     chance = random.Random(0)
-    texts = [json.dumps(record_of(Source.read(path).text)) for path in FILES if path.parent.name == "models"]
+    texts = [
+        json.dumps(record_of(Source.read(path).text))
+        for path in FILES
+        if path.parent.name == "models"
+    ]
     values = [None, 1, -1, True, "x", "x y", [], {}, {"kind": "Path"}, 1e400]
     for _ in range(25):
         record = json.loads(chance.choice(texts))

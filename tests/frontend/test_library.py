@@ -23,7 +23,9 @@ def test_the_index_finds_what_a_full_parse_finds(path):
         for one, other in zip(ast.walk(found), ast.walk(definition), strict=True):
             assert (one.span.start, one.span.end) == (other.span.start, other.span.end)
     names = {definition.name.text for definition in file.definitions}
-    indexed = {word for word in library.words() if library.source_of(word).name == f"std/{path.name}"}
+    indexed = {
+        word for word in library.words() if library.source_of(word).name == f"std/{path.name}"
+    }
     assert names == indexed
 
 

@@ -15,7 +15,9 @@ from specc.frontend.reaches import reaches
 from specc.source import Source
 
 ROOT = Path(__file__).parent.parent.parent
-SHIPPED = sorted(path for folder in ("models", "examples") for path in (ROOT / folder).rglob("*.dl"))
+SHIPPED = sorted(
+    path for folder in ("models", "examples") for path in (ROOT / folder).rglob("*.dl")
+)
 
 HEAD = "model m {\n  input  x: float[8]\n  target label: class(4)\n"
 TAIL = "  output scores\n  loss   cross_entropy(scores, label)\n}\n"
@@ -48,10 +50,13 @@ def test_values_layers_parameters_inputs_and_targets_that_nothing_uses_are_told(
 
 
 def test_what_a_metric_an_output_or_a_shared_layer_uses_is_used():
-    assert model(
-        "  input  y: float\n  layer tower = dense(4)\n  let scores = tower(x)\n  metric m = y + 1\n"
-        "  let h = x + 1\n  output again = h\n  loss tower_size = sum(tower.weight * tower.weight)\n"
-    ) == []
+    assert (
+        model(
+            "  input  y: float\n  layer tower = dense(4)\n  let scores = tower(x)\n  metric m = y + 1\n"
+            "  let h = x + 1\n  output again = h\n  loss tower_size = sum(tower.weight * tower.weight)\n"
+        )
+        == []
+    )
 
 
 def test_one_value_of_several_is_enough_and_an_underscore_says_that_it_is_meant():
@@ -67,7 +72,12 @@ def test_sizes_that_nothing_uses_are_told_in_files_with_a_model():
 
 def test_values_within_definitions_are_told_too():
     assert warned("fn f(x) {\n  let a = x + 1\n  let b = 2\n  return a\n}\n") == [("unused", 3)]
-    assert warned("optimizer o(w, g; lr) {\n  state v = 0\n  let u = v + g\n  next v = u\n  next w = w - lr * v\n}\n") == []
+    assert (
+        warned(
+            "optimizer o(w, g; lr) {\n  state v = 0\n  let u = v + g\n  next v = u\n  next w = w - lr * v\n}\n"
+        )
+        == []
+    )
 
 
 # Losses
@@ -78,13 +88,24 @@ def test_softmax_before_a_loss_that_applies_it_is_told_wherever_it_stands():
     assert model("  let scores = x -> dense(4) -> softmax\n") == [(name, 6)]
     assert model("  let h = x -> dense(4)\n  let scores = softmax(h)\n") == [(name, 7)]
     assert model("  let h = x -> dense(4) -> softmax\n  let scores = h\n") == [(name, 7)]
-    assert model("  let scores = x -> dense(4)\n  loss l = cross_entropy(log_softmax(scores), label)\n") == [(name, 5)]
-    assert model("  let scores = x -> dense(4)\n  loss l = scores -> softmax -> cross_entropy(label;)\n") == [(name, 5)]
-    assert model("  let scores = x -> dense(4)\n  target t: bool\n  loss b = binary_cross_entropy(sigmoid(sum(scores)), t)\n") == [(name, 6)]
+    assert model(
+        "  let scores = x -> dense(4)\n  loss l = cross_entropy(log_softmax(scores), label)\n"
+    ) == [(name, 5)]
+    assert model(
+        "  let scores = x -> dense(4)\n  loss l = scores -> softmax -> cross_entropy(label;)\n"
+    ) == [(name, 5)]
+    assert model(
+        "  let scores = x -> dense(4)\n  target t: bool\n  loss b = binary_cross_entropy(sigmoid(sum(scores)), t)\n"
+    ) == [(name, 6)]
 
 
 def test_softmax_elsewhere_is_not_told():
-    assert model("  let scores = x -> dense(4)\n  output p = softmax(scores)\n  metric accuracy(softmax(scores), label)\n") == []
+    assert (
+        model(
+            "  let scores = x -> dense(4)\n  output p = softmax(scores)\n  metric accuracy(softmax(scores), label)\n"
+        )
+        == []
+    )
     own = "fn softmax(x) = 2 * x\n"
     assert warned(own + HEAD + "  let scores = x -> dense(4) -> softmax\n" + TAIL) == []
 
@@ -102,20 +123,34 @@ def test_linear_layers_in_a_row_are_told():
     name = "linear-on-linear"
     assert model("  let scores = x -> dense(16) -> dense(4)\n") == [(name, 4)]
     assert model("  let h = dense(x; 16)\n  let scores = h -> dense(4)\n") == [(name, 5)]
-    assert model("  let i = reshape(x; 2, 2, 2)\n  let scores = i -> conv(4, kernel=1) -> flatten -> dense(4)\n") == [(name, 5)]
+    assert model(
+        "  let i = reshape(x; 2, 2, 2)\n  let scores = i -> conv(4, kernel=1) -> flatten -> dense(4)\n"
+    ) == [(name, 5)]
     assert model("  let scores = x -> 3 * (dense(16)) -> dense(4)\n") == [(name, 4)] * 2
     assert model("  layer tower = dense(16) -> dense(4)\n  let scores = tower(x)\n") == [(name, 4)]
-    assert model("  let scores = x -> dense(4) -> dense(4)\n") == [(name, 4)]  # as wide as the narrower end
-    assert model("  let i = reshape(x; 2, 2, 2)\n  let scores = i -> conv_transpose(4, kernel=2)"
-                 " -> conv_transpose(3, kernel=2) -> relu -> flatten -> dense(4)\n") == [(name, 5)]
+    assert model("  let scores = x -> dense(4) -> dense(4)\n") == [
+        (name, 4)
+    ]  # as wide as the narrower end
+    assert model(
+        "  let i = reshape(x; 2, 2, 2)\n  let scores = i -> conv_transpose(4, kernel=2)"
+        " -> conv_transpose(3, kernel=2) -> relu -> flatten -> dense(4)\n"
+    ) == [(name, 5)]
 
 
 def test_what_is_no_linear_layer_too_many_is_not_told():
     assert model("  let scores = x -> dense(16) -> relu -> dense(4)\n") == []
     assert model("  let scores = x -> dense(2) -> dense(4)\n") == []
     assert model("  let h = x -> dense(16)\n  output h\n  let scores = h -> dense(4)\n") == []
-    assert model("  let h = x -> dense(16)\n  let scores = (h -> dense(4)) + (relu(h) -> dense(4))\n") == []
-    assert model("  let i = reshape(x; 2, 2, 2)\n  let scores = i -> conv(2, kernel=1, groups=2) -> conv(8, kernel=1) -> relu -> flatten -> dense(4)\n") == []
+    assert (
+        model("  let h = x -> dense(16)\n  let scores = (h -> dense(4)) + (relu(h) -> dense(4))\n")
+        == []
+    )
+    assert (
+        model(
+            "  let i = reshape(x; 2, 2, 2)\n  let scores = i -> conv(2, kernel=1, groups=2) -> conv(8, kernel=1) -> relu -> flatten -> dense(4)\n"
+        )
+        == []
+    )
 
 
 # Saturation
@@ -146,7 +181,9 @@ def train(optimizer: str) -> str:
 def test_parameters_that_no_loss_of_the_examples_reaches_are_told():
     body = "  let scores = x -> dense(4)\n  layer tower = dense(2)\n  output tower(x)\n"
     assert model(body, train("optimizer sgd(lr = 0.1)")) == [("untrained", 5)]
-    assert model(body + "  loss p = l2(weights)\n", train("optimizer sgd(lr = 0.1)")) == [("untrained", 5)]
+    assert model(body + "  loss p = l2(weights)\n", train("optimizer sgd(lr = 0.1)")) == [
+        ("untrained", 5)
+    ]
     assert model(body, train("optimizer sgd(lr = 0.1)\n  freeze tower")) == []
     assert model(body) == []
     cut = "  let h = stop_gradient(x -> dense(8))\n  let scores = h -> dense(4)\n"
@@ -172,7 +209,12 @@ def test_adam_with_a_penalty_on_all_weights_is_told():
     ],
 )  # fmt: skip
 def test_learning_rates_far_from_what_is_usual_are_told(optimizer, is_told):
-    text = "const rate = 0.1\n" + HEAD + "  let scores = x -> dense(4)\n  metric r = rate * sum(x)\n" + TAIL
+    text = (
+        "const rate = 0.1\n"
+        + HEAD
+        + "  let scores = x -> dense(4)\n  metric r = rate * sum(x)\n"
+        + TAIL
+    )
     found = warned(text + train(f"optimizer {optimizer}"))
     assert [name for name, _ in found] == ["unusual-rate"] * is_told
 
@@ -180,7 +222,9 @@ def test_learning_rates_far_from_what_is_usual_are_told(optimizer, is_told):
 def test_schedules_that_are_not_numbers_alone_are_left_alone():
     from specc.frontend.parse import parse
 
-    file = parse(Source("a.dl", "const a = unknown(1)\nconst b = 10 ^ (10 ^ 10)\nconst c = log(0)\n"))[0]
+    file = parse(
+        Source("a.dl", "const a = unknown(1)\nconst b = 10 ^ (10 ^ 10)\nconst c = log(0)\n")
+    )[0]
     assert [rates(file, each.value, 3) for each in file.definitions] == [[], [], []]
 
 
@@ -191,14 +235,22 @@ def recurrent(steps="100", settings="", after="rnn(8) -> last") -> list[tuple[st
     head = f"seq time = {steps}\n" if steps else "seq time\n"
     return warned(
         head + "model m {\n  input x: float[time, 3]\n  target label: class(4)\n"
-        f"  let scores = x -> {after} -> dense(4)\n" + TAIL + "train { optimizer adam(lr = 0.001)\n" + settings + "}\n"
+        f"  let scores = x -> {after} -> dense(4)\n"
+        + TAIL
+        + "train { optimizer adam(lr = 0.001)\n"
+        + settings
+        + "}\n"
     )
 
 
-@pytest.mark.parametrize("cell", ["rnn(8) -> last", "lstm(8) -> lstm(8) -> last", "3 * (gru(8)) -> last"])
+@pytest.mark.parametrize(
+    "cell", ["rnn(8) -> last", "lstm(8) -> lstm(8) -> last", "3 * (gru(8)) -> last"]
+)
 def test_states_that_go_through_weights_for_many_steps_are_told_where_nothing_is_clipped(cell):
     assert recurrent(after=cell) == [("unclipped", 5)]
-    assert recurrent(steps="16", after=cell) == recurrent(steps="", after=cell) == [("unclipped", 5)]
+    assert (
+        recurrent(steps="16", after=cell) == recurrent(steps="", after=cell) == [("unclipped", 5)]
+    )
     assert recurrent(steps="15", after=cell) == []
     assert recurrent(after=cell, settings="clip_norm = 1\n") == []
     assert recurrent(after=cell, settings="clip_value = 1\n") == []
@@ -207,7 +259,9 @@ def test_states_that_go_through_weights_for_many_steps_are_told_where_nothing_is
 def test_states_without_weights_and_files_without_training_are_not_told_of_clipping():
     sums = "cell sums(x: float[n]) {\n  state s: float[n] = 0\n  let t = s + x\n  next s = t\n  return t\n}\n"
     text = (
-        "seq time = 100\n" + sums + "model m {\n  input x: float[time, 3]\n  target label: class(4)\n"
+        "seq time = 100\n"
+        + sums
+        + "model m {\n  input x: float[time, 3]\n  target label: class(4)\n"
         "  let scores = x -> sums -> last -> dense(4)\n" + TAIL
     )
     assert warned(text + "train { optimizer adam(lr = 0.001) }\n") == []
@@ -216,7 +270,9 @@ def test_states_without_weights_and_files_without_training_are_not_told_of_clipp
 
 def test_a_training_that_takes_more_memory_than_there_is_is_told(monkeypatch):
     body = HEAD + "  let scores = x -> dense(1000) -> relu -> dense(4)\n" + TAIL
-    text = body.replace("{", "{{").replace("}", "}}") + "train {{\n  optimizer {}\n  batch = {}\n}}\n"
+    text = (
+        body.replace("{", "{{").replace("}", "}}") + "train {{\n  optimizer {}\n  batch = {}\n}}\n"
+    )
     sgd, adam = "sgd(lr = 0.1)", "adam(lr = 0.001)"
     # a batch: 8 + 1000 floats an example; parameters: 9000 + 4004, and their gradients
     needed = 4 * (1008 * 32 + 2 * 13004)
@@ -260,14 +316,19 @@ def test_recomputation_is_told_of_where_it_would_help(monkeypatch):
 def digits(classes=10, batch=32, split=""):
     return warned(
         f"model m {{\n  input image: float[8, 8]\n  target label: class({classes})\n"
-        f"  let scores = image -> flatten -> dense({classes})\n" + TAIL
+        f"  let scores = image -> flatten -> dense({classes})\n"
+        + TAIL
         + f"train {{\n  data digits()\n  {split}\n  optimizer adam(lr = 0.001)\n  batch = {batch}\n}}\n"
     )
 
 
 def test_what_is_known_of_the_digits_is_compared_without_reading_them():
     assert digits() == digits(batch=1797) == digits(batch=1438, split="validate split = 0.8") == []
-    assert digits(batch=1798) == digits(batch=1439, split="validate split = 0.8") == [("large-batch", 12)]
+    assert (
+        digits(batch=1798)
+        == digits(batch=1439, split="validate split = 0.8")
+        == [("large-batch", 12)]
+    )
     assert digits(classes=12) == [("missing-classes", 3)]
 
 
@@ -296,7 +357,6 @@ def test_outputs_that_reach_only_so_far_are_found(losses, expected):
     assert "mse" not in losses or reaches(parse(own)[0]) == {}
 
 
-
 # Silence
 
 
@@ -321,5 +381,7 @@ def test_a_name_that_is_no_warning_is_told():
 
 
 def test_errors_come_without_warnings_that_may_follow_from_them():
-    _, found = driver.check(Source("a.dl", HEAD + "  let scores = x -> dens(4)\n  let spare = 1\n" + TAIL))
+    _, found = driver.check(
+        Source("a.dl", HEAD + "  let scores = x -> dens(4)\n  let spare = 1\n" + TAIL)
+    )
     assert [each.name for each in found] == ["unknown-name"]

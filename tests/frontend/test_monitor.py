@@ -95,8 +95,12 @@ def test_every_metric_of_the_library_says_which_way_is_better_or_is_a_share_of_h
 
 @pytest.mark.parametrize(
     ("losses", "weight"),
-    [("", 0.0), ("loss penalty = 1e-2 * l2(weights)", 1e-2), ("+ 1e-2 * l2(weights)", 1e-2),
-     ("+ 1e-2 * l2(weights) - 1e-3 * l1(weights)", None)],
+    [
+        ("", 0.0),
+        ("loss penalty = 1e-2 * l2(weights)", 1e-2),
+        ("+ 1e-2 * l2(weights)", 1e-2),
+        ("+ 1e-2 * l2(weights) - 1e-3 * l1(weights)", None),
+    ],
 )
 def test_by_default_the_loss_without_penalties_is_watched(losses, weight):
     program, found = checked("", losses)

@@ -144,7 +144,9 @@ def shown(node: ast.Node) -> str:
         case ast.Index():
             return f"{shown(node.value)}[{', '.join(map(shown, node.items))}]"
         case ast.Slice():
-            return ":".join("" if p is None else shown(p) for p in (node.start, node.stop, node.step))
+            return ":".join(
+                "" if p is None else shown(p) for p in (node.start, node.stop, node.step)
+            )
         case ast.Pipeline():
             return f"({' -> '.join(map(shown, (node.value, *node.stages)))})"
         case ast.Repeat():
@@ -305,7 +307,7 @@ def test_a_fn_has_a_value_or_a_body():
         ("next v = v + 1", "block b(x)", {"name": "v"}),
         ("layer tower = dense(3) -> relu", "model m", {"name": "tower", "stages": 2}),
         ("validate split = 0.9", "train", {"source": None}),
-        ("validate csv(\"a.csv\")", "train", {"split": None}),
+        ('validate csv("a.csv")', "train", {"split": None}),
         ("freeze a, b.c", "train", {"paths": 2}),
         ("optimizer adam for a, b.c", "train", {"paths": 2}),
         ("optimizer adam(lr = 1)", "train", {"paths": 0}),
@@ -485,7 +487,11 @@ def test_a_usual_slip_is_explained(text, expected):
 
 def test_a_parameter_without_a_type_or_value_is_shown_a_whole_one():
     _, (first, second) = parse(Source("x.dl", "model m { param u = 0 param s: float[4] output u }"))
-    assert first.help == second.help == "it has a type and an initial value: `param name: float[3] = he`"
+    assert (
+        first.help
+        == second.help
+        == "it has a type and an initial value: `param name: float[3] = he`"
+    )
 
 
 def test_what_was_opened_is_shown_with_what_is_missing():
@@ -520,7 +526,9 @@ def test_a_fix_mends_the_file(text, mended):
 
 
 def test_three_mistakes_give_three_messages():
-    text = "model m {\n let a = 3 +\n let b = f(1,,2)\n input z float[3]\n let d = 4\n output d\n}\n"
+    text = (
+        "model m {\n let a = 3 +\n let b = f(1,,2)\n input z float[3]\n let d = 4\n output d\n}\n"
+    )
     assert [message.split()[0] for message in mistakes(text)] == ["2:13", "3:14", "4:10"]
 
 
@@ -607,7 +615,15 @@ def test_a_long_text_is_read(text):
 
 
 def test_deep_nesting_has_a_name_of_its_own_and_hides_nothing():
-    text = "const x = " + "(" * 10_000 + "1" + ")" * 10_000 + "\nconst y = 3 +\nconst z = " + "x+" * 9999 + "x"
+    text = (
+        "const x = "
+        + "(" * 10_000
+        + "1"
+        + ")" * 10_000
+        + "\nconst y = 3 +\nconst z = "
+        + "x+" * 9999
+        + "x"
+    )
     file, diagnostics = parse(Source("x.dl", text))
     assert [d.name for d in diagnostics] == ["too-deep", "syntax", "too-deep"]
     assert [d.names[0].text for d in file.definitions] == ["x", "y", "z"]
@@ -617,7 +633,9 @@ def test_nesting_up_to_the_limit_is_read():
     assert mistakes("const x = " + "(" * DEEPEST + "1" + ")" * DEEPEST) == []
 
 
-PIECES = sorted({piece for text in EXAMPLES.values() for piece in text.split()}) + list("()[]{};:,.=\"'#$\\ \n")
+PIECES = sorted({piece for text in EXAMPLES.values() for piece in text.split()}) + list(
+    "()[]{};:,.=\"'#$\\ \n"
+)
 
 
 def holds_for(text: str) -> None:

@@ -71,23 +71,39 @@ def test_three_mistakes_give_three_messages_and_the_rest_is_checked():
 
 
 CONSEQUENCES = {  # a mistake -> what it is made of in this program
-    "target  label: class(10)": ["target label class(10)", "target : class(10)", ") label: class(10)"],
-    "input   image: float[64]": ["input image float[64]", "input : float[64]", "input ) image: float[64]"],
-    "let     scores = image -> dense(10)": ["let scores = image -> ) dense(10)", "let scores image -> dense(10)",
-                                            "let = image -> dense(10)", "let scores = image -> dense(10"],
+    "target  label: class(10)": [
+        "target label class(10)",
+        "target : class(10)",
+        ") label: class(10)",
+    ],
+    "input   image: float[64]": [
+        "input image float[64]",
+        "input : float[64]",
+        "input ) image: float[64]",
+    ],
+    "let     scores = image -> dense(10)": [
+        "let scores = image -> ) dense(10)",
+        "let scores image -> dense(10)",
+        "let = image -> dense(10)",
+        "let scores = image -> dense(10",
+    ],
     "data      digits()": ["data = digits()", "data digits(", "data"],
     "optimizer sgd(lr = 0.01)": ["optimizer", "optimizer sgd(lr = )", "optimizer sgd(lr 0.01)"],
     "model m {": ["model {", "modle m {", "model 3 {", "model m模 {"],
     "loss    penalty = 1e-4 * l2(weights)": ["loss penalty = = 1e-4 * l2(weights)"],
     "dim classes = 10": ["dim = 10", "dim 3 = 10", "dim classes = ,"],
 }
-WHOLE = "dim classes = 10\nmodel m {\n  input   image: float[64]\n  target  label: class(10)\n" \
-    "  let     scores = image -> dense(10)\n  let spread = scores * classes\n  output  spread\n" \
-    "  loss    cross_entropy(scores, label)\n  loss    penalty = 1e-4 * l2(weights)\n}\ntrain {\n" \
+WHOLE = (
+    "dim classes = 10\nmodel m {\n  input   image: float[64]\n  target  label: class(10)\n"
+    "  let     scores = image -> dense(10)\n  let spread = scores * classes\n  output  spread\n"
+    "  loss    cross_entropy(scores, label)\n  loss    penalty = 1e-4 * l2(weights)\n}\ntrain {\n"
     "  data      digits()\n  validate  split = 0.9\n  optimizer sgd(lr = 0.01)\n}\n"
+)
 
 
-@pytest.mark.parametrize(("part", "wrong"), [(part, each) for part, all_ in CONSEQUENCES.items() for each in all_])
+@pytest.mark.parametrize(
+    ("part", "wrong"), [(part, each) for part, all_ in CONSEQUENCES.items() for each in all_]
+)
 def test_nothing_that_only_follows_from_a_mistake_of_syntax_is_told(part, wrong):
     assert driver.check(Source("x.dl", WHOLE))[1] == [] and part in WHOLE
     _, found = driver.check(Source("x.dl", WHOLE.replace(part, wrong)))

@@ -26,8 +26,10 @@ def everything(program) -> str:
             graph = Graph({"initial": each.initial, "next": each.next})
         text.append(f"{each.path} {each.type} {each.span}\n{show_graph(graph)}")
     for each in program.layers:
-        text.append(f"{each.path} {each.text} {each.input} {each.output} {each.parameters}"
-                    f" {each.span} {each.sequence} {each.node.origin}")
+        text.append(
+            f"{each.path} {each.text} {each.input} {each.output} {each.parameters}"
+            f" {each.span} {each.sequence} {each.node.origin}"
+        )
     for label, node in program.carries:
         text.append(f"carry {label}\n{show_graph(Graph({'next': node}))}")
     return "\n".join([*text, str(program.streams), str(program.frozen), str(program.open_sizes)])
@@ -96,8 +98,11 @@ TERMS = "\n  let q = s -> dense(3)\n  output q\n  loss cross_entropy(q, y)"
 
 def model(body: str) -> Source:
     ports = "\n  input x: float[8]\n  target y: class(3)"
-    return Source("a.dl", f"{DEFINITIONS}model m {{{ports}{body}{TERMS}\n}}\n"
-                  "train {\n  data csv(\"a.csv\")\n  optimizer adam(lr=0.01)\n}\n")
+    return Source(
+        "a.dl",
+        f"{DEFINITIONS}model m {{{ports}{body}{TERMS}\n}}\n"
+        'train {\n  data csv("a.csv")\n  optimizer adam(lr=0.01)\n}\n',
+    )
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)

@@ -88,12 +88,18 @@ def test_good_values_pass():
         optional={
             "type": st.sampled_from(["integer", "number", "boolean", "string"]),
             "enum": st.lists(st.sampled_from(["a", "b", "exact"]), min_size=1),
-            **{key: st.integers(-3, 3) for key in (
-                "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")},
+            **{
+                key: st.integers(-3, 3)
+                for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+            },
         },
     ),
-    value=st.one_of(st.integers(-4, 4), st.floats(allow_nan=True), st.booleans(),
-                    st.sampled_from(["a", "exact", "z"])),
+    value=st.one_of(
+        st.integers(-4, 4),
+        st.floats(allow_nan=True),
+        st.booleans(),
+        st.sampled_from(["a", "exact", "z"]),
+    ),
 )
 def test_what_is_plainly_valid_is_valid_for_jsonschema_too(rule, value):
     from specc.frontend.settings import _is_plainly_valid, _validator_class

@@ -71,7 +71,12 @@ def test_the_shape_of(expression, expected):
     assert found == expected
 
 
-@given(size=st.integers(1, 20), kernel=st.integers(1, 7), stride=st.integers(1, 4), pad=st.integers(0, 3))
+@given(
+    size=st.integers(1, 20),
+    kernel=st.integers(1, 7),
+    stride=st.integers(1, 4),
+    pad=st.integers(0, 3),
+)
 @settings(max_examples=60, deadline=None)
 def test_windows_come_out_by_the_formula_or_are_refused(size, kernel, stride, pad):
     text = f"""model m {{ input x: float[1, {size}, {size}]

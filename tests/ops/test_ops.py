@@ -45,77 +45,152 @@ def conv(filters, channels, window, rows, columns, stride=1):
         return Affine(((position, stride), (tap, 1)))
 
     return Contract(
-        (filters, rows, columns, channels, window, window), (index(0), index(1), index(2)),
-        (index(0), index(3), index(4), index(5)), (index(3), at(1, 4), at(2, 5)),
-        (filters, rows, columns))
+        (filters, rows, columns, channels, window, window),
+        (index(0), index(1), index(2)),
+        (index(0), index(3), index(4), index(5)),
+        (index(3), at(1, 4), at(2, 5)),
+        (filters, rows, columns),
+    )
 
 
 def transposed(filters, channels, window, rows, columns, stride=1):
     """A transposed convolution: each element puts a copy of the kernel into a larger image."""
+
     def at(position, tap):
         return Affine(((position, stride), (tap, 1)))
 
     return Contract(
-        (filters, rows, columns, channels, window, window), (index(0), at(1, 4), at(2, 5)),
-        (index(3), index(0), index(4), index(5)), (index(3), index(1), index(2)),
-        (filters, (rows - 1) * stride + window, (columns - 1) * stride + window))
+        (filters, rows, columns, channels, window, window),
+        (index(0), at(1, 4), at(2, 5)),
+        (index(3), index(0), index(4), index(5)),
+        (index(3), index(1), index(2)),
+        (filters, (rows - 1) * stride + window, (columns - 1) * stride + window),
+    )
 
 
 def window_sum(channels, window, rows, columns, stride):
     at = tuple(Affine(((1 + k, stride[k]), (3 + k, 1))) for k in range(2))
-    return Contract((channels, rows, columns, *window), (index(0), index(1), index(2)), (),
-                    (index(0), *at), (channels, rows, columns))
+    return Contract(
+        (channels, rows, columns, *window),
+        (index(0), index(1), index(2)),
+        (),
+        (index(0), *at),
+        (channels, rows, columns),
+    )
 
 
 # (op, types of the inputs); one or more cases for each class of the registry
 CASES = [
-    *[(op(), (F, F)) for op in (e.Add, e.Sub, e.Mul, e.Div, e.Maximum, e.Minimum, e.FloorDiv, e.Mod)],
+    *[
+        (op(), (F, F))
+        for op in (e.Add, e.Sub, e.Mul, e.Div, e.Maximum, e.Minimum, e.FloorDiv, e.Mod)
+    ],
     *[(op(), (F, UNBATCHED)) for op in (e.Add, e.Mul, e.Div)],
     *[(op(), (UNBATCHED, UNBATCHED)) for op in (e.Sub, e.Mul)],
     (e.Pow(), (F, F)),
-    *[(op(), (F,)) for op in (e.Neg, e.Exp, e.Expm1, e.Log, e.Log1p, e.Sqrt, e.Tanh, e.Sigmoid, e.Erf, e.Erfc, e.Abs,
-                              e.Sign,
-                              e.Floor, e.Sin, e.Cos, e.Detach, e.Copy)],
+    *[
+        (op(), (F,))
+        for op in (
+            e.Neg,
+            e.Exp,
+            e.Expm1,
+            e.Log,
+            e.Log1p,
+            e.Sqrt,
+            e.Tanh,
+            e.Sigmoid,
+            e.Erf,
+            e.Erfc,
+            e.Abs,
+            e.Sign,
+            e.Floor,
+            e.Sin,
+            e.Cos,
+            e.Detach,
+            e.Copy,
+        )
+    ],
     *[(op(), (F, F)) for op in (e.Less, e.LessEqual, e.Equal)],
     *[(op(), (BOOL, BOOL)) for op in (e.And, e.Or)],
     (e.Equal(), (LABEL, LABEL)),
     (e.Not(), (BOOL,)),
-    (e.Select(), (BOOL, F, F)), (e.Select(), (BOOL, F, UNBATCHED)),
-    (e.ToFloat(), (BOOL,)), (e.ToFloat(), (LABEL,)), (e.ToInt(9), (VECTOR,)),
-    (Broadcast((4, 3, 5), (1, 2)), (F,)), (Broadcast((3, 2, 5), (0, 2)), (UNBATCHED,)),
-    (Reshape((15,)), (F,)), (Reshape((5, 3)), (UNBATCHED,)),
-    (After(), (F, VECTOR)), (After(), (UNBATCHED, F)),
-    (Transpose((1, 0)), (F,)), (Transpose((2, 0, 1)), (MAP,)),
-    (Slice(1, 1, 2, 2), (F,)), (Slice(0, 1, 1), (MAP,)),
-    (Pad(1, 2, 9), (F,)), (Pad(1, 0, 13, 2), (MAP,)), (Pad(0, 1, 6), (UNBATCHED,)),
-    (Pad(1, 2, 9, fill=1.5), (F,)), (Pad(2, 1, 13, 2, fill=0.5), (MAP,)), (Pad(0, 1, 6, fill=-2.0), (UNBATCHED,)),
-    (Frame((0, 1, 2), (2, 8, 9)), (MAP,)), (Frame((1, 0), (5, 5)), (UNBATCHED,)),
-    (Concat(0), (F, F)), (Concat(1), (F, UNBATCHED, F)), (Concat(0), (UNBATCHED, UNBATCHED)),
-    (Sum((1,)), (F,)), (Sum((0,)), (F,)), (Sum((0, 1)), (UNBATCHED,)), (Sum((1, 2)), (MAP,)),
-    (Sum((0, 2)), (MAP,)), (Sum((), batch=True), (F,)), (Sum((1, 2), batch=True), (MAP,)),
+    (e.Select(), (BOOL, F, F)),
+    (e.Select(), (BOOL, F, UNBATCHED)),
+    (e.ToFloat(), (BOOL,)),
+    (e.ToFloat(), (LABEL,)),
+    (e.ToInt(9), (VECTOR,)),
+    (Broadcast((4, 3, 5), (1, 2)), (F,)),
+    (Broadcast((3, 2, 5), (0, 2)), (UNBATCHED,)),
+    (Reshape((15,)), (F,)),
+    (Reshape((5, 3)), (UNBATCHED,)),
+    (After(), (F, VECTOR)),
+    (After(), (UNBATCHED, F)),
+    (Transpose((1, 0)), (F,)),
+    (Transpose((2, 0, 1)), (MAP,)),
+    (Slice(1, 1, 2, 2), (F,)),
+    (Slice(0, 1, 1), (MAP,)),
+    (Pad(1, 2, 9), (F,)),
+    (Pad(1, 0, 13, 2), (MAP,)),
+    (Pad(0, 1, 6), (UNBATCHED,)),
+    (Pad(1, 2, 9, fill=1.5), (F,)),
+    (Pad(2, 1, 13, 2, fill=0.5), (MAP,)),
+    (Pad(0, 1, 6, fill=-2.0), (UNBATCHED,)),
+    (Frame((0, 1, 2), (2, 8, 9)), (MAP,)),
+    (Frame((1, 0), (5, 5)), (UNBATCHED,)),
+    (Concat(0), (F, F)),
+    (Concat(1), (F, UNBATCHED, F)),
+    (Concat(0), (UNBATCHED, UNBATCHED)),
+    (Sum((1,)), (F,)),
+    (Sum((0,)), (F,)),
+    (Sum((0, 1)), (UNBATCHED,)),
+    (Sum((1, 2)), (MAP,)),
+    (Sum((0, 2)), (MAP,)),
+    (Sum((), batch=True), (F,)),
+    (Sum((1, 2), batch=True), (MAP,)),
     (Sum((0, 2), batch=True), (MAP,)),
-    (Max((0,)), (VECTOR,)), (Max((1,)), (F,)), (Max((0, 2)), (MAP,)), (Max((0, 1)), (UNBATCHED,)),
+    (Max((0,)), (VECTOR,)),
+    (Max((1,)), (F,)),
+    (Max((0, 2)), (MAP,)),
+    (Max((0, 1)), (UNBATCHED,)),
     (AllReduce(), (UNBATCHED,)),
     (ArgMax(), (VECTOR,)),
     (dense(4, 5), (MATRIX, VECTOR)),
-    (Contract((3, 4, 5), (index(0), index(1)), (index(0), index(2)), (index(2), index(1)), (3, 4)),
-     (F, Type("float", (5, 4), batched=True))),
-    (Contract((3, 4, 5), (index(0), index(1)), (index(0), index(2)), (index(1), index(2)), (3, 4)),
-     (UNBATCHED, MATRIX)),
-    (Contract((4, 5), (index(0), index(1)), (index(0),), (index(1),), (4, 5), sum_batch=True),
-     (Type("float", (4,), batched=True), VECTOR)),
+    (
+        Contract(
+            (3, 4, 5), (index(0), index(1)), (index(0), index(2)), (index(2), index(1)), (3, 4)
+        ),
+        (F, Type("float", (5, 4), batched=True)),
+    ),
+    (
+        Contract(
+            (3, 4, 5), (index(0), index(1)), (index(0), index(2)), (index(1), index(2)), (3, 4)
+        ),
+        (UNBATCHED, MATRIX),
+    ),
+    (
+        Contract((4, 5), (index(0), index(1)), (index(0),), (index(1),), (4, 5), sum_batch=True),
+        (Type("float", (4,), batched=True), VECTOR),
+    ),
     (conv(3, 2, 3, 5, 4), (Type("float", (3, 2, 3, 3)), MAP)),
     (conv(5, 2, 2, 3, 3, stride=2), (Type("float", (5, 2, 2, 2)), MAP)),
     (transposed(3, 2, 3, 7, 6, stride=2), (Type("float", (2, 3, 3, 3)), MAP)),
     (window_sum(2, (3, 2), 5, 3, stride=(1, 2)), (Type("float"), MAP)),
     (window_sum(2, (2, 2), 3, 3, stride=(2, 2)), (Type("float"), MAP)),
     (WindowMax((2, 2), (2, 2)), (Type("float", (4, 2, 7, 6), True),)),
-    (WindowMax((2, 2), (2, 2)), (MAP,)), (WindowMax((3, 2), (1, 2)), (MAP,)),
+    (WindowMax((2, 2), (2, 2)), (MAP,)),
+    (WindowMax((3, 2), (1, 2)), (MAP,)),
     (WindowArgMax((2, 2), (2, 2)), (MAP, Type("float", (2, 3, 3), True))),
     (WindowArgMax((3, 2), (1, 2)), (MAP, Type("float", (2, 5, 3), True))),
-    (WindowMaxGradient((2, 2), (2, 2), (7, 6)), (Type("byte", (2, 3, 3), True, 4), Type("float", (2, 3, 3), True))),
-    (WindowMaxGradient((3, 2), (1, 2), (7, 6)), (Type("byte", (2, 5, 3), True, 6), Type("float", (2, 5, 3), True))),
-    (Take(), (VECTOR, LABEL)), (Take(), (MATRIX, Type("int", (), True, 4))),
+    (
+        WindowMaxGradient((2, 2), (2, 2), (7, 6)),
+        (Type("byte", (2, 3, 3), True, 4), Type("float", (2, 3, 3), True)),
+    ),
+    (
+        WindowMaxGradient((3, 2), (1, 2), (7, 6)),
+        (Type("byte", (2, 5, 3), True, 6), Type("float", (2, 5, 3), True)),
+    ),
+    (Take(), (VECTOR, LABEL)),
+    (Take(), (MATRIX, Type("int", (), True, 4))),
     (Take(), (MATRIX, Type("int", (3,), True, 4))),
     (Take(), (Type("float", (4, 21)), Type("int", (3,), True, 4))),
     (Take(), (Type("float", (4, 2, 8)), Type("int", (), True, 4))),
@@ -129,7 +204,8 @@ CASES = [
     (Take(2), (Type("float", (2, 3, 4), True), Type("int", (2, 3), True, 4))),
     (Put(5, lead=1), (Type("float", (3, 2), True), Type("int", (3,), True, 5))),
     (Put(5, sum_batch=True, lead=1), (Type("float", (3, 2), True), Type("int", (3,), True, 5))),
-    (Const(0.5), ()), (Iota(4), ()),
+    (Const(0.5), ()),
+    (Iota(4), ()),
 ]
 # Leaves are given, not computed; others stand for what is made before or after compilation. Random numbers
 # have tests of their own (test_random).
@@ -139,7 +215,9 @@ SMOOTH_FROM = {"Log", "Log1p", "Sqrt", "Pow", "Div"}  # tested on positive numbe
 
 def ids(case):
     op, types = case
-    return f"{op.name}({op.attributes()})-" + ",".join(str(t.shape) + "b" * t.batched for t in types)
+    return f"{op.name}({op.attributes()})-" + ",".join(
+        str(t.shape) + "b" * t.batched for t in types
+    )
 
 
 def values(op, types, examples, seed=0):
@@ -167,8 +245,10 @@ def nodes(types):
 
 
 def leaves(types, arrays):
-    return {("input" if t.batched else "param", f"x{i}"): a
-            for i, (t, a) in enumerate(zip(types, arrays, strict=True))}
+    return {
+        ("input" if t.batched else "param", f"x{i}"): a
+        for i, (t, a) in enumerate(zip(types, arrays, strict=True))
+    }
 
 
 def test_every_op_of_the_registry_has_a_case():
@@ -197,8 +277,16 @@ def total(node: Node, weights: np.ndarray) -> Node:
     return sum_batch(e.mul(summed, leaf(Input("weight_of_example", "", Type("float", (), True)))))
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c[1] and not isinstance(c[0], (
-    ArgMax, WindowArgMax, WindowMaxGradient, AllReduce, e.Detach))], ids=ids)
+@pytest.mark.parametrize(
+    "case",
+    [
+        c
+        for c in CASES
+        if c[1]
+        and not isinstance(c[0], (ArgMax, WindowArgMax, WindowMaxGradient, AllReduce, e.Detach))
+    ],
+    ids=ids,
+)
 def test_the_gradient_agrees_with_finite_differences(case):
     op, types = case
     result = op.infer(*types)
@@ -210,10 +298,15 @@ def test_the_gradient_agrees_with_finite_differences(case):
     projection = np.random.default_rng(1).standard_normal(result.shape)
     wanted = [n for n, t in zip(inputs, types, strict=True) if t.kind == "float"]
     found, _ = gradients(loss, wanted)
-    graph = verify(Graph({"loss": loss, **{n.op.label: d for n, d in zip(wanted, found, strict=True)}}),
-                   "autodiff")
-    given = {**leaves(types, arrays), ("param", "projection"): projection,
-             ("weight_of_example", ""): np.array([0.5, 0.3, 0.2])}
+    graph = verify(
+        Graph({"loss": loss, **{n.op.label: d for n, d in zip(wanted, found, strict=True)}}),
+        "autodiff",
+    )
+    given = {
+        **leaves(types, arrays),
+        ("param", "projection"): projection,
+        ("weight_of_example", ""): np.array([0.5, 0.3, 0.2]),
+    }
     exact = evaluate(graph, given)
     for node in wanted:
         key = (node.op.role, node.op.label)
@@ -231,14 +324,20 @@ def compiled_value(graph: Graph, arrays, types, examples, dtype, shards):
     ready = verify(prepare(verify(simplify(graph), "simplify")), "prepare")
     item = 8 if dtype == "float64" else 4
     made = plan(ready, examples, shards, this_machine().vector_bits // (8 * item), item)
-    store = {f"param.x{i}": np.ascontiguousarray(a, dtype if t.kind == "float" else None)
-             for i, (t, a) in enumerate(zip(types, arrays, strict=True)) if not t.batched}
+    store = {
+        f"param.x{i}": np.ascontiguousarray(a, dtype if t.kind == "float" else None)
+        for i, (t, a) in enumerate(zip(types, arrays, strict=True))
+        if not t.batched
+    }
     for name, node in graph.outputs.items():
         if name.startswith("gradient."):
             store[name] = np.full(node.type.shape, np.nan, dtype)
     program = CompiledProgram(made, dtype, store)
-    data = {f"x{i}": Column(np.asarray(a)) for i, (t, a) in enumerate(zip(types, arrays, strict=True))
-            if t.batched}
+    data = {
+        f"x{i}": Column(np.asarray(a))
+        for i, (t, a) in enumerate(zip(types, arrays, strict=True))
+        if t.batched
+    }
     order = np.arange(examples)
     _, outputs = program.run(data, order, examples)
     return {**store, **outputs}
@@ -246,8 +345,9 @@ def compiled_value(graph: Graph, arrays, types, examples, dtype, shards):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(("examples", "shards"), [(1, 1), (19, 2), (37, 3)])
-@pytest.mark.parametrize("case", [c for c in CASES if c[1] and not isinstance(c[0], WindowMaxGradient)],
-                         ids=ids)
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c[1] and not isinstance(c[0], WindowMaxGradient)], ids=ids
+)
 def test_the_emitted_code_agrees_with_the_reference(case, examples, shards, dtype):
     op, types = case
     result = op.infer(*types)
@@ -267,15 +367,20 @@ def test_the_emitted_code_agrees_with_the_reference(case, examples, shards, dtyp
         pytest.skip("outputs that are one for the batch are gradients, and these are float")
     name = "output.y" if result.batched else "gradient.y"
     found = compiled_value(Graph({name: node}), arrays, types, examples, dtype, shards)[name]
-    wanted = op.reference(types, *arrays) * factor if factor != 1.0 else op.reference(types, *arrays)
+    wanted = (
+        op.reference(types, *arrays) * factor if factor != 1.0 else op.reference(types, *arrays)
+    )
     tolerance = 1e-12 if dtype == "float64" else 2e-5
-    np.testing.assert_allclose(found.astype(float), np.asarray(wanted, float), rtol=tolerance,
-                               atol=tolerance)
+    np.testing.assert_allclose(
+        found.astype(float), np.asarray(wanted, float), rtol=tolerance, atol=tolerance
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(("examples", "shards"), [(1, 1), (19, 2), (37, 3)])
-@pytest.mark.parametrize("op", [WindowMax((2, 2), (2, 2)), WindowMax((3, 2), (1, 2)), WindowMax((1, 4), (3, 1))])
+@pytest.mark.parametrize(
+    "op", [WindowMax((2, 2), (2, 2)), WindowMax((3, 2), (1, 2)), WindowMax((1, 4), (3, 1))]
+)
 def test_the_gradient_of_a_window_s_maximum_is_emitted_right(op, examples, shards, dtype):
     types = (MAP, op.infer(MAP))
     arrays = values(op, types, examples)
@@ -290,7 +395,9 @@ def test_the_gradient_of_a_window_s_maximum_is_emitted_right(op, examples, shard
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("op", [WindowMax((2, 2), (2, 2)), WindowMax((3, 2), (1, 2)), WindowMax((2, 2), (1, 1))])
+@pytest.mark.parametrize(
+    "op", [WindowMax((2, 2), (2, 2)), WindowMax((3, 2), (1, 2)), WindowMax((2, 2), (1, 1))]
+)
 def test_a_window_s_maximum_of_a_value_without_batch(op, dtype):
     x = leaf(Input("param", "x0", Type("float", (2, 7, 6))))
     around = [leaf(Input("param", f"x{i}", op.infer(x.type))) for i in (1, 2)]
@@ -311,7 +418,9 @@ SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, 2.0, 2.0, -3.0])
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(("examples", "batched"), [(1, True), (37, True), (3, False)])
-@pytest.mark.parametrize("op", [WindowMax((2, 2), (2, 2)), WindowMax((3, 2), (1, 2)), WindowMax((1, 4), (3, 1))])
+@pytest.mark.parametrize(
+    "op", [WindowMax((2, 2), (2, 2)), WindowMax((3, 2), (1, 2)), WindowMax((1, 4), (3, 1))]
+)
 def test_a_window_with_a_nan_gives_nan_and_infinity_is_a_number(op, examples, batched, dtype):
     kind = Type("float", (2, 7, 6), batched)
     types = (kind, op.infer(kind))
@@ -337,7 +446,13 @@ def test_argmax_is_the_first_of_equal_scores_and_the_first_nan(shape, examples):
     kind = Type("float", shape, True)
     rng = np.random.default_rng(0)
     graph = Graph({"output.y": apply(ArgMax(), *nodes((kind,)))})
-    for values_ in (SPECIAL, SPECIAL[1:], np.array([1.0, 2.0]), np.array([-np.inf]), np.array([np.nan, 1.0])):
+    for values_ in (
+        SPECIAL,
+        SPECIAL[1:],
+        np.array([1.0, 2.0]),
+        np.array([-np.inf]),
+        np.array([np.nan, 1.0]),
+    ):
         x = rng.choice(values_, (examples, *shape))
         found = compiled_value(graph, (x,), (kind,), examples, "float32", 1)["output.y"]
         np.testing.assert_array_equal(found, x.argmax(-1))
@@ -345,13 +460,19 @@ def test_argmax_is_the_first_of_equal_scores_and_the_first_nan(shape, examples):
 
 @pytest.mark.parametrize("op", [ArgMax(), Take()], ids=lambda op: op.name)
 def test_an_own_kernel_of_values_without_batch_takes_one_lane(op):
-    types = (Type("float", (4, 5)),) + ((Type("int", (3,), False, 4),) if isinstance(op, Take) else ())
+    types = (Type("float", (4, 5)),) + (
+        (Type("int", (3,), False, 4),) if isinstance(op, Take) else ()
+    )
     x = nodes(types[:1])[0]
     index_ = apply(e.ToInt(4), leaf(Input("param", "x1", Type("float", (3,)))))
     y = apply(op, x) if isinstance(op, ArgMax) else apply(op, x, index_)
     y = apply(e.ToFloat(), y) if isinstance(op, ArgMax) else y
     batched = leaf(Input("input", "x2", VECTOR))
-    arrays = [np.random.default_rng(0).standard_normal((4, 5)), np.array([3.0, 0.0, 2.0]), np.ones((19, 5))]
+    arrays = [
+        np.random.default_rng(0).standard_normal((4, 5)),
+        np.array([3.0, 0.0, 2.0]),
+        np.ones((19, 5)),
+    ]
     kinds = (x.type, Type("float", (3,)), VECTOR)
     graph = Graph({"gradient.y": y, "output.z": e.mul(batched, 2.0)})
     found = compiled_value(graph, arrays, kinds, 19, "float64", 2)["gradient.y"]
@@ -362,22 +483,29 @@ def Broadcast_(node, shape):
     return apply(Broadcast(shape), node) if shape else node
 
 
-@pytest.mark.parametrize(("op", "types", "message"), [
-    (e.Add(), (F, VECTOR), "needs equal shapes"),
-    (e.Add(), (F, Type("float", (3, 4))), "axis 1 is 5 on the left and 4 on the right"),
-    (e.Exp(), (BOOL,), "works on float"),
-    (Reshape((4,)), (F,), "15 elements"),
-    (dense(4, 6), (MATRIX, VECTOR), "read up to 6"),
-    (Take(), (VECTOR, Type("int", (), True, 7)), "7 classes"),
-    (WindowMax((9, 9), (1, 1)), (MAP,), "does not fit"),
-])
+@pytest.mark.parametrize(
+    ("op", "types", "message"),
+    [
+        (e.Add(), (F, VECTOR), "needs equal shapes"),
+        (e.Add(), (F, Type("float", (3, 4))), "axis 1 is 5 on the left and 4 on the right"),
+        (e.Exp(), (BOOL,), "works on float"),
+        (Reshape((4,)), (F,), "15 elements"),
+        (dense(4, 6), (MATRIX, VECTOR), "read up to 6"),
+        (Take(), (VECTOR, Type("int", (), True, 7)), "7 classes"),
+        (WindowMax((9, 9), (1, 1)), (MAP,), "does not fit"),
+    ],
+)
 def test_a_misfit_is_a_shape_error_that_says_why(op, types, message):
     with pytest.raises(ShapeError, match=message):
         op.infer(*types)
 
 
 def test_random_draws_depend_on_seed_and_label_alone():
-    one, same, other = Random("normal", (50,), "a"), Random("normal", (50,), "a"), Random("normal", (50,), "b")
+    one, same, other = (
+        Random("normal", (50,), "a"),
+        Random("normal", (50,), "a"),
+        Random("normal", (50,), "b"),
+    )
     np.testing.assert_array_equal(one.draw(1), same.draw(1))
     assert not np.array_equal(one.draw(1), other.draw(1))
     assert not np.array_equal(one.draw(1), one.draw(2))
@@ -391,6 +519,8 @@ def test_which_rows_of_an_operand_are_summed_over():
     assert [transposed(3, 2, 3, 7, 6).summed_row(is_left) for is_left in (True, False)] == [3, 3]
     for rows in (Affine(((1, 2),)), Affine(((1, 1), (2, 1))), Affine(((1, 1),), 1)):
         op = Contract((4, 5, 3), (index(0),), (index(0), index(1)), (rows,), (4,))
-        assert op.summed_row(False) is None, "every second row, two indices, rows from the second on"
+        assert op.summed_row(False) is None, (
+            "every second row, two indices, rows from the second on"
+        )
     no_rows = Contract((4, 5), (index(0),), (), (index(0), index(1)), (4,))
     assert no_rows.summed_row(True) is None and no_rows.summed_row(False) is None

@@ -36,18 +36,26 @@ def some_product(pick: random.Random) -> Contract:
         return tuple(axes)
 
     def shape_of(map_) -> tuple[int, ...]:
-        return tuple(1 + each.constant + sum(c * (extents[i] - 1) for i, c in each.terms) for each in map_)
+        return tuple(
+            1 + each.constant + sum(c * (extents[i] - 1) for i, c in each.terms) for each in map_
+        )
 
     out = some_map(3, 0.6)
     shape = tuple(size + pick.choice([0, 0, 1]) for size in shape_of(out))
     return Contract(extents, out, some_map(3, 0.3), some_map(3, 0.3), shape)
 
 
-def some_view(name: str, op: Contract, map_, is_batched: bool, pick: random.Random) -> tuple[Node, Node]:
+def some_view(
+    name: str, op: Contract, map_, is_batched: bool, pick: random.Random
+) -> tuple[Node, Node]:
     """A leaf, and an operand for a map that reads it: as it is, or backwards, transposed or repeated."""
-    shape = tuple(1 + each.constant + sum(c * (op.extents[i] - 1) for i, c in each.terms) for each in map_)
+    shape = tuple(
+        1 + each.constant + sum(c * (op.extents[i] - 1) for i, c in each.terms) for each in map_
+    )
     role = "input" if is_batched else "param"
-    kind = pick.choice(["plain", "plain", "backwards", "transposed", "repeated"]) if shape else "plain"
+    kind = (
+        pick.choice(["plain", "plain", "backwards", "transposed", "repeated"]) if shape else "plain"
+    )
     if kind == "repeated":
         x = leaf(Input(role, name, Type("float", shape[1:], is_batched)))
         return x, apply(Broadcast(shape, tuple(range(1, len(shape)))), x)
@@ -65,7 +73,9 @@ def some_problem(seed: int) -> tuple[Graph, list[Node]]:
     """A product and both of its gradients, with the leaves that they read."""
     pick = random.Random(seed)
     op = some_product(pick)
-    batched = pick.choice([(True, True), (True, True), (False, False), (True, False), (False, True)])
+    batched = pick.choice(
+        [(True, True), (True, True), (False, False), (True, False), (False, True)]
+    )
     leaves, operands = [], []
     weight = leaf(Input("weight_of_example", "", Type("float", (), True)))
     for name, map_, is_batched in zip("ab", (op.left, op.right), batched, strict=True):
@@ -81,28 +91,49 @@ def some_problem(seed: int) -> tuple[Graph, list[Node]]:
     return Graph(outputs), [*leaves, dy]
 
 
-def check(graph: Graph, leaves: list[Node], examples: int, shards: int, vector: int | None, dtype: str) -> None:
+def check(
+    graph: Graph, leaves: list[Node], examples: int, shards: int, vector: int | None, dtype: str
+) -> None:
     rng = np.random.default_rng(0)
-    arrays = {node.op.label: rng.standard_normal((*([examples] if node.type.batched else []), *node.type.shape))
-              for node in leaves}
+    arrays = {
+        node.op.label: rng.standard_normal(
+            (*([examples] if node.type.batched else []), *node.type.shape)
+        )
+        for node in leaves
+    }
     given = {(node.op.role, node.op.label): arrays[node.op.label] for node in leaves}
     wanted = evaluate(graph, {**given, ("weight_of_example", ""): np.full(examples, 1 / examples)})
     width = vector or this_machine().lanes(dtype)
     made = plan(prepare(graph), examples, shards, width, np.dtype(dtype).itemsize)
-    store = {f"param.{node.op.label}": np.array(arrays[node.op.label], dtype)
-             for node in leaves if not node.type.batched}
-    store |= {name: np.full(node.type.shape, np.nan, dtype) for name, node in graph.outputs.items()
-              if name.startswith("gradient.")}
+    store = {
+        f"param.{node.op.label}": np.array(arrays[node.op.label], dtype)
+        for node in leaves
+        if not node.type.batched
+    }
+    store |= {
+        name: np.full(node.type.shape, np.nan, dtype)
+        for name, node in graph.outputs.items()
+        if name.startswith("gradient.")
+    }
     data = {node.op.label: Column(arrays[node.op.label]) for node in leaves if node.type.batched}
     _, outputs = CompiledProgram(made, dtype, store).run(data, np.arange(examples), examples)
     bound = {"float64": 1e-12, "float32": 1e-5}[dtype]
     for name, value in wanted.items():
         found = {**store, **outputs}[name]
-        assert np.abs(found - value).max() < bound * (1 + np.abs(value).max()), (name, graph.outputs[name].op)
+        assert np.abs(found - value).max() < bound * (1 + np.abs(value).max()), (
+            name,
+            graph.outputs[name].op,
+        )
 
 
-SETTINGS = [(1, 1, 1, "float64"), (2, 1, None, "float64"), (3, 1, None, "float32"), (19, 2, None, "float64"),
-            (1, 1, 1, "float32"), (37, 1, None, "float32")]
+SETTINGS = [
+    (1, 1, 1, "float64"),
+    (2, 1, None, "float64"),
+    (3, 1, None, "float32"),
+    (19, 2, None, "float64"),
+    (1, 1, 1, "float32"),
+    (37, 1, None, "float32"),
+]
 
 
 def check_problem(seed: int) -> None:
@@ -133,7 +164,9 @@ def test_products_whose_terms_meet_are_told_from_those_whose_do_not():
     assert not overlaps((3, 2), both, index(0))
     assert not overlaps((3, 2), Affine(((0, 2), (1, 1))))
     assert overlaps((3, 3), Affine(((0, 2), (1, 1))))
-    assert not overlaps((3, 2, 4), index(0), index(2))  # a sum over an index that `out` lacks is another matter
+    assert not overlaps(
+        (3, 2, 4), index(0), index(2)
+    )  # a sum over an index that `out` lacks is another matter
 
 
 def test_every_set_of_terms_that_meet_is_found():

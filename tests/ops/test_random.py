@@ -53,8 +53,10 @@ def test_neighbours_in_every_direction_are_independent():
     assert abs(chi - 1023) < 5 * np.sqrt(2 * 1023)
 
 
-@pytest.mark.parametrize(("op", "seed", "step"), [(MANY, 0, 1), (MANY, 1, 0), (MANY, 0, 1 << 33),
-                                                  (Uniform((200,), True, "b"), 0, 0)])
+@pytest.mark.parametrize(
+    ("op", "seed", "step"),
+    [(MANY, 0, 1), (MANY, 1, 0), (MANY, 0, 1 << 33), (Uniform((200,), True, "b"), 0, 0)],
+)
 def test_another_step_seed_or_label_gives_other_numbers(op, seed, step):
     one, other = MANY.draw(0, 0, 500), op.draw(seed, step, 500)
     assert abs(correlation(one, other)) < 5 / np.sqrt(one.size)

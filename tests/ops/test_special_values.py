@@ -10,7 +10,7 @@ import pytest
 from test_ops import compiled_value, nodes
 
 import specc
-import specc.ops  # noqa: F401 - fills the registry
+import specc.ops
 from specc import driver
 from specc.ir.graph import Graph, apply
 from specc.ir.op import REGISTRY
@@ -25,8 +25,9 @@ OPERANDS = {
     "Not": ("bool",),
 }  # fmt: skip
 WITHOUT = {"ToInt", "ToFloat"}  # an integer is given for numbers that are classes alone
-OPS = [op for op in REGISTRY.values()
-       if issubclass(op, e.Elementwise) and op.__name__ not in WITHOUT]
+OPS = [
+    op for op in REGISTRY.values() if issubclass(op, e.Elementwise) and op.__name__ not in WITHOUT
+]
 
 
 def operands(op) -> tuple[str, ...]:
@@ -73,22 +74,25 @@ def gradient_of(formula: str, **given) -> dict[str, float]:
     return {name: float(found[name]) for name in given}
 
 
-@pytest.mark.parametrize(("formula", "given", "wanted"), [
-    ("a ^ b", {"a": -3.0, "b": 2.0}, {"a": -6.0, "b": 0.0}),
-    ("a ^ b", {"a": 0.0, "b": 0.0}, {"a": 0.0, "b": 0.0}),
-    ("a ^ 0", {"a": 0.0}, {"a": 0.0}),
-    ("a ^ 0.5", {"a": 0.0}, {"a": np.inf}),
-    ("a ^ 0.5", {"a": np.inf}, {"a": 0.0}),
-    ("max(a, b)", {"a": 2.0, "b": 2.0}, {"a": 0.0, "b": 1.0}),
-    ("min(a, b)", {"a": 2.0, "b": 2.0}, {"a": 0.0, "b": 1.0}),
-    ("max(a, 2)", {"a": 2.0}, {"a": 0.0}),
-    ("softplus(a)", {"a": 0.0}, {"a": 0.5}),
-    ("elu(a)", {"a": 0.0}, {"a": 1.0}),
-    ("a % b", {"a": 7.5, "b": 2.0}, {"a": 1.0, "b": -3.0}),
-    ("a % b", {"a": -7.5, "b": 2.0}, {"a": 1.0, "b": 4.0}),
-    ("a % b", {"a": 1e300, "b": 3.0}, {"a": 1.0, "b": -(1e300 // 3.0)}),
-    ("a // b", {"a": 7.5, "b": 2.0}, {"a": 0.0, "b": 0.0}),
-])
+@pytest.mark.parametrize(
+    ("formula", "given", "wanted"),
+    [
+        ("a ^ b", {"a": -3.0, "b": 2.0}, {"a": -6.0, "b": 0.0}),
+        ("a ^ b", {"a": 0.0, "b": 0.0}, {"a": 0.0, "b": 0.0}),
+        ("a ^ 0", {"a": 0.0}, {"a": 0.0}),
+        ("a ^ 0.5", {"a": 0.0}, {"a": np.inf}),
+        ("a ^ 0.5", {"a": np.inf}, {"a": 0.0}),
+        ("max(a, b)", {"a": 2.0, "b": 2.0}, {"a": 0.0, "b": 1.0}),
+        ("min(a, b)", {"a": 2.0, "b": 2.0}, {"a": 0.0, "b": 1.0}),
+        ("max(a, 2)", {"a": 2.0}, {"a": 0.0}),
+        ("softplus(a)", {"a": 0.0}, {"a": 0.5}),
+        ("elu(a)", {"a": 0.0}, {"a": 1.0}),
+        ("a % b", {"a": 7.5, "b": 2.0}, {"a": 1.0, "b": -3.0}),
+        ("a % b", {"a": -7.5, "b": 2.0}, {"a": 1.0, "b": 4.0}),
+        ("a % b", {"a": 1e300, "b": 3.0}, {"a": 1.0, "b": -(1e300 // 3.0)}),
+        ("a // b", {"a": 7.5, "b": 2.0}, {"a": 0.0, "b": 0.0}),
+    ],
+)
 def test_gradients_at_edges(formula, given, wanted):
     assert gradient_of(formula, **given) == wanted
 
@@ -102,17 +106,20 @@ def test_equal_largest_elements_share_the_gradient():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("formula", "x", "wanted"), [
-    ("(x + 1) - x", [np.nan, np.inf, -np.inf, 2], [np.nan, np.nan, np.nan, 1]),
-    ("x - x", [np.nan, np.inf, 3], [np.nan, np.nan, 0]),
-    ("x * 0", [np.nan, np.inf, 3], [np.nan, np.nan, 0]),
-    ("x / x", [np.nan, np.inf, 0, 3], [np.nan, np.nan, np.nan, 1]),
-    ("1 / sqrt(x)", [0, np.inf, 4, -1, np.nan], [np.inf, 0, 0.5, np.nan, np.nan]),
-    ("x ^ -0.5", [0, np.inf, 4, -1, np.nan], [np.inf, 0, 0.5, np.nan, np.nan]),
-    ("min(x, 1)", [np.nan, np.inf, -np.inf], [np.nan, 1, -np.inf]),
-    ("max(1, x)", [np.nan, np.inf, -np.inf], [np.nan, np.inf, 1]),
-    ("sign(x)", [np.nan, np.inf, -np.inf, 0], [np.nan, 1, -1, 0]),
-])
+@pytest.mark.parametrize(
+    ("formula", "x", "wanted"),
+    [
+        ("(x + 1) - x", [np.nan, np.inf, -np.inf, 2], [np.nan, np.nan, np.nan, 1]),
+        ("x - x", [np.nan, np.inf, 3], [np.nan, np.nan, 0]),
+        ("x * 0", [np.nan, np.inf, 3], [np.nan, np.nan, 0]),
+        ("x / x", [np.nan, np.inf, 0, 3], [np.nan, np.nan, np.nan, 1]),
+        ("1 / sqrt(x)", [0, np.inf, 4, -1, np.nan], [np.inf, 0, 0.5, np.nan, np.nan]),
+        ("x ^ -0.5", [0, np.inf, 4, -1, np.nan], [np.inf, 0, 0.5, np.nan, np.nan]),
+        ("min(x, 1)", [np.nan, np.inf, -np.inf], [np.nan, 1, -np.inf]),
+        ("max(1, x)", [np.nan, np.inf, -np.inf], [np.nan, np.inf, 1]),
+        ("sign(x)", [np.nan, np.inf, -np.inf, 0], [np.nan, 1, -1, 0]),
+    ],
+)
 def test_formulas_of_special_values(formula, x, wanted, dtype):
     x = np.resize(x, 40).astype(dtype)
     text = f"model m {{ input x: float[] output y = {formula} }}"
@@ -124,7 +131,9 @@ def quotients(dtype: str, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Numbers and divisors of all sizes and signs: many quotients are huge, some are whole."""
     rng = np.random.default_rng(0)
     info = np.finfo(dtype)
-    exponents = rng.integers(info.minexp + info.nmant + 1, info.maxexp, (2, count))  # no denormal remainders
+    exponents = rng.integers(
+        info.minexp + info.nmant + 1, info.maxexp, (2, count)
+    )  # no denormal remainders
     a, b = rng.uniform(1, 2, (2, count)) * 2.0**exponents
     a[::4], b[::4] = rng.uniform(0, 1000, (2, len(a[::4])))
     a[1::4] = rng.integers(0, 1000, len(a[1::4]))
@@ -142,8 +151,10 @@ def test_quotients_and_remainders_are_those_of_python(dtype):
     found = net.forward(a=a, b=b)
     exact = [math.fmod(x, y) for x, y in zip(a.tolist(), b.tolist(), strict=True)]
     with np.errstate(all="ignore"):
-        wanted = [x + np.asarray(y if x and (x < 0) != (y < 0) else 0, dtype)
-                  for x, y in zip(np.array(exact, dtype), b, strict=True)]
+        wanted = [
+            x + np.asarray(y if x and (x < 0) != (y < 0) else 0, dtype)
+            for x, y in zip(np.array(exact, dtype), b, strict=True)
+        ]
         quotient = np.floor_divide(a, b)
     np.testing.assert_array_equal(found["r"], wanted)
     np.testing.assert_array_equal(found["q"], quotient)

@@ -41,7 +41,9 @@ def test_a_chain_of_six_hundred_lets_compiles():
     lets = "\n".join(f"let y{i} = y{i - 1} + 0.01 * sin(y{i - 1})" for i in range(1, count + 1))
     text = f"model chain {{ input y0: float[4] {lets} output y = y{count} }}"
     x = np.random.default_rng(0).standard_normal((3, 4), np.float32)
-    found = specc.compile(specc.load(Source("chain.dl", text)), batch=3, threads=1).forward(y0=x)["y"]
+    found = specc.compile(specc.load(Source("chain.dl", text)), batch=3, threads=1).forward(y0=x)[
+        "y"
+    ]
     for _ in range(count):
         x = x + 0.01 * np.sin(x)
     np.testing.assert_allclose(found, x, rtol=1e-4, atol=1e-5)

@@ -36,9 +36,14 @@ def trained(model: str, optimizer: str, threads: int, batch: int = 17, dtype: st
     net = specc.compile(specc.load(Source("m.dl", text)), dtype=dtype, threads=threads)
     rng = np.random.default_rng(1)
     for _ in range(3):
-        net.step(**{port.name: rng.integers(0, port.classes, (batch, *port.shape))
-                    if port.kind == "class" else rng.normal(size=(batch, *port.shape))
-                    for port in net.ports})
+        net.step(
+            **{
+                port.name: rng.integers(0, port.classes, (batch, *port.shape))
+                if port.kind == "class"
+                else rng.normal(size=(batch, *port.shape))
+                for port in net.ports
+            }
+        )
     return net
 
 
@@ -48,7 +53,9 @@ def modes(net) -> set[str]:
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize(("threads", "dtype"), [(1, "float64"), (2, "float64"), (3, "float64"), (2, "float32")])
+@pytest.mark.parametrize(
+    ("threads", "dtype"), [(1, "float64"), (2, "float64"), (3, "float64"), (2, "float32")]
+)
 def test_training_is_the_same_by_value(model, optimizer, threads, dtype, monkeypatch):
     found = trained(model, optimizer, threads, dtype=dtype)
     assert "rows" in modes(found)
@@ -74,8 +81,10 @@ def test_gradients_are_handed_out_whole():
     program = specc.load(Source("m.dl", text))
     rng = np.random.default_rng(0)
     data = {"x": rng.normal(size=(35, 301)), "y": rng.normal(size=(35, 97))}
-    two, one = (specc.compile(program, dtype="float64", threads=n).loss_and_gradients(**data)[1]
-                for n in (2, 1))
+    two, one = (
+        specc.compile(program, dtype="float64", threads=n).loss_and_gradients(**data)[1]
+        for n in (2, 1)
+    )
     for path, gradient in one.items():
         np.testing.assert_allclose(two[path], gradient, rtol=1e-9, atol=1e-12)
 

@@ -56,9 +56,14 @@ def test_a_pad_that_is_no_border_of_zeros_stays(pad):
 def test_a_team_waits_only_where_a_product_reads_what_others_made():
     net = specc.compile(specc.load(Source("m.dl", TWO_LAYERS)), batch=4, threads=2)
     plan = net.plan(PREDICT, 1, team=True)
-    phases = [[step.group.kind for step in plan.steps if step.phase == phase] for phase in (1, 2, 3)]
-    assert phases == [["contract", "nest"], ["contract", "nest", "kernel", "nest"],
-                      ["contract", "nest"]]
+    phases = [
+        [step.group.kind for step in plan.steps if step.phase == phase] for phase in (1, 2, 3)
+    ]
+    assert phases == [
+        ["contract", "nest"],
+        ["contract", "nest", "kernel", "nest"],
+        ["contract", "nest"],
+    ]
     assert all(step.by_channels for step in plan.steps if step.phase)
 
 

@@ -31,7 +31,9 @@ def test_an_activation_takes_the_place_of_its_product():
     places = {}
     for node, place in plan.places.items():
         places.setdefault((place.space, place.offset), []).append(node)
-    shared = [nodes for nodes in places.values() if any(isinstance(each.op, Contract) for each in nodes)]
+    shared = [
+        nodes for nodes in places.values() if any(isinstance(each.op, Contract) for each in nodes)
+    ]
     assert any(node.op.name in ("Maximum", "Tanh", "Sigmoid") for nodes in shared for node in nodes)
 
 
@@ -55,12 +57,18 @@ def test_what_is_written_over_is_read_first(extents):
     # out takes the place of a, and the next two store what a was
     strides = (extents[1], 1)
     a, b, c, sums = (Address("arena", 4096 * n) for n in range(4))
-    nest = Nest("each_over", extents, [
-        Access("a", "float", a, strides),
-        Access("out", "float", a, strides, "store", "v0", 0),
-        Access("out_b", "float", b, strides, "store", "{a}", 0),
-        Access("out_c", "float", c, (1, 0), "sum", "{a}", extents[0]),
-    ], ["v0 = {a} * 2.0"], (False, True))
+    nest = Nest(
+        "each_over",
+        extents,
+        [
+            Access("a", "float", a, strides),
+            Access("out", "float", a, strides, "store", "v0", 0),
+            Access("out_b", "float", b, strides, "store", "{a}", 0),
+            Access("out_c", "float", c, (1, 0), "sum", "{a}", extents[0]),
+        ],
+        ["v0 = {a} * 2.0"],
+        (False, True),
+    )
     nest.accesses[3].address = sums
     kernel, arguments = kernel_of(nest, "float64")
     values = np.random.default_rng(0).normal(size=extents)

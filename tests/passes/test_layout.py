@@ -44,9 +44,13 @@ def test_the_arena_is_hardly_larger_than_what_is_held_at_once():
         last.update({root_of(each): i for node in step.group.nodes for each in node.inputs})
     bytes_of = {"int": 4, "bool": 1, "byte": 1}
     held = [
-        sum(bytes_of.get(node.type.kind, 4) * node.type.elements
+        sum(
+            bytes_of.get(node.type.kind, 4)
+            * node.type.elements
             * (plan.lanes if node.type.batched else 1)
             for node, (start, place) in first.items()
-            if place.space == "arena" and start <= i <= last.get(node, start))
-        for i in range(len(plan.steps))]
+            if place.space == "arena" and start <= i <= last.get(node, start)
+        )
+        for i in range(len(plan.steps))
+    ]
     assert plan.arena_bytes < 1.1 * max(held)

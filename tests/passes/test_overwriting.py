@@ -20,12 +20,15 @@ def trained(model: str, threads: int):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_weight_whose_gradient_others_read_together_with_it(threads):
     # the gradient of p is m, and the metric reads both m and the old p
-    net, loss = trained("""model m {
+    net, loss = trained(
+        """model m {
         input x: float[4] param p: float[4] = 1
         let m = batch_mean(x)
         loss a = sum(p * m)
         metric sum((x - m) * p)
-    }""", threads)
+    }""",
+        threads,
+    )
     mean = X.mean(0)
     assert loss == pytest.approx(mean.sum())
     np.testing.assert_allclose(net.params["p"], 1 - 0.1 * mean)
@@ -33,7 +36,8 @@ def test_a_weight_whose_gradient_others_read_together_with_it(threads):
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_state_whose_next_value_is_read_together_with_it(threads):
-    net, loss = trained("""
+    net, loss = trained(
+        """
         block drift(x: float[n]) {
           state m: float[n] = 3
           let m2 = m + 0.5 * (stop_gradient(batch_mean(x)) - m)
@@ -43,7 +47,9 @@ def test_a_state_whose_next_value_is_read_together_with_it(threads):
         model m {
           input x: float[4] param p: float[] = 1
           loss sum(p * drift(x))
-        }""", threads)
+        }""",
+        threads,
+    )
     m2 = 3 + 0.5 * (X.mean(0) - 3)
     assert loss == pytest.approx((3 * (X - m2)).sum(1).mean())
     np.testing.assert_allclose(net.states["drift1.m"], m2)

@@ -17,15 +17,18 @@ from specc.passes.plan import shares
 from specc.source import Source
 
 
-@pytest.mark.parametrize(("batch", "threads", "expected"), [
-    (1, 2, (1, 1, 16)),
-    (16, 2, (1, 16, 16)),  # two half-empty shards would be no faster
-    (17, 2, (2, 9, 16)),
-    (24, 2, (2, 12, 16)),
-    (40, 4, (3, 14, 16)),
-    (64, 2, (2, 32, 32)),
-    (64, 1, (1, 64, 64)),
-])
+@pytest.mark.parametrize(
+    ("batch", "threads", "expected"),
+    [
+        (1, 2, (1, 1, 16)),
+        (16, 2, (1, 16, 16)),  # two half-empty shards would be no faster
+        (17, 2, (2, 9, 16)),
+        (24, 2, (2, 12, 16)),
+        (40, 4, (3, 14, 16)),
+        (64, 2, (2, 32, 32)),
+        (64, 1, (1, 64, 64)),
+    ],
+)
 def test_there_are_no_more_shards_than_the_batch_fills(batch, threads, expected):
     assert shares(batch, threads, vector=16) == expected
 
@@ -72,9 +75,18 @@ def test_no_shard_repeats_a_step_that_overwrites_what_the_step_reads():
               model m { input x: float[4] param p: float[4] = 1 loss sum(p * drift(x) ^ 2) }
               train { optimizer sgd(lr=0.1) batch = 64 }"""
     plan = specc.compile(specc.load(Source("m.dl", text)), threads=2).plan("train")
-    (writer,) = (step for step in plan.steps if any(place.space == "state.drift1.m" for _, place in step.stores))
-    read_by_all = {root_of(each) for step in plan.steps if step.mode in ("shard", "each")
-                   for node in step.group.nodes for each in node.inputs}
+    (writer,) = (
+        step
+        for step in plan.steps
+        if any(place.space == "state.drift1.m" for _, place in step.stores)
+    )
+    read_by_all = {
+        root_of(each)
+        for step in plan.steps
+        if step.mode in ("shard", "each")
+        for node in step.group.nodes
+        for each in node.inputs
+    }
     assert read_by_all & set(writer.group.stored)  # or it would be of no use to repeat it
     for step in plan.steps:
         written = {place.space for _, place in step.stores}
@@ -103,8 +115,11 @@ GATED = """seq time = 3
 
 def test_slices_of_a_sum_are_sums_of_slices():
     graph = specc.compile(specc.load(Source("m.dl", GATED)), threads=2).graph("train")
-    assert not [node for node in graph.nodes
-                if isinstance(node.op, Slice) and isinstance(node.inputs[0].op, Elementwise)]
+    assert not [
+        node
+        for node in graph.nodes
+        if isinstance(node.op, Slice) and isinstance(node.inputs[0].op, Elementwise)
+    ]
 
 
 def test_slices_that_overlap_or_are_not_all_that_reads_it_leave_a_formula_whole():

@@ -11,8 +11,12 @@ from specc.passes.portion import MOST, NEAR
 from specc.source import Source
 
 FLAT = "input x: float[300]\noutput x -> dense(700) -> tanh -> dense(9)"
-IMAGES = "input x: float[3, 40, 40]\noutput x -> conv(24, kernel=3, pad=1) -> relu -> global_avgpool"
-HEAVY = "input x: float[3, 24, 24]\noutput x -> conv(24, kernel=3) -> flatten -> dense(900) -> dense(5)"
+IMAGES = (
+    "input x: float[3, 40, 40]\noutput x -> conv(24, kernel=3, pad=1) -> relu -> global_avgpool"
+)
+HEAVY = (
+    "input x: float[3, 24, 24]\noutput x -> conv(24, kernel=3) -> flatten -> dense(900) -> dense(5)"
+)
 
 
 def compiled(body: str, batch: int = 64, threads: int = 2):
@@ -28,7 +32,15 @@ def narrow(monkeypatch):
 
 def test_flat_examples_are_taken_many_at_once():
     net = compiled(FLAT)
-    assert [net._at_once(rows) for rows in (1, 3, 4, 5, 9, 40, 1000)] == [1, 1, 4, 8, 16, 64, 8 * MOST]
+    assert [net._at_once(rows) for rows in (1, 3, 4, 5, 9, 40, 1000)] == [
+        1,
+        1,
+        4,
+        8,
+        16,
+        64,
+        8 * MOST,
+    ]
     assert compiled(FLAT, threads=3)._at_once(1000) == 12 * MOST
 
 
@@ -45,7 +57,9 @@ def test_heavy_weights_are_not_read_for_every_few_examples():
     assert compiled(HEAVY)._at_once(1000) == 8 * MOST
 
 
-@pytest.mark.parametrize("body", [FLAT, IMAGES, "input x: float[steps, 5]\noutput x -> lstm(70) -> last"])
+@pytest.mark.parametrize(
+    "body", [FLAT, IMAGES, "input x: float[steps, 5]\noutput x -> lstm(70) -> last"]
+)
 def test_the_rows_do_not_depend_on_how_many_are_taken_at_once(body):
     net = compiled(body, batch=7, threads=3)
     (port,) = net.ports

@@ -109,8 +109,10 @@ def same(found, expected):
 def test_the_training_is_the_same_by_value(name, threads, monkeypatch):
     monkeypatch.setattr(specc.net, "WORTH_AGAIN", math.inf)  # also where it does not pay
     monkeypatch.setattr(module, "WORTH", math.inf)
-    nets = [specc.compile(program(NETS[name], again), threads=threads, dtype="float64")
-            for again in (False, True)]
+    nets = [
+        specc.compile(program(NETS[name], again), threads=threads, dtype="float64")
+        for again in (False, True)
+    ]
     data = examples(nets[0], 24 if name == "stream" else 23)
     assert not any(isinstance(node.op, After) for node in nets[0].graph("train").nodes)
     assert any(isinstance(node.op, After) for node in nets[1].graph("train").nodes)
@@ -174,7 +176,8 @@ def test_the_interpreter_agrees(name, monkeypatch):
         if isinstance(node.op, Input) and node.op.role != "weight_of_example":
             shape = (5,) * node.type.batched + node.type.shape
             leaves[node.op.role, node.op.label] = (
-                rng.integers(1, 3, shape) if node.type.kind != "float" else 0.5 + rng.random(shape))
+                rng.integers(1, 3, shape) if node.type.kind != "float" else 0.5 + rng.random(shape)
+            )
     expected, found = (evaluate(graph, leaves, 1, 2) for graph in (plain, other))
     assert list(found) == list(expected)
     for output, array in expected.items():
@@ -197,9 +200,11 @@ def test_statistics_and_states_are_computed_once():
         return [node for node in graph.nodes if isinstance(node.op, (AllReduce, Carry))]
 
     assert len(once(other)) == len(once(plain))
-    plain, other = graphs("seq time = 6 model m { input x: float[time, 5] target y: class(4)"
-                          " let s = x -> 4 * (lstm(8)) -> last -> dense(4)"
-                          " output s loss cross_entropy(s, y) }")
+    plain, other = graphs(
+        "seq time = 6 model m { input x: float[time, 5] target y: class(4)"
+        " let s = x -> 4 * (lstm(8)) -> last -> dense(4)"
+        " output s loss cross_entropy(s, y) }"
+    )
     assert len(once(other)) == len(once(plain))
     gates = [node for node in other.nodes if isinstance(node.op, Sigmoid)]
     in_loops = {node for loop in loops(other) for node in loop.nodes}
@@ -210,10 +215,16 @@ def test_statistics_and_states_are_computed_once():
 STAGES = "-> conv(8, kernel=3, pad=1) -> 30 * (stage) -> global_avgpool -> dense(3)"
 DEEP = {
     "convolutions": (f"model m {{ {IMAGE} {LABEL} let scores = image {STAGES} {SCORES} }}", 0.25),
-    "residual": (f"model m {{ {IMAGE} {LABEL} let scores = image -> conv(8, kernel=3, pad=1)"
-                 f" -> 15 * (residual) -> global_avgpool -> dense(3) {SCORES} }}", 0.3),
-    "cells": (f"seq time = 20 model m {{ input x: float[time, 8] {LABEL}"
-              f" let scores = x -> 6 * (lstm(16)) -> last -> dense(3) {SCORES} }}", 0.7),
+    "residual": (
+        f"model m {{ {IMAGE} {LABEL} let scores = image -> conv(8, kernel=3, pad=1)"
+        f" -> 15 * (residual) -> global_avgpool -> dense(3) {SCORES} }}",
+        0.3,
+    ),
+    "cells": (
+        f"seq time = 20 model m {{ input x: float[time, 8] {LABEL}"
+        f" let scores = x -> 6 * (lstm(16)) -> last -> dense(3) {SCORES} }}",
+        0.7,
+    ),
 }
 
 
@@ -221,8 +232,10 @@ DEEP = {
 @pytest.mark.parametrize("name", DEEP)
 def test_deep_models_take_less_memory(name, threads):
     text, part = DEEP[name]
-    plain, other = (specc.compile(program(text, again), threads=threads).plan("train")
-                    for again in (False, True))
+    plain, other = (
+        specc.compile(program(text, again), threads=threads).plan("train")
+        for again in (False, True)
+    )
     assert other.arena_bytes < part * plain.arena_bytes
     assert other.shared_bytes <= plain.shared_bytes
 
@@ -244,8 +257,10 @@ def test_a_training_ends_with_the_same_weights():
     made = specc.load(MODELS / "plain_deep.dl", recompute="true")
     assert made.recipe.recompute
     recipes = [replace(made.recipe, recompute=each) for each in (False, True)]
-    nets = [specc.compile(replace(made, recipe=recipe), dtype="float64", threads=2)
-            for recipe in recipes]
+    nets = [
+        specc.compile(replace(made, recipe=recipe), dtype="float64", threads=2)
+        for recipe in recipes
+    ]
     rng = np.random.default_rng(0)
     data = {"image": rng.random((150, 1, 8, 8)), "label": rng.integers(0, 10, 150)}
     columns = {name: Column(array) for name, array in data.items()}

@@ -12,34 +12,64 @@ from specc.passes import team
 from specc.source import Source
 
 NETWORKS = {
-    "classes": ("""input x: float[131] target y: class(7)
+    "classes": (
+        """input x: float[131] target y: class(7)
         let w = x -> dense(257) -> relu -> dense(190) -> tanh -> dense(7)
-        output w loss cross_entropy(w, y) metric accuracy(w, y)""", 64),
-    "few examples": ("""input x: float[300] target y: float[3]
-        let w = x -> dense(300) -> sigmoid -> dense(3) output w loss mse(w, y)""", 5),
-    "few features": ("""input x: float[5] target y: float[2]
-        let w = x -> dense(300) -> relu -> dense(200) -> dense(2) output w loss mse(w, y)""", 21),
-    "back again": ("""input x: float[400]
+        output w loss cross_entropy(w, y) metric accuracy(w, y)""",
+        64,
+    ),
+    "few examples": (
+        """input x: float[300] target y: float[3]
+        let w = x -> dense(300) -> sigmoid -> dense(3) output w loss mse(w, y)""",
+        5,
+    ),
+    "few features": (
+        """input x: float[5] target y: float[2]
+        let w = x -> dense(300) -> relu -> dense(200) -> dense(2) output w loss mse(w, y)""",
+        21,
+    ),
+    "back again": (
+        """input x: float[400]
         let w = x -> dense(300) -> relu -> dense(30) -> dense(300) -> relu -> dense(400) -> sigmoid
-        output w loss mse(w, x)""", 48),
-    "two inputs and two losses": ("""input a: float[9, 21] input b: float[230] target y: float[] target z: class(4)
+        output w loss mse(w, x)""",
+        48,
+    ),
+    "two inputs and two losses": (
+        """input a: float[9, 21] input b: float[230] target y: float[] target z: class(4)
         let h = concat(a -> flatten -> dense(150) -> relu, b -> dense(170))
         let w = h -> dense(180) -> relu
         let u = w -> dense(1) let v = w -> dense(4)
-        output v loss mse(u[0], y) loss 0.3 * cross_entropy(v, z) + 0.001 * sum(w)""", 33),
-    "shared weights": ("""input x: float[256] target y: float[]
+        output v loss mse(u[0], y) loss 0.3 * cross_entropy(v, z) + 0.001 * sum(w)""",
+        33,
+    ),
+    "shared weights": (
+        """input x: float[256] target y: float[]
         layer tower = dense(256) -> relu
-        let w = x -> tower -> tower -> dense(1) output w loss mse(w[0], y)""", 16),
-    "normalized": ("""input x: float[200] target y: class(5)
+        let w = x -> tower -> tower -> dense(1) output w loss mse(w[0], y)""",
+        16,
+    ),
+    "normalized": (
+        """input x: float[200] target y: class(5)
         let w = x -> dense(300) -> batchnorm -> relu -> dropout(0.3) -> dense(280) -> layernorm -> relu -> dense(5)
-        output w loss cross_entropy(w, y)""", 32),
-    "a loss that one shard computes": ("""input x: float[300]
-        let w = x -> dense(300) -> tanh -> dense(300) -> tanh -> dense(300) output w loss l2(w)""", 16),
-    "noise on weights": ("""input x: float[120] param v: float[130, 120] = normal
+        output w loss cross_entropy(w, y)""",
+        32,
+    ),
+    "a loss that one shard computes": (
+        """input x: float[300]
+        let w = x -> dense(300) -> tanh -> dense(300) -> tanh -> dense(300) output w loss l2(w)""",
+        16,
+    ),
+    "noise on weights": (
+        """input x: float[120] param v: float[130, 120] = normal
         let u = v -> dropout(0.3)
-        let w = u @ x -> tanh -> dense(140) -> dense(3) output w loss l2(w)""", 16),
-    "softmax over many": ("""input x: float[250] target y: class(333)
-        let w = x -> dense(260) -> relu -> dense(333) output softmax(w) loss cross_entropy(w, y)""", 40),
+        let w = u @ x -> tanh -> dense(140) -> dense(3) output w loss l2(w)""",
+        16,
+    ),
+    "softmax over many": (
+        """input x: float[250] target y: class(333)
+        let w = x -> dense(260) -> relu -> dense(333) output softmax(w) loss cross_entropy(w, y)""",
+        40,
+    ),
 }
 OPTIMIZERS = ["sgd(lr=0.1)", "momentum(lr=0.05)", "adam(lr=0.003)"]
 
@@ -54,23 +84,39 @@ def _eager(monkeypatch):
     monkeypatch.setattr(team, "SPLIT_FROM", 1 << 8)
 
 
-def compiled(name: str, threads: int, dtype: str = "float64", optimizer: str = "sgd(lr=0.1)", **more):
+def compiled(
+    name: str, threads: int, dtype: str = "float64", optimizer: str = "sgd(lr=0.1)", **more
+):
     text, batch = NETWORKS[name]
-    source = Source("m.dl", f'seq time = 6 model m {{ {text} }} train {{ data npz("a.npz") optimizer {optimizer} }}')
-    return specc.compile(specc.load(source), batch=batch, threads=threads, dtype=dtype, seed=5, **more)
+    source = Source(
+        "m.dl",
+        f'seq time = 6 model m {{ {text} }} train {{ data npz("a.npz") optimizer {optimizer} }}',
+    )
+    return specc.compile(
+        specc.load(source), batch=batch, threads=threads, dtype=dtype, seed=5, **more
+    )
 
 
 def examples(net, count: int) -> dict[str, Column]:
     rng = np.random.default_rng(2)
-    return {port.name: Column(rng.integers(0, port.classes, (count, *port.shape)) if port.kind == "class"
-                              else rng.standard_normal((count, *port.shape))) for port in net.ports}
+    return {
+        port.name: Column(
+            rng.integers(0, port.classes, (count, *port.shape))
+            if port.kind == "class"
+            else rng.standard_normal((count, *port.shape))
+        )
+        for port in net.ports
+    }
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("threads", [2, 3])
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_it_trains_as_one_thread_does(name, threads, optimizer):
-    alone, other = compiled(name, 1, optimizer=optimizer), compiled(name, threads, optimizer=optimizer)
+    alone, other = (
+        compiled(name, 1, optimizer=optimizer),
+        compiled(name, threads, optimizer=optimizer),
+    )
     assert other.plan(TRAIN).team and other.shards == threads and not alone.plan(TRAIN).team
     rows = 4 * alone.batch - alone.batch // 2  # the last batch is not full
     data = examples(alone, rows)
@@ -89,11 +135,15 @@ def test_its_gradients_are_those_of_one_thread(name):
     data = {key: each.array for key, each in examples(alone, alone.batch).items()}
     loss, gradients = alone.loss_and_gradients(**data)
     for _ in range(5):
-        other.loss_and_gradients(**{key: array[::-1] for key, array in data.items()})  # leaves other values
+        other.loss_and_gradients(
+            **{key: array[::-1] for key, array in data.items()}
+        )  # leaves other values
         loss_2, gradients_2 = other.loss_and_gradients(**data)
         assert loss_2 == pytest.approx(loss, rel=1e-12)
         for path, value in gradients.items():
-            np.testing.assert_allclose(gradients_2[path], value, rtol=1e-9, atol=1e-12, err_msg=path)
+            np.testing.assert_allclose(
+                gradients_2[path], value, rtol=1e-9, atol=1e-12, err_msg=path
+            )
 
 
 @pytest.mark.parametrize("rows", [2, 5, 16, 33])

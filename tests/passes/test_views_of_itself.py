@@ -24,7 +24,11 @@ from specc.passes.lower import forward, training_step
 from specc.source import Source
 
 SIZE = 3
-TYPES = (Type("float", (SIZE, SIZE), True), Type("float", (SIZE, SIZE), True), Type("float", (SIZE, SIZE)))
+TYPES = (
+    Type("float", (SIZE, SIZE), True),
+    Type("float", (SIZE, SIZE), True),
+    Type("float", (SIZE, SIZE)),
+)
 
 
 def viewed(node: Node, pick: random.Random) -> Node:
@@ -44,7 +48,9 @@ def viewed(node: Node, pick: random.Random) -> Node:
 def some_graph(seed: int) -> Graph:
     """Formulas over squares, many of which read a value and views of it; some of weights alone."""
     pick = random.Random(seed)
-    values = [leaf(Input("input" if t.batched else "param", f"x{i}", t)) for i, t in enumerate(TYPES)]
+    values = [
+        leaf(Input("input" if t.batched else "param", f"x{i}", t)) for i, t in enumerate(TYPES)
+    ]
     for _ in range(pick.randint(4, 14)):
         a, b = pick.choice(values[-5:]), pick.choice(values)
         kind = pick.randrange(8)
@@ -67,8 +73,11 @@ def some_graph(seed: int) -> Graph:
 def check_groups(graph: Graph) -> None:
     """Whether each group of a prepared graph comes after all that it reads, and its loop reads of what it
     makes only the element that it has just made."""
-    overwritten = {tuple(name.split(".", 1)): node for name, node in graph.outputs.items()
-                   if name.startswith(("param.", "state."))}
+    overwritten = {
+        tuple(name.split(".", 1)): node
+        for name, node in graph.outputs.items()
+        if name.startswith(("param.", "state."))
+    }
     done: set[Node] = set()
     for group in fuse(graph):
         made: set[Node] = set()
@@ -86,7 +95,8 @@ def check_groups(graph: Graph) -> None:
             made.add(node)
         done |= made
     assert {root_of(node) for node in graph.outputs.values()} <= done | set(
-        node for node in graph.nodes if not node.inputs)
+        node for node in graph.nodes if not node.inputs
+    )
 
 
 def test_groups_read_of_their_own_values_only_the_element_just_made():
@@ -100,9 +110,13 @@ def test_formulas_over_views_agree_with_the_interpreter(seed):
     rng = np.random.default_rng(seed)
     for dtype, bound in (("float64", 1e-12), ("float32", 1e-5)):
         for examples, shards in ((1, 1), (2, 1), (3, 2), (37, 2)):
-            arrays = [rng.uniform(-1, 1, ((examples,) if t.batched else ()) + t.shape) for t in TYPES]
-            given = {("input" if t.batched else "param", f"x{i}"): a
-                     for i, (t, a) in enumerate(zip(TYPES, arrays, strict=True))}
+            arrays = [
+                rng.uniform(-1, 1, ((examples,) if t.batched else ()) + t.shape) for t in TYPES
+            ]
+            given = {
+                ("input" if t.batched else "param", f"x{i}"): a
+                for i, (t, a) in enumerate(zip(TYPES, arrays, strict=True))
+            }
             wanted = evaluate(graph, given)
             found = compiled_value(graph, arrays, TYPES, examples, dtype, shards)
             for name, value in wanted.items():
@@ -194,4 +208,6 @@ def test_updates_read_the_old_values(name):
             assert net.step(x=x) == pytest.approx(wanted["loss"], rel=1e-12)
             for role, arrays in (("param", net.params), ("state", net.states)):
                 for path, array in arrays.items():
-                    np.testing.assert_allclose(array, wanted[f"{role}.{path}"], rtol=1e-12, atol=1e-14)
+                    np.testing.assert_allclose(
+                        array, wanted[f"{role}.{path}"], rtol=1e-12, atol=1e-14
+                    )

@@ -115,7 +115,8 @@ def states(before: dict[Path, bytes], calls) -> list[dict[Path, bytes]]:
     Folders are paths with the content None.
     """
     durable: dict[Path, Inode | None] = {
-        path: None if content is None else Inode(content) for path, content in before.items()}
+        path: None if content is None else Inode(content) for path, content in before.items()
+    }
     seen = dict(durable)  # the names that the running system shows
     pending: dict[Path, list] = {}
     for name, path, *rest in calls:
@@ -149,8 +150,11 @@ def states(before: dict[Path, bytes], calls) -> list[dict[Path, bytes]]:
                 _apply(names, change)
         # what is in a folder that is lost is lost
         lost = [path for path in seen if seen[path] is None and path not in names]
-        names = {path: inode for path, inode in names.items()
-                 if not any(each in path.parents for each in lost)}
+        names = {
+            path: inode
+            for path, inode in names.items()
+            if not any(each in path.parents for each in lost)
+        }
         paths = list(names)
         options = [[None] if names[path] is None else names[path].contents() for path in paths]
         found += [dict(zip(paths, each, strict=True)) for each in product(*options)]
@@ -171,8 +175,10 @@ def _apply(names, change):
 
 def snapshot(folder: Path) -> dict[Path, bytes | None]:
     """What is in a folder, as `states` takes it."""
-    return {path: path.read_bytes() if path.is_file() else None
-            for path in [folder, *sorted(folder.rglob("*"))]}
+    return {
+        path: path.read_bytes() if path.is_file() else None
+        for path in [folder, *sorted(folder.rglob("*"))]
+    }
 
 
 def put(state: dict[Path, bytes | None], folder: Path, at: Path) -> None:

@@ -99,14 +99,14 @@ def resumed(folder, data):
 def contents(run):
     """The checkpoints of a finished run, and its lines of metrics, without their times."""
     lines = [line.split(",") for line in run.metrics.read_text().splitlines()]
-    return (load_file(run.last), load_file(run.best),
-            [cells[:2] + cells[3:] for cells in lines])
+    return (load_file(run.last), load_file(run.best), [cells[:2] + cells[3:] for cells in lines])
 
 
 def is_same(one, other):
     return one[2] == other[2] and all(
         a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
-        for a, b in zip(one[:2], other[:2], strict=True))
+        for a, b in zip(one[:2], other[:2], strict=True)
+    )
 
 
 def test_a_save_is_written_synced_renamed_and_its_folder_synced(tmp_path, monkeypatch):
@@ -114,7 +114,13 @@ def test_a_save_is_written_synced_renamed_and_its_folder_synced(tmp_path, monkey
         files.write(tmp_path / "a", b"new")
     (beside,) = {call[1] for call in disk.calls if call[0] == "create"}
     assert [call[0] for call in disk.calls] == [
-        "create", "write", "sync", "close", "rename", "sync_folder"]
+        "create",
+        "write",
+        "sync",
+        "close",
+        "rename",
+        "sync_folder",
+    ]
     assert disk.calls[4] == ("rename", beside, tmp_path / "a")
     assert disk.calls[5] == ("sync_folder", tmp_path)
 
@@ -161,7 +167,9 @@ def test_every_state_that_a_crash_may_leave_resumes_to_the_state_before_or_after
             shutil.rmtree(at, ignore_errors=True)
     assert len(done) > 60 and unborn > 20
     # each save is the newest one in some state
-    assert sorted(set(done)) == [(epoch, step) for epoch in range(2) for step in range(3)] + [(2, 0)]
+    assert sorted(set(done)) == [(epoch, step) for epoch in range(2) for step in range(3)] + [
+        (2, 0)
+    ]
     print(f"{len(done)} states of a run, {unborn} before there is one")
 
 
@@ -174,8 +182,11 @@ def test_the_states_of_a_crash_would_show_a_missing_sync(tmp_path, monkeypatch):
         files.write(path, b"new")
 
     def left(calls):
-        return {state.get(path) for count in range(len(calls) + 1)
-                for state in states(before, calls[:count])}
+        return {
+            state.get(path)
+            for count in range(len(calls) + 1)
+            for state in states(before, calls[:count])
+        }
 
     assert left(disk.calls) == {b"old", b"new"}
     without = [call for call in disk.calls if call[0] != "sync"]
@@ -199,8 +210,9 @@ def test_whatever_call_fails_nothing_is_lost_and_the_message_says_why(
                 trained(parent, data)
             except RunError as caught:
                 failed += 1
-                assert {errno.ENOSPC: "No space left on device",
-                        errno.EIO: "Input/output error"}[error] in str(caught)
+                assert {errno.ENOSPC: "No space left on device", errno.EIO: "Input/output error"}[
+                    error
+                ] in str(caught)
             else:
                 if not disk.has_failed:
                     break
@@ -238,7 +250,9 @@ def test_a_flipped_bit_anywhere_in_a_checkpoint_is_found_or_harmless(tmp_path, f
             try:
                 found = restore(path, other)
             except RunError:
-                assert np.array_equal(other.params["dense1.weight"], SoftmaxNet().params["dense1.weight"])
+                assert np.array_equal(
+                    other.params["dense1.weight"], SoftmaxNet().params["dense1.weight"]
+                )
                 continue
             harmless += 1
             for mine, theirs in ((net.params, other.params), (net.states, other.states)):
@@ -263,7 +277,9 @@ def test_a_checkpoint_that_is_not_finite_is_refused_and_the_whole_one_named(tmp_
     (found,) = caught.value.diagnostics
     kind = "parameter" if name in net.params else "state"
     assert found.message == f"the {kind} `{name}` in `{last}` is not finite: it holds {value}"
-    assert found.help == f"`{best}` is whole (after epoch 2): a copy of it can take this one's place"
+    assert (
+        found.help == f"`{best}` is whole (after epoch 2): a copy of it can take this one's place"
+    )
     checkpoint.save(best, net, Progress(2))
     with pytest.raises(RunError) as caught:
         restore(last, SoftmaxNet())
@@ -284,8 +300,9 @@ def test_a_checkpoint_without_a_checksum_is_one_of_an_older_version(tmp_path):
     metadata = {"format": "specc", "model": "iris", "progress": json.dumps(values)}
     save_file({**net.params, **states, **records}, tmp_path / "a.safetensors", metadata)
     assert restore(tmp_path / "a.safetensors", SoftmaxNet()).epoch == 3
-    save_file({**net.params, **states, **records}, tmp_path / "a.safetensors",
-              metadata | {"sha257": "0"})
+    save_file(
+        {**net.params, **states, **records}, tmp_path / "a.safetensors", metadata | {"sha257": "0"}
+    )
     with pytest.raises(RunError, match="is damaged: its SHA-256"):
         restore(tmp_path / "a.safetensors", SoftmaxNet())
 
@@ -332,8 +349,11 @@ def test_an_epoch_is_saved_as_often_as_the_recipe_says(data, tmp_path, monkeypat
             return super().train(*arguments)
 
     plain = Checkpoints.now
-    monkeypatch.setattr(Checkpoints, "now", lambda self, progress: (
-        kept.append(progress.step), plain(self, progress)))
+    monkeypatch.setattr(
+        Checkpoints,
+        "now",
+        lambda self, progress: (kept.append(progress.step), plain(self, progress)),
+    )
     recipe = Recipe(epochs=1, batch=2, seed=3)  # 12 steps
     run = create(tmp_path, replace(RECORD), TEXTS, begin)
     train(Slow(batch=2), data, recipe, run, Watch())
@@ -348,15 +368,26 @@ def test_an_epoch_is_saved_as_often_as_the_recipe_says(data, tmp_path, monkeypat
 
 def test_what_killed_writers_left_is_removed_at_the_next_start(data, tmp_path):
     _, run = trained(tmp_path, data)
-    for name in (".last.safetensors.0123456789abcdef.part", ".run.json.4711",
-                 ".metrics.csv.fedcba9876543210.part"):
+    for name in (
+        ".last.safetensors.0123456789abcdef.part",
+        ".run.json.4711",
+        ".metrics.csv.fedcba9876543210.part",
+    ):
         (run.folder / name).write_bytes(b"half")
     for name in (".notes", ".mine.0123456789abcdef.part", "a.part"):
         (run.folder / name).write_bytes(b"mine")
     open_to_train(run.folder).release()
     assert sorted(each.name for each in run.folder.iterdir()) == [
-        ".mine.0123456789abcdef.part", ".notes", "a.part", "best.safetensors", "last.safetensors",
-        "metrics.csv", "model.dl", "parts", "run.json"]
+        ".mine.0123456789abcdef.part",
+        ".notes",
+        "a.part",
+        "best.safetensors",
+        "last.safetensors",
+        "metrics.csv",
+        "model.dl",
+        "parts",
+        "run.json",
+    ]
 
 
 def test_a_folder_that_never_became_a_run_is_removed_at_the_next_start(tmp_path):

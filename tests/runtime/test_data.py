@@ -353,10 +353,19 @@ def test_images_with_channels_last_and_vectors_for_classes_are_told_with_their_r
     assert "save the classes, and not a vector for each: `y.argmax(axis=-1)`" in text
     rows = rows.transpose(0, 3, 1, 2)
     np.savez(tmp_path / "a.npz", image=rows, label=np.eye(4)[[0, 1, 2, 3, 0, 1]].argmax(axis=-1))
-    assert columns(tmp_path, (image, LABEL), "npz", "a.npz")["label"].array.tolist() == [0, 1, 2, 3, 0, 1]
+    assert columns(tmp_path, (image, LABEL), "npz", "a.npz")["label"].array.tolist() == [
+        0,
+        1,
+        2,
+        3,
+        0,
+        1,
+    ]
 
 
-@pytest.mark.parametrize("name", ["level", "scale", "shift", "missing", "separator", "columns", "limit", "unknown"])
+@pytest.mark.parametrize(
+    "name", ["level", "scale", "shift", "missing", "separator", "columns", "limit", "unknown"]
+)
 def test_a_port_may_be_called_like_a_setting_of_the_source(tmp_path, name):
     port = Port(name, "target", "class", (), 3)
     np.savez(tmp_path / "a.npz", x=np.ones((3, 2)), **{name: np.array([0, 1, 2])})

@@ -96,7 +96,9 @@ def test_nothing_is_written_for_no_examples(net):
 
 
 def test_an_output_that_reads_a_target_needs_it(net):
-    with pytest.raises(ValueError, match="the outputs of names read its target `word`: give it too, or let"):
+    with pytest.raises(
+        ValueError, match="the outputs of names read its target `word`: give it too, or let"
+    ):
         net.forward(kind=[1])
     assert net.forward(kind=[1], word=[[1, 2]])["scores"].shape == (1, 6, 5)
     with pytest.raises(ValueError, match="names writes `word` itself"):
@@ -112,15 +114,20 @@ def test_a_model_that_writes_nothing_says_so():
         net.decode(x=np.zeros((1, 2)))
 
 
-@pytest.mark.parametrize(("outputs", "said"), [
-    ("output mean(w; over=time)", "no output is that"),
-    ("output w output p = softmax(w)", "any of the outputs w, p could be that"),
-])
+@pytest.mark.parametrize(
+    ("outputs", "said"),
+    [
+        ("output mean(w; over=time)", "no output is that"),
+        ("output w output p = softmax(w)", "any of the outputs w, p could be that"),
+    ],
+)
 def test_a_target_without_scores_of_its_own_cannot_be_written(outputs, said):
     net = net_of(f"""seq time = 3 model m {{ input x: float[2] target y: class(4)[time]
         let w = previous(y) -> embed(3) -> rnn(h=dense(x; 4); 4) -> dense(4) {outputs}
         loss cross_entropy(w, y) }}""")
-    with pytest.raises(ValueError, match=f"to write `y` step by step, one output must score its 4 classes.*{said}"):
+    with pytest.raises(
+        ValueError, match=f"to write `y` step by step, one output must score its 4 classes.*{said}"
+    ):
         net.decode(x=np.zeros((1, 2)))
 
 
@@ -151,7 +158,10 @@ def test_predict_takes_a_target_from_the_file_that_the_model_does_not_write(tmp_
     (tmp_path / "m.dl").write_text("""model m { input x: float[] target kind: class(2)
         let s = concat(x, 1 - x) -> dense(2) output hit = s[kind] loss cross_entropy(s, kind) }
         train { data csv("a.csv") optimizer sgd(lr = 0.1) epochs = 1 }""")
-    assert status_of(["train", str(tmp_path / "m.dl"), "--quiet", "--run", str(tmp_path / "runs")]) == 0
+    assert (
+        status_of(["train", str(tmp_path / "m.dl"), "--quiet", "--run", str(tmp_path / "runs")])
+        == 0
+    )
     run, out = str(tmp_path / "runs" / "m" / "1"), tmp_path / "out.csv"
     assert status_of(["predict", run, str(tmp_path / "a.csv"), "-o", str(out)]) == 0
     assert len(out.read_text().splitlines()) == 41
@@ -181,8 +191,20 @@ def run(tmp_path_factory):
         table.writerow(["kind", "word"])
         table.writerows([(kind, f"{word}.") for kind, word in WORDS.items()] * 12)
     (folder / "names.dl").write_text(MODEL)
-    assert status_of(["train", str(folder / "names.dl"), "--quiet", "--threads", "1",
-                      "--run", str(folder / "runs")]) == 0
+    assert (
+        status_of(
+            [
+                "train",
+                str(folder / "names.dl"),
+                "--quiet",
+                "--threads",
+                "1",
+                "--run",
+                str(folder / "runs"),
+            ]
+        )
+        == 0
+    )
     return folder / "runs" / "names" / "1"
 
 
@@ -222,7 +244,9 @@ def test_without_a_common_end_texts_have_all_steps(run, tmp_path):
     (copy / "run.json").write_text(json.dumps({**record, "ends": {}}))
     status, out = predicted(copy, tmp_path)
     lines = out.read_text().splitlines()
-    assert status == 0 and all(len(line) == 6 for line in lines[1:]) and lines[1].startswith("blau.")
+    assert (
+        status == 0 and all(len(line) == 6 for line in lines[1:]) and lines[1].startswith("blau.")
+    )
 
 
 def test_eval_measures_a_text_that_is_there(tmp_path, run, capfd):

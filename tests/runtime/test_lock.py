@@ -21,8 +21,12 @@ sys.stdin.read()
 
 def holder(folder):
     """A process that holds the lock until its input ends."""
-    process = subprocess.Popen([sys.executable, "-c", HOLD, folder], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout.readline() == "held\n"
     return process
 
@@ -33,7 +37,8 @@ def test_a_second_lock_names_the_first(tmp_path):
         Lock.take(tmp_path)
     (found,) = caught.value.diagnostics
     assert found.message.startswith(
-        f"`{tmp_path}` is being trained by process {os.getpid()} on {socket.gethostname()} since 2")
+        f"`{tmp_path}` is being trained by process {os.getpid()} on {socket.gethostname()} since 2"
+    )
     lock.release()
     assert os.listdir(tmp_path) == []
     Lock.take(tmp_path).release()

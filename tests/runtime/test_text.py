@@ -95,7 +95,8 @@ def test_the_vocabulary_is_that_of_the_training_part_alone(tmp_path):
     call = recipe("text", name, validate=0.25)
     assert open_sizes(call, ports, tmp_path) == {"vocab": 4}
     assert refusal_of(tmp_path, call) == (
-        "`0.txt`, line 3, column 5: the character 'x' is not in the text that the model is trained on")
+        "`0.txt`, line 3, column 5: the character 'x' is not in the text that the model is trained on"
+    )
     data = load(recipe("text", name, validate=0.25, unknown="a"), WINDOWS, tmp_path)
     assert data.vocabularies["text"] == ("a", "\n", "b", "c")
     assert texts_of(data.validation, data, "text") == ["aca"]
@@ -121,19 +122,38 @@ def test_an_unknown_character_is_shown_with_its_file_and_line(tmp_path):
 def test_one_more_symbol_may_stand_for_unknown_ones(tmp_path):
     written(tmp_path, "abcabcabc")
     (tmp_path / "other.txt").write_text("aXbYcZa")
-    found = recipe("text", "0.txt", validate=DataCall("text", ("other.txt",), {"unknown": "?"}),
-                   unknown="?")
+    found = recipe(
+        "text", "0.txt", validate=DataCall("text", ("other.txt",), {"unknown": "?"}), unknown="?"
+    )
     data = load(found, WINDOWS, tmp_path)
     assert data.vocabularies["text"] == ("?", "a", "b", "c")
     assert texts_of(data.validation, data, "text") == ["a?b", "?c?"]
 
 
 def test_words_are_lower_cased_and_the_frequent_ones_stay(tmp_path):
-    data = loaded(tmp_path, WINDOWS, "The cat, the dog; the cat's bed. The cat!", level="word", limit=4)
+    data = loaded(
+        tmp_path, WINDOWS, "The cat, the dog; the cat's bed. The cat!", level="word", limit=4
+    )
     # the most frequent of equals is the first one in the alphabet; the unknown one counts
     assert data.vocabularies["text"] == ("<unk>", "!", "cat", "the")
-    assert [data.vocabularies["text"][each] for each in data.training.columns["text"].array.flat] == (
-        "the cat <unk> the <unk> <unk> the <unk> <unk> <unk> the cat".split())
+    assert [
+        data.vocabularies["text"][each] for each in data.training.columns["text"].array.flat
+    ] == (
+        [
+            "the",
+            "cat",
+            "<unk>",
+            "the",
+            "<unk>",
+            "<unk>",
+            "the",
+            "<unk>",
+            "<unk>",
+            "<unk>",
+            "the",
+            "cat",
+        ]
+    )
 
 
 def test_symbols_of_both_levels():

@@ -39,8 +39,13 @@ def test_texts_are_padded_and_their_steps_counted(tmp_path):
 
 
 def test_words_of_a_text_are_symbols_too(tmp_path):
-    data = table(tmp_path, 'word,label\n"A dog, a cat",0\nthe dog,1\n', (
-        Port("word", "input", "class", (6,), 9, sequence="time"), LENGTH, LABEL), level="word", limit=4)
+    data = table(
+        tmp_path,
+        'word,label\n"A dog, a cat",0\nthe dog,1\n',
+        (Port("word", "input", "class", (6,), 9, sequence="time"), LENGTH, LABEL),
+        level="word",
+        limit=4,
+    )
     assert data.vocabularies["word"] == ("<unk>", ",", "a", "dog")
     assert data.training.columns["word"].array.tolist() == [[2, 3, 1, 2, 0, 0], [0, 3, 0, 0, 0, 0]]
 
@@ -61,7 +66,9 @@ def test_a_text_that_is_too_long_is_refused_with_its_line(tmp_path):
 
 def test_an_empty_text_is_refused(tmp_path):
     said = mistake(tmp_path, "word,label\nabc,0\n,1\n")
-    assert "`a.csv`, line 3, column `word`: `word` has 0 steps there\nleave out such examples" in said
+    assert (
+        "`a.csv`, line 3, column `word`: `word` has 0 steps there\nleave out such examples" in said
+    )
 
 
 def test_texts_of_a_sequence_of_fixed_length_have_that_length(tmp_path):
@@ -115,11 +122,19 @@ def test_an_array_of_texts_is_read_as_a_column_of_a_table(tmp_path):
     name = archive(tmp_path, word=np.array(["abc", "ca", "abca"]), label=[0, 1, 0])
     data = load(recipe("npz", name), VARYING, tmp_path)
     assert data.vocabularies == {"word": ("a", "b", "c")}
-    assert data.training.columns["word"].array.tolist() == [[0, 1, 2, 0], [2, 0, 0, 0], [0, 1, 2, 0]]
+    assert data.training.columns["word"].array.tolist() == [
+        [0, 1, 2, 0],
+        [2, 0, 0, 0],
+        [0, 1, 2, 0],
+    ]
     assert data.training.columns["word.length"].array.tolist() == [3, 2, 4]
     name = archive(tmp_path, word=np.array(["a dog", "the dog"]), label=[0, 1])
     assert load(recipe("npz", name, level="word"), VARYING, tmp_path).vocabularies["word"] == (
-        "<unk>", "a", "dog", "the")
+        "<unk>",
+        "a",
+        "dog",
+        "the",
+    )
 
 
 def test_an_array_of_numbers_is_a_sequence_of_full_length(tmp_path):
@@ -128,21 +143,30 @@ def test_an_array_of_numbers_is_a_sequence_of_full_length(tmp_path):
     assert columns["word.length"].array.tolist() == [4, 4]
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    (["abcab", "ab"], "`a.npz`, array `word`, row 1: 5 characters, but `word` has at most 4 steps"),
-    (["ab", ""], "`a.npz`, array `word`, row 2: `word` has 0 steps there"),
-    ([["ab", "c"], ["d", "e"]], "holds examples of shape [2], but `word` is class(9)[4]"),
-    ([b"ab", b"c"], "holds examples of shape [], but `word` is class(9)[4]"),
-])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["abcab", "ab"],
+            "`a.npz`, array `word`, row 1: 5 characters, but `word` has at most 4 steps",
+        ),
+        (["ab", ""], "`a.npz`, array `word`, row 2: `word` has 0 steps there"),
+        ([["ab", "c"], ["d", "e"]], "holds examples of shape [2], but `word` is class(9)[4]"),
+        ([b"ab", b"c"], "holds examples of shape [], but `word` is class(9)[4]"),
+    ],
+)
 def test_arrays_that_are_no_such_texts_are_refused(tmp_path, words, said):
     assert said in refusal(tmp_path, VARYING, "npz", archive(tmp_path, word=words, label=[0, 1]))
 
 
-@pytest.mark.parametrize(("texts", "end"), [
-    (["ab.", "c."], "."),
-    (["ab.", "c"], None),
-    (["a.b.", "c."], None),  # it stands elsewhere, too
-])
+@pytest.mark.parametrize(
+    ("texts", "end"),
+    [
+        (["ab.", "c."], "."),
+        (["ab.", "c"], None),
+        (["a.b.", "c."], None),  # it stands elsewhere, too
+    ],
+)
 def test_the_symbol_in_which_all_texts_end_is_known(tmp_path, texts, end):
     data = load(recipe("npz", archive(tmp_path, word=texts, label=[0, 1])), VARYING, tmp_path)
     assert data.ends.get("word") == end

@@ -281,7 +281,8 @@ def test_without_validation_the_training_loss_decides(data, run):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_loss_that_is_not_finite_stops_the_training_and_keeps_the_weights_before_it(
-        data, run, bad):
+    data, run, bad
+):
     class Diverging(SoftmaxNet):
         def train(self, data, order, first_step, *rest):
             records = super().train(data, order, first_step, *rest)
@@ -304,8 +305,14 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_keeps_the_weights_befo
     assert net.diagnosed[1:] == (15, True) and len(net.diagnosed[0]) == 8
     # the weights are, bit for bit, those of a training that stopped there by itself
     well = SoftmaxNet()
-    train(well, data, RECIPE, create(run.folder.parent, run.record, {}), Watch(),
-          should_stop=Until(well, 15))
+    train(
+        well,
+        data,
+        RECIPE,
+        create(run.folder.parent, run.record, {}),
+        Watch(),
+        should_stop=Until(well, 15),
+    )
     assert same(restored, well) and same(net, well)
 
 
@@ -335,8 +342,9 @@ def test_weights_that_are_not_finite_are_traced_to_the_update_that_made_them(dat
         with pytest.raises(Diverged) as caught:
             train(net, part, RECIPE, run, Watch())
         message = caught.value.diagnostics[0].message
-        assert message == (f"training stopped at step {bad_step} (epoch 2):"
-                           " the updated weights are not finite")
+        assert message == (
+            f"training stopped at step {bad_step} (epoch 2): the updated weights are not finite"
+        )
         progress = restore(run.last, SoftmaxNet())
         assert (progress.epoch, progress.step) == (1, bad_step - 8)
         assert all(np.isfinite(w).all() for w in net.params.values())

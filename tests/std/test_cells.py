@@ -80,7 +80,13 @@ def gru(params, x, h):
     return seen, h
 
 
-CELLS = {"rnn": (rnn, 1), "irnn": (irnn, 1), "lstm": (lstm, 2), "peephole_lstm": (peephole, 2), "gru": (gru, 1)}
+CELLS = {
+    "rnn": (rnn, 1),
+    "irnn": (irnn, 1),
+    "lstm": (lstm, 2),
+    "peephole_lstm": (peephole, 2),
+    "gru": (gru, 1),
+}
 
 
 def compiled(text, dtype="float64", **more):
@@ -103,7 +109,9 @@ def test_a_cell_computes_the_formula_of_its_paper(cell, given):
         array[...] = RNG.standard_normal(array.shape)
     params = {path.replace(f"{cell}1.", "cell1."): array for path, array in net.params.items()}
     states = [H, C][:count]
-    found = net.forward(x=X, **{f"{name}0": state for name, state in zip(names, states, strict=True)})
+    found = net.forward(
+        x=X, **{f"{name}0": state for name, state in zip(names, states, strict=True)}
+    )
     seen, *last = formula(params, X, *(states if given else [0 * state for state in states]))
     np.testing.assert_allclose(found["hs"], np.stack(seen, 1), rtol=1e-12, atol=1e-12)
     for name, state in zip(names, last, strict=True):
@@ -141,8 +149,11 @@ def test_an_irnn_starts_as_the_identity():
 
 
 def test_an_untrained_irnn_keeps_what_it_holds():
-    net = compiled("""seq time = 50
-        model m { input x: float[time, 3] input s: float[4] let hs, h = x -> irnn(h=s; 4) output h }""", batch=2)
+    net = compiled(
+        """seq time = 50
+        model m { input x: float[time, 3] input s: float[4] let hs, h = x -> irnn(h=s; 4) output h }""",
+        batch=2,
+    )
     s = abs(RNG.standard_normal((2, 4)))
     np.testing.assert_allclose(net.forward(x=np.zeros((2, 50, 3)), s=s)["h"], s)
 
@@ -156,7 +167,9 @@ def test_the_bias_of_the_forget_gate_starts_at_its_setting(cell, forget):
 
 
 def test_the_initial_values_of_both_parts_can_be_chosen():
-    weight = started("rnn(4, init=constant(2), recurrent_init=orthogonal(gain=3))")["rnn1.dense1.weight"]
+    weight = started("rnn(4, init=constant(2), recurrent_init=orthogonal(gain=3))")[
+        "rnn1.dense1.weight"
+    ]
     np.testing.assert_array_equal(weight[:, :SIZE], 2)
     np.testing.assert_allclose(weight[:, SIZE:] @ weight[:, SIZE:].T, 9 * np.eye(UNITS), atol=1e-12)
 

@@ -68,14 +68,21 @@ USES = {
     "upsample": ["maps -> upsample(2)"],
     # metrics that are differentiable formulas have no gradient of use
 }  # fmt: skip
-WITHOUT_GRADIENT = ("std/metrics.dl", "std/initializers.dl", "std/schedules.dl", "std/optimizers.dl",
-                    "std/cells.dl")  # of cells: see test_sequences
+WITHOUT_GRADIENT = (
+    "std/metrics.dl",
+    "std/initializers.dl",
+    "std/schedules.dl",
+    "std/optimizers.dl",
+    "std/cells.dl",
+)  # of cells: see test_sequences
 SHAPES = [(4, (2, 5, 6)), (7, (1, 4, 3))]
 CASES = [(word, use, shape) for word, uses in USES.items() for use in uses for shape in SHAPES]
 
 
 def test_every_word_with_a_gradient_is_in_the_table():
-    wanted = {word for word in library.words() if library.source_of(word).name not in WITHOUT_GRADIENT}
+    wanted = {
+        word for word in library.words() if library.source_of(word).name not in WITHOUT_GRADIENT
+    }
     assert wanted - set(USES) == set()
     assert set(USES) - set(library.words()) == set()
 
@@ -103,7 +110,9 @@ def model(use: str, n: int, maps: tuple[int, ...]) -> str:
     return f"model m {{ {lines} let y = {use} loss sum(sin(1.7 * y) + 0.3 * y){projected} }}"
 
 
-@pytest.mark.parametrize(("word", "use", "shape"), CASES, ids=lambda value: str(value).replace(" ", ""))
+@pytest.mark.parametrize(
+    ("word", "use", "shape"), CASES, ids=lambda value: str(value).replace(" ", "")
+)
 def test_the_gradient_is_right(word, use, shape):
     program = driver.load(Source("x.dl", model(use, *shape)))
     net = specc.compile(program, batch=9, dtype="float64", threads=1, seed=5)
@@ -135,7 +144,11 @@ def test_the_gradient_is_right(word, use, shape):
     h = 1e-5
     for path, gradient in gradients.items():
         direction = rng.standard_normal(gradient.shape)
-        ends = [evaluate(value, {**leaves, ("param", path): net.params[path] + step * direction}, net.seed)
-                for step in (h, -h)]
+        ends = [
+            evaluate(
+                value, {**leaves, ("param", path): net.params[path] + step * direction}, net.seed
+            )
+            for step in (h, -h)
+        ]
         slope = (ends[0]["loss"] - ends[1]["loss"]) / (2 * h)
         assert np.sum(gradient * direction) == pytest.approx(slope, rel=1e-6, abs=1e-6)

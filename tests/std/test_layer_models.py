@@ -14,20 +14,27 @@ MODELS = Path(__file__).parents[2] / "models"
 
 def random_data(net, n):
     rng = np.random.default_rng(0)
-    return {port.name: rng.integers(0, port.classes, n) if port.kind == "class"
-            else rng.random((n, *port.shape)) for port in net.ports}
+    return {
+        port.name: rng.integers(0, port.classes, n)
+        if port.kind == "class"
+        else rng.random((n, *port.shape))
+        for port in net.ports
+    }
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize(
-    "name", ["cnn32", "mnist_conv", "one_by_one", "plain_deep", "residual_deep", "autoencoder"])
+    "name", ["cnn32", "mnist_conv", "one_by_one", "plain_deep", "residual_deep", "autoencoder"]
+)
 def test_a_model_of_layers_takes_steps(name, threads):
     net = specc.compile(specc.load(MODELS / f"{name}.dl"), batch=8, threads=threads)
     data = random_data(net, 7)
     before = {path: array.copy() for path, array in net.params.items()}
     losses = [net.step(**data) for _ in range(3)]
     assert np.isfinite(losses).all()
-    changed = [path for path, array in net.params.items() if not np.array_equal(array, before[path])]
+    changed = [
+        path for path, array in net.params.items() if not np.array_equal(array, before[path])
+    ]
     # in the first steps of a schedule with a warm-up the learning rate is 0
     assert name in ("cnn32", "mnist_conv") or len(changed) > len(before) / 2
     for array in net.forward(**{name: data[name] for name in ["image"]}).values():
@@ -36,7 +43,9 @@ def test_a_model_of_layers_takes_steps(name, threads):
 
 def test_both_deep_models_have_equally_many_weights():
     plain, residual = (specc.load(MODELS / f"{name}_deep.dl") for name in ("plain", "residual"))
-    sizes = [sorted(each.type.shape for each in program.parameters) for program in (plain, residual)]
+    sizes = [
+        sorted(each.type.shape for each in program.parameters) for program in (plain, residual)
+    ]
     assert sizes[0] == sizes[1] and sum(len(shape) == 4 for shape in sizes[0]) == 21
 
 

@@ -55,15 +55,20 @@ def randomized(program, seed=1):
 
 def leaves(program, data, seed=1):
     n = len(next(iter(data.values())))
-    return (randomized(program, seed) | {("input", name): array for name, array in data.items()}
-            | {("weight_of_example", ""): np.full(n, 1 / n)})
+    return (
+        randomized(program, seed)
+        | {("input", name): array for name, array in data.items()}
+        | {("weight_of_example", ""): np.full(n, 1 / n)}
+    )
 
 
 def interpreted(expression, training=False, data=DATA):
     program = load(expression)
     graph = lower.set_mode(Graph({"y": program.outputs[0].node}), training)
     given = leaves(program, data)
-    parameters = {path: array for (role, path), array in given.items() if role in ("param", "state")}
+    parameters = {
+        path: array for (role, path), array in given.items() if role in ("param", "state")
+    }
     return evaluate(graph, given)["y"], parameters
 
 
@@ -81,8 +86,10 @@ def conv(x, w, b, stride=(1, 1), pad=(0, 0), dilation=1, groups=1):
         y[e, k, i, j] = b[k]
         first = k // (filters // groups) * depth
         for c, u, v in np.ndindex(depth, ku, kv):
-            y[e, k, i, j] += w[k, c, u, v] * x[e, first + c, i * stride[0] + dilation * u,
-                                               j * stride[1] + dilation * v]
+            y[e, k, i, j] += (
+                w[k, c, u, v]
+                * x[e, first + c, i * stride[0] + dilation * u, j * stride[1] + dilation * v]
+            )
     return y
 
 
@@ -146,7 +153,9 @@ V, IMAGE, WIDE, TINY = (DATA[name] for name in ("v", "image", "wide", "tiny"))
 )
 def test_conv(settings, x, arguments):
     found, p = interpreted(f"{x} -> conv({settings})")
-    np.testing.assert_allclose(found, conv(DATA[x], p["conv1.weight"], p["conv1.bias"], **arguments))
+    np.testing.assert_allclose(
+        found, conv(DATA[x], p["conv1.weight"], p["conv1.bias"], **arguments)
+    )
 
 
 @pytest.mark.parametrize(
@@ -192,7 +201,9 @@ POOLS = [
 @pytest.mark.parametrize("word", ["maxpool", "avgpool"])
 def test_pooling(word, settings, x, arguments):
     found, _ = interpreted(f"{x} -> {word}({settings})")
-    np.testing.assert_allclose(found, pool(DATA[x], {"maxpool": np.max, "avgpool": np.mean}[word], *arguments))
+    np.testing.assert_allclose(
+        found, pool(DATA[x], {"maxpool": np.max, "avgpool": np.mean}[word], *arguments)
+    )
 
 
 @pytest.mark.parametrize(
@@ -222,14 +233,17 @@ def test_words_without_weights(expression, expected):
 
 
 @pytest.mark.parametrize("name", ["v", "image", "wide"])
-def test_batchnorm_takes_the_batch_s_statistics_while_training_and_the_running_ones_afterwards(name):
+def test_batchnorm_takes_the_batch_s_statistics_while_training_and_the_running_ones_afterwards(
+    name,
+):
     x = DATA[name]
     found, p = interpreted(f"{name} -> batchnorm", training=True)
     gamma, beta = p["batchnorm1.gamma"], p["batchnorm1.beta"]
     np.testing.assert_allclose(found, trained_batchnorm(x, gamma, beta))
     found, _ = interpreted(f"{name} -> batchnorm")
     np.testing.assert_allclose(
-        found, batchnorm(x, gamma, beta, p["batchnorm1.mean"], p["batchnorm1.variance"]))
+        found, batchnorm(x, gamma, beta, p["batchnorm1.mean"], p["batchnorm1.variance"])
+    )
 
 
 @pytest.mark.parametrize("name", ["v", "image", "wide"])
@@ -237,7 +251,9 @@ def test_batchnorm_takes_the_batch_s_statistics_while_training_and_the_running_o
 def test_layernorm(name, training):
     x = DATA[name]
     found, p = interpreted(f"{name} -> layernorm", training)
-    gamma, beta = (p[f"layernorm1.{each}"].reshape(-1, *[1] * (x.ndim - 2)) for each in ("gamma", "beta"))
+    gamma, beta = (
+        p[f"layernorm1.{each}"].reshape(-1, *[1] * (x.ndim - 2)) for each in ("gamma", "beta")
+    )
     axes = tuple(range(1, x.ndim))
     mean, variance = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
     np.testing.assert_allclose(found, gamma * (x - mean) / np.sqrt(variance + 1e-5) + beta)
@@ -257,7 +273,12 @@ def of_layer(p, path):
 
 @pytest.mark.parametrize(
     ("settings", "name", "filters", "stride"),
-    [("", "wide", 4, 1), ("(6)", "wide", 6, 1), ("(stride=2)", "image", 2, 2), ("(3, stride=2)", "wide", 3, 2)],
+    [
+        ("", "wide", 4, 1),
+        ("(6)", "wide", 6, 1),
+        ("(stride=2)", "image", 2, 2),
+        ("(3, stride=2)", "wide", 3, 2),
+    ],
 )
 def test_residual(settings, name, filters, stride):
     x = DATA[name]
@@ -283,7 +304,10 @@ def test_residual(settings, name, filters, stride):
         ("image -> maxpool(4)", "do not come out even"),
         ("image -> avgpool(4)", "do not come out even"),
         ("image -> maxpool(7)", "larger than the height 6"),
-        ("reshape(concat(wide, wide); 1, 20, 14) -> maxpool(20, size_width=14)", "more than 256 places"),
+        (
+            "reshape(concat(wide, wide); 1, 20, 14) -> maxpool(20, size_width=14)",
+            "more than 256 places",
+        ),
         ("image -> maxpool(2, pad=2)", "`pad` must be smaller than the window"),
         ("image -> avgpool(2, pad_width=3)", "`pad` must be smaller than the window"),
         ("image -> conv_transpose(2, kernel=1, pad=3)", "leaves nothing of the height"),
@@ -296,7 +320,9 @@ def test_residual(settings, name, filters, stride):
 def test_what_does_not_fit_is_said(expression, message):
     with pytest.raises(specc.SpecError) as caught:
         load(expression)
-    assert any(message in each.message for each in caught.value.diagnostics), caught.value.diagnostics
+    assert any(message in each.message for each in caught.value.diagnostics), (
+        caught.value.diagnostics
+    )
 
 
 # Compiled code.
@@ -407,8 +433,11 @@ def test_many_batchnorms_agree_with_the_interpreter_on_whole_and_partial_batches
         data = deep_data(n)
         given = {("param", path): a.copy() for path, a in net.params.items()}
         given |= {("state", path): a.copy() for path, a in net.states.items()}
-        given |= {("input", "x"): data["x"], ("target", "y"): data["y"],
-                  ("weight_of_example", ""): np.full(n, 1 / n)}
+        given |= {
+            ("input", "x"): data["x"],
+            ("target", "y"): data["y"],
+            ("weight_of_example", ""): np.full(n, 1 / n),
+        }
         wanted = evaluate(graph, given)
         loss, gradients = net.loss_and_gradients(**data)
         assert loss == pytest.approx(wanted["loss"], rel=1e-10)
@@ -416,14 +445,21 @@ def test_many_batchnorms_agree_with_the_interpreter_on_whole_and_partial_batches
             np.testing.assert_allclose(gradient, wanted[f"gradient.{path}"], rtol=1e-9, atol=1e-10)
         assert net.step(**data) == pytest.approx(wanted["loss"], rel=1e-10)
         for state in program.states:
-            np.testing.assert_allclose(net.states[state.path], wanted[f"state.{state.path}"], rtol=1e-10)
+            np.testing.assert_allclose(
+                net.states[state.path], wanted[f"state.{state.path}"], rtol=1e-10
+            )
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_running_statistics_after_some_steps_are_those_of_the_formula(threads):
-    program = driver.load(Source("m.dl", """
+    program = driver.load(
+        Source(
+            "m.dl",
+            """
         model m { input x: float[3, 2, 2] let y = x -> batchnorm(momentum=0.3) output y loss sum(y * y) }
-        train { optimizer sgd(lr=0) }"""))
+        train { optimizer sgd(lr=0) }""",
+        )
+    )
     net = specc.compile(program, batch=24, dtype="float64", threads=threads)
     mean, variance = np.zeros(3), np.ones(3)
     rng = np.random.default_rng(0)
@@ -446,7 +482,9 @@ def test_a_training_with_batchnorm_is_the_same_on_any_number_of_threads(dtype):
     losses = []
     for threads in (1, 2, 3, 4):
         net = specc.compile(program, batch=64, dtype=dtype, threads=threads, seed=0)
-        losses.append([net.step(**deep_data(n, seed)) for seed, n in enumerate((64, 39, 64, 3, 64))])
+        losses.append(
+            [net.step(**deep_data(n, seed)) for seed, n in enumerate((64, 39, 64, 3, 64))]
+        )
     np.testing.assert_allclose(losses, np.broadcast_to(losses[0], (4, 5)), rtol=tolerance)
 
 
@@ -473,8 +511,16 @@ def test_dropout_keeps_the_mean_and_drops_as_often_as_it_says():
     assert (y == 0).mean() == pytest.approx(0.3, abs=5 * np.sqrt(0.21 / y.size))
     assert y.mean() == pytest.approx(1, abs=5 * np.sqrt(0.3 / 0.7 / y.size))
     assert y.var() == pytest.approx(0.3 / 0.7, rel=0.02)
-    for other in (z, later, np.roll(y, 1, 0), np.roll(y, 1, 1), np.broadcast_to(y[:1], y.shape)[1:]):
-        both = ((y[: len(other)] == 0) & (other == 0)).mean()  # layers, steps, examples and elements differ
+    for other in (
+        z,
+        later,
+        np.roll(y, 1, 0),
+        np.roll(y, 1, 1),
+        np.broadcast_to(y[:1], y.shape)[1:],
+    ):
+        both = (
+            (y[: len(other)] == 0) & (other == 0)
+        ).mean()  # layers, steps, examples and elements differ
         assert both == pytest.approx(0.09, abs=0.005)
 
 
@@ -486,7 +532,11 @@ def test_dropout_draws_the_same_on_any_number_of_threads_and_anew_at_each_step(t
     graph = lower.with_gradients(program)
     seen = []
     for step in range(3):
-        given = {("param", "a"): np.array(1.0), ("input", "x"): x, ("weight_of_example", ""): np.full(7, 1 / 7)}
+        given = {
+            ("param", "a"): np.array(1.0),
+            ("input", "x"): x,
+            ("weight_of_example", ""): np.full(7, 1 / 7),
+        }
         wanted = evaluate(graph, given, seed=5, step=step)
         loss, gradients = net.loss_and_gradients(x=x)
         assert loss == pytest.approx(wanted["loss"], rel=1e-10)
@@ -503,7 +553,9 @@ def test_how_a_training_is_cut_into_calls_changes_no_dropout():
 
     def losses(*cuts):
         net, data = specc.compile(program, batch=4, dtype="float64", threads=2), {"x": Column(x)}
-        found = [net.train(data, np.arange(4 * a, 4 * b), a, 6, 6) for a, b in itertools.pairwise(cuts)]
+        found = [
+            net.train(data, np.arange(4 * a, 4 * b), a, 6, 6) for a, b in itertools.pairwise(cuts)
+        ]
         return np.concatenate(found)
 
     np.testing.assert_array_equal(losses(0, 6), losses(0, 1, 4, 6))
@@ -513,16 +565,24 @@ def test_the_gradient_of_dropout_takes_the_same_mask():
     program = load("v -> dropout(0.5)")
     graph = lower.forward(program, training=True)
     draws = [node for node in graph.nodes if node.op.name == "Uniform"]
-    step = [node for node in lower.with_gradients(driver.load(Source("m.dl", DROPPED))).nodes
-            if node.op.name == "Uniform"]
+    step = [
+        node
+        for node in lower.with_gradients(driver.load(Source("m.dl", DROPPED))).nodes
+        if node.op.name == "Uniform"
+    ]
     assert len(draws) == 1 and len(step) == 2
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_normal_noise_has_mean_0_and_variance_1_and_is_compiled_alike(threads):
-    program = driver.load(Source("m.dl", """
+    program = driver.load(
+        Source(
+            "m.dl",
+            """
         model m { input x: float[500] let z = x + normal(x) output z
-                  param a: float[] = 1 loss mean(a * z) }"""))
+                  param a: float[] = 1 loss mean(a * z) }""",
+        )
+    )
     net = specc.compile(program, batch=40, dtype="float64", threads=threads, seed=2)
     x = np.zeros((40, 500))
     z = net.forward(x=x)["z"]

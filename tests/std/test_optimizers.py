@@ -95,7 +95,9 @@ def rmsprop(w, t, memory, lr=0.001, rho=0.9, epsilon=1e-8):  # Tieleman and Hint
     return {p: w[p] - lr * g[p] / (np.sqrt(memory[p]) + epsilon) for p in w}
 
 
-def adam(w, t, memory, lr=0.001, b1=0.9, b2=0.999, epsilon=1e-8, decay=0.0):  # Kingma and Ba 2015, algorithm 1
+def adam(
+    w, t, memory, lr=0.001, b1=0.9, b2=0.999, epsilon=1e-8, decay=0.0
+):  # Kingma and Ba 2015, algorithm 1
     g, new = gradients(w), {}
     for p in w:
         m, v = memory.get(p, (0, 0))
@@ -133,7 +135,9 @@ def test_every_optimizer_has_a_transcription():
     assert words == {formula.__name__ for _, formula, _ in CASES}
 
 
-@pytest.mark.parametrize(("text", "formula", "settings"), CASES, ids=lambda each: each if isinstance(each, str) else "")
+@pytest.mark.parametrize(
+    ("text", "formula", "settings"), CASES, ids=lambda each: each if isinstance(each, str) else ""
+)
 def test_twenty_steps_agree_with_the_paper_to_1e_10(text, formula, settings):
     net = compiled(f"optimizer {text}")
     w, memory = {path: array.copy() for path, array in net.params.items()}, {}
@@ -154,7 +158,9 @@ def trained(train: str, steps: int = 5, threads: int = 1):
 
 
 def test_each_group_has_its_own_optimizer():
-    start, found = trained("optimizer sgd(lr=0.1) optimizer momentum(lr=0.03, mu=0.5) for second.weight, first")
+    start, found = trained(
+        "optimizer sgd(lr=0.1) optimizer momentum(lr=0.03, mu=0.5) for second.weight, first"
+    )
     w, memory = start, {}
     for t in range(1, 6):
         plain, heavy = sgd(w, t, {}), momentum(w, t, memory, lr=0.03, mu=0.5)
@@ -203,7 +209,9 @@ def clipped(g, trained, value=None, norm=None):
 @pytest.mark.parametrize("frozen", [(), ("first",)])
 def test_gradients_are_clipped(settings, frozen, threads):
     text = "".join(f" clip_{name} = {number}" for name, number in settings.items())
-    start, found = trained(f"{'freeze first' if frozen else ''} optimizer sgd(lr=0.5) {text}", 3, threads)
+    start, found = trained(
+        f"{'freeze first' if frozen else ''} optimizer sgd(lr=0.5) {text}", 3, threads
+    )
     w = start
     paths = [p for p in PATHS if not p.startswith(tuple(frozen))] if frozen else PATHS
     for _ in range(3):
@@ -214,8 +222,13 @@ def test_gradients_are_clipped(settings, frozen, threads):
 
 
 def test_a_gradient_of_zero_is_not_divided_by_its_norm():
-    program = driver.load(Source("x.dl", """model m { input x: float[2] param w: float[2] = 1 output w * x
-        loss sum(w * x) } train { optimizer sgd(lr=1) clip_norm = 1 }"""))
+    program = driver.load(
+        Source(
+            "x.dl",
+            """model m { input x: float[2] param w: float[2] = 1 output w * x
+        loss sum(w * x) } train { optimizer sgd(lr=1) clip_norm = 1 }""",
+        )
+    )
     net = specc.compile(program, batch=4, dtype="float64", threads=1)
     net.step(x=np.zeros((4, 2)))
     np.testing.assert_array_equal(net.params["w"], [1, 1])
@@ -241,7 +254,12 @@ def steps_of(rule: str, lr: float, count: int):
     x = np.random.default_rng(0).standard_normal((5, 4))
     found = []
     for _ in range(count):
-        found.append(({path: array.copy() for path, array in net.params.items()}, net.loss_and_gradients(x=x)[1]))
+        found.append(
+            (
+                {path: array.copy() for path, array in net.params.items()},
+                net.loss_and_gradients(x=x)[1],
+            )
+        )
         net.step(x=x)
     return found
 
@@ -255,13 +273,18 @@ def test_a_rule_may_depend_on_the_step_by_a_condition(condition, holds):
     found = steps_of(rule, 0.1, len(holds) + 1)
     for moves, (before, gradient), (after, _) in zip(holds, found, found[1:], strict=False):
         for path, array in before.items():
-            np.testing.assert_allclose(after[path], array - 0.1 * moves * gradient[path], rtol=1e-12, atol=1e-14)
+            np.testing.assert_allclose(
+                after[path], array - 0.1 * moves * gradient[path], rtol=1e-12, atol=1e-14
+            )
 
 
 def test_each_parameter_has_random_numbers_of_its_own():
     found = steps_of("optimizer own(w, g; lr) { next w = w - lr * g + normal(w) }", 0, 3)
-    draws = [after[path] - before[path] for (before, _), (after, _) in zip(found, found[1:], strict=False)
-             for path in before]
+    draws = [
+        after[path] - before[path]
+        for (before, _), (after, _) in zip(found, found[1:], strict=False)
+        for path in before
+    ]
     numbers = np.concatenate([each.ravel() for each in draws]).round(9)
     assert len(np.unique(numbers)) == len(numbers) == 2 * (16 + 16 + 12 + 3)
 
@@ -269,30 +292,48 @@ def test_each_parameter_has_random_numbers_of_its_own():
 def test_the_sizes_of_a_parameter_have_the_names_that_its_type_gives_them():
     rule = """optimizer own(w: float[n, m], g: float[n, m]; lr) { next w = w - lr / n * g / m }
         optimizer vector(w: float[n], g; lr) { next w = w - lr * g / n }"""
-    program = driver.load(Source("x.dl", rule + """ model m { input x: float[4] layer a = dense(5, bias=false)
+    program = driver.load(
+        Source(
+            "x.dl",
+            rule
+            + """ model m { input x: float[4] layer a = dense(5, bias=false)
         layer b = dense(3, bias=false) param c: float[3] = 0 let y = b(a(x)) + c output y loss l2(y) }
-        train { optimizer own(lr = 0.1) optimizer vector(lr = 0.1) for c }"""))
+        train { optimizer own(lr = 0.1) optimizer vector(lr = 0.1) for c }""",
+        )
+    )
     net = specc.compile(program, batch=5, dtype="float64", threads=1)
     x = np.random.default_rng(0).standard_normal((5, 4))
     before = {path: array.copy() for path, array in net.params.items()}
     _, gradient = net.loss_and_gradients(x=x)
     net.step(x=x)
     for path, array in before.items():
-        np.testing.assert_allclose(net.params[path], array - 0.1 * gradient[path] / array.size, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(
+            net.params[path], array - 0.1 * gradient[path] / array.size, rtol=1e-12, atol=1e-14
+        )
 
 
 def test_a_cell_that_returns_its_old_state_is_trained():
-    program = driver.load(Source("x.dl", """seq time = 4 cell delayed(x: float[n]; units: int > 0) {
+    program = driver.load(
+        Source(
+            "x.dl",
+            """seq time = 4 cell delayed(x: float[n]; units: int > 0) {
         state h: float[units] = 0 next h = tanh(dense(x; units)) return h }
         model m { input x: float[time, 3] let z = x -> delayed(2) output z loss l2(z) + sum(z) }
-        train { optimizer sgd(lr = 0.1) }"""))
+        train { optimizer sgd(lr = 0.1) }""",
+        )
+    )
     net = specc.compile(program, batch=5, dtype="float64", threads=1)
     x = np.random.default_rng(0).standard_normal((5, 4, 3))
     z = np.tanh(x[:, :3] @ net.params["delayed1.dense1.weight"].T)
-    np.testing.assert_allclose(net.forward(x=x)["z"], np.concatenate([np.zeros((5, 1, 2)), z], 1), rtol=1e-12)
+    np.testing.assert_allclose(
+        net.forward(x=x)["z"], np.concatenate([np.zeros((5, 1, 2)), z], 1), rtol=1e-12
+    )
     before = net.params["delayed1.dense1.weight"].copy()
     _, gradients = net.loss_and_gradients(x=x)
     net.step(x=x)
     assert np.abs(gradients["delayed1.dense1.weight"]).min() > 0
-    np.testing.assert_allclose(net.params["delayed1.dense1.weight"],
-                               before - 0.1 * gradients["delayed1.dense1.weight"], rtol=1e-12)
+    np.testing.assert_allclose(
+        net.params["delayed1.dense1.weight"],
+        before - 0.1 * gradients["delayed1.dense1.weight"],
+        rtol=1e-12,
+    )

@@ -185,7 +185,9 @@ def test_batchnorm_normalizes_each_channel(name, data, axes):
      ("0.1 * normal(W)", 0, 0.01), ("constant(W; 3)", 3, 0), ("lecun(W) + 1", 1, 1 / 500)],
 )  # fmt: skip
 def test_initial_values_have_the_mean_and_variance_they_say(word, mean, variance):
-    result = program(f"model m {{ input x: float[4] param W: float[400, 500] = {word} output W * sum(x) }}")
+    result = program(
+        f"model m {{ input x: float[4] param W: float[400, 500] = {word} output W * sum(x) }}"
+    )
     drawn = initial(result)["param", "W"]
     assert drawn.shape == (400, 500)
     assert abs(drawn.mean() - mean) < 0.01 * max(1, variance**0.5) + 1e-12

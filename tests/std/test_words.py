@@ -32,7 +32,9 @@ def test_a_word_s_doc_has_its_formula_and_its_shapes(word):
     formula = re.match(rf"{word}(\(.*?\)(\[.*?\])?|:).*?(=|<-)", doc, re.DOTALL)
     assert formula, "a doc starts with the formula"
     if not isinstance(definition, ast.Optimizer):
-        assert re.search(r"->|[Aa]ny shape|same shape|the same one|matrix \[", doc), "a doc tells the shapes"
+        assert re.search(r"->|[Aa]ny shape|same shape|the same one|matrix \[", doc), (
+            "a doc tells the shapes"
+        )
 
 
 def texts():
@@ -97,7 +99,9 @@ def test_the_slope_at_zero_is_the_one_of_the_formula(use, at_zero):
 def value(use, **arrays):
     ports = {"v": "float[3]", "w": "float[3]", "k": "class(3)", "t": "bool"}
     inputs = " ".join(f"input {name}: {ports[name]}" for name in arrays)
-    net = specc.compile(load(f"model m {{ {inputs} output y = {use} }}"), batch=4, dtype="float64", threads=1)
+    net = specc.compile(
+        load(f"model m {{ {inputs} output y = {use} }}"), batch=4, dtype="float64", threads=1
+    )
     return net.forward(**arrays)["y"]
 
 
@@ -193,7 +197,9 @@ def test_weights_and_biases_start_as_the_word_says(init, mean, std):
 
 def test_a_word_with_settings_is_passed_on():
     params = started("maxout(2, init=constant(0.25), bias_init=constant(3))")
-    assert (params["maxout1.dense1.weight"] == 0.25).all() and (params["maxout1.dense1.bias"] == 3).all()
+    assert (params["maxout1.dense1.weight"] == 0.25).all() and (
+        params["maxout1.dense1.bias"] == 3
+    ).all()
 
 
 def test_identity_has_ones_on_its_diagonal():
@@ -230,7 +236,9 @@ def test_a_word_with_settings_can_be_the_setting_of_a_user_s_block():
 
 
 def test_a_bias_is_no_weight_however_it_starts():
-    program = load("model m { input x: float[3] output y = x -> dense(2, bias_init=normal) loss l2(weights) }")
+    program = load(
+        "model m { input x: float[3] output y = x -> dense(2, bias_init=normal) loss l2(weights) }"
+    )
     assert [each.is_weight for each in program.parameters] == [True, False]
 
 
@@ -238,7 +246,13 @@ LAYERS = {
     "dense": ("v", "3"), "conv": ("i", "3, kernel=1"), "conv_transpose": ("i", "3, kernel=1"), "embed": ("c", "3"),
     "maxout": ("v", "3"), "batchnorm": ("i", ""), "layernorm": ("v", ""), "residual": ("i", "3"), "prelu": ("v", ""),
 }  # fmt: skip
-OWN_SETTING = {"weight": "init", "bias": "bias_init", "gamma": "gamma_init", "beta": "beta_init", "alpha": "start"}
+OWN_SETTING = {
+    "weight": "init",
+    "bias": "bias_init",
+    "gamma": "gamma_init",
+    "beta": "beta_init",
+    "alpha": "start",
+}
 
 
 def test_every_library_word_with_parameters_is_among_the_layers_that_are_tried():
@@ -265,7 +279,9 @@ def test_the_initial_values_of_every_layer_can_be_set(layer):
         names = {"weight"}  # the factors of its normalizations are those of `batchnorm`
     for name in names:
         found = parameters(f"{OWN_SETTING[name]}=0.25")
-        assert all((array == 0.25).all() for path, array in found.items() if path.endswith(f".{name}"))
+        assert all(
+            (array == 0.25).all() for path, array in found.items() if path.endswith(f".{name}")
+        )
 
 
 def test_normalization_factors_are_no_weights_however_they_start():
@@ -275,8 +291,10 @@ def test_normalization_factors_are_no_weights_however_they_start():
 
 
 def test_an_initial_value_may_be_a_number():
-    net = specc.compile(load("""model m { input x: float[3] param w: float[3] = normal(std=0.01)
-        output y = w * x -> dense(2, init=0.5, bias_init=-1) loss l2(weights) }"""))
+    net = specc.compile(
+        load("""model m { input x: float[3] param w: float[3] = normal(std=0.01)
+        output y = w * x -> dense(2, init=0.5, bias_init=-1) loss l2(weights) }""")
+    )
     assert (net.params["dense1.weight"] == 0.5).all() and (net.params["dense1.bias"] == -1).all()
     assert 0 < abs(net.params["w"]).max() < 0.1
 
@@ -288,12 +306,16 @@ def test_an_initial_value_may_be_a_number():
     ("dense(3, bias_init=orthogonal)", "wrong-kind"), ("dense(3, init=uniform(low=1, high=0))", "bad-setting"),
 ])  # fmt: skip
 def test_a_wrong_initial_value_is_one_mistake(layer, name):
-    _, found = driver.check(Source("x.dl", f"model m {{ input x: float[4] output y = x -> {layer} }}"))
+    _, found = driver.check(
+        Source("x.dl", f"model m {{ input x: float[4] output y = x -> {layer} }}")
+    )
     assert [each.name for each in found] == [name]
 
 
 def test_a_word_for_initial_values_is_refused_elsewhere():
-    _, found = driver.check(Source("x.dl", "model m { input x: float[4, 4] output y = orthogonal(x) }"))
+    _, found = driver.check(
+        Source("x.dl", "model m { input x: float[4, 4] output y = orthogonal(x) }")
+    )
     assert [each.name for each in found] == ["misplaced"]
 
 
@@ -328,8 +350,13 @@ def test_positions_count_along_an_axis(threads):
     ("loss sum(z)", False),
 ])  # fmt: skip
 def test_a_loss_in_which_errors_cancel_is_warned_of(losses, warns):
-    program, found = driver.check(Source("x.dl", f"""model m {{ input x: float[4] target y: float[2]
-        let z = x -> dense(2) output z {losses} }}"""))
+    program, found = driver.check(
+        Source(
+            "x.dl",
+            f"""model m {{ input x: float[4] target y: float[2]
+        let z = x -> dense(2) output z {losses} }}""",
+        )
+    )
     assert program is not None
     signed = [(each.name, each.severity) for each in found if each.name != "unused"]
     assert signed == [("signed-loss", "warning")] * warns
@@ -363,9 +390,12 @@ def test_a_word_of_the_user_takes_five_lines_and_trains(activation, loss, optimi
     assert all(len(text.splitlines()) <= 5 for text in own)
     name, _, settings = loss.partition("(")
     settings = f"; {settings[:-1]}" if settings else ""
-    program = load("\n".join(own) + f"""
+    program = load(
+        "\n".join(own)
+        + f"""
         model m {{ input x: float[3] target y: class(3) let z = x -> dense(16) -> {activation} -> dense(3)
-        output z loss {name}(z, y{settings}) }} train {{ optimizer {optimizer} }}""")
+        output z loss {name}(z, y{settings}) }} train {{ optimizer {optimizer} }}"""
+    )
     net = specc.compile(program, batch=60, threads=1)
     x = np.random.default_rng(0).standard_normal((60, 3))
     y = np.argmax(x, 1)

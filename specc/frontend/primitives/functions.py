@@ -34,16 +34,32 @@ def _sigmoid(x: float) -> float:
 
 _function("exp", ops.Exp(), math.exp, "e^x of each element.")
 _function("log", ops.Log(), math.log, "The natural logarithm of each element.")
-_function("expm1", ops.Expm1(), math.expm1, "e^x - 1 of each element, with all digits near 0 as well.")
-_function("log1p", ops.Log1p(), math.log1p, "log(1 + x) of each element, with all digits near 0 as well.")
+_function(
+    "expm1", ops.Expm1(), math.expm1, "e^x - 1 of each element, with all digits near 0 as well."
+)
+_function(
+    "log1p", ops.Log1p(), math.log1p, "log(1 + x) of each element, with all digits near 0 as well."
+)
 _function("sqrt", ops.Sqrt(), math.sqrt, "The square root of each element.")
 _function("tanh", ops.Tanh(), math.tanh, "tanh(x) = (e^x - e^-x) / (e^x + e^-x) of each element.")
 _function("sigmoid", ops.Sigmoid(), _sigmoid, "1 / (1 + e^-x) of each element.")
-_function("erf", ops.Erf(), math.erf, "2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x, for each element.")
-_function("erfc", ops.Erfc(), math.erfc, "1 - erf(x) of each element, with all digits for large x as well.")
+_function(
+    "erf",
+    ops.Erf(),
+    math.erf,
+    "2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x, for each element.",
+)
+_function(
+    "erfc",
+    ops.Erfc(),
+    math.erfc,
+    "1 - erf(x) of each element, with all digits for large x as well.",
+)
 _function("abs", ops.Abs(), abs, "The absolute value of each element.")
 _function("sign", ops.Sign(), lambda x: (x > 0) - (x < 0), "-1, 0 or 1: the sign of each element.")
-_function("floor", ops.Floor(), math.floor, "The largest whole number that is not above each element.")
+_function(
+    "floor", ops.Floor(), math.floor, "The largest whole number that is not above each element."
+)
 _function("sin", ops.Sin(), math.sin, "The sine of each element.")
 _function("cos", ops.Cos(), math.cos, "The cosine of each element.")
 
@@ -61,7 +77,13 @@ def _sum(frame: Frame, span: Span, x: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 @primitive("sum")
 def _sum_all(
-    frame: Frame, span: Span, x: Value, *, axis: int = None, keep: int >= 0 = 0, over: sequence = None
+    frame: Frame,
+    span: Span,
+    x: Value,
+    *,
+    axis: int = None,
+    keep: int >= 0 = 0,
+    over: sequence = None,
 ) -> Value:
     """The sum of all elements; or over one axis; or over all axes behind the first `keep`; or, with
     `over=time`, over the steps of a sequence."""
@@ -75,7 +97,13 @@ def _sum_all(
 
 @primitive("mean")
 def _mean(
-    frame: Frame, span: Span, x: Value, *, axis: int = None, keep: int >= 0 = 0, over: sequence = None
+    frame: Frame,
+    span: Span,
+    x: Value,
+    *,
+    axis: int = None,
+    keep: int >= 0 = 0,
+    over: sequence = None,
 ) -> Value:
     """The mean of all elements; or over one axis; or over all axes behind the first `keep`; or, with
     `over=time`, over the steps of a sequence."""
@@ -139,7 +167,9 @@ def _batch_mean(frame: Frame, span: Span, x: Value) -> Value:
     """The mean over the examples of the batch, for each element: one value for all examples."""
     x = as_kind(frame, tensor(x, "batch_mean"), "float", span)
     if not x.type.batched:
-        raise Mistake("wrong-kind", "`batch_mean` needs a value that differs between examples", argument=0)
+        raise Mistake(
+            "wrong-kind", "`batch_mean` needs a value that differs between examples", argument=0
+        )
     if x.sequence is not None and x.sequence.length is not None:
         return over_batch(frame, x, span)
     return frame.apply(BatchMean(), x, span=span)
@@ -150,7 +180,9 @@ def _peers(frame: Frame, span: Span, x: Value) -> Value:
     """x of every example of the batch, along a new first axis: [...] -> [the batch, ...]. With
     `peer_mean` it makes losses over the pairs of a batch."""
     if not isinstance(x, Tensor) or not x.type.batched:
-        raise Mistake("wrong-kind", "`peers` needs a value that differs between examples", argument=0)
+        raise Mistake(
+            "wrong-kind", "`peers` needs a value that differs between examples", argument=0
+        )
     if x.sequence is not None:
         raise Mistake("wrong-kind", f"`peers` takes one value of each example, not {describe(x)}", argument=0,
                       help=f"`last(x)` or `mean(x; over={x.sequence.name})` makes one of a sequence")  # fmt: skip

@@ -75,7 +75,6 @@ def tensor(x: Value, name: str, argument: int = 0) -> Tensor:
     return x
 
 
-
 def axes_of(x: Tensor, axis: int | None, keep: int, name: str) -> tuple[int, ...]:
     """The axes to reduce: one, or all behind the first `keep`."""
     rank = x.type.rank

@@ -54,7 +54,9 @@ def _positions(frame: Frame, span: Span, x: Value, *, axis: int) -> Value:
     x = tensor(x, "positions")
     (along,) = axes_of(x, axis, 0, "positions")
     count = Tensor(leaf(Iota(x.shape[along]), frame.origin(span)))
-    return frame.apply(Broadcast(x.shape, (along,)), frame.apply(ops.ToFloat(), count, span=span), span=span)
+    return frame.apply(
+        Broadcast(x.shape, (along,)), frame.apply(ops.ToFloat(), count, span=span), span=span
+    )
 
 
 @primitive("flatten")
@@ -70,8 +72,16 @@ def _flatten(frame: Frame, span: Span, x: Value) -> Value:
 
 @primitive("reshape")
 def _reshape(
-    frame: Frame, span: Span, x: Value, *, first: size, second: size = None, third: size = None,
-    fourth: size = None, fifth: size = None, sixth: size = None,
+    frame: Frame,
+    span: Span,
+    x: Value,
+    *,
+    first: size,
+    second: size = None,
+    third: size = None,
+    fourth: size = None,
+    fifth: size = None,
+    sixth: size = None,
 ) -> Value:
     """The same elements in the same order under another shape: `reshape(x; 16, 5, 5)`."""
     x = tensor(x, "reshape")
@@ -88,8 +98,16 @@ def _reshape(
 
 @primitive("transpose")
 def _transpose(
-    frame: Frame, span: Span, x: Value, *, first: int >= 0 = None, second: int >= 0 = None,
-    third: int >= 0 = None, fourth: int >= 0 = None, fifth: int >= 0 = None, sixth: int >= 0 = None,
+    frame: Frame,
+    span: Span,
+    x: Value,
+    *,
+    first: int >= 0 = None,
+    second: int >= 0 = None,
+    third: int >= 0 = None,
+    fourth: int >= 0 = None,
+    fifth: int >= 0 = None,
+    sixth: int >= 0 = None,
 ) -> Value:
     """The axes in another order, by default reversed: `transpose(x; 1, 2, 0)` puts axis 0 last."""
     x = tensor(x, "transpose")
@@ -105,7 +123,9 @@ def _concat(frame: Frame, span: Span, x: Value, *more: Value, axis: int = 0) -> 
     values = [_part(frame, each, position, span) for position, each in enumerate((x, *more))]
     rank = values[0].type.rank
     if not -rank <= axis < rank:
-        raise Mistake("bad-setting", f"{sizes.show(values[0].shape)} has no axis {axis}: axes count from 0")
+        raise Mistake(
+            "bad-setting", f"{sizes.show(values[0].shape)} has no axis {axis}: axes count from 0"
+        )
     return values[0] if len(values) == 1 else frame.apply(Concat(axis % rank), *values, span=span)
 
 
@@ -130,7 +150,9 @@ def _split(frame: Frame, span: Span, x: Value, *, parts: int > 0, axis: int = 0)
     each = size // parts
     if parts == 1:
         return x
-    return Several(tuple(frame.apply(Slice(along, k * each, each), x, span=span) for k in range(parts)))
+    return Several(
+        tuple(frame.apply(Slice(along, k * each, each), x, span=span) for k in range(parts))
+    )
 
 
 @primitive("spread")
@@ -173,7 +195,9 @@ def _one_hot(frame: Frame, span: Span, index: Value) -> Value:
     if index.type.rank:
         raise Mistake("wrong-kind", f"`one_hot` takes one class, not {describe(index)}", argument=0,
                       help="one of them is `x[0]`, the next `x[1]`")  # fmt: skip
-    return frame.apply(Put(index.type.classes), as_kind(frame, 1.0, "float", span), index, span=span)
+    return frame.apply(
+        Put(index.type.classes), as_kind(frame, 1.0, "float", span), index, span=span
+    )
 
 
 @primitive("last")

@@ -25,9 +25,18 @@ from specc.source import Span
 
 @primitive("convolve")
 def _convolve(
-    frame: Frame, span: Span, x: Value, weight: Value, *, stride: int > 0 = 1, pad: int >= 0 = 0,
-    dilation: int > 0 = 1, groups: int > 0 = 1, round: exact or floor = "exact",
-    stride_width: int > 0 = None, pad_width: int >= 0 = None,
+    frame: Frame,
+    span: Span,
+    x: Value,
+    weight: Value,
+    *,
+    stride: int > 0 = 1,
+    pad: int >= 0 = 0,
+    dilation: int > 0 = 1,
+    groups: int > 0 = 1,
+    round: exact or floor = "exact",
+    stride_width: int > 0 = None,
+    pad_width: int >= 0 = None,
 ) -> Value:
     """y[k, i, j] = sum over c, u, v of weight[k, c, u, v] * x[c, stride*i + dilation*u - pad, ...].
 
@@ -37,13 +46,23 @@ def _convolve(
     """
     result, note = convolve(frame, x, weight, _pair(stride, stride_width), _pair(pad, pad_width),
                             dilation, groups, round, span)  # fmt: skip
-    return replace(result, trail=Step(span, "convolve", result.shape, note, result.trail, hidden=True))
+    return replace(
+        result, trail=Step(span, "convolve", result.shape, note, result.trail, hidden=True)
+    )
 
 
 @primitive("convolve_transpose")
 def _convolve_transpose(
-    frame: Frame, span: Span, x: Value, weight: Value, *, stride: int > 0 = 1, pad: int >= 0 = 0,
-    extra: int >= 0 = 0, stride_width: int > 0 = None, pad_width: int >= 0 = None,
+    frame: Frame,
+    span: Span,
+    x: Value,
+    weight: Value,
+    *,
+    stride: int > 0 = 1,
+    pad: int >= 0 = 0,
+    extra: int >= 0 = 0,
+    stride_width: int > 0 = None,
+    pad_width: int >= 0 = None,
 ) -> Value:
     """y[k, stride*i + u - pad, ...] is the sum of weight[c, k, u, v] * x[c, i, j] that fall there.
 
@@ -57,8 +76,16 @@ def _convolve_transpose(
 
 @primitive("window_max")
 def _window_max(
-    frame: Frame, span: Span, x: Value, *, size: int > 0, stride: int > 0, pad: int >= 0 = 0,
-    round: exact or floor = "exact", size_width: int > 0 = None, stride_width: int > 0 = None,
+    frame: Frame,
+    span: Span,
+    x: Value,
+    *,
+    size: int > 0,
+    stride: int > 0,
+    pad: int >= 0 = 0,
+    round: exact or floor = "exact",
+    size_width: int > 0 = None,
+    stride_width: int > 0 = None,
     pad_width: int >= 0 = None,
 ) -> Value:
     """The largest element of each window: [c, h, w] -> [c, (h - size + 2 pad) / stride + 1, ...].
@@ -78,8 +105,16 @@ def _window_max(
 
 @primitive("window_sum")
 def _window_sum(
-    frame: Frame, span: Span, x: Value, *, size: int > 0, stride: int > 0, pad: int >= 0 = 0,
-    round: exact or floor = "exact", size_width: int > 0 = None, stride_width: int > 0 = None,
+    frame: Frame,
+    span: Span,
+    x: Value,
+    *,
+    size: int > 0,
+    stride: int > 0,
+    pad: int >= 0 = 0,
+    round: exact or floor = "exact",
+    size_width: int > 0 = None,
+    stride_width: int > 0 = None,
     pad_width: int >= 0 = None,
 ) -> Value:
     """The sum of each window: [c, h, w] -> [c, (h - size + 2 pad) / stride + 1, ...]. Padding is 0,
@@ -87,7 +122,9 @@ def _window_sum(
     box, margin = _pair(size, size_width), _pair(pad, pad_width)
     result, note = window_sum(frame, x, box, _pair(stride, stride_width), margin, round, span)
     _check_padding(box, margin)
-    return replace(result, trail=Step(span, "window_sum", result.shape, note, result.trail, hidden=True))
+    return replace(
+        result, trail=Step(span, "window_sum", result.shape, note, result.trail, hidden=True)
+    )
 
 
 def _pair(height: int, width: int | None) -> tuple[int, int]:

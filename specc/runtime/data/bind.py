@@ -85,20 +85,36 @@ def _padded(request: Request, port: Port, field: Field, vocabulary) -> np.ndarra
     texts, steps = field.texts, port.shape[0]
     what = "characters" if texts.level == "char" else "words"
     if vocabulary is None or len(vocabulary) > port.classes:
-        raise _error(request, port, field, f"{field.name} holds {len(vocabulary or ())} different {what} for"
-                     f" `{port.name}: {port_type(port)}`",
-                     f"declare class({len(vocabulary or ())}), or a `dim` without a number")
+        raise _error(
+            request,
+            port,
+            field,
+            f"{field.name} holds {len(vocabulary or ())} different {what} for"
+            f" `{port.name}: {port_type(port)}`",
+            f"declare class({len(vocabulary or ())}), or a `dim` without a number",
+        )
     places = tokens.places(vocabulary)
     found = np.zeros((len(texts.parts), steps), np.int32)
     for row, parts in enumerate(texts.parts):
         if len(parts) > steps:
-            raise _error(request, port, field, f"{field.place(row, 0)}: {len(parts)} {what}, but"
-                         f" `{port.name}` has at most {steps} steps",
-                         f"`seq {port.sequence} = {max(map(len, texts.parts))}` holds the longest")
+            raise _error(
+                request,
+                port,
+                field,
+                f"{field.place(row, 0)}: {len(parts)} {what}, but"
+                f" `{port.name}` has at most {steps} steps",
+                f"`seq {port.sequence} = {max(map(len, texts.parts))}` holds the longest",
+            )
         ids = tokens.numbers(parts, places, texts.unknown)
         if len(ids) and ids.min() < 0:
-            raise _error(request, port, field, f"{field.place(row, 0)}: {parts[int(np.argmin(ids))]!r} is in no"
-                         f" text of the training part", '`unknown = "?"` reads a question mark in its place')
+            raise _error(
+                request,
+                port,
+                field,
+                f"{field.place(row, 0)}: {parts[int(np.argmin(ids))]!r} is in no"
+                f" text of the training part",
+                '`unknown = "?"` reads a question mark in its place',
+            )
         found[row, : len(ids)] = ids
     return found
 
@@ -125,7 +141,9 @@ def _reshaping(port: Port, field: Field) -> str:
         return "save the classes, and not a vector for each: `y.argmax(axis=-1)`"
     declared = port_type(Port(port.name, port.role, port.kind, shape, port.classes))
     same = prod(shape) == prod(port.shape)
-    return f"declare `{port.name}: {declared}`" + (" and change its shape in the model" if same else "")
+    return f"declare `{port.name}: {declared}`" + (
+        " and change its shape in the model" if same else ""
+    )
 
 
 def _floats(request: Request, port: Port, field: Field, array: np.ndarray) -> np.ndarray:
@@ -184,7 +202,13 @@ def _classes(request: Request, port: Port, field: Field, array: np.ndarray) -> n
         elif least >= 0:
             help += f": declare class({most + 1}) if they are right"
         _require(
-            request, port, field, array, (array >= 0) & (array < port.classes), "is out of range", help
+            request,
+            port,
+            field,
+            array,
+            (array >= 0) & (array < port.classes),
+            "is out of range",
+            help,
         )
     return array.astype(np.uint8 if array.dtype in (np.uint8, np.bool_) else np.int32, copy=False)
 
@@ -229,7 +253,12 @@ def _numbered(
 
 
 def _require(
-    request: Request, port: Port, field: Field, array: np.ndarray, good: np.ndarray, what: str,
+    request: Request,
+    port: Port,
+    field: Field,
+    array: np.ndarray,
+    good: np.ndarray,
+    what: str,
     help: str | None,
 ) -> None:
     """Raises a `DataError` at the first value that is not good."""

@@ -69,7 +69,8 @@ def _text(request: Request, path: Path) -> tuple[str, bool]:
         raise request.error(
             f"`{path.name}`, line {line}: this is not UTF-8 text",
             argument=0,
-            help=f'`npz("{path.name}")` reads arrays' if path.suffix in (".npz", ".npy")
+            help=f'`npz("{path.name}")` reads arrays'
+            if path.suffix in (".npz", ".npy")
             else "save the table as UTF-8",
         ) from None
 
@@ -135,7 +136,8 @@ class Table:
             places.setdefault(each, place)
         at = {name: [places[each] for each in names[name]] for name in names}
         texts: dict[str, list[list[str]]] = {
-            port.name: [] for port in ports if _is_text(port, names[port.name])}
+            port.name: [] for port in ports if _is_text(port, names[port.name])
+        }
         level, parts = settings["level"], {port.name: [] for port in ports}
         wrong: dict[str, DataError] = {}
         count = min(LINES_AT_ONCE, CELLS_AT_ONCE // len(self.header) + 1)
@@ -156,8 +158,10 @@ class Table:
         if not self.lines and self.is_part:  # all of them were left out
             return read(replace(self.request, limit=None))
         if not self.lines and self.count:
-            error = self.error(f"all {self.count:,} rows have missing values",
-                               help='`missing = "drop"` leaves out each of them')
+            error = self.error(
+                f"all {self.count:,} rows have missing values",
+                help='`missing = "drop"` leaves out each of them',
+            )
             raise AllMissing(error.diagnostics, self.count)
         if not self.lines:
             raise self.error("there are no examples under the header")
@@ -166,7 +170,9 @@ class Table:
         for port in ports:
             if port.name in texts:
                 found[port.name] = Field(
-                    f"`{self.path.name}`", np.zeros(len(self.lines)), self._place(names[port.name]),
+                    f"`{self.path.name}`",
+                    np.zeros(len(self.lines)),
+                    self._place(names[port.name]),
                     texts=Texts(texts[port.name], level, settings["limit"], settings["unknown"]),
                     count=-1 if self.is_part else None,
                 )

@@ -73,8 +73,11 @@ def array(request: Request, path: Path, argument: int) -> tuple[np.ndarray, int 
             help="fetch the file again",
         )
     if rank > MOST_AXES:
-        raise request.error(f"`{path}` has {rank} axes in its header; an array has at most {MOST_AXES}",
-                            argument=argument, help="fetch the file again")
+        raise request.error(
+            f"`{path}` has {rank} axes in its header; an array has at most {MOST_AXES}",
+            argument=argument,
+            help="fetch the file again",
+        )
     sizes = struct.unpack_from(f">{rank}I", content, 4)
     dtype = np.dtype(TYPES[kind])
     promised = prod(sizes) * dtype.itemsize

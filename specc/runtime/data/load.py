@@ -139,20 +139,32 @@ def load(
                 held[source] = [len(_any(fields).array)]
                 fields = _first(request, fields, counts.get(source))
                 # words cannot be compared with those of a training part that was not read
-                is_open = is_part or reads_training and "training" not in loaded
+                is_open = is_part or (reads_training and "training" not in loaded)
                 known = _with_own_words(fields, vocabularies) if is_open else vocabularies
                 columns = _columns(request, fields, known, found)
                 loaded[name] = Part(columns, np.arange(len(_any(fields).array)))
     if found:
         raise DataError(found)
     kept = {name: part for name, part in loaded.items() if name in parts and len(part)}
-    return Data(**kept, vocabularies=vocabularies, ends=ends, partial=tuple(partial), counts=held,
-                left_out=tuple(left_out))
+    return Data(
+        **kept,
+        vocabularies=vocabularies,
+        ends=ends,
+        partial=tuple(partial),
+        counts=held,
+        left_out=tuple(left_out),
+    )
 
 
-def _load_text(recipe: Recipe, ports: Sequence[Port], folder: Path, parts: Sequence[str],
-               vocabularies: dict[str, tuple[str, ...]], limit: int | None = None,
-               counts: Mapping[str, Sequence[int]] | None = None) -> Data:
+def _load_text(
+    recipe: Recipe,
+    ports: Sequence[Port],
+    folder: Path,
+    parts: Sequence[str],
+    vocabularies: dict[str, tuple[str, ...]],
+    limit: int | None = None,
+    counts: Mapping[str, Sequence[int]] | None = None,
+) -> Data:
     """The parts of texts: the validation part of a split is the end of the text."""
     found: list[Diagnostic] = []
     loaded: dict[str, Part] = {}
@@ -172,13 +184,17 @@ def _load_text(recipe: Recipe, ports: Sequence[Port], folder: Path, parts: Seque
         with _collected(found):
             if source.is_part:
                 what = "characters" if source.level == "char" else "words"
-                partial.append(f"{listed(path.name for path in source.paths)}: the first"
-                               f" {sum(map(len, source.documents)):,} {what}")
+                partial.append(
+                    f"{listed(path.name for path in source.paths)}: the first"
+                    f" {sum(map(len, source.documents)):,} {what}"
+                )
             if source.is_part or is_part:
                 text.check_vocabulary(source, known)
                 return
             columns, is_stream = text.columns(source, known, recipe.batch)
-            loaded[name] = Part(columns, np.arange(len(next(iter(columns.values())).array)), is_stream)
+            loaded[name] = Part(
+                columns, np.arange(len(next(iter(columns.values())).array)), is_stream
+            )
 
     is_part = False
     if known is None or "training" in parts or ("validation" in parts and held_out is not None):
@@ -197,12 +213,14 @@ def _load_text(recipe: Recipe, ports: Sequence[Port], folder: Path, parts: Seque
                 part(name, read("validate" if name == "validation" else name, call))
     if found:
         raise DataError(found)
-    return Data(**loaded, vocabularies={name: known for name in names}, partial=tuple(partial),
-                counts=held)
+    return Data(
+        **loaded, vocabularies={name: known for name in names}, partial=tuple(partial), counts=held
+    )
 
 
-def _first(request: Request, fields: dict[str, Field],
-           count: Sequence[int] | None) -> dict[str, Field]:
+def _first(
+    request: Request, fields: dict[str, Field], count: Sequence[int] | None
+) -> dict[str, Field]:
     """The first examples of the fields, as many as there were; raises `DataError` if there are fewer."""
     held = len(_any(fields).array)
     if count is None or list(count) == [held]:
@@ -211,10 +229,17 @@ def _first(request: Request, fields: dict[str, Field],
     if held < before:
         raise request.error(
             f"{_any(fields).name} holds {held:,} examples, but held {before:,} when the run was made",
-            argument=0, help="restore the file",
+            argument=0,
+            help="restore the file",
         )
-    return {name: replace(each, array=each.array[:before], texts=each.texts and replace(
-        each.texts, parts=each.texts.parts[:before])) for name, each in fields.items()}
+    return {
+        name: replace(
+            each,
+            array=each.array[:before],
+            texts=each.texts and replace(each.texts, parts=each.texts.parts[:before]),
+        )
+        for name, each in fields.items()
+    }
 
 
 def _extents(request: Request, fields: dict[str, Field]) -> list[str]:
@@ -235,7 +260,9 @@ def _left_out(request: Request, fields: dict[str, Field]) -> list[str]:
         return []
     verb = "has" if rows.left_out == 1 else "have"
     names = listed(Path(each).name for each in request.call.arguments)
-    return [f"{names}: left out {rows.left_out:,} of {rows.count:,} rows, which {verb} missing values"]
+    return [
+        f"{names}: left out {rows.left_out:,} of {rows.count:,} rows, which {verb} missing values"
+    ]
 
 
 def _with_own_words(fields: dict[str, Field], vocabularies: Vocabularies) -> Vocabularies:
@@ -251,16 +278,18 @@ def _with_own_words(fields: dict[str, Field], vocabularies: Vocabularies) -> Voc
     return found
 
 
-def request_of(call: DataCall, ports: Sequence[Port], folder: Path,
-               limit: int | None = None) -> Request:
+def request_of(
+    call: DataCall, ports: Sequence[Port], folder: Path, limit: int | None = None
+) -> Request:
     """What a source is asked for: the ports whose values do not follow from another port's."""
     derived = tuple(port for port in ports if port.length_of or port.begin_of)
     own = tuple(port for port in ports if port not in derived)
     return Request(call, own, folder, derived, limit)
 
 
-def open_sizes(recipe: Recipe, ports: Sequence[Port], folder: Path,
-               limit: int | None = None) -> dict[str, int]:
+def open_sizes(
+    recipe: Recipe, ports: Sequence[Port], folder: Path, limit: int | None = None
+) -> dict[str, int]:
     """The sizes that the training data give to ports whose sizes are open, by name.
 
     `float[n]` takes its `n` from the shape of an example, `class(k)` its `k` from the number of
@@ -281,7 +310,8 @@ def open_sizes(recipe: Recipe, ports: Sequence[Port], folder: Path,
         if sizes.setdefault(str(size), value) != value:
             raise request.error(
                 f"`{size}` is {sizes[str(size)]} elsewhere, but {value} in the data of"
-                f" `{port.name}: {port_type(port)}`", port=port
+                f" `{port.name}: {port_type(port)}`",
+                port=port,
             )
 
     if recipe.data.word == "text":
@@ -372,19 +402,28 @@ def _columns(
     return columns
 
 
-def _check_equal(request: Request, first: Port, lengths: np.ndarray, other: Port, field: Field,
-                 found: list[Diagnostic]) -> None:
+def _check_equal(
+    request: Request,
+    first: Port,
+    lengths: np.ndarray,
+    other: Port,
+    field: Field,
+    found: list[Diagnostic],
+) -> None:
     """What runs over the same sequence is equally long."""
     own = bind.lengths(other, field)
     lengths = lengths[: len(own)]  # of samples the one may be longer
     wrong = own[: len(lengths)] != lengths
     if wrong.any():
         row = int(np.argmax(wrong))
-        found.extend(request.error(
-            f"{field.place(row, 0)}: `{other.name}` has {own[row]} steps there, but"
-            f" `{first.name}` has {lengths[row]}", argument=0,
-            help=f"both run over `{first.sequence}`: declare another `seq` for what is not equally long",
-        ).diagnostics)
+        found.extend(
+            request.error(
+                f"{field.place(row, 0)}: `{other.name}` has {own[row]} steps there, but"
+                f" `{first.name}` has {lengths[row]}",
+                argument=0,
+                help=f"both run over `{first.sequence}`: declare another `seq` for what is not equally long",
+            ).diagnostics
+        )
 
 
 def _check_lengths(request: Request, port: Port, field: Field) -> None:
@@ -399,9 +438,12 @@ def _check_lengths(request: Request, port: Port, field: Field) -> None:
         row = int(np.argmax(wrong))
         raise request.error(
             f"{field.place(row, 0)}: `{port.name}` has {lengths[row]} steps there"
-            + ("" if varies else f", and not {port.shape[0]}"), argument=0, port=port,
-            help="leave out such examples" if varies else
-            f"`class(..)[<= {port.sequence}]` is a sequence of varying length",
+            + ("" if varies else f", and not {port.shape[0]}"),
+            argument=0,
+            port=port,
+            help="leave out such examples"
+            if varies
+            else f"`class(..)[<= {port.sequence}]` is a sequence of varying length",
         )
 
 

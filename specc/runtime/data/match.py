@@ -103,7 +103,9 @@ def _missing(request: Request, file: str, port: Port, name: str, names: list[str
         if is_chosen and near:
             help_ = ""
         if series and not near and port.kind == "float" and port.role == "input":
-            help_ = f'`columns = "a, b, .."` of `csv` lists those of an input, or `{port.name} = ..`'
+            help_ = (
+                f'`columns = "a, b, .."` of `csv` lists those of an input, or `{port.name} = ..`'
+            )
     return request.error(
         f"`{file}` has no {noun} `{name}`{series}, which `{port.name}: {port_type(port)}` needs",
         setting=port.name if is_chosen else "columns",

@@ -39,8 +39,12 @@ def read(request: Request) -> dict[str, Field]:
         texts = None
         if takes_texts(port) and array.dtype.kind == "U" and array.ndim == 1:
             level = settings["level"]
-            texts = Texts([tokens.symbols(each, level) for each in array.tolist()], level,
-                          settings["limit"], settings["unknown"])
+            texts = Texts(
+                [tokens.symbols(each, level) for each in array.tolist()],
+                level,
+                settings["limit"],
+                settings["unknown"],
+            )
         fields[port.name] = Field(
             f"the array `{name}` of `{path.name}`",
             array,

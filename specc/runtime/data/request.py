@@ -84,8 +84,11 @@ class Request:
             help_ = "name a file in it"
             raise self.error(f"`{path}` is a folder, not a file", argument=position, help=help_)
         if path.exists():
-            raise self.error(f"`{path}` is a pipe or a device, not a file", argument=position,
-                             help="write the data to a file first")
+            raise self.error(
+                f"`{path}` is a pipe or a device, not a file",
+                argument=position,
+                help="write the data to a file first",
+            )
         near = nearest_file(path)
         hint = f"did you mean `{near}`? " if near else ""
         (found,) = self.error(
@@ -99,7 +102,11 @@ class Request:
         """The columns that settings called like a port name. A port that is called like a setting of the
         source, such as `level`, has no such setting."""
         own = {each.name for each in SOURCES[self.call.word].settings}
-        given = {port.name: self.call.settings.get(port.name) for port in self.ports if port.name not in own}
+        given = {
+            port.name: self.call.settings.get(port.name)
+            for port in self.ports
+            if port.name not in own
+        }
         return {name: each for name, each in given.items() if isinstance(each, str)}
 
     def settings(self) -> dict[str, Any]:

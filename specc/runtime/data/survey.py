@@ -28,7 +28,9 @@ ANY = 2**31 - 1
 """Classes of a port that may have any number of them."""
 
 
-def sizes(recipe: Recipe, ports: Sequence[Port], folder: Path, limit: int | None = None) -> dict[str, int]:
+def sizes(
+    recipe: Recipe, ports: Sequence[Port], folder: Path, limit: int | None = None
+) -> dict[str, int]:
     """The sizes that the data give to ports whose sizes are open; raises `DataError`.
 
     A number of classes or of steps is that of the sample, where not all of the data are in it.
@@ -52,7 +54,9 @@ def survey(
     names = set(open_ports)
     free = [replace(port, classes=ANY) if port.name in names else port for port in ports]
     try:
-        data = load(recipe, free, folder, parts=("training", "validation", "test"), limit=limit or SAMPLE)
+        data = load(
+            recipe, free, folder, parts=("training", "validation", "test"), limit=limit or SAMPLE
+        )
     except DataError as error:
         return error.diagnostics, ()
     if data.training is None or not data.training.fields:

@@ -55,21 +55,30 @@ class Text:
     def first(self, lengths: Sequence[int]) -> Text:
         """The beginning of each document; raises `DataError` for one that is not as long."""
         if len(lengths) != len(self.documents):
-            raise self.request.error(f"there are {len(self.documents)} texts, but were"
-                                     f" {len(lengths)} when the run was made")
+            raise self.request.error(
+                f"there are {len(self.documents)} texts, but were"
+                f" {len(lengths)} when the run was made"
+            )
         for number, (document, length) in enumerate(zip(self.documents, lengths, strict=True)):
             if len(document) < length:
                 what = "characters" if self.level == "char" else "words"
                 raise self.request.error(
                     f"`{self.paths[number].name}` holds {len(document):,} {what}, but held {length:,} when"
-                    " the run was made", argument=number, help="restore the file")
+                    " the run was made",
+                    argument=number,
+                    help="restore the file",
+                )
         cut = [document[:length] for document, length in zip(self.documents, lengths, strict=True)]
         return replace(self, documents=cut)
 
     def vocabulary(self) -> tuple[str, ...]:
         """The symbols, in the order of their numbers."""
-        return tokens.alphabet((each for document in self.documents for each in document),
-                               self.level, self.limit, self.unknown)
+        return tokens.alphabet(
+            (each for document in self.documents for each in document),
+            self.level,
+            self.limit,
+            self.unknown,
+        )
 
 
 def read(request: Request) -> Text:
@@ -87,8 +96,11 @@ def read(request: Request) -> Text:
             text = content.decode("utf-8-sig").replace("\r\n", "\n")
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
-            raise request.error(f"`{path.name}`, line {line}: this is not UTF-8 text",
-                                argument=position, help="save the text as UTF-8") from None
+            raise request.error(
+                f"`{path.name}`, line {line}: this is not UTF-8 text",
+                argument=position,
+                help="save the text as UTF-8",
+            ) from None
         documents.append(tokens.symbols(text, level))
     limit = None if limit is None else int(limit)
     return Text(request, paths, documents, level, limit, unknown, ("",) * len(paths), is_part)
@@ -101,7 +113,9 @@ def check_vocabulary(text: Text, vocabulary: tuple[str, ...]) -> None:
             what = "characters" if text.level == "char" else "words"
             raise text.request.error(
                 f"the text has {len(vocabulary)} different {what}, but `{port.name}` is"
-                f" {port_type(port)}", argument=0, port=port,
+                f" {port_type(port)}",
+                argument=0,
+                port=port,
                 help=f"`dim vocab` without a number takes it from the data; or `vocab={len(vocabulary)}`",
             )
 
@@ -128,7 +142,9 @@ def columns(text: Text, vocabulary: tuple[str, ...], batch: int) -> tuple[dict[s
     if not each:
         raise request.error(
             f"the text has {len(x)} windows of {steps} steps, fewer than the {lanes} lanes of a batch"
-            if len(x) else f"the text is shorter than one window of {steps} steps", argument=0,
+            if len(x)
+            else f"the text is shorter than one window of {steps} steps",
+            argument=0,
             help="make `batch` or the sequence smaller",
         )
     if is_stream:

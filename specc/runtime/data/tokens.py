@@ -32,8 +32,9 @@ def joined(parts: Iterable[str], level: str) -> str:
     return "".join(parts) if level == "char" else " ".join(parts)
 
 
-def alphabet(parts: Iterable[str], level: str, limit: int | None = None,
-             unknown: str | None = None) -> tuple[str, ...]:
+def alphabet(
+    parts: Iterable[str], level: str, limit: int | None = None, unknown: str | None = None
+) -> tuple[str, ...]:
     """The vocabulary, sorted. With a `limit`, that many symbols: the most frequent ones, of equally
     frequent ones those that are first in the alphabet. Words always have an `UNKNOWN` one."""
     counts = Counter(parts)
