@@ -24,13 +24,14 @@ BASE = {
     "columns",
     "sources",
 }
-MIDDLE = BASE | {"ir", "ops"}
+MIDDLE = BASE | {"target", "ir", "ops"}
 MAY_IMPORT = {
     **{name: BASE for name in BASE},
     "arrays": BASE,
     "decode": BASE,
     "ir": BASE,
-    "ops": BASE | {"ir"},
+    "target": set(),
+    "ops": BASE | {"target", "ir"},
     "frontend": MIDDLE,
     "passes": MIDDLE,
     "backend": MIDDLE,

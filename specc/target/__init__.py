@@ -1,0 +1,14 @@
+"""The language of kernels: a small tree that every back end prints in its own way.
+
+A kernel is one function over numbers, addresses and arrays: loops, assignments, loads, stores and
+calls, and nothing else. The rooms, in the order of the way through them:
+
+    expressions   numbers, names, arithmetic, comparisons, choices, conversions, loads, calls
+    parse         a text in this language, which is a part of Python's, as a tree
+
+    parsed = expression("a if a > b else b", a=Name("v0"), b=Real(0.0))
+    printer.expression(parsed)         # "v0 if v0 > 0.0 else 0.0"
+
+`specc.backend.numba.printer` prints the tree as Python for Numba. Another back end is another
+package beside `specc.backend.numba`, with files of the same names.
+"""
