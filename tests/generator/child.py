@@ -82,7 +82,7 @@ class Child:
 
     def _start(self) -> None:
         own = {} if self._folder is None else {"SPECC_CACHE_DIR": str(self._folder)}
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self._errors = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
             [
                 sys.executable,
