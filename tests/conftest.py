@@ -7,9 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from specc.backend import workers
+
 # Each process keeps the compiler and all kernels that its tests have loaded in memory.
 MOST_PROCESSES = 4
 LONG_LIMIT = 12 * 3600  # seconds for a test that is marked `long`
+
+
+def pytest_configure(config):
+    """A process that runs tests beside others compiles alone: there is no idle processor for a helper.
+
+    A worker that starts for each compilation anew would cost about a second of both.
+    """
+    if hasattr(config, "workerinput"):
+        workers._processors = lambda: 1
 
 
 def pytest_addoption(parser):

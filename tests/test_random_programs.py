@@ -8,6 +8,7 @@ single one: `python tests/random_programs.py --help`.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -27,9 +28,16 @@ UNMENDED: frozenset[str] = frozenset()
 """Features of which bugs are known."""
 
 
+@pytest.fixture(scope="module")
+def child() -> Iterator[Child]:
+    """A process for all programs, with the cache folder of the other tests."""
+    with Child() as made:
+        yield made
+
+
 @pytest.mark.parametrize("first", range(0, USUAL, BLOCK))
-def test_compiled_programs_compute_what_the_interpreter_computes(first):
-    report = run(range(first, first + BLOCK), off=UNMENDED, own_cache=False)
+def test_compiled_programs_compute_what_the_interpreter_computes(first, child):
+    report = run(range(first, first + BLOCK), off=UNMENDED, child=child)
     assert not report.failures, "\n\n".join(report.failures)
     assert report.counts == {"ok": BLOCK}
     assert report.compared >= BLOCK

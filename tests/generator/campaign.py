@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -44,18 +45,19 @@ def run(
     tell: Callable = print,
     every: int = 0,
     most_failures: int = 50,
-    own_cache: bool = True,
+    child: Child | None = None,
 ) -> Report:
-    """Runs the cases of all seeds, until the time is over or very many have failed. `tell` gets
-    each failure
-    at once, and the counts `every` so many cases. With its `own_cache` a run keeps its kernels in
-    a folder that it
-    removes."""
+    """Runs the cases of all seeds, until the time is over or very many have failed.
+
+    `tell` gets each failure at once, and the counts `every` so many cases. The processes keep their
+    kernels in a folder that is removed at the end; a `child` given runs all cases, and has a folder
+    already.
+    """
     report, lock, start = Report(), threading.Lock(), time.monotonic()
     left = iter(seeds)
 
-    def work(folder: Path | None) -> None:
-        with Child(folder) as child:
+    def work(folder: Path) -> None:
+        with Child(folder) if child is None else nullcontext(child) as process:
             while True:
                 with lock:
                     seed = next(left, None)
@@ -65,8 +67,8 @@ def run(
                 if seed is None or is_over:
                     return
                 made = case(seed, off, whole)
-                answer = child.ask(made)
-                text = "" if answer.stage == "ok" else told(made, answer, child, shrinks)
+                answer = process.ask(made)
+                text = "" if answer.stage == "ok" else told(made, answer, process, shrinks)
                 with lock:
                     note(report, answer, text, tell)
                     done = report.counts.total()
@@ -76,13 +78,11 @@ def run(
                             f" {report.compared:,} arrays compared, {report.judged} by samples of"
                             f" rounding; {time.monotonic() - start:.0f} s"
                         )
-                        if folder is not None:
-                            trim(folder)
+                        trim(folder)
 
     with tempfile.TemporaryDirectory(prefix="specc-programs-", ignore_cleanup_errors=True) as name:
-        folder = Path(name) if own_cache else None
         with ThreadPoolExecutor(processes) as pool:
-            for each in [pool.submit(work, folder) for _ in range(processes)]:
+            for each in [pool.submit(work, Path(name)) for _ in range(processes)]:
                 each.result()
     return report
 
