@@ -5,7 +5,7 @@ rms(gradient)      # the root of the mean square of its elements
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,8 @@ class CellFlow:
 class Flow:
     """How gradients flow on one batch. `norm` is that of all gradients of trained parameters.
 
-    `clipped_norm` is what `clip_value` and `clip_norm` make of it, None where there are none.
+    `clipped_norm` is the norm after `clip_value` and `clip_norm`, None without them. `verdict` says in
+    sentences what the figures mean.
     """
 
     model: str
@@ -86,20 +87,14 @@ class Flow:
     clip_norm: float | None
     clip_value: float | None
     clipped_norm: float | None
-
-    @property
-    def verdict(self) -> list[str]:
-        """What it comes to, in sentences."""
-        from specc.flow.verdict import verdict
-
-        return verdict(self)
+    verdict: list[str] = field(default_factory=list)
 
     def to_record(self) -> dict[str, Any]:
         """All of it as plain data. Figures beyond all bounds are None, as JSON has no word for them."""
         record = asdict(self)
         for cell, made in zip(self.cells, record["cells"], strict=True):
             made["ratio"] = cell.ratio
-        return _plain({**record, "verdict": self.verdict})
+        return _plain(record)
 
 
 def _plain(value):

@@ -6,20 +6,22 @@ measure(program, leaves, examples=32)      # a Flow
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from specc.backend.reference import evaluate
 from specc.flow.figures import CellFlow, Flow, LayerFlow, divided, norm, rms
 from specc.flow.recurrence import Recurrence
+from specc.flow.verdict import verdict
 from specc.ir.graph import Graph, Node, topological
 from specc.ir.program import Layer, Program
 from specc.ir.verify import verify
+from specc.ops.broadcast import Broadcast
 from specc.ops.carry import closed, following, loops, straightened
 from specc.ops.elementwise import Maximum, Sigmoid, Tanh
 from specc.ops.leaf import Const, Input
 from specc.ops.peers import bind_batch
-from specc.ops.shape import Broadcast
 from specc.passes import lower
 from specc.passes.autodiff import gradients
 
@@ -72,7 +74,7 @@ def measure(program: Program, leaves: Leaves, examples: int, seed: int = 0, step
             recipe.clip_value,
             recipe.clip_norm,
         )
-    return Flow(
+    flow = Flow(
         program.name,
         examples,
         float(found_values["loss"]),
@@ -83,6 +85,7 @@ def measure(program: Program, leaves: Leaves, examples: int, seed: int = 0, step
         recipe.clip_value,
         clipped,
     )
+    return replace(flow, verdict=verdict(flow))
 
 
 def _forward(program: Program, examples: int) -> Graph:
