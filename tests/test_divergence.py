@@ -100,9 +100,9 @@ def test_a_mask_of_minus_infinity_is_not_blamed_but_a_nan_that_follows_from_it_i
     from specc.ir.graph import Graph
     from specc.ir.types import Type
     from specc.ops import elementwise as ops
+    from specc.ops.broadcast import broadcast_scalar, sum_batch
     from specc.ops.leaf import Const, Input, constant, leaf
-    from specc.ops.reduce import Max, sum_batch
-    from specc.ops.shape import broadcast_scalar
+    from specc.ops.reduce import Max
 
     x = leaf(Input("input", "x", Type("float", (3,), True)))
     weight = leaf(Input("weight_of_example", "", Type("float", (), True)))

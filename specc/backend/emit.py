@@ -20,11 +20,12 @@ from specc.backend.products import WHOLE, own_rows_calls, product_calls, repeats
 from specc.ir import sizes
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, Place, Plan, Repeated, Step, share
+from specc.ops.broadcast import Sum
 from specc.ops.contract import Contract
 from specc.ops.gather import Put, put_rows
 from specc.ops.leaf import Const, Input
 from specc.ops.random import Uniform
-from specc.ops.reduce import AllReduce, Max, Sum
+from specc.ops.reduce import AllReduce, Max
 from specc.ops.shape import Frame, Pad
 from specc.ops.views import c_strides, parts_read
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from specc.cli.table import nodes_of, over, port_shape
 from specc.ir.graph import Node, topological
 from specc.ir.program import Layer, Program, Term
+from specc.ops.broadcast import Sum
 from specc.ops.leaf import Input
-from specc.ops.reduce import Max, Sum
+from specc.ops.reduce import Max
 from specc.ops.shape import Reshape
 from specc.recipe import Port
 

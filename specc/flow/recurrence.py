@@ -17,11 +17,11 @@ from specc.backend.reference import evaluate
 from specc.flow.figures import CellFlow, Matrix, rms
 from specc.ir.graph import Graph, Node, apply, topological
 from specc.ir.types import Type
+from specc.ops.broadcast import Sum, sum_batch
 from specc.ops.carry import Loop
 from specc.ops.contract import Contract
 from specc.ops.elementwise import add, mul
 from specc.ops.leaf import Input, leaf
-from specc.ops.reduce import Sum, sum_batch
 from specc.ops.shape import Concat, Slice
 from specc.ops.steps import one_step, step_of
 from specc.passes.autodiff import gradients

@@ -28,8 +28,8 @@ from specc.ir import sizes
 from specc.ir.op import Op
 from specc.ir.sizes import Polynomial, Undecided
 from specc.ops import elementwise as ops
+from specc.ops.broadcast import Broadcast
 from specc.ops.leaf import Const, leaf
-from specc.ops.shape import Broadcast
 from specc.source import Span
 
 LARGEST_BITS = 256

@@ -35,10 +35,11 @@ from specc.frontend.values import (
 from specc.ir import sizes
 from specc.ir.graph import Node, apply, serving, topological
 from specc.ir.types import Type
+from specc.ops.broadcast import Broadcast
 from specc.ops.carry import Carry, varying
 from specc.ops.elementwise import select
 from specc.ops.leaf import Input, leaf
-from specc.ops.shape import Broadcast, Reshape, Slice
+from specc.ops.shape import Reshape, Slice
 from specc.ops.steps import NoStep, lift
 from specc.source import Span
 

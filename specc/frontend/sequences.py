@@ -13,10 +13,11 @@ from specc.frontend.scope import Frame, Mistake
 from specc.frontend.values import Sequence, Tensor, Value, describe, excess, is_static
 from specc.ir.graph import Node, Origin, apply
 from specc.ops import elementwise as ops
+from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.gather import Take
 from specc.ops.leaf import Iota, constant, leaf
-from specc.ops.reduce import BatchMean, Sum
-from specc.ops.shape import Broadcast, Concat, Reshape, Slice
+from specc.ops.reduce import BatchMean
+from specc.ops.shape import Concat, Reshape, Slice
 from specc.ops.steps import every_step
 from specc.source import Span
 

@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from specc.ir.graph import Node, topological
 from specc.ir.program import Term
 from specc.ops import elementwise as ops
+from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.leaf import Input
-from specc.ops.reduce import BatchMean, Sum
-from specc.ops.shape import Broadcast, Concat, Pad, Reshape, Slice, Transpose
+from specc.ops.reduce import BatchMean
+from specc.ops.shape import Concat, Pad, Reshape, Slice, Transpose
 
 LINEAR = (ops.Add, ops.Sub, ops.Neg, ops.ToFloat, ops.Copy, BatchMean, Sum, Broadcast, Concat, Pad, Reshape,
           Slice, Transpose)  # fmt: skip

@@ -2,6 +2,8 @@
 
 from specc.ops import (  # noqa: F401
     after,
+    broadcast,
+    carry,
     contract,
     elementwise,
     gather,

@@ -20,7 +20,10 @@ from specc.ir.graph import Graph, Node, apply, rewrite, topological
 from specc.ir.op import Op, ShapeError
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
-from specc.ops.shape import Broadcast, Concat, Reshape, Slice
+from specc.ops.broadcast import Broadcast, broadcast_scalar
+from specc.ops.elementwise import add, mul
+from specc.ops.leaf import Input, leaf
+from specc.ops.shape import Concat, Reshape, Slice
 
 PREFIX = "carry."
 
@@ -219,10 +222,6 @@ def _moved(carry: Node, then: Node) -> Node:
 
 def varying(node: Node) -> Node:
     """The same for each example: a carried value has a place for each of them."""
-    from specc.ops.elementwise import add, mul
-    from specc.ops.leaf import Input, leaf
-    from specc.ops.shape import broadcast_scalar
-
     if node.type.batched:
         return node
     nothing = mul(leaf(Input("weight_of_example", "", Type("float", (), batched=True))), 0.0)

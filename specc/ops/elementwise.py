@@ -17,8 +17,8 @@ from specc.ir.graph import Node, apply
 from specc.ir.op import Op, ShapeError
 from specc.ir.sizes import Size
 from specc.ir.types import Type
+from specc.ops.broadcast import broadcast_scalar
 from specc.ops.leaf import Const, constant
-from specc.ops.shape import broadcast_scalar
 
 
 class Elementwise(Op):

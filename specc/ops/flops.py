@@ -9,9 +9,10 @@ from collections.abc import Iterable
 
 from specc.ir import sizes
 from specc.ir.graph import Node
+from specc.ops.broadcast import Sum
 from specc.ops.contract import Contract
 from specc.ops.elementwise import Elementwise
-from specc.ops.reduce import Max, Sum
+from specc.ops.reduce import Max
 from specc.ops.window import WindowMax
 
 

@@ -13,7 +13,7 @@ from specc.ir.graph import apply
 from specc.ir.op import Op, ShapeError
 from specc.ir.sizes import Size
 from specc.ir.types import Type
-from specc.ops.shape import Broadcast
+from specc.ops.broadcast import Broadcast
 
 _ROWS = 'from specc.backend.moves import rows_tile\ntile = rows_tile("<dtype>", <width>)'
 

@@ -1,7 +1,8 @@
-"""Reductions: over axes of an example, or over the examples of a batch.
+"""Reductions over axes of an example, over the examples of a batch, and over shards.
 
-apply(Sum((1, 2)), x)        # [c, h, w] -> [c]
-sum_batch(x)                 # one value for the whole batch
+apply(Max((1, 2)), x)        # [c, h, w] -> [c]
+
+The sum is in `broadcast`, because the two are each other's transposes.
 """
 
 from __future__ import annotations
@@ -12,46 +13,10 @@ from specc.ir import sizes
 from specc.ir.graph import Node, apply
 from specc.ir.op import Op, ShapeError
 from specc.ir.types import Type
-from specc.ops.shape import Broadcast, lead
-
-
-def _reduced(op: str, axes: tuple[int, ...], x: Type) -> Type:
-    if x.kind != "float":
-        raise ShapeError(f"`{op}` works on float, not on {x.kind}", 0)
-    for axis in axes:
-        if not 0 <= axis < x.rank:
-            raise ShapeError(f"{sizes.show(x.shape)} has no axis {axis}", 0)
-    return replace(x, shape=tuple(s for axis, s in enumerate(x.shape) if axis not in axes))
-
-
-def _spread(node: Node, reduced: Node, axes: tuple[int, ...]) -> Node:
-    """`reduced` repeated over the axes that were reduced away from `node`."""
-    shape = node.type.shape
-    kept = tuple(axis for axis in range(len(shape)) if axis not in axes)
-    return apply(Broadcast(shape, kept), reduced) if axes else reduced
-
-
-@dataclass(frozen=True)
-class Sum(Op):
-    """The sum over `axes`, and with `batch` over the examples too: one value for all of them."""
-
-    axes: tuple[int, ...]
-    batch: bool = False
-
-    def infer(self, x: Type) -> Type:
-        reduced = _reduced("sum", self.axes, x)
-        if not self.batch:
-            return reduced
-        if not x.batched:
-            raise ShapeError("there is no batch to sum over", 0)
-        return replace(reduced, batched=False)
-
-    def vjp(self, node, dy):
-        return (_spread(node.inputs[0], dy, self.axes),)
-
-    def reference(self, types, x):
-        over = tuple(axis + lead(types[0]) for axis in self.axes)
-        return x.sum(over + ((0,) if self.batch else ()))
+from specc.ops.broadcast import Broadcast, Sum, reduced_type, spread_again
+from specc.ops.elementwise import div, equal, mul, select
+from specc.ops.leaf import constant
+from specc.ops.shape import lead
 
 
 @dataclass(frozen=True)
@@ -61,15 +26,13 @@ class Max(Op):
     axes: tuple[int, ...]
 
     def infer(self, x: Type) -> Type:
-        return _reduced("max", self.axes, x)
+        return reduced_type("max", self.axes, x)
 
     def vjp(self, node, dy):
-        from specc.ops.elementwise import div, equal, mul, select
-
         x = node.inputs[0]
-        hits = select(equal(x, _spread(x, node, self.axes)), _ones(x), 0.0)
+        hits = select(equal(x, spread_again(x, node, self.axes)), _ones(x), 0.0)
         share = div(dy, apply(Sum(self.axes), hits))
-        return (mul(hits, _spread(x, share, self.axes)),)
+        return (mul(hits, spread_again(x, share, self.axes)),)
 
     def reference(self, types, x):
         return x.max(tuple(axis + lead(types[0]) for axis in self.axes))
@@ -96,7 +59,7 @@ class BatchMean(Op):
     all of them, that value."""
 
     def infer(self, x: Type) -> Type:
-        return replace(_reduced("mean", (), x), batched=False)
+        return replace(reduced_type("mean", (), x), batched=False)
 
     def vjp(self, node, dy):
         raise AssertionError("BatchMean is lowered to a weighted sum before gradients are taken")
@@ -149,12 +112,5 @@ def argmax(
                     out[o, lane] = i
 
 
-def sum_batch(x: Node) -> Node:
-    """The sum over the examples of the batch."""
-    return apply(Sum((), batch=True), x)
-
-
 def _ones(x: Node) -> Node:
-    from specc.ops.leaf import constant
-
     return apply(Broadcast(x.type.shape), constant(1.0)) if x.type.shape else constant(1.0)

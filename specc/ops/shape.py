@@ -1,6 +1,6 @@
-"""Ops that move values without computing: broadcast, reshape, transpose, slice, pad, concat.
+"""Ops that move values without computing: reshape, transpose, slice, pad, concat.
 
-Each is linear, and the transpose of another: broadcast of sum, slice of pad, reshape of reshape.
+Each is linear, and the transpose of another: slice of pad, reshape of reshape.
 Axes count from 0 and never include the batch.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from specc.ir import sizes
-from specc.ir.graph import Node, apply
+from specc.ir.graph import apply
 from specc.ir.op import Op, ShapeError
 from specc.ir.sizes import Shape
 from specc.ir.types import Type
@@ -18,36 +18,6 @@ from specc.ir.types import Type
 def lead(type_: Type) -> int:
     """The number of leading batch axes (0 or 1) of a reference array of this type."""
     return 1 if type_.batched else 0
-
-
-@dataclass(frozen=True)
-class Broadcast(Op):
-    """Repeat over new axes: input axis k becomes axis `axes[k]` of `shape`."""
-
-    shape: Shape
-    axes: tuple[int, ...] = ()
-
-    def infer(self, x: Type) -> Type:
-        for axis, size in zip(self.axes, x.shape, strict=True):
-            if not sizes.same(size, self.shape[axis]):
-                raise ShapeError(f"cannot spread {size} over an axis of {self.shape[axis]}", 0)
-        return Type(x.kind, self.shape, x.batched, x.classes)
-
-    def vjp(self, node, dy):
-        from specc.ops.reduce import Sum
-
-        new = tuple(axis for axis in range(len(self.shape)) if axis not in self.axes)
-        return (apply(Sum(new), dy),)
-
-    def reference(self, types, x):
-        import numpy as np
-
-        first = lead(types[0])
-        kept = [1] * len(self.shape)
-        for axis, size in zip(self.axes, types[0].shape, strict=True):
-            kept[axis] = size
-        x = np.asarray(x)
-        return np.broadcast_to(x.reshape(*x.shape[:first], *kept), (*x.shape[:first], *self.shape))
 
 
 @dataclass(frozen=True)
@@ -233,10 +203,3 @@ class Concat(Op):
             for x, t in zip(inputs, types, strict=True)
         ]
         return np.concatenate(spread, self.axis + (1 if examples else 0))
-
-
-def broadcast_scalar(node: Node, shape: Shape) -> Node:
-    """A scalar spread over `shape`; anything else as it is."""
-    if node.type.shape == () and shape != ():
-        return apply(Broadcast(shape), node)
-    return node

@@ -14,14 +14,15 @@ from dataclasses import dataclass, replace
 from specc.ir.graph import Node, apply, topological
 from specc.ir.op import Op, ShapeError
 from specc.ir.sizes import Size
+from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.carry import Carry, Loop
 from specc.ops.contract import Affine, Contract, index
 from specc.ops.elementwise import Elementwise, div
 from specc.ops.gather import Put, Take
 from specc.ops.leaf import Input, leaf
 from specc.ops.random import Uniform
-from specc.ops.reduce import ArgMax, BatchMean, Max, Sum
-from specc.ops.shape import Broadcast, Concat, Pad, Reshape, Slice, Transpose
+from specc.ops.reduce import ArgMax, BatchMean, Max
+from specc.ops.shape import Concat, Pad, Reshape, Slice, Transpose
 from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
 
 

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from specc.ir.graph import Graph, Node
 from specc.ir.plan import View
 from specc.ops.after import After
+from specc.ops.broadcast import Broadcast
 from specc.ops.leaf import Const, Input
 from specc.ops.reduce import AllReduce
-from specc.ops.shape import Broadcast, Reshape, Slice, Transpose
+from specc.ops.shape import Reshape, Slice, Transpose
 
 VIEWS = (After, Broadcast, Reshape, Slice, Transpose)
 

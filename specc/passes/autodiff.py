@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from specc.ir.graph import Node, apply, serving
+from specc.ops.broadcast import Broadcast, sum_batch
 from specc.ops.carry import carries, closed, varying
 from specc.ops.elementwise import add
 from specc.ops.leaf import Const, Input, constant
-from specc.ops.reduce import sum_batch
-from specc.ops.shape import Broadcast
 
 
 def gradients(

@@ -16,13 +16,14 @@ from itertools import islice
 from specc.ir.graph import Graph, Node, apply, rewrite
 from specc.ir.plan import Group, Repeated
 from specc.ops.after import After
+from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.carry import PREFIX, Carry, Loop, carries, loops, ordered
 from specc.ops.contract import Contract
 from specc.ops.elementwise import Copy, Elementwise
 from specc.ops.gather import Put, Take, TakeSum
 from specc.ops.leaf import Const, Input, leaf
-from specc.ops.reduce import AllReduce, Max, Sum
-from specc.ops.shape import Broadcast, Concat, Frame, Pad, Reshape
+from specc.ops.reduce import AllReduce, Max
+from specc.ops.shape import Concat, Frame, Pad, Reshape
 from specc.ops.steps import has_steps, one_step
 from specc.ops.views import VIEWS, awaited, in_c_order, root_of
 

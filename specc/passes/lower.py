@@ -16,6 +16,7 @@ from functools import reduce
 from specc.ir.graph import Graph, Node, Origin, apply, rewrite, serving, topological
 from specc.ir.program import Program
 from specc.ir.types import Type
+from specc.ops.broadcast import Sum, broadcast_scalar, sum_batch
 from specc.ops.carry import closed, following
 from specc.ops.elementwise import (
     Add,
@@ -34,8 +35,7 @@ from specc.ops.elementwise import (
     to_float,
 )
 from specc.ops.leaf import Const, Input, constant, leaf
-from specc.ops.reduce import BatchMean, Sum, sum_batch
-from specc.ops.shape import broadcast_scalar
+from specc.ops.reduce import BatchMean
 from specc.passes.autodiff import gradients
 from specc.passes.hoist import hoist
 from specc.passes.stream import streamed

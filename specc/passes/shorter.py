@@ -13,14 +13,15 @@ from collections.abc import Set
 from dataclasses import replace
 
 from specc.ir.graph import Graph, Node
+from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.carry import PREFIX, Carry
 from specc.ops.contract import Contract
 from specc.ops.elementwise import Elementwise, Equal, Less, Select, Sub, ToFloat, ToInt
 from specc.ops.gather import Put, Take
 from specc.ops.leaf import Const, Input, Iota
 from specc.ops.random import Uniform
-from specc.ops.reduce import ArgMax, Max, Sum
-from specc.ops.shape import Broadcast, Concat, Pad, Reshape, Slice, Transpose
+from specc.ops.reduce import ArgMax, Max
+from specc.ops.shape import Concat, Pad, Reshape, Slice, Transpose
 from specc.ops.steps import counts_steps, moved_by_one
 from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node, apply
+from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.elementwise import (
     Add,
     Detach,
@@ -27,8 +28,7 @@ from specc.ops.elementwise import (
     mul,
 )
 from specc.ops.leaf import Const, constant
-from specc.ops.reduce import Sum
-from specc.ops.shape import Broadcast, Concat, Pad, Reshape, Slice, Transpose
+from specc.ops.shape import Concat, Pad, Reshape, Slice, Transpose
 
 
 def simplify(graph: Graph) -> Graph:

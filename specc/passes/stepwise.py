@@ -15,13 +15,14 @@ from dataclasses import dataclass, field, replace
 
 from specc.ir.graph import Graph, Node, apply, topological
 from specc.ir.types import Type
+from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.carry import PREFIX, Carry, closed, following, straightened, varying
 from specc.ops.contract import Contract
 from specc.ops.elementwise import Elementwise, select
 from specc.ops.gather import Put, Take
 from specc.ops.leaf import Input, leaf
-from specc.ops.reduce import ArgMax, Max, Sum
-from specc.ops.shape import Broadcast, Concat, Pad, Reshape, Slice, Transpose
+from specc.ops.reduce import ArgMax, Max
+from specc.ops.shape import Concat, Pad, Reshape, Slice, Transpose
 from specc.ops.steps import counts_steps, has_steps, moved_by_one, one_step
 from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
 

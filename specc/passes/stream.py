@@ -14,10 +14,11 @@ from dataclasses import replace
 
 from specc.ir.graph import Graph, Node, apply, rewrite
 from specc.ir.types import Type
+from specc.ops.broadcast import Broadcast
 from specc.ops.carry import Carry, closed, following
 from specc.ops.elementwise import select
 from specc.ops.leaf import Input, leaf
-from specc.ops.shape import Broadcast, Reshape, Slice
+from specc.ops.shape import Reshape, Slice
 
 
 def streamed(graph: Graph, begins: Mapping[str, str]) -> Graph:

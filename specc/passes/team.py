@@ -14,12 +14,13 @@ from __future__ import annotations
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node
 from specc.ir.plan import Group, Repeated, share
+from specc.ops.broadcast import Sum
 from specc.ops.contract import Contract
 from specc.ops.elementwise import Elementwise
 from specc.ops.gather import Put, Take
 from specc.ops.leaf import Const, Input
 from specc.ops.random import Uniform
-from specc.ops.reduce import AllReduce, ArgMax, Max, Sum
+from specc.ops.reduce import AllReduce, ArgMax, Max
 from specc.ops.shape import Concat, Frame, Pad
 from specc.ops.views import VIEWS, root_of
 from specc.ops.window import WindowMax

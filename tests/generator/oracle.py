@@ -21,7 +21,7 @@ import numpy as np
 
 from specc.backend.reference import evaluate
 from specc.ir.graph import Node
-from specc.ops import elementwise, gather, peers, reduce, shape, window
+from specc.ops import broadcast, elementwise, gather, peers, reduce, shape, window
 from specc.ops.after import After
 from specc.ops.carry import Carry
 from specc.ops.contract import Contract
@@ -40,7 +40,7 @@ EXACT = (
     shape.Reshape,
     shape.Slice,
     shape.Transpose,
-    shape.Broadcast,
+    broadcast.Broadcast,
     shape.Concat,
     elementwise.Neg,
     elementwise.Abs,
@@ -64,7 +64,7 @@ EXACT = (
 SUMS = (
     elementwise.Add,
     elementwise.Sub,
-    reduce.Sum,
+    broadcast.Sum,
     Contract,
     gather.TakeSum,
     window.WindowMaxGradient,

@@ -16,11 +16,12 @@ from specc.ir.types import Type
 from specc.ir.verify import verify
 from specc.ops import elementwise as e
 from specc.ops.after import After
+from specc.ops.broadcast import Broadcast, Sum, sum_batch
 from specc.ops.contract import Affine, Contract, index
 from specc.ops.gather import Put, Take, TakeSum
 from specc.ops.leaf import Const, Input, Iota, Random, constant, leaf
-from specc.ops.reduce import AllReduce, ArgMax, BatchMean, Max, Sum, sum_batch
-from specc.ops.shape import Broadcast, Concat, Frame, Pad, Reshape, Slice, Transpose
+from specc.ops.reduce import AllReduce, ArgMax, BatchMean, Max
+from specc.ops.shape import Concat, Frame, Pad, Reshape, Slice, Transpose
 from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
 from specc.passes.autodiff import gradients
 from specc.passes.fuse import prepare

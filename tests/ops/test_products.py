@@ -13,10 +13,11 @@ from specc.backend.reference import evaluate
 from specc.columns import Column
 from specc.ir.graph import Graph, Node, apply
 from specc.ir.types import Type
+from specc.ops.broadcast import Broadcast, broadcast_scalar
 from specc.ops.contract import Affine, Contract, index
 from specc.ops.elementwise import mul
 from specc.ops.leaf import Input, leaf
-from specc.ops.shape import Broadcast, Slice, Transpose, broadcast_scalar
+from specc.ops.shape import Slice, Transpose
 from specc.passes.fuse import prepare
 from specc.passes.plan import plan
 

@@ -14,10 +14,11 @@ from specc.backend.reference import evaluate
 from specc.ir.graph import Graph, Node, apply
 from specc.ir.types import Type
 from specc.net import TRAIN
+from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.elementwise import Abs, Add, Mul, Sub, Tanh
 from specc.ops.leaf import Input, leaf
-from specc.ops.reduce import Max, Sum
-from specc.ops.shape import Broadcast, Frame, Pad, Slice, Transpose
+from specc.ops.reduce import Max
+from specc.ops.shape import Frame, Pad, Slice, Transpose
 from specc.ops.views import awaited, root_of
 from specc.passes.fuse import fuse, prepare
 from specc.passes.lower import forward, training_step

@@ -13,8 +13,9 @@ from specc.frontend.values import Tensor, Value, describe, is_static
 from specc.ir import sizes
 from specc.ir.op import Op
 from specc.ops import elementwise as ops
+from specc.ops.broadcast import Sum
 from specc.ops.peers import BATCH, Peers
-from specc.ops.reduce import ArgMax, BatchMean, Max, Sum
+from specc.ops.reduce import ArgMax, BatchMean, Max
 from specc.source import Span
 
 # ruff: noqa: F821, RUF013 - the annotations of settings are written in the language's own words

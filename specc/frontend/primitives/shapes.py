@@ -13,9 +13,10 @@ from specc.frontend.values import Several, Tensor, Value, describe, is_static
 from specc.ir import sizes
 from specc.ir.sizes import Polynomial
 from specc.ops import elementwise as ops
+from specc.ops.broadcast import Broadcast
 from specc.ops.gather import Put
 from specc.ops.leaf import Iota, leaf
-from specc.ops.shape import Broadcast, Concat, Reshape, Slice, Transpose
+from specc.ops.shape import Concat, Reshape, Slice, Transpose
 from specc.source import Span
 
 # ruff: noqa: F821 - the annotations of settings are written in the language's own words

@@ -1,0 +1,97 @@
+"""Broadcast and sum: each is the transpose, and so the gradient, of the other.
+
+apply(Broadcast((3, 5), (1,)), x)      # [5] -> [3, 5]
+apply(Sum((1, 2)), x)                  # [c, h, w] -> [c]
+sum_batch(x)                           # one value for the whole batch
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from specc.ir import sizes
+from specc.ir.graph import Node, apply
+from specc.ir.op import Op, ShapeError
+from specc.ir.sizes import Shape
+from specc.ir.types import Type
+from specc.ops.shape import lead
+
+
+@dataclass(frozen=True)
+class Broadcast(Op):
+    """Repeat over new axes: input axis k becomes axis `axes[k]` of `shape`."""
+
+    shape: Shape
+    axes: tuple[int, ...] = ()
+
+    def infer(self, x: Type) -> Type:
+        for axis, size in zip(self.axes, x.shape, strict=True):
+            if not sizes.same(size, self.shape[axis]):
+                raise ShapeError(f"cannot spread {size} over an axis of {self.shape[axis]}", 0)
+        return Type(x.kind, self.shape, x.batched, x.classes)
+
+    def vjp(self, node, dy):
+        new = tuple(axis for axis in range(len(self.shape)) if axis not in self.axes)
+        return (apply(Sum(new), dy),)
+
+    def reference(self, types, x):
+        import numpy as np
+
+        first = lead(types[0])
+        kept = [1] * len(self.shape)
+        for axis, size in zip(self.axes, types[0].shape, strict=True):
+            kept[axis] = size
+        x = np.asarray(x)
+        return np.broadcast_to(x.reshape(*x.shape[:first], *kept), (*x.shape[:first], *self.shape))
+
+
+@dataclass(frozen=True)
+class Sum(Op):
+    """The sum over `axes`, and with `batch` over the examples too: one value for all of them."""
+
+    axes: tuple[int, ...]
+    batch: bool = False
+
+    def infer(self, x: Type) -> Type:
+        reduced = reduced_type("sum", self.axes, x)
+        if not self.batch:
+            return reduced
+        if not x.batched:
+            raise ShapeError("there is no batch to sum over", 0)
+        return replace(reduced, batched=False)
+
+    def vjp(self, node, dy):
+        return (spread_again(node.inputs[0], dy, self.axes),)
+
+    def reference(self, types, x):
+        over = tuple(axis + lead(types[0]) for axis in self.axes)
+        return x.sum(over + ((0,) if self.batch else ()))
+
+
+def broadcast_scalar(node: Node, shape: Shape) -> Node:
+    """A scalar spread over `shape`; anything else as it is."""
+    if node.type.shape == () and shape != ():
+        return apply(Broadcast(shape), node)
+    return node
+
+
+def sum_batch(x: Node) -> Node:
+    """The sum over the examples of the batch."""
+    return apply(Sum((), batch=True), x)
+
+
+def reduced_type(op: str, axes: tuple[int, ...], x: Type) -> Type:
+    """The type of `x` without some axes; raises `ShapeError`."""
+    if x.kind != "float":
+        raise ShapeError(f"`{op}` works on float, not on {x.kind}", 0)
+    for axis in axes:
+        if not 0 <= axis < x.rank:
+            raise ShapeError(f"{sizes.show(x.shape)} has no axis {axis}", 0)
+    return replace(x, shape=tuple(s for axis, s in enumerate(x.shape) if axis not in axes))
+
+
+def spread_again(node: Node, reduced: Node, axes: tuple[int, ...]) -> Node:
+    """`reduced` repeated over the axes that were reduced away from `node`."""
+    shape = node.type.shape
+    kept = tuple(axis for axis in range(len(shape)) if axis not in axes)
+    return apply(Broadcast(shape, kept), reduced) if axes else reduced
