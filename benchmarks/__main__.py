@@ -60,7 +60,7 @@ def main(
     path: Path | None,
 ) -> None:
     """Time specc against its peers; print the tables and the goals."""
-    from specc.backend.limits import measure
+    from specc.backend.measure.limits import measure
 
     chosen = [CASES[name] for name in (models.split(",") if models else CASES)]
     wanted = peers.split(",") if peers else None

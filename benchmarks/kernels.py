@@ -16,8 +16,8 @@ import click
 import numpy as np
 
 import specc
-from specc.backend.calls import Call, element_bytes
-from specc.backend.executor import Program, executor
+from specc.backend.emit.calls import Call, element_bytes
+from specc.backend.run.executor import Program, executor
 from specc.columns import Column
 from specc.ir.sizes import product
 from specc.ops.contract import Contract

@@ -133,11 +133,11 @@ def compile(
             program.name,
             help=f"give it one: {program.open_sizes[0]}=10",
         )
-    from specc.backend import executor
-    from specc.backend.load import has_compiled
+    from specc.backend.run import executor
+    from specc.backend.toolchain.load import has_compiled
 
     if not has_compiled(executor.KERNELS[0]):  # so nothing has been compiled for this machine yet
-        from specc.backend.workers import start_ahead
+        from specc.backend.toolchain.workers import start_ahead
 
         start_ahead()
     from specc.net import Net

@@ -21,10 +21,10 @@ import numpy as np
 
 from specc.arrays import Arrays, completed, count, examples
 from specc.backend.machine import this_machine
-from specc.backend.prepared import Fastest, Prepared
-from specc.backend.program import CompiledProgram
 from specc.backend.reference import evaluate
-from specc.backend.storage import aligned
+from specc.backend.run.prepared import Fastest, Prepared
+from specc.backend.run.program import CompiledProgram
+from specc.backend.run.storage import aligned
 from specc.collection import uncollected
 from specc.columns import Column
 from specc.decode import Scores, decode, scores_name, targets_read
@@ -55,7 +55,7 @@ from specc.rollback import Rollback
 from specc.steps import StepByStep
 
 if TYPE_CHECKING:
-    from specc.backend.timing import StepTimes
+    from specc.backend.measure.timing import StepTimes
     from specc.divergence import Finding
     from specc.flow import Flow
 
@@ -793,7 +793,7 @@ class Net:
     def time(self, data: Mapping[str, Column], order: np.ndarray) -> StepTimes:
         """Where the time of a training step over the rows `order` goes, kernel by kernel (without an
         optimizer: of an evaluation, or of a prediction). The model is the same afterwards."""
-        from specc.backend.timing import time_calls
+        from specc.backend.measure.timing import time_calls
 
         kind = TRAIN if self.program.updates else EVALUATE if self.program.losses else PREDICT
         batch = min(self.batch, len(order)) if self._sees_peers(kind) else self.batch

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from specc.backend.program import CompiledProgram
+from specc.backend.run.program import CompiledProgram
 from specc.columns import Column
 from specc.decode import Scores
 from specc.ir.graph import Graph

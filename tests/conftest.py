@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from specc.backend import workers
+from specc.backend.toolchain import workers
 
 # Each process keeps the compiler and all kernels that its tests have loaded in memory.
 MOST_PROCESSES = 4

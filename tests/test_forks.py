@@ -16,7 +16,7 @@ SCRIPT = '''
 import faulthandler, itertools, os, sys, threading, warnings
 import numpy as np
 import specc
-from specc.backend.load import Kernel, load
+from specc.backend.toolchain.load import Kernel, load
 from specc.source import Source
 
 warnings.simplefilter("ignore", DeprecationWarning)

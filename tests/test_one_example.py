@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import specc
-from specc.backend.prepared import Fastest, Prepared
 from specc.backend.reference import evaluate
+from specc.backend.run.prepared import Fastest, Prepared
 from specc.columns import Column
 from specc.net import FEW, PREDICT
 from specc.source import Source
@@ -235,7 +235,7 @@ class _Clock:
 
 def test_the_faster_way_is_taken_and_the_other_tried_again(monkeypatch):
     clock = _Clock()
-    monkeypatch.setattr("specc.backend.prepared.time", clock)
+    monkeypatch.setattr("specc.backend.run.prepared.time", clock)
     slow, fast = _Call(clock, 2.0), _Call(clock, 1.0)
     both = Fastest([slow, fast])
 

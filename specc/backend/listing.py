@@ -16,9 +16,9 @@ from keyword import iskeyword
 from pathlib import Path
 from textwrap import indent
 
-from specc.backend.calls import Address, Call, Table
-from specc.backend.load import Kernel
-from specc.backend.program import CompiledProgram
+from specc.backend.emit.calls import Address, Call, Table
+from specc.backend.run.program import CompiledProgram
+from specc.backend.toolchain.load import Kernel
 from specc.ir.graph import Graph, Node
 from specc.ir.plan import Plan
 from specc.ir.program import Program
@@ -104,7 +104,7 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
 
 def _imports(kernels: Iterable[Kernel]) -> str:
     """One line for each module that the kernels use."""
-    wanted: dict[str, set[str]] = {"specc.backend.vectormath": {"*"}}
+    wanted: dict[str, set[str]] = {"specc.backend.numba.vectormath": {"*"}}
     for kernel in kernels:
         for line in kernel.imports.splitlines():
             if match := re.fullmatch(r"from (specc[\w.]*) import (.*)", line):

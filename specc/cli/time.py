@@ -13,8 +13,8 @@ from specc.cli.session import FILE, FOLDER, checked, overrides
 from specc.source import Source
 
 if TYPE_CHECKING:
-    from specc.backend.limits import Limits
-    from specc.backend.timing import CallTime, StepTimes
+    from specc.backend.measure.limits import Limits
+    from specc.backend.measure.timing import CallTime, StepTimes
     from specc.columns import Column
     from specc.ir.program import Program
     from specc.net import Net
@@ -75,7 +75,7 @@ def time(
     machine's limit it reaches, and the line of FILE that it serves.
     """
     from specc import driver
-    from specc.backend.limits import measure
+    from specc.backend.measure.limits import measure
 
     source, values = Source.read(file), overrides(changes)
     program = checked(source, values, comes_again=data is not None)

@@ -101,7 +101,7 @@ class Training:
             self.run.release()
 
     def _carried_out(self, is_quiet: bool) -> int:
-        from specc.backend.load import is_compiling
+        from specc.backend.toolchain.load import is_compiling
         from specc.cli.display import display
         from specc.runtime.errors import RunError
         from specc.runtime.train import train as run_training

@@ -15,7 +15,7 @@ from specc.ir.sizes import Size
 from specc.ir.types import Type
 from specc.ops.broadcast import Broadcast
 
-_ROWS = 'from specc.backend.moves import rows_tile\ntile = rows_tile("<dtype>", <width>)'
+_ROWS = 'from specc.backend.numba.moves import rows_tile\ntile = rows_tile("<dtype>", <width>)'
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class Uniform(Op):
             hashlib.sha256(self.label.encode()).digest()[:8], "little", signed=True
         )
 
-    imports = "from specc.backend.memory import mix32"
+    imports = "from specc.backend.numba.memory import mix32"
 
     @staticmethod
     def kernel(types, lanes: int, width: int):

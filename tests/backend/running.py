@@ -6,7 +6,7 @@ import ctypes
 
 import numpy as np
 
-from specc.backend.load import Kernel, load
+from specc.backend.toolchain.load import Kernel, load
 
 
 def function(kernel: Kernel):

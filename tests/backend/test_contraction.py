@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from running import at_address
 
-from specc.backend.contraction import plan_contraction
-from specc.backend.load import load
+from specc.backend.contraction.plan import plan_contraction
+from specc.backend.contraction.tiling import Operand, runs_from
 from specc.backend.machine import this_machine
-from specc.backend.tiling import Operand, runs_from
+from specc.backend.toolchain.load import load
 from specc.ir.graph import Node, apply
 from specc.ir.types import Type
 from specc.ops.contract import Affine, Contract, index

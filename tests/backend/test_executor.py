@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from specc import driver
-from specc.backend.executor import (
+from specc.backend.numba.memory import CAN_SLEEP
+from specc.backend.run.executor import (
     LINE,
     NAPS,
     PATIENCE,
@@ -24,8 +25,7 @@ from specc.backend.executor import (
     aligned_words,
     executor,
 )
-from specc.backend.load import Kernel, load
-from specc.backend.memory import CAN_SLEEP
+from specc.backend.toolchain.load import Kernel, load
 
 COUNT = Kernel(
     "count",
@@ -101,12 +101,16 @@ def test_threads_that_outnumber_the_processors_learn_to_sleep_at_barriers():
 
 
 def test_threads_sleep_in_the_same_way_whichever_process_compiles_them():
-    code = "from specc.backend.memory import CAN_SLEEP; print(CAN_SLEEP)"
+    code = "from specc.backend.numba.memory import CAN_SLEEP; print(CAN_SLEEP)"
     said = {
         subprocess.run(
             [sys.executable, "-c", each], capture_output=True, text=True, check=False
         ).stdout
-        for each in (code, "import numba\n" + code, "from specc.backend import compile\n" + code)
+        for each in (
+            code,
+            "import numba\n" + code,
+            "from specc.backend.numba import compile\n" + code,
+        )
     }
     assert said == {f"{CAN_SLEEP}\n"}
 

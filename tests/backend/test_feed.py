@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import specc
-from specc.backend import program
+from specc.backend.run import program
 from specc.columns import Column
 from specc.source import Source
 

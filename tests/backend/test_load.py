@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from running import at_address, function
 
-from specc.backend import load as loading
-from specc.backend import workers
-from specc.backend.compile import KernelError, llvm_text
-from specc.backend.load import Kernel, load
+from specc.backend.numba.compile import KernelError, llvm_text
+from specc.backend.toolchain import load as loading
+from specc.backend.toolchain import workers
+from specc.backend.toolchain.load import Kernel, load
 
 SCALED = """
 def scaled(x: "float[rows, 2*width]", y: "float[rows, 2*width]", factors: "float[rows]",
@@ -83,8 +83,8 @@ def test_nan_and_infinity_survive(folder):
 def test_a_warm_start_needs_no_numba(folder):
     program = f"""
 import sys
-from specc.backend.load import Kernel, load
-from specc.backend.executor import Executor
+from specc.backend.toolchain.load import Kernel, load
+from specc.backend.run.executor import Executor
 kernel = Kernel("scaled", {SCALED!r})
 load([kernel])
 Executor(2)
@@ -173,7 +173,7 @@ def test_a_worker_started_ahead_ends_with_a_compilation_that_needs_none(folder, 
 
 def test_a_worker_started_ahead_for_nothing_ends_with_the_process():
     code = """
-from specc.backend import workers
+from specc.backend.toolchain import workers
 workers._processors = lambda: 2
 workers.start_ahead()
 print(workers._ahead[0]._process.pid)
@@ -244,8 +244,9 @@ def test_workers_import_nothing_from_the_working_folder(folder, tmp_path):
     code = f"""
 import os, sys
 from collections import deque
-from specc.backend import compile, workers
-from specc.backend.load import Kernel
+from specc.backend.numba import compile
+from specc.backend.toolchain import workers
+from specc.backend.toolchain.load import Kernel
 kernel = Kernel("scaled", {SCALED!r})
 os.chdir({str(place)!r})
 sys.path[:0] = ["", {str(place)!r}, "."]
@@ -309,8 +310,9 @@ def test_a_cache_folder_of_another_user_is_not_used(folder, monkeypatch, tmp_pat
 
 INTERRUPTED = """
 import os, sys
-from specc.backend import load as loading, workers
-from specc.backend.load import Kernel
+from specc.backend.toolchain import load as loading
+from specc.backend.toolchain import workers
+from specc.backend.toolchain.load import Kernel
 workers._processors = lambda: 2
 source = 'def slow(x: "float[8]"):\\n' + "".join(f"    x[{n % 8}] = x[{n % 7}] * {n}.5\\n" for n in range(300))
 kernels = [Kernel("slow", source + f"    x[0] = {n}.0\\n") for n in range(400)]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from running import function
 
-from specc.backend.compile import llvm_text
-from specc.backend.load import Kernel
+from specc.backend.numba.compile import llvm_text
+from specc.backend.toolchain.load import Kernel
 
 EXACT = {
     "exp": np.exp,

@@ -10,16 +10,16 @@ import pytest
 from running import at_address
 from test_contraction import Problem, conv, dense, roles
 
-from specc.backend import winograd
-from specc.backend.load import load
-from specc.backend.machine import this_machine
-from specc.backend.tile_kernels import Target
-from specc.backend.tiling import WHOLE, Linear, split
-from specc.backend.winograd import (
+from specc.backend.contraction import winograd
+from specc.backend.contraction.loops import Target
+from specc.backend.contraction.tiling import WHOLE, Linear, split
+from specc.backend.contraction.winograd import (
     winograd_gradient_option,
     winograd_option,
     winograd_run_option,
 )
+from specc.backend.machine import this_machine
+from specc.backend.toolchain.load import load
 from specc.ir.graph import Graph, apply
 from specc.ops.leaf import Input
 from specc.ops.shape import Slice

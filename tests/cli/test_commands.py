@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from specc.backend import workers
+from specc.backend.toolchain import workers
 from specc.cli.main import status_of
 from specc.driver import STAGES
 
@@ -270,7 +270,7 @@ def test_ctrl_c_saves_the_run(folder):
 
 def test_ctrl_c_while_compiling_is_answered_at_once(folder, specc, monkeypatch):
     """Nothing is trained yet, so nothing is lost: the training does not wait for the compiler."""
-    from specc.backend import load as loading
+    from specc.backend.toolchain import load as loading
 
     compile_all = workers.compile_all
 

@@ -32,23 +32,13 @@ WALL = 20  # times the processor seconds are allowed, for a mutant that waits fo
 FREE_MEMORY = 12 << 30  # bytes of address space beyond which an allocation fails
 
 # Sources that are part of kernels' keys: a change in them needs another cache folder.
-SHAPING = (
-    "compile",
-    "crew",
-    "memory",
-    "moves",
-    "pipeline",
-    "tiles",
-    "vectormath",
-    "vectors",
-    "winograd_tiles",
-)
+SHAPING = "specc/backend/numba"
 # Code that only compiled kernels run is seen by no trace: the tests of these files try it.
 COMPILED = {
     "crew": "backend/test_executor.py",
     "memory": "backend/test_executor.py",
     "vectormath": "backend/test_vectormath.py",
-    "winograd_tiles": "backend/test_winograd.py",
+    "winograd": "backend/test_winograd.py",
 }
 
 
@@ -62,8 +52,8 @@ class Mutants:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session) -> bool:
-        from specc.backend import workers
-        from specc.backend.compile import warm_up
+        from specc.backend.numba.compile import warm_up
+        from specc.backend.toolchain import workers
 
         os.environ["SPECC_CACHE_DIR"] = str(self.folder / "cache")
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(self.folder / "hypothesis")
@@ -125,7 +115,7 @@ class Mutants:
         `none`: the change concerns no function of the process, and does not count.
         """
         limit = LEAST_SECONDS + FACTOR * sum(trace.seconds[each.nodeid] for each in items)
-        if Path(file).stem in SHAPING:
+        if file.startswith(SHAPING):
             items, limit = items[:COMPILED_TESTS], limit + COMPILED_SECONDS
         told, tell = os.pipe()
         child = os.fork()
@@ -170,10 +160,10 @@ class Mutants:
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
         resource.setrlimit(resource.RLIMIT_AS, (FREE_MEMORY, FREE_MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        stem = Path(file).stem
-        if stem in SHAPING or stem == "load":
+        is_load = Path(file).stem == "load"
+        if file.startswith(SHAPING) or is_load:
             own = self._own
-            if stem == "load":
+            if is_load:
                 shutil.copytree(self.folder / "cache", own, copy_function=os.link)
             os.environ["SPECC_CACHE_DIR"] = str(own)
         if not swap(change, file.removesuffix(".py").replace("/", ".")):
@@ -193,7 +183,7 @@ def sample(seed: int) -> Iterator[tuple[str, Change]]:
     """All changes of the three rooms in random order, with the file of each."""
     found = []
     for room in ROOMS:
-        for path in sorted((ROOT / "specc" / room).glob("*.py")):
+        for path in sorted((ROOT / "specc" / room).rglob("*.py")):
             found += [
                 (str(path.relative_to(ROOT)), each)
                 for each in changes(path.read_text(encoding="utf-8"))
@@ -209,7 +199,7 @@ def choose(trace: Trace, file: str, line: int, seconds: float) -> list[str]:
     """
     tests = trace.tests(file, line)
     if not tests:  # only compiled code runs it: the tests that have to do with the file
-        ending = COMPILED.get(Path(file).stem)
+        ending = COMPILED.get(Path(file).stem) if file.startswith(SHAPING) else None
         if ending:
             tests = {each: cost for each, cost in trace.seconds.items() if ending in each}
         else:

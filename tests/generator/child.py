@@ -110,7 +110,7 @@ class Child:
 
 def serve() -> None:
     """Answers the cases on the standard input, one a line."""
-    from specc.backend import workers
+    from specc.backend.toolchain import workers
 
     from .verdict import Mismatch, verdict
 

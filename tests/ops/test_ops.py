@@ -7,8 +7,8 @@ import pytest
 
 import specc.ops  # noqa: F401 - fills the registry
 from specc.backend.machine import this_machine
-from specc.backend.program import CompiledProgram
 from specc.backend.reference import evaluate
+from specc.backend.run.program import CompiledProgram
 from specc.columns import Column
 from specc.ir.graph import Graph, Node, apply
 from specc.ir.op import REGISTRY, ShapeError

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from specc.backend.machine import this_machine
-from specc.backend.program import CompiledProgram
 from specc.backend.reference import evaluate
+from specc.backend.run.program import CompiledProgram
 from specc.columns import Column
 from specc.ir.graph import Graph, Node, apply
 from specc.ir.types import Type

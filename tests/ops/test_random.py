@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from specc.backend.machine import this_machine
-from specc.backend.program import CompiledProgram
+from specc.backend.run.program import CompiledProgram
 from specc.columns import Column
 from specc.ir.graph import Graph, apply
 from specc.ir.types import Type

@@ -70,7 +70,7 @@ def test_training_is_the_same_by_value(model, optimizer, threads, dtype, monkeyp
 @pytest.mark.parametrize("piece", [1, 5000, 1 << 30])
 def test_pieces_of_every_size_are_updated_once(piece, monkeypatch):
     wanted = trained("dense", "momentum", 2)
-    monkeypatch.setattr("specc.backend.emit.PIECE", piece)
+    monkeypatch.setattr("specc.backend.emit.emit.PIECE", piece)
     found = trained("dense", "momentum", 2)
     for name, value in wanted.params.items():
         np.testing.assert_allclose(found.params[name], value, atol=1e-12, err_msg=name)

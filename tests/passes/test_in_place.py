@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import specc
-from specc.backend.calls import Address
-from specc.backend.nest import Access, Nest, kernel_of
+from specc.backend.emit.calls import Address
+from specc.backend.emit.nest import Access, Nest, kernel_of
 from specc.ops.contract import Contract
 from specc.source import Source
 from tests.backend.running import function

@@ -135,7 +135,7 @@ def test_slices_that_overlap_or_are_not_all_that_reads_it_leave_a_formula_whole(
 @pytest.mark.parametrize("tiled", [True, False])
 def test_parts_of_a_gradient_are_summed_side_by_side(tiled, monkeypatch):
     if not tiled:
-        monkeypatch.setattr("specc.backend.emit.product_calls", lambda *_: [])
+        monkeypatch.setattr("specc.backend.emit.emit.product_calls", lambda *_: [])
     program = specc.load(Source("m.dl", GATED))
     net = specc.compile(program, dtype="float64", threads=2)
     plan = net.plan("train")

@@ -18,15 +18,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from specc.backend.tile_kernels import (
+from specc.backend.contraction.loops import (
     Target,
     across_kernel,
     dot_kernel,
     pack_across_kernel,
     turn_kernel,
 )
-from specc.backend.tiled import Tiles, contract_plan, packed_plan
-from specc.backend.tiling import (
+from specc.backend.contraction.tiled import Tiles, contract_plan, packed_plan
+from specc.backend.contraction.tiling import (
     WHOLE,
     Axis,
     ContractionPlan,
@@ -43,7 +43,7 @@ from specc.backend.tiling import (
     runs_from,
     taps_and_positions,
 )
-from specc.backend.winograd import winograd_run_option
+from specc.backend.contraction.winograd import winograd_run_option
 from specc.ir.plan import share
 from specc.ops.contract import Contract
 

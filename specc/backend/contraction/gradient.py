@@ -11,10 +11,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from specc.backend.tile_kernels import Target, contract_kernel, outer_kernel, turn_kernel
-from specc.backend.tiled import Tiles, usual
-from specc.backend.tiling import SOON, Axis, ContractionPlan, Linear, exact, merged, offsets
-from specc.backend.winograd import winograd_gradient_option
+from specc.backend.contraction.loops import Target, contract_kernel, outer_kernel, turn_kernel
+from specc.backend.contraction.tiled import Tiles, usual
+from specc.backend.contraction.tiling import (
+    SOON,
+    Axis,
+    ContractionPlan,
+    Linear,
+    exact,
+    merged,
+    offsets,
+)
+from specc.backend.contraction.winograd import winograd_gradient_option
 from specc.ops.contract import Contract
 
 _USUAL_OUTER = {32: ((4, 6), (6, 4)), 16: ((3, 3), (4, 2))}

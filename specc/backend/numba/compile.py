@@ -17,9 +17,9 @@ import numpy as np
 from numba.core import codegen, compiler, cpu_options, errors, registry, types
 from numba.core.compiler_lock import global_compiler_lock
 
-from specc.backend.load import CONTROL_WORDS, Kernel
 from specc.backend.machine import this_machine
-from specc.backend.pipeline import Pipeline
+from specc.backend.numba.pipeline import Pipeline
+from specc.backend.toolchain.load import CONTROL_WORDS, Kernel
 from specc.locks import NATIVE
 
 _ELEMENTS = {
@@ -200,7 +200,7 @@ def _function(kernel: Kernel):
 
 def _namespace(kernel: Kernel) -> dict:
     names: dict = {}
-    exec("import math\nimport numpy as np\nfrom specc.backend.vectormath import *", names)
+    exec("import math\nimport numpy as np\nfrom specc.backend.numba.vectormath import *", names)
     names["real"] = getattr(np, kernel.dtype)
     exec(kernel.imports, names)
     return names

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from specc.backend import feed
-from specc.backend.program import Buffers, CompiledProgram
-from specc.backend.storage import Linked, Storage, aligned
+from specc.backend.emit import feed
+from specc.backend.run.program import Buffers, CompiledProgram
+from specc.backend.run.storage import Linked, Storage, aligned
 from specc.columns import Column
 from specc.recipe import Port
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Sequence
@@ -35,21 +36,7 @@ from specc.locks import NATIVE, Mutex
 FORMAT = "1"
 CONTROL_WORDS = 16  # int64 numbers of a control block: two cache lines
 _MAGIC = b"specc object " + FORMAT.encode() + b"\n"
-# Whatever shapes the code of every kernel is part of its identity.
-_SHAPING = (
-    "compile.py",
-    "crew.py",
-    "executor.py",
-    "load.py",
-    "machine.py",
-    "memory.py",
-    "moves.py",
-    "pipeline.py",
-    "tiles.py",
-    "vectormath.py",
-    "vectors.py",
-    "winograd_tiles.py",
-)
+_IMPORT = re.compile(rb"from specc\.([\w.]+) import")
 
 
 @dataclass(frozen=True)
@@ -94,17 +81,38 @@ def _toolchain(vector_bits: int) -> list[str]:
         import llvmlite
 
     machine = this_machine(vector_bits)
-    sources = hashlib.sha256()
-    for name in _SHAPING:
-        sources.update((Path(__file__).parent / name).read_bytes())
     return [
         FORMAT,
         _numba_version(),
         llvmlite.__version__,
         machine.cpu,
         machine.features,
-        sources.hexdigest(),
+        _sources(),
     ]
+
+
+@lru_cache
+def _sources() -> str:
+    """The hash of all files that shape machine code: the back end, and what it imports of specc."""
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    names = os.listdir(os.path.join(package, "backend", "numba"))
+    files = [os.path.join("backend", "numba", name) for name in names if name.endswith(".py")]
+    texts: dict[str, bytes] = {}
+    while files:
+        file = files.pop()
+        path = os.path.join(package, file)
+        if file not in texts and os.path.exists(path):
+            with open(path, "rb") as opened:
+                texts[file] = opened.read()
+            files += [
+                os.path.join(*name.decode().split(".")) + ".py"
+                for name in _IMPORT.findall(texts[file])
+            ]
+    found = hashlib.sha256()
+    for file, text in sorted(texts.items()):
+        found.update(b"%s %d\n" % (file.encode(), len(text)))
+        found.update(text)
+    return found.hexdigest()
 
 
 def _numba_version() -> str:
@@ -144,7 +152,7 @@ def load(kernels: Sequence[Kernel], workers: int | None = None) -> dict[Kernel, 
             if missing:
                 _compiling.append(missing)
                 try:
-                    from specc.backend.workers import compile_all
+                    from specc.backend.toolchain.workers import compile_all
 
                     for kernel, code in compile_all(missing, workers).items():
                         objects[kernel.key] = code

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from specc.backend.load import Kernel
 from specc.backend.machine import Machine
+from specc.backend.toolchain.load import Kernel
 
 # Beyond, the addresses of the rows no longer fit the integer registers; with one column more rows still
 # pay, for they hide the latency of the sums.
@@ -67,8 +67,8 @@ class Target:
 
 
 _CONTRACT = """
-from specc.backend.memory import view, word
-from specc.backend.tiles import contract_tile
+from specc.backend.numba.memory import view, word
+from specc.backend.numba.tiles import contract_tile
 tile = contract_tile(<rows>, <vectors>, "<dtype>", <width>, <written>)
 
 def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class_count: "int",
@@ -115,8 +115,8 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class
 """
 
 _PACKED = """
-from specc.backend.memory import view, word
-from specc.backend.tiles import packed_tile
+from specc.backend.numba.memory import view, word
+from specc.backend.numba.tiles import packed_tile
 tile = packed_tile(<rows>, <vectors>, "<dtype>", <width>, <ahead> > 0)
 
 def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class_count: "int",
@@ -149,8 +149,8 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", classes: "int", class
 """
 
 _PACK = """
-from specc.backend.memory import view, word
-from specc.backend.moves import pack_tile
+from specc.backend.numba.memory import view, word
+from specc.backend.numba.moves import pack_tile
 tile = pack_tile("<dtype>", <width>)
 
 def <name>(w: "int", out: "int", classes: "int", class_count: "int", w_at: "int", runs: "int",
@@ -186,8 +186,8 @@ def <name>(w: "int", out: "int", classes: "int", class_count: "int", w_at: "int"
 """
 
 _TURN = """
-from specc.backend.memory import word
-from specc.backend.moves import transpose_tile
+from specc.backend.numba.memory import word
+from specc.backend.numba.moves import transpose_tile
 square = transpose_tile("<dtype>", <width>)
 
 def <name>(x: "int", out: "int", ends: "int", end_count: "int", length: "int", columns: "int",
@@ -203,8 +203,8 @@ def <name>(x: "int", out: "int", ends: "int", end_count: "int", length: "int", c
 """
 
 _ACROSS = """
-from specc.backend.memory import view, word
-from specc.backend.tiles import across_tile
+from specc.backend.numba.memory import view, word
+from specc.backend.numba.tiles import across_tile
 tile = across_tile(<positions>, <vectors>, <x_step>, "<dtype>", <width>, <ahead> > 0)
 
 def <name>(x: "int", w: "int", out: "int", classes: "int", class_count: "int", x_at: "int",
@@ -232,8 +232,8 @@ def <name>(x: "int", w: "int", out: "int", classes: "int", class_count: "int", x
 """
 
 _PACK_ACROSS = """
-from specc.backend.memory import view, word
-from specc.backend.moves import transpose_tile
+from specc.backend.numba.memory import view, word
+from specc.backend.numba.moves import transpose_tile
 turn = transpose_tile("<dtype>", <width>)
 
 def <name>(w: "int", out: "int", classes: "int", class_count: "int", w_at: "int", runs: "int",
@@ -263,8 +263,8 @@ def <name>(w: "int", out: "int", classes: "int", class_count: "int", w_at: "int"
 """
 
 _DOT = """
-from specc.backend.memory import word
-from specc.backend.tiles import dot_tile
+from specc.backend.numba.memory import word
+from specc.backend.numba.tiles import dot_tile
 tile = dot_tile(<rows>, <taps>, "<dtype>", <width>)
 
 def <name>(x: "int", w: "int", out: "int", tap_at: "int", out_at: "int", taps: "int",
@@ -393,8 +393,8 @@ def _contraction(
 
 
 _OUTER = """
-from specc.backend.memory import word
-from specc.backend.tiles import outer_tile
+from specc.backend.numba.memory import word
+from specc.backend.numba.tiles import outer_tile
 tile = outer_tile(<rows>, <taps>, "<dtype>", <width>)
 
 def <name>(x: "int", dy: "int", dw: "int", tap_at: "int", dw_at: "int", taps: "int",

@@ -23,12 +23,12 @@ from functools import cache
 
 import numpy as np
 
-from specc.backend.load import Kernel
 from specc.backend.machine import this_machine
+from specc.backend.toolchain.load import Kernel
 from specc.ops.leaf import REPEATED
 
 ORDER, TOTAL, BATCH, SETTINGS, RECORDS, SEED, FIRST, AMISS, PORTS = range(9)
-IMPORTS = "from specc.backend.memory import nearer, row, view"
+IMPORTS = "from specc.backend.numba.memory import nearer, row, view"
 # the element types that a data column may have
 COLUMN_TYPES = ("uint8", "float32", "float64", "int32", "int64")
 
@@ -236,14 +236,14 @@ def kernel(function, dtype: str, column: str = "", element: str = "") -> Kernel:
             source = source.replace(constant, str(number))
     if function is gather_float:
         imports = (
-            f"{IMPORTS}\nfrom specc.backend.moves import gather_tile\n"
+            f"{IMPORTS}\nfrom specc.backend.numba.moves import gather_tile\n"
             f'tile = gather_tile("{column}", "{dtype}", {width})'
         )
     elif function is weigh_examples:
         imports = f"{IMPORTS}\nREPEATED = {REPEATED[dtype]!r}"
     elif function is write_turned:
         imports = (
-            f"{IMPORTS}\nfrom specc.backend.moves import transpose_tile\n"
+            f"{IMPORTS}\nfrom specc.backend.numba.moves import transpose_tile\n"
             f'turn = transpose_tile("{dtype}", {width})'
         )
     return Kernel(name, source, dtype, imports=imports)

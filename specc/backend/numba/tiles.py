@@ -19,7 +19,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from specc.backend.vectors import I64, Loop, Vectors, added, guarded, in_pairs, one_by_one
+from specc.backend.numba.vectors import I64, Loop, Vectors, added, guarded, in_pairs, one_by_one
 
 # A cache line, and how far ahead packed weights are asked for: 256 to 4096 measured much the same,
 # 10 % faster than without.

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from specc.backend import feed
-from specc.backend.calls import ELEMENT, Address, Call, Turns, Value, element_bytes
-from specc.backend.load import Kernel
+from specc.backend.emit import feed
+from specc.backend.emit.calls import ELEMENT, Address, Call, Turns, Value, element_bytes
+from specc.backend.emit.nest import Access, Nest, kernel_of
+from specc.backend.emit.products import WHOLE, own_rows_calls, product_calls, repeats, rows_calls
 from specc.backend.machine import this_machine
-from specc.backend.nest import Access, Nest, kernel_of
-from specc.backend.products import WHOLE, own_rows_calls, product_calls, repeats, rows_calls
+from specc.backend.toolchain.load import Kernel
 from specc.ir import sizes
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, Place, Plan, Repeated, Step, share

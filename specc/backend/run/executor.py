@@ -21,7 +21,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from specc.backend.load import CONTROL_WORDS, Kernel, load
+from specc.backend.toolchain.load import CONTROL_WORDS, Kernel, load
 from specc.locks import Mutex, remade_after_fork
 
 Call = tuple[int, int]  # the address of a kernel, the address of its args block
@@ -47,7 +47,7 @@ _SPIN, _SPIN_IN_A_CROWD = 200e-6, 5e-6
 PROBE, PROBED = 64, 8
 DOZES = 100  # moments, before a worker that cannot sleep parks: some 8 ms
 
-_IMPORTS = "from specc.backend.crew import *"
+_IMPORTS = "from specc.backend.numba.crew import *"
 _RUN = Kernel(
     "run_steps",
     f'''

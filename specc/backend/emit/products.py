@@ -12,9 +12,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from specc.backend.calls import Address, Call, Table, Value
-from specc.backend.contraction import plan_contraction
-from specc.backend.tiling import SOON, WHOLE, ContractionPlan, Linear, Operand, Part
+from specc.backend.contraction.plan import plan_contraction
+from specc.backend.contraction.tiling import SOON, WHOLE, ContractionPlan, Linear, Operand, Part
+from specc.backend.emit.calls import Address, Call, Table, Value
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, Repeated, share
 from specc.ops.contract import Contract, index

@@ -9,12 +9,12 @@ a tile (f = 0..15) makes a product of matrices of its own. Sizes and tables are 
 
 from __future__ import annotations
 
-from specc.backend.load import Kernel
-from specc.backend.tile_kernels import Target, from_template
+from specc.backend.contraction.loops import Target, from_template
+from specc.backend.toolchain.load import Kernel
 
 _WINOGRAD = """
-from specc.backend.memory import view
-from specc.backend.winograd_tiles import <enter>, <leave>, product_tile
+from specc.backend.numba.memory import view
+from specc.backend.numba.winograd import <enter>, <leave>, product_tile
 enter = <enter>("<dtype>", <width>, <asks> > 0)
 tile = product_tile(<rows>, <vectors>, "<dtype>", <width>)
 leave = <leave>("<dtype>", <width>)
@@ -65,7 +65,7 @@ def <name>(x: "int", w: "int", out: "int", scratch: "int", columns: "int", colum
 """
 
 _WEIGHTS = """
-from specc.backend.winograd_tiles import weights_tile
+from specc.backend.numba.winograd import weights_tile
 tile = weights_tile(<rows>, "<dtype>")
 
 def <name>(w: "int", out: "int", rows: "int", channels: "int",
@@ -78,10 +78,10 @@ def <name>(w: "int", out: "int", rows: "int", channels: "int",
 """
 
 _GRADIENT = """
-from specc.backend.memory import view, word
-from specc.backend.moves import pack_tile
-from specc.backend.winograd_tiles import image_tile, result_gradient_tile
-from specc.backend.winograd_tiles import sum_tile, weights_gradient_tile
+from specc.backend.numba.memory import view, word
+from specc.backend.numba.moves import pack_tile
+from specc.backend.numba.winograd import image_tile, result_gradient_tile
+from specc.backend.numba.winograd import sum_tile, weights_gradient_tile
 enter = image_tile("<dtype>", <width>)
 turn = pack_tile("<dtype>", <width>)
 spread = result_gradient_tile("<dtype>", <width>)

@@ -20,7 +20,24 @@ from functools import partial
 
 from numba.extending import register_jitable
 
-from specc.backend.executor import (
+from specc.backend.numba.memory import (
+    CAN_SLEEP,
+    atomic_add,
+    atomic_peek,
+    atomic_poke,
+    call,
+    doze,
+    flush_tiny,
+    keep_tiny,
+    pause,
+    peek,
+    poke,
+    replace,
+    sleep_while,
+    wake,
+)
+from specc.backend.numba.pipeline import Pipeline
+from specc.backend.run.executor import (
     ARRIVED,
     BUSY,
     DOZES,
@@ -44,23 +61,6 @@ from specc.backend.executor import (
     STOPPED,
     WORKERS,
 )
-from specc.backend.memory import (
-    CAN_SLEEP,
-    atomic_add,
-    atomic_peek,
-    atomic_poke,
-    call,
-    doze,
-    flush_tiny,
-    keep_tiny,
-    pause,
-    peek,
-    poke,
-    replace,
-    sleep_while,
-    wake,
-)
-from specc.backend.pipeline import Pipeline
 
 compiled = partial(
     register_jitable, pipeline_class=Pipeline, no_cpython_wrapper=True, no_cfunc_wrapper=True

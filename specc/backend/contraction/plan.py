@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from specc.backend.machine import Machine, this_machine
-from specc.backend.single import plan_single
-from specc.backend.tile_kernels import Target
-from specc.backend.tiled import Tiles, contract_plan, packed_plan
-from specc.backend.tiling import (
+from specc.backend.contraction.gradient import plan_gradient
+from specc.backend.contraction.loops import Target
+from specc.backend.contraction.single import plan_single
+from specc.backend.contraction.tiled import Tiles, contract_plan, packed_plan
+from specc.backend.contraction.tiling import (
     WHOLE,
     ContractionPlan,
     Linear,
@@ -34,8 +34,8 @@ from specc.backend.tiling import (
     split,
     taps_and_positions,
 )
-from specc.backend.weights_gradient import plan_gradient
-from specc.backend.winograd import winograd_option
+from specc.backend.contraction.winograd import winograd_option
+from specc.backend.machine import Machine, this_machine
 from specc.ops.contract import Affine, Contract
 
 

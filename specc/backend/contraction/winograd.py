@@ -19,9 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from specc.backend.tile_kernels import Target
-from specc.backend.tiling import WHOLE, ContractionPlan, Linear, Option, Part
-from specc.backend.winograd_kernels import (
+from specc.backend.contraction.loops import Target
+from specc.backend.contraction.tiling import WHOLE, ContractionPlan, Linear, Option, Part
+from specc.backend.contraction.winograd_loops import (
     winograd_gradient_kernel,
     winograd_kernel,
     winograd_run_kernel,

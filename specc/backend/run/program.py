@@ -18,12 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from specc.backend import executor, feed
-from specc.backend.calls import Call, in_order, phase_of
-from specc.backend.emit import emit
-from specc.backend.load import Kernel, load
-from specc.backend.pool import Pool
-from specc.backend.storage import Linked, Outside, Storage
+from specc.backend.emit import feed
+from specc.backend.emit.calls import Call, in_order, phase_of
+from specc.backend.emit.emit import emit
+from specc.backend.run import executor
+from specc.backend.run.pool import Pool
+from specc.backend.run.storage import Linked, Outside, Storage
+from specc.backend.toolchain.load import Kernel, load
 from specc.collection import uncollected
 from specc.columns import Column
 from specc.ir.plan import Plan

@@ -13,8 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from specc.backend import executor
-from specc.backend.load import Kernel, load
+from specc.backend.run import executor
+from specc.backend.toolchain.load import Kernel, load
 
 STAMP = Kernel(
     "stamp",
@@ -25,7 +25,7 @@ def stamp(clock: "int64[1]", total: "int64[1]"):
         total[0] += now - clock[0]
     clock[0] = now
 """,
-    imports="from specc.backend.memory import ticks",
+    imports="from specc.backend.numba.memory import ticks",
 )
 
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from specc.backend.load import Kernel
+from specc.backend.toolchain.load import Kernel
 from specc.locks import NATIVE, remade_after_fork
 
 # Starting a worker costs about what four small kernels cost to compile.
@@ -38,7 +38,7 @@ def compile_all(kernels: Sequence[Kernel], workers: int | None = None) -> dict[K
         for each in others:
             each.begin(queue, done)
         with NATIVE:
-            from specc.backend.compile import object_code
+            from specc.backend.numba.compile import object_code
 
         _drain(queue, done, object_code)
         for each in others:
@@ -91,7 +91,7 @@ def serve() -> None:
     """A worker's life: kernels in, object code out, until the input ends."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever is printed must not mix with the answers
-    from specc.backend.compile import object_code, warm_up
+    from specc.backend.numba.compile import object_code, warm_up
 
     warm_up()
     pickle.dump("ready", answers)
@@ -129,7 +129,12 @@ class _Worker:
             return
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", "from specc.backend.workers import serve; serve()"],
+                [
+                    sys.executable,
+                    "-P",
+                    "-c",
+                    "from specc.backend.toolchain.workers import serve; serve()",
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -185,7 +190,7 @@ class _Worker:
 def _import_path() -> list[str]:
     """The folders that a worker imports from: those of this process without the working folder, in which
     anybody's `numpy.py` may be. If specc itself is there, it comes last."""
-    here, own = os.path.realpath(os.curdir), Path(__file__).resolve().parents[2]
+    here, own = os.path.realpath(os.curdir), Path(__file__).resolve().parents[3]
     folders = [os.path.abspath(each) for each in sys.path if each]
     others = [each for each in folders if os.path.realpath(each) not in (here, str(own))]
     return [*others, str(own)]

@@ -21,7 +21,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from specc.backend.vectors import I64, Loop, Vectors, in_pairs
+from specc.backend.numba.vectors import I64, Loop, Vectors, in_pairs
 
 # How far ahead, in bytes, the operands of products are asked for: 8 % faster than without.
 _AHEAD = 1024

@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from specc.backend.vectors import I64, Loop, Vectors
+from specc.backend.numba.vectors import I64, Loop, Vectors
 
 
 @lru_cache

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from specc.backend import executor
-from specc.backend.calls import Call, element_bytes
-from specc.backend.clock import Stamps, seconds_of_a_stamp, ticks_per_second
-from specc.backend.program import CompiledProgram
+from specc.backend.emit.calls import Call, element_bytes
+from specc.backend.measure.clock import Stamps, seconds_of_a_stamp, ticks_per_second
+from specc.backend.run import executor
+from specc.backend.run.program import CompiledProgram
 from specc.columns import Column
 from specc.ir.graph import Node
 from specc.ir.plan import Plan, Step

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from specc.backend.tile_kernels import Target, contract_kernel, pack_kernel, packed_kernel
-from specc.backend.tiling import SOON, Axis, ContractionPlan, runs_from
+from specc.backend.contraction.loops import Target, contract_kernel, pack_kernel, packed_kernel
+from specc.backend.contraction.tiling import SOON, Axis, ContractionPlan, runs_from
 
 # Bytes of the batched operand that a tile runs over before the next rows have their turn. Weights
 # that lie in rows are read best in long runs; in columns, they should stay in the nearest cache.

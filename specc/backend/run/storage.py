@@ -1,7 +1,7 @@
 """The memory that one run of a program writes to, and its calls with the addresses of that memory.
 
     storage = Storage(plan, "float32", outside)
-    linked = storage.linked(code)           # code: the calls of all shards, see `specc.backend.program`
+    linked = storage.linked(code)           # code: the calls of all shards, see `specc.backend.run.program`
     storage.executor.run(linked.program, steps)
 
 Weights and optimizer states are not part of it: all storages of a model share them.
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specc.backend import executor
-from specc.backend.calls import Address, Call, Table, in_order, phase_of
+from specc.backend.emit.calls import Address, Call, Table, in_order, phase_of
+from specc.backend.run import executor
 from specc.ir.graph import Node
 from specc.ir.plan import Plan
 from specc.ops.leaf import Input
 
 if TYPE_CHECKING:
-    from specc.backend.program import Code
+    from specc.backend.run.program import Code
 
 
 @dataclass(frozen=True)

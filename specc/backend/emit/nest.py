@@ -19,10 +19,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from specc.backend.calls import ELEMENT, Address, Value
-from specc.backend.load import Kernel
+from specc.backend.emit.calls import ELEMENT, Address, Value
+from specc.backend.toolchain.load import Kernel
 
-IMPORTS = "from specc.backend.memory import partial_sums, row"
+IMPORTS = "from specc.backend.numba.memory import partial_sums, row"
 # The most terms of a long sum that are added up in the kernel's precision, a vector of partial sums at a time;
 # the sums of such blocks are added up in float64, as a float32 sum of 10^6 terms loses four digits.
 BLOCK = 1024

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from specc.backend import executor
-from specc.backend.clock import Stamps, ticks_per_second
-from specc.backend.load import Kernel, load
 from specc.backend.machine import this_machine
+from specc.backend.measure.clock import Stamps, ticks_per_second
+from specc.backend.run import executor
+from specc.backend.toolchain.load import Kernel, load
 
 CHAINS = 12  # two products a cycle that take four cycles each need eight; 12 fit every machine
 WORKING_SETS = tuple(1 << n for n in (14, 16, 18, 20, 21, 22, 24, 26))  # bytes a thread
@@ -50,7 +50,7 @@ def peak_{dtype}(count: "int", out: "int"):
 """
     chains = Kernel(
         f"peak_{dtype}", source, dtype,
-        imports=f'from specc.backend.tiles import fma_chains\nrun = fma_chains({CHAINS}, "{dtype}", {width})',
+        imports=f'from specc.backend.numba.tiles import fma_chains\nrun = fma_chains({CHAINS}, "{dtype}", {width})',
         unroll=False,
     )  # fmt: skip
     update = Kernel("update", _UPDATE, dtype)

@@ -1,0 +1,5 @@
+"""Kernels to machine code in this process: from the cache folder if it is there, else compiled.
+
+load          addresses of kernels; the cache folder, and the engine that links object files
+workers       compiles kernels in several processes at once
+"""
