@@ -22,7 +22,7 @@ from specc.locks import COMPILER
 from specc.source import Source, Span
 
 if TYPE_CHECKING:
-    from specc.frontend import ast
+    from specc.frontend.syntax import ast
     from specc.ir.program import Program
     from specc.net import Net
 
@@ -37,7 +37,7 @@ def read(path: str | Path) -> Source:
     source = Source.read(path)
     if Path(path).suffix != ".json":
         return source
-    from specc.frontend.jsontext import read as read_json
+    from specc.frontend.jsonform.read import read as read_json
 
     return read_json(source.text, source.name)
 
@@ -52,8 +52,8 @@ class Resized:
         return Resized, (self._source, self._overrides)  # the tree may be too deep for a pickle
 
     def __call__(self, sizes: Mapping[str, int]) -> Program | None:
-        from specc.frontend.check import check as check_file
-        from specc.frontend.parse import parse
+        from specc.frontend.program.check import check as check_file
+        from specc.frontend.syntax.parse import parse
 
         report = Report([])
         with COMPILER:
@@ -68,8 +68,8 @@ def check(
     path: str | Path | Source, overrides: Overrides | None = None
 ) -> tuple[Program | None, list[Diagnostic]]:
     """The program of a file and all that is wrong with it; no program after an error."""
-    from specc.frontend.check import check as check_file
-    from specc.frontend.parse import parse
+    from specc.frontend.program.check import check as check_file
+    from specc.frontend.syntax.parse import parse
 
     try:
         source = path if isinstance(path, Source) else read(path)
@@ -175,8 +175,8 @@ def show(path: str | Path | Source, stage: str, overrides: Overrides | None = No
     if stage == "source":
         return source.text
     if stage == "tree":
-        from specc.frontend.parse import parse
-        from specc.frontend.tree import show_tree
+        from specc.frontend.syntax.parse import parse
+        from specc.frontend.syntax.tree import show_tree
 
         file, diagnostics = parse(source)
         if diagnostics:

@@ -29,11 +29,12 @@ from specc.cli.drawing import drawing
 from specc.cli.render import render
 from specc.cli.table import layer_table
 from specc.diagnostics import Report, SpecError
-from specc.frontend import ast, library
-from specc.frontend.lex import lex
-from specc.frontend.mend import mended_source
-from specc.frontend.parse import parse
+from specc.frontend.fix.apply import mended_source
 from specc.frontend.primitives import PRIMITIVES
+from specc.frontend.syntax import ast
+from specc.frontend.syntax.lex import lex
+from specc.frontend.syntax.parse import parse
+from specc.frontend.words import library
 from specc.ir.graph import Graph
 from specc.ir.program import Program
 from specc.net import GRADIENTS, PREDICT, TRAIN, Net

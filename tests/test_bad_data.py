@@ -14,7 +14,7 @@ from specc import driver
 from specc.cli.main import status_of
 from specc.cli.render import FORMATS, render
 from specc.cli.verdict import data_verdict
-from specc.frontend.messages import WARNINGS
+from specc.frontend.words.messages import WARNINGS
 
 BAD = Path(__file__).parent / "bad_data"
 GOOD = Path(__file__).parent / "good_data"

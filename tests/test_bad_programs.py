@@ -11,10 +11,10 @@ import pytest
 from transcript import transcript
 
 from specc.diagnostics import Report
-from specc.frontend.check import check
-from specc.frontend.fixes import mended, moved
-from specc.frontend.messages import ERRORS
-from specc.frontend.parse import parse
+from specc.frontend.fix.fixes import mended, moved
+from specc.frontend.program.check import check
+from specc.frontend.syntax.parse import parse
+from specc.frontend.words.messages import ERRORS
 from specc.source import Source
 
 BAD = Path(__file__).parent / "bad"

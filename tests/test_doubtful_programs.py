@@ -12,9 +12,9 @@ import pytest
 from transcript import transcript
 
 from specc import driver
-from specc.frontend import habits
-from specc.frontend.explain import pages
-from specc.frontend.messages import WARNINGS
+from specc.frontend.explain.explain import pages
+from specc.frontend.lint import habits
+from specc.frontend.words.messages import WARNINGS
 from specc.source import Source
 
 DOUBTFUL = Path(__file__).parent / "doubtful"

@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-from specc.frontend.messages import ERRORS, WARNINGS
+from specc.frontend.words.messages import ERRORS, WARNINGS
 
 PACKAGE = Path(__file__).resolve().parent.parent / "specc"
 REPORTING = {"error", "warning", "Mistake", "Diagnostic", "diagnostic", "_error", "Wrong"}

@@ -106,7 +106,7 @@ def _mend(file: Path) -> None:
     """Applies the safe fixes to a file, and says so on the side."""
     from specc import driver
     from specc.cli.whole import write_whole
-    from specc.frontend.mend import mended_source
+    from specc.frontend.fix.apply import mended_source
 
     if file.suffix == ".json":
         return  # its text is not what the fixes are of
@@ -139,8 +139,8 @@ def _with_used(files: tuple[Path, ...], data: Path | None = None) -> list[Path]:
 
 def _data_files(source: Source) -> list[str]:
     """The files of data that a source names."""
-    from specc.frontend import ast
-    from specc.frontend.parse import parse
+    from specc.frontend.syntax import ast
+    from specc.frontend.syntax.parse import parse
 
     nodes = [node for each in parse(source)[0].definitions for node in ast.walk(each)]
     calls = [each.source for each in nodes if isinstance(each, (ast.Data, ast.Validate, ast.Test))]

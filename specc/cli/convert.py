@@ -41,9 +41,9 @@ def convert(file: Path, output: Path | None) -> None:
 
 def _record(source: Source) -> dict:
     """The JSON form of a source. Raises SpecError for mistakes in its syntax."""
-    from specc.frontend.format import formatted
-    from specc.frontend.jsonform import to_json
-    from specc.frontend.parse import parse
+    from specc.frontend.jsonform.write import to_json
+    from specc.frontend.layout.format import formatted
+    from specc.frontend.syntax.parse import parse
 
     file, diagnostics = parse(Source(source.name, formatted(source)))
     if diagnostics:
@@ -54,6 +54,6 @@ def _record(source: Source) -> dict:
 @click.command()
 def schema() -> None:
     """Print the JSON Schema of the JSON form of a model (see `specc convert`)."""
-    from specc.frontend import jsonshapes
+    from specc.frontend.jsonform import shapes
 
-    click.echo(json.dumps(jsonshapes.schema(), indent=2))
+    click.echo(json.dumps(shapes.schema(), indent=2))

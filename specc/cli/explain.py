@@ -12,7 +12,7 @@ def explain(name: str | None) -> None:
 
     Without NAME, list all that can be explained.
     """
-    from specc.frontend.explain import contents, explanation, nearest
+    from specc.frontend.explain.explain import contents, explanation, nearest
 
     if name is None:
         click.echo(contents(), nl=False)

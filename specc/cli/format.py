@@ -30,7 +30,7 @@ def fmt(files: tuple[Path, ...], check: bool, diff: bool) -> int:
     Nothing but spaces and line breaks changes. Exits with 1 if a file has mistakes in its syntax, and
     with --check or --diff if a file would change.
     """
-    from specc.frontend.format import formatted
+    from specc.frontend.layout.format import formatted
 
     for path in files:
         if path.suffix == ".json":

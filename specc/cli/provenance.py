@@ -56,7 +56,7 @@ def _library() -> str:
     """The hash of the library's text."""
     import hashlib
 
-    from specc.frontend.library import FOLDER
+    from specc.frontend.words.library import FOLDER
 
     found = hashlib.sha256()
     for path in sorted(FOLDER.glob("*.dl")):

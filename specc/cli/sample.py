@@ -70,8 +70,8 @@ def sample(
 
 def _one_step(run: Run) -> Program:
     """The program of a run for sequences of one step, whose cells go on from step to step."""
-    from specc.frontend.ast import Seq
-    from specc.frontend.parse import parse
+    from specc.frontend.syntax.ast import Seq
+    from specc.frontend.syntax.parse import parse
     from specc.source import Source
 
     file, _ = parse(Source.read(run.folder / "model.dl"))

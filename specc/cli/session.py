@@ -123,8 +123,8 @@ def warn_of_crowd(threads: int | None) -> None:
 
 def used_files(source: Source) -> dict[str, Source]:
     """The files that a checked source brings in with `use`, by their relative paths."""
-    from specc.frontend import ast
-    from specc.frontend.parse import parse
+    from specc.frontend.syntax import ast
+    from specc.frontend.syntax.parse import parse
 
     root = Path(source.name).parent
     found: dict[str, Source] = {}

@@ -42,8 +42,8 @@ class Verdict:
 
 def drafted(source: Source, found: list[Diagnostic]) -> Program | None:
     """The program of a file with mistakes, if there are none in its ports and its data."""
-    from specc.frontend.check import draft
-    from specc.frontend.parse import parse
+    from specc.frontend.program.check import draft
+    from specc.frontend.syntax.parse import parse
 
     program = draft(parse(source)[0], found) if found else None
     return program if program is not None and not program.open_sizes else None
@@ -79,8 +79,8 @@ def data_verdict(
             limit *= GROWTH
         found += same_data(program.recipe, lambda a, b: _is_copy(folder, a, b))
     if found:
-        from specc.frontend.lint import without_allowed
-        from specc.frontend.parse import parse
+        from specc.frontend.lint.lint import without_allowed
+        from specc.frontend.syntax.parse import parse
 
         found = without_allowed(parse(source)[0], dict.fromkeys(found))
     return Verdict(found, partial)
@@ -113,8 +113,8 @@ def _surveyed(
 ) -> tuple[list[Diagnostic], tuple[str, ...]]:
     """The data's errors and warnings, of its first `limit` bytes; first those of open sizes."""
     from specc import driver
-    from specc.frontend.parse import parse
-    from specc.frontend.reaches import reaches
+    from specc.frontend.lint.reaches import reaches
+    from specc.frontend.syntax.parse import parse
     from specc.runtime.data.survey import sizes, survey
     from specc.runtime.errors import DataError
 

@@ -18,8 +18,8 @@ from specc.cli.main import status_of
 from specc.cli.render import render
 from specc.cli.watch import watch
 from specc.diagnostics import Report
-from specc.frontend.lex import lex
-from specc.frontend.mend import mended_source
+from specc.frontend.fix.apply import mended_source
+from specc.frontend.syntax.lex import lex
 from specc.source import Source
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import specc
-from specc.frontend import library
+from specc.frontend.words import library
 from specc.ir.show import show_graph
 from specc.source import Source
 

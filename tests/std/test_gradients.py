@@ -10,7 +10,7 @@ import pytest
 import specc
 from specc import driver
 from specc.backend.reference import evaluate
-from specc.frontend import library
+from specc.frontend.words import library
 from specc.ops.peers import bind_batch
 from specc.passes import lower
 from specc.source import Source

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from specc.frontend import library
+from specc.frontend.words import library
 
 REASON = "PyTorch and SciPy are not installed: pip install '.[oracle]'"
 pytest.importorskip("torch", reason=REASON)

@@ -9,8 +9,8 @@ import pytest
 
 from specc.backend.reference import evaluate
 from specc.diagnostics import Report
-from specc.frontend.check import check
-from specc.frontend.parse import parse
+from specc.frontend.program.check import check
+from specc.frontend.syntax.parse import parse
 from specc.ir.graph import Graph
 from specc.ops.leaf import Input
 from specc.passes.lower import forward, set_mode

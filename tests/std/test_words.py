@@ -10,7 +10,8 @@ import pytest
 
 import specc
 from specc import driver
-from specc.frontend import ast, library
+from specc.frontend.syntax import ast
+from specc.frontend.words import library
 from specc.source import Source
 
 ROOT = Path(__file__).parent.parent.parent

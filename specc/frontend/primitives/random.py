@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from specc.frontend.arithmetic import arithmetic
+from specc.frontend.operators.arithmetic import arithmetic
 from specc.frontend.primitives.registry import primitive, tensor
-from specc.frontend.scope import Frame, Mistake
-from specc.frontend.values import Tensor, Value, describe
+from specc.frontend.scope.scope import Frame, Mistake
+from specc.frontend.scope.values import Tensor, Value, describe
 from specc.ops import elementwise as ops
 from specc.ops.random import Uniform
 from specc.source import Span

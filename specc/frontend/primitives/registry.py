@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from specc.frontend.scope import Mistake
-from specc.frontend.settings import REQUIRED, Declared
-from specc.frontend.signatures import InputDeclared, Signature
-from specc.frontend.values import Tensor, Value, describe
+from specc.frontend.scope.scope import Mistake
+from specc.frontend.scope.values import Tensor, Value, describe
+from specc.frontend.words.settings import REQUIRED, Declared
+from specc.frontend.words.signatures import InputDeclared, Signature
 from specc.ir import sizes
 
 

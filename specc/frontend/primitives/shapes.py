@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from specc.frontend import sequences
-from specc.frontend.arithmetic import as_kind
+from specc.frontend.operators import sequences
+from specc.frontend.operators.arithmetic import as_kind
 from specc.frontend.primitives.registry import axes_of, primitive, tensor
-from specc.frontend.scope import Frame, Mistake
-from specc.frontend.trail import Step
-from specc.frontend.values import Several, Tensor, Value, describe, is_static
+from specc.frontend.scope.provenance import Step
+from specc.frontend.scope.scope import Frame, Mistake
+from specc.frontend.scope.values import Several, Tensor, Value, describe, is_static
 from specc.ir import sizes
 from specc.ir.sizes import Polynomial
 from specc.ops import elementwise as ops

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from specc.frontend.primitives.registry import primitive
-from specc.frontend.products import (
+from specc.frontend.operators.products import (
     convolve,
     image,
     padded,
@@ -14,9 +13,10 @@ from specc.frontend.products import (
     window_counts,
     window_sum,
 )
-from specc.frontend.scope import Frame, Mistake
-from specc.frontend.trail import Step
-from specc.frontend.values import Value
+from specc.frontend.primitives.registry import primitive
+from specc.frontend.scope.provenance import Step
+from specc.frontend.scope.scope import Frame, Mistake
+from specc.frontend.scope.values import Value
 from specc.ops.window import WindowMax
 from specc.source import Span
 

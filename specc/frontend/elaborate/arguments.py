@@ -1,0 +1,260 @@
+"""The arguments of a call, brought together with what the word declares.
+
+In: the inputs (values) and settings (syntax) of a call. Out: `inputs`, the values in the word's
+order, and `settings`, a value for each setting that is given; None after a mistake.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from specc.diagnostics import Edit, Fix, closest
+from specc.frontend.elaborate import expressions
+from specc.frontend.elaborate.numbers import number_value
+from specc.frontend.scope.scope import Frame
+from specc.frontend.scope.values import POISON, Given, Sequence, Value, Word, is_static
+from specc.frontend.syntax import ast
+from specc.frontend.words.messages import SETTING_HINTS, SETTING_SYNONYMS
+from specc.frontend.words.settings import Declared
+from specc.frontend.words.signatures import Signature
+from specc.source import Span
+
+
+def inputs(
+    frame: Frame,
+    word: Word,
+    signature: Signature,
+    given: list[Given],
+    tree: ast.Call,
+    is_stage: bool,
+) -> list[Given | None] | None:
+    """One value for each input that the word declares (None: an optional one that is left out)."""
+    places: dict[str, Given] = {}
+    rest: list[Given] = []
+    declared = signature.inputs
+    position = 0
+    for each in given:
+        if each.name is None:
+            if position < len(declared):
+                places[declared[position].name] = each
+                position += 1
+            elif signature.takes_more:
+                rest.append(each)
+            else:
+                return _too_many(frame, word, signature, given, each, tree, is_stage)
+        elif each.name not in signature.input_names:
+            return _not_an_input(frame, word, signature, each, tree)
+        elif each.name in places:
+            frame.error(
+                "wrong-arguments", f"the input `{each.name}` is given twice", each.name_span
+            )
+            return None
+        else:
+            places[each.name] = each
+    missing = [e.name for e in declared if e.name not in places and not e.is_optional]
+    if missing:
+        listed = " and ".join(f"`{name}`" for name in missing)
+        further = ", ".join(missing)
+        help_, fixes = f"{word.name}{signature}", []
+        if is_stage:
+            behind = "; ..." if signature.settings else ";"
+            help_ = f"a further input goes before a semicolon: `-> {word.name}({further}{behind})`"
+            if len(tree.settings) == len(missing) and not tree.has_semicolon:
+                end = tree.settings[-1].span
+                at = Span(end.source, end.end, end.end)
+                fixes = [Fix("write a semicolon", (Edit(at, ";"),))]
+        frame.error(
+            "wrong-arguments",
+            f"`{word.name}` needs the input {listed}",
+            tree.span,
+            help=help_,
+            fixes=fixes,
+        )
+        return None
+    return [places.get(each.name) for each in declared] + rest
+
+
+def _too_many(frame, word, signature, given, extra: Given, tree: ast.Call, is_stage: bool) -> None:
+    takes = len(signature.inputs)
+    count = f"{takes} input" + ("" if takes == 1 else "s")
+    if not is_stage and not tree.has_semicolon and signature.settings:
+        frame.error(
+            "wrong-arguments",
+            f"`{word.name}` takes {count}; what follows is a setting, and settings stand behind a"
+            " semicolon",
+            extra.span,
+            help=f"{word.name}{signature}",
+            fixes=_semicolon(extra.span),
+        )
+    else:
+        frame.error(
+            "wrong-arguments",
+            f"`{word.name}` takes {count}, not {len(given)}",
+            extra.span,
+            help=f"{word.name}{signature}",
+        )
+
+
+def _not_an_input(frame, word, signature, each: Given, tree: ast.Call) -> None:
+    if each.name in signature.setting_names:
+        fixes = _semicolon(each.name_span) if not tree.has_semicolon else []
+        frame.error(
+            "wrong-arguments",
+            f"`{each.name}` is a setting of `{word.name}`: settings stand behind a semicolon",
+            each.name_span,
+            help=f"{word.name}{signature}",
+            fixes=fixes,
+        )
+    else:
+        near = closest(each.name, signature.input_names + signature.setting_names, SETTING_SYNONYMS)
+        frame.error(
+            "wrong-arguments",
+            f"`{word.name}` has no input `{each.name}`",
+            each.name_span,
+            help=f"did you mean `{near}`?" if near else f"{word.name}{signature}",
+        )
+
+
+def _semicolon(span: Span) -> list[Fix]:
+    """The fix that makes a semicolon of the comma before `span`."""
+    text = span.source.text
+    comma = span.start - 1
+    while comma >= 0 and text[comma].isspace():
+        comma -= 1
+    if comma < 0 or text[comma] != ",":
+        return []
+    return [Fix("write a semicolon", (Edit(Span(span.source, comma, comma + 1), ";"),))]
+
+
+def settings(
+    frame: Frame,
+    word: Word,
+    signature: Signature,
+    given: tuple[ast.Argument, ...],
+    tree: ast.Call,
+    is_stage: bool,
+) -> dict[str, Given] | None:
+    """A value for each setting that the call gives; None after a mistake."""
+    found: dict[str, Given] = {}
+    good = True
+    position = 0
+    for argument in given:
+        if argument.name is None:
+            if position >= len(signature.settings):
+                _too_many_settings(frame, word, signature, argument, is_stage)
+                return None
+            declared = signature.settings[position]
+            position += 1
+            span = argument.value.span
+        else:
+            span = argument.name.span
+            match = signature.setting(argument.name.text)
+            if match is None:
+                _unknown_setting(frame, word, signature, argument, is_stage)
+                good = False
+                continue
+            declared = match
+        if declared.name in found:
+            frame.error("bad-setting", f"`{declared.name}` is given twice", span)
+            good = False
+            continue
+        value = setting_value(frame, declared, argument.value)
+        if value is POISON:
+            good = False
+            continue
+        found[declared.name] = Given(
+            declared.name, value, argument.value.span, span, argument.value
+        )
+    return found if good else None
+
+
+def _too_many_settings(frame, word, signature, argument: ast.Argument, is_stage: bool) -> None:
+    count = len(signature.settings)
+    takes = "no settings" if count == 0 else f"{count} setting" + ("s" if count > 1 else "")
+    help_ = f"{word.name}{signature}"
+    if is_stage and (len(signature.inputs) > 1 or signature.takes_more):
+        text = " ".join(argument.value.span.text.split())
+        help_ = f"a further input goes before a semicolon: `-> {word.name}({text};)`"
+    frame.error("wrong-arguments", f"`{word.name}` takes {takes}", argument.value.span, help=help_)
+
+
+def _unknown_setting(frame, word, signature, argument: ast.Argument, is_stage: bool) -> None:
+    name = argument.name
+    if name.text in signature.input_names:
+        text = " ".join(argument.span.text.split())
+        frame.error(
+            "unknown-setting",
+            f"`{name.text}` is an input of `{word.name}`, not a setting",
+            name.span,
+            help=f"inputs go before a semicolon: `{word.name}({text}; ...)`",
+        )
+        return
+    if name.text in ("activation", "nonlinearity", "act") and is_stage:
+        value = argument.value.span.text.strip('"')
+        frame.error(
+            "unknown-setting",
+            f"`{word.name}` has no setting `{name.text}`",
+            name.span,
+            help=f"an activation is a stage of its own: `-> {word.name}(...) -> {value}`",
+        )
+        return
+    near = closest(name.text, signature.setting_names, SETTING_SYNONYMS)
+    fixes = [Fix(f"write `{near}`", (Edit(name.span, near),))] if near else []
+    listed = ", ".join(f"`{each}`" for each in signature.settings)
+    known = f"its settings are {listed}" if listed else f"`{word.name}` has no settings"
+    hint = None if near else SETTING_HINTS.get(name.text.lower())
+    frame.error(
+        "unknown-setting",
+        f"`{word.name}` has no setting `{name.text}`",
+        name.span,
+        notes=[known] if (near or hint) and listed else [],
+        help=f"did you mean `{near}`?" if near else hint or known,
+        fixes=fixes,
+    )
+
+
+def setting_value(frame: Frame, declared: Declared, expression: ast.Expression) -> Value:
+    """The value of a setting: a word or a choice is looked up as such, all else is evaluated."""
+    is_name = isinstance(expression, ast.Path) and len(expression.names) == 1
+    if declared.choices and is_name:
+        name = expression.names[0].text
+        local = frame.names.get(name)
+        if name in declared.choices or not isinstance(local, str):
+            return name
+        return local
+    if declared.kind == "sequence" and is_name:
+        return _sequence(frame, declared, expression)
+    if declared.kind == "word" and (is_name or isinstance(expression, ast.Call)):
+        from specc.frontend.elaborate import calls
+
+        if is_name and is_static(value := frame.names.get(expression.names[0].text)):
+            return value  # a number for a word: an initial value that is the same everywhere
+        word = calls.resolve(frame, expression) if is_name else calls.prepared(frame, expression)
+        if isinstance(word, Word) and word.named_at is None:
+            return replace(word, named_at=frame.place(expression.span))
+        return word
+    return expressions.evaluate(frame, expression)
+
+
+def _sequence(frame: Frame, declared: Declared, expression: ast.Path) -> Value:
+    """The sequence that `seq` declares under a name, or that a setting of this body stands for."""
+    name = expression.names[0].text
+    local = frame.names.get(name)
+    if isinstance(local, Sequence) or local is POISON:
+        return local
+    found = frame.scope.definitions.get(name)
+    if found is not None and isinstance(found[0], ast.Seq):
+        size = number_value(found[1], found[0])
+        return POISON if size is POISON else Sequence(name, size)
+    known = [
+        each
+        for each, (definition, _) in frame.scope.definitions.items()
+        if isinstance(definition, ast.Seq)
+    ]
+    listed = ", ".join(f"`{each}`" for each in known)
+    return frame.error(
+        "unknown-name",
+        f"`{name}` is no sequence, and the setting `{declared.name}` is the name of one",
+        expression.span,
+        help=f"there is {listed}" if known else "declare one: `seq time = 50`",
+    )

@@ -1,0 +1,235 @@
+"""The inputs and settings of a use, put into the frame of the word's body and checked there.
+
+    bind(use, values, settings)      # inputs against their types, settings against their JSON Schema
+
+What is left out gets its default, which may refer to earlier settings and to sizes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from specc.frontend.elaborate import arguments, expressions
+from specc.frontend.elaborate.patterns import Match
+from specc.frontend.scope import provenance
+from specc.frontend.scope.scope import WORDS, Frame
+from specc.frontend.scope.values import (
+    POISON,
+    Given,
+    Sequence,
+    Tensor,
+    Value,
+    Word,
+    beyond_float,
+    describe,
+)
+from specc.frontend.syntax import ast
+from specc.frontend.words.settings import Declared, Wrong, mistakes
+from specc.frontend.words.signatures import Signature, signature_of
+from specc.ir.sizes import Polynomial
+from specc.source import Span
+
+LARGEST_WHOLE = 10**12
+"""The largest whole number that a setting may be: products of a few are places of arrays."""
+
+
+def bind(
+    frame: Frame,
+    callee: Frame,
+    word: Word,
+    signature: Signature,
+    values: list[Given | None],
+    settings: dict[str, Given],
+    span: Span,
+    is_stage: bool,
+) -> bool:
+    """Gives the callee's frame its settings, inputs and sizes; False after a mistake."""
+    good = True
+    for name, given in settings.items():
+        callee.names[name] = given.value
+    match = Match(frame, callee, word.name, span, is_stage)
+    for declared, given in zip(signature.inputs, values, strict=False):
+        if given is None:
+            callee.names[declared.name] = None
+        elif match.accepts(declared, given):
+            callee.names[declared.name] = _entering(callee, declared, given)
+            match.given[declared.name] = given
+        else:
+            good = False
+    return good and complete_settings(frame, callee, word, signature, settings, span)
+
+
+def bind_settings(
+    frame: Frame,
+    callee: Frame,
+    word: Word,
+    signature: Signature,
+    settings: dict[str, Given],
+    span: Span,
+) -> bool:
+    """Gives the callee's frame its settings alone; False after a mistake."""
+    for name, given in settings.items():
+        callee.names[name] = given.value
+    return complete_settings(frame, callee, word, signature, settings, span)
+
+
+def complete_settings(
+    frame: Frame,
+    callee: Frame,
+    word: Word,
+    signature: Signature,
+    settings: dict[str, Given],
+    span: Span,
+) -> bool:
+    """Adds the defaults of what is not given, and checks all settings; False after a mistake."""
+    good = True
+    for declared in signature.settings:
+        if declared.name not in callee.names and not _default(frame, callee, word, declared, span):
+            good = False
+    return good and valid_settings(frame, callee, word, signature, settings, span)
+
+
+def _entering(callee: Frame, declared, given: Given) -> Value:
+    """An input as the body sees it: in a definition of the user its trail starts anew."""
+    value = given.value
+    if isinstance(value, Tensor) and callee.call is None and declared.span is not None:
+        return replace(value, trail=provenance.Step(declared.span, declared.name, value.shape))
+    return value
+
+
+def _default(frame: Frame, callee: Frame, word: Word, declared: Declared, span: Span) -> bool:
+    """Gives a setting that the call leaves out its default."""
+    if frame.fans is not None and declared.name in frame.fans and declared.is_required:
+        callee.names[declared.name] = frame.fans[declared.name]
+    elif declared.is_required:
+        frame.error(
+            "missing-setting", f"`{word.name}` needs the setting `{declared.name}`", span,
+            help=f"{word.name}{signature_of(word.definition)}",
+        )  # fmt: skip
+        callee.names[declared.name] = POISON  # later defaults may refer to it
+        return False
+    elif isinstance(declared.default, ast.Node):
+        value = arguments.setting_value(callee, declared, declared.default)
+        callee.names[declared.name] = value
+        if value is POISON:
+            return False
+    else:
+        callee.names[declared.name] = declared.default
+    return True
+
+
+def valid_settings(
+    frame: Frame,
+    callee: Frame,
+    word: Word,
+    signature: Signature,
+    given: dict[str, Given],
+    span: Span,
+) -> bool:
+    """Whether all settings are as declared: by the JSON Schema that follows from the declarations."""
+    plain: dict[str, Any] = {}
+    immense: list[Declared] = []
+    good = True
+    for declared in signature.settings:
+        if declared.name not in callee.names:
+            continue  # an input is wrong, and only the settings that are given are looked at
+        value = callee.names[declared.name]
+        place = _setting_place(callee, declared, given, span)
+        if isinstance(value, Word):
+            if declared.kind != "word":
+                good = False
+                frame.error("bad-setting", f"`{declared.name}` is not a word, but `{value.name}` is",
+                            place)  # fmt: skip
+            else:
+                plain[declared.name] = value.name
+        elif isinstance(value, Sequence):
+            if declared.kind != "sequence":
+                good = False
+                frame.error("bad-setting", f"`{declared.name}` is no sequence, but `{value.name}` is",
+                            place)  # fmt: skip
+            else:
+                plain[declared.name] = value.name
+        elif isinstance(value, Tensor):
+            good = _tensor_setting(frame, word, declared, value, place) and good
+        elif declared.kind == "word" and isinstance(value, str):
+            good = False
+            frame.error("bad-setting", f"`{declared.name}` is a word, not {describe(value)}", place,
+                        help="words are written without quotes: `he`")  # fmt: skip
+        elif declared.kind not in ("int", "size") and (beyond := beyond_float(value)) is not None:
+            good = False
+            frame.error("bad-setting", f"`{declared.name}`: {beyond}", place)
+        elif declared.kind in ("int", "size") and _is_immense(value):
+            immense.append(declared)
+        elif isinstance(value, (int, float, str)):
+            plain[declared.name] = value
+        elif not isinstance(value, Polynomial) and value is not None:
+            good = False
+            frame.error("bad-setting", f"`{declared.name}` cannot be {describe(value)}", place)
+    # a default that follows a wrong setting is wrong with it
+    for declared in [each for each in immense if each.name in given] or immense:
+        good = False
+        message = (f"`{declared.name}` is a whole number up to {LARGEST_WHOLE:,}, not"
+                   f" {callee.names[declared.name]:,}")  # fmt: skip
+        frame.error("bad-setting", message, _setting_place(callee, declared, given, span))
+    bounds = _bound_values(callee, signature) if len(plain) == len(signature.settings) else {}
+    found = mistakes(signature.settings, plain, bounds)
+    for wrong in [each for each in found if each.setting in given] or found:
+        good = False
+        place = _setting_place(callee, signature.setting(wrong.setting), given, span)
+        frame.error("bad-setting", f"{wrong.message}", place,
+                    help=setting_help(wrong, callee.names[wrong.setting]))  # fmt: skip
+    return good
+
+
+def _is_immense(value: Value) -> bool:
+    return isinstance(value, int) and abs(value) > LARGEST_WHOLE
+
+
+def _setting_place(callee: Frame, declared: Declared, given: dict[str, Given], span: Span) -> Span:
+    """Where a setting has its value: in the call, or as the default of a definition of the user."""
+    if declared.name in given:
+        return given[declared.name].span
+    if callee.call is None and isinstance(declared.default, ast.Node):
+        return declared.default.span
+    return span
+
+
+def setting_help(wrong: Wrong, value: Value) -> str | None:
+    """What to write where a fraction stands for a whole number."""
+    if wrong.rule == "type" and isinstance(value, float) and value.is_integer():
+        return f"write `{int(value)}`; `/` gives a fraction, `//` is the whole division"
+    if wrong.setting == "pad" and value == "same":
+        return "with `pad = (kernel - 1) // 2` an odd kernel keeps the size"
+    if wrong.setting == "pad" and value == "valid":
+        return "`pad = 0`, which it is by default, adds nothing"
+    return None
+
+
+def _tensor_setting(
+    frame: Frame, word: Word, declared: Declared, value: Tensor, place: Span
+) -> bool:
+    is_number = declared.kind in (None, "float") and not declared.choices and value.shape == ()
+    if is_number and isinstance(word.definition, WORDS):
+        return True
+    frame.error("bad-setting", f"`{declared.name}` must be known when compiling, and this is"
+                f" {describe(value)}", place, help="tensors are inputs: they stand before the semicolon")  # fmt: skip
+    return False
+
+
+def _bound_values(callee: Frame, signature: Signature) -> dict[str, dict[int, Any]]:
+    """The bounds that are expressions over earlier settings and sizes."""
+    found: dict[str, dict[int, Any]] = {}
+    for declared in signature.settings:
+        if declared.has_open_bounds:
+            values = {
+                position: expressions.evaluate(callee, value)
+                for position, (_, value) in enumerate(declared.bounds)
+                if isinstance(value, ast.Node) and not isinstance(value, ast.Number)
+            }
+            found[declared.name] = {
+                position: value
+                for position, value in values.items()
+                if isinstance(value, (int, float))
+            }
+    return found

@@ -1,0 +1,415 @@
+"""Uses of words: `f(x; m=1)` and `x -> f(m=1)`. A word is inlined: its body is walked at each use.
+
+resolve     a name           ->  the word, or the shared layer
+use         word + arguments ->  value, arguments still being syntax
+invoke      word + values    ->  value
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from specc.diagnostics import Edit, Fix
+from specc.frontend.elaborate import arguments, expressions, memo
+from specc.frontend.elaborate.bindings import bind, valid_settings
+from specc.frontend.operators import arithmetic
+from specc.frontend.scope import provenance
+from specc.frontend.scope.scope import DEEPEST, WORDS, Frame, Mistake, Namer, callers, undecided
+from specc.frontend.scope.values import (
+    POISON,
+    Given,
+    Several,
+    SharedLayer,
+    Tensor,
+    Value,
+    Weights,
+    Word,
+    describe,
+)
+from specc.frontend.syntax import ast
+from specc.frontend.words.signatures import Signature, signature_of
+from specc.ir.graph import Origin
+from specc.ir.program import Layer
+from specc.ir.sizes import Undecided
+from specc.source import Span
+
+MOST_USES = 100_000
+"""Uses of words in one model, within its own definitions too: more is taken for a mistake."""
+
+MOST_CALLS = 5 * MOST_USES
+"""The same with those that the library's words make of others."""
+
+
+@dataclass(frozen=True)
+class LayerPath:
+    """The path of a layer with one stage, and the layer whose weights are shared."""
+
+    path: str
+    owner: Any
+
+
+def expression(frame: Frame, tree: ast.Call) -> Value:
+    """`f(a, b; m=1)`."""
+    word = resolve(frame, tree.word)
+    given = [expressions.given(frame, each) for each in tree.inputs]
+    if word is POISON:
+        return POISON
+    return use(frame, word, given, tree, is_stage=False)
+
+
+def stage(frame: Frame, value: Value, span: Span, tree: ast.Call, layer: LayerPath | None) -> Value:
+    """`value -> f(b; m=1)`: the value is the first input."""
+    word = resolve(frame, tree.word)
+    given = [expressions.given(frame, each) for each in tree.inputs]
+    if word is POISON:
+        return POISON
+    return use(frame, word, [Given(None, value, span), *given], tree, is_stage=True, layer=layer)
+
+
+def resolve(frame: Frame, path: ast.Path) -> Word | SharedLayer | Any:
+    """The word or layer that a name stands for; POISON where there is none."""
+    name = path.names[0].text
+    local = frame.names.get(name)
+    if local is POISON:
+        return POISON
+    if len(path.names) > 1:
+        return frame.error("unknown-name", f"there is no word `{path.text}`", path.span,
+                           help="only a whole layer can be applied")  # fmt: skip
+    if isinstance(local, (Word, SharedLayer)):
+        return local
+    word = frame.scope.word(name)
+    if word is not None:
+        return word
+    found = frame.scope.definitions.get(name)
+    if found is not None and isinstance(found[0], ast.Broken):
+        return POISON
+    if local is not None or found is not None:
+        what = describe(local) if local is not None else "a number"
+        return frame.error("wrong-kind", f"`{name}` is {what}, and cannot be applied", path.span)
+    if frame.scope.is_incomplete:
+        return POISON
+    if expressions.declares(frame, name):
+        return expressions.unknown(frame, name, path.span)
+    candidates: set[str] = set()
+    if frame.suggests:
+        layers = {each for each, value in frame.names.items() if isinstance(value, SharedLayer)}
+        candidates = layers | frame.scope.word_names()
+    near = frame.closest(name, candidates)
+    fixes = [Fix(f"write `{near}`", (Edit(path.span, near),))] if near else []
+    help_ = frame.suggestion(name, candidates)
+    return frame.error(
+        "unknown-name", f"there is no word `{name}`", path.span, help=help_, fixes=fixes
+    )
+
+
+def prepared(frame: Frame, tree: ast.Call) -> Value:
+    """`constant(0.1)` where a word is wanted: the word with its settings, which waits for its inputs."""
+    word = resolve(frame, tree.word)
+    if not isinstance(word, Word):
+        return word
+    if tree.has_semicolon and tree.inputs:
+        return frame.error("wrong-arguments", f"`{word.name}` gets its inputs where it is used: here stand its"
+                           " settings alone", tree.inputs[0].span)  # fmt: skip
+    given = tree.settings if tree.has_semicolon else tree.inputs
+    settings = arguments.settings(frame, word, signature_of(word.definition), given, tree, True)
+    return POISON if settings is None else replace(word, settings={**word.settings, **settings})
+
+
+def use(
+    frame: Frame,
+    word: Word | SharedLayer,
+    given: list[Given],
+    tree: ast.Call,
+    is_stage: bool,
+    layer: LayerPath | None = None,
+) -> Value:
+    """A word with its arguments, whose settings are not evaluated yet."""
+    if isinstance(word, SharedLayer):
+        return _use_layer(frame, word, given, tree, is_stage)
+    signature = signature_of(word.definition)
+    settings_tree = tree.settings
+    values = arguments.inputs(frame, word, signature, given, tree, is_stage)
+    if values is None:
+        return POISON
+    settings = arguments.settings(frame, word, signature, settings_tree, tree, is_stage)
+    if settings is None:
+        return POISON
+    weights = next((each for each in values if each and isinstance(each.value, Weights)), None)
+    if weights is None:
+        return invoke(frame, word, values, settings, tree.span, is_stage, layer)
+    return _use_on_weights(frame, word, values, weights, settings, tree.span)
+
+
+def _use_on_weights(frame, word, values, weights: Given, settings, span: Span) -> Value:
+    """The sum of the word's values for each of the model's weights."""
+    if not weights.value.items:
+        if frame.context.report.errors or frame.context.is_incomplete:
+            return POISON  # layers that were not understood may have some
+        return frame.error("wrong-kind", "the model has no weights", weights.span)
+    total: Value | None = None
+    for item in weights.value.items:
+        each = [Given(g.name, item, g.span, g.name_span) if g is weights else g for g in values]
+        term = invoke(frame, word, each, settings, span)
+        if term is POISON:
+            return POISON
+        try:
+            total = term if total is None else arithmetic.binary(frame, "+", total, term, span)
+        except Mistake as mistake:
+            return frame.error(mistake.name, mistake.message, span,
+                               help=f"`{word.name}` of each weight must be a scalar to be summed")  # fmt: skip
+    return total
+
+
+def _use_layer(
+    frame: Frame, layer: SharedLayer, given: list[Given], tree: ast.Call, is_stage
+) -> Value:
+    """A shared layer applied to one value."""
+    if tree.settings or len(given) != 1 or given[0].name is not None:
+        extra = tree.settings[0] if tree.settings else tree
+        return frame.error(
+            "wrong-arguments", f"the layer `{layer.name}` takes one input and no settings", extra.span,
+            help=f"its settings stand where it is declared: `layer {layer.name} = ...`",
+        )  # fmt: skip
+    value, span = given[0].value, given[0].span
+    if value is POISON:
+        return POISON
+    stages = layer.statement.stages
+    home = layer.frame
+    inner = Frame(
+        home.context, home.scope, home.kind, home.names, home.places,
+        Namer(layer.path, owner=layer), home.call, frame, tree.span, home.definition,
+        layer.path, frame.depth + 1, frame.schedule, shared=layer,
+    )  # fmt: skip
+    frame.context.first_uses.setdefault(layer, frame.place(tree.span))
+    if any(each.shared is layer for each in callers(frame)):
+        return frame.error(
+            "recursive-definition", f"the layer `{layer.name}` uses itself", tree.span
+        )
+    if inner.depth > DEEPEST:
+        return frame.error("too-deep", "the layers use each other too deeply", tree.span)
+    if len(stages) == 1 and isinstance(stages[0], ast.Call):
+        single = LayerPath(layer.path, layer)
+        result = expressions.stages(inner, value, span, stages, single)
+    else:
+        before = len(frame.context.paths)
+        result = expressions.stages(inner, value, span, stages)
+        if isinstance(result, Tensor):
+            _list_layer(frame, layer.path, tree.span, given[0], result, before)
+    return _finished(frame, result, tree.span)
+
+
+def invoke(
+    frame: Frame,
+    word: Word,
+    values: list[Given | None],
+    settings: dict[str, Given],
+    span: Span,
+    is_stage: bool = False,
+    layer: LayerPath | None = None,
+) -> Value:
+    """The value of a word for inputs in its own order, and for the settings that are given."""
+    definition = word.definition
+    settings = {**word.settings, **settings}
+    refused = _refusal(frame, word, span)
+    if refused is not None:
+        return refused
+    signature = signature_of(definition)
+    context = frame.context
+    context.calls += 1
+    if frame.call is None:
+        context.uses += 1
+    if context.uses > MOST_USES or context.calls > MOST_CALLS:
+        return frame.error("too-deep", f"the model uses words more than {MOST_USES:,} times", span)
+    path = ""
+    if layer is not None:
+        path = layer.path
+    elif frame.namer is not None:
+        path = frame.namer.fresh(word.name)
+    is_block = isinstance(definition, (ast.Block, ast.Cell))
+    if is_block and frame.namer is None:
+        return frame.error(
+            "misplaced", f"`{word.name}` has weights, and a {_kind_name(frame)} has none", span,
+            help="write a `block`: it may hold layers and parameters",
+        )  # fmt: skip
+    owner = None
+    if is_block:
+        owner = layer.owner if layer is not None else frame.namer.owner
+    before = len(context.paths)
+    key = memo.key_of(frame, word, values, settings)
+    template = context.templates.get(key) if key is not None else None
+    if template is not None and template.fits(context, path, MOST_CALLS):
+        origin = Origin("", span, path or word.name)
+        result = template.written_out(context, path, owner, values, origin)
+        return _concluded(frame, definition, path, span, values, result, before, is_stage)
+    callee = Frame(
+        context, word.scope or frame.scope, type(definition).__name__.lower() if is_block else "fn",
+        call=frame.call or (span if word.is_library else None), caller=frame, called_at=span,
+        definition=definition, word=(frame.word or word.name) if frame.call else (path or word.name),
+        depth=frame.depth + 1, schedule=frame.schedule, draw=frame.draw, fans=frame.fans,
+    )  # fmt: skip
+    if is_block:
+        callee.namer = Namer(path, owner=owner)
+    if any(each is not None and each.value is POISON for each in values):
+        callee.names.update({name: given.value for name, given in settings.items()})
+        valid_settings(frame, callee, word, signature, settings, span)
+        return POISON
+    held = memo.Before.of(context) if key is not None and template is None else None
+    if not bind(frame, callee, word, signature, values, settings, span, is_stage):
+        return POISON
+    context.entered.add(definition)
+    if isinstance(definition, ast.Cell):
+        from specc.frontend.elaborate import cells
+
+        result = cells.body(frame, callee, definition, values, span)
+    else:
+        result = _body(frame, callee, word, signature, values, span)
+    if result is POISON:
+        return POISON
+    if key is not None and template is None:
+        made = memo.template(context, held, path, values, result, callee.origin(span))
+        if made is not None:
+            context.templates[key] = made
+    return _concluded(frame, definition, path, span, values, result, before, is_stage)
+
+
+def _concluded(
+    frame: Frame,
+    definition: Any,
+    path: str,
+    span: Span,
+    values: list[Given | None],
+    result: Value,
+    before: int,
+    is_stage: bool,
+) -> Value:
+    """What a body gives, as the caller sees it, and listed as a layer if it is one."""
+    result = _finished(frame, result, span)
+    if isinstance(result, Tensor) and (is_stage or isinstance(definition, WORDS)):
+        given = next((each for each in values if each is not None), None)
+        _list_layer(frame, path, span, given, result, before)
+    return result
+
+
+def _kind_name(frame: Frame) -> str:
+    return {"train": "training", "file": "number", "init": "initial value"}.get(
+        frame.kind, frame.kind
+    )
+
+
+def _refusal(frame: Frame, word: Word, span: Span) -> Value | None:
+    definition = word.definition
+    if isinstance(definition, ast.Optimizer):
+        return frame.error(
+            "misplaced", f"`{word.name}` is an optimizer: it stands in `train`", span
+        )
+    if frame.uses(definition) and isinstance(definition, WORDS):
+        return uses_itself(frame, word.name, span)
+    if frame.depth >= DEEPEST:
+        return frame.error("too-deep", f"definitions use each other more than {DEEPEST} deep", span)
+    return None
+
+
+def uses_itself(frame: Frame, name: str, span: Span) -> Value:
+    return frame.error(
+        "recursive-definition", f"`{name}` uses itself", span,
+        help="a definition is written out at each use, so it cannot hold itself",
+    )  # fmt: skip
+
+
+def _body(
+    frame: Frame, callee: Frame, word: Word, signature: Signature, values, span: Span
+) -> Value:
+    """The value of the word's body."""
+    definition = word.definition
+    if isinstance(definition, ast.Fn) and definition.value is not None:
+        return expressions.evaluate(callee, definition.value)
+    if isinstance(definition, WORDS):
+        from specc.frontend.elaborate import definitions
+
+        return definitions.body(callee, definition)
+    operands = [each.value if each is not None else None for each in values]
+    settings = {each.name: callee.names[each.name] for each in signature.settings}
+    try:
+        return definition.build(callee, span, *operands, **settings)
+    except Mistake as mistake:
+        return _report(frame, mistake, values, span)
+    except Undecided as error:  # an open size among the settings
+        return _report(frame, undecided(error.size), values, span)
+
+
+def _report(frame: Frame, mistake: Mistake, values: list[Given | None], span: Span) -> Value:
+    """Reports a mistake of a primitive."""
+    at = mistake.argument
+    place = span
+    notes: list[str] = []
+    given = [each for each in values if each is not None]
+    if at is not None and at < len(given) and mistake.name == "wrong-kind":
+        place = given[at].span
+    if mistake.name in ("shape-mismatch", "window-does-not-fit"):
+        for each in given:
+            if not isinstance(each.value, Tensor):
+                continue
+            what = (
+                f"`{provenance.excerpt(each.span, 32)}`"
+                if each.expression is not None
+                else "its input"
+            )
+            if frame.call is not None:
+                what = f"the input of `{provenance.excerpt(frame.call, 32)}`"
+            note = provenance.story(what, each.value.shape, each.value.trail)
+            if note is not None and note not in notes:
+                notes.append(note)
+            if frame.call is not None:
+                break  # the other operands are the library's own
+    labels, help_ = frame.open_labels(mistake.open_sizes)
+    fixes = _rounding(frame.place(span)) if mistake.name == "window-does-not-fit" else []
+    return frame.error(mistake.name, mistake.message, place, labels=labels, notes=notes,
+                       help=mistake.help or help_, fixes=fixes)  # fmt: skip
+
+
+def _rounding(span: Span) -> list[Fix]:
+    """The fix that lets a window leave out what is left over."""
+    if span.text.endswith(")"):
+        at = Span(span.source, span.end - 1, span.end - 1)
+        return [Fix("leave out what is left over", (Edit(at, ", round=floor"),))]
+    return []
+
+
+def _finished(frame: Frame, value: Value, span: Span) -> Value:
+    """The value of a call as the caller sees it: in the user's text, a call is a step of the trail."""
+    if frame.call is not None:
+        return value
+    if isinstance(value, Tensor):
+        return replace(value, trail=provenance.visible(value.trail, span, value.shape))
+    if isinstance(value, Several):
+        return Several(tuple(_finished(frame, each, span) for each in value.items))
+    return value
+
+
+def _list_layer(
+    frame: Frame, path: str, span: Span, given: Given | None, result: Tensor, before: int
+) -> None:
+    """Adds a use of a word in the user's model or block to the table of layers.
+
+    A parameter is listed once: with the innermost use that made it.
+    """
+    context = frame.context
+    if not context.lists_layers or frame.call is not None or frame.namer is None:
+        return
+    created = tuple(each for each in context.paths[before:] if each not in context.listed)
+    context.listed.update(created)
+    source = given.value.type if given is not None and isinstance(given.value, Tensor) else None
+    sequence = result.sequence.name if result.sequence is not None else None
+    context.layers.append(
+        Layer(
+            path,
+            provenance.excerpt(span),
+            source,
+            result.type,
+            created,
+            result.node,
+            span,
+            sequence,
+        )
+    )

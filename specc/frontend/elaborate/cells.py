@@ -1,0 +1,357 @@
+"""Cells: a formula for one step, carried over all steps of a sequence.
+
+    cell rnn(x: float[n]; units: int > 0) {
+      state h: float[units] = 0
+      let h2 = tanh(concat(x, h) -> dense(units))
+      next h = h2
+      return h2
+    }
+
+The body is walked once, for one step: its inputs and states are leaves. Then the formula gets the axis
+of the steps in front (`specc.ops.steps`), the leaves become the sequence and what the step before has
+left, and `next` closes the circle (`specc.ops.carry`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from specc.diagnostics import Label
+from specc.frontend.elaborate import definitions, expressions
+from specc.frontend.elaborate.patterns import declared_type
+from specc.frontend.operators.arithmetic import as_kind, spread
+from specc.frontend.scope import provenance
+from specc.frontend.scope.scope import Frame, Misfit, Mistake, callers, common_sequence
+from specc.frontend.scope.values import (
+    POISON,
+    Given,
+    Sequence,
+    Several,
+    Tensor,
+    Value,
+    describe,
+    is_static,
+)
+from specc.frontend.syntax import ast
+from specc.frontend.words.signatures import signature_of
+from specc.ir import sizes
+from specc.ir.graph import Node, apply, serving, topological
+from specc.ir.types import Type
+from specc.ops.broadcast import Broadcast
+from specc.ops.carry import Carry, varying
+from specc.ops.elementwise import select
+from specc.ops.leaf import Input, leaf
+from specc.ops.shape import Reshape, Slice
+from specc.ops.steps import NoStep, lift
+from specc.source import Span
+
+
+@dataclass(eq=False)
+class _State:
+    """A state of a cell: its leaf in the formula of one step, and how it begins."""
+
+    statement: ast.State
+    type: Type
+    leaf: Node
+    initial: Node
+    next: Node | None = None
+
+
+@dataclass(eq=False)
+class _Walk:
+    """A body that is being walked."""
+
+    given: dict[str, Given]  # the first states that the use of the cell gives
+    leaves: dict[Node, Node] = field(default_factory=dict)  # leaf of one step -> the whole sequence
+    states: dict[str, _State] = field(default_factory=dict)
+    returned: list[Tensor] | None = None
+
+    def waits(self, node: Node) -> bool:
+        """Whether a value belongs to a step: it depends on an input of one, or on a state."""
+        own = {*self.leaves, *(each.leaf for each in self.states.values())}
+        return any(each in own for each in topological([node]))
+
+
+def body(
+    caller: Frame, frame: Frame, definition: ast.Cell, values: list[Given | None], span: Span
+) -> Value:
+    """The values of a cell at every step."""
+    named = zip(signature_of(definition).inputs, values, strict=False)
+    first_states = {
+        declared.name: each for declared, each in named if each is not None and declared.is_optional
+    }
+    given = [
+        each
+        for each in values
+        if each is not None and isinstance(each.value, Tensor) and each not in first_states.values()
+    ]
+    name = definition.name.text
+    try:
+        sequence = common_sequence([each.value for each in given], allow_constants=True)
+    except Misfit as mistake:
+        return caller.error(mistake.name, mistake.message, span, help=mistake.help)
+    if sequence is None:
+        what = describe(given[0].value) if given else "no tensor"
+        place = given[0].span if given else span
+        if any(each.kind == "cell" for each in callers(caller)):
+            return caller.error(
+                "wrong-kind", f"the cell `{name}` runs over a sequence, and in a cell there is one step",
+                place, help="apply it to the sequence before or behind this cell, or write its formula here",
+            )  # fmt: skip
+        return caller.error(
+            "wrong-kind", f"the cell `{name}` runs over a sequence, and this is {what}", place,
+            help="a sequence has an axis that `seq` names: `seq time = 50`, `input x: float[time, 3]`;"
+            " `along(time)` gives one value to every step",
+        )  # fmt: skip
+    walk = _Walk(first_states)
+    for key, value in list(frame.names.items()):
+        if key not in first_states and isinstance(value, Tensor) and value.sequence is not None:
+            node = leaf(Input("step", f"{frame.namer.path}.{key}", value.type), value.node.origin)
+            walk.leaves[node] = value.node
+            frame.names[key] = Tensor(node, value.trail)
+    frame.body = definition.body
+    first_layer = len(frame.context.layers)
+    if not _statements(frame, caller, definition, walk):
+        return POISON
+    return _unrolled(caller, frame, walk, sequence, span, first_layer)
+
+
+def _statements(frame: Frame, caller: Frame, definition: ast.Cell, walk: _Walk) -> bool:
+    """Walks the statements; False after a mistake."""
+    good = True
+    nexts: dict[str, ast.Next] = {}
+    for statement in definition.body:
+        if walk.returned is not None:
+            frame.error("misplaced", "nothing may follow `return`", statement.span)
+            return False
+        match statement:
+            case ast.State():
+                good = _state(frame, caller, statement, walk) and good
+            case ast.Next():
+                name = statement.name.text
+                if name in nexts:
+                    frame.error("duplicate-name", f"`next {name}` is already there", statement.name.span,
+                                labels=[Label(nexts[name].name.span, "first here")])  # fmt: skip
+                    good = False
+                nexts[name] = statement
+                good = _next(frame, statement, walk) and good
+            case ast.Return():
+                returned = [_returned(frame, each) for each in statement.values]
+                good = good and None not in returned
+                walk.returned = [each for each in returned if each is not None]
+            case ast.Let() | ast.Layer() | ast.Param():
+                definitions.STATEMENTS[type(statement)](frame, statement)
+            case ast.Broken():
+                definitions.broken(frame, statement)
+                good = False
+            case _:
+                frame.error("misplaced", "this may not stand in a cell", statement.span)
+                good = False
+    misspelled = set(nexts) - {
+        each.name.text for each in definition.body if isinstance(each, ast.State)
+    }
+    for name, state in walk.states.items():
+        if name not in nexts:
+            good = False
+            if not misspelled:
+                frame.error("misplaced", f"the state `{name}` has no `next`: it would never change",
+                            state.statement.name.span, help=f"write `next {name} = ...`")  # fmt: skip
+    if walk.returned is None:
+        frame.error("misplaced", f"`{definition.name.text}` has no `return`: it gives no value",
+                    definition.name.span)  # fmt: skip
+        good = False
+    return good
+
+
+def _returned(frame: Frame, expression: ast.Expression) -> Tensor | None:
+    value = expressions.evaluate(frame, expression)
+    if value is POISON:
+        return None
+    if is_static(value):
+        value = as_kind(frame, value, "float", expression.span)
+    if not isinstance(value, Tensor):
+        frame.error("wrong-kind", f"a cell gives tensors, not {describe(value)}", expression.span)
+        return None
+    return value
+
+
+def _state(frame: Frame, caller: Frame, statement: ast.State, walk: _Walk) -> bool:
+    """`state h: float[units] = 0`; the use of the cell may give another start."""
+    name = statement.name
+    given = walk.given.get(name.text)
+    frame.names.pop(name.text, None)
+    type_ = _state_type(frame, statement)
+    start = None if type_ is None else _start(frame, caller, statement, type_, given, walk)
+    if start is None:
+        frame.declare(name, POISON)
+        return False
+    path = frame.namer.within(name.text)
+    node = leaf(Input("step", path, type_), frame.origin(statement.span))
+    walk.states[name.text] = _State(statement, type_, node, start.node)
+    hidden = frame.call is not None
+    frame.declare(name, Tensor(node, provenance.Step(frame.place(statement.span), name.text, type_.shape,
+                                                hidden=hidden)))  # fmt: skip
+    return True
+
+
+def _state_type(frame: Frame, statement: ast.State) -> Type | None:
+    name = statement.name
+    if statement.type is None:
+        frame.error("wrong-kind", f"the state `{name.text}` needs a type", name.span,
+                    help=f"write `state {name.text}: float[...] = ...`")  # fmt: skip
+        return None
+    type_ = declared_type(frame, statement.type, batched=True)
+    if type_ is not None and type_.kind != "float":
+        frame.error("wrong-kind", "a state is of type `float`", statement.type.span)
+        return None
+    return type_
+
+
+def _start(
+    frame: Frame, caller: Frame, statement: ast.State, type_: Type, given: Given | None, walk: _Walk
+) -> Tensor | None:
+    """The value of a state before the first step, as it is declared or as the use gives it."""
+    name = statement.name.text
+    value = given.value if given is not None else expressions.evaluate(frame, statement.value)
+    at, place = (caller, given.span) if given is not None else (frame, statement.value.span)
+    if value is POISON:
+        return None
+    if is_static(value):
+        value = as_kind(frame, value, "float", place)
+    help_ = None
+    if not isinstance(value, Tensor) or value.type.kind != "float":
+        help_ = "it begins as numbers: a constant, a parameter, or a value of the example"
+    elif value.sequence is not None:
+        help_ = "`last(x)` or `first(x)` takes one step of a sequence"
+    elif given is None and walk.waits(value.node):
+        at.error("wrong-kind", f"the state `{name}` begins before the first step, and this is a value of a"
+                 " step", place, help=f"the use of the cell can give its start: `({name}=first(x); ...)`")  # fmt: skip
+        return None
+    if help_ is not None:
+        at.error(
+            "wrong-kind", f"the state `{name}` cannot begin as {describe(value)}", place, help=help_
+        )
+        return None
+    try:
+        return spread(frame, value, type_.shape, place)
+    except Mistake as mistake:
+        what = f"the state `{name}`" + (f" of `{frame.definition.name.text}`" if given else "")
+        label = None if frame.call else statement.name.span
+        _differs(at, mistake, what, "begins as", label, type_, value, place)
+        return None
+
+
+def _differs(
+    frame: Frame,
+    mistake: Mistake,
+    what: str,
+    verb: str,
+    declared: Span | None,
+    type_: Type,
+    value: Tensor,
+    place: Span,
+) -> None:
+    """Reports a value that has not the shape of its state."""
+    shape = sizes.show(type_.shape)
+    note = provenance.story(f"`{provenance.excerpt(place, 32)}`", value.shape, value.trail)
+    frame.error(mistake.name, f"{what} is {shape}, but {verb} {sizes.show(value.shape)}", place,
+                labels=[Label(declared, shape)] if declared else [], notes=[note] if note else [])  # fmt: skip
+
+
+def _next(frame: Frame, statement: ast.Next, walk: _Walk) -> bool:
+    """`next h = h2`: h at the next step."""
+    name = statement.name.text
+    value = expressions.evaluate(frame, statement.value)
+    state = walk.states.get(name)
+    if state is None:
+        if frame.names.get(name) is not POISON:
+            known = ", ".join(f"`{each}`" for each in walk.states)
+            help_ = (
+                f"its states: {known}" if known else f"declare it: `state {name}: float[...] = 0`"
+            )
+            frame.error(
+                "unknown-name", f"the cell has no state `{name}`", statement.name.span, help=help_
+            )
+        return False
+    if value is POISON:
+        return False
+    span = statement.value.span
+    if is_static(value):
+        value = as_kind(frame, value, "float", span)
+    if not isinstance(value, Tensor) or value.type.kind != "float":
+        frame.error("wrong-kind", f"the state `{name}` cannot become {describe(value)}", span,
+                    help="a state is of type `float`")  # fmt: skip
+        return False
+    try:
+        state.next = spread(frame, value, state.type.shape, span).node
+    except Mistake as mistake:
+        _differs(frame, mistake, f"the state `{name}`", "becomes", state.statement.name.span, state.type, value,
+                 span)  # fmt: skip
+        return False
+    return True
+
+
+def _unrolled(
+    caller: Frame, frame: Frame, walk: _Walk, sequence: Sequence, span: Span, first_layer: int
+) -> Value:
+    """The values of one step for all steps, with the states tied to what the step before left.
+
+    The layers that the cell's body has listed, from `first_layer` on, get their values of all steps.
+    """
+    context, size = frame.context, sequence.size
+    origin = frame.origin(span)
+    labels = {}
+    sequences = dict(walk.leaves)
+    for name, state in walk.states.items():
+        label = context.carry_label(frame.namer.within(name))
+        labels[name] = label
+        op = Carry(label, size, state.type.shape)
+        sequences[state.leaf] = apply(
+            op, state.initial, origin=replace(origin, name=f"{name} before")
+        )
+    nexts = [state.next for state in walk.states.values()]
+    layers = context.layers
+    inner = [at for at in range(first_layer, len(layers)) if walk.waits(layers[at].node)]
+    roots = [*nexts, *(each.node for each in walk.returned), *(layers[at].node for at in inner)]
+    try:
+        lifted = lift(roots, sequences, size, in_loop=True)
+    except NoStep as mistake:
+        return _of_the_batch(frame, mistake.node)
+    for path, running in context.states.items():
+        if running.next is not None and walk.waits(running.next):
+            return _of_the_batch(
+                frame, running.next, f" (its state `{path}` changes with every step)"
+            )
+    finals = []
+    for (name, state), node in zip(walk.states.items(), lifted, strict=False):
+        node = varying(node)
+        if sequence.mask is not None:
+            shape = (size, *state.type.shape)
+            going = (
+                apply(Broadcast(shape, (0,)), sequence.mask) if len(shape) > 1 else sequence.mask
+            )
+            with serving(replace(origin, name=name)):
+                node = select(going, node, sequences[state.leaf])
+        context.carries[labels[name]] = node
+        if sequence.begin is not None:
+            context.streams[labels[name]] = sequence.begin
+        last = apply(Slice(0, size - 1, 1), node, origin=replace(origin, name=name))
+        final = apply(Reshape(state.type.shape), last, origin=replace(origin, name=name))
+        finals.append(Tensor(final, provenance.Step(caller.place(span), name, state.type.shape)))
+    for at, node in zip(inner, lifted[len(nexts) + len(walk.returned) :], strict=True):
+        layers[at] = replace(layers[at], node=node, sequence=sequence.name)
+    results = []
+    for each, node in zip(walk.returned, lifted[len(nexts) :], strict=False):
+        results.append(Tensor(node, each.trail, sequence))
+    if len(results) > 1:
+        return Several(tuple(results))
+    return replace(results[0], finals=tuple(finals))
+
+
+def _of_the_batch(frame: Frame, node: Node, why: str = "") -> Value:
+    """Reports what looks at all examples of the batch, which a step of a cell cannot."""
+    place = node.origin.span
+    return frame.error(
+        "not-yet", f"`{provenance.excerpt(place, 32)}` looks at the whole batch{why}, which cannot be done in a cell"
+        " yet", place, help="apply it to the sequence, before or behind the cell",
+    )  # fmt: skip

@@ -1,0 +1,308 @@
+"""Bodies of definitions, and the statements that models and blocks share: let, layer, param, state.
+
+body(callee, block)      # walks the statements, gives what `return` says
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from specc.diagnostics import Label
+from specc.frontend.elaborate import expressions
+from specc.frontend.elaborate.initial import chosen, initial_value
+from specc.frontend.elaborate.patterns import declared_type
+from specc.frontend.operators.arithmetic import as_kind, spread
+from specc.frontend.scope import provenance
+from specc.frontend.scope.scope import Frame, Mistake, callers, name_result
+from specc.frontend.scope.values import (
+    POISON,
+    Several,
+    SharedLayer,
+    Tensor,
+    Value,
+    describe,
+    is_static,
+)
+from specc.frontend.syntax import ast
+from specc.ir import sizes
+from specc.ir.program import Parameter, State
+from specc.ir.types import Type
+from specc.ops.leaf import Input, leaf
+from specc.ops.peers import BATCH
+
+
+def body(frame: Frame, definition: ast.Fn | ast.Block) -> Value:
+    """The value of a body with statements."""
+    result: Value = POISON
+    returned = False
+    frame.body = definition.body
+    for statement in definition.body:
+        if returned:
+            return frame.error("misplaced", "nothing may follow `return`", statement.span)
+        if isinstance(statement, ast.Return):
+            values = tuple(expressions.evaluate(frame, each) for each in statement.values)
+            result = values[0] if len(values) == 1 else Several(values)
+            if any(each is POISON for each in values):
+                result = POISON
+            returned = True
+        elif (rule := STATEMENTS.get(type(statement))) is not None:
+            rule(frame, statement)
+        elif isinstance(statement, ast.Broken):
+            broken(frame, statement)
+            returned = returned or statement.keyword == "return"
+        elif not isinstance(statement, ast.Next):
+            frame.error("misplaced", f"this may not stand in a {frame.kind}", statement.span)
+    if isinstance(definition, ast.Block):
+        _advance(frame, definition)
+    if not returned:
+        return frame.error(
+            "misplaced", f"`{definition.name.text}` has no `return`: it gives no value",
+            definition.name.span,
+        )  # fmt: skip
+    return result
+
+
+def broken(frame: Frame, statement: ast.Broken) -> None:
+    """A statement that was not understood: its names are known, and nothing else is said of them."""
+    for name in statement.names:
+        frame.names.setdefault(name.text, POISON)
+        frame.places.setdefault(name.text, name.span)
+
+
+def let(frame: Frame, statement: ast.Let) -> None:
+    """`let a = x`, `let a, b = split(x; 2)`."""
+    value = expressions.evaluate(frame, statement.value)
+    names = statement.names
+    if len(names) == 1:
+        if isinstance(value, Tensor) and frame.call is None:
+            name_result(value.node, names[0].text)
+        frame.declare(names[0], value)
+        return
+    items: tuple[Value, ...] = (POISON,) * len(names)
+    if isinstance(value, Tensor) and value.finals:
+        # the values of a cell at every step, and its last states
+        value = Several((replace(value, finals=()), *value.finals))
+    if isinstance(value, Several) and len(value.items) == len(names):
+        items = value.items
+    elif value is not POISON:
+        help_ = None
+        if isinstance(value, Tensor) and value.sequence is not None:
+            help_ = "only a cell gives its last states, too: `let hs, h = x -> gru(64)`, and then `hs -> ...`"
+        frame.error(
+            "wrong-arguments", f"this gives {describe(value)}, but there are {len(names)} names for it",
+            statement.value.span, help=help_,
+        )  # fmt: skip
+    for name, item in zip(names, items, strict=True):
+        if isinstance(item, Tensor) and frame.call is None:
+            name_result(item.node, name.text)
+        frame.declare(name, item)
+
+
+def _depends_on_batch(
+    frame: Frame, type_: Type, what: str, statement: ast.Param | ast.State
+) -> bool:
+    """Whether a type has the number of examples in its shape, which is an error."""
+    names = set().union(*map(sizes.open_names, type_.shape))
+    if names.isdisjoint(sizes.open_names(BATCH)):
+        return False
+    frame.error(
+        "wrong-kind", f"a {what} cannot be {sizes.show(type_.shape)}: the batch has no fixed size",
+        statement.type.span, help="`mean(peers(x); axis=0)` has the shape of one example",
+    )  # fmt: skip
+    return True
+
+
+def layer(frame: Frame, statement: ast.Layer) -> None:
+    """`layer tower = dense(64) -> relu`: nothing is built before its first use."""
+    if frame.namer is None:
+        frame.error("misplaced", f"a {frame.kind} has no weights", statement.span,
+                    help="write a `block`: it may hold layers and parameters")  # fmt: skip
+        return
+    name = statement.name
+    frame.declare(name, SharedLayer(name.text, frame.namer.within(name.text), statement, frame))
+
+
+def param(frame: Frame, statement: ast.Param) -> None:
+    """`param W: float[n] = he`. With `= false` there is no such parameter, and its name is 0."""
+    name = statement.name
+    if frame.namer is None:
+        frame.error("misplaced", f"a {frame.kind} has no weights", statement.span,
+                    help="write a `block`: it may hold layers and parameters")  # fmt: skip
+        return
+    type_ = declared_type(frame, statement.type, batched=False)
+    if type_ is not None and type_.kind != "float":
+        frame.error("wrong-kind", "a parameter is of type `float`", statement.type.span)
+        type_ = None
+    elif type_ is not None and _depends_on_batch(frame, type_, "parameter", statement):
+        type_ = None
+    if type_ is None:
+        frame.declare(name, POISON)
+        return
+    context, path = frame.context, frame.namer.within(name.text)
+    step = provenance.Step(
+        frame.place(statement.span), path, type_.shape, hidden=frame.call is not None
+    )
+    existing = context.parameters.get(path)
+    if existing is not None:
+        if not _is_shared(frame, path, statement):
+            frame.declare(name, POISON)
+        elif existing.type != type_:
+            _different_shapes(frame, path, existing, type_, statement)
+            frame.declare(name, POISON)
+        else:
+            frame.declare(name, Tensor(context.leaves[path], step))
+        return
+    start = chosen(frame, statement.value)
+    if start is None or (isinstance(start, ast.Boolean) and not start.value):
+        frame.declare(name, POISON if start is None else 0)  # `false`: left out
+        return
+    node = leaf(Input("param", path, type_), frame.origin(statement.span))
+    initial = initial_value(frame, path, type_, node, name.text, start)
+    frame.declare(name, Tensor(node, step))
+    if initial is None:
+        return
+    value, is_random = initial
+    is_weight = (type_.rank >= 2 or is_random) and name.text not in NO_WEIGHTS
+    span = frame.place(statement.span)
+    context.parameters[path] = Parameter(path, type_, value, is_weight, span)
+    context.paths.append(path)
+    context.leaves[path] = node
+    context.owners[path] = frame.namer.owner
+
+
+NO_WEIGHTS = ("bias", "gamma", "beta")
+"""Parameters that are no weights however they start: biases and normalization factors."""
+
+
+def _is_shared(frame: Frame, path: str, statement) -> bool:
+    """Whether a path that is taken is meant to be shared; reports the clash otherwise."""
+    context = frame.context
+    if _same_layer(context.owners.get(path), frame.namer.owner):
+        return True
+    earlier = (context.parameters.get(path) or context.states[path]).span
+    frame.error(
+        "duplicate-name", f"there are two parameters `{path}`", statement.span,
+        labels=[Label(earlier, "the first one")] if earlier else [],
+        help="layers without a name are numbered (`dense1`): give your own another name",
+    )  # fmt: skip
+    return False
+
+
+def _same_layer(one: SharedLayer | None, other: SharedLayer | None) -> bool:
+    """Whether two shared layers have the same weights: a layer that a shared block declares is the same
+    one at each use of the block."""
+    if one is None or other is None:
+        return False
+    return one is other or (
+        one.statement is other.statement
+        and one.path == other.path
+        and _same_layer(one.frame.namer.owner, other.frame.namer.owner)
+    )
+
+
+def _different_shapes(frame: Frame, path: str, existing: Parameter, type_: Type, statement) -> None:
+    owner = frame.namer.owner
+    use = next(each for each in callers(frame) if each.shared is owner)
+    use.caller.error(
+        "layer-mismatch",
+        f"the layer `{owner.name}` has one set of weights: `{path}` is"
+        f" {sizes.show(existing.type.shape)} since its first use, and would be"
+        f" {sizes.show(type_.shape)} here",
+        use.called_at,
+        labels=[Label(frame.context.first_uses[owner], "the first use")],
+        help="apply it to values of one shape, or declare a layer for each",
+    )
+
+
+def state(frame: Frame, statement: ast.State) -> None:
+    """`state mean: float[c] = 0` of a block: carried from one training step to the next."""
+    name = statement.name
+    if frame.kind != "block":
+        frame.error("misplaced", f"a {frame.kind} has no state", statement.span)
+        return
+    if statement.type is None:
+        frame.error("wrong-kind", f"the state `{name.text}` needs a type", name.span,
+                    help=f"write `state {name.text}: float[...] = ...`")  # fmt: skip
+        frame.declare(name, POISON)
+        return
+    type_ = declared_type(frame, statement.type, batched=False)
+    context, path = frame.context, frame.namer.within(name.text)
+    if type_ is None or _depends_on_batch(frame, type_, "state", statement):
+        frame.declare(name, POISON)
+        return
+    if path in context.states:
+        if _is_shared(frame, path, statement):
+            frame.error(
+                "not-yet", "a layer with a running state can be used once only", statement.span
+            )
+        frame.declare(name, POISON)
+        return
+    node = leaf(Input("state", path, type_), frame.origin(statement.span))
+    initial = initial_value(frame, path, type_, node, name.text, statement.value)
+    frame.declare(
+        name, Tensor(node, provenance.Step(frame.place(statement.span), path, type_.shape))
+    )
+    if initial is not None:
+        context.states[path] = State(path, type_, initial[0], None, frame.place(statement.span))
+        context.owners[path] = frame.namer.owner
+
+
+def _advance(frame: Frame, definition: ast.Block) -> None:
+    """Takes up what `next` says of each state. It may stand before or after `return`'s values."""
+    context = frame.context
+    nexts: dict[str, ast.Next] = {}
+    for statement in definition.body:
+        if isinstance(statement, ast.Next):
+            name = statement.name.text
+            if name in nexts:
+                frame.error("duplicate-name", f"`next {name}` is already there", statement.name.span,
+                            labels=[Label(nexts[name].name.span, "first here")])  # fmt: skip
+                continue
+            nexts[name] = statement
+    declared = {each.name.text for each in definition.body if isinstance(each, ast.State)}
+    for name, statement in nexts.items():
+        if name not in declared:
+            frame.error("unknown-name", f"there is no state `{name}`", statement.name.span)
+            continue
+        value = expressions.evaluate(frame, statement.value)
+        path = frame.namer.within(name)
+        if path in context.states and value is not POISON:
+            current = context.states[path]
+            tensor = next_value(frame, statement, value, current.type)
+            if tensor is not None:
+                context.states[path] = State(
+                    path, current.type, current.initial, tensor.node, current.span
+                )
+    for statement in definition.body:
+        if isinstance(statement, ast.State) and statement.name.text not in nexts:
+            frame.error("misplaced", f"the state `{statement.name.text}` has no `next`: it would never"
+                        " change", statement.name.span)  # fmt: skip
+
+
+def next_value(frame: Frame, statement: ast.Next, value: Value, type_: Type) -> Tensor | None:
+    """The value of `next` as a tensor of the state's type; None after a mistake."""
+    span = statement.value.span
+    if is_static(value):
+        try:
+            value = as_kind(frame, value, "float", span)
+        except Mistake as mistake:
+            frame.error(mistake.name, mistake.message, span)
+            return None
+    if not isinstance(value, Tensor) or value.type.kind != "float":
+        frame.error("wrong-kind", f"`next {statement.name.text}` is {describe(value)}", span)
+        return None
+    if value.type.batched:
+        frame.error(
+            "wrong-kind", f"the state `{statement.name.text}` is one for all examples, and this value is"
+            " another for each", span, help="`batch_mean` averages over the batch",
+        )  # fmt: skip
+        return None
+    try:
+        value = spread(frame, value, type_.shape, span)
+    except Mistake as mistake:
+        frame.error(mistake.name, f"`next {statement.name.text}`: {mistake.message}", span)
+        return None
+    return value
+
+
+STATEMENTS = {ast.Let: let, ast.Layer: layer, ast.Param: param, ast.State: state}

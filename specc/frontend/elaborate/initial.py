@@ -1,0 +1,150 @@
+"""Initial values of parameters and states: a number, a word such as `he`, or an expression.
+
+    param W: float[10, 784] = he                 # the word, applied to W
+    param W: float[10, 784] = normal(std=0.01)   # the word with settings, applied to W
+    param W: float[10, 784] = 0.01 * normal(W)   # W stands for its own shape
+    param bias: float[10] = if bias then zeros else false      # `false`: there is no such parameter
+
+In: the parameter's type and expression. Out: an unbatched node over constants and random numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from specc.frontend.elaborate import calls, expressions
+from specc.frontend.operators.arithmetic import as_kind, spread
+from specc.frontend.scope.scope import Frame, Mistake
+from specc.frontend.scope.values import POISON, Given, Tensor, Value, Word, describe, is_static
+from specc.frontend.syntax import ast
+from specc.frontend.words.signatures import signature_of
+from specc.ir import sizes
+from specc.ir.graph import Node, topological
+from specc.ir.types import Type
+from specc.ops.leaf import Random, leaf
+from specc.source import Span
+
+
+def initial_value(
+    frame: Frame, path: str, type_: Type, node: Node, name: str, expression: ast.Expression
+) -> tuple[Node, bool] | None:
+    """The node that a parameter starts from, and whether chance has a part in it; None after a mistake."""
+    draws = 0
+
+    def draw(distribution: str, like: Tensor) -> Tensor:
+        nonlocal draws
+        draws += 1
+        label = path if draws == 1 else f"{path}#{draws}"
+        return Tensor(leaf(Random(distribution, like.shape, label), inner.origin(expression.span)))
+
+    inner = replace(
+        frame, names={name: Tensor(node), **frame.names}, namer=None, caller=frame.caller, kind="init",
+        draw=draw, fans=fans(type_.shape),
+    )  # fmt: skip
+    value = _value(inner, expression, Tensor(node))
+    if value is POISON:
+        return None
+    span = expression.span
+    if is_static(value):
+        try:
+            value = as_kind(frame, value, "float", span)
+        except Mistake as mistake:
+            frame.error(mistake.name, mistake.message, span, help=mistake.help)
+            return None
+    if not isinstance(value, Tensor) or value.type.kind != "float":
+        frame.error("wrong-kind", f"`{name}` cannot start as {describe(value)}", span,
+                    help="give a number, or a word such as `he`")  # fmt: skip
+        return None
+    for each in topological([value.node]):
+        if each.op.name == "Input":
+            what = "itself" if each is node else f"`{each.op.label}`"
+            frame.error(
+                "wrong-kind", f"the initial value of `{name}` cannot depend on {what}", span
+            )
+            return None
+    try:
+        value = spread(frame, value, type_.shape, span)
+    except Mistake:
+        frame.error(
+            "shape-mismatch",
+            f"`{name}` is {sizes.show(type_.shape)}, but its initial value is {sizes.show(value.shape)}",
+            span,
+        )
+        return None
+    return value.node, draws > 0
+
+
+def _value(frame: Frame, expression: ast.Expression, self: Tensor) -> Value:
+    if isinstance(expression, ast.Path) and len(expression.names) == 1:
+        word = _word(frame, expression)
+        if word is not None:
+            return _applied(frame, word, self, expression.span)
+    elif isinstance(expression, ast.Call):
+        word = _word(frame, expression.word)
+        if word is not None and _has_settings_alone(expression, word):
+            word = calls.prepared(frame, expression)
+            return POISON if word is POISON else _applied(frame, word, self, expression.span)
+    return expressions.evaluate(frame, expression)
+
+
+def _word(frame: Frame, path: ast.Path) -> Word | None:
+    """The word that a path names, if it names one."""
+    name = path.text
+    known = frame.names.get(name)
+    if known is None:
+        return frame.scope.word(name)
+    return known if isinstance(known, Word) else None
+
+
+def _has_settings_alone(call: ast.Call, word: Word) -> bool:
+    """`normal(std=0.1)`: no input is given, and every setting by its name."""
+    names = signature_of(word.definition).setting_names
+    return (
+        bool(call.inputs)
+        and not call.has_semicolon
+        and all(each.name is not None and each.name.text in names for each in call.inputs)
+    )
+
+
+def _applied(frame: Frame, word: Word, self: Tensor, span: Span) -> Value:
+    """The word's value for the parameter, which is all that it is given."""
+    signature = signature_of(word.definition)
+    needed = [each for each in signature.inputs if not each.is_optional]
+    if isinstance(word.definition, (ast.Block, ast.Cell)):
+        reason = "it has weights or a state of its own"
+    elif isinstance(word.definition, ast.Optimizer):
+        reason = "it is an optimizer"
+    elif len(needed) != 1:
+        listed = ", ".join(f"`{each.name}`" for each in needed)
+        reason = f"it takes {len(needed)} inputs, {listed}" if needed else "it takes no input"
+    else:
+        given: list[Given | None] = [Given(None, self, span)]
+        return calls.invoke(frame, word, given + [None] * (len(signature.inputs) - 1), {}, span)
+    place = word.named_at or frame.place(span)
+    return frame.context.error(
+        "wrong-kind", f"`{word.name}` gives no initial values: {reason}", place,
+        help="an initial value is a number, or a word that is given the parameter alone, such as `he`",
+    )  # fmt: skip
+
+
+def chosen(frame: Frame, expression: ast.Expression) -> ast.Expression | None:
+    """The branch of an initial value whose condition is known now; None after a mistake."""
+    while isinstance(expression, ast.Conditional):
+        condition = expressions.evaluate(frame, expression.condition)
+        if condition is POISON:
+            return None
+        if not isinstance(condition, bool):
+            break
+        expression = expression.value if condition else expression.otherwise
+    return expression
+
+
+def fans(shape: sizes.Shape) -> dict[str, Value]:
+    """How many values meet at one output (`fan_in`), and how many outputs one value reaches.
+
+    By the layout of weights, [outputs, inputs, window...]; a vector or scalar has fan_in 1.
+    """
+    return {
+        "fan_in": sizes.product(shape[1:]),
+        "fan_out": shape[0] * sizes.product(shape[2:]) if shape else 1,
+    }

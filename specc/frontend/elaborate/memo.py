@@ -1,0 +1,363 @@
+"""Uses of library words that repeat an earlier use: written out from its nodes, not from its body.
+
+    let a = x -> dense(32)      # walks the body of `dense`, and keeps what came of it
+    let b = a -> dense(32)      # the same nodes over `a`, for `dense2`, at this place
+
+What a library word becomes depends on its definition, on the types of its inputs and on its
+settings, which make the key. The path of the layer stands in labels alone, and the place in origins
+alone. A use that does more is walked each time: one that reports something, or draws random numbers
+at each step.
+
+A model of 5,000 lines, each a `dense` and a `relu`, is walked in 0.3 s, without this in 1.8 s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from specc.frontend.scope.provenance import Step
+from specc.frontend.scope.scope import DEEPEST, Context, Frame
+from specc.frontend.scope.values import Given, Sequence, Several, Tensor, Value, Word
+from specc.ir.graph import Node, Origin
+from specc.ir.op import Op
+from specc.ir.program import Parameter, State
+from specc.ir.sizes import Polynomial, Shape
+from specc.ir.types import Type
+from specc.ops.carry import Carry
+from specc.ops.leaf import Input, Random
+from specc.source import Span
+
+ROOM = 20
+"""Levels of definitions that a use must have left: those of the library take fewer."""
+
+
+def key_of(
+    frame: Frame, word: Word, values: list[Given | None], settings: dict[str, Given]
+) -> Hashable | None:
+    """What the value of a use depends on; None for a use that is always walked."""
+    if (
+        frame.call is not None or not word.is_library or frame.schedule is not None
+        or frame.draw is not None or frame.fans is not None or frame.context.has_unknown_inputs
+        or frame.depth + ROOM > DEEPEST
+    ):  # fmt: skip
+        return None
+    inputs: list[Hashable] = []
+    seen: dict[Node, int] = {}
+    for given in values:
+        value = given.value if given is not None else None
+        if isinstance(value, Tensor):
+            if value.trail is None:
+                return None
+            node, sequence = value.node, value.sequence
+            first = seen.setdefault(node, len(inputs))  # f(x, x) is another use than f(x, y)
+            named = id(sequence) if sequence is not None else None
+            inputs.append((node.type, first, named, bool(value.finals)))
+        elif value is None:
+            inputs.append(None)
+        elif (static := _static_key(value)) is not None:
+            inputs.append(static)
+        else:
+            return None
+    if not seen:
+        return None
+    named = _settings_key(settings)
+    return None if named is None else (id(word.definition), tuple(inputs), named)
+
+
+def _settings_key(settings) -> Hashable | None:
+    found = []
+    for name, given in settings.items():
+        value = _static_key(given.value)
+        if value is None:
+            return None
+        found.append((name, value))
+    return tuple(found)
+
+
+def _static_key(value: Value) -> Hashable | None:
+    """A key for a value that is no tensor: 1, 1.0 and `true` differ, and so do 0.0 and -0.0."""
+    kind = type(value)
+    if kind is int or kind is str or kind is bool or kind is Polynomial:
+        return kind, value
+    if kind is float:
+        return kind, repr(value)
+    if kind is Word and value.is_library:
+        settings = _settings_key(value.settings)
+        return None if settings is None else (id(value.definition), settings)
+    return None
+
+
+@dataclass(slots=True, eq=False)
+class Before:
+    """How much a context holds before a use."""
+
+    calls: int
+    parameters: int
+    states: int
+    carries: int
+    others: tuple[int, ...]
+
+    @classmethod
+    def of(cls, context: Context) -> Before:
+        others = (context.report.told, context.draws, len(context.varying), len(context.first_uses),
+                  len(context.open_sizes))  # fmt: skip
+        return cls(context.calls, len(context.paths), len(context.states), len(context.carries),
+                   others)  # fmt: skip
+
+
+@dataclass(slots=True, eq=False)
+class Making:
+    """A node of a use: its inputs are places in the list of all, `label` follows the path."""
+
+    op: Op
+    inputs: tuple[int, ...]
+    type: Type
+    label: str | None
+    origin: str | Origin  # a name, or where the steps of a sequence come from
+
+
+@dataclass(slots=True, eq=False)
+class Made:
+    """A tensor that a use gives; `trail` is the input whose trail goes on."""
+
+    node: int  # its place in the list of all
+    notes: tuple[tuple[str, Shape, str], ...]  # of the hidden steps, the first one first
+    trail: int | None
+    sequence: Sequence | None
+    finals: tuple[tuple[int, str, Shape], ...]  # the last states: node, name and shape
+
+
+@dataclass(slots=True, eq=False)
+class Template:
+    """A use of a word, from which those with the same key are made."""
+
+    calls: int
+    kept: list[Node]  # of the sequences that its inputs are
+    sequences: list[Sequence]  # kept alive, for the key has their identity
+    nodes: list[Making]
+    parameters: list[tuple[str, Type, int, bool, int]]  # label, type, initial, is_weight, leaf
+    states: list[tuple[str, Type, int, int | None]]  # label, type, initial value, next
+    carries: list[tuple[str, int, str | None]]  # label, next, where its stream begins anew
+    result: Made | tuple[Made, ...]
+
+    def fits(self, context: Context, path: str, most_calls: int) -> bool:
+        """Whether the layer at `path` is a new one, and there is room for its calls."""
+        if context.calls + self.calls > most_calls:
+            return False
+        own = ((self.parameters, context.parameters), (self.states, context.states),
+               (self.carries, context.carries))  # fmt: skip
+        return not any(path + each[0] in known for found, known in own for each in found)
+
+    def written_out(
+        self, context: Context, path: str, owner: Any, values: list[Given | None], origin: Origin
+    ) -> Value:
+        """The value of a use of the same key, whose parameters and states the context takes up."""
+        span = origin.span
+        inputs = _tensors(values)
+        nodes = [each.node for each in inputs]
+        nodes += self.kept
+        for each in self.nodes:
+            op, place = each.op, origin
+            if each.label is not None:
+                op = _labelled(op, path + each.label)
+            if each.origin:
+                named = isinstance(each.origin, str)
+                place = Origin(each.origin, span, origin.word) if named else each.origin
+            nodes.append(Node(op, tuple([nodes[at] for at in each.inputs]), each.type, place))
+        for label, type_, initial, is_weight, leaf in self.parameters:
+            full = path + label
+            context.parameters[full] = Parameter(full, type_, nodes[initial], is_weight, span)
+            context.paths.append(full)
+            context.leaves[full] = nodes[leaf]
+            context.owners[full] = owner
+        for label, type_, initial, after in self.states:
+            full = path + label
+            following = nodes[after] if after is not None else None
+            context.states[full] = State(full, type_, nodes[initial], following, span)
+            context.owners[full] = owner
+        for label, following, begin in self.carries:
+            context.carries[path + label] = nodes[following]
+            if begin is not None:
+                context.streams[path + label] = begin
+        context.calls += self.calls
+        if isinstance(self.result, tuple):
+            return Several(tuple([_tensor(each, nodes, inputs, span) for each in self.result]))
+        return _tensor(self.result, nodes, inputs, span)
+
+
+def _tensor(made: Made, nodes: list[Node], inputs: list[Tensor], span: Span) -> Tensor:
+    trail = inputs[made.trail].trail if made.trail is not None else None
+    for text, shape, note in made.notes:
+        trail = Step(span, text, shape, note, trail, hidden=True)
+    finals = [Tensor(nodes[at], Step(span, name, shape)) for at, name, shape in made.finals]
+    return Tensor(nodes[made.node], trail, made.sequence, tuple(finals))
+
+
+def _tensors(values: list[Given | None]) -> list[Tensor]:
+    return [each.value for each in values if each is not None and isinstance(each.value, Tensor)]
+
+
+class _Singular(Exception):
+    """A use that another one cannot be made from."""
+
+
+def template(
+    context: Context,
+    before: Before,
+    path: str,
+    values: list[Given | None],
+    result: Value,
+    origin: Origin,
+) -> Template | None:
+    """What a use that was walked has made; None where its nodes do not follow from its key."""
+    now = Before.of(context)
+    if now.others != before.others:
+        return None
+    inputs = _tensors(values)
+    if any(_is_of(origin, each.node.origin) for each in inputs):
+        return None  # which nodes are new could not be told
+    paths = context.paths[before.parameters :]
+    states = _last(context.states, now.states - before.states)
+    carries = _last(context.carries, now.carries - before.carries)
+    try:
+        return _Recording(context, path, inputs, {*paths, *states, *carries}, origin).template(
+            now.calls - before.calls, paths, states, carries, result
+        )
+    except _Singular:
+        return None
+
+
+def _last(found: dict[str, Any], count: int) -> list[str]:
+    """The last names of a table, in their order."""
+    return list(islice(reversed(found), count))[::-1]
+
+
+class _Recording:
+    """The nodes of a use, found from what it gives."""
+
+    def __init__(
+        self, context: Context, path: str, inputs: list[Tensor], own: set[str], origin: Origin
+    ):
+        self.context, self.path, self.inputs = context, path, inputs
+        self.own, self.origin = own, origin
+        self.sequences = [each.sequence for each in inputs if each.sequence is not None]
+        kept = [node for each in self.sequences for node in (each.mask, each.length)]
+        self.kept = [node for node in dict.fromkeys(kept) if node is not None]
+        bare = [replace(each.origin, name="") for each in self.kept]
+        self.places_of_kept = [*bare, *(each.origin for each in self.kept)]
+        self.places: dict[Node, int] = {}
+        for at, node in enumerate([*(each.node for each in inputs), *self.kept]):
+            self.places.setdefault(node, at)
+        self.count = len(inputs) + len(self.kept)
+        self.makings: list[Making] = []
+
+    def template(
+        self, calls: int, paths: list[str], states: list[str], carries: list[str], result: Value
+    ) -> Template:
+        context = self.context
+        parameters = []
+        for each in paths:
+            known = context.parameters[each]
+            leaf = self._place(context.leaves[each])
+            parameters.append((self._label(each), known.type, self._place(known.initial),
+                               known.is_weight, leaf))  # fmt: skip
+        found = []
+        for each in states:
+            state = context.states[each]
+            after = self._place(state.next) if state.next is not None else None
+            found.append((self._label(each), state.type, self._place(state.initial), after))
+        carried = []
+        for each in carries:
+            if "#" in each:
+                raise _Singular  # a number that this path alone has
+            place = self._place(context.carries[each])
+            carried.append((self._label(each), place, context.streams.get(each)))
+        if isinstance(result, Several):
+            made = tuple(self._made(each) for each in result.items)
+        else:
+            made = self._made(result)
+        return Template(
+            calls, self.kept, self.sequences, self.makings, parameters, found, carried, made
+        )
+
+    def _made(self, value: Value) -> Made:
+        if not isinstance(value, Tensor):
+            raise _Singular
+        if value.sequence is not None and value.sequence not in self.sequences:
+            raise _Singular
+        trails = [each.trail for each in self.inputs]
+        notes = []
+        step = value.trail
+        while step is not None and step.hidden and step not in trails:
+            notes.append((step.text, step.shape, step.note))
+            step = step.previous
+        if step is not None and trails.count(step) != 1:
+            raise _Singular  # it is a step of the word itself, or it could be that of either input
+        trail = trails.index(step) if step is not None else None
+        finals = tuple(self._final(each) for each in value.finals)
+        return Made(self._place(value.node), tuple(notes[::-1]), trail, value.sequence, finals)
+
+    def _final(self, value: Tensor) -> tuple[int, str, Shape]:
+        step = value.trail
+        is_plain = value.sequence is None and not value.finals and value.node not in self.places
+        if not is_plain or step is None or step.span != self.origin.span:
+            raise _Singular
+        if step.previous is not None or step.hidden or step.note:
+            raise _Singular
+        return self._place(value.node), step.text, step.shape
+
+    def _place(self, root: Node) -> int:
+        """The place of a node, once all that it needs have theirs."""
+        waiting = [root]
+        while waiting:
+            node = waiting[-1]
+            if node in self.places:
+                waiting.pop()
+                continue
+            self._check(node)
+            missing = [each for each in node.inputs if each not in self.places]
+            if missing:
+                waiting += reversed(missing)
+                continue
+            waiting.pop()
+            label = self._label(node.op.label) if _has_path(node.op) else None
+            inputs = tuple([self.places[each] for each in node.inputs])
+            self.places[node] = self.count + len(self.makings)
+            is_own = _is_of(self.origin, node.origin)
+            origin = node.origin.name if is_own else node.origin
+            self.makings.append(Making(node.op, inputs, node.type, label, origin))
+        return self.places[root]
+
+    def _check(self, node: Node) -> None:
+        op = node.op
+        is_foreign = isinstance(op, (Input, Carry)) and _has_path(op) and op.label not in self.own
+        is_placed = _is_of(self.origin, node.origin) or node.origin in self.places_of_kept
+        if is_foreign or not is_placed or (isinstance(op, Input) and op.role == "step"):
+            raise _Singular
+
+    def _label(self, path: str) -> str:
+        if not self.path or not path.startswith(f"{self.path}."):
+            raise _Singular
+        return path[len(self.path) :]
+
+
+def _is_of(origin: Origin, other: Origin) -> bool:
+    """Whether two origins differ in the name alone."""
+    return other.span == origin.span and other.word == origin.word
+
+
+def _has_path(op: Op) -> bool:
+    """Whether the label of an op begins with the path of its layer."""
+    is_own = isinstance(op, Input) and op.role in ("param", "state")
+    return is_own or isinstance(op, (Random, Carry))
+
+
+def _labelled(op: Op, label: str) -> Op:
+    if isinstance(op, Input):
+        return Input(op.role, label, op.type)
+    if isinstance(op, Random):
+        return Random(op.distribution, op.shape, label)
+    return replace(op, label=label)

@@ -1,0 +1,69 @@
+"""Dimensions and constants of a file: `dim n = 2 * m`, evaluated when they are first asked for.
+
+The command line's `n=10` takes the place of the value that the file gives.
+"""
+
+from __future__ import annotations
+
+from specc.frontend.scope.scope import Frame, Scope
+from specc.frontend.scope.values import POISON, Value, describe, is_static
+from specc.frontend.syntax import ast
+from specc.ir.sizes import Polynomial, open_size
+
+
+def number_value(scope: Scope, definition: ast.Dim | ast.Seq | ast.Const) -> Value:
+    """The number behind a name of the file; POISON after a mistake."""
+    name = definition.name.text
+    if name in scope.numbers:
+        return scope.numbers[name]
+    context = scope.context
+    frame = Frame(context, scope, "file")
+    if name in scope.evaluating:
+        return frame.error(
+            "recursive-definition", f"`{name}` is defined by itself", definition.name.span
+        )
+    scope.evaluating.add(name)
+    override = context.overrides.get(name)
+    expression = definition.value
+    if override is not None:
+        expression = override
+    if expression is None:
+        context.open_sizes[name] = definition.name.span
+        value: Value = open_size(name)
+    else:
+        from specc.frontend.elaborate.expressions import evaluate
+
+        value = _checked(frame, definition, expression, evaluate(frame, expression))
+    scope.evaluating.discard(name)
+    return scope.numbers.setdefault(name, value)
+
+
+def _checked(frame: Frame, definition, expression: ast.Expression, value: Value) -> Value:
+    if value is POISON:
+        return POISON
+    name = definition.name.text
+    if isinstance(definition, ast.Const):
+        if is_static(value):
+            return value
+        return frame.error(
+            "wrong-kind",
+            f"the constant `{name}` is a number, not {describe(value)}",
+            expression.span,
+        )
+    if isinstance(value, Polynomial):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        help_ = None
+        if isinstance(value, float) and "/" in expression.span.text:
+            help_ = "`/` gives a fraction; `//` is the whole division"
+        return frame.error(
+            "wrong-kind",
+            f"the size `{name}` is a whole number, not {describe(value)}",
+            expression.span,
+            help=help_,
+        )
+    if value < 1:
+        return frame.error(
+            "bad-number", f"the size `{name}` is at least 1, not {value}", expression.span
+        )
+    return value

@@ -1,0 +1,399 @@
+"""Types in signatures are patterns: `x: float[c, h, w]` takes an image and gives names to its sizes.
+
+    match(callee, input, value)      # binds c, h and w in the callee's frame, or reports what differs
+
+A name that has a value already (a dimension, a setting, an earlier input's size) must agree.
+`t: like(y)` takes a float of the shape that the input `y` has; a number without a batch fits all shapes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from specc.diagnostics import Edit, Fix, Label, closest
+from specc.frontend.elaborate.numbers import number_value
+from specc.frontend.fix.fixes import wrapped
+from specc.frontend.scope import provenance
+from specc.frontend.scope.scope import NUMBERS, Frame
+from specc.frontend.scope.values import (
+    MOST_ELEMENTS,
+    POISON,
+    Given,
+    Several,
+    SharedLayer,
+    Tensor,
+    Value,
+    Weights,
+    Word,
+    describe,
+    describe_type,
+    excess,
+    is_static,
+)
+from specc.frontend.syntax import ast
+from specc.frontend.words.signatures import InputDeclared
+from specc.ir import sizes
+from specc.ir.sizes import Polynomial, Size
+from specc.ir.types import Type
+from specc.source import Span
+
+KINDS = {"float": "float", "class": "int", "bool": "bool"}
+LIKE = "like"
+
+
+@dataclass(eq=False)
+class Match:
+    """The inputs of one call being matched: `caller` is where mistakes belong."""
+
+    caller: Frame
+    callee: Frame
+    word: str
+    call: Span
+    is_stage: bool
+    binders: dict[str, Given] = field(default_factory=dict)
+    given: dict[str, Given] = field(default_factory=dict)  # inputs that were accepted, by name
+
+    def accepts(self, declared: InputDeclared, given: Given) -> bool:
+        """Whether the value fits the input's type; reports where it does not."""
+        value, type_ = given.value, declared.type
+        if isinstance(value, (Several, SharedLayer, Weights, Word, str)):
+            return self._wrong_kind(declared, given)
+        if type_ is None:
+            return True
+        if is_like(type_):
+            return self._like(declared, given)
+        kind = KINDS.get(type_.kind.text)
+        if kind is None:
+            unknown_type(self.callee, type_)
+            return False
+        if is_static(value):
+            fits_kind = kind == "float" or (kind == "bool" and isinstance(value, bool))
+            if not fits_kind or type_.axes:
+                return self._wrong_kind(declared, given)
+            return True
+        assert isinstance(value, Tensor)
+        actual = value.type.kind
+        if actual != kind and not (kind == "float" and actual == "bool"):
+            return self._wrong_kind(declared, given)
+        has_axes = type_.axes is not None or kind != "float"
+        if has_axes and not self._axes(declared, given, value, type_.axes or ()):
+            return False
+        if type_.classes is not None:
+            classes = value.type.classes
+            if classes is None:
+                return self._wrong_kind(declared, given)
+            return self._size(declared, given, type_.classes, classes, None)
+        return True
+
+    def _like(self, declared: InputDeclared, given: Given) -> bool:
+        """Whether the value is a float with as many elements as the input that `like` names, or a
+        constant. Other shapes that differ are the business of the formula, which says where."""
+        value, name = given.value, declared.type.classes.text
+        if name not in self.callee.names:
+            unknown_like(self.callee, declared.type)
+            return False
+        if is_static(value):
+            return True
+        if value.type.kind not in ("float", "bool"):
+            return self._wrong_kind(declared, given)
+        first = self.given.get(name)
+        if first is None or not isinstance(first.value, Tensor):
+            return True
+        ranks = first.value.type.rank, value.type.rank
+        if 0 not in ranks or sizes.same(first.value.type.elements, value.type.elements):
+            return True
+        texts = [provenance.excerpt(each.span, 32) for each in (first, given)]
+        shapes = [describe_type(each.value.type) for each in (first, given)]
+        self.caller.error(
+            "shape-mismatch",
+            f"`{self.word}` needs equal shapes, but `{texts[0]}` is {shapes[0]} and `{texts[1]}` is {shapes[1]}",
+            given.span, labels=[Label(first.span, shapes[0]), *self._stage_label()],
+            notes=[*_story(first), *_story(given)],
+            help=f"take one element, `{texts[ranks.index(max(ranks))]}[0]`, or give the other one an element"
+            " for each",
+        )  # fmt: skip
+        return False
+
+    def _axes(self, declared: InputDeclared, given: Given, value: Tensor, axes) -> bool:
+        if value.sequence is not None and axes and sequence_name(self.callee, axes[0]) is not None:
+            if not self._size(declared, given, axes[0].size, value.sequence.size, 0):
+                return False
+            axes = axes[1:]
+        if len(axes) != value.type.rank:
+            return self._wrong_rank(declared, given, value, axes)
+        for position, (axis, size) in enumerate(zip(axes, value.shape, strict=True)):
+            if not self._size(declared, given, axis.size, size, position):
+                return False
+        return True
+
+    def _size(
+        self,
+        declared: InputDeclared,
+        given: Given,
+        wanted: ast.Expression,
+        size: Size,
+        axis: int | None,
+    ) -> bool:
+        """One size of a value against the pattern; a new name is bound to it."""
+        name = None
+        if isinstance(wanted, ast.Path) and len(wanted.names) == 1:
+            name = wanted.names[0].text
+            value = self._known(name)
+            if value is None:
+                self.callee.names[name] = size
+                self.binders[name] = given
+                return True
+        else:
+            from specc.frontend.elaborate.expressions import evaluate
+
+            value = evaluate(self.callee, wanted)
+        if value is POISON:
+            return False
+        if isinstance(value, bool) or not isinstance(value, (int, Polynomial)):
+            self.callee.error(
+                "wrong-kind", f"a size is a whole number, not {describe(value)}", wanted.span
+            )
+            return False
+        equal = sizes.same(value, size)
+        return (
+            True if equal else self._wrong_size(declared, given, wanted, name, value, size, equal)
+        )
+
+    def _known(self, name: str) -> Value | None:
+        if name in self.callee.names:
+            return self.callee.names[name]
+        found = self.callee.scope.definitions.get(name)
+        if found is not None and isinstance(found[0], NUMBERS):
+            return number_value(found[1], found[0])
+        return None
+
+    def _wrong_kind(self, declared: InputDeclared, given: Given) -> bool:
+        help_ = None
+        if isinstance(given.value, Several):
+            help_ = "give each of them a name: `let a, b = ...`"
+        elif isinstance(given.value, Word):
+            help_ = f"apply it: `{given.value.name}(x)`"
+        elif (
+            _is_class(given.value)
+            and declared.type is not None
+            and declared.type.kind.text == "float"
+        ):
+            help_ = "`one_hot` or `embed(16)` makes a vector of a class"
+        elif (
+            declared.type is not None
+            and declared.type.kind.text == "class"
+            and isinstance(given.value, Tensor)
+        ):
+            help_ = "a class is declared so: `input word: class(50)`, `target label: class(10)`"
+        self.caller.error(
+            "wrong-kind",
+            f"`{self.word}` takes {_wanted(declared)}, not {describe(given.value)}",
+            given.span,
+            labels=self._stage_label(),
+            help=help_,
+        )
+        return False
+
+    def _wrong_rank(self, declared: InputDeclared, given: Given, value: Tensor, axes) -> bool:
+        help_, fixes = None, []
+        text = provenance.excerpt(given.span, 32)
+        if len(axes) == 1 and value.type.rank > 1 and value.type.kind == "float":
+            flat = sizes.show((value.type.elements,))
+            if self.is_stage and self.caller.call is None:
+                help_ = f"`-> flatten -> {self.word}` makes it {flat} first"
+                at = Span(self.call.source, self.call.start, self.call.start)
+                fixes = [Fix("flatten it first", (Edit(at, "flatten -> "),))]
+            else:
+                help_ = f"`flatten({text})` makes it {flat}"
+                if self.caller.call is None:
+                    fixes = [Fix("flatten it first", wrapped(given.span, "flatten("))]
+        if not axes and value.type.rank == 1 and value.type.kind != "float":
+            help_ = f"`{text}[0]` is the first of them, and so on"
+        elif not axes and value.shape == (1,):
+            help_ = f"`sum({text})` or `{text}[0]` is the one number in it"
+        elif len(axes) == 3 and value.type.rank == 1:
+            help_ = "`-> reshape(channels, height, width)` makes an image of a vector"
+        what = "it is given" if self.is_stage else f"`{text}` is"
+        actual = describe_type(value.type) + (" at each step" if value.sequence is not None else "")
+        self.caller.error(
+            "shape-mismatch",
+            f"`{self.word}` takes {_wanted(declared)}, but {what} {actual}",
+            self.call if self.is_stage else given.span,
+            labels=[Label(given.span, actual)] if self.is_stage else (),
+            notes=_story(given),
+            help=help_,
+            fixes=fixes,
+        )
+        return False
+
+    def _wrong_size(
+        self,
+        declared: InputDeclared,
+        given: Given,
+        wanted,
+        name: str | None,
+        value: Size,
+        size: Size,
+        equal: bool | None,
+    ) -> bool:
+        text = provenance.excerpt(given.span, 32)
+        labels, notes = self._stage_label(), []
+        pattern = " ".join(wanted.span.text.split())
+        why = f"with {pattern} = {value}" if not pattern.isdigit() else ""
+        actual = describe_type(given.value.type)
+        if name in self.binders:
+            source = self.binders[name]
+            if source is not given:
+                labels.append(
+                    Label(source.span, f"{describe_type(source.value.type)} makes {name} = {value}")
+                )
+                notes += _story(source)
+            labels.append(Label(given.span, actual))
+        notes += [note for note in _story(given) if note not in notes]
+        if equal is None:
+            doubt = f"`{self.word}` takes {_wanted(declared)} {why}: cannot prove that {size} is {value}"
+            open_labels, help_ = self.caller.open_labels(sorted(sizes.open_names(size - value)))
+            labels += open_labels
+            self.caller.error(
+                "undecided-size", doubt, given.span, labels=labels, notes=notes, help=help_
+            )
+            return False
+        self.caller.error(
+            "shape-mismatch",
+            " ".join(f"`{self.word}` takes {_wanted(declared)} {why}, but `{text}` is {actual}".split())
+            .replace(" ,", ","),
+            given.span,
+            labels=labels,
+            notes=notes,
+        )  # fmt: skip
+        return False
+
+    def _stage_label(self) -> list[Label]:
+        return [Label(self.call, f"`{self.word}` is applied here")] if self.is_stage else []
+
+
+def is_like(type_: ast.Type) -> bool:
+    """Whether a type is `like(y)`: that of another input."""
+    return type_.kind.text == LIKE and isinstance(type_.classes, ast.Path) and type_.axes is None
+
+
+def _is_class(value: Value) -> bool:
+    return isinstance(value, Tensor) and value.type.kind == "int" and value.type.classes is not None
+
+
+def _wanted(declared: InputDeclared) -> str:
+    if declared.type is None:
+        return f"a value as `{declared.name}`"
+    return f"`{declared.name}: {' '.join(declared.type.span.text.split())}`"
+
+
+def _story(given: Given) -> list[str]:
+    value = given.value
+    if not isinstance(value, Tensor):
+        return []
+    text = f"`{provenance.excerpt(given.span, 32)}`" if given.expression is not None else "it"
+    note = provenance.story(text, value.shape, value.trail)
+    return [note] if note else []
+
+
+def unknown_type(frame: Frame, tree: ast.Type) -> None:
+    near = closest(tree.kind.text, KINDS, {"real": "float", "boolean": "bool", "tensor": "float"})
+    frame.error(
+        "unknown-name", f"there is no type `{tree.kind.text}`", tree.kind.span,
+        help=f"did you mean `{near}`?" if near else "types are `float`, `class` and `bool`",
+        fixes=[Fix(f"write `{near}`", (Edit(tree.kind.span, near),))] if near else (),
+    )  # fmt: skip
+
+
+def unknown_like(frame: Frame, tree: ast.Type) -> None:
+    frame.error("unknown-name", f"`like` names an earlier input, and there is none called `{tree.classes.text}`",
+                tree.classes.span)  # fmt: skip
+
+
+def sequence_name(frame: Frame, axis: ast.Axis) -> str | None:
+    """The name of the sequence that an axis is, or None."""
+    tree = axis.size
+    if isinstance(tree, ast.Path) and len(tree.names) == 1:
+        found = frame.scope.definitions.get(tree.names[0].text)
+        if found is not None and isinstance(found[0], ast.Seq):
+            return tree.names[0].text
+    return None
+
+
+def declared_type(
+    frame: Frame, tree: ast.Type, batched: bool, sequences: bool = False
+) -> Type | None:
+    """The type that a declaration (an input, a parameter) states; None after a mistake.
+
+    The axis of a sequence is part of its shape, and allowed with `sequences` alone.
+    """
+    from specc.frontend.elaborate.expressions import evaluate
+
+    kind = KINDS.get(tree.kind.text)
+    if kind is None:
+        unknown_type(frame, tree)
+        return None
+    good = True
+    if (tree.kind.text == "class") != (tree.classes is not None):
+        message = (
+            "a `class` says how many there are: `class(10)`"
+            if tree.classes is None
+            else f"`{tree.kind.text}` takes its sizes in brackets: `{tree.kind.text}[...]`"
+        )
+        frame.error("wrong-kind", message, tree.span)
+        good = False
+    shape = []
+    for position, axis in enumerate(tree.axes or ()):
+        name = sequence_name(frame, axis)
+        if name is not None and not sequences:
+            frame.error("misplaced", f"`{name}` is a sequence: only inputs and targets are one", axis.span,
+                        help=f"this is the same, or carried on, at each step: leave `{name}` out")  # fmt: skip
+            good = False
+            continue
+        if name is not None and position:
+            frame.error("misplaced", f"`{name}` is a sequence: it stands first", axis.span,
+                        help=f"write `{tree.kind.text}{'(...)' if tree.classes else ''}[{name}, ...]`")  # fmt: skip
+            good = False
+            continue
+        if axis.at_most and name is None:
+            frame.error("misplaced", "only a sequence varies in length", axis.span,
+                        help="`seq time = 50` declares one, and `[<= time]` is a sequence of at most so"
+                        " many steps")  # fmt: skip
+            good = False
+            continue
+        size = _declared_size(frame, axis.size, evaluate(frame, axis.size))
+        if size is None:
+            good = False
+        else:
+            shape.append(size)
+    classes = None
+    if tree.classes is not None and good:
+        classes = _declared_size(frame, tree.classes, evaluate(frame, tree.classes))
+        good = classes is not None
+    if good and (wrong := excess(tuple(shape))) is not None:
+        # the largest axis is at fault; within the library the user's call is
+        _, largest = max((size, at) for at, size in enumerate(shape) if isinstance(size, int))
+        axis = tree.axes[largest]
+        frame.error("too-large", wrong, axis.span,
+                    help=f"`{' '.join(axis.span.text.split())}` is {shape[largest]:,}"
+                    if not axis.span.text.isdigit() else None)  # fmt: skip
+        good = False
+    elif good and isinstance(classes, int) and classes > MOST_ELEMENTS:
+        frame.error("too-large", f"there are at most {MOST_ELEMENTS:,} classes, not {classes:,}",
+                    tree.classes.span)  # fmt: skip
+        good = False
+    return Type(kind, tuple(shape), batched, classes) if good else None
+
+
+def _declared_size(frame: Frame, tree: ast.Expression, value: Value) -> Size | None:
+    if value is POISON:
+        return None
+    if isinstance(value, Polynomial):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        frame.error("wrong-kind", f"a size is a whole number, not {describe(value)}", tree.span)
+        return None
+    if value < 1:
+        frame.error("bad-number", f"a size is at least 1, not {value}", tree.span)
+        return None
+    return value

@@ -1,0 +1,242 @@
+"""What is doubtful in how a model is trained: its optimizer, its gradients, its memory, its data.
+
+    optimizer adam(lr = 0.5)        # warning[unusual-rate]
+
+In: the checked file and its program. Out: warnings in the report. `lint` asks for them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from specc.diagnostics import Label, Report
+from specc.frontend.lint.footprint import BYTES, footprint, machine_memory
+from specc.frontend.lint.rates import rates
+from specc.frontend.scope.values import show_bytes
+from specc.frontend.syntax import ast
+from specc.frontend.words.signatures import signature_of
+from specc.ir.graph import Node, topological
+from specc.ir.program import Program
+from specc.ops import elementwise as ops
+from specc.ops.carry import Carry
+from specc.ops.contract import Contract
+from specc.ops.leaf import Input
+from specc.source import Source, Span
+from specc.sources import SOURCES, large_batch, missing_classes, same_data
+
+STEPS = 16
+"""Steps of a recurrence from which on a gradient may grow out of hand."""
+ADAMS = ("adam", "adamax", "nadam", "amsgrad")
+# From which to which learning rate an optimizer is used, with a wide margin; and what is usual.
+RATES = {
+    "sgd": (1e-5, 5, "0.001 to 1"), "momentum": (1e-6, 2, "0.001 to 0.1"), "nesterov": (1e-6, 2, "0.001 to 0.1"),
+    "adagrad": (1e-5, 2, "0.001 to 0.1"), "adadelta": (1e-3, 20, "0.1 to 1"), "rmsprop": (1e-7, 0.05, "0.0001 to 0.01"),
+    "adam": (1e-7, 0.05, "0.0001 to 0.01"), "adamw": (1e-7, 0.05, "0.0001 to 0.01"),
+    "nadam": (1e-7, 0.05, "0.0001 to 0.01"), "adamax": (1e-7, 0.1, "0.0005 to 0.02"),
+    "amsgrad": (1e-7, 0.05, "0.0001 to 0.01"), "lion": (1e-8, 0.01, "0.00003 to 0.001"),
+}  # fmt: skip
+
+
+def untrained(source: Source, program: Program, report: Report) -> None:
+    """Reports parameters that no loss of the examples depends on."""
+    roots = [term.node for term in program.losses if term.node.type.batched]
+    if not roots:
+        return
+    reached: set[str] = set()
+    done: set[Node] = set()
+    waiting = list(roots)
+    carries = dict(program.carries)
+    while waiting:
+        node = waiting.pop()
+        if node in done or isinstance(node.op, ops.Detach):
+            continue
+        done.add(node)
+        if isinstance(node.op, Carry):  # the state that a step of a cell has left
+            waiting.append(carries[node.op.label])
+        if isinstance(node.op, Input) and node.op.role == "param":
+            reached.add(node.op.label)
+        waiting += node.inputs
+    lost = [
+        each
+        for each in program.parameters
+        if each.path not in reached and each.path not in program.frozen
+    ]
+    maker = {path: layer for layer in program.layers for path in layer.parameters}
+    for each in lost:
+        layer = maker.get(each.path)
+        span = layer.span if layer is not None else each.span
+        if span is None or span.source is not source:
+            continue
+        what = (
+            f"the parameters of `{layer.path}`"
+            if layer is not None
+            else f"the parameter `{each.path}`"
+        )
+        report.warning(
+            "untrained", f"no loss depends on {what}: training leaves them as they begin"
+            if layer is not None else f"no loss depends on {what}: training leaves it as it begins",
+            span, help="add a loss that does, or say `freeze` if that is meant",
+        )  # fmt: skip
+
+
+def l2_with_adam(model: ast.Model, train: ast.Train, own: set[str], report: Report) -> None:
+    adams = [
+        s
+        for s in train.body
+        if isinstance(s, ast.TrainOptimizer) and s.optimizer.word.text in ADAMS
+    ]
+    if not adams or own & {"l2", *ADAMS}:
+        return
+    for statement in model.body:
+        if not isinstance(statement, ast.Loss):
+            continue
+        for node in ast.walk(statement.value):
+            is_l2 = isinstance(node, ast.Call) and node.word.text == "l2" and len(node.inputs) == 1
+            if (
+                is_l2
+                and isinstance(node.inputs[0].value, ast.Path)
+                and node.inputs[0].value.text == "weights"
+            ):
+                word = adams[0].optimizer.word
+                report.warning(
+                    "penalty-with-adam",
+                    f"`{word}` divides the gradient of this penalty by its size, so that weights are not"
+                    " drawn to 0 in proportion",
+                    node.span,
+                    labels=[Label(word.span, f"`{word}` here")],
+                    help="`adamw(weight_decay = ...)` draws all weights to 0 alike, without a penalty",
+                )
+
+
+def unusual_rate(
+    file: ast.File, train: ast.Train, own: set[str], program: Program, report: Report
+) -> None:
+    for statement in train.body:
+        if not isinstance(statement, ast.TrainOptimizer):
+            continue
+        word = statement.optimizer.word.text
+        habit = None if word in own else RATES.get(word)
+        setting = _setting(statement.optimizer, "lr")
+        if habit is None or setting is None:
+            continue
+        found = rates(file, setting, program.recipe.epochs)
+        if not found:
+            continue
+        low, high, usual = habit
+        highest = max(found)
+        if low <= highest <= high:
+            continue
+        side = "large" if highest > high else "small"
+        report.warning(
+            "unusual-rate",
+            f"a learning rate of {highest:g} is very {side} for `{word}`",
+            setting.span,
+            help=f"usual are {usual}",
+        )
+
+
+def unclipped(source: Source, program: Program, report: Report) -> None:
+    """Reports states that go through weights for many steps, where nothing bounds the gradient."""
+    recipe = program.recipe
+    if not program.updates or recipe.clip_norm is not None or recipe.clip_value is not None:
+        return
+    starts = {node.op.label: node for node in program.loss_nodes if isinstance(node.op, Carry)}
+    spans = {layer.path: layer.span for layer in program.layers}
+    for label, following in program.carries:
+        start = starts.get(label)
+        steps = start.op.steps if start is not None else 0
+        is_short = isinstance(steps, int) and steps < STEPS
+        if is_short or not _goes_through_weights(start, following):
+            continue
+        path = label.rpartition(".")[0]
+        span = spans.get(path) or start.origin.span
+        if span is None or span.source is not source:
+            continue
+        count = f"{steps} times" if isinstance(steps, int) else "at each step"
+        report.warning(
+            "unclipped",
+            f"the gradient of `{path or label}` goes through its weights {count}, and nothing"
+            " bounds it",
+            span,
+            labels=[Label(Span(source, recipe.span.start, recipe.span.start + len("train")),
+                          "no `clip_norm` here")]
+            if recipe.span is not None and recipe.span.source is source else (),
+            help="`clip_norm = 1` in `train` keeps one bad step from undoing the training",
+        )  # fmt: skip
+        return
+
+
+def _goes_through_weights(start: Node, following: Node) -> bool:
+    """Whether a product stands between a state and what it is at the next step."""
+    depends: dict[Node, bool] = {}
+    for node in topological([following]):
+        depends[node] = node is start or any(depends[each] for each in node.inputs)
+        if depends[node] and isinstance(node.op, Contract):
+            return True
+    return False
+
+
+def large_footprint(train: ast.Train, program: Program, report: Report) -> None:
+    """Reports a training that takes more memory than there is."""
+    there = machine_memory() if program.updates else None
+    if there is None:
+        return
+    needed = footprint(program)
+    if needed.bytes <= there:
+        return
+    batch, span = program.recipe.batch, program.recipe.places.get("batch")
+    head = Span(train.span.source, train.span.start, train.span.start + len("train"))
+    labels = []
+    help_ = "its weights, their gradients and the optimizer's states take the most: make it smaller"
+    if needed.examples > needed.parameters and needed.largest is not None:
+        each = BYTES * needed.largest.type.elements
+        largest = needed.largest.origin.span
+        if largest is not None and largest.source is train.span.source:
+            labels.append(Label(largest, f"{show_bytes(each * batch)} for the values of a batch"))
+        # a step takes about twice the least
+        fitting = int((there - needed.parameters) * 0.25 / (needed.examples / batch))
+        help_ = "make it smaller"
+        if fitting > 0:
+            help_ = f"`batch = {fitting}` takes half of what is there"
+        if not program.recipe.recompute and 2 * needed.recomputed + needed.parameters <= there:
+            help_ = f"`recompute = true` takes less, for some more time; {help_}"
+    report.warning(
+        "large-footprint",
+        f"a training step takes at least {show_bytes(needed.bytes)}, but this machine has"
+        f" {show_bytes(there)}",
+        span or head, labels=labels, help=help_,
+    )  # fmt: skip
+
+
+def data(program: Program, report: Report) -> None:
+    """Reports what is known of the examples without a look at a file."""
+    recipe = program.recipe
+    for each in same_data(recipe, lambda a, b: os.path.normpath(a) == os.path.normpath(b)):
+        report.add(each)
+    source = SOURCES[recipe.data.word] if recipe.data is not None else None
+    if source is None or source.examples is None:
+        return
+    held_out = recipe.validate if isinstance(recipe.validate, float) else 0
+    found = [large_batch(recipe, source.examples - round(source.examples * held_out))]
+    for port in program.ports:
+        if port.role == "target" and port.kind == "class" and isinstance(port.classes, int):
+            found.append(missing_classes(recipe.data, port, range(source.classes, port.classes)))
+    for each in found:
+        if each is not None:
+            report.add(each)
+
+
+def _setting(call: ast.Call, name: str) -> ast.Expression | None:
+    """The value of a setting in a call, by its name or its place."""
+    from specc.frontend.words import library
+
+    definition = library.lookup(call.word.text)
+    if definition is None:
+        return None
+    names = signature_of(definition).setting_names
+    for place, argument in enumerate(call.settings):
+        if (
+            argument.name.text if argument.name else names[place] if place < len(names) else ""
+        ) == name:
+            return argument.value
+    return None

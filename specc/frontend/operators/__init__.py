@@ -1,0 +1,6 @@
+"""The operators of the language: known numbers are calculated, tensors become ops.
+
+arithmetic      `+ - * / ^`, comparisons, conditionals; broadcasting of scalars
+products        `W @ x`, convolutions, indices and slices
+sequences       what looks at all steps of a sequence: sums over steps, the last step, the reverse
+"""

@@ -1,0 +1,353 @@
+"""Operators: on numbers that are known they are calculated now, on tensors they become ops.
+
+    binary(frame, "+", 2, 3, span)               # 5
+    binary(frame, "*", 0.5, x, span)             # a tensor: Mul of a constant, spread over x, and x
+
+Numbers follow Python: `/` gives a float, `//` the floor, `%` the remainder, `^` the power. A scalar combines with
+anything; truth values count as 0 and 1 in arithmetic. All functions raise `Mistake`.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import replace
+from functools import reduce
+
+from specc.frontend.scope.scope import Frame, Mistake, flowing, undecided
+from specc.frontend.scope.values import (
+    Tensor,
+    Value,
+    Weights,
+    beyond_float,
+    describe,
+    is_static,
+)
+from specc.ir import sizes
+from specc.ir.op import Op
+from specc.ir.sizes import Polynomial, Undecided
+from specc.ops import elementwise as ops
+from specc.ops.broadcast import Broadcast
+from specc.ops.leaf import Const, leaf
+from specc.source import Span
+
+LARGEST_BITS = 256
+"""Whole numbers beyond this many bits are refused: a size never needs them."""
+
+
+LONGEST_SIZE = 500
+"""The parts of a formula of open sizes beyond which it is refused: `(n + 1) * (m + 2)` has 9."""
+
+
+def power(a, b):
+    if (
+        isinstance(a, int)
+        and isinstance(b, int)
+        and b > 0
+        and a.bit_length() * b > 2 * LARGEST_BITS
+    ):
+        raise OverflowError
+    result = a**b
+    if isinstance(result, complex):
+        raise ValueError(f"{a} ^ {b} is not a real number")
+    return result
+
+
+STATIC: dict[str, Callable] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
+    "//": operator.floordiv, "%": operator.mod, "^": power,
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+ARITHMETIC: dict[str, Op] = {"+": ops.Add(), "-": ops.Sub(), "*": ops.Mul(), "/": ops.Div(),
+                             "//": ops.FloorDiv(), "%": ops.Mod(), "^": ops.Pow()}  # fmt: skip
+COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
+
+
+def binary(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> Value:
+    """The value of `left sign right`, for every sign but `@`, `and` and `or`."""
+    if is_static(left) and is_static(right):
+        folded = fold(sign, left, right)
+        if folded is not None:
+            return folded
+    elif isinstance(left, str) and isinstance(right, str) and sign in ("==", "!="):
+        return (left == right) == (sign == "==")
+    for position, each in enumerate((left, right)):
+        if not isinstance(each, Tensor) and not is_static(each):
+            help_ = "`l2(weights)` sums over all of them" if isinstance(each, Weights) else None
+            raise Mistake(
+                "wrong-kind", f"`{sign}` cannot work on {describe(each)}", help_, position
+            )
+    if sign in COMPARISONS:
+        return compare(frame, sign, left, right, span)
+    return arithmetic(frame, ARITHMETIC[sign], sign, (left, right), span)
+
+
+def fold(sign: str, left, right):
+    """The number `left sign right`; None where it is none yet (half of an open size)."""
+    if isinstance(left, Polynomial) or isinstance(right, Polynomial):
+        return fold_sizes(sign, left, right)
+    if sign in ("==", "!="):
+        return (left == right) == (sign == "==")
+    try:
+        return checked(STATIC[sign](left, right))
+    except ZeroDivisionError:
+        raise Mistake("bad-number", f"`{sign}` divides by zero") from None
+    except OverflowError:
+        raise Mistake("bad-number", f"the result of `{sign}` is too large") from None
+    except ValueError as error:
+        raise Mistake("bad-number", str(error)) from None
+
+
+def checked(number):
+    if isinstance(number, float) and not math.isfinite(number):
+        raise OverflowError
+    if isinstance(number, int) and number.bit_length() > LARGEST_BITS:
+        raise OverflowError
+    return number
+
+
+def fold_sizes(sign: str, left, right):
+    """Calculation with open sizes; None where the result is no size."""
+    if any(isinstance(each, (float, bool)) for each in (left, right)):
+        return None
+    try:
+        if sign in ("==", "!="):
+            equal = sizes.same(left, right)
+            if equal is None:
+                raise undecided(left - right)
+            return equal == (sign == "==")
+        if sign == "/":
+            return None
+        if sign == "^":
+            if isinstance(right, int) and 0 <= right <= 16:
+                return reduce(lambda power, each: _brief(sign, power * each), [left] * right, 1)
+            return None
+        if sign in ("//", "%") and isinstance(right, int) and right == 0:
+            raise Mistake("bad-number", f"`{sign}` divides by zero")
+        return _brief(sign, STATIC[sign](left, right))
+    except Undecided as error:
+        raise undecided(error.size) from None
+
+
+def _brief(sign: str, size):
+    """A size that is not too long to calculate with; raises Mistake."""
+    if isinstance(size, Polynomial) and sizes.extent(size) > LONGEST_SIZE:
+        names = sizes.open_names(size)
+        raise Mistake("bad-number", f"the result of `{sign}` is a formula of open sizes with more"
+                      f" than {LONGEST_SIZE} parts", open_sizes=names)  # fmt: skip
+    return size
+
+
+def compare(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> Tensor:
+    """A comparison, element by element: classes with classes or whole numbers, else as numbers."""
+    kinds = {each.type.kind for each in (left, right) if isinstance(each, Tensor)}
+    if kinds == {"int"}:
+        _check_classes(sign, left, right)
+        kind = "int"
+    elif "int" in kinds:
+        at = 0 if isinstance(left, Tensor) and left.type.kind == "int" else 1
+        other = right if at == 0 else left
+        raise Mistake(
+            "wrong-kind", f"`{sign}` cannot compare {describe((left, right)[at])} with"
+            f" {describe(other)}", argument=at,
+        )  # fmt: skip
+    elif kinds == {"bool"} and sign in ("==", "!="):
+        kind = (
+            "bool" if all(isinstance(each, (Tensor, bool)) for each in (left, right)) else "float"
+        )
+    else:
+        kind = "float"
+    if sign in (">", ">="):
+        left, right = right, left
+    op = {"<": ops.Less(), ">": ops.Less(), "<=": ops.LessEqual(), ">=": ops.LessEqual()}.get(
+        sign, ops.Equal()
+    )
+    result = elementwise(
+        frame, op, [as_kind(frame, each, kind, span) for each in (left, right)], span
+    )
+    return frame.apply(ops.Not(), result, span=span) if sign == "!=" else result
+
+
+def _check_classes(sign: str, left: Value, right: Value) -> None:
+    for position, each in enumerate((left, right)):
+        if isinstance(each, (float, bool)):
+            raise Mistake("wrong-kind", f"`{sign}` cannot compare a class with {describe(each)}",
+                          argument=position)  # fmt: skip
+    if not (isinstance(left, Tensor) and isinstance(right, Tensor)):
+        return
+    one, other = left.type.classes, right.type.classes
+    if one is not None and other is not None and not sizes.same(one, other):
+        raise Mistake(
+            "shape-mismatch",
+            f"`{sign}` compares classes of one kind, but has class({one}) on the left and"
+            f" class({other}) on the right",
+        )
+
+
+def arithmetic(frame: Frame, op: Op, sign: str, operands: tuple[Value, ...], span: Span) -> Tensor:
+    """An op on numbers: truth values are taken as 0 and 1, a class is no number."""
+    values = []
+    for position, each in enumerate(operands):
+        if isinstance(each, Tensor) and each.type.kind == "int":
+            raise Mistake(
+                "wrong-kind",
+                f"`{sign}` works on numbers, and {describe(each)} is a choice, not a number",
+                help="a class can be compared, or be an index: `scores[label]`",
+                argument=position,
+            )
+        try:
+            values.append(as_kind(frame, each, "float", span))
+        except Mistake as mistake:
+            mistake.argument = position
+            raise
+    return elementwise(frame, op, values, span)
+
+
+def logical(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> Value:
+    """`and`, `or`."""
+    for position, each in enumerate((left, right)):
+        _check_truth(sign, each, position)
+    if isinstance(left, bool) and isinstance(right, bool):
+        return left and right if sign == "and" else left or right
+    op = ops.And() if sign == "and" else ops.Or()
+    return elementwise(
+        frame, op, [as_kind(frame, each, "bool", span) for each in (left, right)], span
+    )
+
+
+def negate(frame: Frame, sign: str, operand: Value, span: Span) -> Value:
+    """`-x`, `not x`."""
+    if sign == "not":
+        _check_truth(sign, operand, 0)
+        if isinstance(operand, bool):
+            return not operand
+        return frame.apply(ops.Not(), operand, span=span)
+    if is_static(operand):
+        return -operand
+    if not isinstance(operand, Tensor):
+        raise Mistake("wrong-kind", f"`-` cannot work on {describe(operand)}", argument=0)
+    return arithmetic(frame, ops.Neg(), "-", (operand,), span)
+
+
+def _check_truth(sign: str, value: Value, position: int) -> None:
+    if isinstance(value, bool) or (isinstance(value, Tensor) and value.type.kind == "bool"):
+        return
+    raise Mistake("wrong-kind", f"`{sign}` works on truth values, not on {describe(value)}",
+                  help="a comparison gives one: `x > 0`", argument=position)  # fmt: skip
+
+
+def select(frame: Frame, condition: Tensor, value: Value, otherwise: Value, span: Span) -> Tensor:
+    """`if c then a else b` where the condition is a tensor: element by element."""
+    if condition.type.kind != "bool":
+        raise Mistake("wrong-kind", f"`if` needs a truth value, not {describe(condition)}",
+                      help="a comparison gives one: `x > 0`", argument=0)  # fmt: skip
+    branches = (value, otherwise)
+    for position, each in enumerate(branches, 1):
+        if not isinstance(each, Tensor) and not is_static(each):
+            raise Mistake("wrong-kind", f"`if` cannot give {describe(each)}", argument=position)
+    kinds = {each.type.kind for each in branches if isinstance(each, Tensor)}
+    if "int" in kinds and kinds != {"int"}:
+        raise Mistake(
+            "wrong-kind",
+            f"`if` gives values of one kind, not {describe(value)} and {describe(otherwise)}",
+            argument=2,
+        )
+    kind = kinds.pop() if len(kinds) == 1 else "float"
+    if kind == "bool" and not all(isinstance(each, (Tensor, bool)) for each in branches):
+        kind = "float"
+    operands = [condition, *(as_kind(frame, each, kind, span) for each in branches)]
+    return elementwise(frame, ops.Select(), operands, span)
+
+
+def as_kind(frame: Frame, value: Value, kind: str, span: Span) -> Tensor:
+    """A number or tensor as a tensor of one kind; only truth values change theirs."""
+    if isinstance(value, Tensor):
+        if kind == "float" and value.type.kind == "bool":
+            return frame.apply(ops.ToFloat(), value, span=span)
+        if value.type.kind != kind:
+            raise Mistake("wrong-kind", f"here a {kind} is needed, not {describe(value)}")
+        return value
+    if kind == "float" and not isinstance(value, Polynomial):
+        if (wrong := beyond_float(value)) is not None:
+            raise Mistake("bad-number", wrong)
+        value = float(value)
+    elif kind == "int" and isinstance(value, (float, bool)):
+        raise Mistake("wrong-kind", f"here a whole number is needed, not {describe(value)}")
+    return Tensor(leaf(Const(value, kind), frame.origin(span)))
+
+
+def elementwise(frame: Frame, op: Op, operands: list[Tensor], span: Span) -> Tensor:
+    """The node of an elementwise op, scalars spread over the largest operand."""
+    largest = max(operands, key=lambda each: each.type.rank)
+    shape = largest.shape
+    for each in operands:
+        if each.shape not in ((), shape):
+            _check_decided(getattr(op, "symbol", "") or op.name.lower(), operands)
+    spread = []
+    for each in operands:
+        if each.shape == () and shape != ():
+            wide = frame.apply(Broadcast(shape), each, span=span)
+            each = Tensor(wide.node, None, wide.sequence)
+        spread.append(each)
+    result = frame.apply(op, *spread, span=span)
+    return Tensor(result.node, flowing(operands), result.sequence)
+
+
+def _check_decided(name: str, operands: list[Tensor]) -> None:
+    """Refuses operands whose shapes may be equal or not, depending on open sizes."""
+    first, *rest = [each.shape for each in operands if each.shape]
+    for other in rest:
+        for axis, (left, right) in enumerate(zip(first, other, strict=False)):
+            if len(first) == len(other) and sizes.same(left, right) is None:
+                raise Mistake(
+                    "undecided-size",
+                    f"`{name}` needs equal shapes, but cannot prove that axis {axis} is the same:"
+                    f" {left} on the left and {right} on the right",
+                    open_sizes=sizes.open_names(left - right),
+                )
+
+
+def unary(frame: Frame, op: Op, function: Callable, name: str, x: Value, span: Span) -> Value:
+    """A function of one number: calculated if the number is known, else an op."""
+    if is_static(x) and not isinstance(x, Polynomial):
+        try:
+            return function(x)
+        except OverflowError:
+            raise Mistake("bad-number", f"{name}({x}) is too large", argument=0) from None
+        except (ValueError, ZeroDivisionError):
+            raise Mistake("bad-number", f"{name}({x}) is not a number", argument=0) from None
+    if not isinstance(x, Tensor) and not is_static(x):
+        raise Mistake("wrong-kind", f"`{name}` works on numbers, not on {describe(x)}", argument=0)
+    return arithmetic(frame, op, name, (x,), span)
+
+
+def pairwise(
+    frame: Frame, op: Op, function: Callable, name: str, a: Value, b: Value, span: Span
+) -> Value:
+    """The larger or smaller of two numbers."""
+    if is_static(a) and is_static(b):
+        if isinstance(a, (float, bool)) and isinstance(b, Polynomial):
+            a = int(a) if a == math.floor(a) else a
+        try:
+            return function(a, b)
+        except Undecided as error:
+            raise undecided(error.size) from None
+        except TypeError:
+            pass
+    for position, each in enumerate((a, b)):
+        if not isinstance(each, Tensor) and not is_static(each):
+            raise Mistake("wrong-kind", f"`{name}` works on numbers, not on {describe(each)}",
+                          argument=position)  # fmt: skip
+    return arithmetic(frame, op, name, (a, b), span)
+
+
+def spread(frame: Frame, value: Tensor, shape: sizes.Shape, span: Span) -> Tensor:
+    """A scalar spread over `shape`; a tensor of that shape as it is. Raises Mistake otherwise."""
+    if value.shape == shape:
+        return value
+    if value.shape == ():
+        return replace(frame.apply(Broadcast(shape), value, span=span), trail=value.trail)
+    if value.type.rank == len(shape) and all(map(sizes.same, value.shape, shape)):
+        return value
+    raise Mistake("shape-mismatch", f"{sizes.show(shape)} is needed, not {sizes.show(value.shape)}")

@@ -1,0 +1,191 @@
+"""What looks at a whole sequence: its first and last step, its steps in reverse, sums over them.
+
+All of them leave out the steps past the end of a sequence of varying length. Functions raise `Mistake`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from specc.frontend.operators import arithmetic
+from specc.frontend.operators.arithmetic import as_kind
+from specc.frontend.scope.scope import Frame, Mistake
+from specc.frontend.scope.values import Sequence, Tensor, Value, describe, excess, is_static
+from specc.ir.graph import Node, Origin, apply
+from specc.ops import elementwise as ops
+from specc.ops.broadcast import Broadcast, Sum
+from specc.ops.gather import Take
+from specc.ops.leaf import Iota, constant, leaf
+from specc.ops.reduce import BatchMean
+from specc.ops.shape import Concat, Reshape, Slice
+from specc.ops.steps import every_step
+from specc.source import Span
+
+
+def of_sequence(x: Value, name: str) -> Tensor:
+    """`x` as a sequence."""
+    if not isinstance(x, Tensor) or x.sequence is None:
+        raise Mistake("wrong-kind", f"`{name}` takes a sequence, not {describe(x)}", argument=0,
+                      help="a sequence has an axis that `seq` names: `seq time = 50`,"
+                      " `input x: float[time, 3]`")  # fmt: skip
+    return x
+
+
+def _checked(x: Value, over: Sequence, name: str) -> Tensor:
+    x = of_sequence(x, f"{name}(...; over={over.name})")
+    if x.sequence.name != over.name:
+        raise Mistake(
+            "shape-mismatch",
+            f"`{name}(...; over={over.name})` runs over `{over.name}`, but"
+            f" {describe(x)} over `{x.sequence.name}`",
+        )
+    return x
+
+
+def total(frame: Frame, x: Value, over: Sequence, name: str, span: Span) -> Tensor:
+    """The sum over the steps."""
+    x = _checked(x, over, name)
+    kept = masked(x.node, x.sequence)
+    return Tensor(apply(Sum((0,)), kept, origin=frame.origin(span)), x.trail)
+
+
+def average(frame: Frame, x: Value, over: Sequence, name: str, span: Span) -> Tensor:
+    """The mean over the steps that there are."""
+    return _divided(frame, total(frame, x, over, name, span), x.sequence, span)
+
+
+def _divided(frame: Frame, summed: Tensor, sequence: Sequence, span: Span) -> Tensor:
+    count: Value = sequence.size
+    if sequence.length is not None:
+        floating = apply(ops.ToFloat(), sequence.length)
+        count = Tensor(ops.combine(ops.Maximum(), floating, 1.0))
+    return arithmetic.arithmetic(frame, ops.Div(), "/", (summed, count), span)
+
+
+def over_steps(frame: Frame, x: Tensor, span: Span) -> Tensor:
+    """A value of each step as one of the example: the mean over its steps."""
+    if x.sequence is None:
+        return x
+    return average(frame, as_kind(frame, x, "float", span), x.sequence, "mean", span)
+
+
+def over_batch(frame: Frame, x: Tensor, span: Span) -> Tensor:
+    """The mean over the batch, of the steps that there are."""
+    origin = frame.origin(span)
+    summed = apply(Sum((0,)), masked(x.node, x.sequence), origin=origin)
+    count = apply(BatchMean(), apply(ops.ToFloat(), x.sequence.length), origin=origin)
+    values = Tensor(apply(BatchMean(), summed, origin=origin), x.trail)
+    return arithmetic.arithmetic(frame, ops.Div(), "/", (values, Tensor(count)), span)
+
+
+def masked(node: Node, sequence: Sequence) -> Node:
+    """The values of a sequence with 0 past its end."""
+    if sequence.mask is None:
+        return node
+    return ops.select(_spread(sequence.mask, node), node, constant(0.0))
+
+
+def _spread(mask: Node, like: Node) -> Node:
+    shape = like.type.shape
+    return apply(Broadcast(shape, (0,)), mask) if len(shape) > 1 else mask
+
+
+def last(frame: Frame, x: Tensor, span: Span) -> Tensor:
+    """The value of the last step."""
+    size = x.sequence.size
+    if x.sequence.length is None:
+        return _one(frame, x, size - 1, span)
+    node, classes = _as_numbers(x, "last")
+    steps = apply(ops.ToFloat(), leaf(Iota(size)))
+    end = ops.sub(apply(ops.ToFloat(), x.sequence.length), 1.0)
+    hit = ops.equal(steps, end)
+    kept = ops.select(_spread(hit, node), node, constant(0.0))
+    found = apply(Sum((0,)), kept, origin=frame.origin(span))
+    return Tensor(found if classes is None else apply(ops.ToInt(classes), found), x.trail)
+
+
+def _as_numbers(x: Tensor, name: str) -> tuple[Node, int | None]:
+    """The values of a sequence as numbers, and how many classes they stand for."""
+    if x.type.kind == "float":
+        return x.node, None
+    if x.type.kind == "int" and x.type.classes is not None:
+        return apply(ops.ToFloat(), x.node), x.type.classes
+    raise Mistake("wrong-kind", f"`{name}` of a sequence of varying length takes numbers or classes, not"
+                  f" {describe(x)}", argument=0)  # fmt: skip
+
+
+def first(frame: Frame, x: Tensor, span: Span) -> Tensor:
+    """The value of the first step."""
+    return _one(frame, x, 0, span)
+
+
+def _one(frame: Frame, x: Tensor, position, span: Span) -> Tensor:
+    origin = frame.origin(span)
+    one = apply(Slice(0, position, 1), x.node, origin=origin)
+    return Tensor(apply(Reshape(x.shape), one, origin=origin), x.trail)
+
+
+def reverse(frame: Frame, x: Tensor, span: Span) -> Tensor:
+    """The steps from the last to the first; what lies past the end stays there."""
+    size, origin = x.sequence.size, frame.origin(span)
+    if x.sequence.begin is not None:
+        raise Mistake("wrong-kind", "a stream has no end from which it could be read in reverse", argument=0,
+                      help="declare it as `input`: its windows are independent")  # fmt: skip
+    if x.sequence.length is None:
+        return replace(
+            x, node=apply(Slice(0, size - 1, size, -1), x.node, origin=origin), finals=()
+        )
+    # where step k of the reversed sequence comes from: length - 1 - k, and k itself past the end
+    steps = apply(ops.ToFloat(), leaf(Iota(size)))
+    length = apply(ops.ToFloat(), x.sequence.length)
+    place = ops.select(x.sequence.mask, ops.sub(ops.sub(length, 1.0), steps), steps)
+    index = apply(ops.ToInt(size), place)
+    node, classes = _as_numbers(x, "reverse")
+    found = apply(Take(), node, index, origin=origin)
+    if classes is not None:
+        found = apply(ops.ToInt(classes), found)
+    return replace(x, node=found, finals=())
+
+
+def previous(frame: Frame, x: Tensor, span: Span) -> Tensor:
+    """The value of the step before; at the first step class n of n, or 0."""
+    size, node, origin = x.sequence.size, x.node, frame.origin(span)
+    if x.sequence.begin is not None:
+        raise Mistake("wrong-kind", "the step before the first one of a window lies in another batch: a"
+                      " stream has no `previous`", argument=0)  # fmt: skip
+    classes = x.type.classes
+    if x.type.kind == "bool" or (x.type.kind == "int" and classes is None):
+        raise Mistake(
+            "wrong-kind", f"`previous` takes classes or numbers, not {describe(x)}", argument=0
+        )
+    floating = node if node.type.kind == "float" else apply(ops.ToFloat(), node)
+    start = constant(0.0)
+    if node.type.kind == "int":
+        start = apply(ops.ToFloat(), constant(classes, "int"))
+    shape = (1, *node.type.shape[1:])
+    parts = [apply(Broadcast(shape), start)]
+    if size != 1:
+        parts.append(apply(Slice(0, 0, size - 1), floating))
+    joined = apply(Concat(0), *parts, origin=origin) if len(parts) > 1 else parts[0]
+    if node.type.kind == "int":
+        joined = apply(ops.ToInt(classes + 1), joined, origin=origin)
+    return replace(x, node=joined, finals=())
+
+
+def along(frame: Frame, x: Value, sequence: Sequence, span: Span) -> Tensor:
+    """One value at every step."""
+    if is_static(x):
+        x = as_kind(frame, x, "float", span)
+    if not isinstance(x, Tensor) or x.sequence is not None:
+        raise Mistake(
+            "wrong-kind", f"`along` takes one value for all steps, not {describe(x)}", argument=0
+        )
+    if (wrong := excess((sequence.size, *x.shape))) is not None:
+        raise Mistake("too-large", wrong)
+    return Tensor(every_step(x.node, sequence.size), x.trail, sequence)
+
+
+def varying(name: str, size, length: Node, origin: Origin) -> Sequence:
+    """A sequence of which each example has a length of its own."""
+    steps = apply(ops.ToFloat(), leaf(Iota(size), origin))
+    return Sequence(name, size, ops.less(steps, apply(ops.ToFloat(), length)), length)

@@ -1,0 +1,296 @@
+"""The model: its statements in order, and at last its losses and metrics, which see all weights.
+
+In: `ast.Model` and the names of its file. Out: ports and terms; parameters, states and layers are in
+the context.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from specc.diagnostics import Label
+from specc.frontend.elaborate import definitions, expressions
+from specc.frontend.elaborate.patterns import declared_type, sequence_name
+from specc.frontend.operators import sequences
+from specc.frontend.program.monitor import is_more_better
+from specc.frontend.scope import provenance
+from specc.frontend.scope.scope import Context, Frame, Namer, Scope
+from specc.frontend.scope.values import POISON, Sequence, Tensor, Value, Weights, describe
+from specc.frontend.syntax import ast
+from specc.ir.graph import Node, apply, topological
+from specc.ir.program import Term
+from specc.ir.types import Type
+from specc.ops import elementwise as ops
+from specc.ops.leaf import Input, leaf
+from specc.ops.reduce import BatchMean
+from specc.recipe import Port
+
+RESERVED = ("weights", "training", "step", "epoch", "progress", "stale")
+"""Names that have a meaning of their own."""
+
+
+@dataclass(eq=False)
+class Elaborated:
+    """What a model says, besides what is in the context."""
+
+    ports: list[Port] = field(default_factory=list)
+    outputs: list[Term] = field(default_factory=list)
+    losses: list[Term] = field(default_factory=list)
+    metrics: list[Term] = field(default_factory=list)
+
+
+def elaborate(context: Context, scope: Scope, model: ast.Model) -> Elaborated:
+    """Walks the model."""
+    frame = Frame(context, scope, "model", namer=Namer(""), body=model.body)
+    result = Elaborated()
+    terms: list[ast.Loss | ast.Metric] = []
+    names = _term_names(frame, model)
+    for statement in model.body:
+        match statement:
+            case ast.Input() | ast.Target() | ast.Stream():
+                _port(frame, statement, result.ports)
+            case ast.Let() | ast.Layer() | ast.Param():
+                definitions.STATEMENTS[type(statement)](frame, statement)
+            case ast.Output():
+                _output(frame, statement, names[statement], result.outputs)
+            case ast.Loss() | ast.Metric():
+                terms.append(statement)
+            case ast.Broken():
+                definitions.broken(frame, statement)
+            case _:
+                word = statement.span.text.split(maxsplit=1)[0]
+                frame.error("misplaced", f"`{word}` may not stand in a model", statement.span)
+        _check_reserved(frame, statement)
+    if not any(_may_be_input(each) for each in model.body):
+        frame.error("no-input", f"the model `{model.name.text}` has no input", model.name.span,
+                    help="say what is put in: `input x: float[4]`")  # fmt: skip
+    _terms(frame, terms, names, result)
+    return result
+
+
+def _may_be_input(statement: ast.Statement) -> bool:
+    if isinstance(statement, ast.Broken):
+        return statement.keyword in ("input", "stream", "")
+    return isinstance(statement, (ast.Input, ast.Stream))
+
+
+def _check_reserved(frame: Frame, statement: ast.Statement) -> None:
+    declared = getattr(statement, "names", None) or (getattr(statement, "name", None),)
+    for name in declared:
+        if isinstance(name, ast.Name) and name.text in RESERVED:
+            frame.error("duplicate-name", f"`{name.text}` has a meaning of its own", name.span,
+                        help="give this another name")  # fmt: skip
+
+
+def _port(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, ports: list[Port]) -> None:
+    """`input image: float[1, 28, 28]`, `stream text: class(vocab)[time]`."""
+    name = statement.name
+    type_ = declared_type(frame, statement.type, batched=True, sequences=True)
+    if type_ is None:
+        frame.declare(name, POISON)
+        return
+    role = "target" if isinstance(statement, ast.Target) else "input"
+    origin = frame.origin(statement.span)
+    node = leaf(Input(role, name.text, type_), origin)
+    kind = "class" if type_.kind == "int" else type_.kind
+    ports.append(Port(name.text, role, kind, type_.shape, type_.classes, statement.span))
+    sequence, axes = None, statement.type.axes or ()
+    if axes and (sequence_of := sequence_name(frame, axes[0])) is not None:
+        size = type_.shape[0]
+        ports[-1] = replace(ports[-1], sequence=sequence_of)
+        sequence = Sequence(sequence_of, size)
+        shared = frame.context.varying.get(sequence_of)
+        if axes[0].at_most and shared is not None:
+            sequence = shared  # what runs over one sequence is equally long
+        elif axes[0].at_most:
+            owner = _length_owner(frame, statement, sequence_of)
+            length, whose = f"{owner.name.text}.length", role
+            if not isinstance(owner, ast.Target):
+                whose = "input"
+            count = leaf(Input(whose, length, Type("int", (), True, size + 1)), origin)
+            ports.append(
+                Port(
+                    length, whose, "class", (), size + 1, statement.span, length_of=owner.name.text
+                )
+            )
+            sequence = sequences.varying(sequence_of, size, count, origin)
+            frame.context.varying[sequence_of] = sequence
+    if isinstance(statement, ast.Stream):
+        if sequence is None or sequence.length is not None:
+            frame.error("wrong-kind", f"the stream `{name.text}` needs the axis of a sequence",
+                        statement.type.span, help="`seq time = 50`, and then `class(vocab)[time]`, says"
+                        " how many steps a batch takes of it")  # fmt: skip
+            sequence = sequence or Sequence("", 1)
+        begin = f"{name.text}.begin"
+        ports.append(Port(begin, role, "bool", (), None, statement.span, begin_of=name.text))
+        sequence = replace(sequence, begin=begin)
+    shape = type_.shape[1:] if sequence else type_.shape
+    frame.declare(name, Tensor(node, provenance.Step(statement.span, name.text, shape), sequence))
+
+
+def _length_owner(frame: Frame, statement: ast.Input | ast.Target, sequence: str):
+    """Whose length a sequence has: that of an input, if there is one, for a target may be missing."""
+    for each in frame.body if isinstance(statement, ast.Target) else ():
+        axes = each.type.axes if isinstance(each, ast.Input) and each.type is not None else None
+        if axes and axes[0].at_most and sequence_name(frame, axes[0]) == sequence:
+            return each
+    return statement
+
+
+def _output(frame: Frame, statement: ast.Output, name: str, outputs: list[Term]) -> None:
+    value = expressions.evaluate(frame, statement.value)
+    if value is POISON:
+        return
+    if not isinstance(value, Tensor):
+        frame.error(
+            "wrong-kind", f"an output is a tensor, not {describe(value)}", statement.value.span
+        )
+        return
+    if not value.type.batched and any(each.type.batched for each in topological([value.node])):
+        frame.error(
+            "wrong-kind", "an output is a value of each example, and this is one for a whole batch",
+            statement.value.span, help="a `metric` may be a mean over all examples",
+        )  # fmt: skip
+        return
+    sequence = value.sequence.name if value.sequence is not None else None
+    outputs.append(Term(name, value.node, statement.span, sequence))
+
+
+def _terms(frame: Frame, statements: list, names: dict, result: Elaborated) -> None:
+    """Losses and metrics: they see all parameters; those that sum over all weights come last."""
+    context = frame.context
+    context.lists_layers = False
+    frame.weights = lambda: _weights(context)
+    found: dict[ast.Node, Term] = {}
+    for statement in sorted(statements, key=_mentions_weights):
+        value = expressions.evaluate(frame, statement.value)
+        if value is POISON:
+            continue
+        check = _loss if isinstance(statement, ast.Loss) else _metric
+        tensor = check(frame, statement, value)
+        if tensor is not None:
+            is_max = is_more_better(frame, statement.value, value)
+            found[statement] = Term(names[statement], tensor.node, statement.span, is_max=is_max)
+    for statement in statements:
+        if statement in found:
+            terms = result.losses if isinstance(statement, ast.Loss) else result.metrics
+            terms.append(found[statement])
+
+
+def _mentions_weights(statement) -> bool:
+    return any(
+        isinstance(each, ast.Path) and each.text == "weights" for each in ast.walk(statement.value)
+    )
+
+
+def _weights(context: Context) -> Value:
+    items = []
+    for path in context.paths:
+        parameter = context.parameters[path]
+        if parameter.is_weight:
+            step = provenance.Step(parameter.span, path, parameter.type.shape)
+            items.append(Tensor(context.leaves[path], step))
+    return Weights(tuple(items))
+
+
+def _loss(frame: Frame, statement: ast.Loss, value: Value) -> Tensor | None:
+    """A number for each example, or one for all of them (a penalty)."""
+    if not isinstance(value, Tensor) or value.type.kind != "float":
+        frame.error("wrong-kind", f"a loss is a number that the model computes, not {describe(value)}",
+                    statement.value.span)  # fmt: skip
+        return None
+    one = _scalar(frame, statement, value, "loss")
+    return sequences.over_steps(frame, one, statement.value.span) if one is not None else None
+
+
+def _metric(frame: Frame, statement: ast.Metric, value: Value) -> Tensor | None:
+    """A number or truth value for each example, of which the mean is reported, or a formula over means
+    and weights, which is reported as it is."""
+    if not isinstance(value, Tensor) or value.type.kind == "int":
+        frame.error("wrong-kind", f"a metric is a number or truth value of each example, not"
+                    f" {describe(value)}", statement.value.span)  # fmt: skip
+        return None
+    if value.type.kind == "bool":
+        value = frame.apply(ops.ToFloat(), value, span=statement.value.span)
+    if not value.type.batched:
+        return Tensor(_figure(value.node), value.trail)
+    tensor = _scalar(frame, statement, value, "metric")
+    return sequences.over_steps(frame, tensor, statement.value.span) if tensor is not None else None
+
+
+def _figure(formula: Node) -> Node:
+    """A formula that is calculated once for all data, from means: a part of it that the kernels must
+    calculate, such as a sum over weights, counts as the mean of itself."""
+    new: dict[Node, Node] = {}
+    over_means: set[Node] = set()
+    computed: set[Node] = set()  # what reads the model, and no mean
+
+    def final(node: Node) -> Node:
+        return apply(BatchMean(), new[node]) if node in computed else new[node]
+
+    for node in topological([formula], leaves=BatchMean):
+        new[node] = node
+        if isinstance(node.op, BatchMean):
+            over_means.add(node)
+        elif not over_means.isdisjoint(node.inputs):
+            over_means.add(node)
+            new[node] = Node(node.op, tuple(map(final, node.inputs)), node.type, node.origin)
+        elif isinstance(node.op, Input) or not computed.isdisjoint(node.inputs):
+            computed.add(node)
+    return final(formula)
+
+
+def _scalar(frame: Frame, statement, value: Tensor, what: str) -> Tensor | None:
+    if value.shape == ():
+        return value
+    text = f"`{provenance.excerpt(statement.value.span, 32)}`"
+    note = provenance.story(text, value.shape, value.trail)
+    frame.error(
+        "shape-mismatch", f"a {what} is one number for each example, but this is {describe(value)}",
+        statement.value.span, notes=[note] if note else [],
+        help="`sum(...)` or `mean(...)` makes one number of it",
+    )  # fmt: skip
+    return None
+
+
+def _term_names(frame: Frame, model: ast.Model) -> dict[ast.Node, str]:
+    """The name of each output, loss and metric: its own, or that of its word or value, made unique."""
+    names: dict[ast.Node, str] = {}
+    for cls in (ast.Output, ast.Loss, ast.Metric):
+        statements = [each for each in model.body if isinstance(each, cls)]
+        taken: dict[str, ast.Name] = {}
+        for statement in statements:
+            name = statement.name or _plain_name(statement.value)
+            if name is None:
+                continue
+            if name.text in taken:
+                frame.error("duplicate-name", f"`{name.text}` is already there", name.span,
+                            labels=[Label(taken[name.text].span, "first here")])  # fmt: skip
+            taken[name.text] = name
+            names[statement] = name.text
+        used = set(taken)
+        for statement in statements:
+            if statement not in names:
+                word = _word_of(statement.value) or cls.__name__.lower()
+                name, number = word, 1
+                while name in used:
+                    number += 1
+                    name = f"{word}{number}"
+                used.add(name)
+                names[statement] = name
+    return names
+
+
+def _plain_name(value: ast.Expression) -> ast.Name | None:
+    """The name that an output of a plain value has: `output y`."""
+    return value.names[0] if isinstance(value, ast.Path) and len(value.names) == 1 else None
+
+
+def _word_of(value: ast.Expression) -> str | None:
+    """The value's name, or the word that makes it."""
+    if isinstance(value, ast.Path):
+        return value.names[-1].text
+    if isinstance(value, ast.Pipeline) and isinstance(value.stages[-1], ast.Call):
+        return value.stages[-1].word.text
+    call = next((each for each in ast.walk(value) if isinstance(each, ast.Call)), None)
+    return call.word.text if call is not None else None

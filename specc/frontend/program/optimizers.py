@@ -1,0 +1,326 @@
+"""Optimizers: the rule of a definition, written out for each parameter.
+
+    optimizer momentum(w, g; lr, mu = 0.9) {       w   the parameter
+      state v = 0                                  g   the gradient of the loss for it
+      let u = mu * v - lr * g                      v   carried from step to step
+      next v = u
+      next w = w + u
+    }
+
+Its settings may depend on `step` (0, 1, 2, ...), `epoch` (fractional), `progress` (0 to 1) and `stale` (the
+number of epochs that brought no improvement).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from specc.diagnostics import Edit, Fix, Label, closest
+from specc.frontend.elaborate import arguments, definitions, expressions
+from specc.frontend.elaborate.bindings import bind_settings
+from specc.frontend.elaborate.initial import initial_value
+from specc.frontend.elaborate.patterns import Match
+from specc.frontend.scope.scope import Frame
+from specc.frontend.scope.values import POISON, Given, Tensor, Value, Word, describe
+from specc.frontend.syntax import ast
+from specc.frontend.words.messages import SYNONYMS
+from specc.frontend.words.signatures import InputDeclared, signature_of
+from specc.ir.graph import Node, topological
+from specc.ir.program import State, Update
+from specc.ir.sizes import Size
+from specc.ir.types import Type
+from specc.ops.leaf import Input, Random, leaf
+from specc.ops.random import Uniform
+
+
+def schedule(frame: Frame, span) -> dict[str, Value]:
+    """The names that a setting of an optimizer may depend on."""
+    return {
+        name: Tensor(leaf(Input("schedule", name), frame.origin(span)))
+        for name in expressions.SCHEDULE
+    }
+
+
+@dataclass(eq=False)
+class Rule:
+    """An optimizer with its settings, ready to be written out for a parameter."""
+
+    frame: Frame
+    definition: ast.Optimizer
+    templates: dict[Type, Template] = field(default_factory=dict)
+    does_not_fit: bool = False  # the type of some parameter
+
+    def update(self, path: str) -> Update | None:
+        """The rule for one parameter; None after a mistake."""
+        if self.does_not_fit:
+            return None
+        type_ = self.frame.context.parameters[path].type
+        if type_ in self.templates:
+            return Repeated(self.templates[type_], path, self.frame.context.leaves[path])
+        update = self._written_out(path)
+        if update is not None:
+            self.templates[type_] = Template(update)
+        return update
+
+    def _written_out(self, path: str) -> Update | None:
+        context, definition = self.frame.context, self.definition
+        frame = replace(self.frame, names=dict(self.frame.names), places={})
+        parameter = context.parameters[path]
+        names = [each.name for each in definition.signature.inputs]
+        before = len(context.report)
+        match = _OfParameter(
+            self.frame.caller or self.frame,
+            frame,
+            self.frame.word,
+            self.frame.called_at or definition.name.span,
+            False,
+        )
+        for declared, name, role in zip(
+            signature_of(definition).inputs, names, ("param", "gradient"), strict=True
+        ):
+            node = (
+                context.leaves[path] if role == "param" else self._leaf(role, path, parameter.type)
+            )
+            if (
+                context.has_unknown_inputs
+            ):  # nobody uses the optimizer: its parameter may have any shape
+                frame.declare(name, POISON)
+                continue
+            owner = f"the parameter `{path}`" if role == "param" else f"the gradient of `{path}`"
+            if not match.accepts(declared, Given(owner, Tensor(node), match.call, parameter.span)):
+                self.does_not_fit = True
+                return None
+            frame.declare(name, Tensor(node))
+        states: dict[str, State] = {}
+        nexts: dict[str, ast.Next] = {}
+        for statement in definition.body:
+            match statement:
+                case ast.State():
+                    self._state(frame, statement, path, states)
+                case ast.Let():
+                    definitions.let(frame, statement)
+                case ast.Next():
+                    self._note_next(frame, statement, nexts)
+                case ast.Broken():
+                    definitions.broken(frame, statement)
+                case _:
+                    word = statement.span.text.split(maxsplit=1)[0]
+                    frame.error(
+                        "misplaced", f"`{word}` may not stand in an optimizer", statement.span
+                    )
+        weight = names[0].text
+        values = self._next_values(frame, nexts, states, weight, parameter.type)
+        if len(context.report) > before or len(values) <= len(states):
+            return None
+        carried = tuple(replace(each, next=values[name].node) for name, each in states.items())
+        return Update(path, values[weight].node, carried)
+
+    def _leaf(self, role: str, label: str, type_):
+        return leaf(Input(role, label, type_), self.frame.origin(self.definition.name.span))
+
+    def _state(
+        self, frame: Frame, statement: ast.State, path: str, states: dict[str, State]
+    ) -> None:
+        """`state v = 0`: of the parameter's shape."""
+        name = statement.name
+        type_ = frame.context.parameters[path].type
+        if statement.type is not None:
+            frame.error("not-yet", "the state of an optimizer has the shape of its parameter; a type of"
+                        " its own is not compiled yet", statement.type.span)  # fmt: skip
+            frame.declare(name, POISON)
+            return
+        full = f"{path}.{name.text}"
+        node = self._leaf("state", full, type_)
+        initial = initial_value(frame, full, type_, node, name.text, statement.value)
+        frame.declare(name, POISON if frame.context.has_unknown_inputs else Tensor(node))
+        if initial is not None:
+            states[name.text] = State(full, type_, initial[0], None, frame.place(statement.span))
+
+    def _note_next(self, frame: Frame, statement: ast.Next, nexts: dict[str, ast.Next]) -> None:
+        name = statement.name
+        if name.text in nexts:
+            frame.error("duplicate-name", f"`next {name.text}` is already there", name.span,
+                        labels=[Label(nexts[name.text].name.span, "first here")])  # fmt: skip
+        nexts.setdefault(name.text, statement)
+
+    def _next_values(self, frame: Frame, nexts, states, weight: str, type_) -> dict[str, Tensor]:
+        """The values after the step; every state and the parameter have one."""
+        values: dict[str, Tensor] = {}
+        for name, statement in nexts.items():
+            value = expressions.evaluate(frame, statement.value)
+            if name != weight and frame.names.get(name) is POISON:
+                continue
+            if name != weight and name not in states:
+                frame.error("unknown-name", f"there is no state `{name}`", statement.name.span)
+            elif value is not POISON:
+                tensor = definitions.next_value(frame, statement, value, type_)
+                if tensor is not None:
+                    values[name] = tensor
+        for name in (weight, *states):
+            if name not in nexts:
+                frame.error(
+                    "misplaced", f"`{name}` has no `next`: it would never change",
+                    self.definition.name.span, help=f"say what it is after a step: `next {name} = ...`",
+                )  # fmt: skip
+        return values
+
+
+class _OfParameter(Match):
+    """The inputs of an optimizer against one parameter, which binds the names of sizes."""
+
+    def _wrong_kind(self, declared: InputDeclared, given: Given, *_) -> bool:
+        wanted = " ".join(declared.type.span.text.split())
+        self.caller.error(
+            "shape-mismatch", f"`{self.word}` takes `{declared.name}: {wanted}`, but {given.name} is"
+            f" {describe(given.value)}", given.span, labels=[Label(given.name_span, "made here")],
+            help=f"`optimizer {self.word}(...) for NAME` changes some of the parameters alone",
+        )  # fmt: skip
+        return False
+
+    _wrong_rank = _wrong_size = _wrong_kind
+
+
+@dataclass(eq=False)
+class Template:
+    """The update of one parameter, from which those of all parameters of its type are made."""
+
+    update: Update
+    nodes: list[Node] = field(default_factory=list)  # those that are another for each parameter
+
+    def __post_init__(self) -> None:
+        own: set[Node] = set()
+        states = [node for each in self.update.states for node in (each.initial, each.next)]
+        for node in topological([self.update.next, *states]):
+            is_leaf = isinstance(node.op, Input) and node.op.role in ("param", "gradient", "state")
+            if is_leaf or isinstance(node.op, (Random, Uniform)) or not own.isdisjoint(node.inputs):
+                own.add(node)
+                self.nodes.append(node)
+
+    def of(self, path: str, leaf_: Node) -> Update:
+        """The same formulas over the leaves of another parameter."""
+        first = len(self.update.path)
+        new: dict[Node, Node] = {}
+        for node in self.nodes:
+            op = node.op
+            if isinstance(op, Input) and op.role == "param":
+                new[node] = leaf_
+                continue
+            if isinstance(op, (Input, Random)):
+                op = replace(op, label=path + op.label[first:])
+            elif isinstance(op, Uniform):  # each parameter has random numbers of its own
+                op = replace(op, label=f"{path} {op.label}")
+            inputs = tuple([new.get(each, each) for each in node.inputs])
+            new[node] = Node(op, inputs, node.type, node.origin)
+        states = tuple(
+            [
+                State(
+                    path + each.path[first:],
+                    each.type,
+                    new.get(each.initial, each.initial),
+                    new.get(each.next, each.next),
+                    each.span,
+                )
+                for each in self.update.states
+            ]
+        )
+        return Update(path, new.get(self.update.next, self.update.next), states)
+
+
+class Repeated(Update):
+    """The update of a parameter like an earlier one, written out when its nodes are asked for.
+
+    Nobody asks where a file is only checked: of 10,000 parameters with `adam` that took 0.3 s.
+    """
+
+    def __init__(self, template: Template, path: str, leaf_: Node):
+        for name, value in (("template", template), ("path", path), ("leaf", leaf_)):
+            object.__setattr__(self, name, value)
+
+    @cached_property
+    def written(self) -> Update:
+        return self.template.of(self.path, self.leaf)
+
+    @property
+    def next(self) -> Node:
+        return self.written.next
+
+    @property
+    def states(self) -> tuple[State, ...]:
+        return self.written.states
+
+    @property
+    def elements(self) -> Size:
+        return self.template.update.elements
+
+
+def optimizer_rule(frame: Frame, tree: ast.Call) -> Rule | None:
+    """`momentum(lr = 0.1)` of a training; None after a mistake."""
+    name = tree.word.text
+    word = frame.scope.word(name)
+    if word is None or not isinstance(word.definition, ast.Optimizer):
+        return _no_optimizer(frame, tree, word)
+    definition = word.definition
+    signature = signature_of(definition)
+    frame.context.entered.add(definition)
+    if not check_inputs(frame, definition):
+        return None
+    scheduled = replace(frame, schedule=schedule(frame, tree.span))
+    if tree.inputs:
+        frame.error(
+            "wrong-arguments", "an optimizer is given its settings only", tree.inputs[0].span
+        )
+        return None
+    settings = arguments.settings(scheduled, word, signature, tree.settings, tree, False)
+    if settings is None:
+        return None
+    callee = Frame(
+        frame.context, word.scope, "optimizer", call=tree.span if word.is_library else None,
+        caller=frame, called_at=tree.span, definition=definition, word=name, depth=1,
+        schedule=scheduled.schedule,
+    )  # fmt: skip
+    if not bind_settings(scheduled, callee, word, signature, settings, tree.span):
+        return None
+    for setting in signature.settings:
+        _name_schedule(callee, setting.name)
+    return Rule(callee, definition)
+
+
+def check_inputs(frame: Frame, definition: ast.Optimizer) -> bool:
+    """Whether an optimizer takes a parameter and its gradient; reports any other number of inputs."""
+    if len(definition.signature.inputs) == 2:
+        return True
+    frame.error(
+        "wrong-arguments",
+        f"an optimizer takes a parameter and its gradient: `{definition.name.text}(w, g; ...)`",
+        definition.signature.span,
+    )
+    return False
+
+
+def _name_schedule(callee: Frame, name: str) -> None:
+    """Lets a setting that changes with the step carry its name, for who reads the emitted code."""
+    value = callee.names.get(name)
+    if isinstance(value, Tensor) and not isinstance(value.node.op, Input):
+        named = replace(value.node, origin=replace(value.node.origin, name=name))
+        callee.names[name] = replace(value, node=named)
+
+
+def _no_optimizer(frame: Frame, tree: ast.Call, word: Word | None) -> None:
+    name = tree.word.text
+    found = frame.scope.definitions.get(name)
+    if frame.scope.is_incomplete or (found is not None and isinstance(found[0], ast.Broken)):
+        return
+    words = (frame.scope.word(each) for each in sorted(frame.scope.word_names()))
+    known = [each.name for each in words if each and isinstance(each.definition, ast.Optimizer)]
+    if word is not None:
+        message = f"`{name}` is no optimizer"
+    else:
+        message = f"there is no optimizer `{name}`"
+    near = closest(name, known, SYNONYMS)
+    fixes = [Fix(f"write `{near}`", (Edit(tree.word.span, near),))] if near else []
+    listed = ", ".join(f"`{each}`" for each in known)
+    frame.error(
+        "unknown-name", message, tree.word.span, fixes=fixes,
+        help=f"did you mean `{near}`?" if near else f"there are {listed}",
+    )  # fmt: skip

@@ -1,0 +1,125 @@
+"""Names without a meaning, wherever they stand: in definitions that no model uses, too.
+
+The walk of a model reports those it meets; this pass finds the others, in unused definitions and in
+branches that are not taken. A name and place that was reported is not reported again.
+"""
+
+from __future__ import annotations
+
+from specc.diagnostics import Edit, Fix, Label, closest
+from specc.frontend.elaborate.calls import resolve as resolve_word
+from specc.frontend.elaborate.expressions import SCHEDULE, declared_names, unknown
+from specc.frontend.scope.scope import Context, Frame, Scope
+from specc.frontend.scope.values import POISON, Word
+from specc.frontend.syntax import ast
+from specc.frontend.words.settings import KINDS
+from specc.frontend.words.signatures import signature_of
+
+TYPED = (ast.Input, ast.Target, ast.Stream, ast.Param, ast.State)
+EVERYWHERE = (*SCHEDULE, "training", "weights")
+
+
+def resolve(context: Context, scope: Scope, definition: ast.Definition) -> None:
+    """Reports the names in a model or a word's definition that nothing gives a meaning to."""
+    if not isinstance(definition, (ast.Fn, ast.Block, ast.Cell, ast.Optimizer, ast.Model)):
+        return
+    frame = Frame(context, scope, "file", definition=definition)
+    if not isinstance(definition, ast.Model):
+        _signature(frame, definition.signature)
+    for each in _declared(definition):
+        frame.names[each.text] = POISON
+    for node in _expressions(definition):
+        _visit(frame, node)
+
+
+def _signature(frame: Frame, signature: ast.Signature) -> None:
+    """Reports kinds of settings that there are not, and names that stand twice."""
+    seen: dict[str, ast.Name] = {}
+    for each in (*signature.inputs, *signature.settings):
+        name = each.name
+        if name.text in seen:
+            frame.error("duplicate-name", f"`{name.text}` is already there", name.span,
+                        labels=[Label(seen[name.text].span, "first here")])  # fmt: skip
+        seen.setdefault(name.text, name)
+    for setting in signature.settings:
+        kind = setting.kind
+        if kind is not None and kind.text not in KINDS:
+            near = closest(kind.text, KINDS, {"integer": "int", "number": "float", "string": "text",
+                                              "str": "text", "boolean": "bool"})  # fmt: skip
+            listed = ", ".join(f"`{each}`" for each in KINDS)
+            frame.error(
+                "unknown-name", f"there is no kind of setting `{kind.text}`", kind.span,
+                help=f"did you mean `{near}`?" if near else f"there are {listed}",
+                fixes=[Fix(f"write `{near}`", (Edit(kind.span, near),))] if near else (),
+            )  # fmt: skip
+
+
+def _declared(definition) -> list[ast.Name]:
+    """All names that the definition gives a meaning to."""
+    names = declared_names(getattr(definition, "body", None) or ())
+    if isinstance(definition, ast.Model):
+        return names
+    signature = definition.signature
+    names += [each.name for each in (*signature.inputs, *signature.settings)]
+    for each in signature.inputs:
+        if each.type is not None:
+            sizes = [axis.size for axis in each.type.axes or ()] + [each.type.classes]
+            names += [s.names[0] for s in sizes if isinstance(s, ast.Path) and len(s.names) == 1]
+    return names
+
+
+def _expressions(definition):
+    """The roots to look through: the body, and the settings' defaults."""
+    if not isinstance(definition, ast.Model):
+        for setting in definition.signature.settings:
+            if setting.default is not None and setting.kind is None and not setting.choices:
+                yield setting.default
+    if isinstance(definition, ast.Fn) and definition.value is not None:
+        yield definition.value
+    for statement in getattr(definition, "body", None) or ():
+        if not isinstance(statement, ast.Broken):
+            yield statement
+
+
+def _visit(frame: Frame, root: ast.Node) -> None:
+    """Looks at each name once, by the place it has: of a value, of a word, or of a setting."""
+    waiting: list[ast.Node] = [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Path):
+            _value(frame, node)
+        elif isinstance(node, ast.Call):
+            word = resolve_word(frame, node.word)
+            waiting += [each.value for each in node.inputs]
+            waiting += _settings(word, node)
+        elif isinstance(node, TYPED):
+            waiting += [e for e in (node.type, getattr(node, "value", None)) if e is not None]
+        elif isinstance(node, ast.Type):
+            waiting += [axis.size for axis in node.axes or ()]
+            waiting += [node.classes] if node.classes is not None else []
+        else:
+            waiting += ast.children(node)
+
+
+def _settings(word, call: ast.Call) -> list[ast.Expression]:
+    """The settings of a call that are expressions, and not words or choices."""
+    if not isinstance(word, Word):
+        return []
+    signature = signature_of(word.definition)
+    found = []
+    for position, argument in enumerate(call.settings):
+        if argument.name is not None:
+            declared = signature.setting(argument.name.text)
+        else:
+            declared = signature.settings[position] if position < len(signature.settings) else None
+        if declared is not None and declared.kind != "word" and not declared.choices:
+            found.append(argument.value)
+    return found
+
+
+def _value(frame: Frame, path: ast.Path) -> None:
+    name = path.names[0].text
+    if name in frame.names or name in frame.scope.definitions or name in EVERYWHERE:
+        return
+    if len(path.names) == 1 and frame.scope.word(name) is None:
+        unknown(frame, name, path.span)

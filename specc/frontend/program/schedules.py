@@ -1,0 +1,131 @@
+"""Schedules are followed before anything runs, to find where a setting leaves its bounds.
+
+    sgd(lr = 0.1 - 0.05 * epoch)        # `lr` must be >= 0, but is -0.05 at epoch 3
+
+A schedule is a formula over `step`, `epoch`, `progress` and `stale`. How many steps an epoch has is known
+with the data alone, so a schedule over `step` is followed as far as every training goes; `Limit`s let the
+run watch the rest.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping
+
+from specc.frontend.elaborate import expressions
+from specc.frontend.program.optimizers import Rule
+from specc.frontend.scope.scope import Frame
+from specc.frontend.scope.values import Tensor, show_number
+from specc.frontend.syntax import ast
+from specc.frontend.words.settings import HOLDS, Declared
+from specc.frontend.words.signatures import signature_of
+from specc.ir.graph import Node, topological
+from specc.ir.program import Limit
+from specc.ops.elementwise import Elementwise
+from specc.ops.leaf import Const, Input
+from specc.source import Span
+
+MOST_POINTS = 256
+NAMES = {
+    **{name: getattr(math, name) for name in (
+        "exp", "expm1", "log", "log1p", "sqrt", "tanh", "erf", "erfc", "floor", "sin", "cos")},
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x)),
+    "real": float, "abs": abs, "floordiv": operator.floordiv, "mod": operator.mod, "__builtins__": {},
+}  # fmt: skip
+
+
+def limits(frame: Frame, rule: Rule, call: ast.Call, epochs: int) -> list[Limit]:
+    """The bounds of the settings that are schedules; reports a setting that leaves them for certain."""
+    found = []
+    for position, declared in enumerate(signature_of(rule.definition).settings):
+        value = rule.frame.names.get(declared.name)
+        if not isinstance(value, Tensor):
+            continue
+        place = _place(rule, call, position, declared)
+        bounds = _bounds(rule.frame, declared)
+        found.append(Limit(declared.name, value.node, bounds, place))
+        wrong = _first_wrong(value.node, bounds, epochs)
+        if wrong is not None:
+            frame.error("bad-setting", f"`{declared.name}` {wrong}", place)
+    return found
+
+
+def _place(rule: Rule, call: ast.Call, position: int, declared: Declared) -> Span:
+    """Where the setting has its value: in the call, or as a default."""
+    behind = 0
+    for argument in call.settings:
+        if (argument.name is None and behind == position) or (
+            argument.name is not None and argument.name.text == declared.name
+        ):
+            return argument.value.span
+        behind += argument.name is None
+    return rule.frame.place(declared.default.span)
+
+
+def _bounds(frame: Frame, declared: Declared) -> tuple[tuple[str, float], ...]:
+    values = []
+    for sign, bound in declared.bounds:
+        number = expressions.evaluate(frame, bound) if isinstance(bound, ast.Node) else bound
+        if isinstance(number, (int, float)):
+            values.append((sign, number))
+    return tuple(values)
+
+
+def _first_wrong(root: Node, bounds: tuple[tuple[str, float], ...], epochs: int) -> str | None:
+    """What is said of the first point of a training at which the schedule leaves its bounds."""
+    nodes = topological([root])
+    if not all(isinstance(each.op, (Const, Input, Elementwise)) for each in nodes):
+        return None
+    used = [each.op.label for each in nodes if isinstance(each.op, Input)]
+    if not set(used) <= set(expressions.SCHEDULE):
+        return None
+    formula = [(each, _compiled(each)) for each in nodes if isinstance(each.op, Elementwise)]
+    for point in _points(set(used), epochs):
+        value = _value(nodes, formula, point)
+        when = " and ".join(_moment(name, point[name]) for name in dict.fromkeys(used))
+        if not math.isfinite(value):
+            return f"is no finite number {when}"
+        for sign, bound in bounds:
+            if not HOLDS[sign](value, bound):
+                return f"must be {sign} {show_number(bound)}, but is {value:.4g} {when}"
+    return None
+
+
+def _moment(name: str, value: float) -> str:
+    return f"after {value:.4g} stale epochs" if name == "stale" else f"at {name} {value:.4g}"
+
+
+def _points(used: set[str], epochs: int) -> Iterator[dict[str, float]]:
+    """Points that a training comes to, whatever its data are."""
+    start = {"step": 0.0, "epoch": 0.0, "progress": 0.0, "stale": 0.0}
+    yield start
+    if used == {"step"}:  # an epoch has one step at least
+        yield from ({**start, "step": float(step)} for step in range(1, min(epochs, MOST_POINTS)))
+    elif "step" not in used:
+        count = epochs * max(1, MOST_POINTS // epochs)  # whole epochs are among the points
+        stride = -(-count // MOST_POINTS)
+        for k in range(0, count, stride):
+            done = k / count
+            epoch = done * epochs
+            # without any improvement every epoch so far is stale
+            for stale in {0.0, float(math.floor(epoch))} if "stale" in used else {0.0}:
+                yield {"step": 0.0, "epoch": epoch, "progress": done, "stale": stale}
+
+
+def _compiled(node: Node) -> Callable[..., float]:
+    """The formula of an op, as the kernels have it, for plain numbers."""
+    names = [f"x{k}" for k in range(len(node.inputs))]
+    return eval(f"lambda {', '.join(names)}: {node.op.code.format(*names)}", NAMES)
+
+
+def _value(nodes, formula, point: Mapping[str, float]) -> float:
+    """The schedule at a point; not a number where it has no value."""
+    values = {each: each.op.value for each in nodes if isinstance(each.op, Const)}
+    values |= {each: point[each.op.label] for each in nodes if isinstance(each.op, Input)}
+    try:
+        for node, function in formula:
+            values[node] = function(*(values[each] for each in node.inputs))
+        return float(values[nodes[-1]])
+    except (ArithmeticError, ValueError, TypeError):  # a power of a negative number is complex
+        return math.nan

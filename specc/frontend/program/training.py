@@ -1,0 +1,380 @@
+"""The `train` block: settings, sources of data, and the optimizer's rule for each parameter.
+
+In: `ast.Train` and the parameters of the model. Out: a `Recipe`, the `Update`s, and the paths that
+are frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from specc import sources
+from specc.diagnostics import Edit, Fix, Label, closest
+from specc.frontend.elaborate import expressions
+from specc.frontend.elaborate.bindings import setting_help
+from specc.frontend.program.monitor import monitor
+from specc.frontend.program.optimizers import Rule, optimizer_rule
+from specc.frontend.program.schedules import limits
+from specc.frontend.scope.scope import Context, Frame, Scope
+from specc.frontend.scope.values import POISON, beyond_float, describe, is_number
+from specc.frontend.syntax import ast
+from specc.frontend.words.messages import (
+    SETTING_SYNONYMS,
+    SOURCE_SYNONYMS,
+    TRAIN_HINTS,
+    TRAIN_SYNONYMS,
+)  # fmt: skip
+from specc.frontend.words.settings import Declared, mistakes
+from specc.ir.program import Limit, Term, Update
+from specc.recipe import DataCall, Port, Recipe
+from specc.source import Span
+
+DEFAULTS = Recipe()
+SETTINGS = (
+    Declared("epochs", "int", bounds=((">", 0),), default=DEFAULTS.epochs),
+    Declared("batch", "int", bounds=((">", 0),), default=DEFAULTS.batch),
+    Declared("seed", "int", bounds=((">=", 0),), default=DEFAULTS.seed),
+    Declared("patience", "int", bounds=((">", 0),), default=None),
+    Declared("monitor", "metric", default=None),
+    Declared("clip_norm", "float", bounds=((">", 0),), default=None),
+    Declared("clip_value", "float", bounds=((">", 0),), default=None),
+    Declared("recompute", "bool", default=DEFAULTS.recompute),
+    Declared(
+        "checkpoint_seconds", "float", bounds=((">", 0),), default=DEFAULTS.checkpoint_seconds
+    ),
+)
+LARGEST = {"seed": 2**63 - 1}
+LARGEST_COUNT = 10**9
+"""The largest whole number of each setting: beyond lies a slip, and soon what the machine counts with."""
+PLANNED = ("accumulate", "workers")
+"""Settings of `train` that the language plans, and that are refused so far."""
+
+
+@dataclass(eq=False)
+class Training:
+    """What a `train` block says."""
+
+    recipe: Recipe = field(default_factory=Recipe)
+    updates: list[Update] = field(default_factory=list)
+    frozen: list[str] = field(default_factory=list)
+    limits: list[Limit] = field(default_factory=list)
+
+
+def train(
+    context: Context,
+    scope: Scope,
+    block: ast.Train,
+    ports: list[Port],
+    losses: Sequence[Term] = (),
+    metrics: Sequence[Term] = (),
+) -> Training:
+    """Walks the block; `ports` are the model's inputs and targets, `losses` and `metrics` its terms."""
+    frame = Frame(context, scope, "train")
+    known: dict[str, Any] = {}
+    places: dict[str, Span] = {}
+    values: dict[str, Span] = {}
+    optimizers: list[ast.TrainOptimizer] = []
+    freezes: list[ast.Freeze] = []
+    is_broken, is_good = False, not context.report.errors
+    for statement in block.body:
+        match statement:
+            case ast.Setting():
+                _once(frame, places, statement.name.text, statement.name.span)
+                if statement.name.text == "monitor":
+                    known["monitor"] = monitor(frame, statement.value, losses, metrics)
+                else:
+                    _setting(frame, statement.name, statement.value, known)
+                values[statement.name.text] = statement.value.span
+            case ast.Data() | ast.Test():
+                what = "data" if isinstance(statement, ast.Data) else "test"
+                _once(frame, places, what, statement.span)
+                known[what] = data_call(frame, statement.source, ports)
+            case ast.Validate():
+                _once(frame, places, "validate", statement.span)
+                known["validate"] = _validate(frame, statement, ports)
+            case ast.TrainOptimizer():
+                optimizers.append(statement)
+            case ast.Freeze():
+                freezes.append(statement)
+            case ast.Broken():
+                is_broken = True
+            case _:
+                word = statement.span.text.split(maxsplit=1)[0]
+                frame.error("misplaced", f"`{word}` may not stand in `train`", statement.span)
+    for setting in SETTINGS:
+        override = context.overrides.get(setting.name)
+        if override is not None:
+            name = ast.Name(setting.name, override.span)
+            if setting.name == "monitor":
+                known["monitor"] = monitor(frame, override, losses, metrics)
+            else:
+                _setting(frame, name, override, known)
+            values[setting.name] = override.span
+    if isinstance(known.get("validate"), float) and "data" not in known and not is_broken:
+        frame.error(
+            "misplaced", "there is no `data` to cut a validation part off", places["validate"]
+        )
+    result = Training(Recipe(**known, span=block.span, places=values))
+    result.frozen = _frozen(frame, freezes)
+    if not is_broken:
+        result.updates = _updates(frame, block, optimizers, result)
+        _check_any_trained(frame, block, optimizers, freezes, result.frozen)
+    for call in (known.get("data"), known.get("validate"), known.get("test")):
+        if is_good and isinstance(call, DataCall) and not sources.mistakes(call, ports):
+            for wrong in sources.misfits(call, ports):
+                frame.error(wrong.name, wrong.message, call.span, help=wrong.help)
+    return result
+
+
+def _check_any_trained(
+    frame: Frame,
+    block: ast.Train,
+    optimizers: list[ast.TrainOptimizer],
+    freezes: list[ast.Freeze],
+    frozen: list[str],
+) -> None:
+    """Refuses to train a model of which no parameter is trained."""
+    paths = frame.context.paths
+    if frame.context.report.errors or len(frozen) < len(paths):
+        return
+    if paths:
+        place, message = freezes[0].span, "every parameter is frozen: there is nothing to train"
+        help_ = "leave one of them out of `freeze`"
+    else:
+        place = optimizers[0].span if optimizers else _keyword(block)
+        message = "the model has no parameter to train"
+        help_ = "layers such as `dense(10)` have parameters, and `param w: float[3] = he` is one"
+    frame.error("no-parameter", message, place, help=help_)
+
+
+def _keyword(block: ast.Train) -> Span:
+    return Span(block.span.source, block.span.start, block.span.start + len("train"))
+
+
+def _once(frame: Frame, places: dict[str, Span], what: str, span: Span) -> None:
+    if what in places:
+        frame.error("duplicate-name", f"`{what}` is already there", span,
+                    labels=[Label(places[what], "first here")])  # fmt: skip
+    places.setdefault(what, span)
+
+
+def _setting(frame: Frame, name: ast.Name, tree: ast.Expression, known: dict[str, Any]) -> None:
+    """`epochs = 10`."""
+    declared = next((each for each in SETTINGS if each.name == name.text), None)
+    if declared is None:
+        _unknown_setting(frame, name)
+        return
+    value = expressions.evaluate(frame, tree)
+    if value is POISON:
+        return
+    if not isinstance(value, (int, float, str)):
+        frame.error("bad-setting", f"`{name.text}` cannot be {describe(value)}", tree.span)
+        return
+    if (beyond := beyond_float(value)) is not None:
+        frame.error("bad-setting", f"`{name.text}`: {beyond}", tree.span)
+        return
+    largest = LARGEST.get(name.text, LARGEST_COUNT)
+    if declared.kind == "int" and isinstance(value, int) and value > largest:
+        frame.error("bad-setting", f"`{name.text}` is at most {largest:,}", tree.span)
+        return
+    wrong = mistakes((declared,), {name.text: value})
+    for each in wrong:
+        frame.error("bad-setting", each.message, tree.span, help=setting_help(each, value))
+    if not wrong:
+        known[name.text] = value
+
+
+def _unknown_setting(frame: Frame, name: ast.Name) -> None:
+    names = [each.name for each in SETTINGS]
+    hint = TRAIN_HINTS.get(name.text.lower())
+    near = None if hint else closest(name.text, names, TRAIN_SYNONYMS)
+    if name.text in PLANNED:
+        frame.error("not-yet", f"`{name.text}` is not compiled yet", name.span)
+        return
+    if hint is None and SETTING_SYNONYMS.get(name.text, name.text) == "lr":
+        lr = SETTING_SYNONYMS.get(name.text, name.text)
+        help_ = f"it is a setting of the optimizer: `optimizer sgd({lr} = ...)`"
+        frame.error(
+            "unknown-setting", f"`train` has no setting `{name.text}`", name.span, help=help_
+        )
+        return
+    known = "its settings are " + ", ".join(f"`{each}`" for each in SETTINGS)
+    fixes = [Fix(f"write `{near}`", (Edit(name.span, near),))] if near else []
+    frame.error(
+        "unknown-setting", f"`train` has no setting `{name.text}`", name.span,
+        notes=[known] if near or hint else [], fixes=fixes,
+        help=f"did you mean `{near}`?" if near else hint or known,
+    )  # fmt: skip
+
+
+def _validate(frame: Frame, statement: ast.Validate, ports: list[Port]) -> DataCall | float | None:
+    """A source, or `split = 0.9`: the part of the data that is trained on. Gives the part kept."""
+    if statement.source is not None:
+        return data_call(frame, statement.source, ports)
+    value = expressions.evaluate(frame, statement.split)
+    if value is POISON:
+        return None
+    if not is_number(value) or not 0 < value < 1:
+        frame.error(
+            "bad-setting", f"`split` is a number between 0 and 1, not {describe(value)}",
+            statement.split.span, help="`split = 0.9` trains on 90 % of the data",
+        )  # fmt: skip
+        return None
+    return round(1 - value, 12)
+
+
+def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | None:
+    """`idx("images.gz", "labels.gz"; scale = 1/255)`, with all values known."""
+    word = tree.word.text
+    if word in sources.PLANNED:
+        frame.error("not-yet", f"the source of data `{word}` is not there yet", tree.word.span)
+        return None
+    if word not in sources.SOURCES:
+        near = closest(word, sources.SOURCES, SOURCE_SYNONYMS)
+        fixes = [Fix(f"write `{near}`", (Edit(tree.word.span, near),))] if near else []
+        listed = ", ".join(f"`{each}`" for each in sources.SOURCES)
+        frame.error(
+            "unknown-name", f"there is no source of data `{word}`", tree.word.span, fixes=fixes,
+            help=f"did you mean `{near}`?" if near else f"there are {listed}",
+        )  # fmt: skip
+        return None
+    positional, settings, spans = [], {}, []
+    names: dict[str, Span] = {}
+    values: dict[str, Span] = {}
+    good = True
+    for argument in (*tree.inputs, *tree.settings):
+        value = _choice(word, argument) or expressions.evaluate(frame, argument.value)
+        if value is POISON:
+            good = False
+        elif not isinstance(value, (int, float, str)):
+            frame.error("wrong-kind", f"a source of data takes texts and numbers, not {describe(value)}",
+                        argument.value.span)  # fmt: skip
+            good = False
+        elif argument.name is None:
+            positional.append(value)
+            spans.append(argument.value.span)
+        else:
+            name = argument.name.text
+            _once(frame, names, name, argument.name.span)
+            settings[name] = value
+            values[name] = argument.value.span
+    call = DataCall(word, tuple(positional), settings, tree.span, tuple(spans), values)
+    for wrong in sources.mistakes(call, ports):
+        place = tree.span
+        if wrong.argument is not None:
+            place = spans[wrong.argument]
+        elif wrong.setting is not None:
+            place = (names if wrong.name == "unknown-setting" else values)[wrong.setting]
+        elif not good:
+            continue  # an argument that is wrong is one that is missing here
+        near = wrong.near
+        fixes = [Fix(f"write `{near}`", (Edit(place, near),))] if near else []
+        frame.error(
+            wrong.name, wrong.message, place, notes=wrong.notes, help=wrong.help, fixes=fixes,
+        )  # fmt: skip
+    return call
+
+
+def _choice(word: str, argument: ast.Argument) -> str | None:
+    """The word that a setting takes without quotes: `level=char`."""
+    known = sources.SOURCES[word].all_settings(()) if argument.name is not None else {}
+    setting = known.get(argument.name.text) if argument.name is not None else None
+    tree = argument.value
+    if (
+        setting is None
+        or not setting.words
+        or not isinstance(tree, ast.Path)
+        or len(tree.names) > 1
+    ):
+        return None
+    return tree.text if tree.text in setting.words else None
+
+
+def _frozen(frame: Frame, freezes: list[ast.Freeze]) -> list[str]:
+    """The paths that `freeze` names, each once."""
+    found: dict[str, None] = {}
+    for statement in freezes:
+        for path in statement.paths:
+            found.update(dict.fromkeys(_parameters(frame, path)))
+    return list(found)
+
+
+def _parameters(frame: Frame, path: ast.Path) -> list[str]:
+    """The parameters at `path` or below it; reports a path without any."""
+    paths = frame.context.paths
+    text = path.text
+    found = [each for each in paths if each == text or each.startswith(f"{text}.")]
+    if not found and not frame.context.report.errors:
+        prefixes = {
+            each.rsplit(".", cut)[0] for each in paths for cut in range(each.count(".") + 1)
+        }
+        near = closest(text, prefixes | set(paths))
+        frame.error(
+            "unknown-name", f"there is no parameter or layer `{text}`", path.span,
+            help=f"did you mean `{near}`?" if near else None,
+        )  # fmt: skip
+    return found
+
+
+def _updates(
+    frame: Frame, block: ast.Train, optimizers: list[ast.TrainOptimizer], training: Training
+) -> list[Update]:
+    """The rule of each parameter that is trained, in the order of the parameters."""
+    context = frame.context
+    frozen = set(training.frozen)
+    chosen: dict[str, tuple[Rule, Span]] = {}
+    rest: tuple[Rule | None, Span] | None = None
+    good = True
+    for statement in optimizers:
+        rule = optimizer_rule(frame, statement.optimizer)
+        good = good and rule is not None
+        if rule is not None:
+            training.limits += limits(frame, rule, statement.optimizer, training.recipe.epochs)
+        if not statement.paths:
+            if rest is not None:
+                frame.error(
+                    "duplicate-name", "there are two optimizers for all parameters", statement.span,
+                    labels=[Label(rest[1], "the other one")],
+                    help="say which parameters it is for: `optimizer ... for tower`",
+                )  # fmt: skip
+                good = False
+            rest = (rule, statement.span)
+        for path in statement.paths:
+            parameters = _parameters(frame, path)
+            good = good and bool(parameters)
+            if parameters and all(each in frozen for each in parameters):
+                frame.error(
+                    "misplaced", f"`{path.text}` is frozen, and has an optimizer", path.span
+                )
+            for each in parameters:
+                if each in chosen:
+                    frame.error(
+                        "duplicate-name", f"two optimizers are for `{each}`", path.span,
+                        labels=[Label(chosen[each][1], "the other one")],
+                    )  # fmt: skip
+                elif each not in frozen:
+                    chosen[each] = (rule, path.span)
+    trained = [each for each in context.paths if each not in frozen]
+    without = [each for each in trained if each not in chosen]
+    if rest is None and without and not context.report.errors:
+        listed = ", ".join(f"`{each}`" for each in without[:4]) + (
+            ", ..." if len(without) > 4 else ""
+        )
+        frame.error(
+            "no-optimizer", f"no optimizer is for {listed}", _keyword(block),
+            help="add one, `optimizer sgd(lr = 0.1)`, or `freeze` what is not trained",
+        )  # fmt: skip
+    if rest is not None and trained and not without and not context.report.errors:
+        frame.error("misplaced", "there is no parameter left for this optimizer", rest[1])
+    if not good or context.report.errors:
+        return []
+    updates = []
+    for path in trained:
+        rule = chosen[path][0] if path in chosen else rest[0]
+        update = rule.update(path)
+        if update is None:
+            break
+        updates.append(update)
+    return updates

@@ -1,0 +1,124 @@
+"""Definitions that no model uses: they are walked all the same, with inputs of which nothing is known.
+
+    fn f(x: flot) = g(x)      # no type `flot`
+    fn g(x) = f(x)            # `f` uses itself
+
+Inputs and settings are POISON, so only what holds for all of them is reported: names and types without a
+meaning, settings that a word does not have, statements out of place, a missing `return`, and words that
+use each other in a circle.
+"""
+
+from __future__ import annotations
+
+from specc.frontend.elaborate import calls, definitions, expressions
+from specc.frontend.elaborate.arguments import setting_value
+from specc.frontend.elaborate.bindings import valid_settings
+from specc.frontend.elaborate.patterns import KINDS, is_like, unknown_like, unknown_type
+from specc.frontend.program.optimizers import Rule, check_inputs
+from specc.frontend.scope.scope import WORDS, Context, Frame, Namer, Scope
+from specc.frontend.scope.values import POISON, Word
+from specc.frontend.syntax import ast
+from specc.frontend.words.signatures import Signature, signature_of
+from specc.ir.program import Parameter
+from specc.ir.types import Type
+from specc.ops.leaf import Input, constant, leaf
+
+Definition = ast.Fn | ast.Block | ast.Optimizer
+
+
+def check_unused(context: Context, scope: Scope, found: list[ast.Definition]) -> None:
+    """Reports the mistakes of the definitions in `found` that the walk of the model has not entered."""
+    unused = [each for each in found if isinstance(each, WORDS) and each not in context.entered]
+    for each in found:
+        if isinstance(each, WORDS):
+            _defaults(context, scope, each)
+    for each in unused:
+        _input_types(Frame(context, scope, "file", definition=each), each)
+        if not isinstance(each, ast.Cell):
+            _walk(context, scope, each)
+    _circles(context, scope, unused)
+
+
+def _input_types(frame: Frame, definition) -> None:
+    names: set[str] = set()
+    for each in definition.signature.inputs:
+        if each.type is not None and is_like(each.type):
+            if each.type.classes.text not in names:
+                unknown_like(frame, each.type)
+        elif each.type is not None and each.type.kind.text not in KINDS:
+            unknown_type(frame, each.type)
+        names.add(each.name.text)
+
+
+def _walk(context: Context, scope: Scope, definition: Definition) -> None:
+    """Walks the body in a context of its own, so that nothing of it becomes part of the model."""
+    apart = Context(context.report, context.overrides, lists_layers=False, has_unknown_inputs=True)
+    kind = type(definition).__name__.lower()
+    frame = Frame(
+        apart, scope, kind, _unknown_names(definition), definition=definition, word=definition.name.text,
+        namer=Namer("") if kind == "block" else None, depth=1,
+    )  # fmt: skip
+    if isinstance(definition, ast.Optimizer):
+        if check_inputs(frame, definition):
+            type_ = Type("float")
+            apart.parameters["w"] = Parameter("w", type_, constant(0.0))
+            apart.leaves["w"] = leaf(Input("param", "w", type_))
+            Rule(frame, definition).update("w")
+    elif isinstance(definition, ast.Fn) and definition.value is not None:
+        expressions.evaluate(frame, definition.value)
+    else:
+        definitions.body(frame, definition)
+
+
+def _unknown_names(definition: Definition) -> dict:
+    """The names that the signature gives a meaning to, and those of a schedule."""
+    signature = definition.signature
+    names = [each.name.text for each in (*signature.inputs, *signature.settings)]
+    for each in signature.inputs:
+        if each.type is not None:
+            sizes = [axis.size for axis in each.type.axes or ()] + [each.type.classes]
+            names += [each.text for each in sizes if isinstance(each, ast.Path)]
+    if isinstance(definition, ast.Optimizer):
+        names += expressions.SCHEDULE
+    return dict.fromkeys(names, POISON)
+
+
+def _defaults(context: Context, scope: Scope, definition: Definition) -> None:
+    """Reports defaults that the declaration of their setting does not allow."""
+    names = _unknown_names(definition) | dict.fromkeys(expressions.SCHEDULE, POISON)
+    word = Word(definition.name.text, definition, scope)
+    for declared in signature_of(definition).settings:
+        if not isinstance(declared.default, ast.Node):
+            continue
+        frame = Frame(context, scope, "file", names, definition=definition)
+        value = setting_value(frame, declared, declared.default)
+        if value is not POISON:
+            frame.names = {**names, declared.name: value}
+            valid_settings(
+                frame, frame, word, Signature((), (declared,)), {}, declared.default.span
+            )
+
+
+def _circles(context: Context, scope: Scope, unused: list[ast.Definition]) -> None:
+    """Reports words that use each other in a circle, each circle once."""
+    done: set[ast.Definition] = set()
+    reported: set[tuple[ast.Definition, ast.Definition]] = set()
+
+    def follow(definition: ast.Definition, chain: tuple[ast.Definition, ...]) -> None:
+        done.add(definition)
+        for each in ast.walk(definition):
+            if not isinstance(each, ast.Call):
+                continue
+            used, _ = scope.definitions.get(each.word.text, (None, None))
+            if used is definition or used not in unused:
+                continue  # its own use is found in the walk
+            if used in chain and (definition, used) not in reported:
+                reported.add((definition, used))
+                frame = Frame(context, scope, "file", definition=definition)
+                calls.uses_itself(frame, used.name.text, each.span)
+            elif used not in done:
+                follow(used, (*chain, used))
+
+    for definition in unused:
+        if definition not in done:
+            follow(definition, (definition,))

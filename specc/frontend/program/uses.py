@@ -1,0 +1,122 @@
+"""The scope of a file: its own definitions, and those of the files that it brings in with `use`.
+
+A path is relative to the file that uses it, and stays within the folder of the file being checked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from specc.diagnostics import Label, SpecError
+from specc.frontend.scope.scope import DEEPEST, NUMBERS, WORDS, Context, Scope
+from specc.frontend.syntax import ast
+from specc.source import Source
+
+
+def file_scope(context: Context, file: ast.File, library: Scope) -> Scope:
+    """The scope of `file`; reports files that cannot be used, and names that are given twice."""
+    root = _folder(file.source)
+    return _scope(context, file, library, root, (_resolved(file.source),), {})
+
+
+def _folder(source: Source) -> Path:
+    return Path(source.name).resolve().parent
+
+
+def _resolved(source: Source) -> Path:
+    return Path(source.name).resolve()
+
+
+def _scope(
+    context: Context,
+    file: ast.File,
+    library: Scope,
+    root: Path,
+    chain: tuple[Path, ...],
+    done: dict[Path, Scope | None],
+) -> Scope:
+    scope = Scope(context, file.source, library=library)
+    for definition in file.definitions:
+        if isinstance(definition, ast.Use):
+            used = _used(context, definition, file.source, library, root, chain, done)
+            if used is not None:
+                scope.is_incomplete |= used.is_incomplete
+                for name, found in used.definitions.items():
+                    _add(context, scope, name, *found, definition.span)
+            else:
+                scope.is_incomplete = True
+        elif isinstance(definition, ast.Broken):
+            for name in definition.names:
+                scope.definitions.setdefault(name.text, (definition, scope))
+        elif isinstance(definition, (*WORDS, *NUMBERS)):
+            name = definition.name
+            _add(context, scope, name.text, definition, scope, name.span)
+    return scope
+
+
+def _add(context: Context, scope: Scope, name: str, definition, owner: Scope, span) -> None:
+    earlier = scope.definitions.get(name)
+    if earlier is None:
+        scope.definitions[name] = (definition, owner)
+    elif earlier[0] is not definition and not isinstance(earlier[0], ast.Broken):
+        context.error(
+            "duplicate-name", f"`{name}` is already there", span,
+            labels=[Label(earlier[0].name.span, "first here")],
+            help="give one of them another name",
+        )  # fmt: skip
+
+
+def _used(context, use: ast.Use, source: Source, library, root: Path, chain, done) -> Scope | None:
+    """The scope of the file that `use` names; None after a mistake."""
+    text = use.path.value
+    if not text.endswith(".dl"):
+        context.error("bad-use", f"`use` brings in a `.dl` file, not `{text}`", use.path.span)
+        return None
+    try:
+        path = (_folder(source) / text).resolve()
+        is_special = path.exists() and not path.is_file()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, a circle of links, a NUL
+        reason = getattr(error, "strerror", None) or "it is no path of a file"
+        context.error("cannot-read", f"cannot read `{text}`: {reason}", use.path.span)
+        return None
+    if Path(text).is_absolute() or not path.is_relative_to(root):
+        context.error(
+            "bad-use", f"`{text}` lies outside of the folder of the file that is checked", use.path.span,
+            help="keep the files that belong together in one folder",
+        )  # fmt: skip
+        return None
+    if path in chain:
+        context.error("bad-use", f"`{text}` is being read already: the files use each other in a circle",
+                      use.path.span)  # fmt: skip
+        return None
+    if path in done:
+        return done[path]
+    if len(chain) > DEEPEST:
+        context.error("bad-use", f"files use each other more than {DEEPEST} deep", use.path.span)
+        return None
+    if is_special:
+        context.error("cannot-read", f"cannot read `{text}`: it is no file", use.path.span)
+        return None
+    from specc.frontend.syntax.parse import parse
+
+    done[path] = None
+    try:
+        read = Source.read(path)
+    except SpecError as error:
+        context.error(
+            "cannot-read", error.diagnostics[0].message.replace(str(path), text), use.path.span
+        )
+        return None
+    file, diagnostics = parse(Source(str(Path(source.name).parent / text), read.text))
+    for each in diagnostics:
+        context.report.add(each)
+    for definition in file.definitions:
+        if isinstance(definition, (ast.Model, ast.Train)):
+            word = "model" if isinstance(definition, ast.Model) else "train"
+            context.error(
+                "bad-use", f"`{text}` has a `{word}`: a file that is used holds definitions only",
+                use.path.span, labels=[Label(definition.span, f"the `{word}`")],
+            )  # fmt: skip
+            return None
+    done[path] = _scope(context, file, library, root, (*chain, path), done)
+    return done[path]

@@ -1,0 +1,230 @@
+"""What an expression of a model can stand for while it is elaborated.
+
+A number that is known when compiling is a Python `int`, `float` or `bool`, or a `Polynomial` over
+open sizes; a text is a `str`. All else is one of the classes below.
+
+    Tensor(node, trail)      # a value of the graph that is being built
+    POISON                   # the value of a mistake that was reported: nothing more is said of it
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from specc.frontend.scope.provenance import Step
+from specc.ir import sizes
+from specc.ir.graph import Node
+from specc.ir.sizes import Polynomial
+from specc.ir.types import Type
+from specc.recipe import LARGEST_FLOAT
+from specc.source import Span
+
+if TYPE_CHECKING:
+    from specc.frontend.scope.scope import Frame, Scope
+    from specc.frontend.syntax import ast
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sequence:
+    """The axis of a sequence: the name that `seq` gave it, and its length.
+
+    `mask` is there for sequences of varying length, of at most `size` steps: bool [size], true for
+    the steps that an example has; `length` is their number. `begin` is the port that says where a
+    stream begins anew; a sequence that is no stream has none.
+    """
+
+    name: str
+    size: sizes.Size
+    mask: Node | None = None
+    length: Node | None = None
+    begin: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor:
+    """A node of the graph, and how it came to its shape.
+
+    Like the batch, the axis of a sequence is never part of the type: `type` and `shape` are those of
+    one step, and words apply to each. The node has that axis in front. `finals` are the last states
+    of the cell that made it.
+    """
+
+    node: Node
+    trail: Step | None = None
+    sequence: Sequence | None = None
+    finals: tuple[Tensor, ...] = ()
+
+    @property
+    def type(self) -> Type:
+        if self.sequence is None:
+            return self.node.type
+        return replace(self.node.type, shape=self.node.type.shape[1:])
+
+    @property
+    def shape(self) -> sizes.Shape:
+        return self.type.shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Several:
+    """The values of a word that gives several: `let a, b = split(x; 2)`."""
+
+    items: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """All weights of the model. A word applied to them is applied to each, and the results summed."""
+
+    items: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Word:
+    """A word of the language: a definition with the scope of its file, or a primitive."""
+
+    name: str
+    definition: Any  # ast.Fn, ast.Block, ast.Cell, ast.Optimizer or primitives.Primitive
+    scope: Scope | None = None
+    settings: Mapping[str, Given] = field(default_factory=dict)  # those that are given already
+    named_at: Span | None = None  # where a setting names it, as the user sees it
+
+    @property
+    def is_library(self) -> bool:
+        return self.scope is None or self.scope.is_library
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SharedLayer:
+    """`layer tower = dense(64) -> relu`: its stages, to be applied with one set of weights."""
+
+    name: str
+    path: str
+    statement: ast.Layer
+    frame: Frame
+
+
+class Poison:
+    """The one value of everything that is wrong."""
+
+    def __repr__(self) -> str:
+        return "POISON"
+
+
+POISON = Poison()
+
+MOST_ELEMENTS = 2**31
+"""Elements of one value of one example, or of a parameter: kernels count them in 32 bits."""
+
+Static: TypeAlias = int | float | bool | Polynomial
+Value: TypeAlias = (
+    Static | str | Sequence | Tensor | Several | Weights | Word | SharedLayer | Poison
+)
+
+
+def is_static(value: Value) -> bool:
+    """Whether it is a number that is known when compiling (an open size counts)."""
+    return isinstance(value, (int, float, Polynomial))
+
+
+def is_number(value: Value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def beyond_float(value: Value) -> str | None:
+    """What is said of a number that float32 cannot hold; None of all others."""
+    if not isinstance(value, (int, float)) or -LARGEST_FLOAT <= value <= LARGEST_FLOAT:
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return "this is no finite number"
+    shown = show_number(value) if isinstance(value, float) else f"{value:,}"
+    if len(shown) > 24:
+        shown = f"a number of {len(str(abs(value)))} digits"
+    return f"{shown} is beyond the range of float32, which ends at {LARGEST_FLOAT:.3g}"
+
+
+def show_bytes(count: int) -> str:
+    """A number of bytes for people: `1.2 TB`."""
+    units = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
+    power = min((len(str(count)) - 1) // 3, len(units) - 1)
+    if count >= 1000 ** (len(units) + 3):
+        return f"more than 1000 {units[-1]}"
+    scaled = count / 1000**power
+    return f"{scaled:.3g} {units[power]}" if scaled < 1000 else f"{scaled:.0e} {units[power]}"
+
+
+LONGEST_SHAPE = 20
+
+
+def excess(shape: sizes.Shape) -> str | None:
+    """What is said of a shape with more elements than any machine holds; None of all others."""
+    elements = sizes.product(shape)
+    if not isinstance(elements, int) or elements <= MOST_ELEMENTS:
+        return None
+    shown = sizes.show(shape) if len(shape) <= LONGEST_SHAPE else f"a value of {len(shape)} axes"
+    count = f"{elements:,}" if elements < 10**30 else "more than 10^30"
+    return (
+        f"{shown} has {count} elements, {show_bytes(4 * elements)}; at most {MOST_ELEMENTS:,} are"
+        " possible"
+    )
+
+
+def describe(value: Value) -> str:
+    """What a value is, for messages."""
+    match value:
+        case bool():
+            return f"the truth value {str(value).lower()}"
+        case int() | float():
+            return f"the number {show_number(value)}"
+        case Polynomial():
+            return f"the open size {value}"
+        case str():
+            return f'the text "{value}"'
+        case Tensor() if value.sequence is not None:
+            return describe_type(value.type, value.sequence.name)
+        case Tensor():
+            return describe_type(value.type)
+        case Sequence():
+            return f"the sequence `{value.name}`"
+        case Several():
+            return f"{len(value.items)} values"
+        case Weights():
+            return "the weights of the model"
+        case Word():
+            return f"the word `{value.name}`"
+        case SharedLayer():
+            return f"the layer `{value.name}`"
+    return "a value"
+
+
+def describe_type(type_: Type, sequence: str = "") -> str:
+    """A type as the language writes it: `float[6, 28, 28]`, `class(10)[time]`, `bool`."""
+    shown = [*([sequence] if sequence else []), *map(str, type_.shape)]
+    axes = f"[{', '.join(shown)}]" if shown else ""
+    if type_.kind == "int":
+        return f"class({type_.classes}){axes}" if type_.classes is not None else f"int{axes}"
+    return f"{type_.kind}{axes}"
+
+
+def show_number(value: Static) -> str:
+    """A number as the language writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        text = f"{value:g}"
+        return f"{text}.0" if text.lstrip("-").isdigit() else text
+    return str(value)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """An argument of a call: its value, and its place in the file."""
+
+    name: str | None
+    value: Value
+    span: Span
+    name_span: Span | None = None
+    expression: Any = None

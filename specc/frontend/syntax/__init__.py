@@ -1,0 +1,14 @@
+"""Text to syntax tree: tokens, the grammar's tables, the parser, and what it says of syntax errors.
+
+In the order of the way through them:
+
+lex             text to tokens, comments and doc comments
+grammar         the LALR(1) tables of `grammars/dl.lark`
+parse           tokens to a tree, on these tables
+build           the rules that the parser recognises to nodes
+ast             the nodes
+recovery        where the parser continues after an error
+slips           which error it is, and what was meant
+expectations    what the grammar expects in each state of the parser, in words
+tree            a tree as text, for `specc show --stage tree`
+"""

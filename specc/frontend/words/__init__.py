@@ -1,0 +1,7 @@
+"""What is known of a word before it is used: its definition, its signature, the names that it goes by.
+
+library         the words of `specc/std/*.dl`
+signatures      inputs and settings, of definitions in .dl and of primitives alike
+settings        the declarations of settings, and the JSON Schema that follows from them
+messages        the names of errors and warnings; what other tools call a word or a setting
+"""

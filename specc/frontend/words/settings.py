@@ -1,0 +1,244 @@
+"""Settings of a word: their declarations, the JSON Schema that follows, and the check against it.
+
+    stride: int > 0 = 1      ->      {"type": "integer", "exclusiveMinimum": 0}
+
+In: the settings of an `ast.Signature`, or of a primitive. Out: `Declared`, one for each; `schema`
+and `mistakes`, which says in words what a validator finds.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from specc.frontend.scope.values import show_number
+from specc.frontend.syntax import ast
+from specc.ir.sizes import Polynomial
+
+KINDS = ("int", "float", "bool", "word", "size", "text", "sequence")
+"""What may stand behind the colon of a setting; several words joined by `or` are choices."""
+
+REQUIRED = object()
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A setting as its word declares it. `default` is an expression, a value, or REQUIRED."""
+
+    name: str
+    kind: str | None = None
+    choices: tuple[str, ...] = ()
+    bounds: tuple[tuple[str, Any], ...] = ()  # (">", expression or number)
+    default: Any = REQUIRED
+    span: Any = None
+
+    @property
+    def is_required(self) -> bool:
+        return self.default is REQUIRED
+
+    @property
+    def has_open_bounds(self) -> bool:
+        return any(not isinstance(value, (int, float, ast.Number)) for _, value in self.bounds)
+
+    def __str__(self) -> str:
+        """The declaration as the language writes it."""
+        text = self.name
+        if self.choices:
+            text += ": " + " or ".join(self.choices)
+        elif self.kind:
+            bounds = (f" {sign} {_text(value)}" for sign, value in self.bounds)
+            text += f": {self.kind}" + "".join(bounds)
+        if not self.is_required and self.default is not None:
+            text += f" = {_text(self.default)}"
+        return text
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, ast.Node):
+        return " ".join(value.span.text.split())
+    return show_number(value) if isinstance(value, (int, float)) else str(value)
+
+
+@cache
+def declared(signature: ast.Signature) -> tuple[Declared, ...]:
+    """The settings of a signature. A kind that there is not stays in `kind`, for `check` to report."""
+    return tuple(
+        Declared(
+            each.name.text,
+            each.kind.text if each.kind else None,
+            tuple(name.text for name in each.choices),
+            tuple((bound.operator.text, bound.value) for bound in each.bounds),
+            REQUIRED if each.default is None else each.default,
+            each.name.span,
+        )
+        for each in signature.settings
+    )
+
+
+HOLDS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
+BOUND_KEYS = {">": "exclusiveMinimum", ">=": "minimum", "<": "exclusiveMaximum", "<=": "maximum"}
+
+
+def property_schema(setting: Declared, bounds: Mapping[int, Any] = {}) -> dict[str, Any]:
+    """The JSON Schema of one setting. `bounds` holds those whose value is not a plain number."""
+    if setting.choices:
+        return {"enum": list(setting.choices)}
+    rule: dict[str, Any]
+    match setting.kind:
+        case "int":
+            rule = {"type": "integer"}
+        case "size":
+            rule = {"type": "integer", "minimum": 1}
+        case "float":
+            rule = {"type": "number"}
+        case "bool":
+            rule = {"type": "boolean"}
+        case "word":
+            rule = {"type": ["string", "number"]}  # a number stands for itself: `init=0.1`
+        case "text" | "sequence":
+            rule = {"type": "string"}
+        case _:
+            default = setting.default
+            is_truth = isinstance(default, (bool, ast.Boolean))
+            rule = {"type": "boolean" if is_truth else "number"}
+    for position, (sign, value) in enumerate(setting.bounds):
+        if isinstance(value, ast.Number):
+            value = value.value
+        elif not isinstance(value, (int, float)):
+            if position not in bounds:
+                continue
+            value = bounds[position]
+        rule[BOUND_KEYS[sign]] = value
+    return rule
+
+
+def schema(settings: Iterable[Declared], title: str = "") -> dict[str, Any]:
+    """The JSON Schema of a word's settings, given as an object."""
+    settings = tuple(settings)
+    rule: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    if title:
+        rule["title"] = title
+    return {
+        **rule,
+        "type": "object",
+        "properties": {each.name: property_schema(each) for each in settings},
+        "required": [each.name for each in settings if each.is_required],
+        "additionalProperties": False,
+    }
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """What is wrong with one setting. `rule` is the keyword of the schema that it breaks."""
+
+    setting: str
+    rule: str
+    message: str
+
+
+def mistakes(
+    settings: tuple[Declared, ...],
+    values: Mapping[str, Any],
+    bounds: Mapping[str, Mapping[int, Any]] = {},
+) -> list[Wrong]:
+    """What the schema of `settings` finds wrong with `values`; each of them is plain data for JSON.
+
+    A setting that is absent from `values` is not looked at: its value is no plain data (an open
+    size, or a tensor), or it was found missing before.
+    """
+    if all(
+        each.name not in values
+        or _is_plainly_valid(property_schema(each, bounds.get(each.name, {})), values[each.name])
+        for each in settings
+    ):
+        return []
+    found = []
+    for error in _validator(settings, bounds).iter_errors(values):
+        name = str(error.path[0]) if error.path else ""
+        setting = next((each for each in settings if each.name == name), None)
+        if setting is not None:
+            found.append(Wrong(name, error.validator, _sentence(setting, error)))
+    return found
+
+
+_TYPES = {"integer": int, "number": (int, float), "boolean": bool, "string": str}
+_HOLDS = {BOUND_KEYS[sign]: holds for sign, holds in HOLDS.items()}
+
+
+def _is_plainly_valid(rule: Mapping[str, Any], value: Any) -> bool:
+    """Whether a value evidently meets a rule, so that the validator (70 ms to import) is not asked.
+
+    Whatever is not evident, and every keyword that is not known here, is left to the validator.
+    """
+    for keyword, wanted in rule.items():
+        if keyword == "type":
+            kinds = [wanted] if isinstance(wanted, str) else wanted
+            if not any(_has_type(value, each) for each in kinds):
+                return False
+        elif keyword == "enum":
+            if not isinstance(value, str) or value not in wanted:
+                return False
+        elif keyword not in _HOLDS or isinstance(value, str) or not _HOLDS[keyword](value, wanted):
+            return False
+    return True
+
+
+def _has_type(value: Any, wanted: str) -> bool:
+    return isinstance(value, _TYPES[wanted]) and isinstance(value, bool) == (wanted == "boolean")
+
+
+def _validator(settings: tuple[Declared, ...], bounds: Mapping[str, Mapping[int, Any]]):
+    if not bounds:
+        return _plain_validator(settings)
+    return _validator_class()(
+        {"properties": {s.name: property_schema(s, bounds.get(s.name, {})) for s in settings}}
+    )
+
+
+@cache
+def _plain_validator(settings: tuple[Declared, ...]):
+    return _validator_class()({"properties": {s.name: property_schema(s) for s in settings}})
+
+
+@cache
+def _validator_class():
+    import jsonschema  # takes 70 ms to import: only where there are settings to check
+
+    base = jsonschema.Draft202012Validator
+    # JSON Schema counts 5.0 as an integer; here `5.0` and `10 / 2` are not whole numbers
+    whole = base.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    )
+    return jsonschema.validators.extend(base, type_checker=whole)
+
+
+_NEEDED = {"integer": "a whole number", "number": "a number", "boolean": "`true` or `false`",
+           "string": "a text"}  # fmt: skip
+_SIGNS = {key: sign for sign, key in BOUND_KEYS.items()}
+
+
+def _sentence(setting: Declared, error: Any) -> str:
+    value = show_value(error.instance)
+    match error.validator:
+        case "type":
+            needed = (
+                "a word or a number" if setting.kind == "word" else _NEEDED[error.validator_value]
+            )
+            return f"`{setting.name}` is {needed}, not {value}"
+        case "enum":
+            choices = " or ".join(f"`{each}`" for each in error.validator_value)
+            given = f"`{error.instance}`" if isinstance(error.instance, str) else value
+            return f"`{setting.name}` is {choices}, not {given}"
+    sign = _SIGNS[error.validator]
+    return f"`{setting.name}` must be {sign} {show_number(error.validator_value)}, not {value}"
+
+
+def show_value(value: Any) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, (int, float, Polynomial)):
+        return show_number(value)
+    return str(value)

@@ -1,0 +1,83 @@
+"""What a word takes: its inputs and settings, alike for definitions in .dl and for primitives.
+
+fn f(x: float[n], y; m = 1)      ->      Signature((x, y), (m,))
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from specc.frontend.syntax import ast
+from specc.frontend.words.settings import Declared, declared
+
+
+@dataclass(frozen=True)
+class InputDeclared:
+    """An input; an optional one may be left out."""
+
+    name: str
+    type: ast.Type | None = None
+    is_optional: bool = False
+    span: Any = None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Inputs and settings; with `takes_more` the last input may be given any number of times."""
+
+    inputs: tuple[InputDeclared, ...]
+    settings: tuple[Declared, ...]
+    takes_more: bool = False
+
+    @property
+    def setting_names(self) -> list[str]:
+        return [each.name for each in self.settings]
+
+    @property
+    def input_names(self) -> list[str]:
+        return [each.name for each in self.inputs]
+
+    def setting(self, name: str) -> Declared | None:
+        return next((each for each in self.settings if each.name == name), None)
+
+    def __str__(self) -> str:
+        """The signature as the language writes it: `(x: float[n]; units: int > 0)`."""
+        inputs = ", ".join(
+            each.name + (f": {' '.join(each.type.span.text.split())}" if each.type else "")
+            for each in self.inputs
+        )
+        if self.takes_more:
+            inputs += ", ..."
+        settings = ", ".join(str(each) for each in self.settings)
+        return f"({inputs}; {settings})" if settings else f"({inputs})"
+
+
+@cache
+def from_tree(tree: ast.Signature) -> Signature:
+    """The signature of a definition."""
+    inputs = tuple(
+        InputDeclared(each.name.text, each.type, False, each.name.span) for each in tree.inputs
+    )
+    return Signature(inputs, declared(tree))
+
+
+def signature_of(definition: Any) -> Signature:
+    """The signature of a definition or primitive."""
+    found = definition.signature
+    if isinstance(definition, ast.Cell):
+        return _of_cell(definition)
+    return from_tree(found) if isinstance(found, ast.Signature) else found
+
+
+@cache
+def _of_cell(cell: ast.Cell) -> Signature:
+    """A cell takes its first states as further inputs: `lstm(y, h=h, c=c; 256)`."""
+    own = from_tree(cell.signature)
+    states = tuple(
+        InputDeclared(each.name.text, None, True, each.name.span)
+        for each in cell.body
+        if isinstance(each, ast.State)
+    )
+    return replace(own, inputs=own.inputs + states)
