@@ -19,6 +19,7 @@ from numba.core.compiler_lock import global_compiler_lock
 
 from specc.backend.machine import this_machine
 from specc.backend.numba.pipeline import Pipeline
+from specc.backend.numba.shortcuts import shortcuts
 from specc.backend.toolchain.load import CONTROL_WORDS, Kernel
 from specc.locks import NATIVE
 
@@ -83,17 +84,18 @@ def _module(kernel: Kernel):
     flags.fastmath = cpu_options.FastMathOptions(_FASTMATH)
     flags.noalias = not kernel.overlap
     try:
-        result = compiler.compile_extra(
-            registry.cpu_target.typing_context,
-            target,
-            function,
-            tuple(each.type for each in parameters),
-            types.none,
-            flags,
-            {},
-            library=library,
-            pipeline_class=Pipeline,
-        )
+        with shortcuts(target, flags.noalias):
+            result = compiler.compile_extra(
+                registry.cpu_target.typing_context,
+                target,
+                function,
+                tuple(each.type for each in parameters),
+                types.none,
+                flags,
+                {},
+                library=library,
+                pipeline_class=Pipeline,
+            )
     except errors.NumbaError as error:
         raise KernelError(f"{kernel.name} does not compile:\n{error}\n\n{kernel.source}") from error
 
@@ -218,6 +220,15 @@ class _Numbers(ast.NodeTransformer):
         name = f"number_{len(self._names)}_"
         self._names[name] = self._dtype(node.value)
         return ast.Name(name, ast.Load())
+
+    def visit_Subscript(self, node):
+        if any(isinstance(each, ast.UnaryOp) for each in (node.slice, *_items(node.slice))):
+            raise KernelError(f"an index counts from the start: {ast.unparse(node)}")
+        return self.generic_visit(node)
+
+
+def _items(index: ast.expr) -> list[ast.expr]:
+    return index.elts if isinstance(index, ast.Tuple) else []
 
 
 # The LLVM side: void symbol(int64 *args, int64 *control).
