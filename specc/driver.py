@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from specc.collection import uncollected
 from specc.diagnostics import Diagnostic, Report, SpecError
 from specc.locks import COMPILER
+from specc.reading import read_source
 from specc.source import Source, Span
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ Overrides = Mapping[str, str | int | float]
 
 def read(path: str | Path) -> Source:
     """The source in a file; of a `.json` file, the .dl text that it stands for. Raises SpecError."""
-    source = Source.read(path)
+    source = read_source(path)
     if Path(path).suffix != ".json":
         return source
     from specc.frontend.jsonform.read import read as read_json

@@ -12,12 +12,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from pathlib import Path
-from stat import S_ISDIR, S_ISFIFO, S_ISREG
-
-LARGEST = 4 * 1024 * 1024
-"""Bytes of the largest file that is read."""
-OPEN_FILES = Path("/dev/fd")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,49 +27,6 @@ class Source:
         while at := text.find("\n", at) + 1:
             starts.append(at)
         object.__setattr__(self, "starts", tuple(starts))
-
-    @classmethod
-    def read(cls, path: str | Path) -> Source:
-        """The source in the file at `path`.
-
-        Raises SpecError if there is no such file, or it is a folder, a pipe, a device, not UTF-8, or
-        larger than `LARGEST`.
-        """
-        path = Path(path)
-        try:
-            mode = path.stat().st_mode
-            # opening a pipe waits for a writer; those under /dev/fd (`<(...)` of a shell) have one
-            if not (
-                S_ISREG(mode) or S_ISDIR(mode) or (path.parent == OPEN_FILES and S_ISFIFO(mode))
-            ):
-                raise OSError(None, "it is a pipe or a device, not a file")
-            with path.open("rb") as file:
-                data = file.read(LARGEST + 1)
-        except FileNotFoundError:
-            reason = "there is no such file"
-        except IsADirectoryError:
-            reason = "it is a folder"
-        except PermissionError:
-            reason = "it is a folder" if path.is_dir() else "it may not be read"
-        except (OSError, ValueError) as error:
-            reason = str(getattr(error, "strerror", None) or error)
-        else:
-            if len(data) > LARGEST:
-                reason = f"it is larger than {LARGEST // 2**20} MB"
-            else:
-                try:
-                    # A byte-order mark is no part of the text; line ends are \n within the compiler.
-                    text = data.decode("utf-8-sig")
-                    return cls(str(path), text.replace("\r\n", "\n").replace("\r", "\n"))
-                except UnicodeDecodeError as error:
-                    line = data.count(b"\n", 0, error.start) + 1
-                    reason = f"line {line} is not UTF-8 text (byte {data[error.start]:#04x})"
-        from specc.diagnostics import Diagnostic, SpecError
-
-        span = Span(cls(str(path), ""), 0, 0)
-        raise SpecError(
-            [Diagnostic("cannot-read", "error", f"cannot read `{path}`: {reason}", span)]
-        )
 
     def position(self, offset: int) -> tuple[int, int]:
         """The line and column of an offset."""

@@ -42,6 +42,7 @@ from specc.ops.carry import loops, straightened
 from specc.ops.contract import Contract
 from specc.ops.peers import bind_batch
 from specc.passes import lower
+from specc.reading import read_source
 from specc.source import Source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,7 +72,7 @@ def corpus() -> tuple[Source, ...]:
         *ROOT.glob("examples/**/*.dl"),
         *ROOT.glob("tests/good/*.dl"),
     ]
-    return tuple(Source.read(path) for path in sorted(paths))
+    return tuple(read_source(path) for path in sorted(paths))
 
 
 @cache

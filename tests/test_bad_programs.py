@@ -15,6 +15,7 @@ from specc.frontend.fix.fixes import mended, moved
 from specc.frontend.program.check import check
 from specc.frontend.syntax.parse import parse
 from specc.frontend.words.messages import ERRORS
+from specc.reading import read_source
 from specc.source import Source
 
 BAD = Path(__file__).parent / "bad"
@@ -23,7 +24,7 @@ NAMES = sorted(each.name for each in BAD.iterdir() if each.is_dir())
 
 def diagnostics(path: Path, text: str | None = None) -> list:
     """What is wrong with a file."""
-    source = Source(str(path), text) if text is not None else Source.read(path)
+    source = Source(str(path), text) if text is not None else read_source(path)
     file, found = parse(source)
     report = Report(found)
     program = check(file, {}, report)

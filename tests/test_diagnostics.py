@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 import specc
 from specc.cli.render import FORMATS, render, summary
 from specc.diagnostics import Diagnostic, Edit, Fix, Label, Report, SpecError, closest
-from specc.source import LARGEST, Source, Span
+from specc.reading import LARGEST, read_source
+from specc.source import Source, Span
 
 TEXT = """dim n = 3
 
@@ -77,7 +78,7 @@ def test_a_span_knows_its_ends_and_its_text():
 def test_a_file_is_read_without_byte_order_mark_and_with_plain_line_ends(tmp_path):
     file = tmp_path / "a.dl"
     file.write_bytes(b"\xef\xbb\xbfdim n = 3\r\ndim m\r# \xc3\xa9\n")
-    source = Source.read(file)
+    source = read_source(file)
     assert source.text == "dim n = 3\ndim m\n# é\n" and source.name == str(file)
 
 
@@ -97,7 +98,7 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path, content, reason):
     elif content is not None:
         file.write_bytes(content)
     with pytest.raises(SpecError) as caught:
-        Source.read(file)
+        read_source(file)
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.name == "cannot-read"
     assert diagnostic.message == f"cannot read `{file}`: {reason}"

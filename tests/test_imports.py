@@ -20,6 +20,7 @@ BASE = {
     "excerpt",
     "diagnostics",
     "folders",
+    "reading",
     "recipe",
     "columns",
     "sources",

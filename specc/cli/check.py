@@ -11,6 +11,7 @@ import click
 from specc.cli.render import FORMATS, render, summary
 from specc.cli.session import FILE_OR_INPUT, FOLDER, STANDARD_INPUT, is_coloured, read_input
 from specc.diagnostics import Diagnostic, SpecError
+from specc.reading import read_source
 from specc.source import Source
 
 
@@ -111,7 +112,7 @@ def _mend(file: Path) -> None:
     if file.suffix == ".json":
         return  # its text is not what the fixes are of
     try:
-        source = Source.read(file)
+        source = read_source(file)
     except SpecError:
         return  # the check says why
     mended, fixes = mended_source(source, lambda each: driver.check(each, {})[1])

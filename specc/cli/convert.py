@@ -10,6 +10,7 @@ import click
 from specc.cli.session import FILE
 from specc.cli.whole import write_whole
 from specc.diagnostics import SpecError
+from specc.reading import read_source
 from specc.source import Source
 
 
@@ -32,7 +33,7 @@ def convert(file: Path, output: Path | None) -> None:
     if file.suffix == ".json":
         text = driver.read(file).text
     else:
-        text = json.dumps(_record(Source.read(file)), indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(_record(read_source(file)), indent=2, ensure_ascii=False) + "\n"
     if output is None:
         click.echo(text, nl=False)
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from specc.cli.session import FOLDER, checked, overrides, run_program
-from specc.source import Source
+from specc.reading import read_source
 
 if TYPE_CHECKING:
     from specc.flow import Flow
@@ -80,7 +80,7 @@ def measured(target: Path, changes: dict[str, str], data: Path | None, threads: 
         folder = data or Path(run.record.data)
         words = {name: tuple(each) for name, each in run.record.vocabularies.items()}
     else:
-        source, words = Source.read(target), {}
+        source, words = read_source(target), {}
         program, folder = checked(source, changes, comes_again=True), data or target.parent
         if program.open_sizes and program.recipe.data is not None:
             sizes = open_sizes(program.recipe, program.ports, folder)

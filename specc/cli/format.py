@@ -11,6 +11,7 @@ import click
 from specc.cli.session import FILE_OR_INPUT, STANDARD_INPUT, is_coloured, read_input, report
 from specc.cli.whole import write_whole
 from specc.diagnostics import SpecError
+from specc.reading import read_source
 from specc.source import Source
 
 
@@ -63,7 +64,7 @@ def fmt(files: tuple[Path, ...], check: bool, diff: bool) -> int:
 
 
 def _read(path: Path) -> Source:
-    return read_input() if path == STANDARD_INPUT else Source.read(path)
+    return read_input() if path == STANDARD_INPUT else read_source(path)
 
 
 def _difference(source: Source, text: str) -> list[str]:

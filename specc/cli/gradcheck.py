@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from specc.cli.session import FILE, checked, overrides
-from specc.source import Source
+from specc.reading import read_source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +39,7 @@ def gradcheck(file: Path, changes: tuple[str, ...], seed: int, samples: int) -> 
 
     from specc import driver
 
-    program = checked(Source.read(file), overrides(changes))
+    program = checked(read_source(file), overrides(changes))
     net = driver.compile(program, batch=4, dtype="float64", threads=1, seed=seed)
     if not program.losses or not program.parameters:
         raise click.UsageError(

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from specc.reading import read_source
 from specc.recipe import DataCall, Recipe
-from specc.source import Source
 
 if TYPE_CHECKING:
     from specc.runtime.data import Data
@@ -104,7 +104,7 @@ def compare_model(run: Run, threads: int | None = None) -> None:
         return
     for name, then in pinned.texts.items():
         path = run.folder / name
-        now = hashes.text(Source.read(path).text)
+        now = hashes.text(read_source(path).text)
         if now != then:
             raise run_error(
                 f"`{path}` was edited after the training: its SHA-256 was {then[:SHOWN]}.., and is"

@@ -72,9 +72,9 @@ def _one_step(run: Run) -> Program:
     """The program of a run for sequences of one step, whose cells go on from step to step."""
     from specc.frontend.syntax.ast import Seq
     from specc.frontend.syntax.parse import parse
-    from specc.source import Source
+    from specc.reading import read_source
 
-    file, _ = parse(Source.read(run.folder / "model.dl"))
+    file, _ = parse(read_source(run.folder / "model.dl"))
     program = run_program(run, {})
     port = _reader(program, run)
     lengths = {each.name.text: 1 for each in file.definitions if isinstance(each, Seq)}

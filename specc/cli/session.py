@@ -1,6 +1,6 @@
 """What the commands share: the checked program of a file or a run, and messages to people.
 
-program = checked(Source.read("lenet.dl"), {"classes": "10"})     # warnings printed; or SpecError
+program = checked(read_source("lenet.dl"), {"classes": "10"})     # warnings printed; or SpecError
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import click
 
 from specc.cli.render import render
 from specc.diagnostics import Diagnostic, SpecError
+from specc.reading import read_source
 from specc.source import Source
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def run_program(run: Run, changes: Mapping[str, str | int], threads: int | None 
 
     compare_model(run, threads)
     known = {**run.record.sizes, **run.record.overrides}
-    return checked(Source.read(run.folder / "model.dl"), {**known, **changes})
+    return checked(read_source(run.folder / "model.dl"), {**known, **changes})
 
 
 def tell_left_out(data: Data) -> None:
@@ -136,6 +137,6 @@ def used_files(source: Source) -> dict[str, Source]:
                 path = Path(os.path.normpath(Path(user.name).parent / definition.path.value))
                 relative = os.path.relpath(path, root)
                 if relative not in found:
-                    found[relative] = Source.read(path)
+                    found[relative] = read_source(path)
                     waiting.append(found[relative])
     return found

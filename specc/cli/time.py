@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from specc.cli.session import FILE, FOLDER, checked, overrides
-from specc.source import Source
+from specc.reading import read_source
 
 if TYPE_CHECKING:
     from specc.backend.measure.limits import Limits
@@ -77,7 +77,7 @@ def time(
     from specc import driver
     from specc.backend.measure.limits import measure
 
-    source, values = Source.read(file), overrides(changes)
+    source, values = read_source(file), overrides(changes)
     program = checked(source, values, comes_again=data is not None)
     if data is not None and program.open_sizes:
         from specc.runtime.data import open_sizes

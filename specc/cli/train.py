@@ -23,6 +23,7 @@ from specc.cli.session import (
     used_files,
     warn_of_crowd,
 )  # fmt: skip
+from specc.reading import read_source
 from specc.source import Source
 
 if TYPE_CHECKING:
@@ -248,7 +249,7 @@ def _continued(
     from specc.runtime.errors import run_error
 
     record, folder = run.record, run.folder
-    source = Source.read(folder / "model.dl")
+    source = read_source(folder / "model.dl")
     if file is not None and _texts(driver.read(file)) != _texts(source):
         raise run_error(
             f"`{file}` is not what the run was trained with, which is `{source.name}`",

@@ -20,6 +20,7 @@ from specc.cli.watch import watch
 from specc.diagnostics import Report
 from specc.frontend.fix.apply import mended_source
 from specc.frontend.syntax.lex import lex
+from specc.reading import read_source
 from specc.source import Source
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -272,7 +273,7 @@ def test_a_sound_file_is_not_written(tmp_path):
 
 def test_no_fix_of_a_bad_program_makes_it_worse():
     for path in sorted((ROOT / "tests" / "bad").glob("*/x.dl")):
-        source = Source.read(path)
+        source = read_source(path)
         before = driver.check(source, {})[1]
         after, fixes = mended_source(source, lambda each: driver.check(each, {})[1])
         if not fixes:
@@ -332,7 +333,7 @@ def test_random_changes_of_programs_are_checked_mended_and_drawn_without_a_crash
         *(ROOT / "tests" / "good").glob("*.dl"),
         *(ROOT / "tests" / "bad").glob("*/x.dl"),
     ]
-    sources = [Source.read(path) for path in sorted(paths) if path.stat().st_size < 1500]
+    sources = [read_source(path) for path in sorted(paths) if path.stat().st_size < 1500]
     words: dict[str, set[str]] = {}
     for token in (token for source in sources for token in lex(source, Report()).tokens):
         words.setdefault(token.kind, set()).add(token.text)

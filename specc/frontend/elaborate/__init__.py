@@ -1,13 +1,23 @@
 """A formula and the names around it to a value: every use of a word is written out in place.
 
-expressions     an expression to a value
-calls           a call: the word, its arguments, its body
+dispatch        the two ways into the rules: the value of an expression, the value of a word's body
+expressions     the rules for names, operators, conditionals, indices
+names           what names stand for, and what is said of a name without a meaning
+misuse          what is said of operands that do not go together
+calls           calls and pipelines: the word, its arguments, its body
 arguments       the inputs and settings of a call, matched to the signature
 bindings        arguments bound to names in the body, checked against types and schemas
 patterns        types in signatures, which name the sizes that they match
-definitions     the statements of a body
-cells           the body of a cell, for all steps of a sequence
+builtins        the body of a primitive
+definitions     the body of a `fn` or `block`
+cells           the body of a `cell`, for all steps of a sequence
 initial         initial values of parameters and states
 numbers         dimensions and constants of a file
 memo            uses of library words that are copied from an earlier, equal use
+
+Importing the room registers all rules with `dispatch`.
 """
+
+from specc.frontend.elaborate import builtins, calls, cells, definitions, expressions
+
+__all__ = ["builtins", "calls", "cells", "definitions", "expressions"]

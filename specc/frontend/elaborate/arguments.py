@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from specc.diagnostics import Edit, Fix, closest
-from specc.frontend.elaborate import expressions
+from specc.frontend.elaborate.dispatch import evaluate
+from specc.frontend.elaborate.names import resolve
 from specc.frontend.elaborate.numbers import number_value
-from specc.frontend.scope.scope import Frame
-from specc.frontend.scope.values import POISON, Given, Sequence, Value, Word, is_static
+from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.scope import Word
+from specc.frontend.scope.values import POISON, Given, Sequence, Value, is_static
 from specc.frontend.syntax import ast
 from specc.frontend.words.messages import SETTING_HINTS, SETTING_SYNONYMS
 from specc.frontend.words.settings import Declared
-from specc.frontend.words.signatures import Signature
+from specc.frontend.words.signatures import Signature, signature_of
 from specc.source import Span
 
 
@@ -225,15 +227,26 @@ def setting_value(frame: Frame, declared: Declared, expression: ast.Expression) 
     if declared.kind == "sequence" and is_name:
         return _sequence(frame, declared, expression)
     if declared.kind == "word" and (is_name or isinstance(expression, ast.Call)):
-        from specc.frontend.elaborate import calls
-
         if is_name and is_static(value := frame.names.get(expression.names[0].text)):
             return value  # a number for a word: an initial value that is the same everywhere
-        word = calls.resolve(frame, expression) if is_name else calls.prepared(frame, expression)
+        word = resolve(frame, expression) if is_name else prepared(frame, expression)
         if isinstance(word, Word) and word.named_at is None:
             return replace(word, named_at=frame.place(expression.span))
         return word
-    return expressions.evaluate(frame, expression)
+    return evaluate(frame, expression)
+
+
+def prepared(frame: Frame, tree: ast.Call) -> Value:
+    """`constant(0.1)` where a word is wanted: the word with its settings, which waits for its inputs."""
+    word = resolve(frame, tree.word)
+    if not isinstance(word, Word):
+        return word
+    if tree.has_semicolon and tree.inputs:
+        return frame.error("wrong-arguments", f"`{word.name}` gets its inputs where it is used: here stand its"
+                           " settings alone", tree.inputs[0].span)  # fmt: skip
+    given = tree.settings if tree.has_semicolon else tree.inputs
+    chosen = settings(frame, word, signature_of(word.definition), given, tree, True)
+    return POISON if chosen is None else replace(word, settings={**word.settings, **chosen})
 
 
 def _sequence(frame: Frame, declared: Declared, expression: ast.Path) -> Value:

@@ -10,17 +10,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from specc.frontend.elaborate import arguments, expressions
+from specc.frontend.elaborate import arguments
+from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.patterns import Match
 from specc.frontend.scope import provenance
-from specc.frontend.scope.scope import WORDS, Frame
+from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.scope import WORDS, Word
 from specc.frontend.scope.values import (
     POISON,
     Given,
     Sequence,
     Tensor,
     Value,
-    Word,
     beyond_float,
     describe,
 )
@@ -223,7 +224,7 @@ def _bound_values(callee: Frame, signature: Signature) -> dict[str, dict[int, An
     for declared in signature.settings:
         if declared.has_open_bounds:
             values = {
-                position: expressions.evaluate(callee, value)
+                position: evaluate(callee, value)
                 for position, (_, value) in enumerate(declared.bounds)
                 if isinstance(value, ast.Node) and not isinstance(value, ast.Number)
             }

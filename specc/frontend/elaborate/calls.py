@@ -1,6 +1,7 @@
 """Uses of words: `f(x; m=1)` and `x -> f(m=1)`. A word is inlined: its body is walked at each use.
 
-resolve     a name           ->  the word, or the shared layer
+call        f(x; m=1)        ->  value
+pipeline    x -> f(m=1)      ->  value
 use         word + arguments ->  value, arguments still being syntax
 invoke      word + values    ->  value
 """
@@ -10,28 +11,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from specc.diagnostics import Edit, Fix
-from specc.frontend.elaborate import arguments, expressions, memo
+from specc.frontend.elaborate import arguments, memo
 from specc.frontend.elaborate.bindings import bind, valid_settings
+from specc.frontend.elaborate.dispatch import Use, body, evaluate, evaluates
+from specc.frontend.elaborate.misuse import report
+from specc.frontend.elaborate.names import resolve
 from specc.frontend.operators import arithmetic
 from specc.frontend.scope import provenance
-from specc.frontend.scope.scope import DEEPEST, WORDS, Frame, Mistake, Namer, callers, undecided
-from specc.frontend.scope.values import (
-    POISON,
-    Given,
-    Several,
-    SharedLayer,
-    Tensor,
-    Value,
-    Weights,
-    Word,
-    describe,
-)
+from specc.frontend.scope.frame import Frame, SharedLayer, callers
+from specc.frontend.scope.mistakes import Mistake, undecided
+from specc.frontend.scope.scope import DEEPEST, WORDS, Namer, Word
+from specc.frontend.scope.values import POISON, Given, Several, Tensor, Value, Weights, describe
 from specc.frontend.syntax import ast
-from specc.frontend.words.signatures import Signature, signature_of
+from specc.frontend.words.signatures import signature_of
 from specc.ir.graph import Origin
 from specc.ir.program import Layer
-from specc.ir.sizes import Undecided
+from specc.ir.sizes import Polynomial
 from specc.source import Span
 
 MOST_USES = 100_000
@@ -49,71 +44,83 @@ class LayerPath:
     owner: Any
 
 
-def expression(frame: Frame, tree: ast.Call) -> Value:
+@evaluates(ast.Call)
+def call(frame: Frame, tree: ast.Call) -> Value:
     """`f(a, b; m=1)`."""
     word = resolve(frame, tree.word)
-    given = [expressions.given(frame, each) for each in tree.inputs]
+    given = [_given(frame, each) for each in tree.inputs]
     if word is POISON:
         return POISON
     return use(frame, word, given, tree, is_stage=False)
 
 
-def stage(frame: Frame, value: Value, span: Span, tree: ast.Call, layer: LayerPath | None) -> Value:
+def _given(frame: Frame, argument: ast.Argument) -> Given:
+    """An argument with its value."""
+    value = evaluate(frame, argument.value)
+    name = argument.name
+    return Given(
+        name.text if name else None,
+        value,
+        argument.value.span,
+        name.span if name else None,
+        argument.value,
+    )
+
+
+def _stage(
+    frame: Frame, value: Value, span: Span, tree: ast.Call, layer: LayerPath | None
+) -> Value:
     """`value -> f(b; m=1)`: the value is the first input."""
     word = resolve(frame, tree.word)
-    given = [expressions.given(frame, each) for each in tree.inputs]
+    given = [_given(frame, each) for each in tree.inputs]
     if word is POISON:
         return POISON
     return use(frame, word, [Given(None, value, span), *given], tree, is_stage=True, layer=layer)
 
 
-def resolve(frame: Frame, path: ast.Path) -> Word | SharedLayer | Any:
-    """The word or layer that a name stands for; POISON where there is none."""
-    name = path.names[0].text
-    local = frame.names.get(name)
-    if local is POISON:
-        return POISON
-    if len(path.names) > 1:
-        return frame.error("unknown-name", f"there is no word `{path.text}`", path.span,
-                           help="only a whole layer can be applied")  # fmt: skip
-    if isinstance(local, (Word, SharedLayer)):
-        return local
-    word = frame.scope.word(name)
-    if word is not None:
-        return word
-    found = frame.scope.definitions.get(name)
-    if found is not None and isinstance(found[0], ast.Broken):
-        return POISON
-    if local is not None or found is not None:
-        what = describe(local) if local is not None else "a number"
-        return frame.error("wrong-kind", f"`{name}` is {what}, and cannot be applied", path.span)
-    if frame.scope.is_incomplete:
-        return POISON
-    if expressions.declares(frame, name):
-        return expressions.unknown(frame, name, path.span)
-    candidates: set[str] = set()
-    if frame.suggests:
-        layers = {each for each, value in frame.names.items() if isinstance(value, SharedLayer)}
-        candidates = layers | frame.scope.word_names()
-    near = frame.closest(name, candidates)
-    fixes = [Fix(f"write `{near}`", (Edit(path.span, near),))] if near else []
-    help_ = frame.suggestion(name, candidates)
-    return frame.error(
-        "unknown-name", f"there is no word `{name}`", path.span, help=help_, fixes=fixes
-    )
+@evaluates(ast.Pipeline)
+def pipeline(frame: Frame, expression: ast.Pipeline) -> Value:
+    value = evaluate(frame, expression.value)
+    return stages(frame, value, expression.value.span, expression.stages)
 
 
-def prepared(frame: Frame, tree: ast.Call) -> Value:
-    """`constant(0.1)` where a word is wanted: the word with its settings, which waits for its inputs."""
-    word = resolve(frame, tree.word)
-    if not isinstance(word, Word):
-        return word
-    if tree.has_semicolon and tree.inputs:
-        return frame.error("wrong-arguments", f"`{word.name}` gets its inputs where it is used: here stand its"
-                           " settings alone", tree.inputs[0].span)  # fmt: skip
-    given = tree.settings if tree.has_semicolon else tree.inputs
-    settings = arguments.settings(frame, word, signature_of(word.definition), given, tree, True)
-    return POISON if settings is None else replace(word, settings={**word.settings, **settings})
+def stages(
+    frame: Frame,
+    value: Value,
+    span: Span,
+    steps: tuple[ast.Stage, ...],
+    layer: LayerPath | None = None,
+) -> Value:
+    """A value led through stages; `layer` is the path of the layer that they are."""
+    for stage in steps:
+        if isinstance(stage, ast.Call):
+            value = _stage(frame, value, span, stage, layer)
+        else:
+            count = repetitions(frame, stage)
+            for _ in range(count):
+                value = stages(frame, value, span, stage.stages)
+                if value is POISON:
+                    break
+        span = stage.span
+    return value
+
+
+def repetitions(frame: Frame, stage: ast.Repeat) -> int:
+    """How often a repeated stage is applied; 0 after a mistake."""
+    count = evaluate(frame, stage.count)
+    if count is POISON:
+        return 0
+    if isinstance(count, Polynomial):
+        report(frame, undecided(count), stage.count.span, [])
+        return 0
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 10_000:
+        frame.error(
+            "bad-number",
+            f"stages are repeated a whole number of times, from 1 to 10000, not {describe(count)}",
+            stage.count.span,
+        )
+        return 0
+    return count
 
 
 def use(
@@ -174,7 +181,7 @@ def _use_layer(
     value, span = given[0].value, given[0].span
     if value is POISON:
         return POISON
-    stages = layer.statement.stages
+    steps = layer.statement.stages
     home = layer.frame
     inner = Frame(
         home.context, home.scope, home.kind, home.names, home.places,
@@ -188,12 +195,12 @@ def _use_layer(
         )
     if inner.depth > DEEPEST:
         return frame.error("too-deep", "the layers use each other too deeply", tree.span)
-    if len(stages) == 1 and isinstance(stages[0], ast.Call):
+    if len(steps) == 1 and isinstance(steps[0], ast.Call):
         single = LayerPath(layer.path, layer)
-        result = expressions.stages(inner, value, span, stages, single)
+        result = stages(inner, value, span, steps, single)
     else:
         before = len(frame.context.paths)
-        result = expressions.stages(inner, value, span, stages)
+        result = stages(inner, value, span, steps)
         if isinstance(result, Tensor):
             _list_layer(frame, layer.path, tree.span, given[0], result, before)
     return _finished(frame, result, tree.span)
@@ -258,12 +265,7 @@ def invoke(
     if not bind(frame, callee, word, signature, values, settings, span, is_stage):
         return POISON
     context.entered.add(definition)
-    if isinstance(definition, ast.Cell):
-        from specc.frontend.elaborate import cells
-
-        result = cells.body(frame, callee, definition, values, span)
-    else:
-        result = _body(frame, callee, word, signature, values, span)
+    result = body(Use(frame, callee, word, values, span))
     if result is POISON:
         return POISON
     if key is not None and template is None:
@@ -315,65 +317,6 @@ def uses_itself(frame: Frame, name: str, span: Span) -> Value:
         "recursive-definition", f"`{name}` uses itself", span,
         help="a definition is written out at each use, so it cannot hold itself",
     )  # fmt: skip
-
-
-def _body(
-    frame: Frame, callee: Frame, word: Word, signature: Signature, values, span: Span
-) -> Value:
-    """The value of the word's body."""
-    definition = word.definition
-    if isinstance(definition, ast.Fn) and definition.value is not None:
-        return expressions.evaluate(callee, definition.value)
-    if isinstance(definition, WORDS):
-        from specc.frontend.elaborate import definitions
-
-        return definitions.body(callee, definition)
-    operands = [each.value if each is not None else None for each in values]
-    settings = {each.name: callee.names[each.name] for each in signature.settings}
-    try:
-        return definition.build(callee, span, *operands, **settings)
-    except Mistake as mistake:
-        return _report(frame, mistake, values, span)
-    except Undecided as error:  # an open size among the settings
-        return _report(frame, undecided(error.size), values, span)
-
-
-def _report(frame: Frame, mistake: Mistake, values: list[Given | None], span: Span) -> Value:
-    """Reports a mistake of a primitive."""
-    at = mistake.argument
-    place = span
-    notes: list[str] = []
-    given = [each for each in values if each is not None]
-    if at is not None and at < len(given) and mistake.name == "wrong-kind":
-        place = given[at].span
-    if mistake.name in ("shape-mismatch", "window-does-not-fit"):
-        for each in given:
-            if not isinstance(each.value, Tensor):
-                continue
-            what = (
-                f"`{provenance.excerpt(each.span, 32)}`"
-                if each.expression is not None
-                else "its input"
-            )
-            if frame.call is not None:
-                what = f"the input of `{provenance.excerpt(frame.call, 32)}`"
-            note = provenance.story(what, each.value.shape, each.value.trail)
-            if note is not None and note not in notes:
-                notes.append(note)
-            if frame.call is not None:
-                break  # the other operands are the library's own
-    labels, help_ = frame.open_labels(mistake.open_sizes)
-    fixes = _rounding(frame.place(span)) if mistake.name == "window-does-not-fit" else []
-    return frame.error(mistake.name, mistake.message, place, labels=labels, notes=notes,
-                       help=mistake.help or help_, fixes=fixes)  # fmt: skip
-
-
-def _rounding(span: Span) -> list[Fix]:
-    """The fix that lets a window leave out what is left over."""
-    if span.text.endswith(")"):
-        at = Span(span.source, span.end - 1, span.end - 1)
-        return [Fix("leave out what is left over", (Edit(at, ", round=floor"),))]
-    return []
 
 
 def _finished(frame: Frame, value: Value, span: Span) -> Value:

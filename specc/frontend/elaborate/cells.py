@@ -17,11 +17,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from specc.diagnostics import Label
-from specc.frontend.elaborate import definitions, expressions
+from specc.frontend.elaborate import definitions
+from specc.frontend.elaborate.dispatch import Use, evaluate, gives_body
 from specc.frontend.elaborate.patterns import declared_type
 from specc.frontend.operators.arithmetic import as_kind, spread
 from specc.frontend.scope import provenance
-from specc.frontend.scope.scope import Frame, Misfit, Mistake, callers, common_sequence
+from specc.frontend.scope.frame import Frame, callers, common_sequence
+from specc.frontend.scope.mistakes import Misfit, Mistake
 from specc.frontend.scope.values import (
     POISON,
     Given,
@@ -72,10 +74,12 @@ class _Walk:
         return any(each in own for each in topological([node]))
 
 
-def body(
-    caller: Frame, frame: Frame, definition: ast.Cell, values: list[Given | None], span: Span
-) -> Value:
-    """The values of a cell at every step."""
+@gives_body(ast.Cell)
+def cell(use: Use) -> Value:
+    """Return the values of a cell at every step."""
+    caller, frame, values, span = use.caller, use.frame, use.values, use.span
+    definition = use.word.definition
+    assert isinstance(definition, ast.Cell)
     named = zip(signature_of(definition).inputs, values, strict=False)
     first_states = {
         declared.name: each for declared, each in named if each is not None and declared.is_optional
@@ -164,7 +168,7 @@ def _statements(frame: Frame, caller: Frame, definition: ast.Cell, walk: _Walk) 
 
 
 def _returned(frame: Frame, expression: ast.Expression) -> Tensor | None:
-    value = expressions.evaluate(frame, expression)
+    value = evaluate(frame, expression)
     if value is POISON:
         return None
     if is_static(value):
@@ -212,7 +216,7 @@ def _start(
 ) -> Tensor | None:
     """The value of a state before the first step, as it is declared or as the use gives it."""
     name = statement.name.text
-    value = given.value if given is not None else expressions.evaluate(frame, statement.value)
+    value = given.value if given is not None else evaluate(frame, statement.value)
     at, place = (caller, given.span) if given is not None else (frame, statement.value.span)
     if value is POISON:
         return None
@@ -261,7 +265,7 @@ def _differs(
 def _next(frame: Frame, statement: ast.Next, walk: _Walk) -> bool:
     """`next h = h2`: h at the next step."""
     name = statement.name.text
-    value = expressions.evaluate(frame, statement.value)
+    value = evaluate(frame, statement.value)
     state = walk.states.get(name)
     if state is None:
         if frame.names.get(name) is not POISON:

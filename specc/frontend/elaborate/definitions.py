@@ -1,6 +1,6 @@
 """Bodies of definitions, and the statements that models and blocks share: let, layer, param, state.
 
-body(callee, block)      # walks the statements, gives what `return` says
+value(frame, block)      # walks the statements, gives what `return` says
 """
 
 from __future__ import annotations
@@ -8,21 +8,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from specc.diagnostics import Label
-from specc.frontend.elaborate import expressions
+from specc.frontend.elaborate.dispatch import Use, evaluate, gives_body
 from specc.frontend.elaborate.initial import chosen, initial_value
 from specc.frontend.elaborate.patterns import declared_type
 from specc.frontend.operators.arithmetic import as_kind, spread
 from specc.frontend.scope import provenance
-from specc.frontend.scope.scope import Frame, Mistake, callers, name_result
-from specc.frontend.scope.values import (
-    POISON,
-    Several,
-    SharedLayer,
-    Tensor,
-    Value,
-    describe,
-    is_static,
-)
+from specc.frontend.scope.frame import Frame, SharedLayer, callers, name_result
+from specc.frontend.scope.mistakes import Mistake
+from specc.frontend.scope.values import POISON, Several, Tensor, Value, describe, is_static
 from specc.frontend.syntax import ast
 from specc.ir import sizes
 from specc.ir.program import Parameter, State
@@ -31,8 +24,18 @@ from specc.ops.leaf import Input, leaf
 from specc.ops.peers import BATCH
 
 
-def body(frame: Frame, definition: ast.Fn | ast.Block) -> Value:
-    """The value of a body with statements."""
+@gives_body(ast.Fn, ast.Block)
+def written(use: Use) -> Value:
+    """Return the value of a body that is written in the language: a formula, or statements."""
+    definition = use.word.definition
+    assert isinstance(definition, ast.Fn | ast.Block)
+    return value(use.frame, definition)
+
+
+def value(frame: Frame, definition: ast.Fn | ast.Block) -> Value:
+    """Return the value of a definition whose inputs and settings have their names in `frame`."""
+    if isinstance(definition, ast.Fn) and definition.value is not None:
+        return evaluate(frame, definition.value)
     result: Value = POISON
     returned = False
     frame.body = definition.body
@@ -40,7 +43,7 @@ def body(frame: Frame, definition: ast.Fn | ast.Block) -> Value:
         if returned:
             return frame.error("misplaced", "nothing may follow `return`", statement.span)
         if isinstance(statement, ast.Return):
-            values = tuple(expressions.evaluate(frame, each) for each in statement.values)
+            values = tuple(evaluate(frame, each) for each in statement.values)
             result = values[0] if len(values) == 1 else Several(values)
             if any(each is POISON for each in values):
                 result = POISON
@@ -71,7 +74,7 @@ def broken(frame: Frame, statement: ast.Broken) -> None:
 
 def let(frame: Frame, statement: ast.Let) -> None:
     """`let a = x`, `let a, b = split(x; 2)`."""
-    value = expressions.evaluate(frame, statement.value)
+    value = evaluate(frame, statement.value)
     names = statement.names
     if len(names) == 1:
         if isinstance(value, Tensor) and frame.call is None:
@@ -264,7 +267,7 @@ def _advance(frame: Frame, definition: ast.Block) -> None:
         if name not in declared:
             frame.error("unknown-name", f"there is no state `{name}`", statement.name.span)
             continue
-        value = expressions.evaluate(frame, statement.value)
+        value = evaluate(frame, statement.value)
         path = frame.namer.within(name)
         if path in context.states and value is not POISON:
             current = context.states[path]

@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from specc.frontend.elaborate import calls, expressions
+from specc.frontend.elaborate import arguments, calls
+from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.operators.arithmetic import as_kind, spread
-from specc.frontend.scope.scope import Frame, Mistake
-from specc.frontend.scope.values import POISON, Given, Tensor, Value, Word, describe, is_static
+from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.mistakes import Mistake
+from specc.frontend.scope.scope import Word
+from specc.frontend.scope.values import POISON, Given, Tensor, Value, describe, is_static
 from specc.frontend.syntax import ast
 from specc.frontend.words.signatures import signature_of
 from specc.ir import sizes
@@ -82,9 +85,9 @@ def _value(frame: Frame, expression: ast.Expression, self: Tensor) -> Value:
     elif isinstance(expression, ast.Call):
         word = _word(frame, expression.word)
         if word is not None and _has_settings_alone(expression, word):
-            word = calls.prepared(frame, expression)
+            word = arguments.prepared(frame, expression)
             return POISON if word is POISON else _applied(frame, word, self, expression.span)
-    return expressions.evaluate(frame, expression)
+    return evaluate(frame, expression)
 
 
 def _word(frame: Frame, path: ast.Path) -> Word | None:
@@ -130,7 +133,7 @@ def _applied(frame: Frame, word: Word, self: Tensor, span: Span) -> Value:
 def chosen(frame: Frame, expression: ast.Expression) -> ast.Expression | None:
     """The branch of an initial value whose condition is known now; None after a mistake."""
     while isinstance(expression, ast.Conditional):
-        condition = expressions.evaluate(frame, expression.condition)
+        condition = evaluate(frame, expression.condition)
         if condition is POISON:
             return None
         if not isinstance(condition, bool):

@@ -18,9 +18,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+from specc.frontend.scope.frame import Frame
 from specc.frontend.scope.provenance import Step
-from specc.frontend.scope.scope import DEEPEST, Context, Frame
-from specc.frontend.scope.values import Given, Sequence, Several, Tensor, Value, Word
+from specc.frontend.scope.scope import DEEPEST, Context, Word
+from specc.frontend.scope.values import Given, Sequence, Several, Tensor, Value
 from specc.ir.graph import Node, Origin
 from specc.ir.op import Op
 from specc.ir.program import Parameter, State

@@ -5,7 +5,9 @@ The command line's `n=10` takes the place of the value that the file gives.
 
 from __future__ import annotations
 
-from specc.frontend.scope.scope import Frame, Scope
+from specc.frontend.elaborate.dispatch import evaluate
+from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.scope import Scope
 from specc.frontend.scope.values import POISON, Value, describe, is_static
 from specc.frontend.syntax import ast
 from specc.ir.sizes import Polynomial, open_size
@@ -31,8 +33,6 @@ def number_value(scope: Scope, definition: ast.Dim | ast.Seq | ast.Const) -> Val
         context.open_sizes[name] = definition.name.span
         value: Value = open_size(name)
     else:
-        from specc.frontend.elaborate.expressions import evaluate
-
         value = _checked(frame, definition, expression, evaluate(frame, expression))
     scope.evaluating.discard(name)
     return scope.numbers.setdefault(name, value)

@@ -11,20 +11,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from specc.diagnostics import Edit, Fix, Label, closest
+from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.numbers import number_value
 from specc.frontend.fix.fixes import wrapped
 from specc.frontend.scope import provenance
-from specc.frontend.scope.scope import NUMBERS, Frame
+from specc.frontend.scope.frame import Frame, SharedLayer
+from specc.frontend.scope.scope import NUMBERS, Word
 from specc.frontend.scope.values import (
     MOST_ELEMENTS,
     POISON,
     Given,
     Several,
-    SharedLayer,
     Tensor,
     Value,
     Weights,
-    Word,
     describe,
     describe_type,
     excess,
@@ -144,8 +144,6 @@ class Match:
                 self.binders[name] = given
                 return True
         else:
-            from specc.frontend.elaborate.expressions import evaluate
-
             value = evaluate(self.callee, wanted)
         if value is POISON:
             return False
@@ -327,8 +325,6 @@ def declared_type(
 
     The axis of a sequence is part of its shape, and allowed with `sequences` alone.
     """
-    from specc.frontend.elaborate.expressions import evaluate
-
     kind = KINDS.get(tree.kind.text)
     if kind is None:
         unknown_type(frame, tree)

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
 
-from specc.frontend.scope.scope import Frame, Mistake, flowing, undecided
+from specc.frontend.scope.frame import Frame, flowing
+from specc.frontend.scope.mistakes import Mistake, undecided
 from specc.frontend.scope.values import (
     Tensor,
     Value,

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from specc.frontend.operators.arithmetic import as_kind
-from specc.frontend.scope.scope import Frame, Mistake
+from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Several, Tensor, Value, describe
 from specc.ir import sizes
 from specc.ir.sizes import Polynomial, Size

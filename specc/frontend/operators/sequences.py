@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from specc.frontend.operators import arithmetic
 from specc.frontend.operators.arithmetic import as_kind
-from specc.frontend.scope.scope import Frame, Mistake
+from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Sequence, Tensor, Value, describe, excess, is_static
 from specc.ir.graph import Node, Origin, apply
 from specc.ops import elementwise as ops

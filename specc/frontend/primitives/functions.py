@@ -8,7 +8,8 @@ from collections.abc import Callable
 from specc.frontend.operators.arithmetic import arithmetic, as_kind, pairwise, unary
 from specc.frontend.operators.sequences import average, over_batch, total
 from specc.frontend.primitives.registry import axes_of, primitive, tensor
-from specc.frontend.scope.scope import Frame, Mistake
+from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Tensor, Value, describe, is_static
 from specc.ir import sizes
 from specc.ir.op import Op

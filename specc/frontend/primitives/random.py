@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from specc.frontend.operators.arithmetic import arithmetic
 from specc.frontend.primitives.registry import primitive, tensor
-from specc.frontend.scope.scope import Frame, Mistake
+from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Tensor, Value, describe
 from specc.ops import elementwise as ops
 from specc.ops.random import Uniform

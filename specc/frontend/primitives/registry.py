@@ -10,24 +10,12 @@ their declarations as annotations.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from specc.frontend.scope.scope import Mistake
+from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Tensor, Value, describe
 from specc.frontend.words.settings import REQUIRED, Declared
-from specc.frontend.words.signatures import InputDeclared, Signature
+from specc.frontend.words.signatures import InputDeclared, Primitive, Signature
 from specc.ir import sizes
-
-
-@dataclass(frozen=True, eq=False)
-class Primitive:
-    """A word that is defined here."""
-
-    name: str
-    signature: Signature
-    doc: str
-    build: Callable[..., Value]
-
 
 PRIMITIVES: dict[str, Primitive] = {}
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from specc.frontend.operators import sequences
 from specc.frontend.operators.arithmetic import as_kind
 from specc.frontend.primitives.registry import axes_of, primitive, tensor
+from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.provenance import Step
-from specc.frontend.scope.scope import Frame, Mistake
 from specc.frontend.scope.values import Several, Tensor, Value, describe, is_static
 from specc.ir import sizes
 from specc.ir.sizes import Polynomial

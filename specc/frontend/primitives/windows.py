@@ -14,8 +14,9 @@ from specc.frontend.operators.products import (
     window_sum,
 )
 from specc.frontend.primitives.registry import primitive
+from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.provenance import Step
-from specc.frontend.scope.scope import Frame, Mistake
 from specc.frontend.scope.values import Value
 from specc.ops.window import WindowMax
 from specc.source import Span

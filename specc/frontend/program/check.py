@@ -21,6 +21,7 @@ from specc.frontend.elaborate.numbers import number_value
 from specc.frontend.fix.fixes import verify_fixes
 from specc.frontend.lint.lint import lint, silence
 from specc.frontend.lint.signed import cancelling
+from specc.frontend.primitives import PRIMITIVES
 from specc.frontend.program.model import RESERVED, Elaborated, elaborate
 from specc.frontend.program.training import SETTINGS, Training, train
 from specc.frontend.program.uses import file_scope
@@ -188,7 +189,7 @@ def _check(
     context = Context(report)
     context.is_incomplete = is_incomplete
     context.overrides = _parsed(context, overrides)
-    library = Scope(context, None, is_library=True)
+    library = Scope(context, None, is_library=True, primitives=PRIMITIVES)
     scope = file_scope(context, file, library)
     for definition, owner in list(scope.definitions.values()):
         if isinstance(definition, NUMBERS):

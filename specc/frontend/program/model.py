@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from specc.diagnostics import Label
-from specc.frontend.elaborate import definitions, expressions
+from specc.frontend.elaborate import definitions
+from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.patterns import declared_type, sequence_name
 from specc.frontend.operators import sequences
 from specc.frontend.program.monitor import is_more_better
 from specc.frontend.scope import provenance
-from specc.frontend.scope.scope import Context, Frame, Namer, Scope
+from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.scope import Context, Namer, Scope
 from specc.frontend.scope.values import POISON, Sequence, Tensor, Value, Weights, describe
 from specc.frontend.syntax import ast
 from specc.ir.graph import Node, apply, topological
@@ -138,7 +140,7 @@ def _length_owner(frame: Frame, statement: ast.Input | ast.Target, sequence: str
 
 
 def _output(frame: Frame, statement: ast.Output, name: str, outputs: list[Term]) -> None:
-    value = expressions.evaluate(frame, statement.value)
+    value = evaluate(frame, statement.value)
     if value is POISON:
         return
     if not isinstance(value, Tensor):
@@ -163,7 +165,7 @@ def _terms(frame: Frame, statements: list, names: dict, result: Elaborated) -> N
     frame.weights = lambda: _weights(context)
     found: dict[ast.Node, Term] = {}
     for statement in sorted(statements, key=_mentions_weights):
-        value = expressions.evaluate(frame, statement.value)
+        value = evaluate(frame, statement.value)
         if value is POISON:
             continue
         check = _loss if isinstance(statement, ast.Loss) else _metric

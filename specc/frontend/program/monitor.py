@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
 from specc.diagnostics import Edit, Fix
-from specc.frontend.scope.scope import Frame
+from specc.frontend.scope.frame import Frame
 from specc.frontend.scope.values import Tensor
 from specc.frontend.syntax import ast
 from specc.frontend.words import library

@@ -17,12 +17,15 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from specc.diagnostics import Edit, Fix, Label, closest
-from specc.frontend.elaborate import arguments, definitions, expressions
+from specc.frontend.elaborate import arguments, definitions
 from specc.frontend.elaborate.bindings import bind_settings
+from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.initial import initial_value
+from specc.frontend.elaborate.names import SCHEDULE
 from specc.frontend.elaborate.patterns import Match
-from specc.frontend.scope.scope import Frame
-from specc.frontend.scope.values import POISON, Given, Tensor, Value, Word, describe
+from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.scope import Word
+from specc.frontend.scope.values import POISON, Given, Tensor, Value, describe
 from specc.frontend.syntax import ast
 from specc.frontend.words.messages import SYNONYMS
 from specc.frontend.words.signatures import InputDeclared, signature_of
@@ -36,10 +39,7 @@ from specc.ops.random import Uniform
 
 def schedule(frame: Frame, span) -> dict[str, Value]:
     """The names that a setting of an optimizer may depend on."""
-    return {
-        name: Tensor(leaf(Input("schedule", name), frame.origin(span)))
-        for name in expressions.SCHEDULE
-    }
+    return {name: Tensor(leaf(Input("schedule", name), frame.origin(span))) for name in SCHEDULE}
 
 
 @dataclass(eq=False)
@@ -148,7 +148,7 @@ class Rule:
         """The values after the step; every state and the parameter have one."""
         values: dict[str, Tensor] = {}
         for name, statement in nexts.items():
-            value = expressions.evaluate(frame, statement.value)
+            value = evaluate(frame, statement.value)
             if name != weight and frame.names.get(name) is POISON:
                 continue
             if name != weight and name not in states:

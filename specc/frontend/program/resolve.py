@@ -7,10 +7,11 @@ branches that are not taken. A name and place that was reported is not reported 
 from __future__ import annotations
 
 from specc.diagnostics import Edit, Fix, Label, closest
-from specc.frontend.elaborate.calls import resolve as resolve_word
-from specc.frontend.elaborate.expressions import SCHEDULE, declared_names, unknown
-from specc.frontend.scope.scope import Context, Frame, Scope
-from specc.frontend.scope.values import POISON, Word
+from specc.frontend.elaborate.names import SCHEDULE, declared_names, unknown
+from specc.frontend.elaborate.names import resolve as resolve_word
+from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.scope import Context, Scope, Word
+from specc.frontend.scope.values import POISON
 from specc.frontend.syntax import ast
 from specc.frontend.words.settings import KINDS
 from specc.frontend.words.signatures import signature_of

@@ -13,9 +13,10 @@ import math
 import operator
 from collections.abc import Callable, Iterator, Mapping
 
-from specc.frontend.elaborate import expressions
+from specc.frontend.elaborate.dispatch import evaluate
+from specc.frontend.elaborate.names import SCHEDULE
 from specc.frontend.program.optimizers import Rule
-from specc.frontend.scope.scope import Frame
+from specc.frontend.scope.frame import Frame
 from specc.frontend.scope.values import Tensor, show_number
 from specc.frontend.syntax import ast
 from specc.frontend.words.settings import HOLDS, Declared
@@ -66,7 +67,7 @@ def _place(rule: Rule, call: ast.Call, position: int, declared: Declared) -> Spa
 def _bounds(frame: Frame, declared: Declared) -> tuple[tuple[str, float], ...]:
     values = []
     for sign, bound in declared.bounds:
-        number = expressions.evaluate(frame, bound) if isinstance(bound, ast.Node) else bound
+        number = evaluate(frame, bound) if isinstance(bound, ast.Node) else bound
         if isinstance(number, (int, float)):
             values.append((sign, number))
     return tuple(values)
@@ -78,7 +79,7 @@ def _first_wrong(root: Node, bounds: tuple[tuple[str, float], ...], epochs: int)
     if not all(isinstance(each.op, (Const, Input, Elementwise)) for each in nodes):
         return None
     used = [each.op.label for each in nodes if isinstance(each.op, Input)]
-    if not set(used) <= set(expressions.SCHEDULE):
+    if not set(used) <= set(SCHEDULE):
         return None
     formula = [(each, _compiled(each)) for each in nodes if isinstance(each.op, Elementwise)]
     for point in _points(set(used), epochs):

@@ -12,12 +12,13 @@ from typing import Any
 
 from specc import sources
 from specc.diagnostics import Edit, Fix, Label, closest
-from specc.frontend.elaborate import expressions
 from specc.frontend.elaborate.bindings import setting_help
+from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.program.monitor import monitor
 from specc.frontend.program.optimizers import Rule, optimizer_rule
 from specc.frontend.program.schedules import limits
-from specc.frontend.scope.scope import Context, Frame, Scope
+from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.scope import Context, Scope
 from specc.frontend.scope.values import POISON, beyond_float, describe, is_number
 from specc.frontend.syntax import ast
 from specc.frontend.words.messages import (
@@ -166,7 +167,7 @@ def _setting(frame: Frame, name: ast.Name, tree: ast.Expression, known: dict[str
     if declared is None:
         _unknown_setting(frame, name)
         return
-    value = expressions.evaluate(frame, tree)
+    value = evaluate(frame, tree)
     if value is POISON:
         return
     if not isinstance(value, (int, float, str)):
@@ -213,7 +214,7 @@ def _validate(frame: Frame, statement: ast.Validate, ports: list[Port]) -> DataC
     """A source, or `split = 0.9`: the part of the data that is trained on. Gives the part kept."""
     if statement.source is not None:
         return data_call(frame, statement.source, ports)
-    value = expressions.evaluate(frame, statement.split)
+    value = evaluate(frame, statement.split)
     if value is POISON:
         return None
     if not is_number(value) or not 0 < value < 1:
@@ -245,7 +246,7 @@ def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | Non
     values: dict[str, Span] = {}
     good = True
     for argument in (*tree.inputs, *tree.settings):
-        value = _choice(word, argument) or expressions.evaluate(frame, argument.value)
+        value = _choice(word, argument) or evaluate(frame, argument.value)
         if value is POISON:
             good = False
         elif not isinstance(value, (int, float, str)):

@@ -10,13 +10,16 @@ use each other in a circle.
 
 from __future__ import annotations
 
-from specc.frontend.elaborate import calls, definitions, expressions
+from specc.frontend.elaborate import definitions
 from specc.frontend.elaborate.arguments import setting_value
 from specc.frontend.elaborate.bindings import valid_settings
+from specc.frontend.elaborate.calls import uses_itself
+from specc.frontend.elaborate.names import SCHEDULE
 from specc.frontend.elaborate.patterns import KINDS, is_like, unknown_like, unknown_type
 from specc.frontend.program.optimizers import Rule, check_inputs
-from specc.frontend.scope.scope import WORDS, Context, Frame, Namer, Scope
-from specc.frontend.scope.values import POISON, Word
+from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.scope import WORDS, Context, Namer, Scope, Word
+from specc.frontend.scope.values import POISON
 from specc.frontend.syntax import ast
 from specc.frontend.words.signatures import Signature, signature_of
 from specc.ir.program import Parameter
@@ -64,10 +67,8 @@ def _walk(context: Context, scope: Scope, definition: Definition) -> None:
             apart.parameters["w"] = Parameter("w", type_, constant(0.0))
             apart.leaves["w"] = leaf(Input("param", "w", type_))
             Rule(frame, definition).update("w")
-    elif isinstance(definition, ast.Fn) and definition.value is not None:
-        expressions.evaluate(frame, definition.value)
     else:
-        definitions.body(frame, definition)
+        definitions.value(frame, definition)
 
 
 def _unknown_names(definition: Definition) -> dict:
@@ -79,13 +80,13 @@ def _unknown_names(definition: Definition) -> dict:
             sizes = [axis.size for axis in each.type.axes or ()] + [each.type.classes]
             names += [each.text for each in sizes if isinstance(each, ast.Path)]
     if isinstance(definition, ast.Optimizer):
-        names += expressions.SCHEDULE
+        names += SCHEDULE
     return dict.fromkeys(names, POISON)
 
 
 def _defaults(context: Context, scope: Scope, definition: Definition) -> None:
     """Reports defaults that the declaration of their setting does not allow."""
-    names = _unknown_names(definition) | dict.fromkeys(expressions.SCHEDULE, POISON)
+    names = _unknown_names(definition) | dict.fromkeys(SCHEDULE, POISON)
     word = Word(definition.name.text, definition, scope)
     for declared in signature_of(definition).settings:
         if not isinstance(declared.default, ast.Node):
@@ -115,7 +116,7 @@ def _circles(context: Context, scope: Scope, unused: list[ast.Definition]) -> No
             if used in chain and (definition, used) not in reported:
                 reported.add((definition, used))
                 frame = Frame(context, scope, "file", definition=definition)
-                calls.uses_itself(frame, used.name.text, each.span)
+                uses_itself(frame, used.name.text, each.span)
             elif used not in done:
                 follow(used, (*chain, used))
 

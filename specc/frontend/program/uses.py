@@ -10,6 +10,8 @@ from pathlib import Path
 from specc.diagnostics import Label, SpecError
 from specc.frontend.scope.scope import DEEPEST, NUMBERS, WORDS, Context, Scope
 from specc.frontend.syntax import ast
+from specc.frontend.syntax.parse import parse
+from specc.reading import read_source
 from specc.source import Source
 
 
@@ -97,11 +99,9 @@ def _used(context, use: ast.Use, source: Source, library, root: Path, chain, don
     if is_special:
         context.error("cannot-read", f"cannot read `{text}`: it is no file", use.path.span)
         return None
-    from specc.frontend.syntax.parse import parse
-
     done[path] = None
     try:
-        read = Source.read(path)
+        read = read_source(path)
     except SpecError as error:
         context.error(
             "cannot-read", error.diagnostics[0].message.replace(str(path), text), use.path.span

@@ -10,9 +10,8 @@ open sizes; a text is a `str`. All else is one of the classes below.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, TypeAlias
 
 from specc.frontend.scope.provenance import Step
 from specc.ir import sizes
@@ -21,10 +20,6 @@ from specc.ir.sizes import Polynomial
 from specc.ir.types import Type
 from specc.recipe import LARGEST_FLOAT
 from specc.source import Span
-
-if TYPE_CHECKING:
-    from specc.frontend.scope.scope import Frame, Scope
-    from specc.frontend.syntax import ast
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,28 +78,11 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Word:
-    """A word of the language: a definition with the scope of its file, or a primitive."""
+class Applicable:
+    """A value of the language that is no data: it has to be applied to a value."""
 
     name: str
-    definition: Any  # ast.Fn, ast.Block, ast.Cell, ast.Optimizer or primitives.Primitive
-    scope: Scope | None = None
-    settings: Mapping[str, Given] = field(default_factory=dict)  # those that are given already
-    named_at: Span | None = None  # where a setting names it, as the user sees it
-
-    @property
-    def is_library(self) -> bool:
-        return self.scope is None or self.scope.is_library
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SharedLayer:
-    """`layer tower = dense(64) -> relu`: its stages, to be applied with one set of weights."""
-
-    name: str
-    path: str
-    statement: ast.Layer
-    frame: Frame
+    what: ClassVar[str]  # "word" or "layer"
 
 
 class Poison:
@@ -120,9 +98,7 @@ MOST_ELEMENTS = 2**31
 """Elements of one value of one example, or of a parameter: kernels count them in 32 bits."""
 
 Static: TypeAlias = int | float | bool | Polynomial
-Value: TypeAlias = (
-    Static | str | Sequence | Tensor | Several | Weights | Word | SharedLayer | Poison
-)
+Value: TypeAlias = Static | str | Sequence | Tensor | Several | Weights | Applicable | Poison
 
 
 def is_static(value: Value) -> bool:
@@ -193,10 +169,8 @@ def describe(value: Value) -> str:
             return f"{len(value.items)} values"
         case Weights():
             return "the weights of the model"
-        case Word():
-            return f"the word `{value.name}`"
-        case SharedLayer():
-            return f"the layer `{value.name}`"
+        case Applicable():
+            return f"the {value.what} `{value.name}`"
     return "a value"
 
 

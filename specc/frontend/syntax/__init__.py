@@ -4,7 +4,8 @@ In the order of the way through them:
 
 lex             text to tokens, comments and doc comments
 grammar         the LALR(1) tables of `grammars/dl.lark`
-parse           tokens to a tree, on these tables
+parser          the automaton that runs on these tables
+parse           tokens to a tree, with all syntax errors
 build           the rules that the parser recognises to nodes
 ast             the nodes
 recovery        where the parser continues after an error

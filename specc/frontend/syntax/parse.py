@@ -6,47 +6,19 @@ an `ast.Broken` in the tree; all else is there.
     file, diagnostics = parse(Source("a.dl", "dim n = 3"))
     file.definitions        # (Dim(name=Name(text='n'), value=Number(value=3, text='3')),)
 
-The parser runs on the LALR(1) tables of `grammar.py` and has one stack and no recursion. After a mistake
-`slips.py` says what is wrong and where to go on.
+`parser.py` holds the automaton. After an error `slips.py` says what is wrong and where to continue.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from specc.diagnostics import Diagnostic, Report
 from specc.frontend.syntax import ast
-from specc.frontend.syntax.build import DEEPEST, Builder, Token
-from specc.frontend.syntax.grammar import tables
-from specc.frontend.syntax.lex import MOST, lex
-from specc.source import Source, Span
-
-# The reserved words that statements and definitions start with.
-DEFINITIONS = frozenset(
-    ["dim", "seq", "const", "use", "fn", "block", "cell", "optimizer", "model", "train"]
-)
-STATEMENTS = frozenset(
-    [
-        "input",
-        "stream",
-        "target",
-        "let",
-        "layer",
-        "param",
-        "state",
-        "next",
-        "return",
-        "output",
-        "loss",
-        "metric",
-        "data",
-        "validate",
-        "test",
-        "freeze",
-        "optimizer",
-    ]
-)
+from specc.frontend.syntax.build import DEEPEST, Token
+from specc.frontend.syntax.lex import MOST
+from specc.frontend.syntax.parser import DEFINITIONS, STATEMENTS, Parser
+from specc.source import Source
 
 
 def parse(
@@ -57,7 +29,7 @@ def parse(
     With `start` and `end` only the definitions between these offsets are read.
     """
     report = Report()
-    file = Parser(source, report, start, end).run()
+    file = _file(Parser(source, report, start, end))
     found = report.diagnostics
     if len(found) > MOST:
         message = f"this file has more than {MOST} mistakes; the first {MOST} are shown"
@@ -65,132 +37,25 @@ def parse(
     return file, found
 
 
-class Parser:
-    """The state of a parse.
+def _file(parser: Parser) -> ast.File:
+    """Feed all tokens to a parser, and return the tree that they make."""
+    tokens = parser.tokens
+    too_deep = _too_deep(tokens)
+    recovery = None
+    at = 0
+    while at < len(tokens):
+        if at not in too_deep and parser.feed(tokens[at]):
+            at += 1
+            continue
+        if recovery is None:  # only files with errors pay for these imports
+            from specc.frontend.syntax import slips
+            from specc.frontend.syntax.recovery import Recovery
 
-    `states` is the stack of the automaton, `values` the tokens and nodes on it, and `starts` and `ends` the
-    offsets between which each value stands (for `(x)` the node x, but with its parentheses).
-    """
-
-    def __init__(self, source: Source, report: Report, start: int, end: int | None) -> None:
-        lexed = lex(source, report, start, end)
-        self.source = source
-        self.report = report
-        self.tokens = lexed.tokens
-        self.comments = lexed.comments
-        self.mistakes = lexed.mistakes
-        self.builder = Builder(source, report, lexed.docs)
-        self.tables = tables()
-        self.rules = [
-            (rule.name, rule.parts, self.builder[rule.builder] if rule.builder else None)
-            for rule in self.tables.rules
-        ]
-        self.handed: dict[tuple[int, int, str], int] = {}
-        self.states = [self.tables.start]
-        self.values: list[Any] = [None]
-        self.starts = [0]
-        self.ends = [0]
-
-    def run(self) -> ast.File:
-        tokens, feed = self.tokens, self.feed
-        too_deep = _too_deep(tokens)
-        recovery = None
-        at = 0
-        while at < len(tokens):
-            if at not in too_deep and feed(tokens[at]):
-                at += 1
-                continue
-            if recovery is None:  # only for files with mistakes
-                from specc.frontend.syntax import slips
-                from specc.frontend.syntax.recovery import Recovery
-
-                recovery = Recovery(self)
-            at = recovery.nested_too_deep(at) if at in too_deep else slips.after(recovery, at)
-        file = self.values[-1]
-        assert isinstance(file, ast.File), "the parser ended without a file; please report this"
-        return replace(file, comments=tuple(self.comments))
-
-    def feed(self, token: Token, is_taken: bool = True) -> bool:
-        """Takes a token, and says whether it fits. The last one, $END, leaves the file on the stack.
-
-        If it is not to be taken, only the rules that end before it are built.
-        """
-        states, values, starts, ends = self.states, self.values, self.starts, self.ends
-        actions, gotos, rules = self.tables.actions, self.tables.gotos, self.rules
-        handed = self.handed
-        kind = token.kind
-        while True:
-            action = actions[states[-1]].get(kind)
-            if action is None:
-                return False
-            if action >= 0:
-                if is_taken:
-                    states.append(action)
-                    values.append(token)
-                    starts.append(token.start)
-                    ends.append(token.end)
-                return True
-            name, parts, build = rules[~action]
-            if build is None:  # a single part is handed on, mostly by ten rules in a row
-                way = (states[-2], states[-1], kind)
-                state = handed.get(way)
-                if state is None:
-                    state = handed[way] = self._handed_on(*way)
-                states[-1] = state
-                continue
-            start, end, taken = token.start, token.start, []
-            if parts:
-                start, end, taken = starts[-parts], ends[-1], values[-parts:]
-                del states[-parts:], values[-parts:], starts[-parts:], ends[-parts:]
-            values.append(build(Span(self.source, start, end), *taken))
-            starts.append(start)
-            ends.append(end)
-            states.append(gotos[states[-1]][name])
-            if states[-1] == self.tables.end:
-                return True
-
-    def _handed_on(self, below: int, state: int, kind: str) -> int:
-        """The state above `below` once all rules of a single part have ended before a token."""
-        while (action := self.tables.actions[state].get(kind)) is not None and action < 0:
-            name, _, build = self.rules[~action]
-            if build is not None:
-                break
-            state = self.tables.gotos[below][name]
-        return state
-
-    def accepts(self, *kinds: str) -> bool:
-        """Whether tokens of these kinds would fit now."""
-        states = self.states.copy()
-        actions, gotos, rules = self.tables.actions, self.tables.gotos, self.tables.rules
-        for kind in kinds:
-            while True:
-                action = actions[states[-1]].get(kind)
-                if action is None:
-                    return False
-                if action >= 0:
-                    states.append(action)
-                    break
-                rule = rules[~action]
-                if rule.parts:
-                    del states[-rule.parts :]
-                states.append(gotos[states[-1]][rule.name])
-                if states[-1] == self.tables.end:
-                    return True
-        return True
-
-    def expected(self) -> set[str]:
-        """The kinds of tokens that fit now."""
-        return {kind for kind in self.tables.actions[self.states[-1]] if self.accepts(kind)}
-
-    def reduce(self, kind: str) -> None:
-        """Builds the rules that end before a token of this kind, if it would fit."""
-        if self.accepts(kind):
-            self.feed(Token(kind, "", self.ends[-1], self.ends[-1]), is_taken=False)
-
-    def drop(self, height: int) -> None:
-        """Takes values off the stack until it has this height."""
-        for stack in (self.states, self.values, self.starts, self.ends):
-            del stack[height:]
+            recovery = Recovery(parser)
+        at = recovery.nested_too_deep(at) if at in too_deep else slips.after(recovery, at)
+    file = parser.values[-1]
+    assert isinstance(file, ast.File), "the parser ended without a file; please report this"
+    return replace(file, comments=tuple(parser.comments))
 
 
 def _too_deep(tokens: list[Token]) -> set[int]:

@@ -17,7 +17,7 @@ from itertools import pairwise
 from specc.diagnostics import Edit, Fix, Label
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.build import DEEPEST, Token, is_name
-from specc.frontend.syntax.parse import DEFINITIONS, STATEMENTS, Parser
+from specc.frontend.syntax.parser import DEFINITIONS, STATEMENTS, Parser
 from specc.source import Span
 
 STARTS = DEFINITIONS | STATEMENTS

@@ -15,7 +15,7 @@ from specc.frontend.syntax import ast
 from specc.frontend.syntax.build import DEEPEST, PLACES, Token, is_name, keyword_of, listed
 from specc.frontend.syntax.expectations import Expectation, expectations
 from specc.frontend.syntax.lex import MOST
-from specc.frontend.syntax.parse import DEFINITIONS, STATEMENTS
+from specc.frontend.syntax.parser import DEFINITIONS, STATEMENTS
 from specc.frontend.syntax.recovery import BINARY, COMPARISONS, OPERANDS, Recovery
 from specc.source import Span
 

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from specc.frontend.syntax import ast
+from specc.frontend.syntax.parse import parse
 from specc.source import Source
 
 FOLDER = Path(__file__).parents[2] / "std"
@@ -72,8 +73,6 @@ def index() -> dict[str, Entry]:
 
 @cache
 def _definition(name: str) -> ast.WordDefinition:
-    from specc.frontend.syntax.parse import parse
-
     entry = index()[name]
     file, diagnostics = parse(entry.source, entry.start, entry.end)
     assert not diagnostics, (

@@ -5,6 +5,7 @@ fn f(x: float[n], y; m = 1)      ->      Signature((x, y), (m,))
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -52,6 +53,16 @@ class Signature:
             inputs += ", ..."
         settings = ", ".join(str(each) for each in self.settings)
         return f"({inputs}; {settings})" if settings else f"({inputs})"
+
+
+@dataclass(frozen=True, eq=False)
+class Primitive:
+    """A word that is written in Python: `specc/frontend/primitives` builds its value."""
+
+    name: str
+    signature: Signature
+    doc: str
+    build: Callable[..., Any]
 
 
 @cache

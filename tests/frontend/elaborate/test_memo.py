@@ -10,6 +10,7 @@ from specc import driver
 from specc.frontend.elaborate import calls, memo
 from specc.ir.graph import Graph
 from specc.ir.show import show_graph, show_program
+from specc.reading import read_source
 from specc.source import Source
 
 ROOT = Path(__file__).parents[3]
@@ -54,7 +55,7 @@ def walked(monkeypatch):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_is_the_same_with_and_without_the_memo(path, walked):
-    source = Source.read(path)
+    source = read_source(path)
     assert checked(source) == walked(source)
 
 

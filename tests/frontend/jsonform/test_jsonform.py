@@ -18,6 +18,7 @@ from specc.frontend.jsonform.write import to_json
 from specc.frontend.layout.format import formatted
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.parse import parse
+from specc.reading import read_source
 from specc.source import Source
 
 ROOT = Path(__file__).parents[3]
@@ -25,7 +26,7 @@ FILES = [
     path
     for folder in ("models", "specc/std", "examples", "tests/good", "tests/bad")
     for path in sorted((ROOT / folder).rglob("*.dl"))
-    if not parse(Source.read(path))[1]
+    if not parse(read_source(path))[1]
 ]
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 
@@ -50,7 +51,7 @@ def test_the_schema_is_a_schema():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_comes_back_as_it_was(path):
-    assert_round_trip(Source.read(path).text, is_validated=path.parent.name == "models")
+    assert_round_trip(read_source(path).text, is_validated=path.parent.name == "models")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_very_deep_json_is_refused():
 def test_random_damage_is_refused_or_read_as_the_schema_says():
     chance = random.Random(0)
     texts = [
-        json.dumps(record_of(Source.read(path).text))
+        json.dumps(record_of(read_source(path).text))
         for path in FILES
         if path.parent.name == "models"
     ]

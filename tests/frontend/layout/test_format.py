@@ -13,6 +13,7 @@ from specc.frontend.layout.format import formatted, says_the_same
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.lex import lex
 from specc.frontend.syntax.parse import parse
+from specc.reading import read_source
 from specc.source import Source, Span
 
 ROOT = Path(__file__).parents[3]
@@ -22,7 +23,7 @@ FILES = sorted(
     for path in (ROOT / folder).rglob("*.dl")
 )
 SOUND = [
-    path for path in FILES if not any(d.severity == "error" for d in parse(Source.read(path))[1])
+    path for path in FILES if not any(d.severity == "error" for d in parse(read_source(path))[1])
 ]
 
 
@@ -46,7 +47,7 @@ def assert_formats(source: Source) -> None:
 
 @pytest.mark.parametrize("path", SOUND, ids=lambda path: str(path.relative_to(ROOT)))
 def test_formatting_keeps_tokens_and_comments_and_is_done_once(path):
-    assert_formats(Source.read(path))
+    assert_formats(read_source(path))
 
 
 @pytest.mark.parametrize(
@@ -55,13 +56,13 @@ def test_formatting_keeps_tokens_and_comments_and_is_done_once(path):
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_what_is_shipped_is_formatted(path):
-    source = Source.read(path)
+    source = read_source(path)
     assert formatted(source) == source.text
 
 
 def test_random_spaces_line_breaks_and_comments_come_to_a_stable_layout():
     chance = random.Random(0)
-    sources = [Source.read(path) for path in SOUND if "tests" not in path.parts[-4:]]
+    sources = [read_source(path) for path in SOUND if "tests" not in path.parts[-4:]]
     for _ in range(300):
         source = chance.choice(sources)
         tokens = lex(source, Report()).tokens[:-1]
@@ -88,7 +89,7 @@ def test_random_spaces_line_breaks_and_comments_come_to_a_stable_layout():
 def test_random_changes_of_tokens_that_parse_come_to_a_stable_layout():
     chance = random.Random(1)
     tried = 0
-    sources = [Source.read(path) for path in SOUND if path.stat().st_size < 3000]
+    sources = [read_source(path) for path in SOUND if path.stat().st_size < 3000]
     words = [
         "x",
         "3",

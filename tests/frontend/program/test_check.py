@@ -18,6 +18,7 @@ from specc.frontend.syntax.parse import parse
 from specc.ir.graph import topological
 from specc.ir.sizes import open_size
 from specc.ir.types import Type
+from specc.reading import read_source
 from specc.source import Source
 
 ROOT = Path(__file__).parents[3]
@@ -52,7 +53,7 @@ def inputs_of(node, role):
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_every_model_is_good(path):
-    source = Source.read(path)
+    source = read_source(path)
     assert program(source.text, str(path)) is not None
 
 
@@ -99,8 +100,8 @@ def test_the_table_of_layers_has_a_line_for_each_use():
 def test_a_check_imports_neither_numpy_nor_numba():
     code = (
         "import sys; from specc.frontend.syntax.parse import parse; from specc.frontend.program.check import check;"
-        "from specc.source import Source;"
-        "assert check(parse(Source.read('models/lenet.dl'))[0]);"
+        "from specc.reading import read_source;"
+        "assert check(parse(read_source('models/lenet.dl'))[0]);"
         "assert not {'numpy', 'numba'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

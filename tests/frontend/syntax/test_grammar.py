@@ -11,7 +11,8 @@ from lark import Lark
 from lark.exceptions import LarkError
 
 from specc.frontend.syntax import grammar
-from specc.frontend.syntax.parse import DEFINITIONS, STATEMENTS, parse
+from specc.frontend.syntax.parse import parse
+from specc.frontend.syntax.parser import DEFINITIONS, STATEMENTS
 from specc.source import Source
 
 RESERVED = """dim seq const use fn block cell optimizer model train input stream target let layer param state

@@ -1,0 +1,66 @@
+"""The body of a primitive: it is built in Python, and its mistakes are reported here."""
+
+from __future__ import annotations
+
+from specc.diagnostics import Edit, Fix
+from specc.frontend.elaborate.dispatch import Use, gives_body
+from specc.frontend.scope import provenance
+from specc.frontend.scope.mistakes import Mistake, undecided
+from specc.frontend.scope.values import Tensor, Value
+from specc.frontend.words.signatures import Primitive
+from specc.ir.sizes import Undecided
+from specc.source import Span
+
+
+@gives_body(Primitive)
+def primitive(use: Use) -> Value:
+    """Return what a primitive builds of its inputs and settings."""
+    definition = use.word.definition
+    assert isinstance(definition, Primitive)
+    operands = [each.value if each is not None else None for each in use.values]
+    settings = {each.name: use.frame.names[each.name] for each in definition.signature.settings}
+    try:
+        return definition.build(use.frame, use.span, *operands, **settings)
+    except Mistake as mistake:
+        return _report(use, mistake)
+    except Undecided as error:  # an open size among the settings
+        return _report(use, undecided(error.size))
+
+
+def _report(use: Use, mistake: Mistake) -> Value:
+    """Report a mistake of a primitive."""
+    frame, span = use.caller, use.span
+    at = mistake.argument
+    place = span
+    notes: list[str] = []
+    given = [each for each in use.values if each is not None]
+    if at is not None and at < len(given) and mistake.name == "wrong-kind":
+        place = given[at].span
+    if mistake.name in ("shape-mismatch", "window-does-not-fit"):
+        for each in given:
+            if not isinstance(each.value, Tensor):
+                continue
+            what = (
+                f"`{provenance.excerpt(each.span, 32)}`"
+                if each.expression is not None
+                else "its input"
+            )
+            if frame.call is not None:
+                what = f"the input of `{provenance.excerpt(frame.call, 32)}`"
+            note = provenance.story(what, each.value.shape, each.value.trail)
+            if note is not None and note not in notes:
+                notes.append(note)
+            if frame.call is not None:
+                break  # the other operands are the library's own
+    labels, help_ = frame.open_labels(mistake.open_sizes)
+    fixes = _rounding(frame.place(span)) if mistake.name == "window-does-not-fit" else []
+    return frame.error(mistake.name, mistake.message, place, labels=labels, notes=notes,
+                       help=mistake.help or help_, fixes=fixes)  # fmt: skip
+
+
+def _rounding(span: Span) -> list[Fix]:
+    """The fix that lets a window leave out what is left over."""
+    if span.text.endswith(")"):
+        at = Span(span.source, span.end - 1, span.end - 1)
+        return [Fix("leave out what is left over", (Edit(at, ", round=floor"),))]
+    return []

@@ -1,0 +1,90 @@
+"""Operands that do not go together: the diagnostic, with their shapes and how these came about."""
+
+from __future__ import annotations
+
+from specc.diagnostics import Edit, Fix, Label
+from specc.frontend.fix.fixes import wrapped
+from specc.frontend.fix.operands import remedy
+from specc.frontend.scope import provenance
+from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.mistakes import Misfit, Mistake
+from specc.frontend.scope.values import Tensor, Value, describe
+from specc.frontend.syntax import ast
+from specc.ir import sizes
+from specc.source import Span
+
+
+def report(
+    frame: Frame, mistake: Mistake, span: Span, operands: list[tuple[ast.Expression, Value]]
+) -> Value:
+    """Reports a mistake of an operation, with the shapes of its operands and how they came about."""
+    if mistake.name in ("wrong-kind", "bad-number") and mistake.argument is not None:
+        at = mistake.argument
+        return frame.error(mistake.name, mistake.message, operands[at][0].span, help=mistake.help)
+    notes: list[str] = []
+    labels, help_ = frame.open_labels(mistake.open_sizes)
+    if mistake.name == "shape-mismatch":
+        tensors = [(tree, value) for tree, value in operands if isinstance(value, Tensor)]
+        for tree, value in tensors:
+            labels.append(Label(tree.span, shape_label(value)))
+        notes = stories(frame, tensors)
+    fixes = padding(operands) if mistake.name == "shape-mismatch" else []
+    help_ = mistake.help or help_
+    if mistake.name == "shape-mismatch" and not fixes and help_ is None:
+        help_, fixes = remedy(mistake.message, operands)
+        fixes = fixes if frame.call is None else []
+    place = next((tree.span for tree, value in operands if isinstance(value, Tensor)
+                  and value.sequence is None and value.type.batched and value.shape), None)  # fmt: skip
+    if isinstance(mistake, Misfit) and mistake.along and frame.call is None and place is not None:
+        call = f"along({provenance.excerpt(place, 32)}; {mistake.along})"
+        help_ = f"`{call}` gives it to every step"
+        fixes = [Fix("give it to every step", wrapped(place, "along(", f"; {mistake.along})"))]
+    return frame.error(mistake.name, mistake.message, span, labels=labels, notes=notes, help=help_,
+                       fixes=fixes)  # fmt: skip
+
+
+def padding(operands: list[tuple[ast.Expression, Value]]) -> list[Fix]:
+    """Fixes for two images of different size: `pad` for a convolution that made one smaller."""
+    if len(operands) != 2 or not all(isinstance(value, Tensor) for _, value in operands):
+        return []
+    small, large = sorted((value for _, value in operands), key=lambda value: str(value.shape[1:]))
+    if small.type.rank != 3 or large.type.rank != 3:
+        return []
+    missing = large.shape[1] - small.shape[1]
+    if not isinstance(missing, int) or missing == 0:
+        return []
+    if missing < 0:
+        small, large, missing = large, small, -missing
+    fixes = []
+    for step in reversed(provenance.steps(small.trail)):
+        text = step.span.text if step.span is not None and step.note else ""
+        if (
+            text.startswith("conv")
+            and text.endswith(")")
+            and "pad" not in text
+            and missing % 2 == 0
+        ):
+            at = Span(step.span.source, step.span.end - 1, step.span.end - 1)
+            pad = missing // 2
+            message = (
+                f"with `pad={pad}` on line {step.span.line} both are {sizes.show(large.shape)}"
+            )
+            fixes.append(Fix(message, (Edit(at, f", pad={pad}"),)))
+    return fixes
+
+
+def shape_label(value: Tensor) -> str:
+    if value.type.kind == "int":
+        return describe(value)
+    each = f" at each step of `{value.sequence.name}`" if value.sequence is not None else ""
+    return sizes.show(value.shape) + each
+
+
+def stories(frame: Frame, operands: list[tuple[ast.Expression, Tensor]]) -> list[str]:
+    """How each operand got its shape."""
+    notes = []
+    for tree, value in operands:
+        note = provenance.story(f"`{provenance.excerpt(tree.span, 32)}`", value.shape, value.trail)
+        if note is not None and note not in notes:
+            notes.append(note)
+    return notes

@@ -1,0 +1,192 @@
+"""Names: what they stand for, and what is said of a name without a meaning.
+
+outer_name(frame, "weights", path)      # a name that the body itself does not declare
+parameter(frame, path)                  # `tower.dense1.weight`
+resolve(frame, path)                    # the word or layer that is to be applied
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from specc.diagnostics import Edit, Fix, Label
+from specc.frontend.elaborate.numbers import number_value
+from specc.frontend.scope import provenance
+from specc.frontend.scope.frame import Frame, SharedLayer, callers
+from specc.frontend.scope.scope import NUMBERS, Word
+from specc.frontend.scope.values import POISON, Tensor, Value, describe
+from specc.frontend.syntax import ast
+from specc.ir.types import Type
+from specc.ops.leaf import Input, leaf
+from specc.source import Span
+
+SCHEDULE = ("step", "epoch", "progress", "stale")
+"""Names that have a meaning in the settings of an optimizer."""
+
+
+def outer_name(frame: Frame, name: str, expression: ast.Path) -> Value:
+    """What a name stands for that the body itself does not declare."""
+    found = frame.scope.definitions.get(name)
+    if found is not None:
+        definition, scope = found
+        if isinstance(definition, NUMBERS):
+            return number_value(scope, definition)
+        if isinstance(definition, ast.Broken):
+            return POISON
+    if name in SCHEDULE:
+        if frame.schedule is not None:
+            return frame.schedule[name]
+        return frame.error(
+            "misplaced",
+            f"`{name}` has a meaning only in the settings of an optimizer",
+            expression.span,
+            help="a schedule is a setting of it: `optimizer sgd(lr = 0.1 / (1 + epoch))`",
+        )
+    if name == "training":
+        if any(each.kind in ("block", "model") for each in callers(frame)):
+            mode = Input("mode", "training", Type("bool"))
+            return Tensor(leaf(mode, frame.origin(expression.span)))
+        return frame.error(
+            "misplaced", "`training` has a meaning only in a model or block", expression.span
+        )
+    if name == "weights":
+        if frame.weights is not None:
+            return frame.weights()
+        return frame.error(
+            "misplaced", "`weights` has a meaning only in a loss or a metric", expression.span
+        )
+    word = frame.scope.word(name)
+    if word is not None:
+        return word
+    return unknown(frame, name, expression.span)
+
+
+def unknown(frame: Frame, name: str, span: Span) -> Value:
+    """Reports a name without a meaning."""
+    if frame.scope.is_incomplete:
+        return POISON
+    if declares(frame, name):
+        later = next(each for each in declared_names(frame.body) if each.text == name)
+        return frame.error(
+            "unknown-name",
+            f"`{name}` has no value yet",
+            span,
+            labels=[Label(later.span, "it gets one here")],
+            help="a value is declared above the lines that use it",
+        )
+    named = next((each for each in frame.body if isinstance(each, (ast.Output, ast.Loss, ast.Metric))
+                  and each.name is not None and each.name.text == name), None)  # fmt: skip
+    if named is not None:
+        return frame.error(
+            "unknown-name", f"`{name}` is not defined", span,
+            labels=[Label(named.name.span, "this is the name of a result, not of a value")],
+            help=f"give the value its name first: `let {name} = ...`",
+        )  # fmt: skip
+    if not frame.suggests:
+        return frame.error("unknown-name", f"`{name}` is not defined", span)
+    help_ = frame.suggestion(name, frame.known_names() | frame.scope.word_names())
+    candidate = frame.closest(name, frame.known_names())
+    fixes = [Fix(f"write `{candidate}`", (Edit(span, candidate),))] if candidate else []
+    return frame.error("unknown-name", f"`{name}` is not defined", span, help=help_, fixes=fixes)
+
+
+def declared_names(body: tuple[ast.Statement, ...]) -> list[ast.Name]:
+    """The names that the statements of a body give a meaning to."""
+    names: list[ast.Name] = []
+    for statement in body:
+        if isinstance(statement, (ast.Let, ast.Broken)):
+            names += statement.names
+        elif isinstance(statement, NAMING):
+            names.append(statement.name)
+    return names
+
+
+def declares(frame: Frame, name: str) -> bool:
+    """Whether a statement of the body gives a meaning to a name; a long body is looked through once."""
+    known = frame.context.declared
+    if id(frame.body) not in known:
+        names = frozenset(each.text for each in declared_names(frame.body))
+        known[id(frame.body)] = (frame.body, names)
+    return name in known[id(frame.body)][1]
+
+
+NAMING = (ast.Input, ast.Target, ast.Stream, ast.Layer, ast.Param, ast.State)
+
+
+def parameter(frame: Frame, expression: ast.Path) -> Value:
+    """The parameter of a layer, by its path within this model or block."""
+    context, namer = frame.context, frame.namer
+    text = expression.text
+    found = context.parameters.get(namer.within(text)) if namer is not None else None
+    if found is not None:
+        node = context.leaves[found.path]
+        step = provenance.Step(frame.place(expression.span), text, found.type.shape)
+        return Tensor(node, step)
+    first = expression.names[0]
+    owner = frame.names.get(first.text)
+    if owner is POISON or context.has_unknown_inputs:
+        return POISON
+    if isinstance(owner, SharedLayer):
+        own = [each for each in context.parameters if each.startswith(f"{owner.path}.")]
+        if not own:
+            return frame.error(
+                "unknown-name",
+                f"`{text}` is not there yet: the layer `{first.text}` has weights from its first"
+                " use on",
+                expression.span,
+                help=f"apply `{first.text}` to a value before this line",
+            )
+    elif isinstance(owner, Tensor):
+        return frame.error(
+            "wrong-kind", f"`{first.text}` is {describe(owner)}: it has no parts", first.span
+        )
+    prefix = f"{namer.path}." if namer is not None and namer.path else ""
+    known = [each.removeprefix(prefix) for each in context.parameters if each.startswith(prefix)]
+    near = frame.closest(text, known)
+    if near is None:
+        close = [each for each in known if each.startswith(f"{first.text}.")]
+        near = close[0] if len(close) == 1 else None
+        listed = ", ".join(f"`{each}`" for each in close)
+        help_ = f"did you mean `{near}`?" if near else (f"there are {listed}" if listed else None)
+    else:
+        help_ = f"did you mean `{near}`?"
+    fixes = [Fix(f"write `{near}`", (Edit(expression.span, near),))] if near else []
+    return frame.error(
+        "unknown-name", f"there is no parameter `{text}`", expression.span, help=help_, fixes=fixes
+    )
+
+
+def resolve(frame: Frame, path: ast.Path) -> Word | SharedLayer | Any:
+    """The word or layer that a name stands for; POISON where there is none."""
+    name = path.names[0].text
+    local = frame.names.get(name)
+    if local is POISON:
+        return POISON
+    if len(path.names) > 1:
+        return frame.error("unknown-name", f"there is no word `{path.text}`", path.span,
+                           help="only a whole layer can be applied")  # fmt: skip
+    if isinstance(local, (Word, SharedLayer)):
+        return local
+    word = frame.scope.word(name)
+    if word is not None:
+        return word
+    found = frame.scope.definitions.get(name)
+    if found is not None and isinstance(found[0], ast.Broken):
+        return POISON
+    if local is not None or found is not None:
+        what = describe(local) if local is not None else "a number"
+        return frame.error("wrong-kind", f"`{name}` is {what}, and cannot be applied", path.span)
+    if frame.scope.is_incomplete:
+        return POISON
+    if declares(frame, name):
+        return unknown(frame, name, path.span)
+    candidates: set[str] = set()
+    if frame.suggests:
+        layers = {each for each, value in frame.names.items() if isinstance(value, SharedLayer)}
+        candidates = layers | frame.scope.word_names()
+    near = frame.closest(name, candidates)
+    fixes = [Fix(f"write `{near}`", (Edit(path.span, near),))] if near else []
+    help_ = frame.suggestion(name, candidates)
+    return frame.error(
+        "unknown-name", f"there is no word `{name}`", path.span, help=help_, fixes=fixes
+    )

@@ -1,0 +1,232 @@
+"""The body that is being walked: the model's, or that of a definition at one of its uses.
+
+frame.names["x"]                            # the value of a name
+frame.apply(Mul(), x, y, span=span)         # a node, with its place and its provenance
+frame.error("bad-number", message, span)    # POISON, and a diagnostic at the user's call
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from specc.diagnostics import Label, closest
+from specc.frontend.scope.mistakes import Misfit, Mistake, undecided
+from specc.frontend.scope.provenance import Step
+from specc.frontend.scope.scope import MOST_SUGGESTIONS, NUMBERS, WORDS, Context, Namer, Scope
+from specc.frontend.scope.values import (
+    Applicable,
+    Poison,
+    Sequence,
+    Tensor,
+    Value,
+    describe,
+    excess,
+)
+from specc.frontend.syntax import ast
+from specc.frontend.words.messages import SYNONYMS
+from specc.ir.graph import Node, Origin, apply
+from specc.ir.op import Op, ShapeError
+from specc.ir.sizes import Undecided
+from specc.ops.leaf import Input, leaf
+from specc.ops.steps import lifted
+from specc.source import Span
+
+
+@dataclass(eq=False)
+class Frame:
+    """A body that is being walked: its names, and where its mistakes are shown.
+
+    `call` is set within the library: the user's call that led there, which is where mistakes are
+    shown and what nodes have as their origin.
+    """
+
+    context: Context
+    scope: Scope
+    kind: str  # "file", "model", "fn", "block", "optimizer", "train"
+    names: dict[str, Value] = field(default_factory=dict)
+    places: dict[str, Span] = field(default_factory=dict)
+    namer: Namer | None = None
+    call: Span | None = None
+    caller: Frame | None = None
+    called_at: Span | None = None
+    definition: Any = None
+    word: str = ""
+    depth: int = 0
+    schedule: Mapping[str, Value] | None = None  # step, epoch, ..., where they have a meaning
+    draw: Callable[[str, Tensor], Tensor] | None = None  # random numbers, for an initial value
+    fans: Mapping[str, Value] | None = None  # fan_in and fan_out, while an initial value is built
+    weights: Callable[[], Value] | None = None
+    shared: Any = None  # the shared layer whose stages are walked
+    body: tuple[ast.Statement, ...] = ()  # the statements that are walked
+
+    def place(self, span: Span) -> Span:
+        """Where a mistake at `span` is shown."""
+        return self.call or span
+
+    def error(self, name: str, message: str, span: Span, **more) -> Poison:
+        """Reports a mistake of this body; tells which use led into a definition of the user."""
+        labels = list(more.pop("labels", ()))
+        if self.call is not None:
+            labels = [label for label in labels if label.span.source is self.call.source]
+            if any(
+                e.span.source is not self.call.source
+                for f in more.get("fixes", ())
+                for e in f.edits
+            ):
+                more.pop("fixes")  # the library is not the user's to mend
+        frame = self
+        while frame is not None:
+            if frame.call is None and frame.called_at is not None and frame.caller is not None:
+                where = frame.caller.place(frame.called_at)
+                if where != self.place(span) and isinstance(frame.definition, WORDS):
+                    labels.append(Label(where, f"in this use of `{frame.definition.name.text}`"))
+                break
+            frame = frame.caller
+        return self.context.error(name, message, self.place(span), labels=labels, **more)
+
+    def declare(self, name: ast.Name, value: Value) -> None:
+        """Gives `name` its value; a name that is taken is a mistake."""
+        earlier = self.places.get(name.text)
+        if earlier is None and self.kind == "model":
+            definition, _ = self.scope.definitions.get(name.text, (None, None))
+            if isinstance(definition, NUMBERS):
+                earlier = definition.name.span
+        if earlier is not None and earlier is not name.span:
+            self.error(
+                "duplicate-name",
+                f"`{name.text}` is already there",
+                name.span,
+                labels=[Label(earlier, "first here")],
+                help="give one of them another name",
+            )
+            return
+        self.names[name.text] = value
+        self.places[name.text] = name.span
+
+    def known_names(self) -> set[str]:
+        """All names that a value may be called by here."""
+        return set(self.names) | self.scope.number_names() | set(self.schedule or ())
+
+    @property
+    def suggests(self) -> bool:
+        """Whether similar names are looked for: not for each of very many mistakes."""
+        return len(self.context.report) <= MOST_SUGGESTIONS
+
+    def closest(self, name: str, candidates: Iterable[str]) -> str | None:
+        """What a name was probably meant to be."""
+        return closest(name, candidates, SYNONYMS) if self.suggests else None
+
+    def suggestion(self, name: str, candidates: Iterable[str]) -> str | None:
+        """The help for a name that is unknown."""
+        found = self.closest(name, candidates)
+        if found is not None:
+            return f"did you mean `{found}`?"
+        if (operator := SYNONYMS.get(name)) in ("@", "^"):
+            return f"did you mean the operator `{operator}`?"
+        return None
+
+    def origin(self, span: Span) -> Origin:
+        return Origin("", self.place(span), self.word)
+
+    def uses(self, definition: Any) -> bool:
+        """Whether this body is part of a use of `definition`."""
+        frame: Frame | None = self
+        while frame is not None:
+            if frame.definition is definition:
+                return True
+            frame = frame.caller
+        return False
+
+    def open_labels(self, names: Iterable[str]) -> tuple[list[Label], str | None]:
+        """The declarations of open dimensions, and the help that says how to decide them."""
+        declared = self.context.open_sizes
+        labels = [Label(declared[name], f"`{name}` is open") for name in names if name in declared]
+        first = next((name for name in names if name in declared), None)
+        return labels, f"give `{first}` a number: `dim {first} = ...`" if first else None
+
+    def apply(self, op: Op, *operands: Tensor, span: Span, note: str = "") -> Tensor:
+        """The tensor of `op`; raises Mistake. Its trail goes on from `flowing(operands)`."""
+        sequence = common_sequence(operands)
+        try:
+            if sequence is None:
+                node = apply(op, *(each.node for each in operands), origin=self.origin(span))
+            else:
+                node, sequence = self._at_each_step(op, operands, sequence, span)
+        except ShapeError as error:
+            raise Mistake("shape-mismatch", error.message, argument=error.argument) from None
+        except Undecided as error:
+            raise undecided(error.size) from None
+        if (wrong := excess(node.type.shape)) is not None:
+            raise Mistake("too-large", wrong)
+        return Tensor(node, flowing(operands), sequence)
+
+    def _at_each_step(self, op: Op, operands, sequence: Sequence, span: Span):
+        """The node of `op` for all steps of a sequence, and the sequence (None: one value for all)."""
+        moving = [each.sequence is not None for each in operands]
+        leaves = [
+            leaf(Input("step", str(position), each.type)) if each.sequence else each.node
+            for position, each in enumerate(operands)
+        ]
+        one = apply(op, *leaves, origin=self.origin(span))
+        node, moves = lifted(one, [each.node for each in operands], moving, sequence.size)
+        return node, sequence if moves else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SharedLayer(Applicable):
+    """`layer tower = dense(64) -> relu`: its stages, to be applied with one set of weights."""
+
+    what = "layer"
+    path: str
+    statement: ast.Layer
+    frame: Frame
+
+
+def common_sequence(operands: Iterable[Tensor], allow_constants: bool = False) -> Sequence | None:
+    """The sequence that some operands are; raises Misfit for operands that do not go together."""
+    found = max(
+        (each for each in operands if each.sequence is not None),
+        default=None,
+        key=lambda each: (each.sequence.begin is not None, each.sequence.mask is not None),
+    )
+    if found is None:
+        return None
+    sequence = found.sequence
+    for position, each in enumerate(operands):
+        if each.sequence is not None:
+            if each.sequence.name != sequence.name:
+                raise Misfit("shape-mismatch", f"these are different sequences: over `{sequence.name}`"
+                             f" and over `{each.sequence.name}`", argument=position)  # fmt: skip
+        elif each.type.batched and each.type.rank and not allow_constants:
+            misfit = Misfit(
+                "shape-mismatch", f"{describe(found)} is a sequence, and {describe(each)} is one value"
+                " for all of its steps", argument=position,
+                help=f"`along({sequence.name})` gives it to every step: `x -> along({sequence.name})`",
+            )  # fmt: skip
+            misfit.along = sequence.name
+            raise misfit
+    return sequence
+
+
+def flowing(operands: Iterable[Value]) -> Step | None:
+    """The trail of the operand that differs between examples, or has most axes; the first of equal ones."""
+    tensors = [each for each in operands if isinstance(each, Tensor)]
+    best = max(tensors, key=lambda each: (each.type.batched, each.type.rank), default=None)
+    return best.trail if best is not None else None
+
+
+def name_result(node: Node, name: str) -> None:
+    """Writes the user's name for a value into its node, which is still being built."""
+    if not node.origin.name and node.op.name != "Input":
+        origin = Origin(name, node.origin.span, node.origin.word)
+        object.__setattr__(node, "origin", origin)
+
+
+def callers(frame: Frame) -> Iterator[Frame]:
+    """`frame` and those that led to it."""
+    current: Frame | None = frame
+    while current is not None:
+        yield current
+        current = current.caller
