@@ -54,36 +54,43 @@ class _Comparison:
         self.given = numbers(case, self.program, self.net)
         self.compared = self.judged = 0
 
-    def leaves(self, rows: int) -> dict:
+    def leaves(self, rows: int, anew: bool = False) -> dict:
         net, ports = self.net, self.program.ports
-        arrays = completed(ports, self.some(rows), begin=True)
+        arrays = completed(ports, self.some(rows, anew=anew), begin=True)
         data = examples("m", ports, arrays, [port.name for port in ports])
         found = {("param", path): array for path, array in net.params.items()}
         found |= {("state", path): array for path, array in net.states.items()}
-        found |= {("lane", label): array for label, array in net.lanes.items()}
+        found |= {
+            ("lane", label): np.zeros((rows, *array.shape[1:])) if anew else array
+            for label, array in net.lanes.items()
+        }
         found |= {(port.role, port.name): data[port.name].array for port in ports}
         found["weight_of_example", ""] = np.full(rows, 1 / rows)
         return {key: np.array(value) for key, value in found.items()}
 
-    def some(self, rows: int, roles=("input", "target")) -> dict[str, np.ndarray]:
+    def some(
+        self, rows: int, roles=("input", "target"), anew: bool = False
+    ) -> dict[str, np.ndarray]:
+        """The first rows; `anew` without what says which of them go on where a stream stopped."""
         named = {port.name: port for port in self.program.ports}
         return {
-            name: array[:rows] for name, array in self.given.items() if named[name].role in roles
+            name: array[:rows]
+            for name, array in self.given.items()
+            if named[name].role in roles and not (anew and name.endswith(".begin"))
         }
 
-    def oracle(self, graph, rows: int, leaves=None) -> Oracle:
-        return Oracle(
-            bind_batch(graph, rows), leaves or self.leaves(rows), self.case.seed, 0, self.case.dtype
-        )
+    def oracle(self, graph, rows: int, anew: bool = False) -> Oracle:
+        leaves = self.leaves(rows, anew)
+        return Oracle(bind_batch(graph, rows), leaves, self.case.seed, 0, self.case.dtype)
 
     def in_chunks(self, graph, rows: int, size: int) -> Oracle:
         """The oracle of a prediction of `size` rows at a time, with random numbers for each."""
-        leaves = self.leaves(rows)
+        leaves = self.leaves(rows, anew=True)
         batched = [
             node.op for node in graph.nodes if isinstance(node.op, Input) and node.type.batched
         ]
         names = {(op.role, op.label) for op in batched}
-        oracle = self.oracle(graph, rows)
+        oracle = self.oracle(graph, rows, anew=True)
         parts = []
         for step, start in enumerate(range(0, rows, size)):
             part = {
@@ -113,15 +120,18 @@ class _Comparison:
             raise Mismatch(stage, message)
 
     def forward(self) -> None:
-        """Each number of rows; without random numbers, rows do not depend on those beside them."""
+        """Each number of rows; without random numbers, rows do not depend on those beside them.
+
+        Rows that go on where a stream stopped would: which row they follow depends on the batch.
+        """
         count = max(self.case.forward)
         graph = lower.forward(self.program, training=False)
         outputs = {name: node for name, node in graph.outputs.items() if name.startswith("output.")}
         graph = lower.closed(outputs, lower.following(graph))
         is_random = any(isinstance(node.op, Uniform) for node in graph.nodes)
-        oracles = [self.oracle(graph, count)]
+        oracles = [self.oracle(graph, count, anew=True)]
         for rows in self.case.forward:
-            found = self.net.forward(**self.some(rows, ("input",)))
+            found = self.net.forward(**self.some(rows, ("input",), anew=True))
             if is_random:
                 sizes = sorted({1, min(rows, self.case.batch), rows})
                 oracles = [self.in_chunks(graph, rows, size) for size in sizes]
@@ -213,7 +223,7 @@ class _Comparison:
         net.graph(TRAIN)
         settings = net._schedule(0, 1, 0, 0)[0]
         leaves |= {("setting", str(number)): value for number, value in enumerate(settings)}
-        oracle = self.oracle(graph, rows, leaves)
+        oracle = Oracle(bind_batch(graph, rows), leaves, self.case.seed, 0, self.case.dtype)
         net.on_divergence = "warn"
         with warnings.catch_warnings(action="ignore"):
             loss = net.step(**self.some(rows))
