@@ -194,9 +194,7 @@ def plan_parts(plan: Plan) -> dict[Node, str]:
         if node not in parts:
             behind = any(parts.get(each) == "update" for each in node.inputs)
             whole = node.op.name == "AllReduce" or (
-                not node.type.batched
-                and not getattr(node.op, "batch", False)
-                and not getattr(node.op, "sum_batch", False)
+                not node.type.batched and not node.op.sums_batch
             )
             leaf = isinstance(node.op, (Input, Const))
             parts[node] = (

@@ -19,7 +19,7 @@ from specc.ir.program import Layer, Program
 from specc.ir.verify import verify
 from specc.ops.broadcast import Broadcast
 from specc.ops.carry import closed, following, loops, straightened
-from specc.ops.elementwise import Maximum, Sigmoid, Tanh
+from specc.ops.elementwise import Elementwise, Maximum
 from specc.ops.leaf import Const, Input
 from specc.ops.peers import bind_batch
 from specc.passes import lower
@@ -140,11 +140,16 @@ def _units(graph: Graph, paths: list[str]) -> dict[str, list[Node]]:
     """The nodes of each layer that can saturate or die, under the innermost layer that lists them."""
     found: dict[str, list[Node]] = {path: [] for path in paths}
     for node in graph.nodes:
-        if isinstance(node.op, (Sigmoid, Tanh)) or _is_relu(node):
+        if _ends(node) is not None or _is_relu(node):
             owners = [path for path in found if _is_within(node.origin.word, path)]
             if owners and node.type.batched:
                 found[max(owners, key=len)].append(node)
     return found
+
+
+def _ends(node: Node) -> tuple[float, float] | None:
+    """The ends of the range of an activation that saturates."""
+    return node.op.saturates if isinstance(node.op, Elementwise) else None
 
 
 def _is_relu(node: Node) -> bool:
@@ -204,7 +209,9 @@ def _largest_step(d: np.ndarray, steps: int | None) -> float:
 
 
 def _saturated(node: Node, y: np.ndarray) -> np.ndarray:
-    low, high = (0.0, 1.0) if isinstance(node.op, Sigmoid) else (-1.0, 1.0)
+    ends = _ends(node)
+    assert ends is not None
+    low, high = ends
     edge = EDGE * (high - low)
     return (y < low + edge) | (y > high - edge)
 

@@ -1,22 +1,34 @@
-"""What an op is: one frozen class whose fields are its attributes, with all its rules side by side.
+"""What an op is: one frozen class whose fields are its attributes, with all its facts side by side.
 
     class Tanh(Elementwise):
-        code = "tanh({0})"
         def infer(self, x): ...            # shape rule
         def vjp(self, node, dy): ...       # gradient, built of other ops
         def reference(self, types, x): ... # NumPy, the oracle of the tests
 
-Every concrete subclass registers itself under its class name.
+Every concrete subclass registers itself under its class name. A pass asks an op for a fact and never
+lists op classes. A fact that has no answer which is right for every op is abstract: a class that does
+not state it cannot be defined. The other facts have a default, and their docstrings say why it is safe.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from enum import Enum
+from typing import TYPE_CHECKING, ClassVar
 
+from specc.ir.sizes import Size
 from specc.ir.types import Type
 
+if TYPE_CHECKING:
+    from specc.ir.graph import Node
+
 REGISTRY: dict[str, type[Op]] = {}
+
+Strides = tuple[int, ...]
+Box = tuple[tuple[int, int], ...]
+"""The first element and the end of a part of a value, along each axis."""
 
 
 class ShapeError(Exception):
@@ -28,11 +40,27 @@ class ShapeError(Exception):
         self.argument = argument
 
 
+class Form(Enum):
+    """How the value of an op comes about in a compiled program."""
+
+    LEAF = "it is there before the program runs: an input or a constant"
+    VIEW = "it is another way to read the memory of the first input"
+    ELEMENT = "a nest of loops computes each element by a scalar formula"
+    END = "it ends a nest of loops, and has another shape than the nest's domain"
+    SHARDS = "a nest of loops adds up the parts of all shards"
+    JOIN = "its inputs are copied side by side"
+    CONTRACTION = "register tiles compute it"
+    KERNEL = "it has a kernel of its own"
+    CARRY = "it is the memory of a loop's state"
+    LOWERED = "passes replace it before kernels are made"
+
+
 @dataclass(frozen=True)
 class Op:
     """A primitive; equal attributes make equal ops. Subclasses with fields are frozen dataclasses."""
 
     abstract: ClassVar[bool] = True
+    form: ClassVar[Form]
 
     def __hash__(self) -> int:
         return hash(type(self))
@@ -40,6 +68,8 @@ class Op:
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if not cls.__dict__.get("abstract", False):
+            missing = [name for name in stated_facts() if not _states(cls, name)]
+            assert not missing, f"the op {cls.__name__} does not state {', '.join(missing)}"
             cls.abstract = False
             REGISTRY[cls.__name__] = cls
 
@@ -47,18 +77,159 @@ class Op:
     def name(self) -> str:
         return type(self).__name__
 
-    def infer(self, *inputs: Type) -> Type:
-        """The type of the result; raises `ShapeError` where the inputs do not fit."""
-        raise NotImplementedError
+    def attributes(self) -> str:
+        """Return the fields as a printed graph shows them."""
+        return ", ".join(f"{field.name}={getattr(self, field.name)}" for field in fields(self))
 
-    def vjp(self, node, dy):
-        """The gradient for each input of `node`, given the gradient `dy` of its result (None: none)."""
-        raise NotImplementedError
+    # Meaning.
+
+    @abstractmethod
+    def infer(self, *inputs: Type) -> Type:
+        """Return the type of the result; raises `ShapeError` if the inputs do not fit."""
+
+    @abstractmethod
+    def vjp(self, node: Node, dy: Node) -> Sequence[Node | None]:
+        """Return the gradient for each input of `node`, given the gradient `dy` of its result.
+
+        None for an input that has none.
+        """
 
     def reference(self, types: tuple[Type, ...], *inputs):
-        """The result in NumPy. Batched arrays come and go with the batch as their first axis."""
-        raise NotImplementedError
+        """Compute the result in NumPy. Batched arrays have the batch as their first axis.
 
-    def attributes(self) -> str:
-        """The fields as they stand in a printed graph."""
-        return ", ".join(f"{field.name}={getattr(self, field.name)}" for field in fields(self))
+        Leaves have no formula: the interpreter looks them up, or draws them.
+        """
+        raise NotImplementedError(f"{self.name} is not computed from its inputs")
+
+    @abstractmethod
+    def flops(self, node: Node) -> Size:
+        """Return the floating-point operations for one example; a multiply-add counts as two."""
+
+    # One step of a sequence, whose steps are the first axis.
+
+    @abstractmethod
+    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op | None:
+        """Return the op that applies this one at each of `steps` steps.
+
+        `moving` says which inputs have an axis of steps; `reads_step` of the new op says which must.
+        None if the op has no meaning step by step.
+        """
+
+    @abstractmethod
+    def one_step(self, node: Node) -> Op | None:
+        """Return the op of one step of `node`, whose first axis counts steps: undoes `over_steps`.
+
+        None unless each step of the result follows from the inputs at that step alone.
+        """
+
+    def first_steps(self, node: Node, result: Type) -> Op | None:
+        """Return the op that gives the first steps of `node`, of type `result`.
+
+        Its inputs are the first steps of those that have steps. The default holds for every op that
+        works step by step and whose fields say nothing about the number of steps.
+        """
+        return self if self.one_step(node) is not None else None
+
+    def reads_step(self, position: int) -> bool:
+        """Return whether the input at `position` has an axis of steps, if the result has.
+
+        The default holds for every op whose inputs are treated alike.
+        """
+        return True
+
+    repeatable: ClassVar[bool] = True
+    """Whether the backward pass may compute the value a second time. Where the examples of the batch
+    meet it may not, because all shards would have to wait for each other again."""
+
+    awaits_only: ClassVar[bool] = False
+    """Whether the inputs are only awaited, and not read. Only ops that draw random numbers do so."""
+
+    differs_by_step: ClassVar[bool] = False
+    """Whether each step has a value of its own even over inputs that are the same at every step. Only
+    ops that draw random numbers do."""
+
+    def for_all_steps(self, node: Node, inputs: Sequence[Node], steps: Size) -> Node | None:
+        """Return the one value that serves all steps of `node`, over inputs that have steps; None if
+        there is no such value.
+
+        Without an answer an op is refused in a sequence, with an error that names it.
+        """
+        return None
+
+    # The batch, and shards that share the work.
+
+    @property
+    def sums_batch(self) -> bool:
+        """Whether the result is a sum over the examples, so that each shard has a part of it.
+
+        By default not; an op that makes one value of many examples' values must say so.
+        """
+        return False
+
+    @abstractmethod
+    def suits_team(self, node: Node) -> bool:
+        """Return whether shards that work on the same examples can share a graph with this op."""
+
+    def is_apart(self) -> bool:
+        """Return whether a nest computes each entry of its first axis without the other entries.
+
+        By default not: then one shard runs the nest.
+        """
+        return False
+
+    def channels(self, node: Node) -> int:
+        """Return how many first axes of the result the op's own kernel can be divided along.
+
+        They count as one axis, the kernel's argument `channels`. By default 0: one shard runs it.
+        """
+        return 0
+
+    # Memory, of views alone.
+
+    def viewed(self, shape: tuple[int, ...], strides: Strides) -> tuple[int, Strides] | None:
+        """Return how memory with this shape and these strides is read: an offset, and strides.
+
+        None if the memory must be copied first. Every op of the form VIEW states it.
+        """
+        raise NotImplementedError(f"{self.name} is not a view")
+
+    def part_read(self, inner: Box, whole: Box) -> Box:
+        """Return the part of an input, all of which is `whole`, that `inner` of the result needs.
+
+        By default all of it, which is never too little.
+        """
+        return whole
+
+
+def stated_facts() -> tuple[str, ...]:
+    """Return the names of the facts that every op class must state."""
+    methods = vars(Op).items()
+    return (
+        "form",
+        *(name for name, each in methods if getattr(each, "__isabstractmethod__", False)),
+    )
+
+
+def _states(cls: type[Op], name: str) -> bool:
+    return any(name in vars(each) for each in cls.__mro__ if each not in (Op, object))
+
+
+class WithoutSteps(Op):
+    """An op that has no meaning at each step of a sequence."""
+
+    abstract = True
+
+    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op | None:
+        return None
+
+    def one_step(self, node: Node) -> Op | None:
+        return None
+
+
+class WithoutArithmetic(Op):
+    """An op that moves, chooses or draws values, which takes no floating-point operations."""
+
+    abstract = True
+
+    def flops(self, node: Node) -> Size:
+        return 0

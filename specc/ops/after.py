@@ -7,16 +7,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from specc.ir.op import Op
+from specc.ir.graph import Node
+from specc.ir.op import Form, Strides, WithoutArithmetic, WithoutSteps
 from specc.ir.types import Type
 
 
 @dataclass(frozen=True)
-class After(Op):
+class After(WithoutSteps, WithoutArithmetic):
     """The first input, for nodes that run after all the others. It is a view: nothing is copied."""
+
+    form = Form.VIEW
 
     def infer(self, x: Type, *awaited: Type) -> Type:
         return x
+
+    def suits_team(self, node: Node) -> bool:
+        return True
+
+    def viewed(self, shape: tuple[int, ...], strides: Strides) -> tuple[int, Strides]:
+        return 0, strides
 
     def vjp(self, node, dy):
         return (dy, *(None for _ in node.inputs[1:]))

@@ -7,22 +7,24 @@ sum_batch(x)                           # one value for the whole batch
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
-from specc.ir.op import Op, ShapeError
-from specc.ir.sizes import Shape
+from specc.ir.op import Form, Op, ShapeError, Strides, WithoutArithmetic
+from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 from specc.ops.shape import lead
 
 
 @dataclass(frozen=True)
-class Broadcast(Op):
+class Broadcast(WithoutArithmetic):
     """Repeat over new axes: input axis k becomes axis `axes[k]` of `shape`."""
 
     shape: Shape
     axes: tuple[int, ...] = ()
+    form = Form.VIEW
 
     def infer(self, x: Type) -> Type:
         for axis, size in zip(self.axes, x.shape, strict=True):
@@ -44,6 +46,27 @@ class Broadcast(Op):
         x = np.asarray(x)
         return np.broadcast_to(x.reshape(*x.shape[:first], *kept), (*x.shape[:first], *self.shape))
 
+    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
+        return Broadcast((steps, *self.shape), (0, *(axis + 1 for axis in self.axes)))
+
+    def one_step(self, node: Node) -> Op | None:
+        if self.axes[:1] != (0,):
+            return None
+        return Broadcast(self.shape[1:], tuple(axis - 1 for axis in self.axes[1:]))
+
+    def first_steps(self, node: Node, result: Type) -> Op | None:
+        every_step = 0 not in self.axes
+        return replace(self, shape=result.shape) if every_step or self.axes[0] == 0 else None
+
+    def suits_team(self, node: Node) -> bool:
+        return True
+
+    def viewed(self, shape: tuple[int, ...], strides: Strides) -> tuple[int, Strides]:
+        spread = [0] * len(self.shape)
+        for axis, stride in zip(self.axes, strides, strict=True):
+            spread[axis] = stride
+        return 0, tuple(spread)
+
 
 @dataclass(frozen=True)
 class Sum(Op):
@@ -51,6 +74,7 @@ class Sum(Op):
 
     axes: tuple[int, ...]
     batch: bool = False
+    form = Form.END
 
     def infer(self, x: Type) -> Type:
         reduced = reduced_type("sum", self.axes, x)
@@ -66,6 +90,27 @@ class Sum(Op):
     def reference(self, types, x):
         over = tuple(axis + lead(types[0]) for axis in self.axes)
         return x.sum(over + ((0,) if self.batch else ()))
+
+    def flops(self, node: Node) -> Size:
+        return node.inputs[0].type.elements
+
+    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op | None:
+        return None if self.batch else Sum(tuple(axis + 1 for axis in self.axes))
+
+    def one_step(self, node: Node) -> Op | None:
+        if self.batch or 0 in self.axes:
+            return None
+        return Sum(tuple(axis - 1 for axis in self.axes))
+
+    @property
+    def sums_batch(self) -> bool:
+        return self.batch
+
+    def suits_team(self, node: Node) -> bool:
+        return True
+
+    def is_apart(self) -> bool:
+        return 0 not in self.axes
 
 
 def broadcast_scalar(node: Node, shape: Shape) -> Node:

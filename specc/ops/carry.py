@@ -13,11 +13,11 @@ state is outside of the loop by construction, and so are the gradients of weight
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node, apply, rewrite, topological
-from specc.ir.op import Op, ShapeError
+from specc.ir.op import Form, Op, ShapeError, WithoutArithmetic, WithoutSteps
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 from specc.ops.broadcast import Broadcast, broadcast_scalar
@@ -29,7 +29,7 @@ PREFIX = "carry."
 
 
 @dataclass(frozen=True)
-class Carry(Op):
+class Carry(WithoutSteps, WithoutArithmetic):
     """The value of the graph's output "carry.LABEL", [steps, *shape], as it was one step before.
 
     The input is its value before the first step. With `backward` the steps run from the last to the
@@ -40,6 +40,7 @@ class Carry(Op):
     steps: Size
     shape: Shape
     backward: bool = False
+    form = Form.CARRY
 
     def infer(self, initial: Type) -> Type:
         if initial.kind != "float":
@@ -66,6 +67,15 @@ class Carry(Op):
         if self.backward:
             return np.concatenate([following[:, 1:], initial], 1)
         return np.concatenate([initial, following[:, :-1]], 1)
+
+    def reads_step(self, position: int) -> bool:
+        return False  # the input is the value before the first step
+
+    def first_steps(self, node: Node, result: Type) -> Op | None:
+        return None if self.backward else replace(self, steps=result.shape[0])
+
+    def suits_team(self, node: Node) -> bool:
+        return False
 
 
 def carries(graph: Graph) -> dict[Node, Node]:

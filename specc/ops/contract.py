@@ -13,12 +13,12 @@ operand, so the op is closed under differentiation:
 
 from __future__ import annotations
 
-from collections.abc import Set
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 
 from specc.ir import sizes
-from specc.ir.graph import apply
-from specc.ir.op import Op, ShapeError
+from specc.ir.graph import Node, apply
+from specc.ir.op import Form, Op, ShapeError
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 
@@ -64,6 +64,7 @@ class Contract(Op):
     sum_batch: bool = False
     complete: bool = False
     by_rows: bool = False
+    form = Form.CONTRACTION
 
     def infer(self, left: Type, right: Type) -> Type:
         for position, (map_, operand) in enumerate(((self.left, left), (self.right, right))):
@@ -122,6 +123,74 @@ class Contract(Op):
         return (
             None if any(i == each for expression in self.out for each, _ in expression.terms) else i
         )
+
+    def flops(self, node: Node) -> Size:
+        return 2 * sizes.product(self.extents)
+
+    @property
+    def sums_batch(self) -> bool:
+        return self.sum_batch
+
+    def suits_team(self, node: Node) -> bool:
+        return True
+
+    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op | None:
+        if self.sum_batch:
+            return None
+        time = (index(len(self.extents)),)
+        left, right = ((time if moves else ()) for moves in moving)
+        return Contract(
+            (*self.extents, steps),
+            time + self.out,
+            left + self.left,
+            right + self.right,
+            (steps, *self.shape),
+        )
+
+    def one_step(self, node: Node) -> Op | None:
+        time = self._index_of_steps()
+        if time is None or self.sum_batch:
+            return None
+
+        def without(map_: Map) -> Map:
+            if map_[:1] == self.out[:1]:
+                map_ = map_[1:]
+            return tuple(
+                Affine(tuple((i - (i > time), c) for i, c in each.terms), each.constant)
+                for each in map_
+            )
+
+        extents = tuple(size for i, size in enumerate(self.extents) if i != time)
+        maps = map(without, (self.out, self.left, self.right))
+        return Contract(extents, *maps, self.shape[1:])
+
+    def first_steps(self, node: Node, result: Type) -> Op | None:
+        time = self._index_of_steps()
+        if time is None or self.sum_batch:
+            return None
+        extents = (*self.extents[:time], result.shape[0], *self.extents[time + 1 :])
+        return replace(self, extents=extents, shape=result.shape)
+
+    def reads_step(self, position: int) -> bool:
+        return bool(self.out) and (self.left, self.right)[position][:1] == self.out[:1]
+
+    def _index_of_steps(self) -> int | None:
+        """The first index of the result, if it counts the operands' steps and nothing else does."""
+        if not self.out:
+            return None
+        first = self.out[0]
+        if first.constant or len(first.terms) != 1 or first.terms[0][1] != 1:
+            return None
+        time = first.terms[0][0]
+        if self.extents[time] != self.shape[0]:
+            return None
+        is_elsewhere = any(
+            time in dict(each.terms)
+            for map_ in (self.out, self.left, self.right)
+            for axis, each in enumerate(map_)
+            if axis or each != first
+        )
+        return None if is_elsewhere else time
 
     def vjp(self, node, dy):
         left, right = node.inputs

@@ -9,12 +9,13 @@ batch combines with one that varies over it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
-from specc.ir.op import Op, ShapeError
+from specc.ir.op import Form, Op, ShapeError
 from specc.ir.sizes import Size
 from specc.ir.types import Type
 from specc.ops.broadcast import broadcast_scalar
@@ -25,10 +26,13 @@ class Elementwise(Op):
     """Common shape rule: equal shapes, the result batched if any operand is."""
 
     abstract = True
+    form = Form.ELEMENT
     code: ClassVar[str]
     takes: ClassVar[str] = "float"  # the kind of the operands; "any": equal kinds
     gives: ClassVar[str] = "float"  # the kind of the result; "same": that of the operands
     symbol: ClassVar[str] = ""  # how the .dl language writes it
+    # of an activation: the ends of its range, next to which its slope is nearly 0
+    saturates: ClassVar[tuple[float, float] | None] = None
 
     def infer(self, *inputs: Type) -> Type:
         name = self.symbol or self.name.lower()
@@ -56,6 +60,21 @@ class Elementwise(Op):
 
     def vjp(self, node, dy):
         return (None,) * len(node.inputs)
+
+    def flops(self, node: Node) -> Size:
+        return node.type.elements
+
+    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
+        return self
+
+    def one_step(self, node: Node) -> Op:
+        return self
+
+    def suits_team(self, node: Node) -> bool:
+        return True
+
+    def is_apart(self) -> bool:
+        return True
 
 
 def check_equal_shapes(name: str, first: Type, second: Type, position: int) -> None:
@@ -241,6 +260,7 @@ class Sqrt(Elementwise):
 
 class Tanh(Elementwise):
     code = "tanh({0})"
+    saturates = (-1.0, 1.0)
 
     def compute(self, np, a):
         return np.tanh(a)
@@ -253,6 +273,7 @@ class Sigmoid(Elementwise):
     """1 / (1 + exp(-x)): a primitive because that formula's own gradient overflows for x << 0."""
 
     code = "sigmoid({0})"
+    saturates = (0.0, 1.0)
 
     def compute(self, np, a):
         small = np.exp(-np.abs(a))
@@ -466,6 +487,9 @@ class ToInt(Elementwise):
 
     def compute(self, np, a):
         return np.asarray(a).astype(np.int64)
+
+    def first_steps(self, node: Node, result: Type) -> Op:
+        return replace(self, classes=result.classes)  # a position in the sequence
 
 
 class Detach(Elementwise):

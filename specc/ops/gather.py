@@ -6,11 +6,12 @@ apply(Take(), weight, tokens)        # one row of an embedding for each token
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from specc.ir import sizes
-from specc.ir.graph import apply
-from specc.ir.op import Op, ShapeError
+from specc.ir.graph import Node, apply
+from specc.ir.op import Form, Op, ShapeError, WithoutArithmetic, WithoutSteps
 from specc.ir.sizes import Size
 from specc.ir.types import Type
 from specc.ops.broadcast import Broadcast
@@ -19,13 +20,14 @@ _ROWS = 'from specc.backend.numba.moves import rows_tile\ntile = rows_tile("<dty
 
 
 @dataclass(frozen=True)
-class Take(Op):
+class Take(WithoutArithmetic):
     """x[index]: for each position of `index` (shape S) one slice of the first axis of x: S + rest.
 
     `lead` axes stand in front of both, and of the result: one selection for each of their places.
     """
 
     lead: int = 0
+    form = Form.KERNEL
     imports = _ROWS
 
     def infer(self, x: Type, index: Type) -> Type:
@@ -68,6 +70,18 @@ class Take(Op):
             tuple(each.reshape(each.shape + (1,) * (index.ndim - lead)) for each in at) + (index,)
         ]
 
+    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
+        return Take(self.lead + 1) if moving[0] or self.lead else self
+
+    def one_step(self, node: Node) -> Op | None:
+        return Take(self.lead - 1) if self.lead else self
+
+    def reads_step(self, position: int) -> bool:
+        return position == 1 or self.lead > 0
+
+    def suits_team(self, node: Node) -> bool:
+        return _is_of_each_example(node)
+
     def kernel(self, types, lanes: int, width: int):
         x, index = types
         if lanes == 1:
@@ -81,9 +95,10 @@ class Take(Op):
 
 
 @dataclass(frozen=True)
-class TakeSum(Op):
+class TakeSum(WithoutSteps, WithoutArithmetic):
     """The sum of x[index] over all positions of `index`: rest. What is summed lies nowhere."""
 
+    form = Form.KERNEL
     imports = _ROWS
 
     def infer(self, x: Type, index: Type) -> Type:
@@ -100,6 +115,9 @@ class TakeSum(Op):
         first = int(any(each.batched for each in types))
         return taken.sum(tuple(range(first, first + types[1].rank)))
 
+    def suits_team(self, node: Node) -> bool:
+        return False
+
     def kernel(self, types, lanes: int, width: int):
         x, index = types
         rows = lanes > 1 and not x.batched and index.batched
@@ -111,7 +129,7 @@ class TakeSum(Op):
 
 
 @dataclass(frozen=True)
-class Put(Op):
+class Put(WithoutArithmetic):
     """out[index] += dy: the transpose of Take. `size` is the length of the first axis of `out` (after
     `lead` others). With `complete`, a sum over the batch is over the examples of all shards, each of
     which computes some rows of it."""
@@ -120,6 +138,7 @@ class Put(Op):
     sum_batch: bool = False
     lead: int = 0
     complete: bool = False
+    form = Form.KERNEL
 
     def infer(self, dy: Type, index: Type) -> Type:
         if index.kind != "int":
@@ -147,6 +166,19 @@ class Put(Op):
         np.add.at(out, (*at, index), dy)
         return out.sum(0) if self.sum_batch else out
 
+    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op | None:
+        return None if self.sum_batch else replace(self, lead=self.lead + 1)
+
+    def one_step(self, node: Node) -> Op | None:
+        return None if self.sum_batch or not self.lead else replace(self, lead=self.lead - 1)
+
+    @property
+    def sums_batch(self) -> bool:
+        return self.sum_batch
+
+    def suits_team(self, node: Node) -> bool:
+        return _is_of_each_example(node)
+
     def kernel(self, types, lanes: int, width: int):
         if self.complete:
             return put_rows
@@ -155,6 +187,11 @@ class Put(Op):
     def arguments(self, types, lanes: int) -> dict[str, int]:
         dy, index = types
         return _extents(self.size, self.lead, index, dy.shape[index.rank :], dy, lanes)
+
+
+def _is_of_each_example(node: Node) -> bool:
+    """Whether a look-up selects within values of each example, such as its scores."""
+    return node.type.batched and all(each.type.batched for each in node.inputs)
 
 
 def _check_lead(lead: int, values: Type, index: Type) -> None:

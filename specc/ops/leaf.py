@@ -7,10 +7,10 @@ Const(0.5)
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from specc.ir.graph import Node, Origin
-from specc.ir.op import Op
+from specc.ir.op import Form, Op, WithoutArithmetic, WithoutSteps
 from specc.ir.sizes import Polynomial, Shape
 from specc.ir.types import Type
 
@@ -40,12 +40,13 @@ REPEATED = {"float32": 2.0**-40, "float64": 2.0**-80}
 
 
 @dataclass(frozen=True)
-class Input(Op):
+class Input(WithoutSteps, WithoutArithmetic):
     """A value from outside the graph, told apart by role and name."""
 
     role: str
     label: str
     type: Type = field(default=Type("float"))
+    form = Form.LEAF
 
     def infer(self) -> Type:
         assert self.role in ROLES, self.role
@@ -54,16 +55,25 @@ class Input(Op):
     def vjp(self, node, dy):
         return ()
 
+    def first_steps(self, node: Node, result: Type) -> Op | None:
+        has_steps = result.shape != self.type.shape
+        is_data = self.role in ("input", "target") and (has_steps or self.label.endswith(".length"))
+        return replace(self, type=result) if is_data else None
+
+    def suits_team(self, node: Node) -> bool:
+        return self.role != "lane"
+
     def attributes(self) -> str:
         return f"{self.role} {self.label}"
 
 
 @dataclass(frozen=True)
-class Const(Op):
+class Const(WithoutSteps, WithoutArithmetic):
     """A number that is known when the model is compiled (a polynomial while sizes are open)."""
 
     value: float | int | bool | Polynomial
     kind: str = "float"
+    form = Form.LEAF
 
     def infer(self) -> Type:
         return Type(self.kind)
@@ -76,15 +86,19 @@ class Const(Op):
 
         return np.asarray(self.value, {"float": float, "int": np.int64, "bool": bool}[self.kind])
 
+    def suits_team(self, node: Node) -> bool:
+        return True
+
     def attributes(self) -> str:
         return str(self.value)
 
 
 @dataclass(frozen=True)
-class Iota(Op):
+class Iota(WithoutSteps, WithoutArithmetic):
     """0, 1, 2, ... along one axis of length `size`."""
 
     size: int | Polynomial
+    form = Form.KERNEL
 
     def infer(self) -> Type:
         return Type("int", (self.size,))
@@ -96,6 +110,12 @@ class Iota(Op):
         import numpy as np
 
         return np.arange(self.size)
+
+    def first_steps(self, node: Node, result: Type) -> Op:
+        return Iota(result.shape[0])
+
+    def suits_team(self, node: Node) -> bool:
+        return False
 
     @staticmethod
     def kernel(types, lanes: int, width: int):
@@ -111,7 +131,7 @@ def iota(out: "int32[size]", size: "int"):
 
 
 @dataclass(frozen=True)
-class Random(Op):
+class Random(WithoutSteps, WithoutArithmetic):
     """Independent random numbers for an initial value; `label` keeps two parameters' draws apart.
 
     distribution: "normal" (mean 0, variance 1), "uniform" (over [0, 1)), or "orthogonal": the Q of a
@@ -122,12 +142,16 @@ class Random(Op):
     distribution: str
     shape: Shape
     label: str
+    form = Form.LOWERED
 
     def infer(self) -> Type:
         return Type("float", self.shape)
 
     def vjp(self, node, dy):
         return ()
+
+    def suits_team(self, node: Node) -> bool:
+        return False
 
     def draw(self, seed: int):
         """The numbers for one seed: the same on every machine and for any number of threads."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node, apply
-from specc.ir.op import Op, ShapeError
+from specc.ir.op import Form, ShapeError, WithoutArithmetic, WithoutSteps
 from specc.ir.sizes import Polynomial, Size
 from specc.ir.types import Type
 from specc.ops.leaf import REPEATED
@@ -23,11 +23,13 @@ BATCH = sizes.open_size("the batch")  # no user's size has a space in its name
 
 
 @dataclass(frozen=True)
-class Peers(Op):
+class Peers(WithoutSteps, WithoutArithmetic):
     """x of every example: one value for the whole batch, the examples along its first axis."""
 
     size: Size
     kind: str
+    form = Form.KERNEL
+    repeatable = False
 
     def infer(self, x: Type) -> Type:
         if not x.batched:
@@ -43,6 +45,9 @@ class Peers(Op):
         assert len(x) == self.size, "the graph is bound to another number of examples"
         return x
 
+    def suits_team(self, node: Node) -> bool:
+        return False
+
     def kernel(self, types, lanes: int, width: int):
         return {"float": peers, "int": peers_int, "bool": peers_bool}[self.kind]
 
@@ -51,9 +56,11 @@ class Peers(Op):
 
 
 @dataclass(frozen=True)
-class Own(Op):
+class Own(WithoutSteps, WithoutArithmetic):
     """The row of each example in a value whose first axis is the batch."""
 
+    form = Form.KERNEL
+    repeatable = False
     imports = f'REPEATED = {REPEATED}["<dtype>"]'
 
     def infer(self, table: Type) -> Type:
@@ -66,6 +73,9 @@ class Own(Op):
 
     def reference(self, types, table):
         return table
+
+    def suits_team(self, node: Node) -> bool:
+        return False
 
     @staticmethod
     def kernel(types, lanes: int, width: int):

@@ -8,16 +8,18 @@ is the same for any number of threads, and a training that goes on draws what it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from specc.ir import sizes
-from specc.ir.op import Op
-from specc.ir.sizes import Shape
+from specc.ir.graph import Node
+from specc.ir.op import Form, Op, WithoutArithmetic
+from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 
 
 @dataclass(frozen=True)
-class Uniform(Op):
+class Uniform(WithoutArithmetic):
     """Independent numbers, uniform over the multiples of 2^-24 in [0, 1); `label` keeps draws apart.
 
     With `batched`, every example has its own. Inputs are not read: they are there to be awaited.
@@ -26,12 +28,30 @@ class Uniform(Op):
     shape: Shape
     batched: bool
     label: str
+    form = Form.KERNEL
+    differs_by_step = True
+    awaits_only = True
 
     def infer(self, *awaited: Type) -> Type:
         return Type("float", self.shape, self.batched)
 
     def vjp(self, node, dy):
         return (None,) * len(node.inputs)
+
+    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
+        return replace(self, shape=(steps, *self.shape))
+
+    def one_step(self, node: Node) -> Op | None:
+        return None  # it would draw the same numbers at every step
+
+    def first_steps(self, node: Node, result: Type) -> Op:
+        return replace(self, shape=result.shape)
+
+    def suits_team(self, node: Node) -> bool:
+        return True
+
+    def channels(self, node: Node) -> int:
+        return min(node.type.rank, 1)
 
     def draw(self, seed: int, step: int, examples: int):
         """The numbers of one step: float64 [examples, *shape], or [*shape] unless batched."""

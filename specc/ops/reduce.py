@@ -7,11 +7,13 @@ The sum is in `broadcast`, because the two are each other's transposes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
-from specc.ir.op import Op, ShapeError
+from specc.ir.op import Form, Op, ShapeError, WithoutArithmetic, WithoutSteps
+from specc.ir.sizes import Size
 from specc.ir.types import Type
 from specc.ops.broadcast import Broadcast, Sum, reduced_type, spread_again
 from specc.ops.elementwise import div, equal, mul, select
@@ -24,6 +26,7 @@ class Max(Op):
     """The largest over `axes`; equal largest elements share the gradient."""
 
     axes: tuple[int, ...]
+    form = Form.END
 
     def infer(self, x: Type) -> Type:
         return reduced_type("max", self.axes, x)
@@ -37,11 +40,28 @@ class Max(Op):
     def reference(self, types, x):
         return x.max(tuple(axis + lead(types[0]) for axis in self.axes))
 
+    def flops(self, node: Node) -> Size:
+        return node.inputs[0].type.elements
+
+    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
+        return Max(tuple(axis + 1 for axis in self.axes))
+
+    def one_step(self, node: Node) -> Op | None:
+        return None if 0 in self.axes else Max(tuple(axis - 1 for axis in self.axes))
+
+    def suits_team(self, node: Node) -> bool:
+        return True
+
+    def is_apart(self) -> bool:
+        return 0 not in self.axes
+
 
 @dataclass(frozen=True)
-class AllReduce(Op):
+class AllReduce(WithoutSteps, WithoutArithmetic):
     """The sum over the shards of a value that each of them has summed over its own examples, or over its own
     rows of the weights."""
+
+    form = Form.SHARDS
 
     def infer(self, x: Type) -> Type:
         return x
@@ -52,11 +72,19 @@ class AllReduce(Op):
     def reference(self, types, x):
         return x
 
+    def suits_team(self, node: Node) -> bool:
+        return True
+
+    def is_apart(self) -> bool:
+        return True
+
 
 @dataclass(frozen=True)
-class BatchMean(Op):
+class BatchMean(WithoutSteps, WithoutArithmetic):
     """The mean over the examples of the batch (padding lanes do not count); of a value that is one for
     all of them, that value."""
+
+    form = Form.LOWERED
 
     def infer(self, x: Type) -> Type:
         return replace(reduced_type("mean", (), x), batched=False)
@@ -67,11 +95,22 @@ class BatchMean(Op):
     def reference(self, types, x):
         return x.mean(0) if types[0].batched else x
 
+    def for_all_steps(self, node: Node, inputs: Sequence[Node], steps: Size) -> Node | None:
+        if not isinstance(steps, int):
+            return None
+        mean = div(apply(Sum((0,)), *inputs, origin=node.origin), float(steps))
+        return apply(self, mean, origin=node.origin)
+
+    def suits_team(self, node: Node) -> bool:
+        return False
+
 
 @dataclass(frozen=True)
-class ArgMax(Op):
+class ArgMax(WithoutArithmetic):
     """The position of the largest element along the last axis: the first of equal ones, and the first NaN
     if there is any."""
+
+    form = Form.KERNEL
 
     def infer(self, x: Type) -> Type:
         if x.rank < 1 or x.kind != "float":
@@ -83,6 +122,15 @@ class ArgMax(Op):
 
     def reference(self, types, x):
         return x.argmax(-1)
+
+    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
+        return self
+
+    def one_step(self, node: Node) -> Op | None:
+        return self if node.inputs[0].type.rank > 1 else None
+
+    def suits_team(self, node: Node) -> bool:
+        return True
 
     @staticmethod
     def kernel(types, lanes: int, width: int):

@@ -6,12 +6,21 @@ Axes count from 0 and never include the batch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from specc.ir import sizes
-from specc.ir.graph import apply
-from specc.ir.op import Op, ShapeError
-from specc.ir.sizes import Shape
+from specc.ir.graph import Node, apply
+from specc.ir.op import (
+    Box,
+    Form,
+    Op,
+    ShapeError,
+    Strides,
+    WithoutArithmetic,
+    WithoutSteps,
+)
+from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 
 
@@ -21,10 +30,11 @@ def lead(type_: Type) -> int:
 
 
 @dataclass(frozen=True)
-class Reshape(Op):
+class Reshape(WithoutArithmetic):
     """The same elements in C order under another shape."""
 
     shape: Shape
+    form = Form.VIEW
 
     def infer(self, x: Type) -> Type:
         if sizes.same(x.elements, sizes.product(self.shape)) is False:
@@ -41,12 +51,32 @@ class Reshape(Op):
     def reference(self, types, x):
         return x.reshape(x.shape[: lead(types[0])] + self.shape)
 
+    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
+        return Reshape((steps, *self.shape))
+
+    def one_step(self, node: Node) -> Op | None:
+        same_steps = node.inputs[0].type.shape[:1] == self.shape[:1]
+        return Reshape(self.shape[1:]) if same_steps else None
+
+    def first_steps(self, node: Node, result: Type) -> Op | None:
+        return Reshape(result.shape) if self.one_step(node) is not None else None
+
+    def suits_team(self, node: Node) -> bool:
+        return True
+
+    def viewed(self, shape: tuple[int, ...], strides: Strides) -> tuple[int, Strides] | None:
+        is_in_c_order = all(
+            a == b or size == 1 for a, b, size in zip(strides, c_strides(shape), shape, strict=True)
+        )
+        return (0, c_strides(self.shape)) if is_in_c_order else None
+
 
 @dataclass(frozen=True)
-class Transpose(Op):
+class Transpose(WithoutArithmetic):
     """Reorder axes: axis k of the result is axis `order[k]` of the input."""
 
     order: tuple[int, ...]
+    form = Form.VIEW
 
     def infer(self, x: Type) -> Type:
         if sorted(self.order) != list(range(x.rank)):
@@ -64,15 +94,30 @@ class Transpose(Op):
         first = lead(types[0])
         return x.transpose(*range(first), *(axis + first for axis in self.order))
 
+    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
+        return Transpose((0, *(axis + 1 for axis in self.order)))
+
+    def one_step(self, node: Node) -> Op | None:
+        if self.order[0] != 0:
+            return None
+        return Transpose(tuple(axis - 1 for axis in self.order[1:]))
+
+    def suits_team(self, node: Node) -> bool:
+        return True
+
+    def viewed(self, shape: tuple[int, ...], strides: Strides) -> tuple[int, Strides]:
+        return 0, tuple(strides[axis] for axis in self.order)
+
 
 @dataclass(frozen=True)
-class Slice(Op):
+class Slice(WithoutArithmetic):
     """Elements start, start + step, ... (`count` of them) along one axis; the step may be negative."""
 
     axis: int
     start: int
     count: int
     step: int = 1
+    form = Form.VIEW
 
     def infer(self, x: Type) -> Type:
         if not 0 <= self.axis < x.rank:
@@ -98,9 +143,30 @@ class Slice(Op):
         places = self.start + self.step * np.arange(self.count)
         return x.take(places, self.axis + lead(types[0]))
 
+    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
+        return replace(self, axis=self.axis + 1)
+
+    def one_step(self, node: Node) -> Op | None:
+        return replace(self, axis=self.axis - 1) if self.axis else None
+
+    def suits_team(self, node: Node) -> bool:
+        return True
+
+    def viewed(self, shape: tuple[int, ...], strides: Strides) -> tuple[int, Strides]:
+        stride = strides[self.axis]
+        rest = strides[self.axis + 1 :]
+        return self.start * stride, (*strides[: self.axis], stride * self.step, *rest)
+
+    def part_read(self, inner: Box, whole: Box) -> Box:
+        if self.step != 1:
+            return whole
+        start, end = inner[self.axis]
+        moved = (start + self.start, end + self.start)
+        return (*inner[: self.axis], moved, *inner[self.axis + 1 :])
+
 
 @dataclass(frozen=True)
-class Pad(Op):
+class Pad(WithoutArithmetic):
     """Place the elements at start, start + step, ... of an axis of `size`, and `fill` elsewhere."""
 
     axis: int
@@ -108,6 +174,7 @@ class Pad(Op):
     size: int
     step: int = 1
     fill: float = 0.0
+    form = Form.END
 
     def infer(self, x: Type) -> Type:
         if not 0 <= self.axis < x.rank:
@@ -130,14 +197,27 @@ class Pad(Op):
         out[(slice(None),) * axis + (self.start + self.step * np.arange(x.shape[axis]),)] = x
         return out
 
+    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
+        return replace(self, axis=self.axis + 1)
+
+    def one_step(self, node: Node) -> Op | None:
+        return replace(self, axis=self.axis - 1) if self.axis else None
+
+    def suits_team(self, node: Node) -> bool:
+        return True
+
+    def is_apart(self) -> bool:
+        return self.axis > 0
+
 
 @dataclass(frozen=True)
-class Frame(Op):
+class Frame(WithoutSteps, WithoutArithmetic):
     """Place the elements from `starts` on in a box of `shape`, one start an axis, and zeros around them:
     several `Pad`s at once."""
 
     starts: tuple[int, ...]
     shape: Shape
+    form = Form.END
 
     def infer(self, x: Type) -> Type:
         for axis, (start, size) in enumerate(zip(self.starts, x.shape, strict=True)):
@@ -161,12 +241,19 @@ class Frame(Op):
         out[(slice(None),) * first + tuple(slice(start, start + size) for start, size in box)] = x
         return out
 
+    def suits_team(self, node: Node) -> bool:
+        return False
+
+    def is_apart(self) -> bool:
+        return not self.starts[0]
+
 
 @dataclass(frozen=True)
-class Concat(Op):
+class Concat(WithoutArithmetic):
     """Join along one axis; all other axes must agree."""
 
     axis: int
+    form = Form.JOIN
 
     def infer(self, *inputs: Type) -> Type:
         first, total = inputs[0], inputs[0].shape[self.axis]
@@ -203,3 +290,25 @@ class Concat(Op):
             for x, t in zip(inputs, types, strict=True)
         ]
         return np.concatenate(spread, self.axis + (1 if examples else 0))
+
+    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
+        return replace(self, axis=self.axis + 1)
+
+    def one_step(self, node: Node) -> Op | None:
+        return replace(self, axis=self.axis - 1) if self.axis else None
+
+    def suits_team(self, node: Node) -> bool:
+        return True
+
+    def is_apart(self) -> bool:
+        return True
+
+
+def c_strides(shape: Shape) -> Strides:
+    """Return the strides of an array in C order, in elements."""
+    strides: list[int] = []
+    step = 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= size
+    return tuple(reversed(strides))

@@ -9,127 +9,95 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from specc.ir.graph import Graph, Node
+from specc.ir.op import Box, Form, Strides
 from specc.ir.plan import View
-from specc.ops.after import After
-from specc.ops.broadcast import Broadcast
-from specc.ops.leaf import Const, Input
-from specc.ops.reduce import AllReduce
-from specc.ops.shape import Reshape, Slice, Transpose
+from specc.ops.shape import c_strides
 
-VIEWS = (After, Broadcast, Reshape, Slice, Transpose)
+
+def is_view(node: Node) -> bool:
+    """Return whether a node is another way to read the memory of its first input."""
+    return node.op.form is Form.VIEW
 
 
 def root_of(node: Node) -> Node:
-    """The value that lies in memory and that a node reads."""
-    while isinstance(node.op, VIEWS):
+    """Return the value in memory that a node reads."""
+    while is_view(node):
         node = node.inputs[0]
     return node
 
 
 def awaited(node: Node) -> list[Node]:
-    """The values that must have been computed before a node reads its inputs.
+    """Return the values that must have been computed before a node reads its inputs.
 
-    Of a sum over the shards that is the part of each shard: nobody waits for the others.
+    For a sum over the shards this is each shard's own part, so no shard waits for another.
     """
     found: dict[Node, None] = {}
     for each in node.inputs:
-        while isinstance(each.op, VIEWS):
+        while is_view(each):
             for value in each.inputs[1:]:
                 root = root_of(value)
-                root = root.inputs[0] if isinstance(root.op, AllReduce) else root
-                if not isinstance(root.op, (Const, Input)):
+                root = root.inputs[0] if root.op.form is Form.SHARDS else root
+                if root.op.form is not Form.LEAF:
                     found[root] = None
             each = each.inputs[0]
     return list(found)
 
 
-def view(node: Node, bases: Mapping[Node, tuple[int, ...]] = {}) -> View:
-    """How a node is read: views of views end at a node that lies in memory.
+def view(node: Node, bases: Mapping[Node, Strides] = {}) -> View:
+    """Return how a node is read: views of views end at a node that lies in memory.
 
     `bases` gives the strides of roots that do not lie in C order.
     """
+    seen = _view(node, bases)
+    assert seen is not None, "prepare() copies what cannot be reshaped in place"
+    return seen
+
+
+def _view(node: Node, bases: Mapping[Node, Strides]) -> View | None:
+    """Return how a node is read; None if a part of the chain must be copied first."""
     chain = []
-    while isinstance(node.op, VIEWS):
+    while is_view(node):
         chain.append(node)
         node = node.inputs[0]
     offset, strides = 0, bases.get(node) or c_strides(node.type.shape)
     shape = node.type.shape
     for each in reversed(chain):
-        op = each.op
-        if isinstance(op, Broadcast):
-            spread = [0] * len(op.shape)
-            for axis, stride in zip(op.axes, strides, strict=True):
-                spread[axis] = stride
-            strides = tuple(spread)
-        elif isinstance(op, Transpose):
-            strides = tuple(strides[axis] for axis in op.order)
-        elif isinstance(op, Slice):
-            offset += op.start * strides[op.axis]
-            strides = (*strides[: op.axis], strides[op.axis] * op.step, *strides[op.axis + 1 :])
-        elif isinstance(op, After):
-            continue
-        else:
-            strides = _reshaped(shape, strides, op.shape)
-            assert strides is not None, "prepare() copies what cannot be reshaped in place"
-        shape = each.type.shape
+        read = each.op.viewed(shape, strides)
+        if read is None:
+            return None
+        moved, strides = read
+        offset, shape = offset + moved, each.type.shape
     return View(node, offset, strides)
 
 
-def parts_read(graph: Graph) -> dict[Node, tuple[tuple[int, int], ...]]:
-    """For values of which nothing but slices is read: the first and the end of that along each axis."""
-    found: dict[Node, tuple[tuple[int, int], ...]] = {}
+def parts_read(graph: Graph) -> dict[Node, Box]:
+    """Return the part that is read of each value of which only a part is read."""
+    found: dict[Node, Box] = {}
 
-    def note(node: Node, part: tuple[tuple[int, int], ...]) -> None:
+    def note(node: Node, part: Box) -> None:
         known = found.get(node, part)
         found[node] = tuple(
             (min(a, c), max(b, d)) for (a, b), (c, d) in zip(part, known, strict=True)
         )
 
-    def whole(node: Node) -> tuple[tuple[int, int], ...]:
+    def whole(node: Node) -> Box:
         return tuple((0, size) for size in node.type.shape)
 
     for node in graph.outputs.values():
         note(node, whole(node))
     for node in reversed(graph.nodes):
+        inner = found.get(node, whole(node))
         for each in node.inputs:
-            part, op = whole(each), node.op
-            if isinstance(op, Slice) and op.step == 1:
-                inner = found.get(node, whole(node))
-                start, end = inner[op.axis]
-                moved = (start + op.start, end + op.start)
-                part = (*inner[: op.axis], moved, *inner[op.axis + 1 :])
-            note(each, part)
+            note(each, node.op.part_read(inner, whole(each)))
     return {node: part for node, part in found.items() if part != whole(node)}
 
 
 def in_c_order(node: Node) -> bool:
-    """Whether the node's elements lie in memory one after the other, without gaps or repeats."""
-    while isinstance(node.op, (After, Reshape)):
-        node = node.inputs[0]
-    try:
-        seen = view(node)
-    except AssertionError:
-        return False
-    c_order = c_strides(node.type.shape)
-    return all(
+    """Return whether the elements are stored one after the other, without gaps or repeats."""
+    seen = _view(node, {})
+    return seen is not None and all(
         a == b or size == 1
-        for a, b, size in zip(seen.strides, c_order, node.type.shape, strict=True)
+        for a, b, size in zip(
+            seen.strides, c_strides(node.type.shape), node.type.shape, strict=True
+        )
     )
-
-
-def c_strides(shape) -> tuple[int, ...]:
-    """The strides of an array in C order, in elements."""
-    strides, step = [], 1
-    for size in reversed(shape):
-        strides.append(step)
-        step *= size
-    return tuple(reversed(strides))
-
-
-def _reshaped(shape, strides, new_shape) -> tuple[int, ...] | None:
-    """The strides of a view under another shape; None unless it lies in C order."""
-    if all(
-        a == b or size == 1 for a, b, size in zip(strides, c_strides(shape), shape, strict=True)
-    ):
-        return c_strides(new_shape)
-    return None

@@ -7,11 +7,13 @@ Windows move over the last two axes; those before, of channels and steps, stay a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from specc.ir import sizes
-from specc.ir.graph import apply
-from specc.ir.op import Op, ShapeError
+from specc.ir.graph import Node, apply
+from specc.ir.op import Form, Op, ShapeError, WithoutArithmetic
+from specc.ir.sizes import Size
 from specc.ir.types import Type
 
 # Lanes are run through a vector at a time, whose loop has a constant length: the vectorizer takes a loop of an
@@ -19,8 +21,24 @@ from specc.ir.types import Type
 _WIDTH = "WIDTH = <width>"
 
 
+class _Windowed(Op):
+    """What all ops over windows have in common: they treat every image by itself."""
+
+    abstract = True
+    form = Form.KERNEL
+
+    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
+        return self
+
+    def one_step(self, node: Node) -> Op | None:
+        return self if node.type.rank > 3 else None
+
+    def suits_team(self, node: Node) -> bool:
+        return False
+
+
 @dataclass(frozen=True)
-class WindowMax(Op):
+class WindowMax(_Windowed):
     """The largest of each `size` window, moved by `stride`; windows lie wholly inside. Of a window with a
     NaN that is NaN."""
 
@@ -47,6 +65,12 @@ class WindowMax(Op):
     def reference(self, types, x):
         return _windows(x, self).max((-2, -1))
 
+    def flops(self, node: Node) -> Size:
+        return node.type.elements * sizes.product(self.size)
+
+    def channels(self, node: Node) -> int:
+        return node.type.rank - 2
+
     def kernel(self, types, lanes: int, width: int):
         return window_max_of_one if lanes == 1 else window_max
 
@@ -55,7 +79,7 @@ class WindowMax(Op):
 
 
 @dataclass(frozen=True)
-class WindowArgMax(Op):
+class WindowArgMax(_Windowed, WithoutArithmetic):
     """The position of each window's maximum y: row * width + column. It is the first of equal ones, and the
     first NaN of a window that has any."""
 
@@ -88,7 +112,7 @@ class WindowArgMax(Op):
 
 
 @dataclass(frozen=True)
-class WindowMaxGradient(Op):
+class WindowMaxGradient(_Windowed, WithoutArithmetic):
     """dx of WindowMax: each window hands its dy to the place of its maximum; `shape` is x's."""
 
     size: tuple[int, int]

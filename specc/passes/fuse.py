@@ -14,20 +14,25 @@ from dataclasses import replace
 from itertools import islice
 
 from specc.ir.graph import Graph, Node, apply, rewrite
+from specc.ir.op import Form
 from specc.ir.plan import Group, Repeated
 from specc.ops.after import After
 from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.carry import PREFIX, Carry, Loop, carries, loops, ordered
-from specc.ops.contract import Contract
-from specc.ops.elementwise import Copy, Elementwise
-from specc.ops.gather import Put, Take, TakeSum
+from specc.ops.elementwise import Copy
+from specc.ops.gather import Take, TakeSum
 from specc.ops.leaf import Const, Input, leaf
 from specc.ops.reduce import AllReduce, Max
-from specc.ops.shape import Concat, Frame, Pad, Reshape
-from specc.ops.steps import has_steps, one_step
-from specc.ops.views import VIEWS, awaited, in_c_order, root_of
+from specc.ops.shape import Concat, Reshape
+from specc.ops.steps import one_step
+from specc.ops.views import awaited, in_c_order, is_view, root_of
 
-_ENDS = (Sum, Max, Pad, Frame)  # nest nodes whose values have another shape than the domain
+_IN_NESTS = (Form.ELEMENT, Form.SHARDS, Form.END)
+_ALONE = {
+    Form.JOIN: "concat",
+    Form.CONTRACTION: "contract",
+    Form.KERNEL: "kernel",
+}  # kind of the group
 
 # Bounds that keep the compile time of deep models in proportion to their depth.
 MOST_NODES = 64  # of a nest: LLVM's time grows faster than its length
@@ -42,9 +47,7 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
     """
 
     def reduce_shards(node: Node) -> Node:
-        partial = (isinstance(node.op, Sum) and node.op.batch) or (
-            isinstance(node.op, (Contract, Put)) and node.op.sum_batch
-        )
+        partial = node.op.sums_batch
         if isinstance(node.op, Concat) and all(
             isinstance(each.op, AllReduce) for each in node.inputs
         ):
@@ -64,8 +67,8 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
     def copy(node: Node) -> Node:
         if isinstance(node.op, Reshape) and not in_c_order(node.inputs[0]):
             return apply(node.op, apply(Copy(), node.inputs[0]), origin=node.origin)
-        if hasattr(node.op, "kernel") or isinstance(node.op, Contract):
-            strict = not isinstance(node.op, Contract)
+        strict = node.op.form is Form.KERNEL
+        if strict or node.op.form is Form.CONTRACTION:
             inputs = tuple(
                 apply(Copy(), each)
                 if isinstance(root_of(each).op, Const) or (strict and not in_c_order(each))
@@ -81,13 +84,13 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
     ends = _overwritten(graph)
     for name, node in graph.outputs.items():
         root = root_of(node)
-        lies_elsewhere = root is not node or isinstance(node.op, (Input, Const))
+        lies_elsewhere = root is not node or node.op.form is Form.LEAF
         lies_elsewhere |= own_place and node in outputs.values()
         own = own_place or name.startswith("lane.")  # it is written to another place as well
         # what others read cannot wait until the old value has been read everywhere, and only a formula
         # reads each element of the old value before it writes that of the new one
         lies_elsewhere |= name.startswith(("param.", "state.")) and (
-            node not in ends or not isinstance(node.op, Elementwise)
+            node not in ends or node.op.form is not Form.ELEMENT
         )
         if lies_elsewhere and (own or not (node.type.batched and in_c_order(node))):
             node = apply(Copy(), node)
@@ -109,7 +112,7 @@ def _with_old_values(graph: Graph) -> Graph:
     stack = list(targets.values())
     while stack:
         node = stack.pop()
-        if isinstance(node.op, Elementwise) and node not in formulas:
+        if node.op.form is Form.ELEMENT and node not in formulas:
             formulas.add(node)
             stack.extend(node.inputs)
     copies: dict[Node, Node] = {}
@@ -188,7 +191,7 @@ def _prepare_loops(graph: Graph) -> Graph:
     known = {node for node in within if not isinstance(node.op, Carry)}
     outputs, taken = dict(graph.outputs), set()
     for carry, then in carries(graph).items():
-        if isinstance(then.op, VIEWS + (Carry, Input, Const)) or then in taken:
+        if then.op.form in (Form.VIEW, Form.CARRY, Form.LEAF) or then in taken:
             then = apply(Copy(), then)
         taken.add(then)
         outputs[PREFIX + carry.op.label] = then
@@ -196,7 +199,7 @@ def _prepare_loops(graph: Graph) -> Graph:
     new: dict[Node, Node] = {}
     for node in Graph(outputs).nodes:
         inputs = tuple(new[each] for each in node.inputs)
-        if node in known and (hasattr(node.op, "kernel") or isinstance(node.op, Reshape)):
+        if node in known and (node.op.form is Form.KERNEL or isinstance(node.op, Reshape)):
             inputs = tuple(
                 apply(Copy(), now) if each not in within and not in_c_order(now) else now
                 for each, now in zip(node.inputs, inputs, strict=True)
@@ -365,20 +368,20 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
                     place(root, groups.open(_domain(root), "nest"))
             _open_loop(looped[node], groups)
             continue
-        if isinstance(op, (Input, Const) + VIEWS):
+        if op.form in (Form.LEAF, Form.VIEW):
             continue
         may_wait = (
-            isinstance(op, Elementwise)
+            op.form is Form.ELEMENT
             and node not in overwritten
             and not awaited(node)
             and not _is_old_value(node, leaves)
         )
         if may_wait and all(
-            each in waiting or isinstance(root_of(each).op, (Input, Const)) for each in node.inputs
+            each in waiting or root_of(each).op.form is Form.LEAF for each in node.inputs
         ):
             waiting.add(node)
             continue
-        if isinstance(op, (Elementwise, AllReduce, *_ENDS)):
+        if op.form in _IN_NESTS:
             after = groups.reading(overwritten.get(node, ()))
             viewing = groups.viewing(overwritten.get(node, ()))
             group = (
@@ -387,9 +390,8 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
                 else _group_for(node, groups, readers, after, viewing)
             )
         else:
-            kind = {Concat: "concat", Contract: "contract"}.get(type(op), "kernel")
-            assert kind != "kernel" or hasattr(op, "kernel"), f"{op.name} cannot be emitted"
-            group = groups.open((node.type.shape, node.type.batched), kind)
+            assert op.form in _ALONE, f"{op.name} cannot be emitted (a bug of specc)"
+            group = groups.open((node.type.shape, node.type.batched), _ALONE[op.form])
         place(node, group)
     for node in graph.outputs.values():
         root = root_of(node)
@@ -410,14 +412,14 @@ def _with_servants(graph: Graph) -> list[Loop]:
         own = set(loop.nodes)
         for node in reversed(graph.nodes):
             if (
-                isinstance(node.op, Elementwise)
+                node.op.form is Form.ELEMENT
                 and node not in own
                 and node not in outputs
                 and node.type.batched
                 and node.type.shape[:1] == (loop.steps,)
                 and all(user in own for user in graph.users[node])
                 and all(
-                    has_steps(user, position)
+                    user.op.reads_step(position)
                     for user in graph.users[node]
                     for position, each in enumerate(user.inputs)
                     if each is node
@@ -434,13 +436,13 @@ def _open_loop(loop: Loop, groups: _Groups) -> None:
     group = groups.open(((loop.steps,), True), "loop")
     groups.loops[group] = loop
     for node in loop.nodes:
-        if not isinstance(node.op, VIEWS):
+        if not is_view(node):
             groups.put(node, group)
 
 
 def _domain(node: Node) -> tuple:
     """The box that a nest node runs over, and whether over the lanes too."""
-    if isinstance(node.op, _ENDS):
+    if node.op.form is Form.END:
         node = node.inputs[0]
     return node.type.shape, node.type.batched
 
@@ -479,7 +481,7 @@ def _group_for(node: Node, groups: _Groups, readers, after: set[int], viewing: s
     candidates = [
         groups.of[each]
         for each in node.inputs
-        if each in groups.of and isinstance(each.op, (Elementwise, AllReduce))
+        if each in groups.of and each.op.form in (Form.ELEMENT, Form.SHARDS)
     ]
     if isinstance(node.op, AllReduce):
         candidates = []
@@ -508,7 +510,7 @@ def _complete_only_later(value: Node, groups: _Groups, group: int) -> bool:
     root = root_of(value)
     if groups.of.get(root) != group:
         return False
-    return isinstance(root.op, _ENDS) or root is not value
+    return root.op.form is Form.END or root is not value
 
 
 def _ordered(graph: Graph, groups: _Groups) -> tuple[Group, ...]:
@@ -551,7 +553,7 @@ def _ordered(graph: Graph, groups: _Groups) -> tuple[Group, ...]:
         stored = tuple(
             node
             for node in members
-            if node in read_elsewhere or node in roots_of_outputs or isinstance(node.op, _ENDS)
+            if node in read_elsewhere or node in roots_of_outputs or node.op.form is Form.END
         )
         made.append(Group(kind, members, stored, domain, batched))
     return tuple(made)
@@ -581,7 +583,7 @@ def _loop_group(loop: Loop, members: tuple[Node, ...], read_elsewhere: set[Node]
 
     def whole(node: Node) -> Node:
         """A value from outside that is the same at every step."""
-        if isinstance(root_of(node).op, (Input, Const)):
+        if root_of(node).op.form is Form.LEAF:
             return node
         if node not in still:
             still[node] = leaf(Input("step", f"{len(reads)}", node.type), node.origin)
@@ -599,7 +601,7 @@ def _loop_group(loop: Loop, members: tuple[Node, ...], read_elsewhere: set[Node]
                     one[each]
                     if each in own
                     else step_of(each)
-                    if has_steps(node, position)
+                    if node.op.reads_step(position)
                     else whole(each)
                     for position, each in enumerate(node.inputs)
                 ],
@@ -629,9 +631,7 @@ def _loop_group(loop: Loop, members: tuple[Node, ...], read_elsewhere: set[Node]
 
 def _spread_constant(node: Node) -> Node | None:
     """A constant that is the same everywhere, for one step."""
-    root = node
-    while isinstance(root.op, VIEWS):
-        root = root.inputs[0]
+    root = root_of(node)
     if not isinstance(root.op, Const) or root.type.shape:
         return None
     shape = node.type.shape[1:]

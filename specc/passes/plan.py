@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node
+from specc.ir.op import Form
 from specc.ir.plan import Group, Place, Plan, Step, View
 from specc.ops.after import After
 from specc.ops.carry import PREFIX
@@ -21,8 +22,8 @@ from specc.ops.contract import Contract
 from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Const, Input
 from specc.ops.reduce import AllReduce
-from specc.ops.shape import Concat, Frame
-from specc.ops.views import awaited, c_strides, root_of, view
+from specc.ops.shape import Concat, Frame, c_strides
+from specc.ops.views import awaited, root_of, view
 from specc.passes import team as teams
 from specc.passes.divide import divide
 from specc.passes.fuse import fuse
@@ -186,8 +187,8 @@ def _mode(group: Group) -> str:
     if _is_partial(group.nodes[0]):
         return "shard"
     elements = sizes.product(group.domain)
-    plain = group.kind in ("nest", "concat") and all(
-        isinstance(node.op, (Elementwise, AllReduce, Concat)) for node in group.nodes
+    plain = group.kind in ("nest", "concat") and not any(
+        node.op.form is Form.END for node in group.nodes
     )
     return "split" if plain and elements >= SPLIT_FROM else "single"
 
@@ -234,11 +235,7 @@ def _is_partial(node: Node) -> bool:
         return all(_is_partial(each) for each in node.inputs)
     if _is_completed(node):
         return False
-    return (
-        (not node.type.batched and getattr(node.op, "batch", False))
-        or getattr(node.op, "sum_batch", False)
-        or getattr(node.op, "by_rows", False)
-    )
+    return node.op.sums_batch or getattr(node.op, "by_rows", False)
 
 
 def _is_completed(node: Node) -> bool:

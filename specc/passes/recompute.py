@@ -21,15 +21,13 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 from specc.ir.graph import Graph, Node, apply
+from specc.ir.op import Form
 from specc.ops.after import After
-from specc.ops.carry import Carry, carries, closed, following, loops, ordered
-from specc.ops.elementwise import Elementwise
+from specc.ops.carry import carries, closed, following, loops, ordered
 from specc.ops.flops import flops
-from specc.ops.leaf import Const, Input
-from specc.ops.peers import Own, Peers
+from specc.ops.leaf import Input
 from specc.ops.random import Uniform
-from specc.ops.reduce import BatchMean
-from specc.ops.views import VIEWS, root_of
+from specc.ops.views import is_view, root_of
 
 BYTES = {"int": 4, "bool": 1, "byte": 1, "float": 4}
 MOST_CUTS = 160  # places for cuts that are looked at
@@ -100,7 +98,8 @@ class _Segments:
             node.type.batched
             and node not in self.carried
             and isinstance(_bytes(node), int)
-            and not isinstance(node.op, (Input, Const, Carry, Peers, Own, BatchMean, *VIEWS))
+            and node.op.repeatable
+            and node.op.form not in (Form.LEAF, Form.VIEW, Form.CARRY, Form.LOWERED)
         )
 
     # Where to cut.
@@ -156,7 +155,7 @@ class _Segments:
             node.type.kind != "float"
             and isinstance(_bytes(node), int)
             and all(
-                root_of(each) in self.forward or isinstance(root_of(each).op, (Input, Const))
+                root_of(each) in self.forward or root_of(each).op.form is Form.LEAF
                 for each in node.inputs
             )
         )
@@ -233,7 +232,8 @@ class _Segments:
                 for root in map(root_of, node.inputs)
                 if root.type.batched and not isinstance(root.op, Input)
             ]
-            small = isinstance(node.op, (Elementwise, *VIEWS)) or node.type.kind != "float"
+            moves = node.op.form in (Form.ELEMENT, Form.VIEW)
+            small = moves or node.type.kind != "float"
             if small and roots and all(root in marks or root in self.kept for root in roots):
                 marks.add(node)
         return marks
@@ -266,7 +266,7 @@ class _Segments:
             for node in self.backward
             if part[node] > segment
             and node not in marks
-            and not isinstance(node.op, VIEWS)
+            and not is_view(node)
             and any(each.type.batched for each in node.inputs)
         }
         before = min((part[node] for node in works), default=self.last)
@@ -291,7 +291,7 @@ class _Segments:
 
         def repeated(node: Node, segment: int) -> bool:
             own = node in marks or self._inner(node) == segment
-            return own or isinstance(node.op, VIEWS)
+            return own or is_view(node)
 
         def read(node: Node, segment: int) -> Node:
             """A value as the backward part of a segment reads it: computed again, or kept."""

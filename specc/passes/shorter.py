@@ -10,20 +10,15 @@ the shorter computes the same values with less work.
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import replace
 
 from specc.ir.graph import Graph, Node
 from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.carry import PREFIX, Carry
-from specc.ops.contract import Contract
-from specc.ops.elementwise import Elementwise, Equal, Less, Select, Sub, ToFloat, ToInt
-from specc.ops.gather import Put, Take
+from specc.ops.elementwise import Equal, Less, Select, Sub, ToFloat, ToInt
+from specc.ops.gather import Take
 from specc.ops.leaf import Const, Input, Iota
-from specc.ops.random import Uniform
-from specc.ops.reduce import ArgMax, Max
-from specc.ops.shape import Concat, Pad, Reshape, Slice, Transpose
-from specc.ops.steps import counts_steps, moved_by_one
-from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
+from specc.ops.shape import Concat, Slice
+from specc.ops.steps import moved_by_one
 
 
 def computes_the_same(whole: Graph, short: Graph, steps: Set[tuple[int, int]]) -> bool:
@@ -68,58 +63,21 @@ def _agree(a: Node, b: Node, following: set[Node]) -> bool:
     if stepped and (not a.type.shape or a.type.shape[1:] != b.type.shape[1:]):
         return False
     of_steps = [_differ(x, y) for x, y in zip(a.inputs, b.inputs, strict=True)]
-    same = replace(op, **_first(op, other)) == other if stepped else op == other
+    by_step = (stepped or not any(of_steps)) and all(
+        op.reads_step(position) for position, differs in enumerate(of_steps) if differs
+    )
+    if by_step and op.first_steps(a, b.type) == other:
+        return True
     match op:
-        case Input():
-            return (
-                op.role in ("input", "target")
-                and op.label == other.label
-                and (stepped or op.label.endswith(".length"))
-            )
-        case Iota():
-            return stepped
-        case ToInt():  # a position in the sequence
-            return True
-        case Elementwise():
-            return op == other
-        case Uniform() | Broadcast() | Reshape():
-            first = not any(of_steps) or not isinstance(op, Broadcast) or op.axes[0] == 0
-            return stepped and same and first
-        case Transpose():
-            return op == other and op.order[0] == 0
-        case Concat() if op.axis == 0:
+        case Concat(axis=0):
             return moved_by_one(a) is not None and moved_by_one(b) is not None
-        case Slice() if op.axis == 0:
+        case Slice(axis=0):
             return _is_part(a, b, following)
-        case Slice() | Pad() | Concat():
-            return op == other
-        case Sum() if not op.batch:
-            return op == other and (0 not in op.axes or _is_masked(a.inputs[0]))
-        case Max():
-            return op == other and 0 not in op.axes
-        case ArgMax():
-            return stepped
-        case Contract():
-            return stepped and _is_product_by_step(op, other)
+        case Sum(batch=False):
+            return op == other and _is_masked(a.inputs[0])
         case Take():
-            (table, index) = of_steps
-            return (
-                op == other
-                and index
-                and (not table or op.lead > 0 or isinstance(a.inputs[1].op, ToInt))
-            )
-        case Put() if not op.sum_batch:
-            return op == other and op.lead > 0
-        case WindowMax() | WindowArgMax() | WindowMaxGradient():
-            return op == other and a.type.rank > 3
-        case Carry():
-            return not any(of_steps) and op == replace(other, steps=op.steps) and not op.backward
+            return op == other and of_steps[1] and isinstance(a.inputs[1].op, ToInt)
     return False
-
-
-def _first(op, other) -> dict:
-    """What the first axis of an op's own shape is in the other."""
-    return {"shape": (other.shape[0], *op.shape[1:])} if getattr(other, "shape", ()) else {}
 
 
 def _is_part(a: Node, b: Node, following: set[Node]) -> bool:
@@ -172,11 +130,3 @@ def _is_mask(condition: Node) -> bool:
         end = end.inputs[0]
     is_length = isinstance(end.op, ToFloat) and isinstance(end.inputs[0].op, Input)
     return is_step and is_length and end.inputs[0].op.label.endswith(".length")
-
-
-def _is_product_by_step(op: Contract, other: Contract) -> bool:
-    if not counts_steps(op) or op.sum_batch:
-        return False
-    ((time, _),) = op.out[0].terms
-    extents = (*other.extents[:time], op.extents[time], *other.extents[time + 1 :])
-    return replace(other, extents=extents, shape=op.shape) == op

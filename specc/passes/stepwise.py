@@ -15,16 +15,12 @@ from dataclasses import dataclass, field, replace
 
 from specc.ir.graph import Graph, Node, apply, topological
 from specc.ir.types import Type
-from specc.ops.broadcast import Broadcast, Sum
+from specc.ops.broadcast import Broadcast
 from specc.ops.carry import PREFIX, Carry, closed, following, straightened, varying
-from specc.ops.contract import Contract
-from specc.ops.elementwise import Elementwise, select
-from specc.ops.gather import Put, Take
+from specc.ops.elementwise import select
 from specc.ops.leaf import Input, leaf
-from specc.ops.reduce import ArgMax, Max
-from specc.ops.shape import Concat, Pad, Reshape, Slice, Transpose
-from specc.ops.steps import counts_steps, has_steps, moved_by_one, one_step
-from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
+from specc.ops.shape import Reshape, Slice
+from specc.ops.steps import moved_by_one
 
 BEGIN = "step.begin"  # the port that says that a step is the first
 KEPT = "kept."
@@ -146,14 +142,16 @@ class _Walk:
 
     def _one(self, node: Node, read) -> Node:
         """One step of a node, over inputs that `read` finds."""
-        if not _is_by_step(node, self.steps):
+        op = node.op.one_step(node)
+        if op is None or node.type.shape[:1] != (self.steps,):
             raise _NotStepwise
         inputs = []
         for position, each in enumerate(node.inputs):
-            if each in self.moving and not has_steps(node, position):
+            by_step = node.op.reads_step(position)
+            if each in self.moving and not by_step:
                 raise _NotStepwise
-            inputs.append(read(each, has_steps(node, position)))
-        made = one_step(node, inputs)
+            inputs.append(read(each, by_step))
+        made = apply(op, *inputs, origin=node.origin)
         if made.type.shape != node.type.shape[1:]:
             raise _NotStepwise
         return made
@@ -196,36 +194,3 @@ def _for_all(begin: Node, like: Node) -> Node:
 
 def _is_the_same_at_every_step(node: Node) -> bool:
     return isinstance(node.op, Broadcast) and 0 not in node.op.axes
-
-
-def _is_by_step(node: Node, steps: int) -> bool:
-    """Whether each step of a value, along its first axis, follows from that of its inputs alone."""
-    op = node.op
-    if not node.type.shape or node.type.shape[0] != steps:
-        return False
-    match op:
-        case Elementwise():
-            return True
-        case Broadcast():
-            return op.axes[:1] == (0,)
-        case Reshape():
-            return node.inputs[0].type.shape[:1] == (steps,)
-        case Transpose():
-            return op.order[0] == 0
-        case Slice() | Pad() | Concat():
-            return op.axis > 0
-        case Sum() if not op.batch:
-            return 0 not in op.axes
-        case Max():
-            return 0 not in op.axes
-        case ArgMax():
-            return node.inputs[0].type.rank > 1
-        case Contract() if not op.sum_batch:
-            return counts_steps(op)
-        case Take():
-            return True
-        case Put() if not op.sum_batch:
-            return op.lead > 0
-        case WindowMax() | WindowArgMax() | WindowMaxGradient():
-            return True
-    return False

@@ -13,17 +13,12 @@ from __future__ import annotations
 
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node
+from specc.ir.op import Form
 from specc.ir.plan import Group, Repeated, share
 from specc.ops.broadcast import Sum
 from specc.ops.contract import Contract
-from specc.ops.elementwise import Elementwise
-from specc.ops.gather import Put, Take
-from specc.ops.leaf import Const, Input
-from specc.ops.random import Uniform
-from specc.ops.reduce import AllReduce, ArgMax, Max
-from specc.ops.shape import Concat, Frame, Pad
-from specc.ops.views import VIEWS, root_of
-from specc.ops.window import WindowMax
+from specc.ops.reduce import Max
+from specc.ops.views import root_of
 
 SPLIT_FROM = 4096  # elements from which a loop over shared memory is divided between the shards
 PRODUCTS_FROM = 1 << 16  # products from which a contraction is
@@ -43,7 +38,9 @@ def whole_lanes(batch: int, vector: int) -> int:
 def suits(graph: Graph, batch: int, shards: int, vector: int) -> bool:
     """Whether a team of so many shards is better at it: dense layers, with more weights than activations."""
     lanes = whole_lanes(batch, vector)
-    if lanes > MOST_VECTORS * vector * shards or not all(map(_is_known, graph.nodes)):
+    if lanes > MOST_VECTORS * vector * shards or not all(
+        node.op.suits_team(node) for node in graph.nodes
+    ):
         return False
     products = [node for node in graph.nodes if isinstance(node.op, Contract)]
     if not products or not all(map(_is_dense, products)):
@@ -53,15 +50,6 @@ def suits(graph: Graph, batch: int, shards: int, vector: int) -> bool:
     return weights >= WEIGHTS * activations and weights * lanes >= WORTH_MEETING * shards * len(
         products
     )
-
-
-def _is_known(node: Node) -> bool:
-    known = (Elementwise, Contract, Sum, Max, ArgMax, AllReduce, Concat, Pad, Const, Uniform)
-    if isinstance(node.op, Input):
-        return node.op.role != "lane"
-    if isinstance(node.op, (Take, Put)):  # one of the scores of each example
-        return node.type.batched and all(each.type.batched for each in node.inputs)
-    return isinstance(node.op, (*known, *VIEWS))
 
 
 def _is_dense(node: Node) -> bool:
@@ -93,12 +81,12 @@ def mode(group: Group, lanes: int, shards: int, vector: int) -> str:
             return "single"
         return "split" if sizes.product(node.op.extents) * lanes >= PRODUCTS_FROM else "single"
     if group.kind == "kernel":
-        read = node if isinstance(node.op, Uniform) else node.inputs[0]
+        read = node if node.op.awaits_only or not node.inputs else node.inputs[0]
         large = (
             read.type.elements * (lanes if read.type.batched else 1) >= SPLIT_FROM
             and read.type.rank
         )
-        return "split" if isinstance(node.op, (WindowMax, Uniform)) and large else "single"
+        return "split" if node.op.channels(node) and large else "single"
     if group.kind == "loop":
         products = [each for each in group.loop.groups if each.kind == "contract"]
         return "split" if any(map(is_divided, products)) else "single"
@@ -114,15 +102,7 @@ def mode(group: Group, lanes: int, shards: int, vector: int) -> str:
 
 def _is_apart(group: Group) -> bool:
     """Whether what a nest does for one entry of its first axis has nothing to do with the others."""
-
-    def apart(op) -> bool:
-        if isinstance(op, (Sum, Max)):
-            return 0 not in op.axes
-        return isinstance(op, (Elementwise, AllReduce, Concat)) or (
-            (isinstance(op, Pad) and op.axis > 0) or (isinstance(op, Frame) and not op.starts[0])
-        )
-
-    return all(apart(node.op) for node in group.nodes)
+    return all(node.op.is_apart() for node in group.nodes)
 
 
 def _has_lanes_apart(group: Group) -> bool:
@@ -130,8 +110,7 @@ def _has_lanes_apart(group: Group) -> bool:
     return all(
         node.type.batched
         and (
-            isinstance(node.op, Elementwise)
-            or (isinstance(node.op, (Sum, Max)) and not node.type.rank)
+            node.op.form is Form.ELEMENT or (isinstance(node.op, (Sum, Max)) and not node.type.rank)
         )
         for node in group.nodes
     )
@@ -190,4 +169,4 @@ def by_channels(group: Group, lanes: int) -> bool:
             and i in of_weights - of_image
             for i, size in enumerate(op.extents)
         ) and not any(i in of_weights for expression in places for i, _ in expression.terms)
-    return isinstance(node.op, Uniform) or (isinstance(node.op, WindowMax) and node.type.rank == 3)
+    return node.op.channels(node) == 1

@@ -24,10 +24,9 @@ from specc.ops.broadcast import Sum
 from specc.ops.contract import Contract
 from specc.ops.gather import Put, put_rows
 from specc.ops.leaf import Const, Input
-from specc.ops.random import Uniform
 from specc.ops.reduce import AllReduce, Max
-from specc.ops.shape import Frame, Pad
-from specc.ops.views import c_strides, parts_read
+from specc.ops.shape import Frame, Pad, c_strides
+from specc.ops.views import parts_read
 
 PIECE = (
     256 << 10
@@ -472,14 +471,14 @@ class _Shard:
         function = node.op.kernel(types, lanes, width)
         numbers = {**node.op.arguments(types, lanes), "vector": width, "item": self.item(node)}
         addresses = []
-        for each in () if isinstance(node.op, Uniform) else node.inputs:
+        for each in () if node.op.awaits_only else node.inputs:
             addresses.append(self.viewed(each))
         addresses.append(self.address(node, place))
         numbers |= {"first_example": self.first_example, "skipped": 0}
         if step.mode == "split":  # an op on each channel by itself
             channels = numbers["channels"]
             numbers["skipped"], numbers["channels"] = self._part(channels)
-            values = (node,) if isinstance(node.op, Uniform) else (*node.inputs, node)
+            values = (node,) if node.op.awaits_only else (*node.inputs, node)
             addresses = [
                 address.moved(
                     each.type.elements

@@ -19,7 +19,7 @@ from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, Repeated, share
 from specc.ops.contract import Contract, index
 from specc.ops.leaf import Input
-from specc.ops.views import c_strides
+from specc.ops.shape import c_strides
 
 MOST_KEPT = 8 << 20  # bytes of weights that are
 
