@@ -53,7 +53,8 @@ NETWORKS = {
 
 
 def compiled(name: str, dtype: str, threads: int):
-    text = f"seq steps = 7\nmodel one {{\n{NETWORKS[name]}\n}}\n"
+    before = "seq steps = 7\n" if "steps" in NETWORKS[name] else ""
+    text = f"{before}model one {{\n{NETWORKS[name]}\n}}\n"
     net = specc.compile(
         specc.load(Source("one.dl", text)), batch=5, dtype=dtype, threads=threads, seed=3
     )

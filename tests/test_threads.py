@@ -157,7 +157,7 @@ model m {
   output y
   loss mse(y, t)
 }
-train { optimizer sgd(lr = 1e-30) }
+train { optimizer sgd(lr = 1e-30) }  # allow: unusual-rate
 """
     net = specc.compile(specc.load(Source("m.dl", text)), threads=1, batch=2, seed=0)
     x = np.ones((2, 64), np.float32)

@@ -15,7 +15,8 @@ MODELS = {
     "decayed": """model m {
         input x: float[301] target y: float[97]
         loss mse(x -> dense(130) -> relu -> dense(97), y)
-        loss penalty = 0.01 * l2(weights) }""",
+        loss penalty = 0.01 * l2(weights)  # allow: penalty-with-adam
+        }""",
     "shared": """model m {
         input x: float[260] target y: float[260] param w: float[260, 260] = normal
         loss mse(tanh(x @ w) @ w, y) }""",

@@ -15,12 +15,14 @@ IMAGES = (
     "input x: float[3, 40, 40]\noutput x -> conv(24, kernel=3, pad=1) -> relu -> global_avgpool"
 )
 HEAVY = (
-    "input x: float[3, 24, 24]\noutput x -> conv(24, kernel=3) -> flatten -> dense(900) -> dense(5)"
+    "input x: float[3, 24, 24]\noutput x -> conv(24, kernel=3) -> relu -> flatten"
+    " -> dense(900) -> relu -> dense(5)"
 )
 
 
 def compiled(body: str, batch: int = 64, threads: int = 2):
-    text = f"seq steps = 12\nmodel one {{\n{body}\n}}\n"
+    before = "seq steps = 12\n" if "steps" in body else ""
+    text = f"{before}model one {{\n{body}\n}}\n"
     return specc.compile(specc.load(Source("one.dl", text)), batch=batch, threads=threads, seed=1)
 
 

@@ -25,6 +25,9 @@ from specc.ops.reduce import AllReduce
 from specc.ops.views import awaited
 from specc.source import Source
 
+# as many layers as there are, of any kind
+pytestmark = pytest.mark.filterwarnings("ignore:.*deep-saturation")
+
 module = importlib.import_module("specc.passes.recompute")
 MODELS = Path(__file__).resolve().parent.parent.parent / "models"
 BLOCKS = """
@@ -43,7 +46,7 @@ NETS = {
     "dense": f"""model m {{ input x: float[12] {LABEL}
         let scores = x -> 12 * (dense(16) -> tanh) -> dense(3) {SCORES} }}""",
     "convolutions": f"""model m {{ {IMAGE} {LABEL}
-        let scores = image -> conv(4, kernel=3, pad=1) -> 6 * (stage -> dropout(0.2)) -> maxpool(2)
+        let scores = image -> conv(4, kernel=3, pad=1) -> relu -> 6 * (stage -> dropout(0.2)) -> maxpool(2)
           -> 4 * (conv(4, kernel=3, pad=1) -> relu -> dropout(0.3)) -> avgpool(2) -> flatten
           -> dense(3) {SCORES} loss penalty = 1e-3 * l2(weights) }}""",
     "pools": f"""model m {{ {IMAGE} {LABEL}
@@ -212,7 +215,7 @@ def test_statistics_and_states_are_computed_once():
     assert sum(node in in_loops for node in gates) == 4 * 3  # the others are for all steps at once
 
 
-STAGES = "-> conv(8, kernel=3, pad=1) -> 30 * (stage) -> global_avgpool -> dense(3)"
+STAGES = "-> conv(8, kernel=3, pad=1) -> relu -> 30 * (stage) -> global_avgpool -> dense(3)"
 DEEP = {
     "convolutions": (f"model m {{ {IMAGE} {LABEL} let scores = image {STAGES} {SCORES} }}", 0.25),
     "residual": (

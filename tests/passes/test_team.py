@@ -25,7 +25,7 @@ NETWORKS = {
     ),
     "few features": (
         """input x: float[5] target y: float[2]
-        let w = x -> dense(300) -> relu -> dense(200) -> dense(2) output w loss mse(w, y)""",
+        let w = x -> dense(300) -> relu -> dense(200) -> relu -> dense(2) output w loss mse(w, y)""",
         21,
     ),
     "back again": (
@@ -62,7 +62,7 @@ NETWORKS = {
     "noise on weights": (
         """input x: float[120] param v: float[130, 120] = normal
         let u = v -> dropout(0.3)
-        let w = u @ x -> tanh -> dense(140) -> dense(3) output w loss l2(w)""",
+        let w = u @ x -> tanh -> dense(140) -> relu -> dense(3) output w loss l2(w)""",
         16,
     ),
     "softmax over many": (
@@ -88,9 +88,10 @@ def compiled(
     name: str, threads: int, dtype: str = "float64", optimizer: str = "sgd(lr=0.1)", **more
 ):
     text, batch = NETWORKS[name]
+    before = "seq time = 6" if "time" in text else ""
     source = Source(
         "m.dl",
-        f'seq time = 6 model m {{ {text} }} train {{ data npz("a.npz") optimizer {optimizer} }}',
+        f'{before} model m {{ {text} }} train {{ data npz("a.npz") optimizer {optimizer} }}',
     )
     return specc.compile(
         specc.load(source), batch=batch, threads=threads, dtype=dtype, seed=5, **more

@@ -145,7 +145,8 @@ FORMULAS = {
 
 @pytest.mark.parametrize("name", FORMULAS)
 def test_predictions_agree_with_the_interpreter(name):
-    program = specc.load(Source("m.dl", f"seq t = 5 model m {{ {FORMULAS[name]} }}"))
+    before = "seq t = 5" if "[t," in FORMULAS[name] else ""
+    program = specc.load(Source("m.dl", f"{before} model m {{ {FORMULAS[name]} }}"))
     rng = np.random.default_rng(0)
     data = {port.name: rng.standard_normal((40, *port.shape)) for port in program.ports}
     for dtype, bound in (("float64", 1e-12), ("float32", 1e-5)):
@@ -192,6 +193,7 @@ block turned(x: float[n]) {
 """
 
 
+@pytest.mark.filterwarnings("ignore:.*no loss depends on the parameter")
 @pytest.mark.parametrize("name", UPDATES)
 def test_updates_read_the_old_values(name):
     text = f"{BLOCKS} model m {{ input x: float[3] {UPDATES[name]} }} train {{ optimizer sgd(lr=0.1) batch = 9 }}"

@@ -138,7 +138,9 @@ def test_a_use_of_each_word_with_a_default_is_tried():
 def made(use: str, optimizer: str):
     text = f"""seq time = 3
     model m {{
+      # allow: unused
       input v: float[4] input w: float[4] input i: float[2, 6, 6] input s: float[time, 2]
+      # allow: unused
       input k: class(4) input t: bool
       param scale: float[] = 1
       let y = {use}
