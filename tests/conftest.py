@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.timeout(LONG_LIMIT))
     if "long" in config.option.markexpr.split():
         return
-    skip = pytest.mark.skip(reason="takes very long: python -m pytest -m long")
+    skip = pytest.mark.skip(reason="long: python -m pytest -m long")
     for item in items:
         if item.get_closest_marker("long"):
             item.add_marker(skip)

@@ -1,0 +1,44 @@
+"""Which combinations of parameters are tested each time, and which by `python -m pytest -m long` alone.
+
+@pytest.mark.parametrize(("threads", "dtype", "batch"), pairwise([1, 2], ["float32", "float64"], [1, 9]))
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+
+import pytest
+
+
+def pairwise(*axes: Iterable, name: Callable = str, every: bool = False) -> list:
+    """All combinations of the axes' values, as parameters of a test.
+
+    A few of them hold every pair of values of any two axes: almost every fault shows in one of those.
+    All others are marked `long`, unless `every` one is wanted. `name` gives a value's name in that of
+    the test.
+    """
+    values = [list(each) for each in axes]
+    chosen = set() if every else _chosen([len(each) for each in values])
+    made = []
+    for at in itertools.product(*(range(len(each)) for each in values)):
+        row = [each[i] for each, i in zip(values, at, strict=True)]
+        marks = () if at in chosen or every else pytest.mark.long
+        made.append(pytest.param(*row, marks=marks, id="-".join(map(name, row))))
+    return made
+
+
+def _chosen(sizes: Sequence[int]) -> set[tuple[int, ...]]:
+    """Combinations of positions that hold every pair: always the one next that holds the most new pairs."""
+    every = list(itertools.product(*map(range, sizes)))
+    left = {pair for each in every for pair in _pairs(each)}
+    chosen: set[tuple[int, ...]] = set()
+    while left:
+        best = max(every, key=lambda each: sum(pair in left for pair in _pairs(each)))
+        left.difference_update(_pairs(best))
+        chosen.add(best)
+    return chosen
+
+
+def _pairs(combination: tuple[int, ...]) -> list:
+    return list(itertools.combinations(enumerate(combination), 2))
