@@ -79,7 +79,7 @@ def data_verdict(
             limit *= GROWTH
         found += same_data(program.recipe, lambda a, b: _is_copy(folder, a, b))
     if found:
-        from specc.frontend.lint.lint import without_allowed
+        from specc.frontend.lint.allow import without_allowed
         from specc.frontend.syntax.parse import parse
 
         found = without_allowed(parse(source)[0], dict.fromkeys(found))
@@ -114,6 +114,7 @@ def _surveyed(
     """The data's errors and warnings, of its first `limit` bytes; first those of open sizes."""
     from specc import driver
     from specc.frontend.lint.reaches import reaches
+    from specc.frontend.program.uses import words_of
     from specc.frontend.syntax.parse import parse
     from specc.runtime.data.survey import sizes, survey
     from specc.runtime.errors import DataError
@@ -141,4 +142,5 @@ def _surveyed(
             if port.kind == "class" and not isinstance(port.classes, int)
         ]
         ports = whole.ports
-    return survey(recipe, ports, folder, open_ports, reaches(parse(source)[0]), limit)
+    file = parse(source)[0]
+    return survey(recipe, ports, folder, open_ports, reaches(file, words_of(file)), limit)

@@ -7,8 +7,8 @@
     #   output y
     # }
 
-A sample follows from the word's signature and the library file that it stands in; `FORMULAS` holds what a
-signature does not tell. The tests check every one.
+A sample follows from the word's signature and the library file that defines it. Where these do not tell enough, the
+word's doc comment has an example: "Example: `x -> flatten` of `x: float[3, 8, 8]`." The tests check every one.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from specc.frontend.elaborate.patterns import is_like
 from specc.frontend.primitives import PRIMITIVES
 from specc.frontend.syntax import ast
 from specc.frontend.words import library
+from specc.frontend.words.facts import facts_of
 from specc.frontend.words.signatures import InputDeclared, signature_of
 
 # Lengths of axes, and values of settings, by their names; others are 8 and 2.
@@ -29,67 +30,18 @@ VALUES = {
     "value": "0.5", "k": "2", "heads": "2", "rate": "0.1",
 }  # fmt: skip
 
-# Words whose inputs are no type's business: the inputs, and a formula.
-FORMULAS: dict[str, tuple[str, str]] = {
-    "reshape": ("x: float[64]", "x -> reshape(1, 8, 8)"),
-    "transpose": ("x: float[3, 8]", "transpose(x)"),
-    "flatten": ("x: float[3, 8, 8]", "x -> flatten"),
-    "concat": ("a: float[8]; b: float[4]", "concat(a, b)"),
-    "spread": ("b: float[3]; x: float[3, 8, 8]", "x + spread(b, x)"),
-    "rows": ("b: float[8]; x: float[3, 8]", "x + rows(b, x)"),
-    "sum": ("x: float[3, 8]", "sum(x; axis=1)"),
-    "mean": ("x: float[3, 8, 8]", "mean(x; keep=1)"),
-    "max": ("x: float[8]", "max(x, 0)"),
-    "min": ("x: float[8]", "min(x, 1)"),
-    "size": ("x: float[8]", "x / size(x; axis=0)"),
-    "rank": ("x: float[3, 8]", "x / rank(x)"),
-    "positions": ("x: float[3, 8]", "x + positions(x; axis=1)"),
-    "one_hot": ("x: class(10)", "one_hot(x)"),
-    "repeat": ("x: float[3, 8]", "repeat(x; 2, axis=1)"),
-    "uniform": ("x: float[8]", "x + 0.1 * uniform(x)"),
-    "normal": ("x: float[8]", "x + 0.1 * normal(x)"),
-    "convolve": ("x: float[3, 8, 8]; w: float[4, 3, 3, 3]", "convolve(x, w)"),
-    "convolve_transpose": ("x: float[3, 8, 8]; w: float[3, 4, 2, 2]", "convolve_transpose(x, w; 2)"),
-    "window_max": ("x: float[3, 8, 8]", "window_max(x; 2, stride=2)"),
-    "window_sum": ("x: float[3, 8, 8]", "window_sum(x; 2, stride=2)"),
-    "batch_mean": ("x: float[8]", "x - batch_mean(x)"),
-    "peers": ("x: float[8]", "x - peer_mean(peers(x))"),
-    "peer_mean": ("x: float[8]", "x - peer_mean(peers(x))"),
-    "last": ("x: float[time, 3]", "x -> last"),
-    "first": ("x: float[time, 3]", "x -> first"),
-    "reverse": ("x: float[time, 3]", "x -> reverse"),
-    "previous": ("x: float[time, 3]", "x -> previous"),
-    "along": ("x: float[3]", "x -> along(time)"),
-    "gate_bias": ("x: float[8]", "x -> dense(4, bias_init=gate_bias(1, gate=1, gates=2))"),
-    "constant": ("x: float[8]", "x -> dense(4, bias_init=constant(0.5))"),
-    "upsample": ("x: float[3, 8, 8]", "x -> upsample(2)"),
-    "batchnorm": ("x: float[3, 8, 8]", "x -> batchnorm"),
-    "layernorm": ("x: float[8]", "x -> layernorm"),
-    "global_avgpool": ("x: float[3, 8, 8]", "x -> global_avgpool"),
-    "global_maxpool": ("x: float[3, 8, 8]", "x -> global_maxpool"),
-}  # fmt: skip
 LOSSES = ("losses", "regularizers")
 INITIALIZERS = ("initializers",)
 SCHEDULES = ("schedules",)
 
 
-TWO_VALUES = """\
-model example {
-  input x: float[8]
-  let a, b = split(x; 2)
-  output a * b
-}
-"""
-
-
 def sample(name: str) -> str:
     """The text of a program that uses a word. Raises KeyError if there is no such word."""
     definition = library.lookup(name) or PRIMITIVES[name]
-    if name == "split":
-        return TWO_VALUES
-    if name in FORMULAS:
-        inputs, formula = FORMULAS[name]
-        return _model(inputs.split("; "), formula)
+    if (example := facts_of(definition).example) is not None:
+        if len(example.lines) > 1:
+            return _program([*(f"input {each}" for each in example.inputs), *example.lines])
+        return _model(example.inputs, example.lines[0])
     kind = Path(library.source_of(name).name).stem if name in library.words() else ""
     signature = signature_of(definition)
     given = [VALUES.get(each.name, "2") for each in signature.settings if each.is_required]
@@ -99,7 +51,7 @@ def sample(name: str) -> str:
         values = [str(0.1 / 10**place) for place in range(len(signature.inputs))]
         schedule = _call(name, values, given, signature, True)
         return _trained("loss mse(y, t)", f"optimizer sgd(lr = {schedule})")
-    if kind in INITIALIZERS or name == "orthogonal":
+    if kind in INITIALIZERS:
         settings = ", ".join(
             f"{each.name}={VALUES.get(each.name, '2')}"
             for each in signature.settings
@@ -160,13 +112,18 @@ def _length(size: ast.Expression) -> str:
 
 
 def _model(
-    inputs: list[str], formula: str, before: Sequence[str] = (), after: Sequence[str] = ()
+    inputs: Sequence[str], formula: str, before: Sequence[str] = (), after: Sequence[str] = ()
 ) -> str:
     lines = [*(f"input {each}" for each in inputs if each), *before]
     lines += [f"let y = {formula}", "output y", *after]
     if formula.isidentifier():
         lines = [line for line in lines if not line.startswith("let ")]
         lines = [f"output {formula}" if line == "output y" else line for line in lines]
+    return _program(lines)
+
+
+def _program(lines: Sequence[str]) -> str:
+    """A model of these statements."""
     head = "seq time = 20\n\n" if any("time" in line for line in lines) else ""
     return head + "model example {\n" + "".join(f"  {line}\n" for line in lines) + "}\n"
 

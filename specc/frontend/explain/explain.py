@@ -20,6 +20,7 @@ from specc.frontend.layout.format import formatted
 from specc.frontend.primitives import PRIMITIVES
 from specc.frontend.syntax import ast
 from specc.frontend.words import library
+from specc.frontend.words.facts import without_example
 from specc.frontend.words.messages import SYNONYMS
 from specc.frontend.words.settings import Declared, schema
 from specc.frontend.words.signatures import Signature, signature_of
@@ -91,10 +92,14 @@ def _word(name: str) -> str:
     if is_primitive:
         code = definition.build.__code__
         file = Path(code.co_filename).relative_to(PAGES.parent.parent).as_posix()
-        kind, doc, place = "primitive", _unwrapped(definition.doc), f"{file}:{code.co_firstlineno}"
+        kind, doc, place = (
+            "primitive",
+            _unwrapped(without_example(definition.doc)),
+            f"{file}:{code.co_firstlineno}",
+        )
     else:
         source, span = library.source_of(name), definition.span
-        kind, doc = type(definition).__name__.lower(), definition.doc or ""
+        kind, doc = type(definition).__name__.lower(), without_example(definition.doc or "")
         place = f"specc/{source.name}:{span.line}"
     parts = [_head(name, signature), f"{kind}, {place}", doc]
     if signature.settings:

@@ -1,7 +1,13 @@
 """Warnings: what compiles but is probably wrong.
 
-lint            warnings about the model, and the comments that silence a warning
-habits          warnings about how it is trained
+lint            all warnings about a file
+allow           comments that silence a warning
+unused          names that nothing uses
+uses            uses of words, read off the tree
+scores          results of softmax that are given to a loss which applies it itself
+linear          linear layers with nothing between them
+saturation      many saturating activations in a row
+habits          how the model is trained: its optimizer, its gradients, its memory, its data
 signed          losses in which errors of both signs cancel
 reaches         outputs that cannot reach their targets
 rates           the values of a schedule over a training

@@ -8,12 +8,15 @@ In: the checked file and its program. Out: warnings in the report. `lint` asks f
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from specc.diagnostics import Label, Report
 from specc.frontend.lint.footprint import BYTES, footprint, machine_memory
 from specc.frontend.lint.rates import rates
+from specc.frontend.scope.scope import Scope
 from specc.frontend.scope.values import show_bytes
 from specc.frontend.syntax import ast
+from specc.frontend.words.facts import facts_of
 from specc.frontend.words.signatures import signature_of
 from specc.ir.graph import Node, topological
 from specc.ir.program import Program
@@ -26,15 +29,6 @@ from specc.sources import SOURCES, large_batch, missing_classes, same_data
 
 STEPS = 16
 """Steps of a recurrence from which on a gradient may grow out of hand."""
-ADAMS = ("adam", "adamax", "nadam", "amsgrad")
-# From which to which learning rate an optimizer is used, with a wide margin; and what is usual.
-RATES = {
-    "sgd": (1e-5, 5, "0.001 to 1"), "momentum": (1e-6, 2, "0.001 to 0.1"), "nesterov": (1e-6, 2, "0.001 to 0.1"),
-    "adagrad": (1e-5, 2, "0.001 to 0.1"), "adadelta": (1e-3, 20, "0.1 to 1"), "rmsprop": (1e-7, 0.05, "0.0001 to 0.01"),
-    "adam": (1e-7, 0.05, "0.0001 to 0.01"), "adamw": (1e-7, 0.05, "0.0001 to 0.01"),
-    "nadam": (1e-7, 0.05, "0.0001 to 0.01"), "adamax": (1e-7, 0.1, "0.0005 to 0.02"),
-    "amsgrad": (1e-7, 0.05, "0.0001 to 0.01"), "lion": (1e-8, 0.01, "0.00003 to 0.001"),
-}  # fmt: skip
 
 
 def untrained(source: Source, program: Program, report: Report) -> None:
@@ -79,59 +73,67 @@ def untrained(source: Source, program: Program, report: Report) -> None:
         )  # fmt: skip
 
 
-def l2_with_adam(model: ast.Model, train: ast.Train, own: set[str], report: Report) -> None:
-    adams = [
-        s
-        for s in train.body
-        if isinstance(s, ast.TrainOptimizer) and s.optimizer.word.text in ADAMS
-    ]
-    if not adams or own & {"l2", *ADAMS}:
-        return
-    for statement in model.body:
-        if not isinstance(statement, ast.Loss):
+def l2_with_adam(model: ast.Model, train: ast.Train, scope: Scope, report: Report) -> None:
+    """Report a penalty on all weights, if the optimizer states that another one is meant for it."""
+    adams = []
+    for statement in train.body:
+        word = None
+        if isinstance(statement, ast.TrainOptimizer):
+            word = scope.word(statement.optimizer.word.text)
+        instead = facts_of(word.definition).instead if word is not None else None
+        if word is not None and instead is not None:
+            penalty = (word.scope or scope).word(instead[0])
+            if penalty is not None:
+                adams.append((statement.optimizer.word, penalty.definition, instead[1]))
+    losses = [each for each in model.body if isinstance(each, ast.Loss)] if adams else []
+    for node in (node for each in losses for node in ast.walk(each.value)):
+        if not isinstance(node, ast.Call) or not _is_of_weights(node):
             continue
-        for node in ast.walk(statement.value):
-            is_l2 = isinstance(node, ast.Call) and node.word.text == "l2" and len(node.inputs) == 1
-            if (
-                is_l2
-                and isinstance(node.inputs[0].value, ast.Path)
-                and node.inputs[0].value.text == "weights"
-            ):
-                word = adams[0].optimizer.word
-                report.warning(
-                    "penalty-with-adam",
-                    f"`{word}` divides the gradient of this penalty by its size, so that weights are not"
-                    " drawn to 0 in proportion",
-                    node.span,
-                    labels=[Label(word.span, f"`{word}` here")],
-                    help="`adamw(weight_decay = ...)` draws all weights to 0 alike, without a penalty",
-                )
+        used = scope.word(node.word.text)
+        found = [each for each in adams if used is not None and each[1] is used.definition]
+        if found:
+            name, _, instead = found[0]
+            report.warning(
+                "penalty-with-adam",
+                f"`{name}` divides the gradient of this penalty by its size, so that weights are not"
+                " drawn to 0 in proportion",
+                node.span,
+                labels=[Label(name.span, f"`{name}` here")],
+                help=f"`{instead}(weight_decay = ...)` draws all weights to 0 alike, without a penalty",
+            )
+
+
+def _is_of_weights(call: ast.Call) -> bool:
+    """Return whether a call is given all weights: `l2(weights)`."""
+    if len(call.inputs) != 1:
+        return False
+    value = call.inputs[0].value
+    return isinstance(value, ast.Path) and value.text == "weights"
 
 
 def unusual_rate(
-    file: ast.File, train: ast.Train, own: set[str], program: Program, report: Report
+    file: ast.File, train: ast.Train, scope: Scope, program: Program, report: Report
 ) -> None:
+    """Report learning rates far from those that the optimizer states."""
     for statement in train.body:
         if not isinstance(statement, ast.TrainOptimizer):
             continue
-        word = statement.optimizer.word.text
-        habit = None if word in own else RATES.get(word)
-        setting = _setting(statement.optimizer, "lr")
-        if habit is None or setting is None:
+        name = statement.optimizer.word.text
+        word = scope.word(name)
+        habit = facts_of(word.definition).rates if word is not None else None
+        if word is None or habit is None:
             continue
-        found = rates(file, setting, program.recipe.epochs)
-        if not found:
+        setting = _setting(statement.optimizer, word.definition, "lr")
+        found = rates(file, setting, program.recipe.epochs) if setting is not None else []
+        highest = max(found, default=habit.low)
+        if setting is None or habit.low <= highest <= habit.high:
             continue
-        low, high, usual = habit
-        highest = max(found)
-        if low <= highest <= high:
-            continue
-        side = "large" if highest > high else "small"
+        side = "large" if highest > habit.high else "small"
         report.warning(
             "unusual-rate",
-            f"a learning rate of {highest:g} is very {side} for `{word}`",
+            f"a learning rate of {highest:g} is very {side} for `{name}`",
             setting.span,
-            help=f"usual are {usual}",
+            help=f"usual are {habit.usual}",
         )
 
 
@@ -226,17 +228,11 @@ def data(program: Program, report: Report) -> None:
             report.add(each)
 
 
-def _setting(call: ast.Call, name: str) -> ast.Expression | None:
-    """The value of a setting in a call, by its name or its place."""
-    from specc.frontend.words import library
-
-    definition = library.lookup(call.word.text)
-    if definition is None:
-        return None
+def _setting(call: ast.Call, definition: Any, name: str) -> ast.Expression | None:
+    """Return the value of a setting in a call, by its name or its place."""
     names = signature_of(definition).setting_names
     for place, argument in enumerate(call.settings):
-        if (
-            argument.name.text if argument.name else names[place] if place < len(names) else ""
-        ) == name:
+        place_name = names[place] if place < len(names) else ""
+        if (argument.name.text if argument.name else place_name) == name:
             return argument.value
     return None

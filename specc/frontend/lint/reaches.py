@@ -2,69 +2,71 @@
 
     loss mse(h -> dense(1) -> sigmoid, y)       # {"y": Reach("`sigmoid` gives", 0, 1)}
 
-Read off the tree: the word that a value comes from, and the targets of the model.
+Read off the tree: the word that a value comes from, and the targets of the model. Words state the range of
+their values, "Its values are from 0 to 1.", and losses what they compare, "Compares `y` with `t`."
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-
-from specc.frontend.lint.lint import maker
+from specc.frontend.lint.uses import Use, maker, named_values, uses
+from specc.frontend.scope.scope import Scope
 from specc.frontend.syntax import ast
+from specc.frontend.words.facts import Facts, facts_of
+from specc.frontend.words.signatures import signature_of
 from specc.sources import Reach
 
-REACHES = {
-    "sigmoid": (0, 1), "softmax": (0, 1), "tanh": (-1, 1), "relu": (0, math.inf),
-    "softplus": (0, math.inf),
-}  # fmt: skip
-COMPARING = ("mse", "mae", "huber", "distance")
 
-
-def reaches(file: ast.File) -> dict[str, Reach]:
-    """How far each `float` target may reach that a loss compares with a word of `REACHES`."""
+def reaches(file: ast.File, scope: Scope) -> dict[str, Reach]:
+    """Return how far each `float` target may reach, as the words say that it meets in losses."""
     model = next((each for each in file.definitions if isinstance(each, ast.Model)), None)
     if model is None:
         return {}
-    own = {each.name.text for each in file.definitions if isinstance(each, (ast.Fn, ast.Block))}
-    values = {
-        s.names[0].text: s.value for s in model.body if isinstance(s, ast.Let) and len(s.names) == 1
-    }
     targets = {
         s.name.text for s in model.body if isinstance(s, ast.Target) and s.type.kind.text == "float"
     }
+    values = named_values(model)
     found: dict[str, Reach] = {}
     for statement in model.body:
-        if not isinstance(statement, ast.Loss):
-            continue
-        for word, first, second in _pairs(statement.value):
-            if word.text in own or word.text not in (*COMPARING, "kl"):
+        for use in uses(statement.value) if isinstance(statement, ast.Loss) else ():
+            word = scope.word(use.word.text)
+            if word is None:
                 continue
-            for value, target in ((first, second), (second, first)):
-                if not isinstance(target, ast.Path) or target.text not in targets:
-                    continue
-                if word.text == "kl":
-                    if target is first:
-                        found.setdefault(target.text, Reach("`kl` takes", 0, 1, word.span))
-                    continue
-                made_by = maker(value, values)
-                if made_by is not None and made_by.text in REACHES and made_by.text not in own:
-                    low, high = REACHES[made_by.text]
-                    found.setdefault(
-                        target.text, Reach(f"`{made_by}` gives", low, high, made_by.span)
-                    )
+            stated = facts_of(word.definition)
+            inputs = use.named(signature_of(word.definition).input_names)
+            for target, reach in _compared(stated, inputs, values, scope) + _taken(
+                use, stated, inputs
+            ):
+                if target.text in targets:
+                    found.setdefault(target.text, reach)
     return found
 
 
-def _pairs(value: ast.Expression) -> Iterator[tuple[ast.Path, ast.Expression, ast.Expression]]:
-    """Each use of a word with two inputs."""
-    for node in ast.walk(value):
-        if isinstance(node, ast.Call) and len(node.inputs) == 2:
-            yield node.word, node.inputs[0].value, node.inputs[1].value
-        elif isinstance(node, ast.Pipeline):
-            before: ast.Expression = node.value
-            for place, stage in enumerate(node.stages):
-                if place:
-                    before = ast.Pipeline(node.value, node.stages[:place], node.span)
-                if isinstance(stage, ast.Call) and len(stage.inputs) == 1:
-                    yield stage.word, before, stage.inputs[0].value
+def _compared(
+    stated: Facts,
+    inputs: dict[str, ast.Expression],
+    values: dict[str, ast.Expression],
+    scope: Scope,
+) -> list[tuple[ast.Path, Reach]]:
+    """Return each input that is compared with a value whose word states its range."""
+    if stated.compares is None or not all(name in inputs for name in stated.compares):
+        return []
+    found = []
+    first, second = (inputs[name] for name in stated.compares)
+    for value, target in ((first, second), (second, first)):
+        made_by = maker(value, values)
+        made = scope.word(made_by.text) if made_by is not None else None
+        results = facts_of(made.definition).results if made is not None else None
+        if isinstance(target, ast.Path) and made_by is not None and results is not None:
+            found.append((target, Reach(f"`{made_by}` gives", *results, made_by.span)))
+    return found
+
+
+def _taken(
+    use: Use, stated: Facts, inputs: dict[str, ast.Expression]
+) -> list[tuple[ast.Path, Reach]]:
+    """Return each input whose range the loss states."""
+    return [
+        (target, Reach(f"`{use.word}` takes", *reach, use.word.span))
+        for name, reach in stated.inputs.items()
+        if isinstance(target := inputs.get(name), ast.Path)
+    ]

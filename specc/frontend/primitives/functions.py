@@ -43,8 +43,18 @@ _function(
     "log1p", ops.Log1p(), math.log1p, "log(1 + x) of each element, with all digits near 0 as well."
 )
 _function("sqrt", ops.Sqrt(), math.sqrt, "The square root of each element.")
-_function("tanh", ops.Tanh(), math.tanh, "tanh(x) = (e^x - e^-x) / (e^x + e^-x) of each element.")
-_function("sigmoid", ops.Sigmoid(), _sigmoid, "1 / (1 + e^-x) of each element.")
+_function(
+    "tanh",
+    ops.Tanh(),
+    math.tanh,
+    "tanh(x) = (e^x - e^-x) / (e^x + e^-x) of each element. Its values are from -1 to 1.",
+)
+_function(
+    "sigmoid",
+    ops.Sigmoid(),
+    _sigmoid,
+    "1 / (1 + e^-x) of each element. Its values are from 0 to 1.",
+)
 _function(
     "erf",
     ops.Erf(),
@@ -88,7 +98,10 @@ def _sum_all(
     over: sequence = None,
 ) -> Value:
     """The sum of all elements; or over one axis; or over all axes behind the first `keep`; or, with
-    `over=time`, over the steps of a sequence."""
+    `over=time`, over the steps of a sequence.
+
+    Example: `sum(x; axis=1)` of `x: float[3, 8]`.
+    """
     if is_static(x):
         return x
     x = tensor(x, "sum")
@@ -108,7 +121,10 @@ def _mean(
     over: sequence = None,
 ) -> Value:
     """The mean of all elements; or over one axis; or over all axes behind the first `keep`; or, with
-    `over=time`, over the steps of a sequence."""
+    `over=time`, over the steps of a sequence.
+
+    Example: `mean(x; keep=1)` of `x: float[3, 8, 8]`.
+    """
     if is_static(x):
         return x
     x = tensor(x, "mean")
@@ -142,7 +158,10 @@ def _max(
     frame: Frame, span: Span, a: Value, b: Value = None, *, axis: int = None, keep: int >= 0 = 0
 ) -> Value:
     """max(a, b): the larger of two, for each element. max(a): the largest of all elements, or over an
-    axis, or over all axes behind the first `keep`."""
+    axis, or over all axes behind the first `keep`.
+
+    Example: `max(x, 0)` of `x: float[8]`.
+    """
     return _extreme(frame, span, a, b, axis, keep, "max", ops.Maximum(), max)
 
 
@@ -151,7 +170,10 @@ def _min(
     frame: Frame, span: Span, a: Value, b: Value = None, *, axis: int = None, keep: int >= 0 = 0
 ) -> Value:
     """min(a, b): the smaller of two, for each element. min(a): the smallest of all elements, or over an
-    axis, or over all axes behind the first `keep`."""
+    axis, or over all axes behind the first `keep`.
+
+    Example: `min(x, 1)` of `x: float[8]`.
+    """
     return _extreme(frame, span, a, b, axis, keep, "min", ops.Minimum(), min)
 
 
@@ -166,7 +188,10 @@ def _argmax(frame: Frame, span: Span, x: Value) -> Value:
 
 @primitive("batch_mean")
 def _batch_mean(frame: Frame, span: Span, x: Value) -> Value:
-    """The mean over the examples of the batch, for each element: one value for all examples."""
+    """The mean over the examples of the batch, for each element: one value for all examples.
+
+    Example: `x - batch_mean(x)` of `x: float[8]`.
+    """
     x = as_kind(frame, tensor(x, "batch_mean"), "float", span)
     if not x.type.batched:
         raise Mistake(
@@ -180,7 +205,10 @@ def _batch_mean(frame: Frame, span: Span, x: Value) -> Value:
 @primitive("peers")
 def _peers(frame: Frame, span: Span, x: Value) -> Value:
     """x of every example of the batch, along a new first axis: [...] -> [the batch, ...]. With
-    `peer_mean` it makes losses over the pairs of a batch."""
+    `peer_mean` it makes losses over the pairs of a batch.
+
+    Example: `x - peer_mean(peers(x))` of `x: float[8]`.
+    """
     if not isinstance(x, Tensor) or not x.type.batched:
         raise Mistake(
             "wrong-kind", "`peers` needs a value that differs between examples", argument=0
@@ -193,7 +221,10 @@ def _peers(frame: Frame, span: Span, x: Value) -> Value:
 
 @primitive("peer_mean")
 def _peer_mean(frame: Frame, span: Span, x: Value) -> Value:
-    """The mean over the examples of the batch that are along the first axis, as `peers` puts them."""
+    """The mean over the examples of the batch that are along the first axis, as `peers` puts them.
+
+    Example: `x - peer_mean(peers(x))` of `x: float[8]`.
+    """
     x = as_kind(frame, tensor(x, "peer_mean"), "float", span)
     if not x.shape or x.shape[0] != BATCH:
         raise Mistake("wrong-kind", "`peer_mean` takes a value made with `peers`, whose first axis is the"

@@ -38,7 +38,10 @@ def _normal(frame: Frame, span: Span, w: Value, *, mean: float = 0, std: float >
     """Random numbers in the shape of w, from the normal distribution with that mean and standard
     deviation, p(x) = e^(-((x - mean) / std)^2 / 2) / (std * sqrt(2 pi)): in an initial value drawn once, in a model anew for each step and each example.
 
-    Box and Muller, A note on the generation of random normal deviates, 1958."""
+    Box and Muller, A note on the generation of random normal deviates, 1958.
+
+    Example: `x + 0.1 * normal(x)` of `x: float[8]`.
+    """
     w = tensor(w, "normal")
     if frame.draw is not None:
         return _moved(frame, frame.draw("normal", w), std, mean, span)
@@ -54,7 +57,10 @@ def _normal(frame: Frame, span: Span, w: Value, *, mean: float = 0, std: float >
 def _uniform(frame: Frame, span: Span, w: Value, *, low: float = 0, high: float = 1) -> Value:
     """Random numbers in the shape of w, uniform from `low` to `high`, p(x) = 1 / (high - low): in an initial
     value drawn once, in a model
-    anew for each step and each example."""
+    anew for each step and each example.
+
+    Example: `x + 0.1 * uniform(x)` of `x: float[8]`.
+    """
     w = tensor(w, "uniform")
     if not low < high:
         raise Mistake("bad-setting", f"`uniform` needs `low` below `high`, not {low} and {high}")
@@ -67,7 +73,10 @@ def _orthogonal(frame: Frame, span: Span, w: Value, *, gain: float > 0 = 1) -> V
     """gain * Q, where Q R = a matrix of normal random numbers, and the diagonal of R is positive: the
     rows of w (as a matrix with one row for each output) are orthogonal, or its columns if it has more
     rows than columns. For initial values. Saxe, McClelland and Ganguli, Exact solutions to the
-    nonlinear dynamics of learning in deep linear neural networks, 2014."""
+    nonlinear dynamics of learning in deep linear neural networks, 2014.
+
+    Example: `param W: float[4, 8] = orthogonal`, `let y = W @ x`, `output y` of `x: float[8]`.
+    """
     if frame.draw is None:
         raise Mistake("misplaced", "`orthogonal` draws random numbers for initial values only")
     if tensor(w, "orthogonal").type.rank < 2:

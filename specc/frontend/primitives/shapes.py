@@ -26,7 +26,10 @@ from specc.source import Span
 @primitive("rows")
 def _rows(frame: Frame, span: Span, b: Value, x: Value) -> Value:
     """b repeated over the first axes of x, so that it has the shape of x: a vector [n] for every row of
-    [rows, n]. The axes of b must be the last axes of x."""
+    [rows, n]. The axes of b must be the last axes of x.
+
+    Example: `x + rows(b, x)` of `b: float[8]`, `x: float[3, 8]`.
+    """
     x, b = tensor(x, "rows", 1), tensor(b, "rows")
     first = x.type.rank - b.type.rank
     if first < 0 or not all(map(sizes.same, b.shape, x.shape[first:])):
@@ -39,20 +42,29 @@ def _rows(frame: Frame, span: Span, b: Value, x: Value) -> Value:
 
 @primitive("size")
 def _size(frame: Frame, span: Span, x: Value, *, axis: int) -> Value:
-    """The length of one axis; axes count from 0, and -1 is the last."""
+    """The length of one axis; axes count from 0, and -1 is the last.
+
+    Example: `x / size(x; axis=0)` of `x: float[8]`.
+    """
     x = tensor(x, "size")
     return x.shape[axes_of(x, axis, 0, "size")[0]]
 
 
 @primitive("rank")
 def _rank(frame: Frame, span: Span, x: Value) -> Value:
-    """The number of axes."""
+    """The number of axes.
+
+    Example: `x / rank(x)` of `x: float[3, 8]`.
+    """
     return 0 if is_static(x) else tensor(x, "rank").type.rank
 
 
 @primitive("positions")
 def _positions(frame: Frame, span: Span, x: Value, *, axis: int) -> Value:
-    """p[..., i, ...] = i: the numbers 0, 1, 2, ... along one axis of x, in the shape of x."""
+    """p[..., i, ...] = i: the numbers 0, 1, 2, ... along one axis of x, in the shape of x.
+
+    Example: `x + positions(x; axis=1)` of `x: float[3, 8]`.
+    """
     x = tensor(x, "positions")
     (along,) = axes_of(x, axis, 0, "positions")
     count = Tensor(leaf(Iota(x.shape[along]), frame.origin(span)))
@@ -63,7 +75,10 @@ def _positions(frame: Frame, span: Span, x: Value, *, axis: int) -> Value:
 
 @primitive("flatten")
 def _flatten(frame: Frame, span: Span, x: Value) -> Value:
-    """All elements as one vector, the last axis running fastest: [c, h, w] -> [c * h * w]."""
+    """All elements as one vector, the last axis running fastest: [c, h, w] -> [c * h * w].
+
+    Example: `x -> flatten` of `x: float[3, 8, 8]`.
+    """
     x = tensor(x, "flatten")
     if x.type.rank == 1:
         return x
@@ -85,7 +100,10 @@ def _reshape(
     fifth: size = None,
     sixth: size = None,
 ) -> Value:
-    """The same elements in the same order under another shape: `reshape(x; 16, 5, 5)`."""
+    """The same elements in the same order under another shape: `reshape(x; 16, 5, 5)`.
+
+    Example: `x -> reshape(1, 8, 8)` of `x: float[64]`.
+    """
     x = tensor(x, "reshape")
     given = (first, second, third, fourth, fifth, sixth)
     shape = tuple(each for each in given if each is not None)
@@ -111,7 +129,10 @@ def _transpose(
     fifth: int >= 0 = None,
     sixth: int >= 0 = None,
 ) -> Value:
-    """The axes in another order, by default reversed: `transpose(x; 1, 2, 0)` puts axis 0 last."""
+    """The axes in another order, by default reversed: `transpose(x; 1, 2, 0)` puts axis 0 last.
+
+    Example: `transpose(x)` of `x: float[3, 8]`.
+    """
     x = tensor(x, "transpose")
     order = tuple(each for each in (first, second, third, fourth, fifth, sixth)
                   if each is not None)  # fmt: skip
@@ -121,7 +142,10 @@ def _transpose(
 @primitive("concat")
 def _concat(frame: Frame, span: Span, x: Value, *more: Value, axis: int = 0) -> Value:
     """Values joined along an axis; all other axes must agree. A number counts as a vector of one
-    element: `concat(1, 1, 5)`."""
+    element: `concat(1, 1, 5)`.
+
+    Example: `concat(a, b)` of `a: float[8]`, `b: float[4]`.
+    """
     values = [_part(frame, each, position, span) for position, each in enumerate((x, *more))]
     rank = values[0].type.rank
     if not -rank <= axis < rank:
@@ -139,7 +163,10 @@ def _part(frame: Frame, x: Value, position: int, span: Span) -> Tensor:
 
 @primitive("split")
 def _split(frame: Frame, span: Span, x: Value, *, parts: int > 0, axis: int = 0) -> Value:
-    """Equal parts along an axis: `let a, b = split(x; 2)`."""
+    """Equal parts along an axis: `let a, b = split(x; 2)`.
+
+    Example: `let a, b = split(x; 2)`, `output a * b` of `x: float[8]`.
+    """
     x = tensor(x, "split")
     (along,) = axes_of(x, axis, 0, "split")
     size = x.shape[along]
@@ -160,7 +187,10 @@ def _split(frame: Frame, span: Span, x: Value, *, parts: int > 0, axis: int = 0)
 @primitive("spread")
 def _spread(frame: Frame, span: Span, b: Value, x: Value) -> Value:
     """b repeated over the last axes of x, so that it has the shape of x: a bias [c] for every place of
-    an image [c, h, w]. The axes of b must be the first axes of x."""
+    an image [c, h, w]. The axes of b must be the first axes of x.
+
+    Example: `x + spread(b, x)` of `b: float[3]`, `x: float[3, 8, 8]`.
+    """
     x = tensor(x, "spread", 1)
     if is_static(b):
         b = as_kind(frame, b, "float", span)
@@ -177,7 +207,10 @@ def _spread(frame: Frame, span: Span, b: Value, x: Value) -> Value:
 
 @primitive("repeat")
 def _repeat(frame: Frame, span: Span, x: Value, *, times: int > 0, axis: int = 0) -> Value:
-    """Each element `times` times, one after the other, along an axis: a, b -> a, a, b, b."""
+    """Each element `times` times, one after the other, along an axis: a, b -> a, a, b, b.
+
+    Example: `repeat(x; 2, axis=1)` of `x: float[3, 8]`.
+    """
     x = tensor(x, "repeat")
     (along,) = axes_of(x, axis, 0, "repeat")
     if times == 1:
@@ -191,7 +224,10 @@ def _repeat(frame: Frame, span: Span, x: Value, *, times: int > 0, axis: int = 0
 
 @primitive("one_hot")
 def _one_hot(frame: Frame, span: Span, index: Value) -> Value:
-    """1 at the position of the class, 0 elsewhere: class(n) -> [n]."""
+    """1 at the position of the class, 0 elsewhere: class(n) -> [n].
+
+    Example: `one_hot(x)` of `x: class(10)`.
+    """
     if not isinstance(index, Tensor) or index.type.kind != "int" or index.type.classes is None:
         raise Mistake("wrong-kind", f"`one_hot` takes a class, not {describe(index)}", argument=0)
     if index.type.rank:
@@ -204,19 +240,28 @@ def _one_hot(frame: Frame, span: Span, index: Value) -> Value:
 
 @primitive("last")
 def _last(frame: Frame, span: Span, x: Value) -> Value:
-    """The value of the last step of a sequence."""
+    """The value of the last step of a sequence.
+
+    Example: `x -> last` of `x: float[time, 3]`.
+    """
     return sequences.last(frame, sequences.of_sequence(x, "last"), span)
 
 
 @primitive("first")
 def _first(frame: Frame, span: Span, x: Value) -> Value:
-    """The value of the first step of a sequence."""
+    """The value of the first step of a sequence.
+
+    Example: `x -> first` of `x: float[time, 3]`.
+    """
     return sequences.first(frame, sequences.of_sequence(x, "first"), span)
 
 
 @primitive("reverse")
 def _reverse(frame: Frame, span: Span, x: Value) -> Value:
-    """The steps of a sequence from the last to the first."""
+    """The steps of a sequence from the last to the first.
+
+    Example: `x -> reverse` of `x: float[time, 3]`.
+    """
     return sequences.reverse(frame, sequences.of_sequence(x, "reverse"), span)
 
 
@@ -224,11 +269,17 @@ def _reverse(frame: Frame, span: Span, x: Value) -> Value:
 def _previous(frame: Frame, span: Span, x: Value) -> Value:
     """The value of the step before: of classes 0 .. n - 1 a class(n + 1), which is n at the first step;
     of numbers, which are 0 at the first step. `previous(word)` of a target is what a decoder has written
-    so far."""
+    so far.
+
+    Example: `x -> previous` of `x: float[time, 3]`.
+    """
     return sequences.previous(frame, sequences.of_sequence(x, "previous"), span)
 
 
 @primitive("along")
 def _along(frame: Frame, span: Span, x: Value, *, sequence: sequence) -> Value:
-    """One value at every step of a sequence: `picture -> along(time)`."""
+    """One value at every step of a sequence: `picture -> along(time)`.
+
+    Example: `x -> along(time)` of `x: float[3]`.
+    """
     return sequences.along(frame, x, sequence, span)

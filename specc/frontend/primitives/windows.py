@@ -44,6 +44,8 @@ def _convolve(
     The kernel is not flipped: what the field calls convolution is a correlation. With `groups` the
     channels and filters are divided into so many groups that do not see each other. `stride` and
     `pad` hold for the height, and for the width unless `stride_width` or `pad_width` is given.
+
+    Example: `convolve(x, w)` of `x: float[3, 8, 8]`, `w: float[4, 3, 3, 3]`.
     """
     result, note = convolve(frame, x, weight, _pair(stride, stride_width), _pair(pad, pad_width),
                             dilation, groups, round, span)  # fmt: skip
@@ -68,6 +70,8 @@ def _convolve_transpose(
     """y[k, stride*i + u - pad, ...] is the sum of weight[c, k, u, v] * x[c, i, j] that fall there.
 
     The transpose of `convolve`: [c, n, ...] -> [k, (n - 1) * stride + kernel - 2 pad + extra, ...].
+
+    Example: `convolve_transpose(x, w; 2)` of `x: float[3, 8, 8]`, `w: float[3, 4, 2, 2]`.
     """
     result, note = scatter(frame, x, weight, _pair(stride, stride_width), _pair(pad, pad_width), extra,
                            span)  # fmt: skip
@@ -92,6 +96,8 @@ def _window_max(
     """The largest element of each window: [c, h, w] -> [c, (h - size + 2 pad) / stride + 1, ...].
 
     Padding never is the largest: it must be smaller than the window.
+
+    Example: `window_max(x; 2, stride=2)` of `x: float[3, 8, 8]`.
     """
     x = image(x, "window_max")
     box, margin, step = _pair(size, size_width), _pair(pad, pad_width), _pair(stride, stride_width)
@@ -119,7 +125,10 @@ def _window_sum(
     pad_width: int >= 0 = None,
 ) -> Value:
     """The sum of each window: [c, h, w] -> [c, (h - size + 2 pad) / stride + 1, ...]. Padding is 0,
-    and smaller than the window."""
+    and smaller than the window.
+
+    Example: `window_sum(x; 2, stride=2)` of `x: float[3, 8, 8]`.
+    """
     box, margin = _pair(size, size_width), _pair(pad, pad_width)
     result, note = window_sum(frame, x, box, _pair(stride, stride_width), margin, round, span)
     _check_padding(box, margin)

@@ -19,9 +19,9 @@ from dataclasses import replace
 from specc.diagnostics import Diagnostic, Label, Report, closest
 from specc.frontend.elaborate.numbers import number_value
 from specc.frontend.fix.fixes import verify_fixes
-from specc.frontend.lint.lint import lint, silence
+from specc.frontend.lint.allow import silence
+from specc.frontend.lint.lint import lint
 from specc.frontend.lint.signed import cancelling
-from specc.frontend.primitives import PRIMITIVES
 from specc.frontend.program.model import RESERVED, Elaborated, elaborate
 from specc.frontend.program.training import SETTINGS, Training, train
 from specc.frontend.program.uses import file_scope
@@ -53,12 +53,12 @@ def check(
     found = report if report is not None else Report()
     own = Report()
     syntax = found.errors
-    program = _check(_doubted(file, syntax), overrides, own, is_incomplete=bool(syntax))
+    program, scope = _check(_doubted(file, syntax), overrides, own, is_incomplete=bool(syntax))
     _drop_consequences(file, own, syntax)
     found.keep([each for each in found if not _follows_a_bracket(each, syntax)])
     verify_fixes(file.source, own, lambda source: _errors(source, overrides))
     if not own.errors and not found.errors:
-        lint(file, program, own)
+        lint(file, program, scope, own)
     _shorten(own)
     for each in silence(file, own):
         found.add(each)
@@ -140,7 +140,7 @@ def draft(file: ast.File, mistakes: Iterable[Diagnostic]) -> Program | None:
         is_within = any(_overlap(mistake.span, each.span) for each in (*ports, *calls))
         if mistake.name == "syntax" or is_within:
             return None
-    program = _check(file, {}, Report())
+    program, _ = _check(file, {}, Report())
     if program is None:
         return None
     names = {each.name for each in program.ports}
@@ -184,13 +184,12 @@ def _check(
     overrides: Mapping[str, str | int | float],
     report: Report,
     is_incomplete: bool = False,
-) -> Program | None:
-    """Walks the file; what is wrong goes to the report. An incomplete one has errors of syntax."""
+) -> tuple[Program | None, Scope]:
+    """Walk the file; what is wrong goes to the report. An incomplete one has errors of syntax."""
     context = Context(report)
     context.is_incomplete = is_incomplete
     context.overrides = _parsed(context, overrides)
-    library = Scope(context, None, is_library=True, primitives=PRIMITIVES)
-    scope = file_scope(context, file, library)
+    scope = file_scope(context, file)
     for definition, owner in list(scope.definitions.values()):
         if isinstance(definition, NUMBERS):
             _number(context, owner, definition)
@@ -213,7 +212,7 @@ def _check(
         context.error("no-model", "the file has no model", place)
     _check_overrides(context, scope, has_train=block is not None)
     _check_definitions(context, file, scope)
-    return program
+    return program, scope
 
 
 def _number(context: Context, scope: Scope, definition: ast.Definition) -> None:

@@ -9,7 +9,6 @@ other metric the file says it: `monitor = max(score)`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
@@ -18,6 +17,7 @@ from specc.frontend.scope.frame import Frame
 from specc.frontend.scope.values import Tensor
 from specc.frontend.syntax import ast
 from specc.frontend.words import library
+from specc.frontend.words.facts import facts_of
 from specc.ir.program import Term
 from specc.recipe import Monitor
 
@@ -26,8 +26,6 @@ LOSSES = ("losses", "regularizers")
 
 TOTAL = "total_loss"
 """The sum of all losses, penalties included (`loss` is a reserved word)."""
-
-_DECLARED = re.compile(r"\b(higher|lower)\s+is\s+better\b", re.IGNORECASE)
 
 
 def is_more_better(frame: Frame, tree: ast.Expression, value: Tensor) -> bool | None:
@@ -39,9 +37,8 @@ def is_more_better(frame: Frame, tree: ast.Expression, value: Tensor) -> bool | 
         return None
     name = call.word.text
     known = frame.scope.word(name)
-    doc = " ".join((getattr(getattr(known, "definition", None), "doc", None) or "").split())
-    if said := _DECLARED.search(doc):
-        return said[1].lower() == "higher"
+    if known is not None and (stated := facts_of(known.definition).is_max) is not None:
+        return stated
     is_library = known is not None and known.is_library and name in library.words()
     if is_library and PurePath(library.source_of(name).name).stem in LOSSES:
         return False

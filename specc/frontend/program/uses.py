@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from specc.diagnostics import Label, SpecError
+from specc.diagnostics import Label, Report, SpecError
+from specc.frontend.primitives import PRIMITIVES
 from specc.frontend.scope.scope import DEEPEST, NUMBERS, WORDS, Context, Scope
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.parse import parse
@@ -15,10 +16,16 @@ from specc.reading import read_source
 from specc.source import Source
 
 
-def file_scope(context: Context, file: ast.File, library: Scope) -> Scope:
-    """The scope of `file`; reports files that cannot be used, and names that are given twice."""
+def file_scope(context: Context, file: ast.File) -> Scope:
+    """Return the scope of `file`; report files that cannot be used, and names that are given twice."""
+    library = Scope(context, None, is_library=True, primitives=PRIMITIVES)
     root = _folder(file.source)
     return _scope(context, file, library, root, (_resolved(file.source),), {})
+
+
+def words_of(file: ast.File) -> Scope:
+    """Return the scope of a file that has been checked, to look up its words."""
+    return file_scope(Context(Report()), file)
 
 
 def _folder(source: Source) -> Path:

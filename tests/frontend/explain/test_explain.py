@@ -118,7 +118,7 @@ def test_every_word_is_explained_with_an_example_that_checks(name):
     assert name in text
     program, diagnostics = driver.check(Source("example.dl", text))
     assert program is not None and not diagnostics, (
-        f"give `{name}` a formula in specc/frontend/explain/examples.py"
+        f"give the doc comment of `{name}` an example: Example: `formula` of `x: float[8]`."
     )
     explained = explanation(name)
     assert explained is not None and explained.startswith(name)

@@ -11,6 +11,7 @@ from specc.frontend.lint import habits
 from specc.frontend.lint.footprint import footprint, machine_memory
 from specc.frontend.lint.rates import rates
 from specc.frontend.lint.reaches import reaches
+from specc.frontend.program.uses import words_of
 from specc.frontend.syntax.parse import parse
 from specc.source import Source
 
@@ -352,9 +353,11 @@ def test_outputs_that_reach_only_so_far_are_found(losses, expected):
     text = f"model m {{\n  input x: float[3]\n  target t: float[3]\n  let y = x -> dense(3)\n  let p = softmax(y)\n  {losses}\n}}\n"
     file, found = parse(Source("a.dl", text))
     assert not found
-    assert {name: (each.low, each.high) for name, each in reaches(file).items()} == expected
-    own = Source("a.dl", "fn mse(a: float, b: float) = mean(a - b)\n" + text)
-    assert "mse" not in losses or reaches(parse(own)[0]) == {}
+    assert {
+        name: (each.low, each.high) for name, each in reaches(file, words_of(file)).items()
+    } == expected
+    own, _ = parse(Source("a.dl", "fn mse(a: float, b: float) = mean(a - b)\n" + text))
+    assert "mse" not in losses or reaches(own, words_of(own)) == {}
 
 
 # Silence

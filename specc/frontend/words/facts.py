@@ -1,0 +1,159 @@
+"""What the doc comment of a word states of it, in sentences that the compiler reads.
+
+    ## my_loss(scores, label): as `cross_entropy`, with classes of different weight.
+    ## Takes raw scores, not the result of `softmax`.
+    fn my_loss(scores: float[n], label: class(n)) = ...
+
+    facts("Takes raw scores, not the result of `softmax`.").not_after      # ("softmax",)
+
+The library states its facts in the same way, so a word of the user's own gets every warning that one of the
+library gets. `SENTENCES` lists the sentences, as `docs/doc-comments.md` does. Capitals and line breaks do not
+matter.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any, NamedTuple
+
+
+class Range(NamedTuple):
+    """The numbers from `low` to `high`."""
+
+    low: float
+    high: float
+
+
+class Rates(NamedTuple):
+    """Learning rates of an optimizer: hardly ever below `low` or above `high`; `usual` says which."""
+
+    low: float
+    high: float
+    usual: str
+
+
+class Example(NamedTuple):
+    """A word at work: the inputs of a model, and a formula or statements over them."""
+
+    inputs: tuple[str, ...]
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a doc comment states."""
+
+    is_max: bool | None = None  # whether higher is better
+    not_after: tuple[str, ...] = ()  # words whose result must not be given as the first input
+    is_linear: bool = False
+    results: Range | None = None  # the range of its values
+    inputs: Mapping[str, Range] = field(default_factory=dict)  # the ranges of inputs
+    compares: tuple[str, str] | None = None  # two inputs, of which either may be the target
+    rates: Rates | None = None
+    instead: tuple[str, str] | None = None  # a penalty, and the optimizer to use in its place
+    example: Example | None = None
+
+
+_NUMBER = r"(-?\d+(?:\.\d+)?(?:e-?\d+)?)"
+_RANGE = rf"from {_NUMBER} (?:up|to {_NUMBER})"
+
+
+class Sentence(NamedTuple):
+    """A sentence of a doc comment: its form, a text that has it, and the facts with what it states."""
+
+    form: re.Pattern[str]
+    text: str
+    stated: Callable[[Facts, re.Match[str]], Facts]
+
+
+def _sentence(form: str, text: str, stated: Callable[[Facts, Any], Facts]) -> Sentence:
+    return Sentence(re.compile(form, re.IGNORECASE), text, stated)
+
+
+def _range(low: str, high: str | None) -> Range:
+    return Range(float(low), math.inf if high is None else float(high))
+
+
+def _quoted(text: str) -> tuple[str, ...]:
+    """Return what is between backticks."""
+    return tuple(re.findall(r"`([^`]*)`", text))
+
+
+SENTENCES = (
+    _sentence(
+        r"\b(higher|lower) is better\b",
+        "Higher is better.",
+        lambda facts, found: replace(facts, is_max=found[1].lower() == "higher"),
+    ),
+    _sentence(
+        r"\btakes raw scores, not the result of (`\w+`(?:(?:,| or|, or) `\w+`)*)",
+        "Takes raw scores, not the result of `softmax` or `log_softmax`.",
+        lambda facts, found: replace(facts, not_after=_quoted(found[1])),
+    ),
+    _sentence(
+        r"\blinear in its input\b",
+        "Linear in its input.",
+        lambda facts, found: replace(facts, is_linear=True),
+    ),
+    _sentence(
+        rf"\bits values are {_RANGE}",
+        "Its values are from 0 to 1.",
+        lambda facts, found: replace(facts, results=_range(found[1], found[2])),
+    ),
+    _sentence(
+        rf"\bits `(\w+)` has values {_RANGE}",
+        "Its `p` has values from 0 up.",
+        lambda facts, found: replace(
+            facts, inputs={**facts.inputs, found[1]: _range(found[2], found[3])}
+        ),
+    ),
+    _sentence(
+        r"\bcompares `(\w+)` with `(\w+)`",
+        "Compares `y` with `t`.",
+        lambda facts, found: replace(facts, compares=(found[1], found[2])),
+    ),
+    _sentence(
+        rf"\blearning rates are usually ({_NUMBER} to {_NUMBER}),"
+        rf" and hardly ever below {_NUMBER} or above {_NUMBER}",
+        "Learning rates are usually 0.001 to 0.1, and hardly ever below 1e-6 or above 2.",
+        lambda facts, found: replace(
+            facts, rates=Rates(float(found[4]), float(found[5]), found[1])
+        ),
+    ),
+    _sentence(
+        r"\binstead of an? `(\w+)` penalty use `(\w+)`",
+        "Instead of an `l2` penalty use `adamw`.",
+        lambda facts, found: replace(facts, instead=(found[1], found[2])),
+    ),
+    _sentence(
+        r"\bexample: ((?:`[^`]*`(?:, )?)+) of ((?:`[^`]*`(?:, )?)+)\.",
+        "Example: `x -> upsample(2)` of `x: float[3, 8, 8]`.",
+        lambda facts, found: replace(facts, example=Example(_quoted(found[2]), _quoted(found[1]))),
+    ),
+)
+EXAMPLE = SENTENCES[-1].form
+
+
+@cache
+def facts(doc: str | None) -> Facts:
+    """Return what a doc comment states; nothing of a word without one."""
+    text = " ".join((doc or "").split())
+    stated = Facts()
+    for sentence in SENTENCES:
+        for found in sentence.form.finditer(text):
+            stated = sentence.stated(stated, found)
+    return stated
+
+
+def facts_of(definition: Any) -> Facts:
+    """Return the facts of a definition in the language, or of a primitive."""
+    return facts(getattr(definition, "doc", None))
+
+
+def without_example(doc: str) -> str:
+    """Return a doc comment without its example, which a reader gets as a program."""
+    return EXAMPLE.sub("", doc).strip()
