@@ -104,7 +104,7 @@ def plan(
             s.by_channels = teams.by_channels(s.group, lanes)
     if shards > 1 and not team:
         _repeat_small_steps(scheduled, targets)
-    _assign_phases(scheduled, views, shards, targets, team)
+    _assign_phases(scheduled, shards, lanes, targets, team)
     _delay_rows(scheduled)
     layout = Layout(bytes_of_float, lanes)
     inside = _insides(graph)
@@ -267,7 +267,20 @@ def _repeat_small_steps(scheduled: list[_Scheduled], targets) -> None:
         shared |= leaves
 
 
-def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets, team: bool) -> None:
+def _earliest_phase(root: Node, reader: _Scheduled, team: bool, lanes: int) -> int:
+    """The phase from which a group can read a leaf that the shards bring in during phase 0."""
+    if root.op.role != "setting" and not (root.type.batched and (team or reader.mode == "rows")):
+        return 0
+    # each shard of a team brings in some of the features
+    together = (
+        team and lanes > 1 and root.op.role in ("input", "target") and root.type.kind == "float"
+    )
+    return 0 if reader.mode == "single" and not together else 1
+
+
+def _assign_phases(
+    scheduled: list[_Scheduled], shards: int, lanes: int, targets, team: bool
+) -> None:
     """Set `phase` and `before` of every group: dependencies first, then who overwrites what."""
     maker = {node: s for s in scheduled for node in s.group.nodes}
     number = {id(s): i for i, s in enumerate(scheduled)}
@@ -288,10 +301,8 @@ def _assign_phases(scheduled: list[_Scheduled], views, shards: int, targets, tea
         for root in s.reads:
             if root in maker:
                 edges.append((maker[root], s, _crosses(maker[root], s, root, team)))
-            elif shards > 1 and (
-                root.op.role == "setting" or (root.type.batched and (team or s.mode == "rows"))
-            ):
-                s.phase = max(s.phase, 0 if s.mode == "single" else 1)
+            elif shards > 1:
+                s.phase = max(s.phase, _earliest_phase(root, s, team, lanes))
         for root in {root: None for node in s.group.nodes for root in awaited(node)}:
             edges.append((maker[root], s, False))
     for key, writer in overwritten.items():

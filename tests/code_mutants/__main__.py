@@ -20,6 +20,7 @@ TESTS = (
     "tests/ops",
     "tests/backend",
     "tests/std",
+    "tests/code_mutants/generated.py",
     "tests/test_bad_programs.py",
     "tests/test_stepwise.py",
     "tests/test_one_example.py",
@@ -36,7 +37,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.code_mutants", description=__doc__)
     parser.add_argument("--count", type=int, default=300, help="mutants to try")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
-    parser.add_argument("--seconds", type=float, default=10, help="of tests for each mutant")
+    parser.add_argument("--seconds", type=float, default=25, help="of tests for each mutant")
+    parser.add_argument(
+        "--most", type=int, default=100, help="tests of each test function that are traced"
+    )
     parser.add_argument(
         "--results", type=Path, default=ROOT / "build" / "code_mutants", help="folder, kept"
     )

@@ -26,8 +26,12 @@ from tests.code_mutants.swap import swap
 from tests.code_mutants.trace import ROOMS, ROOT, Trace
 
 MOST_TESTS = 120  # of a mutant
-LEAST_SECONDS, FACTOR = 20, 4  # of the processor, for all tests of a mutant
+PROGRAMS = 12  # random programs that come before the tests of other rooms
+# A test that takes more seconds of the processor than this has hung; a changed kernel is compiled
+# anew, which no test did when it was traced.
+LEAST_SECONDS, FACTOR = 40, 5
 COMPILED_TESTS, COMPILED_SECONDS = 6, 120  # where all kernels are compiled anew
+SHARE = 3  # times the seconds of its tests, after which no further test of a mutant is begun
 WALL = 20  # times the processor seconds are allowed, for a mutant that waits for ever
 FREE_MEMORY = 12 << 30  # bytes of address space beyond which an allocation fails
 
@@ -48,7 +52,7 @@ class Mutants:
     def __init__(self, folder: Path, temporary: Path, given):
         self.folder, self._temporary, self._own = folder, temporary, folder / f"own-{os.getpid()}"
         self.count, self.seed, self.seconds = given.count, given.seed, given.seconds
-        self.only, self.again = given.only, given.again
+        self.only, self.again, self.most = given.only, given.again, given.most
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session) -> bool:
@@ -65,8 +69,9 @@ class Mutants:
                 by_file.setdefault(item.nodeid.split("::")[0], []).append(item)
         trace = Trace(self.folder)
         for name, items in by_file.items():
-            print(f"tracing {name}: {len(items)} tests", flush=True)
-            trace.add(name, items)
+            traced = fewer(items, self.most)
+            print(f"tracing {name}: {len(traced)} tests", flush=True)
+            trace.add(name, traced)
         self._try_all(trace, {item.nodeid: item for items in by_file.values() for item in items})
         return True
 
@@ -94,13 +99,13 @@ class Mutants:
                 if each in items
             ]
             started = time.perf_counter()
-            verdict, test = self._try(file, change, chosen, trace)
+            verdict, test, met = self._try(file, change, chosen, trace)
             found = {
                 "name": name,
                 "line": change.line,
                 "verdict": verdict,
                 "test": test,
-                "tests": len(chosen),
+                "tests": met,
                 "seconds": round(time.perf_counter() - started, 1),
             }
             with results.open("a") as out:
@@ -109,24 +114,28 @@ class Mutants:
                 done += 1
                 print(f"{done:4} {verdict:8} {found['seconds']:6.1f} s  {name}  {test}", flush=True)
 
-    def _try(self, file: str, change: Change, items: list, trace: Trace) -> tuple[str, str]:
-        """The verdict on a mutant, and the test that killed it.
+    def _try(self, file: str, change: Change, items: list, trace: Trace) -> tuple[str, str, int]:
+        """The verdict on a mutant, the test that killed it, and how many tests it met.
 
         `none`: the change concerns no function of the process, and does not count.
         """
-        limit = LEAST_SECONDS + FACTOR * sum(trace.seconds[each.nodeid] for each in items)
+        costs = [trace.seconds[each.nodeid] for each in items]
+        limits = [LEAST_SECONDS + FACTOR * cost for cost in costs]
+        share = SHARE * max(self.seconds, sum(costs))
         if file.startswith(SHAPING):
-            items, limit = items[:COMPILED_TESTS], limit + COMPILED_SECONDS
+            items = items[:COMPILED_TESTS]
+            limits = [limit + COMPILED_SECONDS for limit in limits[:COMPILED_TESTS]]
+            share += COMPILED_SECONDS
         told, tell = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(told)
             try:
-                self._life(file, change, items, int(limit), tell)
+                self._life(file, change, list(zip(items, limits, strict=True)), share, tell)
             finally:
                 os._exit(3)
         os.close(tell)
-        deadline = time.monotonic() + WALL * limit
+        deadline = time.monotonic() + WALL * (share + max(limits, default=0))
         status = None
         while status is None and time.monotonic() < deadline:
             pid, code = os.waitpid(child, os.WNOHANG)
@@ -143,21 +152,23 @@ class Mutants:
         if status is None or (
             os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)
         ):
-            return "timeout", test
+            return "timeout", test, len(ran) - 1
         if os.WIFSIGNALED(status):
-            return "killed", f"{test} ({signal.Signals(os.WTERMSIG(status)).name})"
+            return "killed", f"{test} ({signal.Signals(os.WTERMSIG(status)).name})", len(ran) - 1
         code = os.WEXITSTATUS(status)
         verdict = {0: "survived", 2: "none", 3: "none"}.get(code, "killed")
-        return verdict, test if code else ""
+        return verdict, test if code else "", len(ran) - 1
 
-    def _life(self, file: str, change: Change, items: list, limit: int, tell: int) -> None:
-        """A mutant's process; it ends with 0 where all tests pass, 1 where one fails."""
+    def _life(self, file: str, change: Change, items: list, share: float, tell: int) -> None:
+        """A mutant's process; it ends with 0 where all tests pass, 1 where one fails.
+
+        `items` are tests, each with the seconds of the processor that it may take.
+        """
         os.setpgid(0, 0)
         faulthandler.disable()
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, 1)
         os.dup2(nothing, 2)
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
         resource.setrlimit(resource.RLIMIT_AS, (FREE_MEMORY, FREE_MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         is_load = Path(file).stem == "load"
@@ -168,7 +179,11 @@ class Mutants:
             os.environ["SPECC_CACHE_DIR"] = str(own)
         if not swap(change, file.removesuffix(".py").replace("/", ".")):
             os._exit(2)
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for (item, limit), (following, _) in zip(items, [*items[1:], (None, 0)], strict=True):
+            used = time.process_time()
+            if used > share:
+                break
+            resource.setrlimit(resource.RLIMIT_CPU, (int(used + limit), resource.RLIM_INFINITY))
             os.write(tell, f"{item.nodeid}\n".encode())
             try:
                 reports = runtestprotocol(item, nextitem=following, log=False)
@@ -192,10 +207,24 @@ def sample(seed: int) -> Iterator[tuple[str, Change]]:
     return iter(found)
 
 
+def fewer(items: list, most: int) -> list:
+    """At most so many tests of each test function, spread over all of its cases."""
+    by_function: dict[str, list] = {}
+    for each in items:
+        by_function.setdefault(each.nodeid.split("[")[0], []).append(each)
+    kept = {
+        group[i * len(group) // min(most, len(group))].nodeid
+        for group in by_function.values()
+        for i in range(min(most, len(group)))
+    }
+    return [each for each in items if each.nodeid in kept]
+
+
 def choose(trace: Trace, file: str, line: int, seconds: float) -> list[str]:
     """The tests of a mutant, of so many seconds in all.
 
-    The quickest test of each test function comes first, then the second one of each, and so on.
+    Tests of the file that is changed come first, then some random programs, then the other tests;
+    in each of these the quickest test of each test function, then the second one of each, and so on.
     """
     tests = trace.tests(file, line)
     if not tests:  # only compiled code runs it: the tests that have to do with the file
@@ -207,9 +236,16 @@ def choose(trace: Trace, file: str, line: int, seconds: float) -> list[str]:
     by_function: dict[str, list[str]] = {}
     for each in sorted(tests, key=tests.__getitem__):
         by_function.setdefault(each.split("[")[0], []).append(each)
-    rank = {
-        each: (i, tests[each]) for group in by_function.values() for i, each in enumerate(group)
-    }
+    rank = {}
+    for function, group in by_function.items():
+        for i, each in enumerate(group):
+            if f"test_{Path(file).stem}.py" in function:
+                nearness = 0
+            elif "generated.py" in function:
+                nearness = 1 + i // PROGRAMS
+            else:
+                nearness = 2
+            rank[each] = (nearness, 0 if nearness == 1 else i, tests[each])
     chosen: list[str] = []
     left = seconds
     for each in sorted(tests, key=rank.__getitem__):
