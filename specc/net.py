@@ -43,9 +43,9 @@ from specc.ops.random import Uniform
 from specc.passes import lower
 from specc.passes.frame import frame
 from specc.passes.fuse import prepare
-from specc.passes.part import part
 from specc.passes.plan import plan
-from specc.passes.portion import portion
+from specc.passes.prediction_batch import prediction_batch
+from specc.passes.push_slices import push_slices
 from specc.passes.recompute import recompute
 from specc.passes.simplify import simplify
 from specc.passes.stepwise import stepwise
@@ -567,7 +567,9 @@ class Net:
         if self.lanes or is_random:
             return self.batch  # what comes out depends on it
         vector, item = this_machine().lanes(self.dtype), np.dtype(self.dtype).itemsize
-        return portion(rows, vector, self.threads, lambda batch: self.plan(PREDICT, batch), item)
+        return prediction_batch(
+            rows, vector, self.threads, lambda batch: self.plan(PREDICT, batch), item
+        )
 
     def _is_for_team(self, plan: Plan, batch: int) -> bool:
         """Whether a team may be faster than a plan at a prediction for so many rows at once."""
@@ -918,7 +920,7 @@ def check_limit(limit: Limit, values: np.ndarray, first: int) -> None:
 def _optimized(graph: Graph, again: bool = False) -> Graph:
     """What the planner gets; with values computed `again` for the backward pass."""
     made = verify(straightened(verify(graph, "lower")), "straightened")
-    made = verify(part(verify(simplify(made), "simplify")), "part")
+    made = verify(push_slices(verify(simplify(made), "simplify")), "push_slices")
     if again:
         made = verify(recompute(made), "recompute")
     return verify(prepare(made), "prepare")

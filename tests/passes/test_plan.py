@@ -12,8 +12,8 @@ from specc.ops.elementwise import Elementwise, add
 from specc.ops.leaf import Input, leaf
 from specc.ops.shape import Slice
 from specc.ops.views import root_of
-from specc.passes.part import part
 from specc.passes.plan import shares
+from specc.passes.push_slices import push_slices
 from specc.source import Source
 
 
@@ -126,10 +126,10 @@ def test_slices_that_overlap_or_are_not_all_that_reads_it_leave_a_formula_whole(
     x, z = (leaf(Input("input", name, Type("float", (6,), True))) for name in "xz")
     total = add(x, z)
     halves = [apply(Slice(0, start, 3), total) for start in (0, 3)]
-    assert len(part(Graph({"a": halves[0], "b": halves[1]})).nodes) == 2 + 4 + 2
+    assert len(push_slices(Graph({"a": halves[0], "b": halves[1]})).nodes) == 2 + 4 + 2
     for other in (apply(Slice(0, 2, 3), total), total, add(total, x)):
         graph = Graph({"a": halves[0], "b": halves[1], "c": other})
-        assert part(graph) is graph
+        assert push_slices(graph) is graph
 
 
 @pytest.mark.parametrize("tiled", [True, False])

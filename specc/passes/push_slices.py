@@ -1,9 +1,9 @@
-"""Take slices of operands instead of slices of a formula's result, where nothing else reads it.
+"""Push slices through a formula to its operands, if only slices read its result.
 
     slice(a + b, gate i), slice(a + b, gate f)   ->   slice(a) + slice(b), ...
 
-The gates of a recurrent cell are slices of one sum: so they read its products where these lie, and
-the sum is written nowhere.
+The gates of a recurrent cell are slices of one sum. With the slices pushed to its operands, each gate reads
+the products directly, and the sum is never stored.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from specc.ops.elementwise import Elementwise
 from specc.ops.shape import Slice
 
 
-def part(graph: Graph) -> Graph:
-    """The graph without formulas that only slices read, none of whose elements two of them read."""
-    while parted := _parted(graph):
+def push_slices(graph: Graph) -> Graph:
+    """The graph with disjoint slices of a formula as formulas of slices, if nothing else reads it."""
+    while sliced := _sliced(graph):
         new: dict[Node, Node] = {}
         for node in graph.nodes:
             inputs = tuple(new[each] for each in node.inputs)
             same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
             new[node] = node if same else Node(node.op, inputs, node.type, node.origin)
-            if isinstance(node.op, Slice) and node.inputs[0] in parted:
+            if isinstance(node.op, Slice) and node.inputs[0] in sliced:
                 (whole,) = inputs
                 operands = (apply(node.op, each, origin=node.origin) for each in whole.inputs)
                 new[node] = apply(whole.op, *operands, origin=node.origin)
@@ -29,8 +29,8 @@ def part(graph: Graph) -> Graph:
     return graph
 
 
-def _parted(graph: Graph) -> set[Node]:
-    """The formulas to take apart."""
+def _sliced(graph: Graph) -> set[Node]:
+    """Formulas that only disjoint slices read."""
     outputs = set(graph.outputs.values())
     return {
         node
@@ -44,7 +44,7 @@ def _parted(graph: Graph) -> set[Node]:
 
 
 def _disjoint(users: list[Node]) -> bool:
-    """Whether these are slices of which no two have an element in common."""
+    """Whether all users are slices along one axis, no two of which share an element."""
     if not all(isinstance(each.op, Slice) and each.op.step == 1 for each in users):
         return False
     if len({each.op.axis for each in users}) > 1:

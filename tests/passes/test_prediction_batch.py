@@ -7,7 +7,7 @@ import pytest
 
 import specc
 from specc.net import PREDICT
-from specc.passes.portion import MOST, NEAR
+from specc.passes.prediction_batch import MOST, NEAR
 from specc.source import Source
 
 FLAT = "input x: float[300]\noutput x -> dense(700) -> tanh -> dense(9)"

@@ -1,10 +1,10 @@
-"""How many rows a prediction takes at once.
+"""How many rows a prediction computes at a time.
 
-    portion(rows=10_000, vector=16, threads=2, planned=planned)     # 256, or fewer
+    prediction_batch(rows=10_000, vector=16, threads=2, planned=planned)     # 256, or fewer
 
-Many rows at once read the weights seldom, but what they compute must find room in a near cache: of
-large images there are a vector of lanes at a time, of flat examples eight. A loop over steps, which
-reads its weights in each, has at least two.
+Large batches read the weights less often, but their activations must fit in the L2 cache. So large images
+are predicted one vector of lanes at a time, and flat examples up to eight. A loop over time steps reads
+its weights in each step, so it takes at least two vectors.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from specc.ir.sizes import product
 from specc.ops.leaf import Input
 from specc.ops.views import root_of
 
-MOST = 8  # vectors of lanes; more were never faster
-NEAR = 5 << 18  # bytes of a cache that a thread has for itself
-USES = 2  # of what is computed: it is written, and read once
+MOST = 8  # most vectors of lanes; more were never faster
+NEAR = 5 << 18  # size of a core's own L2 cache, in bytes
+USES = 2  # how often each activation moves through memory: written once, read once
 
 
-def portion(rows: int, vector: int, threads: int, planned: Callable[[int], Plan], item: int) -> int:
-    """Rows of one step, of `rows` in all; `planned(n)` plans for n. A float takes `item` bytes."""
+def prediction_batch(
+    rows: int, vector: int, threads: int, planned: Callable[[int], Plan], item: int
+) -> int:
+    """Rows to compute at a time, of `rows` in all; `planned(n)` plans for n. A float takes `item` bytes."""
     unit = vector * min(threads, -(-rows // vector))
     whole = min(MOST, 1 << (-(-rows // unit) - 1).bit_length())
     plan = planned(unit * whole)
