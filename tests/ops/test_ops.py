@@ -320,11 +320,15 @@ def test_the_gradient_agrees_with_finite_differences(case):
         assert slope == pytest.approx((above - below) / (2 * h), rel=1e-6, abs=1e-7)
 
 
-def compiled_value(graph: Graph, arrays, types, examples, dtype, shards):
-    """The compiled value of output "output.y" or "gradient.y" of a graph."""
+def compiled_value(graph: Graph, arrays, types, examples, dtype, shards, vector=None):
+    """The compiled value of output "output.y" or "gradient.y" of a graph.
+
+    `vector`: lanes of a vector, by default those of this machine.
+    """
     ready = verify(prepare(verify(simplify(graph), "simplify")), "prepare")
     item = 8 if dtype == "float64" else 4
-    made = plan(ready, examples, shards, this_machine().vector_bits // (8 * item), item)
+    vector = vector or this_machine().vector_bits // (8 * item)
+    made = plan(ready, examples, shards, vector, item)
     store = {
         f"param.x{i}": np.ascontiguousarray(a, dtype if t.kind == "float" else None)
         for i, (t, a) in enumerate(zip(types, arrays, strict=True))
@@ -489,7 +493,8 @@ def Broadcast_(node, shape):
     [
         (e.Add(), (F, VECTOR), "needs equal shapes"),
         (e.Add(), (F, Type("float", (3, 4))), "axis 1 is 5 on the left and 4 on the right"),
-        (e.Exp(), (BOOL,), "works on float"),
+        (e.Exp(), (BOOL,), "`exp` works on float"),
+        (e.Add(), (F, BOOL), r"`\+` works on float"),
         (Reshape((4,)), (F,), "15 elements"),
         (dense(4, 6), (MATRIX, VECTOR), "read up to 6"),
         (Take(), (VECTOR, Type("int", (), True, 7)), "7 classes"),
@@ -501,6 +506,28 @@ def test_a_misfit_is_a_shape_error_that_says_why(op, types, message):
         op.infer(*types)
 
 
+OTHER = Type("float", (3, 4), batched=True)
+
+
+@pytest.mark.parametrize(
+    ("op", "types", "position"),
+    [
+        (e.Select(), (F, F, F), 0),
+        (e.Select(), (Type("bool", (5, 3), True), F, F), 0),
+        (e.Select(), (BOOL, F, BOOL), 2),
+        (e.Select(), (BOOL, F, OTHER), 2),
+        (e.Add(), (F, OTHER), 1),
+        (e.Add(), (F, BOOL), 1),
+        (e.Add(), (BOOL, F), 0),
+        (Take(), (VECTOR, Type("int", (), True, 7)), 1),
+    ],
+)
+def test_a_shape_error_names_the_operand_that_does_not_fit(op, types, position):
+    with pytest.raises(ShapeError) as caught:
+        op.infer(*types)
+    assert caught.value.argument == position
+
+
 def test_random_draws_depend_on_seed_and_label_alone():
     one, same, other = (
         Random("normal", (50,), "a"),
@@ -510,6 +537,7 @@ def test_random_draws_depend_on_seed_and_label_alone():
     np.testing.assert_array_equal(one.draw(1), same.draw(1))
     assert not np.array_equal(one.draw(1), other.draw(1))
     assert not np.array_equal(one.draw(1), one.draw(2))
+    np.testing.assert_allclose(one.draw(1)[:2], [2.1832735884058856, -1.1967233296158108])
     assert constant(1.0).type == Type("float")
     assert BatchMean().infer(F) == Type("float", (3, 5))
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from specc.backend.emit.feed import text_of
 from specc.backend.machine import this_machine
 from specc.backend.run.program import CompiledProgram
+from specc.backend.toolchain.load import Kernel
 from specc.columns import Column
 from specc.ir.graph import Graph, apply
 from specc.ir.types import Type
 from specc.ops.elementwise import Add
 from specc.ops.leaf import Input, leaf
-from specc.ops.random import Uniform
+from specc.ops.random import Uniform, uniform
 from specc.passes.fuse import prepare
 from specc.passes.plan import plan
+from tests.backend.running import function
 
 MANY = Uniform((200,), True, "a")
 
@@ -81,3 +84,17 @@ def test_compiled_code_draws_the_same_numbers(dtype, shards):
     _, found = program.run(data, np.arange(rows), batch, seed=-7, first=11)
     wanted = [drawn.op.draw(-7, 11 + k, min(batch, rows - batch * k)) for k in range(3)]
     np.testing.assert_array_equal(found["output.y"], np.concatenate(wanted).astype(dtype))
+
+
+@pytest.mark.parametrize("examples", [1, 5, 16])
+def test_a_lane_without_an_example_draws_what_the_last_example_draws(examples):
+    kernel = Kernel(uniform.__name__, text_of(uniform), "float64", imports=MANY.imports)
+    frame = np.array([0, examples, 16, 0, 0, 3, 0, 0])  # examples, batch, and the seed
+    size, lanes = 4, 16
+    out = np.full((size + 1, lanes), -1.0)  # one row too many
+    function(kernel)(frame, out, 99, 1, 0, size, 0, 16, lanes)
+    assert ((0 <= out[:size]) & (out[:size] < 1)).all() and (out[size] == -1).all()
+    np.testing.assert_array_equal(
+        out[:size, examples:], np.repeat(out[:size, examples - 1 : examples], 16 - examples, 1)
+    )
+    assert len(np.unique(out[:size, :examples])) == size * examples
