@@ -49,8 +49,8 @@ class Fix:
 class Diagnostic:
     """One mistake (or doubtful thing), at its place.
 
-    `name` is the kind of the mistake, with a page in `specc explain`. The span of `labels` may lie in
-    other files. A note is a line or a block of lines: its first line is the title.
+    `name` is the kind of the mistake, with a page in `specc explain`. The span of `labels` may lie
+    in other files. A note is a line or a block of lines: its first line is the title.
     """
 
     name: str
@@ -92,7 +92,10 @@ class Diagnostic:
         )
 
     def __str__(self) -> str:
-        return f"{self.span.source.name}:{self.span.line}:{self.span.column}: {self.severity}[{self.name}]: {self.message}"
+        return (
+            f"{self.span.source.name}:{self.span.line}:{self.span.column}:"
+            f" {self.severity}[{self.name}]: {self.message}"
+        )
 
 
 def _place(span: Span) -> dict[str, Any]:
@@ -109,7 +112,8 @@ def _place(span: Span) -> dict[str, Any]:
 class SpecError(Exception):
     """A mistake of the user in a spec; `.diagnostics` says what and where.
 
-    As text it is what the terminal shows: every diagnostic with its lines of the file, without colours.
+    As text it is what the terminal shows: every diagnostic with its lines of the file, without
+    colours.
     """
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
@@ -127,8 +131,10 @@ class SpecWarning(UserWarning):
 class Diverged(SpecError):
     """The loss or a weight is no longer a finite number; `step` counts from 1."""
 
-    HELP = ("use a smaller learning rate; or look for inputs that are not scaled, a division by 0, or a"
-            " `log` or `sqrt` of 0 or less")  # fmt: skip
+    HELP = (
+        "use a smaller learning rate; or look for inputs that are not scaled, a division by 0, or a"
+        " `log` or `sqrt` of 0 or less"
+    )
 
     def __init__(self, diagnostics: Iterable[Diagnostic], step: int) -> None:
         super().__init__(diagnostics)
@@ -201,7 +207,7 @@ class Report:
                 tuple(notes),
                 help and brief(help),
                 tuple(fixes),
-            )  # fmt: skip
+            )
         )
 
     def warning(

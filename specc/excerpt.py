@@ -1,4 +1,5 @@
-"""A diagnostic as people read it: the message, the lines it is about with marks beneath, notes and help.
+"""A diagnostic as people read it: the message, the lines it is about with marks beneath, notes and
+help.
 
 page("error", "unknown-name", "`labl` is not defined", span, [], [], ["did you mean `label`?"])
 
@@ -31,7 +32,8 @@ def plain(style: str, text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A piece of a line to mark with `sign`, from one column up to another, and what to write to it."""
+    """A piece of a line to mark with `sign`, from one column up to another, and what to write to
+    it."""
 
     start: int
     end: int
@@ -129,7 +131,7 @@ def _line(
         return columns[min(max(place - cut, 0), len(shown))]
 
     drawn = []
-    for (start, stop), (_, sign, style, message) in zip(places, marks):
+    for (start, stop), (_, sign, style, message) in zip(places, marks, strict=True):
         left, right = column(start), column(stop)
         drawn.append(Mark(left, max(right, left + 1), sign, style, message))
     return head + "".join(shown) + tail, drawn

@@ -1,4 +1,5 @@
-"""The library's cells against their formulas, written in NumPy as the papers have them, and how they start."""
+"""The library's cells against their formulas, written in NumPy as the papers have them, and how
+they start."""
 
 from __future__ import annotations
 
@@ -101,10 +102,13 @@ def test_a_cell_computes_the_formula_of_its_paper(cell, given):
     starts = ", ".join(f"{name}={name}0" for name in names) if given else ""
     ports = " ".join(f"input {name}0: float[{UNITS}]" for name in names)
     outputs = " ".join(f"output {name}" for name in names)
-    net = compiled(f"""seq time = {STEPS}
+    net = compiled(
+        f"""seq time = {STEPS}
         model m {{ input x: float[time, {SIZE}] {ports}
         let hs, {", ".join(names)} = x -> {cell}({starts}; {UNITS})
-        output hs {outputs} }}""", batch=COUNT)  # fmt: skip
+        output hs {outputs} }}""",
+        batch=COUNT,
+    )
     for array in net.params.values():
         array[...] = RNG.standard_normal(array.shape)
     params = {path.replace(f"{cell}1.", "cell1."): array for path, array in net.params.items()}
@@ -123,12 +127,22 @@ def started(cell):
         model m {{ input x: float[time, {SIZE}] let hs = x -> {cell} output hs }}""").params
 
 
-@pytest.mark.parametrize(("cell", "shapes"), [
-    ("rnn(4)", {"rnn1.dense1.weight": (4, 7), "rnn1.dense1.bias": (4,)}),
-    ("lstm(4)", {"lstm1.dense1.weight": (16, 7), "lstm1.dense1.bias": (16,)}),
-    ("gru(4)", {"gru1.dense1.weight": (8, 7), "gru1.dense1.bias": (8,),
-                "gru1.dense2.weight": (4, 7), "gru1.dense2.bias": (4,)}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("cell", "shapes"),
+    [
+        ("rnn(4)", {"rnn1.dense1.weight": (4, 7), "rnn1.dense1.bias": (4,)}),
+        ("lstm(4)", {"lstm1.dense1.weight": (16, 7), "lstm1.dense1.bias": (16,)}),
+        (
+            "gru(4)",
+            {
+                "gru1.dense1.weight": (8, 7),
+                "gru1.dense1.bias": (8,),
+                "gru1.dense2.weight": (4, 7),
+                "gru1.dense2.bias": (4,),
+            },
+        ),
+    ],
+)
 def test_a_cell_s_parameters_have_stable_paths_and_shapes(cell, shapes):
     assert {path: array.shape for path, array in started(cell).items()} == shapes
 
@@ -151,16 +165,23 @@ def test_an_irnn_starts_as_the_identity():
 def test_an_untrained_irnn_keeps_what_it_holds():
     net = compiled(
         """seq time = 50
-        model m { input x: float[time, 3] input s: float[4] let hs, h = x -> irnn(h=s; 4) output h }""",
+        model m { input x: float[time, 3] input s: float[4]
+          let hs, h = x -> irnn(h=s; 4) output h }""",
         batch=2,
     )
     s = abs(RNG.standard_normal((2, 4)))
     np.testing.assert_allclose(net.forward(x=np.zeros((2, 50, 3)), s=s)["h"], s)
 
 
-@pytest.mark.parametrize(("cell", "forget"), [
-    ("lstm(4)", 1), ("lstm(4, forget_bias=3)", 3), ("peephole_lstm(4)", 1), ("lstm(4, forget_bias=0)", 0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("cell", "forget"),
+    [
+        ("lstm(4)", 1),
+        ("lstm(4, forget_bias=3)", 3),
+        ("peephole_lstm(4)", 1),
+        ("lstm(4, forget_bias=0)", 0),
+    ],
+)
 def test_the_bias_of_the_forget_gate_starts_at_its_setting(cell, forget):
     bias = next(array for path, array in started(cell).items() if path.endswith("bias"))
     np.testing.assert_array_equal(bias, np.repeat([0, forget, 0, 0], 4))

@@ -1,4 +1,5 @@
-"""Every word of the library that has a gradient: compiled, interpreted, and by finite differences."""
+"""Every word of the library that has a gradient: compiled, interpreted, and by finite
+differences."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ from specc.ops.peers import bind_batch
 from specc.passes import lower
 from specc.source import Source
 
-# A word's uses: an expression over x, z [n], two positive ones p, q [n] that add up to 1, a number s,
-# maps [c, h, w], a class k of n and a truth value t. All but k and t depend on parameters.
+# A word's uses: an expression over x, z [n], two positive ones p, q [n] that add up to 1, a number
+# s, maps [c, h, w], a class k of n and a truth value t. All but k and t depend on parameters.
 USES = {
     # activations
     "elu": ["elu(x)", "elu(maps; alpha=0.3)"],

@@ -1,5 +1,5 @@
-"""The layers of the library: their formulas against plain NumPy, and their compiled code and gradients
-against the interpreter and finite differences, all in float64."""
+"""The layers of the library: their formulas against plain NumPy, and their compiled code and
+gradients against the interpreter and finite differences, all in float64."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ DATA = {
 
 
 def load(expression):
-    """A model with the expression's value as its output, and as its loss a sum with uneven weights."""
+    """A model with the expression's value as its output, and as its loss a sum with uneven
+    weights."""
     text = f"""
         model m {{
-          input v: float[4] input image: float[2, 6, 6] input wide: float[4, 7, 5] input tiny: float[1, 1, 3]
+          input v: float[4] input image: float[2, 6, 6] input wide: float[4, 7, 5]
+          input tiny: float[1, 1, 3]
           input label: class(4)
           let y = {expression}
           output y
@@ -164,13 +166,24 @@ def test_conv(settings, x, arguments):
         ("3, kernel=2, stride=2", "image", {"stride": (2, 2)}),
         ("5, kernel=3", "wide", {}),
         ("2, kernel=4, stride=2, pad=1", "wide", {"stride": (2, 2), "pad": (1, 1)}),
-        ("2, kernel=3, stride=2, pad=1, extra=1", "wide", {"stride": (2, 2), "pad": (1, 1), "extra": 1}),
-        ("1, kernel=2, stride=3", "wide", {"stride": (3, 3)}),  # between the kernels is the bias alone
-        ("3, kernel=1, kernel_width=4, stride=1, stride_width=2, pad_width=1", "wide",
-         {"stride": (1, 2), "pad": (0, 1)}),
+        (
+            "2, kernel=3, stride=2, pad=1, extra=1",
+            "wide",
+            {"stride": (2, 2), "pad": (1, 1), "extra": 1},
+        ),
+        (
+            "1, kernel=2, stride=3",
+            "wide",
+            {"stride": (3, 3)},
+        ),  # between the kernels is the bias alone
+        (
+            "3, kernel=1, kernel_width=4, stride=1, stride_width=2, pad_width=1",
+            "wide",
+            {"stride": (1, 2), "pad": (0, 1)},
+        ),
         ("6, kernel=1", "tiny", {}),
     ],
-)  # fmt: skip
+)
 def test_conv_transpose(settings, x, arguments):
     found, p = interpreted(f"{x} -> conv_transpose({settings})")
     weight, bias = p["conv_transpose1.weight"], p["conv_transpose1.bias"]
@@ -218,8 +231,10 @@ def test_pooling(word, settings, x, arguments):
         ("wide -> flatten", WIDE.reshape(N, -1)),
         ("wide -> reshape(10, 14)", WIDE.reshape(N, 10, 14)),
         ("image -> reshape(2, 3, 2, 1, 6)", IMAGE.reshape(N, 2, 3, 2, 1, 6)),
-        ("image -> reshape(2, 3, 2, 3, 2) -> transpose(0, 1, 3, 2, 4) -> reshape(2, 9, 4)",
-         IMAGE.reshape(N, 2, 3, 2, 3, 2).transpose(0, 1, 2, 4, 3, 5).reshape(N, 2, 9, 4)),
+        (
+            "image -> reshape(2, 3, 2, 3, 2) -> transpose(0, 1, 3, 2, 4) -> reshape(2, 9, 4)",
+            IMAGE.reshape(N, 2, 3, 2, 3, 2).transpose(0, 1, 2, 4, 3, 5).reshape(N, 2, 9, 4),
+        ),
         ("concat(image, 2 * image)", np.concatenate([IMAGE, 2 * IMAGE], 1)),
         ("concat(wide, wide, wide; axis=-1)", np.concatenate([WIDE] * 3, 3)),
         ("concat(wide, wide[:, 2:4, :]; axis=1)", np.concatenate([WIDE, WIDE[:, :, 2:4]], 2)),
@@ -227,7 +242,7 @@ def test_pooling(word, settings, x, arguments):
         ("one_hot(label)", np.eye(4)[DATA["label"]]),
         ("v -> dropout(0.5)", V),
     ],
-)  # fmt: skip
+)
 def test_words_without_weights(expression, expected):
     np.testing.assert_allclose(interpreted(expression)[0], expected)
 
@@ -456,7 +471,8 @@ def test_running_statistics_after_some_steps_are_those_of_the_formula(threads):
         Source(
             "m.dl",
             """
-        model m { input x: float[3, 2, 2] let y = x -> batchnorm(momentum=0.3) output y loss sum(y * y) }
+        model m { input x: float[3, 2, 2] let y = x -> batchnorm(momentum=0.3)
+          output y loss sum(y * y) }
         train { optimizer sgd(lr=0) }""",
         )
     )
@@ -587,6 +603,13 @@ def test_normal_noise_has_mean_0_and_variance_1_and_is_compiled_alike(threads):
     x = np.zeros((40, 500))
     z = net.forward(x=x)["z"]
     assert abs(z.mean()) < 0.03 and z.var() == pytest.approx(1, abs=0.05)
-    wanted = evaluate(lower.forward(program, training=False), {("input", "x"): x, ("param", "a"): np.array(1.0),
-                      ("weight_of_example", ""): np.full(40, 1 / 40)}, seed=2)  # fmt: skip
+    wanted = evaluate(
+        lower.forward(program, training=False),
+        {
+            ("input", "x"): x,
+            ("param", "a"): np.array(1.0),
+            ("weight_of_example", ""): np.full(40, 1 / 40),
+        },
+        seed=2,
+    )
     np.testing.assert_allclose(z, wanted["output.z"], rtol=1e-10, atol=1e-10)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -40,9 +42,11 @@ def gradients(w: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     dz = (z - Y) / len(X)  # of the mean of 1/2 sum (z - y)^2
     da = dz @ w["second.weight"] * (1 - h**2)
     return {
-        "first.weight": da.T @ X + 0.02 * w["first.weight"], "first.bias": da.sum(0),
-        "second.weight": dz.T @ h + 0.02 * w["second.weight"], "second.bias": dz.sum(0),
-    }  # fmt: skip
+        "first.weight": da.T @ X + 0.02 * w["first.weight"],
+        "first.bias": da.sum(0),
+        "second.weight": dz.T @ h + 0.02 * w["second.weight"],
+        "second.bias": dz.sum(0),
+    }
 
 
 # Each follows its paper: from the parameters w, step t = 1, 2, ..., and a memory to the next w.
@@ -61,8 +65,8 @@ def momentum(w, t, memory, lr=0.1, mu=0.9):  # Polyak 1964
 
 
 def nesterov(w, t, memory, lr=0.1, mu=0.9):
-    """Sutskever et al. 2013: v <- mu v - lr grad(theta + mu v), theta <- theta + v. The parameters that
-    are kept are those where the gradient is taken, w = theta + mu v."""
+    """Sutskever et al. 2013: v <- mu v - lr grad(theta + mu v), theta <- theta + v. The parameters
+    that are kept are those where the gradient is taken, w = theta + mu v."""
     theta = memory.setdefault("theta", w)
     v = memory.get("v") or {p: np.zeros_like(w[p]) for p in w}
     g = gradients({p: theta[p] + mu * v[p] for p in w})
@@ -204,9 +208,16 @@ def clipped(g, trained, value=None, norm=None):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("settings", [
-    {"norm": 0.05}, {"norm": 1e9}, {"value": 0.02}, {"value": 0.02, "norm": 0.05}, {},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"norm": 0.05},
+        {"norm": 1e9},
+        {"value": 0.02},
+        {"value": 0.02, "norm": 0.05},
+        {},
+    ],
+)
 @pytest.mark.parametrize("frozen", [(), ("first",)])
 def test_gradients_are_clipped(settings, frozen, threads):
     text = "".join(f" clip_{name} = {number}" for name, number in settings.items())
@@ -244,7 +255,8 @@ def test_a_bound_that_is_not_above_zero_is_refused(text):
     assert [each.name for each in caught.value.diagnostics] == ["bad-setting"]
 
 
-RULE = """{rule} model m {{ input x: float[4] let y = x -> dense(4, bias=false) -> dense(4, bias=false) -> dense(3)
+RULE = """{rule} model m {{ input x: float[4]
+        let y = x -> dense(4, bias=false) -> dense(4, bias=false) -> dense(3)
     output y loss l2(y) }} train {{ optimizer own(lr = {lr}) }}"""
 
 
@@ -265,10 +277,15 @@ def steps_of(rule: str, lr: float, count: int):
     return found
 
 
-@pytest.mark.parametrize(("condition", "holds"), [
-    ("step % 2 == 0", [True, False, True, False]), ("not (step < 2)", [False, False, True, True]),
-    ("step >= 1 and step < 3", [False, True, True, False]), ("lr < 1", [True] * 4),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ("step % 2 == 0", [True, False, True, False]),
+        ("not (step < 2)", [False, False, True, True]),
+        ("step >= 1 and step < 3", [False, True, True, False]),
+        ("lr < 1", [True] * 4),
+    ],
+)
 def test_a_rule_may_depend_on_the_step_by_a_condition(condition, holds):
     rule = f"optimizer own(w, g; lr) {{ next w = if {condition} then w - lr * g else w }}"
     found = steps_of(rule, 0.1, len(holds) + 1)
@@ -282,9 +299,7 @@ def test_a_rule_may_depend_on_the_step_by_a_condition(condition, holds):
 def test_each_parameter_has_random_numbers_of_its_own():
     found = steps_of("optimizer own(w, g; lr) { next w = w - lr * g + normal(w) }", 0, 3)
     draws = [
-        after[path] - before[path]
-        for (before, _), (after, _) in zip(found, found[1:], strict=False)
-        for path in before
+        after[path] - before[path] for (before, _), (after, _) in pairwise(found) for path in before
     ]
     numbers = np.concatenate([each.ravel() for each in draws]).round(9)
     assert len(np.unique(numbers)) == len(numbers) == 2 * (16 + 16 + 12 + 3)
@@ -298,7 +313,8 @@ def test_the_sizes_of_a_parameter_have_the_names_that_its_type_gives_them():
             "x.dl",
             rule
             + """ model m { input x: float[4] layer a = dense(5, bias=false)
-        layer b = dense(3, bias=false) param c: float[3] = 0 let y = b(a(x)) + c output y loss l2(y) }
+        layer b = dense(3, bias=false) param c: float[3] = 0
+        let y = b(a(x)) + c output y loss l2(y) }
         train { optimizer own(lr = 0.1) optimizer vector(lr = 0.1) for c }""",
         )
     )

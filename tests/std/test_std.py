@@ -33,12 +33,10 @@ def program(text):
 
 
 def build(expression):
-    return program(
-        f"""model m {{ input v: float[4] input w: float[4] input image: float[2, 6, 6]
+    return program(f"""model m {{ input v: float[4] input w: float[4] input image: float[2, 6, 6]
         input label: class(4) input flag: bool
         let y = {expression}
-        output y }}"""
-    )
+        output y }}""")
 
 
 def initial(result, seed=0):
@@ -56,8 +54,13 @@ def value(expression, training=False, **parameters):
     leaves = initial(result)
     for path, array in parameters.items():
         leaves["param", path.replace("_", ".")] = array
-    leaves |= {("input", "v"): V, ("input", "w"): W, ("input", "image"): IMAGE,
-               ("input", "label"): LABEL, ("input", "flag"): FLAG}  # fmt: skip
+    leaves |= {
+        ("input", "v"): V,
+        ("input", "w"): W,
+        ("input", "image"): IMAGE,
+        ("input", "label"): LABEL,
+        ("input", "flag"): FLAG,
+    }
     graph = set_mode(Graph({"y": result.outputs[0].node}), training)
     return evaluate(graph, leaves)["y"]
 
@@ -97,8 +100,7 @@ ROWS = np.arange(5)
         ("binary_cross_entropy(v[0], flag)", np.log1p(np.exp(V[:, 0])) - FLAG * V[:, 0]),
         ("mse(v, w)", ((V - W) ** 2).mean(-1)),
         ("mae(v, w)", np.abs(V - W).mean(-1)),
-        ("hinge(v, label)",
-         np.maximum(0, V - V[ROWS, LABEL][:, None] + 1).sum(-1) - 1),
+        ("hinge(v, label)", np.maximum(0, V - V[ROWS, LABEL][:, None] + 1).sum(-1) - 1),
         ("l2(v)", (V**2).sum(-1)),
         ("l1(image)", np.abs(IMAGE).sum((1, 2, 3))),
         ("accuracy(v, label)", V.argmax(-1) == LABEL),
@@ -117,7 +119,7 @@ ROWS = np.arange(5)
         ("spread(v[1:3], image)", np.broadcast_to(V[:, 1:3, None, None], IMAGE.shape)),
         ("image -> maxpool(2)", IMAGE.reshape(5, 2, 3, 2, 3, 2).max((3, 5))),
     ],
-)  # fmt: skip
+)
 def test_the_value_of(expression, expected):
     np.testing.assert_allclose(value(expression), expected, rtol=1e-12, atol=1e-12)
 
@@ -136,10 +138,11 @@ def test_conv_is_a_correlation(stride, pad, dilation, groups):
     weight = RNG.normal(size=(filters, 2 // groups, kernel, kernel))
     bias = RNG.normal(size=filters)
     found = value(
-        f"image -> conv({filters}, kernel={kernel}, stride={stride}, pad={pad}, dilation={dilation},"
-        f" groups={groups}, round=floor)",
-        conv1_weight=weight, conv1_bias=bias,
-    )  # fmt: skip
+        f"image -> conv({filters}, kernel={kernel}, stride={stride}, pad={pad},"
+        f" dilation={dilation}, groups={groups}, round=floor)",
+        conv1_weight=weight,
+        conv1_bias=bias,
+    )
     padded = np.pad(IMAGE, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     reach = dilation * (kernel - 1) + 1
     count = (padded.shape[-1] - reach) // stride + 1
@@ -180,10 +183,20 @@ def test_batchnorm_normalizes_each_channel(name, data, axes):
 
 @pytest.mark.parametrize(
     "word,mean,variance",
-    [("he", 0, 2 / 500), ("xavier", 0, 2 / 900), ("lecun", 0, 1 / 500), ("normal", 0, 1),
-     ("uniform", 0.5, 1 / 12), ("zeros", 0, 0), ("ones", 1, 0), ("0.25", 0.25, 0),
-     ("0.1 * normal(W)", 0, 0.01), ("constant(W; 3)", 3, 0), ("lecun(W) + 1", 1, 1 / 500)],
-)  # fmt: skip
+    [
+        ("he", 0, 2 / 500),
+        ("xavier", 0, 2 / 900),
+        ("lecun", 0, 1 / 500),
+        ("normal", 0, 1),
+        ("uniform", 0.5, 1 / 12),
+        ("zeros", 0, 0),
+        ("ones", 1, 0),
+        ("0.25", 0.25, 0),
+        ("0.1 * normal(W)", 0, 0.01),
+        ("constant(W; 3)", 3, 0),
+        ("lecun(W) + 1", 1, 1 / 500),
+    ],
+)
 def test_initial_values_have_the_mean_and_variance_they_say(word, mean, variance):
     result = program(
         f"model m {{ input x: float[4] param W: float[400, 500] = {word} output W * sum(x) }}"
@@ -215,8 +228,12 @@ def step(optimizer, steps):
     for number in range(steps):
         leaves = {("param", "w"): w, ("gradient", "w"): GRADIENTS[number]}
         leaves |= {("state", path): a for path, a in states.items()}
-        leaves |= {("schedule", "step"): number, ("schedule", "epoch"): number / 2,
-                   ("schedule", "progress"): number / 10, ("schedule", "stale"): number}  # fmt: skip
+        leaves |= {
+            ("schedule", "step"): number,
+            ("schedule", "epoch"): number / 2,
+            ("schedule", "progress"): number / 10,
+            ("schedule", "stale"): number,
+        }
         found = evaluate(graph, leaves)
         w, states = found["w"], {path: found[path] for path in states}
     return w
@@ -260,24 +277,40 @@ def reference_adaptive(decay=None, lr=0.1, eps=1e-8):
         ("adam(lr=0.1, beta1=0.5, beta2=0.9)", reference_adam(0.1, 0.5, 0.9)),
         ("adagrad(lr=0.1, epsilon=1e-8)", reference_adaptive()),
         ("rmsprop(lr=0.1)", reference_adaptive(0.9)),
-        ("sgd(lr = ramp(0, 1; over=1))",
-         1 - (np.minimum(np.arange(4) / 2, 1)[:, None] * GRADIENTS).sum(0)),
-        ("sgd(lr = 0.1 * 0.5 ^ floor(epoch))",
-         1 - (0.1 * 0.5 ** np.array([0, 0, 1, 1])[:, None] * GRADIENTS).sum(0)),
-        ("sgd(lr = step_decay(0.1))",
-         1 - (0.1 * 0.5 ** np.array([0, 0, 1, 1])[:, None] * GRADIENTS).sum(0)),
-        ("sgd(lr = exponential(0.1; factor=0.5))",
-         1 - (0.1 * 0.5 ** np.array([0, 0.5, 1, 1.5])[:, None] * GRADIENTS).sum(0)),
-        ("sgd(lr = piecewise(1, piecewise(0.1, 0.01; at=1.5); at=0.5))",
-         1 - (np.array([1, 0.1, 0.1, 0.01])[:, None] * GRADIENTS).sum(0)),
-        ("sgd(lr = plateau(1; factor=0.5, patience=2))",
-         1 - (np.array([1, 1, 0.5, 0.5])[:, None] * GRADIENTS).sum(0)),
-        ("sgd(lr = warmup(0.1; over=2))",
-         1 - (0.1 * np.array([0, 0.25, 0.5, 0.75])[:, None] * GRADIENTS).sum(0)),
-        ("sgd(lr = cosine(1, 0))",
-         1 - ((1 + np.cos(np.pi * np.arange(4) / 10))[:, None] / 2 * GRADIENTS).sum(0)),
+        (
+            "sgd(lr = ramp(0, 1; over=1))",
+            1 - (np.minimum(np.arange(4) / 2, 1)[:, None] * GRADIENTS).sum(0),
+        ),
+        (
+            "sgd(lr = 0.1 * 0.5 ^ floor(epoch))",
+            1 - (0.1 * 0.5 ** np.array([0, 0, 1, 1])[:, None] * GRADIENTS).sum(0),
+        ),
+        (
+            "sgd(lr = step_decay(0.1))",
+            1 - (0.1 * 0.5 ** np.array([0, 0, 1, 1])[:, None] * GRADIENTS).sum(0),
+        ),
+        (
+            "sgd(lr = exponential(0.1; factor=0.5))",
+            1 - (0.1 * 0.5 ** np.array([0, 0.5, 1, 1.5])[:, None] * GRADIENTS).sum(0),
+        ),
+        (
+            "sgd(lr = piecewise(1, piecewise(0.1, 0.01; at=1.5); at=0.5))",
+            1 - (np.array([1, 0.1, 0.1, 0.01])[:, None] * GRADIENTS).sum(0),
+        ),
+        (
+            "sgd(lr = plateau(1; factor=0.5, patience=2))",
+            1 - (np.array([1, 1, 0.5, 0.5])[:, None] * GRADIENTS).sum(0),
+        ),
+        (
+            "sgd(lr = warmup(0.1; over=2))",
+            1 - (0.1 * np.array([0, 0.25, 0.5, 0.75])[:, None] * GRADIENTS).sum(0),
+        ),
+        (
+            "sgd(lr = cosine(1, 0))",
+            1 - ((1 + np.cos(np.pi * np.arange(4) / 10))[:, None] / 2 * GRADIENTS).sum(0),
+        ),
         ("sgd(lr = if step < 2 then 1 else 0)", 1 - GRADIENTS[:2].sum(0)),
     ],
-)  # fmt: skip
+)
 def test_optimizers_and_schedules_follow_their_formulas(optimizer, expected):
     np.testing.assert_allclose(step(optimizer, 4), expected, rtol=1e-12)

@@ -1,4 +1,5 @@
-"""What the words of the library promise beside their formulas: no overflow, initial values, warnings."""
+"""What the words of the library promise beside their formulas: no overflow, initial values,
+warnings."""
 
 from __future__ import annotations
 
@@ -55,24 +56,52 @@ def test_every_word_is_used_in_a_model_or_a_test():
 
 FAR = {
     "activations": [
-        "relu(x)", "leaky_relu(x)", "x -> prelu", "elu(x)", "selu(x)", "softplus(x)", "gelu(x)", "gelu(x; tanh)",
-        "silu(x)", "mish(x)", "sigmoid(x)", "tanh(x)", "softmax(x)", "log_softmax(x)", "x -> maxout(4)", "erf(x)",
+        "relu(x)",
+        "leaky_relu(x)",
+        "x -> prelu",
+        "elu(x)",
+        "selu(x)",
+        "softplus(x)",
+        "gelu(x)",
+        "gelu(x; tanh)",
+        "silu(x)",
+        "mish(x)",
+        "sigmoid(x)",
+        "tanh(x)",
+        "softmax(x)",
+        "log_softmax(x)",
+        "x -> maxout(4)",
+        "erf(x)",
     ],
     "losses": [
-        "cross_entropy(x, k)", "cross_entropy(x, k; smoothing=0.1)", "weighted_cross_entropy(x, k, x * x)",
-        "binary_cross_entropy(x[0], t)", "hinge(x, k)", "squared_hinge(x, k)", "mse(x, 0)", "mae(x, 0)",
-        "huber(x, 0)", "contrastive(x, 0 * x, t)", "contrastive(x, x, t)", "triplet(x, x, 0 * x)",
-        "distance(x, x)", "kl(if x > 50 then 1 else 0, if x > 50 then 1 else 0 * x)",
+        "cross_entropy(x, k)",
+        "cross_entropy(x, k; smoothing=0.1)",
+        "weighted_cross_entropy(x, k, x * x)",
+        "binary_cross_entropy(x[0], t)",
+        "hinge(x, k)",
+        "squared_hinge(x, k)",
+        "mse(x, 0)",
+        "mae(x, 0)",
+        "huber(x, 0)",
+        "contrastive(x, 0 * x, t)",
+        "contrastive(x, x, t)",
+        "triplet(x, x, 0 * x)",
+        "distance(x, x)",
+        "kl(if x > 50 then 1 else 0, if x > 50 then 1 else 0 * x)",
     ],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("use", FAR["activations"] + FAR["losses"])
 def test_values_and_gradients_stay_finite_at_plus_and_minus_100_in_float32(use):
-    net = specc.compile(load(
-        f"""model m {{ input v: float[4] target k: class(4) target t: bool param a: float[4] = 1
+    net = specc.compile(
+        load(
+            f"""model m {{ input v: float[4] target k: class(4) target t: bool param a: float[4] = 1
         let x = a * v let y = {use} output y loss sum(y) + 0 * sum(x) }}"""
-    ), batch=4, threads=1)  # fmt: skip
+        ),
+        batch=4,
+        threads=1,
+    )
     v = np.array([[100, -100, 0, 100], [-100] * 4, [100] * 4, [0] * 4], np.float32)
     arrays = {"v": v, "k": np.array([0, 1, 2, 3]), "t": np.array([True, False, True, False])}
     loss, gradients = net.loss_and_gradients(**arrays)
@@ -81,15 +110,29 @@ def test_values_and_gradients_stay_finite_at_plus_and_minus_100_in_float32(use):
         assert np.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize(("use", "at_zero"), [
-    ("softplus(x)", 0.5), ("elu(x; alpha=0.7)", 0.7), ("selu(x)", 1.0507009873554805 * 1.6732632423543772),
-    ("gelu(x)", 0.5), ("silu(x)", 0.5), ("relu(x)", 0), ("binary_cross_entropy(x, t)", -0.5),
-    ("distance(x, 0)", 0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("use", "at_zero"),
+    [
+        ("softplus(x)", 0.5),
+        ("elu(x; alpha=0.7)", 0.7),
+        ("selu(x)", 1.0507009873554805 * 1.6732632423543772),
+        ("gelu(x)", 0.5),
+        ("silu(x)", 0.5),
+        ("relu(x)", 0),
+        ("binary_cross_entropy(x, t)", -0.5),
+        ("distance(x, 0)", 0),
+    ],
+)
 def test_the_slope_at_zero_is_the_one_of_the_formula(use, at_zero):
-    net = specc.compile(load(
-        f"model m {{ input v: float[] target t: bool param x: float[] = 0 let y = {use} + 0 * v output y loss y }}"
-    ), batch=2, dtype="float64", threads=1)  # fmt: skip
+    net = specc.compile(
+        load(
+            f"model m {{ input v: float[] target t: bool param x: float[] = 0 let y = {use} + 0 * v"
+            " output y loss y }"
+        ),
+        batch=2,
+        dtype="float64",
+        threads=1,
+    )
     _, gradients = net.loss_and_gradients(v=np.ones(2), t=np.array([True, True]))
     assert gradients["x"] == pytest.approx(at_zero)
 
@@ -117,47 +160,79 @@ OTHERS = np.arange(3) != K[:, None]
 EXCESS = np.maximum(0, V - V[HIT][:, None] + 1) * OTHERS
 
 
-@pytest.mark.parametrize(("use", "arrays", "expected"), [
-    ("selu(v)", {"v": V}, 1.0507009873554805 * np.where(V > 0, V, 1.6732632423543772 * np.expm1(V))),
-    ("cross_entropy(v, k; smoothing=0.3)", {"v": V, "k": K},
-     -0.7 * np.log(P[HIT]) - 0.1 * np.log(P).sum(-1)),
-    ("weighted_cross_entropy(v, k, concat(1, 2, 0.5))", {"v": V, "k": K},
-     -np.array([1, 2, 0.5])[K] * np.log(P[HIT])),
-    ("hinge(v, k)", {"v": V, "k": K}, EXCESS.sum(-1)),
-    ("squared_hinge(v, k)", {"v": V, "k": K}, (EXCESS**2).sum(-1)),
-    ("mbe(v, w)", {"v": V, "w": W}, (V - W).mean(-1)),
-    ("huber(v, w; delta=0.5)", {"v": V, "w": W},
-     np.where(abs(V - W) <= 0.5, (V - W) ** 2 / 2, 0.5 * (abs(V - W) - 0.25)).mean(-1)),
-    ("kl(softmax(v), softmax(w))", {"v": V, "w": W}, (P * np.log(P / Q)).sum(-1)),
-    ("kl(v, w)", {"v": np.array([[1.0, 0, 0]]), "w": np.array([[0.5, 0.5, 0]])}, [np.log(2)]),
-    ("distance(v, w)", {"v": V, "w": W}, D),
-    ("contrastive(v, w, t; margin=2)", {"v": V, "w": W, "t": T},
-     np.where(T, D**2 / 2, np.maximum(0, 2 - D) ** 2 / 2)),
-    ("triplet(v, w, v * w)", {"v": V, "w": W},
-     np.maximum(0, D**2 - ((V - V * W) ** 2).sum(-1) + 0.2)),
-    ("elastic(v; beta=0.5)", {"v": V}, (0.5 * V**2 + abs(V)).sum(-1)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("use", "arrays", "expected"),
+    [
+        (
+            "selu(v)",
+            {"v": V},
+            1.0507009873554805 * np.where(V > 0, V, 1.6732632423543772 * np.expm1(V)),
+        ),
+        (
+            "cross_entropy(v, k; smoothing=0.3)",
+            {"v": V, "k": K},
+            -0.7 * np.log(P[HIT]) - 0.1 * np.log(P).sum(-1),
+        ),
+        (
+            "weighted_cross_entropy(v, k, concat(1, 2, 0.5))",
+            {"v": V, "k": K},
+            -np.array([1, 2, 0.5])[K] * np.log(P[HIT]),
+        ),
+        ("hinge(v, k)", {"v": V, "k": K}, EXCESS.sum(-1)),
+        ("squared_hinge(v, k)", {"v": V, "k": K}, (EXCESS**2).sum(-1)),
+        ("mbe(v, w)", {"v": V, "w": W}, (V - W).mean(-1)),
+        (
+            "huber(v, w; delta=0.5)",
+            {"v": V, "w": W},
+            np.where(abs(V - W) <= 0.5, (V - W) ** 2 / 2, 0.5 * (abs(V - W) - 0.25)).mean(-1),
+        ),
+        ("kl(softmax(v), softmax(w))", {"v": V, "w": W}, (P * np.log(P / Q)).sum(-1)),
+        ("kl(v, w)", {"v": np.array([[1.0, 0, 0]]), "w": np.array([[0.5, 0.5, 0]])}, [np.log(2)]),
+        ("distance(v, w)", {"v": V, "w": W}, D),
+        (
+            "contrastive(v, w, t; margin=2)",
+            {"v": V, "w": W, "t": T},
+            np.where(T, D**2 / 2, np.maximum(0, 2 - D) ** 2 / 2),
+        ),
+        (
+            "triplet(v, w, v * w)",
+            {"v": V, "w": W},
+            np.maximum(0, D**2 - ((V - V * W) ** 2).sum(-1) + 0.2),
+        ),
+        ("elastic(v; beta=0.5)", {"v": V}, (0.5 * V**2 + abs(V)).sum(-1)),
+    ],
+)
 def test_the_compiled_value_of(use, arrays, expected):
     np.testing.assert_allclose(value(use, **arrays), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_maxout_is_the_largest_of_its_pieces():
-    net = specc.compile(load("model m { input v: float[3] output y = v -> maxout(2, pieces=4) }"),
-                        batch=4, dtype="float64", threads=1)  # fmt: skip
+    net = specc.compile(
+        load("model m { input v: float[3] output y = v -> maxout(2, pieces=4) }"),
+        batch=4,
+        dtype="float64",
+        threads=1,
+    )
     net.params["maxout1.dense1.bias"][...] = RNG.standard_normal(8)
     pieces = V @ net.params["maxout1.dense1.weight"].T + net.params["maxout1.dense1.bias"]
     np.testing.assert_allclose(net.forward(v=V)["y"], pieces.reshape(4, 4, 2).max(1))
 
 
-@pytest.mark.parametrize("penalty,expected", [
-    ("elastic(weights; beta=2)", lambda w, h: (2 * w**2 + abs(w)).sum()),
-    ("l2(dense1.weight)", lambda w, h: (w**2).sum()),
-    ("l1(h)", lambda w, h: abs(h).sum(-1).mean()),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "penalty,expected",
+    [
+        ("elastic(weights; beta=2)", lambda w, h: (2 * w**2 + abs(w)).sum()),
+        ("l2(dense1.weight)", lambda w, h: (w**2).sum()),
+        ("l1(h)", lambda w, h: abs(h).sum(-1).mean()),
+    ],
+)
 def test_a_regularizer_is_for_all_weights_or_one_or_an_activation(penalty, expected):
-    net = specc.compile(load(
-        f"model m {{ input v: float[3] let h = v -> dense(2) output h loss {penalty} }}"
-    ), batch=4, dtype="float64", threads=1)  # fmt: skip
+    net = specc.compile(
+        load(f"model m {{ input v: float[3] let h = v -> dense(2) output h loss {penalty} }}"),
+        batch=4,
+        dtype="float64",
+        threads=1,
+    )
     w = net.params["dense1.weight"]
     assert net.loss_and_gradients(v=V)[0] == pytest.approx(expected(w, V @ w.T))
 
@@ -167,8 +242,11 @@ def test_a_regularizer_is_for_all_weights_or_one_or_an_activation(penalty, expec
 
 def started(layer, shape=(5,)):
     size = ", ".join(map(str, shape))
-    return specc.compile(load(f"model m {{ input x: float[{size}] let y = x -> {layer} output y }}"), threads=1,
-                         dtype="float64").params  # fmt: skip
+    return specc.compile(
+        load(f"model m {{ input x: float[{size}] let y = x -> {layer} output y }}"),
+        threads=1,
+        dtype="float64",
+    ).params
 
 
 @pytest.mark.parametrize(("units", "rows_are_orthogonal"), [(3, True), (5, True), (8, False)])
@@ -183,11 +261,19 @@ def test_the_filters_of_a_convolution_can_be_orthogonal():
     np.testing.assert_allclose(weight @ weight.T, np.eye(4), atol=1e-12)
 
 
-@pytest.mark.parametrize(("init", "mean", "std"), [
-    ("normal(std=0.1)", 0, 0.1), ("normal(3, 0.5)", 3, 0.5), ("uniform(low=-1, high=3)", 1, 4 / 12**0.5),
-    ("xavier", 0, (2 / 700) ** 0.5), ("he", 0, (2 / 300) ** 0.5), ("constant(0.25)", 0.25, 0), ("zeros", 0, 0),
-    ("identity", 1 / 400, (1 / 400 * (1 - 1 / 400)) ** 0.5),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("init", "mean", "std"),
+    [
+        ("normal(std=0.1)", 0, 0.1),
+        ("normal(3, 0.5)", 3, 0.5),
+        ("uniform(low=-1, high=3)", 1, 4 / 12**0.5),
+        ("xavier", 0, (2 / 700) ** 0.5),
+        ("he", 0, (2 / 300) ** 0.5),
+        ("constant(0.25)", 0.25, 0),
+        ("zeros", 0, 0),
+        ("identity", 1 / 400, (1 / 400 * (1 - 1 / 400)) ** 0.5),
+    ],
+)
 def test_weights_and_biases_start_as_the_word_says(init, mean, std):
     params = started(f"dense(400, init={init}, bias_init=constant(0.5))", (300,))
     weight = params["dense1.weight"]
@@ -207,12 +293,15 @@ def test_identity_has_ones_on_its_diagonal():
     np.testing.assert_array_equal(started("dense(3, init=identity)")["dense1.weight"], np.eye(3, 5))
 
 
-@pytest.mark.parametrize(("layer", "shape", "path"), [
-    ("dense(3, bias=false)", (5,), "dense1.weight"),
-    ("conv(3, kernel=2, bias=false)", (2, 5, 5), "conv1.weight"),
-    ("conv_transpose(3, kernel=2, bias=false)", (2, 5, 5), "conv_transpose1.weight"),
-    ("maxout(3, bias=false)", (5,), "maxout1.dense1.weight"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("layer", "shape", "path"),
+    [
+        ("dense(3, bias=false)", (5,), "dense1.weight"),
+        ("conv(3, kernel=2, bias=false)", (2, 5, 5), "conv1.weight"),
+        ("conv_transpose(3, kernel=2, bias=false)", (2, 5, 5), "conv_transpose1.weight"),
+        ("maxout(3, bias=false)", (5,), "maxout1.dense1.weight"),
+    ],
+)
 def test_a_bias_can_be_left_out(layer, shape, path):
     assert list(started(layer, shape)) == [path]
 
@@ -230,7 +319,8 @@ def test_a_word_with_settings_can_be_the_setting_of_a_user_s_block():
     text = """block twice(x: float[n]; activation: word = relu) {
       return x -> dense(n, init=identity) -> activation -> activation
     }
-    model m { input v: float[3] output y = v -> twice(activation=leaky_relu(0.5)) output z = v -> twice }"""
+    model m { input v: float[3] output y = v -> twice(activation=leaky_relu(0.5))
+      output z = v -> twice }"""
     found = specc.compile(load(text), batch=4, threads=1, dtype="float64").forward(v=V)
     np.testing.assert_allclose(found["y"], np.where(V > 0, V, 0.25 * V))
     np.testing.assert_allclose(found["z"], np.maximum(V, 0))
@@ -244,9 +334,16 @@ def test_a_bias_is_no_weight_however_it_starts():
 
 
 LAYERS = {
-    "dense": ("v", "3"), "conv": ("i", "3, kernel=1"), "conv_transpose": ("i", "3, kernel=1"), "embed": ("c", "3"),
-    "maxout": ("v", "3"), "batchnorm": ("i", ""), "layernorm": ("v", ""), "residual": ("i", "3"), "prelu": ("v", ""),
-}  # fmt: skip
+    "dense": ("v", "3"),
+    "conv": ("i", "3, kernel=1"),
+    "conv_transpose": ("i", "3, kernel=1"),
+    "embed": ("c", "3"),
+    "maxout": ("v", "3"),
+    "batchnorm": ("i", ""),
+    "layernorm": ("v", ""),
+    "residual": ("i", "3"),
+    "prelu": ("v", ""),
+}
 OWN_SETTING = {
     "weight": "init",
     "bias": "bias_init",
@@ -261,8 +358,11 @@ def test_every_library_word_with_parameters_is_among_the_layers_that_are_tried()
         definition = library.lookup(name)
         if not isinstance(definition, ast.Block):
             return False
-        return any(isinstance(each, ast.Param) or (isinstance(each, ast.Call) and has_parameters(each.word.text))
-                   for each in ast.walk(definition))  # fmt: skip
+        return any(
+            isinstance(each, ast.Param)
+            or (isinstance(each, ast.Call) and has_parameters(each.word.text))
+            for each in ast.walk(definition)
+        )
 
     assert {name for name in library.words() if has_parameters(name)} == set(LAYERS)
 
@@ -300,12 +400,19 @@ def test_an_initial_value_may_be_a_number():
     assert 0 < abs(net.params["w"]).max() < 0.1
 
 
-@pytest.mark.parametrize(("layer", "name"), [
-    ("dense(3, init=constant)", "missing-setting"), ("dense(3, init=constant(a=2))", "unknown-setting"),
-    ("dense(3, init=nope(1))", "unknown-name"), ("dense(3, init=constant(1; 2))", "wrong-arguments"),
-    ("dense(3, init=true)", "bad-setting"), ("dense(3, bias=0)", "bad-setting"),
-    ("dense(3, bias_init=orthogonal)", "wrong-kind"), ("dense(3, init=uniform(low=1, high=0))", "bad-setting"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("layer", "name"),
+    [
+        ("dense(3, init=constant)", "missing-setting"),
+        ("dense(3, init=constant(a=2))", "unknown-setting"),
+        ("dense(3, init=nope(1))", "unknown-name"),
+        ("dense(3, init=constant(1; 2))", "wrong-arguments"),
+        ("dense(3, init=true)", "bad-setting"),
+        ("dense(3, bias=0)", "bad-setting"),
+        ("dense(3, bias_init=orthogonal)", "wrong-kind"),
+        ("dense(3, init=uniform(low=1, high=0))", "bad-setting"),
+    ],
+)
 def test_a_wrong_initial_value_is_one_mistake(layer, name):
     _, found = driver.check(
         Source("x.dl", f"model m {{ input x: float[4] output y = x -> {layer} }}")
@@ -322,10 +429,14 @@ def test_a_word_for_initial_values_is_refused_elsewhere():
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_positions_count_along_an_axis(threads):
-    net = specc.compile(load("""model m { input x: float[2, 3, 4] param a: float[5] = normal
+    net = specc.compile(
+        load("""model m { input x: float[2, 3, 4] param a: float[5] = normal
         let y = x * positions(x; axis=1) let z = positions(a; axis=0) + 0 * sum(x)
         output y output z loss sum(y) + sum(a * positions(a; axis=0)) }"""),
-        batch=7, threads=threads, dtype="float64")  # fmt: skip
+        batch=7,
+        threads=threads,
+        dtype="float64",
+    )
     x = RNG.standard_normal((7, 2, 3, 4))
     found = net.forward(x=x)
     np.testing.assert_array_equal(found["y"], x * np.arange(3)[:, None])
@@ -339,17 +450,20 @@ def test_positions_count_along_an_axis(threads):
 # Losses in which errors cancel
 
 
-@pytest.mark.parametrize(("losses", "warns"), [
-    ("loss mbe(z, y)", True),
-    ("loss mbe(z, y) loss penalty = l2(weights)", True),
-    ("loss bias = 3 * mean(relu(z) - y) / 2", True),
-    ("loss mean(x[0:2] * (z - y))", True),
-    ("loss mbe(z, y) loss mse(z, y)", False),
-    ("loss mse(z, y) metric mbe(z, y)", False),
-    ("loss mae(z, y)", False),
-    ("loss mean(z * y)", False),
-    ("loss sum(z)", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("losses", "warns"),
+    [
+        ("loss mbe(z, y)", True),
+        ("loss mbe(z, y) loss penalty = l2(weights)", True),
+        ("loss bias = 3 * mean(relu(z) - y) / 2", True),
+        ("loss mean(x[0:2] * (z - y))", True),
+        ("loss mbe(z, y) loss mse(z, y)", False),
+        ("loss mse(z, y) metric mbe(z, y)", False),
+        ("loss mae(z, y)", False),
+        ("loss mean(z * y)", False),
+        ("loss sum(z)", False),
+    ],
+)
 def test_a_loss_in_which_errors_cancel_is_warned_of(losses, warns):
     program, found = driver.check(
         Source(
@@ -368,23 +482,32 @@ def test_a_loss_in_which_errors_cancel_is_warned_of(losses, warns):
 OWN = {
     "swish": "fn swish(x; beta = 1) = x * sigmoid(beta * x)",
     "own_mish": "fn own_mish(x) = x * tanh(softplus(x))",
-    "focal": """fn focal(scores: float[n], label: class(n); gamma = 2) {
+    "focal": (
+        """fn focal(scores: float[n], label: class(n); gamma = 2) {
       let p = softmax(scores)[label]
       return (1 - p) ^ gamma * cross_entropy(scores, label)
-    }""",
-    "lion": """optimizer lion(w, g; lr = 1e-3, beta1 = 0.9, beta2 = 0.99) {
+    }"""
+    ),
+    "lion": (
+        """optimizer lion(w, g; lr = 1e-3, beta1 = 0.9, beta2 = 0.99) {
       state m = 0
       next m = beta2 * m + (1 - beta2) * g
       next w = w - lr * sign(beta1 * m + (1 - beta1) * g)
-    }""",
+    }"""
+    ),
 }
 
 
-@pytest.mark.parametrize(("activation", "loss", "optimizer"), [
-    ("swish", "cross_entropy", "adam(lr=0.02)"), ("own_mish", "cross_entropy", "adam(lr=0.02)"),
-    ("relu", "focal", "adam(lr=0.02)"), ("tanh", "cross_entropy", "lion(lr=0.01)"),
-    ("swish(beta=2)", "focal(gamma=1)", "lion(lr=0.01)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("activation", "loss", "optimizer"),
+    [
+        ("swish", "cross_entropy", "adam(lr=0.02)"),
+        ("own_mish", "cross_entropy", "adam(lr=0.02)"),
+        ("relu", "focal", "adam(lr=0.02)"),
+        ("tanh", "cross_entropy", "lion(lr=0.01)"),
+        ("swish(beta=2)", "focal(gamma=1)", "lion(lr=0.01)"),
+    ],
+)
 def test_a_word_of_the_user_takes_five_lines_and_trains(activation, loss, optimizer):
     used = {re.match(r"\w+", each)[0] for each in (activation, loss, optimizer)}
     own = [text for name, text in OWN.items() if name in used]
@@ -394,8 +517,9 @@ def test_a_word_of_the_user_takes_five_lines_and_trains(activation, loss, optimi
     program = load(
         "\n".join(own)
         + f"""
-        model m {{ input x: float[3] target y: class(3) let z = x -> dense(16) -> {activation} -> dense(3)
-        output z loss {name}(z, y{settings}) }} train {{ optimizer {optimizer} }}"""
+        model m {{ input x: float[3] target y: class(3) let z = x -> dense(16)
+        -> {activation} -> dense(3) output z loss {name}(z, y{settings}) }}
+        train {{ optimizer {optimizer} }}"""
     )
     net = specc.compile(program, batch=60, threads=1)
     x = np.random.default_rng(0).standard_normal((60, 3))

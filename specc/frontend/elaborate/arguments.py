@@ -237,13 +237,17 @@ def setting_value(frame: Frame, declared: Declared, expression: ast.Expression) 
 
 
 def prepared(frame: Frame, tree: ast.Call) -> Value:
-    """`constant(0.1)` where a word is wanted: the word with its settings, which waits for its inputs."""
+    """`constant(0.1)` where a word is wanted: the word with its settings, which waits for its
+    inputs."""
     word = resolve(frame, tree.word)
     if not isinstance(word, Word):
         return word
     if tree.has_semicolon and tree.inputs:
-        return frame.error("wrong-arguments", f"`{word.name}` gets its inputs where it is used: here stand its"
-                           " settings alone", tree.inputs[0].span)  # fmt: skip
+        return frame.error(
+            "wrong-arguments",
+            f"`{word.name}` gets its inputs where it is used: here stand its settings alone",
+            tree.inputs[0].span,
+        )
     given = tree.settings if tree.has_semicolon else tree.inputs
     chosen = settings(frame, word, signature_of(word.definition), given, tree, True)
     return POISON if chosen is None else replace(word, settings={**word.settings, **chosen})

@@ -1,6 +1,6 @@
 """The inputs and settings of a use, put into the frame of the word's body and checked there.
 
-    bind(use, values, settings)      # inputs against their types, settings against their JSON Schema
+    bind(use, values, settings)      # inputs against types, settings against their JSON Schema
 
 What is left out gets its default, which may refer to earlier settings and to sizes.
 """
@@ -105,9 +105,11 @@ def _default(frame: Frame, callee: Frame, word: Word, declared: Declared, span: 
         callee.names[declared.name] = frame.fans[declared.name]
     elif declared.is_required:
         frame.error(
-            "missing-setting", f"`{word.name}` needs the setting `{declared.name}`", span,
+            "missing-setting",
+            f"`{word.name}` needs the setting `{declared.name}`",
+            span,
             help=f"{word.name}{signature_of(word.definition)}",
-        )  # fmt: skip
+        )
         callee.names[declared.name] = POISON  # later defaults may refer to it
         return False
     elif isinstance(declared.default, ast.Node):
@@ -128,7 +130,8 @@ def valid_settings(
     given: dict[str, Given],
     span: Span,
 ) -> bool:
-    """Whether all settings are as declared: by the JSON Schema that follows from the declarations."""
+    """Whether all settings are as declared: by the JSON Schema that follows from the
+    declarations."""
     plain: dict[str, Any] = {}
     immense: list[Declared] = []
     good = True
@@ -140,23 +143,29 @@ def valid_settings(
         if isinstance(value, Word):
             if declared.kind != "word":
                 good = False
-                frame.error("bad-setting", f"`{declared.name}` is not a word, but `{value.name}` is",
-                            place)  # fmt: skip
+                frame.error(
+                    "bad-setting", f"`{declared.name}` is not a word, but `{value.name}` is", place
+                )
             else:
                 plain[declared.name] = value.name
         elif isinstance(value, Sequence):
             if declared.kind != "sequence":
                 good = False
-                frame.error("bad-setting", f"`{declared.name}` is no sequence, but `{value.name}` is",
-                            place)  # fmt: skip
+                frame.error(
+                    "bad-setting", f"`{declared.name}` is no sequence, but `{value.name}` is", place
+                )
             else:
                 plain[declared.name] = value.name
         elif isinstance(value, Tensor):
             good = _tensor_setting(frame, word, declared, value, place) and good
         elif declared.kind == "word" and isinstance(value, str):
             good = False
-            frame.error("bad-setting", f"`{declared.name}` is a word, not {describe(value)}", place,
-                        help="words are written without quotes: `he`")  # fmt: skip
+            frame.error(
+                "bad-setting",
+                f"`{declared.name}` is a word, not {describe(value)}",
+                place,
+                help="words are written without quotes: `he`",
+            )
         elif declared.kind not in ("int", "size") and (beyond := beyond_float(value)) is not None:
             good = False
             frame.error("bad-setting", f"`{declared.name}`: {beyond}", place)
@@ -170,16 +179,22 @@ def valid_settings(
     # a default that follows a wrong setting is wrong with it
     for declared in [each for each in immense if each.name in given] or immense:
         good = False
-        message = (f"`{declared.name}` is a whole number up to {LARGEST_WHOLE:,}, not"
-                   f" {callee.names[declared.name]:,}")  # fmt: skip
+        message = (
+            f"`{declared.name}` is a whole number up to {LARGEST_WHOLE:,}, not"
+            f" {callee.names[declared.name]:,}"
+        )
         frame.error("bad-setting", message, _setting_place(callee, declared, given, span))
     bounds = _bound_values(callee, signature) if len(plain) == len(signature.settings) else {}
     found = mistakes(signature.settings, plain, bounds)
     for wrong in [each for each in found if each.setting in given] or found:
         good = False
         place = _setting_place(callee, signature.setting(wrong.setting), given, span)
-        frame.error("bad-setting", f"{wrong.message}", place,
-                    help=setting_help(wrong, callee.names[wrong.setting]))  # fmt: skip
+        frame.error(
+            "bad-setting",
+            f"{wrong.message}",
+            place,
+            help=setting_help(wrong, callee.names[wrong.setting]),
+        )
     return good
 
 
@@ -213,8 +228,12 @@ def _tensor_setting(
     is_number = declared.kind in (None, "float") and not declared.choices and value.shape == ()
     if is_number and isinstance(word.definition, WORDS):
         return True
-    frame.error("bad-setting", f"`{declared.name}` must be known when compiling, and this is"
-                f" {describe(value)}", place, help="tensors are inputs: they stand before the semicolon")  # fmt: skip
+    frame.error(
+        "bad-setting",
+        f"`{declared.name}` must be known when compiling, and this is {describe(value)}",
+        place,
+        help="tensors are inputs: they stand before the semicolon",
+    )
     return False
 
 

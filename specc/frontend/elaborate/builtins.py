@@ -54,8 +54,15 @@ def _report(use: Use, mistake: Mistake) -> Value:
                 break  # the other operands are the library's own
     labels, help_ = frame.open_labels(mistake.open_sizes)
     fixes = _rounding(frame.place(span)) if mistake.name == "window-does-not-fit" else []
-    return frame.error(mistake.name, mistake.message, place, labels=labels, notes=notes,
-                       help=mistake.help or help_, fixes=fixes)  # fmt: skip
+    return frame.error(
+        mistake.name,
+        mistake.message,
+        place,
+        labels=labels,
+        notes=notes,
+        help=mistake.help or help_,
+        fixes=fixes,
+    )
 
 
 def _rounding(span: Span) -> list[Fix]:

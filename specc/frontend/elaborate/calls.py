@@ -163,8 +163,12 @@ def _use_on_weights(frame, word, values, weights: Given, settings, span: Span) -
         try:
             total = term if total is None else arithmetic.binary(frame, "+", total, term, span)
         except Mistake as mistake:
-            return frame.error(mistake.name, mistake.message, span,
-                               help=f"`{word.name}` of each weight must be a scalar to be summed")  # fmt: skip
+            return frame.error(
+                mistake.name,
+                mistake.message,
+                span,
+                help=f"`{word.name}` of each weight must be a scalar to be summed",
+            )
     return total
 
 
@@ -175,19 +179,32 @@ def _use_layer(
     if tree.settings or len(given) != 1 or given[0].name is not None:
         extra = tree.settings[0] if tree.settings else tree
         return frame.error(
-            "wrong-arguments", f"the layer `{layer.name}` takes one input and no settings", extra.span,
+            "wrong-arguments",
+            f"the layer `{layer.name}` takes one input and no settings",
+            extra.span,
             help=f"its settings stand where it is declared: `layer {layer.name} = ...`",
-        )  # fmt: skip
+        )
     value, span = given[0].value, given[0].span
     if value is POISON:
         return POISON
     steps = layer.statement.stages
     home = layer.frame
     inner = Frame(
-        home.context, home.scope, home.kind, home.names, home.places,
-        Namer(layer.path, owner=layer), home.call, frame, tree.span, home.definition,
-        layer.path, frame.depth + 1, frame.schedule, shared=layer,
-    )  # fmt: skip
+        home.context,
+        home.scope,
+        home.kind,
+        home.names,
+        home.places,
+        Namer(layer.path, owner=layer),
+        home.call,
+        frame,
+        tree.span,
+        home.definition,
+        layer.path,
+        frame.depth + 1,
+        frame.schedule,
+        shared=layer,
+    )
     frame.context.first_uses.setdefault(layer, frame.place(tree.span))
     if any(each.shared is layer for each in callers(frame)):
         return frame.error(
@@ -236,9 +253,11 @@ def invoke(
     is_block = isinstance(definition, (ast.Block, ast.Cell))
     if is_block and frame.namer is None:
         return frame.error(
-            "misplaced", f"`{word.name}` has weights, and a {_kind_name(frame)} has none", span,
+            "misplaced",
+            f"`{word.name}` has weights, and a {_kind_name(frame)} has none",
+            span,
             help="write a `block`: it may hold layers and parameters",
-        )  # fmt: skip
+        )
     owner = None
     if is_block:
         owner = layer.owner if layer is not None else frame.namer.owner
@@ -250,11 +269,19 @@ def invoke(
         result = template.written_out(context, path, owner, values, origin)
         return _concluded(frame, definition, path, span, values, result, before, is_stage)
     callee = Frame(
-        context, word.scope or frame.scope, type(definition).__name__.lower() if is_block else "fn",
-        call=frame.call or (span if word.is_library else None), caller=frame, called_at=span,
-        definition=definition, word=(frame.word or word.name) if frame.call else (path or word.name),
-        depth=frame.depth + 1, schedule=frame.schedule, draw=frame.draw, fans=frame.fans,
-    )  # fmt: skip
+        context,
+        word.scope or frame.scope,
+        type(definition).__name__.lower() if is_block else "fn",
+        call=frame.call or (span if word.is_library else None),
+        caller=frame,
+        called_at=span,
+        definition=definition,
+        word=(frame.word or word.name) if frame.call else (path or word.name),
+        depth=frame.depth + 1,
+        schedule=frame.schedule,
+        draw=frame.draw,
+        fans=frame.fans,
+    )
     if is_block:
         callee.namer = Namer(path, owner=owner)
     if any(each is not None and each.value is POISON for each in values):
@@ -314,13 +341,16 @@ def _refusal(frame: Frame, word: Word, span: Span) -> Value | None:
 
 def uses_itself(frame: Frame, name: str, span: Span) -> Value:
     return frame.error(
-        "recursive-definition", f"`{name}` uses itself", span,
+        "recursive-definition",
+        f"`{name}` uses itself",
+        span,
         help="a definition is written out at each use, so it cannot hold itself",
-    )  # fmt: skip
+    )
 
 
 def _finished(frame: Frame, value: Value, span: Span) -> Value:
-    """The value of a call as the caller sees it: in the user's text, a call is a step of the trail."""
+    """The value of a call as the caller sees it: in the user's text, a call is a step of the
+    trail."""
     if frame.call is not None:
         return value
     if isinstance(value, Tensor):

@@ -7,9 +7,9 @@
       return h2
     }
 
-The body is walked once, for one step: its inputs and states are leaves. Then the formula gets the axis
-of the steps in front (`specc.ops.steps`), the leaves become the sequence and what the step before has
-left, and `next` closes the circle (`specc.ops.carry`).
+The body is walked once, for one step: its inputs and states are leaves. Then the formula gets the
+axis of the steps in front (`specc.ops.steps`), the leaves become the sequence and what the step
+before has left, and `next` closes the circle (`specc.ops.carry`).
 """
 
 from __future__ import annotations
@@ -99,14 +99,22 @@ def cell(use: Use) -> Value:
         place = given[0].span if given else span
         if any(each.kind == "cell" for each in callers(caller)):
             return caller.error(
-                "wrong-kind", f"the cell `{name}` runs over a sequence, and in a cell there is one step",
-                place, help="apply it to the sequence before or behind this cell, or write its formula here",
-            )  # fmt: skip
+                "wrong-kind",
+                f"the cell `{name}` runs over a sequence, and in a cell there is one step",
+                place,
+                help=(
+                    "apply it to the sequence before or behind this cell, or write its formula here"
+                ),
+            )
         return caller.error(
-            "wrong-kind", f"the cell `{name}` runs over a sequence, and this is {what}", place,
-            help="a sequence has an axis that `seq` names: `seq time = 50`, `input x: float[time, 3]`;"
-            " `along(time)` gives one value to every step",
-        )  # fmt: skip
+            "wrong-kind",
+            f"the cell `{name}` runs over a sequence, and this is {what}",
+            place,
+            help=(
+                "a sequence has an axis that `seq` names: `seq time = 50`, `input x: float[time,"
+                " 3]`; `along(time)` gives one value to every step"
+            ),
+        )
     walk = _Walk(first_states)
     for key, value in list(frame.names.items()):
         if key not in first_states and isinstance(value, Tensor) and value.sequence is not None:
@@ -134,8 +142,12 @@ def _statements(frame: Frame, caller: Frame, definition: ast.Cell, walk: _Walk) 
             case ast.Next():
                 name = statement.name.text
                 if name in nexts:
-                    frame.error("duplicate-name", f"`next {name}` is already there", statement.name.span,
-                                labels=[Label(nexts[name].name.span, "first here")])  # fmt: skip
+                    frame.error(
+                        "duplicate-name",
+                        f"`next {name}` is already there",
+                        statement.name.span,
+                        labels=[Label(nexts[name].name.span, "first here")],
+                    )
                     good = False
                 nexts[name] = statement
                 good = _next(frame, statement, walk) and good
@@ -158,11 +170,18 @@ def _statements(frame: Frame, caller: Frame, definition: ast.Cell, walk: _Walk) 
         if name not in nexts:
             good = False
             if not misspelled:
-                frame.error("misplaced", f"the state `{name}` has no `next`: it would never change",
-                            state.statement.name.span, help=f"write `next {name} = ...`")  # fmt: skip
+                frame.error(
+                    "misplaced",
+                    f"the state `{name}` has no `next`: it would never change",
+                    state.statement.name.span,
+                    help=f"write `next {name} = ...`",
+                )
     if walk.returned is None:
-        frame.error("misplaced", f"`{definition.name.text}` has no `return`: it gives no value",
-                    definition.name.span)  # fmt: skip
+        frame.error(
+            "misplaced",
+            f"`{definition.name.text}` has no `return`: it gives no value",
+            definition.name.span,
+        )
         good = False
     return good
 
@@ -193,16 +212,25 @@ def _state(frame: Frame, caller: Frame, statement: ast.State, walk: _Walk) -> bo
     node = leaf(Input("step", path, type_), frame.origin(statement.span))
     walk.states[name.text] = _State(statement, type_, node, start.node)
     hidden = frame.call is not None
-    frame.declare(name, Tensor(node, provenance.Step(frame.place(statement.span), name.text, type_.shape,
-                                                hidden=hidden)))  # fmt: skip
+    frame.declare(
+        name,
+        Tensor(
+            node,
+            provenance.Step(frame.place(statement.span), name.text, type_.shape, hidden=hidden),
+        ),
+    )
     return True
 
 
 def _state_type(frame: Frame, statement: ast.State) -> Type | None:
     name = statement.name
     if statement.type is None:
-        frame.error("wrong-kind", f"the state `{name.text}` needs a type", name.span,
-                    help=f"write `state {name.text}: float[...] = ...`")  # fmt: skip
+        frame.error(
+            "wrong-kind",
+            f"the state `{name.text}` needs a type",
+            name.span,
+            help=f"write `state {name.text}: float[...] = ...`",
+        )
         return None
     type_ = declared_type(frame, statement.type, batched=True)
     if type_ is not None and type_.kind != "float":
@@ -228,8 +256,12 @@ def _start(
     elif value.sequence is not None:
         help_ = "`last(x)` or `first(x)` takes one step of a sequence"
     elif given is None and walk.waits(value.node):
-        at.error("wrong-kind", f"the state `{name}` begins before the first step, and this is a value of a"
-                 " step", place, help=f"the use of the cell can give its start: `({name}=first(x); ...)`")  # fmt: skip
+        at.error(
+            "wrong-kind",
+            f"the state `{name}` begins before the first step, and this is a value of a step",
+            place,
+            help=f"the use of the cell can give its start: `({name}=first(x); ...)`",
+        )
         return None
     if help_ is not None:
         at.error(
@@ -258,8 +290,13 @@ def _differs(
     """Reports a value that has not the shape of its state."""
     shape = sizes.show(type_.shape)
     note = provenance.story(f"`{provenance.excerpt(place, 32)}`", value.shape, value.trail)
-    frame.error(mistake.name, f"{what} is {shape}, but {verb} {sizes.show(value.shape)}", place,
-                labels=[Label(declared, shape)] if declared else [], notes=[note] if note else [])  # fmt: skip
+    frame.error(
+        mistake.name,
+        f"{what} is {shape}, but {verb} {sizes.show(value.shape)}",
+        place,
+        labels=[Label(declared, shape)] if declared else [],
+        notes=[note] if note else [],
+    )
 
 
 def _next(frame: Frame, statement: ast.Next, walk: _Walk) -> bool:
@@ -283,14 +320,26 @@ def _next(frame: Frame, statement: ast.Next, walk: _Walk) -> bool:
     if is_static(value):
         value = as_kind(frame, value, "float", span)
     if not isinstance(value, Tensor) or value.type.kind != "float":
-        frame.error("wrong-kind", f"the state `{name}` cannot become {describe(value)}", span,
-                    help="a state is of type `float`")  # fmt: skip
+        frame.error(
+            "wrong-kind",
+            f"the state `{name}` cannot become {describe(value)}",
+            span,
+            help="a state is of type `float`",
+        )
         return False
     try:
         state.next = spread(frame, value, state.type.shape, span).node
     except Mistake as mistake:
-        _differs(frame, mistake, f"the state `{name}`", "becomes", state.statement.name.span, state.type, value,
-                 span)  # fmt: skip
+        _differs(
+            frame,
+            mistake,
+            f"the state `{name}`",
+            "becomes",
+            state.statement.name.span,
+            state.type,
+            value,
+            span,
+        )
         return False
     return True
 
@@ -300,7 +349,8 @@ def _unrolled(
 ) -> Value:
     """The values of one step for all steps, with the states tied to what the step before left.
 
-    The layers that the cell's body has listed, from `first_layer` on, get their values of all steps.
+    The layers that the cell's body has listed, from `first_layer` on, get their values of all
+    steps.
     """
     context, size = frame.context, sequence.size
     origin = frame.origin(span)
@@ -356,6 +406,9 @@ def _of_the_batch(frame: Frame, node: Node, why: str = "") -> Value:
     """Reports what looks at all examples of the batch, which a step of a cell cannot."""
     place = node.origin.span
     return frame.error(
-        "not-yet", f"`{provenance.excerpt(place, 32)}` looks at the whole batch{why}, which cannot be done in a cell"
-        " yet", place, help="apply it to the sequence, before or behind the cell",
-    )  # fmt: skip
+        "not-yet",
+        f"`{provenance.excerpt(place, 32)}` looks at the whole batch{why}, which cannot be done in"
+        " a cell yet",
+        place,
+        help="apply it to the sequence, before or behind the cell",
+    )

@@ -59,14 +59,16 @@ def value(frame: Frame, definition: ast.Fn | ast.Block) -> Value:
         _advance(frame, definition)
     if not returned:
         return frame.error(
-            "misplaced", f"`{definition.name.text}` has no `return`: it gives no value",
+            "misplaced",
+            f"`{definition.name.text}` has no `return`: it gives no value",
             definition.name.span,
-        )  # fmt: skip
+        )
     return result
 
 
 def broken(frame: Frame, statement: ast.Broken) -> None:
-    """A statement that was not understood: its names are known, and nothing else is said of them."""
+    """A statement that was not understood: its names are known, and nothing else is said of
+    them."""
     for name in statement.names:
         frame.names.setdefault(name.text, POISON)
         frame.places.setdefault(name.text, name.span)
@@ -90,11 +92,16 @@ def let(frame: Frame, statement: ast.Let) -> None:
     elif value is not POISON:
         help_ = None
         if isinstance(value, Tensor) and value.sequence is not None:
-            help_ = "only a cell gives its last states, too: `let hs, h = x -> gru(64)`, and then `hs -> ...`"
+            help_ = (
+                "only a cell gives its last states, too: `let hs, h = x -> gru(64)`, and then `hs"
+                " -> ...`"
+            )
         frame.error(
-            "wrong-arguments", f"this gives {describe(value)}, but there are {len(names)} names for it",
-            statement.value.span, help=help_,
-        )  # fmt: skip
+            "wrong-arguments",
+            f"this gives {describe(value)}, but there are {len(names)} names for it",
+            statement.value.span,
+            help=help_,
+        )
     for name, item in zip(names, items, strict=True):
         if isinstance(item, Tensor) and frame.call is None:
             name_result(item.node, name.text)
@@ -109,17 +116,23 @@ def _depends_on_batch(
     if names.isdisjoint(sizes.open_names(BATCH)):
         return False
     frame.error(
-        "wrong-kind", f"a {what} cannot be {sizes.show(type_.shape)}: the batch has no fixed size",
-        statement.type.span, help="`mean(peers(x); axis=0)` has the shape of one example",
-    )  # fmt: skip
+        "wrong-kind",
+        f"a {what} cannot be {sizes.show(type_.shape)}: the batch has no fixed size",
+        statement.type.span,
+        help="`mean(peers(x); axis=0)` has the shape of one example",
+    )
     return True
 
 
 def layer(frame: Frame, statement: ast.Layer) -> None:
     """`layer tower = dense(64) -> relu`: nothing is built before its first use."""
     if frame.namer is None:
-        frame.error("misplaced", f"a {frame.kind} has no weights", statement.span,
-                    help="write a `block`: it may hold layers and parameters")  # fmt: skip
+        frame.error(
+            "misplaced",
+            f"a {frame.kind} has no weights",
+            statement.span,
+            help="write a `block`: it may hold layers and parameters",
+        )
         return
     name = statement.name
     frame.declare(name, SharedLayer(name.text, frame.namer.within(name.text), statement, frame))
@@ -129,8 +142,12 @@ def param(frame: Frame, statement: ast.Param) -> None:
     """`param W: float[n] = he`. With `= false` there is no such parameter, and its name is 0."""
     name = statement.name
     if frame.namer is None:
-        frame.error("misplaced", f"a {frame.kind} has no weights", statement.span,
-                    help="write a `block`: it may hold layers and parameters")  # fmt: skip
+        frame.error(
+            "misplaced",
+            f"a {frame.kind} has no weights",
+            statement.span,
+            help="write a `block`: it may hold layers and parameters",
+        )
         return
     type_ = declared_type(frame, statement.type, batched=False)
     if type_ is not None and type_.kind != "float":
@@ -184,16 +201,18 @@ def _is_shared(frame: Frame, path: str, statement) -> bool:
         return True
     earlier = (context.parameters.get(path) or context.states[path]).span
     frame.error(
-        "duplicate-name", f"there are two parameters `{path}`", statement.span,
+        "duplicate-name",
+        f"there are two parameters `{path}`",
+        statement.span,
         labels=[Label(earlier, "the first one")] if earlier else [],
         help="layers without a name are numbered (`dense1`): give your own another name",
-    )  # fmt: skip
+    )
     return False
 
 
 def _same_layer(one: SharedLayer | None, other: SharedLayer | None) -> bool:
-    """Whether two shared layers have the same weights: a layer that a shared block declares is the same
-    one at each use of the block."""
+    """Whether two shared layers have the same weights: a layer that a shared block declares is the
+    same one at each use of the block."""
     if one is None or other is None:
         return False
     return one is other or (
@@ -224,8 +243,12 @@ def state(frame: Frame, statement: ast.State) -> None:
         frame.error("misplaced", f"a {frame.kind} has no state", statement.span)
         return
     if statement.type is None:
-        frame.error("wrong-kind", f"the state `{name.text}` needs a type", name.span,
-                    help=f"write `state {name.text}: float[...] = ...`")  # fmt: skip
+        frame.error(
+            "wrong-kind",
+            f"the state `{name.text}` needs a type",
+            name.span,
+            help=f"write `state {name.text}: float[...] = ...`",
+        )
         frame.declare(name, POISON)
         return
     type_ = declared_type(frame, statement.type, batched=False)
@@ -258,8 +281,12 @@ def _advance(frame: Frame, definition: ast.Block) -> None:
         if isinstance(statement, ast.Next):
             name = statement.name.text
             if name in nexts:
-                frame.error("duplicate-name", f"`next {name}` is already there", statement.name.span,
-                            labels=[Label(nexts[name].name.span, "first here")])  # fmt: skip
+                frame.error(
+                    "duplicate-name",
+                    f"`next {name}` is already there",
+                    statement.name.span,
+                    labels=[Label(nexts[name].name.span, "first here")],
+                )
                 continue
             nexts[name] = statement
     declared = {each.name.text for each in definition.body if isinstance(each, ast.State)}
@@ -278,8 +305,11 @@ def _advance(frame: Frame, definition: ast.Block) -> None:
                 )
     for statement in definition.body:
         if isinstance(statement, ast.State) and statement.name.text not in nexts:
-            frame.error("misplaced", f"the state `{statement.name.text}` has no `next`: it would never"
-                        " change", statement.name.span)  # fmt: skip
+            frame.error(
+                "misplaced",
+                f"the state `{statement.name.text}` has no `next`: it would never change",
+                statement.name.span,
+            )
 
 
 def next_value(frame: Frame, statement: ast.Next, value: Value, type_: Type) -> Tensor | None:
@@ -296,9 +326,12 @@ def next_value(frame: Frame, statement: ast.Next, value: Value, type_: Type) -> 
         return None
     if value.type.batched:
         frame.error(
-            "wrong-kind", f"the state `{statement.name.text}` is one for all examples, and this value is"
-            " another for each", span, help="`batch_mean` averages over the batch",
-        )  # fmt: skip
+            "wrong-kind",
+            f"the state `{statement.name.text}` is one for all examples, and this value is"
+            " another for each",
+            span,
+            help="`batch_mean` averages over the batch",
+        )
         return None
     try:
         value = spread(frame, value, type_.shape, span)

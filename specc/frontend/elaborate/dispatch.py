@@ -3,8 +3,8 @@
     evaluate(frame, tree)       # a number, a tensor, several values, a word, or POISON
     body(use)                   # what the body of the word gives, its arguments being bound
 
-Expressions hold calls, calls walk bodies, bodies hold expressions: here the files that know the rules meet,
-so that they need not import each other. `specc.frontend.elaborate` imports all of them.
+Expressions hold calls, calls walk bodies, bodies hold expressions: here the files that know the
+rules meet, so that they need not import each other. `specc.frontend.elaborate` imports all of them.
 """
 
 from __future__ import annotations

@@ -118,8 +118,9 @@ def index(frame: Frame, expression: ast.Index) -> Value:
             items.append(tuple(evaluate(frame, part) if part else None for part in parts))
         else:
             items.append(evaluate(frame, each))
-    if value is POISON or any(POISON in item if isinstance(item, tuple) else item is POISON
-                              for item in items):  # fmt: skip
+    if value is POISON or any(
+        POISON in item if isinstance(item, tuple) else item is POISON for item in items
+    ):
         return POISON
     try:
         return products.index(frame, value, items, expression.span)

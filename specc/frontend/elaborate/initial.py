@@ -31,7 +31,8 @@ from specc.source import Span
 def initial_value(
     frame: Frame, path: str, type_: Type, node: Node, name: str, expression: ast.Expression
 ) -> tuple[Node, bool] | None:
-    """The node that a parameter starts from, and whether chance has a part in it; None after a mistake."""
+    """The node that a parameter starts from, and whether chance has a part in it; None after a
+    mistake."""
     draws = 0
 
     def draw(distribution: str, like: Tensor) -> Tensor:
@@ -41,9 +42,14 @@ def initial_value(
         return Tensor(leaf(Random(distribution, like.shape, label), inner.origin(expression.span)))
 
     inner = replace(
-        frame, names={name: Tensor(node), **frame.names}, namer=None, caller=frame.caller, kind="init",
-        draw=draw, fans=fans(type_.shape),
-    )  # fmt: skip
+        frame,
+        names={name: Tensor(node), **frame.names},
+        namer=None,
+        caller=frame.caller,
+        kind="init",
+        draw=draw,
+        fans=fans(type_.shape),
+    )
     value = _value(inner, expression, Tensor(node))
     if value is POISON:
         return None
@@ -55,8 +61,12 @@ def initial_value(
             frame.error(mistake.name, mistake.message, span, help=mistake.help)
             return None
     if not isinstance(value, Tensor) or value.type.kind != "float":
-        frame.error("wrong-kind", f"`{name}` cannot start as {describe(value)}", span,
-                    help="give a number, or a word such as `he`")  # fmt: skip
+        frame.error(
+            "wrong-kind",
+            f"`{name}` cannot start as {describe(value)}",
+            span,
+            help="give a number, or a word such as `he`",
+        )
         return None
     for each in topological([value.node]):
         if each.op.name == "Input":
@@ -70,7 +80,8 @@ def initial_value(
     except Mistake:
         frame.error(
             "shape-mismatch",
-            f"`{name}` is {sizes.show(type_.shape)}, but its initial value is {sizes.show(value.shape)}",
+            f"`{name}` is {sizes.show(type_.shape)}, but its initial value is"
+            f" {sizes.show(value.shape)}",
             span,
         )
         return None
@@ -125,9 +136,14 @@ def _applied(frame: Frame, word: Word, self: Tensor, span: Span) -> Value:
         return calls.invoke(frame, word, given + [None] * (len(signature.inputs) - 1), {}, span)
     place = word.named_at or frame.place(span)
     return frame.context.error(
-        "wrong-kind", f"`{word.name}` gives no initial values: {reason}", place,
-        help="an initial value is a number, or a word that is given the parameter alone, such as `he`",
-    )  # fmt: skip
+        "wrong-kind",
+        f"`{word.name}` gives no initial values: {reason}",
+        place,
+        help=(
+            "an initial value is a number, or a word that is given the parameter alone, such as"
+            " `he`"
+        ),
+    )
 
 
 def chosen(frame: Frame, expression: ast.Expression) -> ast.Expression | None:

@@ -40,10 +40,14 @@ def key_of(
 ) -> Hashable | None:
     """What the value of a use depends on; None for a use that is always walked."""
     if (
-        frame.call is not None or not word.is_library or frame.schedule is not None
-        or frame.draw is not None or frame.fans is not None or frame.context.has_unknown_inputs
+        frame.call is not None
+        or not word.is_library
+        or frame.schedule is not None
+        or frame.draw is not None
+        or frame.fans is not None
+        or frame.context.has_unknown_inputs
         or frame.depth + ROOM > DEEPEST
-    ):  # fmt: skip
+    ):
         return None
     inputs: list[Hashable] = []
     seen: dict[Node, int] = {}
@@ -103,10 +107,16 @@ class Before:
 
     @classmethod
     def of(cls, context: Context) -> Before:
-        others = (context.report.told, context.draws, len(context.varying), len(context.first_uses),
-                  len(context.open_sizes))  # fmt: skip
-        return cls(context.calls, len(context.paths), len(context.states), len(context.carries),
-                   others)  # fmt: skip
+        others = (
+            context.report.told,
+            context.draws,
+            len(context.varying),
+            len(context.first_uses),
+            len(context.open_sizes),
+        )
+        return cls(
+            context.calls, len(context.paths), len(context.states), len(context.carries), others
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -148,8 +158,11 @@ class Template:
         """Whether the layer at `path` is a new one, and there is room for its calls."""
         if context.calls + self.calls > most_calls:
             return False
-        own = ((self.parameters, context.parameters), (self.states, context.states),
-               (self.carries, context.carries))  # fmt: skip
+        own = (
+            (self.parameters, context.parameters),
+            (self.states, context.states),
+            (self.carries, context.carries),
+        )
         return not any(path + each[0] in known for found, known in own for each in found)
 
     def written_out(
@@ -263,8 +276,9 @@ class _Recording:
         for each in paths:
             known = context.parameters[each]
             leaf = self._place(context.leaves[each])
-            parameters.append((self._label(each), known.type, self._place(known.initial),
-                               known.is_weight, leaf))  # fmt: skip
+            parameters.append(
+                (self._label(each), known.type, self._place(known.initial), known.is_weight, leaf)
+            )
         found = []
         for each in states:
             state = context.states[each]

@@ -17,7 +17,8 @@ from specc.source import Span
 def report(
     frame: Frame, mistake: Mistake, span: Span, operands: list[tuple[ast.Expression, Value]]
 ) -> Value:
-    """Reports a mistake of an operation, with the shapes of its operands and how they came about."""
+    """Reports a mistake of an operation, with the shapes of its operands and how they came
+    about."""
     if mistake.name in ("wrong-kind", "bad-number") and mistake.argument is not None:
         at = mistake.argument
         return frame.error(mistake.name, mistake.message, operands[at][0].span, help=mistake.help)
@@ -33,14 +34,24 @@ def report(
     if mistake.name == "shape-mismatch" and not fixes and help_ is None:
         help_, fixes = remedy(mistake.message, operands)
         fixes = fixes if frame.call is None else []
-    place = next((tree.span for tree, value in operands if isinstance(value, Tensor)
-                  and value.sequence is None and value.type.batched and value.shape), None)  # fmt: skip
+    place = next(
+        (
+            tree.span
+            for tree, value in operands
+            if isinstance(value, Tensor)
+            and value.sequence is None
+            and value.type.batched
+            and value.shape
+        ),
+        None,
+    )
     if isinstance(mistake, Misfit) and mistake.along and frame.call is None and place is not None:
         call = f"along({provenance.excerpt(place, 32)}; {mistake.along})"
         help_ = f"`{call}` gives it to every step"
         fixes = [Fix("give it to every step", wrapped(place, "along(", f"; {mistake.along})"))]
-    return frame.error(mistake.name, mistake.message, span, labels=labels, notes=notes, help=help_,
-                       fixes=fixes)  # fmt: skip
+    return frame.error(
+        mistake.name, mistake.message, span, labels=labels, notes=notes, help=help_, fixes=fixes
+    )
 
 
 def padding(operands: list[tuple[ast.Expression, Value]]) -> list[Fix]:

@@ -74,14 +74,24 @@ def unknown(frame: Frame, name: str, span: Span) -> Value:
             labels=[Label(later.span, "it gets one here")],
             help="a value is declared above the lines that use it",
         )
-    named = next((each for each in frame.body if isinstance(each, (ast.Output, ast.Loss, ast.Metric))
-                  and each.name is not None and each.name.text == name), None)  # fmt: skip
+    named = next(
+        (
+            each
+            for each in frame.body
+            if isinstance(each, (ast.Output, ast.Loss, ast.Metric))
+            and each.name is not None
+            and each.name.text == name
+        ),
+        None,
+    )
     if named is not None:
         return frame.error(
-            "unknown-name", f"`{name}` is not defined", span,
+            "unknown-name",
+            f"`{name}` is not defined",
+            span,
             labels=[Label(named.name.span, "this is the name of a result, not of a value")],
             help=f"give the value its name first: `let {name} = ...`",
-        )  # fmt: skip
+        )
     if not frame.suggests:
         return frame.error("unknown-name", f"`{name}` is not defined", span)
     help_ = frame.suggestion(name, frame.known_names() | frame.scope.word_names())
@@ -102,7 +112,8 @@ def declared_names(body: tuple[ast.Statement, ...]) -> list[ast.Name]:
 
 
 def declares(frame: Frame, name: str) -> bool:
-    """Whether a statement of the body gives a meaning to a name; a long body is looked through once."""
+    """Whether a statement of the body gives a meaning to a name; a long body is looked through
+    once."""
     known = frame.context.declared
     if id(frame.body) not in known:
         names = frozenset(each.text for each in declared_names(frame.body))
@@ -163,8 +174,12 @@ def resolve(frame: Frame, path: ast.Path) -> Word | SharedLayer | Any:
     if local is POISON:
         return POISON
     if len(path.names) > 1:
-        return frame.error("unknown-name", f"there is no word `{path.text}`", path.span,
-                           help="only a whole layer can be applied")  # fmt: skip
+        return frame.error(
+            "unknown-name",
+            f"there is no word `{path.text}`",
+            path.span,
+            help="only a whole layer can be applied",
+        )
     if isinstance(local, (Word, SharedLayer)):
         return local
     word = frame.scope.word(name)

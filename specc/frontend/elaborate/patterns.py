@@ -1,9 +1,11 @@
-"""Types in signatures are patterns: `x: float[c, h, w]` takes an image and gives names to its sizes.
+"""Types in signatures are patterns: `x: float[c, h, w]` takes an image and gives names to its
+sizes.
 
-    match(callee, input, value)      # binds c, h and w in the callee's frame, or reports what differs
+    match(callee, input, value)      # binds c, h and w in the callee's frame, or reports it
 
-A name that has a value already (a dimension, a setting, an earlier input's size) must agree.
-`t: like(y)` takes a float of the shape that the input `y` has; a number without a batch fits all shapes.
+A name that has a value already (a dimension, a setting, an earlier input's size) must agree. `t:
+like(y)` takes a float of the shape that the input `y` has; a number without a batch fits all
+shapes.
 """
 
 from __future__ import annotations
@@ -106,12 +108,16 @@ class Match:
         shapes = [describe_type(each.value.type) for each in (first, given)]
         self.caller.error(
             "shape-mismatch",
-            f"`{self.word}` needs equal shapes, but `{texts[0]}` is {shapes[0]} and `{texts[1]}` is {shapes[1]}",
-            given.span, labels=[Label(first.span, shapes[0]), *self._stage_label()],
+            f"`{self.word}` needs equal shapes, but `{texts[0]}` is {shapes[0]} and `{texts[1]}` is"
+            f" {shapes[1]}",
+            given.span,
+            labels=[Label(first.span, shapes[0]), *self._stage_label()],
             notes=[*_story(first), *_story(given)],
-            help=f"take one element, `{texts[ranks.index(max(ranks))]}[0]`, or give the other one an element"
-            " for each",
-        )  # fmt: skip
+            help=(
+                f"take one element, `{texts[ranks.index(max(ranks))]}[0]`, or give the other one an"
+                " element for each"
+            ),
+        )
         return False
 
     def _axes(self, declared: InputDeclared, given: Given, value: Tensor, axes) -> bool:
@@ -249,7 +255,10 @@ class Match:
             labels.append(Label(given.span, actual))
         notes += [note for note in _story(given) if note not in notes]
         if equal is None:
-            doubt = f"`{self.word}` takes {_wanted(declared)} {why}: cannot prove that {size} is {value}"
+            doubt = (
+                f"`{self.word}` takes {_wanted(declared)} {why}: cannot prove that {size} is"
+                f" {value}"
+            )
             open_labels, help_ = self.caller.open_labels(sorted(sizes.open_names(size - value)))
             labels += open_labels
             self.caller.error(
@@ -258,12 +267,13 @@ class Match:
             return False
         self.caller.error(
             "shape-mismatch",
-            " ".join(f"`{self.word}` takes {_wanted(declared)} {why}, but `{text}` is {actual}".split())
-            .replace(" ,", ","),
+            " ".join(
+                f"`{self.word}` takes {_wanted(declared)} {why}, but `{text}` is {actual}".split()
+            ).replace(" ,", ","),
             given.span,
             labels=labels,
             notes=notes,
-        )  # fmt: skip
+        )
         return False
 
     def _stage_label(self) -> list[Label]:
@@ -297,15 +307,20 @@ def _story(given: Given) -> list[str]:
 def unknown_type(frame: Frame, tree: ast.Type) -> None:
     near = closest(tree.kind.text, KINDS, {"real": "float", "boolean": "bool", "tensor": "float"})
     frame.error(
-        "unknown-name", f"there is no type `{tree.kind.text}`", tree.kind.span,
+        "unknown-name",
+        f"there is no type `{tree.kind.text}`",
+        tree.kind.span,
         help=f"did you mean `{near}`?" if near else "types are `float`, `class` and `bool`",
         fixes=[Fix(f"write `{near}`", (Edit(tree.kind.span, near),))] if near else (),
-    )  # fmt: skip
+    )
 
 
 def unknown_like(frame: Frame, tree: ast.Type) -> None:
-    frame.error("unknown-name", f"`like` names an earlier input, and there is none called `{tree.classes.text}`",
-                tree.classes.span)  # fmt: skip
+    frame.error(
+        "unknown-name",
+        f"`like` names an earlier input, and there is none called `{tree.classes.text}`",
+        tree.classes.span,
+    )
 
 
 def sequence_name(frame: Frame, axis: ast.Axis) -> str | None:
@@ -342,19 +357,33 @@ def declared_type(
     for position, axis in enumerate(tree.axes or ()):
         name = sequence_name(frame, axis)
         if name is not None and not sequences:
-            frame.error("misplaced", f"`{name}` is a sequence: only inputs and targets are one", axis.span,
-                        help=f"this is the same, or carried on, at each step: leave `{name}` out")  # fmt: skip
+            frame.error(
+                "misplaced",
+                f"`{name}` is a sequence: only inputs and targets are one",
+                axis.span,
+                help=f"this is the same, or carried on, at each step: leave `{name}` out",
+            )
             good = False
             continue
         if name is not None and position:
-            frame.error("misplaced", f"`{name}` is a sequence: it stands first", axis.span,
-                        help=f"write `{tree.kind.text}{'(...)' if tree.classes else ''}[{name}, ...]`")  # fmt: skip
+            frame.error(
+                "misplaced",
+                f"`{name}` is a sequence: it stands first",
+                axis.span,
+                help=f"write `{tree.kind.text}{'(...)' if tree.classes else ''}[{name}, ...]`",
+            )
             good = False
             continue
         if axis.at_most and name is None:
-            frame.error("misplaced", "only a sequence varies in length", axis.span,
-                        help="`seq time = 50` declares one, and `[<= time]` is a sequence of at most so"
-                        " many steps")  # fmt: skip
+            frame.error(
+                "misplaced",
+                "only a sequence varies in length",
+                axis.span,
+                help=(
+                    "`seq time = 50` declares one, and `[<= time]` is a sequence of at most so"
+                    " many steps"
+                ),
+            )
             good = False
             continue
         size = _declared_size(frame, axis.size, evaluate(frame, axis.size))
@@ -370,13 +399,23 @@ def declared_type(
         # the largest axis is at fault; within the library the user's call is
         _, largest = max((size, at) for at, size in enumerate(shape) if isinstance(size, int))
         axis = tree.axes[largest]
-        frame.error("too-large", wrong, axis.span,
-                    help=f"`{' '.join(axis.span.text.split())}` is {shape[largest]:,}"
-                    if not axis.span.text.isdigit() else None)  # fmt: skip
+        frame.error(
+            "too-large",
+            wrong,
+            axis.span,
+            help=(
+                f"`{' '.join(axis.span.text.split())}` is {shape[largest]:,}"
+                if not axis.span.text.isdigit()
+                else None
+            ),
+        )
         good = False
     elif good and isinstance(classes, int) and classes > MOST_ELEMENTS:
-        frame.error("too-large", f"there are at most {MOST_ELEMENTS:,} classes, not {classes:,}",
-                    tree.classes.span)  # fmt: skip
+        frame.error(
+            "too-large",
+            f"there are at most {MOST_ELEMENTS:,} classes, not {classes:,}",
+            tree.classes.span,
+        )
         good = False
     return Type(kind, tuple(shape), batched, classes) if good else None
 

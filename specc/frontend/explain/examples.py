@@ -1,4 +1,5 @@
-"""A small program for each word, which shows it at work; `specc explain` prints it and what it gives.
+"""A small program for each word, which shows it at work; `specc explain` prints it and what it
+gives.
 
     sample("conv")
     # model example {
@@ -7,8 +8,9 @@
     #   output y
     # }
 
-A sample follows from the word's signature and the library file that defines it. Where these do not tell enough, the
-word's doc comment has an example: "Example: `x -> flatten` of `x: float[3, 8, 8]`." The tests check every one.
+A sample follows from the word's signature and the library file that defines it. Where these do not
+tell enough, the word's doc comment has an example: "Example: `x -> flatten` of `x: float[3, 8,
+8]`." The tests check every one.
 """
 
 from __future__ import annotations
@@ -26,9 +28,18 @@ from specc.frontend.words.signatures import InputDeclared, signature_of
 # Lengths of axes, and values of settings, by their names; others are 8 and 2.
 LENGTHS = {"channels": 3, "c": 3, "classes": 10, "vocab": 50, "time": 20, "seq": 20}
 VALUES = {
-    "kernel": "3", "units": "4", "filters": "4", "lr": "0.1", "over": "5", "at": "10", "axis": "0",
-    "value": "0.5", "k": "2", "heads": "2", "rate": "0.1",
-}  # fmt: skip
+    "kernel": "3",
+    "units": "4",
+    "filters": "4",
+    "lr": "0.1",
+    "over": "5",
+    "at": "10",
+    "axis": "0",
+    "value": "0.5",
+    "k": "2",
+    "heads": "2",
+    "rate": "0.1",
+}
 
 LOSSES = ("losses", "regularizers")
 INITIALIZERS = ("initializers",)
@@ -130,6 +141,6 @@ def _program(lines: Sequence[str]) -> str:
 
 def _trained(terms: str, optimizer: str) -> str:
     return (
-        "model example {\n  input x: float[8]\n  target t: float[1]\n  let y = x -> dense(1)\n  output y\n"
-        f"  {terms}\n}}\n\ntrain {{\n  {optimizer}\n}}\n"
+        "model example {\n  input x: float[8]\n  target t: float[1]\n  let y = x -> dense(1)\n "
+        f" output y\n  {terms}\n}}\n\ntrain {{\n  {optimizer}\n}}\n"
     )

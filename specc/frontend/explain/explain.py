@@ -1,10 +1,11 @@
 """What `specc explain` says about a word of the language or the name of a mistake.
 
     explanation("conv")             # its formula, settings, shapes, an example, where it is defined
-    explanation("shape-mismatch")   # its page: what it means, a program that has it, and that one mended
+    explanation("shape-mismatch")   # its page: what it means, a wrong and a fixed program
     nearest("batch_norm")           # "batchnorm"
 
-Pages are Markdown files, `specc/pages/<name>.md`: a title, a sentence, text, and programs between fences.
+Pages are Markdown files, `specc/pages/<name>.md`: a title, a sentence, text, and programs between
+fences.
 """
 
 from __future__ import annotations

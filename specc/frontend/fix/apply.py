@@ -2,8 +2,9 @@
 
     mended_source(source, check)    # the source with its safe fixes, and what they were
 
-A fix is safe if it writes the same thing as the language writes it (`**` as `^`, a `;` before settings) or
-corrects a misspelt name. What changes the model, such as a further `pad=1`, is offered, never applied.
+A fix is safe if it writes the same thing as the language writes it (`**` as `^`, a `;` before
+settings) or corrects a misspelt name. What changes the model, such as a further `pad=1`, is
+offered, never applied.
 """
 
 from __future__ import annotations

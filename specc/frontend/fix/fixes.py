@@ -1,6 +1,6 @@
 """Fixes are offered only if they help: each is tried by checking the mended file.
 
-    verify_fixes(source, report, errors)    # drops the fixes of `report` that leave their mistake there
+    verify_fixes(source, report, errors)    # drops the fixes of `report` that fix nothing
 
 A fix whose message starts with "with" is the help, too: it says what the mended file will have.
 """

@@ -1,4 +1,5 @@
-"""What would make the operands of an operation fit: words of the language that bring shapes together.
+"""What would make the operands of an operation fit: words of the language that bring shapes
+together.
 
 image + b           `spread(b, image)` repeats it over the other axes
 x @ W               `W @ x` fits: [4, 8] @ [8]

@@ -1,6 +1,7 @@
 """From the JSON form of a file to its .dl text, checked on the way.
 
-    to_text({"kind": "File", "definitions": [{"kind": "Dim", "name": "n", "value": 3}]})     # "dim n = 3\\n"
+    to_text({"kind": "File", "definitions": [{"kind": "Dim", "name": "n", "value": 3}]})
+    # "dim n = 3\\n"
     read(text, "m.json")        # the source that a text of JSON stands for
 
 What is wrong is told with a JSON pointer: `/definitions/0/value: expected the name of a value`.
@@ -34,7 +35,7 @@ from specc.frontend.jsonform.shapes import (
     least_of,
     shapes,
     written,
-)  # fmt: skip
+)
 from specc.frontend.layout.format import formatted
 from specc.frontend.program.check import recursion
 from specc.frontend.syntax import ast
@@ -45,7 +46,8 @@ STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def read(text: str, name: str) -> Source:
-    """The source that a text of JSON stands for. Raises SpecError where it is no JSON form of a file."""
+    """The source that a text of JSON stands for. Raises SpecError where it is no JSON form of a
+    file."""
 
     def refused(constant: str) -> Any:
         raise ValueError(f"`{constant}` is no number")
@@ -97,8 +99,11 @@ class _Writer:
         self.depth = 0
 
     def wrong(self, pointer: str, message: str) -> SpecError:
-        return _refused(f"{pointer or '/'}: {message}", Span(Source(self.name, ""), 0, 0),
-                        help="`specc schema` prints the JSON Schema of this form")  # fmt: skip
+        return _refused(
+            f"{pointer or '/'}: {message}",
+            Span(Source(self.name, ""), 0, 0),
+            help="`specc schema` prints the JSON Schema of this form",
+        )
 
     def fields(self, record: Any, pointer: str, classes: tuple[type, ...]) -> type:
         """The class of a record, whose fields are as they must be."""
@@ -284,7 +289,10 @@ class _Writer:
     def binary(self, record: Any, pointer: str) -> str:
         sign = record["operator"]
         _, left, right = BINDING[sign]
-        return f"{self.value(record, 'left', pointer, left)} {sign} {self.value(record, 'right', pointer, right)}"
+        return (
+            f"{self.value(record, 'left', pointer, left)} {sign}"
+            f" {self.value(record, 'right', pointer, right)}"
+        )
 
     def unary(self, record: Any, pointer: str) -> str:
         sign = record["operator"]
@@ -373,8 +381,10 @@ class _Writer:
                 raise self.wrong(f"{at}/comments", "the first stage of a layer has none of its own")
             text += stage
         if "comment" in record["stages"][-1]:
-            raise self.wrong(f"{pointer}/stages/{len(record['stages']) - 1}/comment",
-                             "the comment behind the last stage is the statement's")  # fmt: skip
+            raise self.wrong(
+                f"{pointer}/stages/{len(record['stages']) - 1}/comment",
+                "the comment behind the last stage is the statement's",
+            )
         return text
 
     def pipeline(self, record: Any, pointer: str) -> str:
@@ -420,6 +430,21 @@ def _optimizer(writer: _Writer, record: Any, pointer: str) -> str:
     return text + (" for " + ", ".join(record["paths"]) if record.get("paths") else "")
 
 
+def _layer(writer: _Writer, record: Any, pointer: str) -> str:
+    breaks = tuple(record.get("breaks", ()))
+    return f"layer {record['name']} = {writer.stages(record, pointer, breaks)}"
+
+
+def _return(writer: _Writer, record: Any, pointer: str) -> str:
+    values = enumerate(record["values"])
+    shown = [writer.expression(each, f"{pointer}/values/{place}") for place, each in values]
+    return "return " + ", ".join(shown)
+
+
+def _source(writer: _Writer, record: Any, pointer: str) -> str:
+    return writer.source(record["source"], f"{pointer}/source")
+
+
 STATEMENT: dict[type, Callable[[_Writer, Any, str], str]] = {
     **{cls: _of(keyword_of(cls)) for cls in (*STATEMENTS, *DEFINITIONS)},
     ast.Use: lambda writer, record, pointer: f"use {_quoted(record['path'])}",
@@ -427,19 +452,17 @@ STATEMENT: dict[type, Callable[[_Writer, Any, str], str]] = {
     ast.Let: lambda writer, record, pointer: (
         f"let {', '.join(record['names'])} = {writer.value(record, 'value', pointer)}"
     ),
-    ast.Layer: lambda writer, record, pointer: (
-        f"layer {record['name']} = {writer.stages(record, pointer, tuple(record.get('breaks', ())))}"
-    ),
-    ast.Return: lambda writer, record, pointer: "return " + ", ".join(
-        writer.expression(each, f"{pointer}/values/{place}") for place, each in enumerate(record["values"])
-    ),
-    ast.Data: lambda writer, record, pointer: f"data {writer.source(record['source'], f'{pointer}/source')}",
-    ast.Test: lambda writer, record, pointer: f"test {writer.source(record['source'], f'{pointer}/source')}",
+    ast.Layer: _layer,
+    ast.Return: _return,
+    ast.Data: lambda writer, record, pointer: f"data {_source(writer, record, pointer)}",
+    ast.Test: lambda writer, record, pointer: f"test {_source(writer, record, pointer)}",
     ast.Validate: _validate,
     ast.Freeze: lambda writer, record, pointer: f"freeze {', '.join(record['paths'])}",
     ast.TrainOptimizer: _optimizer,
-    ast.Setting: lambda writer, record, pointer: f"{record['name']} = {writer.value(record, 'value', pointer)}",
-}  # fmt: skip
+    ast.Setting: lambda writer, record, pointer: (
+        f"{record['name']} = {writer.value(record, 'value', pointer)}"
+    ),
+}
 VALUE: dict[type, Callable[[_Writer, Any, str], str]] = {
     ast.Number: _Writer.number,
     ast.String: _Writer.text,

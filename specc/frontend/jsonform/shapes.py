@@ -1,6 +1,6 @@
 """What the JSON form of a file may hold, derived from the classes of the tree; and its JSON Schema.
 
-shapes(ast.Let)     # {"names": Shape(pattern=NAME, is_list=True, least=1), "value": Shape(EXPRESSIONS), ...}
+shapes(ast.Let)     # {"names": Shape(pattern=NAME, is_list=True, least=1), "value": ...}
 schema()            # the JSON Schema of such records; see `write.py` for what they look like
 """
 
@@ -21,9 +21,17 @@ NUMBER = r"^[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 COMMENT = r"^(#[^\n]*)?$"
 
 EXPRESSIONS = (
-    ast.Number, ast.String, ast.Boolean, ast.Path, ast.Unary, ast.Binary, ast.Conditional, ast.Index,
-    ast.Call, ast.Pipeline,
-)  # fmt: skip
+    ast.Number,
+    ast.String,
+    ast.Boolean,
+    ast.Path,
+    ast.Unary,
+    ast.Binary,
+    ast.Conditional,
+    ast.Index,
+    ast.Call,
+    ast.Pipeline,
+)
 STATEMENTS = tuple(c for c in typing.get_args(ast.Statement) if c is not ast.Broken)
 DEFINITIONS = (
     ast.Dim,
@@ -39,10 +47,15 @@ DEFINITIONS = (
 )
 BODIES = (ast.Fn, ast.Block, ast.Cell, ast.Optimizer, ast.Model, ast.Train)
 NOT_EMPTY = {
-    (ast.Let, "names"), (ast.Layer, "stages"), (ast.Pipeline, "stages"), (ast.Repeat, "stages"),
-    (ast.Return, "values"), (ast.Freeze, "paths"), (ast.Index, "items"),
+    (ast.Let, "names"),
+    (ast.Layer, "stages"),
+    (ast.Pipeline, "stages"),
+    (ast.Repeat, "stages"),
+    (ast.Return, "values"),
+    (ast.Freeze, "paths"),
+    (ast.Index, "items"),
     (ast.Path, "names"),
-}  # fmt: skip
+}
 OPERATORS: dict[type, tuple[str, ...]] = {
     ast.Unary: ("-", "not"),
     ast.Binary: (
@@ -68,24 +81,27 @@ OPERATORS: dict[type, tuple[str, ...]] = {
 RENAMED = {"kind": "of"}
 """Fields of the tree that have another name here: `kind` is taken."""
 ASIDE = {ast.File: ("span", "comments", "doc", "source")}
-"""Fields that are told otherwise, or not at all; of all other classes: `span`, `comments` and `doc`."""
+"""Fields that are told otherwise, or not at all; of all other classes: `span`, `comments` and
+`doc`."""
 DEEPEST = 300
 
 # How tightly a value binds; where a looser one is put, it takes parentheses.
 PIPELINE, CONDITIONAL, OR, AND, NOT, COMPARISON, SUM, PRODUCT, SIGN, POWER, POSTFIX = range(11)
 BINDING = {
-    "or": (OR, OR, AND), "and": (AND, AND, NOT),
+    "or": (OR, OR, AND),
+    "and": (AND, AND, NOT),
     **dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), (COMPARISON, SUM, SUM)),
     **dict.fromkeys("+-", (SUM, SUM, PRODUCT)),
     **dict.fromkeys(("*", "/", "//", "%", "@"), (PRODUCT, PRODUCT, SIGN)),
     "^": (POWER, POSTFIX, SIGN),
-}  # fmt: skip
+}
 """Of each operator: how it binds itself, and how its two sides must."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a field may hold: one of `classes`, or a text of a `pattern`, or one of `words`, or a truth value."""
+    """What a field may hold: one of `classes`, or a text of a `pattern`, or one of `words`, or a
+    truth value."""
 
     classes: tuple[type, ...] = ()
     pattern: str | None = None
@@ -98,7 +114,7 @@ class Shape:
 @cache
 def shapes(cls: type) -> dict[str, Shape]:
     """The fields of a class of the tree, and what is kept beside it."""
-    hints = typing.get_type_hints(cls, vars(ast))
+    hints = typing.get_type_hints(cls)
     found: dict[str, Shape] = {}
     for field in fields(cls):
         if field.name not in ASIDE.get(cls, ("span", "comments", "doc")):
@@ -170,10 +186,12 @@ def schema() -> dict[str, Any]:
     definitions["Expression"] = {
         "description": "A value: a number, a truth value, the name of a value, or a formula.",
         "anyOf": [
-            {"type": "number"}, {"type": "boolean"}, {"type": "string", "pattern": PATH},
+            {"type": "number"},
+            {"type": "boolean"},
+            {"type": "string", "pattern": PATH},
             *({"$ref": f"#/$defs/{each.__name__}"} for each in EXPRESSIONS),
         ],
-    }  # fmt: skip
+    }
     definitions["Statement"] = _any(STATEMENTS)
     definitions["Definition"] = _any(DEFINITIONS)
     definitions["Stage"] = _any((ast.Call, ast.Repeat))
@@ -234,8 +252,12 @@ def _field_schema(cls: type, name: str, shape: Shape) -> dict[str, Any]:
 
 
 def _union(classes: tuple[type, ...]) -> str | None:
-    for name, members in (("Expression", EXPRESSIONS), ("Statement", STATEMENTS), ("Definition", DEFINITIONS),
-                          ("Stage", (ast.Call, ast.Repeat))):  # fmt: skip
+    for name, members in (
+        ("Expression", EXPRESSIONS),
+        ("Statement", STATEMENTS),
+        ("Definition", DEFINITIONS),
+        ("Stage", (ast.Call, ast.Repeat)),
+    ):
         if set(classes) == set(members):
             return name
     return classes[0].__name__ if len(classes) == 1 else None

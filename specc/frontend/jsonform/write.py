@@ -1,15 +1,18 @@
 """The JSON form of a file: the syntax tree as plain data, for programs that write or read models.
 
-    to_json(file)               # {"kind": "File", "definitions": [{"kind": "Dim", "name": "n", "value": 3}]}
+    to_json(file)
+    # {"kind": "File", "definitions": [{"kind": "Dim", "name": "n", "value": 3}]}
 
-`read.py` goes the other way. A class of `ast.py` is an object with its name as `kind` and its fields; a
-field that is empty, absent or false is left out. Four things are shorter: a name, path or operator is a string ("tower.dense1"), a path
-that stands for a value too; numbers and truth values are JSON's own; a text is {"kind": "String", "value": ..}.
+`read.py` goes the other way. A class of `ast.py` is an object with its name as `kind` and its
+fields; a field that is empty, absent or false is left out. Four things are shorter: a name, path or
+operator is a string ("tower.dense1"), a path that stands for a value too; numbers and truth values
+are JSON's own; a text is {"kind": "String", "value": ..}.
 
 What the tree leaves out goes along, so that .dl -> JSON -> .dl gives the same file: comments above
-(`comments`, a line each, "" for a blank line), behind (`comment`, `body_comment` behind `{`) and at the end
-(`end_comments`), and those of the stages of a pipeline; `parens`, redundant pairs about a value; `breaks`, the
-stages that start a line; `empty_parens`. A comment elsewhere within a statement goes above it.
+(`comments`, a line each, "" for a blank line), behind (`comment`, `body_comment` behind `{`) and at
+the end (`end_comments`), and those of the stages of a pipeline; `parens`, redundant pairs about a
+value; `breaks`, the stages that start a line; `empty_parens`. A comment elsewhere within a
+statement goes above it.
 """
 
 from __future__ import annotations

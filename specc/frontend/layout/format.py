@@ -2,12 +2,14 @@
 
 In: a source without syntax errors. Out: the same tokens and comments, laid out anew.
 
-    formatted(Source("a.dl", "dim n=3   const  margin = 1"))      # "dim   n      = 3\nconst margin = 1\n"
+    formatted(Source("a.dl", "dim n=3   const  margin = 1"))
+    # "dim   n      = 3\nconst margin = 1\n"
 
-- Two spaces a level; a statement a line; at most one blank line, where the author left one, and one about
-  every definition of several lines.
+- Two spaces a level; a statement a line; at most one blank line, where the author left one, and one
+  about every definition of several lines.
 - `name=value` in calls, `name = value` in signatures and in `train`; `1/255` of two whole numbers.
-- Within `model` and `train`, and for sizes, keywords, `=` and types of neighbouring lines stand in columns.
+- Within `model` and `train`, and for sizes, keywords, `=` and types of neighbouring lines stand in
+  columns.
 - A comment stays where it is; a statement with a comment in it keeps its lines.
 """
 

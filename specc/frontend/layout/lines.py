@@ -6,8 +6,8 @@ In: the tokens of a statement as `Piece`s, brackets nested. Out: its lines.
       -> conv(6, kernel=5, pad=2) -> relu -> maxpool(2)
       -> conv(16, kernel=5)       -> relu -> maxpool(2)
 
-A pipeline is broken before `->`, where the author did, or else where lines are full; a conditional before
-`else`; a formula before its loosest operator; a call behind its opening parenthesis.
+A pipeline is broken before `->`, where the author did, or else where lines are full; a conditional
+before `else`; a formula before its loosest operator; a call behind its opening parenthesis.
 """
 
 from __future__ import annotations
@@ -23,16 +23,23 @@ MOST_SPACE = 12
 
 # Where a formula is broken, the loosest first; each of the first two starts a line of its own.
 LEVELS = (
-    ("else",), ("then",), ("or",), ("and",), ("==", "!=", "<", "<=", ">", ">="),
-    ("+", "-"), ("*", "/", "//", "%", "@"), ("^",),
-)  # fmt: skip
+    ("else",),
+    ("then",),
+    ("or",),
+    ("and",),
+    ("==", "!=", "<", "<=", ">", ">="),
+    ("+", "-"),
+    ("*", "/", "//", "%", "@"),
+    ("^",),
+)
 
 
 @dataclass(slots=True)
 class Piece:
     """A token, or a bracket with what stands in it.
 
-    `space` is the number of spaces before it; `is_broken` says that the author put it on a new line.
+    `space` is the number of spaces before it; `is_broken` says that the author put it on a new
+    line.
     """
 
     kind: str
@@ -180,7 +187,8 @@ def _first_row(row: list[Sequence[Piece]], column: int, indent: int, room: int) 
 
 
 def _full_rows(row: list[Sequence[Piece]], indent: int, room: int) -> list:
-    """A row of stages in as many lines as it needs; a line starts with a stage that has settings."""
+    """A row of stages in as many lines as it needs; a line starts with a stage that has
+    settings."""
     groups: list[list[Sequence[Piece]]] = []
     for part in row:
         if groups and not any(piece.inside for piece in part):

@@ -60,10 +60,15 @@ def _allowed(file: ast.File, report: Report) -> dict[int, set[str]]:
             near = closest(name, WARNINGS)
             span = Span(file.source, comment.span.start + at, comment.span.start + at + len(name))
             report.warning(
-                "unknown-allow", f"there is no warning `{name}` to allow", span,
-                help=f"did you mean `{near}`?" if near
-                else f"there are {', '.join(f'`{each}`' for each in WARNINGS)}",
-            )  # fmt: skip
+                "unknown-allow",
+                f"there is no warning `{name}` to allow",
+                span,
+                help=(
+                    f"did you mean `{near}`?"
+                    if near
+                    else f"there are {', '.join(f'`{each}`' for each in WARNINGS)}"
+                ),
+            )
     for line in sorted(own_line):
         if line in found:
             below = line + 1

@@ -67,10 +67,15 @@ def untrained(source: Source, program: Program, report: Report) -> None:
             else f"the parameter `{each.path}`"
         )
         report.warning(
-            "untrained", f"no loss depends on {what}: training leaves them as they begin"
-            if layer is not None else f"no loss depends on {what}: training leaves it as it begins",
-            span, help="add a loss that does, or say `freeze` if that is meant",
-        )  # fmt: skip
+            "untrained",
+            (
+                f"no loss depends on {what}: training leaves them as they begin"
+                if layer is not None
+                else f"no loss depends on {what}: training leaves it as it begins"
+            ),
+            span,
+            help="add a loss that does, or say `freeze` if that is meant",
+        )
 
 
 def l2_with_adam(model: ast.Model, train: ast.Train, scope: Scope, report: Report) -> None:
@@ -95,11 +100,14 @@ def l2_with_adam(model: ast.Model, train: ast.Train, scope: Scope, report: Repor
             name, _, instead = found[0]
             report.warning(
                 "penalty-with-adam",
-                f"`{name}` divides the gradient of this penalty by its size, so that weights are not"
-                " drawn to 0 in proportion",
+                f"`{name}` divides the gradient of this penalty by its size, so that weights are"
+                " not drawn to 0 in proportion",
                 node.span,
                 labels=[Label(name.span, f"`{name}` here")],
-                help=f"`{instead}(weight_decay = ...)` draws all weights to 0 alike, without a penalty",
+                help=(
+                    f"`{instead}(weight_decay = ...)` draws all weights to 0 alike, without a"
+                    " penalty"
+                ),
             )
 
 
@@ -160,11 +168,18 @@ def unclipped(source: Source, program: Program, report: Report) -> None:
             f"the gradient of `{path or label}` goes through its weights {count}, and nothing"
             " bounds it",
             span,
-            labels=[Label(Span(source, recipe.span.start, recipe.span.start + len("train")),
-                          "no `clip_norm` here")]
-            if recipe.span is not None and recipe.span.source is source else (),
+            labels=(
+                [
+                    Label(
+                        Span(source, recipe.span.start, recipe.span.start + len("train")),
+                        "no `clip_norm` here",
+                    )
+                ]
+                if recipe.span is not None and recipe.span.source is source
+                else ()
+            ),
             help="`clip_norm = 1` in `train` keeps one bad step from undoing the training",
-        )  # fmt: skip
+        )
         return
 
 
@@ -206,8 +221,10 @@ def large_footprint(train: ast.Train, program: Program, report: Report) -> None:
         "large-footprint",
         f"a training step takes at least {show_bytes(needed.bytes)}, but this machine has"
         f" {show_bytes(there)}",
-        span or head, labels=labels, help=help_,
-    )  # fmt: skip
+        span or head,
+        labels=labels,
+        help=help_,
+    )
 
 
 def data(program: Program, report: Report) -> None:

@@ -50,15 +50,18 @@ def linear_on_linear(source: Source, program: Program, scope: Scope, report: Rep
             "linear-on-linear",
             f"`{layer.text}` stands right behind `{before.text}`: the two are one linear layer",
             layer.span,
-            labels=[Label(before.span, "the first one")]
-            if before.span is not None and before.span != layer.span
-            else (),
+            labels=(
+                [Label(before.span, "the first one")]
+                if before.span is not None and before.span != layer.span
+                else ()
+            ),
             help="put an activation between them, `-> relu`, or leave one out",
         )
 
 
 def _is_linear(layer: Layer, scope: Scope) -> bool:
-    """Return whether the word of a numbered layer (`dense1`, `tower.conv2`) states that it is linear."""
+    """Return whether the word of a numbered layer (`dense1`, `tower.conv2`) states that it is
+    linear."""
     numbered = NUMBERED.fullmatch(layer.path)
     word = scope.word(numbered[1]) if numbered is not None else None
     return word is not None and facts_of(word.definition).is_linear
@@ -83,7 +86,8 @@ def _input_of(layer: Layer) -> Node | None:
 
 
 def _is_narrow(before: Layer, layer: Layer) -> bool:
-    """Whether the value between two layers is smaller than both ends: a code, or a matrix of low rank."""
+    """Whether the value between two layers is smaller than both ends: a code, or a matrix of low
+    rank."""
     if before.input is None:
         return False
     sizes = (before.input.elements, before.output.elements, layer.output.elements)
@@ -93,7 +97,8 @@ def _is_narrow(before: Layer, layer: Layer) -> bool:
 
 
 def _is_grouped(layer: Layer, weights: dict[str, Type]) -> bool:
-    """Whether a convolution sees only some of the channels: one of a pair that is cheaper than one."""
+    """Whether a convolution sees only some of the channels: one of a pair that is cheaper than
+    one."""
     shape = next((weights[p].shape for p in layer.parameters if p.endswith(".weight")), None)
     if shape is None or len(shape) != 4 or layer.input is None or "conv_transpose" in layer.path:
         return False

@@ -2,8 +2,9 @@
 
     loss mse(h -> dense(1) -> sigmoid, y)       # {"y": Reach("`sigmoid` gives", 0, 1)}
 
-Read off the tree: the word that a value comes from, and the targets of the model. Words state the range of
-their values, "Its values are from 0 to 1.", and losses what they compare, "Compares `y` with `t`."
+Read off the tree: the word that a value comes from, and the targets of the model. Words state the
+range of their values, "Its values are from 0 to 1.", and losses what they compare, "Compares `y`
+with `t`."
 """
 
 from __future__ import annotations

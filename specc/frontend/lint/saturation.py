@@ -1,6 +1,6 @@
 """Many saturating activations in a row, through which hardly any gradient comes back.
 
-let h = x -> dense(8) -> sigmoid -> dense(8) -> sigmoid -> dense(8) -> sigmoid    # warning[deep-saturation]
+let h = x -> 6 * (dense(8) -> tanh)     # warning[deep-saturation]
 """
 
 from __future__ import annotations
@@ -40,8 +40,12 @@ def deep_saturation(source: Source, program: Program, report: Report) -> None:
             word = "sigmoid" if isinstance(node.op, ops.Sigmoid) else "tanh"
             report.warning(
                 "deep-saturation",
-                f"before this `{word}` come so many others that hardly any gradient gets through them",
+                f"before this `{word}` come so many others that hardly any gradient gets through"
+                " them",
                 span,
-                help="use `relu`, put `batchnorm` before them, or add the layer's input to its result",
+                help=(
+                    "use `relu`, put `batchnorm` before them, or add the layer's input to its"
+                    " result"
+                ),
             )
             return

@@ -2,8 +2,9 @@
 
     loss mbe(y, t)          # mean(y - t): its gradient is the same, whatever the targets are
 
-A loss is such a one where it is f(parameters, inputs) + g(targets, inputs): then no gradient depends on a
-target, and nothing can be learned from one. `cancelling` finds out by walking the graph from the leaves.
+A loss is such a one where it is f(parameters, inputs) + g(targets, inputs): then no gradient
+depends on a target, and nothing can be learned from one. `cancelling` finds out by walking the
+graph from the leaves.
 """
 
 from __future__ import annotations
@@ -18,8 +19,21 @@ from specc.ops.leaf import Input
 from specc.ops.reduce import BatchMean
 from specc.ops.shape import Concat, Pad, Reshape, Slice, Transpose
 
-LINEAR = (ops.Add, ops.Sub, ops.Neg, ops.ToFloat, ops.Copy, BatchMean, Sum, Broadcast, Concat, Pad, Reshape,
-          Slice, Transpose)  # fmt: skip
+LINEAR = (
+    ops.Add,
+    ops.Sub,
+    ops.Neg,
+    ops.ToFloat,
+    ops.Copy,
+    BatchMean,
+    Sum,
+    Broadcast,
+    Concat,
+    Pad,
+    Reshape,
+    Slice,
+    Transpose,
+)
 
 
 # What a value depends on, and whether it is no sum of a part without parameters and one without
@@ -29,7 +43,8 @@ BOTH = PARAMETERS | TARGETS
 
 
 def cancelling(losses: Iterable[Term]) -> Term | None:
-    """The first loss with a target, if no gradient of all the losses together depends on a target."""
+    """The first loss with a target, if no gradient of all the losses together depends on a
+    target."""
     losses = list(losses)
     reach: dict[Node, int] = {}
     for node in topological(term.node for term in losses):

@@ -33,8 +33,12 @@ def unused(file: ast.File, model: ast.Model | None, report: Report) -> None:
     for definition in numbers:
         if definition.name.text not in used:
             word = type(definition).__name__.lower()
-            report.warning("unused", f"nothing uses the {word} `{definition.name}`", definition.name.span,
-                           help="changing it would change nothing")  # fmt: skip
+            report.warning(
+                "unused",
+                f"nothing uses the {word} `{definition.name}`",
+                definition.name.span,
+                help="changing it would change nothing",
+            )
 
 
 def _unused_in(
@@ -62,10 +66,15 @@ def _unused_in(
             kind = {ast.Let: "value"}.get(type(statement), type(statement).__name__.lower())
             kind = "parameter" if kind == "param" else kind
             report.warning(
-                "unused", f"{what} depends on the {kind} `{names[0]}`", names[0].span,
-                help="use it, or take it out" if kind != "input"
-                else "use it, or take it out: the data need not have it",
-            )  # fmt: skip
+                "unused",
+                f"{what} depends on the {kind} `{names[0]}`",
+                names[0].span,
+                help=(
+                    "use it, or take it out"
+                    if kind != "input"
+                    else "use it, or take it out: the data need not have it"
+                ),
+            )
 
 
 def _names(statement: ast.Statement) -> tuple[ast.Name, ...]:

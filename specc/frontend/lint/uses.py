@@ -19,7 +19,8 @@ class Use(NamedTuple):
     inputs: tuple[ast.Argument, ...]
 
     def named(self, names: list[str]) -> dict[str, ast.Expression]:
-        """Return the inputs by their names; those without take the names of a signature in order."""
+        """Return the inputs by their names; those without take the names of a signature in
+        order."""
         given = [each.value for each in self.inputs if each.name is None]
         named = {each.name.text: each.value for each in self.inputs if each.name is not None}
         return dict(zip(names, given, strict=False)) | named

@@ -3,8 +3,8 @@
     binary(frame, "+", 2, 3, span)               # 5
     binary(frame, "*", 0.5, x, span)             # a tensor: Mul of a constant, spread over x, and x
 
-Numbers follow Python: `/` gives a float, `//` the floor, `%` the remainder, `^` the power. A scalar combines with
-anything; truth values count as 0 and 1 in arithmetic. All functions raise `Mistake`.
+Numbers follow Python: `/` gives a float, `//` the floor, `%` the remainder, `^` the power. A scalar
+combines with anything; truth values count as 0 and 1 in arithmetic. All functions raise `Mistake`.
 """
 
 from __future__ import annotations
@@ -60,8 +60,15 @@ STATIC: dict[str, Callable] = {
     "//": operator.floordiv, "%": operator.mod, "^": power,
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
-ARITHMETIC: dict[str, Op] = {"+": ops.Add(), "-": ops.Sub(), "*": ops.Mul(), "/": ops.Div(),
-                             "//": ops.FloorDiv(), "%": ops.Mod(), "^": ops.Pow()}  # fmt: skip
+ARITHMETIC: dict[str, Op] = {
+    "+": ops.Add(),
+    "-": ops.Sub(),
+    "*": ops.Mul(),
+    "/": ops.Div(),
+    "//": ops.FloorDiv(),
+    "%": ops.Mod(),
+    "^": ops.Pow(),
+}
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
@@ -135,8 +142,12 @@ def _brief(sign: str, size):
     """A size that is not too long to calculate with; raises Mistake."""
     if isinstance(size, Polynomial) and sizes.extent(size) > LONGEST_SIZE:
         names = sizes.open_names(size)
-        raise Mistake("bad-number", f"the result of `{sign}` is a formula of open sizes with more"
-                      f" than {LONGEST_SIZE} parts", open_sizes=names)  # fmt: skip
+        raise Mistake(
+            "bad-number",
+            f"the result of `{sign}` is a formula of open sizes with more"
+            f" than {LONGEST_SIZE} parts",
+            open_sizes=names,
+        )
     return size
 
 
@@ -150,9 +161,10 @@ def compare(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> T
         at = 0 if isinstance(left, Tensor) and left.type.kind == "int" else 1
         other = right if at == 0 else left
         raise Mistake(
-            "wrong-kind", f"`{sign}` cannot compare {describe((left, right)[at])} with"
-            f" {describe(other)}", argument=at,
-        )  # fmt: skip
+            "wrong-kind",
+            f"`{sign}` cannot compare {describe((left, right)[at])} with {describe(other)}",
+            argument=at,
+        )
     elif kinds == {"bool"} and sign in ("==", "!="):
         kind = (
             "bool" if all(isinstance(each, (Tensor, bool)) for each in (left, right)) else "float"
@@ -173,8 +185,11 @@ def compare(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> T
 def _check_classes(sign: str, left: Value, right: Value) -> None:
     for position, each in enumerate((left, right)):
         if isinstance(each, (float, bool)):
-            raise Mistake("wrong-kind", f"`{sign}` cannot compare a class with {describe(each)}",
-                          argument=position)  # fmt: skip
+            raise Mistake(
+                "wrong-kind",
+                f"`{sign}` cannot compare a class with {describe(each)}",
+                argument=position,
+            )
     if not (isinstance(left, Tensor) and isinstance(right, Tensor)):
         return
     one, other = left.type.classes, right.type.classes
@@ -234,15 +249,23 @@ def negate(frame: Frame, sign: str, operand: Value, span: Span) -> Value:
 def _check_truth(sign: str, value: Value, position: int) -> None:
     if isinstance(value, bool) or (isinstance(value, Tensor) and value.type.kind == "bool"):
         return
-    raise Mistake("wrong-kind", f"`{sign}` works on truth values, not on {describe(value)}",
-                  help="a comparison gives one: `x > 0`", argument=position)  # fmt: skip
+    raise Mistake(
+        "wrong-kind",
+        f"`{sign}` works on truth values, not on {describe(value)}",
+        help="a comparison gives one: `x > 0`",
+        argument=position,
+    )
 
 
 def select(frame: Frame, condition: Tensor, value: Value, otherwise: Value, span: Span) -> Tensor:
     """`if c then a else b` where the condition is a tensor: element by element."""
     if condition.type.kind != "bool":
-        raise Mistake("wrong-kind", f"`if` needs a truth value, not {describe(condition)}",
-                      help="a comparison gives one: `x > 0`", argument=0)  # fmt: skip
+        raise Mistake(
+            "wrong-kind",
+            f"`if` needs a truth value, not {describe(condition)}",
+            help="a comparison gives one: `x > 0`",
+            argument=0,
+        )
     branches = (value, otherwise)
     for position, each in enumerate(branches, 1):
         if not isinstance(each, Tensor) and not is_static(each):
@@ -338,8 +361,11 @@ def pairwise(
             pass
     for position, each in enumerate((a, b)):
         if not isinstance(each, Tensor) and not is_static(each):
-            raise Mistake("wrong-kind", f"`{name}` works on numbers, not on {describe(each)}",
-                          argument=position)  # fmt: skip
+            raise Mistake(
+                "wrong-kind",
+                f"`{name}` works on numbers, not on {describe(each)}",
+                argument=position,
+            )
     return arithmetic(frame, op, name, (a, b), span)
 
 

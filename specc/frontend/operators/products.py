@@ -34,19 +34,28 @@ def matmul(frame: Frame, left: Value, right: Value, span: Span) -> Tensor:
     operands = []
     for position, each in enumerate((left, right)):
         if not isinstance(each, Tensor) or each.type.kind == "int" or each.type.rank not in (1, 2):
-            raise Mistake("wrong-kind", f"`@` multiplies matrices and vectors, not {describe(each)}",
-                          argument=position)  # fmt: skip
+            raise Mistake(
+                "wrong-kind",
+                f"`@` multiplies matrices and vectors, not {describe(each)}",
+                argument=position,
+            )
         operands.append(as_kind(frame, each, "float", span))
     left, right = operands
     inner, other = left.shape[-1], right.shape[0]
     equal = sizes.same(inner, other)
     if equal is None:
-        raise Mistake("undecided-size", f"`@` needs the last axis of the left to be as long as the first"
-                      f" of the right, but cannot prove that {inner} is {other}",
-                      open_sizes=sizes.open_names(inner - other))  # fmt: skip
+        raise Mistake(
+            "undecided-size",
+            "`@` needs the last axis of the left to be as long as the first"
+            f" of the right, but cannot prove that {inner} is {other}",
+            open_sizes=sizes.open_names(inner - other),
+        )
     if not equal:
-        raise Mistake("shape-mismatch", f"`@` needs the last axis of the left to be as long as the first"
-                      f" of the right, but they are {inner} and {other}")  # fmt: skip
+        raise Mistake(
+            "shape-mismatch",
+            "`@` needs the last axis of the left to be as long as the first"
+            f" of the right, but they are {inner} and {other}",
+        )
     rows, columns = left.shape[:-1], right.shape[1:]
     extents = (*rows, *columns, inner)
     last = at(len(extents) - 1)
@@ -99,8 +108,11 @@ def joined(notes: list[str]) -> str:
 def image(x: Value, name: str, argument: int = 0) -> Tensor:
     """`x` as a value of the shape [channels, height, width]."""
     if not isinstance(x, Tensor) or x.type.kind != "float" or x.type.rank != 3:
-        raise Mistake("wrong-kind", f"`{name}` takes a value [channels, height, width], not {describe(x)}",
-                      argument=argument)  # fmt: skip
+        raise Mistake(
+            "wrong-kind",
+            f"`{name}` takes a value [channels, height, width], not {describe(x)}",
+            argument=argument,
+        )
     return x
 
 
@@ -121,22 +133,31 @@ def convolve(
     """
     x = image(x, "convolve")
     if not isinstance(weight, Tensor) or weight.type.rank != 4 or weight.type.kind != "float":
-        raise Mistake("wrong-kind", "`convolve` takes a weight [filters, channels, height, width], not"
-                      f" {describe(weight)}", argument=1)  # fmt: skip
+        raise Mistake(
+            "wrong-kind",
+            f"`convolve` takes a weight [filters, channels, height, width], not {describe(weight)}",
+            argument=1,
+        )
     channels = x.shape[0]
     filters, depth, kernel_y, kernel_x = weight.shape
     for what, number in (("channels", channels), ("filters", filters)):
         if isinstance(number % groups, Polynomial):
-            raise Mistake("undecided-size", f"cannot prove that {number} {what} have {groups} equal groups",
-                          open_sizes=sizes.open_names(number))  # fmt: skip
+            raise Mistake(
+                "undecided-size",
+                f"cannot prove that {number} {what} have {groups} equal groups",
+                open_sizes=sizes.open_names(number),
+            )
         if number % groups != 0:
             raise Mistake(
                 "shape-mismatch", f"{number} {what} cannot be divided into {groups} groups"
             )
     if not sizes.same(depth, channels // groups):
         needed = f"{channels}" if groups == 1 else f"{channels} / {groups} = {channels // groups}"
-        raise Mistake("shape-mismatch", f"the weight is for {depth} channels, but there are {needed}",
-                      argument=1)  # fmt: skip
+        raise Mistake(
+            "shape-mismatch",
+            f"the weight is for {depth} channels, but there are {needed}",
+            argument=1,
+        )
     reach = tuple(dilation * (kernel - 1) + 1 for kernel in (kernel_y, kernel_x))
     (rows, columns), note = window_counts(x, reach, stride, pad, rounds)
     x = padded(frame, x, pad, 0.0, span)
@@ -172,13 +193,20 @@ def scatter(
     """
     x = image(x, "convolve_transpose")
     if not isinstance(weight, Tensor) or weight.type.rank != 4 or weight.type.kind != "float":
-        raise Mistake("wrong-kind", "`convolve_transpose` takes a weight [channels, filters, height,"
-                      f" width], not {describe(weight)}", argument=1)  # fmt: skip
+        raise Mistake(
+            "wrong-kind",
+            "`convolve_transpose` takes a weight [channels, filters, height,"
+            f" width], not {describe(weight)}",
+            argument=1,
+        )
     channels, *sizes_in = x.shape
     depth, filters, *kernels = weight.shape
     if not sizes.same(depth, channels):
-        raise Mistake("shape-mismatch", f"the weight is for {depth} channels, but there are {channels}",
-                      argument=1)  # fmt: skip
+        raise Mistake(
+            "shape-mismatch",
+            f"the weight is for {depth} channels, but there are {channels}",
+            argument=1,
+        )
     full, results, notes = [], [], []
     for axis, size, kernel, step, margin in zip(
         ("height", "width"), sizes_in, kernels, stride, pad, strict=True
@@ -189,8 +217,11 @@ def scatter(
             f" + {extra}" if extra else ""
         )
         if isinstance(result, int) and result < 1:
-            raise Mistake("window-does-not-fit", f"the padding leaves nothing of the {axis}: {formula} ="
-                          f" {result}", help="take less padding, or a larger kernel")  # fmt: skip
+            raise Mistake(
+                "window-does-not-fit",
+                f"the padding leaves nothing of the {axis}: {formula} = {result}",
+                help="take less padding, or a larger kernel",
+            )
         full.append(whole)
         results.append(result)
         notes.append(f"{formula} = {result}")
@@ -223,8 +254,13 @@ def window_sum(
     x = padded(frame, x, pad, 0.0, span)
     # 0 c, 1 y, 2 x, 3 u, 4 v
     places = (at(0), _moved(1, stride[0], 3, 1), _moved(2, stride[1], 4, 1))
-    op = Contract((channels, rows, columns, *size), (at(0), at(1), at(2)), (), places,
-                  (channels, rows, columns))  # fmt: skip
+    op = Contract(
+        (channels, rows, columns, *size),
+        (at(0), at(1), at(2)),
+        (),
+        places,
+        (channels, rows, columns),
+    )
     one = as_kind(frame, 1.0, "float", span)
     return replace(frame.apply(op, one, x, span=span), trail=trail), note
 
@@ -267,14 +303,20 @@ def index(frame: Frame, value: Value, items: list, span: Span) -> Value:
             or not isinstance(item, int)
             or not -len(value.items) <= item < len(value.items)
         ):
-            raise Mistake("wrong-kind", f"one of {describe(value)} is chosen by a number from 0 to"
-                          f" {len(value.items) - 1}")  # fmt: skip
+            raise Mistake(
+                "wrong-kind",
+                f"one of {describe(value)} is chosen by a number from 0 to {len(value.items) - 1}",
+            )
         return value.items[item]
     if not isinstance(value, Tensor) or (value.type.kind == "int" and not value.type.rank):
         raise Mistake("wrong-kind", f"{describe(value)} cannot be indexed")
     if len(items) > value.type.rank:
-        raise Mistake("shape-mismatch", f"{sizes.show(value.shape)} has {value.type.rank} axes, and here"
-                      f" are {len(items)} indices", argument=value.type.rank)  # fmt: skip
+        raise Mistake(
+            "shape-mismatch",
+            f"{sizes.show(value.shape)} has {value.type.rank} axes, and here"
+            f" are {len(items)} indices",
+            argument=value.type.rank,
+        )
     result, axis = value, 0
     for position, item in enumerate(items):
         if isinstance(item, tuple):
@@ -286,8 +328,11 @@ def index(frame: Frame, value: Value, items: list, span: Span) -> Value:
         elif isinstance(item, (int, Polynomial)) and not isinstance(item, bool):
             result = _element(frame, result, axis, item, position, span)
         else:
-            raise Mistake("wrong-kind", f"an index is a whole number, a slice or a class, not"
-                          f" {describe(item)}", argument=position)  # fmt: skip
+            raise Mistake(
+                "wrong-kind",
+                f"an index is a whole number, a slice or a class, not {describe(item)}",
+                argument=position,
+            )
     return result
 
 
@@ -295,8 +340,11 @@ def _take(
     frame: Frame, value: Tensor, axis: int, item: Tensor, position: int, span: Span
 ) -> Tensor:
     if item.type.kind != "int":
-        raise Mistake("wrong-kind", f"an index is a whole number, a slice or a class, not {describe(item)}",
-                      argument=position)  # fmt: skip
+        raise Mistake(
+            "wrong-kind",
+            f"an index is a whole number, a slice or a class, not {describe(item)}",
+            argument=position,
+        )
     if axis != 0:
         raise Mistake("not-yet", "a class can index the first axis only", argument=position)
     value = as_kind(frame, value, "float", span)
@@ -310,7 +358,11 @@ def _element(frame: Frame, value: Tensor, axis: int, item, position: int, span: 
     size = value.shape[axis]
     start = item + size if isinstance(item, int) and item < 0 else item
     if isinstance(size, int) and isinstance(start, int) and not 0 <= start < size:
-        raise Mistake("shape-mismatch", f"an axis of {size} has the indices 0 to {size - 1}, not {item}", argument=position)  # fmt: skip
+        raise Mistake(
+            "shape-mismatch",
+            f"an axis of {size} has the indices 0 to {size - 1}, not {item}",
+            argument=position,
+        )
     one = frame.apply(Slice(axis, start, 1), value, span=span)
     shape = value.shape[:axis] + value.shape[axis + 1 :]
     return frame.apply(Reshape(shape), one, span=span)
@@ -323,8 +375,11 @@ def _slice(
     size = value.shape[axis]
     for each in item:
         if each is not None and (isinstance(each, bool) or not isinstance(each, (int, Polynomial))):
-            raise Mistake("wrong-kind", f"a slice is made of whole numbers, not {describe(each)}",
-                          argument=position)  # fmt: skip
+            raise Mistake(
+                "wrong-kind",
+                f"a slice is made of whole numbers, not {describe(each)}",
+                argument=position,
+            )
     start, step = 0 if start is None else start, 1 if step is None else step
     stop = size if stop is None else stop
     if not isinstance(step, int) or step < 1:
@@ -337,7 +392,9 @@ def _slice(
         stop = stop + size
     known = all(isinstance(each, int) for each in (start, stop, size))
     if known and not 0 <= start < stop <= size:
-        raise Mistake("shape-mismatch", f"`{start}:{stop}` is no part of an axis of {size}", argument=position)  # fmt: skip
+        raise Mistake(
+            "shape-mismatch", f"`{start}:{stop}` is no part of an axis of {size}", argument=position
+        )
     if start == 0 and step == 1 and stop == size:
         return value
     return frame.apply(

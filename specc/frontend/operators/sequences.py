@@ -1,6 +1,7 @@
 """What looks at a whole sequence: its first and last step, its steps in reverse, sums over them.
 
-All of them leave out the steps past the end of a sequence of varying length. Functions raise `Mistake`.
+All of them leave out the steps past the end of a sequence of varying length. Functions raise
+`Mistake`.
 """
 
 from __future__ import annotations
@@ -26,9 +27,15 @@ from specc.source import Span
 def of_sequence(x: Value, name: str) -> Tensor:
     """`x` as a sequence."""
     if not isinstance(x, Tensor) or x.sequence is None:
-        raise Mistake("wrong-kind", f"`{name}` takes a sequence, not {describe(x)}", argument=0,
-                      help="a sequence has an axis that `seq` names: `seq time = 50`,"
-                      " `input x: float[time, 3]`")  # fmt: skip
+        raise Mistake(
+            "wrong-kind",
+            f"`{name}` takes a sequence, not {describe(x)}",
+            argument=0,
+            help=(
+                "a sequence has an axis that `seq` names: `seq time = 50`,"
+                " `input x: float[time, 3]`"
+            ),
+        )
     return x
 
 
@@ -111,8 +118,11 @@ def _as_numbers(x: Tensor, name: str) -> tuple[Node, int | None]:
         return x.node, None
     if x.type.kind == "int" and x.type.classes is not None:
         return apply(ops.ToFloat(), x.node), x.type.classes
-    raise Mistake("wrong-kind", f"`{name}` of a sequence of varying length takes numbers or classes, not"
-                  f" {describe(x)}", argument=0)  # fmt: skip
+    raise Mistake(
+        "wrong-kind",
+        f"`{name}` of a sequence of varying length takes numbers or classes, not {describe(x)}",
+        argument=0,
+    )
 
 
 def first(frame: Frame, x: Tensor, span: Span) -> Tensor:
@@ -130,8 +140,12 @@ def reverse(frame: Frame, x: Tensor, span: Span) -> Tensor:
     """The steps from the last to the first; what lies past the end stays there."""
     size, origin = x.sequence.size, frame.origin(span)
     if x.sequence.begin is not None:
-        raise Mistake("wrong-kind", "a stream has no end from which it could be read in reverse", argument=0,
-                      help="declare it as `input`: its windows are independent")  # fmt: skip
+        raise Mistake(
+            "wrong-kind",
+            "a stream has no end from which it could be read in reverse",
+            argument=0,
+            help="declare it as `input`: its windows are independent",
+        )
     if x.sequence.length is None:
         return replace(
             x, node=apply(Slice(0, size - 1, size, -1), x.node, origin=origin), finals=()
@@ -152,8 +166,12 @@ def previous(frame: Frame, x: Tensor, span: Span) -> Tensor:
     """The value of the step before; at the first step class n of n, or 0."""
     size, node, origin = x.sequence.size, x.node, frame.origin(span)
     if x.sequence.begin is not None:
-        raise Mistake("wrong-kind", "the step before the first one of a window lies in another batch: a"
-                      " stream has no `previous`", argument=0)  # fmt: skip
+        raise Mistake(
+            "wrong-kind",
+            "the step before the first one of a window lies in another batch: a"
+            " stream has no `previous`",
+            argument=0,
+        )
     classes = x.type.classes
     if x.type.kind == "bool" or (x.type.kind == "int" and classes is None):
         raise Mistake(

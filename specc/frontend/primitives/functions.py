@@ -120,8 +120,8 @@ def _mean(
     keep: int >= 0 = 0,
     over: sequence = None,
 ) -> Value:
-    """The mean of all elements; or over one axis; or over all axes behind the first `keep`; or, with
-    `over=time`, over the steps of a sequence.
+    """The mean of all elements; or over one axis; or over all axes behind the first `keep`; or,
+    with `over=time`, over the steps of a sequence.
 
     Example: `mean(x; keep=1)` of `x: float[3, 8, 8]`.
     """
@@ -157,8 +157,8 @@ def _extreme(frame, span, a, b, axis, keep, name, op, function) -> Value:
 def _max(
     frame: Frame, span: Span, a: Value, b: Value = None, *, axis: int = None, keep: int >= 0 = 0
 ) -> Value:
-    """max(a, b): the larger of two, for each element. max(a): the largest of all elements, or over an
-    axis, or over all axes behind the first `keep`.
+    """max(a, b): the larger of two, for each element. max(a): the largest of all elements, or over
+    an axis, or over all axes behind the first `keep`.
 
     Example: `max(x, 0)` of `x: float[8]`.
     """
@@ -169,8 +169,8 @@ def _max(
 def _min(
     frame: Frame, span: Span, a: Value, b: Value = None, *, axis: int = None, keep: int >= 0 = 0
 ) -> Value:
-    """min(a, b): the smaller of two, for each element. min(a): the smallest of all elements, or over an
-    axis, or over all axes behind the first `keep`.
+    """min(a, b): the smaller of two, for each element. min(a): the smallest of all elements, or
+    over an axis, or over all axes behind the first `keep`.
 
     Example: `min(x, 1)` of `x: float[8]`.
     """
@@ -214,8 +214,12 @@ def _peers(frame: Frame, span: Span, x: Value) -> Value:
             "wrong-kind", "`peers` needs a value that differs between examples", argument=0
         )
     if x.sequence is not None:
-        raise Mistake("wrong-kind", f"`peers` takes one value of each example, not {describe(x)}", argument=0,
-                      help=f"`last(x)` or `mean(x; over={x.sequence.name})` makes one of a sequence")  # fmt: skip
+        raise Mistake(
+            "wrong-kind",
+            f"`peers` takes one value of each example, not {describe(x)}",
+            argument=0,
+            help=f"`last(x)` or `mean(x; over={x.sequence.name})` makes one of a sequence",
+        )
     return frame.apply(Peers(BATCH, x.type.kind), x, span=span)
 
 
@@ -227,7 +231,10 @@ def _peer_mean(frame: Frame, span: Span, x: Value) -> Value:
     """
     x = as_kind(frame, tensor(x, "peer_mean"), "float", span)
     if not x.shape or x.shape[0] != BATCH:
-        raise Mistake("wrong-kind", "`peer_mean` takes a value made with `peers`, whose first axis is the"
-                      " batch", argument=0)  # fmt: skip
+        raise Mistake(
+            "wrong-kind",
+            "`peer_mean` takes a value made with `peers`, whose first axis is the batch",
+            argument=0,
+        )
     total = _sum(frame, span, x, (0,))
     return arithmetic(frame, ops.Div(), "/", (total, BATCH), span)

@@ -36,7 +36,8 @@ def _moved(frame: Frame, x: Tensor, factor: float, offset: float, span: Span) ->
 @primitive("normal")
 def _normal(frame: Frame, span: Span, w: Value, *, mean: float = 0, std: float > 0 = 1) -> Value:
     """Random numbers in the shape of w, from the normal distribution with that mean and standard
-    deviation, p(x) = e^(-((x - mean) / std)^2 / 2) / (std * sqrt(2 pi)): in an initial value drawn once, in a model anew for each step and each example.
+    deviation, p(x) = e^(-((x - mean) / std)^2 / 2) / (std * sqrt(2 pi)): in an initial value drawn
+    once, in a model anew for each step and each example.
 
     Box and Muller, A note on the generation of random normal deviates, 1958.
 
@@ -55,9 +56,8 @@ def _normal(frame: Frame, span: Span, w: Value, *, mean: float = 0, std: float >
 
 @primitive("uniform")
 def _uniform(frame: Frame, span: Span, w: Value, *, low: float = 0, high: float = 1) -> Value:
-    """Random numbers in the shape of w, uniform from `low` to `high`, p(x) = 1 / (high - low): in an initial
-    value drawn once, in a model
-    anew for each step and each example.
+    """Random numbers in the shape of w, uniform from `low` to `high`, p(x) = 1 / (high - low): in
+    an initial value drawn once, in a model anew for each step and each example.
 
     Example: `x + 0.1 * uniform(x)` of `x: float[8]`.
     """
@@ -70,10 +70,10 @@ def _uniform(frame: Frame, span: Span, w: Value, *, low: float = 0, high: float 
 
 @primitive("orthogonal")
 def _orthogonal(frame: Frame, span: Span, w: Value, *, gain: float > 0 = 1) -> Value:
-    """gain * Q, where Q R = a matrix of normal random numbers, and the diagonal of R is positive: the
-    rows of w (as a matrix with one row for each output) are orthogonal, or its columns if it has more
-    rows than columns. For initial values. Saxe, McClelland and Ganguli, Exact solutions to the
-    nonlinear dynamics of learning in deep linear neural networks, 2014.
+    """gain * Q, where Q R = a matrix of normal random numbers, and the diagonal of R is positive:
+    the rows of w (as a matrix with one row for each output) are orthogonal, or its columns if it
+    has more rows than columns. For initial values. Saxe, McClelland and Ganguli, Exact solutions to
+    the nonlinear dynamics of learning in deep linear neural networks, 2014.
 
     Example: `param W: float[4, 8] = orthogonal`, `let y = W @ x`, `output y` of `x: float[8]`.
     """

@@ -58,8 +58,11 @@ def _declared(name: str, annotation: str, default) -> Declared:
 def tensor(x: Value, name: str, argument: int = 0) -> Tensor:
     """`x` as a tensor of numbers."""
     if not isinstance(x, Tensor) or x.type.kind == "int":
-        raise Mistake("wrong-kind", f"`{name}` works on tensors of numbers, not on {describe(x)}",
-                      argument=argument)  # fmt: skip
+        raise Mistake(
+            "wrong-kind",
+            f"`{name}` works on tensors of numbers, not on {describe(x)}",
+            argument=argument,
+        )
     return x
 
 

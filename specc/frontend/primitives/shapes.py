@@ -25,16 +25,18 @@ from specc.source import Span
 
 @primitive("rows")
 def _rows(frame: Frame, span: Span, b: Value, x: Value) -> Value:
-    """b repeated over the first axes of x, so that it has the shape of x: a vector [n] for every row of
-    [rows, n]. The axes of b must be the last axes of x.
+    """b repeated over the first axes of x, so that it has the shape of x: a vector [n] for every
+    row of [rows, n]. The axes of b must be the last axes of x.
 
     Example: `x + rows(b, x)` of `b: float[8]`, `x: float[3, 8]`.
     """
     x, b = tensor(x, "rows", 1), tensor(b, "rows")
     first = x.type.rank - b.type.rank
     if first < 0 or not all(map(sizes.same, b.shape, x.shape[first:])):
-        raise Mistake("shape-mismatch", f"`rows` needs the last axes of {sizes.show(x.shape)}, but has"
-                      f" {sizes.show(b.shape)}")  # fmt: skip
+        raise Mistake(
+            "shape-mismatch",
+            f"`rows` needs the last axes of {sizes.show(x.shape)}, but has {sizes.show(b.shape)}",
+        )
     if not first:
         return b
     return frame.apply(Broadcast(x.shape, tuple(range(first, x.type.rank))), b, span=span)
@@ -110,9 +112,11 @@ def _reshape(
     if given[: len(shape)] != shape:
         raise Mistake("bad-setting", "the sizes of `reshape` are given without a gap")
     if sizes.same(x.type.elements, sizes.product(shape)) is None:
-        raise Mistake("undecided-size", f"cannot prove that {sizes.show(x.shape)} has as many elements as"
-                      f" {sizes.show(shape)}",
-                      open_sizes=sizes.open_names(x.type.elements - sizes.product(shape)))  # fmt: skip
+        raise Mistake(
+            "undecided-size",
+            f"cannot prove that {sizes.show(x.shape)} has as many elements as {sizes.show(shape)}",
+            open_sizes=sizes.open_names(x.type.elements - sizes.product(shape)),
+        )
     return frame.apply(Reshape(shape), x, span=span)
 
 
@@ -134,8 +138,7 @@ def _transpose(
     Example: `transpose(x)` of `x: float[3, 8]`.
     """
     x = tensor(x, "transpose")
-    order = tuple(each for each in (first, second, third, fourth, fifth, sixth)
-                  if each is not None)  # fmt: skip
+    order = tuple(each for each in (first, second, third, fourth, fifth, sixth) if each is not None)
     return frame.apply(Transpose(order or tuple(range(x.type.rank))[::-1]), x, span=span)
 
 
@@ -172,10 +175,16 @@ def _split(frame: Frame, span: Span, x: Value, *, parts: int > 0, axis: int = 0)
     size = x.shape[along]
     if size % parts != 0:
         if isinstance(size, Polynomial):
-            raise Mistake("undecided-size", f"cannot prove that axis {along}, {size}, has {parts} equal"
-                          " parts", open_sizes=sizes.open_names(size))  # fmt: skip
-        raise Mistake("shape-mismatch", f"axis {along} of {sizes.show(x.shape)} cannot be split into"
-                      f" {parts} equal parts: {size} / {parts} = {size / parts:g}")  # fmt: skip
+            raise Mistake(
+                "undecided-size",
+                f"cannot prove that axis {along}, {size}, has {parts} equal parts",
+                open_sizes=sizes.open_names(size),
+            )
+        raise Mistake(
+            "shape-mismatch",
+            f"axis {along} of {sizes.show(x.shape)} cannot be split into"
+            f" {parts} equal parts: {size} / {parts} = {size / parts:g}",
+        )
     each = size // parts
     if parts == 1:
         return x
@@ -186,8 +195,8 @@ def _split(frame: Frame, span: Span, x: Value, *, parts: int > 0, axis: int = 0)
 
 @primitive("spread")
 def _spread(frame: Frame, span: Span, b: Value, x: Value) -> Value:
-    """b repeated over the last axes of x, so that it has the shape of x: a bias [c] for every place of
-    an image [c, h, w]. The axes of b must be the first axes of x.
+    """b repeated over the last axes of x, so that it has the shape of x: a bias [c] for every place
+    of an image [c, h, w]. The axes of b must be the first axes of x.
 
     Example: `x + spread(b, x)` of `b: float[3]`, `x: float[3, 8, 8]`.
     """
@@ -199,8 +208,11 @@ def _spread(frame: Frame, span: Span, b: Value, x: Value) -> Value:
         return b
     lead = x.shape[: b.type.rank]
     if b.type.rank > x.type.rank or not all(map(sizes.same, b.shape, lead)):
-        raise Mistake("shape-mismatch", f"`spread` needs the first axes of {sizes.show(x.shape)}, but"
-                      f" has {sizes.show(b.shape)}")  # fmt: skip
+        raise Mistake(
+            "shape-mismatch",
+            f"`spread` needs the first axes of {sizes.show(x.shape)}, but"
+            f" has {sizes.show(b.shape)}",
+        )
     op = Broadcast(x.shape, tuple(range(b.type.rank)))
     return replace(frame.apply(op, b, span=span), trail=x.trail)
 
@@ -231,8 +243,12 @@ def _one_hot(frame: Frame, span: Span, index: Value) -> Value:
     if not isinstance(index, Tensor) or index.type.kind != "int" or index.type.classes is None:
         raise Mistake("wrong-kind", f"`one_hot` takes a class, not {describe(index)}", argument=0)
     if index.type.rank:
-        raise Mistake("wrong-kind", f"`one_hot` takes one class, not {describe(index)}", argument=0,
-                      help="one of them is `x[0]`, the next `x[1]`")  # fmt: skip
+        raise Mistake(
+            "wrong-kind",
+            f"`one_hot` takes one class, not {describe(index)}",
+            argument=0,
+            help="one of them is `x[0]`, the next `x[1]`",
+        )
     return frame.apply(
         Put(index.type.classes), as_kind(frame, 1.0, "float", span), index, span=span
     )
@@ -267,9 +283,9 @@ def _reverse(frame: Frame, span: Span, x: Value) -> Value:
 
 @primitive("previous")
 def _previous(frame: Frame, span: Span, x: Value) -> Value:
-    """The value of the step before: of classes 0 .. n - 1 a class(n + 1), which is n at the first step;
-    of numbers, which are 0 at the first step. `previous(word)` of a target is what a decoder has written
-    so far.
+    """The value of the step before: of classes 0 .. n - 1 a class(n + 1), which is n at the first
+    step; of numbers, which are 0 at the first step. `previous(word)` of a target is what a decoder
+    has written so far.
 
     Example: `x -> previous` of `x: float[time, 3]`.
     """

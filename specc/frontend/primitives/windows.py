@@ -47,8 +47,17 @@ def _convolve(
 
     Example: `convolve(x, w)` of `x: float[3, 8, 8]`, `w: float[4, 3, 3, 3]`.
     """
-    result, note = convolve(frame, x, weight, _pair(stride, stride_width), _pair(pad, pad_width),
-                            dilation, groups, round, span)  # fmt: skip
+    result, note = convolve(
+        frame,
+        x,
+        weight,
+        _pair(stride, stride_width),
+        _pair(pad, pad_width),
+        dilation,
+        groups,
+        round,
+        span,
+    )
     return replace(
         result, trail=Step(span, "convolve", result.shape, note, result.trail, hidden=True)
     )
@@ -73,10 +82,13 @@ def _convolve_transpose(
 
     Example: `convolve_transpose(x, w; 2)` of `x: float[3, 8, 8]`, `w: float[3, 4, 2, 2]`.
     """
-    result, note = scatter(frame, x, weight, _pair(stride, stride_width), _pair(pad, pad_width), extra,
-                           span)  # fmt: skip
-    return replace(result, trail=Step(span, "convolve_transpose", result.shape, note, result.trail,
-                                    hidden=True))  # fmt: skip
+    result, note = scatter(
+        frame, x, weight, _pair(stride, stride_width), _pair(pad, pad_width), extra, span
+    )
+    return replace(
+        result,
+        trail=Step(span, "convolve_transpose", result.shape, note, result.trail, hidden=True),
+    )
 
 
 @primitive("window_max")
@@ -104,8 +116,11 @@ def _window_max(
     _, note = window_counts(x, box, step, margin, round)
     _check_padding(box, margin)
     if box[0] * box[1] > 256:  # the place of a maximum is kept in a byte
-        raise Mistake("bad-setting", f"a window of {box[0]}x{box[1]} has more than 256 places",
-                      help="`global_maxpool` takes the largest element of a whole channel")  # fmt: skip
+        raise Mistake(
+            "bad-setting",
+            f"a window of {box[0]}x{box[1]} has more than 256 places",
+            help="`global_maxpool` takes the largest element of a whole channel",
+        )
     result = frame.apply(WindowMax(box, step), padded(frame, x, margin, -math.inf, span), span=span)
     return replace(result, trail=Step(span, "window_max", result.shape, note, x.trail, hidden=True))
 
@@ -144,5 +159,8 @@ def _pair(height: int, width: int | None) -> tuple[int, int]:
 def _check_padding(size: tuple[int, int], pad: tuple[int, int]) -> None:
     for window, margin in zip(size, pad, strict=True):
         if margin >= window:
-            raise Mistake("bad-setting", f"a window of {window} would lie in the padding of {margin}"
-                          " alone: `pad` must be smaller than the window")  # fmt: skip
+            raise Mistake(
+                "bad-setting",
+                f"a window of {window} would lie in the padding of {margin}"
+                " alone: `pad` must be smaller than the window",
+            )

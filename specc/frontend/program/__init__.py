@@ -1,11 +1,12 @@
-"""A syntax tree to a checked program: the model, its training, and all errors of the file in one run.
+"""A syntax tree to a checked program: the model, its training, and all errors of the file in one
+run.
 
 check           the whole way
 uses            the names of the file and of the files that it uses
 model           the statements of the model, its losses and metrics
 training        the `train` block
 optimizers      the update rule of each parameter
-schedules       settings that change in training, followed ahead to find where they leave their bounds
+schedules       settings that change in training, followed ahead to check their bounds
 monitor         the value that chooses the best epoch
 unused          definitions that no model uses, checked all the same
 resolve         names without a meaning in code that is not elaborated

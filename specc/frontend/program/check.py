@@ -47,8 +47,9 @@ def check(
 ) -> Program | None:
     """The program of a file; None where it has mistakes, or definitions only.
 
-    `overrides` give dimensions, constants and settings of `train` another value: a number, or a text
-    that is read as an expression of the language. Without a `report`, mistakes raise SpecError.
+    `overrides` give dimensions, constants and settings of `train` another value: a number, or a
+    text that is read as an expression of the language. Without a `report`, mistakes raise
+    SpecError.
     """
     found = report if report is not None else Report()
     own = Report()
@@ -74,8 +75,9 @@ NAMED_WORDS = ("use", "fn", "block", "cell", "optimizer", "layer")
 
 
 def _doubted(file: ast.File, syntax: Iterable[Diagnostic]) -> ast.File:
-    """The file with a `Broken` in the place of every statement that holds an error of syntax. What was
-    read of it is in doubt, unless the error has a sure fix: then it was read as if it was fixed."""
+    """The file with a `Broken` in the place of every statement that holds an error of syntax. What
+    was read of it is in doubt, unless the error has a sure fix: then it was read as if it was
+    fixed."""
     doubtful = [
         each.span for each in syntax if not each.fixes or "is missing between" in each.message
     ]
@@ -92,10 +94,16 @@ def _doubted(file: ast.File, syntax: Iterable[Diagnostic]) -> ast.File:
 
 def _follows_a_bracket(each: Diagnostic, syntax: list[Diagnostic]) -> bool:
     """Whether an operator is missing only because a bracket that closes nothing is before it."""
-    return each.name == "syntax" and "is missing between `)` and" in each.message and any(
-        other.message == "this `)` closes nothing" and other.span.line == each.span.line
-        and other.span.start < each.span.start for other in syntax
-    )  # fmt: skip
+    return (
+        each.name == "syntax"
+        and "is missing between `)` and" in each.message
+        and any(
+            other.message == "this `)` closes nothing"
+            and other.span.line == each.span.line
+            and other.span.start < each.span.start
+            for other in syntax
+        )
+    )
 
 
 def _drop_consequences(file: ast.File, report: Report, syntax: list[Diagnostic]) -> None:
@@ -126,7 +134,8 @@ def _drop_consequences(file: ast.File, report: Report, syntax: list[Diagnostic])
 
 
 def draft(file: ast.File, mistakes: Iterable[Diagnostic]) -> Program | None:
-    """What a file with mistakes says of its ports and its data: None where a mistake may lie in that.
+    """What a file with mistakes says of its ports and its data: None where a mistake may lie in
+    that.
 
     Its graphs may be incomplete.
     """
@@ -195,8 +204,12 @@ def _check(
             _number(context, owner, definition)
     for definition in file.definitions:
         if isinstance(definition, (*NUMBERS, *WORDS)) and definition.name.text in RESERVED:
-            context.error("duplicate-name", f"`{definition.name.text}` has a meaning of its own",
-                          definition.name.span, help="give this another name")  # fmt: skip
+            context.error(
+                "duplicate-name",
+                f"`{definition.name.text}` has a meaning of its own",
+                definition.name.span,
+                help="give this another name",
+            )
     model, block = _only(context, file, ast.Model), _only(context, file, ast.Train)
     program = None
     if model is not None:
@@ -234,8 +247,12 @@ def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | N
     training = Training()
     if block is not None:
         if not elaborated.losses and not _has_broken_loss(model):
-            context.error("no-loss", "a model that is trained needs a loss", model.name.span,
-                          help="say what is to become small: `loss cross_entropy(scores, label)`")  # fmt: skip
+            context.error(
+                "no-loss",
+                "a model that is trained needs a loss",
+                model.name.span,
+                help="say what is to become small: `loss cross_entropy(scores, label)`",
+            )
         training = train(
             context, scope, block, elaborated.ports, elaborated.losses, elaborated.metrics
         )
@@ -263,7 +280,8 @@ MOST_BYTES = 2**37
 
 
 def _check_losses_reach(context: Context, elaborated: Elaborated, training: Training) -> None:
-    """Refuses losses on which no trained parameter has an influence that a gradient could follow."""
+    """Refuses losses on which no trained parameter has an influence that a gradient could
+    follow."""
     trained = {each.path for each in training.updates}
     reached: set[Node] = set()
     waiting = [term.node for term in elaborated.losses]
@@ -279,9 +297,11 @@ def _check_losses_reach(context: Context, elaborated: Elaborated, training: Trai
             return
     first = elaborated.losses[0]
     context.error(
-        "no-parameter", "no loss depends on a parameter that is trained", first.span,
+        "no-parameter",
+        "no loss depends on a parameter that is trained",
+        first.span,
         help="compare what the layers make of the inputs with a target: `loss mse(y, t)`",
-    )  # fmt: skip
+    )
 
 
 USUAL_BATCH = 4096
@@ -295,11 +315,15 @@ def _check_memory(context: Context, elaborated: Elaborated, training: Training, 
     if total > MOST_BYTES:
         largest = context.parameters[max(known, key=known.__getitem__)]
         context.error(
-            "too-large", f"the parameters would take {show_bytes(total)}; at most {show_bytes(MOST_BYTES)} are"
-            " possible", largest.span,
-            help=f"the largest is `{largest.path}` {sizes.show(largest.type.shape)},"
-            f" {show_bytes(4 * known[largest.path])}",
-        )  # fmt: skip
+            "too-large",
+            f"the parameters would take {show_bytes(total)}; at most {show_bytes(MOST_BYTES)} are"
+            " possible",
+            largest.span,
+            help=(
+                f"the largest is `{largest.path}` {sizes.show(largest.type.shape)},"
+                f" {show_bytes(4 * known[largest.path])}"
+            ),
+        )
     batch = training.recipe.batch
     if batch <= USUAL_BATCH or context.report.errors:
         return
@@ -307,18 +331,27 @@ def _check_memory(context: Context, elaborated: Elaborated, training: Training, 
     elements = [each.type.elements for each in nodes if each.type.batched]
     largest = max((each for each in elements if isinstance(each, int)), default=0)
     if 4 * largest * batch > MOST_BYTES:
-        place = next((each.value.span for each in block.body
-                      if isinstance(each, ast.Setting) and each.name.text == "batch"), _head(block))  # fmt: skip
+        place = next(
+            (
+                each.value.span
+                for each in block.body
+                if isinstance(each, ast.Setting) and each.name.text == "batch"
+            ),
+            _head(block),
+        )
         context.error(
-            "too-large", f"a batch of {batch:,} examples would take {show_bytes(4 * largest * batch)} for one"
+            "too-large",
+            f"a batch of {batch:,} examples would take {show_bytes(4 * largest * batch)} for one"
             f" value alone, which has {largest:,} elements for each of them; at most"
-            f" {show_bytes(MOST_BYTES)} are possible", place,
-        )  # fmt: skip
+            f" {show_bytes(MOST_BYTES)} are possible",
+            place,
+        )
 
 
 @contextmanager
 def recursion(depth: int) -> Iterator[None]:
-    """Lets Python functions call each other so deeply (they take no room on the machine's stack)."""
+    """Lets Python functions call each other so deeply (they take no room on the machine's
+    stack)."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(max(before, depth))
     try:
@@ -354,8 +387,12 @@ def _only(context: Context, file: ast.File, cls: type) -> ast.Definition | None:
     found = [each for each in file.definitions if isinstance(each, cls)]
     for extra in found[1:]:
         word = cls.__name__.lower()
-        context.error("duplicate-name", f"a file has one `{word}`", _head(extra),
-                      labels=[Label(_head(found[0]), "the first one")])  # fmt: skip
+        context.error(
+            "duplicate-name",
+            f"a file has one `{word}`",
+            _head(extra),
+            labels=[Label(_head(found[0]), "the first one")],
+        )
     return found[0] if found else None
 
 
@@ -404,8 +441,11 @@ def _parsed(
             message = f"the value of `{name}` is one number or formula, not `{text}`"
             help_ = f"such as `{name}=10`, or between quotes for the shell `'{name}=2 * 16'`"
         context.error(
-            "unknown-override", message, Span(source, start, len(source.text)), help=help_,
-        )  # fmt: skip
+            "unknown-override",
+            message,
+            Span(source, start, len(source.text)),
+            help=help_,
+        )
     return found
 
 
@@ -427,9 +467,11 @@ def _check_overrides(context: Context, scope: Scope, has_train: bool) -> None:
         source = value.span.source
         start = source.text.index(name)
         context.error(
-            "unknown-override", f"the file has no dimension, constant or setting `{name}`",
-            Span(source, start, start + len(name)), help=help_,
-        )  # fmt: skip
+            "unknown-override",
+            f"the file has no dimension, constant or setting `{name}`",
+            Span(source, start, start + len(name)),
+            help=help_,
+        )
 
 
 def _check_definitions(context: Context, file: ast.File, scope: Scope) -> None:

@@ -1,7 +1,7 @@
 """The model: its statements in order, and at last its losses and metrics, which see all weights.
 
-In: `ast.Model` and the names of its file. Out: ports and terms; parameters, states and layers are in
-the context.
+In: `ast.Model` and the names of its file. Out: ports and terms; parameters, states and layers are
+in the context.
 """
 
 from __future__ import annotations
@@ -64,8 +64,12 @@ def elaborate(context: Context, scope: Scope, model: ast.Model) -> Elaborated:
                 frame.error("misplaced", f"`{word}` may not stand in a model", statement.span)
         _check_reserved(frame, statement)
     if not any(_may_be_input(each) for each in model.body):
-        frame.error("no-input", f"the model `{model.name.text}` has no input", model.name.span,
-                    help="say what is put in: `input x: float[4]`")  # fmt: skip
+        frame.error(
+            "no-input",
+            f"the model `{model.name.text}` has no input",
+            model.name.span,
+            help="say what is put in: `input x: float[4]`",
+        )
     _terms(frame, terms, names, result)
     return result
 
@@ -80,8 +84,12 @@ def _check_reserved(frame: Frame, statement: ast.Statement) -> None:
     declared = getattr(statement, "names", None) or (getattr(statement, "name", None),)
     for name in declared:
         if isinstance(name, ast.Name) and name.text in RESERVED:
-            frame.error("duplicate-name", f"`{name.text}` has a meaning of its own", name.span,
-                        help="give this another name")  # fmt: skip
+            frame.error(
+                "duplicate-name",
+                f"`{name.text}` has a meaning of its own",
+                name.span,
+                help="give this another name",
+            )
 
 
 def _port(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, ports: list[Port]) -> None:
@@ -119,9 +127,15 @@ def _port(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, ports: l
             frame.context.varying[sequence_of] = sequence
     if isinstance(statement, ast.Stream):
         if sequence is None or sequence.length is not None:
-            frame.error("wrong-kind", f"the stream `{name.text}` needs the axis of a sequence",
-                        statement.type.span, help="`seq time = 50`, and then `class(vocab)[time]`, says"
-                        " how many steps a batch takes of it")  # fmt: skip
+            frame.error(
+                "wrong-kind",
+                f"the stream `{name.text}` needs the axis of a sequence",
+                statement.type.span,
+                help=(
+                    "`seq time = 50`, and then `class(vocab)[time]`, says"
+                    " how many steps a batch takes of it"
+                ),
+            )
             sequence = sequence or Sequence("", 1)
         begin = f"{name.text}.begin"
         ports.append(Port(begin, role, "bool", (), None, statement.span, begin_of=name.text))
@@ -131,7 +145,8 @@ def _port(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, ports: l
 
 
 def _length_owner(frame: Frame, statement: ast.Input | ast.Target, sequence: str):
-    """Whose length a sequence has: that of an input, if there is one, for a target may be missing."""
+    """Whose length a sequence has: that of an input, if there is one, for a target may be
+    missing."""
     for each in frame.body if isinstance(statement, ast.Target) else ():
         axes = each.type.axes if isinstance(each, ast.Input) and each.type is not None else None
         if axes and axes[0].at_most and sequence_name(frame, axes[0]) == sequence:
@@ -150,9 +165,11 @@ def _output(frame: Frame, statement: ast.Output, name: str, outputs: list[Term])
         return
     if not value.type.batched and any(each.type.batched for each in topological([value.node])):
         frame.error(
-            "wrong-kind", "an output is a value of each example, and this is one for a whole batch",
-            statement.value.span, help="a `metric` may be a mean over all examples",
-        )  # fmt: skip
+            "wrong-kind",
+            "an output is a value of each example, and this is one for a whole batch",
+            statement.value.span,
+            help="a `metric` may be a mean over all examples",
+        )
         return
     sequence = value.sequence.name if value.sequence is not None else None
     outputs.append(Term(name, value.node, statement.span, sequence))
@@ -198,19 +215,25 @@ def _weights(context: Context) -> Value:
 def _loss(frame: Frame, statement: ast.Loss, value: Value) -> Tensor | None:
     """A number for each example, or one for all of them (a penalty)."""
     if not isinstance(value, Tensor) or value.type.kind != "float":
-        frame.error("wrong-kind", f"a loss is a number that the model computes, not {describe(value)}",
-                    statement.value.span)  # fmt: skip
+        frame.error(
+            "wrong-kind",
+            f"a loss is a number that the model computes, not {describe(value)}",
+            statement.value.span,
+        )
         return None
     one = _scalar(frame, statement, value, "loss")
     return sequences.over_steps(frame, one, statement.value.span) if one is not None else None
 
 
 def _metric(frame: Frame, statement: ast.Metric, value: Value) -> Tensor | None:
-    """A number or truth value for each example, of which the mean is reported, or a formula over means
-    and weights, which is reported as it is."""
+    """A number or truth value for each example, of which the mean is reported, or a formula over
+    means and weights, which is reported as it is."""
     if not isinstance(value, Tensor) or value.type.kind == "int":
-        frame.error("wrong-kind", f"a metric is a number or truth value of each example, not"
-                    f" {describe(value)}", statement.value.span)  # fmt: skip
+        frame.error(
+            "wrong-kind",
+            f"a metric is a number or truth value of each example, not {describe(value)}",
+            statement.value.span,
+        )
         return None
     if value.type.kind == "bool":
         value = frame.apply(ops.ToFloat(), value, span=statement.value.span)
@@ -221,8 +244,8 @@ def _metric(frame: Frame, statement: ast.Metric, value: Value) -> Tensor | None:
 
 
 def _figure(formula: Node) -> Node:
-    """A formula that is calculated once for all data, from means: a part of it that the kernels must
-    calculate, such as a sum over weights, counts as the mean of itself."""
+    """A formula that is calculated once for all data, from means: a part of it that the kernels
+    must calculate, such as a sum over weights, counts as the mean of itself."""
     new: dict[Node, Node] = {}
     over_means: set[Node] = set()
     computed: set[Node] = set()  # what reads the model, and no mean
@@ -248,15 +271,18 @@ def _scalar(frame: Frame, statement, value: Tensor, what: str) -> Tensor | None:
     text = f"`{provenance.excerpt(statement.value.span, 32)}`"
     note = provenance.story(text, value.shape, value.trail)
     frame.error(
-        "shape-mismatch", f"a {what} is one number for each example, but this is {describe(value)}",
-        statement.value.span, notes=[note] if note else [],
+        "shape-mismatch",
+        f"a {what} is one number for each example, but this is {describe(value)}",
+        statement.value.span,
+        notes=[note] if note else [],
         help="`sum(...)` or `mean(...)` makes one number of it",
-    )  # fmt: skip
+    )
     return None
 
 
 def _term_names(frame: Frame, model: ast.Model) -> dict[ast.Node, str]:
-    """The name of each output, loss and metric: its own, or that of its word or value, made unique."""
+    """The name of each output, loss and metric: its own, or that of its word or value, made
+    unique."""
     names: dict[ast.Node, str] = {}
     for cls in (ast.Output, ast.Loss, ast.Metric):
         statements = [each for each in model.body if isinstance(each, cls)]
@@ -266,8 +292,12 @@ def _term_names(frame: Frame, model: ast.Model) -> dict[ast.Node, str]:
             if name is None:
                 continue
             if name.text in taken:
-                frame.error("duplicate-name", f"`{name.text}` is already there", name.span,
-                            labels=[Label(taken[name.text].span, "first here")])  # fmt: skip
+                frame.error(
+                    "duplicate-name",
+                    f"`{name.text}` is already there",
+                    name.span,
+                    labels=[Label(taken[name.text].span, "first here")],
+                )
             taken[name.text] = name
             names[statement] = name.text
         used = set(taken)

@@ -2,9 +2,9 @@
 
     monitor(frame, tree, losses, metrics)     # Monitor("metric.accuracy", is_max=True)
 
-A function says which way is better in its doc comment, "Higher is better." or "Lower is better."; losses
-and penalties of the library are to become small, and a metric of booleans is a share of hits. For any
-other metric the file says it: `monitor = max(score)`.
+A function says which way is better in its doc comment, "Higher is better." or "Lower is better.";
+losses and penalties of the library are to become small, and a metric of booleans is a share of
+hits. For any other metric the file says it: `monitor = max(score)`.
 """
 
 from __future__ import annotations
@@ -58,8 +58,12 @@ def monitor(
     ):
         name, is_max = tree.inputs[0].value, tree.word.text == "max"
     if not isinstance(name, ast.Path) or len(name.names) != 1:
-        frame.error("bad-setting", "`monitor` must name a metric or a loss", tree.span,
-                    help=_choices(losses, metrics))  # fmt: skip
+        frame.error(
+            "bad-setting",
+            "`monitor` must name a metric or a loss",
+            tree.span,
+            help=_choices(losses, metrics),
+        )
         return None
     text = name.text
     columns = {each.name: (f"loss.{each.name}", False) for each in losses}
@@ -74,20 +78,31 @@ def monitor(
         is_max = known if is_max is None else is_max
         if is_max is None:
             frame.error(
-                "bad-setting", f"`monitor` needs to know whether more of `{text}` is better",
-                tree.span, help=f"write `max({text})` or `min({text})`",
-            )  # fmt: skip
+                "bad-setting",
+                f"`monitor` needs to know whether more of `{text}` is better",
+                tree.span,
+                help=f"write `max({text})` or `min({text})`",
+            )
             return None
         return Monitor(column, is_max)
     if any(each.name == text for each in metrics):
-        frame.error("bad-setting", f"`monitor` must be one number, but `{text}` is a table of numbers",
-                    name.span, help=_choices(losses, metrics))  # fmt: skip
+        frame.error(
+            "bad-setting",
+            f"`monitor` must be one number, but `{text}` is a table of numbers",
+            name.span,
+            help=_choices(losses, metrics),
+        )
         return None
     if not frame.context.report.errors:
         near = frame.closest(text, columns)
         fixes = [Fix(f"write `{near}`", (Edit(name.span, near),))] if near else []
-        frame.error("unknown-name", f"the model has no metric or loss `{text}`", name.span, fixes=fixes,
-                    help=f"did you mean `{near}`?" if near else _choices(losses, metrics))  # fmt: skip
+        frame.error(
+            "unknown-name",
+            f"the model has no metric or loss `{text}`",
+            name.span,
+            fixes=fixes,
+            help=f"did you mean `{near}`?" if near else _choices(losses, metrics),
+        )
     return None
 
 

@@ -7,8 +7,8 @@
       next w = w + u
     }
 
-Its settings may depend on `step` (0, 1, 2, ...), `epoch` (fractional), `progress` (0 to 1) and `stale` (the
-number of epochs that brought no improvement).
+Its settings may depend on `step` (0, 1, 2, ...), `epoch` (fractional), `progress` (0 to 1) and
+`stale` (the number of epochs that brought no improvement).
 """
 
 from __future__ import annotations
@@ -126,8 +126,12 @@ class Rule:
         name = statement.name
         type_ = frame.context.parameters[path].type
         if statement.type is not None:
-            frame.error("not-yet", "the state of an optimizer has the shape of its parameter; a type of"
-                        " its own is not compiled yet", statement.type.span)  # fmt: skip
+            frame.error(
+                "not-yet",
+                "the state of an optimizer has the shape of its parameter; a type of"
+                " its own is not compiled yet",
+                statement.type.span,
+            )
             frame.declare(name, POISON)
             return
         full = f"{path}.{name.text}"
@@ -140,8 +144,12 @@ class Rule:
     def _note_next(self, frame: Frame, statement: ast.Next, nexts: dict[str, ast.Next]) -> None:
         name = statement.name
         if name.text in nexts:
-            frame.error("duplicate-name", f"`next {name.text}` is already there", name.span,
-                        labels=[Label(nexts[name.text].name.span, "first here")])  # fmt: skip
+            frame.error(
+                "duplicate-name",
+                f"`next {name.text}` is already there",
+                name.span,
+                labels=[Label(nexts[name.text].name.span, "first here")],
+            )
         nexts.setdefault(name.text, statement)
 
     def _next_values(self, frame: Frame, nexts, states, weight: str, type_) -> dict[str, Tensor]:
@@ -160,9 +168,11 @@ class Rule:
         for name in (weight, *states):
             if name not in nexts:
                 frame.error(
-                    "misplaced", f"`{name}` has no `next`: it would never change",
-                    self.definition.name.span, help=f"say what it is after a step: `next {name} = ...`",
-                )  # fmt: skip
+                    "misplaced",
+                    f"`{name}` has no `next`: it would never change",
+                    self.definition.name.span,
+                    help=f"say what it is after a step: `next {name} = ...`",
+                )
         return values
 
 
@@ -172,10 +182,13 @@ class _OfParameter(Match):
     def _wrong_kind(self, declared: InputDeclared, given: Given, *_) -> bool:
         wanted = " ".join(declared.type.span.text.split())
         self.caller.error(
-            "shape-mismatch", f"`{self.word}` takes `{declared.name}: {wanted}`, but {given.name} is"
-            f" {describe(given.value)}", given.span, labels=[Label(given.name_span, "made here")],
+            "shape-mismatch",
+            f"`{self.word}` takes `{declared.name}: {wanted}`, but {given.name} is"
+            f" {describe(given.value)}",
+            given.span,
+            labels=[Label(given.name_span, "made here")],
             help=f"`optimizer {self.word}(...) for NAME` changes some of the parameters alone",
-        )  # fmt: skip
+        )
         return False
 
     _wrong_rank = _wrong_size = _wrong_kind
@@ -275,10 +288,17 @@ def optimizer_rule(frame: Frame, tree: ast.Call) -> Rule | None:
     if settings is None:
         return None
     callee = Frame(
-        frame.context, word.scope, "optimizer", call=tree.span if word.is_library else None,
-        caller=frame, called_at=tree.span, definition=definition, word=name, depth=1,
+        frame.context,
+        word.scope,
+        "optimizer",
+        call=tree.span if word.is_library else None,
+        caller=frame,
+        called_at=tree.span,
+        definition=definition,
+        word=name,
+        depth=1,
         schedule=scheduled.schedule,
-    )  # fmt: skip
+    )
     if not bind_settings(scheduled, callee, word, signature, settings, tree.span):
         return None
     for setting in signature.settings:
@@ -287,7 +307,8 @@ def optimizer_rule(frame: Frame, tree: ast.Call) -> Rule | None:
 
 
 def check_inputs(frame: Frame, definition: ast.Optimizer) -> bool:
-    """Whether an optimizer takes a parameter and its gradient; reports any other number of inputs."""
+    """Whether an optimizer takes a parameter and its gradient; reports any other number of
+    inputs."""
     if len(definition.signature.inputs) == 2:
         return True
     frame.error(
@@ -313,14 +334,14 @@ def _no_optimizer(frame: Frame, tree: ast.Call, word: Word | None) -> None:
         return
     words = (frame.scope.word(each) for each in sorted(frame.scope.word_names()))
     known = [each.name for each in words if each and isinstance(each.definition, ast.Optimizer)]
-    if word is not None:
-        message = f"`{name}` is no optimizer"
-    else:
-        message = f"there is no optimizer `{name}`"
+    message = f"`{name}` is no optimizer" if word else f"there is no optimizer `{name}`"
     near = closest(name, known, SYNONYMS)
     fixes = [Fix(f"write `{near}`", (Edit(tree.word.span, near),))] if near else []
     listed = ", ".join(f"`{each}`" for each in known)
     frame.error(
-        "unknown-name", message, tree.word.span, fixes=fixes,
+        "unknown-name",
+        message,
+        tree.word.span,
+        fixes=fixes,
         help=f"did you mean `{near}`?" if near else f"there are {listed}",
-    )  # fmt: skip
+    )

@@ -39,20 +39,35 @@ def _signature(frame: Frame, signature: ast.Signature) -> None:
     for each in (*signature.inputs, *signature.settings):
         name = each.name
         if name.text in seen:
-            frame.error("duplicate-name", f"`{name.text}` is already there", name.span,
-                        labels=[Label(seen[name.text].span, "first here")])  # fmt: skip
+            frame.error(
+                "duplicate-name",
+                f"`{name.text}` is already there",
+                name.span,
+                labels=[Label(seen[name.text].span, "first here")],
+            )
         seen.setdefault(name.text, name)
     for setting in signature.settings:
         kind = setting.kind
         if kind is not None and kind.text not in KINDS:
-            near = closest(kind.text, KINDS, {"integer": "int", "number": "float", "string": "text",
-                                              "str": "text", "boolean": "bool"})  # fmt: skip
+            near = closest(
+                kind.text,
+                KINDS,
+                {
+                    "integer": "int",
+                    "number": "float",
+                    "string": "text",
+                    "str": "text",
+                    "boolean": "bool",
+                },
+            )
             listed = ", ".join(f"`{each}`" for each in KINDS)
             frame.error(
-                "unknown-name", f"there is no kind of setting `{kind.text}`", kind.span,
+                "unknown-name",
+                f"there is no kind of setting `{kind.text}`",
+                kind.span,
                 help=f"did you mean `{near}`?" if near else f"there are {listed}",
                 fixes=[Fix(f"write `{near}`", (Edit(kind.span, near),))] if near else (),
-            )  # fmt: skip
+            )
 
 
 def _declared(definition) -> list[ast.Name]:

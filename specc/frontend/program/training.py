@@ -26,7 +26,7 @@ from specc.frontend.words.messages import (
     SOURCE_SYNONYMS,
     TRAIN_HINTS,
     TRAIN_SYNONYMS,
-)  # fmt: skip
+)
 from specc.frontend.words.settings import Declared, mistakes
 from specc.ir.program import Limit, Term, Update
 from specc.recipe import DataCall, Port, Recipe
@@ -48,7 +48,8 @@ SETTINGS = (
 )
 LARGEST = {"seed": 2**63 - 1}
 LARGEST_COUNT = 10**9
-"""The largest whole number of each setting: beyond lies a slip, and soon what the machine counts with."""
+"""The largest whole number of each setting: beyond lies a slip, and soon what the machine counts
+with."""
 PLANNED = ("accumulate", "workers")
 """Settings of `train` that the language plans, and that are refused so far."""
 
@@ -71,23 +72,28 @@ def train(
     losses: Sequence[Term] = (),
     metrics: Sequence[Term] = (),
 ) -> Training:
-    """Walks the block; `ports` are the model's inputs and targets, `losses` and `metrics` its terms."""
+    """Walk the block; `ports` are the model's inputs and targets."""
     frame = Frame(context, scope, "train")
     known: dict[str, Any] = {}
     places: dict[str, Span] = {}
     values: dict[str, Span] = {}
     optimizers: list[ast.TrainOptimizer] = []
     freezes: list[ast.Freeze] = []
-    is_broken, is_good = False, not context.report.errors
+    is_broken = any(isinstance(each, ast.Broken) for each in block.body)
+    is_good = not context.report.errors
+
+    def set_to(name: ast.Name, tree: ast.Expression) -> None:
+        if name.text == "monitor":
+            known["monitor"] = monitor(frame, tree, losses, metrics)
+        else:
+            _setting(frame, name, tree, known)
+        values[name.text] = tree.span
+
     for statement in block.body:
         match statement:
             case ast.Setting():
                 _once(frame, places, statement.name.text, statement.name.span)
-                if statement.name.text == "monitor":
-                    known["monitor"] = monitor(frame, statement.value, losses, metrics)
-                else:
-                    _setting(frame, statement.name, statement.value, known)
-                values[statement.name.text] = statement.value.span
+                set_to(statement.name, statement.value)
             case ast.Data() | ast.Test():
                 what = "data" if isinstance(statement, ast.Data) else "test"
                 _once(frame, places, what, statement.span)
@@ -100,19 +106,14 @@ def train(
             case ast.Freeze():
                 freezes.append(statement)
             case ast.Broken():
-                is_broken = True
+                pass  # reported
             case _:
                 word = statement.span.text.split(maxsplit=1)[0]
                 frame.error("misplaced", f"`{word}` may not stand in `train`", statement.span)
     for setting in SETTINGS:
         override = context.overrides.get(setting.name)
         if override is not None:
-            name = ast.Name(setting.name, override.span)
-            if setting.name == "monitor":
-                known["monitor"] = monitor(frame, override, losses, metrics)
-            else:
-                _setting(frame, name, override, known)
-            values[setting.name] = override.span
+            set_to(ast.Name(setting.name, override.span), override)
     if isinstance(known.get("validate"), float) and "data" not in known and not is_broken:
         frame.error(
             "misplaced", "there is no `data` to cut a validation part off", places["validate"]
@@ -122,11 +123,17 @@ def train(
     if not is_broken:
         result.updates = _updates(frame, block, optimizers, result)
         _check_any_trained(frame, block, optimizers, freezes, result.frozen)
-    for call in (known.get("data"), known.get("validate"), known.get("test")):
-        if is_good and isinstance(call, DataCall) and not sources.mistakes(call, ports):
+    if is_good:
+        _check_data(frame, ports, [known.get(name) for name in ("data", "validate", "test")])
+    return result
+
+
+def _check_data(frame: Frame, ports: list[Port], calls: Sequence[Any]) -> None:
+    """Report sources of data that do not fit the model's ports."""
+    for call in calls:
+        if isinstance(call, DataCall) and not sources.mistakes(call, ports):
             for wrong in sources.misfits(call, ports):
                 frame.error(wrong.name, wrong.message, call.span, help=wrong.help)
-    return result
 
 
 def _check_any_trained(
@@ -156,8 +163,12 @@ def _keyword(block: ast.Train) -> Span:
 
 def _once(frame: Frame, places: dict[str, Span], what: str, span: Span) -> None:
     if what in places:
-        frame.error("duplicate-name", f"`{what}` is already there", span,
-                    labels=[Label(places[what], "first here")])  # fmt: skip
+        frame.error(
+            "duplicate-name",
+            f"`{what}` is already there",
+            span,
+            labels=[Label(places[what], "first here")],
+        )
     places.setdefault(what, span)
 
 
@@ -204,10 +215,13 @@ def _unknown_setting(frame: Frame, name: ast.Name) -> None:
     known = "its settings are " + ", ".join(f"`{each}`" for each in SETTINGS)
     fixes = [Fix(f"write `{near}`", (Edit(name.span, near),))] if near else []
     frame.error(
-        "unknown-setting", f"`train` has no setting `{name.text}`", name.span,
-        notes=[known] if near or hint else [], fixes=fixes,
+        "unknown-setting",
+        f"`train` has no setting `{name.text}`",
+        name.span,
+        notes=[known] if near or hint else [],
+        fixes=fixes,
         help=f"did you mean `{near}`?" if near else hint or known,
-    )  # fmt: skip
+    )
 
 
 def _validate(frame: Frame, statement: ast.Validate, ports: list[Port]) -> DataCall | float | None:
@@ -219,9 +233,11 @@ def _validate(frame: Frame, statement: ast.Validate, ports: list[Port]) -> DataC
         return None
     if not is_number(value) or not 0 < value < 1:
         frame.error(
-            "bad-setting", f"`split` is a number between 0 and 1, not {describe(value)}",
-            statement.split.span, help="`split = 0.9` trains on 90 % of the data",
-        )  # fmt: skip
+            "bad-setting",
+            f"`split` is a number between 0 and 1, not {describe(value)}",
+            statement.split.span,
+            help="`split = 0.9` trains on 90 % of the data",
+        )
         return None
     return round(1 - value, 12)
 
@@ -237,9 +253,12 @@ def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | Non
         fixes = [Fix(f"write `{near}`", (Edit(tree.word.span, near),))] if near else []
         listed = ", ".join(f"`{each}`" for each in sources.SOURCES)
         frame.error(
-            "unknown-name", f"there is no source of data `{word}`", tree.word.span, fixes=fixes,
+            "unknown-name",
+            f"there is no source of data `{word}`",
+            tree.word.span,
+            fixes=fixes,
             help=f"did you mean `{near}`?" if near else f"there are {listed}",
-        )  # fmt: skip
+        )
         return None
     positional, settings, spans = [], {}, []
     names: dict[str, Span] = {}
@@ -250,8 +269,11 @@ def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | Non
         if value is POISON:
             good = False
         elif not isinstance(value, (int, float, str)):
-            frame.error("wrong-kind", f"a source of data takes texts and numbers, not {describe(value)}",
-                        argument.value.span)  # fmt: skip
+            frame.error(
+                "wrong-kind",
+                f"a source of data takes texts and numbers, not {describe(value)}",
+                argument.value.span,
+            )
             good = False
         elif argument.name is None:
             positional.append(value)
@@ -273,8 +295,13 @@ def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | Non
         near = wrong.near
         fixes = [Fix(f"write `{near}`", (Edit(place, near),))] if near else []
         frame.error(
-            wrong.name, wrong.message, place, notes=wrong.notes, help=wrong.help, fixes=fixes,
-        )  # fmt: skip
+            wrong.name,
+            wrong.message,
+            place,
+            notes=wrong.notes,
+            help=wrong.help,
+            fixes=fixes,
+        )
     return call
 
 
@@ -313,9 +340,11 @@ def _parameters(frame: Frame, path: ast.Path) -> list[str]:
         }
         near = closest(text, prefixes | set(paths))
         frame.error(
-            "unknown-name", f"there is no parameter or layer `{text}`", path.span,
+            "unknown-name",
+            f"there is no parameter or layer `{text}`",
+            path.span,
             help=f"did you mean `{near}`?" if near else None,
-        )  # fmt: skip
+        )
     return found
 
 
@@ -336,10 +365,12 @@ def _updates(
         if not statement.paths:
             if rest is not None:
                 frame.error(
-                    "duplicate-name", "there are two optimizers for all parameters", statement.span,
+                    "duplicate-name",
+                    "there are two optimizers for all parameters",
+                    statement.span,
                     labels=[Label(rest[1], "the other one")],
                     help="say which parameters it is for: `optimizer ... for tower`",
-                )  # fmt: skip
+                )
                 good = False
             rest = (rule, statement.span)
         for path in statement.paths:
@@ -352,9 +383,11 @@ def _updates(
             for each in parameters:
                 if each in chosen:
                     frame.error(
-                        "duplicate-name", f"two optimizers are for `{each}`", path.span,
+                        "duplicate-name",
+                        f"two optimizers are for `{each}`",
+                        path.span,
                         labels=[Label(chosen[each][1], "the other one")],
-                    )  # fmt: skip
+                    )
                 elif each not in frozen:
                     chosen[each] = (rule, path.span)
     trained = [each for each in context.paths if each not in frozen]
@@ -364,9 +397,11 @@ def _updates(
             ", ..." if len(without) > 4 else ""
         )
         frame.error(
-            "no-optimizer", f"no optimizer is for {listed}", _keyword(block),
+            "no-optimizer",
+            f"no optimizer is for {listed}",
+            _keyword(block),
             help="add one, `optimizer sgd(lr = 0.1)`, or `freeze` what is not trained",
-        )  # fmt: skip
+        )
     if rest is not None and trained and not without and not context.report.errors:
         frame.error("misplaced", "there is no parameter left for this optimizer", rest[1])
     if not good or context.report.errors:

@@ -1,11 +1,12 @@
-"""Definitions that no model uses: they are walked all the same, with inputs of which nothing is known.
+"""Definitions that no model uses: they are walked all the same, with inputs of which nothing is
+known.
 
     fn f(x: flot) = g(x)      # no type `flot`
     fn g(x) = f(x)            # `f` uses itself
 
-Inputs and settings are POISON, so only what holds for all of them is reported: names and types without a
-meaning, settings that a word does not have, statements out of place, a missing `return`, and words that
-use each other in a circle.
+Inputs and settings are POISON, so only what holds for all of them is reported: names and types
+without a meaning, settings that a word does not have, statements out of place, a missing `return`,
+and words that use each other in a circle.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ Definition = ast.Fn | ast.Block | ast.Optimizer
 
 
 def check_unused(context: Context, scope: Scope, found: list[ast.Definition]) -> None:
-    """Reports the mistakes of the definitions in `found` that the walk of the model has not entered."""
+    """Reports the mistakes of the definitions in `found` that the walk of the model has not
+    entered."""
     unused = [each for each in found if isinstance(each, WORDS) and each not in context.entered]
     for each in found:
         if isinstance(each, WORDS):
@@ -58,9 +60,15 @@ def _walk(context: Context, scope: Scope, definition: Definition) -> None:
     apart = Context(context.report, context.overrides, lists_layers=False, has_unknown_inputs=True)
     kind = type(definition).__name__.lower()
     frame = Frame(
-        apart, scope, kind, _unknown_names(definition), definition=definition, word=definition.name.text,
-        namer=Namer("") if kind == "block" else None, depth=1,
-    )  # fmt: skip
+        apart,
+        scope,
+        kind,
+        _unknown_names(definition),
+        definition=definition,
+        word=definition.name.text,
+        namer=Namer("") if kind == "block" else None,
+        depth=1,
+    )
     if isinstance(definition, ast.Optimizer):
         if check_inputs(frame, definition):
             type_ = Type("float")

@@ -17,7 +17,8 @@ from specc.source import Source
 
 
 def file_scope(context: Context, file: ast.File) -> Scope:
-    """Return the scope of `file`; report files that cannot be used, and names that are given twice."""
+    """Return the scope of `file`; report files that cannot be used, and names that are given
+    twice."""
     library = Scope(context, None, is_library=True, primitives=PRIMITIVES)
     root = _folder(file.source)
     return _scope(context, file, library, root, (_resolved(file.source),), {})
@@ -69,10 +70,12 @@ def _add(context: Context, scope: Scope, name: str, definition, owner: Scope, sp
         scope.definitions[name] = (definition, owner)
     elif earlier[0] is not definition and not isinstance(earlier[0], ast.Broken):
         context.error(
-            "duplicate-name", f"`{name}` is already there", span,
+            "duplicate-name",
+            f"`{name}` is already there",
+            span,
             labels=[Label(earlier[0].name.span, "first here")],
             help="give one of them another name",
-        )  # fmt: skip
+        )
 
 
 def _used(context, use: ast.Use, source: Source, library, root: Path, chain, done) -> Scope | None:
@@ -90,13 +93,18 @@ def _used(context, use: ast.Use, source: Source, library, root: Path, chain, don
         return None
     if Path(text).is_absolute() or not path.is_relative_to(root):
         context.error(
-            "bad-use", f"`{text}` lies outside of the folder of the file that is checked", use.path.span,
+            "bad-use",
+            f"`{text}` lies outside of the folder of the file that is checked",
+            use.path.span,
             help="keep the files that belong together in one folder",
-        )  # fmt: skip
+        )
         return None
     if path in chain:
-        context.error("bad-use", f"`{text}` is being read already: the files use each other in a circle",
-                      use.path.span)  # fmt: skip
+        context.error(
+            "bad-use",
+            f"`{text}` is being read already: the files use each other in a circle",
+            use.path.span,
+        )
         return None
     if path in done:
         return done[path]
@@ -121,9 +129,11 @@ def _used(context, use: ast.Use, source: Source, library, root: Path, chain, don
         if isinstance(definition, (ast.Model, ast.Train)):
             word = "model" if isinstance(definition, ast.Model) else "train"
             context.error(
-                "bad-use", f"`{text}` has a `{word}`: a file that is used holds definitions only",
-                use.path.span, labels=[Label(definition.span, f"the `{word}`")],
-            )  # fmt: skip
+                "bad-use",
+                f"`{text}` has a `{word}`: a file that is used holds definitions only",
+                use.path.span,
+                labels=[Label(definition.span, f"the `{word}`")],
+            )
             return None
     done[path] = _scope(context, file, library, root, (*chain, path), done)
     return done[path]

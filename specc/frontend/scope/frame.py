@@ -163,7 +163,8 @@ class Frame:
         return Tensor(node, flowing(operands), sequence)
 
     def _at_each_step(self, op: Op, operands, sequence: Sequence, span: Span):
-        """The node of `op` for all steps of a sequence, and the sequence (None: one value for all)."""
+        """The node of `op` for all steps of a sequence, and the sequence (None: one value for
+        all)."""
         moving = [each.sequence is not None for each in operands]
         leaves = [
             leaf(Input("step", str(position), each.type)) if each.sequence else each.node
@@ -197,21 +198,31 @@ def common_sequence(operands: Iterable[Tensor], allow_constants: bool = False) -
     for position, each in enumerate(operands):
         if each.sequence is not None:
             if each.sequence.name != sequence.name:
-                raise Misfit("shape-mismatch", f"these are different sequences: over `{sequence.name}`"
-                             f" and over `{each.sequence.name}`", argument=position)  # fmt: skip
+                raise Misfit(
+                    "shape-mismatch",
+                    f"these are different sequences: over `{sequence.name}`"
+                    f" and over `{each.sequence.name}`",
+                    argument=position,
+                )
         elif each.type.batched and each.type.rank and not allow_constants:
             misfit = Misfit(
-                "shape-mismatch", f"{describe(found)} is a sequence, and {describe(each)} is one value"
-                " for all of its steps", argument=position,
-                help=f"`along({sequence.name})` gives it to every step: `x -> along({sequence.name})`",
-            )  # fmt: skip
+                "shape-mismatch",
+                f"{describe(found)} is a sequence, and {describe(each)} is one value"
+                " for all of its steps",
+                argument=position,
+                help=(
+                    f"`along({sequence.name})` gives it to every step: `x ->"
+                    f" along({sequence.name})`"
+                ),
+            )
             misfit.along = sequence.name
             raise misfit
     return sequence
 
 
 def flowing(operands: Iterable[Value]) -> Step | None:
-    """The trail of the operand that differs between examples, or has most axes; the first of equal ones."""
+    """The trail of the operand that differs between examples, or has most axes; the first of equal
+    ones."""
     tensors = [each for each in operands if isinstance(each, Tensor)]
     best = max(tensors, key=lambda each: (each.type.batched, each.type.rank), default=None)
     return best.trail if best is not None else None

@@ -11,9 +11,13 @@ class Mistake(Exception):
     """A mistake in the use of a word, found where its place is not known; `call` reports it."""
 
     def __init__(
-        self, name: str, message: str, help: str | None = None, argument: int | None = None,
+        self,
+        name: str,
+        message: str,
+        help: str | None = None,
+        argument: int | None = None,
         open_sizes: Iterable[str] = (),
-    ):  # fmt: skip
+    ):
         super().__init__(message)
         self.name = name
         self.message = message
@@ -23,7 +27,8 @@ class Mistake(Exception):
 
 
 class Misfit(Mistake):
-    """Values of which one is a sequence, and another is not (`along` mends it), or is another one."""
+    """Values of which one is a sequence, and another is not (`along` mends it), or is another
+    one."""
 
     along: str = ""  # the sequence to whose every step the argument is to be given
 

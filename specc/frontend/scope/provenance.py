@@ -20,7 +20,8 @@ LONGEST = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One step. A hidden one was made inside a library word: it lends its note to the user's call."""
+    """One step. A hidden one was made inside a library word: it lends its note to the user's
+    call."""
 
     span: Span | None
     text: str
@@ -31,7 +32,8 @@ class Step:
 
 
 def visible(trail: Step | None, span: Span, shape: Shape) -> Step:
-    """The step of the user's call at `span`, in place of the hidden steps that `trail` ends with."""
+    """The step of the user's call at `span`, in place of the hidden steps that `trail` ends
+    with."""
     notes = []
     while trail is not None and trail.hidden:
         if trail.note and trail.note not in notes:

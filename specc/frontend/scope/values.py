@@ -42,9 +42,9 @@ class Sequence:
 class Tensor:
     """A node of the graph, and how it came to its shape.
 
-    Like the batch, the axis of a sequence is never part of the type: `type` and `shape` are those of
-    one step, and words apply to each. The node has that axis in front. `finals` are the last states
-    of the cell that made it.
+    Like the batch, the axis of a sequence is never part of the type: `type` and `shape` are those
+    of one step, and words apply to each. The node has that axis in front. `finals` are the last
+    states of the cell that made it.
     """
 
     node: Node
@@ -72,7 +72,8 @@ class Several:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weights:
-    """All weights of the model. A word applied to them is applied to each, and the results summed."""
+    """All weights of the model. A word applied to them is applied to each, and the results
+    summed."""
 
     items: tuple[Tensor, ...]
 

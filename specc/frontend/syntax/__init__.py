@@ -9,7 +9,9 @@ parse           tokens to a tree, with all syntax errors
 build           the rules that the parser recognises to nodes
 ast             the nodes
 recovery        where the parser continues after an error
-slips           which error it is, and what was meant
+errors          which error it is
+repairs         errors whose meaning is plain, read as what was meant
+brackets        brackets and braces that are not closed or not opened
 expectations    what the grammar expects in each state of the parser, in words
 tree            a tree as text, for `specc show --stage tree`
 """

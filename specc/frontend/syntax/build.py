@@ -5,8 +5,8 @@ method is named like its rule (with `_` behind it where Python reserves the word
 
     Builder(source, report, docs).let(span, *parts of `let y = x`)      # Let(names=(y,), value=x)
 
-What the grammar alone cannot say is checked here, too: which statements stand in which body, numbers
-out of range, escapes in texts, and formulas nested too deeply.
+What the grammar alone cannot say is checked here, too: which statements stand in which body,
+numbers out of range, escapes in texts, and formulas nested too deeply.
 """
 
 from __future__ import annotations
@@ -168,9 +168,11 @@ class Builder:
 
     def _body(self, keyword: str, statements: list[Any]) -> tuple[Any, ...]:
         return tuple(
-            node
-            if type(node) is ast.Broken or keyword in PLACES[type(node)]
-            else self._misplaced(keyword, node)
+            (
+                node
+                if type(node) is ast.Broken or keyword in PLACES[type(node)]
+                else self._misplaced(keyword, node)
+            )
             for node in statements
         )
 
@@ -179,7 +181,8 @@ class Builder:
             start = Span(self.source, node.span.start, node.span.start)
             self.report.error(
                 "syntax",
-                f"`{node.name} = ...` is a setting of `train`; in a `{keyword}` a value gets its name by `let`",
+                f"`{node.name} = ...` is a setting of `train`; in a `{keyword}` a value gets its"
+                " name by `let`",
                 node.name.span,
                 help=f"write `let {node.name} = ...`",
                 fixes=[Fix("put `let` before it", (Edit(start, "let "),))],
@@ -390,7 +393,10 @@ class Builder:
                     "syntax",
                     f"`\\{sign}` has no meaning in a text",
                     Span(self.source, at, at + 2),
-                    help='a backslash stands before `"`, `n` (a line break), `t` (a tab) or another backslash',
+                    help=(
+                        'a backslash stands before `"`, `n` (a line break), `t` (a tab) or another'
+                        " backslash"
+                    ),
                 )
             return ESCAPES.get(sign, sign)
 

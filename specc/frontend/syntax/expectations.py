@@ -6,7 +6,7 @@ In: `grammars/dl.messages`. Out: for a state of the automaton its `Expectation`.
     expectations()[12]      # Expectation("the name of a size", "such as `dim classes = 10`")
 
 States have numbers that change with the grammar, so that the table names each by a text that leads
-to it. It is read when a file has a mistake that no slip explains.
+to it. It is read when a file has a mistake that `repairs.py` does not explain.
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """An LALR(1) parser. The kind of a token is its own text, or NAME, NUMBER, STRING, BROKEN, $END.
+    """An LALR(1) parser. The kind of a token is its own text, or NAME, NUMBER, STRING, BROKEN,
+    $END.
 
     A number in `actions` is the state to go to with the token, or, if negative, `~` of the rule
     that ends before the token. `gotos` says where to go with the value of a rule.
@@ -95,8 +96,8 @@ def written(grammar: str) -> str:
 
 
 def _identity(grammar: str) -> str:
-    # The tables depend on the grammar alone: there is one LALR(1) parser for it, and JSON is the same
-    # for all versions of Python and Lark.
+    # The tables depend on the grammar alone: there is one LALR(1) parser for it, and JSON is the
+    # same for all versions of Python and Lark.
     from hashlib import sha256
 
     return sha256(f"{LAYOUT}\n{grammar}".encode()).hexdigest()

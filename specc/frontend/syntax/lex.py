@@ -3,10 +3,11 @@
 In: a source. Out: its tokens, its comments, and the doc comment above each declaration.
 
     lex(Source("a.dl", "dim n = 3  # sizes"), Report()).tokens
-    # [Token("dim", "dim", 0, 3), Token("NAME", "n", 4, 5), Token("=", ...), Token("NUMBER", "3", ...), $END]
+    # [Token("dim", "dim", 0, 3), Token("NAME", "n", 4, 5), Token("=", ...), Token("NUMBER", "3",
+    # ...), $END]
 
-A sign of another language is reported and read as what it means here. Characters without a meaning become
-a token of the kind ERROR, which no rule accepts.
+A sign of another language is reported and read as what it means here. Characters without a meaning
+become a token of the kind ERROR, which no rule accepts.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ MOST = 100
 
 @dataclass(slots=True)
 class Lexed:
-    """`docs` maps the offset of a declaration to its doc; `mistakes` the offsets of ERROR tokens."""
+    """`docs` maps the offset of a declaration to its doc; `mistakes` the offsets of ERROR
+    tokens."""
 
     tokens: list[Token] = field(default_factory=list)
     comments: list[ast.Comment] = field(default_factory=list)
@@ -50,7 +52,8 @@ def _pattern() -> re.Pattern[str]:
 
 
 def lex(source: Source, report: Report, start: int = 0, end: int | None = None) -> Lexed:
-    """The tokens of a source, or of the part of it between two offsets, with $END behind the last."""
+    """The tokens of a source, or of the part of it between two offsets, with $END behind the
+    last."""
     text = source.text if end is None else source.text[:end]
     lexed = Lexed()
     tokens, docs = lexed.tokens, []

@@ -1,12 +1,13 @@
 """From source text to the syntax tree.
 
-In: a source. Out: an `ast.File`, and a diagnostic for each mistake in the syntax. What could not be read is
-an `ast.Broken` in the tree; all else is there.
+In: a source. Out: an `ast.File`, and a diagnostic for each mistake in the syntax. What could not be
+read is an `ast.Broken` in the tree; all else is there.
 
     file, diagnostics = parse(Source("a.dl", "dim n = 3"))
     file.definitions        # (Dim(name=Name(text='n'), value=Number(value=3, text='3')),)
 
-`parser.py` holds the automaton. After an error `slips.py` says what is wrong and where to continue.
+`parser.py` holds the automaton. After an error `errors.py` says what is wrong and where to
+continue.
 """
 
 from __future__ import annotations
@@ -48,11 +49,11 @@ def _file(parser: Parser) -> ast.File:
             at += 1
             continue
         if recovery is None:  # only files with errors pay for these imports
-            from specc.frontend.syntax import slips
+            from specc.frontend.syntax import errors
             from specc.frontend.syntax.recovery import Recovery
 
             recovery = Recovery(parser)
-        at = recovery.nested_too_deep(at) if at in too_deep else slips.after(recovery, at)
+        at = recovery.nested_too_deep(at) if at in too_deep else errors.after(recovery, at)
     file = parser.values[-1]
     assert isinstance(file, ast.File), "the parser ended without a file; please report this"
     return replace(file, comments=tuple(parser.comments))

@@ -49,8 +49,9 @@ STATEMENTS = frozenset(
 class Parser:
     """The state of a parse.
 
-    `states` is the stack of the automaton, `values` the tokens and nodes on it, and `starts` and `ends` the
-    offsets between which each value stands (for `(x)` the node x, but with its parentheses).
+    `states` is the stack of the automaton, `values` the tokens and nodes on it, and `starts` and
+    `ends` the offsets between which each value stands (for `(x)` the node x, but with its
+    parentheses).
     """
 
     def __init__(self, source: Source, report: Report, start: int, end: int | None) -> None:
@@ -73,7 +74,8 @@ class Parser:
         self.ends = [0]
 
     def feed(self, token: Token, is_taken: bool = True) -> bool:
-        """Takes a token, and says whether it fits. The last one, $END, leaves the file on the stack.
+        """Takes a token, and says whether it fits. The last one, $END, leaves the file on the
+        stack.
 
         If it is not to be taken, only the rules that end before it are built.
         """

@@ -1,8 +1,8 @@
 """Where a parser has stopped at a mistake, and where it goes on.
 
-In: a parser, and the number of a token that does not fit. Out: what stands around that token, a place for
-the report, and, with the statement left out of the tree and an `ast.Broken` in its place, the token with
-which the next statement starts. `slips.py` knows the mistakes.
+In: a parser, and the number of a token that does not fit. Out: what stands around that token, a
+place for the report, and, with the statement left out of the tree and an `ast.Broken` in its place,
+the token with which the next statement starts. `errors.py` says what is wrong.
 
     let y = x + * 3       # Broken(keyword="let", names=(y,))
     output y              # Output(...)
@@ -128,7 +128,8 @@ class Recovery:
         return self.tokens[min(at + 1, len(self.tokens) - 1)]
 
     def is_first(self, at: int) -> bool:
-        """Whether a token is the first of its line. Lines have no meaning, but show what was meant."""
+        """Whether a token is the first of its line. Lines have no meaning, but show what was
+        meant."""
         return (
             at == 0
             or at >= len(self.tokens)

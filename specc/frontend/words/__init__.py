@@ -1,4 +1,5 @@
-"""What is known of a word before it is used: its definition, its signature, the names that it goes by.
+"""What is known of a word before it is used: its definition, its signature, the names that it goes
+by.
 
 library         the words of `specc/std/*.dl`
 signatures      inputs and settings, of definitions in .dl and of primitives alike

@@ -6,9 +6,9 @@
 
     facts("Takes raw scores, not the result of `softmax`.").not_after      # ("softmax",)
 
-The library states its facts in the same way, so a word of the user's own gets every warning that one of the
-library gets. `SENTENCES` lists the sentences, as `docs/doc-comments.md` does. Capitals and line breaks do not
-matter.
+The library states its facts in the same way, so a word of the user's own gets every warning that
+one of the library gets. `SENTENCES` lists the sentences, as `docs/doc-comments.md` does. Capitals
+and line breaks do not matter.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Range(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Learning rates of an optimizer: hardly ever below `low` or above `high`; `usual` says which."""
+    """Learning rates of an optimizer: hardly ever below `low` or above `high`; `usual` says
+    which."""
 
     low: float
     high: float
@@ -63,7 +64,8 @@ _RANGE = rf"from {_NUMBER} (?:up|to {_NUMBER})"
 
 
 class Sentence(NamedTuple):
-    """A sentence of a doc comment: its form, a text that has it, and the facts with what it states."""
+    """A sentence of a doc comment: its form, a text that has it, and the facts with what it
+    states."""
 
     form: re.Pattern[str]
     text: str

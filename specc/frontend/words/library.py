@@ -1,12 +1,14 @@
 """The words of the standard library, `specc/std/*.dl`.
 
-In: the name of a word. Out: its definition, parsed when it is asked for, with its places in its file.
+In: the name of a word. Out: its definition, parsed when it is asked for, with its places in its
+file.
 
     lookup("relu")        # Fn(name=Name(text='relu'), ...), or None if there is no such word
     words()               # ("abs", "accuracy", ...)
 
-In the library every definition starts in the first column, and nothing else does but comments and closing
-braces; so a regular expression finds all of them, and a check parses only the words that a file uses.
+In the library every definition starts in the first column, and nothing else does but comments and
+closing braces; so a regular expression finds all of them, and a check parses only the words that a
+file uses.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from specc.source import Source
 FOLDER = Path(__file__).parents[2] / "std"
 
 _START = re.compile(
-    r"^(?P<doc>(?:##.*\n)*)(?P<kind>fn|block|cell|optimizer|dim|seq|const|use|model|train)\b[ \t]*(?P<name>\w*)",
+    r"^(?P<doc>(?:##.*\n)*)(?P<kind>fn|block|cell|optimizer|dim|seq|const|use|model|train)\b["
+    r" \t]*(?P<name>\w*)",
     re.MULTILINE,
 )
 
@@ -63,9 +66,12 @@ def index() -> dict[str, Entry]:
         ends = [start.start() for start in starts[1:]] + [len(source.text)]
         for start, end in zip(starts, ends, strict=True):
             kind, name = start["kind"], start["name"]
-            assert kind in ("fn", "block", "cell", "optimizer"), (
-                f"{source.name} may define words only, not a `{kind}`; please report this"
-            )
+            assert kind in (
+                "fn",
+                "block",
+                "cell",
+                "optimizer",
+            ), f"{source.name} may define words only, not a `{kind}`; please report this"
             assert name not in found, f"std defines `{name}` twice; please report this"
             found[name] = Entry(source, kind, start.start(), end)
     return found

@@ -1,4 +1,5 @@
-"""The names of all mistakes that are reported, here or at a run, and what other tools call the words here.
+"""The names of all mistakes that are reported, here or at a run, and what other tools call the
+words here.
 
     ERRORS["window-does-not-fit"]     # one line on what it means
     SYNONYMS["fc"]                    # "dense"
@@ -45,7 +46,9 @@ ERRORS: dict[str, str] = {
 }
 
 WARNINGS: dict[str, str] = {
-    "deep-saturation": "many sigmoids or tanhs in a row, through which hardly any gradient comes back",
+    "deep-saturation": (
+        "many sigmoids or tanhs in a row, through which hardly any gradient comes back"
+    ),
     "double-softmax": "a loss that applies softmax or sigmoid itself is given their result",
     "large-batch": "a batch with more room than there are examples to train on",
     "large-footprint": "a training step that takes more memory than the machine has",
@@ -53,7 +56,9 @@ WARNINGS: dict[str, str] = {
     "missing-classes": "classes of a target that no example of the data has",
     "penalty-with-adam": "adam with an l2 penalty, where adamw is probably meant",
     "same-data": "the validation or test data is the training data",
-    "signed-loss": "a loss in which errors of both signs cancel, so that nothing is learned from the targets",
+    "signed-loss": (
+        "a loss in which errors of both signs cancel, so that nothing is learned from the targets"
+    ),
     "unclipped": "a recurrent network that is trained without a bound on its gradients",
     "unknown-allow": "a comment allows a warning that there is not",
     "unreachable-target": "targets in the data that the output compared with them cannot become",
@@ -177,8 +182,10 @@ TRAIN_HINTS: dict[str, str] = {
     "precision": "it is an option of the command: `specc train --dtype float64`",
     "device": "there is one device, the processor: leave it out",
     "verbose": "it is an option of the command: `specc train --quiet`",
-    "checkpoint": "specc already saves the last and the best weights, every `checkpoint_seconds` within"
-    " an epoch; `recompute = true` trains in less memory",
+    "checkpoint": (
+        "specc already saves the last and the best weights, every `checkpoint_seconds` within"
+        " an epoch; `recompute = true` trains in less memory"
+    ),
 }
 
 # What the field calls the sources of data.

@@ -64,7 +64,8 @@ def _text(value: Any) -> str:
 
 @cache
 def declared(signature: ast.Signature) -> tuple[Declared, ...]:
-    """The settings of a signature. A kind that there is not stays in `kind`, for `check` to report."""
+    """The settings of a signature. A kind that there is not stays in `kind`, for `check` to
+    report."""
     return tuple(
         Declared(
             each.name.text,
@@ -215,8 +216,12 @@ def _validator_class():
     return jsonschema.validators.extend(base, type_checker=whole)
 
 
-_NEEDED = {"integer": "a whole number", "number": "a number", "boolean": "`true` or `false`",
-           "string": "a text"}  # fmt: skip
+_NEEDED = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "`true` or `false`",
+    "string": "a text",
+}
 _SIGNS = {key: sign for sign, key in BOUND_KEYS.items()}
 
 

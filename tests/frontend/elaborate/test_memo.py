@@ -164,11 +164,19 @@ MISTAKES = """model m {{
 """
 
 
-@pytest.mark.parametrize("line", [
-    "let c = a + b", "let c = a -> dense(3)", "let c = b -> conv(4, kernel=9)", "let c = a @ b",
-    "let c = a -> conv(4, kernel=3, stride=2) -> maxpool(3)", "let c = a -> conv(0, kernel=3)",
-    "let c = concat(a, b) -> relu", "let c = a -> 2 * (conv(4, kernel=3) -> maxpool(3))",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        "let c = a + b",
+        "let c = a -> dense(3)",
+        "let c = b -> conv(4, kernel=9)",
+        "let c = a @ b",
+        "let c = a -> conv(4, kernel=3, stride=2) -> maxpool(3)",
+        "let c = a -> conv(0, kernel=3)",
+        "let c = concat(a, b) -> relu",
+        "let c = a -> 2 * (conv(4, kernel=3) -> maxpool(3))",
+    ],
+)
 def test_messages_tell_the_same_story(line, walked):
     source = Source("a.dl", MISTAKES.format(line=line))
     program, found = checked(source)

@@ -1,4 +1,5 @@
-"""`specc explain`: every word has an example that checks, every mistake a page whose examples hold."""
+"""`specc explain`: every word has an example that checks, every mistake a page whose examples
+hold."""
 
 from __future__ import annotations
 
@@ -37,13 +38,10 @@ def named_in_the_code() -> set[str]:
                 continue
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
             first = node.args[0]
-            if (
-                name in makers
-                and isinstance(first, python.Constant)
-                and isinstance(first.value, str)
-            ):
-                if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", first.value):
-                    found.add(first.value)
+            value = first.value if isinstance(first, python.Constant) else None
+            is_name = isinstance(value, str) and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", value)
+            if name in makers and is_name:
+                found.add(value)
     return found
 
 
@@ -53,7 +51,8 @@ def programs(name: str) -> dict[str, tuple[str, str]]:
 
 
 def found_in(text: str, info: str, folder: Path) -> set[str]:
-    """The names of the mistakes of a program; `info` says how far to go with it, or what to change."""
+    """The names of the mistakes of a program; `info` says how far to go with it, or what to
+    change."""
     source = Source(str(folder / "page.dl"), text)
     changes = dict(each.split("=") for each in info.split() if "=" in each)
     _, diagnostics = driver.check(source, changes)

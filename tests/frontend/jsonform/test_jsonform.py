@@ -1,4 +1,5 @@
-"""The JSON form: exact both ways, held by its schema, and refused at the place where it is wrong."""
+"""The JSON form: exact both ways, held by its schema, and refused at the place where it is
+wrong."""
 
 from __future__ import annotations
 
@@ -66,12 +67,21 @@ def test_a_file_comes_back_as_it_was(path):
         "const a = 1e-4 + 1.50 + 0.1 + 12345678901234567890 + 1E5",
         "const a = a - (b - c) - d / (e / f) / (g * h) // (i % j)",
         'use "a \\"b\\" \\\\ \\n.dl"',
-        "fn f(x, y: float, z: class(n)[<= t + 1]; a, b: int > 0 <= n - 1 = 2, c: p or q = p, d: word) { return x, y }",
+        (
+            "fn f(x, y: float, z: class(n)[<= t + 1]; a, b: int > 0 <= n - 1 = 2, c: p or q = p, d:"
+            " word) { return x, y }"
+        ),
         "fn f() = 3",
         "model m { layer a = 3 * (dense(3) -> (2 + n) * (relu)) -> x.y(3) let a, b = f(x;) }",
-        "train { optimizer adam optimizer sgd() for a, b.c freeze a, b.c test f() validate split = 1/2 }",
+        (
+            "train { optimizer adam optimizer sgd() for a, b.c freeze a, b.c test f() validate"
+            " split = 1/2 }"
+        ),
         "model m {}\ntrain { # a\n # b\n\n # c\n} # d\n\n\n# e",
-        "model m { let y = x # x\n -> f # f\n # to g\n # and on\n -> g(1) # g\n layer l = f # f\n -> 2 * (g) # g\n}",
+        (
+            "model m { let y = x # x\n -> f # f\n # to g\n # and on\n -> g(1) # g\n layer l = f #"
+            " f\n -> 2 * (g) # g\n}"
+        ),
         "# a\n\n# b\ndim n # c\n\ndim m # d\n## doc\nfn f(x) = f( # inner\n x)\n",
     ],
 )
@@ -89,8 +99,9 @@ def test_every_construct_comes_back_as_it_was(text):
 
 def test_numbers_names_and_truth_values_are_json_of_their_own():
     assert record_of("const a = 3") == {
-        "kind": "File", "definitions": [{"kind": "Const", "name": "a", "value": 3}],
-    }  # fmt: skip
+        "kind": "File",
+        "definitions": [{"kind": "Const", "name": "a", "value": 3}],
+    }
     values = [
         d["value"]
         for d in record_of("const a = true const b = x.y const c = 0.5 const d = 1e-4")[
@@ -105,9 +116,12 @@ def test_what_programs_may_write_is_more_than_what_is_written():
         to_text({"definitions": [{"kind": "Const", "name": "a", "value": -3}]}) == "const a = -3\n"
     )
     binary = {"kind": "Binary", "operator": "^", "left": -3, "right": 1e-05}
-    assert to_text(
-        {"definitions": [{"kind": "Const", "name": "a", "doc": "Two\nlines", "value": binary}]}
-    ) == ("## Two\n## lines\nconst a = (-3) ^ 1e-05\n")
+    assert (
+        to_text(
+            {"definitions": [{"kind": "Const", "name": "a", "doc": "Two\nlines", "value": binary}]}
+        )
+        == "## Two\n## lines\nconst a = (-3) ^ 1e-05\n"
+    )
 
 
 WRONG = [
@@ -118,19 +132,45 @@ WRONG = [
     ('{"definitions": {}}', "/definitions: expected a list, found {}"),
     ('{"definitions": [3]}', "/definitions/0: expected an object with a `kind`, found 3"),
     ('{"definitions": [{"kind": "Dim"}]}', "/definitions/0: `Dim` needs the field `name`"),
-    ('{"definitions": [{"kind": "Dim", "name": "2 x"}]}', '/definitions/0/name: expected a name, found "2 x"'),
-    ('{"definitions": [{"kind": "Dim", "name": "a", "size": 2}]}', "/definitions/0/size: `Dim` has no field `size`"),
-    ('{"definitions": [{"kind": "Const", "name": "a", "value": "b c"}]}', "/definitions/0/value: expected the name of a value"),
-    ('{"definitions": [{"kind": "Const", "name": "a", "value": {"kind": "Unary", "operator": "+", "operand": 1}}]}',
-     '/definitions/0/value/operator: expected one of - not, found "+"'),
-    ('{"definitions": [{"kind": "Const", "name": "a", "value": {"kind": "Number", "text": "1", "value": 2}}]}',
-     "/definitions/0/value: the text 1 and the value 2 are two numbers"),
-    ('{"definitions": [{"kind": "Dim", "name": "a", "comments": ["# a\\ndim b"]}]}',
-     "/definitions/0/comments/0: expected a line that starts with `#`"),
-    ('{"definitions": [{"kind": "Fn", "name": "f", "signature": {}}]}', "/definitions/0: `Fn` has either a `value` or a `body`"),
-    ('{"definitions": [{"kind": "Train", "body": [{"kind": "Freeze", "paths": []}]}]}',
-     "/definitions/0/body/0/paths: expected at least one"),
-]  # fmt: skip
+    (
+        '{"definitions": [{"kind": "Dim", "name": "2 x"}]}',
+        '/definitions/0/name: expected a name, found "2 x"',
+    ),
+    (
+        '{"definitions": [{"kind": "Dim", "name": "a", "size": 2}]}',
+        "/definitions/0/size: `Dim` has no field `size`",
+    ),
+    (
+        '{"definitions": [{"kind": "Const", "name": "a", "value": "b c"}]}',
+        "/definitions/0/value: expected the name of a value",
+    ),
+    (
+        (
+            '{"definitions": [{"kind": "Const", "name": "a", "value": {"kind": "Unary", "operator":'
+            ' "+", "operand": 1}}]}'
+        ),
+        '/definitions/0/value/operator: expected one of - not, found "+"',
+    ),
+    (
+        (
+            '{"definitions": [{"kind": "Const", "name": "a", "value": {"kind": "Number", "text":'
+            ' "1", "value": 2}}]}'
+        ),
+        "/definitions/0/value: the text 1 and the value 2 are two numbers",
+    ),
+    (
+        '{"definitions": [{"kind": "Dim", "name": "a", "comments": ["# a\\ndim b"]}]}',
+        "/definitions/0/comments/0: expected a line that starts with `#`",
+    ),
+    (
+        '{"definitions": [{"kind": "Fn", "name": "f", "signature": {}}]}',
+        "/definitions/0: `Fn` has either a `value` or a `body`",
+    ),
+    (
+        '{"definitions": [{"kind": "Train", "body": [{"kind": "Freeze", "paths": []}]}]}',
+        "/definitions/0/body/0/paths: expected at least one",
+    ),
+]
 
 
 @pytest.mark.parametrize(("text", "message"), WRONG)

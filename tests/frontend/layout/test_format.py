@@ -32,7 +32,8 @@ def fmt(text: str) -> str:
 
 
 def assert_formats(source: Source) -> None:
-    """Formatting keeps tokens and comments, docs included, and has nothing left to do afterwards."""
+    """Formatting keeps tokens and comments, docs included, and has nothing left to do
+    afterwards."""
     text = formatted(source)
     again = Source(source.name, text)
     assert says_the_same(source, again)

@@ -53,8 +53,9 @@ def test_values_layers_parameters_inputs_and_targets_that_nothing_uses_are_told(
 def test_what_a_metric_an_output_or_a_shared_layer_uses_is_used():
     assert (
         model(
-            "  input  y: float\n  layer tower = dense(4)\n  let scores = tower(x)\n  metric m = y + 1\n"
-            "  let h = x + 1\n  output again = h\n  loss tower_size = sum(tower.weight * tower.weight)\n"
+            "  input  y: float\n  layer tower = dense(4)\n  let scores = tower(x)\n  metric m = y +"
+            " 1\n  let h = x + 1\n  output again = h\n  loss tower_size = sum(tower.weight *"
+            " tower.weight)\n"
         )
         == []
     )
@@ -66,8 +67,9 @@ def test_one_value_of_several_is_enough_and_an_underscore_says_that_it_is_meant(
 
 def test_sizes_that_nothing_uses_are_told_in_files_with_a_model():
     assert warned("dim n = 3\nconst c = 1\n" + HEAD + "  let scores = x -> dense(4)\n" + TAIL) == [
-        ("unused", 1), ("unused", 2),
-    ]  # fmt: skip
+        ("unused", 1),
+        ("unused", 2),
+    ]
     assert warned("dim n = 3\n") == []
 
 
@@ -75,7 +77,8 @@ def test_values_within_definitions_are_told_too():
     assert warned("fn f(x) {\n  let a = x + 1\n  let b = 2\n  return a\n}\n") == [("unused", 3)]
     assert (
         warned(
-            "optimizer o(w, g; lr) {\n  state v = 0\n  let u = v + g\n  next v = u\n  next w = w - lr * v\n}\n"
+            "optimizer o(w, g; lr) {\n  state v = 0\n  let u = v + g\n  next v = u\n  next w = w -"
+            " lr * v\n}\n"
         )
         == []
     )
@@ -96,14 +99,16 @@ def test_softmax_before_a_loss_that_applies_it_is_told_wherever_it_stands():
         "  let scores = x -> dense(4)\n  loss l = scores -> softmax -> cross_entropy(label;)\n"
     ) == [(name, 5)]
     assert model(
-        "  let scores = x -> dense(4)\n  target t: bool\n  loss b = binary_cross_entropy(sigmoid(sum(scores)), t)\n"
+        "  let scores = x -> dense(4)\n  target t: bool\n  loss b ="
+        " binary_cross_entropy(sigmoid(sum(scores)), t)\n"
     ) == [(name, 6)]
 
 
 def test_softmax_elsewhere_is_not_told():
     assert (
         model(
-            "  let scores = x -> dense(4)\n  output p = softmax(scores)\n  metric accuracy(softmax(scores), label)\n"
+            "  let scores = x -> dense(4)\n  output p = softmax(scores)\n  metric"
+            " accuracy(softmax(scores), label)\n"
         )
         == []
     )
@@ -112,7 +117,10 @@ def test_softmax_elsewhere_is_not_told():
 
 
 def test_errors_of_both_signs_may_be_allowed():
-    text = "model m {\n  input x: float[2]\n  target t: float[2]\n  let y = x -> dense(2)\n  loss mbe(y, t)%s\n}\n"
+    text = (
+        "model m {\n  input x: float[2]\n  target t: float[2]\n  let y = x -> dense(2)\n  loss"
+        " mbe(y, t)%s\n}\n"
+    )
     assert warned(text % "") == [("signed-loss", 5)]
     assert warned(text % "  # allow: signed-loss") == []
 
@@ -125,7 +133,8 @@ def test_linear_layers_in_a_row_are_told():
     assert model("  let scores = x -> dense(16) -> dense(4)\n") == [(name, 4)]
     assert model("  let h = dense(x; 16)\n  let scores = h -> dense(4)\n") == [(name, 5)]
     assert model(
-        "  let i = reshape(x; 2, 2, 2)\n  let scores = i -> conv(4, kernel=1) -> flatten -> dense(4)\n"
+        "  let i = reshape(x; 2, 2, 2)\n  let scores = i -> conv(4, kernel=1) -> flatten ->"
+        " dense(4)\n"
     ) == [(name, 5)]
     assert model("  let scores = x -> 3 * (dense(16)) -> dense(4)\n") == [(name, 4)] * 2
     assert model("  layer tower = dense(16) -> dense(4)\n  let scores = tower(x)\n") == [(name, 4)]
@@ -148,7 +157,8 @@ def test_what_is_no_linear_layer_too_many_is_not_told():
     )
     assert (
         model(
-            "  let i = reshape(x; 2, 2, 2)\n  let scores = i -> conv(2, kernel=1, groups=2) -> conv(8, kernel=1) -> relu -> flatten -> dense(4)\n"
+            "  let i = reshape(x; 2, 2, 2)\n  let scores = i -> conv(2, kernel=1, groups=2) ->"
+            " conv(8, kernel=1) -> relu -> flatten -> dense(4)\n"
         )
         == []
     )
@@ -201,14 +211,23 @@ def test_adam_with_a_penalty_on_all_weights_is_told():
 @pytest.mark.parametrize(
     ("optimizer", "is_told"),
     [
-        ("sgd(lr = 0.1)", False), ("sgd(0.1)", False), ("sgd(lr = 10)", True), ("sgd(lr = 0)", True),
-        ("adam()", False), ("adam(lr = 0.5)", True), ("adam(0.5)", True), ("adam(lr = cosine(0.5, 0))", True),
-        ("adam(lr = cosine(0.003, 0))", False), ("adam(lr = warmup(0.003; over = 2))", False),
+        ("sgd(lr = 0.1)", False),
+        ("sgd(0.1)", False),
+        ("sgd(lr = 10)", True),
+        ("sgd(lr = 0)", True),
+        ("adam()", False),
+        ("adam(lr = 0.5)", True),
+        ("adam(0.5)", True),
+        ("adam(lr = cosine(0.5, 0))", True),
+        ("adam(lr = cosine(0.003, 0))", False),
+        ("adam(lr = warmup(0.003; over = 2))", False),
         ("momentum(lr = 0.05 * min(1, 10 * progress) * (1 - progress))", False),
-        ("momentum(lr = if epoch < 2 then 3 else rate)", True), ("adamw(lr = piecewise(1e-9, 1e-10; at = 3))", True),
-        ("momentum(lr = plateau(0.1))", False), ("sgd(lr = exponential(0.1))", False),
+        ("momentum(lr = if epoch < 2 then 3 else rate)", True),
+        ("adamw(lr = piecewise(1e-9, 1e-10; at = 3))", True),
+        ("momentum(lr = plateau(0.1))", False),
+        ("sgd(lr = exponential(0.1))", False),
     ],
-)  # fmt: skip
+)
 def test_learning_rates_far_from_what_is_usual_are_told(optimizer, is_told):
     text = (
         "const rate = 0.1\n"
@@ -258,7 +277,10 @@ def test_states_that_go_through_weights_for_many_steps_are_told_where_nothing_is
 
 
 def test_states_without_weights_and_files_without_training_are_not_told_of_clipping():
-    sums = "cell sums(x: float[n]) {\n  state s: float[n] = 0\n  let t = s + x\n  next s = t\n  return t\n}\n"
+    sums = (
+        "cell sums(x: float[n]) {\n  state s: float[n] = 0\n  let t = s + x\n  next s = t\n  return"
+        " t\n}\n"
+    )
     text = (
         "seq time = 100\n"
         + sums
@@ -319,7 +341,8 @@ def digits(classes=10, batch=32, split=""):
         f"model m {{\n  input image: float[8, 8]\n  target label: class({classes})\n"
         f"  let scores = image -> flatten -> dense({classes})\n"
         + TAIL
-        + f"train {{\n  data digits()\n  {split}\n  optimizer adam(lr = 0.001)\n  batch = {batch}\n}}\n"
+        + f"train {{\n  data digits()\n  {split}\n  optimizer adam(lr = 0.001)\n  batch ="
+        f" {batch}\n}}\n"
     )
 
 
@@ -350,7 +373,10 @@ def test_what_is_known_of_the_digits_is_compared_without_reading_them():
     ],
 )
 def test_outputs_that_reach_only_so_far_are_found(losses, expected):
-    text = f"model m {{\n  input x: float[3]\n  target t: float[3]\n  let y = x -> dense(3)\n  let p = softmax(y)\n  {losses}\n}}\n"
+    text = (
+        "model m {\n  input x: float[3]\n  target t: float[3]\n  let y = x -> dense(3)\n  let p ="
+        f" softmax(y)\n  {losses}\n}}\n"
+    )
     file, found = parse(Source("a.dl", text))
     assert not found
     assert {
@@ -378,8 +404,9 @@ def test_a_comment_on_the_line_or_above_it_allows():
 def test_a_name_that_is_no_warning_is_told():
     found = driver.check(Source("a.dl", "# allow: unsued, nothing-like-it\ndim n = 3\n"))[1]
     assert [(each.name, each.span.text) for each in found] == [
-        ("unknown-allow", "unsued"), ("unknown-allow", "nothing-like-it"),
-    ]  # fmt: skip
+        ("unknown-allow", "unsued"),
+        ("unknown-allow", "nothing-like-it"),
+    ]
     assert found[0].help == "did you mean `unused`?"
 
 

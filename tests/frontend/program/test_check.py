@@ -60,15 +60,24 @@ def test_every_model_is_good(path):
 def test_lenet_is_the_network_of_the_lecture():
     lenet = program((ROOT / "models" / "lenet.dl").read_text())
     assert shapes(lenet) == {
-        "conv1.weight": (6, 1, 5, 5), "conv1.bias": (6,),
-        "conv2.weight": (16, 6, 5, 5), "conv2.bias": (16,),
-        "dense1.weight": (120, 400), "dense1.bias": (120,),
-        "dense2.weight": (84, 120), "dense2.bias": (84,),
-        "dense3.weight": (10, 84), "dense3.bias": (10,),
-    }  # fmt: skip
+        "conv1.weight": (6, 1, 5, 5),
+        "conv1.bias": (6,),
+        "conv2.weight": (16, 6, 5, 5),
+        "conv2.bias": (16,),
+        "dense1.weight": (120, 400),
+        "dense1.bias": (120,),
+        "dense2.weight": (84, 120),
+        "dense2.bias": (84,),
+        "dense3.weight": (10, 84),
+        "dense3.bias": (10,),
+    }
     assert [each.path for each in lenet.parameters if not each.is_weight] == [
-        "conv1.bias", "conv2.bias", "dense1.bias", "dense2.bias", "dense3.bias",
-    ]  # fmt: skip
+        "conv1.bias",
+        "conv2.bias",
+        "dense1.bias",
+        "dense2.bias",
+        "dense3.bias",
+    ]
     image, label = lenet.ports
     assert (image.role, image.kind, image.shape) == ("input", "float", (1, 28, 28))
     assert (label.role, label.kind, label.classes) == ("target", "class", 10)
@@ -86,9 +95,19 @@ def test_lenet_is_the_network_of_the_lecture():
 def test_the_table_of_layers_has_a_line_for_each_use():
     lenet = program((ROOT / "models" / "lenet.dl").read_text())
     assert [each.path for each in lenet.layers] == [
-        "conv1", "relu1", "maxpool1", "conv2", "relu2", "maxpool2", "flatten1",
-        "dense1", "relu3", "dense2", "relu4", "dense3",
-    ]  # fmt: skip
+        "conv1",
+        "relu1",
+        "maxpool1",
+        "conv2",
+        "relu2",
+        "maxpool2",
+        "flatten1",
+        "dense1",
+        "relu3",
+        "dense2",
+        "relu4",
+        "dense3",
+    ]
     first = lenet.layers[0]
     assert first.text == "conv(6, kernel=5, pad=2)"
     assert first.input.shape == (1, 28, 28) and first.output.shape == (6, 28, 28)
@@ -99,10 +118,10 @@ def test_the_table_of_layers_has_a_line_for_each_use():
 
 def test_a_check_imports_neither_numpy_nor_numba():
     code = (
-        "import sys; from specc.frontend.syntax.parse import parse; from specc.frontend.program.check import check;"
-        "from specc.reading import read_source;"
-        "assert check(parse(read_source('models/lenet.dl'))[0]);"
-        "assert not {'numpy', 'numba'} & set(sys.modules)"
+        "import sys; from specc.frontend.syntax.parse import parse; from"
+        " specc.frontend.program.check import check;from specc.reading import read_source;assert"
+        " check(parse(read_source('models/lenet.dl'))[0]);assert not {'numpy', 'numba'} &"
+        " set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
@@ -118,8 +137,7 @@ def test_nodes_know_the_line_and_word_they_come_from():
 
 
 def test_blocks_and_layers_give_paths():
-    result = program(
-        """
+    result = program("""
         block residual(x: float[n]) {
           layer inner = dense(n) -> relu
           let y = x -> dense(n) -> dense(n)
@@ -132,43 +150,49 @@ def test_blocks_and_layers_give_paths():
           let y = x -> residual -> tower -> residual -> two
           output y
         }
-        """
-    )
+        """)
     assert list(shapes(result))[::2] == [
-        "residual1.dense1.weight", "residual1.dense2.weight", "residual1.inner.dense1.weight",
+        "residual1.dense1.weight",
+        "residual1.dense2.weight",
+        "residual1.inner.dense1.weight",
         "tower.weight",
-        "residual2.dense1.weight", "residual2.dense2.weight", "residual2.inner.dense1.weight",
-        "two.dense1.weight", "two.dense2.weight",
-    ]  # fmt: skip
+        "residual2.dense1.weight",
+        "residual2.dense2.weight",
+        "residual2.inner.dense1.weight",
+        "two.dense1.weight",
+        "two.dense2.weight",
+    ]
 
 
 def test_a_repeated_stage_has_weights_of_its_own_each_time():
-    result = program("dim k = 2 model m { input x: float[4] output x -> k + 1 * (dense(4)) }".replace(
-        "k + 1", "(k + 1)"))  # fmt: skip
+    result = program(
+        "dim k = 2 model m { input x: float[4] output x -> k + 1 * (dense(4)) }".replace(
+            "k + 1", "(k + 1)"
+        )
+    )
     assert list(shapes(result))[::2] == ["dense1.weight", "dense2.weight", "dense3.weight"]
 
 
 def test_a_layer_shares_its_weights_between_its_uses():
-    result = program(
-        """model m { input a: float[4] input b: float[4]
+    result = program("""model m { input a: float[4] input b: float[4]
         layer tower = dense(8) -> relu -> dense(2)
         output tower(a) - tower(b)
-        loss l2(tower.dense1.weight) }"""
-    )
+        loss l2(tower.dense1.weight) }""")
     assert list(shapes(result)) == [
-        "tower.dense1.weight", "tower.dense1.bias", "tower.dense2.weight", "tower.dense2.bias",
-    ]  # fmt: skip
+        "tower.dense1.weight",
+        "tower.dense1.bias",
+        "tower.dense2.weight",
+        "tower.dense2.bias",
+    ]
     assert inputs_of(result.losses[0].node, "param") == ["tower.dense1.weight"]
 
 
 def test_weights_are_all_parameters_but_biases_and_factors():
-    result = program(
-        """model m { input x: float[3, 4, 4]
+    result = program("""model m { input x: float[3, 4, 4]
         loss penalty = l2(weights)
         param w: float[3] = normal
         let y = x -> conv(2, kernel=3) -> batchnorm -> flatten -> prelu -> dense(3)
-        output w * y }"""
-    )
+        output w * y }""")
     assert inputs_of(result.losses[0].node, "param") == ["conv1.weight", "dense1.weight", "w"]
 
 
@@ -189,11 +213,9 @@ def test_a_word_can_be_a_setting():
 
 
 def test_a_word_of_the_user_hides_that_of_the_library_in_his_file_alone():
-    result = program(
-        """fn relu(x) = max(x, 1)
+    result = program("""fn relu(x) = max(x, 1)
         block softplus(x) { return x -> relu }
-        model m { input x: float[4] output softplus(x) output gelu(x) }"""
-    )
+        model m { input x: float[4] output softplus(x) output gelu(x) }""")
     (constant,) = [e for e in topological([result.outputs[0].node]) if e.op.name == "Const"]
     assert constant.op.value == 1.0
 
@@ -213,18 +235,32 @@ def test_overrides_change_sizes_constants_and_settings():
 @pytest.mark.parametrize(
     ("overrides", "name", "message"),
     [
-        ({"clases": 3}, "unknown-override", "the file has no dimension, constant or setting `clases`"),
+        (
+            {"clases": 3},
+            "unknown-override",
+            "the file has no dimension, constant or setting `clases`",
+        ),
         ({"classes": "ten"}, "unknown-name", "`ten` is not defined"),
-        ({"classes": "2.5"}, "wrong-kind", "the size `classes` is a whole number, not the number 2.5"),
-        ({"classes": "1 dim x = 3"}, "unknown-override",
-         "the value of `classes` is one number or formula, not `1 dim x = 3`"),
+        (
+            {"classes": "2.5"},
+            "wrong-kind",
+            "the size `classes` is a whole number, not the number 2.5",
+        ),
+        (
+            {"classes": "1 dim x = 3"},
+            "unknown-override",
+            "the value of `classes` is one number or formula, not `1 dim x = 3`",
+        ),
         ({"lr": 0.3}, "unknown-override", "the file has no dimension, constant or setting `lr`"),
         ({"a b": 3}, "unknown-override", "`a b=3` is not a name with a value"),
         ({"epochs": 0}, "bad-setting", "`epochs` must be > 0, not 0"),
-        ({"batch_size": 3}, "unknown-override",
-         "the file has no dimension, constant or setting `batch_size`"),
+        (
+            {"batch_size": 3},
+            "unknown-override",
+            "the file has no dimension, constant or setting `batch_size`",
+        ),
     ],
-)  # fmt: skip
+)
 def test_an_override_goes_through_the_checks_of_the_file(overrides, name, message):
     text = """dim classes = 10
     model m { input x: float[4] let y = x -> dense(classes) output y loss sum(y) }
@@ -237,11 +273,9 @@ def test_an_override_goes_through_the_checks_of_the_file(overrides, name, messag
 
 
 def test_open_sizes_stay_symbols():
-    result = program(
-        """dim n dim m = n + 1
+    result = program("""dim n dim m = n + 1
         model open { input x: float[n] output x -> dense(m) -> dense(3)
-          output mean(x) }"""
-    )
+          output mean(x) }""")
     n = open_size("n")
     assert result.open_sizes == ("n",)
     assert result.ports[0].shape == (n,)
@@ -251,15 +285,13 @@ def test_open_sizes_stay_symbols():
 
 
 def test_optimizers_are_for_what_they_name_and_the_rest():
-    result = program(
-        """model m { input x: float[4]
+    result = program("""model m { input x: float[4]
           layer tower = dense(3) -> dense(2)
           let y = x -> tower -> dense(1)
           output y loss sum(y * y) }
         train { freeze dense1.bias
           optimizer sgd(lr=0.1)
-          optimizer adam() for tower.dense1, tower.dense2.bias }"""
-    )
+          optimizer adam() for tower.dense1, tower.dense2.bias }""")
     states = {each.path: [s.path for s in each.states] for each in result.updates}
     assert result.frozen == ("dense1.bias",)
     assert states == {
@@ -283,12 +315,10 @@ def test_a_running_state_has_a_path_and_a_next_value():
 
 
 def test_terms_are_named_by_their_words_made_unique():
-    result = program(
-        """model m { input x: float[4] target t: class(4)
+    result = program("""model m { input x: float[4] target t: class(4)
         output x output softmax(x) output x -> softmax
         loss cross_entropy(x, t) loss 2 * cross_entropy(x, t) loss x[0] * x[1] loss last = x[0]
-        metric accuracy(x, t) metric t == argmax(x) }"""
-    )
+        metric accuracy(x, t) metric t == argmax(x) }""")
     assert [each.name for each in result.outputs] == ["x", "softmax", "softmax2"]
     assert [each.name for each in result.losses] == [
         "cross_entropy",
@@ -319,20 +349,23 @@ def test_a_file_of_definitions_is_good_and_has_no_program():
 
 
 def test_all_mistakes_come_in_one_run_in_order():
-    found = mistakes(
-        """model m {
+    found = mistakes("""model m {
           input x: float[4]
           let a = x -> dens(3)
           let b = a -> dense(0) -> nothing
           let c = y + 1
           loss sum(x -> conv(2))
         }
-        train { epochs = 0 optimizer sgd() }"""
-    )
+        train { epochs = 0 optimizer sgd() }""")
     assert [(name, line) for name, line, _ in found] == [
-        ("unknown-name", 3), ("bad-setting", 4), ("unknown-name", 4), ("unknown-name", 5),
-        ("shape-mismatch", 6), ("bad-setting", 8), ("missing-setting", 8),
-    ]  # fmt: skip
+        ("unknown-name", 3),
+        ("bad-setting", 4),
+        ("unknown-name", 4),
+        ("unknown-name", 5),
+        ("shape-mismatch", 6),
+        ("bad-setting", 8),
+        ("missing-setting", 8),
+    ]
 
 
 def test_a_mistake_in_a_repeated_stage_is_told_once():
@@ -374,8 +407,12 @@ TOKENS = [re.findall(r"\w+|->|[<>=!]=|//|\s+|[^\w\s]", text) for text in TEXTS]
 VOCABULARY = sorted({token for tokens in TOKENS for token in tokens if not token.isspace()})
 
 
-@given(st.sampled_from(TOKENS), st.lists(st.tuples(st.integers(0, 10_000), st.sampled_from(VOCABULARY)),
-                                         min_size=1, max_size=3))  # fmt: skip
+@given(
+    st.sampled_from(TOKENS),
+    st.lists(
+        st.tuples(st.integers(0, 10_000), st.sampled_from(VOCABULARY)), min_size=1, max_size=3
+    ),
+)
 @settings(max_examples=150, deadline=None)
 def test_a_damaged_model_is_refused_in_words(tokens, changes):
     tokens = list(tokens)

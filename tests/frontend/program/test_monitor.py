@@ -1,4 +1,5 @@
-"""`monitor` names the value that chooses the best epoch; which way is better follows from its formula."""
+"""`monitor` names the value that chooses the best epoch; which way is better follows from its
+formula."""
 
 from __future__ import annotations
 

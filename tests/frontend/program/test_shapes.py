@@ -147,11 +147,17 @@ def test_the_trail_of_a_shape_reaches_back_to_the_input():
     ]
 
 
-@pytest.mark.parametrize(("formula", "message"), [
-    ("reshape(x; 8, third=8)", "the sizes of `reshape` are given without a gap"),
-    ("reshape(x; 16, second=2, fourth=2)", "the sizes of `reshape` are given without a gap"),
-    ("reshape(x; 1, 8, 8) -> upsample(3) -> maxpool(17, stride=1)", "a window of 17x17 has more than 256 places"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("reshape(x; 8, third=8)", "the sizes of `reshape` are given without a gap"),
+        ("reshape(x; 16, second=2, fourth=2)", "the sizes of `reshape` are given without a gap"),
+        (
+            "reshape(x; 1, 8, 8) -> upsample(3) -> maxpool(17, stride=1)",
+            "a window of 17x17 has more than 256 places",
+        ),
+    ],
+)
 def test_a_gap_in_a_shape_and_a_window_of_too_many_places_are_refused(formula, message):
     _, found = driver.check(Source("x.dl", f"model m {{ input x: float[64] output {formula} }}"))
     assert [each.message for each in found] == [message]

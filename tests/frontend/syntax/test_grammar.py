@@ -15,8 +15,9 @@ from specc.frontend.syntax.parse import parse
 from specc.frontend.syntax.parser import DEFINITIONS, STATEMENTS
 from specc.source import Source
 
-RESERVED = """dim seq const use fn block cell optimizer model train input stream target let layer param state
-next return output loss metric data validate test freeze for if then else and or not true false"""
+RESERVED = """dim seq const use fn block cell optimizer model train input stream target let layer
+param state next return output loss metric data validate test freeze for if then else and
+or not true false"""
 
 TEXTS = [
     "",
@@ -24,9 +25,15 @@ TEXTS = [
     'dim n = 3 seq t = 4 const c = 1e-4 use "blocks.dl"',
     "fn f(x) = x ^ 2 ^ -3 -> relu -> 3 * (dense(3) -> relu)",
     "fn f(; a) { return a }",
-    "block b(x: float[<= t, 3]; k: int > 0 < 9 = 3, r: exact or floor = exact) { return x[1:3, :, ::2] }",
+    (
+        "block b(x: float[<= t, 3]; k: int > 0 < 9 = 3, r: exact or floor = exact) { return x[1:3,"
+        " :, ::2] }"
+    ),
     "model m { output a loss b = c metric d }",
-    'train { data csv("a"; b = 1) validate split = 0.9 optimizer adam for a.b, c e = 1 freeze a, b }',
+    (
+        'train { data csv("a"; b = 1) validate split = 0.9 optimizer adam for a.b, c e = 1 freeze'
+        " a, b }"
+    ),
     "fn f(x = 3",
     "fn f(x) = a < b < c",
     "fn f(x) = 1 + if a then b else c",

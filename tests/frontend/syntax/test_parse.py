@@ -334,8 +334,8 @@ def test_the_optimizer_of_a_training_has_settings_alone():
 
 def test_a_doc_comment_belongs_to_the_declaration_beneath_it():
     file = read(
-        "## no\n# a\n## first\n##   second\n\ndim n = 3 ## not a doc\n# plain\ndim m\n"
-        "model a {\n  ## the data\n  input x: float\n  output x\n  ## of nothing\n}\n## of nothing, too\n"
+        "## no\n# a\n## first\n##   second\n\ndim n = 3 ## not a doc\n# plain\ndim m\nmodel a {\n "
+        " ## the data\n  input x: float\n  output x\n  ## of nothing\n}\n## of nothing, too\n"
     )
     n, m, model = file.definitions
     assert n.doc == "no\nfirst\n  second"
@@ -401,11 +401,14 @@ def test_walk_visits_a_tree_of_any_depth():
             ["1:16 `=` gives a name to a value; two values are compared by `==`"],
         ),
         ("fn f(x) = x ** 2", ["1:13 `**` is written `^` here"]),
-        ("fn f(x) = a && !b || c", [
-            "1:13 `&&` is written `and` here",
-            "1:16 `!` is written `not` here",
-            "1:19 `||` is written `or` here",
-        ]),
+        (
+            "fn f(x) = a && !b || c",
+            [
+                "1:13 `&&` is written `and` here",
+                "1:16 `!` is written `not` here",
+                "1:19 `||` is written `or` here",
+            ],
+        ),
         ("use 'a.dl'", ['1:5 a text stands in double quotes: `"`']),
         ("use a", ["1:5 expected a text in double quotes after `use`, found `a`"]),
         # Brackets.
@@ -420,15 +423,21 @@ def test_walk_visits_a_tree_of_any_depth():
         ("model m { output y }\n}", ["2:1 this `}` closes nothing"]),
         ("fn f(x) = x)", ["1:12 this `)` closes nothing"]),
         ("fn f(x) = f(x]", ["1:14 expected `)`, found `]`"]),
-        ("model m:\n output x\ntrain:\n epochs = 3\n", [
-            "1:8 a body stands in braces `{ }`, not behind a `:`",
-            "3:6 a body stands in braces `{ }`, not behind a `:`",
-        ]),
+        (
+            "model m:\n output x\ntrain:\n epochs = 3\n",
+            [
+                "1:8 a body stands in braces `{ }`, not behind a `:`",
+                "3:6 a body stands in braces `{ }`, not behind a `:`",
+            ],
+        ),
         # Names.
         ("model m { let loss = 3 }", ["1:15 `loss` is a reserved word and cannot be a name"]),
         ("fn f(input) = input * 2", ["1:6 `input` is a reserved word and cannot be a name"]),
         ("dim for = 3", ["1:5 `for` is a reserved word and cannot be a name"]),
-        ("dim λ = 3", ["1:5 `λ` is no name: names have the letters a to z and A to Z, digits and `_`"]),
+        (
+            "dim λ = 3",
+            ["1:5 `λ` is no name: names have the letters a to z and A to Z, digits and `_`"],
+        ),
         ("dim n = 3x", ["1:9 `3x` is neither a number nor a name"]),
         ("dim n = .5", ["1:9 a number starts with a digit"]),
         ("dim n = 3.", ["1:9 `3.` is neither a number nor a name"]),
@@ -450,37 +459,72 @@ def test_walk_visits_a_tree_of_any_depth():
             "model m { x = 3 }",
             ["1:11 `x = ...` is a setting of `train`; in a `model` a value gets its name by `let`"],
         ),
-        ("train { validate splt = 0.9 }", ["1:18 `validate` takes a source or `split = ...`, not `splt = ...`"]),
+        (
+            "train { validate splt = 0.9 }",
+            ["1:18 `validate` takes a source or `split = ...`, not `splt = ...`"],
+        ),
         # Formulas.
         ("fn f(x) = a < b < c", ["1:17 comparisons do not chain"]),
-        ("fn f(x) = 1 + if x then 2 else 3", ["1:15 `if` within a formula stands in parentheses: `(if ...)`"]),
+        (
+            "fn f(x) = 1 + if x then 2 else 3",
+            ["1:15 `if` within a formula stands in parentheses: `(if ...)`"],
+        ),
         ("fn f(x) = if x then 3", ["1:22 the `else` is missing: an `if` always has a value"]),
         ("fn f(x) = x +", ["1:14 expected a value after `+`, but the file ends there"]),
-        ("model m {\n let y = x +\n output y\n}", ["2:13 expected a value after `+`, but the statement ends there"]),
+        (
+            "model m {\n let y = x +\n output y\n}",
+            ["2:13 expected a value after `+`, but the statement ends there"],
+        ),
         ("model m { let y = * 4 }", ["1:19 expected a value after `=`, found `*`"]),
-        ("model m { let y = relu x output y }", ["1:24 an operator is missing between `relu` and `x`"]),
-        ("model m { let y = x -> dense 10 }", ["1:24 what a word is given stands in parentheses: `dense(10)`"]),
-        ("model m { let y = x -> (relu) }", ["1:31 expected `*` after `)`, but the statement ends there"]),
+        (
+            "model m { let y = relu x output y }",
+            ["1:24 an operator is missing between `relu` and `x`"],
+        ),
+        (
+            "model m { let y = x -> dense 10 }",
+            ["1:24 what a word is given stands in parentheses: `dense(10)`"],
+        ),
+        (
+            "model m { let y = x -> (relu) }",
+            ["1:31 expected `*` after `)`, but the statement ends there"],
+        ),
         ("fn f(x) = conv(x; 6 kernel=5)", ["1:21 a `,` is missing between `6` and `kernel`"]),
-        ("model m {\n let y = 3;\n output y,\n}", ["2:11 a statement ends without a `;`", "3:10 a statement ends without a `,`"]),
+        (
+            "model m {\n let y = 3;\n output y,\n}",
+            ["2:11 a statement ends without a `;`", "3:10 a statement ends without a `,`"],
+        ),
         ("model m { output a, b }", ["1:19 `output` takes one value"]),
         ("model m { input z float[3] }", ["1:19 expected `:` and a type after `z`, found `float`"]),
         ("fn f(x; 3) = 2", ["1:9 expected a setting's name or `)` after `;`, found `3`"]),
         ("dim n = 3 4", ["1:11 expected an operator or the next definition after `3`, found `4`"]),
-        ("model m { let y = x -> dense(units: 10) }", ["1:35 what `units` is stands behind `=`, not `:`"]),
+        (
+            "model m { let y = x -> dense(units: 10) }",
+            ["1:35 what `units` is stands behind `=`, not `:`"],
+        ),
         ("model m { loss total: mse(y, t) }", ["1:21 what `total` is stands behind `=`, not `:`"]),
         ("model m { loss = mse(y, t) }", ["1:16 `loss` is followed by its value, without `=`"]),
-        ("train { optimizer = sgd(lr=1) data = digits() }", ["1:19 `optimizer` is followed by its value, without `=`",
-                                                            "1:36 `data` is followed by its value, without `=`"]),
-        ("model m { let y = x -> conv(3, kernel=(3, 3)) }", ["1:41 expected an operator or `)` after `3`, found `,`"]),
-        ("model m { let y = x -> conv(3, kernel=[3, 3]) }", ["1:39 expected the value of the setting after `=`, found `[`"]),
+        (
+            "train { optimizer = sgd(lr=1) data = digits() }",
+            [
+                "1:19 `optimizer` is followed by its value, without `=`",
+                "1:36 `data` is followed by its value, without `=`",
+            ],
+        ),
+        (
+            "model m { let y = x -> conv(3, kernel=(3, 3)) }",
+            ["1:41 expected an operator or `)` after `3`, found `,`"],
+        ),
+        (
+            "model m { let y = x -> conv(3, kernel=[3, 3]) }",
+            ["1:39 expected the value of the setting after `=`, found `[`"],
+        ),
         # Texts and signs.
         ('use "a\ndim n = 3', ['1:5 this text is not closed: a `"` is missing in its line']),
         (r'use "a\q"', [r"1:7 `\q` has no meaning in a text"]),
         ("dim n = $3", ["1:9 `$` has no meaning here"]),
         ("dim n = \x003", ["1:9 the character U+0000 has no meaning here"]),
     ],
-)  # fmt: skip
+)
 def test_a_usual_slip_is_explained(text, expected):
     assert mistakes(text) == expected
 
@@ -533,7 +577,10 @@ def test_three_mistakes_give_three_messages():
 
 
 def test_what_is_sound_is_kept_and_what_is_not_leaves_its_names():
-    text = "dim n = 3\nmodel m {\n let a, b = 3 +\n let c = 4\n loss d = * 2\n}\nfn f(x; 3) = x\nseq t = 9\n"
+    text = (
+        "dim n = 3\nmodel m {\n let a, b = 3 +\n let c = 4\n loss d = * 2\n}\nfn f(x; 3) = x\nseq t"
+        " = 9\n"
+    )
     file, diagnostics = parse(Source("x.dl", text))
     assert len(diagnostics) == 3
     dim, model, fn, seq = file.definitions

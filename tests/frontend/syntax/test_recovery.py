@@ -49,8 +49,15 @@ def lines_with_errors(text: str) -> list[int]:
 
 @pytest.mark.parametrize("broken", BROKEN)
 def test_a_broken_statement_has_one_message_of_syntax_and_hides_nothing(broken):
-    lines = ["model m {", "input x: float[4]", broken.replace("#", "y"), UNKNOWN.replace("#", "a"),
-             "output x", "}", "fn f(x) = z"]  # fmt: skip
+    lines = [
+        "model m {",
+        "input x: float[4]",
+        broken.replace("#", "y"),
+        UNKNOWN.replace("#", "a"),
+        "output x",
+        "}",
+        "fn f(x) = z",
+    ]
     _, found = driver.check(Source("x.dl", "\n".join(lines)))
     errors = [each for each in found if each.severity == "error"]
     assert [each.span.line for each in errors if each.name == "syntax"] == [3]

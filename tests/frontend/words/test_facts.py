@@ -1,4 +1,5 @@
-"""Sentences of doc comments that the compiler reads: a word of the user's own gets what the library's get."""
+"""Sentences of doc comments that the compiler reads: a word of the user's own gets what the
+library's get."""
 
 from __future__ import annotations
 
@@ -39,16 +40,25 @@ def warned(text: str, folder: Path | None = None) -> list[str]:
         ("Linear in its input.", "is_linear", True),
         ("Its values are from -1.5 to 1e-3.", "results", (-1.5, 1e-3)),
         ("Its values are from 0 up; the rest is text.", "results", (0, math.inf)),
-        ("Its `p` has values from 0 to 1. Its `q` has values from 0 up.", "inputs",
-         {"p": (0, 1), "q": (0, math.inf)}),
+        (
+            "Its `p` has values from 0 to 1. Its `q` has values from 0 up.",
+            "inputs",
+            {"p": (0, 1), "q": (0, math.inf)},
+        ),
         ("Compares `y` with `t`.", "compares", ("y", "t")),
-        ("Learning rates are usually 0.1 to 1, and hardly ever below 1e-3 or above 20.", "rates",
-         (1e-3, 20, "0.1 to 1")),
+        (
+            "Learning rates are usually 0.1 to 1, and hardly ever below 1e-3 or above 20.",
+            "rates",
+            (1e-3, 20, "0.1 to 1"),
+        ),
         ("Instead of an `l2` penalty use `adamw`.", "instead", ("l2", "adamw")),
-        ("Example: `concat(a, b)` of `a: float[8]`, `b: float[4]`.", "example",
-         (("a: float[8]", "b: float[4]"), ("concat(a, b)",))),
+        (
+            "Example: `concat(a, b)` of `a: float[8]`, `b: float[4]`.",
+            "example",
+            (("a: float[8]", "b: float[4]"), ("concat(a, b)",)),
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_sentence_states_a_fact(doc, name, value):
     assert getattr(facts(f"f(x) = x. {doc} More text."), name) == value
 

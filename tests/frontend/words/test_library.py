@@ -56,7 +56,10 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_a_definition_has_its_places_in_the_whole_file(folder):
-    text = "# words\n\n## first\nfn one(x) =\n  x + 1\n\n## second\n## word\nblock two(x) {\n  return x\n}\n"
+    text = (
+        "# words\n\n## first\nfn one(x) =\n  x + 1\n\n## second\n## word\nblock two(x) {\n  return"
+        " x\n}\n"
+    )
     (folder / "a.dl").write_text(text)
     assert library.words() == ("one", "two")
     two = library.lookup("two")

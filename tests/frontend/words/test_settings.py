@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hypothesis
 import jsonschema
 import pytest
 from hypothesis import given
@@ -82,6 +83,7 @@ def test_good_values_pass():
     assert mistakes(settings, values) == []
 
 
+@hypothesis.settings(deadline=None)
 @given(
     rule=st.fixed_dictionaries(
         {},

@@ -1,63 +1,46 @@
-"""What is wrong at a token that does not fit.
+"""Syntax errors whose meaning is plain: each is reported, and mostly read as what was meant.
 
-In: a `Recovery`, and the number of the token. Out: a diagnostic, and the token to go on with. A usual slip whose
-meaning is plain (`==` for `=`, a missing `)`) is reported and read as what was meant; for all else the
-statement is left out.
+    let y == 3          error[syntax]: `==` compares two values; a name is given by `=`
 
-    let y = f(x, 3        error[syntax]: a `)` is missing after `3`
-    output y
+Each function looks at the token that does not fit, and returns the token to continue with, or None
+if the error is another one.
 """
 
 from __future__ import annotations
 
 from specc.diagnostics import Edit, Label, closest
-from specc.frontend.syntax import ast
-from specc.frontend.syntax.build import DEEPEST, PLACES, Token, is_name, keyword_of, listed
-from specc.frontend.syntax.expectations import Expectation, expectations
-from specc.frontend.syntax.lex import MOST
+from specc.frontend.syntax.build import Token, is_name
 from specc.frontend.syntax.parser import DEFINITIONS, STATEMENTS
 from specc.frontend.syntax.recovery import BINARY, COMPARISONS, OPERANDS, Recovery
 from specc.source import Span
 
 BEFORE_VALUES = ("output", "loss", "metric", "data", "validate", "test", "optimizer")
-CLOSING = {"(": ")", "[": "]", "{": "}"}
-# Where the statement that starts with a word stands.
-PLACE = {keyword_of(cls): places for cls, places in PLACES.items() if cls is not ast.Setting}
-WORDS = {
-    "NAME": "a name",
-    "NUMBER": "a number",
-    "STRING": "a text in double quotes",
-    "$END": "the end of the file",
-}
 # What other languages call the words that definitions and statements start with.
 SYNONYMS = {
-    "def": "fn", "func": "fn", "function": "fn", "net": "model", "network": "model", "import": "use",
-    "include": "use", "training": "train", "optimiser": "optimizer", "size": "dim", "dimension": "dim",
-    "var": "let", "val": "let", "dataset": "data", "criterion": "loss", "objective": "loss",
-    "validation": "validate", "label": "target", "parameter": "param", "weight": "param",
-    "module": "block", "inputs": "input", "outputs": "output",
-}  # fmt: skip
-
-
-def after(recovery: Recovery, at: int) -> int:
-    """Reports what is wrong at a token that does not fit; returns where to go on."""
-    parser = recovery.parser
-    recovery.tries = recovery.tries + 1 if at == recovery.last else 0
-    recovery.last = at
-    if len(parser.report) > MOST:
-        return recovery.give_up(at)
-    before = parser.values[-1]
-    is_behind_body = type(before) is Token and before.kind == "}"
-    if is_behind_body or (recovery.is_first(at) and not recovery.is_within_body):
-        parser.reduce("dim")  # the definition before this token has ended, if it is whole
-    if recovery.tries <= DEEPEST:  # each slip makes progress; this holds even if one does not
-        for slip in SLIPS:
-            if (next_at := slip(recovery, at)) is not None:
-                return next_at
-    return unexpected(recovery, at)
-
-
-# Slips. Each returns where to go on, or None if it is not the one.
+    "def": "fn",
+    "func": "fn",
+    "function": "fn",
+    "net": "model",
+    "network": "model",
+    "import": "use",
+    "include": "use",
+    "training": "train",
+    "optimiser": "optimizer",
+    "size": "dim",
+    "dimension": "dim",
+    "var": "let",
+    "val": "let",
+    "dataset": "data",
+    "criterion": "loss",
+    "objective": "loss",
+    "validation": "validate",
+    "label": "target",
+    "parameter": "param",
+    "weight": "param",
+    "module": "block",
+    "inputs": "input",
+    "outputs": "output",
+}
 
 
 def unknown_sign(recovery: Recovery, at: int) -> int | None:
@@ -198,9 +181,11 @@ def equal_sign(recovery: Recovery, at: int) -> int | None:
         return None
     recovery.report(
         at,
-        "`=` gives a name to a value; two values are compared by `==`"
-        if other == "=="
-        else "`==` compares two values; a name is given by `=`",
+        (
+            "`=` gives a name to a value; two values are compared by `==`"
+            if other == "=="
+            else "`==` compares two values; a name is given by `=`"
+        ),
         fix=(f"write `{other}`", Edit(recovery.span(token), other)),
     )
     recovery.parser.feed(Token(other, other, token.start, token.end))
@@ -239,8 +224,11 @@ def colon_for_equals(recovery: Recovery, at: int) -> int | None:
     if token.kind != ":" or not recovery.parser.accepts("="):
         return None
     before = recovery.shown(recovery.before(at))
-    recovery.report(at, f"what {before} is stands behind `=`, not `:`",
-                    fix=("write `=`", Edit(recovery.span(token), "=")))  # fmt: skip
+    recovery.report(
+        at,
+        f"what {before} is stands behind `=`, not `:`",
+        fix=("write `=`", Edit(recovery.span(token), "=")),
+    )
     recovery.parser.feed(Token("=", "=", token.start, token.end))
     return at + 1
 
@@ -291,7 +279,8 @@ def share_without_name(recovery: Recovery, at: int) -> int | None:
     start = Span(recovery.source, token.start, token.start)
     recovery.report(
         at,
-        "`validate` takes a source of data, or the part of `data` that is trained on: `split = ...`",
+        "`validate` takes a source of data, or the part of `data` that is trained on: `split ="
+        " ...`",
         fix=("write `split =` before it", Edit(start, "split = ")),
     )
     for kind, text in (("NAME", "split"), ("=", "=")):
@@ -312,115 +301,6 @@ def end_sign(recovery: Recovery, at: int) -> int | None:
         fix=("leave it out", Edit(recovery.span(token), "")),
     )
     return at + 1
-
-
-def bracket_not_closed(recovery: Recovery, at: int) -> int | None:
-    opened = recovery.opened()
-    is_setting = (
-        is_name(recovery.tokens[at])
-        and recovery.following(at).kind == "="
-        and recovery.is_first(at)
-        and recovery.is_within_body
-    )
-    if opened is None or not (is_setting or recovery.is_next_statement(at)):
-        return None
-    closing = CLOSING[opened.kind]
-    before = recovery.before(at)
-    recovery.report(
-        at,
-        f"a `{closing}` is missing after {recovery.shown(before)}",
-        Span(recovery.source, before.end, before.end),
-        labels=[Label(recovery.span(opened), f"this `{opened.kind}` is not closed")],
-    )
-    if not recovery.parser.feed(Token(closing, closing, before.end, before.end)):
-        return recovery.leave_out(at)
-    return at
-
-
-def brace_not_closed(recovery: Recovery, at: int) -> int | None:
-    token = recovery.tokens[at]
-    ends = token.kind == "$END" or recovery.is_definition(at)
-    if not ends or not recovery.is_within_body or not recovery.parser.accepts("}"):
-        return None
-    recovery.parser.reduce("}")  # the statement before it is whole
-    brace, keyword = recovery.open_brace()
-    whose = f"the `{{` of this `{keyword}`"
-    if brace.start in recovery.implied:
-        pass
-    elif token.kind == "$END":
-        recovery.report(at, f"{whose} is never closed", recovery.span(brace))
-    else:
-        label = Label(recovery.span(brace), f"{whose} is not closed")
-        recovery.report(at, f"a `}}` is missing before {recovery.shown(token)}", labels=[label])
-    end = recovery.before(at).end
-    recovery.parser.feed(Token("}", "}", end, end))
-    # The definition is a statement of its own: a mistake in it is none of this one's.
-    recovery.reported.discard(token.start)
-    return at
-
-
-def definition_in_open_body(recovery: Recovery, at: int) -> int | None:
-    # `optimizer adam(w, g; lr) {` in a body: the body's `}` is missing before it.
-    values, height = recovery.parser.values, recovery.height
-    if recovery.tokens[at].kind != "{" or not recovery.is_within_body or len(values) <= height:
-        return None
-    first = values[height]
-    if not (type(first) is Token and first.kind == "optimizer"):
-        return None
-    start = recovery.start_token(at)
-    recovery.parser.drop(height)
-    return brace_not_closed(recovery, start)
-
-
-def bracket_not_opened(recovery: Recovery, at: int) -> int | None:
-    token = recovery.tokens[at]
-    opened = recovery.opened()
-    if token.kind == "}" and not recovery.is_within_body:
-        if len(recovery.parser.states) > recovery.height:
-            return None
-        recovery.report(at, "this `}` closes nothing")
-        return at + 1
-    if token.kind not in (")", "]"):
-        return None
-    if opened is None:
-        if not recovery.parser.accepts("let" if recovery.is_within_body else "dim"):
-            return None
-        recovery.report(at, f"this `{token.kind}` closes nothing")
-        return at + 1
-    closing = CLOSING[opened.kind]
-    if token.kind == closing or not recovery.parser.accepts(closing):
-        return None
-    recovery.report(
-        at,
-        f"expected `{closing}`, found `{token.kind}`",
-        labels=[Label(recovery.span(opened), f"this `{opened.kind}` is closed by `{closing}`")],
-    )
-    recovery.parser.feed(Token(closing, closing, token.start, token.end))
-    return at + 1
-
-
-def statement_outside(recovery: Recovery, at: int) -> int | None:
-    token = recovery.tokens[at]
-    if (
-        token.kind not in PLACE
-        or recovery.is_within_body
-        or len(recovery.parser.states) > recovery.height
-    ):
-        return None
-    labels = []
-    for number in range(at - 1, -1, -1):
-        if recovery.tokens[number].kind == "}":
-            labels = [
-                Label(recovery.span(recovery.tokens[number]), "the definition before it ends here")
-            ]
-            break
-    recovery.report(
-        at,
-        f"`{token.text}` stands outside of a definition",
-        labels=labels,
-        help=f"`{token.text}` has its place in {listed(PLACE[token.kind], 'or')}",
-    )
-    return recovery.leave_out(at)
 
 
 def several_values(recovery: Recovery, at: int) -> int | None:
@@ -467,88 +347,3 @@ def missing_else(recovery: Recovery, at: int) -> int | None:
         at, "the `else` is missing: an `if` always has a value", recovery.place(at), labels=labels
     )
     return recovery.leave_out(at)
-
-
-def unexpected(recovery: Recovery, at: int) -> int:
-    """Says what was expected; leaves the statement out."""
-    token, before = recovery.tokens[at], recovery.before(at)
-    if len(recovery.parser.states) == 1:
-        recovery.report(
-            at,
-            f"a file is made of definitions, and {recovery.shown(token)} does not start one",
-            help=f"a definition starts with {listed(sorted(DEFINITIONS), 'or')}",
-        )
-        return recovery.leave_out(at)
-    expected = recovery.parser.expected()
-    expectation = expectations().get(recovery.parser.states[-1], ANY)
-    wanted = f"expected {filled(expectation.what, expected)}"
-    if recovery.height < len(recovery.parser.states):
-        wanted += f" after {recovery.shown(before)}"
-    found = f", found {recovery.shown(token)}"
-    if recovery.is_next_statement(at) and recovery.height < len(recovery.parser.states):
-        found = f", but the {'file' if token.kind == '$END' else 'statement'} ends there"
-    help = expectation.help
-    starts_list = token.kind == "[" and "NUMBER" in expected
-    if starts_list or (
-        token.kind == "," and before.kind == "NUMBER" and "," not in expected and ")" in expected
-    ):
-        help = "there are no lists: a setting is one value, such as `kernel=3` or `kernel_width=5`"
-    elif token.kind == "(" and before.kind == "let":
-        help = "names stand without parentheses: `let a, b = ...`"
-    opened = recovery.opened() if recovery.is_first(at) else None
-    labels = (
-        [Label(recovery.span(opened), f"this `{opened.kind}` is not closed yet")] if opened else []
-    )
-    recovery.report(at, wanted + found, recovery.place(at), labels=labels, help=help)
-    return recovery.leave_out(at)
-
-
-ANY = Expectation("{ends}", None)
-"""In a state that no text without a mistake leads to."""
-
-
-def filled(what: str, expected: set[str]) -> str:
-    """The words of an expectation with the kinds of tokens that end the formula, list or type:
-    "an operator or {ends}" is "an operator, `,` or `)`"."""
-    left = expected - {"BROKEN"}
-    if "{ends}" in what:
-        left -= BINARY | {"->", "(", "[", ".", "=", "for", "NUMBER", "STRING"}
-    said = []
-    for kinds, each in ((STATEMENTS, "statement"), (DEFINITIONS, "definition")):
-        if len(left & kinds) > 3:
-            said.append(f"the next {each}")
-            left -= kinds | {"NAME", "$END"}
-    said += [WORDS.get(kind) or f"`{kind}`" for kind in sorted(left)]
-    ends = f"{', '.join(said[:-1])} or {said[-1]}" if len(said) > 1 else "".join(said) or "its end"
-    if len(said) > 1:
-        what = what.replace(" or {ends}", ", {ends}")
-    return what.replace("{ends}", ends).replace("{all}", ends)
-
-
-SLIPS = (
-    unknown_sign,
-    brace_not_closed,
-    definition_in_open_body,
-    bracket_not_closed,
-    bracket_not_opened,
-    statement_outside,
-    reserved_word,
-    missing_comma,
-    missing_parentheses,
-    missing_operator,
-    point_before_digits,
-    misspelt_keyword,
-    equal_sign,
-    colon_for_brace,
-    colon_for_equals,
-    else_if,
-    comment_sign,
-    share_without_name,
-    equals_behind_keyword,
-    end_sign,
-    several_values,
-    chained_comparison,
-    word_within_formula,
-    missing_else,
-)
-"""In this order: what a slip explains, the ones behind it need not look at."""
