@@ -1,6 +1,7 @@
 """Which combinations of parameters are tested each time, and which by `python -m pytest -m long` alone.
 
 @pytest.mark.parametrize(("threads", "dtype", "batch"), pairwise([1, 2], ["float32", "float64"], [1, 9]))
+@pytest.mark.parametrize(("name", "dtype"), in_turn(NETWORKS, ["float64", "float32"]))
 """
 
 from __future__ import annotations
@@ -26,6 +27,25 @@ def pairwise(*axes: Iterable, name: Callable = str, every: bool = False) -> list
         marks = () if at in chosen or every else pytest.mark.long
         made.append(pytest.param(*row, marks=marks, id="-".join(map(name, row))))
     return made
+
+
+def in_turn(axis: Iterable, *others: Iterable, name: Callable = str) -> list:
+    """All combinations of the axes' values, as parameters of a test.
+
+    Each value of the first axis is tested with one combination of the others, the next value with the
+    next combination. All others are marked `long`.
+    """
+    combinations = list(itertools.product(*others))
+    return [
+        pytest.param(
+            value,
+            *rest,
+            marks=() if at == number % len(combinations) else pytest.mark.long,
+            id="-".join(map(name, (value, *rest))),
+        )
+        for number, value in enumerate(axis)
+        for at, rest in enumerate(combinations)
+    ]
 
 
 def _chosen(sizes: Sequence[int]) -> set[tuple[int, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pairs import in_turn
 
 import specc
 from specc.backend.reference import evaluate
@@ -89,8 +90,7 @@ def prepared(net, rows: int, team: bool) -> Prepared:
     return Prepared(program, ports, names, rows, 1, net.seed)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize(("name", "dtype"), in_turn([*NETWORKS], ["float64", "float32"]))
 def test_each_way_agrees_with_the_interpreter(name, dtype):
     net, inputs = compiled(name, dtype, threads=2)
     expected = wanted(net, inputs)

@@ -302,7 +302,12 @@ def test_compiled_gradients_agree_with_finite_differences_to_1e_6(name):
     agrees_with_finite_differences(NETWORKS[name])
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+FEW = [
+    pytest.param(name, marks=pytest.mark.long if number % 4 else ()) for number, name in enumerate(NETWORKS)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FEW)
 def test_float32_agrees_with_the_interpreter_to_1e_4(name):
     agrees_with_the_interpreter(NETWORKS[name], 19, 2, "float32", 1e-4)
 

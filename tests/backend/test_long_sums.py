@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pairs import in_turn
 
 import specc
 from specc import driver
@@ -73,27 +74,29 @@ def test_the_sum_of_an_example_over_very_many_equal_terms(batch):
     np.testing.assert_allclose(found["c"], value**2, rtol=2e-6)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+SUMS = [
+    ((1025,), "sum(x * w)", lambda x, w: (x * w).sum(1)),
+    ((1500, 4), "sum(x + w; axis=0)", lambda x, w: (x + w).sum(1)),
+    ((1030, 90), "sum(x; axis=0)", lambda x, w: x.sum(1)),
+    ((3, 2000, 2), "sum(x * w; axis=1)", lambda x, w: (x * w).sum(2)),
+    (
+        (40, 5, 31),
+        "sum(transpose(x; 1, 0, 2) * transpose(w; 1, 0, 2); keep=1)",
+        lambda x, w: (x * w).sum((1, 3)),
+    ),
+    ((2, 37, 41), "sum(exp(x) * w; keep=1)", lambda x, w: (np.exp(x) * w).sum((2, 3))),
+    ((7, 11, 13, 2), "sum(x * w; keep=0)", lambda x, w: (x * w).sum((1, 2, 3, 4))),
+    ((2000,), "sum(x) / max(x)", lambda x, w: x.sum(1) / x.max(1)),
+    ((3000,), "softmax(x)", lambda x, w: np.exp(x) / np.exp(x).sum(1, keepdims=True)),
+]
+SETTINGS = [("float32", 1), ("float64", 2), ("float32", 2), ("float64", 1)]
+
+
 @pytest.mark.parametrize(
-    ("shape", "formula", "wanted"),
-    [
-        ((1025,), "sum(x * w)", lambda x, w: (x * w).sum(1)),
-        ((1500, 4), "sum(x + w; axis=0)", lambda x, w: (x + w).sum(1)),
-        ((1030, 90), "sum(x; axis=0)", lambda x, w: x.sum(1)),
-        ((3, 2000, 2), "sum(x * w; axis=1)", lambda x, w: (x * w).sum(2)),
-        (
-            (40, 5, 31),
-            "sum(transpose(x; 1, 0, 2) * transpose(w; 1, 0, 2); keep=1)",
-            lambda x, w: (x * w).sum((1, 3)),
-        ),
-        ((2, 37, 41), "sum(exp(x) * w; keep=1)", lambda x, w: (np.exp(x) * w).sum((2, 3))),
-        ((7, 11, 13, 2), "sum(x * w; keep=0)", lambda x, w: (x * w).sum((1, 2, 3, 4))),
-        ((2000,), "sum(x) / max(x)", lambda x, w: x.sum(1) / x.max(1)),
-        ((3000,), "softmax(x)", lambda x, w: np.exp(x) / np.exp(x).sum(1, keepdims=True)),
-    ],
+    ("case", "setting"), in_turn(SUMS, SETTINGS, name=lambda each: f"{each[0]}-{each[1]}")
 )
-def test_long_sums_of_an_example_in_every_order_of_axes(shape, formula, wanted, dtype, threads):
+def test_long_sums_of_an_example_in_every_order_of_axes(case, setting):
+    (shape, formula, wanted), (dtype, threads) = case, setting
     rng = np.random.default_rng(0)
     text = ", ".join(map(str, shape))
     text = (

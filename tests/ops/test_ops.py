@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pairs import pairwise
 
 import specc.ops  # noqa: F401 - fills the registry
 from specc.backend.machine import this_machine
@@ -348,13 +349,22 @@ def compiled_value(graph: Graph, arrays, types, examples, dtype, shards, vector=
     return {**store, **outputs}
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize(("examples", "shards"), [(1, 1), (19, 2), (37, 3)])
+def named(value) -> str:
+    """A case's name, or a dtype or the numbers of examples and shards."""
+    return value if isinstance(value, str) else ids(value) if value in CASES else str(value)
+
+
 @pytest.mark.parametrize(
-    "case", [c for c in CASES if c[1] and not isinstance(c[0], WindowMaxGradient)], ids=ids
+    ("case", "size", "dtype"),
+    pairwise(
+        [c for c in CASES if c[1] and not isinstance(c[0], WindowMaxGradient)],
+        [(1, 1), (19, 2), (37, 3)],
+        ["float64", "float32"],
+        name=named,
+    ),
 )
-def test_the_emitted_code_agrees_with_the_reference(case, examples, shards, dtype):
-    op, types = case
+def test_the_emitted_code_agrees_with_the_reference(case, size, dtype):
+    (op, types), (examples, shards) = case, size
     result = op.infer(*types)
     if getattr(op, "batch", False) or getattr(op, "sum_batch", False):
         # padding lanes count unless an example's weight says no

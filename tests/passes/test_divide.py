@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pairs import pairwise
 
 import specc
 from specc.source import Source
@@ -52,12 +53,12 @@ def modes(net) -> set[str]:
     return {step.mode for step in net.plan("train").steps}
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize(
-    ("threads", "dtype"), [(1, "float64"), (2, "float64"), (3, "float64"), (2, "float32")]
-)
-def test_training_is_the_same_by_value(model, optimizer, threads, dtype, monkeypatch):
+SETTINGS = [(1, "float64"), (2, "float64"), (3, "float64"), (2, "float32")]
+
+
+@pytest.mark.parametrize(("model", "optimizer", "setting"), pairwise(MODELS, OPTIMIZERS, SETTINGS))
+def test_training_is_the_same_by_value(model, optimizer, setting, monkeypatch):
+    threads, dtype = setting
     found = trained(model, optimizer, threads, dtype=dtype)
     assert "rows" in modes(found)
     monkeypatch.setattr("specc.passes.plan.divide", lambda graph, *_: graph)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pairs import in_turn
 
 import specc
 import specc.net
@@ -107,22 +108,37 @@ def same(found, expected):
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-11)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("name", NETS)
-def test_the_training_is_the_same_by_value(name, threads, monkeypatch):
-    monkeypatch.setattr(specc.net, "WORTH_AGAIN", math.inf)  # also where it does not pay
+def without_and_with(name: str, threads: int, monkeypatch) -> list[specc.net.Net]:
+    """A net without recomputation, and one that recomputes also where it does not pay."""
+    monkeypatch.setattr(specc.net, "WORTH_AGAIN", math.inf)
     monkeypatch.setattr(module, "WORTH", math.inf)
     nets = [
         specc.compile(program(NETS[name], again), threads=threads, dtype="float64")
         for again in (False, True)
     ]
-    data = examples(nets[0], 24 if name == "stream" else 23)
     assert not any(isinstance(node.op, After) for node in nets[0].graph("train").nodes)
     assert any(isinstance(node.op, After) for node in nets[1].graph("train").nodes)
+    return nets
+
+
+def some_examples(name: str, net) -> dict[str, np.ndarray]:
+    return examples(net, 24 if name == "stream" else 23)
+
+
+@pytest.mark.parametrize(("name", "threads"), in_turn(NETS, [1, 2]))
+def test_the_gradients_are_the_same_by_value(name, threads, monkeypatch):
+    nets = without_and_with(name, threads, monkeypatch)
+    data = some_examples(name, nets[0])
     (loss, gradients), (again, others) = (net.loss_and_gradients(**data) for net in nets)
     same(again, loss)
     for path, gradient in gradients.items():
         same(others[path], gradient)
+
+
+@pytest.mark.parametrize(("name", "threads"), in_turn(NETS, [2, 1]))
+def test_the_training_is_the_same_by_value(name, threads, monkeypatch):
+    nets = without_and_with(name, threads, monkeypatch)
+    data = some_examples(name, nets[0])
     plain, other = ([net.step(**data) for _ in range(3)] for net in nets)
     same(other, plain)
     for kind in ("params", "states"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pairs import in_turn, pairwise
 
 import specc
 from specc.columns import Column
@@ -110,9 +111,9 @@ def examples(net, count: int) -> dict[str, Column]:
     }
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("threads", [2, 3])
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize(
+    ("name", "threads", "optimizer"), pairwise([*NETWORKS], [2, 3], OPTIMIZERS)
+)
 def test_it_trains_as_one_thread_does(name, threads, optimizer):
     alone, other = (
         compiled(name, 1, optimizer=optimizer),
@@ -147,8 +148,7 @@ def test_its_gradients_are_those_of_one_thread(name):
             )
 
 
-@pytest.mark.parametrize("rows", [2, 5, 16, 33])
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize(("name", "rows"), in_turn([*NETWORKS], [2, 5, 16, 33]))
 def test_it_predicts_as_one_thread_does(name, rows):
     alone, other = compiled(name, 1), compiled(name, 3)
     data = examples(alone, rows)

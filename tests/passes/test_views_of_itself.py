@@ -7,6 +7,7 @@ import random
 
 import numpy as np
 import pytest
+from pairs import in_turn
 from ops.test_ops import compiled_value
 
 import specc
@@ -105,23 +106,23 @@ def test_groups_read_of_their_own_values_only_the_element_just_made():
         check_groups(prepare(some_graph(seed)))
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_formulas_over_views_agree_with_the_interpreter(seed):
+BOUNDS = {"float64": 1e-12, "float32": 1e-5}
+
+
+@pytest.mark.parametrize(("seed", "dtype"), in_turn(range(4), BOUNDS))
+def test_formulas_over_views_agree_with_the_interpreter(seed, dtype):
     graph = some_graph(1000 + seed)
     rng = np.random.default_rng(seed)
-    for dtype, bound in (("float64", 1e-12), ("float32", 1e-5)):
-        for examples, shards in ((1, 1), (2, 1), (3, 2), (37, 2)):
-            arrays = [
-                rng.uniform(-1, 1, ((examples,) if t.batched else ()) + t.shape) for t in TYPES
-            ]
-            given = {
-                ("input" if t.batched else "param", f"x{i}"): a
-                for i, (t, a) in enumerate(zip(TYPES, arrays, strict=True))
-            }
-            wanted = evaluate(graph, given)
-            found = compiled_value(graph, arrays, TYPES, examples, dtype, shards)
-            for name, value in wanted.items():
-                assert np.abs(found[name] - value).max() < bound * (1 + np.abs(value).max())
+    for examples, shards in ((1, 1), (2, 1), (3, 2), (37, 2)):
+        arrays = [rng.uniform(-1, 1, ((examples,) if t.batched else ()) + t.shape) for t in TYPES]
+        given = {
+            ("input" if t.batched else "param", f"x{i}"): a
+            for i, (t, a) in enumerate(zip(TYPES, arrays, strict=True))
+        }
+        wanted = evaluate(graph, given)
+        found = compiled_value(graph, arrays, TYPES, examples, dtype, shards)
+        for name, value in wanted.items():
+            assert np.abs(found[name] - value).max() < BOUNDS[dtype] * (1 + np.abs(value).max())
 
 
 FORMULAS = {
@@ -143,24 +144,25 @@ FORMULAS = {
 }
 
 
-@pytest.mark.parametrize("name", FORMULAS)
-def test_predictions_agree_with_the_interpreter(name):
+@pytest.mark.parametrize(("name", "dtype"), in_turn(FORMULAS, BOUNDS))
+def test_predictions_agree_with_the_interpreter(name, dtype):
     before = "seq t = 5" if "[t," in FORMULAS[name] else ""
     program = specc.load(Source("m.dl", f"{before} model m {{ {FORMULAS[name]} }}"))
     rng = np.random.default_rng(0)
     data = {port.name: rng.standard_normal((40, *port.shape)) for port in program.ports}
-    for dtype, bound in (("float64", 1e-12), ("float32", 1e-5)):
-        for threads in (1, 2):
-            net = specc.compile(program, batch=37, dtype=dtype, threads=threads, seed=1)
-            leaves = {("input", name): array.astype(dtype) for name, array in data.items()}
-            leaves |= {("param", path): array for path, array in net.params.items()}
-            wanted = evaluate(forward(program, training=False), leaves)
-            for rows in (1, 2, 3, 37, 40):
-                given = {name: array[:rows] for name, array in data.items()}
-                for key, found in net.forward(**given).items():
-                    value = wanted[f"output.{key}"]
-                    assert found.shape == value[:rows].shape
-                    assert np.abs(found - value[:rows]).max() < bound * (1 + np.abs(value).max())
+    for threads in (1, 2):
+        net = specc.compile(program, batch=37, dtype=dtype, threads=threads, seed=1)
+        leaves = {("input", name): array.astype(dtype) for name, array in data.items()}
+        leaves |= {("param", path): array for path, array in net.params.items()}
+        wanted = evaluate(forward(program, training=False), leaves)
+        for rows in (1, 2, 3, 37, 40):
+            given = {name: array[:rows] for name, array in data.items()}
+            for key, found in net.forward(**given).items():
+                value = wanted[f"output.{key}"]
+                assert found.shape == value[:rows].shape
+                assert np.abs(found - value[:rows]).max() < BOUNDS[dtype] * (
+                    1 + np.abs(value).max()
+                )
 
 
 UPDATES = {
