@@ -55,6 +55,8 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(LONG_LIMIT))
+    # what takes long begins first, so that no process is left with it at the end
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if "long" in config.option.markexpr.split():
         return
     skip = pytest.mark.skip(reason="long: python -m pytest -m long")

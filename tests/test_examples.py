@@ -94,6 +94,7 @@ def _marked(folder: Path):
     return pytest.param(folder, id=folder.name, marks=[pytest.mark.data, missing])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", [_marked(folder) for folder in FOLDERS])
 def test_an_example_comes_to_what_its_readme_says(folder, run):
     found = commands((folder / "README.md").read_text(encoding="utf-8"))

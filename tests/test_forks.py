@@ -94,6 +94,7 @@ def run(
     )
 
 
+@pytest.mark.slow
 def test_children_predict_train_and_compile_whatever_other_threads_did_at_the_fork():
     done = run(SCRIPT, str(FORKS))
     assert done.returncode == 0, done.stdout + done.stderr[-4000:]

@@ -84,12 +84,14 @@ def _random(port, rng: np.random.Generator) -> np.ndarray:
     return rng.random((4, *port.shape))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "changes", "name", "value", "margin"), FIGURES)
 def test_a_model_reaches_its_figure(model, changes, name, value, margin, tmp_path, capfd):
     assert f"Expect {value} of" in " ".join(_comment(model).split())
     _reaches(model, changes, name, value, margin, tmp_path, capfd)
 
 
+@pytest.mark.slow
 def test_cnn32_reaches_its_figure_on_painted_digits(tmp_path, capfd):
     rng = np.random.default_rng(0)
     with np.load(ROOT / "specc" / "data" / "digits.npz") as digits:

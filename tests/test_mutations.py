@@ -20,6 +20,7 @@ COMPILED = 5
 """Of so many usual mutations one is compiled, if it passes; of the long run every one."""
 
 
+@pytest.mark.slow
 def test_programs_with_random_mistakes_are_refused_in_words_or_take_a_step():
     counts, bugs = run(range(USUAL), COMPILED, mended_share=25)
     assert not bugs, "\n\n".join(bugs[:3])

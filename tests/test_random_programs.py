@@ -35,6 +35,7 @@ def child() -> Iterator[Child]:
         yield made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, USUAL, BLOCK))
 def test_compiled_programs_compute_what_the_interpreter_computes(first, child):
     report = run(range(first, first + BLOCK), off=UNMENDED, child=child)

@@ -137,6 +137,7 @@ WORDS = {
 EXAMPLES = 256  # a power of two, so that their weight is exact
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_library_s_words_are_accurate_and_so_are_their_gradients(dtype):
     largest = 1e10 if dtype == "float32" else 1e90  # the cube of which is finite

@@ -40,6 +40,7 @@ def kernels(net) -> set[str]:
     return {call.kernel.key for call in net.compiled("train").calls()}
 
 
+@pytest.mark.slow
 def test_a_chain_of_six_hundred_lets_compiles():
     count = 600
     lets = "\n".join(f"let y{i} = y{i - 1} + 0.01 * sin(y{i - 1})" for i in range(1, count + 1))

@@ -125,6 +125,7 @@ def some_examples(name: str, net) -> dict[str, np.ndarray]:
     return examples(net, 24 if name == "stream" else 23)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "threads"), in_turn(NETS, [1, 2]))
 def test_the_gradients_are_the_same_by_value(name, threads, monkeypatch):
     nets = without_and_with(name, threads, monkeypatch)
@@ -135,6 +136,7 @@ def test_the_gradients_are_the_same_by_value(name, threads, monkeypatch):
         same(others[path], gradient)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "threads"), in_turn(NETS, [2, 1]))
 def test_the_training_is_the_same_by_value(name, threads, monkeypatch):
     nets = without_and_with(name, threads, monkeypatch)
