@@ -7,8 +7,8 @@ import random
 
 import numpy as np
 import pytest
-from pairs import in_turn
 from ops.test_ops import compiled_value
+from pairs import in_turn
 
 import specc
 from specc.backend.reference import evaluate
