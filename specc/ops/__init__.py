@@ -6,6 +6,7 @@ from specc.ops import (  # noqa: F401
     carry,
     contract,
     elementwise,
+    functions,
     gather,
     leaf,
     peers,

@@ -2,16 +2,17 @@
 
     add(x, y)      # the function that makes the node; a scalar combines with anything
 
-`code` is the formula as emitted, with the operands in braces. An operand that is one for the whole
-batch combines with one that varies over it.
+`formula` is an expression of the language of kernels: from it come the text of a kernel, the NumPy
+reference, and the value for plain numbers in a schedule or a constant. An operand that is one for the
+whole batch combines with one that varies over it. An op with a `word` is a function of the .dl language.
 """
 
 from __future__ import annotations
 
-import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
@@ -20,6 +21,19 @@ from specc.ir.sizes import Size
 from specc.ir.types import Type
 from specc.ops.broadcast import broadcast_scalar
 from specc.ops.leaf import Const, constant
+from specc.target import evaluate
+from specc.target.expressions import (
+    Convert,
+    Expression,
+    Name,
+    both,
+    call,
+    choose,
+    differs,
+    either,
+    negation,
+)
+from specc.target.expressions import equal as equals
 
 
 class Elementwise(Op):
@@ -27,10 +41,10 @@ class Elementwise(Op):
 
     abstract = True
     form = Form.ELEMENT
-    code: ClassVar[str]
     takes: ClassVar[str] = "float"  # the kind of the operands; "any": equal kinds
     gives: ClassVar[str] = "float"  # the kind of the result; "same": that of the operands
-    symbol: ClassVar[str] = ""  # how the .dl language writes it
+    symbol: ClassVar[str] = ""  # the operator of the .dl language
+    word: ClassVar[str] = ""  # the function of the .dl language; its page is the docstring
     # of an activation: the ends of its range, next to which its slope is nearly 0
     saturates: ClassVar[tuple[float, float] | None] = None
 
@@ -48,15 +62,21 @@ class Elementwise(Op):
         classes = first.classes if kind == "int" else None
         return Type(kind, first.shape, any(each.batched for each in inputs), classes)
 
-    def reference(self, types, *inputs):
-        import numpy as np
+    @abstractmethod
+    def formula(self, *operands: Expression) -> Expression:
+        """Return the formula of an element of the result, over the elements of the operands."""
 
-        with np.errstate(all="ignore"):
-            return self.compute(np, *inputs)
+    def reference(self, types: tuple[Type, ...], *inputs: Any) -> Any:
+        return evaluate.of_arrays(*self._over(inputs))
 
-    def compute(self, np, *inputs):
-        """The formula in NumPy."""
-        raise NotImplementedError
+    def of_numbers(self, *inputs: float) -> Any:
+        """Return the value for plain numbers; raises `ArithmeticError` or `ValueError` if it has none."""
+        return evaluate.of_numbers(*self._over(inputs))
+
+    def _over(self, inputs: Sequence[Any]) -> tuple[Expression, dict[str, Any]]:
+        """The formula over names, and what each name stands for."""
+        names = {f"x{position}": each for position, each in enumerate(inputs)}
+        return self.formula(*map(Name, names)), names
 
     def vjp(self, node, dy):
         return (None,) * len(node.inputs)
@@ -102,10 +122,9 @@ def check_equal_shapes(name: str, first: Type, second: Type, position: int) -> N
 
 
 class Add(Elementwise):
-    code = "({0} + {1})"
     symbol = "+"
 
-    def compute(self, np, a, b):
+    def formula(self, a: Expression, b: Expression) -> Expression:
         return a + b
 
     def vjp(self, node, dy):
@@ -113,10 +132,9 @@ class Add(Elementwise):
 
 
 class Sub(Elementwise):
-    code = "({0} - {1})"
     symbol = "-"
 
-    def compute(self, np, a, b):
+    def formula(self, a: Expression, b: Expression) -> Expression:
         return a - b
 
     def vjp(self, node, dy):
@@ -124,10 +142,9 @@ class Sub(Elementwise):
 
 
 class Mul(Elementwise):
-    code = "({0} * {1})"
     symbol = "*"
 
-    def compute(self, np, a, b):
+    def formula(self, a: Expression, b: Expression) -> Expression:
         return a * b
 
     def vjp(self, node, dy):
@@ -136,11 +153,10 @@ class Mul(Elementwise):
 
 
 class Div(Elementwise):
-    code = "({0} / {1})"
     symbol = "/"
 
-    def compute(self, np, a, b):
-        return np.divide(a, b)
+    def formula(self, a: Expression, b: Expression) -> Expression:
+        return a / b
 
     def vjp(self, node, dy):
         a, b = node.inputs
@@ -151,219 +167,41 @@ class Div(Elementwise):
 class FloorDiv(Elementwise):
     """The whole number of times that b goes into a, as in Python: a // b = (a - a % b) / b."""
 
-    code = "floordiv({0}, {1})"
     symbol = "//"
 
-    def compute(self, np, a, b):
-        return np.floor_divide(a, b)
+    def formula(self, a: Expression, b: Expression) -> Expression:
+        return call("floordiv", a, b)
 
 
 class Mod(Elementwise):
     """a % b as in Python: with the sign of b. The remainder of the division is exact, however large a / b is;
     of another sign than b, it is added to b and rounded."""
 
-    code = "mod({0}, {1})"
     symbol = "%"
 
-    def compute(self, np, a, b):
-        return np.mod(a, b)
+    def formula(self, a: Expression, b: Expression) -> Expression:
+        return call("mod", a, b)
 
     def vjp(self, node, dy):
         a, b = node.inputs
         return dy, neg(mul(dy, floor_div(a, b)))
 
 
-class Pow(Elementwise):
-    """a ^ b; the gradient for a is 0 where b is 0, and that for b takes log(a) as 0 where a is not positive."""
-
-    code = "({0} ** {1})"
-    symbol = "^"
-
-    def compute(self, np, a, b):
-        return np.power(a, b)
-
-    def vjp(self, node, dy):
-        a, b = node.inputs
-        slope = mul(b, power(a, sub(b, 1.0)))
-        if not is_constant(b) or constant_value(b) == 0.0:  # 0 times an infinite 1 / a
-            slope = select(equal(b, 0.0), 0.0, slope)
-        da = mul(dy, slope)
-        positive = less(constant(0.0), a)
-        safe = select(positive, a, 1.0)
-        return da, mul(dy, mul(node, log(safe)))
-
-
 class Neg(Elementwise):
-    code = "(-{0})"
     symbol = "-"
 
-    def compute(self, np, a):
+    def formula(self, a: Expression) -> Expression:
         return -a
 
     def vjp(self, node, dy):
         return (neg(dy),)
 
 
-class Exp(Elementwise):
-    code = "exp({0})"
-
-    def compute(self, np, a):
-        return np.exp(a)
-
-    def vjp(self, node, dy):
-        return (mul(dy, node),)
-
-
-class Log(Elementwise):
-    code = "log({0})"
-
-    def compute(self, np, a):
-        return np.log(a)
-
-    def vjp(self, node, dy):
-        return (div(dy, node.inputs[0]),)
-
-
-class Expm1(Elementwise):
-    """exp(x) - 1: a primitive because that formula loses all digits near 0."""
-
-    code = "expm1({0})"
-
-    def compute(self, np, a):
-        return np.expm1(a)
-
-    def vjp(self, node, dy):
-        return (mul(dy, exp(node.inputs[0])),)
-
-
-class Log1p(Elementwise):
-    """log(1 + x): a primitive because that formula loses all digits near 0."""
-
-    code = "log1p({0})"
-
-    def compute(self, np, a):
-        return np.log1p(a)
-
-    def vjp(self, node, dy):
-        return (div(dy, add(node.inputs[0], 1.0)),)
-
-
-class Sqrt(Elementwise):
-    code = "sqrt({0})"
-
-    def compute(self, np, a):
-        return np.sqrt(a)
-
-    def vjp(self, node, dy):
-        return (div(dy, mul(2.0, node)),)
-
-
-class Tanh(Elementwise):
-    code = "tanh({0})"
-    saturates = (-1.0, 1.0)
-
-    def compute(self, np, a):
-        return np.tanh(a)
-
-    def vjp(self, node, dy):
-        return (mul(dy, sub(1.0, mul(node, node))),)
-
-
-class Sigmoid(Elementwise):
-    """1 / (1 + exp(-x)): a primitive because that formula's own gradient overflows for x << 0."""
-
-    code = "sigmoid({0})"
-    saturates = (0.0, 1.0)
-
-    def compute(self, np, a):
-        small = np.exp(-np.abs(a))
-        return np.where(np.signbit(a), small, 1.0) / (1.0 + small)
-
-    def vjp(self, node, dy):
-        return (mul(dy, mul(node, sub(1.0, node))),)
-
-
-class Erf(Elementwise):
-    """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x: no formula of other ops gives it."""
-
-    code = "erf({0})"
-
-    def compute(self, np, a):
-        return np.vectorize(math.erf, otypes=[float])(a)
-
-    def vjp(self, node, dy):
-        (x,) = node.inputs
-        return (mul(dy, mul(2 / math.sqrt(math.pi), exp(neg(mul(x, x))))),)
-
-
-class Erfc(Elementwise):
-    """1 - erf(x): a primitive because that formula loses all digits for large x."""
-
-    code = "erfc({0})"
-
-    def compute(self, np, a):
-        return np.vectorize(math.erfc, otypes=[float])(a)
-
-    def vjp(self, node, dy):
-        (x,) = node.inputs
-        return (mul(dy, mul(-2 / math.sqrt(math.pi), exp(neg(mul(x, x))))),)
-
-
-class Abs(Elementwise):
-    """|x|, with the gradient 0 at 0."""
-
-    code = "abs({0})"
-
-    def compute(self, np, a):
-        return np.abs(a)
-
-    def vjp(self, node, dy):
-        return (mul(dy, sign(node.inputs[0])),)
-
-
-class Sign(Elementwise):
-    """-1, 0 or 1."""
-
-    code = "(1.0 if {0} > 0.0 else (-1.0 if {0} < 0.0 else 0.0 * {0}))"
-
-    def compute(self, np, a):
-        return np.sign(a)
-
-
-class Floor(Elementwise):
-    code = "floor({0})"
-
-    def compute(self, np, a):
-        return np.floor(a)
-
-
-class Sin(Elementwise):
-    code = "sin({0})"
-
-    def compute(self, np, a):
-        return np.sin(a)
-
-    def vjp(self, node, dy):
-        return (mul(dy, apply(Cos(), node.inputs[0])),)
-
-
-class Cos(Elementwise):
-    code = "cos({0})"
-
-    def compute(self, np, a):
-        return np.cos(a)
-
-    def vjp(self, node, dy):
-        return (neg(mul(dy, apply(Sin(), node.inputs[0]))),)
-
-
 class Maximum(Elementwise):
     """The larger of two; NaN wins. At a tie a constant takes the gradient, else the right operand."""
 
-    code = "({0} if ({0} > {1} or {0} != {0}) else {1})"
-
-    def compute(self, np, a, b):
-        return np.maximum(a, b)
+    def formula(self, a: Expression, b: Expression) -> Expression:
+        return choose(either(a > b, differs(a, a)), a, b)
 
     def vjp(self, node, dy):
         a, b = node.inputs
@@ -375,10 +213,8 @@ class Maximum(Elementwise):
 class Minimum(Elementwise):
     """The smaller of two; NaN wins. At a tie a constant takes the gradient, else the right operand."""
 
-    code = "({0} if ({0} < {1} or {0} != {0}) else {1})"
-
-    def compute(self, np, a, b):
-        return np.minimum(a, b)
+    def formula(self, a: Expression, b: Expression) -> Expression:
+        return choose(either(a < b, differs(a, a)), a, b)
 
     def vjp(self, node, dy):
         a, b = node.inputs
@@ -387,63 +223,56 @@ class Minimum(Elementwise):
 
 
 class Less(Elementwise):
-    code = "({0} < {1})"
     symbol = "<"
     takes, gives = "any", "bool"
 
-    def compute(self, np, a, b):
+    def formula(self, a: Expression, b: Expression) -> Expression:
         return a < b
 
 
 class LessEqual(Elementwise):
-    code = "({0} <= {1})"
     symbol = "<="
     takes, gives = "any", "bool"
 
-    def compute(self, np, a, b):
+    def formula(self, a: Expression, b: Expression) -> Expression:
         return a <= b
 
 
 class Equal(Elementwise):
-    code = "({0} == {1})"
     symbol = "=="
     takes, gives = "any", "bool"
 
-    def compute(self, np, a, b):
-        return a == b
+    def formula(self, a: Expression, b: Expression) -> Expression:
+        return equals(a, b)
 
 
 class And(Elementwise):
-    code = "({0} and {1})"
     symbol = "and"
     takes, gives = "bool", "bool"
 
-    def compute(self, np, a, b):
-        return np.logical_and(a, b)
+    def formula(self, a: Expression, b: Expression) -> Expression:
+        return both(a, b)
 
 
 class Or(Elementwise):
-    code = "({0} or {1})"
     symbol = "or"
     takes, gives = "bool", "bool"
 
-    def compute(self, np, a, b):
-        return np.logical_or(a, b)
+    def formula(self, a: Expression, b: Expression) -> Expression:
+        return either(a, b)
 
 
 class Not(Elementwise):
-    code = "(not {0})"
     symbol = "not"
     takes, gives = "bool", "bool"
 
-    def compute(self, np, a):
-        return np.logical_not(a)
+    def formula(self, a: Expression) -> Expression:
+        return negation(a)
 
 
 class Select(Elementwise):
     """if c then a else b, element by element."""
 
-    code = "({1} if {0} else {2})"
     symbol = "if"
     gives = "same"
 
@@ -457,8 +286,8 @@ class Select(Elementwise):
         batched = condition.batched or a.batched or b.batched
         return Type(a.kind, a.shape, batched, a.classes)
 
-    def compute(self, np, c, a, b):
-        return np.where(c, a, b)
+    def formula(self, condition: Expression, a: Expression, b: Expression) -> Expression:
+        return choose(condition, a, b)
 
     def vjp(self, node, dy):
         condition = node.inputs[0]
@@ -468,11 +297,10 @@ class Select(Elementwise):
 class ToFloat(Elementwise):
     """A truth value or a class index as a number."""
 
-    code = "real({0})"
     takes = "any"
 
-    def compute(self, np, a):
-        return np.asarray(a).astype(float)
+    def formula(self, a: Expression) -> Expression:
+        return Convert("real", a)
 
 
 @dataclass(frozen=True)
@@ -480,13 +308,12 @@ class ToInt(Elementwise):
     """A whole number that was computed, as an index below `classes`."""
 
     classes: Size
-    code = "int({0})"
 
     def infer(self, a: Type) -> Type:
         return replace(super().infer(a), kind="int", classes=self.classes)
 
-    def compute(self, np, a):
-        return np.asarray(a).astype(np.int64)
+    def formula(self, a: Expression) -> Expression:
+        return Convert("int", a)
 
     def first_steps(self, node: Node, result: Type) -> Op:
         return replace(self, classes=result.classes)  # a position in the sequence
@@ -495,21 +322,19 @@ class ToInt(Elementwise):
 class Detach(Elementwise):
     """The value itself, through which no gradient flows."""
 
-    code = "{0}"
     takes, gives = "any", "same"
 
-    def compute(self, np, a):
+    def formula(self, a: Expression) -> Expression:
         return a
 
 
 class Copy(Elementwise):
     """The value itself, in memory of its own and in C order."""
 
-    code = "{0}"
     takes, gives = "any", "same"
 
-    def compute(self, np, a):
-        return np.array(a)
+    def formula(self, a: Expression) -> Expression:
+        return a
 
     def vjp(self, node, dy):
         return (dy,)
@@ -555,24 +380,8 @@ def floor_div(a, b):
     return combine(FloorDiv(), a, b)
 
 
-def power(a, b):
-    return combine(Pow(), a, b)
-
-
 def neg(a):
     return apply(Neg(), a)
-
-
-def exp(a):
-    return apply(Exp(), a)
-
-
-def log(a):
-    return apply(Log(), a)
-
-
-def sign(a):
-    return apply(Sign(), a)
 
 
 def less(a, b):

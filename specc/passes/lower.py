@@ -22,7 +22,6 @@ from specc.ops.elementwise import (
     Add,
     Maximum,
     Minimum,
-    Sqrt,
     Sub,
     add,
     combine,
@@ -34,6 +33,7 @@ from specc.ops.elementwise import (
     select,
     to_float,
 )
+from specc.ops.functions import Sqrt
 from specc.ops.leaf import Const, Input, constant, leaf
 from specc.ops.reduce import BatchMean
 from specc.passes.autodiff import gradients

@@ -21,12 +21,11 @@ from specc.ops.elementwise import (
     Mul,
     Neg,
     Not,
-    Pow,
     Select,
-    Sqrt,
     Sub,
     mul,
 )
+from specc.ops.functions import Pow, Sqrt
 from specc.ops.leaf import Const, constant
 from specc.ops.shape import Concat, Pad, Reshape, Slice, Transpose
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from specc.backend.reference import evaluate
 from specc.ir.graph import Node
-from specc.ops import broadcast, elementwise, gather, peers, reduce, shape, window
+from specc.ops import broadcast, elementwise, functions, gather, peers, reduce, shape, window
 from specc.ops.after import After
 from specc.ops.carry import Carry
 from specc.ops.contract import Contract
@@ -43,12 +43,12 @@ EXACT = (
     broadcast.Broadcast,
     shape.Concat,
     elementwise.Neg,
-    elementwise.Abs,
+    functions.Abs,
     elementwise.Select,
     elementwise.Maximum,
     elementwise.Minimum,
-    elementwise.Sign,
-    elementwise.Floor,
+    functions.Sign,
+    functions.Floor,
     elementwise.ToFloat,
     elementwise.Detach,
     elementwise.Copy,

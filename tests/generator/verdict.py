@@ -239,9 +239,9 @@ class _Comparison:
 def _is_blocked(graph) -> bool:
     """Whether the gradient leaves something out on purpose: stop_gradient, and steps of no
     slope."""
-    from specc.ops import elementwise
+    from specc.ops import elementwise, functions
 
-    steps = (elementwise.Detach, elementwise.Floor, elementwise.FloorDiv, elementwise.Sign)
+    steps = (elementwise.Detach, functions.Floor, elementwise.FloorDiv, functions.Sign)
     return any(isinstance(node.op, steps) for node in graph.nodes)
 
 

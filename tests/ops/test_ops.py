@@ -16,6 +16,7 @@ from specc.ir.op import REGISTRY, ShapeError
 from specc.ir.types import Type
 from specc.ir.verify import verify
 from specc.ops import elementwise as e
+from specc.ops import functions
 from specc.ops.after import After
 from specc.ops.broadcast import Broadcast, Sum, sum_batch
 from specc.ops.contract import Affine, Contract, index
@@ -89,25 +90,25 @@ CASES = [
     ],
     *[(op(), (F, UNBATCHED)) for op in (e.Add, e.Mul, e.Div)],
     *[(op(), (UNBATCHED, UNBATCHED)) for op in (e.Sub, e.Mul)],
-    (e.Pow(), (F, F)),
+    (functions.Pow(), (F, F)),
     *[
         (op(), (F,))
         for op in (
             e.Neg,
-            e.Exp,
-            e.Expm1,
-            e.Log,
-            e.Log1p,
-            e.Sqrt,
-            e.Tanh,
-            e.Sigmoid,
-            e.Erf,
-            e.Erfc,
-            e.Abs,
-            e.Sign,
-            e.Floor,
-            e.Sin,
-            e.Cos,
+            functions.Exp,
+            functions.Expm1,
+            functions.Log,
+            functions.Log1p,
+            functions.Sqrt,
+            functions.Tanh,
+            functions.Sigmoid,
+            functions.Erf,
+            functions.Erfc,
+            functions.Abs,
+            functions.Sign,
+            functions.Floor,
+            functions.Sin,
+            functions.Cos,
             e.Detach,
             e.Copy,
         )
@@ -503,7 +504,7 @@ def Broadcast_(node, shape):
     [
         (e.Add(), (F, VECTOR), "needs equal shapes"),
         (e.Add(), (F, Type("float", (3, 4))), "axis 1 is 5 on the left and 4 on the right"),
-        (e.Exp(), (BOOL,), "`exp` works on float"),
+        (functions.Exp(), (BOOL,), "`exp` works on float"),
         (e.Add(), (F, BOOL), r"`\+` works on float"),
         (Reshape((4,)), (F,), "15 elements"),
         (dense(4, 6), (MATRIX, VECTOR), "read up to 6"),

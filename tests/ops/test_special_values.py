@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from itertools import product
 
@@ -31,7 +32,8 @@ OPS = [
 
 
 def operands(op) -> tuple[str, ...]:
-    return OPERANDS.get(op.__name__) or ("float",) * (2 if "{1}" in op.code else 1)
+    count = len(inspect.signature(op.formula).parameters) - 1
+    return OPERANDS.get(op.__name__) or ("float",) * count
 
 
 def special(dtype: str) -> list[float]:

@@ -19,7 +19,7 @@ from specc.columns import Column
 from specc.ir.graph import Graph
 from specc.ops.after import After
 from specc.ops.carry import Carry, loops
-from specc.ops.elementwise import Sigmoid
+from specc.ops.functions import Sigmoid
 from specc.ops.leaf import Input
 from specc.ops.random import Uniform
 from specc.ops.reduce import AllReduce

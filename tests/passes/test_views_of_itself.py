@@ -16,7 +16,8 @@ from specc.ir.graph import Graph, Node, apply
 from specc.ir.types import Type
 from specc.net import TRAIN
 from specc.ops.broadcast import Broadcast, Sum
-from specc.ops.elementwise import Abs, Add, Mul, Sub, Tanh
+from specc.ops.elementwise import Add, Mul, Sub
+from specc.ops.functions import Abs, Tanh
 from specc.ops.leaf import Input, leaf
 from specc.ops.reduce import Max
 from specc.ops.shape import Frame, Pad, Slice, Transpose

@@ -16,6 +16,7 @@ from specc.backend.emit.calls import ELEMENT, Address, Call, Turns, Value, eleme
 from specc.backend.emit.nest import Access, Nest, kernel_of
 from specc.backend.emit.products import WHOLE, own_rows_calls, product_calls, repeats, rows_calls
 from specc.backend.machine import this_machine
+from specc.backend.numba import printer
 from specc.backend.toolchain.load import Kernel
 from specc.ir import sizes
 from specc.ir.graph import Node
@@ -27,6 +28,7 @@ from specc.ops.leaf import Const, Input
 from specc.ops.reduce import AllReduce, Max
 from specc.ops.shape import Frame, Pad, c_strides
 from specc.ops.views import parts_read
+from specc.target.expressions import Name
 
 PIECE = (
     256 << 10
@@ -362,7 +364,8 @@ class _Shard:
                         tuple(axis in node.op.axes for axis in range(len(group.domain))) + lane
                     )
             else:
-                members[node] = body.let(node.op.code.format(*operands))
+                formula = node.op.formula(*map(Name, operands))
+                members[node] = body.let(printer.expression(formula))
         for node, place in step.stores:
             body.write(node, place, members[node])
         return Nest(_title(group.nodes), body.extents, body.accesses, body.lines, reduced)

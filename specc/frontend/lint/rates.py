@@ -6,25 +6,18 @@ rates(file, `cosine(0.1, 0)`, epochs=10)      # [0.1, 0.0975.., ..., 0.0]
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Mapping
 
+from specc.frontend.operators.arithmetic import STATIC
 from specc.frontend.syntax import ast
 from specc.frontend.words import library
+from specc.ops.functions import FUNCTIONS
 
 PARTS = 20
 """Into how many parts a training is cut to look at its schedules."""
 DEEPEST = 20
 
-OPERATORS = {
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
-    "//": operator.floordiv, "%": operator.mod, "^": operator.pow, "<": operator.lt, "<=": operator.le,
-    ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
-}  # fmt: skip
-FUNCTIONS = {
-    "min": min, "max": max, "exp": math.exp, "expm1": math.expm1, "log": math.log, "log1p": math.log1p, "sqrt": math.sqrt, "abs": abs,
-    "floor": math.floor, "sin": math.sin, "cos": math.cos, "tanh": math.tanh,
-}  # fmt: skip
+EXTREMES = {"min": min, "max": max}
 
 
 class _Unknown(Exception):
@@ -72,12 +65,14 @@ def _value(tree: ast.Expression, names: Mapping[str, float], own: Mapping, depth
         case ast.Unary(operator=sign):
             value = _value(tree.operand, names, own, depth + 1)
             return -value if sign.text == "-" else not value
-        case ast.Binary(operator=sign) if sign.text in OPERATORS:
+        case ast.Binary(operator=sign) if sign.text in (*STATIC, "==", "!="):
             left = _value(tree.left, names, own, depth + 1)
             right = _value(tree.right, names, own, depth + 1)
             if sign.text == "^" and abs(right) > 1e6:
                 raise _Unknown
-            return OPERATORS[sign.text](left, right)
+            if sign.text in STATIC:
+                return STATIC[sign.text](left, right)
+            return (left == right) == (sign.text == "==")
         case ast.Conditional():
             branch = tree.value if _value(tree.condition, names, own, depth + 1) else tree.otherwise
             return _value(branch, names, own, depth + 1)
@@ -92,8 +87,12 @@ def _call(call: ast.Call, names: Mapping[str, float], own: Mapping, depth: int) 
     inputs = [_value(each.value, names, own, depth + 1) for each in call.inputs]
     definition = own.get(word) or library.lookup(word)
     if not isinstance(definition, ast.Fn):
-        if word in FUNCTIONS and not call.settings:
-            return FUNCTIONS[word](*inputs)
+        if call.settings:
+            raise _Unknown
+        if word in EXTREMES:
+            return EXTREMES[word](*inputs)
+        if word in FUNCTIONS:
+            return FUNCTIONS[word].of_numbers(*inputs)
         raise _Unknown
     if definition.value is None or any(each.name for each in call.inputs):
         raise _Unknown

@@ -8,7 +8,8 @@ from __future__ import annotations
 from specc.diagnostics import Report
 from specc.ir.graph import Node, topological
 from specc.ir.program import Program
-from specc.ops import elementwise as ops
+from specc.ops.elementwise import Detach
+from specc.ops.functions import Sigmoid, Tanh
 from specc.ops.leaf import Input
 from specc.source import Source
 
@@ -20,7 +21,7 @@ def deep_saturation(source: Source, program: Program, report: Report) -> None:
     if any("norm" in layer.path for layer in program.layers):
         return
     nodes = program.loss_nodes or topological(term.node for term in program.outputs)
-    if not any(isinstance(node.op, (ops.Sigmoid, ops.Tanh)) for node in nodes):
+    if not any(isinstance(node.op, (Sigmoid, Tanh)) for node in nodes):
         return
     points: dict[Node, int | None] = {}  # None: no input of the model reaches it
     for node in nodes:
@@ -28,16 +29,14 @@ def deep_saturation(source: Source, program: Program, report: Report) -> None:
             points[node] = 0 if node.op.role == "input" else None
             continue
         before = [p for each in node.inputs if (p := points[each]) is not None]
-        if not before or isinstance(node.op, ops.Detach):
+        if not before or isinstance(node.op, Detach):
             points[node] = None
             continue
-        points[node] = (
-            min(before) + 2 * isinstance(node.op, ops.Sigmoid) + isinstance(node.op, ops.Tanh)
-        )
+        points[node] = min(before) + 2 * isinstance(node.op, Sigmoid) + isinstance(node.op, Tanh)
         span = node.origin.span
         is_new = points[node] >= SATURATED > min(before)
         if is_new and span is not None and span.source is source:
-            word = "sigmoid" if isinstance(node.op, ops.Sigmoid) else "tanh"
+            word = "sigmoid" if isinstance(node.op, Sigmoid) else "tanh"
             report.warning(
                 "deep-saturation",
                 f"before this `{word}` come so many others that hardly any gradient gets through"

@@ -30,6 +30,7 @@ from specc.ir.op import Op
 from specc.ir.sizes import Polynomial, Undecided
 from specc.ops import elementwise as ops
 from specc.ops.broadcast import Broadcast
+from specc.ops.functions import Pow
 from specc.ops.leaf import Const, leaf
 from specc.source import Span
 
@@ -67,7 +68,7 @@ ARITHMETIC: dict[str, Op] = {
     "/": ops.Div(),
     "//": ops.FloorDiv(),
     "%": ops.Mod(),
-    "^": ops.Pow(),
+    "^": Pow(),
 }
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
@@ -332,11 +333,11 @@ def _check_decided(name: str, operands: list[Tensor]) -> None:
                 )
 
 
-def unary(frame: Frame, op: Op, function: Callable, name: str, x: Value, span: Span) -> Value:
+def unary(frame: Frame, op: ops.Elementwise, name: str, x: Value, span: Span) -> Value:
     """A function of one number: calculated if the number is known, else an op."""
     if is_static(x) and not isinstance(x, Polynomial):
         try:
-            return function(x)
+            return op.of_numbers(x)
         except OverflowError:
             raise Mistake("bad-number", f"{name}({x}) is too large", argument=0) from None
         except (ValueError, ZeroDivisionError):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-
 from specc.frontend.operators.arithmetic import arithmetic, as_kind, pairwise, unary
 from specc.frontend.operators.sequences import average, over_batch, total
 from specc.frontend.primitives.registry import axes_of, primitive, tensor
@@ -12,9 +9,9 @@ from specc.frontend.scope.frame import Frame
 from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Tensor, Value, describe, is_static
 from specc.ir import sizes
-from specc.ir.op import Op
 from specc.ops import elementwise as ops
 from specc.ops.broadcast import Sum
+from specc.ops.functions import FUNCTIONS
 from specc.ops.peers import BATCH, Peers
 from specc.ops.reduce import ArgMax, BatchMean, Max
 from specc.source import Span
@@ -22,58 +19,18 @@ from specc.source import Span
 # ruff: noqa: F821, RUF013 - the annotations of settings are written in the language's own words
 
 
-def _function(name: str, op: Op, function: Callable, doc: str) -> None:
+def _function(op: ops.Elementwise) -> None:
+    """Make the word of a function, with the page that is in its class."""
+
     def build(frame: Frame, span: Span, x: Value) -> Value:
-        return unary(frame, op, function, name, x, span)
+        return unary(frame, op, op.word, x, span)
 
-    build.__doc__ = doc
-    primitive(name)(build)
-
-
-def _sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+    build.__doc__ = op.__doc__
+    primitive(op.word)(build)
 
 
-_function("exp", ops.Exp(), math.exp, "e^x of each element.")
-_function("log", ops.Log(), math.log, "The natural logarithm of each element.")
-_function(
-    "expm1", ops.Expm1(), math.expm1, "e^x - 1 of each element, with all digits near 0 as well."
-)
-_function(
-    "log1p", ops.Log1p(), math.log1p, "log(1 + x) of each element, with all digits near 0 as well."
-)
-_function("sqrt", ops.Sqrt(), math.sqrt, "The square root of each element.")
-_function(
-    "tanh",
-    ops.Tanh(),
-    math.tanh,
-    "tanh(x) = (e^x - e^-x) / (e^x + e^-x) of each element. Its values are from -1 to 1.",
-)
-_function(
-    "sigmoid",
-    ops.Sigmoid(),
-    _sigmoid,
-    "1 / (1 + e^-x) of each element. Its values are from 0 to 1.",
-)
-_function(
-    "erf",
-    ops.Erf(),
-    math.erf,
-    "2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x, for each element.",
-)
-_function(
-    "erfc",
-    ops.Erfc(),
-    math.erfc,
-    "1 - erf(x) of each element, with all digits for large x as well.",
-)
-_function("abs", ops.Abs(), abs, "The absolute value of each element.")
-_function("sign", ops.Sign(), lambda x: (x > 0) - (x < 0), "-1, 0 or 1: the sign of each element.")
-_function(
-    "floor", ops.Floor(), math.floor, "The largest whole number that is not above each element."
-)
-_function("sin", ops.Sin(), math.sin, "The sine of each element.")
-_function("cos", ops.Cos(), math.cos, "The cosine of each element.")
+for _op in FUNCTIONS.values():
+    _function(_op)
 
 
 @primitive("stop_gradient")

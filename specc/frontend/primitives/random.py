@@ -11,6 +11,7 @@ from specc.frontend.scope.frame import Frame
 from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Tensor, Value, describe
 from specc.ops import elementwise as ops
+from specc.ops.functions import Cos, log, power
 from specc.ops.random import Uniform
 from specc.source import Span
 
@@ -48,9 +49,9 @@ def _normal(frame: Frame, span: Span, w: Value, *, mean: float = 0, std: float >
         return _moved(frame, frame.draw("normal", w), std, mean, span)
     # sqrt(-2 log(1 - u)) * cos(2 pi v), where 1 - u is above 0
     u, v = _draw(frame, w, span), _draw(frame, w, span)
-    radius = replace(u, node=ops.power(ops.mul(ops.log(ops.sub(1.0, u.node)), -2.0), 0.5))
+    radius = replace(u, node=power(ops.mul(log(ops.sub(1.0, u.node)), -2.0), 0.5))
     angle = replace(v, node=ops.mul(v.node, 2 * math.pi))
-    angle = frame.apply(ops.Cos(), angle, span=span)
+    angle = frame.apply(Cos(), angle, span=span)
     return _moved(frame, frame.apply(ops.Mul(), radius, angle, span=span), std, mean, span)
 
 

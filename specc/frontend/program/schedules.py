@@ -10,8 +10,7 @@ run watch the rest.
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.names import SCHEDULE
@@ -28,12 +27,6 @@ from specc.ops.leaf import Const, Input
 from specc.source import Span
 
 MOST_POINTS = 256
-NAMES = {
-    **{name: getattr(math, name) for name in (
-        "exp", "expm1", "log", "log1p", "sqrt", "tanh", "erf", "erfc", "floor", "sin", "cos")},
-    "sigmoid": lambda x: 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x)),
-    "real": float, "abs": abs, "floordiv": operator.floordiv, "mod": operator.mod, "__builtins__": {},
-}  # fmt: skip
 
 
 def limits(frame: Frame, rule: Rule, call: ast.Call, epochs: int) -> list[Limit]:
@@ -81,9 +74,8 @@ def _first_wrong(root: Node, bounds: tuple[tuple[str, float], ...], epochs: int)
     used = [each.op.label for each in nodes if isinstance(each.op, Input)]
     if not set(used) <= set(SCHEDULE):
         return None
-    formula = [(each, _compiled(each)) for each in nodes if isinstance(each.op, Elementwise)]
     for point in _points(set(used), epochs):
-        value = _value(nodes, formula, point)
+        value = value_at(nodes, point)
         when = " and ".join(_moment(name, point[name]) for name in dict.fromkeys(used))
         if not math.isfinite(value):
             return f"is no finite number {when}"
@@ -114,19 +106,23 @@ def _points(used: set[str], epochs: int) -> Iterator[dict[str, float]]:
                 yield {"step": 0.0, "epoch": epoch, "progress": done, "stale": stale}
 
 
-def _compiled(node: Node) -> Callable[..., float]:
-    """The formula of an op, as the kernels have it, for plain numbers."""
-    names = [f"x{k}" for k in range(len(node.inputs))]
-    return eval(f"lambda {', '.join(names)}: {node.op.code.format(*names)}", NAMES)
+def value_at(nodes: Sequence[Node], point: Mapping[str, float]) -> float:
+    """Return the value of the last node, a formula over the schedule, at a point of a training.
 
-
-def _value(nodes, formula, point: Mapping[str, float]) -> float:
-    """The schedule at a point; not a number where it has no value."""
-    values = {each: each.op.value for each in nodes if isinstance(each.op, Const)}
-    values |= {each: point[each.op.label] for each in nodes if isinstance(each.op, Input)}
+    NaN if it has no value there, or is not made of elementwise ops and constants alone.
+    """
+    values: dict[Node, float] = {}
     try:
-        for node, function in formula:
-            values[node] = function(*(values[each] for each in node.inputs))
+        for node in nodes:
+            op = node.op
+            if isinstance(op, Const):
+                values[node] = op.value
+            elif isinstance(op, Input):
+                values[node] = point[op.label]
+            elif isinstance(op, Elementwise):
+                values[node] = op.of_numbers(*(values[each] for each in node.inputs))
+            else:
+                return math.nan
         return float(values[nodes[-1]])
     except (ArithmeticError, ValueError, TypeError):  # a power of a negative number is complex
         return math.nan

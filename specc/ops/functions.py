@@ -1,0 +1,248 @@
+"""Functions of one number, and the power: elementwise ops that a user calls by their word.
+
+apply(Exp(), x)
+
+A class is all that a function takes: its word in the .dl language, the page of the word (its
+docstring), the formula and the gradient. A formula of other functions is compiled like any other; a
+`call` of its own name needs a function in every back end, and in `specc.target.evaluate`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from specc.ir.graph import apply
+from specc.ir.op import REGISTRY
+from specc.ops.elementwise import (
+    Elementwise,
+    add,
+    combine,
+    constant_value,
+    div,
+    equal,
+    is_constant,
+    less,
+    mul,
+    neg,
+    select,
+    sub,
+)
+from specc.ops.leaf import constant
+from specc.target.expressions import Expression, call, choose
+
+
+class Pow(Elementwise):
+    """a ^ b; the gradient for a is 0 where b is 0, and that for b takes log(a) as 0 where a is not positive."""
+
+    symbol = "^"
+
+    def formula(self, a: Expression, b: Expression) -> Expression:
+        return a**b
+
+    def vjp(self, node, dy):
+        a, b = node.inputs
+        slope = mul(b, power(a, sub(b, 1.0)))
+        if not is_constant(b) or constant_value(b) == 0.0:  # 0 times an infinite 1 / a
+            slope = select(equal(b, 0.0), 0.0, slope)
+        da = mul(dy, slope)
+        positive = less(constant(0.0), a)
+        safe = select(positive, a, 1.0)
+        return da, mul(dy, mul(node, log(safe)))
+
+
+class Exp(Elementwise):
+    """e^x of each element."""
+
+    word = "exp"
+
+    def formula(self, a: Expression) -> Expression:
+        return call("exp", a)
+
+    def vjp(self, node, dy):
+        return (mul(dy, node),)
+
+
+class Log(Elementwise):
+    """The natural logarithm of each element."""
+
+    word = "log"
+
+    def formula(self, a: Expression) -> Expression:
+        return call("log", a)
+
+    def vjp(self, node, dy):
+        return (div(dy, node.inputs[0]),)
+
+
+class Expm1(Elementwise):
+    """e^x - 1 of each element, with all digits near 0 as well."""
+
+    # a primitive because exp(x) - 1 loses all digits near 0
+    word = "expm1"
+
+    def formula(self, a: Expression) -> Expression:
+        return call("expm1", a)
+
+    def vjp(self, node, dy):
+        return (mul(dy, exp(node.inputs[0])),)
+
+
+class Log1p(Elementwise):
+    """log(1 + x) of each element, with all digits near 0 as well."""
+
+    # a primitive because that formula loses all digits near 0
+    word = "log1p"
+
+    def formula(self, a: Expression) -> Expression:
+        return call("log1p", a)
+
+    def vjp(self, node, dy):
+        return (div(dy, add(node.inputs[0], 1.0)),)
+
+
+class Sqrt(Elementwise):
+    """The square root of each element."""
+
+    word = "sqrt"
+
+    def formula(self, a: Expression) -> Expression:
+        return call("sqrt", a)
+
+    def vjp(self, node, dy):
+        return (div(dy, mul(2.0, node)),)
+
+
+class Tanh(Elementwise):
+    """tanh(x) = (e^x - e^-x) / (e^x + e^-x) of each element. Its values are from -1 to 1."""
+
+    word = "tanh"
+    saturates = (-1.0, 1.0)
+
+    def formula(self, a: Expression) -> Expression:
+        return call("tanh", a)
+
+    def vjp(self, node, dy):
+        return (mul(dy, sub(1.0, mul(node, node))),)
+
+
+class Sigmoid(Elementwise):
+    """1 / (1 + e^-x) of each element. Its values are from 0 to 1."""
+
+    # a primitive because that formula's own gradient overflows for x << 0
+    word = "sigmoid"
+    saturates = (0.0, 1.0)
+
+    def formula(self, a: Expression) -> Expression:
+        return call("sigmoid", a)
+
+    def vjp(self, node, dy):
+        return (mul(dy, mul(node, sub(1.0, node))),)
+
+
+class Erf(Elementwise):
+    """2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x, for each element."""
+
+    # no formula of other ops gives it
+    word = "erf"
+
+    def formula(self, a: Expression) -> Expression:
+        return call("erf", a)
+
+    def vjp(self, node, dy):
+        (x,) = node.inputs
+        return (mul(dy, mul(2 / math.sqrt(math.pi), exp(neg(mul(x, x))))),)
+
+
+class Erfc(Elementwise):
+    """1 - erf(x) of each element, with all digits for large x as well."""
+
+    # a primitive because that formula loses all digits for large x
+    word = "erfc"
+
+    def formula(self, a: Expression) -> Expression:
+        return call("erfc", a)
+
+    def vjp(self, node, dy):
+        (x,) = node.inputs
+        return (mul(dy, mul(-2 / math.sqrt(math.pi), exp(neg(mul(x, x))))),)
+
+
+class Abs(Elementwise):
+    """The absolute value of each element."""
+
+    # the gradient at 0 is 0
+    word = "abs"
+
+    def formula(self, a: Expression) -> Expression:
+        return call("abs", a)
+
+    def vjp(self, node, dy):
+        return (mul(dy, sign(node.inputs[0])),)
+
+
+class Sign(Elementwise):
+    """-1, 0 or 1: the sign of each element."""
+
+    word = "sign"
+
+    def formula(self, a: Expression) -> Expression:
+        return choose(a > 0.0, 1.0, choose(a < 0.0, -1.0, 0.0 * a))
+
+    def of_numbers(self, *inputs: float) -> int:
+        (a,) = inputs
+        return (a > 0) - (a < 0)  # a whole number, which a size may be computed from
+
+
+class Floor(Elementwise):
+    """The largest whole number that is not above each element."""
+
+    word = "floor"
+
+    def formula(self, a: Expression) -> Expression:
+        return call("floor", a)
+
+
+class Sin(Elementwise):
+    """The sine of each element."""
+
+    word = "sin"
+
+    def formula(self, a: Expression) -> Expression:
+        return call("sin", a)
+
+    def vjp(self, node, dy):
+        return (mul(dy, apply(Cos(), node.inputs[0])),)
+
+
+class Cos(Elementwise):
+    """The cosine of each element."""
+
+    word = "cos"
+
+    def formula(self, a: Expression) -> Expression:
+        return call("cos", a)
+
+    def vjp(self, node, dy):
+        return (neg(mul(dy, apply(Sin(), node.inputs[0]))),)
+
+
+def power(a, b):
+    return combine(Pow(), a, b)
+
+
+def exp(a):
+    return apply(Exp(), a)
+
+
+def log(a):
+    return apply(Log(), a)
+
+
+def sign(a):
+    return apply(Sign(), a)
+
+
+FUNCTIONS: dict[str, Elementwise] = {
+    op.word: op() for op in REGISTRY.values() if issubclass(op, Elementwise) and op.word
+}
+"""Every function of the .dl language that is an op, by its word."""
