@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from specc import pipeline
 from specc.backend.reference import Leaves, evaluate
 from specc.ir.graph import Graph, Node, topological
 from specc.ir.program import Program
@@ -26,7 +27,6 @@ from specc.ops.carry import carries, straightened
 from specc.ops.elementwise import Select
 from specc.ops.leaf import Const, Input
 from specc.ops.peers import Peers, bind_batch
-from specc.passes import lower
 from specc.source import Span
 
 SHOWN = 4  # examples, and operands, that a message lists
@@ -107,11 +107,11 @@ def explain(
     weights = np.full(len(rows), 1 / len(rows))
     leaves = {**leaves, ("weight_of_example", ""): weights}
     if not training:
-        graph = lower.forward(program, training=False)
+        graph = pipeline.forward(program, training=False)
     elif program.updates:
-        graph = lower.training_step(program).graph
+        graph = pipeline.training_step(program).graph
     else:
-        graph = lower.with_gradients(program)
+        graph = pipeline.with_gradients(program)
     cause = locate(graph, leaves, dtype, seed, step)
     if cause is None:
         return None

@@ -1,9 +1,9 @@
 """The stages of the compiler, in order, each a function to something that can be printed.
 
-    source -> tree -> program -> forward -> gradient -> optimized -> plan -> code
-            parse   check     lower      autodiff    simplify     plan    emit
+    source -> tree -> program -> graph -> ... -> plan -> code
+            parse   check     lower             plan   emit
 
-`check` and the stages up to `program` need neither NumPy nor Numba: what does is imported where it is
+`specc.pipeline` lists the passes from the program to the plan. `check` and the stages up to `program` need neither NumPy nor Numba: what does is imported where it is
 used.
 """
 
@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     from specc.frontend.syntax import ast
     from specc.ir.program import Program
     from specc.net import Net
+    from specc.pipeline import Made
 
-STAGES = ("source", "tree", "program", "forward", "gradient", "optimized", "plan", "code")
+# The stages that `specc show --stage` prints before the passes of `specc.pipeline`, and after them.
+FRONT, BACK = ("source", "tree", "program"), ("code",)
+# Names for the graph after several passes: each is the name of the last one.
+GROUPS = {"forward": "hoist", "gradient": "autodiff", "optimized": "divide"}
 DTYPES = ("float32", "float64")
 
 Overrides = Mapping[str, str | int | float]
@@ -126,14 +130,7 @@ def compile(
     batch = program.recipe.batch if batch is None else _whole("batch", batch, 1)
     threads = None if threads is None else _whole("threads", threads, 1)
     seed = program.recipe.seed if seed is None else _whole("seed", seed, 0)
-    if program.open_sizes:
-        names = ", ".join(f"`{name}`" for name in program.open_sizes)
-        raise _error(
-            "open-size",
-            f"the size {names} of {program.name} has no number yet",
-            program.name,
-            help=f"give it one: {program.open_sizes[0]}=10",
-        )
+    _check_sizes(program)
     from specc.backend.run import executor
     from specc.backend.toolchain.load import has_compiled
 
@@ -144,6 +141,18 @@ def compile(
     from specc.net import Net
 
     return Net(program, batch, dtype, threads or threads_for(program, batch), seed)
+
+
+def _check_sizes(program: Program) -> None:
+    """Raises SpecError if a size is still open."""
+    if program.open_sizes:
+        names = ", ".join(f"`{name}`" for name in program.open_sizes)
+        raise _error(
+            "open-size",
+            f"the size {names} of {program.name} has no number yet",
+            program.name,
+            help=f"give it one: {program.open_sizes[0]}=10",
+        )
 
 
 def _whole(name: str, value, least: int) -> int:
@@ -162,16 +171,15 @@ def build(
 ) -> str:
     """The Python source that the model is compiled from, written to be read."""
     from specc.backend.listing import listing
-    from specc.net import EVALUATE, PREDICT, TRAIN
+    from specc.pipeline import Kind
 
     net = compile(program, batch, dtype, threads or 1)
-    kind = TRAIN if program.updates else EVALUATE if program.losses else PREDICT
-    return listing(program, net.compiled(kind), net.settings_graph)
+    return listing(program, net.compiled(Kind.main(program)), net.settings_graph)
 
 
 def show(path: str | Path | Source, stage: str, overrides: Overrides | None = None) -> str:
     """One stage of a file's compilation, printed. Raises SpecError for a file with errors."""
-    assert stage in STAGES, stage
+    assert stage in stages(), stage
     source = path if isinstance(path, Source) else read(path)
     if stage == "source":
         return source.text
@@ -190,21 +198,31 @@ def show(path: str | Path | Source, stage: str, overrides: Overrides | None = No
         return show_program(program)
     if stage == "code":
         return build(program)
-    from specc.ir.show import show_graph
-    from specc.passes import lower
+    return str(_passed(program, GROUPS.get(stage, stage), source.name))
 
-    if stage == "forward":
-        return show_graph(lower.forward(program, training=True))
-    if stage == "gradient":
-        if not program.losses:
+
+def stages() -> tuple[str, ...]:
+    """The names of all stages, in their order."""
+    from specc.pipeline import NAMES
+
+    return (*FRONT, *NAMES, *BACK, *GROUPS)
+
+
+def _passed(program: Program, name: str, file: str) -> Made:
+    """What the passes make of a program's training step, or evaluation, or prediction, up to pass `name`."""
+    from specc.pipeline import NAMES, Batch, Job, Kind, optimized, run
+
+    if NAMES.index(name) <= NAMES.index("autodiff"):
+        if name == "autodiff" and not program.losses:
             message = f"{program.name} has no loss, so there are no gradients"
-            raise _error("no-loss", message, source.name)
-        return show_graph(lower.with_gradients(program))
-    from specc.net import EVALUATE, PREDICT, TRAIN
-
-    net = compile(program)
-    kind = TRAIN if program.updates else EVALUATE if program.losses else PREDICT
-    return show_graph(net.graph(kind)) if stage == "optimized" else str(net.plan(kind))
+            raise _error("no-loss", message, file)
+        return run(Job(program, Kind.GRADIENTS), through=name)
+    _check_sizes(program)
+    job = Job(program, Kind.main(program))
+    threads = threads_for(program, program.recipe.batch)
+    batch = Batch.on_this_machine(program.recipe.batch, threads)
+    job = replace(job, recompute=optimized(job, batch).is_recomputed)
+    return run(job, through=name, batch=batch)
 
 
 def processors() -> int:

@@ -14,9 +14,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from specc import pipeline
 from specc.columns import Column
 from specc.ir.program import Program
-from specc.passes import lower
 from specc.passes.shorter import computes_the_same
 from specc.recipe import Port
 
@@ -88,7 +88,7 @@ def shorter(program: Program, sizes: Sizes) -> Program | None:
     trained, short = (replace(each, outputs=()) for each in (program, other))
     same = [each.path for each in program.parameters] == [each.path for each in other.parameters]
     if not same or not computes_the_same(
-        lower.forward(trained, training=True), lower.forward(short, training=True), steps
+        pipeline.forward(trained, training=True), pipeline.forward(short, training=True), steps
     ):
         return None
     return replace(

@@ -33,23 +33,16 @@ from specc.ir import sizes
 from specc.ir.graph import Graph, topological
 from specc.ir.plan import Plan
 from specc.ir.program import Limit, Program
-from specc.ir.verify import verify
 from specc.lengths import Sizes, shorter, steps_of, stretches
 from specc.locks import COMPILER, Mutex, ReadWriteLock
-from specc.ops.carry import closed, following, straightened
 from specc.ops.flops import flops
-from specc.ops.peers import bind_batch, sees_peers
+from specc.ops.peers import sees_peers
 from specc.ops.random import Uniform
 from specc.passes import lower
-from specc.passes.frame import frame
-from specc.passes.fuse import prepare
-from specc.passes.plan import plan
 from specc.passes.prediction_batch import prediction_batch
-from specc.passes.push_slices import push_slices
-from specc.passes.recompute import recompute
-from specc.passes.simplify import simplify
 from specc.passes.stepwise import stepwise
 from specc.passes.team import suits
+from specc.pipeline import Batch, Job, Kind, after, forward, optimized, planned, run
 from specc.recipe import Port
 from specc.rollback import Rollback
 from specc.steps import StepByStep
@@ -63,7 +56,7 @@ if TYPE_CHECKING:
 Programs = tuple[tuple[CompiledProgram, int], ...]
 
 # The programs of a model, each compiled when it is first needed.
-TRAIN, GRADIENTS, EVALUATE, PREDICT = "train", "gradients", "evaluate", "predict"
+TRAIN, GRADIENTS, EVALUATE, PREDICT = Kind
 FLOPS_WORTH_A_TEAM = 4e5  # of one example, from which threads share the work on it
 # Numbers of rows for which a prediction is kept ready, the most of them, and the elements of the inputs.
 MOST_PREPARED, QUICK, QUICK_ELEMENTS = 16, 1024, 1 << 23
@@ -71,7 +64,6 @@ FEW = 3  # rows that are predicted one by one: a vector of lanes for so few woul
 MOST_OF_PEERS = (
     16  # programs, each for another number of examples that see each other, that are kept
 )
-WORTH_AGAIN = 0.95  # of the memory, which recomputation must leave at most
 
 # Programs over fewer steps, for batches of short examples, are compiled for so long a training.
 STEPS_WORTH_PROGRAMS = 1000
@@ -212,19 +204,10 @@ class Net:
         return self._graphs[kind]
 
     def _made_graph(self, kind: str) -> Graph:
-        made = _graph(self.program, kind)
-        if kind == TRAIN:
+        made = optimized(Job(self.program, Kind(kind)), self._batch(self.batch, False))
+        if kind == Kind.TRAIN:
             self._settings = made.settings
-            made = made.graph
-        plain = _optimized(made)
-        if self.program.recipe.recompute and kind in (TRAIN, GRADIENTS):
-            again = _optimized(made, again=True)
-            most, other = (
-                self._planned(each, self.batch, False).arena_bytes for each in (plain, again)
-            )
-            if other < WORTH_AGAIN * most:
-                return again
-        return plain
+        return made.graph
 
     @property
     def settings_graph(self) -> Graph:
@@ -238,18 +221,11 @@ class Net:
         """The plan of one program, for batches of `examples`; a `team` of threads shares one."""
         examples = examples or self.batch
         with COMPILER:
-            return self._planned(self.graph(kind), examples, (kind, examples) == (PREDICT, 1), team)
+            is_alone = (kind, examples) == (Kind.PREDICT, 1)
+            return planned(self.graph(kind), self._batch(examples, is_alone, team))
 
-    def _planned(self, graph: Graph, examples: int, is_alone: bool, team: bool = False) -> Plan:
-        """`is_alone`: one example has no others beside it to fill a vector with."""
-        item = np.dtype(self.dtype).itemsize
-        vector = 1 if is_alone else this_machine().lanes(self.dtype)
-        threads = 1 if is_alone and not team else self.threads
-        if sees_peers(graph):
-            graph = verify(bind_batch(graph, examples), "bind_batch")
-        if is_alone:
-            graph = verify(frame(graph), "frame")
-        return plan(graph, examples, threads, vector, item, team)
+    def _batch(self, examples: int, is_alone: bool, team: bool = False) -> Batch:
+        return Batch.on_this_machine(examples, self.threads, self.dtype, is_alone, team)
 
     @property
     def shards(self) -> int:
@@ -317,13 +293,14 @@ class Net:
     def _made_steps(self, port: Port, batch: int) -> StepByStep | None:
         shapes = {term.name: term.node.type.shape for term in self.program.outputs}
         name = scores_name(port, shapes)
-        graph = simplify(straightened(lower.forward(self.program, training=False)))
+        job = Job(self.program, Kind.EVALUATE)
+        graph = run(job, after("select", forward(self.program, training=False)), "simplify").graph
         parts = stepwise(graph, port.name, f"output.{name}")
         return parts and StepByStep(parts, port, batch, self.dtype, self.seed, self._program_of)
 
     def _program_of(self, graph: Graph, batch: int) -> CompiledProgram:
-        plan = self._planned(_optimized(graph), batch, batch == 1)
-        return self._made(plan)
+        graph = run(Job(), after("select", graph), "prepare").graph
+        return self._made(planned(graph, self._batch(batch, batch == 1)))
 
     def _made(self, plan: Plan) -> CompiledProgram:
         params = self.params
@@ -915,26 +892,3 @@ def check_limit(limit: Limit, values: np.ndarray, first: int) -> None:
             at = int(np.argmin(is_good))
             message = f"`{limit.setting}` {rule}, but is {values[at]:.4g} at step {first + at}"
             raise SpecError([Diagnostic("bad-setting", "error", message, limit.span)])
-
-
-def _optimized(graph: Graph, again: bool = False) -> Graph:
-    """What the planner gets; with values computed `again` for the backward pass."""
-    made = verify(straightened(verify(graph, "lower")), "straightened")
-    made = verify(push_slices(verify(simplify(made), "simplify")), "push_slices")
-    if again:
-        made = verify(recompute(made), "recompute")
-    return verify(prepare(made), "prepare")
-
-
-def _graph(program: Program, kind: str):
-    """The graph of one program before any pass (for "train": with its schedule)."""
-    if kind == TRAIN:
-        return lower.training_step(program)
-    if kind == GRADIENTS:
-        graph = lower.with_gradients(program)
-        kept: tuple[str, ...] = ("loss", "gradient.")
-    else:
-        graph = lower.forward(program, training=False)
-        kept = ("output.", "lane.") if kind == PREDICT else ("loss", "mean.", "lane.")
-    chosen = {name: node for name, node in graph.outputs.items() if name.startswith(kept)}
-    return closed(chosen, following(graph))

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from specc import driver
+from specc import driver, pipeline
 from specc.arrays import completed, examples
 from specc.backend.listing import listing
 from specc.backend.reference import evaluate
@@ -41,7 +41,6 @@ from specc.net import GRADIENTS, PREDICT, TRAIN, Net
 from specc.ops.carry import loops, straightened
 from specc.ops.contract import Contract
 from specc.ops.peers import bind_batch
-from specc.passes import lower
 from specc.reading import read_source
 from specc.source import Source
 
@@ -379,11 +378,11 @@ def _check_types(program: Program, values) -> None:
 
 def _graph(program: Program) -> Graph:
     if program.updates:
-        graph = lower.training_step(program).graph
+        graph = pipeline.training_step(program).graph
     elif program.losses and program.parameters:
-        graph = lower.with_gradients(program)
+        graph = pipeline.with_gradients(program)
     else:
-        graph = lower.forward(program, training=False)
+        graph = pipeline.forward(program, training=False)
     return bind_batch(graph, EXAMPLES)
 
 

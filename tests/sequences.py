@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import specc
-from specc import driver
+from specc import driver, pipeline
 from specc.backend.reference import evaluate
-from specc.passes import lower
 from specc.source import Source
 
 
@@ -70,13 +69,13 @@ def agrees_with_the_interpreter(
     data = examples(program, count)
     inputs = {port.name: data[port.name] for port in program.ports if port.role == "input"}
     found = net.forward(**inputs)
-    wanted = interpreted(program, net, data, lower.forward(program, training=False))
+    wanted = interpreted(program, net, data, pipeline.forward(program, training=False))
     for term in program.outputs:
         _close(found[term.name], wanted[f"output.{term.name}"], tolerance)
     if not program.losses:
         return net
     loss, gradients = net.loss_and_gradients(**data)
-    wanted = interpreted(program, net, data, lower.with_gradients(program))
+    wanted = interpreted(program, net, data, pipeline.with_gradients(program))
     assert loss == pytest.approx(wanted["loss"], rel=tolerance, abs=tolerance)
     assert gradients.keys() == net.params.keys()
     for path, gradient in gradients.items():

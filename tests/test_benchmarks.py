@@ -13,10 +13,9 @@ from benchmarks import report
 from benchmarks.cases import CASES, CELLS, LOOPED
 from benchmarks.drive import Figures, Stretch
 from benchmarks.sweep import Measured, marked
-from specc import driver
+from specc import driver, pipeline
 from specc.backend.reference import evaluate
 from specc.ops.contract import Contract
-from specc.passes import lower
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 RECURRENT = {"rnn", "lstm", "lstm2"}  # may wait for cells
@@ -43,7 +42,7 @@ def test_a_case_trains_as_its_file_says(case):
 
 @names(FLAT)
 def test_the_products_of_a_case_are_those_of_its_graph(case):
-    graph = lower.with_gradients(driver.load(case.path))
+    graph = pipeline.with_gradients(driver.load(case.path))
     products = [node.op for node in graph.nodes if isinstance(node.op, Contract)]
     flops = sum(2 * int(np.prod(op.extents)) for op in products)
     assert flops * case.batch == case.training_flops
@@ -62,7 +61,7 @@ def test_the_first_loss_is_that_of_the_interpreter(case):
     leaves |= {("state", path): np.asarray(array, float) for path, array in net.states.items()}
     leaves |= {(port.role, port.name): few(case)[port.name] for port in net.ports}
     leaves["weight_of_example", ""] = np.full(SMALL, 1 / SMALL)
-    wanted = evaluate(lower.forward(program, training=True), leaves)["loss"]
+    wanted = evaluate(pipeline.forward(program, training=True), leaves)["loss"]
     assert loss == pytest.approx(float(wanted), rel=1e-4)
 
 
@@ -89,7 +88,7 @@ def test_cells_of_ones_own_are_those_of_the_library():
 
     assert {path.stem for path in LOOPED.glob("*.dl")} == {"own", *CELLS}
     for own, library in PAIRS.items():
-        first, second = (lower.with_gradients(_program(word)) for word in (own, library))
+        first, second = (pipeline.with_gradients(_program(word)) for word in (own, library))
         assert [node.op.name for node in first.nodes] == [node.op.name for node in second.nodes]
 
 

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 import specc
-from specc import driver
+from specc import driver, pipeline
 from specc.backend.reference import evaluate
 from specc.flow.measure import _forward
 from specc.flow.recurrence import Recurrence
 from specc.flow.verdict import judgement, number
 from specc.ops.carry import loops
-from specc.passes import lower
 from specc.source import Source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -338,7 +337,7 @@ def test_a_loss_that_reads_an_early_step_starts_there():
 def test_a_loop_run_step_by_step_is_its_fixed_point(cell):
     program = recurrent(cell, "time, 2", "dense(2)")
     net, data = driver.compile(program, dtype="float64"), batch(program)
-    graph = lower.with_gradients(program)
+    graph = pipeline.with_gradients(program)
     whole = evaluate(graph, leaves_of(net, data))
     steps = evaluate(graph, leaves_of(net, data), step_by_step=True)
     for name, value in whole.items():

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from specc import driver
+from specc import driver, pipeline
 from specc.ir.verify import verify
-from specc.passes import lower
 from specc.source import Source
 
 GOOD = sorted((Path(__file__).parent / "good").glob("*.dl"))
@@ -21,7 +20,9 @@ def test_a_good_program_has_no_diagnostics_and_a_sound_graph(path):
     if program is None:
         return  # definitions alone
     graph = (
-        lower.with_gradients(program) if program.losses else lower.forward(program, training=True)
+        pipeline.with_gradients(program)
+        if program.losses
+        else pipeline.forward(program, training=True)
     )
     verify(graph, "lower")
 

@@ -36,11 +36,12 @@ MAY_IMPORT = {
     "frontend": MIDDLE,
     "passes": MIDDLE,
     "backend": MIDDLE,
+    "pipeline": MIDDLE | {"passes", "backend"},
     "runtime": BASE | {"decode", "rollback"},
-    "flow": MIDDLE | {"passes", "backend"},
+    "flow": MIDDLE | {"passes", "backend", "pipeline"},
     "steps": MIDDLE | {"decode", "passes", "backend"},
-    "lengths": MIDDLE | {"passes"},
-    "divergence": MIDDLE | {"passes", "backend"},
+    "lengths": MIDDLE | {"passes", "pipeline"},
+    "divergence": MIDDLE | {"passes", "backend", "pipeline"},
     "rollback": BASE,
     "net": MIDDLE
     | {
@@ -50,11 +51,12 @@ MAY_IMPORT = {
         "steps",
         "passes",
         "backend",
+        "pipeline",
         "flow",
         "divergence",
         "rollback",
     },
-    "driver": MIDDLE | {"frontend", "passes", "backend", "net"},
+    "driver": MIDDLE | {"frontend", "passes", "backend", "pipeline", "net"},
     "cli": MIDDLE | {"frontend", "passes", "backend", "flow", "net", "driver", "runtime", "decode"},
 }
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import specc
-from specc import driver
+from specc import driver, pipeline
 from specc.backend.reference import evaluate
-from specc.passes import lower
 from specc.source import Source
 
 NETWORKS = {
@@ -118,7 +117,7 @@ def test_compiled_gradients_agree_with_the_interpreter_to_1e_10(name, count, thr
     randomized(net)
     data = examples(program, count)
     loss, gradients = net.loss_and_gradients(**data)
-    wanted = interpreted(program, net, data, lower.with_gradients(program))
+    wanted = interpreted(program, net, data, pipeline.with_gradients(program))
     assert loss == pytest.approx(wanted["loss"], rel=1e-10, abs=1e-10)
     for path, gradient in gradients.items():
         assert gradient.shape == net.params[path].shape
@@ -155,7 +154,7 @@ def test_float32_agrees_with_the_interpreter_to_1e_4(name):
     randomized(net)
     data = examples(program, 33)
     loss, gradients = net.loss_and_gradients(**data)
-    wanted = interpreted(program, net, data, lower.with_gradients(program))
+    wanted = interpreted(program, net, data, pipeline.with_gradients(program))
     assert loss == pytest.approx(wanted["loss"], rel=1e-4)
     for path, gradient in gradients.items():
         exact = wanted[f"gradient.{path}"]
@@ -171,7 +170,7 @@ def test_forward_agrees_with_the_interpreter_for_any_number_of_examples(name):
         data = examples(program, count, seed=count)
         inputs = {port.name: data[port.name] for port in program.ports if port.role == "input"}
         found = net.forward(**inputs)
-        wanted = interpreted(program, net, data, lower.forward(program, training=False))
+        wanted = interpreted(program, net, data, pipeline.forward(program, training=False))
         assert set(found) == {term.name for term in program.outputs}
         for term in program.outputs:
             np.testing.assert_allclose(
@@ -198,7 +197,7 @@ def test_more_examples_than_the_batch_are_one_mean():
     net = specc.compile(program, batch=4, dtype="float64", threads=2)
     data = examples(program, 23)
     loss, gradients = net.loss_and_gradients(**data)
-    wanted = interpreted(program, net, data, lower.with_gradients(program))
+    wanted = interpreted(program, net, data, pipeline.with_gradients(program))
     assert loss == pytest.approx(wanted["loss"], rel=1e-12)
     for path, gradient in gradients.items():
         np.testing.assert_allclose(gradient, wanted[f"gradient.{path}"], rtol=1e-10, atol=1e-12)

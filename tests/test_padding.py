@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 import specc
-from specc import driver
+from specc import driver, pipeline
 from specc.backend.reference import evaluate
 from specc.columns import Column
 from specc.ir.graph import Graph
-from specc.passes import lower
 from specc.source import Source
 
 # examples, batch, threads: lanes stay empty in a shard, in all of it, in a batch of fewer examples
@@ -36,7 +35,7 @@ def reference(program, net, **inputs) -> dict[str, np.ndarray]:
     leaves |= {("input", name): array for name, array in inputs.items()}
     leaves["weight_of_example", ""] = np.full(count, 1 / count)
     with np.errstate(all="ignore"):
-        return evaluate(lower.with_gradients(program), leaves, net.seed)
+        return evaluate(pipeline.with_gradients(program), leaves, net.seed)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -123,7 +122,7 @@ def test_random_numbers_of_a_prediction_are_those_of_the_row(batch, threads):
     text = "input x: float[2] param w: float[2] = 1 output y = w * x + uniform(x) loss l2(w * x)"
     program, net = compiled(text, 40, threads)
     x = np.zeros((batch, 2))
-    graph = Graph({"y": lower.forward(program, training=False).outputs["output.y"]})
+    graph = Graph({"y": pipeline.forward(program, training=False).outputs["output.y"]})
     wanted = evaluate(graph, {("input", "x"): x, ("param", "w"): net.params["w"]}, net.seed)["y"]
     for _ in range(2):
         np.testing.assert_allclose(net.forward(x=x)["y"], wanted, rtol=1e-12)

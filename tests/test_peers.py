@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 import specc
-from specc import driver
+from specc import driver, pipeline
 from specc.backend.reference import evaluate
 from specc.columns import Column
 from specc.ops.peers import bind_batch
-from specc.passes import lower
 from specc.source import Source
 
 TEXT = """
@@ -66,7 +65,7 @@ def test_gradients_over_pairs_agree_with_the_interpreter_and_finite_differences(
         ("target", "y"): y,
         ("weight_of_example", ""): np.full(count, 1 / count),
     }
-    wanted = evaluate(bind_batch(lower.with_gradients(program), count), leaves)
+    wanted = evaluate(bind_batch(pipeline.with_gradients(program), count), leaves)
     for path, gradient in gradients.items():
         np.testing.assert_allclose(gradient, wanted[f"gradient.{path}"], rtol=1e-10, atol=1e-12)
     weight, h = net.params["dense1.weight"], 1e-6
@@ -171,12 +170,12 @@ def test_a_formula_over_peers_is_that_of_the_examples(name):
         close = (
             {"rtol": 1e-9, "atol": 1e-11} if dtype == "float64" else {"rtol": 3e-4, "atol": 1e-5}
         )
-        wanted = evaluate(bind_batch(lower.with_gradients(program), count), leaves, net.seed)
+        wanted = evaluate(bind_batch(pipeline.with_gradients(program), count), leaves, net.seed)
         loss, gradients = net.loss_and_gradients(x=x)
         np.testing.assert_allclose(loss, wanted["loss"], **close)
         for path, gradient in gradients.items():
             np.testing.assert_allclose(gradient, wanted[f"gradient.{path}"], **close)
-        wanted = evaluate(bind_batch(lower.forward(program, False), count), leaves, net.seed)
+        wanted = evaluate(bind_batch(pipeline.forward(program, False), count), leaves, net.seed)
         for key, value in net.forward(x=x).items():
             np.testing.assert_allclose(value, wanted[f"output.{key}"], **close)
 

@@ -19,8 +19,7 @@ from generator.oracle import Oracle
 from generator.program import Program
 from generator.shrink import shrunk
 
-from specc import driver
-from specc.passes import lower
+from specc import driver, pipeline
 from specc.source import Source
 
 USUAL, BLOCK, LONG = 300, 15, 20_000
@@ -71,7 +70,7 @@ TEXT = """model m {
 
 
 def oracle(x: list[float], dtype: str) -> Oracle:
-    graph = lower.forward(driver.load(Source("m.dl", TEXT)), training=False)
+    graph = pipeline.forward(driver.load(Source("m.dl", TEXT)), training=False)
     return Oracle(graph, {("input", "x"): np.array([x]), ("param", "p"): np.ones(3)}, 0, 0, dtype)
 
 

@@ -21,8 +21,7 @@ from sequences import (
 )
 
 import specc
-from specc import driver
-from specc.passes import lower
+from specc import driver, pipeline
 
 SCORES = "output w loss mse(w, y)"
 OWN = """seq time = 5
@@ -338,7 +337,7 @@ def test_random_numbers_are_drawn_anew_at_each_step_and_are_those_of_the_interpr
     randomized(net)
     data = examples(program, 21)
     loss, gradients = net.loss_and_gradients(**data)
-    wanted = interpreted(program, net, data, lower.with_gradients(program))
+    wanted = interpreted(program, net, data, pipeline.with_gradients(program))
     assert loss == pytest.approx(wanted["loss"], rel=1e-10)
     for path, gradient in gradients.items():
         np.testing.assert_allclose(gradient, wanted[f"gradient.{path}"], rtol=1e-10, atol=1e-10)

@@ -7,7 +7,7 @@ import pytest
 from sequences import interpreted, load, randomized
 
 import specc
-from specc.passes import lower
+from specc import pipeline
 
 HEAD = "seq time = 6"
 
@@ -116,12 +116,12 @@ def test_compiled_values_are_those_of_the_interpreter(name, threads):
     net = specc.compile(program, batch=count, dtype="float64", threads=threads)
     randomized(net)
     data = data_for(program, count)
-    wanted = interpreted(program, net, data, lower.with_gradients(program))
+    wanted = interpreted(program, net, data, pipeline.with_gradients(program))
     loss, gradients = net.loss_and_gradients(**data)
     assert loss == pytest.approx(wanted["loss"], rel=1e-10)
     for path, gradient in gradients.items():
         np.testing.assert_allclose(gradient, wanted[f"gradient.{path}"], rtol=1e-10, atol=1e-10)
-    outputs = interpreted(program, net, data, lower.forward(program, training=False))
+    outputs = interpreted(program, net, data, pipeline.forward(program, training=False))
     for output, found in net.forward(**inputs_of(program, data)).items():
         np.testing.assert_allclose(found, outputs[f"output.{output}"], rtol=1e-10, atol=1e-10)
 

@@ -13,7 +13,9 @@ from specc.cli.session import FILE, checked, overrides
 @click.argument("file", type=FILE)
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
-    "--stage", metavar="NAME", help="Print a stage of the compilation: source, tree, program, .."
+    "--stage",
+    metavar="NAME",
+    help="Print a stage of the compilation, as `plan`, or what a pass makes, as `simplify`.",
 )
 @click.option(
     "--graph",
@@ -44,7 +46,7 @@ def show(file: Path, changes: tuple[str, ...], stage: str | None, graph: Path | 
         program = checked(driver.read(file), overrides(changes))
         click.echo(layer_table(program), nl=False)
         return
-    if stage not in driver.STAGES:
-        raise click.UsageError(f"there is no stage `{stage}`; there are {', '.join(driver.STAGES)}")
+    if stage not in driver.stages():
+        raise click.UsageError(f"unknown stage `{stage}`: use one of {', '.join(driver.stages())}")
     text = driver.show(file, stage, overrides(changes))
     click.echo(text.rstrip("\n"))

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from specc import pipeline
 from specc.backend.reference import evaluate
 from specc.flow.figures import CellFlow, Flow, LayerFlow, divided, norm, rms
 from specc.flow.recurrence import Recurrence
@@ -22,7 +23,6 @@ from specc.ops.carry import closed, following, loops, straightened
 from specc.ops.elementwise import Elementwise, Maximum
 from specc.ops.leaf import Const, Input
 from specc.ops.peers import bind_batch
-from specc.passes import lower
 from specc.passes.autodiff import gradients
 
 EDGE = 0.05
@@ -95,7 +95,7 @@ def _forward(program: Program, examples: int) -> Graph:
         for number, layer in enumerate(program.layers)
         if layer.node.type.kind == "float" and not _is_one_step(layer.node)
     }
-    return bind_batch(straightened(lower.forward(program, True, more)), examples)
+    return bind_batch(straightened(pipeline.forward(program, True, more)), examples)
 
 
 def _is_one_step(node: Node) -> bool:

@@ -61,6 +61,21 @@ class Repeated:
     carried: Mapping[Node, Node]
 
 
+def show_groups(groups: Iterable[Group]) -> str:
+    """A line for each group: its kind, nodes and domain, and how many of its values are stored."""
+    lines = []
+    for group in groups:
+        if group.loop is not None:
+            back = " backward" if group.loop.backward else ""
+            lines.append(f"loop of {group.loop.steps} steps{back}")
+            inner = show_groups(group.loop.groups).splitlines()
+            lines += [f"    {line}" for line in inner]
+            continue
+        nodes = " ".join(show_node(node) for node in group.nodes)
+        lines.append(f"{group.kind} {list(group.domain)}: {nodes} -> {len(group.stored)} stored")
+    return "\n".join(lines) + "\n"
+
+
 @dataclass(frozen=True)
 class View:
     """How a value is read: the node that lies in memory, an offset, a stride for each axis.

@@ -1,7 +1,12 @@
-"""From a checked program to the graphs that are compiled: the batch enters here.
+"""The passes that make a graph over a batch of a checked program.
 
-    forward(program, training=False)   # loss, terms, metrics and outputs over a batch
-    training_step(program)             # the same in training mode, plus every next weight and state
+    graph = outputs(program, training=True)   # loss, terms, metrics and outputs over a batch
+    graph = set_mode(graph, training=True)
+    graph = differentiate(graph, program)     # "gradient.PATH" for every parameter
+    graph = update(graph, program)            # every next weight and state
+    lowered = split_schedule(graph)
+
+`specc.pipeline` calls them, in this order, with others between them.
 
 A loss is averaged over the examples with the input `weight_of_example` (1/n on the n examples of a batch, next to
 nothing on lanes that repeat one), so that a partial batch on full lanes is exact.
@@ -37,8 +42,6 @@ from specc.ops.functions import Sqrt
 from specc.ops.leaf import Const, Input, constant, leaf
 from specc.ops.reduce import BatchMean
 from specc.passes.autodiff import gradients
-from specc.passes.hoist import hoist
-from specc.passes.stream import streamed
 
 
 @dataclass(frozen=True)
@@ -53,29 +56,28 @@ class Lowered:
     settings: Graph
 
 
-def forward(program: Program, training: bool, more: Mapping[str, Node] = {}) -> Graph:
+def outputs(program: Program, training: bool, more: Mapping[str, Node] = {}) -> Graph:
     """Outputs "loss", "loss.NAME", "mean.NUMBER", "output.NAME"; in training also "state.PATH".
 
-    `more` are further nodes of the program that are to be outputs.
+    `more` are further nodes of the program that become outputs.
     """
     total = None
-    outputs: dict[str, Node] = dict(more)
+    found: dict[str, Node] = dict(more)
     for term in program.losses:
         mean = average(term.node)
-        outputs[f"loss.{term.name}"] = mean
+        found[f"loss.{term.name}"] = mean
         total = mean if total is None else add(total, mean)
     if total is not None:
-        outputs = {"loss": total, **outputs}
+        found = {"loss": total, **found}
     means, _ = metric_means(program)
-    outputs.update({name: average(node) for name, node in means.items()})
+    found.update({name: average(node) for name, node in means.items()})
     for term in program.outputs:
-        outputs[f"output.{term.name}"] = term.node
+        found[f"output.{term.name}"] = term.node
     if training:
         for state in program.states:
             if state.next is not None:
-                outputs[f"state.{state.path}"] = state.next
-    graph = streamed(closed(outputs, dict(program.carries)), dict(program.streams))
-    return hoist(set_mode(graph, training))
+                found[f"state.{state.path}"] = state.next
+    return closed(found, dict(program.carries))
 
 
 def metric_means(program: Program) -> tuple[dict[str, Node], Graph]:
@@ -137,9 +139,8 @@ def _is_penalty(node: Node) -> bool:
     return roles == {"param"}
 
 
-def with_gradients(program: Program) -> Graph:
-    """The forward graph in training mode with "gradient.PATH" for every parameter."""
-    graph = forward(program, training=True)
+def differentiate(graph: Graph, program: Program) -> Graph:
+    """The graph with an output "gradient.PATH" for every parameter."""
     leaves = {
         node.op.label: node
         for node in graph.nodes
@@ -157,9 +158,8 @@ def with_gradients(program: Program) -> Graph:
     return closed({**graph.outputs, **more}, {**following(graph), **through_time})
 
 
-def training_step(program: Program) -> Lowered:
+def update(graph: Graph, program: Program) -> Graph:
     """The whole step: losses, metrics, and "param.PATH" and "state.PATH" after the update."""
-    graph = with_gradients(program)
     gradient = {
         name.removeprefix("gradient."): node
         for name, node in graph.outputs.items()
@@ -187,7 +187,13 @@ def training_step(program: Program) -> Lowered:
 
     # the update's own leaves for weights and the forward graph's are equal; simplify joins them
     outputs.update(rewrite(Graph(update), insert).outputs)
-    return split_schedule(closed(outputs, following(graph)))
+    return closed(outputs, following(graph))
+
+
+def keep(graph: Graph, kept: tuple[str, ...]) -> Graph:
+    """The graph of the outputs whose names start with one of some prefixes."""
+    chosen = {name: node for name, node in graph.outputs.items() if name.startswith(kept)}
+    return closed(chosen, following(graph))
 
 
 def clipped(gradient: dict[str, Node], value: float | None, norm: float | None) -> dict[str, Node]:

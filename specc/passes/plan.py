@@ -1,6 +1,6 @@
 """Decide when each kernel runs, on which shards, and where every value lies.
 
-    plan(graph, batch=64, threads=2, vector=16)
+    plan(graph, groups=fuse(graph), division=division, bytes_of_float=4)
 
 Shards meet only at barriers, which separate *phases*: a kernel that reads what another shard wrote is
 put into a later phase. Memory of the arena is given out by lifetime; a value that other shards read
@@ -21,12 +21,10 @@ from specc.ops.carry import PREFIX
 from specc.ops.contract import Contract
 from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Const, Input
-from specc.ops.reduce import AllReduce
 from specc.ops.shape import Concat, Frame, c_strides
 from specc.ops.views import awaited, root_of, view
 from specc.passes import team as teams
-from specc.passes.divide import divide
-from specc.passes.fuse import fuse
+from specc.passes.division import Division
 from specc.passes.layout import Layout, Packed
 from specc.passes.team import SPLIT_FROM
 
@@ -57,36 +55,14 @@ class _Scheduled:
         return 1 + self.phases * self.group.loop.steps if self.stages else 1
 
 
-def plan(
-    graph: Graph, batch: int, threads: int, vector: int, bytes_of_float: int, wanted: bool = False
-) -> Plan:
-    """The plan of a prepared graph, for at most `threads` shards. `vector`: lanes of one vector register.
-
-    A team is what trains where that is better; what predicts is one where it is `wanted`, too, as a team
-    is slower than one thread where processors have other work.
+def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_float: int) -> Plan:
+    """The plan of a graph that is divided among threads, and fused into groups.
 
     Outputs named "loss", "loss.*" and "mean.*" are recorded each step; "param.*" and "state.*" are
     written back; "gradient.*" go to arrays of their own; batched outputs are handed out.
     """
-    shards, examples, lanes = shares(batch, threads, vector)
-    if vector > 1:
-        trains = any(name.startswith(("param.", "gradient.")) for name in graph.outputs)
-        team = threads > 1 and (trains or wanted) and teams.suits(graph, batch, threads, vector)
-        if team:
-            shards, examples, lanes = threads, batch, teams.whole_lanes(batch, vector)
-        graph = divide(graph, shards, lanes, team)
-    else:
-        team = (
-            batch == 1
-            and threads > 1
-            and not any(
-                isinstance(node.op, AllReduce)
-                or (isinstance(node.op, Input) and node.op.role == "lane")
-                for node in graph.nodes
-            )
-        )
-        shards = threads if team else shards
-    groups = fuse(graph)
+    shards, examples, lanes = division.shards, division.examples, division.lanes
+    team, vector = division.team, division.vector
     views = {node: view(node) for node in graph.nodes}
     records = tuple(
         name for name in graph.outputs if name == "loss" or name.startswith(("loss.", "mean."))
@@ -151,16 +127,6 @@ def plan(
         team=team,
         strides={node: c_strides(whole.type.shape) for node, (whole, _) in inside.items()},
     )
-
-
-def shares(batch: int, threads: int, vector: int) -> tuple[int, int, int]:
-    """The shards of a batch, the examples of each, and the lanes that hold them.
-
-    Half-empty vectors cost as much as full ones, so there are no more shards than the batch fills.
-    """
-    shards = min(threads, -(-batch // vector))
-    examples = -(-batch // shards)
-    return shards, examples, -(-examples // vector) * vector
 
 
 def _targets(graph: Graph, records, bytes_of_float: int) -> dict[Node, list[Place]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import specc
-from specc import driver
+from specc import driver, pipeline
 from specc.arrays import completed, examples
 from specc.backend.reference import evaluate
 from specc.ir.graph import topological
@@ -125,7 +125,7 @@ class _Comparison:
         Rows that go on where a stream stopped would: which row they follow depends on the batch.
         """
         count = max(self.case.forward)
-        graph = lower.forward(self.program, training=False)
+        graph = pipeline.forward(self.program, training=False)
         outputs = {name: node for name, node in graph.outputs.items() if name.startswith("output.")}
         graph = lower.closed(outputs, lower.following(graph))
         is_random = any(isinstance(node.op, Uniform) for node in graph.nodes)
@@ -146,7 +146,7 @@ class _Comparison:
     def evaluate(self) -> None:
         """The losses and metrics over more rows than a batch has, each as if there was no batch."""
         rows, net = max(self.case.forward), self.net
-        graph = lower.forward(self.program, training=False)
+        graph = pipeline.forward(self.program, training=False)
         kept = {
             name: node for name, node in graph.outputs.items() if name.startswith(("loss", "mean."))
         }
@@ -166,7 +166,7 @@ class _Comparison:
 
     def gradients(self) -> None:
         rows = self.case.rows
-        graph = lower.with_gradients(self.program)
+        graph = pipeline.with_gradients(self.program)
         kept = {
             name: node
             for name, node in graph.outputs.items()
@@ -218,7 +218,7 @@ class _Comparison:
 
     def step(self) -> None:
         rows, net = self.case.rows, self.net
-        graph = lower.training_step(self.program).graph
+        graph = pipeline.training_step(self.program).graph
         leaves = self.leaves(rows)
         net.graph(TRAIN)
         settings = net._schedule(0, 1, 0, 0)[0]

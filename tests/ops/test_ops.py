@@ -27,8 +27,8 @@ from specc.ops.shape import Concat, Frame, Pad, Reshape, Slice, Transpose
 from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
 from specc.passes.autodiff import gradients
 from specc.passes.fuse import prepare
-from specc.passes.plan import plan
 from specc.passes.simplify import simplify
+from specc.pipeline import Batch, planned
 
 F = Type("float", (3, 5), batched=True)
 UNBATCHED = Type("float", (3, 5))
@@ -330,7 +330,7 @@ def compiled_value(graph: Graph, arrays, types, examples, dtype, shards, vector=
     ready = verify(prepare(verify(simplify(graph), "simplify")), "prepare")
     item = 8 if dtype == "float64" else 4
     vector = vector or this_machine().vector_bits // (8 * item)
-    made = plan(ready, examples, shards, vector, item)
+    made = planned(ready, Batch(examples, shards, vector, item))
     store = {
         f"param.x{i}": np.ascontiguousarray(a, dtype if t.kind == "float" else None)
         for i, (t, a) in enumerate(zip(types, arrays, strict=True))

@@ -19,7 +19,7 @@ from specc.ops.elementwise import mul
 from specc.ops.leaf import Input, leaf
 from specc.ops.shape import Slice, Transpose
 from specc.passes.fuse import prepare
-from specc.passes.plan import plan
+from specc.pipeline import Batch, planned
 
 
 def some_product(pick: random.Random) -> Contract:
@@ -105,7 +105,7 @@ def check(
     given = {(node.op.role, node.op.label): arrays[node.op.label] for node in leaves}
     wanted = evaluate(graph, {**given, ("weight_of_example", ""): np.full(examples, 1 / examples)})
     width = vector or this_machine().lanes(dtype)
-    made = plan(prepare(graph), examples, shards, width, np.dtype(dtype).itemsize)
+    made = planned(prepare(graph), Batch(examples, shards, width, np.dtype(dtype).itemsize))
     store = {
         f"param.{node.op.label}": np.array(arrays[node.op.label], dtype)
         for node in leaves

@@ -16,7 +16,7 @@ from specc.ops.elementwise import Add
 from specc.ops.leaf import Input, leaf
 from specc.ops.random import Uniform, uniform
 from specc.passes.fuse import prepare
-from specc.passes.plan import plan
+from specc.pipeline import Batch, planned
 from tests.backend.running import function
 
 MANY = Uniform((200,), True, "a")
@@ -78,7 +78,7 @@ def test_compiled_code_draws_the_same_numbers(dtype, shards):
     drawn = leaf(Uniform((3, 5), True, "noise"))
     graph = prepare(Graph({"output.y": apply(Add(), x, drawn)}))
     item = 8 if dtype == "float64" else 4
-    made = plan(graph, batch, shards, this_machine().vector_bits // (8 * item), item)
+    made = planned(graph, Batch(batch, shards, this_machine().vector_bits // (8 * item), item))
     program = CompiledProgram(made, dtype, {})
     data = {"x": Column(np.zeros((rows, 3, 5)))}
     _, found = program.run(data, np.arange(rows), batch, seed=-7, first=11)

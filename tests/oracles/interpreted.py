@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 
-from specc import driver
+from specc import driver, pipeline
 from specc.backend.reference import evaluate
 from specc.ops.peers import bind_batch
-from specc.passes import lower
 from specc.source import Source
 
 ORACLES: dict[str, Callable[[np.random.Generator], None]] = {}
@@ -107,9 +106,9 @@ def agrees(
     weights = rng.standard_normal((ROWS, *found.shape))
     leaves["input", "weights_"] = weights
     leaves["weight_of_example", ""] = np.full(ROWS, 1 / ROWS)
-    graph = lower.with_gradients(program)
+    graph = pipeline.with_gradients(program)
     if not training:
-        graph = lower.forward(program, training=False)
+        graph = pipeline.forward(program, training=False)
     interpreted = evaluate(bind_batch(graph, ROWS), leaves)
 
     tensors = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch.nn.functional as F
 
+from specc import pipeline
 from specc.backend.reference import evaluate
-from specc.passes import lower
 
 from .interpreted import ROWS, agrees, initial, load, oracle, shape, size
 
@@ -210,10 +210,12 @@ def _(rng):
         ("input", "x"): x,
         ("weight_of_example", ""): np.full(ROWS, 1 / ROWS),
     }
-    name = next(name for name in lower.forward(program, True).outputs if name.startswith("output."))
-    kept = evaluate(lower.forward(program, False), leaves)[name]
+    name = next(
+        name for name in pipeline.forward(program, True).outputs if name.startswith("output.")
+    )
+    kept = evaluate(pipeline.forward(program, False), leaves)[name]
     np.testing.assert_array_equal(kept, x)
-    found = evaluate(lower.forward(program, True), leaves, seed=size(rng, 0, 1000))[name]
+    found = evaluate(pipeline.forward(program, True), leaves, seed=size(rng, 0, 1000))[name]
     zero = found == 0
     np.testing.assert_allclose(found[~zero], x[~zero] / (1 - rate), rtol=1e-12)
     count = x.size

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from specc import pipeline
 from specc.backend.reference import evaluate
 from specc.passes import lower
 
@@ -20,7 +21,7 @@ def metric(formula: str, inputs: dict[str, str], arrays: dict[str, np.ndarray]) 
     program = load(f"model m {{{ports} metric figure = {formula} output {next(iter(inputs))} }}")
     leaves = {("input", name): array for name, array in arrays.items()}
     leaves["weight_of_example", ""] = np.full(COUNT, 1 / COUNT)
-    values = evaluate(lower.forward(program, training=False), leaves)
+    values = evaluate(pipeline.forward(program, training=False), leaves)
     _, final = lower.metric_means(program)
     means = {("mean", name): value for name, value in values.items() if name.startswith("mean.")}
     (figure,) = evaluate(final, means).values()

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from scipy import stats
 
+from specc import pipeline
 from specc.backend.reference import evaluate
 from specc.ir.graph import Graph
-from specc.passes import lower
 
 from .interpreted import initial, load, oracle, shape, size
 
@@ -30,7 +30,7 @@ def optimizer(word: str, settings: str, made) -> None:
             leaves["state", each.path] = np.broadcast_to(value, each.type.shape).astype(float)
         a = rng.standard_normal(w)
         leaves |= {("input", "a"): a[None], ("weight_of_example", ""): np.ones(1)}
-        lowered = lower.training_step(program)
+        lowered = pipeline.training_step(program)
         weight = torch.tensor(leaves["param", "w"], requires_grad=True)
         theirs = made([weight])
         for step in range(6):
@@ -102,7 +102,7 @@ def rates(formula: str, stale=None) -> np.ndarray:
         "stale": 0 * epoch if stale is None else stale,
     }
     found = evaluate(
-        lower.training_step(program).settings,
+        pipeline.training_step(program).settings,
         {("schedule", name): value for name, value in given.items()},
     )
     (rate,) = (np.broadcast_to(value, EPOCHS) for value in found.values())

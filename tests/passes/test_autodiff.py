@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import specc
-from specc.passes import lower
+from specc import pipeline
 from specc.source import Source
 
 
 def test_a_gradient_has_the_name_of_the_first_value_that_it_is_for():
-    graph = lower.with_gradients(
+    graph = pipeline.with_gradients(
         specc.load(
             Source(
                 "m.dl",

@@ -12,7 +12,7 @@ from specc.ops.elementwise import Elementwise, add
 from specc.ops.leaf import Input, leaf
 from specc.ops.shape import Slice
 from specc.ops.views import root_of
-from specc.passes.plan import shares
+from specc.passes.division import shares
 from specc.passes.push_slices import push_slices
 from specc.source import Source
 

@@ -13,7 +13,7 @@ import pytest
 from pairs import in_turn
 
 import specc
-import specc.net
+from specc import pipeline
 from specc.backend.reference import evaluate
 from specc.columns import Column
 from specc.ir.graph import Graph
@@ -108,9 +108,9 @@ def same(found, expected):
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-11)
 
 
-def without_and_with(name: str, threads: int, monkeypatch) -> list[specc.net.Net]:
+def without_and_with(name: str, threads: int, monkeypatch) -> list[specc.Net]:
     """A net without recomputation, and one that recomputes also where it does not pay."""
-    monkeypatch.setattr(specc.net, "WORTH_AGAIN", math.inf)
+    monkeypatch.setattr(pipeline, "WORTH_RECOMPUTING", math.inf)
     monkeypatch.setattr(module, "WORTH", math.inf)
     nets = [
         specc.compile(program(NETS[name], again), threads=threads, dtype="float64")
@@ -189,7 +189,7 @@ def graphs(text: str) -> tuple[Graph, Graph]:
 
 @pytest.mark.parametrize("name", ["convolutions", "residual", "cells"])
 def test_the_interpreter_agrees(name, monkeypatch):
-    monkeypatch.setattr(specc.net, "WORTH_AGAIN", math.inf)
+    monkeypatch.setattr(pipeline, "WORTH_RECOMPUTING", math.inf)
     plain, other = graphs(NETS[name])
     rng = np.random.default_rng(0)
     leaves = {("weight_of_example", ""): np.full(5, 0.2)}

@@ -23,7 +23,7 @@ from specc.ops.reduce import Max
 from specc.ops.shape import Frame, Pad, Slice, Transpose
 from specc.ops.views import awaited, root_of
 from specc.passes.fuse import fuse, prepare
-from specc.passes.lower import forward, training_step
+from specc.pipeline import forward, training_step
 from specc.source import Source
 
 SIZE = 3

@@ -10,11 +10,10 @@ import pytest
 from pairs import in_turn
 
 import specc
-from specc import driver
+from specc import driver, pipeline
 from specc.backend.reference import evaluate
 from specc.frontend.words import library
 from specc.ops.peers import bind_batch
-from specc.passes import lower
 from specc.source import Source
 
 # A word's uses: an expression over x, z [n], two positive ones p, q [n] that add up to 1, a number
@@ -131,7 +130,7 @@ def test_the_gradient_is_right(use, shape):
         array[...] += 0.1 * rng.standard_normal(array.shape)
     loss, gradients = net.loss_and_gradients(**data)
 
-    graph = bind_batch(lower.with_gradients(program), 9)
+    graph = bind_batch(pipeline.with_gradients(program), 9)
     leaves = {("param", path): array for path, array in net.params.items()}
     leaves |= {("state", path): array for path, array in net.states.items()}
     leaves |= {(port.role, port.name): data[port.name] for port in program.ports}

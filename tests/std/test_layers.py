@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import specc
-from specc import driver
+from specc import driver, pipeline
 from specc.backend.reference import evaluate
 from specc.ir.graph import Graph
 from specc.passes import lower
@@ -392,12 +392,12 @@ def test_compiled_layers_agree_with_the_interpreter(expression, threads):
     net = compiled(program, N, threads)
     given = leaves(program, DATA)
     loss, gradients = net.loss_and_gradients(**used(program, DATA))
-    wanted = evaluate(lower.with_gradients(program), given, seed=3, step=0)
+    wanted = evaluate(pipeline.with_gradients(program), given, seed=3, step=0)
     assert loss == pytest.approx(wanted["loss"], rel=1e-10)
     for path, gradient in gradients.items():
         np.testing.assert_allclose(gradient, wanted[f"gradient.{path}"], rtol=1e-10, atol=1e-10)
     found = net.forward(**used(program, DATA))["y"]
-    still = evaluate(lower.forward(program, training=False), given)
+    still = evaluate(pipeline.forward(program, training=False), given)
     np.testing.assert_allclose(found, still["output.y"], rtol=1e-10, atol=1e-10)
 
 
@@ -442,7 +442,7 @@ def deep_data(n, seed=5):
 def test_many_batchnorms_agree_with_the_interpreter_on_whole_and_partial_batches(threads):
     program = driver.load(Source("deep.dl", DEEP.format(layers=5)))
     net = specc.compile(program, batch=32, dtype="float64", threads=threads, seed=1)
-    graph = lower.with_gradients(program)
+    graph = pipeline.with_gradients(program)
     # the last two leave shards without an example
     for n in (32, 25, 9, 2):
         data = deep_data(n)
@@ -545,7 +545,7 @@ def test_dropout_draws_the_same_on_any_number_of_threads_and_anew_at_each_step(t
     program = driver.load(Source("m.dl", DROPPED))
     net = specc.compile(program, batch=8, dtype="float64", threads=threads, seed=5)
     x = np.random.default_rng(0).normal(size=(7, 1000))
-    graph = lower.with_gradients(program)
+    graph = pipeline.with_gradients(program)
     seen = []
     for step in range(3):
         given = {
@@ -579,11 +579,11 @@ def test_how_a_training_is_cut_into_calls_changes_no_dropout():
 
 def test_the_gradient_of_dropout_takes_the_same_mask():
     program = load("v -> dropout(0.5)")
-    graph = lower.forward(program, training=True)
+    graph = pipeline.forward(program, training=True)
     draws = [node for node in graph.nodes if node.op.name == "Uniform"]
     step = [
         node
-        for node in lower.with_gradients(driver.load(Source("m.dl", DROPPED))).nodes
+        for node in pipeline.with_gradients(driver.load(Source("m.dl", DROPPED))).nodes
         if node.op.name == "Uniform"
     ]
     assert len(draws) == 1 and len(step) == 2
@@ -604,7 +604,7 @@ def test_normal_noise_has_mean_0_and_variance_1_and_is_compiled_alike(threads):
     z = net.forward(x=x)["z"]
     assert abs(z.mean()) < 0.03 and z.var() == pytest.approx(1, abs=0.05)
     wanted = evaluate(
-        lower.forward(program, training=False),
+        pipeline.forward(program, training=False),
         {
             ("input", "x"): x,
             ("param", "a"): np.array(1.0),

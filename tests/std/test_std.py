@@ -13,7 +13,8 @@ from specc.frontend.program.check import check
 from specc.frontend.syntax.parse import parse
 from specc.ir.graph import Graph
 from specc.ops.leaf import Input
-from specc.passes.lower import forward, set_mode
+from specc.passes.lower import set_mode
+from specc.pipeline import forward
 from specc.source import Source
 
 RNG = np.random.default_rng(0)

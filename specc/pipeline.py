@@ -1,0 +1,289 @@
+"""All passes of the compiler between a checked program and its plan, in the order in which they run.
+
+    job = Job(program, Kind.TRAIN)
+    made = run(job, through="prepare")            # made.graph, made.settings
+    plan = run(job, made, batch=Batch(64, threads=2, vector=16, item=4)).plan
+
+`PASSES` is the whole list. Compiling and `specc show --stage NAME` both fold over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import NamedTuple
+
+from specc.backend.machine import this_machine
+from specc.ir.graph import Graph, Node
+from specc.ir.plan import Group, Plan, show_groups
+from specc.ir.program import Program
+from specc.ir.show import show_graph
+from specc.ir.verify import verify
+from specc.ops.carry import straightened
+from specc.ops.peers import bind_batch, sees_peers
+from specc.passes import lower
+from specc.passes.divide import divide
+from specc.passes.division import Division, divided
+from specc.passes.frame import frame
+from specc.passes.fuse import fuse, prepare
+from specc.passes.hoist import hoist
+from specc.passes.plan import plan
+from specc.passes.push_slices import push_slices
+from specc.passes.recompute import recompute
+from specc.passes.simplify import simplify
+from specc.passes.stream import streamed
+
+WORTH_RECOMPUTING = 0.95  # of the memory, which recomputation must leave at most
+
+
+class Kind(StrEnum):
+    """What a compiled program does with a batch."""
+
+    TRAIN = "train"
+    GRADIENTS = "gradients"
+    EVALUATE = "evaluate"
+    PREDICT = "predict"
+
+    @classmethod
+    def main(cls, program: Program) -> Kind:
+        """A training step if the model has one, else an evaluation if it has a loss, else a prediction."""
+        return cls.TRAIN if program.updates else cls.EVALUATE if program.losses else cls.PREDICT
+
+    @property
+    def is_training(self) -> bool:
+        """Whether the program runs in training mode, with gradients."""
+        return self in (Kind.TRAIN, Kind.GRADIENTS)
+
+
+# The outputs that a kind of program keeps, by how their names start; a training step keeps all.
+KEPT = {
+    Kind.GRADIENTS: ("loss", "gradient."),
+    Kind.EVALUATE: ("loss", "mean.", "lane."),
+    Kind.PREDICT: ("output.", "lane."),
+}
+
+
+class Batch(NamedTuple):
+    """The batch that a plan is for. `vector`: SIMD lanes of a register, 1 to predict a single example;
+    `item`: bytes of a float; `team`: all threads may share the work on the same examples."""
+
+    examples: int
+    threads: int
+    vector: int
+    item: int
+    team: bool = False
+
+    @classmethod
+    def on_this_machine(
+        cls,
+        examples: int,
+        threads: int,
+        dtype: str = "float32",
+        is_alone: bool = False,
+        team: bool = False,
+    ) -> Batch:
+        """A batch with this machine's vectors. If the one example `is_alone`, no others fill a vector."""
+        vector = 1 if is_alone else this_machine().lanes(dtype)
+        threads = 1 if is_alone and not team else threads
+        return cls(examples, threads, vector, 8 if dtype == "float64" else 4, team)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is compiled: one kind of program of a model. `more` are nodes that become further outputs.
+    A graph that is already lowered needs no program."""
+
+    program: Program | None = None
+    kind: Kind = Kind.EVALUATE
+    more: Mapping[str, Node] = field(default_factory=dict)
+    recompute: bool = False
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the passes have made so far, and how many of `PASSES` are behind it."""
+
+    graph: Graph = field(default_factory=lambda: Graph({}))
+    settings: Graph = field(default_factory=lambda: Graph({}))
+    is_recomputed: bool = False
+    batch: Batch | None = None
+    division: Division | None = None
+    groups: tuple[Group, ...] = ()
+    plan: Plan | None = None
+    passed: int = 0
+
+    def __str__(self) -> str:
+        if self.plan is not None:
+            return str(self.plan)
+        return show_groups(self.groups) if self.groups else show_graph(self.graph)
+
+
+class Pass(NamedTuple):
+    """A pass: its name, the function from what was made before it, and when it runs."""
+
+    name: str
+    run: Callable[[Made, Job], Made]
+    when: Callable[[Made, Job], bool] = lambda made, job: True
+    is_verified: bool = True
+
+
+def on_graph(function: Callable[[Graph], Graph]) -> Callable[[Made, Job], Made]:
+    """The pass that only changes the graph, and needs nothing else."""
+    return lambda made, job: replace(made, graph=function(made.graph))
+
+
+def _program(job: Job) -> Program:
+    assert job.program is not None, "the passes up to update need a program"
+    return job.program
+
+
+def _lower(made: Made, job: Job) -> Made:
+    return replace(made, graph=lower.outputs(_program(job), job.kind.is_training, job.more))
+
+
+def _stream(made: Made, job: Job) -> Made:
+    return replace(made, graph=streamed(made.graph, dict(_program(job).streams)))
+
+
+def _set_mode(made: Made, job: Job) -> Made:
+    return replace(made, graph=lower.set_mode(made.graph, job.kind.is_training))
+
+
+def _differentiate(made: Made, job: Job) -> Made:
+    return replace(made, graph=lower.differentiate(made.graph, _program(job)))
+
+
+def _update(made: Made, job: Job) -> Made:
+    return replace(made, graph=lower.update(made.graph, _program(job)))
+
+
+def _schedule(made: Made, job: Job) -> Made:
+    found = lower.split_schedule(made.graph)
+    return replace(made, graph=found.graph, settings=found.settings)
+
+
+def _select(made: Made, job: Job) -> Made:
+    return replace(made, graph=lower.keep(made.graph, KEPT[job.kind]))
+
+
+def _recompute(made: Made, job: Job) -> Made:
+    return replace(made, graph=recompute(made.graph), is_recomputed=True)
+
+
+def _bind_batch(made: Made, job: Job) -> Made:
+    return replace(made, graph=bind_batch(made.graph, _batch(made).examples))
+
+
+def _divide(made: Made, job: Job) -> Made:
+    batch = _batch(made)
+    found = divided(made.graph, batch.examples, batch.threads, batch.vector, batch.team)
+    if batch.vector > 1:
+        graph = divide(made.graph, found.shards, found.lanes, found.team)
+        return replace(made, graph=graph, division=found)
+    return replace(made, division=found)
+
+
+def _fuse(made: Made, job: Job) -> Made:
+    return replace(made, groups=fuse(made.graph))
+
+
+def _plan(made: Made, job: Job) -> Made:
+    assert made.division is not None, "a plan needs a division"
+    return replace(made, plan=plan(made.graph, made.groups, made.division, _batch(made).item))
+
+
+def _batch(made: Made) -> Batch:
+    assert made.batch is not None, "the passes from bind_batch on need a batch"
+    return made.batch
+
+
+def _is_step(made: Made, job: Job) -> bool:
+    return job.kind == Kind.TRAIN
+
+
+PASSES = (
+    Pass("lower", _lower, is_verified=False),
+    Pass("stream", _stream, is_verified=False),
+    Pass("set_mode", _set_mode, is_verified=False),
+    Pass("hoist", on_graph(hoist), is_verified=False),
+    Pass("autodiff", _differentiate, lambda made, job: job.kind.is_training, is_verified=False),
+    Pass("update", _update, _is_step, is_verified=False),
+    Pass("schedule", _schedule, _is_step),
+    Pass("select", _select, lambda made, job: job.kind in KEPT),
+    Pass("straighten", on_graph(straightened)),
+    Pass("simplify", on_graph(simplify)),
+    Pass("push_slices", on_graph(push_slices)),
+    Pass("recompute", _recompute, lambda made, job: job.recompute),
+    Pass("prepare", on_graph(prepare)),
+    Pass("bind_batch", _bind_batch, lambda made, job: sees_peers(made.graph)),
+    Pass("frame", on_graph(frame), lambda made, job: _batch(made).vector == 1),
+    Pass("divide", _divide, is_verified=False),
+    Pass("fuse", _fuse, is_verified=False),
+    Pass("plan", _plan, is_verified=False),
+)
+NAMES = tuple(each.name for each in PASSES)
+
+
+def run(
+    job: Job, made: Made | None = None, through: str = "plan", batch: Batch | None = None
+) -> Made:
+    """Run the passes up to `through`, from the start or on from what was made before.
+
+    The passes from "bind_batch" on need a `batch`. A graph that a pass breaks is an assertion that names it.
+    """
+    made = made or Made()
+    if batch is not None:
+        made = replace(made, batch=batch)
+    for number in range(made.passed, NAMES.index(through) + 1):
+        each = PASSES[number]
+        if each.when(made, job):
+            made = each.run(made, job)
+            if each.is_verified:
+                verify(made.graph, each.name)
+        made = replace(made, passed=number + 1)
+    return made
+
+
+def optimized(job: Job, batch: Batch) -> Made:
+    """A program through "prepare", with gradient checkpointing if the model asks for it and it saves memory
+    for a batch."""
+    selected = run(job, through="select")
+    plain = run(job, selected, "prepare")
+    if not (_program(job).recipe.recompute and job.kind.is_training):
+        return plain
+    again = run(replace(job, recompute=True), selected, "prepare")
+    most, other = (run(job, each, batch=batch).plan for each in (plain, again))
+    assert most is not None and other is not None
+    return again if other.arena_bytes < WORTH_RECOMPUTING * most.arena_bytes else plain
+
+
+def after(name: str, graph: Graph) -> Made:
+    """A graph as if the pass `name` had just made it: `run` goes on after it."""
+    return Made(verify(graph, name), passed=1 + NAMES.index(name))
+
+
+def planned(graph: Graph, batch: Batch) -> Plan:
+    """The plan of a graph that is already optimized."""
+    made = run(Job(), after("prepare", graph), batch=batch)
+    assert made.plan is not None
+    return made.plan
+
+
+# Parts of the list, for those who read graphs without running them: the interpreter, tests, `flow`.
+
+
+def forward(program: Program, training: bool, more: Mapping[str, Node] = {}) -> Graph:
+    """The losses, metrics, outputs and, in training mode, next states over a batch; `more` outputs."""
+    kind = Kind.GRADIENTS if training else Kind.EVALUATE
+    return run(Job(program, kind, more), through="hoist").graph
+
+
+def with_gradients(program: Program) -> Graph:
+    """The forward graph in training mode with "gradient.PATH" for every parameter."""
+    return run(Job(program, Kind.GRADIENTS), through="autodiff").graph
+
+
+def training_step(program: Program) -> Made:
+    """The graph of a whole training step, and the settings that are computed ahead of it."""
+    return run(Job(program, Kind.TRAIN), through="schedule")
