@@ -45,6 +45,11 @@ class Fix:
     edits: tuple[Edit, ...]
 
 
+def spelled(name: str | None, span: Span) -> list[Fix]:
+    """Return the fix that writes `name` at a place; none if nothing similar is known."""
+    return [Fix(f"write `{name}`", (Edit(span, name),))] if name else []
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
     """One mistake (or doubtful thing), at its place.

@@ -162,7 +162,7 @@ def _rows(marks: Sequence[Mark], paint: Paint) -> list[str]:
     """
     ordered = sorted(marks, key=lambda mark: (mark.start, mark.end))
     # The sign of the mistake itself is drawn over the others'.
-    canvas = Row()
+    canvas = ShownLine()
     for mark in sorted(marks, key=lambda mark: mark.sign == "^"):
         canvas.write(mark.start, mark.sign * (mark.end - mark.start), mark.style)
     waiting = [mark for mark in ordered if mark.message]
@@ -171,10 +171,10 @@ def _rows(marks: Sequence[Mark], paint: Paint) -> list[str]:
         canvas.write(last.end + 1, last.message, last.style)
     rows = [canvas]
     if waiting:
-        rows.append(Row())
+        rows.append(ShownLine())
     while waiting:
         last = waiting.pop()
-        row = Row()
+        row = ShownLine()
         row.write(last.start, last.message, last.style)
         for mark in waiting:
             if mark.start < last.start:
@@ -184,7 +184,7 @@ def _rows(marks: Sequence[Mark], paint: Paint) -> list[str]:
     return [row.text(paint) for row in rows]
 
 
-class Row:
+class ShownLine:
     """A row of signs in styles, written in any order."""
 
     def __init__(self) -> None:

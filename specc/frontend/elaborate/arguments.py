@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from specc.diagnostics import Edit, Fix, closest
+from specc.diagnostics import Edit, Fix, closest, spelled
 from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.names import resolve
 from specc.frontend.elaborate.numbers import number_value
@@ -201,7 +201,7 @@ def _unknown_setting(frame, word, signature, argument: ast.Argument, is_stage: b
         )
         return
     near = closest(name.text, signature.setting_names, SETTING_SYNONYMS)
-    fixes = [Fix(f"write `{near}`", (Edit(name.span, near),))] if near else []
+    fixes = spelled(near, name.span)
     listed = ", ".join(f"`{each}`" for each in signature.settings)
     known = f"its settings are {listed}" if listed else f"`{word.name}` has no settings"
     hint = None if near else SETTING_HINTS.get(name.text.lower())

@@ -26,7 +26,7 @@ from specc.frontend.scope.values import (
     describe,
 )
 from specc.frontend.syntax import ast
-from specc.frontend.words.settings import Declared, Wrong, mistakes
+from specc.frontend.words.settings import Declared, Violation, mistakes
 from specc.frontend.words.signatures import Signature, signature_of
 from specc.ir.sizes import Polynomial
 from specc.source import Span
@@ -92,10 +92,12 @@ def complete_settings(
 
 
 def _entering(callee: Frame, declared, given: Given) -> Value:
-    """An input as the body sees it: in a definition of the user its trail starts anew."""
+    """An input as the body sees it: in a definition of the user its provenance starts anew."""
     value = given.value
     if isinstance(value, Tensor) and callee.call is None and declared.span is not None:
-        return replace(value, trail=provenance.Step(declared.span, declared.name, value.shape))
+        return replace(
+            value, provenance=provenance.Derivation(declared.span, declared.name, value.shape)
+        )
     return value
 
 
@@ -211,7 +213,7 @@ def _setting_place(callee: Frame, declared: Declared, given: dict[str, Given], s
     return span
 
 
-def setting_help(wrong: Wrong, value: Value) -> str | None:
+def setting_help(wrong: Violation, value: Value) -> str | None:
     """What to write where a fraction stands for a whole number."""
     if wrong.rule == "type" and isinstance(value, float) and value.is_integer():
         return f"write `{int(value)}`; `/` gives a fraction, `//` is the whole division"

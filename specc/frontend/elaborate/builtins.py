@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from specc.diagnostics import Edit, Fix
-from specc.frontend.elaborate.dispatch import Use, gives_body
+from specc.frontend.elaborate.dispatch import BoundCall, gives_body
 from specc.frontend.scope import provenance
 from specc.frontend.scope.mistakes import Mistake, undecided
 from specc.frontend.scope.values import Tensor, Value
@@ -13,7 +13,7 @@ from specc.source import Span
 
 
 @gives_body(Primitive)
-def primitive(use: Use) -> Value:
+def primitive(use: BoundCall) -> Value:
     """Return what a primitive builds of its inputs and settings."""
     definition = use.word.definition
     assert isinstance(definition, Primitive)
@@ -27,7 +27,7 @@ def primitive(use: Use) -> Value:
         return _report(use, undecided(error.size))
 
 
-def _report(use: Use, mistake: Mistake) -> Value:
+def _report(use: BoundCall, mistake: Mistake) -> Value:
     """Report a mistake of a primitive."""
     frame, span = use.caller, use.span
     at = mistake.argument
@@ -47,7 +47,7 @@ def _report(use: Use, mistake: Mistake) -> Value:
             )
             if frame.call is not None:
                 what = f"the input of `{provenance.excerpt(frame.call, 32)}`"
-            note = provenance.story(what, each.value.shape, each.value.trail)
+            note = provenance.story(what, each.value.shape, each.value.provenance)
             if note is not None and note not in notes:
                 notes.append(note)
             if frame.call is not None:

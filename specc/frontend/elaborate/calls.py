@@ -13,7 +13,7 @@ from typing import Any
 
 from specc.frontend.elaborate import arguments, memo
 from specc.frontend.elaborate.bindings import bind, valid_settings
-from specc.frontend.elaborate.dispatch import Use, body, evaluate, evaluates
+from specc.frontend.elaborate.dispatch import BoundCall, body, evaluate, evaluates
 from specc.frontend.elaborate.misuse import report
 from specc.frontend.elaborate.names import resolve
 from specc.frontend.operators import arithmetic
@@ -292,7 +292,7 @@ def invoke(
     if not bind(frame, callee, word, signature, values, settings, span, is_stage):
         return POISON
     context.entered.add(definition)
-    result = body(Use(frame, callee, word, values, span))
+    result = body(BoundCall(frame, callee, word, values, span))
     if result is POISON:
         return POISON
     if key is not None and template is None:
@@ -350,11 +350,11 @@ def uses_itself(frame: Frame, name: str, span: Span) -> Value:
 
 def _finished(frame: Frame, value: Value, span: Span) -> Value:
     """The value of a call as the caller sees it: in the user's text, a call is a step of the
-    trail."""
+    provenance."""
     if frame.call is not None:
         return value
     if isinstance(value, Tensor):
-        return replace(value, trail=provenance.visible(value.trail, span, value.shape))
+        return replace(value, provenance=provenance.visible(value.provenance, span, value.shape))
     if isinstance(value, Several):
         return Several(tuple(_finished(frame, each, span) for each in value.items))
     return value

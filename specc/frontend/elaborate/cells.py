@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from specc.diagnostics import Label
 from specc.frontend.elaborate import definitions
-from specc.frontend.elaborate.dispatch import Use, evaluate, gives_body
+from specc.frontend.elaborate.dispatch import BoundCall, evaluate, gives_body
 from specc.frontend.elaborate.patterns import declared_type
 from specc.frontend.operators.arithmetic import as_kind, spread
 from specc.frontend.scope import provenance
@@ -60,7 +60,7 @@ class _State:
 
 
 @dataclass(eq=False)
-class _Walk:
+class _CellWalk:
     """A body that is being walked."""
 
     given: dict[str, Given]  # the first states that the use of the cell gives
@@ -75,7 +75,7 @@ class _Walk:
 
 
 @gives_body(ast.Cell)
-def cell(use: Use) -> Value:
+def cell(use: BoundCall) -> Value:
     """Return the values of a cell at every step."""
     caller, frame, values, span = use.caller, use.frame, use.values, use.span
     definition = use.word.definition
@@ -115,12 +115,12 @@ def cell(use: Use) -> Value:
                 " 3]`; `along(time)` gives one value to every step"
             ),
         )
-    walk = _Walk(first_states)
+    walk = _CellWalk(first_states)
     for key, value in list(frame.names.items()):
         if key not in first_states and isinstance(value, Tensor) and value.sequence is not None:
             node = leaf(Input("step", f"{frame.namer.path}.{key}", value.type), value.node.origin)
             walk.leaves[node] = value.node
-            frame.names[key] = Tensor(node, value.trail)
+            frame.names[key] = Tensor(node, value.provenance)
     frame.body = definition.body
     first_layer = len(frame.context.layers)
     if not _statements(frame, caller, definition, walk):
@@ -128,7 +128,7 @@ def cell(use: Use) -> Value:
     return _unrolled(caller, frame, walk, sequence, span, first_layer)
 
 
-def _statements(frame: Frame, caller: Frame, definition: ast.Cell, walk: _Walk) -> bool:
+def _statements(frame: Frame, caller: Frame, definition: ast.Cell, walk: _CellWalk) -> bool:
     """Walks the statements; False after a mistake."""
     good = True
     nexts: dict[str, ast.Next] = {}
@@ -198,7 +198,7 @@ def _returned(frame: Frame, expression: ast.Expression) -> Tensor | None:
     return value
 
 
-def _state(frame: Frame, caller: Frame, statement: ast.State, walk: _Walk) -> bool:
+def _state(frame: Frame, caller: Frame, statement: ast.State, walk: _CellWalk) -> bool:
     """`state h: float[units] = 0`; the use of the cell may give another start."""
     name = statement.name
     given = walk.given.get(name.text)
@@ -216,7 +216,9 @@ def _state(frame: Frame, caller: Frame, statement: ast.State, walk: _Walk) -> bo
         name,
         Tensor(
             node,
-            provenance.Step(frame.place(statement.span), name.text, type_.shape, hidden=hidden),
+            provenance.Derivation(
+                frame.place(statement.span), name.text, type_.shape, hidden=hidden
+            ),
         ),
     )
     return True
@@ -240,7 +242,12 @@ def _state_type(frame: Frame, statement: ast.State) -> Type | None:
 
 
 def _start(
-    frame: Frame, caller: Frame, statement: ast.State, type_: Type, given: Given | None, walk: _Walk
+    frame: Frame,
+    caller: Frame,
+    statement: ast.State,
+    type_: Type,
+    given: Given | None,
+    walk: _CellWalk,
 ) -> Tensor | None:
     """The value of a state before the first step, as it is declared or as the use gives it."""
     name = statement.name.text
@@ -289,7 +296,7 @@ def _differs(
 ) -> None:
     """Reports a value that has not the shape of its state."""
     shape = sizes.show(type_.shape)
-    note = provenance.story(f"`{provenance.excerpt(place, 32)}`", value.shape, value.trail)
+    note = provenance.story(f"`{provenance.excerpt(place, 32)}`", value.shape, value.provenance)
     frame.error(
         mistake.name,
         f"{what} is {shape}, but {verb} {sizes.show(value.shape)}",
@@ -299,7 +306,7 @@ def _differs(
     )
 
 
-def _next(frame: Frame, statement: ast.Next, walk: _Walk) -> bool:
+def _next(frame: Frame, statement: ast.Next, walk: _CellWalk) -> bool:
     """`next h = h2`: h at the next step."""
     name = statement.name.text
     value = evaluate(frame, statement.value)
@@ -345,7 +352,7 @@ def _next(frame: Frame, statement: ast.Next, walk: _Walk) -> bool:
 
 
 def _unrolled(
-    caller: Frame, frame: Frame, walk: _Walk, sequence: Sequence, span: Span, first_layer: int
+    caller: Frame, frame: Frame, walk: _CellWalk, sequence: Sequence, span: Span, first_layer: int
 ) -> Value:
     """The values of one step for all steps, with the states tied to what the step before left.
 
@@ -391,12 +398,14 @@ def _unrolled(
             context.streams[labels[name]] = sequence.begin
         last = apply(Slice(0, size - 1, 1), node, origin=replace(origin, name=name))
         final = apply(Reshape(state.type.shape), last, origin=replace(origin, name=name))
-        finals.append(Tensor(final, provenance.Step(caller.place(span), name, state.type.shape)))
+        finals.append(
+            Tensor(final, provenance.Derivation(caller.place(span), name, state.type.shape))
+        )
     for at, node in zip(inner, lifted[len(nexts) + len(walk.returned) :], strict=True):
         layers[at] = replace(layers[at], node=node, sequence=sequence.name)
     results = []
     for each, node in zip(walk.returned, lifted[len(nexts) :], strict=False):
-        results.append(Tensor(node, each.trail, sequence))
+        results.append(Tensor(node, each.provenance, sequence))
     if len(results) > 1:
         return Several(tuple(results))
     return replace(results[0], finals=tuple(finals))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from specc.diagnostics import Label
-from specc.frontend.elaborate.dispatch import Use, evaluate, gives_body
+from specc.frontend.elaborate.dispatch import BoundCall, evaluate, gives_body
 from specc.frontend.elaborate.initial import chosen, initial_value
 from specc.frontend.elaborate.patterns import declared_type
 from specc.frontend.operators.arithmetic import as_kind, spread
@@ -25,7 +25,7 @@ from specc.ops.peers import BATCH
 
 
 @gives_body(ast.Fn, ast.Block)
-def written(use: Use) -> Value:
+def written(use: BoundCall) -> Value:
     """Return the value of a body that is written in the language: a formula, or statements."""
     definition = use.word.definition
     assert isinstance(definition, ast.Fn | ast.Block)
@@ -159,7 +159,7 @@ def param(frame: Frame, statement: ast.Param) -> None:
         frame.declare(name, POISON)
         return
     context, path = frame.context, frame.namer.within(name.text)
-    step = provenance.Step(
+    step = provenance.Derivation(
         frame.place(statement.span), path, type_.shape, hidden=frame.call is not None
     )
     existing = context.parameters.get(path)
@@ -266,7 +266,7 @@ def state(frame: Frame, statement: ast.State) -> None:
     node = leaf(Input("state", path, type_), frame.origin(statement.span))
     initial = initial_value(frame, path, type_, node, name.text, statement.value)
     frame.declare(
-        name, Tensor(node, provenance.Step(frame.place(statement.span), path, type_.shape))
+        name, Tensor(node, provenance.Derivation(frame.place(statement.span), path, type_.shape))
     )
     if initial is not None:
         context.states[path] = State(path, type_, initial[0], None, frame.place(statement.span))

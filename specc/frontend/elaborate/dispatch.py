@@ -20,7 +20,7 @@ from specc.source import Span
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Use:
+class BoundCall:
     """A use of a word: `frame` is the body's, where its arguments have their names already."""
 
     caller: Frame
@@ -31,7 +31,7 @@ class Use:
 
 
 _RULES: dict[type, Callable[..., Value]] = {}
-_BODIES: dict[type, Callable[[Use], Value]] = {}
+_BODIES: dict[type, Callable[[BoundCall], Value]] = {}
 
 
 def evaluate(frame: Frame, expression: ast.Expression) -> Value:
@@ -49,15 +49,17 @@ def evaluates(*classes: type[ast.Node]) -> Callable[[Callable[..., Value]], Call
     return register
 
 
-def body(use: Use) -> Value:
+def body(use: BoundCall) -> Value:
     """Return what the body of a word gives; POISON after an error, which is reported."""
     return _BODIES[type(use.word.definition)](use)
 
 
-def gives_body(*classes: type) -> Callable[[Callable[[Use], Value]], Callable[[Use], Value]]:
+def gives_body(
+    *classes: type,
+) -> Callable[[Callable[[BoundCall], Value]], Callable[[BoundCall], Value]]:
     """Register the rule `use -> value` for classes of definitions."""
 
-    def register(rule: Callable[[Use], Value]) -> Callable[[Use], Value]:
+    def register(rule: Callable[[BoundCall], Value]) -> Callable[[BoundCall], Value]:
         _BODIES.update(dict.fromkeys(classes, rule))
         return rule
 

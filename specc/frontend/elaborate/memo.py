@@ -19,7 +19,7 @@ from itertools import islice
 from typing import Any
 
 from specc.frontend.scope.frame import Frame
-from specc.frontend.scope.provenance import Step
+from specc.frontend.scope.provenance import Derivation
 from specc.frontend.scope.scope import DEEPEST, Context, Word
 from specc.frontend.scope.values import Given, Sequence, Several, Tensor, Value
 from specc.ir.graph import Node, Origin
@@ -54,7 +54,7 @@ def key_of(
     for given in values:
         value = given.value if given is not None else None
         if isinstance(value, Tensor):
-            if value.trail is None:
+            if value.provenance is None:
                 return None
             node, sequence = value.node, value.sequence
             first = seen.setdefault(node, len(inputs))  # f(x, x) is another use than f(x, y)
@@ -132,11 +132,11 @@ class Making:
 
 @dataclass(slots=True, eq=False)
 class Made:
-    """A tensor that a use gives; `trail` is the input whose trail goes on."""
+    """A tensor that a use gives; `provenance` is the input whose provenance goes on."""
 
     node: int  # its place in the list of all
     notes: tuple[tuple[str, Shape, str], ...]  # of the hidden steps, the first one first
-    trail: int | None
+    provenance: int | None
     sequence: Sequence | None
     finals: tuple[tuple[int, str, Shape], ...]  # the last states: node, name and shape
 
@@ -203,11 +203,11 @@ class Template:
 
 
 def _tensor(made: Made, nodes: list[Node], inputs: list[Tensor], span: Span) -> Tensor:
-    trail = inputs[made.trail].trail if made.trail is not None else None
+    provenance = inputs[made.provenance].provenance if made.provenance is not None else None
     for text, shape, note in made.notes:
-        trail = Step(span, text, shape, note, trail, hidden=True)
-    finals = [Tensor(nodes[at], Step(span, name, shape)) for at, name, shape in made.finals]
-    return Tensor(nodes[made.node], trail, made.sequence, tuple(finals))
+        provenance = Derivation(span, text, shape, note, provenance, hidden=True)
+    finals = [Tensor(nodes[at], Derivation(span, name, shape)) for at, name, shape in made.finals]
+    return Tensor(nodes[made.node], provenance, made.sequence, tuple(finals))
 
 
 def _tensors(values: list[Given | None]) -> list[Tensor]:
@@ -303,20 +303,20 @@ class _Recording:
             raise _Singular
         if value.sequence is not None and value.sequence not in self.sequences:
             raise _Singular
-        trails = [each.trail for each in self.inputs]
+        sources = [each.provenance for each in self.inputs]
         notes = []
-        step = value.trail
-        while step is not None and step.hidden and step not in trails:
+        step = value.provenance
+        while step is not None and step.hidden and step not in sources:
             notes.append((step.text, step.shape, step.note))
             step = step.previous
-        if step is not None and trails.count(step) != 1:
+        if step is not None and sources.count(step) != 1:
             raise _Singular  # it is a step of the word itself, or it could be that of either input
-        trail = trails.index(step) if step is not None else None
+        provenance = sources.index(step) if step is not None else None
         finals = tuple(self._final(each) for each in value.finals)
-        return Made(self._place(value.node), tuple(notes[::-1]), trail, value.sequence, finals)
+        return Made(self._place(value.node), tuple(notes[::-1]), provenance, value.sequence, finals)
 
     def _final(self, value: Tensor) -> tuple[int, str, Shape]:
-        step = value.trail
+        step = value.provenance
         is_plain = value.sequence is None and not value.finals and value.node not in self.places
         if not is_plain or step is None or step.span != self.origin.span:
             raise _Singular

@@ -67,7 +67,7 @@ def padding(operands: list[tuple[ast.Expression, Value]]) -> list[Fix]:
     if missing < 0:
         small, large, missing = large, small, -missing
     fixes = []
-    for step in reversed(provenance.steps(small.trail)):
+    for step in reversed(provenance.steps(small.provenance)):
         text = step.span.text if step.span is not None and step.note else ""
         if (
             text.startswith("conv")
@@ -95,7 +95,9 @@ def stories(frame: Frame, operands: list[tuple[ast.Expression, Tensor]]) -> list
     """How each operand got its shape."""
     notes = []
     for tree, value in operands:
-        note = provenance.story(f"`{provenance.excerpt(tree.span, 32)}`", value.shape, value.trail)
+        note = provenance.story(
+            f"`{provenance.excerpt(tree.span, 32)}`", value.shape, value.provenance
+        )
         if note is not None and note not in notes:
             notes.append(note)
     return notes

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from specc.diagnostics import Edit, Fix, Label
+from specc.diagnostics import Label, spelled
 from specc.frontend.elaborate.numbers import number_value
 from specc.frontend.scope import provenance
 from specc.frontend.scope.frame import Frame, SharedLayer, callers
@@ -96,7 +96,7 @@ def unknown(frame: Frame, name: str, span: Span) -> Value:
         return frame.error("unknown-name", f"`{name}` is not defined", span)
     help_ = frame.suggestion(name, frame.known_names() | frame.scope.word_names())
     candidate = frame.closest(name, frame.known_names())
-    fixes = [Fix(f"write `{candidate}`", (Edit(span, candidate),))] if candidate else []
+    fixes = spelled(candidate, span)
     return frame.error("unknown-name", f"`{name}` is not defined", span, help=help_, fixes=fixes)
 
 
@@ -131,7 +131,7 @@ def parameter(frame: Frame, expression: ast.Path) -> Value:
     found = context.parameters.get(namer.within(text)) if namer is not None else None
     if found is not None:
         node = context.leaves[found.path]
-        step = provenance.Step(frame.place(expression.span), text, found.type.shape)
+        step = provenance.Derivation(frame.place(expression.span), text, found.type.shape)
         return Tensor(node, step)
     first = expression.names[0]
     owner = frame.names.get(first.text)
@@ -161,7 +161,7 @@ def parameter(frame: Frame, expression: ast.Path) -> Value:
         help_ = f"did you mean `{near}`?" if near else (f"there are {listed}" if listed else None)
     else:
         help_ = f"did you mean `{near}`?"
-    fixes = [Fix(f"write `{near}`", (Edit(expression.span, near),))] if near else []
+    fixes = spelled(near, expression.span)
     return frame.error(
         "unknown-name", f"there is no parameter `{text}`", expression.span, help=help_, fixes=fixes
     )
@@ -200,7 +200,7 @@ def resolve(frame: Frame, path: ast.Path) -> Word | SharedLayer | Any:
         layers = {each for each, value in frame.names.items() if isinstance(value, SharedLayer)}
         candidates = layers | frame.scope.word_names()
     near = frame.closest(name, candidates)
-    fixes = [Fix(f"write `{near}`", (Edit(path.span, near),))] if near else []
+    fixes = spelled(near, path.span)
     help_ = frame.suggestion(name, candidates)
     return frame.error(
         "unknown-name", f"there is no word `{name}`", path.span, help=help_, fixes=fixes

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from specc.diagnostics import Edit, Fix, Label, closest
+from specc.diagnostics import Edit, Fix, Label, closest, spelled
 from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.numbers import number_value
 from specc.frontend.fix.fixes import wrapped
@@ -300,7 +300,7 @@ def _story(given: Given) -> list[str]:
     if not isinstance(value, Tensor):
         return []
     text = f"`{provenance.excerpt(given.span, 32)}`" if given.expression is not None else "it"
-    note = provenance.story(text, value.shape, value.trail)
+    note = provenance.story(text, value.shape, value.provenance)
     return [note] if note else []
 
 
@@ -311,7 +311,7 @@ def unknown_type(frame: Frame, tree: ast.Type) -> None:
         f"there is no type `{tree.kind.text}`",
         tree.kind.span,
         help=f"did you mean `{near}`?" if near else "types are `float`, `class` and `bool`",
-        fixes=[Fix(f"write `{near}`", (Edit(tree.kind.span, near),))] if near else (),
+        fixes=spelled(near, tree.kind.span),
     )
 
 

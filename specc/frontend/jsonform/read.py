@@ -83,7 +83,7 @@ def _refuse_surrogates(source: Source) -> None:
 def to_text(record: Any, name: str = "model.json") -> str:
     """The .dl text of a JSON form. Raises SpecError with the place in the record that is wrong."""
     with recursion(20 * DEEPEST):
-        text = _Writer(name).file(record)
+        text = _TextWriter(name).file(record)
     return formatted(Source(f"{name} (as .dl)", text))
 
 
@@ -91,7 +91,7 @@ def _refused(message: str, span: Span, help: str | None = None) -> SpecError:
     return SpecError([Diagnostic("bad-json", "error", message, span, help=help)])
 
 
-class _Writer:
+class _TextWriter:
     """Checks a record against the classes of the tree while writing it."""
 
     def __init__(self, name: str) -> None:
@@ -407,17 +407,17 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 40 else text[:40] + "…"
 
 
-def _of(word: str) -> Callable[[_Writer, Any, str], str]:
+def _of(word: str) -> Callable[[_TextWriter, Any, str], str]:
     return lambda writer, record, pointer: writer._head(record, pointer, word)
 
 
-def _fn(writer: _Writer, record: Any, pointer: str) -> str:
+def _fn(writer: _TextWriter, record: Any, pointer: str) -> str:
     if ("value" in record) == ("body" in record):
         raise writer.wrong(pointer, "`Fn` has either a `value` or a `body`")
     return writer._head(record, pointer, "fn")
 
 
-def _validate(writer: _Writer, record: Any, pointer: str) -> str:
+def _validate(writer: _TextWriter, record: Any, pointer: str) -> str:
     if ("source" in record) == ("split" in record):
         raise writer.wrong(pointer, "`Validate` has either a `source` or a `split`")
     if "split" in record:
@@ -425,27 +425,27 @@ def _validate(writer: _Writer, record: Any, pointer: str) -> str:
     return f"validate {writer.source(record['source'], f'{pointer}/source')}"
 
 
-def _optimizer(writer: _Writer, record: Any, pointer: str) -> str:
+def _optimizer(writer: _TextWriter, record: Any, pointer: str) -> str:
     text = "optimizer " + writer.stage(record["optimizer"], f"{pointer}/optimizer")
     return text + (" for " + ", ".join(record["paths"]) if record.get("paths") else "")
 
 
-def _layer(writer: _Writer, record: Any, pointer: str) -> str:
+def _layer(writer: _TextWriter, record: Any, pointer: str) -> str:
     breaks = tuple(record.get("breaks", ()))
     return f"layer {record['name']} = {writer.stages(record, pointer, breaks)}"
 
 
-def _return(writer: _Writer, record: Any, pointer: str) -> str:
+def _return(writer: _TextWriter, record: Any, pointer: str) -> str:
     values = enumerate(record["values"])
     shown = [writer.expression(each, f"{pointer}/values/{place}") for place, each in values]
     return "return " + ", ".join(shown)
 
 
-def _source(writer: _Writer, record: Any, pointer: str) -> str:
+def _source(writer: _TextWriter, record: Any, pointer: str) -> str:
     return writer.source(record["source"], f"{pointer}/source")
 
 
-STATEMENT: dict[type, Callable[[_Writer, Any, str], str]] = {
+STATEMENT: dict[type, Callable[[_TextWriter, Any, str], str]] = {
     **{cls: _of(keyword_of(cls)) for cls in (*STATEMENTS, *DEFINITIONS)},
     ast.Use: lambda writer, record, pointer: f"use {_quoted(record['path'])}",
     ast.Fn: _fn,
@@ -463,15 +463,15 @@ STATEMENT: dict[type, Callable[[_Writer, Any, str], str]] = {
         f"{record['name']} = {writer.value(record, 'value', pointer)}"
     ),
 }
-VALUE: dict[type, Callable[[_Writer, Any, str], str]] = {
-    ast.Number: _Writer.number,
-    ast.String: _Writer.text,
+VALUE: dict[type, Callable[[_TextWriter, Any, str], str]] = {
+    ast.Number: _TextWriter.number,
+    ast.String: _TextWriter.text,
     ast.Boolean: lambda writer, record, pointer: "true" if record["value"] else "false",
     ast.Path: lambda writer, record, pointer: ".".join(record["names"]),
-    ast.Unary: _Writer.unary,
-    ast.Binary: _Writer.binary,
-    ast.Conditional: _Writer.conditional,
-    ast.Index: _Writer.index,
-    ast.Call: _Writer.call,
-    ast.Pipeline: _Writer.pipeline,
+    ast.Unary: _TextWriter.unary,
+    ast.Binary: _TextWriter.binary,
+    ast.Conditional: _TextWriter.conditional,
+    ast.Index: _TextWriter.index,
+    ast.Call: _TextWriter.call,
+    ast.Pipeline: _TextWriter.pipeline,
 }

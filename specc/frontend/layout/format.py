@@ -47,7 +47,7 @@ def formatted(source: Source) -> str:
     file, diagnostics = parse(source)
     if any(each.severity == "error" for each in diagnostics):
         raise SpecError(diagnostics)
-    text = _Writer(file).written()
+    text = _FileWriter(file).written()
     assert says_the_same(source, Source(source.name, text)), (
         f"formatting {source.name} would change what it says; please report this"
     )
@@ -70,7 +70,7 @@ class _Line:
     comment: str = ""
 
 
-class _Writer:
+class _FileWriter:
     """Writes a file from its first token to its last; comments are taken as they come."""
 
     def __init__(self, file: ast.File) -> None:

@@ -9,7 +9,7 @@ with `t`."
 
 from __future__ import annotations
 
-from specc.frontend.lint.uses import Use, maker, named_values, uses
+from specc.frontend.lint.uses import WordUse, maker, named_values, uses
 from specc.frontend.scope.scope import Scope
 from specc.frontend.syntax import ast
 from specc.frontend.words.facts import Facts, facts_of
@@ -63,7 +63,7 @@ def _compared(
 
 
 def _taken(
-    use: Use, stated: Facts, inputs: dict[str, ast.Expression]
+    use: WordUse, stated: Facts, inputs: dict[str, ast.Expression]
 ) -> list[tuple[ast.Path, Reach]]:
     """Return each input whose range the loss states."""
     return [

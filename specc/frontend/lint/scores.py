@@ -8,7 +8,7 @@ A loss states what it takes: "Takes raw scores, not the result of `softmax`."
 from __future__ import annotations
 
 from specc.diagnostics import Label, Report
-from specc.frontend.lint.uses import Use, maker, named_values, uses
+from specc.frontend.lint.uses import WordUse, maker, named_values, uses
 from specc.frontend.scope.scope import Scope
 from specc.frontend.syntax import ast
 from specc.frontend.words.facts import facts_of
@@ -36,7 +36,7 @@ def double_softmax(model: ast.Model, scope: Scope, report: Report) -> None:
             )
 
 
-def _wrong_maker(use: Use, values: dict[str, ast.Expression], scope: Scope) -> ast.Path | None:
+def _wrong_maker(use: WordUse, values: dict[str, ast.Expression], scope: Scope) -> ast.Path | None:
     """Return the word that made the scores of a use, if they must not come from it."""
     word = scope.word(use.word.text) if use.inputs else None
     not_after = facts_of(word.definition).not_after if word is not None else ()

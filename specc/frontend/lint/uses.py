@@ -12,7 +12,7 @@ from typing import NamedTuple
 from specc.frontend.syntax import ast
 
 
-class Use(NamedTuple):
+class WordUse(NamedTuple):
     """A use of a word; in a pipeline the value before the stage is the first input."""
 
     word: ast.Path
@@ -26,11 +26,11 @@ class Use(NamedTuple):
         return dict(zip(names, given, strict=False)) | named
 
 
-def uses(value: ast.Expression) -> Iterator[Use]:
+def uses(value: ast.Expression) -> Iterator[WordUse]:
     """Yield each use of a word within an expression."""
     for node in ast.walk(value):
         if isinstance(node, ast.Call):
-            yield Use(node.word, node.inputs)
+            yield WordUse(node.word, node.inputs)
         elif isinstance(node, ast.Pipeline):
             before: ast.Expression = node.value
             for place, stage in enumerate(node.stages):
@@ -38,7 +38,7 @@ def uses(value: ast.Expression) -> Iterator[Use]:
                     if place:
                         before = ast.Pipeline(node.value, node.stages[:place], node.span)
                     first = ast.Argument(None, before, before.span)
-                    yield Use(stage.word, (first, *stage.inputs))
+                    yield WordUse(stage.word, (first, *stage.inputs))
 
 
 def named_values(model: ast.Model) -> dict[str, ast.Expression]:

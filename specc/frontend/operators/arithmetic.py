@@ -375,7 +375,7 @@ def spread(frame: Frame, value: Tensor, shape: sizes.Shape, span: Span) -> Tenso
     if value.shape == shape:
         return value
     if value.shape == ():
-        return replace(frame.apply(Broadcast(shape), value, span=span), trail=value.trail)
+        return replace(frame.apply(Broadcast(shape), value, span=span), provenance=value.provenance)
     if value.type.rank == len(shape) and all(map(sizes.same, value.shape, shape)):
         return value
     raise Mistake("shape-mismatch", f"{sizes.show(shape)} is needed, not {sizes.show(value.shape)}")

@@ -175,7 +175,7 @@ def convolve(
         right = (c, _moved(1, stride[0], 4, dilation), _moved(2, stride[1], 5, dilation))
     op = Contract(extents, out, left, right, (filters, rows, columns))
     result = frame.apply(op, weight, x, span=span)
-    return replace(result, trail=x.trail), note
+    return replace(result, provenance=x.provenance), note
 
 
 def scatter(
@@ -235,7 +235,7 @@ def scatter(
     for axis, (margin, size) in enumerate(zip(pad, results, strict=True), 1):
         if margin:
             y = frame.apply(Slice(axis, margin, size), y, span=span)
-    return replace(y, trail=x.trail), joined(notes)
+    return replace(y, provenance=x.provenance), joined(notes)
 
 
 def window_sum(
@@ -250,7 +250,7 @@ def window_sum(
     """out[c, y, x] = sum(u, v) in[c, s*y + u - p, s*x + v - p]: a product with the number 1."""
     x = image(x, "window_sum")
     (rows, columns), note = window_counts(x, size, stride, pad, rounds)
-    trail, channels = x.trail, x.shape[0]
+    provenance, channels = x.provenance, x.shape[0]
     x = padded(frame, x, pad, 0.0, span)
     # 0 c, 1 y, 2 x, 3 u, 4 v
     places = (at(0), _moved(1, stride[0], 3, 1), _moved(2, stride[1], 4, 1))
@@ -262,7 +262,7 @@ def window_sum(
         (channels, rows, columns),
     )
     one = as_kind(frame, 1.0, "float", span)
-    return replace(frame.apply(op, one, x, span=span), trail=trail), note
+    return replace(frame.apply(op, one, x, span=span), provenance=provenance), note
 
 
 def window_counts(

@@ -54,7 +54,7 @@ def total(frame: Frame, x: Value, over: Sequence, name: str, span: Span) -> Tens
     """The sum over the steps."""
     x = _checked(x, over, name)
     kept = masked(x.node, x.sequence)
-    return Tensor(apply(Sum((0,)), kept, origin=frame.origin(span)), x.trail)
+    return Tensor(apply(Sum((0,)), kept, origin=frame.origin(span)), x.provenance)
 
 
 def average(frame: Frame, x: Value, over: Sequence, name: str, span: Span) -> Tensor:
@@ -82,7 +82,7 @@ def over_batch(frame: Frame, x: Tensor, span: Span) -> Tensor:
     origin = frame.origin(span)
     summed = apply(Sum((0,)), masked(x.node, x.sequence), origin=origin)
     count = apply(BatchMean(), apply(ops.ToFloat(), x.sequence.length), origin=origin)
-    values = Tensor(apply(BatchMean(), summed, origin=origin), x.trail)
+    values = Tensor(apply(BatchMean(), summed, origin=origin), x.provenance)
     return arithmetic.arithmetic(frame, ops.Div(), "/", (values, Tensor(count)), span)
 
 
@@ -109,7 +109,7 @@ def last(frame: Frame, x: Tensor, span: Span) -> Tensor:
     hit = ops.equal(steps, end)
     kept = ops.select(_spread(hit, node), node, constant(0.0))
     found = apply(Sum((0,)), kept, origin=frame.origin(span))
-    return Tensor(found if classes is None else apply(ops.ToInt(classes), found), x.trail)
+    return Tensor(found if classes is None else apply(ops.ToInt(classes), found), x.provenance)
 
 
 def _as_numbers(x: Tensor, name: str) -> tuple[Node, int | None]:
@@ -133,7 +133,7 @@ def first(frame: Frame, x: Tensor, span: Span) -> Tensor:
 def _one(frame: Frame, x: Tensor, position, span: Span) -> Tensor:
     origin = frame.origin(span)
     one = apply(Slice(0, position, 1), x.node, origin=origin)
-    return Tensor(apply(Reshape(x.shape), one, origin=origin), x.trail)
+    return Tensor(apply(Reshape(x.shape), one, origin=origin), x.provenance)
 
 
 def reverse(frame: Frame, x: Tensor, span: Span) -> Tensor:
@@ -201,7 +201,7 @@ def along(frame: Frame, x: Value, sequence: Sequence, span: Span) -> Tensor:
         )
     if (wrong := excess((sequence.size, *x.shape))) is not None:
         raise Mistake("too-large", wrong)
-    return Tensor(every_step(x.node, sequence.size), x.trail, sequence)
+    return Tensor(every_step(x.node, sequence.size), x.provenance, sequence)
 
 
 def varying(name: str, size, length: Node, origin: Origin) -> Sequence:

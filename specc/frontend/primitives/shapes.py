@@ -9,7 +9,7 @@ from specc.frontend.operators.arithmetic import as_kind
 from specc.frontend.primitives.registry import axes_of, primitive, tensor
 from specc.frontend.scope.frame import Frame
 from specc.frontend.scope.mistakes import Mistake
-from specc.frontend.scope.provenance import Step
+from specc.frontend.scope.provenance import Derivation
 from specc.frontend.scope.values import Several, Tensor, Value, describe, is_static
 from specc.ir import sizes
 from specc.ir.sizes import Polynomial
@@ -86,7 +86,10 @@ def _flatten(frame: Frame, span: Span, x: Value) -> Value:
         return x
     result = frame.apply(Reshape((x.type.elements,)), x, span=span)
     note = " * ".join(str(size) for size in x.shape) + f" = {x.type.elements}" if x.shape else ""
-    return replace(result, trail=Step(span, "flatten", result.shape, note, x.trail, hidden=True))
+    return replace(
+        result,
+        provenance=Derivation(span, "flatten", result.shape, note, x.provenance, hidden=True),
+    )
 
 
 @primitive("reshape")
@@ -214,7 +217,7 @@ def _spread(frame: Frame, span: Span, b: Value, x: Value) -> Value:
             f" has {sizes.show(b.shape)}",
         )
     op = Broadcast(x.shape, tuple(range(b.type.rank)))
-    return replace(frame.apply(op, b, span=span), trail=x.trail)
+    return replace(frame.apply(op, b, span=span), provenance=x.provenance)
 
 
 @primitive("repeat")

@@ -16,7 +16,7 @@ from specc.frontend.operators.products import (
 from specc.frontend.primitives.registry import primitive
 from specc.frontend.scope.frame import Frame
 from specc.frontend.scope.mistakes import Mistake
-from specc.frontend.scope.provenance import Step
+from specc.frontend.scope.provenance import Derivation
 from specc.frontend.scope.values import Value
 from specc.ops.window import WindowMax
 from specc.source import Span
@@ -59,7 +59,8 @@ def _convolve(
         span,
     )
     return replace(
-        result, trail=Step(span, "convolve", result.shape, note, result.trail, hidden=True)
+        result,
+        provenance=Derivation(span, "convolve", result.shape, note, result.provenance, hidden=True),
     )
 
 
@@ -87,7 +88,9 @@ def _convolve_transpose(
     )
     return replace(
         result,
-        trail=Step(span, "convolve_transpose", result.shape, note, result.trail, hidden=True),
+        provenance=Derivation(
+            span, "convolve_transpose", result.shape, note, result.provenance, hidden=True
+        ),
     )
 
 
@@ -122,7 +125,10 @@ def _window_max(
             help="`global_maxpool` takes the largest element of a whole channel",
         )
     result = frame.apply(WindowMax(box, step), padded(frame, x, margin, -math.inf, span), span=span)
-    return replace(result, trail=Step(span, "window_max", result.shape, note, x.trail, hidden=True))
+    return replace(
+        result,
+        provenance=Derivation(span, "window_max", result.shape, note, x.provenance, hidden=True),
+    )
 
 
 @primitive("window_sum")
@@ -148,7 +154,10 @@ def _window_sum(
     result, note = window_sum(frame, x, box, _pair(stride, stride_width), margin, round, span)
     _check_padding(box, margin)
     return replace(
-        result, trail=Step(span, "window_sum", result.shape, note, result.trail, hidden=True)
+        result,
+        provenance=Derivation(
+            span, "window_sum", result.shape, note, result.provenance, hidden=True
+        ),
     )
 
 

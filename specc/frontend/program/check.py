@@ -23,7 +23,7 @@ from specc.frontend.lint.allow import silence
 from specc.frontend.lint.lint import lint
 from specc.frontend.lint.signed import cancelling
 from specc.frontend.program.model import RESERVED, Elaborated, elaborate
-from specc.frontend.program.training import SETTINGS, Training, train
+from specc.frontend.program.training import SETTINGS, TrainBlock, train
 from specc.frontend.program.uses import file_scope
 from specc.frontend.scope.scope import NUMBERS, WORDS, Context, Scope
 from specc.frontend.scope.values import POISON, show_bytes
@@ -244,7 +244,7 @@ def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | N
     """Walks the model and its training."""
     elaborated = elaborate(context, scope, model)
     _warn_of_signed_loss(context, elaborated)
-    training = Training()
+    training = TrainBlock()
     if block is not None:
         if not elaborated.losses and not _has_broken_loss(model):
             context.error(
@@ -279,7 +279,7 @@ MOST_BYTES = 2**37
 """Bytes of all parameters in float32; training needs two to four times as much."""
 
 
-def _check_losses_reach(context: Context, elaborated: Elaborated, training: Training) -> None:
+def _check_losses_reach(context: Context, elaborated: Elaborated, training: TrainBlock) -> None:
     """Refuses losses on which no trained parameter has an influence that a gradient could
     follow."""
     trained = {each.path for each in training.updates}
@@ -307,7 +307,7 @@ def _check_losses_reach(context: Context, elaborated: Elaborated, training: Trai
 USUAL_BATCH = 4096
 
 
-def _check_memory(context: Context, elaborated: Elaborated, training: Training, block) -> None:
+def _check_memory(context: Context, elaborated: Elaborated, training: TrainBlock, block) -> None:
     """Refuses a model whose parameters fit into no machine, and a batch that does not."""
     counts = {path: each.type.elements for path, each in context.parameters.items()}
     known = {path: count for path, count in counts.items() if isinstance(count, int)}
@@ -361,7 +361,7 @@ def recursion(depth: int) -> Iterator[None]:
 
 
 def _program(
-    context: Context, model: ast.Model, elaborated: Elaborated, training: Training
+    context: Context, model: ast.Model, elaborated: Elaborated, training: TrainBlock
 ) -> Program:
     return Program(
         name=model.name.text,

@@ -141,7 +141,9 @@ def _port(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, ports: l
         ports.append(Port(begin, role, "bool", (), None, statement.span, begin_of=name.text))
         sequence = replace(sequence, begin=begin)
     shape = type_.shape[1:] if sequence else type_.shape
-    frame.declare(name, Tensor(node, provenance.Step(statement.span, name.text, shape), sequence))
+    frame.declare(
+        name, Tensor(node, provenance.Derivation(statement.span, name.text, shape), sequence)
+    )
 
 
 def _length_owner(frame: Frame, statement: ast.Input | ast.Target, sequence: str):
@@ -207,7 +209,7 @@ def _weights(context: Context) -> Value:
     for path in context.paths:
         parameter = context.parameters[path]
         if parameter.is_weight:
-            step = provenance.Step(parameter.span, path, parameter.type.shape)
+            step = provenance.Derivation(parameter.span, path, parameter.type.shape)
             items.append(Tensor(context.leaves[path], step))
     return Weights(tuple(items))
 
@@ -238,7 +240,7 @@ def _metric(frame: Frame, statement: ast.Metric, value: Value) -> Tensor | None:
     if value.type.kind == "bool":
         value = frame.apply(ops.ToFloat(), value, span=statement.value.span)
     if not value.type.batched:
-        return Tensor(_figure(value.node), value.trail)
+        return Tensor(_figure(value.node), value.provenance)
     tensor = _scalar(frame, statement, value, "metric")
     return sequences.over_steps(frame, tensor, statement.value.span) if tensor is not None else None
 
@@ -269,7 +271,7 @@ def _scalar(frame: Frame, statement, value: Tensor, what: str) -> Tensor | None:
     if value.shape == ():
         return value
     text = f"`{provenance.excerpt(statement.value.span, 32)}`"
-    note = provenance.story(text, value.shape, value.trail)
+    note = provenance.story(text, value.shape, value.provenance)
     frame.error(
         "shape-mismatch",
         f"a {what} is one number for each example, but this is {describe(value)}",

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
-from specc.diagnostics import Edit, Fix
+from specc.diagnostics import spelled
 from specc.frontend.scope.frame import Frame
 from specc.frontend.scope.values import Tensor
 from specc.frontend.syntax import ast
@@ -95,7 +95,7 @@ def monitor(
         return None
     if not frame.context.report.errors:
         near = frame.closest(text, columns)
-        fixes = [Fix(f"write `{near}`", (Edit(name.span, near),))] if near else []
+        fixes = spelled(near, name.span)
         frame.error(
             "unknown-name",
             f"the model has no metric or loss `{text}`",

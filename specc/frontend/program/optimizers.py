@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from specc.diagnostics import Edit, Fix, Label, closest
+from specc.diagnostics import Label, closest, spelled
 from specc.frontend.elaborate import arguments, definitions
 from specc.frontend.elaborate.bindings import bind_settings
 from specc.frontend.elaborate.dispatch import evaluate
@@ -43,12 +43,12 @@ def schedule(frame: Frame, span) -> dict[str, Value]:
 
 
 @dataclass(eq=False)
-class Rule:
+class UpdateRule:
     """An optimizer with its settings, ready to be written out for a parameter."""
 
     frame: Frame
     definition: ast.Optimizer
-    templates: dict[Type, Template] = field(default_factory=dict)
+    templates: dict[Type, UpdateTemplate] = field(default_factory=dict)
     does_not_fit: bool = False  # the type of some parameter
 
     def update(self, path: str) -> Update | None:
@@ -57,10 +57,10 @@ class Rule:
             return None
         type_ = self.frame.context.parameters[path].type
         if type_ in self.templates:
-            return Repeated(self.templates[type_], path, self.frame.context.leaves[path])
+            return CopiedUpdate(self.templates[type_], path, self.frame.context.leaves[path])
         update = self._written_out(path)
         if update is not None:
-            self.templates[type_] = Template(update)
+            self.templates[type_] = UpdateTemplate(update)
         return update
 
     def _written_out(self, path: str) -> Update | None:
@@ -195,7 +195,7 @@ class _OfParameter(Match):
 
 
 @dataclass(eq=False)
-class Template:
+class UpdateTemplate:
     """The update of one parameter, from which those of all parameters of its type are made."""
 
     update: Update
@@ -240,13 +240,13 @@ class Template:
         return Update(path, new.get(self.update.next, self.update.next), states)
 
 
-class Repeated(Update):
+class CopiedUpdate(Update):
     """The update of a parameter like an earlier one, written out when its nodes are asked for.
 
     Nobody asks where a file is only checked: of 10,000 parameters with `adam` that took 0.3 s.
     """
 
-    def __init__(self, template: Template, path: str, leaf_: Node):
+    def __init__(self, template: UpdateTemplate, path: str, leaf_: Node):
         for name, value in (("template", template), ("path", path), ("leaf", leaf_)):
             object.__setattr__(self, name, value)
 
@@ -267,7 +267,7 @@ class Repeated(Update):
         return self.template.update.elements
 
 
-def optimizer_rule(frame: Frame, tree: ast.Call) -> Rule | None:
+def optimizer_rule(frame: Frame, tree: ast.Call) -> UpdateRule | None:
     """`momentum(lr = 0.1)` of a training; None after a mistake."""
     name = tree.word.text
     word = frame.scope.word(name)
@@ -303,7 +303,7 @@ def optimizer_rule(frame: Frame, tree: ast.Call) -> Rule | None:
         return None
     for setting in signature.settings:
         _name_schedule(callee, setting.name)
-    return Rule(callee, definition)
+    return UpdateRule(callee, definition)
 
 
 def check_inputs(frame: Frame, definition: ast.Optimizer) -> bool:
@@ -336,7 +336,7 @@ def _no_optimizer(frame: Frame, tree: ast.Call, word: Word | None) -> None:
     known = [each.name for each in words if each and isinstance(each.definition, ast.Optimizer)]
     message = f"`{name}` is no optimizer" if word else f"there is no optimizer `{name}`"
     near = closest(name, known, SYNONYMS)
-    fixes = [Fix(f"write `{near}`", (Edit(tree.word.span, near),))] if near else []
+    fixes = spelled(near, tree.word.span)
     listed = ", ".join(f"`{each}`" for each in known)
     frame.error(
         "unknown-name",

@@ -6,7 +6,7 @@ branches that are not taken. A name and place that was reported is not reported 
 
 from __future__ import annotations
 
-from specc.diagnostics import Edit, Fix, Label, closest
+from specc.diagnostics import Label, closest, spelled
 from specc.frontend.elaborate.names import SCHEDULE, declared_names, unknown
 from specc.frontend.elaborate.names import resolve as resolve_word
 from specc.frontend.scope.frame import Frame
@@ -66,7 +66,7 @@ def _signature(frame: Frame, signature: ast.Signature) -> None:
                 f"there is no kind of setting `{kind.text}`",
                 kind.span,
                 help=f"did you mean `{near}`?" if near else f"there are {listed}",
-                fixes=[Fix(f"write `{near}`", (Edit(kind.span, near),))] if near else (),
+                fixes=spelled(near, kind.span),
             )
 
 

@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.names import SCHEDULE
-from specc.frontend.program.optimizers import Rule
+from specc.frontend.program.optimizers import UpdateRule
 from specc.frontend.scope.frame import Frame
-from specc.frontend.scope.values import Tensor, show_number
+from specc.frontend.scope.values import Tensor
 from specc.frontend.syntax import ast
+from specc.frontend.words.numerals import show_number
 from specc.frontend.words.settings import HOLDS, Declared
 from specc.frontend.words.signatures import signature_of
 from specc.ir.graph import Node, topological
@@ -29,7 +30,7 @@ from specc.source import Span
 MOST_POINTS = 256
 
 
-def limits(frame: Frame, rule: Rule, call: ast.Call, epochs: int) -> list[Limit]:
+def limits(frame: Frame, rule: UpdateRule, call: ast.Call, epochs: int) -> list[Limit]:
     """The bounds of the settings that are schedules; reports a setting that leaves them for certain."""
     found = []
     for position, declared in enumerate(signature_of(rule.definition).settings):
@@ -45,7 +46,7 @@ def limits(frame: Frame, rule: Rule, call: ast.Call, epochs: int) -> list[Limit]
     return found
 
 
-def _place(rule: Rule, call: ast.Call, position: int, declared: Declared) -> Span:
+def _place(rule: UpdateRule, call: ast.Call, position: int, declared: Declared) -> Span:
     """Where the setting has its value: in the call, or as a default."""
     behind = 0
     for argument in call.settings:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from specc import sources
-from specc.diagnostics import Edit, Fix, Label, closest
+from specc.diagnostics import Label, closest, spelled
 from specc.frontend.elaborate.bindings import setting_help
 from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.program.monitor import monitor
-from specc.frontend.program.optimizers import Rule, optimizer_rule
+from specc.frontend.program.optimizers import UpdateRule, optimizer_rule
 from specc.frontend.program.schedules import limits
 from specc.frontend.scope.frame import Frame
 from specc.frontend.scope.scope import Context, Scope
@@ -55,7 +55,7 @@ PLANNED = ("accumulate", "workers")
 
 
 @dataclass(eq=False)
-class Training:
+class TrainBlock:
     """What a `train` block says."""
 
     recipe: Recipe = field(default_factory=Recipe)
@@ -71,7 +71,7 @@ def train(
     ports: list[Port],
     losses: Sequence[Term] = (),
     metrics: Sequence[Term] = (),
-) -> Training:
+) -> TrainBlock:
     """Walk the block; `ports` are the model's inputs and targets."""
     frame = Frame(context, scope, "train")
     known: dict[str, Any] = {}
@@ -118,7 +118,7 @@ def train(
         frame.error(
             "misplaced", "there is no `data` to cut a validation part off", places["validate"]
         )
-    result = Training(Recipe(**known, span=block.span, places=values))
+    result = TrainBlock(Recipe(**known, span=block.span, places=values))
     result.frozen = _frozen(frame, freezes)
     if not is_broken:
         result.updates = _updates(frame, block, optimizers, result)
@@ -213,7 +213,7 @@ def _unknown_setting(frame: Frame, name: ast.Name) -> None:
         )
         return
     known = "its settings are " + ", ".join(f"`{each}`" for each in SETTINGS)
-    fixes = [Fix(f"write `{near}`", (Edit(name.span, near),))] if near else []
+    fixes = spelled(near, name.span)
     frame.error(
         "unknown-setting",
         f"`train` has no setting `{name.text}`",
@@ -250,7 +250,7 @@ def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | Non
         return None
     if word not in sources.SOURCES:
         near = closest(word, sources.SOURCES, SOURCE_SYNONYMS)
-        fixes = [Fix(f"write `{near}`", (Edit(tree.word.span, near),))] if near else []
+        fixes = spelled(near, tree.word.span)
         listed = ", ".join(f"`{each}`" for each in sources.SOURCES)
         frame.error(
             "unknown-name",
@@ -293,7 +293,7 @@ def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | Non
         elif not good:
             continue  # an argument that is wrong is one that is missing here
         near = wrong.near
-        fixes = [Fix(f"write `{near}`", (Edit(place, near),))] if near else []
+        fixes = spelled(near, place)
         frame.error(
             wrong.name,
             wrong.message,
@@ -349,13 +349,13 @@ def _parameters(frame: Frame, path: ast.Path) -> list[str]:
 
 
 def _updates(
-    frame: Frame, block: ast.Train, optimizers: list[ast.TrainOptimizer], training: Training
+    frame: Frame, block: ast.Train, optimizers: list[ast.TrainOptimizer], training: TrainBlock
 ) -> list[Update]:
     """The rule of each parameter that is trained, in the order of the parameters."""
     context = frame.context
     frozen = set(training.frozen)
-    chosen: dict[str, tuple[Rule, Span]] = {}
-    rest: tuple[Rule | None, Span] | None = None
+    chosen: dict[str, tuple[UpdateRule, Span]] = {}
+    rest: tuple[UpdateRule | None, Span] | None = None
     good = True
     for statement in optimizers:
         rule = optimizer_rule(frame, statement.optimizer)

@@ -17,7 +17,7 @@ from specc.frontend.elaborate.bindings import valid_settings
 from specc.frontend.elaborate.calls import uses_itself
 from specc.frontend.elaborate.names import SCHEDULE
 from specc.frontend.elaborate.patterns import KINDS, is_like, unknown_like, unknown_type
-from specc.frontend.program.optimizers import Rule, check_inputs
+from specc.frontend.program.optimizers import UpdateRule, check_inputs
 from specc.frontend.scope.frame import Frame
 from specc.frontend.scope.scope import WORDS, Context, Namer, Scope, Word
 from specc.frontend.scope.values import POISON
@@ -74,7 +74,7 @@ def _walk(context: Context, scope: Scope, definition: Definition) -> None:
             type_ = Type("float")
             apart.parameters["w"] = Parameter("w", type_, constant(0.0))
             apart.leaves["w"] = leaf(Input("param", "w", type_))
-            Rule(frame, definition).update("w")
+            UpdateRule(frame, definition).update("w")
     else:
         definitions.value(frame, definition)
 

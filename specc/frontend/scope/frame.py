@@ -13,7 +13,7 @@ from typing import Any
 
 from specc.diagnostics import Label, closest
 from specc.frontend.scope.mistakes import Misfit, Mistake, undecided
-from specc.frontend.scope.provenance import Step
+from specc.frontend.scope.provenance import Derivation
 from specc.frontend.scope.scope import MOST_SUGGESTIONS, NUMBERS, WORDS, Context, Namer, Scope
 from specc.frontend.scope.values import (
     Applicable,
@@ -147,7 +147,7 @@ class Frame:
         return labels, f"give `{first}` a number: `dim {first} = ...`" if first else None
 
     def apply(self, op: Op, *operands: Tensor, span: Span, note: str = "") -> Tensor:
-        """The tensor of `op`; raises Mistake. Its trail goes on from `flowing(operands)`."""
+        """The tensor of `op`; raises Mistake. Its provenance continues from `flowing(operands)`."""
         sequence = common_sequence(operands)
         try:
             if sequence is None:
@@ -220,12 +220,12 @@ def common_sequence(operands: Iterable[Tensor], allow_constants: bool = False) -
     return sequence
 
 
-def flowing(operands: Iterable[Value]) -> Step | None:
-    """The trail of the operand that differs between examples, or has most axes; the first of equal
-    ones."""
+def flowing(operands: Iterable[Value]) -> Derivation | None:
+    """The provenance of the operand that differs between examples, or has most axes; the first of
+    equal ones."""
     tensors = [each for each in operands if isinstance(each, Tensor)]
     best = max(tensors, key=lambda each: (each.type.batched, each.type.rank), default=None)
-    return best.trail if best is not None else None
+    return best.provenance if best is not None else None
 
 
 def name_result(node: Node, name: str) -> None:

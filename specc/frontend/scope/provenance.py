@@ -4,7 +4,8 @@
         5  x                      [32, 14, 14]
         6  conv(32, kernel=3)     [32, 12, 12]    (14 - 3 + 2*0) / 1 + 1 = 12
 
-A trail is a linked list from a value's last step back to an input, built while the model is walked.
+A provenance is a linked list from a value's last step back to an input, built while the model is
+walked.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ LONGEST = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Step:
+class Derivation:
     """One step. A hidden one was made inside a library word: it lends its note to the user's
     call."""
 
@@ -27,42 +28,42 @@ class Step:
     text: str
     shape: Shape
     note: str = ""
-    previous: Step | None = None
+    previous: Derivation | None = None
     hidden: bool = False
 
 
-def visible(trail: Step | None, span: Span, shape: Shape) -> Step:
-    """The step of the user's call at `span`, in place of the hidden steps that `trail` ends
+def visible(last: Derivation | None, span: Span, shape: Shape) -> Derivation:
+    """The step of the user's call at `span`, in place of the hidden steps that `last` ends
     with."""
     notes = []
-    while trail is not None and trail.hidden:
-        if trail.note and trail.note not in notes:
-            notes.append(trail.note)
-        trail = trail.previous
-    return Step(span, excerpt(span), shape, "; ".join(reversed(notes)), trail)
+    while last is not None and last.hidden:
+        if last.note and last.note not in notes:
+            notes.append(last.note)
+        last = last.previous
+    return Derivation(span, excerpt(span), shape, "; ".join(reversed(notes)), last)
 
 
-def last_visible(trail: Step | None) -> Step | None:
-    while trail is not None and trail.hidden:
-        trail = trail.previous
-    return trail
+def last_visible(last: Derivation | None) -> Derivation | None:
+    while last is not None and last.hidden:
+        last = last.previous
+    return last
 
 
-def steps(trail: Step | None) -> list[Step]:
+def steps(last: Derivation | None) -> list[Derivation]:
     """The steps that changed the shape, from the first on, and the last one."""
-    found: list[Step] = []
-    while trail is not None:
-        before = last_visible(trail.previous)
-        changed = trail.note or before is None or before.shape != trail.shape
-        if not trail.hidden and (changed or not found):
-            found.append(trail)
-        trail = before
+    found: list[Derivation] = []
+    while last is not None:
+        before = last_visible(last.previous)
+        changed = last.note or before is None or before.shape != last.shape
+        if not last.hidden and (changed or not found):
+            found.append(last)
+        last = before
     return found[::-1]
 
 
-def story(what: str, shape: Shape, trail: Step | None) -> str | None:
+def story(what: str, shape: Shape, last: Derivation | None) -> str | None:
     """The note that tells how `what` came to `shape`; None where there is nothing to tell."""
-    found = steps(trail)
+    found = steps(last)
     if not found or (len(found) == 1 and not found[0].note and found[0].text == what.strip("`")):
         return None
     lines = [f"how {what} got {show(shape)}"]

@@ -3,7 +3,7 @@
 A number that is known when compiling is a Python `int`, `float` or `bool`, or a `Polynomial` over
 open sizes; a text is a `str`. All else is one of the classes below.
 
-    Tensor(node, trail)      # a value of the graph that is being built
+    Tensor(node, provenance)      # a value of the graph that is being built
     POISON                   # the value of a mistake that was reported: nothing more is said of it
 """
 
@@ -13,7 +13,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeAlias
 
-from specc.frontend.scope.provenance import Step
+from specc.frontend.scope.provenance import Derivation
+from specc.frontend.words.numerals import show_number
 from specc.ir import sizes
 from specc.ir.graph import Node
 from specc.ir.sizes import Polynomial
@@ -48,7 +49,7 @@ class Tensor:
     """
 
     node: Node
-    trail: Step | None = None
+    provenance: Derivation | None = None
     sequence: Sequence | None = None
     finals: tuple[Tensor, ...] = ()
 
@@ -182,16 +183,6 @@ def describe_type(type_: Type, sequence: str = "") -> str:
     if type_.kind == "int":
         return f"class({type_.classes}){axes}" if type_.classes is not None else f"int{axes}"
     return f"{type_.kind}{axes}"
-
-
-def show_number(value: Static) -> str:
-    """A number as the language writes it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        text = f"{value:g}"
-        return f"{text}.0" if text.lstrip("-").isdigit() else text
-    return str(value)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from specc.frontend.scope.values import show_number
 from specc.frontend.syntax import ast
+from specc.frontend.words.numerals import show_number
 from specc.ir.sizes import Polynomial
 
 KINDS = ("int", "float", "bool", "word", "size", "text", "sequence")
@@ -132,7 +132,7 @@ def schema(settings: Iterable[Declared], title: str = "") -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Wrong:
+class Violation:
     """What is wrong with one setting. `rule` is the keyword of the schema that it breaks."""
 
     setting: str
@@ -144,7 +144,7 @@ def mistakes(
     settings: tuple[Declared, ...],
     values: Mapping[str, Any],
     bounds: Mapping[str, Mapping[int, Any]] = {},
-) -> list[Wrong]:
+) -> list[Violation]:
     """What the schema of `settings` finds wrong with `values`; each of them is plain data for JSON.
 
     A setting that is absent from `values` is not looked at: its value is no plain data (an open
@@ -161,7 +161,7 @@ def mistakes(
         name = str(error.path[0]) if error.path else ""
         setting = next((each for each in settings if each.name == name), None)
         if setting is not None:
-            found.append(Wrong(name, error.validator, _sentence(setting, error)))
+            found.append(Violation(name, error.validator, _sentence(setting, error)))
     return found
 
 
