@@ -15,7 +15,6 @@ import importlib
 import json
 import os
 import pkgutil
-import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -130,30 +129,18 @@ def fields(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def kernel_text(kernel: Any) -> str:
-    """A kernel: what it is compiled for, the names that it imports, and its source."""
+    """A kernel: what it is compiled for, the functions that are made for it, and its source."""
     lines = []
     for name, value in fields(kernel):
         if name not in ("source", "imports"):
             lines.append(f"# {name}={value}")
-    lines += sorted({name for line in kernel.imports.splitlines() for name in imported(line)})
-    return "\n".join([*lines, kernel.source])
+    return "\n".join([*lines, without_imports(kernel.imports), kernel.source])
 
 
-def imported(line: str) -> list[str]:
-    """What a line of a kernel's imports is compared by: the names without their module."""
-    if match := re.fullmatch(r"from specc[\w.]* import (.*)", line):
-        return [f"import {name}" for name in match[1].split(", ")]
-    return [line]
-
-
-def without_modules(listing: str) -> str:
-    """The listing, its imports sorted and without the modules' names."""
-    lines = listing.splitlines()
-    names = sorted(
-        {name for line in lines if line.startswith("from specc") for name in imported(line)}
-    )
-    rest = [line for line in lines if not line.startswith("from specc")]
-    return "\n".join([*names, *rest]) + "\n"
+def without_imports(text: str) -> str:
+    """The text without the lines that import from the package, or `real` from NumPy."""
+    lines = text.splitlines()
+    return "\n".join(line for line in lines if not line.startswith(("from specc", "from numpy")))
 
 
 # A model as texts.
@@ -193,7 +180,7 @@ def variant(net: Any, kind: str, examples: int, title: str, is_listed: bool) -> 
     texts.update(program_texts(compiled, title))
     if is_listed and len(compiled.plan.steps) <= MOST_LISTED:
         made = found("listing")(net.program, compiled, net.settings_graph)
-        texts[f"{title}: listing"] = without_modules(made)
+        texts[f"{title}: listing"] = without_imports(made)
     if kind == "predict" and is_for_team(net)(compiled.plan, examples):
         texts.update(program_texts(net.compiled(kind, examples, True), f"{title}, as a team"))
     return texts

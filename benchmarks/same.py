@@ -55,7 +55,9 @@ class Comparison:
         elif (renamed := mapping(old, new)) is not None:
             self.equal += 1
             self.names.update(renamed.items())
-        elif "kernel" in title and (renamed := mapping(code(old), code(new))) is not None:
+        elif ("kernel" in title or "listing" in title) and (
+            renamed := mapping(code(old), code(new))
+        ) is not None:
             self.in_comments.append(title)
             self.names.update(renamed.items())
         else:
@@ -87,17 +89,91 @@ def tokens(text: str) -> Iterator[str]:
 
 
 def code(kernel: str) -> str:
-    """A kernel's code without comments, docstrings and layout; the text itself if it is not Python."""
+    """A kernel's code without comments, imports and layout; the text itself if it is not Python.
+
+    An assignment of several values is one for each, and numbers that have a name are put in.
+    """
     try:
         tree = ast.parse(kernel)
     except SyntaxError:
         return kernel
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    # names of imports, and the options in comments, come before the source
-    options = [line for line in kernel.splitlines() if line.startswith("# ") and "=" in line]
+    numbers = {}
+    statements: list[ast.stmt] = []
+    for node in tree.body:
+        match node:
+            case ast.Import() | ast.ImportFrom():
+                continue
+            case ast.Assign([ast.Name(name)], value) if is_number(value):
+                numbers[name] = ast.Constant(eval(ast.unparse(value)))
+            case _:
+                statements.append(node)
+    tree.body = statements
+    tree = Plain(numbers).visit(tree)
+    tree.body = [
+        each
+        for number, each in enumerate(tree.body)
+        if not isinstance(each, ast.Assign) or is_called(each, tree.body[number:])
+    ]
+    # the options in comments come before the source
+    options = itertools.takewhile(lambda line: line.startswith("# "), kernel.splitlines())
     return "\n".join([*options, ast.unparse(tree)])
+
+
+def is_number(node: ast.expr) -> bool:
+    """Return whether an expression is made of numbers alone."""
+    return not any(isinstance(each, ast.Call | ast.Name | ast.Tuple) for each in ast.walk(node))
+
+
+def is_called(made: ast.Assign, following: Sequence[ast.stmt]) -> bool:
+    """Return whether the next kernel uses the function that is made for it, if it is one."""
+    if not isinstance(made.value, ast.Call):
+        return True
+    kernel = next((each for each in following if isinstance(each, ast.FunctionDef)), None)
+    names = (
+        [] if kernel is None else [each for each in ast.walk(kernel) if isinstance(each, ast.Name)]
+    )
+    return any(each.id == ast.unparse(made.targets[0]) for each in names)
+
+
+class Plain(ast.NodeTransformer):
+    """Writes in one way what Python can write in several."""
+
+    def __init__(self, numbers: Mapping[str, ast.Constant]):
+        self._numbers = numbers
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        if ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+        self.generic_visit(node)
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self._numbers.get(node.id, node)
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        self.generic_visit(node)
+        if all(isinstance(each, ast.Constant) for each in (node.left, *node.comparators)):
+            return ast.Constant(eval(ast.unparse(node)))
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id == "range":
+            if len(node.args) == 3 and ast.unparse(node.args[2]) == "1":
+                del node.args[2]
+            if len(node.args) == 2 and ast.unparse(node.args[0]) == "0":
+                del node.args[0]
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.Assign | list[ast.Assign]:
+        self.generic_visit(node)
+        match node:
+            case ast.Assign([ast.Tuple(places)], ast.Tuple(values)):
+                return [
+                    ast.copy_location(ast.Assign([place], value), node)
+                    for place, value in zip(places, values, strict=True)
+                ]
+        return node
 
 
 # The texts of a checkout.

@@ -17,8 +17,8 @@ from pathlib import Path
 from textwrap import indent
 
 from specc.backend.emit.calls import Address, Call, Table
+from specc.backend.numba.kernel import Kernel
 from specc.backend.run.program import CompiledProgram
-from specc.backend.toolchain.load import Kernel
 from specc.ir.graph import Graph, Node
 from specc.ir.plan import Plan
 from specc.ir.program import Program

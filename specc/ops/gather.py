@@ -16,8 +16,6 @@ from specc.ir.sizes import Size
 from specc.ir.types import Type
 from specc.ops.broadcast import Broadcast
 
-_ROWS = 'from specc.backend.numba.moves import rows_tile\ntile = rows_tile("<dtype>", <width>)'
-
 
 @dataclass(frozen=True)
 class Take(WithoutArithmetic):
@@ -28,7 +26,6 @@ class Take(WithoutArithmetic):
 
     lead: int = 0
     form = Form.KERNEL
-    imports = _ROWS
 
     def infer(self, x: Type, index: Type) -> Type:
         if x.rank <= self.lead:
@@ -99,7 +96,6 @@ class TakeSum(WithoutSteps, WithoutArithmetic):
     """The sum of x[index] over all positions of `index`: rest. What is summed lies nowhere."""
 
     form = Form.KERNEL
-    imports = _ROWS
 
     def infer(self, x: Type, index: Type) -> Type:
         return replace(Take().infer(x, index), shape=x.shape[1:])
@@ -271,6 +267,10 @@ def take_rows(
     lanes: "int",
     vector: "int",
     item: "int",
+    *,
+    tile: "moves.rows_tile(dtype, width)",
+    dtype: "constant",
+    width: "constant",
 ):
     # squares of as many elements of a row as a vector has lanes, which are turned
     for k in range(count):
@@ -323,6 +323,10 @@ def take_sum_rows(
     lanes: "int",
     vector: "int",
     item: "int",
+    *,
+    tile: "moves.rows_tile(dtype, width)",
+    dtype: "constant",
+    width: "constant",
 ):
     lane = 0
     while lane < lanes:

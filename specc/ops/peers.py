@@ -17,7 +17,6 @@ from specc.ir.graph import Graph, Node, apply
 from specc.ir.op import Form, ShapeError, WithoutArithmetic, WithoutSteps
 from specc.ir.sizes import Polynomial, Size
 from specc.ir.types import Type
-from specc.ops.leaf import REPEATED
 
 BATCH = sizes.open_size("the batch")  # no user's size has a space in its name
 
@@ -61,7 +60,6 @@ class Own(WithoutSteps, WithoutArithmetic):
 
     form = Form.KERNEL
     repeatable = False
-    imports = f'REPEATED = {REPEATED}["<dtype>"]'
 
     def infer(self, table: Type) -> Type:
         if table.batched or not table.shape:
@@ -139,11 +137,13 @@ def own(
     lanes: "int",
     first_example: "int",
     examples: "int",
+    *,
+    repeated: "constant",
 ):
     last = min(first_example + examples, size) - 1
     for lane in range(lanes):
         k = min(first_example + lane, last)
-        share = 1.0 if first_example + lane <= last else REPEATED
+        share = 1.0 if first_example + lane <= last else repeated
         for i in range(count):
             out[i, lane] = table[k, i] * share
 

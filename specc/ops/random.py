@@ -81,8 +81,6 @@ class Uniform(WithoutArithmetic):
             hashlib.sha256(self.label.encode()).digest()[:8], "little", signed=True
         )
 
-    imports = "from specc.backend.numba.memory import mix32"
-
     @staticmethod
     def kernel(types, lanes: int, width: int):
         return uniform

@@ -16,10 +16,6 @@ from specc.ir.op import Form, Op, ShapeError, WithoutArithmetic
 from specc.ir.sizes import Size
 from specc.ir.types import Type
 
-# Lanes are run through a vector at a time, whose loop has a constant length: the vectorizer takes a loop of an
-# unknown length for several vectors at once, and fewer for what is left over. One lane is no vector: then it is 1.
-_WIDTH = "WIDTH = <width>"
-
 
 class _Windowed(Op):
     """What all ops over windows have in common: they treat every image by itself."""
@@ -44,7 +40,6 @@ class WindowMax(_Windowed):
 
     size: tuple[int, int]
     stride: tuple[int, int]
-    imports = _WIDTH
 
     def infer(self, x: Type) -> Type:
         if x.rank < 3 or x.kind != "float":
@@ -85,7 +80,6 @@ class WindowArgMax(_Windowed, WithoutArithmetic):
 
     size: tuple[int, int]
     stride: tuple[int, int]
-    imports = _WIDTH
 
     def infer(self, x: Type, y: Type) -> Type:
         if isinstance(self.size[0], int) and self.size[0] * self.size[1] > 256:
@@ -118,7 +112,6 @@ class WindowMaxGradient(_Windowed, WithoutArithmetic):
     size: tuple[int, int]
     stride: tuple[int, int]
     shape: tuple[int, int]
-    imports = _WIDTH
 
     def infer(self, position: Type, dy: Type) -> Type:
         if position.shape != dy.shape:
@@ -175,6 +168,8 @@ def _extents(op, x, y, lanes: int) -> dict[str, int]:
     }
 
 
+# Lanes are run through a vector at a time: a loop of a constant length is vectorized as it is, and one of
+# an unknown length for several vectors at once, fewer for the rest. `vector` is 1 for a single lane.
 def window_max(
     x: "float[channels, height, width, lanes]",
     y: "float[channels, rows, columns, lanes]",
@@ -188,14 +183,16 @@ def window_max(
     stride_y: "int",
     stride_x: "int",
     lanes: "int",
+    *,
+    vector: "constant",
 ):
     for c in range(channels):
         for i in range(rows):
             for j in range(columns):
                 top, left = i * stride_y, j * stride_x
-                for start in range(0, lanes, WIDTH):
+                for start in range(0, lanes, vector):
                     if size_y == 2 and size_x == 2:
-                        for lane in range(start, start + WIDTH):
+                        for lane in range(start, start + vector):
                             best = x[c, top, left, lane]
                             here = x[c, top, left + 1, lane]
                             best = here if here > best or here != here else best
@@ -204,11 +201,11 @@ def window_max(
                             here = x[c, top + 1, left + 1, lane]
                             y[c, i, j, lane] = here if here > best or here != here else best
                         continue
-                    for lane in range(start, start + WIDTH):
+                    for lane in range(start, start + vector):
                         y[c, i, j, lane] = x[c, top, left, lane]
                     for u in range(size_y):
                         for v in range(size_x):
-                            for lane in range(start, start + WIDTH):
+                            for lane in range(start, start + vector):
                                 here = x[c, top + u, left + v, lane]
                                 best = y[c, i, j, lane]
                                 y[c, i, j, lane] = here if here > best or here != here else best
@@ -262,15 +259,17 @@ def window_argmax(
     stride_y: "int",
     stride_x: "int",
     lanes: "int",
+    *,
+    vector: "constant",
 ):
     for c in range(channels):
         for i in range(rows):
             for j in range(columns):
                 top, left = i * stride_y, j * stride_x
-                for start in range(0, lanes, WIDTH):
+                for start in range(0, lanes, vector):
                     # from the last place to the first, which so has the last word
                     if size_y == 2 and size_x == 2:
-                        for lane in range(start, start + WIDTH):
+                        for lane in range(start, start + vector):
                             best = y[c, i, j, lane]
                             here = x[c, top + 1, left + 1, lane]
                             place = 3 if here == best or here != here else 0
@@ -281,12 +280,12 @@ def window_argmax(
                             here = x[c, top, left, lane]
                             position[c, i, j, lane] = 0 if here == best or here != here else place
                         continue
-                    for lane in range(start, start + WIDTH):
+                    for lane in range(start, start + vector):
                         position[c, i, j, lane] = 0
                     for u in range(size_y - 1, -1, -1):
                         for v in range(size_x - 1, -1, -1):
                             place = u * size_x + v
-                            for lane in range(start, start + WIDTH):
+                            for lane in range(start, start + vector):
                                 here = x[c, top + u, left + v, lane]
                                 hit = here == y[c, i, j, lane] or here != here
                                 before = position[c, i, j, lane]
@@ -307,6 +306,8 @@ def window_max_gradient(
     stride_y: "int",
     stride_x: "int",
     lanes: "int",
+    *,
+    vector: "constant",
 ):
     # each element of x is in one window
     tiled = (
@@ -321,8 +322,8 @@ def window_max_gradient(
         if tiled:
             for i in range(rows):
                 for j in range(columns):
-                    for start in range(0, lanes, WIDTH):
-                        for lane in range(start, start + WIDTH):
+                    for start in range(0, lanes, vector):
+                        for lane in range(start, start + vector):
                             place, handed = position[c, i, j, lane], dy[c, i, j, lane]
                             dx[c, 2 * i, 2 * j, lane] = handed if place == 0 else 0.0
                             dx[c, 2 * i, 2 * j + 1, lane] = handed if place == 1 else 0.0
@@ -338,8 +339,8 @@ def window_max_gradient(
                 for u in range(size_y):
                     for v in range(size_x):
                         place = u * size_x + v
-                        for start in range(0, lanes, WIDTH):
-                            for lane in range(start, start + WIDTH):
+                        for start in range(0, lanes, vector):
+                            for lane in range(start, start + vector):
                                 handed = (
                                     dy[c, i, j, lane] if position[c, i, j, lane] == place else 0.0
                                 )

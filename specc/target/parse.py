@@ -1,6 +1,16 @@
-"""A text in the language of kernels as a tree, with some of its names replaced by trees.
+"""Functions and expressions in the language of kernels as trees, with their constants put in.
 
-    expression("a if a > b else b", b=Real(0.0))        # Choose(Compare(">", Name("a"), ...), ...)
+    def clear(x: "float[n]", n: "int", *, tile: "tiles.clear_tile(dtype, width)", dtype: "constant",
+              width: "constant"):
+        for i in range(0, n, width):
+            ...
+
+    function(clear, "clear_16", width=16, dtype="float32")     # the tree, with 16 for `width`
+    expression("a if a > b else b", b=Real(0.0))               # Choose(Compare(">", ...), ...)
+
+A kernel's arguments are annotated "int", or as arrays with their extents, or "control". What comes
+after `*` is known when the kernel is made: a number or a type of numbers, "constant", and the
+intrinsics that are made for it.
 
 The language is a part of Python's: what has no tree raises `ParseError`, a fault of the kernel.
 """
@@ -8,9 +18,10 @@ The language is a part of Python's: what has no tree raises `ParseError`, a faul
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import get_args
+import linecache
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, lru_cache
+from typing import Any, get_args
 
 from specc.target.expressions import (
     Binary,
@@ -31,6 +42,28 @@ from specc.target.expressions import (
     View,
     replaced,
 )
+from specc.target.expressions import expression as constant
+from specc.target.statements import (
+    Array,
+    Assign,
+    Block,
+    Comment,
+    Continue,
+    Control,
+    Do,
+    For,
+    Function,
+    If,
+    Int,
+    Intrinsic,
+    Parameter,
+    Return,
+    Statement,
+    Store,
+    Stored,
+    Update,
+    While,
+)
 
 _ARITHMETIC: dict[type[ast.AST], str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%",
@@ -41,10 +74,24 @@ _COMPARISONS: dict[type[ast.AST], str] = {
     ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
 }  # fmt: skip
 _ELEMENTS = get_args(Element)
+_STORED = get_args(Stored)
+Constant = int | float | str  # a number, or the name of a type of numbers
 
 
 class ParseError(Exception):
     """A text that is not in the language of kernels."""
+
+
+def function(written: Callable[..., Any], name: str = "", /, **constants: Constant) -> Function:
+    """Return the tree of a module's function, under another name, with its constants put in."""
+    definition, comments = _definition(written)
+    return _Reader(comments, constants).function(definition, name or definition.name)
+
+
+def functions(text: str) -> list[Function]:
+    """Return the trees of the functions of a text."""
+    reader = _Reader(_comments(text), {})
+    return [reader.function(each, each.name) for each in ast.parse(text).body]
 
 
 def expression(text: str, **names: Expression) -> Expression:
@@ -58,7 +105,171 @@ def _parsed(text: str) -> Expression:
     return tree_of(ast.parse(text, mode="eval").body)
 
 
-def tree_of(node: ast.expr, names: Mapping[str, Expression] = {}) -> Expression:
+def parameters(written: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of a function's arguments, without those that are known when it is made."""
+    code = written.__code__
+    return code.co_varnames[: code.co_argcount]
+
+
+def constants(written: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of the constants that a function needs."""
+    code = written.__code__
+    names = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    return tuple(name for name in names if _bare(written.__annotations__[name]) == "constant")
+
+
+def _bare(annotation: str) -> str:
+    """An annotation without the quotes that it has where annotations are not evaluated."""
+    return annotation.strip("'\"")
+
+
+@cache
+def text_of(written: Callable[..., Any]) -> str:
+    """Return the text of a module's function: `inspect.getsource` takes 1 ms for it."""
+    code = written.__code__
+    lines = linecache.getlines(code.co_filename)
+    assert lines, f"{code.co_filename} cannot be read"
+    first = code.co_firstlineno - 1
+    after = (n for n in range(first + 1, len(lines)) if lines[n][0] not in " \n)#")
+    return "".join(lines[first : next(after, len(lines))]).rstrip() + "\n"
+
+
+@cache
+def _definition(written: Callable[..., Any]) -> tuple[ast.FunctionDef, dict[int, str]]:
+    text = text_of(written)
+    return ast.parse(text).body[0], _comments(text)
+
+
+def _comments(text: str) -> dict[int, str]:
+    """The comments of a text, by their line."""
+    lines = enumerate(text.splitlines(), 1)
+    return {number: line.partition("#")[2].strip() for number, line in lines if "#" in line}
+
+
+class _Reader:
+    """Makes statements of parsed Python, and puts comments before what they stand at."""
+
+    def __init__(self, comments: Mapping[int, str], constants: Mapping[str, Constant]):
+        self._comments = sorted(comments.items(), reverse=True)
+        self._constants = constants
+        self._names: dict[str, Expression | Element] = {
+            name: value if isinstance(value, str) else constant(value)
+            for name, value in constants.items()
+        }
+
+    def function(self, definition: ast.FunctionDef, name: str) -> Function:
+        made, known = {}, set()
+        for each in definition.args.kwonlyargs:
+            text = _annotation(each)
+            if text == "constant":
+                known.add(each.arg)
+            else:
+                made[each.arg] = self._intrinsic(text)
+        given = set(self._constants)
+        assert known == given, f"{definition.name} has the constants {known}, not {given}"
+        arguments = tuple(map(self._parameter, definition.args.args))
+        return Function(name, arguments, self._block(definition.body), tuple(made.items()))
+
+    def _intrinsic(self, text: str) -> Intrinsic:
+        match ast.parse(text, mode="eval").body:
+            case ast.Call(ast.Attribute(ast.Name(file), name), arguments, []):
+                return Intrinsic(
+                    file,
+                    str(self._constants.get(name, name)),
+                    tuple(
+                        self._constants[each.id] if isinstance(each, ast.Name) else each.value
+                        for each in arguments
+                    ),
+                )
+        raise ParseError(f"{text!r} is not an intrinsic")
+
+    def _parameter(self, argument: ast.arg) -> Parameter:
+        text = _annotation(argument)
+        if text in ("int", "control"):
+            return Parameter(argument.arg, Int() if text == "int" else Control())
+        match ast.parse(text.strip(), mode="eval").body:
+            case ast.Subscript(ast.Name(id), at):
+                element = self._names.get(id, id)
+                extents = at.elts if isinstance(at, ast.Tuple) else [at]
+                if element in _STORED:
+                    sizes = tuple(tree_of(each, self._names) for each in extents)
+                    return Parameter(argument.arg, Array(element, sizes))
+        raise ParseError(f"{argument.arg}: {text!r} is not the type of an argument")
+
+    def _block(self, nodes: list[ast.stmt]) -> Block:
+        return tuple(each for node in nodes for each in self._statements(node))
+
+    def _statements(self, node: ast.stmt) -> Iterator[Statement]:
+        first = getattr(node, "body", [node])[0].lineno if isinstance(node, _BLOCKS) else None
+        last = node.end_lineno if first is None else first - 1
+        while self._comments and self._comments[-1][0] <= (last or 0):
+            line, text = self._comments[-1]
+            if first is not None and line > node.lineno:  # the first lines of its block
+                break
+            self._comments.pop()
+            yield Comment(text)
+        yield from self._plain(node)
+
+    def _plain(self, node: ast.stmt) -> Iterator[Statement]:
+        match node:
+            case ast.Assign([ast.Tuple(places)], ast.Tuple(values)):
+                taken = {each.id for each in ast.walk(node.value) if isinstance(each, ast.Name)}
+                assert not taken & {each.id for each in places}, ast.unparse(node)
+                for place, value in zip(places, values, strict=True):
+                    yield self._assigned(place, value)
+            case ast.Assign([place], value):
+                yield self._assigned(place, value)
+            case ast.AugAssign(place, operator, value):
+                yield Update(self._tree(place), _ARITHMETIC[type(operator)], self._tree(value))
+            case ast.For(ast.Name(index), ast.Call(ast.Name("range"), ends), body, []):
+                start, stop, step = _range([self._tree(each) for each in ends])
+                yield For(index, start, stop, step, self._block(body))
+            case ast.While(condition, body, []):
+                yield While(self._tree(condition), self._block(body))
+            case ast.If(condition, body, otherwise):
+                yield If(self._tree(condition), self._block(body), self._block(otherwise))
+            case ast.Expr(ast.Call() as made):
+                yield Do(self._tree(made))
+            case ast.Expr(ast.Constant(str() as text)):
+                yield from (Comment(line.strip()) for line in text.strip().splitlines())
+            case ast.Continue():
+                yield Continue()
+            case ast.Return(None):
+                yield Return()
+            case _:
+                raise ParseError(f"not in the language of kernels: {ast.unparse(node)}")
+
+    def _assigned(self, place: ast.expr, value: ast.expr) -> Assign | Store:
+        to = self._tree(place)
+        return (
+            Assign(to.id, self._tree(value))
+            if isinstance(to, Name)
+            else Store(to, self._tree(value))
+        )
+
+    def _tree(self, node: ast.expr) -> Expression:
+        return tree_of(node, self._names)
+
+
+_BLOCKS = (ast.For, ast.While, ast.If)
+
+
+def _annotation(argument: ast.arg) -> str:
+    assert isinstance(argument.annotation, ast.Constant), f"{argument.arg} is not annotated"
+    return argument.annotation.value
+
+
+def _range(ends: list[Expression]) -> tuple[Expression, Expression, Expression]:
+    match ends:
+        case [stop]:
+            return Integer(0), stop, Integer(1)
+        case [start, stop]:
+            return start, stop, Integer(1)
+    start, stop, step = ends
+    return start, stop, step
+
+
+def tree_of(node: ast.expr, names: Mapping[str, Expression | Element] = {}) -> Expression:
     """Return the tree of a parsed expression; `names` are replaced by trees."""
 
     def tree(part: ast.expr) -> Expression:
@@ -98,27 +309,27 @@ def tree_of(node: ast.expr, names: Mapping[str, Expression] = {}) -> Expression:
 
 
 def _call(
-    function: ast.expr, arguments: list[ast.expr], names: Mapping[str, Expression]
+    function: ast.expr, arguments: list[ast.expr], names: Mapping[str, Expression | Element]
 ) -> Expression:
     match function, arguments:
         case ast.Name("int"), [operand]:
             return Convert("int", tree_of(operand, names))
         case ast.Name("view"), [address, ast.Tuple(shape), element]:
             sizes = tuple(tree_of(each, names) for each in shape)
-            return View(tree_of(address, names), sizes, _element(element))
+            return View(tree_of(address, names), sizes, _element(element, names))
         case ast.Name("partial_sums"), [ast.Constant(int() as length), element]:
-            return Stack(length, _element(element))
-        case ast.Name(id), _ if id not in _ELEMENTS:
+            return Stack(length, _element(element, names))
+        case ast.Name(id), _ if id not in _ELEMENTS and id not in names:
             return Call(id, tuple(tree_of(each, names) for each in arguments))
         case _, [operand]:
-            return Convert(_element(function), tree_of(operand, names))
+            return Convert(_element(function, names), tree_of(operand, names))
     raise ParseError(f"not in the language of kernels: a call of {ast.unparse(function)}")
 
 
-def _element(node: ast.expr) -> Element:
+def _element(node: ast.expr, names: Mapping[str, Expression | Element]) -> Element:
     match node:
-        case ast.Name(id) if id in _ELEMENTS:
-            return id
+        case ast.Name(id) if names.get(id, id) in _ELEMENTS:
+            return names.get(id, id)
         case ast.Attribute(ast.Name("np"), id) if id in _ELEMENTS:
             return id
     raise ParseError(f"not a type of numbers: {ast.unparse(node)}")

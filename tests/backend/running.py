@@ -6,7 +6,8 @@ import ctypes
 
 import numpy as np
 
-from specc.backend.toolchain.load import Kernel, load
+from specc.backend.numba.kernel import Kernel
+from specc.backend.toolchain.load import load
 
 
 def function(kernel: Kernel):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from specc import driver
+from specc.backend.numba.kernel import Kernel
 from specc.backend.numba.memory import CAN_SLEEP
 from specc.backend.run.executor import (
     LINE,
@@ -25,7 +26,7 @@ from specc.backend.run.executor import (
     aligned_words,
     executor,
 )
-from specc.backend.toolchain.load import Kernel, load
+from specc.backend.toolchain.load import load
 
 COUNT = Kernel(
     "count",

@@ -13,9 +13,10 @@ import pytest
 from running import at_address, function
 
 from specc.backend.numba.compile import KernelError, llvm_text
+from specc.backend.numba.kernel import Kernel
 from specc.backend.toolchain import load as loading
 from specc.backend.toolchain import workers
-from specc.backend.toolchain.load import Kernel, load
+from specc.backend.toolchain.load import load
 
 SCALED = """
 def scaled(x: "float[rows, 2*width]", y: "float[rows, 2*width]", factors: "float[rows]",
@@ -83,7 +84,8 @@ def test_nan_and_infinity_survive(folder):
 def test_a_warm_start_needs_no_numba(folder):
     program = f"""
 import sys
-from specc.backend.toolchain.load import Kernel, load
+from specc.backend.numba.kernel import Kernel
+from specc.backend.toolchain.load import load
 from specc.backend.run.executor import Executor
 kernel = Kernel("scaled", {SCALED!r})
 load([kernel])
@@ -246,7 +248,7 @@ import os, sys
 from collections import deque
 from specc.backend.numba import compile
 from specc.backend.toolchain import workers
-from specc.backend.toolchain.load import Kernel
+from specc.backend.numba.kernel import Kernel
 kernel = Kernel("scaled", {SCALED!r})
 os.chdir({str(place)!r})
 sys.path[:0] = ["", {str(place)!r}, "."]
@@ -312,7 +314,7 @@ INTERRUPTED = """
 import os, sys
 from specc.backend.toolchain import load as loading
 from specc.backend.toolchain import workers
-from specc.backend.toolchain.load import Kernel
+from specc.backend.numba.kernel import Kernel
 workers._processors = lambda: 2
 source = 'def slow(x: "float[8]"):\\n' + "".join(f"    x[{n % 8}] = x[{n % 7}] * {n}.5\\n" for n in range(300))
 kernels = [Kernel("slow", source + f"    x[0] = {n}.0\\n") for n in range(400)]

@@ -9,7 +9,7 @@ import pytest
 from running import function
 
 from specc.backend.numba.compile import llvm_text
-from specc.backend.toolchain.load import Kernel
+from specc.backend.numba.kernel import Kernel
 
 EXACT = {
     "exp": np.exp,

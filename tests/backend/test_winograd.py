@@ -11,7 +11,7 @@ from running import at_address
 from test_contraction import Problem, conv, dense, roles
 
 from specc.backend.contraction import winograd
-from specc.backend.contraction.loops import Target
+from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import WHOLE, Linear, split
 from specc.backend.contraction.winograd import (
     winograd_gradient_option,

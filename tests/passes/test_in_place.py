@@ -7,9 +7,10 @@ import pytest
 
 import specc
 from specc.backend.emit.calls import Address
-from specc.backend.emit.nest import Access, Nest, kernel_of
+from specc.backend.emit.nest import Access, Nest, Read, kernel_of
 from specc.ops.contract import Contract
 from specc.source import Source
+from specc.target.expressions import Name
 from tests.backend.running import function
 
 MODEL = """model m {
@@ -62,11 +63,11 @@ def test_what_is_written_over_is_read_first(extents):
         extents,
         [
             Access("a", "float", a, strides),
-            Access("out", "float", a, strides, "store", "v0", 0),
-            Access("out_b", "float", b, strides, "store", "{a}", 0),
-            Access("out_c", "float", c, (1, 0), "sum", "{a}", extents[0]),
+            Access("out", "float", a, strides, "store", Name("v0"), 0),
+            Access("out_b", "float", b, strides, "store", Read("a"), 0),
+            Access("out_c", "float", c, (1, 0), "sum", Read("a"), extents[0]),
         ],
-        ["v0 = {a} * 2.0"],
+        [("v0", Read("a") * 2.0)],
         (False, True),
     )
     nest.accesses[3].address = sums

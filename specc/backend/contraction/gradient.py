@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from specc.backend.contraction.loops import Target, contract_kernel, outer_kernel, turn_kernel
+from specc.backend.contraction.loops.contract import contract_kernel, turn_kernel
+from specc.backend.contraction.loops.gradient import outer_kernel
+from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiled import Tiles, usual
 from specc.backend.contraction.tiling import (
     SOON,

@@ -19,8 +19,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from specc.backend.contraction.gradient import plan_gradient
-from specc.backend.contraction.loops import Target
 from specc.backend.contraction.single import plan_single
+from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiled import Tiles, contract_plan, packed_plan
 from specc.backend.contraction.tiling import (
     WHOLE,

@@ -18,13 +18,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from specc.backend.contraction.loops import (
-    Target,
+from specc.backend.contraction.loops.contract import turn_kernel
+from specc.backend.contraction.loops.single import (
     across_kernel,
     dot_kernel,
     pack_across_kernel,
-    turn_kernel,
 )
+from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiled import Tiles, contract_plan, packed_plan
 from specc.backend.contraction.tiling import (
     WHOLE,

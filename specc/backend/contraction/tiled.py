@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from specc.backend.contraction.loops import Target, contract_kernel, pack_kernel, packed_kernel
+from specc.backend.contraction.loops.contract import contract_kernel, pack_kernel, packed_kernel
+from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import SOON, Axis, ContractionPlan, runs_from
 
 # Bytes of the batched operand that a tile runs over before the next rows have their turn. Weights

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from specc.backend.contraction.loops import Target
-from specc.backend.contraction.tiling import WHOLE, ContractionPlan, Linear, Option, Part
-from specc.backend.contraction.winograd_loops import (
+from specc.backend.contraction.loops.winograd import (
     winograd_gradient_kernel,
     winograd_kernel,
     winograd_run_kernel,
     winograd_weights_kernel,
 )
+from specc.backend.contraction.target import Target
+from specc.backend.contraction.tiling import WHOLE, ContractionPlan, Linear, Option, Part
 from specc.ir.plan import share
 from specc.ops.contract import Affine, Contract, Map
 

@@ -5,30 +5,29 @@ calls = emit(plan, "float32", shard=0)     # the program of one shard, in order
 
 from __future__ import annotations
 
-import inspect
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 
 from specc.backend.emit import feed
 from specc.backend.emit.calls import ELEMENT, Address, Call, Turns, Value, element_bytes
-from specc.backend.emit.nest import Access, Nest, kernel_of
+from specc.backend.emit.nest import Access, Nest, Read, kernel_of
 from specc.backend.emit.products import WHOLE, own_rows_calls, product_calls, repeats, rows_calls
 from specc.backend.machine import this_machine
 from specc.backend.numba import printer
-from specc.backend.toolchain.load import Kernel
 from specc.ir import sizes
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, Place, Plan, Repeated, Step, share
 from specc.ops.broadcast import Sum
 from specc.ops.contract import Contract
 from specc.ops.gather import Put, put_rows
-from specc.ops.leaf import Const, Input
+from specc.ops.leaf import REPEATED, Const, Input
 from specc.ops.reduce import AllReduce, Max
 from specc.ops.shape import Frame, Pad, c_strides
 from specc.ops.views import parts_read
-from specc.target.expressions import Name
+from specc.target import parse
+from specc.target.expressions import Expression, Integer, Name, Real, Truth
 
 PIECE = (
     256 << 10
@@ -349,13 +348,15 @@ class _Shard:
     def elementwise(self, step: Step) -> Nest:
         group = step.group
         body = _Body(self, group.domain, group.batched)
-        members: dict[Node, str] = {}
+        members: dict[Node, Expression] = {}
         reduced: tuple[bool, ...] = ()
         for node in group.nodes:
             if isinstance(node.op, AllReduce):
                 members[node] = body.all_shards(node.inputs[0])
                 continue
-            operands = [members.get(each) or body.read(each) for each in node.inputs]
+            operands = [
+                members[each] if each in members else body.read(each) for each in node.inputs
+            ]
             if isinstance(node.op, (Sum, Max, Pad, Frame)):
                 members[node] = operands[0]
                 if isinstance(node.op, (Sum, Max)):
@@ -364,8 +365,7 @@ class _Shard:
                         tuple(axis in node.op.axes for axis in range(len(group.domain))) + lane
                     )
             else:
-                formula = node.op.formula(*map(Name, operands))
-                members[node] = body.let(printer.expression(formula))
+                members[node] = body.let(node.op.formula(*operands))
         for node, place in step.stores:
             body.write(node, place, members[node])
         return Nest(_title(group.nodes), body.extents, body.accesses, body.lines, reduced)
@@ -409,7 +409,7 @@ class _Shard:
             strides = self.plan.strides.get(node)
             if strides:  # what lies between its elements is another value's
                 body = _Body(self, node.type.shape, node.type.batched)
-                body.store(node, place, "0.0", strides, 0)
+                body.store(node, place, Real(0.0), strides, 0)
                 yield self.nest(whole, Nest("zero", body.extents, body.accesses, body.lines))
                 nest.accesses[-1].elements = 0
             yield self.nest(whole, nest)
@@ -458,7 +458,7 @@ class _Shard:
             operands.append(body.access(seen.root, steps, seen.offset + offset))
         strides = self.plan.strides.get(node) or c_strides(op.shape)
         steps, offset = strides_of(op.out, strides)
-        body.store(node, place, f"({operands[0]} * {operands[1]})", steps, offset, mode="sum")
+        body.store(node, place, operands[0] * operands[1], steps, offset, mode="sum")
         lane = (not node.type.batched,) if batched else ()
         reduced = tuple(i not in out_indices for i in order) + lane
         nest = Nest("product", body.extents, body.accesses, body.lines, reduced)
@@ -495,12 +495,13 @@ class _Shard:
         arguments: list[tuple[str, Value]] = []
         arrays = iter(addresses)
         known = {**numbers, "frame": Address("frame"), "examples": self.plan.examples}
-        for name in inspect.signature(function).parameters:
+        for name in parse.parameters(function):
             if name != "control":
                 arguments.append((name, known[name] if name in known else next(arrays)))
-        imports = getattr(node.op, "imports", "")
-        imports = imports.replace("<dtype>", self.dtype).replace("<width>", str(width))
-        kernel = Kernel(function.__name__, feed.text_of(function), self.dtype, imports=imports)
+        sizes_ = {"width": width, "vector": width, "repeated": REPEATED[self.dtype]}
+        own = {"dtype": self.dtype, **sizes_}
+        constants = {name: own[name] for name in parse.constants(function)}
+        kernel = printer.written(function, function.__name__, self.dtype, **constants)
         return Call(kernel, tuple(arguments), step.phase, (node,))
 
     def put_rows(
@@ -516,7 +517,7 @@ class _Shard:
             "rest": rest,
             "lanes": self.plan.lanes,
         }
-        kernel = Kernel(put_rows.__name__, feed.text_of(put_rows), self.dtype)
+        kernel = printer.written(put_rows, put_rows.__name__, self.dtype)
         out = self.address(node, place).moved(start * rest * self.item(node))
         for shard in range(self.plan.arenas if rows else 0):
             known = {
@@ -526,7 +527,7 @@ class _Shard:
                 "index": self.viewed(index, shard),
                 "out": out,
             }
-            names = inspect.signature(put_rows).parameters
+            names = parse.parameters(put_rows)
             yield Call(kernel, tuple((name, known[name]) for name in names), phase, (node,))
 
 
@@ -538,23 +539,23 @@ class _Body:
         self.lanes = (shard.plan.lanes,) if batched else ()
         self.extents = tuple(domain) + self.lanes
         self.accesses: list[Access] = []
-        self.lines: list[str] = []
+        self.lines: list[tuple[str, Expression]] = []
         self._known: dict[tuple, str] = {}
 
-    def let(self, expression: str) -> str:
+    def let(self, value: Expression) -> Name:
         """A variable with the value of an expression."""
         name = f"v{len(self.lines)}"
-        self.lines.append(f"{name} = {expression}")
-        return name
+        self.lines.append((name, value))
+        return Name(name)
 
-    def read(self, node: Node) -> str:
+    def read(self, node: Node) -> Expression:
         """The expression that reads a value at the loop's position."""
         seen = self.shard.plan.views[node]
         if isinstance(seen.root.op, Const):
             return literal(seen.root.op.value, seen.root.type.kind)
         return self.access(seen.root, seen.strides, seen.offset)
 
-    def access(self, root: Node, strides, offset: int, shard: int | None = None) -> str:
+    def access(self, root: Node, strides, offset: int, shard: int | None = None) -> Read:
         step, item = self.shard.lane_step(root), self.shard.item(root)
         place = self.shard.plan.places[root]
         address = self.shard.address(root, place, shard).moved(offset * step * item)
@@ -566,18 +567,18 @@ class _Body:
             name = _letters(len(self.accesses))
             self._known[key] = name
             self.accesses.append(Access(name, root.type.kind, address, steps, item=item))
-        return "{" + self._known[key] + "}"
+        return Read(self._known[key])
 
-    def all_shards(self, node: Node) -> str:
+    def all_shards(self, node: Node) -> Expression:
         """The sum of a value's parts."""
         seen, plan = self.shard.plan.views[node], self.shard.plan
         shards = plan.shards if _is_by_rows(seen.root) else plan.arenas
         parts = [
             self.access(seen.root, seen.strides, seen.offset, shard) for shard in range(shards)
         ]
-        return self.let(" + ".join(parts)) if len(parts) > 1 else parts[0]
+        return self.let(reduce(add, parts)) if len(parts) > 1 else parts[0]
 
-    def write(self, node: Node, place: Place, value: str) -> None:
+    def write(self, node: Node, place: Place, value: Expression) -> None:
         op = node.op
         if isinstance(op, (Sum, Max)):
             inner = c_strides(node.type.shape)
@@ -602,7 +603,13 @@ class _Body:
             self.store(node, place, value, c_strides(node.type.shape), 0)
 
     def store(
-        self, node: Node, place: Place, value: str, strides, offset: int, mode: str = "store"
+        self,
+        node: Node,
+        place: Place,
+        value: Expression,
+        strides,
+        offset: int,
+        mode: str = "store",
     ) -> None:
         step, item = self.shard.lane_step(node), self.shard.item(node)
         address = self.shard.address(node, place)
@@ -630,16 +637,11 @@ class _Body:
         )
 
 
-def literal(value, kind: str) -> str:
-    """A constant as it stands in a kernel's text."""
-    if kind != "float":
-        return repr(value)
-    value = float(value)
-    if math.isinf(value):
-        return "1e400" if value > 0 else "(-1e400)"
-    if math.isnan(value):
-        return "(1e400 - 1e400)"
-    return repr(value) if value >= 0 else f"({value!r})"
+def literal(value: float | int | bool, kind: str) -> Expression:
+    """A constant of a kind of values."""
+    if kind == "float":
+        return Real(float(value))
+    return Truth(bool(value)) if kind == "bool" else Integer(int(value))
 
 
 def _letters(number: int) -> str:

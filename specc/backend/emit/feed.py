@@ -18,17 +18,19 @@ lanes. Lanes without an example repeat the last one, with next to no weight (`RE
 
 from __future__ import annotations
 
-import linecache
-from functools import cache
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from specc.backend.machine import this_machine
-from specc.backend.toolchain.load import Kernel
+from specc.backend.numba import printer
+from specc.backend.numba.kernel import Kernel
 from specc.ops.leaf import REPEATED
+from specc.target import parse
+from specc.target.language import float64, int64, nearer, real, row, view
 
 ORDER, TOTAL, BATCH, SETTINGS, RECORDS, SEED, FIRST, AMISS, PORTS = range(9)
-IMPORTS = "from specc.backend.numba.memory import nearer, row, view"
 # the element types that a data column may have
 COLUMN_TYPES = ("uint8", "float32", "float64", "int32", "int64")
 
@@ -43,13 +45,20 @@ def gather_float(
     first_example: "int",
     lanes: "int",
     examples: "int",
+    *,
+    tile: "moves.gather_tile(column, dtype, width)",
+    column: "constant",
+    dtype: "constant",
+    width: "constant",
+    column_item: "constant",
+    item: "constant",
 ):
     # `size` features of a row after those that are skipped, of the batch's examples from `first_example` on
     start = control[0] * frame[2]
     count = min(frame[2], frame[1] - start)
-    order = view(frame[0], (frame[1],), np.int64)
-    data = view(frame[slot], (1 << 40,), np.COLUMN)
-    affine = view(frame[slot + 1], (2,), np.float64)
+    order = view(frame[0], (frame[1],), int64)
+    data = view(frame[slot], (1 << 40,), column)
+    affine = view(frame[slot + 1], (2,), float64)
     scale = affine[0]
     shift = affine[1]
     pitch = frame[slot + 2]
@@ -61,15 +70,15 @@ def gather_float(
             alone[f] = source[f] * scale + shift
         return
     # squares of as many features as a vector has lanes, which are turned, and then what is left
-    squares = size // WIDTH if lanes % WIDTH == 0 else 0
-    for lane in range(0, lanes if squares else 0, WIDTH):
+    squares = size // width if lanes % width == 0 else 0
+    for lane in range(0, lanes if squares else 0, width):
         tile(
-            frame[slot] + ITEM * skipped,
+            frame[slot] + column_item * skipped,
             frame[0] + 8 * start,
             first_example + lane,
             last,
             pitch,
-            out + BYTES * lane,
+            out + item * lane,
             lanes,
             frame[slot + 1],
             squares,
@@ -78,7 +87,7 @@ def gather_float(
     for lane in range(lanes):
         k = min(first_example + lane, last)
         source = row(data, order[start + k] * pitch + skipped, size)
-        for f in range(squares * WIDTH, size):
+        for f in range(squares * width, size):
             values[f * lanes + lane] = source[f] * scale + shift
 
 
@@ -91,11 +100,13 @@ def gather_int(
     classes: "int",
     lanes: "int",
     examples: "int",
+    *,
+    column: "constant",
 ):
     start = control[0] * frame[2]
     count = min(frame[2], frame[1] - start)
-    order = view(frame[0], (frame[1],), np.int64)
-    data = view(frame[slot], (1 << 40,), np.COLUMN)
+    order = view(frame[0], (frame[1],), int64)
+    data = view(frame[slot], (1 << 40,), column)
     for lane in range(lanes):
         k = min(min(lane, examples - 1) + control[1] * examples, count - 1)
         source = row(data, order[start + k] * frame[slot + 2], size)
@@ -115,11 +126,13 @@ def gather_bool(
     size: "int",
     lanes: "int",
     examples: "int",
+    *,
+    column: "constant",
 ):
     start = control[0] * frame[2]
     count = min(frame[2], frame[1] - start)
-    order = view(frame[0], (frame[1],), np.int64)
-    data = view(frame[slot], (1 << 40,), np.COLUMN)
+    order = view(frame[0], (frame[1],), int64)
+    data = view(frame[slot], (1 << 40,), column)
     for lane in range(lanes):
         k = min(min(lane, examples - 1) + control[1] * examples, count - 1)
         source = row(data, order[start + k] * frame[slot + 2], size)
@@ -128,11 +141,17 @@ def gather_bool(
 
 
 def weigh_examples(
-    frame: "int64[8]", control: "control", out: "float[lanes]", lanes: "int", examples: "int"
+    frame: "int64[8]",
+    control: "control",
+    out: "float[lanes]",
+    lanes: "int",
+    examples: "int",
+    *,
+    repeated: "constant",
 ):
     count = min(frame[2], frame[1] - control[0] * frame[2])
     for lane in range(lanes):
-        out[lane] = REPEATED / count
+        out[lane] = repeated / count
     for lane in range(examples):
         if control[1] * examples + lane < count:
             out[lane] = 1.0 / count
@@ -141,12 +160,12 @@ def weigh_examples(
 def read_setting(
     frame: "int64[8]", control: "control", out: "float[1]", number: "int", settings: "int"
 ):
-    table = view(frame[3], (1 << 40,), np.float64)
+    table = view(frame[3], (1 << 40,), float64)
     out[0] = table[control[0] * settings + number]
 
 
 def write_record(frame: "int64[8]", control: "control", values: "float[records]", records: "int"):
-    table = view(frame[4], (1 << 40,), np.float64)
+    table = view(frame[4], (1 << 40,), float64)
     for i in range(records):
         table[control[0] * records + i] = values[i]
 
@@ -154,15 +173,18 @@ def write_record(frame: "int64[8]", control: "control", values: "float[records]"
 def write_rows(
     frame: "int64[8]",
     control: "control",
-    values: "ELEMENT[size * lanes]",
+    values: "element[size * lanes]",
     slot: "int",
     size: "int",
     lanes: "int",
     examples: "int",
+    *,
+    column: "constant",
+    element: "constant",
 ):
     start = control[0] * frame[2]
     count = min(frame[2], frame[1] - start)
-    data = view(frame[slot], (1 << 40,), np.COLUMN)
+    data = view(frame[slot], (1 << 40,), column)
     for lane in range(examples):
         k = control[1] * examples + lane
         if k < count:
@@ -179,19 +201,24 @@ def write_turned(
     size: "int",
     lanes: "int",
     examples: "int",
+    *,
+    turn: "moves.transpose_tile(dtype, width)",
+    dtype: "constant",
+    width: "constant",
+    item: "constant",
 ):
     start = control[0] * frame[2] + control[1] * examples
     count = min(min(frame[2], frame[1] - control[0] * frame[2]) - control[1] * examples, examples)
-    data = frame[slot] + BYTES * start * size
+    data = frame[slot] + item * start * size
     # squares of as many features as a vector has lanes, which are turned; the last may overlap
-    whole = count - count % WIDTH
-    for square in range((size + WIDTH - 1) // WIDTH):
-        f = min(square * WIDTH, size - WIDTH)
-        for lane in range(0, whole, WIDTH):
-            turn(values + BYTES * (f * lanes + lane), lanes, data + BYTES * (lane * size + f), size)
+    whole = count - count % width
+    for square in range((size + width - 1) // width):
+        f = min(square * width, size - width)
+        for lane in range(0, whole, width):
+            turn(values + item * (f * lanes + lane), lanes, data + item * (lane * size + f), size)
     source = view(values, (size * lanes,), real)
     for lane in range(max(whole, 0), count):
-        target = view(data + BYTES * lane * size, (size,), real)
+        target = view(data + item * lane * size, (size,), real)
         for f in range(size):
             target[f] = source[f * lanes + lane]
 
@@ -208,42 +235,16 @@ def ask(x: "int", start: "int", stop: "int", size: "int"):
         nearer(x + at)
 
 
-@cache
-def text_of(function) -> str:
-    """The text of a module's function: what `inspect.getsource` finds, without its 1 ms."""
-    lines = linecache.getlines(function.__code__.co_filename)
-    assert lines, f"{function.__code__.co_filename} cannot be read"
-    first = function.__code__.co_firstlineno - 1
-    after = (n for n in range(first + 1, len(lines)) if lines[n][0] not in " \n)#")
-    return "".join(lines[first : next(after, len(lines))]).rstrip() + "\n"
-
-
-def kernel(function, dtype: str, column: str = "", element: str = "") -> Kernel:
+def kernel(written: Callable[..., Any], dtype: str, column: str = "", element: str = "") -> Kernel:
     """The kernel of one of the functions above, for a data column's element type."""
-    source = text_of(function).replace("np.COLUMN", f"np.{column}")
-    name = function.__name__
-    if element:
-        source = source.replace("ELEMENT", element)
-    imports = IMPORTS
-    width = this_machine().lanes(dtype)
-    sizes = {
-        "WIDTH": width,
-        "BYTES": np.dtype(dtype).itemsize,
-        "ITEM": np.dtype(column or dtype).itemsize,
+    own = {
+        "dtype": dtype,
+        "column": column,
+        "element": element,
+        "width": this_machine().lanes(dtype),
+        "item": np.dtype(dtype).itemsize,
+        "column_item": np.dtype(column or dtype).itemsize,
+        "repeated": REPEATED[dtype],
     }
-    if function in (gather_float, write_turned):
-        for constant, number in sizes.items():
-            source = source.replace(constant, str(number))
-    if function is gather_float:
-        imports = (
-            f"{IMPORTS}\nfrom specc.backend.numba.moves import gather_tile\n"
-            f'tile = gather_tile("{column}", "{dtype}", {width})'
-        )
-    elif function is weigh_examples:
-        imports = f"{IMPORTS}\nREPEATED = {REPEATED[dtype]!r}"
-    elif function is write_turned:
-        imports = (
-            f"{IMPORTS}\nfrom specc.backend.numba.moves import transpose_tile\n"
-            f'turn = transpose_tile("{dtype}", {width})'
-        )
-    return Kernel(name, source, dtype, imports=imports)
+    wanted = {name: own[name] for name in parse.constants(written)}
+    return printer.written(written, written.__name__, dtype, **wanted)

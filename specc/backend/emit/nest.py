@@ -17,12 +17,38 @@ share it; only the shape of the loops and the formulas are in its text.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from specc.backend.emit.calls import ELEMENT, Address, Value
-from specc.backend.toolchain.load import Kernel
+from specc.backend.numba import printer
+from specc.backend.numba.kernel import Kernel
+from specc.target.expressions import (
+    Convert,
+    Expression,
+    Index,
+    Integer,
+    Name,
+    Real,
+    Stack,
+    call,
+    choose,
+    differs,
+    either,
+    replaced,
+)
+from specc.target.statements import (
+    Array,
+    Assign,
+    For,
+    Function,
+    Int,
+    Parameter,
+    Statement,
+    Store,
+    Update,
+)
 
-IMPORTS = "from specc.backend.numba.memory import partial_sums, row"
 # The most terms of a long sum that are added up in the kernel's precision, a vector of partial sums at a time;
 # the sums of such blocks are added up in float64, as a float32 sum of 10^6 terms loses four digits.
 BLOCK = 1024
@@ -31,8 +57,21 @@ LANE_BLOCK = 128
 # How many lanes are added up side by side, with partial sums on the stack: long rows are read in few pieces, but
 # several sums have to share the stack and the nearest cache.
 LANES, MORE_LANES = 1024, 4096
-_FIRST = {"sum": "0.0", "max": "-1e400"}
-_JOIN = {"sum": "plus({0}, {1})", "max": "({1} if ({1} > {0} or {1} != {1}) else {0})"}
+_FIRST = {"sum": Real(0.0), "max": Real(-math.inf)}
+
+
+def _larger(a: Expression, b: Expression) -> Expression:
+    return choose(either(b > a, differs(b, b)), b, a)
+
+
+_JOIN = {"sum": lambda a, b: call("plus", a, b), "max": _larger}
+
+
+@dataclass(eq=False, repr=False)
+class Read(Expression):
+    """The value that an access of the nest reads at the loops' position."""
+
+    access: str
 
 
 @dataclass(eq=False)
@@ -48,11 +87,11 @@ class Access:
     address: Address
     strides: tuple[int, ...]
     mode: str = "read"
-    value: str = ""  # what is stored: the name of a variable of the body
+    value: Expression | None = None  # what is stored
     elements: int = 0
     item: int = 4  # bytes of an element
     fill: bool = False  # set every element to the neutral one, or to `filling`, first
-    filling: str = ""
+    filling: Expression | None = None
     start: int = 0  # the element of the array that the domain's first point meets
     over: str = ""  # the name of the array read whose elements it takes the place of
     overlaps: bool = False  # several points of the domain may add to one element
@@ -65,12 +104,12 @@ class Access:
 
 @dataclass(eq=False)
 class Nest:
-    """`body` are lines `v0 = ...` over the reads' names in braces: `{a} + {b}`."""
+    """`body` are variables with their formulas over the reads: ("v0", Read("a") + Read("b"))."""
 
     title: str
     extents: tuple[int, ...]
     accesses: list[Access]
-    body: list[str] = field(default_factory=list)
+    body: list[tuple[str, Expression]] = field(default_factory=list)
     reduced: tuple[bool, ...] = ()
 
 
@@ -99,7 +138,7 @@ def kernel_of(nest: Nest, dtype: str) -> tuple[Kernel, list[tuple[str, Value]]]:
         if each.mode == "store" and not each.fill:
             each.over = read.get((each.address, each.strides), "")
     writer = _Writer(nest, extents, reduced, in_lanes)
-    source = writer.source(dtype)
+    kernel = printer.kernel(writer.function(), dtype)
     passed = [each for each in nest.accesses if not each.over]
     arguments: list[tuple[str, Value]] = [(each.name, each.address) for each in passed]
     arguments += [(f"n{axis}", size) for axis, size in enumerate(extents)]
@@ -110,8 +149,7 @@ def kernel_of(nest: Nest, dtype: str) -> tuple[Kernel, list[tuple[str, Value]]]:
     for each in passed:
         arguments += [(f"{each.name}_all", each.elements)] if each.fill else []
         arguments += [(f"{each.name}_from", each.start)] if each.starts_within else []
-    imports = f"{IMPORTS}\nfrom numpy import {dtype} as real"
-    return Kernel(writer.name, source, dtype, imports=imports), arguments
+    return kernel, arguments
 
 
 def _collapse(nest: Nest) -> tuple[tuple[int, ...], tuple[bool, ...]]:
@@ -175,7 +213,7 @@ def _suffix(reduced: tuple[bool, ...]) -> int:
 
 
 class _Writer:
-    """Writes the text of one nest."""
+    """Builds the tree of one nest."""
 
     def __init__(
         self, nest: Nest, extents: tuple[int, ...], reduced: tuple[bool, ...], in_lanes: bool
@@ -183,7 +221,6 @@ class _Writer:
         depth = len(extents)
         self.nest, self.depth, self.reduced = nest, depth, reduced
         self.name = nest.title
-        self.lines: list[str] = []
         # the trailing axes over which a reduction runs in a local variable
         self.suffix = _suffix(reduced)
         self.reductions = [each for each in nest.accesses if each.mode in _FIRST]
@@ -222,127 +259,162 @@ class _Writer:
             if each.strides[axis] != 0 and not (axis == last and each.strides[axis] == 1)
         ]
 
-    def source(self, dtype: str) -> str:
+    def function(self) -> Function:
         nest, depth = self.nest, self.depth
         passed = [each for each in nest.accesses if not each.over]
-        parameters = [f'{each.name}: "{ELEMENT[each.kind]}[1]"' for each in passed]
-        parameters += [f'n{axis}: "int"' for axis in range(depth)]
+        parameters = [
+            Parameter(each.name, Array(ELEMENT[each.kind], (Integer(1),))) for each in passed
+        ]
+        numbers = [f"n{axis}" for axis in range(depth)]
         for each in passed:
-            parameters += [f'{each.name}{axis}: "int"' for axis in self.passed_strides(each)]
+            numbers += [f"{each.name}{axis}" for axis in self.passed_strides(each)]
         for each in passed:
-            parameters += [f'{each.name}_all: "int"'] if each.fill else []
-            parameters += [f'{each.name}_from: "int"'] if each.starts_within else []
-        self.lines = [f"def {self.name}({', '.join(parameters)}):"]
+            numbers += [f"{each.name}_all"] if each.fill else []
+            numbers += [f"{each.name}_from"] if each.starts_within else []
+        parameters += [Parameter(name, Int()) for name in numbers]
+        body: list[Statement] = []
         for each in nest.accesses:
             if each.fill:
-                first = each.filling or _FIRST.get(each.mode, "0.0")
-                self._put(1, f"{each.name}_fill = row({each.name}, 0, {each.name}_all)")
-                self._put(1, f"for i in range({each.name}_all):")
-                self._put(2, f"{each.name}_fill[i] = {first}")
+                first = each.filling
+                if first is None:
+                    first = _FIRST.get(each.mode, Real(0.0))
+                name, size = f"{each.name}_fill", Name(f"{each.name}_all")
+                body += [
+                    Assign(name, call("row", Name(each.name), 0, size)),
+                    _loop("i", size, Store(Index(Name(name), (Name("i"),)), first)),
+                ]
         for each in self.in_lanes:
-            self._put(1, f"{each.name}_part = partial_sums({self.most_lanes}, real)")
-            self._put(1, f"{each.name}_total = partial_sums({self.most_lanes}, np.float64)")
-        names = self._hoisted(1, -1)
-        self._loops(0, 1, names)
-        return "\n".join(self.lines) + "\n"
+            body += [
+                Assign(f"{each.name}_part", Stack(self.most_lanes, "real")),
+                Assign(f"{each.name}_total", Stack(self.most_lanes, "float64")),
+            ]
+        loads, names = self._hoisted(-1)
+        body += [*loads, *self._loops(0, names)]
+        return Function(self.name, tuple(parameters), tuple(body))
 
-    def _put(self, level: int, text: str) -> None:
-        self.lines.append("    " * level + text)
-
-    def _index(self, each: Access, axes: range) -> str:
-        terms = [f"{each.name}_from"] if each.starts_within else []
+    def _index(self, each: Access, axes: range) -> Expression:
+        found: Expression | None = Name(f"{each.name}_from") if each.starts_within else None
         for axis in axes:
             last = axis == self.depth - 1
-            at = f"(first + i{axis})" if last and self.in_lanes else f"i{axis}"
-            if each.strides[axis] == 1 and last:
-                terms.append(at)
-            elif each.strides[axis] != 0:
-                terms.append(f"{at} * {each.name}{axis}")
-        return " + ".join(terms) or "0"
+            at: Expression = Name(f"i{axis}")
+            if last and self.in_lanes:
+                at = Name("first") + at
+            if each.strides[axis] == 0:
+                continue
+            if not (each.strides[axis] == 1 and last):
+                at = at * Name(f"{each.name}{axis}")
+            found = at if found is None else found + at
+        return Integer(0) if found is None else found
+
+    def _place(self, each: Access, axes: range) -> Index:
+        return Index(Name(each.name), (self._index(each, axes),))
 
     def _innermost(self, each: Access) -> int:
         """The last axis along which the access moves (-1: none)."""
         return max((axis for axis in range(self.depth) if each.strides[axis]), default=-1)
 
-    def _hoisted(self, level: int, axis: int) -> dict[str, str]:
-        """Reads that are known once the loop of `axis` is entered; name -> expression."""
-        names = {}
+    def _hoisted(self, axis: int) -> tuple[list[Statement], dict[str, Expression]]:
+        """Reads that are known once the loop of `axis` is entered, and the expressions of their values."""
+        found: list[Statement] = []
+        names: dict[str, Expression] = {}
         for each in self.nest.accesses:
             if each.mode == "read" and self._innermost(each) == axis and axis < self.depth - 1:
-                place = f"{each.name}[{self._index(each, range(axis + 1))}]"
-                self._put(level, f"{each.name}_ = {self._loaded(each, place)}")
-                names[each.name] = f"{each.name}_"
-        return names
+                place = self._place(each, range(axis + 1))
+                found.append(Assign(f"{each.name}_", self._loaded(each, place)))
+                names[each.name] = Name(f"{each.name}_")
+        return found, names
 
     @staticmethod
-    def _loaded(each: Access, place: str) -> str:
-        return f"({place} != 0)" if each.kind == "bool" else place
+    def _loaded(each: Access, place: Expression) -> Expression:
+        return differs(place, 0) if each.kind == "bool" else place
 
-    def _loops(self, axis: int, level: int, names: dict[str, str]) -> None:
+    def _loops(self, axis: int, names: dict[str, Expression]) -> list[Statement]:
+        """The loop of an axis and those within it, with what comes before and after them."""
         last = self.depth - 1
-        if axis == self.terms_from:
-            self._put(level, f"for first in range(0, n{last}, {self.most_lanes}):")
-            level += 1
-            self._put(level, f"count = min({self.most_lanes}, n{last} - first)")
-            self._each_lane(level, "{0}_total[i] = 0.0")
+        found: list[Statement] = []
         if axis == self.suffix:
-            for each in self.reductions:
-                if each in self.blocked:
-                    self._put(level, f"{each.name}_total = np.float64(0)")
-                else:
-                    self._put(level, f"{each.name}_ = {_FIRST[each.mode]}")
+            found += [
+                Assign(f"{each.name}_total", Convert("float64", Integer(0)))
+                if each in self.blocked
+                else Assign(f"{each.name}_", _FIRST[each.mode])
+                for each in self.reductions
+            ]
         if axis == last and self.in_lanes:
-            names = {**names, **self._rows(level)}
-            self._put(level, f"for i{last} in range(count):")
-            self._body(level + 1, names)
+            rows, known = self._rows()
+            found += rows
+            found.append(_loop(f"i{last}", Name("count"), *self._body({**names, **known})))
         elif axis == last:
-            inner = level
-            if self.cut:
-                self._put(level, f"for block in range(0, n{axis}, {BLOCK}):")
-                inner = level + 1
-                self._put(inner, f"count = min({BLOCK}, n{axis} - block)")
-            for each in self.blocked:
-                self._put(inner, f"{each.name}_ = 0.0")
-            names = {**names, **self._rows(inner)}
-            self._put(inner, f"for i{axis} in range({'count' if self.cut else f'n{axis}'}):")
-            self._body(inner + 1, names)
-            for each in self.blocked:
-                self._put(inner, f"{each.name}_total += np.float64({each.name}_)")
+            found += self._innermost_loop(names)
         elif axis == self.block_axis:
-            self._put(level, f"for block in range(0, n{axis}, {self.block}):")
-            self._each_lane(level + 1, "{0}_part[i] = 0.0")
-            self._put(
-                level + 1, f"for i{axis} in range(block, min(block + {self.block}, n{axis})):"
-            )
-            names = {**names, **self._hoisted(level + 2, axis)}
-            self._loops(axis + 1, level + 2, names)
-            self._each_lane(level + 1, "{0}_total[i] += np.float64({0}_part[i])")
+            found.append(self._block_loop(axis, names))
         else:
-            self._put(level, f"for i{axis} in range(n{axis}):")
-            names = {**names, **self._hoisted(level + 1, axis)}
-            self._loops(axis + 1, level + 1, names)
-        if axis == self.terms_from:
-            self._put(level, f"for i{last} in range(count):")
-            for each in self.in_lanes:
-                place = f"{each.name}[{self._index(each, range(self.depth))}]"
-                self._put(level + 1, f"{place} = real({each.name}_total[i{last}])")
+            loads, known = self._hoisted(axis)
+            inner = self._loops(axis + 1, {**names, **known})
+            found.append(_loop(f"i{axis}", Name(f"n{axis}"), *loads, *inner))
         if axis == self.suffix:
             for each in self.reductions:
-                value = f"real({each.name}_total)" if each in self.blocked else f"{each.name}_"
-                place = f"{each.name}[{self._index(each, range(self.suffix))}]"
-                joined = _JOIN[each.mode].format(place, value) if each.fill else value
-                self._put(level, f"{place} = {joined}")
+                value: Expression = Name(f"{each.name}_")
+                if each in self.blocked:
+                    value = Convert("real", Name(f"{each.name}_total"))
+                place = self._place(each, range(self.suffix))
+                found.append(Store(place, _JOIN[each.mode](place, value) if each.fill else value))
+        return self._lane_loop(found) if axis == self.terms_from else found
 
-    def _each_lane(self, level: int, line: str) -> None:
-        """A line for every sum, of each of the lanes that are added up side by side."""
-        self._put(level, "for i in range(count):")
-        for each in self.in_lanes:
-            self._put(level + 1, line.format(each.name))
-
-    def _rows(self, level: int) -> dict[str, str]:
-        """Names of the one-dimensional rows that the innermost loop runs through."""
+    def _innermost_loop(self, names: dict[str, Expression]) -> list[Statement]:
+        """The loop of the last axis; if it is cut, a block of it at a time."""
         last = self.depth - 1
-        names = {}
+        end = Name("count") if self.cut else Name(f"n{last}")
+        rows, known = self._rows()
+        found: list[Statement] = [Assign(f"{each.name}_", Real(0.0)) for each in self.blocked]
+        found += [*rows, _loop(f"i{last}", end, *self._body({**names, **known}))]
+        for each in self.blocked:
+            value = Convert("float64", Name(f"{each.name}_"))
+            found.append(Update(Name(f"{each.name}_total"), "+", value))
+        if not self.cut:
+            return found
+        size = Name(f"n{last}")
+        count = Assign("count", call("min", BLOCK, size - Name("block")))
+        return [For("block", Integer(0), size, Integer(BLOCK), (count, *found))]
+
+    def _block_loop(self, axis: int, names: dict[str, Expression]) -> Statement:
+        """The loop of the axis by which the terms of sums side by side are cut into blocks."""
+        start, size = Name("block"), Name(f"n{axis}")
+        loads, known = self._hoisted(axis)
+        inner = (*loads, *self._loops(axis + 1, {**names, **known}))
+        end = call("min", start + self.block, size)
+        clear = self._each_lane(lambda part, total: Store(part, Real(0.0)))
+        add = self._each_lane(lambda part, total: Update(total, "+", Convert("float64", part)))
+        terms = For(f"i{axis}", start, end, Integer(1), inner)
+        return For("block", Integer(0), size, Integer(self.block), (clear, terms, add))
+
+    def _lane_loop(self, inner: list[Statement]) -> list[Statement]:
+        """The loop over as many sums at a time as are added up side by side."""
+        size, at = Name(f"n{self.depth - 1}"), f"i{self.depth - 1}"
+        count = Assign("count", call("min", self.most_lanes, size - Name("first")))
+        clear = self._each_lane(lambda part, total: Store(total, Real(0.0)))
+        write = [
+            Store(
+                self._place(each, range(self.depth)),
+                Convert("real", Index(Name(f"{each.name}_total"), (Name(at),))),
+            )
+            for each in self.in_lanes
+        ]
+        body = (count, clear, *inner, _loop(at, Name("count"), *write))
+        return [For("first", Integer(0), size, Integer(self.most_lanes), body)]
+
+    def _each_lane(self, made: Callable[[Index, Index], Statement]) -> Statement:
+        """A statement for every sum, of each of the lanes that are added up side by side."""
+        parts = [
+            made(*(Index(Name(f"{each.name}_{part}"), (Name("i"),)) for part in ("part", "total")))
+            for each in self.in_lanes
+        ]
+        return _loop("i", Name("count"), *parts)
+
+    def _rows(self) -> tuple[list[Statement], dict[str, Expression]]:
+        """The one-dimensional rows that the innermost loop runs through, and elements of them."""
+        last = self.depth - 1
+        found: list[Statement] = []
+        names: dict[str, Expression] = {}
         for each in self.nest.accesses:
             if each.mode in _FIRST and (self.suffix < self.depth or each in self.in_lanes):
                 continue
@@ -351,47 +423,57 @@ class _Writer:
                 continue
             stride = each.strides[last]
             if stride == 1:
-                start = self._index(each, range(last))
+                start, count = self._index(each, range(last)), Name(f"n{last}")
                 if self.cut or self.in_lanes:
-                    start, count = f"{start} + {'block' if self.cut else 'first'}", "count"
-                else:
-                    count = f"n{last}"
-                self._put(level, f"{each.name}_ = row({each.name}, {start}, {count})")
-                names[each.name] = f"{each.name}_[i{last}]"
+                    start, count = start + Name("block" if self.cut else "first"), Name("count")
+                found.append(Assign(f"{each.name}_", call("row", Name(each.name), start, count)))
+                names[each.name] = Index(Name(f"{each.name}_"), (Name(f"i{last}"),))
             elif stride or each.mode != "read":
-                names[each.name] = f"{each.name}[{self._index(each, range(self.depth))}]"
-        return names
+                names[each.name] = self._place(each, range(self.depth))
+        return found, names
 
-    def _body(self, level: int, names: dict[str, str]) -> None:
+    def _body(self, names: dict[str, Expression]) -> list[Statement]:
+        """The formulas, and what becomes of their values."""
+        nest = self.nest
         reads = {
-            each.name: self._loaded(each, names[each.name])
-            if names[each.name] != f"{each.name}_"
-            else names[each.name]
-            for each in self.nest.accesses
+            each.name: names[each.name]
+            if isinstance(names[each.name], Name)
+            else self._loaded(each, names[each.name])
+            for each in nest.accesses
             if each.mode == "read"
         }
-        for line in self.nest.body:
-            self._put(level, line.format(**reads))
-        in_place = any(each.over for each in self.nest.accesses)
-        for each in self.nest.accesses if in_place else ():
-            if each.mode != "read" and not each.value.isidentifier():  # before it is written over
-                self._put(level, f"{each.name}_now = {each.value.format(**reads)}")
-        for each in self.nest.accesses:
-            value = each.value.format(**reads)
-            if in_place and not each.value.isidentifier():
-                value = f"{each.name}_now"
-            if each.mode == "store":
-                if each.kind == "bool":
-                    value = f"1 if {value} else 0"
-                self._put(level, f"{names[each.name]} = {value}")
-            elif each in self.in_lanes:
-                place = f"{each.name}_part[i{self.depth - 1}]"
-                self._put(level, f"{place} = plus({place}, {value})")
-            elif each.mode in _FIRST:
-                if self.suffix < self.depth:
-                    self._put(
-                        level, f"{each.name}_ = {_JOIN[each.mode].format(each.name + '_', value)}"
-                    )
-                else:
-                    place = names[each.name]
-                    self._put(level, f"{place} = {_JOIN[each.mode].format(place, value)}")
+
+        def with_reads(tree: Expression) -> Expression:
+            return replaced(
+                tree, lambda part: reads[part.access] if isinstance(part, Read) else None
+            )
+
+        found: list[Statement] = [Assign(name, with_reads(formula)) for name, formula in nest.body]
+        values = {
+            each.name: with_reads(each.value) for each in nest.accesses if each.value is not None
+        }
+        if any(each.over for each in nest.accesses):
+            for each in nest.accesses:  # before it is written over
+                if each.value is not None and not isinstance(each.value, Name):
+                    found.append(Assign(f"{each.name}_now", values[each.name]))
+                    values[each.name] = Name(f"{each.name}_now")
+        for each in nest.accesses:
+            if each.mode != "read":
+                found.append(self._written(each, values[each.name], names))
+        return found
+
+    def _written(self, each: Access, value: Expression, names: dict[str, Expression]) -> Statement:
+        if each.mode == "store":
+            return Store(names[each.name], choose(value, 1, 0) if each.kind == "bool" else value)
+        if each in self.in_lanes:
+            place = Index(Name(f"{each.name}_part"), (Name(f"i{self.depth - 1}"),))
+            return Store(place, call("plus", place, value))
+        if self.suffix < self.depth:
+            return Assign(f"{each.name}_", _JOIN[each.mode](Name(f"{each.name}_"), value))
+        place = names[each.name]
+        return Store(place, _JOIN[each.mode](place, value))
+
+
+def _loop(index: str, end: Expression, *body: Statement) -> For:
+    """A loop from 0 up to the end."""
+    return For(index, Integer(0), end, Integer(1), body)

@@ -5,7 +5,6 @@ calls = product_calls(node, shard, out, phase)      # one, or two: weights packe
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -231,7 +230,7 @@ def _operands(node: Node, shard, number: int | None = None) -> tuple[list[Operan
 
 def _arguments(plan: ContractionPlan, known: dict[str, Value]) -> tuple[tuple[str, Value], ...]:
     known = {**known, **{name: Table(table) for name, table in plan.tables.items()}}
-    names = _parameter_names(plan.kernel.source)
+    names = plan.kernel.parameters
     return tuple(
         (name, known[each] if isinstance(each, str) else each)
         for name, each in zip(names, plan.parameters, strict=True)
@@ -266,9 +265,3 @@ def _planned(
         wanted=wanted,
         kept=kept,
     )
-
-
-@lru_cache(maxsize=256)
-def _parameter_names(source: str) -> tuple[str, ...]:
-    definition = next(each for each in ast.parse(source).body if isinstance(each, ast.FunctionDef))
-    return tuple(each.arg for each in definition.args.args)

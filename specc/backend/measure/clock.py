@@ -13,20 +13,20 @@ from functools import lru_cache
 
 import numpy as np
 
+from specc.backend.numba import printer
 from specc.backend.run import executor
-from specc.backend.toolchain.load import Kernel, load
+from specc.backend.toolchain.load import load
+from specc.target.language import ticks
 
-STAMP = Kernel(
-    "stamp",
-    """
+
 def stamp(clock: "int64[1]", total: "int64[1]"):
     now = ticks()
     if clock[0] != 0:
         total[0] += now - clock[0]
     clock[0] = now
-""",
-    imports="from specc.backend.numba.memory import ticks",
-)
+
+
+STAMP = printer.written(stamp, "stamp", "float32")
 
 
 class Stamps:

@@ -15,8 +15,9 @@ import numpy as np
 
 from specc.backend.machine import this_machine
 from specc.backend.measure.clock import Stamps, ticks_per_second
+from specc.backend.numba import printer
 from specc.backend.run import executor
-from specc.backend.toolchain.load import Kernel, load
+from specc.backend.toolchain.load import load
 
 CHAINS = 12  # two products a cycle that take four cycles each need eight; 12 fit every machine
 WORKING_SETS = tuple(1 << n for n in (14, 16, 18, 20, 21, 22, 24, 26))  # bytes a thread
@@ -44,17 +45,10 @@ class Limits:
 def measure(dtype: str = "float32", threads: int = 1) -> Limits:
     """The limits with `threads` threads at once."""
     width = this_machine().lanes(dtype)
-    source = f"""
-def peak_{dtype}(count: "int", out: "int"):
-    run(count, out)
-"""
-    chains = Kernel(
-        f"peak_{dtype}", source, dtype,
-        imports=f'from specc.backend.numba.tiles import fma_chains\nrun = fma_chains({CHAINS}, "{dtype}", {width})',
-        unroll=False,
-    )  # fmt: skip
-    update = Kernel("update", _UPDATE, dtype)
-    addresses = load([*executor.KERNELS, chains, update])
+    constants = {"chains": CHAINS, "dtype": dtype, "width": width}
+    chains = printer.written(peak, f"peak_{dtype}", dtype, 0, False, **constants)
+    updating = printer.written(update, "update", dtype)
+    addresses = load([*executor.KERNELS, chains, updating])
     item = np.dtype(dtype).itemsize
     # 0.5: the chains settle at 1 and stay ordinary numbers
     out = [np.full(16, 0.5, dtype) for _ in range(threads)]
@@ -67,18 +61,28 @@ def peak_{dtype}(count: "int", out: "int"):
         repeats = max(1, (1 << 20) // size)
         arrays = [np.full((2, n), 0.5, dtype) for _ in range(threads)]
         blocks = [[a.ctypes.data, b.ctypes.data, n, repeats] for a, b in arrays]
-        best = _seconds(addresses[update], blocks, TRIES if size < 1 << 24 else TRIES // 3)
+        best = _seconds(addresses[updating], blocks, TRIES if size < 1 << 24 else TRIES // 3)
         rates.append(3 * n * item * repeats / best)
     return Limits(threads, flops, tuple(rates))
 
 
-# Two arrays are read and one is written, as in an optimizer's update.
-_UPDATE = """
+def peak(
+    count: "int",
+    out: "int",
+    *,
+    run: "tiles.fma_chains(chains, dtype, width)",
+    chains: "constant",
+    dtype: "constant",
+    width: "constant",
+):
+    run(count, out)
+
+
 def update(a: "float[n]", b: "float[n]", n: "int", repeats: "int"):
-    for r in range(repeats):
+    # two arrays are read and one is written, as in an optimizer's update
+    for _ in range(repeats):
         for i in range(n):
             a[i] = 0.5 * a[i] + b[i]
-"""
 
 
 def _seconds(kernel: int, arguments: list[list[int]], tries: int = TRIES) -> float:

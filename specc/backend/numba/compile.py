@@ -18,9 +18,9 @@ from numba.core import codegen, compiler, cpu_options, errors, registry, types
 from numba.core.compiler_lock import global_compiler_lock
 
 from specc.backend.machine import this_machine
+from specc.backend.numba.kernel import CONTROL_WORDS, Kernel
 from specc.backend.numba.pipeline import Pipeline
 from specc.backend.numba.shortcuts import shortcuts
-from specc.backend.toolchain.load import CONTROL_WORDS, Kernel
 from specc.locks import NATIVE
 
 _ELEMENTS = {

@@ -21,8 +21,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from specc.backend.toolchain.load import CONTROL_WORDS, Kernel, load
+from specc.backend.numba import printer
+from specc.backend.numba.kernel import CONTROL_WORDS
+from specc.backend.toolchain.load import load
 from specc.locks import Mutex, remade_after_fork
+from specc.target.language import pause, poke, run_shard, serve, start, wake
 
 Call = tuple[int, int]  # the address of a kernel, the address of its args block
 
@@ -47,39 +50,30 @@ _SPIN, _SPIN_IN_A_CROWD = 200e-6, 5e-6
 PROBE, PROBED = 64, 8
 DOZES = 100  # moments, before a worker that cannot sleep parks: some 8 ms
 
-_IMPORTS = "from specc.backend.numba.crew import *"
-_RUN = Kernel(
-    "run_steps",
-    f'''
-def run_steps(state: "int", worker: "int", threads: "int"):
-    """A worker's life, or, of number 0, the caller's part of a run; then DONE is -1 if a worker was
-    parked and nothing was started."""
+
+def run_steps(state: "int", worker: "int", threads: "int", *, done: "constant"):
+    # a worker's life, or, of number 0, the caller's part of a run; then DONE is -1 if a worker was
+    # parked and nothing was started
     if worker > 0:
         serve(state, worker)
     elif start(state, threads):
-        poke(state + {DONE}, run_shard(state, 0))
+        poke(state + done, run_shard(state, 0))
     else:
-        poke(state + {DONE}, -1)
-''',
-    imports=_IMPORTS,
-)
-_PAUSES = Kernel(
-    "pauses",
-    """
+        poke(state + done, -1)
+
+
 def pauses(count: "int"):
-    for i in range(count):
+    for _ in range(count):
         pause()
-""",
-    imports=_IMPORTS,
-)
-_WAKE = Kernel(
-    "wake_worker",
-    """
+
+
 def wake_worker(word: "int"):
     wake(word)
-""",
-    imports=_IMPORTS,
-)
+
+
+_RUN = printer.written(run_steps, "run_steps", "float32", done=DONE)
+_PAUSES = printer.written(pauses, "pauses", "float32")
+_WAKE = printer.written(wake_worker, "wake_worker", "float32")
 
 # The executor's own kernels: loaded together with a program's, one engine serves all.
 KERNELS = (_RUN, _PAUSES, _WAKE)

@@ -21,10 +21,11 @@ import numpy as np
 from specc.backend.emit import feed
 from specc.backend.emit.calls import Call, in_order, phase_of
 from specc.backend.emit.emit import emit
+from specc.backend.numba.kernel import Kernel
 from specc.backend.run import executor
 from specc.backend.run.pool import Pool
 from specc.backend.run.storage import Linked, Outside, Storage
-from specc.backend.toolchain.load import Kernel, load
+from specc.backend.toolchain.load import load
 from specc.collection import uncollected
 from specc.columns import Column
 from specc.ir.plan import Plan

@@ -1,17 +1,8 @@
 """Kernels to machine code: compiled once, kept in the user's cache folder, loaded without Numba.
 
-    relu = Kernel("relu", '''
-    def relu(x: "float[n]", y: "float[n]", n: "int"):
-        for i in range(n):
-            y[i] = max(x[i], 0.0)
-    ''')
     address = load([relu])[relu]            # of  void relu(int64 *args, int64 *control)
 
-`args` holds, parameter by parameter, the address of an array or the value of an integer. A
-parameter is annotated `"int"`, or as a C-contiguous array of `float`, `float32`, `float64`,
-`int32`, `int64` or `uint8` with its extents (names of integer parameters, numbers, their products
-and sums), or `"control"` (the run's control block, which takes no place in `args`). `float`, and
-every number with a decimal point, has the kernel's dtype.
+`args` holds, parameter by parameter, the address of an array or the value of an integer.
 
 A warm start needs llvmlite alone: the object files of all kernels go into one engine.
 """
@@ -19,115 +10,17 @@ A warm start needs llvmlite alone: the object files of all kernels go into one e
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import re
 import stat
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
 from pathlib import Path
 
-from specc.backend.machine import this_machine
+from specc.backend.numba.kernel import FORMAT, Kernel
 from specc.locks import NATIVE, Mutex
 
-FORMAT = "1"
-CONTROL_WORDS = 16  # int64 numbers of a control block: two cache lines
 _MAGIC = b"specc object " + FORMAT.encode() + b"\n"
-_IMPORT = re.compile(rb"from specc\.([\w.]+) import")
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """A function in Numba's subset of Python, as text, and what it is compiled for.
-
-    `imports` are lines that run before `source`, for names beyond those that every kernel has:
-    `np`, `math`, `real` (its dtype) and the functions of `vectormath`. With `overlap` the kernel's
-    arrays may share memory; without, an element may be reached through two arrays only where the
-    same iteration reads it first and writes it last. `unroll` lets LLVM unroll loops: not those of
-    register tiles, which use all registers as they are.
-    """
-
-    name: str
-    source: str
-    dtype: str = "float32"
-    vector_bits: int = 0  # 0: the machine's own
-    imports: str = ""
-    overlap: bool = False
-    unroll: bool = True
-
-    def __post_init__(self):
-        assert self.dtype in ("float32", "float64"), self.dtype
-        if not self.vector_bits:
-            object.__setattr__(self, "vector_bits", this_machine().vector_bits)
-
-    @cached_property
-    def key(self) -> str:
-        """The hash of all that the machine code depends on."""
-        parts = {**asdict(self), "for": _toolchain(self.vector_bits)}
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
-
-    @cached_property
-    def symbol(self) -> str:
-        """The name of the compiled function; no two kernels share one."""
-        return f"specc_{self.name}_{self.key}"
-
-
-@lru_cache
-def _toolchain(vector_bits: int) -> list[str]:
-    with NATIVE:
-        import llvmlite
-
-    machine = this_machine(vector_bits)
-    return [
-        FORMAT,
-        _numba_version(),
-        llvmlite.__version__,
-        machine.cpu,
-        machine.features,
-        _sources(),
-    ]
-
-
-@lru_cache
-def _sources() -> str:
-    """The hash of all files that shape machine code: the back end, and what it imports of specc."""
-    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    names = os.listdir(os.path.join(package, "backend", "numba"))
-    files = [os.path.join("backend", "numba", name) for name in names if name.endswith(".py")]
-    texts: dict[str, bytes] = {}
-    while files:
-        file = files.pop()
-        path = os.path.join(package, file)
-        if file not in texts and os.path.exists(path):
-            with open(path, "rb") as opened:
-                texts[file] = opened.read()
-            files += [
-                os.path.join(*name.decode().split(".")) + ".py"
-                for name in _IMPORT.findall(texts[file])
-            ]
-    found = hashlib.sha256()
-    for file, text in sorted(texts.items()):
-        found.update(b"%s %d\n" % (file.encode(), len(text)))
-        found.update(text)
-    return found.hexdigest()
-
-
-def _numba_version() -> str:
-    """Numba's version, without importing it (0.1 s) or the packages' metadata (10 ms)."""
-    import importlib.util
-
-    numba = importlib.util.find_spec("numba")
-    assert numba is not None and numba.origin, "Numba is not installed"
-    try:
-        return Path(numba.origin).with_name("_version.py").read_text()
-    except OSError:
-        from importlib.metadata import version
-
-        return version("numba")
-
 
 _addresses: dict[str, int] = {}  # of the kernels that this process has loaded, by key
 _compiling: list[list[Kernel]] = []

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from specc.backend.toolchain.load import Kernel
+from specc.backend.numba.kernel import Kernel
 from specc.locks import NATIVE, remade_after_fork
 
 # Starting a worker costs about what four small kernels cost to compile.

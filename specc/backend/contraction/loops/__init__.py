@@ -1,0 +1,11 @@
+"""The loops around register tiles: kernels as functions in the language of kernels.
+
+    contract      `contract` and `packed` tiles
+    single        the tiles for one example
+    gradient      the tiles of the weights' gradient
+    winograd      the transforms and products of Winograd's method
+
+Sizes and tables of offsets are arguments, so that one kernel serves all contractions, of this model
+and others, that want the same tile. The last block of rows (vectors, taps) overlaps the one before
+instead of being smaller.
+"""

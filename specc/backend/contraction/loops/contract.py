@@ -1,0 +1,285 @@
+"""The loops around the `contract` and `packed` tiles, and what brings their operands into order.
+
+contract_kernel(target, (6, 4))      # 6 rows, 4 vectors
+"""
+
+from __future__ import annotations
+
+from specc.backend.contraction.target import Target
+from specc.backend.numba.kernel import Kernel
+from specc.target.language import real, view, word
+
+_COLUMNS_AHEAD = 2  # tiles' columns whose data, which other threads have written, are prefetched
+
+
+def contract(
+    x: "int",
+    w: "int",
+    out: "int",
+    scratch: "int",
+    classes: "int",
+    class_count: "int",
+    x_at: "int",
+    w_at: "int",
+    positions: "int",
+    rows: "int",
+    w_row: "int",
+    out_row: "int",
+    lanes: "int",
+    most: "int",
+    soon: "int",
+    soon_2: "int",
+    soon_3: "int",
+    soon_size: "int",
+    *,
+    tile: "tiles.contract_tile(tile_rows, vectors, dtype, width, written)",
+    tile_rows: "constant",
+    vectors: "constant",
+    dtype: "constant",
+    width: "constant",
+    written: "constant",
+    step: "constant",
+    tile_bytes: "constant",
+    item: "constant",
+):
+    row_blocks = (rows + tile_rows - 1) // tile_rows
+    lane_blocks = (lanes + step - 1) // step
+    for c in range(class_count):
+        first, taps = word(classes, 4 * c), word(classes, 4 * c + 1)
+        slices = (taps + most - 1) // most
+        share = 3 * soon_size // (row_blocks * lane_blocks) + 1  # of each tile
+        for q in range(word(classes, 4 * c + 2), word(classes, 4 * c + 3)):
+            w_q = w + item * word(positions, 3 * q)
+            x_q = x + item * word(positions, 3 * q + 1)
+            out_q = out + item * word(positions, 3 * q + 2)
+            if taps == 0:
+                for k in range(rows):
+                    row = view(out_q + item * k * out_row, (lanes,), real)
+                    for v in range(lanes):
+                        row[v] = 0.0
+            for n in range(lane_blocks):
+                v = item * min(n * step, lanes - step)
+                for s in range(slices):
+                    p = 8 * (first + s * most)
+                    count = min(most, taps - s * most)
+                    last = s == slices - 1
+                    for b in range(row_blocks):
+                        k = item * min(b * tile_rows, rows - tile_rows)
+                        kept = scratch + b * tile_bytes
+                        w_k = w_q + k * w_row
+                        if soon_size > 0:
+                            t = n * row_blocks + b
+                            ask = (
+                                soon if t % 3 == 0 else soon_2 if t % 3 == 1 else soon_3
+                            ) + t // 3 * share
+                            ask_step = share // count + 1
+                        else:  # the next rows' weights, where these lie side by side
+                            at = word(w_at + p, 0)
+                            ask = w_k + item * at + 64
+                            ask_step = item * (word(w_at + p, 1) - at) if count > 1 else 0
+                        tile(
+                            x_q + v,
+                            w_k,
+                            x_at + p,
+                            w_at + p,
+                            count,
+                            w_row,
+                            kept if s > 0 else 0,
+                            step,
+                            out_q + k * out_row + v if last else kept,
+                            out_row if last else step,
+                            ask,
+                            ask_step,
+                        )
+
+
+def packed(
+    x: "int",
+    w: "int",
+    out: "int",
+    scratch: "int",
+    classes: "int",
+    class_count: "int",
+    x_at: "int",
+    columns: "int",
+    rows: "int",
+    out_row: "int",
+    most: "int",
+    *,
+    tile: "tiles.packed_tile(tile_rows, vectors, dtype, width, asks)",
+    tile_rows: "constant",
+    vectors: "constant",
+    dtype: "constant",
+    width: "constant",
+    asks: "constant",
+    ahead: "constant",
+    tile_bytes: "constant",
+    item: "constant",
+):
+    row_blocks = (rows + tile_rows - 1) // tile_rows
+    for c in range(class_count):
+        first, taps, w_at = word(classes, 5 * c), word(classes, 5 * c + 1), word(classes, 5 * c + 2)
+        slices = (taps + most - 1) // most
+        end = word(classes, 5 * c + 4)
+        for n in range(word(classes, 5 * c + 3), end, vectors):
+            ends = columns + 16 * n
+            later = columns + 16 * min(n + ahead * vectors, end - vectors)
+            if taps == 0:
+                for v in range(vectors):
+                    for k in range(rows):
+                        at = out + item * (k * out_row + word(ends, 2 * v + 1))
+                        row = view(at, (width,), real)
+                        for i in range(width):
+                            row[i] = 0.0
+            for s in range(slices):
+                count = min(most, taps - s * most)
+                last = s == slices - 1
+                w_s = w + item * (w_at + s * most * row_blocks * tile_rows)
+                for b in range(row_blocks):
+                    k = item * min(b * tile_rows, rows - tile_rows)
+                    kept = scratch + b * tile_bytes
+                    tile(
+                        x,
+                        w_s + item * b * count * tile_rows,
+                        x_at + 8 * (first + s * most),
+                        count,
+                        ends,
+                        kept if s > 0 else 0,
+                        out + k * out_row if last else kept,
+                        out_row,
+                        1 if last else 0,
+                        later,
+                    )
+
+
+def pack(
+    w: "int",
+    out: "int",
+    classes: "int",
+    class_count: "int",
+    w_at: "int",
+    runs: "int",
+    rows: "int",
+    w_row: "int",
+    most: "int",
+    high: "int",
+    *,
+    tile: "moves.pack_tile(dtype, width)",
+    dtype: "constant",
+    width: "constant",
+    item: "constant",
+):
+    for c in range(class_count):
+        first, taps = word(classes, 5 * c), word(classes, 5 * c + 1)
+        to = out + item * word(classes, 5 * c + 2)
+        for slice in range((taps + most - 1) // most):
+            s = slice * most
+            count = min(most, taps - s)
+            for b in range((rows + high - 1) // high):
+                k = min(b * high, rows - high)
+                p = 0
+                while p < count:
+                    tap = word(w_at, first + s + p)
+                    at = w + item * (k * w_row + tap)
+                    step = 1
+                    line = view(to, (high,), real)
+                    if w_row == 1:
+                        source = view(at, (high,), real)
+                        for i in range(high):
+                            line[i] = source[i]
+                    elif p + width <= count and word(runs, first + s + p):
+                        for i in range(0, high, width):
+                            tile(
+                                at + item * i * w_row,
+                                w_row,
+                                to + item * i,
+                                min(width, high - i),
+                                high,
+                            )
+                        step = width
+                    else:
+                        for i in range(high):
+                            line[i] = view(at + item * i * w_row, (1,), real)[0]
+                    p += step
+                    to += item * step * high
+
+
+def turn(
+    x: "int",
+    out: "int",
+    ends: "int",
+    end_count: "int",
+    length: "int",
+    columns: "int",
+    x_row: "int",
+    out_row: "int",
+    *,
+    square: "moves.transpose_tile(dtype, width)",
+    dtype: "constant",
+    width: "constant",
+    item: "constant",
+):
+    for e in range(end_count):
+        x_e = x + item * word(ends, e)
+        out_e = out + item * e * length * out_row
+        for i in range((columns + width - 1) // width):
+            p = min(i * width, columns - width)
+            for n in range(0, length, width):
+                square(
+                    x_e + item * (p * x_row + n), x_row, out_e + item * (n * out_row + p), out_row
+                )
+
+
+def contract_kernel(target: Target, shape: tuple[int, int], written: bool = False) -> Kernel:
+    """`contract` tiles at all positions of all classes.
+
+    classes     [n, 4]  first tap, number of taps, first position, end of the positions
+    x_at, w_at          offsets of the taps from the position's
+    positions   [n, 3]  offsets in w, x and out
+    most                taps that one tile runs over before the next rows have their turn
+    scratch             the sums of all rows between these turns
+    soon, soon_2, soon_3    addresses of `soon_size` bytes each that are wanted after this, to be read or
+                            to be `written`
+    """
+    name = f"contract_{shape[0]}x{shape[1]}" + "_ahead" * written
+    return target.kernel(
+        contract, name, step=shape[1] * target.width, written=written, **_sizes(target, shape)
+    )
+
+
+def packed_kernel(target: Target, shape: tuple[int, int], asks: bool = False) -> Kernel:
+    """`packed` tiles over all columns of all classes. If it `asks`, then as an `across` kernel does.
+
+    classes     [n, 5]  first tap, number of taps, where their weights begin, first column, end
+    x_at                offsets of the taps from the column's
+    columns     [n, 2]  offsets in x and out; each class has a multiple of the tile's
+    most                taps that one tile runs over before the next rows have their turn
+    scratch             the sums of all rows between these turns
+    """
+    name = f"packed_{shape[0]}x{shape[1]}" + "_asking" * asks
+    ahead = _COLUMNS_AHEAD * asks
+    return target.kernel(packed, name, asks=asks, ahead=ahead, **_sizes(target, shape))
+
+
+def pack_kernel(target: Target) -> Kernel:
+    """The weights as `packed` tiles, `high` rows each, read them: [slice, block of rows, tap, row].
+
+    classes, most       as those of `packed_kernel`
+    w_at                offsets of the taps in w
+    runs                whether as many taps as a vector has lanes lie side by side from here on
+    """
+    return target.kernel(pack, "pack")
+
+
+def turn_kernel(target: Target) -> Kernel:
+    """x[column, tap] as out[tap, column], for taps that lie side by side.
+
+    ends                offsets in x where a run of `length` taps begins
+    """
+    return target.kernel(turn, "turn")
+
+
+def _sizes(target: Target, shape: tuple[int, int]) -> dict[str, int]:
+    rows, vectors = shape
+    sums = rows * vectors * target.width * target.bytes
+    return {"tile_rows": rows, "vectors": vectors, "tile_bytes": sums}

@@ -1,0 +1,197 @@
+"""The loops around the tiles for one example, whose values have no lanes beside each other.
+
+dot_kernel(target, (4, 4))           # 4 rows, 4 taps
+"""
+
+from __future__ import annotations
+
+from specc.backend.contraction.target import Target
+from specc.backend.numba.kernel import Kernel
+from specc.target.language import real, view, word
+
+_RUNS_AHEAD = (
+    2  # runs (rows of an image) whose data, which other threads have written, are prefetched
+)
+
+
+def across(
+    x: "int",
+    w: "int",
+    out: "int",
+    classes: "int",
+    class_count: "int",
+    x_at: "int",
+    positions: "int",
+    rows: "int",
+    out_row: "int",
+    run: "int",
+    *,
+    tile: "tiles.across_tile(tile_positions, vectors, x_step, dtype, width, asks)",
+    tile_positions: "constant",
+    vectors: "constant",
+    x_step: "constant",
+    dtype: "constant",
+    width: "constant",
+    asks: "constant",
+    ahead: "constant",
+    step: "constant",
+    item: "constant",
+):
+    for c in range(class_count):
+        first, taps, w_at = word(classes, 5 * c), word(classes, 5 * c + 1), word(classes, 5 * c + 2)
+        for b in range((rows + step - 1) // step):
+            count = min(step, rows - b * step)
+            w_b = w + item * (w_at + b * taps * step)
+            end = word(classes, 5 * c + 4)
+            for q in range(word(classes, 5 * c + 3), end):
+                x_q = x + item * word(positions, 2 * q)
+                later = x + item * word(positions, 2 * min(q + ahead, end - 1))
+                out_q = out + item * (word(positions, 2 * q + 1) + b * step * out_row)
+                if taps == 0:
+                    for k in range(count):
+                        row = view(out_q + item * k * out_row, (run,), real)
+                        for i in range(run):
+                            row[i] = 0.0
+                else:
+                    for n in range((run + tile_positions - 1) // tile_positions):
+                        i = min(n * tile_positions, run - tile_positions)
+                        tile(
+                            x_q + item * i * x_step,
+                            w_b,
+                            x_at + 8 * first,
+                            taps,
+                            out_q + item * i,
+                            out_row,
+                            count,
+                            later + item * i * x_step,
+                        )
+
+
+def pack_across(
+    w: "int",
+    out: "int",
+    classes: "int",
+    class_count: "int",
+    w_at: "int",
+    runs: "int",
+    rows: "int",
+    w_row: "int",
+    *,
+    turn: "moves.transpose_tile(dtype, width)",
+    dtype: "constant",
+    width: "constant",
+    step: "constant",
+    item: "constant",
+):
+    for c in range(class_count):
+        first, taps = word(classes, 5 * c), word(classes, 5 * c + 1)
+        blocks = (rows + step - 1) // step
+        for b in range(blocks):
+            block = out + item * (word(classes, 5 * c + 2) + b * taps * step)
+            for v in range(0, step, width):
+                k = b * step + v
+                p = 0
+                while p < taps:
+                    at = word(w_at, first + p)
+                    whole = p + width <= taps and k + width <= rows
+                    if whole and word(runs, first + p):
+                        turn(
+                            w + item * (k * w_row + at), w_row, block + item * (p * step + v), step
+                        )
+                        p += width
+                    else:
+                        to = view(block + item * (p * step + v), (width,), real)
+                        for i in range(width):
+                            to[i] = 0.0
+                        for i in range(min(width, rows - k)):
+                            to[i] = view(w + item * ((k + i) * w_row + at), (1,), real)[0]
+                        p += 1
+
+
+def dot(
+    x: "int",
+    w: "int",
+    out: "int",
+    tap_at: "int",
+    out_at: "int",
+    taps: "int",
+    segments: "int",
+    segment_count: "int",
+    length: "int",
+    positions: "int",
+    position_count: "int",
+    rows: "int",
+    w_row: "int",
+    out_row: "int",
+    *,
+    tile: "tiles.dot_tile(tile_rows, tile_taps, dtype, width)",
+    tile_rows: "constant",
+    tile_taps: "constant",
+    dtype: "constant",
+    width: "constant",
+    item: "constant",
+):
+    for q in range(position_count):
+        w_q = w + item * word(positions, 3 * q)
+        x_q = x + item * word(positions, 3 * q + 1)
+        out_q = out + item * word(positions, 3 * q + 2)
+        for i in range((rows + tile_rows - 1) // tile_rows):
+            k = item * min(i * tile_rows, rows - tile_rows)
+            for j in range((taps + tile_taps - 1) // tile_taps):
+                t = 8 * min(j * tile_taps, taps - tile_taps)
+                tile(
+                    x_q,
+                    w_q + k * w_row,
+                    tap_at + t,
+                    segments,
+                    segment_count,
+                    length,
+                    w_row,
+                    out_q + k * out_row,
+                    out_row,
+                    out_at + t,
+                )
+
+
+def across_kernel(
+    target: Target, shape: tuple[int, int], x_step: int, asks: bool = False
+) -> Kernel:
+    """`across` tiles along runs of the result, `x_step` elements of x apart. If it `asks`, then on the way for
+    what the tiles some runs ahead read: other threads have made it.
+
+    classes     [n, 5]  first tap, number of taps, where their weights begin, first position, end
+    x_at                offsets of the taps from the position's
+    positions   [n, 2]  offsets in x and out where a run begins
+    run                 the length of each
+    """
+    positions, vectors = shape
+    name = f"across_{positions}x{vectors}" + "_asking" * asks
+    return target.kernel(
+        across,
+        name,
+        tile_positions=positions,
+        vectors=vectors,
+        x_step=x_step,
+        step=vectors * target.width,
+        ahead=_RUNS_AHEAD * asks,
+        asks=asks,
+    )
+
+
+def pack_across_kernel(target: Target, vectors: int) -> Kernel:
+    """The weights as `across` tiles read them: [block of rows, tap, row], filled up with zeros.
+
+    w_at, runs          as those of `pack_kernel`; the other tables are those of `across_kernel`
+    """
+    return target.kernel(pack_across, f"pack_across_{vectors}", step=vectors * target.width)
+
+
+def dot_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
+    """`dot` tiles for all rows and taps at all positions.
+
+    tap_at, out_at      offsets of the taps in x and in the result
+    segments    [n, 2]  offsets in w and x of runs of `length` elements
+    positions   [n, 3]  offsets in w, x and the result
+    """
+    rows, taps = shape
+    return target.kernel(dot, f"dot_{rows}x{taps}", tile_rows=rows, tile_taps=taps)

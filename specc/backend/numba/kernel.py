@@ -1,0 +1,199 @@
+"""A kernel as the text that Numba compiles, and the key under which its machine code is kept.
+
+    relu = Kernel("relu", '''
+    def relu(x: "float[n]", y: "float[n]", n: "int"):
+        for i in range(n):
+            y[i] = max(x[i], 0.0)
+    ''')
+
+A parameter is annotated `"int"`, or as a C-contiguous array of `float`, `float32`, `float64`,
+`int32`, `int64` or `uint8` with its extents (names of integer parameters, numbers, their products
+and sums), or `"control"` (the run's control block). `float`, and every number with a decimal point,
+has the kernel's dtype.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from specc.backend.machine import this_machine
+from specc.locks import NATIVE
+from specc.target import parse
+from specc.target.statements import Function
+
+FORMAT = "1"  # of the files in the cache folder
+CONTROL_WORDS = 16  # int64 numbers of a control block: two cache lines
+_IMPORT = re.compile(r"from specc\.([\w.]+) import ([\w, ]*)")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A function in Numba's subset of Python, as text, and what it is compiled for.
+
+    `imports` are lines that run before `source`, for names beyond those that every kernel has:
+    `np`, `math`, `real` (its dtype) and the functions of `vectormath`. With `overlap` the kernel's
+    arrays may share memory; without, an element may be reached through two arrays only where the
+    same iteration reads it first and writes it last. `unroll` lets LLVM unroll loops: not those of
+    register tiles, which use all registers as they are.
+    """
+
+    name: str
+    source: str
+    dtype: str = "float32"
+    vector_bits: int = 0  # 0: the machine's own
+    imports: str = ""
+    overlap: bool = False
+    unroll: bool = True
+
+    def __post_init__(self):
+        assert self.dtype in ("float32", "float64"), self.dtype
+        if not self.vector_bits:
+            object.__setattr__(self, "vector_bits", this_machine().vector_bits)
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the parameters, in order."""
+        definitions = (
+            each for each in ast.parse(self.source).body if isinstance(each, ast.FunctionDef)
+        )
+        return tuple(each.arg for each in next(definitions).args.args)
+
+    @cached_property
+    def key(self) -> str:
+        """The hash of all that the machine code depends on."""
+        return _hash(asdict(self), self.vector_bits)
+
+    @cached_property
+    def symbol(self) -> str:
+        """The name of the compiled function; no two kernels share one."""
+        return f"specc_{self.name}_{self.key}"
+
+
+class Written(Kernel):
+    """The kernel of a Python function, printed when it is compiled or read: a warm start does neither.
+
+    For `function` and `constants` see `parse.function`; `printed` makes source and imports of its tree.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        options: Mapping[str, str | int | bool],
+        constants: Mapping[str, int | float | str],
+        printed: Callable[[Function], tuple[str, str]],
+    ):
+        bits = options.get("vector_bits") or this_machine().vector_bits
+        vars(self).update(options, vector_bits=bits, overlap=False)
+        vars(self).update(_function=function, _constants=constants, _printed=printed)
+
+    @cached_property
+    def _text(self) -> tuple[str, str]:
+        return self._printed(parse.function(self._function, self.name, **self._constants))
+
+    @cached_property
+    def source(self) -> str:
+        """The text that Numba compiles."""
+        return self._text[0]
+
+    @cached_property
+    def imports(self) -> str:
+        """The lines that define what the text calls."""
+        return self._text[1]
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the parameters, in order."""
+        return parse.parameters(self._function)
+
+    @cached_property
+    def key(self) -> str:
+        """The hash of all that the machine code depends on."""
+        names = ("name", "dtype", "vector_bits", "unroll")
+        parts = {name: getattr(self, name) for name in names}
+        parts |= {"function": parse.text_of(self._function), "constants": dict(self._constants)}
+        return _hash(parts, self.vector_bits)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Written) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __reduce__(self) -> tuple[Callable[[dict[str, Any]], Kernel], tuple[dict[str, Any]]]:
+        known = {field.name: getattr(self, field.name) for field in fields(self)}
+        return _with_values, ({**known, "key": self.key},)
+
+
+def _with_values(values: dict[str, Any]) -> Kernel:
+    """A kernel with some values that are known already."""
+    kernel = object.__new__(Kernel)
+    vars(kernel).update(values)
+    return kernel
+
+
+def _hash(parts: dict[str, Any], vector_bits: int) -> str:
+    whole = {**parts, "for": _toolchain(vector_bits)}
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@lru_cache
+def _toolchain(vector_bits: int) -> list[str]:
+    with NATIVE:
+        import llvmlite
+
+    machine = this_machine(vector_bits)
+    return [
+        FORMAT,
+        _numba_version(),
+        llvmlite.__version__,
+        machine.cpu,
+        machine.features,
+        _sources(),
+    ]
+
+
+@lru_cache
+def _sources() -> str:
+    """The hash of all files that shape machine code: the back end, and what it imports of specc."""
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    names = os.listdir(os.path.join(package, "backend", "numba"))
+    files = [os.path.join("backend", "numba", name) for name in names if name.endswith(".py")]
+    texts: dict[str, str] = {}
+    while files:
+        file = files.pop()
+        path = os.path.join(package, file)
+        if file in texts or not os.path.exists(path):
+            continue
+        with open(path, encoding="utf-8") as opened:
+            texts[file] = opened.read()
+        for module, names in _IMPORT.findall(texts[file]):
+            folder = os.path.join(*module.split("."))
+            files += [f"{folder}.py", os.path.join(folder, "__init__.py")]
+            files += [os.path.join(folder, f"{name.strip()}.py") for name in names.split(",")]
+    found = hashlib.sha256()
+    for file, text in sorted(texts.items()):
+        found.update(f"{file} {len(text)}\n{text}".encode())
+    return found.hexdigest()
+
+
+def _numba_version() -> str:
+    """Numba's version, without importing it (0.1 s) or the packages' metadata (10 ms)."""
+    import importlib.util
+
+    numba = importlib.util.find_spec("numba")
+    assert numba is not None and numba.origin, "Numba is not installed"
+    try:
+        return Path(numba.origin).with_name("_version.py").read_text()
+    except OSError:
+        from importlib.metadata import version
+
+        return version("numba")
