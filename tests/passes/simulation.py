@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from specc.ir.graph import Node
-from specc.ir.plan import Place, Plan, Step, share
+from specc.ir.plan import ALIGNMENT, Place, Plan, Step, share
 from specc.ops.contract import Contract
 from specc.ops.leaf import Const, Input
 from specc.ops.random import Uniform
@@ -126,6 +126,10 @@ class _Simulation:
 
     def run(self) -> None:
         plan = self.plan
+        for node, place in plan.places.items():
+            shared = isinstance(node.op, Input) and node.op.role == "step"
+            if place.space == "shared" and place.offset % ALIGNMENT and not shared:
+                raise Clash(f"{node} does not begin at a cache line: {place}")
         for node in (*plan.graph.nodes, *plan.places):
             self.number.setdefault(node, len(self.number))
         for loop in (step.group.loop for step in plan.steps if step.group.loop):
@@ -195,6 +199,8 @@ class _Simulation:
             self.nest(step, shard)
         elif kind == "loop":
             self.loop(step, shard)
+        elif kind == "concat" and step.mode == "split":
+            self.side_by_side(step, shard)
         else:
             self.product(step, shard)
 
@@ -308,6 +314,22 @@ class _Simulation:
                     if where == space and _meet(read, at):
                         raise Clash(f"{node} is written over what it reads")
             self.store(node, place, elements, meant, self.arena_of(node, shard), by, step.phase)
+
+    def side_by_side(self, step: Step, shard: int) -> None:
+        """Values that are copied side by side: of each one the shards divide the first axis."""
+        (node,), start = step.group.nodes, 0
+        axis = node.op.axis
+        whole = self.elements(node, c_strides(node.type.shape), 0)
+        for each in node.inputs:
+            size = each.type.shape[axis]
+            own = np.take(whole, range(start, start + size), axis)
+            rows = self.part(step, each.type.shape[0], shard)
+            if not isinstance(self.plan.views[each].root.op, Const):
+                self.load_view(each, rows, shard, shard, step.phase)
+            for _, place in step.stores:
+                arena = self.arena_of(node, shard)
+                self.store(node, place, own[rows], own[rows], arena, shard, step.phase)
+            start += size
 
     def own_rows(self, node: Node, each: Node, shard: int) -> slice | tuple:
         """The rows of the weights that a shard has, and the entries of the other operand beside them."""

@@ -45,9 +45,22 @@ NETS = {
         let s = x -> conv(3, kernel=3, pad=1) -> batchnorm -> relu -> maxpool(2) -> residual_block
           -> flatten -> dense(3)
         output s loss cross_entropy(s, y) metric accuracy(s, y)""",
+    "parts of a weight": """input x: float[4] target y: float[3] param v: float[9, 4] = normal
+        let w = v[:3] @ x + sum(x * v[3]) * tanh(v[4:7] @ x) + (v[7:] @ x)[0]
+        output w loss mse(w, y)""",
     "rows": """input x: float[10] target y: class(3) input w: class(40)
         let h = concat(x, w -> embed(4)) -> dense(12) -> relu -> dense(12) -> relu
         let s = h -> dense(3) output s loss cross_entropy(s, y)""",
+}
+ONE = {
+    "feature maps side by side": """input x: float[2, 8, 8]
+        let y = x -> conv(6, kernel=3, pad=1) -> relu
+        let z = concat(y -> conv(5, kernel=3, pad=1) -> relu, y -> conv(3, kernel=1); axis=0)
+        let w = z -> maxpool(2) -> conv(6, kernel=3, pad=1) -> relu -> flatten -> dense(9)
+        output w""",
+    "dense layers": """input x: float[40]
+        let w = x -> dense(64) -> relu -> dense(64) -> tanh -> dense(64) -> relu -> dense(9)
+        output softmax(w) output w""",
 }
 BLOCKS = """
 block residual_block(x: float[c, h, w]) { return relu(x + (x -> conv(c, kernel=3, pad=1))) }
@@ -104,6 +117,24 @@ def test_shards_of_a_team_are_not_in_each_others_way(name, monkeypatch):
     }.items():
         monkeypatch.setattr(team, setting, value)
     assert any(plan.team for plan in check(compiled(TEAMS[name], 20, 3)))
+
+
+@pytest.mark.parametrize("name", ONE)
+@pytest.mark.filterwarnings("ignore")
+def test_a_team_that_predicts_one_example_is_not_in_its_own_way(name, monkeypatch):
+    for setting, value in {"PRODUCTS_FROM": 1 << 7, "SPLIT_FROM": 1 << 5}.items():
+        monkeypatch.setattr(team, setting, value)
+    text = f"{BLOCKS} model m {{ {ONE[name]} }}"
+    for threads in (2, 3):
+        net = specc.compile(specc.load(Source("m.dl", text)), threads=threads)
+        plan = net.plan("predict", 1, team=True)
+        assert plan.team and {"contract", "nest"} <= {
+            step.group.kind for step in plan.steps if step.mode == "split"
+        }
+        simulate(plan, 4, 1)
+    alone = net.plan("predict", 1)  # then memory is given back as soon as a value was read
+    assert not alone.team and alone.arena_bytes < plan.arena_bytes
+    simulate(alone, 4, 1)
 
 
 def test_what_a_team_brings_in_together_is_read_after_a_barrier():
