@@ -140,7 +140,7 @@ def runner(program, threads: int):
     the kernels that a step calls, in order."""
     from specc import driver
     from specc.columns import Column
-    from specc.net import TRAIN
+    from specc.net.net import TRAIN
 
     net = driver.compile(program, threads=threads)
     rng = np.random.default_rng(0)

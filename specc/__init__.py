@@ -14,7 +14,7 @@ from specc.diagnostics import Diagnostic, Diverged, SpecError, SpecWarning
 
 if TYPE_CHECKING:
     from specc.ir.program import Program
-    from specc.net import Net
+    from specc.net.net import Net
 
 __version__ = "0.1.0"
 __all__ = ["Diagnostic", "Diverged", "SpecError", "SpecWarning", "__version__", "compile", "load"]
@@ -47,7 +47,7 @@ def compile(
     threads: int | None = None,
     seed: int | None = None,
 ) -> Net:
-    """The model in machine code, its weights initialized from `seed`; see `specc.net.Net`.
+    """The model in machine code, its weights initialized from `seed`; see `specc.net.net.Net`.
 
     `batch` and `seed` default to the file's, `threads` to the processors there are, or fewer where a
     step has too little work for them; `dtype` is "float32" or "float64".

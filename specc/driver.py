@@ -25,7 +25,7 @@ from specc.source import Source, Span
 if TYPE_CHECKING:
     from specc.frontend.syntax import ast
     from specc.ir.program import Program
-    from specc.net import Net
+    from specc.net.net import Net
     from specc.pipeline import Made
 
 # The stages that `specc show --stage` prints before the passes of `specc.pipeline`, and after them.
@@ -138,7 +138,7 @@ def compile(
         from specc.backend.toolchain.workers import start_ahead
 
         start_ahead()
-    from specc.net import Net
+    from specc.net.net import Net
 
     return Net(program, batch, dtype, threads or threads_for(program, batch), seed)
 

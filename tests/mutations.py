@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 
 from specc import driver, pipeline
-from specc.arrays import completed, examples
 from specc.backend.listing import listing
 from specc.backend.reference import evaluate
 from specc.cli.diagram import diagram
@@ -37,7 +36,8 @@ from specc.frontend.syntax.parse import parse
 from specc.frontend.words import library
 from specc.ir.graph import Graph
 from specc.ir.program import Program
-from specc.net import GRADIENTS, PREDICT, TRAIN, Net
+from specc.net.arrays import completed, examples
+from specc.net.net import GRADIENTS, PREDICT, TRAIN, Net
 from specc.ops.carry import loops, straightened
 from specc.ops.contract import Contract
 from specc.ops.peers import bind_batch

@@ -28,8 +28,6 @@ BASE = {
 MIDDLE = BASE | {"target", "ir", "ops"}
 MAY_IMPORT = {
     **{name: BASE for name in BASE},
-    "arrays": BASE,
-    "decode": BASE,
     "ir": BASE,
     "target": set(),
     "ops": BASE | {"target", "ir"},
@@ -37,27 +35,11 @@ MAY_IMPORT = {
     "passes": MIDDLE,
     "backend": MIDDLE,
     "pipeline": MIDDLE | {"passes", "backend"},
-    "runtime": BASE | {"decode", "rollback"},
+    "runtime": BASE,
     "flow": MIDDLE | {"passes", "backend", "pipeline"},
-    "steps": MIDDLE | {"decode", "passes", "backend"},
-    "lengths": MIDDLE | {"passes", "pipeline"},
-    "divergence": MIDDLE | {"passes", "backend", "pipeline"},
-    "rollback": BASE,
-    "net": MIDDLE
-    | {
-        "arrays",
-        "decode",
-        "lengths",
-        "steps",
-        "passes",
-        "backend",
-        "pipeline",
-        "flow",
-        "divergence",
-        "rollback",
-    },
+    "net": MIDDLE | {"passes", "backend", "pipeline", "flow", "runtime"},
     "driver": MIDDLE | {"frontend", "passes", "backend", "pipeline", "net"},
-    "cli": MIDDLE | {"frontend", "passes", "backend", "flow", "net", "driver", "runtime", "decode"},
+    "cli": MIDDLE | {"frontend", "passes", "backend", "flow", "net", "driver", "runtime"},
 }
 
 

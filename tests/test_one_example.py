@@ -10,7 +10,7 @@ import specc
 from specc.backend.reference import evaluate
 from specc.backend.run.prepared import Fastest, Prepared
 from specc.columns import Column
-from specc.net import FEW, PREDICT
+from specc.net.net import FEW, PREDICT
 from specc.source import Source
 
 NETWORKS = {

@@ -10,7 +10,7 @@ from sequences import randomized
 
 import specc
 from specc import driver
-from specc.decode import decode, scores_of
+from specc.runtime.decode import decode, scores_of
 from specc.source import Source
 
 MODELS = Path(__file__).resolve().parents[1] / "models"

@@ -13,7 +13,7 @@ from specc.reading import read_source
 if TYPE_CHECKING:
     import numpy as np
 
-    from specc.net import Net
+    from specc.net.net import Net
 
 STEP, TOLERANCE = 1e-5, 1e-6
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from specc.columns import Column
     from specc.ir.program import Program
-    from specc.net import Net
+    from specc.net.net import Net
     from specc.recipe import Port
     from specc.runtime.data.field import Rows
     from specc.runtime.data.load import Part
@@ -155,7 +155,7 @@ def _written(
 
 def _ports(net: Net) -> tuple[Port, ...]:
     """What the examples must have: the inputs, and targets that outputs read and the model does not write."""
-    from specc.net import PREDICT
+    from specc.net.net import PREDICT
 
     own = {port.name for port in net.written}
     needed = set(net.compiled(PREDICT).ports) - own

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from specc.backend.measure.timing import CallTime, StepTimes
     from specc.columns import Column
     from specc.ir.program import Program
-    from specc.net import Net
+    from specc.net.net import Net
 
 SMALL = 0.005  # of the step: what takes less is summed up
 LONGEST_TEXT = 44

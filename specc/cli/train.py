@@ -28,7 +28,7 @@ from specc.source import Source
 
 if TYPE_CHECKING:
     from specc.ir.program import Program
-    from specc.net import Net
+    from specc.net.net import Net
     from specc.runtime.checkpoint import Progress
     from specc.runtime.data import Data
     from specc.runtime.run import Run
@@ -284,7 +284,7 @@ def _continued(
 
 def _require_training(program: Program, file: Path) -> None:
     from specc.diagnostics import SpecError
-    from specc.net import untrainable
+    from specc.net.net import untrainable
     from specc.runtime.errors import diagnostic, start_of
 
     if reason := untrainable(program):

@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from specc.diagnostics import closest
-from specc.rollback import is_sound
 from specc.runtime.compiled import CompiledModel
 from specc.runtime.errors import RunError, run_error
 from specc.runtime.files import write
+from specc.runtime.snapshot import is_sound
 
 STATE = "state/"
 STREAM = "state/stream."

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from specc.columns import Column
-from specc.decode import draw
 from specc.runtime.compiled import CompiledModel
 from specc.runtime.data import tokens
+from specc.runtime.decode import draw
 
 
 class Writer:

@@ -30,7 +30,7 @@ def test_gradients_that_agree(tmp_path, capsys):
 
 
 def test_gradients_that_do_not_agree(tmp_path, capsys, monkeypatch):
-    from specc.net import Net
+    from specc.net.net import Net
 
     right = Net.loss_and_gradients
 

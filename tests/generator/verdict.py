@@ -12,10 +12,10 @@ import numpy as np
 
 import specc
 from specc import driver, pipeline
-from specc.arrays import completed, examples
 from specc.backend.reference import evaluate
 from specc.ir.graph import topological
-from specc.net import TRAIN
+from specc.net.arrays import completed, examples
+from specc.net.net import TRAIN
 from specc.ops.leaf import Input
 from specc.ops.peers import Peers, bind_batch
 from specc.ops.random import Uniform

@@ -10,7 +10,7 @@ from specc.backend.reference import evaluate
 from specc.ir.graph import Graph, apply
 from specc.ir.types import Type
 from specc.ir.verify import verify
-from specc.net import PREDICT
+from specc.net.net import PREDICT
 from specc.ops import elementwise as e
 from specc.ops.leaf import Input, leaf
 from specc.ops.shape import Frame, Pad

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import specc
-from specc.net import PREDICT
+from specc.net.net import PREDICT
 from specc.passes.prediction_batch import MOST, NEAR
 from specc.source import Source
 

@@ -8,7 +8,7 @@ from pairs import in_turn, pairwise
 
 import specc
 from specc.columns import Column
-from specc.net import GRADIENTS, PREDICT, TRAIN
+from specc.net.net import GRADIENTS, PREDICT, TRAIN
 from specc.passes import team
 from specc.source import Source
 

@@ -14,7 +14,7 @@ import specc
 from specc.backend.reference import evaluate
 from specc.ir.graph import Graph, Node, apply
 from specc.ir.types import Type
-from specc.net import TRAIN
+from specc.net.net import TRAIN
 from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.elementwise import Add, Mul, Sub
 from specc.ops.functions import Abs, Tanh

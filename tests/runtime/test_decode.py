@@ -14,7 +14,7 @@ import specc
 from specc import driver
 from specc.cli.main import status_of
 from specc.columns import Column
-from specc.decode import decode, draw
+from specc.runtime.decode import decode, draw
 from specc.source import Source
 
 MODEL = """seq length = 6 dim kinds dim letters

@@ -13,11 +13,11 @@ import numpy as np
 
 from specc.backend.run.program import CompiledProgram
 from specc.columns import Column
-from specc.decode import Scores
 from specc.ir.graph import Graph
 from specc.ops.leaf import Input
 from specc.passes.stepwise import BEGIN, Stepwise
 from specc.recipe import Port
+from specc.runtime.decode import Scores
 
 
 class StepByStep:

@@ -10,12 +10,12 @@ from sequences import load, randomized
 from test_varying import NETWORKS
 
 import specc
-import specc.net
+import specc.net.net
 from specc import driver
 from specc.columns import Column
-from specc.lengths import shorter, stretches
+from specc.net.bucketing import shorter, stretches
 
-MODELS = Path(__file__).resolve().parents[1] / "models"
+MODELS = Path(__file__).resolve().parents[2] / "models"
 TRAIN = " train { optimizer momentum(lr = 0.05) }"
 LONGER = {
     "seq time = 6": "seq time = 13",
@@ -75,7 +75,7 @@ def test_short_batches_come_to_the_same_weights(name, threads):
     rows = 6 * batch + 5
     data = data_for(program, rows, batch)
     whole, wanted = trained(program, data, rows, batch, threads, 0)
-    short, found = trained(program, data, rows, batch, threads, specc.net.STEPS_WORTH_PROGRAMS)
+    short, found = trained(program, data, rows, batch, threads, specc.net.net.STEPS_WORTH_PROGRAMS)
     assert not whole._shorter and len(short._shorter) > 2
     assert all(each is not short for each in short._shorter.values())
     np.testing.assert_allclose(found, wanted, rtol=1e-9)
@@ -101,7 +101,7 @@ def test_dropout_draws_the_same_over_fewer_steps():
     )
     data = data_for(program, 64, 16)
     whole, wanted = trained(program, data, 64, 16, 1, 0)
-    short, found = trained(program, data, 64, 16, 1, specc.net.STEPS_WORTH_PROGRAMS)
+    short, found = trained(program, data, 64, 16, 1, specc.net.net.STEPS_WORTH_PROGRAMS)
     assert short._shorter
     np.testing.assert_allclose(found, wanted, rtol=1e-9)
 
@@ -122,7 +122,7 @@ def test_what_depends_on_all_steps_keeps_them(body):
     assert shorter(program, (("time", 8),)) is None
     data = data_for(program, 64, 16)
     whole, wanted = trained(program, data, 64, 16, 1, 0)
-    kept, found = trained(program, data, 64, 16, 1, specc.net.STEPS_WORTH_PROGRAMS)
+    kept, found = trained(program, data, 64, 16, 1, specc.net.net.STEPS_WORTH_PROGRAMS)
     assert all(each is kept for each in kept._shorter.values())
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
@@ -138,12 +138,12 @@ def test_neighbouring_batches_of_one_size_run_together():
 def test_a_training_in_one_call_or_many_is_the_same():
     program, batch = longer("rnn"), 8
     data = data_for(program, 100, batch)
-    one, wanted = trained(program, data, 100, batch, 1, specc.net.STEPS_WORTH_PROGRAMS)
+    one, wanted = trained(program, data, 100, batch, 1, specc.net.net.STEPS_WORTH_PROGRAMS)
     many = specc.compile(program, batch=batch, dtype="float64", threads=1)
     randomized(many)
     for start in range(0, 100, 3 * batch):
         order = np.arange(start, min(start + 3 * batch, 100))
-        many.train(data, order, start // batch, 100, specc.net.STEPS_WORTH_PROGRAMS)
+        many.train(data, order, start // batch, 100, specc.net.net.STEPS_WORTH_PROGRAMS)
     for path, array in one.params.items():
         assert np.array_equal(many.params[path], array)
 

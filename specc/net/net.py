@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from specc.arrays import Arrays, completed, count, examples
 from specc.backend.machine import this_machine
 from specc.backend.reference import evaluate
 from specc.backend.run.prepared import Fastest, Prepared
@@ -27,14 +26,16 @@ from specc.backend.run.program import CompiledProgram
 from specc.backend.run.storage import aligned
 from specc.collection import uncollected
 from specc.columns import Column
-from specc.decode import Scores, decode, scores_name, targets_read
 from specc.diagnostics import Diagnostic, Diverged, Label, SpecError
 from specc.ir import sizes
 from specc.ir.graph import Graph, topological
 from specc.ir.plan import Plan
 from specc.ir.program import Limit, Program
-from specc.lengths import Sizes, shorter, steps_of, stretches
 from specc.locks import COMPILER, Mutex, ReadWriteLock
+from specc.net.arrays import Arrays, completed, count, examples
+from specc.net.bucketing import Sizes, shorter, steps_of, stretches
+from specc.net.rollback import Rollback
+from specc.net.step_by_step import StepByStep
 from specc.ops.flops import flops
 from specc.ops.peers import sees_peers
 from specc.ops.random import Uniform
@@ -44,13 +45,12 @@ from specc.passes.stepwise import stepwise
 from specc.passes.team import suits
 from specc.pipeline import Batch, Job, Kind, after, forward, optimized, planned, run
 from specc.recipe import Port
-from specc.rollback import Rollback
-from specc.steps import StepByStep
+from specc.runtime.decode import Scores, decode, scores_name, targets_read
 
 if TYPE_CHECKING:
     from specc.backend.measure.timing import StepTimes
-    from specc.divergence import Finding
     from specc.flow import Flow
+    from specc.net.divergence import Finding
 
 # What runs over some rows: programs, each with the examples of its batches.
 Programs = tuple[tuple[CompiledProgram, int], ...]
@@ -669,7 +669,7 @@ class Net:
         seed: int = 0,
         ends: Mapping[str, int] | None = None,
     ) -> dict[str, np.ndarray]:
-        """The targets that the model writes itself: see `specc.decode.decode`."""
+        """The targets that the model writes itself: see `specc.runtime.decode.decode`."""
         with self._lock.reading:
             return decode(
                 self.predict,
@@ -708,7 +708,7 @@ class Net:
         begin anew). Raises ValueError for arrays that do not fit, and for a model that cannot be trained.
 
         If the loss is not finite, the weights, states and `steps_done` go back to those from before the
-        step, or to the last copy of them (`specc.rollback`), and `Diverged` is raised, which names the
+        step, or to the last copy of them (`specc.net.rollback`), and `Diverged` is raised, which names the
         operation; with `net.on_divergence = "warn"` it is a RuntimeWarning.
         """
         if reason := untrainable(self.program):
@@ -832,7 +832,7 @@ class Net:
         The model must be as it was before the step. The interpreter repeats the step, and the first
         operation whose result is not finite is returned; None if there is none.
         """
-        from specc.divergence import explain
+        from specc.net.divergence import explain
 
         with self._lock.reading:
             lanes = self.lanes if training else self._new_lanes(len(rows))

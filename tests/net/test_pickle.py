@@ -14,7 +14,7 @@ import pytest
 import specc
 from specc.source import Source
 
-MODELS = Path(__file__).resolve().parent.parent / "models"
+MODELS = Path(__file__).resolve().parents[2] / "models"
 TEXT = """
 fn twice(x) = 2 * x
 model m {

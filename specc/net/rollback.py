@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from specc.runtime.snapshot import is_sound
+
 SHARE = 0.005  # of the time of the steps, which copies may take
 COPY_RATE = 4e9  # bytes per second, at least, of a copy and its check
 COPY_CALL = 5e-6  # seconds that each array adds to a copy
@@ -86,8 +88,3 @@ class Rollback:
                 yield name, array
         for label, array in self._lanes.items():
             yield f"lane.{label}", array
-
-
-def is_sound(array: np.ndarray, is_state: bool) -> bool:
-    """Return whether weights are finite, or a state is not NaN (a state may start as inf)."""
-    return not np.isnan(array).any() if is_state else bool(np.isfinite(array).all())

@@ -15,7 +15,7 @@ import pytest
 import specc
 from specc.source import Source
 
-MODELS = Path(__file__).resolve().parent.parent / "models"
+MODELS = Path(__file__).resolve().parents[2] / "models"
 CALLERS = 8
 TRAINED = """
 model m {

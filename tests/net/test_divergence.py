@@ -96,9 +96,9 @@ def test_a_branch_that_is_not_taken_is_not_blamed():
 
 
 def test_a_mask_of_minus_infinity_is_not_blamed_but_a_nan_that_follows_from_it_is():
-    from specc.divergence import locate
     from specc.ir.graph import Graph
     from specc.ir.types import Type
+    from specc.net.divergence import locate
     from specc.ops import elementwise as ops
     from specc.ops.broadcast import broadcast_scalar, sum_batch
     from specc.ops.leaf import Const, Input, constant, leaf
@@ -152,7 +152,7 @@ def test_an_evaluation_is_searched_in_inference_mode():
 
 
 def test_a_finite_step_has_no_cause():
-    text = Path(__file__).parent.parent.joinpath("models", "digits.dl").read_text()
+    text = Path(__file__).parents[2].joinpath("models", "digits.dl").read_text()
     assert found(text) is None
 
 
@@ -286,7 +286,7 @@ def test_a_step_names_the_gradient_that_broke_the_weights():
 
 
 def test_the_interval_between_copies_follows_from_sizes():
-    from specc.rollback import LONGEST, interval
+    from specc.net.rollback import LONGEST, interval
 
     assert 1 <= interval([4000], 1e12) < 10
     assert interval([4 * 10**9], 1.0) == LONGEST
