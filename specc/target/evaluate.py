@@ -57,7 +57,7 @@ class _Kit:
 
 def of_numbers(tree: Expression, names: Mapping[str, float]) -> Any:
     """Return the value of a tree for numbers; raises `ArithmeticError` or `ValueError` if it has none."""
-    return _value(tree, names, _NUMBERS)
+    return _value(tree, names, _NUMBERS, {})
 
 
 def of_arrays(tree: Expression, names: Mapping[str, Any]) -> Any:
@@ -65,16 +65,20 @@ def of_arrays(tree: Expression, names: Mapping[str, Any]) -> Any:
     import numpy as np
 
     with np.errstate(all="ignore"):
-        return _value(tree, names, _arrays())
+        return _value(tree, names, _arrays(), {})
 
 
-def _value(tree: Expression, names: Mapping[str, Any], kit: _Kit) -> Any:
+def _value(tree: Expression, names: Mapping[str, Any], kit: _Kit, known: dict[int, Any]) -> Any:
+    """The value of a tree; `known` has those of the parts that were computed, by their identity."""
+
     def of(part: Expression) -> Any:
-        return _value(part, names, kit)
+        if id(part) not in known:
+            known[id(part)] = _value(part, names, kit, known)
+        return known[id(part)]
 
     match tree:
-        case Name(id):
-            return names[id]
+        case Name(name):
+            return names[name]
         case Real(value) | Integer(value) | Truth(value):
             return value
         case Unary("-", operand):

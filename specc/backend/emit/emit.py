@@ -28,6 +28,7 @@ from specc.ops.shape import Frame, Pad, c_strides
 from specc.ops.views import parts_read
 from specc.target import parse
 from specc.target.expressions import Expression, Integer, Name, Real, Truth
+from specc.target.sharing import named
 
 PIECE = (
     256 << 10
@@ -365,7 +366,7 @@ class _Shard:
                         tuple(axis in node.op.axes for axis in range(len(group.domain))) + lane
                     )
             else:
-                members[node] = body.let(node.op.formula(*operands))
+                members[node] = body.let(named(node.op.formula(*operands), operands, body.let))
         for node, place in step.stores:
             body.write(node, place, members[node])
         return Nest(_title(group.nodes), body.extents, body.accesses, body.lines, reduced)
