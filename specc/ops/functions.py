@@ -10,6 +10,8 @@ docstring), the formula and the gradient. A formula of other functions is compil
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import ClassVar
 
 from specc.ir.graph import apply
 from specc.ir.op import REGISTRY
@@ -28,7 +30,7 @@ from specc.ops.elementwise import (
     sub,
 )
 from specc.ops.leaf import constant
-from specc.target.expressions import Expression, call, choose
+from specc.target.expressions import Expression, call, choose, expression
 
 
 class Pow(Elementwise):
@@ -224,6 +226,70 @@ class Cos(Elementwise):
 
     def vjp(self, node, dy):
         return (neg(mul(dy, apply(Sin(), node.inputs[0]))),)
+
+
+class Sinh(Elementwise):
+    """sinh(x) = (e^x - e^-x) / 2 of each element."""
+
+    word = "sinh"
+
+    def formula(self, x: Expression) -> Expression:
+        # (g + g / (g + 1)) / 2 with g = e^|x| - 1 loses no digits near 0; e^|x| itself may be infinite
+        # where the result is not
+        size = call("abs", x)
+        grown, root = call("expm1", size), call("exp", 0.5 * size)
+        near, far = 0.5 * (grown + grown / (grown + 1.0)), 0.5 * root * root
+        y = choose(size < 88.0, near, far)
+        return choose(x < 0.0, -y, y)
+
+    def vjp(self, node, dy):
+        (x,) = node.inputs
+        return (mul(dy, mul(0.5, add(exp(x), exp(neg(x))))),)
+
+
+class Atan(Elementwise):
+    """The angle whose tangent is x, in radians, for each element. Its values are from -1.5708 to 1.5708."""
+
+    # Cephes (Moshier, 1989): atan(x) is pi/2 + atan(-1/x), or pi/4 + atan((x - 1) / (x + 1)), which
+    # leaves arguments up to 0.66 for a rational function; the second number is the error of the first.
+    word = "atan"
+    reach_far, reach_middle = 2.414213562373095, 0.66
+    half_pi, quarter_pi = (1.5707963267948966, 6.123e-17), (0.7853981633974483, 3.0616e-17)
+    above: ClassVar = (
+        -64.85021904942025, -122.88666844901361, -75.00855792314705, -16.157537187333652,
+        -0.8750608600031904,
+    )  # fmt: skip
+    below: ClassVar = (
+        194.5506571482614, 485.3903996359137, 432.88106049129027, 165.02700983169885,
+        24.858464901423062, 1.0,
+    )  # fmt: skip
+
+    def formula(self, x: Expression) -> Expression:
+        size = call("abs", x)
+        is_far, is_middle = size > self.reach_far, size > self.reach_middle
+        above = choose(is_far, -1.0, choose(is_middle, size - 1.0, size))
+        below = choose(is_far, size, choose(is_middle, size + 1.0, 1.0))
+        left = above / below
+        square = left * left
+        ratio = polynomial(square, self.above) / polynomial(square, self.below)
+        start, rest = (
+            choose(is_far, far, choose(is_middle, middle, 0.0))
+            for far, middle in zip(self.half_pi, self.quarter_pi, strict=True)
+        )
+        y = start + (left + (left * (square * ratio) + rest))
+        return choose(x < 0.0, -y, y)
+
+    def vjp(self, node, dy):
+        (x,) = node.inputs
+        return (div(dy, add(1.0, mul(x, x))),)
+
+
+def polynomial(x: Expression, coefficients: Sequence[float]) -> Expression:
+    """Return the polynomial with these coefficients, the constant first."""
+    total = expression(coefficients[-1])
+    for each in coefficients[-2::-1]:
+        total = total * x + each
+    return total
 
 
 def power(a, b):

@@ -109,6 +109,8 @@ CASES = [
             functions.Floor,
             functions.Sin,
             functions.Cos,
+            functions.Sinh,
+            functions.Atan,
             e.Detach,
             e.Copy,
         )
