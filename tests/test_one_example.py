@@ -106,8 +106,10 @@ def test_each_way_agrees_with_the_interpreter(name, dtype):
             assert np.abs(found - expected[rows]).max() < bound
 
 
-@pytest.mark.parametrize("threads", [2, 3, 5])
-@pytest.mark.parametrize("name", ["dense", "a channel by itself", "residual", "wide recurrent"])
+TEAMS = ["dense", "a channel by itself", "residual", "wide recurrent"]
+
+
+@pytest.mark.parametrize(("name", "threads"), in_turn(TEAMS, [2, 3, 5]))
 def test_a_team_of_any_size_agrees_with_the_interpreter(name, threads):
     net, inputs = compiled(name, "float32", threads)
     call, expected = prepared(net, 1, True), wanted(net, inputs)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pairs import in_turn
 from sequences import randomized
 
 import specc
@@ -110,8 +111,7 @@ def test_what_looks_at_other_steps_is_passed_over_again(body):
     agree(both(net, **DATA), by_step=False)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("draws", [(0.0, 1), (0.7, 5)], ids=["greedy", "drawn"])
+@pytest.mark.parametrize(("draws", "threads"), in_turn([(0.0, 1), (0.7, 5)], [1, 2]))
 def test_the_models_that_write_do_it_step_by_step(draws, threads):
     rng = np.random.default_rng(0)
     net = net_of(

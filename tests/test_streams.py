@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pairs import in_turn
 from sequences import examples, load, randomized
 from test_sequences import NETWORKS
 
@@ -54,8 +55,7 @@ def windows(x, steps):
     return np.ascontiguousarray(parts.swapaxes(0, 1)).reshape(-1, steps, *x.shape[2:])
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(("cell", "threads"), in_turn(CELLS, [1, 3, 2]))
 def test_windows_of_a_stream_equal_one_long_pass(cell, threads):
     # 21 lanes fill more than one vector, so that there is work for each thread
     lanes, count, steps = 21, 4, 5

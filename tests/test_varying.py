@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pairs import in_turn
 from sequences import interpreted, load, randomized
 
 import specc
@@ -109,8 +110,7 @@ def inputs_of(program, data):
     return {port.name: data[port.name] for port in program.ports if reads or port.role == "input"}
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(("name", "threads"), in_turn(NETWORKS, [1, 2]))
 def test_compiled_values_are_those_of_the_interpreter(name, threads):
     program, count = load(NETWORKS[name]), 19
     net = specc.compile(program, batch=count, dtype="float64", threads=threads)

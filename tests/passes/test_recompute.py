@@ -249,8 +249,7 @@ DEEP = {
 }
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize(("name", "threads"), in_turn(DEEP, [1, 2]))
 def test_deep_models_take_less_memory(name, threads):
     text, part = DEEP[name]
     plain, other = (

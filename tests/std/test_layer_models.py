@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pairs import in_turn
 
 import specc
 
@@ -22,10 +23,10 @@ def random_data(net, n):
     }
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize(
-    "name", ["cnn32", "mnist_conv", "one_by_one", "plain_deep", "residual_deep", "autoencoder"]
-)
+NAMES = ["cnn32", "mnist_conv", "one_by_one", "plain_deep", "residual_deep", "autoencoder"]
+
+
+@pytest.mark.parametrize(("name", "threads"), in_turn(NAMES, [1, 2]))
 def test_a_model_of_layers_takes_steps(name, threads):
     net = specc.compile(specc.load(MODELS / f"{name}.dl"), batch=8, threads=threads)
     data = random_data(net, 7)
