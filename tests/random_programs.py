@@ -30,6 +30,7 @@ def main() -> int:
         action="store_true",
         help="compare predictions, gradients and a step of each program, not one of them",
     )
+    parser.add_argument("--small", action="store_true", help="programs of few statements")
     parser.add_argument(
         "--shrink",
         type=int,
@@ -51,7 +52,7 @@ def main() -> int:
     if unknown := off - set(FEATURES):
         parser.error(f"there is no feature {', '.join(sorted(unknown))}")
     if options.show is not None:
-        print(case(options.show, off, options.whole).text, end="")
+        print(case(options.show, off, options.whole, options.small).text, end="")
         return 0
     seeds = range(options.first, options.first + options.count)
     report = run(
@@ -63,6 +64,7 @@ def main() -> int:
         options.shrink,
         lambda text: print(text, flush=True),
         options.every,
+        small=options.small,
     )
     print(
         f"{report.counts.total():,} programs from seed {options.first} on: {dict(report.counts)};"

@@ -46,12 +46,13 @@ def run(
     every: int = 0,
     most_failures: int = 50,
     child: Child | None = None,
+    small: bool = False,
 ) -> Report:
     """Runs the cases of all seeds, until the time is over or very many have failed.
 
     `tell` gets each failure at once, and the counts `every` so many cases. The processes keep their
     kernels in a folder that is removed at the end; a `child` given runs all cases, and has a folder
-    already.
+    already. `small` programs have fewer statements.
     """
     report, lock, start = Report(), threading.Lock(), time.monotonic()
     left = iter(seeds)
@@ -66,7 +67,7 @@ def run(
                 )
                 if seed is None or is_over:
                     return
-                made = case(seed, off, whole)
+                made = case(seed, off, whole, small)
                 answer = process.ask(made)
                 text = "" if answer.stage == "ok" else told(made, answer, process, shrinks)
                 with lock:

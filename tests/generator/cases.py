@@ -96,12 +96,13 @@ class Case:
     stages: tuple[str, ...] = ("forward", "gradients", "step", "evaluate")
     differences: bool = False
     off: tuple[str, ...] = field(default=())
+    small: bool = False
 
     @property
     def text(self) -> str:
         """The whole case, to be read and to be run again."""
         facts = (
-            f"# seed {self.seed}: {self.rows} rows in batches of {self.batch}, {self.threads}"
+            f"# seed {self.seed}{' (small)' * self.small}: {self.rows} rows in batches of {self.batch}, {self.threads}"
             f" threads, {self.dtype}, special numbers: {self.special or 'none'};"
             f" forward of {', '.join(map(str, self.forward))} rows\n"
         )
@@ -121,12 +122,14 @@ class Case:
         return Case(program, **facts)
 
 
-def case(seed: int, off: frozenset[str] = frozenset(), whole: bool = True) -> Case:
+def case(
+    seed: int, off: frozenset[str] = frozenset(), whole: bool = True, small: bool = False
+) -> Case:
     """The case of a seed. One that is not `whole` compares one drawn stage, on fewer numbers of
-    rows."""
+    rows. A `small` one has fewer statements, and mostly one output and one loss."""
     rng = random.Random(seed)
     for _ in range(50):
-        program = _program(rng, off)
+        program = _program(rng, off, small)
         if program is not None and is_valid(program):
             break
     else:
@@ -165,6 +168,7 @@ def case(seed: int, off: frozenset[str] = frozenset(), whole: bool = True) -> Ca
         tuple(stages),
         rng.random() < 0.1,
         tuple(sorted(off)),
+        small,
     )
 
 
@@ -182,7 +186,7 @@ def is_valid(program: Program) -> bool:
     return not checked.losses or bool(checked.parameters)
 
 
-def _program(rng: random.Random, off: frozenset[str]) -> Program | None:
+def _program(rng: random.Random, off: frozenset[str], small: bool) -> Program | None:
     w = Writer(rng, off)
     kind = rng.choice(("vectors", "vectors", "vectors", "images", "images", "sequence"))
     axis = ""
@@ -222,13 +226,13 @@ def _program(rng: random.Random, off: frozenset[str]) -> Program | None:
     )
     choices = [(each, weight) for each, weight in choices if NEEDS.get(each) not in off]
     makers, weights = zip(*choices, strict=True)
-    wanted = rng.choice((1, 2, 2, 3, 3, 4, 6))
+    wanted = rng.choice((1, 1, 2) if small else (1, 2, 2, 3, 3, 4, 6))
     for _ in range(4 * wanted):
         made = rng.choices(makers, weights)[0](w)
         wanted -= made is not None
         if not wanted:
             break
-    written = ends.ends(w, axis)
+    written = ends.ends(w, axis, small)
     trained = ends.train(w, any(line.startswith("loss") for line in written))
     return pruned(Program(tuple(w.before), tuple(w.lines), tuple(written), tuple(trained)))
 

@@ -116,13 +116,14 @@ def loss(w: Writer, axis: str) -> str | None:
     ).format(a=a.name)
 
 
-def ends(w: Writer, axis: str) -> list[str]:
+def ends(w: Writer, axis: str, small: bool) -> list[str]:
     """Outputs, losses and metrics."""
     rng, lines = w.rng, []
-    found = {deepest(w, lambda each: not each.crossing, True) for _ in range(rng.choice((1, 1, 2)))}
+    outputs, losses = ((1,) * 7 + (2,),) * 2 if small else ((1, 1, 2), (1, 1, 1, 2))
+    found = {deepest(w, lambda each: not each.crossing, True) for _ in range(rng.choice(outputs))}
     lines += sorted(f"output {each.name}" for each in found)
     if rng.random() < 0.95:
-        written = [loss(w, axis) for _ in range(rng.choice((1, 1, 1, 2)))]
+        written = [loss(w, axis) for _ in range(rng.choice(losses))]
         lines += [f"loss l{k} = {each}" for k, each in enumerate(written)]
         if rng.random() < 0.2 and (a := w.some(lambda each: each.batched and not each.crossing)):
             form = rng.choice(("mean({a})", "max({a}) > 0", "sum(abs({a}))"))
