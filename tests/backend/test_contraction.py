@@ -12,7 +12,9 @@ from pairs import pairwise
 from running import at_address
 
 from specc.backend.contraction.plan import plan_contraction
-from specc.backend.contraction.tiling import Operand, runs_from
+from specc.backend.contraction.problem import Problem
+from specc.backend.contraction.target import Target
+from specc.backend.contraction.tiling import Operand, Part, runs_from
 from specc.backend.machine import this_machine
 from specc.backend.toolchain.load import load
 from specc.ir.graph import Node, apply
@@ -122,7 +124,7 @@ class Guarded:
         return all((each == 0xFF).all() for each in self._guards)
 
 
-class Problem:
+class Case:
     """A contraction with its operands in memory."""
 
     def __init__(
@@ -148,9 +150,8 @@ class Problem:
             operands.append(
                 Operand(tuple(map(int, strides[: len(each.type.shape)])), each.type.batched)
             )
-        self.plan = plan(
-            node.op, *operands, lanes, dtype, this_machine(bits), turns, examples, **more
-        )
+        target = Target(dtype, this_machine(bits))
+        self.plan = plan(Problem(node.op, *operands, lanes, target, turns, examples, **more))
 
     def check(self, addresses: dict, where: tuple[slice, ...] = (), also: Iterable = ()) -> None:
         """Whether the result is right: all of it, or `where` alone, and nothing else was written.
@@ -199,11 +200,11 @@ def roles(op: Contract, weights: Type, batched: Type) -> dict[str, Node]:
 
 
 @cache
-def problem(name: str, role: str, setting: tuple) -> Problem:
-    return Problem(roles(*SHAPES[name])[role], *setting)
+def problem(name: str, role: str, setting: tuple) -> Case:
+    return Case(roles(*SHAPES[name])[role], *setting)
 
 
-def loaded(problems: Iterable[Problem]) -> dict:
+def loaded(problems: Iterable[Case]) -> dict:
     """Where the code of their kernels is."""
     plans = [each.plan for each in problems]
     plans += [each.packing for each in plans if each.packing is not None]
@@ -253,7 +254,7 @@ def test_one_example_agrees_with_the_reference(name, target):
 
 def test_weights_that_are_used_often_are_packed():
     def is_packed(name: str, *setting) -> bool:
-        return Problem(roles(*SHAPES[name])["forward"], *setting).plan.packing is not None
+        return Case(roles(*SHAPES[name])["forward"], *setting).plan.packing is not None
 
     assert is_packed("dense", "float32", None, 16, 50)
     assert not is_packed("dense", "float32", None, 16, 1)
@@ -263,7 +264,7 @@ def test_weights_that_are_used_often_are_packed():
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 def test_sums_over_many_lanes_stay_within_their_scratch_buffers(target):
     # 33 and 9 rows are no multiple of any tile's rows
-    made = [Problem(roles(*dense(units, n))["weights"], *target, lanes, 1)
+    made = [Case(roles(*dense(units, n))["weights"], *target, lanes, 1)
             for units, n in ((33, 64), (9, 128)) for lanes in (320, 1024)]  # fmt: skip
     assert any(each.plan.scratch for each in made) and any(each.plan.packed for each in made)
     addresses = loaded(made)
@@ -283,9 +284,7 @@ def dense_of_steps(steps: int, units: int, n: int) -> tuple[Contract, Type, Type
 def test_all_steps_of_one_example_agree_with_the_reference(target, parts):
     for shape in ((5, 40, 64), (7, 128, 32), (2, 33, 64), (30, 65, 128), (9, 16, 48)):
         made = [
-            Problem(
-                roles(*dense_of_steps(*shape))["forward"], *target, 1, 1, part=(i, parts, False)
-            )
+            Case(roles(*dense_of_steps(*shape))["forward"], *target, 1, 1, part=Part(i, parts))
             for i in range(parts)
         ]
         addresses = loaded([each for each in made if each.plan is not None])
@@ -305,7 +304,7 @@ def test_other_strides_than_the_shapes_own():
         Operand(tuple(stride // 4 for stride in array.strides[:rank]), rank < array.ndim)
         for array, rank in ((w, 4), (x, 3), (out, 3))
     ]
-    plan = plan_contraction(op, *operands, lanes)
+    plan = plan_contraction(Problem(op, *operands, lanes, Target("float32", this_machine())))
     scratch, packed = (np.empty(n, np.uint8) for n in (plan.scratch, plan.packed))
     places = [each.ctypes.data for each in (w, x, out, scratch, packed)]
     for each in (plan.packing, plan):
@@ -318,23 +317,23 @@ def test_other_strides_than_the_shapes_own():
 
 def test_products_of_two_batched_values_have_no_fast_form():
     op = Contract((4,), (), (index(0),), (index(0),), ())
-    assert (
-        plan_contraction(op, Operand((16,), True), Operand((16,), True), Operand((), True), 16)
-        is None
-    )
+    target, value = Target("float32", this_machine()), Operand((16,), True)
+    assert plan_contraction(Problem(op, value, value, Operand((), True), 16, target)) is None
 
 
 def test_the_lists_of_taps_are_shared_by_all_positions_alike():
     op, weights, batched = conv(2, 34, 34, 3, 3)
     lanes = this_machine().lanes("float32")
     op = roles(op, weights, batched)["input"].op
-    plan = plan_contraction(
+    problem = Problem(
         op,
         Operand((32 * 32 * lanes, 32 * lanes, lanes), True),
         Operand((18, 9, 3, 1), False),
         Operand((34 * 34 * lanes, 34 * lanes, lanes), True),
         lanes,
+        Target("float32", this_machine()),
     )
+    plan = plan_contraction(problem)
     # along each axis: one tap, two and three; at either end they are others
     assert len(plan.tables["classes"]) == 5 * 5
     assert len(plan.tables["columns"]) >= 34 * 34

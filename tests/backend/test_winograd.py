@@ -8,16 +8,11 @@ from functools import cache
 import numpy as np
 import pytest
 from running import at_address
-from test_contraction import Problem, conv, dense, roles
+from test_contraction import Case, conv, dense, roles
 
-from specc.backend.contraction import winograd
-from specc.backend.contraction.target import Target
-from specc.backend.contraction.tiling import WHOLE, Linear, split
-from specc.backend.contraction.winograd import (
-    winograd_gradient_option,
-    winograd_option,
-    winograd_run_option,
-)
+from specc.backend.contraction.forms import winograd, winograd_gradient, winograd_run
+from specc.backend.contraction.problem import Candidate, Problem
+from specc.backend.contraction.tiling import ContractionPlan, Part
 from specc.backend.machine import this_machine
 from specc.backend.toolchain.load import load
 from specc.ir.graph import Graph, apply
@@ -26,24 +21,14 @@ from specc.ops.shape import Slice
 from specc.ops.views import parts_read
 
 
-def option(op, left, right, out, lanes, dtype, machine, turns, examples, read=None):
-    """The option of whichever of the three contractions it is; None: it is none of them."""
-    target = Target(dtype, machine)
-    operands = [Linear(op.left, left, "left"), Linear(op.right, right, "right")]
-    op, out = split(op, out)
-    result = Linear(op.out, out, "out")
-    if left.batched != right.batched:
-        weights, batched = sorted(operands, key=lambda each: each.batched)
-        return winograd_option(op, weights, batched, result, lanes, target, read or {})
-    options = [
-        winograd_gradient_option(op, *pair, result, lanes, examples or lanes, target)
-        for pair in (operands, operands[::-1])
-    ]
-    return next((each for each in options if each is not None), None)
+def option(problem: Problem) -> Candidate | None:
+    """The candidate of whichever of the three contractions it is; None: it is none of them."""
+    forms = (winograd.FORM, winograd_gradient.FORM)
+    return next(each.candidate(problem) for each in forms if each.kind is problem.kind)
 
 
-def forced(*args, **more):
-    return option(*args, **more)[1]()
+def forced(problem: Problem) -> ContractionPlan:
+    return option(problem).plan()
 
 
 def some_conv(seed: int):
@@ -77,7 +62,7 @@ SETTINGS = [
 def problems(setting: tuple) -> tuple[dict, dict]:
     """The problems of a setting by shape and role, and where the code of their kernels is."""
     made = {
-        (name, role): Problem(node, *setting, plan=forced)
+        (name, role): Case(node, *setting, plan=forced)
         for name, shape in SHAPES.items()
         for role, node in roles(*shape).items()
     }
@@ -100,9 +85,7 @@ def test_it_agrees_with_the_reference(name, role, setting):
 def test_only_what_is_read_is_computed(top, left):
     node = roles(*conv(13, 9, 8, 16, 3))["input"]
     spans = [(0, 13), (top, 9 - top), (left, 8 - left)]
-    problem = Problem(
-        node, "float32", None, 16, 1, plan=forced, read=dict(zip(node.op.out, spans, strict=True))
-    )
+    problem = Case(node, "float32", None, 16, 1, plan=forced, wanted=tuple(spans))
     plans = [problem.plan.packing, problem.plan]
     problem.check(load([each.kernel for each in plans]), tuple(slice(*span) for span in spans))
 
@@ -121,7 +104,7 @@ def test_what_is_read_of_a_value_shows_in_its_slices():
 def is_one(shape, lanes=16):
     """Of each contraction of a layer, whether it is a convolution that the method fits."""
     return [
-        Problem(node, "float32", None, lanes, 1, plan=option).plan is not None
+        Case(node, "float32", None, lanes, 1, plan=option).plan is not None
         for node in roles(*shape).values()
     ]
 
@@ -143,7 +126,7 @@ def test_it_fits_3x3_convolutions_with_unit_steps():
 
 def chosen(shape, lanes):
     return {
-        role: "winograd" in Problem(node, "float32", None, lanes, 1).plan.kernel.name
+        role: "winograd" in Case(node, "float32", None, lanes, 1).plan.kernel.name
         for role, node in roles(*shape).items()
     }
 
@@ -157,16 +140,9 @@ def test_it_is_chosen_where_it_pays():
         assert not any(chosen(shape, 32).values())
 
 
-def run_forced(part):
-    def plan(op, left, right, out, lanes, dtype, machine, turns, examples):
-        target = Target(dtype, machine)
-        operands = [Linear(op.left, left, "left"), Linear(op.right, right, "right")]
-        op, out = split(op, out)
-        weights, batched = sorted(operands, key=lambda each: each.batched)
-        option = winograd_run_option(op, weights, batched, Linear(op.out, out, "out"), target, part)
-        return option and option[1]()
-
-    return plan
+def run_forced(problem: Problem) -> ContractionPlan | None:
+    candidate = winograd_run.FORM.candidate(problem)
+    return candidate and candidate.plan()
 
 
 RUNS = {
@@ -195,7 +171,7 @@ def test_one_example_agrees_with_the_reference(name, setting, parts):
         pytest.skip("a piece would be half of a tile")
     node = roles(*RUNS[name])["forward"]
     problems = [
-        Problem(node, dtype, bits, 1, 1, plan=run_forced((number, parts, True)))
+        Case(node, dtype, bits, 1, 1, plan=run_forced, part=Part(number, parts, True))
         for number in range(parts)
     ]
     plans = [each.plan for each in problems if each.plan is not None]
@@ -209,11 +185,11 @@ def test_one_example_agrees_with_the_reference(name, setting, parts):
 @pytest.mark.skipif(this_machine().vector_bits < 512, reason="what pays depends on the machine")
 def test_it_is_chosen_for_one_example_where_it_pays():
     def name(shape, **more):
-        return Problem(roles(*shape)["forward"], "float32", None, 1, 1, **more).plan.kernel.name
+        return Case(roles(*shape)["forward"], "float32", None, 1, 1, **more).plan.kernel.name
 
     wide, narrow = conv(64, 18, 18, 64, 3), conv(3, 34, 34, 32, 3)
     assert name(wide, kept=True).startswith("winograd_run")
-    assert name(wide, kept=True, part=(1, 2, True)) == "winograd_run_8x2_asking"
+    assert name(wide, kept=True, part=Part(1, 2, True)) == "winograd_run_8x2_asking"
     small = conv(64, 10, 10, 64, 3)
     assert name(small, kept=True).startswith("winograd_run")
     assert not name(small).startswith(
@@ -225,9 +201,9 @@ def test_it_is_chosen_for_one_example_where_it_pays():
 def test_a_last_group_of_columns_is_filled_up(monkeypatch):
     """Junk in their places could be denormal, which makes sums fifty times slower."""
     shape = {32: (8, 2), 16: (6, 2)}[this_machine().registers]
-    monkeypatch.setattr(winograd, "_RUN_SHAPES", {this_machine().registers: (shape,)})
+    monkeypatch.setattr(winograd_run, "SHAPES", {this_machine().registers: (shape,)})
     node = roles(*conv(16, 10, 3 * this_machine().lanes("float32") // 2 + 2, 16, 3))["forward"]
-    problem = Problem(node, "float32", None, 1, 1, plan=run_forced(WHOLE))
+    problem = Case(node, "float32", None, 1, 1, plan=run_forced)
     plan, width = problem.plan, this_machine().lanes("float32")
     assert len(plan.tables["columns"]) == 3
     scratch, packed = (

@@ -1,11 +1,12 @@
-"""A contraction with known sizes as calls of register tiles: matrix products, convolutions, gradients.
+"""A contraction with known sizes as calls of register tiles: matrix products, convolutions.
 
-plan              the fastest form for a contraction
-tiling            offsets: what an op reads and writes, as tables of taps and positions
-tiled             cycles of a tile, and the plans of the `contract` and `packed` tiles
-single            the forms for one example, which has no lanes
-gradient          the forms of the weights' gradient
-winograd          convolutions with 3x3 weights by Winograd's method
-loops             the loops around the register tiles, as kernels
-winograd_loops    the loops around the transforms of Winograd's method, as kernels
+plan        the fastest form for a problem, of the tuple `FORMS`
+problem     a contraction with the places of its operands; what a form is
+forms       the forms, one file each
+tiling      offsets: what an op reads and writes, as tables of taps and positions
+tiled       cycles of `contract` and `packed` tiles, and their plans
+gradient    the sums over lanes that the forms of a gradient share
+winograd    the windows of Winograd's method, which its forms share
+loops       the loops around the tiles, as kernels
+target      the type of elements and the machine that tiles are made for
 """

@@ -7,7 +7,7 @@ A form's kernel runs over tables of offsets; a `ContractionPlan` holds them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -17,10 +17,20 @@ from specc.backend.numba.kernel import Kernel
 from specc.ir.plan import share
 from specc.ops.contract import Affine, Contract, Map
 
-# A part of a result: its number, of how many, and whether it must be an even share of the first axis
-# (which is then that of the weights' rows), or may be whatever is best.
-Part = tuple[int, int, bool]
-WHOLE: Part = (0, 1, False)
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a result: its number, and of how many.
+
+    It is an `even` share of the first axis (which is then that of the weights' rows), or whatever is best.
+    """
+
+    number: int = 0
+    parts: int = 1
+    even: bool = False
+
+
+WHOLE = Part()
 
 
 @dataclass(frozen=True)
@@ -62,11 +72,6 @@ class ContractionPlan:
         places |= {"left": left, "right": right, "out": out, "scratch": scratch, "packed": packed}
         places |= dict.fromkeys(SOON, 0)
         return np.array([places.get(each, each) for each in self.parameters], np.int64)
-
-
-Option = tuple[
-    float, Callable[[], ContractionPlan]
-]  # the cycles it is thought to take, and what makes it
 
 
 def split(op: Contract, out: Operand) -> tuple[Contract, Operand]:
@@ -279,17 +284,30 @@ def joined_classes(classes: list) -> list:
 
 def even_part(size: int, part: Part) -> tuple[int, int]:
     """Start and end of one part of so many entries."""
-    number, parts, _ = part
-    return size * number // parts, size * (number + 1) // parts
+    return size * part.number // part.parts, size * (part.number + 1) // part.parts
 
 
 def part_of(rows: Axis, classes: list, part: Part) -> tuple[Axis, list]:
     """The rows and the positions of one part of the result."""
-    if not part[2]:
+    if not part.even:
         return rows, [
             (taps, positions[slice(*even_part(len(positions), part))])
             for taps, positions in classes
         ]
-    start, count = share(rows.size, *part[:2])
+    start, count = share(rows.size, part.number, part.parts)
     shift = start * np.array(rows.steps)
     return replace(rows, size=count), [(taps, positions + shift) for taps, positions in classes]
+
+
+def run_of(op: Contract, operands: Sequence[Linear]) -> tuple[tuple[int, ...], int, int]:
+    """Return the index along contiguous elements of the result, its extent and its batched operand's step.
+
+    If there is no such index, the extent and the step are 1.
+    """
+    weights, batched, out = operands
+    runs = [
+        i
+        for i in out.steps
+        if out.step(i) == 1 and i in batched and i not in weights and exact(op, i)
+    ]
+    return tuple(runs[:1]), *((op.extents[runs[0]], batched.step(runs[0])) if runs else (1, 1))

@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from operator import add
 
+from specc.backend.contraction.target import Target
+from specc.backend.contraction.tiling import WHOLE, Part
 from specc.backend.emit import feed
 from specc.backend.emit.calls import ELEMENT, Address, Call, Turns, Value, element_bytes
 from specc.backend.emit.nest import Access, Nest, Read, kernel_of
-from specc.backend.emit.products import WHOLE, own_rows_calls, product_calls, repeats, rows_calls
+from specc.backend.emit.products import own_rows_calls, product_calls, repeats, rows_calls
 from specc.backend.machine import this_machine
 from specc.backend.numba import printer
 from specc.ir import sizes
@@ -83,6 +85,11 @@ class _Shard:
     shard: int
     columns: Mapping[str, str]
     lasting_bytes: int = 0
+
+    @cached_property
+    def target(self) -> Target:
+        """The elements' type and the machine that contractions are made for."""
+        return Target(self.dtype, this_machine())
 
     @cached_property
     def parts_read(self) -> dict[Node, tuple[tuple[int, int], ...]]:
@@ -399,13 +406,14 @@ class _Shard:
         if node.op.by_rows:
             yield from own_rows_calls(node, self, self.address(node, place), step.phase)
             return
-        part = (self.shard, self.plan.shards, step.by_channels) if step.mode == "split" else WHOLE
+        divided = step.mode == "split"
+        part = Part(self.shard, self.plan.shards, step.by_channels) if divided else WHOLE
         calls = product_calls(node, self, self.address(node, place), step.phase, loop, part)
         if calls and step.mode == "split" and self.plan.team and not calls[-1].asks:
             yield from self.asked(node, step.phase, ASKED if loop is None else ASKED_AGAIN)
         if calls:
             yield from calls
-        elif part[0] == 0:
+        elif part.number == 0:
             whole, nest = replace(step, mode="single"), self.product_nest(node, place)
             strides = self.plan.strides.get(node)
             if strides:  # what lies between its elements is another value's

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 
 from specc.backend.contraction.plan import plan_contraction
+from specc.backend.contraction.problem import Problem
 from specc.backend.contraction.tiling import SOON, WHOLE, ContractionPlan, Linear, Operand, Part
 from specc.backend.emit.calls import Address, Call, Table, Value
 from specc.ir.graph import Node
@@ -43,18 +43,19 @@ def product_calls(
         for each, place in zip(node.inputs, places, strict=True)
     )
     once = _is_kept(node, shard)
-    plan = _planned(
+    problem = Problem(
         node.op,
         *operands,
         result,
         shard.plan.lanes,
-        shard.dtype,
-        loop.steps if ahead else 1,
-        shard.plan.examples,
-        part,
-        shard.parts_read.get(node),
-        once,
+        shard.target,
+        calls=loop.steps if ahead else 1,
+        used=shard.plan.examples,
+        part=part,
+        wanted=shard.parts_read.get(node),
+        kept=once,
     )
+    plan = plan_contraction(problem)
     if plan is None:
         return []
     ahead = (ahead or once) and plan.packing is not None
@@ -157,17 +158,11 @@ def rows_calls(
         places[n] = places[n].moved(start * step * size)
         operands[n] = Operand((*operands[n].strides, from_shard), True)
     strides = c_strides(node.type.shape)
-    plan = _planned(
-        part,
-        *operands,
-        Operand(strides, False),
-        shard.plan.lanes,
-        shard.dtype,
-        1,
-        shard.plan.examples,
-        WHOLE,
-        None,
+    result = Operand(strides, False)
+    problem = Problem(
+        part, *operands, result, shard.plan.lanes, shard.target, used=shard.plan.examples
     )
+    plan = plan_contraction(problem)
     out = out.moved(start * strides[0] * size)
     return _calls(plan, node, places, out, phase, None, soon, soon_size)
 
@@ -186,17 +181,11 @@ def own_rows_calls(node: Node, shard, out: Address, phase: int) -> list[Call]:
             start * Linear(map_, operands[n], name).step(i) * shard.item(node)
         )
     strides = tuple(stride * shard.lane_step(node) for stride in c_strides(node.type.shape))
-    plan = _planned(
-        part,
-        *operands,
-        Operand(strides, True),
-        shard.plan.lanes,
-        shard.dtype,
-        1,
-        shard.plan.examples,
-        WHOLE,
-        None,
+    result = Operand(strides, True)
+    problem = Problem(
+        part, *operands, result, shard.plan.lanes, shard.target, used=shard.plan.examples
     )
+    plan = plan_contraction(problem)
     return _calls(plan, node, places, out, phase)
 
 
@@ -234,34 +223,4 @@ def _arguments(plan: ContractionPlan, known: dict[str, Value]) -> tuple[tuple[st
     return tuple(
         (name, known[each] if isinstance(each, str) else each)
         for name, each in zip(names, plan.parameters, strict=True)
-    )
-
-
-@lru_cache(maxsize=1024)
-def _planned(
-    op: Contract,
-    left: Operand,
-    right: Operand,
-    out: Operand,
-    lanes: int,
-    dtype: str,
-    turns: int,
-    examples: int,
-    part: Part,
-    wanted: tuple[tuple[int, int], ...] | None,
-    kept: bool = False,
-) -> ContractionPlan | None:
-    """The plan, made once for all shards and programs of a model."""
-    return plan_contraction(
-        op,
-        left,
-        right,
-        out,
-        lanes,
-        dtype,
-        turns=turns,
-        examples=examples,
-        part=part,
-        wanted=wanted,
-        kept=kept,
     )

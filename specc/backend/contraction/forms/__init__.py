@@ -1,0 +1,6 @@
+"""The forms of kernels for contractions, one file each: its `FORM` says what it fits, its cost, its plan.
+
+contract, packed, winograd                weights times the values of several lanes
+across, dot, run, rows, winograd_run      weights times the values of one example
+outer, transposed, winograd_gradient      the weights' gradient, a sum over lanes
+"""

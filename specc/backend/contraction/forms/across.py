@@ -1,0 +1,105 @@
+"""One example: vectors across the rows of the weights, which are packed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specc.backend.contraction.loops.single import across_kernel, pack_across_kernel
+from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.tiling import (
+    ContractionPlan,
+    by_weights,
+    part_of,
+    rows_of,
+    run_of,
+    runs_from,
+    taps_and_positions,
+)
+
+# Not every number: each is one more kernel to compile.
+_POSITIONS = (1, 2, 4, 7, 8, 10, 12, 14)
+# Cycles to write one row of a tile, and to start one.
+_ROW, _START = 2, 30
+# Weights of more bytes do not stay in the L2 cache from call to call.
+_NEAR = 512 << 10
+
+
+def _candidate(problem: Problem) -> Candidate | None:
+    op, target, part = problem.op, problem.target, problem.part
+    operands = weights, batched, out = problem.operands
+    rows = rows_of(op, operands)
+    runs, run, step = run_of(op, operands)
+    classes = by_weights(taps_and_positions(op, (*rows.indices, *runs), operands))
+    rows, classes = part_of(rows, classes, part)
+    if not rows.size or not any(len(positions) for _, positions in classes):
+        return None
+
+    def cycles(shape: tuple[int, int]) -> float:
+        q, v = shape
+        blocks = -(-rows.size // (v * target.width))
+        total = 0.0
+        for taps, positions in classes:
+            # two loads a cycle: the values, the weights, an offset, and what is asked for ahead
+            tile = len(taps) * max(q * v / 2, 4, (q + 2 * v + 1) / 2) * 1.2
+            tile += v * target.width * _ROW + _START
+            total += len(positions) * -(-run // q) * blocks * tile
+            if not problem.kept:  # to pack the weights
+                total += blocks * v * target.width * len(taps) / 2 / problem.calls
+        return total
+
+    most = -(-rows.size // target.width)
+    size = rows.size * sum(len(taps) for taps, _ in classes) * target.bytes
+    longer = (
+        9 if problem.calls > 1 and size > _NEAR else 5
+    )  # lines of weights that come from afar time and again
+    shapes = [
+        (q, v)
+        for q in _POSITIONS
+        for v in range(1, longer)
+        if q <= run and v <= most and (q + 1) * v + 1 <= target.machine.registers
+    ]
+    shape = min(shapes, key=cycles)
+
+    runs_each = max(len(positions) for _, positions in classes)
+    asks = part.parts > 1 and runs_each > 1
+
+    def build() -> ContractionPlan:
+        line = shape[1] * target.width
+        table, first, packed, at = [], 0, 0, 0
+        for taps, positions in classes:
+            table.append((first, len(taps), packed, at, at + len(positions)))
+            first, at = first + len(taps), at + len(positions)
+            packed += -(-rows.size // line) * line * len(taps)
+        tables = {
+            "classes": np.array(table, np.int64),
+            "x_at": np.concatenate([taps[:, 1] for taps, _ in classes]),
+            "w_at": np.concatenate([taps[:, 0] + positions[0, 0] for taps, positions in classes]),
+            "positions": np.concatenate([positions[:, 1:] for _, positions in classes]),
+        }
+        tables["runs"] = runs_from(tables["w_at"], target.width)
+        w_row, _, out_row = rows.steps
+        packing = ContractionPlan(
+            pack_across_kernel(target, shape[1]),
+            (weights.name, "packed", "classes", len(classes), "w_at", "runs", rows.size, w_row),
+            tables,
+        )
+        # fmt: off
+        parameters = (
+            batched.name, "packed", "out", "classes", len(classes), "x_at", "positions",
+            rows.size, out_row, run,
+        )
+        # fmt: on
+        return ContractionPlan(
+            across_kernel(target, shape, step, asks),
+            parameters,
+            tables,
+            0,
+            packing,
+            packed * target.bytes,
+            asks,
+        )
+
+    return Candidate(cycles(shape), build)
+
+
+FORM = Form("across", Kind.SINGLE, _candidate)

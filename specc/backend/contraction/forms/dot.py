@@ -1,0 +1,96 @@
+"""One example: sums over runs that are contiguous in both operands, as in dense layers.
+
+The vectors of a `dot` tile are along the run. The form does not divide the rows evenly.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specc.backend.contraction.loops.single import dot_kernel
+from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.tiling import (
+    ContractionPlan,
+    even_part,
+    exact,
+    merged,
+    offsets,
+    rows_of,
+)
+
+# Not every number: each is one more kernel to compile.
+_ROWS, _TAPS = (1, 2, 4, 8), (1, 2, 4)
+# Cycles to add up the elements of a vector, and to start a tile.
+_SUM, _START = 8, 30
+# Bytes of weights in rows that a loop finds in a near cache, and how much longer more of them take it
+# (measured: 54 GB/s of 1 MB, where packed weights come at 118).
+_NEAR, _FROM_AFAR = 512 << 10, 2.5
+
+
+def _candidate(problem: Problem) -> Candidate | None:
+    op, target, part = problem.op, problem.target, problem.part
+    operands = weights, batched, out = problem.operands
+    kept = set(out.steps)
+    if part.even or not all(exact(op, i) for i in kept) or len(kept) != len(op.out):
+        return None
+    if any(i not in weights and i not in batched for i in range(len(op.extents))):
+        return None
+    rows = rows_of(op, operands)
+    summed = merged(op, [i for i in range(len(op.extents)) if i not in kept], operands)
+    runs = [axis for axis in summed if axis.steps[:2] == (1, 1)]
+    if not runs:
+        return None
+    segments = offsets([axis for axis in summed if axis is not runs[0]], 3)[:, :2]
+    own = merged(op, [i for i in kept if i not in weights], operands)
+    taps = max(own, key=lambda axis: axis.size, default=None)
+    others = merged(op, [i for i in kept if i in weights and i not in rows.indices], operands)
+    others += [axis for axis in own if axis is not taps]
+    positions = offsets(others, 3) + np.array([weights.constant, batched.constant, 0])
+    tap_at = offsets([taps] if taps else [], 3)[:, 1:]
+    length = runs[0].size
+
+    def cycles(shape: tuple[int, int]) -> float:
+        r, t = shape
+        tiles = len(positions) * -(-rows.size // r) * -(-len(tap_at) // t)
+        vectors = len(segments) * -(-length // target.width)
+        cycles = tiles * (vectors * max(r * t / 2, 4, (r + t) / 2) * 1.2 + r * t * _SUM + _START)
+        size = rows.size * len(segments) * length * target.bytes
+        return cycles * (_FROM_AFAR if problem.calls > 1 and size > _NEAR else 1) / part.parts
+
+    shapes = [
+        (r, t)
+        for r in _ROWS
+        for t in _TAPS
+        if r <= rows.size and t <= len(tap_at) and r * t + t + 1 <= target.machine.registers
+    ]
+    shape = min(shapes, key=cycles)
+
+    def build() -> ContractionPlan:
+        # a part of the rows in whole tiles; the last tile of all may overlap the one before
+        first, last = even_part(-(-rows.size // shape[0]), part)
+        first, last = first * shape[0], min(last * shape[0], rows.size)
+        if 0 < last - first < shape[0]:
+            first = last - shape[0]
+        positions[:, [0, 2]] += first * np.array([rows.steps[0], rows.steps[2]])
+        # fmt: off
+        parameters = (
+            batched.name, weights.name, "out", "tap_at", "out_at", len(tap_at), "segments",
+            len(segments), length, "positions", len(positions), last - first, rows.steps[0],
+            rows.steps[2],
+        )
+        # fmt: on
+        return ContractionPlan(
+            dot_kernel(target, shape),
+            parameters,
+            {
+                "tap_at": np.ascontiguousarray(tap_at[:, 0]),
+                "out_at": np.ascontiguousarray(tap_at[:, 1]),
+                "segments": np.ascontiguousarray(segments),
+                "positions": np.ascontiguousarray(positions),
+            },
+        )
+
+    return Candidate(cycles(shape), build)
+
+
+FORM = Form("dot", Kind.SINGLE, _candidate)

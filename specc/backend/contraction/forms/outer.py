@@ -1,0 +1,49 @@
+"""The weights' gradient: `outer` tiles over segments of contiguous lanes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specc.backend.contraction.gradient import Sums, sums_of
+from specc.backend.contraction.loops.gradient import outer_kernel
+from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.target import Target
+from specc.backend.contraction.tiling import ContractionPlan
+
+_SLICE = 32 << 10  # bytes of the rows of a tile that all taps run over before the next ones
+
+
+def _candidate(problem: Problem) -> Candidate | None:
+    sums = min(sums_of(problem), key=lambda each: each.cycles)
+    return Candidate(sums.cycles, lambda: _plan(problem.target, sums))
+
+
+def _plan(target: Target, sums: Sums) -> ContractionPlan:
+    x, dy, rows, taps = sums.x, sums.dy, sums.rows, sums.taps
+    segments, positions = sums.segments, sums.positions
+    r, t = sums.shape
+    vector = target.width * target.bytes
+    total = int(segments[:, 2].sum())
+    most = max(1, _SLICE * len(segments) // (r * total * vector))
+    scratch = -(-len(taps) // t) * r * t * vector if most < len(segments) else 0
+    # fmt: off
+    parameters = (
+        x.name, dy.name, "out", "tap_at", "dw_at", len(taps), "segments", len(segments),
+        "positions", len(positions), rows.size, rows.steps[0], rows.steps[2],
+        most, "scratch",
+    )
+    # fmt: on
+    return ContractionPlan(
+        outer_kernel(target, sums.shape),
+        parameters,
+        {
+            "tap_at": np.ascontiguousarray(taps[:, 0]),
+            "dw_at": np.ascontiguousarray(taps[:, 1]),
+            "segments": np.ascontiguousarray(segments),
+            "positions": np.ascontiguousarray(positions),
+        },
+        scratch,
+    )
+
+
+FORM = Form("outer", Kind.GRADIENT, _candidate)

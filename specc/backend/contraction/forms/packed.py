@@ -1,0 +1,25 @@
+"""With lanes: `packed` tiles, for weights that are used often enough to be copied first."""
+
+from __future__ import annotations
+
+from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.tiled import Tiles, packed_plan
+from specc.backend.contraction.tiling import by_weights
+
+
+def _candidate(problem: Problem) -> Candidate | None:
+    target, (rows, classes) = problem.target, problem.taps
+    if not rows.size:
+        return None
+    lists = by_weights(classes)
+    # for each position, the vectors of its lanes
+    columns = [len(positions) * (problem.lanes // target.width) for _, positions in lists]
+    cost = Tiles(target, rows.size, 1)
+    shape, cycles = cost.best_packed(lists, columns)
+    cycles += 0 if problem.kept else cost.packing(lists) / problem.calls
+    return Candidate(
+        cycles, lambda: packed_plan(target, shape, lists, rows, problem.lanes, problem.names)
+    )
+
+
+FORM = Form("packed", Kind.LANES, _candidate)

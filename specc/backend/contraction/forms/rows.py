@@ -1,0 +1,84 @@
+"""One example with several positions, such as the steps of a sequence: `contract` tiles.
+
+The values of the positions are side by side: the rows of the weights, which are transposed, take the
+place of the lanes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from specc.backend.contraction.loops.contract import turn_kernel
+from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.tiled import Tiles, contract_plan
+from specc.backend.contraction.tiling import Axis, ContractionPlan, exact, merged, offsets, rows_of
+from specc.ir.plan import share
+
+
+def _candidate(problem: Problem) -> Candidate | None:
+    op, target, part = problem.op, problem.target, problem.part
+    operands = weights, batched, out = problem.operands
+    kept_indices = set(out.steps)
+    if not all(exact(op, i) for i in kept_indices) or len(kept_indices) != len(op.out) or part.even:
+        return None
+    if any(i not in weights and i not in batched for i in range(len(op.extents))):
+        return None
+    rows = rows_of(op, operands)
+    summed = merged(op, [i for i in range(len(op.extents)) if i not in kept_indices], operands)
+    run = next((axis for axis in summed if axis.steps[0] == 1), None)
+    own = merged(op, [i for i in kept_indices if i not in weights], operands)
+    main = max(own, key=lambda axis: axis.size, default=Axis(1, (0, 0, 0)))
+    shared = [i for i in kept_indices if i in weights and i not in rows.indices]
+    if run is None or run.size % target.width or main.size < 2 or rows.steps[2] != 1 or shared:
+        return None
+    number, parts = part.number, part.parts
+    start, count, first, high = 0, rows.size, 0, main.size
+    if rows.size >= 2 * parts * target.width:
+        vectors = -(-rows.size // target.width)
+        start, end = (vectors * n // parts * target.width for n in (number, number + 1))
+        count = min(end, rows.size) - start
+        if count < target.width:
+            start, count = start + count - target.width, target.width
+    else:
+        first, high = share(main.size, number, parts)
+    if count < target.width or not high:
+        return None
+    ends = offsets([axis for axis in summed if axis is not run], 3)
+    taps = (ends[:, None] + np.arange(run.size)[:, None] * np.array(run.steps)).reshape(-1, 3)
+    positions = offsets([axis for axis in own if axis is not main], 3)
+    positions += np.array([0, batched.constant, start]) + first * np.array(main.steps)
+    cost = Tiles(target, high, len(taps))
+    shape, cycles = cost.best(count // target.width)
+    cycles = cycles * len(positions) + (0 if problem.kept else 0.4 * len(taps) * count)
+    # an odd number of vectors: rows a power of two apart would fall onto the same cache lines
+    turned_row = target.width * (-(-count // target.width) | 1)
+
+    def build() -> ContractionPlan:
+        turning = ContractionPlan(
+            turn_kernel(target),
+            (weights.name, "packed", "ends", len(ends), run.size, count, rows.steps[0], turned_row),
+            {"ends": ends[:, 0] + weights.constant + start * rows.steps[0]},
+        )
+        values = np.arange(len(taps), dtype=np.int64) * turned_row
+        nothing = np.zeros(len(positions), np.int64)
+        plan = contract_plan(
+            target,
+            shape,
+            [
+                (
+                    np.stack([taps[:, 1], values], 1),
+                    np.stack([positions[:, 1], nothing, positions[:, 2]], 1),
+                )
+            ],
+            Axis(high, (main.steps[1], 0, main.steps[2])),
+            count,
+            {"x": "packed", "w": batched.name},
+        )
+        return replace(plan, packing=turning, packed=len(taps) * turned_row * target.bytes)
+
+    return Candidate(cycles, build)
+
+
+FORM = Form("rows", Kind.SINGLE, _candidate)

@@ -1,0 +1,43 @@
+"""One example: `packed` tiles along the rows of images.
+
+Contiguous elements of the result come from contiguous ones of the batched operand: a row of an image
+takes the place of the lanes.
+"""
+
+from __future__ import annotations
+
+from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.tiled import Tiles, packed_plan
+from specc.backend.contraction.tiling import (
+    by_weights,
+    part_of,
+    rows_of,
+    run_of,
+    taps_and_positions,
+)
+
+
+def _candidate(problem: Problem) -> Candidate | None:
+    op, target, part = problem.op, problem.target, problem.part
+    operands = weights, batched, _ = problem.operands
+    rows = rows_of(op, operands)
+    runs, run, step = run_of(op, operands)
+    if step != 1 or run < target.width:
+        return None
+    lists = by_weights(taps_and_positions(op, (*rows.indices, *runs), operands))
+    rows, lists = part_of(rows, lists, part)
+    lists = [(taps, positions) for taps, positions in lists if len(positions)]
+    if not lists or not rows.size:
+        return None
+    columns = [len(positions) * -(-run // target.width) for _, positions in lists]
+    cost = Tiles(target, rows.size, 1)
+    shape, cycles = cost.best_packed(lists, columns)
+    cycles += 0 if problem.kept else cost.packing(lists)
+    names = {"x": batched.name, "w": weights.name}
+    return Candidate(
+        cycles,
+        lambda: packed_plan(target, shape, lists, rows, run, names, part.parts > 1),
+    )
+
+
+FORM = Form("run", Kind.SINGLE, _candidate)

@@ -1,0 +1,79 @@
+"""The weights' gradient for few lanes: one operand is transposed, then a `contract` tile."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specc.backend.contraction.gradient import Sums, sums_of
+from specc.backend.contraction.loops.contract import contract_kernel, turn_kernel
+from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.target import Target
+from specc.backend.contraction.tiled import Tiles
+from specc.backend.contraction.tiling import SOON, ContractionPlan
+
+# Bytes of the transposed operand that all tiles run over in turn, and the most that is transposed at all.
+_SLICE, _MOST = 32 << 10, 8 << 20
+
+
+def _candidate(problem: Problem) -> Candidate | None:
+    """Return the cheaper one of the two ways to take rows and taps from the operands."""
+    found = [_of(problem.target, sums) for sums in sums_of(problem)]
+    return min((each for each in found if each), key=lambda each: each.cycles, default=None)
+
+
+def _of(target: Target, sums: Sums) -> Candidate | None:
+    taps, total = len(sums.taps), len(sums.runs) * sums.used
+    if (
+        len(sums.tap_axes) != 1
+        or sums.tap_axes[0].steps[2] != 1
+        or taps < target.width
+        or len(sums.positions) != 1
+        or taps * total * target.bytes > _MOST
+    ):
+        return None
+    shape, _ = Tiles(target, sums.rows.size, total).best(taps // target.width)
+    r, v = shape
+    blocks = -(-sums.rows.size // r) * -(-taps // (v * target.width))
+    cycles = blocks * (total * (max(r * v / 2, 4) + 1) + r * v + 20) + taps * total * 0.4
+    return Candidate(cycles, lambda: _plan(target, shape, sums))
+
+
+def _plan(target: Target, shape: tuple[int, int], sums: Sums) -> ContractionPlan:
+    dy, x, rows, taps = sums.dy, sums.x, sums.rows, sums.tap_axes[0]
+    ends, length = sums.runs, sums.used
+    r, v = shape
+    # an odd number of vectors: rows a power of two apart would fall onto the same cache lines
+    turned_row = target.width * (-(-taps.size // target.width) | 1)
+    total, step = len(ends) * length, v * target.width
+    most = max(target.width, _SLICE // (step * target.bytes) // target.width * target.width)
+    lanes = np.arange(length, dtype=np.int64)
+    # whole vectors are transposed, so some lanes beyond the last
+    turned = (total + target.width) * turned_row * target.bytes
+    # fmt: off
+    turning = ContractionPlan(
+        turn_kernel(target),
+        (x.name, "packed", "ends", len(ends), length, taps.size, taps.steps[1], turned_row),
+        {"ends": np.ascontiguousarray(ends[:, 1] + x.constant)},
+    )
+    parameters = (
+        "packed", dy.name, "out", "scratch", "classes", 1, "x_at", "w_at", "positions",
+        rows.size, rows.steps[0], rows.steps[2], taps.size, most, *SOON,
+    )
+    # fmt: on
+    return ContractionPlan(
+        contract_kernel(target, shape),
+        parameters,
+        {
+            "classes": np.array([[0, total, 0, 1]], np.int64),
+            "positions": np.zeros((1, 3), np.int64),
+            "x_at": np.arange(total, dtype=np.int64) * turned_row,
+            "w_at": (ends[:, :1] + dy.constant + lanes).reshape(-1),
+        },
+        -(-rows.size // r) * r * step * target.bytes if total > most else 0,
+        turning,
+        turned,
+        updating=contract_kernel(target, shape, True),
+    )
+
+
+FORM = Form("transposed", Kind.GRADIENT, _candidate)

@@ -1,0 +1,99 @@
+"""With lanes: a convolution with 3x3 weights, or its image's gradient, by Winograd's method."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specc.backend.contraction.loops.winograd import winograd_kernel, winograd_weights_kernel
+from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.tiling import ContractionPlan
+from specc.backend.contraction.winograd import columns_of, fills, window_of
+
+# The tile of the products by the number of registers: one, as each is a kernel to compile.
+_SHAPES = {32: (8, 3), 16: (6, 2)}
+# Cycles to transform a column of the image, one of the result, and weights; most are for stores to the L2 cache.
+_ENTER, _LEAVE, _WEIGHT = 70, 45, 25
+
+
+def _candidate(problem: Problem) -> Candidate | None:
+    op, target, part = problem.op, problem.target, problem.part
+    weights, batched, out = problem.operands
+    if part.parts > 1 or not fills(op):
+        return None
+    b_map, w_map = (op.left, op.right) if batched.name == "left" else (op.right, op.left)
+    forward = window_of(op, b_map, w_map, op.out)
+    window = forward or window_of(op, op.out, w_map, b_map)
+    if window is None:
+        return None
+    if forward:
+        rows, channels, edge = window.filters, window.channels, 0
+        inner = [axis.size + 2 for axis in (window.y, window.x)]
+    else:
+        rows, channels, edge = window.channels, window.filters, 2
+        inner = [axis.size for axis in (window.y, window.x)]
+    spans = [
+        problem.read.get(expression, (0, size))
+        for axis in (window.y, window.x)
+        for expression, size in zip(op.out, op.shape, strict=True)
+        if axis.at in dict(expression.terms)
+    ]
+    row_count, channel_count = op.extents[rows], op.extents[channels]
+    shape = _SHAPES[target.machine.registers]
+    if row_count < shape[0]:
+        return None
+    steps = [(each.step(window.y.at), each.step(window.x.at)) for each in (batched, out)]
+    tiles = [-(-(end - start) // 2) for start, end in spans]
+    column_count = tiles[0] * tiles[1] * (problem.lanes // target.width)
+    r, v = shape
+    blocks = -(-row_count // r)
+    tile = channel_count * (r * v / 2 * 1.12 + 1) + r * v + 25
+    transforms = _ENTER * channel_count + _LEAVE * row_count
+    cycles = column_count * (transforms + 16 * blocks * tile / v)
+    cycles += 0 if problem.kept else _WEIGHT * row_count * channel_count
+
+    def build() -> ContractionPlan:
+        # an odd number of vectors apart: a power of two would fall onto the same cache lines
+        image_step = target.width * (channel_count * v | 1)
+        w_y, w_x = (weights.step(axis.tap) for axis in (window.y, window.x))
+        first = weights.constant
+        if not forward:  # the last tap first
+            first, w_y, w_x = first + 2 * (w_y + w_x), -w_y, -w_x
+        columns = columns_of(inner, spans, edge, steps, problem.lanes, target.width)
+        columns += np.array([batched.constant, 0, out.constant, 0])
+        packing = ContractionPlan(
+            winograd_weights_kernel(target, r),
+            (
+                weights.name,
+                "packed",
+                row_count,
+                channel_count,
+                first,
+                weights.step(rows),
+                weights.step(channels),
+                w_y,
+                w_x,
+            ),
+            {},
+        )
+        # fmt: off
+        parameters = (
+            batched.name, "packed", "out", "scratch", "columns", len(columns),
+            channel_count, row_count, batched.step(channels), *steps[0],
+            out.step(rows), *steps[1], image_step,
+        )
+        # fmt: on
+        scratch = (target.width * (1 + 16 * r * v) + 32 * image_step) * target.bytes
+        packed = 16 * blocks * r * channel_count * target.bytes
+        return ContractionPlan(
+            winograd_kernel(target, shape),
+            parameters,
+            {"columns": columns},
+            scratch,
+            packing,
+            packed,
+        )
+
+    return Candidate(cycles, build)
+
+
+FORM = Form("winograd", Kind.LANES, _candidate)

@@ -1,0 +1,111 @@
+"""One example: a convolution with 3x3 weights by Winograd's method.
+
+Vectors are across tiles: pieces of neighbours in the rows of the image, which overlap if its size is not a
+multiple of theirs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specc.backend.contraction.loops.winograd import winograd_run_kernel, winograd_weights_kernel
+from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.tiling import ContractionPlan
+from specc.backend.contraction.winograd import fills, window_of
+from specc.ir.plan import share
+
+# The tiles of the products by the number of registers: few columns want no more than one or two vectors.
+SHAPES = {32: ((8, 2), (16, 1), (8, 1)), 16: ((6, 2), (12, 1), (6, 1))}
+# Cycles to transform a column of the image, one of the result, and weights.
+_ENTER, _LEAVE, _WEIGHT = 70, 30, 25
+
+
+def _candidate(problem: Problem) -> Candidate | None:
+    op, target, part = problem.op, problem.target, problem.part
+    weights, batched, out = problem.operands
+    b_map, w_map = (op.left, op.right) if batched.name == "left" else (op.right, op.left)
+    window = window_of(op, b_map, w_map, op.out)
+    if window is None or not fills(op) or (part.parts > 1 and not part.even):
+        return None
+    piece = target.width // 2  # elements of the result: whole tiles
+    if (
+        piece % 2
+        or window.x.size < piece
+        or window.y.size < 2
+        or out.step(window.x.at) != 1
+        or batched.step(window.x.at) != 1
+    ):
+        return None
+    channel_count = op.extents[window.channels]
+    first, row_count = share(op.extents[window.filters], part.number, part.parts)
+    shapes = [each for each in SHAPES[target.machine.registers] if each[0] <= row_count]
+    if not shapes:
+        return None
+    y, x = (_starts(axis.size, size) for axis, size in ((window.y, 2), (window.x, piece)))
+    pieces = np.stack(
+        [each.constant + y[:, None] * each.step(window.y.at) + x for each in (batched, out)], -1
+    ).reshape(-1, 2)
+    pieces = np.concatenate([pieces, np.repeat(pieces[-1:], -len(pieces) % 4, 0)])
+    columns = pieces.reshape(-1, 4, 2).swapaxes(1, 2).reshape(-1, 8)
+    columns += np.repeat([0, first * out.step(window.filters)], 4)
+
+    def cycles(shape: tuple[int, int]) -> float:
+        r, v = shape
+        groups, blocks = -(-len(columns) // v), -(-row_count // r)
+        tile = channel_count * (max(r * v / 2, 4.6) * 1.12 + 1) + r * v + 25
+        transforms = len(columns) * (_ENTER * channel_count + _LEAVE * blocks * r)
+        return (
+            transforms
+            + groups * blocks * 16 * tile
+            + (0 if problem.kept else _WEIGHT * row_count * channel_count)
+        )
+
+    shape = min(shapes, key=cycles)
+
+    def build() -> ContractionPlan:
+        r, v = shape
+        # an odd number of vectors apart: a power of two would fall onto the same cache lines
+        image_step = target.width * (channel_count * v | 1)
+        indices = (window.filters, window.channels, window.y.tap, window.x.tap)
+        steps = [weights.step(i) for i in indices]
+        packing = ContractionPlan(
+            winograd_weights_kernel(target, r),
+            (
+                weights.name,
+                "packed",
+                row_count,
+                channel_count,
+                weights.constant + first * steps[0],
+                *steps,
+            ),
+            {},
+        )
+        packed = 16 * -(-row_count // r) * r * channel_count * target.bytes
+        # fmt: off
+        parameters = (
+            batched.name, "packed", "out", "scratch", "columns", len(columns), channel_count,
+            row_count, batched.step(window.channels), batched.step(window.y.at), 1,
+            out.step(window.filters), out.step(window.y.at), 1, image_step,
+        )
+        # fmt: on
+        scratch = (target.width * (1 + 16 * r * v) + 32 * image_step) * target.bytes
+        asks = part.parts > 1
+        return ContractionPlan(
+            winograd_run_kernel(target, shape, asks),
+            parameters,
+            {"columns": columns},
+            scratch,
+            packing,
+            packed,
+            asks,
+        )
+
+    return Candidate(cycles(shape), build)
+
+
+def _starts(size: int, piece: int) -> np.ndarray:
+    """Where pieces begin that cover the size, the last within it."""
+    return np.minimum(np.arange(0, size, piece), size - piece)
+
+
+FORM = Form("winograd run", Kind.SINGLE, _candidate)

@@ -1,0 +1,137 @@
+"""A contraction to be computed, and what a form of kernels says about it.
+
+    problem = Problem(op, left, right, out, lanes=64, target=target)
+    FORM.candidate(problem)              # Candidate(cycles, plan), or None: the form does not fit
+
+A form is one file of `forms`: a way to compute contractions of one kind by kernels of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+
+from specc.backend.contraction.target import Target
+from specc.backend.contraction.tiling import (
+    WHOLE,
+    Axis,
+    ContractionPlan,
+    Linear,
+    Operand,
+    Part,
+    exact,
+    part_of,
+    rows_of,
+    split,
+    taps_and_positions,
+)
+from specc.ops.contract import Affine, Contract
+
+
+class Kind(Enum):
+    """The kinds of contractions that have forms."""
+
+    LANES = "weights times the values of several lanes"
+    SINGLE = "weights times the values of one example"
+    GRADIENT = "a sum over lanes, which is a gradient of weights"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A contraction with the places of its operands.
+
+    A batched operand is [axes..., lanes] in memory, the lanes contiguous; any other as its strides say.
+    Lanes from `used` on hold nothing that counts (0: all do). `calls` is how often it is called with the
+    same weights; packed weights may be `kept` from run to run, so that it costs nothing to pack them. Only
+    `part` of the result is computed, with lanes an even share of the rows; and of the result, only what is
+    between `wanted`[axis][0] and `wanted`[axis][1] need be computed.
+    """
+
+    contract: Contract
+    left: Operand
+    right: Operand
+    result: Operand
+    lanes: int
+    target: Target
+    calls: int = 1
+    used: int = 0
+    part: Part = WHOLE
+    wanted: tuple[tuple[int, int], ...] | None = None
+    kept: bool = False
+
+    @cached_property
+    def kind(self) -> Kind | None:
+        """The kind of the contraction; None if it has no form."""
+        left, right, out = self.left.batched, self.right.batched, self.result.batched
+        if left != right and out:
+            return Kind.SINGLE if self.lanes == 1 else Kind.LANES
+        if not (left and right and not out and self.lanes > 1):
+            return None
+        op, kept = self.op, set(self.operands[2].steps)
+        is_plain = all(exact(op, i) for i in kept) and len(kept) == len(op.out)
+        is_used = all(any(i in each for each in self.operands[:2]) for i in range(len(op.extents)))
+        return Kind.GRADIENT if is_plain and is_used else None
+
+    @property
+    def examples(self) -> int:
+        """The lanes that count."""
+        return self.used or self.lanes
+
+    @cached_property
+    def _split(self) -> tuple[Contract, Operand]:
+        return split(self.contract, self.result)
+
+    @property
+    def op(self) -> Contract:
+        """The contraction, each axis of whose result one index runs through if possible."""
+        return self._split[0]
+
+    @cached_property
+    def operands(self) -> tuple[Linear, Linear, Linear]:
+        """The weights (of a gradient: the left operand), the batched operand, and the result."""
+        left = Linear(self.op.left, self.left, "left")
+        right = Linear(self.op.right, self.right, "right")
+        weights, batched = sorted((left, right), key=lambda each: each.batched)
+        return weights, batched, Linear(self.op.out, self._split[1], "out")
+
+    @property
+    def pairs(self) -> tuple[tuple[Linear, Linear], tuple[Linear, Linear]]:
+        """The operands of a gradient in both orders."""
+        left, right, _ = self.operands
+        return (left, right), (right, left)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The names of the batched operand and of the weights."""
+        return {"x": self.operands[1].name, "w": self.operands[0].name}
+
+    @cached_property
+    def read(self) -> Mapping[Affine, tuple[int, int]]:
+        """What is read of the result, by the expression of the axis."""
+        return dict(zip(self.contract.out, self.wanted or (), strict=False))
+
+    @cached_property
+    def taps(self) -> tuple[Axis, list]:
+        """The rows, and the positions of the result by their taps, of the part to be computed."""
+        rows = rows_of(self.op, self.operands)
+        classes = taps_and_positions(self.op, rows.indices, self.operands)
+        return part_of(rows, classes, self.part) if self.part.parts > 1 else (rows, classes)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The cycles that a form takes, by estimate, and the function that makes its plan."""
+
+    cycles: float
+    plan: Callable[[], ContractionPlan]
+
+
+@dataclass(frozen=True)
+class Form:
+    """A way to compute the contractions of a kind; for a problem that it does not fit it returns None."""
+
+    name: str
+    kind: Kind
+    candidate: Callable[[Problem], Candidate | None]
