@@ -31,7 +31,11 @@ class Affine:
     constant: int = 0
 
     def __str__(self) -> str:
-        parts = [f"i{i}" if c == 1 else f"{c}*i{i}" for i, c in self.terms]
+        return self.named([f"i{i}" for i in range(1 + max((i for i, _ in self.terms), default=0))])
+
+    def named(self, names: Sequence[str]) -> str:
+        """Return the expression with a name for each index."""
+        parts = [names[i] if c == 1 else f"{c} * {names[i]}" for i, c in self.terms]
         if self.constant or not parts:
             parts.append(str(self.constant))
         return " + ".join(parts)
@@ -65,6 +69,22 @@ class Contract(Op):
     complete: bool = False
     by_rows: bool = False
     form = Form.CONTRACTION
+
+    def attributes(self) -> str:
+        """Return the product as a formula: `[i] += [i, j] * [j], i < 8, j < 2`."""
+        names = [chr(ord("i") + each) if each < 18 else f"i{each}" for each in range(self.rank)]
+        maps = [
+            f"[{', '.join(each.named(names) for each in map_)}]"
+            for map_ in (self.out, self.left, self.right)
+        ]
+        ranges = [f"{name} < {size}" for name, size in zip(names, self.extents, strict=True)]
+        flags = [name for name in ("sum_batch", "complete", "by_rows") if getattr(self, name)]
+        return ", ".join([f"{maps[0]} += {maps[1]} * {maps[2]}", *ranges, *flags])
+
+    @property
+    def rank(self) -> int:
+        """How many indices there are."""
+        return len(self.extents)
 
     def infer(self, left: Type, right: Type) -> Type:
         for position, (map_, operand) in enumerate(((self.left, left), (self.right, right))):
