@@ -1,4 +1,4 @@
-"""specc compiles a text that states a neural network into machine code that trains it.
+"""specc checks, compiles and trains neural networks described in text files.
 
 import specc
 
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from specc.diagnostics import Diagnostic, Diverged, SpecError, SpecWarning
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from specc.ir.program import Program
     from specc.net.net import Net
 
@@ -20,15 +22,15 @@ __version__ = "0.1.0"
 __all__ = ["Diagnostic", "Diverged", "SpecError", "SpecWarning", "__version__", "compile", "load"]
 
 
-def load(path, **overrides) -> Program:
+def load(path: str | Path, **overrides: str | int | float) -> Program:
     """The checked program of a .dl file.
 
     `overrides` give sizes, constants and settings of `train` other values: `classes=10`. Raises
     `SpecError`, whose `.diagnostics` lists every mistake.
 
-    Warnings are the program's `.warnings`, and each is given to Python's `warnings` as a `SpecWarning`.
-    A comment in the file, `# allow: NAME`, silences one; `warnings.filterwarnings("ignore",
-    category=specc.SpecWarning)` silences all.
+    Warnings are the program's `.warnings`, and each is given to Python's `warnings` as a
+    `SpecWarning`. A comment in the file, `# allow: NAME`, silences one;
+    `warnings.filterwarnings("ignore", category=specc.SpecWarning)` silences all.
     """
     import warnings
 
@@ -49,8 +51,8 @@ def compile(
 ) -> Net:
     """The model in machine code, its weights initialized from `seed`; see `specc.net.net.Net`.
 
-    `batch` and `seed` default to the file's, `threads` to the processors there are, or fewer where a
-    step has too little work for them; `dtype` is "float32" or "float64".
+    `batch` and `seed` default to the file's, `threads` to the processors there are, or fewer where
+    a step has too little work for them; `dtype` is "float32" or "float64".
     """
     from specc import driver
 

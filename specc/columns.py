@@ -1,4 +1,4 @@
-"""The values of one port for all examples, as the data sources give them and the kernels gather them."""
+"""The values of one port for all examples: data sources make them, kernels gather them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 class Column:
     """`array * scale + shift`, with `array` `[N, *shape]` in C order.
 
-    `array` is uint8, float32 or float64 for a "float" port, an integer type for a "class" port, bool
-    for a "bool" port. Bytes stay bytes in memory; they are scaled when a batch is gathered. Scale and
-    shift are 1 and 0 for all but "float" ports.
+    `array` is uint8, float32 or float64 for a "float" port, an integer type for a "class" port,
+    bool for a "bool" port. Bytes stay bytes in memory; they are scaled when a batch is gathered.
+    Scale and shift are 1 and 0 for all but "float" ports.
     """
 
     array: np.ndarray

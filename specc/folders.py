@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """Where compiled code and tables are kept: SPECC_CACHE_DIR, or the cache folder of this system."""
+    """Return the folder for compiled code: SPECC_CACHE_DIR, or the system's cache folder."""
     if chosen := os.environ.get("SPECC_CACHE_DIR"):
         return Path(chosen)
     import platformdirs  # takes 5 ms to import

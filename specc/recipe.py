@@ -36,6 +36,12 @@ class Port:
         None  # the stream that begins anew with the examples for which it is true
     )
 
+    @property
+    def class_count(self) -> int:
+        """The number of classes, of a "class" port."""
+        assert self.classes is not None, f"`{self.name}` is of type {self.kind}"
+        return self.classes
+
 
 @dataclass(frozen=True)
 class DataCall:

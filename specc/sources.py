@@ -1,10 +1,10 @@
 """The sources of data that `train` may name: the files and settings that each takes.
 
     SOURCES["idx"].files                  # ("the file of the images", "the file of the labels")
-    mistakes(DataCall("idx", ()), ())     # [Wrong("wrong-arguments", "`idx` takes the file of ...")]
+    mistakes(DataCall("idx", ()), ())     # [Wrong("wrong-arguments", "`idx` takes the file ...")]
 
-`specc check` asks here before anything runs, and the reader of a source before it reads; what the files
-hold is the reader's business.
+`specc check` asks here before anything runs, and the reader of a source before it reads; what the
+files hold is the reader's business.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ class DataSource:
     """What the call of a source may say. The last `optional` of the files may be left out.
 
     With `names_ports` there is a setting for each input and target, too: where to find it. A source
-    without names has `fields`, which are bound by kind: all of them, or one for each file.
-    `shape` and `classes` are those of its images and labels, and `examples` their number, where they
-    are always the same.
+    without names has `fields`, which are bound by kind: all of them, or one for each file. `shape`
+    and `classes` are those of its images and labels, and `examples` their number, where they are
+    always the same.
     """
 
     files: tuple[str, ...] = ()
@@ -157,8 +157,14 @@ def mistakes(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
     for position, each in enumerate(call.arguments[:most]):
         if not isinstance(each, str) or not each:
             given = f"`{each}`" if each != "" else "an empty text"
-            found.append(Wrong("wrong-arguments", f"`{call.word}` takes the name of a file here, not {given}",
-                               "put the name between quotes", argument=position))  # fmt: skip
+            found.append(
+                Wrong(
+                    "wrong-arguments",
+                    f"`{call.word}` takes the name of a file here, not {given}",
+                    "put the name between quotes",
+                    argument=position,
+                )
+            )
     known = source.all_settings(ports)
     for name, value in call.settings.items():
         if name not in known:
@@ -173,8 +179,14 @@ def mistakes(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
         elif (needed := known[name].wrong(value)) is not None:
             given = f'the text "{value}"' if isinstance(value, str) else f"`{str(value).lower()}`"
             help_ = "put it between quotes" if needed == "a text" and value != "" else None
-            found.append(Wrong("bad-setting", f"`{name}` of `{call.word}` is {needed}, not {given}", help_,
-                               setting=name))  # fmt: skip
+            found.append(
+                Wrong(
+                    "bad-setting",
+                    f"`{name}` of `{call.word}` is {needed}, not {given}",
+                    help_,
+                    setting=name,
+                )
+            )
     return found
 
 
@@ -188,7 +200,7 @@ def nearest_file(path: Path) -> str | None:
 
 
 def misfits(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
-    """Where the ports of a model cannot take what the source gives, as far as that is known ahead."""
+    """Return the ports that cannot take the fields of the source, as far as that is known ahead."""
     source = SOURCES[call.word]
     if not source.fields:
         return []
@@ -200,7 +212,8 @@ def misfits(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
             Wrong(
                 "wrong-kind",
                 f"the {bound.doubtful}s of `{call.word}` could be any of {listed}",
-                f"call the right one `{bound.doubtful}`, or take the data from an `npz`, with names",
+                f"call the right one `{bound.doubtful}`, or take the data from an `npz`, with"
+                " names",
             )
         ]
     found = []
@@ -216,9 +229,14 @@ def misfits(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
             field == "image" and source.shape and not fits(source.shape, port.shape, is_image=True)
         ):
             listed = ", ".join(map(str, source.shape))
-            found.append(Wrong("shape-mismatch", f"`{call.word}` holds images of shape [{listed}], but"
-                               f" `{port.name}` is {port_type(port)}",
-                               f"declare `{port.name}: float[1, {listed}]`"))  # fmt: skip
+            found.append(
+                Wrong(
+                    "shape-mismatch",
+                    f"`{call.word}` holds images of shape [{listed}], but"
+                    f" `{port.name}` is {port_type(port)}",
+                    f"declare `{port.name}: float[1, {listed}]`",
+                )
+            )
         elif (
             field == "label"
             and source.classes
@@ -233,7 +251,7 @@ def misfits(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
 
 @dataclass(frozen=True)
 class Bound:
-    """Which field goes to which port, by the port's name; or a field that could go to any of `ports`."""
+    """The field of each port, by the port's name; or a field that could go to any of `ports`."""
 
     fields: dict[str, str]
     doubtful: str = ""
@@ -241,7 +259,7 @@ class Bound:
 
 
 def by_kind(fields: Iterable[str], ports: Sequence[Port]) -> Bound:
-    """Fields for ports: by name, and else images (or vectors) to "float", labels to "class" or "bool".
+    """Bind fields to ports: by name, else images to "float" and labels to "class" or "bool".
 
     A model without such a port may take the labels as a scalar "float".
     """
@@ -266,7 +284,7 @@ def by_kind(fields: Iterable[str], ports: Sequence[Port]) -> Bound:
 def fits(shape: tuple[int, ...], wanted: tuple[Any, ...], is_image: bool) -> bool:
     """Whether examples of `shape` fit a port of shape `wanted`, which may have open sizes."""
 
-    def without_ones(sizes):
+    def without_ones(sizes: Iterable[object]) -> list[object]:
         return [size for size in sizes if size != 1]
 
     if not all(isinstance(size, int) for size in wanted):
@@ -300,12 +318,15 @@ def large_batch(recipe: Recipe, count: int) -> Diagnostic | None:
     if recipe.batch <= count or span is None:
         return None
     return Diagnostic(
-        "large-batch", "warning",
-        f"a batch of {recipe.batch:,} is larger than the training data, which have {count:,}"
-        f" example{'s' * (count > 1)}", span,
-        help=f"so an epoch is a single step; `batch = {count // 10}` makes ten of it"
-        if count >= 10 else f"`batch = {count}` holds all of them",
-    )  # fmt: skip
+        "large-batch",
+        "warning",
+        f"a batch of {recipe.batch:,} is larger than the training data, which has {count:,}"
+        f" example{'s' * (count > 1)}",
+        span,
+        help=f"an epoch would be a single step; `batch = {count // 10}` gives about ten"
+        if count >= 10
+        else f"`batch = {count}` holds all examples",
+    )
 
 
 def same_data(recipe: Recipe, is_same: Callable[[str, str], bool]) -> list[Diagnostic]:
@@ -330,13 +351,19 @@ def same_data(recipe: Recipe, is_same: Callable[[str, str], bool]) -> list[Diagn
         if not any(is_same(a, b) for a, b in pairs) and (pairs or SOURCES[call.word].files):
             continue
         what = "validation" if name == "validate" else "test"
-        found.append(Diagnostic(
-            "same-data", "warning",
-            f"the {what} data is the training data, so its results say nothing about new examples",
-            call.span, (Label(data.span, "the training data"),) if data.span is not None else (),
-            help="`validate split = 0.9` trains on nine tenths of the data and validates on the rest"
-            if name == "validate" else "give it a file of examples that no other part has",
-        ))  # fmt: skip
+        found.append(
+            Diagnostic(
+                "same-data",
+                "warning",
+                f"the {what} data is the training data, so its results say nothing about new"
+                " examples",
+                call.span,
+                (Label(data.span, "the training data"),) if data.span is not None else (),
+                help="`validate split = 0.9` trains on 90% of the data and validates on the rest"
+                if name == "validate"
+                else "give it a file of examples that no other part has",
+            )
+        )
     return found
 
 
@@ -344,30 +371,38 @@ def missing_classes(call: DataCall, port: Port, missing: Sequence[int]) -> Diagn
     """The warning of classes that no example has; `missing` are those, in order."""
     if not missing or port.span is None:
         return None
-    held = port.classes - len(missing)
-    first = port.classes - 1
+    held = port.class_count - len(missing)
+    first = port.class_count - 1
     while first in missing:
         first -= 1
-    if list(missing) == list(range(first + 1, port.classes)):
-        what = f"only the classes 0 .. {first}"
-        help_ = f"declare `class({held})`, if there are no others"
+    if list(missing) == list(range(first + 1, port.class_count)):
+        what = f"only classes 0 to {first}"
+        help_ = f"declare `class({held})` if there are no others"
     elif missing[0] == 0 and len(missing) == 1:
-        what = f"the classes 1 .. {port.classes - 1} alone"
+        what = f"only classes 1 to {port.class_count - 1}"
         help_ = f"classes count from 0: subtract 1 in the data, and declare `class({held})`"
     else:
         shown = ", ".join(map(str, missing[:8])) + (", .." if len(missing) > 8 else "")
         what = f"no example of class {shown}"
-        help_ = f"number the {held} classes without gaps, or leave it so if examples will follow"
-    labels = (Label(call.span, "these data"),) if call.span is not None else ()
-    return Diagnostic("missing-classes", "warning", f"the data hold {what}, but `{port.name}` is"
-                      f" {port_type(port)}", port.span, labels, help=help_)  # fmt: skip
+        help_ = (
+            f"number the {held} classes without gaps, or ignore this if more examples will follow"
+        )
+    labels = (Label(call.span, "this data"),) if call.span is not None else ()
+    return Diagnostic(
+        "missing-classes",
+        "warning",
+        f"the data contains {what}, but `{port.name}` is {port_type(port)}",
+        port.span,
+        labels,
+        help=help_,
+    )
 
 
 def unreachable(port: Port, reach: Reach, place: str, value: float) -> Diagnostic | None:
     """The warning of a target beyond what the output that it is compared with can become."""
     high = "" if math.isinf(reach.high) else f" .. {reach.high:g}"
     what = f"{reach.low:g}{high}" if high else f"{reach.low:g} or more"
-    labels = ()
+    labels: tuple[Label, ...] = ()
     if port.span is not None:
         labels = (Label(port.span, f"`{port.name}` is declared here"),)
     return Diagnostic(

@@ -229,9 +229,9 @@ def test_a_map_is_dead_where_it_is_0_at_every_place():
     assert flow.layers[1].dead == pytest.approx(1 / 3)
     net.params["conv1.bias"][:] = -9
     said = net.flow(**data).verdict
-    assert "relu1: 100% of its units are 0 for every example: dead, they learn nothing" in said
+    assert "relu1: 100% of its units are 0 for every example (dead), so they learn nothing" in said
     assert (
-        "layers: the gradient at conv1, the first, is 0 of that at global_avgpool1, the last: it vanishes"
+        "layers: the gradient at the first, conv1, is 0 times the gradient at the last, global_avgpool1: it vanishes"
         in said
     )
 
@@ -394,7 +394,7 @@ def test_clipping_bounds_the_update():
     flow = net.flow(**recall())
     assert flow.norm > 1e6 and flow.clipped_norm == 1
     assert "; `clip_norm` bounds the update" in flow.verdict[0]
-    assert flow.verdict[-1].endswith("clipping (clip_norm = 1) makes 1 of it")
+    assert flow.verdict[-1].endswith("clipping (clip_norm = 1) scales it to 1")
     before = {path: array.copy() for path, array in net.params.items()}
     net.step(**recall())
     moved = np.sqrt(sum(((net.params[path] - before[path]) ** 2).sum() for path in before))
@@ -404,7 +404,7 @@ def test_clipping_bounds_the_update():
 def test_clipping_leaves_a_small_gradient_as_it_is():
     flow = flow_of("tanh.dl")
     assert flow.clipped_norm == flow.norm < 1
-    assert flow.verdict[-1].endswith("which clipping (clip_norm = 1) leaves as it is")
+    assert flow.verdict[-1].endswith("which clipping (clip_norm = 1) does not change")
 
 
 @pytest.mark.parametrize(
@@ -421,7 +421,7 @@ def test_depth_does_to_gradients_what_time_does(file, word):
     flow = driver.compile(program).flow(
         image=random.uniform(size=(16, 64)), label=random.integers(10, size=16)
     )
-    assert flow.verdict[0].startswith("layers: the gradient at dense1, the first, is ")
+    assert flow.verdict[0].startswith("layers: the gradient at the first, dense1, is ")
     assert flow.verdict[0].endswith(f"it {word}")
 
 

@@ -1,4 +1,4 @@
-"""`specc build FILE [-o model.py]`: the code that a model is compiled from, written to be read."""
+"""`specc build FILE [-o model.py]`: the Python source that a model compiles to, for reading."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ from specc.cli.session import FILE, checked, overrides
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The Python file to write; without it the code is printed.",
+    help="Python file to write; without it specc prints the source.",
 )
 @click.option(
-    "--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True
+    "--dtype",
+    type=click.Choice(["float32", "float64"]),
+    default="float32",
+    show_default=True,
+    help="Type of weights and activations.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="By default 1.")
+@click.option("--threads", type=click.IntRange(min=1), help="Number of threads  [default: 1]")
 def build(
     file: Path, changes: tuple[str, ...], output: Path | None, dtype: str, threads: int | None
 ) -> None:
-    """Write the Python that the model in FILE is compiled from."""
+    """Print the Python source that a model compiles to."""
     from specc import driver
     from specc.runtime.files import replace
 
@@ -37,5 +41,5 @@ def build(
     try:
         replace(output, text.encode())
     except OSError as error:
-        raise click.UsageError(f"`{output}` cannot be written: {error.strerror}") from None
+        raise click.UsageError(f"cannot write `{output}`: {error.strerror}") from None
     click.echo(f"wrote {output} ({len(text.splitlines()):,} lines)")

@@ -1,4 +1,4 @@
-"""A flow of gradients as a drawing: a panel for the layers and one for each cell, sizes as powers of ten.
+"""Draw a flow of gradients: a panel for the layers and one for each cell, on a log scale.
 
 write(flow, Path("flow.svg"))      # plain text, by this module; .png and .pdf by matplotlib
 """
@@ -78,7 +78,7 @@ def write(flow: Flow, path: Path) -> None:
         else:
             draw(shown, path)
     except OSError as error:
-        raise click.UsageError(f"`{path}` cannot be written: {error.strerror}") from None
+        raise click.UsageError(f"cannot write `{path}`: {error.strerror}") from None
 
 
 def panels(flow: Flow) -> list[Panel]:
@@ -156,7 +156,8 @@ def _svg_panel(panel: Panel) -> str:
         place = f'x="{x(k):.1f}" y="{TOP + tall + 18}"'
         turn = f'text-anchor="end" transform="rotate(-{TURN} {x(k):.1f} {TOP + tall + 18})"'
         out.append(
-            f'<line x1="{x(k):.1f}" y1="{TOP + tall}" x2="{x(k):.1f}" y2="{TOP + tall + 4}" stroke="#888"/>'
+            f'<line x1="{x(k):.1f}" y1="{TOP + tall}" x2="{x(k):.1f}" y2="{TOP + tall + 4}"'
+            ' stroke="#888"/>'
         )
         out.append(f"<text {place} {turn if panel.names else MIDDLE}>{escape(name)}</text>")
     out.append(
@@ -201,9 +202,15 @@ def draw(shown: Sequence[Panel], path: Path) -> None:
     for axes, panel in zip(figure.subplots(len(shown), squeeze=False)[:, 0], shown, strict=True):
         for line, colour in zip(panel.series, COLOURS, strict=False):
             values = [each if 0 < each < math.inf else math.nan for each in line.values]
-            axes.plot(range(1, len(values) + 1), values, color=colour, label=line.name,
-                      linestyle="--" if line.is_dashed else "-", marker="o" if panel.names else None,
-                      markersize=4)  # fmt: skip
+            axes.plot(
+                range(1, len(values) + 1),
+                values,
+                color=colour,
+                label=line.name,
+                linestyle="--" if line.is_dashed else "-",
+                marker="o" if panel.names else None,
+                markersize=4,
+            )
         low, high = panel.bounds
         axes.set_yscale("log")
         axes.set_ylim(10.0**low, 10.0**high)
@@ -211,9 +218,13 @@ def draw(shown: Sequence[Panel], path: Path) -> None:
         axes.minorticks_off()
         axes.set_title(panel.title, loc="left", fontweight="bold", fontsize=11)
         places = _places(panel)
-        axes.set_xticks([k + 1 for k, _ in places], [name for _, name in places],
-                        rotation=TURN if panel.names else 0, ha="right" if panel.names else "center",
-                        fontsize=8)  # fmt: skip
+        axes.set_xticks(
+            [k + 1 for k, _ in places],
+            [name for _, name in places],
+            rotation=TURN if panel.names else 0,
+            ha="right" if panel.names else "center",
+            fontsize=8,
+        )
         if not panel.names:
             axes.set_xlabel(panel.x)
         axes.grid(color="#dddddd", axis="y")

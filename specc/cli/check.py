@@ -1,4 +1,4 @@
-"""`specc check FILE...`: every mistake of some files, in one of several formats."""
+"""`specc check FILE...`: all errors and warnings of model files, in one of several formats."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ from specc.source import Source
     type=click.Choice(list(FORMATS)),
     default="full",
     show_default=True,
-    help="How mistakes are printed.",
+    help="Output format.",
 )
 @click.option(
     "--data",
     type=FOLDER,
-    help="The folder where relative paths of data start; by default FILE's.",
+    help="Folder for relative data paths  [default: the folder of FILE]",
 )
-@click.option("--no-data", is_flag=True, help="Leave the data out: check only the model files.")
+@click.option("--no-data", is_flag=True, help="Check only the model files, not their data.")
 @click.option(
     "--fix",
     is_flag=True,
-    help="Mend what can be mended without changing what is meant, in the files.",
+    help="Apply safe fixes, such as spelling and syntax, to the files in place.",
 )
 @click.option("--watch", is_flag=True, help="Check again whenever a file changes.")
 def check(
     files: tuple[Path, ...], format_: str, data: Path | None, no_data: bool, fix: bool, watch: bool
 ) -> int:
-    """Report every mistake in FILEs, at its place. `-` is the standard input.
+    """Check model files and their data for errors.
 
-    The data that a file names is checked, too: its columns, shapes, types and values. A data file
-    that does not exist is an error; --no-data leaves the data out.
+    FILE may be `-` for standard input. Data files named in a model are checked too: their columns,
+    shapes, types and values. A missing data file is an error; --no-data skips the data.
 
-    Exits with 0 if there are only warnings or nothing, with 1 if there are errors.
+    The exit status is 1 if there are errors, else 0.
     """
     if STANDARD_INPUT in files and (fix or watch):
-        raise click.UsageError(f"`-` is no file to {'mend' if fix else 'watch'}")
+        raise click.UsageError(f"cannot {'fix' if fix else 'watch'} standard input (`-`)")
     if data is not None and no_data:
-        raise click.UsageError("--data says where the data are, --no-data that they are left out")
+        raise click.UsageError("--data and --no-data cannot be combined")
 
     def run() -> int:
         return _check(files, format_, fix, data, not no_data)
@@ -66,11 +66,11 @@ def check(
 def _check(
     files: tuple[Path, ...], format_: str, fix: bool, data: Path | None, looks_at_data: bool
 ) -> int:
-    # trees and graphs are no garbage: looking for it took a third of the time of a long file
+    # trees and graphs are not garbage: collecting it took a third of the time of a long file
     gc.set_threshold(1_000_000, 50, 100)
     if fix:
         for file in files:
-            _mend(file)
+            _fix(file)
     found = []
     for file in files:
         found += _found(file, data, looks_at_data)
@@ -78,12 +78,12 @@ def _check(
     if format_ == "full":
         count = f"{len(files)} file{'s' * (len(files) > 1)}"
         count += " checked" + ("" if looks_at_data else ", data left out")
-        click.echo(f"{chr(10) if found else ''}{count}: {summary(found) or 'no mistakes'}")
+        click.echo(f"{chr(10) if found else ''}{count}: {summary(found) or 'no errors'}")
     return int(any(each.severity == "error" for each in found))
 
 
 def _found(file: Path, data: Path | None, looks_at_data: bool) -> list[Diagnostic]:
-    """What is wrong with a file and with its data."""
+    """Return the diagnostics of a file and of its data."""
     from specc import driver
     from specc.cli.verdict import SECONDS, data_verdict, drafted
 
@@ -98,32 +98,32 @@ def _found(file: Path, data: Path | None, looks_at_data: bool) -> list[Diagnosti
     verdict = data_verdict(source, drawn, data or file.parent, seconds=SECONDS)
     for each in verdict.partial:
         click.echo(f"{source.name}: the data was read in part: {each}", err=True)
-    # beside errors no warnings that may follow from them
+    # warnings about the data are left out if errors of the file may have caused them
     told = [each for each in verdict.found if program is not None or each.severity == "error"]
     return list(dict.fromkeys([*found, *told]))
 
 
-def _mend(file: Path) -> None:
-    """Applies the safe fixes to a file, and says so on the side."""
+def _fix(file: Path) -> None:
+    """Apply the safe fixes to a file, and report them on stderr."""
     from specc import driver
     from specc.cli.whole import write_whole
     from specc.frontend.fix.apply import mended_source
 
     if file.suffix == ".json":
-        return  # its text is not what the fixes are of
+        return  # fixes apply to .dl text
     try:
         source = read_source(file)
     except SpecError:
-        return  # the check says why
+        return  # the check reports the reason
     mended, fixes = mended_source(source, lambda each: driver.check(each, {})[1])
     if fixes:
         write_whole(file, mended.text)
         what = "; ".join(each.message for each in fixes)
-        click.echo(f"mended {file} ({len(fixes)}): {what}", err=True)
+        click.echo(f"fixed {file} ({len(fixes)}): {what}", err=True)
 
 
 def _with_used(files: tuple[Path, ...], data: Path | None = None) -> list[Path]:
-    """The files, those that they bring in with `use`, and their data."""
+    """Return the files, those that they import with `use`, and their data files."""
     from specc import driver
     from specc.cli.session import used_files
 
@@ -139,7 +139,7 @@ def _with_used(files: tuple[Path, ...], data: Path | None = None) -> list[Path]:
 
 
 def _data_files(source: Source) -> list[str]:
-    """The files of data that a source names."""
+    """Return the data files that a source names."""
     from specc.frontend.syntax import ast
     from specc.frontend.syntax.parse import parse
 

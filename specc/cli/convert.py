@@ -1,4 +1,4 @@
-"""`specc convert FILE` and `specc schema`: the JSON form of a model, for programs that write models."""
+"""`specc convert FILE` and `specc schema`: models in JSON form, for programs that write models."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from specc.source import Source
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to write; without it the result is printed.",
+    help="File to write; without it specc prints the result.",
 )
 def convert(file: Path, output: Path | None) -> None:
-    """Turn a .dl FILE into its JSON form, and a .json FILE into .dl text.
+    """Convert a model between .dl and JSON.
 
-    There and back gives the same file, in the layout of `specc fmt`. All commands that take a .dl file
-    take its JSON form, too.
+    A .dl FILE becomes JSON, and a .json FILE becomes .dl text. Converting to JSON and back gives
+    the same file, in the layout of `specc fmt`. Every command also accepts models in JSON form.
     """
     from specc import driver
 
@@ -41,7 +41,7 @@ def convert(file: Path, output: Path | None) -> None:
 
 
 def _record(source: Source) -> dict:
-    """The JSON form of a source. Raises SpecError for mistakes in its syntax."""
+    """Return the JSON form of a source. Raises SpecError for syntax errors."""
     from specc.frontend.jsonform.write import to_json
     from specc.frontend.layout.format import formatted
     from specc.frontend.syntax.parse import parse
@@ -54,7 +54,7 @@ def _record(source: Source) -> dict:
 
 @click.command()
 def schema() -> None:
-    """Print the JSON Schema of the JSON form of a model (see `specc convert`)."""
+    """Print the JSON Schema for models in JSON form."""
     from specc.frontend.jsonform import shapes
 
     click.echo(json.dumps(shapes.schema(), indent=2))

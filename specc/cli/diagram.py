@@ -1,9 +1,9 @@
-"""A program as boxes and arrows, for a drawing.
+"""Turn a program into boxes and arrows, for a drawing.
 
-    diagram(program)        # Diagram(boxes=[Box("image", ..), Box("conv1", ..), ..], arrows=[(0, 1), ..])
+    diagram(program)        # Diagram(boxes=[Box("image", ..), ..], arrows=[(image, conv1), ..])
 
-A box is an input, a use of a word, a formula between words, an output or a loss. What a block or a shared
-layer is made of stands in a frame, as long as the drawing does not become too long.
+A box is an input, a layer, a formula between layers, an output or a loss. The boxes of a block or
+of a shared layer have a frame around them, unless the drawing becomes too long.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from specc.cli.table import nodes_of, over, port_shape
 from specc.ir.graph import Node, topological
 from specc.ir.program import Layer, Program, Term
+from specc.ir.sizes import Size
 from specc.ops.broadcast import Sum
 from specc.ops.leaf import Input
 from specc.ops.reduce import Max
@@ -24,16 +25,39 @@ MOST_BOXES = 48
 """Uses of words above which those within blocks are left out."""
 PORTS = ("input", "target")
 KINDS = {
-    "conv": "conv", "conv_transpose": "conv", "dense": "dense", "maxout": "dense", "embed": "dense",
-    "rnn": "cell", "lstm": "cell", "gru": "cell",
-    "batchnorm": "norm", "layernorm": "norm", "dropout": "norm",
-    "relu": "activation", "leaky_relu": "activation", "prelu": "activation", "elu": "activation",
-    "selu": "activation", "softplus": "activation", "silu": "activation", "mish": "activation",
+    "conv": "conv",
+    "conv_transpose": "conv",
+    "dense": "dense",
+    "maxout": "dense",
+    "embed": "dense",
+    "rnn": "cell",
+    "lstm": "cell",
+    "gru": "cell",
+    "batchnorm": "norm",
+    "layernorm": "norm",
+    "dropout": "norm",
+    "relu": "activation",
+    "leaky_relu": "activation",
+    "prelu": "activation",
+    "elu": "activation",
+    "selu": "activation",
+    "softplus": "activation",
+    "silu": "activation",
+    "mish": "activation",
     "gelu": "activation",
-    "softmax": "activation", "log_softmax": "activation", "sigmoid": "activation", "tanh": "activation",
-    "maxpool": "pool", "avgpool": "pool", "global_avgpool": "pool", "global_maxpool": "pool",
-    "upsample": "pool", "flatten": "pool", "reshape": "pool", "transpose": "pool",
-}  # fmt: skip
+    "softmax": "activation",
+    "log_softmax": "activation",
+    "sigmoid": "activation",
+    "tanh": "activation",
+    "maxpool": "pool",
+    "avgpool": "pool",
+    "global_avgpool": "pool",
+    "global_maxpool": "pool",
+    "upsample": "pool",
+    "flatten": "pool",
+    "reshape": "pool",
+    "transpose": "pool",
+}
 
 
 @dataclass(eq=False)
@@ -116,7 +140,7 @@ class _Maker:
         return Diagram(program.name, boxes, arrows, frames, summary)
 
     def _complete_frames(self, arrows: list[tuple[Box, Box]]) -> None:
-        """Puts the formulas of a block into its frame, and says how frames stand within each other."""
+        """Put the formulas of each block into its frame, and set the nesting levels of frames."""
         for frame in self.frames:
             is_done = False
             while not is_done:
@@ -141,8 +165,11 @@ class _Maker:
     def _ports(self) -> None:
         roots = [term.node for term in (*self.program.outputs, *self.program.losses)]
         everything = topological(roots)
-        leaves = [n for n in everything if isinstance(n.op, Input) and n.op.role in PORTS]
-        found = {n.op.label: n for n in leaves}
+        found = {
+            node.op.label: node
+            for node in everything
+            if isinstance(node.op, Input) and node.op.role in PORTS
+        }
         for port in _told(self.program):
             if port.name in found:
                 text = port_shape(port) if port.shape or port.kind != "float" else "float"
@@ -295,7 +322,9 @@ class _Maker:
         found: dict[tuple[Box, Box], None] = {}
         for node in everything:
             box = self.owner.get(node)
-            for each in node.inputs if box is not None else ():
+            if box is None:
+                continue
+            for each in node.inputs:
                 before = self.owner.get(each) if each.type.batched else None
                 if before is not None and before is not box:
                     found[before, box] = None
@@ -344,5 +373,5 @@ def _short(text: str, most: int) -> str:
     return text[: most - 1] + "…"
 
 
-def _number(value) -> str:
+def _number(value: Size) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection
+from typing import Self
 
 import click
 
@@ -48,10 +49,10 @@ def display(
 class Quiet:
     """Shows nothing."""
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         pass
 
     def steps(self, epoch: int, step: int, loss: float, examples_per_second: float) -> None:
@@ -116,11 +117,11 @@ class Bar(Lines):
             rate="-",
         )
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self.bar.start()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
     def steps(self, epoch: int, step: int, loss: float, examples_per_second: float) -> None:

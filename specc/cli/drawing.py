@@ -7,11 +7,12 @@ Colours follow the reader's light or dark theme; text is text, and can be search
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from xml.sax.saxutils import escape
 
-from specc.cli.diagram import Box, Diagram
-from specc.cli.layered import layered
+from specc.cli.diagram import Box, Diagram, Frame
+from specc.cli.layered import Layout, layered
 
 SIGN, SMALL = 7.3, 6.1
 """The mean widths of a letter of a title, and of a detail."""
@@ -43,6 +44,10 @@ FAINT = ("#6b717d", "#9aa1ad")
 ARROW = ("#9097a3", "#7d8490")
 FRAME = ("#f6f7f9", "#d5d9e0", "#1e2127", "#3a3f49")
 ROUND = ("input", "target", "output", "loss")
+
+
+Places = Mapping[Box, tuple[float, float]]
+"""The x of the center and the y of the upper edge of boxes."""
 
 
 def drawing(diagram: Diagram) -> str:
@@ -81,7 +86,7 @@ def _height(box: Box) -> float:
     return TALL if box.detail else FLAT
 
 
-def _heights(diagram: Diagram, layout) -> tuple[list[float], list[float], float]:
+def _heights(diagram: Diagram, layout: Layout[Box]) -> tuple[list[float], list[float], float]:
     """Where each row starts, how high it is, and where the last one ends."""
     starts: dict[int, int] = {}
     ends: dict[int, int] = {}
@@ -90,16 +95,16 @@ def _heights(diagram: Diagram, layout) -> tuple[list[float], list[float], float]
         for edges, row in ((starts, min(rows)), (ends, max(rows))):
             edges[row] = max(edges.get(row, 0), frame.level + 1)
     top, tops, heights = 74.0, [], []
-    for number, row in enumerate(layout.rows):
+    for number, boxes in enumerate(layout.rows):
         top += HEAD * starts.get(number, 0)
         tops.append(top)
-        heights.append(max((_height(box) for box in row), default=FLAT))
+        heights.append(max((_height(box) for box in boxes), default=FLAT))
         top += heights[-1] + GAP + INSET / 2 * ends.get(number, 0)
     return tops, heights, top - GAP
 
 
-def _frame(frame, places, widths, diagram: Diagram) -> str:
-    """A frame about boxes, unless another box would stand in it."""
+def _frame(frame: Frame, places: Places, widths: Mapping[Box, float], diagram: Diagram) -> str:
+    """Return a frame around boxes, or nothing if another box would be inside it."""
     inset = INSET + 7 * frame.level
     left = min(places[box][0] - widths[box] / 2 for box in frame.boxes) - inset
     right = max(places[box][0] + widths[box] / 2 for box in frame.boxes) + inset
@@ -122,8 +127,16 @@ def _frame(frame, places, widths, diagram: Diagram) -> str:
     )
 
 
-def _arrow(start: Box, end: Box, line, places, tops, heights, shift: float) -> str:
-    """A line from the lower edge of one box to the upper edge of another."""
+def _arrow(
+    start: Box,
+    end: Box,
+    line: Sequence[tuple[int, float]],
+    places: Places,
+    tops: Sequence[float],
+    heights: Sequence[float],
+    shift: float,
+) -> str:
+    """Return a line from the lower edge of one box to the upper edge of another."""
     points = [(places[start][0], places[start][1] + _height(start))]
     for row, x in line[1:-1]:
         points += [(x + shift, tops[row]), (x + shift, tops[row] + heights[row])]
@@ -145,8 +158,8 @@ def _box(box: Box, x: float, y: float, width: float) -> str:
     inset = 13
     base = y + (18.5 if box.detail else height / 2 + 4.6)
     parts = [
-        f'<g class="{box.kind}"><rect x="{left:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
-        f' rx="{radius:.1f}"/>'
+        f'<g class="{box.kind}"><rect x="{left:.1f}" y="{y:.1f}" width="{width:.1f}"'
+        f' height="{height:.1f}" rx="{radius:.1f}"/>'
     ]
     if box.shape:
         parts.append(
@@ -187,16 +200,18 @@ def _page(diagram: Diagram, width: float, height: float, content: str) -> str:
         "text{font:13px ui-sans-serif,system-ui,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}"
         ".title{font-weight:600}.shape{text-anchor:end}.middle{text-anchor:middle}"
         ".detail{font-size:11px;opacity:.8}.faint{font-size:11px}.name{font-size:18px;font-weight:700}"
-        "rect{stroke-width:1.2}.page{stroke:none}.arrow{fill:none;stroke-width:1.4}.frame{stroke-dasharray:4 3}"
+        "rect{stroke-width:1.2}.page{stroke:none}.arrow{fill:none;stroke-width:1.4}"
+        ".frame{stroke-dasharray:4 3}"
         + theme(0)
         + f"@media (prefers-color-scheme:dark){{{theme(1)}}}"
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}"'
         f' viewBox="0 0 {width:.0f} {height:.0f}" role="img">\n'
-        f"<title>{escape(diagram.title)}: {escape(diagram.summary)}</title>\n<style>{style}</style>\n"
-        '<defs><marker id="head" viewBox="0 0 8 8" refX="3" refY="4" markerWidth="7" markerHeight="7"'
-        ' orient="auto"><path class="tip" d="M0 0L8 4L0 8Z"/></marker></defs>\n'
+        f"<title>{escape(diagram.title)}: {escape(diagram.summary)}</title>\n"
+        f"<style>{style}</style>\n"
+        '<defs><marker id="head" viewBox="0 0 8 8" refX="3" refY="4" markerWidth="7"'
+        ' markerHeight="7" orient="auto"><path class="tip" d="M0 0L8 4L0 8Z"/></marker></defs>\n'
         f'<rect class="page" width="100%" height="100%"/>\n'
         f'<text class="name ink" x="{EDGE:.0f}" y="36">{escape(diagram.title)}</text>\n'
         f'<text class="faint" x="{EDGE:.0f}" y="54">{escape(diagram.summary)}</text>\n'

@@ -1,4 +1,4 @@
-"""`specc eval RUN`: the losses and metrics of a run's best weights on held-out data."""
+"""`specc eval RUN`: losses and metrics of a run's best weights on held-out data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specc.cli.session import FOLDER, run_program, tell_left_out
+from specc.cli.session import FOLDER, THREADS_HELP, run_program, tell_left_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,16 +18,20 @@ if TYPE_CHECKING:
 @click.command("eval")
 @click.argument("folder", metavar="RUN", type=FOLDER)
 @click.option(
-    "--data", type=FOLDER, help="Where relative paths of data start; by default as in training."
+    "--data", type=FOLDER, help="Folder for relative data paths  [default: as in training]"
 )
-@click.option("--threads", type=click.IntRange(min=1), help="By default as many as pay.")
+@click.option("--threads", type=click.IntRange(min=1), help=THREADS_HELP)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool) -> None:
-    """Evaluate the best weights of RUN on the test data, or on the validation part without any.
+    """Evaluate a trained run on test or validation data.
 
-    The validation part is that of the training: eval leaves out examples that were added to the data since,
-    and refuses examples that have changed. Test data may change, with a warning.
+    The best weights of RUN are evaluated on the test data, or on the validation data if there is no
+    test data. The validation examples are those of the training: eval skips examples that were
+    added to the data since, and refuses examples that have changed. If the test data has changed,
+    eval prints a warning.
     """
+    import numpy as np
+
     from specc import driver
     from specc.cli.provenance import counts_then, require_rows
     from specc.runtime.checkpoint import restore
@@ -41,7 +45,7 @@ def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool
     part = "validation" if program.recipe.test is None else "test"
     if part == "validation" and program.recipe.validate is None:
         raise data_error(
-            "there are no data to evaluate on",
+            "there is no data to evaluate on",
             program.recipe.span,
             help="add a `test` or `validate` to `train`, and train again",
         )
@@ -58,20 +62,20 @@ def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool
     tell_left_out(loaded)
     require_rows(run, program.recipe, loaded, part, where)
     progress = restore(run.best, net)
-    rows = getattr(loaded, part)
+    rows = loaded.parts[part]
     found = net.evaluate(rows.columns, rows.rows)
     values = {short: float(found[name]) for name, short in short_names(net.columns).items()}
     tables = {
         name.removeprefix("metric."): value
         for name, value in found.items()
-        if name not in net.columns
+        if isinstance(value, np.ndarray)
     }
     _print(folder, part, len(rows), progress.epoch, values, tables, as_json)
     if not math.isfinite(values["loss"]):
         raise run_error(
             f"the loss is {values['loss']} on the {part} part, although all weights are finite",
             folder,
-            help="look for inputs that are far from those of the training",
+            help="look for inputs that are far from the training inputs",
         )
 
 
@@ -84,7 +88,7 @@ def _print(
     tables: dict[str, np.ndarray],
     as_json: bool,
 ) -> None:
-    """Print values by name, and tables of metrics that are arrays."""
+    """Print the values by name, and a table for each metric that is an array."""
     if as_json:
         values.update({name: value.tolist() for name, value in tables.items()})
         click.echo(
@@ -103,7 +107,7 @@ def _print(
     width = max(map(len, values))
     for name, value in values.items():
         click.echo(f"  {name:<{width}}  {value:.6g}")
-    for name, value in tables.items():
+    for name, table in tables.items():
         click.echo(f"  {name} (rows: axis 0)")
-        for row in value.reshape(len(value), -1):
+        for row in table.reshape(len(table), -1):
             click.echo("    " + "  ".join(f"{each:9.4g}" for each in row))

@@ -1,4 +1,4 @@
-"""`specc explain NAME`: what a word or the name of a mistake means."""
+"""`specc explain NAME`: a page about a layer, a function, an error or a warning."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import click
 @click.command()
 @click.argument("name", required=False)
 def explain(name: str | None) -> None:
-    """Explain NAME: a word (formula, settings, shapes, an example) or a mistake (why, and how to mend it).
+    """Explain a layer, function, error or warning.
 
-    Without NAME, list all that can be explained.
+    For a layer or function, the page shows its formula, settings, shapes and an example; for an
+    error or warning, its reason and a fix. Without NAME, list all pages.
     """
     from specc.frontend.explain.explain import contents, explanation, nearest
 
@@ -20,6 +21,6 @@ def explain(name: str | None) -> None:
     text = explanation(name)
     if text is None:
         near = nearest(name)
-        help_ = f"did you mean `{near}`?" if near else "`specc explain` lists what there is"
-        raise click.UsageError(f"nothing is known of `{name}`; {help_}")
+        help_ = f"did you mean `{near}`?" if near else "`specc explain` lists all pages"
+        raise click.UsageError(f"there is no page about `{name}`; {help_}")
     click.echo(text, nl=False)

@@ -1,4 +1,4 @@
-"""`specc flow FILE|RUN`: how gradients flow through a network, on one batch of its training data."""
+"""`specc flow FILE|RUN`: how gradients flow through a model, on one batch of training data."""
 
 from __future__ import annotations
 
@@ -16,24 +16,29 @@ if TYPE_CHECKING:
     from specc.flow import Flow
 
 BLAS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
-"""NumPy reads these when it is imported, which no command does before it runs. The products of one batch are
-small: where others use the machine too, waiting for a second thread took five times as long as the work."""
+"""Variables that NumPy reads when a command imports it.
+
+The products of one batch are small: on a busy machine, waiting for a second thread took five times
+as long as the work.
+"""
 
 
 @click.command()
 @click.argument("target", metavar="FILE|RUN", type=click.Path(exists=True, path_type=Path))
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
-    "--data", type=FOLDER, help="Where relative paths of data start; by default as in training."
+    "--data", type=FOLDER, help="Folder for relative data paths  [default: as in training]"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @click.option(
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="OUT",
-    help="Draw it too, as .svg, .png or .pdf.",
+    help="Also draw a plot, as .svg, .png or .pdf.",
 )
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Number of threads."
+)
 def flow(
     target: Path,
     changes: tuple[str, ...],
@@ -42,10 +47,12 @@ def flow(
     plot: Path | None,
     threads: int,
 ) -> None:
-    """Show how gradients flow through the model in FILE as it starts, or in RUN with its best weights.
+    """Show how gradients flow through a model.
 
-    One batch goes forward and back. For each layer: the size of what it gives and of the gradient for it;
-    for each cell: the gradient for its state at each step. KEY=VALUE changes the model as in `train`.
+    One batch runs forward and backward, through the model in FILE with initial weights or through
+    RUN with its best weights. For each layer, flow shows the RMS of the output and of its gradient;
+    for each cell, the gradient for its state at each time step. KEY=VALUE changes the model as in
+    `train`.
     """
     from specc.cli import chart
 
@@ -61,11 +68,11 @@ def flow(
         print_flow(found)
     if plot is not None:
         chart.write(found, plot)
-        click.echo(f"drawn in {plot}", err=as_json)
+        click.echo(f"wrote {plot}", err=as_json)
 
 
 def measured(target: Path, changes: dict[str, str], data: Path | None, threads: int) -> Flow:
-    """The flow on the first batch that training draws."""
+    """Return the flow on the first batch that training draws."""
     from specc import driver
     from specc.diagnostics import SpecError
     from specc.runtime.checkpoint import restore

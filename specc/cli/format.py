@@ -1,4 +1,4 @@
-"""`specc fmt FILE...`: files in the one layout."""
+"""`specc fmt FILE...`: format model files."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ from specc.source import Source
     type=FILE_OR_INPUT,
     metavar="FILE...",
 )
-@click.option("--check", is_flag=True, help="Write nothing; name the files that would change.")
-@click.option("--diff", is_flag=True, help="Write nothing; print what would change.")
+@click.option("--check", is_flag=True, help="Write nothing; list the files that would change.")
+@click.option("--diff", is_flag=True, help="Write nothing; print the changes as a diff.")
 def fmt(files: tuple[Path, ...], check: bool, diff: bool) -> int:
-    """Lay FILEs out in the one way there is. `-` is the standard input, and is written to the output.
+    """Format model files.
 
-    Nothing but spaces and line breaks changes. Exits with 1 if a file has mistakes in its syntax, and
-    with --check or --diff if a file would change.
+    Only spaces and line breaks change. If FILE is `-`, fmt reads standard input and writes the
+    result to standard output. The exit status is 1 if a file has syntax errors, or with --check or
+    --diff if a file would change.
     """
     from specc.frontend.layout.format import formatted
 
     for path in files:
         if path.suffix == ".json":
-            raise click.UsageError(f"`{path}` is no .dl file; `specc convert` makes one of it")
+            raise click.UsageError(f"`{path}` is not a .dl file; `specc convert` makes one from it")
     is_bad, changed = False, 0
     for path in files:
         try:

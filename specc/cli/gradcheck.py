@@ -1,7 +1,8 @@
-"""`specc gradcheck FILE`: the compiled gradients of a model against finite differences."""
+"""`specc gradcheck FILE`: compare the compiled gradients of a model with finite differences."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from specc.net.net import Net
+    from specc.recipe import Port
 
 STEP, TOLERANCE = 1e-5, 1e-6
 
@@ -21,19 +23,22 @@ STEP, TOLERANCE = 1e-5, 1e-6
 @click.command()
 @click.argument("file", type=FILE)
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--seed", default=0, show_default=True, help="Of the random examples and of dropout.")
+@click.option(
+    "--seed", default=0, show_default=True, help="Seed for the random examples and for dropout."
+)
 @click.option(
     "--samples",
     default=8,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Elements of each parameter that are looked at.",
+    help="Number of elements that are checked in each parameter.",
 )
 def gradcheck(file: Path, changes: tuple[str, ...], seed: int, samples: int) -> int:
-    """Compare the gradients of FILE, in float64, with finite differences on random examples.
+    """Compare gradients with finite differences.
 
-    A model needs no data for it, but numbers for all of its sizes. A loss with corners (relu, maxpool)
-    may differ where a step crosses one.
+    gradcheck compiles the model in FILE in float64 and runs it on random examples. The model needs
+    no data, but all of its sizes must be known. If the loss has corners (relu, maxpool), a step
+    across a corner shows as a difference.
     """
     import numpy as np
 
@@ -65,15 +70,22 @@ def gradcheck(file: Path, changes: tuple[str, ...], seed: int, samples: int) -> 
     return 0 if good else 1
 
 
-def _random(port, random: np.random.Generator) -> np.ndarray:
+def _random(port: Port, random: np.random.Generator) -> np.ndarray:
     shape = (4, *port.shape)
     if port.kind == "class":
-        return random.integers(0, port.classes, shape)
+        return random.integers(0, port.class_count, shape)
     return random.random(shape) < 0.5 if port.kind == "bool" else random.normal(size=shape)
 
 
-def _largest_difference(net: Net, examples, path: str, gradient, random, samples: int) -> float:
-    """The largest |gradient - difference| / max(1, |gradient|) over some elements of a parameter."""
+def _largest_difference(
+    net: Net,
+    examples: Mapping[str, np.ndarray],
+    path: str,
+    gradient: np.ndarray,
+    random: np.random.Generator,
+    samples: int,
+) -> float:
+    """Return the largest |gradient - difference| / max(1, |gradient|) over some elements."""
     weights, worst = net.params[path].reshape(-1), 0.0
     for i in random.choice(weights.size, min(samples, weights.size), replace=False):
         kept, losses = weights[i], []

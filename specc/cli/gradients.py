@@ -10,19 +10,22 @@ import sys
 from collections.abc import Sequence
 from shutil import get_terminal_size
 from textwrap import wrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from specc.flow.verdict import number
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
     from specc.flow import CellFlow, Flow
 
-ROWS = 10  # of a cell's steps, about
-BAR = 24  # characters
-WIDEST = 1000
-DECADES = 3  # that a bar shows at least
+ROWS = 10  # the approximate number of steps of a cell that are shown
+BAR = 24  # the length of the longest bar, in characters
+WIDEST = 1000  # the width of a table, in columns, if the output is not a terminal
+DECADES = 3  # the least range that the bars show, in powers of ten
+
+Side = Literal["left", "right"]
 
 ABOUT_LAYERS = """\
 activation and gradient: rms per element, the gradient that of an example's
@@ -41,7 +44,7 @@ def print_flow(flow: Flow) -> None:
     console = Console(width=WIDEST, no_color=not is_coloured(sys.stdout), highlight=False)
     breadth = get_terminal_size().columns if sys.stdout.isatty() else WIDEST
 
-    def show(what) -> None:
+    def show(what: RenderableType) -> None:
         with console.capture() as captured:
             console.print(what)
         # a table fills its lines up with blanks
@@ -66,7 +69,7 @@ def _item(sentence: str, breadth: int) -> str:
     return "\n".join(wrap(f"- {sentence}", breadth, subsequent_indent="  ", break_on_hyphens=False))
 
 
-def _table(columns: Sequence[tuple[str, str]]) -> Table:
+def _table(columns: Sequence[tuple[str, Side]]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -76,7 +79,7 @@ def _table(columns: Sequence[tuple[str, str]]) -> Table:
 
 
 def _layers(flow: Flow) -> Table:
-    columns = [
+    columns: list[tuple[str, Side]] = [
         ("layer", "left"),
         ("shape", "left"),
         ("activation", "right"),
@@ -87,7 +90,10 @@ def _layers(flow: Flow) -> Table:
     ]
     has_saturated = any(each.saturated is not None for each in flow.layers)
     has_dead = any(each.dead is not None for each in flow.layers)
-    columns += [("saturated", "right")] * has_saturated + [("dead", "right")] * has_dead
+    if has_saturated:
+        columns.append(("saturated", "right"))
+    if has_dead:
+        columns.append(("dead", "right"))
     table = _table(columns)
     for each in flow.layers:
         cells = [
@@ -130,8 +136,14 @@ def _steps(cell: CellFlow) -> Table:
     """Some of the steps, from the last to the first: the way that a gradient goes."""
     unit = next(k * 10**e for e in range(9) for k in (1, 2, 5) if k * 10**e * ROWS >= cell.start)
     shown = sorted({1, *range(unit, cell.start, unit), cell.start}, reverse=True)
-    table = _table([("step", "right"), ("of the loss", "right"), (f"from step {cell.start}", "right"),
-                    ("", "left")])  # fmt: skip
+    table = _table(
+        [
+            ("step", "right"),
+            ("of the loss", "right"),
+            (f"from step {cell.start}", "right"),
+            ("", "left"),
+        ]
+    )
     bars = _bars([cell.carried[step - 1] for step in shown])
     for step, bar in zip(shown, bars, strict=True):
         table.add_row(str(step), number(cell.total[step - 1]), number(cell.carried[step - 1]), bar)

@@ -1,9 +1,10 @@
-"""Places for boxes with arrows between them: rows from top to bottom, few crossings, short arrows.
+"""Lay out boxes with arrows between them: rows from top to bottom, few crossings, short arrows.
 
-    layered({"a": (80, 30), ...}, [("a", "b"), ...])      # places of centres, and a line for each arrow
+    layered({"a": (80, 30), ...}, [("a", "b"), ...])      # centers of boxes, and a line per arrow
 
-After Sugiyama, Tagawa and Toda, Methods for visual understanding of hierarchical system structures, 1981:
-rows by the longest way, stand-ins where an arrow passes a row, an order by the mean of the neighbours.
+After Sugiyama, Tagawa and Toda, Methods for visual understanding of hierarchical system structures,
+1981: rows by the longest way, stand-ins where an arrow passes a row, an order by the mean of the
+neighbours.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -23,41 +24,41 @@ NARROW = 10.0
 
 
 @dataclass(eq=False)
-class Spot:
+class Spot(Generic[Key]):
     """A box in its row, or an arrow that passes it (then `key` is None)."""
 
-    key: object
+    key: Key | None
     row: int
     width: float
     x: float = 0.0
-    above: list[Spot] = field(default_factory=list)
-    below: list[Spot] = field(default_factory=list)
+    above: list[Spot[Key]] = field(default_factory=list)
+    below: list[Spot[Key]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Layout:
+class Layout(Generic[Key]):
     """`places` are centres (x) and rows of keys, `lines` the rows and x that each arrow passes."""
 
-    places: dict
-    lines: dict
-    rows: list[list]
+    places: dict[Key, tuple[float, int]]
+    lines: dict[tuple[Key, Key], list[tuple[int, float]]]
+    rows: list[list[Key]]
 
 
 def layered(
     widths: Mapping[Key, float], arrows: Sequence[tuple[Key, Key]], last: Collection[Key] = ()
-) -> Layout:
-    """Rows and x for all keys; the arrows must not go in circles. Those in `last` are in the last row."""
+) -> Layout[Key]:
+    """Return a row and an x for each key; keys in `last` get the last row."""
     rows = _rows(list(widths), arrows)
     rows |= dict.fromkeys(last, max(rows.values(), default=0))
     spots = {key: Spot(key, rows[key], width) for key, width in widths.items()}
-    table: list[list[Spot]] = [[] for _ in range(max(rows.values(), default=-1) + 1)]
+    table: list[list[Spot[Key]]] = [[] for _ in range(max(rows.values(), default=-1) + 1)]
     for spot in spots.values():
         table[spot.row].append(spot)
     chains = {}
     for start, end in arrows:
         chain = [spots[start]]
         for row in range(rows[start] + 1, rows[end]):
-            passing = Spot(None, row, NARROW)
+            passing: Spot[Key] = Spot(None, row, NARROW)
             table[row].append(passing)
             chain.append(passing)
         chain.append(spots[end])
@@ -75,7 +76,7 @@ def layered(
 
 
 def _rows(keys: Sequence[Key], arrows: Sequence[tuple[Key, Key]]) -> dict[Key, int]:
-    """The row of each key: below all that lead to it. What nothing leads to stands above its first user."""
+    """Return the row of each key: below its sources, or above its first user if it has none."""
     before: dict[Key, list[Key]] = {key: [] for key in keys}
     behind: dict[Key, list[Key]] = {key: [] for key in keys}
     for start, end in arrows:
@@ -98,7 +99,7 @@ def _rows(keys: Sequence[Key], arrows: Sequence[tuple[Key, Key]]) -> dict[Key, i
     return {key: row - first for key, row in rows.items()}
 
 
-def _order(table: list[list[Spot]]) -> None:
+def _order(table: list[list[Spot[Key]]]) -> None:
     for row in table:
         for number, spot in enumerate(row):
             spot.x = number
@@ -119,7 +120,7 @@ def _order(table: list[list[Spot]]) -> None:
         row[:] = ordered
 
 
-def _crossings(table: list[list[Spot]]) -> int:
+def _crossings(table: list[list[Spot[Key]]]) -> int:
     count = 0
     for row in table:
         place = {spot: number for number, spot in enumerate(row)}
@@ -135,7 +136,7 @@ def _crossings(table: list[list[Spot]]) -> int:
     return count
 
 
-def _place(table: list[list[Spot]]) -> None:
+def _place(table: list[list[Spot[Key]]]) -> None:
     """Gives every spot its x: near its neighbours, and with room to those of its row."""
     for row in table:
         x = 0.0
@@ -165,7 +166,7 @@ def _place(table: list[list[Spot]]) -> None:
             _separate(row, wanted, weights)
 
 
-def _straighten(passing: Sequence[Spot], table: list[list[Spot]]) -> None:
+def _straighten(passing: Sequence[Spot], table: list[list[Spot[Key]]]) -> None:
     """Puts an arrow that passes several rows to one x in all of them, if there is room."""
     low, high = float("-inf"), float("inf")
     for spot in passing:
@@ -189,7 +190,7 @@ def _weight(one: Spot, other: Spot) -> float:
     return 6 if ways == (1, 1) else 2 if 1 in ways else 1
 
 
-def _separate(row: list[Spot], wanted: list[float], weights: list[float]) -> None:
+def _separate(row: list[Spot[Key]], wanted: list[float], weights: list[float]) -> None:
     """The places nearest to those wanted (by squares) that keep their order and distance."""
     # With the distances taken off, that is a rising sequence: neighbours that fall are pooled.
     offsets, at = [], 0.0

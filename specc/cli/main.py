@@ -47,16 +47,16 @@ COMMANDS = {
 class Commands(click.Group):
     """The group; click itself would end the process where a pipe breaks."""
 
-    def list_commands(self, context) -> list[str]:
+    def list_commands(self, context: click.Context) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, context, name: str) -> click.Command | None:
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
         module, command = COMMANDS[name]
         return getattr(import_module(f"specc.cli.{module}"), command)
 
-    def invoke(self, context):
+    def invoke(self, context: click.Context) -> object:
         try:
             result = super().invoke(context)
             sys.stdout.flush()
@@ -68,7 +68,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="specc")
 def commands() -> None:
-    """Compile a text that states a neural network into machine code that trains it."""
+    """Check, compile and train neural networks described in text files."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

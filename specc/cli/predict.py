@@ -1,15 +1,16 @@
-"""`specc predict RUN INPUT -o OUT`: the outputs of a run's best weights for new examples."""
+"""`specc predict RUN INPUT -o OUT`: outputs of a run's best weights for new examples."""
 
 from __future__ import annotations
 
 import io
 import zipfile
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from specc.cli.session import FILE, FOLDER, run_program
+from specc.cli.session import FILE, FOLDER, THREADS_HELP, run_program
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,30 +32,32 @@ if TYPE_CHECKING:
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
-    help="The file to write, .npz or .csv.",
+    help="File to write, .npz or .csv.",
 )
 @click.option(
     "--temperature",
     default=0.0,
     show_default=True,
     type=click.FloatRange(min=0),
-    help="For a model that writes: scores are divided by it; 0 takes the likeliest.",
+    help="Sampling temperature of a decoder; 0 always picks the most likely symbol.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the random draws.")
-@click.option("--threads", type=click.IntRange(min=1), help="By default as many as pay.")
+@click.option("--seed", default=0, show_default=True, help="Random seed.")
+@click.option("--threads", type=click.IntRange(min=1), help=THREADS_HELP)
 def predict(
     folder: Path, source: Path, output: Path, temperature: float, seed: int, threads: int | None
 ) -> None:
-    """Run the best weights of RUN on the examples in INPUT.
+    """Predict outputs for new examples.
 
-    INPUT is .npz (an array for each input, by name), .npy (for a model with one input), .csv, or
-    IDX. Its values are those of the training data: the same scale and shift apply.
+    predict runs the best weights of RUN on the examples in INPUT. INPUT is .npz (an array for each
+    input, by name), .npy (for a model with one input), .csv, or IDX. The scale and shift of the
+    training data apply to it.
 
-    A model whose outputs read a target one step late, `previous(words)`, writes it: OUT gets the texts,
-    each up to the symbol in which all training texts end, if there is one, and that included.
+    For a model with a decoder (`previous(words)`), predict generates the target sequences and
+    writes them to OUT. If all training texts end with the same symbol, each generated text ends at
+    its first occurrence.
 
-    OUT has a line for each row of INPUT. For a row that `missing = "drop"` leaves out it is empty (NaN,
-    -1 for integers, or an empty text in an .npz).
+    OUT has a line for each row of INPUT. The line is empty (NaN, -1 for integers, or an empty
+    string in an .npz) for a row that `missing = "drop"` leaves out.
     """
     import numpy as np
 
@@ -65,7 +68,9 @@ def predict(
     from specc.runtime.run import open_run
 
     if output.suffix not in (".npz", ".csv"):
-        raise click.UsageError(f"the output is a .npz or a .csv, not `{output.name}`")
+        raise click.UsageError(
+            f"cannot write `{output.name}`: use a name that ends in .npz or .csv"
+        )
     run = open_run(folder)
     program = run_program(run, {})
     net = driver.compile(program, dtype=run.record.dtype, threads=threads)
@@ -84,7 +89,7 @@ def predict(
     try:
         _write(output, outputs, left_out)
     except OSError as error:
-        raise click.UsageError(f"`{output}` cannot be written: {error.strerror}") from None
+        raise click.UsageError(f"cannot write `{output}`: {error.strerror}") from None
     rows = len(next(iter(outputs.values())))
     if left_out is not None:
         click.echo(
@@ -97,7 +102,7 @@ def predict(
 
 
 def _nothing(net: Net, run: Run) -> dict[str, np.ndarray]:
-    """The outputs for no examples, [0, *shape] each."""
+    """Return the outputs for no examples, [0, *shape] each."""
     import numpy as np
 
     if net.written:
@@ -115,7 +120,7 @@ def _nothing(net: Net, run: Run) -> dict[str, np.ndarray]:
 
 
 def _spread(array: np.ndarray, rows: Rows) -> np.ndarray:
-    """The outputs at the places of their rows; NaN, -1 or an empty text for rows left out."""
+    """Return the outputs in all rows; NaN, -1 or an empty string in rows that are left out."""
     import numpy as np
 
     nothing = {"f": np.nan, "U": "", "b": False}.get(array.dtype.kind, -1)
@@ -127,7 +132,7 @@ def _spread(array: np.ndarray, rows: Rows) -> np.ndarray:
 def _written(
     net: Net, run: Run, columns: dict[str, Column], temperature: float, seed: int
 ) -> dict[str, np.ndarray]:
-    """What a model writes: texts `[n]` where the run has a vocabulary, else integers `[n, steps]`."""
+    """Return generated sequences: strings `[n]` if the run has a vocabulary, else `[n, steps]`."""
     import numpy as np
 
     from specc.runtime.data import tokens
@@ -136,7 +141,8 @@ def _written(
     ends = {
         name: words[name].index(end) for name, end in run.record.ends.items() if end in words[name]
     }
-    level = net.program.recipe.data.settings.get("level", "char")
+    data = net.program.recipe.data
+    level = "char" if data is None else data.settings.get("level", "char")
     try:
         written = net.write(columns, temperature, seed, ends)
     except ValueError as error:
@@ -154,7 +160,7 @@ def _written(
 
 
 def _ports(net: Net) -> tuple[Port, ...]:
-    """What the examples must have: the inputs, and targets that outputs read and the model does not write."""
+    """Return the inputs, and the targets that outputs read and the model does not generate."""
     from specc.net.net import PREDICT
 
     own = {port.name for port in net.written}
@@ -167,7 +173,7 @@ def _ports(net: Net) -> tuple[Port, ...]:
 
 
 def _examples(program: Program, ports: tuple[Port, ...], run: Run, path: Path) -> Part:
-    """The ports' values in a file; raises DataError where they do not fit the model."""
+    """Return the ports' values in a file; raises DataError if they do not fit the model."""
     from dataclasses import replace
 
     from specc.recipe import DataCall
@@ -186,7 +192,7 @@ def _examples(program: Program, ports: tuple[Port, ...], run: Run, path: Path) -
     if not path.is_file():
         raise click.UsageError(f"`{path}` is a pipe or a device, not a file")
     if word == "idx" and not _may_be_idx(path):
-        raise click.UsageError(f"`{path}` is none of .npz, .npy, .csv or IDX")
+        raise click.UsageError(f"`{path}` is not .npz, .npy, .csv or IDX")
     settings = dict(trained.settings) if trained is not None else {}
     kept = {"scale", "shift"} | {each.name for each in TEXT if word != "idx"}
     if trained is not None and trained.word == word:
@@ -205,17 +211,19 @@ def _examples(program: Program, ports: tuple[Port, ...], run: Run, path: Path) -
 
 
 def _may_be_idx(path: Path) -> bool:
-    """Whether a file starts as IDX does, or is packed (`Request.read` unpacks it)."""
+    """Return whether a file starts like IDX, or is gzip, which `Request.read` unpacks."""
     try:
         with path.open("rb") as file:
             return file.read(2) in (b"\0\0", b"\x1f\x8b", b"")
     except OSError as error:
-        raise click.UsageError(f"`{path}` cannot be read: {error.strerror}") from None
+        raise click.UsageError(f"cannot read `{path}`: {error.strerror}") from None
 
 
 def _write(path: Path, outputs: dict[str, np.ndarray], source: Rows | None = None) -> None:
-    """The outputs as arrays by name, or as a table with the columns name_1, name_2, ..; rows that
-    `source` leaves out have empty cells."""
+    """Write the outputs as arrays by name, or as a table with the columns name_1, name_2, ...
+
+    Rows that `source` leaves out get empty cells.
+    """
     import csv
 
     import numpy as np
@@ -230,7 +238,8 @@ def _write(path: Path, outputs: dict[str, np.ndarray], source: Rows | None = Non
                     np.lib.format.write_array(member, np.ascontiguousarray(array))
         replace(path, content.getbuffer())
         return
-    names, tables = [], []
+    names: list[str] = []
+    tables: list[list[list[str]]] = []
     for name, array in outputs.items():
         table = array.reshape(len(array), -1)
         names += [name] if array.ndim == 1 else [f"{name}_{i + 1}" for i in range(table.shape[1])]
@@ -243,7 +252,7 @@ def _write(path: Path, outputs: dict[str, np.ndarray], source: Rows | None = Non
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(names)
-    rows = [sum(row, []) for row in zip(*tables, strict=True)]
+    rows = [list(chain.from_iterable(row)) for row in zip(*tables, strict=True)]
     if source is not None:
         for place in set(range(source.count)) - set(source.kept.tolist()):
             rows[place] = [""] * len(names)

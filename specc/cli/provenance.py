@@ -3,10 +3,11 @@
     compare_model(run)                         # an edited model.dl: RunError
     require_data(run, recipe, data, folder)    # changed training data: RunError
 
-The model, its used files and the examples must be those of the training. Another processor, or other
-versions of specc, NumPy, Numba or llvmlite, are a warning: weights stay meaningful there, and a training that
-takes weeks outlives an update. A checkpoint's names, shapes and types are compared with the model anyway;
-what can differ are the last bits, and the definitions of the library if it has changed, so that is told.
+The model, its used files and the examples must be those of the training. Another processor, or
+other versions of specc, NumPy, Numba or llvmlite, are a warning: weights stay meaningful there, and
+a training that takes weeks outlives an update. A checkpoint's names, shapes and types are compared
+with the model anyway; what can differ are the last bits, and the definitions of the library if it
+has changed, so that is told.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ SHOWN = 12  # hex digits of a hash in messages
 
 
 def versions() -> dict[str, str]:
-    """The versions of specc, its library of definitions, and the packages that results depend on."""
+    """Return the versions of specc, its library, and the packages that results depend on."""
     import platform
     from importlib import metadata
 
@@ -68,15 +69,10 @@ def pins(recipe: Recipe, texts: dict[str, str], data: Data, files: dict[str, str
     """The pins of a new run: `texts` by their names in its folder, `files` hashed already."""
     from specc.runtime import pins as hashes
 
-    parts = {"training": data.training, "validation": data.validation}
     return hashes.Pins(
         texts={name: hashes.text(each) for name, each in texts.items()},
         files=files,
-        parts={
-            name: hashes.values(part, data.vocabularies)
-            for name, part in parts.items()
-            if part is not None
-        },
+        parts={name: hashes.values(part, data.vocabularies) for name, part in data.parts.items()},
         counts=data.counts,
         split=hashes.SPLIT if isinstance(recipe.validate, float) else "",
         versions=versions(),
@@ -98,8 +94,8 @@ def compare_model(run: Run, threads: int | None = None) -> None:
     pinned = run.record.pins
     if pinned is None:
         _warn(
-            f"`{run.folder}` was made by specc {run.record.specc}, which kept no hashes of the model and"
-            " the data, so specc cannot tell whether they have changed"
+            f"`{run.folder}` was made by specc {run.record.specc}, which stored no hashes of the"
+            " model and the data, so specc cannot tell whether they have changed"
         )
         return
     for name, then in pinned.texts.items():
@@ -110,8 +106,8 @@ def compare_model(run: Run, threads: int | None = None) -> None:
                 f"`{path}` was edited after the training: its SHA-256 was {then[:SHOWN]}.., and is"
                 f" {now[:SHOWN]}.. now",
                 path,
-                help="undo the edit; to train the edited file, give `specc train` a copy of it, which makes"
-                " a new run",
+                help="undo the edit; to train the edited file, give a copy of it to `specc train`,"
+                " which starts a new run",
             )
     _warn_of_surroundings(run, pinned, threads)
 
@@ -142,21 +138,19 @@ def _warn_of_surroundings(run: Run, pinned: Pins, threads: int | None) -> None:
 def require_data(run: Run, recipe: Recipe, data: Data, folder: Path) -> None:
     """Raise `RunError` unless training and validation examples are those of the run.
 
-    A training is resumed on the same examples alone: with rows added, too, the order of the examples and
-    the validation part would be others.
+    A training is resumed on the same examples alone: with rows added, too, the order of the
+    examples and the validation part would be others.
     """
     from specc.runtime import pins as hashes
     from specc.runtime.errors import run_error
 
     record = run.record
-    parts = {"training": data.training, "validation": data.validation}
-    parts = {name: part for name, part in parts.items() if part is not None}
-    counts = {name: len(part) for name, part in parts.items()}
+    counts = {name: len(part) for name, part in data.parts.items()}
     changed = []
     if counts != record.examples:
         changed = [f"there were {_examples(record.examples)}, and are {_examples(counts)} now"]
     elif record.pins is not None:
-        for name, part in parts.items():
+        for name, part in data.parts.items():
             now, then = hashes.values(part, data.vocabularies), record.pins.parts.get(name, {})
             ports = [f"`{port}`" for port in now if now[port] != then.get(port)]
             if ports:
@@ -174,7 +168,7 @@ def require_data(run: Run, recipe: Recipe, data: Data, folder: Path) -> None:
 
 
 def counts_then(run: Run, recipe: Recipe) -> dict[str, list[int]]:
-    """How many examples each source had when the run was made; empty where an old run does not say."""
+    """Return the number of examples of each source in the training; empty if unknown (old runs)."""
     record = run.record
     if record.pins is not None:
         return record.pins.counts
@@ -187,24 +181,24 @@ def counts_then(run: Run, recipe: Recipe) -> dict[str, list[int]]:
     return {"data": [sum(record.examples.values())]}
 
 
-def require_rows(run: Run, recipe: Recipe, data: Data, part: str, folder: Path) -> None:
-    """Raise `RunError` if the validation examples are not those of the training.
+def require_rows(run: Run, recipe: Recipe, data: Data, name: str, folder: Path) -> None:
+    """Raise `RunError` if `name` is the validation part and is not that of the training.
 
-    `data` was loaded with `counts_then`: rows that were added since are left out, and a warning says so. So
-    no row that was trained on becomes one to validate on. Test data have no part in a training: a
-    warning says if the files have changed.
+    `data` was loaded with `counts_then`: rows that were added since are left out, and a warning
+    says so. So no row that was trained on becomes one to validate on. Test data have no part in a
+    training: a warning says if the files have changed.
     """
     from specc.runtime import pins as hashes
     from specc.runtime.errors import run_error
 
     pinned = run.record.pins
-    if part == "test":
+    if name == "test":
         if pinned is not None and (files := _changed_files(pinned, recipe, folder, ("test",))):
             _warn(f"the test data has changed since the training{files}")
         return
     if pinned is not None:
-        now = hashes.values(data.validation, data.vocabularies)
-        then = pinned.parts.get(part, {})
+        now = hashes.values(data.parts[name], data.vocabularies)
+        then = pinned.parts.get(name, {})
         ports = [f"`{port}`" for port in now if now[port] != then.get(port)]
         if ports:
             raise run_error(
@@ -212,22 +206,22 @@ def require_rows(run: Run, recipe: Recipe, data: Data, part: str, folder: Path) 
                 f" {'has' if len(ports) == 1 else 'have'} other values"
                 f"{_changed_files(pinned, recipe, folder)}",
                 run.folder,
-                help="restore the data, or train a new run; `test` in a `train` block names data that may"
-                " change",
+                help="restore the data, or train a new run; data that may change belongs in `test`",
             )
     source = "validate" if isinstance(recipe.validate, DataCall) else "data"
-    before = counts_then(run, recipe).get(source)
-    now = data.counts.get(source)
-    if before is not None and now is not None and before != now:
-        what = "symbols" if recipe.data.word == "text" else "examples"
+    count_then, count_now = counts_then(run, recipe).get(source), data.counts.get(source)
+    if count_then is not None and count_now is not None and count_then != count_now:
+        is_text = recipe.data is not None and recipe.data.word == "text"
+        what = "symbols" if is_text else "examples"
         same = (
             "have not changed"
             if pinned is not None
             else "may have changed, as the run has no hashes"
         )
         _warn(
-            f"the data has grown from {sum(before):,} to {sum(now):,} {what} since the training; its"
-            f" {len(data.validation):,} validation examples are evaluated, which {same}"
+            f"the data has grown from {sum(count_then):,} to {sum(count_now):,} {what} since the"
+            f" training; its {len(data.parts[name]):,} validation examples are evaluated, which"
+            f" {same}"
         )
 
 

@@ -24,7 +24,7 @@ STYLES = {"error": "1;31", "warning": "1;33", "label": "1;34", "frame": "34", "s
 
 
 def render(diagnostics: Iterable[Diagnostic], format: str = "full", colour: bool = False) -> str:
-    """The diagnostics in a format; `colour` is for `full` alone. Empty if there are none to show."""
+    """Return the diagnostics as text, empty if there are none; only `full` uses `colour`."""
     return FORMATS[format](list(diagnostics), colour)
 
 

@@ -1,4 +1,4 @@
-"""`specc show FILE`: the layers of a model as a table, or any stage of its compilation."""
+"""`specc show FILE`: the layers of a model as a table, or a stage of its compilation."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from specc.cli.session import FILE, checked, overrides
 @click.option(
     "--stage",
     metavar="NAME",
-    help="Print a stage of the compilation, as `plan`, or what a pass makes, as `simplify`.",
+    help="Print a stage of the compilation (`plan`), or the result of a pass (`simplify`).",
 )
 @click.option(
     "--graph",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="OUT.svg",
-    help="Draw the model as an SVG picture, instead of the table.",
+    help="Draw the model as an SVG file instead of printing the table.",
 )
 def show(file: Path, changes: tuple[str, ...], stage: str | None, graph: Path | None) -> None:
-    """Show the layers of the model in FILE: shapes, parameters, operations and memory."""
+    """Show a model's layers, shapes and memory."""
     from specc import driver
 
     if graph is not None:
@@ -33,7 +33,7 @@ def show(file: Path, changes: tuple[str, ...], stage: str | None, graph: Path | 
         from specc.cli.whole import write_whole
 
         if stage is not None:
-            raise click.UsageError("--stage and --graph are two different things to show")
+            raise click.UsageError("--stage and --graph cannot be combined")
         if graph.suffix.lower() != ".svg":
             raise click.UsageError(f"cannot draw to `{graph}`: use a name that ends in .svg")
         made = diagram(checked(driver.read(file), overrides(changes)))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from specc.ir.graph import Node
     from specc.ir.program import Layer, Program
+    from specc.ir.sizes import Shape, Size
     from specc.recipe import Port
 
 HEADER = ("layer", "call", "shape", "parameters", "FLOPs", "memory")
@@ -37,7 +38,7 @@ def layer_table(program: Program) -> str:
         if port.role == "input" and "." not in port.name
     ]
     done: set[Node] = set()
-    counted: dict[str, int] = {}  # parameters of each layer and each parameter so far
+    counted: dict[str, Size] = {}  # parameters of each layer and each parameter so far
     for layer in program.layers:
         parameters = sum(elements[path] for path in layer.parameters if path not in counted)
         is_shared = bool(counted.get(layer.path))
@@ -55,7 +56,8 @@ def layer_table(program: Program) -> str:
                 _bytes(_kept(layer) * FLOAT),
             )
         )
-    everything = topological(each.node for each in (*program.outputs, *program.layers))
+    outputs = [term.node for term in program.outputs]
+    everything = topological([*outputs, *(layer.node for layer in program.layers)])
     loose = sum(elements[path] for path in elements if path not in counted)
     rest = flops(node for node in everything if node not in done)
     if loose or rest:
@@ -82,7 +84,7 @@ def layer_table(program: Program) -> str:
     return "\n".join([program.name, "", *lines]) + "\n"
 
 
-def over(shape, sequence: str | None) -> str:
+def over(shape: Shape, sequence: str | None) -> str:
     """The shape of a value, or of each step of a sequence: `[256] over time`."""
     from specc.ir import sizes
 
@@ -97,13 +99,13 @@ def port_shape(port: Port) -> str:
     return text if port.kind == "float" else f"{kind}{text.removeprefix('[]')}"
 
 
-def _kept(layer: Layer):
+def _kept(layer: Layer) -> Size:
     """The elements of a layer's output, of all steps."""
     return layer.node.type.elements if layer.sequence else layer.output.elements
 
 
 def _training(program: Program) -> str:
-    """What a training step keeps: the results of all layers, for every example, and what optimizers remember."""
+    """Return a line on the memory of a training step: activations and optimizer state."""
     batch = program.recipe.batch
     values = sum(map(_kept, program.layers)) * batch
     states = [state.type.elements for update in program.updates for state in update.states]
@@ -143,11 +145,11 @@ def _shortened(text: str) -> str:
     return text if len(text) <= LONGEST_CALL else text[: LONGEST_CALL - 2] + ".."
 
 
-def _number(value) -> str:
+def _number(value: Size) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _bytes(value) -> str:
+def _bytes(value: Size) -> str:
     if not isinstance(value, int):
         return f"{value} B"
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):

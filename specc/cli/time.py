@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,9 +13,12 @@ from specc.cli.session import FILE, FOLDER, checked, overrides
 from specc.reading import read_source
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from specc.backend.measure.limits import Limits
     from specc.backend.measure.timing import CallTime, StepTimes
     from specc.columns import Column
+    from specc.ir.plan import Plan
     from specc.ir.program import Program
     from specc.net.net import Net
 
@@ -26,9 +29,11 @@ MADE_UP = 512  # rows at least
 
 @dataclass(frozen=True)
 class Row:
-    """A kernel as it is printed. `flops` counts its useful operations in one shard, `limit` is the share
-    of the machine's limit that it reaches: of the products it could do, or of the bytes it could move,
-    whichever binds it."""
+    """A kernel as it is printed.
+
+    `flops` counts the useful operations of one shard. `limit` is the fraction of the machine's
+    limit that the kernel reaches, in operations or in memory traffic, whichever is closer.
+    """
 
     kernel: str
     part: str
@@ -49,16 +54,24 @@ class Row:
 @click.command("time")
 @click.argument("file", type=FILE)
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--threads", type=click.IntRange(min=1), help="By default the processors there are.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Number of threads  [default: one per CPU]"
+)
 @click.option(
     "--data",
     type=FOLDER,
-    help="Run on FILE's data, whose relative paths start here; by default on random numbers.",
+    help="Run on the data of FILE, with this folder for relative paths  [default: random data]",
 )
 @click.option(
-    "--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True
+    "--dtype",
+    type=click.Choice(["float32", "float64"]),
+    default="float32",
+    show_default=True,
+    help="Type of weights and activations.",
 )
-@click.option("--all", "every", is_flag=True, help="Print kernels that take next to nothing too.")
+@click.option(
+    "--all", "every", is_flag=True, help="Also print kernels that take less than 0.5% of the step."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def time(
     file: Path,
@@ -69,10 +82,11 @@ def time(
     every: bool,
     as_json: bool,
 ) -> None:
-    """Show where the time of a training step of FILE goes.
+    """Show where training time goes, kernel by kernel.
 
-    For each kernel: microseconds, operations or bytes a second, its share of the step, how much of the
-    machine's limit it reaches, and the line of FILE that it serves.
+    For each kernel of a training step of FILE, time shows its microseconds, its operations or bytes
+    per second, its share of the step, the part of the machine's limit that it reaches, and the line
+    of FILE that it belongs to.
     """
     from specc import driver
     from specc.backend.measure.limits import measure
@@ -96,8 +110,8 @@ def time(
         click.echo(_text(program, net, times, limits, rows, made_up, every), nl=False)
 
 
-def _made_up(net: Net) -> tuple[dict[str, Column], object]:
-    """Random rows for every port: time depends on their shapes alone."""
+def _made_up(net: Net) -> tuple[dict[str, Column], np.ndarray]:
+    """Return random rows for every port: time depends only on their shapes."""
     import numpy as np
 
     from specc.columns import Column
@@ -108,7 +122,7 @@ def _made_up(net: Net) -> tuple[dict[str, Column], object]:
     for port in net.ports:
         shape = count, *port.shape
         if port.kind == "class":
-            columns[port.name] = Column(rng.integers(0, port.classes, shape))
+            columns[port.name] = Column(rng.integers(0, port.class_count, shape))
         elif port.kind == "bool":
             columns[port.name] = Column(rng.integers(0, 2, shape).astype(bool))
         else:
@@ -116,7 +130,7 @@ def _made_up(net: Net) -> tuple[dict[str, Column], object]:
     return columns, np.arange(count)
 
 
-def _loaded(program: Program, net: Net, folder: Path):
+def _loaded(program: Program, net: Net, folder: Path) -> tuple[dict[str, Column], np.ndarray]:
     from specc.runtime.data import load
 
     part = load(program.recipe, net.ports, folder, parts=("training",)).training
@@ -157,18 +171,21 @@ def _rows(times: StepTimes, limits: Limits) -> list[Row]:
     return rows
 
 
-def _operations(call: CallTime, plan) -> float:
-    """Useful operations of one shard."""
+def _operations(call: CallTime, plan: Plan) -> float:
+    """Return the useful operations of one shard."""
+    from specc.ir.sizes import bound
     from specc.ops.flops import flops
 
     total = 0.0
     for node in call.nodes if not call.packs else ():
         batched = node.type.batched or any(each.type.batched for each in node.inputs)
-        total += flops([node]) * (plan.examples if batched else 1)
+        total += bound(flops([node])) * (plan.examples if batched else 1)
     return call.turns * total / (plan.shards if call.split else 1)
 
 
-def _record(program, net, times, limits, rows, made_up) -> dict:
+def _record(
+    program: Program, net: Net, times: StepTimes, limits: Limits, rows: list[Row], made_up: str
+) -> dict[str, Any]:
     return {
         "model": program.name,
         "batch": net.batch,
@@ -186,14 +203,22 @@ def _record(program, net, times, limits, rows, made_up) -> dict:
 HEADER = ("kernel", "part", "us", "share", "GF/s", "GB/s", "of limit", "line", "")
 
 
-def _text(program, net, times, limits, rows: list[Row], made_up: str, every: bool) -> str:
+def _text(
+    program: Program,
+    net: Net,
+    times: StepTimes,
+    limits: Limits,
+    rows: list[Row],
+    made_up: str,
+    every: bool,
+) -> str:
     shards = "thread" if net.shards == 1 else "threads"
     flops = sum(
         row.flops for row, call in zip(rows, times.calls, strict=True) for _ in range(call.shards)
     )
     head = [
-        f"{program.name}: {times.step * 1e6:,.1f} us a step, batch {net.batch}, {net.shards} {shards},"
-        f" {net.dtype}, {made_up}",
+        f"{program.name}: {times.step * 1e6:,.1f} us per step, batch {net.batch},"
+        f" {net.shards} {shards}, {net.dtype}, {made_up}",
         f"limits of {net.shards} {shards}: {limits.flops / 1e9:,.0f} GF/s, memory"
         f" {limits.rates[-1] * limits.threads / 1e9:,.0f} GB/s; the step does"
         f" {flops / times.step / 1e9:,.1f} GF/s",
@@ -220,8 +245,19 @@ def _text(program, net, times, limits, rows: list[Row], made_up: str, every: boo
         )
     if net.shards > 1:
         share = 1 - sum(row.share for row in rows)
-        table.append(("waiting for other threads", "", f"{times.waiting * 1e6:,.1f}", f"{share:.1%}",
-                      "", "", "", "", ""))  # fmt: skip
+        table.append(
+            (
+                "waiting for other threads",
+                "",
+                f"{times.waiting * 1e6:,.1f}",
+                f"{share:.1%}",
+                "",
+                "",
+                "",
+                "",
+                "",
+            )
+        )
     widths = [max(len(row[i]) for row in table) for i in range(len(HEADER))]
     right = range(2, 7)
     lines = ["  ".join(cell.rjust(width) if i in right else cell.ljust(width)

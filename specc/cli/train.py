@@ -1,4 +1,4 @@
-"""`specc train FILE`: train a model, or go on with a run."""
+"""`specc train FILE`: train a model, or continue a run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import click
 
 from specc.cli.session import (
     FOLDER,
+    THREADS_HELP,
     checked,
     look_at_data,
     overrides,
@@ -40,7 +41,7 @@ ENDED = ("finished", "early", "interrupted")
 @click.argument("file", required=False, metavar="FILE")
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
-    "--data", type=FOLDER, help="Where relative paths of data start; by default at FILE's folder."
+    "--data", type=FOLDER, help="Folder for relative data paths  [default: the folder of FILE]"
 )
 @click.option(
     "--run",
@@ -48,14 +49,18 @@ ENDED = ("finished", "early", "interrupted")
     type=click.Path(file_okay=False, path_type=Path),
     default="runs",
     show_default=True,
-    help="The folder for runs; this one becomes <model>/<number> in it.",
+    help="Folder for runs; the new run is <model>/<number> in it.",
 )
 @click.option(
-    "--resume", type=FOLDER, metavar="RUN", help="Go on with a run; FILE may be left out."
+    "--resume", type=FOLDER, metavar="RUN", help="Continue this run; FILE may be omitted."
 )
-@click.option("--threads", type=click.IntRange(min=1), help="By default as many as pay.")
-@click.option("--dtype", type=click.Choice(["float32", "float64"]), help="By default float32.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the result alone.")
+@click.option("--threads", type=click.IntRange(min=1), help=THREADS_HELP)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float64"]),
+    help="Type of weights and activations  [default: float32]",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print only the result.")
 def train(
     file: str | None,
     changes: tuple[str, ...],
@@ -66,27 +71,29 @@ def train(
     dtype: str | None,
     quiet: bool,
 ) -> int:
-    """Train the model in FILE. KEY=VALUE changes a size, a constant or a setting of `train`.
+    """Train a model.
 
-    Ctrl-C saves the run and stops; --resume goes on as if nothing had happened.
+    train trains the model in FILE. KEY=VALUE changes a size, a constant or a setting of `train`.
+    Ctrl-C saves the run and stops; --resume continues it with the same result as without a stop.
     """
     if file is not None and "=" in file and not Path(file).exists():
-        file, changes = None, (file, *changes)
-    if file is None and resume is None:
-        raise click.UsageError("say which FILE to train, or which run to --resume")
-    if file is not None and not Path(file).is_file():
+        changes, file = (file, *changes), None
+    path = None if file is None else Path(file)
+    if path is not None and not path.is_file():
         raise click.UsageError(f"there is no file `{file}`")
     values = overrides(changes)
-    if resume is None:
-        training = _started(Path(file), values, data, runs, threads, dtype or "float32")
+    if resume is not None:
+        training = _resumed(path, values, data, resume, threads, dtype)
+    elif path is not None:
+        training = _started(path, values, data, runs, threads, dtype or "float32")
     else:
-        training = _resumed(file and Path(file), values, data, resume, threads, dtype)
+        raise click.UsageError("name the FILE to train, or the run to --resume")
     return training.carry_out(quiet)
 
 
 @dataclass
 class Training:
-    """All that a training needs; the run is locked until the training has been carried out."""
+    """A training and its run, which stays locked until the training has been carried out."""
 
     program: Program
     data: Data
@@ -95,7 +102,7 @@ class Training:
     progress: Progress
 
     def carry_out(self, is_quiet: bool) -> int:
-        """Train, print what came of it, and give the exit status."""
+        """Train, print the result, and return the exit status."""
         try:
             return self._carried_out(is_quiet)
         finally:
@@ -110,7 +117,9 @@ class Training:
         recipe, run, net = self.program.recipe, self.run, self.net
         done = self.progress.epoch
         if done >= recipe.epochs:
-            click.echo(f"{run.folder} has had its {done} epochs: `epochs={2 * done}` goes on")
+            click.echo(
+                f"{run.folder} has finished its {done} epochs; add `epochs={2 * done}` to continue"
+            )
             return 0
         steps = -(-len(self.data.training) // net.batch)
         before = run.record.status
@@ -128,7 +137,7 @@ class Training:
                 outcome = "interrupted"  # all of the last epoch is saved
                 raise
             except RunError:
-                # nothing may have been done at all, and what is done is saved as far as it can be
+                # steps may have been done; they are saved as far as possible
                 outcome = before if before in ENDED else "failed"
                 raise
             finally:
@@ -136,11 +145,12 @@ class Training:
                 with suppress(RunError) if sys.exc_info()[0] else nullcontext():
                     run.write()
         if outcome == "early":
-            click.echo(f"stopped early: no better for {recipe.patience} epochs")
+            click.echo(f"stopped early: no improvement for {recipe.patience} epochs")
         click.echo(_result(run))
         if outcome == "interrupted":
             click.echo(
-                f"interrupted: `specc train --resume {shlex.quote(str(run.folder))}` goes on"
+                "interrupted; to continue, use"
+                f" `specc train --resume {shlex.quote(str(run.folder))}`"
             )
             return interruption.status
         return 0
@@ -154,7 +164,7 @@ def _started(
     threads: int | None,
     dtype: str,
 ) -> Training:
-    """A new training, in a run of its own."""
+    """Start a training in a new run."""
     from specc import __version__, driver
     from specc.cli.provenance import pins
     from specc.runtime.checkpoint import Progress, save
@@ -197,9 +207,9 @@ def _started(
     used = used_files(source)
     if "model.dl" in used:
         raise run_error(
-            "a run keeps the trained file as model.dl, so no file of that name can be used",
+            "a run stores the trained file as model.dl, so no imported file can have that name",
             used["model.dl"].name,
-            help="give it another name",
+            help="rename the imported file",
         )
     texts = {name: each.text for name, each in used.items()}
     record.pins = pins(recipe, {**texts, "model.dl": source.text}, data, hashes.result())
@@ -222,7 +232,7 @@ def _resumed(
     threads: int | None,
     dtype: str | None,
 ) -> Training:
-    """The training of a run, from where it stands."""
+    """Open a run and continue its training."""
     from specc.runtime.run import open_to_train
 
     run = open_to_train(folder)
@@ -241,7 +251,7 @@ def _continued(
     threads: int | None,
     dtype: str | None,
 ) -> Training:
-    """The training of an open run."""
+    """Continue the training of an open run."""
     from specc import driver
     from specc.cli.provenance import require_data
     from specc.runtime.checkpoint import restore
@@ -252,10 +262,10 @@ def _continued(
     source = read_source(folder / "model.dl")
     if file is not None and _texts(driver.read(file)) != _texts(source):
         raise run_error(
-            f"`{file}` is not what the run was trained with, which is `{source.name}`",
+            f"`{file}` differs from `{source.name}`, which the run was trained with",
             folder,
-            help=f"`specc train --resume {folder}` goes on with that; a changed file needs a"
-            " run of its own",
+            help=f"use `specc train --resume {folder}` to continue; to train the changed file,"
+            " start a new run",
         )
     program = run_program(run, values, threads)
     record.overrides = {**record.overrides, **values}
@@ -290,36 +300,37 @@ def _require_training(program: Program, file: Path) -> None:
     if reason := untrainable(program):
         help = None
         if program.recipe.span is None:
-            reason = "the file does not say how"
+            reason = "the file has no `train` block"
             help = "add a block: `train { data digits() optimizer adam(lr = 0.001) }`"
         elif not program.parameters:
-            help = "layers have some (`dense(10)`), and `param w: float[] = 1` is one"
+            help = (
+                "add a layer with parameters (`dense(10)`), or a parameter (`param w: float[] = 1`)"
+            )
         elif not program.updates and program.frozen:
-            help = "leave one of them out of `freeze`"
+            help = "remove one of them from `freeze`"
         message = f"`{program.name}` cannot be trained: {reason}"
         raise SpecError(
             [diagnostic("no-train", message, program.recipe.span or start_of(file), help=help)]
         )
 
 
-def _texts(source: Source) -> list:
+def _texts(source: Source) -> list[object]:
     return [source.text, {name: each.text for name, each in used_files(source).items()}]
 
 
 def _examples(data: Data) -> dict[str, int]:
-    parts = {"training": data.training, "validation": data.validation}
-    return {name: len(part) for name, part in parts.items() if part is not None}
+    return {name: len(part) for name, part in data.parts.items()}
 
 
 def _result(run: Run) -> str:
-    """The best epoch and the folder of the run."""
+    """Return a text with the best epoch and the folder of the run."""
     from specc.cli.display import figures
     from specc.runtime.checkpoint import standing
     from specc.runtime.metrics import values_of
 
     progress = standing(run.best)
-    found = progress and values_of(run.metrics, progress.epoch)
-    if not found:
+    found = None if progress is None else values_of(run.metrics, progress.epoch)
+    if progress is None or found is None:
         return f"{run.folder}: no epoch is complete"
     part, values = found
     what = "validation" if part == "val" else "training"
@@ -327,9 +338,11 @@ def _result(run: Run) -> str:
 
 
 class Interruption:
-    """While it is entered, Ctrl-C or a request to end (SIGTERM, SIGHUP) asks the training to stop; a
-    second one stops at once, and so does the first Ctrl-C while `nothing_is_lost`. `status` is what the
-    process then exits with."""
+    """A context in which Ctrl-C or a signal to end (SIGTERM, SIGHUP) asks the training to stop.
+
+    A second signal stops the process at once, and so does the first Ctrl-C while `nothing_is_lost`
+    returns True. `status` is the exit status of the process after a signal.
+    """
 
     SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -345,16 +358,16 @@ class Interruption:
         self._before = {}
         for name in self.SIGNALS:
             number = getattr(signal, name, None)  # Windows has no SIGHUP
-            # what is ignored stays so (nohup)
+            # an ignored signal stays ignored (nohup)
             if number is not None and signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._ask)
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _ask(self, number: int, _) -> None:
+    def _ask(self, number: int, _: object) -> None:
         self._asked = True
         self.status = 128 + number
         for each in self._before:

@@ -34,7 +34,7 @@ GROWTH = 4
 
 @dataclass(frozen=True)
 class Verdict:
-    """The errors and warnings of the data, and a description of each source that was read in part."""
+    """Errors and warnings of the data, and a description of each source that was read in part."""
 
     found: list[Diagnostic]
     partial: tuple[str, ...] = ()
@@ -58,11 +58,13 @@ def data_verdict(
 ) -> Verdict:
     """The errors and warnings of a checked file's data; relative paths start at `folder`.
 
-    `changes` are those that the program was checked with. A sample of the data is read at first, and
-    then `GROWTH` times as much again and again, up to all of it, while that is expected to take at
-    most `seconds` in total.
+    `changes` are those that the program was checked with. A sample of the data is read at first,
+    and then `GROWTH` times as much again and again, up to all of it, while that is expected to take
+    at most `seconds` in total.
     """
-    recipe, found, partial = program.recipe, [], ()
+    recipe = program.recipe
+    found: list[Diagnostic] = []
+    partial: tuple[str, ...] = ()
     if recipe.data is None and isinstance(recipe.validate, DataCall) and not program.open_sizes:
         recipe = replace(recipe, data=recipe.validate, validate=None)
     if recipe.data is not None and _has_files(recipe):

@@ -21,7 +21,7 @@ def watch(
     run: Callable[[], object],
     wait: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Calls `run` now, and whenever one of the files that `files` names has changed; until Ctrl-C."""
+    """Call `run` now and whenever one of the files of `files()` changes, until Ctrl-C."""
     try:
         while True:
             if sys.stdout.isatty():

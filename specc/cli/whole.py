@@ -14,7 +14,7 @@ import click
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Puts a text in the place of a file, through a file beside it. Raises a usage error if it cannot."""
+    """Write a file whole, through a file beside it. Raises a usage error if that fails."""
     path = Path(os.path.realpath(path))  # a link stays a link
     part = None
     try:
@@ -31,4 +31,4 @@ def write_whole(path: Path, text: str) -> None:
     except OSError as error:
         if part is not None and os.path.exists(part):
             os.unlink(part)
-        raise click.UsageError(f"`{path}` cannot be written: {error.strerror}") from None
+        raise click.UsageError(f"cannot write `{path}`: {error.strerror}") from None

@@ -16,10 +16,11 @@ class LayerFlow:
     """A line of the table of layers.
 
     `activation` and `gradient` are rms per element, the gradient that of an example's loss for the
-    layer's output; of a sequence it is that of the step where it is largest. `weights` is the norm of the
-    layer's parameters, `weights_gradient` that of the mean loss for them. `relative` is the
-    norm of that gradient over the last layer's: a map of many elements has small ones. `saturated` is the share of sigmoid and tanh values within a twentieth of their
-    range's ends, `dead` the share of relu units that are 0 for every example. None: there is no such thing.
+    layer's output; of a sequence it is that of the step where it is largest. `weights` is the norm
+    of the layer's parameters, `weights_gradient` that of the mean loss for them. `relative` is the
+    norm of that gradient over the last layer's: a map of many elements has small ones. `saturated`
+    is the share of sigmoid and tanh values within a twentieth of their range's ends, `dead` the
+    share of relu units that are 0 for every example. None: there is no such thing.
     """
 
     path: str
@@ -47,11 +48,12 @@ class Matrix:
 class CellFlow:
     """The states of a cell, step by step; every list has an entry for each step.
 
-    `total` is the rms of the gradient of an example's loss for the state before the step. `carried` is
-    what of that at step `start`, the last that has any, comes back to the step through the states alone:
-    where every step has a loss of its own, `total` hides what is lost on the way, `carried` does not.
-    `decay` is the factor a step going back that fits `carried` best. `jacobian` is the largest
-    |eigenvalue| of d state after / d state before a step, the median over some steps of some examples.
+    `total` is the rms of the gradient of an example's loss for the state before the step. `carried`
+    is what of that at step `start`, the last that has any, comes back to the step through the
+    states alone: where every step has a loss of its own, `total` hides what is lost on the way,
+    `carried` does not. `decay` is the factor a step going back that fits `carried` best. `jacobian`
+    is the largest |eigenvalue| of d state after / d state before a step, the median over some steps
+    of some examples.
     """
 
     path: str
@@ -74,8 +76,8 @@ class CellFlow:
 class Flow:
     """How gradients flow on one batch. `norm` is that of all gradients of trained parameters.
 
-    `clipped_norm` is the norm after `clip_value` and `clip_norm`, None without them. `verdict` says in
-    sentences what the figures mean.
+    `clipped_norm` is the norm after `clip_value` and `clip_norm`, None without them. `verdict` says
+    in sentences what the figures mean.
     """
 
     model: str
@@ -90,14 +92,14 @@ class Flow:
     verdict: list[str] = field(default_factory=list)
 
     def to_record(self) -> dict[str, Any]:
-        """All of it as plain data. Figures beyond all bounds are None, as JSON has no word for them."""
+        """Return all values as plain data. Infinity and NaN become None, as JSON has neither."""
         record = asdict(self)
         for cell, made in zip(self.cells, record["cells"], strict=True):
             made["ratio"] = cell.ratio
         return _plain(record)
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

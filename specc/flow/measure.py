@@ -1,11 +1,11 @@
-"""The measurement: the graph of a training step with gradients for what lies between, evaluated once.
+"""Measure a flow: evaluate a training step once, with gradients for intermediate values.
 
 measure(program, leaves, examples=32)      # a Flow
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from specc.flow.recurrence import Recurrence
 from specc.flow.verdict import verdict
 from specc.ir.graph import Graph, Node, topological
 from specc.ir.program import Layer, Program
+from specc.ir.sizes import bound
 from specc.ir.verify import verify
 from specc.ops.broadcast import Broadcast
 from specc.ops.carry import closed, following, loops, straightened
@@ -29,6 +30,7 @@ EDGE = 0.05
 """A value is saturated where it is nearer than this share of its range to one of the ends."""
 
 Leaves = Mapping[tuple[str, str], np.ndarray]
+Arrays = Mapping[Node, np.ndarray]
 
 
 def measure(program: Program, leaves: Leaves, examples: int, seed: int = 0, step: int = 0) -> Flow:
@@ -37,8 +39,13 @@ def measure(program: Program, leaves: Leaves, examples: int, seed: int = 0, step
     `leaves` has the ports, parameters and states by (role, name), as the interpreter takes them.
     """
     graph = _forward(program, examples)
-    layers = [(layer, _output(graph, number, layer)) for number, layer in enumerate(program.layers)]
-    layers = _merged([(layer, node) for layer, node in layers if node is not None])
+    layers = _merged(
+        [
+            (layer, node)
+            for number, layer in enumerate(program.layers)
+            if (node := _output(graph, number, layer)) is not None
+        ]
+    )
     recurrences = [Recurrence(loop) for loop in loops(graph)]
     units = _units(graph, [layer.path for layer, _ in layers])
     parameters = {
@@ -54,8 +61,10 @@ def measure(program: Program, leaves: Leaves, examples: int, seed: int = 0, step
     between = {each for recurrence in recurrences for each in recurrence.needed}
     needed = [*asked, *found, *between, *(node for nodes in units.values() for node in nodes)]
     names = {node: f"value.{k}" for k, node in enumerate(dict.fromkeys(needed))}
-    everything = closed({"loss": graph.outputs["loss"], **{name: node for node, name in names.items()}},
-                        {**following(graph), **through_time})  # fmt: skip
+    everything = closed(
+        {"loss": graph.outputs["loss"], **{name: node for node, name in names.items()}},
+        {**following(graph), **through_time},
+    )
     with np.errstate(all="ignore"):
         found_values = evaluate(verify(everything, "flow"), leaves, seed, step, step_by_step=True)
         values = {node: found_values[name] for node, name in names.items()}
@@ -121,7 +130,7 @@ def _output(graph: Graph, number: int, layer: Layer) -> Node | None:
 
 
 def _merged(layers: list[tuple[Layer, Node]]) -> list[tuple[Layer, Node]]:
-    """The layers without those that only give the value of the block they end: the block stands for both."""
+    """Return the layers without parameter-free ones that give the value of their whole block."""
     return [
         (layer, node)
         for k, (layer, node) in enumerate(layers)
@@ -137,7 +146,7 @@ def _is_within(word: str, path: str) -> bool:
 
 
 def _units(graph: Graph, paths: list[str]) -> dict[str, list[Node]]:
-    """The nodes of each layer that can saturate or die, under the innermost layer that lists them."""
+    """Return the nodes that can saturate or die, by the innermost layer that they belong to."""
     found: dict[str, list[Node]] = {path: [] for path in paths}
     for node in graph.nodes:
         if _ends(node) is not None or _is_relu(node):
@@ -163,13 +172,23 @@ def _is_relu(node: Node) -> bool:
     return isinstance(node.op, Maximum) and any(map(is_zero, node.inputs))
 
 
-def _lines(layers, reached, values, gradient, units, arrays, slopes) -> tuple[LayerFlow, ...]:
-    """The table. `reached` are the nodes that the loss depends on."""
+def _lines(
+    layers: Sequence[tuple[Layer, Node]],
+    reached: Container[Node],
+    values: Arrays,
+    gradient: Arrays,
+    units: Mapping[str, list[Node]],
+    arrays: Mapping[str, np.ndarray],
+    slopes: Mapping[str, np.ndarray],
+) -> tuple[LayerFlow, ...]:
+    """Return the table. `reached` are the nodes that the loss depends on."""
     sizes = [_largest_step(gradient[node], _steps(layer, node)) for layer, node in layers]
     norms = [
-        size * layer.output.elements**0.5 for (layer, _), size in zip(layers, sizes, strict=True)
+        size * bound(layer.output.elements) ** 0.5
+        for (layer, _), size in zip(layers, sizes, strict=True)
     ]
-    # layers within a cell come before it in the table, and are no part of the way from first to last
+    # layers within a cell come before it in the table, and are no part of the way from first to
+    # last
     last = next(
         (
             whole
@@ -184,22 +203,27 @@ def _lines(layers, reached, values, gradient, units, arrays, slopes) -> tuple[La
         own = [path for path in layer.parameters if path in slopes]
         smooth = [each for each in units[layer.path] if not _is_relu(each)]
         rectified = [each for each in units[layer.path] if _is_relu(each)]
-        lines.append(LayerFlow(
-            layer.path, layer.text, tuple(node.type.shape), rms(values[node]),
-            size if node in reached else None,
-            divided(whole, last) if node in reached else None,
-            norm(*(arrays[path] for path in own)) if own else None,
-            norm(*(slopes[path] for path in own)) if own else None,
-            _share([_saturated(each, values[each]) for each in smooth]),
-            _share([_dead(values[each], steps) for each in rectified]),
-            _is_one_step(layer.node),
-        ))  # fmt: skip
+        lines.append(
+            LayerFlow(
+                layer.path,
+                layer.text,
+                node.type.bound_shape,
+                rms(values[node]),
+                size if node in reached else None,
+                divided(whole, last) if node in reached else None,
+                norm(*(arrays[path] for path in own)) if own else None,
+                norm(*(slopes[path] for path in own)) if own else None,
+                _share([_saturated(each, values[each]) for each in smooth]),
+                _share([_dead(values[each], steps) for each in rectified]),
+                _is_one_step(layer.node),
+            )
+        )
     return tuple(lines)
 
 
 def _steps(layer: Layer, node: Node) -> int | None:
     """The steps of a layer's output where it is a sequence, which comes before all other axes."""
-    return node.type.shape[0] if node.type.rank > layer.output.rank else None
+    return node.type.bound_shape[0] if node.type.rank > layer.output.rank else None
 
 
 def _largest_step(d: np.ndarray, steps: int | None) -> float:
@@ -221,7 +245,7 @@ def _dead(y: np.ndarray, steps: int | None) -> np.ndarray:
     if steps is not None and y.ndim > 1 and y.shape[1] == steps:
         y = y.reshape(-1, *y.shape[2:])
     others = (0, *range(2, y.ndim)) if y.ndim >= 4 else (0,)
-    return (y <= 0).all(axis=others)
+    return np.asarray((y <= 0).all(axis=others))
 
 
 def _share(flags: list[np.ndarray]) -> float | None:
@@ -229,13 +253,13 @@ def _share(flags: list[np.ndarray]) -> float | None:
     return float(sum(int(each.sum()) for each in flags) / count) if count else None
 
 
-def _cell(recurrence: Recurrence, values, gradient, examples: int) -> CellFlow:
+def _cell(recurrence: Recurrence, values: Arrays, gradient: Arrays, examples: int) -> CellFlow:
     before = {
-        each: np.broadcast_to(values[each], (examples, *each.type.shape))
+        each: np.broadcast_to(values[each], (examples, *each.type.bound_shape))
         for each in recurrence.carries
     }
     slopes = {
-        each: np.broadcast_to(gradient[each], (examples, *each.type.shape))
+        each: np.broadcast_to(gradient[each], (examples, *each.type.bound_shape))
         for each in recurrence.carries
     }
     return recurrence.flow(values, before, slopes)

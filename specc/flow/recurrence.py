@@ -3,12 +3,15 @@
     v[t] = J[t]^T v[t + 1],    J[t] = d state before step t + 1 / d state before step t
 
 In: a loop of the forward graph and the values of one batch. One step of the loop is a formula; its
-gradient with free seeds gives both products with J, and J itself where the seeds are the unit vectors.
+gradient with free seeds gives both products with J, and J itself where the seeds are the unit
+vectors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
@@ -16,9 +19,10 @@ import numpy as np
 from specc.backend.reference import evaluate
 from specc.flow.figures import CellFlow, Matrix, rms
 from specc.ir.graph import Graph, Node, apply, topological
+from specc.ir.sizes import bound
 from specc.ir.types import Type
 from specc.ops.broadcast import Sum, sum_batch
-from specc.ops.carry import Loop
+from specc.ops.carry import Carry, Loop
 from specc.ops.contract import Contract
 from specc.ops.elementwise import add, mul
 from specc.ops.leaf import Input, leaf
@@ -26,8 +30,36 @@ from specc.ops.shape import Concat, Slice
 from specc.ops.steps import one_step, step_of
 from specc.passes.autodiff import gradients
 
-LARGEST_JACOBIAN = 512  # elements of the state; its eigenvalues take the cube of that in time
-SAMPLES = 3  # steps whose Jacobian is taken, each of another example
+LARGEST_JACOBIAN = 512
+"""The most elements of a state whose Jacobian is computed: eigenvalues take cubic time."""
+SAMPLES = 3
+"""The number of steps whose Jacobian is computed, each for another example."""
+
+
+Arrays = Mapping[Node, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """A state of a cell: its Carry, and its label and shape."""
+
+    node: Node
+    label: str
+    shape: tuple[int, ...]
+
+    @property
+    def seed(self) -> str:
+        """The label of the input by which the state after a step is multiplied."""
+        return f"seed of {self.label}"
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.shape)
+
+
+def _state(node: Node) -> _State:
+    assert isinstance(node.op, Carry), "a loop is carried by nodes of Carry"
+    return _State(node, node.op.label, tuple(map(bound, node.op.shape)))
 
 
 class Recurrence:
@@ -35,18 +67,15 @@ class Recurrence:
 
     def __init__(self, loop: Loop):
         self.loop, self.one = loop, step_of(loop)
+        self.states = [_state(carry) for carry in loop.carried]
         self.carries = list(loop.carried)
         self.products = _products(loop)
-        seeds, parts = {}, []
-        for carry in self.carries:
-            after = self.one.nodes[loop.carried[carry]]
-            seeds[carry] = leaf(
-                Input("step", f"seed of {carry.op.label}", Type("float", carry.op.shape, True))
-            )
-            product = mul(seeds[carry], after)
+        parts = []
+        for state in self.states:
+            seed = Input("step", state.seed, Type("float", state.shape, True))
+            product = mul(leaf(seed), self.one.nodes[loop.carried[state.node]])
             rank = product.type.rank
             parts.append(apply(Sum(tuple(range(rank))), product) if rank else product)
-        self.seeds = seeds
         states = [self.one.nodes[carry] for carry in self.carries]
         found, _ = gradients(sum_batch(reduce(add, parts)), states)
         self.graph = Graph({str(k): each for k, each in enumerate(found)})
@@ -55,13 +84,16 @@ class Recurrence:
 
     def flow(
         self,
-        values: Mapping[Node, np.ndarray],
-        before: Mapping[Node, np.ndarray],
-        gradient: Mapping[Node, np.ndarray],
+        values: Arrays,
+        before: Arrays,
+        gradient: Arrays,
     ) -> CellFlow:
-        """The figures, from the values of `needed`, of the states before each step, and the gradients
-        of an example's loss for these ([examples, steps, *shape])."""
-        steps, labels = self.loop.steps, [each.op.label for each in self.carries]
+        """Return the flow of the cell.
+
+        `values` are those of `needed`. `before` are the states before each step and `gradient` the
+        gradients of an example's loss for them, [examples, steps, *shape] each.
+        """
+        steps, labels = bound(self.loop.steps), [state.label for state in self.states]
         total = [rms(*(gradient[each][:, t] for each in self.carries)) for t in range(steps)]
         start = max((t for t in range(steps) if total[t] > 0), default=0)
         carried = [0.0] * steps
@@ -85,9 +117,19 @@ class Recurrence:
             self._radius(values, before),
         )
 
-    def _back(self, values, state, seeds, t: int, rows) -> list[np.ndarray]:
-        """J^T times the seeds at step t, for the examples `rows`; `state` is that before the step."""
-        leaves = {}
+    def _back(
+        self,
+        values: Arrays,
+        before: Arrays,
+        seeds: Sequence[np.ndarray],
+        t: int,
+        rows: slice,
+    ) -> list[np.ndarray]:
+        """Return J^T times the seeds at step t, for the examples `rows`.
+
+        `before` are the states before the step.
+        """
+        leaves: dict[tuple[str, str], np.ndarray] = {}
         for made, (node, each_step) in self.one.reads.items():
             value = values[node]
             if node.type.batched:
@@ -97,37 +139,42 @@ class Recurrence:
                 value = value[:, t] if each_step else value
             elif each_step:
                 value = value[t]
+            assert isinstance(made.op, Input), "a step reads values from outside as inputs"
             leaves["step", made.op.label] = value
-        for carry, seed in zip(self.carries, seeds, strict=True):
-            leaves["step", carry.op.label] = np.broadcast_to(state[carry], seed.shape)
-            leaves["step", self.seeds[carry].op.label] = seed
+        for state, seed in zip(self.states, seeds, strict=True):
+            leaves["step", state.label] = np.broadcast_to(before[state.node], seed.shape)
+            leaves["step", state.seed] = seed
         found = evaluate(self.graph, leaves)
         return [np.broadcast_to(found[str(k)], seed.shape) for k, seed in enumerate(seeds)]
 
-    def jacobian(self, values, before, example: int, t: int) -> np.ndarray:
-        """d state after / d state before step t of one example, all states in one vector."""
-        sizes = [int(np.prod(each.op.shape, dtype=int)) for each in self.carries]
-        unit, first, seeds = np.eye(sum(sizes)), 0, []
-        for carry, size in zip(self.carries, sizes, strict=True):
-            seeds.append(unit[:, first : first + size].reshape(-1, *carry.op.shape))
-            first += size
+    def jacobian(self, values: Arrays, before: Arrays, example: int, t: int) -> np.ndarray:
+        """Return d state after / d state before step t of one example, all states in one vector."""
+        unit, first, seeds = np.eye(self._elements), 0, []
+        for each in self.states:
+            seeds.append(unit[:, first : first + each.elements].reshape(-1, *each.shape))
+            first += each.elements
         state = {each: before[each][example, t] for each in self.carries}
         rows = self._back(values, state, seeds, t, slice(example, example + 1))
         return np.concatenate([each.reshape(len(unit), -1) for each in rows], axis=1)
 
-    def _radius(self, values, before) -> float | None:
-        size = sum(int(np.prod(each.op.shape, dtype=int)) for each in self.carries)
-        if size > LARGEST_JACOBIAN:
+    @property
+    def _elements(self) -> int:
+        """The elements of all states together."""
+        return sum(state.elements for state in self.states)
+
+    def _radius(self, values: Arrays, before: Arrays) -> float | None:
+        """Return the median of some Jacobians' largest |eigenvalue|; None for large states."""
+        if self._elements > LARGEST_JACOBIAN:
             return None
         examples = len(before[self.carries[0]])
-        steps = np.linspace(0, self.loop.steps - 1, SAMPLES + 2).astype(int)[1:-1]
+        steps = np.linspace(0, bound(self.loop.steps) - 1, SAMPLES + 2).astype(int)[1:-1]
         found = [
             _spectral(self.jacobian(values, before, k % examples, int(t)))
             for k, t in enumerate(steps)
         ]
         return float(np.median(found))
 
-    def _matrices(self, values) -> tuple[Matrix, ...]:
+    def _matrices(self, values: Arrays) -> tuple[Matrix, ...]:
         """The square blocks of all that multiplies a state, in the order of its rows."""
         found = []
         for product, matrix in self.products:
@@ -168,13 +215,13 @@ def _products(loop: Loop) -> list[tuple[Node, Node]]:
 
 
 def _state_within(loop: Loop, node: Node) -> tuple[int, int] | None:
-    """Where the state begins and ends in the last axis of a node that is a state, or joins one to others."""
+    """Return the range of the state in the last axis of a node, or None if it has no state."""
     if node in loop.carried:
-        return 0, node.type.shape[-1]
+        return 0, node.type.bound_shape[-1]
     if isinstance(node.op, Concat) and node.op.axis == node.type.rank - 1:
         start = 0
         for part in node.inputs:
-            end = start + part.type.shape[-1]
+            end = start + part.type.bound_shape[-1]
             if part in loop.carried:
                 return start, end
             start = end
@@ -194,16 +241,18 @@ def _by_rows(loop: Loop, product: Node, matrix: Node, array: np.ndarray) -> np.n
         for k, each in enumerate(product.inputs)
     ]
     op = one_step(product, stand_ins).op
+    assert isinstance(op, Contract), "a step of a matrix product is a matrix product"
     first = product.inputs[0] is matrix
     of_matrix, of_state = (op.left, op.right) if first else (op.right, op.left)
-    state = product.inputs[1] if first else product.inputs[0]
+    own = _state_within(loop, product.inputs[1] if first else product.inputs[0])
+    assert own is not None, "one factor of `_products` has a state in it"
     if len(of_matrix) != 2 or len(of_state) != 1 or len(op.out) != 1:
         return None
     if of_matrix == (*of_state, *op.out):
         array = array.T
     elif of_matrix != (*op.out, *of_state):
         return None
-    return array[:, slice(*_state_within(loop, state))]
+    return array[:, slice(*own)]
 
 
 def _block_names(loop: Loop, product: Node, size: int) -> dict[int, str]:

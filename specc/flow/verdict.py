@@ -1,6 +1,6 @@
-"""The figures in words.
+"""Describe a measured flow in sentences.
 
-the gradient at step 1 is 3e-09 of that at step 50 (0.67 a step): it vanishes
+the gradient at step 1 is 3e-09 times the gradient at step 50 (0.67 per step): it vanishes
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import math
 from specc.flow.figures import CellFlow, Flow, LayerFlow
 
 VANISHES, FADES, GROWS, EXPLODES = 1e-3, 0.1, 10.0, 1e3
-"""Bounds of the share of a gradient that comes back from the last to the first layer or step."""
+"""Bounds of the ratio between the gradients of the first and the last layer or step."""
 
-MANY = 0.5  # the share of units, saturated or dead, that is worth a sentence
+MANY = 0.5  # the smallest share of saturated or dead units that the verdict mentions
 
 
 def verdict(flow: Flow) -> list[str]:
-    """Sentences: each cell, the layers, units that no longer learn, and the norm of all gradients."""
+    """Return sentences on each cell, the layers, dead and saturated units, and the norm."""
     if not math.isfinite(flow.loss):
-        return [f"the loss is {flow.loss}: there are no gradients to speak of"]
+        return [f"the loss is {flow.loss}, so the gradients are meaningless"]
     found = [_cell(each, flow) for each in flow.cells]
     depth = _depth(flow)
     if depth is not None:
@@ -29,11 +29,11 @@ def verdict(flow: Flow) -> list[str]:
 
 
 def _units(flow: Flow) -> list[str]:
-    """The layers of which half or more no longer learns."""
+    """Return sentences on the layers half of whose units, or more, do not learn."""
     found = []
     for name, what, meaning in (
-        ("dead", "units", "are 0 for every example: dead, they learn nothing"),
-        ("saturated", "values", "are saturated, where the slope is nearly 0"),
+        ("dead", "units", "are 0 for every example (dead), so they learn nothing"),
+        ("saturated", "values", "are saturated, so their slope is almost 0"),
     ):
         hit = [
             (each.path, getattr(each, name))
@@ -51,7 +51,7 @@ def _units(flow: Flow) -> list[str]:
 
 
 def judgement(ratio: float) -> str:
-    """What becomes of a gradient of which this share comes back."""
+    """Return what happens to a gradient that changes by the factor `ratio` on its way back."""
     if math.isnan(ratio) or math.isinf(ratio):
         return "explodes"
     for bound, word in (
@@ -71,16 +71,16 @@ def _cell(cell: CellFlow, flow: Flow) -> str:
     if cell.start == 1:
         return f"{cell.path}: no gradient reaches a later step than the first"
     word = judgement(cell.ratio)
-    rate = "" if cell.decay is None else f" ({number(cell.decay)} a step)"
+    rate = "" if cell.decay is None else f" ({number(cell.decay)} per step)"
     return (
-        f"{cell.path}: the gradient at step 1 is {_share(cell.ratio)} that at step"
-        f" {cell.start}{rate}: it {word}{_remedy(word, flow)}"
+        f"{cell.path}: the gradient at step 1 is {number(cell.ratio)} times the gradient at"
+        f" step {cell.start}{rate}: it {word}{_remedy(word, flow)}"
     )
 
 
 def _remedy(word: str, flow: Flow) -> str:
     if word == "vanishes":
-        return "; what so early a step has to say is not learned"
+        return ", so the model cannot learn from inputs that early"
     if word == "explodes":
         return (
             "; `clip_norm` bounds the update"
@@ -91,8 +91,11 @@ def _remedy(word: str, flow: Flow) -> str:
 
 
 def _depth(flow: Flow) -> str | None:
-    """From the first layer to the last. Where there are cells, only what time does not explain: a layer
-    of a sequence counts with its largest step, so that vanishing in time does not show, but exploding does."""
+    """Return a sentence on the way from the last layer to the first, or None.
+
+    In a model with cells, only a gradient that vanishes is reported. A layer of a sequence counts
+    with its largest time step, which hides vanishing over time but not exploding.
+    """
     row = on_the_way(flow)
     if len(row) < 2:
         return None
@@ -102,13 +105,13 @@ def _depth(flow: Flow) -> str | None:
     if flow.cells and word != "vanishes":
         return None
     return (
-        f"layers: the gradient at {first.path}, the first, is {_share(ratio)} that at {last.path},"
-        f" the last: it {word}"
+        f"layers: the gradient at the first, {first.path}, is {number(ratio)} times the"
+        f" gradient at the last, {last.path}: it {word}"
     )
 
 
 def on_the_way(flow: Flow) -> list[LayerFlow]:
-    """The layers from the first to the last that a gradient reaches, without those within cells."""
+    """Return the layers from the first to the last that a gradient reaches, except within cells."""
     found = [each for each in flow.layers if not each.is_within_cell and each.gradient is not None]
     while found and not found[-1].gradient:
         found.pop()
@@ -125,18 +128,12 @@ def _norm(flow: Flow) -> str:
         if value is not None
     ]
     if flow.clipped_norm < flow.norm:
-        return f"{text}; clipping ({', '.join(bounds)}) makes {number(flow.clipped_norm)} of it"
-    return f"{text}, which clipping ({', '.join(bounds)}) leaves as it is"
-
-
-def _share(ratio: float) -> str:
-    if ratio >= 10:
-        return f"{number(ratio)} times"
-    return f"{number(ratio)} of"
+        return f"{text}; clipping ({', '.join(bounds)}) scales it to {number(flow.clipped_norm)}"
+    return f"{text}, which clipping ({', '.join(bounds)}) does not change"
 
 
 def number(value: float) -> str:
-    """A figure with two digits or three: 0.82, 3.1e-09, 14."""
+    """Return a value with two or three digits: 0.82, 3.1e-09, 14."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     return f"{value:.3g}" if 1e-3 <= abs(value) < 999.5 else f"{value:.1e}"

@@ -138,6 +138,12 @@ def atom(value: Atom) -> Polynomial:
     return Polynomial(((((value, 1),), 1),))
 
 
+def bound(size: Size) -> int:
+    """Return a size of a model whose sizes are all known."""
+    assert isinstance(size, int), f"the size {size} is open"
+    return size
+
+
 def same(left: Size, right: Size) -> bool | None:
     """Whether two sizes are equal; None where that depends on an open size."""
     difference = left - right

@@ -29,6 +29,11 @@ class Type:
         return len(self.shape)
 
     @property
+    def bound_shape(self) -> tuple[int, ...]:
+        """The shape, in a model whose sizes are all known."""
+        return tuple(map(sizes.bound, self.shape))
+
+    @property
     def elements(self) -> Size:
         """The number of elements of one example."""
         return sizes.product(self.shape)

@@ -492,22 +492,24 @@ class Net:
             figures[name] = float(value) if np.ndim(value) == 0 else value
         return figures
 
-    def watched(self, figures: Mapping[str, float]) -> float:
+    def watched(self, values: Mapping[str, float | np.ndarray]) -> float:
         """The value that chooses the best epoch: the one that `monitor` names, or the loss without
-        penalties on weights. `figures` are those of `evaluate`, with the weights of now."""
+        penalties on weights. `values` are those of `evaluate`, with the weights of now."""
         monitor = self.program.recipe.monitor
         if monitor is not None:
-            return float(figures[monitor.column])
+            return float(values[monitor.column])
         whole, added = lower.penalties(self.program)
         if (not whole and not added.outputs) or len(whole) == len(self.program.losses):
-            return float(figures["loss"])
+            return float(values["loss"])
         with self._lock.reading:
-            values = evaluate(
+            penalties = evaluate(
                 added, {("param", path): array for path, array in self.params.items()}
             )
         return sum(
-            figures[f"loss.{term.name}"] for term in self.program.losses if term.name not in whole
-        ) - float(sum(values.values()))
+            float(values[f"loss.{term.name}"])
+            for term in self.program.losses
+            if term.name not in whole
+        ) - float(sum(penalties.values()))
 
     def predict(
         self, data: Mapping[str, Column], lanes: Mapping[str, np.ndarray] | None = None

@@ -46,7 +46,7 @@ class StepByStep:
     def over(self, data: Mapping[str, Column]) -> Scores:
         """What scores the symbols for some examples, step by step, from the first on."""
         rows, batch = len(next(iter(data.values())).array), self.batch
-        kept = {}
+        kept: dict[str, np.ndarray] = {}
         if self._before is not None:
             _, kept = self._before.run(data, np.arange(rows), batch, seed=self.seed)
         begin, symbol = np.ones(rows, np.uint8), np.zeros(rows, np.int32)

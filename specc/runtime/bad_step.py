@@ -19,8 +19,8 @@ from specc.runtime.compiled import CompiledModel
 def bad_step(net: CompiledModel, replay: Callable[[int, int], None], start: int, end: int) -> int:
     """The first step whose update is not finite, or `end` if there is none before it.
 
-    The model stands before step `start`, with finite weights; `replay(a, b)` does the steps from a up
-    to b. Afterwards the model stands before the step that is returned.
+    The model stands before step `start`, with finite weights; `replay(a, b)` does the steps from a
+    up to b. Afterwards the model stands before the step that is returned.
     """
     kept = _copied(net)
     replay(start, end)

@@ -3,9 +3,9 @@
     save(path, net, progress)
     progress = restore(path, net)        # RunError if the file is damaged or does not fit the model
 
-Parameters have their paths as names, states have `state/<path>`, and the records of an unfinished epoch
-are `records`. The metadata hold the progress of the training, and the SHA-256 of all tensors, their names
-and the progress. A file is complete or not there: `files.write`.
+Parameters have their paths as names, states have `state/<path>`, and the records of an unfinished
+epoch are `records`. The metadata hold the progress of the training, and the SHA-256 of all tensors,
+their names and the progress. A file is complete or not there: `files.write`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -38,8 +38,8 @@ class Progress:
     """Where a training stands: `epoch` epochs and `step` steps of the next one are done.
 
     `best` is the best value at the end of an epoch (of the validation data, or of training without
-    it), after `best_epoch` epochs; `stale` epochs so far did not improve it. `records` are the columns of the
-    steps done in this epoch.
+    it), after `best_epoch` epochs; `stale` epochs so far did not improve it. `records` are the
+    columns of the steps done in this epoch.
     """
 
     epoch: int = 0
@@ -59,10 +59,10 @@ def save(path: Path, net: CompiledModel, progress: Progress) -> None:
 class Checkpoints:
     """The checkpoints of a run: the last, and the best.
 
-    An epoch may take a millisecond, and a file several: a checkpoint of an epoch waits in memory until
-    `SECONDS` after the last one was written, or for `flush`. `before` is called before files are
-    written: it brings what the checkpoints rely on to the disk. The best is written before the last, so
-    a crash between the two leaves a last one from which training reaches the best again.
+    An epoch may take a millisecond, and a file several: a checkpoint of an epoch waits in memory
+    until `SECONDS` after the last one was written, or for `flush`. `before` is called before files
+    are written: it brings what the checkpoints rely on to the disk. The best is written before the
+    last, so a crash between the two leaves a last one from which training reaches the best again.
     """
 
     SECONDS = 1.0
@@ -134,20 +134,20 @@ def _serialized(tensors: dict[str, np.ndarray], model: str, progress: Progress) 
 
 
 def checksum(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
-    """The SHA-256, in hex, of contiguous arrays with their names, types and shapes, and of metadata."""
+    """Return the SHA-256, in hex, of contiguous arrays with names and types, and of metadata."""
     found = hashlib.sha256(json.dumps(dict(metadata), sort_keys=True).encode())
     for name in sorted(tensors):
         array = tensors[name]
         found.update(f"{name}\0{array.dtype.str}\0{array.shape}\0".encode())
-        found.update(array.reshape(-1).view(np.uint8))
+        found.update(array.reshape(-1).view(np.uint8).data)
     return found.hexdigest()
 
 
 def not_finite(tensors: Mapping[str, np.ndarray]) -> str | None:
     """Return the name of the first array of a checkpoint that is not finite, or None.
 
-    A state may be infinite (some begin so), but not NaN. Records may be anything, because a metric of a
-    batch can be undefined.
+    A state may be infinite (some begin so), but not NaN. Records may be anything, because a metric
+    of a batch can be undefined.
     """
     for name, array in tensors.items():
         if name != RECORDS and not is_sound(array, name.startswith(STATE)):
@@ -158,8 +158,8 @@ def not_finite(tensors: Mapping[str, np.ndarray]) -> str | None:
 def restore(path: Path, net: CompiledModel, streams: bool = True) -> Progress:
     """Puts the arrays of a checkpoint into the model. Raises `RunError`, having changed nothing.
 
-    Without `streams` what the lanes of a stream have left is left out: the model may have other lanes.
-    A checkpoint of an older version of specc has no checksum, and is taken without one.
+    Without `streams` what the lanes of a stream have left is left out: the model may have other
+    lanes. A checkpoint of an older version of specc has no checksum, and is taken without one.
     """
     found, progress = _read(path)
     live = tensors(net)
@@ -169,7 +169,9 @@ def restore(path: Path, net: CompiledModel, streams: bool = True) -> Progress:
             for each in (live, found)
         )
     records = found.pop(RECORDS, None)
-    if progress.step and (records is None or records.shape != (progress.step, net.record_width)):
+    if not progress.step:
+        records = np.zeros((0, net.record_width))
+    if records is None or records.shape != (progress.step, net.record_width):
         raise _misfit(
             path,
             f"it records {0 if records is None else records.shape[-1]} losses and metrics"
@@ -202,7 +204,7 @@ def restore(path: Path, net: CompiledModel, streams: bool = True) -> Progress:
         )
     for name, array in live.items():
         array[...] = found[name]
-    progress.records = records if progress.step else np.zeros((0, net.record_width))
+    progress.records = records
     return progress
 
 
@@ -283,7 +285,7 @@ def said(name: str) -> str:
     return f"{'state' if is_state else 'parameter'} `{name.removeprefix(STATE)}`"
 
 
-def _misfit(path: Path, why: str, name: str = "", others=()) -> RunError:
+def _misfit(path: Path, why: str, name: str = "", others: Iterable[str] = ()) -> RunError:
     near = closest(name, others) if name else None
     return run_error(
         f"`{path}` does not fit the model: {why}",

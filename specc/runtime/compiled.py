@@ -7,6 +7,7 @@ means[:, model.columns.index("loss")]        # the loss of each step
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,9 @@ import numpy as np
 from specc.columns import Column
 from specc.recipe import Port
 from specc.source import Span
+
+Values = dict[str, float | np.ndarray]
+"""Losses and metrics by name; a metric may be an array."""
 
 
 class CompiledModel(Protocol):
@@ -25,30 +29,38 @@ class CompiledModel(Protocol):
 
     name: str
     ports: tuple[Port, ...]
-    """Inputs and targets, all sizes bound."""
+    """Inputs and targets, with all sizes known."""
     batch: int
     columns: tuple[str, ...]
     """The recorded scalars: "loss", then "loss.<name>" of each term, then "metric.<name>"."""
     record_width: int
-    """The numbers that a step records."""
-    shards: int
-    """The threads that a batch is divided between."""
+    """The number of values that a step records."""
     compile_seconds: float
-    """So far: a program is compiled when it is first needed."""
-    params: dict[str, np.ndarray]
-    states: dict[str, np.ndarray]
-    """The optimizer's memory and running statistics."""
+    """The seconds spent on compiling so far: a program is compiled when it is first needed."""
+
+    @property
+    def shards(self) -> int:
+        """The threads that a batch is divided between."""
+        ...
+
+    @property
+    def params(self) -> Mapping[str, np.ndarray]: ...
+
+    @property
+    def states(self) -> Mapping[str, np.ndarray]:
+        """The optimizer's memory and running statistics."""
+        ...
 
     def train(
         self,
-        data: dict[str, Column],
+        data: Mapping[str, Column],
         order: np.ndarray,
         first_step: int,
         steps_per_epoch: int,
         total_steps: int,
         stale: float = 0,
     ) -> np.ndarray:
-        """Optimizer steps over rows `order[0:batch]`, `order[batch:2 * batch]`, ...
+        """Take optimizer steps over rows `order[0:batch]`, `order[batch:2 * batch]`, ...
 
         The last batch may be partial, and is exact. `first_step` is the number of steps done
         before: with the other two it gives `step`, `epoch` and `progress` of a schedule. `stale`
@@ -59,31 +71,31 @@ class CompiledModel(Protocol):
         """
         ...
 
-    def lengths(self, data: dict[str, Column], total_steps: int) -> np.ndarray | None:
-        """The steps of each example, where batches of like length train faster; None elsewhere."""
+    def lengths(self, data: Mapping[str, Column], total_steps: int) -> np.ndarray | None:
+        """Return the length of each example, or None if bucketing by length is not worthwhile."""
         ...
 
-    def evaluate(self, data: dict[str, Column], order: np.ndarray) -> dict[str, float]:
-        """The exact figures over all rows of `order`, in inference mode, by name."""
+    def evaluate(self, data: Mapping[str, Column], order: np.ndarray) -> Values:
+        """Return the exact values over all rows of `order`, in inference mode, by name."""
         ...
 
-    def report(self, means: np.ndarray) -> dict[str, float | np.ndarray]:
-        """The figures that follow from means of the records over many steps: a number for each of
-        `columns`, and an array for a metric that is none."""
+    def report(self, means: np.ndarray) -> Values:
+        """Return the values that follow from means of the records over many steps.
+
+        There is a number for each of `columns`, and an array for each metric that is not a number.
+        """
         ...
 
-    def watched(self, figures: dict[str, float]) -> float:
-        """The value that chooses the best epoch, of figures with the weights of now: the one that
-        `monitor` names, or the loss without penalties."""
-        ...
+    def watched(self, values: Values) -> float:
+        """Return the value that chooses the best epoch, for `values` with the current weights.
 
-    def predict(self, data: dict[str, Column]) -> dict[str, np.ndarray]:
-        """The outputs for all rows, in inference mode: name -> `[n, *shape]`. Needs inputs only."""
+        It is the one that `monitor` names, or the loss without penalties.
+        """
         ...
 
     def diagnose(
         self,
-        data: dict[str, Column],
+        data: Mapping[str, Column],
         rows: np.ndarray,
         step: int,
         steps_per_epoch: int,
@@ -91,14 +103,38 @@ class CompiledModel(Protocol):
         stale: float = 0,
         training: bool = True,
     ) -> Finding | None:
-        """Why a step over one batch is not finite, with the model as it was before it: the place of
-        the first such operation, and notes. Without `training`, of an evaluation."""
+        """Return why a step over one batch is not finite, if the model is as it was before it.
+
+        Without `training`, the step is one of an evaluation.
+        """
+        ...
+
+
+class StepModel(Protocol):
+    """A model of one time step, which carries the states of a stream from call to call."""
+
+    ports: tuple[Port, ...]
+
+    @property
+    def lanes(self) -> Mapping[str, np.ndarray]:
+        """The states of each stream, [batch, *shape]."""
+        ...
+
+    def predict(
+        self, data: Mapping[str, Column], lanes: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Return the outputs of one step, [n, *shape] each, and update `lanes` in place."""
         ...
 
 
 class Finding(Protocol):
     """The first operation whose result is not finite."""
 
-    span: Span | None
-    what: str
-    notes: tuple[str, ...]
+    @property
+    def span(self) -> Span | None: ...
+
+    @property
+    def what(self) -> str: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...

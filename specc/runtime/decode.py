@@ -61,7 +61,7 @@ def decode(
         data[port.name] = Column(found[port.name])
     for port in ports:
         if port.length_of and port.name not in data:
-            data[port.name] = Column(np.full(rows, port.classes - 1, np.int32))
+            data[port.name] = Column(np.full(rows, port.class_count - 1, np.int32))
     for port in targets if rows else ():
         text, end = found[port.name], (ends or {}).get(port.name)
         scores_at = step_by_step and step_by_step(port, data)

@@ -3,8 +3,9 @@
     write(run.folder / "run.json", text.encode())      # RunError: "... No space left on device"
 
 The content goes into a new file in the same folder: write, fsync, rename, fsync of the folder. A
-reader sees the old file or the new one, and so does the next start after a crash or a power cut. Every
-call that changes a run's files goes through `disk`, so tests can record each call and make it fail.
+reader sees the old file or the new one, and so does the next start after a crash or a power cut.
+Every call that changes a run's files goes through `disk`, so tests can record each call and make it
+fail.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import errno
 import os
 import re
 import secrets
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,17 +43,13 @@ class Disk:
 
     def sync(self, handle: int) -> None:
         """Wait until the file's content is on the disk."""
-        try:
+        if sys.platform == "darwin":  # where fsync does not empty the drive's cache
             import fcntl
 
-            full_sync = fcntl.F_FULLFSYNC  # on macOS, where fsync does not empty the drive's cache
-        except (ImportError, AttributeError):
-            os.fsync(handle)
-            return
-        try:
-            fcntl.fcntl(handle, full_sync)
-        except OSError:  # a file system without it
-            os.fsync(handle)
+            with suppress(OSError):  # a file system without it
+                fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
+                return
+        os.fsync(handle)
 
     def close(self, handle: int) -> None:
         os.close(handle)
@@ -89,7 +87,7 @@ def write(path: Path, content: bytes | memoryview) -> None:
     try:
         replace(path, content)
     except OSError as error:
-        raise run_error(f"`{path}` cannot be written: {reason(error)}", path) from None
+        raise run_error(f"cannot write `{path}`: {reason(error)}", path) from None
 
 
 def replace(path: Path, content: bytes | memoryview) -> None:

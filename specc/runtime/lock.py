@@ -1,10 +1,11 @@
 """A lock on a run's folder: one training of it at a time.
 
-    lock = Lock.take(folder)        # RunError: "`runs/a/1` is being trained by process 71 on host .."
+    lock = Lock.take(folder)        # RunError: "`runs/a/1` is being trained by process 71 .."
     lock.release()
 
-The operating system holds the lock on the open file `.lock` and frees it when the process ends, however
-it ends; the file's text says who holds it. A child process made by `fork` does not keep the lock.
+The operating system holds the lock on the open file `.lock` and frees it when the process ends,
+however it ends; the file's text says who holds it. A child process made by `fork` does not keep the
+lock.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 import time
 import weakref
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 from specc.runtime.errors import run_error
@@ -29,7 +32,7 @@ TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 class Lock:
     """A lock that is held until `release`, or until the object or the process is gone."""
 
-    def __init__(self, path: Path, file) -> None:
+    def __init__(self, path: Path, file: FileIO) -> None:
         self.path, self._file = path, file
         _held.add(self)
 
@@ -47,13 +50,13 @@ class Lock:
 
     @classmethod
     def taken(cls, folder: Path) -> Lock | None:
-        """Lock a folder; None if it is locked already. Raises `RunError` if it cannot be written."""
+        """Lock a folder; return None if it is locked. Raises `RunError` if it is not writable."""
         path = folder / NAME
         while True:
             try:
                 file = path.open("a+b", buffering=0)
             except OSError as error:
-                raise run_error(f"`{path}` cannot be written: {reason(error)}", path) from None
+                raise run_error(f"cannot write `{path}`: {reason(error)}", path) from None
             if not _try(file):
                 file.close()
                 return None
@@ -86,13 +89,13 @@ class Lock:
         self._file.close()
 
 
-def _try(file) -> bool:
+def _try(file: FileIO) -> bool:
     """Lock an open file; return whether nobody else holds it.
 
     A file system without locks counts as one where nobody else does.
     """
     try:
-        if os.name == "nt":
+        if sys.platform == "win32":
             import msvcrt
 
             file.seek(FAR)

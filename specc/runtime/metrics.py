@@ -51,9 +51,9 @@ def short_names(columns: Sequence[str]) -> dict[str, str]:
 class MetricsFile:
     """The file, to be appended to. Lines of later epochs than `epoch` are dropped from it.
 
-    Checkpoints are written after `sync`, so the file has the lines of all epochs up to the checkpoint that
-    training resumes from, whatever became of later ones in a crash. Raises `RunError` if the file is not
-    a table of such epochs, or cannot be written.
+    Checkpoints are written after `sync`, so the file has the lines of all epochs up to the
+    checkpoint that training resumes from, whatever became of later ones in a crash. Raises
+    `RunError` if the file is not a table of such epochs, or cannot be written.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], epoch: int = 0) -> None:
@@ -107,19 +107,19 @@ class MetricsFile:
         self._is_synced = True
 
     def _unwritable(self, error: OSError) -> RunError:
-        return run_error(f"`{self.path}` cannot be written: {reason(error)}", self.path)
+        return run_error(f"cannot write `{self.path}`: {reason(error)}", self.path)
 
 
 def read_table(path: Path, last: int | None = None) -> list[dict[str, str]]:
     """The lines of a file by their columns. Raises `RunError` where it is no table of epochs.
 
-    With `last` the table ends after the line of that epoch. A crash can leave anything after it: lines
-    of later epochs, part of one, or bytes that the file system never filled.
+    With `last` the table ends after the line of that epoch. A crash can leave anything after it:
+    lines of later epochs, part of one, or bytes that the file system never filled.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise run_error(f"`{path}` cannot be read: {reason(error)}", path) from None
+        raise run_error(f"cannot read `{path}`: {reason(error)}", path) from None
     header: list[str] = []
     found: list[dict[str, str]] = []
     lines = content.split(b"\n")
@@ -168,7 +168,7 @@ def _cells(path: Path, line: bytes) -> list[str]:
 
 
 def values_of(path: Path, epoch: int) -> tuple[str, dict[str, float]] | None:
-    """An epoch in a file: "val" (or "train" without validation), and its values. None without it."""
+    """Return an epoch's part, "val" (or "train" without validation), and its values, or None."""
     rows = [row for row in read_table(path) if int(row["epoch"]) == epoch]
     if not rows:
         return None

@@ -2,19 +2,20 @@
 
     pins.parts["validation"] == values(data.validation, data.vocabularies)
 
-The values of the examples are hashed as they were read, so a file may be moved, renamed or compressed
-anew, and rows may be added to it: the rows that a run was trained and validated on must still be the same.
-All hashes are SHA-256, in hex.
+The values of the examples are hashed as they were read, so a file may be moved, renamed or
+compressed anew, and rows may be added to it: the rows that a run was trained and validated on must
+still be the same. All hashes are SHA-256, in hex.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,11 +30,12 @@ CHUNK = 2**24  # bytes of a column that are gathered at once
 class Pins:
     """The hashes of a run, and where it was trained.
 
-    `texts` has model.dl and the files that it uses, by their paths in the run's folder; `files` the data
-    files, by their paths in model.dl. `parts` has the values of the training and the validation part, by
-    port; `counts` the examples of each source ("data", "validate"), or the symbols of each of its texts:
-    with the seed they give the rows of the validation part, by the rule `split`. `versions` are those of
-    specc and of what it builds on, `machine` is the processor.
+    `texts` has model.dl and the files that it uses, by their paths in the run's folder; `files` the
+    data files, by their paths in model.dl. `parts` has the values of the training and the
+    validation part, by port; `counts` the examples of each source ("data", "validate"), or the
+    symbols of each of its texts: with the seed they give the rows of the validation part, by the
+    rule `split`. `versions` are those of specc and of what it builds on, `machine` is the
+    processor.
     """
 
     texts: dict[str, str] = field(default_factory=dict)
@@ -45,16 +47,16 @@ class Pins:
     machine: dict[str, str] = field(default_factory=dict)
 
 
-def is_pins(value) -> bool:
+def is_pins(value: object) -> bool:
     """Return whether a value of run.json has the form of `Pins`, or is null as in older runs."""
 
-    def is_table(value, is_right) -> bool:
+    def is_table(value: object, is_right: Callable[[Any], bool]) -> bool:
         return isinstance(value, dict) and all(map(is_right, value.values()))
 
-    def is_text(value) -> bool:
+    def is_text(value: object) -> bool:
         return isinstance(value, str)
 
-    def is_counts(value) -> bool:
+    def is_counts(value: object) -> bool:
         return isinstance(value, list) and all(type(each) is int and each >= 0 for each in value)
 
     if value is None:
@@ -88,7 +90,7 @@ def values(part: Part, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, s
         step = max(1, CHUNK // size)
         for start in range(0, len(part), step):
             rows = np.ascontiguousarray(array[part.rows[start : start + step]])
-            hashed.update(rows.reshape(-1).view(np.uint8))
+            hashed.update(rows.reshape(-1).view(np.uint8).data)
         found[name] = hashed.hexdigest()
     return found
 

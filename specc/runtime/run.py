@@ -8,8 +8,8 @@ runs/lenet/3/
   best.safetensors    after the best epoch: the least validation loss, or what `monitor` names
   .lock               while the run is being trained
 
-`run.json` is written last, after the first checkpoint: a folder that has one can be resumed, and a folder
-without one is what a killed process left.
+`run.json` is written last, after the first checkpoint: a folder that has one can be resumed, and a
+folder without one is what a killed process left.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Record:
 
     `file` and `data` are absolute: the .dl file, and the folder where paths of data start. `sizes`
     were found in the data. `examples` counts the rows of each part. `ends` has the symbol by which
-    the training texts of a port end, if they all end in the same one. `pins` has the hashes of what the
-    run was made of; a run of an older version has none.
+    the training texts of a port end, if they all end in the same one. `pins` has the hashes of what
+    the run was made of; a run of an older version has none.
     """
 
     model: str
@@ -105,9 +105,9 @@ def create(
 ) -> Run:
     """A new run in `parent/<model>/<number>`, with the next free number; it is locked.
 
-    `files` are model.dl and the files that it uses, by their paths relative to it. `begin` writes the
-    first checkpoint, before the folder becomes a run. Raises `RunError`, with no folder left behind, where
-    it cannot be written.
+    `files` are model.dl and the files that it uses, by their paths relative to it. `begin` writes
+    the first checkpoint, before the folder becomes a run. Raises `RunError`, with no folder left
+    behind, where it cannot be written.
     """
     run = None
     try:
@@ -201,11 +201,11 @@ def open_run(folder: Path) -> Run:
     return Run(folder, _record(path, values))
 
 
-def _record(path: Path, values) -> Record:
+def _record(path: Path, values: object) -> Record:
     """The record in what run.json holds; raises `RunError` where a value is not what it must be."""
     if not isinstance(values, dict):
         raise _damaged(path, "it holds no object of names and values")
-    found = {}
+    found: dict[str, Any] = {}
     for each in fields(Record):
         if each.name in values:
             value, (wanted, is_right) = values[each.name], _WANTED[each.name]
@@ -217,15 +217,15 @@ def _record(path: Path, values) -> Record:
     return Record(**found)
 
 
-def _is_count(value, least: int = 1) -> bool:
-    return type(value) is int and value >= least
+def _is_count(value: object, least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def _is_table(value, is_right: Callable[[Any], bool]) -> bool:
+def _is_table(value: object, is_right: Callable[[Any], bool]) -> bool:
     return isinstance(value, dict) and all(map(is_right, value.values()))
 
 
-def _is_text(value) -> bool:
+def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
@@ -273,6 +273,6 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise run_error(f"`{path}` cannot be read: {reason(error)}", path) from None
+        raise run_error(f"cannot read `{path}`: {reason(error)}", path) from None
     except ValueError:
         raise _damaged(path, "it is no UTF-8 text") from None

@@ -3,8 +3,8 @@
     writer = Writer(net, vocabulary)       # a net of one step and one lane
     for symbol in writer.write("ROMEO:", 500, temperature=0.8, seed=1): ...
 
-The model reads one symbol, its cells keep their state, and its output is a score for each symbol that
-may come next, of which one is drawn: p = softmax(scores / temperature).
+The model reads one symbol, its cells keep their state, and its output is a score for each symbol
+that may come next, of which one is drawn: p = softmax(scores / temperature).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from specc.columns import Column
-from specc.runtime.compiled import CompiledModel
+from specc.runtime.compiled import StepModel
 from specc.runtime.data import tokens
 from specc.runtime.decode import draw
 
@@ -22,8 +22,8 @@ from specc.runtime.decode import draw
 class Writer:
     """A compiled model of one step and one lane, with what its cells remember."""
 
-    def __init__(self, net: CompiledModel, vocabulary: Sequence[str], unknown: str | None = None):
-        """`unknown` is read in place of a symbol that is not in the vocabulary, where it is in there."""
+    def __init__(self, net: StepModel, vocabulary: Sequence[str], unknown: str | None = None):
+        """`unknown` replaces symbols that are not in the vocabulary, if the vocabulary has it."""
         self.net, self.vocabulary, self.unknown = net, tuple(vocabulary), unknown or tokens.UNKNOWN
         self.port = next(
             port for port in net.ports if port.kind == "class" and port.role == "input"
@@ -54,7 +54,8 @@ class Writer:
         seed: int = 0,
     ) -> Iterator[str]:
         """`length` symbols that follow the prompt. With `temperature` 0 always the likeliest; `top`
-        bounds the draw to so many likeliest ones. Raises KeyError for a symbol that is not known."""
+        bounds the draw to so many likeliest ones. Raises KeyError for a symbol that is not known.
+        """
         place = {symbol: number for number, symbol in enumerate(self.vocabulary)}
         random = np.random.Generator(np.random.Philox(seed))
         self._begin[...] = 1

@@ -4,17 +4,17 @@
 
 The steps of an epoch run in stretches, each one call of the compiled model that takes about a fifth
 of a second, so that the display and Ctrl-C stay responsive. Where an epoch is cut changes nothing:
-a training that was interrupted and goes on gives the same weights, bit for bit. So a long epoch is saved
-every `recipe.checkpoint_seconds`, and a training that is killed loses no more than that.
+a training that was interrupted and goes on gives the same weights, bit for bit. So a long epoch is
+saved every `recipe.checkpoint_seconds`, and a training that is killed loses no more than that.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, TypeVar
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from specc.recipe import Recipe
 from specc.runtime import checkpoint
 from specc.runtime.bad_step import bad_step, is_finite
 from specc.runtime.checkpoint import Checkpoints, Progress
-from specc.runtime.compiled import CompiledModel, Finding
+from specc.runtime.compiled import CompiledModel, Finding, Values
 from specc.runtime.data import Data
 from specc.runtime.errors import Diverged, RunError, diagnostic, start_of
 from specc.runtime.metrics import Epoch, MetricsFile, short_names
@@ -32,6 +32,8 @@ from specc.runtime.run import Run
 
 STRETCH_SECONDS = 0.2
 ROUNDING = 1e-6  # relative rounding error of a mean in float32
+
+Result = TypeVar("Result")
 
 
 class Watch(Protocol):
@@ -56,9 +58,9 @@ def train(
     """Train until `recipe.epochs` are done ("finished") or patience is out ("early").
 
     Training starts at `progress`, which `checkpoint.restore` gives. `should_stop` is asked after
-    each stretch of steps: with True the state is saved, and "interrupted" returned. Raises `Diverged`
-    if the loss or a weight is not finite: the last checkpoint is then the state before that step.
-    Raises `RunError` if a file cannot be written.
+    each stretch of steps: with True the state is saved, and "interrupted" returned. Raises
+    `Diverged` if the loss or a weight is not finite: the last checkpoint is then the state before
+    that step. Raises `RunError` if a file cannot be written.
     """
     if progress is None:
         checkpoint.save(run.last, net, Progress())
@@ -169,7 +171,7 @@ class _Loop:
         net, validation, old = self.net, self.data.validation, self.progress
         training = net.report(self._means())
         done = (old.epoch + 1) * self.steps_per_epoch
-        held_out = None
+        held_out: Values | None = None
         if validation is not None:
             held_out, _ = self._timed(net.evaluate, validation.columns, validation.rows)
         what = "loss" if held_out is None else "validation loss"
@@ -201,7 +203,7 @@ class _Loop:
         self.checkpoints.epoch(self.progress, is_best)
         self.watch.epoch(epoch)
 
-    def _timed(self, function, *arguments):
+    def _timed(self, function: Callable[..., Result], *arguments: object) -> tuple[Result, float]:
         """The result of a call of the model, and its seconds without those it took to compile."""
         start, compiling = time.perf_counter(), self.net.compile_seconds
         result = function(*arguments)
@@ -216,16 +218,16 @@ class _Loop:
         sizes = self.sizes[: len(records)]
         return sizes @ records / sizes.sum()
 
-    def _short(self, values: dict[str, float]) -> dict[str, float]:
+    def _short(self, values: Values) -> dict[str, float]:
         return {short: float(values[name]) for name, short in self.names.items()}
 
-    def _require_finite(self, step: int, losses) -> None:
+    def _require_finite(self, step: int, losses: Iterable[float]) -> None:
         """Raise `Diverged` if the weights or states are not finite: no checkpoint may hold such."""
         bad = checkpoint.not_finite(checkpoint.tensors(self.net))
         if bad is not None:
             self._diverged(f"the {checkpoint.said(bad)} is no longer finite", step, losses)
 
-    def _diverged(self, what: str, step: int, losses) -> NoReturn:
+    def _diverged(self, what: str, step: int, losses: Iterable[float]) -> NoReturn:
         """Raise `Diverged`: `what` was seen at `step`, counted from 1 in the whole training.
 
         The steps since the last checkpoint are repeated to find the first bad one; the model as it
@@ -236,7 +238,8 @@ class _Loop:
         seen = step - epoch * self.steps_per_epoch
         is_over = done == seen
         self.progress = checkpoint.restore(self.run.last, self.net)
-        finding, notes = None, []
+        finding: Finding | None = None
+        notes: list[str] = []
         if self.progress.epoch == epoch and is_finite(self.net):
             bad = bad_step(
                 self.net, self._replay, self.progress.step, seen if is_over else seen - 1
@@ -251,12 +254,14 @@ class _Loop:
             notes.append(f"`{self.run.last}` holds the weights before step {step}")
         else:
             notes.append(f"`{self.run.last}` holds the state after epoch {self.progress.epoch}")
-        place = finding.span if finding is not None else None
+        place, labels = self.recipe.span or start_of(self.run.folder), []
+        if finding is not None and finding.span is not None:
+            place, labels = finding.span, [Label(finding.span, finding.what)]
         found = diagnostic(
             "diverged",
             f"training stopped at step {step} (epoch {epoch + 1}): {what}",
-            place or self.recipe.span or start_of(self.run.folder),
-            labels=[Label(place, finding.what)] if place else (),
+            place,
+            labels=labels,
             help=Diverged.HELP,
             notes=[
                 *(finding.notes if finding is not None else ()),

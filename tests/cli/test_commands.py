@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click import Argument, Context
 from safetensors.numpy import load_file
 
 from specc.backend.toolchain import workers
-from specc.cli.main import status_of
+from specc.cli.main import COMMANDS, commands, status_of
 from specc.driver import stages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,12 +86,21 @@ def specc(capfd):
     return run
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_the_whole_summary_of_a_command(name):
+    command = commands.get_command(Context(commands), name)
+    summary = command.get_short_help_str(limit=60)  # as `specc --help` cuts it at 80 columns
+    assert summary[0].isupper() and summary.endswith(".") and not summary.endswith("...")
+    for option in command.params:
+        assert isinstance(option, Argument) or option.help, f"{name} {option.name} has no help"
+
+
 def test_check_prints_every_mistake_and_exits_with_one(folder, specc):
     (folder / "bad.dl").write_text("model m { input x: float[3] output y output z }\n")
     status, out, _ = specc("check", "tiny.dl", "bad.dl")
     assert status == 1
     assert "`y`" in out and "`z`" in out and out.endswith("2 files checked: 2 errors\n")
-    assert specc("check", "tiny.dl")[:2] == (0, "1 file checked: no mistakes\n")
+    assert specc("check", "tiny.dl")[:2] == (0, "1 file checked: no errors\n")
 
 
 def test_check_prints_records_as_json(folder, specc):
@@ -177,14 +187,14 @@ def test_a_training_goes_on_where_it_was_interrupted(folder, specc, monkeypatch)
     monkeypatch.setattr(Interruption, "is_asked", lambda self: next(asked, False))
     status, out, _ = specc("train", "tiny.dl")
     assert status == 130
-    assert out.endswith("interrupted: `specc train --resume runs/tiny/2` goes on\n")
+    assert out.endswith("interrupted; to continue, use `specc train --resume runs/tiny/2`\n")
     status, out, _ = specc("train", "tiny.dl", "--resume", "runs/tiny/2")
     assert status == 0 and out.endswith("runs/tiny/2\n")
     one, other = (load_file(f"runs/tiny/{i}/last.safetensors") for i in (1, 2))
     assert list(one) == list(other)
     assert all(np.array_equal(one[name], other[name]) for name in one)
     status, out, _ = specc("train", "--resume", "runs/tiny/2")
-    assert status == 0 and "has had its 3 epochs" in out
+    assert status == 0 and "has finished its 3 epochs" in out
     assert json.loads(Path("runs/tiny/2/run.json").read_text())["status"] == "finished"
     assert specc("train", "--resume", "runs/tiny/2", "epochs=4")[0] == 0
     assert Path("runs/tiny/2/metrics.csv").read_text().splitlines()[-1].startswith("4,")
@@ -198,7 +208,7 @@ def test_a_run_goes_on_with_what_it_was_started_with(folder, specc):
     assert status == 1 and "the dtype of a run cannot change" in err
     (folder / "tiny.dl").write_text(TINY.replace("0.1)", "0.2)"))
     status, _, err = specc("train", "tiny.dl", "--resume", "runs/tiny/1")
-    assert status == 1 and "is not what the run was trained with" in err
+    assert status == 1 and "which the run was trained with" in err
     last = folder / "runs" / "tiny" / "1" / "last.safetensors"
     last.write_bytes(last.read_bytes()[:100])
     status, _, err = specc("train", "--resume", "runs/tiny/1", "epochs=2")
@@ -217,7 +227,7 @@ def test_sizes_and_words_come_from_a_table_and_are_kept_in_the_run(folder, specc
     assert record["sizes"] == {"n": 2, "kinds": 3}
     assert record["vocabularies"] == {"kind": ["aster", "rose", "tulip"]}
     status, _, err = specc("eval", "runs/flowers/1")
-    assert status == 1 and "there are no data to evaluate on" in err
+    assert status == 1 and "there is no data to evaluate on" in err
     (folder / "new.csv").write_text("width,length\n1,2\n")
     assert specc("predict", "runs/flowers/1", "new.csv", "-o", "out.csv")[0] == 0
     assert len(Path("out.csv").read_text().splitlines()) == 2
@@ -264,7 +274,7 @@ def test_ctrl_c_saves_the_run(folder):
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
     assert process.returncode == 130
-    assert rest.endswith("interrupted: `specc train --resume runs/tiny/1` goes on\n")
+    assert rest.endswith("interrupted; to continue, use `specc train --resume runs/tiny/1`\n")
     assert json.loads(Path("runs/tiny/1/run.json").read_text())["status"] == "interrupted"
 
 
@@ -369,7 +379,7 @@ def test_a_bug_of_ours_asks_for_a_report(folder, specc, monkeypatch):
 
 def test_help_and_version_import_nothing_heavy():
     code = (
-        "import sys; from specc.cli.main import status_of\n"
+        "import sys; from specc.cli.main import COMMANDS, commands, status_of\n"
         "for arguments in (['--help'], ['train', '--help'], ['--version']):\n"
         "    assert status_of(arguments) == 0\n"
         "heavy = {'numpy', 'numba', 'llvmlite', 'rich', 'safetensors', 'lark'} & set(sys.modules)\n"

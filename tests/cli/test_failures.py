@@ -112,7 +112,7 @@ def test_a_run_whose_first_checkpoint_cannot_be_written_leaves_no_folder(
     full(monkeypatch, "last.safetensors")
     status, _, err = specc("train", "tiny.dl")
     assert status == 1
-    assert "runs/tiny/1/last.safetensors` cannot be written: No space left on device" in err
+    assert "runs/tiny/1/last.safetensors`: No space left on device" in err
     assert names("runs/tiny") == []
 
 
@@ -121,7 +121,7 @@ def test_a_full_disk_ends_a_training_with_a_message(folder, specc, monkeypatch, 
     full(monkeypatch, suffix)
     status, _, err = specc("train", "tiny.dl")
     assert status == 1
-    assert f"runs/tiny/1/{suffix}` cannot be written: No space left on device" in err
+    assert f"runs/tiny/1/{suffix}`: No space left on device" in err
     assert json.loads(Path("runs/tiny/1/run.json").read_text())["status"] == "failed"
     assert not [name for name in names("runs/tiny/1") if name.startswith(".")]
 
@@ -156,7 +156,7 @@ def test_a_line_of_metrics_is_written_whole_or_not_at_all(tmp_path, monkeypatch)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device")
 def test_a_device_is_written_to_and_stays(folder, specc):
     status, _, err = specc("build", "tiny.dl", "-o", "/dev/full")
-    assert status == 2 and "`/dev/full` cannot be written: No space left on device" in err
+    assert status == 2 and "cannot write `/dev/full`: No space left on device" in err
     assert Path("/dev/full").is_char_device()
 
 
@@ -352,7 +352,7 @@ def test_a_request_to_end_saves_the_run(folder, name):
         process.send_signal(number)
         rest = process.stdout.read()
     assert process.returncode == 128 + number
-    assert rest.endswith("interrupted: `specc train --resume runs/tiny/1` goes on\n")
+    assert rest.endswith("interrupted; to continue, use `specc train --resume runs/tiny/1`\n")
     run = Path("runs/tiny/1")
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
     rows = (run / "metrics.csv").read_text().splitlines()
@@ -503,7 +503,7 @@ def test_more_threads_than_processors_are_taken_with_a_warning(folder, specc):
 
 @pytest.mark.parametrize(("model", "reason"), [
     ("model m { input x: float[3] output x }",
-     "`m` cannot be trained: the file does not say how"),
+     "`m` cannot be trained: the file has no `train` block"),
     ("model m { input image: float[64] loss sum(image) }\n"
      "train { data digits() optimizer sgd(lr = 0.1) }", "the model has no parameter to train"),
 ])  # fmt: skip
@@ -517,8 +517,8 @@ def test_a_model_that_cannot_be_trained_says_why(folder, specc, model, reason):
 @pytest.mark.parametrize(("name", "save", "message"), [
     ("a.npy", lambda path: np.save(path, np.array([None]), allow_pickle=True),
      "it is an array of Python objects"),
-    ("a.npy", lambda path: path.write_bytes(b""), "cannot be read: it is empty"),
-    ("a.npz", lambda path: path.write_bytes(b""), "cannot be read: it is empty"),
+    ("a.npy", lambda path: path.write_bytes(b""), "`: it is empty"),
+    ("a.npz", lambda path: path.write_bytes(b""), "`: it is empty"),
     ("a.npz", lambda path: path.write_bytes(b"PK"), "it is cut short or damaged"),
     ("a.npy", lambda path: path.write_bytes(b"\x93NUMPY"), "it is cut short or damaged"),
     ("a.npy", lambda path: path.write_bytes(b"text"), "it is no array of NumPy (.npy), nor"),
@@ -536,7 +536,7 @@ def test_inputs_that_cannot_be_read_are_described(run, specc, name, save, messag
 def test_an_input_of_an_unknown_kind_is_refused(run, specc):
     Path("a.png").write_bytes(b"\x89PNG")
     status, _, err = specc("predict", run, "a.png", "-o", "out.npz")
-    assert status == 2 and "`a.png` is none of .npz, .npy, .csv or IDX" in err
+    assert status == 2 and "`a.png` is not .npz, .npy, .csv or IDX" in err
 
 
 def test_paths_may_have_spaces_and_letters_of_any_language(folder, specc):

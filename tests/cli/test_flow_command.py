@@ -92,7 +92,7 @@ def test_json_holds_all_figures(folder, specc):
     (cell,) = record["cells"]
     assert cell["matrices"] == [{"name": "plain1.U", "radius": pytest.approx(0.5)}]
     assert len(cell["total"]) == 12 and cell["ratio"] == cell["carried"][0] / cell["carried"][-1]
-    assert record["verdict"][-1].endswith("clipping (clip_norm = 0.001) makes 0.001 of it")
+    assert record["verdict"][-1].endswith("clipping (clip_norm = 0.001) scales it to 0.001")
 
 
 def test_a_run_is_measured_with_its_weights(folder, specc):
@@ -117,7 +117,7 @@ def test_a_run_or_file_finds_data_elsewhere(folder, specc):
 def test_a_drawing_is_svg_without_any_library(folder, specc, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     status, out, _ = specc("flow", "recall.dl", "--plot", "flow.svg")
-    assert status == 0 and out.endswith("drawn in flow.svg\n")
+    assert status == 0 and out.endswith("wrote flow.svg\n")
     root = xml.parse(folder / "flow.svg").getroot()
     texts = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
     assert "recall: layer by layer" in texts and "plain1: gradient for h, step by step" in texts

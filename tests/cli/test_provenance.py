@@ -371,11 +371,11 @@ def test_a_run_without_pins_is_used_with_a_warning(folder, figures, specc):
     write("flowers.csv", [*table(), *table(25, 40)])
     after, err = figures()
     assert after == before  # the split is known: the number of examples is
-    assert "`run` was made by specc 0.1.0, which kept no hashes of the model and the data" in err
+    assert "`run` was made by specc 0.1.0, which stored no hashes of the model and the data" in err
     assert "has grown from 40 to 65 examples" in err and "the run has no hashes" in err
     write("flowers.csv", table())
     status, _, err = specc("train", "--resume", "run", "epochs=3")
-    assert status == 0 and "kept no hashes" in err
+    assert status == 0 and "stored no hashes" in err
 
 
 @pytest.mark.parametrize("pins", [3, [], {}, {"texts": {}}, {"texts": {"model.dl": 3}}])

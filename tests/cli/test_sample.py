@@ -107,7 +107,7 @@ def test_a_text_may_begin_without_a_prompt_and_be_empty(run, sample):
 def test_a_character_that_was_never_seen_is_refused(run, sample):
     status, out, err = sample(run, "--prompt", "hexagon")
     assert status == 2 and out == ""
-    assert "the model has never seen 'x': its characters are   , d e h l o r w" in err
+    assert "the training data does not contain 'x': its characters are   , d e h l o r w" in err
 
 
 def test_windows_that_are_independent_write_on_as_well(tmp_path, sample, capfd):
@@ -154,7 +154,7 @@ def test_a_run_that_reads_no_text_does_not_write(tmp_path, sample, capfd):
     )
     capfd.readouterr()
     status, _, err = sample(str(tmp_path / "runs" / "tiny" / "1"))
-    assert status == 2 and "`tiny` does not write" in err
+    assert status == 2 and "`tiny` cannot generate" in err
 
 
 def test_one_step_at_a_time_gives_the_scores_of_a_whole_pass(run):

@@ -46,7 +46,8 @@ def data():
     labels = np.arange(37) % 3
     x = generator.normal(size=(37, 4)) + 2 * np.eye(3, 4)[labels]
     columns = {"x": Column(x), "kind": Column(labels.astype(np.int32))}
-    return Data(Part(columns, np.arange(24)), Part(columns, np.arange(24, 37)))
+    parts = {"training": np.arange(24), "validation": np.arange(24, 37)}
+    return Data({name: Part(columns, rows) for name, rows in parts.items()})
 
 
 class Quick(files.Disk):

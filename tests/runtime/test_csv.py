@@ -93,7 +93,7 @@ def test_words_of_the_training_part_alone_are_known(tmp_path):
     # the vocabulary of a run serves where the training part is not read
     alone = load(recipe("csv", "nowhere", test=DataCall("csv", ("val.csv",))), (X, Y), tmp_path,
                  parts=("test",), vocabularies={"y": ("ant", "bee", "cat")})  # fmt: skip
-    assert alone.test.columns["y"].array.tolist() == [2]
+    assert alone.parts["test"].columns["y"].array.tolist() == [2]
 
 
 def test_more_words_than_classes_are_refused(tmp_path):

@@ -304,7 +304,7 @@ def test_npz_mistakes_are_told_with_their_remedy(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.float64(1), y=np.array([0]))
     assert "single number" in refusal(tmp_path, (X, Y), "npz", "a.npz")
     (tmp_path / "a.npz").write_bytes(b"not an archive")
-    assert "cannot be read" in refusal(tmp_path, (X, Y), "npz", "a.npz")
+    assert "cannot read " in refusal(tmp_path, (X, Y), "npz", "a.npz")
     np.savez(tmp_path / "a.npz", x=np.ones((3, 2)), y=np.array([0, 1, 2]))
     whole = (tmp_path / "a.npz").read_bytes()
     for cut in range(0, len(whole), 40):

@@ -256,4 +256,4 @@ def test_eval_measures_a_text_that_is_there(tmp_path, run, capfd):
 
 def test_a_run_that_writes_targets_is_no_writer_of_texts(run, capfd):
     assert status_of(["sample", str(run)]) == 2
-    assert "`names` does not write" in capfd.readouterr().err
+    assert "`names` cannot generate" in capfd.readouterr().err

@@ -161,5 +161,5 @@ def test_a_batch_is_compared_with_what_the_header_says(tmp_path):
     ((found,), _) = survey(replace(made, batch=251), (X, Y), tmp_path)
     assert (found.name, found.severity) == ("large-batch", "warning")
     assert (
-        "a batch of 251 is larger than the training data, which have 250 examples" in found.message
+        "a batch of 251 is larger than the training data, which has 250 examples" in found.message
     )

@@ -177,7 +177,7 @@ def test_a_text_may_be_compressed(tmp_path):
 @pytest.mark.parametrize(("text", "ports", "settings", "said"), [
     ("abc", WINDOWS, {}, "shorter than one window of 3 steps"),
     ("", WINDOWS, {}, "shorter than one window of 3 steps"),
-    ("abcdefghij", STREAM, {}, "the text has 3 windows of 3 steps, fewer than the 32 lanes of a batch"),
+    ("abcdefghij", STREAM, {}, "the text is too short: 3 windows of 3 steps cannot fill a batch of 32"),
     (b"ab\nc\xff", WINDOWS, {}, "`0.txt`, line 2: this is not UTF-8 text"),
     ("abcdefghij", (replace(TEXT, classes=9), NEXT), {},
      "the text has 10 different characters, but `text` is class(9)[3]"),
@@ -228,7 +228,7 @@ def test_the_batch_of_the_command_line_is_the_number_of_lanes(folder, capfd):
     values = (folder / "runs/m/1/metrics.csv").read_text().splitlines()[-1].split(",")
     assert json.loads(capfd.readouterr().out)["loss"] == pytest.approx(float(values[4]), rel=1e-6)
     assert status_of(["train", "m.dl", "batch=64", "--quiet"]) == 1
-    assert "fewer than the 64 lanes of a batch" in capfd.readouterr().err
+    assert "cannot fill a batch of 64" in capfd.readouterr().err
 
 
 def test_predict_takes_windows_of_text_from_a_table(folder, capfd):

@@ -35,7 +35,8 @@ def data():
     labels = np.arange(67) % 3
     x = generator.normal(size=(67, 4)) + 2 * np.eye(3, 4)[labels]
     columns = {"x": Column(x), "kind": Column(labels.astype(np.int32))}
-    return Data(Part(columns, np.arange(50)), Part(columns, np.arange(50, 67)))
+    parts = {"training": np.arange(50), "validation": np.arange(50, 67)}
+    return Data({name: Part(columns, rows) for name, rows in parts.items()})
 
 
 @pytest.fixture
@@ -271,7 +272,7 @@ def test_epochs_without_improvement_are_counted_for_the_schedule(data, run, tmp_
 
 
 def test_without_validation_the_training_loss_decides(data, run):
-    train(SoftmaxNet(), Data(data.training), RECIPE, run, Watch())
+    train(SoftmaxNet(), Data({"training": data.training}), RECIPE, run, Watch())
     rows = rows_of(run)
     assert all(row["val_loss"] == row["val_accuracy"] == "" for row in rows)
     best = min(rows, key=lambda row: float(row["train_loss"]))
@@ -337,7 +338,7 @@ def test_weights_that_are_not_finite_are_traced_to_the_update_that_made_them(dat
                 self.params["dense1.bias"][1] = np.nan
             return records
 
-    for part in (data, Data(data.training)):
+    for part in (data, Data({"training": data.training})):
         net = Broken()
         with pytest.raises(Diverged) as caught:
             train(net, part, RECIPE, run, Watch())

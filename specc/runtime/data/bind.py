@@ -20,7 +20,7 @@ from specc.columns import Column
 from specc.diagnostics import closest
 from specc.recipe import Port
 from specc.runtime.data import tokens
-from specc.runtime.data.field import Field
+from specc.runtime.data.field import Field, Texts
 from specc.runtime.data.request import Request, listed
 from specc.runtime.errors import DataError
 from specc.sources import fits, port_type
@@ -40,7 +40,7 @@ def column(
 ) -> Column:
     """The field as a column of the port; raises `DataError`. `vocabulary` is for words."""
     if field.texts is not None:
-        return Column(_padded(request, port, field, vocabulary))
+        return Column(_padded(request, port, field, field.texts, vocabulary))
     array = _shaped(request, port, field)
     if port.kind == "float":
         return Column(_floats(request, port, field, array), float(field.scale), float(field.shift))
@@ -54,9 +54,7 @@ def column(
 def words(field: Field, rows: np.ndarray) -> tuple[str, ...] | None:
     """The vocabulary of a field with words: those of some rows, sorted. None for numbers."""
     if field.texts is not None:
-        own = field.texts
-        chosen = (symbol for row in rows.tolist() for symbol in own.parts[row])
-        return tokens.alphabet(chosen, own.level, own.limit, own.unknown)
+        return field.texts.vocabulary(rows.tolist())
     if field.array.dtype.kind != "U":
         return None
     return tuple(str(word) for word in np.unique(field.array[rows]))
@@ -80,11 +78,16 @@ def lengths(port: Port, field: Field) -> np.ndarray:
     return np.full(len(field.array), port.shape[0], np.int32)
 
 
-def _padded(request: Request, port: Port, field: Field, vocabulary) -> np.ndarray:
-    """Texts as numbers, zeros behind their ends: int32 [N, steps]."""
-    texts, steps = field.texts, port.shape[0]
-    what = "characters" if texts.level == "char" else "words"
-    if vocabulary is None or len(vocabulary) > port.classes:
+def _padded(
+    request: Request,
+    port: Port,
+    field: Field,
+    texts: Texts,
+    vocabulary: tuple[str, ...] | None,
+) -> np.ndarray:
+    """Return texts as numbers, padded with zeros: int32 [N, steps]."""
+    steps, what = port.shape[0], texts.what
+    if vocabulary is None or len(vocabulary) > port.class_count:
         raise _error(
             request,
             port,
@@ -193,9 +196,10 @@ def _classes(request: Request, port: Port, field: Field, array: np.ndarray) -> n
             "save it as integers from 0: `y.astype(numpy.int32)`",
         )
     least, most = (int(array.min()), int(array.max())) if array.size else (0, 0)
-    if least < 0 or most >= port.classes:
-        help = f"{port_type(port)} means 0 .. {port.classes - 1}; here are {least} .. {most}"
-        if least >= 1 and most == port.classes:
+    classes = port.class_count
+    if least < 0 or most >= classes:
+        help = f"{port_type(port)} means 0 .. {classes - 1}; here are {least} .. {most}"
+        if least >= 1 and most == classes:
             help += ": subtract 1 from them"
         elif least == -1 and most == 1 and not (array == 0).any():
             help += ": write 0 in the place of -1"
@@ -206,7 +210,7 @@ def _classes(request: Request, port: Port, field: Field, array: np.ndarray) -> n
             port,
             field,
             array,
-            (array >= 0) & (array < port.classes),
+            (array >= 0) & (array < classes),
             "is out of range",
             help,
         )
@@ -214,7 +218,11 @@ def _classes(request: Request, port: Port, field: Field, array: np.ndarray) -> n
 
 
 def _numbered(
-    request: Request, port: Port, field: Field, array: np.ndarray, vocabulary
+    request: Request,
+    port: Port,
+    field: Field,
+    array: np.ndarray,
+    vocabulary: tuple[str, ...] | None,
 ) -> np.ndarray:
     """The places of words in the vocabulary."""
     if vocabulary is None:
@@ -225,7 +233,7 @@ def _numbered(
             f"{field.name} holds words for `{port.name}`, but the training data hold numbers",
             "write both in the same way",
         )
-    if len(vocabulary) > port.classes:
+    if len(vocabulary) > port.class_count:
         raise _error(
             request,
             port,

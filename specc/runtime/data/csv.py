@@ -11,9 +11,9 @@ so for the only "float" input with axes. The text is UTF-8, plain or gzip.
   or "drop" to leave out the line.
 - `scale`, `shift`: for "float" inputs, not for targets.
 
-A "class" column holds integers from 0, or words; see `bind` for the numbers that words get. A port that
-is a sequence of classes takes a column of texts: `level=char` or `level=word` says what its symbols
-are, `limit` and `unknown` are those of `text`.
+A "class" column holds integers from 0, or words; see `bind` for the numbers that words get. A port
+that is a sequence of classes takes a column of texts: `level=char` or `level=word` says what its
+symbols are, `limit` and `unknown` are those of `text`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from __future__ import annotations
 import csv
 import io
 from array import array as compact
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,10 +37,16 @@ from specc.runtime.data.request import Request, listed
 from specc.runtime.errors import AllMissing, DataError
 from specc.sources import port_type
 
+if TYPE_CHECKING:
+    from _csv import Reader
+
 SEPARATORS = ",;\t|"
 MISSING = {"", "na", "n/a", "?", "nan", "null"}
 TRUTH = {"0": False, "1": True, "false": False, "true": True}
 LINES_AT_ONCE, CELLS_AT_ONCE = 4096, 2**18
+
+Lines = list[tuple[int, list[str]]]
+"""Numbers and cells of lines."""
 
 
 def read(request: Request) -> dict[str, Field]:
@@ -83,13 +91,16 @@ def _separator(text: str) -> str:
 
 @dataclass
 class Table:
-    """The lines of a file on their way into arrays; `lines` has the numbers of those kept, and `kept`
-    their places among the `count` rows of the table."""
+    """The lines of a file on their way into arrays.
+
+    `lines` has the line numbers of the rows that are kept, and `kept` their indices among the
+    `count` rows of the table.
+    """
 
     request: Request
     path: Path
     missing: str | float
-    reader: object
+    reader: Reader
     is_part: bool = False
 
     def __post_init__(self) -> None:
@@ -104,11 +115,71 @@ class Table:
                 help="put a line with the names of the columns first",
             )
 
-    def error(self, message: str, help: str | None = None, line: int | None = None):
+    def error(self, message: str, help: str | None = None, line: int | None = None) -> DataError:
         place = f"`{self.path.name}`" + (f", line {line}" if line else "")
         return self.request.error(f"{place}: {message}", argument=0, help=help)
 
-    def fields(self, settings: dict) -> dict[str, Field]:
+    def fields(self, settings: Mapping[str, Any]) -> dict[str, Field]:
+        """Read the lines, and return a field for each port."""
+        ports, names = self.request.ports, self._names(settings)
+        places: dict[str, int] = {}
+        for place, each in enumerate(self.header):
+            places.setdefault(each, place)
+        at = {name: [places[each] for each in names[name]] for name in names}
+        level = settings["level"]
+        texts: dict[str, list[list[str]]] = {
+            port.name: [] for port in ports if _is_text(port, names[port.name])
+        }
+        parts: dict[str, list[np.ndarray]] = {port.name: [] for port in ports}
+        wrong: dict[str, DataError] = {}
+        count = min(LINES_AT_ONCE, CELLS_AT_ONCE // len(self.header) + 1)
+        while chunk := list(islice(self.rows, count)):
+            chunk = self._without_missing(chunk, at)
+            self.lines.extend(line for line, _ in chunk)
+            for port in ports:
+                if port.name in texts:
+                    (column,) = at[port.name]
+                    texts[port.name] += [tokens.symbols(row[column], level) for _, row in chunk]
+                    continue
+                try:
+                    parts[port.name].append(self._values(port, chunk, at[port.name]))
+                except DataError as error:
+                    wrong.setdefault(port.name, error)
+        if wrong:
+            raise DataError([each for error in wrong.values() for each in error.diagnostics])
+        if not self.lines and self.is_part:  # all of them were left out
+            return read(replace(self.request, limit=None))
+        self._require_examples()
+        found = {}
+        rows = Rows(np.array(self.kept), self.count) if len(self.kept) < self.count else None
+        for port in ports:
+            if port.name in texts:
+                field = Field(
+                    f"`{self.path.name}`",
+                    np.zeros(len(self.lines)),
+                    self._place(names[port.name]),
+                    texts=Texts(texts[port.name], level, settings["limit"], settings["unknown"]),
+                    count=-1 if self.is_part else None,
+                )
+            else:
+                field = self._field(port, names[port.name], parts[port.name], settings)
+            found[port.name] = replace(field, rows=rows)
+        return found
+
+    def _require_examples(self) -> None:
+        """Raise `DataError` if the table has no examples."""
+        if self.lines:
+            return
+        if self.count:
+            diagnostics = self.error(
+                f"all {self.count:,} rows have missing values",
+                help='`missing = "drop"` leaves out each of them',
+            ).diagnostics
+            raise AllMissing(diagnostics, self.count)
+        raise self.error("there are no examples under the header")
+
+    def _names(self, settings: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Return the columns of each port. Raises `DataError` if they do not fit the port."""
         ports = self.request.ports
         chosen = self.request.columns()
         if columns := settings["columns"]:
@@ -131,57 +202,9 @@ class Table:
             raise self.error(message, help=help_, line=1) from None
         for port in ports:
             self._check_count(port, names[port.name])
-        places: dict[str, int] = {}
-        for place, each in enumerate(self.header):
-            places.setdefault(each, place)
-        at = {name: [places[each] for each in names[name]] for name in names}
-        texts: dict[str, list[list[str]]] = {
-            port.name: [] for port in ports if _is_text(port, names[port.name])
-        }
-        level, parts = settings["level"], {port.name: [] for port in ports}
-        wrong: dict[str, DataError] = {}
-        count = min(LINES_AT_ONCE, CELLS_AT_ONCE // len(self.header) + 1)
-        while chunk := list(islice(self.rows, count)):
-            chunk = self._without_missing(chunk, at)
-            self.lines.extend(line for line, _ in chunk)
-            for port in ports:
-                if port.name in texts:
-                    (column,) = at[port.name]
-                    texts[port.name] += [tokens.symbols(row[column], level) for _, row in chunk]
-                    continue
-                try:
-                    parts[port.name].append(self._values(port, chunk, at[port.name]))
-                except DataError as error:
-                    wrong.setdefault(port.name, error)
-        if wrong:
-            raise DataError([each for error in wrong.values() for each in error.diagnostics])
-        if not self.lines and self.is_part:  # all of them were left out
-            return read(replace(self.request, limit=None))
-        if not self.lines and self.count:
-            error = self.error(
-                f"all {self.count:,} rows have missing values",
-                help='`missing = "drop"` leaves out each of them',
-            )
-            raise AllMissing(error.diagnostics, self.count)
-        if not self.lines:
-            raise self.error("there are no examples under the header")
-        found = {}
-        rows = Rows(np.array(self.kept), self.count) if len(self.kept) < self.count else None
-        for port in ports:
-            if port.name in texts:
-                found[port.name] = Field(
-                    f"`{self.path.name}`",
-                    np.zeros(len(self.lines)),
-                    self._place(names[port.name]),
-                    texts=Texts(texts[port.name], level, settings["limit"], settings["unknown"]),
-                    count=-1 if self.is_part else None,
-                )
-            else:
-                found[port.name] = self._field(port, names[port.name], parts[port.name], settings)
-            found[port.name] = replace(found[port.name], rows=rows)
-        return found
+        return names
 
-    def _rows(self):
+    def _rows(self) -> Iterator[tuple[int, list[str]]]:
         """(line, cells) for each line that is not blank, the header first."""
         line, width = 1, 0
         try:
@@ -216,8 +239,8 @@ class Table:
                 help="each element of a port takes a column: declare it so, or name other columns",
             )
 
-    def _without_missing(self, chunk: list, at: dict[str, list[int]]) -> list:
-        """The lines with missing cells replaced, or without the lines that have some."""
+    def _without_missing(self, chunk: Lines, at: Mapping[str, list[int]]) -> Lines:
+        """Return the lines with missing cells replaced, or without the lines that have some."""
         first, self.count = self.count, self.count + len(chunk)
         if self.missing == "refuse":
             self.kept.extend(range(first, self.count))
@@ -239,7 +262,7 @@ class Table:
                 self.kept.append(place)
         return kept
 
-    def _values(self, port: Port, chunk: list, at: list[int]) -> np.ndarray:
+    def _values(self, port: Port, chunk: Lines, at: list[int]) -> np.ndarray:
         """`[lines, columns]`: float64, bool, int64, or words where a "class" has no integers."""
         cells = [[row[i].strip() for i in at] for _, row in chunk]
         shape = (len(chunk), len(at))
@@ -273,7 +296,7 @@ class Table:
             return words
 
     def _field(
-        self, port: Port, names: list[str], parts: list[np.ndarray], settings: dict
+        self, port: Port, names: list[str], parts: list[np.ndarray], settings: Mapping[str, Any]
     ) -> Field:
         if len({part.dtype.kind for part in parts}) > 1:  # integers in some lines, words in others
             parts = [part.astype(np.str_) for part in parts]
@@ -297,7 +320,7 @@ class Table:
             count=-1 if self.is_part else None,
         )
 
-    def _place(self, names: list[str]):
+    def _place(self, names: list[str]) -> Callable[[int, int], str]:
         return lambda row, element: (
             f"`{self.path.name}`, line {self.lines[row]}, column `{names[element]}`"
         )
@@ -313,8 +336,10 @@ class Table:
                     help="classes are integers from 0 (3 rather than 3.0), or words throughout",
                 )
 
-    def _bad_cell(self, chunk: list, at: list[int], what: str, is_good):
-        """The error for the first cell that is missing or not `what`."""
+    def _bad_cell(
+        self, chunk: Lines, at: list[int], what: str, is_good: Callable[[str], bool]
+    ) -> DataError:
+        """Return the error for the first cell that is missing or not `what`."""
         for line, row in chunk:
             for i in at:
                 cell = row[i].strip()
@@ -342,7 +367,7 @@ class Table:
                     )
         raise AssertionError("every cell is good, yet the column is not; please report this")
 
-    def _missing_cell(self, line: int, column: int, help: str):
+    def _missing_cell(self, line: int, column: int, help: str) -> DataError:
         return self.error(
             f"column `{self.header[column]}`: the value is missing", line=line, help=help
         )
@@ -362,7 +387,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _is_strange(cell: str) -> bool:
-    """Whether Python reads a cell as a number though it is not written as one: `1_0`, Arabic digits."""
+    """Return whether only Python reads the cell as a number: `1_0`, Arabic digits."""
     if cell.isascii() and "_" not in cell:
         return False
     try:

@@ -5,12 +5,13 @@ Field("the labels of `t10k-labels`", labels, place=lambda row, element: f"label 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from specc.recipe import Port
+from specc.runtime.data import tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,10 +23,20 @@ class Texts:
     limit: int | None = None
     unknown: str | None = None
 
+    @property
+    def what(self) -> str:
+        """The word for symbols in messages."""
+        return "characters" if self.level == "char" else "words"
+
+    def vocabulary(self, rows: Iterable[int]) -> tuple[str, ...]:
+        """Return the symbols of some examples, sorted."""
+        chosen = (symbol for row in rows for symbol in self.parts[row])
+        return tokens.alphabet(chosen, self.level, self.limit, self.unknown)
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Which rows of a file are examples: `kept` (int64, from 0) of `count`; the rest were left out."""
+    """The rows of a file that are examples: `kept` (int64, from 0) of `count` rows."""
 
     kept: np.ndarray
     count: int

@@ -9,6 +9,7 @@ bound by kind, or by name where a port is called `image` or `label`.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def array(request: Request, path: Path, argument: int) -> tuple[np.ndarray, int 
     return values.astype(dtype.newbyteorder("="), copy=False), None
 
 
-def _place(path: Path, values: np.ndarray):
+def _place(path: Path, values: np.ndarray) -> Callable[[int, int], str]:
     what = "image" if values.ndim > 2 else "row"
 
     def place(row: int, element: int) -> str:

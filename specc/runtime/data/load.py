@@ -48,22 +48,30 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """The parts that were asked for; `vocabularies` are the words of "class" ports, in order.
+    """The parts that were asked for: "training", "validation" and "test".
 
-    `ends` has the symbol by which the training texts of a port end, where they all end in the same one
-    and it stands nowhere else. `partial` describes what was read of the files that a `limit` cut short.
-    `counts` has the number of examples in each source that was read ("data", "validate", "test"), or of
-    symbols in each of its texts; `left_out` says how many rows of a file are no examples.
+    `vocabularies` are the words of "class" ports, in order. `ends` has the last symbol of the
+    training texts of a port, if all texts have the same one, and only at the end. `partial`
+    describes the part that was read of each file that a `limit` cut short. `counts` has the number
+    of examples in each source that was read ("data", "validate", "test"), or of symbols in each of
+    its texts. `left_out` describes the rows of each file that were left out.
     """
 
-    training: Part | None = None
-    validation: Part | None = None
-    test: Part | None = None
+    parts: Mapping[str, Part]
     vocabularies: dict[str, tuple[str, ...]] = field(default_factory=dict)
     ends: dict[str, str] = field(default_factory=dict)
     partial: tuple[str, ...] = ()
     counts: dict[str, list[int]] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+
+    @property
+    def training(self) -> Part:
+        """The examples to train on, which must be among the parts that were asked for."""
+        return self.parts["training"]
+
+    @property
+    def validation(self) -> Part | None:
+        return self.parts.get("validation")
 
 
 def load(
@@ -84,8 +92,8 @@ def load(
     With a `limit` no more than about that many bytes of each file or array are read. What is said
     of them holds for the whole; the parts of what was not read as a whole hold its beginning.
 
-    With `counts`, which an earlier `Data` had, examples after so many are left out: the parts are those of
-    that time, if rows were only added since.
+    With `counts`, which an earlier `Data` had, examples after so many are left out: the parts are
+    those of that time, if rows were only added since.
     """
     counts, held = dict(counts or {}), {}
     if recipe.data is None:
@@ -95,8 +103,10 @@ def load(
             help='add `data csv("train.csv")`, `data digits()` or another source',
         )
     if recipe.data.word == "text":
-        return _load_text(recipe, ports, folder, parts, dict(vocabularies or {}), limit, counts)
-    ports, found = tuple(ports), []
+        return _load_text(
+            recipe, recipe.data, ports, folder, parts, dict(vocabularies or {}), limit, counts
+        )
+    found: list[Diagnostic] = []
     vocabularies = dict(vocabularies or {})
     loaded: dict[str, Part] = {}
     ends: dict[str, str] = {}
@@ -114,8 +124,9 @@ def load(
             held["data"] = [len(_any(fields).array)]
             fields = _first(request, fields, counts.get("data"))
             is_part = any(each.is_part for each in fields.values())
-            kept = None if is_part else held_out
-            training, validation = _split(request, len(_any(fields).array), kept, recipe.seed)
+            training, validation = _split(
+                request, len(_any(fields).array), None if is_part else held_out, recipe.seed
+            )
             for port in request.ports:
                 rows = np.arange(len(fields[port.name].array)) if is_part else training
                 if (words := bind.words(fields[port.name], rows)) is not None:
@@ -123,10 +134,10 @@ def load(
                 if (end := bind.end(fields[port.name], training)) is not None:
                     ends[port.name] = end
             columns = _columns(request, fields, vocabularies, found)
-            kept = {} if limit is None else fields
+            sampled = {} if limit is None else fields
             loaded = {
-                "training": Part(columns, training, fields=kept, source=_any(fields).rows),
-                "validation": Part(columns, validation, fields=kept, source=_any(fields).rows),
+                name: Part(columns, rows, fields=sampled, source=_any(fields).rows)
+                for name, rows in (("training", training), ("validation", validation))
             }
     for name, call in (("validation", recipe.validate), ("test", recipe.test)):
         if name in parts and isinstance(call, DataCall):
@@ -145,9 +156,8 @@ def load(
                 loaded[name] = Part(columns, np.arange(len(_any(fields).array)))
     if found:
         raise DataError(found)
-    kept = {name: part for name, part in loaded.items() if name in parts and len(part)}
     return Data(
-        **kept,
+        {name: part for name, part in loaded.items() if name in parts and len(part)},
         vocabularies=vocabularies,
         ends=ends,
         partial=tuple(partial),
@@ -158,6 +168,7 @@ def load(
 
 def _load_text(
     recipe: Recipe,
+    data: DataCall,
     ports: Sequence[Port],
     folder: Path,
     parts: Sequence[str],
@@ -173,14 +184,15 @@ def _load_text(
     names = [port.name for port in own if port.kind == "class"]
     known = next((vocabularies[name] for name in names if name in vocabularies), None)
     partial: list[str] = []
-    counts, held = counts or {}, {}
+    counts = counts or {}
+    held: dict[str, list[int]] = {}
 
     def read(source: str, call: DataCall) -> text.Text:
         whole = text.read(request_of(call, ports, folder, limit))
         held[source] = list(map(len, whole.documents))
         return whole.first(counts[source]) if source in counts else whole
 
-    def part(name: str, source: text.Text) -> None:
+    def part(name: str, source: text.Text, known: tuple[str, ...]) -> None:
         with _collected(found):
             if source.is_part:
                 what = "characters" if source.level == "char" else "words"
@@ -199,36 +211,41 @@ def _load_text(
     is_part = False
     if known is None or "training" in parts or ("validation" in parts and held_out is not None):
         with _collected(found):
-            whole = read("data", recipe.data)
+            whole = read("data", data)
             is_part = whole.is_part
             training, validation = whole.cut(held_out) if held_out else (whole, None)
             known = known or training.vocabulary()
             if "training" in parts:
-                part("training", training)
+                part("training", training, known)
             if "validation" in parts and validation is not None:
-                part("validation", validation)
+                part("validation", validation, known)
     for name, call in (("validation", recipe.validate), ("test", recipe.test)):
         if name in parts and isinstance(call, DataCall) and known is not None:
             with _collected(found):
-                part(name, read("validate" if name == "validation" else name, call))
+                part(name, read("validate" if name == "validation" else name, call), known)
     if found:
         raise DataError(found)
+    assert known is not None, "the text of the training part was read, or its symbols are given"
     return Data(
-        **loaded, vocabularies={name: known for name in names}, partial=tuple(partial), counts=held
+        loaded,
+        vocabularies=dict.fromkeys(names, known),
+        partial=tuple(partial),
+        counts=held,
     )
 
 
 def _first(
     request: Request, fields: dict[str, Field], count: Sequence[int] | None
 ) -> dict[str, Field]:
-    """The first examples of the fields, as many as there were; raises `DataError` if there are fewer."""
+    """Return the first `count` examples of the fields; raises `DataError` if there are fewer."""
     held = len(_any(fields).array)
     if count is None or list(count) == [held]:
         return fields
     (before,) = count
     if held < before:
         raise request.error(
-            f"{_any(fields).name} holds {held:,} examples, but held {before:,} when the run was made",
+            f"{_any(fields).name} holds {held:,} examples, but held {before:,} when the run was"
+            " made",
             argument=0,
             help="restore the file",
         )
@@ -299,58 +316,68 @@ def open_sizes(
     if recipe.data is None:
         return {}
     request = request_of(recipe.data, ports, folder, limit)
-    sizes: dict[str, int] = {}
-
-    def found(port: Port, size, value: int, is_least: bool = False) -> None:
-        if isinstance(size, int) or not str(size).isidentifier():
-            return
-        if is_least:
-            sizes[str(size)] = max(value, sizes.get(str(size), 0))
-            return
-        if sizes.setdefault(str(size), value) != value:
-            raise request.error(
-                f"`{size}` is {sizes[str(size)]} elsewhere, but {value} in the data of"
-                f" `{port.name}: {port_type(port)}`",
-                port=port,
-            )
-
+    found = _Sizes(request)
     if recipe.data.word == "text":
         source = text.read(request)
         if isinstance(recipe.validate, float):
             source, _ = source.cut(recipe.validate)
         for port in request.ports:
             if port.kind == "class":
-                found(port, port.classes, len(source.vocabulary()), source.is_part)
-        return sizes
+                found.add(port, port.classes, len(source.vocabulary()), source.is_part)
+        return found.sizes
     for name, each in _fields(request).items():
-        port = next(port for port in ports if port.name == name)
-        if each.texts is not None:
-            found(port, port.shape[0], max(map(len, each.texts.parts)), each.is_part)
-            words = bind.words(each, np.arange(len(each.array)))
-            found(port, port.classes, len(words), each.is_part)
-            continue
-        shape = each.shape
-        if each.is_image and len(port.shape) == 1:
+        found.add_field(next(port for port in ports if port.name == name), each)
+    return found.sizes
+
+
+class _Sizes:
+    """The sizes that data give to symbolic dimensions, by name."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.sizes: dict[str, int] = {}
+
+    def add(self, port: Port, size: object, value: int, is_least: bool = False) -> None:
+        """Set a size of a port, if it is a name. Raises `DataError` if it has another value.
+
+        With `is_least` the size is `value` or more.
+        """
+        name = str(size)
+        if not name.isidentifier() or size is None:
+            return
+        if is_least:
+            self.sizes[name] = max(value, self.sizes.get(name, 0))
+        elif self.sizes.setdefault(name, value) != value:
+            raise self.request.error(
+                f"`{name}` is {self.sizes[name]} elsewhere, but {value} in the data of"
+                f" `{port.name}: {port_type(port)}`",
+                port=port,
+            )
+
+    def add_field(self, port: Port, field: Field) -> None:
+        """Set the sizes that follow from the values of a port."""
+        if field.texts is not None:
+            self.add(port, port.shape[0], max(map(len, field.texts.parts)), field.is_part)
+            words = field.texts.vocabulary(range(len(field.texts.parts)))
+            self.add(port, port.classes, len(words), field.is_part)
+            return
+        shape = field.shape
+        if field.is_image and len(port.shape) == 1:
             shape = (int(np.prod(shape)),)
         while len(shape) < len(port.shape) and port.shape[len(port.shape) - len(shape) - 1] == 1:
             shape = (1, *shape)
         if len(shape) == len(port.shape):
             for size, value in zip(port.shape, shape, strict=True):
-                found(port, size, value)
-        if port.kind == "class" and each.array.dtype.kind in "uiU" and each.array.size:
-            is_words = each.array.dtype.kind == "U"
-            found(
-                port,
-                port.classes,
-                len(np.unique(each.array)) if is_words else int(each.array.max()) + 1,
-                each.is_part,
-            )
-    return sizes
+                self.add(port, size, value)
+        if port.kind == "class" and field.array.dtype.kind in "uiU" and field.array.size:
+            is_words = field.array.dtype.kind == "U"
+            count = len(np.unique(field.array)) if is_words else int(field.array.max()) + 1
+            self.add(port, port.classes, count, field.is_part)
 
 
 @contextmanager
 def _collected(found: list[Diagnostic]) -> Iterator[None]:
-    """Keeps the diagnostics of a `DataError`, and goes on; a file of nothing but missing values ends it."""
+    """Collect the diagnostics of a `DataError` in `found`; `AllMissing` is raised on."""
     try:
         yield
     except AllMissing:
@@ -397,7 +424,7 @@ def _columns(
             for other in request.ports:
                 if other.sequence == first.sequence and fields[other.name].texts is not None:
                     _check_equal(request, first, lengths, other, fields[other.name], found)
-        else:  # without an order each example is a stream of its own
+        elif port.begin_of:  # without an order each example is a stream of its own
             columns[port.name] = Column(np.ones(len(fields[port.begin_of].array), np.uint8))
     return columns
 
@@ -421,7 +448,7 @@ def _check_equal(
                 f"{field.place(row, 0)}: `{other.name}` has {own[row]} steps there, but"
                 f" `{first.name}` has {lengths[row]}",
                 argument=0,
-                help=f"both run over `{first.sequence}`: declare another `seq` for what is not equally long",
+                help=f"both run over `{first.sequence}`: declare another `seq` for one of them",
             ).diagnostics
         )
 
@@ -447,7 +474,9 @@ def _check_lengths(request: Request, port: Port, field: Field) -> None:
         )
 
 
-def _split(request: Request, count: int, held_out: float | None, seed: int):
+def _split(
+    request: Request, count: int, held_out: float | None, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """The rows of the training part, and those of the validation part (a share of `held_out`)."""
     if held_out is None:
         return np.arange(count), np.arange(0)

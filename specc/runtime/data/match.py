@@ -33,7 +33,8 @@ def by_kind(request: Request, fields: dict[str, Field]) -> dict[str, Field]:
     if found.doubtful:
         raise request.error(
             f"{fields[found.doubtful].name} could be any of {listed(found.ports)}",
-            help=f"call the right one `{found.doubtful}`, or take the data from an `npz`, with names",
+            help=f"call the right one `{found.doubtful}`, or take the data from an `npz`, with"
+            " names",
         )
     bound = {port: fields[name] for port, name in found.fields.items()}
     for port in request.ports:

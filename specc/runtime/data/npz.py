@@ -3,17 +3,19 @@
     npz("train.npz"; image = "x_train", label = "y_train", scale = 1/255)
 
 Each array is `[N, *shape]`. A setting called like a port names the array where the two differ.
-`scale` and `shift` apply to the model's "float" inputs, not to its targets. An array of texts fits a port
-that is a sequence of classes: `level`, `limit` and `unknown` are those of `text`.
+`scale` and `shift` apply to the model's "float" inputs, not to its targets. An array of texts fits
+a port that is a sequence of classes: `level`, `limit` and `unknown` are those of `text`.
 """
 
 from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,7 +24,11 @@ from specc.runtime.data import tokens
 from specc.runtime.data.field import Field, Texts, takes_texts
 from specc.runtime.data.match import by_name
 from specc.runtime.data.request import Request
+from specc.runtime.errors import DataError
 from specc.sources import port_type
+
+if TYPE_CHECKING:
+    from numpy.lib.npyio import NpzFile
 
 NPY = b"\x93NUMPY"
 Part = tuple[np.ndarray, int | None]
@@ -69,8 +75,9 @@ def read(request: Request) -> dict[str, Field]:
 def _arrays(request: Request, path: Path) -> dict[Port, tuple[str, Part]]:
     """The array of each port, and its name in the file."""
     try:
-        mode = None if request.limit is None else "r"
-        archive = np.load(path, mmap_mode=mode, allow_pickle=False)
+        archive = np.load(
+            path, mmap_mode=None if request.limit is None else "r", allow_pickle=False
+        )
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise _unreadable(request, path, error) from None
     ports = request.ports
@@ -99,9 +106,9 @@ def _arrays(request: Request, path: Path) -> dict[Port, tuple[str, Part]]:
     return arrays
 
 
-def _array(request: Request, path: Path, archive, name: str) -> Part:
+def _array(request: Request, path: Path, archive: NpzFile, name: str) -> Part:
     try:
-        if request.limit is not None and (part := _beginning(request, archive, name)) is not None:
+        if request.limit is not None and (part := _beginning(request, path, name)) is not None:
             return part
         array = archive[name]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -115,10 +122,9 @@ def _array(request: Request, path: Path, archive, name: str) -> Part:
     return _with_examples(request, path, name, array), None
 
 
-def _beginning(request: Request, archive, name: str) -> Part | None:
-    """The first rows of an array, and how many it has; None where it is read as a whole."""
-    member = next(each for each in archive.zip.namelist() if each in (name, f"{name}.npy"))
-    with archive.zip.open(member) as file:
+def _beginning(request: Request, path: Path, name: str) -> Part | None:
+    """Return the first rows of an array and its number of rows; None if all of it is read."""
+    with zipfile.ZipFile(path) as archive, archive.open(_member(archive, name)) as file:
         version = np.lib.format.read_magic(file)
         header = {
             (1, 0): np.lib.format.read_array_header_1_0,
@@ -134,6 +140,11 @@ def _beginning(request: Request, archive, name: str) -> Part | None:
         size = dtype.itemsize * prod(shape[1:])
         values = np.frombuffer(file.read(rows * size), dtype).reshape(rows, *shape[1:])
         return values.astype(dtype.newbyteorder("="), copy=False), shape[0]
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> str:
+    """Return the file of an array in an archive."""
+    return next(each for each in archive.namelist() if each in (name, f"{name}.npy"))
 
 
 def _rows(request: Request, shape: tuple[int, ...], dtype: np.dtype) -> int:
@@ -153,20 +164,20 @@ def _with_examples(request: Request, path: Path, name: str, array: np.ndarray) -
     return array
 
 
-def _unreadable(request: Request, path: Path, error: Exception):
+def _unreadable(request: Request, path: Path, error: Exception) -> DataError:
     start = b""
     if not isinstance(error, OSError) or error.errno is None:  # the system would say why
         with suppress(OSError), path.open("rb") as file:
             start = file.read(6)
         why = f"it is {_state(start, error)}"
     else:
-        why = error.strerror
+        why = error.strerror or type(error).__name__
     is_npy = start.startswith(NPY) or path.suffix == ".npy"
     how = "numpy.save(file, x)" if is_npy else "numpy.savez(file, x=..., y=...)"
     help_ = f"save it with `{how}`"
     if path.suffix in (".csv", ".tsv"):
         help_ = f'`csv("{path.name}")` reads a table'
-    return request.error(f"`{path}` cannot be read: {why}", argument=0, help=help_)
+    return request.error(f"cannot read `{path}`: {why}", argument=0, help=help_)
 
 
 def _state(start: bytes, error: Exception) -> str:
@@ -180,7 +191,7 @@ def _state(start: bytes, error: Exception) -> str:
     return "no array of NumPy (.npy), nor an archive of some (.npz)"
 
 
-def _place(path: Path, name: str, array: np.ndarray):
+def _place(path: Path, name: str, array: np.ndarray) -> Callable[[int, int], str]:
     def place(row: int, element: int) -> str:
         inner = ""
         if array.ndim > 1:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,19 +44,25 @@ class Request:
         help: str | None = None,
         notes: Sequence[str] = (),
     ) -> DataError:
-        """A `DataError` at the call, or at an argument or a setting of it; `port` is what the values
-        are for."""
-        span = self.call.setting_spans.get(setting, self.call.span)
+        """Return a `DataError` at the call, or at one of its arguments or settings.
+
+        The values are for `port`, whose declaration gets a label.
+        """
+        span = self.call.span
+        if setting is not None:
+            span = self.call.setting_spans.get(setting, span)
         if argument is not None and argument < len(self.call.argument_spans):
             span = self.call.argument_spans[argument]
-        labels = ()
+        labels: tuple[Label, ...] = ()
         if port is not None and port.span is not None and span is not None:
             labels = (Label(port.span, f"`{port.name}` is declared here"),)
         return data_error(message, span, labels=labels, help=help, notes=notes, file=self.call.word)
 
     def files(self) -> list[Path]:
-        """The paths among the arguments. Raises `DataError` for a call that is not as declared,
-        and for all files that do not exist."""
+        """Return the paths among the arguments.
+
+        Raises `DataError` for a call that is not as declared, and for all files that do not exist.
+        """
         for wrong in mistakes(self.call, self.ports):
             raise self.error(wrong.message, argument=wrong.argument, help=wrong.help)
         paths: list[Path] = []
@@ -99,8 +105,10 @@ class Request:
         raise DataError([diagnostic("missing-data", found.message, found.span, help=found.help)])
 
     def columns(self) -> dict[str, str]:
-        """The columns that settings called like a port name. A port that is called like a setting of the
-        source, such as `level`, has no such setting."""
+        """Return the columns that settings give, by port: `species = "kind"`.
+
+        A port with the name of a setting of the source, such as `level`, has no such setting.
+        """
         own = {each.name for each in SOURCES[self.call.word].settings}
         given = {
             port.name: self.call.settings.get(port.name)
@@ -137,16 +145,14 @@ class Request:
                 f"`{path}` is damaged: {error}", argument=argument, help="fetch the file again"
             ) from None
         except OSError as error:
-            raise self.error(
-                f"`{path}` cannot be read: {error.strerror}", argument=argument
-            ) from None
+            raise self.error(f"cannot read `{path}`: {error.strerror}", argument=argument) from None
 
     def is_part(self, content: bytearray) -> bool:
         """Whether what was read of a file may be its beginning alone."""
         return self.limit is not None and len(content) >= self.limit
 
 
-def listed(names, most: int = 12) -> str:
+def listed(names: Iterable[object], most: int = 12) -> str:
     """Names for a message: `a`, `b`, `c`."""
     names = list(names)
     shown = ", ".join(f"`{name}`" for name in names[:most])

@@ -18,7 +18,7 @@ import numpy as np
 
 from specc.diagnostics import Diagnostic
 from specc.recipe import Port, Recipe
-from specc.runtime.data.load import Data, Part, load, open_sizes
+from specc.runtime.data.load import Part, load, open_sizes
 from specc.runtime.errors import DataError
 from specc.sources import Reach, large_batch, missing_classes, unreachable
 
@@ -59,11 +59,12 @@ def survey(
         )
     except DataError as error:
         return error.diagnostics, ()
-    if data.training is None or not data.training.fields:
+    part = data.parts.get("training")
+    if part is None or not part.fields:
         return [], data.partial
-    doubts = [_batch(recipe, data.training)]
-    doubts += [_classes(recipe, data, port) for port in ports if port.name not in names]
-    doubts += [_reach(data.training, port, (reaches or {}).get(port.name)) for port in ports]
+    doubts = [_batch(recipe, part)]
+    doubts += [_classes(recipe, part, port) for port in ports if port.name not in names]
+    doubts += [_reach(part, port, (reaches or {}).get(port.name)) for port in ports]
     return [each for each in doubts if each is not None], data.partial
 
 
@@ -76,12 +77,12 @@ def _batch(recipe: Recipe, part: Part) -> Diagnostic | None:
     return large_batch(recipe, count) if count > 0 else None
 
 
-def _classes(recipe: Recipe, data: Data, port: Port) -> Diagnostic | None:
+def _classes(recipe: Recipe, part: Part, port: Port) -> Diagnostic | None:
     """Doubts a target of which some classes never occur, where all of the data are known."""
-    part = data.training
     field = part.fields.get(port.name)
     if (
-        port.role != "target"
+        recipe.data is None
+        or port.role != "target"
         or port.kind != "class"
         or field is None
         or field.is_part

@@ -1,4 +1,4 @@
-"""`text(file, ..; level=char)`: a text as a sequence of classes, and the same one step on as target.
+"""`text(file, ..; level=char)`: a text as a sequence of classes, and its next symbols as target.
 
     text("shakespeare.txt")                            # characters
     text("a.txt", "b.txt"; level=word, limit=10000)    # words; each file is a document of its own
@@ -7,9 +7,10 @@ The symbols of the training part are the vocabulary; `dim vocab` without a numbe
 character elsewhere that is not among them is a mistake, unless `unknown = "?"` says what to read
 instead; words always have an unknown one.
 
-An `input` gets windows that follow each other, each an example of its own. A `stream` is cut into as
-many lanes as a batch has examples: batch after batch goes through them side by side, and each lane goes
-on where it stopped. What is left over at the end, less than a window for each lane, is not used.
+An `input` gets windows that follow each other, each an example of its own. A `stream` is cut into
+as many lanes as a batch has examples: batch after batch goes through them side by side, and each
+lane goes on where it stopped. What is left over at the end, less than a window for each lane, is
+not used.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ class Text:
             if len(document) < length:
                 what = "characters" if self.level == "char" else "words"
                 raise self.request.error(
-                    f"`{self.paths[number].name}` holds {len(document):,} {what}, but held {length:,} when"
-                    " the run was made",
+                    f"`{self.paths[number].name}` holds {len(document):,} {what}, but held"
+                    f" {length:,} when the run was made",
                     argument=number,
                     help="restore the file",
                 )
@@ -116,7 +117,8 @@ def check_vocabulary(text: Text, vocabulary: tuple[str, ...]) -> None:
                 f" {port_type(port)}",
                 argument=0,
                 port=port,
-                help=f"`dim vocab` without a number takes it from the data; or `vocab={len(vocabulary)}`",
+                help="`dim vocab` without a number takes it from the data; or"
+                f" `vocab={len(vocabulary)}`",
             )
 
 
@@ -141,7 +143,8 @@ def columns(text: Text, vocabulary: tuple[str, ...], batch: int) -> tuple[dict[s
     each = len(x) // lanes
     if not each:
         raise request.error(
-            f"the text has {len(x)} windows of {steps} steps, fewer than the {lanes} lanes of a batch"
+            f"the text is too short: {len(x)} windows of {steps} steps cannot fill a batch of"
+            f" {lanes}"
             if len(x)
             else f"the text is shorter than one window of {steps} steps",
             argument=0,
@@ -189,8 +192,8 @@ def _check_known(text: Text, number: int, ids: np.ndarray) -> None:
     before = text.before[number] + "".join(document[:at])
     line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
     raise text.request.error(
-        f"`{text.paths[number].name}`, line {line}, column {column}: the character {document[at]!r} is not"
-        " in the text that the model is trained on",
+        f"`{text.paths[number].name}`, line {line}, column {column}: the character"
+        f" {document[at]!r} is not in the text that the model is trained on",
         argument=number,
         help='`unknown = "?"` reads a question mark in its place',
     )

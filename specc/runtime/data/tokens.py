@@ -56,6 +56,6 @@ def places(vocabulary: Sequence[str]) -> dict[str, int]:
 def numbers(
     parts: Sequence[str], place: Mapping[str, int], unknown: str | None = None
 ) -> np.ndarray:
-    """The places of symbols: int32. Symbols without one get that of `unknown`; -1 where there is none."""
+    """Return the numbers of symbols, int32; unknown symbols get that of `unknown`, or -1."""
     other = place.get(unknown if unknown is not None else UNKNOWN, -1)
     return np.fromiter((place.get(each, other) for each in parts), np.int32, len(parts))
