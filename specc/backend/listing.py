@@ -27,13 +27,15 @@ from specc.ops.leaf import Const, Input
 
 _HEAD = '''"""{name}: the code that specc compiled from {file}.
 
-Read it from the end: `step` calls `forward`, `backward` and `update`, and these call the kernels above.
+Read it from the end: `step` calls `forward`, `backward` and `update`, and these call \
+the kernels above.
 It shows {shards} a batch of {batch}: {examples} examples.
 
 Memory. A value that varies over the batch is [axes..., lanes]: its {lanes} lanes lie one after the
 other, so that every loop runs along vectors. Weights are arrays in C order. All places are fixed
 before the first step: nothing is allocated while training. An argument `m.x` is the address where x
-lies, `m.x + 64` that of a byte further on, and `table(n)` a table of n offsets that the compiler made.
+lies, `m.x + 64` that of a byte further on, and `table(n)` a table of n offsets that the \
+compiler made.
 """
 '''
 

@@ -32,11 +32,11 @@ def evaluate(
 ) -> dict[str, np.ndarray]:
     """The value of every output. `leaves` gives the inputs by (role, name).
 
-    Random numbers are those of a training with this seed at this step. A loop is the fixed point of its
-    formula, which takes the square of its steps in time; or it runs `step_by_step`, as it is compiled.
-    `watch` sees every value in the order of the computation (within a loop only `step_by_step`: one
-    step at a time), and may change it. Raises KeyError where an input that the outputs need is not given.
-    """
+    Random numbers are those of a training with this seed at this step. A loop is the fixed point of
+    its formula, which takes the square of its steps in time; or it runs `step_by_step`, as it is
+    compiled. `watch` sees every value in the order of the computation (within a loop only
+    `step_by_step`: one step at a time), and may change it. Raises KeyError where an input that the
+    outputs need is not given."""
     graph = straightened(graph)
     values: dict[Node, np.ndarray] = {}
     batched = [node.op for node in graph.nodes if isinstance(node.op, Input) and node.type.batched]
@@ -67,7 +67,7 @@ def evaluate(
 
 def _run_loop(loop: Loop, values: dict[Node, np.ndarray], examples: int) -> None:
     """A loop as a fixed point: after k rounds over all steps the first k steps are right."""
-    for carry, then in loop.carried.items():
+    for then in loop.carried.values():
         values[then] = np.zeros((examples, *then.type.shape))
     for _ in range(loop.steps):
         for node in loop.nodes:

@@ -56,7 +56,10 @@ class _Kit:
 
 
 def of_numbers(tree: Expression, names: Mapping[str, float]) -> Any:
-    """Return the value of a tree for numbers; raises `ArithmeticError` or `ValueError` if it has none."""
+    """Return the value of a tree for numbers.
+
+    Raises `ArithmeticError` or `ValueError` if it has none.
+    """
     return _value(tree, names, _NUMBERS, {})
 
 

@@ -271,10 +271,6 @@ def _range(ends: list[Expression]) -> tuple[Expression, Expression, Expression]:
 
 def tree_of(node: ast.expr, names: Mapping[str, Expression | Element] = {}) -> Expression:
     """Return the tree of a parsed expression; `names` are replaced by trees."""
-
-    def tree(part: ast.expr) -> Expression:
-        return tree_of(part, names)
-
     match node:
         case ast.Name(id):
             return names[id] if id in names else Name(id)
@@ -284,6 +280,17 @@ def tree_of(node: ast.expr, names: Mapping[str, Expression | Element] = {}) -> E
             return Integer(value)
         case ast.Constant(float() as value):
             return Real(value)
+        case ast.Call(function, arguments, []):
+            return _call(function, arguments, names)
+        case ast.Subscript(array, ast.Tuple(at)):
+            return Index(tree_of(array, names), tuple(tree_of(each, names) for each in at))
+        case ast.Subscript(array, at):
+            return Index(tree_of(array, names), (tree_of(at, names),))
+    return _operation(node, lambda part: tree_of(part, names))
+
+
+def _operation(node: ast.expr, tree: Callable[[ast.expr], Expression]) -> Expression:
+    match node:
         case ast.BinOp(left, operator, right):
             return Binary(_ARITHMETIC[type(operator)], tree(left), tree(right))
         case ast.UnaryOp(ast.USub(), operand):
@@ -299,12 +306,6 @@ def tree_of(node: ast.expr, names: Mapping[str, Expression | Element] = {}) -> E
             return found
         case ast.IfExp(condition, yes, no):
             return Choose(tree(condition), tree(yes), tree(no))
-        case ast.Subscript(array, ast.Tuple(at)):
-            return Index(tree(array), tuple(map(tree, at)))
-        case ast.Subscript(array, at):
-            return Index(tree(array), (tree(at),))
-        case ast.Call(function, arguments, []):
-            return _call(function, arguments, names)
     raise ParseError(f"not in the language of kernels: {ast.unparse(node)}")
 
 

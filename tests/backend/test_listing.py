@@ -23,7 +23,7 @@ NAMES = [
 
 
 def tree(text: str, name: str = "x.dl", **changes) -> ast.Module:
-    """The listing of a program as Python reads it: a docstring, imports, functions, and no other code."""
+    """The listing as Python reads it: a docstring, imports, functions, and no other code."""
     listing = driver.build(driver.load(Source(name, text), changes), batch=2)
     listing.encode()
     found = ast.parse(listing)
@@ -64,7 +64,8 @@ def test_a_file_of_any_name_is_named_and_is_not_code(name):
 
 def test_the_settings_of_an_optimizer_do_not_bring_the_name_of_the_file_in():
     tree(
-        """model m { input x: float[3] target y: float[3] let p = x -> dense(3) output p loss mse(p, y) }
+        """model m { input x: float[3] target y: float[3]
+let p = x -> dense(3) output p loss mse(p, y) }
 train { data csv("a.csv") optimizer sgd(lr = cosine(0.1, 0)) }
 """,
         "a\nprint(1)\n.dl",
@@ -95,12 +96,12 @@ def test_names_that_python_keeps_for_itself_are_readable_in_the_code():
     tree(f"model m {{\n{inputs}output {' + '.join(f'y_{word}' for word in usable)}\n}}\n")
     kept = [word for word in usable if keyword.iskeyword(word)]
     values = "".join(f"let {word} = exp(x * {number})\n" for number, word in enumerate(kept, 2))
-    tree(
-        f"model m {{\ninput x: float[3]\n{values}output {' + '.join(f'sum({word})' for word in kept)}\n}}\n"
-    )
+    total = " + ".join(f"sum({word})" for word in kept)
+    tree(f"model m {{\ninput x: float[3]\n{values}output {total}\n}}\n")
     for word in ("lambda", "import", "async"):
         tree(
             f"model {word} {{ input x: float[3] target y: float[3] param {word}: float[3] = 0.5\n"
-            f"let p = x * {word} -> dense(3) layer global = dense(3) output global(p) loss mse(global(p), y) }}\n"
+            f"let p = x * {word} -> dense(3) layer global = dense(3)\n"
+            "output global(p) loss mse(global(p), y) }\n"
             'train { data csv("a.csv") optimizer adam(lr = 0.1) }'
         )

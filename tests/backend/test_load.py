@@ -216,16 +216,16 @@ def test_a_kernel_that_cannot_be_typed_is_an_error_that_shows_it(folder):
         load([Kernel("bad", 'def bad(x: "float[4]"):\n    x.nonsense()\n')])
 
 
+MAY_RAISE = """
+def bad(x: "float[4]", n: "int"):
+    for i in range(0, 4, n):
+        x[i] = 0.0
+"""
+
+
 def test_a_kernel_that_may_raise_is_an_error(folder):
     with pytest.raises(KernelError, match="may raise"):
-        load(
-            [
-                Kernel(
-                    "bad",
-                    'def bad(x: "float[4]", n: "int"):\n    for i in range(0, 4, n):\n        x[i] = 0.0\n',
-                )
-            ]
-        )
+        load([Kernel("bad", MAY_RAISE)])
 
 
 def test_wide_vectors_are_used_and_can_be_refused():
@@ -316,7 +316,8 @@ from specc.backend.toolchain import load as loading
 from specc.backend.toolchain import workers
 from specc.backend.numba.kernel import Kernel
 workers._processors = lambda: 2
-source = 'def slow(x: "float[8]"):\\n' + "".join(f"    x[{n % 8}] = x[{n % 7}] * {n}.5\\n" for n in range(300))
+lines = [f"    x[{n % 8}] = x[{n % 7}] * {n}.5\\n" for n in range(300)]
+source = 'def slow(x: "float[8]"):\\n' + "".join(lines)
 kernels = [Kernel("slow", source + f"    x[0] = {n}.0\\n") for n in range(400)]
 begin = workers._Worker.begin
 def begun(self, *queue):
@@ -332,9 +333,13 @@ print("all of it")
 def test_ctrl_c_while_compiling_ends_the_process_and_its_workers(folder, tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
-            [sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=environment, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    ) as process:  # fmt: skip
+        [sys.executable, "-c", INTERRUPTED],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
         worker = int(process.stdout.readline())
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)  # all kernels take some minutes

@@ -23,9 +23,9 @@ _NEAR = 64 << 10  # taps of more bytes do not stay in the L1 cache
 class Sums:
     """Sums over lanes, with the rows of the tiles from dy and the taps from x.
 
-    `taps` [n, 2] are offsets in x and the result, `positions` [n, 3] in dy, x and the result; `segments`
-    [n, 3] offsets in dy and x, and vectors. `runs` [n, 2] are offsets where a run of `used` lanes begins.
-    """
+    `taps` [n, 2] are offsets in x and the result, `positions` [n, 3] in dy, x and the result;
+    `segments` [n, 3] offsets in dy and x, and vectors. `runs` [n, 2] are offsets where a run of
+    `used` lanes begins."""
 
     dy: Linear
     x: Linear

@@ -3,9 +3,8 @@
     plan = plan_contraction(Problem(op, left, right, out, lanes=64, target=target))
     block = plan.args(left=address, right=address, out=address, scratch=address)
 
-The plan is that of the form which takes the fewest cycles by its own estimate; None if no form fits. To
-add a form, write its file and name it in `FORMS`.
-"""
+The plan is that of the form which takes the fewest cycles by its own estimate; None if no form
+fits. To add a form, write its file and name it in `FORMS`."""
 
 from __future__ import annotations
 
@@ -45,7 +44,8 @@ def plan_contraction(problem: Problem) -> ContractionPlan | None:
     if problem.kind is None:
         return None
     assert problem.kind is Kind.SINGLE or problem.lanes % problem.target.width == 0, problem
-    # each form has its own way to divide the result, so all parts must be of the form of the first one
+    # each form has its own way to divide the result, so all parts must be of the form of the first
+    # one
     part = problem.part
     leading = problem if part.even else replace(problem, part=replace(part, number=0))
     found = {form: each for form in FORMS if (each := _candidate(form, leading)) is not None}

@@ -42,12 +42,12 @@ class Kind(Enum):
 class Problem:
     """A contraction with the places of its operands.
 
-    A batched operand is [axes..., lanes] in memory, the lanes contiguous; any other as its strides say.
-    Lanes from `used` on hold nothing that counts (0: all do). `calls` is how often it is called with the
-    same weights; packed weights may be `kept` from run to run, so that it costs nothing to pack them. Only
-    `part` of the result is computed, with lanes an even share of the rows; and of the result, only what is
-    between `wanted`[axis][0] and `wanted`[axis][1] need be computed.
-    """
+    A batched operand is [axes..., lanes] in memory, the lanes contiguous; any other as its strides
+    say. Lanes from `used` on hold nothing that counts (0: all do). `calls` is how often it is
+    called with the same weights; packed weights may be `kept` from run to run, so that it costs
+    nothing to pack them. Only `part` of the result is computed, with lanes an even share of the
+    rows; and of the result, only what is between `wanted`[axis][0] and `wanted`[axis][1] need be
+    computed."""
 
     contract: Contract
     left: Operand
@@ -130,7 +130,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Form:
-    """A way to compute the contractions of a kind; for a problem that it does not fit it returns None."""
+    """A way to compute the contractions of a kind; its candidate is None if it does not fit."""
 
     name: str
     kind: Kind

@@ -15,11 +15,12 @@ from specc.backend.numba import printer
 from specc.backend.numba.kernel import Kernel
 from specc.target import parse
 
-# Beyond, the addresses of the rows no longer fit the integer registers; with one column more rows still
-# pay, for they hide the latency of the sums.
+# Beyond, the addresses of the rows no longer fit the integer registers; with one column more rows
+# still pay, for they hide the latency of the sums.
 _MOST_ROWS, _MOST_OF_ONE_COLUMN = 8, 12
-# Shapes by the number of registers for which LLVM loads a number of each row before it needs them, so that sums
-# go through memory: at half of the speed (8x3: 120 GF/s, 7x3: 173; of eight lanes, 8x1: 49, 7x1: 84).
+# Shapes by the number of registers for which LLVM loads a number of each row before it needs them,
+# so that sums go through memory: at half of the speed (8x3: 120 GF/s, 7x3: 173; of eight lanes,
+# 8x1: 49, 7x1: 84).
 _SPILLED = {32: {(8, 3)}, 16: {(rows, 1) for rows in range(8, _MOST_OF_ONE_COLUMN + 1)}}
 # Not every number: each is one more kernel to compile.
 _PACKED_ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24)

@@ -19,7 +19,8 @@ from specc.backend.contraction.tiling import SOON, Axis, ContractionPlan, runs_f
 _LONG_SLICE, _SHORT_SLICE = 512 << 10, 16 << 10
 # The same of packed weights, and cycles that it takes to pack one.
 _PACKED_SLICE, _PACKING = 192 << 10, 1.5
-# Products that one block of rows adds up without a break; more in slices, as a long float32 sum loses digits.
+# Products that one block of rows adds up without a break; more in slices, as a long float32 sum
+# loses digits.
 _LONGEST_RUN = 4096
 # The shapes that are preferred where they cost at most so much more than the best.
 _HARDLY, _NOTHING = 1.08, 2000  # a part of the cycles, and cycles: some 0.7 us
@@ -42,7 +43,7 @@ def usual(options: list[Costed], target: Target, wanted: dict[int, tuple]) -> Co
 
 @dataclass(frozen=True)
 class Tiles:
-    """Estimates of the cycles of tiles over so many rows; the constants are fitted to measured ones."""
+    """Estimates of the cycles of tiles over `rows` rows, with constants fitted to measurements."""
 
     target: Target
     rows: int

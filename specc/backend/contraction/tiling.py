@@ -1,6 +1,6 @@
-"""What the forms of a contraction share: operands as linear functions of the indices, taps, positions.
+"""Operands as linear functions of the indices, taps and positions: what all forms need.
 
-    Linear(op.left, Operand((784, 1), False), "left").step(index)     # elements, for one more of an index
+    Linear(op.left, Operand((784, 1), False), "left").step(index)     # elements for one more
 
 A form's kernel runs over tables of offsets; a `ContractionPlan` holds them.
 """
@@ -22,8 +22,8 @@ from specc.ops.contract import Affine, Contract, Map
 class Part:
     """A part of a result: its number, and of how many.
 
-    It is an `even` share of the first axis (which is then that of the weights' rows), or whatever is best.
-    """
+    It is an `even` share of the first axis (which is then that of the weights' rows), or whatever
+    is best."""
 
     number: int = 0
     parts: int = 1
@@ -161,7 +161,7 @@ def exact(op: Contract, index: int) -> bool:
 
 
 def rows_of(op: Contract, operands: Sequence[Linear]) -> Axis:
-    """The longest axis of the result that only the first of the operands (weights, batched, out) has."""
+    """Return the longest axis of the result that only the weights have."""
     weights, batched, out = operands
     candidates = [i for i in weights.steps if i not in batched and i in out and exact(op, i)]
     return max(
@@ -172,10 +172,9 @@ def rows_of(op: Contract, operands: Sequence[Linear]) -> Axis:
 def taps_and_positions(op: Contract, without: Sequence[int], operands: Sequence[Linear]) -> list:
     """For each distinct list of taps, which positions of the result have it; without some indices.
 
-    Taps [n, 2], offsets in the weights and the batched operand from the first one; positions [m, 3],
-    offsets of the first tap in both, and of the result.
-    """
-    weights, batched, out = operands
+    Taps [n, 2], offsets in the weights and the batched operand from the first one; positions [m,
+    3], offsets of the first tap in both, and of the result."""
+    weights, batched, _ = operands
     # the empty class first, then one for each distinct list of taps
     classes = [(np.zeros((1, 2), np.int64), np.zeros((1, 3), np.int64))]
     for axes, indices in components(op, without):
@@ -300,7 +299,7 @@ def part_of(rows: Axis, classes: list, part: Part) -> tuple[Axis, list]:
 
 
 def run_of(op: Contract, operands: Sequence[Linear]) -> tuple[tuple[int, ...], int, int]:
-    """Return the index along contiguous elements of the result, its extent and its batched operand's step.
+    """Return the index along contiguous elements of the result, its extent, and its step in x.
 
     If there is no such index, the extent and the step are 1.
     """

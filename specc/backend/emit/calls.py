@@ -1,4 +1,4 @@
-"""A call of a kernel as the emitter makes it: the kernel, and for each parameter a value or a place.
+"""A call of a kernel: the kernel, and for each parameter a value or an address.
 
     Call(kernel, (("x", Address("arena", 0, "float")), ("n", 2048)), ...)
 
@@ -46,8 +46,10 @@ Value = int | Address | Table
 
 @dataclass(frozen=True, eq=False)
 class Turns:
-    """A loop: how often its calls are repeated, and the nodes of all its turns that they compute. From
-    turn to turn their phase moves by `phases`."""
+    """A loop: the number of its iterations, and the nodes that they compute.
+
+    From one iteration to the next the phase of its calls moves by `phases`.
+    """
 
     count: int
     nodes: tuple[Node, ...] = ()

@@ -1,4 +1,4 @@
-"""The small kernels between a program and the world: examples in, settings in, records and outputs out.
+"""The kernels between a program and the world: data and settings in, records and outputs out.
 
 All of them find what changes from run to run in the `frame`, a block of int64 numbers:
 
@@ -10,11 +10,11 @@ All of them find what changes from run to run in the `frame`, a block of int64 n
     frame[FIRST]      the number of the run's first step since training began
     frame[AMISS]      set to 1 where a class is none of its port's; 0 is taken in its place
     frame[PORTS...]   three numbers a port or output: the address of its array [rows, size], of its
-                      scale and shift (float64[2]), and the elements of a row, of which `size` are read
+                      scale and shift (float64[2]), and the elements of a row, of which `size` are
+                      read
 
-Step t uses the rows order[t * batch : (t + 1) * batch]; shard s has `examples` of them, in its first
-lanes. Lanes without an example repeat the last one, with next to no weight (`REPEATED`).
-"""
+Step t uses the rows order[t * batch : (t + 1) * batch]; shard s has `examples` of them, in its
+first lanes. Lanes without an example repeat the last one, with next to no weight (`REPEATED`)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def gather_float(
     column_item: "constant",
     item: "constant",
 ):
-    # `size` features of a row after those that are skipped, of the batch's examples from `first_example` on
+    # `size` features of a row after those that are skipped, of the batch's examples from
+    # `first_example` on
     start = control[0] * frame[2]
     count = min(frame[2], frame[1] - start)
     order = view(frame[0], (frame[1],), int64)
@@ -224,8 +225,8 @@ def write_turned(
 
 
 def ask(x: "int", start: "int", stop: "int", size: "int"):
-    # what other threads have written, all of it at once: one line after the other, as a product reads them,
-    # each takes the time of a hundred sums
+    # what other threads have written, all of it at once: one line after the other, as a product
+    # reads them, each takes the time of a hundred sums
     for at in range(0, start, 64):
         nearer(x + at)
     for at in range(stop, size, 64):

@@ -49,13 +49,14 @@ from specc.target.statements import (
     Update,
 )
 
-# The most terms of a long sum that are added up in the kernel's precision, a vector of partial sums at a time;
-# the sums of such blocks are added up in float64, as a float32 sum of 10^6 terms loses four digits.
+# The most terms of a long sum that are added up in the kernel's precision, a vector of partial sums
+# at a time; the sums of such blocks are added up in float64, as a float32 sum of 10^6 terms loses
+# four digits.
 BLOCK = 1024
 # The same for sums side by side, each in a lane of its own, which has one partial sum.
 LANE_BLOCK = 128
-# How many lanes are added up side by side, with partial sums on the stack: long rows are read in few pieces, but
-# several sums have to share the stack and the nearest cache.
+# How many lanes are added up side by side, with partial sums on the stack: long rows are read in
+# few pieces, but several sums have to share the stack and the nearest cache.
 LANES, MORE_LANES = 1024, 4096
 _FIRST = {"sum": Real(0.0), "max": Real(-math.inf)}
 
@@ -184,8 +185,10 @@ def _terms(extents: tuple[int, ...], reduced: tuple[bool, ...]) -> int:
 
 
 def _order(nest: Nest, extents: tuple[int, ...], reduced: tuple[bool, ...]):
-    """Very many terms that would be added up in memory: their axes come last, but for one that is kept, so that
-    blocks of them can be added up one after another."""
+    """Move the axes of very many terms to the end, but for one that is kept.
+
+    Blocks of terms can then be added up one after another, and not in memory.
+    """
     if _terms(extents, reduced) <= BLOCK or any(each.overlaps for each in nest.accesses):
         return extents, reduced
     last = len(extents) - 1
@@ -196,7 +199,7 @@ def _order(nest: Nest, extents: tuple[int, ...], reduced: tuple[bool, ...]):
 
 
 def _adds_in_lanes(nest: Nest, extents: tuple[int, ...], reduced: tuple[bool, ...]) -> bool:
-    """Whether sums of very many terms are side by side along the last axis, in blocks of their terms."""
+    """Return whether sums of very many terms are side by side along the last axis."""
     return (
         _terms(extents, reduced) > BLOCK
         and not reduced[-1]
@@ -224,8 +227,8 @@ class _Writer:
         # the trailing axes over which a reduction runs in a local variable
         self.suffix = _suffix(reduced)
         self.reductions = [each for each in nest.accesses if each.mode in _FIRST]
-        # sums of many terms, which are added up in blocks; a long innermost loop is cut into blocks if the
-        # rows that it runs through can be cut
+        # sums of many terms, which are added up in blocks; a long innermost loop is cut into blocks
+        # if the rows that it runs through can be cut
         long = math.prod(extents[self.suffix :]) > BLOCK and self.suffix < depth
         self.blocked = [each for each in self.reductions if each.mode == "sum" and long]
         self.cut = (
@@ -233,7 +236,8 @@ class _Writer:
             and extents[-1] > BLOCK
             and all(each.strides[-1] in (0, 1) for each in nest.accesses)
         )
-        # sums side by side; from which axis on their terms are added up, and by which they are cut into blocks
+        # sums side by side; from which axis on their terms are added up, and by which they are cut
+        # into blocks
         self.in_lanes = [each for each in self.reductions if each.mode == "sum" and in_lanes]
         self.terms_from = self.block_axis = depth
         if self.in_lanes:
@@ -314,7 +318,7 @@ class _Writer:
         return max((axis for axis in range(self.depth) if each.strides[axis]), default=-1)
 
     def _hoisted(self, axis: int) -> tuple[list[Statement], dict[str, Expression]]:
-        """Reads that are known once the loop of `axis` is entered, and the expressions of their values."""
+        """Return the reads that are known once the loop of `axis` is entered, and their values."""
         found: list[Statement] = []
         names: dict[str, Expression] = {}
         for each in self.nest.accesses:

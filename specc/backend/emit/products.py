@@ -14,6 +14,7 @@ from specc.backend.contraction.plan import plan_contraction
 from specc.backend.contraction.problem import Problem
 from specc.backend.contraction.tiling import SOON, WHOLE, ContractionPlan, Linear, Operand, Part
 from specc.backend.emit.calls import Address, Call, Table, Value
+from specc.backend.emit.shard import Shard
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, Repeated, share
 from specc.ops.contract import Contract, index
@@ -24,15 +25,19 @@ MOST_KEPT = 8 << 20  # bytes of weights that are
 
 
 def product_calls(
-    node: Node, shard, out: Address, phase: int, loop: Repeated | None = None, part: Part = WHOLE
+    node: Node,
+    shard: Shard,
+    out: Address,
+    phase: int,
+    loop: Repeated | None = None,
+    part: Part = WHOLE,
 ) -> list[Call]:
     """The calls that compute the node; none where loops must do.
 
     `shard` gives the views and addresses of values (see `emit`); `out` is where the result goes;
-    `part` says which part of it the calls shall compute. In a loop, weights that stay the same in all
-    turns are packed ahead of it, into memory that nothing else uses; where no run changes them, ahead of
-    all runs.
-    """
+    `part` says which part of it the calls shall compute. In a loop, weights that stay the same in
+    all turns are packed ahead of it, into memory that nothing else uses; where no run changes them,
+    ahead of all runs."""
     operands, places = _operands(node, shard)
     step = shard.lane_step(node)
     strides = shard.plan.strides.get(node) or c_strides(node.type.shape)
@@ -63,9 +68,11 @@ def product_calls(
     return [replace(call, once=once and call.packs) for call in calls]
 
 
-def _is_kept(node: Node, shard) -> bool:
-    """Whether the weights of a product are parameters that no run of the program changes; packed they
-    take memory of their own."""
+def _is_kept(node: Node, shard: Shard) -> bool:
+    """Return whether the weights of a product are parameters that no run of the program changes.
+
+    Packed they take memory of their own.
+    """
     weights = [each for each in node.inputs if not each.type.batched]
     roots = [shard.plan.views[each].root for each in weights]
     return (
@@ -90,8 +97,11 @@ def _calls(
     soon: Sequence[Address] = (),
     soon_size: int = 0,
 ) -> list[Call]:
-    """The calls of a plan. `ahead` is where weights are packed that stay the same; at each of `soon`
-    are so many bytes that the next call wants."""
+    """Return the calls of a plan.
+
+    `ahead` is the address for packed weights that stay the same. The next call reads `soon_size`
+    bytes at each of `soon`, which are prefetched.
+    """
     packed = ahead or Address("scratch")
     own = Address("scratch", 0 if ahead else -(-plan.packed // ALIGNMENT) * ALIGNMENT)
     known: dict[str, Value] = {
@@ -125,7 +135,7 @@ def _calls(
 
 def rows_calls(
     node: Node,
-    shard,
+    shard: Shard,
     out: Address,
     phase: int,
     start: int,
@@ -133,7 +143,7 @@ def rows_calls(
     soon: Sequence[Address] = (),
     soon_size: int = 0,
 ) -> list[Call]:
-    """The calls that compute `count` rows, from `start` on, of a sum over the examples of all shards.
+    """Return the calls for `count` rows from `start` on of a sum over the examples of all shards.
 
     The arenas of the shards lie side by side, so the shards are one more index that is summed over.
     For `soon` and `soon_size` see `_calls`.
@@ -167,8 +177,8 @@ def rows_calls(
     return _calls(plan, node, places, out, phase, None, soon, soon_size)
 
 
-def own_rows_calls(node: Node, shard, out: Address, phase: int) -> list[Call]:
-    """The calls that compute the part of a sum over the weights' rows that the shard's own rows give."""
+def own_rows_calls(node: Node, shard: Shard, out: Address, phase: int) -> list[Call]:
+    """Return the calls for the shard's own rows of a sum over the rows of the weights."""
     op: Contract = node.op
     operands, places = _operands(node, shard)
     i = op.summed_row(not node.inputs[0].type.batched)
@@ -205,8 +215,10 @@ def repeats(call: Call, before: Call) -> bool:
     )
 
 
-def _operands(node: Node, shard, number: int | None = None) -> tuple[list[Operand], list[Address]]:
-    """How the node's inputs lie in memory, and where: in the shard of a number, or in the calling one."""
+def _operands(
+    node: Node, shard: Shard, number: int | None = None
+) -> tuple[list[Operand], list[Address]]:
+    """Return the strides and the addresses of the node's inputs, in the shard of a number."""
     operands, places = [], []
     for each in node.inputs:
         seen = shard.plan.views[each]

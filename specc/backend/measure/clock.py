@@ -2,9 +2,8 @@
 
     Executor.run(Program([[[stamped_at(total), call, stamped_at(total_of_call)]]]))
 
-A stamp adds the ticks since the shard's stamp before to its own total; the first of a run, which finds
-the clock at 0, adds nothing.
-"""
+A stamp adds the ticks since the shard's stamp before to its own total; the first of a run, which
+finds the clock at 0, adds nothing."""
 
 from __future__ import annotations
 

@@ -86,8 +86,10 @@ def update(a: "float[n]", b: "float[n]", n: "int", repeats: "int"):
 
 
 def _seconds(kernel: int, arguments: list[list[int]], tries: int = TRIES) -> float:
-    """One call on every thread at once: the mean over the threads of each one's least time, so that a
-    thread that another program disturbs does not count against the others."""
+    """Call a kernel on every thread at once, and return the mean of the threads' least seconds.
+
+    A thread that another program disturbs does not count against the others.
+    """
     blocks = [np.array(each, np.int64) for each in arguments]
     stamps = Stamps(len(blocks), 2)
     program = executor.Program([

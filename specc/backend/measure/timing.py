@@ -3,10 +3,9 @@
     times = time_calls(program, data, order, batch)
     for each in times.calls: each.kernel, each.seconds
 
-The step runs as it always does, all shards with their barriers, so that the caches are as they are in
-training; only that a *stamp* stands behind every call, a kernel that reads the processor's clock. What
-a stamp itself costs (some 10 ns) is taken off.
-"""
+The step runs as it always does, all shards with their barriers, so that the caches are as they are
+in training; only that a *stamp* stands behind every call, a kernel that reads the processor's
+clock. What a stamp itself costs (some 10 ns) is taken off."""
 
 from __future__ import annotations
 
@@ -35,9 +34,9 @@ _MOST_STEPS = 2000
 class CallTime:
     """One kernel call: `seconds` a step, the mean over the `shards` that make it.
 
-    `nodes` are what it calculates, in the `examples` of one shard; `split` says that the shards share
-    the elements of a value that is one for the whole batch. `bytes` are those that a shard reads and writes.
-    """
+    `nodes` are what it calculates, in the `examples` of one shard; `split` says that the shards
+    share the elements of a value that is one for the whole batch. `bytes` are those that a shard
+    reads and writes."""
 
     kernel: str
     nodes: tuple[Node, ...]
@@ -52,7 +51,7 @@ class CallTime:
 
 @dataclass(frozen=True, eq=False)
 class StepTimes:
-    """`step` is the time of a whole step without stamps, `waiting` what a shard waits at barriers."""
+    """Seconds of a step: `step` of a whole one without stamps, `waiting` of a shard at barriers."""
 
     calls: tuple[CallTime, ...]
     step: float
@@ -72,9 +71,8 @@ def time_calls(
 ) -> StepTimes:
     """Run steps over the rows `order`, again and again; each time the least of `repeats` stretches.
 
-    Parameters and states go on from run to run: the caller keeps copies. `settings` are those of one
-    step, for all of them.
-    """
+    Parameters and states go on from run to run: the caller keeps copies. `settings` are those of
+    one step, for all of them."""
     found: list[StepTimes] = []
 
     def execute(linked, steps: int) -> None:
@@ -147,7 +145,8 @@ def _joined(
     for shard, of_shard in enumerate(calls):
         # places count phase by phase
         for place, call in enumerate(sorted(of_shard, key=lambda call: call.phase)):
-            # all turns of a loop together, and all pieces of a sum, the last of which may take another tile
+            # all turns of a loop together, and all pieces of a sum, the last of which may take
+            # another tile
             step = step_of.get(call.nodes[0]) if call.nodes else None
             is_piece = step is not None and step.mode == "rows" and not call.packs
             key = call.phase, tuple(map(id, call.nodes)), "" if is_piece else call.kernel.name

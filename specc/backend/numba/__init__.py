@@ -11,7 +11,6 @@
     pipeline      the passes of Numba that kernels need
     compile       a kernel's text to an object file
 
-Everything in this folder, and whatever it imports from specc, is part of the identity of the machine
-code in the cache (see `toolchain.load`). Another back end is a folder beside this one, with files of
-the same names.
-"""
+Everything in this folder, and whatever it imports from specc, is part of the identity of the
+machine code in the cache (see `toolchain.load`). Another back end is a folder beside this one, with
+files of the same names."""

@@ -30,8 +30,8 @@ _ELEMENTS = {
     "int64": (types.int64, 8),
     "uint8": (types.uint8, 1),
 }
-# A product and a sum may become one rounding, and nothing else: reassociation would turn (x + 1) - x into 1
-# for a NaN, and a reciprocal's approximation is NaN at 0 and infinity. Sums use `plus`.
+# A product and a sum may become one rounding, and nothing else: reassociation would turn (x + 1) -
+# x into 1 for a NaN, and a reciprocal's approximation is NaN at 0 and infinity. Sums use `plus`.
 _FASTMATH = {"contract"}
 _PARAMETER = re.compile(r"^(float|float32|float64|int32|int64|uint8)\s*\[(.*)\]$", re.S)
 
@@ -118,9 +118,9 @@ def _optimize(module, kernel: Kernel) -> None:
     options.speed_level = 2
     options.loop_vectorization = True
     options.slp_vectorization = True
-    # Tiles are unrolled by the code generator. Unrolled again by LLVM, as it does for Zen processors, they
-    # need more registers than there are, and their accumulators are spilled. Elementwise loops need it:
-    # without, an lstm's training took 10 % longer (Xeon with AVX-512).
+    # Tiles are unrolled by the code generator. Unrolled again by LLVM, as it does for Zen
+    # processors, they need more registers than there are, and their accumulators are spilled.
+    # Elementwise loops need it: without, an lstm's training took 10 % longer (Xeon with AVX-512).
     options.loop_unrolling = kernel.unroll
     passes = llvm.create_pass_builder(_target_machine(kernel.vector_bits), options)
     passes.getModulePassManager().run(module, passes)

@@ -131,12 +131,10 @@ def barrier(state, threads, shard):
 
 @compiled()
 def learn(state, own, spent):
-    """Doubles a thread's patience where its wait was over after it `spent` so many spins, and halves
-    it where it was not (-1).
+    """Double a thread's patience if its wait took `spent` spins, and halve it if it failed (-1).
 
-    At first soon, then now and then it spins as long as is allowed, to see whether the processor is its own again: if
-    so, it is at once as patient as that wait took.
-    """
+    At first soon, then now and then it spins as long as is allowed, to see whether the processor is
+    its own again: if so, it is at once as patient as that wait took."""
     if spent >= 0:
         more = max(2 * peek(own + PATIENCE) + 1, 4 * spent)
         poke(own + PATIENCE, min(more, peek(state + SPINS)))

@@ -79,10 +79,12 @@ class Kernel:
 
 
 class Written(Kernel):
-    """The kernel of a Python function, printed when it is compiled or read: a warm start does neither.
+    """The kernel of a Python function, printed only when it is compiled or read.
 
-    For `function` and `constants` see `parse.function`; `printed` makes source and imports of its tree.
-    """
+    A warm start does neither.
+
+    For `function` and `constants` see `parse.function`; `printed` makes source and imports of its
+    tree."""
 
     def __init__(
         self,

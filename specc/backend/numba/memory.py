@@ -1,4 +1,4 @@
-"""What kernels can do beyond Python: views of addresses, calls, atomics, hashes. Kernels' text imports it.
+"""Functions for kernels beyond Python: views of addresses, calls, atomics, hashes.
 
     x = view(address, (rows, columns), np.float32)     # a C-contiguous array over raw memory
     poke(place, peek(place) + 1)                       # int64 at an address
@@ -165,8 +165,8 @@ def doze(typing):
 # Sleeping until woken: Linux's futex, by the number of the system call. Elsewhere threads doze.
 _FUTEX = {"x86_64": 202, "aarch64": 98}.get(_ARCHITECTURE)
 _SLEEP, _WAKE = 128, 129  # FUTEX_WAIT and FUTEX_WAKE, between the threads of one process
-# This follows from the platform alone: LLVM does not find the system's functions while it starts, and
-# kernels from different processes must agree.
+# This follows from the platform alone: LLVM does not find the system's functions while it starts,
+# and kernels from different processes must agree.
 CAN_SLEEP = sys.platform == "linux" and _FUTEX is not None
 
 
@@ -240,7 +240,7 @@ def row(typing, array, start, count):
 
 @intrinsic(prefer_literal=True)
 def partial_sums(typing, count, dtype):
-    """An array of `count` numbers on the stack, not yet set; the count is a number in the kernel's text."""
+    """Return an array of `count` numbers on the stack, not yet set; the count is a constant."""
     if not isinstance(count, types.IntegerLiteral):
         return None
     length = count.literal_value
@@ -268,8 +268,8 @@ def partial_sums(typing, count, dtype):
 def mix32(typing, x):
     """A hash of 32 bits: multiply and xorshift with Wellons' constants, 2018 (lowbias32).
 
-    In LLVM's own 32-bit operations: Numba's products are of 64 bits, for which few machines have vectors.
-    """
+    In LLVM's own 32-bit operations: Numba's products are of 64 bits, for which few machines have
+    vectors."""
 
     def codegen(context, b, signature, args):
         (x,) = args
@@ -299,8 +299,10 @@ _FLUSH = 0x8040  # MXCSR: results and operands too small for a normal number cou
 
 @intrinsic
 def flush_tiny(typing):
-    """Lets this thread take numbers too small to be normal as 0, as they cost a hundred times a normal
-    one's time (a decaying average of what has become 0 is full of them). What `keep_tiny` takes.
+    """Let this thread take denormal numbers as 0, and return what `keep_tiny` needs to undo it.
+
+    A denormal number costs a hundred times a normal one's time, and a decaying average of what has
+    become 0 is full of them.
 
     Elsewhere than on x86 nothing changes.
     """

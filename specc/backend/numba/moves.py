@@ -69,10 +69,9 @@ def pack_tile(dtype: str, width: int):
 def gather_tile(column: str, dtype: str, width: int):
     """tile(data, order, k, last, size, out, out_row, affine, squares)
 
-    out[j*out_row + i] = data[order[min(k + i, last)]*size + j] * scale + shift
-    for i < width and j < `squares` * width, squares >= 1. `data` has elements of the NumPy type `column`;
-    `affine` is float64 [2], scale and shift.
-    """
+    out[j*out_row + i] = data[order[min(k + i, last)]*size + j] * scale + shift for i < width and j
+    < `squares` * width, squares >= 1. `data` has elements of the NumPy type `column`; `affine` is
+    float64 [2], scale and shift."""
     bits = int(column.lstrip("uintfloa"))
 
     @intrinsic
@@ -128,9 +127,8 @@ def gather_tile(column: str, dtype: str, width: int):
 def rows_tile(dtype: str, width: int):
     """tile(table, index, index_row, count, row, out, out_row)
 
-    out[j*out_row + i] = sum_k table[index[k*index_row + i]*row + j] for i, j < width and k < `count`,
-    which is at least 1. `index` is int32.
-    """
+    out[j*out_row + i] = sum_k table[index[k*index_row + i]*row + j] for i, j < width and k <
+    `count`, which is at least 1. `index` is int32."""
 
     @intrinsic
     def tile(typing, table, index, index_row, count, row, out, out_row):

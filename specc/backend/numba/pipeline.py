@@ -1,9 +1,8 @@
 """The passes of Numba that kernels need, and no others.
 
 The others look for what the Python of kernels does not have (closures, literal lists, array
-expressions, generators, exceptions), prepare reference counts, or rename variables that are assigned
-more than once, which LLVM does as well. They took half of Numba's time.
-"""
+expressions, generators, exceptions), prepare reference counts, or rename variables that are
+assigned more than once, which LLVM does as well. They took half of Numba's time."""
 
 from __future__ import annotations
 

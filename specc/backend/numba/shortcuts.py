@@ -4,11 +4,10 @@
         compile_extra(...)
 
 Numba resolves each call of each kernel anew: it tries all templates of a function, some by raising
-and formatting an error, imports its registries again, and inspects signatures. Within `shortcuts` it
-does so once for a function and the types of its arguments. An element of an array is read and
+and formatting an error, imports its registries again, and inspects signatures. Within `shortcuts`
+it does so once for a function and the types of its arguments. An element of an array is read and
 written by one address computation; Numba's own takes some twenty instructions, most of which LLVM
-removes again. Both together halve the time that Numba takes. The machine code is the same.
-"""
+removes again. Both together halve the time that Numba takes. The machine code is the same."""
 
 from __future__ import annotations
 
@@ -25,14 +24,16 @@ _resolved: dict[tuple, tuple] = {}
 _implementations: dict[tuple, tuple] = {}
 _resolve = BaseFunction.get_call_type
 _find = CPUContext.get_function
-# these are no part of Numba's public interface: without one of them, Numba takes its own, longer way
+# these are no part of Numba's public interface: without one of them, Numba takes its own, longer
+# way
 _FITS = hasattr(errors, "_termcolor_inst") and hasattr(base, "_wrap_impl")
 
 
 @contextmanager
 def shortcuts(target: CPUContext, noalias: bool) -> Iterator[None]:
-    """Answers Numba's questions about known functions and types from memory. The caller holds Numba's
-    lock: no other compilation runs at the same time.
+    """Answer Numba's questions about known functions and types from memory.
+
+    The caller holds Numba's lock: no other compilation runs at the same time.
     """
     if not _FITS:
         yield
@@ -103,8 +104,9 @@ class _Implementation:
 
 
 def _element(function, signature) -> Callable | None:
-    """The code that reads or writes an element of an array in C order, if the call does that. Indices
-    are not negative: they do not count from the end.
+    """Return the code that reads or writes an element of an array in C order, if it is known.
+
+    Indices are not negative: they do not count from the end.
     """
     name = getattr(function, "typing_key", None)
     if name not in (operator.getitem, operator.setitem):

@@ -30,11 +30,10 @@ _LINE, _AHEAD = 64, 1024
 def contract_tile(rows: int, vectors: int, dtype: str, width: int, written: bool = False):
     """tile(x, w, x_at, w_at, count, w_row, start, start_row, out, out_row, soon, soon_step)
 
-    out[k*out_row + v] = start[k*start_row + v] + sum_p w[k*w_row + w_at[p]] * x[x_at[p] + v]
-    for `rows` rows k and `vectors * width` elements v; p runs through the `count` >= 1 entries of
-    x_at and w_at (int64). start = 0 starts from zero. Memory that is wanted soon is asked for on the
-    way, the cache line at `soon + p * soon_step` (bytes), to be read or to be `written`.
-    """
+    out[k*out_row + v] = start[k*start_row + v] + sum_p w[k*w_row + w_at[p]] * x[x_at[p] + v] for
+    `rows` rows k and `vectors * width` elements v; p runs through the `count` >= 1 entries of x_at
+    and w_at (int64). start = 0 starts from zero. Memory that is wanted soon is asked for on the
+    way, the cache line at `soon + p * soon_step` (bytes), to be read or to be `written`."""
 
     @intrinsic
     def tile(
@@ -76,9 +75,8 @@ def packed_tile(rows: int, columns: int, dtype: str, width: int, asks: bool = Fa
     out + ends[2v + 1] row 0 of it is written. For `rows` rows k
         out[k*out_row + ends[2v+1]] = start[k, v] + sum_p w[p*rows + k] * x[x_at[p] + ends[2v]]
     p runs through the `count` >= 1 entries of x_at; start = 0 starts from zero. Unless `last`, the
-    sums go to out[k, v], vector by vector, to go on from as `start`. If it `asks`, then for the lines that
-    the columns of `later` will read, as `ends` those of this tile.
-    """
+    sums go to out[k, v], vector by vector, to go on from as `start`. If it `asks`, then for the
+    lines that the columns of `later` will read, as `ends` those of this tile."""
 
     @intrinsic
     def tile(typing, x, w, x_at, count, ends, start, out, out_row, last, later):
@@ -184,11 +182,10 @@ def across_tile(
 ):
     """tile(x, w, x_at, count, out, out_row, rows, later)
 
-    out[k*out_row + q] = sum_p w[p*vectors*width + k] * x[x_at[p] + q*step]
-    for `positions` q and the first `rows` of `vectors * width` rows k, which the vectors lie across; p
-    runs through the `count` >= 1 entries of x_at. If it `asks`, then for the lines that a tile at `later`
-    in the place of x will read.
-    """
+    out[k*out_row + q] = sum_p w[p*vectors*width + k] * x[x_at[p] + q*step] for `positions` q and
+    the first `rows` of `vectors * width` rows k, which the vectors lie across; p runs through the
+    `count` >= 1 entries of x_at. If it `asks`, then for the lines that a tile at `later` in the
+    place of x will read."""
 
     @intrinsic
     def tile(typing, x, w, x_at, count, out, out_row, rows, later):
@@ -298,7 +295,7 @@ def dot_tile(rows: int, taps: int, dtype: str, width: int):
 
 @lru_cache
 def fma_chains(chains: int, dtype: str, width: int):
-    """run(count, out): `count` products and sums in each of `chains` registers, nothing from memory.
+    """run(count, out): `count` multiply-adds in each of `chains` registers, nothing from memory.
 
     What it reaches is the machine's limit. The sum of all goes to `out`, so that none is left out.
     """

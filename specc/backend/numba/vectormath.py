@@ -1,10 +1,11 @@
-"""exp, log, expm1, log1p, tanh, sigmoid, erf and erfc, made so that LLVM vectorizes loops over them.
+"""exp, log, expm1, log1p, tanh, sigmoid, erf and erfc, made for loops that LLVM vectorizes.
 
     y[i] = tanh(x[i])        # in a kernel: float32 or float64, by the type of x
 
 Each is a few arithmetic instructions and integer operations on the bits of the number, without
-branches or tables. The errors are at most 1.5 units in the last place, for erfc 4 (the bounds and the
-measurement are in tests/backend/test_ulp.py). NaN, infinities, over- and underflow come out as in C.
+branches or tables. The errors are at most 1.5 units in the last place, for erfc 4 (the bounds and
+the measurement are in tests/backend/test_ulp.py). NaN, infinities, over- and underflow come out as
+in C.
 
 The reductions follow Cody and Waite (1980); the logarithm's polynomials are fdlibm's (Sun, 1993);
 those of erf and erfc are Chebyshev interpolations, those of tanh are minimax.
@@ -12,13 +13,13 @@ those of erf and erfc are Chebyshev interpolations, those of tanh are minimax.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
+
+from specc.backend.numba.precision import DOUBLE, FLOAT, Precision
 
 __all__ = [
     "cos", "erf", "erfc", "exp", "expm1", "floor", "floordiv", "log", "log1p", "max", "min", "mod",
@@ -29,144 +30,10 @@ _FLAGS = ("contract",)
 _LN2 = 0.6931471805599453
 
 
-@dataclass(frozen=True)
-class _Precision:
-    """The constants for one float type."""
-
-    type: ir.Type
-    bits: ir.IntType
-    mantissa: int  # bits of the mantissa
-    bias: int  # of the exponent
-    ln2: tuple[float, float]  # high part, with trailing zeros, and the rest
-    lowest: float  # exp is 0 below,
-    highest: float  # and infinite above
-    expm1: tuple[float, ...]  # coefficients of (exp(r) - 1 - r) / r^2 for |r| <= ln(2)/2
-    log: tuple[float, ...]  # coefficients of (log(1+f) - log(1-f)) / f - 2, by f^2
-    sqrt_half: int  # the bits of sqrt(1/2)
-    erf: tuple[float, ...]  # coefficients of erf(x) / x by x^2, for x from 0 to 1
-    erfcx: tuple[float, ...]  # of e^(x^2) (1 - erf(x)) by (x - 2) / (x + 2), for larger x
-    erf_limit: float  # erf is 1 above
-    tanh: tuple[float, ...]  # coefficients of (tanh(x) / x - 1) / x^2 by x^2, for x from 0 to 0.3
-    tanh_growth: tuple[float, ...]  # of (expm1(2r) / 2 - r) / r^2 for |r| <= ln(2)/4
-    tanh_limit: float  # tanh is 1 above
-    erfc: tuple[float, ...]  # of e^(x^2) (1 + 2x) erfc(x) by (x - 2) / (x + 2), for x from 0.4
-    erfc_limit: float  # erfc is 0 above
-
-
-_FLOAT = _Precision(
-    ir.FloatType(),
-    ir.IntType(32),
-    23,
-    127,
-    (0.693359375, -2.12194440e-4),
-    -104.0,
-    89.0,
-    # minimax; error 3e-9 of exp(r)
-    (
-        0.49999993344989346, 0.16666519018289244, 0.04166840631602001, 0.008368914511262543,
-        0.0013814225927884383,
-    ),
-    (0.66666662693, 0.40000972152, 0.28498786688, 0.24279078841),
-    0x3F3504F3,
-    (
-        1.1283791658483509, -0.37612626666720334, 0.11283594715160218, -0.026854212010626412,
-        0.005189087423433974, -0.000801686428716587, 7.875875062685488e-05,
-    ),
-    (
-        0.25539567631050575, -0.4271859897684867, 0.2416582015255602, -0.07896830612793473,
-        0.0037323717589395444, 0.006811140131085635, -0.0008379754387023134,
-    ),
-    4.0,
-    (
-        -0.33333060011499854, 0.13314796313435232, -0.05036281860582679,
-    ),
-    (
-        1.0000000192227583, 0.6666607085008208, 0.333329620948708, 0.13390439425794337,
-        0.04464227001833084,
-    ),
-    10.0,
-    (
-        1.2769783883824257, -0.09276382054573358, -0.16603116206066004, 0.1640507627161317,
-        -0.054206276927404595, -0.008025279931909669, 0.008636128449294424, 0.001217112300037569,
-        -0.001232775958077344, -0.00031053319567649285,
-    ),
-    10.1,
-)  # fmt: skip
-_DOUBLE = _Precision(
-    ir.DoubleType(),
-    ir.IntType(64),
-    52,
-    1023,
-    (6.93147180369123816490e-01, 1.90821492927058770002e-10),
-    -746.0,
-    710.0,
-    # Taylor; error 4e-18 of exp(r)
-    (
-        1 / 2,
-        1 / 6,
-        1 / 24,
-        1 / 120,
-        1 / 720,
-        1 / 5040,
-        1 / 40320,
-        1 / 362880,
-        1 / 3628800,
-        1 / 39916800,
-        1 / 479001600,
-        1 / 6227020800,
-    ),
-    (
-        6.666666666666735130e-01,
-        3.999999999940941908e-01,
-        2.857142874366239149e-01,
-        2.222219843214978396e-01,
-        1.818357216161805012e-01,
-        1.531383769920937332e-01,
-        1.479819860511658591e-01,
-    ),
-    0x3FE6A09E667F3BCD,
-    (
-        1.1283791670955126, -0.3761263890318375, 0.11283791670954879, -0.026866170645076792,
-        0.0052239776248180145, -0.000854832698083379, 0.0001205533111164271,
-        -1.4925595266831182e-05, 1.6461000484121368e-06, -1.6350312701054695e-07,
-        1.4659775274047436e-08, -1.1372848856791674e-09, 5.957176147748911e-11,
-    ),
-    (
-        0.25539567631050575, -0.4271858474139584, 0.24165819424246646, -0.07897858101573213,
-        0.003732892404327764, 0.006997461739200444, -0.0008471432509203844,
-        -0.000981977026567889, 4.355560219515472e-05, 0.00017436116545392264,
-        2.7525480361206068e-05, -2.7579864674305787e-05, -1.396807230177146e-05,
-        1.392621183618803e-06, 3.789215643758464e-06, 1.1780775215625583e-06,
-        -5.322696855655786e-07, -4.215301054238321e-07,
-    ),
-    6.0,
-    (
-        -0.33333333333326753, 0.13333333331464947, -0.0539682521721622, 0.02186940653207501,
-        -0.008861227171377405, 0.003564938205337041, -0.0012622847971147137,
-    ),
-    (
-        1.0000000000000027, 0.666666666666668, 0.3333333333321047, 0.13333333333291095,
-        0.0444444446325956, 0.012698412747524698, 0.003174590617100294, 0.0007054647222264785,
-        0.000141473602758214, 2.572088971868909e-05,
-    ),
-    20.0,
-    (
-        1.2769783815525289, -0.09276382658574639, -0.16603039761531344, 0.16405128003347058,
-        -0.05422000099032462, -0.008034015082745684, 0.008722653828253919, 0.0012713389593297742,
-        -0.0014568132699144247, -0.00045434066213697716, 0.00020636152440209305,
-        0.0001510376640382248, -1.479654557350344e-06, -3.64161721200574e-05,
-        -1.3597794821558275e-05, 3.6908830924781007e-06, 5.464453676259326e-06,
-        1.537003229652165e-06, -1.0530400538470188e-06, -8.699008870155171e-07,
-        6.366095036900102e-08, 1.683383335739147e-07,
-    ),
-    27.4,
-)  # fmt: skip
-
-
 class _Code:
     """Writes arithmetic of one precision; plain numbers become constants."""
 
-    def __init__(self, builder, precision: _Precision):
+    def __init__(self, builder, precision: Precision):
         self.b, self.precision = builder, precision
 
     def number(self, value):
@@ -252,9 +119,9 @@ class _Code:
     def scale(self, x, factor):
         """The power of two next to e^(factor x) as a number, and its exponent as one.
 
-        The exponent of 2^n is n + bias: with the bias added to the constant that rounds, it is in the
-        low bits of the sum, and one shift makes 2^n. 2^n is 0 or infinite for n = -bias or bias + 1.
-        """
+        The exponent of 2^n is n + bias: with the bias added to the constant that rounds, it is in
+        the low bits of the sum, and one shift makes 2^n. 2^n is 0 or infinite for n = -bias or bias
+        + 1."""
         p = self.precision
         magic = 1.5 * 2.0**p.mantissa + p.bias
         shifted = self.fma(x, factor / _LN2, magic)
@@ -271,7 +138,8 @@ class _Code:
         r = self.fma(whole, -low, near)
         c = self.fma(whole, -low, self.sub(near, r))
         rest = self.fma(self.mul(r, r), self.polynomial(r, p.expm1), c)
-        # half of 2^n (r + rest) + (2^n - 1), as 2^n itself may be infinite; `lost` is the sum's error
+        # half of 2^n (r + rest) + (2^n - 1), as 2^n itself may be infinite; `lost` is the sum's
+        # error
         half = self.from_bits(self.b.sub(self.to_bits(power), self.integer(1 << p.mantissa)))
         start = self.sub(half, 0.5)
         total = self.fma(half, r, start)
@@ -288,7 +156,7 @@ class _Code:
         near = self.fma(self.mul(size, square), self.polynomial(square, p.tanh), size)
         # else h / (h + 1), with h = expm1(2x) / 2 = 2^n expm1(2r) / 2 + (2^n - 1) / 2
         power, whole = self.scale(size, 2.0)
-        if p is _FLOAT:
+        if p is FLOAT:
             r = self.fma(whole, -_LN2 / 2, size)
         else:  # the error of ln(2) / 2 as one float64 would count
             high, low = p.ln2
@@ -400,7 +268,7 @@ class _Code:
         return self.choose("<", x, -1.0, float("nan"), result)
 
     def remainder(self, x, y):
-        """The exact remainder of x / y towards zero (the C library's fmod), and whether y must be added."""
+        """Return the exact remainder of x / y towards zero, and whether y must be added."""
         rest = self.b.frem(x, y)
         signs = self.b.xor(
             self.b.fcmp_ordered("<", rest, self.number(0.0)),
@@ -428,8 +296,8 @@ class _Code:
         return self.choose("==", y, 0.0, rounded, below)
 
 
-def _precision(kind) -> _Precision | None:
-    return {types.float32: _FLOAT, types.float64: _DOUBLE}.get(kind)
+def _precision(kind) -> Precision | None:
+    return {types.float32: FLOAT, types.float64: DOUBLE}.get(kind)
 
 
 def _of_one_float(typing, x, write):

@@ -41,8 +41,10 @@ class Vectors:
         self.b.store(value, self.b.bitcast(place, self.vector.as_pointer())).align = self.bytes
 
     def prefetch(self, place, nearest=False, written=False):
-        """Asks for the cache line of `place`, into the second-level or the nearest cache; to be `written`, it
-        is taken from the other processors' caches at once."""
+        """Prefetch the cache line of `place` into the L2 cache, or the L1 cache if `nearest`.
+
+        A line to be `written` is taken from the other processors' caches at once.
+        """
         kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), I32, I32, I32])
         ask = cgutils.get_or_insert_function(self.b.module, kind, "llvm.prefetch.p0")
         self.b.call(
@@ -191,8 +193,10 @@ def guarded(b, condition, values: list, body) -> list:
 
 
 def in_pairs(b, count, values: list, body) -> list:
-    """The values after `body(i, values)` for every i in range(count), two in a row: counting takes slots
-    of the units that the sums run on."""
+    """Return the values after `body(i, values)` for every i in range(count), two per iteration.
+
+    Counting takes slots of the units that the sums run on.
+    """
     pairs = b.lshr(count, I64(1))
 
     def two(values):
@@ -216,9 +220,8 @@ def one_by_one(b, count, values: list, body) -> list:
 def added(b, code: Vectors, start, places: list[tuple], sums: list) -> list:
     """The sums, each added to the number at its place after `start` unless that is 0.
 
-    A sum of very many products comes in slices. Those of a slice are added up from zero, as the products of a
-    last slice would lose their digits beside the sum of all others.
-    """
+    A sum of very many products comes in slices. Those of a slice are added up from zero, as the
+    products of a last slice would lose their digits beside the sum of all others."""
     fresh = b.block
     loading, merged = b.append_basic_block(), b.append_basic_block()
     b.cbranch(b.icmp_signed("!=", start, I64(0)), loading, merged)

@@ -58,9 +58,8 @@ def _results(code: Vectors, m, m_step):
 def image_tile(dtype: str, width: int, asks: bool = False):
     """tile(x, at, later, y_step, x_step, zeros, out, out_step): out[f*out_step] = (B^T d B)[f].
 
-    d[i, j] = x[at[0] + i*y_step + j*x_step] where bit 4*i + j of at[1] is set; elsewhere what stands at
-    `zeros`. It asks for nothing.
-    """
+    d[i, j] = x[at[0] + i*y_step + j*x_step] where bit 4*i + j of at[1] is set; elsewhere what
+    stands at `zeros`. It asks for nothing."""
 
     @intrinsic
     def tile(typing, x, at, later, y_step, x_step, zeros, out, out_step):
@@ -205,11 +204,10 @@ def result_tile(dtype: str, width: int):
 def run_image_tile(dtype: str, width: int, asks: bool = False):
     """tile(x, places, later, y_step, x_step, zeros, out, out_step): out[f*out_step] = (B^T d B)[f].
 
-    The vectors lie across `width` tiles: four pieces of neighbours in a row of the image, each of which
-    begins at x[places[n]]. d[i, j] of the tile t of a piece is x[places[n] + i*y_step + 2*t + j]: x_step
-    is 1, and no element is missing. If it `asks`, then for the last two rows that the tiles at the places
-    `later` read.
-    """
+    The vectors lie across `width` tiles: four pieces of neighbours in a row of the image, each of
+    which begins at x[places[n]]. d[i, j] of the tile t of a piece is x[places[n] + i*y_step + 2*t +
+    j]: x_step is 1, and no element is missing. If it `asks`, then for the last two rows that the
+    tiles at the places `later` read."""
 
     @intrinsic
     def tile(typing, x, places, later, y_step, x_step, zeros, out, out_step):
@@ -245,9 +243,8 @@ def run_image_tile(dtype: str, width: int, asks: bool = False):
 def run_result_tile(dtype: str, width: int):
     """tile(m, m_step, out, places, y_step, x_step): out = A^T m A, m[f] = m[f*m_step].
 
-    The vectors lie across tiles as those of `run_image_tile`: element (i, j) of the tile t of a piece
-    goes to out[places[n] + i*y_step + 2*t + j].
-    """
+    The vectors lie across tiles as those of `run_image_tile`: element (i, j) of the tile t of a
+    piece goes to out[places[n] + i*y_step + 2*t + j]."""
 
     @intrinsic
     def tile(typing, m, m_step, out, places, y_step, x_step):

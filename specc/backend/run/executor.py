@@ -42,10 +42,10 @@ NAPS, PATIENCE, FAILURES = 8, 16, 24
 FREE, HELD, BUSY, PARKED, LEAVE = range(5)
 
 # A thread that waits, at a barrier or for work, spins for at most so many seconds, then sleeps (to
-# offer the processor to others instead, with sched_yield, was seen to cost whole time slices). Where
-# spinning is in vain, as others are on the processors, it soon spins no more, but for the 2nd, 4th, 8th
-# such time, and then every PROBE-th: then PROBED times as long, for the others may have to be woken first,
-# which was seen to take 0.6 ms.
+# offer the processor to others instead, with sched_yield, was seen to cost whole time slices).
+# Where spinning is in vain, as others are on the processors, it soon spins no more, but for the
+# 2nd, 4th, 8th such time, and then every PROBE-th: then PROBED times as long, for the others may
+# have to be woken first, which was seen to take 0.6 ms.
 _SPIN, _SPIN_IN_A_CROWD = 200e-6, 5e-6
 PROBE, PROBED = 64, 8
 DOZES = 100  # moments, before a worker that cannot sleep parks: some 8 ms

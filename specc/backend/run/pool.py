@@ -5,9 +5,8 @@
     try: ...
     finally: pool.give(item)
 
-`most` exist at once: a thread that finds all of them taken waits. `kept` of them stay while nobody uses
-them. To save the calls, `free.pop()` may be tried before `take`.
-"""
+`most` exist at once: a thread that finds all of them taken waits. `kept` of them stay while nobody
+uses them. To save the calls, `free.pop()` may be tried before `take`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A prediction made ready: arrays of one shape go in and outputs come out, with little Python between.
+"""A prediction for arrays of one shape, with little Python between inputs and outputs.
 
     call = Prepared(program, ports, {"output.scores": "scores"}, rows=1, batch=1, seed=0)
     found = call({"image": image})        # {"scores": array}; None: take the long way
@@ -142,15 +142,18 @@ class _Ready:
 
 
 def _address(array: np.ndarray) -> int:
-    """Where the elements lie; `array.ctypes.data` takes three times as long (1 us, 3 after a long step)."""
+    """Return the address of the elements; `array.ctypes.data` takes three times as long (1 us)."""
     if array.flags.writeable:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))
     return array.ctypes.data
 
 
 class Results:
-    """Arrays of one shape to write results into. One that no caller holds any more, nor a view of it, is
-    written again: fresh memory costs a page fault every 4 KB."""
+    """Arrays of one shape to write results into.
+
+    An array that no caller holds any more, nor a view of it, is written again: fresh memory costs a
+    page fault for every 4 KB.
+    """
 
     def __init__(self, shape: tuple[int, ...], dtype):
         self._shape, self._dtype = shape, np.dtype(dtype)
@@ -181,9 +184,9 @@ class Fastest:
     """The fastest of some calls that do the same: which one it is shows in their times, for threads
     that share the work gain nothing on processors that are busy with something else.
 
-    Each is tried for some calls in a row; the slower ones again after a while, which is twice as long each
-    time that they are slower again, and at once where the fastest takes much longer than it did.
-    """
+    Each is tried for some calls in a row; the slower ones again after a while, which is twice as
+    long each time that they are slower again, and at once where the fastest takes much longer than
+    it did."""
 
     TRIED, AGAIN, MOST = (
         10,
@@ -222,7 +225,7 @@ class Fastest:
 def _in_turn(
     seconds: Sequence[float], tried: int, again: int, most: int, longer: float
 ) -> Iterator[int]:
-    """Which of some calls takes the next turn; its least time in the last one stands in `seconds`."""
+    """Yield which call is used next; `seconds` has the least time of each in its last use."""
     every = range(len(seconds))
     yield from every
     best, wait = min(every, key=seconds.__getitem__), again

@@ -1,13 +1,12 @@
-"""A plan made ready to run: its calls, the addresses of their kernels, and a pool of memory for runs.
+"""A plan ready to run: its calls, the addresses of their kernels, and a pool of memory.
 
     program = CompiledProgram(plan, "float32", arrays)
     data = {"image": images, "label": labels}
     records, outputs = program.run(data, order, batch, settings)
 
 `arrays` are the parameters and states, shared by all programs of a model and changed in place;
-`version()` returns a number that changes whenever a parameter is written. Any number of threads may run
-a program; a program that writes to `arrays` needs them for itself.
-"""
+`version()` returns a number that changes whenever a parameter is written. Any number of threads may
+run a program; a program that writes to `arrays` needs them for itself."""
 
 from __future__ import annotations
 
@@ -122,9 +121,8 @@ class CompiledProgram:
         Returns the records, float64 [steps, plan.record_width], and the batched outputs, each
         [len(order), *shape]. `settings` is float64 [steps, settings]. Random numbers depend on
         `seed` and on the step, counted from `first`. `lanes` holds what a stream has left for each
-        lane, [batch, *shape] by its label; it is read, and then changed in place. `execute` runs the linked
-        program instead, for so many steps (see `timing`).
-        """
+        lane, [batch, *shape] by its label; it is read, and then changed in place. `execute` runs
+        the linked program instead, for so many steps (see `timing`)."""
         assert batch <= self.plan.batch, "the plan is for smaller batches"
         columns = self.columns(data)
         code = self.code(columns)
@@ -240,7 +238,7 @@ class CompiledProgram:
 
     def _read_as(self, name: str, dtype: np.dtype) -> np.dtype:
         """The element type in which a column is read."""
-        if dtype == bool:
+        if dtype == np.bool_:
             return np.dtype(np.uint8)
         if dtype in _COLUMN_TYPES:
             return dtype

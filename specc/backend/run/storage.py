@@ -1,7 +1,7 @@
 """The memory that one run of a program writes to, and its calls with the addresses of that memory.
 
     storage = Storage(plan, "float32", outside)
-    linked = storage.linked(code)           # code: the calls of all shards, see `specc.backend.run.program`
+    linked = storage.linked(code)           # code: the calls of all shards, see `program`
     storage.executor.run(linked.program, steps)
 
 Weights and optimizer states are not part of it: all storages of a model share them.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outside:
-    """What all storages of a program share: the arrays of the model, places in the frame, numbers."""
+    """What all storages of a program share: the arrays of the model and places in the frame."""
 
     arrays: Mapping[str, np.ndarray]
     slots: Mapping[str, int]

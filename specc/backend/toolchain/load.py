@@ -119,7 +119,7 @@ _OTHERS_WRITE = 0o022
 
 
 def _is_trusted(found: os.stat_result) -> bool:
-    """Whether only this user, or root, can have written a file: machine code of others is not run."""
+    """Return whether only this user, or root, can have written a file: no other code is run."""
     if os.name != "posix":
         return True
     return found.st_uid in (os.geteuid(), 0) and not stat.S_IMODE(found.st_mode) & _OTHERS_WRITE

@@ -2,9 +2,8 @@
 
 A worker is a fresh interpreter (it does not run the user's program again) that reads kernels from
 its input and answers with object code. A worker that fails, or is slow to start, costs nothing but
-its share of the work: what it took goes back to the queue, and this process compiles on. It ends with
-its input: when this process ends, at the latest.
-"""
+its share of the work: what it took goes back to the queue, and this process compiles on. It ends
+with its input: when this process ends, at the latest."""
 
 from __future__ import annotations
 
@@ -176,7 +175,7 @@ class _Worker:
                     pipe.close()
 
     def after_fork(self) -> None:
-        """Let go of the parent's worker: it must not outlive the parent for the sake of the child."""
+        """Let go of the parent's worker, which must not outlive the parent because of the child."""
         process, self._process = self._process, None
         if process is not None:
             nowhere = os.open(os.devnull, os.O_RDWR)
@@ -188,8 +187,11 @@ class _Worker:
 
 
 def _import_path() -> list[str]:
-    """The folders that a worker imports from: those of this process without the working folder, in which
-    anybody's `numpy.py` may be. If specc itself is there, it comes last."""
+    """Return the folders that a worker imports from.
+
+    They are those of this process without the working folder, in which anybody's `numpy.py` may
+    be. If specc itself is there, it comes last.
+    """
     here, own = os.path.realpath(os.curdir), Path(__file__).resolve().parents[3]
     folders = [os.path.abspath(each) for each in sys.path if each]
     others = [each for each in folders if os.path.realpath(each) not in (here, str(own))]

@@ -1,4 +1,4 @@
-"""The forms of kernels for contractions, one file each: its `FORM` says what it fits, its cost, its plan.
+"""The forms of kernels for contractions, one file each: a `FORM` has what it fits, cost and plan.
 
 contract, packed, winograd                weights times the values of several lanes
 across, dot, run, rows, winograd_run      weights times the values of one example

@@ -26,7 +26,7 @@ _NEAR = 512 << 10
 
 def _candidate(problem: Problem) -> Candidate | None:
     op, target, part = problem.op, problem.target, problem.part
-    operands = weights, batched, out = problem.operands
+    operands = weights, batched, _ = problem.operands
     rows = rows_of(op, operands)
     runs, run, step = run_of(op, operands)
     classes = by_weights(taps_and_positions(op, (*rows.indices, *runs), operands))

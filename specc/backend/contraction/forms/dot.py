@@ -22,8 +22,8 @@ from specc.backend.contraction.tiling import (
 _ROWS, _TAPS = (1, 2, 4, 8), (1, 2, 4)
 # Cycles to add up the elements of a vector, and to start a tile.
 _SUM, _START = 8, 30
-# Bytes of weights in rows that a loop finds in a near cache, and how much longer more of them take it
-# (measured: 54 GB/s of 1 MB, where packed weights come at 118).
+# Bytes of weights in rows that a loop finds in a near cache, and how much longer more of them take
+# it (measured: 54 GB/s of 1 MB, where packed weights come at 118).
 _NEAR, _FROM_AFAR = 512 << 10, 2.5
 
 

@@ -1,8 +1,7 @@
 """One example with several positions, such as the steps of a sequence: `contract` tiles.
 
-The values of the positions are side by side: the rows of the weights, which are transposed, take the
-place of the lanes.
-"""
+The values of the positions are side by side: the rows of the weights, which are transposed, take
+the place of the lanes."""
 
 from __future__ import annotations
 

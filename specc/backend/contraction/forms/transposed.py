@@ -11,7 +11,8 @@ from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiled import Tiles
 from specc.backend.contraction.tiling import SOON, ContractionPlan
 
-# Bytes of the transposed operand that all tiles run over in turn, and the most that is transposed at all.
+# Bytes of the transposed operand that all tiles run over in turn, and the most that is transposed
+# at all.
 _SLICE, _MOST = 32 << 10, 8 << 20
 
 

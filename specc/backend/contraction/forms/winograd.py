@@ -11,7 +11,8 @@ from specc.backend.contraction.winograd import columns_of, fills, window_of
 
 # The tile of the products by the number of registers: one, as each is a kernel to compile.
 _SHAPES = {32: (8, 3), 16: (6, 2)}
-# Cycles to transform a column of the image, one of the result, and weights; most are for stores to the L2 cache.
+# Cycles to transform a column of the image, one of the result, and weights; most are for stores to
+# the L2 cache.
 _ENTER, _LEAVE, _WEIGHT = 70, 45, 25
 
 

@@ -9,11 +9,13 @@ from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
 from specc.backend.contraction.tiling import ContractionPlan, Linear
 from specc.backend.contraction.winograd import columns_of, fills, window_of
 
-# The tile of the products by the number of registers, and by the vectors of filters (6 rows and 4 vectors are 3 %
-# faster with 64 filters); the columns that it takes at a time; and the most bytes of scratch memory.
+# The tile of the products by the number of registers, and by the vectors of filters (6 rows and 4
+# vectors are 3 % faster with 64 filters); the columns that it takes at a time; and the most bytes
+# of scratch memory.
 _SHAPES = {32: {1: (16, 1), 2: (11, 2)}, 16: {1: (8, 1), 2: (6, 2)}}
 _BLOCK, _MOST_SCRATCH = 4, 32 << 20
-# Cycles to transform a column of the image, to transpose one of the result's gradient, and to transform weights back.
+# Cycles to transform a column of the image, to transpose one of the result's gradient, and to
+# transform weights back.
 _ENTER, _TURN, _WEIGHT_BACK = 130, 100, 40
 # The estimate for `outer` tiles is too high by this factor, so this one is scaled to match.
 _AS_OUTER = 1.45

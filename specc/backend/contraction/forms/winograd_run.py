@@ -1,8 +1,7 @@
 """One example: a convolution with 3x3 weights by Winograd's method.
 
-Vectors are across tiles: pieces of neighbours in the rows of the image, which overlap if its size is not a
-multiple of theirs.
-"""
+Vectors are across tiles: pieces of neighbours in the rows of the image, which overlap if its size
+is not a multiple of theirs."""
 
 from __future__ import annotations
 
@@ -14,7 +13,8 @@ from specc.backend.contraction.tiling import ContractionPlan
 from specc.backend.contraction.winograd import fills, window_of
 from specc.ir.plan import share
 
-# The tiles of the products by the number of registers: few columns want no more than one or two vectors.
+# The tiles of the products by the number of registers: few columns want no more than one or two
+# vectors.
 SHAPES = {32: ((8, 2), (16, 1), (8, 1)), 16: ((6, 2), (12, 1), (6, 1))}
 # Cycles to transform a column of the image, one of the result, and weights.
 _ENTER, _LEAVE, _WEIGHT = 70, 30, 25

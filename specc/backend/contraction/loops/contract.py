@@ -238,8 +238,8 @@ def contract_kernel(target: Target, shape: tuple[int, int], written: bool = Fals
     positions   [n, 3]  offsets in w, x and out
     most                taps that one tile runs over before the next rows have their turn
     scratch             the sums of all rows between these turns
-    soon, soon_2, soon_3    addresses of `soon_size` bytes each that are wanted after this, to be read or
-                            to be `written`
+    soon, soon_2, soon_3    addresses of `soon_size` bytes that are prefetched for the next call,
+                            to be read or to be `written`
     """
     name = f"contract_{shape[0]}x{shape[1]}" + "_ahead" * written
     return target.kernel(
@@ -248,7 +248,7 @@ def contract_kernel(target: Target, shape: tuple[int, int], written: bool = Fals
 
 
 def packed_kernel(target: Target, shape: tuple[int, int], asks: bool = False) -> Kernel:
-    """`packed` tiles over all columns of all classes. If it `asks`, then as an `across` kernel does.
+    """Return the kernel of `packed` tiles over all columns; if it `asks`, it prefetches columns.
 
     classes     [n, 5]  first tap, number of taps, where their weights begin, first column, end
     x_at                offsets of the taps from the column's

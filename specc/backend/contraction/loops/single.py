@@ -156,8 +156,9 @@ def dot(
 def across_kernel(
     target: Target, shape: tuple[int, int], x_step: int, asks: bool = False
 ) -> Kernel:
-    """`across` tiles along runs of the result, `x_step` elements of x apart. If it `asks`, then on the way for
-    what the tiles some runs ahead read: other threads have made it.
+    """Return the kernel of `across` tiles along runs of the result, `x_step` elements of x apart.
+
+    If it `asks`, it prefetches what the tiles some runs ahead read: other threads have written it.
 
     classes     [n, 5]  first tap, number of taps, where their weights begin, first position, end
     x_at                offsets of the taps from the position's

@@ -264,10 +264,12 @@ def winograd_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
 
 
 def winograd_run_kernel(target: Target, shape: tuple[int, int], asks: bool) -> Kernel:
-    """The same for one example: a column's lanes are tiles of its image. If it `asks`, then on the way
-    for what the columns of the group after next read: other threads have made it.
+    """Return the kernel for one example: a column's lanes are tiles of its image.
 
-    columns     [n, 8]  offsets in x of the four pieces of a column, and in out; see `run_image_tile`
+    If it `asks`, it prefetches what the columns of the group after next read, as other threads have
+    written it.
+
+    columns     [n, 8]  offsets in x of the four pieces of a column, and in out (`run_image_tile`)
     """
     tiles = {"enter_tile": "run_image_tile", "leave_tile": "run_result_tile"}
     return _products("winograd_run", target, shape, line=64, asks=asks, **tiles)

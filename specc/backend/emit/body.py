@@ -1,0 +1,158 @@
+"""The body of a loop nest: what it reads, its formulas, and what it writes, collected node by node.
+
+body = Body(shard, domain, batched=True)
+body.write(node, place, body.let(node.op.formula(body.read(x), body.read(y))))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+from operator import add
+
+from specc.backend.emit.nest import Access, Read
+from specc.backend.emit.shard import Shard, is_by_rows
+from specc.ir.graph import Node
+from specc.ir.plan import Place
+from specc.ops.broadcast import Sum
+from specc.ops.leaf import Const
+from specc.ops.reduce import Max
+from specc.ops.shape import Frame, Pad, c_strides
+from specc.target.expressions import Expression, Integer, Name, Real, Truth
+
+
+class Body:
+    """The accesses and lines of one nest, collected."""
+
+    def __init__(self, shard: Shard, domain, batched: bool):
+        self.shard, self.batched = shard, batched
+        self.lanes = (shard.plan.lanes,) if batched else ()
+        self.extents = tuple(domain) + self.lanes
+        self.accesses: list[Access] = []
+        self.lines: list[tuple[str, Expression]] = []
+        self._known: dict[tuple, str] = {}
+
+    def let(self, value: Expression) -> Name:
+        """A variable with the value of an expression."""
+        name = f"v{len(self.lines)}"
+        self.lines.append((name, value))
+        return Name(name)
+
+    def read(self, node: Node) -> Expression:
+        """The expression that reads a value at the loop's position."""
+        seen = self.shard.plan.views[node]
+        if isinstance(seen.root.op, Const):
+            return literal(seen.root.op.value, seen.root.type.kind)
+        return self.access(seen.root, seen.strides, seen.offset)
+
+    def access(self, root: Node, strides, offset: int, shard: int | None = None) -> Read:
+        step, item = self.shard.lane_step(root), self.shard.item(root)
+        place = self.shard.plan.places[root]
+        address = self.shard.address(root, place, shard).moved(offset * step * item)
+        steps = tuple(stride * step for stride in strides)
+        if self.batched:
+            steps += (1 if root.type.batched else 0,)
+        key = (address.space, address.offset, address.stride, shard, steps)
+        if key not in self._known:
+            name = _letters(len(self.accesses))
+            self._known[key] = name
+            self.accesses.append(Access(name, root.type.kind, address, steps, item=item))
+        return Read(self._known[key])
+
+    def all_shards(self, node: Node) -> Expression:
+        """The sum of a value's parts."""
+        seen, plan = self.shard.plan.views[node], self.shard.plan
+        shards = plan.shards if is_by_rows(seen.root) else plan.arenas
+        parts = [
+            self.access(seen.root, seen.strides, seen.offset, shard) for shard in range(shards)
+        ]
+        return self.let(reduce(add, parts)) if len(parts) > 1 else parts[0]
+
+    def write(self, node: Node, place: Place, value: Expression) -> None:
+        op = node.op
+        if isinstance(op, (Sum, Max)):
+            inner = c_strides(node.type.shape)
+            left = iter(inner)
+            rank = node.inputs[0].type.rank
+            strides = tuple(0 if axis in op.axes else next(left) for axis in range(rank))
+            self.store(node, place, value, strides, 0, "sum" if isinstance(op, Sum) else "max")
+        elif isinstance(op, Pad):
+            strides = list(c_strides(node.type.shape))
+            offset = op.start * strides[op.axis]
+            strides[op.axis] *= op.step
+            self.store(node, place, value, tuple(strides), offset)
+            self.accesses[-1].fill = True
+            self.accesses[-1].filling = literal(op.fill, "float")
+        elif isinstance(op, Frame):
+            strides = c_strides(node.type.shape)
+            offset = sum(a * b for a, b in zip(op.starts, strides, strict=True))
+            self.store(node, place, value, strides, offset)
+            # shared memory is given out for good, and begins with zeros
+            self.accesses[-1].fill = place.space != "shared"
+        else:
+            self.store(node, place, value, c_strides(node.type.shape), 0)
+
+    def store(
+        self,
+        node: Node,
+        place: Place,
+        value: Expression,
+        strides,
+        offset: int,
+        mode: str = "store",
+    ) -> None:
+        step, item = self.shard.lane_step(node), self.shard.item(node)
+        address = self.shard.address(node, place)
+        steps = tuple(stride * step for stride in strides)
+        if self.batched:
+            steps += (1 if node.type.batched else 0,)
+        elements = node.type.elements * step
+        name = (
+            "out"
+            if not any(each.mode != "read" for each in self.accesses)
+            else (f"out_{_letters(len(self.accesses))}")
+        )
+        self.accesses.append(
+            Access(
+                name,
+                node.type.kind,
+                address,
+                steps,
+                mode,
+                value,
+                elements,
+                item,
+                start=offset * step,
+            )
+        )
+
+
+def literal(value: float | int | bool, kind: str) -> Expression:
+    """A constant of a kind of values."""
+    if kind == "float":
+        return Real(float(value))
+    return Truth(bool(value)) if kind == "bool" else Integer(int(value))
+
+
+def _letters(number: int) -> str:
+    """a, b, ..., z, ba_, bb_, ... without i, n and v, which name indices, extents and values.
+
+    The underscore keeps longer names apart from keywords (`or`) and functions (`max`).
+    """
+    alphabet = "abcdefghjklmopqrstuwxyz"
+    text = ""
+    while True:
+        text = alphabet[number % len(alphabet)] + text
+        number //= len(alphabet)
+        if not number:
+            return text if len(text) == 1 else f"{text}_"
+
+
+def title(nodes: Iterable[Node]) -> str:
+    """A kernel's name from the ops it joins: `each_add_maximum`."""
+    names: list[str] = []
+    for node in nodes:
+        name = node.op.name.lower()
+        if name not in names and name not in ("copy", "allreduce"):
+            names.append(name)
+    return "_".join(["each", *names[:4]]) + ("_more" if len(names) > 4 else "") if names else "copy"

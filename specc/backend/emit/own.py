@@ -1,0 +1,86 @@
+"""The kernels of ops that have one of their own: a function in the language of kernels.
+
+own_kernel(shard, step)              # Call(kernel of `op.kernel(...)`, arguments by their names)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from specc.backend.emit.calls import Address, Call, Value
+from specc.backend.emit.shard import Shard
+from specc.backend.machine import this_machine
+from specc.backend.numba import printer
+from specc.ir import sizes
+from specc.ir.graph import Node
+from specc.ir.plan import Place, Step
+from specc.ops.gather import put_rows
+from specc.ops.leaf import REPEATED
+from specc.target import parse
+
+
+def own_kernel(shard: Shard, step: Step) -> Call:
+    (node,) = step.group.nodes
+    ((_, place),) = step.stores
+    types = tuple(each.type for each in node.inputs)
+    lanes = shard.plan.lanes if any(type_.batched for type_ in (node.type, *types)) else 1
+    width = this_machine().lanes(shard.dtype) if lanes > 1 else 1  # lanes that are done at once
+    function = node.op.kernel(types, lanes, width)
+    numbers = {**node.op.arguments(types, lanes), "vector": width, "item": shard.item(node)}
+    addresses = []
+    for each in () if node.op.awaits_only else node.inputs:
+        addresses.append(shard.viewed(each))
+    addresses.append(shard.address(node, place))
+    numbers |= {"first_example": shard.first_example, "skipped": 0}
+    if step.mode == "split":  # an op on each channel by itself
+        channels = numbers["channels"]
+        numbers["skipped"], numbers["channels"] = shard.part(channels)
+        values = (node,) if node.op.awaits_only else (*node.inputs, node)
+        addresses = [
+            address.moved(
+                each.type.elements
+                // channels
+                * numbers["skipped"]
+                * shard.lane_step(each)
+                * shard.item(each)
+            )
+            for address, each in zip(addresses, values, strict=True)
+        ]
+    arguments: list[tuple[str, Value]] = []
+    arrays = iter(addresses)
+    known = {**numbers, "frame": Address("frame"), "examples": shard.plan.examples}
+    for name in parse.parameters(function):
+        if name != "control":
+            arguments.append((name, known[name] if name in known else next(arrays)))
+    sizes_ = {"width": width, "vector": width, "repeated": REPEATED[shard.dtype]}
+    own = {"dtype": shard.dtype, **sizes_}
+    constants = {name: own[name] for name in parse.constants(function)}
+    kernel = printer.written(function, function.__name__, shard.dtype, **constants)
+    return Call(kernel, tuple(arguments), step.phase, (node,))
+
+
+def put_rows_calls(
+    shard: Shard, node: Node, place: Place, phase: int, start: int, rows: int
+) -> Iterator[Call]:
+    """Rows of what all shards put into a table, shard by shard."""
+    dy, index = node.inputs
+    rest = sizes.product(node.type.shape[1:])
+    numbers = {
+        "start": start,
+        "rows": rows,
+        "count": index.type.elements,
+        "rest": rest,
+        "lanes": shard.plan.lanes,
+    }
+    kernel = printer.written(put_rows, put_rows.__name__, shard.dtype)
+    out = shard.address(node, place).moved(start * rest * shard.item(node))
+    for number in range(shard.plan.arenas if rows else 0):
+        known = {
+            **numbers,
+            "fresh": int(number == 0),
+            "dy": shard.viewed(dy, number),
+            "index": shard.viewed(index, number),
+            "out": out,
+        }
+        names = parse.parameters(put_rows)
+        yield Call(kernel, tuple((name, known[name]) for name in names), phase, (node,))

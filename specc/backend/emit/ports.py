@@ -1,0 +1,122 @@
+"""The calls that bring data in before a step and take results out after it.
+
+list(inputs(shard))                  # one call for each input of the plan
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from specc.backend.emit import feed
+from specc.backend.emit.calls import ELEMENT, Address, Call
+from specc.backend.emit.shard import Shard
+from specc.backend.machine import this_machine
+from specc.ir.graph import Node
+from specc.ir.plan import share
+from specc.ops.leaf import Input
+
+ANY = 1 << 31  # classes, if their number is not known
+
+
+def inputs(shard: Shard) -> Iterator[Call]:
+    plan = shard.plan
+    for node, place in plan.places.items():
+        if not isinstance(node.op, Input):
+            continue
+        role, label = node.op.role, node.op.label
+        out = shard.address(node, place)
+        lanes = (("lanes", plan.lanes), ("examples", plan.examples))
+        is_divided = (
+            plan.team
+            and plan.lanes > 1
+            and role in ("input", "target")
+            and node.type.kind == "float"
+        )
+        if plan.team and shard.shard and not is_divided:
+            continue
+        if role in ("input", "target"):
+            gather = {
+                "float": feed.gather_float,
+                "int": feed.gather_int,
+                "bool": feed.gather_bool,
+            }[node.type.kind]
+            skipped, size = _features(shard, node) if is_divided else (0, node.type.elements)
+            out = out.moved(skipped * shard.lane_step(node) * shard.item(node))
+            arguments = (
+                ("frame", Address("frame")),
+                ("out", out),
+                ("slot", Address("slot", name=label)),
+                ("size", size),
+            )
+            if node.type.kind == "float":
+                arguments += (("skipped", skipped), ("first_example", shard.first_example))
+            if node.type.kind == "int":
+                known = isinstance(node.type.classes, int)
+                arguments += (("classes", node.type.classes if known else ANY),)
+            arguments += lanes
+            yield Call(
+                feed.kernel(gather, shard.dtype, column=shard.columns[label]),
+                arguments,
+                0,
+                (node,),
+            )
+        elif role == "weight_of_example":
+            arguments = (("frame", Address("frame")), ("out", out), *lanes)
+            yield Call(feed.kernel(feed.weigh_examples, shard.dtype), arguments, 0, (node,))
+        elif role == "setting" and shard.shard == 0:
+            arguments = (
+                ("frame", Address("frame")),
+                ("out", out),
+                ("number", int(label)),
+                ("settings", Address("settings")),
+            )
+            yield Call(feed.kernel(feed.read_setting, shard.dtype), arguments, 0, (node,))
+
+
+def outputs(shard: Shard) -> Iterator[Call]:
+    plan = shard.plan
+    last = max((step.phase for step in plan.steps), default=0) + plan.team
+    if plan.team and shard.shard:
+        return
+    if plan.records and shard.shard == 0:
+        records = {node for name, node in plan.graph.outputs.items() if name in plan.records}
+        # a record that another shard completes is there after a barrier
+        late = any(
+            step.mode == "split"
+            for step in plan.steps
+            if records & {node for node, _ in step.stores}
+        )
+        arguments = (
+            ("frame", Address("frame")),
+            ("values", Address("record")),
+            ("records", plan.record_width),
+        )
+        yield Call(feed.kernel(feed.write_record, shard.dtype), arguments, last + late)
+    for name, node in plan.emits:
+        arguments = (
+            ("frame", Address("frame")),
+            ("values", shard.viewed(node)),
+            ("slot", Address("slot", name=name)),
+            ("size", node.type.elements),
+            ("lanes", plan.lanes),
+            ("examples", plan.examples),
+        )
+        width = this_machine().lanes(shard.dtype)
+        squares = plan.lanes % width == 0 and node.type.elements >= width
+        turned = squares and node.type.kind == "float" and shard.columns[name] == shard.dtype
+        write = feed.write_turned if turned else feed.write_rows
+        kernel = feed.kernel(
+            write, shard.dtype, column=shard.columns[name], element=ELEMENT[node.type.kind]
+        )
+        yield Call(kernel, arguments, last, (node,))
+
+
+def _features(shard: Shard, node: Node) -> tuple[int, int]:
+    """Return how many features of an example this shard of a team skips, and how many it brings in.
+
+    They are whole vectors, but for the last.
+    """
+    width, size = this_machine().lanes(shard.dtype), node.type.elements
+    start, count = share(-(-size // width), shard.shard, shard.plan.shards)
+    start = min(start * width, size)
+    return start, min(count * width, size - start)

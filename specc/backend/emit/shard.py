@@ -1,0 +1,86 @@
+"""One shard of a plan: the addresses of values in it, and its part of what the shards divide.
+
+shard = Shard(plan, "float32", 0, columns)
+shard.address(node)                  # Address("arena", 4096, "x", ...)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from specc.backend.contraction.target import Target
+from specc.backend.emit.calls import Address, element_bytes
+from specc.backend.machine import this_machine
+from specc.ir.graph import Node
+from specc.ir.plan import ALIGNMENT, Place, Plan, share
+from specc.ops.contract import Contract
+from specc.ops.views import parts_read
+
+
+def is_by_rows(node: Node) -> bool:
+    """Return whether each shard of a team has the part of the value that its own rows give."""
+    return isinstance(node.op, Contract) and node.op.by_rows
+
+
+@dataclass(eq=False)
+class Shard:
+    """A shard of a plan; `columns` are the element types of ports and outputs."""
+
+    plan: Plan
+    dtype: str
+    shard: int
+    columns: Mapping[str, str]
+    lasting_bytes: int = 0
+
+    @cached_property
+    def target(self) -> Target:
+        """The elements' type and the machine that contractions are made for."""
+        return Target(self.dtype, this_machine())
+
+    @cached_property
+    def parts_read(self) -> dict[Node, tuple[tuple[int, int], ...]]:
+        """Of which products not all is read, and what is."""
+        if any(step.group.kind == "loop" for step in self.plan.steps):
+            return {}
+        return parts_read(self.plan.graph)
+
+    @property
+    def first_example(self) -> int:
+        """The number in the batch of this shard's first example."""
+        return 0 if self.plan.team else self.shard * self.plan.examples
+
+    def address(self, node: Node, place: Place | None = None, shard: int | None = None) -> Address:
+        place = place or self.plan.places[node]
+        if shard is None and self.plan.team and not is_by_rows(node):
+            shard = 0
+        return Address(place.space, place.offset, node.origin.name, shard, place.stride)
+
+    def viewed(self, node: Node, shard: int | None = None) -> Address:
+        """Where a value that lies in C order begins, in the calling shard or in one of a number."""
+        seen = self.plan.views[node]
+        return self.address(seen.root, shard=shard).moved(
+            seen.offset * self.lane_step(seen.root) * self.item(seen.root)
+        )
+
+    def item(self, node: Node) -> int:
+        return element_bytes(node.type.kind, self.dtype)
+
+    def lane_step(self, node: Node) -> int:
+        return self.plan.lanes if node.type.batched else 1
+
+    def lasting(self, size: int) -> Address:
+        """Memory of this shard that nothing else uses."""
+        address = Address("lasting", self.lasting_bytes)
+        self.lasting_bytes += -(-size // ALIGNMENT) * ALIGNMENT
+        return address
+
+    def part(self, size: int) -> tuple[int, int]:
+        """Return the start and the size of this shard's part of so many entries."""
+        if self.plan.team:
+            return share(size, self.shard, self.plan.shards)
+        part = -(-size // self.plan.shards)
+        part = -(-part // 16) * 16 if part >= 16 else part
+        start = min(self.shard * part, size)
+        return start, min(part, size - start)
