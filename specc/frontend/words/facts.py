@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, NamedTuple
@@ -64,16 +64,20 @@ _RANGE = rf"from {_NUMBER} (?:up|to {_NUMBER})"
 
 
 class Sentence(NamedTuple):
-    """A sentence of a doc comment: its form, a text that has it, and the facts with what it
-    states."""
+    """A sentence of a doc comment: its form, a text that has it, and the facts with what it states.
 
-    form: re.Pattern[str]
+    `sign` are words without which a text cannot have it: forms are compiled for texts that have.
+    """
+
+    sign: str
+    form: str
     text: str
     stated: Callable[[Facts, re.Match[str]], Facts]
 
-
-def _sentence(form: str, text: str, stated: Callable[[Facts, Any], Facts]) -> Sentence:
-    return Sentence(re.compile(form, re.IGNORECASE), text, stated)
+    def found(self, text: str) -> Iterator[re.Match[str]]:
+        """Yield where a text, on one line, has the sentence."""
+        if self.sign in text.lower():
+            yield from re.finditer(self.form, text, re.IGNORECASE)
 
 
 def _range(low: str, high: str | None) -> Range:
@@ -86,39 +90,46 @@ def _quoted(text: str) -> tuple[str, ...]:
 
 
 SENTENCES = (
-    _sentence(
+    Sentence(
+        "is better",
         r"\b(higher|lower) is better\b",
         "Higher is better.",
         lambda facts, found: replace(facts, is_max=found[1].lower() == "higher"),
     ),
-    _sentence(
+    Sentence(
+        "takes raw scores",
         r"\btakes raw scores, not the result of (`\w+`(?:(?:,| or|, or) `\w+`)*)",
         "Takes raw scores, not the result of `softmax` or `log_softmax`.",
         lambda facts, found: replace(facts, not_after=_quoted(found[1])),
     ),
-    _sentence(
+    Sentence(
+        "linear in its input",
         r"\blinear in its input\b",
         "Linear in its input.",
         lambda facts, found: replace(facts, is_linear=True),
     ),
-    _sentence(
+    Sentence(
+        "its values are",
         rf"\bits values are {_RANGE}",
         "Its values are from 0 to 1.",
         lambda facts, found: replace(facts, results=_range(found[1], found[2])),
     ),
-    _sentence(
+    Sentence(
+        "has values",
         rf"\bits `(\w+)` has values {_RANGE}",
         "Its `p` has values from 0 up.",
         lambda facts, found: replace(
             facts, inputs={**facts.inputs, found[1]: _range(found[2], found[3])}
         ),
     ),
-    _sentence(
+    Sentence(
+        "compares",
         r"\bcompares `(\w+)` with `(\w+)`",
         "Compares `y` with `t`.",
         lambda facts, found: replace(facts, compares=(found[1], found[2])),
     ),
-    _sentence(
+    Sentence(
+        "learning rates",
         rf"\blearning rates are usually ({_NUMBER} to {_NUMBER}),"
         rf" and hardly ever below {_NUMBER} or above {_NUMBER}",
         "Learning rates are usually 0.001 to 0.1, and hardly ever below 1e-6 or above 2.",
@@ -126,18 +137,19 @@ SENTENCES = (
             facts, rates=Rates(float(found[4]), float(found[5]), found[1])
         ),
     ),
-    _sentence(
+    Sentence(
+        "instead of",
         r"\binstead of an? `(\w+)` penalty use `(\w+)`",
         "Instead of an `l2` penalty use `adamw`.",
         lambda facts, found: replace(facts, instead=(found[1], found[2])),
     ),
-    _sentence(
+    Sentence(
+        "example:",
         r"\bexample: ((?:`[^`]*`(?:, )?)+) of ((?:`[^`]*`(?:, )?)+)\.",
         "Example: `x -> upsample(2)` of `x: float[3, 8, 8]`.",
         lambda facts, found: replace(facts, example=Example(_quoted(found[2]), _quoted(found[1]))),
     ),
 )
-EXAMPLE = SENTENCES[-1].form
 
 
 @cache
@@ -146,7 +158,7 @@ def facts(doc: str | None) -> Facts:
     text = " ".join((doc or "").split())
     stated = Facts()
     for sentence in SENTENCES:
-        for found in sentence.form.finditer(text):
+        for found in sentence.found(text):
             stated = sentence.stated(stated, found)
     return stated
 
@@ -158,4 +170,4 @@ def facts_of(definition: Any) -> Facts:
 
 def without_example(doc: str) -> str:
     """Return a doc comment without its example, which a reader gets as a program."""
-    return EXAMPLE.sub("", doc).strip()
+    return re.sub(SENTENCES[-1].form, "", doc, flags=re.IGNORECASE).strip()

@@ -73,8 +73,8 @@ def test_the_library_uses_every_sentence_and_the_page_lists_each():
     shown = [" ".join((doc or "").split()) for doc in docs]
     page = PAGE.read_text(encoding="utf-8")
     for sentence in SENTENCES:
-        assert sentence.form.search(sentence.text), sentence.text
-        assert any(sentence.form.search(doc) for doc in shown), sentence.text
+        assert list(sentence.found(sentence.text)), sentence.text
+        assert any(list(sentence.found(doc)) for doc in shown), sentence.text
         assert f"| {sentence.text} |" in page
 
 

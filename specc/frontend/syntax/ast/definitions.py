@@ -14,6 +14,8 @@ from specc.source import Source, Span
 
 @node
 class Dim(Node):
+    """`dim classes = 10`, or `dim vocab` of an open size."""
+
     name: Name
     value: Expression | None
     span: Span
@@ -22,6 +24,8 @@ class Dim(Node):
 
 @node
 class Seq(Node):
+    """`seq time = 50`."""
+
     name: Name
     value: Expression | None
     span: Span
@@ -30,6 +34,8 @@ class Seq(Node):
 
 @node
 class Const(Node):
+    """`const margin = 1.0`."""
+
     name: Name
     value: Expression
     span: Span
@@ -59,6 +65,8 @@ class Fn(Node):
 
 @node
 class Block(Node):
+    """`block prelu(x) { param alpha: float[] = 0.25  return max(alpha * x, x) }`."""
+
     name: Name
     signature: Signature
     body: tuple[Statement, ...]
@@ -68,6 +76,8 @@ class Block(Node):
 
 @node
 class Cell(Node):
+    """`cell rnn(x: float[n]; units: int > 0) { ... }`."""
+
     name: Name
     signature: Signature
     body: tuple[Statement, ...]
@@ -77,6 +87,8 @@ class Cell(Node):
 
 @node
 class Optimizer(Node):
+    """`optimizer sgd(w, g; lr) { next w = w - lr * g }`."""
+
     name: Name
     signature: Signature
     body: tuple[Statement, ...]
@@ -86,6 +98,8 @@ class Optimizer(Node):
 
 @node
 class Model(Node):
+    """`model lenet { ... }`."""
+
     name: Name
     body: tuple[Statement, ...]
     span: Span
@@ -94,6 +108,8 @@ class Model(Node):
 
 @node
 class Train(Node):
+    """`train { ... }`."""
+
     body: tuple[Statement, ...]
     span: Span
     doc: str | None = None

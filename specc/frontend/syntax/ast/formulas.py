@@ -12,6 +12,8 @@ from specc.source import Span
 
 @node
 class Name(Node):
+    """A single name."""
+
     text: str
     span: Span
 
@@ -56,6 +58,8 @@ class String(Node):
 
 @node
 class Boolean(Node):
+    """`true` or `false`."""
+
     value: bool
     span: Span
 

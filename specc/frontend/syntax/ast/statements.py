@@ -11,6 +11,8 @@ from specc.source import Span
 
 @node
 class Input(Node):
+    """`input x: float[3]`."""
+
     name: Name
     type: Type
     span: Span
@@ -19,6 +21,8 @@ class Input(Node):
 
 @node
 class Stream(Node):
+    """`stream text: class(50)[time]`."""
+
     name: Name
     type: Type
     span: Span
@@ -27,6 +31,8 @@ class Stream(Node):
 
 @node
 class Target(Node):
+    """`target label: class(10)`."""
+
     name: Name
     type: Type
     span: Span
@@ -96,6 +102,8 @@ class Return(Node):
 
 @node
 class Output(Node):
+    """`output scores`, `output p = softmax(scores)`."""
+
     name: Name | None
     value: Expression
     span: Span
@@ -104,6 +112,8 @@ class Output(Node):
 
 @node
 class Loss(Node):
+    """`loss mse(y, t)`, `loss penalty = 1e-4 * l2(weights)`."""
+
     name: Name | None
     value: Expression
     span: Span
@@ -112,6 +122,8 @@ class Loss(Node):
 
 @node
 class Metric(Node):
+    """`metric accuracy(scores, label)`."""
+
     name: Name | None
     value: Expression
     span: Span
@@ -120,6 +132,8 @@ class Metric(Node):
 
 @node
 class Data(Node):
+    """`data csv("houses.csv")`."""
+
     source: Call
     span: Span
     doc: str | None = None
@@ -137,6 +151,8 @@ class Validate(Node):
 
 @node
 class Test(Node):
+    """`test csv("houses.csv")`."""
+
     source: Call
     span: Span
     doc: str | None = None
