@@ -26,9 +26,10 @@ from specc.passes import lower
 from specc.passes.divide import divide
 from specc.passes.division import Division, divided
 from specc.passes.frame import frame
-from specc.passes.fuse import fuse, prepare
+from specc.passes.fuse import fuse
 from specc.passes.hoist import hoist
-from specc.passes.plan import plan
+from specc.passes.plan.plan import plan
+from specc.passes.prepare import prepare
 from specc.passes.push_slices import push_slices
 from specc.passes.recompute import recompute
 from specc.passes.simplify import simplify

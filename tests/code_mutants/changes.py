@@ -1,6 +1,6 @@
 """The single changes of a source file.
 
-    for change in changes(Path("specc/passes/plan.py").read_text()):
+    for change in changes(Path("specc/passes/plan/phases.py").read_text()):
         print(change.line, change.function, change.before, "->", change.after)
 
 `change.code()` is the compiled module with this one change. Assertions and the texts of errors are

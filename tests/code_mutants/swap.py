@@ -1,6 +1,6 @@
 """Puts a change into the functions of this process.
 
-    swap(change, "specc.passes.plan")     # True if some function has the changed code now
+    swap(change, "specc.passes.plan.phases")     # True if some function has the changed code now
 
 No module is imported anew, which saves seconds for each mutant: a function object is given other
 code. It is done in a forked process, so nothing has to be undone.

@@ -2,7 +2,7 @@
 
 trace = Trace(folder)
 trace.add(items)                       # runs them under coverage, in a process of their own
-trace.tests("specc/passes/plan.py", 94)    # {nodeid: seconds}
+trace.tests("specc/passes/plan/phases.py", 94)    # {nodeid: seconds}
 """
 
 from __future__ import annotations

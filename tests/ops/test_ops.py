@@ -26,7 +26,7 @@ from specc.ops.reduce import AllReduce, ArgMax, BatchMean, Max
 from specc.ops.shape import Concat, Frame, Pad, Reshape, Slice, Transpose
 from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
 from specc.passes.autodiff import gradients
-from specc.passes.fuse import prepare
+from specc.passes.prepare import prepare
 from specc.passes.simplify import simplify
 from specc.pipeline import Batch, planned
 

@@ -18,7 +18,7 @@ from specc.ops.contract import Affine, Contract, index
 from specc.ops.elementwise import mul
 from specc.ops.leaf import Input, leaf
 from specc.ops.shape import Slice, Transpose
-from specc.passes.fuse import prepare
+from specc.passes.prepare import prepare
 from specc.pipeline import Batch, planned
 
 

@@ -15,7 +15,7 @@ from specc.ir.types import Type
 from specc.ops.elementwise import Add
 from specc.ops.leaf import Input, leaf
 from specc.ops.random import Uniform, uniform
-from specc.passes.fuse import prepare
+from specc.passes.prepare import prepare
 from specc.pipeline import Batch, planned
 from tests.backend.running import function
 

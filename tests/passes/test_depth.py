@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import specc
-from specc.passes.fuse import MOST_NODES
+from specc.passes.groups import MOST_NODES
 from specc.source import Source
 
 STACKS = {

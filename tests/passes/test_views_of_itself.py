@@ -22,7 +22,8 @@ from specc.ops.leaf import Input, leaf
 from specc.ops.reduce import Max
 from specc.ops.shape import Frame, Pad, Slice, Transpose
 from specc.ops.views import awaited, root_of
-from specc.passes.fuse import fuse, prepare
+from specc.passes.fuse import fuse
+from specc.passes.prepare import prepare
 from specc.pipeline import forward, training_step
 from specc.source import Source
 

@@ -1,0 +1,116 @@
+"""Groups of nodes under construction, with what each of them depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from specc.ir.graph import Node
+from specc.ops.carry import Loop
+from specc.ops.leaf import Input
+from specc.ops.views import awaited, root_of
+
+# Bounds that keep the compile time of deep models in proportion to their depth.
+MOST_NODES = 64  # of a nest: LLVM's time grows faster than its length
+MOST_SIBLINGS = 16  # groups that are tried, of those that read the same value
+FAR = 64  # groups that are looked through for a dependency
+
+
+class Groups:
+    """Groups under construction, with what each depends on.
+
+    `level` is above that of every group depended on: a group of a level no higher than another's
+    cannot depend on it.
+    """
+
+    def __init__(self):
+        self.members: list[list[Node]] = []
+        self.domains: list[tuple] = []
+        self.reduced: list[tuple | None] = []
+        self.depends: list[set[int]] = []
+        self.dependents: list[set[int]] = []
+        self.level: list[int] = []
+        self.next: dict[int, int] = {}  # the group that goes on where a full one ends
+        self.of: dict[Node, int] = {}
+        self.waiting: set[Node] = set()  # elementwise nodes of leaves, until something reads them
+        self.loops: dict[int, Loop] = {}
+        self._reading: dict[tuple[str, str], set[int]] = {}
+        self._viewing: dict[tuple[str, str], set[int]] = {}
+
+    def open(self, domain, kind) -> int:
+        self.members.append([])
+        self.domains.append((domain, kind))
+        self.reduced.append(None)
+        self.depends.append(set())
+        self.dependents.append(set())
+        self.level.append(0)
+        return len(self.members) - 1
+
+    def put(self, node: Node, group: int) -> None:
+        self.members[group].append(node)
+        self.of[node] = group
+        for each in node.inputs:
+            root = root_of(each)
+            if isinstance(root.op, Input):
+                key = root.op.role, root.op.label
+                self._reading.setdefault(key, set()).add(group)
+                if root is not each:
+                    self._viewing.setdefault(key, set()).add(group)
+        for each in self.needs(node) - {group} - self.depends[group]:
+            self.depends[group].add(each)
+            self.dependents[each].add(group)
+            self._lift(group, self.level[each] + 1)
+
+    def _lift(self, group: int, level: int) -> None:
+        """Raise a group to a level, and those that depend on it above it."""
+        stack = [(group, level)]
+        while stack:
+            group, level = stack.pop()
+            if self.level[group] < level:
+                self.level[group] = level
+                stack.extend((each, level + 1) for each in self.dependents[group])
+
+    def full(self, group: int) -> bool:
+        return len(self.members[group]) >= MOST_NODES
+
+    def with_room(self, group: int) -> int:
+        """The group, or where it is full the one that goes on with it."""
+        while self.full(group):
+            if group not in self.next:
+                self.next[group] = self.open(*self.domains[group])
+            group = self.next[group]
+        return group
+
+    def needs(self, *nodes: Node) -> set[int]:
+        """The groups that must have run before the nodes, and before the waiting nodes that they read."""
+        found: set[int] = set()
+        seen, stack = set(nodes), list(nodes)
+        while stack:
+            node = stack.pop()
+            for root in (*map(root_of, node.inputs), *awaited(node)):
+                if root in self.of:
+                    found.add(self.of[root])
+                elif root in self.waiting and root not in seen:
+                    seen.add(root)
+                    stack.append(root)
+        return found
+
+    def reading(self, leaves: Iterable[tuple[str, str]]) -> set[int]:
+        """The groups that read some weights or states, each given by its role and label."""
+        return set().union(*(self._reading.get(each, ()) for each in leaves))
+
+    def viewing(self, leaves: Iterable[tuple[str, str]]) -> set[int]:
+        """The groups that read some weights or states in another order than that of their elements."""
+        return set().union(*(self._viewing.get(each, ()) for each in leaves))
+
+    def may_reach(self, starts: set[int], goal: int) -> bool:
+        """Whether any of the groups depends, directly or not, on the goal; True where it is far to see."""
+        level = self.level[goal]
+        seen, stack = set(), list(starts)
+        while stack:
+            group = stack.pop()
+            if group == goal or len(seen) == FAR:
+                return True
+            if group not in seen and self.level[group] > level:
+                seen.add(group)
+                stack.extend(self.depends[group])
+        return False

@@ -1,0 +1,116 @@
+"""Make the plan of a graph: its groups in order, phase by phase, and a place for every value.
+
+plan(graph, groups=fuse(graph), division=division, bytes_of_float=4)
+"""
+
+from __future__ import annotations
+
+from specc.ir.graph import Graph, Node
+from specc.ir.plan import Group, Place, Plan, Step
+from specc.ops.carry import PREFIX
+from specc.ops.shape import c_strides
+from specc.ops.views import view
+from specc.passes import team as teams
+from specc.passes.division import Division
+from specc.passes.layout import Layout, Packed
+from specc.passes.plan.phases import (
+    Scheduled,
+    assign_phases,
+    delay_rows,
+    is_partial,
+    mode,
+    ordered,
+    reads,
+    repeat_small_steps,
+)
+from specc.passes.plan.places import insides, places_of
+
+
+def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_float: int) -> Plan:
+    """The plan of a graph that is divided among threads, and fused into groups.
+
+    Outputs named "loss", "loss.*" and "mean.*" are recorded each step; "param.*" and "state.*" are
+    written back; "gradient.*" go to arrays of their own; batched outputs are handed out.
+    """
+    shards, examples, lanes = division.shards, division.examples, division.lanes
+    team, vector = division.team, division.vector
+    views = {node: view(node) for node in graph.nodes}
+    records = tuple(
+        name for name in graph.outputs if name == "loss" or name.startswith(("loss.", "mean."))
+    )
+    targets = _targets(graph, records, bytes_of_float)
+    modes = [teams.mode(group, lanes, shards, vector) if team else mode(group) for group in groups]
+    scheduled = [
+        Scheduled(group, mode, [], reads(group, views))
+        for group, mode in zip(groups, modes, strict=True)
+    ]
+    for s in scheduled if team else ():
+        if s.mode == "split" and s.group.kind == "loop":
+            s.stages = teams.stages(s.group.loop)
+        elif s.mode == "split":
+            s.by_channels = teams.by_channels(s.group, lanes)
+    if shards > 1 and not team:
+        repeat_small_steps(scheduled, targets)
+    assign_phases(scheduled, shards, lanes, targets, team)
+    delay_rows(scheduled)
+    layout = Layout(bytes_of_float, lanes)
+    inside = insides(graph)
+
+    def in_arena(root: Node) -> int:
+        return layout.bytes(root) if root.type.batched or is_partial(root) else 0
+
+    order = ordered(scheduled, in_arena)
+    places = places_of(order, graph, views, targets, layout, team, inside)
+    packed = Packed(layout)
+    if packed.arena < layout.arena:
+        layout = packed
+        places = places_of(order, graph, views, targets, layout, team, inside)
+    emits = tuple(
+        (name, node)
+        for name, node in graph.outputs.items()
+        if node.type.batched and not name.startswith((PREFIX, "lane."))
+    )
+    return Plan(
+        graph=graph,
+        steps=tuple(
+            Step(
+                s.group,
+                s.phase,
+                s.mode,
+                tuple(s.stores),
+                tuple(s.steps),
+                s.group.loop.steps if s.group.loop else 1,
+                s.by_channels,
+                s.phases,
+            )
+            for s in order
+        ),
+        views=views,
+        places=places,
+        shards=shards,
+        lanes=lanes,
+        examples=examples,
+        arena_bytes=layout.arena,
+        shared_bytes=layout.shared,
+        records=records,
+        emits=emits,
+        keeps_weights=not any(name.startswith(("param.", "gradient.")) for name in graph.outputs),
+        team=team,
+        strides={node: c_strides(whole.type.shape) for node, (whole, _) in inside.items()},
+    )
+
+
+def _targets(graph: Graph, records, bytes_of_float: int) -> dict[Node, list[Place]]:
+    """The places outside of the program's own memory that a node's value must reach."""
+    targets: dict[Node, list[Place]] = {}
+    recorded = 0
+    for name, node in graph.outputs.items():
+        if name in records:
+            place = Place("record", bytes_of_float * recorded)
+            recorded += node.type.elements
+        elif name.startswith(("param.", "state.", "gradient.", "lane.")):
+            place = Place(name)
+        else:
+            continue
+        targets.setdefault(node, []).append(place)
+    return targets

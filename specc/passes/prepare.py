@@ -1,0 +1,204 @@
+"""Make explicit what `fuse` and `plan` rely on: sums over shards, and copies.
+
+Sums over the batch are completed over the shards (`AllReduce`), and a value that must be stored in C
+order gets a `Copy` if it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from specc.ir.graph import Graph, Node, apply, rewrite
+from specc.ir.op import Form
+from specc.ops.after import After
+from specc.ops.broadcast import Sum
+from specc.ops.carry import PREFIX, Carry, carries, loops
+from specc.ops.elementwise import Copy
+from specc.ops.gather import Take, TakeSum
+from specc.ops.leaf import Const, Input
+from specc.ops.reduce import AllReduce
+from specc.ops.shape import Concat, Reshape
+from specc.ops.views import in_c_order, root_of
+
+
+def prepare(graph: Graph, own_place: bool = False) -> Graph:
+    """The graph with its sums over shards and its copies made explicit.
+
+    With `own_place` every output is computed into memory of its own, and not only read there.
+    """
+
+    def reduce_shards(node: Node) -> Node:
+        partial = node.op.sums_batch
+        if isinstance(node.op, Concat) and all(
+            isinstance(each.op, AllReduce) for each in node.inputs
+        ):
+            # the parts side by side first, then all of them at once
+            parts = (each.inputs[0] for each in node.inputs)
+            node, partial = Node(node.op, tuple(parts), node.type, node.origin), True
+        if isinstance(node.op, After):  # it awaits the parts of a sum, not the sum
+            value, *awaited_ = node.inputs
+            awaited_ = (
+                each.inputs[0] if isinstance(each.op, AllReduce) else each for each in awaited_
+            )
+            return Node(node.op, (value, *awaited_), node.type, node.origin)
+        return apply(AllReduce(), node) if partial else node
+
+    graph = rewrite(_sums_of_rows(graph), reduce_shards)
+
+    def copy(node: Node) -> Node:
+        if isinstance(node.op, Reshape) and not in_c_order(node.inputs[0]):
+            return apply(node.op, apply(Copy(), node.inputs[0]), origin=node.origin)
+        strict = node.op.form is Form.KERNEL
+        if strict or node.op.form is Form.CONTRACTION:
+            inputs = tuple(
+                apply(Copy(), each)
+                if isinstance(root_of(each).op, Const) or (strict and not in_c_order(each))
+                else each
+                for each in node.inputs
+            )
+            if inputs != node.inputs:
+                return Node(node.op, inputs, node.type, node.origin)
+        return node
+
+    graph = _with_old_values(rewrite(graph, copy))
+    outputs = {}
+    ends = overwritten_by(graph)
+    for name, node in graph.outputs.items():
+        root = root_of(node)
+        lies_elsewhere = root is not node or node.op.form is Form.LEAF
+        lies_elsewhere |= own_place and node in outputs.values()
+        own = own_place or name.startswith("lane.")  # it is written to another place as well
+        # what others read cannot wait until the old value has been read everywhere, and only a formula
+        # reads each element of the old value before it writes that of the new one
+        lies_elsewhere |= name.startswith(("param.", "state.")) and (
+            node not in ends or node.op.form is not Form.ELEMENT
+        )
+        if lies_elsewhere and (own or not (node.type.batched and in_c_order(node))):
+            node = apply(Copy(), node)
+        outputs[name] = node
+    return Graph(outputs) if own_place else _prepare_loops(Graph(outputs))
+
+
+def _with_old_values(graph: Graph) -> Graph:
+    """The graph in which the formulas of new weights and states read views of old ones from a copy.
+
+    `W - lr * transpose(W)` writes each element of W where another one has yet to be read.
+    """
+    targets = {
+        name.partition(".")[::2]: node
+        for name, node in graph.outputs.items()
+        if name.startswith(("param.", "state.", "lane."))
+    }
+    formulas: set[Node] = set()
+    stack = list(targets.values())
+    while stack:
+        node = stack.pop()
+        if node.op.form is Form.ELEMENT and node not in formulas:
+            formulas.add(node)
+            stack.extend(node.inputs)
+    copies: dict[Node, Node] = {}
+
+    def old(node: Node) -> Node:
+        """The same view of a copy, for a view of a value that is overwritten."""
+        root = root_of(node)
+        if (
+            root is node
+            or not isinstance(root.op, Input)
+            or (root.op.role, root.op.label) not in targets
+        ):
+            return node
+        if root not in copies:
+            copies[root] = apply(Copy(), root)
+        chain = []
+        while node is not root:
+            chain.append(node)
+            node = node.inputs[0]
+        node = copies[root]
+        for each in reversed(chain):
+            node = Node(each.op, (node, *each.inputs[1:]), each.type, each.origin)
+        return node
+
+    if not any(old(each) is not each for node in formulas for each in node.inputs):
+        return graph
+    new: dict[Node, Node] = {}
+    for node in graph.nodes:
+        inputs = tuple(new[each] for each in node.inputs)
+        if node in formulas:
+            inputs = tuple(map(old, inputs))
+        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+        new[node] = node if same else Node(node.op, inputs, node.type, node.origin)
+    return Graph({name: new[node] for name, node in graph.outputs.items()})
+
+
+def is_old_value(node: Node, leaves: Set[tuple[str, str]]) -> bool:
+    """Whether a node copies a weight or a state that is overwritten (see `_with_old_values`)."""
+    if not isinstance(node.op, Copy):
+        return False
+    (x,) = node.inputs
+    return isinstance(x.op, Input) and (x.op.role, x.op.label) in leaves
+
+
+def overwritten_by(graph: Graph) -> dict[Node, set[tuple[str, str]]]:
+    """The new weights and states that nothing else reads, with the role and label of what each
+    takes the place of."""
+    ends: dict[Node, set[tuple[str, str]]] = {}
+    for name, node in graph.outputs.items():
+        role, _, label = name.partition(".")
+        if role in ("param", "state", "lane"):
+            ends.setdefault(node, set()).add((role, label))
+    for node in reversed(graph.nodes):
+        if node in ends and any(user not in ends for user in graph.users[node]):
+            del ends[node]
+    return ends
+
+
+def _sums_of_rows(graph: Graph) -> Graph:
+    """The graph with sums over all that one look-up by the data finds in a table as one node each."""
+
+    def join(node: Node) -> Node:
+        (taken,) = node.inputs if isinstance(node.op, Sum) and not node.op.batch else (None,)
+        if (
+            taken is None
+            or taken.op != Take()
+            or taken in outputs
+            or len(users.get(taken, "")) != 1
+        ):
+            return node
+        x, index = taken.inputs
+        is_all = node.op.axes == tuple(range(index.type.rank)) and index.type.rank
+        if not is_all or x.type.batched or not isinstance(index.op, Input):
+            return node
+        return apply(TakeSum(), x, index, origin=node.origin)
+
+    users, outputs = graph.users, set(graph.outputs.values())
+    return rewrite(graph, join)
+
+
+def _prepare_loops(graph: Graph) -> Graph:
+    """Values that loops carry and read, as the loops need them.
+
+    What is carried is computed in its loop, and for that alone; what a kernel or a change of shape
+    in a loop reads from outside lies in C order.
+    """
+    within = {node for loop in loops(graph) for node in loop.nodes}
+    if not within:
+        return graph
+    known = {node for node in within if not isinstance(node.op, Carry)}
+    outputs, taken = dict(graph.outputs), set()
+    for carry, then in carries(graph).items():
+        if then.op.form in (Form.VIEW, Form.CARRY, Form.LEAF) or then in taken:
+            then = apply(Copy(), then)
+        taken.add(then)
+        outputs[PREFIX + carry.op.label] = then
+
+    new: dict[Node, Node] = {}
+    for node in Graph(outputs).nodes:
+        inputs = tuple(new[each] for each in node.inputs)
+        if node in known and (node.op.form is Form.KERNEL or isinstance(node.op, Reshape)):
+            inputs = tuple(
+                apply(Copy(), now) if each not in within and not in_c_order(now) else now
+                for each, now in zip(node.inputs, inputs, strict=True)
+            )
+        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+        new[node] = node if same else Node(node.op, inputs, node.type, node.origin)
+    return Graph({name: new[node] for name, node in outputs.items()})
