@@ -3,6 +3,7 @@
 The rooms, in the order of the way through them:
 
     machine       the processor: its vectors, registers and features
+    words         the words that threads share while they run a program
     contraction   a matrix product or a convolution as loops over register tiles
     emit          a plan as calls of kernels, each with its arguments
     numba         kernels as Python for Numba, the functions that they may call, the compiler

@@ -15,18 +15,9 @@ import pytest
 from specc import driver
 from specc.backend.numba.kernel import Kernel
 from specc.backend.numba.memory import CAN_SLEEP
-from specc.backend.run.executor import (
-    LINE,
-    NAPS,
-    PATIENCE,
-    SPINS,
-    WORKERS,
-    Executor,
-    Program,
-    aligned_words,
-    executor,
-)
+from specc.backend.run.executor import Executor, Program, aligned_words, executor
 from specc.backend.toolchain.load import load
+from specc.backend.words import LINE, NAPS, PATIENCE, SPINS, WORKERS
 
 COUNT = Kernel(
     "count",

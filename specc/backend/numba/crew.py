@@ -37,7 +37,7 @@ from specc.backend.numba.memory import (
     wake,
 )
 from specc.backend.numba.pipeline import Pipeline
-from specc.backend.run.executor import (
+from specc.backend.words import (
     ARRIVED,
     BUSY,
     DOZES,

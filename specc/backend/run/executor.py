@@ -24,31 +24,28 @@ import numpy as np
 from specc.backend.numba import printer
 from specc.backend.numba.kernel import CONTROL_WORDS
 from specc.backend.toolchain.load import load
+from specc.backend.words import (
+    DONE,
+    FIRST,
+    LEAVE,
+    LINE,
+    PARKED,
+    PATIENCE,
+    PROGRAM,
+    SPINS,
+    STEPS,
+    STOP,
+    STOPPED,
+    WORKERS,
+)
 from specc.locks import Mutex, remade_after_fork
 from specc.target.language import pause, poke, run_shard, serve, start, wake
 
 Call = tuple[int, int]  # the address of a kernel, the address of its args block
 
-# The words of a crew: byte offsets, a cache line for each that different threads write.
-LINE = 64
-ARRIVED, GENERATION, SLEEPERS, STOPPED, STOP = 0, LINE, LINE + 8, LINE + 16, 2 * LINE
-PROGRAM, FIRST, STEPS, DONE = 3 * LINE, 3 * LINE + 8, 3 * LINE + 16, 3 * LINE + 24
-SPINS = 3 * LINE + 32
-WORKERS = 4 * LINE
-# Behind a worker's word: whether it sleeps, how often it looks again before it sleeps at a barrier,
-# and how often in a row that was in vain. The caller has such words too.
-NAPS, PATIENCE, FAILURES = 8, 16, 24
-# What stands in a worker's word.
-FREE, HELD, BUSY, PARKED, LEAVE = range(5)
-
 # A thread that waits, at a barrier or for work, spins for at most so many seconds, then sleeps (to
 # offer the processor to others instead, with sched_yield, was seen to cost whole time slices).
-# Where spinning is in vain, as others are on the processors, it soon spins no more, but for the
-# 2nd, 4th, 8th such time, and then every PROBE-th: then PROBED times as long, for the others may
-# have to be woken first, which was seen to take 0.6 ms.
 _SPIN, _SPIN_IN_A_CROWD = 200e-6, 5e-6
-PROBE, PROBED = 64, 8
-DOZES = 100  # moments, before a worker that cannot sleep parks: some 8 ms
 
 
 def run_steps(state: "int", worker: "int", threads: "int", *, done: "constant"):
