@@ -103,7 +103,7 @@ def test_cnn32_reaches_its_figure_on_painted_digits(tmp_path, capfd):
     paint = 0.5 + 0.5 * rng.random((len(ink), 3, 1, 1))
     np.savez(tmp_path / "images.npz", image=paper + (paint - paper) * ink, label=label)
     assert "Expect 0.98 of the held-out digits" in " ".join(_comment("cnn32").split())
-    changes = ["epochs=4", "batch=16", "--data", str(tmp_path)]
+    changes = ["epochs=3", "batch=16", "--data", str(tmp_path)]
     _reaches("cnn32", changes, "accuracy", 0.98, 0.02, tmp_path, capfd)
 
 

@@ -56,7 +56,7 @@ NETS = {
           -> flatten -> dense(3) {SCORES} }}""",
     "residual": f"""model m {{ {IMAGE} {LABEL}
         let first = image -> conv(4, kernel=3, pad=1)
-        let scores = first -> 3 * (short) -> 3 * (residual) -> global_avgpool -> dense(3)
+        let scores = first -> 6 * (short) -> global_avgpool -> dense(3)
         {SCORES} loss aside = mean(first * first) }}""",
     "towers": """model m { input a: float[12] input b: float[12] target same: bool
         layer tower = 6 * (dense(16) -> relu -> dropout(0.1)) -> dense(4)
@@ -77,6 +77,23 @@ NETS = {
         let scores = x -> lstm(8) -> gru(8) -> lstm(8) -> dense(4)
         output scores loss cross_entropy(scores, y) }""",
 }
+
+# with a fifth as many kernels as all others together
+LARGE = {
+    "normalized residual": f"""model m {{ {IMAGE} {LABEL}
+        let first = image -> conv(4, kernel=3, pad=1)
+        let scores = first -> 3 * (short) -> 3 * (residual) -> global_avgpool -> dense(3)
+        {SCORES} loss aside = mean(first * first) }}""",
+}
+
+
+def settings(first: int, second: int) -> list:
+    """Each net with one number of threads, in turn; the large ones are long."""
+    more = [
+        pytest.param(*each, marks=pytest.mark.long)
+        for each in itertools.product(LARGE, (first, second))
+    ]
+    return in_turn(NETS, [first, second]) + more
 
 
 def program(text: str, again: bool, batch: int = 24, optimizer: str = "momentum(lr = 0.05)"):
@@ -113,7 +130,7 @@ def without_and_with(name: str, threads: int, monkeypatch) -> list[specc.Net]:
     monkeypatch.setattr(pipeline, "WORTH_RECOMPUTING", math.inf)
     monkeypatch.setattr(module, "WORTH", math.inf)
     nets = [
-        specc.compile(program(NETS[name], again), threads=threads, dtype="float64")
+        specc.compile(program({**NETS, **LARGE}[name], again), threads=threads, dtype="float64")
         for again in (False, True)
     ]
     assert not any(isinstance(node.op, After) for node in nets[0].graph("train").nodes)
@@ -126,7 +143,7 @@ def some_examples(name: str, net) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "threads"), in_turn(NETS, [1, 2]))
+@pytest.mark.parametrize(("name", "threads"), settings(1, 2))
 def test_the_gradients_are_the_same_by_value(name, threads, monkeypatch):
     nets = without_and_with(name, threads, monkeypatch)
     data = some_examples(name, nets[0])
@@ -137,7 +154,7 @@ def test_the_gradients_are_the_same_by_value(name, threads, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "threads"), in_turn(NETS, [2, 1]))
+@pytest.mark.parametrize(("name", "threads"), settings(2, 1))
 def test_the_training_is_the_same_by_value(name, threads, monkeypatch):
     nets = without_and_with(name, threads, monkeypatch)
     data = some_examples(name, nets[0])
