@@ -83,10 +83,14 @@ def test_statements_and_definitions_start_with_the_words_the_parser_goes_on_at()
     assert all(kinds == STATEMENTS for kinds in within) and within
 
 
-@pytest.mark.parametrize("text", TEXTS)
-def test_the_parser_takes_what_lark_takes(text):
+@pytest.fixture(scope="module")
+def lark() -> Lark:
     # The basic lexer, for a reserved word is one wherever it stands.
-    lark = Lark(grammar.text(), parser="lalr", start="file", lexer="basic")
+    return Lark(grammar.text(), parser="lalr", start="file", lexer="basic")
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_the_parser_takes_what_lark_takes(text, lark):
     try:
         lark.parse(text)
         is_good = True
