@@ -68,7 +68,8 @@ block residual_block(x: float[c, h, w]) { return relu(x + (x -> conv(c, kernel=3
 
 
 def compiled(model: str, batch: int, threads: int, dtype: str = "float32"):
-    text = f"seq time = 4 {BLOCKS} model m {{ {model} }} train {{ {SGD} batch = {batch} }}"
+    before = "seq time = 4" if "time" in model else ""
+    text = f"{before} {BLOCKS} model m {{ {model} }} train {{ {SGD} batch = {batch} }}"
     return specc.compile(specc.load(Source("m.dl", text)), threads=threads, dtype=dtype)
 
 
