@@ -43,12 +43,16 @@ def inputs(
             elif signature.takes_more:
                 rest.append(each)
             else:
-                return _too_many(frame, word, signature, given, each, tree, is_stage)
+                _too_many(frame, word, signature, given, each, tree, is_stage)
+                return None
         elif each.name not in signature.input_names:
-            return _not_an_input(frame, word, signature, each, tree)
+            _not_an_input(frame, word, signature, each, tree)
+            return None
         elif each.name in places:
             frame.error(
-                "wrong-arguments", f"the input `{each.name}` is given twice", each.name_span
+                "wrong-arguments",
+                f"the input `{each.name}` is given twice",
+                each.name_span or each.span,
             )
             return None
         else:
@@ -76,7 +80,15 @@ def inputs(
     return [places.get(each.name) for each in declared] + rest
 
 
-def _too_many(frame, word, signature, given, extra: Given, tree: ast.Call, is_stage: bool) -> None:
+def _too_many(
+    frame: Frame,
+    word: Word,
+    signature: Signature,
+    given: list[Given],
+    extra: Given,
+    tree: ast.Call,
+    is_stage: bool,
+) -> None:
     takes = len(signature.inputs)
     count = f"{takes} input" + ("" if takes == 1 else "s")
     if not is_stage and not tree.has_semicolon and signature.settings:
@@ -97,22 +109,27 @@ def _too_many(frame, word, signature, given, extra: Given, tree: ast.Call, is_st
         )
 
 
-def _not_an_input(frame, word, signature, each: Given, tree: ast.Call) -> None:
+def _not_an_input(
+    frame: Frame, word: Word, signature: Signature, each: Given, tree: ast.Call
+) -> None:
+    place = each.name_span or each.span
     if each.name in signature.setting_names:
-        fixes = _semicolon(each.name_span) if not tree.has_semicolon else []
+        fixes = _semicolon(place) if not tree.has_semicolon else []
         frame.error(
             "wrong-arguments",
             f"`{each.name}` is a setting of `{word.name}`: settings stand behind a semicolon",
-            each.name_span,
+            place,
             help=f"{word.name}{signature}",
             fixes=fixes,
         )
     else:
-        near = closest(each.name, signature.input_names + signature.setting_names, SETTING_SYNONYMS)
+        near = closest(
+            each.name or "", signature.input_names + signature.setting_names, SETTING_SYNONYMS
+        )
         frame.error(
             "wrong-arguments",
             f"`{word.name}` has no input `{each.name}`",
-            each.name_span,
+            place,
             help=f"did you mean `{near}`?" if near else f"{word.name}{signature}",
         )
 
@@ -170,7 +187,9 @@ def settings(
     return found if good else None
 
 
-def _too_many_settings(frame, word, signature, argument: ast.Argument, is_stage: bool) -> None:
+def _too_many_settings(
+    frame: Frame, word: Word, signature: Signature, argument: ast.Argument, is_stage: bool
+) -> None:
     count = len(signature.settings)
     takes = "no settings" if count == 0 else f"{count} setting" + ("s" if count > 1 else "")
     help_ = f"{word.name}{signature}"
@@ -180,8 +199,11 @@ def _too_many_settings(frame, word, signature, argument: ast.Argument, is_stage:
     frame.error("wrong-arguments", f"`{word.name}` takes {takes}", argument.value.span, help=help_)
 
 
-def _unknown_setting(frame, word, signature, argument: ast.Argument, is_stage: bool) -> None:
+def _unknown_setting(
+    frame: Frame, word: Word, signature: Signature, argument: ast.Argument, is_stage: bool
+) -> None:
     name = argument.name
+    assert name is not None, "only a named setting can be unknown; please report this"
     if name.text in signature.input_names:
         text = " ".join(argument.span.text.split())
         frame.error(
@@ -217,19 +239,23 @@ def _unknown_setting(frame, word, signature, argument: ast.Argument, is_stage: b
 
 def setting_value(frame: Frame, declared: Declared, expression: ast.Expression) -> Value:
     """The value of a setting: a word or a choice is looked up as such, all else is evaluated."""
-    is_name = isinstance(expression, ast.Path) and len(expression.names) == 1
-    if declared.choices and is_name:
-        name = expression.names[0].text
+    path = expression if isinstance(expression, ast.Path) and len(expression.names) == 1 else None
+    if declared.choices and path is not None:
+        name = path.text
         local = frame.names.get(name)
         if name in declared.choices or not isinstance(local, str):
             return name
         return local
-    if declared.kind == "sequence" and is_name:
-        return _sequence(frame, declared, expression)
-    if declared.kind == "word" and (is_name or isinstance(expression, ast.Call)):
-        if is_name and is_static(value := frame.names.get(expression.names[0].text)):
+    if declared.kind == "sequence" and path is not None:
+        return _sequence(frame, declared, path)
+    if declared.kind == "word" and isinstance(expression, ast.Path | ast.Call):
+        value = frame.names.get(path.text) if path is not None else None
+        if value is not None and is_static(value):
             return value  # a number for a word: an initial value that is the same everywhere
-        word = resolve(frame, expression) if is_name else prepared(frame, expression)
+        if isinstance(expression, ast.Path) and path is None:
+            return evaluate(frame, expression)
+        is_call = isinstance(expression, ast.Call)
+        word = prepared(frame, expression) if is_call else resolve(frame, expression)
         if isinstance(word, Word) and word.named_at is None:
             return replace(word, named_at=frame.place(expression.span))
         return word

@@ -148,20 +148,29 @@ def use(
     return _use_on_weights(frame, word, values, weights, settings, tree.span)
 
 
-def _use_on_weights(frame, word, values, weights: Given, settings, span: Span) -> Value:
+def _use_on_weights(
+    frame: Frame,
+    word: Word,
+    values: list[Given | None],
+    weights: Given,
+    settings: dict[str, Given],
+    span: Span,
+) -> Value:
     """The sum of the word's values for each of the model's weights."""
+    assert isinstance(weights.value, Weights)
     if not weights.value.items:
         if frame.context.report.errors or frame.context.is_incomplete:
             return POISON  # layers that were not understood may have some
         return frame.error("wrong-kind", "the model has no weights", weights.span)
-    total: Value | None = None
+    total: Value = POISON
     for item in weights.value.items:
-        each = [Given(g.name, item, g.span, g.name_span) if g is weights else g for g in values]
+        used = Given(weights.name, item, weights.span, weights.name_span)
+        each = [used if given is weights else given for given in values]
         term = invoke(frame, word, each, settings, span)
         if term is POISON:
             return POISON
         try:
-            total = term if total is None else arithmetic.binary(frame, "+", total, term, span)
+            total = term if total is POISON else arithmetic.binary(frame, "+", total, term, span)
         except Mistake as mistake:
             return frame.error(
                 mistake.name,
@@ -260,7 +269,7 @@ def invoke(
         )
     owner = None
     if is_block:
-        owner = layer.owner if layer is not None else frame.namer.owner
+        owner = layer.owner if layer is not None else frame.naming.owner
     before = len(context.paths)
     key = memo.key_of(frame, word, values, settings)
     template = context.templates.get(key) if key is not None else None
@@ -295,7 +304,7 @@ def invoke(
     result = body(BoundCall(frame, callee, word, values, span))
     if result is POISON:
         return POISON
-    if key is not None and template is None:
+    if key is not None and held is not None:
         made = memo.template(context, held, path, values, result, callee.origin(span))
         if made is not None:
             context.templates[key] = made

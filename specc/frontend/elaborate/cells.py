@@ -118,7 +118,7 @@ def cell(use: BoundCall) -> Value:
     walk = _CellWalk(first_states)
     for key, value in list(frame.names.items()):
         if key not in first_states and isinstance(value, Tensor) and value.sequence is not None:
-            node = leaf(Input("step", f"{frame.namer.path}.{key}", value.type), value.node.origin)
+            node = leaf(Input("step", f"{frame.naming.path}.{key}", value.type), value.node.origin)
             walk.leaves[node] = value.node
             frame.names[key] = Tensor(node, value.provenance)
     frame.body = definition.body
@@ -208,7 +208,7 @@ def _state(frame: Frame, caller: Frame, statement: ast.State, walk: _CellWalk) -
     if start is None:
         frame.declare(name, POISON)
         return False
-    path = frame.namer.within(name.text)
+    path = frame.naming.within(name.text)
     node = leaf(Input("step", path, type_), frame.origin(statement.span))
     walk.states[name.text] = _State(statement, type_, node, start.node)
     hidden = frame.call is not None
@@ -364,7 +364,7 @@ def _unrolled(
     labels = {}
     sequences = dict(walk.leaves)
     for name, state in walk.states.items():
-        label = context.carry_label(frame.namer.within(name))
+        label = context.carry_label(frame.naming.within(name))
         labels[name] = label
         op = Carry(label, size, state.type.shape)
         sequences[state.leaf] = apply(

@@ -38,8 +38,8 @@ def value(frame: Frame, definition: ast.Fn | ast.Block) -> Value:
         return evaluate(frame, definition.value)
     result: Value = POISON
     returned = False
-    frame.body = definition.body
-    for statement in definition.body:
+    frame.body = definition.body or ()
+    for statement in frame.body:
         if returned:
             return frame.error("misplaced", "nothing may follow `return`", statement.span)
         if isinstance(statement, ast.Return):
@@ -135,7 +135,7 @@ def layer(frame: Frame, statement: ast.Layer) -> None:
         )
         return
     name = statement.name
-    frame.declare(name, SharedLayer(name.text, frame.namer.within(name.text), statement, frame))
+    frame.declare(name, SharedLayer(name.text, frame.naming.within(name.text), statement, frame))
 
 
 def param(frame: Frame, statement: ast.Param) -> None:
@@ -158,7 +158,7 @@ def param(frame: Frame, statement: ast.Param) -> None:
     if type_ is None:
         frame.declare(name, POISON)
         return
-    context, path = frame.context, frame.namer.within(name.text)
+    context, path = frame.context, frame.naming.within(name.text)
     step = provenance.Derivation(
         frame.place(statement.span), path, type_.shape, hidden=frame.call is not None
     )
@@ -187,7 +187,7 @@ def param(frame: Frame, statement: ast.Param) -> None:
     context.parameters[path] = Parameter(path, type_, value, is_weight, span)
     context.paths.append(path)
     context.leaves[path] = node
-    context.owners[path] = frame.namer.owner
+    context.owners[path] = frame.naming.owner
 
 
 NO_WEIGHTS = ("bias", "gamma", "beta")
@@ -197,7 +197,7 @@ NO_WEIGHTS = ("bias", "gamma", "beta")
 def _is_shared(frame: Frame, path: str, statement) -> bool:
     """Whether a path that is taken is meant to be shared; reports the clash otherwise."""
     context = frame.context
-    if _same_layer(context.owners.get(path), frame.namer.owner):
+    if _same_layer(context.owners.get(path), frame.naming.owner):
         return True
     earlier = (context.parameters.get(path) or context.states[path]).span
     frame.error(
@@ -218,12 +218,12 @@ def _same_layer(one: SharedLayer | None, other: SharedLayer | None) -> bool:
     return one is other or (
         one.statement is other.statement
         and one.path == other.path
-        and _same_layer(one.frame.namer.owner, other.frame.namer.owner)
+        and _same_layer(one.frame.naming.owner, other.frame.naming.owner)
     )
 
 
 def _different_shapes(frame: Frame, path: str, existing: Parameter, type_: Type, statement) -> None:
-    owner = frame.namer.owner
+    owner = frame.naming.owner
     use = next(each for each in callers(frame) if each.shared is owner)
     use.caller.error(
         "layer-mismatch",
@@ -252,7 +252,7 @@ def state(frame: Frame, statement: ast.State) -> None:
         frame.declare(name, POISON)
         return
     type_ = declared_type(frame, statement.type, batched=False)
-    context, path = frame.context, frame.namer.within(name.text)
+    context, path = frame.context, frame.naming.within(name.text)
     if type_ is None or _depends_on_batch(frame, type_, "state", statement):
         frame.declare(name, POISON)
         return
@@ -270,7 +270,7 @@ def state(frame: Frame, statement: ast.State) -> None:
     )
     if initial is not None:
         context.states[path] = State(path, type_, initial[0], None, frame.place(statement.span))
-        context.owners[path] = frame.namer.owner
+        context.owners[path] = frame.naming.owner
 
 
 def _advance(frame: Frame, definition: ast.Block) -> None:
@@ -295,7 +295,7 @@ def _advance(frame: Frame, definition: ast.Block) -> None:
             frame.error("unknown-name", f"there is no state `{name}`", statement.name.span)
             continue
         value = evaluate(frame, statement.value)
-        path = frame.namer.within(name)
+        path = frame.naming.within(name)
         if path in context.states and value is not POISON:
             current = context.states[path]
             tensor = next_value(frame, statement, value, current.type)

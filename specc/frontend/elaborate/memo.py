@@ -13,7 +13,7 @@ A model of 5,000 lines, each a `dense` and a `relu`, is walked in 0.3 s, without
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -68,11 +68,11 @@ def key_of(
             return None
     if not seen:
         return None
-    named = _settings_key(settings)
-    return None if named is None else (id(word.definition), tuple(inputs), named)
+    given = _settings_key(settings)
+    return None if given is None else (id(word.definition), tuple(inputs), given)
 
 
-def _settings_key(settings) -> Hashable | None:
+def _settings_key(settings: Mapping[str, Given]) -> Hashable | None:
     found = []
     for name, given in settings.items():
         value = _static_key(given.value)
@@ -89,7 +89,7 @@ def _static_key(value: Value) -> Hashable | None:
         return kind, value
     if kind is float:
         return kind, repr(value)
-    if kind is Word and value.is_library:
+    if isinstance(value, Word) and value.is_library:
         settings = _settings_key(value.settings)
         return None if settings is None else (id(value.definition), settings)
     return None
@@ -178,8 +178,11 @@ class Template:
             if each.label is not None:
                 op = _labelled(op, path + each.label)
             if each.origin:
-                named = isinstance(each.origin, str)
-                place = Origin(each.origin, span, origin.word) if named else each.origin
+                place = (
+                    Origin(each.origin, span, origin.word)
+                    if isinstance(each.origin, str)
+                    else each.origin
+                )
             nodes.append(Node(op, tuple([nodes[at] for at in each.inputs]), each.type, place))
         for label, type_, initial, is_weight, leaf in self.parameters:
             full = path + label
@@ -192,8 +195,8 @@ class Template:
             following = nodes[after] if after is not None else None
             context.states[full] = State(full, type_, nodes[initial], following, span)
             context.owners[full] = owner
-        for label, following, begin in self.carries:
-            context.carries[path + label] = nodes[following]
+        for label, place_of_next, begin in self.carries:
+            context.carries[path + label] = nodes[place_of_next]
             if begin is not None:
                 context.streams[path + label] = begin
         context.calls += self.calls
@@ -290,6 +293,7 @@ class _Recording:
                 raise _Singular  # a number that this path alone has
             place = self._place(context.carries[each])
             carried.append((self._label(each), place, context.streams.get(each)))
+        made: Made | tuple[Made, ...]
         if isinstance(result, Several):
             made = tuple(self._made(each) for each in result.items)
         else:

@@ -56,9 +56,10 @@ def report(
 
 def padding(operands: list[tuple[ast.Expression, Value]]) -> list[Fix]:
     """Fixes for two images of different size: `pad` for a convolution that made one smaller."""
-    if len(operands) != 2 or not all(isinstance(value, Tensor) for _, value in operands):
+    tensors = [value for _, value in operands if isinstance(value, Tensor)]
+    if len(operands) != 2 or len(tensors) != 2:
         return []
-    small, large = sorted((value for _, value in operands), key=lambda value: str(value.shape[1:]))
+    small, large = sorted(tensors, key=lambda value: str(value.shape[1:]))
     if small.type.rank != 3 or large.type.rank != 3:
         return []
     missing = large.shape[1] - small.shape[1]
@@ -68,7 +69,9 @@ def padding(operands: list[tuple[ast.Expression, Value]]) -> list[Fix]:
         small, large, missing = large, small, -missing
     fixes = []
     for step in reversed(provenance.steps(small.provenance)):
-        text = step.span.text if step.span is not None and step.note else ""
+        if step.span is None or not step.note:
+            continue
+        text = step.span.text
         if (
             text.startswith("conv")
             and text.endswith(")")

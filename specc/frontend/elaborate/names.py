@@ -76,9 +76,9 @@ def unknown(frame: Frame, name: str, span: Span) -> Value:
         )
     named = next(
         (
-            each
+            each.name
             for each in frame.body
-            if isinstance(each, (ast.Output, ast.Loss, ast.Metric))
+            if isinstance(each, ast.Output | ast.Loss | ast.Metric)
             and each.name is not None
             and each.name.text == name
         ),
@@ -89,7 +89,7 @@ def unknown(frame: Frame, name: str, span: Span) -> Value:
             "unknown-name",
             f"`{name}` is not defined",
             span,
-            labels=[Label(named.name.span, "this is the name of a result, not of a value")],
+            labels=[Label(named.span, "this is the name of a result, not of a value")],
             help=f"give the value its name first: `let {name} = ...`",
         )
     if not frame.suggests:

@@ -90,12 +90,15 @@ class Match:
     def _like(self, declared: InputDeclared, given: Given) -> bool:
         """Whether the value is a float with as many elements as the input that `like` names, or a
         constant. Other shapes that differ are the business of the formula, which says where."""
-        value, name = given.value, declared.type.classes.text
+        value, type_ = given.value, declared.type
+        assert type_ is not None and isinstance(type_.classes, ast.Path)
+        name = type_.classes.text
         if name not in self.callee.names:
-            unknown_like(self.callee, declared.type)
+            unknown_like(self.callee, type_)
             return False
         if is_static(value):
             return True
+        assert isinstance(value, Tensor)
         if value.type.kind not in ("float", "bool"):
             return self._wrong_kind(declared, given)
         first = self.given.get(name)
@@ -105,7 +108,7 @@ class Match:
         if 0 not in ranks or sizes.same(first.value.type.elements, value.type.elements):
             return True
         texts = [provenance.excerpt(each.span, 32) for each in (first, given)]
-        shapes = [describe_type(each.value.type) for each in (first, given)]
+        shapes = [_type_of(each) for each in (first, given)]
         self.caller.error(
             "shape-mismatch",
             f"`{self.word}` needs equal shapes, but `{texts[0]}` is {shapes[0]} and `{texts[1]}` is"
@@ -234,7 +237,7 @@ class Match:
         self,
         declared: InputDeclared,
         given: Given,
-        wanted,
+        wanted: ast.Expression,
         name: str | None,
         value: Size,
         size: Size,
@@ -244,13 +247,11 @@ class Match:
         labels, notes = self._stage_label(), []
         pattern = " ".join(wanted.span.text.split())
         why = f"with {pattern} = {value}" if not pattern.isdigit() else ""
-        actual = describe_type(given.value.type)
+        actual = _type_of(given)
         if name in self.binders:
             source = self.binders[name]
             if source is not given:
-                labels.append(
-                    Label(source.span, f"{describe_type(source.value.type)} makes {name} = {value}")
-                )
+                labels.append(Label(source.span, f"{_type_of(source)} makes {name} = {value}"))
                 notes += _story(source)
             labels.append(Label(given.span, actual))
         notes += [note for note in _story(given) if note not in notes]
@@ -293,6 +294,12 @@ def _wanted(declared: InputDeclared) -> str:
     if declared.type is None:
         return f"a value as `{declared.name}`"
     return f"`{declared.name}: {' '.join(declared.type.span.text.split())}`"
+
+
+def _type_of(given: Given) -> str:
+    """Return the type of a given tensor, as the language writes it."""
+    assert isinstance(given.value, Tensor), "only tensors have sizes; please report this"
+    return describe_type(given.value.type)
 
 
 def _story(given: Given) -> list[str]:
@@ -398,7 +405,7 @@ def declared_type(
     if good and (wrong := excess(tuple(shape))) is not None:
         # the largest axis is at fault; within the library the user's call is
         _, largest = max((size, at) for at, size in enumerate(shape) if isinstance(size, int))
-        axis = tree.axes[largest]
+        axis = (tree.axes or ())[largest]
         frame.error(
             "too-large",
             wrong,
@@ -410,7 +417,7 @@ def declared_type(
             ),
         )
         good = False
-    elif good and isinstance(classes, int) and classes > MOST_ELEMENTS:
+    elif good and tree.classes and isinstance(classes, int) and classes > MOST_ELEMENTS:
         frame.error(
             "too-large",
             f"there are at most {MOST_ELEMENTS:,} classes, not {classes:,}",

@@ -82,9 +82,9 @@ def l2_with_adam(model: ast.Model, train: ast.Train, scope: Scope, report: Repor
     """Report a penalty on all weights, if the optimizer states that another one is meant for it."""
     adams = []
     for statement in train.body:
-        word = None
-        if isinstance(statement, ast.TrainOptimizer):
-            word = scope.word(statement.optimizer.word.text)
+        if not isinstance(statement, ast.TrainOptimizer):
+            continue
+        word = scope.word(statement.optimizer.word.text)
         instead = facts_of(word.definition).instead if word is not None else None
         if word is not None and instead is not None:
             penalty = (word.scope or scope).word(instead[0])
@@ -97,7 +97,7 @@ def l2_with_adam(model: ast.Model, train: ast.Train, scope: Scope, report: Repor
         used = scope.word(node.word.text)
         found = [each for each in adams if used is not None and each[1] is used.definition]
         if found:
-            name, _, instead = found[0]
+            name, _, better = found[0]
             report.warning(
                 "penalty-with-adam",
                 f"`{name}` divides the gradient of this penalty by its size, so that weights are"
@@ -105,7 +105,7 @@ def l2_with_adam(model: ast.Model, train: ast.Train, scope: Scope, report: Repor
                 node.span,
                 labels=[Label(name.span, f"`{name}` here")],
                 help=(
-                    f"`{instead}(weight_decay = ...)` draws all weights to 0 alike, without a"
+                    f"`{better}(weight_decay = ...)` draws all weights to 0 alike, without a"
                     " penalty"
                 ),
             )
@@ -154,7 +154,9 @@ def unclipped(source: Source, program: Program, report: Report) -> None:
     spans = {layer.path: layer.span for layer in program.layers}
     for label, following in program.carries:
         start = starts.get(label)
-        steps = start.op.steps if start is not None else 0
+        if start is None or not isinstance(start.op, Carry):
+            continue
+        steps = start.op.steps
         is_short = isinstance(steps, int) and steps < STEPS
         if is_short or not _goes_through_weights(start, following):
             continue
@@ -233,16 +235,16 @@ def data(program: Program, report: Report) -> None:
     for each in same_data(recipe, lambda a, b: os.path.normpath(a) == os.path.normpath(b)):
         report.add(each)
     source = SOURCES[recipe.data.word] if recipe.data is not None else None
-    if source is None or source.examples is None:
+    if recipe.data is None or source is None or source.examples is None:
         return
     held_out = recipe.validate if isinstance(recipe.validate, float) else 0
     found = [large_batch(recipe, source.examples - round(source.examples * held_out))]
     for port in program.ports:
         if port.role == "target" and port.kind == "class" and isinstance(port.classes, int):
             found.append(missing_classes(recipe.data, port, range(source.classes, port.classes)))
-    for each in found:
-        if each is not None:
-            report.add(each)
+    for warning in found:
+        if warning is not None:
+            report.add(warning)
 
 
 def _setting(call: ast.Call, definition: Any, name: str) -> ast.Expression | None:

@@ -14,6 +14,7 @@ from specc.frontend.scope.frame import Frame
 from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Sequence, Tensor, Value, describe, excess, is_static
 from specc.ir.graph import Node, Origin, apply
+from specc.ir.sizes import Size
 from specc.ops import elementwise as ops
 from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.gather import Take
@@ -39,27 +40,28 @@ def of_sequence(x: Value, name: str) -> Tensor:
     return x
 
 
-def _checked(x: Value, over: Sequence, name: str) -> Tensor:
-    x = of_sequence(x, f"{name}(...; over={over.name})")
-    if x.sequence.name != over.name:
+def _checked(value: Value, over: Sequence, name: str) -> Tensor:
+    x = of_sequence(value, f"{name}(...; over={over.name})")
+    if x.over.name != over.name:
         raise Mistake(
             "shape-mismatch",
             f"`{name}(...; over={over.name})` runs over `{over.name}`, but"
-            f" {describe(x)} over `{x.sequence.name}`",
+            f" {describe(x)} over `{x.over.name}`",
         )
     return x
 
 
-def total(frame: Frame, x: Value, over: Sequence, name: str, span: Span) -> Tensor:
+def total(frame: Frame, value: Value, over: Sequence, name: str, span: Span) -> Tensor:
     """The sum over the steps."""
-    x = _checked(x, over, name)
-    kept = masked(x.node, x.sequence)
+    x = _checked(value, over, name)
+    kept = masked(x.node, x.over)
     return Tensor(apply(Sum((0,)), kept, origin=frame.origin(span)), x.provenance)
 
 
 def average(frame: Frame, x: Value, over: Sequence, name: str, span: Span) -> Tensor:
     """The mean over the steps that there are."""
-    return _divided(frame, total(frame, x, over, name, span), x.sequence, span)
+    sequence = _checked(x, over, name).over
+    return _divided(frame, total(frame, x, over, name, span), sequence, span)
 
 
 def _divided(frame: Frame, summed: Tensor, sequence: Sequence, span: Span) -> Tensor:
@@ -80,8 +82,10 @@ def over_steps(frame: Frame, x: Tensor, span: Span) -> Tensor:
 def over_batch(frame: Frame, x: Tensor, span: Span) -> Tensor:
     """The mean over the batch, of the steps that there are."""
     origin = frame.origin(span)
-    summed = apply(Sum((0,)), masked(x.node, x.sequence), origin=origin)
-    count = apply(BatchMean(), apply(ops.ToFloat(), x.sequence.length), origin=origin)
+    summed = apply(Sum((0,)), masked(x.node, x.over), origin=origin)
+    length = x.over.length
+    assert length is not None, "only varying sequences have a batch mean; please report this"
+    count = apply(BatchMean(), apply(ops.ToFloat(), length), origin=origin)
     values = Tensor(apply(BatchMean(), summed, origin=origin), x.provenance)
     return arithmetic.arithmetic(frame, ops.Div(), "/", (values, Tensor(count)), span)
 
@@ -100,19 +104,20 @@ def _spread(mask: Node, like: Node) -> Node:
 
 def last(frame: Frame, x: Tensor, span: Span) -> Tensor:
     """The value of the last step."""
-    size = x.sequence.size
-    if x.sequence.length is None:
+    size = x.over.size
+    length = x.over.length
+    if length is None:
         return _one(frame, x, size - 1, span)
     node, classes = _as_numbers(x, "last")
     steps = apply(ops.ToFloat(), leaf(Iota(size)))
-    end = ops.sub(apply(ops.ToFloat(), x.sequence.length), 1.0)
+    end = ops.sub(apply(ops.ToFloat(), length), 1.0)
     hit = ops.equal(steps, end)
     kept = ops.select(_spread(hit, node), node, constant(0.0))
     found = apply(Sum((0,)), kept, origin=frame.origin(span))
     return Tensor(found if classes is None else apply(ops.ToInt(classes), found), x.provenance)
 
 
-def _as_numbers(x: Tensor, name: str) -> tuple[Node, int | None]:
+def _as_numbers(x: Tensor, name: str) -> tuple[Node, Size | None]:
     """The values of a sequence as numbers, and how many classes they stand for."""
     if x.type.kind == "float":
         return x.node, None
@@ -130,7 +135,7 @@ def first(frame: Frame, x: Tensor, span: Span) -> Tensor:
     return _one(frame, x, 0, span)
 
 
-def _one(frame: Frame, x: Tensor, position, span: Span) -> Tensor:
+def _one(frame: Frame, x: Tensor, position: Size, span: Span) -> Tensor:
     origin = frame.origin(span)
     one = apply(Slice(0, position, 1), x.node, origin=origin)
     return Tensor(apply(Reshape(x.shape), one, origin=origin), x.provenance)
@@ -138,22 +143,25 @@ def _one(frame: Frame, x: Tensor, position, span: Span) -> Tensor:
 
 def reverse(frame: Frame, x: Tensor, span: Span) -> Tensor:
     """The steps from the last to the first; what lies past the end stays there."""
-    size, origin = x.sequence.size, frame.origin(span)
-    if x.sequence.begin is not None:
+    size, origin = x.over.size, frame.origin(span)
+    if x.over.begin is not None:
         raise Mistake(
             "wrong-kind",
             "a stream has no end from which it could be read in reverse",
             argument=0,
             help="declare it as `input`: its windows are independent",
         )
-    if x.sequence.length is None:
+    length = x.over.length
+    if length is None:
         return replace(
             x, node=apply(Slice(0, size - 1, size, -1), x.node, origin=origin), finals=()
         )
     # where step k of the reversed sequence comes from: length - 1 - k, and k itself past the end
     steps = apply(ops.ToFloat(), leaf(Iota(size)))
-    length = apply(ops.ToFloat(), x.sequence.length)
-    place = ops.select(x.sequence.mask, ops.sub(ops.sub(length, 1.0), steps), steps)
+    mask = x.over.mask
+    assert mask is not None, "a length comes with a mask; please report this"
+    last_step = ops.sub(apply(ops.ToFloat(), length), 1.0)
+    place = ops.select(mask, ops.sub(last_step, steps), steps)
     index = apply(ops.ToInt(size), place)
     node, classes = _as_numbers(x, "reverse")
     found = apply(Take(), node, index, origin=origin)
@@ -164,8 +172,8 @@ def reverse(frame: Frame, x: Tensor, span: Span) -> Tensor:
 
 def previous(frame: Frame, x: Tensor, span: Span) -> Tensor:
     """The value of the step before; at the first step class n of n, or 0."""
-    size, node, origin = x.sequence.size, x.node, frame.origin(span)
-    if x.sequence.begin is not None:
+    size, node, origin = x.over.size, x.node, frame.origin(span)
+    if x.over.begin is not None:
         raise Mistake(
             "wrong-kind",
             "the step before the first one of a window lies in another batch: a"
@@ -179,14 +187,14 @@ def previous(frame: Frame, x: Tensor, span: Span) -> Tensor:
         )
     floating = node if node.type.kind == "float" else apply(ops.ToFloat(), node)
     start = constant(0.0)
-    if node.type.kind == "int":
+    if classes is not None:
         start = apply(ops.ToFloat(), constant(classes, "int"))
     shape = (1, *node.type.shape[1:])
     parts = [apply(Broadcast(shape), start)]
     if size != 1:
         parts.append(apply(Slice(0, 0, size - 1), floating))
     joined = apply(Concat(0), *parts, origin=origin) if len(parts) > 1 else parts[0]
-    if node.type.kind == "int":
+    if classes is not None:
         joined = apply(ops.ToInt(classes + 1), joined, origin=origin)
     return replace(x, node=joined, finals=())
 

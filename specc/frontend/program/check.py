@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 from specc.diagnostics import Diagnostic, Label, Report, closest
 from specc.frontend.elaborate.numbers import number_value
@@ -25,7 +26,7 @@ from specc.frontend.lint.signed import cancelling
 from specc.frontend.program.model import RESERVED, Elaborated, elaborate
 from specc.frontend.program.training import SETTINGS, TrainBlock, train
 from specc.frontend.program.uses import file_scope
-from specc.frontend.scope.scope import NUMBERS, WORDS, Context, Scope
+from specc.frontend.scope.scope import Context, Scope
 from specc.frontend.scope.values import POISON, show_bytes
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.build import broken
@@ -68,6 +69,7 @@ def check(
     return None if found.errors else program
 
 
+Named = ast.Dim | ast.Seq | ast.Const | ast.Fn | ast.Block | ast.Cell | ast.Optimizer
 ABSENT = ("no-parameter", "no-optimizer", "no-model", "no-loss", "no-input")
 """Errors of what a file lacks: it may be in a part that could not be read."""
 VALUES = ("dim", "seq", "const", "input", "stream", "target", "let", "param", "state")
@@ -111,7 +113,9 @@ def _drop_consequences(file: ast.File, report: Report, syntax: list[Diagnostic])
     if not syntax:
         return
     # what could not be read, and where its names would have had a meaning
-    unread = [(each, None) for each in file.definitions if isinstance(each, ast.Broken)]
+    unread: list[tuple[ast.Broken, Span | None]] = [
+        (each, None) for each in file.definitions if isinstance(each, ast.Broken)
+    ]
     for definition in file.definitions:
         body = getattr(definition, "body", None) or ()
         unread += [(each, definition.span) for each in body if isinstance(each, ast.Broken)]
@@ -200,10 +204,10 @@ def _check(
     context.overrides = _parsed(context, overrides)
     scope = file_scope(context, file)
     for definition, owner in list(scope.definitions.values()):
-        if isinstance(definition, NUMBERS):
+        if isinstance(definition, ast.Dim | ast.Seq | ast.Const):
             _number(context, owner, definition)
     for definition in file.definitions:
-        if isinstance(definition, (*NUMBERS, *WORDS)) and definition.name.text in RESERVED:
+        if isinstance(definition, Named) and definition.name.text in RESERVED:
             context.error(
                 "duplicate-name",
                 f"`{definition.name.text}` has a meaning of its own",
@@ -228,7 +232,7 @@ def _check(
     return program, scope
 
 
-def _number(context: Context, scope: Scope, definition: ast.Definition) -> None:
+def _number(context: Context, scope: Scope, definition: ast.Dim | ast.Seq | ast.Const) -> None:
     """Calculates a number of the file, and those that it is made of."""
     try:
         with recursion(DEPTH):
@@ -329,8 +333,8 @@ def _check_memory(context: Context, elaborated: Elaborated, training: TrainBlock
         return
     nodes = topological(term.node for term in (*elaborated.losses, *elaborated.outputs))
     elements = [each.type.elements for each in nodes if each.type.batched]
-    largest = max((each for each in elements if isinstance(each, int)), default=0)
-    if 4 * largest * batch > MOST_BYTES:
+    most = max((each for each in elements if isinstance(each, int)), default=0)
+    if 4 * most * batch > MOST_BYTES:
         place = next(
             (
                 each.value.span
@@ -341,8 +345,8 @@ def _check_memory(context: Context, elaborated: Elaborated, training: TrainBlock
         )
         context.error(
             "too-large",
-            f"a batch of {batch:,} examples would take {show_bytes(4 * largest * batch)} for one"
-            f" value alone, which has {largest:,} elements for each of them; at most"
+            f"a batch of {batch:,} examples would take {show_bytes(4 * most * batch)} for one"
+            f" value alone, which has {most:,} elements for each of them; at most"
             f" {show_bytes(MOST_BYTES)} are possible",
             place,
         )
@@ -382,7 +386,10 @@ def _program(
     )
 
 
-def _only(context: Context, file: ast.File, cls: type) -> ast.Definition | None:
+D = TypeVar("D", ast.Model, ast.Train)
+
+
+def _only(context: Context, file: ast.File, cls: type[D]) -> D | None:
     """The one model (or train) of a file."""
     found = [each for each in file.definitions if isinstance(each, cls)]
     for extra in found[1:]:

@@ -19,7 +19,7 @@ from specc.frontend.program.optimizers import UpdateRule, optimizer_rule
 from specc.frontend.program.schedules import limits
 from specc.frontend.scope.frame import Frame
 from specc.frontend.scope.scope import Context, Scope
-from specc.frontend.scope.values import POISON, beyond_float, describe, is_number
+from specc.frontend.scope.values import POISON, beyond_float, describe
 from specc.frontend.syntax import ast
 from specc.frontend.words.messages import (
     SETTING_SYNONYMS,
@@ -228,10 +228,12 @@ def _validate(frame: Frame, statement: ast.Validate, ports: list[Port]) -> DataC
     """A source, or `split = 0.9`: the part of the data that is trained on. Gives the part kept."""
     if statement.source is not None:
         return data_call(frame, statement.source, ports)
+    assert statement.split is not None, "a part is split off, or has a source; please report this"
     value = evaluate(frame, statement.split)
     if value is POISON:
         return None
-    if not is_number(value) or not 0 < value < 1:
+    is_good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1
+    if not is_good or not isinstance(value, int | float):
         frame.error(
             "bad-setting",
             f"`split` is a number between 0 and 1, not {describe(value)}",
@@ -407,9 +409,9 @@ def _updates(
     if not good or context.report.errors:
         return []
     updates = []
-    for path in trained:
-        rule = chosen[path][0] if path in chosen else rest[0]
-        update = rule.update(path)
+    for name in trained:
+        rule, _ = chosen.get(name, rest or (None, None))
+        update = rule.update(name) if rule is not None else None
         if update is None:
             break
         updates.append(update)

@@ -61,6 +61,12 @@ class Frame:
     shared: Any = None  # the shared layer whose stages are walked
     body: tuple[ast.Statement, ...] = ()  # the statements that are walked
 
+    @property
+    def naming(self) -> Namer:
+        """What gives paths to layers, in a body that is known to have some."""
+        assert self.namer is not None, f"a {self.kind} names no layers; please report this"
+        return self.namer
+
     def place(self, span: Span) -> Span:
         """Where a mistake at `span` is shown."""
         return self.call or span
@@ -190,11 +196,11 @@ def common_sequence(operands: Iterable[Tensor], allow_constants: bool = False) -
     found = max(
         (each for each in operands if each.sequence is not None),
         default=None,
-        key=lambda each: (each.sequence.begin is not None, each.sequence.mask is not None),
+        key=lambda each: (each.over.begin is not None, each.over.mask is not None),
     )
     if found is None:
         return None
-    sequence = found.sequence
+    sequence = found.over
     for position, each in enumerate(operands):
         if each.sequence is not None:
             if each.sequence.name != sequence.name:

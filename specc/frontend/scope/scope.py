@@ -33,7 +33,7 @@ class Context:
     """What one check builds."""
 
     report: Report
-    overrides: Mapping[str, tuple[ast.Expression, Span]] = field(default_factory=dict)
+    overrides: Mapping[str, ast.Expression] = field(default_factory=dict)
     parameters: dict[str, Parameter] = field(default_factory=dict)
     paths: list[str] = field(default_factory=list)  # of the parameters, in their order
     leaves: dict[str, Node] = field(default_factory=dict)  # the input node of each parameter

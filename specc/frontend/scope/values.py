@@ -63,6 +63,12 @@ class Tensor:
     def shape(self) -> sizes.Shape:
         return self.type.shape
 
+    @property
+    def over(self) -> Sequence:
+        """The sequence of a tensor that is known to be one."""
+        assert self.sequence is not None, "the value is not a sequence; please report this"
+        return self.sequence
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Several:

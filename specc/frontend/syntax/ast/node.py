@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import MISSING, FrozenInstanceError, dataclass, fields
+from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, fields
 from functools import cache
-from typing import TypeVar, dataclass_transform
+from typing import Any, TypeVar, dataclass_transform
+
+from specc.source import Span
 
 T = TypeVar("T")
+
+
+def _fields(made: Any) -> tuple[Field[Any], ...]:
+    """Return the fields of a node, or of a class of nodes."""
+    return fields(made)
 
 
 @dataclass_transform(frozen_default=True, eq_default=False)
@@ -17,20 +24,22 @@ def node(cls: type[T]) -> type[T]:
     A frozen dataclass writes three functions for each class, and there are sixty: here it is one,
     and a check of a small file is 3% quicker.
     """
-    made = dataclass(slots=True, eq=False, repr=False, init=False)(cls)
-    names = [each.name for each in fields(made)]
-    defaults = {each.name: each.default for each in fields(made) if each.default is not MISSING}
+    made: Any = dataclass(slots=True, eq=False, repr=False, init=False)(cls)
+    names = [each.name for each in _fields(made)]
+    defaults = {each.name: each.default for each in _fields(made) if each.default is not MISSING}
     parameters = [f"{name}=defaults[{name!r}]" if name in defaults else name for name in names]
     body = "; ".join(f"set(self, {name!r}, {name})" for name in names) or "pass"
-    space = {"set": object.__setattr__, "defaults": defaults}
+    space: dict[str, Any] = {"set": object.__setattr__, "defaults": defaults}
     exec(f"def __init__({', '.join(['self', *parameters])}): {body}", space)
-    made.__init__ = space["__init__"]  # type: ignore[misc]
+    made.__init__ = space["__init__"]
     return made
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Node:
     """Anything in the tree: it has a `span`."""
+
+    __slots__ = ()
+    span: Span
 
     def __setattr__(self, name: str, value: object) -> None:
         raise FrozenInstanceError(f"cannot assign to field {name!r}")
@@ -39,12 +48,12 @@ class Node:
         raise FrozenInstanceError(f"cannot delete field {name!r}")
 
     def __reduce__(self) -> tuple[type[Node], tuple[object, ...]]:
-        return type(self), tuple(getattr(self, each.name) for each in fields(self))
+        return type(self), tuple(getattr(self, each.name) for each in _fields(self))
 
     def __repr__(self) -> str:
         """The node as an expression of Python, without places and without fields left empty."""
         shown = []
-        for f in fields(self):
+        for f in _fields(self):
             value = getattr(self, f.name)
             if f.name not in ("span", "doc") or isinstance(value, str):
                 shown.append(f"{f.name}={value!r}")
@@ -54,7 +63,7 @@ class Node:
 @cache
 def _child_fields(cls: type[Node]) -> tuple[str, ...]:
     no_nodes = ("str", "str | None", "bool", "int | float", "Source", "Span")
-    return tuple(f.name for f in fields(cls) if f.name != "comments" and f.type not in no_nodes)
+    return tuple(f.name for f in _fields(cls) if f.name != "comments" and f.type not in no_nodes)
 
 
 def children(node: Node) -> Iterator[Node]:
@@ -91,7 +100,7 @@ def alike(one: Node, other: Node) -> bool:
                 return False
             pairs += (
                 (getattr(a, f.name), getattr(b, f.name))
-                for f in fields(a)
+                for f in _fields(a)
                 if f.name not in ("span", "source", "comments")
                 or isinstance(getattr(a, f.name), Node)
             )
