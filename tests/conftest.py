@@ -76,3 +76,17 @@ def golden(request):
         assert text == path.read_text(encoding="utf-8")
 
     return compare
+
+
+@pytest.fixture
+def specc(capfd):
+    """Runs a command: its exit status, and what it printed to both outputs."""
+    from specc.cli.main import status_of
+
+    def run(*arguments):
+        status = status_of([str(each) for each in arguments])
+        printed = capfd.readouterr()
+        assert "Traceback" not in printed.err, printed.err
+        return status, printed.out, printed.err
+
+    return run

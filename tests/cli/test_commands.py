@@ -74,18 +74,6 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def specc(capfd):
-    """Runs a command: its exit status, and what it printed to both outputs."""
-
-    def run(*arguments):
-        status = status_of([str(each) for each in arguments])
-        printed = capfd.readouterr()
-        return status, printed.out, printed.err
-
-    return run
-
-
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_shows_the_whole_summary_of_a_command(name):
     command = commands.get_command(Context(commands), name)
@@ -365,15 +353,15 @@ def test_a_model_that_is_not_trained_can_be_built_and_shown_in_all_stages_but_it
         ), stage
 
 
-def test_a_bug_of_ours_asks_for_a_report(folder, specc, monkeypatch):
+def test_a_bug_of_ours_asks_for_a_report(folder, capsys, monkeypatch):
     from specc import driver
 
     def broken(*_):
         raise KeyError("an invariant")
 
     monkeypatch.setattr(driver, "check", broken)
-    status, _, err = specc("check", "tiny.dl")
-    assert status == 70
+    assert status_of(["check", "tiny.dl"]) == 70
+    err = capsys.readouterr().err
     assert "Traceback" in err and "this is a bug in specc" in err
 
 

@@ -49,17 +49,6 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def specc(capfd):
-    def run(*arguments):
-        status = status_of([str(each) for each in arguments])
-        printed = capfd.readouterr()
-        assert "Traceback" not in printed.err, printed.err
-        return status, printed.out, printed.err
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A run of two epochs."""

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from specc.cli import chart
-from specc.cli.main import status_of
 
 MODEL = """
 seq time = 12
@@ -42,18 +41,6 @@ def folder(tmp_path, monkeypatch):
     np.savez(tmp_path / "signs.npz", signs=random.standard_normal((20, 12, 2)),
              first=random.integers(2, size=20))  # fmt: skip
     return tmp_path
-
-
-@pytest.fixture
-def specc(capfd):
-    """Runs a command: its exit status, and what it printed to both outputs."""
-
-    def run(*arguments):
-        status = status_of([str(each) for each in arguments])
-        printed = capfd.readouterr()
-        return status, printed.out, printed.err
-
-    return run
 
 
 def test_it_prints_layers_steps_and_a_verdict(folder, specc):

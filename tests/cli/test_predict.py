@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from specc import driver
-from specc.cli.main import status_of
 from specc.cli.session import run_program
 from specc.runtime.checkpoint import restore
 from specc.runtime.run import open_run
@@ -33,18 +32,6 @@ train {
   batch = 2
 }
 """
-
-
-@pytest.fixture
-def specc(capfd):
-    """Runs a command: its exit status, and what it printed to both outputs."""
-
-    def run(*arguments):
-        status = status_of([str(each) for each in arguments])
-        printed = capfd.readouterr()
-        return status, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture

@@ -40,17 +40,6 @@ def write(path, lines):
     Path(path).write_text("length,width,kind\n" + "".join(lines))
 
 
-@pytest.fixture
-def specc(capfd):
-    def run(*arguments):
-        status = status_of([str(each) for each in arguments])
-        printed = capfd.readouterr()
-        assert "Traceback" not in printed.err, printed.err
-        return status, printed.out, printed.err
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")

@@ -93,7 +93,7 @@ def test_a_lane_without_an_example_draws_what_the_last_example_draws(examples):
     size, lanes = 4, 16
     out = np.full((size + 1, lanes), -1.0)  # one row too many
     function(kernel)(frame, out, 99, 1, 0, size, 0, 16, lanes)
-    assert ((0 <= out[:size]) & (out[:size] < 1)).all() and (out[size] == -1).all()
+    assert ((out[:size] >= 0) & (out[:size] < 1)).all() and (out[size] == -1).all()
     np.testing.assert_array_equal(
         out[:size, examples:], np.repeat(out[:size, examples - 1 : examples], 16 - examples, 1)
     )
