@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pairs import in_turn
 from sequences import load, randomized
 from test_varying import NETWORKS
 
@@ -68,8 +69,7 @@ def trained(program, data, rows, batch, threads, total):
     return net, records
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("name", USED)
+@pytest.mark.parametrize(("name", "threads"), in_turn(USED, [1, 2]))
 def test_short_batches_come_to_the_same_weights(name, threads):
     program, batch = longer(name), 19
     rows = 6 * batch + 5
