@@ -199,12 +199,12 @@ def program_texts(compiled: Any, title: str) -> dict[str, str]:
 
 def at_once(net: Any) -> Callable[[int], int]:
     """The function from rows of a prediction to examples of its program."""
-    return net._at_once
+    return net.prediction.at_once if hasattr(net, "prediction") else net._at_once
 
 
 def is_for_team(net: Any) -> Callable[[Any, int], bool]:
     """The function that says whether a prediction has a program for a team of threads as well."""
-    return net._is_for_team
+    return net.prediction.is_for_team if hasattr(net, "prediction") else net._is_for_team
 
 
 def main(checkout: str, *files: str) -> None:

@@ -140,7 +140,7 @@ def runner(program, threads: int):
     the kernels that a step calls, in order."""
     from specc import driver
     from specc.columns import Column
-    from specc.net.net import TRAIN
+    from specc.pipeline import Kind
 
     net = driver.compile(program, threads=threads)
     rng = np.random.default_rng(0)
@@ -161,7 +161,7 @@ def runner(program, threads: int):
 
     run(1)
     once = min(run(2) / 2 for _ in range(3))
-    code = [call.kernel.key for call in net.compiled(TRAIN).calls()]
+    code = [call.kernel.key for call in net.compiled(Kind.TRAIN).calls()]
     return run, max(1, round(TURN / once)), code
 
 

@@ -37,10 +37,11 @@ from specc.frontend.words import library
 from specc.ir.graph import Graph
 from specc.ir.program import Program
 from specc.net.arrays import completed, examples
-from specc.net.net import GRADIENTS, PREDICT, TRAIN, Net
+from specc.net.net import Net
 from specc.ops.carry import loops, straightened
 from specc.ops.contract import Contract
 from specc.ops.peers import bind_batch
+from specc.pipeline import Kind
 from specc.reading import read_source
 from specc.source import Source
 
@@ -311,11 +312,11 @@ def step(program: Program, compiles: bool) -> str:
     if _elements(program, graph) > MOST_ELEMENTS or _calls(graph) > MOST_CALLS:
         return "too large to run here"
     kind = (
-        TRAIN
+        Kind.TRAIN
         if program.updates
-        else GRADIENTS
+        else Kind.GRADIENTS
         if program.losses and program.parameters
-        else PREDICT
+        else Kind.PREDICT
     )
     with np.errstate(all="ignore"):
         net = Net(program, EXAMPLES, "float64", 1, seed=0)
@@ -329,16 +330,16 @@ def step(program: Program, compiles: bool) -> str:
     _check_types(program, values)
     if not compiles:
         return "stepped"
-    if kind != GRADIENTS:  # what `specc build` prints
+    if kind != Kind.GRADIENTS:  # what `specc build` prints
         source = listing(program, net.compiled(kind), net.settings_graph)
         compile(source, "listing", "exec")
     arrays = {name: column.array for name, column in data.items()}
     with np.errstate(all="ignore"):
         if program.outputs:
             net.forward(**arrays)
-        if kind == PREDICT:
+        if kind == Kind.PREDICT:
             return "compiled"
-        loss = net.step(**arrays) if kind == TRAIN else net.loss_and_gradients(**arrays)[0]
+        loss = net.step(**arrays) if kind == Kind.TRAIN else net.loss_and_gradients(**arrays)[0]
         for path, array in net.params.items():
             assert array.dtype == np.float64 and array.shape == leaves["param", path].shape
         if not _is_close(loss, values["loss"]):
@@ -430,8 +431,8 @@ def _leaves(program: Program, net: Net, data) -> dict:
         key: np.array(value) for key, value in leaves.items()
     }  # a step changes the weights in place
     if program.updates:
-        net.graph(TRAIN)
-        settings = net._schedule(0, 1, 0, 0)[0]
+        net.graph(Kind.TRAIN)
+        settings = net.training.schedule(0, 1, 0, 0)[0]
         leaves.update({("setting", str(number)): value for number, value in enumerate(settings)})
     return leaves
 

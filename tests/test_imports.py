@@ -41,7 +41,8 @@ MAY_IMPORT = {
     "flow": MIDDLE | {"passes", "backend", "pipeline"},
     "net": MIDDLE | {"passes", "backend", "pipeline", "flow", "runtime"},
     "driver": MIDDLE | {"frontend", "passes", "backend", "pipeline", "net"},
-    "cli": MIDDLE | {"frontend", "passes", "backend", "flow", "net", "driver", "runtime"},
+    "cli": MIDDLE
+    | {"frontend", "passes", "backend", "flow", "pipeline", "net", "driver", "runtime"},
 }
 
 

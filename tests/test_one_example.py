@@ -10,7 +10,8 @@ import specc
 from specc.backend.reference import evaluate
 from specc.backend.run.prepared import Fastest, Prepared
 from specc.columns import Column
-from specc.net.net import FEW, PREDICT
+from specc.net.prediction import FEW
+from specc.pipeline import Kind
 from specc.source import Source
 
 NETWORKS = {
@@ -78,13 +79,13 @@ def wanted(net, inputs) -> np.ndarray:
     leaves = {("input", name): array for name, array in inputs.items()}
     leaves.update({("param", path): array for path, array in net.params.items()})
     leaves.update({("state", path): array for path, array in net.states.items()})
-    found = evaluate(net.graph(PREDICT), leaves, net.seed)
+    found = evaluate(net.graph(Kind.PREDICT), leaves, net.seed)
     (output,) = (value for name, value in found.items() if name.startswith("output."))
     return output
 
 
 def prepared(net, rows: int, team: bool) -> Prepared:
-    program = net.compiled(PREDICT, 1, team)
+    program = net.compiled(Kind.PREDICT, 1, team)
     ports = [next(port for port in net.ports if port.name == name) for name in program.ports]
     names = {f"output.{term.name}": term.name for term in net.program.outputs}
     return Prepared(program, ports, names, rows, 1, net.seed)
@@ -121,7 +122,7 @@ def test_a_team_of_any_size_agrees_with_the_interpreter(name, threads):
 @pytest.mark.parametrize("threads", [2, 3, 5])
 def test_a_team_divides_the_work(threads):
     net, inputs = compiled("convolution", "float32", threads)
-    plan = net.plan(PREDICT, 1, team=True)
+    plan = net.plan(Kind.PREDICT, 1, team=True)
     assert plan.team and plan.shards == threads
     assert {step.group.kind for step in plan.steps if step.mode == "split"} == {
         "contract",
@@ -134,11 +135,15 @@ def test_a_team_divides_the_work(threads):
 
 def test_a_team_divides_the_steps_of_wide_cells_alone():
     net, _ = compiled("wide recurrent", "float32", 2)
-    loops = [step for step in net.plan(PREDICT, 1, team=True).steps if step.group.kind == "loop"]
+    loops = [
+        step for step in net.plan(Kind.PREDICT, 1, team=True).steps if step.group.kind == "loop"
+    ]
     assert [step.mode for step in loops] == ["split"] * 3
     assert all({each.mode for each in step.steps} >= {"split"} for step in loops)
     net, _ = compiled("recurrent", "float32", 2)
-    loops = [step for step in net.plan(PREDICT, 1, team=True).steps if step.group.kind == "loop"]
+    loops = [
+        step for step in net.plan(Kind.PREDICT, 1, team=True).steps if step.group.kind == "loop"
+    ]
     assert [step.mode for step in loops] == ["single"] * 2
 
 
@@ -194,7 +199,7 @@ def test_packed_weights_follow_what_is_written_into_them(handle, held):
         return next(iter(net.forward(x=x).values()))
 
     before = found()
-    assert net.compiled(PREDICT, 64).link({"x": Column(x)}).packing is not None
+    assert net.compiled(Kind.PREDICT, 64).link({"x": Column(x)}).packing is not None
     weight = HANDLES[handle](net.params)
     for _ in range(2):
         assert np.array_equal(found(), before)
@@ -279,7 +284,7 @@ def test_a_sum_of_rows_of_a_table_keeps_no_rows():
         "  output mean(table[x]; axis=0)\n}\n"
     )
     net = specc.compile(specc.load(Source("one.dl", text)), batch=40, threads=2, seed=1)
-    assert net.plan(PREDICT).arena_bytes < 9 * 37 * 20 * 4
+    assert net.plan(Kind.PREDICT).arena_bytes < 9 * 37 * 20 * 4
     x = np.random.default_rng(0).integers(0, 50, (41, 9))
     for rows in (1, 40, 41):
         (found,) = net.forward(x=x[:rows]).values()

@@ -223,12 +223,12 @@ def test_predictions_for_any_number_of_rows_see_the_rows_of_their_batch():
 
 
 def test_programs_for_other_numbers_of_examples_are_forgotten_in_time(monkeypatch):
-    monkeypatch.setattr("specc.net.net.MOST_OF_PEERS", 2)
+    monkeypatch.setattr("specc.net.programs.MOST_OF_PEERS", 2)
     net = specc.compile(driver.load(Source("c.dl", COUNTED)), batch=4, dtype="float64")
     for rows in (1, 2, 3, 5, 1, 3):
         loss, _ = net.loss_and_gradients(x=np.ones((rows, 1)))
         assert loss == pytest.approx(2 * rows + 6, rel=1e-12)
-    assert len(net._programs) == 2
+    assert len(net.programs.compiled_ones) == 2
 
 
 def test_threads_are_chosen_for_a_model_whose_examples_see_each_other():

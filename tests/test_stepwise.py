@@ -57,19 +57,19 @@ def net_of(program, batch=4, threads=1, scale=1.5):
 
 def both(net, draws=(0.0, 1), **arrays):
     """What is written step by step, and by passes over all steps; whether there is a step."""
-    data = net._columns(arrays, ())
+    data = net.examples(arrays, ())
     fast = net.write(data, *draws)
     slow = decode(net.predict, net.written, net.ports, data, *draws)
     for port in net.written:
         rng = np.random.default_rng(5)
         symbols = rng.integers(0, port.classes, slow[port.name].shape)
-        columns = net._columns({**arrays, **slow, port.name: symbols}, ())
-        scores_at = net.step_by_step(port, columns)
+        columns = net.examples({**arrays, **slow, port.name: symbols}, ())
+        scores_at = net.decoding.step_by_step(port, columns)
         wanted = scores_of(port, net.predict(columns))
         for step in range(port.shape[0]) if scores_at else ():
             found = scores_at(step, symbols[:, max(step - 1, 0)])
             np.testing.assert_allclose(found, wanted[:, step], rtol=1e-9, atol=1e-12)
-    return fast, slow, [each is not None for each in net._steps.values()]
+    return fast, slow, [each is not None for each in net.decoding.decoders.values()]
 
 
 def agree(found, by_step=True):

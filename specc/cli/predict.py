@@ -161,10 +161,10 @@ def _written(
 
 def _ports(net: Net) -> tuple[Port, ...]:
     """Return the inputs, and the targets that outputs read and the model does not generate."""
-    from specc.net.net import PREDICT
+    from specc.pipeline import Kind
 
     own = {port.name for port in net.written}
-    needed = set(net.compiled(PREDICT).ports) - own
+    needed = set(net.compiled(Kind.PREDICT).ports) - own
     return tuple(
         port
         for port in net.ports

@@ -294,7 +294,7 @@ def _continued(
 
 def _require_training(program: Program, file: Path) -> None:
     from specc.diagnostics import SpecError
-    from specc.net.net import untrainable
+    from specc.net.training import untrainable
     from specc.runtime.errors import diagnostic, start_of
 
     if reason := untrainable(program):

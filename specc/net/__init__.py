@@ -2,8 +2,16 @@
 
 net              the face of a model: `specc.compile` returns a `Net`
 arrays           the arrays that people give, checked
+weights          the live arrays of a model, and the lock that guards them
+programs         graphs, plans and compiled programs, each made when it is first needed
+prediction       which programs predict so many rows, and calls that are kept ready
+decoding         targets that a model generates itself
 step_by_step     a decoder that keeps the states of the steps before
+metrics          losses and metrics from the means over batches
+schedule         the optimizer's settings for a stretch of steps
+training         training steps
 bucketing        batches of short examples, on programs over fewer steps
 rollback         weights to go back to after a step that diverged
+inspection       time by kernel, flow of gradients, causes of divergence
 divergence       the first operation of a step that was not finite
 """

@@ -1,6 +1,6 @@
 """Weights to go back to: a copy of a model's arrays, taken now and then.
 
-    back = Rollback(arrays, lanes, flops=3e8)
+    back = Rollback(weights.lasting, flops=3e8)
     back.keep(step, version)      # before a step: copies the arrays if a copy is due
     back.restore()                # puts the copy back, and returns the step before which it was taken
 
@@ -12,11 +12,11 @@ follows from the model's sizes alone, so the same training goes back to the same
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
-from specc.runtime.snapshot import is_sound
+from specc.runtime.snapshot import Snapshot, is_sound
 
 SHARE = 0.005  # of the time of the steps, which copies may take
 COPY_RATE = 4e9  # bytes per second, at least, of a copy and its check
@@ -36,16 +36,14 @@ def interval(sizes: list[int], flops: float) -> int:
 class Rollback:
     """The last copy of a model's arrays; `flops` are those of a training step.
 
-    `arrays` has the live ones by "param.PATH" and "state.PATH", `lanes` those of streams. Only the
-    mappings are kept: who holds an array might write into it (see `Arrays.version`).
+    `lasting` returns the live arrays by name. They are asked for again each time, because whoever holds an array
+    might write into it (see `Arrays.version`).
     """
 
-    def __init__(
-        self, arrays: Mapping[str, np.ndarray], lanes: Mapping[str, np.ndarray], flops: float
-    ) -> None:
-        self._arrays, self._lanes = arrays, lanes
-        self._every = interval([array.nbytes for _, array in self._live()], flops)
-        self._copies: dict[str, np.ndarray] = {}
+    def __init__(self, lasting: Callable[[], dict[str, np.ndarray]], flops: float) -> None:
+        self._lasting = lasting
+        self._every = interval([array.nbytes for array in lasting().values()], flops)
+        self._copies = Snapshot()
         self._step, self._next = 0, 0
         self._version, self._was_changed = -1, False
 
@@ -58,15 +56,12 @@ class Rollback:
         is_changed = version != self._version
         is_due = not self._copies or not self._step <= step < self._next
         if is_due or (is_changed and not self._was_changed):
+            live = self._lasting()
             if not all(
-                is_sound(array, not name.startswith("param.")) for name, array in self._live()
+                is_sound(array, not name.startswith("param.")) for name, array in live.items()
             ):
                 return not self._copies
-            for name, array in self._live():
-                if name in self._copies:
-                    np.copyto(self._copies[name], array)
-                else:
-                    self._copies[name] = array.copy()
+            self._copies.take(live.items())
             self._step, self._next = step, step + self._every
         self._was_changed = is_changed and not is_due
         return True
@@ -77,14 +72,5 @@ class Rollback:
 
     def restore(self) -> int:
         """Put the copy back; returns the number of the step before which it was taken."""
-        for name, array in self._live():
-            if name in self._copies:
-                array[...] = self._copies[name]
+        self._copies.restore(self._lasting())
         return self._step
-
-    def _live(self) -> Iterator[tuple[str, np.ndarray]]:
-        for name, array in self._arrays.items():
-            if name.startswith(("param.", "state.")):
-                yield name, array
-        for label, array in self._lanes.items():
-            yield f"lane.{label}", array

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from specc.runtime.checkpoint import not_finite, tensors
 from specc.runtime.compiled import CompiledModel
+from specc.runtime.snapshot import Snapshot
 
 
 def bad_step(net: CompiledModel, replay: Callable[[int, int], None], start: int, end: int) -> int:
@@ -22,19 +21,19 @@ def bad_step(net: CompiledModel, replay: Callable[[int, int], None], start: int,
     The model stands before step `start`, with finite weights; `replay(a, b)` does the steps from a
     up to b. Afterwards the model stands before the step that is returned.
     """
-    kept = _copied(net)
+    kept = _Kept(net)
     replay(start, end)
     if is_finite(net):
         return end
     while end - start > 1:
         middle = (start + end) // 2
-        _put_back(net, kept)
+        kept.restore()
         replay(start, middle)
         if is_finite(net):
-            start, kept = middle, _copied(net)
+            start, kept = middle, _Kept(net)
         else:
             end = middle
-    _put_back(net, kept)
+    kept.restore()
     return start
 
 
@@ -43,14 +42,13 @@ def is_finite(net: CompiledModel) -> bool:
     return not_finite(tensors(net)) is None
 
 
-def _copied(net: CompiledModel) -> list[dict[str, np.ndarray]]:
-    return [
-        {path: array.copy() for path, array in arrays.items()}
-        for arrays in (net.params, net.states)
-    ]
+class _Kept:
+    """The parameters and states of a model as they were."""
 
+    def __init__(self, net: CompiledModel) -> None:
+        self._net = net
+        self._params, self._states = Snapshot(net.params.items()), Snapshot(net.states.items())
 
-def _put_back(net: CompiledModel, kept: list[dict[str, np.ndarray]]) -> None:
-    for arrays, values in zip((net.params, net.states), kept, strict=True):
-        for path, value in values.items():
-            arrays[path][...] = value
+    def restore(self) -> None:
+        self._params.restore(self._net.params)
+        self._states.restore(self._net.states)

@@ -1,8 +1,39 @@
-"""Whether weights and states are still numbers that a training can go on from."""
+"""Copies of a model's arrays, to put back: before a step that may diverge, or a run that is only timed.
+
+kept = Snapshot(net.params.items())
+...                       # the arrays are written into
+kept.restore(net.params)
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
+
+
+class Snapshot:
+    """Copies of named arrays."""
+
+    def __init__(self, arrays: Iterable[tuple[str, np.ndarray]] = ()) -> None:
+        self._copies: dict[str, np.ndarray] = {}
+        self.take(arrays)
+
+    def __bool__(self) -> bool:
+        return bool(self._copies)
+
+    def take(self, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
+        """Copy the arrays, into the memory of the copies before them if there are any."""
+        for name, array in arrays:
+            if name in self._copies:
+                np.copyto(self._copies[name], array)
+            else:
+                self._copies[name] = array.copy()
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write the copies into the arrays of the same names."""
+        for name, copy in self._copies.items():
+            arrays[name][...] = copy
 
 
 def is_sound(array: np.ndarray, is_state: bool) -> bool:

@@ -25,7 +25,7 @@ TESTS = (
     "tests/test_stepwise.py",
     "tests/test_one_example.py",
     "tests/test_peers.py",
-    "tests/test_lengths.py",
+    "tests/net/test_bucketing.py",
     "tests/test_sequences.py",
     "tests/test_streams.py",
     "tests/test_varying.py",

@@ -15,12 +15,12 @@ from specc import driver, pipeline
 from specc.backend.reference import evaluate
 from specc.ir.graph import topological
 from specc.net.arrays import completed, examples
-from specc.net.net import TRAIN
 from specc.ops.leaf import Input
 from specc.ops.peers import Peers, bind_batch
 from specc.ops.random import Uniform
 from specc.ops.reduce import BatchMean
 from specc.passes import lower
+from specc.pipeline import Kind
 from specc.source import Source
 
 from .cases import Case, numbers
@@ -159,7 +159,7 @@ class _Comparison:
             return  # the figures depend on the batch
         _, final = lower.metric_means(self.program)
         oracle = self.oracle(graph, rows)
-        data = net._columns(self.some(rows), tuple(port.name for port in self.program.ports))
+        data = net.examples(self.some(rows), tuple(port.name for port in self.program.ports))
         for name, figure in net.evaluate(data, np.arange(rows)).items():
             mean = final.outputs[name].op.label if name.startswith("metric.") else name
             self.check(f"evaluation, {name}", oracle, mean, figure)
@@ -220,8 +220,8 @@ class _Comparison:
         rows, net = self.case.rows, self.net
         graph = pipeline.training_step(self.program).graph
         leaves = self.leaves(rows)
-        net.graph(TRAIN)
-        settings = net._schedule(0, 1, 0, 0)[0]
+        net.graph(Kind.TRAIN)
+        settings = net.training.schedule(0, 1, 0, 0)[0]
         leaves |= {("setting", str(number)): value for number, value in enumerate(settings)}
         oracle = Oracle(bind_batch(graph, rows), leaves, self.case.seed, 0, self.case.dtype)
         net.on_divergence = "warn"

@@ -11,7 +11,7 @@ from sequences import load, randomized
 from test_varying import NETWORKS
 
 import specc
-import specc.net.net
+import specc.net.training
 from specc import driver
 from specc.columns import Column
 from specc.net.bucketing import shorter, stretches
@@ -75,9 +75,11 @@ def test_short_batches_come_to_the_same_weights(name, threads):
     rows = 6 * batch + 5
     data = data_for(program, rows, batch)
     whole, wanted = trained(program, data, rows, batch, threads, 0)
-    short, found = trained(program, data, rows, batch, threads, specc.net.net.STEPS_WORTH_PROGRAMS)
-    assert not whole._shorter and len(short._shorter) > 2
-    assert all(each is not short for each in short._shorter.values())
+    short, found = trained(
+        program, data, rows, batch, threads, specc.net.training.STEPS_WORTH_PROGRAMS
+    )
+    assert not whole.training.buckets and len(short.training.buckets) > 2
+    assert all(each is not short.programs for each in short.training.buckets.values())
     np.testing.assert_allclose(found, wanted, rtol=1e-9)
     for path, array in whole.params.items():
         np.testing.assert_allclose(short.params[path], array, rtol=1e-9, atol=1e-11)
@@ -101,8 +103,8 @@ def test_dropout_draws_the_same_over_fewer_steps():
     )
     data = data_for(program, 64, 16)
     whole, wanted = trained(program, data, 64, 16, 1, 0)
-    short, found = trained(program, data, 64, 16, 1, specc.net.net.STEPS_WORTH_PROGRAMS)
-    assert short._shorter
+    short, found = trained(program, data, 64, 16, 1, specc.net.training.STEPS_WORTH_PROGRAMS)
+    assert short.training.buckets
     np.testing.assert_allclose(found, wanted, rtol=1e-9)
 
 
@@ -122,8 +124,8 @@ def test_what_depends_on_all_steps_keeps_them(body):
     assert shorter(program, (("time", 8),)) is None
     data = data_for(program, 64, 16)
     whole, wanted = trained(program, data, 64, 16, 1, 0)
-    kept, found = trained(program, data, 64, 16, 1, specc.net.net.STEPS_WORTH_PROGRAMS)
-    assert all(each is kept for each in kept._shorter.values())
+    kept, found = trained(program, data, 64, 16, 1, specc.net.training.STEPS_WORTH_PROGRAMS)
+    assert all(each is kept.programs for each in kept.training.buckets.values())
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
@@ -138,12 +140,12 @@ def test_neighbouring_batches_of_one_size_run_together():
 def test_a_training_in_one_call_or_many_is_the_same():
     program, batch = longer("rnn"), 8
     data = data_for(program, 100, batch)
-    one, wanted = trained(program, data, 100, batch, 1, specc.net.net.STEPS_WORTH_PROGRAMS)
+    one, wanted = trained(program, data, 100, batch, 1, specc.net.training.STEPS_WORTH_PROGRAMS)
     many = specc.compile(program, batch=batch, dtype="float64", threads=1)
     randomized(many)
     for start in range(0, 100, 3 * batch):
         order = np.arange(start, min(start + 3 * batch, 100))
-        many.train(data, order, start // batch, 100, specc.net.net.STEPS_WORTH_PROGRAMS)
+        many.train(data, order, start // batch, 100, specc.net.training.STEPS_WORTH_PROGRAMS)
     for path, array in one.params.items():
         assert np.array_equal(many.params[path], array)
 

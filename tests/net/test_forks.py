@@ -118,7 +118,7 @@ net.forward(x=x)
 inside, end = threading.Event(), threading.Event()
 
 def change():
-    with net._lock.writing:
+    with net.weights.lock.writing:
         inside.set()
         end.wait()
 

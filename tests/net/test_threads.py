@@ -71,7 +71,7 @@ def test_predictions_of_several_threads_are_each_callers_own():
 
 def test_predictions_of_threads_that_share_a_crew_are_each_callers_own():
     net = digits(threads=2)
-    net._is_for_team = lambda plan, batch: False  # teams may round differently
+    net.prediction.is_for_team = lambda plan, batch: False  # teams may round differently
     assert wrong_answers(net, 400, rows=(1, 8, 64, 300)) == 0
 
 
@@ -248,7 +248,7 @@ def test_threads_that_need_the_same_program_compile_it_once():
     x = np.ones((5, 6), np.float32)
     found = side_by_side(lambda _: net.forward(x=x)["p"].tolist(), 8)
     assert all(each == found[0] for each in found)
-    assert len([key for key in net._programs if key[0] == "predict"]) == 1
+    assert len([key for key in net.programs.compiled_ones if key[0] == "predict"]) == 1
 
 
 def test_models_are_loaded_and_compiled_by_several_threads_at_once():
@@ -265,6 +265,6 @@ def test_idle_memory_is_bounded():
     net = digits()
     x = np.ones((1, 1, 8, 8), np.float32)
     side_by_side(lambda _: net.forward(image=x), 160)
-    for program in net._programs.values():
+    for program in net.programs.compiled_ones.values():
         pool = program.storages
         assert pool.made == len(pool.free) <= pool.kept <= pool.most

@@ -10,11 +10,11 @@ from specc.backend.reference import evaluate
 from specc.ir.graph import Graph, apply
 from specc.ir.types import Type
 from specc.ir.verify import verify
-from specc.net.net import PREDICT
 from specc.ops import elementwise as e
 from specc.ops.leaf import Input, leaf
 from specc.ops.shape import Frame, Pad
 from specc.passes.frame import frame
+from specc.pipeline import Kind
 from specc.source import Source
 
 IMAGE = leaf(Input("input", "x", Type("float", (2, 3, 4), True)))
@@ -55,7 +55,7 @@ def test_a_pad_that_is_no_border_of_zeros_stays(pad):
 
 def test_a_team_waits_only_where_a_product_reads_what_others_made():
     net = specc.compile(specc.load(Source("m.dl", TWO_LAYERS)), batch=4, threads=2)
-    plan = net.plan(PREDICT, 1, team=True)
+    plan = net.plan(Kind.PREDICT, 1, team=True)
     phases = [
         [step.group.kind for step in plan.steps if step.phase == phase] for phase in (1, 2, 3)
     ]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import specc
-from specc.net.net import PREDICT
 from specc.passes.prediction_batch import MOST, NEAR
+from specc.pipeline import Kind
 from specc.source import Source
 
 FLAT = "input x: float[300]\noutput x -> dense(700) -> tanh -> dense(9)"
@@ -34,7 +34,7 @@ def narrow(monkeypatch):
 
 def test_flat_examples_are_taken_many_at_once():
     net = compiled(FLAT)
-    assert [net._at_once(rows) for rows in (1, 3, 4, 5, 9, 40, 1000)] == [
+    assert [net.prediction.at_once(rows) for rows in (1, 3, 4, 5, 9, 40, 1000)] == [
         1,
         1,
         4,
@@ -43,20 +43,20 @@ def test_flat_examples_are_taken_many_at_once():
         64,
         8 * MOST,
     ]
-    assert compiled(FLAT, threads=3)._at_once(1000) == 12 * MOST
+    assert compiled(FLAT, threads=3).prediction.at_once(1000) == 12 * MOST
 
 
 def test_of_large_images_only_what_finds_room_in_a_cache():
     net = compiled(IMAGES)
-    at_once = net._at_once(1000)
+    at_once = net.prediction.at_once(1000)
     assert at_once < 8 * MOST
-    of_all = net.plan(PREDICT, 8 * MOST).arena_bytes
+    of_all = net.plan(Kind.PREDICT, 8 * MOST).arena_bytes
     assert of_all > NEAR
     assert at_once == 8 or of_all * at_once <= NEAR * 8 * MOST
 
 
 def test_heavy_weights_are_not_read_for_every_few_examples():
-    assert compiled(HEAVY)._at_once(1000) == 8 * MOST
+    assert compiled(HEAVY).prediction.at_once(1000) == 8 * MOST
 
 
 @pytest.mark.parametrize(

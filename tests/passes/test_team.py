@@ -8,8 +8,8 @@ from pairs import in_turn, pairwise
 
 import specc
 from specc.columns import Column
-from specc.net.net import GRADIENTS, PREDICT, TRAIN
 from specc.passes import team
+from specc.pipeline import Kind
 from specc.source import Source
 
 NETWORKS = {
@@ -119,7 +119,9 @@ def test_it_trains_as_one_thread_does(name, threads, optimizer):
         compiled(name, 1, optimizer=optimizer),
         compiled(name, threads, optimizer=optimizer),
     )
-    assert other.plan(TRAIN).team and other.shards == threads and not alone.plan(TRAIN).team
+    assert (
+        other.plan(Kind.TRAIN).team and other.shards == threads and not alone.plan(Kind.TRAIN).team
+    )
     rows = 4 * alone.batch - alone.batch // 2  # the last batch is not full
     data = examples(alone, rows)
     records = [net.train(data, np.arange(rows), 0, 4, 4) for net in (alone, other)]
@@ -133,7 +135,7 @@ def test_it_trains_as_one_thread_does(name, threads, optimizer):
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_its_gradients_are_those_of_one_thread(name):
     alone, other = compiled(name, 1), compiled(name, 2)
-    assert other.plan(GRADIENTS).team and not other.plan(PREDICT).team
+    assert other.plan(Kind.GRADIENTS).team and not other.plan(Kind.PREDICT).team
     data = {key: each.array for key, each in examples(alone, alone.batch).items()}
     loss, gradients = alone.loss_and_gradients(**data)
     for _ in range(5):
@@ -152,7 +154,7 @@ def test_its_gradients_are_those_of_one_thread(name):
 def test_it_predicts_as_one_thread_does(name, rows):
     alone, other = compiled(name, 1), compiled(name, 3)
     data = examples(alone, rows)
-    program = other.compiled(PREDICT, rows, team=True)
+    program = other.compiled(Kind.PREDICT, rows, team=True)
     assert program.plan.team and program.plan.shards == 3
     ports = {key: data[key] for key in program.ports}
     _, found = program.run(ports, np.arange(rows), rows)
@@ -167,7 +169,7 @@ def test_it_predicts_as_one_thread_does(name, rows):
 
 def test_memory_is_given_out_again():
     net = compiled("back again", 2)
-    plan = net.plan(TRAIN)
+    plan = net.plan(Kind.TRAIN)
     batched = sum(node.type.elements * plan.lanes * 8 for node in plan.places if node.type.batched)
     assert plan.arena_bytes < batched
 
@@ -185,7 +187,7 @@ OTHERS = {
 @pytest.mark.parametrize("name", list(OTHERS))
 def test_other_networks_divide_their_examples(name, monkeypatch):
     monkeypatch.setitem(NETWORKS, name, (OTHERS[name], 64))
-    assert not compiled(name, 2).plan(TRAIN).team
+    assert not compiled(name, 2).plan(Kind.TRAIN).team
 
 
 def test_it_is_for_more_weights_than_activations(monkeypatch):
@@ -194,5 +196,5 @@ def test_it_is_for_more_weights_than_activations(monkeypatch):
     many = "input x: float[32] target y: class(10) let w = x -> dense(48) -> relu -> dense(10)"
     for text, batch, wanted in ((wide, 32, True), (wide, 4096, False), (many, 64, False)):
         NETWORKS["tried"] = (f"{text} output w loss cross_entropy(w, y)", batch)
-        assert compiled("tried", 2, "float32").plan(TRAIN).team == wanted
+        assert compiled("tried", 2, "float32").plan(Kind.TRAIN).team == wanted
     del NETWORKS["tried"]

@@ -14,7 +14,6 @@ import specc
 from specc.backend.reference import evaluate
 from specc.ir.graph import Graph, Node, apply
 from specc.ir.types import Type
-from specc.net.net import TRAIN
 from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.elementwise import Add, Mul, Sub
 from specc.ops.functions import Abs, Tanh
@@ -24,7 +23,7 @@ from specc.ops.shape import Frame, Pad, Slice, Transpose
 from specc.ops.views import awaited, root_of
 from specc.passes.fuse import fuse
 from specc.passes.prepare import prepare
-from specc.pipeline import forward, training_step
+from specc.pipeline import Kind, forward, training_step
 from specc.source import Source
 
 SIZE = 3
@@ -205,7 +204,7 @@ def test_updates_read_the_old_values(name):
     x = np.random.default_rng(0).standard_normal((9, 3))
     for threads in (1, 2):
         net = specc.compile(program, dtype="float64", threads=threads, seed=1)
-        check_groups(prepare(net.graph(TRAIN)))
+        check_groups(prepare(net.graph(Kind.TRAIN)))
         leaves = {("input", "x"): x, ("weight_of_example", ""): np.full(9, 1 / 9)}
         leaves |= {("setting", "0"): np.array(0.1)}
         for _ in range(2):

@@ -1,0 +1,102 @@
+"""Looks into a model with its weights as they are: time by kernel, flow of gradients, causes of divergence.
+
+inspection = Inspection(training)
+inspection.time(data, order)                # StepTimes; the model is the same afterwards
+inspection.flow(data, rows)                 # Flow
+inspection.diagnose(data, rows, step=12)    # Finding, or None
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from specc.columns import Column
+from specc.net.divergence import Finding, explain
+from specc.net.training import Training
+from specc.pipeline import Kind
+from specc.runtime.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from specc.backend.measure.timing import StepTimes
+    from specc.flow import Flow
+
+Slots = Mapping[str, np.ndarray]
+
+
+class Inspection:
+    """The calls that show why a model does what it does; none of them changes it."""
+
+    def __init__(self, training: Training) -> None:
+        self._training, self._programs = training, training.programs
+        self._program, self._weights = training.program, training.weights
+
+    def time(self, data: Mapping[str, Column], order: np.ndarray) -> StepTimes:
+        """The time of each kernel of a training step over the rows `order` (without an optimizer, of an evaluation
+        or a prediction)."""
+        from specc.backend.measure.timing import time_calls
+
+        programs, kind = self._programs, Kind.main(self._program)
+        batch = min(programs.batch, len(order)) if programs.sees_peers(kind) else programs.batch
+        program = programs.ready(kind, data, batch)
+        with self._weights.lock.writing:
+            training = self._training
+            settings = training.schedule(training.steps_done, 1) if kind == Kind.TRAIN else None
+            columns = {name: data[name] for name in program.ports}
+            kept = Snapshot(self._weights.arrays.items())
+            try:
+                return time_calls(program, columns, order, batch, settings, programs.seed)
+            finally:
+                kept.restore(self._weights.arrays)
+
+    def flow(self, data: Mapping[str, Column], rows: int) -> Flow:
+        """How gradients flow on the first `rows` examples, in training mode; a stream begins anew."""
+        from specc.flow import measure
+
+        with self._weights.lock.reading:
+            leaves = self._leaves(data, np.arange(rows), self._weights.new_slots(rows))
+            moments = ("step", "epoch", "progress", "stale")
+            leaves.update({("schedule", name): np.zeros(()) for name in moments})
+            leaves["weight_of_example", ""] = np.full(rows, 1 / rows)
+            seed, steps_done = self._programs.seed, self._training.steps_done
+            return measure(self._program, leaves, rows, seed, steps_done)
+
+    def diagnose(
+        self,
+        data: Mapping[str, Column],
+        rows: np.ndarray,
+        step: int,
+        steps_per_epoch: int = 0,
+        total_steps: int = 0,
+        stale: float = 0,
+        training: bool = True,
+    ) -> Finding | None:
+        """Why the training step `step` (from 0) over one batch, `rows`, is not finite; without
+        `training`, why an evaluation is not.
+
+        The model must be as it was before the step. The interpreter repeats the step, and the first
+        operation whose result is not finite is returned; None if there is none.
+        """
+        weights, programs = self._weights, self._programs
+        with weights.lock.reading:
+            slots = weights.slots if training else weights.new_slots(len(rows))
+            leaves = self._leaves(data, rows, slots)
+            if training and self._program.updates:
+                schedule = self._training.schedule
+                settings = schedule(step, 1, steps_per_epoch, total_steps, stale)
+                leaves.update({("setting", str(k)): value for k, value in enumerate(settings[0])})
+            return explain(
+                self._program, leaves, rows, programs.dtype, programs.seed, step, training
+            )
+
+    def _leaves(
+        self, data: Mapping[str, Column], rows: np.ndarray, slots: Slots
+    ) -> dict[tuple[str, str], np.ndarray]:
+        """The values that the interpreter reads: those of some rows, the weights, and the states."""
+        ports = self._program.ports
+        leaves = {(port.role, port.name): data[port.name].values(rows) for port in ports}
+        leaves.update(self._weights.leaves())
+        leaves.update({("lane", label): array for label, array in slots.items()})
+        return leaves

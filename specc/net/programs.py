@@ -1,0 +1,212 @@
+"""The compiled programs of a model: each is made when it is first needed, and kept.
+
+programs = Programs(program, weights, batch=64, threads=2, clock=Clock())
+records, outputs = programs.run_all(programs.all_ready(Kind.TRAIN, data, 64, rows), data, order, ...)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+
+from specc.backend.run.program import CompiledProgram
+from specc.collection import uncollected
+from specc.columns import Column
+from specc.ir.graph import Graph
+from specc.ir.plan import Plan
+from specc.ir.program import Program
+from specc.locks import COMPILER
+from specc.net.weights import Weights
+from specc.ops.peers import sees_peers
+from specc.pipeline import Batch, Job, Kind, after, optimized, planned, run
+
+# Programs that run one after the other, each with the number of examples in its batches.
+Sequence = tuple[tuple[CompiledProgram, int], ...]
+
+MOST_OF_PEERS = (
+    16  # programs that are kept, each for another number of examples that see each other
+)
+
+
+class Clock:
+    """The seconds that compiling has taken, of all programs of a model."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._depth = 0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Add the time of a block, once for blocks within each other; the caller holds COMPILER."""
+        start, self._depth = time.perf_counter(), self._depth + 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if not self._depth:
+                self.seconds += time.perf_counter() - start
+
+
+class Programs:
+    """The graphs, plans and machine code of one model for batches of `batch` examples."""
+
+    def __init__(
+        self, program: Program, weights: Weights, batch: int, threads: int, clock: Clock
+    ) -> None:
+        self.program, self.weights, self.clock = program, weights, clock
+        self.batch, self.threads = batch, threads
+        self.dtype, self.seed = weights.dtype, weights.seed
+        self.compiled_ones: dict[tuple[str, int, bool], CompiledProgram] = {}
+        self._graphs: dict[str, Graph] = {}
+        self._settings = Graph({})
+        self._with_peers: dict[str, bool] = {}
+
+    # Graphs and plans.
+
+    @uncollected
+    def graph(self, kind: str) -> Graph:
+        """The optimized graph of one program: the planner's input."""
+        if kind not in self._graphs:
+            with COMPILER:
+                if kind not in self._graphs:
+                    made = optimized(Job(self.program, Kind(kind)), self._batch(self.batch, False))
+                    if kind == Kind.TRAIN:
+                        self._settings = made.settings
+                    self._graphs[kind] = made.graph
+        return self._graphs[kind]
+
+    @property
+    def settings_graph(self) -> Graph:
+        """The optimizer's settings, as a graph over step, epoch, progress and stale."""
+        if self.program.updates:
+            self.graph(Kind.TRAIN)
+        return self._settings
+
+    def plan(self, kind: str, examples: int | None = None, team: bool = False) -> Plan:
+        """The plan of one program, for batches of `examples`; a `team` of threads shares one."""
+        examples = examples or self.batch
+        with COMPILER:
+            is_alone = (kind, examples) == (Kind.PREDICT, 1)
+            return planned(self.graph(kind), self._batch(examples, is_alone, team))
+
+    def _batch(self, examples: int, is_alone: bool, team: bool = False) -> Batch:
+        return Batch.on_this_machine(examples, self.threads, self.dtype, is_alone, team)
+
+    @property
+    def shards(self) -> int:
+        """The threads that work on a batch: `threads`, or fewer if it is small."""
+        kind = Kind.TRAIN if self.program.updates else Kind.PREDICT
+        program = self.compiled_ones.get((kind, self.batch, False))
+        return (program.plan if program else self.plan(kind)).shards
+
+    def sees_peers(self, kind: str) -> bool:
+        """Whether the examples of a batch see each other: then a program is for one number of examples."""
+        if kind not in self._with_peers:
+            self._with_peers[kind] = sees_peers(self.graph(kind))
+        return self._with_peers[kind]
+
+    # Machine code.
+
+    @uncollected
+    def compiled(
+        self, kind: str, examples: int | None = None, team: bool = False
+    ) -> CompiledProgram:
+        """One program, ready to run on batches of at most `examples` (for 1, see `plan`), or of exactly so many
+        if they see each other."""
+        key = kind, max(examples or 0, self.batch), False
+        if kind == Kind.PREDICT and examples:
+            key = Kind.PREDICT, examples, team
+        elif examples and self.sees_peers(kind):
+            key = kind, examples, False
+        found = self.compiled_ones.get(key)
+        if found is None:
+            with COMPILER:
+                found = self.compiled_ones.get(key)
+                if found is None:
+                    found = self.compiled_ones[key] = self._made(*key)
+        return found
+
+    def _made(self, kind: str, examples: int, team: bool) -> CompiledProgram:
+        with self.clock.running():
+            self._make_room(kind)
+            if kind == Kind.GRADIENTS:
+                self.weights.add_gradients()
+            return self.of_plan(self.plan(kind, examples, team))
+
+    def _make_room(self, kind: str) -> None:
+        """Forget the oldest of too many programs that are each for one number of examples."""
+        if self.sees_peers(kind):
+            others = [key for key in self.compiled_ones if key[0] == kind and key[1] != self.batch]
+            for key in others[: len(others) + 1 - MOST_OF_PEERS]:
+                del self.compiled_ones[key]
+
+    def of_plan(self, plan: Plan) -> CompiledProgram:
+        """A plan made ready to run on the weights."""
+        params = self.weights.params
+        return CompiledProgram(plan, self.dtype, self.weights.arrays, lambda: params.version)
+
+    def of_graph(self, graph: Graph, batch: int) -> CompiledProgram:
+        """A graph that is lowered, made ready to run on batches of `batch` examples."""
+        graph = run(Job(), after("select", graph), "prepare").graph
+        return self.of_plan(planned(graph, self._batch(batch, batch == 1)))
+
+    def ready(self, kind: str, data: Mapping[str, Column], batch: int) -> CompiledProgram:
+        """One program, with nothing left to compile for runs on data like this."""
+        program = self.compiled(kind, batch)
+        if not program.is_linked(data):
+            with COMPILER, self.clock.running():
+                program.link(data)
+        return program
+
+    def all_ready(self, kind: str, data: Mapping[str, Column], batch: int, rows: int) -> Sequence:
+        """The programs that run over so many rows: one, or another one for the last batch, if fewer examples
+        see each other there."""
+        rest = rows % batch if self.sees_peers(kind) else 0
+        sizes = [batch] if rows >= batch or not rest else []
+        return tuple(
+            (self.ready(kind, data, size), size) for size in (*sizes, *([rest] if rest else []))
+        )
+
+    # Runs.
+
+    def run(
+        self,
+        program: CompiledProgram,
+        data: Mapping[str, Column],
+        order: np.ndarray,
+        batch: int,
+        settings: np.ndarray | None = None,
+        first: int = 0,
+        slots: Mapping[str, np.ndarray] | None = None,
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The records and outputs of one program over the rows `order`; streams begin anew without `slots`."""
+        slots = self.weights.new_slots(batch) if slots is None else slots
+        if program.changes_weights:
+            self.weights.params.written()
+        return program.run(data, order, batch, settings, self.seed, first, slots)
+
+    def run_all(
+        self,
+        programs: Sequence,
+        data: Mapping[str, Column],
+        order: np.ndarray,
+        settings: np.ndarray | None = None,
+        first: int = 0,
+        slots: Mapping[str, np.ndarray] | None = None,
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The records and outputs of programs that run one after the other over the rows `order`."""
+        if len(programs) == 1:
+            return self.run(programs[0][0], data, order, programs[0][1], settings, first, slots)
+        found, start, step = [], 0, 0
+        for program, batch in programs:
+            stop = start + (len(order) - start) // batch * batch
+            own = slots and {label: array[:batch] for label, array in slots.items()}
+            rest = None if settings is None else settings[step:]
+            rows = order[start:stop]
+            found.append(self.run(program, data, rows, batch, rest, first + step, own))
+            start, step = stop, step + len(found[-1][0])
+        outputs = {name: np.concatenate([each[name] for _, each in found]) for name in found[0][1]}
+        return np.concatenate([records for records, _ in found]), outputs

@@ -1,0 +1,54 @@
+"""The optimizer's settings for a stretch of training steps, computed ahead of them.
+
+schedule = Schedule(program.limits, programs.settings_graph)
+table = schedule(first=0, steps=100, steps_per_epoch=50, total=1000)     # float64 [100, settings]
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specc.backend.reference import evaluate
+from specc.diagnostics import Diagnostic, SpecError
+from specc.ir.graph import Graph
+from specc.ir.program import Limit
+
+
+class Schedule:
+    """The settings as functions of step, epoch, progress and stale, with the bounds that they must keep."""
+
+    def __init__(self, limits: tuple[Limit, ...], settings: Graph) -> None:
+        self._limits, self._settings = limits, settings
+
+    def __call__(
+        self, first: int, steps: int, steps_per_epoch: int = 0, total: int = 0, stale: float = 0
+    ) -> np.ndarray:
+        """The settings of each step, float64 [steps, settings]. Raises SpecError if one leaves its bounds."""
+        step = np.arange(first, first + steps, dtype=float)
+        moments = {
+            ("schedule", "step"): step,
+            ("schedule", "epoch"): step / steps_per_epoch if steps_per_epoch else 0 * step,
+            ("schedule", "progress"): step / total if total else 0 * step,
+            ("schedule", "stale"): 0 * step + stale,
+        }
+        for limit in self._limits:
+            found = evaluate(Graph({"value": limit.node}), moments)["value"]
+            check_limit(limit, np.broadcast_to(found, steps), first)
+        values = evaluate(self._settings, moments)
+        table = np.empty((steps, len(values)))
+        for name, value in values.items():
+            table[:, int(name)] = value
+        return table
+
+
+def check_limit(limit: Limit, values: np.ndarray, first: int) -> None:
+    """Raise SpecError if a scheduled setting leaves its bounds; `first` is the step of `values[0]`."""
+    holds = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}
+    rules = [
+        (f"must be {sign} {bound:g}", holds[sign](values, bound)) for sign, bound in limit.bounds
+    ]
+    for rule, is_good in [("must be a finite number", np.isfinite(values)), *rules]:
+        if not is_good.all():
+            at = int(np.argmin(is_good))
+            message = f"`{limit.setting}` {rule}, but is {values[at]:.4g} at step {first + at}"
+            raise SpecError([Diagnostic("bad-setting", "error", message, limit.span)])

@@ -1,0 +1,116 @@
+"""The arrays of a model: parameters, states and what streams carry from batch to batch.
+
+    weights = Weights(program, batch=64, dtype="float32", seed=0)
+    weights.params["dense1.weight"], weights.states["adam.dense1.weight.m"]
+
+All programs of a model read and write these arrays. `lock` lets many calls read them, or one call change them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from specc.backend.reference import evaluate
+from specc.backend.run.storage import aligned
+from specc.ir.graph import Graph, Node
+from specc.ir.program import Program
+from specc.locks import ReadWriteLock
+from specc.net.arrays import Arrays
+
+
+class Weights:
+    """The live arrays of a model, in C order.
+
+    `arrays` has those that compiled programs know by name: "param.PATH", "state.PATH" and, once gradients are
+    wanted, "gradient.PATH". `slots` has what each slot of a stream's batch carries on, by label.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        batch: int,
+        dtype: str,
+        seed: int,
+        values: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        self.program, self.dtype, self.seed = program, dtype, seed
+        self.lock = ReadWriteLock()
+        self.arrays: dict[str, np.ndarray] = {}
+        states = [
+            *program.states,
+            *(state for update in program.updates for state in update.states),
+        ]
+        wanted = {f"param.{each.path}": each for each in program.parameters}
+        wanted.update({f"state.{each.path}": each for each in states})
+        if values is None:
+            initial = Graph({name: each.initial for name, each in wanted.items()})
+            values = evaluate(initial, {}, seed)
+        for name, each in wanted.items():
+            self.arrays[name] = self._array(each.type.shape)
+            self.arrays[name][...] = values[name]
+        self.params = Arrays(
+            {each.path: self.arrays[f"param.{each.path}"] for each in program.parameters},
+            f"{program.name} has no parameter",
+            self.lock.writing,
+        )
+        self.slots = {
+            label: np.zeros((batch, *self._slot_shape(label)), dtype)
+            for label, _ in program.streams
+        }
+        lasting = {each.path: self.arrays[f"state.{each.path}"] for each in states}
+        self.states = Arrays(
+            {**lasting, **{f"stream.{label}": array for label, array in self.slots.items()}},
+            f"{program.name} has no state",
+            self.lock.writing,
+        )
+        self.params.settle()
+
+    def _array(self, shape: tuple[int, ...]) -> np.ndarray:
+        item = np.dtype(self.dtype).itemsize
+        size = int(np.prod(shape, dtype=np.int64))
+        return aligned(item * size).view(self.dtype).reshape(shape)
+
+    def _slot_shape(self, label: str) -> tuple[int, ...]:
+        (then,) = (node for name, node in self.program.carries if name == label)
+        return then.type.shape[1:]
+
+    def new_slots(self, batch: int) -> dict[str, np.ndarray]:
+        """Slots of streams that begin anew."""
+        return {
+            label: np.zeros((batch, *array.shape[1:]), self.dtype)
+            for label, array in self.slots.items()
+        }
+
+    def add_gradients(self) -> None:
+        """Make the arrays that a program for gradients writes to."""
+        for each in self.program.parameters:
+            self.arrays.setdefault(f"gradient.{each.path}", self._array(each.type.shape))
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Copies of the gradients by path."""
+        return {
+            each.path: self.arrays[f"gradient.{each.path}"].copy()
+            for each in self.program.parameters
+        }
+
+    def lasting(self) -> dict[str, np.ndarray]:
+        """The parameters, states and slots, which a training changes, by name."""
+        kept = {
+            name: array
+            for name, array in self.arrays.items()
+            if name.startswith(("param.", "state."))
+        }
+        return {**kept, **{f"lane.{label}": array for label, array in self.slots.items()}}
+
+    def leaves(self) -> dict[tuple[str, str], np.ndarray]:
+        """The parameters and states, as the interpreter reads them."""
+        found = {("param", path): array for path, array in self.params.items()}
+        found.update({("state", path): array for path, array in self.states.items()})
+        return found
+
+    def value(self, node: Node) -> np.ndarray:
+        """The value of a node that no input goes into."""
+        found = evaluate(Graph({"value": node}), self.leaves(), self.seed)["value"]
+        return found.astype(self.dtype) if node.type.kind == "float" else found
