@@ -241,9 +241,7 @@ def emitted(
             if checkout == old and kept is not None and kept.exists():
                 output.write_bytes(gzip.decompress(kept.read_bytes()))
                 continue
-            # all models of the other checkout, if they can be kept
-            wanted = [file for file in models(checkout) if not chosen or Path(file).stem in chosen]
-            files = models(checkout) if checkout == old and kept is not None else wanted
+            files = [file for file in models(checkout) if not chosen or Path(file).stem in chosen]
             processes.append(start(checkout, files, output))
         try:
             failed = [process.wait() for process in processes]
@@ -252,7 +250,7 @@ def emitted(
                 process.kill()
         if any(failed):
             raise click.ClickException("a checkout could not be emitted: see the error above")
-        if kept is not None and not kept.exists():
+        if kept is not None and not chosen and not kept.exists():
             whole = kept.with_suffix(f".{os.getpid()}")
             whole.write_bytes(gzip.compress(outputs[old].read_bytes(), 1))
             whole.replace(kept)
