@@ -124,14 +124,24 @@ def topological(roots: Iterable[Node], leaves: type[Op] | None = None) -> tuple[
     return tuple(done)
 
 
-def rewrite(graph: Graph, rule: Callable[[Node], Node]) -> Graph:
-    """The graph with `rule` applied to every node, from the inputs up."""
+def rebuild(graph: Graph, rule: Callable[[Node, Node], Node]) -> Graph:
+    """Return the graph with `rule(old, now)` in place of every node, from the inputs up.
+
+    `now` is the old node over what its inputs have become: the node itself if they are the same.
+    """
     new: dict[Node, Node] = {}
     for node in graph.nodes:
-        inputs = tuple(new[each] for each in node.inputs)
-        if inputs != node.inputs:
-            node_now = Node(node.op, inputs, node.type, node.origin)
-        else:
-            node_now = node
-        new[node] = rule(node_now)
+        new[node] = rule(node, over(node, tuple(new[each] for each in node.inputs)))
     return Graph({name: new[node] for name, node in graph.outputs.items()})
+
+
+def rewrite(graph: Graph, rule: Callable[[Node], Node]) -> Graph:
+    """Return the graph with `rule` applied to every node, whose inputs it has been applied to."""
+    return rebuild(graph, lambda _, now: rule(now))
+
+
+def over(node: Node, inputs: tuple[Node, ...]) -> Node:
+    """Return the node over other inputs of the same types; the node itself if they are its own."""
+    if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
+        return node
+    return Node(node.op, inputs, node.type, node.origin)

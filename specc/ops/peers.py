@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, is_dataclass, replace
 
 from specc.ir import sizes
-from specc.ir.graph import Graph, Node, apply
+from specc.ir.graph import Graph, Node, apply, rewrite
 from specc.ir.op import Form, ShapeError, WithoutArithmetic, WithoutSteps
 from specc.ir.sizes import Polynomial, Size
 from specc.ir.types import Type
@@ -162,11 +162,10 @@ def bind_batch(graph: Graph, examples: int) -> Graph:
             return replace(value, **changed) if changed != now else value
         return value
 
-    new: dict[Node, Node] = {}
-    for node in graph.nodes:
-        inputs = tuple(new[each] for each in node.inputs)
-        new[node] = Node(number(node.op), inputs, number(node.type), node.origin)
-    return Graph({name: new[node] for name, node in graph.outputs.items()})
+    def rule(node: Node) -> Node:
+        return Node(number(node.op), node.inputs, number(node.type), node.origin)
+
+    return rewrite(graph, rule)
 
 
 def sees_peers(graph: Graph) -> bool:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from specc.ir.graph import Graph, Node
+from specc.ir.graph import Graph, Node, rebuild
 from specc.ops.contract import Contract
 from specc.ops.gather import Put
 from specc.ops.reduce import AllReduce
@@ -46,21 +46,17 @@ def divide(graph: Graph, shards: int, lanes: int, team: bool = False) -> Graph:
     by_rows = {node for node in graph.nodes if team and sums_over_rows(node, shards, lanes)}
     if not wanted and not by_rows:
         return graph
-    new: dict[Node, Node] = {}
-    for node in graph.nodes:
-        if node in wanted:
-            (part,) = node.inputs
-            op, inputs, origin = replace(part.op, complete=True), part.inputs, part.origin
-        else:
-            op, inputs, origin = node.op, node.inputs, node.origin
-        inputs = tuple(new[each] for each in inputs)
-        if node in by_rows:
-            own = Node(replace(op, by_rows=True), inputs, node.type, origin)
-            new[node] = Node(AllReduce(), (own,), node.type, origin)
-            continue
-        same = op is node.op and all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-        new[node] = node if same else Node(op, inputs, node.type, origin)
-    return Graph({name: new[node] for name, node in graph.outputs.items()})
+
+    def rule(old: Node, now: Node) -> Node:
+        if old in wanted:
+            (part,) = now.inputs
+            return Node(replace(part.op, complete=True), part.inputs, now.type, part.origin)
+        if old in by_rows:
+            own = Node(replace(now.op, by_rows=True), now.inputs, now.type, now.origin)
+            return Node(AllReduce(), (own,), now.type, now.origin)
+        return now
+
+    return rebuild(graph, rule)
 
 
 def _pays(part: Node, shards: int, lanes: int, team: bool) -> bool:

@@ -7,7 +7,7 @@ A frame is written in one go, into memory of its own, whose border stays as it w
 
 from __future__ import annotations
 
-from specc.ir.graph import Graph, Node
+from specc.ir.graph import Graph, Node, rebuild
 from specc.ops.carry import Carry
 from specc.ops.shape import Frame, Pad
 
@@ -20,7 +20,7 @@ def frame(graph: Graph) -> Graph:
     alone = {node for node in graph.nodes if len(graph.users[node]) == 1 and node not in outputs}
     framed: set[Node] = set()
 
-    def join(node: Node) -> Node:
+    def join(old: Node, node: Node) -> Node:
         op = node.op
         if not isinstance(op, Pad) or op.step != 1 or op.fill != 0.0 or node.type.kind != "float":
             return node
@@ -29,13 +29,9 @@ def frame(graph: Graph) -> Graph:
         if x in framed:
             starts = [a + b for a, b in zip(starts, x.op.starts, strict=True)]
             (x,) = x.inputs
-        return Node(Frame(tuple(starts), node.type.shape), (x,), node.type, node.origin)
+        made = Node(Frame(tuple(starts), node.type.shape), (x,), node.type, node.origin)
+        if old in alone:
+            framed.add(made)
+        return made
 
-    new: dict[Node, Node] = {}
-    for node in graph.nodes:
-        inputs = tuple(new[each] for each in node.inputs)
-        now = node if inputs == node.inputs else Node(node.op, inputs, node.type, node.origin)
-        new[node] = join(now)
-        if isinstance(new[node].op, Frame) and node in alone:
-            framed.add(new[node])
-    return Graph({name: new[node] for name, node in graph.outputs.items()})
+    return rebuild(graph, join)

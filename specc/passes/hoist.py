@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from specc.ir.graph import Graph, Node, apply
+from specc.ir.graph import Graph, Node, apply, rebuild
 from specc.ops.carry import Carry, closed, following, loops
 from specc.ops.contract import Affine, Contract
 from specc.ops.elementwise import add
@@ -24,19 +24,17 @@ def hoist(graph: Graph) -> Graph:
     if not any(isinstance(node.op, Carry) for node in graph.nodes):
         return graph
     within = {node: loop for loop in loops(graph) for node in loop.nodes}
-    new: dict[Node, Node] = {}
-    for node in graph.nodes:
-        inputs = tuple(new[each] for each in node.inputs)
-        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-        new[node] = node if same else Node(node.op, inputs, node.type, node.origin)
-        if isinstance(node.op, Contract) and node in within:
-            for position, each in enumerate(node.inputs):
-                own = {within.get(part) is within[node] for part in each.inputs}
+
+    def rule(old: Node, now: Node) -> Node:
+        if isinstance(old.op, Contract) and old in within:
+            for position, each in enumerate(old.inputs):
+                own = {within.get(part) is within[old] for part in each.inputs}
                 if isinstance(each.op, Concat) and len(own) == 2:
-                    new[node] = _split(new[node], position) or new[node]
-                    break
-    outputs = {name: new[node] for name, node in graph.outputs.items()}
-    return closed(outputs, following(Graph(outputs)))
+                    return _split(now, position) or now
+        return now
+
+    graph = rebuild(graph, rule)
+    return closed(graph.outputs, following(graph))
 
 
 def _split(node: Node, position: int) -> Node | None:

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 
-from specc.ir.graph import Graph, Node, Origin, apply, rewrite, serving, topological
+from specc.ir.graph import Graph, Node, Origin, apply, rebuild, rewrite, serving, topological
 from specc.ir.program import Program
 from specc.ir.types import Type
 from specc.ops.broadcast import Sum, broadcast_scalar, sum_batch
@@ -257,20 +257,15 @@ def split_schedule(graph: Graph) -> Lowered:
         label = by_number.setdefault(numbers[node], str(len(by_number)))
         labels[node] = label
         settings.setdefault(label, to_float(node))
-    new: dict[Node, Node] = {}
-    for node in graph.nodes:
-        if node in labels:
-            value = leaf(Input("setting", labels[node], Type("float")), node.origin)
-            new[node] = (
-                not_(equal(value, 0.0)) if node.type.kind == "bool" else value
-            )  # settings are numbers
-        else:
-            new[node] = Node(
-                node.op, tuple(new[each] for each in node.inputs), node.type, node.origin
-            )
-    return Lowered(
-        Graph({name: new[node] for name, node in graph.outputs.items()}), Graph(settings)
-    )
+
+    def read(old: Node, now: Node) -> Node:
+        if old not in labels:
+            return now
+        value = leaf(Input("setting", labels[old], Type("float")), old.origin)
+        # settings are numbers
+        return not_(equal(value, 0.0)) if old.type.kind == "bool" else value
+
+    return Lowered(rebuild(graph, read), Graph(settings))
 
 
 def average(node: Node) -> Node:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from specc.ir.graph import Graph, Node, apply, rewrite
+from specc.ir.graph import Graph, Node, apply, over, rebuild, rewrite
 from specc.ir.op import Form
 from specc.ops.after import After
 from specc.ops.broadcast import Sum
@@ -56,8 +56,7 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
                 else each
                 for each in node.inputs
             )
-            if inputs != node.inputs:
-                return Node(node.op, inputs, node.type, node.origin)
+            return over(node, inputs)
         return node
 
     graph = _with_old_values(rewrite(graph, copy))
@@ -120,14 +119,9 @@ def _with_old_values(graph: Graph) -> Graph:
 
     if not any(old(each) is not each for node in formulas for each in node.inputs):
         return graph
-    new: dict[Node, Node] = {}
-    for node in graph.nodes:
-        inputs = tuple(new[each] for each in node.inputs)
-        if node in formulas:
-            inputs = tuple(map(old, inputs))
-        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-        new[node] = node if same else Node(node.op, inputs, node.type, node.origin)
-    return Graph({name: new[node] for name, node in graph.outputs.items()})
+    return rebuild(
+        graph, lambda node, now: over(now, tuple(map(old, now.inputs))) if node in formulas else now
+    )
 
 
 def is_old_value(node: Node, leaves: Set[tuple[str, str]]) -> bool:
@@ -191,14 +185,13 @@ def _prepare_loops(graph: Graph) -> Graph:
         taken.add(then)
         outputs[PREFIX + carry.op.label] = then
 
-    new: dict[Node, Node] = {}
-    for node in Graph(outputs).nodes:
-        inputs = tuple(new[each] for each in node.inputs)
+    def rule(node: Node, now: Node) -> Node:
         if node in known and (node.op.form is Form.KERNEL or isinstance(node.op, Reshape)):
             inputs = tuple(
-                apply(Copy(), now) if each not in within and not in_c_order(now) else now
-                for each, now in zip(node.inputs, inputs, strict=True)
+                apply(Copy(), read) if each not in within and not in_c_order(read) else read
+                for each, read in zip(node.inputs, now.inputs, strict=True)
             )
-        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-        new[node] = node if same else Node(node.op, inputs, node.type, node.origin)
-    return Graph({name: new[node] for name, node in outputs.items()})
+            return over(now, inputs)
+        return now
+
+    return rebuild(Graph(outputs), rule)

@@ -8,7 +8,9 @@ the products directly, and the sum is never stored.
 
 from __future__ import annotations
 
-from specc.ir.graph import Graph, Node, apply
+from functools import partial
+
+from specc.ir.graph import Graph, Node, apply, rebuild
 from specc.ops.elementwise import Elementwise
 from specc.ops.shape import Slice
 
@@ -16,17 +18,17 @@ from specc.ops.shape import Slice
 def push_slices(graph: Graph) -> Graph:
     """The graph with disjoint slices of a formula as formulas of slices, if nothing else reads it."""
     while sliced := _sliced(graph):
-        new: dict[Node, Node] = {}
-        for node in graph.nodes:
-            inputs = tuple(new[each] for each in node.inputs)
-            same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-            new[node] = node if same else Node(node.op, inputs, node.type, node.origin)
-            if isinstance(node.op, Slice) and node.inputs[0] in sliced:
-                (whole,) = inputs
-                operands = (apply(node.op, each, origin=node.origin) for each in whole.inputs)
-                new[node] = apply(whole.op, *operands, origin=node.origin)
-        graph = Graph({name: new[node] for name, node in graph.outputs.items()})
+        graph = rebuild(graph, partial(_pushed, sliced))
     return graph
+
+
+def _pushed(sliced: set[Node], old: Node, now: Node) -> Node:
+    """The formula of slices, for a slice of one of the formulas `sliced`."""
+    if not isinstance(old.op, Slice) or old.inputs[0] not in sliced:
+        return now
+    (whole,) = now.inputs
+    operands = (apply(old.op, each, origin=old.origin) for each in whole.inputs)
+    return apply(whole.op, *operands, origin=old.origin)
 
 
 def _sliced(graph: Graph) -> set[Node]:

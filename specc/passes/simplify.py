@@ -9,7 +9,7 @@ infinity (x * 0 stays).
 from __future__ import annotations
 
 from specc.ir import sizes
-from specc.ir.graph import Graph, Node, apply
+from specc.ir.graph import Graph, Node, apply, rewrite
 from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.elementwise import (
     Add,
@@ -40,22 +40,17 @@ def simplify(graph: Graph) -> Graph:
 
 
 def _walk(graph: Graph) -> Graph:
-    new: dict[Node, Node] = {}
     canonical: dict = {}
 
-    def join(node: Node) -> Node:
-        return canonical.setdefault(node.key, node)
-
-    for node in graph.nodes:
-        inputs = tuple(new[each] for each in node.inputs)
-        now = node if inputs == node.inputs else Node(node.op, inputs, node.type, node.origin)
+    def rule(now: Node) -> Node:
         for _ in range(8):  # a rule's result may itself be simplified
             then = _rule(now)
             if then is None or then is now:
                 break
             now = then
-        new[node] = join(now)
-    return Graph({name: new[node] for name, node in graph.outputs.items()})
+        return canonical.setdefault(now.key, now)
+
+    return rewrite(graph, rule)
 
 
 def _rule(node: Node) -> Node | None:

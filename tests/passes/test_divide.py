@@ -61,7 +61,7 @@ def test_training_is_the_same_by_value(model, optimizer, setting, monkeypatch):
     threads, dtype = setting
     found = trained(model, optimizer, threads, dtype=dtype)
     assert "rows" in modes(found)
-    monkeypatch.setattr("specc.passes.plan.divide", lambda graph, *_: graph)
+    monkeypatch.setattr("specc.pipeline.divide", lambda graph, *_: graph)
     wanted = trained(model, optimizer, 1)
     assert "rows" not in modes(wanted)
     tolerance = {"float64": 1e-11, "float32": 2e-3}[dtype]
