@@ -7,8 +7,8 @@
 
 `products` are the multiply-adds of one example going forward, layer by layer. A training step does
 each of them three times (forward, weights' gradient, input's gradient), but those of the layers in
-`first`, which need no input's gradient, only twice. Whatever else a step does counts as nothing: the
-share of the machine's peak that follows is one of useful products.
+`first`, which need no input's gradient, only twice. Whatever else a step does counts as nothing:
+the share of the machine's peak that follows is one of useful products.
 """
 
 from __future__ import annotations

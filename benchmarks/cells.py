@@ -1,10 +1,10 @@
 """`python -m benchmarks.cells`: cells that a user defines, against the library's and PyTorch's.
 
-First, a cell of `cells/own.dl` with the formula of one of the library's runs at its speed, within
-5 %: training steps of the same model take turns. Then cells that PyTorch has not, where its users
-write a Python loop over the steps, of 128 units over 50 steps with batches of 32, and of 32 units with
-batches of 16: the same arithmetic, optimizer and number of threads, each peer a process of its own.
-The goal is a training step that is ten times as fast.
+First, a cell of `cells/own.dl` with the formula of one of the library's runs at its speed, within 5
+%: training steps of the same model take turns. Then cells that PyTorch has not, where its users
+write a Python loop over the steps, of 128 units over 50 steps with batches of 32, and of 32 units
+with batches of 16: the same arithmetic, optimizer and number of threads, each peer a process of its
+own. The goal is a training step that is ten times as fast.
 """
 
 from __future__ import annotations

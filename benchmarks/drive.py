@@ -2,12 +2,12 @@
 
     with Peer("pytorch", "lenet", folder, threads=2, caches=caches) as peer:
         peer.prepare("training")
-        peer.run("training", steps=5, stretches=15)       # [Stretch(seconds a step, disturbed), ...]
+        peer.run("training", steps=5, stretches=15)       # [Stretch(seconds, disturbed), ...]
 
 A *turn* is some stretches of steps of one peer; a round gives each peer a turn, in changing order.
-Stretches are short, so that some fall between the work of other programs. One is disturbed where the
-peer's threads were ready, but waited for a processor that another program had: where that comes to more
-than `NOISE` of the time, it is left out, if enough quiet ones remain.
+Stretches are short, so that some fall between the work of other programs. One is disturbed where
+the peer's threads were ready, but waited for a processor that another program had: where that comes
+to more than `NOISE` of the time, it is left out, if enough quiet ones remain.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ class PeerFailed(Exception):
 
 @dataclass(frozen=True)
 class Stretch:
-    """`processor` is the processor's time a step where there is one thread: what others do hardly counts."""
+    """`processor` is the processor's time a step where there is one thread.
+
+    What others do hardly counts.
+    """
 
     seconds: float  # a step
     disturbed: float
@@ -67,8 +70,11 @@ class Figures:
 
     @property
     def seconds(self) -> float:
-        """The median of quiet stretches. Without enough of them the processor's time, for one thread; for
-        more, whose waiting for each other costs processor time too, the least of all."""
+        """The median of quiet stretches.
+
+        Without enough of them the processor's time, for one thread; for more, whose waiting for
+        each other costs processor time too, the least of all.
+        """
         return self.median if self.is_quiet else self.processor or self.least
 
     @property
@@ -166,8 +172,10 @@ def interleave(runs: dict[str, Run], rounds: int) -> dict[str, list[Stretch]]:
 
 
 def await_quiet(seconds: float = IDLE) -> None:
-    """Wait until nothing else runs, or so long. (The peer before also needs a moment: its threads look
-    for work for a while, then go to sleep.)"""
+    """Wait until nothing else runs, or so long. (The peer before also needs a moment.
+
+    Its threads look for work for a while, then go to sleep.)
+    """
     deadline = time.perf_counter() + seconds
     while True:
         before = _idle()

@@ -2,9 +2,9 @@
 
     PYTHONPATH=CHECKOUT python -P benchmarks/emitted.py CHECKOUT models/lenet.dl ...
 
-`benchmarks.same` starts this file in two checkouts and compares the lines. It compiles no machine code, and
-it finds functions by their name wherever their module is, so it works across moves. If a function
-that it needs is renamed, add the new name to the call of `found`.
+`benchmarks.same` starts this file in two checkouts and compares the lines. It compiles no machine
+code, and it finds functions by their name wherever their module is, so it works across moves. If a
+function that it needs is renamed, add the new name to the call of `found`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,10 @@ def start_no_workers(*_: object) -> None:
 
 
 class Printer:
-    """Calls as lines of text; a kernel or a loop that several calls have is a number after the first time."""
+    """Calls as lines of text.
+
+    A kernel or a loop that several calls have is a number after the first time.
+    """
 
     def __init__(self) -> None:
         self.kernels: list[str] = []

@@ -3,8 +3,8 @@
     python benchmarks/kernels.py models/lenet.dl            # one thread, batch 64
     python benchmarks/kernels.py models/cnn32.dl --all      # the other kernels too, in GB/s
 
-Operands are those of a training step, so they come from memory where they do not fit the caches. The
-figure is the fastest of some rounds; the last line adds up all of them.
+Operands are those of a training step, so they come from memory where they do not fit the caches.
+The figure is the fastest of some rounds; the last line adds up all of them.
 """
 
 from __future__ import annotations

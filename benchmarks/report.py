@@ -6,8 +6,15 @@ import math
 
 from benchmarks.cases import CASES
 
-NAMES = {"specc": "specc", "pytorch": "PyTorch", "pytorch_before": "PyTorch, hoisted",
-         "inductor": "torch.compile", "xla": "JAX", "xla_scan": "JAX scan", "onnx": "ONNX Runtime"}  # fmt: skip
+NAMES = {
+    "specc": "specc",
+    "pytorch": "PyTorch",
+    "pytorch_before": "PyTorch, hoisted",
+    "inductor": "torch.compile",
+    "xla": "JAX",
+    "xla_scan": "JAX scan",
+    "onnx": "ONNX Runtime",
+}
 BATCHES = ("1", "256")
 
 # The goals.
@@ -59,9 +66,14 @@ def tables(found: dict) -> str:
             ]
         if inferred := [each for each in results if "inference" in each]:
             text += ["", "Inference, microseconds a batch, batch 1 and 256", *_inference(inferred)]
-    failures = [f"{each['model']}, {each['threads']} threads, {kind}: {NAMES[name]} left out: {of['failed']}"
-                for each in found["results"] for kind in ("training", "inference")
-                for name, of in each.get(kind, {}).items() if "failed" in of]  # fmt: skip
+    failures = [
+        f"{each['model']}, {each['threads']} threads, {kind}: {NAMES[name]} left out:"
+        f" {of['failed']}"
+        for each in found["results"]
+        for kind in ("training", "inference")
+        for name, of in each.get(kind, {}).items()
+        if "failed" in of
+    ]
     text += ["", *failures] if failures else []
     text += ["", "Goals", *goals(found)]
     return "\n".join(text)
@@ -161,17 +173,33 @@ def goals(found: dict) -> list[str]:
         ratios = {each["model"]: r for each in results if (r := ratio(each.get("training", {})))}
         if ratios:
             low = [f"{name} {r:.2f}" for name, r in ratios.items() if r < EACH]
-            lines.append(_goal(not low, f"{threads} threads: a training step at least {EACH} times as"
-                               " fast as the best peer's", low))  # fmt: skip
+            lines.append(
+                _goal(
+                    not low,
+                    f"{threads} threads: a training step at least {EACH} times as"
+                    " fast as the best peer's",
+                    low,
+                )
+            )
             mean = _mean(ratios.values())
-            lines.append(_goal(mean >= MEAN, f"{threads} threads: {MEAN} times in the geometric mean",
-                               [f"{mean:.2f}"]))  # fmt: skip
+            lines.append(
+                _goal(
+                    mean >= MEAN,
+                    f"{threads} threads: {MEAN} times in the geometric mean",
+                    [f"{mean:.2f}"],
+                )
+            )
         shares = {each["model"]: share for each in results if CASES[each["model"]].dominated
                   and (share := of_peak(each, limits))}  # fmt: skip
         if shares:
             low = [f"{name} {share:.0%}" for name, share in shares.items() if share < OF_PEAK]
-            lines.append(_goal(not low, f"{threads} threads: {OF_PEAK:.0%} of the peak where products"
-                               " dominate", low))  # fmt: skip
+            lines.append(
+                _goal(
+                    not low,
+                    f"{threads} threads: {OF_PEAK:.0%} of the peak where products dominate",
+                    low,
+                )
+            )
         for i, batch in enumerate(BATCHES):
             ratios = {
                 each["model"]: r
@@ -203,8 +231,13 @@ def _first_goals(threads: str, results) -> list[str]:
     for name, most in COLD.items():
         if "cold_seconds" in own.get(name, {}):
             seconds = own[name]["cold_seconds"]
-            lines.append(_goal(seconds <= most, f"{threads} threads: first step of {name} cold within"
-                               f" {most:.0f} s", [f"{seconds:.1f} s"]))  # fmt: skip
+            lines.append(
+                _goal(
+                    seconds <= most,
+                    f"{threads} threads: first step of {name} cold within {most:.0f} s",
+                    [f"{seconds:.1f} s"],
+                )
+            )
     warm = {name: each["warm_seconds"] for name, each in own.items() if "warm_seconds" in each}
     if warm:
         slow = [f"{name} {seconds:.2f} s" for name, seconds in warm.items() if seconds > WARM]

@@ -1,11 +1,13 @@
 """`python -m benchmarks.same ../old`: does this checkout emit what another one emits?
 
-A refactoring must not change what the compiler emits. Both checkouts emit every model of `models/` and
-`benchmarks/models/`: programs, optimized graphs, plans, and the calls and kernels of training, evaluation and
-predictions, for one thread and for two. Nothing is compiled to machine code. Modules that a kernel imports from are
-ignored. Names may differ if one replaces the other throughout a text: they are listed, to be read.
+A refactoring must not change what the compiler emits. Both checkouts emit every model of `models/`
+and `benchmarks/models/`: programs, optimized graphs, plans, and the calls and kernels of training,
+evaluation and predictions, for one thread and for two. Nothing is compiled to machine code. Modules
+that a kernel imports from are ignored. Names may differ if one replaces the other throughout a
+text: they are listed, to be read.
 
-The texts of the other checkout are kept in the folder of temporary files, as long as its commit is the same.
+The texts of the other checkout are kept in the folder of temporary files, as long as its commit is
+the same.
 """
 
 from __future__ import annotations
@@ -39,7 +41,10 @@ Texts = Mapping[str, str]
 
 @dataclass
 class Comparison:
-    """What comparing some texts found: how many are equal, which differ, which names were mapped."""
+    """What comparing some texts found.
+
+    How many are equal, which differ, which names were mapped.
+    """
 
     equal: int = 0
     in_comments: list[str] = field(default_factory=list)  # titles of kernels with the same code

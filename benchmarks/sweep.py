@@ -1,9 +1,9 @@
 """`python -m benchmarks.sweep`: the time of a step against its work, and where it does not follow.
 
-Four sweeps of multilayer perceptrons: the batch, the width of the hidden layers, their number, and with
-recurrent cells the length of the sequence; each with 1 and 2 threads. A *cliff* is a point whose time
-for its work is more than 1.5 times that of both neighbours' (of the one at an end), or that is slower
-than a larger one.
+Four sweeps of multilayer perceptrons: the batch, the width of the hidden layers, their number, and
+with recurrent cells the length of the sequence; each with 1 and 2 threads. A *cliff* is a point
+whose time for its work is more than 1.5 times that of both neighbours' (of the one at an end), or
+that is slower than a larger one.
 """
 
 from __future__ import annotations

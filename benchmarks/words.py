@@ -1,8 +1,9 @@
 """`python -m benchmarks.words`: words that a user defines run at the speed of built-in ones.
 
-Each of `words/own.dl`, at most five lines and no Python, stands in a model that it dominates, against a
-word of the library in the same model; training steps take turns. A word with the same arithmetic must be
-within 5 % (where both come to the same machine code, they are); one with other arithmetic is compared by what it moves through memory, or shown only.
+Each of `words/own.dl`, at most five lines and no Python, stands in a model that it dominates,
+against a word of the library in the same model; training steps take turns. A word with the same
+arithmetic must be within 5 % (where both come to the same machine code, they are); one with other
+arithmetic is compared by what it moves through memory, or shown only.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ FOLDER = Path(__file__).parent / "words"
 CLOSE = 1.05
 TURN, TURNS = 0.01, 41
 
-# The word is nearly all of the step: a chain of activations, a wide loss, a small batch on large weights.
+# The word is nearly all of the step: a chain of activations, a wide loss, a small batch on large
+# weights.
 ACTIVATION = """
 block scaled(x: float[n]) {{ param factor: float[n] = 1  return factor * x }}
 model timed {{
@@ -136,8 +138,10 @@ def _program(text: str, word: str):
 
 
 def runner(program, threads: int):
-    """A function that trains so many steps and gives the seconds; how many make a turn; and the keys of
-    the kernels that a step calls, in order."""
+    """A function that trains so many steps and gives the seconds; how many make a turn.
+
+    And the keys of the kernels that a step calls, in order.
+    """
     from specc import driver
     from specc.columns import Column
     from specc.pipeline import Kind

@@ -1,7 +1,7 @@
 """One peer in a process of its own, driven through its pipes by `benchmarks.drive`.
 
-Started with a job as JSON. It prepares, answers with a line of JSON, and then answers a line to each
-line that it reads:
+Started with a job as JSON. It prepares, answers with a line of JSON, and then answers a line to
+each line that it reads:
 
     ["prepare", kind, batch]    {"losses": [...], "later": seconds of all steps but the first} or
                                 {"outputs": [...]}: the first steps or the first call
@@ -97,7 +97,10 @@ def delay() -> float:
 
 
 def peak_memory() -> int:
-    """Bytes of the largest resident set. (ru_maxrss alone begins with that of the parent process.)"""
+    """Bytes of the largest resident set.
+
+    (ru_maxrss alone begins with that of the parent process.)
+    """
     try:
         with open("/proc/self/status") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) * 1024

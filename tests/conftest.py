@@ -15,7 +15,9 @@ LONG_LIMIT = 12 * 3600  # seconds for a test that is marked `long`
 
 
 def pytest_configure(config):
-    """A process that runs tests beside others compiles alone: there is no idle processor for a helper.
+    """A process that runs tests beside others compiles alone.
+
+    There is no idle processor for a helper.
 
     A worker that starts for each compilation anew would cost about a second of both.
     """

@@ -49,7 +49,10 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = 3
 """Examples in the batch of a step."""
 MOST_ELEMENTS = 2_000_000
-"""Elements of all values of a step together: larger ones are counted as "too large", and not run."""
+"""Elements of all values of a step together.
+
+Larger ones are counted as "too large", and not run.
+"""
 MOST_CALLS = 20_000
 """NumPy calls of a step, the steps of each loop counted."""
 SECONDS = 60
@@ -123,11 +126,17 @@ def token(chance: random.Random, text: str) -> str:
         return text
     at = chance.randrange(len(tokens))
     one, other = tokens[at], tokens[at - 1]
-    new = chance.choice([
-        "", f"{one.text} {one.text}", f"({one.text})", chance.choice(vocabulary().get(one.kind, [""])),
-        chance.choice(vocabulary().get(one.kind, [""])), chance.choice(vocabulary()[chance.choice(list(vocabulary()))]),
-        other.text,
-    ])  # fmt: skip
+    new = chance.choice(
+        [
+            "",
+            f"{one.text} {one.text}",
+            f"({one.text})",
+            chance.choice(vocabulary().get(one.kind, [""])),
+            chance.choice(vocabulary().get(one.kind, [""])),
+            chance.choice(vocabulary()[chance.choice(list(vocabulary()))]),
+            other.text,
+        ]
+    )
     return _replaced(text, one, f" {new} ")
 
 
@@ -212,8 +221,9 @@ def setting(chance: random.Random, text: str) -> str:
         "smoothing",
         "units",
     ]
-    more = f"{chance.choice([', ', '; '])}{chance.choice(names)}={chance.choice([*NUMBERS, 'false', 'zeros', 'he'])}"
-    return _replaced(text, one, f"{more})")
+    between, name = chance.choice([", ", "; "]), chance.choice(names)
+    value = chance.choice([*NUMBERS, "false", "zeros", "he"])
+    return _replaced(text, one, f"{between}{name}={value})")
 
 
 def statement(chance: random.Random, text: str) -> str:
@@ -228,8 +238,15 @@ def statement(chance: random.Random, text: str) -> str:
     if kind == 1:
         return f"{text[: one[1]]}\n{text[slice(*one)]}{text[one[1] :]}"
     if kind == 2 and one[1] <= other[0]:
-        return "".join((text[: one[0]], text[slice(*other)], text[one[1] : other[0]], text[slice(*one)],
-                        text[other[1] :]))  # fmt: skip
+        return "".join(
+            (
+                text[: one[0]],
+                text[slice(*other)],
+                text[one[1] : other[0]],
+                text[slice(*one)],
+                text[other[1] :],
+            )
+        )
     foreign = chance.choice(corpus()).text
     more = foreign[slice(*chance.choice(_statements(foreign) or [(0, 0)]))]
     return f"{text[: one[0]]}{more}\n{text[one[0] :]}"
@@ -451,8 +468,13 @@ def run(
         source = mutated(number_)
         try:
             with at_most(SECONDS):
-                counts[verdict(source, bool(compiled_share) and number_ % compiled_share == 0,
-                               bool(mended_share) and number_ % mended_share == 0)] += 1  # fmt: skip
+                counts[
+                    verdict(
+                        source,
+                        bool(compiled_share) and number_ % compiled_share == 0,
+                        bool(mended_share) and number_ % mended_share == 0,
+                    )
+                ] += 1
         except Exception as error:
             counts["bug"] += 1
             bugs.append(f"mutation {number_}, of {source.name}\n{_told(error)}\n{source.text}")

@@ -1,7 +1,8 @@
-"""Which combinations of parameters are tested each time, and which by `python -m pytest -m long` alone.
+"""Which combinations of parameters are tested each time, and which by `python -m pytest -m long`
+alone.
 
-@pytest.mark.parametrize(("threads", "dtype", "batch"), pairwise([1, 2], ["float32", "float64"], [1, 9]))
-@pytest.mark.parametrize(("name", "dtype"), in_turn(NETWORKS, ["float64", "float32"]))
+@pytest.mark.parametrize(("threads", "dtype", "batch"), pairwise([1, 2], ["float32", "float64"], [1,
+9])) @pytest.mark.parametrize(("name", "dtype"), in_turn(NETWORKS, ["float64", "float32"]))
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import pytest
 def pairwise(*axes: Iterable, name: Callable = str, every: bool = False) -> list:
     """All combinations of the axes' values, as parameters of a test.
 
-    A few of them hold every pair of values of any two axes: almost every fault shows in one of those.
-    All others are marked `long`, unless `every` one is wanted. `name` gives a value's name in that of
-    the test.
+    A few of them hold every pair of values of any two axes: almost every fault shows in one of
+    those. All others are marked `long`, unless `every` one is wanted. `name` gives a value's name
+    in that of the test.
     """
     values = [list(each) for each in axes]
     chosen = set() if every else _chosen([len(each) for each in values])
@@ -32,8 +33,8 @@ def pairwise(*axes: Iterable, name: Callable = str, every: bool = False) -> list
 def in_turn(axis: Iterable, *others: Iterable, name: Callable = str) -> list:
     """All combinations of the axes' values, as parameters of a test.
 
-    Each value of the first axis is tested with one combination of the others, the next value with the
-    next combination. All others are marked `long`.
+    Each value of the first axis is tested with one combination of the others, the next value with
+    the next combination. All others are marked `long`.
     """
     combinations = list(itertools.product(*others))
     return [
@@ -49,7 +50,10 @@ def in_turn(axis: Iterable, *others: Iterable, name: Callable = str) -> list:
 
 
 def _chosen(sizes: Sequence[int]) -> set[tuple[int, ...]]:
-    """Combinations of positions that hold every pair: always the one next that holds the most new pairs."""
+    """Combinations of positions that hold every pair.
+
+    Always the one next that holds the most new pairs.
+    """
     every = list(itertools.product(*map(range, sizes)))
     left = {pair for each in every for pair in _pairs(each)}
     chosen: set[tuple[int, ...]] = set()

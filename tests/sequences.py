@@ -1,4 +1,7 @@
-"""What the tests of sequences share: networks in a few lines, data for them, and the interpreter's values."""
+"""What the tests of sequences share.
+
+Networks in a few lines, data for them, and the interpreter's values.
+"""
 
 from __future__ import annotations
 

@@ -110,15 +110,35 @@ def test_disturbed_stretches_do_not_count_where_there_are_enough_quiet_ones():
 
 def test_goals_below_their_mark_are_named():
     def figures(seconds):
-        return {"seconds": seconds, "median": seconds, "low": seconds, "high": seconds,
-                "least": seconds, "is_quiet": True, "peak_bytes": 1e8, "warm_seconds": 0.3}  # fmt: skip
+        return {
+            "seconds": seconds,
+            "median": seconds,
+            "low": seconds,
+            "high": seconds,
+            "least": seconds,
+            "is_quiet": True,
+            "peak_bytes": 1e8,
+            "warm_seconds": 0.3,
+        }
 
-    results = [{"model": name, "threads": 2, "batch": 1, "training_flops": 1e9,
-                "training": {"specc": figures(own), "pytorch": figures(3.0), "xla": {"failed": "x"}}}
-               for name, own in (("tiny", 1.0), ("vgg", 3.0))]  # fmt: skip
-    found = {"machine": {"processor": "p", "processors": 2, "load": [0]}, "versions": {},
-             "missing": {"inductor": "no compiler"}, "gaps": {"lstm": "not yet"},
-             "limits": {"2": {"gflops": 1.0, "memory_gbytes": 1.0}}, "results": results}  # fmt: skip
+    results = [
+        {
+            "model": name,
+            "threads": 2,
+            "batch": 1,
+            "training_flops": 1e9,
+            "training": {"specc": figures(own), "pytorch": figures(3.0), "xla": {"failed": "x"}},
+        }
+        for name, own in (("tiny", 1.0), ("vgg", 3.0))
+    ]
+    found = {
+        "machine": {"processor": "p", "processors": 2, "load": [0]},
+        "versions": {},
+        "missing": {"inductor": "no compiler"},
+        "gaps": {"lstm": "not yet"},
+        "limits": {"2": {"gflops": 1.0, "memory_gbytes": 1.0}},
+        "results": results,
+    }
     lines = report.goals(found)
     assert "vgg 1.00" in lines[0] and "tiny" not in lines[0] and lines[0].startswith("NO")
     text = report.tables(found)

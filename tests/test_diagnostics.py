@@ -41,7 +41,10 @@ SHAPES = Diagnostic(
     "error",
     "`+` needs equal shapes, but axis 1 is 14 on the left and 12 on the right",
     at("+"),
-    labels=(Label(at("x", "x + main"), "[32, 14, 14]"), Label(at("main", "x + main"), "[32, 12, 12]")),
+    labels=(
+        Label(at("x", "x + main"), "[32, 14, 14]"),
+        Label(at("main", "x + main"), "[32, 12, 12]"),
+    ),
     notes=(
         (
             "how `main` got [32, 12, 12]\n"
@@ -50,8 +53,13 @@ SHAPES = Diagnostic(
         ),
     ),
     help="with `pad=1` on line 5 both are [32, 14, 14]",
-    fixes=(Fix("pad by 1", (Edit(Span(SOURCE, at(")", "kernel").start, at(")", "kernel").start), ", pad=1"),)),),
-)  # fmt: skip
+    fixes=(
+        Fix(
+            "pad by 1",
+            (Edit(Span(SOURCE, at(")", "kernel").start, at(")", "kernel").start), ", pad=1"),),
+        ),
+    ),
+)
 WARNING = Diagnostic("unused", "warning", "`n` is not used", at("n"))
 
 
@@ -301,8 +309,8 @@ def test_colours_change_nothing_but_colours():
 
 def test_the_concise_format_has_a_line_for_each():
     assert render([SHAPES, WARNING], "concise") == (
-        "residual.dl:8:13: error[shape-mismatch]: `+` needs equal shapes, but axis 1 is 14 on the left "
-        "and 12 on the right\n"
+        "residual.dl:8:13: error[shape-mismatch]: `+` needs equal shapes, but axis 1 is 14 on the"
+        " left and 12 on the right\n"
         "residual.dl:1:5: warning[unused]: `n` is not used\n"
     )
 
@@ -338,7 +346,8 @@ def test_the_github_format_escapes_what_ends_a_command():
     source = Source("a,b:c.dl", "dim n\n")
     diagnostic = Diagnostic("syntax", "error", "100 %\nof it", Span(source, 4, 5))
     assert render([diagnostic], "github") == (
-        "::error file=a%2Cb%3Ac.dl,line=1,endLine=1,col=5,endColumn=6,title=syntax::100 %25%0Aof it\n"
+        "::error file=a%2Cb%3Ac.dl,line=1,endLine=1,col=5,endColumn=6,title=syntax::100 %25%0Aof"
+        " it\n"
     )
 
 

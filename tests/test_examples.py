@@ -1,8 +1,8 @@
 """The examples: each command in their READMEs is run, and comes to the figures behind it.
 
 A command is an indented line; `# accuracy 0.97 ± 0.02`, behind it or under it, is what it prints,
-and so is `# "it vanishes"`, word for word. $DATA is the folder of data sets beside the repository: what
-needs it is skipped where it is missing.
+and so is `# "it vanishes"`, word for word. $DATA is the folder of data sets beside the repository:
+what needs it is skipped where it is missing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The flow of gradients: its figures against backpropagation written out in NumPy, and what it says."""
+"""The flow of gradients.
+
+Its figures against backpropagation written out in NumPy, and what it says.
+"""
 
 from __future__ import annotations
 
@@ -231,8 +234,8 @@ def test_a_map_is_dead_where_it_is_0_at_every_place():
     said = net.flow(**data).verdict
     assert "relu1: 100% of its units are 0 for every example (dead), so they learn nothing" in said
     assert (
-        "layers: the gradient at the first, conv1, is 0 times the gradient at the last, global_avgpool1: it vanishes"
-        in said
+        "layers: the gradient at the first, conv1, is 0 times the gradient at the last,"
+        " global_avgpool1: it vanishes" in said
     )
 
 

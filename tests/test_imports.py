@@ -56,7 +56,7 @@ IN_TEXT = re.compile(r"^\s*(?:from|import) (specc(?:\.\w+)+)", re.MULTILINE)
 
 
 def imported(path: Path) -> set[str]:
-    """The files and names of the package that a file imports: at once, in functions, and in strings.
+    """The files and names of the package that a file imports: in functions and in strings too.
 
     Imports for annotations alone are left out: they never run.
     """

@@ -1,4 +1,7 @@
-"""The prediction of one example, without lanes: against the NumPy interpreter, alone and by a team."""
+"""The prediction of one example, without lanes.
+
+Against the NumPy interpreter, alone and by a team.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,8 @@ NETWORKS = {
         """,
     "a channel by itself": """
         input x: float[4, 40, 40]
-        output x -> conv(8, kernel=3, groups=4, dilation=2) -> relu -> avgpool(2) -> maxpool(3, stride=1)
+        output x -> conv(8, kernel=3, groups=4, dilation=2) -> relu -> avgpool(2)
+        -> maxpool(3, stride=1)
         """,
     "residual": """
         input x: float[16, 12, 20]
@@ -148,7 +152,7 @@ def test_a_team_divides_the_steps_of_wide_cells_alone():
 
 
 def test_what_needs_a_conversion_takes_the_long_way():
-    net, inputs = compiled("classes", "float32", 1)
+    net, _inputs = compiled("classes", "float32", 1)
     call = prepared(net, 1, False)
     assert call({"x": np.array([3])}) is not None
     assert call({"x": [3]}) is None
@@ -190,7 +194,8 @@ HANDLES = {
 def test_packed_weights_follow_what_is_written_into_them(handle, held):
     text = (
         "model one {\n  input x: float[40]\n  layer out = dense(70)\n  let y = x -> out\n"
-        '  output y\n  loss mean(y * y)\n}\ntrain {\n  data npz("x.npz")\n  optimizer sgd(lr = 0.1)\n}\n'
+        "  output y\n  loss mean(y * y)\n}\n"
+        'train {\n  data npz("x.npz")\n  optimizer sgd(lr = 0.1)\n}\n'
     )
     net = specc.compile(specc.load(Source("one.dl", text)), batch=64, threads=2, seed=1)
     x = np.random.default_rng(0).standard_normal((64, 40)).astype("float32")

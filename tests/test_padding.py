@@ -1,4 +1,6 @@
-"""Lanes that hold no example change nothing, even where a value is infinite, and neither do random numbers."""
+"""Lanes that hold no example change nothing, even where a value is infinite, and neither do random
+numbers.
+"""
 
 from __future__ import annotations
 

@@ -138,8 +138,10 @@ def test_examples_are_counted_and_lanes_are_not(batch, threads):
 
 BODIES = {
     "contrast": "let s = peers(z) @ z  output z  loss log(sum(exp(s))) - z @ z",
-    "attention": "let p = softmax(peers(z) @ z)  output q = p @ peers(z)  loss l2(p @ peers(z) - 2 * z)",
-    "covariance": "let g = transpose(peers(z)) @ peers(z) / size(peers(z); axis=0)  output z  loss sum(g * g)",
+    "attention": "let p = softmax(peers(z) @ z)  output q = p @ peers(z)  loss l2(p @ peers(z) -"
+    " 2 * z)",
+    "covariance": "let g = transpose(peers(z)) @ peers(z) / size(peers(z); axis=0)  output z "
+    " loss sum(g * g)",
     "nearest": "let all = peers(z)  output z  loss l2(all[argmax(all @ z)] - 2 * z)",
     "farthest of all": "let all = peers(z)  output z  loss l2(all[argmax(all[:, 0])] - z)",
     "joined": "let a = concat(peers(z), peers(2 * z))  output z  loss log(sum(exp(a @ z)))",
@@ -159,7 +161,8 @@ def test_a_formula_over_peers_is_that_of_the_examples(name):
         Source(
             "p.dl",
             f"""model m {{ input x: float[4]
-        let z = x -> dense(5) -> tanh -> dense(3) {BODIES[name]} }} train {{ optimizer sgd(lr = 0.1) }}""",
+        let z = x -> dense(5) -> tanh -> dense(3) {BODIES[name]} }} train {{
+        optimizer sgd(lr = 0.1) }}""",
         )
     )
     for dtype, count, batch, threads in SIZES:
@@ -182,7 +185,9 @@ def test_a_formula_over_peers_is_that_of_the_examples(name):
 
 @pytest.mark.parametrize("count", [3, 20])
 def test_the_softmax_over_a_batch_is_the_papers(count):
-    """van den Oord, Li and Vinyals, Representation learning with contrastive predictive coding, 2018."""
+    """van den Oord, Li and Vinyals, Representation learning with contrastive predictive coding,
+    2018.
+    """
     net = specc.compile(
         driver.load(
             Source(

@@ -1,4 +1,7 @@
-"""Schedules stay within the bounds of their settings: found when checking, or the run stops there."""
+"""Schedules stay within the bounds of their settings.
+
+Found when checking, or the run stops there.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ def check(lr="0.1", mu="0.9", epochs=10):
 
 
 @pytest.mark.parametrize("lr", [
-    "cosine(0.1, 0)", "plateau(0.1)", "warmup(ramp(0.1, 0.001; over=10); over=2)", "exponential(0.1)",
+    "cosine(0.1, 0)", "plateau(0.1)", "warmup(ramp(0.1, 0.001; over=10);"
+                                      " over=2)", "exponential(0.1)",
     "0.1 * 0.5 ^ floor(epoch / 5)", "if step < 5 then 0.1 else 0.01", "0.1 - 1e-5 * step",
     "piecewise(0.1, piecewise(0.01, 0.001; at=20); at=10)", "abs(sin(step)) + sigmoid(epoch)",
     "0.1 * (epoch % 2) + 0.01", "0.1 / (1 + step // 3)", "if step % 2 == 0 then 0.1 else 0.01",

@@ -64,7 +64,8 @@ NETWORKS = {
         let w = x -> driven(z; 4) -> dense(2) output w loss mse(w, y) }""",
     "along": """seq time = 4
         model m { input z: float[3] target y: float[time, 2]
-        let w = z -> dense(3) -> tanh -> along(time) -> rnn(4) -> dense(2) output w loss mse(w, y) }""",
+        let w = z -> dense(3) -> tanh -> along(time) -> rnn(4) -> dense(2) output w
+        loss mse(w, y) }""",
     "encoder and decoder": """seq source = 5
         seq result = 3
         model m { input x: float[source, 3] input z: float[result, 2] target y: float[result, 2]
@@ -86,78 +87,110 @@ NETWORKS = {
         output w output scores loss mse(w, y) loss kind = 0.5 * cross_entropy(scores, z)
         loss penalty = 0.01 * l2(weights) }""",
     # states of all kinds
-    "a state that is never read": model("""let w, h = x -> counted(2) output w
-        loss mse(w, y) loss sum(h)""", """seq time = 5
+    "a state that is never read": model(
+        """let w, h = x -> counted(2) output w
+        loss mse(w, y) loss sum(h)""",
+        """seq time = 5
         cell counted(x: float[n]; units: int > 0) {
           state h: float[units] = 1
           let y = x -> dense(units)
           next h = tanh(y)
           return y
-        }"""),
-    "a state that is never read, nor its last value": model(f"let w = x -> counted(2) {SCORES}", """
+        }""",
+    ),
+    "a state that is never read, nor its last value": model(
+        f"let w = x -> counted(2) {SCORES}",
+        """
         seq time = 5
         cell counted(x: float[n]; units: int > 0) {
           state h: float[units] = 1
           let y = x -> dense(units)
           next h = tanh(y) + h
           return y
-        }"""),
-    "no recurrence": model(f"let w = x -> delayed -> dense(2) {SCORES}", """seq time = 5
+        }""",
+    ),
+    "no recurrence": model(
+        f"let w = x -> delayed -> dense(2) {SCORES}",
+        """seq time = 5
         cell delayed(x: float[n]) {
           state h: float[n] = 0.5
           next h = x
           return concat(x, h)
-        }"""),
-    "the step before the last": model(f"let w = x -> delayed -> dense(2) {SCORES}", """seq time = 5
+        }""",
+    ),
+    "the step before the last": model(
+        f"let w = x -> delayed -> dense(2) {SCORES}",
+        """seq time = 5
         cell delayed(x: float[n]) {
           state h: float[n] = 0.5
           state k: float[n] = 0.25
           next h = x
           next k = h
           return concat(x, h, k)
-        }"""),
-    "an output from the old state": model(f"let w = x -> moore(4) -> dense(2) {SCORES}", """seq time = 5
+        }""",
+    ),
+    "an output from the old state": model(
+        f"let w = x -> moore(4) -> dense(2) {SCORES}",
+        """seq time = 5
         cell moore(x: float[n]; units: int > 0) {
           state h: float[units] = 0.1
           next h = tanh(concat(x, h) -> dense(units))
           return sigmoid(h)
-        }"""),
-    "a state as it was": model(f"let w = x -> summed -> dense(2) {SCORES}", """seq time = 5
+        }""",
+    ),
+    "a state as it was": model(
+        f"let w = x -> summed -> dense(2) {SCORES}",
+        """seq time = 5
         cell summed(x: float[n]) {
           param gain: float[n] = normal
           state total: float[n] = 0
           next total = total + gain * x
           return total
-        }"""),
-    "a scalar state": model(f"let w = x -> paced -> dense(2) {SCORES}", """seq time = 5
+        }""",
+    ),
+    "a scalar state": model(
+        f"let w = x -> paced -> dense(2) {SCORES}",
+        """seq time = 5
         cell paced(x: float[n]) {
           param rate: float[] = 0.3
           state level: float[] = 1
           let now = rate * level + mean(x)
           next level = now
           return now * x
-        }"""),
-    "a matrix as state": model(f"let w = x -> memory(4) -> dense(2) {SCORES}", """seq time = 5
+        }""",
+    ),
+    "a matrix as state": model(
+        f"let w = x -> memory(4) -> dense(2) {SCORES}",
+        """seq time = 5
         cell memory(x: float[n]; units: int > 0) {
           state m: float[units, n] = 0
           let key = x -> dense(units) -> tanh
           let m2 = 0.9 * m + spread(key, m) * rows(x, m)
           next m = m2
           return m2 @ x
-        }"""),
-    "two values": model(f"""let a, b = x -> pair(4) let w = concat(a, b) -> dense(2) {SCORES}""", """
+        }""",
+    ),
+    "two values": model(
+        f"""let a, b = x -> pair(4) let w = concat(a, b) -> dense(2) {SCORES}""",
+        """
         seq time = 5
         cell pair(x: float[n]; units: int > 0) {
           state h: float[units] = 0
           let h2 = tanh(concat(x, h) -> dense(units))
           next h = h2
           return h2, h * h2
-        }"""),
-    "a cell in a block": model(f"let w = x -> tower(4) {SCORES}", """seq time = 5
+        }""",
+    ),
+    "a cell in a block": model(
+        f"let w = x -> tower(4) {SCORES}",
+        """seq time = 5
         block tower(x: float[n]; units: int > 0) {
           return x -> lstm(units) -> layernorm -> dense(2)
-        }"""),
-    "layers within a cell": model(f"let w = x -> deep(4) -> dense(2) {SCORES}", """seq time = 5
+        }""",
+    ),
+    "layers within a cell": model(
+        f"let w = x -> deep(4) -> dense(2) {SCORES}",
+        """seq time = 5
         cell deep(x: float[n]; units: int > 0) {
           state h: float[units] = 0
           layer twice = dense(units) -> tanh
@@ -165,8 +198,11 @@ NETWORKS = {
           let h2 = twice(a) + 0.5 * twice(h)
           next h = h2
           return h2
-        }"""),
-    "shared layers within a shared layer within a cell": model(f"let w = x -> c(4) -> dense(2) {SCORES}", """
+        }""",
+    ),
+    "shared layers within a shared layer within a cell": model(
+        f"let w = x -> c(4) -> dense(2) {SCORES}",
+        """
         seq time = 5
         block two(x: float[n]; k: int > 0) {
           layer d = dense(k)
@@ -178,8 +214,11 @@ NETWORKS = {
           let h2 = tanh(t(concat(x, h)) + t(concat(x, -h)))
           next h = h2
           return h2
-        }"""),
-    "a constant within a cell": model(f"let w = x -> scaled(4) -> dense(2) {SCORES}", """seq time = 5
+        }""",
+    ),
+    "a constant within a cell": model(
+        f"let w = x -> scaled(4) -> dense(2) {SCORES}",
+        """seq time = 5
         cell scaled(x: float[n]; units: int > 0) {
           param u: float[units, units] = normal
           param b: float[units] = normal
@@ -188,7 +227,8 @@ NETWORKS = {
           let h2 = tanh(w @ h + (x -> dense(units)) + exp(b))
           next h = h2
           return h2
-        }"""),
+        }""",
+    ),
     "classes in a cell": """seq time = 5
         cell speaker(k: class(v); units: int > 0) {
           state h: float[units] = 0
@@ -197,39 +237,52 @@ NETWORKS = {
           return h2
         }
         model m { input k: class(7)[time] target y: class(7)[time]
-        let w = k -> speaker(4) -> dense(7) output w loss cross_entropy(w, y) metric accuracy(w, y) }""",
-    "a choice within a cell": model(f"let w = x -> gated(4) -> dense(2) {SCORES}", """seq time = 5
+        let w = k -> speaker(4) -> dense(7) output w loss cross_entropy(w, y)
+        metric accuracy(w, y) }""",
+    "a choice within a cell": model(
+        f"let w = x -> gated(4) -> dense(2) {SCORES}",
+        """seq time = 5
         cell gated(x: float[n]; units: int > 0) {
           state h: float[units] = 0
           let open = sum(x) > 0
           let h2 = if open then tanh(concat(x, h) -> dense(units)) else h
           next h = h2
           return max(h2, -0.5)
-        }"""),
-    "attention over the state": model(f"let w = x -> looking(4) -> dense(2) {SCORES}", """seq time = 5
+        }""",
+    ),
+    "attention over the state": model(
+        f"let w = x -> looking(4) -> dense(2) {SCORES}",
+        """seq time = 5
         cell looking(x: float[n]; units: int > 0) {
           state h: float[units] = 0.1
           let p = softmax(concat(x, h) -> dense(units))
           let h2 = p * h * 2 + tanh(x -> dense(units)) * max(p)
           next h = h2
           return h2
-        }"""),
-    "a choice of a row within a cell": model(f"let w = x -> c(4) -> dense(2) {SCORES}", """seq time = 5
+        }""",
+    ),
+    "a choice of a row within a cell": model(
+        f"let w = x -> c(4) -> dense(2) {SCORES}",
+        """seq time = 5
         cell c(x: float[n]; units: int > 0) {
           state h: float[units] = 0.1
           let k = argmax(concat(x, h) -> dense(units))
           let h2 = tanh(one_hot(k) + 0.5 * h + (x -> dense(units)) + embed(k; units))
           next h = h2
           return h2 * h2[k]
-        }"""),
-    "parts of states": model(f"let w = x -> c(6) -> dense(2) {SCORES}", """seq time = 5
+        }""",
+    ),
+    "parts of states": model(
+        f"let w = x -> c(6) -> dense(2) {SCORES}",
+        """seq time = 5
         cell c(x: float[n]; units: int > 0) {
           state h: float[units] = 0.1
           let z = concat(x, h) -> dense(units)
           let h2 = concat(tanh(z[0:2]), sigmoid(h[1:3]) * z[::3], z[3:5])
           next h = h2
           return h2[0:3]
-        }"""),
+        }""",
+    ),
     "convolution and windows over a state": """seq time = 4
         cell c(x: float[k, a, b]) {
           state h: float[k, a, b] = 0
@@ -243,7 +296,8 @@ NETWORKS = {
     "windows over the input of a cell": """seq time = 4
         cell c(x: float[k, a, b]; units: int > 0) {
           state h: float[units] = 0
-          let h2 = tanh(concat(x -> conv(2, kernel=3, pad=1) -> maxpool(2) -> flatten, h) -> dense(units))
+          let h2 = tanh(concat(x -> conv(2, kernel=3, pad=1) -> maxpool(2) -> flatten, h)
+          -> dense(units))
           next h = h2
           return h2
         }
@@ -269,11 +323,14 @@ NETWORKS = {
           -> gru(4) -> dense(3)
         output w loss cross_entropy(w, y) }""",
     "no cell at all": model(f"let w = x -> dense(4) -> tanh -> dense(2) {SCORES}"),
-    "layernorm": model(f"let w = x -> dense(4) -> layernorm -> lstm(4) -> layernorm -> dense(2) {SCORES}"),
+    "layernorm": model(
+        f"let w = x -> dense(4) -> layernorm -> lstm(4) -> layernorm -> dense(2) {SCORES}"
+    ),
     "batchnorm": model(f"let w = x -> dense(4) -> batchnorm -> rnn(4) -> dense(2) {SCORES}"),
     "images with batchnorm": """seq time = 3
         model m { input x: float[time, 2, 4, 4] target y: float[2]
-        let w = x -> conv(3, kernel=3, pad=1) -> batchnorm -> relu -> global_avgpool -> rnn(4) -> last
+        let w = x -> conv(3, kernel=3, pad=1) -> batchnorm -> relu -> global_avgpool -> rnn(4)
+        -> last
           -> dense(2)
         output w loss mse(w, y) }""",
     "words": """seq time = 5
@@ -286,8 +343,9 @@ NETWORKS = {
     "two steps": model(f"let w = reverse(x -> lstm(4)) -> dense(2) {SCORES}", "seq time = 2"),
     "prime sizes": """seq time = 13
         model m { input x: float[time, 11] target y: float[time, 3]
-        let w = x -> lstm(17) -> peephole_lstm(19) -> gru(7) -> dense(3) output w loss mse(w, y) }""",
-}  # fmt: skip
+        let w = x -> lstm(17) -> peephole_lstm(19) -> gru(7) -> dense(3) output w
+        loss mse(w, y) }""",
+}
 # the numbers of examples and threads
 SETTINGS = [[(1, 1), (21, 3)], [(16, 1), (7, 2)]]
 
@@ -304,8 +362,9 @@ def test_compiled_gradients_agree_with_finite_differences_to_1e_6(name):
 
 
 FEW = [
-    pytest.param(name, marks=pytest.mark.long if number % 4 else ()) for number, name in enumerate(NETWORKS)
-]  # fmt: skip
+    pytest.param(name, marks=pytest.mark.long if number % 4 else ())
+    for number, name in enumerate(NETWORKS)
+]
 
 
 @pytest.mark.parametrize("name", FEW)
@@ -314,7 +373,8 @@ def test_float32_agrees_with_the_interpreter_to_1e_4(name):
 
 
 RANDOM = {
-    "dropout between layers": model(f"""let w = x -> dense(4) -> dropout(0.3) -> rnn(4) -> dropout(0.5)
+    "dropout between layers": model(f"""let w = x -> dense(4) -> dropout(0.3) -> rnn(4)
+        -> dropout(0.5)
         -> dense(2) {SCORES}"""),
     "dropout within a cell": model(
         f"let w = x -> noisy(4) -> dense(2) {SCORES}",
@@ -356,15 +416,20 @@ def test_dropout_leaves_out_other_elements_at_each_step():
 
 
 def test_a_state_starts_as_the_use_says():
-    net = specc.compile(load("""seq time = 3
+    net = specc.compile(
+        load("""seq time = 3
         cell kept(x: float[n]) {
           state h: float[n] = 2
           next h = h
           return h + x
         }
         model m { input x: float[time, 4] input z: float[4] param p: float[4] = 7
-        output a = x -> kept output b = x -> kept(h=0.5;) output c = x -> kept(h=z;) output d = x -> kept(h=p;) }"""),
-        batch=2, dtype="float64", threads=1)  # fmt: skip
+        output a = x -> kept output b = x -> kept(h=0.5;) output c = x -> kept(h=z;)
+        output d = x -> kept(h=p;) }"""),
+        batch=2,
+        dtype="float64",
+        threads=1,
+    )
     z = np.arange(8.0).reshape(2, 4)
     found = net.forward(x=np.zeros((2, 3, 4)), z=z)
     assert (found["a"] == 2).all() and (found["b"] == 0.5).all() and (found["d"] == 7).all()

@@ -45,7 +45,8 @@ ALL_STEPS = {
 }
 
 
-# Weights with which 44 steps do not let the last bit of a sum grow to a millionth of it, as those of 1.5 do.
+# Weights with which 44 steps do not let the last bit of a sum grow to a millionth of it, as those
+# of 1.5 do.
 CALM = 0.5
 
 

@@ -49,7 +49,7 @@ def compiled(cell, steps, batch, threads=1, port="stream", dtype="float64"):
 
 
 def windows(x, steps):
-    """A long sequence for each lane, [lanes, total, ..], as the rows of a stream, window by window."""
+    """A long sequence for each lane, [lanes, total, ..], as rows of a stream, window by window."""
     lanes, total = x.shape[:2]
     parts = x.reshape(lanes, total // steps, steps, *x.shape[2:])
     return np.ascontiguousarray(parts.swapaxes(0, 1)).reshape(-1, steps, *x.shape[2:])

@@ -58,14 +58,16 @@ NETWORKS = {
     "batchnorm": steps("let w = x -> dense(4) -> batchnorm -> rnn(4) -> dense(2)"),
     "batchnorm of images": """seq time = 3
         model m { input x: float[<= time, 2, 4, 4] target y: float[2]
-        let w = x -> conv(3, kernel=3, pad=1) -> batchnorm -> relu -> global_avgpool -> rnn(4) -> last
+        let w = x -> conv(3, kernel=3, pad=1) -> batchnorm -> relu -> global_avgpool -> rnn(4)
+        -> last
           -> dense(2) output w loss mse(w, y) }""",
     "classes in reverse": """seq time = 6
         model m { input x: class(5)[<= time] target y: float[2]
         let w = reverse(x) -> embed(3) -> gru(4) -> last -> dense(2) output w loss mse(w, y) }""",
     "the last class": """seq time = 6
         model m { input x: class(5)[<= time] target y: float[2]
-        let w = concat(last(x) -> embed(3), first(x) -> embed(2)) -> dense(2) output w loss mse(w, y) }""",
+        let w = concat(last(x) -> embed(3), first(x) -> embed(2)) -> dense(2) output w
+        loss mse(w, y) }""",
     "a target of fixed length": """seq time = 6
         model m { input x: class(5)[<= time] target y: class(3)[time]
         let w = x -> embed(3) -> gru(4) -> dense(3) output w loss cross_entropy(w, y) }""",
@@ -247,7 +249,7 @@ def test_lists_of_arrays_that_do_not_fit_are_refused():
     "given", [[np.zeros((2, 4))], [np.zeros(2)], [np.zeros((2, 3, 1))], [1.0], 3]
 )
 def test_lists_of_other_things_are_refused(given):
-    with pytest.raises((ValueError, TypeError), match="^x must be "):
+    with pytest.raises((ValueError, TypeError), match=r"^x must be "):
         _net().forward(x=given)
 
 

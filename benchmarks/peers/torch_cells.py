@@ -2,8 +2,8 @@
 
     Looped(MinimalGated)(text)        # [n, 50] characters -> [n, 50, 65] scores
 
-`before` takes out of the loop what does not depend on the state: the products of the inputs are then
-one for all steps, as a user does who takes care.
+`before` takes out of the loop what does not depend on the state: the products of the inputs are
+then one for all steps, as a user does who takes care.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The models in PyTorch, layers in the order of the .dl files: parameters are copied in that order."""
+"""The models in PyTorch, layers in the order of the .dl files.
+
+Parameters are copied in that order.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""Write pictures of digits with their names: captions.npz, and captions_val.npz with other pictures.
+"""Write pictures of digits with their names.
+
+Captions.npz, and captions_val.npz with other pictures.
 
 python make_data.py [FOLDER]      # by default beside this file; the same ones each time
 
-The digits are those that come with specc. Each name ends in a point, by which the model says that it
-is done.
+The digits are those that come with specc. Each name ends in a point, by which the model says that
+it is done.
 """
 
 import sys

@@ -1,4 +1,6 @@
-"""Write recall.npz: a sign, ninety-nine steps of noise, and at the end the question which sign it was.
+"""Write recall.npz.
+
+A sign, ninety-nine steps of noise, and at the end the question which sign it was.
 
 python make_data.py [FOLDER]      # by default beside this file; the same ones each time
 """

@@ -2,9 +2,9 @@
 
 python make_data.py [FOLDER]      # by default beside this file; the same ones each time
 
-`video` is [n, 8 frames, 1, 10, 10] in grey, 0 to 255: a bright square of 2 x 2 on a noisy ground. Before
-each frame but the first the square moves by one place or stays; `motion` [n, 8] is 0 where it stayed
-(and in the first frame), 1 left, 2 right, 3 up, 4 down.
+`video` is [n, 8 frames, 1, 10, 10] in grey, 0 to 255: a bright square of 2 x 2 on a noisy ground.
+Before each frame but the first the square moves by one place or stays; `motion` [n, 8] is 0 where
+it stayed (and in the first frame), 1 left, 2 right, 3 up, 4 down.
 """
 
 import sys

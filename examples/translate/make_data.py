@@ -2,8 +2,8 @@
 
 python make_data.py [FOLDER] [COUNT]      # by default beside this file, the numbers below 10000
 
-A tenth of the numbers is kept for validation. Each text ends in a point, by which the model says that
-it is done.
+A tenth of the numbers is kept for validation. Each text ends in a point, by which the model says
+that it is done.
 """
 
 import csv

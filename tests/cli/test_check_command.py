@@ -193,9 +193,13 @@ def test_mistakes_of_data_are_told_in_all_formats(flowers, capsys):
     (record,) = json.loads(found["json"])
     assert (record["name"], record["line"], record["column"]) == ("data", 8, 18)
     assert record["labels"][0] == {
-        "message": "`kind` is declared here", "file": str(flowers), "line": 3, "column": 3, "end_line": 3,
+        "message": "`kind` is declared here",
+        "file": str(flowers),
+        "line": 3,
+        "column": 3,
+        "end_line": 3,
         "end_column": 24,
-    }  # fmt: skip
+    }
     assert "class(3) means 0 .. 2; here are 0 .. 3" in found["github"]
 
 

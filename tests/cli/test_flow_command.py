@@ -144,8 +144,10 @@ def test_wrong_usage_exits_with_two(folder, specc, arguments):
 
 
 @pytest.mark.parametrize("text, message", [
-    ("model m { input x: float[2] output y = x -> dense(2) }", "m has no loss, so there are no gradients"),
-    ("model m { input x: float[2] let y = x -> dense(1) output y loss l2(y) }", "`train` names no data"),
+    ("model m { input x: float[2] output y = x -> dense(2)"
+     " }", "m has no loss, so there are no gradients"),
+    ("model m { input x: float[2] let y = x -> dense(1) output y loss l2(y)"
+     " }", "`train` names no data"),
 ])  # fmt: skip
 def test_what_has_no_flow_is_a_mistake(folder, specc, text, message):
     (folder / "m.dl").write_text(text)

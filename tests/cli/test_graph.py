@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import xml.etree.ElementTree as tree
 from pathlib import Path
@@ -75,7 +76,10 @@ def test_what_is_within_blocks_is_left_out_of_long_models():
 
 
 def test_open_sizes_and_models_without_losses_can_be_drawn():
-    text = "dim n\nmodel m {\n  input x: float[n]\n  let a, b = split(concat(x, x); 2)\n  output a * b <= 3\n}\n"
+    text = (
+        "dim n\nmodel m {\n  input x: float[n]\n  let a, b = split(concat(x, x); 2)\n  output"
+        " a * b <= 3\n}\n"
+    )
     program, found = driver.check(Source("a.dl", text))
     assert not found
     page = drawing(diagram(program))
@@ -93,7 +97,7 @@ def test_random_layouts_keep_distances_and_lead_down():
         assert all(layout.places[a][1] < layout.places[b][1] for a, b in arrows)
         for row in layout.rows:
             ordered = sorted(row, key=lambda key: layout.places[key][0])
-            for one, other in zip(ordered, ordered[1:], strict=False):
+            for one, other in itertools.pairwise(ordered):
                 gap = layout.places[other][0] - layout.places[one][0]
                 assert gap >= (widths[one] + widths[other]) / 2 + SPACE - 1e-6
 
@@ -131,12 +135,16 @@ def test_a_sequence_is_shown_by_its_step_and_what_it_runs_over(capsys):
     )  # 64 * 256 * 4 bytes
     made = diagram(driver.load(ROOT / "models" / "translate.dl"))
     assert [(box.title, box.shape) for box in made.boxes if box.kind != "loss"] == [
-        ("figures", "class(figures_) over read"), ("words", "class(letters) over written"),
-        ("embed(16)", "[16] over read"), ("lstm(128)", "[128] over read"),
-        ("embed(16)", "[16] over written"), ("lstm(h=h, c=c; 128)", "[128] over written"),
-        ("dense(letters)", "[letters] over written"), ("previous(words)", "class(letters + 1) over written"),
+        ("figures", "class(figures_) over read"),
+        ("words", "class(letters) over written"),
+        ("embed(16)", "[16] over read"),
+        ("lstm(128)", "[128] over read"),
+        ("embed(16)", "[16] over written"),
+        ("lstm(h=h, c=c; 128)", "[128] over written"),
+        ("dense(letters)", "[letters] over written"),
+        ("previous(words)", "class(letters + 1) over written"),
         ("scores", "[letters] over written"),
-    ]  # fmt: skip
+    ]
 
 
 def test_a_layer_within_a_cell_is_counted_for_all_steps(capsys, tmp_path):

@@ -23,7 +23,10 @@ model m {
 
 @pytest.fixture
 def printed(monkeypatch):
-    """Runs a command on a console of another code page; its status, and the bytes that it printed."""
+    """Runs a command on a console of another code page.
+
+    Its status, and the bytes that it printed.
+    """
 
     def run(*arguments, encoding="cp1252"):
         out, err = io.BytesIO(), io.BytesIO()

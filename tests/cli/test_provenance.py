@@ -72,7 +72,7 @@ def figures(folder, specc):
 
     def figures(run="run", *arguments):
         status, out, err = specc("eval", run, "--json", *arguments)
-        return (json.loads(out) if not status else status), err
+        return (status if status else json.loads(out)), err
 
     return figures
 

@@ -223,8 +223,8 @@ def fewer(items: list, most: int) -> list:
 def choose(trace: Trace, file: str, line: int, seconds: float) -> list[str]:
     """The tests of a mutant, of so many seconds in all.
 
-    Tests of the file that is changed come first, then some random programs, then the other tests;
-    in each of these the quickest test of each test function, then the second one of each, and so on.
+    Tests of the file that is changed come first, then some random programs, then the other tests.
+    In each of these the quickest test of each test function, then the second one of each, etc.
     """
     tests = trace.tests(file, line)
     if not tests:  # only compiled code runs it: the tests that have to do with the file

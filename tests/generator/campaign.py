@@ -81,10 +81,12 @@ def run(
                         )
                         trim(folder)
 
-    with tempfile.TemporaryDirectory(prefix="specc-programs-", ignore_cleanup_errors=True) as name:
-        with ThreadPoolExecutor(processes) as pool:
-            for each in [pool.submit(work, Path(name)) for _ in range(processes)]:
-                each.result()
+    with (
+        tempfile.TemporaryDirectory(prefix="specc-programs-", ignore_cleanup_errors=True) as name,
+        ThreadPoolExecutor(processes) as pool,
+    ):
+        for each in [pool.submit(work, Path(name)) for _ in range(processes)]:
+            each.result()
     return report
 
 

@@ -102,7 +102,8 @@ class Case:
     def text(self) -> str:
         """The whole case, to be read and to be run again."""
         facts = (
-            f"# seed {self.seed}{' (small)' * self.small}: {self.rows} rows in batches of {self.batch}, {self.threads}"
+            f"# seed {self.seed}{' (small)' * self.small}: {self.rows} rows in"
+            f" batches of {self.batch}, {self.threads}"
             f" threads, {self.dtype}, special numbers: {self.special or 'none'};"
             f" forward of {', '.join(map(str, self.forward))} rows\n"
         )

@@ -40,9 +40,10 @@ class Answer:
 
 
 class Child:
-    """A process that runs cases one after the other, and is started again when one ends it. Its
-    kernels are
-    kept in a cache `folder`, by default the user's."""
+    """A process that runs cases one after the other, and is started again when one ends it.
+
+    Its kernels are kept in a cache `folder`, by default the user's.
+    """
 
     def __init__(self, folder: Path | None = None, seconds: float = SECONDS):
         self._folder, self._seconds = folder, seconds

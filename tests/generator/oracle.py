@@ -105,8 +105,11 @@ class Oracle:
         return found
 
     def value(self, name: str, values: dict[str, np.ndarray], rows: int | None) -> np.ndarray:
-        """An output, of the first rows; one without a batch is repeated for each row, and so is one of
-        a graph that reads no example."""
+        """An output, of the first rows.
+
+        One without a batch is repeated for each row, and so is one of a graph that reads no
+        example.
+        """
         node, found = self.graph.outputs[name], np.asarray(values[name])
         if rows is not None and node.type.batched and len(found) == 1:
             return np.broadcast_to(found, (rows, *node.type.shape))

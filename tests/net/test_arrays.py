@@ -67,9 +67,11 @@ def arrays(count=5, **others):
     ({"kind": np.full(5, 4)}, r"kind must be integers 0 to 3, but goes from 4 to 4"),
     ({"kind": np.full(5, -1)}, r"kind must be integers 0 to 3, but goes from -1 to -1"),
     ({"kind": np.full(5, 2**63, np.uint64)}, r"kind must be integers 0 to 3, but goes from 9223"),
-    ({"kind": np.zeros(4, int)}, r"equally many examples, but there are 5 of `image`, .*4 of `kind`"),
-    ({"kinds": np.zeros(5, int)}, r"no input or target `kinds`; did you mean `kind`\? .*"
-                                  r"it has image: float\[2, 3\], known: bool\[2\], kind: class\(4\)"),
+    ({"kind": np.zeros(4, int)}, r"equally many examples, but there are 5 of `image`, .*4 of"
+                                 r" `kind`"),
+    ({"kinds": np.zeros(5, int)},
+     r"no input or target `kinds`; did you mean `kind`\? .*"
+     r"it has image: float\[2, 3\], known: bool\[2\], kind: class\(4\)"),
 ])  # fmt: skip
 def test_arrays_that_do_not_fit_their_ports_are_refused(net, wrong, message):
     with pytest.raises(ValueError, match=message):
@@ -144,7 +146,8 @@ def test_parameters_are_live_c_order_arrays_that_can_be_assigned(program):
 
 
 @pytest.mark.parametrize(("values", "message"), [
-    ({"dense1.wieght": 0}, r"judge has no parameter 'dense1.wieght'; did you mean 'dense1.weight'\?"),
+    ({"dense1.wieght": 0}, r"judge has no parameter 'dense1.wieght'; did you mean"
+                           r" 'dense1.weight'\?"),
     ({"nothing": 0}, r"no parameter 'nothing'; it has dense1.weight, dense1.bias"),
     ({"dense1.bias": np.zeros(3)}, r"dense1.bias has the shape \[4\], not \[3\]"),
     ({"dense1.bias": 0.0}, r"dense1.bias has the shape \[4\], not \[\]"),
@@ -216,7 +219,7 @@ def test_a_model_without_a_train_block_makes_no_step():
 def test_a_model_without_a_loss_has_no_gradients():
     net = specc.compile(load("model m { input x: float[3] output y = x -> dense(2) }"))
     for method in (net.step, net.loss_and_gradients):
-        with pytest.raises(ValueError, match="it has no `loss`|m has no `loss`"):
+        with pytest.raises(ValueError, match=r"it has no `loss`|m has no `loss`"):
             method(x=np.zeros((2, 3)))
 
 

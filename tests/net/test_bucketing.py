@@ -102,7 +102,7 @@ def test_dropout_draws_the_same_over_fewer_steps():
         + TRAIN
     )
     data = data_for(program, 64, 16)
-    whole, wanted = trained(program, data, 64, 16, 1, 0)
+    _whole, wanted = trained(program, data, 64, 16, 1, 0)
     short, found = trained(program, data, 64, 16, 1, specc.net.training.STEPS_WORTH_PROGRAMS)
     assert short.training.buckets
     np.testing.assert_allclose(found, wanted, rtol=1e-9)
@@ -111,7 +111,8 @@ def test_dropout_draws_the_same_over_fewer_steps():
 @pytest.mark.parametrize(
     "body",
     [
-        "let w = sum(x -> rnn(4); over=time) / time -> dense(2)",  # the number of steps is in a formula
+        # the number of steps is in a formula
+        "let w = sum(x -> rnn(4); over=time) / time -> dense(2)",
         "let w = concat(sum(x; over=time), sum(z; over=time)) -> dense(2)",  # z has all steps
     ],
 )
@@ -123,7 +124,7 @@ def test_what_depends_on_all_steps_keeps_them(body):
     )
     assert shorter(program, (("time", 8),)) is None
     data = data_for(program, 64, 16)
-    whole, wanted = trained(program, data, 64, 16, 1, 0)
+    _whole, wanted = trained(program, data, 64, 16, 1, 0)
     kept, found = trained(program, data, 64, 16, 1, specc.net.training.STEPS_WORTH_PROGRAMS)
     assert all(each is kept.programs for each in kept.training.buckets.values())
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
@@ -140,7 +141,7 @@ def test_neighbouring_batches_of_one_size_run_together():
 def test_a_training_in_one_call_or_many_is_the_same():
     program, batch = longer("rnn"), 8
     data = data_for(program, 100, batch)
-    one, wanted = trained(program, data, 100, batch, 1, specc.net.training.STEPS_WORTH_PROGRAMS)
+    one, _wanted = trained(program, data, 100, batch, 1, specc.net.training.STEPS_WORTH_PROGRAMS)
     many = specc.compile(program, batch=batch, dtype="float64", threads=1)
     randomized(many)
     for start in range(0, 100, 3 * batch):

@@ -1,4 +1,4 @@
-"""The operation at which a training step stops being finite is found, and nothing else is blamed."""
+"""The first operation that is not finite is found, and nothing else is blamed."""
 
 from __future__ import annotations
 

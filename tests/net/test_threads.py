@@ -48,7 +48,8 @@ def side_by_side(work, count: int, callers: int = CALLERS) -> list:
 def wrong_answers(net, calls: int, rows=(1, 2, 4, 7, 33, 2000), large_every: int = 100) -> int:
     """How many of `calls` predictions of 8 threads differ from those of one thread in any bit.
 
-    The inputs differ from call to call, and so do their numbers of rows; the largest comes now and then.
+    The inputs differ from call to call, and so do their numbers of rows; the largest comes now and
+    then.
     """
     random = np.random.default_rng(0)
     inputs = [random.random((size, 1, 8, 8), np.float32) for size in rows[:-1] for _ in range(4)]
@@ -84,7 +85,10 @@ def test_very_many_predictions_of_several_threads():
 
 
 def test_a_team_predicts_for_several_threads():
-    """More threads than one share the work on one example here, or not: the faster way is chosen."""
+    """More threads than one share the work on one example here, or not.
+
+    The faster way is chosen.
+    """
     text = (
         "model m { input x: float[700] output y = x -> dense(700) -> relu -> dense(700) -> tanh }"
     )
@@ -195,7 +199,9 @@ train { optimizer sgd(lr = 1e-30) }  # allow: unusual-rate
 
 
 def test_a_model_may_be_trained_while_it_predicts():
-    """Steps by several threads are all done, one after the other, whatever else the model is asked for."""
+    """Steps by several threads are all done, one after the other, whatever else the model is asked
+    for.
+    """
     program = specc.load(Source("m.dl", TRAINED))
     random = np.random.default_rng(0)
     x, y = random.standard_normal((4, 6)).astype(np.float32), np.ones(4, np.float32)

@@ -55,7 +55,10 @@ def over_steps(type_: Type) -> Type:
 
 
 def stacked(op: Op, types: tuple[Type, ...], moving: tuple[bool, ...]):
-    """The inputs of each step, and those of all steps: an axis of steps in front where they move."""
+    """The inputs of each step, and those of all steps.
+
+    An axis of steps in front where they move.
+    """
     by_step = [values(op, types, EXAMPLES, seed) for seed in range(STEPS)]
     by_step = [
         [

@@ -1,4 +1,7 @@
-"""Rows that are looked up in a table, as the language does it: of every length, and their gradients."""
+"""Rows that are looked up in a table, as the language does it.
+
+Of every length, and their gradients.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Random products, with their gradients, through random views: compiled against the reference in float64."""
+"""Random products, with their gradients, through random views.
+
+Compiled against the reference in float64.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,10 @@ def some_product(pick: random.Random) -> Contract:
 def some_view(
     name: str, op: Contract, map_, is_batched: bool, pick: random.Random
 ) -> tuple[Node, Node]:
-    """A leaf, and an operand for a map that reads it: as it is, or backwards, transposed or repeated."""
+    """A leaf, and an operand for a map that reads it.
+
+    As it is, or backwards, transposed or repeated.
+    """
     shape = tuple(
         1 + each.constant + sum(c * (op.extents[i] - 1) for i, c in each.terms) for each in map_
     )

@@ -1,4 +1,7 @@
-"""Windows of every size and stride: their maxima, where these stand, and what their gradients are."""
+"""Windows of every size and stride.
+
+Their maxima, where these stand, and what their gradients are.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""A plan carried out on memory in which every byte knows whose value lies there, and who wrote it when.
+"""A plan carried out on memory in which every byte knows whose value lies there, and who wrote it
+when.
 
-    simulate(plan, item=4)      # raises Clash at the first read of something else than what is meant
+    simulate(plan, item=4)      # raises Clash at the first read of another value than is meant
 
-Nothing is compiled: of each step only what it reads and writes matters, shard by shard. A value must
-lie where its reader looks for it, and no shard may read or write in the same phase what another one
-writes: which of them comes first is chance.
+Nothing is compiled: of each step only what it reads and writes matters, shard by shard. A value
+must lie where its reader looks for it, and no shard may read or write in the same phase what
+another one writes: which of them comes first is chance.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Clash(AssertionError):
 
 @dataclass
 class _Memory:
-    """Bytes: of which value and element they hold a part, and who last wrote and read them, when."""
+    """Bytes: the value and element they are part of, and who last wrote and read them, when."""
 
     value: np.ndarray
     element: np.ndarray
@@ -95,7 +96,10 @@ class _Simulation:
         return shard if by_rows or not self.plan.team else 0
 
     def load(self, root, place, elements, shard: int, by: int, phase: int, meant=None) -> None:
-        """A shard reads elements of a value; `meant` are their numbers, where it lies in another way."""
+        """A shard reads elements of a value.
+
+        `meant` are their numbers, where it lies in another way.
+        """
         memory, at = self.touch(root, place, elements, shard)
         meant = (elements if meant is None else meant).reshape(-1) + self.shift.get(root, 0)
         wrong = (memory.value[at] != self.number[root]) | (memory.element[at] != meant)
@@ -168,7 +172,10 @@ class _Simulation:
             self.store(node, place, elements, elements, 0 if plan.team else shard, shard, phase)
 
     def load_view(self, node: Node, rows, shard: int, by: int, phase: int) -> np.ndarray:
-        """A shard reads a value, or some rows of it, from the arena of a shard: where its elements lie."""
+        """A shard reads a value, or some rows of it, from the arena of a shard.
+
+        Where its elements lie.
+        """
         seen = self.plan.views[node]
         place = self.plan.places[seen.root]
         meant = self.elements_of_view(node)
@@ -273,16 +280,19 @@ class _Simulation:
                 raise Clash(f"phase {phase}: {node} is written over what it has yet to read")
 
     def product(self, step: Step, shard: int) -> None:
-        """A product, an op's own kernel, or values side by side: all is read before it is written."""
+        """A product, an op's own kernel, or values side by side.
+
+        All is read before it is written.
+        """
         plan, (node,) = self.plan, step.group.nodes
         places = [place for _, place in step.stores]
         before: list[tuple[tuple, np.ndarray]] = []
         rows = by = None
         whole = step.mode != "split" and step.mode != "rows"
         by_rows = isinstance(node.op, Contract) and node.op.by_rows
-        if step.mode == "rows" or (step.mode == "split" and step.by_channels and not by_rows):
-            if node.type.shape:
-                rows, by = self.part(step, node.type.shape[0], shard), shard
+        is_part = step.mode == "rows" or (step.mode == "split" and step.by_channels and not by_rows)
+        if is_part and node.type.shape:
+            rows, by = self.part(step, node.type.shape[0], shard), shard
         for each in node.inputs if not isinstance(node.op, Uniform) else ():
             root = plan.views[each].root
             if isinstance(root.op, Const):
@@ -291,9 +301,13 @@ class _Simulation:
                 own = None
                 if by_rows:
                     own = self.own_rows(node, each, shard)
-                elif step.mode == "split" and step.by_channels and each.type.shape:
-                    if not isinstance(node.op, Contract):
-                        own = self.part(step, each.type.shape[0], shard)
+                elif (
+                    step.mode == "split"
+                    and step.by_channels
+                    and each.type.shape
+                    and not isinstance(node.op, Contract)
+                ):
+                    own = self.part(step, each.type.shape[0], shard)
                 at = self.load_view(each, own, arena, shard, step.phase)
                 before.append(((plan.places[root].space, self.arena_of(root, arena)), at))
         if step.mode == "split" and by is None and not by_rows:
@@ -332,7 +346,9 @@ class _Simulation:
             start += size
 
     def own_rows(self, node: Node, each: Node, shard: int) -> slice | tuple:
-        """The rows of the weights that a shard has, and the entries of the other operand beside them."""
+        """The rows of the weights that a shard has, and the entries of the other operand beside
+        them.
+        """
         op: Contract = node.op
         left = each is node.inputs[0]
         i = op.summed_row(not node.inputs[0].type.batched)

@@ -1,4 +1,4 @@
-"""Deep models: no pass recurses, no loop grows without bound, and equal layers share their kernels."""
+"""Deep models: no pass recurses, no loop grows without bound, and equal layers share kernels."""
 
 from __future__ import annotations
 

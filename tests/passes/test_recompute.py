@@ -47,7 +47,8 @@ NETS = {
     "dense": f"""model m {{ input x: float[12] {LABEL}
         let scores = x -> 12 * (dense(16) -> tanh) -> dense(3) {SCORES} }}""",
     "convolutions": f"""model m {{ {IMAGE} {LABEL}
-        let scores = image -> conv(4, kernel=3, pad=1) -> relu -> 6 * (stage -> dropout(0.2)) -> maxpool(2)
+        let scores = image -> conv(4, kernel=3, pad=1) -> relu -> 6 * (stage -> dropout(0.2))
+        -> maxpool(2)
           -> 4 * (conv(4, kernel=3, pad=1) -> relu -> dropout(0.3)) -> avgpool(2) -> flatten
           -> dense(3) {SCORES} loss penalty = 1e-3 * l2(weights) }}""",
     "pools": f"""model m {{ {IMAGE} {LABEL}

@@ -22,13 +22,15 @@ TEAMS = {
         let w = x -> dense(40) -> relu -> dense(21) -> tanh -> dense(7)
         output softmax(w) loss cross_entropy(w, y) metric accuracy(w, y)""",
     "normalized": """input x: float[37] target y: class(5)
-        let w = x -> dense(40) -> batchnorm -> relu -> dropout(0.3) -> dense(21) -> layernorm -> dense(5)
+        let w = x -> dense(40) -> batchnorm -> relu -> dropout(0.3) -> dense(21) -> layernorm
+        -> dense(5)
         output w loss cross_entropy(w, y)""",
     "back again": """input x: float[40]
         let w = x -> dense(30) -> relu -> dense(9) -> dense(30) -> relu -> dense(40) -> sigmoid
         output w loss mse(w, x)""",
     "several": """input a: float[9, 5] input b: float[33] target y: float[] target z: class(4)
-        let h = concat(a -> flatten -> dense(15) -> relu, b -> dense(17)) let w = h -> dense(19) -> relu
+        let h = concat(a -> flatten -> dense(15) -> relu, b -> dense(17))
+        let w = h -> dense(19) -> relu
         let u = w -> dense(1) let v = w -> dense(4)
         output v loss mse(u[0], y) loss 0.3 * cross_entropy(v, z) + 0.001 * sum(w)""",
     "shared weights": """input x: float[20] target y: float[]

@@ -26,7 +26,8 @@ NETWORKS = {
     ),
     "few features": (
         """input x: float[5] target y: float[2]
-        let w = x -> dense(300) -> relu -> dense(200) -> relu -> dense(2) output w loss mse(w, y)""",
+        let w = x -> dense(300) -> relu -> dense(200) -> relu -> dense(2) output w
+        loss mse(w, y)""",
         21,
     ),
     "back again": (
@@ -51,7 +52,8 @@ NETWORKS = {
     ),
     "normalized": (
         """input x: float[200] target y: class(5)
-        let w = x -> dense(300) -> batchnorm -> relu -> dropout(0.3) -> dense(280) -> layernorm -> relu -> dense(5)
+        let w = x -> dense(300) -> batchnorm -> relu -> dropout(0.3) -> dense(280) -> layernorm
+        -> relu -> dense(5)
         output w loss cross_entropy(w, y)""",
         32,
     ),
@@ -176,7 +178,8 @@ def test_memory_is_given_out_again():
 
 OTHERS = {
     "convolution": """input x: float[3, 12, 12] target y: class(5)
-        let w = x -> conv(16, kernel=3) -> relu -> flatten -> dense(5) output w loss cross_entropy(w, y)""",
+        let w = x -> conv(16, kernel=3) -> relu -> flatten -> dense(5) output w
+        loss cross_entropy(w, y)""",
     "recurrent": """input x: float[time, 40] target y: class(5)
         let w = x -> rnn(60) -> last -> dense(5) output w loss cross_entropy(w, y)""",
     "embedding": """input x: class(50) target y: class(5)

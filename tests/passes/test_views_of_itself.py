@@ -1,5 +1,6 @@
-"""A value that is read both directly and through a view of itself, and old weights that are read while they are
-overwritten: against the NumPy interpreter in float64."""
+"""A value that is read both directly and through a view of itself, and old weights that are read
+while they are overwritten: against the NumPy interpreter in float64.
+"""
 
 from __future__ import annotations
 
@@ -74,8 +75,9 @@ def some_graph(seed: int) -> Graph:
 
 
 def check_groups(graph: Graph) -> None:
-    """Whether each group of a prepared graph comes after all that it reads, and its loop reads of what it
-    makes only the element that it has just made."""
+    """Whether each group of a prepared graph comes after all that it reads, and its loop reads of
+    what it makes only the element that it has just made.
+    """
     overwritten = {
         tuple(name.split(".", 1)): node
         for name, node in graph.outputs.items()
@@ -128,18 +130,23 @@ def test_formulas_over_views_agree_with_the_interpreter(seed, dtype):
 
 FORMULAS = {
     "a formula and its transpose": "input x: float[5, 5] let y = exp(x) output y + transpose(y)",
-    "a formula and its input's transpose": "input x: float[5, 5] let y = x + 1 output y + transpose(x)",
+    "a formula and its input's transpose": "input x: float[5, 5] let y = x + 1 output y +"
+    " transpose(x)",
     "a product and its transpose": """input x: float[5, 5] param W: float[5, 5] = normal
         param B: float[5, 5] = normal let y = W @ x + B output y * 2 + transpose(y)""",
-    "a formula of a formula": "input x: float[5, 5] let y = x + 1 let z = exp(y) output y + transpose(z)",
+    "a formula of a formula": "input x: float[5, 5] let y = x + 1 let z = exp(y) output y +"
+    " transpose(z)",
     "a later reader": """input x: float[5, 5] param W: float[5, 5] = normal
         let v = W @ x let y = x + 1 let z = exp(y) output v * y output v * transpose(z) + z""",
     "transposes that do not commute": """input x: float[2, 3, 4]
         output transpose(transpose(x; 1, 2, 0); 1, 0, 2) * 2""",
     "backwards": """input x: float[t, 5]
-        output reverse(x) output x[::2] + reverse(x)[::2] output reverse(x)[0] output transpose(reverse(x))""",
-    "backwards into a layer": "input x: float[t, 5] output reverse(x) -> dense(3) output x + reverse(exp(x))",
-    "backwards and forwards": "input x: float[t, 5] output x -> lstm(1) output reverse(reverse(x) -> lstm(1))",
+        output reverse(x) output x[::2] + reverse(x)[::2] output reverse(x)[0]
+        output transpose(reverse(x))""",
+    "backwards into a layer": "input x: float[t, 5] output reverse(x) -> dense(3) output x +"
+    " reverse(exp(x))",
+    "backwards and forwards": "input x: float[t, 5] output x -> lstm(1) output reverse(reverse(x)"
+    " -> lstm(1))",
     "images backwards": """input x: float[t, 5] let y = exp(reverse(x)) -> reshape(1, 1, 5)
         output y -> upsample(2) output y -> conv(2, kernel=1)""",
 }
@@ -171,14 +178,16 @@ UPDATES = {
         loss sum(W @ x) loss more = sum(W * transpose(W) * W)""",
     "weights that read each other": """param W: float[3, 3] = normal param V: float[3, 3] = normal
         loss sum(W @ x) + sum(V @ x) loss more = sum(W * transpose(V))""",
-    "weights of other shapes that read each other": """param W: float[3, 4] = normal param V: float[4, 3] = normal
+    "weights of other shapes that read each other": """param W: float[3, 4] = normal
+        param V: float[4, 3] = normal
         loss sum(V @ x) loss more = sum(W * transpose(V))""",
     "slices that overlap": """param W: float[5] = normal
         loss sum(W) * sum(x) loss more = sum(W[1:] * W[:4])""",
     "a slice in steps beside another one": """param W: float[5] = normal
         loss sum(x) * (sum(W[0:5:2]) + 10 * sum(W[3:]))""",
     "a shift register": "let y = shift(x) param g: float[3] = normal loss sum(y * g * g)",
-    "a product over its operand": "let y = turned(x) param g: float[3] = normal loss sum(y * g * g)",
+    "a product over its operand": "let y = turned(x) param g: float[3] = normal loss sum(y * g *"
+    " g)",
 }
 BLOCKS = """
 block shift(x: float[n]) {
@@ -199,7 +208,10 @@ block turned(x: float[n]) {
 @pytest.mark.filterwarnings("ignore:.*no loss depends on the parameter")
 @pytest.mark.parametrize("name", UPDATES)
 def test_updates_read_the_old_values(name):
-    text = f"{BLOCKS} model m {{ input x: float[3] {UPDATES[name]} }} train {{ optimizer sgd(lr=0.1) batch = 9 }}"
+    text = (
+        f"{BLOCKS} model m {{ input x: float[3] {UPDATES[name]} }} train"
+        f" {{ optimizer sgd(lr=0.1) batch = 9 }}"
+    )
     program = specc.load(Source("m.dl", text))
     x = np.random.default_rng(0).standard_normal((9, 3))
     for threads in (1, 2):

@@ -127,5 +127,5 @@ def test_a_broken_graph_names_the_pass_that_made_it():
     made = run(job, through="select")
     (node, *_) = made.graph.outputs.values()
     object.__setattr__(node, "type", type(node.type)("bool", (7,)))
-    with pytest.raises(AssertionError, match="after (straighten|simplify): "):
+    with pytest.raises(AssertionError, match=r"after (straighten|simplify): "):
         run(job, made, "simplify")

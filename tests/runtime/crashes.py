@@ -4,8 +4,8 @@
     with recorder.installed(monkeypatch): save(...)
     for state in states(before, recorder.calls[:n]): state.put(folder)
 
-A crash may lose a write that no sync of its file followed, or keep a part of it; it may lose a change of a
-folder's names that no sync of the folder followed, whatever came after it.
+A crash may lose a write that no sync of its file followed, or keep a part of it; it may lose a
+change of a folder's names that no sync of the folder followed, whatever came after it.
 """
 
 from __future__ import annotations

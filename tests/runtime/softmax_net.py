@@ -54,7 +54,8 @@ class SoftmaxNet:
                 "dense1.weight": dy.T @ x + 2e-3 * self.params["dense1.weight"],
                 "dense1.bias": dy.sum(axis=0),
             }
-            # a schedule: the rate falls to zero over the training, and after an epoch without improvement
+            # a schedule: the rate falls to zero over the training, and after an epoch without
+            # improvement
             rate = self.lr * (1 - (first_step + len(records) - 1) / total_steps) * 0.5**stale
             for path, gradient in gradients.items():
                 v = self.states[f"{path}.v"]

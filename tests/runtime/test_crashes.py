@@ -1,4 +1,7 @@
-"""Crashes, full disks and flipped bits: a run is always the one before a save, or the one after it."""
+"""Crashes, full disks and flipped bits.
+
+A run is always the one before a save, or the one after it.
+"""
 
 from __future__ import annotations
 
@@ -144,7 +147,7 @@ def test_every_state_that_a_crash_may_leave_resumes_to_the_state_before_or_after
 ):
     place = tmp_path / "runs"
     with Recorder().installed(monkeypatch) as disk:
-        net, run = trained(place, data)
+        _net, run = trained(place, data)
     expected = contents(run)
     number = run.folder.relative_to(place)
     seen, done, unborn = set(), [], 0
@@ -201,7 +204,7 @@ def test_the_states_of_a_crash_would_show_a_missing_sync(tmp_path, monkeypatch):
 def test_whatever_call_fails_nothing_is_lost_and_the_message_says_why(
     data, tmp_path, monkeypatch, often, error
 ):
-    whole, run = trained(tmp_path / "whole", data)
+    _whole, run = trained(tmp_path / "whole", data)
     expected = contents(run)
     failed = 0
     for number in range(10**6):

@@ -141,7 +141,8 @@ def test_a_target_that_is_no_sequence_of_classes_is_never_written():
 
 
 def test_several_targets_are_written_one_after_the_other():
-    net = net_of("""seq n = 3 model m { input x: float[2] target a: class(3)[<= n] target b: class(4)[<= n]
+    net = net_of("""seq n = 3 model m { input x: float[2] target a: class(3)[<= n]
+        target b: class(4)[<= n]
         let h = dense(x; 5)
         let first = previous(a) -> embed(3) -> gru(h=h; 5) -> dense(3)
         let second = concat(previous(b) -> embed(3), a -> embed(3)) -> gru(h=h; 5) -> dense(4)
@@ -174,7 +175,8 @@ def test_an_input_of_varying_length_is_read_to_its_end():
     net = net_of("""seq read = 5 seq written = 4
         model m { input x: class(5)[<= read] target y: class(3)[<= written]
         let _, h = x -> embed(3) -> gru(4)
-        let w = previous(y) -> embed(3) -> gru(h=h; 4) -> dense(3) output w loss cross_entropy(w, y) }""")
+        let w = previous(y) -> embed(3) -> gru(h=h; 4) -> dense(3) output w
+        loss cross_entropy(w, y) }""")
     alone = net.decode(x=[[1, 2]])["y"]
     among = net.decode(x=[[1, 2], [4, 3, 2, 1, 0]])["y"]
     assert np.array_equal(alone[0], among[0])

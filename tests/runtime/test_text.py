@@ -95,7 +95,8 @@ def test_the_vocabulary_is_that_of_the_training_part_alone(tmp_path):
     call = recipe("text", name, validate=0.25)
     assert open_sizes(call, ports, tmp_path) == {"vocab": 4}
     assert refusal_of(tmp_path, call) == (
-        "`0.txt`, line 3, column 5: the character 'x' is not in the text that the model is trained on"
+        "`0.txt`, line 3, column 5: the character 'x' is not in the text that the model is"
+        " trained on"
     )
     data = load(recipe("text", name, validate=0.25, unknown="a"), WINDOWS, tmp_path)
     assert data.vocabularies["text"] == ("a", "\n", "b", "c")
@@ -177,13 +178,16 @@ def test_a_text_may_be_compressed(tmp_path):
 @pytest.mark.parametrize(("text", "ports", "settings", "said"), [
     ("abc", WINDOWS, {}, "shorter than one window of 3 steps"),
     ("", WINDOWS, {}, "shorter than one window of 3 steps"),
-    ("abcdefghij", STREAM, {}, "the text is too short: 3 windows of 3 steps cannot fill a batch of 32"),
+    ("abcdefghij", STREAM, {}, "the text is too short: 3 windows of 3 steps cannot fill a batch"
+                               " of 32"),
     (b"ab\nc\xff", WINDOWS, {}, "`0.txt`, line 2: this is not UTF-8 text"),
     ("abcdefghij", (replace(TEXT, classes=9), NEXT), {},
      "the text has 10 different characters, but `text` is class(9)[3]"),
-    ("abcdefghij", (TEXT, replace(NEXT, shape=(4,))), {}, "`text` and `next_` must be equally long"),
+    ("abcdefghij", (TEXT, replace(NEXT, shape=(4,))), {}, "`text` and `next_` must be equally"
+                                                          " long"),
     ("abcdefghij", (TEXT, Port("y", "target", "class", (), 3)), {},
-     "`text` gives one sequence of classes, and the same one step on as target, but nothing for `y: class(3)`"),
+     "`text` gives one sequence of classes, and the same one step on as target, but nothing for"
+     " `y: class(3)`"),
     ("abcdefghij", (TEXT, replace(TEXT, name="other")), {}, "nothing for `other: class(30)[3]`"),
     ("abcdefghij", (Port("x", "input", "float", (3,)),), {}, "nothing for `x: float[3]`"),
     ("abcdefghij", WINDOWS, {"level": "line"}, "`level` of `text`"),
