@@ -19,6 +19,7 @@ from specc.frontend.syntax import ast
 from specc.frontend.words.messages import SETTING_HINTS, SETTING_SYNONYMS
 from specc.frontend.words.settings import Declared
 from specc.frontend.words.signatures import Signature, signature_of
+from specc.ir.sizes import Polynomial
 from specc.source import Span
 
 
@@ -252,10 +253,12 @@ def setting_value(frame: Frame, declared: Declared, expression: ast.Expression) 
         value = frame.names.get(path.text) if path is not None else None
         if value is not None and is_static(value):
             return value  # a number for a word: an initial value that is the same everywhere
-        if isinstance(expression, ast.Path) and path is None:
+        if isinstance(expression, ast.Call):
+            word = prepared(frame, expression)
+        elif path is not None:
+            word = resolve(frame, path)
+        else:
             return evaluate(frame, expression)
-        is_call = isinstance(expression, ast.Call)
-        word = prepared(frame, expression) if is_call else resolve(frame, expression)
         if isinstance(word, Word) and word.named_at is None:
             return replace(word, named_at=frame.place(expression.span))
         return word
@@ -288,7 +291,7 @@ def _sequence(frame: Frame, declared: Declared, expression: ast.Path) -> Value:
     found = frame.scope.definitions.get(name)
     if found is not None and isinstance(found[0], ast.Seq):
         size = number_value(found[1], found[0])
-        return POISON if size is POISON else Sequence(name, size)
+        return Sequence(name, size) if isinstance(size, int | Polynomial) else POISON
     known = [
         each
         for each, (definition, _) in frame.scope.definitions.items()

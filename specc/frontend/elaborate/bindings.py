@@ -50,12 +50,12 @@ def bind(
     for name, given in settings.items():
         callee.names[name] = given.value
     match = Match(frame, callee, word.name, span, is_stage)
-    for declared, given in zip(signature.inputs, values, strict=False):
-        if given is None:
+    for declared, value in zip(signature.inputs, values, strict=False):
+        if value is None:
             callee.names[declared.name] = None
-        elif match.accepts(declared, given):
-            callee.names[declared.name] = _entering(callee, declared, given)
-            match.given[declared.name] = given
+        elif match.accepts(declared, value):
+            callee.names[declared.name] = _entering(callee, declared, value)
+            match.given[declared.name] = value
         else:
             good = False
     return good and complete_settings(frame, callee, word, signature, settings, span)
@@ -114,7 +114,7 @@ def _default(frame: Frame, callee: Frame, word: Word, declared: Declared, span: 
         )
         callee.names[declared.name] = POISON  # later defaults may refer to it
         return False
-    elif isinstance(declared.default, ast.Node):
+    elif isinstance(declared.default, ast.Expression):
         value = arguments.setting_value(callee, declared, declared.default)
         callee.names[declared.name] = value
         if value is POISON:
@@ -247,7 +247,7 @@ def _bound_values(callee: Frame, signature: Signature) -> dict[str, dict[int, An
             values = {
                 position: evaluate(callee, value)
                 for position, (_, value) in enumerate(declared.bounds)
-                if isinstance(value, ast.Node) and not isinstance(value, ast.Number)
+                if isinstance(value, ast.Expression) and not isinstance(value, ast.Number)
             }
             found[declared.name] = {
                 position: value

@@ -91,7 +91,8 @@ def cell(use: BoundCall) -> Value:
     ]
     name = definition.name.text
     try:
-        sequence = common_sequence([each.value for each in given], allow_constants=True)
+        tensors = [each.value for each in given if isinstance(each.value, Tensor)]
+        sequence = common_sequence(tensors, allow_constants=True)
     except Misfit as mistake:
         return caller.error(mistake.name, mistake.message, span, help=mistake.help)
     if sequence is None:
@@ -205,7 +206,7 @@ def _state(frame: Frame, caller: Frame, statement: ast.State, walk: _CellWalk) -
     frame.names.pop(name.text, None)
     type_ = _state_type(frame, statement)
     start = None if type_ is None else _start(frame, caller, statement, type_, given, walk)
-    if start is None:
+    if type_ is None or start is None:
         frame.declare(name, POISON)
         return False
     path = frame.naming.within(name.text)
@@ -370,10 +371,11 @@ def _unrolled(
         sequences[state.leaf] = apply(
             op, state.initial, origin=replace(origin, name=f"{name} before")
         )
-    nexts = [state.next for state in walk.states.values()]
+    nexts = [state.next for state in walk.states.values() if state.next is not None]
+    returned = walk.returned or []
     layers = context.layers
     inner = [at for at in range(first_layer, len(layers)) if walk.waits(layers[at].node)]
-    roots = [*nexts, *(each.node for each in walk.returned), *(layers[at].node for at in inner)]
+    roots = [*nexts, *(each.node for each in returned), *(layers[at].node for at in inner)]
     try:
         lifted = lift(roots, sequences, size, in_loop=True)
     except NoStep as mistake:
@@ -401,10 +403,10 @@ def _unrolled(
         finals.append(
             Tensor(final, provenance.Derivation(caller.place(span), name, state.type.shape))
         )
-    for at, node in zip(inner, lifted[len(nexts) + len(walk.returned) :], strict=True):
+    for at, node in zip(inner, lifted[len(nexts) + len(returned) :], strict=True):
         layers[at] = replace(layers[at], node=node, sequence=sequence.name)
     results = []
-    for each, node in zip(walk.returned, lifted[len(nexts) :], strict=False):
+    for each, node in zip(returned, lifted[len(nexts) :], strict=False):
         results.append(Tensor(node, each.provenance, sequence))
     if len(results) > 1:
         return Several(tuple(results))
@@ -414,6 +416,7 @@ def _unrolled(
 def _of_the_batch(frame: Frame, node: Node, why: str = "") -> Value:
     """Reports what looks at all examples of the batch, which a step of a cell cannot."""
     place = node.origin.span
+    assert place is not None, "a node of the user's has a place; please report this"
     return frame.error(
         "not-yet",
         f"`{provenance.excerpt(place, 32)}` looks at the whole batch{why}, which cannot be done in"

@@ -5,7 +5,9 @@ value(frame, block)      # walks the statements, gives what `return` says
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from specc.diagnostics import Label
 from specc.frontend.elaborate.dispatch import BoundCall, evaluate, gives_body
@@ -112,13 +114,13 @@ def _depends_on_batch(
     frame: Frame, type_: Type, what: str, statement: ast.Param | ast.State
 ) -> bool:
     """Whether a type has the number of examples in its shape, which is an error."""
-    names = set().union(*map(sizes.open_names, type_.shape))
+    names: set[str] = set().union(*map(sizes.open_names, type_.shape))
     if names.isdisjoint(sizes.open_names(BATCH)):
         return False
     frame.error(
         "wrong-kind",
         f"a {what} cannot be {sizes.show(type_.shape)}: the batch has no fixed size",
-        statement.type.span,
+        statement.type.span if statement.type is not None else statement.name.span,
         help="`mean(peers(x); axis=0)` has the shape of one example",
     )
     return True
@@ -167,7 +169,7 @@ def param(frame: Frame, statement: ast.Param) -> None:
         if not _is_shared(frame, path, statement):
             frame.declare(name, POISON)
         elif existing.type != type_:
-            _different_shapes(frame, path, existing, type_, statement)
+            _different_shapes(frame, path, existing, type_)
             frame.declare(name, POISON)
         else:
             frame.declare(name, Tensor(context.leaves[path], step))
@@ -222,9 +224,10 @@ def _same_layer(one: SharedLayer | None, other: SharedLayer | None) -> bool:
     )
 
 
-def _different_shapes(frame: Frame, path: str, existing: Parameter, type_: Type, statement) -> None:
+def _different_shapes(frame: Frame, path: str, existing: Parameter, type_: Type) -> None:
     owner = frame.naming.owner
     use = next(each for each in callers(frame) if each.shared is owner)
+    assert use.caller is not None and use.called_at is not None
     use.caller.error(
         "layer-mismatch",
         f"the layer `{owner.name}` has one set of weights: `{path}` is"
@@ -341,4 +344,9 @@ def next_value(frame: Frame, statement: ast.Next, value: Value, type_: Type) -> 
     return value
 
 
-STATEMENTS = {ast.Let: let, ast.Layer: layer, ast.Param: param, ast.State: state}
+STATEMENTS: dict[type, Callable[[Frame, Any], None]] = {
+    ast.Let: let,
+    ast.Layer: layer,
+    ast.Param: param,
+    ast.State: state,
+}

@@ -24,7 +24,7 @@ from specc.frontend.words.signatures import signature_of
 from specc.ir import sizes
 from specc.ir.graph import Node, topological
 from specc.ir.types import Type
-from specc.ops.leaf import Random, leaf
+from specc.ops.leaf import Input, Random, leaf
 from specc.source import Span
 
 
@@ -69,7 +69,7 @@ def initial_value(
         )
         return None
     for each in topological([value.node]):
-        if each.op.name == "Input":
+        if isinstance(each.op, Input):
             what = "itself" if each is node else f"`{each.op.label}`"
             frame.error(
                 "wrong-kind", f"the initial value of `{name}` cannot depend on {what}", span
@@ -96,8 +96,9 @@ def _value(frame: Frame, expression: ast.Expression, self: Tensor) -> Value:
     elif isinstance(expression, ast.Call):
         word = _word(frame, expression.word)
         if word is not None and _has_settings_alone(expression, word):
-            word = arguments.prepared(frame, expression)
-            return POISON if word is POISON else _applied(frame, word, self, expression.span)
+            prepared = arguments.prepared(frame, expression)
+            is_word = isinstance(prepared, Word)
+            return _applied(frame, prepared, self, expression.span) if is_word else POISON
     return evaluate(frame, expression)
 
 

@@ -68,8 +68,8 @@ def key_of(
             return None
     if not seen:
         return None
-    given = _settings_key(settings)
-    return None if given is None else (id(word.definition), tuple(inputs), given)
+    fixed = _settings_key(settings)
+    return None if fixed is None else (id(word.definition), tuple(inputs), fixed)
 
 
 def _settings_key(settings: Mapping[str, Given]) -> Hashable | None:

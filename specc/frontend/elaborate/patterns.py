@@ -323,10 +323,13 @@ def unknown_type(frame: Frame, tree: ast.Type) -> None:
 
 
 def unknown_like(frame: Frame, tree: ast.Type) -> None:
+    """Report `like(y)` without an earlier input `y`."""
+    name = tree.classes
+    assert isinstance(name, ast.Path), "`like` names an input; please report this"
     frame.error(
         "unknown-name",
-        f"`like` names an earlier input, and there is none called `{tree.classes.text}`",
-        tree.classes.span,
+        f"`like` names an earlier input, and there is none called `{name.text}`",
+        name.span,
     )
 
 

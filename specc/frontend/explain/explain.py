@@ -19,12 +19,11 @@ from specc.diagnostics import closest
 from specc.frontend.explain.examples import sample
 from specc.frontend.layout.format import formatted
 from specc.frontend.primitives import PRIMITIVES
-from specc.frontend.syntax import ast
 from specc.frontend.words import library
 from specc.frontend.words.facts import without_example
 from specc.frontend.words.messages import SYNONYMS
 from specc.frontend.words.settings import Declared, schema
-from specc.frontend.words.signatures import Signature, signature_of
+from specc.frontend.words.signatures import Primitive, Signature, signature_of
 from specc.source import Source
 
 PAGES = Path(__file__).parents[2] / "pages"
@@ -89,8 +88,7 @@ def _wrapped(head: str, names: list[str]) -> list[str]:
 def _word(name: str) -> str:
     definition = library.lookup(name) or PRIMITIVES[name]
     signature = signature_of(definition)
-    is_primitive = not isinstance(definition, ast.Node)
-    if is_primitive:
+    if isinstance(definition, Primitive):
         code = definition.build.__code__
         file = Path(code.co_filename).relative_to(PAGES.parent.parent).as_posix()
         kind, doc, place = (
@@ -107,7 +105,7 @@ def _word(name: str) -> str:
         parts.append("Settings\n" + _settings(signature.settings))
     text = formatted(Source(f"{name}.dl", sample(name)))
     parts.append("Example\n" + _indented(text) + _result(text))
-    if not is_primitive:
+    if not isinstance(definition, Primitive):
         parts.append("Definition\n" + _indented(definition.span.text))
     if signature.settings:
         parts.append(

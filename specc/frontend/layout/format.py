@@ -395,8 +395,10 @@ def _signs(file: ast.File) -> tuple[set[int], set[int]]:
                     tight.add(_next_sign(text, name.span.end))
                 case ast.Unary(operator=sign) if sign.text == "-":
                     unary.add(sign.span.start)
-                case ast.Binary(operator=sign, left=ast.Number(), right=ast.Number()):
-                    numbers = (node.left.text, node.right.text)
+                case ast.Binary(
+                    operator=sign, left=ast.Number(text=left), right=ast.Number(text=right)
+                ):
+                    numbers = (left, right)
                     if sign.text == "/" and all(each.isdigit() for each in numbers):
                         tight.add(sign.span.start)
     return tight, unary

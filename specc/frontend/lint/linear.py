@@ -42,7 +42,9 @@ def linear_on_linear(source: Source, program: Program, scope: Scope, report: Rep
         while node is not None and node not in made and isinstance(node.op, (Reshape, Transpose)):
             node = None if users()[node] > 1 else node.inputs[0]
         before = made.get(node) if node is not None else None
-        if before is None or before is layer or node in outputs or users()[node] > 1:
+        if node is None or before is None or before is layer:
+            continue
+        if node in outputs or users()[node] > 1:
             continue
         if _is_narrow(before, layer) or _is_grouped(before, weights) or _is_grouped(layer, weights):
             continue

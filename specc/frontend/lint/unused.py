@@ -17,7 +17,7 @@ def unused(file: ast.File, model: ast.Model | None, report: Report) -> None:
     for definition in file.definitions:
         body = getattr(definition, "body", None)
         if isinstance(definition, ast.Model):
-            roots = [
+            roots: list[ast.Node] = [
                 s for s in definition.body if isinstance(s, (ast.Output, ast.Loss, ast.Metric))
             ]
             if roots:
@@ -56,15 +56,15 @@ def _unused_in(
     reached: set[str] = set()
     waiting: list[ast.Node] = list(roots)
     while waiting:
-        for name in mentions(waiting.pop()):
-            if name in meaning and name not in reached:
-                reached.add(name)
-                waiting.append(meaning[name])
+        for used in mentions(waiting.pop()):
+            if used in meaning and used not in reached:
+                reached.add(used)
+                waiting.append(meaning[used])
     for statement in body:
         names = _names(statement)
         if names and not any(each.text in reached or each.text.startswith("_") for each in names):
-            kind = {ast.Let: "value"}.get(type(statement), type(statement).__name__.lower())
-            kind = "parameter" if kind == "param" else kind
+            kind = type(statement).__name__.lower()
+            kind = {"let": "value", "param": "parameter"}.get(kind, kind)
             report.warning(
                 "unused",
                 f"{what} depends on the {kind} `{names[0]}`",

@@ -239,6 +239,7 @@ def negate(frame: Frame, sign: str, operand: Value, span: Span) -> Value:
         _check_truth(sign, operand, 0)
         if isinstance(operand, bool):
             return not operand
+        assert isinstance(operand, Tensor), "a truth value is a tensor; please report this"
         return frame.apply(ops.Not(), operand, span=span)
     if is_static(operand):
         return -operand

@@ -158,12 +158,12 @@ def convolve(
             f"the weight is for {depth} channels, but there are {needed}",
             argument=1,
         )
-    reach = tuple(dilation * (kernel - 1) + 1 for kernel in (kernel_y, kernel_x))
+    reach = (dilation * (kernel_y - 1) + 1, dilation * (kernel_x - 1) + 1)
     (rows, columns), note = window_counts(x, reach, stride, pad, rounds)
     x = padded(frame, x, pad, 0.0, span)
     if groups == 1:
         # 0 k, 1 y, 2 x, 3 c, 4 u, 5 v
-        extents = (filters, rows, columns, channels, kernel_y, kernel_x)
+        extents: tuple[Size, ...] = (filters, rows, columns, channels, kernel_y, kernel_x)
         out, left = (at(0), at(1), at(2)), (at(0), at(3), at(4), at(5))
         right = (at(3), _moved(1, stride[0], 4, dilation), _moved(2, stride[1], 5, dilation))
     else:
@@ -269,11 +269,10 @@ def window_counts(
     x: Tensor, size: Pair, stride: Pair, pad: Pair, rounds: str
 ) -> tuple[tuple[Size, ...], str]:
     """How many windows lie on each axis of an image, and the calculations as text."""
+    problems = zip(("height", "width"), x.shape[1:], size, stride, pad, strict=True)
     found = [
-        window_count(length, *each, rounds, axis)
-        for axis, length, *each in zip(
-            ("height", "width"), x.shape[1:], size, stride, pad, strict=True
-        )
+        window_count(length, window, step, margin, rounds, axis)
+        for axis, length, window, step, margin in problems
     ]
     return tuple(count for count, _ in found), joined([note for _, note in found])
 

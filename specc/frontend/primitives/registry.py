@@ -39,7 +39,7 @@ def primitive(name: str):
         )
         takes_more = bool(code.co_flags & 0x04)
         signature = Signature(tuple(inputs), settings, takes_more)
-        PRIMITIVES[name] = Primitive(name, signature, build.__doc__, build)
+        PRIMITIVES[name] = Primitive(name, signature, build.__doc__ or "", build)
         return build
 
     return register

@@ -69,7 +69,6 @@ def check(
     return None if found.errors else program
 
 
-Named = ast.Dim | ast.Seq | ast.Const | ast.Fn | ast.Block | ast.Cell | ast.Optimizer
 ABSENT = ("no-parameter", "no-optimizer", "no-model", "no-loss", "no-input")
 """Errors of what a file lacks: it may be in a part that could not be read."""
 VALUES = ("dim", "seq", "const", "input", "stream", "target", "let", "param", "state")
@@ -207,7 +206,7 @@ def _check(
         if isinstance(definition, ast.Dim | ast.Seq | ast.Const):
             _number(context, owner, definition)
     for definition in file.definitions:
-        if isinstance(definition, Named) and definition.name.text in RESERVED:
+        if isinstance(definition, ast.Named) and definition.name.text in RESERVED:
             context.error(
                 "duplicate-name",
                 f"`{definition.name.text}` has a meaning of its own",

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from specc.diagnostics import Label, Report, SpecError
 from specc.frontend.primitives import PRIMITIVES
-from specc.frontend.scope.scope import DEEPEST, NUMBERS, WORDS, Context, Scope
+from specc.frontend.scope.scope import DEEPEST, Context, Scope
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.parse import parse
 from specc.reading import read_source
-from specc.source import Source
+from specc.source import Source, Span
 
 
 def file_scope(context: Context, file: ast.File) -> Scope:
@@ -56,19 +56,26 @@ def _scope(
             else:
                 scope.is_incomplete = True
         elif isinstance(definition, ast.Broken):
-            for name in definition.names:
-                scope.definitions.setdefault(name.text, (definition, scope))
-        elif isinstance(definition, (*WORDS, *NUMBERS)):
-            name = definition.name
-            _add(context, scope, name.text, definition, scope, name.span)
+            for each in definition.names:
+                scope.definitions.setdefault(each.text, (definition, scope))
+        elif isinstance(definition, ast.Named):
+            own = definition.name
+            _add(context, scope, own.text, definition, scope, own.span)
     return scope
 
 
-def _add(context: Context, scope: Scope, name: str, definition, owner: Scope, span) -> None:
+def _add(
+    context: Context,
+    scope: Scope,
+    name: str,
+    definition: ast.Definition,
+    owner: Scope,
+    span: Span,
+) -> None:
     earlier = scope.definitions.get(name)
     if earlier is None:
         scope.definitions[name] = (definition, owner)
-    elif earlier[0] is not definition and not isinstance(earlier[0], ast.Broken):
+    elif earlier[0] is not definition and isinstance(earlier[0], ast.Named):
         context.error(
             "duplicate-name",
             f"`{name}` is already there",
@@ -78,7 +85,15 @@ def _add(context: Context, scope: Scope, name: str, definition, owner: Scope, sp
         )
 
 
-def _used(context, use: ast.Use, source: Source, library, root: Path, chain, done) -> Scope | None:
+def _used(
+    context: Context,
+    use: ast.Use,
+    source: Source,
+    library: Scope,
+    root: Path,
+    chain: tuple[Path, ...],
+    done: dict[Path, Scope | None],
+) -> Scope | None:
     """The scope of the file that `use` names; None after a mistake."""
     text = use.path.value
     if not text.endswith(".dl"):

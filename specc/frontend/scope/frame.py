@@ -82,7 +82,7 @@ class Frame:
                 for e in f.edits
             ):
                 more.pop("fixes")  # the library is not the user's to mend
-        frame = self
+        frame: Frame | None = self
         while frame is not None:
             if frame.call is None and frame.called_at is not None and frame.caller is not None:
                 where = frame.caller.place(frame.called_at)

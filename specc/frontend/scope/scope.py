@@ -119,12 +119,12 @@ class Scope:
             return None
         if self.library is not None:
             return self.library.word(name)
-        definition = library.lookup(name)
-        if definition is None:
+        shipped = library.lookup(name)
+        if shipped is None:
             builtin = self.primitives.get(name)
             return Word(name, builtin) if builtin is not None else None
-        word = Word(name, definition, self)
-        self.definitions[name] = (definition, self)
+        word = Word(name, shipped, self)
+        self.definitions[name] = (shipped, self)
         return word
 
     def word_names(self) -> set[str]:

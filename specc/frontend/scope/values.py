@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeGuard
 
 from specc.frontend.scope.provenance import Derivation
 from specc.frontend.words.numerals import show_number
@@ -109,12 +109,12 @@ Static: TypeAlias = int | float | bool | Polynomial
 Value: TypeAlias = Static | str | Sequence | Tensor | Several | Weights | Applicable | Poison
 
 
-def is_static(value: Value) -> bool:
+def is_static(value: Value) -> TypeGuard[Static]:
     """Whether it is a number that is known when compiling (an open size counts)."""
     return isinstance(value, (int, float, Polynomial))
 
 
-def is_number(value: Value) -> bool:
+def is_number(value: Value) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

@@ -116,6 +116,7 @@ class Train(Node):
 
 
 WordDefinition: TypeAlias = Fn | Block | Cell | Optimizer
+Named: TypeAlias = Dim | Seq | Const | WordDefinition
 Definition: TypeAlias = Dim | Seq | Const | Use | WordDefinition | Model | Train | Broken
 
 

@@ -61,7 +61,7 @@ class Node:
 
 
 @cache
-def _child_fields(cls: type[Node]) -> tuple[str, ...]:
+def _child_fields(cls: Any) -> tuple[str, ...]:
     no_nodes = ("str", "str | None", "bool", "int | float", "Source", "Span")
     return tuple(f.name for f in _fields(cls) if f.name != "comments" and f.type not in no_nodes)
 
