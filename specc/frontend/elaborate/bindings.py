@@ -190,7 +190,9 @@ def valid_settings(
     found = mistakes(signature.settings, plain, bounds)
     for wrong in [each for each in found if each.setting in given] or found:
         good = False
-        place = _setting_place(callee, signature.setting(wrong.setting), given, span)
+        setting = signature.setting(wrong.setting)
+        assert setting is not None, "a violation is of a setting; please report this"
+        place = _setting_place(callee, setting, given, span)
         frame.error(
             "bad-setting",
             f"{wrong.message}",

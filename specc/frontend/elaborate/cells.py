@@ -271,7 +271,7 @@ def _start(
             help=f"the use of the cell can give its start: `({name}=first(x); ...)`",
         )
         return None
-    if help_ is not None:
+    if help_ is not None or not isinstance(value, Tensor):
         at.error(
             "wrong-kind", f"the state `{name}` cannot begin as {describe(value)}", place, help=help_
         )

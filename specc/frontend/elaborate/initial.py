@@ -97,8 +97,9 @@ def _value(frame: Frame, expression: ast.Expression, self: Tensor) -> Value:
         word = _word(frame, expression.word)
         if word is not None and _has_settings_alone(expression, word):
             prepared = arguments.prepared(frame, expression)
-            is_word = isinstance(prepared, Word)
-            return _applied(frame, prepared, self, expression.span) if is_word else POISON
+            if not isinstance(prepared, Word):
+                return POISON
+            return _applied(frame, prepared, self, expression.span)
     return evaluate(frame, expression)
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, TypeGuard
 
 from specc.frontend.scope.frame import Frame
 from specc.frontend.scope.provenance import Derivation
@@ -368,7 +368,7 @@ def _is_of(origin: Origin, other: Origin) -> bool:
     return other.span == origin.span and other.word == origin.word
 
 
-def _has_path(op: Op) -> bool:
+def _has_path(op: Op) -> TypeGuard[Input | Random | Carry]:
     """Whether the label of an op begins with the path of its layer."""
     is_own = isinstance(op, Input) and op.role in ("param", "state")
     return is_own or isinstance(op, (Random, Carry))
@@ -379,4 +379,5 @@ def _labelled(op: Op, label: str) -> Op:
         return Input(op.role, label, op.type)
     if isinstance(op, Random):
         return Random(op.distribution, op.shape, label)
+    assert isinstance(op, Carry), "only these have a path; please report this"
     return replace(op, label=label)

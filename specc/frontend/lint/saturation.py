@@ -32,9 +32,10 @@ def deep_saturation(source: Source, program: Program, report: Report) -> None:
         if not before or isinstance(node.op, Detach):
             points[node] = None
             continue
-        points[node] = min(before) + 2 * isinstance(node.op, Sigmoid) + isinstance(node.op, Tanh)
+        reached = min(before) + 2 * isinstance(node.op, Sigmoid) + isinstance(node.op, Tanh)
+        points[node] = reached
         span = node.origin.span
-        is_new = points[node] >= SATURATED > min(before)
+        is_new = reached >= SATURATED > min(before)
         if is_new and span is not None and span.source is source:
             word = "sigmoid" if isinstance(node.op, Sigmoid) else "tanh"
             report.warning(

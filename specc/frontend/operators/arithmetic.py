@@ -294,6 +294,7 @@ def as_kind(frame: Frame, value: Value, kind: str, span: Span) -> Tensor:
         if value.type.kind != kind:
             raise Mistake("wrong-kind", f"here a {kind} is needed, not {describe(value)}")
         return value
+    assert is_static(value), "only numbers and tensors have a kind; please report this"
     if kind == "float" and not isinstance(value, Polynomial):
         if (wrong := beyond_float(value)) is not None:
             raise Mistake("bad-number", wrong)

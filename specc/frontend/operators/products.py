@@ -232,9 +232,9 @@ def scatter(
         extents, out, (at(3), at(0), at(4), at(5)), (at(3), at(1), at(2)), (filters, *full)
     )
     y = frame.apply(op, weight, x, span=span)
-    for axis, (margin, size) in enumerate(zip(pad, results, strict=True), 1):
+    for place, (margin, size) in enumerate(zip(pad, results, strict=True), 1):
         if margin:
-            y = frame.apply(Slice(axis, margin, size), y, span=span)
+            y = frame.apply(Slice(place, margin, size), y, span=span)
     return replace(y, provenance=x.provenance), joined(notes)
 
 

@@ -80,6 +80,7 @@ def _orthogonal(frame: Frame, span: Span, w: Value, *, gain: float > 0 = 1) -> V
     """
     if frame.draw is None:
         raise Mistake("misplaced", "`orthogonal` draws random numbers for initial values only")
-    if tensor(w, "orthogonal").type.rank < 2:
+    like = tensor(w, "orthogonal")
+    if like.type.rank < 2:
         raise Mistake("wrong-kind", f"`orthogonal` needs a matrix, not {describe(w)}", argument=0)
-    return _moved(frame, frame.draw("orthogonal", w), gain, 0, span)
+    return _moved(frame, frame.draw("orthogonal", like), gain, 0, span)

@@ -306,12 +306,12 @@ def _term_names(frame: Frame, model: ast.Model) -> dict[ast.Node, str]:
         for statement in statements:
             if statement not in names:
                 word = _word_of(statement.value) or cls.__name__.lower()
-                name, number = word, 1
-                while name in used:
+                numbered, number = word, 1
+                while numbered in used:
                     number += 1
-                    name = f"{word}{number}"
-                used.add(name)
-                names[statement] = name
+                    numbered = f"{word}{number}"
+                used.add(numbered)
+                names[statement] = numbered
     return names
 
 

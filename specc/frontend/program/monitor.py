@@ -66,7 +66,9 @@ def monitor(
         )
         return None
     text = name.text
-    columns = {each.name: (f"loss.{each.name}", False) for each in losses}
+    columns: dict[str, tuple[str, bool | None]] = {
+        each.name: (f"loss.{each.name}", False) for each in losses
+    }
     columns |= {
         each.name: (f"metric.{each.name}", each.is_max)
         for each in metrics

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from specc.diagnostics import Label, closest, spelled
 from specc.frontend.elaborate import arguments, definitions
@@ -179,14 +180,15 @@ class UpdateRule:
 class _OfParameter(Match):
     """The inputs of an optimizer against one parameter, which binds the names of sizes."""
 
-    def _wrong_kind(self, declared: InputDeclared, given: Given, *_) -> bool:
+    def _wrong_kind(self, declared: InputDeclared, given: Given, *_: Any) -> bool:
+        assert declared.type is not None, "only an input with a type is checked; please report this"
         wanted = " ".join(declared.type.span.text.split())
         self.caller.error(
             "shape-mismatch",
             f"`{self.word}` takes `{declared.name}: {wanted}`, but {given.name} is"
             f" {describe(given.value)}",
             given.span,
-            labels=[Label(given.name_span, "made here")],
+            labels=[Label(given.name_span or given.span, "made here")],
             help=f"`optimizer {self.word}(...) for NAME` changes some of the parameters alone",
         )
         return False
@@ -204,7 +206,8 @@ class UpdateTemplate:
     def __post_init__(self) -> None:
         own: set[Node] = set()
         states = [node for each in self.update.states for node in (each.initial, each.next)]
-        for node in topological([self.update.next, *states]):
+        roots = [self.update.next, *(node for node in states if node is not None)]
+        for node in topological(roots):
             is_leaf = isinstance(node.op, Input) and node.op.role in ("param", "gradient", "state")
             if is_leaf or isinstance(node.op, (Random, Uniform)) or not own.isdisjoint(node.inputs):
                 own.add(node)
@@ -231,7 +234,7 @@ class UpdateTemplate:
                     path + each.path[first:],
                     each.type,
                     new.get(each.initial, each.initial),
-                    new.get(each.next, each.next),
+                    new.get(each.next, each.next) if each.next is not None else None,
                     each.span,
                 )
                 for each in self.update.states
@@ -245,6 +248,9 @@ class CopiedUpdate(Update):
 
     Nobody asks where a file is only checked: of 10,000 parameters with `adam` that took 0.3 s.
     """
+
+    template: UpdateTemplate
+    leaf: Node
 
     def __init__(self, template: UpdateTemplate, path: str, leaf_: Node):
         for name, value in (("template", template), ("path", path), ("leaf", leaf_)):
@@ -272,7 +278,8 @@ def optimizer_rule(frame: Frame, tree: ast.Call) -> UpdateRule | None:
     name = tree.word.text
     word = frame.scope.word(name)
     if word is None or not isinstance(word.definition, ast.Optimizer):
-        return _no_optimizer(frame, tree, word)
+        _no_optimizer(frame, tree, word)
+        return None
     definition = word.definition
     signature = signature_of(definition)
     frame.context.entered.add(definition)
@@ -289,7 +296,7 @@ def optimizer_rule(frame: Frame, tree: ast.Call) -> UpdateRule | None:
         return None
     callee = Frame(
         frame.context,
-        word.scope,
+        word.scope or frame.scope,
         "optimizer",
         call=tree.span if word.is_library else None,
         caller=frame,

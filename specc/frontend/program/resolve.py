@@ -36,8 +36,9 @@ def resolve(context: Context, scope: Scope, definition: ast.Definition) -> None:
 def _signature(frame: Frame, signature: ast.Signature) -> None:
     """Reports kinds of settings that there are not, and names that stand twice."""
     seen: dict[str, ast.Name] = {}
-    for each in (*signature.inputs, *signature.settings):
-        name = each.name
+    names = [each.name for each in signature.inputs]
+    names += [each.name for each in signature.settings]
+    for name in names:
         if name.text in seen:
             frame.error(
                 "duplicate-name",

@@ -356,7 +356,7 @@ def _updates(
     """The rule of each parameter that is trained, in the order of the parameters."""
     context = frame.context
     frozen = set(training.frozen)
-    chosen: dict[str, tuple[UpdateRule, Span]] = {}
+    chosen: dict[str, tuple[UpdateRule | None, Span]] = {}
     rest: tuple[UpdateRule | None, Span] | None = None
     good = True
     for statement in optimizers:

@@ -20,14 +20,12 @@ from specc.frontend.elaborate.patterns import KINDS, is_like, unknown_like, unkn
 from specc.frontend.program.optimizers import UpdateRule, check_inputs
 from specc.frontend.scope.frame import Frame
 from specc.frontend.scope.scope import WORDS, Context, Namer, Scope, Word
-from specc.frontend.scope.values import POISON
+from specc.frontend.scope.values import POISON, Value
 from specc.frontend.syntax import ast
 from specc.frontend.words.signatures import Signature, signature_of
 from specc.ir.program import Parameter
 from specc.ir.types import Type
 from specc.ops.leaf import Input, constant, leaf
-
-Definition = ast.Fn | ast.Block | ast.Optimizer
 
 
 def check_unused(context: Context, scope: Scope, found: list[ast.Definition]) -> None:
@@ -44,18 +42,18 @@ def check_unused(context: Context, scope: Scope, found: list[ast.Definition]) ->
     _circles(context, scope, unused)
 
 
-def _input_types(frame: Frame, definition) -> None:
+def _input_types(frame: Frame, definition: ast.WordDefinition) -> None:
     names: set[str] = set()
     for each in definition.signature.inputs:
         if each.type is not None and is_like(each.type):
-            if each.type.classes.text not in names:
+            if isinstance(each.type.classes, ast.Path) and each.type.classes.text not in names:
                 unknown_like(frame, each.type)
         elif each.type is not None and each.type.kind.text not in KINDS:
             unknown_type(frame, each.type)
         names.add(each.name.text)
 
 
-def _walk(context: Context, scope: Scope, definition: Definition) -> None:
+def _walk(context: Context, scope: Scope, definition: ast.Fn | ast.Block | ast.Optimizer) -> None:
     """Walks the body in a context of its own, so that nothing of it becomes part of the model."""
     apart = Context(context.report, context.overrides, lists_layers=False, has_unknown_inputs=True)
     kind = type(definition).__name__.lower()
@@ -79,10 +77,11 @@ def _walk(context: Context, scope: Scope, definition: Definition) -> None:
         definitions.value(frame, definition)
 
 
-def _unknown_names(definition: Definition) -> dict:
+def _unknown_names(definition: ast.WordDefinition) -> dict[str, Value]:
     """The names that the signature gives a meaning to, and those of a schedule."""
     signature = definition.signature
-    names = [each.name.text for each in (*signature.inputs, *signature.settings)]
+    names = [each.name.text for each in signature.inputs]
+    names += [each.name.text for each in signature.settings]
     for each in signature.inputs:
         if each.type is not None:
             sizes = [axis.size for axis in each.type.axes or ()] + [each.type.classes]
@@ -92,12 +91,12 @@ def _unknown_names(definition: Definition) -> dict:
     return dict.fromkeys(names, POISON)
 
 
-def _defaults(context: Context, scope: Scope, definition: Definition) -> None:
+def _defaults(context: Context, scope: Scope, definition: ast.WordDefinition) -> None:
     """Reports defaults that the declaration of their setting does not allow."""
     names = _unknown_names(definition) | dict.fromkeys(SCHEDULE, POISON)
     word = Word(definition.name.text, definition, scope)
     for declared in signature_of(definition).settings:
-        if not isinstance(declared.default, ast.Node):
+        if not isinstance(declared.default, ast.Expression):
             continue
         frame = Frame(context, scope, "file", names, definition=definition)
         value = setting_value(frame, declared, declared.default)
@@ -108,18 +107,18 @@ def _defaults(context: Context, scope: Scope, definition: Definition) -> None:
             )
 
 
-def _circles(context: Context, scope: Scope, unused: list[ast.Definition]) -> None:
+def _circles(context: Context, scope: Scope, unused: list[ast.WordDefinition]) -> None:
     """Reports words that use each other in a circle, each circle once."""
-    done: set[ast.Definition] = set()
-    reported: set[tuple[ast.Definition, ast.Definition]] = set()
+    done: set[ast.WordDefinition] = set()
+    reported: set[tuple[ast.WordDefinition, ast.WordDefinition]] = set()
 
-    def follow(definition: ast.Definition, chain: tuple[ast.Definition, ...]) -> None:
+    def follow(definition: ast.WordDefinition, chain: tuple[ast.WordDefinition, ...]) -> None:
         done.add(definition)
         for each in ast.walk(definition):
             if not isinstance(each, ast.Call):
                 continue
             used, _ = scope.definitions.get(each.word.text, (None, None))
-            if used is definition or used not in unused:
+            if not isinstance(used, WORDS) or used is definition or used not in unused:
                 continue  # its own use is found in the walk
             if used in chain and (definition, used) not in reported:
                 reported.add((definition, used))

@@ -207,7 +207,8 @@ class Builder:
         return ast.SignatureInput(self.name(name), type_[1] if type_ else None, span)
 
     def signature_setting(self, span: Span, name: Token, *rest: Any) -> ast.SignatureSetting:
-        kind = default = None
+        kind: ast.Name | None = None
+        default: Any = None
         choices: tuple[ast.Name, ...] = ()
         bounds: tuple[Any, ...] = ()
         for part in rest:
@@ -226,7 +227,8 @@ class Builder:
         return ast.Bound(self.operator(operator), value, span)
 
     def type(self, span: Span, kind: Token, *rest: Any) -> ast.Type:
-        classes = axes = None
+        classes: Any = None
+        axes: tuple[Any, ...] | None = None
         for part in rest:
             if type(part) is list:
                 axes = _nodes(part)
@@ -327,10 +329,11 @@ class Builder:
         return ast.Call(word, inputs, settings, has_semicolon, span)
 
     def call(self, span: Span, word: Any, arguments: Any) -> ast.Call:
-        return ast.Call(word, *arguments, span)
+        inputs, settings, has_semicolon = arguments
+        return ast.Call(word, inputs, settings, has_semicolon, span)
 
     def repeat(self, span: Span, *parts: Any) -> ast.Repeat:
-        count = parts[0] if isinstance(parts[0], ast.Node) else parts[1]
+        count: Any = parts[0] if isinstance(parts[0], ast.Node) else parts[1]
         return ast.Repeat(count, _nodes(parts[-2]), span)
 
     def conditional(self, span: Span, *parts: Any) -> ast.Conditional:
@@ -355,7 +358,7 @@ class Builder:
                 places[place] = part
             else:
                 place += 1
-        return ast.Slice(*places, span)
+        return ast.Slice(places[0], places[1], places[2], span)
 
     def group(self, span: Span, opening: Token, value: Any, closing: Token) -> Any:
         return value

@@ -146,8 +146,10 @@ def compute(grammar: str) -> dict[str, Any]:
     # States and rules are numbered in the order in which they are reached, so that the tables of a
     # grammar are always the same.
     start, end = parser["start_states"]["file"], parser["end_states"]["file"]
-    numbers, rules = {start: 0}, {}
-    actions, gotos = [], []
+    numbers: dict[Any, int] = {start: 0}
+    rules: dict[Any, int] = {}
+    actions: list[dict[str, int]] = []
+    gotos: list[dict[str, int]] = []
     reached = [start]
     for state in reached:
         actions.append({})

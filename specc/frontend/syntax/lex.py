@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 from specc.diagnostics import Edit, Fix, Report
 from specc.frontend.syntax import ast
@@ -46,7 +47,7 @@ class Lexed:
 
 
 @cache
-def _pattern() -> re.Pattern[str]:
+def _pattern() -> Any:  # `scanner` of a pattern has no type
     foreign = "|".join(map(re.escape, FOREIGN)).replace("!", "!(?!=)")
     return re.compile(f"(?P<FOREIGN>{foreign})|{tables().lexer}|(?P<OTHER>.)")
 

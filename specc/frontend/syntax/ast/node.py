@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, fields
 from functools import cache
 from typing import Any, TypeVar, dataclass_transform
@@ -61,7 +61,7 @@ class Node:
 
 
 @cache
-def _child_fields(cls: Any) -> tuple[str, ...]:
+def _child_fields(cls: Hashable) -> tuple[str, ...]:
     no_nodes = ("str", "str | None", "bool", "int | float", "Source", "Span")
     return tuple(f.name for f in _fields(cls) if f.name != "comments" and f.type not in no_nodes)
 
