@@ -170,6 +170,7 @@ class Template:
     ) -> Value:
         """The value of a use of the same key, whose parameters and states the context takes up."""
         span = origin.span
+        assert span is not None, "a use has a place; please report this"
         inputs = _tensors(values)
         nodes = [each.node for each in inputs]
         nodes += self.kept

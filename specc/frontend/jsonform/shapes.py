@@ -80,7 +80,7 @@ OPERATORS: dict[type, tuple[str, ...]] = {
 }
 RENAMED = {"kind": "of"}
 """Fields of the tree that have another name here: `kind` is taken."""
-ASIDE = {ast.File: ("span", "comments", "doc", "source")}
+ASIDE: dict[type, tuple[str, ...]] = {ast.File: ("span", "comments", "doc", "source")}
 """Fields that are told otherwise, or not at all; of all other classes: `span`, `comments` and
 `doc`."""
 DEEPEST = 300

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import Any
 
 from specc.diagnostics import Report
@@ -73,7 +72,7 @@ class _Reader:
             before.append("")
         body = getattr(node, "body", None)
         record: dict[str, Any] = {"kind": type(node).__name__}
-        for field in fields(node):
+        for field in ast.fields_of(node):
             if field.name == "body":
                 continue
             self._put(record, node, field.name)
@@ -137,7 +136,7 @@ class _Reader:
             return
         value = getattr(node, name)
         name = RENAMED.get(name, name)
-        shape = shapes(type(node))[name]
+        shape = shapes(node.__class__)[name]
         if value is None or value is False:
             return
         if isinstance(value, tuple):
@@ -172,7 +171,7 @@ class _Reader:
         if not isinstance(node, ast.Node):
             return node
         record: dict[str, Any] = {"kind": type(node).__name__}
-        for field in fields(node):
+        for field in ast.fields_of(node):
             self._put(record, node, field.name)
         if isinstance(node, ast.Call) and _is_implied(node):
             record.pop("has_semicolon", None)

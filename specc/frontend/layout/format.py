@@ -323,30 +323,33 @@ class _FileWriter:
         parts: list[Token | ast.Comment] = [*self._tokens(node), *comments]
         parts.sort(key=lambda part: part.start if isinstance(part, Token) else part.span.start)
         lines: list[str] = []
-        depth, before, last_end, stack = 0, None, 0, []
+        depth, last_end = 0, 0
+        before: Token | None = None
+        stack: list[str] = []
         for part in parts:
-            is_token = isinstance(part, Token)
-            start, end = (part.start, part.end) if is_token else (part.span.start, part.span.end)
-            closes = is_token and part.kind in (")", "]")
+            token = part if isinstance(part, Token) else None
+            at = part if isinstance(part, Token) else part.span
+            closes = token is not None and token.kind in (")", "]")
             depth -= closes
             if not lines:
                 lines.append(" " * indent + part.text)
-            elif "\n" in self.text[last_end:start]:
+            elif "\n" in self.text[last_end : at.start]:
                 level = depth if closes else max(1, depth)
                 lines.append(" " * (indent + STEP * level) + part.text.rstrip())
-            elif not is_token:
+            elif token is None:
                 lines[-1] += "  " + part.text.rstrip()
             else:
+                assert before is not None, "a comment ends its line; please report this"
                 in_index = bool(stack) and stack[-1] == "["
-                lines[-1] += " " * self._space(before, part, in_index) + part.text
-            if is_token:
-                before = part
-                if part.kind in ("(", "["):
+                lines[-1] += " " * self._space(before, token, in_index) + token.text
+            if token is not None:
+                before = token
+                if token.kind in ("(", "["):
                     depth += 1
-                    stack.append(part.kind)
+                    stack.append(token.kind)
                 elif closes:
                     stack.pop()
-            last_end = end
+            last_end = at.end
         return lines
 
 

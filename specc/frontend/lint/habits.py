@@ -241,7 +241,8 @@ def data(program: Program, report: Report) -> None:
     found = [large_batch(recipe, source.examples - round(source.examples * held_out))]
     for port in program.ports:
         if port.role == "target" and port.kind == "class" and isinstance(port.classes, int):
-            found.append(missing_classes(recipe.data, port, range(source.classes, port.classes)))
+            missing = range(source.classes or 0, port.classes)
+            found.append(missing_classes(recipe.data, port, missing))
     for warning in found:
         if warning is not None:
             report.add(warning)

@@ -269,7 +269,7 @@ def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | N
 def _warn_of_signed_loss(context: Context, elaborated: Elaborated) -> None:
     """Warns where errors of both signs cancel in the loss."""
     term = None if context.report.errors else cancelling(elaborated.losses)
-    if term is not None:
+    if term is not None and term.span is not None:
         context.report.warning(
             "signed-loss",
             f"errors of both signs cancel in `{term.name}`: no gradient depends on a target",
@@ -299,6 +299,7 @@ def _check_losses_reach(context: Context, elaborated: Elaborated, training: Trai
         if isinstance(node.op, Input) and node.op.role == "param" and node.op.label in trained:
             return
     first = elaborated.losses[0]
+    assert first.span is not None, "a loss of the file has a place; please report this"
     context.error(
         "no-parameter",
         "no loss depends on a parameter that is trained",
@@ -317,6 +318,7 @@ def _check_memory(context: Context, elaborated: Elaborated, training: TrainBlock
     total = 4 * sum(known.values())
     if total > MOST_BYTES:
         largest = context.parameters[max(known, key=known.__getitem__)]
+        assert largest.span is not None, "a parameter has a place; please report this"
         context.error(
             "too-large",
             f"the parameters would take {show_bytes(total)}; at most {show_bytes(MOST_BYTES)} are"

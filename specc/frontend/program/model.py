@@ -146,7 +146,7 @@ def _port(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, ports: l
     )
 
 
-def _length_owner(frame: Frame, statement: ast.Input | ast.Target, sequence: str):
+def _length_owner(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, sequence: str):
     """Whose length a sequence has: that of an input, if there is one, for a target may be
     missing."""
     for each in frame.body if isinstance(statement, ast.Target) else ():
@@ -190,6 +190,7 @@ def _terms(frame: Frame, statements: list, names: dict, result: Elaborated) -> N
         check = _loss if isinstance(statement, ast.Loss) else _metric
         tensor = check(frame, statement, value)
         if tensor is not None:
+            assert isinstance(value, Tensor), "only tensors are terms; please report this"
             is_max = is_more_better(frame, statement.value, value)
             found[statement] = Term(names[statement], tensor.node, statement.span, is_max=is_max)
     for statement in statements:

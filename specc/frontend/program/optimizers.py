@@ -193,7 +193,7 @@ class _OfParameter(Match):
         )
         return False
 
-    _wrong_rank = _wrong_size = _wrong_kind
+    _wrong_rank = _wrong_size = _wrong_kind  # type: ignore[assignment]
 
 
 @dataclass(eq=False)

@@ -133,6 +133,7 @@ def _check_data(frame: Frame, ports: list[Port], calls: Sequence[Any]) -> None:
     for call in calls:
         if isinstance(call, DataCall) and not sources.mistakes(call, ports):
             for wrong in sources.misfits(call, ports):
+                assert call.span is not None, "a source has a place; please report this"
                 frame.error(wrong.name, wrong.message, call.span, help=wrong.help)
 
 

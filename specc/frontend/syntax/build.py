@@ -273,7 +273,7 @@ class Builder:
     def return_(self, span: Span, _: Token, values: Any) -> Any:
         return self._statement(ast.Return, span, _nodes(values))
 
-    def _perhaps_named(self, cls: type[Any], span: Span, *parts: Any) -> Any:
+    def _perhaps_named(self, cls: Any, span: Span, *parts: Any) -> Any:
         name = self.name(parts[1]) if len(parts) == 4 else None
         return self._statement(cls, span, name, parts[-1])
 

@@ -7,8 +7,6 @@ Let  3:3
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 from specc.frontend.syntax import ast
 
 
@@ -31,7 +29,7 @@ def show_tree(node: ast.Node) -> str:
         if leaf:
             continue
         below: list[tuple[str, object, int]] = []
-        for field in fields(value):
+        for field in ast.fields_of(value):
             if field.name in ("span", "source"):
                 continue
             content = getattr(value, field.name)

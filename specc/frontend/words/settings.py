@@ -165,7 +165,7 @@ def mistakes(
     return found
 
 
-_TYPES = {"integer": int, "number": (int, float), "boolean": bool, "string": str}
+_TYPES: dict[str, Any] = {"integer": int, "number": (int, float), "boolean": bool, "string": str}
 _HOLDS = {BOUND_KEYS[sign]: holds for sign, holds in HOLDS.items()}
 
 

@@ -60,7 +60,7 @@ from specc.frontend.syntax.ast.formulas import (
     Type,
     Unary,
 )
-from specc.frontend.syntax.ast.node import Node, alike, children, walk
+from specc.frontend.syntax.ast.node import Node, alike, children, fields_of, walk
 from specc.frontend.syntax.ast.statements import (
     Broken,
     Data,
@@ -146,5 +146,6 @@ __all__ = [
     "WordDefinition",
     "alike",
     "children",
+    "fields_of",
     "walk",
 ]

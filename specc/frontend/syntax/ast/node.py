@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, fields
-from functools import cache
 from typing import Any, TypeVar, dataclass_transform
 
 from specc.source import Span
@@ -12,7 +11,7 @@ from specc.source import Span
 T = TypeVar("T")
 
 
-def _fields(made: Any) -> tuple[Field[Any], ...]:
+def fields_of(made: Any) -> tuple[Field[Any], ...]:
     """Return the fields of a node, or of a class of nodes."""
     return fields(made)
 
@@ -25,8 +24,8 @@ def node(cls: type[T]) -> type[T]:
     and a check of a small file is 3% quicker.
     """
     made: Any = dataclass(slots=True, eq=False, repr=False, init=False)(cls)
-    names = [each.name for each in _fields(made)]
-    defaults = {each.name: each.default for each in _fields(made) if each.default is not MISSING}
+    names = [each.name for each in fields_of(made)]
+    defaults = {each.name: each.default for each in fields_of(made) if each.default is not MISSING}
     parameters = [f"{name}=defaults[{name!r}]" if name in defaults else name for name in names]
     body = "; ".join(f"set(self, {name!r}, {name})" for name in names) or "pass"
     space: dict[str, Any] = {"set": object.__setattr__, "defaults": defaults}
@@ -48,22 +47,30 @@ class Node:
         raise FrozenInstanceError(f"cannot delete field {name!r}")
 
     def __reduce__(self) -> tuple[type[Node], tuple[object, ...]]:
-        return type(self), tuple(getattr(self, each.name) for each in _fields(self))
+        return type(self), tuple(getattr(self, each.name) for each in fields_of(self))
 
     def __repr__(self) -> str:
         """The node as an expression of Python, without places and without fields left empty."""
         shown = []
-        for f in _fields(self):
+        for f in fields_of(self):
             value = getattr(self, f.name)
             if f.name not in ("span", "doc") or isinstance(value, str):
                 shown.append(f"{f.name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-@cache
-def _child_fields(cls: Hashable) -> tuple[str, ...]:
-    no_nodes = ("str", "str | None", "bool", "int | float", "Source", "Span")
-    return tuple(f.name for f in _fields(cls) if f.name != "comments" and f.type not in no_nodes)
+_CHILDREN: dict[type, tuple[str, ...]] = {}
+
+
+def _child_fields(cls: type) -> tuple[str, ...]:
+    """Return the names of the fields that hold nodes."""
+    found = _CHILDREN.get(cls)
+    if found is None:
+        no_nodes = ("str", "str | None", "bool", "int | float", "Source", "Span")
+        named = [each for each in fields_of(cls) if each.name != "comments"]
+        found = tuple(each.name for each in named if each.type not in no_nodes)
+        _CHILDREN[cls] = found
+    return found
 
 
 def children(node: Node) -> Iterator[Node]:
@@ -100,7 +107,7 @@ def alike(one: Node, other: Node) -> bool:
                 return False
             pairs += (
                 (getattr(a, f.name), getattr(b, f.name))
-                for f in _fields(a)
+                for f in fields_of(a)
                 if f.name not in ("span", "source", "comments")
                 or isinstance(getattr(a, f.name), Node)
             )
