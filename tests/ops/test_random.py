@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from specc.backend.emit.feed import text_of
 from specc.backend.machine import this_machine
+from specc.backend.numba import printer
 from specc.backend.run.program import CompiledProgram
-from specc.backend.toolchain.load import Kernel
 from specc.columns import Column
 from specc.ir.graph import Graph, apply
 from specc.ir.types import Type
@@ -88,7 +87,7 @@ def test_compiled_code_draws_the_same_numbers(dtype, shards):
 
 @pytest.mark.parametrize("examples", [1, 5, 16])
 def test_a_lane_without_an_example_draws_what_the_last_example_draws(examples):
-    kernel = Kernel(uniform.__name__, text_of(uniform), "float64", imports=MANY.imports)
+    kernel = printer.written(uniform, uniform.__name__, "float64")
     frame = np.array([0, examples, 16, 0, 0, 3, 0, 0])  # examples, batch, and the seed
     size, lanes = 4, 16
     out = np.full((size + 1, lanes), -1.0)  # one row too many
