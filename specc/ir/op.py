@@ -166,6 +166,22 @@ class Op:
         """
         return False
 
+    @property
+    def completes_rows(self) -> bool:
+        """Whether each shard computes some rows of a sum over the examples of all shards.
+
+        By default not: the pass `divide` asks for it.
+        """
+        return False
+
+    @property
+    def sums_own_rows(self) -> bool:
+        """Whether each shard sums over its own rows of the weights, so that it has a part of the result.
+
+        By default not: the pass `divide` asks for it.
+        """
+        return False
+
     @abstractmethod
     def suits_team(self, node: Node) -> bool:
         """Return whether shards that work on the same examples can share a graph with this op."""

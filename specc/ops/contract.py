@@ -151,6 +151,14 @@ class Contract(Op):
     def sums_batch(self) -> bool:
         return self.sum_batch
 
+    @property
+    def completes_rows(self) -> bool:
+        return self.complete
+
+    @property
+    def sums_own_rows(self) -> bool:
+        return self.by_rows
+
     def suits_team(self, node: Node) -> bool:
         return True
 

@@ -172,6 +172,10 @@ class Put(WithoutArithmetic):
     def sums_batch(self) -> bool:
         return self.sum_batch
 
+    @property
+    def completes_rows(self) -> bool:
+        return self.complete
+
     def suits_team(self, node: Node) -> bool:
         return _is_of_each_example(node)
 

@@ -33,14 +33,7 @@ def gradients(
     graph = closed({"loss": loss}, following)
     order = graph.nodes
     tied = carries(graph)
-    relevant = set(wanted)
-    while True:
-        count = len(relevant)
-        for node in order:
-            if any(each in relevant for each in node.inputs) or tied.get(node) in relevant:
-                relevant.add(node)
-        if len(relevant) == count:
-            break
+    relevant = _depending(order, wanted, tied)
     gradient: dict[Node, Node] = {loss: constant(1.0)}
     more: dict[str, Node] = {}
     for carry, then in tied.items():
@@ -72,6 +65,20 @@ def gradients(
             more[label] = varying(_zeros(carry))
     found = [gradient[each] if each in gradient else _zeros(each) for each in wanted]
     return found, more
+
+
+def _depending(
+    order: Sequence[Node], wanted: Sequence[Node], tied: Mapping[Node, Node]
+) -> set[Node]:
+    """The wanted nodes, and all that depend on them, directly or through time."""
+    found = set(wanted)
+    while True:
+        count = len(found)
+        for node in order:
+            if any(each in found for each in node.inputs) or tied.get(node) in found:
+                found.add(node)
+        if len(found) == count:
+            return found
 
 
 def _named(d: Node, value: Node) -> Node:

@@ -170,7 +170,7 @@ def _domain(node: Node) -> tuple:
 
 
 def _reduced(node: Node):
-    return (node.op.axes, getattr(node.op, "batch", False))
+    return (node.op.axes, node.op.sums_batch)
 
 
 def _read_whole(node: Node) -> list[Node]:

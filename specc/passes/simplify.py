@@ -8,6 +8,9 @@ infinity (x * 0 stays).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node, apply, rewrite
 from specc.ops.broadcast import Broadcast, Sum
@@ -123,31 +126,60 @@ def _elementwise(node: Node) -> Node | None:
         scalars = [each.inputs[0] for each in inputs]
         return apply(Broadcast(node.type.shape), _with_origin(apply(op, *scalars), node))
     first = inputs[0]
-    if isinstance(op, Select) and values[0] is not None:
-        chosen = inputs[1] if values[0] else inputs[2]
-        return chosen if chosen.type.batched == node.type.batched else None
-    if isinstance(op, Select) and inputs[1] is inputs[2]:
-        return inputs[1] if inputs[1].type.batched == node.type.batched else None
-    if isinstance(op, Neg):
-        return first.inputs[0] if isinstance(first.op, Neg) else None
-    if isinstance(op, Not):
-        return first.inputs[0] if isinstance(first.op, Not) else None
-    if len(inputs) != 2:
+    if isinstance(op, Select):
+        return _choice(node, values[0])
+    if isinstance(op, (Neg, Not)):
+        return first.inputs[0] if type(first.op) is type(op) else None
+    return _binary(node, values) if len(inputs) == 2 else None
+
+
+def _choice(node: Node, condition: Any) -> Node | None:
+    """One of the two values, if the condition is known or they are the same."""
+    chosen = node.inputs[2]
+    if condition or node.inputs[1] is chosen:
+        chosen = node.inputs[1]
+    elif condition is None:
         return None
-    second = inputs[1]
+    return chosen if chosen.type.batched == node.type.batched else None
+
+
+def _binary(node: Node, values: Sequence[Any]) -> Node | None:
+    """An op on two operands, some of whose values are known."""
+    op = node.op
+    first, second = node.inputs
     left, right = values
-    keep_first = first.type.batched == node.type.batched
-    keep_second = second.type.batched == node.type.batched
-    if isinstance(op, (Add, Mul, Maximum, Minimum)) and left is not None:
-        return apply(op, second, first, origin=node.origin)  # constants stand on the right
-    if isinstance(op, (Add, Sub)) and right == 0.0 and keep_first:
+    if left is not None:
+        if isinstance(op, (Add, Mul, Maximum, Minimum)):
+            return apply(op, second, first, origin=node.origin)  # the constant goes to the right
+        if isinstance(op, Sub) and left == 0.0 and second.type.batched == node.type.batched:
+            return apply(Neg(), second, origin=node.origin)
+    if right is not None:
+        return _by_constant(node, first, right)
+    return _sum_of_signed(node, first, second)
+
+
+def _by_constant(node: Node, first: Node, right: Any) -> Node | None:
+    """An op whose right operand is a known number."""
+    op = node.op
+    keep = first.type.batched == node.type.batched
+    if isinstance(op, (Add, Sub)) and right == 0.0 and keep:
         return first
-    if isinstance(op, (Mul, Div)) and right == 1.0 and keep_first:
+    if isinstance(op, (Mul, Div)) and right == 1.0 and keep:
         return first
     if isinstance(op, Mul) and right == -1.0:
         return apply(Neg(), first, origin=node.origin)
-    if isinstance(op, Sub) and left == 0.0 and keep_second:
-        return apply(Neg(), second, origin=node.origin)
+    if isinstance(op, Div) and right != 0 and _is_power_of_two(right):
+        return _with_origin(mul(first, 1.0 / right), node)
+    if isinstance(op, Mul) and isinstance(first.op, Mul):
+        inner = _value(first.inputs[1])
+        if inner is not None:
+            return _with_origin(mul(first.inputs[0], inner * right), node)
+    return _power(node, first, right, keep) if isinstance(op, Pow) else None
+
+
+def _sum_of_signed(node: Node, first: Node, second: Node) -> Node | None:
+    """A sum or difference whose right operand is negated, or whose parts are side by side."""
+    op = node.op
     if isinstance(op, Add) and isinstance(second.op, (Pad, Add)):
         joined = _joined(node)
         if joined is not None:
@@ -156,14 +188,6 @@ def _elementwise(node: Node) -> Node | None:
         return apply(Sub(), first, second.inputs[0], origin=node.origin)
     if isinstance(op, Sub) and isinstance(second.op, Neg):
         return apply(Add(), first, second.inputs[0], origin=node.origin)
-    if isinstance(op, Div) and right is not None and right != 0 and _is_power_of_two(right):
-        return _with_origin(mul(first, 1.0 / right), node)
-    if isinstance(op, Mul) and right is not None and isinstance(first.op, Mul):
-        inner = _value(first.inputs[1])
-        if inner is not None:
-            return _with_origin(mul(first.inputs[0], inner * right), node)
-    if isinstance(op, Pow) and right is not None:
-        return _power(node, first, right, keep_first)
     return None
 
 

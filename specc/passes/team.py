@@ -74,7 +74,7 @@ def sums_over_rows(node: Node, shards: int, lanes: int) -> bool:
 def mode(group: Group, lanes: int, shards: int, vector: int) -> str:
     """The mode of a group's step: large groups are divided."""
     node = group.nodes[0]
-    if getattr(node.op, "complete", False):
+    if node.op.completes_rows:
         return "rows"
     if group.kind == "contract":
         if not node.type.batched and lanes > 1:

@@ -208,7 +208,7 @@ class _Emitter(Shard):
             if isinstance(node.op, (Sum, Max, Pad, Frame)):
                 members[node] = operands[0]
                 if isinstance(node.op, (Sum, Max)):
-                    lane = (getattr(node.op, "batch", False),) if group.batched else ()
+                    lane = (node.op.sums_batch,) if group.batched else ()
                     reduced = (
                         tuple(axis in node.op.axes for axis in range(len(group.domain))) + lane
                     )

@@ -105,12 +105,12 @@ def is_partial(node: Node) -> bool:
         return all(is_partial(each) for each in node.inputs)
     if is_completed(node):
         return False
-    return node.op.sums_batch or getattr(node.op, "by_rows", False)
+    return node.op.sums_batch or node.op.sums_own_rows
 
 
 def is_completed(node: Node) -> bool:
     """Whether each shard computes rows of the whole value, from what all of them hold."""
-    return getattr(node.op, "complete", False)
+    return node.op.completes_rows
 
 
 def repeat_small_steps(scheduled: list[Scheduled], targets) -> None:
