@@ -3,8 +3,8 @@
     source -> tree -> program -> graph -> ... -> plan -> code
             parse   check     lower             plan   emit
 
-`specc.pipeline` lists the passes from the program to the plan. `check` and the stages up to `program` need neither NumPy nor Numba: what does is imported where it is
-used.
+`specc.pipeline` lists the passes from the program to the plan. `check` and the stages up to
+`program` need neither NumPy nor Numba: what does is imported where it is used.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ Overrides = Mapping[str, str | int | float]
 
 
 def read(path: str | Path) -> Source:
-    """The source in a file; of a `.json` file, the .dl text that it stands for. Raises SpecError."""
+    """The source in a file; of a `.json` file, the .dl text that it stands for.
+
+    Raises SpecError.
+    """
     source = read_source(path)
     if Path(path).suffix != ".json":
         return source
@@ -117,8 +120,8 @@ def compile(
     """The model in machine code, its weights initialized from `seed`.
 
     `batch` and `seed` are by default those of the file, `threads` as many as pay (`threads_for`).
-    Raises SpecError where a size is still open, TypeError for what is no program, and ValueError for
-    a batch, dtype, seed or number of threads that makes no sense.
+    Raises SpecError where a size is still open, TypeError for what is no program, and ValueError
+    for a batch, dtype, seed or number of threads that makes no sense.
     """
     from specc.ir.program import Program
 
@@ -209,7 +212,9 @@ def stages() -> tuple[str, ...]:
 
 
 def _passed(program: Program, name: str, file: str) -> Made:
-    """What the passes make of a program's training step, or evaluation, or prediction, up to pass `name`."""
+    """What the passes make of a program's training step, or evaluation, or prediction, up to pass
+    `name`.
+    """
     from specc.pipeline import NAMES, Batch, Job, Kind, optimized, run
 
     if NAMES.index(name) <= NAMES.index("autodiff"):

@@ -5,9 +5,11 @@
     with lock.writing: ...      # one thread alone; may be nested, and may read
     with COMPILER: ...          # one thread of the process at a time
 
-A forked child has only the thread that forked. A lock that another thread held at that moment would never
-be released there, so the child makes its locks anew. What such a lock protects may be half done, however:
-a fork waits for the kernel that is being compiled or loaded (`NATIVE`), and for up to `WAIT` seconds for threads that change a model. A model that is still being changed then cannot be used in the child.
+A forked child has only the thread that forked. A lock that another thread held at that moment would
+never be released there, so the child makes its locks anew. What such a lock protects may be half
+done, however: a fork waits for the kernel that is being compiled or loaded (`NATIVE`), and for up
+to `WAIT` seconds for threads that change a model. A model that is still being changed then cannot
+be used in the child.
 """
 
 from __future__ import annotations
@@ -43,8 +45,10 @@ class Mutex:
 
 
 class _Native:
-    """A re-entrant lock for which a fork waits, next in turn. It must not be held by a thread that waits
-    for a model."""
+    """A re-entrant lock for which a fork waits, next in turn.
+
+    It must not be held by a thread that waits for a model.
+    """
 
     def __init__(self):
         self._lock, self._turnstile = threading.RLock(), threading.RLock()
@@ -70,8 +74,10 @@ class _Native:
 
 
 class ReadWriteLock:
-    """Many threads read at once, or one writes. A writer goes before the readers that come after it,
-    and the readers that had to wait for it go before the next writer.
+    """Many threads read at once, or one writes.
+
+    A writer goes before the readers that come after it, and the readers that had to wait for it go
+    before the next writer.
 
     Reading is quick enough for a call of a few microseconds where it is spelled out:
 
@@ -100,8 +106,10 @@ class ReadWriteLock:
         _write_locks.add(self)
 
     def wait(self, me: int) -> None:
-        """Wait until thread `me`, which is among `readers`, may read. Raises RuntimeError in a child that
-        was forked in the midst of a change."""
+        """Wait until thread `me`, which is among `readers`, may read.
+
+        Raises RuntimeError in a child that was forked in the midst of a change.
+        """
         if self.closed == me or (self.closed != _TORN and self.readers.count(me) > 1):
             return
         with self._changed:
@@ -165,8 +173,9 @@ class ReadWriteLock:
     def _check(self) -> None:
         if self.closed == _TORN:
             raise RuntimeError(
-                "this process was forked while another thread changed the model, so its weights may be"
-                " half written here: fork before or after a training step, or pickle the model instead"
+                "this process was forked while another thread changed the model, so its weights may"
+                " be half written here: fork before or after a training step, or pickle the model"
+                " instead"
             )
 
     def hold(self, deadline: float) -> bool:
@@ -294,4 +303,7 @@ _natives += (
 )
 
 COMPILER = Mutex()
-"""Held while models are checked and compiled: passes and the front end keep state of the process."""
+"""Held while models are checked and compiled.
+
+Passes and the front end keep state of the process.
+"""

@@ -1,4 +1,5 @@
-"""All passes of the compiler between a checked program and its plan, in the order in which they run.
+"""All passes of the compiler between a checked program and its plan, in the order in which they
+run.
 
     job = Job(program, Kind.TRAIN)
     made = run(job, through="prepare")            # made.graph, made.settings
@@ -48,7 +49,9 @@ class Kind(StrEnum):
 
     @classmethod
     def main(cls, program: Program) -> Kind:
-        """A training step if the model has one, else an evaluation if it has a loss, else a prediction."""
+        """A training step if the model has one, else an evaluation if it has a loss, else a
+        prediction.
+        """
         return cls.TRAIN if program.updates else cls.EVALUATE if program.losses else cls.PREDICT
 
     @property
@@ -66,8 +69,11 @@ KEPT = {
 
 
 class Batch(NamedTuple):
-    """The batch that a plan is for. `vector`: SIMD lanes of a register, 1 to predict a single example;
-    `item`: bytes of a float; `team`: all threads may share the work on the same examples."""
+    """The batch that a plan is for. `vector`.
+
+    SIMD lanes of a register, 1 to predict a single example; `item`: bytes of a float; `team`: all
+    threads may share the work on the same examples.
+    """
 
     examples: int
     threads: int
@@ -84,7 +90,10 @@ class Batch(NamedTuple):
         is_alone: bool = False,
         team: bool = False,
     ) -> Batch:
-        """A batch with this machine's vectors. If the one example `is_alone`, no others fill a vector."""
+        """A batch with this machine's vectors.
+
+        If the one example `is_alone`, no others fill a vector.
+        """
         vector = 1 if is_alone else this_machine().lanes(dtype)
         threads = 1 if is_alone and not team else threads
         return cls(examples, threads, vector, 8 if dtype == "float64" else 4, team)
@@ -92,8 +101,10 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """What is compiled: one kind of program of a model. `more` are nodes that become further outputs.
-    A graph that is already lowered needs no program."""
+    """What is compiled: one kind of program of a model.
+
+    `more` are nodes that become further outputs. A graph that is already lowered needs no program.
+    """
 
     program: Program | None = None
     kind: Kind = Kind.EVALUATE
@@ -231,7 +242,8 @@ def run(
 ) -> Made:
     """Run the passes up to `through`, from the start or on from what was made before.
 
-    The passes from "bind_batch" on need a `batch`. A graph that a pass breaks is an assertion that names it.
+    The passes from "bind_batch" on need a `batch`. A graph that a pass breaks is an assertion that
+    names it.
     """
     made = made or Made()
     if batch is not None:
@@ -247,8 +259,9 @@ def run(
 
 
 def optimized(job: Job, batch: Batch) -> Made:
-    """A program through "prepare", with gradient checkpointing if the model asks for it and it saves memory
-    for a batch."""
+    """A program through "prepare", with gradient checkpointing if the model asks for it and it
+    saves memory for a batch.
+    """
     selected = run(job, through="select")
     plain = run(job, selected, "prepare")
     if not (_program(job).recipe.recompute and job.kind.is_training):
@@ -275,7 +288,10 @@ def planned(graph: Graph, batch: Batch) -> Plan:
 
 
 def forward(program: Program, training: bool, more: Mapping[str, Node] = {}) -> Graph:
-    """The losses, metrics, outputs and, in training mode, next states over a batch; `more` outputs."""
+    """The losses, metrics, outputs and, in training mode, next states over a batch.
+
+    `more` outputs.
+    """
     kind = Kind.GRADIENTS if training else Kind.EVALUATE
     return run(Job(program, kind, more), through="hoist").graph
 

@@ -13,7 +13,8 @@ from typing import Any
 from specc.source import Span
 
 LARGEST_FLOAT = 3.4028234663852886e38
-"""The largest number of float32, the precision that a model has unless it is compiled for another."""
+"""The largest number of float32, the precision that a model has unless it is compiled for another.
+"""
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,12 @@ class Monitor:
 class Recipe:
     """How a model is trained.
 
-    `monitor` chooses the best epoch, and with `patience` the end of the training; None stands for the
-    loss without penalties on weights. `validate` is a source, or the part of `data` that is kept for it. `clip_value` bounds every
-    element of the gradients, then `clip_norm` the norm of them all. With `recompute` the backward
-    pass computes values of the forward pass again, where keeping them takes more memory. A checkpoint
-    is written every `checkpoint_seconds` within an epoch, too. `places` has the values of the settings
-    that the file gives.
+    `monitor` chooses the best epoch, and with `patience` the end of the training; None stands for
+    the loss without penalties on weights. `validate` is a source, or the part of `data` that is
+    kept for it. `clip_value` bounds every element of the gradients, then `clip_norm` the norm of
+    them all. With `recompute` the backward pass computes values of the forward pass again, where
+    keeping them takes more memory. A checkpoint is written every `checkpoint_seconds` within an
+    epoch, too. `places` has the values of the settings that the file gives.
     """
 
     data: DataCall | None = None

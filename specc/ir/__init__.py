@@ -1,1 +1,4 @@
-"""The intermediate representation: types, ops, graphs, programs and plans, all frozen and printable."""
+"""The intermediate representation.
+
+Types, ops, graphs, programs and plans, all frozen and printable.
+"""

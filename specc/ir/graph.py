@@ -41,7 +41,9 @@ class Node:
     origin: Origin = field(default_factory=Origin)
 
     def __repr__(self) -> str:
-        """The node alone: its inputs, written out, would be as long as there are ways through a graph."""
+        """The node alone: its inputs, written out, would be as long as there are ways through a
+        graph.
+        """
         return f"<{self.op.name} {self.type} {self.origin}>".replace(" >", ">")
 
     @property
@@ -70,8 +72,8 @@ def serving(origin: Origin) -> Iterator[None]:
 def apply(op: Op, *inputs: Node, origin: Origin | None = None) -> Node:
     """The node of `op` over `inputs`, its type inferred; raises `ShapeError`.
 
-    Without an `origin` the node takes the one being served, or that of its first input that has one,
-    so that what autodiff and the passes build still knows the line of the .dl file it serves.
+    Without an `origin` the node takes the one being served, or that of its first input that has
+    one, so that what autodiff and the passes build still knows the line of the .dl file it serves.
     """
     type_ = op.infer(*(each.type for each in inputs))
     if origin is None and _serving.origins:

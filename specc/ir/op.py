@@ -5,9 +5,10 @@
         def vjp(self, node, dy): ...       # gradient, built of other ops
         def reference(self, types, x): ... # NumPy, the oracle of the tests
 
-Every concrete subclass registers itself under its class name. A pass asks an op for a fact and never
-lists op classes. A fact that has no answer which is right for every op is abstract: a class that does
-not state it cannot be defined. The other facts have a default, and their docstrings say why it is safe.
+Every concrete subclass registers itself under its class name. A pass asks an op for a fact and
+never lists op classes. A fact that has no answer which is right for every op is abstract: a class
+that does not state it cannot be defined. The other facts have a default, and their docstrings say
+why it is safe.
 """
 
 from __future__ import annotations
@@ -57,7 +58,10 @@ class Form(Enum):
 
 @dataclass(frozen=True)
 class Op:
-    """A primitive; equal attributes make equal ops. Subclasses with fields are frozen dataclasses."""
+    """A primitive; equal attributes make equal ops.
+
+    Subclasses with fields are frozen dataclasses.
+    """
 
     abstract: ClassVar[bool] = True
     form: ClassVar[Form]
@@ -111,8 +115,8 @@ class Op:
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op | None:
         """Return the op that applies this one at each of `steps` steps.
 
-        `moving` says which inputs have an axis of steps; `reads_step` of the new op says which must.
-        None if the op has no meaning step by step.
+        `moving` says which inputs have an axis of steps; `reads_step` of the new op says which
+        must. None if the op has no meaning step by step.
         """
 
     @abstractmethod
@@ -138,19 +142,28 @@ class Op:
         return True
 
     repeatable: ClassVar[bool] = True
-    """Whether the backward pass may compute the value a second time. Where the examples of the batch
-    meet it may not, because all shards would have to wait for each other again."""
+    """Whether the backward pass may compute the value a second time.
+
+    Where the examples of the batch meet it may not, because all shards would have to wait for each
+    other again.
+    """
 
     awaits_only: ClassVar[bool] = False
-    """Whether the inputs are only awaited, and not read. Only ops that draw random numbers do so."""
+    """Whether the inputs are only awaited, and not read.
+
+    Only ops that draw random numbers do so.
+    """
 
     differs_by_step: ClassVar[bool] = False
-    """Whether each step has a value of its own even over inputs that are the same at every step. Only
-    ops that draw random numbers do."""
+    """Whether each step has a value of its own even over inputs that are the same at every step.
+
+    Only ops that draw random numbers do.
+    """
 
     def for_all_steps(self, node: Node, inputs: Sequence[Node], steps: Size) -> Node | None:
-        """Return the one value that serves all steps of `node`, over inputs that have steps; None if
-        there is no such value.
+        """Return the one value that serves all steps of `node`, over inputs that have steps.
+
+        None if there is no such value.
 
         Without an answer an op is refused in a sequence, with an error that names it.
         """

@@ -1,4 +1,6 @@
-"""What the planner decides: kernels in order, the phases between barriers, and a place for every value.
+"""What the planner decides.
+
+Kernels in order, the phases between barriers, and a place for every value.
 
     print(plan)      # one line a kernel: phase, mode, what it reads and writes, and where
 
@@ -91,9 +93,11 @@ class View:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value lies. `space`: "arena" (one a shard; `offset` in bytes), or the name of an array
-    that is there before the program runs: "param.PATH", "state.PATH", "record", "gradient.PATH",
-    "shared", "lane.LABEL" (one a shard)."""
+    """Where a value lies. `space`: "arena" (one a shard.
+
+    `offset` in bytes), or the name of an array that is there before the program runs: "param.PATH",
+    "state.PATH", "record", "gradient.PATH", "shared", "lane.LABEL" (one a shard).
+    """
 
     space: str
     offset: int = 0
@@ -104,11 +108,11 @@ class Place:
 class Step:
     """One group at its place in the program.
 
-    mode "shard": each shard does its own lanes; "split": the shards divide the elements, or the rows
-    or positions of a product; "rows": they divide the rows of a sum over all examples; "lanes": a
-    team divides the lanes; "single": the first shard does it alone; "each": every shard does it for itself, and only the first one
-    writes outside of its arena. `stores` says where each stored node goes (a node may go to several
-    places).
+    mode "shard": each shard does its own lanes; "split": the shards divide the elements, or the
+    rows or positions of a product; "rows": they divide the rows of a sum over all examples;
+    "lanes": a team divides the lanes; "single": the first shard does it alone; "each": every shard
+    does it for itself, and only the first one writes outside of its arena. `stores` says where each
+    stored node goes (a node may go to several places).
     """
 
     group: Group

@@ -44,7 +44,10 @@ class State:
 
 @dataclass(frozen=True)
 class Term:
-    """A named loss, metric or output. A loss is a scalar per example, or one for all (a penalty)."""
+    """A named loss, metric or output.
+
+    A loss is a scalar per example, or one for all (a penalty).
+    """
 
     name: str
     node: Node
@@ -55,7 +58,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Update:
-    """The optimizer's rule for one parameter, over the inputs param, gradient, state and schedule."""
+    """An optimizer's rule for one parameter, over inputs param, gradient, state and schedule."""
 
     path: str
     next: Node
@@ -69,7 +72,10 @@ class Update:
 
 @dataclass(frozen=True)
 class Limit:
-    """What a setting of an optimizer must keep to at every step; `node` is a formula over the schedule."""
+    """What a setting of an optimizer must keep to at every step.
+
+    `node` is a formula over the schedule.
+    """
 
     setting: str
     node: Node

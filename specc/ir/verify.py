@@ -1,6 +1,7 @@
 """Check a graph by inferring every node anew with the ops' own rules.
 
-A graph that fails is a bug of the compiler, not of the user: the assertion says which pass and node.
+A graph that fails is a bug of the compiler, not of the user: the assertion says which pass and
+node.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The arrays that people give a compiled model, checked: examples for its ports, values for its weights.
+"""The arrays that people give a compiled model, checked.
+
+Examples for its ports, values for its weights.
 
     examples(model, ports, {"image": x, "label": y}, needed=("image",))    # {"image": Column(x)}
     weights["dense1.weight"] = w       # copied in; a ValueError if it does not fit
@@ -23,8 +25,8 @@ from specc.recipe import Port
 class Arrays(dict):
     """Live arrays of a model by path, all of them, always.
 
-    `arrays[path] = value` copies the value in, as `arrays[path][...] = value` does, but checks it; no
-    array can be added or taken away.
+    `arrays[path] = value` copies the value in, as `arrays[path][...] = value` does, but checks it;
+    no array can be added or taken away.
 
     `version` is another number whenever a value may be another one: `written` says so, and who was
     handed an array may write into it for as long as it, or a view of it, is held.
@@ -97,8 +99,10 @@ class Arrays(dict):
         return dict(self)
 
     def put(self, values: Mapping[str, object]) -> None:
-        """Copy some values in, all or none. Raises ValueError for an unknown path, another shape, or
-        something that is no real number."""
+        """Copy some values in, all or none.
+
+        Raises ValueError for an unknown path, another shape, or something that is no real number.
+        """
         if not isinstance(values, Mapping):
             raise TypeError(f"values by path are wanted, a dict, not {type(values).__name__}")
         checked = {path: self._checked(path, value) for path, value in values.items()}
@@ -199,7 +203,9 @@ def completed(
 
 def _with_lengths(port: Port, same: list[Port], arrays: Mapping[str, object]) -> dict[str, object]:
     """The ports over one sequence as arrays, with the number of steps of each example: that of the
-    first port. A list for another one must agree; an array is as it is, whatever stands in its padding."""
+    first port. A list for another one must agree; an array is as it is, whatever stands in its
+    padding.
+    """
     found, lengths, first = {}, None, same[0]
     for each in same:
         value, most = arrays[each.name], each.shape[0]
@@ -250,7 +256,10 @@ def _padded(parts: list[np.ndarray], shape) -> np.ndarray:
 
 
 def count(columns: Mapping[str, Column], least: int = 0) -> int:
-    """How many examples there are. Raises ValueError for fewer than `least`, or without a column."""
+    """How many examples there are.
+
+    Raises ValueError for fewer than `least`, or without a column.
+    """
     if not columns:
         raise ValueError("without an array there are no examples: give at least one input")
     rows = len(next(iter(columns.values())).array)

@@ -64,8 +64,9 @@ class Decoding:
             )
 
     def step_by_step(self, port: Port, data: Mapping[str, Column]) -> Scores | None:
-        """A function that scores a target's symbols one step after the other for the examples of `data`, without
-        going over earlier steps again; None if a step is not a formula of its own."""
+        """A function that scores a target's symbols one step after the other for the examples of
+        `data`, without going over earlier steps again; None if a step is not a formula of its own.
+        """
         batch = 1 if count(data) <= FEW else self.programs.batch
         key = port.name, batch
         if key not in self.decoders:

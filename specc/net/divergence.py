@@ -45,7 +45,8 @@ class Cause:
     """The first operation whose result is not finite.
 
     `value` is inf, -inf or nan; `examples` are the places in the batch at which it occurs, empty if
-    the result is one for the whole batch. `is_forward` is False in the backward pass and the update.
+    the result is one for the whole batch. `is_forward` is False in the backward pass and the
+    update.
     """
 
     node: Node
@@ -57,8 +58,8 @@ class Cause:
     def in_words(self, rows: Sequence[int], updates: Set[Span | None] = frozenset()) -> Finding:
         """The cause as a message shows it.
 
-        `rows` are the records of the batch, counted from 0; `updates` are the places of the formulas
-        that update weights. Messages count examples and records from 1.
+        `rows` are the records of the batch, counted from 0; `updates` are the places of the
+        formulas that update weights. Messages count examples and records from 1.
         """
         span, said = self.node.origin.span, _said(self.node)
         if isinstance(self.node.op, Input):
@@ -123,8 +124,8 @@ def explain(
 def locate(graph: Graph, leaves: Leaves, dtype: str, seed: int = 0, step: int = 0) -> Cause | None:
     """The first operation of a training step that is not finite; None if the replay is finite.
 
-    `leaves` are those of the interpreter, by (role, name), with `weight_of_example` for each example
-    of the batch.
+    `leaves` are those of the interpreter, by (role, name), with `weight_of_example` for each
+    example of the batch.
     """
     graph = _bound(graph, len(leaves["weight_of_example", ""]))
     trace = _Trace(np.dtype(dtype))

@@ -1,4 +1,6 @@
-"""Looks into a model with its weights as they are: time by kernel, flow of gradients, causes of divergence.
+"""Looks into a model with its weights as they are.
+
+Time by kernel, flow of gradients, causes of divergence.
 
 inspection = Inspection(training)
 inspection.time(data, order)                # StepTimes; the model is the same afterwards
@@ -34,8 +36,9 @@ class Inspection:
         self._program, self._weights = training.program, training.weights
 
     def time(self, data: Mapping[str, Column], order: np.ndarray) -> StepTimes:
-        """The time of each kernel of a training step over the rows `order` (without an optimizer, of an evaluation
-        or a prediction)."""
+        """The time of each kernel of a training step over the rows `order` (without an optimizer,
+        of an evaluation or a prediction).
+        """
         from specc.backend.measure.timing import time_calls
 
         programs, kind = self._programs, Kind.main(self._program)
@@ -52,7 +55,10 @@ class Inspection:
                 kept.restore(self._weights.arrays)
 
     def flow(self, data: Mapping[str, Column], rows: int) -> Flow:
-        """How gradients flow on the first `rows` examples, in training mode; a stream begins anew."""
+        """How gradients flow on the first `rows` examples, in training mode.
+
+        A stream begins anew.
+        """
         from specc.flow import measure
 
         with self._weights.lock.reading:
@@ -94,7 +100,10 @@ class Inspection:
     def _leaves(
         self, data: Mapping[str, Column], rows: np.ndarray, slots: Slots
     ) -> dict[tuple[str, str], np.ndarray]:
-        """The values that the interpreter reads: those of some rows, the weights, and the states."""
+        """The values that the interpreter reads.
+
+        Those of some rows, the weights, and the states.
+        """
         ports = self._program.ports
         leaves = {(port.role, port.name): data[port.name].values(rows) for port in ports}
         leaves.update(self._weights.leaves())

@@ -31,7 +31,10 @@ class Metrics:
         )
 
     def report(self, means: np.ndarray) -> dict[str, float | np.ndarray]:
-        """The values that follow from means over the data: `columns`, and metrics that are arrays."""
+        """The values that follow from means over the data.
+
+        `columns`, and metrics that are arrays.
+        """
         losses = len(self._program.losses)
         names = [name for name in self.columns if not name.startswith("metric.")]
         values = dict(zip(names, means.tolist(), strict=False))

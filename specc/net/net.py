@@ -45,9 +45,9 @@ class Net:
     assigning one, or into one, changes the model. `states` are the optimizer's memory and running
     statistics.
 
-    Threads may share a model: predictions, evaluations and gradients run side by side, and a call that
-    changes the model waits for them and then has it for itself. Writing into an array of `params` or
-    `states` is no call: nothing else may run meanwhile.
+    Threads may share a model: predictions, evaluations and gradients run side by side, and a call
+    that changes the model waits for them and then has it for itself. Writing into an array of
+    `params` or `states` is no call: nothing else may run meanwhile.
     """
 
     def __init__(
@@ -163,19 +163,25 @@ class Net:
     ) -> np.ndarray:
         """Optimizer steps over the rows `order`, a batch at a time; the last may be partial.
 
-        Returns float64 [steps, record_width]: the means over each batch, before its update; the first
-        is the loss. `report` makes metrics of their mean over many steps.
+        Returns float64 [steps, record_width]: the means over each batch, before its update; the
+        first is the loss. `report` makes metrics of their mean over many steps.
         """
         return self.training.run(data, order, first_step, steps_per_epoch, total_steps, stale)
 
     def lengths(self, data: Mapping[str, Column], total_steps: int) -> np.ndarray | None:
-        """The time steps of each example, if a training of `total_steps` is worth bucketing; None if not."""
+        """The time steps of each example, if a training of `total_steps` is worth bucketing.
+
+        None if not.
+        """
         return self.training.lengths(data, total_steps)
 
     def evaluate(
         self, data: Mapping[str, Column], order: np.ndarray
     ) -> dict[str, float | np.ndarray]:
-        """The exact losses and metrics over all rows of `order`, in inference mode: see `report`."""
+        """The exact losses and metrics over all rows of `order`, in inference mode.
+
+        See `report`.
+        """
         programs = self.programs.all_ready(Kind.EVALUATE, data, self.batch, len(order))
         with self.weights.lock.reading:
             records, _ = self.programs.run_all(programs, data, order)
@@ -184,7 +190,10 @@ class Net:
         return self.report(counts @ records / len(order))
 
     def report(self, means: np.ndarray) -> dict[str, float | np.ndarray]:
-        """The values that follow from means over the data: `columns`, and metrics that are arrays."""
+        """The values that follow from means over the data.
+
+        `columns`, and metrics that are arrays.
+        """
         return self.metrics.report(means)
 
     def watched(self, values: Mapping[str, float | np.ndarray]) -> float:
@@ -245,11 +254,11 @@ class Net:
     def decode(self, temperature: float = 0.0, seed: int = 0, /, **arrays) -> dict[str, np.ndarray]:
         """The targets that the model writes itself, for n examples: name -> integers `[n, steps]`.
 
-        It is for a model whose outputs score, at each step, the next symbol of a target that it reads
-        one step late (`previous(word)`). With `temperature` 0 the likeliest symbol is taken, otherwise one
-        is drawn with p = softmax(scores / temperature). All steps of a sequence of varying length are
-        written: its text ends where its end symbol stands. Raises ValueError for arrays that do not
-        fit, and for a model that writes nothing.
+        It is for a model whose outputs score, at each step, the next symbol of a target that it
+        reads one step late (`previous(word)`). With `temperature` 0 the likeliest symbol is taken,
+        otherwise one is drawn with p = softmax(scores / temperature). All steps of a sequence of
+        varying length are written: its text ends where its end symbol stands. Raises ValueError for
+        arrays that do not fit, and for a model that writes nothing.
         """
         targets = self.written
         if not targets:
@@ -291,13 +300,14 @@ class Net:
     def step(self, /, **arrays) -> float:
         """One optimizer step on the n given examples; the loss before it.
 
-        `epoch`, `progress` and `stale` of a schedule stay 0 here: there is no epoch. A stream goes on
-        where the last step stopped (`**{"text.begin": ...}`, a truth value for each lane, lets it
-        begin anew). Raises ValueError for arrays that do not fit, and for a model that cannot be trained.
+        `epoch`, `progress` and `stale` of a schedule stay 0 here: there is no epoch. A stream goes
+        on where the last step stopped (`**{"text.begin": ...}`, a truth value for each lane, lets
+        it begin anew). Raises ValueError for arrays that do not fit, and for a model that cannot be
+        trained.
 
-        If the loss is not finite, the weights, states and `steps_done` go back to those from before the
-        step, or to the last copy of them (`specc.net.rollback`), and `Diverged` is raised, which names the
-        operation; with `net.on_divergence = "warn"` it is a RuntimeWarning.
+        If the loss is not finite, the weights, states and `steps_done` go back to those from before
+        the step, or to the last copy of them (`specc.net.rollback`), and `Diverged` is raised,
+        which names the operation; with `net.on_divergence = "warn"` it is a RuntimeWarning.
         """
         if reason := untrainable(self.program):
             raise ValueError(f"{self.name} cannot be trained: {reason}")
@@ -318,13 +328,14 @@ class Net:
         raise diverged.error
 
     def time(self, data: Mapping[str, Column], order: np.ndarray) -> StepTimes:
-        """Where the time of a training step over the rows `order` goes, kernel by kernel (without an
-        optimizer: of an evaluation, or of a prediction). The model is the same afterwards."""
+        """Where the time of a training step over the rows `order` goes, kernel by kernel (without
+        an optimizer: of an evaluation, or of a prediction). The model is the same afterwards.
+        """
         return self.inspection.time(data, order)
 
     def flow(self, /, **arrays) -> Flow:
-        """How gradients flow on the n given examples, in training mode, with the weights as they are:
-        see `specc.flow.Flow`. A stream begins anew.
+        """How gradients flow on the n given examples, in training mode, with the weights as they
+        are: see `specc.flow.Flow`. A stream begins anew.
 
         Raises ValueError for arrays that do not fit, and for a model without a loss.
         """

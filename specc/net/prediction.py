@@ -45,7 +45,10 @@ class Prediction:
     def run(
         self, data: Mapping[str, Column], slots: Mapping[str, np.ndarray] | None = None
     ) -> dict[str, np.ndarray]:
-        """The outputs for all rows: name -> `[n, *shape]`; `slots`, from which streams go on, are changed."""
+        """The outputs for all rows: name -> `[n, *shape]`.
+
+        `slots`, from which streams go on, are changed.
+        """
         rows, weights = count(data), self.weights
         batch = self.at_once(rows) if slots is None else self.programs.batch
         programs = self.programs.all_ready(Kind.PREDICT, data, batch, rows)
@@ -92,7 +95,10 @@ class Prediction:
         return suits(plan.graph, batch, threads, this_machine().lanes(self.programs.dtype))
 
     def quick(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray] | None:
-        """The outputs for a few rows, of arrays that need no conversion; None if `run` is to be taken."""
+        """The outputs for a few rows, of arrays that need no conversion.
+
+        None if `run` is to be taken.
+        """
         first = next(iter(arrays.values()), None)
         rows = len(first) if type(first) is np.ndarray and first.ndim else 0
         call = self._prepared.get(rows)

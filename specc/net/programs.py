@@ -1,7 +1,7 @@
 """The compiled programs of a model: each is made when it is first needed, and kept.
 
-programs = Programs(program, weights, batch=64, threads=2, clock=Clock())
-records, outputs = programs.run_all(programs.all_ready(Kind.TRAIN, data, 64, rows), data, order, ...)
+programs = Programs(program, weights, batch=64, threads=2, clock=Clock()) records, outputs =
+programs.run_all(programs.all_ready(Kind.TRAIN, data, 64, rows), data, order, ...)
 """
 
 from __future__ import annotations
@@ -103,7 +103,10 @@ class Programs:
         return (program.plan if program else self.plan(kind)).shards
 
     def sees_peers(self, kind: str) -> bool:
-        """Whether the examples of a batch see each other: then a program is for one number of examples."""
+        """Whether the examples of a batch see each other.
+
+        Then a program is for one number of examples.
+        """
         if kind not in self._with_peers:
             self._with_peers[kind] = sees_peers(self.graph(kind))
         return self._with_peers[kind]
@@ -114,8 +117,9 @@ class Programs:
     def compiled(
         self, kind: str, examples: int | None = None, team: bool = False
     ) -> CompiledProgram:
-        """One program, ready to run on batches of at most `examples` (for 1, see `plan`), or of exactly so many
-        if they see each other."""
+        """One program, ready to run on batches of at most `examples` (for 1, see `plan`), or of
+        exactly so many if they see each other.
+        """
         key = kind, max(examples or 0, self.batch), False
         if kind == Kind.PREDICT and examples:
             key = Kind.PREDICT, examples, team
@@ -162,8 +166,10 @@ class Programs:
         return program
 
     def all_ready(self, kind: str, data: Mapping[str, Column], batch: int, rows: int) -> Sequence:
-        """The programs that run over so many rows: one, or another one for the last batch, if fewer examples
-        see each other there."""
+        """The programs that run over so many rows.
+
+        One, or another one for the last batch, if fewer examples see each other there.
+        """
         rest = rows % batch if self.sees_peers(kind) else 0
         sizes = [batch] if rows >= batch or not rest else []
         return tuple(
@@ -182,7 +188,10 @@ class Programs:
         first: int = 0,
         slots: Mapping[str, np.ndarray] | None = None,
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The records and outputs of one program over the rows `order`; streams begin anew without `slots`."""
+        """The records and outputs of one program over the rows `order`.
+
+        Streams begin anew without `slots`.
+        """
         slots = self.weights.new_slots(batch) if slots is None else slots
         if program.changes_weights:
             self.weights.params.written()
@@ -197,7 +206,7 @@ class Programs:
         first: int = 0,
         slots: Mapping[str, np.ndarray] | None = None,
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The records and outputs of programs that run one after the other over the rows `order`."""
+        """Return the records and outputs of programs that run in turn over the rows `order`."""
         if len(programs) == 1:
             return self.run(programs[0][0], data, order, programs[0][1], settings, first, slots)
         found, start, step = [], 0, 0

@@ -2,11 +2,12 @@
 
     back = Rollback(weights.lasting, flops=3e8)
     back.keep(step, version)      # before a step: copies the arrays if a copy is due
-    back.restore()                # puts the copy back, and returns the step before which it was taken
+    back.restore()                # puts the copy back, and returns the step that follows it
 
 A training step changes the weights in place, so when its loss turns out to be NaN the weights
 before it are gone. A copy before every step would cost up to a third of the step. The interval
-follows from the model's sizes alone, so the same training goes back to the same step on every machine.
+follows from the model's sizes alone, so the same training goes back to the same step on every
+machine.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def interval(sizes: list[int], flops: float) -> int:
 class Rollback:
     """The last copy of a model's arrays; `flops` are those of a training step.
 
-    `lasting` returns the live arrays by name. They are asked for again each time, because whoever holds an array
-    might write into it (see `Arrays.version`).
+    `lasting` returns the live arrays by name. They are asked for again each time, because whoever
+    holds an array might write into it (see `Arrays.version`).
     """
 
     def __init__(self, lasting: Callable[[], dict[str, np.ndarray]], flops: float) -> None:
@@ -50,8 +51,8 @@ class Rollback:
     def keep(self, step: int, version: int) -> bool:
         """Copy the arrays if that is due before step `step`; False if they are no longer finite.
 
-        `version` differs from the one that `stepped` was given if somebody else may have written into
-        the arrays: then a copy is due, unless that is so at every step.
+        `version` differs from the one that `stepped` was given if somebody else may have written
+        into the arrays: then a copy is due, unless that is so at every step.
         """
         is_changed = version != self._version
         is_due = not self._copies or not self._step <= step < self._next

@@ -15,7 +15,9 @@ from specc.ir.program import Limit
 
 
 class Schedule:
-    """The settings as functions of step, epoch, progress and stale, with the bounds that they must keep."""
+    """The settings as functions of step, epoch, progress and stale, with the bounds that they must
+    keep.
+    """
 
     def __init__(self, limits: tuple[Limit, ...], settings: Graph) -> None:
         self._limits, self._settings = limits, settings
@@ -23,7 +25,10 @@ class Schedule:
     def __call__(
         self, first: int, steps: int, steps_per_epoch: int = 0, total: int = 0, stale: float = 0
     ) -> np.ndarray:
-        """The settings of each step, float64 [steps, settings]. Raises SpecError if one leaves its bounds."""
+        """The settings of each step, float64 [steps, settings].
+
+        Raises SpecError if one leaves its bounds.
+        """
         step = np.arange(first, first + steps, dtype=float)
         moments = {
             ("schedule", "step"): step,
@@ -42,7 +47,10 @@ class Schedule:
 
 
 def check_limit(limit: Limit, values: np.ndarray, first: int) -> None:
-    """Raise SpecError if a scheduled setting leaves its bounds; `first` is the step of `values[0]`."""
+    """Raise SpecError if a scheduled setting leaves its bounds.
+
+    `first` is the step of `values[0]`.
+    """
     holds = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}
     rules = [
         (f"must be {sign} {bound:g}", holds[sign](values, bound)) for sign, bound in limit.bounds

@@ -83,13 +83,18 @@ class Training:
         return np.concatenate(records)
 
     def lengths(self, data: Mapping[str, Column], total_steps: int) -> np.ndarray | None:
-        """The time steps of each example, if a training of `total_steps` is worth batches of examples of like
-        length (bucketing), which run on programs over fewer time steps; None if not."""
+        """The time steps of each example, if a training of `total_steps` is worth batches of
+        examples of like length (bucketing), which run on programs over fewer time steps; None if
+        not.
+        """
         is_long = total_steps >= STEPS_WORTH_PROGRAMS and not self.weights.slots
         return steps_of(self.program.ports, data) if is_long else None
 
     def _over(self, sizes: Sizes) -> Programs:
-        """The programs over fewer time steps; those over all of them if fewer compute something else."""
+        """The programs over fewer time steps.
+
+        Those over all of them if fewer compute something else.
+        """
         if not sizes:
             return self.programs
         if sizes not in self.buckets:
@@ -102,8 +107,11 @@ class Training:
         return self.buckets[sizes]
 
     def step(self, data: Mapping[str, Column], rows: int, diagnose: Diagnose) -> float:
-        """One step on `rows` examples; the loss before it. If it is not finite, the weights go back to the last copy
-        of them, and `Diverged` is raised; its `loss` is the loss."""
+        """One step on `rows` examples; the loss before it.
+
+        If it is not finite, the weights go back to the last copy of them, and `Diverged` is raised;
+        its `loss` is the loss.
+        """
         weights = self.weights
         program = self.programs.ready(Kind.TRAIN, data, rows)
         with weights.lock.writing:
@@ -145,12 +153,16 @@ class Training:
             else (f"the weights are again those from before step {self.steps_done + 1}")
         )
         diagnostic = Diagnostic(
-            "diverged", "error", f"the weights are not finite before step {step + 1}" if loss is None
+            "diverged",
+            "error",
+            f"the weights are not finite before step {step + 1}"
+            if loss is None
             else f"the loss is {loss:g} at step {step + 1}",
             (found.span if found else None) or self.program.recipe.span,
             (Label(found.span, found.what),) if found and found.span else (),
             (*(found.notes if found else ()), kept),
-            Diverged.HELP)  # fmt: skip
+            Diverged.HELP,
+        )
         return StepDiverged(Diverged([diagnostic], step + 1), math.nan if loss is None else loss)
 
 

@@ -3,7 +3,8 @@
     weights = Weights(program, batch=64, dtype="float32", seed=0)
     weights.params["dense1.weight"], weights.states["adam.dense1.weight.m"]
 
-All programs of a model read and write these arrays. `lock` lets many calls read them, or one call change them.
+All programs of a model read and write these arrays. `lock` lets many calls read them, or one call
+change them.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from specc.net.arrays import Arrays
 class Weights:
     """The live arrays of a model, in C order.
 
-    `arrays` has those that compiled programs know by name: "param.PATH", "state.PATH" and, once gradients are
-    wanted, "gradient.PATH". `slots` has what each slot of a stream's batch carries on, by label.
+    `arrays` has those that compiled programs know by name: "param.PATH", "state.PATH" and, once
+    gradients are wanted, "gradient.PATH". `slots` has what each slot of a stream's batch carries
+    on, by label.
     """
 
     def __init__(

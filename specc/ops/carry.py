@@ -4,10 +4,10 @@
     h = ...                                          # [50, 128], computed from p
     graph = closed({"output.h": h}, {"lstm1.h": h})  # ties the knot: output "carry.lstm1.h"
 
-A sequence is an axis in front of all others, and a node of a graph holds all its steps. So nothing is
-special about a node of a recurrent network, but that some nodes stand on a circle which leads through a
-`Carry`; these are computed step by step (`loops`), and all others at once: what does not depend on the
-state is outside of the loop by construction, and so are the gradients of weights.
+A sequence is an axis in front of all others, and a node of a graph holds all its steps. So nothing
+is special about a node of a recurrent network, but that some nodes stand on a circle which leads
+through a `Carry`; these are computed step by step (`loops`), and all others at once: what does not
+depend on the state is outside of the loop by construction, and so are the gradients of weights.
 """
 
 from __future__ import annotations
@@ -131,7 +131,10 @@ class Loop:
 
 
 def loops(graph: Graph) -> list[Loop]:
-    """The loops of a graph: the strongly connected parts of its nodes with an edge to each Carry."""
+    """The loops of a graph.
+
+    The strongly connected parts of its nodes with an edge to each Carry.
+    """
     tied = carries(graph)
     if not tied:
         return []
@@ -162,7 +165,7 @@ def loops(graph: Graph) -> list[Loop]:
 
 
 def ordered(graph: Graph, looped: Mapping[Node, Loop]) -> list[Node]:
-    """The nodes in an order in which they can be computed, the first node of a loop for all of it."""
+    """Return the nodes in an order to compute them in; the first node of a loop stands for it."""
     order: list[Node] = []
     done: set[Node] = set()
     for root in graph.nodes:
@@ -209,7 +212,10 @@ def _closure(leads: dict[Node, set[Node]]) -> dict[Node, set[Node]]:
 
 
 def straightened(graph: Graph) -> Graph:
-    """The graph with every Carry that is on no circle written as what it is: a sequence moved by one."""
+    """The graph with every Carry that is on no circle written as what it is.
+
+    A sequence moved by one.
+    """
     while True:
         tied = carries(graph)
         within = {node for loop in loops(graph) for node in loop.carried}

@@ -55,9 +55,9 @@ class Contract(Op):
 
     Where an operand is batched, the example is an index of its own: shared by the operands and the
     result, or summed over the batch with `sum_batch` (with `complete`, over the examples of all
-    shards, each of which computes some rows of the result). With `by_rows`, each shard sums over its share
-    of the weights' rows: the result is the sum of theirs. `shape` is the shape of the result;
-    places that no index point reaches are 0.
+    shards, each of which computes some rows of the result). With `by_rows`, each shard sums over
+    its share of the weights' rows: the result is the sum of theirs. `shape` is the shape of the
+    result; places that no index point reaches are 0.
     """
 
     extents: tuple[Size, ...]
@@ -109,10 +109,11 @@ class Contract(Op):
 
     @property
     def overlaps(self) -> bool:
-        """Whether an element of the result may get terms from several points of the indices in `out`.
+        """Whether an element of the result may get terms from several points of the indices in
+        `out`.
 
-        So it is where two indices share an axis, as i + u does in a transposed convolution; 2 * i + u with
-        two values of u, or an i that has an axis of its own as well, tells them apart.
+        So it is where two indices share an axis, as i + u does in a transposed convolution; 2 * i +
+        u with two values of u, or an i that has an axis of its own as well, tells them apart.
         """
         known = {i for i, size in enumerate(self.extents) if size == 1}
         left = [expression for expression in self.out if expression.terms]
@@ -125,7 +126,9 @@ class Contract(Op):
         return False
 
     def _tells_apart(self, expression: Affine, known: Set[int]) -> bool:
-        """Whether the value of an expression gives those of all its indices, some of which are `known`."""
+        """Whether the value of an expression gives those of all its indices, some of which are
+        `known`.
+        """
         reach = 0
         for i, coefficient in sorted(expression.terms, key=lambda term: term[1]):
             if i not in known:
@@ -135,7 +138,9 @@ class Contract(Op):
         return True
 
     def summed_row(self, is_left: bool) -> int | None:
-        """The index that runs through the rows of the left or the right operand, where the sum is over it."""
+        """The index that runs through the rows of the left or the right operand, where the sum is
+        over it.
+        """
         rows = (self.left if is_left else self.right)[:1]
         if not rows or len(rows[0].terms) != 1 or rows[0].terms[0][1] != 1 or rows[0].constant:
             return None

@@ -3,8 +3,9 @@
     add(x, y)      # the function that makes the node; a scalar combines with anything
 
 `formula` is an expression of the language of kernels: from it come the text of a kernel, the NumPy
-reference, and the value for plain numbers in a schedule or a constant. An operand that is one for the
-whole batch combines with one that varies over it. An op with a `word` is a function of the .dl language.
+reference, and the value for plain numbers in a schedule or a constant. An operand that is one for
+the whole batch combines with one that varies over it. An op with a `word` is a function of the .dl
+language.
 """
 
 from __future__ import annotations
@@ -70,7 +71,10 @@ class Elementwise(Op):
         return evaluate.of_arrays(*self._over(inputs))
 
     def of_numbers(self, *inputs: float) -> Any:
-        """Return the value for plain numbers; raises `ArithmeticError` or `ValueError` if it has none."""
+        """Return the value for plain numbers.
+
+        Raises `ArithmeticError` or `ValueError` if it has none.
+        """
         return evaluate.of_numbers(*self._over(inputs))
 
     def _over(self, inputs: Sequence[Any]) -> tuple[Expression, dict[str, Any]]:
@@ -174,8 +178,11 @@ class FloorDiv(Elementwise):
 
 
 class Mod(Elementwise):
-    """a % b as in Python: with the sign of b. The remainder of the division is exact, however large a / b is;
-    of another sign than b, it is added to b and rounded."""
+    """a % b as in Python: with the sign of b.
+
+    The remainder of the division is exact, however large a / b is; of another sign than b, it is
+    added to b and rounded.
+    """
 
     symbol = "%"
 
@@ -198,7 +205,10 @@ class Neg(Elementwise):
 
 
 class Maximum(Elementwise):
-    """The larger of two; NaN wins. At a tie a constant takes the gradient, else the right operand."""
+    """The larger of two; NaN wins.
+
+    At a tie a constant takes the gradient, else the right operand.
+    """
 
     def formula(self, a: Expression, b: Expression) -> Expression:
         return choose(either(a > b, differs(a, a)), a, b)
@@ -211,7 +221,10 @@ class Maximum(Elementwise):
 
 
 class Minimum(Elementwise):
-    """The smaller of two; NaN wins. At a tie a constant takes the gradient, else the right operand."""
+    """The smaller of two; NaN wins.
+
+    At a tie a constant takes the gradient, else the right operand.
+    """
 
     def formula(self, a: Expression, b: Expression) -> Expression:
         return choose(either(a < b, differs(a, a)), a, b)
@@ -353,7 +366,10 @@ def constant_value(node: Node):
 
 
 def combine(op: Op, *operands, origin=None) -> Node:
-    """The node of an elementwise op; numbers become constants, scalars are spread over the others."""
+    """The node of an elementwise op.
+
+    Numbers become constants, scalars are spread over the others.
+    """
     nodes = [each if isinstance(each, Node) else constant(float(each)) for each in operands]
     largest = max(nodes, key=lambda node: node.type.rank)
     spread = [broadcast_scalar(node, largest.type.shape) for node in nodes]

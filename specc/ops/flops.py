@@ -1,6 +1,6 @@
 """How much work nodes are: their floating-point operations for one example.
 
-flops(graph.nodes)      # a dense layer of 128 units on 784 values: 2 * 128 * 784, and 128 for the bias
+flops(graph.nodes)      # a dense layer, 128 units on 784 values: 2 * 128 * 784 + 128 (bias)
 """
 
 from __future__ import annotations

@@ -34,7 +34,9 @@ from specc.target.expressions import Expression, call, choose, expression
 
 
 class Pow(Elementwise):
-    """a ^ b; the gradient for a is 0 where b is 0, and that for b takes log(a) as 0 where a is not positive."""
+    """a ^ b; the gradient for a is 0 where b is 0, and that for b takes log(a) as 0 where a is not
+    positive.
+    """
 
     symbol = "^"
 
@@ -234,8 +236,8 @@ class Sinh(Elementwise):
     word = "sinh"
 
     def formula(self, x: Expression) -> Expression:
-        # (g + g / (g + 1)) / 2 with g = e^|x| - 1 loses no digits near 0; e^|x| itself may be infinite
-        # where the result is not
+        # (g + g / (g + 1)) / 2 with g = e^|x| - 1 loses no digits near 0; e^|x| itself may be
+        # infinite where the result is not
         size = call("abs", x)
         grown, root = call("expm1", size), call("exp", 0.5 * size)
         near, far = 0.5 * (grown + grown / (grown + 1.0)), 0.5 * root * root
@@ -248,10 +250,14 @@ class Sinh(Elementwise):
 
 
 class Atan(Elementwise):
-    """The angle whose tangent is x, in radians, for each element. Its values are from -1.5708 to 1.5708."""
+    """The angle whose tangent is x, in radians, for each element.
+
+    Its values are from -1.5708 to 1.5708.
+    """
 
     # Cephes (Moshier, 1989): atan(x) is pi/2 + atan(-1/x), or pi/4 + atan((x - 1) / (x + 1)), which
-    # leaves arguments up to 0.66 for a rational function; the second number is the error of the first.
+    # leaves arguments up to 0.66 for a rational function; the second number is the error of the
+    # first.
     word = "atan"
     reach_far, reach_middle = 2.414213562373095, 0.66
     half_pi, quarter_pi = (1.5707963267948966, 6.123e-17), (0.7853981633974483, 3.0616e-17)

@@ -126,9 +126,11 @@ class TakeSum(WithoutSteps, WithoutArithmetic):
 
 @dataclass(frozen=True)
 class Put(WithoutArithmetic):
-    """out[index] += dy: the transpose of Take. `size` is the length of the first axis of `out` (after
-    `lead` others). With `complete`, a sum over the batch is over the examples of all shards, each of
-    which computes some rows of it."""
+    """out[index] += dy: the transpose of Take.
+
+    `size` is the length of the first axis of `out` (after `lead` others). With `complete`, a sum
+    over the batch is over the examples of all shards, each of which computes some rows of it.
+    """
 
     size: Size
     sum_batch: bool = False

@@ -14,10 +14,10 @@ from specc.ir.op import Form, Op, WithoutArithmetic, WithoutSteps
 from specc.ir.sizes import Polynomial, Shape
 from specc.ir.types import Type
 
-# What an input stands for. "mean" is a mean over all examples that a metric is made of; "weight_of_example" is
-# 1/n for each of the n examples of a batch; "lane" is what a stream has left for each lane of the batch; "step"
-# is one step of a sequence, within a loop; "schedule" are step, epoch, progress and stale; "mode" is the flag
-# `training`.
+# What an input stands for. "mean" is a mean over all examples that a metric is made of;
+# "weight_of_example" is 1/n for each of the n examples of a batch; "lane" is what a stream has left
+# for each lane of the batch; "step" is one step of a sequence, within a loop; "schedule" are step,
+# epoch, progress and stale; "mode" is the flag `training`.
 ROLES = (
     "input",
     "target",
@@ -33,9 +33,9 @@ ROLES = (
     "lane",
 )
 
-# A lane without an example repeats one in every respect, its random numbers and its state too, with this share of
-# that example's weight: too small to change a finite sum, as rounding errors are larger, yet not 0, because 0 times
-# infinity is NaN: an infinite loss or gradient stays infinite.
+# A lane without an example repeats one in every respect, its random numbers and its state too, with
+# this share of that example's weight: too small to change a finite sum, as rounding errors are
+# larger, yet not 0, because 0 times infinity is NaN: an infinite loss or gradient stays infinite.
 REPEATED = {"float32": 2.0**-40, "float64": 2.0**-80}
 
 
@@ -134,9 +134,9 @@ def iota(out: "int32[size]", size: "int"):
 class Random(WithoutSteps, WithoutArithmetic):
     """Independent random numbers for an initial value; `label` keeps two parameters' draws apart.
 
-    distribution: "normal" (mean 0, variance 1), "uniform" (over [0, 1)), or "orthogonal": the Q of a
-    normal matrix whose R has a positive diagonal, so that every orthogonal matrix is equally likely
-    (Mezzadri 2007). The rows of the matrix are the first axis of the shape.
+    distribution: "normal" (mean 0, variance 1), "uniform" (over [0, 1)), or "orthogonal": the Q of
+    a normal matrix whose R has a positive diagonal, so that every orthogonal matrix is equally
+    likely (Mezzadri 2007). The rows of the matrix are the first axis of the shape.
     """
 
     distribution: str

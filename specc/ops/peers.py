@@ -1,11 +1,12 @@
 """The one place where the examples of a batch see each other.
 
-    apply(Peers(BATCH, "float"), x)     # x of every example of the batch: [the batch, *shape], one for all
+    apply(Peers(BATCH, "float"), x)     # x of all examples: [batch, *shape], shared by all
     apply(Own(), table)          # the row of each example: the transpose of Peers
 
-`BATCH` is the length of the axis until a plan fixes the number of examples (`bind_batch`). The axis has the
-examples of the batch and nothing else, in their order: a batch of another number of examples has a plan of its
-own. Every word that reduces, indexes or reshapes the axis is therefore right without knowing about batches.
+`BATCH` is the length of the axis until a plan fixes the number of examples (`bind_batch`). The axis
+has the examples of the batch and nothing else, in their order: a batch of another number of
+examples has a plan of its own. Every word that reduces, indexes or reshapes the axis is therefore
+right without knowing about batches.
 """
 
 from __future__ import annotations
@@ -149,7 +150,10 @@ def own(
 
 
 def bind_batch(graph: Graph, examples: int) -> Graph:
-    """The graph for a batch of so many examples: the number takes the place of `BATCH` everywhere."""
+    """The graph for a batch of so many examples.
+
+    The number takes the place of `BATCH` everywhere.
+    """
 
     def number(value):
         if isinstance(value, Polynomial):
@@ -169,5 +173,7 @@ def bind_batch(graph: Graph, examples: int) -> Graph:
 
 
 def sees_peers(graph: Graph) -> bool:
-    """Whether what one example gives depends on the others of its batch, beyond means over all of them."""
+    """Whether what one example gives depends on the others of its batch, beyond means over all of
+    them.
+    """
     return any(isinstance(node.op, Peers) for node in graph.nodes)

@@ -2,8 +2,9 @@
 
     Uniform((64, 8, 8), True, "dropout1")      # for each example 64 * 8 * 8 numbers in [0, 1)
 
-They are counter-based: a number is a hash of its key (seed, step, label, element, example), so that it
-is the same for any number of threads, and a training that goes on draws what it would have drawn.
+They are counter-based: a number is a hash of its key (seed, step, label, element, example), so that
+it is the same for any number of threads, and a training that goes on draws what it would have
+drawn.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from specc.ir.types import Type
 
 @dataclass(frozen=True)
 class Uniform(WithoutArithmetic):
-    """Independent numbers, uniform over the multiples of 2^-24 in [0, 1); `label` keeps draws apart.
+    """Independent numbers, uniform over the multiples of 2^-24 in [0, 1).
+
+    `label` keeps draws apart.
 
     With `batched`, every example has its own. Inputs are not read: they are there to be awaited.
     """
@@ -128,9 +131,9 @@ def uniform(
     examples: "int",
     lanes: "int",
 ):
-    # frame[5] is the seed, frame[6] the number of the run's first step; control[0] is the step within
-    # the run (see the feed); so many channels are others' work; a lane without an example draws what the last
-    # example draws
+    # frame[5] is the seed, frame[6] the number of the run's first step; control[0] is the step
+    # within the run (see the feed); so many channels are others' work; a lane without an example
+    # draws what the last example draws
     count = min(frame[2], frame[1] - control[0] * frame[2])
     last = min(first_example + examples, count) - 1
     start = min(first_example, last)

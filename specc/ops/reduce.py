@@ -58,8 +58,9 @@ class Max(Op):
 
 @dataclass(frozen=True)
 class AllReduce(WithoutSteps, WithoutArithmetic):
-    """The sum over the shards of a value that each of them has summed over its own examples, or over its own
-    rows of the weights."""
+    """The sum over the shards of a value that each of them has summed over its own examples, or
+    over its own rows of the weights.
+    """
 
     form = Form.SHARDS
 
@@ -81,8 +82,10 @@ class AllReduce(WithoutSteps, WithoutArithmetic):
 
 @dataclass(frozen=True)
 class BatchMean(WithoutSteps, WithoutArithmetic):
-    """The mean over the examples of the batch (padding lanes do not count); of a value that is one for
-    all of them, that value."""
+    """The mean over the examples of the batch (padding lanes do not count).
+
+    Of a value that is one for all of them, that value.
+    """
 
     form = Form.LOWERED
 
@@ -107,8 +110,10 @@ class BatchMean(WithoutSteps, WithoutArithmetic):
 
 @dataclass(frozen=True)
 class ArgMax(WithoutArithmetic):
-    """The position of the largest element along the last axis: the first of equal ones, and the first NaN
-    if there is any."""
+    """The position of the largest element along the last axis.
+
+    The first of equal ones, and the first NaN if there is any.
+    """
 
     form = Form.KERNEL
 

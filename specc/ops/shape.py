@@ -111,7 +111,10 @@ class Transpose(WithoutArithmetic):
 
 @dataclass(frozen=True)
 class Slice(WithoutArithmetic):
-    """Elements start, start + step, ... (`count` of them) along one axis; the step may be negative."""
+    """Elements start, start + step, ... (`count` of them) along one axis.
+
+    The step may be negative.
+    """
 
     axis: int
     start: int
@@ -212,8 +215,9 @@ class Pad(WithoutArithmetic):
 
 @dataclass(frozen=True)
 class Frame(WithoutSteps, WithoutArithmetic):
-    """Place the elements from `starts` on in a box of `shape`, one start an axis, and zeros around them:
-    several `Pad`s at once."""
+    """Place the elements from `starts` on in a box of `shape`, one start an axis, and zeros around
+    them: several `Pad`s at once.
+    """
 
     starts: tuple[int, ...]
     shape: Shape

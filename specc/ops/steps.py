@@ -66,7 +66,8 @@ def every_step(node: Node, steps: Size) -> Node:
 def lifted(
     node: Node, inputs: Sequence[Node], moving: Sequence[bool], steps: Size, in_loop: bool = False
 ) -> tuple[Node, bool]:
-    """A node of one step for all steps, over such inputs, and whether it has one value for each step.
+    """A node of one step for all steps, over such inputs, and whether it has one value for each
+    step.
 
     `moving` says which of the inputs have the axis of the steps.
     """
@@ -84,7 +85,7 @@ def lifted(
 
 
 def one_step(node: Node, inputs: Sequence[Node]) -> Node:
-    """One step of a node of a loop, over inputs of one step (or that are the same at every step)."""
+    """Return one step of a node of a loop, over inputs of one step or equal at every step."""
     op = node.op.one_step(node)
     assert op is not None, f"{node.op.name} cannot run step by step (a bug of specc)"
     return apply(op, *inputs, origin=node.origin)
@@ -105,10 +106,12 @@ def moved_by_one(node: Node) -> tuple[Node, Node] | None:
 
 @dataclass(frozen=True, eq=False)
 class OneStep:
-    """One step of a loop: `nodes` has for each of its nodes that of one step, a leaf for each Carry.
+    """One step of a loop.
 
-    `reads` tells what the other leaves stand for: a value from outside, and whether of this step alone
-    or all of it.
+    `nodes` has for each of its nodes that of one step, a leaf for each Carry.
+
+    `reads` tells what the other leaves stand for: a value from outside, and whether of this step
+    alone or all of it.
     """
 
     nodes: dict[Node, Node]

@@ -1,5 +1,6 @@
-"""Values that are only another way of reading memory: how a chain of moves ends at a value that lies
-somewhere, and with which strides it is read there.
+"""Values that are only another way of reading memory.
+
+How a chain of moves ends at a value that lies somewhere, and with which strides it is read there.
 
     view(transposed)      # View(root, offset=0, strides=(1, 28))
 """

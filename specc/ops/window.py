@@ -35,8 +35,10 @@ class _Windowed(Op):
 
 @dataclass(frozen=True)
 class WindowMax(_Windowed):
-    """The largest of each `size` window, moved by `stride`; windows lie wholly inside. Of a window with a
-    NaN that is NaN."""
+    """The largest of each `size` window, moved by `stride`; windows lie wholly inside.
+
+    Of a window with a NaN that is NaN.
+    """
 
     size: tuple[int, int]
     stride: tuple[int, int]
@@ -75,8 +77,10 @@ class WindowMax(_Windowed):
 
 @dataclass(frozen=True)
 class WindowArgMax(_Windowed, WithoutArithmetic):
-    """The position of each window's maximum y: row * width + column. It is the first of equal ones, and the
-    first NaN of a window that has any."""
+    """The position of each window's maximum y: row * width + column.
+
+    It is the first of equal ones, and the first NaN of a window that has any.
+    """
 
     size: tuple[int, int]
     stride: tuple[int, int]
@@ -168,8 +172,9 @@ def _extents(op, x, y, lanes: int) -> dict[str, int]:
     }
 
 
-# Lanes are run through a vector at a time: a loop of a constant length is vectorized as it is, and one of
-# an unknown length for several vectors at once, fewer for the rest. `vector` is 1 for a single lane.
+# Lanes are run through a vector at a time: a loop of a constant length is vectorized as it is, and
+# one of an unknown length for several vectors at once, fewer for the rest. `vector` is 1 for a
+# single lane.
 def window_max(
     x: "float[channels, height, width, lanes]",
     y: "float[channels, rows, columns, lanes]",

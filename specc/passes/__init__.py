@@ -1,1 +1,4 @@
-"""The compiler's passes: each takes a graph and gives a graph (or a plan), and reads like its name."""
+"""The compiler's passes.
+
+Each takes a graph and gives a graph (or a plan), and reads like its name.
+"""

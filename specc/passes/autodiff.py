@@ -2,8 +2,8 @@
 
     gradients(loss, [w, b])     # the nodes of dloss/dw and dloss/db
 
-In: a scalar that is one for the whole batch. Every op knows its own rule (`vjp`), built of other ops,
-so the result is a graph like any other.
+In: a scalar that is one for the whole batch. Every op knows its own rule (`vjp`), built of other
+ops, so the result is a graph like any other.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def gradients(
 ) -> tuple[list[Node], dict[str, Node]]:
     """The gradient of `loss` for each wanted node; zeros where the loss does not depend on it.
 
-    Through time: `following` has the node whose earlier steps each Carry holds. What a step hands to
-    the next one it gets back from there as a gradient, so that the gradient of a loop is a loop in the
-    other direction; its own "carry" nodes come second.
+    Through time: `following` has the node whose earlier steps each Carry holds. What a step hands
+    to the next one it gets back from there as a gradient, so that the gradient of a loop is a loop
+    in the other direction; its own "carry" nodes come second.
     """
     assert loss.type.shape == () and not loss.type.batched, "only a scalar has a gradient"
     graph = closed({"loss": loss}, following)

@@ -1,14 +1,15 @@
-"""Let each shard complete some rows of a large weight's gradient, instead of its own part of all of it.
+"""Let each shard complete some rows of a large weight's gradient, instead of its own part of all of
+it.
 
     AllReduce(contract(dy, x))   ->   contract(dy, x) over the examples of all shards
 
-Then the shard that holds a row of the gradient updates that row's weights: no shard writes a gradient
-of its own for another one to read, and an update takes its rows from a near cache. The price is that
-shards read each other's activations: it pays where the weight is larger than these, as in wide dense
-layers.
+Then the shard that holds a row of the gradient updates that row's weights: no shard writes a
+gradient of its own for another one to read, and an update takes its rows from a near cache. The
+price is that shards read each other's activations: it pays where the weight is larger than these,
+as in wide dense layers.
 
-In a team, each shard also reads its own rows alone where a product sums over the rows of a weight, as the
-gradient of a dense layer's input does:
+In a team, each shard also reads its own rows alone where a product sums over the rows of a weight,
+as the gradient of a dense layer's input does:
 
     contract(dy, weight)   ->   AllReduce(contract(dy, weight) over each shard's rows)
 """
@@ -30,8 +31,10 @@ WEIGHT = 2  # elements of a gradient for one of the activations of all shards
 
 
 def divide(graph: Graph, shards: int, lanes: int, team: bool = False) -> Graph:
-    """The graph, for `shards` shards of `lanes` lanes, with the sums that shards shall complete. A `team`
-    has no other way to divide them, and what is computed by one shard the others wait for."""
+    """The graph, for `shards` shards of `lanes` lanes, with the sums that shards shall complete.
+
+    A `team` has no other way to divide them, and what is computed by one shard the others wait for.
+    """
     read_once = {node for node, users in graph.users.items() if len(users) == 1}
     outputs = set(graph.outputs.values())
     wanted = {

@@ -15,8 +15,11 @@ from specc.passes import team as teams
 
 @dataclass(frozen=True)
 class Division:
-    """`shards` shards of `examples` examples each, on `lanes` lanes. In a `team` all shards share the work on
-    the same examples. A vector register has `vector` lanes; 1 if one example is predicted."""
+    """`shards` shards of `examples` examples each, on `lanes` lanes.
+
+    In a `team` all shards share the work on the same examples. A vector register has `vector`
+    lanes; 1 if one example is predicted.
+    """
 
     shards: int
     examples: int
@@ -28,8 +31,8 @@ class Division:
 def divided(graph: Graph, batch: int, threads: int, vector: int, wanted: bool = False) -> Division:
     """The division of a prepared graph's batch among at most `threads` threads.
 
-    Training uses a team whenever that is faster. Prediction uses one only if `wanted`, because on a busy
-    machine a team is slower than one thread.
+    Training uses a team whenever that is faster. Prediction uses one only if `wanted`, because on a
+    busy machine a team is slower than one thread.
     """
     shards, examples, lanes = shares(batch, threads, vector)
     if vector == 1:

@@ -66,8 +66,9 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
     def _served(node: Node, group: int) -> Iterator[tuple[Node, int]]:
         """The waiting nodes that `node` reads, and their groups.
 
-        A node that is read through a view must be complete before its reader begins, so it gets a group
-        of its own, even if the reader also reads it directly. The others join the reader's group.
+        A node that is read through a view must be complete before its reader begins, so it gets a
+        group of its own, even if the reader also reads it directly. The others join the reader's
+        group.
         """
         for root in _read_whole(node):
             if root in waiting:
@@ -174,16 +175,18 @@ def _reduced(node: Node):
 
 
 def _read_whole(node: Node) -> list[Node]:
-    """The values that must be complete before a node begins: it reads them through a view, or waits for
-    them."""
+    """The values that must be complete before a node begins.
+
+    It reads them through a view, or waits for them.
+    """
     return [root for each in node.inputs if (root := root_of(each)) is not each] + awaited(node)
 
 
 def _group_for(node: Node, groups: Groups, readers, after: set[int], viewing: set[int]) -> int:
     """The group of a producer or sibling that the node can join, or a new one.
 
-    Not one that a group in `after` depends on, as these must have run; and not one of `viewing`, which
-    read what the node overwrites through a view.
+    Not one that a group in `after` depends on, as these must have run; and not one of `viewing`,
+    which read what the node overwrites through a view.
     """
     domain = _domain(node)
     candidates = [

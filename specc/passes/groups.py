@@ -81,7 +81,9 @@ class Groups:
         return group
 
     def needs(self, *nodes: Node) -> set[int]:
-        """The groups that must have run before the nodes, and before the waiting nodes that they read."""
+        """The groups that must have run before the nodes, and before the waiting nodes that they
+        read.
+        """
         found: set[int] = set()
         seen, stack = set(nodes), list(nodes)
         while stack:
@@ -99,11 +101,14 @@ class Groups:
         return set().union(*(self._reading.get(each, ()) for each in leaves))
 
     def viewing(self, leaves: Iterable[tuple[str, str]]) -> set[int]:
-        """The groups that read some weights or states in another order than that of their elements."""
+        """Return the groups that read some weights or states in another order than in memory."""
         return set().union(*(self._viewing.get(each, ()) for each in leaves))
 
     def may_reach(self, starts: set[int], goal: int) -> bool:
-        """Whether any of the groups depends, directly or not, on the goal; True where it is far to see."""
+        """Whether any of the groups depends, directly or not, on the goal.
+
+        True where it is far to see.
+        """
         level = self.level[goal]
         seen, stack = set(), list(starts)
         while stack:

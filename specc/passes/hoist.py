@@ -1,6 +1,8 @@
-"""Take out of loops what does not depend on their state: products of what a cell joins to its state.
+"""Take out of loops what does not depend on their state.
 
-    W @ concat(x, h)  ->  W[:, :n] @ x + W[:, n:] @ h      # the first, for all steps, is one product
+Products of what a cell joins to its state.
+
+    W @ concat(x, h)  ->  W[:, :n] @ x + W[:, n:] @ h      # the first is one product for all steps
 
 Run before gradients are taken: their products for x and for the weights are then apart, too.
 """
@@ -17,7 +19,8 @@ from specc.ops.shape import Concat, Slice
 
 
 def hoist(graph: Graph) -> Graph:
-    """The graph with every product of a joined value split where a part of it waits for the product's state.
+    """The graph with every product of a joined value split where a part of it waits for the
+    product's state.
 
     A cell behind another one waits for the states of both, but only its own are in its loop.
     """
@@ -38,7 +41,10 @@ def hoist(graph: Graph) -> Graph:
 
 
 def _split(node: Node, position: int) -> Node | None:
-    """The sum of the products with each part; None where the joined axis is not one index of its own."""
+    """The sum of the products with each part.
+
+    None where the joined axis is not one index of its own.
+    """
     op: Contract = node.op
     joined, other = node.inputs[position], node.inputs[1 - position]
     maps = [op.left, op.right]

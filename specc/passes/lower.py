@@ -8,8 +8,8 @@
 
 `specc.pipeline` calls them, in this order, with others between them.
 
-A loss is averaged over the examples with the input `weight_of_example` (1/n on the n examples of a batch, next to
-nothing on lanes that repeat one), so that a partial batch on full lanes is exact.
+A loss is averaged over the examples with the input `weight_of_example` (1/n on the n examples of a
+batch, next to nothing on lanes that repeat one), so that a partial batch on full lanes is exact.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def outputs(program: Program, training: bool, more: Mapping[str, Node] = {}) -> 
 
 
 def metric_means(program: Program) -> tuple[dict[str, Node], Graph]:
-    """What is averaged over the examples for the metrics, and the metrics as functions of the means.
+    """What is averaged over the examples for the metrics, and the metrics as functions of the
+    means.
 
     A metric is the mean of a value per example, or a formula over such means (`batch_mean`): a
     precision is the mean of true positives over the mean of positives, of all the data and not of
@@ -197,9 +198,10 @@ def keep(graph: Graph, kept: tuple[str, ...]) -> Graph:
 
 
 def clipped(gradient: dict[str, Node], value: float | None, norm: float | None) -> dict[str, Node]:
-    """The gradients of the trained parameters with every element within [-value, value], then all of
-    them scaled by min(1, norm / sqrt(sum g^2)), the sum running over them all (Pascanu, Mikolov and
-    Bengio 2013)."""
+    """The gradients of the trained parameters with every element within [-value, value], then all
+    of them scaled by min(1, norm / sqrt(sum g^2)), the sum running over them all (Pascanu, Mikolov
+    and Bengio 2013).
+    """
     with serving(Origin(word="clip")):
         if value is not None:
             gradient = {

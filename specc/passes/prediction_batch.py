@@ -2,9 +2,9 @@
 
     prediction_batch(rows=10_000, vector=16, threads=2, planned=planned)     # 256, or fewer
 
-Large batches read the weights less often, but their activations must fit in the L2 cache. So large images
-are predicted one vector of lanes at a time, and flat examples up to eight. A loop over time steps reads
-its weights in each step, so it takes at least two vectors.
+Large batches read the weights less often, but their activations must fit in the L2 cache. So large
+images are predicted one vector of lanes at a time, and flat examples up to eight. A loop over time
+steps reads its weights in each step, so it takes at least two vectors.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ USES = 2  # how often each activation moves through memory: written once, read o
 def prediction_batch(
     rows: int, vector: int, threads: int, planned: Callable[[int], Plan], item: int
 ) -> int:
-    """Rows to compute at a time, of `rows` in all; `planned(n)` plans for n. A float takes `item` bytes."""
+    """Rows to compute at a time, of `rows` in all; `planned(n)` plans for n.
+
+    A float takes `item` bytes.
+    """
     unit = vector * min(threads, -(-rows // vector))
     whole = min(MOST, 1 << (-(-rows // unit) - 1).bit_length())
     plan = planned(unit * whole)

@@ -1,7 +1,7 @@
 """Make explicit what `fuse` and `plan` rely on: sums over shards, and copies.
 
-Sums over the batch are completed over the shards (`AllReduce`), and a value that must be stored in C
-order gets a `Copy` if it is not.
+Sums over the batch are completed over the shards (`AllReduce`), and a value that must be stored in
+C order gets a `Copy` if it is not.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
         lies_elsewhere = root is not node or node.op.form is Form.LEAF
         lies_elsewhere |= own_place and node in outputs.values()
         own = own_place or name.startswith("lane.")  # it is written to another place as well
-        # what others read cannot wait until the old value has been read everywhere, and only a formula
-        # reads each element of the old value before it writes that of the new one
+        # what others read cannot wait until the old value has been read everywhere, and only a
+        # formula reads each element of the old value before it writes that of the new one
         lies_elsewhere |= name.startswith(("param.", "state.")) and (
             node not in ends or node.op.form is not Form.ELEMENT
         )
@@ -147,7 +147,7 @@ def overwritten_by(graph: Graph) -> dict[Node, set[tuple[str, str]]]:
 
 
 def _sums_of_rows(graph: Graph) -> Graph:
-    """The graph with sums over all that one look-up by the data finds in a table as one node each."""
+    """Return the graph with one node for each sum over all rows that a look-up finds."""
 
     def join(node: Node) -> Node:
         (taken,) = node.inputs if isinstance(node.op, Sum) and not node.op.batch else (None,)

@@ -2,8 +2,8 @@
 
     slice(a + b, gate i), slice(a + b, gate f)   ->   slice(a) + slice(b), ...
 
-The gates of a recurrent cell are slices of one sum. With the slices pushed to its operands, each gate reads
-the products directly, and the sum is never stored.
+The gates of a recurrent cell are slices of one sum. With the slices pushed to its operands, each
+gate reads the products directly, and the sum is never stored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from specc.ops.shape import Slice
 
 
 def push_slices(graph: Graph) -> Graph:
-    """The graph with disjoint slices of a formula as formulas of slices, if nothing else reads it."""
+    """Return the graph with disjoint slices of a formula, if all its uses, as formulas of slices."""
     while sliced := _sliced(graph):
         graph = rebuild(graph, partial(_pushed, sliced))
     return graph

@@ -1,4 +1,6 @@
-"""Rewrite a graph into an equal, smaller one: constants folded, equal nodes joined, identities gone.
+"""Rewrite a graph into an equal, smaller one.
+
+Constants folded, equal nodes joined, identities gone.
 
     mul(x, 1)  ->  x            sum(sum(x))  ->  one sum           max(0, x)  ->  max(x, 0)
 

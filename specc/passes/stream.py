@@ -1,10 +1,10 @@
 """Streams: a batch that goes on where the last one stopped.
 
-The state of a cell over a stream begins as it was at the end of the window before, one for each lane
-of the batch; where the port "NAME.begin" is true, it begins anew. What was computed in earlier windows
-is a plain input, so that gradients stop at the window's edge: truncated backpropagation through time
-(Williams and Peng, An efficient gradient-based algorithm for on-line training of recurrent network
-trajectories, 1990).
+The state of a cell over a stream begins as it was at the end of the window before, one for each
+lane of the batch; where the port "NAME.begin" is true, it begins anew. What was computed in earlier
+windows is a plain input, so that gradients stop at the window's edge: truncated backpropagation
+through time (Williams and Peng, An efficient gradient-based algorithm for on-line training of
+recurrent network trajectories, 1990).
 """
 
 from __future__ import annotations

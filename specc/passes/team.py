@@ -1,12 +1,14 @@
-"""How a team divides a program: shards that share the work on the same examples, instead of the examples.
+"""How a team divides a program.
+
+Shards that share the work on the same examples, instead of the examples.
 
     if suits(graph, batch, shards, vector): ...      # dense layers, few examples
     mode(group, lanes, shards, vector)               # "split", "rows", "lanes" or "single"
 
-What one example computes can be shared no other way. Few examples of dense layers can: where shards divide
-the examples, each needs all weights, in training half of them just updated by another one, and works on
-few lanes or none; where they divide the rows of the weights, each updates what it alone reads, works on
-all lanes, and takes from the others only activations.
+What one example computes can be shared no other way. Few examples of dense layers can: where shards
+divide the examples, each needs all weights, in training half of them just updated by another one,
+and works on few lanes or none; where they divide the rows of the weights, each updates what it
+alone reads, works on all lanes, and takes from the others only activations.
 """
 
 from __future__ import annotations
@@ -22,11 +24,12 @@ from specc.ops.views import root_of
 
 SPLIT_FROM = 4096  # elements from which a loop over shared memory is divided between the shards
 PRODUCTS_FROM = 1 << 16  # products from which a contraction is
-# The same in a loop, where the shards meet twice in each turn, and rows from which other loops are divided.
+# The same in a loop, where the shards meet twice in each turn, and rows from which other loops are
+# divided.
 REPEATED_FROM, AGAIN_FROM = 1 << 17, 128
-# Examples are a team's where there are so many weights for one of the activations that products read and
-# write, where the shards would have at most so many vectors of lanes each, and where each has so many
-# products for each time that they meet (measured: see benchmarks/LOG.md).
+# Examples are a team's where there are so many weights for one of the activations that products
+# read and write, where the shards would have at most so many vectors of lanes each, and where each
+# has so many products for each time that they meet (measured: see benchmarks/LOG.md).
 WEIGHTS, MOST_VECTORS, WORTH_MEETING = 0.9, 4, 3 << 17
 
 
@@ -36,7 +39,10 @@ def whole_lanes(batch: int, vector: int) -> int:
 
 
 def suits(graph: Graph, batch: int, shards: int, vector: int) -> bool:
-    """Whether a team of so many shards is better at it: dense layers, with more weights than activations."""
+    """Whether a team of so many shards is better at it.
+
+    Dense layers, with more weights than activations.
+    """
     lanes = whole_lanes(batch, vector)
     if lanes > MOST_VECTORS * vector * shards or not all(
         node.op.suits_team(node) for node in graph.nodes
@@ -60,7 +66,9 @@ def _is_dense(node: Node) -> bool:
 
 
 def sums_over_rows(node: Node, shards: int, lanes: int) -> bool:
-    """Whether a product is large and sums over the rows of its weights, of which each shard has some."""
+    """Whether a product is large and sums over the rows of its weights, of which each shard has
+    some.
+    """
     if not isinstance(node.op, Contract) or not node.type.batched or not _is_dense(node):
         return False
     i = node.op.summed_row(not node.inputs[0].type.batched)
@@ -101,7 +109,7 @@ def mode(group: Group, lanes: int, shards: int, vector: int) -> str:
 
 
 def _is_apart(group: Group) -> bool:
-    """Whether what a nest does for one entry of its first axis has nothing to do with the others."""
+    """Return whether the entries along the nest's first axis are independent of each other."""
     return all(node.op.is_apart() for node in group.nodes)
 
 
@@ -117,15 +125,20 @@ def _has_lanes_apart(group: Group) -> bool:
 
 
 def is_divided(group: Group) -> bool:
-    """Whether a team divides a group of a loop: large products, and what is calculated with them."""
+    """Whether a team divides a group of a loop.
+
+    Large products, and what is calculated with them.
+    """
     if group.kind == "contract":
         return sizes.product(group.nodes[0].op.extents) >= REPEATED_FROM
     return group.kind == "nest" and group.domain[:1] >= (AGAIN_FROM,) and _is_apart(group)
 
 
 def stages(loop: Repeated) -> tuple[int, ...]:
-    """The phase of each group of a loop in a turn: between what the team divides and what the first shard
-    does alone there is a barrier."""
+    """The phase of each group of a loop in a turn.
+
+    Between what the team divides and what the first shard does alone there is a barrier.
+    """
     maker = {node: i for i, group in enumerate(loop.groups) for node in group.nodes}
     stages: list[int] = []
     for group in loop.groups:
@@ -145,8 +158,11 @@ def stages(loop: Repeated) -> tuple[int, ...]:
 
 
 def by_channels(group: Group, lanes: int) -> bool:
-    """Whether the shards of a team divide the first axis of a split group's values evenly: then each goes on
-    with what it has computed itself, without waiting for the others, until a product reads all of it."""
+    """Whether the shards of a team divide the first axis of a split group's values evenly.
+
+    Then each goes on with what it has computed itself, without waiting for the others, until a
+    product reads all of it.
+    """
     node = group.nodes[0]
     if group.kind == "nest":
         return True

@@ -1,10 +1,10 @@
 """Sequences that a model writes given its inputs: a caption for a picture, a translation of a line.
 
-    read = targets_read(ports, ("picture", "name", "name.length"))      # [Port("name", "target", ..)]
+    read = targets_read(ports, ("picture", "name", "name.length"))      # [Port("name", ..)]
     found = decode(net.predict, read, ports, {"picture": Column(x)})    # {"name": int32 [n, steps]}
 
-Such a model reads its own target one step late (`previous(name)`), and scores at each step what comes
-next. What it has written so far stands in for the target, step by step.
+Such a model reads its own target one step late (`previous(name)`), and scores at each step what
+comes next. What it has written so far stands in for the target, step by step.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ Scores = Callable[[int, np.ndarray], np.ndarray]
 
 
 def targets_read(ports: Iterable[Port], needed: Iterable[str]) -> list[Port]:
-    """The targets that the outputs of a model read and that are sequences of classes: what it writes."""
+    """The targets that the outputs of a model read and that are sequences of classes.
+
+    What it writes.
+    """
     needed = set(needed)
     return [
         port
@@ -49,9 +52,9 @@ def decode(
     `predict` goes over all steps for each symbol; `step_by_step` gives for a target what scores one
     step at a time, or None where that cannot be.
 
-    With `temperature` 0 the likeliest symbol at each step; otherwise one is drawn, p = softmax(scores /
-    temperature). `ends` are the symbols that end a text: once all have it, the rest stays 0. Raises
-    ValueError where no output scores the symbols of a target.
+    With `temperature` 0 the likeliest symbol at each step; otherwise one is drawn, p =
+    softmax(scores / temperature). `ends` are the symbols that end a text: once all have it, the
+    rest stays 0. Raises ValueError where no output scores the symbols of a target.
     """
     random = np.random.Generator(np.random.Philox(seed))
     rows = len(next(iter(data.values())).array)
@@ -99,7 +102,9 @@ def scores_name(port: Port, shapes: Mapping[str, tuple[int, ...]]) -> str:
 
 
 def draw(scores: np.ndarray, temperature: float, top: int | None, random) -> int:
-    """One of the symbols, with the probability softmax(scores / temperature), among the `top` likeliest."""
+    """One of the symbols, with the probability softmax(scores / temperature), among the `top`
+    likeliest.
+    """
     if temperature == 0:
         return int(scores.argmax())
     scores = scores / temperature

@@ -1,4 +1,6 @@
-"""Copies of a model's arrays, to put back: before a step that may diverge, or a run that is only timed.
+"""Copies of a model's arrays, to put back.
+
+Before a step that may diverge, or a run that is only timed.
 
 kept = Snapshot(net.params.items())
 ...                       # the arrays are written into

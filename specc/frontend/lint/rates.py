@@ -25,7 +25,10 @@ class _Unknown(Exception):
 
 
 def rates(file: ast.File, formula: ast.Expression, epochs: int) -> list[float]:
-    """The values of a formula in `step`, `epoch` and `progress`; none if it has parts that are not known."""
+    """The values of a formula in `step`, `epoch` and `progress`.
+
+    None if it has parts that are not known.
+    """
     own = {d.name.text: d for d in file.definitions if isinstance(d, (ast.Dim, ast.Const, ast.Fn))}
     found = []
     for part in range(PARTS + 1):

@@ -2,9 +2,9 @@
 
     sgd(lr = 0.1 - 0.05 * epoch)        # `lr` must be >= 0, but is -0.05 at epoch 3
 
-A schedule is a formula over `step`, `epoch`, `progress` and `stale`. How many steps an epoch has is known
-with the data alone, so a schedule over `step` is followed as far as every training goes; `Limit`s let the
-run watch the rest.
+A schedule is a formula over `step`, `epoch`, `progress` and `stale`. How many steps an epoch has is
+known with the data alone, so a schedule over `step` is followed as far as every training goes;
+`Limit`s let the run watch the rest.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ MOST_POINTS = 256
 
 
 def limits(frame: Frame, rule: UpdateRule, call: ast.Call, epochs: int) -> list[Limit]:
-    """The bounds of the settings that are schedules; reports a setting that leaves them for certain."""
+    """The bounds of the settings that are schedules.
+
+    Reports a setting that leaves them for certain.
+    """
     found = []
     for position, declared in enumerate(signature_of(rule.definition).settings):
         value = rule.frame.names.get(declared.name)

@@ -1,4 +1,6 @@
-"""From a graph in groups to a plan: when each kernel runs, on which shards, and where values are stored.
+"""From a graph in groups to a plan.
+
+When each kernel runs, on which shards, and where values are stored.
 
 phases    the phase of each group, between barriers, and the order within a phase
 places    memory for each value

@@ -4,8 +4,8 @@
     assign_phases(scheduled, shards, lanes, targets, team)
     ordered(scheduled, bytes_of)       # phase by phase
 
-Shards meet only at barriers, which separate *phases*: a kernel that reads what another shard wrote is
-put into a later phase.
+Shards meet only at barriers, which separate *phases*: a kernel that reads what another shard wrote
+is put into a later phase.
 """
 
 from __future__ import annotations
@@ -79,8 +79,9 @@ def _same_channels(maker: Scheduled, reader: Scheduled, value: Node) -> bool:
 
 
 def _takes_own_rows(reader: Scheduled, writer: Scheduled) -> bool:
-    """Whether a team divides a product that reads a weight, and the update that overwrites it, along the
-    weight's rows."""
+    """Whether a team divides a product that reads a weight, and the update that overwrites it,
+    along the weight's rows.
+    """
     if not reader.by_channels or reader.group.kind != "contract" or writer.mode != "split":
         return False
     node = reader.group.nodes[0]
@@ -203,8 +204,10 @@ def assign_phases(scheduled: list[Scheduled], shards: int, lanes: int, targets, 
 
 
 def delay_rows(scheduled: list[Scheduled]) -> None:
-    """Let rows be completed in the phase of the group that reads them: then it can take each piece of
-    them from a near cache."""
+    """Let rows be completed in the phase of the group that reads them.
+
+    Then it can take each piece of them from a near cache.
+    """
     readers: dict[Node, list[Scheduled]] = {}
     for s in scheduled:
         for root in s.reads:

@@ -1,7 +1,7 @@
 """Decide where every value is stored: its place in the arena, in shared memory, or in an array.
 
-Memory of the arena is given out by lifetime; a value that other shards read keeps its place to the end
-of the phase in which it is last read.
+Memory of the arena is given out by lifetime; a value that other shards read keeps its place to the
+end of the phase in which it is last read.
 """
 
 from __future__ import annotations
@@ -116,7 +116,9 @@ def _place_loop(
 
 
 def _replaceable(node: Node, group: Group) -> list[Node]:
-    """Values like the node that its group reads only where it computes the same element of the node."""
+    """Values like the node that its group reads only where it computes the same element of the
+    node.
+    """
     if group.kind != "nest" or not node.type.batched or not isinstance(node.op, Elementwise):
         return []
     members = set(group.nodes)
@@ -128,8 +130,10 @@ def _replaceable(node: Node, group: Group) -> list[Node]:
 
 
 def insides(graph: Graph) -> dict[Node, tuple[Node, int]]:
-    """Products that nothing but a Concat of partial sums reads: they are computed where they stand in
-    it, so many elements behind its start."""
+    """Products that nothing but a Concat of partial sums reads.
+
+    They are computed where they stand in it, so many elements behind its start.
+    """
     inside: dict[Node, tuple[Node, int]] = {}
     for whole in graph.nodes:
         if not isinstance(whole.op, Concat) or not is_partial(whole):
@@ -193,8 +197,9 @@ def places_of(
         return Place("arena", offset)
 
     def over_another(node: Node, now: int) -> Place | None:
-        """The place of a value that nothing reads after the group, which reads it element by element; where
-        all shards read the same values, another one may not have come so far."""
+        """The place of a value that nothing reads after the group, which reads it element by
+        element; where all shards read the same values, another one may not have come so far.
+        """
         if team:
             return None
         for each in _replaceable(node, order[now].group):
