@@ -279,7 +279,7 @@ def after(name: str, graph: Graph) -> Made:
 
 def planned(graph: Graph, batch: Batch) -> Plan:
     """The plan of a graph that is already optimized."""
-    made = run(Job(), after("prepare", graph), batch=batch)
+    made = run(Job(), Made(graph, passed=1 + NAMES.index("prepare")), batch=batch)
     assert made.plan is not None
     return made.plan
 
