@@ -261,6 +261,25 @@ NETWORKS = {
           return h2
         }""",
     ),
+    "what is the same at every step": model(
+        f"let w = x -> squared -> normed(4) -> dense(2) {SCORES}",
+        """seq time = 5
+        cell squared(x: float[n]) {
+          state h: float[n] = 0.1
+          let c = concat(x, h)
+          let h2 = tanh(x * (c @ c))
+          next h = h2
+          return h2
+        }
+        cell normed(x: float[n]; units: int > 0) {
+          param v: float[units, units] = normal
+          state h: float[units] = 0.1
+          let w = v / (1 + sum(v * v))
+          let h2 = tanh((x -> dense(units)) + w @ h)
+          next h = h2
+          return h2
+        }""",
+    ),
     "a choice of a row within a cell": model(
         f"let w = x -> c(4) -> dense(2) {SCORES}",
         """seq time = 5

@@ -35,6 +35,8 @@ BY_STEP = {
         let w = concat(e, e -> delayed) -> gru(h=h; 5) -> delayed -> dense(4)""",
     "numbers": """let e = previous(y) -> one_hot -> dense(5) -> relu
         let w = e -> gru(h=h; 5) -> dropout(0.5) -> dense(4)""",
+    "another shape": """let e = previous(y) -> embed(6) -> reshape(2, 3)
+        let w = e[0] * e[1] -> gru(h=h; 5) -> dense(4)""",
     "no state": "let w = previous(y) -> embed(3) -> dense(4)",
 }
 ALL_STEPS = {

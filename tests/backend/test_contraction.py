@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -270,6 +271,31 @@ def test_sums_over_many_lanes_stay_within_their_scratch_buffers(target):
     addresses = loaded(made)
     for each in made:
         each.check(addresses)
+
+
+@pytest.mark.parametrize(
+    ("units", "n", "dtype", "lanes"), [(65, 5000, "float32", 16), (65, 2000, "float64", 32)]
+)
+def test_packed_sums_of_many_terms_stay_within_their_scratch_buffers(units, n, dtype, lanes):
+    found = Case(roles(*dense(units, n))["forward"], dtype, None, lanes, 50)
+    assert found.plan.packing is not None
+    found.check(loaded([found]))
+
+
+@pytest.mark.parametrize("lanes", [16, 1])
+def test_windows_that_begin_at_another_place_agree_with_the_reference(lanes):
+    op, weights, batched = conv(24, 12, 12, 24, 3)
+    later = [op.right[0], *(replace(each, constant=2) for each in op.right[1:])]
+    channels, height, width = batched.shape
+    larger = replace(batched, shape=(channels, height + 2, width + 2))
+    found = Case(
+        roles(replace(op, right=tuple(later)), weights, larger)["forward"],
+        "float32",
+        None,
+        lanes,
+        1,
+    )
+    found.check(loaded([found]))
 
 
 def dense_of_steps(steps: int, units: int, n: int) -> tuple[Contract, Type, Type]:

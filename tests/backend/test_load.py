@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from running import at_address, function
 
-from specc.backend.numba.compile import KernelError, llvm_text
+from specc.backend.numba import compile as compiling
+from specc.backend.numba.compile import KernelError, llvm_text, object_code
 from specc.backend.numba.kernel import Kernel
 from specc.backend.toolchain import load as loading
 from specc.backend.toolchain import workers
@@ -139,6 +140,16 @@ def test_many_kernels_are_compiled_side_by_side(folder):
         at_address(address)(x, y, np.ones(1, np.float32), 1, 1)
         assert y[0, 0] == 1 + n
     assert len(list(folder.iterdir())) == 10
+
+
+def test_no_kernel_is_compiled_twice(folder, monkeypatch):
+    made: list[Kernel] = []
+    monkeypatch.setattr(
+        compiling, "object_code", lambda kernel: made.append(kernel) or object_code(kernel)
+    )
+    kernels = [Kernel("scaled", SCALED.replace("0.5", f"{n}.75")) for n in range(1, 4)]
+    assert set(load(kernels, workers=1)) == set(made) == set(kernels)
+    assert len(made) == len(kernels)
 
 
 def test_workers_that_fail_cost_nothing_but_time(folder, monkeypatch):

@@ -13,8 +13,10 @@ from test_ops import SPECIAL, compiled_value, leaves, nodes
 
 from specc.backend.reference import evaluate
 from specc.ir.graph import Graph, apply
+from specc.ir.op import ShapeError
+from specc.ir.sizes import open_size
 from specc.ir.types import Type
-from specc.ops.window import WindowMax
+from specc.ops.window import WindowArgMax, WindowMax
 
 SIZES = [(1, 2), (2, 1), (2, 2), (2, 3), (3, 3)]
 STRIDES = [(1, 1), (2, 2), (2, 1), (1, 2)]
@@ -44,3 +46,18 @@ def test_windows_of_every_size_and_stride_agree_with_the_reference(examples, val
             found = compiled_value(graph, (x, dy), types, examples, "float64", 1, vector)
             for name, value in wanted.items():
                 np.testing.assert_array_equal(found[name], value, f"{op} {image} {name} {vector}")
+
+
+def test_a_window_of_an_unknown_size_has_no_more_places_than_a_byte_counts_once_it_is_known():
+    kind = Type("float", (2, 40, 40), True)
+    window = (open_size("k"), open_size("k"))
+    image = Type("float", (2, open_size("h"), open_size("w")), True)
+    y = WindowMax(window, (1, 1)).infer(image)
+    assert WindowArgMax(window, (1, 1)).infer(image, y).kind == "byte"
+    for size, is_allowed in ((16, True), (17, False)):
+        y = WindowMax((size, size), (1, 1)).infer(kind)
+        if is_allowed:
+            assert WindowArgMax((size, size), (1, 1)).infer(kind, y).kind == "byte"
+        else:
+            with pytest.raises(ShapeError, match="256 places"):
+                WindowArgMax((size, size), (1, 1)).infer(kind, y)

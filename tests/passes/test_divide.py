@@ -7,6 +7,7 @@ import pytest
 from pairs import pairwise
 
 import specc
+from specc.passes.divide import divide
 from specc.source import Source
 
 MODELS = {
@@ -99,3 +100,14 @@ def test_small_layers_and_large_batches_are_not_divided(batch, widths):
         train {{ optimizer adam(lr=0.01) batch = {batch} }}"""
     net = specc.compile(specc.load(Source("m.dl", text)), threads=2)
     assert "rows" not in modes(net)
+
+
+def test_only_a_team_divides_a_product_by_the_rows_of_its_weights():
+    text = """model m { input x: float[300] target y: float[3]
+        loss mse(x -> dense(400) -> relu -> dense(300) -> dense(3), y) }
+        train { optimizer sgd(lr=0.1) batch = 64 }"""
+    graph = specc.compile(specc.load(Source("m.dl", text)), threads=2).graph("train")
+    for team, expected in ((False, 0), (True, 1)):
+        divided = divide(graph, 2, 32, team)
+        by_rows = [node for node in divided.nodes if getattr(node.op, "by_rows", False)]
+        assert len(by_rows) == expected

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import specc
+from specc.ops.elementwise import Copy
 from specc.source import Source
 
 X = np.random.default_rng(0).normal(size=(40, 4))
@@ -53,3 +54,11 @@ def test_a_state_whose_next_value_is_read_together_with_it(threads):
     m2 = 3 + 0.5 * (X.mean(0) - 3)
     assert loss == pytest.approx((3 * (X - m2)).sum(1).mean())
     np.testing.assert_allclose(net.states["drift1.m"], m2)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd(lr=0.1)", "momentum(lr=0.1)"])
+def test_what_is_overwritten_element_by_element_is_not_copied(optimizer):
+    text = f"""model m {{ input x: float[40] target y: float[3] let w = x -> dense(30) -> relu -> dense(3)
+        output w loss mse(w, y) }} train {{ optimizer {optimizer} batch = 40 }}"""
+    graph = specc.compile(specc.load(Source("m.dl", text)), threads=2).graph("train")
+    assert not [node for node in graph.nodes if isinstance(node.op, Copy)]

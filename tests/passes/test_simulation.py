@@ -50,6 +50,9 @@ NETS = {
     "parts of a weight": """input x: float[4] target y: float[3] param v: float[9, 4] = normal
         let w = v[:3] @ x + sum(x * v[3]) * tanh(v[4:7] @ x) + (v[7:] @ x)[0]
         output w loss mse(w, y)""",
+    "columns of a weight": """input x: float[4] target y: float[4] param v: float[4, 9] = normal
+        let w = v[:, :4] @ x + tanh(v[:, 4:8] @ x) + sum(v[:, 8:] * (x -> reshape(4, 1)))
+        output w loss mse(w, y)""",
     "rows": """input x: float[10] target y: class(3) input w: class(40)
         let h = concat(x, w -> embed(4)) -> dense(12) -> relu -> dense(12) -> relu
         let s = h -> dense(3) output s loss cross_entropy(s, y)""",
@@ -108,15 +111,16 @@ def test_shards_that_complete_rows_for_each_other_are_not_in_each_others_way(mon
     assert any(step.mode == "rows" for step in plan.steps)
 
 
+@pytest.mark.parametrize("split_from", [1 << 5, 1 << 10])
 @pytest.mark.parametrize("name", TEAMS)
 @pytest.mark.filterwarnings("ignore")
-def test_shards_of_a_team_are_not_in_each_others_way(name, monkeypatch):
+def test_shards_of_a_team_are_not_in_each_others_way(name, split_from, monkeypatch):
     for setting, value in {
         "WORTH_MEETING": 0,
         "WEIGHTS": 0,
         "MOST_VECTORS": 64,
         "PRODUCTS_FROM": 1 << 7,
-        "SPLIT_FROM": 1 << 5,
+        "SPLIT_FROM": split_from,
     }.items():
         monkeypatch.setattr(team, setting, value)
     assert any(plan.team for plan in check(compiled(TEAMS[name], 20, 3)))

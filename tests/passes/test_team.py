@@ -8,6 +8,10 @@ from pairs import in_turn, pairwise
 
 import specc
 from specc.columns import Column
+from specc.ir.graph import apply
+from specc.ir.types import Type
+from specc.ops.contract import Contract, index
+from specc.ops.leaf import Input, leaf
 from specc.passes import team
 from specc.pipeline import Kind
 from specc.source import Source
@@ -201,3 +205,25 @@ def test_it_is_for_more_weights_than_activations(monkeypatch):
         NETWORKS["tried"] = (f"{text} output w loss cross_entropy(w, y)", batch)
         assert compiled("tried", 2, "float32").plan(Kind.TRAIN).team == wanted
     del NETWORKS["tried"]
+
+
+def test_a_shard_goes_on_with_its_own_channels_without_a_barrier():
+    plan = compiled("few features", 2).plan(Kind.TRAIN)
+    made = {node: step for step in plan.steps if step.by_channels for node, _ in step.stores}
+    readers = [
+        (step, made[each])
+        for step in plan.steps
+        if step.by_channels and step.group.kind == "nest"
+        for node in step.group.nodes
+        for each in node.inputs
+        if each in made and made[each].group.kind == "contract"
+    ]
+    assert any(reader.phase == maker.phase for reader, maker in readers)
+
+
+@pytest.mark.parametrize(("rows", "shards", "wanted"), [(4, 2, True), (4, 3, False), (6, 3, True)])
+def test_every_shard_of_a_team_has_rows_of_a_divided_sum(rows, shards, wanted):
+    weights = leaf(Input("param", "w", Type("float", (rows, 900))))
+    dy = leaf(Input("input", "dy", Type("float", (rows,), True)))
+    op = Contract((900, rows), (index(0),), (index(1), index(0)), (index(1),), (900,))
+    assert team.sums_over_rows(apply(op, weights, dy), shards, 64) == wanted

@@ -296,6 +296,17 @@ def test_a_rule_may_depend_on_the_step_by_a_condition(condition, holds):
             )
 
 
+def test_a_state_may_become_what_the_step_alone_says():
+    rule = "optimizer own(w, g; lr) { state n = 0 next n = 2 * step next w = w - lr * g * n }"
+    text = f"""{rule} model m {{ input x: float[] param w: float[] = 1 loss x * w }}
+        train {{ optimizer own(lr = 0.1) }}"""
+    net = specc.compile(specc.load(Source("m.dl", text)), batch=1, dtype="float64", threads=1)
+    for _ in range(4):
+        net.step(x=[1.0])
+    used = [0, 2 * 0, 2 * 1, 2 * 2]
+    assert float(net.params["w"]) == pytest.approx(1 - 0.1 * sum(used))
+
+
 def test_each_parameter_has_random_numbers_of_its_own():
     found = steps_of("optimizer own(w, g; lr) { next w = w - lr * g + normal(w) }", 0, 3)
     draws = [

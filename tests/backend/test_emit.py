@@ -1,0 +1,98 @@
+"""The calls that are emitted for a plan: their names, and what each shard takes."""
+
+from __future__ import annotations
+
+import pytest
+
+import specc
+from specc.backend.emit.calls import Address
+from specc.backend.emit.emit import emit
+from specc.ir.plan import Plan, share
+from specc.passes import team
+from specc.source import Source
+
+
+def calls_of(plan: Plan, shard: int, ports=("x",)):
+    columns = {**dict.fromkeys(ports, "float32"), **{name: "float32" for name, _ in plan.emits}}
+    return emit(plan, "float32", shard, columns)
+
+
+def compiled(text: str, threads: int, batch: int = 32):
+    return specc.compile(specc.load(Source("m.dl", text)), batch=batch, threads=threads)
+
+
+def test_a_kernel_is_named_after_the_formulas_that_it_joins():
+    text = """model m { input x: float[6, 4]
+      output a = tanh(x) * 2 + 1 output b = transpose(x) output c = x * x * x * x + sin(x) / exp(x) }"""
+    plan = compiled(text, 1).plan("predict")
+    names = {call.kernel.name for call in calls_of(plan, 0)}
+    assert {"each_tanh_mul_add_sin_more", "copy"} <= names or {"each_tanh_mul_add", "copy"} <= names
+    assert not any("copy_" in name or "_copy" in name for name in names)
+
+
+def test_elements_side_by_side_are_read_without_a_stride():
+    text = "model m { input x: float[6, 4] output y = 2 * x + transpose(transpose(x) * 3) output z = x[:, :2] * 3 }"
+    calls = [
+        dict(call.arguments)
+        for call in calls_of(compiled(text, 1).plan("predict"), 0)
+        if call.kernel.name.startswith("each")
+    ]
+    assert calls and all("n0" in call for call in calls)
+    for call in calls:
+        strides = [name for name in call if name[-1].isdigit() and not name.startswith("n")]
+        assert 1 not in [call[name] for name in strides]
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """Small networks, too, are a team's."""
+    for setting, value in {
+        "WORTH_MEETING": 0,
+        "WEIGHTS": 0,
+        "MOST_VECTORS": 64,
+        "PRODUCTS_FROM": 1 << 7,
+        "SPLIT_FROM": 1 << 5,
+        "REPEATED_FROM": 1 << 7,
+        "AGAIN_FROM": 8,
+    }.items():
+        monkeypatch.setattr(team, setting, value)
+
+
+def test_each_shard_of_a_team_takes_its_share_of_a_formula(eager):
+    text = """model m { input x: float[37] let w = x -> dense(41) -> tanh -> dense(50) -> relu
+      output w loss l2(w) } train { optimizer sgd(lr=0.1) batch = 32 }"""
+    plan = compiled(text, 3).plan("gradients")
+    assert plan.team
+    steps = [step for step in plan.steps if step.by_channels and step.group.kind == "nest"]
+    assert steps
+    for shard in range(3):
+        calls = {call.nodes: dict(call.arguments) for call in calls_of(plan, shard)}
+        for step in steps:
+            (node, place), *_ = step.stores
+            row = node.type.elements // node.type.shape[0] * 4
+            row *= plan.lanes if node.type.batched else 1
+            start, _ = share(node.type.shape[0], shard, 3)
+            starts = {
+                each.offset
+                for each in calls[step.group.nodes].values()
+                if isinstance(each, Address) and each.space == place.space
+            }
+            assert place.offset + start * row in starts
+
+
+def test_only_the_first_shard_does_what_a_team_does_not_divide(eager):
+    text = """seq time = 4 model m { input x: float[time, 20]
+      output y = x -> rnn(40) -> last -> dense(3) }"""
+    plan = compiled(text, 3).plan("predict", 1, team=True)
+    assert plan.team and any(step.phases for step in plan.steps)
+    counts = [len(calls_of(plan, shard)) for shard in range(3)]
+    assert counts[0] > counts[1] == counts[2]
+    begins = [step.stores for step in plan.steps if step.phases]
+    for shard, expected in ((0, len(begins)), (1, 0)):
+        stored = [
+            call
+            for call in calls_of(plan, shard)
+            for stores in begins
+            if call.loop is None and call.nodes == (stores[0][0],)
+        ]
+        assert len(stored) == expected

@@ -1,0 +1,44 @@
+"""What lies where it is read: outputs that are views, and the states of a loop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import specc
+from specc.ops.carry import Carry
+from specc.source import Source
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_outputs_that_are_views_have_their_own_order(rows):
+    text = """model m { input x: float[4, 6] param p: float[4, 6] = normal
+      let y = x + p
+      output a = transpose(x) output b = x[:, ::2] output c = transpose(y) output d = y[1:3]
+      output e = transpose(y) -> reshape(24) output f = transpose(p) }"""
+    net = specc.compile(specc.load(Source("m.dl", text)), batch=5, dtype="float64", threads=1)
+    x = np.random.default_rng(0).standard_normal((rows, 4, 6))
+    p = net.params["p"]
+    y = x + p
+    wanted = {
+        "a": x.transpose(0, 2, 1),
+        "b": x[:, :, ::2],
+        "c": y.transpose(0, 2, 1),
+        "d": y[:, 1:3],
+        "e": y.transpose(0, 2, 1).reshape(rows, 24),
+        "f": np.broadcast_to(p.T, (rows, 6, 4)),
+    }
+    for name, array in net.forward(x=x).items():
+        np.testing.assert_array_equal(array, wanted[name], name)
+
+
+@pytest.mark.parametrize("layers", ["lstm(8)", "gru(8)", "2 * (rnn(8))"])
+def test_a_loop_does_not_copy_its_states(layers):
+    text = f"""seq time = 5 model m {{ input x: float[time, 3] target y: float[time, 2]
+      let w = x -> {layers} -> dense(2) output w loss mse(w, y) }}
+      train {{ optimizer sgd(lr=0.1) batch = 40 }}"""
+    plan = specc.compile(specc.load(Source("m.dl", text)), threads=1).plan("train")
+    loops = [step.group.loop for step in plan.steps if step.group.loop]
+    assert loops
+    for loop in loops:
+        assert not any(isinstance(whole.op, Carry) for whole in loop.writes.values())
