@@ -19,7 +19,22 @@ def net(request):
 
 @pytest.mark.parametrize(
     "kind",
-    "float16 float32 float64 >f4 >f8 int8 uint8 int16 uint16 >i2 int32 >i4 int64 uint64".split(),
+    [
+        "float16",
+        "float32",
+        "float64",
+        ">f4",
+        ">f8",
+        "int8",
+        "uint8",
+        "int16",
+        "uint16",
+        ">i2",
+        "int32",
+        ">i4",
+        "int64",
+        "uint64",
+    ],
 )
 @pytest.mark.parametrize("layout", ["whole", "every second", "reversed", "Fortran"])
 def test_a_column_is_read_whatever_its_type_and_layout(net, kind, layout):

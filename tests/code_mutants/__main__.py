@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.code_mutants.report import report
-from tests.code_mutants.run import Mutants
+from tests.code_mutants.run import Mutants, sample
 from tests.code_mutants.trace import ROOT
 
 # The tests that are tried; those of the command line and the frontend seldom notice a compiler's
@@ -64,7 +64,8 @@ def main() -> int:
         options = ["-q", "-n0", "-p", "no:cacheprovider", "--timeout=0", f"--basetemp={temporary}"]
         plugin = Mutants(folder, temporary, given)
         status = pytest.main([*options, *(given.tests or TESTS)], plugins=[plugin])
-    print(report(given.results))
+    names = [f"{file.removeprefix('specc/')} {change.name}" for file, change in sample(0)]
+    print(report(given.results, names))
     return int(status)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Collection
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -36,8 +37,14 @@ def is_argued(name: str, patterns: list[str]) -> bool:
     return any(fnmatchcase(name, each) for each in patterns)
 
 
-def report(folder: Path) -> str:
-    """Counts by room, and the mutants that survive without an argument."""
+def stale(patterns: list[str], names: list[str]) -> list[str]:
+    """The patterns that are about none of the changes."""
+    return [each for each in patterns if not any(fnmatchcase(name, each) for name in names)]
+
+
+def report(folder: Path, names: Collection[str] = ()) -> str:
+    """Counts by room, the mutants that survive without an argument, and the arguments that are about
+    none of the changes of these `names`."""
     path = folder / "results.jsonl"
     if not path.exists():
         return "no mutant was tried yet"
@@ -68,4 +75,8 @@ def report(folder: Path) -> str:
             f"{room:10}{total:9}{of_room['killed']:9}{of_room['timeout']:9}{of_room['equivalent']:12}"
             f"{of_room['survived']:10}{caught:9.1%}"
         )
-    return "\n".join([*rows, "", "Survivors without an argument:", *(left or ["  none"])])
+    lines = [*rows, "", "Survivors without an argument:", *(left or ["  none"])]
+    if names:
+        old = [f"  {each.replace('[[]', '[')}" for each in stale(patterns, list(names))]
+        lines += ["", "Arguments about no change that there is:", *(old or ["  none"])]
+    return "\n".join(lines)

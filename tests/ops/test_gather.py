@@ -51,7 +51,7 @@ def test_a_class_that_there_is_not_is_refused_by_a_network_in_use_too(bad):
     text = "model m { input k: class(5) param t: float[5] = normal output y = t[k] }"
     net = specc.compile(specc.load(Source("m.dl", text)), batch=4, threads=1)
     for k in (3, 2, 1):
-        assert net.forward(k=[k])["y"] == net.params["t"][k]
+        assert net.forward(k=np.array([k]))["y"] == net.params["t"][k]
     with pytest.raises(ValueError, match="integers 0 to 4"):
-        net.forward(k=[bad])
-    assert net.forward(k=[4])["y"] == net.params["t"][4]
+        net.forward(k=np.array([bad]))
+    assert net.forward(k=np.array([4]))["y"] == net.params["t"][4]
