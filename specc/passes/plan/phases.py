@@ -11,6 +11,7 @@ is put into a later phase.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from specc.ir import sizes
@@ -151,36 +152,14 @@ def _earliest_phase(root: Node, reader: Scheduled, team: bool, lanes: int) -> in
 
 def assign_phases(scheduled: list[Scheduled], shards: int, lanes: int, targets, team: bool) -> None:
     """Set `phase` and `before` of every group: dependencies first, then who overwrites what."""
-    maker = {node: s for s in scheduled for node in s.group.nodes}
     number = {id(s): i for i, s in enumerate(scheduled)}
-    overwritten: dict[tuple[str, str], Scheduled] = {}
-    for node, places in targets.items():
-        for place in places:
-            if place.space.startswith(("param.", "state.", "lane.")):
-                role, _, label = place.space.partition(".")
-                overwritten[role, label] = maker[node]
-    readers: dict[tuple[str, str], list[Scheduled]] = {}
-    for s in scheduled:
+    maker = {node: s for s in scheduled for node in s.group.nodes}
+    edges = _reads_after_writes(scheduled, maker, team)
+    edges += _overwrites_after_reads(scheduled, maker, targets, team)
+    for s in scheduled if shards > 1 else ():
         for root in s.reads:
-            if isinstance(root.op, Input):
-                readers.setdefault((root.op.role, root.op.label), []).append(s)
-
-    edges: list[tuple[Scheduled, Scheduled, bool]] = []
-    for s in scheduled:
-        for root in s.reads:
-            if root in maker:
-                edges.append((maker[root], s, _crosses(maker[root], s, root, team)))
-            elif shards > 1:
+            if root not in maker:
                 s.phase = max(s.phase, _earliest_phase(root, s, team, lanes))
-        for root in {root: None for node in s.group.nodes for root in awaited(node)}:
-            edges.append((maker[root], s, False))
-    for key, writer in overwritten.items():
-        for reader in readers.get(key, ()):
-            if reader is not writer:
-                apart = reader.mode == writer.mode == "single" or (
-                    team and _takes_own_rows(reader, writer)
-                )
-                edges.append((reader, writer, not apart))
     following: dict[int, list] = {}
     waits = dict.fromkeys(number.values(), 0)
     for source, goal, crosses in edges:
@@ -201,6 +180,51 @@ def assign_phases(scheduled: list[Scheduled], shards: int, lanes: int, targets, 
     assert reached == len(scheduled), "values are overwritten in a circle (a bug of specc)"
     for i, s in enumerate(scheduled):
         s.position = i
+
+
+Edge = tuple[Scheduled, Scheduled, bool]
+"""A group that must run before another, and whether shards meet at a barrier between the two."""
+
+
+def _reads_after_writes(
+    scheduled: list[Scheduled], maker: Mapping[Node, Scheduled], team: bool
+) -> list[Edge]:
+    edges: list[Edge] = []
+    for s in scheduled:
+        for root in s.reads:
+            if root in maker:
+                edges.append((maker[root], s, _crosses(maker[root], s, root, team)))
+        for root in {root: None for node in s.group.nodes for root in awaited(node)}:
+            edges.append((maker[root], s, False))
+    return edges
+
+
+def _overwrites_after_reads(
+    scheduled: list[Scheduled],
+    maker: Mapping[Node, Scheduled],
+    targets: Mapping[Node, list[Place]],
+    team: bool,
+) -> list[Edge]:
+    overwritten: dict[tuple[str, str], Scheduled] = {}
+    for node, places in targets.items():
+        for place in places:
+            if place.space.startswith(("param.", "state.", "lane.")):
+                role, _, label = place.space.partition(".")
+                overwritten[role, label] = maker[node]
+    readers: dict[tuple[str, str], list[Scheduled]] = {}
+    for s in scheduled:
+        for root in s.reads:
+            if isinstance(root.op, Input):
+                readers.setdefault((root.op.role, root.op.label), []).append(s)
+    edges: list[Edge] = []
+    for key, writer in overwritten.items():
+        for reader in readers.get(key, ()):
+            if reader is not writer:
+                is_apart = reader.mode == writer.mode == "single" or (
+                    team and _takes_own_rows(reader, writer)
+                )
+                edges.append((reader, writer, not is_apart))
+    return edges
 
 
 def delay_rows(scheduled: list[Scheduled]) -> None:

@@ -6,10 +6,11 @@ end of the phase in which it is last read.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from specc.ir.graph import Graph, Node
-from specc.ir.plan import Group, Place, Step
+from specc.ir.plan import Group, Place, Step, View
 from specc.ops.after import After
 from specc.ops.carry import PREFIX
 from specc.ops.contract import Contract
@@ -157,6 +158,29 @@ def insides(graph: Graph) -> dict[Node, tuple[Node, int]]:
     return inside
 
 
+def _last_reads(
+    order: list[Scheduled],
+    graph: Graph,
+    views: Mapping[Node, View],
+    end_of_phase: Mapping[int, int],
+    team: bool,
+) -> dict[Node, int]:
+    """The number of the last group that each value is kept for."""
+    last: dict[Node, int] = {}
+    for i, s in enumerate(order):
+        for root in s.reads:
+            shared = (
+                team
+                or (s.mode == "rows" and root.type.batched)
+                or (is_partial(root) and not root.type.batched)
+            )
+            last[root] = max(last.get(root, 0), end_of_phase[s.phase] if shared else i)
+    for name, node in graph.outputs.items():
+        if node.type.batched and not name.startswith((PREFIX, "lane.")):
+            last[views[node].root] = len(order)
+    return last
+
+
 def places_of(
     order,
     graph: Graph,
@@ -169,21 +193,8 @@ def places_of(
     """A place for every value that lies in memory; sets the steps' `stores` and `steps`."""
     for s in order:
         s.stores, s.steps = [], []
-    last: dict[Node, int] = {}
-    end_of_phase: dict[int, int] = {}
-    for i, s in enumerate(order):
-        end_of_phase[s.phase] = i
-    for i, s in enumerate(order):
-        for root in s.reads:
-            shared = (
-                team
-                or (s.mode == "rows" and root.type.batched)
-                or (is_partial(root) and not root.type.batched)
-            )
-            last[root] = max(last.get(root, 0), end_of_phase[s.phase] if shared else i)
-    for name, node in graph.outputs.items():
-        if node.type.batched and not name.startswith((PREFIX, "lane.")):
-            last[views[node].root] = len(order)
+    end_of_phase = {s.phase: i for i, s in enumerate(order)}
+    last = _last_reads(order, graph, views, end_of_phase, team)
 
     places: dict[Node, Place] = {}
     leaving: dict[int, list[tuple[int, int]]] = {}
