@@ -68,7 +68,7 @@ class Diagnostic:
     fixes: tuple[Fix, ...] = ()
 
     def to_record(self) -> dict[str, Any]:
-        """The diagnostic as plain data for JSON; lines and columns count from 1."""
+        """Return the diagnostic as plain data for JSON; lines and columns count from 1."""
         return {
             "name": self.name,
             "severity": self.severity,
@@ -89,7 +89,8 @@ class Diagnostic:
         }
 
     def page(self, paint: Paint = plain) -> str:
-        """The diagnostic as a terminal shows it: lines of text, with marks beneath the place."""
+        """Return the diagnostic as a terminal shows it: lines of text, with marks beneath the
+        place."""
         helps = [self.help] if self.help else [fix.message for fix in self.fixes]
         labels = [(label.span, label.message) for label in self.labels]
         return page(
@@ -158,7 +159,7 @@ _QUOTE = re.compile(
 
 
 def brief(message: str) -> str:
-    """A message in which names and texts that no line could hold are cut short."""
+    """Return a message in which names and texts that no line could hold are cut short."""
     if len(message) <= LONGEST_QUOTE:
         return message
     return _QUOTE.sub(r"\g<sign>\g<start>…\g<sign>", message)
@@ -180,13 +181,13 @@ class Report:
         self.told += 1
 
     def keep(self, diagnostics: Iterable[Diagnostic]) -> None:
-        """Drops all but these."""
+        """Drop all but these."""
         kept = {id(each) for each in diagnostics}
         found = self._diagnostics.items()
         self._diagnostics = {key: each for key, each in found if id(each) in kept}
 
     def replace(self, old: Diagnostic, new: Diagnostic) -> None:
-        """Puts `new`, of the same name and place, where `old` stands."""
+        """Put `new`, of the same name and place, where `old` stands."""
         for key, diagnostic in self._diagnostics.items():
             if diagnostic is old:
                 self._diagnostics[key] = new
@@ -263,7 +264,7 @@ class Report:
 def closest(
     word: str, candidates: Iterable[str], synonyms: Mapping[str, str] | None = None
 ) -> str | None:
-    """The candidate that `word` was probably meant to be, for "did you mean".
+    """Return the candidate that `word` was probably meant to be, for "did you mean".
 
     `synonyms` maps names used elsewhere to names used here (`fc` -> `dense`); it is asked first.
     Capitals and underscores make no difference: `BatchNorm` is `batchnorm`.

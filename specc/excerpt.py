@@ -26,7 +26,7 @@ Paint = Callable[[str, str], str]
 
 
 def plain(style: str, text: str) -> str:
-    """The text without colours."""
+    """Return the text without colours."""
     return text
 
 
@@ -81,7 +81,7 @@ def _excerpt(
     is_first: bool,
     paint: Paint,
 ) -> list[str]:
-    """The lines of one source that are marked."""
+    """Return the lines of one source that are marked."""
     arrow = paint("frame", " " * gutter + ("--> " if is_first else "::: "))
     if not source.text and not any(message for *_, message in marks):
         return [arrow + source.name]
@@ -108,7 +108,7 @@ def _excerpt(
 def _line(
     source: Source, number: int, marks: Sequence[tuple[Span, str, str, str]]
 ) -> tuple[str, list[Mark]]:
-    """A line as it is shown, and its marks in columns of the screen, counted from 0."""
+    """Return a line as it is shown, and its marks in columns of the screen, counted from 0."""
     text = source.line(number)
     first = source.starts[number - 1]
     places = [
@@ -152,7 +152,7 @@ def _width(text: str) -> int:
 
 
 def _rows(marks: Sequence[Mark], paint: Paint) -> list[str]:
-    """The rows beneath a line: the marks, and what is written to them.
+    """Return the rows beneath a line: the marks, and what is written to them.
 
     The last message follows the marks; a `|` leads from each of the others to its message.
 

@@ -29,12 +29,12 @@ class Source:
         object.__setattr__(self, "starts", tuple(starts))
 
     def position(self, offset: int) -> tuple[int, int]:
-        """The line and column of an offset."""
+        """Return the line and column of an offset."""
         line = bisect_right(self.starts, offset)
         return line, offset - self.starts[line - 1] + 1
 
     def line(self, number: int) -> str:
-        """The text of a line, without its line end; empty past the end of the file."""
+        """Return the text of a line, without its line end; empty past the end of the file."""
         if not 1 <= number <= len(self.starts):
             return ""
         start = self.starts[number - 1]
@@ -77,6 +77,6 @@ class Span:
         return self.source.text[self.start : self.end]
 
     def to(self, other: Span) -> Span:
-        """The span from the start of this one to the end of `other`."""
+        """Return the span from the start of this one to the end of `other`."""
         assert self.source is other.source, "a span lies in one source; please report this"
         return Span(self.source, self.start, other.end)

@@ -136,7 +136,7 @@ def _not_an_input(
 
 
 def _semicolon(span: Span) -> list[Fix]:
-    """The fix that makes a semicolon of the comma before `span`."""
+    """Return the fix that makes a semicolon of the comma before `span`."""
     text = span.source.text
     comma = span.start - 1
     while comma >= 0 and text[comma].isspace():
@@ -154,7 +154,7 @@ def settings(
     tree: ast.Call,
     is_stage: bool,
 ) -> dict[str, Given] | None:
-    """A value for each setting that the call gives; None after a mistake."""
+    """Return a value for each setting that the call gives; None after a mistake."""
     found: dict[str, Given] = {}
     good = True
     position = 0
@@ -239,7 +239,8 @@ def _unknown_setting(
 
 
 def setting_value(frame: Frame, declared: Declared, expression: ast.Expression) -> Value:
-    """The value of a setting: a word or a choice is looked up as such, all else is evaluated."""
+    """Return the value of a setting: a word or a choice is looked up as such, all else is
+    evaluated."""
     path = expression if isinstance(expression, ast.Path) and len(expression.names) == 1 else None
     if declared.choices and path is not None:
         name = path.text
@@ -283,7 +284,8 @@ def prepared(frame: Frame, tree: ast.Call) -> Value:
 
 
 def _sequence(frame: Frame, declared: Declared, expression: ast.Path) -> Value:
-    """The sequence that `seq` declares under a name, or that a setting of this body stands for."""
+    """Return the sequence that `seq` declares under a name, or that a setting of this body stands
+    for."""
     name = expression.names[0].text
     local = frame.names.get(name)
     if isinstance(local, Sequence) or local is POISON:

@@ -45,7 +45,7 @@ def bind(
     span: Span,
     is_stage: bool,
 ) -> bool:
-    """Gives the callee's frame its settings, inputs and sizes; False after a mistake."""
+    """Give the callee's frame its settings, inputs and sizes; False after a mistake."""
     good = True
     for name, given in settings.items():
         callee.names[name] = given.value
@@ -69,7 +69,7 @@ def bind_settings(
     settings: dict[str, Given],
     span: Span,
 ) -> bool:
-    """Gives the callee's frame its settings alone; False after a mistake."""
+    """Give the callee's frame its settings alone; False after a mistake."""
     for name, given in settings.items():
         callee.names[name] = given.value
     return complete_settings(frame, callee, word, signature, settings, span)
@@ -83,7 +83,7 @@ def complete_settings(
     settings: dict[str, Given],
     span: Span,
 ) -> bool:
-    """Adds the defaults of what is not given, and checks all settings; False after a mistake."""
+    """Add the defaults of what is not given, and checks all settings; False after a mistake."""
     good = True
     for declared in signature.settings:
         if declared.name not in callee.names and not _default(frame, callee, word, declared, span):
@@ -92,7 +92,8 @@ def complete_settings(
 
 
 def _entering(callee: Frame, declared, given: Given) -> Value:
-    """An input as the body sees it: in a definition of the user its provenance starts anew."""
+    """Return an input as the body sees it: in a definition of the user its provenance starts
+    anew."""
     value = given.value
     if isinstance(value, Tensor) and callee.call is None and declared.span is not None:
         return replace(
@@ -102,7 +103,7 @@ def _entering(callee: Frame, declared, given: Given) -> Value:
 
 
 def _default(frame: Frame, callee: Frame, word: Word, declared: Declared, span: Span) -> bool:
-    """Gives a setting that the call leaves out its default."""
+    """Give a setting that the call leaves out its default."""
     if frame.fans is not None and declared.name in frame.fans and declared.is_required:
         callee.names[declared.name] = frame.fans[declared.name]
     elif declared.is_required:
@@ -132,7 +133,7 @@ def valid_settings(
     given: dict[str, Given],
     span: Span,
 ) -> bool:
-    """Whether all settings are as declared: by the JSON Schema that follows from the
+    """Return whether all settings are as declared: by the JSON Schema that follows from the
     declarations."""
     plain: dict[str, Any] = {}
     immense: list[Declared] = []
@@ -242,7 +243,7 @@ def _tensor_setting(
 
 
 def _bound_values(callee: Frame, signature: Signature) -> dict[str, dict[int, Any]]:
-    """The bounds that are expressions over earlier settings and sizes."""
+    """Return the bounds that are expressions over earlier settings and sizes."""
     found: dict[str, dict[int, Any]] = {}
     for declared in signature.settings:
         if declared.has_open_bounds:

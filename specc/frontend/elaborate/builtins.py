@@ -66,7 +66,7 @@ def _report(use: BoundCall, mistake: Mistake) -> Value:
 
 
 def _rounding(span: Span) -> list[Fix]:
-    """The fix that lets a window leave out what is left over."""
+    """Return the fix that lets a window leave out what is left over."""
     if span.text.endswith(")"):
         at = Span(span.source, span.end - 1, span.end - 1)
         return [Fix("leave out what is left over", (Edit(at, ", round=floor"),))]

@@ -55,7 +55,7 @@ def call(frame: Frame, tree: ast.Call) -> Value:
 
 
 def _given(frame: Frame, argument: ast.Argument) -> Given:
-    """An argument with its value."""
+    """Return an argument with its value."""
     value = evaluate(frame, argument.value)
     name = argument.name
     return Given(
@@ -91,7 +91,7 @@ def stages(
     steps: tuple[ast.Stage, ...],
     layer: LayerPath | None = None,
 ) -> Value:
-    """A value led through stages; `layer` is the path of the layer that they are."""
+    """Return a value led through stages; `layer` is the path of the layer that they are."""
     for stage in steps:
         if isinstance(stage, ast.Call):
             value = _stage(frame, value, span, stage, layer)
@@ -106,7 +106,7 @@ def stages(
 
 
 def repetitions(frame: Frame, stage: ast.Repeat) -> int:
-    """How often a repeated stage is applied; 0 after a mistake."""
+    """Return how often a repeated stage is applied; 0 after a mistake."""
     count = evaluate(frame, stage.count)
     if count is POISON:
         return 0
@@ -131,7 +131,7 @@ def use(
     is_stage: bool,
     layer: LayerPath | None = None,
 ) -> Value:
-    """A word with its arguments, whose settings are not evaluated yet."""
+    """Return a word with its arguments, whose settings are not evaluated yet."""
     if isinstance(word, SharedLayer):
         return _use_layer(frame, word, given, tree, is_stage)
     signature = signature_of(word.definition)
@@ -156,7 +156,7 @@ def _use_on_weights(
     settings: dict[str, Given],
     span: Span,
 ) -> Value:
-    """The sum of the word's values for each of the model's weights."""
+    """Return the sum of the word's values for each of the model's weights."""
     assert isinstance(weights.value, Weights)
     if not weights.value.items:
         if frame.context.report.errors or frame.context.is_incomplete:
@@ -184,7 +184,7 @@ def _use_on_weights(
 def _use_layer(
     frame: Frame, layer: SharedLayer, given: list[Given], tree: ast.Call, is_stage
 ) -> Value:
-    """A shared layer applied to one value."""
+    """Return a shared layer applied to one value."""
     if tree.settings or len(given) != 1 or given[0].name is not None:
         extra = tree.settings[0] if tree.settings else tree
         return frame.error(
@@ -241,7 +241,8 @@ def invoke(
     is_stage: bool = False,
     layer: LayerPath | None = None,
 ) -> Value:
-    """The value of a word for inputs in its own order, and for the settings that are given."""
+    """Return the value of a word for inputs in its own order, and for the settings that are
+    given."""
     definition = word.definition
     settings = {**word.settings, **settings}
     refused = _refusal(frame, word, span)
@@ -358,7 +359,7 @@ def uses_itself(frame: Frame, name: str, span: Span) -> Value:
 
 
 def _finished(frame: Frame, value: Value, span: Span) -> Value:
-    """The value of a call as the caller sees it: in the user's text, a call is a step of the
+    """Return the value of a call as the caller sees it: in the user's text, a call is a step of the
     provenance."""
     if frame.call is not None:
         return value
@@ -372,7 +373,7 @@ def _finished(frame: Frame, value: Value, span: Span) -> Value:
 def _list_layer(
     frame: Frame, path: str, span: Span, given: Given | None, result: Tensor, before: int
 ) -> None:
-    """Adds a use of a word in the user's model or block to the table of layers.
+    """Add a use of a word in the user's model or block to the table of layers.
 
     A parameter is listed once: with the innermost use that made it.
     """

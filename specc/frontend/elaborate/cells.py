@@ -69,7 +69,8 @@ class _CellWalk:
     returned: list[Tensor] | None = None
 
     def waits(self, node: Node) -> bool:
-        """Whether a value belongs to a step: it depends on an input of one, or on a state."""
+        """Return whether a value belongs to a step: it depends on an input of one, or on a
+        state."""
         own = {*self.leaves, *(each.leaf for each in self.states.values())}
         return any(each in own for each in topological([node]))
 
@@ -130,7 +131,7 @@ def cell(use: BoundCall) -> Value:
 
 
 def _statements(frame: Frame, caller: Frame, definition: ast.Cell, walk: _CellWalk) -> bool:
-    """Walks the statements; False after a mistake."""
+    """Walk the statements; False after a mistake."""
     good = True
     nexts: dict[str, ast.Next] = {}
     for statement in definition.body:
@@ -250,7 +251,8 @@ def _start(
     given: Given | None,
     walk: _CellWalk,
 ) -> Tensor | None:
-    """The value of a state before the first step, as it is declared or as the use gives it."""
+    """Return the value of a state before the first step, as it is declared or as the use gives
+    it."""
     name = statement.name.text
     value = given.value if given is not None else evaluate(frame, statement.value)
     at, place = (caller, given.span) if given is not None else (frame, statement.value.span)
@@ -295,7 +297,7 @@ def _differs(
     value: Tensor,
     place: Span,
 ) -> None:
-    """Reports a value that has not the shape of its state."""
+    """Report a value that has not the shape of its state."""
     shape = sizes.show(type_.shape)
     note = provenance.story(f"`{provenance.excerpt(place, 32)}`", value.shape, value.provenance)
     frame.error(
@@ -355,7 +357,8 @@ def _next(frame: Frame, statement: ast.Next, walk: _CellWalk) -> bool:
 def _unrolled(
     caller: Frame, frame: Frame, walk: _CellWalk, sequence: Sequence, span: Span, first_layer: int
 ) -> Value:
-    """The values of one step for all steps, with the states tied to what the step before left.
+    """Return the values of one step for all steps, with the states tied to what the step before
+    left.
 
     The layers that the cell's body has listed, from `first_layer` on, get their values of all
     steps.
@@ -414,7 +417,7 @@ def _unrolled(
 
 
 def _of_the_batch(frame: Frame, node: Node, why: str = "") -> Value:
-    """Reports what looks at all examples of the batch, which a step of a cell cannot."""
+    """Report what looks at all examples of the batch, which a step of a cell cannot."""
     place = node.origin.span
     assert place is not None, "a node of the user's has a place; please report this"
     return frame.error(

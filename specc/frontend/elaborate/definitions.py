@@ -113,7 +113,7 @@ def let(frame: Frame, statement: ast.Let) -> None:
 def _depends_on_batch(
     frame: Frame, type_: Type, what: str, statement: ast.Param | ast.State
 ) -> bool:
-    """Whether a type has the number of examples in its shape, which is an error."""
+    """Return whether a type has the number of examples in its shape, which is an error."""
     names: set[str] = set().union(*map(sizes.open_names, type_.shape))
     if names.isdisjoint(sizes.open_names(BATCH)):
         return False
@@ -197,7 +197,7 @@ NO_WEIGHTS = ("bias", "gamma", "beta")
 
 
 def _is_shared(frame: Frame, path: str, statement) -> bool:
-    """Whether a path that is taken is meant to be shared; reports the clash otherwise."""
+    """Return whether a path that is taken is meant to be shared; reports the clash otherwise."""
     context = frame.context
     if _same_layer(context.owners.get(path), frame.naming.owner):
         return True
@@ -213,8 +213,8 @@ def _is_shared(frame: Frame, path: str, statement) -> bool:
 
 
 def _same_layer(one: SharedLayer | None, other: SharedLayer | None) -> bool:
-    """Whether two shared layers have the same weights: a layer that a shared block declares is the
-    same one at each use of the block."""
+    """Return whether two shared layers have the same weights: a layer that a shared block declares
+    is the same one at each use of the block."""
     if one is None or other is None:
         return False
     return one is other or (
@@ -277,7 +277,7 @@ def state(frame: Frame, statement: ast.State) -> None:
 
 
 def _advance(frame: Frame, definition: ast.Block) -> None:
-    """Takes up what `next` says of each state. It may stand before or after `return`'s values."""
+    """Take up what `next` says of each state. It may stand before or after `return`'s values."""
     context = frame.context
     nexts: dict[str, ast.Next] = {}
     for statement in definition.body:
@@ -316,7 +316,7 @@ def _advance(frame: Frame, definition: ast.Block) -> None:
 
 
 def next_value(frame: Frame, statement: ast.Next, value: Value, type_: Type) -> Tensor | None:
-    """The value of `next` as a tensor of the state's type; None after a mistake."""
+    """Return the value of `next` as a tensor of the state's type; None after a mistake."""
     span = statement.value.span
     if is_static(value):
         try:

@@ -23,7 +23,7 @@ def literal(frame: Frame, expression: ast.Number | ast.Boolean | ast.String) -> 
 
 @evaluates(ast.Path)
 def path(frame: Frame, expression: ast.Path) -> Value:
-    """A name, or a parameter: `tower.dense1.weight`."""
+    """Return a name, or a parameter: `tower.dense1.weight`."""
     if len(expression.names) > 1:
         return parameter(frame, expression)
     name = expression.names[0].text

@@ -31,8 +31,8 @@ from specc.source import Span
 def initial_value(
     frame: Frame, path: str, type_: Type, node: Node, name: str, expression: ast.Expression
 ) -> tuple[Node, bool] | None:
-    """The node that a parameter starts from, and whether chance has a part in it; None after a
-    mistake."""
+    """Return the node that a parameter starts from, and whether chance has a part in it; None after
+    a mistake."""
     draws = 0
 
     def draw(distribution: str, like: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ def _value(frame: Frame, expression: ast.Expression, self: Tensor) -> Value:
 
 
 def _word(frame: Frame, path: ast.Path) -> Word | None:
-    """The word that a path names, if it names one."""
+    """Return the word that a path names, if it names one."""
     name = path.text
     known = frame.names.get(name)
     if known is None:
@@ -123,7 +123,7 @@ def _has_settings_alone(call: ast.Call, word: Word) -> bool:
 
 
 def _applied(frame: Frame, word: Word, self: Tensor, span: Span) -> Value:
-    """The word's value for the parameter, which is all that it is given."""
+    """Return the word's value for the parameter, which is all that it is given."""
     signature = signature_of(word.definition)
     needed = [each for each in signature.inputs if not each.is_optional]
     if isinstance(word.definition, (ast.Block, ast.Cell)):
@@ -149,7 +149,7 @@ def _applied(frame: Frame, word: Word, self: Tensor, span: Span) -> Value:
 
 
 def chosen(frame: Frame, expression: ast.Expression) -> ast.Expression | None:
-    """The branch of an initial value whose condition is known now; None after a mistake."""
+    """Return the branch of an initial value whose condition is known now; None after a mistake."""
     while isinstance(expression, ast.Conditional):
         condition = evaluate(frame, expression.condition)
         if condition is POISON:
@@ -161,7 +161,7 @@ def chosen(frame: Frame, expression: ast.Expression) -> ast.Expression | None:
 
 
 def fans(shape: sizes.Shape) -> dict[str, Value]:
-    """How many values meet at one output (`fan_in`), and how many outputs one value reaches.
+    """Return how many values meet at one output (`fan_in`), and how many outputs one value reaches.
 
     By the layout of weights, [outputs, inputs, window...]; a vector or scalar has fan_in 1.
     """

@@ -83,7 +83,8 @@ def _settings_key(settings: Mapping[str, Given]) -> Hashable | None:
 
 
 def _static_key(value: Value) -> Hashable | None:
-    """A key for a value that is no tensor: 1, 1.0 and `true` differ, and so do 0.0 and -0.0."""
+    """Return a key for a value that is no tensor: 1, 1.0 and `true` differ, and so do 0.0 and
+    -0.0."""
     kind = type(value)
     if kind is int or kind is str or kind is bool or kind is Polynomial:
         return kind, value
@@ -155,7 +156,7 @@ class Template:
     result: Made | tuple[Made, ...]
 
     def fits(self, context: Context, path: str, most_calls: int) -> bool:
-        """Whether the layer at `path` is a new one, and there is room for its calls."""
+        """Return whether the layer at `path` is a new one, and there is room for its calls."""
         if context.calls + self.calls > most_calls:
             return False
         own = (
@@ -168,7 +169,8 @@ class Template:
     def written_out(
         self, context: Context, path: str, owner: Any, values: list[Given | None], origin: Origin
     ) -> Value:
-        """The value of a use of the same key, whose parameters and states the context takes up."""
+        """Return the value of a use of the same key, whose parameters and states the context takes
+        up."""
         span = origin.span
         assert span is not None, "a use has a place; please report this"
         inputs = _tensors(values)
@@ -249,7 +251,7 @@ def template(
 
 
 def _last(found: dict[str, Any], count: int) -> list[str]:
-    """The last names of a table, in their order."""
+    """Return the last names of a table, in their order."""
     return list(islice(reversed(found), count))[::-1]
 
 
@@ -330,7 +332,7 @@ class _Recording:
         return self._place(value.node), step.text, step.shape
 
     def _place(self, root: Node) -> int:
-        """The place of a node, once all that it needs have theirs."""
+        """Return the place of a node, once all that it needs have theirs."""
         waiting = [root]
         while waiting:
             node = waiting[-1]
@@ -365,12 +367,12 @@ class _Recording:
 
 
 def _is_of(origin: Origin, other: Origin) -> bool:
-    """Whether two origins differ in the name alone."""
+    """Return whether two origins differ in the name alone."""
     return other.span == origin.span and other.word == origin.word
 
 
 def _has_path(op: Op) -> TypeGuard[Input | Random | Carry]:
-    """Whether the label of an op begins with the path of its layer."""
+    """Return whether the label of an op begins with the path of its layer."""
     is_own = isinstance(op, Input) and op.role in ("param", "state")
     return is_own or isinstance(op, (Random, Carry))
 

@@ -17,7 +17,7 @@ from specc.source import Span
 def report(
     frame: Frame, mistake: Mistake, span: Span, operands: list[tuple[ast.Expression, Value]]
 ) -> Value:
-    """Reports a mistake of an operation, with the shapes of its operands and how they came
+    """Report a mistake of an operation, with the shapes of its operands and how they came
     about."""
     if mistake.name in ("wrong-kind", "bad-number") and mistake.argument is not None:
         at = mistake.argument
@@ -95,7 +95,7 @@ def shape_label(value: Tensor) -> str:
 
 
 def stories(frame: Frame, operands: list[tuple[ast.Expression, Tensor]]) -> list[str]:
-    """How each operand got its shape."""
+    """Return how each operand got its shape."""
     notes = []
     for tree, value in operands:
         note = provenance.story(

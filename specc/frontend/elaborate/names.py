@@ -62,7 +62,7 @@ def outer_name(frame: Frame, name: str, expression: ast.Path) -> Value:
 
 
 def unknown(frame: Frame, name: str, span: Span) -> Value:
-    """Reports a name without a meaning."""
+    """Report a name without a meaning."""
     if frame.scope.is_incomplete:
         return POISON
     if declares(frame, name):
@@ -101,7 +101,7 @@ def unknown(frame: Frame, name: str, span: Span) -> Value:
 
 
 def declared_names(body: tuple[ast.Statement, ...]) -> list[ast.Name]:
-    """The names that the statements of a body give a meaning to."""
+    """Return the names that the statements of a body give a meaning to."""
     names: list[ast.Name] = []
     for statement in body:
         if isinstance(statement, (ast.Let, ast.Broken)):
@@ -112,8 +112,8 @@ def declared_names(body: tuple[ast.Statement, ...]) -> list[ast.Name]:
 
 
 def declares(frame: Frame, name: str) -> bool:
-    """Whether a statement of the body gives a meaning to a name; a long body is looked through
-    once."""
+    """Return whether a statement of the body gives a meaning to a name; a long body is looked
+    through once."""
     known = frame.context.declared
     if id(frame.body) not in known:
         names = frozenset(each.text for each in declared_names(frame.body))
@@ -125,7 +125,7 @@ NAMING = (ast.Input, ast.Target, ast.Stream, ast.Layer, ast.Param, ast.State)
 
 
 def parameter(frame: Frame, expression: ast.Path) -> Value:
-    """The parameter of a layer, by its path within this model or block."""
+    """Return the parameter of a layer, by its path within this model or block."""
     context, namer = frame.context, frame.namer
     text = expression.text
     found = context.parameters.get(namer.within(text)) if namer is not None else None
@@ -168,7 +168,7 @@ def parameter(frame: Frame, expression: ast.Path) -> Value:
 
 
 def resolve(frame: Frame, path: ast.Path) -> Word | SharedLayer | Any:
-    """The word or layer that a name stands for; POISON where there is none."""
+    """Return the word or layer that a name stands for; POISON where there is none."""
     name = path.names[0].text
     local = frame.names.get(name)
     if local is POISON:

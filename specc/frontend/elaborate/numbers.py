@@ -14,7 +14,7 @@ from specc.ir.sizes import Polynomial, open_size
 
 
 def number_value(scope: Scope, definition: ast.Dim | ast.Seq | ast.Const) -> Value:
-    """The number behind a name of the file; POISON after a mistake."""
+    """Return the number behind a name of the file; POISON after a mistake."""
     name = definition.name.text
     if name in scope.numbers:
         return scope.numbers[name]

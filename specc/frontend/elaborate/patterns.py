@@ -56,7 +56,7 @@ class Match:
     given: dict[str, Given] = field(default_factory=dict)  # inputs that were accepted, by name
 
     def accepts(self, declared: InputDeclared, given: Given) -> bool:
-        """Whether the value fits the input's type; reports where it does not."""
+        """Return whether the value fits the input's type; reports where it does not."""
         value, type_ = given.value, declared.type
         if isinstance(value, (Several, SharedLayer, Weights, Word, str)):
             return self._wrong_kind(declared, given)
@@ -88,8 +88,9 @@ class Match:
         return True
 
     def _like(self, declared: InputDeclared, given: Given) -> bool:
-        """Whether the value is a float with as many elements as the input that `like` names, or a
-        constant. Other shapes that differ are the business of the formula, which says where."""
+        """Return whether the value is a float with as many elements as the input that `like` names,
+        or a constant. Other shapes that differ are the business of the formula, which says
+        where."""
         value, type_ = given.value, declared.type
         assert type_ is not None and isinstance(type_.classes, ast.Path)
         name = type_.classes.text
@@ -282,7 +283,7 @@ class Match:
 
 
 def is_like(type_: ast.Type) -> bool:
-    """Whether a type is `like(y)`: that of another input."""
+    """Return whether a type is `like(y)`: that of another input."""
     return type_.kind.text == LIKE and isinstance(type_.classes, ast.Path) and type_.axes is None
 
 
@@ -334,7 +335,7 @@ def unknown_like(frame: Frame, tree: ast.Type) -> None:
 
 
 def sequence_name(frame: Frame, axis: ast.Axis) -> str | None:
-    """The name of the sequence that an axis is, or None."""
+    """Return the name of the sequence that an axis is, or None."""
     tree = axis.size
     if isinstance(tree, ast.Path) and len(tree.names) == 1:
         found = frame.scope.definitions.get(tree.names[0].text)
@@ -346,7 +347,7 @@ def sequence_name(frame: Frame, axis: ast.Axis) -> str | None:
 def declared_type(
     frame: Frame, tree: ast.Type, batched: bool, sequences: bool = False
 ) -> Type | None:
-    """The type that a declaration (an input, a parameter) states; None after a mistake.
+    """Return the type that a declaration (an input, a parameter) states; None after a mistake.
 
     The axis of a sequence is part of its shape, and allowed with `sequences` alone.
     """

@@ -47,7 +47,7 @@ SCHEDULES = ("schedules",)
 
 
 def sample(name: str) -> str:
-    """The text of a program that uses a word. Raises KeyError if there is no such word."""
+    """Return the text of a program that uses a word. Raises KeyError if there is no such word."""
     definition = library.lookup(name) or PRIMITIVES[name]
     if (example := facts_of(definition).example) is not None:
         if len(example.lines) > 1:
@@ -134,7 +134,7 @@ def _model(
 
 
 def _program(lines: Sequence[str]) -> str:
-    """A model of these statements."""
+    """Return a model of these statements."""
     head = "seq time = 20\n\n" if any("time" in line for line in lines) else ""
     return head + "model example {\n" + "".join(f"  {line}\n" for line in lines) + "}\n"
 

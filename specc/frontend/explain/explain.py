@@ -31,12 +31,12 @@ PAGES = Path(__file__).parents[2] / "pages"
 
 @cache
 def pages() -> dict[str, str]:
-    """The pages on mistakes and warnings, by their names."""
+    """Return the pages on mistakes and warnings, by their names."""
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted(PAGES.glob("*.md"))}
 
 
 def words() -> dict[str, list[str]]:
-    """The words of the language, by the kind of what they are."""
+    """Return the words of the language, by the kind of what they are."""
     found: dict[str, list[str]] = {}
     for name in library.words():
         found.setdefault(Path(library.source_of(name).name).stem, []).append(name)
@@ -45,7 +45,7 @@ def words() -> dict[str, list[str]]:
 
 
 def explanation(name: str) -> str | None:
-    """The text on a word or a mistake; None if there is no such name."""
+    """Return the text on a word or a mistake; None if there is no such name."""
     page = pages().get(name)
     if page is not None:
         return page
@@ -55,18 +55,18 @@ def explanation(name: str) -> str | None:
 
 
 def nearest(name: str) -> str | None:
-    """The name that was probably meant."""
+    """Return the name that was probably meant."""
     return closest(name, [*library.words(), *PRIMITIVES, *pages()], SYNONYMS)
 
 
 def summary(name: str) -> str:
-    """The first sentence of a page."""
+    """Return the first sentence of a page."""
     paragraphs = pages()[name].split("\n\n")
     return " ".join(paragraphs[1].split())
 
 
 def contents() -> str:
-    """All names that can be explained."""
+    """Return all names that can be explained."""
     lines = ["Words, by the file of the library that defines them:", ""]
     for kind, names in words().items():
         lines += _wrapped(f"  {kind:<14}", names)
@@ -115,7 +115,7 @@ def _word(name: str) -> str:
 
 
 def _head(name: str, signature: Signature) -> str:
-    """A signature as the language writes it, in lines of at most 100 columns."""
+    """Return a signature as the language writes it, in lines of at most 100 columns."""
     text = f"{name}{signature}"
     if len(text) <= 100:
         return text
@@ -125,7 +125,7 @@ def _head(name: str, signature: Signature) -> str:
 
 
 def _compact(rule: dict[str, Any]) -> str:
-    """A JSON object, a property a line."""
+    """Return a JSON object, a property a line."""
     lines = []
     for key, value in rule.items():
         if key == "properties" and value:
@@ -147,7 +147,7 @@ def _indented(text: str) -> str:
 
 
 def _settings(settings: tuple[Declared, ...]) -> str:
-    """A line for each setting: its name, what it may be, and its default."""
+    """Return a line for each setting: its name, what it may be, and its default."""
     rows = []
     for each in settings:
         text = str(each)

@@ -24,7 +24,8 @@ MOST = 200
 def mended_source(
     source: Source, check: Callable[[Source], list[Diagnostic]]
 ) -> tuple[Source, list[Fix]]:
-    """The mended source, and the fixes that made it. `check` gives the diagnostics of a source.
+    """Return the mended source, and the fixes that made it. `check` gives the diagnostics of a
+    source.
 
     Each fix is applied alone, and only if its mistake is gone from the file as it is by then.
     """

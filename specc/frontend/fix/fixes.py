@@ -20,7 +20,7 @@ LONGEST = 100_000
 
 
 def wrapped(span: Span, opening: str, closing: str = ")") -> tuple[Edit, ...]:
-    """The edits that put a text in front of `span`, and another behind it."""
+    """Return the edits that put a text in front of `span`, and another behind it."""
     start, end = Span(span.source, span.start, span.start), Span(span.source, span.end, span.end)
     return Edit(start, opening), Edit(end, closing)
 
@@ -53,7 +53,8 @@ def verify_fixes(
 def mends(
     fix: Fix, diagnostic: Diagnostic, source: Source, errors: Callable[[Source], list[Diagnostic]]
 ) -> bool:
-    """Whether the mistake is gone from the mended file, and none is at what the fix wrote."""
+    """Return whether the mistake is gone from the mended file, and none is at what the fix
+    wrote."""
     if any(edit.span.source is not source for edit in fix.edits):
         return False
     place = moved(diagnostic.span.start, fix.edits)
@@ -68,7 +69,7 @@ def mends(
 
 
 def mended(text: str, edits: Iterable[Edit]) -> str:
-    """The text with all edits applied."""
+    """Return the text with all edits applied."""
     for edit in sorted(edits, key=lambda edit: edit.span.start, reverse=True):
         text = text[: edit.span.start] + edit.replacement + text[edit.span.end :]
     return text

@@ -18,7 +18,7 @@ from specc.ir import sizes
 def remedy(
     message: str, operands: list[tuple[ast.Expression, Value]]
 ) -> tuple[str | None, list[Fix]]:
-    """A help, and the fix that does it; nothing where nothing simple fits."""
+    """Return a help, and the fix that does it; nothing where nothing simple fits."""
     if len(operands) != 2:
         return None, []
     (left, one), (right, other) = operands

@@ -46,8 +46,8 @@ STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def read(text: str, name: str) -> Source:
-    """The source that a text of JSON stands for. Raises SpecError where it is no JSON form of a
-    file."""
+    """Return the source that a text of JSON stands for. Raises SpecError where it is no JSON form
+    of a file."""
 
     def refused(constant: str) -> Any:
         raise ValueError(f"`{constant}` is no number")
@@ -68,7 +68,7 @@ def read(text: str, name: str) -> Source:
 
 
 def _refuse_surrogates(source: Source) -> None:
-    """Refuses `"\\ud800"`: half of a character, which no file can hold."""
+    """Refuse `"\\ud800"`: half of a character, which no file can hold."""
     for match in STRING.finditer(source.text) if "\\u" in source.text else ():
         try:
             json.loads(match[0]).encode()
@@ -81,7 +81,8 @@ def _refuse_surrogates(source: Source) -> None:
 
 
 def to_text(record: Any, name: str = "model.json") -> str:
-    """The .dl text of a JSON form. Raises SpecError with the place in the record that is wrong."""
+    """Return the .dl text of a JSON form. Raises SpecError with the place in the record that is
+    wrong."""
     with recursion(20 * DEEPEST):
         text = _TextWriter(name).file(record)
     return formatted(Source(f"{name} (as .dl)", text))
@@ -106,7 +107,7 @@ class _TextWriter:
         )
 
     def fields(self, record: Any, pointer: str, classes: tuple[type, ...]) -> type:
-        """The class of a record, whose fields are as they must be."""
+        """Return the class of a record, whose fields are as they must be."""
         names = [cls.__name__ for cls in classes]
         wanted = (
             f"an object of the kind {' or '.join(names)}"
@@ -322,7 +323,7 @@ class _TextWriter:
         return f"{self.value(record, 'value', pointer, POSTFIX)}[{', '.join(items)}]"
 
     def call(self, record: Any, pointer: str) -> str:
-        """A call in a formula: `word(inputs; settings)`."""
+        """Return a call in a formula: `word(inputs; settings)`."""
         for name in ("comment", "comments", "empty_parens"):
             if name in record:
                 raise self.wrong(f"{pointer}/{name}", "only a call in a pipeline has this")
@@ -333,7 +334,8 @@ class _TextWriter:
         return f"{record['word']}({inputs}{sign}{settings})"
 
     def stage(self, record: Any, pointer: str) -> str:
-        """A call in a pipeline: `word(settings)`, `word(inputs; settings)`, or `word` alone."""
+        """Return a call in a pipeline: `word(settings)`, `word(inputs; settings)`, or `word`
+        alone."""
         if self.fields(record, pointer, (ast.Call, ast.Repeat)) is ast.Repeat:
             count = self.value(record, "count", pointer, POSTFIX)
             if not isinstance(record["count"], (int, str)) and not count.startswith("("):
@@ -348,7 +350,7 @@ class _TextWriter:
         return record["word"] if is_bare else f"{record['word']}({settings})"
 
     def source(self, record: Any, pointer: str) -> str:
-        """A source of data, which is a call in any case."""
+        """Return a source of data, which is a call in any case."""
         self.fields(record, pointer, (ast.Call,))
         return self.call(record, pointer)
 

@@ -113,7 +113,7 @@ class Shape:
 
 @cache
 def shapes(cls: type) -> dict[str, Shape]:
-    """The fields of a class of the tree, and what is kept beside it."""
+    """Return the fields of a class of the tree, and what is kept beside it."""
     hints = typing.get_type_hints(cls)
     found: dict[str, Shape] = {}
     for field in fields(cls):
@@ -176,7 +176,7 @@ def _shape(cls: type, name: str, hint: Any) -> Shape:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of the JSON form of a file."""
+    """Return the JSON Schema of the JSON form of a file."""
     classes: list[type] = [ast.File]
     for cls in classes:
         for shape in shapes(cls).values():
@@ -267,7 +267,8 @@ def _union(classes: tuple[type, ...]) -> str | None:
 
 
 def least(parent: Any, name: str) -> int:
-    """How tightly the value in a field of `parent` must bind to stand without parentheses."""
+    """Return how tightly the value in a field of `parent` must bind to stand without
+    parentheses."""
     return least_of(type(parent), name, getattr(getattr(parent, "operator", None), "text", ""))
 
 
@@ -284,7 +285,7 @@ def least_of(cls: type, name: str, operator: str) -> int:
 
 
 def binding(node: Any) -> int:
-    """How tightly a value of the tree binds."""
+    """Return how tightly a value of the tree binds."""
     return binding_of(type(node), getattr(getattr(node, "operator", None), "text", ""))
 
 

@@ -39,7 +39,7 @@ from specc.frontend.syntax.lex import lex
 
 
 def to_json(file: ast.File) -> dict[str, Any]:
-    """The JSON form of a file without mistakes in its syntax."""
+    """Return the JSON form of a file without mistakes in its syntax."""
     with recursion(20 * DEEPEST):
         return _Reader(file).file()
 
@@ -66,7 +66,7 @@ class _Reader:
     # Statements with their comments
 
     def _commented(self, node: Any) -> dict[str, Any]:
-        """A statement or definition with the comments above and behind it."""
+        """Return a statement or definition with the comments above and behind it."""
         before = self._comments_before(node.span.start)
         if self._is_blank(node.span.start):
             before.append("")
@@ -193,7 +193,8 @@ class _Reader:
                 record["stages"][place]["comments"] = above
 
     def _stage_comments(self, stage: ast.Node) -> tuple[str | None, list[str]]:
-        """The comment behind what comes before the arrow of a stage, and those above the arrow."""
+        """Return the comment behind what comes before the arrow of a stage, and those above the
+        arrow."""
         arrow = bisect_left(self.starts, stage.span.start) - 1
         end, start = self.tokens[arrow - 1].end, self.tokens[arrow].start
         behind, above = None, []
@@ -227,7 +228,7 @@ class _Reader:
         return {**record, "parens": extra}
 
     def _parens(self, node: Any) -> int:
-        """How many pairs of parentheses stand about a value."""
+        """Return how many pairs of parentheses stand about a value."""
         first = bisect_left(self.starts, node.span.start) - 1
         last = bisect_left(self.starts, node.span.end)
         count = 0
@@ -239,5 +240,5 @@ class _Reader:
 
 
 def _is_implied(call: ast.Call) -> bool:
-    """Whether a call has its semicolon anyway."""
+    """Return whether a call has its semicolon anyway."""
     return bool(call.inputs and call.settings)

@@ -43,7 +43,7 @@ FARTHEST = 40
 
 
 def formatted(source: Source) -> str:
-    """The source's text in the one layout. Raises SpecError if its syntax has mistakes."""
+    """Return the source's text in the one layout. Raises SpecError if its syntax has mistakes."""
     file, diagnostics = parse(source)
     if any(each.severity == "error" for each in diagnostics):
         raise SpecError(diagnostics)
@@ -55,7 +55,7 @@ def formatted(source: Source) -> str:
 
 
 def says_the_same(one: Source, other: Source) -> bool:
-    """Whether two texts have the same tokens and comments, line ends and spaces aside."""
+    """Return whether two texts have the same tokens and comments, line ends and spaces aside."""
     tokens, comments = [], []
     for source in (one, other):
         lexed = lex(source, Report())
@@ -140,7 +140,7 @@ class _FileWriter:
         )
 
     def _comments_before(self, offset: int, indent: int, first: int = 0) -> None:
-        """Writes the comments up to an offset, each on its line."""
+        """Write the comments up to an offset, each on its line."""
         while self._next_comment_before(offset):
             comment = self.comments[self.next_comment]
             if len(self.lines) > first:
@@ -150,13 +150,13 @@ class _FileWriter:
             self.next_comment += 1
 
     def _blank_line(self, start: int) -> None:
-        """Writes a blank line if the author left one before this offset."""
+        """Write a blank line if the author left one before this offset."""
         is_blank = not self.lines or not self.lines[-1].text
         if not is_blank and self.text.count("\n", self.end, start) > 1:
             self.lines.append(_Line(""))
 
     def _put(self, lines: list[str], end: int, indent: int) -> None:
-        """Writes lines that end at an offset of the text, and the comment behind them."""
+        """Write lines that end at an offset of the text, and the comment behind them."""
         while self._next_comment_before(end):  # it is in the lines
             self.next_comment += 1
         self.lines += [_Line(line) for line in lines]
@@ -172,7 +172,7 @@ class _FileWriter:
     # Statements
 
     def _columns(self, nodes, indent: int, is_model: bool = True) -> list[list[str]]:
-        """The lines of statements or definitions, those of neighbours set in columns."""
+        """Return the lines of statements or definitions, those of neighbours set in columns."""
         parts = [self._pieces(node) for node in nodes]
         if not is_model:
             return [self._laid(n, p, indent) for n, p in zip(nodes, parts, strict=True)]
@@ -201,7 +201,7 @@ class _FileWriter:
         return [self._laid(n, p, indent) for n, p in zip(nodes, parts, strict=True)]
 
     def _runs(self, nodes, is_long: list[bool]):
-        """The indices of statements with no blank line between them."""
+        """Return the indices of statements with no blank line between them."""
         run: list[int] = []
         for number, node in enumerate(nodes):
             if run:
@@ -268,7 +268,7 @@ class _FileWriter:
         return self.tokens[at].start
 
     def _laid(self, node, pieces: list[Piece], indent: int) -> list[str]:
-        """The lines of a statement, or of a definition up to its body."""
+        """Return the lines of a statement, or of a definition up to its body."""
         if self._has_comment(node):
             return self._kept(node, indent)
         body = getattr(node, "body", None)
@@ -278,7 +278,7 @@ class _FileWriter:
         return [" " * indent + first, *rest]
 
     def _tokens(self, node) -> list[Token]:
-        """The tokens of a statement, or of a definition up to its body."""
+        """Return the tokens of a statement, or of a definition up to its body."""
         at = bisect_left(self.starts, node.span.start)
         return self.tokens[at : bisect_left(self.starts, self._head_end(node))]
 
@@ -305,7 +305,7 @@ class _FileWriter:
         return stack[0]
 
     def _space(self, before: Token, token: Token, in_index: bool) -> int:
-        """How many spaces stand between two tokens."""
+        """Return how many spaces stand between two tokens."""
         sign, kind = before.kind, token.kind
         if kind in (")", "]", ",", ";", ".", "[") or sign in ("(", "[", "."):
             return 0
@@ -318,7 +318,7 @@ class _FileWriter:
         return 1
 
     def _kept(self, node, indent: int) -> list[str]:
-        """The lines of a statement as the author broke them: there are comments in it."""
+        """Return the lines of a statement as the author broke them: there are comments in it."""
         comments = self._comments_within(node.span.start, self._head_end(node))
         parts: list[Token | ast.Comment] = [*self._tokens(node), *comments]
         parts.sort(key=lambda part: part.start if isinstance(part, Token) else part.span.start)
@@ -354,7 +354,8 @@ class _FileWriter:
 
 
 def _word(pieces: list[Piece], room: int) -> list[str]:
-    """The head of a definition, and for `fn name(x) = value` the value; `room` is for its brace."""
+    """Return the head of a definition, and for `fn name(x) = value` the value; `room` is for its
+    brace."""
     signature, rest = pieces[2], pieces[3:]
     text = flat(pieces)
     arrows_kept = any(piece.kind == "->" and piece.is_broken for piece in rest)
@@ -387,7 +388,7 @@ def _word(pieces: list[Piece], room: int) -> list[str]:
 
 
 def _signs(file: ast.File) -> tuple[set[int], set[int]]:
-    """The offsets of signs without spaces about them, and of those with one value."""
+    """Return the offsets of signs without spaces about them, and of those with one value."""
     tight: set[int] = set()
     unary: set[int] = set()
     text = file.source.text
@@ -419,7 +420,7 @@ def _family(node) -> tuple[type, ...] | None:
 
 
 def _align_sign(parts: list[list[Piece]], sign: str, indent: int) -> None:
-    """Puts the first `=`, or what follows the first `:`, of all parts into one column."""
+    """Put the first `=`, or what follows the first `:`, of all parts into one column."""
     places: list[tuple[list[Piece], int]] = []
     for part in parts:
         at = next((i for i, piece in enumerate(part) if piece.kind == sign), None)
@@ -439,7 +440,7 @@ def _align_sign(parts: list[list[Piece]], sign: str, indent: int) -> None:
 
 
 def _with_comments(lines: list[_Line]) -> list[str]:
-    """The lines with the comments behind them, those of neighbours in one column."""
+    """Return the lines with the comments behind them, those of neighbours in one column."""
     out: list[str] = []
     at = 0
     while at < len(lines):

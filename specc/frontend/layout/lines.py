@@ -57,7 +57,7 @@ class Piece:
 
 
 def flat(pieces: Iterable[Piece]) -> str:
-    """The pieces in one line."""
+    """Return the pieces in one line."""
     return "".join(" " * p.space * (number > 0) + p.flat for number, p in enumerate(pieces))
 
 
@@ -70,7 +70,8 @@ def lay(
     is_statement: bool = False,
     is_stage: bool = False,
 ) -> list[str]:
-    """The lines of some pieces: the first goes on at `column`, the others have their indentation.
+    """Return the lines of some pieces: the first goes on at `column`, the others have their
+    indentation.
 
     `room` is how many columns what follows takes in the last line. In a whole statement, a pipeline
     is broken where the author broke it.
@@ -108,7 +109,7 @@ def _filled(
     room: int,
     is_each_alone: bool,
 ) -> list[str]:
-    """The first part goes on at `column`, the others fill lines, or have one each."""
+    """Return the first part goes on at `column`, the others fill lines, or have one each."""
     lines = lay(parts[0], column, indent)
     for number, part in enumerate(parts[1:], start=2):
         behind = room if number == len(parts) else 0
@@ -187,7 +188,7 @@ def _first_row(row: list[Sequence[Piece]], column: int, indent: int, room: int) 
 
 
 def _full_rows(row: list[Sequence[Piece]], indent: int, room: int) -> list:
-    """A row of stages in as many lines as it needs; a line starts with a stage that has
+    """Return a row of stages in as many lines as it needs; a line starts with a stage that has
     settings."""
     groups: list[list[Sequence[Piece]]] = []
     for part in row:
@@ -220,7 +221,7 @@ def _width(row: Iterable[Sequence[Piece]]) -> int:
 
 
 def _aligned(lines: list[str | list[Sequence[Piece]]], indent: int) -> list[str]:
-    """The lines as text, arrows below arrows where lines start with the same words."""
+    """Return the lines as text, arrows below arrows where lines start with the same words."""
     texts = [[flat(part) for part in line] if isinstance(line, list) else [] for line in lines]
     words = [[_word(part) for part in line] if isinstance(line, list) else [] for line in lines]
     _align(texts, words, 0, len(lines), 0, indent)
@@ -255,5 +256,5 @@ def _align(
 
 
 def _word(part: Sequence[Piece]) -> str:
-    """The word of a stage, with its arrow."""
+    """Return the word of a stage, with its arrow."""
     return flat(piece for piece in part if piece.inside is None)

@@ -19,12 +19,12 @@ ALLOW = re.compile(r"#+\s*allow:\s*(.*)")
 
 
 def silence(file: ast.File, report: Report) -> list[Diagnostic]:
-    """The diagnostics of a report, without the warnings that comments of the file allow."""
+    """Return the diagnostics of a report, without the warnings that comments of the file allow."""
     return _without(file, report, _allowed(file, report))
 
 
 def without_allowed(file: ast.File, diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """The diagnostics without the warnings that comments of the file allow."""
+    """Return the diagnostics without the warnings that comments of the file allow."""
     return _without(file, diagnostics, _allowed(file, Report()))
 
 
@@ -41,7 +41,7 @@ def _without(
 
 
 def _allowed(file: ast.File, report: Report) -> dict[int, set[str]]:
-    """The names that are allowed on each line; reports those that name no warning."""
+    """Return the names that are allowed on each line; reports those that name no warning."""
     found: dict[int, set[str]] = {}
     own_line: set[int] = set()
     text = file.source.text

@@ -45,7 +45,7 @@ class Footprint:
 
 
 def footprint(program: Program) -> Footprint:
-    """The memory that a training step of the program takes at least."""
+    """Return the memory that a training step of the program takes at least."""
     kept: set[Node] = set()
     at_once = 0  # what a product reads and makes
     nodes = program.loss_nodes
@@ -83,12 +83,12 @@ def footprint(program: Program) -> Footprint:
 
 
 def _elements(node: Node) -> int:
-    """The elements of a value of known size; 0 for others."""
+    """Return the elements of a value of known size; 0 for others."""
     return size if isinstance(size := node.type.elements, int) else 0
 
 
 def machine_memory() -> int | None:
-    """The bytes of memory that this process may take."""
+    """Return the bytes of memory that this process may take."""
     try:
         found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     except (AttributeError, ValueError, OSError):  # Windows

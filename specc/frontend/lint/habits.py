@@ -32,7 +32,7 @@ STEPS = 16
 
 
 def untrained(source: Source, program: Program, report: Report) -> None:
-    """Reports parameters that no loss of the examples depends on."""
+    """Report parameters that no loss of the examples depends on."""
     roots = [term.node for term in program.losses if term.node.type.batched]
     if not roots:
         return
@@ -146,7 +146,7 @@ def unusual_rate(
 
 
 def unclipped(source: Source, program: Program, report: Report) -> None:
-    """Reports states that go through weights for many steps, where nothing bounds the gradient."""
+    """Report states that go through weights for many steps, where nothing bounds the gradient."""
     recipe = program.recipe
     if not program.updates or recipe.clip_norm is not None or recipe.clip_value is not None:
         return
@@ -186,7 +186,7 @@ def unclipped(source: Source, program: Program, report: Report) -> None:
 
 
 def _goes_through_weights(start: Node, following: Node) -> bool:
-    """Whether a product stands between a state and what it is at the next step."""
+    """Return whether a product stands between a state and what it is at the next step."""
     depends: dict[Node, bool] = {}
     for node in topological([following]):
         depends[node] = node is start or any(depends[each] for each in node.inputs)
@@ -196,7 +196,7 @@ def _goes_through_weights(start: Node, following: Node) -> bool:
 
 
 def large_footprint(train: ast.Train, program: Program, report: Report) -> None:
-    """Reports a training that takes more memory than there is."""
+    """Report a training that takes more memory than there is."""
     there = machine_memory() if program.updates else None
     if there is None:
         return
@@ -230,7 +230,7 @@ def large_footprint(train: ast.Train, program: Program, report: Report) -> None:
 
 
 def data(program: Program, report: Report) -> None:
-    """Reports what is known of the examples without a look at a file."""
+    """Report what is known of the examples without a look at a file."""
     recipe = program.recipe
     for each in same_data(recipe, lambda a, b: os.path.normpath(a) == os.path.normpath(b)):
         report.add(each)

@@ -70,7 +70,7 @@ def _is_linear(layer: Layer, scope: Scope) -> bool:
 
 
 def _input_of(layer: Layer) -> Node | None:
-    """The value that a layer is applied to."""
+    """Return the value that a layer is applied to."""
     found: dict[Node, None] = {}
     done: set[Node] = set()
     waiting = [layer.node]
@@ -88,8 +88,8 @@ def _input_of(layer: Layer) -> Node | None:
 
 
 def _is_narrow(before: Layer, layer: Layer) -> bool:
-    """Whether the value between two layers is smaller than both ends: a code, or a matrix of low
-    rank."""
+    """Return whether the value between two layers is smaller than both ends: a code, or a matrix of
+    low rank."""
     if before.input is None:
         return False
     sizes = (before.input.elements, before.output.elements, layer.output.elements)
@@ -99,8 +99,8 @@ def _is_narrow(before: Layer, layer: Layer) -> bool:
 
 
 def _is_grouped(layer: Layer, weights: dict[str, Type]) -> bool:
-    """Whether a convolution sees only some of the channels: one of a pair that is cheaper than
-    one."""
+    """Return whether a convolution sees only some of the channels: one of a pair that is cheaper
+    than one."""
     shape = next((weights[p].shape for p in layer.parameters if p.endswith(".weight")), None)
     if shape is None or len(shape) != 4 or layer.input is None or "conv_transpose" in layer.path:
         return False

@@ -43,7 +43,7 @@ BOTH = PARAMETERS | TARGETS
 
 
 def cancelling(losses: Iterable[Term]) -> Term | None:
-    """The first loss with a target, if no gradient of all the losses together depends on a
+    """Return the first loss with a target, if no gradient of all the losses together depends on a
     target."""
     losses = list(losses)
     reach: dict[Node, int] = {}

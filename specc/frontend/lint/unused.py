@@ -48,7 +48,7 @@ def _unused_in(
     mentions: Callable[[ast.Node], list[str]],
     report: Report,
 ) -> None:
-    """Reports the names of a body that its roots do not reach."""
+    """Report the names of a body that its roots do not reach."""
     meaning: dict[str, ast.Statement] = {}
     for statement in body:
         for name in _names(statement):
@@ -86,5 +86,5 @@ def _names(statement: ast.Statement) -> tuple[ast.Name, ...]:
 
 
 def _mentions(node: ast.Node) -> list[str]:
-    """The first names of all paths in a node."""
+    """Return the first names of all paths in a node."""
     return [each.names[0].text for each in ast.walk(node) if type(each) is ast.Path]

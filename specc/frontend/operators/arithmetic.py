@@ -74,7 +74,7 @@ COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
 def binary(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> Value:
-    """The value of `left sign right`, for every sign but `@`, `and` and `or`."""
+    """Return the value of `left sign right`, for every sign but `@`, `and` and `or`."""
     if is_static(left) and is_static(right):
         folded = fold(sign, left, right)
         if folded is not None:
@@ -93,7 +93,7 @@ def binary(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> Va
 
 
 def fold(sign: str, left, right):
-    """The number `left sign right`; None where it is none yet (half of an open size)."""
+    """Return the number `left sign right`; None where it is none yet (half of an open size)."""
     if isinstance(left, Polynomial) or isinstance(right, Polynomial):
         return fold_sizes(sign, left, right)
     if sign in ("==", "!="):
@@ -140,7 +140,7 @@ def fold_sizes(sign: str, left, right):
 
 
 def _brief(sign: str, size):
-    """A size that is not too long to calculate with; raises Mistake."""
+    """Return a size that is not too long to calculate with; raises Mistake."""
     if isinstance(size, Polynomial) and sizes.extent(size) > LONGEST_SIZE:
         names = sizes.open_names(size)
         raise Mistake(
@@ -153,7 +153,8 @@ def _brief(sign: str, size):
 
 
 def compare(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> Tensor:
-    """A comparison, element by element: classes with classes or whole numbers, else as numbers."""
+    """Return a comparison, element by element: classes with classes or whole numbers, else as
+    numbers."""
     kinds = {each.type.kind for each in (left, right) if isinstance(each, Tensor)}
     if kinds == {"int"}:
         _check_classes(sign, left, right)
@@ -203,7 +204,7 @@ def _check_classes(sign: str, left: Value, right: Value) -> None:
 
 
 def arithmetic(frame: Frame, op: Op, sign: str, operands: tuple[Value, ...], span: Span) -> Tensor:
-    """An op on numbers: truth values are taken as 0 and 1, a class is no number."""
+    """Return an op on numbers: truth values are taken as 0 and 1, a class is no number."""
     values = []
     for position, each in enumerate(operands):
         if isinstance(each, Tensor) and each.type.kind == "int":
@@ -287,7 +288,7 @@ def select(frame: Frame, condition: Tensor, value: Value, otherwise: Value, span
 
 
 def as_kind(frame: Frame, value: Value, kind: str, span: Span) -> Tensor:
-    """A number or tensor as a tensor of one kind; only truth values change theirs."""
+    """Return a number or tensor as a tensor of one kind; only truth values change theirs."""
     if isinstance(value, Tensor):
         if kind == "float" and value.type.kind == "bool":
             return frame.apply(ops.ToFloat(), value, span=span)
@@ -305,7 +306,7 @@ def as_kind(frame: Frame, value: Value, kind: str, span: Span) -> Tensor:
 
 
 def elementwise(frame: Frame, op: Op, operands: list[Tensor], span: Span) -> Tensor:
-    """The node of an elementwise op, scalars spread over the largest operand."""
+    """Return the node of an elementwise op, scalars spread over the largest operand."""
     largest = max(operands, key=lambda each: each.type.rank)
     shape = largest.shape
     for each in operands:
@@ -322,7 +323,7 @@ def elementwise(frame: Frame, op: Op, operands: list[Tensor], span: Span) -> Ten
 
 
 def _check_decided(name: str, operands: list[Tensor]) -> None:
-    """Refuses operands whose shapes may be equal or not, depending on open sizes."""
+    """Refuse operands whose shapes may be equal or not, depending on open sizes."""
     first, *rest = [each.shape for each in operands if each.shape]
     for other in rest:
         for axis, (left, right) in enumerate(zip(first, other, strict=False)):
@@ -336,7 +337,7 @@ def _check_decided(name: str, operands: list[Tensor]) -> None:
 
 
 def unary(frame: Frame, op: ops.Elementwise, name: str, x: Value, span: Span) -> Value:
-    """A function of one number: calculated if the number is known, else an op."""
+    """Return a function of one number: calculated if the number is known, else an op."""
     if is_static(x) and not isinstance(x, Polynomial):
         try:
             return op.of_numbers(x)
@@ -352,7 +353,7 @@ def unary(frame: Frame, op: ops.Elementwise, name: str, x: Value, span: Span) ->
 def pairwise(
     frame: Frame, op: Op, function: Callable, name: str, a: Value, b: Value, span: Span
 ) -> Value:
-    """The larger or smaller of two numbers."""
+    """Return the larger or smaller of two numbers."""
     if is_static(a) and is_static(b):
         if isinstance(a, (float, bool)) and isinstance(b, Polynomial):
             a = int(a) if a == math.floor(a) else a
@@ -373,7 +374,8 @@ def pairwise(
 
 
 def spread(frame: Frame, value: Tensor, shape: sizes.Shape, span: Span) -> Tensor:
-    """A scalar spread over `shape`; a tensor of that shape as it is. Raises Mistake otherwise."""
+    """Return a scalar spread over `shape`; a tensor of that shape as it is. Raises Mistake
+    otherwise."""
     if value.shape == shape:
         return value
     if value.shape == ():

@@ -70,7 +70,8 @@ def matmul(frame: Frame, left: Value, right: Value, span: Span) -> Tensor:
 def window_count(
     size: Size, window: int, stride: int, pad: int, rounds: str, axis: str
 ) -> tuple[Size, str]:
-    """How many windows lie on an axis, (N - F + 2P) / S + 1, and that calculation as text."""
+    """Return how many windows lie on an axis, (N - F + 2P) / S + 1, and that calculation as
+    text."""
     room = size - window + 2 * pad
     formula = f"({size} - {window} + 2*{pad}) / {stride} + 1"
     if isinstance(room, int) and room < 0:
@@ -101,7 +102,7 @@ def window_count(
 
 
 def joined(notes: list[str]) -> str:
-    """The calculations for height and width, once if they are the same."""
+    """Return the calculations for height and width, once if they are the same."""
     return ", ".join(dict.fromkeys(notes))
 
 
@@ -268,7 +269,7 @@ def window_sum(
 def window_counts(
     x: Tensor, size: Pair, stride: Pair, pad: Pair, rounds: str
 ) -> tuple[tuple[Size, ...], str]:
-    """How many windows lie on each axis of an image, and the calculations as text."""
+    """Return how many windows lie on each axis of an image, and the calculations as text."""
     problems = zip(("height", "width"), x.shape[1:], size, stride, pad, strict=True)
     found = [
         window_count(length, window, step, margin, rounds, axis)
@@ -278,7 +279,7 @@ def window_counts(
 
 
 def padded(frame: Frame, x: Tensor, pad: Pair, fill: float, span: Span) -> Tensor:
-    """An image with `pad` rows and columns of `fill` on each side."""
+    """Return an image with `pad` rows and columns of `fill` on each side."""
     for axis, margin in enumerate(pad, 1):
         if margin:
             op = Pad(axis, margin, x.shape[axis] + 2 * margin, fill=fill)

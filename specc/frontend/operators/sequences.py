@@ -52,14 +52,14 @@ def _checked(value: Value, over: Sequence, name: str) -> Tensor:
 
 
 def total(frame: Frame, value: Value, over: Sequence, name: str, span: Span) -> Tensor:
-    """The sum over the steps."""
+    """Return the sum over the steps."""
     x = _checked(value, over, name)
     kept = masked(x.node, x.over)
     return Tensor(apply(Sum((0,)), kept, origin=frame.origin(span)), x.provenance)
 
 
 def average(frame: Frame, x: Value, over: Sequence, name: str, span: Span) -> Tensor:
-    """The mean over the steps that there are."""
+    """Return the mean over the steps that there are."""
     sequence = _checked(x, over, name).over
     return _divided(frame, total(frame, x, over, name, span), sequence, span)
 
@@ -73,14 +73,14 @@ def _divided(frame: Frame, summed: Tensor, sequence: Sequence, span: Span) -> Te
 
 
 def over_steps(frame: Frame, x: Tensor, span: Span) -> Tensor:
-    """A value of each step as one of the example: the mean over its steps."""
+    """Return a value of each step as one of the example: the mean over its steps."""
     if x.sequence is None:
         return x
     return average(frame, as_kind(frame, x, "float", span), x.sequence, "mean", span)
 
 
 def over_batch(frame: Frame, x: Tensor, span: Span) -> Tensor:
-    """The mean over the batch, of the steps that there are."""
+    """Return the mean over the batch, of the steps that there are."""
     origin = frame.origin(span)
     summed = apply(Sum((0,)), masked(x.node, x.over), origin=origin)
     length = x.over.length
@@ -91,7 +91,7 @@ def over_batch(frame: Frame, x: Tensor, span: Span) -> Tensor:
 
 
 def masked(node: Node, sequence: Sequence) -> Node:
-    """The values of a sequence with 0 past its end."""
+    """Return the values of a sequence with 0 past its end."""
     if sequence.mask is None:
         return node
     return ops.select(_spread(sequence.mask, node), node, constant(0.0))
@@ -103,7 +103,7 @@ def _spread(mask: Node, like: Node) -> Node:
 
 
 def last(frame: Frame, x: Tensor, span: Span) -> Tensor:
-    """The value of the last step."""
+    """Return the value of the last step."""
     size = x.over.size
     length = x.over.length
     if length is None:
@@ -118,7 +118,7 @@ def last(frame: Frame, x: Tensor, span: Span) -> Tensor:
 
 
 def _as_numbers(x: Tensor, name: str) -> tuple[Node, Size | None]:
-    """The values of a sequence as numbers, and how many classes they stand for."""
+    """Return the values of a sequence as numbers, and how many classes they stand for."""
     if x.type.kind == "float":
         return x.node, None
     if x.type.kind == "int" and x.type.classes is not None:
@@ -131,7 +131,7 @@ def _as_numbers(x: Tensor, name: str) -> tuple[Node, Size | None]:
 
 
 def first(frame: Frame, x: Tensor, span: Span) -> Tensor:
-    """The value of the first step."""
+    """Return the value of the first step."""
     return _one(frame, x, 0, span)
 
 
@@ -142,7 +142,7 @@ def _one(frame: Frame, x: Tensor, position: Size, span: Span) -> Tensor:
 
 
 def reverse(frame: Frame, x: Tensor, span: Span) -> Tensor:
-    """The steps from the last to the first; what lies past the end stays there."""
+    """Return the steps from the last to the first; what lies past the end stays there."""
     size, origin = x.over.size, frame.origin(span)
     if x.over.begin is not None:
         raise Mistake(
@@ -171,7 +171,7 @@ def reverse(frame: Frame, x: Tensor, span: Span) -> Tensor:
 
 
 def previous(frame: Frame, x: Tensor, span: Span) -> Tensor:
-    """The value of the step before; at the first step class n of n, or 0."""
+    """Return the value of the step before; at the first step class n of n, or 0."""
     size, node, origin = x.over.size, x.node, frame.origin(span)
     if x.over.begin is not None:
         raise Mistake(
@@ -213,6 +213,6 @@ def along(frame: Frame, x: Value, sequence: Sequence, span: Span) -> Tensor:
 
 
 def varying(name: str, size, length: Node, origin: Origin) -> Sequence:
-    """A sequence of which each example has a length of its own."""
+    """Return a sequence of which each example has a length of its own."""
     steps = apply(ops.ToFloat(), leaf(Iota(size), origin))
     return Sequence(name, size, ops.less(steps, apply(ops.ToFloat(), length)), length)

@@ -46,7 +46,7 @@ DEPTH = 20_000
 def check(
     file: ast.File, overrides: Mapping[str, str | int | float] = {}, report: Report | None = None
 ) -> Program | None:
-    """The program of a file; None where it has mistakes, or definitions only.
+    """Return the program of a file; None where it has mistakes, or definitions only.
 
     `overrides` give dimensions, constants and settings of `train` another value: a number, or a
     text that is read as an expression of the language. Without a `report`, mistakes raise
@@ -76,9 +76,9 @@ NAMED_WORDS = ("use", "fn", "block", "cell", "optimizer", "layer")
 
 
 def _doubted(file: ast.File, syntax: Iterable[Diagnostic]) -> ast.File:
-    """The file with a `Broken` in the place of every statement that holds an error of syntax. What
-    was read of it is in doubt, unless the error has a sure fix: then it was read as if it was
-    fixed."""
+    """Return the file with a `Broken` in the place of every statement that holds an error of
+    syntax. What was read of it is in doubt, unless the error has a sure fix: then it was read as if
+    it was fixed."""
     doubtful = [
         each.span for each in syntax if not each.fixes or "is missing between" in each.message
     ]
@@ -94,7 +94,8 @@ def _doubted(file: ast.File, syntax: Iterable[Diagnostic]) -> ast.File:
 
 
 def _follows_a_bracket(each: Diagnostic, syntax: list[Diagnostic]) -> bool:
-    """Whether an operator is missing only because a bracket that closes nothing is before it."""
+    """Return whether an operator is missing only because a bracket that closes nothing is before
+    it."""
     return (
         each.name == "syntax"
         and "is missing between `)` and" in each.message
@@ -108,7 +109,7 @@ def _follows_a_bracket(each: Diagnostic, syntax: list[Diagnostic]) -> bool:
 
 
 def _drop_consequences(file: ast.File, report: Report, syntax: list[Diagnostic]) -> None:
-    """Drops errors that may only follow from an error of syntax."""
+    """Drop errors that may only follow from an error of syntax."""
     if not syntax:
         return
     # what could not be read, and where its names would have had a meaning
@@ -178,7 +179,7 @@ def _shorten(report: Report) -> None:
 
 
 def _errors(source: Source, overrides: Mapping[str, str | int | float]) -> list[Diagnostic]:
-    """The errors of a source, syntax included."""
+    """Return the errors of a source, syntax included."""
     from specc.frontend.syntax.parse import parse
 
     file, diagnostics = parse(source)
@@ -232,7 +233,7 @@ def _check(
 
 
 def _number(context: Context, scope: Scope, definition: ast.Dim | ast.Seq | ast.Const) -> None:
-    """Calculates a number of the file, and those that it is made of."""
+    """Calculate a number of the file, and those that it is made of."""
     try:
         with recursion(DEPTH):
             number_value(scope, definition)
@@ -244,7 +245,7 @@ def _number(context: Context, scope: Scope, definition: ast.Dim | ast.Seq | ast.
 
 
 def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | None) -> Program:
-    """Walks the model and its training."""
+    """Walk the model and its training."""
     elaborated = elaborate(context, scope, model)
     _warn_of_signed_loss(context, elaborated)
     training = TrainBlock()
@@ -267,7 +268,7 @@ def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | N
 
 
 def _warn_of_signed_loss(context: Context, elaborated: Elaborated) -> None:
-    """Warns where errors of both signs cancel in the loss."""
+    """Warn where errors of both signs cancel in the loss."""
     term = None if context.report.errors else cancelling(elaborated.losses)
     if term is not None and term.span is not None:
         context.report.warning(
@@ -283,7 +284,7 @@ MOST_BYTES = 2**37
 
 
 def _check_losses_reach(context: Context, elaborated: Elaborated, training: TrainBlock) -> None:
-    """Refuses losses on which no trained parameter has an influence that a gradient could
+    """Refuse losses on which no trained parameter has an influence that a gradient could
     follow."""
     trained = {each.path for each in training.updates}
     reached: set[Node] = set()
@@ -312,7 +313,7 @@ USUAL_BATCH = 4096
 
 
 def _check_memory(context: Context, elaborated: Elaborated, training: TrainBlock, block) -> None:
-    """Refuses a model whose parameters fit into no machine, and a batch that does not."""
+    """Refuse a model whose parameters fit into no machine, and a batch that does not."""
     counts = {path: each.type.elements for path, each in context.parameters.items()}
     known = {path: count for path, count in counts.items() if isinstance(count, int)}
     total = 4 * sum(known.values())
@@ -391,7 +392,7 @@ D = TypeVar("D", ast.Model, ast.Train)
 
 
 def _only(context: Context, file: ast.File, cls: type[D]) -> D | None:
-    """The one model (or train) of a file."""
+    """Return the one model (or train) of a file."""
     found = [each for each in file.definitions if isinstance(each, cls)]
     for extra in found[1:]:
         word = cls.__name__.lower()
@@ -405,7 +406,7 @@ def _only(context: Context, file: ast.File, cls: type[D]) -> D | None:
 
 
 def _head(definition: ast.Model | ast.Train) -> Span:
-    """The keyword of a definition, and its name."""
+    """Return the keyword of a definition, and its name."""
     if isinstance(definition, ast.Model):
         return definition.name.span
     return Span(definition.span.source, definition.span.start, definition.span.start + len("train"))
@@ -420,7 +421,7 @@ def _has_broken_loss(model: ast.Model) -> bool:
 
 
 def _is_library(file: ast.File) -> bool:
-    """Whether a file holds definitions for others to use."""
+    """Return whether a file holds definitions for others to use."""
     return bool(file.definitions) and not any(
         isinstance(each, ast.Train) or (isinstance(each, ast.Broken) and each.keyword == "model")
         for each in file.definitions
@@ -430,7 +431,7 @@ def _is_library(file: ast.File) -> bool:
 def _parsed(
     context: Context, overrides: Mapping[str, str | int | float]
 ) -> dict[str, ast.Expression]:
-    """The overrides as expressions; a text goes through the grammar of the language."""
+    """Return the overrides as expressions; a text goes through the grammar of the language."""
     found: dict[str, ast.Expression] = {}
     for name, value in overrides.items():
         text = str(value).lower() if isinstance(value, bool) else str(value)
@@ -458,7 +459,7 @@ def _parsed(
 
 
 def _check_overrides(context: Context, scope: Scope, has_train: bool) -> None:
-    """Reports what the command line changes, and the file does not have."""
+    """Report what the command line changes, and the file does not have."""
     known = scope.number_names() | ({each.name for each in SETTINGS} if has_train else set())
     for name, value in context.overrides.items():
         if name in known:

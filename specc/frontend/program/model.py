@@ -42,7 +42,7 @@ class Elaborated:
 
 
 def elaborate(context: Context, scope: Scope, model: ast.Model) -> Elaborated:
-    """Walks the model."""
+    """Walk the model."""
     frame = Frame(context, scope, "model", namer=Namer(""), body=model.body)
     result = Elaborated()
     terms: list[ast.Loss | ast.Metric] = []
@@ -216,7 +216,7 @@ def _weights(context: Context) -> Value:
 
 
 def _loss(frame: Frame, statement: ast.Loss, value: Value) -> Tensor | None:
-    """A number for each example, or one for all of them (a penalty)."""
+    """Return a number for each example, or one for all of them (a penalty)."""
     if not isinstance(value, Tensor) or value.type.kind != "float":
         frame.error(
             "wrong-kind",
@@ -229,8 +229,8 @@ def _loss(frame: Frame, statement: ast.Loss, value: Value) -> Tensor | None:
 
 
 def _metric(frame: Frame, statement: ast.Metric, value: Value) -> Tensor | None:
-    """A number or truth value for each example, of which the mean is reported, or a formula over
-    means and weights, which is reported as it is."""
+    """Return a number or truth value for each example, of which the mean is reported, or a formula
+    over means and weights, which is reported as it is."""
     if not isinstance(value, Tensor) or value.type.kind == "int":
         frame.error(
             "wrong-kind",
@@ -247,8 +247,8 @@ def _metric(frame: Frame, statement: ast.Metric, value: Value) -> Tensor | None:
 
 
 def _figure(formula: Node) -> Node:
-    """A formula that is calculated once for all data, from means: a part of it that the kernels
-    must calculate, such as a sum over weights, counts as the mean of itself."""
+    """Return a formula that is calculated once for all data, from means: a part of it that the
+    kernels must calculate, such as a sum over weights, counts as the mean of itself."""
     new: dict[Node, Node] = {}
     over_means: set[Node] = set()
     computed: set[Node] = set()  # what reads the model, and no mean
@@ -284,7 +284,7 @@ def _scalar(frame: Frame, statement, value: Tensor, what: str) -> Tensor | None:
 
 
 def _term_names(frame: Frame, model: ast.Model) -> dict[ast.Node, str]:
-    """The name of each output, loss and metric: its own, or that of its word or value, made
+    """Return the name of each output, loss and metric: its own, or that of its word or value, made
     unique."""
     names: dict[ast.Node, str] = {}
     for cls in (ast.Output, ast.Loss, ast.Metric):
@@ -317,12 +317,12 @@ def _term_names(frame: Frame, model: ast.Model) -> dict[ast.Node, str]:
 
 
 def _plain_name(value: ast.Expression) -> ast.Name | None:
-    """The name that an output of a plain value has: `output y`."""
+    """Return the name that an output of a plain value has: `output y`."""
     return value.names[0] if isinstance(value, ast.Path) and len(value.names) == 1 else None
 
 
 def _word_of(value: ast.Expression) -> str | None:
-    """The value's name, or the word that makes it."""
+    """Return the value's name, or the word that makes it."""
     if isinstance(value, ast.Path):
         return value.names[-1].text
     if isinstance(value, ast.Pipeline) and isinstance(value.stages[-1], ast.Call):

@@ -29,7 +29,7 @@ TOTAL = "total_loss"
 
 
 def is_more_better(frame: Frame, tree: ast.Expression, value: Tensor) -> bool | None:
-    """Whether a metric is better if it is larger; None if its formula does not tell."""
+    """Return whether a metric is better if it is larger; None if its formula does not tell."""
     if value.type.kind == "bool":
         return True
     call = tree.stages[-1] if isinstance(tree, ast.Pipeline) and tree.stages else tree
@@ -48,7 +48,7 @@ def is_more_better(frame: Frame, tree: ast.Expression, value: Tensor) -> bool | 
 def monitor(
     frame: Frame, tree: ast.Expression, losses: Sequence[Term], metrics: Sequence[Term]
 ) -> Monitor | None:
-    """The value that `tree` names; None, and an error, if there is no such value."""
+    """Return the value that `tree` names; None, and an error, if there is no such value."""
     name, is_max = tree, None
     if (
         isinstance(tree, ast.Call)

@@ -39,7 +39,7 @@ from specc.ops.random import Uniform
 
 
 def schedule(frame: Frame, span) -> dict[str, Value]:
-    """The names that a setting of an optimizer may depend on."""
+    """Return the names that a setting of an optimizer may depend on."""
     return {name: Tensor(leaf(Input("schedule", name), frame.origin(span))) for name in SCHEDULE}
 
 
@@ -53,7 +53,7 @@ class UpdateRule:
     does_not_fit: bool = False  # the type of some parameter
 
     def update(self, path: str) -> Update | None:
-        """The rule for one parameter; None after a mistake."""
+        """Return the rule for one parameter; None after a mistake."""
         if self.does_not_fit:
             return None
         type_ = self.frame.context.parameters[path].type
@@ -154,7 +154,7 @@ class UpdateRule:
         nexts.setdefault(name.text, statement)
 
     def _next_values(self, frame: Frame, nexts, states, weight: str, type_) -> dict[str, Tensor]:
-        """The values after the step; every state and the parameter have one."""
+        """Return the values after the step; every state and the parameter have one."""
         values: dict[str, Tensor] = {}
         for name, statement in nexts.items():
             value = evaluate(frame, statement.value)
@@ -214,7 +214,7 @@ class UpdateTemplate:
                 self.nodes.append(node)
 
     def of(self, path: str, leaf_: Node) -> Update:
-        """The same formulas over the leaves of another parameter."""
+        """Return the same formulas over the leaves of another parameter."""
         first = len(self.update.path)
         new: dict[Node, Node] = {}
         for node in self.nodes:
@@ -314,7 +314,7 @@ def optimizer_rule(frame: Frame, tree: ast.Call) -> UpdateRule | None:
 
 
 def check_inputs(frame: Frame, definition: ast.Optimizer) -> bool:
-    """Whether an optimizer takes a parameter and its gradient; reports any other number of
+    """Return whether an optimizer takes a parameter and its gradient; reports any other number of
     inputs."""
     if len(definition.signature.inputs) == 2:
         return True

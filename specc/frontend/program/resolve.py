@@ -21,7 +21,7 @@ EVERYWHERE = (*SCHEDULE, "training", "weights")
 
 
 def resolve(context: Context, scope: Scope, definition: ast.Definition) -> None:
-    """Reports the names in a model or a word's definition that nothing gives a meaning to."""
+    """Report the names in a model or a word's definition that nothing gives a meaning to."""
     if not isinstance(definition, (ast.Fn, ast.Block, ast.Cell, ast.Optimizer, ast.Model)):
         return
     frame = Frame(context, scope, "file", definition=definition)
@@ -34,7 +34,7 @@ def resolve(context: Context, scope: Scope, definition: ast.Definition) -> None:
 
 
 def _signature(frame: Frame, signature: ast.Signature) -> None:
-    """Reports kinds of settings that there are not, and names that stand twice."""
+    """Report kinds of settings that there are not, and names that stand twice."""
     seen: dict[str, ast.Name] = {}
     names = [each.name for each in signature.inputs]
     names += [each.name for each in signature.settings]
@@ -72,7 +72,7 @@ def _signature(frame: Frame, signature: ast.Signature) -> None:
 
 
 def _declared(definition) -> list[ast.Name]:
-    """All names that the definition gives a meaning to."""
+    """Return all names that the definition gives a meaning to."""
     names = declared_names(getattr(definition, "body", None) or ())
     if isinstance(definition, ast.Model):
         return names
@@ -86,7 +86,7 @@ def _declared(definition) -> list[ast.Name]:
 
 
 def _expressions(definition):
-    """The roots to look through: the body, and the settings' defaults."""
+    """Return the roots to look through: the body, and the settings' defaults."""
     if not isinstance(definition, ast.Model):
         for setting in definition.signature.settings:
             if setting.default is not None and setting.kind is None and not setting.choices:
@@ -119,7 +119,7 @@ def _visit(frame: Frame, root: ast.Node) -> None:
 
 
 def _settings(word, call: ast.Call) -> list[ast.Expression]:
-    """The settings of a call that are expressions, and not words or choices."""
+    """Return the settings of a call that are expressions, and not words or choices."""
     if not isinstance(word, Word):
         return []
     signature = signature_of(word.definition)

@@ -144,7 +144,7 @@ def _check_any_trained(
     freezes: list[ast.Freeze],
     frozen: list[str],
 ) -> None:
-    """Refuses to train a model of which no parameter is trained."""
+    """Refuse to train a model of which no parameter is trained."""
     paths = frame.context.paths
     if frame.context.report.errors or len(frozen) < len(paths):
         return
@@ -226,7 +226,8 @@ def _unknown_setting(frame: Frame, name: ast.Name) -> None:
 
 
 def _validate(frame: Frame, statement: ast.Validate, ports: list[Port]) -> DataCall | float | None:
-    """A source, or `split = 0.9`: the part of the data that is trained on. Gives the part kept."""
+    """Return a source, or `split = 0.9`: the part of the data that is trained on. Gives the part
+    kept."""
     if statement.source is not None:
         return data_call(frame, statement.source, ports)
     assert statement.split is not None, "a part is split off, or has a source; please report this"
@@ -309,7 +310,7 @@ def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | Non
 
 
 def _choice(word: str, argument: ast.Argument) -> str | None:
-    """The word that a setting takes without quotes: `level=char`."""
+    """Return the word that a setting takes without quotes: `level=char`."""
     known = sources.SOURCES[word].all_settings(()) if argument.name is not None else {}
     setting = known.get(argument.name.text) if argument.name is not None else None
     tree = argument.value
@@ -324,7 +325,7 @@ def _choice(word: str, argument: ast.Argument) -> str | None:
 
 
 def _frozen(frame: Frame, freezes: list[ast.Freeze]) -> list[str]:
-    """The paths that `freeze` names, each once."""
+    """Return the paths that `freeze` names, each once."""
     found: dict[str, None] = {}
     for statement in freezes:
         for path in statement.paths:
@@ -333,7 +334,7 @@ def _frozen(frame: Frame, freezes: list[ast.Freeze]) -> list[str]:
 
 
 def _parameters(frame: Frame, path: ast.Path) -> list[str]:
-    """The parameters at `path` or below it; reports a path without any."""
+    """Return the parameters at `path` or below it; reports a path without any."""
     paths = frame.context.paths
     text = path.text
     found = [each for each in paths if each == text or each.startswith(f"{text}.")]
@@ -354,7 +355,7 @@ def _parameters(frame: Frame, path: ast.Path) -> list[str]:
 def _updates(
     frame: Frame, block: ast.Train, optimizers: list[ast.TrainOptimizer], training: TrainBlock
 ) -> list[Update]:
-    """The rule of each parameter that is trained, in the order of the parameters."""
+    """Return the rule of each parameter that is trained, in the order of the parameters."""
     context = frame.context
     frozen = set(training.frozen)
     chosen: dict[str, tuple[UpdateRule | None, Span]] = {}

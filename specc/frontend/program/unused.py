@@ -29,7 +29,7 @@ from specc.ops.leaf import Input, constant, leaf
 
 
 def check_unused(context: Context, scope: Scope, found: list[ast.Definition]) -> None:
-    """Reports the mistakes of the definitions in `found` that the walk of the model has not
+    """Report the mistakes of the definitions in `found` that the walk of the model has not
     entered."""
     unused = [each for each in found if isinstance(each, WORDS) and each not in context.entered]
     for each in found:
@@ -54,7 +54,7 @@ def _input_types(frame: Frame, definition: ast.WordDefinition) -> None:
 
 
 def _walk(context: Context, scope: Scope, definition: ast.Fn | ast.Block | ast.Optimizer) -> None:
-    """Walks the body in a context of its own, so that nothing of it becomes part of the model."""
+    """Walk the body in a context of its own, so that nothing of it becomes part of the model."""
     apart = Context(context.report, context.overrides, lists_layers=False, has_unknown_inputs=True)
     kind = type(definition).__name__.lower()
     frame = Frame(
@@ -78,7 +78,7 @@ def _walk(context: Context, scope: Scope, definition: ast.Fn | ast.Block | ast.O
 
 
 def _unknown_names(definition: ast.WordDefinition) -> dict[str, Value]:
-    """The names that the signature gives a meaning to, and those of a schedule."""
+    """Return the names that the signature gives a meaning to, and those of a schedule."""
     signature = definition.signature
     names = [each.name.text for each in signature.inputs]
     names += [each.name.text for each in signature.settings]
@@ -92,7 +92,7 @@ def _unknown_names(definition: ast.WordDefinition) -> dict[str, Value]:
 
 
 def _defaults(context: Context, scope: Scope, definition: ast.WordDefinition) -> None:
-    """Reports defaults that the declaration of their setting does not allow."""
+    """Report defaults that the declaration of their setting does not allow."""
     names = _unknown_names(definition) | dict.fromkeys(SCHEDULE, POISON)
     word = Word(definition.name.text, definition, scope)
     for declared in signature_of(definition).settings:
@@ -108,7 +108,7 @@ def _defaults(context: Context, scope: Scope, definition: ast.WordDefinition) ->
 
 
 def _circles(context: Context, scope: Scope, unused: list[ast.WordDefinition]) -> None:
-    """Reports words that use each other in a circle, each circle once."""
+    """Report words that use each other in a circle, each circle once."""
     done: set[ast.WordDefinition] = set()
     reported: set[tuple[ast.WordDefinition, ast.WordDefinition]] = set()
 

@@ -94,7 +94,7 @@ def _used(
     chain: tuple[Path, ...],
     done: dict[Path, Scope | None],
 ) -> Scope | None:
-    """The scope of the file that `use` names; None after a mistake."""
+    """Return the scope of the file that `use` names; None after a mistake."""
     text = use.path.value
     if not text.endswith(".dl"):
         context.error("bad-use", f"`use` brings in a `.dl` file, not `{text}`", use.path.span)

@@ -72,7 +72,7 @@ class Frame:
         return self.call or span
 
     def error(self, name: str, message: str, span: Span, **more) -> Poison:
-        """Reports a mistake of this body; tells which use led into a definition of the user."""
+        """Report a mistake of this body; tells which use led into a definition of the user."""
         labels = list(more.pop("labels", ()))
         if self.call is not None:
             labels = [label for label in labels if label.span.source is self.call.source]
@@ -93,7 +93,7 @@ class Frame:
         return self.context.error(name, message, self.place(span), labels=labels, **more)
 
     def declare(self, name: ast.Name, value: Value) -> None:
-        """Gives `name` its value; a name that is taken is a mistake."""
+        """Give `name` its value; a name that is taken is a mistake."""
         earlier = self.places.get(name.text)
         if earlier is None and self.kind == "model":
             definition, _ = self.scope.definitions.get(name.text, (None, None))
@@ -112,7 +112,7 @@ class Frame:
         self.places[name.text] = name.span
 
     def known_names(self) -> set[str]:
-        """All names that a value may be called by here."""
+        """Return all names that a value may be called by here."""
         return set(self.names) | self.scope.number_names() | set(self.schedule or ())
 
     @property
@@ -125,7 +125,7 @@ class Frame:
         return closest(name, candidates, SYNONYMS) if self.suggests else None
 
     def suggestion(self, name: str, candidates: Iterable[str]) -> str | None:
-        """The help for a name that is unknown."""
+        """Return the help for a name that is unknown."""
         found = self.closest(name, candidates)
         if found is not None:
             return f"did you mean `{found}`?"
@@ -137,7 +137,7 @@ class Frame:
         return Origin("", self.place(span), self.word)
 
     def uses(self, definition: Any) -> bool:
-        """Whether this body is part of a use of `definition`."""
+        """Return whether this body is part of a use of `definition`."""
         frame: Frame | None = self
         while frame is not None:
             if frame.definition is definition:
@@ -146,14 +146,15 @@ class Frame:
         return False
 
     def open_labels(self, names: Iterable[str]) -> tuple[list[Label], str | None]:
-        """The declarations of open dimensions, and the help that says how to decide them."""
+        """Return the declarations of open dimensions, and the help that says how to decide them."""
         declared = self.context.open_sizes
         labels = [Label(declared[name], f"`{name}` is open") for name in names if name in declared]
         first = next((name for name in names if name in declared), None)
         return labels, f"give `{first}` a number: `dim {first} = ...`" if first else None
 
     def apply(self, op: Op, *operands: Tensor, span: Span, note: str = "") -> Tensor:
-        """The tensor of `op`; raises Mistake. Its provenance continues from `flowing(operands)`."""
+        """Return the tensor of `op`; raises Mistake. Its provenance continues from
+        `flowing(operands)`."""
         sequence = common_sequence(operands)
         try:
             if sequence is None:
@@ -169,8 +170,8 @@ class Frame:
         return Tensor(node, flowing(operands), sequence)
 
     def _at_each_step(self, op: Op, operands, sequence: Sequence, span: Span):
-        """The node of `op` for all steps of a sequence, and the sequence (None: one value for
-        all)."""
+        """Return the node of `op` for all steps of a sequence, and the sequence (None: one value
+        for all)."""
         moving = [each.sequence is not None for each in operands]
         leaves = [
             leaf(Input("step", str(position), each.type)) if each.sequence else each.node
@@ -192,7 +193,8 @@ class SharedLayer(Applicable):
 
 
 def common_sequence(operands: Iterable[Tensor], allow_constants: bool = False) -> Sequence | None:
-    """The sequence that some operands are; raises Misfit for operands that do not go together."""
+    """Return the sequence that some operands are; raises Misfit for operands that do not go
+    together."""
     found = max(
         (each for each in operands if each.sequence is not None),
         default=None,
@@ -227,15 +229,15 @@ def common_sequence(operands: Iterable[Tensor], allow_constants: bool = False) -
 
 
 def flowing(operands: Iterable[Value]) -> Derivation | None:
-    """The provenance of the operand that differs between examples, or has most axes; the first of
-    equal ones."""
+    """Return the provenance of the operand that differs between examples, or has most axes; the
+    first of equal ones."""
     tensors = [each for each in operands if isinstance(each, Tensor)]
     best = max(tensors, key=lambda each: (each.type.batched, each.type.rank), default=None)
     return best.provenance if best is not None else None
 
 
 def name_result(node: Node, name: str) -> None:
-    """Writes the user's name for a value into its node, which is still being built."""
+    """Write the user's name for a value into its node, which is still being built."""
     if not node.origin.name and node.op.name != "Input":
         origin = Origin(name, node.origin.span, node.origin.word)
         object.__setattr__(node, "origin", origin)

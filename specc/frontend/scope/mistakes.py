@@ -34,7 +34,7 @@ class Misfit(Mistake):
 
 
 def undecided(size: Size) -> Mistake:
-    """The mistake of a size that must be known, and is open."""
+    """Return the mistake of a size that must be known, and is open."""
     names = sorted(open_names(size))
     listed = " and ".join(f"`{name}`" for name in names)
     return Mistake(

@@ -33,7 +33,7 @@ class Derivation:
 
 
 def visible(last: Derivation | None, span: Span, shape: Shape) -> Derivation:
-    """The step of the user's call at `span`, in place of the hidden steps that `last` ends
+    """Return the step of the user's call at `span`, in place of the hidden steps that `last` ends
     with."""
     notes = []
     while last is not None and last.hidden:
@@ -50,7 +50,7 @@ def last_visible(last: Derivation | None) -> Derivation | None:
 
 
 def steps(last: Derivation | None) -> list[Derivation]:
-    """The steps that changed the shape, from the first on, and the last one."""
+    """Return the steps that changed the shape, from the first on, and the last one."""
     found: list[Derivation] = []
     while last is not None:
         before = last_visible(last.previous)
@@ -62,7 +62,8 @@ def steps(last: Derivation | None) -> list[Derivation]:
 
 
 def story(what: str, shape: Shape, last: Derivation | None) -> str | None:
-    """The note that tells how `what` came to `shape`; None where there is nothing to tell."""
+    """Return the note that tells how `what` came to `shape`; None where there is nothing to
+    tell."""
     found = steps(last)
     if not found or (len(found) == 1 and not found[0].note and found[0].text == what.strip("`")):
         return None
@@ -82,6 +83,6 @@ def story(what: str, shape: Shape, last: Derivation | None) -> str | None:
 
 
 def excerpt(span: Span, longest: int = 48) -> str:
-    """The text of a span on one line."""
+    """Return the text of a span on one line."""
     text = " ".join(span.text.split())
     return text if len(text) <= longest else text[: longest - 3] + "..."

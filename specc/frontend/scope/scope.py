@@ -57,7 +57,7 @@ class Context:
     is_incomplete: bool = False  # a part of the file could not be read
 
     def carry_label(self, path: str) -> str:
-        """A name for the state of a cell that may be used again with the same weights."""
+        """Return a name for the state of a cell that may be used again with the same weights."""
         label, number = path, 1
         while label in self.carries:
             number += 1
@@ -74,7 +74,7 @@ class Context:
         help: str | None = None,
         fixes: Iterable[Fix] = (),
     ) -> Poison:
-        """Reports a mistake; gives the value of what is wrong."""
+        """Report a mistake; gives the value of what is wrong."""
         assert name in ERRORS, f"`{name}` is not in the table of errors; please report this"
         self.report.error(name, message, span, labels=labels, notes=notes, help=help, fixes=fixes)
         return POISON
@@ -110,7 +110,7 @@ class Scope:
     is_incomplete: bool = False  # a file that it uses could not be read: any name may be in there
 
     def word(self, name: str) -> Word | None:
-        """The word `name` as this file sees it: its own, or one of the library."""
+        """Return the word `name` as this file sees it: its own, or one of the library."""
         found = self.definitions.get(name)
         if found is not None:
             definition, scope = found
@@ -128,7 +128,7 @@ class Scope:
         return word
 
     def word_names(self) -> set[str]:
-        """All words that the file knows."""
+        """Return all words that the file knows."""
         own = {name for name, (each, _) in self.definitions.items() if isinstance(each, WORDS)}
         return own | set(library.words()) | set((self.library or self).primitives)
 
@@ -153,6 +153,6 @@ class Namer:
         return f"{self.path}.{name}" if self.path else name
 
     def fresh(self, word: str) -> str:
-        """The path of the next use of `word`."""
+        """Return the path of the next use of `word`."""
         self.counts[word] = self.counts.get(word, 0) + 1
         return self.within(f"{word}{self.counts[word]}")

@@ -110,7 +110,7 @@ Value: TypeAlias = Static | str | Sequence | Tensor | Several | Weights | Applic
 
 
 def is_static(value: Value) -> TypeGuard[Static]:
-    """Whether it is a number that is known when compiling (an open size counts)."""
+    """Return whether it is a number that is known when compiling (an open size counts)."""
     return isinstance(value, (int, float, Polynomial))
 
 
@@ -131,7 +131,7 @@ def beyond_float(value: Value) -> str | None:
 
 
 def show_bytes(count: int) -> str:
-    """A number of bytes for people: `1.2 TB`."""
+    """Return a number of bytes for people: `1.2 TB`."""
     units = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
     power = min((len(str(count)) - 1) // 3, len(units) - 1)
     if count >= 1000 ** (len(units) + 3):
@@ -183,7 +183,7 @@ def describe(value: Value) -> str:
 
 
 def describe_type(type_: Type, sequence: str = "") -> str:
-    """A type as the language writes it: `float[6, 28, 28]`, `class(10)[time]`, `bool`."""
+    """Return a type as the language writes it: `float[6, 28, 28]`, `class(10)[time]`, `bool`."""
     shown = [*([sequence] if sequence else []), *map(str, type_.shape)]
     axes = f"[{', '.join(shown)}]" if shown else ""
     if type_.kind == "int":

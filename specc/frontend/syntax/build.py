@@ -435,7 +435,7 @@ def _around_semicolon(parts: Iterable[Any]) -> tuple[tuple[Any, ...], tuple[Any,
 
 
 def _deeper(node: ast.Node, limit: int) -> bool:
-    """Whether a path from `node` down is longer than `limit`."""
+    """Return whether a path from `node` down is longer than `limit`."""
     level = [node]
     for _ in range(limit + 1):
         level = [child for parent in level for child in ast.children(parent)]
@@ -451,7 +451,7 @@ def broken(node: Any) -> ast.Broken:
 
 
 def keyword_of(cls: type[ast.Node]) -> str:
-    """The word that a statement or definition starts with; "" for a setting of `train`."""
+    """Return the word that a statement or definition starts with; "" for a setting of `train`."""
     if cls is ast.Setting:
         return ""
     return "optimizer" if cls is ast.TrainOptimizer else cls.__name__.lower()

@@ -45,7 +45,7 @@ def after(recovery: Recovery, at: int) -> int:
 
 
 def unexpected(recovery: Recovery, at: int) -> int:
-    """Says what was expected; leaves the statement out."""
+    """Say what was expected; leaves the statement out."""
     token, before = recovery.tokens[at], recovery.before(at)
     if len(recovery.parser.states) == 1:
         recovery.report(
@@ -83,8 +83,8 @@ ANY = Expectation("{ends}", None)
 
 
 def filled(what: str, expected: set[str]) -> str:
-    """The words of an expectation with the kinds of tokens that end the formula, list or type:
-    "an operator or {ends}" is "an operator, `,` or `)`"."""
+    """Return the words of an expectation with the kinds of tokens that end the formula, list or
+    type: "an operator or {ends}" is "an operator, `,` or `)`"."""
     left = expected - {"BROKEN"}
     if "{ends}" in what:
         left -= BINARY | {"->", "(", "[", ".", "=", "for", "NUMBER", "STRING"}

@@ -31,7 +31,7 @@ class Expectation:
 
 @cache
 def expectations() -> dict[int, Expectation]:
-    """The expectation of each state."""
+    """Return the expectation of each state."""
     found: dict[int, Expectation] = {}
     for text, expectation in examples():
         state, _ = stopped(text)
@@ -41,7 +41,7 @@ def expectations() -> dict[int, Expectation]:
 
 
 def examples() -> Iterator[tuple[str, Expectation]]:
-    """The texts of the table, and what is expected in the state to which each leads."""
+    """Return the texts of the table, and what is expected in the state to which each leads."""
     what, help = "", None
     for line in read("dl.messages").splitlines():
         if line.startswith("    "):
@@ -53,7 +53,8 @@ def examples() -> Iterator[tuple[str, Expectation]]:
 
 
 def stopped(text: str) -> tuple[int | None, int]:
-    """The state in which the automaton meets a token that does not fit, and the token's number."""
+    """Return the state in which the automaton meets a token that does not fit, and the token's
+    number."""
     tokens = lex(Source("dl.messages", text), Report()).tokens
     actions, gotos, rules = tables().actions, tables().gotos, tables().rules
     states = [tables().start]

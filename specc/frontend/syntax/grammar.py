@@ -55,12 +55,13 @@ class Tables:
 
 
 def text() -> str:
-    """The text of the grammar."""
+    """Return the text of the grammar."""
     return read("dl.lark")
 
 
 def read(name: str) -> str:
-    """A file of `grammars/`: beside the package in a repository, within it where installed."""
+    """Return a file of `grammars/`: beside the package in a repository, within it where
+    installed."""
     package = Path(__file__).parents[2]
     for folder in (package, package.parent):
         file = folder / "grammars" / name
@@ -71,7 +72,8 @@ def read(name: str) -> str:
 
 @cache
 def tables() -> Tables:
-    """The tables: those beside the grammar, or, where they are not of this text, computed ones."""
+    """Return the tables: those beside the grammar, or, where they are not of this text, computed
+    ones."""
     grammar = text()
     try:
         record = json.loads(read("dl.tables.json"))
@@ -83,7 +85,7 @@ def tables() -> Tables:
 
 
 def written(grammar: str) -> str:
-    """The text of `dl.tables.json` for a grammar."""
+    """Return the text of `dl.tables.json` for a grammar."""
     record = {"of": _identity(grammar), **compute(grammar)}
     entries = []
     for name, value in record.items():
@@ -116,7 +118,8 @@ def _tables(record: dict[str, Any]) -> Tables:
 
 
 def compute(grammar: str) -> dict[str, Any]:
-    """The tables of a grammar as plain data. Raises Lark's GrammarError if it has a conflict."""
+    """Return the tables of a grammar as plain data. Raises Lark's GrammarError if it has a
+    conflict."""
     from lark import Lark
     from lark.grammar import Rule as LarkRule
     from lark.lexer import TerminalDef

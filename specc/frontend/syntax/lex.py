@@ -53,7 +53,7 @@ def _pattern() -> Any:  # `scanner` of a pattern has no type
 
 
 def lex(source: Source, report: Report, start: int = 0, end: int | None = None) -> Lexed:
-    """The tokens of a source, or of the part of it between two offsets, with $END behind the
+    """Return the tokens of a source, or of the part of it between two offsets, with $END behind the
     last."""
     text = source.text if end is None else source.text[:end]
     lexed = Lexed()
@@ -94,7 +94,7 @@ def lex(source: Source, report: Report, start: int = 0, end: int | None = None) 
 
 
 def _unknown(source: Source, report: Report, start: int, end: int) -> Token:
-    """Reports what no token starts with, and returns what to take it for."""
+    """Report what no token starts with, and returns what to take it for."""
     text = source.text
     word = text[start:end]
     if word in FOREIGN:

@@ -25,7 +25,7 @@ from specc.source import Source
 def parse(
     source: Source, start: int = 0, end: int | None = None
 ) -> tuple[ast.File, list[Diagnostic]]:
-    """The tree of a source and what is wrong with its syntax, in the order of the text.
+    """Return the tree of a source and what is wrong with its syntax, in the order of the text.
 
     With `start` and `end` only the definitions between these offsets are read.
     """
@@ -60,7 +60,7 @@ def _file(parser: Parser) -> ast.File:
 
 
 def _too_deep(tokens: list[Token]) -> set[int]:
-    """The opening brackets that are nested too deeply, but not those within them."""
+    """Return the opening brackets that are nested too deeply, but not those within them."""
     found = set()
     depth = 0
     for at, token in enumerate(tokens):

@@ -74,7 +74,7 @@ class Parser:
         self.ends = [0]
 
     def feed(self, token: Token, is_taken: bool = True) -> bool:
-        """Takes a token, and says whether it fits. The last one, $END, leaves the file on the
+        """Take a token, and says whether it fits. The last one, $END, leaves the file on the
         stack.
 
         If it is not to be taken, only the rules that end before it are built.
@@ -114,7 +114,8 @@ class Parser:
                 return True
 
     def _handed_on(self, below: int, state: int, kind: str) -> int:
-        """The state above `below` once all rules of a single part have ended before a token."""
+        """Return the state above `below` once all rules of a single part have ended before a
+        token."""
         while (action := self.tables.actions[state].get(kind)) is not None and action < 0:
             name, _, build = self.rules[~action]
             if build is not None:
@@ -123,7 +124,7 @@ class Parser:
         return state
 
     def accepts(self, *kinds: str) -> bool:
-        """Whether tokens of these kinds would fit now."""
+        """Return whether tokens of these kinds would fit now."""
         states = self.states.copy()
         actions, gotos, rules = self.tables.actions, self.tables.gotos, self.tables.rules
         for kind in kinds:
@@ -143,15 +144,15 @@ class Parser:
         return True
 
     def expected(self) -> set[str]:
-        """The kinds of tokens that fit now."""
+        """Return the kinds of tokens that fit now."""
         return {kind for kind in self.tables.actions[self.states[-1]] if self.accepts(kind)}
 
     def reduce(self, kind: str) -> None:
-        """Builds the rules that end before a token of this kind, if it would fit."""
+        """Build the rules that end before a token of this kind, if it would fit."""
         if self.accepts(kind):
             self.feed(Token(kind, "", self.ends[-1], self.ends[-1]), is_taken=False)
 
     def drop(self, height: int) -> None:
-        """Takes values off the stack until it has this height."""
+        """Take values off the stack until it has this height."""
         for stack in (self.states, self.values, self.starts, self.ends):
             del stack[height:]

@@ -83,12 +83,12 @@ class Recovery:
         return next(n for n in range(len(states), 0, -1) if states[n - 1] in self.lists)
 
     def start(self, at: int) -> int:
-        """The offset at which the statement starts."""
+        """Return the offset at which the statement starts."""
         height, starts = self.height, self.parser.starts
         return starts[height] if height < len(starts) else self.tokens[at].start
 
     def start_token(self, at: int) -> int:
-        """The number of the token with which the statement starts."""
+        """Return the number of the token with which the statement starts."""
         offset = self.start(at)
         while at > 0 and self.tokens[at].start > offset:
             at -= 1
@@ -99,7 +99,7 @@ class Recovery:
         return "model" not in self.parser.tables.actions[self.parser.states[self.height - 1]]
 
     def opened(self) -> Token | None:
-        """The innermost open bracket of the statement."""
+        """Return the innermost open bracket of the statement."""
         closed = 0
         for value in reversed(self.parser.values[self.height :]):
             if type(value) is Token and value.kind in (")", "]"):
@@ -111,7 +111,8 @@ class Recovery:
         return None
 
     def open_brace(self) -> tuple[Token, str]:
-        """The `{` of the body that is being read, and the word with which its definition starts."""
+        """Return the `{` of the body that is being read, and the word with which its definition
+        starts."""
         tokens = [value for value in self.parser.values[: self.height] if type(value) is Token]
         brace = next(
             number for number in reversed(range(len(tokens))) if tokens[number].kind == "{"
@@ -128,7 +129,7 @@ class Recovery:
         return self.tokens[min(at + 1, len(self.tokens) - 1)]
 
     def is_first(self, at: int) -> bool:
-        """Whether a token is the first of its line. Lines have no meaning, but show what was
+        """Return whether a token is the first of its line. Lines have no meaning, but show what was
         meant."""
         return (
             at == 0
@@ -137,7 +138,7 @@ class Recovery:
         )
 
     def is_word_as_name(self, at: int) -> bool:
-        """Whether a reserved word stands where it can only be meant as a name."""
+        """Return whether a reserved word stands where it can only be meant as a name."""
         kind, is_first = self.tokens[at].kind, self.is_first(at)
         if kind not in self.parser.tables.keywords:
             return False
@@ -152,7 +153,7 @@ class Recovery:
         return self.before(at).kind in BEFORE_NAMES and not is_first
 
     def is_definition(self, at: int) -> bool:
-        """Whether a definition starts here, told from a statement by `optimizer ... {`."""
+        """Return whether a definition starts here, told from a statement by `optimizer ... {`."""
         kind = self.tokens[at].kind
         if kind not in DEFINITIONS or self.is_word_as_name(at):
             return False
@@ -165,7 +166,7 @@ class Recovery:
         return False
 
     def is_next_statement(self, at: int) -> bool:
-        """Whether the statement that is being read has ended before this token."""
+        """Return whether the statement that is being read has ended before this token."""
         kind = self.tokens[at].kind
         if kind in ("}", "$END"):
             return True
@@ -177,7 +178,7 @@ class Recovery:
         return Span(self.source, token.start, token.end)
 
     def place(self, at: int) -> Span:
-        """The token; at the end of a line, the place behind the token before it."""
+        """Return the token; at the end of a line, the place behind the token before it."""
         token = self.tokens[at]
         if at and (token.kind == "$END" or self.is_first(at)):
             end = self.before(at).end
@@ -194,7 +195,7 @@ class Recovery:
         help: str | None = None,
         fix: tuple[str, Edit] | None = None,
     ) -> None:
-        """Reports a mistake, unless the same statement has one already: it may be a consequence."""
+        """Report a mistake, unless the same statement has one already: it may be a consequence."""
         start, token = self.start(at), self.tokens[at]
         line_end = self.source.text.find("\n", token.start) % (len(self.source.text) + 1)
         if self.is_first(at) and at:
@@ -219,7 +220,7 @@ class Recovery:
     # Going on
 
     def nested_too_deep(self, at: int) -> int:
-        """Reports brackets nested too deeply; leaves their statement out."""
+        """Report brackets nested too deeply; leaves their statement out."""
         token = self.tokens[at]
         self.reported.add(self.start(at))
         self.parser.report.error(
@@ -231,7 +232,7 @@ class Recovery:
         return self.leave_out(at)
 
     def leave_out(self, at: int) -> int:
-        """Puts a `Broken` in the place of the statement, and returns where the next one starts."""
+        """Put a `Broken` in the place of the statement, and returns where the next one starts."""
         parser = self.parser
         first, within = self.start_token(at), self.is_within_body
         stop = self.next_start(at, first, within)
@@ -254,7 +255,8 @@ class Recovery:
         return stop
 
     def next_start(self, at: int, first: int, within: bool) -> int:
-        """The token with which the next statement starts, at or behind `at` and behind `first`."""
+        """Return the token with which the next statement starts, at or behind `at` and behind
+        `first`."""
         tokens = self.tokens
         braces, at = 0, max(at, first + 1) if tokens[first].kind != "$END" else at
         brackets = 0
@@ -288,7 +290,7 @@ class Recovery:
         return at
 
     def give_up(self, at: int) -> int:
-        """Leaves out the rest of a file in which nearly all is wrong."""
+        """Leave out the rest of a file in which nearly all is wrong."""
         parser = self.parser
         definitions_read = len(parser.states) > 1 and parser.states[1] in self.lists
         parser.drop(2 if definitions_read else 1)

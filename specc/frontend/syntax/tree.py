@@ -11,7 +11,7 @@ from specc.frontend.syntax import ast
 
 
 def show_tree(node: ast.Node) -> str:
-    """Every node with its place (line:column) and its fields, indented by depth."""
+    """Return every node with its place (line:column) and its fields, indented by depth."""
     lines: list[str] = []
     # (label, value, depth), the next one last: files may be long, so there is no recursion
     stack: list[tuple[str, object, int]] = [("", node, 0)]

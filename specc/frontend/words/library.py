@@ -42,17 +42,17 @@ class Entry:
 
 
 def lookup(name: str) -> ast.WordDefinition | None:
-    """The definition of a word; always the same node for the same word."""
+    """Return the definition of a word; always the same node for the same word."""
     return _definition(name) if name in index() else None
 
 
 def words() -> tuple[str, ...]:
-    """The names of all words, in the order of the alphabet."""
+    """Return the names of all words, in the order of the alphabet."""
     return tuple(sorted(index()))
 
 
 def source_of(name: str) -> Source:
-    """The file that defines a word. Raises KeyError if there is no such word."""
+    """Return the file that defines a word. Raises KeyError if there is no such word."""
     return index()[name].source
 
 

@@ -44,7 +44,7 @@ class Declared:
         return any(not isinstance(value, (int, float, ast.Number)) for _, value in self.bounds)
 
     def __str__(self) -> str:
-        """The declaration as the language writes it."""
+        """Return the declaration as the language writes it."""
         text = self.name
         if self.choices:
             text += ": " + " or ".join(self.choices)
@@ -64,7 +64,7 @@ def _text(value: Any) -> str:
 
 @cache
 def declared(signature: ast.Signature) -> tuple[Declared, ...]:
-    """The settings of a signature. A kind that there is not stays in `kind`, for `check` to
+    """Return the settings of a signature. A kind that there is not stays in `kind`, for `check` to
     report."""
     return tuple(
         Declared(
@@ -84,7 +84,8 @@ BOUND_KEYS = {">": "exclusiveMinimum", ">=": "minimum", "<": "exclusiveMaximum",
 
 
 def property_schema(setting: Declared, bounds: Mapping[int, Any] = {}) -> dict[str, Any]:
-    """The JSON Schema of one setting. `bounds` holds those whose value is not a plain number."""
+    """Return the JSON Schema of one setting. `bounds` holds those whose value is not a plain
+    number."""
     if setting.choices:
         return {"enum": list(setting.choices)}
     rule: dict[str, Any]
@@ -117,7 +118,7 @@ def property_schema(setting: Declared, bounds: Mapping[int, Any] = {}) -> dict[s
 
 
 def schema(settings: Iterable[Declared], title: str = "") -> dict[str, Any]:
-    """The JSON Schema of a word's settings, given as an object."""
+    """Return the JSON Schema of a word's settings, given as an object."""
     settings = tuple(settings)
     rule: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     if title:
@@ -170,7 +171,8 @@ _HOLDS = {BOUND_KEYS[sign]: holds for sign, holds in HOLDS.items()}
 
 
 def _is_plainly_valid(rule: Mapping[str, Any], value: Any) -> bool:
-    """Whether a value evidently meets a rule, so that the validator (70 ms to import) is not asked.
+    """Return whether a value evidently meets a rule, so that the validator (70 ms to import) is not
+    asked.
 
     Whatever is not evident, and every keyword that is not known here, is left to the validator.
     """

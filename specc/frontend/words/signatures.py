@@ -44,7 +44,7 @@ class Signature:
         return next((each for each in self.settings if each.name == name), None)
 
     def __str__(self) -> str:
-        """The signature as the language writes it: `(x: float[n]; units: int > 0)`."""
+        """Return the signature as the language writes it: `(x: float[n]; units: int > 0)`."""
         inputs = ", ".join(
             each.name + (f": {' '.join(each.type.span.text.split())}" if each.type else "")
             for each in self.inputs
@@ -67,7 +67,7 @@ class Primitive:
 
 @cache
 def from_tree(tree: ast.Signature) -> Signature:
-    """The signature of a definition."""
+    """Return the signature of a definition."""
     inputs = tuple(
         InputDeclared(each.name.text, each.type, False, each.name.span) for each in tree.inputs
     )
@@ -75,7 +75,7 @@ def from_tree(tree: ast.Signature) -> Signature:
 
 
 def signature_of(definition: Any) -> Signature:
-    """The signature of a definition or primitive."""
+    """Return the signature of a definition or primitive."""
     found = definition.signature
     if isinstance(definition, ast.Cell):
         return _of_cell(definition)
@@ -84,7 +84,7 @@ def signature_of(definition: Any) -> Signature:
 
 @cache
 def _of_cell(cell: ast.Cell) -> Signature:
-    """A cell takes its first states as further inputs: `lstm(y, h=h, c=c; 256)`."""
+    """Return a cell takes its first states as further inputs: `lstm(y, h=h, c=c; 256)`."""
     own = from_tree(cell.signature)
     states = tuple(
         InputDeclared(each.name.text, None, True, each.name.span)

@@ -50,7 +50,8 @@ class Node:
         return type(self), tuple(getattr(self, each.name) for each in fields_of(self))
 
     def __repr__(self) -> str:
-        """The node as an expression of Python, without places and without fields left empty."""
+        """Return the node as an expression of Python, without places and without fields left
+        empty."""
         shown = []
         for f in fields_of(self):
             value = getattr(self, f.name)
@@ -74,7 +75,7 @@ def _child_fields(cls: type) -> tuple[str, ...]:
 
 
 def children(node: Node) -> Iterator[Node]:
-    """The nodes directly under `node`, in the order of its fields."""
+    """Return the nodes directly under `node`, in the order of its fields."""
     for name in _child_fields(type(node)):
         value = getattr(node, name)
         if isinstance(value, Node):
@@ -98,7 +99,7 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def alike(one: Node, other: Node) -> bool:
-    """Whether two trees say the same, wherever they stand; comments aside."""
+    """Return whether two trees say the same, wherever they stand; comments aside."""
     pairs: list[tuple[object, object]] = [(one, other)]
     while pairs:
         a, b = pairs.pop()
