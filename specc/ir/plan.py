@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from specc.ir.graph import Graph, Node
 from specc.ir.show import show_node
@@ -20,16 +21,36 @@ from specc.ir.sizes import Shape
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
+class GroupKind(StrEnum):
+    """How the nodes of a group are computed together."""
+
+    NEST = "nest"  # elementwise nodes, reductions and placements over one domain
+    CONTRACT = "contract"  # one contraction
+    KERNEL = "kernel"  # one node with a kernel of its own
+    CONCAT = "concat"  # one node whose inputs are copied side by side
+    LOOP = "loop"  # nodes that are computed step by step
+
+
+class Mode(StrEnum):
+    """How the shards share the work of a step."""
+
+    SHARD = "shard"  # each shard does its own lanes
+    SPLIT = "split"  # they divide the elements, or the rows or positions of a product
+    ROWS = "rows"  # they divide the rows of a sum over all examples
+    LANES = "lanes"  # a team divides the lanes
+    SINGLE = "single"  # the first shard does it alone
+    EACH = "each"  # every shard does it for itself; only the first one writes outside of its arena
+
+
 @dataclass(frozen=True, eq=False)
 class Group:
     """Nodes that are computed together.
 
-    kind "nest": elementwise nodes, reductions and placements over one `domain`; "contract" and
-    "kernel": one node; "loop": nodes that are computed step by step, see `loop`. `stored` are the
-    members whose values other groups, or the outputs, read.
+    A nest has one `domain`; for a loop see `loop`. `stored` are the members whose values other
+    groups, or the outputs, read.
     """
 
-    kind: str
+    kind: GroupKind
     nodes: tuple[Node, ...]
     stored: tuple[Node, ...]
     domain: Shape = ()
@@ -108,16 +129,12 @@ class Place:
 class Step:
     """One group at its place in the program.
 
-    mode "shard": each shard does its own lanes; "split": the shards divide the elements, or the
-    rows or positions of a product; "rows": they divide the rows of a sum over all examples;
-    "lanes": a team divides the lanes; "single": the first shard does it alone; "each": every shard
-    does it for itself, and only the first one writes outside of its arena. `stores` says where each
-    stored node goes (a node may go to several places).
+    `stores` says where each stored node goes (a node may go to several places).
     """
 
     group: Group
     phase: int
-    mode: str
+    mode: Mode
     stores: tuple[tuple[Node, Place], ...]
     steps: tuple[Step, ...] = ()  # of a loop: those of one turn
     turns: int = 1
@@ -126,7 +143,7 @@ class Step:
 
     @property
     def within_arena(self) -> Step:
-        """The part of an "each" step that the other shards do."""
+        """The part of a step of `Mode.EACH` that the other shards do."""
         stores = tuple((node, place) for node, place in self.stores if place.space == "arena")
         nodes = self.group.needed_for(node for node, _ in stores)
         return replace(self, group=replace(self.group, nodes=nodes), stores=stores)

@@ -14,7 +14,7 @@ from itertools import islice
 
 from specc.ir.graph import Graph, Node, apply
 from specc.ir.op import Form
-from specc.ir.plan import Group, Repeated
+from specc.ir.plan import Group, GroupKind, Repeated
 from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.carry import Carry, Loop, loops, ordered
 from specc.ops.leaf import Const, Input, leaf
@@ -26,9 +26,9 @@ from specc.passes.prepare import is_old_value, overwritten_by, prepare
 
 _IN_NESTS = (Form.ELEMENT, Form.SHARDS, Form.END)
 _ALONE = {
-    Form.JOIN: "concat",
-    Form.CONTRACTION: "contract",
-    Form.KERNEL: "kernel",
+    Form.JOIN: GroupKind.CONCAT,
+    Form.CONTRACTION: GroupKind.CONTRACT,
+    Form.KERNEL: GroupKind.KERNEL,
 }  # kind of the group
 
 
@@ -72,11 +72,11 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
         """
         for root in _read_whole(node):
             if root in waiting:
-                yield root, groups.open(_domain(root), "nest")
+                yield root, groups.open(_domain(root), GroupKind.NEST)
         for each in node.inputs:
             if each in waiting:
-                joins = (_domain(each), "nest") == groups.domains[group]
-                yield each, group if joins else groups.open(_domain(each), "nest")
+                joins = (_domain(each), GroupKind.NEST) == groups.domains[group]
+                yield each, group if joins else groups.open(_domain(each), GroupKind.NEST)
 
     overwritten = overwritten_by(graph)
     leaves = set().union(*overwritten.values())
@@ -88,7 +88,7 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
             for root in {root_of(each): None for own in looped[node].nodes for each in own.inputs}:
                 if root in waiting:
                     waiting.discard(root)
-                    place(root, groups.open(_domain(root), "nest"))
+                    place(root, groups.open(_domain(root), GroupKind.NEST))
             _open_loop(looped[node], groups)
             continue
         if op.form in (Form.LEAF, Form.VIEW):
@@ -108,7 +108,7 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
             after = groups.reading(overwritten.get(node, ()))
             viewing = groups.viewing(overwritten.get(node, ()))
             group = (
-                groups.open(_domain(node), "nest")
+                groups.open(_domain(node), GroupKind.NEST)
                 if is_old_value(node, leaves)
                 else _group_for(node, groups, readers, after, viewing)
             )
@@ -120,7 +120,7 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
         root = root_of(node)
         if root in waiting:
             waiting.discard(root)
-            place(root, groups.open(_domain(root), "nest"))
+            place(root, groups.open(_domain(root), GroupKind.NEST))
     return _ordered(graph, groups)
 
 
@@ -156,7 +156,7 @@ def _with_servants(graph: Graph) -> list[Loop]:
 
 def _open_loop(loop: Loop, groups: Groups) -> None:
     """A group for all nodes of a loop."""
-    group = groups.open(((loop.steps,), True), "loop")
+    group = groups.open(((loop.steps,), True), GroupKind.LOOP)
     groups.loops[group] = loop
     for node in loop.nodes:
         if not is_view(node):
@@ -202,7 +202,7 @@ def _group_for(node: Node, groups: Groups, readers, after: set[int], viewing: se
     needs, late = groups.needs(node), awaited(node)
     whole = groups.needs(*(root for root in _read_whole(node) if root in groups.waiting))
     for group in dict.fromkeys(candidates):
-        if groups.domains[group] != (domain, "nest") or groups.full(group):
+        if groups.domains[group] != (domain, GroupKind.NEST) or groups.full(group):
             continue
         if isinstance(node.op, (Sum, Max)) and groups.reduced[group] not in (None, _reduced(node)):
             continue
@@ -213,7 +213,7 @@ def _group_for(node: Node, groups: Groups, readers, after: set[int], viewing: se
         if groups.may_reach((needs | after) - {group}, group):
             continue
         return group
-    return groups.open(domain, "nest")
+    return groups.open(domain, GroupKind.NEST)
 
 
 def _complete_only_later(value: Node, groups: Groups, group: int) -> bool:
@@ -256,7 +256,7 @@ def _ordered(graph: Graph, groups: Groups) -> tuple[Group, ...]:
     for group in order:
         (domain, batched), kind = groups.domains[group]
         members = tuple(groups.members[group])
-        if kind == "loop":
+        if kind == GroupKind.LOOP:
             made.append(
                 _loop_group(groups.loops[group], members, read_elsewhere | roots_of_outputs)
             )
@@ -337,7 +337,7 @@ def _loop_group(loop: Loop, members: tuple[Node, ...], read_elsewhere: set[Node]
         {node: stored[int(i)] for i, node in graph.outputs.items()},
         loop.carried,
     )
-    return Group("loop", members, stored, (loop.steps,), True, repeated)
+    return Group(GroupKind.LOOP, members, stored, (loop.steps,), True, repeated)
 
 
 def _spread_constant(node: Node) -> Node | None:

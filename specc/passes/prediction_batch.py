@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from specc.ir.plan import Plan
+from specc.ir.plan import GroupKind, Plan
 from specc.ir.sizes import product
 from specc.ops.leaf import Input
 from specc.ops.views import root_of
@@ -33,7 +33,7 @@ def prediction_batch(
     plan = planned(unit * whole)
     if whole == 1 or plan.arena_bytes <= NEAR:
         return unit * whole
-    fewer = 2 if any(step.group.kind == "loop" for step in plan.steps) else 1
+    fewer = 2 if any(step.group.kind == GroupKind.LOOP for step in plan.steps) else 1
     while plan.arena_bytes * 2 * fewer <= NEAR * whole:
         fewer *= 2
     weights = item * sum(

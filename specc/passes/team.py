@@ -16,7 +16,7 @@ from __future__ import annotations
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node
 from specc.ir.op import Form
-from specc.ir.plan import Group, Repeated, share
+from specc.ir.plan import Group, GroupKind, Mode, Repeated, share
 from specc.ops.broadcast import Sum
 from specc.ops.contract import Contract
 from specc.ops.reduce import Max
@@ -79,33 +79,35 @@ def sums_over_rows(node: Node, shards: int, lanes: int) -> bool:
     )
 
 
-def mode(group: Group, lanes: int, shards: int, vector: int) -> str:
+def mode(group: Group, lanes: int, shards: int, vector: int) -> Mode:
     """The mode of a group's step: large groups are divided."""
     node = group.nodes[0]
     if node.op.completes_rows:
-        return "rows"
-    if group.kind == "contract":
+        return Mode.ROWS
+    if group.kind == GroupKind.CONTRACT:
         if not node.type.batched and lanes > 1:
-            return "single"
-        return "split" if sizes.product(node.op.extents) * lanes >= PRODUCTS_FROM else "single"
-    if group.kind == "kernel":
+            return Mode.SINGLE
+        return (
+            Mode.SPLIT if sizes.product(node.op.extents) * lanes >= PRODUCTS_FROM else Mode.SINGLE
+        )
+    if group.kind == GroupKind.KERNEL:
         read = node if node.op.awaits_only or not node.inputs else node.inputs[0]
         large = (
             read.type.elements * (lanes if read.type.batched else 1) >= SPLIT_FROM
             and read.type.rank
         )
-        return "split" if node.op.channels(node) and large else "single"
-    if group.kind == "loop":
-        products = [each for each in group.loop.groups if each.kind == "contract"]
-        return "split" if any(map(is_divided, products)) else "single"
+        return Mode.SPLIT if node.op.channels(node) and large else Mode.SINGLE
+    if group.kind == GroupKind.LOOP:
+        products = [each for each in group.loop.groups if each.kind == GroupKind.CONTRACT]
+        return Mode.SPLIT if any(map(is_divided, products)) else Mode.SINGLE
     if sizes.product(group.domain) * (lanes if group.batched else 1) < SPLIT_FROM:
-        return "single"
-    if group.kind == "nest" or lanes == 1:
+        return Mode.SINGLE
+    if group.kind == GroupKind.NEST or lanes == 1:
         if group.domain[:1] >= (2,) and _is_apart(group):
-            return "split"
+            return Mode.SPLIT
         if group.batched and lanes >= vector * shards > 1 and _has_lanes_apart(group):
-            return "lanes"
-    return "single"
+            return Mode.LANES
+    return Mode.SINGLE
 
 
 def _is_apart(group: Group) -> bool:
@@ -129,9 +131,9 @@ def is_divided(group: Group) -> bool:
 
     Large products, and what is calculated with them.
     """
-    if group.kind == "contract":
+    if group.kind == GroupKind.CONTRACT:
         return sizes.product(group.nodes[0].op.extents) >= REPEATED_FROM
-    return group.kind == "nest" and group.domain[:1] >= (AGAIN_FROM,) and _is_apart(group)
+    return group.kind == GroupKind.NEST and group.domain[:1] >= (AGAIN_FROM,) and _is_apart(group)
 
 
 def stages(loop: Repeated) -> tuple[int, ...]:
@@ -164,9 +166,9 @@ def by_channels(group: Group, lanes: int) -> bool:
     product reads all of it.
     """
     node = group.nodes[0]
-    if group.kind == "nest":
+    if group.kind == GroupKind.NEST:
         return True
-    if group.kind == "contract":
+    if group.kind == GroupKind.CONTRACT:
         op: Contract = node.op
         used = [
             {i for expression in map_ for i, _ in expression.terms} for map_ in (op.left, op.right)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from specc.ir.graph import Node
-from specc.ir.plan import ALIGNMENT, Place, Plan, Step, share
+from specc.ir.plan import ALIGNMENT, GroupKind, Mode, Place, Plan, Step, share
 from specc.ops.contract import Contract
 from specc.ops.leaf import Const, Input
 from specc.ops.random import Uniform
@@ -197,16 +197,16 @@ class _Simulation:
         return found[..., None] * lanes + np.arange(lanes)
 
     def step(self, step: Step, shard: int) -> None:
-        if step.mode == "single" and shard:
+        if step.mode == Mode.SINGLE and shard:
             return
-        if step.mode == "each" and shard:
+        if step.mode == Mode.EACH and shard:
             step = step.within_arena
         kind = step.group.kind
-        if kind == "nest":
+        if kind == GroupKind.NEST:
             self.nest(step, shard)
-        elif kind == "loop":
+        elif kind == GroupKind.LOOP:
             self.loop(step, shard)
-        elif kind == "concat" and step.mode == "split":
+        elif kind == GroupKind.CONCAT and step.mode == Mode.SPLIT:
             self.side_by_side(step, shard)
         else:
             self.product(step, shard)
@@ -219,9 +219,9 @@ class _Simulation:
         """Formulas: element by element, so that a result may lie over an operand."""
         plan, members = self.plan, set(step.group.nodes)
         rows: slice | tuple | None = None
-        if step.mode == "split":
+        if step.mode == Mode.SPLIT:
             rows = self.part(step, step.group.domain[0], shard)
-        elif step.mode == "lanes":
+        elif step.mode == Mode.LANES:
             rows = (..., self.part(step, plan.lanes, shard))
         read: list[tuple[tuple, np.ndarray]] = []
         for each in dict.fromkeys(
@@ -254,7 +254,7 @@ class _Simulation:
             own = self.elements(node, c_strides(node.type.shape), 0)
             if strides is not None and rows is not None:
                 summed = isinstance(node.op, (Sum, Max)) and 0 in node.op.axes
-                own = own if summed and step.mode == "split" else own[rows]
+                own = own if summed and step.mode == Mode.SPLIT else own[rows]
             elif rows is not None:
                 own = own[rows] if node.type.shape[0] == step.group.domain[0] else own
             self.over(node, place, strides, shape, rows, read, shard, step.phase)
@@ -288,21 +288,23 @@ class _Simulation:
         places = [place for _, place in step.stores]
         before: list[tuple[tuple, np.ndarray]] = []
         rows = by = None
-        whole = step.mode != "split" and step.mode != "rows"
+        whole = step.mode != Mode.SPLIT and step.mode != Mode.ROWS
         by_rows = isinstance(node.op, Contract) and node.op.by_rows
-        is_part = step.mode == "rows" or (step.mode == "split" and step.by_channels and not by_rows)
+        is_part = step.mode == Mode.ROWS or (
+            step.mode == Mode.SPLIT and step.by_channels and not by_rows
+        )
         if is_part and node.type.shape:
             rows, by = self.part(step, node.type.shape[0], shard), shard
         for each in node.inputs if not isinstance(node.op, Uniform) else ():
             root = plan.views[each].root
             if isinstance(root.op, Const):
                 continue
-            for arena in range(plan.arenas) if step.mode == "rows" else (shard,):
+            for arena in range(plan.arenas) if step.mode == Mode.ROWS else (shard,):
                 own = None
                 if by_rows:
                     own = self.own_rows(node, each, shard)
                 elif (
-                    step.mode == "split"
+                    step.mode == Mode.SPLIT
                     and step.by_channels
                     and each.type.shape
                     and not isinstance(node.op, Contract)
@@ -310,7 +312,7 @@ class _Simulation:
                     own = self.part(step, each.type.shape[0], shard)
                 at = self.load_view(each, own, arena, shard, step.phase)
                 before.append(((plan.places[root].space, self.arena_of(root, arena)), at))
-        if step.mode == "split" and by is None and not by_rows:
+        if step.mode == Mode.SPLIT and by is None and not by_rows:
             by = SEVERAL if shard == 0 else None  # who computes what is the emitter's affair
             if by is None:
                 return
@@ -323,7 +325,7 @@ class _Simulation:
         for place in places:
             space = place.space, self.arena_of(node, shard)
             at = place.offset + elements * self.bytes_of(node)
-            if step.group.kind != "concat" and whole:
+            if step.group.kind != GroupKind.CONCAT and whole:
                 for where, read in before:
                     if where == space and _meet(read, at):
                         raise Clash(f"{node} is written over what it reads")

@@ -7,6 +7,7 @@ import pytest
 from pairs import pairwise
 
 import specc
+from specc.ir.plan import Mode
 from specc.passes.divide import divide
 from specc.source import Source
 
@@ -61,10 +62,10 @@ SETTINGS = [(1, "float64"), (2, "float64"), (3, "float64"), (2, "float32")]
 def test_training_is_the_same_by_value(model, optimizer, setting, monkeypatch):
     threads, dtype = setting
     found = trained(model, optimizer, threads, dtype=dtype)
-    assert "rows" in modes(found)
+    assert Mode.ROWS in modes(found)
     monkeypatch.setattr("specc.pipeline.divide", lambda graph, *_: graph)
     wanted = trained(model, optimizer, 1)
-    assert "rows" not in modes(wanted)
+    assert Mode.ROWS not in modes(wanted)
     tolerance = {"float64": 1e-11, "float32": 2e-3}[dtype]
     for name, value in wanted.params.items():
         np.testing.assert_allclose(found.params[name], value, atol=tolerance, err_msg=name)
@@ -99,7 +100,7 @@ def test_small_layers_and_large_batches_are_not_divided(batch, widths):
         loss mse(x -> dense({first}) -> relu -> dense({second}), y) }}
         train {{ optimizer adam(lr=0.01) batch = {batch} }}"""
     net = specc.compile(specc.load(Source("m.dl", text)), threads=2)
-    assert "rows" not in modes(net)
+    assert Mode.ROWS not in modes(net)
 
 
 def test_only_a_team_divides_a_product_by_the_rows_of_its_weights():

@@ -7,6 +7,7 @@ import pytest
 
 import specc
 from specc.ir.graph import Graph, apply
+from specc.ir.plan import GroupKind, Mode
 from specc.ir.types import Type
 from specc.ops.elementwise import Elementwise, add
 from specc.ops.leaf import Input, leaf
@@ -56,7 +57,7 @@ def test_what_a_shard_does_for_itself_only_the_first_writes_outside_of_its_arena
     text = """model m { input x: float[4] let y = batchnorm(x) output y loss sum(y * y) }
               train { optimizer sgd(lr=0.1) batch = 64 }"""
     steps = specc.compile(specc.load(Source("m.dl", text)), threads=2).plan("train").steps
-    repeated = [step for step in steps if step.mode == "each"]
+    repeated = [step for step in steps if step.mode == Mode.EACH]
     assert any(place.space.startswith("state.") for step in repeated for _, place in step.stores)
     for step in repeated:
         inner = step.within_arena
@@ -83,7 +84,7 @@ def test_no_shard_repeats_a_step_that_overwrites_what_the_step_reads():
     read_by_all = {
         root_of(each)
         for step in plan.steps
-        if step.mode in ("shard", "each")
+        if step.mode in (Mode.SHARD, Mode.EACH)
         for node in step.group.nodes
         for each in node.inputs
     }
@@ -92,7 +93,7 @@ def test_no_shard_repeats_a_step_that_overwrites_what_the_step_reads():
         written = {place.space for _, place in step.stores}
         leaves = {root_of(each).op for node in step.group.nodes for each in node.inputs}
         read = {f"{op.role}.{op.label}" for op in leaves if isinstance(op, Input)}
-        assert step.mode != "each" or not written & read
+        assert step.mode != Mode.EACH or not written & read
 
 
 GATED = """seq time = 3
@@ -140,7 +141,7 @@ def test_parts_of_a_gradient_are_summed_side_by_side(tiled, monkeypatch):
     net = specc.compile(program, dtype="float64", threads=2)
     plan = net.plan("train")
     assert len(plan.strides) == 2
-    assert [step.mode for step in plan.steps if step.group.kind == "concat"] == ["shard"]
+    assert [step.mode for step in plan.steps if step.group.kind == GroupKind.CONCAT] == [Mode.SHARD]
     rng = np.random.default_rng(0)
     data = {"x": rng.standard_normal((40, 3, 5)), "y": rng.standard_normal((40, 3, 2))}
     _, found = net.loss_and_gradients(**data)

@@ -11,7 +11,7 @@ from generator.cases import case
 
 import specc
 from specc.backend.machine import this_machine
-from specc.ir.plan import Place, Plan
+from specc.ir.plan import GroupKind, Mode, Place, Plan
 from specc.passes import divide, team
 from specc.source import Source
 from tests.passes.simulation import Clash, is_simulated, simulate
@@ -108,7 +108,7 @@ def test_shards_that_complete_rows_for_each_other_are_not_in_each_others_way(mon
     for setting, value in {"SMALLEST": 64, "FEWEST_ROWS": 4, "WEIGHT": 0}.items():
         monkeypatch.setattr(divide, setting, value)
     (plan, _) = check(compiled(NETS["rows"], 40, 2), ("train", "gradients"))
-    assert any(step.mode == "rows" for step in plan.steps)
+    assert any(step.mode == Mode.ROWS for step in plan.steps)
 
 
 @pytest.mark.parametrize("split_from", [1 << 5, 1 << 10])
@@ -136,7 +136,7 @@ def test_a_team_that_predicts_one_example_is_not_in_its_own_way(name, monkeypatc
         net = specc.compile(specc.load(Source("m.dl", text)), threads=threads)
         plan = net.plan("predict", 1, team=True)
         assert plan.team and {"contract", "nest"} <= {
-            step.group.kind for step in plan.steps if step.mode == "split"
+            step.group.kind for step in plan.steps if step.mode == Mode.SPLIT
         }
         simulate(plan, 4, 1)
     alone = net.plan("predict", 1)  # then memory is given back as soon as a value was read
@@ -150,8 +150,8 @@ def test_what_a_team_brings_in_together_is_read_after_a_barrier():
         let w = x -> dense(16) -> tanh -> dense(500) -> relu -> dense(500) -> relu -> dense(3)
         output w loss mse(w, y)"""
     (plan,) = check(compiled(model, 16, 2), ["train"])
-    product = next(step for step in plan.steps if step.group.kind == "contract")
-    assert plan.team and (product.mode, product.phase) == ("single", 1)
+    product = next(step for step in plan.steps if step.group.kind == GroupKind.CONTRACT)
+    assert plan.team and (product.mode, product.phase) == (Mode.SINGLE, 1)
 
 
 # Whether the simulation itself can tell.

@@ -20,7 +20,7 @@ from specc.backend.emit.shard import Shard
 from specc.backend.machine import this_machine
 from specc.ir import sizes
 from specc.ir.graph import Node
-from specc.ir.plan import Place, Plan, Repeated, Step
+from specc.ir.plan import GroupKind, Mode, Place, Plan, Repeated, Step
 from specc.ops.broadcast import Sum
 from specc.ops.contract import Contract
 from specc.ops.gather import Put
@@ -48,13 +48,13 @@ def emit(plan: Plan, dtype: str, shard: int, columns: Mapping[str, str]) -> list
     steps = list(plan.steps)
     while steps:
         step = steps.pop(0)
-        if step.mode == "rows":
+        if step.mode == Mode.ROWS:
             reader = steps.pop(0) if steps and reads_rows(steps[0], step) else None
             calls.extend(shard_of.rows(step, reader))
         elif shard == 0:
             calls.extend(shard_of.step(step))
-        elif step.mode != "single":
-            calls.extend(shard_of.step(step.within_arena if step.mode == "each" else step))
+        elif step.mode != Mode.SINGLE:
+            calls.extend(shard_of.step(step.within_arena if step.mode == Mode.EACH else step))
     calls.extend(outputs(shard_of))
     return calls
 
@@ -63,7 +63,7 @@ def reads_rows(reader: Step, step: Step) -> bool:
     """Whether a step of the same phase is divided as the rows are that another one completes."""
     (node,) = step.group.nodes
     return (
-        reader.mode == "split"
+        reader.mode == Mode.SPLIT
         and reader.phase == step.phase
         and reader.group.domain == node.type.shape
         and any(node in each.inputs for each in reader.group.nodes)
@@ -75,13 +75,13 @@ class _Emitter(Shard):
 
     def step(self, step: Step, loop: Repeated | None = None) -> Iterator[Call]:
         group = step.group
-        if group.kind == "loop":
+        if group.kind == GroupKind.LOOP:
             yield from self.loop(step)
-        elif group.kind == "nest":
+        elif group.kind == GroupKind.NEST:
             yield self.nest(step, self.elementwise(step))
-        elif group.kind == "concat":
+        elif group.kind == GroupKind.CONCAT:
             yield from self.concat(step)
-        elif group.kind == "contract":
+        elif group.kind == GroupKind.CONTRACT:
             yield from self.contract(step, loop)
         else:
             yield own_kernel(self, step)
@@ -113,7 +113,7 @@ class _Emitter(Shard):
         calls = [
             call
             for each in step.steps
-            if alone or each.mode == "split"
+            if alone or each.mode == Mode.SPLIT
             for call in self.step(each, step.group.loop)
         ]
         yield from (call for call in calls if call.lasting)
@@ -164,9 +164,9 @@ class _Emitter(Shard):
                 yield Call(kernel, tuple(arguments), reader.phase, reader.group.nodes)
 
     def nest(self, step: Step, nest: Nest) -> Call:
-        if step.mode == "split":
+        if step.mode == Mode.SPLIT:
             self._take_part(nest)
-        elif step.mode == "lanes":
+        elif step.mode == Mode.LANES:
             width = this_machine().lanes(self.dtype)
             start, count = self.part(self.plan.lanes // width)
             self._take_rows(nest, len(nest.extents) - 1, start * width, count * width)
@@ -246,15 +246,15 @@ class _Emitter(Shard):
         if node.op.by_rows:
             yield from own_rows_calls(node, self, self.address(node, place), step.phase)
             return
-        divided = step.mode == "split"
+        divided = step.mode == Mode.SPLIT
         part = Part(self.shard, self.plan.shards, step.by_channels) if divided else WHOLE
         calls = product_calls(node, self, self.address(node, place), step.phase, loop, part)
-        if calls and step.mode == "split" and self.plan.team and not calls[-1].asks:
+        if calls and step.mode == Mode.SPLIT and self.plan.team and not calls[-1].asks:
             yield from self.asked(node, step.phase, ASKED if loop is None else ASKED_AGAIN)
         if calls:
             yield from calls
         elif part.number == 0:
-            whole, nest = replace(step, mode="single"), self.product_nest(node, place)
+            whole, nest = replace(step, mode=Mode.SINGLE), self.product_nest(node, place)
             strides = self.plan.strides.get(node)
             if strides:  # what lies between its elements is another value's
                 body = Body(self, node.type.shape, node.type.batched)

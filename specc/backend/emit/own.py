@@ -13,7 +13,7 @@ from specc.backend.machine import this_machine
 from specc.backend.numba import printer
 from specc.ir import sizes
 from specc.ir.graph import Node
-from specc.ir.plan import Place, Step
+from specc.ir.plan import Mode, Place, Step
 from specc.ops.gather import put_rows
 from specc.ops.leaf import REPEATED
 from specc.target import parse
@@ -32,7 +32,7 @@ def own_kernel(shard: Shard, step: Step) -> Call:
         addresses.append(shard.viewed(each))
     addresses.append(shard.address(node, place))
     numbers |= {"first_example": shard.first_example, "skipped": 0}
-    if step.mode == "split":  # an op on each channel by itself
+    if step.mode == Mode.SPLIT:  # an op on each channel by itself
         channels = numbers["channels"]
         numbers["skipped"], numbers["channels"] = shard.part(channels)
         values = (node,) if node.op.awaits_only else (*node.inputs, node)

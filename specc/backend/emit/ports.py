@@ -12,7 +12,7 @@ from specc.backend.emit.calls import ELEMENT, Address, Call
 from specc.backend.emit.shard import Shard
 from specc.backend.machine import this_machine
 from specc.ir.graph import Node
-from specc.ir.plan import share
+from specc.ir.plan import Mode, share
 from specc.ops.leaf import Input
 
 ANY = 1 << 31  # classes, if their number is not known
@@ -82,7 +82,7 @@ def outputs(shard: Shard) -> Iterator[Call]:
         records = {node for name, node in plan.graph.outputs.items() if name in plan.records}
         # a record that another shard completes is there after a barrier
         late = any(
-            step.mode == "split"
+            step.mode == Mode.SPLIT
             for step in plan.steps
             if records & {node for node, _ in step.stores}
         )

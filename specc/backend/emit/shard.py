@@ -14,7 +14,7 @@ from specc.backend.contraction.target import Target
 from specc.backend.emit.calls import Address, element_bytes
 from specc.backend.machine import this_machine
 from specc.ir.graph import Node
-from specc.ir.plan import ALIGNMENT, Place, Plan, share
+from specc.ir.plan import ALIGNMENT, GroupKind, Place, Plan, share
 from specc.ops.contract import Contract
 from specc.ops.views import parts_read
 
@@ -42,7 +42,7 @@ class Shard:
     @cached_property
     def parts_read(self) -> dict[Node, tuple[tuple[int, int], ...]]:
         """Of which products not all is read, and what is."""
-        if any(step.group.kind == "loop" for step in self.plan.steps):
+        if any(step.group.kind == GroupKind.LOOP for step in self.plan.steps):
             return {}
         return parts_read(self.plan.graph)
 

@@ -22,7 +22,7 @@ from specc.backend.run import executor
 from specc.backend.run.program import CompiledProgram
 from specc.columns import Column
 from specc.ir.graph import Node
-from specc.ir.plan import Plan, Step
+from specc.ir.plan import Mode, Plan, Step
 from specc.ops.leaf import Const
 
 TURN = 0.01  # seconds that a stretch of steps aims at
@@ -148,7 +148,7 @@ def _joined(
             # all turns of a loop together, and all pieces of a sum, the last of which may take
             # another tile
             step = step_of.get(call.nodes[0]) if call.nodes else None
-            is_piece = step is not None and step.mode == "rows" and not call.packs
+            is_piece = step is not None and step.mode == Mode.ROWS and not call.packs
             key = call.phase, tuple(map(id, call.nodes)), "" if is_piece else call.kernel.name
             of_shards = found.setdefault(key, {})
             of_shards[shard] = of_shards.get(shard, 0.0) + float(seconds[shard, phases + place])
@@ -156,9 +156,11 @@ def _joined(
     times = []
     for key, call in first.items():
         step = step_of.get(call.nodes[0]) if call.nodes else None
-        mode = step.mode if step is not None else "shard"
-        size = traffic(call, step, plan, dtype) / (plan.shards if mode in ("split", "lanes") else 1)
-        split = mode in ("split", "lanes") or (mode == "rows" and plan.team)
+        mode = step.mode if step is not None else Mode.SHARD
+        size = traffic(call, step, plan, dtype) / (
+            plan.shards if mode in (Mode.SPLIT, Mode.LANES) else 1
+        )
+        split = mode in (Mode.SPLIT, Mode.LANES) or (mode == Mode.ROWS and plan.team)
         turns = call.loop.count if call.loop else 1
         times.append(
             CallTime(
@@ -178,7 +180,8 @@ def _joined(
 
 def traffic(call: Call, step: Step | None, plan: Plan, dtype: str) -> float:
     """Bytes that the call reads and writes in one shard, each value once."""
-    rows = step is not None and step.mode == "rows"  # some of the result, from all shards' examples
+    # some rows of the result, from all shards' examples
+    rows = step is not None and step.mode == Mode.ROWS
 
     def size(node: Node) -> float:
         lanes = plan.lanes if node.type.batched else 1

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from specc.ir import sizes
 from specc.ir.graph import Node
 from specc.ir.op import Form
-from specc.ir.plan import Group, Place, Step, View
+from specc.ir.plan import Group, GroupKind, Mode, Place, Step, View
 from specc.ops.leaf import Const, Input
 from specc.ops.shape import Concat
 from specc.ops.views import awaited, root_of
@@ -29,7 +29,7 @@ class Scheduled:
     """A group with what the scheduling finds out about it."""
 
     group: Group
-    mode: str
+    mode: Mode
     stores: list[tuple[Node, Place]]
     reads: set[Node]
     steps: list[Step] = field(default_factory=list)  # of one turn of a loop
@@ -50,18 +50,18 @@ class Scheduled:
         return 1 + self.phases * self.group.loop.steps if self.stages else 1
 
 
-def mode(group: Group) -> str:
+def mode(group: Group) -> Mode:
     if is_completed(group.nodes[0]):
-        return "rows"
+        return Mode.ROWS
     if group.batched or any(each.type.batched for node in group.nodes for each in node.inputs):
-        return "shard"
+        return Mode.SHARD
     if is_partial(group.nodes[0]):
-        return "shard"
+        return Mode.SHARD
     elements = sizes.product(group.domain)
-    plain = group.kind in ("nest", "concat") and not any(
+    plain = group.kind in (GroupKind.NEST, GroupKind.CONCAT) and not any(
         node.op.form is Form.END for node in group.nodes
     )
-    return "split" if plain and elements >= SPLIT_FROM else "single"
+    return Mode.SPLIT if plain and elements >= SPLIT_FROM else Mode.SINGLE
 
 
 def _same_channels(maker: Scheduled, reader: Scheduled, value: Node) -> bool:
@@ -69,10 +69,10 @@ def _same_channels(maker: Scheduled, reader: Scheduled, value: Node) -> bool:
     if not maker.by_channels or not reader.by_channels:
         return False
     channels = {
-        s.group.domain[0] if s.group.kind == "nest" else s.group.nodes[0].type.shape[0]
+        s.group.domain[0] if s.group.kind == GroupKind.NEST else s.group.nodes[0].type.shape[0]
         for s in (maker, reader)
     }
-    if reader.group.kind == "contract":
+    if reader.group.kind == GroupKind.CONTRACT:
         node = reader.group.nodes[0]  # the rows of its weights are the channels of what it reads
         return node.op.by_rows and value in node.inputs and channels == {*value.type.shape}
     reads = [each for node in reader.group.nodes for each in node.inputs if root_of(each) is value]
@@ -83,7 +83,11 @@ def _takes_own_rows(reader: Scheduled, writer: Scheduled) -> bool:
     """Whether a team divides a product that reads a weight, and the update that overwrites it,
     along the weight's rows.
     """
-    if not reader.by_channels or reader.group.kind != "contract" or writer.mode != "split":
+    if (
+        not reader.by_channels
+        or reader.group.kind != GroupKind.CONTRACT
+        or writer.mode != Mode.SPLIT
+    ):
         return False
     node = reader.group.nodes[0]
     (weight,) = (each for each in node.inputs if not each.type.batched)
@@ -120,10 +124,10 @@ def repeat_small_steps(scheduled: list[Scheduled], targets) -> None:
 
     What such a step gives to other places than the arena, the first shard alone writes.
     """
-    shared = {root for s in scheduled if s.mode != "single" for root in s.reads}
+    shared = {root for s in scheduled if s.mode != Mode.SINGLE for root in s.reads}
     for s in reversed(scheduled):
         read = [node for node in s.group.stored if node in shared]
-        if s.mode != "single" or not read or s.group.kind != "nest":
+        if s.mode != Mode.SINGLE or not read or s.group.kind != GroupKind.NEST:
             continue
         if sizes.product(s.group.domain) >= SPLIT_FROM:
             continue
@@ -135,19 +139,19 @@ def repeat_small_steps(scheduled: list[Scheduled], targets) -> None:
             for leaf in leaves
         ):
             continue  # the first shard would overwrite what the others still read
-        s.mode = "each"
+        s.mode = Mode.EACH
         shared |= leaves
 
 
 def _earliest_phase(root: Node, reader: Scheduled, team: bool, lanes: int) -> int:
     """The phase from which a group can read a leaf that the shards bring in during phase 0."""
-    if root.op.role != "setting" and not (root.type.batched and (team or reader.mode == "rows")):
+    if root.op.role != "setting" and not (root.type.batched and (team or reader.mode == Mode.ROWS)):
         return 0
     # each shard of a team brings in some of the features
     together = (
         team and lanes > 1 and root.op.role in ("input", "target") and root.type.kind == "float"
     )
-    return 0 if reader.mode == "single" and not together else 1
+    return 0 if reader.mode == Mode.SINGLE and not together else 1
 
 
 def assign_phases(scheduled: list[Scheduled], shards: int, lanes: int, targets, team: bool) -> None:
@@ -220,7 +224,7 @@ def _overwrites_after_reads(
     for key, writer in overwritten.items():
         for reader in readers.get(key, ()):
             if reader is not writer:
-                is_apart = reader.mode == writer.mode == "single" or (
+                is_apart = reader.mode == writer.mode == Mode.SINGLE or (
                     team and _takes_own_rows(reader, writer)
                 )
                 edges.append((reader, writer, not is_apart))
@@ -238,7 +242,7 @@ def delay_rows(scheduled: list[Scheduled]) -> None:
             readers.setdefault(root, []).append(s)
     for s in scheduled:
         (node, *others) = s.group.nodes
-        if s.mode == "rows" and not others and len(readers.get(node, ())) == 1:
+        if s.mode == Mode.ROWS and not others and len(readers.get(node, ())) == 1:
             (reader,) = readers[node]
             if _has_rows_of(reader, node):
                 s.phase = max(s.phase, reader.phase)
@@ -247,23 +251,23 @@ def delay_rows(scheduled: list[Scheduled]) -> None:
 def _crosses(maker: Scheduled, reader: Scheduled, value: Node, team: bool) -> bool:
     """Whether a value is read by another shard than the one that wrote it."""
     if value.type.batched and not team:
-        return reader.mode == "rows"
+        return reader.mode == Mode.ROWS
     if is_partial(value):
         return True
-    if maker.mode == "rows":
+    if maker.mode == Mode.ROWS:
         return not _has_rows_of(reader, value)
-    if maker.mode == "each":
+    if maker.mode == Mode.EACH:
         return False
     if team and _same_channels(maker, reader, value):
         return False
-    return not maker.mode == reader.mode == "single"
+    return not maker.mode == reader.mode == Mode.SINGLE
 
 
 def _has_rows_of(reader: Scheduled, value: Node) -> bool:
     """Whether the group is divided among the shards as the value is: along its first axis."""
     own = [each for node in reader.group.nodes for each in node.inputs if root_of(each) is value]
     return (
-        reader.mode == "split"
+        reader.mode == Mode.SPLIT
         and reader.group.domain == value.type.shape
         and all(each is value for each in own)
     )
@@ -291,7 +295,7 @@ def ordered(scheduled: list[Scheduled], bytes_of) -> list[Scheduled]:
     def offer(s: Scheduled) -> None:
         given = sum(bytes_of(root) for root in s.reads if left[root] == 1)
         taken = sum(bytes_of(node) for node in s.group.stored if node in readers)
-        at_once = s.mode == "split" and any(is_completed(root) for root in s.reads)
+        at_once = s.mode == Mode.SPLIT and any(is_completed(root) for root in s.reads)
         heapq.heappush(ready, (s.phase, 0 if at_once else 1 if given > taken else 2, s.position))
 
     for s in scheduled:

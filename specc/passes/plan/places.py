@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from specc.ir.graph import Graph, Node
-from specc.ir.plan import Group, Place, Step, View
+from specc.ir.plan import Group, GroupKind, Mode, Place, Step, View
 from specc.ops.after import After
 from specc.ops.carry import PREFIX
 from specc.ops.contract import Contract
@@ -25,7 +25,7 @@ from specc.passes.plan.phases import Scheduled, is_partial
 
 def _place_parts(joined: Node, loop, places: dict[Node, Place], layout: Layout) -> None:
     """Lets what is joined along the first axis be computed where it shall stand."""
-    made = {node for group in loop.groups if group.kind == "nest" for node in group.stored}
+    made = {node for group in loop.groups if group.kind == GroupKind.NEST for node in group.stored}
     place, start = places[joined], 0
     for part in joined.inputs:
         if (
@@ -98,7 +98,7 @@ def _place_loop(
         places[leaf_] = place
     views.update({node: view(node, bases) for node in loop.graph.nodes})
     own = sorted(
-        loop.groups, key=lambda group: group.kind != "concat"
+        loop.groups, key=lambda group: group.kind != GroupKind.CONCAT
     )  # these give parts their places
     for node in (node for group in own for node in group.stored):
         if node in loop.writes:
@@ -110,17 +110,27 @@ def _place_loop(
             _place_parts(node, loop, places, layout)
     for i, group in enumerate(loop.groups):
         stores = tuple((node, places[node]) for node in group.stored)
-        mode = "split" if s.stages and teams.is_divided(group) else "single" if team else "shard"
+        mode = (
+            Mode.SPLIT
+            if s.stages and teams.is_divided(group)
+            else Mode.SINGLE
+            if team
+            else Mode.SHARD
+        )
         phase = s.phase + 1 + s.stages[i] if s.stages else s.phase
         # the rows of a product, of which there may be no more than one position
-        s.steps.append(Step(group, phase, mode, stores, by_channels=mode == "split"))
+        s.steps.append(Step(group, phase, mode, stores, by_channels=mode == Mode.SPLIT))
 
 
 def _replaceable(node: Node, group: Group) -> list[Node]:
     """Values like the node that its group reads only where it computes the same element of the
     node.
     """
-    if group.kind != "nest" or not node.type.batched or not isinstance(node.op, Elementwise):
+    if (
+        group.kind != GroupKind.NEST
+        or not node.type.batched
+        or not isinstance(node.op, Elementwise)
+    ):
         return []
     members = set(group.nodes)
     read: dict[Node, bool] = {}
@@ -171,7 +181,7 @@ def _last_reads(
         for root in s.reads:
             shared = (
                 team
-                or (s.mode == "rows" and root.type.batched)
+                or (s.mode == Mode.ROWS and root.type.batched)
                 or (is_partial(root) and not root.type.batched)
             )
             last[root] = max(last.get(root, 0), end_of_phase[s.phase] if shared else i)
@@ -230,9 +240,9 @@ def places_of(
             else:
                 places[node] = layout.take_shared(node)
     for i, s in enumerate(order):
-        if s.group.kind == "loop":
+        if s.group.kind == GroupKind.LOOP:
             _place_loop(s, i, views, places, last, layout, leaving, team)
-        for node in s.group.stored if s.group.kind != "loop" else ():
+        for node in s.group.stored if s.group.kind != GroupKind.LOOP else ():
             wanted = targets.get(node, [])
             if node in inside:
                 whole, start = inside[node]
@@ -256,7 +266,7 @@ def places_of(
                 s.stores.append((node, places[node]))
                 s.stores.extend((node, place) for place in wanted)
                 continue
-            if s.mode == "each" and (node in last or not wanted):
+            if s.mode == Mode.EACH and (node in last or not wanted):
                 places[node] = in_arena(node, i)
                 s.stores.append((node, places[node]))
                 s.stores.extend((node, place) for place in wanted)
@@ -271,7 +281,7 @@ def places_of(
             else:
                 places[node] = wanted[0]
             s.stores.extend((node, place) for place in wanted)
-        if s.group.kind == "concat":
+        if s.group.kind == GroupKind.CONCAT:
             assert isinstance(s.group.nodes[0].op, Concat)
         for offset, size in leaving.pop(i, ()):
             layout.give(offset, size)

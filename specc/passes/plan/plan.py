@@ -6,7 +6,7 @@ plan(graph, groups=fuse(graph), division=division, bytes_of_float=4)
 from __future__ import annotations
 
 from specc.ir.graph import Graph, Node
-from specc.ir.plan import Group, Place, Plan, Step
+from specc.ir.plan import Group, GroupKind, Mode, Place, Plan, Step
 from specc.ops.carry import PREFIX
 from specc.ops.shape import c_strides
 from specc.ops.views import view
@@ -45,9 +45,9 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
         for group, mode in zip(groups, modes, strict=True)
     ]
     for s in scheduled if team else ():
-        if s.mode == "split" and s.group.kind == "loop":
+        if s.mode == Mode.SPLIT and s.group.kind == GroupKind.LOOP:
             s.stages = teams.stages(s.group.loop)
-        elif s.mode == "split":
+        elif s.mode == Mode.SPLIT:
             s.by_channels = teams.by_channels(s.group, lanes)
     if shards > 1 and not team:
         repeat_small_steps(scheduled, targets)
