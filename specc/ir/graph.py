@@ -110,19 +110,18 @@ def topological(roots: Iterable[Node], leaves: type[Op] | None = None) -> tuple[
     nodes of the op `leaves` is left out."""
     done: dict[Node, None] = {}
     for root in roots:
-        stack: list[Node | None] = [root]  # None: the inputs of the node beneath it are done
+        stack = [(root, False)]  # nodes, and whether their inputs are done
         while stack:
-            node = stack.pop()
-            if node is None:
-                done[stack.pop()] = None
+            node, is_ready = stack.pop()
+            if is_ready:
+                done[node] = None
             elif node not in done:
                 waiting = [each for each in node.inputs if each not in done]
                 if not waiting or (leaves is not None and isinstance(node.op, leaves)):
                     done[node] = None
                     continue
-                stack += (node, None)
-                waiting.reverse()
-                stack += waiting
+                stack.append((node, True))
+                stack += [(each, False) for each in reversed(waiting)]
     return tuple(done)
 
 

@@ -189,7 +189,7 @@ class Op:
 
     @property
     def sums_own_rows(self) -> bool:
-        """Whether each shard sums over its own rows of the weights, so that it has a part of the result.
+        """Whether each shard sums over its own rows of the weights, and so has a partial result.
 
         By default not: the pass `divide` asks for it.
         """

@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from specc.ir.graph import Graph, Node
 from specc.ir.show import show_node
-from specc.ir.sizes import Shape
+from specc.ir.sizes import Shape, bound
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -188,7 +188,7 @@ class Plan:
     @property
     def record_width(self) -> int:
         """The numbers that a step records."""
-        return sum(self.graph.outputs[name].type.elements for name in self.records)
+        return sum(bound(self.graph.outputs[name].type.elements) for name in self.records)
 
     def __str__(self) -> str:
         lines = [

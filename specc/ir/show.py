@@ -62,7 +62,9 @@ def show_program(program: Program) -> str:
     text = "\n".join(lines) + "\n\n" + show_graph(Graph(outputs))
     for update in program.updates:
         nexts = {f"param.{update.path}": update.next}
-        nexts.update({f"state.{state.path}": state.next for state in update.states})
+        nexts.update(
+            {f"state.{state.path}": state.next for state in update.states if state.next is not None}
+        )
         text += f"\nupdate of {update.path}\n" + show_graph(Graph(nexts))
     return text
 

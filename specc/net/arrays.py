@@ -284,7 +284,7 @@ def _column(port: Port, value) -> Column:
                 f" `{name}.astype(int)` makes some of whole numbers"
             )
         least, most = int(array.min()), int(array.max())
-        if not 0 <= least <= most < port.classes:
+        if not 0 <= least <= most < port.class_count:
             raise ValueError(f"{name} must be {_wanted(port)}, but goes from {least} to {most}")
     if port.kind == "class":
         array = array.astype(np.int32, copy=False)
@@ -308,7 +308,7 @@ def _array(name: str, value) -> np.ndarray:
 
 def _wanted(port: Port) -> str:
     if port.kind == "class":
-        return f"integers 0 to {port.classes - 1}"
+        return f"integers 0 to {port.class_count - 1}"
     return "booleans, or 0 and 1" if port.kind == "bool" else "real numbers"
 
 

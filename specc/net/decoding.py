@@ -75,15 +75,15 @@ class Decoding:
                     with self.programs.clock.running():
                         self.decoders[key] = self._made(port, batch)
         found = self.decoders[key]
-        return found and found.over(data)
+        return None if found is None else found.over(data)
 
     def _made(self, port: Port, batch: int) -> StepByStep | None:
         program, programs = self.programs.program, self.programs
-        shapes = {term.name: term.node.type.shape for term in program.outputs}
+        shapes = {term.name: term.node.type.bound_shape for term in program.outputs}
         name = scores_name(port, shapes)
         lowered = after("select", forward(program, training=False))
         graph = run(Job(program, Kind.EVALUATE), lowered, "simplify").graph
         parts = stepwise(graph, port.name, f"output.{name}")
-        return parts and StepByStep(
-            parts, port, batch, programs.dtype, programs.seed, programs.of_graph
-        )
+        if parts is None:
+            return None
+        return StepByStep(parts, port, batch, programs.dtype, programs.seed, programs.of_graph)

@@ -16,7 +16,7 @@ import numpy as np
 from specc.backend.reference import evaluate
 from specc.backend.run.storage import aligned
 from specc.ir.graph import Graph, Node
-from specc.ir.program import Program
+from specc.ir.program import Parameter, Program, State
 from specc.locks import ReadWriteLock
 from specc.net.arrays import Arrays
 
@@ -44,13 +44,15 @@ class Weights:
             *program.states,
             *(state for update in program.updates for state in update.states),
         ]
-        wanted = {f"param.{each.path}": each for each in program.parameters}
-        wanted.update({f"state.{each.path}": each for each in states})
+        wanted: dict[str, Parameter | State] = {
+            **{f"param.{each.path}": each for each in program.parameters},
+            **{f"state.{each.path}": each for each in states},
+        }
         if values is None:
             initial = Graph({name: each.initial for name, each in wanted.items()})
             values = evaluate(initial, {}, seed)
         for name, each in wanted.items():
-            self.arrays[name] = self._array(each.type.shape)
+            self.arrays[name] = self._array(each.type.bound_shape)
             self.arrays[name][...] = values[name]
         self.params = Arrays(
             {each.path: self.arrays[f"param.{each.path}"] for each in program.parameters},
@@ -76,7 +78,7 @@ class Weights:
 
     def _slot_shape(self, label: str) -> tuple[int, ...]:
         (then,) = (node for name, node in self.program.carries if name == label)
-        return then.type.shape[1:]
+        return then.type.bound_shape[1:]
 
     def new_slots(self, batch: int) -> dict[str, np.ndarray]:
         """Slots of streams that begin anew."""
@@ -88,7 +90,7 @@ class Weights:
     def add_gradients(self) -> None:
         """Make the arrays that a program for gradients writes to."""
         for each in self.program.parameters:
-            self.arrays.setdefault(f"gradient.{each.path}", self._array(each.type.shape))
+            self.arrays.setdefault(f"gradient.{each.path}", self._array(each.type.bound_shape))
 
     def gradients(self) -> dict[str, np.ndarray]:
         """Copies of the gradients by path."""

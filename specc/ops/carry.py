@@ -211,6 +211,10 @@ def _closure(leads: dict[Node, set[Node]]) -> dict[Node, set[Node]]:
     }
 
 
+def _replaced(graph: Graph, carry: Node, by: Node) -> Graph:
+    return rewrite(graph, lambda node: by if node.op == carry.op else node)
+
+
 def straightened(graph: Graph) -> Graph:
     """The graph with every Carry that is on no circle written as what it is.
 
@@ -222,8 +226,7 @@ def straightened(graph: Graph) -> Graph:
         plain = next((node for node in tied if node not in within), None)
         if plain is None:
             return closed(graph.outputs, following(graph))
-        moved = _moved(plain, tied[plain])
-        graph = rewrite(graph, lambda node: moved if node.op == plain.op else node)
+        graph = _replaced(graph, plain, _moved(plain, tied[plain]))
         graph = closed(graph.outputs, following(graph))
 
 

@@ -64,7 +64,7 @@ class Take(WithoutArithmetic):
         x, index = _for_all(x, types[0], examples), _for_all(index, types[1], examples)
         at = np.ix_(*map(np.arange, index.shape[:lead]))
         return x[
-            tuple(each.reshape(each.shape + (1,) * (index.ndim - lead)) for each in at) + (index,)
+            (*tuple(each.reshape(each.shape + (1,) * (index.ndim - lead)) for each in at), index)
         ]
 
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
@@ -101,7 +101,7 @@ class TakeSum(WithoutSteps, WithoutArithmetic):
         return replace(Take().infer(x, index), shape=x.shape[1:])
 
     def vjp(self, node, dy):
-        x, index = (each.type for each in node.inputs)
+        _x, index = (each.type for each in node.inputs)
         axes = tuple(range(index.rank, index.rank + dy.type.rank))
         spread = apply(Broadcast(index.shape + dy.type.shape, axes), dy)
         return Take().vjp(node, spread)

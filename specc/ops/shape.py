@@ -133,7 +133,7 @@ class Slice(WithoutArithmetic):
             and not (0 <= self.start < size and 0 <= last < size)
         ):
             raise ShapeError(f"cannot take {self.start} to {last} of an axis of {size}", 0)
-        shape = x.shape[: self.axis] + (self.count,) + x.shape[self.axis + 1 :]
+        shape = (*x.shape[: self.axis], self.count, *x.shape[self.axis + 1 :])
         return replace(x, shape=shape)
 
     def vjp(self, node, dy):
@@ -185,7 +185,7 @@ class Pad(WithoutArithmetic):
         last = self.start + (x.shape[self.axis] - 1) * self.step
         if isinstance(last, int) and isinstance(self.size, int) and last >= self.size:
             raise ShapeError(f"cannot place {x.shape[self.axis]} elements in {self.size}", 0)
-        shape = x.shape[: self.axis] + (self.size,) + x.shape[self.axis + 1 :]
+        shape = (*x.shape[: self.axis], self.size, *x.shape[self.axis + 1 :])
         return replace(x, shape=shape)
 
     def vjp(self, node, dy):
@@ -196,7 +196,7 @@ class Pad(WithoutArithmetic):
         import numpy as np
 
         axis = self.axis + lead(types[0])
-        out = np.full(x.shape[:axis] + (self.size,) + x.shape[axis + 1 :], self.fill, x.dtype)
+        out = np.full((*x.shape[:axis], self.size, *x.shape[axis + 1 :]), self.fill, x.dtype)
         out[(slice(None),) * axis + (self.start + self.step * np.arange(x.shape[axis]),)] = x
         return out
 
@@ -272,7 +272,7 @@ class Concat(WithoutArithmetic):
                         position,
                     )
             total = total + each.shape[self.axis]
-        shape = first.shape[: self.axis] + (total,) + first.shape[self.axis + 1 :]
+        shape = (*first.shape[: self.axis], total, *first.shape[self.axis + 1 :])
         return replace(first, shape=shape, batched=any(each.batched for each in inputs))
 
     def vjp(self, node, dy):

@@ -8,6 +8,7 @@ gate reads the products directly, and the sum is never stored.
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 
 from specc.ir.graph import Graph, Node, apply, rebuild
@@ -16,7 +17,7 @@ from specc.ops.shape import Slice
 
 
 def push_slices(graph: Graph) -> Graph:
-    """Return the graph with disjoint slices of a formula, if all its uses, as formulas of slices."""
+    """Return the graph with formulas of slices for disjoint slices of formulas."""
     while sliced := _sliced(graph):
         graph = rebuild(graph, partial(_pushed, sliced))
     return graph
@@ -52,4 +53,4 @@ def _disjoint(users: list[Node]) -> bool:
     if len({each.op.axis for each in users}) > 1:
         return False
     ends = sorted((each.op.start, each.op.start + each.op.count) for each in users)
-    return all(end <= start for (_, end), (start, _) in zip(ends, ends[1:], strict=False))
+    return all(end <= start for (_, end), (start, _) in itertools.pairwise(ends))

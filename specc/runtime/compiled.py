@@ -35,8 +35,11 @@ class CompiledModel(Protocol):
     """The recorded scalars: "loss", then "loss.<name>" of each term, then "metric.<name>"."""
     record_width: int
     """The number of values that a step records."""
-    compile_seconds: float
-    """The seconds spent on compiling so far: a program is compiled when it is first needed."""
+
+    @property
+    def compile_seconds(self) -> float:
+        """The seconds spent on compiling so far: a program is compiled when it is first needed."""
+        ...
 
     @property
     def shards(self) -> int:
