@@ -7,6 +7,7 @@ fails. A mutant that takes many times the processor time that its tests took bef
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import json
 import os
 import random
@@ -177,7 +178,9 @@ class Mutants:
             if is_load:
                 shutil.copytree(self.folder / "cache", own, copy_function=os.link)
             os.environ["SPECC_CACHE_DIR"] = str(own)
-        if not swap(change, file.removesuffix(".py").replace("/", ".")):
+        module = file.removesuffix(".py").replace("/", ".")
+        importlib.import_module(module)  # some are imported when something is compiled
+        if not swap(change, module):
             os._exit(2)
         for (item, limit), (following, _) in zip(items, [*items[1:], (None, 0)], strict=True):
             used = time.process_time()
