@@ -23,7 +23,8 @@ def compiled(text: str, threads: int, batch: int = 32):
 
 def test_a_kernel_is_named_after_the_formulas_that_it_joins():
     text = """model m { input x: float[6, 4]
-      output a = tanh(x) * 2 + 1 output b = transpose(x) output c = x * x * x * x + sin(x) / exp(x) }"""
+      output a = tanh(x) * 2 + 1 output b = transpose(x)
+      output c = x * x * x * x + sin(x) / exp(x) }"""
     plan = compiled(text, 1).plan("predict")
     names = {call.kernel.name for call in calls_of(plan, 0)}
     assert {"each_tanh_mul_add_sin_more", "copy"} <= names or {"each_tanh_mul_add", "copy"} <= names
@@ -31,7 +32,8 @@ def test_a_kernel_is_named_after_the_formulas_that_it_joins():
 
 
 def test_elements_side_by_side_are_read_without_a_stride():
-    text = "model m { input x: float[6, 4] output y = 2 * x + transpose(transpose(x) * 3) output z = x[:, :2] * 3 }"
+    text = """model m { input x: float[6, 4]
+      output y = 2 * x + transpose(transpose(x) * 3) output z = x[:, :2] * 3 }"""
     calls = [
         dict(call.arguments)
         for call in calls_of(compiled(text, 1).plan("predict"), 0)
