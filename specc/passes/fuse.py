@@ -8,7 +8,7 @@ The graph must be prepared: see `prepare`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from itertools import islice
 
@@ -49,7 +49,7 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
         stack = [(node, group)]
         while stack:
             node, group = stack[-1]
-            served = next(_served(node, group), None)
+            served = next(_served(node, group, groups), None)
             if served is not None:
                 waiting.discard(served[0])
                 stack.append(served)
@@ -63,20 +63,12 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
                 if not isinstance(root.op, Const):
                     readers.setdefault((root, groups.domains[group][0]), {})[group] = None
 
-    def _served(node: Node, group: int) -> Iterator[tuple[Node, int]]:
-        """The waiting nodes that `node` reads, and their groups.
-
-        A node that is read through a view must be complete before its reader begins, so it gets a
-        group of its own, even if the reader also reads it directly. The others join the reader's
-        group.
-        """
-        for root in _read_whole(node):
+    def place_waiting(roots: Iterable[Node]) -> None:
+        """Put the roots that still wait into groups of their own."""
+        for root in roots:
             if root in waiting:
-                yield root, groups.open(_domain(root), GroupKind.NEST)
-        for each in node.inputs:
-            if each in waiting:
-                joins = (_domain(each), GroupKind.NEST) == groups.domains[group]
-                yield each, group if joins else groups.open(_domain(each), GroupKind.NEST)
+                waiting.discard(root)
+                place(root, groups.open(_domain(root), GroupKind.NEST))
 
     overwritten = overwritten_by(graph)
     leaves = set().union(*overwritten.values())
@@ -85,23 +77,13 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
     for node in [node for node in order if node not in overwritten] + last:
         op = node.op
         if node in looped:
-            for root in {root_of(each): None for own in looped[node].nodes for each in own.inputs}:
-                if root in waiting:
-                    waiting.discard(root)
-                    place(root, groups.open(_domain(root), GroupKind.NEST))
+            read = (each for own in looped[node].nodes for each in own.inputs)
+            place_waiting(dict.fromkeys(map(root_of, read)))
             _open_loop(looped[node], groups)
             continue
         if op.form in (Form.LEAF, Form.VIEW):
             continue
-        may_wait = (
-            op.form is Form.ELEMENT
-            and node not in overwritten
-            and not awaited(node)
-            and not is_old_value(node, leaves)
-        )
-        if may_wait and all(
-            each in waiting or root_of(each).op.form is Form.LEAF for each in node.inputs
-        ):
+        if node not in overwritten and _may_wait(node, waiting, leaves):
             waiting.add(node)
             continue
         if op.form in _IN_NESTS:
@@ -116,12 +98,33 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
             assert op.form in _ALONE, f"{op.name} cannot be emitted (a bug of specc)"
             group = groups.open((node.type.shape, node.type.batched), _ALONE[op.form])
         place(node, group)
-    for node in graph.outputs.values():
-        root = root_of(node)
-        if root in waiting:
-            waiting.discard(root)
-            place(root, groups.open(_domain(root), GroupKind.NEST))
+    place_waiting(map(root_of, graph.outputs.values()))
     return _ordered(graph, groups)
+
+
+def _may_wait(node: Node, waiting: Set[Node], leaves: Set[tuple[str, str]]) -> bool:
+    """Whether a node is computed from leaves alone, so that it can join its first reader."""
+    return (
+        node.op.form is Form.ELEMENT
+        and not awaited(node)
+        and not is_old_value(node, leaves)
+        and all(each in waiting or root_of(each).op.form is Form.LEAF for each in node.inputs)
+    )
+
+
+def _served(node: Node, group: int, groups: Groups) -> Iterator[tuple[Node, int]]:
+    """The waiting nodes that `node` reads, and their groups.
+
+    A node that is read through a view must be complete before its reader begins, so it gets a group
+    of its own, even if the reader also reads it directly. The others join the reader's group.
+    """
+    for root in _read_whole(node):
+        if root in groups.waiting:
+            yield root, groups.open(_domain(root), GroupKind.NEST)
+    for each in node.inputs:
+        if each in groups.waiting:
+            joins = (_domain(each), GroupKind.NEST) == groups.domains[group]
+            yield each, group if joins else groups.open(_domain(each), GroupKind.NEST)
 
 
 def _with_servants(graph: Graph) -> list[Loop]:
