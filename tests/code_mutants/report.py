@@ -43,8 +43,9 @@ def stale(patterns: list[str], names: list[str]) -> list[str]:
 
 
 def report(folder: Path, names: Collection[str] = ()) -> str:
-    """Counts by room, the mutants that survive without an argument, and the arguments that are about
-    none of the changes of these `names`."""
+    """Counts by room, the mutants that survive without an argument, and the arguments that are
+    about none of the changes of these `names`.
+    """
     path = folder / "results.jsonl"
     if not path.exists():
         return "no mutant was tried yet"

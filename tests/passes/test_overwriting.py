@@ -58,7 +58,8 @@ def test_a_state_whose_next_value_is_read_together_with_it(threads):
 
 @pytest.mark.parametrize("optimizer", ["sgd(lr=0.1)", "momentum(lr=0.1)"])
 def test_what_is_overwritten_element_by_element_is_not_copied(optimizer):
-    text = f"""model m {{ input x: float[40] target y: float[3] let w = x -> dense(30) -> relu -> dense(3)
+    text = f"""model m {{ input x: float[40] target y: float[3]
+        let w = x -> dense(30) -> relu -> dense(3)
         output w loss mse(w, y) }} train {{ optimizer {optimizer} batch = 40 }}"""
     graph = specc.compile(specc.load(Source("m.dl", text)), threads=2).graph("train")
     assert not [node for node in graph.nodes if isinstance(node.op, Copy)]
