@@ -11,8 +11,9 @@ language.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, ClassVar
 
 from specc.ir import sizes
@@ -75,7 +76,7 @@ class Elementwise(Op):
 
         Raises `ArithmeticError` or `ValueError` if it has none.
         """
-        return evaluate.of_numbers(*self._over(inputs))
+        return _function(self, len(inputs))(inputs)
 
     def _over(self, inputs: Sequence[Any]) -> tuple[Expression, dict[str, Any]]:
         """The formula over names, and what each name stands for."""
@@ -99,6 +100,13 @@ class Elementwise(Op):
 
     def is_apart(self) -> bool:
         return True
+
+
+@cache
+def _function(op: Elementwise, count: int) -> Callable[[tuple[float, ...]], Any]:
+    """The formula of an op as a function of `count` numbers."""
+    names = tuple(f"x{position}" for position in range(count))
+    return evaluate.function(op.formula(*map(Name, names)), names)
 
 
 def check_equal_shapes(name: str, first: Type, second: Type, position: int) -> None:

@@ -31,6 +31,7 @@ from specc.target.expressions import (
     Truth,
     Unary,
 )
+from specc.target.sharing import counted
 
 _ARITHMETIC: dict[str, Callable] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
@@ -45,14 +46,17 @@ _NAMED_ALIKE = (
 )  # fmt: skip
 
 
+_NOT_YET = object()
+
+
 @dataclass(frozen=True)
 class _Kit:
-    """What the operators and functions are for one kind of values."""
+    """What the operators and functions are for arrays."""
 
     functions: Mapping[str, Callable]
     conversions: Mapping[str, Callable]
     logical: Mapping[str, Callable]
-    choose: Callable | None  # None: only the branch that is chosen is computed
+    choose: Callable
 
 
 def of_numbers(tree: Expression, names: Mapping[str, float]) -> Any:
@@ -60,7 +64,77 @@ def of_numbers(tree: Expression, names: Mapping[str, float]) -> Any:
 
     Raises `ArithmeticError` or `ValueError` if it has none.
     """
-    return _value(tree, names, _NUMBERS, {})
+    return function(tree, tuple(names))(tuple(names.values()))
+
+
+def function(tree: Expression, names: tuple[str, ...]) -> Callable[[tuple[float, ...]], Any]:
+    """Return a tree as a function of the numbers that the names stand for, to be called often."""
+    uses = counted(tree)
+    built: dict[int, Callable[[list], Any]] = {}
+    slots = len(names)
+
+    def of(part: Expression) -> Callable[[list], Any]:
+        nonlocal slots
+        if id(part) not in built:
+            act = _step(part, names, of)
+            if uses[id(part)] > 1 and not isinstance(part, (Name, Real, Integer, Truth)):
+                act = _kept(act, slots)
+                slots += 1
+            built[id(part)] = act
+        return built[id(part)]
+
+    act = of(tree)
+    blank = [_NOT_YET] * (slots - len(names))
+    return lambda numbers: act([*numbers, *blank])
+
+
+def _kept(act: Callable[[list], Any], slot: int) -> Callable[[list], Any]:
+    """The step that computes its value once, and keeps it in a slot."""
+
+    def once(values: list) -> Any:
+        if values[slot] is _NOT_YET:
+            values[slot] = act(values)
+        return values[slot]
+
+    return once
+
+
+def _step(
+    tree: Expression,
+    names: tuple[str, ...],
+    of: Callable[[Expression], Callable[[list], Any]],
+) -> Callable[[list], Any]:
+    """The value of a tree, given the values of the names and of the parts that are kept."""
+    match tree:
+        case Name(name):
+            return operator.itemgetter(names.index(name))
+        case Real(value) | Integer(value) | Truth(value):
+            return lambda values: value
+        case Unary(sign, operand):
+            act, x = operator.neg if sign == "-" else operator.not_, of(operand)
+            return lambda values: act(x(values))
+        case Binary(sign, left, right):
+            arithmetic, x, y = _ARITHMETIC[sign], of(left), of(right)
+            return lambda values: arithmetic(x(values), y(values))
+        case Compare(sign, left, right):
+            compare, x, y = _COMPARISONS[sign], of(left), of(right)
+            return lambda values: compare(x(values), y(values))
+        case Logical("and", left, right):
+            x, y = of(left), of(right)
+            return lambda values: x(values) and y(values)
+        case Logical(_, left, right):
+            x, y = of(left), of(right)
+            return lambda values: x(values) or y(values)
+        case Choose(condition, yes, no):
+            test, x, y = of(condition), of(yes), of(no)
+            return lambda values: x(values) if test(values) else y(values)
+        case Convert(to, operand):
+            convert, x = _CONVERSIONS[to], of(operand)
+            return lambda values: convert(x(values))
+        case Call(name, arguments):
+            call, parts = _FUNCTIONS[name], tuple(map(of, arguments))
+            return lambda values: call(*(part(values) for part in parts))
+    raise AssertionError(f"{tree!r} has no value outside of a kernel")
 
 
 def of_arrays(tree: Expression, names: Mapping[str, Any]) -> Any:
@@ -94,14 +168,12 @@ def _value(tree: Expression, names: Mapping[str, Any], kit: _Kit, known: dict[in
             return _COMPARISONS[sign](of(left), of(right))
         case Logical(sign, left, right):
             return kit.logical[sign](of(left), of(right))
-        case Choose(condition, yes, no) if kit.choose is None:
-            return of(yes) if of(condition) else of(no)
         case Choose(condition, yes, no):
             return kit.choose(of(condition), of(yes), of(no))
         case Convert(to, operand):
             return kit.conversions[to](of(operand))
-        case Call(function, arguments):
-            return kit.functions[function](*map(of, arguments))
+        case Call(name, arguments):
+            return kit.functions[name](*map(of, arguments))
     raise AssertionError(f"{tree!r} has no value outside of a kernel")
 
 
@@ -109,20 +181,12 @@ def _sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
 
-_NUMBERS = _Kit(
-    functions={
-        **{name: getattr(math, name) for name in _NAMED_ALIKE},
-        "erf": math.erf, "erfc": math.erfc, "sigmoid": _sigmoid, "abs": abs,
-        "floordiv": operator.floordiv, "mod": operator.mod,
-    },
-    conversions={"real": float, "int": int},
-    logical={
-        "and": lambda a, b: a and b,
-        "or": lambda a, b: a or b,
-        "not": operator.not_,
-    },
-    choose=None,
-)  # fmt: skip
+_FUNCTIONS: dict[str, Callable] = {
+    **{name: getattr(math, name) for name in _NAMED_ALIKE},
+    "erf": math.erf, "erfc": math.erfc, "sigmoid": _sigmoid, "abs": abs,
+    "floordiv": operator.floordiv, "mod": operator.mod,
+}  # fmt: skip
+_CONVERSIONS: dict[str, Callable] = {"real": float, "int": int}
 
 
 @cache

@@ -9,7 +9,7 @@ So a formula is written as one, and each part of it is computed and printed once
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 from specc.target.expressions import Expression
 
@@ -23,13 +23,7 @@ def named(
     value. Two parts are the same if they are one object. Names and constants need no variable.
     """
     atoms = set(map(id, operands))
-    uses: Counter[int] = Counter()
-    stack = [tree]
-    while stack:
-        part = stack.pop()
-        uses[id(part)] += 1
-        if uses[id(part)] == 1 and id(part) not in atoms:
-            stack.extend(_parts(part))
+    uses = counted(tree, atoms)
     known: dict[int, Expression] = {}
 
     def of(part: Expression) -> Expression:
@@ -42,6 +36,18 @@ def named(
         return known[id(part)]
 
     return of(tree)
+
+
+def counted(tree: Expression, atoms: Set[int] = frozenset()) -> Counter[int]:
+    """Count how often a tree has each part, by its identity; parts within `atoms` do not count."""
+    uses: Counter[int] = Counter()
+    stack = [tree]
+    while stack:
+        part = stack.pop()
+        uses[id(part)] += 1
+        if uses[id(part)] == 1 and id(part) not in atoms:
+            stack.extend(_parts(part))
+    return uses
 
 
 def _parts(tree: Expression) -> list[Expression]:
