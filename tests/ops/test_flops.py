@@ -23,6 +23,7 @@ from specc.source import Source
         ("image -> maxpool(3, stride=1)", 2 * 4 * 2 * 9),
     ],
 )
+@pytest.mark.filterwarnings("ignore:warning.unused")
 def test_the_work_of_a_formula_is_counted(formula, expected):
     text = f"""model m {{ input x: float[3, 5] input image: float[2, 6, 4]
       param w: float[4, 3] = normal output y = {formula} }}"""

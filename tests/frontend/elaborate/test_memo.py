@@ -186,13 +186,13 @@ def test_messages_tell_the_same_story(line, walked):
 
 def test_a_use_walks_its_body_once(monkeypatch):
     entered = []
-    walk = calls._body
+    walk = calls.body
 
-    def body(frame, callee, word, *rest):
-        entered.append((word.name, callee.depth))
-        return walk(frame, callee, word, *rest)
+    def body(use):
+        entered.append((use.word.name, use.frame.depth))
+        return walk(use)
 
-    monkeypatch.setattr(calls, "_body", body)
+    monkeypatch.setattr(calls, "body", body)
     checked(model("\n  let s = x -> dense(8) -> relu -> dense(8) -> relu -> dense(8) -> relu"))
     assert entered.count(("dense", 1)) == 2  # of 8 and of 3 units
     assert entered.count(("relu", 1)) == 1
