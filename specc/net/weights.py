@@ -19,6 +19,7 @@ from specc.ir.graph import Graph, Node
 from specc.ir.program import Parameter, Program, State
 from specc.locks import ReadWriteLock
 from specc.net.arrays import Arrays
+from specc.passes.lower import set_mode
 
 
 class Weights:
@@ -115,6 +116,7 @@ class Weights:
         return found
 
     def value(self, node: Node) -> np.ndarray:
-        """The value of a node that no input goes into."""
-        found = evaluate(Graph({"value": node}), self.leaves(), self.seed)["value"]
+        """The value of a node that no input goes into, in inference mode."""
+        graph = set_mode(Graph({"value": node}), training=False)
+        found = evaluate(graph, self.leaves(), self.seed)["value"]
         return found.astype(self.dtype) if node.type.kind == "float" else found
