@@ -1,13 +1,15 @@
 """Shortcuts through Numba's front end for the few types and functions that kernels use.
 
-    with shortcuts(target, flags):
+    with shortcuts(target, flags.noalias):
         compile_extra(...)
 
 Numba resolves each call of each kernel anew: it tries all templates of a function, some by raising
 and formatting an error, imports its registries again, and inspects signatures. Within `shortcuts`
 it does so once for a function and the types of its arguments. An element of an array is read and
 written by one address computation; Numba's own takes some twenty instructions, most of which LLVM
-removes again. Both together halve the time that Numba takes. The machine code is the same."""
+removes again. Both together halve the time that Numba takes. The results are the same; indices do
+not count from the end, so the machine code has no tests for negative ones.
+"""
 
 from __future__ import annotations
 
