@@ -9,7 +9,7 @@ out; values carry the user's names. The kernels are the text that Numba compiles
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import groupby
 from keyword import iskeyword
@@ -43,7 +43,7 @@ compiler made.
 def listing(program: Program, compiled: CompiledProgram, settings: Graph | None = None) -> str:
     """The source of one shard's step, kernels first."""
     plan = compiled.plan
-    calls = compiled.calls()
+    calls, roles = compiled.calls(), plan_parts(plan)
     names = _Names(plan)
     kernels = _named_kernels(calls)
     file = _file_name(program.recipe.span) if program.recipe.span else f"{program.name}.dl"
@@ -76,7 +76,7 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
         ("backward", "the gradient for every weight, last layer first"),
         ("update", "the optimizer's rule, and what is recorded"),
     ):
-        chosen = [call for call in calls if _part(call, plan) == part]
+        chosen = [call for call in calls if _part(call, roles) == part]
         if chosen:
             text += f'\n\ndef {part}(m):\n    """{title[0].upper()}{title[1:]}."""\n'
             for turns, together in groupby(chosen, key=lambda call: call.loop):
@@ -98,7 +98,7 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
     parts = [
         part
         for part in ("forward", "backward", "update")
-        if any(_part(call, plan) == part for call in calls)
+        if any(_part(call, roles) == part for call in calls)
     ]
     steps = "".join(f"    {part}(m)\n" for part in parts) or "    pass  # there is no output\n"
     return f"{text}\n\ndef step(m):\n{steps}"
@@ -162,16 +162,15 @@ def _renamed(kernel: Kernel, name: str) -> str:
     return "\n".join([*own, "", source.strip()] if own else [source.strip()])
 
 
-def _part(call: Call, plan: Plan) -> str:
+def _part(call: Call, roles: Mapping[Node, str]) -> str:
     """Which function a call belongs to."""
     if call.once:
         return "pack_weights"
-    return part_of_nodes(call.loop.nodes if call.loop is not None else call.nodes, plan)
+    return part_of_nodes(call.loop.nodes if call.loop is not None else call.nodes, roles)
 
 
-def part_of_nodes(nodes: Iterable[Node], plan: Plan) -> str:
-    """ "forward", "backward" or "update": what the nodes of one call belong to."""
-    roles = plan_parts(plan)
+def part_of_nodes(nodes: Iterable[Node], roles: Mapping[Node, str]) -> str:
+    """ "forward", "backward" or "update": what the nodes of one call belong to, by `plan_parts`."""
     return min((roles.get(node, "forward") for node in nodes), key=PARTS.index, default="update")
 
 

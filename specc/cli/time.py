@@ -138,9 +138,9 @@ def _loaded(program: Program, net: Net, folder: Path) -> tuple[dict[str, Column]
 
 
 def _rows(times: StepTimes, limits: Limits) -> list[Row]:
-    from specc.backend.listing import part_of_nodes
+    from specc.backend.listing import part_of_nodes, plan_parts
 
-    plan = times.plan
+    plan, roles = times.plan, plan_parts(times.plan)
     whole = plan.shards * times.waiting + sum(each.seconds * each.shards for each in times.calls)
     rows = []
     for each in times.calls:
@@ -154,7 +154,7 @@ def _rows(times: StepTimes, limits: Limits) -> list[Row]:
         text = " ".join(spans[0].text.split()) if spans else ""
         rows.append(Row(
             kernel=each.kernel,
-            part=part_of_nodes(each.nodes, plan),
+            part=part_of_nodes(each.nodes, roles),
             microseconds=each.seconds * 1e6,
             share=each.seconds * each.shards / whole,
             flops=operations,
