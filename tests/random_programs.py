@@ -14,6 +14,7 @@ import sys
 
 from generator.campaign import run
 from generator.cases import FEATURES, case
+from generator.child import SECONDS
 
 
 def main() -> int:
@@ -24,6 +25,13 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=1, help="how many processes run programs")
     parser.add_argument(
         "--every", type=int, default=50, help="print the counts every so many programs"
+    )
+    parser.add_argument(
+        "--limit",
+        type=float,
+        default=SECONDS,
+        metavar="SECONDS",
+        help="the time that one program may take: more on a machine that other work keeps busy",
     )
     parser.add_argument(
         "--whole",
@@ -65,6 +73,7 @@ def main() -> int:
         lambda text: print(text, flush=True),
         options.every,
         small=options.small,
+        limit=options.limit,
     )
     print(
         f"{report.counts.total():,} programs from seed {options.first} on: {dict(report.counts)};"

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .cases import Case, case
-from .child import Answer, Child
+from .child import SECONDS, Answer, Child
 from .shrink import shrunk
 
 LARGEST_CACHE = 1 << 30
@@ -47,18 +47,20 @@ def run(
     most_failures: int = 50,
     child: Child | None = None,
     small: bool = False,
+    limit: float = SECONDS,
 ) -> Report:
     """Runs the cases of all seeds, until the time is over or very many have failed.
 
     `tell` gets each failure at once, and the counts `every` so many cases. The processes keep their
     kernels in a folder that is removed at the end; a `child` given runs all cases, and has a folder
-    already. `small` programs have fewer statements.
+    already. `small` programs have fewer statements. A case without an answer after `limit` seconds
+    counts as one that hangs.
     """
     report, lock, start = Report(), threading.Lock(), time.monotonic()
     left = iter(seeds)
 
     def work(folder: Path) -> None:
-        with Child(folder) if child is None else nullcontext(child) as process:
+        with Child(folder, limit) if child is None else nullcontext(child) as process:
             while True:
                 with lock:
                     seed = next(left, None)
