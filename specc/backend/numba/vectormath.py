@@ -171,11 +171,10 @@ class _Code:
         lowest = -_LN2 * (self.precision.bias + 0.4)
         power, g = self.grown(self.clamp(x, lowest, -lowest))
         divisor = self.fma(power, g, self.add(power, 1.0))
-        # corrected by the errors of the divisor and of the division
+        # what rounding the divisor lost is put right afterwards
         lost = self.fma(power, g, self.add(self.sub(power, divisor), 1.0))
         y = self.div(1.0, divisor)
-        minus = self.b.fneg(y)
-        y = self.fma(y, self.fma(minus, lost, self.fma(minus, divisor, 1.0)), y)
+        y = self.fma(self.mul(self.b.fneg(y), lost), y, y)
         return self.choose("<", x, lowest, 0.0, y)
 
     def erf(self, x):
