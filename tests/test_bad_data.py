@@ -13,8 +13,8 @@ from transcript import transcript
 from specc import driver
 from specc.cli.main import status_of
 from specc.cli.render import FORMATS, render
-from specc.cli.verdict import data_verdict
 from specc.frontend.words.messages import WARNINGS
+from specc.runs.verdict import data_verdict
 
 BAD = Path(__file__).parent / "bad_data"
 GOOD = Path(__file__).parent / "good_data"

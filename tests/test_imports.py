@@ -41,8 +41,9 @@ MAY_IMPORT = {
     "flow": MIDDLE | {"passes", "backend", "pipeline"},
     "net": MIDDLE | {"passes", "backend", "pipeline", "flow", "runtime"},
     "driver": MIDDLE | {"frontend", "passes", "backend", "pipeline", "net"},
+    "runs": MIDDLE | {"frontend", "backend", "pipeline", "net", "driver", "runtime"},
     "cli": MIDDLE
-    | {"frontend", "passes", "backend", "flow", "pipeline", "net", "driver", "runtime"},
+    | {"frontend", "passes", "backend", "flow", "pipeline", "net", "driver", "runtime", "runs"},
 }
 
 

@@ -85,7 +85,7 @@ def _check(
 def _found(file: Path, data: Path | None, looks_at_data: bool) -> list[Diagnostic]:
     """Return the diagnostics of a file and of its data."""
     from specc import driver
-    from specc.cli.verdict import SECONDS, data_verdict, drafted
+    from specc.runs.verdict import SECONDS, data_verdict, drafted
 
     try:
         source = read_input() if file == STANDARD_INPUT else driver.read(file)
@@ -125,7 +125,7 @@ def _fix(file: Path) -> None:
 def _with_used(files: tuple[Path, ...], data: Path | None = None) -> list[Path]:
     """Return the files, those that they import with `use`, and their data files."""
     from specc import driver
-    from specc.cli.session import used_files
+    from specc.runs.programs import used_files
 
     found = list(files)
     for file in files:

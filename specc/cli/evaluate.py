@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specc.cli.session import FOLDER, THREADS_HELP, run_program, tell_left_out
+from specc.cli.session import FOLDER, LISTENER, THREADS_HELP, run_program, tell_left_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,7 @@ def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool
     import numpy as np
 
     from specc import driver
-    from specc.cli.provenance import counts_then, require_rows
+    from specc.runs.provenance import counts_then, require_rows
     from specc.runtime.checkpoint import restore
     from specc.runtime.data import load
     from specc.runtime.errors import data_error, run_error
@@ -60,7 +60,7 @@ def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool
         vocabularies={name: tuple(words) for name, words in run.record.vocabularies.items()},
     )
     tell_left_out(loaded)
-    require_rows(run, program.recipe, loaded, part, where)
+    require_rows(run, program.recipe, loaded, part, where, LISTENER.warn)
     progress = restore(run.best, net)
     rows = loaded.parts[part]
     found = net.evaluate(rows.columns, rows.rows)

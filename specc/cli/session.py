@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from specc.cli.render import render
-from specc.diagnostics import Diagnostic, SpecError
-from specc.reading import read_source
+from specc.diagnostics import Diagnostic
+from specc.runs import programs
 from specc.source import Source
 
 if TYPE_CHECKING:
@@ -63,84 +63,33 @@ def overrides(arguments: Sequence[str]) -> dict[str, str]:
     return found
 
 
+class OnStderr:
+    """Prints warnings and notes on stderr: the commands' `Listener`."""
+
+    def diagnostics(self, found: Iterable[Diagnostic]) -> None:
+        report(found)
+
+    def warn(self, message: str) -> None:
+        click.echo(f"warning: {message}", err=True)
+
+    def note(self, message: str) -> None:
+        click.echo(message, err=True)
+
+
+LISTENER = OnStderr()
+
+
 def checked(source: Source, changes: Mapping[str, str | int], comes_again: bool = False) -> Program:
-    """Return the program of a source, and print its warnings. Raises SpecError with all errors.
-
-    With `comes_again`, the caller checks a program with symbolic dimensions again when their sizes
-    are known, so its warnings are not printed yet.
-    """
-    from specc import driver
-
-    program, found = driver.check(source, changes)
-    if program is None:
-        if found:
-            raise SpecError(found)
-        return driver.load(source, changes)  # raises: there is no model
-    if found and not (comes_again and program.open_sizes):
-        report(found)
-    return program
+    """Return the program of a source, and print its warnings: see `specc.runs.programs`."""
+    return programs.checked(source, changes, LISTENER, comes_again)
 
 
-def look_at_data(
-    source: Source, program: Program, folder: Path, changes: Mapping[str, str]
-) -> None:
-    """Compare a sample of the data with the program, and print warnings. Raises SpecError."""
-    from specc.cli.verdict import data_verdict
-
-    found = data_verdict(source, program, folder, changes).found
-    if any(each.severity == "error" for each in found):
-        raise SpecError(found)
-    if found:
-        report(found)
-
-
-def run_program(run: Run, changes: Mapping[str, str | int], threads: int | None = None) -> Program:
-    """Return the program of a run, with the changes that it was trained with and new `changes`.
-
-    Raises `RunError` if its files were edited. A different machine or different versions of
-    packages are a warning. `threads` is the number of threads with which a training is resumed.
-    """
-    from specc.cli.provenance import compare_model
-
-    compare_model(run, threads)
-    known: dict[str, str | int] = {**run.record.sizes, **run.record.overrides}
-    return checked(read_source(run.folder / "model.dl"), {**known, **changes})
+def run_program(run: Run, changes: Mapping[str, str | int]) -> Program:
+    """Return the program of a run, and print warnings: see `specc.runs.programs`."""
+    return programs.run_program(run, changes, LISTENER)
 
 
 def tell_left_out(data: Data) -> None:
     """Print on stderr how many rows of the data are left out."""
     for each in data.left_out:
-        click.echo(each, err=True)
-
-
-def warn_of_crowd(threads: int | None) -> None:
-    """Print a warning if there are fewer processors than requested threads."""
-    from specc import driver
-
-    if threads is not None and threads > driver.processors():
-        there = driver.processors()
-        click.echo(
-            f"warning: {threads} threads share {there} CPU{'s' * (there > 1)}, which is slower than"
-            " one thread per CPU",
-            err=True,
-        )
-
-
-def used_files(source: Source) -> dict[str, Source]:
-    """Return the files that a checked source imports with `use`, by relative path."""
-    from specc.frontend.syntax import ast
-    from specc.frontend.syntax.parse import parse
-
-    root = Path(source.name).parent
-    found: dict[str, Source] = {}
-    waiting = [source]
-    while waiting:
-        user = waiting.pop()
-        for definition in parse(user)[0].definitions:
-            if isinstance(definition, ast.Use):
-                path = Path(os.path.normpath(Path(user.name).parent / definition.path.value))
-                relative = os.path.relpath(path, root)
-                if relative not in found:
-                    found[relative] = read_source(path)
-                    waiting.append(found[relative])
-    return found
+        LISTENER.note(each)

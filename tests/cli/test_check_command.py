@@ -146,11 +146,11 @@ def test_all_of_the_data_is_read_if_there_is_time_and_else_the_check_says_how_mu
     lines = ["1,2,0"] * rows
     lines[-2] = "1,2,3"
     (flowers.parent / "flowers.csv").write_text("\n".join(["size_1,size_2,kind", *lines, ""]))
-    monkeypatch.setattr("specc.cli.verdict.SECONDS", 1e9)
+    monkeypatch.setattr("specc.runs.verdict.SECONDS", 1e9)
     assert status_of(["check", str(flowers)]) == 1
     out = capsys.readouterr()
     assert f"line {rows}, column `kind`: `3` is out of range" in out.out and out.err == ""
-    monkeypatch.setattr("specc.cli.verdict.SECONDS", 0)
+    monkeypatch.setattr("specc.runs.verdict.SECONDS", 0)
     assert status_of(["check", str(flowers)]) == 0
     part = r"the data was read in part: `flowers.csv`: the first (\d\d),\d{3} examples\n"
     assert re.fullmatch(f"{re.escape(str(flowers))}: {part}", capsys.readouterr().err)
@@ -159,7 +159,7 @@ def test_all_of_the_data_is_read_if_there_is_time_and_else_the_check_says_how_mu
 def test_the_check_says_how_many_examples_of_arrays_and_characters_of_texts_it_read(
     tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr("specc.cli.verdict.SECONDS", 0)
+    monkeypatch.setattr("specc.runs.verdict.SECONDS", 0)
     np.savez(tmp_path / "a.npz", size=np.zeros((300_000, 2)), kind=np.zeros(300_000, np.int32))
     path = tmp_path / "a.dl"
     path.write_text(FLOWERS.replace('csv("flowers.csv")', 'npz("a.npz")'))

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from specc.cli import provenance
 from specc.cli.main import status_of
+from specc.runs import provenance
 
 MODEL = """use "parts/words.dl"
 model flowers {

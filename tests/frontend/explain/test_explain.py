@@ -12,7 +12,6 @@ import pytest
 
 from specc import driver
 from specc.cli.main import status_of
-from specc.cli.verdict import data_verdict
 from specc.diagnostics import SpecError
 from specc.frontend.explain.examples import sample
 from specc.frontend.explain.explain import contents, explanation, nearest, pages, summary
@@ -20,6 +19,7 @@ from specc.frontend.layout.format import formatted
 from specc.frontend.primitives import PRIMITIVES
 from specc.frontend.words import library
 from specc.frontend.words.messages import ERRORS, WARNINGS
+from specc.runs.verdict import data_verdict
 from specc.source import Source
 
 PACKAGE = Path(driver.__file__).parent

@@ -1,6 +1,6 @@
 """Compares what a run was made of with what is there now.
 
-    compare_model(run)                         # an edited model.dl: RunError
+    compare_model(run, warn)                   # an edited model.dl: RunError
     require_data(run, recipe, data, folder)    # changed training data: RunError
 
 The model, its used files and the examples must be those of the training. Another processor, or
@@ -12,10 +12,9 @@ has changed, so that is told.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import click
 
 from specc.reading import read_source
 from specc.recipe import DataCall, Recipe
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
 
 BUILT_ON = ("numpy", "numba", "llvmlite")
 SHOWN = 12  # hex digits of a hash in messages
+
+Warn = Callable[[str], None]
+"""Tells whoever trains or opens a run of something that is not as it was."""
 
 
 def versions() -> dict[str, str]:
@@ -80,7 +82,7 @@ def pins(recipe: Recipe, texts: dict[str, str], data: Data, files: dict[str, str
     )
 
 
-def compare_model(run: Run, threads: int | None = None) -> None:
+def compare_model(run: Run, warn: Warn, threads: int | None = None) -> None:
     """Raise `RunError` if model.dl or a file that it uses was edited; warn of other surroundings.
 
     Each run is compared once. A run of an older version of specc has no hashes: that is a warning.
@@ -93,7 +95,7 @@ def compare_model(run: Run, threads: int | None = None) -> None:
     run.is_compared = True
     pinned = run.record.pins
     if pinned is None:
-        _warn(
+        warn(
             f"`{run.folder}` was made by specc {run.record.specc}, which stored no hashes of the"
             " model and the data, so specc cannot tell whether they have changed"
         )
@@ -109,10 +111,10 @@ def compare_model(run: Run, threads: int | None = None) -> None:
                 help="undo the edit; to train the edited file, give a copy of it to `specc train`,"
                 " which starts a new run",
             )
-    _warn_of_surroundings(run, pinned, threads)
+    _warn_of_surroundings(run, pinned, warn, threads)
 
 
-def _warn_of_surroundings(run: Run, pinned: Pins, threads: int | None) -> None:
+def _warn_of_surroundings(run: Run, pinned: Pins, warn: Warn, threads: int | None) -> None:
     """Say what else than the model and the data is not as it was."""
     now = versions() | machine()
     then = pinned.versions | pinned.machine
@@ -124,12 +126,12 @@ def _warn_of_surroundings(run: Run, pinned: Pins, threads: int | None) -> None:
     if threads is not None and threads != run.record.threads:
         changed.append(f"threads {run.record.threads} (now {threads})")
     if changed:
-        _warn(
+        warn(
             f"`{run.folder}` was trained with {', '.join(changed)}: the last bits of results may"
             " differ"
         )
     if then.get("library") != now["library"]:
-        _warn(
+        warn(
             "the definitions of layers, losses or optimizers in specc's library have changed since"
             f" `{run.folder}` was trained: results may differ"
         )
@@ -181,7 +183,7 @@ def counts_then(run: Run, recipe: Recipe) -> dict[str, list[int]]:
     return {"data": [sum(record.examples.values())]}
 
 
-def require_rows(run: Run, recipe: Recipe, data: Data, name: str, folder: Path) -> None:
+def require_rows(run: Run, recipe: Recipe, data: Data, name: str, folder: Path, warn: Warn) -> None:
     """Raise `RunError` if `name` is the validation part and is not that of the training.
 
     `data` was loaded with `counts_then`: rows that were added since are left out, and a warning
@@ -194,7 +196,7 @@ def require_rows(run: Run, recipe: Recipe, data: Data, name: str, folder: Path) 
     pinned = run.record.pins
     if name == "test":
         if pinned is not None and (files := _changed_files(pinned, recipe, folder, ("test",))):
-            _warn(f"the test data has changed since the training{files}")
+            warn(f"the test data has changed since the training{files}")
         return
     if pinned is not None:
         now = hashes.values(data.parts[name], data.vocabularies)
@@ -218,7 +220,7 @@ def require_rows(run: Run, recipe: Recipe, data: Data, name: str, folder: Path) 
             if pinned is not None
             else "may have changed, as the run has no hashes"
         )
-        _warn(
+        warn(
             f"the data has grown from {sum(count_then):,} to {sum(count_now):,} {what} since the"
             f" training; its {len(data.parts[name]):,} validation examples are evaluated, which"
             f" {same}"
@@ -250,7 +252,3 @@ def _changed_files(
 def _examples(counts: dict[str, int]) -> str:
     """ "32 training and 8 validation examples"."""
     return " and ".join(f"{count:,} {name}" for name, count in counts.items()) + " examples"
-
-
-def _warn(message: str) -> None:
-    click.echo(f"warning: {message}", err=True)

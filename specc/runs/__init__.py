@@ -1,0 +1,9 @@
+"""Runs: a model is trained in a folder, resumed, opened again, named, listed and compared.
+
+listener        who is told of warnings: the command line prints them, Python warns
+programs        the checked program of a file, or of a run with the changes it was trained with
+provenance      compares what a run was made of with what is there now
+verdict         compares a file with its data before anything is compiled
+start           a training: a new one, or one that goes on
+names           the folders of runs by their names: `digits/3`, `@last`, `@best`
+"""

@@ -1,0 +1,92 @@
+"""The checked programs of files and of runs.
+
+program = checked(read_source("lenet.dl"), {"classes": "10"}, listener)     # or SpecError
+program = run_program(run, {}, listener)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from specc.diagnostics import SpecError
+from specc.reading import read_source
+from specc.runs.listener import Listener
+from specc.source import Source
+
+if TYPE_CHECKING:
+    from specc.ir.program import Program
+    from specc.runtime.run import Run
+
+
+def checked(
+    source: Source, changes: Mapping[str, str | int], listener: Listener, comes_again: bool = False
+) -> Program:
+    """Return the program of a source, and tell its warnings. Raises SpecError with all errors.
+
+    With `comes_again`, the caller checks a program with symbolic dimensions again when their sizes
+    are known, so its warnings are not told yet.
+    """
+    from specc import driver
+
+    program, found = driver.check(source, changes)
+    if program is None:
+        if found:
+            raise SpecError(found)
+        return driver.load(source, changes)  # raises: there is no model
+    if found and not (comes_again and program.open_sizes):
+        listener.diagnostics(found)
+    return program
+
+
+def look_at_data(
+    source: Source, program: Program, folder: Path, changes: Mapping[str, str], listener: Listener
+) -> None:
+    """Compare a sample of the data with the program, and tell warnings. Raises SpecError."""
+    from specc.runs.verdict import data_verdict
+
+    found = data_verdict(source, program, folder, changes).found
+    if any(each.severity == "error" for each in found):
+        raise SpecError(found)
+    if found:
+        listener.diagnostics(found)
+
+
+def run_program(
+    run: Run,
+    changes: Mapping[str, str | int],
+    listener: Listener,
+    threads: int | None = None,
+) -> Program:
+    """Return the program of a run, with the changes that it was trained with and new `changes`.
+
+    Raises `RunError` if its files were edited. A different machine or different versions of
+    packages are a warning. `threads` is the number of threads with which a training is resumed.
+    """
+    from specc.runs.provenance import compare_model
+
+    compare_model(run, listener.warn, threads)
+    known: dict[str, str | int] = {**run.record.sizes, **run.record.overrides}
+    return checked(read_source(run.folder / "model.dl"), {**known, **changes}, listener)
+
+
+def used_files(source: Source) -> dict[str, Source]:
+    """Return the files that a checked source imports with `use`, by relative path."""
+    from specc.frontend.syntax import ast
+    from specc.frontend.syntax.parse import parse
+
+    root = Path(source.name).parent
+    found: dict[str, Source] = {}
+    waiting = [source]
+    while waiting:
+        user = waiting.pop()
+        for definition in parse(user)[0].definitions:
+            if isinstance(definition, ast.Use):
+                path = Path(os.path.normpath(Path(user.name).parent / definition.path.value))
+                relative = os.path.relpath(path, root)
+                if relative not in found:
+                    found[relative] = read_source(path)
+                    waiting.append(found[relative])
+    return found

@@ -1,0 +1,272 @@
+"""A training and its run: a new one, or one that goes on.
+
+    training = start(source, content, folder, values={}, runs=Path("runs"), listener=listener)
+    training = resume(Path("runs/lenet/3"), values={"epochs": "20"}, listener=listener)
+    outcome = training.carry_out(watch, should_stop)
+
+Until it has been carried out or released, the run is locked.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from specc.reading import read_source
+from specc.runs.listener import Listener
+from specc.runs.programs import checked, look_at_data, run_program, used_files
+from specc.source import Source
+
+if TYPE_CHECKING:
+    from specc.ir.program import Program
+    from specc.net.net import Net
+    from specc.runtime.checkpoint import Progress
+    from specc.runtime.data import Data
+    from specc.runtime.run import Run
+    from specc.runtime.train import Watch
+
+ENDED = ("finished", "early", "interrupted")
+
+
+@dataclass
+class Training:
+    """A training and its run, which stays locked until the training has been carried out."""
+
+    program: Program
+    data: Data
+    net: Net
+    run: Run
+    progress: Progress
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all epochs are done."""
+        return self.progress.epoch >= self.program.recipe.epochs
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self.data.training) // self.net.batch)
+
+    def release(self) -> None:
+        """Let others train the run."""
+        self.run.release()
+
+    def carry_out(self, watch: Watch, should_stop: Callable[[], bool] = lambda: False) -> str:
+        """Train; return "finished", "early" or "interrupted", which run.json says, too."""
+        from specc.runtime.errors import RunError
+        from specc.runtime.train import train
+
+        run, before = self.run, self.run.record.status
+        run.record.status = "running"
+        run.write()
+        outcome = "failed"
+        try:
+            outcome = train(
+                self.net, self.data, self.program.recipe, run, watch, self.progress, should_stop
+            )
+        except (KeyboardInterrupt, BrokenPipeError):
+            outcome = "interrupted"  # all of the last epoch is saved
+            raise
+        except RunError:
+            # steps may have been done; they are saved as far as possible
+            outcome = before if before in ENDED else "failed"
+            raise
+        finally:
+            run.record.status = outcome
+            with suppress(RunError) if sys.exc_info()[0] else nullcontext():
+                run.write()
+        return outcome
+
+
+def start(
+    source: Source,
+    content: bytes,
+    folder: Path,
+    values: Mapping[str, str],
+    runs: Path,
+    listener: Listener,
+    threads: int | None = None,
+    dtype: str = "float32",
+    given: Mapping[str, Any] | None = None,
+) -> Training:
+    """Start a training in a new run in `runs`. Raises SpecError.
+
+    `content` is what the run keeps as its model.dl; relative paths of data start at `folder`.
+    `given` has sources of data in the place of the file's, by the names that a `Recipe` has for
+    them.
+    """
+    from specc import __version__, driver
+    from specc.runs.provenance import pins
+    from specc.runtime.checkpoint import Progress, save
+    from specc.runtime.data import load, open_sizes
+    from specc.runtime.errors import run_error
+    from specc.runtime.pins import files_meanwhile
+    from specc.runtime.run import Record, create
+
+    given = given or {}
+    values = dict(values)
+    program = with_data(checked(source, values, listener, comes_again=True), given)
+    _require_training(program, source)
+    if "data" not in given:
+        look_at_data(source, program, folder, values, listener)
+    sizes: dict[str, int] = {}
+    if program.open_sizes:
+        sizes = open_sizes(program.recipe, program.ports, folder)
+        program = with_data(checked(source, {**sizes, **values}, listener), given)
+    recipe = program.recipe
+    hashes = files_meanwhile(recipe, folder)
+    data = load(recipe, program.ports, folder)
+    for each in data.left_out:
+        listener.note(each)
+    net = driver.compile(program, dtype=dtype, threads=threads)
+    warn_of_crowd(threads, listener)
+    record = Record(
+        model=program.name,
+        file=str(Path(source.name).resolve()),
+        data=str(folder.resolve()),
+        overrides=values,
+        sizes=sizes,
+        seed=recipe.seed,
+        batch=recipe.batch,
+        epochs=recipe.epochs,
+        dtype=dtype,
+        threads=net.threads,
+        specc=__version__,
+        examples={name: len(part) for name, part in data.parts.items()},
+        vocabularies={name: list(words) for name, words in data.vocabularies.items()},
+        ends=data.ends,
+    )
+    used = used_files(source)
+    if "model.dl" in used:
+        raise run_error(
+            "a run stores the trained file as model.dl, so no imported file can have that name",
+            used["model.dl"].name,
+            help="rename the imported file",
+        )
+    texts = {name: each.text for name, each in used.items()}
+    record.pins = pins(recipe, {**texts, "model.dl": source.text}, data, hashes.result())
+    progress = Progress()
+    run = create(
+        runs,
+        record,
+        {**{name: each.encode() for name, each in texts.items()}, "model.dl": content},
+        lambda run: save(run.last, net, progress),
+    )
+    return Training(program, data, net, run, progress)
+
+
+def with_data(program: Program, given: Mapping[str, Any]) -> Program:
+    """Return the program with other sources of data."""
+    return replace(program, recipe=replace(program.recipe, **given)) if given else program
+
+
+def resume(
+    folder: Path,
+    values: Mapping[str, str],
+    listener: Listener,
+    file: Path | None = None,
+    data_folder: Path | None = None,
+    threads: int | None = None,
+    dtype: str | None = None,
+) -> Training:
+    """Open a run and continue its training; `file` must hold the model that it was trained with."""
+    from specc.runtime.run import open_to_train
+
+    run = open_to_train(folder)
+    try:
+        return _continued(run, values, listener, file, data_folder, threads, dtype)
+    except BaseException:
+        run.release()
+        raise
+
+
+def _continued(
+    run: Run,
+    values: Mapping[str, str],
+    listener: Listener,
+    file: Path | None,
+    data_folder: Path | None,
+    threads: int | None,
+    dtype: str | None,
+) -> Training:
+    """Continue the training of an open run."""
+    from specc import driver
+    from specc.runs.provenance import require_data
+    from specc.runtime.checkpoint import restore
+    from specc.runtime.data import load
+    from specc.runtime.errors import run_error
+
+    record, folder = run.record, run.folder
+    source = read_source(folder / "model.dl")
+    if file is not None and _texts(driver.read(file)) != _texts(source):
+        raise run_error(
+            f"`{file}` differs from `{source.name}`, which the run was trained with",
+            folder,
+            help=f"use `specc train --resume {folder}` to continue; to train the changed file,"
+            " start a new run",
+        )
+    program = run_program(run, values, listener, threads)
+    record.overrides = {**record.overrides, **values}
+    recipe = program.recipe
+    for name, now, then in (
+        ("seed", recipe.seed, record.seed),
+        ("batch", recipe.batch, record.batch),
+        ("dtype", dtype or record.dtype, record.dtype),
+    ):
+        if now != then:
+            raise run_error(
+                f"the {name} of a run cannot change: it was {then}, and is {now} now",
+                folder,
+                help="start a new run",
+            )
+    data_folder = data_folder or Path(record.data)
+    data = load(recipe, program.ports, data_folder)
+    for each in data.left_out:
+        listener.note(each)
+    require_data(run, recipe, data, data_folder)
+    net = driver.compile(program, dtype=record.dtype, threads=threads or record.threads)
+    warn_of_crowd(threads, listener)
+    progress = restore(run.last, net)
+    record.threads, record.epochs = net.threads, recipe.epochs
+    return Training(program, data, net, run, progress)
+
+
+def warn_of_crowd(threads: int | None, listener: Listener) -> None:
+    """Tell a warning if there are fewer processors than requested threads."""
+    from specc import driver
+
+    if threads is not None and threads > driver.processors():
+        there = driver.processors()
+        listener.warn(
+            f"{threads} threads share {there} CPU{'s' * (there > 1)}, which is slower than"
+            " one thread per CPU"
+        )
+
+
+def _require_training(program: Program, source: Source) -> None:
+    from specc.diagnostics import SpecError
+    from specc.net.training import untrainable
+    from specc.runtime.errors import diagnostic, start_of
+
+    if reason := untrainable(program):
+        help = None
+        if program.recipe.span is None:
+            reason = "the file has no `train` block"
+            help = "add a block: `train { data digits() optimizer adam(lr = 0.001) }`"
+        elif not program.parameters:
+            help = (
+                "add a layer with parameters (`dense(10)`), or a parameter (`param w: float[] = 1`)"
+            )
+        elif not program.updates and program.frozen:
+            help = "remove one of them from `freeze`"
+        message = f"`{program.name}` cannot be trained: {reason}"
+        place = program.recipe.span or start_of(source.name)
+        raise SpecError([diagnostic("no-train", message, place, help=help)])
+
+
+def _texts(source: Source) -> list[object]:
+    return [source.text, {name: each.text for name, each in used_files(source).items()}]
