@@ -47,7 +47,7 @@ def test_metrics_agree_with_their_definitions_over_all_data(batch, threads):
         driver.load(Source("m.dl", TEXT)), batch=batch, threads=threads, dtype="float64"
     )
     x, y, t = data(53)
-    found = net.evaluate({"x": Column(x), "y": Column(y), "t": Column(t)}, np.arange(53))
+    found = net.evaluate_rows({"x": Column(x), "y": Column(y), "t": Column(t)}, np.arange(53))
     p = net.params
     l2 = sum(np.sum(p[f"dense{k}.weight"] ** 2) for k in (1, 2))
     s = x @ p["dense1.weight"].T + p["dense1.bias"]
@@ -84,6 +84,6 @@ def test_the_records_of_training_steps_make_the_same_figures():
     columns = {"x": Column(x), "y": Column(y), "t": Column(t)}
     records = net.train(columns, np.arange(30), 0, 3, 3)
     assert records.shape == (3, net.record_width)
-    figures, wanted = net.report(records.mean(0)), net.evaluate(columns, np.arange(30))
+    figures, wanted = net.report(records.mean(0)), net.evaluate_rows(columns, np.arange(30))
     for name in wanted:
         assert figures[name] == pytest.approx(wanted[name], rel=1e-12)

@@ -63,7 +63,7 @@ def test_an_infinite_loss_of_the_example_that_is_repeated_stays_infinite(name, d
         np.testing.assert_allclose(gradients["w"], wanted["gradient.w"], rtol=1e-5)
         if slope is not None:
             assert gradients["w"][0] == slope[0]
-        assert net.evaluate({"x": Column(x)}, np.arange(count))["metric.inf"] == limit
+        assert net.evaluate_rows({"x": Column(x)}, np.arange(count))["metric.inf"] == limit
 
 
 def test_gradients_of_products_stay_infinite_as_well():

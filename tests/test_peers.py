@@ -125,12 +125,12 @@ def test_examples_are_counted_and_lanes_are_not(batch, threads):
     rows = {"x": Column(x)}
     four, _ = net.loss_and_gradients(x=x[:4])
     assert four == pytest.approx(sum(figures_of(x[:4])), rel=1e-12)
-    assert net.evaluate(rows, np.arange(4))["loss.average"] == 2.5
+    assert net.evaluate_rows(rows, np.arange(4))["loss.average"] == 2.5
     # of an epoch, the last batch has fewer examples
     batches = [x[start : start + batch, 0] for start in range(0, len(x), batch)]
     trained = net.train(rows, np.arange(len(x)), 0, len(batches), len(batches))
     np.testing.assert_allclose(trained[:, 1:9], [figures_of(each) for each in batches], rtol=1e-12)
-    found = net.evaluate(rows, np.arange(len(x)))
+    found = net.evaluate_rows(rows, np.arange(len(x)))
     wanted = sum(len(each) * np.array(figures_of(each)) for each in batches) / len(x)
     assert [found[f"loss.{name}"] for name in NAMES] == pytest.approx(wanted.tolist(), rel=1e-12)
     assert found["metric.ones"] == pytest.approx(wanted[0], rel=1e-12)

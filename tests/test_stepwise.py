@@ -68,7 +68,7 @@ def both(net, draws=(0.0, 1), **arrays):
         symbols = rng.integers(0, port.classes, slow[port.name].shape)
         columns = net.examples({**arrays, **slow, port.name: symbols}, ())
         scores_at = net.decoding.step_by_step(port, columns)
-        wanted = scores_of(port, net.predict(columns))
+        wanted = scores_of(port, net.predict_rows(columns))
         for step in range(port.shape[0]) if scores_at else ():
             found = scores_at(step, symbols[:, max(step - 1, 0)])
             np.testing.assert_allclose(found, wanted[:, step], rtol=1e-9, atol=1e-12)

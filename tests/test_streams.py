@@ -72,11 +72,11 @@ def test_windows_of_a_stream_equal_one_long_pass(cell, threads):
         "y": Column(windows(y, steps)),
         "x.begin": Column(begin),
     }
-    found = net.predict({name: data[name] for name in ("x", "x.begin")})["w"]
+    found = net.predict_rows({name: data[name] for name in ("x", "x.begin")})["w"]
     wanted = long.forward(x=x)["w"]
     np.testing.assert_allclose(found, windows(wanted, steps), rtol=1e-10, atol=1e-10)
     loss, _ = long.loss_and_gradients(x=x, y=y)
-    figures = net.evaluate(data, np.arange(count * lanes))
+    figures = net.evaluate_rows(data, np.arange(count * lanes))
     assert figures["loss"] == pytest.approx(loss, rel=1e-10)
 
 
@@ -126,7 +126,7 @@ def test_networks_of_all_kinds_go_on_from_window_to_window(name):
         f"{port.name}.begin": Column(np.arange(count * lanes) < lanes),
     }
     np.testing.assert_allclose(
-        net.predict(data)["w"], windows(wanted, steps), rtol=1e-10, atol=1e-10
+        net.predict_rows(data)["w"], windows(wanted, steps), rtol=1e-10, atol=1e-10
     )
 
 
@@ -138,7 +138,7 @@ def test_gradients_stop_at_the_edge_of_a_window(cell):
     x, y = rng.standard_normal((2, 2, steps, 3)), rng.standard_normal((2, 2, steps, 2))
 
     def after_the_first(net):
-        net.predict({"x": Column(x[0]), "x.begin": Column(np.ones(2, bool))}, net.lanes)
+        net.predict_rows({"x": Column(x[0]), "x.begin": Column(np.ones(2, bool))}, net.lanes)
 
     net = compiled(cell, steps, 2)
     after_the_first(net)
@@ -153,7 +153,7 @@ def test_gradients_stop_at_the_edge_of_a_window(cell):
 
     def loss():
         lanes = {name: array.copy() for name, array in start.items()}
-        return np.mean((other.predict(data, lanes)["w"] - y[1]) ** 2)
+        return np.mean((other.predict_rows(data, lanes)["w"] - y[1]) ** 2)
 
     for path, array in other.params.items():
         array[...] = before[path]
@@ -181,12 +181,12 @@ def test_a_stream_begins_anew_where_it_is_told_so():
     x = rng.standard_normal((3, 2, 3, 3))
     begin = np.array([[True, True], [False, True], [False, False]])
     data = {"x": Column(x.reshape(6, 3, 3)), "x.begin": Column(begin.reshape(-1))}
-    found = net.predict(data)["w"].reshape(3, 2, 3, 2)
+    found = net.predict_rows(data)["w"].reshape(3, 2, 3, 2)
     fresh = net.forward(x=x[1])["w"]  # every example a beginning
     np.testing.assert_allclose(found[1, 1], fresh[1], rtol=1e-12)
     assert abs(found[1, 0] - fresh[0]).max() > 1e-3
     # only the second lane has forgotten what came first
-    alone = net.predict(
+    alone = net.predict_rows(
         {
             "x": Column(x[1:].reshape(4, 3, 3)),
             "x.begin": Column(np.array([True, True, False, False])),
@@ -218,7 +218,7 @@ def test_evaluation_and_prediction_leave_the_lanes_of_training_alone():
     kept = {name: array.copy() for name, array in net.lanes.items()}
     assert kept and all(array.any() for array in kept.values())
     data = {"x": Column(x), "y": Column(y), "x.begin": Column(np.ones(2, bool))}
-    net.evaluate(data, np.arange(2))
+    net.evaluate_rows(data, np.arange(2))
     net.forward(x=x)
     net.loss_and_gradients(x=x, y=y)
     assert all(np.array_equal(net.lanes[name], kept[name]) for name in kept)

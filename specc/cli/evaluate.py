@@ -63,7 +63,7 @@ def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool
     require_rows(run, program.recipe, loaded, part, where, LISTENER.warn)
     progress = restore(run.best, net)
     rows = loaded.parts[part]
-    found = net.evaluate(rows.columns, rows.rows)
+    found = net.evaluate_rows(rows.columns, rows.rows)
     values = {short: float(found[name]) for name, short in short_names(net.columns).items()}
     tables = {
         name.removeprefix("metric."): value

@@ -79,7 +79,9 @@ def predict(
         part = _examples(program, _ports(net), run, source)
         columns, left_out = part.columns, part.source
         outputs = (
-            _written(net, run, columns, temperature, seed) if net.written else net.predict(columns)
+            _written(net, run, columns, temperature, seed)
+            if net.written
+            else net.predict_rows(columns)
         )
     except AllMissing as error:
         left_out = Rows(np.empty(0, np.int64), error.count)

@@ -175,7 +175,7 @@ class Net:
         """
         return self.training.lengths(data, total_steps)
 
-    def evaluate(
+    def evaluate_rows(
         self, data: Mapping[str, Column], order: np.ndarray
     ) -> dict[str, float | np.ndarray]:
         """The exact losses and metrics over all rows of `order`, in inference mode.
@@ -201,7 +201,7 @@ class Net:
         penalties on weights. `values` are those of `evaluate`, with the weights of now."""
         return self.metrics.watched(values, self.weights)
 
-    def predict(
+    def predict_rows(
         self, data: Mapping[str, Column], lanes: Mapping[str, np.ndarray] | None = None
     ) -> dict[str, np.ndarray]:
         """The outputs for all rows, in inference mode: name -> `[n, *shape]`.
@@ -244,7 +244,7 @@ class Net:
                     f"the outputs of {self.name} read its target `{port.name}`: give it too, or"
                     f" let `net.decode(...)` write it step by step"
                 )
-        return self.predict(self.examples(arrays, self.compiled(Kind.PREDICT).ports))
+        return self.predict_rows(self.examples(arrays, self.compiled(Kind.PREDICT).ports))
 
     @property
     def written(self) -> list[Port]:

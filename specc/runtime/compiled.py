@@ -78,7 +78,7 @@ class CompiledModel(Protocol):
         """Return the length of each example, or None if bucketing by length is not worthwhile."""
         ...
 
-    def evaluate(self, data: Mapping[str, Column], order: np.ndarray) -> Values:
+    def evaluate_rows(self, data: Mapping[str, Column], order: np.ndarray) -> Values:
         """Return the exact values over all rows of `order`, in inference mode, by name."""
         ...
 
@@ -123,7 +123,7 @@ class StepModel(Protocol):
         """The states of each stream, [batch, *shape]."""
         ...
 
-    def predict(
+    def predict_rows(
         self, data: Mapping[str, Column], lanes: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
         """Return the outputs of one step, [n, *shape] each, and update `lanes` in place."""

@@ -40,7 +40,7 @@ class Writer:
     def read(self, number: int) -> np.ndarray:
         """The scores of what may follow, after one more symbol: [symbols]."""
         self._symbol[...] = number
-        outputs = self.net.predict(self._data, self._lanes)
+        outputs = self.net.predict_rows(self._data, self._lanes)
         self._begin[...] = 0
         scores = next(array for array in outputs.values() if array.size == len(self.vocabulary))
         return scores.reshape(-1).astype(np.float64)

@@ -100,7 +100,7 @@ class _Loop:
         self.stretch_steps = 1
         self._new_epoch()
         if data.validation is not None:  # compiles, so that no epoch has to wait for it
-            net.evaluate(data.validation.columns, data.validation.rows[:1])
+            net.evaluate_rows(data.validation.columns, data.validation.rows[:1])
 
     def run_on(self, should_stop: Callable[[], bool]) -> str:
         """Trains to the end, or until it is to stop."""
@@ -173,7 +173,7 @@ class _Loop:
         done = (old.epoch + 1) * self.steps_per_epoch
         held_out: Values | None = None
         if validation is not None:
-            held_out, _ = self._timed(net.evaluate, validation.columns, validation.rows)
+            held_out, _ = self._timed(net.evaluate_rows, validation.columns, validation.rows)
         what = "loss" if held_out is None else "validation loss"
         figures = training if held_out is None else held_out
         if not np.isfinite(figures["loss"]):
@@ -300,7 +300,7 @@ class _Loop:
         columns, rows = data.validation.columns, data.validation.rows
         for start in range(0, len(rows), batch):
             part = rows[start : start + batch]
-            if not np.isfinite(net.evaluate(columns, part)["loss"]):
+            if not np.isfinite(net.evaluate_rows(columns, part)["loss"]):
                 return net.diagnose(columns, part, first, *self._counts, training=False)
         return None
 

@@ -164,7 +164,7 @@ class _Comparison:
         }
         oracle = self.oracle(replace(graph, outputs={**graph.outputs, **fixed}), rows)
         data = net.examples(self.some(rows), tuple(port.name for port in self.program.ports))
-        for name, figure in net.evaluate(data, np.arange(rows)).items():
+        for name, figure in net.evaluate_rows(data, np.arange(rows)).items():
             mean = name
             if name.startswith("metric.") and name not in fixed:
                 mean = final.outputs[name].op.label

@@ -164,7 +164,7 @@ def test_it_predicts_as_one_thread_does(name, rows):
     assert program.plan.team and program.plan.shards == 3
     ports = {key: data[key] for key in program.ports}
     _, found = program.run(ports, np.arange(rows), rows)
-    wanted = alone.predict(data)
+    wanted = alone.predict_rows(data)
     for path, value in wanted.items():
         np.testing.assert_allclose(found[f"output.{path}"], value, rtol=1e-10, atol=1e-12)
     arrays = {key: each.array for key, each in ports.items()}

@@ -64,7 +64,7 @@ class SoftmaxNet:
         self.calls.append((first_step, len(records)))
         return np.array(records)
 
-    def evaluate(self, data, order):
+    def evaluate_rows(self, data, order):
         _, p = self._forward(data, order)
         return self.report(self._record(data, order, p))
 
@@ -74,7 +74,7 @@ class SoftmaxNet:
     def watched(self, figures):
         return figures[self.watches]
 
-    def predict(self, data):
+    def predict_rows(self, data):
         rows = np.arange(len(data["x"].array))
         return {"scores": self._forward(data, rows)[1]}
 

@@ -78,7 +78,7 @@ def test_writing_stops_when_all_have_ended(net):
 
     def predict(data):
         calls.append(1)
-        return net.predict(data)
+        return net.predict_rows(data)
 
     data = {"kind": Column(np.zeros(2, np.int32))}
     whole = decode(predict, net.written, net.ports, data)["word"]

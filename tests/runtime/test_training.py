@@ -99,7 +99,7 @@ def test_a_training_lowers_the_loss_and_leaves_a_run(data, run):
 def test_means_over_an_epoch_weigh_a_partial_batch_by_its_examples(data, run):
     net, watch = SoftmaxNet(lr=0.0), Watch()
     train(net, data, replace(RECIPE, epochs=1), run, watch)
-    exact = SoftmaxNet().evaluate(data.training.columns, data.training.rows)
+    exact = SoftmaxNet().evaluate_rows(data.training.columns, data.training.rows)
     (epoch,) = watch.epochs
     assert epoch.training == pytest.approx(
         {short: exact[name] for name, short in short_names(net.columns).items()}
@@ -170,8 +170,8 @@ def test_the_best_checkpoint_has_the_least_validation_loss(data, run):
     class Growing(SoftmaxNet):
         losses = iter([0.0, 3.0, 1.0, 2.0, 1.5])  # the first is for compiling
 
-        def evaluate(self, data, order):
-            return super().evaluate(data, order) | {"loss": next(self.losses)}
+        def evaluate_rows(self, data, order):
+            return super().evaluate_rows(data, order) | {"loss": next(self.losses)}
 
     net, watch = Growing(), Watch()
     train(net, data, replace(RECIPE, epochs=4), run, watch)
@@ -191,8 +191,8 @@ def test_the_best_checkpoint_has_the_best_value_of_what_is_monitored(data, run, 
         watches = "metric.accuracy"
         values = iter([0.0, 0.5, 0.9, 0.2, np.nan, 0.7])
 
-        def evaluate(self, data, order):
-            return super().evaluate(data, order) | {"metric.accuracy": next(self.values)}
+        def evaluate_rows(self, data, order):
+            return super().evaluate_rows(data, order) | {"metric.accuracy": next(self.values)}
 
     recipe = replace(RECIPE, epochs=5, patience=9, monitor=Monitor("metric.accuracy", is_max))
     train(Watched(), data, recipe, run, Watch())
@@ -205,8 +205,8 @@ def test_a_value_that_differs_by_rounding_is_no_better(data, run):
         watches = "metric.accuracy"
         values = iter([0.0, 0.9582, 0.9582 + 1e-8, 0.9583])
 
-        def evaluate(self, data, order):
-            return super().evaluate(data, order) | {"metric.accuracy": next(self.values)}
+        def evaluate_rows(self, data, order):
+            return super().evaluate_rows(data, order) | {"metric.accuracy": next(self.values)}
 
     watch = Watch()
     recipe = replace(RECIPE, epochs=3, monitor=Monitor("metric.accuracy", True))
@@ -219,8 +219,8 @@ def test_a_first_value_that_is_nan_is_beaten_by_any_number(data, run):
         watches = "metric.accuracy"
         values = iter([0.0, np.nan, np.nan, 0.1])
 
-        def evaluate(self, data, order):
-            return super().evaluate(data, order) | {"metric.accuracy": next(self.values)}
+        def evaluate_rows(self, data, order):
+            return super().evaluate_rows(data, order) | {"metric.accuracy": next(self.values)}
 
     recipe = replace(RECIPE, epochs=3, monitor=Monitor("metric.accuracy", True))
     train(Watched(), data, recipe, run, Watch())
@@ -229,8 +229,8 @@ def test_a_first_value_that_is_nan_is_beaten_by_any_number(data, run):
 
 def test_patience_stops_a_training_that_gets_no_better(data, run):
     class Stuck(SoftmaxNet):
-        def evaluate(self, data, order):
-            return super().evaluate(data, order) | {"loss": 1.0}
+        def evaluate_rows(self, data, order):
+            return super().evaluate_rows(data, order) | {"loss": 1.0}
 
     recipe, watch = replace(RECIPE, patience=2), Watch()
     assert train(Stuck(), data, recipe, run, watch) == "early"
@@ -248,8 +248,8 @@ def test_epochs_without_improvement_are_counted_for_the_schedule(data, run, tmp_
             seen.append((first_step // steps_per_epoch, stale))
             return super().train(data, order, first_step, steps_per_epoch, total_steps, stale)
 
-        def evaluate(self, data, order):
-            return super().evaluate(data, order) | {"loss": next(self.losses, 9.0)}
+        def evaluate_rows(self, data, order):
+            return super().evaluate_rows(data, order) | {"loss": next(self.losses, 9.0)}
 
     def trained(run, losses, progress=None, should_stop=lambda: False):
         net = Stale()
@@ -354,8 +354,8 @@ def test_weights_that_are_not_finite_are_traced_to_the_update_that_made_them(dat
 
 def test_a_validation_loss_that_is_not_finite_names_its_batch(data, run):
     class Failing(SoftmaxNet):
-        def evaluate(self, data, order):
-            figures = super().evaluate(data, order)
+        def evaluate_rows(self, data, order):
+            figures = super().evaluate_rows(data, order)
             return figures | ({"loss": np.inf} if 60 in order and self.calls else {})
 
     net = Failing()

@@ -111,7 +111,7 @@ def test_by_default_the_loss_without_penalties_is_watched(losses, weight):
     x, y = generator.standard_normal((20, 4)), generator.integers(0, 3, 20)
     from specc.columns import Column
 
-    figures = net.evaluate({"x": Column(x), "y": Column(y)}, np.arange(20))
+    figures = net.evaluate_rows({"x": Column(x), "y": Column(y)}, np.arange(20))
     scores = x @ net.params["dense1.weight"].T + net.params["dense1.bias"]
     expected = np.mean(np.log(np.exp(scores).sum(1)) - scores[np.arange(20), y])
     assert net.watched(figures) == pytest.approx(expected, rel=1e-12)
