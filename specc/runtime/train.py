@@ -1,6 +1,7 @@
 """The training loop: epochs of compiled steps, with validation, checkpoints and early stopping.
 
     train(net, data, recipe, run, watch, progress)     # "finished", "early" or "interrupted"
+    train(net, data, recipe, InMemory(net), watch)     # the same without a folder
 
 The steps of an epoch run in stretches, each one call of the compiled model that takes about a fifth
 of a second, so that the display and Ctrl-C stay responsive. Where an epoch is cut changes nothing:
@@ -22,11 +23,12 @@ from specc.diagnostics import Label
 from specc.recipe import Recipe
 from specc.runtime import checkpoint
 from specc.runtime.bad_step import bad_step, is_finite
-from specc.runtime.checkpoint import Checkpoints, Progress
+from specc.runtime.checkpoint import Progress
 from specc.runtime.compiled import CompiledModel, Finding, Values
 from specc.runtime.data import Data
 from specc.runtime.errors import Diverged, RunError, diagnostic, start_of
-from specc.runtime.metrics import Epoch, MetricsFile, short_names
+from specc.runtime.keeper import InFolder, Keeper
+from specc.runtime.metrics import Epoch, short_names
 from specc.runtime.order import grouped, permutation
 from specc.runtime.run import Run
 
@@ -50,7 +52,7 @@ def train(
     net: CompiledModel,
     data: Data,
     recipe: Recipe,
-    run: Run,
+    run: Run | Keeper,
     watch: Watch,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -62,16 +64,20 @@ def train(
     `Diverged` if the loss or a weight is not finite: the last checkpoint is then the state before
     that step. Raises `RunError` if a file cannot be written.
     """
+    if isinstance(run, Run):
+        keeper: Keeper = InFolder(run, net, progress.epoch if progress is not None else 0)
+    else:
+        keeper = run
     if progress is None:
-        checkpoint.save(run.last, net, Progress())
-    loop = _Loop(net, data, recipe, run, watch, progress or Progress())
+        keeper.save(Progress())
+    loop = _Loop(net, data, recipe, keeper, watch, progress or Progress())
     try:
         outcome = loop.run_on(should_stop)
     except BaseException:
         with suppress(RunError):  # the first failure is the one to tell of
-            loop.checkpoints.flush()
+            keeper.flush()
         raise
-    loop.checkpoints.flush()
+    keeper.flush()
     return outcome
 
 
@@ -83,11 +89,12 @@ class _Loop:
         net: CompiledModel,
         data: Data,
         recipe: Recipe,
-        run: Run,
+        keeper: Keeper,
         watch: Watch,
         progress: Progress,
     ) -> None:
-        self.net, self.data, self.recipe, self.run, self.watch = net, data, recipe, run, watch
+        self.net, self.data, self.recipe, self.watch = net, data, recipe, watch
+        self.keeper = keeper
         self.progress = progress
         self.examples = len(data.training)
         self.steps_per_epoch = -(-self.examples // net.batch)
@@ -95,8 +102,6 @@ class _Loop:
         self.sizes = np.full(self.steps_per_epoch, net.batch)
         self.sizes[-1] = self.examples - net.batch * (self.steps_per_epoch - 1)
         self.names = short_names(net.columns)
-        self.metrics = MetricsFile(run.metrics, net.columns, progress.epoch)
-        self.checkpoints = Checkpoints(run.last, run.best, net, before=self.metrics.sync)
         self.stretch_steps = 1
         self._new_epoch()
         if data.validation is not None:  # compiles, so that no epoch has to wait for it
@@ -112,7 +117,7 @@ class _Loop:
                 self.stretch()
                 is_over = should_stop()
                 is_within = self.progress.step < self.steps_per_epoch
-                if is_within and self.checkpoints.is_due(self.recipe.checkpoint_seconds):
+                if is_within and self.keeper.is_due(self.recipe.checkpoint_seconds):
                     self.keep()
             if self.progress.step == self.steps_per_epoch:
                 self.end_epoch()
@@ -164,7 +169,7 @@ class _Loop:
         progress = self.progress
         done = progress.epoch * self.steps_per_epoch + progress.step
         self._require_finite(done, progress.records[-5:, 0])
-        self.checkpoints.now(progress)
+        self.keeper.now(progress)
 
     def end_epoch(self) -> None:
         """Validation, checkpoints, and the line of the epoch in metrics.csv."""
@@ -199,8 +204,8 @@ class _Loop:
             is_best,
         )
         self._new_epoch()
-        self.metrics.append(epoch)
-        self.checkpoints.epoch(self.progress, is_best)
+        self.keeper.append(epoch)
+        self.keeper.epoch(self.progress, is_best)
         self.watch.epoch(epoch)
 
     def _timed(self, function: Callable[..., Result], *arguments: object) -> tuple[Result, float]:
@@ -234,10 +239,10 @@ class _Loop:
         was before that becomes the last checkpoint.
         """
         epoch, done = self.progress.epoch, len(self.progress.records)
-        self.checkpoints.flush()
+        self.keeper.flush()
         seen = step - epoch * self.steps_per_epoch
         is_over = done == seen
-        self.progress = checkpoint.restore(self.run.last, self.net)
+        self.progress = self.keeper.restore()
         finding: Finding | None = None
         notes: list[str] = []
         if self.progress.epoch == epoch and is_finite(self.net):
@@ -250,11 +255,11 @@ class _Loop:
             if step != first or (is_over and bad < seen):
                 notes.append(f"at step {first} {what}")
                 what = "the updated weights are not finite"
-            checkpoint.save(self.run.last, self.net, self.progress)
-            notes.append(f"`{self.run.last}` holds the weights before step {step}")
+            self.keeper.save(self.progress)
+            notes.append(f"{self.keeper.name} holds the weights before step {step}")
         else:
-            notes.append(f"`{self.run.last}` holds the state after epoch {self.progress.epoch}")
-        place, labels = self.recipe.span or start_of(self.run.folder), []
+            notes.append(f"{self.keeper.name} holds the state after epoch {self.progress.epoch}")
+        place, labels = self.recipe.span or start_of(self.keeper.place), []
         if finding is not None and finding.span is not None:
             place, labels = finding.span, [Label(finding.span, finding.what)]
         found = diagnostic(

@@ -21,6 +21,7 @@ from specc.runtime import train as loop
 from specc.runtime.checkpoint import Progress, restore, standing
 from specc.runtime.data import Data, Part
 from specc.runtime.errors import Diverged, RunError
+from specc.runtime.keeper import InMemory
 from specc.runtime.metrics import short_names, values_of
 from specc.runtime.run import Record, claim, create, open_run
 from specc.runtime.train import train
@@ -94,6 +95,28 @@ def test_a_training_lowers_the_loss_and_leaves_a_run(data, run):
     ]  # fmt: skip
     run.release()
     assert not (run.folder / ".lock").exists()
+
+
+def test_a_training_in_memory_gives_the_weights_of_one_in_a_folder(data, run):
+    net, other = SoftmaxNet(), SoftmaxNet()
+    train(net, data, RECIPE, run, Watch())
+    keeper = InMemory(other)
+    assert train(other, data, RECIPE, keeper, Watch()) == "finished"
+    assert same(net, other)
+    rows = rows_of(run)
+    assert [f"{each.training['loss']:.8g}" for each in keeper.epochs] == [
+        row["train_loss"] for row in rows
+    ]
+    keeper.restore_best()
+    restore(run.best, net)
+    assert same(net, other)
+
+
+def test_a_training_in_memory_that_diverges_leaves_the_weights_of_before(data):
+    net = SoftmaxNet(lr=1e300)
+    with pytest.raises(Diverged, match="the model holds the weights before step"):
+        train(net, data, RECIPE, InMemory(net), Watch())
+    assert all(np.isfinite(each).all() for each in net.params.values())
 
 
 def test_means_over_an_epoch_weigh_a_partial_batch_by_its_examples(data, run):

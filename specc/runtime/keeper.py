@@ -1,0 +1,116 @@
+"""Where a training leaves its checkpoints and its figures: in a run's folder, or in memory.
+
+keeper = InFolder(run, net)        # last.safetensors, best.safetensors, metrics.csv
+keeper = InMemory(net)             # copies of the arrays; keeper.epochs has the figures
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Protocol
+
+from specc.runtime import checkpoint
+from specc.runtime.checkpoint import Checkpoints, Progress, tensors
+from specc.runtime.compiled import CompiledModel
+from specc.runtime.metrics import Epoch, MetricsFile
+from specc.runtime.run import Run
+from specc.runtime.snapshot import Snapshot
+
+
+class Keeper(Protocol):
+    """Keeps the last state of a training, its best one, and a line for each epoch."""
+
+    @property
+    def name(self) -> str:
+        """The last checkpoint, for a message."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """The file or folder that a message names if the model has no place of its own."""
+        ...
+
+    def append(self, epoch: Epoch) -> None:
+        """Add the line of an epoch."""
+
+    def epoch(self, progress: Progress, is_best: bool) -> None:
+        """Keep the model as the last, and perhaps as the best."""
+
+    def now(self, progress: Progress) -> None:
+        """Keep the model as the last, in the midst of an epoch."""
+
+    def is_due(self, seconds: float) -> bool:
+        """Return whether the last checkpoint is that old."""
+        ...
+
+    def flush(self) -> None:
+        """Write what waits."""
+
+    def save(self, progress: Progress) -> None:
+        """Keep the model as the last, at once."""
+
+    def restore(self) -> Progress:
+        """Put the last checkpoint back into the model."""
+        ...
+
+
+class InFolder(Checkpoints):
+    """The files of a run. Figures of later epochs than `epoch` are dropped."""
+
+    def __init__(self, run: Run, net: CompiledModel, epoch: int = 0) -> None:
+        self.metrics = MetricsFile(run.metrics, net.columns, epoch)
+        super().__init__(run.last, run.best, net, before=self.metrics.sync)
+        self.name, self.place = f"`{run.last}`", str(run.folder)
+
+    def append(self, epoch: Epoch) -> None:
+        self.metrics.append(epoch)
+
+    def save(self, progress: Progress) -> None:
+        checkpoint.save(self.last, self.net, progress)
+
+    def restore(self) -> Progress:
+        return checkpoint.restore(self.last, self.net)
+
+
+class InMemory:
+    """Copies of the model's arrays; `epochs` has the figures of each epoch."""
+
+    def __init__(self, net: CompiledModel) -> None:
+        self.net = net
+        self.name, self.place = "the model", net.name
+        self.epochs: list[Epoch] = []
+        self._last, self._best = Snapshot(), Snapshot()
+        self._progress = Progress()
+        self._saved = time.monotonic()
+
+    def append(self, epoch: Epoch) -> None:
+        self.epochs.append(epoch)
+
+    def epoch(self, progress: Progress, is_best: bool) -> None:
+        self.now(progress)
+        if is_best:
+            self._best.take(tensors(self.net).items())
+
+    def now(self, progress: Progress) -> None:
+        self.save(progress)
+
+    def is_due(self, seconds: float) -> bool:
+        return time.monotonic() >= self._saved + seconds
+
+    def flush(self) -> None:
+        pass
+
+    def save(self, progress: Progress) -> None:
+        self._last.take(tensors(self.net).items())
+        self._progress = replace(progress)
+        self._saved = time.monotonic()
+
+    def restore(self) -> Progress:
+        self._last.restore(tensors(self.net))
+        return replace(self._progress)
+
+    def restore_best(self) -> None:
+        """Put the state after the best epoch into the model, if an epoch is complete."""
+        if self._best:
+            self._best.restore(tensors(self.net))
