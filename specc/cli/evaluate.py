@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specc.cli.session import FOLDER, LISTENER, THREADS_HELP, run_program, tell_left_out
+from specc.cli.session import FOLDER, LISTENER, RUN, THREADS_HELP, run_program, tell_left_out
 
 if TYPE_CHECKING:
     import numpy as np
 
 
 @click.command("eval")
-@click.argument("folder", metavar="RUN", type=FOLDER)
+@click.argument("folder", metavar="RUN", type=RUN)
 @click.option(
     "--data", type=FOLDER, help="Folder for relative data paths  [default: as in training]"
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specc.cli.session import FOLDER, checked, overrides, run_program
+from specc.cli.session import FILE_OR_RUN, FOLDER, checked, overrides, run_program
 from specc.reading import read_source
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ as long as the work.
 
 
 @click.command()
-@click.argument("target", metavar="FILE|RUN", type=click.Path(exists=True, path_type=Path))
+@click.argument("target", metavar="FILE|RUN", type=FILE_OR_RUN)
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
     "--data", type=FOLDER, help="Folder for relative data paths  [default: as in training]"

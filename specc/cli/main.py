@@ -36,6 +36,7 @@ COMMANDS = {
     "fmt": ("format", "fmt"),
     "gradcheck": ("gradcheck", "gradcheck"),
     "predict": ("predict", "predict"),
+    "runs": ("runs", "runs"),
     "sample": ("sample", "sample"),
     "schema": ("convert", "schema"),
     "show": ("show", "show"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specc.cli.session import FILE, FOLDER, THREADS_HELP, run_program
+from specc.cli.session import FILE, RUN, THREADS_HELP, run_program
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("folder", metavar="RUN", type=FOLDER)
+@click.argument("folder", metavar="RUN", type=RUN)
 @click.argument("source", metavar="INPUT", type=FILE)
 @click.option(
     "-o",

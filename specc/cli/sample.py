@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specc.cli.session import FOLDER, run_program
+from specc.cli.session import RUN, run_program
 
 if TYPE_CHECKING:
     from specc.ir.program import Program
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("folder", metavar="RUN", type=FOLDER)
+@click.argument("folder", metavar="RUN", type=RUN)
 @click.option("--prompt", default="", metavar="TEXT", help="Beginning of the text.")
 @click.option(
     "--length",

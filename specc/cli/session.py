@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
+from click.shell_completion import CompletionItem
 
 from specc.cli.render import render
-from specc.diagnostics import Diagnostic
+from specc.diagnostics import Diagnostic, SpecError
 from specc.runs import programs
 from specc.source import Source
 
@@ -27,6 +28,47 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FILE_OR_INPUT = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 STANDARD_INPUT = Path("-")
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+class RunName(click.ParamType):
+    """A run by its folder or its name: `runs/digits/3`, `digits/3`, `@last`, `@best`.
+
+    With `or_file`, a path of a file is taken, too.
+    """
+
+    name = "run"
+
+    def __init__(self, or_file: bool = False) -> None:
+        self.or_file = or_file
+
+    def convert(
+        self, value: object, param: click.Parameter | None, context: click.Context | None
+    ) -> Path:
+        from specc.runs.names import folder_of
+
+        path = Path(str(value))
+        if self.or_file and path.is_file():
+            return path
+        try:
+            return folder_of(path)
+        except SpecError as error:
+            (found,) = error.diagnostics
+            message = f"there is no file or run `{value}`" if self.or_file else found.message
+            help_ = f"; {found.help}" if found.help else ""
+            raise click.UsageError(message + help_, context) from None
+
+    def shell_complete(
+        self, context: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from specc.runs.names import WORDS, folders, name_of
+
+        names = [*WORDS, *map(name_of, folders())]
+        found = [CompletionItem(each) for each in names if each.startswith(incomplete)]
+        return [*found, CompletionItem(incomplete, type="file" if self.or_file else "dir")]
+
+
+RUN = RunName()
+FILE_OR_RUN = RunName(or_file=True)
 THREADS_HELP = "Number of threads  [default: one per CPU, fewer for small models]"
 
 
@@ -55,7 +97,7 @@ def overrides(arguments: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for argument in arguments:
         key, equals, value = argument.partition("=")
-        if not equals or not key.isidentifier() or not value:
+        if not equals or not value or not all(map(str.isidentifier, key.split("."))):
             raise click.UsageError(f"`{argument}` is neither an option nor of the form KEY=VALUE")
         if key in found:
             raise click.UsageError(f"`{key}` is given twice")

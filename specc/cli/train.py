@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specc.cli.session import FOLDER, LISTENER, THREADS_HELP, overrides
+from specc.cli.session import FOLDER, LISTENER, RUN, THREADS_HELP, overrides
 from specc.runs.start import Training, start
 from specc.runs.start import resume as resumed
 
@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder for runs; the new run is <model>/<number> in it.",
 )
-@click.option(
-    "--resume", type=FOLDER, metavar="RUN", help="Continue this run; FILE may be omitted."
-)
+@click.option("--resume", type=RUN, metavar="RUN", help="Continue this run; FILE may be omitted.")
 @click.option("--threads", type=click.IntRange(min=1), help=THREADS_HELP)
 @click.option(
     "--dtype",

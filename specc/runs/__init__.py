@@ -5,5 +5,8 @@ programs        the checked program of a file, or of a run with the changes it w
 provenance      compares what a run was made of with what is there now
 verdict         compares a file with its data before anything is compiled
 start           a training: a new one, or one that goes on
+summary         what came of a run, at a glance
 names           the folders of runs by their names: `digits/3`, `@last`, `@best`
+compare         what differs between two runs
+clean           the runs that nobody needs any more
 """

@@ -10,6 +10,8 @@ import time
 from dataclasses import replace
 from typing import Protocol
 
+import numpy as np
+
 from specc.runtime import checkpoint
 from specc.runtime.checkpoint import Checkpoints, Progress, tensors
 from specc.runtime.compiled import CompiledModel
@@ -108,7 +110,10 @@ class InMemory:
 
     def restore(self) -> Progress:
         self._last.restore(tensors(self.net))
-        return replace(self._progress)
+        progress = replace(self._progress)
+        if not progress.step:
+            progress.records = np.zeros((0, self.net.record_width))
+        return progress
 
     def restore_best(self) -> None:
         """Put the state after the best epoch into the model, if an epoch is complete."""

@@ -17,20 +17,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
-from specc.diagnostics import Diagnostic, Label, Report, closest
+from specc.diagnostics import Diagnostic, Label, Report
 from specc.frontend.elaborate.numbers import number_value
 from specc.frontend.fix.fixes import verify_fixes
 from specc.frontend.lint.allow import silence
 from specc.frontend.lint.lint import lint
 from specc.frontend.lint.signed import cancelling
 from specc.frontend.program.model import RESERVED, Elaborated, elaborate
-from specc.frontend.program.training import SETTINGS, TrainBlock, train
+from specc.frontend.program.overrides import check_known, numbers_of, overridden, parsed
+from specc.frontend.program.training import TrainBlock, train
 from specc.frontend.program.uses import file_scope
 from specc.frontend.scope.scope import Context, Scope
 from specc.frontend.scope.values import POISON, show_bytes
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.build import broken
-from specc.frontend.words.messages import SETTING_SYNONYMS, TRAIN_SYNONYMS
 from specc.ir import sizes
 from specc.ir.graph import Node, topological
 from specc.ir.program import Program
@@ -48,9 +48,9 @@ def check(
 ) -> Program | None:
     """Return the program of a file; None where it has mistakes, or definitions only.
 
-    `overrides` give dimensions, constants and settings of `train` another value: a number, or a
-    text that is read as an expression of the language. Without a `report`, mistakes raise
-    SpecError.
+    `overrides` give dimensions, constants, settings of `train` and of its optimizer another value:
+    a number, or a text that is read as an expression of the language (see `overrides.py`). Without
+    a `report`, mistakes raise SpecError.
     """
     found = report if report is not None else Report()
     own = Report()
@@ -201,8 +201,9 @@ def _check(
     """Walk the file; what is wrong goes to the report. An incomplete one has errors of syntax."""
     context = Context(report)
     context.is_incomplete = is_incomplete
-    context.overrides = _parsed(context, overrides)
+    given = parsed(context, overrides)
     scope = file_scope(context, file)
+    context.overrides = numbers_of(given, scope)
     for definition, owner in list(scope.definitions.values()):
         if isinstance(definition, ast.Dim | ast.Seq | ast.Const):
             _number(context, owner, definition)
@@ -215,6 +216,9 @@ def _check(
                 help="give this another name",
             )
     model, block = _only(context, file, ast.Model), _only(context, file, ast.Train)
+    check_known(context, scope, given, block)
+    if block is not None:
+        block = overridden(scope, block, given)
     program = None
     if model is not None:
         try:
@@ -227,7 +231,6 @@ def _check(
     elif not _is_library(file) and not report.errors:
         place = block.span if block is not None else file.source.end
         context.error("no-model", "the file has no model", place)
-    _check_overrides(context, scope, has_train=block is not None)
     _check_definitions(context, file, scope)
     return program, scope
 
@@ -426,61 +429,6 @@ def _is_library(file: ast.File) -> bool:
         isinstance(each, ast.Train) or (isinstance(each, ast.Broken) and each.keyword == "model")
         for each in file.definitions
     )
-
-
-def _parsed(
-    context: Context, overrides: Mapping[str, str | int | float]
-) -> dict[str, ast.Expression]:
-    """Return the overrides as expressions; a text goes through the grammar of the language."""
-    found: dict[str, ast.Expression] = {}
-    for name, value in overrides.items():
-        text = str(value).lower() if isinstance(value, bool) else str(value)
-        source = Source("command line", f"const {name} = {text}")
-        from specc.frontend.syntax.parse import parse
-
-        file, diagnostics = parse(source)
-        definitions = file.definitions
-        if not diagnostics and len(definitions) == 1 and isinstance(definitions[0], ast.Const):
-            found[name] = definitions[0].value
-            continue
-        start, help_ = source.text.index(name), None
-        message = f"`{name}={text}` is not a name with a value"
-        if name.isidentifier():
-            start = len(source.text) - len(text)
-            message = f"the value of `{name}` is one number or formula, not `{text}`"
-            help_ = f"such as `{name}=10`, or between quotes for the shell `'{name}=2 * 16'`"
-        context.error(
-            "unknown-override",
-            message,
-            Span(source, start, len(source.text)),
-            help=help_,
-        )
-    return found
-
-
-def _check_overrides(context: Context, scope: Scope, has_train: bool) -> None:
-    """Report what the command line changes, and the file does not have."""
-    known = scope.number_names() | ({each.name for each in SETTINGS} if has_train else set())
-    for name, value in context.overrides.items():
-        if name in known:
-            continue
-        near = closest(name, known, TRAIN_SYNONYMS)
-        listed = ", ".join(f"`{each}`" for each in sorted(known))
-        help_ = f"did you mean `{near}`?" if near else f"it has {listed}" if listed else None
-        if not near and (name == "lr" or name in SETTING_SYNONYMS):
-            lr = SETTING_SYNONYMS.get(name, name)
-            help_ = (
-                f"it is a setting of the optimizer: with `const {name} = 0.1` in the file, and"
-                f" `optimizer sgd({lr} = {name})`, `{name}=0.3` changes it"
-            )
-        source = value.span.source
-        start = source.text.index(name)
-        context.error(
-            "unknown-override",
-            f"the file has no dimension, constant or setting `{name}`",
-            Span(source, start, start + len(name)),
-            help=help_,
-        )
 
 
 def _check_definitions(context: Context, file: ast.File, scope: Scope) -> None:

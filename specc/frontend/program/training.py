@@ -110,10 +110,6 @@ def train(
             case _:
                 word = statement.span.text.split(maxsplit=1)[0]
                 frame.error("misplaced", f"`{word}` may not stand in `train`", statement.span)
-    for setting in SETTINGS:
-        override = context.overrides.get(setting.name)
-        if override is not None:
-            set_to(ast.Name(setting.name, override.span), override)
     if isinstance(known.get("validate"), float) and "data" not in known and not is_broken:
         frame.error(
             "misplaced", "there is no `data` to cut a validation part off", places["validate"]

@@ -251,7 +251,26 @@ def test_overrides_change_sizes_constants_and_settings():
             "unknown-override",
             "the value of `classes` is one number or formula, not `1 dim x = 3`",
         ),
-        ({"lr": 0.3}, "unknown-override", "the file has no dimension, constant or setting `lr`"),
+        ({"lr": -1}, "bad-setting", "`lr` must be >= 0, not -1"),
+        ({"mu": 0.9}, "unknown-override", "the file has no dimension, constant or setting `mu`"),
+        (
+            {"optimizer.mu": 0.9},
+            "unknown-override",
+            "the optimizer of the file has no setting `mu`",
+        ),
+        (
+            {"model.lr": 0.9},
+            "unknown-override",
+            "the file has no dimension, constant or setting `lr`",
+        ),
+        (
+            {"net.classes": 3},
+            "unknown-override",
+            "`net.classes` begins with none of the prefixes that there are",
+        ),
+        ({"optimizer": 3}, "unknown-override", "`optimizer` is the name of an optimizer"),
+        ({"optimizer": "adman"}, "unknown-name", "there is no optimizer `adman`"),
+        ({"data": 3}, "unknown-override", "`data` is a source of data"),
         ({"a b": 3}, "unknown-override", "`a b=3` is not a name with a value"),
         ({"epochs": 0}, "bad-setting", "`epochs` must be > 0, not 0"),
         (
@@ -270,6 +289,37 @@ def test_an_override_goes_through_the_checks_of_the_file(overrides, name, messag
     (found,) = error.value.diagnostics
     assert (found.name, found.message) == (name, message)
     assert found.span.source.name == "command line"
+
+
+def constants(update):
+    return {e.op.value for e in topological([update.next]) if e.op.name == "Const"}
+
+
+def test_an_override_reaches_all_that_a_file_says_of_its_training():
+    text = """dim batch = 3
+    model m { input x: float[4] let a = x -> dense(batch) let b = a -> dense(1) output b
+      loss sum(b) }
+    train { data csv("a.csv") validate split = 0.5 optimizer momentum(0.25, mu = 0.75)
+      optimizer sgd(lr=0.5) for dense1 }"""
+    plain = program(text, **{"train.batch": 7, "lr": 0.125, "optimizer.mu": "0.5 / 2"})
+    assert plain.recipe.batch == 7 and shapes(plain)["dense1.weight"] == (3, 4)
+    updates = {each.path: each for each in plain.updates}
+    assert {0.125, 0.25} <= constants(updates["dense2.weight"])
+    assert constants(updates["dense1.weight"]) == {0.125}
+    sized = program(text, **{"model.batch": 5})
+    assert sized.recipe.batch == 32 and shapes(sized)["dense1.weight"] == (5, 4)
+    both = program(text, batch=6)
+    assert both.recipe.batch == 6 and shapes(both)["dense1.weight"] == (6, 4)
+    other = program(text, optimizer="adam", lr=0.0625, data='csv("b.csv")', validate=0.75)
+    updates = {each.path: each for each in other.updates}
+    assert 0.0625 in constants(updates["dense2.weight"])
+    assert [each.path for each in updates["dense2.weight"].states] == [
+        "dense2.weight.m", "dense2.weight.v",
+    ]  # fmt: skip
+    assert other.recipe.data.arguments == ("b.csv",) and other.recipe.validate == 0.25
+    third = program(text, optimizer="adam(lr = 0.03125)", test='npz("c.npz")')
+    assert 0.03125 in constants({each.path: each for each in third.updates}["dense2.weight"])
+    assert third.recipe.test.word == "npz"
 
 
 def test_open_sizes_stay_symbols():

@@ -1,0 +1,270 @@
+"""Values that the command line gives in the place of the file's.
+
+    hidden=128                       a `dim`, `seq` or `const`          (or model.hidden=128)
+    epochs=20                        a setting of `train`               (or train.epochs=20)
+    lr=0.01                          a setting of the optimizer         (or optimizer.lr=0.01)
+    optimizer=adam                   another optimizer, with the settings that both have
+    data=csv("b.csv") validate=0.9   other data; a number is the part to train on (`split`)
+
+    given = parsed(context, {"train.batch": 64})
+    check_known(context, scope, given, block)        # reports what the file does not have
+    context.overrides = numbers_of(given, scope)
+    block = overridden(scope, block, given)          # the `train` block with the new values
+
+A name without a prefix is looked for in this order; what is written stays an expression of the
+language, and goes through the checks of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from specc.diagnostics import closest
+from specc.frontend.program.training import SETTINGS
+from specc.frontend.scope.scope import Context, Scope
+from specc.frontend.syntax import ast
+from specc.frontend.words.messages import SETTING_SYNONYMS, TRAIN_SYNONYMS
+from specc.frontend.words.signatures import signature_of
+from specc.source import Source, Span
+
+PREFIXES = ("model", "train", "optimizer")
+SOURCES = ("data", "validate", "test")
+RESERVED = (*SOURCES, "optimizer")
+SETTING_NAMES = frozenset(each.name for each in SETTINGS)
+
+
+@dataclass(frozen=True)
+class Override:
+    """One `key=value`: the prefix and the name of its key, and its value."""
+
+    prefix: str
+    name: str
+    value: ast.Expression
+    place: Span  # of the key
+
+    @property
+    def key(self) -> str:
+        return f"{self.prefix}.{self.name}" if self.prefix else self.name
+
+    def may_be(self, prefix: str) -> bool:
+        """Return whether the key may mean something of this group."""
+        return self.prefix in ("", prefix)
+
+
+def parsed(context: Context, overrides: Mapping[str, str | int | float]) -> list[Override]:
+    """Return the overrides as expressions; a text goes through the grammar of the language."""
+    from specc.frontend.syntax.parse import parse
+
+    found = []
+    for key, value in overrides.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        prefix, dot, name = key.rpartition(".")
+        if prefix not in PREFIXES and dot:
+            name = key  # which is reported
+        start = "const "
+        shown = f"{name}_" if name in RESERVED else name  # a keyword is no name of the language
+        source = Source("command line", f"{start}{shown} = {text}")
+        file, diagnostics = parse(source)
+        definitions = file.definitions
+        if not diagnostics and len(definitions) == 1 and isinstance(definitions[0], ast.Const):
+            place = Span(source, len(start), len(start) + len(name))
+            found.append(Override(prefix, name, definitions[0].value, place))
+            continue
+        _report_unreadable(context, source, key, name, text)
+    return found
+
+
+def _report_unreadable(context: Context, source: Source, key: str, name: str, text: str) -> None:
+    """Report a key that is no name, or a value that is no expression."""
+    start, help_ = source.text.index(name), None
+    message = f"`{key}={text}` is not a name with a value"
+    if name.isidentifier():
+        start = len(source.text) - len(text)
+        message = f"the value of `{key}` is one number or formula, not `{text}`"
+        help_ = f"such as `{key}=10`, or between quotes for the shell `'{key}=2 * 16'`"
+    elif "." in name:
+        message = f"`{key}` begins with none of the prefixes that there are"
+        help_ = "`model.`, `train.` and `optimizer.` are prefixes: `train.batch=64`"
+    context.error("unknown-override", message, Span(source, start, len(source.text)), help=help_)
+
+
+def numbers_of(given: list[Override], scope: Scope) -> dict[str, ast.Expression]:
+    """Return the new values of dimensions and constants, by name."""
+    known = scope.number_names()
+    return {each.name: each.value for each in given if each.may_be("model") and each.name in known}
+
+
+def overridden(scope: Scope, block: ast.Train, given: list[Override]) -> ast.Train:
+    """Return the `train` block with the new values in the place of the old ones."""
+    body = block.body
+    for each in given:
+        group = _group(scope, block, each)
+        if group == "setting":
+            body = _with_setting(body, each)
+        elif group == "source":
+            body = _with_source(body, each)
+        elif group == "optimizer":
+            body = tuple(_with_optimizer(scope, statement, each) for statement in body)
+        elif group == "optimizer setting":
+            body = tuple(_with_optimizer_setting(scope, statement, each) for statement in body)
+    return block if body is block.body else ast.Train(tuple(body), block.span, block.doc)
+
+
+def _group(scope: Scope, block: ast.Train | None, given: Override) -> str | None:
+    """Return what an override changes; None if the file has nothing of its name."""
+    name = given.name
+    is_number = given.may_be("model") and name in scope.number_names()
+    if given.may_be("train") and block is not None and name in SETTING_NAMES:
+        return "setting"  # and a dimension of the same name, too
+    if is_number:
+        return "number"
+    if block is None:
+        return None
+    if given.may_be("train") and name in SOURCES:
+        return "source"
+    if given.may_be("train") and name == "optimizer":
+        return "optimizer"
+    is_of_optimizer = name in set(_optimizer_settings(scope, block))
+    return "optimizer setting" if given.prefix != "model" and is_of_optimizer else None
+
+
+def _optimizers(block: ast.Train) -> Iterator[ast.TrainOptimizer]:
+    return (each for each in block.body if isinstance(each, ast.TrainOptimizer))
+
+
+def _settings_of(scope: Scope, name: str) -> list[str]:
+    """Return the names of an optimizer's settings; none for a word that is no optimizer."""
+    word = scope.word(name)
+    if word is None or not isinstance(word.definition, ast.Optimizer):
+        return []
+    return [each.name for each in signature_of(word.definition).settings]
+
+
+def _optimizer_settings(scope: Scope, block: ast.Train) -> Iterator[str]:
+    for each in _optimizers(block):
+        yield from _settings_of(scope, each.optimizer.word.text)
+
+
+def _with_setting(body: tuple, given: Override) -> tuple:
+    """`epochs=20`: in the place of the file's, or added to it."""
+    new = ast.Setting(ast.Name(given.name, given.place), given.value, given.value.span)
+    found = [
+        new if isinstance(each, ast.Setting) and each.name.text == given.name else each
+        for each in body
+    ]
+    return (*found, new) if new not in found else tuple(found)
+
+
+def _with_source(body: tuple, given: Override) -> tuple:
+    """`data=csv("b.csv")`, `validate=0.9`."""
+    value = given.value
+    source = value if isinstance(value, ast.Call) else None
+    new: ast.Statement
+    if given.name == "validate":
+        new = ast.Validate(source, None if source is not None else value, value.span)
+    elif source is None:
+        return body  # reported
+    else:
+        new = (ast.Data if given.name == "data" else ast.Test)(source, value.span)
+    kept = [each for each in body if type(each) is not type(new)]
+    return (*kept, new)
+
+
+def _with_optimizer(scope: Scope, statement: ast.Statement, given: Override) -> ast.Statement:
+    """`optimizer=adam`, `optimizer=adam(lr = 0.01)`: settings that both have stay as they are."""
+    if not isinstance(statement, ast.TrainOptimizer) or statement.paths:
+        return statement
+    value, old = given.value, statement.optimizer
+    if isinstance(value, ast.Path):
+        value = ast.Call(value, (), (), False, value.span)
+    if not isinstance(value, ast.Call):
+        return statement  # reported
+    own_settings = value.settings if value.has_semicolon else (*value.inputs, *value.settings)
+    inputs = value.inputs if value.has_semicolon else ()
+    own = {each.name.text for each in own_settings if each.name is not None}
+    known = _settings_of(scope, value.word.text)
+    kept = [
+        each
+        for each in old.settings
+        if each.name is not None and each.name.text in known and each.name.text not in own
+    ]
+    is_by_place = any(each.name is None for each in own_settings)
+    settings = own_settings if is_by_place else (*own_settings, *kept)
+    call = ast.Call(value.word, inputs, settings, value.has_semicolon, value.span)
+    return ast.TrainOptimizer(call, statement.paths, statement.span, statement.doc)
+
+
+def _with_optimizer_setting(
+    scope: Scope, statement: ast.Statement, given: Override
+) -> ast.Statement:
+    """`lr=0.01`: in all optimizers that have such a setting."""
+    if not isinstance(statement, ast.TrainOptimizer):
+        return statement
+    call = statement.optimizer
+    names = _settings_of(scope, call.word.text)
+    if given.name not in names:
+        return statement
+    place = names.index(given.name)
+    new = ast.Argument(ast.Name(given.name, given.place), given.value, given.value.span)
+    settings = list(call.settings)
+    for number, each in enumerate(settings):
+        name = each.name.text if each.name is not None else None
+        if name == given.name or (name is None and number == place):
+            settings[number] = new if name is not None else ast.Argument(None, new.value, new.span)
+            break
+    else:
+        settings.append(new)
+    changed = ast.Call(call.word, call.inputs, tuple(settings), call.has_semicolon, call.span)
+    return ast.TrainOptimizer(changed, statement.paths, statement.span, statement.doc)
+
+
+def check_known(
+    context: Context, scope: Scope, given: list[Override], block: ast.Train | None
+) -> None:
+    """Report what the command line changes, and the file does not have."""
+    for each in given:
+        group = _group(scope, block, each)
+        if group is None:
+            _report_unknown(context, scope, each, block)
+        elif group == "source" and each.name != "validate":
+            if not isinstance(each.value, ast.Call):
+                context.error(
+                    "unknown-override",
+                    f"`{each.key}` is a source of data",
+                    each.value.span,
+                    help=f"such as `'{each.key}=csv(\"table.csv\")'`, in quotes for the shell",
+                )
+        elif group == "optimizer":
+            if not isinstance(each.value, ast.Path | ast.Call):
+                context.error(
+                    "unknown-override",
+                    f"`{each.key}` is the name of an optimizer",
+                    each.value.span,
+                    help=f"such as `{each.key}=adam`, or `'{each.key}=adam(lr = 0.01)'`",
+                )
+            elif block is not None and all(other.paths for other in _optimizers(block)):
+                context.error(
+                    "unknown-override",
+                    "each optimizer of the file is for some of the parameters",
+                    each.place,
+                    help="change the optimizers in the file",
+                )
+
+
+def _report_unknown(
+    context: Context, scope: Scope, given: Override, block: ast.Train | None
+) -> None:
+    groups = {"model": scope.number_names(), "train": set(), "optimizer": set()}
+    if block is not None:
+        groups["train"] = {*SETTING_NAMES, *SOURCES, "optimizer"}
+        groups["optimizer"] = set(_optimizer_settings(scope, block))
+    known = groups[given.prefix] if given.prefix else set().union(*groups.values())
+    near = closest(given.name, known, {**SETTING_SYNONYMS, **TRAIN_SYNONYMS})
+    listed = ", ".join(f"`{each}`" for each in sorted(known))
+    where = f"{given.prefix}." if given.prefix else ""
+    help_ = f"did you mean `{where}{near}`?" if near else f"it has {listed}" if listed else None
+    message = f"the file has no dimension, constant or setting `{given.name}`"
+    if given.prefix == "optimizer":
+        message = f"the optimizer of the file has no setting `{given.name}`"
+    context.error("unknown-override", message, given.place, help=help_)
