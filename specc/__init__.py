@@ -48,12 +48,14 @@ def compile(
     dtype: str = "float32",
     threads: int | None = None,
     seed: int | None = None,
+    precision: str | None = None,
 ) -> Net:
     """The model in machine code, its weights initialized from `seed`; see `specc.net.net.Net`.
 
     `batch` and `seed` default to the file's, `threads` to the processors there are, or fewer where
-    a step has too little work for them; `dtype` is "float32" or "float64".
+    a step has too little work for them; `dtype` is "float32" or "float64". The operands of products
+    are rounded to the `precision`, "float32" or "bfloat16", by default the file's.
     """
     from specc import driver
 
-    return driver.compile(model, batch, dtype, threads, seed)
+    return driver.compile(model, batch, dtype, threads, seed, precision)

@@ -20,6 +20,7 @@ from specc.collection import uncollected
 from specc.diagnostics import Diagnostic, Report, SpecError
 from specc.locks import COMPILER
 from specc.reading import read_source
+from specc.recipe import PRECISIONS
 from specc.source import Source, Span
 
 if TYPE_CHECKING:
@@ -116,12 +117,15 @@ def compile(
     dtype: str = "float32",
     threads: int | None = None,
     seed: int | None = None,
+    precision: str | None = None,
 ) -> Net:
     """The model in machine code, its weights initialized from `seed`.
 
-    `batch` and `seed` are by default those of the file, `threads` as many as pay (`threads_for`).
-    Raises SpecError where a size is still open, TypeError for what is no program, and ValueError
-    for a batch, dtype, seed or number of threads that makes no sense.
+    `batch`, `seed` and `precision` are by default those of the file, `threads` as many as pay
+    (`threads_for`). With the precision "bfloat16" the operands of products are rounded to bfloat16;
+    weights, sums and updates are of the `dtype`. Raises SpecError where a size is still open,
+    TypeError for what is no program, and ValueError for a batch, dtype, seed, precision or number
+    of threads that makes no sense.
     """
     from specc.ir.program import Program
 
@@ -133,6 +137,8 @@ def compile(
     batch = program.recipe.batch if batch is None else _whole("batch", batch, 1)
     threads = None if threads is None else _whole("threads", threads, 1)
     seed = program.recipe.seed if seed is None else _whole("seed", seed, 0)
+    if precision is not None:
+        program = with_precision(program, precision)
     _check_sizes(program)
     from specc.backend.run import executor
     from specc.backend.toolchain.load import has_compiled
@@ -144,6 +150,17 @@ def compile(
     from specc.net.net import Net
 
     return Net(program, batch, dtype, threads or threads_for(program, batch), seed)
+
+
+def with_precision(program: Program, precision: str) -> Program:
+    """The program with another `precision` than its file says.
+
+    Raises ValueError if there is no such precision.
+    """
+    if precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise ValueError(f"precision must be one of {known}, not {precision!r}")
+    return replace(program, recipe=replace(program.recipe, precision=precision))
 
 
 def _check_sizes(program: Program) -> None:

@@ -33,6 +33,7 @@ from specc.passes.plan.plan import plan
 from specc.passes.prepare import prepare
 from specc.passes.push_slices import push_slices
 from specc.passes.recompute import recompute
+from specc.passes.round_operands import round_operands
 from specc.passes.simplify import simplify
 from specc.passes.stream import streamed
 
@@ -210,6 +211,10 @@ def _batch(made: Made) -> Batch:
     return made.batch
 
 
+def _is_rounded(made: Made, job: Job) -> bool:
+    return job.program is not None and job.program.recipe.precision == "bfloat16"
+
+
 def _is_step(made: Made, job: Job) -> bool:
     return job.kind == Kind.TRAIN
 
@@ -220,6 +225,7 @@ PASSES = (
     Pass("set_mode", _set_mode, is_verified=False),
     Pass("hoist", on_graph(hoist), is_verified=False),
     Pass("autodiff", _differentiate, lambda made, job: job.kind.is_training, is_verified=False),
+    Pass("round_operands", on_graph(round_operands), _is_rounded, is_verified=False),
     Pass("update", _update, _is_step, is_verified=False),
     Pass("schedule", _schedule, _is_step),
     Pass("select", _select, lambda made, job: job.kind in KEPT),
@@ -290,15 +296,17 @@ def planned(graph: Graph, batch: Batch) -> Plan:
 def forward(program: Program, training: bool, more: Mapping[str, Node] = {}) -> Graph:
     """The losses, metrics, outputs and, in training mode, next states over a batch.
 
-    `more` outputs.
+    `more` outputs. In training mode operands of products are not rounded yet, as gradients are to
+    be taken.
     """
-    kind = Kind.GRADIENTS if training else Kind.EVALUATE
-    return run(Job(program, kind, more), through="hoist").graph
+    if training:
+        return run(Job(program, Kind.GRADIENTS, more), through="hoist").graph
+    return run(Job(program, Kind.EVALUATE, more), through="round_operands").graph
 
 
 def with_gradients(program: Program) -> Graph:
     """The forward graph in training mode with "gradient.PATH" for every parameter."""
-    return run(Job(program, Kind.GRADIENTS), through="autodiff").graph
+    return run(Job(program, Kind.GRADIENTS), through="round_operands").graph
 
 
 def training_step(program: Program) -> Made:

@@ -16,6 +16,10 @@ LARGEST_FLOAT = 3.4028234663852886e38
 """The largest number of float32, the precision that a model has unless it is compiled for another.
 """
 
+PRECISIONS = ("float32", "bfloat16")
+"""What `precision` may be in a `train` block: the format that operands of products are rounded to.
+"""
+
 
 @dataclass(frozen=True)
 class Port:
@@ -72,7 +76,8 @@ class Recipe:
     the loss without penalties on weights. `validate` is a source, or the part of `data` that is
     kept for it. `clip_value` bounds every element of the gradients, then `clip_norm` the norm of
     them all. With `recompute` the backward pass computes values of the forward pass again, where
-    keeping them takes more memory. A checkpoint is written every `checkpoint_seconds` within an
+    keeping them takes more memory. With the `precision` "bfloat16" the operands of products are
+    rounded. A checkpoint is written every `checkpoint_seconds` within an
     epoch, too. `places` has the values of the settings that the file gives.
     """
 
@@ -87,6 +92,7 @@ class Recipe:
     clip_norm: float | None = None
     clip_value: float | None = None
     recompute: bool = False
+    precision: str = PRECISIONS[0]
     checkpoint_seconds: float = 30
     span: Span | None = None
     places: dict[str, Span] = field(default_factory=dict, compare=False, repr=False)

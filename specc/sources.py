@@ -28,7 +28,6 @@ class Setting:
     kind: str  # "number", "count", "text", "character" or "choice" (one of `words`)
     default: Any
     words: tuple[str, ...] = ()
-    doc: str = ""  # what it does, for `specc explain`
 
     def __str__(self) -> str:
         """`separator: character`, `scale: number = 1`, `level: char or word = char`."""
@@ -58,17 +57,11 @@ class Setting:
 
 
 TEXT = (
-    Setting(
-        "level", "choice", "char", ("char", "word"), "Whether a symbol is a character or a word."
-    ),
-    Setting("limit", "count", None, (), "The most symbols that are kept: the most frequent ones."),
-    Setting("unknown", "text", None, (), "The symbol that replaces those that are not known."),
+    Setting("level", "choice", "char", ("char", "word")),
+    Setting("limit", "count", None),
+    Setting("unknown", "text", None),
 )
-_SCALE = "A factor for the numbers of `float` inputs; targets are not scaled."
-SCALE = Setting("scale", "number", 1.0, (), _SCALE)
-SHIFT = Setting(
-    "shift", "number", 0.0, (), "A number that is added to `float` inputs after scaling."
-)
+SCALE, SHIFT = Setting("scale", "number", 1.0), Setting("shift", "number", 0.0)
 
 
 @dataclass(frozen=True)
@@ -90,7 +83,6 @@ class DataSource:
     shape: tuple[int, ...] | None = None
     classes: int | None = None
     examples: int | None = None
-    doc: str = ""  # what it reads, for `specc explain`
 
     def all_settings(self, ports: Iterable[Port]) -> dict[str, Setting]:
         """The settings by name, with those that are called like a port."""
@@ -100,70 +92,29 @@ class DataSource:
 
 SOURCES: dict[str, DataSource] = {
     "digits": DataSource(
-        settings=(Setting("scale", "number", 1 / 16, (), _SCALE), SHIFT),
+        settings=(Setting("scale", "number", 1 / 16), SHIFT),
         fields=("image", "label"),
         shape=(8, 8),
         classes=10,
         examples=1797,
-        doc="The 1,797 handwritten digits of 8x8 pixels that come with specc, scaled to 0 to 1"
-        " (Alpaydin and Kaynak, 1998). Images are bound to the `float` port and labels to the"
-        " `class` port.",
     ),
     "idx": DataSource(
-        ("the file of the images", "the file of the labels"),
-        optional=1,
-        fields=("image", "label"),
-        doc="Files in the IDX format of MNIST, plain or compressed with gzip. Images are bound to"
-        " the `float` port and labels to the `class` port; `scale = 1/255` brings bytes to 0 to 1.",
+        ("the file of the images", "the file of the labels"), optional=1, fields=("image", "label")
     ),
     "csv": DataSource(
         ("the name of a file",),
         settings=(
             SCALE,
             SHIFT,
-            Setting(
-                "separator",
-                "character",
-                None,
-                (),
-                "The character between fields; without it specc finds out.",
-            ),
-            Setting(
-                "missing",
-                "number",
-                "refuse",
-                ("drop", "refuse"),
-                "A number that replaces missing values; `drop` leaves such rows out, and `refuse`"
-                " makes them an error.",
-            ),
-            Setting(
-                "columns",
-                "text",
-                None,
-                (),
-                "The columns of the one vector input, `a, b, c` or `first : last`; without it, all"
-                " that are not bound otherwise.",
-            ),
+            Setting("separator", "character", None),
+            Setting("missing", "number", "refuse", ("drop", "refuse")),
+            Setting("columns", "text", None),
             *TEXT,
         ),
         names_ports=True,
-        doc="A table as text, whose first line has the names of the columns. A column is bound to"
-        ' the input or target of its name; `label = "Species"` names another column for it.',
     ),
-    "npz": DataSource(
-        ("the name of a file",),
-        settings=(SCALE, SHIFT, *TEXT),
-        names_ports=True,
-        doc="Arrays that `numpy.savez` wrote, with the examples along the first axis. An array is"
-        ' bound to the input or target of its name; `image = "x_train"` names another array.',
-    ),
-    "text": DataSource(
-        ("the name of a file",),
-        settings=TEXT,
-        more_files=True,
-        doc="A text, or several, as a sequence of symbols. The target is the same sequence, one"
-        " symbol later. The symbols of the training text give the size of an open `dim`.",
-    ),
+    "npz": DataSource(("the name of a file",), settings=(SCALE, SHIFT, *TEXT), names_ports=True),
+    "text": DataSource(("the name of a file",), settings=TEXT, more_files=True),
 }
 # What the field calls the settings of sources.
 SETTING_SYNONYMS = {

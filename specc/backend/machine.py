@@ -35,6 +35,11 @@ class Machine:
     registers: int
     fma: bool
 
+    @property
+    def multiplies_bfloat16(self) -> bool:
+        """Whether an instruction adds up products of bfloat16 numbers in float32."""
+        return self.vector_bits == 512 and "+avx512bf16" in self.features.split(",")
+
     def lanes(self, dtype: str) -> int:
         """How many elements of `dtype` fill one vector register."""
         return self.vector_bits // {"float32": 32, "float64": 64}[dtype]

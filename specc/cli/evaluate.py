@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specc.cli.session import FOLDER, LISTENER, RUN, THREADS_HELP, run_program, tell_left_out
+from specc.cli.session import (
+    FOLDER,
+    LISTENER,
+    PRECISION,
+    PRECISION_HELP,
+    RUN,
+    THREADS_HELP,
+    run_program,
+    tell_left_out,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,8 +30,15 @@ if TYPE_CHECKING:
     "--data", type=FOLDER, help="Folder for relative data paths  [default: as in training]"
 )
 @click.option("--threads", type=click.IntRange(min=1), help=THREADS_HELP)
+@click.option("--precision", type=PRECISION, help=f"{PRECISION_HELP}  [default: as in training]")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool) -> None:
+def evaluate(
+    folder: Path,
+    data: Path | None,
+    threads: int | None,
+    precision: str | None,
+    as_json: bool,
+) -> None:
     """Evaluate a trained run on test or validation data.
 
     The best weights of RUN are evaluated on the test data, or on the validation data if there is no
@@ -33,6 +49,7 @@ def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool
     import numpy as np
 
     from specc import driver
+    from specc.runs.programs import warn_of_rounding
     from specc.runs.provenance import counts_then, require_rows
     from specc.runtime.checkpoint import restore
     from specc.runtime.data import load
@@ -49,7 +66,8 @@ def evaluate(folder: Path, data: Path | None, threads: int | None, as_json: bool
             program.recipe.span,
             help="add a `test` or `validate` to `train`, and train again",
         )
-    net = driver.compile(program, dtype=run.record.dtype, threads=threads)
+    net = driver.compile(program, dtype=run.record.dtype, threads=threads, precision=precision)
+    warn_of_rounding(net, LISTENER)
     where = data or Path(run.record.data)
     loaded = load(
         program.recipe,

@@ -37,15 +37,17 @@ def gradcheck(file: Path, changes: tuple[str, ...], seed: int, samples: int) -> 
     """Compare gradients with finite differences.
 
     gradcheck compiles the model in FILE in float64 and runs it on random examples. The model needs
-    no data, but all of its sizes must be known. If the loss has corners (relu, maxpool), a step
-    across a corner shows as a difference.
+    no data, but all of its sizes must be known. No operand is rounded to bfloat16. If the loss has
+    corners (relu, maxpool), a step across a corner shows as a difference.
     """
     import numpy as np
 
     from specc import driver
 
     program = checked(read_source(file), overrides(changes))
-    net = driver.compile(program, batch=4, dtype="float64", threads=1, seed=seed)
+    net = driver.compile(
+        program, batch=4, dtype="float64", threads=1, seed=seed, precision="float32"
+    )
     if not program.losses or not program.parameters:
         raise click.UsageError(
             f"`{file}` has no loss, or no parameters: there are no gradients to check"

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specc.cli.session import FILE, RUN, THREADS_HELP, run_program
+from specc.cli.session import (
+    FILE,
+    LISTENER,
+    PRECISION,
+    PRECISION_HELP,
+    RUN,
+    THREADS_HELP,
+    run_program,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,8 +51,15 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", default=0, show_default=True, help="Random seed.")
 @click.option("--threads", type=click.IntRange(min=1), help=THREADS_HELP)
+@click.option("--precision", type=PRECISION, help=f"{PRECISION_HELP}  [default: as in training]")
 def predict(
-    folder: Path, source: Path, output: Path, temperature: float, seed: int, threads: int | None
+    folder: Path,
+    source: Path,
+    output: Path,
+    temperature: float,
+    seed: int,
+    threads: int | None,
+    precision: str | None,
 ) -> None:
     """Predict outputs for new examples.
 
@@ -62,6 +77,7 @@ def predict(
     import numpy as np
 
     from specc import driver
+    from specc.runs.programs import warn_of_rounding
     from specc.runtime.checkpoint import restore
     from specc.runtime.data.field import Rows
     from specc.runtime.errors import AllMissing
@@ -73,7 +89,8 @@ def predict(
         )
     run = open_run(folder)
     program = run_program(run, {})
-    net = driver.compile(program, dtype=run.record.dtype, threads=threads)
+    net = driver.compile(program, dtype=run.record.dtype, threads=threads, precision=precision)
+    warn_of_rounding(net, LISTENER)
     restore(run.best, net)
     try:
         part = _examples(program, _ports(net), run, source)

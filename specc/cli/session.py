@@ -16,6 +16,7 @@ from click.shell_completion import CompletionItem
 
 from specc.cli.render import render
 from specc.diagnostics import Diagnostic, SpecError
+from specc.recipe import PRECISIONS
 from specc.runs import programs
 from specc.source import Source
 
@@ -69,6 +70,8 @@ class RunName(click.ParamType):
 
 RUN = RunName()
 FILE_OR_RUN = RunName(or_file=True)
+PRECISION = click.Choice(PRECISIONS)
+PRECISION_HELP = "Format that operands of products are rounded to"
 THREADS_HELP = "Number of threads  [default: one per CPU, fewer for small models]"
 
 
@@ -103,6 +106,17 @@ def overrides(arguments: Sequence[str]) -> dict[str, str]:
             raise click.UsageError(f"`{key}` is given twice")
         found[key] = value
     return found
+
+
+def with_precision(values: dict[str, str], precision: str | None) -> dict[str, str]:
+    """Return the overrides with that of the option `--precision`; it is a setting of `train`."""
+    if precision is None:
+        return values
+    if values.get("precision", precision) != precision:
+        raise click.UsageError(
+            f"`--precision {precision}` and `precision={values['precision']}` differ"
+        )
+    return {**values, "precision": precision}
 
 
 class OnStderr:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specc.cli.session import FILE, FOLDER, checked, overrides
+from specc.cli.session import (
+    FILE,
+    FOLDER,
+    LISTENER,
+    PRECISION,
+    PRECISION_HELP,
+    checked,
+    overrides,
+)
 from specc.reading import read_source
 
 if TYPE_CHECKING:
@@ -70,6 +78,9 @@ class Row:
     help="Type of weights and activations.",
 )
 @click.option(
+    "--precision", type=PRECISION, help=f"{PRECISION_HELP}  [default: as in FILE, else float32]"
+)
+@click.option(
     "--all", "every", is_flag=True, help="Also print kernels that take less than 0.5% of the step."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
@@ -79,6 +90,7 @@ def time(
     threads: int | None,
     data: Path | None,
     dtype: str,
+    precision: str | None,
     every: bool,
     as_json: bool,
 ) -> None:
@@ -90,6 +102,7 @@ def time(
     """
     from specc import driver
     from specc.backend.measure.limits import measure
+    from specc.runs.programs import warn_of_rounding
 
     source, values = read_source(file), overrides(changes)
     program = checked(source, values, comes_again=data is not None)
@@ -98,7 +111,8 @@ def time(
 
         sizes = open_sizes(program.recipe, program.ports, data)
         program = checked(source, {**sizes, **values})
-    net = driver.compile(program, dtype=dtype, threads=threads)
+    net = driver.compile(program, dtype=dtype, threads=threads, precision=precision)
+    warn_of_rounding(net, LISTENER)
     columns, order = _made_up(net) if data is None else _loaded(program, net, data)
     limits = measure(dtype, net.shards)
     times = net.time(columns, order)

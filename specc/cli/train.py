@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specc.cli.session import FOLDER, LISTENER, RUN, THREADS_HELP, overrides
+from specc.cli.session import (
+    FOLDER,
+    LISTENER,
+    PRECISION,
+    PRECISION_HELP,
+    RUN,
+    THREADS_HELP,
+    overrides,
+    with_precision,
+)
 from specc.runs.start import Training, start
 from specc.runs.start import resume as resumed
 
@@ -39,6 +48,11 @@ if TYPE_CHECKING:
     type=click.Choice(["float32", "float64"]),
     help="Type of weights and activations  [default: float32]",
 )
+@click.option(
+    "--precision",
+    type=PRECISION,
+    help=f"{PRECISION_HELP}  [default: as in FILE, or float32]",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print only the result.")
 def train(
     file: str | None,
@@ -48,6 +62,7 @@ def train(
     resume: Path | None,
     threads: int | None,
     dtype: str | None,
+    precision: str | None,
     quiet: bool,
 ) -> int:
     """Train a model.
@@ -60,7 +75,7 @@ def train(
     path = None if file is None else Path(file)
     if path is not None and not path.is_file():
         raise click.UsageError(f"there is no file `{file}`")
-    values = overrides(changes)
+    values = with_precision(overrides(changes), precision)
     if resume is not None:
         training = resumed(resume, values, LISTENER, path, data, threads, dtype)
     elif path is not None:

@@ -12,6 +12,7 @@ from specc.ops import (  # noqa: F401
     peers,
     random,
     reduce,
+    rounding,
     shape,
     window,
 )

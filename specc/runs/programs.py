@@ -18,6 +18,7 @@ from specc.source import Source
 
 if TYPE_CHECKING:
     from specc.ir.program import Program
+    from specc.net.net import Net
     from specc.runtime.run import Run
 
 
@@ -70,6 +71,24 @@ def run_program(
     compare_model(run, listener.warn, threads)
     known: dict[str, str | int] = {**run.record.sizes, **run.record.overrides}
     return checked(read_source(run.folder / "model.dl"), {**known, **changes}, listener)
+
+
+def warn_of_rounding(net: Net, listener: Listener) -> None:
+    """Tell a warning if rounded operands take longer on this machine than those of float32."""
+    from specc.backend.machine import this_machine
+
+    if net.program.recipe.precision != "bfloat16":
+        return
+    if net.dtype != "float32":
+        why = f"products are computed in {net.dtype}"
+    elif not this_machine().multiplies_bfloat16:
+        why = "this CPU has no instruction for products of bfloat16"
+    else:
+        return
+    listener.warn(
+        f"{why}, so `precision = bfloat16` only rounds their operands, which is slower than"
+        " `float32`"
+    )
 
 
 def used_files(source: Source) -> dict[str, Source]:

@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from specc.reading import read_source
 from specc.runs.listener import Listener
-from specc.runs.programs import checked, look_at_data, run_program, used_files
+from specc.runs.programs import (
+    checked,
+    look_at_data,
+    run_program,
+    used_files,
+    warn_of_rounding,
+)
 from specc.source import Source
 
 if TYPE_CHECKING:
@@ -124,6 +130,7 @@ def start(
         listener.note(each)
     net = driver.compile(program, dtype=dtype, threads=threads)
     warn_of_crowd(threads, listener)
+    warn_of_rounding(net, listener)
     record = Record(
         model=program.name,
         file=str(Path(source.name).resolve()),
@@ -134,6 +141,7 @@ def start(
         batch=recipe.batch,
         epochs=recipe.epochs,
         dtype=dtype,
+        precision=recipe.precision,
         threads=net.threads,
         specc=__version__,
         examples={name: len(part) for name, part in data.parts.items()},
@@ -216,6 +224,7 @@ def _continued(
         ("seed", recipe.seed, record.seed),
         ("batch", recipe.batch, record.batch),
         ("dtype", dtype or record.dtype, record.dtype),
+        ("precision", recipe.precision, record.precision),
     ):
         if now != then:
             raise run_error(
@@ -230,6 +239,7 @@ def _continued(
     require_data(run, recipe, data, data_folder)
     net = driver.compile(program, dtype=record.dtype, threads=threads or record.threads)
     warn_of_crowd(threads, listener)
+    warn_of_rounding(net, listener)
     progress = restore(run.last, net)
     record.threads, record.epochs = net.threads, recipe.epochs
     return Training(program, data, net, run, progress)

@@ -22,6 +22,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from specc.recipe import PRECISIONS
 from specc.runtime import files as system
 from specc.runtime.errors import RunError, run_error
 from specc.runtime.files import make_folders, reason, remove_leftovers, replace, write
@@ -53,6 +54,7 @@ class Record:
     dtype: str
     threads: int
     specc: str
+    precision: str = PRECISIONS[0]
     sizes: dict[str, int] = field(default_factory=dict)
     vocabularies: dict[str, list[str]] = field(default_factory=dict)
     ends: dict[str, str] = field(default_factory=dict)
@@ -241,6 +243,7 @@ _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "batch": _COUNT,
     "epochs": _COUNT,
     "dtype": ("float32 or float64", lambda value: value in ("float32", "float64")),
+    "precision": (" or ".join(PRECISIONS), lambda value: value in PRECISIONS),
     "threads": _COUNT,
     "specc": _TEXT,
     "sizes": _COUNTS,

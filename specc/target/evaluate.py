@@ -177,6 +177,19 @@ def _value(tree: Expression, names: Mapping[str, Any], kit: _Kit, known: dict[in
     raise AssertionError(f"{tree!r} has no value outside of a kernel")
 
 
+LEAST_BFLOAT16 = 2.0**-126  # normal number
+_BFLOAT16_SHIFT = 45  # bits of a float64's mantissa that bfloat16 has not
+
+
+def _bfloat16(x: float) -> float:
+    """The number rounded to 8 significant bits; see `specc.ops.rounding`."""
+    if not math.isfinite(x) or abs(x) < LEAST_BFLOAT16:
+        return x if not math.isfinite(x) else math.copysign(0.0, x)
+    mantissa, exponent = math.frexp(x)
+    rounded = math.ldexp(round(math.ldexp(mantissa, 8)), exponent - 8)
+    return rounded if abs(rounded) < 2.0**128 else math.copysign(math.inf, x)
+
+
 def _sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
@@ -184,7 +197,7 @@ def _sigmoid(x: float) -> float:
 _FUNCTIONS: dict[str, Callable] = {
     **{name: getattr(math, name) for name in _NAMED_ALIKE},
     "erf": math.erf, "erfc": math.erfc, "sigmoid": _sigmoid, "abs": abs,
-    "floordiv": operator.floordiv, "mod": operator.mod,
+    "bfloat16": _bfloat16, "floordiv": operator.floordiv, "mod": operator.mod,
 }  # fmt: skip
 _CONVERSIONS: dict[str, Callable] = {"real": float, "int": int}
 
@@ -197,6 +210,17 @@ def _arrays() -> _Kit:
         small = np.exp(-np.abs(x))
         return np.where(np.signbit(x), small, 1.0) / (1.0 + small)
 
+    def bfloat16(x):
+        given = np.asarray(x)
+        wide = given.astype(np.float64)
+        bits = wide.view(np.int64)
+        half = (1 << (_BFLOAT16_SHIFT - 1)) - 1
+        kept = bits + half + ((bits >> _BFLOAT16_SHIFT) & 1)
+        rounded = (kept & -(1 << _BFLOAT16_SHIFT)).view(np.float64)
+        rounded = np.where(np.abs(rounded) < 2.0**128, rounded, np.copysign(np.inf, wide))
+        rounded = np.where(np.abs(wide) < LEAST_BFLOAT16, np.copysign(0.0, wide), rounded)
+        return np.where(np.isfinite(wide), rounded, wide).astype(given.dtype)
+
     return _Kit(
         functions={
             **{name: getattr(np, name) for name in _NAMED_ALIKE},
@@ -204,6 +228,7 @@ def _arrays() -> _Kit:
             "erfc": np.vectorize(math.erfc, otypes=[float]),
             "sigmoid": sigmoid,
             "abs": np.abs,
+            "bfloat16": bfloat16,
             "floordiv": np.floor_divide,
             "mod": np.mod,
         },

@@ -16,7 +16,7 @@ from specc.ir.op import REGISTRY, ShapeError
 from specc.ir.types import Type
 from specc.ir.verify import verify
 from specc.ops import elementwise as e
-from specc.ops import functions
+from specc.ops import functions, rounding
 from specc.ops.after import After
 from specc.ops.broadcast import Broadcast, Sum, sum_batch
 from specc.ops.contract import Affine, Contract, index
@@ -113,6 +113,7 @@ CASES = [
             functions.Atan,
             e.Detach,
             e.Copy,
+            rounding.Bfloat16,
         )
     ],
     *[(op(), (F, F)) for op in (e.Less, e.LessEqual, e.Equal)],

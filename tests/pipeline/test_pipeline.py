@@ -54,6 +54,7 @@ CASES = {
     "set_mode": ("model drop { input x: float[3] output x -> dropout(0.5) }", Kind.PREDICT, BATCH),
     "hoist": (CELL, Kind.TRAIN, BATCH),
     "autodiff": (DENSE, Kind.GRADIENTS, BATCH),
+    "round_operands": (DENSE, Kind.GRADIENTS, BATCH),
     "update": (DENSE, Kind.TRAIN, BATCH),
     "schedule": (DENSE, Kind.TRAIN, BATCH),
     "select": (DENSE, Kind.PREDICT, BATCH),
@@ -76,17 +77,25 @@ def program_of(model: str):
     return driver.load(Source("small.dl", text))
 
 
+def job_of(name: str, model: str, kind: Kind) -> Job:
+    """The job in which a pass has something to do."""
+    program = program_of(model)
+    if name == "round_operands":
+        program = driver.with_precision(program, "bfloat16")
+    return Job(program, kind, recompute=name == "recompute")
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_pass_makes_the_graph_that_is_printed(name, golden):
     model, kind, batch = CASES[name]
-    job = Job(program_of(model), kind, recompute=name == "recompute")
+    job = job_of(name, model, kind)
     golden(GOLDEN / f"{name}.txt", str(run(job, through=name, batch=batch)))
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_model_of_a_pass_is_one_that_it_changes(name):
     model, kind, batch = CASES[name]
-    job = Job(program_of(model), kind, recompute=name == "recompute")
+    job = job_of(name, model, kind)
     before = NAMES[NAMES.index(name) - 1]
     if name != "lower":
         assert str(run(job, through=before, batch=batch)) != str(

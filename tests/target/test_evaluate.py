@@ -26,7 +26,7 @@ TREES = [
     choose(x > y, x, y), choose(either(x < 0.0, differs(x, x)), 0.0, x),
     choose(both(x >= 0.0, negation(equal(x, y))), 1.0, -1.0), Convert("real", x <= y),
     Convert("int", call("floor", x)),
-    *(call(name, x) for name in ("exp", "expm1", "tanh", "sigmoid", "erf", "erfc")),
+    *(call(name, x) for name in ("exp", "expm1", "tanh", "sigmoid", "erf", "erfc", "bfloat16")),
     *(call(name, x) for name in ("abs", "sin", "cos")),
     *(call(name, call("abs", x) + 0.5) for name in ("log", "log1p", "sqrt")),
 ]  # fmt: skip

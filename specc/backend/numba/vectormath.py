@@ -1,4 +1,4 @@
-"""exp, log, expm1, log1p, tanh, sigmoid, erf and erfc, made for loops that LLVM vectorizes.
+"""exp, log, tanh and other functions, made for loops that LLVM vectorizes.
 
     y[i] = tanh(x[i])        # in a kernel: float32 or float64, by the type of x
 
@@ -22,8 +22,8 @@ from numba.extending import intrinsic
 from specc.backend.numba.precision import DOUBLE, FLOAT, Precision
 
 __all__ = [
-    "cos", "erf", "erfc", "exp", "expm1", "floor", "floordiv", "log", "log1p", "max", "min", "mod",
-    "plus", "sigmoid", "sin", "sqrt", "tanh",
+    "bfloat16", "cos", "erf", "erfc", "exp", "expm1", "floor", "floordiv", "log", "log1p", "max",
+    "min", "mod", "plus", "sigmoid", "sin", "sqrt", "tanh",
 ]  # fmt: skip
 
 _FLAGS = ("contract",)
@@ -294,6 +294,23 @@ class _Code:
         below = self.choose("==", below, 0.0, self.call("llvm.copysign", 0.0, rounded), below)
         return self.choose("==", y, 0.0, rounded, below)
 
+    def bfloat16(self, x):
+        """x rounded to 8 significant bits, to the nearest, ties to even; below 2^-126 it is 0."""
+        p, b = self.precision, self.b
+        left_out = p.mantissa - 7  # bits
+        bits = self.to_bits(x)
+        odd = b.and_(b.lshr(bits, self.integer(left_out)), self.integer(1))
+        up = b.add(bits, b.add(odd, self.integer((1 << (left_out - 1)) - 1)))
+        rounded = self.from_bits(b.and_(up, self.integer(-(1 << left_out))))
+        size = self.from_bits(b.and_(bits, self.integer((1 << (p.bits.width - 1)) - 1)))
+        sign = b.and_(bits, self.integer(-(1 << (p.bits.width - 1))))
+        if p.bits.width == 64:  # float32 has no numbers beyond the largest of bfloat16
+            least = 2.0**128 - 2.0**119  # that becomes infinite
+            infinite = self.from_bits(b.or_(self.to_bits(self.number(float("inf"))), sign))
+            rounded = self.choose(">=", size, least, infinite, rounded)
+        rounded = self.choose("<", size, 2.0**-126, self.from_bits(sign), rounded)
+        return self.choose("<", size, float("inf"), rounded, x)
+
 
 def _precision(kind) -> Precision | None:
     return {types.float32: FLOAT, types.float64: DOUBLE}.get(kind)
@@ -353,6 +370,12 @@ def erf(typing, x):
 def erfc(typing, x):
     """1 - erf(x), accurate for large x"""
     return _of_one_float(typing, x, _Code.erfc)
+
+
+@intrinsic
+def bfloat16(typing, x):
+    """The nearest number of bfloat16, ties to even"""
+    return _of_one_float(typing, x, _Code.bfloat16)
 
 
 @intrinsic

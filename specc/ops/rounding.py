@@ -1,0 +1,30 @@
+"""Rounding to a shorter floating-point format, while the number keeps the kernel's own type.
+
+    bfloat16(x)            # each element of x, with 8 significant bits
+
+The operands of products are rounded so where a model trains with `precision = bfloat16` (see
+`specc.passes.round_operands`).
+"""
+
+from __future__ import annotations
+
+from specc.ir.graph import Node, apply
+from specc.ops.elementwise import Elementwise
+from specc.target.expressions import Expression, call
+
+
+class Bfloat16(Elementwise):
+    """Each element rounded to bfloat16, to the nearest, ties to even (IEEE 754).
+
+    A number of less than 2^-126, the least normal one, becomes 0 with its sign, as the processors'
+    own instructions take it. Numbers beyond the largest become infinite; NaN stays. No gradient
+    flows through it: passes add it after gradients have been taken.
+    """
+
+    def formula(self, a: Expression) -> Expression:
+        return call("bfloat16", a)
+
+
+def bfloat16(node: Node) -> Node:
+    """Return the elements of a node rounded to bfloat16."""
+    return apply(Bfloat16(), node)
