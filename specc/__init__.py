@@ -2,6 +2,9 @@
 
 import specc
 
+run = specc.train("houses.dl", data=frame, epochs=20)
+specc.open("@last").predict(new_rows)
+
 net = specc.compile(specc.load("models/lenet.dl"), batch=64)
 net.step(image=images, label=labels)
 """
@@ -13,13 +16,27 @@ from typing import TYPE_CHECKING
 from specc.diagnostics import Diagnostic, Diverged, SpecError, SpecWarning
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from specc.ir.program import Program
     from specc.net.net import Net
+    from specc.runs.run import Run
+    from specc.runtime.metrics import Epoch
 
 __version__ = "0.1.0"
-__all__ = ["Diagnostic", "Diverged", "SpecError", "SpecWarning", "__version__", "compile", "load"]
+__all__ = [
+    "Diagnostic",
+    "Diverged",
+    "SpecError",
+    "SpecWarning",
+    "__version__",
+    "compile",
+    "load",
+    "loads",
+    "open",
+    "train",
+]
 
 
 def load(path: str | Path, **overrides: str | int | float) -> Program:
@@ -31,14 +48,33 @@ def load(path: str | Path, **overrides: str | int | float) -> Program:
     Warnings are the program's `.warnings`, and each is given to Python's `warnings` as a
     `SpecWarning`. A comment in the file, `# allow: NAME`, silences one;
     `warnings.filterwarnings("ignore", category=specc.SpecWarning)` silences all.
+
+    >>> load("models/linear.dl", batch=16)
+    <Program linear(x, label): 650 parameters>
     """
+    return _loaded(path, overrides)
+
+
+def loads(text: str, **overrides: str | int | float) -> Program:
+    """The checked program of the text of a model; see `load`.
+
+    >>> loads("model m { input x: float[3] output y = x -> dense(2) }")
+    <Program m(x): 8 parameters>
+    """
+    from specc.runs.start import TEXT
+    from specc.source import Source
+
+    return _loaded(Source(TEXT, text), overrides)
+
+
+def _loaded(source, overrides) -> Program:
     import warnings
 
     from specc import driver
 
-    program = driver.load(path, overrides)
+    program = driver.load(source, overrides)
     for each in program.warnings:
-        warnings.warn(each.page().rstrip(), SpecWarning, stacklevel=2)
+        warnings.warn(each.page().rstrip(), SpecWarning, stacklevel=3)
     return program
 
 
@@ -59,3 +95,68 @@ def compile(
     from specc import driver
 
     return driver.compile(model, batch, dtype, threads, seed, precision)
+
+
+def train(
+    model: str | Path | Program,
+    data: object = None,
+    validate: object = None,
+    test: object = None,
+    *,
+    runs: str | Path = "runs",
+    threads: int | None = None,
+    dtype: str = "float32",
+    callbacks: Iterable[Callable[[Epoch], object]] = (),
+    quiet: bool = False,
+    **overrides: str | int | float,
+) -> Run:
+    """Train a model in a new run, and return the run: its `metrics`, `net` and `folder`.
+
+    `model` is the path of a file, the text of a model, or a program. `data` stands in the place of
+    the file's data: a frame (pandas, polars, pyarrow), a dict of arrays, a list of dicts or the
+    path of a file; so do `validate` and `test`, and `validate=0.2` keeps a fifth of the data.
+    `overrides` change the file's values as on the command line: `epochs=5`, `lr=0.01`,
+    `optimizer="adam"`. The run becomes `<model>/<number>` in `runs`.
+
+    Each of `callbacks` is called with the `Epoch` after each epoch; one that returns True stops the
+    training. Raises `SpecError` for mistakes in the file and its data, `Diverged` for a loss that
+    is not finite.
+
+    >>> import tempfile
+    >>> run = train("models/linear.dl", epochs=2, runs=tempfile.mkdtemp(), quiet=True)
+    >>> run.metrics["epoch"], run.outcome
+    ([1, 2], 'finished')
+    """
+    from specc.runs.train import train as trained
+
+    return trained(
+        model,
+        data,
+        validate,
+        test,
+        runs=runs,
+        threads=threads,
+        dtype=dtype,
+        callbacks=callbacks,
+        quiet=quiet,
+        **overrides,
+    )
+
+
+def open(
+    run: str | Path, which: str = "best", *, batch: int | None = None, threads: int | None = None
+) -> Net:
+    """The model of a run or of a saved net, with its weights and what it knows of its data.
+
+    `run` is a folder or a name: `digits/3`, `@last`, `@best`. `which` are the "best" weights or the
+    "last" ones. Raises `SpecError` for a run that cannot be read.
+
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> trained = train("models/linear.dl", epochs=1, runs=folder, quiet=True)
+    >>> open(trained.folder, which="last")
+    <Net linear: 650 parameters, float32, batch 32>
+    """
+    from specc.runs.opened import open_net
+
+    return open_net(run, which, batch, threads)

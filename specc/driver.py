@@ -55,10 +55,15 @@ class Resized:
     """The program of a file with some sizes changed; None if that is an error."""
 
     def __init__(self, source: Source, overrides: Overrides, file: ast.File | None = None):
-        self._source, self._overrides, self._file = source, overrides, file
+        self.source, self.overrides, self._file = source, overrides, file
 
     def __reduce__(self):
-        return Resized, (self._source, self._overrides)  # the tree may be too deep for a pickle
+        return Resized, (self.source, self.overrides)  # the tree may be too deep for a pickle
+
+    def texts(self) -> dict[str, str]:
+        """Return the text of the file as "model.dl", and those of the files that it uses."""
+        used = {name: each.text for name, each in used_files(self.source).items()}
+        return {**used, "model.dl": self.source.text}
 
     def __call__(self, sizes: Mapping[str, int]) -> Program | None:
         from specc.frontend.program.check import check as check_file
@@ -67,9 +72,29 @@ class Resized:
         report = Report([])
         with COMPILER:
             if self._file is None:
-                self._file, _ = parse(self._source)
-            other = check_file(self._file, {**self._overrides, **sizes}, report)
+                self._file, _ = parse(self.source)
+            other = check_file(self._file, {**self.overrides, **sizes}, report)
         return None if report.errors else other
+
+
+def used_files(source: Source) -> dict[str, Source]:
+    """Return the files that a checked source imports with `use`, by relative path."""
+    from specc.frontend.syntax import ast
+    from specc.frontend.syntax.parse import parse
+
+    root = Path(source.name).parent
+    found: dict[str, Source] = {}
+    waiting = [source]
+    while waiting:
+        user = waiting.pop()
+        for definition in parse(user)[0].definitions:
+            if isinstance(definition, ast.Use):
+                path = Path(os.path.normpath(Path(user.name).parent / definition.path.value))
+                relative = os.path.relpath(path, root)
+                if relative not in found:
+                    found[relative] = read_source(path)
+                    waiting.append(found[relative])
+    return found
 
 
 @uncollected

@@ -414,3 +414,13 @@ def unreachable(port: Port, reach: Reach, place: str, value: float) -> Diagnosti
         (f"{place}: {value:g}",),
         f"scale the targets to {what} where the data are made, or change the output",
     )
+
+
+FRAME = "frame"
+"""The word of a table that Python hands over, which no file can call."""
+_FRAME = DataSource(settings=SOURCES["csv"].settings, names_ports=True)
+
+
+def source_of(word: str) -> DataSource:
+    """Return what the call of a source may say."""
+    return _FRAME if word == FRAME else SOURCES[word]

@@ -125,7 +125,7 @@ def _fix(file: Path) -> None:
 def _with_used(files: tuple[Path, ...], data: Path | None = None) -> list[Path]:
     """Return the files, those that they import with `use`, and their data files."""
     from specc import driver
-    from specc.runs.programs import used_files
+    from specc.driver import used_files
 
     found = list(files)
     for file in files:

@@ -108,7 +108,7 @@ def _started(
 def _carried_out(training: Training, is_quiet: bool) -> int:
     """Train, print the result, and return the exit status."""
     from specc.backend.toolchain.load import is_compiling
-    from specc.cli.display import display
+    from specc.runs.display import display
 
     recipe, run, net = training.program.recipe, training.run, training.net
     done = training.progress.epoch
@@ -134,7 +134,7 @@ def _carried_out(training: Training, is_quiet: bool) -> int:
 
 def _result(run: Run) -> str:
     """Return a text with the best epoch and the folder of the run."""
-    from specc.cli.display import figures
+    from specc.runs.display import figures
     from specc.runtime.checkpoint import standing
     from specc.runtime.metrics import values_of
 

@@ -7,9 +7,10 @@ their role (see `specc.ops.leaf`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from typing import Protocol
 
 from specc.diagnostics import Diagnostic
 from specc.ir.graph import Node, topological
@@ -17,7 +18,7 @@ from specc.ir.pickled import packed, unpacked
 from specc.ir.sizes import Size
 from specc.ir.types import Type
 from specc.recipe import Port, Recipe
-from specc.source import Span
+from specc.source import Source, Span
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,25 @@ class Layer:
     sequence: str | None = None  # its input and output are those of a step of this sequence
 
 
-@dataclass(frozen=True)
+class Made(Protocol):
+    """The file that a program was made of, and the overrides that it was checked with."""
+
+    @property
+    def source(self) -> Source: ...
+
+    @property
+    def overrides(self) -> Mapping[str, str | int | float]: ...
+
+    def texts(self) -> dict[str, str]:
+        """Return the texts of the file, "model.dl", and of those that it uses."""
+        ...
+
+    def __call__(self, sizes: Mapping[str, int]) -> Program | None:
+        """Return the program with some sizes changed; None if that is an error."""
+        ...
+
+
+@dataclass(frozen=True, repr=False)
 class Program:
     """A model with its optimizer and recipe; sizes are integers once all of them are bound."""
 
@@ -119,10 +138,16 @@ class Program:
         tuple[str, str], ...
     ] = ()  # states that go on from batch to batch, and the ports
     # that say where they begin anew
-    resized: Callable[[Mapping[str, int]], Program | None] | None = field(
+    resized: Made | None = field(
         default=None, compare=False, repr=False
     )  # the same file with other sizes
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)
+
+    def __repr__(self) -> str:
+        count = sum(each.type.elements for each in self.parameters)
+        sizes = f", open sizes {', '.join(self.open_sizes)}" if self.open_sizes else ""
+        ports = ", ".join(port.name for port in self.ports if "." not in port.name)
+        return f"<Program {self.name}({ports}): {count} parameters{sizes}>"
 
     def __copy__(self) -> Program:
         return self

@@ -14,4 +14,9 @@ bucketing        batches of short examples, on programs over fewer steps
 rollback         weights to go back to after a step that diverged
 inspection       time by kernel, flow of gradients, causes of divergence
 divergence       the first operation of a step that was not finite
+tables           predictions and figures from tables, by the names of columns
+answers          what outputs mean: classes' names and probabilities
+fitting          training in memory
+saving           a folder from which a model is opened again
+gradients_of     gradients of any number, by an input or a parameter
 """

@@ -10,8 +10,9 @@ Arrays go in and come out with the batch first, `[n, *shape]`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,8 +22,10 @@ from specc.ir.graph import Graph
 from specc.ir.plan import Plan
 from specc.ir.program import Program
 from specc.locks import Mutex
+from specc.net import fitting, saving, tables
 from specc.net.arrays import completed, count, examples
 from specc.net.decoding import Decoding
+from specc.net.gradients_of import GradientsOf
 from specc.net.inspection import Inspection
 from specc.net.metrics import Metrics
 from specc.net.prediction import Prediction
@@ -31,6 +34,8 @@ from specc.net.training import StepDiverged, Training, untrainable
 from specc.net.weights import Weights
 from specc.pipeline import Kind
 from specc.recipe import Port
+from specc.runtime.encoding import Encoding
+from specc.runtime.metrics import Epoch
 
 if TYPE_CHECKING:
     from specc.backend.measure.timing import StepTimes
@@ -71,6 +76,9 @@ class Net:
         self.decoding = Decoding(self.programs, self.prediction)
         self.training = Training(self.programs)
         self.inspection = Inspection(self.training)
+        self.gradients_of = GradientsOf(self.programs)
+        self.encoding = Encoding()  # what the training data taught of words and columns
+        self.epochs_done = 0  # of `fit`
         self.metrics = Metrics(program)
         self.columns, self.record_width = self.metrics.columns, self.metrics.record_width
         self._gradients = Mutex()
@@ -94,6 +102,8 @@ class Net:
                 "lanes": {label: array.copy() for label, array in self.lanes.items()},
                 "steps_done": self.steps_done,
                 "on_divergence": self.on_divergence,
+                "encoding": self.encoding,
+                "epochs_done": self.epochs_done,
             }
 
     def __setstate__(self, state: dict) -> None:
@@ -102,6 +112,11 @@ class Net:
         for label, array in state["lanes"].items():
             self.lanes[label][...] = array
         self.steps_done, self.on_divergence = state["steps_done"], state["on_divergence"]
+        self.encoding, self.epochs_done = state["encoding"], state["epochs_done"]
+
+    def __repr__(self) -> str:
+        count = sum(each.size for each in dict.values(self.params))
+        return f"<Net {self.name}: {count:,} parameters, {self.dtype}, batch {self.batch}>"
 
     def set_params(self, values: Mapping[str, np.ndarray]) -> None:
         """Set parameters by path, all or none.
@@ -224,6 +239,61 @@ class Net:
         return self.inspection.diagnose(
             data, rows, step, steps_per_epoch, total_steps, stale, training
         )
+
+    # Tables in, tables out.
+
+    def predict(self, data: object, temperature: float = 0.0, seed: int = 0) -> Any:
+        """Predictions for the rows of a table: a row for each, the classes by their names.
+
+        `data` is a frame (pandas, polars, pyarrow), a dict of arrays, a list of dicts or the path
+        of a file; its columns are found by name and encoded as in the training. A frame gives a
+        frame of the same kind, all else a dict of arrays. For an output that scores the classes of
+        a target `kind` there are `kind`, the likeliest class, and `kind_NAME`, the probability of
+        each; other outputs are as `forward` gives them. What a decoder writes is drawn with
+        `temperature`. Raises DataError for data that do not fit.
+        """
+        return tables.in_kind(tables.predict(self, data, temperature, seed), data)
+
+    def evaluate(self, data: object) -> dict[str, float | np.ndarray]:
+        """The loss and the metrics over the rows of a table, by name, in inference mode.
+
+        `data` is what `predict` takes, with the targets. Raises DataError for data that do not fit.
+        """
+        return tables.evaluate(self, data)
+
+    def fit(
+        self,
+        data: object,
+        validate: object = None,
+        epochs: int | None = None,
+        callbacks: Iterable[fitting.Callback] = (),
+    ) -> list[Epoch]:
+        """Train for `epochs` more epochs (by default as many as the file says), in memory.
+
+        `data` and `validate` are what `evaluate` takes; `validate=0.2` keeps a fifth of the data
+        for it. With validation the model ends with the weights of its best epoch. Each of
+        `callbacks` is called with the `Epoch` after each epoch; one that returns True stops the
+        training. Returns the epochs, with their figures.
+        """
+        return fitting.fit(self, data, validate, epochs, callbacks)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model with its weights to a new folder, from which `specc.open` reads it.
+
+        Raises `RunError` if there is something else in the folder, or it cannot be written.
+        """
+        return saving.save(self, Path(folder))
+
+    def gradients(self, /, of: str, by: str, **arrays) -> np.ndarray:
+        """The gradient of a number that the model computes, in inference mode.
+
+        `of` is an element of an output, `scores[3]`, or `loss`; `by` an input or a parameter. By an
+        input: `[n, *shape]`, for each of the n given examples that of its own number. By a
+        parameter: that of the mean over the examples.
+        """
+        needed = self.gradients_of.needed(of, by)
+        data = self.examples(arrays, needed)
+        return self.gradients_of(of, by, data, count(data, least=1))
 
     # The calls that people make.
 

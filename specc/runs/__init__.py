@@ -5,6 +5,10 @@ programs        the checked program of a file, or of a run with the changes it w
 provenance      compares what a run was made of with what is there now
 verdict         compares a file with its data before anything is compiled
 start           a training: a new one, or one that goes on
+train           training from Python
+opened          a run or a saved model as a net
+run             a trained run as Python sees it
+display         what is seen of a training
 summary         what came of a run, at a glance
 names           the folders of runs by their names: `digits/3`, `@last`, `@best`
 compare         what differs between two runs

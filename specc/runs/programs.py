@@ -6,7 +6,6 @@ program = run_program(run, {}, listener)
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,23 +88,3 @@ def warn_of_rounding(net: Net, listener: Listener) -> None:
         f"{why}, so `precision = bfloat16` only rounds their operands, which is slower than"
         " `float32`"
     )
-
-
-def used_files(source: Source) -> dict[str, Source]:
-    """Return the files that a checked source imports with `use`, by relative path."""
-    from specc.frontend.syntax import ast
-    from specc.frontend.syntax.parse import parse
-
-    root = Path(source.name).parent
-    found: dict[str, Source] = {}
-    waiting = [source]
-    while waiting:
-        user = waiting.pop()
-        for definition in parse(user)[0].definitions:
-            if isinstance(definition, ast.Use):
-                path = Path(os.path.normpath(Path(user.name).parent / definition.path.value))
-                relative = os.path.relpath(path, root)
-                if relative not in found:
-                    found[relative] = read_source(path)
-                    waiting.append(found[relative])
-    return found

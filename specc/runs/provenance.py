@@ -130,7 +130,7 @@ def _warn_of_surroundings(run: Run, pinned: Pins, warn: Warn, threads: int | Non
             f"`{run.folder}` was trained with {', '.join(changed)}: the last bits of results may"
             " differ"
         )
-    if then.get("library") != now["library"]:
+    if then.get("library", now["library"]) != now["library"]:
         warn(
             "the definitions of layers, losses or optimizers in specc's library have changed since"
             f" `{run.folder}` was trained: results may differ"

@@ -16,15 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from specc.driver import used_files
 from specc.reading import read_source
 from specc.runs.listener import Listener
-from specc.runs.programs import (
-    checked,
-    look_at_data,
-    run_program,
-    used_files,
-    warn_of_rounding,
-)
+from specc.runs.programs import checked, look_at_data, run_program, warn_of_rounding
 from specc.source import Source
 
 if TYPE_CHECKING:
@@ -35,6 +30,8 @@ if TYPE_CHECKING:
     from specc.runtime.run import Run
     from specc.runtime.train import Watch
 
+TEXT = "<text>"
+"""The name of a text without a file, in messages."""
 ENDED = ("finished", "early", "interrupted")
 
 
@@ -133,7 +130,7 @@ def start(
     warn_of_rounding(net, listener)
     record = Record(
         model=program.name,
-        file=str(Path(source.name).resolve()),
+        file=source.name if source.name == TEXT else str(Path(source.name).resolve()),
         data=str(folder.resolve()),
         overrides=values,
         sizes=sizes,

@@ -44,8 +44,8 @@ class Watch(Protocol):
     def steps(self, epoch: int, step: int, loss: float, examples_per_second: float) -> None:
         """`step` steps of epoch `epoch` are done, both from 1; `loss` is the mean over them."""
 
-    def epoch(self, epoch: Epoch) -> None:
-        """An epoch is over, and its line in metrics.csv written."""
+    def epoch(self, epoch: Epoch) -> bool | None:
+        """An epoch is over, and its line in metrics.csv written. True ends the training."""
 
 
 def train(
@@ -60,7 +60,8 @@ def train(
     """Train until `recipe.epochs` are done ("finished") or patience is out ("early").
 
     Training starts at `progress`, which `checkpoint.restore` gives. `should_stop` is asked after
-    each stretch of steps: with True the state is saved, and "interrupted" returned. Raises
+    each stretch of steps: with True the state is saved, and "interrupted" returned. `watch` may end
+    the training after an epoch ("early"). Raises
     `Diverged` if the loss or a weight is not finite: the last checkpoint is then the state before
     that step. Raises `RunError` if a file cannot be written.
     """
@@ -119,8 +120,8 @@ class _Loop:
                 is_within = self.progress.step < self.steps_per_epoch
                 if is_within and self.keeper.is_due(self.recipe.checkpoint_seconds):
                     self.keep()
-            if self.progress.step == self.steps_per_epoch:
-                self.end_epoch()
+            if self.progress.step == self.steps_per_epoch and self.end_epoch():
+                return "early"
             if is_over and self.progress.epoch < self.recipe.epochs:
                 self.keep()
                 return "interrupted"
@@ -171,8 +172,8 @@ class _Loop:
         self._require_finite(done, progress.records[-5:, 0])
         self.keeper.now(progress)
 
-    def end_epoch(self) -> None:
-        """Validation, checkpoints, and the line of the epoch in metrics.csv."""
+    def end_epoch(self) -> bool:
+        """Validation, checkpoints, and the line of the epoch in metrics.csv; whether to stop."""
         net, validation, old = self.net, self.data.validation, self.progress
         training = net.report(self._means())
         done = (old.epoch + 1) * self.steps_per_epoch
@@ -206,7 +207,7 @@ class _Loop:
         self._new_epoch()
         self.keeper.append(epoch)
         self.keeper.epoch(self.progress, is_best)
-        self.watch.epoch(epoch)
+        return self.watch.epoch(epoch) is True
 
     def _timed(self, function: Callable[..., Result], *arguments: object) -> tuple[Result, float]:
         """The result of a call of the model, and its seconds without those it took to compile."""

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from specc.cli.display import Bar, Lines, Quiet, display, epoch_line
+from specc.runs.display import Bar, Lines, Quiet, display, epoch_line
 from specc.runtime.metrics import Epoch
 
 NET = SimpleNamespace(

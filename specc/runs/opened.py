@@ -1,0 +1,56 @@
+"""A run or a saved model, opened: a net with its weights, its words and its columns' statistics.
+
+net = open_net("digits/3", which="best")
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from specc.runs.listener import AsWarnings, Listener
+from specc.runs.names import folder_of
+from specc.runs.programs import run_program
+
+if TYPE_CHECKING:
+    from specc.net.net import Net
+    from specc.runtime.encoding import Encoding
+    from specc.runtime.run import Record
+
+WHICH = ("best", "last")
+
+
+def open_net(
+    name: str | Path,
+    which: str = "best",
+    batch: int | None = None,
+    threads: int | None = None,
+    listener: Listener | None = None,
+) -> Net:
+    """Return the model of a run with its weights; see `specc.open`."""
+    from specc import driver
+    from specc.runtime.checkpoint import restore
+    from specc.runtime.run import open_run
+
+    if which not in WHICH:
+        raise ValueError(f'which is "best" or "last", not {which!r}')
+    folder = folder_of(name)
+    run = open_run(folder)
+    program = run_program(run, {}, listener or AsWarnings())
+    record = run.record
+    net = driver.compile(program, batch or record.batch, record.dtype, threads, record.seed)
+    progress = restore(run.best if which == "best" else run.last, net, streams=batch is None)
+    net.encoding = encoding_of(record)
+    net.epochs_done = progress.epoch
+    return net
+
+
+def encoding_of(record: Record) -> Encoding:
+    """Return what the training of a run has learned of its data."""
+    from specc.runtime.encoding import Encoding
+
+    more: dict[str, Any] = {}
+    if hasattr(record, "statistics"):
+        more["statistics"] = record.statistics
+    words = {name: tuple(each) for name, each in record.vocabularies.items()}
+    return Encoding(words, dict(record.ends), **more)

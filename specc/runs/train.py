@@ -1,0 +1,112 @@
+"""Training from Python: `specc.train`.
+
+run = train("digits.dl", epochs=5, lr=0.01)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from specc.diagnostics import SpecError
+from specc.runs.display import display
+from specc.runs.listener import AsWarnings
+from specc.runs.names import RUNS
+from specc.runs.run import Run
+from specc.runs.start import TEXT, start
+from specc.source import Source
+
+if TYPE_CHECKING:
+    from specc.ir.program import Program
+    from specc.runtime.metrics import Epoch
+
+
+def train(
+    model: str | Path | Program,
+    data: object = None,
+    validate: object = None,
+    test: object = None,
+    *,
+    runs: str | Path = RUNS,
+    threads: int | None = None,
+    dtype: str = "float32",
+    callbacks: Iterable[Callable[[Epoch], object]] = (),
+    quiet: bool = False,
+    **overrides: str | int | float,
+) -> Run:
+    """Train a model in a new run; see `specc.train`."""
+    from specc.net.fitting import Callbacks, validation
+    from specc.runtime.checkpoint import restore
+    from specc.runtime.encoding import Encoding
+    from specc.runtime.given import source as source_of
+
+    source, content, own = source_and_content(model)
+    values = {**own, **{name: _text(value) for name, value in overrides.items()}}
+    listener = AsWarnings()
+    folder = Path(source.name).parent
+    recipe = _recipe(source, values)
+    given: dict[str, Any] = {}
+    if data is not None:
+        given["data"] = source_of(data, recipe.data)
+    if validate is not None:
+        given["validate"] = validation(validate, recipe)
+    if test is not None:
+        given["test"] = source_of(test, recipe.data)
+    training = start(source, content, folder, values, Path(runs), listener, threads, dtype, given)
+    try:
+        net, epochs = training.net, training.program.recipe.epochs
+        net.encoding = Encoding.of(training.data)
+        steps = training.steps_per_epoch
+        with display(net, epochs, steps, training.progress.epoch, quiet) as watch:
+            outcome = training.carry_out(Callbacks(callbacks, watch))
+        if training.run.best.is_file():
+            net.epochs_done = restore(training.run.best, net).epoch
+    finally:
+        training.release()
+    return Run(training.run.folder, net, outcome)
+
+
+def source_and_content(
+    model: str | Path | Program,
+) -> tuple[Source, bytes, Mapping[str, str]]:
+    """Return the source of a file, a text or a program, the bytes that a run keeps of it, and the
+    overrides that the program was checked with.
+
+    A text is told from the name of a file by its braces or line ends.
+    """
+    from specc import driver
+    from specc.ir.program import Program
+
+    if isinstance(model, Program):
+        made = model.resized
+        if made is None:
+            raise ValueError(f"{model.name} was made without a text: give its file")
+        overrides = {name: _text(value) for name, value in made.overrides.items()}
+        return made.source, made.source.text.encode(), overrides
+    if is_text(model):
+        source = Source(TEXT, str(model))
+        return source, source.text.encode(), {}
+    path = Path(model)
+    source = driver.read(path)
+    content = source.text.encode() if path.suffix == ".json" else path.read_bytes()
+    return source, content, {}
+
+
+def is_text(model: str | Path) -> bool:
+    """Return whether it is the text of a model, not the name of a file."""
+    return isinstance(model, str) and ("{" in model or "\n" in model)
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _recipe(source: Source, values: Mapping[str, str]):
+    """Return the recipe of a source, for the settings of its data. Raises SpecError."""
+    from specc import driver
+
+    program, found = driver.check(source, values)
+    if program is None and any(each.severity == "error" for each in found):
+        raise SpecError(found)
+    return driver.load(source, values).recipe if program is None else program.recipe

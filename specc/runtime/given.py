@@ -1,0 +1,49 @@
+"""Sources of data that Python hands over in the place of a file's own.
+
+source(frame, recipe.data)            # DataCall("frame", (frame,), ...)
+source("houses.csv", recipe.data)     # DataCall("csv", ("/home/.../houses.csv",), ...)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from specc.recipe import DataCall
+from specc.runtime.errors import start_of
+from specc.sources import FRAME, source_of
+
+WORDS = {
+    ".csv": "csv", ".tsv": "csv", ".npz": "npz", ".npy": "npz", ".txt": "text",
+}  # fmt: skip
+"""The source that reads files of an ending."""
+
+
+def source(data: object, own: DataCall | None, without: Collection[str] = ()) -> DataCall:
+    """Return a source for an object or a path. Settings of the file's own source hold for it, too,
+    but for those that name the columns of ports in `without`.
+    """
+    if isinstance(data, DataCall):
+        return data
+    is_path = isinstance(data, str | Path)
+    word, arguments = (
+        (_word(Path(str(data))), (str(Path(str(data)).resolve()),)) if is_path else (FRAME, (data,))
+    )
+    known = source_of(word).all_settings(())
+    settings = {}
+    if own is not None:
+        is_like = own.word == word or {own.word, word} <= {"csv", "npz", FRAME}
+        settings = {
+            name: value
+            for name, value in own.settings.items()
+            if name not in without and (name in known or is_like)
+        }
+        if own.word == "digits" and word != "digits":
+            settings.setdefault("scale", 1 / 16)
+    place = start_of(str(data)) if is_path else start_of("data")
+    return DataCall(word, arguments, settings, span=place)
+
+
+def _word(path: Path) -> str:
+    suffix = Path(path.stem).suffix if path.suffix in (".gz", ".zip") else path.suffix
+    return WORDS.get(suffix, "idx")

@@ -1,0 +1,19 @@
+"""The examples in docstrings of the Python API do what they say."""
+
+from __future__ import annotations
+
+import doctest
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = ("specc", "specc.runs.run")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_a_module_hold(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    found = doctest.testmod(import_module(name))
+    assert found.attempted and not found.failed
