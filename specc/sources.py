@@ -28,6 +28,7 @@ class Setting:
     kind: str  # "number", "count", "text", "character" or "choice" (one of `words`)
     default: Any
     words: tuple[str, ...] = ()
+    doc: str = ""  # what it does, for `specc explain`
 
     def __str__(self) -> str:
         """`separator: character`, `scale: number = 1`, `level: char or word = char`."""
@@ -57,11 +58,17 @@ class Setting:
 
 
 TEXT = (
-    Setting("level", "choice", "char", ("char", "word")),
-    Setting("limit", "count", None),
-    Setting("unknown", "text", None),
+    Setting(
+        "level", "choice", "char", ("char", "word"), "Whether a symbol is a character or a word."
+    ),
+    Setting("limit", "count", None, (), "The most symbols that are kept: the most frequent ones."),
+    Setting("unknown", "text", None, (), "The symbol that replaces those that are not known."),
 )
-SCALE, SHIFT = Setting("scale", "number", 1.0), Setting("shift", "number", 0.0)
+_SCALE = "A factor for the numbers of `float` inputs; targets are not scaled."
+SCALE = Setting("scale", "number", 1.0, (), _SCALE)
+SHIFT = Setting(
+    "shift", "number", 0.0, (), "A number that is added to `float` inputs after scaling."
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,7 @@ class DataSource:
     shape: tuple[int, ...] | None = None
     classes: int | None = None
     examples: int | None = None
+    doc: str = ""  # what it reads, for `specc explain`
 
     def all_settings(self, ports: Iterable[Port]) -> dict[str, Setting]:
         """The settings by name, with those that are called like a port."""
@@ -92,29 +100,70 @@ class DataSource:
 
 SOURCES: dict[str, DataSource] = {
     "digits": DataSource(
-        settings=(Setting("scale", "number", 1 / 16), SHIFT),
+        settings=(Setting("scale", "number", 1 / 16, (), _SCALE), SHIFT),
         fields=("image", "label"),
         shape=(8, 8),
         classes=10,
         examples=1797,
+        doc="The 1,797 handwritten digits of 8x8 pixels that come with specc, scaled to 0 to 1"
+        " (Alpaydin and Kaynak, 1998). Images are bound to the `float` port and labels to the"
+        " `class` port.",
     ),
     "idx": DataSource(
-        ("the file of the images", "the file of the labels"), optional=1, fields=("image", "label")
+        ("the file of the images", "the file of the labels"),
+        optional=1,
+        fields=("image", "label"),
+        doc="Files in the IDX format of MNIST, plain or compressed with gzip. Images are bound to"
+        " the `float` port and labels to the `class` port; `scale = 1/255` brings bytes to 0 to 1.",
     ),
     "csv": DataSource(
         ("the name of a file",),
         settings=(
             SCALE,
             SHIFT,
-            Setting("separator", "character", None),
-            Setting("missing", "number", "refuse", ("drop", "refuse")),
-            Setting("columns", "text", None),
+            Setting(
+                "separator",
+                "character",
+                None,
+                (),
+                "The character between fields; without it specc finds out.",
+            ),
+            Setting(
+                "missing",
+                "number",
+                "refuse",
+                ("drop", "refuse"),
+                "A number that replaces missing values; `drop` leaves such rows out, and `refuse`"
+                " makes them an error.",
+            ),
+            Setting(
+                "columns",
+                "text",
+                None,
+                (),
+                "The columns of the one vector input, `a, b, c` or `first : last`; without it, all"
+                " that are not bound otherwise.",
+            ),
             *TEXT,
         ),
         names_ports=True,
+        doc="A table as text, whose first line has the names of the columns. A column is bound to"
+        ' the input or target of its name; `label = "Species"` names another column for it.',
     ),
-    "npz": DataSource(("the name of a file",), settings=(SCALE, SHIFT, *TEXT), names_ports=True),
-    "text": DataSource(("the name of a file",), settings=TEXT, more_files=True),
+    "npz": DataSource(
+        ("the name of a file",),
+        settings=(SCALE, SHIFT, *TEXT),
+        names_ports=True,
+        doc="Arrays that `numpy.savez` wrote, with the examples along the first axis. An array is"
+        ' bound to the input or target of its name; `image = "x_train"` names another array.',
+    ),
+    "text": DataSource(
+        ("the name of a file",),
+        settings=TEXT,
+        more_files=True,
+        doc="A text, or several, as a sequence of symbols. The target is the same sequence, one"
+        " symbol later. The symbols of the training text give the size of an open `dim`.",
+    ),
 }
 # What the field calls the settings of sources.
 SETTING_SYNONYMS = {

@@ -12,7 +12,7 @@ import pytest
 from transcript import transcript
 
 from specc import driver
-from specc.frontend.explain.explain import pages
+from specc.frontend.explain.topics import pages
 from specc.frontend.lint import habits
 from specc.frontend.words.messages import WARNINGS
 from specc.source import Source

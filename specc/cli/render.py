@@ -71,7 +71,7 @@ def sarif(diagnostics: Sequence[Diagnostic], colour: bool = False) -> str:
                     "driver": {
                         "name": "specc",
                         "version": __version__,
-                        "rules": [{"id": name} for name in names],
+                        "rules": [_rule(name) for name in names],
                     }
                 },
                 "columnKind": "unicodeCodePoints",
@@ -80,6 +80,15 @@ def sarif(diagnostics: Sequence[Diagnostic], colour: bool = False) -> str:
         ],
     }
     return json.dumps(log, indent=2, ensure_ascii=False) + "\n"
+
+
+def _rule(name: str) -> dict[str, Any]:
+    """Return what SARIF says of a name: the first sentence of its page."""
+    from specc.frontend.explain.topics import page_summary, pages
+
+    if name not in pages():
+        return {"id": name}
+    return {"id": name, "shortDescription": {"text": page_summary(name)}}
 
 
 def _result(diagnostic: Diagnostic, names: list[str]) -> dict[str, Any]:

@@ -20,8 +20,26 @@ from specc.ir.types import Type
 from specc.ops.leaf import Input, leaf
 from specc.source import Span
 
-SCHEDULE = ("step", "epoch", "progress", "stale")
-"""Names that have a meaning in the settings of an optimizer."""
+SCHEDULE = {
+    "step": "The number of training steps so far, 0 at the first; in the settings of an optimizer"
+    " and in its rule.",
+    "epoch": "The number of epochs so far, with a fractional part; in the settings of an optimizer:"
+    " `sgd(lr = 0.1 * 0.5 ^ floor(epoch / 5))`.",
+    "progress": "The share of the training that is done, from 0 to 1; in the settings of an"
+    " optimizer: `sgd(lr = 0.1 * (1 - progress))`.",
+    "stale": "The number of epochs since the best one so far; in the settings of an optimizer:"
+    " `plateau` uses it.",
+}
+"""Names that have a meaning in the settings of an optimizer, and which."""
+
+MEANINGS = {
+    "weights": "All parameters except biases and normalization factors; in a loss or metric:"
+    " `loss penalty = 1e-4 * l2(weights)`.",
+    "training": "Whether the model is being trained, as a boolean; in a model or block: `if"
+    " training then noisy else x`.",
+    **SCHEDULE,
+}
+"""Names that have a meaning of their own, and which."""
 
 
 def outer_name(frame: Frame, name: str, expression: ast.Path) -> Value:

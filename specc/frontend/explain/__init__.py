@@ -1,6 +1,8 @@
-"""What `specc explain` prints.
+"""What `specc explain` prints, and the reference of the documentation is made of.
 
-explain         the page of a word, an error or a warning
+statements      the docstrings of the syntax tree: statements, types, operators
+words           the page of a function, layer or optimizer
 examples        a small program for each word
-training        the settings of `train`
+topics          everything that can be explained, by name and kind
+explain         the text on a name, the nearest name, and the list of all
 """

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from specc.diagnostics import Label
 from specc.frontend.elaborate import definitions
 from specc.frontend.elaborate.dispatch import evaluate
+from specc.frontend.elaborate.names import MEANINGS
 from specc.frontend.elaborate.patterns import declared_type, sequence_name
 from specc.frontend.operators import sequences
 from specc.frontend.program.monitor import is_more_better
@@ -27,7 +28,7 @@ from specc.ops.leaf import Input, leaf
 from specc.ops.reduce import BatchMean
 from specc.recipe import Port
 
-RESERVED = ("weights", "training", "step", "epoch", "progress", "stale")
+RESERVED = tuple(MEANINGS)
 """Names that have a meaning of their own."""
 
 

@@ -7,7 +7,7 @@ branches that are not taken. A name and place that was reported is not reported 
 from __future__ import annotations
 
 from specc.diagnostics import Label, closest, spelled
-from specc.frontend.elaborate.names import SCHEDULE, declared_names, unknown
+from specc.frontend.elaborate.names import MEANINGS, declared_names, unknown
 from specc.frontend.elaborate.names import resolve as resolve_word
 from specc.frontend.scope.frame import Frame
 from specc.frontend.scope.scope import Context, Scope, Word
@@ -17,7 +17,6 @@ from specc.frontend.words.settings import KINDS
 from specc.frontend.words.signatures import signature_of
 
 TYPED = (ast.Input, ast.Target, ast.Stream, ast.Param, ast.State)
-EVERYWHERE = (*SCHEDULE, "training", "weights")
 
 
 def resolve(context: Context, scope: Scope, definition: ast.Definition) -> None:
@@ -136,7 +135,7 @@ def _settings(word, call: ast.Call) -> list[ast.Expression]:
 
 def _value(frame: Frame, path: ast.Path) -> None:
     name = path.names[0].text
-    if name in frame.names or name in frame.scope.definitions or name in EVERYWHERE:
+    if name in frame.names or name in frame.scope.definitions or name in MEANINGS:
         return
     if len(path.names) == 1 and frame.scope.word(name) is None:
         unknown(frame, name, path.span)

@@ -1,71 +1,68 @@
-"""The names of all mistakes that are reported, here or at a run, and what other tools call the
-words here.
+"""The names of all errors and warnings, and what other tools call the words and settings here.
 
-    ERRORS["window-does-not-fit"]     # one line on what it means
+    "window-does-not-fit" in ERRORS   # True
     SYNONYMS["fc"]                    # "dense"
 
-A diagnostic's sentence stands where the mistake is found; its name must stand in this table.
+The text of a diagnostic is in the file that reports it; its name must be in one of these tables.
 """
 
 from __future__ import annotations
 
-ERRORS: dict[str, str] = {
-    "bad-json": "a .json file that is not the JSON form of a model",
-    "bad-number": "a calculation with numbers that has no result",
-    "bad-run": "the folder of a run that cannot be used",
-    "bad-setting": "a setting has a value that its declaration does not allow",
-    "bad-use": "a file that cannot be brought in with `use`",
-    "cannot-read": "a file that cannot be read",
-    "data": "data that are missing, damaged, or do not fit the model",
-    "diverged": "the loss is no finite number any more: training has stopped",
-    "duplicate-name": "a name is given twice",
-    "layer-mismatch": "a shared layer is applied to values of different shapes",
-    "misplaced": "a statement or a name stands where it has no meaning",
-    "missing-data": "a data file does not exist",
-    "missing-setting": "a setting without a default is not given",
-    "no-input": "a model that nothing is put into",
-    "no-loss": "a model is to be trained, but says no loss",
-    "no-model": "a file without a model",
-    "no-optimizer": "a parameter is to be trained, but no optimizer is for it",
-    "no-parameter": "a model is to be trained, but has nothing that training could change",
-    "no-train": "a file that does not say how its model is trained",
-    "not-yet": "a part of the language that this version does not compile yet",
-    "open-size": "a model whose sizes are not all known cannot be compiled",
-    "recursive-definition": "a definition that needs itself",
-    "shape-mismatch": "shapes that do not fit each other",
-    "syntax": "a text that is not of the language",
-    "too-deep": "definitions that use each other more deeply than the compiler follows",
-    "too-large": "a value, or all parameters together, with more elements than a machine holds",
-    "undecided-size": "a size that depends on an open dimension, where a number is needed",
-    "unknown-name": "a name that nothing gives a meaning to",
-    "unknown-override": "the command line changes something that the file does not have",
-    "unknown-setting": "a setting that the word does not have",
-    "window-does-not-fit": "a window that does not come out even on its axis",
-    "wrong-arguments": "too few, too many or misplaced inputs of a word",
-    "wrong-kind": "a value of one kind where another is needed",
-}
+ERRORS = (
+    "bad-json",
+    "bad-number",
+    "bad-run",
+    "bad-setting",
+    "bad-use",
+    "cannot-read",
+    "data",
+    "diverged",
+    "duplicate-name",
+    "layer-mismatch",
+    "misplaced",
+    "missing-data",
+    "missing-setting",
+    "no-input",
+    "no-loss",
+    "no-model",
+    "no-optimizer",
+    "no-parameter",
+    "no-train",
+    "not-yet",
+    "open-size",
+    "recursive-definition",
+    "shape-mismatch",
+    "syntax",
+    "too-deep",
+    "too-large",
+    "undecided-size",
+    "unknown-name",
+    "unknown-override",
+    "unknown-setting",
+    "window-does-not-fit",
+    "wrong-arguments",
+    "wrong-kind",
+)
+"""The names of errors; `specc/pages` says what each means."""
 
-WARNINGS: dict[str, str] = {
-    "deep-saturation": (
-        "many sigmoids or tanhs in a row, through which hardly any gradient comes back"
-    ),
-    "double-softmax": "a loss that applies softmax or sigmoid itself is given their result",
-    "large-batch": "a batch with more room than there are examples to train on",
-    "large-footprint": "a training step that takes more memory than the machine has",
-    "linear-on-linear": "two linear layers with nothing between them, which are one linear layer",
-    "missing-classes": "classes of a target that no example of the data has",
-    "penalty-with-adam": "adam with an l2 penalty, where adamw is probably meant",
-    "same-data": "the validation or test data is the training data",
-    "signed-loss": (
-        "a loss in which errors of both signs cancel, so that nothing is learned from the targets"
-    ),
-    "unclipped": "a recurrent network that is trained without a bound on its gradients",
-    "unknown-allow": "a comment allows a warning that there is not",
-    "unreachable-target": "targets in the data that the output compared with them cannot become",
-    "untrained": "a parameter that no loss reaches",
-    "unused": "a name that nothing uses",
-    "unusual-rate": "a learning rate far from those that the optimizer is used with",
-}
+WARNINGS = (
+    "deep-saturation",
+    "double-softmax",
+    "large-batch",
+    "large-footprint",
+    "linear-on-linear",
+    "missing-classes",
+    "penalty-with-adam",
+    "same-data",
+    "signed-loss",
+    "unclipped",
+    "unknown-allow",
+    "unreachable-target",
+    "untrained",
+    "unused",
+    "unusual-rate",
+)
+"""The names of warnings; `specc/pages` says what each means."""
 
 # What the field calls the words of the language.
 SYNONYMS: dict[str, str] = {

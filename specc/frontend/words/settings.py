@@ -18,8 +18,16 @@ from specc.frontend.syntax import ast
 from specc.frontend.words.numerals import show_number
 from specc.ir.sizes import Polynomial
 
-KINDS = ("int", "float", "bool", "word", "size", "text", "sequence")
-"""What may stand behind the colon of a setting; several words joined by `or` are choices."""
+KINDS = {
+    "int": "an integer",
+    "float": "a number",
+    "bool": "`true` or `false`",
+    "word": "the name of a function, such as an activation or an initializer, or a number",
+    "size": "a size: an integer above 0, or the name of a `dim`",
+    "text": "a string in quotes",
+    "sequence": "the name of a sequence axis that a `seq` declares",
+}
+"""What may follow the colon of a setting; several names joined by `or` are choices."""
 
 REQUIRED = object()
 
@@ -34,6 +42,7 @@ class Declared:
     bounds: tuple[tuple[str, Any], ...] = ()  # (">", expression or number)
     default: Any = REQUIRED
     span: Any = None
+    doc: str = ""  # what it does, of a setting that no doc comment speaks of
 
     @property
     def is_required(self) -> bool:

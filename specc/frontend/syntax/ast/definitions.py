@@ -14,7 +14,21 @@ from specc.source import Source, Span
 
 @node
 class Dim(Node):
-    """`dim classes = 10`, or `dim vocab` of an open size."""
+    """`dim NAME = size` names a size, for use in types and settings.
+
+    Without a value (`dim vocab`) the size is open: shapes are checked symbolically, and the data
+    or the command line (`specc train FILE vocab=65`) gives it a value. The command line can also
+    change a size that has a value.
+
+    Example:
+
+        dim classes = 10
+
+        model m {
+          input x: float[8]
+          output dense(x; classes)
+        }
+    """
 
     name: Name
     value: Expression | None
@@ -24,7 +38,21 @@ class Dim(Node):
 
 @node
 class Seq(Node):
-    """`seq time = 50`."""
+    """`seq NAME = length` names a sequence axis, such as time.
+
+    Layers and functions are applied to each step of a sequence separately; a `cell` runs along it,
+    and functions such as `last`, `mean` and `attention` look at all of it. An axis
+    `[<= time]` is a sequence of variable length, of at most `time` steps.
+
+    Example:
+
+        seq time = 50
+
+        model m {
+          input x: float[time, 3]
+          output x -> rnn(16) -> last -> dense(2)
+        }
+    """
 
     name: Name
     value: Expression | None
@@ -34,7 +62,22 @@ class Seq(Node):
 
 @node
 class Const(Node):
-    """`const margin = 1.0`."""
+    """`const NAME = number` names a number.
+
+    The command line can change it: `specc train FILE margin=0.5`.
+
+    Example:
+
+        const margin = 0.5
+
+        model m {
+          input  x: float[8]
+          target label: class(4)
+          let scores = dense(x; 4)
+          output scores
+          loss   hinge(scores, label; margin=margin)
+        }
+    """
 
     name: Name
     value: Expression
@@ -44,7 +87,11 @@ class Const(Node):
 
 @node
 class Use(Node):
-    """`use "blocks.dl"`."""
+    """`use "FILE"` imports the definitions of another file.
+
+    The path starts at the folder of the file that says `use`. Models and `train` blocks of the
+    other file are not imported.
+    """
 
     path: String
     span: Span
@@ -53,7 +100,24 @@ class Use(Node):
 
 @node
 class Fn(Node):
-    """Either `value` (`fn f(x) = value`) or `body` (`fn f(x) { ... }`) is there."""
+    """`fn NAME(inputs; settings) = formula` defines a function, which has no weights.
+
+    A longer body goes in braces and ends with `return`. Inputs may have types, whose names bind
+    sizes: `scores: float[n]`. Settings follow a semicolon; they may have a kind, bounds and a
+    default: `slope: float >= 0 = 0.01`. Activations, losses, metrics, penalties, schedules and
+    initial values are all functions. specc derives the gradient.
+
+    Example:
+
+        fn swish(x; beta = 1) = x * sigmoid(beta * x)
+
+        model m {
+          input x: float[8]
+          output swish(x; beta=2)
+        }
+    """
+
+    # either `value` (`fn f(x) = value`) or `body` (`fn f(x) { ... }`) is there
 
     name: Name
     signature: Signature
@@ -65,7 +129,23 @@ class Fn(Node):
 
 @node
 class Block(Node):
-    """`block prelu(x) { param alpha: float[] = 0.25  return max(alpha * x, x) }`."""
+    """`block NAME(inputs; settings) { ... }` defines a layer, which may have weights.
+
+    Its weights are its `param` statements and the layers that it uses. Each use of the block
+    makes fresh weights; `layer` shares them.
+
+    Example:
+
+        block prelu_of_mine(x) {
+          param alpha: float[] = 0.25
+          return max(alpha * x, x)
+        }
+
+        model m {
+          input x: float[8]
+          output x -> dense(8) -> prelu_of_mine
+        }
+    """
 
     name: Name
     signature: Signature
@@ -76,7 +156,29 @@ class Block(Node):
 
 @node
 class Cell(Node):
-    """`cell rnn(x: float[n]; units: int > 0) { ... }`."""
+    """`cell NAME(x; settings) { ... }` defines one time step of a recurrent layer.
+
+    It is applied along the sequence axis of its input and carries each `state` from step to step;
+    `next` gives the state of the next step. Gradients are computed by backpropagation through
+    time. `let hs, h = x -> NAME(16)` also returns the final states, and `NAME(x, h=h0; 16)`
+    starts from given ones.
+
+    Example:
+
+        seq time = 20
+
+        cell leaky(x: float[n]; keep = 0.9) {
+          state h: float[n] = 0
+          let h2 = keep * h + (1 - keep) * x
+          next h = h2
+          return h2
+        }
+
+        model m {
+          input x: float[time, 3]
+          output x -> leaky(0.8) -> last
+        }
+    """
 
     name: Name
     signature: Signature
@@ -87,7 +189,33 @@ class Cell(Node):
 
 @node
 class Optimizer(Node):
-    """`optimizer sgd(w, g; lr) { next w = w - lr * g }`."""
+    """`optimizer NAME(w, g; settings) { ... }` defines the update rule of a parameter.
+
+    `w` is the parameter and `g` its gradient. `state` declares a value that is kept from step to
+    step, of the parameter's shape unless it has a type; `next w` is the updated parameter. The
+    name `step` counts the training steps from 0.
+
+    Example:
+
+        optimizer signum(w, g; lr, mu = 0.9) {
+          state v = 0
+          let u = mu * v + (1 - mu) * g
+          next v = u
+          next w = w - lr * sign(u)
+        }
+
+        model m {
+          input  x: float[8]
+          target t: float[1]
+          let y = dense(x; 1)
+          output y
+          loss   mse(y, t)
+        }
+
+        train {
+          optimizer signum(lr = 0.01)
+        }
+    """
 
     name: Name
     signature: Signature
@@ -98,7 +226,21 @@ class Optimizer(Node):
 
 @node
 class Model(Node):
-    """`model lenet { ... }`."""
+    """`model NAME { ... }` describes a network: its inputs, targets, outputs, losses and metrics.
+
+    Shapes are those of one example; the batch is never written. A file has one model.
+
+    Example:
+
+        model digits {
+          input  image: float[1, 8, 8]
+          target label: class(10)
+          let scores = image -> flatten -> dense(32) -> relu -> dense(10)
+          output scores
+          loss   cross_entropy(scores, label)
+          metric accuracy(scores, label)
+        }
+    """
 
     name: Name
     body: tuple[Statement, ...]
@@ -108,7 +250,27 @@ class Model(Node):
 
 @node
 class Train(Node):
-    """`train { ... }`."""
+    """`train { ... }` says how the model is trained: data, optimizer and settings.
+
+    Any setting can be changed on the command line: `specc train FILE epochs=5 batch=64`.
+
+    Example:
+
+        model digits {
+          input  image: float[1, 8, 8]
+          target label: class(10)
+          let scores = image -> flatten -> dense(10)
+          output scores
+          loss   cross_entropy(scores, label)
+        }
+
+        train {
+          data      digits()
+          validate  split = 0.8
+          optimizer adam(lr = 0.003)
+          epochs    = 20
+        }
+    """
 
     body: tuple[Statement, ...]
     span: Span

@@ -58,7 +58,7 @@ class String(Node):
 
 @node
 class Boolean(Node):
-    """`true` or `false`."""
+    """`true` and `false` are the two values of type `bool`."""
 
     value: bool
     span: Span
@@ -77,7 +77,11 @@ class Operator(Node):
 
 @node
 class Unary(Node):
-    """`-x` or `not x`."""
+    """An operator in front of one value.
+
+    -x      the negative of each element
+    not x   whether `x` is false
+    """
 
     operator: Operator
     operand: Expression
@@ -86,7 +90,37 @@ class Unary(Node):
 
 @node
 class Binary(Node):
-    """`a + b`; the operator is one of `+ - * / // % ^ @ == != < <= > >= and or`."""
+    """An operator between two values.
+
+    Both have the same shape, or one of them is a single number. Integers follow Python. From the
+    tightest to the loosest: `^`, the sign `-`, `* / // % @`, `+ -`, comparisons, `not`, `and`,
+    `or`, `if`, `->`.
+
+        a + b     the sum
+        a - b     the difference
+        a * b     the product, element by element
+        a / b     the quotient
+        a // b    the quotient, rounded down
+        a % b     the remainder of `//`, with the sign of `b`
+        a ^ b     `a` to the power `b`
+        a @ b     the matrix product: of a matrix and a vector, or of two matrices
+        a == b    whether they are equal, element by element
+        a != b    whether they differ, element by element
+        a < b     whether `a` is less than `b`
+        a <= b    whether `a` is at most `b`
+        a > b     whether `a` is greater than `b`
+        a >= b    whether `a` is at least `b`
+        a and b   whether both are true
+        a or b    whether at least one is true; in a signature, one of several choices
+
+    Example:
+
+        model m {
+          input x: float[8]
+          param W: float[4, 8] = xavier
+          output (W @ x) ^ 2 / 2 + 1
+        }
+    """
 
     operator: Operator
     left: Expression
@@ -96,7 +130,19 @@ class Binary(Node):
 
 @node
 class Conditional(Node):
-    """`if condition then value else otherwise`."""
+    """`if condition then a else b` chooses between two values, element by element.
+
+    The gradient reaches only the value that was chosen.
+
+    Example:
+
+        fn positive_part(x) = if x > 0 then x else 0
+
+        model m {
+          input x: float[8]
+          output positive_part(x)
+        }
+    """
 
     condition: Expression
     value: Expression
@@ -106,7 +152,20 @@ class Conditional(Node):
 
 @node
 class Slice(Node):
-    """`start:stop:step` within the brackets of an index; any of the three may be missing."""
+    """`start:stop:step` in brackets takes a range of an axis.
+
+    Any of the three may be missing: `x[:, 1:]`. Positions count from 0, `stop` is left out, and
+    negative positions count from the end.
+
+        a:b   the positions from `a` up to, but not including, `b`
+
+    Example:
+
+        model m {
+          input x: float[8, 4]
+          output x[1:, 0]
+        }
+    """
 
     start: Expression | None
     stop: Expression | None
@@ -116,7 +175,22 @@ class Slice(Node):
 
 @node
 class Index(Node):
-    """`value[items]`."""
+    """`value[items]` takes elements by their positions.
+
+    An item is a number, a slice `a:b`, or a value of type `class(n)`, which chooses one of the n
+    elements of the axis: `scores[label]`.
+
+        a[i]   the element, or the part, of `a` at position `i`
+
+    Example:
+
+        model m {
+          input  x: float[8]
+          target label: class(8)
+          output x[0] + x[1]
+          loss   -x[label]
+        }
+    """
 
     value: Expression
     items: tuple[Expression | Slice, ...]
@@ -134,12 +208,23 @@ class Argument(Node):
 
 @node
 class Call(Node):
-    """A word with its inputs and settings: `conv(x; 6, kernel=5)`, or a stage `conv(6, kernel=5)`.
+    """`word(inputs; settings)` applies a function, layer or cell.
 
-    Without a semicolon all arguments of a call in an expression are `inputs`, and all those of a
-    stage, of a `layer` or of the `optimizer` of a training are `settings`. A stage without
-    parentheses has neither.
+    Inputs are values; settings are numbers, names or choices, and follow a semicolon. Settings
+    may be given by position or by name: `conv(x; 6, kernel=5)`. In a pipeline the input is the
+    value on the left, and the parentheses hold settings only: `x -> conv(6, kernel=5)`.
+
+    Example:
+
+        model m {
+          input x: float[3, 8, 8]
+          output conv(x; 6, kernel=3) -> relu
+        }
     """
+
+    # Without a semicolon all arguments of a call in an expression are `inputs`, and all those of a
+    # stage, of a `layer` or of the `optimizer` of a training are `settings`. A stage without
+    # parentheses has neither.
 
     word: Path
     inputs: tuple[Argument, ...]
@@ -150,7 +235,15 @@ class Call(Node):
 
 @node
 class Repeat(Node):
-    """`count * (stage -> stage)`: the stages so many times, with fresh weights each time."""
+    """`count * (stage -> stage)` in a pipeline repeats stages, with fresh weights each time.
+
+    Example:
+
+        model m {
+          input x: float[8]
+          output x -> 3 * (dense(8) -> relu) -> dense(1)
+        }
+    """
 
     count: Expression
     stages: tuple[Stage, ...]
@@ -159,7 +252,20 @@ class Repeat(Node):
 
 @node
 class Pipeline(Node):
-    """`value -> stage -> stage`."""
+    """`value -> stage -> stage` passes a value through stages, from left to right.
+
+    A stage is a function or layer, whose parentheses hold its settings. `->` has the lowest
+    precedence.
+
+        x -> f   `f` applied to `x`
+
+    Example:
+
+        model m {
+          input image: float[1, 8, 8]
+          output image -> flatten -> dense(32) -> relu -> dense(10)
+        }
+    """
 
     value: Expression
     stages: tuple[Stage, ...]
@@ -177,7 +283,9 @@ Expression: TypeAlias = (
 
 @node
 class Axis(Node):
-    """An axis of a type; `at_most` says `<= size`: a sequence of varying length."""
+    """`[n, m]` after a type gives the sizes of its axes; `<= time` is a variable length."""
+
+    # `at_most` says `<= size`
 
     size: Expression
     at_most: bool
@@ -186,11 +294,31 @@ class Axis(Node):
 
 @node
 class Type(Node):
-    """`float[1, 28, 28]`, `class(10)[time]`, `bool`.
+    """A type says what one example of a value is, never the batch.
 
-    `classes` is what stands in the parentheses of `class(10)`. `axes` is None without brackets, and
-    empty for `float[]`.
+    Axes follow in brackets, channels first: `float[1, 28, 28]`. A first axis that a `seq` names
+    makes a sequence: `float[time, 3]`, `class(vocab)[time]`; `[<= time]` is one of variable
+    length. `float[]` is a single number.
+
+        float      real numbers: `float[28, 28]`, `float` for a single number
+        class(n)   a class index from 0 to n - 1: a label, a character, a word
+        bool       true or false
+
+    Example:
+
+        seq time = 20
+
+        model m {
+          input  x: float[time, 3]
+          target is_spam: bool
+          let score = x -> lstm(16) -> last -> dense(1)
+          output score
+          loss   binary_cross_entropy(score[0], is_spam)
+        }
     """
+
+    # `classes` is in the parentheses of `class(10)`. `axes` is None without brackets, and empty for
+    # `float[]`.
 
     kind: Name
     classes: Expression | None
@@ -209,7 +337,7 @@ class SignatureInput(Node):
 
 @node
 class Bound(Node):
-    """`> 0` in `units: int > 0`; the operator is one of `< <= > >=`."""
+    """`> 0` after the kind of a setting bounds its value: `rate: float >= 0 < 1`."""
 
     operator: Operator
     value: Expression
@@ -218,11 +346,13 @@ class Bound(Node):
 
 @node
 class SignatureSetting(Node):
-    """`units: int > 0 = 3`, `round: exact or floor or ceil = exact`, `slope = 0.01`, `lr`.
+    """`units: int > 0 = 3` declares a setting: its name, kind, bounds and default.
 
-    `kind` is the word behind the colon if there is one word; several, joined by `or`, are
-    `choices`.
+    Kinds are `int`, `float`, `bool`, `word`, `size`, `text` and `sequence`; several names joined
+    by `or` are choices. A setting without a default must be given.
     """
+
+    # `kind` is the word after the colon if there is one; several, joined by `or`, are `choices`
 
     name: Name
     kind: Name | None
@@ -234,7 +364,12 @@ class SignatureSetting(Node):
 
 @node
 class Signature(Node):
-    """`(x: float[n]; units: int > 0)`."""
+    """`(x: float[n]; units: int > 0)` declares inputs and, after a semicolon, settings.
+
+    A call has the same order: values first, then numbers, names and choices.
+
+        f(x; a)   the inputs of a word, then its settings
+    """
 
     inputs: tuple[SignatureInput, ...]
     settings: tuple[SignatureSetting, ...]

@@ -11,7 +11,18 @@ from specc.source import Span
 
 @node
 class Input(Node):
-    """`input x: float[3]`."""
+    """`input NAME: type` declares a value that the model reads.
+
+    It is given to the model in training and in prediction; data sources bind a column or array of
+    the same name to it.
+
+    Example:
+
+        model m {
+          input image: float[1, 28, 28]
+          output image -> flatten -> dense(10)
+        }
+    """
 
     name: Name
     type: Type
@@ -21,7 +32,24 @@ class Input(Node):
 
 @node
 class Stream(Node):
-    """`stream text: class(50)[time]`."""
+    """`stream NAME: type` declares a sequence that continues from batch to batch.
+
+    The data is cut into as many parallel lanes as a batch has examples, and cells carry their
+    states from one window to the next. Gradients stop at the window's edge: truncated
+    backpropagation through time. The windows of an `input` are independent instead.
+
+    Example:
+
+        seq time = 32
+
+        model m {
+          stream text: class(50)[time]
+          target next_: class(50)[time]
+          let scores = text -> embed(16) -> rnn(32) -> dense(50)
+          output scores
+          loss   cross_entropy(scores, next_)
+        }
+    """
 
     name: Name
     type: Type
@@ -31,7 +59,20 @@ class Stream(Node):
 
 @node
 class Target(Node):
-    """`target label: class(10)`."""
+    """`target NAME: type` declares a value that losses and metrics compare outputs with.
+
+    It is given in training and evaluation only.
+
+    Example:
+
+        model m {
+          input  x: float[8]
+          target label: class(4)
+          let scores = dense(x; 4)
+          output scores
+          loss   cross_entropy(scores, label)
+        }
+    """
 
     name: Name
     type: Type
@@ -41,7 +82,20 @@ class Target(Node):
 
 @node
 class Let(Node):
-    """`let a, b = value`."""
+    """`let NAME = formula` names a value.
+
+    Several names take the results of a formula that has several: `let a, b = split(x; 2)`.
+    Names are used below the line that defines them.
+
+    Example:
+
+        model m {
+          input x: float[8]
+          let a, b = split(x; 2)
+          let y = a * sigmoid(b)
+          output y
+        }
+    """
 
     names: tuple[Name, ...]
     value: Expression
@@ -51,7 +105,21 @@ class Let(Node):
 
 @node
 class Layer(Node):
-    """`layer tower = dense(64) -> relu`: stages that share one set of weights."""
+    """`layer NAME = stages` makes one set of weights with a name.
+
+    Every use of the name applies the same weights: hard sharing. Its parameters are called
+    `NAME.dense1.weight` and so on; a penalty on the difference of two layers' weights is soft
+    sharing.
+
+    Example:
+
+        model m {
+          input a: float[8]
+          input b: float[8]
+          layer tower = dense(4) -> relu
+          output distance(tower(a), tower(b))
+        }
+    """
 
     name: Name
     stages: tuple[Stage, ...]
@@ -61,7 +129,21 @@ class Layer(Node):
 
 @node
 class Param(Node):
-    """`param W: float[n] = xavier`; `value` is how it begins."""
+    """`param NAME: type = initial` declares a trained parameter.
+
+    The initial value is a number, or an initializer such as `xavier` or `normal(std=0.1)`.
+
+    Example:
+
+        model m {
+          input x: float[8]
+          param W: float[4, 8] = xavier
+          param b: float[4] = 0
+          output W @ x + b
+        }
+    """
+
+    # `value` is the initial value
 
     name: Name
     type: Type
@@ -72,7 +154,11 @@ class Param(Node):
 
 @node
 class State(Node):
-    """`state h: float[units] = 0`, `state v = 0`."""
+    """`state NAME: type = initial` declares a value that is kept from step to step.
+
+    In a `cell` a step is a time step; in an `optimizer` and in a `block` it is a training step.
+    `next` gives its next value.
+    """
 
     name: Name
     type: Type | None
@@ -83,7 +169,29 @@ class State(Node):
 
 @node
 class Next(Node):
-    """`next h = value`."""
+    """`next NAME = formula` gives the value of a state, or of a parameter, at the next step.
+
+    In the rule of an optimizer, `next w` is the updated parameter. All formulas of a step read the
+    values from before the step.
+
+    Example:
+
+        optimizer plain(w, g; lr) {
+          next w = w - lr * g
+        }
+
+        model m {
+          input  x: float[8]
+          target t: float[1]
+          let y = dense(x; 1)
+          output y
+          loss   mse(y, t)
+        }
+
+        train {
+          optimizer plain(lr = 0.1)
+        }
+    """
 
     name: Name
     value: Expression
@@ -93,7 +201,23 @@ class Next(Node):
 
 @node
 class Return(Node):
-    """`return a, b`."""
+    """`return formula` ends the body of a `fn`, `block` or `cell` with its result.
+
+    Several results are separated by commas, and `let a, b = ...` takes them.
+
+    Example:
+
+        fn halves(x: float[n]) {
+          let a, b = split(x; 2)
+          return a, b
+        }
+
+        model m {
+          input x: float[8]
+          let a, b = halves(x)
+          output a + b
+        }
+    """
 
     values: tuple[Expression, ...]
     span: Span
@@ -102,7 +226,19 @@ class Return(Node):
 
 @node
 class Output(Node):
-    """`output scores`, `output p = softmax(scores)`."""
+    """`output formula` declares a result of the model, which prediction returns.
+
+    `output p = softmax(scores)` gives it a name of its own.
+
+    Example:
+
+        model m {
+          input x: float[8]
+          let scores = dense(x; 4)
+          output scores
+          output p = softmax(scores)
+        }
+    """
 
     name: Name | None
     value: Expression
@@ -112,7 +248,23 @@ class Output(Node):
 
 @node
 class Loss(Node):
-    """`loss mse(y, t)`, `loss penalty = 1e-4 * l2(weights)`."""
+    """`loss formula` declares a number that training makes small.
+
+    It is averaged over the batch. A model may have several losses, which are added; a name makes
+    one of them a column of the metrics: `loss penalty = 1e-4 * l2(weights)`. In a loss, `weights`
+    means all parameters except biases and normalization factors.
+
+    Example:
+
+        model m {
+          input  x: float[8]
+          target t: float[1]
+          let y = dense(x; 1)
+          output y
+          loss   mse(y, t)
+          loss   penalty = 1e-4 * l2(weights)
+        }
+    """
 
     name: Name | None
     value: Expression
@@ -122,7 +274,22 @@ class Loss(Node):
 
 @node
 class Metric(Node):
-    """`metric accuracy(scores, label)`."""
+    """`metric formula` declares a number that is reported but not trained for.
+
+    It is averaged over all examples; some metrics, such as `perplexity`, are computed from the
+    average. `monitor = NAME` in `train` lets a metric choose the best epoch.
+
+    Example:
+
+        model m {
+          input  x: float[8]
+          target label: class(4)
+          let scores = dense(x; 4)
+          output scores
+          loss   cross_entropy(scores, label)
+          metric accuracy(scores, label)
+        }
+    """
 
     name: Name | None
     value: Expression
@@ -132,7 +299,12 @@ class Metric(Node):
 
 @node
 class Data(Node):
-    """`data csv("houses.csv")`."""
+    """`data SOURCE(files; settings)` names the training data.
+
+    Columns are bound to inputs and targets by name; a source without names, such as `idx`, binds
+    by kind: images to `float` and labels to `class`. Relative paths start at the folder of the
+    file, or at the folder that `--data DIR` names.
+    """
 
     source: Call
     span: Span
@@ -141,7 +313,29 @@ class Data(Node):
 
 @node
 class Validate(Node):
-    """A source of its own, or `split = 0.9`: exactly one of the two is there."""
+    """`validate SOURCE(...)` or `validate split = 0.9` gives the validation data.
+
+    `split = 0.9` trains on 90% of the data and validates on the rest. The epoch with the lowest
+    validation loss is kept as the best one, unless `monitor` says otherwise.
+
+    Example:
+
+        model digits {
+          input  image: float[1, 8, 8]
+          target label: class(10)
+          let scores = image -> flatten -> dense(10)
+          output scores
+          loss   cross_entropy(scores, label)
+        }
+
+        train {
+          data      digits()
+          validate  split = 0.8
+          optimizer sgd(lr = 0.1)
+        }
+    """
+
+    # a source of its own, or `split = 0.9`: exactly one of the two is there
 
     source: Call | None
     split: Expression | None
@@ -151,7 +345,10 @@ class Validate(Node):
 
 @node
 class Test(Node):
-    """`test csv("houses.csv")`."""
+    """`test SOURCE(...)` names the test data, which only `specc eval` reads.
+
+    Training never looks at it.
+    """
 
     source: Call
     span: Span
@@ -160,7 +357,26 @@ class Test(Node):
 
 @node
 class Freeze(Node):
-    """`freeze tower, head.bias`."""
+    """`freeze PATH` leaves parameters untrained.
+
+    A path is a parameter or a layer: `freeze tower, head.bias`.
+
+    Example:
+
+        model m {
+          input  x: float[8]
+          target t: float[1]
+          layer tower = dense(4) -> relu
+          let y = tower(x) -> dense(1)
+          output y
+          loss   mse(y, t)
+        }
+
+        train {
+          optimizer sgd(lr = 0.1)
+          freeze    tower
+        }
+    """
 
     paths: tuple[Path, ...]
     span: Span
@@ -169,8 +385,30 @@ class Freeze(Node):
 
 @node
 class TrainOptimizer(Node):
-    """`optimizer adam(lr=1e-4) for tower`; without `for` there are no `paths`: it is for all
-    others."""
+    """`optimizer NAME(settings)` in `train` chooses the update rule.
+
+    `for PATH` limits it to some parameters; an optimizer without `for` updates the rest. Any
+    setting may be a formula in `step`, `epoch`, `progress` and `stale`: schedules are ordinary
+    functions, such as `cosine(0.1, 0)`.
+
+    Example:
+
+        model m {
+          input  x: float[8]
+          target t: float[1]
+          layer tower = dense(4) -> relu
+          let y = tower(x) -> dense(1)
+          output y
+          loss   mse(y, t)
+        }
+
+        train {
+          optimizer adam(lr = 0.0001) for tower
+          optimizer adam(lr = cosine(0.01, 0))
+        }
+    """
+
+    # without `for` there are no `paths`: it is for all others
 
     optimizer: Call
     paths: tuple[Path, ...]
@@ -180,7 +418,7 @@ class TrainOptimizer(Node):
 
 @node
 class Setting(Node):
-    """`epochs = 10` in a `train`."""
+    """`NAME = value` in `train` sets how the model is trained."""
 
     name: Name
     value: Expression
