@@ -1,0 +1,60 @@
+"""The colours of all figures.
+
+rgb(2)                       # "#009e73", the third of the palette
+sequential(values)           # uint8 [..., 3]: dark blue over green to yellow
+diverging(values)            # blue over white to orange, for values from -1 to 1
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7a7a7a")
+"""Told apart by all eyes (Okabe and Ito, Color universal design, 2008), and two more."""
+
+_SEQUENTIAL = np.array(
+    [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]], np.float64
+)
+_DIVERGING = np.array(
+    [[5, 80, 140], [94, 155, 200], [247, 247, 245], [240, 150, 80], [180, 70, 5]], np.float64
+)
+
+
+def rgb(number: int) -> str:
+    """The colour of a series, as #rrggbb; after the last one they begin anew."""
+    return PALETTE[number % len(PALETTE)]
+
+
+def sequential(values: np.ndarray) -> np.ndarray:
+    """Colours of values from 0 to 1; gray where a value is no number."""
+    return _mixed(values, _SEQUENTIAL)
+
+
+def diverging(values: np.ndarray) -> np.ndarray:
+    """Colours of values from -1 to 1; gray where a value is no number."""
+    return _mixed((values + 1) / 2, _DIVERGING)
+
+
+def _mixed(values: np.ndarray, stops: np.ndarray) -> np.ndarray:
+    at = np.clip(np.nan_to_num(values), 0, 1) * (len(stops) - 1)
+    first = np.minimum(at.astype(int), len(stops) - 2)
+    part = (at - first)[..., None]
+    found = stops[first] * (1 - part) + stops[first + 1] * part
+    found[~np.isfinite(values)] = 160
+    return np.rint(found).astype(np.uint8)
+
+
+def of_table(values: np.ndarray, low: float, high: float, is_diverging: bool) -> np.ndarray:
+    """Colours of a table's values, whose first and last colour stand for `low` and `high`."""
+    scaled = (values - low) / (high - low)
+    return diverging(2 * scaled - 1) if is_diverging else sequential(scaled)
+
+
+def is_dark(colour: np.ndarray) -> bool:
+    """Whether white text is read better on a colour than black text."""
+    return bool(colour @ np.array([0.299, 0.587, 0.114]) < 140)
+
+
+def hexadecimal(colour: np.ndarray) -> str:
+    """A colour as #rrggbb."""
+    return "#" + "".join(f"{int(each):02x}" for each in colour)

@@ -1,0 +1,223 @@
+"""What a figure shows, apart from how it is drawn.
+
+    Figure("curves", "Loss", (Panel((Line(epochs, loss, "training"),), x=Axis("epoch")),))
+
+Everything is in the units of the data; a drawing decides on pixels. Colours are numbers of a
+palette, so that a page can have a light and a dark one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis of a panel.
+
+    `low` and `high` are its ends, which follow from the marks where they are None. `names` stand at
+    0, 1, 2, ... in place of numbers.
+    """
+
+    label: str = ""
+    log: bool = False
+    low: float | None = None
+    high: float | None = None
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A line through points, [n] each; a value that is not finite interrupts it."""
+
+    x: Sequence[float] | np.ndarray
+    y: Sequence[float] | np.ndarray
+    name: str = ""
+    colour: int | None = None
+    is_dashed: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Single points, [n] each; `titles` say on hover what each one is."""
+
+    x: Sequence[float] | np.ndarray
+    y: Sequence[float] | np.ndarray
+    name: str = ""
+    colour: int | None = None
+    titles: tuple[str, ...] = ()
+    radius: float = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Bars:
+    """Bars from 0 to `heights`, [n]; they stand at `x`, `width` wide."""
+
+    x: Sequence[float] | np.ndarray
+    heights: Sequence[float] | np.ndarray
+    width: float = 0.8
+    name: str = ""
+    colour: int | None = None
+    titles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A colour for each cell of `values`, [rows, columns], row 0 at the top.
+
+    `texts` are written into the cells. A `diverging` table has its middle colour at 0. `extent` is
+    (left, right, bottom, top) in units of the axes where rows and columns are places in a plane.
+    """
+
+    values: np.ndarray
+    texts: tuple[tuple[str, ...], ...] = ()
+    diverging: bool = False
+    low: float | None = None
+    high: float | None = None
+    extent: tuple[float, float, float, float] | None = None
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The values of the first and the last colour."""
+        finite = self.values[np.isfinite(self.values)]
+        low = self.low if self.low is not None else float(finite.min(initial=0))
+        high = self.high if self.high is not None else float(finite.max(initial=0))
+        if self.diverging:
+            high = max(abs(low), abs(high)) or 1.0
+            low = -high
+        return low, high if high > low else low + 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """A straight line across the panel, at an `x` or a `y`."""
+
+    x: float | None = None
+    y: float | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Diagonal:
+    """The line y = x."""
+
+    name: str = ""
+
+
+Named = Line | Points | Bars | Rule | Diagonal
+"""What a legend names."""
+Mark = Named | Table
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One pair of axes. `is_square` gives both axes the same length."""
+
+    marks: tuple[Mark, ...]
+    title: str = ""
+    x: Axis = Axis()
+    y: Axis = Axis()
+    is_square: bool = False
+
+    def ends(self, axis: str) -> tuple[float, float]:
+        """The ends of the axis "x" or "y"."""
+        given: Axis = getattr(self, axis)
+        low, high = _range(list(self._values(axis)), given)
+        return (
+            low if given.low is None else given.low,
+            high if given.high is None else given.high,
+        )
+
+    def _values(self, axis: str) -> Iterable[float]:
+        for mark in self.marks:
+            if isinstance(mark, (Line, Points)):
+                yield from map(float, mark.x if axis == "x" else mark.y)
+            elif isinstance(mark, Bars):
+                if axis == "x":
+                    for each in mark.x:
+                        yield from (float(each) - mark.width / 2, float(each) + mark.width / 2)
+                else:
+                    yield 0.0
+                    yield from map(float, mark.heights)
+            elif isinstance(mark, Table) and mark.extent is not None:
+                yield from mark.extent[:2] if axis == "x" else mark.extent[2:]
+            elif isinstance(mark, Table):
+                yield from (-0.5, mark.values.shape[axis == "x"] - 0.5)
+            elif isinstance(mark, Rule):
+                value = mark.x if axis == "x" else mark.y
+                if value is not None:
+                    yield float(value)
+
+    @property
+    def tables(self) -> list[Table]:
+        return [mark for mark in self.marks if isinstance(mark, Table)]
+
+
+def _range(values: list[float], axis: Axis) -> tuple[float, float]:
+    if axis.names:
+        return -0.5, len(axis.names) - 0.5
+    usable = [each for each in values if math.isfinite(each) and (each > 0 or not axis.log)]
+    if not usable:
+        return (0.1, 1.0) if axis.log else (0.0, 1.0)
+    low, high = min(usable), max(usable)
+    if low == high:
+        if axis.log:
+            return low / 2, high * 2
+        room = abs(low) / 2 or 0.5
+        return low - room, high + room
+    return low, high
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Pixels, uint8 [h, w] or [h, w, 3], with a line below; `mark` frames it in a colour."""
+
+    pixels: np.ndarray
+    text: str = ""
+    mark: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """Pictures in rows of `columns`."""
+
+    pictures: tuple[Picture, ...]
+    title: str = ""
+    columns: int = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Passage:
+    """Words or letters with a weight from -1 to 1 each, which colours them."""
+
+    texts: tuple[str, ...]
+    weights: tuple[float, ...]
+    title: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """Lines of plain text, one under the other, each with a heading."""
+
+    lines: tuple[tuple[str, str], ...]
+    title: str = ""
+
+
+Part = Panel | Gallery | Passage | Text
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """Parts in rows of `columns`. `caption` says in a sentence or two what one sees."""
+
+    kind: str
+    title: str
+    parts: tuple[Part, ...]
+    caption: str = ""
+    columns: int = 1
+    figures: dict[str, float] = field(default_factory=dict)
+    """Numbers that the figure is about, such as an area under a curve."""

@@ -1,0 +1,183 @@
+"""A panel with its marks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from html import escape
+
+import numpy as np
+
+from specc.plots import colours, ticks
+from specc.plots.marks import Bars, Line, Mark, Panel, Points, Rule, Table
+from specc.plots.svg.axes import (
+    Scale,
+    above,
+    below,
+    colours_of,
+    inner,
+    is_slanted,
+    left_of,
+    legend,
+    places,
+    roomy,
+    roomy_x,
+)
+from specc.plots.svg.elements import TITLE, bitmap, label, numbers, straight
+
+MOST_CELLS = 900
+"""Of a table whose cells are drawn one by one."""
+
+
+def draw_panel(panel: Panel) -> list[str]:
+    wide, high = inner(panel)
+    left, top = left_of(panel), above(panel)
+    downwards = bool(panel.tables) and panel.tables[0].extent is None
+    ends = panel.ends("y")
+    ends = ends if panel.y.names or panel.y.log or downwards else roomy(panel, ends)
+    x = Scale(panel.x, roomy_x(panel), left, left + wide)
+    y = Scale(panel.y, ends, *((top, top + high) if downwards else (top + high, top)))
+    out = [label(left, 18, panel.title, "title")] if panel.title else []
+    out += legend(panel, left, TITLE + 4 if panel.title else 12)
+    grid = not panel.tables
+    for value, text in places(panel, "y"):
+        at = y(value)
+        if not top - 1 <= at <= top + high + 1:
+            continue
+        if grid:
+            out.append(straight(left, at, left + wide, at, "grid"))
+        out.append(label(left - 8, at + 4, text, "quiet", "end"))
+    slanted = is_slanted(panel)
+    for value, text in places(panel, "x"):
+        at, under = x(value), top + high + 16
+        if grid and not panel.x.names:
+            out.append(straight(at, top, at, top + high, "grid"))
+        turn = f' transform="rotate(-45 {at:.1f} {under:.1f})"' if slanted else ""
+        out.append(label(at, under, text, "quiet", "end" if slanted else "middle", turn))
+    if panel.x.label:
+        at = top + high + below(panel) - 8
+        out.append(label(left + wide / 2, at, panel.x.label, "", "middle"))
+    if panel.y.label:
+        middle = top + high / 2
+        turn = f' transform="rotate(-90 12 {middle:.1f})"'
+        out.append(label(12, middle, panel.y.label, "", "middle", turn))
+    clip = f"c{next(numbers)}"
+    out.append(
+        f'<clipPath id="{clip}"><rect x="{left - 4:g}" y="{top - 4:g}" width="{wide + 8:g}"'
+        f' height="{high + 8:g}"/></clipPath><g clip-path="url(#{clip})">'
+    )
+    for mark, colour in zip(panel.marks, colours_of(panel), strict=True):
+        out += _mark(mark, x, y, (left, top, wide, high), colour)
+    out.append("</g>")
+    if panel.tables and not panel.tables[0].texts:
+        out += _colour_bar(panel.tables[0], left + wide + 10, top, high)
+    out.append(f'<rect class="axis" x="{left:g}" y="{top:g}" width="{wide:g}" height="{high:g}"/>')
+    return out
+
+
+def _mark(
+    mark: Mark, x: Scale, y: Scale, box: tuple[float, float, float, float], colour: str
+) -> list[str]:
+    left, top, wide, high = box
+    if isinstance(mark, Line):
+        dash = ' stroke-dasharray="6 4"' if mark.is_dashed else ""
+        return [
+            f'<polyline class="line" stroke="{colour}"{dash} points="{points}"/>'
+            if " " in points
+            else f'<circle cx="{points.split(",")[0]}" cy="{points.split(",")[1]}" r="3"'
+            f' fill="{colour}"/>'
+            for points in _stretches(mark, x, y)
+        ]
+    if isinstance(mark, Points):
+        return list(_points(mark, x, y, colour))
+    if isinstance(mark, Bars):
+        return list(_bars(mark, x, y, colour))
+    if isinstance(mark, Table):
+        return _table(mark, x, y, box)
+    if isinstance(mark, Rule):
+        if mark.x is not None:
+            return [straight(x(mark.x), top, x(mark.x), top + high, "rule")]
+        assert mark.y is not None
+        return [straight(left, y(mark.y), left + wide, y(mark.y), "rule")]
+    # a Diagonal, through the corners of all that has the same value on both axes
+    low, last = min(x.low, y.low), max(x.high, y.high)
+    return [straight(x(low), y(low), x(last), y(last), "rule")]
+
+
+def _stretches(line: Line, x: Scale, y: Scale) -> list[str]:
+    """The points of each part of a line between values that are not finite."""
+    found: list[list[str]] = [[]]
+    for a, b in zip(line.x, line.y, strict=True):
+        at, up = x(float(a)), y(float(b))
+        if math.isfinite(at) and math.isfinite(up):
+            # far outside, where no clipping is exact any more, a line only has to leave
+            found[-1].append(f"{at:.1f},{max(min(up, 1e5), -1e5):.1f}")
+        elif found[-1]:
+            found.append([])
+    return [" ".join(each) for each in found if each]
+
+
+def _points(mark: Points, x: Scale, y: Scale, colour: str) -> Iterable[str]:
+    for number, (a, b) in enumerate(zip(mark.x, mark.y, strict=True)):
+        at, up = x(float(a)), y(float(b))
+        if not (math.isfinite(at) and math.isfinite(up)):
+            continue
+        title = f"<title>{escape(mark.titles[number])}</title>" if mark.titles else ""
+        yield (
+            f'<circle cx="{at:.1f}" cy="{up:.1f}" r="{mark.radius:g}" fill="{colour}"'
+            f' fill-opacity="0.75">{title}</circle>'
+        )
+
+
+def _bars(mark: Bars, x: Scale, y: Scale, colour: str) -> Iterable[str]:
+    ground = y(0.0)
+    for number, (a, height) in enumerate(zip(mark.x, mark.heights, strict=True)):
+        if not math.isfinite(float(height)):
+            continue
+        start, stop = x(float(a) - mark.width / 2), x(float(a) + mark.width / 2)
+        end = y(float(height))
+        title = f"<title>{escape(mark.titles[number])}</title>" if mark.titles else ""
+        yield (
+            f'<rect x="{start:.1f}" y="{min(end, ground):.1f}" width="{stop - start:.1f}"'
+            f' height="{abs(end - ground):.1f}" fill="{colour}" fill-opacity="0.85">{title}</rect>'
+        )
+
+
+def _table(mark: Table, x: Scale, y: Scale, box: tuple[float, float, float, float]) -> list[str]:
+    rows, columns = mark.values.shape
+    low, high = mark.range
+    colour = colours.of_table(mark.values, low, high, mark.diverging)
+    if mark.extent is not None:
+        left, right, bottom, top = mark.extent
+        return [bitmap(colour, x(left), y(top), x(right) - x(left), y(bottom) - y(top))]
+    if rows * columns > MOST_CELLS:
+        left_, top_, wide, tall = box
+        return [bitmap(colour, left_, top_, wide, tall)]
+    out = []
+    for i in range(rows):
+        for j in range(columns):
+            a, b, c, d = x(j - 0.5), y(i - 0.5), x(j + 0.5), y(i + 0.5)
+            value = ticks.written(float(mark.values[i, j]))
+            out.append(
+                f'<rect x="{a:.1f}" y="{b:.1f}" width="{c - a:.1f}" height="{d - b:.1f}"'
+                f' fill="{colours.hexadecimal(colour[i, j])}"><title>{value}</title></rect>'
+            )
+            if mark.texts and mark.texts[i][j]:
+                ink = "#fff" if colours.is_dark(colour[i, j]) else "#111"
+                style = f' style="fill:{ink}"'
+                text = mark.texts[i][j]
+                out.append(label((a + c) / 2, (b + d) / 2 + 4, text, "", "middle", style))
+    return out
+
+
+def _colour_bar(table: Table, left: float, top: float, high: float) -> list[str]:
+    low, last = table.range
+    steps = np.linspace(1, 0, 64)[:, None] * (last - low) + low
+    out = [bitmap(colours.of_table(steps, low, last, table.diverging), left, top, 10, high, "auto")]
+    middle = (low + last) / 2
+    out += [
+        label(left + 14, top + 8, ticks.written(last), "quiet"),
+        label(left + 14, top + high / 2 + 4, ticks.written(middle), "quiet"),
+        label(left + 14, top + high, ticks.written(low), "quiet"),
+    ]
+    return out
