@@ -42,8 +42,10 @@ MAY_IMPORT = {
     "net": MIDDLE | {"passes", "backend", "pipeline", "flow", "runtime"},
     "driver": MIDDLE | {"frontend", "passes", "backend", "pipeline", "net"},
     "runs": MIDDLE | {"frontend", "backend", "pipeline", "net", "driver", "runtime"},
+    "plots": MIDDLE | {"passes", "pipeline", "flow", "net", "driver", "runtime", "runs"},
     "cli": MIDDLE
-    | {"frontend", "passes", "backend", "flow", "pipeline", "net", "driver", "runtime", "runs"},
+    | {"frontend", "passes", "backend", "flow", "pipeline", "net", "driver", "runtime", "runs"}
+    | {"plots"},
 }
 
 

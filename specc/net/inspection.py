@@ -6,6 +6,7 @@ inspection = Inspection(training)
 inspection.time(data, order)                # StepTimes; the model is the same afterwards
 inspection.flow(data, rows)                 # Flow
 inspection.diagnose(data, rows, step=12)    # Finding, or None
+inspection.values(data, rows, nodes)        # what nodes of the program are for some examples
 """
 
 from __future__ import annotations
@@ -15,9 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from specc import pipeline
+from specc.backend.reference import evaluate
 from specc.columns import Column
+from specc.ir.graph import Node
 from specc.net.divergence import Finding, explain
 from specc.net.training import Training
+from specc.ops.carry import closed, following
+from specc.ops.peers import bind_batch
 from specc.pipeline import Kind
 from specc.runtime.snapshot import Snapshot
 
@@ -96,6 +102,22 @@ class Inspection:
             return explain(
                 self._program, leaves, rows, programs.dtype, programs.seed, step, training
             )
+
+    def values(
+        self, data: Mapping[str, Column], rows: np.ndarray, nodes: Mapping[str, Node]
+    ) -> dict[str, np.ndarray]:
+        """What nodes of the program are for some examples, in inference mode and float64.
+
+        `[n, *shape]` by the names of the nodes, without the examples' axis where one value serves
+        all of them. A stream begins anew.
+        """
+        more = {f"value.{name}": node for name, node in nodes.items()}
+        graph = pipeline.forward(self._program, False, more)
+        graph = closed({name: graph.outputs[name] for name in more}, following(graph))
+        with self._weights.lock.reading:
+            leaves = self._leaves(data, rows, self._weights.new_slots(len(rows)))
+            found = evaluate(bind_batch(graph, len(rows)), leaves, self._programs.seed)
+        return {name: found[f"value.{name}"] for name in nodes}
 
     def _leaves(
         self, data: Mapping[str, Column], rows: np.ndarray, slots: Slots

@@ -1,0 +1,59 @@
+"""The history of a run: loss and metrics, epoch by epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from specc.plots.marks import Axis, Figure, Line, Mark, Panel, Rule
+from specc.plots.subject import Subject
+
+MOST_POINTS = 1_000
+"""Of a line: a longer history is thinned out, with its least and largest values kept."""
+
+
+def curves(subject: Subject) -> Figure:
+    """Loss and metrics of training and validation over the epochs."""
+    columns = subject.curves
+    epochs = columns["epoch"]
+    names = [name.removeprefix("train_") for name in columns if name.startswith("train_")]
+    panels = []
+    for name in names:
+        pair = [
+            (title, columns[f"{part}_{name}"])
+            for part, title in (("train", "training"), ("val", "validation"))
+            if f"{part}_{name}" in columns and any(map(math.isfinite, columns[f"{part}_{name}"]))
+        ]
+        lines: list[Mark] = [Line(*thinned(epochs, values), title) for title, values in pair]
+        if subject.best_epoch and len(epochs) > 1:
+            lines.append(Rule(x=subject.best_epoch, name=f"best epoch, {subject.best_epoch}"))
+        values = [each for _, line in pair for each in line if math.isfinite(each)]
+        is_log = name == "loss" and bool(values) and min(values) > 0
+        is_log = is_log and max(values) > 20 * min(values)
+        panels.append(Panel(tuple(lines), name, Axis("epoch"), Axis(log=is_log)))
+    last = "; ".join(
+        f"{name} {columns[f'val_{name}'][-1]:.4g}"
+        for name in names
+        if f"val_{name}" in columns and math.isfinite(columns[f"val_{name}"][-1])
+    )
+    caption = f"{len(epochs)} epochs of {subject.name}."
+    caption += f" At the end, in validation: {last}." if last else ""
+    return Figure("curves", "Curves", tuple(panels), caption, columns=min(2, len(panels)))
+
+
+def thinned(
+    x: Sequence[float], y: Sequence[float], most: int = MOST_POINTS
+) -> tuple[list[float], list[float]]:
+    """A line of at most about `most` points, with the least and the largest of each stretch."""
+    if len(x) <= most:
+        return list(x), list(y)
+    every = -(-2 * len(x) // most)
+    kept: list[int] = []
+    for start in range(0, len(x), every):
+        inside = [k for k in range(start, min(start + every, len(x))) if math.isfinite(y[k])]
+        if inside:
+            low, high = min(inside, key=y.__getitem__), max(inside, key=y.__getitem__)
+            kept += sorted({low, high})
+    if kept and kept[-1] != len(x) - 1:
+        kept.append(len(x) - 1)
+    return [x[k] for k in kept], [y[k] for k in kept]

@@ -1,0 +1,187 @@
+"""What is drawn: a model with weights, the history of its run, and examples.
+
+    subject = of_run(Path("runs/digits/1"), listener)
+    subject.curves["val_loss"]          # [0.91, 0.52, ...]
+    subject.outputs["scores"]           # of all examples of the part, [n, 10]
+    subject.of_layers(["relu1"], rows)  # {"relu1": [len(rows), 8, 14, 14]}
+
+Examples are those of the test data, or else of the validation data; of the training data where a
+model has neither. At most `MOST` of them are predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from specc.columns import Column
+from specc.plots.heads import Head, heads
+from specc.recipe import Port
+
+if TYPE_CHECKING:
+    from specc.ir.program import Program
+    from specc.net.net import Net
+    from specc.runs.listener import Listener
+    from specc.runtime.data.load import Data
+
+MOST = 1_000_000
+"""Examples that are predicted for a figure."""
+
+
+@dataclass(eq=False)
+class Subject:
+    """A model as figures see it.
+
+    `part` names the examples ("test", "validation", "training"); `data` has a column for each port,
+    of which only `rows` belong to the part. `words` are the names of classes, by port. `curves` are
+    the columns of metrics.csv.
+    """
+
+    program: Program
+    net: Net
+    name: str
+    part: str = ""
+    data: Mapping[str, Column] = field(default_factory=dict)
+    rows: np.ndarray = field(default_factory=lambda: np.arange(0))
+    words: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    best_epoch: int = 0
+    folder: Path | None = None
+
+    @property
+    def count(self) -> int:
+        """The number of examples."""
+        return len(self.rows)
+
+    @cached_property
+    def heads(self) -> tuple[Head, ...]:
+        return heads(self.program)
+
+    @cached_property
+    def outputs(self) -> dict[str, np.ndarray]:
+        """The outputs of all examples, [n, *shape] each, in inference mode."""
+        known = {port.name for port in self.net.ports} & set(self.data)
+        columns = {
+            name: Column(self.data[name].array[self.rows], self.data[name].scale,
+                         self.data[name].shift)
+            for name in known
+        }  # fmt: skip
+        return self.net.predict_rows(columns)
+
+    def values(self, port: str, rows: np.ndarray | None = None) -> np.ndarray:
+        """The values of a port for some examples (all of them), as the model gets them."""
+        return self.data[port].values(self.rows if rows is None else self.rows[rows])
+
+    def ports(self, role: str) -> list[Port]:
+        """The inputs or targets, but for lengths of sequences and beginnings of streams."""
+        return [
+            port
+            for port in self.net.ports
+            if port.role == role and port.length_of is None and port.begin_of is None
+        ]
+
+    def names(self, port: Port) -> list[str]:
+        """The names of the classes of a port."""
+        if port.kind == "bool":
+            return ["false", "true"]
+        known = list(self.words.get(port.name, ()))
+        return known or [str(k) for k in range(port.class_count)]
+
+    def of_layers(self, paths: Sequence[str], rows: np.ndarray) -> dict[str, np.ndarray]:
+        """What layers give for some examples, by path: [n, *shape] each, in inference mode."""
+        nodes = {layer.path: layer.node for layer in self.program.layers if layer.path in paths}
+        return self.net.inspection.values(self.data, self.rows[rows], nodes)
+
+    @property
+    def pictures(self) -> list[Port]:
+        """The inputs that can be seen as pictures."""
+        return [port for port in self.ports("input") if is_picture(port.shape, port.kind)]
+
+
+def is_picture(shape: Sequence[int], kind: str = "float") -> bool:
+    """Whether values of a shape are pictures: [h, w], [1, h, w] or [3, h, w]."""
+    if kind != "float" or len(shape) not in (2, 3):
+        return False
+    high, wide = shape[-2:]
+    deep = shape[0] if len(shape) == 3 else 1
+    return min(high, wide) >= 4 and max(high, wide) <= 8 * min(high, wide) and deep in (1, 3)
+
+
+def of_run(folder: Path, listener: Listener, part: str | None = None) -> Subject:
+    """A run with its best weights, its history and its held-out examples. Raises SpecError."""
+    from specc import driver
+    from specc.runs.programs import run_program
+    from specc.runs.provenance import counts_then, require_rows
+    from specc.runs.summary import best_epoch, curves
+    from specc.runtime.checkpoint import restore
+    from specc.runtime.run import open_run
+
+    run = open_run(folder)
+    program = run_program(run, {}, listener)
+    net = driver.compile(program, dtype=run.record.dtype)
+    restore(run.best if run.best.exists() else run.last, net)
+    subject = Subject(
+        program,
+        net,
+        f"{run.record.model}/{folder.name}",
+        words=run.record.vocabularies,
+        curves=curves(folder),
+        best_epoch=best_epoch(folder),
+        folder=folder,
+    )
+    counts = counts_then(run, program.recipe)
+    found, loaded = with_examples(subject, Path(run.record.data), part, counts)
+    if loaded is not None and found.part != "training":
+        where = Path(run.record.data)
+        require_rows(run, program.recipe, loaded, found.part, where, listener.warn)
+    return found
+
+
+def of_file(file: Path, listener: Listener, data: Path | None = None) -> Subject:
+    """A file with its first weights, and with its data where they are there. Raises SpecError."""
+    from specc import driver
+    from specc.reading import read_source
+    from specc.runs.programs import checked
+
+    program = checked(read_source(file), {}, listener)
+    subject = Subject(program, driver.compile(program), program.name)
+    return with_examples(subject, data or file.parent, None)[0]
+
+
+def with_examples(
+    subject: Subject,
+    folder: Path,
+    part: str | None,
+    counts: Mapping[str, Sequence[int]] | None = None,
+) -> tuple[Subject, Data | None]:
+    """The subject with the examples of a part of its data, which lie in a folder, and the data."""
+    from specc.runtime.data import load
+
+    recipe = subject.program.recipe
+    if part is None:
+        part = "test" if recipe.test else "validation" if recipe.validate else "training"
+    if recipe.data is None:
+        return subject, None
+    words = {name: tuple(each) for name, each in subject.words.items()}
+    loaded = load(
+        recipe,
+        subject.net.ports,
+        folder,
+        parts=(part,),
+        counts=counts if part == "validation" else None,
+        vocabularies=words,
+    )
+    found = loaded.parts[part]
+    made = replace(
+        subject,
+        part=part,
+        data=found.columns,
+        rows=np.asarray(found.rows)[:MOST],
+        words=subject.words or loaded.vocabularies,
+    )
+    return made, loaded
