@@ -7,11 +7,12 @@ inspection.time(data, order)                # StepTimes; the model is the same a
 inspection.flow(data, rows)                 # Flow
 inspection.diagnose(data, rows, step=12)    # Finding, or None
 inspection.values(data, rows, nodes)        # what nodes of the program are for some examples
+inspection.slopes(data, rows, node, ports)  # and the gradient of one by inputs
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,11 +20,16 @@ import numpy as np
 from specc import pipeline
 from specc.backend.reference import evaluate
 from specc.columns import Column
-from specc.ir.graph import Node
+from specc.ir.graph import Node, apply
+from specc.ir.types import Type
 from specc.net.divergence import Finding, explain
 from specc.net.training import Training
+from specc.ops.broadcast import Sum, sum_batch
 from specc.ops.carry import closed, following
+from specc.ops.elementwise import mul
+from specc.ops.leaf import Input, leaf
 from specc.ops.peers import bind_batch
+from specc.passes.autodiff import gradients
 from specc.pipeline import Kind
 from specc.runtime.snapshot import Snapshot
 
@@ -118,6 +124,51 @@ class Inspection:
             leaves = self._leaves(data, rows, self._weights.new_slots(len(rows)))
             found = evaluate(bind_batch(graph, len(rows)), leaves, self._programs.seed)
         return {name: found[f"value.{name}"] for name in nodes}
+
+    def slopes(
+        self,
+        data: Mapping[str, Column],
+        rows: np.ndarray,
+        node: Node,
+        ports: Sequence[str],
+        weight: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """A node's value for some examples, [n, *shape], and by inputs the gradient of its sum.
+
+        The gradients are [n, *shape of the input]: each example's own. The sum is over the elements
+        of the node, each times its `weight` [*shape]. In inference mode and float64; a stream
+        begins anew.
+        """
+        graph = pipeline.forward(self._program, False, {"value": node})
+        value = graph.outputs["value"]
+        total = value
+        if weight is not None:
+            given = Type("float", value.type.shape, batched=True)
+            total = mul(value, leaf(Input("step", "weight of elements", given)))
+        if total.type.rank:
+            total = apply(Sum(tuple(range(total.type.rank))), total)
+        leaves_of = {
+            each.op.label: each
+            for each in graph.nodes
+            if isinstance(each.op, Input) and each.op.label in ports and each.type.batched
+        }
+        wanted = [leaves_of[port] for port in ports]
+        one = leaf(Input("weight_of_example", "", Type("float", (), batched=True)))
+        found, through_time = gradients(sum_batch(mul(one, total)), wanted, following(graph))
+        outputs = {"value": value, **dict(zip(ports, found, strict=True))}
+        whole = closed(outputs, {**following(graph), **through_time})
+        with self._weights.lock.reading:
+            leaves = self._leaves(data, rows, self._weights.new_slots(len(rows)))
+            leaves["weight_of_example", ""] = np.ones(len(rows))
+            if weight is not None:
+                leaves["step", "weight of elements"] = np.broadcast_to(
+                    weight, (len(rows), *np.shape(weight))
+                )
+            values = evaluate(bind_batch(whole, len(rows)), leaves, self._programs.seed)
+        return values["value"], {
+            port: np.broadcast_to(values[port], (len(rows), *each.type.bound_shape))
+            for port, each in zip(ports, wanted, strict=True)
+        }
 
     def _leaves(
         self, data: Mapping[str, Column], rows: np.ndarray, slots: Slots

@@ -45,7 +45,7 @@ def confusion(subject: Subject) -> Figure:
         axis = Axis("predicted", names=tuple(names))
         panels.append(
             Panel(
-                (Table(np.sqrt(table), texts, low=0),),
+                (Table(np.sqrt(table), texts, "counts", low=0),),
                 _title(subject, head),
                 axis,
                 Axis("true", names=tuple(names)),
@@ -105,7 +105,8 @@ def by_class(subject: Subject) -> Figure:
 
 def receiver(subject: Subject) -> Figure:
     """True against false positives of each class, for all thresholds."""
-    panels, figures = [], {}
+    panels: list[Part] = []
+    figures: dict[str, float] = {}
     for head in classifiers(subject):
         found, names = answers(subject, head), subject.names(head.port)
         wanted = [1] if len(names) == 2 else list(range(len(names)))

@@ -1,8 +1,9 @@
 """The colours of all figures.
 
 rgb(2)                       # "#009e73", the third of the palette
-sequential(values)           # uint8 [..., 3]: dark blue over green to yellow
-diverging(values)            # blue over white to orange, for values from -1 to 1
+heat(values)                 # uint8 [..., 3]: dark blue over green to yellow
+signed(values)               # blue over white to orange, for values from -1 to 1
+counts(values)               # pale to dark blue
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import numpy as np
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7a7a7a")
 """Told apart by all eyes (Okabe and Ito, Color universal design, 2008), and two more."""
 
-_SEQUENTIAL = np.array(
+_HEAT = np.array(
     [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]], np.float64
 )
-_DIVERGING = np.array(
+_SIGNED = np.array(
     [[5, 80, 140], [94, 155, 200], [247, 247, 245], [240, 150, 80], [180, 70, 5]], np.float64
 )
+
+_COUNTS = np.array([[226, 238, 248], [120, 180, 222], [0, 95, 160], [0, 45, 90]], np.float64)
 
 
 def rgb(number: int) -> str:
@@ -25,14 +28,19 @@ def rgb(number: int) -> str:
     return PALETTE[number % len(PALETTE)]
 
 
-def sequential(values: np.ndarray) -> np.ndarray:
+def heat(values: np.ndarray) -> np.ndarray:
     """Colours of values from 0 to 1; gray where a value is no number."""
-    return _mixed(values, _SEQUENTIAL)
+    return _mixed(values, _HEAT)
 
 
-def diverging(values: np.ndarray) -> np.ndarray:
+def signed(values: np.ndarray) -> np.ndarray:
     """Colours of values from -1 to 1; gray where a value is no number."""
-    return _mixed((values + 1) / 2, _DIVERGING)
+    return _mixed((values + 1) / 2, _SIGNED)
+
+
+def counts(values: np.ndarray) -> np.ndarray:
+    """Colours of values from 0 to 1, pale for few."""
+    return _mixed(values, _COUNTS)
 
 
 def _mixed(values: np.ndarray, stops: np.ndarray) -> np.ndarray:
@@ -44,10 +52,17 @@ def _mixed(values: np.ndarray, stops: np.ndarray) -> np.ndarray:
     return np.rint(found).astype(np.uint8)
 
 
-def of_table(values: np.ndarray, low: float, high: float, is_diverging: bool) -> np.ndarray:
-    """Colours of a table's values, whose first and last colour stand for `low` and `high`."""
+def of_table(values: np.ndarray, low: float, high: float, scale: str) -> np.ndarray:
+    """Colours of a table's values, whose first and last colour stand for `low` and `high`.
+
+    Values that are colours already, [..., 3], stay as they are.
+    """
+    if values.ndim == 3:
+        return values
     scaled = (values - low) / (high - low)
-    return diverging(2 * scaled - 1) if is_diverging else sequential(scaled)
+    if scale == "signed":
+        return signed(2 * scaled - 1)
+    return counts(scaled) if scale == "counts" else heat(scaled)
 
 
 def is_dark(colour: np.ndarray) -> bool:

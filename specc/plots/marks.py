@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -67,18 +68,25 @@ class Bars:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A colour for each cell of `values`, [rows, columns], row 0 at the top.
+    """A colour for each cell of `values`, [rows, columns], row 0 at the top; or the colours
+    themselves, uint8 [rows, columns, 3].
 
-    `texts` are written into the cells. A `diverging` table has its middle colour at 0. `extent` is
-    (left, right, bottom, top) in units of the axes where rows and columns are places in a plane.
+    `texts` are written into the cells. `scale` is "heat", "counts" (pale to dark; a cell without
+    any stays empty) or "signed" (its middle colour at 0). `extent` is (left, right, bottom, top) in
+    units of the axes where rows and columns are places in a plane.
     """
 
     values: np.ndarray
     texts: tuple[tuple[str, ...], ...] = ()
-    diverging: bool = False
+    scale: Literal["heat", "counts", "signed"] = "heat"
     low: float | None = None
     high: float | None = None
     extent: tuple[float, float, float, float] | None = None
+
+    @property
+    def has_bar(self) -> bool:
+        """Whether a bar of colours beside the table says what they stand for."""
+        return not self.texts and self.values.ndim == 2
 
     @property
     def range(self) -> tuple[float, float]:
@@ -86,7 +94,7 @@ class Table:
         finite = self.values[np.isfinite(self.values)]
         low = self.low if self.low is not None else float(finite.min(initial=0))
         high = self.high if self.high is not None else float(finite.max(initial=0))
-        if self.diverging:
+        if self.scale == "signed":
             high = max(abs(low), abs(high)) or 1.0
             low = -high
         return low, high if high > low else low + 1.0

@@ -65,13 +65,17 @@ class Subject:
     @cached_property
     def outputs(self) -> dict[str, np.ndarray]:
         """The outputs of all examples, [n, *shape] each, in inference mode."""
-        known = {port.name for port in self.net.ports} & set(self.data)
-        columns = {
-            name: Column(self.data[name].array[self.rows], self.data[name].scale,
-                         self.data[name].shift)
-            for name in known
-        }  # fmt: skip
-        return self.net.predict_rows(columns)
+        return self.net.predict_rows(self.cut())
+
+    def cut(self, rows: np.ndarray | None = None) -> dict[str, Column]:
+        """The columns of some examples alone (of all of the part)."""
+        chosen = self.rows if rows is None else self.rows[rows]
+        return {
+            name: Column(
+                self.data[name].array[chosen], self.data[name].scale, self.data[name].shift
+            )
+            for name in {port.name for port in self.net.ports} & set(self.data)
+        }
 
     def values(self, port: str, rows: np.ndarray | None = None) -> np.ndarray:
         """The values of a port for some examples (all of them), as the model gets them."""

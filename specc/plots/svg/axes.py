@@ -92,7 +92,7 @@ def left_of(panel: Panel) -> float:
 
 
 def right_of(panel: Panel) -> float:
-    return 62 if panel.tables and not panel.tables[0].texts else RIGHT + 4
+    return 62 if panel.tables and panel.tables[0].has_bar else RIGHT + 4
 
 
 def places(panel: Panel, axis: str) -> list[tuple[float, str]]:

@@ -56,7 +56,7 @@ def passage(part: Passage, top: float) -> list[str]:
         left, y = 12.0, top + 24 * number
         for text, weight in row:
             wide = 7.9 * len(text)
-            colour = colours.diverging(np.array(weight))
+            colour = colours.signed(np.array(weight))
             ink = "#fff" if colours.is_dark(colour) else "#111"
             out.append(
                 f'<rect x="{left:.1f}" y="{y:g}" width="{wide:.1f}" height="21"'

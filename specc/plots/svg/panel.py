@@ -69,7 +69,7 @@ def draw_panel(panel: Panel) -> list[str]:
     for mark, colour in zip(panel.marks, colours_of(panel), strict=True):
         out += _mark(mark, x, y, (left, top, wide, high), colour)
     out.append("</g>")
-    if panel.tables and not panel.tables[0].texts:
+    if panel.tables and panel.tables[0].has_bar:
         out += _colour_bar(panel.tables[0], left + wide + 10, top, high)
     out.append(f'<rect class="axis" x="{left:g}" y="{top:g}" width="{wide:g}" height="{high:g}"/>')
     return out
@@ -144,9 +144,9 @@ def _bars(mark: Bars, x: Scale, y: Scale, colour: str) -> Iterable[str]:
 
 
 def _table(mark: Table, x: Scale, y: Scale, box: tuple[float, float, float, float]) -> list[str]:
-    rows, columns = mark.values.shape
+    rows, columns = mark.values.shape[:2]
     low, high = mark.range
-    colour = colours.of_table(mark.values, low, high, mark.diverging)
+    colour = colours.of_table(mark.values, low, high, mark.scale)
     if mark.extent is not None:
         left, right, bottom, top = mark.extent
         return [bitmap(colour, x(left), y(top), x(right) - x(left), y(bottom) - y(top))]
@@ -156,8 +156,10 @@ def _table(mark: Table, x: Scale, y: Scale, box: tuple[float, float, float, floa
     out = []
     for i in range(rows):
         for j in range(columns):
+            if mark.scale == "counts" and not mark.values[i, j]:
+                continue
             a, b, c, d = x(j - 0.5), y(i - 0.5), x(j + 0.5), y(i + 0.5)
-            value = ticks.written(float(mark.values[i, j]))
+            value = mark.texts[i][j] if mark.texts else ticks.written(float(mark.values[i, j]))
             out.append(
                 f'<rect x="{a:.1f}" y="{b:.1f}" width="{c - a:.1f}" height="{d - b:.1f}"'
                 f' fill="{colours.hexadecimal(colour[i, j])}"><title>{value}</title></rect>'
@@ -173,7 +175,7 @@ def _table(mark: Table, x: Scale, y: Scale, box: tuple[float, float, float, floa
 def _colour_bar(table: Table, left: float, top: float, high: float) -> list[str]:
     low, last = table.range
     steps = np.linspace(1, 0, 64)[:, None] * (last - low) + low
-    out = [bitmap(colours.of_table(steps, low, last, table.diverging), left, top, 10, high, "auto")]
+    out = [bitmap(colours.of_table(steps, low, last, table.scale), left, top, 10, high, "auto")]
     middle = (low + last) / 2
     out += [
         label(left + 14, top + 8, ticks.written(last), "quiet"),

@@ -1,0 +1,218 @@
+"""What layers have learned: filters, maps, weights, and what a unit or a class looks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from specc.columns import Column
+from specc.ir.graph import Node, apply
+from specc.ir.program import Layer
+from specc.ops.shape import Reshape, Slice
+from specc.plots import colours
+from specc.plots.classes import pixels
+from specc.plots.marks import Axis, Bars, Figure, Gallery, Panel, Part, Picture
+from specc.plots.subject import Subject
+
+MOST_FILTERS, MOST_MAPS, MOST_UNITS, MOST_EXAMPLES = 64, 16, 8, 500
+STRONGEST = 9
+ASCENT_STEPS, ASCENT_RATE, ASCENT_DECAY = 60, 0.15, 0.03
+
+
+def filters(subject: Subject) -> Figure:
+    """The weights of the first layer that looks at pictures, as pictures."""
+    layer, weights = first_filters(subject)
+    limit = float(np.abs(weights).max()) or 1.0
+    shown = weights[:MOST_FILTERS]
+    pictures = []
+    for number, each in enumerate(shown):
+        if each.shape[0] == 3:
+            drawn = np.moveaxis(np.rint(127.5 * (each / limit + 1)).astype(np.uint8), 0, -1)
+        else:
+            drawn = colours.signed(each[0] / limit)
+        pictures.append(Picture(drawn, str(number)))
+    more = f" of {len(weights)}" if len(weights) > len(shown) else ""
+    caption = f"{len(shown)}{more} filters of `{layer.text}` ({layer.path})."
+    if weights.shape[1] == 1:
+        caption += f" Orange is positive, blue negative, up to {limit:.3g}."
+    return Figure("filters", "Filters", (Gallery(tuple(pictures), layer.path),), caption)
+
+
+def first_filters(subject: Subject) -> tuple[Layer, np.ndarray]:
+    """The first layer with weights for pictures, and these, [filters, 1 or 3, h, w].
+
+    A convolution of an input, or a dense layer of a whole picture. Raises LookupError if there is
+    none.
+    """
+    sizes = {int(np.prod(port.shape)): port.shape for port in subject.pictures}
+    for layer in subject.program.layers:
+        for path in layer.parameters:
+            weights = np.asarray(subject.net.params[path], np.float64)
+            if weights.ndim == 4 and weights.shape[1] in (1, 3) and min(weights.shape[2:]) > 1:
+                return layer, weights
+            if weights.ndim == 2 and weights.shape[1] in sizes and len(weights) > 1:
+                shape = sizes[weights.shape[1]]
+                return layer, weights.reshape(len(weights), -1, *shape[-2:])
+    raise LookupError("no layer reads a picture")
+
+
+def visible(subject: Subject) -> list[Layer]:
+    """The layers that give maps, [channels, h, w]; one of several that give the same value."""
+    found: dict[Node, Layer] = {}
+    for layer in subject.program.layers:
+        shape = layer.node.type.bound_shape
+        if len(shape) == 3 and layer.node.type.batched and layer.node.type.kind == "float":
+            found.setdefault(layer.node, layer)
+    return [layer for layer in found.values() if layer.sequence is None]
+
+
+def maps(subject: Subject, example: int = 0) -> Figure:
+    """What each layer makes of one picture."""
+    port = subject.pictures[0]
+    row = np.array([example])
+    parts: list[Part] = [
+        Gallery((Picture(pixels(subject.values(port.name, row)[0]), ""),), port.name, 8)
+    ]
+    layers = visible(subject)
+    values = subject.of_layers([layer.path for layer in layers], row)
+    for layer in layers:
+        channels = values[layer.path][0]
+        pictures = [Picture(pixels(each), "") for each in channels[:MOST_MAPS]]
+        shape = " x ".join(map(str, channels.shape))
+        parts.append(Gallery(tuple(pictures), f"{layer.path}: {layer.text}, {shape}", 8))
+    caption = (
+        f"Example {subject.rows[example] + 1:,} of the data on its way through the model."
+        " White is the largest value of a map, black its smallest."
+    )
+    return Figure("maps", "Maps of one example", tuple(parts), caption)
+
+
+def weights(subject: Subject) -> Figure:
+    """How the weights of each layer are distributed."""
+    panels: list[Part] = []
+    for path in subject.net.params:
+        values = np.ravel(np.asarray(subject.net.params[path], np.float64))
+        if values.size < 2 or len(panels) == 12:
+            continue
+        counts, edges = np.histogram(values, bins=min(40, max(5, values.size // 4)))
+        middle, width = (edges[1:] + edges[:-1]) / 2, float(edges[1] - edges[0])
+        titles = tuple(
+            f"{low:.3g} to {high:.3g}: {count:,}"
+            for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+        )
+        spread = f"mean {values.mean():.3g}, deviation {values.std():.3g}"
+        panels.append(
+            Panel((Bars(middle, counts, width, titles=titles),), path, Axis(spread), Axis())
+        )
+    caption = f"The parameters of {subject.name}: how many have which value."
+    return Figure("weights", "Weights", tuple(panels), caption, columns=2)
+
+
+def features(subject: Subject, layer: str = "") -> Figure:
+    """What a few units of a layer look for.
+
+    First the picture that gradient ascent finds for a unit (Simonyan, Vedaldi and Zisserman, Deep
+    inside convolutional networks, 2014), then the nine examples that excite it most (Zeiler and
+    Fergus, Visualizing and understanding convolutional networks, 2014).
+    """
+    chosen = unit_layer(subject, layer)
+    port = subject.pictures[0]
+    rows = np.arange(min(subject.count, MOST_EXAMPLES))
+    values = subject.of_layers([chosen.path], rows)[chosen.path]
+    strengths = values.reshape(len(rows), values.shape[1], -1).max(-1)
+    units = np.argsort(-strengths.std(0), kind="stable")[:MOST_UNITS]
+    parts: list[Part] = []
+    for unit in sorted(map(int, units)):
+        best = np.argsort(-strengths[:, unit], kind="stable")[:STRONGEST]
+        found = ascent(subject, _unit(chosen.node, unit), port.name, port.shape)
+        pictures = [Picture(pixels(found), "looks for", mark=1)]
+        pictures += [
+            Picture(pixels(each), f"{strengths[k, unit]:.3g}")
+            for k, each in zip(best, subject.values(port.name, best), strict=True)
+        ]
+        parts.append(Gallery(tuple(pictures), f"{chosen.path}, unit {unit}", 10))
+    caption = (
+        f"Units of `{chosen.text}`: what gradient ascent on the input finds, and the"
+        f" {STRONGEST} of {len(rows):,} {subject.part} examples that excite each most."
+    )
+    return Figure("features", "What units look for", tuple(parts), caption)
+
+
+def unit_layer(subject: Subject, path: str = "") -> Layer:
+    """The layer of a path, or the last one with maps, or the first one with units.
+
+    Raises LookupError if there is none.
+    """
+    known = [each for each in subject.program.layers if each.path == path]
+    if path and not known:
+        raise LookupError(f"there is no layer `{path}`")
+    if known:
+        return known[0]
+    if found := visible(subject):
+        return found[-1]
+    for layer in subject.program.layers:
+        kind = layer.node.type
+        if kind.batched and kind.rank == 1 and kind.kind == "float" and layer.parameters:
+            return layer
+    raise LookupError("no layer has units")
+
+
+def _unit(node: Node, unit: int) -> Node:
+    """One unit of a layer: of a map, its value in the middle."""
+    place = [unit, *(size // 2 for size in node.type.bound_shape[1:])]
+    for axis, at in enumerate(place):
+        node = apply(Slice(axis, at, 1), node)
+    return apply(Reshape(()), node)
+
+
+def ascent(subject: Subject, node: Node, port: str, shape: Sequence[int]) -> np.ndarray:
+    """The input that makes a number of the model large: gradient ascent from a mean example.
+
+    Its size is held back by decay, so that it stays in the range of the examples.
+    """
+    some = subject.values(port, np.arange(min(subject.count, 200)))
+    x = some.mean(0, keepdims=True)
+    spread = float(some.std()) or 1.0
+    first = subject.rows[:1]
+    data = dict(subject.data)
+    others = {name: Column(column.values(first)) for name, column in data.items() if name != port}
+    for _ in range(ASCENT_STEPS):
+        given = {**others, port: Column(np.ascontiguousarray(x))}
+        _, slopes = subject.net.inspection.slopes(given, np.arange(1), node, [port])
+        slope = slopes[port]
+        size = float(np.sqrt((slope**2).mean()))
+        if not size:
+            break
+        x = x + spread * ASCENT_RATE * slope / size
+        x = x - ASCENT_DECAY * (x - some.mean(0, keepdims=True))
+    return np.asarray(x[0])
+
+
+def saliency(subject: Subject, examples: Sequence[int] = range(8)) -> Figure:
+    """Which pixels the answer depends on: the gradient of its score by the input.
+
+    Its size at each pixel, the largest of the channels (Simonyan, Vedaldi and Zisserman, 2014).
+    """
+    port = subject.pictures[0]
+    head = next(each for each in subject.heads if each.kind == "classes" and not each.is_sequence)
+    rows = np.array([each for each in examples if each < subject.count])
+    node = next(t.node for t in subject.program.outputs if t.name == head.output)
+    scores = np.asarray(subject.outputs[head.output])[rows]
+    names = subject.names(head.port)
+    pictures = []
+    for row, best in zip(rows, scores.argmax(-1), strict=True):
+        weight = np.eye(scores.shape[-1])[best]
+        _, slopes = subject.net.inspection.slopes(
+            subject.data, subject.rows[row : row + 1], node, [port.name], weight
+        )
+        size = np.abs(slopes[port.name][0])
+        size = size.max(0) if size.ndim == 3 else size
+        top = float(size.max()) or 1.0
+        seen = pixels(subject.values(port.name, np.array([row]))[0])
+        pictures += [Picture(seen, names[best]), Picture(colours.heat(size / top), "saliency")]
+    caption = (
+        "Beside each example the size of the gradient of its predicted class by each pixel:"
+        " where it is bright, a small change of the pixel changes the score most."
+    )
+    return Figure("saliency", "Saliency", (Gallery(tuple(pictures), "", 8),), caption)

@@ -1,0 +1,195 @@
+"""Figures in the plane: embeddings, decision boundaries, predicted against true values."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specc.columns import Column
+from specc.ir.graph import topological
+from specc.plots import colours
+from specc.plots.classes import classifiers, described
+from specc.plots.marks import Axis, Diagonal, Figure, Mark, Panel, Points, Table
+from specc.plots.subject import Subject
+
+MOST_POINTS = 2_000
+FINE = 160
+"""Points of a grid along an axis."""
+
+
+def principal(values: np.ndarray, axes: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates [n, axes] along the axes of the largest variance, and the shares of it, [axes].
+
+    Pearson, On lines and planes of closest fit, 1901. The sign of an axis is the one that makes its
+    largest weight positive, so that two computations agree.
+    """
+    centred = values - values.mean(0)
+    _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
+    directions = directions[:axes]
+    signs = np.sign(directions[np.arange(len(directions)), np.abs(directions).argmax(1)])
+    directions = directions * np.where(signs == 0, 1, signs)[:, None]
+    total = float((sizes**2).sum()) or 1.0
+    found = centred @ directions.T
+    if found.shape[1] < axes:
+        found = np.pad(found, ((0, 0), (0, axes - found.shape[1])))
+    return found, np.pad(sizes**2 / total, (0, axes))[:axes]
+
+
+def embedding(subject: Subject) -> Figure:
+    """Examples as the last hidden layer sees them, along its two main axes."""
+    path, text = hidden_layer(subject)
+    rows = np.arange(min(subject.count, MOST_POINTS))
+    values = subject.of_layers([path], rows)[path]
+    flat = values.reshape(len(rows), -1)
+    places, shares = principal(flat)
+    heads = [head for head in classifiers(subject) if not head.is_sequence and not head.port.shape]
+    marks: list[Mark] = []
+    if heads:
+        names = subject.names(heads[0].port)
+        truth = subject.values(heads[0].port.name, rows).astype(int)
+        for k, name in enumerate(names):
+            own = truth == k
+            titles = tuple(f"{name}: {described(subject, int(r), 6)}" for r in rows[own])
+            marks.append(Points(places[own, 0], places[own, 1], name, k, titles, 2.5))
+    else:
+        titles = tuple(described(subject, int(r), 6) for r in rows)
+        marks.append(Points(places[:, 0], places[:, 1], "", None, titles, 2.5))
+    x, y = (f"axis {k + 1}: {share:.0%} of the variance" for k, share in enumerate(shares))
+    panel = Panel(tuple(marks), "", Axis(x), Axis(y), is_square=True)
+    caption = (
+        f"{len(rows):,} {subject.part} examples: the {flat.shape[1]} values of `{text}` ({path})"
+        " along the two directions in which they differ most."
+    )
+    return Figure("embedding", "Embedding", (panel,), caption)
+
+
+def hidden_layer(subject: Subject) -> tuple[str, str]:
+    """The path and text of the last layer before the output that has a vector for each example.
+
+    Of a model whose output is itself a vector that no loss compares with a class, that one. Raises
+    LookupError if there is none.
+    """
+    answered = {head.output for head in subject.heads}
+    outputs = subject.program.outputs
+    ends = {term.node for term in outputs if term.name in answered}
+    before = set(topological([term.node for term in outputs])) - ends
+    if not ends:
+        before |= {term.node for term in outputs}
+    for layer in reversed(subject.program.layers):
+        kind = layer.node.type
+        is_vector = kind.batched and kind.rank == 1 and kind.kind == "float"
+        if is_vector and layer.node in before and layer.sequence is None:
+            return layer.path, layer.text
+    raise LookupError("no hidden layer has a vector for each example")
+
+
+def words(subject: Subject) -> Figure:
+    """The learned vectors of classes (words, letters) along their two main axes."""
+    path, table, names = word_table(subject)
+    places, shares = principal(table)
+    near = np.argsort(-np.abs(places).max(1), kind="stable")[:MOST_POINTS]
+    titles = tuple(names[k] for k in near)
+    marks = (Points(places[near, 0], places[near, 1], "", 0, titles),)
+    x, y = (f"axis {k + 1}: {share:.0%} of the variance" for k, share in enumerate(shares))
+    panel = Panel(marks, path, Axis(x), Axis(y), is_square=True)
+    caption = f"{len(names):,} vectors of {table.shape[1]} numbers; a point's name is on hover."
+    return Figure("words", "Learned vectors", (panel,), caption)
+
+
+def word_table(subject: Subject) -> tuple[str, np.ndarray, list[str]]:
+    """The path and values of a table with a vector for each class of an input, and their names.
+
+    Raises LookupError if there is none.
+    """
+    for port in subject.ports("input"):
+        if port.kind != "class":
+            continue
+        names = subject.names(port)
+        for layer in subject.program.layers:
+            for path in layer.parameters:
+                table = np.asarray(subject.net.params[path], np.float64)
+                if table.ndim == 2 and "embed" in layer.path and len(names) in table.shape:
+                    return path, table if len(table) == len(names) else table.T, names
+    raise LookupError("no layer has a vector for each class of an input")
+
+
+def boundary(subject: Subject) -> Figure:
+    """What the model answers at each point of a plane, and its examples there."""
+    port = plane_input(subject)
+    head = next(each for each in subject.heads if not each.is_sequence)
+    rows = np.arange(min(subject.count, MOST_POINTS))
+    x = subject.values(port, rows)
+    low, high = x.min(0), x.max(0)
+    room = 0.08 * (high - low)
+    low, high = low - room, high + room
+    a, b = (np.linspace(low[k], high[k], FINE) for k in (0, 1))
+    grid = np.stack([each.ravel() for each in np.meshgrid(a, b[::-1])], 1)
+    values = subject.net.predict_rows({port: Column(np.ascontiguousarray(grid))})[head.output]
+    extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+    marks: list[Mark] = []
+    if head.kind == "number":
+        marks.append(Table(values.reshape(FINE, FINE), extent=extent))
+        truth = subject.values(head.port.name, rows)
+        titles = tuple(f"{each:.4g}" for each in np.ravel(truth))
+        marks.append(Points(x[:, 0], x[:, 1], "", 7, titles))
+    else:
+        if head.kind == "truth" and values.ndim > 1:
+            values = values[..., 0]
+        chance = head.probabilities(values)
+        sure = chance.max(-1) - np.sort(chance, -1)[:, -2]
+        # classes by number, paler where the two best are close
+        marks.append(Table(mixed(chance.argmax(-1), sure).reshape(FINE, FINE, 3), extent=extent))
+        truth = subject.values(head.port.name, rows).astype(int)
+        for k, name in enumerate(subject.names(head.port)):
+            own = truth == k
+            marks.append(Points(x[own, 0], x[own, 1], name, k, (), 3.5))
+    panel = Panel(tuple(marks), "", Axis(f"{port}[0]"), Axis(f"{port}[1]"), is_square=True)
+    caption = "The colour of a place is what the model answers there, paler where it is unsure."
+    return Figure("boundary", "Decision boundary", (panel,), caption)
+
+
+def mixed(classes: np.ndarray, sure: np.ndarray) -> np.ndarray:
+    """Colours uint8 [n, 3] of classes, mixed with white by how sure they are, from 0 to 1."""
+    palette = np.array(
+        [[int(each[k : k + 2], 16) for k in (1, 3, 5)] for each in colours.PALETTE], np.float64
+    )
+    full = palette[classes % len(palette)]
+    part = (0.12 + 0.4 * sure)[:, None]
+    return np.rint(255 * (1 - part) + full * part).astype(np.uint8)
+
+
+def plane_input(subject: Subject) -> str:
+    """The one input of a model that is a point of a plane; raises LookupError without one."""
+    ports = subject.ports("input")
+    if len(ports) == 1 and ports[0].shape == (2,) and ports[0].kind == "float":
+        return ports[0].name
+    raise LookupError("the model has not one input of two numbers")
+
+
+def fit(subject: Subject) -> Figure:
+    """Predicted against true values."""
+    panels = []
+    captions = []
+    for head in subject.heads:
+        if head.kind != "number":
+            continue
+        truth = np.ravel(subject.values(head.port.name))
+        found = np.ravel(subject.outputs[head.output])
+        error = found - truth
+        spread = float(((truth - truth.mean()) ** 2).mean())
+        share = 1 - float((error**2).mean()) / spread if spread else float("nan")
+        some = np.unique(np.linspace(0, len(truth) - 1, min(len(truth), MOST_POINTS)).astype(int))
+        titles = tuple(f"{found[k]:.4g}, is {truth[k]:.4g}" for k in some)
+        panels.append(
+            Panel(
+                (Points(truth[some], found[some], "", 0, titles, 2.5), Diagonal("exact")),
+                head.port.name,
+                Axis("true"),
+                Axis("predicted"),
+                is_square=True,
+            )
+        )
+        captions.append(
+            f"{head.port.name}: mean absolute error {np.abs(error).mean():.4g}, root mean square"
+            f" {np.sqrt((error**2).mean()):.4g}, {share:.1%} of the variance explained."
+        )
+    return Figure("fit", "Predicted and true values", tuple(panels), " ".join(captions), 2)

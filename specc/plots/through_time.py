@@ -1,0 +1,108 @@
+"""Figures of sequences and of gradients: states over a text, and how gradients flow."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specc.ir.program import Layer
+from specc.plots.marks import Axis, Figure, Line, Mark, Panel, Part, Passage, Table
+from specc.plots.subject import Subject
+
+MOST_STEPS, MOST_UNITS, MOST_LAYERS, MOST_PASSAGES = 60, 24, 3, 4
+FLOW_EXAMPLES = 64
+
+
+def step_layers(subject: Subject) -> list[Layer]:
+    """The layers that give a vector at each step of a sequence."""
+    found = []
+    for layer in subject.program.layers:
+        kind = layer.node.type
+        is_whole = kind.batched and kind.kind == "float" and kind.rank == 2
+        if is_whole and layer.sequence is not None and layer.output.rank == 1:
+            found.append(layer)
+    return found
+
+
+def states(subject: Subject, example: int = 0) -> Figure:
+    """What the units of recurrent layers do along one sequence.
+
+    After Karpathy, Johnson and Fei-Fei, Visualizing and understanding recurrent networks, 2015: the
+    text, coloured by single units.
+    """
+    layers = _recurrent(subject)
+    values = subject.of_layers([layer.path for layer in layers], np.array([example]))
+    letters = _letters(subject, example)
+    parts: list[Part] = []
+    for layer in layers[-MOST_LAYERS:]:
+        table = values[layer.path][0][: len(letters) or None]
+        steps = min(len(table), MOST_STEPS)
+        units = np.argsort(-table.std(0), kind="stable")[:MOST_UNITS]
+        names = tuple(letters[:steps])
+        axis = Axis("" if names else "step", names=names)
+        shown = table[:steps, units].T
+        side = Axis("unit", names=tuple(map(str, units)))
+        parts.append(
+            Panel((Table(shown, scale="signed"),), f"{layer.path}: {layer.text}", axis, side)
+        )
+        if letters:
+            for unit in units[:MOST_PASSAGES]:
+                line = table[:, unit]
+                scaled = line / (float(np.abs(line).max()) or 1.0)
+                words = tuple(letters)
+                parts.append(Passage(words, tuple(map(float, scaled)), f"unit {unit}"))
+    caption = (
+        "The units that change most, step by step: orange is positive, blue negative."
+        f" Example {subject.rows[example] + 1:,} of the data."
+    )
+    return Figure("states", "States along a sequence", tuple(parts), caption)
+
+
+def _recurrent(subject: Subject) -> list[Layer]:
+    """The layers with a state of their own, or else all layers along the sequence."""
+    known = step_layers(subject)
+    own = {name.rpartition(".")[0] for name, _ in subject.program.carries}
+    found = [layer for layer in known if any(each.startswith(layer.path) for each in own)]
+    return found or known
+
+
+def _letters(subject: Subject, example: int) -> list[str]:
+    """The symbols of an example's sequence of classes, without padding; none if it has none."""
+    for port in subject.ports("input"):
+        if port.kind == "class" and len(port.shape) == 1 and port.sequence is not None:
+            values = subject.values(port.name, np.array([example]))[0]
+            for length in subject.net.ports:
+                if length.length_of == port.name:
+                    values = values[: int(subject.values(length.name, np.array([example]))[0])]
+            names = subject.names(port)
+            is_letters = max(map(len, names)) == 1
+            return [names[k] if is_letters else f"{names[k]} " for k in values]
+    return []
+
+
+def flow(subject: Subject) -> Figure:
+    """How activations and gradients change from layer to layer, and along time."""
+    rows = np.arange(min(subject.count, FLOW_EXAMPLES))
+    data = subject.net.inspection.flow(subject.cut(rows), len(rows))
+    layers = [each for each in data.layers if each.gradient is not None]
+    at = np.arange(len(layers))
+    names = tuple(each.path for each in layers)
+    panels: list[Part] = [
+        Panel(
+            (
+                Line(at, [each.activation for each in layers], "activation", is_dashed=True),
+                Line(at, [each.gradient or np.nan for each in layers], "gradient for it"),
+            ),
+            "Layer by layer",
+            Axis(names=names),
+            Axis("root mean square", log=True),
+        )
+    ]
+    for cell in data.cells:
+        steps = np.arange(1, cell.steps + 1)
+        lines: list[Mark] = [Line(steps, cell.carried, f"from step {cell.start} back")]
+        if any(abs(a - b) > 1e-6 * b for a, b in zip(cell.carried, cell.total, strict=True)):
+            lines.append(Line(steps, cell.total, "of the whole loss", is_dashed=True))
+        title = f"{cell.path}: gradient for {' and '.join(cell.states)}"
+        panels.append(Panel(tuple(lines), title, Axis("step"), Axis(log=True)))
+    caption = " ".join(data.verdict) or f"The flow on {len(rows)} examples."
+    return Figure("flow", "Flow of gradients", tuple(panels), caption, columns=2)
