@@ -43,9 +43,11 @@ MAY_IMPORT = {
     "driver": MIDDLE | {"frontend", "passes", "backend", "pipeline", "net"},
     "runs": MIDDLE | {"frontend", "backend", "pipeline", "net", "driver", "runtime"},
     "plots": MIDDLE | {"passes", "pipeline", "flow", "net", "driver", "runtime", "runs"},
+    "drawing": MIDDLE,
+    "report": MIDDLE | {"frontend", "drawing", "plots", "runs", "runtime"},
     "cli": MIDDLE
     | {"frontend", "passes", "backend", "flow", "pipeline", "net", "driver", "runtime", "runs"}
-    | {"plots"},
+    | {"plots", "drawing", "report"},
 }
 
 

@@ -28,9 +28,9 @@ def show(file: Path, changes: tuple[str, ...], stage: str | None, graph: Path | 
     from specc import driver
 
     if graph is not None:
-        from specc.cli.diagram import diagram
-        from specc.cli.drawing import drawing
         from specc.cli.whole import write_whole
+        from specc.drawing.diagram import diagram
+        from specc.drawing.svg import drawing
 
         if stage is not None:
             raise click.UsageError("--stage and --graph cannot be combined")

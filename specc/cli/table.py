@@ -11,14 +11,14 @@ operations of the layer, and its output in float32. A size that is open stands a
 
 from __future__ import annotations
 
-from collections.abc import Container
 from typing import TYPE_CHECKING
+
+from specc.drawing.shapes import nodes_of, over, port_shape
 
 if TYPE_CHECKING:
     from specc.ir.graph import Node
     from specc.ir.program import Layer, Program
-    from specc.ir.sizes import Shape, Size
-    from specc.recipe import Port
+    from specc.ir.sizes import Size
 
 HEADER = ("layer", "call", "shape", "parameters", "FLOPs", "memory")
 LEFT = 3  # columns that are set to the left; numbers are set to the right
@@ -84,21 +84,6 @@ def layer_table(program: Program) -> str:
     return "\n".join([program.name, "", *lines]) + "\n"
 
 
-def over(shape: Shape, sequence: str | None) -> str:
-    """The shape of a value, or of each step of a sequence: `[256] over time`."""
-    from specc.ir import sizes
-
-    return sizes.show(shape) + (f" over {sequence}" if sequence else "")
-
-
-def port_shape(port: Port) -> str:
-    """What an input or target is: `[1, 28, 28]`, `class(10)`, `class(vocab) over time`."""
-    shape = port.shape[1:] if port.sequence else port.shape
-    kind = f"class({port.classes})" if port.kind == "class" else port.kind
-    text = over(shape, port.sequence)
-    return text if port.kind == "float" else f"{kind}{text.removeprefix('[]')}"
-
-
 def _kept(layer: Layer) -> Size:
     """The elements of a layer's output, of all steps."""
     return layer.node.type.elements if layer.sequence else layer.output.elements
@@ -111,19 +96,6 @@ def _training(program: Program) -> str:
     states = [state.type.elements for update in program.updates for state in update.states]
     text = f"training in batches of {batch} keeps up to {_bytes(values * FLOAT)} of values"
     return text + (f" and {_bytes(sum(states) * FLOAT)} of optimizer state" if states else "")
-
-
-def nodes_of(layer: Layer, done: Container[Node]) -> list[Node]:
-    """The nodes that this use of the layer's word made, without those of earlier lines."""
-    found: dict[Node, None] = {}
-    waiting = [layer.node]
-    while waiting:
-        node = waiting.pop()
-        is_own = node.origin.word == layer.path or node.origin.word.startswith(f"{layer.path}.")
-        if is_own and node not in done and node not in found:
-            found[node] = None
-            waiting += node.inputs
-    return list(found)
 
 
 def _aligned(rows: list[tuple[str, ...]], total: tuple[str, ...]) -> list[str]:

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from specc import driver
-from specc.cli.diagram import diagram
-from specc.cli.drawing import drawing
 from specc.cli.main import status_of
 from specc.cli.render import render
 from specc.cli.watch import watch
 from specc.diagnostics import Report
+from specc.drawing.diagram import diagram
+from specc.drawing.svg import drawing
 from specc.frontend.fix.apply import mended_source
 from specc.frontend.syntax.lex import lex
 from specc.reading import read_source

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from xml.sax.saxutils import escape
 
-from specc.cli.diagram import Box, Diagram, Frame
-from specc.cli.layered import Layout, layered
+from specc.drawing.diagram import Box, Diagram, Frame
+from specc.drawing.layered import Layout, layered
 
 SIGN, SMALL = 7.3, 6.1
 """The mean widths of a letter of a title, and of a detail."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from specc.cli.table import nodes_of, over, port_shape
+from specc.drawing.shapes import nodes_of, over, port_shape
 from specc.ir.graph import Node, topological
 from specc.ir.program import Layer, Program, Term
 from specc.ir.sizes import Size

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from specc import driver
-from specc.cli.diagram import MOST_BOXES, diagram
-from specc.cli.drawing import drawing
-from specc.cli.layered import SPACE, layered
 from specc.cli.main import status_of
+from specc.drawing.diagram import MOST_BOXES, diagram
+from specc.drawing.layered import SPACE, layered
+from specc.drawing.svg import drawing
 from specc.source import Source
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,0 +1,7 @@
+"""A model as a picture: boxes for layers, arrows for values.
+
+shapes      what tables and drawings write beside a layer
+diagram     a program as boxes and arrows
+layered     where boxes and arrows lie
+svg         a diagram as SVG
+"""
