@@ -28,6 +28,7 @@ OPTIMIZERS = (
     "rmsprop(lr = 0.01)",
     "adam(lr = 0.01)",
     "adamw(lr = 0.01)",
+    "amsgrad(lr = 0.01)",
     "sgd(lr = cosine(0.1, 0.01))",
     "adam(lr = 0.01 * (1 - progress), epsilon = 0.001)",
 )

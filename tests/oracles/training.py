@@ -77,6 +77,11 @@ optimizer(
     lambda w: torch.optim.Adam(w, lr=0.01, betas=(0.8, 0.9), eps=0.001),
 )
 optimizer(
+    "amsgrad",
+    "lr = 0.01, beta1 = 0.8, beta2 = 0.9, epsilon = 0.001",
+    lambda w: torch.optim.Adam(w, lr=0.01, betas=(0.8, 0.9), eps=0.001, amsgrad=True),
+)
+optimizer(
     "adamw",
     "lr = 0.01, beta1 = 0.8, beta2 = 0.9, epsilon = 0.001, weight_decay = 0.1",
     lambda w: torch.optim.AdamW(w, lr=0.01, betas=(0.8, 0.9), eps=0.001, weight_decay=0.1),

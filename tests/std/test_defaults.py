@@ -38,6 +38,7 @@ DEFAULTS = {
     "adagrad": {"lr": "0.01", "epsilon": "1e-10"},
     "adam": ADAM,
     "adamw": {**ADAM, "weight_decay": "0.01"},
+    "amsgrad": ADAM,
     "avgpool": WINDOW,
     "batchnorm": {"momentum": "0.1", **FACTORS},
     "contrastive": {"margin": "1"},
@@ -107,7 +108,10 @@ USES = {
     "recurrent": "v -> dense(2, init=recurrent(2{,}))",
 }
 OPTIMIZERS = {
-    **{word: f"{word}({{}})" for word in ("adadelta", "adagrad", "adam", "adamw", "rmsprop")},
+    **{
+        word: f"{word}({{}})"
+        for word in ("adadelta", "adagrad", "adam", "adamw", "amsgrad", "rmsprop")
+    },
     **{word: f"{word}(lr=0.1{{,}})" for word in ("momentum", "nesterov")},
     **{
         word: f"sgd(lr={word}(0.1{{;}}))"

@@ -117,6 +117,18 @@ def adamw(w, t, memory, decay=0.01, lr=0.001):  # Loshchilov and Hutter 2019, al
     return adam(w, t, memory, lr=lr, decay=decay)
 
 
+def amsgrad(w, t, memory, lr=0.001, b1=0.9, b2=0.999, epsilon=1e-8):
+    """Reddi, Kale and Kumar 2018, algorithm 2, with both averages corrected for their start."""
+    g, new = gradients(w), {}
+    for p in w:
+        m, v, u = memory.get(p, (0, 0, 0))
+        m, v = b1 * m + (1 - b1) * g[p], b2 * v + (1 - b2) * g[p] ** 2
+        u = np.maximum(u, v)
+        memory[p] = m, v, u
+        new[p] = w[p] - lr * m / (1 - b1**t) / (np.sqrt(u / (1 - b2**t)) + epsilon)
+    return new
+
+
 CASES = [
     ("sgd(lr=0.1)", sgd, {}),
     ("momentum(lr=0.1)", momentum, {}),
@@ -130,6 +142,8 @@ CASES = [
     ("rmsprop(lr=0.01, rho=0.5)", rmsprop, {"lr": 0.01, "rho": 0.5}),
     ("adam()", adam, {}),
     ("adam(lr=0.05, beta1=0.5, beta2=0.9)", adam, {"lr": 0.05, "b1": 0.5, "b2": 0.9}),
+    ("amsgrad()", amsgrad, {}),
+    ("amsgrad(lr=0.3, beta1=0.5, beta2=0.5)", amsgrad, {"lr": 0.3, "b1": 0.5, "b2": 0.5}),
     ("adamw()", adamw, {}),
     ("adamw(lr=0.1, weight_decay=0.2)", adamw, {"lr": 0.1, "decay": 0.2}),
 ]
@@ -151,6 +165,16 @@ def test_twenty_steps_agree_with_the_paper_to_1e_10(text, formula, settings):
         w = formula(w, t, memory, **settings)
     for path in PATHS:
         np.testing.assert_allclose(net.params[path], w[path], rtol=1e-10, atol=1e-10)
+
+
+def test_the_largest_average_matters_to_amsgrad():
+    net = compiled("optimizer amsgrad(lr=0.3, beta1=0.5, beta2=0.5)")
+    w = {path: array.copy() for path, array in net.params.items()}
+    other, memory = w, {}
+    for t in range(1, 21):
+        net.step(x=X, y=Y)
+        other = adam(other, t, memory, lr=0.3, b1=0.5, b2=0.5)
+    assert any(np.abs(net.params[path] - other[path]).max() > 1e-3 for path in PATHS)
 
 
 def trained(train: str, steps: int = 5, threads: int = 1):

@@ -52,7 +52,7 @@ def sample(name: str) -> str:
     if (example := facts_of(definition).example) is not None:
         if len(example.lines) > 1:
             return _program([*(f"input {each}" for each in example.inputs), *example.lines])
-        return _model(example.inputs, example.lines[0])
+        return _model([f"input {each}" for each in example.inputs], example.lines[0])
     kind = Path(library.source_of(name).name).stem if name in library.words() else ""
     signature = signature_of(definition)
     given = [VALUES.get(each.name, "2") for each in signature.settings if each.is_required]
@@ -69,16 +69,20 @@ def sample(name: str) -> str:
             if each.is_required and each.name not in ("fan_in", "fan_out")
         )
         start = f"{name}({settings})" if settings else name
-        return _model(["x: float[8]"], "W @ x", [f"param W: float[4, 8] = {start}"])
+        return _model(["input x: float[8]"], "W @ x", [f"param W: float[4, 8] = {start}"])
     if kind == "regularizers":
         return _trained(
             f"loss mse(y, t)\n  loss penalty = 0.001 * {name}(weights)", "optimizer sgd(lr = 0.1)"
         )
-    inputs = [_input(each) for each in signature.inputs]
+    inputs = [f"input {_input(each)}" for each in signature.inputs]
     if isinstance(definition, ast.Cell):
         inputs = [inputs[0].replace("[", "[time, ", 1)]  # the states need not be given
     names = [each.name for each in signature.inputs][: len(inputs)]
     if kind in ("losses", "metrics"):
+        inputs = [
+            each.replace("input", "target", 1) if _is_target(declared) else each
+            for each, declared in zip(inputs, signature.inputs, strict=True)
+        ]
         call = _call(name, names, given, signature)
         if kind == "metrics":
             return _model(inputs, names[0], [], [f"metric {call}"])
@@ -117,6 +121,12 @@ def _input(each: InputDeclared) -> str:
     return f"{each.name}: {text}"
 
 
+def _is_target(each: InputDeclared) -> bool:
+    """Return whether a loss or metric compares its other inputs with this one."""
+    tree = each.type
+    return tree is not None and (is_like(tree) or tree.kind.text in ("class", "bool"))
+
+
 def _length(size: ast.Expression) -> str:
     text = size.span.text
     return text if text.isdigit() else str(LENGTHS.get(text, 8))
@@ -125,7 +135,7 @@ def _length(size: ast.Expression) -> str:
 def _model(
     inputs: Sequence[str], formula: str, before: Sequence[str] = (), after: Sequence[str] = ()
 ) -> str:
-    lines = [*(f"input {each}" for each in inputs if each), *before]
+    lines = [*inputs, *before]
     lines += [f"let y = {formula}", "output y", *after]
     if formula.isidentifier():
         lines = [line for line in lines if not line.startswith("let ")]

@@ -126,7 +126,7 @@ SETTING_SYNONYMS: dict[str, str] = {
 SETTING_HINTS: dict[str, str] = {
     "momentum": "`momentum(lr = .., mu = 0.9)` is an optimizer of its own",
     "nesterov": "`nesterov(lr = .., mu = 0.9)` is an optimizer of its own",
-    "amsgrad": "leave it out: the library has no AMSGrad",
+    "amsgrad": "`amsgrad(lr = ..)` is an optimizer of its own",
     "weight_decay": "`adamw(weight_decay = ..)` has it, or `loss penalty = 1e-4 * l2(weights)`",
     "kernel_regularizer": "a penalty is a loss: `loss penalty = 1e-4 * l2(weights)`",
     "in_features": "sizes of inputs are known: leave it out",
