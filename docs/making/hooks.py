@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from making import lexer, reference
 from specc import driver
-from specc.cli.diagram import diagram
-from specc.cli.drawing import drawing
+from specc.drawing.diagram import diagram
+from specc.drawing.svg import drawing
 
 ROOT = Path(__file__).parents[2]
 DRAWING = re.compile(r"\]\((?:\.\./)*drawings/(\w+)\.svg\)")
