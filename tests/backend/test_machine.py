@@ -7,6 +7,7 @@ import platform
 import pytest
 
 from specc.backend import machine
+from specc.backend.machine import processor
 
 
 def switched_on(found: machine.Machine) -> set[str]:
@@ -24,8 +25,8 @@ def test_narrow_vectors_are_made_without_the_instructions_for_wide_ones(bits):
 @pytest.mark.parametrize("bits", machine.WIDTHS)
 def test_other_processors_than_those_of_x86_have_vectors_of_128_bits(bits, monkeypatch):
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
-    machine._machine.cache_clear()
+    processor._machine.cache_clear()
     try:
         assert machine.this_machine(bits).vector_bits == 128
     finally:
-        machine._machine.cache_clear()
+        processor._machine.cache_clear()

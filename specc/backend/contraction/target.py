@@ -18,10 +18,6 @@ from specc.target import parse
 # Beyond, the addresses of the rows no longer fit the integer registers; with one column more rows
 # still pay, for they hide the latency of the sums.
 _MOST_ROWS, _MOST_OF_ONE_COLUMN = 8, 12
-# Shapes by the number of registers for which LLVM loads a number of each row before it needs them,
-# so that sums go through memory: at half of the speed (8x3: 120 GF/s, 7x3: 173; of eight lanes,
-# 8x1: 49, 7x1: 84).
-_SPILLED = {32: {(8, 3)}, 16: {(rows, 1) for rows in range(8, _MOST_OF_ONE_COLUMN + 1)}}
 # Not every number: each is one more kernel to compile.
 _PACKED_ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24)
 
@@ -51,13 +47,14 @@ class Target:
                 if rows * columns + columns + 1 <= self.machine.registers:
                     yield rows, columns
 
-    def contract_shapes(self, most_rows: int, most_columns: int) -> Iterable[tuple[int, int]]:
-        """Those that LLVM keeps in registers where the rows of the weights lie apart."""
-        spilled = _SPILLED[self.machine.registers]
-        return (each for each in self.shapes(most_rows, most_columns) if each not in spilled)
+    def packed_shapes(
+        self, most_rows: int, most_columns: int, asks: bool = False
+    ) -> Iterable[tuple[int, int]]:
+        """The same where the rows of the weights lie side by side, and take no addresses.
 
-    def packed_shapes(self, most_rows: int, most_columns: int) -> Iterable[tuple[int, int]]:
-        """The same where the rows of the weights lie side by side, and take no addresses."""
+        If a tile `asks`, each column takes two addresses."""
+        if asks:
+            most_columns = min(most_columns, (self.machine.addresses - 6) // 2)
         for columns in range(1, min(most_columns, 6) + 1):
             most = min(most_rows, (self.machine.registers - 1) // columns - 1)
             for rows in _PACKED_ROWS:
@@ -66,7 +63,12 @@ class Target:
 
     def kernel(self, written: Callable[..., Any], name: str, /, **constants: int | str) -> Kernel:
         """Return the kernel of a function, which is given the target's sizes as constants."""
-        own = {"dtype": self.dtype, "width": self.width, "item": self.bytes}
+        own = {
+            "dtype": self.dtype,
+            "width": self.width,
+            "item": self.bytes,
+            "pin": "" if self.machine.architecture == "x86_64" else self.machine.pin,
+        }
         wanted = {each: own[each] for each in parse.constants(written) if each in own}
         return printer.written(
             written,

@@ -51,12 +51,12 @@ class Tiles:
 
     def best(self, vectors: int) -> tuple[tuple[int, int], float]:
         """The cheapest shape of `contract` tiles along so many vectors, and its cycles."""
-        shapes = self.target.contract_shapes(self.rows, vectors)
+        shapes = self.target.shapes(self.rows, vectors)
         return usual([(each, self.cycles(each, vectors)) for each in shapes], self.target, USUAL)
 
-    def best_packed(self, lists: list, vectors: list[int]) -> Costed:
+    def best_packed(self, lists: list, vectors: list[int], asks: bool = False) -> Costed:
         """The same of `packed` tiles, of lists of taps with so many vectors each."""
-        shapes = self.target.packed_shapes(self.rows, max(vectors, default=1))
+        shapes = self.target.packed_shapes(self.rows, max(vectors, default=1), asks)
         return usual(
             [
                 (

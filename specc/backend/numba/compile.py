@@ -17,7 +17,7 @@ import numpy as np
 from numba.core import codegen, compiler, cpu_options, errors, registry, types
 from numba.core.compiler_lock import global_compiler_lock
 
-from specc.backend.machine import this_machine
+from specc.backend.machine import Machine, this_machine
 from specc.backend.numba.kernel import CONTROL_WORDS, Kernel
 from specc.backend.numba.pipeline import Pipeline
 from specc.backend.numba.shortcuts import shortcuts
@@ -68,8 +68,35 @@ class _Library(codegen.JITCodeLibrary):
         ll_module.data_layout = self._codegen._data_layout
 
 
-@global_compiler_lock
+def lowered(kernel: Kernel) -> bytes:
+    """The kernel as LLVM bitcode, before anything depends on a processor."""
+    with NATIVE:
+        return _lowered(kernel).as_bitcode()
+
+
+def assembly_for(bitcode: bytes, kernel: Kernel, machine: Machine, triple: str) -> str:
+    """The assembly that LLVM makes of a lowered kernel for a processor that need not be here."""
+    with NATIVE:
+        llvm.initialize_all_targets()
+        llvm.initialize_all_asmprinters()
+        target = llvm.Target.from_triple(triple).create_target_machine(
+            cpu=machine.cpu, features=machine.features, opt=3
+        )
+        module = llvm.parse_bitcode(bitcode)
+        module.triple, module.data_layout = triple, str(target.target_data)
+        _optimize(module, target, kernel.unroll)
+        return target.emit_assembly(module)
+
+
 def _module(kernel: Kernel):
+    module = _lowered(kernel)
+    _optimize(module, _target_machine(kernel.vector_bits), kernel.unroll)
+    _check_symbols(module, kernel)
+    return module
+
+
+@global_compiler_lock
+def _lowered(kernel: Kernel):
     function, parameters = _function(kernel)
     warm_up()
     target = registry.cpu_target.target_context
@@ -108,12 +135,10 @@ def _module(kernel: Kernel):
     for each in (*module.functions, *module.global_variables):
         if not each.is_declaration and each.name != kernel.symbol:
             each.linkage = "internal"
-    _optimize(module, kernel)
-    _check_symbols(module, kernel)
     return module
 
 
-def _optimize(module, kernel: Kernel) -> None:
+def _optimize(module, target_machine, unroll: bool) -> None:
     options = llvm.create_pipeline_tuning_options()
     options.speed_level = 2
     options.loop_vectorization = True
@@ -121,8 +146,8 @@ def _optimize(module, kernel: Kernel) -> None:
     # Tiles are unrolled by the code generator. Unrolled again by LLVM, as it does for Zen
     # processors, they need more registers than there are, and their accumulators are spilled.
     # Elementwise loops need it: without, an lstm's training took 10 % longer (Xeon with AVX-512).
-    options.loop_unrolling = kernel.unroll
-    passes = llvm.create_pass_builder(_target_machine(kernel.vector_bits), options)
+    options.loop_unrolling = unroll
+    passes = llvm.create_pass_builder(target_machine, options)
     passes.getModulePassManager().run(module, passes)
 
 

@@ -27,13 +27,16 @@ _LINE, _AHEAD = 64, 1024
 
 
 @lru_cache
-def contract_tile(rows: int, vectors: int, dtype: str, width: int, written: bool = False):
+def contract_tile(
+    rows: int, vectors: int, dtype: str, width: int, by_steps: bool = False, written: bool = False
+):
     """tile(x, w, x_at, w_at, count, w_row, start, start_row, out, out_row, soon, soon_step)
 
     out[k*out_row + v] = start[k*start_row + v] + sum_p w[k*w_row + w_at[p]] * x[x_at[p] + v] for
     `rows` rows k and `vectors * width` elements v; p runs through the `count` >= 1 entries of x_at
     and w_at (int64). start = 0 starts from zero. Memory that is wanted soon is asked for on the
-    way, the cache line at `soon + p * soon_step` (bytes), to be read or to be `written`."""
+    way, the cache line at `soon + p * soon_step` (bytes), to be read or to be `written`. The rows
+    are addressed `by_steps` where there are few integer registers."""
 
     @intrinsic
     def tile(
@@ -54,7 +57,11 @@ def contract_tile(rows: int, vectors: int, dtype: str, width: int, written: bool
                 place = b.add(soon, b.mul(loop.i, soon_step))
                 code.prefetch(code.pointer(place), written=written)
                 xs = [code.load(code.at(x_now, v * width)) for v in range(vectors)]
-                code.add_products(loop.now, (code.at(w_rows[k], w_now) for k in range(rows)), xs)
+                if by_steps:
+                    code.add_products_by_steps(loop.now, code.at(w, w_now), w_row, xs)
+                else:
+                    places_now = (code.at(w_rows[k], w_now) for k in range(rows))
+                    code.add_products(loop.now, places_now, xs)
             sums = added(b, code, start, places, loop.now)
             for k in range(rows):
                 row = code.at(out, b.mul(out_row, I64(k)))
@@ -68,7 +75,7 @@ def contract_tile(rows: int, vectors: int, dtype: str, width: int, written: bool
 
 
 @lru_cache
-def packed_tile(rows: int, columns: int, dtype: str, width: int, asks: bool = False):
+def packed_tile(rows: int, columns: int, dtype: str, width: int, asks: bool = False, pin: str = ""):
     """tile(x, w, x_at, count, ends, start, out, out_row, last, later)
 
     Column v of the `columns` is a vector of `width` elements: at x + ends[2v] it is read, and at
@@ -76,13 +83,14 @@ def packed_tile(rows: int, columns: int, dtype: str, width: int, asks: bool = Fa
         out[k*out_row + ends[2v+1]] = start[k, v] + sum_p w[p*rows + k] * x[x_at[p] + ends[2v]]
     p runs through the `count` >= 1 entries of x_at; start = 0 starts from zero. Unless `last`, the
     sums go to out[k, v], vector by vector, to go on from as `start`. If it `asks`, then for the
-    lines that the columns of `later` will read, as `ends` those of this tile."""
+    lines that the columns of `later` will read, as `ends` those of this tile. With `pin`, see
+    `Vectors`, LLVM cannot load the weights early."""
 
     @intrinsic
     def tile(typing, x, w, x_at, count, ends, start, out, out_row, last, later):
         def codegen(context, b, signature, args):
             x, w, x_at, count, ends, start, out, out_row, last, later = args
-            code = Vectors(b, dtype, width)
+            code = Vectors(b, dtype, width, pin)
             x, w, out = code.pointer(x), code.pointer(w), code.pointer(out)
             x_at, ends, later = (b.inttoptr(each, I64.as_pointer()) for each in (x_at, ends, later))
             at = [b.load(b.gep(ends, [I64(n)])) for n in range(2 * columns)]
@@ -101,12 +109,16 @@ def packed_tile(rows: int, columns: int, dtype: str, width: int, asks: bool = Fa
                     code.prefetch(code.at(w_now, k + _AHEAD // code.bytes), nearest=True)
                 for each in x_later:
                     code.prefetch(code.at(each, x_now), nearest=True)
-                code.add_products(sums, (code.at(w_now, k) for k in range(rows)), xs)
+                if pin:
+                    code.add_products_in_order(sums, w_now, xs)
+                else:
+                    code.add_products(sums, (code.at(w_now, k) for k in range(rows)), xs)
                 return sums
 
-            # measured: pairs take 3 to 5 % less time; in one column 5 % more
+            # measured: pairs take 3 to 5 % less time; in one column 5 % more (x86 with AVX-512)
             zeros = [code.zero] * (rows * columns)
-            now = (in_pairs if columns > 1 else one_by_one)(b, count, zeros, step)
+            in_turn = in_pairs if columns > 1 and not pin else one_by_one
+            now = in_turn(b, count, zeros, step)
             now = added(b, code, start, [(n * width,) for n in range(rows * columns)], now)
             with b.if_else(b.icmp_signed("!=", last, I64(0))) as (finish, go_on):
                 with finish:
@@ -178,20 +190,26 @@ def outer_tile(rows: int, taps: int, dtype: str, width: int):
 
 @lru_cache
 def across_tile(
-    positions: int, vectors: int, step: int, dtype: str, width: int, asks: bool = False
+    positions: int,
+    vectors: int,
+    step: int,
+    dtype: str,
+    width: int,
+    asks: bool = False,
+    pin: str = "",
 ):
     """tile(x, w, x_at, count, out, out_row, rows, later)
 
     out[k*out_row + q] = sum_p w[p*vectors*width + k] * x[x_at[p] + q*step] for `positions` q and
     the first `rows` of `vectors * width` rows k, which the vectors lie across; p runs through the
     `count` >= 1 entries of x_at. If it `asks`, then for the lines that a tile at `later` in the
-    place of x will read."""
+    place of x will read. For `pin` see `packed_tile`."""
 
     @intrinsic
     def tile(typing, x, w, x_at, count, out, out_row, rows, later):
         def codegen(context, b, signature, args):
             x, w, x_at, count, out, out_row, rows, later = args
-            code = Vectors(b, dtype, width)
+            code = Vectors(b, dtype, width, pin)
             x, w, out, later = (code.pointer(each) for each in (x, w, out, later))
             x_at = b.inttoptr(x_at, I64.as_pointer())
             line = vectors * width
@@ -204,11 +222,11 @@ def across_tile(
                 for k in range(0, line, _LINE // code.bytes):
                     code.prefetch(code.at(w_now, k + _AHEAD // code.bytes), nearest=True)
                 ws = [code.load(code.at(w_now, v * width)) for v in range(vectors)]
-                for q in range(positions):
-                    xq = code.spread(b.load(code.at(x_now, q * step)))
-                    for v in range(vectors):
-                        n = q * vectors + v
-                        loop.now[n] = code.fma(xq, ws[v], loop.now[n])
+                if pin:
+                    code.add_products_in_order(loop.now, x_now, ws, step)
+                else:
+                    places = (code.at(x_now, q * step) for q in range(positions))
+                    code.add_products(loop.now, places, ws)
             for v in range(vectors):
                 for first in range(0, positions, width):
                     block = [

@@ -13,10 +13,12 @@ I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
 
 class Vectors:
-    """Writes loads, stores and arithmetic on vectors of `width` elements of one float type."""
+    """Writes loads, stores and arithmetic on vectors of `width` elements of one float type.
 
-    def __init__(self, builder, dtype: str, width: int):
-        self.b, self.width = builder, width
+    `pin` is LLVM's letter for a vector register of the target, where `pinned` shall pin."""
+
+    def __init__(self, builder, dtype: str, width: int, pin: str = ""):
+        self.b, self.width, self.pin = builder, width, pin
         self.scalar = {"float32": ir.FloatType(), "float64": ir.DoubleType()}[dtype]
         self.bytes = {"float32": 4, "float64": 8}[dtype]
         self.vector = ir.VectorType(self.scalar, width)
@@ -75,6 +77,54 @@ class Vectors:
             for v, x in enumerate(xs):
                 n = k * len(xs) + v
                 sums[n] = self.fma(factor, x, sums[n])
+
+    def add_products_in_order(self, sums, place, xs, step=1):
+        """The same of numbers `step` apart from `place` on, each loaded after the sums before it.
+
+        LLVM for ARM loads all of them first, into registers that the sums need."""
+        for k in range(len(sums) // len(xs)):
+            row = slice(k * len(xs), (k + 1) * len(xs))
+            own = sums[row]
+            self.add_products(own, [self.at(place, k * step)], xs)
+            sums[row] = own
+            place, *sums[row] = self.pinned(place, *own)
+
+    def add_products_by_steps(self, sums, place, row_step, xs):
+        """The same of numbers `row_step` elements apart, with four or five registers for addresses.
+
+        x86 adds a register times 1, 2, 4 or 8 to an address, and LLVM would otherwise keep an
+        address for each row: more than there are integer registers, from seven rows on."""
+        rows = len(sums) // len(xs)
+        half = -(-rows // 2)
+        bytes_apart = {n: self.b.mul(row_step, I64(n * self.bytes)) for n in range(1, half, 2)}
+        to_second_half = self.b.mul(row_step, I64(half))
+        for first in range(0, rows, half):
+            (place,) = self.pinned(self.at(place, to_second_half) if first else place)
+            places = [place]
+            for k in range(1, min(half, rows - first)):
+                times = k & -k
+                unit = ir.IntType(8 * times).as_pointer()
+                at = self.b.gep(self.b.bitcast(place, unit), [bytes_apart[k // times]])
+                places.append(self.b.bitcast(at, place.type))
+            row = slice(first * len(xs), (first + len(places)) * len(xs))
+            own = sums[row]
+            self.add_products(own, places, xs)
+            sums[row] = own
+
+    def pinned(self, place, *sums):
+        """The place and the sums, of which LLVM no longer knows what they are.
+
+        What is loaded from the place is loaded after these sums, and addresses that start from it
+        are not computed ahead of the loop. It is not an instruction."""
+        kinds = [place.type, *(each.type for each in sums)]
+        outputs = ["=r", *[f"={self.pin}"] * len(sums)]
+        constraints = ",".join([*outputs, *map(str, range(len(kinds)))])
+        if not sums:
+            kind = ir.FunctionType(place.type, kinds)
+            return [self.b.asm(kind, "", constraints, [place], False)]
+        kind = ir.FunctionType(ir.LiteralStructType(kinds), kinds)
+        both = self.b.asm(kind, "", constraints, [place, *sums], False)
+        return [self.b.extract_value(both, n) for n in range(len(kinds))]
 
     def shuffle(self, x, y, mask):
         return self.b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, len(mask)), mask))

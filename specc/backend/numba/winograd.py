@@ -21,7 +21,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from specc.backend.numba.vectors import I64, Loop, Vectors, in_pairs
+from specc.backend.numba.vectors import I64, Loop, Vectors, in_pairs, one_by_one
 
 # How far ahead, in bytes, the operands of products are asked for: 8 % faster than without.
 _AHEAD = 1024
@@ -99,18 +99,18 @@ def image_tile(dtype: str, width: int, asks: bool = False):
 
 
 @lru_cache
-def product_tile(rows: int, columns: int, dtype: str, width: int):
+def product_tile(rows: int, columns: int, dtype: str, width: int, pin: str):
     """tile(x, w, count, out): out[k, v] = sum_p w[p*rows + k] * x[p, v].
 
     For `rows` rows k and `columns` vectors v of `width` elements, p < `count`, count >= 1; x and
-    out hold one vector after the other.
+    out hold one vector after the other. For `pin` see `packed_tile`.
     """
 
     @intrinsic
     def tile(typing, x, w, count, out):
         def codegen(context, b, signature, args):
             x, w, count, out = args
-            code = Vectors(b, dtype, width)
+            code = Vectors(b, dtype, width, pin)
             x, w, out = code.pointer(x), code.pointer(w), code.pointer(out)
 
             def step(i, sums):
@@ -121,10 +121,15 @@ def product_tile(rows: int, columns: int, dtype: str, width: int):
                     code.prefetch(code.at(x_now, v * width + _AHEAD // code.bytes), nearest=True)
                 code.prefetch(code.at(w_now, _AHEAD // code.bytes), nearest=True)
                 sums = list(sums)
-                code.add_products(sums, (code.at(w_now, k) for k in range(rows)), xs)
+                if pin:
+                    code.add_products_in_order(sums, w_now, xs)
+                else:
+                    code.add_products(sums, (code.at(w_now, k) for k in range(rows)), xs)
                 return sums
 
-            for n, each in enumerate(in_pairs(b, count, [code.zero] * (rows * columns), step)):
+            zeros = [code.zero] * (rows * columns)
+            in_turn = in_pairs if columns > 1 and not pin else one_by_one
+            for n, each in enumerate(in_turn(b, count, zeros, step)):
                 code.store(each, code.at(out, n * width))
             return context.get_dummy_value()
 

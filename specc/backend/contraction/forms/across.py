@@ -6,6 +6,7 @@ import numpy as np
 
 from specc.backend.contraction.loops.single import across_kernel, pack_across_kernel
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import (
     ContractionPlan,
     by_weights,
@@ -18,10 +19,20 @@ from specc.backend.contraction.tiling import (
 
 # Not every number: each is one more kernel to compile.
 _POSITIONS = (1, 2, 4, 7, 8, 10, 12, 14)
+# Vectors of a tile at most; more where lines of weights come from afar time and again.
+_VECTORS, _MOST_VECTORS = 4, 8
 # Cycles to write one row of a tile, and to start one.
 _ROW, _START = 2, 30
 # Weights of more bytes do not stay in the L2 cache from call to call.
 _NEAR = 512 << 10
+
+
+def shapes(target: Target) -> list[tuple[int, int]]:
+    """The positions and vectors of tiles whose sums, weights and one value fit the registers."""
+    registers = target.machine.registers
+    return [
+        (q, v) for q in _POSITIONS for v in range(1, _MOST_VECTORS + 1) if (q + 1) * v < registers
+    ]
 
 
 def _candidate(problem: Problem) -> Candidate | None:
@@ -49,16 +60,9 @@ def _candidate(problem: Problem) -> Candidate | None:
 
     most = -(-rows.size // target.width)
     size = rows.size * sum(len(taps) for taps, _ in classes) * target.bytes
-    longer = (
-        9 if problem.calls > 1 and size > _NEAR else 5
-    )  # lines of weights that come from afar time and again
-    shapes = [
-        (q, v)
-        for q in _POSITIONS
-        for v in range(1, longer)
-        if q <= run and v <= most and (q + 1) * v + 1 <= target.machine.registers
-    ]
-    shape = min(shapes, key=cycles)
+    if problem.calls <= 1 or size <= _NEAR:
+        most = min(most, _VECTORS)
+    shape = min((each for each in shapes(target) if each[0] <= run and each[1] <= most), key=cycles)
 
     runs_each = max(len(positions) for _, positions in classes)
     asks = part.parts > 1 and runs_each > 1

@@ -9,6 +9,7 @@ import numpy as np
 
 from specc.backend.contraction.loops.single import dot_kernel
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import (
     ContractionPlan,
     even_part,
@@ -25,6 +26,11 @@ _SUM, _START = 8, 30
 # Bytes of weights in rows that a loop finds in a near cache, and how much longer more of them take
 # it (measured: 54 GB/s of 1 MB, where packed weights come at 118).
 _NEAR, _FROM_AFAR = 512 << 10, 2.5
+
+
+def shapes(target: Target) -> list[tuple[int, int]]:
+    """The rows and taps of the tiles whose sums, taps and one row fit the registers."""
+    return [(r, t) for r in _ROWS for t in _TAPS if r * t + t + 1 <= target.machine.registers]
 
 
 def _candidate(problem: Problem) -> Candidate | None:
@@ -57,13 +63,8 @@ def _candidate(problem: Problem) -> Candidate | None:
         size = rows.size * len(segments) * length * target.bytes
         return cycles * (_FROM_AFAR if problem.calls > 1 and size > _NEAR else 1) / part.parts
 
-    shapes = [
-        (r, t)
-        for r in _ROWS
-        for t in _TAPS
-        if r <= rows.size and t <= len(tap_at) and r * t + t + 1 <= target.machine.registers
-    ]
-    shape = min(shapes, key=cycles)
+    fitting = [each for each in shapes(target) if each[0] <= rows.size and each[1] <= len(tap_at)]
+    shape = min(fitting, key=cycles)
 
     def build() -> ContractionPlan:
         # a part of the rows in whole tiles; the last tile of all may overlap the one before

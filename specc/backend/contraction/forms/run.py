@@ -30,12 +30,13 @@ def _candidate(problem: Problem) -> Candidate | None:
         return None
     columns = [len(positions) * -(-run // target.width) for _, positions in lists]
     cost = Tiles(target, rows.size, 1)
-    shape, cycles = cost.best_packed(lists, columns)
+    asks = part.parts > 1
+    shape, cycles = cost.best_packed(lists, columns, asks)
     cycles += 0 if problem.kept else cost.packing(lists)
     names = {"x": batched.name, "w": weights.name}
     return Candidate(
         cycles,
-        lambda: packed_plan(target, shape, lists, rows, run, names, part.parts > 1),
+        lambda: packed_plan(target, shape, lists, rows, run, names, asks),
     )
 
 

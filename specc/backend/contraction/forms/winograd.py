@@ -6,6 +6,7 @@ import numpy as np
 
 from specc.backend.contraction.loops.winograd import winograd_kernel, winograd_weights_kernel
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import ContractionPlan
 from specc.backend.contraction.winograd import columns_of, fills, window_of
 
@@ -14,6 +15,11 @@ _SHAPES = {32: (8, 3), 16: (6, 2)}
 # Cycles to transform a column of the image, one of the result, and weights; most are for stores to
 # the L2 cache.
 _ENTER, _LEAVE, _WEIGHT = 70, 45, 25
+
+
+def shapes(target: Target) -> list[tuple[int, int]]:
+    """The rows and vectors of the tiles that multiply."""
+    return [_SHAPES[target.machine.registers]]
 
 
 def _candidate(problem: Problem) -> Candidate | None:
@@ -39,7 +45,7 @@ def _candidate(problem: Problem) -> Candidate | None:
         if axis.at in dict(expression.terms)
     ]
     row_count, channel_count = op.extents[rows], op.extents[channels]
-    shape = _SHAPES[target.machine.registers]
+    (shape,) = shapes(target)
     if row_count < shape[0]:
         return None
     steps = [(each.step(window.y.at), each.step(window.x.at)) for each in (batched, out)]

@@ -6,6 +6,7 @@ import numpy as np
 
 from specc.backend.contraction.loops.winograd import winograd_gradient_kernel
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import ContractionPlan, Linear
 from specc.backend.contraction.winograd import columns_of, fills, window_of
 
@@ -19,6 +20,11 @@ _BLOCK, _MOST_SCRATCH = 4, 32 << 20
 _ENTER, _TURN, _WEIGHT_BACK = 130, 100, 40
 # The estimate for `outer` tiles is too high by this factor, so this one is scaled to match.
 _AS_OUTER = 1.45
+
+
+def shapes(target: Target) -> list[tuple[int, int]]:
+    """The rows and vectors of the tiles that multiply."""
+    return list(_SHAPES[target.machine.registers].values())
 
 
 def _candidate(problem: Problem) -> Candidate | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from specc.backend.contraction.loops.winograd import winograd_run_kernel, winograd_weights_kernel
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import ContractionPlan
 from specc.backend.contraction.winograd import fills, window_of
 from specc.ir.plan import share
@@ -18,6 +19,11 @@ from specc.ir.plan import share
 SHAPES = {32: ((8, 2), (16, 1), (8, 1)), 16: ((6, 2), (12, 1), (6, 1))}
 # Cycles to transform a column of the image, one of the result, and weights.
 _ENTER, _LEAVE, _WEIGHT = 70, 30, 25
+
+
+def shapes(target: Target) -> list[tuple[int, int]]:
+    """The rows and vectors of the tiles that multiply."""
+    return list(SHAPES[target.machine.registers])
 
 
 def _candidate(problem: Problem) -> Candidate | None:
@@ -38,8 +44,8 @@ def _candidate(problem: Problem) -> Candidate | None:
         return None
     channel_count = op.extents[window.channels]
     first, row_count = share(op.extents[window.filters], part.number, part.parts)
-    shapes = [each for each in SHAPES[target.machine.registers] if each[0] <= row_count]
-    if not shapes:
+    fitting = [each for each in shapes(target) if each[0] <= row_count]
+    if not fitting:
         return None
     y, x = (_starts(axis.size, size) for axis, size in ((window.y, 2), (window.x, piece)))
     pieces = np.stack(
@@ -60,7 +66,7 @@ def _candidate(problem: Problem) -> Candidate | None:
             + (0 if problem.kept else _WEIGHT * row_count * channel_count)
         )
 
-    shape = min(shapes, key=cycles)
+    shape = min(fitting, key=cycles)
 
     def build() -> ContractionPlan:
         r, v = shape

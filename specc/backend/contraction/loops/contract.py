@@ -32,11 +32,12 @@ def contract(
     soon_3: "int",
     soon_size: "int",
     *,
-    tile: "tiles.contract_tile(tile_rows, vectors, dtype, width, written)",
+    tile: "tiles.contract_tile(tile_rows, vectors, dtype, width, by_steps, written)",
     tile_rows: "constant",
     vectors: "constant",
     dtype: "constant",
     width: "constant",
+    by_steps: "constant",
     written: "constant",
     step: "constant",
     tile_bytes: "constant",
@@ -106,12 +107,13 @@ def packed(
     out_row: "int",
     most: "int",
     *,
-    tile: "tiles.packed_tile(tile_rows, vectors, dtype, width, asks)",
+    tile: "tiles.packed_tile(tile_rows, vectors, dtype, width, asks, pin)",
     tile_rows: "constant",
     vectors: "constant",
     dtype: "constant",
     width: "constant",
     asks: "constant",
+    pin: "constant",
     ahead: "constant",
     tile_bytes: "constant",
     item: "constant",
@@ -242,8 +244,15 @@ def contract_kernel(target: Target, shape: tuple[int, int], written: bool = Fals
                             to be read or to be `written`
     """
     name = f"contract_{shape[0]}x{shape[1]}" + "_ahead" * written
+    # addresses of the rows, the values, offsets and what is prefetched, and counters
+    by_steps = shape[0] + 9 > target.machine.addresses
     return target.kernel(
-        contract, name, step=shape[1] * target.width, written=written, **_sizes(target, shape)
+        contract,
+        name,
+        step=shape[1] * target.width,
+        by_steps=by_steps,
+        written=written,
+        **_sizes(target, shape),
     )
 
 

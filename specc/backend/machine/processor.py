@@ -26,7 +26,7 @@ class Machine:
     """What the code generator needs to know about a processor.
 
     `cpu` and `features` are in LLVM's words; `registers` counts the vector registers of
-    `vector_bits` bits each.
+    `vector_bits` bits each. `architecture` is "x86_64", "aarch64" or what else the system says.
     """
 
     cpu: str
@@ -34,6 +34,17 @@ class Machine:
     vector_bits: int
     registers: int
     fma: bool
+    architecture: str = "x86_64"
+
+    @property
+    def addresses(self) -> int:
+        """How many integer registers there are for addresses and counters."""
+        return 15 if self.architecture == "x86_64" else 30
+
+    @property
+    def pin(self) -> str:
+        """LLVM's letter for a vector register in a constraint; empty if it is not known."""
+        return {"x86_64": "v", "aarch64": "w"}.get(self.architecture, "")
 
     @property
     def multiplies_bfloat16(self) -> bool:
@@ -74,8 +85,9 @@ def _machine(limit: int) -> Machine:
         except RuntimeError:  # LLVM cannot tell on this system
             features = {}
         cpu = llvm.get_host_cpu_name()
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return Machine(cpu, _flatten(features), min(limit, 128), 32, True)
+    architecture = _architecture()
+    if architecture != "x86_64":
+        return Machine(cpu, _flatten(features), min(limit, 128), 32, True, architecture)
 
     widest = 512 if features.get("avx512f") else 256 if features.get("avx2") else 128
     bits = min(limit, widest)
@@ -88,6 +100,12 @@ def _machine(limit: int) -> Machine:
     features["prefer-256-bit"] = bits == 256
     features["prefer-128-bit"] = bits == 128
     return Machine(cpu, _flatten(features), bits, 32 if wide else 16, bool(features.get("fma")))
+
+
+def _architecture() -> str:
+    """The instruction set's name, one for all systems."""
+    name = platform.machine().lower()
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name)
 
 
 def _flatten(features: dict[str, bool]) -> str:

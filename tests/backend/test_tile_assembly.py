@@ -1,0 +1,99 @@
+"""The machine code of register tiles for processors of all kinds: no sum leaves its register.
+
+Nothing of it runs. llvmlite's LLVM knows all these processors.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.assembly import PROCESSORS, Loop, loop_for, loop_of, tiles
+from specc.backend.contraction.loops.contract import contract
+from specc.backend.contraction.target import Target
+
+FORMS = [
+    "contract",
+    "contract ahead",
+    "packed",
+    "packed asking",
+    "outer",
+    "dot",
+    "across",
+    "across asking",
+    "winograd",
+    "winograd run",
+    "winograd gradient",
+]
+
+
+def faults(processor: str, dtype: str, forms: list[str], most: bool) -> list[str]:
+    """What is wrong with the loops of tiles of some forms; with `most`, of the largest alone."""
+    machine, found = PROCESSORS[processor], {}
+    for form, shape, kernel in tiles(Target(dtype, machine)):
+        if form in forms:
+            found.setdefault(form, []).append((shape[0] * shape[1], max(shape), shape, kernel))
+    wrong = []
+    for form, each in found.items():
+        # the most sums, and of those with equally many the most rows
+        for sums, _, shape, kernel in sorted(each, key=lambda one: one[:3])[-1 if most else 0 :]:
+            loop = loop_for(kernel, machine)
+            wrong += [f"{form} {shape}: {fault} ({loop})" for fault in loop.faults(sums)]
+    return wrong
+
+
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_the_largest_tiles_keep_their_sums_in_registers(processor):
+    assert not faults(processor, "float32", FORMS, most=True)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_every_tile_keeps_its_sums_in_registers(processor, dtype, form):
+    assert not faults(processor, dtype, [form], most=False)
+
+
+def test_sums_that_leave_their_registers_are_found():
+    # with an address for each of eight rows LLVM runs out of integer registers, and spills
+    machine = PROCESSORS["znver4"]
+    target = Target("float32", machine)
+    shape = {"tile_rows": 8, "vectors": 3, "step": 48, "tile_bytes": 8 * 3 * 64}
+    kernel = target.kernel(contract, "contract_8x3", written=False, by_steps=False, **shape)
+    found = loop_for(kernel, machine)
+    assert found.products == 24 and found.stack and found.stores
+    assert any("moved to memory" in fault for fault in found.faults(24))
+
+
+@pytest.mark.parametrize(
+    ("lines", "products", "loads", "stores", "stack"),
+    [
+        (
+            ["vbroadcastss (%rax,%rcx,4), %zmm1", "vfmadd231ps (%rdx){1to16}, %zmm1, %zmm2",
+             "vmovups %zmm2, 64(%rsp)", "movq 8(%rsp), %rax", "incq %rcx"], 1, 2, 1, 2,
+        ),
+        (
+            ["ldr\tq1, [x2]", "ldp\tq3, q4, [x5]", "fmla\tv0.4s, v1.4s, v3.s[0]",
+             "str\tq0, [sp, #16]", "subs x1, x1, #1"], 1, 3, 1, 1,
+        ),
+    ],
+)  # fmt: skip
+def test_instructions_are_counted(lines, products, loads, stores, stack):
+    loop = Loop(tuple(lines))
+    assert (loop.products, loop.loads, loop.stores, loop.stack) == (products, loads, stores, stack)
+
+
+def test_the_loop_with_the_most_products_is_read():
+    text = """
+.LBB0_1:                                # %outer
+\tmovq\t%rax, %rbx
+.LBB0_2:                                # %inner
+\tvfmadd231ps\t%zmm1, %zmm2, %zmm3
+\tcmpq\t%rbx, %rcx
+\tjne\t.LBB0_2
+\tjmp\t.LBB0_1
+"""
+    loop = loop_of(text)
+    assert loop.products == 1 and len(loop.lines) == 3
+    assert loop.faults(1) == []
+    assert loop.faults(4) == ["1 products for 4 sums: LLVM has unrolled it"]
