@@ -106,6 +106,8 @@ def beside(w: Writer) -> Value | None:
     function = w.rng.choice(("tanh", "sin", "exp", "relu"))
     inner = f"-abs({a.name})" if function == "exp" else a.name
     y = w.let(f"{function}({inner})", a.shape, a)
+    if y is None:
+        return None
     sign = w.rng.choice("+-*")
     squares = [(i, j) for i in range(a.rank) for j in range(i) if a.shape[i] == a.shape[j] > 1]
     if squares and w.rng.random() < 0.7:
