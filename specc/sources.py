@@ -10,161 +10,32 @@ files hold is the reader's business.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from specc.diagnostics import Diagnostic, Label, closest
-from specc.recipe import LARGEST_FLOAT, DataCall, Port, Recipe
+from specc.recipe import DataCall, Port, Recipe
+from specc.recipe.settings import Setting
+from specc.recipe.sources import FRAME, SOURCES, TEXT, DataSource, source_of
 from specc.source import Span
 
-
-@dataclass(frozen=True)
-class Setting:
-    """A setting of a source. `words` are texts that it takes besides numbers."""
-
-    name: str
-    kind: str  # "number", "count", "text", "character" or "choice" (one of `words`)
-    default: Any
-    words: tuple[str, ...] = ()
-    doc: str = ""  # what it does, for `specc explain`
-
-    def __str__(self) -> str:
-        """`separator: character`, `scale: number = 1`, `level: char or word = char`."""
-        kinds = self.words if self.kind == "choice" else (self.kind, *self.words)
-        shown = f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
-        default = f" = {shown}" if self.default is not None else ""
-        return f"{self.name}: {' or '.join(kinds)}{default}"
-
-    def wrong(self, value: Any) -> str | None:
-        """What the value should be, if it is not; None where it is right."""
-        if self.kind == "text":
-            return None if isinstance(value, str) and value.strip() else "a text"
-        if self.kind == "character":
-            return None if isinstance(value, str) and len(value) == 1 else "one character"
-        if value in self.words:
-            return None
-        if self.kind == "choice":
-            return " or ".join(f"`{each}`" for each in self.words)
-        if self.kind == "count":
-            is_count = isinstance(value, int) and not isinstance(value, bool) and value > 1
-            return None if is_count else "a whole number above 1"
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if is_number and math.isfinite(value) and abs(value) <= LARGEST_FLOAT:
-            return None
-        needed = "a number" if not is_number else "a number that float32 can hold"
-        return " or ".join([needed, *(f'"{each}"' for each in self.words)])
+__all__ = [
+    "FRAME",
+    "SOURCES",
+    "TEXT",
+    "DataSource",
+    "Reach",
+    "Setting",
+    "misfits",
+    "mistakes",
+    "nearest_file",
+    "source_of",
+]
 
 
-TEXT = (
-    Setting(
-        "level", "choice", "char", ("char", "word"), "Whether a symbol is a character or a word."
-    ),
-    Setting("limit", "count", None, (), "The most symbols that are kept: the most frequent ones."),
-    Setting("unknown", "text", None, (), "The symbol that replaces those that are not known."),
-)
-_SCALE = "A factor for the numbers of `float` inputs; targets are not scaled."
-SCALE = Setting("scale", "number", 1.0, (), _SCALE)
-SHIFT = Setting(
-    "shift", "number", 0.0, (), "A number that is added to `float` inputs after scaling."
-)
-
-
-@dataclass(frozen=True)
-class DataSource:
-    """What the call of a source may say. The last `optional` of the files may be left out.
-
-    With `names_ports` there is a setting for each input and target, too: where to find it. A source
-    without names has `fields`, which are bound by kind: all of them, or one for each file. `shape`
-    and `classes` are those of its images and labels, and `examples` their number, where they are
-    always the same.
-    """
-
-    files: tuple[str, ...] = ()
-    optional: int = 0
-    more_files: bool = False  # any number of the last one
-    settings: tuple[Setting, ...] = (SCALE, SHIFT)
-    names_ports: bool = False
-    fields: tuple[str, ...] = ()
-    shape: tuple[int, ...] | None = None
-    classes: int | None = None
-    examples: int | None = None
-    doc: str = ""  # what it reads, for `specc explain`
-
-    def all_settings(self, ports: Iterable[Port]) -> dict[str, Setting]:
-        """The settings by name, with those that are called like a port."""
-        named = [Setting(each.name, "text", None) for each in ports] if self.names_ports else []
-        return {each.name: each for each in (*named, *self.settings)}
-
-
-SOURCES: dict[str, DataSource] = {
-    "digits": DataSource(
-        settings=(Setting("scale", "number", 1 / 16, (), _SCALE), SHIFT),
-        fields=("image", "label"),
-        shape=(8, 8),
-        classes=10,
-        examples=1797,
-        doc="The 1,797 handwritten digits of 8x8 pixels that come with specc, scaled to 0 to 1"
-        " (Alpaydin and Kaynak, 1998). Images are bound to the `float` port and labels to the"
-        " `class` port.",
-    ),
-    "idx": DataSource(
-        ("the file of the images", "the file of the labels"),
-        optional=1,
-        fields=("image", "label"),
-        doc="Files in the IDX format of MNIST, plain or compressed with gzip. Images are bound to"
-        " the `float` port and labels to the `class` port; `scale = 1/255` brings bytes to 0 to 1.",
-    ),
-    "csv": DataSource(
-        ("the name of a file",),
-        settings=(
-            SCALE,
-            SHIFT,
-            Setting(
-                "separator",
-                "character",
-                None,
-                (),
-                "The character between fields; without it specc finds out.",
-            ),
-            Setting(
-                "missing",
-                "number",
-                "refuse",
-                ("drop", "refuse"),
-                "A number that replaces missing values; `drop` leaves such rows out, and `refuse`"
-                " makes them an error.",
-            ),
-            Setting(
-                "columns",
-                "text",
-                None,
-                (),
-                "The columns of the one vector input, `a, b, c` or `first : last`; without it, all"
-                " that are not bound otherwise.",
-            ),
-            *TEXT,
-        ),
-        names_ports=True,
-        doc="A table as text, whose first line has the names of the columns. A column is bound to"
-        ' the input or target of its name; `label = "Species"` names another column for it.',
-    ),
-    "npz": DataSource(
-        ("the name of a file",),
-        settings=(SCALE, SHIFT, *TEXT),
-        names_ports=True,
-        doc="Arrays that `numpy.savez` wrote, with the examples along the first axis. An array is"
-        ' bound to the input or target of its name; `image = "x_train"` names another array.',
-    ),
-    "text": DataSource(
-        ("the name of a file",),
-        settings=TEXT,
-        more_files=True,
-        doc="A text, or several, as a sequence of symbols. The target is the same sequence, one"
-        " symbol later. The symbols of the training text give the size of an open `dim`.",
-    ),
-}
 # What the field calls the settings of sources.
 SETTING_SYNONYMS = {
     "sep": "separator", "delimiter": "separator", "delim": "separator", "na": "missing",
@@ -175,8 +46,7 @@ SETTING_SYNONYMS = {
     "unk": "unknown", "oov": "unknown", "oov_token": "unknown",
 }  # fmt: skip
 NO_DATA = (".dl", ".py", ".md")
-PLANNED = ("images",)
-"""Sources that the language plans, and that are refused so far."""
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 @dataclass(frozen=True)
@@ -194,7 +64,7 @@ class Wrong:
 
 def mistakes(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
     """What is wrong with the call of a source that there is, for a model with such ports."""
-    source, found = SOURCES[call.word], []
+    source, found = source_of(call.word), []
     count, most = len(call.arguments), len(source.files)
     if source.more_files:
         most = max(most, count)
@@ -203,7 +73,7 @@ def mistakes(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
         has = f"{count} argument" + ("" if count == 1 else "s") if count else "none"
         found.append(Wrong("wrong-arguments", f"`{call.word}` takes {takes}, but has {has}",
                            argument=most if count > most else None))  # fmt: skip
-    for position, each in enumerate(call.arguments[:most]):
+    for position, each in enumerate(call.arguments[:most] if call.word != FRAME else ()):
         if not isinstance(each, str) or not each:
             given = f"`{each}`" if each != "" else "an empty text"
             found.append(
@@ -211,6 +81,16 @@ def mistakes(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
                     "wrong-arguments",
                     f"`{call.word}` takes the name of a file here, not {given}",
                     "put the name between quotes",
+                    argument=position,
+                )
+            )
+        elif URL.match(each):
+            found.append(
+                Wrong(
+                    "wrong-arguments",
+                    f"`{call.word}` reads files, not addresses such as `{each}`",
+                    "fetch the file first and name it here: a training does not change with what a"
+                    " server sends",
                     argument=position,
                 )
             )
@@ -253,7 +133,8 @@ def misfits(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
     source = SOURCES[call.word]
     if not source.fields:
         return []
-    names = source.fields[: len(call.arguments)] if source.files else source.fields
+    names = source.fields if source.more_files else source.fields[: len(call.arguments)]
+    names = names if source.files else source.fields
     bound = by_kind(names, ports)
     if bound.doubtful:
         listed = ", ".join(f"`{each}`" for each in bound.ports)
@@ -463,13 +344,3 @@ def unreachable(port: Port, reach: Reach, place: str, value: float) -> Diagnosti
         (f"{place}: {value:g}",),
         f"scale the targets to {what} where the data are made, or change the output",
     )
-
-
-FRAME = "frame"
-"""The word of a table that Python hands over, which no file can call."""
-_FRAME = DataSource(settings=SOURCES["csv"].settings, names_ports=True)
-
-
-def source_of(word: str) -> DataSource:
-    """Return what the call of a source may say."""
-    return _FRAME if word == FRAME else SOURCES[word]

@@ -239,7 +239,13 @@ def _changed_files(
     if pinned is None:
         return ""
     calls = [getattr(recipe, name) for name in sources]
-    names = {given for call in calls if isinstance(call, DataCall) for given in call.arguments}
+    names = {
+        given
+        for call in calls
+        if isinstance(call, DataCall)
+        for given in call.arguments
+        if isinstance(given, str)
+    }
     now = hashes.files(recipe, folder)
     changed = [
         f"`{name}`"

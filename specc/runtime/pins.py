@@ -100,7 +100,9 @@ def files(recipe: Recipe, folder: Path) -> dict[str, str]:
     found = {}
     for call in (recipe.data, recipe.validate, recipe.test):
         for given in call.arguments if isinstance(call, DataCall) else ():
-            path = folder / Path(str(given)).expanduser()
+            if not isinstance(given, str):
+                continue  # a table of Python
+            path = folder / Path(given).expanduser()
             if path.is_file() and given not in found:
                 try:
                     with path.open("rb") as file:

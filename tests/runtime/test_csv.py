@@ -59,7 +59,7 @@ def test_tables_may_be_quoted_compressed_and_have_blank_lines(tmp_path):
     assert columns(tmp_path, (X, Y), "csv", "a.csv.gz")["y"].array.tolist() == [0, 1]
     # a line is named by where it stands in the file
     (tmp_path / "a.csv").write_bytes(text.replace("3,4", "3,b").encode())
-    assert "`a.csv`, line 5: column `x_2`: `b` is not a number" in refusal(
+    assert "`a.csv`, line 5, column `x_2`: `b` is not a number" in refusal(
         tmp_path, (X, Y), "csv", "a.csv"
     )
 
@@ -105,7 +105,7 @@ def test_more_words_than_classes_are_refused(tmp_path):
 def test_a_missing_value_is_an_error_a_number_or_leaves_out_its_line(tmp_path, cell):
     text = f"x_1,x_2,y\n1,2,0\n{cell},4,1\n5,6,2\n"
     said = mistake(tmp_path, text)
-    assert "line 3: column `x_1`: the value is missing" in said
+    assert "line 3, column `x_1`: the value is missing" in said
     assert '`missing = "drop"` leaves out such lines, `missing = 0` puts a number there' in said
     assert table(tmp_path, text, missing=-1)["x"].array.tolist() == [[1, 2], [-1, 4], [5, 6]]
     dropped = table(tmp_path, text, missing="drop")
@@ -115,8 +115,8 @@ def test_a_missing_value_is_an_error_a_number_or_leaves_out_its_line(tmp_path, c
 
 def test_a_missing_class_is_no_number(tmp_path):
     text = "x_1,x_2,y\n1,2,0\n3,4,\n"
-    assert "line 3: column `y`: the value is missing" in mistake(tmp_path, text)
-    assert "line 3: column `y`: the value is missing" in mistake(tmp_path, text, missing=0)
+    assert "line 3, column `y`: the value is missing" in mistake(tmp_path, text)
+    assert "line 3, column `y`: the value is missing" in mistake(tmp_path, text, missing=0)
     assert table(tmp_path, text, missing="drop")["y"].array.tolist() == [0]
     assert '"drop"' in mistake(tmp_path, text, missing="mean")
 
@@ -135,15 +135,15 @@ def test_lines_keep_their_numbers_where_others_are_dropped(tmp_path):
         ("x_1,x_2,y\n", "there are no examples under the header"),
         ("1,2,3\n4,5,6\n", "there is no header"),
         ("x_1,x_2,y\n1,2,0\n1,2\n", "line 3: there are 2 cells, but the header has 3"),
-        ("x_1,x_2,y\n1,abc,0\n", "line 2: column `x_2`: `abc` is not a number"),
+        ("x_1,x_2,y\n1,abc,0\n", "line 2, column `x_2`: `abc` is not a number"),
         ("x_1;x_2;y\n1;2,5;0\n", "write decimals with a point"),
-        ("x_1,x_2,y\n1,inf,0\n", "line 2: column `x_2`: `inf` is not a number"),
+        ("x_1,x_2,y\n1,inf,0\n", "line 2, column `x_2`: `inf` is not a number"),
         ("x_1,x_2,y\n1,2,3\n", "line 2, column `y`: `3` is out of range"),
         ("x_1,x_2,y\n1,2,-1\n", "line 2, column `y`: `-1` is out of range"),
-        ("x_1,x_2,y\n1,2,1.0\n", "line 2: column `y`: `1.0` is no integer"),
+        ("x_1,x_2,y\n1,2,1.0\n", "line 2, column `y`: `1.0` is no integer"),
         (
             "x_1,x_2,y\n1,2,a\n1,2,1\n",
-            "line 3: column `y`: `1` is no integer, or stands among words",
+            "line 3, column `y`: `1` is no integer, or stands among words",
         ),
         ("x_1,x_2,x_3,y\n1,2,3,0\n", "`x: float[2]` needs 2 columns, but `a.csv` has 3 for it"),
         ("x_1,x_3,y\n1,2,0\n", "has no column `x`, nor `x_1`, `x_2`, .."),
@@ -168,7 +168,8 @@ def test_bool_columns_take_words_and_numbers(tmp_path):
     port = Port("same", "target", "bool", ())
     found = table(tmp_path, "same\ntrue\n0\nFalse\n1\n", (port,))
     assert found["same"].array.tolist() == [True, False, False, True]
-    assert "`yes` is not true, false, 1 or 0" in mistake(tmp_path, "same\nyes\n", (port,))
+    said = mistake(tmp_path, "same\nyes\nmaybe\n", (port,))
+    assert "line 3, column `same`: `maybe` is not true, false, yes, no, 1 or 0" in said
 
 
 def test_long_tables_are_read_piece_by_piece(tmp_path):
@@ -176,7 +177,7 @@ def test_long_tables_are_read_piece_by_piece(tmp_path):
     found = table(tmp_path, f"x_1,x_2,y\n{lines}")
     assert (found["x"].array[:, 1] == 2 * np.arange(10_000)).all()
     assert (found["y"].array == np.arange(10_000) % 3).all()
-    assert "line 9001: " in mistake(tmp_path, f"x_1,x_2,y\n{lines}".replace("\n8999,", "\nb,"))
+    assert "line 9001, " in mistake(tmp_path, f"x_1,x_2,y\n{lines}".replace("\n8999,", "\nb,"))
 
 
 def test_whatever_counts_as_space_around_a_number_is_left_out(tmp_path):
@@ -188,10 +189,10 @@ def test_whatever_counts_as_space_around_a_number_is_left_out(tmp_path):
 @pytest.mark.parametrize("cell", ["1_0", "٣", "１", "1_0.5", "1e1_0"])
 def test_a_number_has_plain_digits(tmp_path, cell):
     said = mistake(tmp_path, f"x_1,x_2,y\n1,2,0\n3,{cell},1\n")
-    assert f"`a.csv`, line 3: column `x_2`: `{cell}` is not a number" in said
+    assert f"`a.csv`, line 3, column `x_2`: `{cell}` is not a number" in said
     assert "the digits 0 to 9" in said
     said = mistake(tmp_path, f"x_1,x_2,y\n1,2,0\n3,4,{cell}\n")
-    assert f"line 3: column `y`: `{cell}` is not a class" in said
+    assert f"line 3, column `y`: `{cell}` is not a class" in said
 
 
 def test_words_with_letters_of_any_language_and_underscores_are_words(tmp_path):

@@ -238,11 +238,6 @@ def test_unknown_settings_and_sources_are_refused(idx_folder):
     assert "between quotes" in refusal(idx_folder, (IMAGE,), "idx", 3)
 
 
-@pytest.mark.parametrize("word", ["images"])
-def test_sources_that_are_not_there_yet_are_refused_by_name(tmp_path, word):
-    assert f"`{word}` is not available" in refusal(tmp_path, (IMAGE,), word, "a")
-
-
 def test_a_recipe_without_data_is_refused(tmp_path):
     with pytest.raises(DataError, match="names no data"):
         load(Recipe(), (X,), tmp_path)

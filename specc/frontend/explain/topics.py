@@ -105,7 +105,7 @@ def _first_sentence(text: str) -> str:
 
 
 def _short(name: str, kind: str, doc: str, head: str = "") -> Topic:
-    text = f"{head or name}\n\n{kind}\n\n{_filled(doc)}\n"
+    text = f"{head or name}\n\n{_filled(kind)}\n\n{_filled(doc)}\n"
     return Topic(name, kind, _first_sentence(doc), lambda: text)
 
 

@@ -318,9 +318,6 @@ def _validate(frame: Frame, statement: ast.Validate, ports: list[Port]) -> DataC
 def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | None:
     """`idx("images.gz", "labels.gz"; scale = 1/255)`, with all values known."""
     word = tree.word.text
-    if word in sources.PLANNED:
-        frame.error("not-yet", f"the source of data `{word}` is not there yet", tree.word.span)
-        return None
     if word not in sources.SOURCES:
         near = closest(word, sources.SOURCES, SOURCE_SYNONYMS)
         fixes = spelled(near, tree.word.span)

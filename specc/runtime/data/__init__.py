@@ -1,13 +1,25 @@
-"""Examples from files, bound to the ports of a model and checked before anything runs.
+"""Examples from files or frames, bound to the ports of a model and checked before anything runs.
 
     data = load(program.recipe, program.ports, folder)
     data.training.columns["image"]       # Column(uint8 [60000, 1, 28, 28], scale=1/255)
     data.validation.rows                 # which rows of its columns belong to it
 
-One file for each source (`digits`, `idx`, `csv`, `npz`): it reads what a `DataCall` names and says
-which field belongs to which port. `bind` checks fields against ports, `load` cuts the parts.
+A `DataCall("frame", (table,))` has an object of Python in the place of a file.
+
+sources     one file for each form of data: what a `DataCall` names as a `Table` of columns
+frames      objects of Python as a `Table`
+table       columns by name, before they are bound to ports
+match       which column belongs to which port
+cells       the cells of a column against the kind of a port
+columns     formulas: `column NAME = formula`
+fields      the fields of all ports
+parts       training, validation and test
+bind        fields to columns as kernels read them
+load        all of it; `sizes` for open dimensions, `survey` for `specc check`
 """
 
-from specc.runtime.data.load import Data, Part, load, open_sizes
+from specc.runtime.data.frames import table_of
+from specc.runtime.data.load import Data, Part, load
+from specc.runtime.data.sizes import open_sizes
 
-__all__ = ["Data", "Part", "load", "open_sizes"]
+__all__ = ["Data", "Part", "load", "open_sizes", "table_of"]

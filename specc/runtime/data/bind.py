@@ -46,8 +46,10 @@ def column(
         return Column(_floats(request, port, field, array), float(field.scale), float(field.shift))
     if port.kind == "bool":
         return Column(_truth(request, port, field, array))
-    if array.dtype.kind == "U":
+    if field.words is not None:
         array = _numbered(request, port, field, array, vocabulary)
+    elif vocabulary is not None and port.kind == "class" and field.classes is None:
+        raise _other_kind(request, port, field, vocabulary)
     return Column(_classes(request, port, field, array))
 
 
@@ -55,9 +57,11 @@ def words(field: Field, rows: np.ndarray) -> tuple[str, ...] | None:
     """The vocabulary of a field with words: those of some rows, sorted. None for numbers."""
     if field.texts is not None:
         return field.texts.vocabulary(rows.tolist())
-    if field.array.dtype.kind != "U":
+    if field.words is None:
         return None
-    return tuple(str(word) for word in np.unique(field.array[rows]))
+    if field.is_numbered:
+        return tuple(field.words.tolist())
+    return tuple(str(field.words[each]) for each in np.unique(field.array[rows]))
 
 
 def end(field: Field, rows: np.ndarray) -> str | None:
@@ -150,7 +154,7 @@ def _reshaping(port: Port, field: Field) -> str:
 
 
 def _floats(request: Request, port: Port, field: Field, array: np.ndarray) -> np.ndarray:
-    if array.dtype.kind not in "buif":
+    if array.dtype.kind not in "buif" or field.words is not None:
         raise _error(
             request,
             port,
@@ -242,22 +246,35 @@ def _numbered(
             f" {port_type(port)}`: {listed(vocabulary)}",
             f"declare class({len(vocabulary)}) if they are right",
         )
-    known = np.array(vocabulary)
-    numbers = np.minimum(np.searchsorted(known, array), len(known) - 1)
-    strange = known[numbers] != array
-    if strange.any():
-        word = str(array[strange].flat[0])
+    assert field.words is not None, "a field of words; please report this"
+    places = {word: place for place, word in enumerate(vocabulary)}
+    at = np.array([places.get(each, -1) for each in field.words.tolist()], np.int32)
+    numbers: np.ndarray = at[array]
+    if (numbers < 0).any():
+        word = field.words[array.reshape(-1)[int(np.argmax(numbers.reshape(-1) < 0))]]
         near = closest(word, vocabulary)
         _require(
             request,
             port,
             field,
-            array,
-            ~strange,
+            field.words[array],
+            numbers >= 0,
             "is none of the words of the training part",
             f"did you mean `{near}`?" if near else f"they are {listed(vocabulary)}",
         )
     return numbers
+
+
+def _other_kind(
+    request: Request, port: Port, field: Field, vocabulary: tuple[str, ...]
+) -> DataError:
+    return _error(
+        request,
+        port,
+        field,
+        f"{field.name} holds numbers for `{port.name}`, but the training data hold words",
+        f"write both in the same way: the words are {listed(vocabulary)}",
+    )
 
 
 def _require(
@@ -276,7 +293,7 @@ def _require(
     element = int(np.argmin(good[row].reshape(-1)))
     count = int(good.size - good.sum())
     more = f" (the first of {count:,} such values)" if count > 1 else ""
-    value = array[row].reshape(-1)[element]
+    value = array.reshape(len(array), -1)[row, element]
     raise _error(request, port, field, f"{field.place(row, element)}: `{value}` {what}{more}", help)
 
 

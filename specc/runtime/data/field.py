@@ -48,7 +48,7 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """Values for all examples, `[N, *shape]`: numbers, booleans or words (dtype U).
+    """Values for all examples, `[N, *shape]`: numbers, booleans, or the numbers of `words`.
 
     `name` stands for it in messages. `place` says where a value stands, given its row and its
     position within the row, both from 0. An image may be flattened to fit a port of rank 1.
@@ -64,6 +64,9 @@ class Field:
     texts: Texts | None = None  # in place of values: `array` then only counts the examples
     count: int | None = None  # examples in the file where `array` is a sample; -1 if not known
     rows: Rows | None = None  # where rows of the file were left out
+    words: np.ndarray | None = None  # the texts that `array` has the numbers of
+    is_numbered: bool = False  # the numbers are final, as a formula made them
+    classes: int | None = None  # their number, if a formula says so
 
     @property
     def is_part(self) -> bool:

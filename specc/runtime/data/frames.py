@@ -22,7 +22,9 @@ from typing import Any
 
 import numpy as np
 
+from specc.runtime.data.request import Request
 from specc.runtime.data.table import Columns, Raw, Table, coded
+from specc.sources import mistakes
 
 TAKEN = (
     "a dict of columns, a frame of pandas or polars, a table of pyarrow, a list of dicts, or a"
@@ -51,6 +53,13 @@ def table_of(data: object, title: str = "the data") -> Table:
         return Columns(found, rows, lambda row, name, at=0: _place(title, raw[name], row, name, at))
 
     return Table(title, list(raw), read)
+
+
+def table(request: Request) -> Table:
+    """Return the table that Python handed over as the argument of a call."""
+    for wrong in mistakes(request.call, request.ports):
+        raise request.error(wrong.message, help=wrong.help)
+    return table_of(request.call.arguments[0])
 
 
 def _place(title: str, raw: Raw, row: int, name: str, at: int) -> str:
@@ -129,7 +138,7 @@ def column_of(values: object, name: str) -> Raw:
     if kind in "iub":
         return Raw(array, title=title)
     if kind == "f":
-        gaps: np.ndarray = np.isnan(array).reshape(len(array), -1).any(axis=1)
+        gaps = np.asarray(np.isnan(array).reshape(len(array), -1).any(axis=1))
         return Raw(array, None, gaps if gaps.any() else None, title)
     if kind == "M":
         missing = np.isnat(array)
@@ -190,10 +199,11 @@ def _frame(data: object, is_series: bool = False) -> Any:
         import narwhals as nw
     except ImportError:  # pragma: no cover: it comes with specc
         return None
+    view: Any = nw.from_native  # its overloads know single kinds of frames
     try:
         if is_series:
-            return nw.from_native(data, series_only=True)  # type: ignore[call-overload]
-        frame = nw.from_native(data)
+            return view(data, series_only=True)
+        frame = view(data)
     except TypeError:
         return None
     return frame.collect() if isinstance(frame, nw.LazyFrame) else frame

@@ -12,22 +12,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from specc.columns import Column
-from specc.diagnostics import Diagnostic, closest
+from specc.diagnostics import Diagnostic
 from specc.recipe import DataCall, Port, Recipe
-from specc.runtime.data import bind, csv, digits, idx, npz, text
+from specc.runtime.data import bind
+from specc.runtime.data import fields as fields_of
+from specc.runtime.data.balance import balanced
+from specc.runtime.data.columns.evaluate import Statistics
 from specc.runtime.data.field import Field, Rows
+from specc.runtime.data.fields import Examples
+from specc.runtime.data.parts import NAMES, require_no_leak
+from specc.runtime.data.parts import parts as divided
+from specc.runtime.data.readers import (
+    request_of,
+    split_columns,
+    table_of_source,
+)
 from specc.runtime.data.request import Request, listed
+from specc.runtime.data.sources import text
+from specc.runtime.data.table import Raw, Table
 from specc.runtime.errors import AllMissing, DataError, data_error
-from specc.runtime.order import SPLIT, permutation
-from specc.sources import PLANNED, port_type
-
-READERS = {"digits": digits.read, "idx": idx.read, "csv": csv.read, "npz": npz.read}
 
 Vocabularies = Mapping[str, tuple[str, ...]]
 
@@ -54,7 +63,8 @@ class Data:
     training texts of a port, if all texts have the same one, and only at the end. `partial`
     describes the part that was read of each file that a `limit` cut short. `counts` has the number
     of examples in each source that was read ("data", "validate", "test"), or of symbols in each of
-    its texts. `left_out` describes the rows of each file that were left out.
+    its texts. `left_out` describes the rows of each file that were left out. `statistics` is what
+    the formulas of columns have learned from the training part, as JSON.
     """
 
     parts: Mapping[str, Part]
@@ -63,6 +73,7 @@ class Data:
     partial: tuple[str, ...] = ()
     counts: dict[str, list[int]] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    statistics: Statistics = field(default_factory=dict)
 
     @property
     def training(self) -> Part:
@@ -83,6 +94,7 @@ def load(
     vocabularies: Vocabularies | None = None,
     limit: int | None = None,
     counts: Mapping[str, Sequence[int]] | None = None,
+    statistics: Statistics | None = None,
 ) -> Data:
     """The `parts` of the data, of "training", "validation" and "test", where the recipe has them.
 
@@ -92,10 +104,15 @@ def load(
     With a `limit` no more than about that many bytes of each file or array are read. What is said
     of them holds for the whole; the parts of what was not read as a whole hold its beginning.
 
+    `statistics` are those that the formulas of columns have learned before; without them they are
+    learned from the training part.
+
     With `counts`, which an earlier `Data` had, examples after so many are left out: the parts are
     those of that time, if rows were only added since.
     """
-    counts, held = dict(counts or {}), {}
+    job = _Load(recipe, tuple(ports), folder, tuple(parts), limit, dict(counts or {}))
+    job.vocabularies = dict(vocabularies or {})
+    job.statistics = dict(statistics or {})
     if recipe.data is None:
         raise data_error(
             "`train` names no data",
@@ -104,66 +121,116 @@ def load(
         )
     if recipe.data.word == "text":
         return _load_text(
-            recipe, recipe.data, ports, folder, parts, dict(vocabularies or {}), limit, counts
+            recipe, recipe.data, ports, folder, parts, job.vocabularies, limit, job.counts
         )
-    found: list[Diagnostic] = []
-    vocabularies = dict(vocabularies or {})
-    loaded: dict[str, Part] = {}
-    ends: dict[str, str] = {}
-    held_out = recipe.validate if isinstance(recipe.validate, float) else None
-    is_part = False
-    partial: list[str] = []
-    left_out: list[str] = []
-    reads_training = "training" in parts or ("validation" in parts and held_out is not None)
-    if reads_training:
-        with _collected(found):
-            request = request_of(recipe.data, ports, folder, limit)
-            fields = _fields(request)
-            partial += _extents(request, fields)
-            left_out += _left_out(request, fields)
-            held["data"] = [len(_any(fields).array)]
-            fields = _first(request, fields, counts.get("data"))
-            is_part = any(each.is_part for each in fields.values())
-            training, validation = _split(
-                request, len(_any(fields).array), None if is_part else held_out, recipe.seed
-            )
-            for port in request.ports:
-                rows = np.arange(len(fields[port.name].array)) if is_part else training
-                if (words := bind.words(fields[port.name], rows)) is not None:
-                    vocabularies.setdefault(port.name, words)
-                if (end := bind.end(fields[port.name], training)) is not None:
-                    ends[port.name] = end
-            columns = _columns(request, fields, vocabularies, found)
-            sampled = {} if limit is None else fields
-            loaded = {
-                name: Part(columns, rows, fields=sampled, source=_any(fields).rows)
-                for name, rows in (("training", training), ("validation", validation))
-            }
-    for name, call in (("validation", recipe.validate), ("test", recipe.test)):
-        if name in parts and isinstance(call, DataCall):
-            with _collected(found):
-                request = request_of(call, ports, folder, limit)
-                fields = _fields(request)
-                partial += _extents(request, fields)
-                left_out += _left_out(request, fields)
-                source = "validate" if name == "validation" else name
-                held[source] = [len(_any(fields).array)]
-                fields = _first(request, fields, counts.get(source))
-                # words cannot be compared with those of a training part that was not read
-                is_open = is_part or (reads_training and "training" not in loaded)
-                known = _with_own_words(fields, vocabularies) if is_open else vocabularies
-                columns = _columns(request, fields, known, found)
-                loaded[name] = Part(columns, np.arange(len(_any(fields).array)))
-    if found:
-        raise DataError(found)
+    job.read_data()
+    job.read_others()
+    if job.found:
+        raise DataError(job.found)
     return Data(
-        {name: part for name, part in loaded.items() if name in parts and len(part)},
-        vocabularies=vocabularies,
-        ends=ends,
-        partial=tuple(partial),
-        counts=held,
-        left_out=tuple(left_out),
+        {name: part for name, part in job.loaded.items() if name in parts and len(part)},
+        vocabularies=job.vocabularies,
+        ends=job.ends,
+        partial=tuple(job.partial),
+        counts=job.held,
+        left_out=tuple(job.left_out),
+        statistics=job.statistics,
     )
+
+
+@dataclass
+class _Load:
+    """The parts of a recipe on their way: what was read so far, and what is wrong with it."""
+
+    recipe: Recipe
+    ports: tuple[Port, ...]
+    folder: Path
+    parts: tuple[str, ...]
+    limit: int | None
+    counts: dict[str, Sequence[int]]
+    vocabularies: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    statistics: Statistics = field(default_factory=dict)
+    found: list[Diagnostic] = field(default_factory=list)
+    loaded: dict[str, Part] = field(default_factory=dict)
+    held: dict[str, list[int]] = field(default_factory=dict)
+    ends: dict[str, str] = field(default_factory=dict)
+    partial: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    by: Raw | None = None  # the column that the split goes by, of the training part
+    is_part: bool = False
+    reads_training: bool = False
+
+    def read_data(self) -> None:
+        """Read `data`, and divide it into parts."""
+        recipe = self.recipe
+        held_out = [
+            name
+            for name, share in (("validation", recipe.validate), ("test", recipe.test))
+            if isinstance(share, float)
+        ] + (["validation"] if recipe.folds else [])
+        self.reads_training = "training" in self.parts or bool({*held_out} & {*self.parts})
+        if not self.reads_training:
+            return
+        with _collected(self.found):
+            assert recipe.data is not None, "the data were asked for; please report this"
+            read = self.examples("data", recipe.data)
+            request, by = read.request, next(iter(read.by.values()), None)
+            if read.is_part:
+                rows = {name: np.arange(0) for name in NAMES} | {"training": np.arange(read.count)}
+            else:
+                rows = divided(request, recipe, read.count, by)
+            self.is_part = read.is_part
+            learns = None if self.statistics else rows["training"]
+            fields, statistics = read.fields(self.statistics, learns)
+            self.statistics = self.statistics or statistics
+            self.by = None if by is None else by.rows(rows["training"])
+            for port in request.ports:
+                if (words := bind.words(fields[port.name], rows["training"])) is not None:
+                    self.vocabularies.setdefault(port.name, words)
+                if (end := bind.end(fields[port.name], rows["training"])) is not None:
+                    self.ends[port.name] = end
+            columns = _columns(request, fields, self.vocabularies, self.found)
+            sampled = {} if self.limit is None else fields
+            if recipe.balance is not None and recipe.balance in columns:
+                rows["training"] = balanced(columns[recipe.balance].array, rows["training"])
+            self.loaded = {
+                name: Part(columns, each, fields=sampled, source=read.rows)
+                for name, each in rows.items()
+            }
+
+    def read_others(self) -> None:
+        """Read the validation and the test data that are sources of their own."""
+        recipe = self.recipe
+        for name, call in (("validation", recipe.validate), ("test", recipe.test)):
+            source = "validate" if name == "validation" else name
+            if name not in self.parts or not isinstance(call, DataCall):
+                continue
+            with _collected(self.found):
+                read = self.examples(source, call)
+                fields, _ = read.fields(self.statistics)
+                # words cannot be compared with those of a training part that was not read
+                is_open = self.is_part or (self.reads_training and "training" not in self.loaded)
+                known: Vocabularies = self.vocabularies
+                if is_open:
+                    known = _with_own_words(fields, self.vocabularies)
+                columns = _columns(read.request, fields, known, self.found)
+                self.loaded[name] = Part(columns, np.arange(read.count))
+                for each in read.by.values():
+                    require_no_leak(read.request, recipe, self.by, name, each)
+
+    def examples(self, source: str, call: DataCall) -> Examples:
+        """Read the columns of a source: "data", "validate" or "test"."""
+        request = request_of(call, self.ports, self.folder, self.limit, self.recipe.columns)
+        table = table_of_source(request)
+        is_alone = source != "data" and self.recipe.split.by not in ("group", "time")
+        by = [] if is_alone else split_columns(self.recipe, request, table)
+        learned = self.statistics or None
+        read = fields_of.read(request, table, by, learned)
+        names = _names(request, table)
+        self.partial += _extents(names, read)
+        self.left_out += _left_out(names, read)
+        self.held[source] = [read.count]
+        return _first(read, self.counts.get(source))
 
 
 def _load_text(
@@ -234,49 +301,47 @@ def _load_text(
     )
 
 
-def _first(
-    request: Request, fields: dict[str, Field], count: Sequence[int] | None
-) -> dict[str, Field]:
-    """Return the first `count` examples of the fields; raises `DataError` if there are fewer."""
-    held = len(_any(fields).array)
-    if count is None or list(count) == [held]:
-        return fields
+def _first(read: Examples, count: Sequence[int] | None) -> Examples:
+    """Return the first `count` examples; raises `DataError` if there are fewer."""
+    if count is None or list(count) == [read.count]:
+        return read
     (before,) = count
-    if held < before:
-        raise request.error(
-            f"{_any(fields).name} holds {held:,} examples, but held {before:,} when the run was"
+    if read.count < before:
+        raise read.request.error(
+            f"{_title(read)} holds {read.count:,} examples, but held {before:,} when the run was"
             " made",
             argument=0,
             help="restore the file",
         )
-    return {
-        name: replace(
-            each,
-            array=each.array[:before],
-            texts=each.texts and replace(each.texts, parts=each.texts.parts[:before]),
-        )
-        for name, each in fields.items()
-    }
+    return read.first(before)
 
 
-def _extents(request: Request, fields: dict[str, Field]) -> list[str]:
+def _title(read: Examples) -> str:
+    """Return the name of the source in messages."""
+    first = next(iter(read.direct.values()), None)
+    return read.table.title if first is None else first.name
+
+
+def _names(request: Request, table: Table) -> str:
+    """Return the files of a source for a message."""
+    names = [Path(each).name for each in request.call.arguments if isinstance(each, str)]
+    return listed(names) if names else table.title
+
+
+def _extents(names: str, read: Examples) -> list[str]:
     """What was read of a source, if not all: "`a.csv`: the first 9,000 of 60,000 examples"."""
-    parts = [each for each in fields.values() if each.is_part]
-    if not parts:
+    if not read.is_part:
         return []
-    rows = min(len(each.array) for each in parts)
-    count = f" of {parts[0].examples:,}" if parts[0].examples >= 0 else ""
-    names = listed(Path(each).name for each in request.call.arguments)
-    return [f"{names}: the first {rows:,}{count} examples"]
+    count = f" of {read.total:,}" if read.total >= 0 else ""
+    return [f"{names}: the first {read.count:,}{count} examples"]
 
 
-def _left_out(request: Request, fields: dict[str, Field]) -> list[str]:
+def _left_out(names: str, read: Examples) -> list[str]:
     """What a source left out: "`a.csv`: left out 2 of 150 rows, which have missing values"."""
-    rows = _any(fields).rows
+    rows = read.rows
     if rows is None:
         return []
     verb = "has" if rows.left_out == 1 else "have"
-    names = listed(Path(each).name for each in request.call.arguments)
     return [
         f"{names}: left out {rows.left_out:,} of {rows.count:,} rows, which {verb} missing values"
     ]
@@ -295,86 +360,6 @@ def _with_own_words(fields: dict[str, Field], vocabularies: Vocabularies) -> Voc
     return found
 
 
-def request_of(
-    call: DataCall, ports: Sequence[Port], folder: Path, limit: int | None = None
-) -> Request:
-    """What a source is asked for: the ports whose values do not follow from another port's."""
-    derived = tuple(port for port in ports if port.length_of or port.begin_of)
-    own = tuple(port for port in ports if port not in derived)
-    return Request(call, own, folder, derived, limit)
-
-
-def open_sizes(
-    recipe: Recipe, ports: Sequence[Port], folder: Path, limit: int | None = None
-) -> dict[str, int]:
-    """The sizes that the training data give to ports whose sizes are open, by name.
-
-    `float[n]` takes its `n` from the shape of an example, `class(k)` its `k` from the number of
-    words or the largest integer. A size that is an expression, such as `2 * n`, gives nothing. With
-    a `limit` a number of classes, or of steps, is that of the beginning of the data.
-    """
-    if recipe.data is None:
-        return {}
-    request = request_of(recipe.data, ports, folder, limit)
-    found = _Sizes(request)
-    if recipe.data.word == "text":
-        source = text.read(request)
-        if isinstance(recipe.validate, float):
-            source, _ = source.cut(recipe.validate)
-        for port in request.ports:
-            if port.kind == "class":
-                found.add(port, port.classes, len(source.vocabulary()), source.is_part)
-        return found.sizes
-    for name, each in _fields(request).items():
-        found.add_field(next(port for port in ports if port.name == name), each)
-    return found.sizes
-
-
-class _Sizes:
-    """The sizes that data give to symbolic dimensions, by name."""
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self.sizes: dict[str, int] = {}
-
-    def add(self, port: Port, size: object, value: int, is_least: bool = False) -> None:
-        """Set a size of a port, if it is a name. Raises `DataError` if it has another value.
-
-        With `is_least` the size is `value` or more.
-        """
-        name = str(size)
-        if not name.isidentifier() or size is None:
-            return
-        if is_least:
-            self.sizes[name] = max(value, self.sizes.get(name, 0))
-        elif self.sizes.setdefault(name, value) != value:
-            raise self.request.error(
-                f"`{name}` is {self.sizes[name]} elsewhere, but {value} in the data of"
-                f" `{port.name}: {port_type(port)}`",
-                port=port,
-            )
-
-    def add_field(self, port: Port, field: Field) -> None:
-        """Set the sizes that follow from the values of a port."""
-        if field.texts is not None:
-            self.add(port, port.shape[0], max(map(len, field.texts.parts)), field.is_part)
-            words = field.texts.vocabulary(range(len(field.texts.parts)))
-            self.add(port, port.classes, len(words), field.is_part)
-            return
-        shape = field.shape
-        if field.is_image and len(port.shape) == 1:
-            shape = (int(np.prod(shape)),)
-        while len(shape) < len(port.shape) and port.shape[len(port.shape) - len(shape) - 1] == 1:
-            shape = (1, *shape)
-        if len(shape) == len(port.shape):
-            for size, value in zip(port.shape, shape, strict=True):
-                self.add(port, size, value)
-        if port.kind == "class" and field.array.dtype.kind in "uiU" and field.array.size:
-            is_words = field.array.dtype.kind == "U"
-            count = len(np.unique(field.array)) if is_words else int(field.array.max()) + 1
-            self.add(port, port.classes, count, field.is_part)
-
-
 @contextmanager
 def _collected(found: list[Diagnostic]) -> Iterator[None]:
     """Collect the diagnostics of a `DataError` in `found`; `AllMissing` is raised on."""
@@ -384,25 +369,6 @@ def _collected(found: list[Diagnostic]) -> Iterator[None]:
         raise
     except DataError as error:
         found.extend(error.diagnostics)
-
-
-def _fields(request: Request) -> dict[str, Field]:
-    word = request.call.word
-    if word in PLANNED:
-        raise request.error(
-            f"the data source `{word}` is not available in this version of specc",
-            help=f"it has {listed(READERS)}; `npz` takes any arrays",
-        )
-    if word not in READERS:
-        near = closest(word, READERS)
-        raise request.error(
-            f"there is no data source `{word}`",
-            help=f"did you mean `{near}`?" if near else f"there are {listed(READERS)}",
-        )
-    fields = READERS[word](request)
-    if not _any(fields).examples:
-        raise request.error(f"{_any(fields).name} holds no examples", argument=0)
-    return fields
 
 
 def _columns(
@@ -472,22 +438,3 @@ def _check_lengths(request: Request, port: Port, field: Field) -> None:
             if varies
             else f"`class(..)[<= {port.sequence}]` is a sequence of varying length",
         )
-
-
-def _split(
-    request: Request, count: int, held_out: float | None, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of the training part, and those of the validation part (a share of `held_out`)."""
-    if held_out is None:
-        return np.arange(count), np.arange(0)
-    kept = count - round(count * held_out)
-    if not 0 < kept < count:
-        raise request.error(
-            f"{count} examples cannot be split: one of the two parts would be empty"
-        )
-    order = permutation(seed, SPLIT, count)
-    return np.sort(order[:kept]), np.sort(order[kept:])
-
-
-def _any(fields: dict[str, Field]) -> Field:
-    return next(iter(fields.values()))

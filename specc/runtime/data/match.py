@@ -1,7 +1,7 @@
-"""Which field of a source belongs to which port.
+"""Which column of a source belongs to which port.
 
-by_kind(request, {"image": images, "label": labels})   # {"picture": images, "digit": labels}
-by_name(request, "a.csv", ["x_1", "x_2", "y"], {})     # {"x": ["x_1", "x_2"], "y": ["y"]}
+by_kind(request, table)         # {"picture": "image", "digit": "label"}
+by_name(request, table, {})     # {"x": ["x_1", "x_2"], "y": ["y"]}
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections import Counter
 from specc import sources
 from specc.diagnostics import Diagnostic, closest
 from specc.recipe import Port
-from specc.runtime.data.field import Field
 from specc.runtime.data.request import Request, listed
+from specc.runtime.data.table import Table
 from specc.runtime.errors import DataError
 from specc.sources import port_type
 
@@ -27,27 +27,48 @@ SYNONYMS = (
 )
 
 
-def by_kind(request: Request, fields: dict[str, Field]) -> dict[str, Field]:
-    """The field of each port, as `sources.by_kind` binds them."""
-    found = sources.by_kind(fields, request.ports)
+def names(request: Request, table: Table, settings: dict) -> dict[str, list[str]]:
+    """Return the columns of each port: by kind or by name, as the table says."""
+    if not table.by_kind:
+        return by_name(request, table, _chosen(request, settings))
+    return {port: [name] for port, name in by_kind(request, table).items()}
+
+
+def _chosen(request: Request, settings: dict) -> dict[str, str]:
+    """Return the columns that settings name, by port."""
+    chosen = request.columns()
+    if columns := settings.get("columns"):
+        wide = [p for p in request.ports if p.kind == "float" and p.shape and p.role == "input"]
+        if len(wide) != 1:
+            raise request.error(
+                "`columns` is for a model with one `float` input that has axes; this one has"
+                f" {listed(p.name for p in wide)}",
+                help='name the columns of each: `x = "a, b"`',
+            )
+        chosen[wide[0].name] = columns
+    return chosen
+
+
+def by_kind(request: Request, table: Table) -> dict[str, str]:
+    """The column of each port, as `sources.by_kind` binds them."""
+    found = sources.by_kind(table.names, request.ports)
     if found.doubtful:
         raise request.error(
-            f"{fields[found.doubtful].name} could be any of {listed(found.ports)}",
+            f"the {found.doubtful}s of {table.title} could be any of {listed(found.ports)}",
             help=f"call the right one `{found.doubtful}`, or take the data from an `npz`, with"
             " names",
         )
-    bound = {port: fields[name] for port, name in found.fields.items()}
     for port in request.ports:
-        if port.name not in bound:
+        if port.name not in found.fields:
             raise request.error(
                 f"`{request.call.word}` has nothing for `{port.name}: {port_type(port)}`",
                 port=port,
                 help="it gives images to a `float` port and labels to a `class` port",
             )
-    return bound
+    return found.fields
 
 
-def by_name(request: Request, file: str, names: list[str], chosen: dict) -> dict[str, list[str]]:
+def by_name(request: Request, table: Table, chosen: dict[str, str]) -> dict[str, list[str]]:
     """For each port the names of the columns that make it up.
 
     A setting called like the port says so itself (`species = "kind"`, `x = "length, width"`);
@@ -55,6 +76,7 @@ def by_name(request: Request, file: str, names: list[str], chosen: dict) -> dict
     columns `x_1`, `x_2`, .. (or `x1`, `x2`, ..), counted from 1 or 0, in row-major order.
     """
     found: dict[str, list[str]] = {}
+    names = table.names
     mistakes: list[Diagnostic] = []
     counts = Counter(names)
     for port in request.ports:
@@ -68,10 +90,10 @@ def by_name(request: Request, file: str, names: list[str], chosen: dict) -> dict
             if len(mistakes) == MOST_MISTAKES:
                 break
             if name not in counts:
-                mistakes += _missing(request, file, port, name, names).diagnostics
+                mistakes += _missing(request, table, port, name).diagnostics
             elif counts[name] > 1:
                 mistakes += request.error(
-                    f"`{file}` has {counts[name]} columns called `{name}`",
+                    f"{table.title} has {counts[name]} columns called `{name}`",
                     help="give them different names",
                 ).diagnostics
         found[port.name] = wanted
@@ -89,12 +111,13 @@ def _numbered(port: Port, names: list[str]) -> list[str]:
     return [numbers[each] for each in sorted(numbers)] if complete else []
 
 
-def _missing(request: Request, file: str, port: Port, name: str, names: list[str]) -> DataError:
+def _missing(request: Request, table: Table, port: Port, name: str) -> DataError:
+    names = table.names
     near = closest(name, names) or _synonym(name, names)
     hint = f"did you mean `{near}`? " if near else ""
     is_chosen = port.name in request.columns()
     series, noun, help_ = "", "array", f"`numpy.savez(file, {port.name}=...)` names it so"
-    if request.call.word != "npz":
+    if table.noun == "column":
         noun = "column"
         wide = bool(port.shape)
         series = f", nor `{name}_1`, `{name}_2`, .." if wide and name == port.name else ""
@@ -105,10 +128,12 @@ def _missing(request: Request, file: str, port: Port, name: str, names: list[str
             help_ = ""
         if series and not near and port.kind == "float" and port.role == "input":
             help_ = (
-                f'`columns = "a, b, .."` of `csv` lists those of an input, or `{port.name} = ..`'
+                f'`columns = "a, b, .."` of `{request.call.word}` lists those of an input, or'
+                f" `column {port.name} = rest` takes all that are left"
             )
     return request.error(
-        f"`{file}` has no {noun} `{name}`{series}, which `{port.name}: {port_type(port)}` needs",
+        f"{table.title} has no {noun} `{name}`{series}, which"
+        f" `{port.name}: {port_type(port)}` needs",
         setting=port.name if is_chosen else "columns",
         port=port,
         help=f"{hint}{help_}".strip(),

@@ -9,6 +9,7 @@ raise request.error("`iris.csv`, line 5: ...", help="...")
 from __future__ import annotations
 
 import gzip
+import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from specc.diagnostics import Diagnostic, Label
-from specc.recipe import DataCall, Port
+from specc.recipe import ColumnRule, DataCall, Port
 from specc.runtime.errors import DataError, data_error, diagnostic
-from specc.sources import SOURCES, mistakes, nearest_file
+from specc.sources import mistakes, nearest_file, source_of
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Request:
     folder: Path
     derived: tuple[Port, ...] = ()  # those whose values follow from another port's
     limit: int | None = None
+    rules: tuple[ColumnRule, ...] = ()  # the formulas of columns
 
     def error(
         self,
@@ -86,6 +88,8 @@ class Request:
         path = self.folder / Path(self.call.arguments[position]).expanduser()
         if path.is_file():
             return path
+        if path.is_dir() and position == 0 and source_of(self.call.word).takes_folders:
+            return path
         if path.is_dir():
             help_ = "name a file in it"
             raise self.error(f"`{path}` is a folder, not a file", argument=position, help=help_)
@@ -109,7 +113,7 @@ class Request:
 
         A port with the name of a setting of the source, such as `level`, has no such setting.
         """
-        own = {each.name for each in SOURCES[self.call.word].settings}
+        own = {each.name for each in source_of(self.call.word).settings}
         given = {
             port.name: self.call.settings.get(port.name)
             for port in self.ports
@@ -119,15 +123,21 @@ class Request:
 
     def settings(self) -> dict[str, Any]:
         """The settings of the call, with the defaults of those that it leaves out."""
-        known = SOURCES[self.call.word].all_settings(self.ports)
+        known = source_of(self.call.word).all_settings(self.ports)
         return {name: each.default for name, each in known.items()} | self.call.settings
 
+    def has_setting(self, name: str) -> bool:
+        """Return whether the source takes such a setting."""
+        return name in source_of(self.call.word).all_settings(())
+
     def read(self, path: Path, argument: int = 0) -> bytearray:
-        """The bytes of a file, unpacked if it is compressed with gzip; at most `limit` of them."""
+        """Return the bytes of a file, or the first `limit`, unpacked from gzip or zip."""
         most = -1 if self.limit is None else self.limit
         try:
             with path.open("rb") as file:
                 content = file.read(most)
+                if content[:4] == b"PK\x03\x04" and path.suffix != ".npz":
+                    return self._unzipped(path, argument, most)
                 if content[:2] != b"\x1f\x8b":
                     return bytearray(content)
                 file.seek(0)
@@ -140,12 +150,27 @@ class Request:
                 argument=argument,
                 help="fetch the file again",
             ) from None
-        except (gzip.BadGzipFile, zlib.error) as error:
+        except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error) as error:
             raise self.error(
                 f"`{path}` is damaged: {error}", argument=argument, help="fetch the file again"
             ) from None
         except OSError as error:
             raise self.error(f"cannot read `{path}`: {error.strerror}", argument=argument) from None
+
+    def _unzipped(self, path: Path, argument: int, most: int) -> bytearray:
+        """Return the bytes of the only file in a zip archive."""
+        with zipfile.ZipFile(path) as archive:
+            files = [each for each in archive.infolist() if not each.is_dir()]
+            files = [each for each in files if not each.filename.startswith("__MACOSX/")]
+            if len(files) != 1:
+                raise self.error(
+                    f"`{path}` holds {len(files)} files, where one is read",
+                    argument=argument,
+                    help="unpack it, and name the file",
+                    notes=[f"it has {listed(each.filename for each in files)}"],
+                )
+            with archive.open(files[0]) as unpacked:
+                return bytearray(unpacked.read(most))
 
     def is_part(self, content: bytearray) -> bool:
         """Whether what was read of a file may be its beginning alone."""

@@ -18,7 +18,8 @@ import numpy as np
 
 from specc.diagnostics import Diagnostic
 from specc.recipe import Port, Recipe
-from specc.runtime.data.load import Part, load, open_sizes
+from specc.runtime.data.load import Part, load
+from specc.runtime.data.sizes import open_sizes
 from specc.runtime.errors import DataError
 from specc.sources import Reach, large_batch, missing_classes, unreachable
 

@@ -7,6 +7,7 @@ Nothing here knows graphs: the front end fills these in, the runtime reads them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +62,53 @@ class DataCall:
 
 
 @dataclass(frozen=True)
+class Formula:
+    """A formula of a column: a word with its inputs and settings.
+
+    `word` is "number" (its `value`), "name" (the column called `value`), an operator such as "+",
+    or a word of `words.WORDS`. `key` names what it remembers of the training part, such as
+    "standardize1", the first `standardize` of its column.
+    """
+
+    word: str
+    inputs: tuple[Formula, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+    value: Any = None
+    key: str = ""
+    span: Span | None = field(default=None, compare=False)
+    setting_spans: dict[str, Span] = field(default_factory=dict, compare=False, repr=False)
+
+    def walk(self) -> Iterator[Formula]:
+        """Return the formula and all within it."""
+        yield self
+        for each in self.inputs:
+            yield from each.walk()
+
+
+@dataclass(frozen=True)
+class ColumnRule:
+    """`column NAME = formula`: how the raw columns of the data become an input or a target."""
+
+    name: str
+    formula: Formula
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Split:
+    """How the examples of one source are divided into parts.
+
+    `by` is "random"; or "stratify": each value of `column` is shared out alike between the parts;
+    "group": all examples with one value of `column` are in one part; "time": the parts that are
+    held out have the latest values of `column`.
+    """
+
+    by: str = "random"
+    column: str = ""
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
 class Monitor:
     """The value that tells which epoch is the best: one of a model's `columns`."""
 
@@ -77,13 +125,24 @@ class Recipe:
     kept for it. `clip_value` bounds every element of the gradients, then `clip_norm` the norm of
     them all. With `recompute` the backward pass computes values of the forward pass again, where
     keeping them takes more memory. With the `precision` "bfloat16" the operands of products are
-    rounded. A checkpoint is written every `checkpoint_seconds` within an
-    epoch, too. `places` has the values of the settings that the file gives.
+    rounded. A checkpoint is written every `checkpoint_seconds` within an epoch, too. `columns` are
+    the formulas of columns, in their order. `places` has the values of the settings that the file
+    gives.
+
+    `validate` and `test` are sources, or shares of all examples of `data`; `split` says how these
+    are chosen. With `folds` the validation part is fold `fold` (from 1) of that many. `balance`
+    names the target whose classes weigh alike, by `balance_by` ("weights" or "oversampling").
     """
 
     data: DataCall | None = None
     validate: DataCall | float | None = None
-    test: DataCall | None = None
+    test: DataCall | float | None = None
+    split: Split = Split()
+    folds: int | None = None
+    fold: int | None = None
+    balance: str | None = None
+    balance_by: str = "weights"
+    columns: tuple[ColumnRule, ...] = ()
     epochs: int = 10
     batch: int = 32
     seed: int = 0

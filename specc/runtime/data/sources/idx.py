@@ -9,49 +9,46 @@ bound by kind, or by name where a port is called `image` or `label`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from math import prod
 from pathlib import Path
 
 import numpy as np
 
-from specc.runtime.data.field import Field
-from specc.runtime.data.match import by_kind
 from specc.runtime.data.request import Request
+from specc.runtime.data.table import Columns, Raw, Table
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 MOST_AXES = 32  # of an array, in all versions of NumPy
 
 
-def read(request: Request) -> dict[str, Field]:
-    """The fields for the ports that can take them: port -> field."""
+def table(request: Request) -> Table:
+    """Return the images and the labels as columns."""
     paths = request.files()
-    settings = request.settings()
-    images, count = array(request, paths[0], 0)
-    fields = {
-        "image": Field(
-            f"`{paths[0].name}`",
-            images,
-            _place(paths[0], images),
-            settings["scale"],
-            settings["shift"],
-            is_image=images.ndim > 2,
-            count=count,
-        )
-    }
-    if len(paths) > 1:
-        labels, count = array(request, paths[1], 1)
-        place = _place(paths[1], labels)
-        fields["label"] = Field(f"`{paths[1].name}`", labels, place, argument=1, count=count)
-        held = [each.examples for each in fields.values()]
-        if held[0] != held[1]:
+    names = ["image", "label"][: len(paths)]
+
+    def read(wanted: Sequence[str], texts: Collection[str]) -> Columns:
+        raw: dict[str, Raw] = {}
+        totals, count = [], None
+        for position, (name, path) in enumerate(zip(names, paths, strict=True)):
+            values, whole = array(request, path, position)
+            is_image = position == 0 and values.ndim > 2
+            raw[name] = Raw(values, None, None, f"`{path.name}`", position, is_image)
+            totals.append(len(values) if whole is None else whole)
+            count = count if whole is None else whole
+        if len(set(totals)) > 1:
             raise request.error(
-                f"`{paths[0].name}` holds {held[0]:,} examples, but `{paths[1].name}` holds"
-                f" {held[1]:,}",
+                f"`{paths[0].name}` holds {totals[0]:,} examples, but `{paths[1].name}` holds"
+                f" {totals[1]:,}",
                 help="the two files do not belong together",
             )
-    return by_kind(request, fields)
+        rows = min(map(len, raw.values()))
+        raw = {name: each.rows(slice(rows)) for name, each in raw.items()}
+        places = {name: _place(paths[names.index(name)], each.array) for name, each in raw.items()}
+        return Columns(raw, rows, lambda row, name, element=0: places[name](row, element), count)
+
+    return Table(f"`{paths[0].name}`", names, read, by_kind=True, noun="array")
 
 
 def array(request: Request, path: Path, argument: int) -> tuple[np.ndarray, int | None]:

@@ -24,8 +24,8 @@ import numpy as np
 from specc.columns import Column
 from specc.recipe import Port
 from specc.runtime.data import tokens
-from specc.runtime.data.match import port_type
 from specc.runtime.data.request import Request
+from specc.sources import port_type
 
 
 @dataclass(frozen=True, eq=False)

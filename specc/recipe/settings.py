@@ -1,0 +1,65 @@
+"""What a setting of a source of data, or of a word of a column's formula, may be.
+
+Setting("scale", "number", 1.0).wrong("a")      # "a number"
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from specc.recipe.recipe import LARGEST_FLOAT
+
+REQUIRED = object()
+"""The default of a setting that must be given."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of a source or a word. `words` are texts that it takes besides numbers.
+
+    A "count" is a whole number above 1, a "size" above 0; a "value" is a number or a text.
+    """
+
+    name: str
+    kind: str  # "number", "count", "size", "truth", "text", "value", "character" or "choice"
+    default: Any
+    words: tuple[str, ...] = ()
+    doc: str = ""  # what it does, for `specc explain`
+
+    def __str__(self) -> str:
+        """`separator: character`, `scale: number = 1`, `level: char or word = char`."""
+        kinds = self.words if self.kind == "choice" else (self.kind, *self.words)
+        if self.kind == "value":
+            kinds = ("number", "text", *self.words)
+        shown = f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
+        if isinstance(self.default, bool):
+            shown = shown.lower()
+        has_default = self.default is not None and self.default is not REQUIRED
+        return f"{self.name}: {' or '.join(kinds)}" + (f" = {shown}" if has_default else "")
+
+    def wrong(self, value: Any) -> str | None:
+        """Return what the value should be; None if it is right."""
+        if self.kind == "text":
+            return None if isinstance(value, str) and value.strip() else "a text"
+        if self.kind == "character":
+            return None if isinstance(value, str) and len(value) == 1 else "one character"
+        if isinstance(value, str) and value in self.words:
+            return None
+        if self.kind == "value" and isinstance(value, str):
+            return None if value else "a text that is not empty"
+        if self.kind == "choice":
+            return " or ".join(f"`{each}`" for each in self.words)
+        if self.kind == "truth":
+            return None if isinstance(value, bool) else "`true` or `false`"
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if self.kind in ("count", "size"):
+            least = 2 if self.kind == "count" else 1
+            is_whole = is_number and math.isfinite(value) and value == int(value)
+            wanted = f"a whole number above {least - 1}"
+            return None if is_whole and least <= value <= 10**9 else wanted
+        if is_number and math.isfinite(value) and abs(value) <= LARGEST_FLOAT:
+            return None
+        needed = "a number" if not is_number else "a number that float32 can hold"
+        return " or ".join([needed, *(f'"{each}"' for each in self.words)])

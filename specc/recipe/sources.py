@@ -1,0 +1,191 @@
+"""The sources of data that `train` may name: the files and settings that each takes.
+
+SOURCES["idx"].files        # ("the file of the images", "the file of the labels")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from specc.recipe.recipe import Port
+from specc.recipe.settings import Setting
+
+TEXT = (
+    Setting(
+        "level", "choice", "char", ("char", "word"), "Whether a symbol is a character or a word."
+    ),
+    Setting("limit", "count", None, (), "The most symbols that are kept: the most frequent ones."),
+    Setting("unknown", "text", None, (), "The symbol that replaces those that are not known."),
+)
+_SCALE = "A factor for the numbers of `float` inputs; targets are not scaled."
+SCALE = Setting("scale", "number", 1.0, (), _SCALE)
+BYTES = Setting("scale", "number", 1 / 255, (), _SCALE)
+SHIFT = Setting(
+    "shift", "number", 0.0, (), "A number that is added to `float` inputs after scaling."
+)
+SEPARATOR = Setting(
+    "separator", "character", None, (), "The character between fields; without it specc finds out."
+)
+MISSING = Setting(
+    "missing",
+    "number",
+    "refuse",
+    ("drop", "refuse"),
+    "A number that replaces missing values; `drop` leaves such rows out, and `refuse` makes them an"
+    " error.",
+)
+COLUMNS = Setting(
+    "columns", "text", None, (), "The columns of the one vector input, separated by commas."
+)
+TABLE = (SCALE, SHIFT, MISSING, COLUMNS, *TEXT)
+DELIMITED = (SCALE, SHIFT, SEPARATOR, MISSING, COLUMNS, *TEXT)
+_BY_NAME = (
+    " A column is bound to the input or target of its name; `label = \"Species\"` names another"
+    " column for it."
+)  # fmt: skip
+_FILE = ("the name of a file",)
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """What the call of a source may say. The last `optional` of the files may be left out.
+
+    With `names_ports` there is a setting for each input and target, too: where to find it. A source
+    without names has `fields`, which are bound by kind: all of them, or one for each file. `shape`
+    and `classes` are those of its images and labels, and `examples` their number, where they are
+    always the same. Its first argument may be a folder if it `takes_folders`.
+    """
+
+    files: tuple[str, ...] = ()
+    optional: int = 0
+    more_files: bool = False  # any number of the last one
+    settings: tuple[Setting, ...] = (SCALE, SHIFT)
+    names_ports: bool = False
+    takes_folders: bool = False
+    fields: tuple[str, ...] = ()
+    shape: tuple[int, ...] | None = None
+    classes: int | None = None
+    examples: int | None = None
+    doc: str = ""  # what it reads, for `specc explain`
+
+    def all_settings(self, ports: Iterable[Port]) -> dict[str, Setting]:
+        """The settings by name, with those that are called like a port."""
+        named = [Setting(each.name, "text", None) for each in ports] if self.names_ports else []
+        return {each.name: each for each in (*named, *self.settings)}
+
+
+SOURCES: dict[str, DataSource] = {
+    "digits": DataSource(
+        settings=(Setting("scale", "number", 1 / 16, (), _SCALE), SHIFT),
+        fields=("image", "label"),
+        shape=(8, 8),
+        classes=10,
+        examples=1797,
+        doc="The 1,797 handwritten digits of 8x8 pixels that come with specc, scaled to 0 to 1"
+        " (Alpaydin and Kaynak, 1998). Images are bound to the `float` port and labels to the"
+        " `class` port.",
+    ),
+    "idx": DataSource(
+        ("the file of the images", "the file of the labels"),
+        optional=1,
+        fields=("image", "label"),
+        doc="Files in the IDX format of MNIST, plain or compressed. Images are bound to the `float`"
+        " port and labels to the `class` port; `scale = 1/255` brings bytes to 0 to 1.",
+    ),
+    "csv": DataSource(
+        _FILE,
+        settings=DELIMITED,
+        names_ports=True,
+        doc="A table as text, whose first line has the names of the columns, plain or compressed"
+        " (gzip, zip)." + _BY_NAME,
+    ),
+    "tsv": DataSource(
+        _FILE,
+        settings=DELIMITED,
+        names_ports=True,
+        doc="A table as text with tabs between the fields; the rest is as in `csv`.",
+    ),
+    "jsonl": DataSource(
+        _FILE,
+        settings=TABLE,
+        names_ports=True,
+        doc="A JSON object on each line: its members are the columns. A list of equally many"
+        " numbers on each line is a vector." + _BY_NAME,
+    ),
+    "parquet": DataSource(
+        _FILE,
+        settings=TABLE,
+        names_ports=True,
+        doc="A table in the Parquet format, read by pyarrow (extra `tables`)." + _BY_NAME,
+    ),
+    "feather": DataSource(
+        _FILE,
+        settings=TABLE,
+        names_ports=True,
+        doc="A table in the Feather (Arrow IPC) format, read by pyarrow (extra `tables`)."
+        + _BY_NAME,
+    ),
+    "npz": DataSource(
+        _FILE,
+        settings=(SCALE, SHIFT, *TEXT),
+        names_ports=True,
+        doc="Arrays that `numpy.savez` wrote, with the examples along the first axis. An array is"
+        ' bound to the input or target of its name; `image = "x_train"` names another array.',
+    ),
+    "npy": DataSource(
+        _FILE,
+        settings=(SCALE, SHIFT, *TEXT),
+        names_ports=True,
+        more_files=True,
+        doc="Arrays that `numpy.save` wrote, one in each file, which are bound by the names of the"
+        " files. They are mapped into memory, so they may be larger than it.",
+    ),
+    "images": DataSource(
+        ("a folder with a folder of pictures for each class, or a table with their paths",),
+        settings=(
+            BYTES,
+            SHIFT,
+            Setting("size", "size", None, (), "The height and width that pictures are scaled to."),
+            Setting("path", "text", "path", (), "The column of a table with the pictures' paths."),
+            MISSING,
+        ),
+        names_ports=True,
+        takes_folders=True,
+        doc="Pictures (PNG, JPEG, GIF, BMP, TIFF, WebP) of any size, read by Pillow (extra"
+        " `images`): a folder with a folder for each class, or a table with a column of paths. The"
+        " shorter side is scaled, and the middle cut out. The decoded pictures are kept in the"
+        " user's cache folder.",
+    ),
+    "cifar10": DataSource(
+        ("the file of the images and labels",),
+        settings=(
+            BYTES,
+            SHIFT,
+            Setting(
+                "part", "choice", "train", ("train", "test"), "Which files of an archive are read."
+            ),
+        ),
+        fields=("image", "label"),
+        shape=(3, 32, 32),
+        classes=10,
+        more_files=True,
+        doc="The binary form of the CIFAR-10 images (Krizhevsky, 2009): the files of its batches,"
+        " or the archive that holds them.",
+    ),
+    "text": DataSource(
+        _FILE,
+        settings=TEXT,
+        more_files=True,
+        doc="A text, or several, as a sequence of symbols. The target is the same sequence, one"
+        " symbol later. The symbols of the training text give the size of an open `dim`.",
+    ),
+}
+FRAME = "frame"
+"""The word of a table that Python hands over, which no file can call."""
+_FRAME = DataSource(("a table",), settings=TABLE, names_ports=True)
+
+
+def source_of(word: str) -> DataSource:
+    """Return what the call of a source may say."""
+    return _FRAME if word == FRAME else SOURCES[word]

@@ -1,0 +1,193 @@
+"""The words of `column` formulas: what each takes, gives and remembers of the training part.
+
+    WORDS["fill"].settings         # (Setting("by", "number", ..., ("mean", "median", "most")),)
+    mistakes(formula)              # what is wrong with its words, inputs and settings
+
+Kinds of values: "numbers", "words", "dates", "truth", "classes" and "symbols"; "any" takes them
+all. The kind of a raw column shows only in the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from specc.recipe.settings import REQUIRED, Setting
+
+OPERATORS = ("+", "-", "*", "/", "//", "%", "^", "==", "!=", "<", "<=", ">", ">=")
+LOGIC = ("and", "or", "not")
+NUMERIC = ("numbers", "truth", "classes")
+
+
+@dataclass(frozen=True)
+class ColumnWord:
+    """A word of a column's formula.
+
+    `inputs` are the names of its inputs, `more` if there may be any number of the last; `takes` are
+    the kinds of values that it takes, and `gives` the kind that it makes ("same": that of its
+    input). If `learns`, it remembers statistics of the training part. `doc` is its page.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    takes: tuple[str, ...]
+    gives: str
+    doc: str
+    settings: tuple[Setting, ...] = ()
+    learns: bool = False
+    more: bool = False
+    example: str = ""
+
+    def __str__(self) -> str:
+        """The signature: `fill(x; by: number or mean or median or most)`."""
+        inputs = ", ".join(self.inputs) + (", .." if self.more else "")
+        settings = "; " + ", ".join(map(str, self.settings)) if self.settings else ""
+        return f"{self.name}({inputs}{settings})"
+
+
+_FUNCTIONS = {
+    "log": "natural logarithm; a value that is not positive is an error",
+    "exp": "exponential function",
+    "sqrt": "square root; a negative value is an error",
+    "abs": "absolute value",
+    "sin": "sine of radians, as in `sin(2 * pi * hour(x) / 24)`",
+    "cos": "cosine of radians",
+    "floor": "largest whole number that is not above the value",
+    "round": "nearest whole number",
+}
+_DATES = {
+    "days": ("numbers", "days since 1970-01-01, with the time of day as a fraction"),
+    "year": ("numbers", "year, such as 2024"),
+    "month": ("classes", "month as a class of 12, 0 for January"),
+    "weekday": ("classes", "day of the week as a class of 7, 0 for Monday"),
+    "hour": ("classes", "hour of the day as a class of 24"),
+}
+_FORMAT = Setting("format", "text", None)
+
+WORDS: dict[str, ColumnWord] = {
+    each.name: each
+    for each in (
+        ColumnWord(
+            "standardize", ("x",), NUMERIC, "numbers",
+            "(x - mean) / deviation, with the mean and the standard deviation of the training part."
+            " Each element of a vector has its own. A constant column becomes 0.",
+            learns=True, example="standardize(age)",
+        ),
+        ColumnWord(
+            "scale", ("x",), NUMERIC, "numbers",
+            "Maps the least and the largest value of the training part to `low` and `high`."
+            " Each element of a vector has its own. A constant column becomes `low`.",
+            (Setting("low", "number", 0.0), Setting("high", "number", 1.0)),
+            learns=True, example="scale(age; 0, 1)",
+        ),
+        ColumnWord(
+            "fill", ("x",), ("numbers", "truth", "words", "dates"), "same",
+            "Puts a value where one is missing: the mean, the median or the most frequent value"
+            " (`most`) of the training part, or a number. For words it is `most` or a text.",
+            (Setting("by", "value", "mean", ("mean", "median", "most")),),
+            learns=True, example="fill(age; median)",
+        ),
+        ColumnWord(
+            "missing", ("x",), ("any",), "truth",
+            "1 where a value is missing, 0 elsewhere: a gap often says something by itself.",
+            example="missing(age)",
+        ),
+        ColumnWord(
+            "class", ("x",), ("words", "numbers", "truth"), "classes",
+            "The number of each word among the sorted words of the training part. Words that occur"
+            " fewer than `least` times there, and with `unknown` also new and missing ones, become"
+            " one class of their own, the first.",
+            (Setting("unknown", "truth", False), Setting("least", "size", 1)),
+            learns=True, example="class(city; unknown = true, least = 5)",
+        ),
+        ColumnWord(
+            "onehot", ("x",), ("words", "truth", "classes", "numbers"), "numbers",
+            "A vector with 1 at the place of the word, and 0 elsewhere. Words are those of the"
+            " training part; a new or missing word is a vector of zeros. Rarer words than `least`"
+            " have no place.",
+            (Setting("least", "size", 1),), learns=True, example="onehot(city)",
+        ),
+        ColumnWord(
+            "bucket", ("x",), NUMERIC, "classes",
+            "The number of the bucket that a value falls into, from 0: `count` buckets with equally"
+            " many examples of the training part in each.",
+            (Setting("count", "count", REQUIRED),), learns=True, example="bucket(income; 10)",
+        ),
+        ColumnWord(
+            "hash", ("x",), ("words", "numbers", "truth"), "classes",
+            "A class below `count` that follows from the text alone (CRC-32 of its UTF-8 bytes),"
+            " for words without number: different words may share a class.",
+            (Setting("count", "count", REQUIRED),), example="hash(url; 1000)",
+        ),
+        ColumnWord(
+            "truth", ("x",), ("words", "numbers", "truth"), "truth",
+            "1 for yes, true, y, t, on or 1, and 0 for no, false, n, f, off or 0, in upper or lower"
+            " case.",
+            example="truth(smoker)",
+        ),
+        ColumnWord(
+            "symbols", ("x",), ("words", "numbers"), "symbols",
+            "A text as a sequence of classes, one for each character or word.",
+            (Setting("level", "choice", "char", ("char", "word")),
+             Setting("limit", "count", None), Setting("unknown", "text", None)),
+            learns=True, example="symbols(review; level = word, limit = 10000)",
+        ),
+        ColumnWord(
+            "clip", ("x",), NUMERIC, "numbers", "Bounds a value by `low` and `high`.",
+            (Setting("low", "number", REQUIRED), Setting("high", "number", REQUIRED)),
+            example="clip(age; 0, 100)",
+        ),
+        ColumnWord(
+            "columns", (), (), "numbers",
+            "A vector of all columns with names that match one of the patterns, in the order of the"
+            " table. `*` stands for any text. A single name stands for that column itself.",
+            more=True, example='columns("pixel*")',
+        ),
+        ColumnWord(
+            "rest", (), (), "numbers",
+            "A vector of all columns that no input, target, formula or split uses, in the order of"
+            " the table. Columns of words become one-hot vectors, dates become days; gaps are"
+            " filled by the mean, and the numbers are standardized.",
+            learns=True, example="rest()",
+        ),
+        ColumnWord(
+            "numbers", (), (), "numbers",
+            "A vector of all columns of numbers that no input, target, formula or split uses, in"
+            " the order of the table.",
+            example="numbers()",
+        ),
+        ColumnWord(
+            "concat", ("a", "b"), (*NUMERIC,), "numbers",
+            "The values and vectors side by side, as one vector.", more=True,
+            example="concat(standardize(age), onehot(city))",
+        ),
+        *(
+            ColumnWord(name, ("x",), NUMERIC, "numbers", f"The {doc}.", example=f"{name}(x)")
+            for name, doc in _FUNCTIONS.items()
+        ),
+        *(
+            ColumnWord(
+                name, ("x",), ("dates", "words"), gives,
+                f"The {doc}. Texts are dates as in 2024-01-31 or 2024-01-31 13:05, or of a `format`"
+                ' such as "%d.%m.%Y".',
+                (_FORMAT,), example=f"{name}(sold)",
+            )
+            for name, (gives, doc) in _DATES.items()
+        ),
+    )
+}  # fmt: skip
+
+SYNONYMS = {
+    "standardise": "standardize", "normalize": "standardize", "normalise": "standardize",
+    "zscore": "standardize", "z_score": "standardize", "standard_scaler": "standardize",
+    "minmax": "scale", "min_max": "scale", "rescale": "scale", "impute": "fill", "fillna": "fill",
+    "is_missing": "missing", "isna": "missing", "isnull": "missing", "is_null": "missing",
+    "category": "class", "categorical": "class", "factorize": "class", "label": "class",
+    "encode": "class", "one_hot": "onehot", "dummies": "onehot", "get_dummies": "onehot",
+    "bin": "bucket", "bins": "bucket", "cut": "bucket", "qcut": "bucket", "discretize": "bucket",
+    "quantile": "bucket", "hashing": "hash", "bool": "truth", "boolean": "truth", "date": "days",
+    "timestamp": "days", "day": "days", "dayofweek": "weekday", "day_of_week": "weekday",
+    "tokens": "symbols", "tokenize": "symbols", "text": "symbols", "ln": "log", "clamp": "clip",
+    "stack": "concat", "concatenate": "concat", "column": "columns", "others": "rest",
+    "numeric": "numbers", "log1p": "log",
+}  # fmt: skip
+"""What the field calls the words of columns."""

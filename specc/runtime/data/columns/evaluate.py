@@ -1,0 +1,326 @@
+"""The formulas of a recipe's columns, carried out on the columns of a source.
+
+    needed(rules, ports, table.names, statistics)          # the raw columns that they read
+    found = evaluate(request, rules, columns, free, statistics, rows)
+    found.values["age"]          # Value("numbers", float64 [N])
+    found.statistics             # {"age": {"standardize1": {"mean": [38.2], "deviation": [12.9]}}}
+
+With `rows`, the training part, statistics are learned; without, those that are given are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from specc.diagnostics import closest
+from specc.recipe import ColumnRule, Formula
+from specc.recipe.words import WORDS
+from specc.runtime.data.columns import arithmetic, whole
+from specc.runtime.data.columns.steps import STEPS, Step, StepError
+from specc.runtime.data.columns.values import Value, value_of
+from specc.runtime.data.request import Request, listed
+from specc.runtime.data.table import Columns, Table
+from specc.runtime.errors import DataError, data_error
+
+Statistics = dict[str, dict[str, dict[str, Any]]]
+"""What each formula has learned, by the name of its column and its words: plain JSON."""
+
+
+@dataclass
+class Needed:
+    """The raw columns that formulas read, and which of these are texts untouched.
+
+    `rules` are the formulas that ports need; `wide` has the columns that `columns`, `rest` and
+    `numbers` stand for, by the name of the rule and the key of the word.
+    """
+
+    rules: list[ColumnRule] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    texts: set[str] = field(default_factory=set)
+    wide: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    may_be_missing: set[str] = field(default_factory=set)
+
+
+def rules_for(rules: Sequence[ColumnRule], ports: Iterable[str]) -> list[ColumnRule]:
+    """Return the rules of ports, and those that they use, in their order."""
+    known = {each.name: each for each in rules}
+    wanted: set[str] = set()
+    waiting = [name for name in ports if name in known]
+    while waiting:
+        name = waiting.pop()
+        if name not in wanted:
+            wanted.add(name)
+            places = [each.name for each in rules]
+            before = set(places[: places.index(name)])
+            waiting += [
+                each.value
+                for each in known[name].formula.walk()
+                if each.word == "name" and each.value in before
+            ]
+    return [each for each in rules if each.name in wanted]
+
+
+def needed(
+    request: Request, table: Table, taken: Iterable[str], statistics: Statistics | None
+) -> Needed:
+    """Return what the formulas of the request's ports read from a table.
+
+    `taken` are the columns that are used otherwise. Raises `DataError` for all names that the table
+    does not have.
+    """
+    found = Needed(rules_for(request.rules, [port.name for port in request.ports]))
+    wrong: list[DataError] = []
+    before: set[str] = set()
+    used = set(taken)
+    for rule in found.rules:
+        for each in rule.formula.walk():
+            if each.word == "name" and each.value not in before:
+                used.add(each.value)
+                if each.value not in table.names:
+                    wrong.append(_no_column(request, table, each, before))
+                    continue
+                found.names.append(each.value)
+            elif each.word == "columns":
+                names = _matching(table, each, rule, statistics)
+                used |= set(names)
+                found.wide[rule.name, each.key] = names
+                if not names:
+                    patterns = listed(each.settings["patterns"])
+                    wrong.append(_no_column(request, table, each, before, patterns))
+                found.names += names
+            _note_missing(found, each)
+        before.add(rule.name)
+    for rule in found.rules:
+        for each in rule.formula.walk():
+            if each.word in ("rest", "numbers"):
+                learned = _learned_names(each, rule, statistics)
+                names = learned or [name for name in table.names if name not in used]
+                found.wide[rule.name, each.key] = names
+                found.names += names
+    if wrong:
+        raise DataError([each for error in wrong for each in error.diagnostics])
+    found.names = list(dict.fromkeys(found.names))
+    absent = [name for name in found.names if name not in table.names]
+    if absent:
+        raise request.error(
+            f"{table.title} has no {table.noun} {listed(absent)}, which the training data had"
+        )
+    return found
+
+
+def _note_missing(found: Needed, formula: Formula) -> None:
+    """Note the raw columns that are read as texts, and those that may have gaps."""
+    names = [each.value for each in formula.inputs if each.word == "name"]
+    if formula.word == "symbols":
+        found.texts |= set(names)
+    takes_gaps = formula.word in ("fill", "missing", "onehot") or formula.settings.get("unknown")
+    if takes_gaps:
+        found.may_be_missing |= set(names)
+
+
+def _matching(
+    table: Table, formula: Formula, rule: ColumnRule, statistics: Statistics | None
+) -> list[str]:
+    learned = _learned_names(formula, rule, statistics)
+    return learned or whole.matching(formula.settings["patterns"], table.names)
+
+
+def _learned_names(
+    formula: Formula, rule: ColumnRule, statistics: Statistics | None
+) -> list[str] | None:
+    learned = ((statistics or {}).get(rule.name) or {}).get(formula.key)
+    if not learned:
+        return None
+    return list(learned["names"] if "names" in learned else learned["columns"])
+
+
+def _no_column(
+    request: Request,
+    table: Table,
+    formula: Formula,
+    before: Iterable[str],
+    shown: str | None = None,
+) -> DataError:
+    near = closest(str(formula.value), [*table.names, *before]) if shown is None else None
+    what = shown or f"`{formula.value}`"
+    return data_error(
+        f"{table.title} has no {table.noun} {what}",
+        formula.span or request.call.span,
+        help=f"did you mean `{near}`?" if near else None,
+        notes=[f"it has {listed(table.names)}"],
+        file=request.call.word,
+    )
+
+
+@dataclass
+class Evaluated:
+    """The value of each rule, and what was learned."""
+
+    values: dict[str, Value] = field(default_factory=dict)
+    statistics: Statistics = field(default_factory=dict)
+
+
+def evaluate(
+    request: Request,
+    plan: Needed,
+    columns: Columns,
+    statistics: Statistics | None = None,
+    rows: np.ndarray | None = None,
+) -> Evaluated:
+    """Carry out the rules of a plan. Raises `DataError` with every rule's first mistake."""
+    found = Evaluated()
+    wrong: list[DataError] = []
+    given = statistics or {}
+    for rule in plan.rules:
+        learned = dict(given.get(rule.name, {}))
+        walker = _Walker(request, plan, columns, found.values, rule.name, learned, rows)
+        try:
+            found.values[rule.name] = walker.value(rule.formula)
+        except DataError as error:
+            wrong.append(error)
+            continue
+        except KeyError:  # a rule that failed before
+            if not wrong:
+                raise
+            continue
+        if walker.learned:
+            found.statistics[rule.name] = walker.learned
+    if wrong:
+        raise DataError([each for error in wrong for each in error.diagnostics])
+    return found
+
+
+@dataclass
+class _Walker:
+    """The walk through one formula."""
+
+    request: Request
+    plan: Needed
+    columns: Columns
+    values: Mapping[str, Value]  # of the rules before
+    name: str
+    learned: dict[str, dict[str, Any]]
+    rows: np.ndarray | None
+
+    def value(self, formula: Formula) -> Value:
+        """Return the value of a formula; raises `DataError` at it."""
+        try:
+            return self._value(formula)
+        except StepError as error:
+            raise self._error(formula, error) from None
+
+    def _value(self, formula: Formula) -> Value:
+        word = formula.word
+        if word == "number":
+            return Value("numbers", np.full(self.columns.examples, float(formula.value)))
+        if word == "text":
+            words = np.empty(1, object)
+            words[:] = [formula.value]
+            return Value("words", np.zeros(self.columns.examples, np.int32), words)
+        if word == "name":
+            if formula.value in self.values and formula.value != self.name:
+                return self.values[formula.value]
+            return self._raw(formula.value)
+        if word in ("columns", "numbers", "rest"):
+            return self._wide(formula)
+        inputs = [self.value(each) for each in formula.inputs]
+        if word == "concat":
+            return whole.concatenated(inputs)
+        if word == "if":
+            return arithmetic.choice(*inputs)
+        if word == "not":
+            return arithmetic.inverted(*inputs)
+        if word == "negative":
+            return arithmetic.negated(self._numeric(inputs[0], "-"))
+        if word in arithmetic.FUNCTIONS:
+            return arithmetic.function(word, self._numeric(inputs[0], word))
+        if word not in STEPS:
+            return arithmetic.binary(word, *inputs)
+        return self._step(formula, inputs[0])
+
+    def _raw(self, name: str) -> Value:
+        return value_of(self.columns.raw[name], name)
+
+    def _step(self, formula: Formula, x: Value) -> Value:
+        known = WORDS[formula.word]
+        settings = {each.name: each.default for each in known.settings} | formula.settings
+        if x.kind not in known.takes and known.takes != ("any",):
+            x = self._understood(formula.word, x, known.takes)
+        step = Step(formula, settings, self.rows, self.learned.get(formula.key, {}))
+        found = STEPS[formula.word](step, x)
+        if step.learned:
+            self.learned[formula.key] = step.learned
+        return found
+
+    def _numeric(self, x: Value, word: str) -> Value:
+        return x if x.kind in ("numbers", "truth", "classes") else self._understood(word, x, ())
+
+    def _understood(self, word: str, x: Value, takes: Sequence[str]) -> Value:
+        """Return yes and no as truth values; raises `StepError` for what a word cannot take."""
+        if x.kind == "words" and x.words is not None and "words" not in takes:
+            from specc.runtime.data.columns.values import truth_of
+
+            found = truth_of(x.words.tolist())[x.array]
+            if (found >= 0)[~x.gaps()].all():
+                return Value("truth", found > 0, None, x.missing, origins=x.origins)
+            raise self._not_a_number(x)
+        if x.kind == "dates":
+            raise StepError(f"`{word}` takes numbers, not dates", help="`days(..)` counts the days")
+        raise StepError(f"`{word}` cannot take {x.kind}")
+
+    def _not_a_number(self, x: Value) -> StepError:
+        assert x.words is not None, "words have words; please report this"
+        strange = np.array([not _is_number(each) for each in x.words.tolist()], bool)
+        wrong = strange[x.array] & ~x.gaps()
+        row = int(np.argmax(wrong))
+        return StepError(
+            f"`{x.words[x.array[row]]}` is not a number",
+            row,
+            "`class`, `onehot`, `hash` or `truth` make numbers of words, and `days` of dates",
+            x,
+        )
+
+    def _wide(self, formula: Formula) -> Value:
+        names = self.plan.wide[self.name, formula.key]
+        if formula.word == "rest":
+            step = Step(formula, {}, self.rows, self.learned.get(formula.key, {}))
+            found = whole.rest(step, {name: self._raw(name) for name in names})
+            self.learned[formula.key] = step.learned
+            return found
+        values = {name: self._raw(name) for name in names}
+        if formula.word == "numbers" and formula.key not in self.learned:
+            values = {
+                name: each for name, each in values.items() if each.kind in ("numbers", "truth")
+            }
+            if not values:
+                raise StepError("no column of numbers is left for `numbers`")
+        self.learned[formula.key] = {"names": list(values)}
+        patterns = formula.settings.get("patterns", ())
+        if len(patterns) == 1 and "*" not in patterns[0]:
+            return next(iter(values.values()))
+        return whole.concatenated([self._numeric(each, formula.word) for each in values.values()])
+
+    def _error(self, formula: Formula, error: StepError) -> DataError:
+        message = error.message
+        if error.row is not None and error.value is not None and error.value.origins:
+            origins = error.value.origins
+            at = error.element if len(origins) > error.element else 0
+            message = f"{self.columns.place(error.row, origins[at])}: {message}"
+        return data_error(
+            message,
+            formula.span or self.request.call.span,
+            help=error.help,
+            file=self.request.call.word,
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,126 @@
+"""The words for many columns at once: `columns("pixel*")`, `numbers()`, `rest()`, `concat(a, b)`.
+
+matching(["pixel*"], ["pixel1", "pixel2", "kind"])      # ["pixel1", "pixel2"]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+
+from specc.runtime.data.columns.steps import Step, StepError, as_dates
+from specc.runtime.data.columns.values import Value
+
+MOST_WORDS = 64  # most different words of a column that `rest` makes a one-hot vector of
+
+
+def matching(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the names that match one of the patterns, in the order of the table."""
+    return [
+        name
+        for name in names
+        if any(name == each or ("*" in each and fnmatchcase(name, each)) for each in patterns)
+    ]
+
+
+def concatenated(values: Sequence[Value], is_vector: bool = True) -> Value:
+    """Return numbers side by side as one vector."""
+    for each in values:
+        if each.kind in ("words", "dates", "symbols"):
+            names = ", ".join(f"`{name}`" for name in each.origins[:1])
+            help_ = "`onehot` makes numbers of words, and `days` of dates"
+            raise StepError(f"{names} holds {each.kind}, not numbers", help=help_)
+    if len(values) == 1 and not is_vector:
+        return values[0]
+    parts = [each.numbers().reshape(len(each.array), -1) for each in values]
+    origins = tuple(
+        name
+        for each, part in zip(values, parts, strict=True)
+        for name in (each.origins if len(each.origins) == part.shape[1] else
+                     each.origins[:1] * part.shape[1])
+    )  # fmt: skip
+    return Value("numbers", np.concatenate(parts, axis=1), origins=origins)
+
+
+def rest(step: Step, values: Mapping[str, Value]) -> Value:
+    """Return all given columns as one standardized vector without gaps."""
+    if "columns" not in step.learned:
+        columns = {name: _learned(step, each) for name, each in values.items()}
+        step.learned = {"columns": {name: each for name, each in columns.items() if each}}
+    learned = step.learned["columns"]
+    if not learned:
+        raise StepError("no column is left for `rest`")
+    parts = [_part(values[name], learned[name]) for name in learned]
+    origins = tuple(
+        name for name, part in zip(learned, parts, strict=True) for _ in range(part.shape[1])
+    )
+    return Value("numbers", np.concatenate(parts, axis=1), origins=origins)
+
+
+def _learned(step: Step, x: Value) -> dict[str, Any] | None:
+    """Return how `rest` makes numbers of a column; None if it leaves the column out."""
+    if x.kind == "words":
+        assert x.words is not None, "words have words; please report this"
+        if _are_dates(x):
+            return _numbers(step, as_dates(x)) | {"kind": "dates"}
+        codes = step.training(x.array)[~step.training(x.gaps())]
+        counts = np.bincount(codes, minlength=len(x.words))
+        found = [str(word) for word, count in zip(x.words, counts, strict=True) if count]
+        if len(found) < 2 or len(found) > max(MOST_WORDS, len(codes) // 2):
+            return None
+        order = np.argsort(-counts, kind="stable")[:MOST_WORDS]
+        return {"kind": "words", "words": sorted(str(x.words[each]) for each in order)}
+    if x.kind == "symbols":
+        return None
+    return _numbers(step, x)
+
+
+def _are_dates(x: Value) -> bool:
+    try:
+        as_dates(x)
+    except StepError:
+        return False
+    return not bool(x.gaps().all())
+
+
+def _numbers(step: Step, x: Value) -> dict[str, Any]:
+    values = _plain(x)
+    known = step.training(values)
+    if np.isnan(known).all(axis=0).any():
+        return {}
+    deviation = np.nanstd(np.where(np.isnan(known), np.nanmean(known, axis=0), known), axis=0)
+    return {
+        "kind": "numbers",
+        "mean": np.nanmean(known, axis=0).tolist(),
+        "deviation": np.where(deviation > 0, deviation, 1.0).tolist(),
+    }
+
+
+def _plain(x: Value) -> np.ndarray:
+    """Return numbers, truth values or dates as float64 `[N, width]`."""
+    if x.kind == "dates":
+        from specc.runtime.data.columns.dates import part
+
+        return np.where(x.gaps(), np.nan, part("days", x.array)).reshape(-1, 1)
+    return x.numbers().reshape(len(x.array), -1)
+
+
+def _part(x: Value, learned: Mapping[str, Any]) -> np.ndarray:
+    """Return a column as numbers `[N, width]`, as it was learned."""
+    if learned["kind"] == "words":
+        x = x.as_words()
+        assert x.words is not None, "words have words; please report this"
+        at = {word: place for place, word in enumerate(learned["words"])}
+        places = np.array([at.get(word, -1) for word in x.words], np.int64)[x.array]
+        places[x.gaps()] = -1
+        found = np.zeros((len(places), len(at)))
+        rows = np.nonzero(places >= 0)[0]
+        found[rows, places[rows]] = 1.0
+        return found
+    if x.kind == "words":
+        x = as_dates(x)
+    values, mean = _plain(x), np.array(learned["mean"])
+    return (np.where(np.isnan(values), mean, values) - mean) / np.array(learned["deviation"])

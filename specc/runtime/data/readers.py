@@ -1,0 +1,88 @@
+"""Which source a call names, and what it is asked for.
+
+request = request_of(recipe.data, ports, folder)
+table = table_of_source(request)             # by the word of the call, `csv` or another
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from specc.diagnostics import closest
+from specc.recipe import ColumnRule, DataCall, Port, Recipe
+from specc.runtime.data import frames, match
+from specc.runtime.data.request import Request, listed
+from specc.runtime.data.sources import arrow, cifar10, csv, digits, idx, images, jsonl, npz
+from specc.runtime.data.table import Table
+from specc.runtime.errors import data_error
+from specc.sources import FRAME, SOURCES
+
+READERS: dict[str, Callable[[Request], Table]] = {
+    "digits": digits.table,
+    "idx": idx.table,
+    "csv": csv.table,
+    "tsv": csv.table,
+    "jsonl": jsonl.table,
+    "parquet": arrow.table,
+    "feather": arrow.table,
+    "images": images.table,
+    "cifar10": cifar10.table,
+    FRAME: frames.table,
+    "npz": npz.table,
+    "npy": npz.table,
+}
+
+
+def table_of_source(request: Request) -> Table:
+    """Return the table that a call names. Raises `DataError`."""
+    word = request.call.word
+    if word not in READERS:
+        near = closest(word, SOURCES)
+        raise request.error(
+            f"there is no data source `{word}`",
+            help=f"did you mean `{near}`?" if near else f"there are {listed(SOURCES)}",
+        )
+    return READERS[word](request)
+
+
+def split_columns(recipe: Recipe, request: Request, table: Table) -> list[str]:
+    """Return the column that a split goes by. Raises `DataError` if the table has none of the name.
+
+    The name may be that of a column, or of a target or input.
+    """
+    name = recipe.split.column
+    if recipe.split.by == "random":
+        return []
+    if name in table.names:
+        return [name]
+    port = next((each for each in request.ports if each.name == name), None)
+    rule = next((each for each in request.rules if each.name == name), None)
+    if rule is not None:
+        return [
+            each.value
+            for each in rule.formula.walk()
+            if each.word == "name" and each.value in table.names
+        ][:1]
+    if port is not None:
+        found = match.names(request, table, request.settings()).get(name, [])
+        return found[:1]
+    near = closest(name, table.names)
+    raise data_error(
+        f"{table.title} has no {table.noun} `{name}`, which `{recipe.split.by}` goes by",
+        recipe.split.span or request.call.span,
+        help=f"did you mean `{near}`?" if near else f"it has {listed(table.names)}",
+    )
+
+
+def request_of(
+    call: DataCall,
+    ports: Sequence[Port],
+    folder: Path,
+    limit: int | None = None,
+    rules: Sequence[ColumnRule] = (),
+) -> Request:
+    """What a source is asked for: the ports whose values do not follow from another port's."""
+    derived = tuple(port for port in ports if port.length_of or port.begin_of)
+    own = tuple(port for port in ports if port not in derived)
+    return Request(call, own, folder, derived, limit, tuple(rules))

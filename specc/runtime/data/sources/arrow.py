@@ -1,0 +1,85 @@
+"""`parquet(file)` and `feather(file)`: tables with types, read with pyarrow (extra `tables`).
+
+    parquet("houses.parquet"; x = "rooms, area")
+
+Columns are bound as those of `csv`. Numbers, truth values, texts, categories and dates are taken;
+a list of equally many numbers in each row is a vector. Only the columns that are needed are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from specc.runtime.data.frames import table_of
+from specc.runtime.data.request import Request
+from specc.runtime.data.table import Columns, Table
+
+MODULES = {"parquet": "pyarrow.parquet", "feather": "pyarrow.feather"}
+
+
+def table(request: Request) -> Table:
+    """Return the table in a file; raises `DataError`."""
+    (path,) = request.files()
+    word = request.call.word
+    module = _module(request, MODULES[word])
+    names = _names(request, module, path)
+
+    def read(wanted: Sequence[str], texts: Collection[str]) -> Columns:
+        import pyarrow as pa
+
+        try:
+            found = module.read_table(path, columns=list(wanted))
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(request, path, error) from None
+        count = None
+        if request.limit is not None:
+            size = max(1, found.nbytes // max(1, found.num_rows))
+            rows = max(1, request.limit * max(1, len(wanted)) // size)
+            if rows < found.num_rows:
+                count, found = found.num_rows, found.slice(0, rows)
+        columns = table_of(found, f"`{path.name}`").read(wanted, texts)
+
+        def place(row: int, name: str, element: int = 0) -> str:
+            return f"`{path.name}`, row {row + 1}, column `{name}`"
+
+        return Columns(columns.raw, columns.examples, place, count)
+
+    return Table(f"`{path.name}`", names, read)
+
+
+def _module(request: Request, name: str) -> Any:
+    """Return a module of pyarrow; raises `DataError` with a remedy if it is not installed."""
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError:
+        raise request.error(
+            f"`{request.call.word}` needs pyarrow, which is not installed",
+            help='`pip install "specc-nn[tables]"` installs it; or save the table as csv',
+        ) from None
+
+
+def _names(request: Request, module: Any, path: Path) -> list[str]:
+    """Return the names of the columns."""
+    import pyarrow as pa
+
+    try:
+        if request.call.word == "parquet":
+            return list(module.read_schema(path).names)
+        import pyarrow.dataset as datasets
+
+        return list(datasets.dataset(path, format="feather").schema.names)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(request, path, error) from None
+
+
+def _unreadable(request: Request, path: Path, error: Exception) -> Exception:
+    reason = str(error).partition("\n")[0].rstrip(". ")
+    return request.error(
+        f"cannot read `{path}` as {request.call.word}: {reason}",
+        argument=0,
+        help="write the file again",
+    )

@@ -1,0 +1,250 @@
+"""`csv(file; ...)`: a table with a header, bound to ports by the names of its columns.
+
+    csv("iris.csv"; x = "sepal_length, sepal_width", species = "kind", missing = "drop")
+
+A port of one value takes the column of its name. A port with axes takes the numbered columns `x_1`,
+`x_2`, .. (`match.by_name`). A setting called like a port names the columns itself; `columns` does
+so for the only "float" input with axes. The text is UTF-8, plain or compressed (gzip, zip).
+
+- `separator`: found in the header where it is not given: a comma, semicolon, tab or `|`.
+- `missing`: what an empty cell (or NA, ?, nan, null) means: an error, a number for "float" columns,
+  or "drop" to leave out the line.
+- `scale`, `shift`: for "float" inputs, not for targets.
+
+A column is one of integers, of numbers or of words, whichever all its cells are. A "class" port
+takes integers from 0, or words; see `bind` for the numbers that words get. A port that is a
+sequence of classes takes a column of texts: `level=char` or `level=word` says what its symbols are,
+`limit` and `unknown` are those of `text`. `tsv` is a table separated by tabs.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from array import array as compact
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from specc.runtime.data.cells import is_number, is_strange
+from specc.runtime.data.request import Request
+from specc.runtime.data.sources import delimited
+from specc.runtime.data.table import MISSING, Columns, Raw, Table, coded
+from specc.runtime.errors import DataError
+
+SEPARATORS = ",;\t|"
+LINES_AT_ONCE, CELLS_AT_ONCE = 4096, 2**18
+LARGE = 2**22  # bytes from which on pyarrow reads a file, if it is installed
+
+
+def table(request: Request) -> Table:
+    """Return the table in a file; raises `DataError`."""
+    (path,) = request.files()
+    return _Delimited(request, path).table()
+
+
+@dataclass
+class _Delimited:
+    """A file of rows."""
+
+    request: Request
+    path: Path
+    is_part: bool = False
+    text: str | None = None
+    separator: str = ","
+    header: list[str] = field(default_factory=list)
+
+    def table(self) -> Table:
+        beginning = self.text_of(replace(self.request, limit=delimited.HEAD))
+        given = self.request.settings()["separator"]
+        given = "\t" if self.request.call.word == "tsv" and given is None else given
+        self.separator = given or _separator(beginning)
+        first = next(self.lines(beginning), (0, []))[1]
+        self.header = [cell.strip() for cell in first]
+        self._check_header()
+        table = Table(f"`{self.path.name}`", self.header, self.read)
+        return table
+
+    def _check_header(self) -> None:
+        if not self.header:
+            raise self.error("the file is empty", help="the first line names the columns")
+        if all(is_number(cell) for cell in self.header):
+            raise self.error(
+                "there is no header, the first line holds numbers",
+                help="put a line with the names of the columns first",
+            )
+        other = _separator(self.header[0])
+        is_alone = len(self.header) == 1 and other in self.header[0]
+        if is_alone and self.request.settings()["separator"]:
+            raise self.error(
+                f"there is one column alone, `{self.header[0]}`",
+                help=f"leave `separator` out, or make it `{other}`",
+                line=1,
+            )
+
+    def error(self, message: str, help: str | None = None, line: int | None = None) -> DataError:
+        place = f"`{self.path.name}`" + (f", line {line}" if line else "")
+        return self.request.error(f"{place}: {message}", argument=0, help=help)
+
+    def read(self, names: Sequence[str], texts: Collection[str]) -> Columns:
+        """Read some columns: fast if the file is large, else line by line."""
+        is_unique = len(set(self.header)) == len(self.header)
+        if is_unique and self.request.limit is None and self.path.stat().st_size >= LARGE:
+            found = delimited.read(self.path, self.separator, self.header, names, texts)
+            if found is not None:
+                rows = len(next(iter(found.values())))
+                places = _Places(self)
+                return Columns(found, rows, places.place)
+        return self._read_lines(names, texts)
+
+    def _read_lines(self, names: Sequence[str], texts: Collection[str]) -> Columns:
+        """Read some columns line by line, with an error at the line that is not a table's."""
+        text = self.text_of(self.request)
+        kinds = {name: "text" if name in texts else "number" for name in names}
+        while True:
+            lines, parts = self._pass(text, kinds)
+            mixed = [name for name in names if {each.kind for each in parts[name]} > {"words"}]
+            if not mixed:
+                break
+            kinds.update(dict.fromkeys(mixed, "words"))
+        if not len(lines):
+            raise self.error("there are no examples under the header")
+        raw = {name: _joined(parts[name], f"`{self.path.name}`") for name in names}
+        numbers = np.array(lines, np.int64)
+
+        def place(row: int, name: str, element: int = 0) -> str:
+            return f"`{self.path.name}`, line {numbers[row]}, column `{name}`"
+
+        return Columns(raw, len(numbers), place, -1 if self.is_part else None)
+
+    def _pass(self, text: str, kinds: dict[str, str]) -> tuple[compact, dict[str, list[Raw]]]:
+        """Go through all lines once: their numbers, and the columns in pieces."""
+        at = {name: self.header.index(name) for name in kinds}
+        rows = self.lines(text)
+        next(rows)
+        lines = compact("q")
+        parts: dict[str, list[Raw]] = {name: [] for name in kinds}
+        count = min(LINES_AT_ONCE, CELLS_AT_ONCE // len(self.header) + 1)
+        while chunk := list(islice(rows, count)):
+            lines.extend(line for line, _ in chunk)
+            for name, place in at.items():
+                parts[name].append(_typed([row[place] for _, row in chunk], kinds[name]))
+        return lines, parts
+
+    def lines(self, text: str) -> Iterator[tuple[int, list[str]]]:
+        """(line, cells) for each line that is not blank, the header first."""
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.separator)
+        line, width = 1, 0
+        try:
+            for row in reader:
+                if row:
+                    width = width or len(row)
+                    if len(row) != width:
+                        raise self.error(
+                            f"there are {len(row)} cells, but the header has {width}",
+                            line=line,
+                            help="put a cell that holds the separator between quotes",
+                        )
+                    yield line, row
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise self.error(str(error), line=line) from None
+
+    def text_of(self, request: Request) -> str:
+        """The table's text, or its beginning, which ends with a whole line."""
+        content = request.read(self.path)
+        self.is_part = request.is_part(content)
+        if self.is_part:
+            end = content.rfind(b"\n")
+            while end > 0 and content.count(b'"', 0, end) % 2:  # within quotes
+                end = content.rfind(b"\n", 0, end)
+            if content.find(b"\n") >= end:  # hardly a line fits
+                return self.text_of(replace(request, limit=None))
+            del content[end + 1 :]
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            raise request.error(
+                f"`{self.path.name}`, line {line}: this is not UTF-8 text",
+                argument=0,
+                help=f'`npz("{self.path.name}")` reads arrays'
+                if self.path.suffix in (".npz", ".npy")
+                else "save the table as UTF-8",
+            ) from None
+
+
+@dataclass
+class _Places:
+    """The places of a file that was not read line by line: its lines are counted when needed."""
+
+    file: _Delimited
+    numbers: list[int] | None = None
+
+    def place(self, row: int, name: str, element: int = 0) -> str:
+        if self.numbers is None:
+            text = self.file.text_of(self.file.request)
+            self.numbers = [line for line, _ in self.file.lines(text)][1:]
+        return f"`{self.file.path.name}`, line {self.numbers[row]}, column `{name}`"
+
+
+def _separator(text: str) -> str:
+    """The separator that stands most often in the first line, outside of quotes."""
+    header = "".join(text.partition("\n")[0].split('"')[::2])
+    return max(SEPARATORS, key=header.count)
+
+
+def _typed(cells: list[str], kind: str) -> Raw:
+    """Return cells as integers, as numbers or as words, whichever all of them are."""
+    if kind == "text":
+        return coded(cells, _gaps([each.strip() for each in cells]))
+    cells = [each.strip() for each in cells]
+    if kind == "words":
+        return coded(cells, _gaps(cells))
+    found = _numbers(cells)
+    if found is not None:
+        return Raw(found)
+    gaps = np.array([each.lower() in MISSING for each in cells], bool)
+    if gaps.any():
+        there = [each for each, gap in zip(cells, gaps.tolist(), strict=True) if not gap]
+        values = _numbers(there) if there else np.zeros(0)
+        if values is not None:
+            filled = np.full(len(cells), np.nan)
+            filled[~gaps] = values
+            return Raw(filled, None, gaps)
+    return coded(cells, gaps if gaps.any() else None)
+
+
+def _gaps(cells: list[str]) -> np.ndarray | None:
+    gaps = np.array([each.lower() in MISSING for each in cells], bool)
+    return gaps if gaps.any() else None
+
+
+def _numbers(cells: list[str]) -> np.ndarray | None:
+    """Return cells as int64 or float64; None if one of them is not a number."""
+    signs = "".join(cells)
+    # NumPy, like Python, takes `1_0` and digits of other scripts for numbers
+    if not (signs.isascii() and "_" not in signs) and any(is_strange(each) for each in cells):
+        return None
+    words = np.array(cells, np.str_)
+    try:
+        return words.astype(np.int64)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        found = words.astype(np.float64)
+    except ValueError:
+        return None
+    return found if np.isfinite(found).all() else None
+
+
+def _joined(parts: list[Raw], title: str) -> Raw:
+    """Return the pieces of a column as one; all are words, or none is."""
+    missing = np.concatenate([each.gaps() for each in parts])
+    gaps = missing if missing.any() else None
+    if parts[0].words is not None:
+        return replace(coded([text for each in parts for text in each.texts()], gaps), title=title)
+    return Raw(np.concatenate([each.array for each in parts]), None, gaps, title)

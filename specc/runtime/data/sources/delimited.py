@@ -1,0 +1,112 @@
+"""Large tables of text, read with pyarrow: the same columns as `csv` makes, many times as fast.
+
+    read(path, ",", header, ["age", "city"], texts=())      # {"age": Raw, "city": Raw}, or None
+
+None stands for a table that pyarrow does not read, or not as `csv` does: `csv` then reads it line
+by line, and says which line is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from specc.runtime.data.table import MISSING, Raw, coded
+
+HEAD = 2**16  # bytes of a file in which its header is looked for
+NULLS = sorted({form(each) for each in MISSING for form in (str, str.upper, str.title)} | {"NaN"})
+
+
+def read(
+    path: Path, separator: str, header: list[str], names: Sequence[str], texts: Collection[str]
+) -> dict[str, Raw] | None:
+    """Return the columns of some names; None if they must be read line by line."""
+    try:
+        import pyarrow as pa
+    except ImportError:
+        return None
+    chosen = {name: pa.string() for name in names if name in texts}
+    while True:
+        table = _table(path, separator, header, names, chosen)
+        if table is None:
+            return None
+        others = [name for name in names if name not in chosen and not _is_plain(table, name)]
+        if not others:
+            break
+        chosen.update(dict.fromkeys(others, pa.string()))
+    found: dict[str, Raw] = {}
+    for name in names:
+        raw = raw_of(table.column(name), f"`{path.name}`", is_text=name in texts)
+        if raw is None:
+            return None
+        found[name] = raw
+    return found
+
+
+def _table(
+    path: Path, separator: str, header: list[str], names: Sequence[str], chosen: dict[str, Any]
+) -> Any:
+    """Return pyarrow's table; None if it cannot read the file."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    compression = "gzip" if _is_gzip(path) else None
+    try:
+        with pa.input_stream(str(path), compression=compression) as stream:
+            return csv.read_csv(
+                stream,
+                csv.ReadOptions(column_names=header, skip_rows=1),
+                csv.ParseOptions(delimiter=separator, newlines_in_values=True),
+                csv.ConvertOptions(
+                    column_types=chosen,
+                    include_columns=list(names),
+                    null_values=NULLS,
+                    strings_can_be_null=False,
+                    timestamp_parsers=["none"],
+                    true_values=[],
+                    false_values=[],
+                ),
+            )
+    except (pa.ArrowException, ValueError, OSError):
+        return None
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def _is_plain(table: Any, name: str) -> bool:
+    """Return whether pyarrow has found integers or numbers in a column, or its words."""
+    import pyarrow as pa
+
+    kind = table.column(name).type
+    return bool(pa.types.is_int64(kind) or pa.types.is_float64(kind) or pa.types.is_string(kind))
+
+
+def raw_of(column: Any, title: str, is_text: bool = False) -> Raw | None:
+    """Return a column of pyarrow; None if a number in it is not finite."""
+    import pyarrow as pa
+
+    if not pa.types.is_string(column.type):
+        missing = column.is_null().to_numpy() if column.null_count else None
+        values = column.to_numpy()
+        if values.dtype.kind == "f":
+            finite = np.isfinite(values) if missing is None else np.isfinite(values) | missing
+            if not finite.all():
+                return None
+        return Raw(values, None, missing, title)
+    encoded = column.dictionary_encode().unify_dictionaries().combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], encoded.type)
+    words = encoded.dictionary.to_pylist()
+    codes = encoded.indices.to_numpy()
+    # spaces are no part of a word
+    own = coded([each if is_text else each.strip() for each in words])
+    gaps = np.array([each.strip().lower() in MISSING for each in words], bool)
+    missing = gaps[codes] if gaps.any() else None
+    array = own.array[codes].astype(np.int32, copy=False)
+    return Raw(array, own.words, missing, title)

@@ -1,0 +1,242 @@
+"""`images(folder)`: pictures, a folder for each class; `images(table)`: a table with their paths.
+
+    images("pets"; size = 32)                        # pets/cat/1.png, pets/dog/7.jpg, ..
+    images("pets.csv"; path = "file", size = 32)     # a column of paths, and any other columns
+
+Pictures are PNG, JPEG, GIF, BMP, TIFF or WebP of any size, read with Pillow (extra `images`). They
+become bytes `[channels, height, width]`: `size = 32` scales the shorter side to 32 pixels and cuts
+out the middle; without it, it is the size of the port, or that of the first picture. A port of one
+channel gets them in grey. Paths in a table start at its folder. Values are scaled by 1/255.
+
+The decoded pictures are kept in the user's cache folder, one file for each folder and size, which
+is mapped into memory: they may be larger than it, and are decoded once. All processors decode.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from specc.folders import cache_folder
+from specc.recipe import DataCall, Port
+from specc.runtime.data.request import Request
+from specc.runtime.data.sources import arrow, csv
+from specc.runtime.data.table import Columns, Raw, Table, coded
+from specc.runtime.errors import DataError
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
+TABLES = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".feather": "feather"}
+SAMPLED = 64  # pictures that a look at the data decodes
+VERSION = 1  # of the form of the cache
+
+
+def table(request: Request) -> Table:
+    """Return pictures and labels, or pictures and the columns of a table; raises `DataError`."""
+    (path,) = request.files()
+    if path.is_dir():
+        return _folder(request, path)
+    return _listed(request, path)
+
+
+def _folder(request: Request, folder: Path) -> Table:
+    """Return the pictures below a folder, with the name of their folder as label."""
+    found = sorted(
+        each
+        for each in folder.rglob("*")
+        if each.suffix.lower() in ENDINGS and not any(part.startswith(".") for part in each.parts)
+    )
+    if not found:
+        raise request.error(
+            f"`{folder}` holds no pictures",
+            argument=0,
+            help=f"they end in {', '.join(ENDINGS)}",
+        )
+    labels = [each.relative_to(folder).parts[0] for each in found]
+    count = None
+    if request.limit is not None and len(found) > SAMPLED:
+        step = len(found) // SAMPLED  # some of each class
+        count, found, labels = len(found), found[::step][:SAMPLED], labels[::step][:SAMPLED]
+
+    def read(names: Sequence[str], texts: Collection[str]) -> Columns:
+        raw: dict[str, Raw] = {}
+        if "image" in names:
+            raw["image"] = _pictures(request, folder, found)
+        if "label" in names:
+            raw["label"] = replace(coded(labels), title=f"`{folder.name}`")
+        return Columns(raw, len(found), lambda row, name, _=0: f"`{found[row]}`", count)
+
+    return Table(f"`{folder.name}`", ["image", "label"], read, by_kind=True, noun="array")
+
+
+def _listed(request: Request, path: Path) -> Table:
+    """Return the columns of a table, and the pictures that one of them names as `image`."""
+    word = TABLES.get(path.suffix.removesuffix(".gz").lower(), "csv")
+    call = DataCall(word, request.call.arguments, {}, request.call.span)
+    inner_request = replace(request, call=call)
+    reader = arrow.table if word in arrow.MODULES else csv.table
+    inner = reader(inner_request)
+    column = str(request.settings()["path"])
+    if column not in inner.names:
+        raise request.error(
+            f"{inner.title} has no column `{column}` with the paths of pictures",
+            argument=0,
+            help='`path = "..."` names it',
+        )
+    image = next((port for port in request.ports if _is_picture(port)), None)
+    name = image.name if image is not None and image.name not in inner.names else "image"
+
+    def read(names: Sequence[str], texts: Collection[str]) -> Columns:
+        others = [each for each in names if each != name]
+        columns = inner.read([*others, column], {*texts, column})
+        if name not in names:
+            return columns
+        paths = [path.parent / each.strip() for each in columns.raw[column].texts()]
+        if request.limit is not None:
+            columns = columns.rows(np.arange(min(len(paths), SAMPLED)))
+            count = -1 if len(paths) > SAMPLED else columns.count
+            columns, paths = replace(columns, count=count), paths[:SAMPLED]
+        for row, each in enumerate(paths):
+            if not each.is_file():
+                raise request.error(
+                    f"{columns.place(row, column)}: there is no file `{each}`", argument=0
+                )
+        return replace(columns, raw=columns.raw | {name: _pictures(request, path, paths)})
+
+    return Table(inner.title, [name, *(each for each in inner.names if each != name)], read)
+
+
+def _is_picture(port: Port) -> bool:
+    return port.kind == "float" and len(port.shape) in (2, 3)
+
+
+def _pictures(request: Request, origin: Path, paths: list[Path]) -> Raw:
+    """Return decoded pictures, uint8 `[N, channels, height, width]`."""
+    shape = _shape(request, paths)
+    title = f"the pictures of `{origin.name}`"
+    if request.limit is not None:
+        found = np.empty((len(paths), *shape), np.uint8)
+        _decode(request, paths, found)
+        return Raw(found, title=title, is_image=True)
+    file = _cache_file(origin, paths, shape)
+    if not file.is_file():
+        _fill(request, paths, shape, file)
+    return Raw(np.load(file, mmap_mode="r"), title=title, is_image=True)
+
+
+def _shape(request: Request, paths: list[Path]) -> tuple[int, int, int]:
+    """Return the channels, the height and the width that all pictures get."""
+    port = next((each for each in request.ports if _is_picture(each)), None)
+    sizes = () if port is None else port.shape
+    channels = sizes[0] if len(sizes) == 3 else 1 if len(sizes) == 2 else 3
+    size = request.settings()["size"]
+    height, width = (size, size) if size is not None else (sizes or (0, 0))[-2:]
+    if not all(isinstance(each, int) and each > 0 for each in (channels, height, width)):
+        with _opened(request, paths[0]) as picture:
+            own = (1 if picture.mode in ("1", "L", "I", "F", "I;16") else 3,
+                   picture.height, picture.width)  # fmt: skip
+        given = (channels, height, width)
+        channels, height, width = (
+            each if isinstance(each, int) and each > 0 else mine
+            for each, mine in zip(given, own, strict=True)
+        )
+    if channels not in (1, 3):
+        raise request.error(
+            f"pictures have 1 or 3 channels, not {channels}",
+            port=port,
+            help="declare `float[3, 32, 32]`, or `float[1, 32, 32]` for grey ones",
+        )
+    return int(channels), int(height), int(width)
+
+
+def _cache_file(origin: Path, paths: Iterable[Path], shape: tuple[int, ...]) -> Path:
+    """Return the file that keeps decoded pictures: another one if any of them has changed."""
+    stats = [
+        (str(each), status.st_size, status.st_mtime_ns)
+        for each in paths
+        for status in (each.stat(),)
+    ]
+    text = json.dumps([VERSION, shape, stats])
+    name = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return cache_folder() / "images" / f"{origin.stem}-{name}.npy"
+
+
+def _fill(request: Request, paths: list[Path], shape: tuple[int, ...], file: Path) -> None:
+    """Decode pictures into a file, which is there whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        array = np.lib.format.open_memmap(beside, "w+", np.uint8, (len(paths), *shape))
+        _decode(request, paths, array)
+        array.flush()
+        del array
+        os.replace(beside, file)
+    except OSError as error:
+        raise request.error(
+            f"decoded pictures cannot be kept in `{file.parent}`: {error.strerror}",
+            help="`specc doctor` says where the cache is",
+        ) from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _decode(request: Request, paths: list[Path], found: np.ndarray) -> None:
+    """Write all pictures into an array, with as many threads as there are processors."""
+
+    def one(row: int) -> None:
+        found[row] = _decoded(request, paths[row], found.shape[1:])
+
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(one, range(len(paths)), chunksize=16):
+            pass
+
+
+def _opened(request: Request, path: Path) -> Any:
+    try:
+        from PIL import Image
+    except ImportError:
+        raise request.error(
+            "`images` needs Pillow, which is not installed",
+            help='`pip install "specc-nn[images]"` installs it',
+        ) from None
+    try:
+        return Image.open(path)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise _unreadable(request, path, error) from None
+
+
+def _decoded(request: Request, path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a picture as bytes `[channels, height, width]`."""
+    from PIL import Image
+
+    channels, height, width = shape
+    with _opened(request, path) as picture:
+        try:
+            if picture.mode in ("I;16", "I", "F"):
+                values = np.asarray(picture, np.float64)
+                scale = 255 / 65535 if values.max(initial=0) > 255 else 1.0
+                picture = Image.fromarray((values * scale).astype(np.uint8))
+            picture = picture.convert("L" if channels == 1 else "RGB")
+        except (OSError, ValueError, SyntaxError) as error:
+            raise _unreadable(request, path, error) from None
+        factor = max(height / picture.height, width / picture.width)
+        if factor != 1:
+            size = (round(picture.width * factor), round(picture.height * factor))
+            picture = picture.resize(
+                (max(width, size[0]), max(height, size[1])), Image.Resampling.BILINEAR
+            )
+        left, top = (picture.width - width) // 2, (picture.height - height) // 2
+        values = np.asarray(picture.crop((left, top, left + width, top + height)))
+    return values.reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def _unreadable(request: Request, path: Path, error: Exception) -> DataError:
+    reason = str(error).partition("\n")[0]
+    return request.error(f"cannot read the picture `{path}`: {reason}", argument=0)
