@@ -94,6 +94,22 @@ def functions(text: str) -> list[Function]:
     return [reader.function(each, each.name) for each in ast.parse(text).body]
 
 
+@cache
+def helper(written: Callable[..., Any]) -> Function:
+    """Return the tree of a module's function that kernels call.
+
+    Its arguments are integers, and the numbers among the names of its module are constants.
+    """
+    definition, comments = _definition(written)
+    named = written.__globals__
+    numbers = {
+        name: named[name] for name in written.__code__.co_names if isinstance(named.get(name), int)
+    }
+    reader = _Reader(comments, numbers)
+    arguments = tuple(Parameter(each.arg, Int()) for each in definition.args.args)
+    return Function(definition.name, arguments, reader._block(definition.body))
+
+
 def expression(text: str, **names: Expression) -> Expression:
     """Return the tree of an expression; each of the `names` in it becomes the tree given for it."""
     tree = _parsed(text)
@@ -130,6 +146,8 @@ def text_of(written: Callable[..., Any]) -> str:
     lines = linecache.getlines(code.co_filename)
     assert lines, f"{code.co_filename} cannot be read"
     first = code.co_firstlineno - 1
+    while lines[first].startswith("@"):  # a decorator
+        first += 1
     after = (n for n in range(first + 1, len(lines)) if lines[n][0] not in " \n)#")
     return "".join(lines[first : next(after, len(lines))]).rstrip() + "\n"
 
@@ -234,8 +252,8 @@ class _Reader:
                 yield from (Comment(line.strip()) for line in text.strip().splitlines())
             case ast.Continue():
                 yield Continue()
-            case ast.Return(None):
-                yield Return()
+            case ast.Return(value):
+                yield Return(None if value is None else self._tree(value))
             case _:
                 raise ParseError(f"not in the language of kernels: {ast.unparse(node)}")
 

@@ -98,7 +98,9 @@ class Continue(Statement):
 
 @dataclass(eq=False, repr=False)
 class Return(Statement):
-    """End the kernel."""
+    """End the function: with a value, if it is one that kernels call."""
+
+    value: Expression | None = None
 
 
 @dataclass(eq=False, repr=False)

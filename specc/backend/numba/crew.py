@@ -16,10 +16,7 @@ Workers park only where they cannot sleep until they are woken.
 
 from __future__ import annotations
 
-from functools import partial
-
-from numba.extending import register_jitable
-
+from specc.backend.numba.intrinsics import Helper as compiled
 from specc.backend.numba.memory import (
     CAN_SLEEP,
     atomic_add,
@@ -36,7 +33,6 @@ from specc.backend.numba.memory import (
     sleep_while,
     wake,
 )
-from specc.backend.numba.pipeline import Pipeline
 from specc.backend.words import (
     ARRIVED,
     BUSY,
@@ -62,12 +58,8 @@ from specc.backend.words import (
     WORKERS,
 )
 
-compiled = partial(
-    register_jitable, pipeline_class=Pipeline, no_cpython_wrapper=True, no_cfunc_wrapper=True
-)
 
-
-@compiled()
+@compiled
 def run_shard(state, shard):
     """Runs the posted job's part of one thread; the number of steps done."""
     before = flush_tiny()
@@ -76,7 +68,7 @@ def run_shard(state, shard):
     return done
 
 
-@compiled()
+@compiled
 def run_steps_of(state, shard):
     program, first, steps = peek(state + PROGRAM), peek(state + FIRST), peek(state + STEPS)
     threads, phases = peek(program), peek(program + 8)
@@ -101,7 +93,7 @@ def run_steps_of(state, shard):
     return steps
 
 
-@compiled()
+@compiled
 def barrier(state, threads, shard):
     """Waits for all threads. The last to arrive decides for all whether a stop was asked for."""
     generation = atomic_peek(state + GENERATION)
@@ -129,7 +121,7 @@ def barrier(state, threads, shard):
     learn(state, own, patience - spins if spins >= 0 else -1)
 
 
-@compiled()
+@compiled
 def learn(state, own, spent):
     """Double a thread's patience if its wait took `spent` spins, and halve it if it failed (-1).
 
@@ -144,7 +136,7 @@ def learn(state, own, spent):
         poke(own + FAILURES, peek(own + FAILURES) + 1)
 
 
-@compiled()
+@compiled
 def start(state, threads):
     """Takes every worker and posts the job; False, with nothing changed, if one is parked."""
     for worker in range(1, threads):
@@ -161,7 +153,7 @@ def start(state, threads):
     return True
 
 
-@compiled()
+@compiled
 def serve(state, worker):
     """A worker's compiled life: jobs, and waiting for them, until it parks or must end."""
     word = state + WORKERS + LINE * worker

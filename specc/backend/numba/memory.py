@@ -1,6 +1,5 @@
-"""Functions for kernels beyond Python: views of addresses, calls, atomics, hashes.
+"""Functions for kernels beyond Python: words at addresses, calls, atomics, hashes.
 
-    x = view(address, (rows, columns), np.float32)     # a C-contiguous array over raw memory
     poke(place, peek(place) + 1)                       # int64 at an address
     call(function, args, control)                      # another kernel
 
@@ -13,33 +12,11 @@ import sys
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.core.typing.npydecl import parse_dtype
-from numba.extending import intrinsic
-from numba.np import arrayobj
+
+from specc.backend.numba.intrinsics import declared, intrinsic, stack, types
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
 _ARCHITECTURE = llvm.get_process_triple().split("-")[0]
-
-
-@intrinsic
-def view(typing, address, shape, dtype):
-    """A C-contiguous array of `dtype` and `shape` (a tuple of integers) at `address`."""
-    array = types.Array(parse_dtype(dtype), len(shape), "C")
-
-    def codegen(context, b, signature, args):
-        made = context.make_array(array)(context, b)
-        size = context.get_abi_sizeof(context.get_data_type(array.dtype))
-        extents = cgutils.unpack_tuple(b, args[1])
-        strides = [ir.Constant(I64, size)]
-        for extent in extents[:0:-1]:
-            strides.insert(0, b.mul(strides[0], extent))
-        data = b.inttoptr(args[0], context.get_data_type(array.dtype).as_pointer())
-        arrayobj.populate_array(made, data, extents, strides, size, None)
-        return made._getvalue()
-
-    return array(types.int64, types.UniTuple(types.int64, len(shape)), dtype), codegen
 
 
 @intrinsic
@@ -80,7 +57,7 @@ def nearer(typing, address):
     def codegen(context, b, signature, args):
         byte = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
-        fetch = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
+        fetch = declared(b.module, kind, "llvm.prefetch.p0")
         b.call(fetch, [b.inttoptr(args[0], byte), I32(0), I32(3), I32(1)])
         return context.get_dummy_value()
 
@@ -201,7 +178,7 @@ def wake(typing, address):
 
 def _futex(b, address, operation: int, value) -> None:
     kind = ir.FunctionType(I64, [I64], var_arg=True)
-    syscall = cgutils.get_or_insert_function(b.module, kind, "syscall")
+    syscall = declared(b.module, kind, "syscall")
     zero = ir.Constant(I64, 0)
     b.call(
         syscall,
@@ -213,55 +190,13 @@ def _doze(b) -> None:
     for name, duration in (("usleep", 20), ("Sleep", 1)):
         if llvm.address_of_symbol(name):
             kind = ir.FunctionType(I32, [I32])
-            b.call(cgutils.get_or_insert_function(b.module, kind, name), [I32(duration)])
+            b.call(declared(b.module, kind, name), [I32(duration)])
             break
 
 
 def _call_void(b, name, args):
     kind = ir.FunctionType(ir.VoidType(), [each.type for each in args])
-    b.call(cgutils.get_or_insert_function(b.module, kind, name), args)
-
-
-@intrinsic
-def row(typing, array, start, count):
-    """`count` elements of a one-dimensional array from `start` on, without any check."""
-    kind = types.Array(array.dtype, 1, "C")
-
-    def codegen(context, b, signature, args):
-        source = context.make_array(array)(context, b, value=args[0])
-        made = context.make_array(kind)(context, b)
-        size = context.get_abi_sizeof(context.get_data_type(array.dtype))
-        data = b.gep(source.data, [args[1]])
-        arrayobj.populate_array(made, data, [args[2]], [ir.Constant(I64, size)], size, None)
-        return made._getvalue()
-
-    return kind(array, types.int64, types.int64), codegen
-
-
-@intrinsic(prefer_literal=True)
-def partial_sums(typing, count, dtype):
-    """Return an array of `count` numbers on the stack, not yet set; the count is a constant."""
-    if not isinstance(count, types.IntegerLiteral):
-        return None
-    length = count.literal_value
-    array = types.Array(parse_dtype(dtype), 1, "C")
-
-    def codegen(context, b, signature, args):
-        made = context.make_array(array)(context, b)
-        element = context.get_data_type(array.dtype)
-        size = context.get_abi_sizeof(element)
-        data = cgutils.alloca_once(b, ir.ArrayType(element, length))
-        arrayobj.populate_array(
-            made,
-            b.bitcast(data, element.as_pointer()),
-            [ir.Constant(I64, length)],
-            [ir.Constant(I64, size)],
-            size,
-            None,
-        )
-        return made._getvalue()
-
-    return array(count, dtype), codegen
+    b.call(declared(b.module, kind, name), args)
 
 
 @intrinsic
@@ -289,7 +224,7 @@ def ticks(typing):
             read = ir.InlineAsm(ir.FunctionType(I64, []), "mrs $0, cntvct_el0", "=r", True)
             return b.call(read, [])
         kind = ir.FunctionType(I64, [])
-        return b.call(cgutils.get_or_insert_function(b.module, kind, "llvm.readcyclecounter"), [])
+        return b.call(declared(b.module, kind, "llvm.readcyclecounter"), [])
 
     return types.int64(), codegen
 
@@ -310,12 +245,11 @@ def flush_tiny(typing):
     def codegen(context, b, signature, args):
         if not _ARCHITECTURE.startswith("x86"):
             return I64(0)
-        place = cgutils.alloca_once(b, I32)
+        place = stack(b, I32)
         kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
         byte = b.bitcast(place, ir.IntType(8).as_pointer())
         store, load = (
-            cgutils.get_or_insert_function(b.module, kind, f"llvm.x86.sse.{each}mxcsr")
-            for each in ("st", "ld")
+            declared(b.module, kind, f"llvm.x86.sse.{each}mxcsr") for each in ("st", "ld")
         )
         b.call(store, [byte])
         before = b.load(place)
@@ -332,10 +266,10 @@ def keep_tiny(typing, before):
 
     def codegen(context, b, signature, args):
         if _ARCHITECTURE.startswith("x86"):
-            place = cgutils.alloca_once(b, I32)
+            place = stack(b, I32)
             b.store(b.trunc(args[0], I32), place)
             kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
-            load = cgutils.get_or_insert_function(b.module, kind, "llvm.x86.sse.ldmxcsr")
+            load = declared(b.module, kind, "llvm.x86.sse.ldmxcsr")
             b.call(load, [b.bitcast(place, ir.IntType(8).as_pointer())])
         return context.get_dummy_value()
 

@@ -11,9 +11,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
+from specc.backend.numba.intrinsics import intrinsic, types
 from specc.backend.numba.vectors import I64, Loop, Vectors
 
 

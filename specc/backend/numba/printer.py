@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any
 
 from specc.backend.numba.kernel import Kernel, Written
+from specc.target import language
 from specc.target.expressions import (
     Binary,
     Call,
@@ -53,13 +54,6 @@ from specc.target.statements import (
 )
 
 _PACKAGE = "specc.backend.numba"
-# the files of functions that kernels import; those of `vectormath` need no import
-_FILES = {
-    **dict.fromkeys(
-        ("atomic_add", "mix32", "nearer", "partial_sums", "pause", "peek", "poke", "row", "ticks",
-         "view", "wake", "word"), "memory"),
-    **dict.fromkeys(("run_shard", "serve", "start"), "crew"),
-}  # fmt: skip
 _WIDTH = 100  # characters of a line
 
 # How tightly Python's operators bind.
@@ -131,13 +125,13 @@ class _Printer:
         """The lines that define the functions which the printed kernel calls."""
         needed: dict[str, set[str]] = {}
         for name in self._called:
-            if name in _FILES:
-                needed.setdefault(_FILES[name], set()).add(name)
+            if hasattr(language, name):  # those of `vectormath` need no import
+                needed.setdefault(language.__name__, set()).add(name)
         for each in intrinsics.values():
-            needed.setdefault(each.file, set()).add(each.name)
+            needed.setdefault(f"{_PACKAGE}.{each.file}", set()).add(each.name)
         lines = [
-            f"from {_PACKAGE}.{file} import {', '.join(sorted(names))}"
-            for file, names in sorted(needed.items())
+            f"from {module} import {', '.join(sorted(names))}"
+            for module, names in sorted(needed.items())
         ]
         lines += [
             f"{name} = {each.name}({', '.join(map(_constant, each.arguments))})"
@@ -196,7 +190,8 @@ class _Printer:
         self._put(level, "continue")
 
     def _return(self, tree: Return, level: int) -> None:
-        self._put(level, "return")
+        value = "" if tree.value is None else f" {self.expression(tree.value)}"
+        self._put(level, f"return{value}")
 
     def _broken(self, level: int, start: str, parts: list[str], end: str) -> None:
         """Put the parts on as many lines as they need, those after the first indented further."""

@@ -16,9 +16,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
+from specc.backend.numba.intrinsics import intrinsic, types
 from specc.backend.numba.vectors import I64, Loop, Vectors, added, guarded, in_pairs, one_by_one
 
 # A cache line, and how far ahead packed weights are asked for: 256 to 4096 measured much the same,

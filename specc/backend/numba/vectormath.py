@@ -14,11 +14,8 @@ those of erf and erfc are Chebyshev interpolations, those of tanh are minimax.
 from __future__ import annotations
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.core.errors import TypingError
-from numba.extending import intrinsic
 
+from specc.backend.numba.intrinsics import UntypedError, declared, intrinsic, types
 from specc.backend.numba.precision import DOUBLE, FLOAT, Precision
 
 __all__ = [
@@ -60,7 +57,7 @@ class _Code:
 
     def call(self, name, *args):
         kind = self.precision.type
-        function = cgutils.get_or_insert_function(
+        function = declared(
             self.b.module,
             ir.FunctionType(kind, [kind] * len(args)),
             f"{name}.f{self.precision.bits.width}",
@@ -319,7 +316,7 @@ def _precision(kind) -> Precision | None:
 def _of_one_float(typing, x, write):
     """The typing and code of an intrinsic whose value is `write(code, x)`."""
     if _precision(x) is None:
-        raise TypingError(f"a float32 or float64 is wanted, not {x}")
+        raise UntypedError(f"a float32 or float64 is wanted, not {x}")
 
     def codegen(context, b, signature, args):
         return write(_Code(b, _precision(x)), args[0])
@@ -382,7 +379,7 @@ def bfloat16(typing, x):
 def plus(typing, x, y):
     """x + y as part of a long sum, whose terms LLVM may add up in any order."""
     if _precision(x) is None or x != y:
-        raise TypingError(f"two floats of one type are wanted, not {x} and {y}")
+        raise UntypedError(f"two floats of one type are wanted, not {x} and {y}")
 
     def codegen(context, b, signature, args):
         return b.fadd(*args, flags=("reassoc", "contract", "nsz"))
@@ -412,7 +409,7 @@ def cos(typing, x):
 
 def _of_two_floats(typing, x, y, write):
     if _precision(x) is None or x != y:
-        raise TypingError(f"two floats of one type are wanted, not {x} and {y}")
+        raise UntypedError(f"two floats of one type are wanted, not {x} and {y}")
 
     def codegen(context, b, signature, args):
         return write(_Code(b, _precision(x)), *args)
@@ -435,10 +432,10 @@ def floordiv(typing, x, y):
 def _of_two(x, y, integers, floats):
     if _precision(x) is not None and x == y:
         result = x
-    elif isinstance(x, types.Integer) and isinstance(y, types.Integer):
+    elif x.is_integer and y.is_integer:
         result = types.int64
     else:
-        raise TypingError(f"two floats of one type or two integers are wanted, not {x} and {y}")
+        raise UntypedError(f"two floats of one type or two integers are wanted, not {x} and {y}")
 
     def codegen(context, b, signature, args):
         if result is types.int64:

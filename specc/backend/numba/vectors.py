@@ -7,7 +7,8 @@ total = code.fma(code.load(place), code.spread(scalar), total)
 from __future__ import annotations
 
 from llvmlite import ir
-from numba.core import cgutils
+
+from specc.backend.numba.intrinsics import declared
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
@@ -48,7 +49,7 @@ class Vectors:
         A line to be `written` is taken from the other processors' caches at once.
         """
         kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), I32, I32, I32])
-        ask = cgutils.get_or_insert_function(self.b.module, kind, "llvm.prefetch.p0")
+        ask = declared(self.b.module, kind, "llvm.prefetch.p0")
         self.b.call(
             ask,
             [
@@ -68,7 +69,7 @@ class Vectors:
     def fma(self, x, y, total):
         kind = ir.FunctionType(self.vector, [self.vector] * 3)
         name = f"llvm.fmuladd.{self.suffix}"
-        return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, name), [x, y, total])
+        return self.b.call(declared(self.b.module, kind, name), [x, y, total])
 
     def add_products(self, sums, places, xs):
         """sums[k*len(xs) + v] += the number at the k-th of the places, times xs[v]."""
@@ -135,7 +136,7 @@ class Vectors:
         pick = self._first(count)
         kind = ir.FunctionType(self.vector, [place.type, I32, pick.type, self.vector])
         name = f"llvm.masked.load.{self.suffix}.p0"
-        load = cgutils.get_or_insert_function(self.b.module, kind, name)
+        load = declared(self.b.module, kind, name)
         return self.b.call(load, [place, I32(self.bytes), pick, self.zero])
 
     def store_first(self, value, place, count):
@@ -144,7 +145,7 @@ class Vectors:
         pick = self._first(count)
         kind = ir.FunctionType(ir.VoidType(), [self.vector, place.type, I32, pick.type])
         name = f"llvm.masked.store.{self.suffix}.p0"
-        store = cgutils.get_or_insert_function(self.b.module, kind, name)
+        store = declared(self.b.module, kind, name)
         self.b.call(store, [value, place, I32(self.bytes), pick])
 
     def _first(self, count):

@@ -18,9 +18,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
+from specc.backend.numba.intrinsics import intrinsic, types
 from specc.backend.numba.vectors import I64, Loop, Vectors, in_pairs, one_by_one
 
 # How far ahead, in bytes, the operands of products are asked for: 8 % faster than without.
