@@ -234,7 +234,7 @@ def _machine() -> dict:
 
 def _versions() -> dict[str, str]:
     found = {}
-    for name in ("numba", "numpy", "torch", "jax", "onnxruntime"):
+    for name in ("llvmlite", "numpy", "torch", "jax", "onnxruntime"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -4,7 +4,7 @@
             parse   check     lower             plan   emit
 
 `specc.pipeline` lists the passes from the program to the plan. `check` and the stages up to
-`program` need neither NumPy nor Numba: what does is imported where it is used.
+`program` need neither NumPy nor llvmlite: what does is imported where it is used.
 """
 
 from __future__ import annotations

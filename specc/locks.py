@@ -294,11 +294,10 @@ def _lock_in(module: str, *names: str):
 
 
 NATIVE = _Native()
-"""Held while Numba or LLVM is imported, compiles or links: for one kernel at most."""
+"""Held while LLVM is imported, compiles or links: for one kernel at most."""
 
 _natives += (
     lambda: NATIVE,
-    lambda: _lock_in("numba.core.compiler_lock", "global_compiler_lock", "_lock"),
     lambda: _lock_in("llvmlite.binding.ffi", "lib", "_lock", "_lock"),
 )
 

@@ -6,7 +6,7 @@ The rooms, in the order of the way through them:
     words         the words that threads share while they run a program
     contraction   a matrix product or a convolution as loops over register tiles
     emit          a plan as calls of kernels, each with its arguments
-    numba         kernels as Python for Numba, the functions that they may call, the compiler
+    llvm          kernels as Python, the functions that they may call, the compiler
     toolchain     kernels to addresses: the cache folder, the linker, the worker processes
     run           memory for a program, and the threads that run it
     measure       the time of each call, and what the processor can do at most

@@ -3,7 +3,8 @@
     print(listing(program, compiled))
 
 Every call stands under the line of the .dl file that it serves, with the shapes that go in and come
-out; values carry the user's names. The kernels are the text that Numba compiles, to the letter.
+out; values carry the user's names. The kernels are the text that is compiled, to the
+letter; Numba compiles it as well.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from textwrap import indent
 
 from specc.backend.emit.calls import Address, Call, Table
-from specc.backend.numba.kernel import Kernel
+from specc.backend.llvm.kernel import Kernel
 from specc.backend.run.program import CompiledProgram
 from specc.ir.graph import Graph, Node
 from specc.ir.plan import Plan
@@ -106,7 +107,7 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
 
 def _imports(kernels: Iterable[Kernel]) -> str:
     """One line for each module that the kernels use."""
-    wanted: dict[str, set[str]] = {"specc.backend.numba.vectormath": {"*"}}
+    wanted: dict[str, set[str]] = {"specc.backend.llvm.vectormath": {"*"}}
     for kernel in kernels:
         for line in kernel.imports.splitlines():
             if match := re.fullmatch(r"from (specc[\w.]*) import (.*)", line):

@@ -1,7 +1,7 @@
 """The words that the threads of a crew share: what the executor and its compiled loop agree on.
 
 Every word is an int64. `specc.backend.run.executor` sets them up; the compiled part, of which every
-back end has its own (`specc.backend.numba.crew`), waits for them and writes them.
+back end has its own (`specc.backend.llvm.crew`), waits for them and writes them.
 """
 
 from __future__ import annotations

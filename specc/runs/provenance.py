@@ -4,7 +4,7 @@
     require_data(run, recipe, data, folder)    # changed training data: RunError
 
 The model, its used files and the examples must be those of the training. Another processor, or
-other versions of specc, NumPy, Numba or llvmlite, are a warning: weights stay meaningful there, and
+other versions of specc, NumPy or llvmlite, are a warning: weights stay meaningful there, and
 a training that takes weeks outlives an update. A checkpoint's names, shapes and types are compared
 with the model anyway; what can differ are the last bits, and the definitions of the library if it
 has changed, so that is told.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from specc.runtime.pins import Pins
     from specc.runtime.run import Run
 
-BUILT_ON = ("numpy", "numba", "llvmlite")
+BUILT_ON = ("numpy", "llvmlite")
 SHOWN = 12  # hex digits of a hash in messages
 
 Warn = Callable[[str], None]

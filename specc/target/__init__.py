@@ -11,6 +11,6 @@ calls, and nothing else. The rooms, in the order of the way through them:
     parsed = expression("a if a > b else b", a=Name("v0"), b=Real(0.0))
     printer.expression(parsed)         # "v0 if v0 > 0.0 else 0.0"
 
-`specc.backend.numba.printer` prints the tree as Python for Numba. Another back end is another
-package beside `specc.backend.numba`, with files of the same names.
+`specc.backend.llvm` prints the tree as Python, which Numba compiles as well, and compiles it.
+Another back end is another package beside `specc.backend.llvm`, with files of the same names.
 """

@@ -1,7 +1,7 @@
 """The functions that kernels may call beside Python's `min`, `max`, `abs`, `range` and `len`.
 
 They are here to be imported by the files that hold kernels, as Python functions that never run:
-every back end has its own. The functions of `specc.backend.numba.vectormath` (`exp`, `plus`, ...)
+every back end has its own. The functions of `specc.backend.llvm.vectormath` (`exp`, `plus`, ...)
 may be called as well."""
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import ctypes
 
 import numpy as np
 
-from specc.backend.numba.kernel import Kernel
+from specc.backend.llvm.kernel import Kernel
 from specc.backend.toolchain.load import load
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from specc import driver
-from specc.backend.numba.kernel import Kernel
-from specc.backend.numba.memory import CAN_SLEEP
+from specc.backend.llvm.kernel import Kernel
+from specc.backend.llvm.memory import CAN_SLEEP
 from specc.backend.run.executor import Executor, Program, aligned_words, executor
 from specc.backend.toolchain.load import load
 from specc.backend.words import LINE, NAPS, PATIENCE, SPINS, WORKERS
@@ -93,7 +93,7 @@ def test_threads_that_outnumber_the_processors_learn_to_sleep_at_barriers():
 
 
 def test_threads_sleep_in_the_same_way_whichever_process_compiles_them():
-    code = "from specc.backend.numba.memory import CAN_SLEEP; print(CAN_SLEEP)"
+    code = "from specc.backend.llvm.memory import CAN_SLEEP; print(CAN_SLEEP)"
     said = {
         subprocess.run(
             [sys.executable, "-c", each], capture_output=True, text=True, check=False
@@ -101,7 +101,7 @@ def test_threads_sleep_in_the_same_way_whichever_process_compiles_them():
         for each in (
             code,
             "import numba\n" + code,
-            "from specc.backend.numba import compile\n" + code,
+            "from specc.backend.llvm import compile\n" + code,
         )
     }
     assert said == {f"{CAN_SLEEP}\n"}

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from running import at_address, function
 
-from specc.backend.numba import compile as compiling
-from specc.backend.numba.compile import KernelError, llvm_text, object_code
-from specc.backend.numba.kernel import Kernel
+from specc.backend.llvm import compile as compiling
+from specc.backend.llvm.compile import KernelError, llvm_text, object_code
+from specc.backend.llvm.kernel import Kernel
 from specc.backend.toolchain import load as loading
 from specc.backend.toolchain import workers
 from specc.backend.toolchain.load import load
@@ -85,13 +85,13 @@ def test_nan_and_infinity_survive(folder):
 def test_a_warm_start_needs_no_compiler(folder):
     program = f"""
 import sys
-from specc.backend.numba.kernel import Kernel
+from specc.backend.llvm.kernel import Kernel
 from specc.backend.toolchain.load import load
 from specc.backend.run.executor import Executor
 kernel = Kernel("scaled", {SCALED!r})
 load([kernel])
 Executor(2)
-print("specc.backend.numba.compile" in sys.modules)
+print("specc.backend.llvm.compile" in sys.modules)
 """
     printed = [
         subprocess.run(
@@ -257,9 +257,9 @@ def test_workers_import_nothing_from_the_working_folder(folder, tmp_path):
     code = f"""
 import os, sys
 from collections import deque
-from specc.backend.numba import compile
+from specc.backend.llvm import compile
 from specc.backend.toolchain import workers
-from specc.backend.numba.kernel import Kernel
+from specc.backend.llvm.kernel import Kernel
 kernel = Kernel("scaled", {SCALED!r})
 os.chdir({str(place)!r})
 sys.path[:0] = ["", {str(place)!r}, "."]
@@ -325,7 +325,7 @@ INTERRUPTED = """
 import os, sys
 from specc.backend.toolchain import load as loading
 from specc.backend.toolchain import workers
-from specc.backend.numba.kernel import Kernel
+from specc.backend.llvm.kernel import Kernel
 workers._processors = lambda: 2
 lines = [f"    x[{n % 8}] = x[{n % 7}] * {n}.5\\n" for n in range(300)]
 source = 'def slow(x: "float[8]"):\\n' + "".join(lines)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from running import function
 
 import specc
-from specc.backend.numba import compile as compiling
-from specc.backend.numba.compile import KernelError
-from specc.backend.numba.kernel import Kernel
+from specc.backend.llvm import compile as compiling
+from specc.backend.llvm.compile import KernelError
+from specc.backend.llvm.kernel import Kernel
 from specc.backend.toolchain import load as loading
 from specc.backend.toolchain import workers
 from specc.columns import Column
-
-MODELS = Path(__file__).parents[2] / "models"
+from specc.source import Source
 
 SOURCE = """
 def turn(x: "float[a, b, c]", kind: "uint8[b]", at: "int32[b]", y: "float[c, b, a]", n: "int64[2]",
@@ -170,8 +167,24 @@ def test_a_kernel_without_meaning_is_an_error_that_shows_it(text, message):
         run_lines(text, "float32", count=1)
 
 
-@pytest.mark.parametrize(("model", "sizes"), [("digits", {}), ("char_rnn", {"vocab": 9})])
-def test_numba_makes_the_same_of_the_same_kernels(model, sizes, tmp_path, monkeypatch):
+MODEL = """
+seq time = 4
+dim words = 9
+model all {
+  input  image: float[2, 6, 5]
+  input  text: class(words)[time]
+  target y: float[3]
+  let seen = image -> conv(4, kernel=3, pad=1) -> batchnorm -> relu -> maxpool(2, round=floor) -> flatten
+  let states, read, c = text -> embed(5) -> lstm(6)
+  let guess = concat(seen, read) -> dropout(0.2) -> dense(3)
+  output guess
+  loss mse(guess, y)
+}
+train { optimizer adam(lr = 0.01) }
+"""
+
+
+def test_numba_makes_the_same_of_the_same_kernels(tmp_path, monkeypatch):
     """Three steps of training end with the same bits."""
     numba_compiler = pytest.importorskip("oracles.numba_compiler")
     monkeypatch.setattr(workers, "_processors", lambda: 1)
@@ -180,19 +193,19 @@ def test_numba_makes_the_same_of_the_same_kernels(model, sizes, tmp_path, monkey
         monkeypatch.setenv("SPECC_CACHE_DIR", str(tmp_path / name))
         monkeypatch.setattr(loading, "_addresses", {})
         monkeypatch.setattr(compiling, "object_code", compiler)
-        found.append(trained(model, sizes))
+        found.append(trained())
     for path, weight in found[0].items():
         assert weight.tobytes() == found[1][path].tobytes(), path
 
 
-def trained(model: str, sizes: dict[str, int]) -> dict[str, np.ndarray]:
-    """The weights of a small model after three steps on random data."""
-    net = specc.compile(specc.load(MODELS / f"{model}.dl", **sizes), batch=5, threads=1)
+def trained() -> dict[str, np.ndarray]:
+    """The weights of the model after three steps on random data."""
+    net = specc.compile(specc.load(Source("all.dl", MODEL)), batch=5, threads=1)
     rng = np.random.default_rng(0)
     data = {}
     for port in net.ports:
         shape = (15, *port.shape)
-        values = rng.random(shape) if port.kind == "float" else rng.integers(0, 2, shape)
+        values = rng.random(shape) if port.kind == "float" else rng.integers(0, 9, shape)
         data[port.name] = Column(values)
     net.train(data, np.arange(15), 0, 0, 0)
     return {path: np.array(weight) for path, weight in net.params.items()}

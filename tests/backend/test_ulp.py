@@ -12,7 +12,7 @@ from test_vectormath import kernel
 
 import specc
 from specc import driver
-from specc.backend.numba import vectormath
+from specc.backend.llvm import vectormath
 from specc.ops.elementwise import Elementwise
 from specc.source import Source
 

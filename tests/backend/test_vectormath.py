@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from running import function
 
-from specc.backend.numba.compile import llvm_text
-from specc.backend.numba.kernel import Kernel
+from specc.backend.llvm.compile import llvm_text
+from specc.backend.llvm.kernel import Kernel
 
 EXACT = {
     "exp": np.exp,

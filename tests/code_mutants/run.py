@@ -37,7 +37,7 @@ WALL = 20  # times the processor seconds are allowed, for a mutant that waits fo
 FREE_MEMORY = 12 << 30  # bytes of address space beyond which an allocation fails
 
 # Sources that are part of kernels' keys: a change in them needs another cache folder.
-SHAPING = "specc/backend/numba"
+SHAPING = "specc/backend/llvm"
 # Code that only compiled kernels run is seen by no trace: the tests of these files try it.
 COMPILED = {
     "crew": "backend/test_executor.py",
@@ -57,7 +57,7 @@ class Mutants:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session) -> bool:
-        from specc.backend.numba.compile import warm_up
+        from specc.backend.llvm.compile import warm_up
         from specc.backend.toolchain import workers
 
         os.environ["SPECC_CACHE_DIR"] = str(self.folder / "cache")

@@ -16,7 +16,7 @@ SCRIPT = '''
 import faulthandler, itertools, os, sys, threading, warnings
 import numpy as np
 import specc
-from specc.backend.numba.kernel import Kernel
+from specc.backend.llvm.kernel import Kernel
 from specc.backend.toolchain.load import load
 from specc.source import Source
 

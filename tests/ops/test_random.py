@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from specc.backend.llvm import printer
 from specc.backend.machine import this_machine
-from specc.backend.numba import printer
 from specc.backend.run.program import CompiledProgram
 from specc.columns import Column
 from specc.ir.graph import Graph, apply

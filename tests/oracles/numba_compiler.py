@@ -22,10 +22,10 @@ from numba.core.typing.npydecl import parse_dtype
 from numba.extending import intrinsic
 from numba.np import arrayobj
 
-from specc.backend.numba import compile as compiling
-from specc.backend.numba import memory, vectormath
-from specc.backend.numba.intrinsics import NAMED, Intrinsic
-from specc.backend.numba.kernel import CONTROL_WORDS, Kernel
+from specc.backend.llvm import compile as compiling
+from specc.backend.llvm import memory, vectormath
+from specc.backend.llvm.intrinsics import NAMED, Intrinsic
+from specc.backend.llvm.kernel import CONTROL_WORDS, Kernel
 
 I64 = ir.IntType(64)
 OWN = compiling.object_code

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from specc.backend.numba import printer
+from specc.backend.llvm import printer
 from specc.target.expressions import (
     Binary,
     Index,

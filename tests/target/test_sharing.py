@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from specc.backend.numba import printer
+from specc.backend.llvm import printer
 from specc.target.expressions import Expression, Index, Name, call, choose
 from specc.target.sharing import named
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from specc.backend.llvm import printer
+from specc.backend.llvm.kernel import Kernel
 from specc.backend.machine import Machine
-from specc.backend.numba import printer
-from specc.backend.numba.kernel import Kernel
 from specc.target import parse
 
 # Beyond, the addresses of the rows no longer fit the integer registers; with one column more rows

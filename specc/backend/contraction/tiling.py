@@ -13,7 +13,7 @@ from itertools import product
 
 import numpy as np
 
-from specc.backend.numba.kernel import Kernel
+from specc.backend.llvm.kernel import Kernel
 from specc.ir.plan import share
 from specc.ops.contract import Affine, Contract, Map
 

@@ -13,7 +13,7 @@ from itertools import groupby
 
 import numpy as np
 
-from specc.backend.numba.kernel import Kernel
+from specc.backend.llvm.kernel import Kernel
 from specc.ir.graph import Node
 
 

@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
+from specc.backend.llvm import printer
+from specc.backend.llvm.kernel import Kernel
 from specc.backend.machine import this_machine
-from specc.backend.numba import printer
-from specc.backend.numba.kernel import Kernel
 from specc.ops.leaf import REPEATED
 from specc.target import parse
 from specc.target.language import float64, int64, nearer, real, row, view

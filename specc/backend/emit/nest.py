@@ -21,8 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from specc.backend.emit.calls import ELEMENT, Address, Value
-from specc.backend.numba import printer
-from specc.backend.numba.kernel import Kernel
+from specc.backend.llvm import printer
+from specc.backend.llvm.kernel import Kernel
 from specc.target.expressions import (
     Convert,
     Expression,

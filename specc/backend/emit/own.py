@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from specc.backend.emit.calls import Address, Call, Value
 from specc.backend.emit.shard import Shard
+from specc.backend.llvm import printer
 from specc.backend.machine import this_machine
-from specc.backend.numba import printer
 from specc.ir import sizes
 from specc.ir.graph import Node
 from specc.ir.plan import Mode, Place, Step

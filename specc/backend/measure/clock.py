@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from specc.backend.numba import printer
+from specc.backend.llvm import printer
 from specc.backend.run import executor
 from specc.backend.toolchain.load import load
 from specc.target.language import ticks

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from specc.backend.llvm import printer
 from specc.backend.machine import this_machine
 from specc.backend.measure.clock import Stamps, ticks_per_second
-from specc.backend.numba import printer
 from specc.backend.run import executor
 from specc.backend.toolchain.load import load
 

@@ -21,8 +21,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from specc.backend.numba import printer
-from specc.backend.numba.kernel import CONTROL_WORDS
+from specc.backend.llvm import printer
+from specc.backend.llvm.kernel import CONTROL_WORDS
 from specc.backend.toolchain.load import load
 from specc.backend.words import (
     DONE,

@@ -20,7 +20,7 @@ import numpy as np
 from specc.backend.emit import feed
 from specc.backend.emit.calls import Call, in_order, phase_of
 from specc.backend.emit.emit import emit
-from specc.backend.numba.kernel import Kernel
+from specc.backend.llvm.kernel import Kernel
 from specc.backend.run import executor
 from specc.backend.run.pool import Pool
 from specc.backend.run.storage import Linked, Outside, Storage

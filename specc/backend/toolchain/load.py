@@ -1,4 +1,4 @@
-"""Kernels to machine code: compiled once, kept in the user's cache folder, loaded without Numba.
+"""Kernels to machine code: compiled once, kept in the user's cache folder.
 
     address = load([relu])[relu]            # of  void relu(int64 *args, int64 *control)
 
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from specc.backend.numba.kernel import FORMAT, Kernel
+from specc.backend.llvm.kernel import FORMAT, Kernel
 from specc.locks import NATIVE, Mutex
 
 _MAGIC = b"specc object " + FORMAT.encode() + b"\n"

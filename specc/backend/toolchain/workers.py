@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from specc.backend.numba.kernel import Kernel
+from specc.backend.llvm.kernel import Kernel
 from specc.locks import NATIVE, remade_after_fork
 
 # Starting a worker costs about what four small kernels cost to compile.
@@ -37,7 +37,7 @@ def compile_all(kernels: Sequence[Kernel], workers: int | None = None) -> dict[K
         for each in others:
             each.begin(queue, done)
         with NATIVE:
-            from specc.backend.numba.compile import object_code
+            from specc.backend.llvm.compile import object_code
 
         _drain(queue, done, object_code)
         for each in others:
@@ -90,7 +90,7 @@ def serve() -> None:
     """A worker's life: kernels in, object code out, until the input ends."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever is printed must not mix with the answers
-    from specc.backend.numba.compile import object_code, warm_up
+    from specc.backend.llvm.compile import object_code, warm_up
 
     warm_up()
     pickle.dump("ready", answers)

@@ -6,7 +6,7 @@ contract_kernel(target, (6, 4))      # 6 rows, 4 vectors
 from __future__ import annotations
 
 from specc.backend.contraction.target import Target
-from specc.backend.numba.kernel import Kernel
+from specc.backend.llvm.kernel import Kernel
 from specc.target.language import real, view, word
 
 _COLUMNS_AHEAD = 2  # tiles' columns whose data, which other threads have written, are prefetched

@@ -6,7 +6,7 @@ outer_kernel(target, (4, 6))         # 4 rows, 6 taps
 from __future__ import annotations
 
 from specc.backend.contraction.target import Target
-from specc.backend.numba.kernel import Kernel
+from specc.backend.llvm.kernel import Kernel
 from specc.target.language import word
 
 

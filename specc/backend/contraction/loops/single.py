@@ -6,7 +6,7 @@ dot_kernel(target, (4, 4))           # 4 rows, 4 taps
 from __future__ import annotations
 
 from specc.backend.contraction.target import Target
-from specc.backend.numba.kernel import Kernel
+from specc.backend.llvm.kernel import Kernel
 from specc.target.language import real, view, word
 
 _RUNS_AHEAD = (

@@ -10,7 +10,7 @@ a tile (f = 0..15) makes a product of matrices of its own. Sizes and tables are 
 from __future__ import annotations
 
 from specc.backend.contraction.target import Target
-from specc.backend.numba.kernel import Kernel
+from specc.backend.llvm.kernel import Kernel
 from specc.target.language import real, view, word
 
 

@@ -13,7 +13,7 @@ import sys
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-from specc.backend.numba.intrinsics import declared, intrinsic, stack, types
+from specc.backend.llvm.intrinsics import declared, intrinsic, stack, types
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
 _ARCHITECTURE = llvm.get_process_triple().split("-")[0]
@@ -203,7 +203,7 @@ def _call_void(b, name, args):
 def mix32(typing, x):
     """A hash of 32 bits: multiply and xorshift with Wellons' constants, 2018 (lowbias32).
 
-    In LLVM's own 32-bit operations: Numba's products are of 64 bits, for which few machines have
+    In operations of 32 bits: products of kernels have 64, for which few machines have
     vectors."""
 
     def codegen(context, b, signature, args):

@@ -11,7 +11,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from specc.backend.numba.intrinsics import (
+from specc.backend.llvm.intrinsics import (
     CONTEXT,
     I64,
     Helper,
@@ -20,7 +20,7 @@ from specc.backend.numba.intrinsics import (
     stack,
     types,
 )
-from specc.backend.numba.values import (
+from specc.backend.llvm.values import (
     BOOL,
     INT,
     LoweringError,

@@ -19,8 +19,8 @@ from functools import lru_cache
 
 from llvmlite import ir
 
-from specc.backend.numba.intrinsics import intrinsic, types
-from specc.backend.numba.vectors import I64, Loop, Vectors, in_pairs, one_by_one
+from specc.backend.llvm.intrinsics import intrinsic, types
+from specc.backend.llvm.vectors import I64, Loop, Vectors, in_pairs, one_by_one
 
 # How far ahead, in bytes, the operands of products are asked for: 8 % faster than without.
 _AHEAD = 1024

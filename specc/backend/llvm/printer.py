@@ -1,4 +1,4 @@
-"""Print kernels as the Python that Numba compiles.
+"""Print kernels as Python, of the kind that Numba compiles as well.
 
     expression(choose(x > 0.0, x, 0.0))       # "x if x > 0.0 else 0.0"
     function(tree)                            # 'def scale(x: "float[n]", n: "int"):\n ...'
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from specc.backend.numba.kernel import Kernel, Written
+from specc.backend.llvm.kernel import Kernel, Written
 from specc.target import language
 from specc.target.expressions import (
     Binary,
@@ -53,7 +53,7 @@ from specc.target.statements import (
     While,
 )
 
-_PACKAGE = "specc.backend.numba"
+_PACKAGE = "specc.backend.llvm"
 _WIDTH = 100  # characters of a line
 
 # How tightly Python's operators bind.
@@ -73,7 +73,7 @@ def kernel(
     overlap: bool = False,
     unroll: bool = True,
 ) -> Kernel:
-    """Return a kernel as Numba compiles it; for the options see `Kernel`."""
+    """Return a kernel as its text; for the options see `Kernel`."""
     source, imports = _printed(tree)
     return Kernel(tree.name, source, dtype, vector_bits, imports, overlap, unroll)
 

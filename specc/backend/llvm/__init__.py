@@ -1,14 +1,18 @@
-"""The Numba back end: kernels as Python, and from there to an object file.
+"""The back end: kernels as Python that people can read, and from there to an object file.
 
-    printer       the tree of a kernel as the text that Numba compiles
+    kernel        a kernel: its text, and the key under which its machine code is kept
+    printer       the tree of a kernel as Python, of the kind that Numba compiles as well
+    intrinsics    functions that write LLVM's instructions, and the types of their arguments
     vectormath    exp, tanh and other functions, made to be vectorized
-    memory        views of addresses, loads and stores, atomics, sleeping, the clock
+    memory        words at addresses, atomics, sleeping, the clock
     vectors       what the tiles are written with: vectors, loops, sums in LLVM's code
     tiles         register tiles of products and sums
     moves         squares of numbers, transposed in registers
     winograd      the transforms of Winograd's convolution
     crew          the loop over a program's steps, the barrier, the workers' waiting
-    pipeline      the passes of Numba that kernels need
+    values        numbers and arrays as LLVM's values, and arithmetic on numbers
+    formulas      expressions of a kernel to LLVM's instructions
+    lower         a kernel's tree to a module of LLVM
     compile       a kernel's text to an object file
 
 Everything in this folder, and whatever it imports from specc, is part of the identity of the

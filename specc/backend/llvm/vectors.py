@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from specc.backend.numba.intrinsics import declared
+from specc.backend.llvm.intrinsics import declared
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 

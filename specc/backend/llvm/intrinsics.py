@@ -9,7 +9,7 @@
 
 An intrinsic is given the types of its arguments, and returns the types that it wants them in, that
 of its result, and the function that writes the instructions with llvmlite's builder. The form is
-Numba's own, so that both compilers of kernels can use it: `lower`, and `typed` by way of Numba.
+that of Numba's intrinsics, so Numba can compile kernels as well.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ NAMED: dict[str, Number] = {
 
 
 class _Context:
-    """What is left of Numba's context: a value for functions that return none."""
+    """Where Numba has its context: kernels need the value of functions that return none."""
 
     def get_dummy_value(self) -> None:
         """Return the value of a function that has none."""

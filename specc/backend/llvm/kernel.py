@@ -1,4 +1,4 @@
-"""A kernel as the text that Numba compiles, and the key under which its machine code is kept.
+"""A kernel as the text that is compiled, and the key under which its machine code is kept.
 
     relu = Kernel("relu", '''
     def relu(x: "float[n]", y: "float[n]", n: "int"):
@@ -22,7 +22,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any
 
 from specc.backend.machine import this_machine
@@ -37,7 +36,7 @@ _IMPORT = re.compile(r"from specc\.([\w.]+) import ([\w, ]*)")
 
 @dataclass(frozen=True)
 class Kernel:
-    """A function in Numba's subset of Python, as text, and what it is compiled for.
+    """A function in the language of kernels, as text, and what it is compiled for.
 
     `imports` are lines that run before `source`, for names beyond those that every kernel has:
     `np`, `math`, `real` (its dtype) and the functions of `vectormath`. With `overlap` the kernel's
@@ -103,7 +102,7 @@ class Written(Kernel):
 
     @cached_property
     def source(self) -> str:
-        """The text that Numba compiles."""
+        """The text of the kernel."""
         return self._text[0]
 
     @cached_property
@@ -155,7 +154,6 @@ def _toolchain(vector_bits: int) -> list[str]:
     machine = this_machine(vector_bits)
     return [
         FORMAT,
-        _numba_version(),
         llvmlite.__version__,
         machine.cpu,
         machine.features,
@@ -167,8 +165,8 @@ def _toolchain(vector_bits: int) -> list[str]:
 def _sources() -> str:
     """The hash of all files that shape machine code: the back end, and what it imports of specc."""
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    names = os.listdir(os.path.join(package, "backend", "numba"))
-    files = [os.path.join("backend", "numba", name) for name in names if name.endswith(".py")]
+    names = os.listdir(os.path.join(package, "backend", "llvm"))
+    files = [os.path.join("backend", "llvm", name) for name in names if name.endswith(".py")]
     texts: dict[str, str] = {}
     while files:
         file = files.pop()
@@ -185,17 +183,3 @@ def _sources() -> str:
     for file, text in sorted(texts.items()):
         found.update(f"{file} {len(text)}\n{text}".encode())
     return found.hexdigest()
-
-
-def _numba_version() -> str:
-    """Numba's version, without importing it (0.1 s) or the packages' metadata (10 ms)."""
-    import importlib.util
-
-    numba = importlib.util.find_spec("numba")
-    assert numba is not None and numba.origin, "Numba is not installed"
-    try:
-        return Path(numba.origin).with_name("_version.py").read_text()
-    except OSError:
-        from importlib.metadata import version
-
-        return version("numba")

@@ -16,8 +16,8 @@ from typing import Any
 
 from llvmlite import ir
 
-from specc.backend.numba.formulas import Formulas, MemoryVariable, Variable, literal
-from specc.backend.numba.intrinsics import (
+from specc.backend.llvm.formulas import Formulas, MemoryVariable, Variable, literal
+from specc.backend.llvm.intrinsics import (
     I64,
     NAMED,
     Helper,
@@ -26,8 +26,8 @@ from specc.backend.numba.intrinsics import (
     declared,
     stack,
 )
-from specc.backend.numba.kernel import CONTROL_WORDS
-from specc.backend.numba.values import (
+from specc.backend.llvm.kernel import CONTROL_WORDS
+from specc.backend.llvm.values import (
     BOOL,
     INT,
     LoweringError,

@@ -14,7 +14,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from specc.backend.numba.intrinsics import I64, Number, types
+from specc.backend.llvm.intrinsics import I64, Number, types
 
 BOOL, INT, FLOAT = types.boolean, types.int64, types.float64
 _MOST_FACTORS = 64  # a larger power is no product of so many

@@ -16,8 +16,8 @@ Workers park only where they cannot sleep until they are woken.
 
 from __future__ import annotations
 
-from specc.backend.numba.intrinsics import Helper as compiled
-from specc.backend.numba.memory import (
+from specc.backend.llvm.intrinsics import Helper as compiled
+from specc.backend.llvm.memory import (
     CAN_SLEEP,
     atomic_add,
     atomic_peek,

@@ -12,8 +12,8 @@ from functools import lru_cache
 
 from llvmlite import ir
 
-from specc.backend.numba.intrinsics import intrinsic, types
-from specc.backend.numba.vectors import I64, Loop, Vectors
+from specc.backend.llvm.intrinsics import intrinsic, types
+from specc.backend.llvm.vectors import I64, Loop, Vectors
 
 
 @lru_cache

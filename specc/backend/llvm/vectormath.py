@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from specc.backend.numba.intrinsics import UntypedError, declared, intrinsic, types
-from specc.backend.numba.precision import DOUBLE, FLOAT, Precision
+from specc.backend.llvm.intrinsics import UntypedError, declared, intrinsic, types
+from specc.backend.llvm.precision import DOUBLE, FLOAT, Precision
 
 __all__ = [
     "bfloat16", "cos", "erf", "erfc", "exp", "expm1", "floor", "floordiv", "log", "log1p", "max",

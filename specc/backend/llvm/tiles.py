@@ -17,8 +17,8 @@ from functools import lru_cache
 
 from llvmlite import ir
 
-from specc.backend.numba.intrinsics import intrinsic, types
-from specc.backend.numba.vectors import I64, Loop, Vectors, added, guarded, in_pairs, one_by_one
+from specc.backend.llvm.intrinsics import intrinsic, types
+from specc.backend.llvm.vectors import I64, Loop, Vectors, added, guarded, in_pairs, one_by_one
 
 # A cache line, and how far ahead packed weights are asked for: 256 to 4096 measured much the same,
 # 10 % faster than without.
