@@ -33,10 +33,10 @@ from specc.backend.contraction.loops.winograd import (
     winograd_run_kernel,
 )
 from specc.backend.contraction.target import Target
+from specc.backend.llvm import printer
+from specc.backend.llvm.compile import assembly_for, lowered
+from specc.backend.llvm.kernel import Kernel
 from specc.backend.machine import Machine
-from specc.backend.numba import printer
-from specc.backend.numba.compile import assembly_for, lowered
-from specc.backend.numba.kernel import Kernel
 
 TABLE = Path(__file__).with_name("tiles.txt")
 SYSTEM = {"x86_64": "x86_64-unknown-linux-gnu", "aarch64": "aarch64-unknown-linux-gnu"}

@@ -174,7 +174,8 @@ model all {
   input  image: float[2, 6, 5]
   input  text: class(words)[time]
   target y: float[3]
-  let seen = image -> conv(4, kernel=3, pad=1) -> batchnorm -> relu -> maxpool(2, round=floor) -> flatten
+  let seen = image -> conv(4, kernel=3, pad=1) -> batchnorm -> relu
+    -> maxpool(2, round=floor) -> flatten
   let states, read, c = text -> embed(5) -> lstm(6)
   let guess = concat(seen, read) -> dropout(0.2) -> dense(3)
   output guess

@@ -16,8 +16,18 @@ import re
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, codegen, compiler, cpu_options, registry, types
+from numba.core import (
+    cgutils,
+    codegen,
+    compiler,
+    cpu_options,
+    registry,
+    typed_passes,
+    types,
+    untyped_passes,
+)
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.compiler_machinery import PassManager
 from numba.core.typing.npydecl import parse_dtype
 from numba.extending import intrinsic
 from numba.np import arrayobj
@@ -56,6 +66,23 @@ class _Library(codegen.JITCodeLibrary):
         ll_module.data_layout = self._codegen._data_layout
 
 
+class _Pipeline(compiler.CompilerBase):
+    """The passes of Numba that kernels need; the others take half of the time."""
+
+    def define_pipelines(self):
+        manager = PassManager("kernel")
+        for each in (
+            untyped_passes.TranslateByteCode,
+            untyped_passes.FixupArgs,
+            typed_passes.NopythonTypeInference,
+            typed_passes.NativeLowering,
+            typed_passes.NoPythonBackend,
+        ):
+            manager.add_pass(each, each.__name__)
+        manager.finalize()
+        return [manager]
+
+
 @global_compiler_lock
 def _module(kernel: Kernel):
     function, parameters = _function(kernel)
@@ -81,6 +108,7 @@ def _module(kernel: Kernel):
         flags,
         {},
         library=library,
+        pipeline_class=_Pipeline,
     )
     module = library._final_module
     for each in library._linking_libraries:
@@ -91,7 +119,8 @@ def _module(kernel: Kernel):
     for each in (*module.functions, *module.global_variables):
         if not each.is_declaration and each.name != kernel.symbol:
             each.linkage = "internal"
-    compiling._optimize(module, kernel)
+    target_machine = compiling._target_machine(kernel.vector_bits)
+    compiling._optimize(module, target_machine, kernel.unroll)
     return module
 
 

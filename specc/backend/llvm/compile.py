@@ -14,10 +14,10 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from specc.backend.machine import Machine, this_machine
 from specc.backend.llvm.intrinsics import Helper, Intrinsic
 from specc.backend.llvm.kernel import Kernel
 from specc.backend.llvm.lower import LoweringError, module_of
+from specc.backend.machine import Machine, this_machine
 from specc.locks import NATIVE
 from specc.target import parse
 
