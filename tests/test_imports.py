@@ -40,6 +40,8 @@ MAY_IMPORT = {
     "runtime": BASE,
     "flow": MIDDLE | {"passes", "backend", "pipeline"},
     "net": MIDDLE | {"passes", "backend", "pipeline", "flow", "runtime"},
+    "grading": MIDDLE
+    | {"frontend", "passes", "backend", "pipeline", "net", "driver", "runtime", "runs"},
     "driver": MIDDLE | {"frontend", "passes", "backend", "pipeline", "net"},
     "runs": MIDDLE | {"frontend", "backend", "pipeline", "net", "driver", "runtime"},
     "plots": MIDDLE | {"passes", "pipeline", "flow", "net", "driver", "runtime", "runs"},
@@ -47,7 +49,7 @@ MAY_IMPORT = {
     "report": MIDDLE | {"frontend", "drawing", "plots", "runs", "runtime"},
     "cli": MIDDLE
     | {"frontend", "passes", "backend", "flow", "pipeline", "net", "driver", "runtime", "runs"}
-    | {"plots", "drawing", "report"},
+    | {"plots", "drawing", "report", "grading"},
 }
 
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "explain": ("explain", "explain"),
     "flow": ("flow", "flow"),
     "fmt": ("format", "fmt"),
+    "grade": ("grade", "grade"),
     "gradcheck": ("gradcheck", "gradcheck"),
     "predict": ("predict", "predict"),
     "runs": ("runs", "runs"),

@@ -1,0 +1,74 @@
+"""`specc grade ANSWER --against REFERENCE`: how a model differs from the one that is asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from specc.cli.session import FILE, overrides
+from specc.grading import CHECKS, MARGIN, TOLERANCE, Wanted
+from specc.grading import grade as graded
+
+SIGNS = {True: "ok", False: "WRONG", None: "-"}
+
+
+@click.command()
+@click.argument("answer", type=FILE)
+@click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--against", "reference", required=True, type=FILE, help="The reference model.")
+@click.option(
+    "--check",
+    "checks",
+    multiple=True,
+    type=click.Choice(CHECKS),
+    help="Compare this alone; may be given several times  [default: all].",
+)
+@click.option(
+    "--tolerance",
+    default=TOLERANCE,
+    show_default=True,
+    help="Largest relative difference of outputs, losses and gradients.",
+)
+@click.option(
+    "--margin",
+    default=MARGIN,
+    show_default=True,
+    help="How much worse a metric may be than that of the reference.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed for the random examples.")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder for relative data paths  [default: the folder of the reference].",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def grade(
+    answer: Path,
+    changes: tuple[str, ...],
+    reference: Path,
+    checks: tuple[str, ...],
+    tolerance: float,
+    margin: float,
+    seed: int,
+    data: Path | None,
+    as_json: bool,
+) -> int:
+    """Compare a model with a reference model.
+
+    grade compares inputs, targets, outputs and parameters of ANSWER with those of the reference;
+    then, with the same parameters, the outputs, the loss and the gradients; and at last the metrics
+    that both come to when they are trained. KEY=VALUE changes both files: `epochs=5` makes the
+    training short. The exit status is 0 if nothing differs, else 1.
+    """
+    wanted = Wanted(checks or CHECKS, tolerance, margin, seed)
+    report = graded(answer, reference, wanted, overrides(changes), data)
+    if as_json:
+        click.echo(json.dumps(report.to_record(), indent=2, ensure_ascii=False))
+    else:
+        width = max(map(len, CHECKS))
+        for check in report.checks:
+            click.echo(f"  {SIGNS[check.passed]:<5}  {check.name:<{width}}  {check.message}")
+        click.echo("no difference" if report.passed else "the answer differs from the reference")
+    return 0 if report.passed else 1
