@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from specc.cli.figure import check, write
 from specc.cli.session import FILE_OR_RUN, FOLDER, checked, overrides, run_program
 from specc.reading import read_source
 
@@ -54,10 +55,8 @@ def flow(
     for each cell, the gradient for its state at each time step. KEY=VALUE changes the model as in
     `train`.
     """
-    from specc.cli import chart
-
     if plot is not None:
-        chart.check(plot)
+        check(plot)
     os.environ.update(dict.fromkeys(BLAS, str(threads)))
     found = measured(target, overrides(changes), data, threads)
     if as_json:
@@ -67,7 +66,9 @@ def flow(
 
         print_flow(found)
     if plot is not None:
-        chart.write(found, plot)
+        from specc.plots.through_time import of_flow
+
+        write(of_flow(found), plot)
         click.echo(f"wrote {plot}", err=as_json)
 
 

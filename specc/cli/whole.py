@@ -13,14 +13,14 @@ from pathlib import Path
 import click
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file whole, through a file beside it. Raises a usage error if that fails."""
     path = Path(os.path.realpath(path))  # a link stays a link
     part = None
     try:
         handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         with os.fdopen(handle, "wb") as file:
-            file.write(text.encode("utf-8"))
+            file.write(content if isinstance(content, bytes) else content.encode("utf-8"))
         if path.exists():
             shutil.copymode(path, part)
         else:

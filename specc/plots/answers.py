@@ -107,12 +107,12 @@ def roc(is_true: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     Fawcett, An introduction to ROC analysis, 2006. Equal scores are one step. The area is NaN where
     one of both kinds is missing.
     """
+    if not is_true.any() or is_true.all():
+        return np.array([0.0, 1.0]), np.array([0.0, 1.0]), float("nan")
     order = np.argsort(-score, kind="stable")
     is_true, score = is_true[order], score[order]
     last = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)  # of each group of equals
     hits, misses = np.cumsum(is_true)[last], np.cumsum(~is_true)[last]
-    if not len(score) or not hits[-1] or not misses[-1]:
-        return np.array([0.0, 1.0]), np.array([0.0, 1.0]), float("nan")
     x = np.concatenate([[0.0], misses / misses[-1]])
     y = np.concatenate([[0.0], hits / hits[-1]])
     return x, y, float(np.trapezoid(y, x))

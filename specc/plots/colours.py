@@ -10,8 +10,19 @@ from __future__ import annotations
 
 import numpy as np
 
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7a7a7a")
-"""Told apart by all eyes (Okabe and Ito, Color universal design, 2008), and two more."""
+PALETTE = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+    "#8c6d31",
+    "#7a7a7a",
+    "#5e3c99",
+    "#b8b000",
+)
+"""Told apart by all eyes (Okabe and Ito, Color universal design, 2008), and four more."""
 
 _HEAT = np.array(
     [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]], np.float64

@@ -146,15 +146,25 @@ def of_run(folder: Path, listener: Listener, part: str | None = None) -> Subject
     return found
 
 
-def of_file(file: Path, listener: Listener, data: Path | None = None) -> Subject:
-    """A file with its first weights, and with its data where they are there. Raises SpecError."""
+def of_file(
+    file: Path, listener: Listener, data: Path | None = None, part: str | None = None
+) -> Subject:
+    """A file with its first weights and its data, which lie beside it or in a folder.
+
+    Raises SpecError.
+    """
     from specc import driver
     from specc.reading import read_source
     from specc.runs.programs import checked
+    from specc.runtime.data import open_sizes
 
-    program = checked(read_source(file), {}, listener)
+    source, folder = read_source(file), data or file.parent
+    program = checked(source, {}, listener, comes_again=True)
+    if program.open_sizes and program.recipe.data is not None:
+        sizes = open_sizes(program.recipe, program.ports, folder)
+        program = checked(source, {**sizes}, listener)
     subject = Subject(program, driver.compile(program), program.name)
-    return with_examples(subject, data or file.parent, None)[0]
+    return with_examples(subject, folder, part)[0]
 
 
 def with_examples(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from specc.ir.program import Layer
 from specc.plots.marks import Axis, Figure, Line, Mark, Panel, Part, Passage, Table
 from specc.plots.subject import Subject
+
+if TYPE_CHECKING:
+    from specc.flow import Flow
 
 MOST_STEPS, MOST_UNITS, MOST_LAYERS, MOST_PASSAGES = 60, 24, 3, 4
 FLOW_EXAMPLES = 64
@@ -82,10 +87,13 @@ def _letters(subject: Subject, example: int) -> list[str]:
 def flow(subject: Subject) -> Figure:
     """How activations and gradients change from layer to layer, and along time."""
     rows = np.arange(min(subject.count, FLOW_EXAMPLES))
-    data = subject.net.inspection.flow(subject.cut(rows), len(rows))
-    layers = [each for each in data.layers if each.gradient is not None]
+    return of_flow(subject.net.inspection.flow(subject.cut(rows), len(rows)))
+
+
+def of_flow(found: Flow) -> Figure:
+    """The figure of a flow that is measured already."""
+    layers = [each for each in found.layers if each.gradient is not None]
     at = np.arange(len(layers))
-    names = tuple(each.path for each in layers)
     panels: list[Part] = [
         Panel(
             (
@@ -93,16 +101,16 @@ def flow(subject: Subject) -> Figure:
                 Line(at, [each.gradient or np.nan for each in layers], "gradient for it"),
             ),
             "Layer by layer",
-            Axis(names=names),
+            Axis(names=tuple(each.path for each in layers)),
             Axis("root mean square", log=True),
         )
     ]
-    for cell in data.cells:
+    for cell in found.cells:
         steps = np.arange(1, cell.steps + 1)
-        lines: list[Mark] = [Line(steps, cell.carried, f"from step {cell.start} back")]
+        lines: list[Mark] = [Line(steps, cell.carried, f"what comes back from step {cell.start}")]
         if any(abs(a - b) > 1e-6 * b for a, b in zip(cell.carried, cell.total, strict=True)):
             lines.append(Line(steps, cell.total, "of the whole loss", is_dashed=True))
         title = f"{cell.path}: gradient for {' and '.join(cell.states)}"
         panels.append(Panel(tuple(lines), title, Axis("step"), Axis(log=True)))
-    caption = " ".join(data.verdict) or f"The flow on {len(rows)} examples."
-    return Figure("flow", "Flow of gradients", tuple(panels), caption, columns=2)
+    caption = "; ".join(found.verdict) or f"The flow on {found.examples} examples"
+    return Figure("flow", "Flow of gradients", tuple(panels), f"{caption}.", columns=2)

@@ -114,7 +114,7 @@ def moved(w: Writer) -> Value | None:
     if w.rng.random() < 0.5:
         return w.let(f"{word}({a.name})", a.shape, a)
     y = w.let(f"tanh({a.name})", a.shape, a)
-    return w.let(f"{y.name} {w.rng.choice('+-*')} {word}({y.name})", a.shape, y)
+    return y and w.let(f"{y.name} {w.rng.choice('+-*')} {word}({y.name})", a.shape, y)
 
 
 def along(w: Writer) -> Value | None:

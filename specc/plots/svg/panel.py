@@ -48,12 +48,14 @@ def draw_panel(panel: Panel) -> list[str]:
             out.append(straight(left, at, left + wide, at, "grid"))
         out.append(label(left - 8, at + 4, text, "quiet", "end"))
     slanted = is_slanted(panel)
+    out.append('<g class="x-axis">')
     for value, text in places(panel, "x"):
         at, under = x(value), top + high + 16
         if grid and not panel.x.names:
             out.append(straight(at, top, at, top + high, "grid"))
         turn = f' transform="rotate(-45 {at:.1f} {under:.1f})"' if slanted else ""
         out.append(label(at, under, text, "quiet", "end" if slanted else "middle", turn))
+    out.append("</g>")
     if panel.x.label:
         at = top + high + below(panel) - 8
         out.append(label(left + wide / 2, at, panel.x.label, "", "middle"))
@@ -64,15 +66,28 @@ def draw_panel(panel: Panel) -> list[str]:
     clip = f"c{next(numbers)}"
     out.append(
         f'<clipPath id="{clip}"><rect x="{left - 4:g}" y="{top - 4:g}" width="{wide + 8:g}"'
-        f' height="{high + 8:g}"/></clipPath><g clip-path="url(#{clip})">'
+        f' height="{high + 8:g}"/></clipPath><g clip-path="url(#{clip})"><g class="marks">'
     )
     for mark, colour in zip(panel.marks, colours_of(panel), strict=True):
         out += _mark(mark, x, y, (left, top, wide, high), colour)
-    out.append("</g>")
+    out.append("</g></g>")
     if panel.tables and panel.tables[0].has_bar:
         out += _colour_bar(panel.tables[0], left + wide + 10, top, high)
     out.append(f'<rect class="axis" x="{left:g}" y="{top:g}" width="{wide:g}" height="{high:g}"/>')
-    return out
+    return [_group(panel, x, y, (left, top, wide, high)), *out, "</g>"]
+
+
+def _group(panel: Panel, x: Scale, y: Scale, box: tuple[float, float, float, float]) -> str:
+    """The tag around a panel; one of lines says for a page's script where its values lie."""
+    only_lines = all(isinstance(mark, (Line, Rule)) for mark in panel.marks)
+    if not only_lines or panel.x.names or panel.x.log:
+        return "<g>"
+    place = " ".join(f"{each:g}" for each in box)
+    return (
+        f'<g class="panel" data-box="{place}" data-x="{x.low:.10g} {x.high:.10g}"'
+        f' data-y="{y.low:.10g} {y.high:.10g} {int(panel.y.log)}"'
+        f' data-label="{escape(panel.x.label)}" data-title="{escape(panel.title)}">'
+    )
 
 
 def _mark(
@@ -82,7 +97,8 @@ def _mark(
     if isinstance(mark, Line):
         dash = ' stroke-dasharray="6 4"' if mark.is_dashed else ""
         return [
-            f'<polyline class="line" stroke="{colour}"{dash} points="{points}"/>'
+            f'<polyline class="line" stroke="{colour}"{dash} data-name="{escape(mark.name)}"'
+            f' points="{points}"/>'
             if " " in points
             else f'<circle cx="{points.split(",")[0]}" cy="{points.split(",")[1]}" r="3"'
             f' fill="{colour}"/>'

@@ -1,0 +1,44 @@
+"""Write a figure into a file: what `specc plot` and `specc flow --plot` share."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from specc.cli.whole import write_whole
+
+if TYPE_CHECKING:
+    from specc.plots.marks import Figure
+
+DRAWN = (".png", ".pdf")
+WRITTEN = (".svg", *DRAWN)
+
+
+def check(path: Path) -> None:
+    """Raise a usage error for a file that cannot be drawn."""
+    kind = path.suffix.lower()
+    if kind not in WRITTEN:
+        raise click.UsageError(f"cannot draw to `{path}`: use a name in .svg, .png or .pdf")
+    if kind in DRAWN and importlib.util.find_spec("matplotlib") is None:
+        raise click.UsageError(
+            f"a figure as {kind} needs matplotlib: `pip install 'specc-nn[plot]'`; .svg needs"
+            " nothing"
+        )
+    if not path.absolute().parent.is_dir():
+        raise click.UsageError(f"there is no folder `{path.parent}` for the figure")
+
+
+def write(figure: Figure, path: Path) -> None:
+    """Draw a figure into a file, whole or not at all."""
+    kind = path.suffix.lower()
+    if kind == ".svg":
+        from specc.plots.svg.document import svg
+
+        write_whole(path, svg(figure))
+    else:
+        from specc.plots.paper import drawn
+
+        write_whole(path, drawn(figure, kind.removeprefix(".")))

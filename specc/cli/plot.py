@@ -1,0 +1,121 @@
+"""`specc plot RUN|FILE KIND -o FILE`: one figure of a run or a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from specc.cli.figure import check, write
+from specc.cli.session import LISTENER, RunName
+from specc.diagnostics import closest
+
+if TYPE_CHECKING:
+    from specc.plots.kinds import Kind
+    from specc.plots.subject import Subject
+
+
+@click.command()
+@click.argument("source", metavar="RUN|FILE", type=RunName(or_file=True), required=False)
+@click.argument("kind", required=False)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write, .svg, .png or .pdf  [default: KIND.svg]",
+)
+@click.option(
+    "--part",
+    type=click.Choice(["training", "validation", "test"]),
+    help="Examples to use  [default: the test data, or else the validation data]",
+)
+@click.option("--layer", metavar="PATH", help="Layer whose units `features` shows.")
+@click.option(
+    "--example",
+    type=click.IntRange(min=1),
+    help="Example that `maps` and `states` show, from 1  [default: 1]",
+)
+def plot(
+    source: Path | None,
+    kind: str | None,
+    output: Path | None,
+    part: str | None,
+    layer: str | None,
+    example: int | None,
+) -> None:
+    """Draw a figure of a run or a model.
+
+    KIND says what: `curves`, `confusion`, `filters`, ... Without KIND, plot lists all figures and
+    what RUN or FILE lacks for those that it does not have.
+
+    A run is drawn with its best weights. A file is drawn as it begins, before any training.
+    """
+    from specc.plots.kinds import KINDS, find
+
+    if kind is not None and kind not in [each.name for each in KINDS]:
+        near = closest(kind, [each.name for each in KINDS])
+        hint = f"; did you mean `{near}`?" if near else ": `specc plot` lists them"
+        raise click.UsageError(f"there is no figure `{kind}`{hint}")
+    if kind is None:
+        _list(None if source is None else _subject(source, part))
+        return
+    assert source is not None
+    path = output or Path(f"{kind}.svg")
+    check(path)
+    chosen, subject = find(kind), _subject(source, part)
+    if why := chosen.why_not(subject):
+        raise click.UsageError(f"`{source}` has no figure `{kind}`: {why}")
+    _draw(chosen, subject, path, _options(kind, layer, example, subject))
+
+
+def _subject(source: Path, part: str | None) -> Subject:
+    from specc.plots.subject import of_file, of_run
+
+    if source.is_file():
+        return of_file(source, LISTENER, part=part)
+    return of_run(source, LISTENER, part)
+
+
+def _options(
+    kind: str, layer: str | None, example: int | None, subject: Subject
+) -> dict[str, object]:
+    """The options that a figure takes; raises a usage error for others."""
+    takes = {"features": ("layer",), "maps": ("example",), "states": ("example",)}.get(kind, ())
+    given: dict[str, object] = {}
+    if layer is not None:
+        paths = [each.path for each in subject.program.layers]
+        if layer not in paths:
+            near = closest(layer, paths)
+            hint = f"; did you mean `{near}`?" if near else f"; it has {', '.join(paths)}"
+            raise click.UsageError(f"{subject.name} has no layer `{layer}`{hint}")
+        given["layer"] = layer
+    if example is not None:
+        if example > subject.count:
+            raise click.UsageError(f"there are {subject.count:,} examples, and no {example:,}th")
+        given["example"] = example - 1
+    if extra := [name for name in given if name not in takes]:
+        raise click.UsageError(f"`{kind}` takes no --{extra[0]}")
+    return given
+
+
+def _list(subject: Subject | None) -> None:
+    """Print all figures; with a subject, what it lacks for those that it does not have."""
+    from specc.plots.kinds import KINDS
+
+    wide = max(len(each.name) for each in KINDS)
+    for each in KINDS:
+        why = "" if subject is None else each.why_not(subject)
+        click.echo(
+            f"  {each.name:<{wide}}  {each.summary}" + (f"  (not here: {why})" if why else "")
+        )
+
+
+def _draw(kind: Kind, subject: Subject, path: Path, options: dict[str, object]) -> None:
+    try:
+        figure = kind.draw(subject, **options)
+    except LookupError as error:
+        raise click.UsageError(f"`{kind.name}` cannot be drawn: {error.args[0]}") from None
+    write(figure, path)
+    click.echo(figure.caption)
+    click.echo(f"wrote {path}")

@@ -1,0 +1,44 @@
+"""`specc report RUN`: one page on a run, for a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from specc.cli.session import LISTENER, RUN
+
+
+@click.command()
+@click.argument("folder", metavar="RUN", type=RUN)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write  [default: report.html in the folder of RUN]",
+)
+@click.option(
+    "--part",
+    type=click.Choice(["training", "validation", "test"]),
+    help="Examples to use  [default: the test data, or else the validation data]",
+)
+@click.option("--open", "opens", is_flag=True, help="Open the report in a browser.")
+def report(folder: Path, output: Path | None, part: str | None, opens: bool) -> None:
+    """Write a report of a run as one HTML file.
+
+    The report has the model's text and drawing, the curves of the training, and every figure that
+    the model has: confusion matrix, surest mistakes, filters, states along a text, ... It needs no
+    network, and nothing beside it.
+    """
+    from specc.cli.whole import write_whole
+    from specc.plots.subject import of_run
+    from specc.report.page import page
+
+    path = output or folder / "report.html"
+    if not path.absolute().parent.is_dir():
+        raise click.UsageError(f"there is no folder `{path.parent}` for the report")
+    text = page(of_run(folder, LISTENER, part), lambda what: click.echo(what, err=True))
+    write_whole(path, text)
+    click.echo(f"wrote {path}")
+    if opens:
+        click.launch(path.absolute().as_uri())
