@@ -30,6 +30,7 @@ COMMANDS = {
     "build": ("build", "build"),
     "check": ("check", "check"),
     "convert": ("convert", "convert"),
+    "doctor": ("doctor", "doctor"),
     "eval": ("evaluate", "evaluate"),
     "explain": ("explain", "explain"),
     "flow": ("flow", "flow"),

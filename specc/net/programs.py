@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from specc.backend.machine.chosen import planning_with
+from specc.backend.machine.here import this_profile
 from specc.backend.run.program import CompiledProgram
 from specc.collection import uncollected
 from specc.columns import Column
@@ -63,6 +65,13 @@ class Programs:
         self._graphs: dict[str, Graph] = {}
         self._settings = Graph({})
         self._with_peers: dict[str, bool] = {}
+        # All plans of a model are made with one profile, and a run goes on with its own.
+        self.profile = this_profile()
+
+    @contextmanager
+    def _compiling(self) -> Iterator[None]:
+        with COMPILER, planning_with(self.profile):
+            yield
 
     # Graphs and plans.
 
@@ -70,7 +79,7 @@ class Programs:
     def graph(self, kind: str) -> Graph:
         """The optimized graph of one program: the planner's input."""
         if kind not in self._graphs:
-            with COMPILER:
+            with self._compiling():
                 if kind not in self._graphs:
                     made = optimized(Job(self.program, Kind(kind)), self._batch(self.batch, False))
                     if kind == Kind.TRAIN:
@@ -88,7 +97,7 @@ class Programs:
     def plan(self, kind: str, examples: int | None = None, team: bool = False) -> Plan:
         """The plan of one program, for batches of `examples`; a `team` of threads shares one."""
         examples = examples or self.batch
-        with COMPILER:
+        with self._compiling():
             is_alone = (kind, examples) == (Kind.PREDICT, 1)
             return planned(self.graph(kind), self._batch(examples, is_alone, team))
 
@@ -127,7 +136,7 @@ class Programs:
             key = kind, examples, False
         found = self.compiled_ones.get(key)
         if found is None:
-            with COMPILER:
+            with self._compiling():
                 found = self.compiled_ones.get(key)
                 if found is None:
                     found = self.compiled_ones[key] = self._made(*key)
@@ -155,13 +164,14 @@ class Programs:
     def of_graph(self, graph: Graph, batch: int) -> CompiledProgram:
         """A graph that is lowered, made ready to run on batches of `batch` examples."""
         graph = run(Job(), after("select", graph), "prepare").graph
-        return self.of_plan(planned(graph, self._batch(batch, batch == 1)))
+        with self._compiling():
+            return self.of_plan(planned(graph, self._batch(batch, batch == 1)))
 
     def ready(self, kind: str, data: Mapping[str, Column], batch: int) -> CompiledProgram:
         """One program, with nothing left to compile for runs on data like this."""
         program = self.compiled(kind, batch)
         if not program.is_linked(data):
-            with COMPILER, self.clock.running():
+            with self._compiling(), self.clock.running():
                 program.link(data)
         return program
 

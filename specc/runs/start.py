@@ -23,6 +23,7 @@ from specc.runs.programs import checked, look_at_data, run_program, warn_of_roun
 from specc.source import Source
 
 if TYPE_CHECKING:
+    from specc.backend.machine.profile import Profile
     from specc.ir.program import Program
     from specc.net.net import Net
     from specc.runtime.checkpoint import Progress
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 TEXT = "<text>"
 """The name of a text without a file, in messages."""
+MACHINE = "machine.json"
+"""The file of a run with the machine's profile that its plans were made with."""
 ENDED = ("finished", "early", "interrupted")
 
 
@@ -158,7 +161,11 @@ def start(
     run = create(
         runs,
         record,
-        {**{name: each.encode() for name, each in texts.items()}, "model.dl": content},
+        {
+            **{name: each.encode() for name, each in texts.items()},
+            "model.dl": content,
+            MACHINE: net.programs.profile.text().encode(),
+        },
         lambda run: save(run.last, net, progress),
     )
     return Training(program, data, net, run, progress)
@@ -179,11 +186,13 @@ def resume(
     dtype: str | None = None,
 ) -> Training:
     """Open a run and continue its training; `file` must hold the model that it was trained with."""
+    from specc.backend.machine.chosen import planning_with
     from specc.runtime.run import open_to_train
 
     run = open_to_train(folder)
     try:
-        return _continued(run, values, listener, file, data_folder, threads, dtype)
+        with planning_with(_profile(folder)):
+            return _continued(run, values, listener, file, data_folder, threads, dtype)
     except BaseException:
         run.release()
         raise
@@ -240,6 +249,16 @@ def _continued(
     progress = restore(run.last, net)
     record.threads, record.epochs = net.threads, recipe.epochs
     return Training(program, data, net, run, progress)
+
+
+def _profile(folder: Path) -> Profile | None:
+    """Return the machine's profile that a run was begun with; older runs have none.
+
+    Plans decide the order of sums: with the same ones, a run goes on as if it had not stopped.
+    """
+    from specc.backend.machine.profile import Profile
+
+    return Profile.read(folder / MACHINE) if (folder / MACHINE).exists() else None
 
 
 def warn_of_crowd(threads: int | None, listener: Listener) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import specc
+from specc.backend.machine.profile import Profile
 from specc.net.answers import meanings, sigmoid
+from specc.runs.listener import AsWarnings
 from specc.runs.run import Metrics
+from specc.runs.start import resume
 
 TEXT = """dim kinds
 model flowers {
@@ -256,3 +260,17 @@ def test_objects_have_short_names(run, net):
     assert repr(net) == "<Net flowers: 27 parameters, float64, batch 8>"
     program = specc.loads(TEXT)
     assert repr(program) == "<Program flowers(x, kind): 5*kinds + 12 parameters, open sizes kinds>"
+
+
+def test_a_run_goes_on_with_the_machine_that_its_plans_were_made_for(folder, tmp_path, monkeypatch):
+    profiles = Path(__file__).resolve().parent.parent / "backend" / "profiles"
+    monkeypatch.setenv("SPECC_MACHINE", str(profiles / "zen4.json"))
+    ended = specc.train(folder / "flowers.dl", runs=tmp_path, epochs=1, quiet=True)
+    profile = Profile.read(profiles / "zen4.json")
+    assert Profile.read(ended.folder / "machine.json") == profile
+    monkeypatch.setenv("SPECC_MACHINE", str(profiles / "avx2_desktop.json"))
+    training = resume(ended.folder, {"epochs": "2"}, AsWarnings())
+    try:
+        assert training.net.programs.profile == profile
+    finally:
+        training.release()

@@ -7,12 +7,14 @@ list(target.shapes(64, 4))           # (rows, columns) of the tiles that fit its
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from specc.backend.llvm import printer
 from specc.backend.llvm.kernel import Kernel
 from specc.backend.machine import Machine
+from specc.backend.machine.here import this_profile
+from specc.backend.machine.profile import Profile
 from specc.target import parse
 
 # Beyond, the addresses of the rows no longer fit the integer registers; with one column more rows
@@ -24,10 +26,11 @@ _PACKED_ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24)
 
 @dataclass(frozen=True)
 class Target:
-    """The elements' type and the machine that tiles are made for."""
+    """The elements' type, the machine that tiles are made for, and what it can do."""
 
     dtype: str
     machine: Machine
+    profile: Profile = field(default_factory=this_profile)
 
     @property
     def width(self) -> int:

@@ -4,21 +4,22 @@
     >>> this_machine(256)                   # the same processor, held to narrower vectors
 
 The environment variable SPECC_VECTOR_BITS narrows the default in the same way; a value that is no
-width of vectors raises SpecError.
+width of vectors raises SpecError. A profile that plans are made with (`chosen`) has its own width,
+which may be more than this processor has: then LLVM makes several instructions of one.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from specc.backend.machine.chosen import chosen
+from specc.backend.machine.profile import WIDTHS
 from specc.diagnostics import Diagnostic, SpecError
 from specc.locks import NATIVE
 from specc.source import Source, Span
-
-WIDTHS = (128, 256, 512)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,15 @@ class Machine:
 def this_machine(vector_bits: int | None = None) -> Machine:
     """The processor this runs on, with vectors of at most `vector_bits` bits (128, 256 or 512)."""
     if vector_bits is None:
-        vector_bits = _wanted_bits()
+        wanted, given = _wanted_bits(), chosen()
+        if given is None:
+            return _machine(wanted)
+        given = given.held_to(wanted)
+        return replace(
+            _machine(given.vector_bits),
+            vector_bits=given.vector_bits,
+            registers=given.registers,
+        )
     if vector_bits not in WIDTHS:
         raise ValueError(f"a vector has 128, 256 or 512 bits, not {vector_bits}")
     return _machine(vector_bits)

@@ -1,0 +1,346 @@
+"""The figures of this machine, measured: small loops of machine code, the best of several tries.
+
+    profile = measured()             # some tenths of a second
+
+The loops are LLVM text and need llvmlite alone. Loads and stores are volatile, so that none is left
+out. A loop returns the rounds that it could not finish, because another thread did not come.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from collections.abc import Callable
+
+from specc.backend.machine.processor import Machine, this_machine
+from specc.backend.machine.profile import WIDTHS, Profile, Steps, instructions, rounded
+from specc.backend.machine.system import cache_sizes, cores, processor_name
+from specc.locks import NATIVE
+
+_TRIES = 7
+_SECONDS = 2e-4  # that a try of a loop aims at: short ones, as other programs disturb some
+_ROUNDS = 200  # of two threads that wait for each other
+_SPINS = 4_000_000  # until a thread gives up waiting for another: some milliseconds
+_CHAIN = 64  # dependent additions in a round of the loop that shows the clock's rate
+_UNROLLED = 16  # loads or stores in a round
+_MOST_MEMORY = 256 << 20
+_USUAL_LINE = 256  # cycles, if there are not two processors to measure with
+
+
+def measured() -> Profile:
+    """The profile of this machine, with the widest vectors that it has."""
+    machine = this_machine(WIDTHS[-1])
+    widths = [bits for bits in WIDTHS if bits <= machine.vector_bits]
+    loops = _Loops(machine, widths)
+    clock = loops.rate("additions", _CHAIN)  # one a cycle
+    caches = cache_sizes()
+
+    def by_width(name: str, number: int) -> Steps:
+        return tuple(
+            (bits, instructions(loops.rate(f"{name}{bits}", number) / clock)) for bits in widths
+        )
+
+    chains = _chains(machine)
+    halves = 0.0
+    if machine.multiplies_bfloat16:
+        halves = instructions(loops.rate("bfloat16", chains) / clock)
+    line = barrier = 0.0
+    if cores() > 1:
+        line, barrier = (loops.seconds_of_two_threads(name) for name in ("line", "barrier"))
+    # a round brings a line to and fro
+    rounded_line = rounded(line * clock / 2 or _USUAL_LINE)
+    return Profile(
+        processor=processor_name() or machine.cpu,
+        architecture=machine.architecture,
+        vector_bits=machine.vector_bits,
+        registers=machine.registers,
+        cores=cores(),
+        gigahertz=round(2 * clock / 1e9) / 2,
+        products_by_width=by_width("products", chains),
+        loads_by_width=by_width("loads", _UNROLLED),
+        stores_by_width=by_width("stores", _UNROLLED),
+        latency=max(1, round(clock / loops.rate("latency", 1))),
+        caches=caches,
+        rates=loops.bandwidths(caches, clock),
+        line=int(rounded_line),
+        # two lines are brought to and fro; more is another program's doing
+        barrier=int(min(rounded(barrier * clock or 2 * _USUAL_LINE), 4 * rounded_line)),
+        bfloat16_products=halves,
+    )
+
+
+class _Loops:
+    """The loops in machine code, by name."""
+
+    def __init__(self, machine: Machine, widths: list[int]):
+        import llvmlite.binding as llvm
+
+        self._widest = widths[-1]
+        with NATIVE:
+            llvm.initialize_native_target()
+            llvm.initialize_native_asmprinter()
+            target = llvm.Target.from_triple(llvm.get_process_triple())
+            module = llvm.parse_assembly(_text(machine, widths))
+            self._engine = llvm.create_mcjit_compiler(
+                module,
+                target.create_target_machine(cpu=machine.cpu, features=machine.features, opt=2),
+            )
+            self._engine.finalize_object()
+        # most loops read and write these 4 KB
+        self._near = ctypes.create_string_buffer(4096 + 64)
+        self._address = -(-ctypes.addressof(self._near) // 64) * 64
+
+    def _function(self, name: str) -> Callable[[int, int, int], int]:
+        kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 3)
+        return kind(self._engine.get_function_address(name))
+
+    def _seconds(
+        self, name: str, rounds: int, address: int, tries: int = _TRIES, mask: int = 0
+    ) -> float:
+        """The least time of so many rounds."""
+        function = self._function(name)
+        found = []
+        for _ in range(tries):
+            start = time.perf_counter()
+            function(rounds, address, mask)
+            found.append(time.perf_counter() - start)
+        return min(found)
+
+    def rate(self, name: str, instructions_each: int) -> float:
+        """Instructions a second of a loop of so many a round."""
+        rounds = 1000
+        once = self._seconds(name, rounds, self._address, 2)
+        rounds = max(rounds, int(rounds * _SECONDS / once))
+        return rounds * instructions_each / self._seconds(name, rounds, self._address)
+
+    def bandwidths(
+        self, caches: tuple[int, int, int], clock: float
+    ) -> tuple[float, float, float, float]:
+        """Bytes a cycle that are read in sequence from each cache, and from memory."""
+        l1, l2, l3 = caches
+        line = _UNROLLED * self._widest // 8
+        memory = min(2 * l3, _MOST_MEMORY)
+        store = ctypes.create_string_buffer(memory + 64)
+        address = -(-ctypes.addressof(store) // 64) * 64
+        ctypes.memset(address, 1, memory)
+        found = []
+        for size in (l1 // 2, l2 // 2, max(l3 // 4, min(2 * l2, l3)), memory):
+            size = 1 << (size.bit_length() - 1)  # the loop starts again by a mask
+            rounds = max(size, 1 << 23) // line
+            tries = _TRIES if size < memory // 2 else 2
+            seconds = self._seconds(f"reading{self._widest}", rounds, address, tries, size - 1)
+            found.append(rounded(rounds * line / seconds / clock))
+        # a cache is not slower than the next one
+        for n in (2, 1, 0):
+            found[n] = max(found[n], found[n + 1])
+        return found[0], found[1], found[2], found[3]
+
+    def seconds_of_two_threads(self, name: str) -> float:
+        """The least time of a round of two threads that wait for each other; 0: they never met."""
+        function, found = self._function(name), []
+        for _ in range(2 * _TRIES):
+            ctypes.memset(self._address, 0, 1024)
+            ends = [0.0, 0.0]
+            left = [0, 0]
+
+            def run(number: int, ends: list[float] = ends, left: list[int] = left) -> None:
+                left[number] = function(_ROUNDS, self._address + number, 0)
+                ends[number] = time.perf_counter()
+
+            other = threading.Thread(target=run, args=(1,))
+            other.start()
+            start = time.perf_counter()
+            run(0)
+            other.join()
+            if not any(left):
+                found.append((ends[0] - start) / _ROUNDS)
+        return min(found, default=0.0)
+
+
+def _chains(machine: Machine) -> int:
+    """Products under way at the same time: four a cycle of four cycles each need sixteen."""
+    return 16 if machine.registers == 32 else 12
+
+
+def _text(machine: Machine, widths: list[int]) -> str:
+    """The loops as LLVM text: i64 name(i64 rounds, i64 address, i64 mask).
+
+    The mask is that of the bytes after which reading starts again."""
+    additions = [f"  %x{n + 1} = {('add', 'xor')[n % 2]} i64 %x{n}, %y" for n in range(_CHAIN)]
+    functions = [
+        _loop("additions", ["i64 0"], [f"%x{_CHAIN}"], additions, "  %y = or i64 %rounds, 1", "x"),
+        _products("latency", machine.vector_bits, 1),
+    ]
+    for bits in widths:
+        vector = f"<{bits // 32} x float>"
+        loads, stores, reads = [], [], []
+        for n in range(_UNROLLED):
+            offset = n * bits // 8 % 2048
+            place = f"  %p{n} = getelementptr i8, ptr %base, i64 {offset}"
+            loads += [place, f"  %v{n} = load volatile {vector}, ptr %p{n}, align 64"]
+            stores += [place, f"  store volatile {vector} zeroinitializer, ptr %p{n}, align 64"]
+            far = f"  %p{n} = getelementptr i8, ptr %now, i64 {n * bits // 8}"
+            reads += [far, f"  %v{n} = load volatile {vector}, ptr %p{n}, align 16"]
+        step = f"  %far = mul i64 %i, {_UNROLLED * bits // 8}\n  %at = and i64 %far, %mask"
+        now = "  %now = getelementptr i8, ptr %base, i64 %at"
+        base = "  %base = inttoptr i64 %address to ptr"
+        functions += [
+            _products(f"products{bits}", bits, _chains(machine)),
+            _loop(f"loads{bits}", [], [], loads, base),
+            _loop(f"stores{bits}", [], [], stores, base),
+            _loop(f"reading{bits}", [], [], [step, now, *reads], base),
+        ]
+    if machine.multiplies_bfloat16:
+        functions.append(_products("bfloat16", 512, _chains(machine), _BFLOAT16))
+    return "\n".join([*functions, _LINE, _BARRIER])
+
+
+# The instruction adds to each sum the products of two pairs of bfloat16 numbers.
+_BFLOAT16 = (
+    "call <16 x float> @llvm.x86.avx512bf16.dpbf16ps.512(<16 x float> {sum},"
+    " <32 x bfloat> %halves, <32 x bfloat> %halves)"
+)
+
+
+def _products(name: str, bits: int, chains: int, form: str = "") -> str:
+    """Chains of products, each of which needs the one before it; `form` is another instruction."""
+    vector = f"<{bits // 32} x float>"
+    before = [
+        "  %place = inttoptr i64 %address to ptr",
+        f"  %factor = load volatile {vector}, ptr %place, align 4",
+    ]
+    own = (
+        f"call {vector} @llvm.fmuladd.v{bits // 32}f32({vector} {{sum}},"
+        f" {vector} %factor, {vector} %factor)"
+    )
+    body = [f"  %a{n}next = " + (form or own).format(sum=f"%a{n}") for n in range(chains)]
+    starts = [f"{vector} splat (float {float(n)})" for n in range(chains)]
+    after = [f"  store volatile {vector} %a{n}next, ptr %place, align 4" for n in range(chains)]
+    declared = f"declare {vector} @llvm.fmuladd.v{bits // 32}f32({vector}, {vector}, {vector})\n"
+    if form:
+        halves = "<32 x bfloat>"
+        before.append(f"  %halves = bitcast {vector} %factor to {halves}")
+        declared = (
+            f"declare {vector} @llvm.x86.avx512bf16.dpbf16ps.512({vector}, {halves}, {halves})\n"
+        )
+    text = _loop(
+        name, starts, [f"%a{n}next" for n in range(chains)], body, "\n".join(before), "a", after
+    )
+    return text + (declared if name != "latency" else "")
+
+
+def _loop(
+    name: str,
+    starts: list[str],
+    ends: list[str],
+    body: list[str],
+    before: str,
+    carried: str = "",
+    after: list[str] | None = None,
+) -> str:
+    """The text of a loop that carries values: `carried`0, `carried`1, ... from starts to ends."""
+    phis = []
+    for n, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        kind, _, value = start.partition(" ")
+        if start.startswith("<"):
+            kind, _, value = start.partition("> ")
+            kind += ">"
+        phis.append(f"  %{carried}{n} = phi {kind} [ {value}, %entry ], [ {end}, %loop ]")
+    kept = ends[0] if carried == "x" else "0"
+    lines = [
+        f"define i64 @{name}(i64 %rounds, i64 %address, i64 %mask) {{",
+        "entry:",
+        before,
+        "  br label %loop",
+        "loop:",
+        "  %i = phi i64 [ 0, %entry ], [ %next, %loop ]",
+        *phis,
+        *body,
+        "  %next = add i64 %i, 1",
+        "  %more = icmp slt i64 %next, %rounds",
+        "  br i1 %more, label %loop, label %done",
+        "done:",
+        *(after or []),
+        f"  ret i64 {kept}",
+        "}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+# Two threads hand a word to and fro: thread t waits until it is 2 * round + t, then adds 1. The
+# address is that of the word plus the thread's number. The result is the rounds that are left over.
+_LINE = f"""
+define i64 @line(i64 %rounds, i64 %address, i64 %mask) {{
+entry:
+  %thread = and i64 %address, 63
+  %base = sub i64 %address, %thread
+  %word = inttoptr i64 %base to ptr
+  br label %round
+round:
+  %i = phi i64 [ 0, %entry ], [ %next, %handed ]
+  %twice = shl i64 %i, 1
+  %wanted = add i64 %twice, %thread
+  br label %wait
+wait:
+  %spins = phi i64 [ 0, %round ], [ %more, %again ]
+  %found = load atomic i64, ptr %word acquire, align 8
+  %mine = icmp eq i64 %found, %wanted
+  br i1 %mine, label %handed, label %again
+again:
+  %more = add i64 %spins, 1
+  %late = icmp sgt i64 %more, {_SPINS}
+  br i1 %late, label %failed, label %wait
+handed:
+  %value = add i64 %found, 1
+  store atomic i64 %value, ptr %word release, align 8
+  %next = add i64 %i, 1
+  %on = icmp slt i64 %next, %rounds
+  br i1 %on, label %round, label %finished
+failed:
+  %left = sub i64 %rounds, %i
+  ret i64 %left
+finished:
+  ret i64 0
+}}
+"""
+
+# Two threads add 1 to a word; the second one to come sets another word, for which the first waits.
+_BARRIER = f"""
+define i64 @barrier(i64 %rounds, i64 %address, i64 %mask) {{
+entry:
+  %base = and i64 %address, -64
+  %arrived = inttoptr i64 %base to ptr
+  %next_line = add i64 %base, 128
+  %generation = inttoptr i64 %next_line to ptr
+  br label %round
+round:
+  %i = phi i64 [ 0, %entry ], [ %next, %done ]
+  %next = add i64 %i, 1
+  %before = atomicrmw add ptr %arrived, i64 1 acq_rel, align 8
+  %odd = and i64 %before, 1
+  %last = icmp eq i64 %odd, 1
+  br i1 %last, label %release, label %wait
+release:
+  store atomic i64 %next, ptr %generation release, align 8
+  br label %done
+wait:
+  %spins = phi i64 [ 0, %round ], [ %more, %again ]
+  %found = load atomic i64, ptr %generation acquire, align 8
+  %there = icmp sge i64 %found, %next
+  br i1 %there, label %done, label %again
+again:
+  %more = add i64 %spins, 1
+  %late = icmp sgt i64 %more, {_SPINS}
+  br i1 %late, label %failed, label %wait
+done:
+  %on = icmp slt i64 %next, %rounds
+  br i1 %on, label %round, label %finished
+failed:
+  %left = sub i64 %rounds, %i
+  ret i64 %left
+finished:
+  ret i64 0
+}}
+"""

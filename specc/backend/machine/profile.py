@@ -1,0 +1,253 @@
+"""What a machine can do, as figures that plans are made with.
+
+    profile = Profile.read("zen4.json")
+    profile.products(512)            # 1.0: products of vectors of 512 bits in a cycle
+    profile.rate(1 << 20)            # bytes a cycle that a core reads, of data that take 1 MB
+
+Figures are rounded to a ladder of few steps, so that two measurements of one machine agree. Times
+are in cycles of the core.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from specc.diagnostics import Diagnostic, SpecError
+from specc.source import Source, Span
+
+WIDTHS = (128, 256, 512)
+LEVELS = ("L1", "L2", "L3")
+FORMAT = 1
+_A_CYCLE = (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)  # of instructions of one kind
+
+Steps = tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The figures of a machine; `by_width` are pairs of a vector's bits and instructions a cycle.
+
+    `caches` are bytes that a core finds in its L1, L2 and L3 cache, and `rates` the bytes a cycle
+    that it reads from each, and from memory. `latency` is the cycles of a product, `line` those
+    until a core has a cache line that another one has written, `barrier` those of two threads that
+    wait for each other.
+    """
+
+    processor: str
+    architecture: str
+    vector_bits: int
+    registers: int
+    cores: int
+    gigahertz: float
+    products_by_width: Steps
+    loads_by_width: Steps
+    stores_by_width: Steps
+    latency: int
+    caches: tuple[int, int, int]
+    rates: tuple[float, float, float, float]
+    line: int
+    barrier: int
+    bfloat16_products: float = 0.0  # of the widest vectors, in a cycle; 0: no such instruction
+    origin: str = field(default="", compare=False)  # the file that it was read from
+
+    def products(self, bits: int) -> float:
+        """Products of vectors, each with its sum, in a cycle."""
+        return dict(self.products_by_width)[bits]
+
+    def loads(self, bits: int) -> float:
+        """Vectors loaded from the L1 cache in a cycle."""
+        return dict(self.loads_by_width)[bits]
+
+    def stores(self, bits: int) -> float:
+        """Vectors stored to the L1 cache in a cycle."""
+        return dict(self.stores_by_width)[bits]
+
+    @property
+    def l1(self) -> int:
+        """Bytes of the L1 cache."""
+        return self.caches[0]
+
+    @property
+    def l2(self) -> int:
+        """Bytes of the L2 cache."""
+        return self.caches[1]
+
+    def rate(self, size: float) -> float:
+        """Bytes a cycle that a core reads of data that take `size` bytes, again and again."""
+        for cache, rate in zip(self.caches, self.rates, strict=False):
+            if size <= cache:
+                return rate
+        return self.rates[-1]
+
+    def held_to(self, bits: int) -> Profile:
+        """The same machine with vectors of at most so many bits."""
+        if bits >= self.vector_bits:
+            return self
+        registers = 16 if self.architecture == "x86_64" else self.registers
+        return replace(self, vector_bits=bits, registers=registers)
+
+    def record(self) -> dict[str, Any]:
+        """The figures for a file."""
+
+        def by_width(steps: Steps) -> dict[str, float]:
+            return {str(bits): _plain(number) for bits, number in steps}
+
+        return {
+            "format": FORMAT,
+            "processor": self.processor,
+            "architecture": self.architecture,
+            "vector_bits": self.vector_bits,
+            "registers": self.registers,
+            "cores": self.cores,
+            "gigahertz": self.gigahertz,
+            "products_a_cycle": by_width(self.products_by_width),
+            "loads_a_cycle": by_width(self.loads_by_width),
+            "stores_a_cycle": by_width(self.stores_by_width),
+            "latency_of_a_product": self.latency,
+            "cache_bytes": dict(zip(LEVELS, self.caches, strict=True)),
+            "bytes_a_cycle": dict(zip((*LEVELS, "memory"), map(_plain, self.rates), strict=True)),
+            "cycles_of_a_line": self.line,
+            "cycles_of_a_barrier": self.barrier,
+            "bfloat16_products_a_cycle": _plain(self.bfloat16_products),
+        }
+
+    def text(self) -> str:
+        """The text of a file that `read` reads."""
+        return json.dumps(self.record(), indent=2) + "\n"
+
+    def write(self, path: str | Path) -> None:
+        """Store the figures whole, or not at all. Raises OSError."""
+        import os
+        import tempfile
+
+        path = Path(path)
+        handle, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(self.text())
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    @classmethod
+    def read(cls, path: str | Path, said_by: str = "") -> Profile:
+        """The profile in a file. Raises SpecError, which names who `said_by` to read it."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+            found = json.loads(text)
+        except OSError as error:
+            raise _wrong(path, f"cannot be read: {error.strerror}", said_by) from None
+        except ValueError as error:
+            raise _wrong(path, f"is not JSON: {error}", said_by) from None
+        try:
+            return cls.of(found, str(path))
+        except _Wrong as error:
+            raise _wrong(path, str(error), said_by) from None
+
+    @classmethod
+    def of(cls, record: object, origin: str = "") -> Profile:
+        """The profile that `record` describes."""
+        given = _Figures(record)
+        if (number := given.number("format")) != FORMAT:
+            raise _Wrong(f"has format {number:g}, and this version of specc reads {FORMAT}")
+        bits = int(given.number("vector_bits"))
+        if bits not in WIDTHS:
+            raise _Wrong(f"`vector_bits` must be 128, 256 or 512, not {bits}")
+        caches = given.inner("cache_bytes")
+        sizes = tuple(int(caches.number(level)) for level in LEVELS)
+        if list(sizes) != sorted(sizes):
+            raise _Wrong("`cache_bytes` must grow from L1 to L3")
+        rates = given.inner("bytes_a_cycle")
+        found = cls(
+            processor=given.text("processor"),
+            architecture=given.text("architecture"),
+            vector_bits=bits,
+            registers=int(given.number("registers")),
+            cores=int(given.number("cores")),
+            gigahertz=given.number("gigahertz"),
+            products_by_width=given.by_width("products_a_cycle", bits),
+            loads_by_width=given.by_width("loads_a_cycle", bits),
+            stores_by_width=given.by_width("stores_a_cycle", bits),
+            latency=int(given.number("latency_of_a_product")),
+            caches=(sizes[0], sizes[1], sizes[2]),
+            rates=(*(rates.number(level) for level in LEVELS), rates.number("memory")),  # type: ignore[arg-type]
+            line=int(given.number("cycles_of_a_line")),
+            barrier=int(given.number("cycles_of_a_barrier")),
+            bfloat16_products=given.number("bfloat16_products_a_cycle", 0),
+            origin=origin,
+        )
+        if found.registers not in (16, 32):
+            raise _Wrong(f"`registers` must be 16 or 32, not {found.registers}")
+        return found
+
+
+def rounded(value: float) -> float:
+    """The nearest step of the ladder 1, 1.5, 2, 3, 4, 6, 8, 12, ..., also below 1."""
+    steps = [factor * 2.0**power for power in range(-8, 31) for factor in (1, 1.5)]
+    return min(steps, key=lambda step: max(step, value) / min(step, value))
+
+
+def instructions(value: float) -> float:
+    """The nearest number of instructions of one kind that processors carry out in a cycle."""
+    return min(_A_CYCLE, key=lambda step: max(step, value) / min(step, value))
+
+
+class _Wrong(Exception):
+    """A figure that is missing or makes no sense; the message says which."""
+
+
+class _Figures:
+    """The entries of a JSON object, which must be there and be of their kind."""
+
+    def __init__(self, record: object, within: str = ""):
+        if not isinstance(record, Mapping):
+            what = f"`{within.rstrip('.')}`" if within else "the file"
+            raise _Wrong(f"{what} must be an object of figures")
+        self._record, self._within = record, within
+
+    def _entry(self, name: str) -> object:
+        if name not in self._record:
+            raise _Wrong(f"`{self._within}{name}` is missing")
+        return self._record[name]
+
+    def number(self, name: str, least: float = 1e-6) -> float:
+        value = self._entry(name)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not least <= value < 1e15:  # type: ignore[operator]
+            above = "above 0" if least else "of 0 or more"
+            raise _Wrong(f"`{self._within}{name}` must be a number {above}, not {value!r}")
+        return value  # type: ignore[return-value]
+
+    def text(self, name: str) -> str:
+        value = self._entry(name)
+        if not isinstance(value, str):
+            raise _Wrong(f"`{self._within}{name}` must be a text, not {value!r}")
+        return value
+
+    def inner(self, name: str) -> _Figures:
+        return _Figures(self._entry(name), f"{name}.")
+
+    def by_width(self, name: str, most: int) -> Steps:
+        """The figures for all widths up to `most`."""
+        own = self.inner(name)
+        return tuple((bits, own.number(str(bits))) for bits in WIDTHS if bits <= most)
+
+
+def _plain(number: float) -> float:
+    return int(number) if number == int(number) else number
+
+
+def _wrong(path: str | Path, why: str, said_by: str) -> SpecError:
+    message = f"{said_by + ': ' if said_by else ''}the machine's profile {path} {why}"
+    if why.startswith(("`", "the file")):
+        message = f"{said_by + ': ' if said_by else ''}the machine's profile {path}: {why}"
+    place = Span(Source(said_by or str(path), ""), 0, 0)
+    return SpecError([
+        Diagnostic("bad-setting", "error", message, place,
+                   help="`specc doctor --write FILE` writes this machine's profile, to start from")
+    ])  # fmt: skip
