@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from specc.backend.machine.profile import Profile
 
 # What specc cannot do without, and what each of the others is for.
-NEEDED = ("numpy", "numba", "llvmlite", "click", "lark", "rich", "narwhals", "safetensors")
+NEEDED = (
+    "numpy", "llvmlite", "click", "lark", "rich", "narwhals", "safetensors", "jsonschema",
+    "platformdirs",
+)  # fmt: skip
 OPTIONAL = {
     "matplotlib": "figures as PNG",
     "pillow": "folders of images",
