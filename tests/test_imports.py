@@ -47,6 +47,7 @@ MAY_IMPORT = {
     "plots": MIDDLE | {"passes", "pipeline", "flow", "net", "driver", "runtime", "runs"},
     "drawing": MIDDLE,
     "report": MIDDLE | {"frontend", "drawing", "plots", "runs", "runtime"},
+    "sklearn": MIDDLE | {"passes", "net", "driver", "runtime", "runs"},
     "cli": MIDDLE
     | {"frontend", "passes", "backend", "flow", "pipeline", "net", "driver", "runtime", "runs"}
     | {"plots", "drawing", "report", "grading"},

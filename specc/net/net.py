@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from specc.ir.plan import Plan
 from specc.ir.program import Program
 from specc.locks import Mutex
 from specc.net import fitting, saving, tables
+from specc.net.answers import Meaning, meanings
 from specc.net.arrays import completed, count, examples
 from specc.net.decoding import Decoding
 from specc.net.gradients_of import GradientsOf
@@ -241,6 +243,11 @@ class Net:
         )
 
     # Tables in, tables out.
+
+    @cached_property
+    def meanings(self) -> dict[str, Meaning]:
+        """The target that each output scores, by the output's name: see `specc.net.answers`."""
+        return meanings(self.program)
 
     def predict(self, data: object, temperature: float = 0.0, seed: int = 0) -> Any:
         """Predictions for the rows of a table: a row for each, the classes by their names.

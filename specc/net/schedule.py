@@ -13,6 +13,8 @@ from specc.diagnostics import Diagnostic, SpecError
 from specc.ir.graph import Graph
 from specc.ir.program import Limit
 
+AHEAD = 256  # steps whose settings are computed together, as short epochs ask for few
+
 
 class Schedule:
     """The settings as functions of step, epoch, progress and stale, with the bounds that they must
@@ -21,6 +23,7 @@ class Schedule:
 
     def __init__(self, limits: tuple[Limit, ...], settings: Graph) -> None:
         self._limits, self._settings = limits, settings
+        self._known: tuple[tuple[int, int, float], int, np.ndarray] | None = None
 
     def __call__(
         self, first: int, steps: int, steps_per_epoch: int = 0, total: int = 0, stale: float = 0
@@ -29,6 +32,23 @@ class Schedule:
 
         Raises SpecError if one leaves its bounds.
         """
+        moment = (steps_per_epoch, total, stale)
+        if self._known is not None:
+            known, start, table = self._known
+            if known == moment and start <= first and first + steps <= start + len(table):
+                return table[first - start : first - start + steps]
+        try:
+            found = self._computed(
+                first, min(max(steps, AHEAD), max(total - first, steps)), *moment
+            )
+        except SpecError:  # perhaps of a later step
+            return self._computed(first, steps, *moment)
+        self._known = moment, first, found
+        return found[:steps]
+
+    def _computed(
+        self, first: int, steps: int, steps_per_epoch: int, total: int, stale: float
+    ) -> np.ndarray:
         step = np.arange(first, first + steps, dtype=float)
         moments = {
             ("schedule", "step"): step,

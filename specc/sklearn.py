@@ -1,0 +1,495 @@
+"""Models of specc as estimators of scikit-learn (`pip install specc-nn[sklearn]`).
+
+    from specc.sklearn import SpecClassifier
+
+    model = SpecClassifier("flowers.dl", epochs=50, lr=0.01)
+    GridSearchCV(model, {"hidden": [16, 64]}, n_jobs=2).fit(X, y)
+
+The model is a .dl file or its text; sizes without a number (`dim features`) follow from X and y.
+Without a model it is a small dense network on standardized inputs. Any size, constant or setting of
+the file is a parameter of the estimator: `lr`, `optimizer`, `hidden`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from specc.columns import Column
+from specc.net.answers import sigmoid, softmax
+from specc.net.fitting import fit_data
+from specc.net.training import untrainable
+from specc.passes.weigh import WEIGHT, weighed
+from specc.recipe import Port
+from specc.runtime.data import Data, Part
+from specc.source import Source
+
+if TYPE_CHECKING:
+    from specc.ir.program import Program
+    from specc.net.net import Net
+
+DENSE = """# A dense network for a table; `hidden`, `lr` and all else may be overridden.
+dim features
+dim {size}
+dim hidden = 64
+
+model dense_network {{
+  input  x: float[features]
+  target y: {target}
+  let scores = x -> dense(hidden) -> relu -> dense(hidden) -> relu -> dense({size})
+  output scores
+  loss   {loss}
+}}
+
+train {{
+  optimizer adamw(lr = cosine(0.005, 0), weight_decay = 0.01)
+  epochs = 100
+  batch  = 128
+}}
+"""
+CLASSES = DENSE.format(size="classes", target="class(classes)", loss="cross_entropy(scores, y)")
+LABELS = DENSE.format(
+    size="labels", target="float[labels]", loss="mean(softplus(scores) - y * scores)"
+)
+NUMBERS = DENSE.format(size="outputs", target="float[outputs]", loss="mse(scores, y)")
+
+
+class SpecEstimator(BaseEstimator):
+    """What `SpecClassifier` and `SpecRegressor` have in common."""
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        epochs: int | None = None,
+        batch: int | None = None,
+        dtype: str | None = None,
+        random_state=None,
+        warm_start: bool = False,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        n_jobs: int | None = None,
+        **overrides,
+    ) -> None:
+        self.model = model
+        self.epochs = epochs
+        self.batch = batch
+        self.dtype = dtype
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.n_jobs = n_jobs
+        for name, value in overrides.items():
+            setattr(self, name, value)
+
+    # Parameters: those of the signature, and the overrides that have been set.
+
+    def _overrides(self) -> dict[str, Any]:
+        own = set(self._get_param_names())
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name not in own and not name.endswith("_") and not name.startswith("_")
+        }
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters, with the overrides that have been set."""
+        return {**super().get_params(deep), **self._overrides()}
+
+    def set_params(self, **params):
+        """Set parameters; a name that is none of the estimator's overrides something of the model.
+
+        A name that the model does not have either is an error of `fit`.
+        """
+        for name, value in params.items():
+            if name.endswith("_") or name.startswith("_") or "__" in name:
+                raise ValueError(f"{name!r} is no parameter of {type(self).__name__}")
+            setattr(self, name, value)
+        return self
+
+    # Training.
+
+    def fit(self, X, y, sample_weight=None):
+        """Train on X `[n, features]` and y; with `warm_start`, on from the weights of before."""
+        X, y, weight = self._checked(X, y, sample_weight, is_first=True)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        if not (self.warm_start and hasattr(self, "net_")):
+            self._learn_scales(X, y, weight)
+            self.net_ = self._compiled(X, y, seed)
+            self.loss_curve_: list[float] = []
+        data = self._data(X, y, weight, seed)
+        self._train(data, self.epochs, seed)
+        return self
+
+    def partial_fit(self, X, y, sample_weight=None):
+        """Train for one epoch on X and y, on from the weights of before."""
+        is_first = not hasattr(self, "net_")
+        X, y, weight = self._checked(X, y, sample_weight, is_first)
+        if is_first:
+            self._seed = check_random_state(self.random_state).randint(2**31 - 1)
+            self._learn_scales(X, y, weight)
+            self.net_ = self._compiled(X, y, self._seed)
+            self.loss_curve_ = []
+        self._train(self._data(X, y, weight, None), 1, getattr(self, "_seed", 0))
+        return self
+
+    def _checked(self, X, y, sample_weight, is_first: bool):
+        """Return X, y and the weights of the examples as arrays; raises ValueError."""
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            multi_output=True,
+            y_numeric=isinstance(self, RegressorMixin),
+            reset=is_first,
+        )
+        X = _dense(X)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if self.dtype is not None:
+            X = X.astype(self.dtype)
+        y, weight = self._encoded(y, sample_weight, is_first)
+        if sample_weight is not None:
+            own = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+            if not own.any():
+                raise ValueError("Sample weights must contain at least one non-zero number.")
+            weight = own if weight is None else weight * own
+        return X, y, weight
+
+    def _encoded(self, y, sample_weight, is_first: bool):
+        """Return y as the model takes it, and weights of its classes."""
+        return y, None
+
+    def _text(self) -> str:
+        """Return the model for the kind of y if none is given."""
+        raise NotImplementedError
+
+    def _source(self) -> tuple[Any, dict[str, str]]:
+        from specc.runs.train import source_and_content
+
+        source, _, values = source_and_content(self._text() if self.model is None else self.model)
+        return source, dict(values)
+
+    def _compiled(self, X, y, seed: int) -> Net:
+        """Return the model with the sizes of X and y."""
+        from specc import driver
+
+        source, values = self._source()
+        changes = {**values, **{name: str(value) for name, value in self._overrides().items()}}
+        sizes = self._sizes(_loaded(source.name, source.text, tuple(changes.items())), X, y)
+        given = tuple({**sizes, **changes}.items())
+        program = _loaded(source.name, source.text, given)
+        self._check_ports(program, X, y)
+        batch = self.batch or program.recipe.batch
+        threads = _threads(self.n_jobs)
+        dtype = "float32" if X.dtype == np.float32 else "float64"
+        if reason := untrainable(program):
+            raise ValueError(f"{program.name} cannot be trained: {reason}")
+        program = replace(program, recipe=replace(program.recipe, batch=batch, seed=seed))
+        return driver.compile(weighed(program), min(batch, len(X)), dtype, threads, seed)
+
+    def _sizes(self, program: Program, X, y) -> dict[str, int]:
+        """Return the sizes of the model that X and y give."""
+        found: dict[str, int] = {}
+
+        def bind(size: object, value: int) -> None:
+            if isinstance(size, int) or not str(size).isidentifier():
+                return
+            found[str(size)] = value
+
+        (x,), (target,) = _ports(program, "input"), _ports(program, "target")
+        if len(x.shape) == 1:
+            bind(x.shape[0], X.shape[1])
+        if target.kind == "class":
+            bind(target.classes, len(self.classes_))
+        if len(target.shape) == 1:
+            bind(target.shape[0], 1 if y.ndim == 1 else y.shape[1])
+        return found
+
+    def _check_ports(self, program: Program, X, y) -> None:
+        """Raise ValueError if the model does not fit X and y."""
+        (x,) = _ports(program, "input")
+        if x.kind != "float" or int(np.prod(x.shape)) != X.shape[1]:
+            raise ValueError(
+                f"X has {X.shape[1]} features, but `{x.name}` of {program.name} is"
+                f" {x.kind}{list(x.shape)}"
+            )
+
+    def _learn_scales(self, X, y, weight) -> None:
+        """Learn how a network without a file standardizes its inputs."""
+        self._shift = self._scale = None
+        if self.model is None:
+            self._shift, self._scale = _mean_and_scale(X, weight)
+
+    def _inputs(self, X) -> dict[str, Column]:
+        (x,) = _ports(self.net_.program, "input")
+        if self._shift is not None:
+            X = ((X - self._shift) * self._scale).astype(X.dtype)
+        return {x.name: Column(np.ascontiguousarray(X.reshape(len(X), *x.shape)))}
+
+    def _targets(self, y) -> np.ndarray:
+        (target,) = _ports(self.net_.program, "target")
+        kinds = {"class": np.int32, "bool": bool}
+        dtype = kinds.get(target.kind, self.net_.dtype)
+        return np.ascontiguousarray(y.reshape(len(y), *target.shape), dtype)
+
+    def _data(self, X, y, weight, seed: int | None) -> Data:
+        """Return the examples in parts; without a `seed` all are to train on."""
+        (target,) = _ports(self.net_.program, "target")
+        weight = np.ones(len(X)) if weight is None else weight / weight.mean()
+        columns = {
+            **self._inputs(X),
+            target.name: Column(self._targets(y)),
+            WEIGHT: Column(weight.astype(self.net_.dtype)),
+        }
+        rows = np.arange(len(X))
+        parts = {"training": rows}
+        if self.early_stopping and seed is not None:
+            is_stratified = isinstance(self, ClassifierMixin) and y.ndim == 1
+            training, validation = train_test_split(
+                rows,
+                test_size=self.validation_fraction,
+                random_state=seed,
+                stratify=y if is_stratified else None,
+            )
+            parts = {"training": np.sort(training), "validation": np.sort(validation)}
+        return Data({name: Part(columns, each) for name, each in parts.items()})
+
+    def _train(self, data: Data, epochs: int | None, seed: int) -> None:
+        recipe = replace(
+            self.net_.program.recipe,
+            seed=seed,
+            patience=self.n_iter_no_change if self.early_stopping else None,
+        )
+        found = fit_data(self.net_, data, recipe, epochs)
+        self.loss_curve_ += [each.training["loss"] for each in found]
+        self.n_iter_ = len(self.loss_curve_)
+
+    # Predictions.
+
+    def _outputs(self, X) -> np.ndarray:
+        """Return the output that is compared with y, `[n, *shape]`."""
+        check_is_fitted(self, "net_")
+        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
+        X = _dense(X)
+        found = self.net_.predict_rows(self._inputs(X.astype(self.net_.dtype, copy=False)))
+        return found[self._output_name()]
+
+    def _output_name(self) -> str:
+        program = self.net_.program
+        if not program.outputs:
+            raise NotFittedError(f"{program.name} has no output")
+        return program.outputs[0].name
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+class SpecClassifier(ClassifierMixin, SpecEstimator):
+    """A classifier.
+
+    `model` is a .dl file, its text, or None for a small dense network. Its one target is a class, a
+    truth value, or a vector of numbers for several labels at once.
+
+    epochs, batch        by default those of the model
+    dtype                "float32" or "float64"; by default that of X
+    class_weight         a dict, or "balanced": classes weigh alike
+    warm_start           `fit` goes on from the weights of before
+    early_stopping       a share `validation_fraction` is held out; training ends after
+                         `n_iter_no_change` epochs without improvement, with the best weights
+    n_jobs               threads; -1 for all processors
+
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> SpecClassifier(epochs=60, random_state=0).fit(X, y).score(X, y) > 0.95
+    True
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        epochs: int | None = None,
+        batch: int | None = None,
+        dtype: str | None = None,
+        random_state=None,
+        class_weight=None,
+        warm_start: bool = False,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        n_jobs: int | None = None,
+        **overrides,
+    ) -> None:
+        super().__init__(
+            model,
+            epochs=epochs,
+            batch=batch,
+            dtype=dtype,
+            random_state=random_state,
+            warm_start=warm_start,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            n_jobs=n_jobs,
+            **overrides,
+        )
+        self.class_weight = class_weight
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train for one epoch on X and y; the first call needs all `classes`."""
+        if classes is not None and not hasattr(self, "net_"):
+            self._all_classes = np.unique(classes)
+        return super().partial_fit(X, y, sample_weight)
+
+    def _encoded(self, y, sample_weight, is_first: bool):
+        check_classification_targets(y)
+        if y.ndim == 2:
+            if is_first:
+                self._is_multilabel = type_of_target(y).startswith("multilabel")
+                self.classes_ = np.arange(y.shape[1])
+            if not self._is_multilabel:
+                raise ValueError(f"y must be [n], or [n, labels] of 0 and 1, not {list(y.shape)}")
+            return np.asarray(y, float), None
+        if is_first:
+            self._is_multilabel = False
+            known = getattr(self, "_all_classes", None)
+            self.classes_ = np.unique(y) if known is None else known
+            if known is not None:
+                del self._all_classes
+        numbers = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        if (self.classes_[numbers] != y).any():
+            new = sorted(set(np.unique(y).tolist()) - set(self.classes_.tolist()))
+            raise ValueError(f"y has classes that were not there before: {new}")
+        if self.class_weight is None:
+            return numbers, None
+        return numbers, compute_sample_weight(self.class_weight, y)
+
+    def _text(self) -> str:
+        return LABELS if self._is_multilabel else CLASSES
+
+    def predict_proba(self, X) -> np.ndarray:
+        """Return the probability of each class, `[n, classes]`."""
+        return self._chances(self._outputs(X))
+
+    def _chances(self, scores: np.ndarray) -> np.ndarray:
+        meaning = self.net_.meanings.get(self._output_name())
+        is_chance = meaning is not None and meaning.holds == "probabilities"
+        if self._is_multilabel:
+            return scores if is_chance else sigmoid(scores)
+        if scores.ndim == 1 or scores.shape[1:] == (1,) != (len(self.classes_),):
+            chance = scores.reshape(-1) if is_chance else sigmoid(scores.reshape(-1))
+            return np.stack([1 - chance, chance], axis=1)
+        return scores if is_chance else softmax(scores)
+
+    def predict(self, X) -> np.ndarray:
+        """Return the likeliest class of each example."""
+        chances = self.predict_proba(X)
+        if self._is_multilabel:
+            return (chances > 0.5).astype(int)
+        return self.classes_[chances.argmax(axis=1)]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = self.model is None
+        return tags
+
+
+class SpecRegressor(RegressorMixin, SpecEstimator):
+    """A regressor; its parameters are those of `SpecClassifier`, but for `class_weight`.
+
+    The model's one target is a number, or a vector of numbers for several at once. Without a model,
+    y is standardized, too.
+
+    >>> from sklearn.datasets import load_diabetes
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> SpecRegressor(epochs=60, random_state=0).fit(X, y).score(X, y) > 0.5
+    True
+    """
+
+    def _text(self) -> str:
+        return NUMBERS
+
+    def _learn_scales(self, X, y, weight) -> None:
+        super()._learn_scales(X, y, weight)
+        self._y_shift, self._y_scale = None, None
+        self._is_vector = y.ndim == 2
+        if self.model is None:
+            self._y_shift, self._y_scale = _mean_and_scale(y.reshape(len(y), -1), weight)
+
+    def _targets(self, y) -> np.ndarray:
+        if self._y_shift is not None:
+            y = (y.reshape(len(y), -1) - self._y_shift) * self._y_scale
+        return super()._targets(y)
+
+    def predict(self, X) -> np.ndarray:
+        """Return the predicted number of each example, `[n]`, or `[n, outputs]`."""
+        found = self._outputs(X)
+        found = found.reshape(len(found), -1)
+        if self._y_shift is not None:
+            found = found / self._y_scale + self._y_shift
+        return found if self._is_vector else found[:, 0]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = self.model is None
+        return tags
+
+
+def _ports(program: Program, role: str) -> list[Port]:
+    """Return the one input or target of a model; raises ValueError for another number."""
+    found = [port for port in program.ports if port.role == role and "." not in port.name]
+    if len(found) != 1:
+        raise ValueError(
+            f"{program.name} has {len(found)} {role}s: an estimator needs a model with one"
+        )
+    return found
+
+
+def _dense(X):
+    """Return a sparse matrix as an array."""
+    return X.toarray() if issparse(X) else X
+
+
+def _mean_and_scale(values: np.ndarray, weight) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weighted mean of each column, and 1 over its deviation (1 of a constant one)."""
+    values = values.astype(float)
+    mean = np.average(values, axis=0, weights=weight)
+    deviation = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weight))
+    is_constant = deviation <= 10 * np.finfo(float).eps * np.abs(mean)
+    return mean, 1 / np.where(is_constant, 1.0, deviation)
+
+
+@lru_cache(maxsize=64)
+def _loaded(name: str, text: str, changes: tuple[tuple[str, str | int], ...]) -> Program:
+    """Return the program of a text; a search over parameters asks for the same ones often."""
+    from specc import driver
+
+    return driver.load(Source(name, text), dict(changes))
+
+
+def _threads(n_jobs: int | None) -> int:
+    from specc import driver
+
+    if n_jobs is None:
+        return 1
+    return n_jobs if n_jobs > 0 else max(1, driver.processors() + 1 + n_jobs)
