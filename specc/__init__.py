@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from specc.driver import Overrides
     from specc.ir.program import Program
     from specc.net.net import Net
     from specc.runs.run import Run
     from specc.runtime.metrics import Epoch
+    from specc.source import Source
 
 __version__ = "0.1.0"
 __all__ = [
@@ -67,7 +69,7 @@ def loads(text: str, **overrides: str | int | float) -> Program:
     return _loaded(Source(TEXT, text), overrides)
 
 
-def _loaded(source, overrides) -> Program:
+def _loaded(source: str | Path | Source, overrides: Overrides) -> Program:
     import warnings
 
     from specc import driver

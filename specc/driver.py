@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from specc.collection import uncollected
 from specc.diagnostics import Diagnostic, Report, SpecError
@@ -57,7 +57,7 @@ class Resized:
     def __init__(self, source: Source, overrides: Overrides, file: ast.File | None = None):
         self.source, self.overrides, self._file = source, overrides, file
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[Resized], tuple[Source, Overrides]]:
         return Resized, (self.source, self.overrides)  # the tree may be too deep for a pickle
 
     def texts(self) -> dict[str, str]:
@@ -200,7 +200,7 @@ def _check_sizes(program: Program) -> None:
         )
 
 
-def _whole(name: str, value, least: int) -> int:
+def _whole(name: str, value: Any, least: int) -> int:
     """The value as an int (NumPy has integers of its own). Raises ValueError if it is none."""
     try:
         whole = operator.index(value)
@@ -296,11 +296,12 @@ def threads_for(program: Program, batch: int) -> int:
 
     terms = (*program.losses, *program.outputs)
     of_example = flops(topological([term.node for term in terms]))
-    work = (
-        3 * batch * sizes.bind(of_example, {"the batch": batch})
-    )  # pairs of examples are work, too
+    # pairs of examples are work, too
+    work = 3 * batch * sizes.bound(sizes.bind(of_example, {"the batch": batch}))
     trained = {each.path for each in program.updates}
-    work += UPDATE * sum(each.type.elements for each in program.parameters if each.path in trained)
+    work += UPDATE * sum(
+        each.type.bound_elements for each in program.parameters if each.path in trained
+    )
     return max(1, min(processors(), int(work / FLOPS_WORTH_A_THREAD)))
 
 

@@ -20,27 +20,34 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 WAIT = 2.0  # seconds that a fork waits for threads that change models
 
 _TORN = -1  # `closed` in a child that was forked while another thread changed the model
 
 
+def _is_held(lock: Any) -> bool:
+    """Return whether this thread holds a re-entrant lock: the stubs of `RLock` leave that out."""
+    held: bool = lock._is_owned()
+    return held
+
+
 class Mutex:
     """A re-entrant lock, free in a forked child unless the thread that forked holds it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.RLock()
         remade_after_fork(self)
 
     def __enter__(self) -> None:
         self._lock.acquire()
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lock.release()
 
     def after_fork(self) -> None:
-        if not self._lock._is_owned():
+        if not _is_held(self._lock):
             self._lock = threading.RLock()
 
 
@@ -50,17 +57,17 @@ class _Native:
     It must not be held by a thread that waits for a model.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock, self._turnstile = threading.RLock(), threading.RLock()
 
     def __enter__(self) -> None:
-        if self._lock._is_owned():
+        if _is_held(self._lock):
             self._lock.acquire()
         else:
             with self._turnstile:
                 self._lock.acquire()
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lock.release()
 
     def acquire(self) -> None:
@@ -95,7 +102,7 @@ class ReadWriteLock:
     A thread that only reads must not begin to write.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.readers: list[int] = []  # the identifier of a thread for each time that it entered
         self.closed: int | None = None  # the thread that writes, or waits for readers to leave
         self._waiting = 0  # readers that wait for a writer
@@ -216,7 +223,7 @@ class _Reading:
                 self.__exit__()
                 raise
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lock.readers.remove(threading.get_ident())
         if self._lock.closed is not None:
             self._lock.tell()
@@ -229,7 +236,7 @@ class _Writing:
     def __enter__(self) -> None:
         self._lock.open_for_writing()
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lock.close_for_writing()
 
 

@@ -355,7 +355,9 @@ class SpecClassifier(ClassifierMixin, SpecEstimator):
         )
         self.class_weight = class_weight
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(  # type: ignore[override]  # scikit-learn has two signatures
+        self, X, y, classes=None, sample_weight=None
+    ):
         """Train for one epoch on X and y; the first call needs all `classes`."""
         if classes is not None and not hasattr(self, "net_"):
             self._all_classes = np.unique(classes)

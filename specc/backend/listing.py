@@ -24,7 +24,7 @@ from specc.ir.graph import Graph, Node
 from specc.ir.plan import Plan
 from specc.ir.program import Program
 from specc.ir.show import show_graph
-from specc.ops.leaf import Const, Input
+from specc.ops.leaf import Const, Input, Role
 
 _HEAD = '''"""{name}: the code that specc compiled from {file}.
 
@@ -90,7 +90,7 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
         called = {
             node.op.label: name
             for node, name in names.node.items()
-            if isinstance(node.op, Input) and node.op.role == "setting"
+            if isinstance(node.op, Input) and node.op.role == Role.SETTING
         }
         settings = Graph(
             {called.get(label, label): node for label, node in settings.outputs.items()}
@@ -232,8 +232,8 @@ class _Names:
     def _stem(node: Node) -> str:
         """The user's name for the value, or for the word that made it."""
         op = node.op
-        if isinstance(op, Input) and op.role != "step":
-            if op.role == "setting":
+        if isinstance(op, Input) and op.role != Role.STEP:
+            if op.role == Role.SETTING:
                 return node.origin.name or f"setting{op.label}"
             return op.label or op.role
         return re.sub(r"[^\w.]", "_", node.origin.name or node.origin.word or op.name.lower())

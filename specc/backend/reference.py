@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from specc.ir.graph import Graph, Node
-from specc.ops.carry import Loop, loops, ordered, straightened
+from specc.ir.sizes import bound
+from specc.ops.carry import Carry, Loop, loops, ordered, straightened
 from specc.ops.leaf import Input, Random
 from specc.ops.random import Uniform
 from specc.ops.steps import step_of
@@ -83,7 +84,9 @@ def _run_steps(
     one = step_of(loop)
     found: dict[Node, list[np.ndarray]] = {node: [] for node in loop.nodes}
     state = {
-        carry: np.broadcast_to(values[carry.inputs[0]], (examples, *carry.op.shape))
+        carry: np.broadcast_to(
+            values[carry.inputs[0]], (examples, *map(bound, carry.op_as(Carry).shape))
+        )
         for carry in loop.carried
     }
     for t in reversed(range(loop.steps)) if loop.backward else range(loop.steps):

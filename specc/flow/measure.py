@@ -22,7 +22,7 @@ from specc.ir.verify import verify
 from specc.ops.broadcast import Broadcast
 from specc.ops.carry import closed, following, loops, straightened
 from specc.ops.elementwise import Elementwise, Maximum
-from specc.ops.leaf import Const, Input
+from specc.ops.leaf import Const, Input, Role
 from specc.ops.peers import bind_batch
 from specc.passes.autodiff import gradients
 
@@ -51,7 +51,7 @@ def measure(program: Program, leaves: Leaves, examples: int, seed: int = 0, step
     parameters = {
         node.op.label: node
         for node in graph.nodes
-        if isinstance(node.op, Input) and node.op.role == "param"
+        if isinstance(node.op, Input) and node.op.role == Role.PARAM
     }
     carries = [carry for each in recurrences for carry in each.carries]
     asked = list(dict.fromkeys([*parameters.values(), *(node for _, node in layers), *carries]))
@@ -110,7 +110,7 @@ def _forward(program: Program, examples: int) -> Graph:
 def _is_one_step(node: Node) -> bool:
     """Whether it is the formula of one step of a cell, and not a value of the graph."""
     return any(
-        isinstance(each.op, Input) and each.op.role == "step" for each in topological([node])
+        isinstance(each.op, Input) and each.op.role == Role.STEP for each in topological([node])
     )
 
 

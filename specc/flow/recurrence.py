@@ -25,7 +25,7 @@ from specc.ops.broadcast import Sum, sum_batch
 from specc.ops.carry import Carry, Loop
 from specc.ops.contract import Contract
 from specc.ops.elementwise import add, mul
-from specc.ops.leaf import Input, leaf
+from specc.ops.leaf import Input, Role, leaf
 from specc.ops.shape import Concat, Slice
 from specc.ops.steps import one_step, step_of
 from specc.passes.autodiff import gradients
@@ -72,7 +72,7 @@ class Recurrence:
         self.products = _products(loop)
         parts = []
         for state in self.states:
-            seed = Input("step", state.seed, Type("float", state.shape, True))
+            seed = Input(Role.STEP, state.seed, Type("float", state.shape, True))
             product = mul(leaf(seed), self.one.nodes[loop.carried[state.node]])
             rank = product.type.rank
             parts.append(apply(Sum(tuple(range(rank))), product) if rank else product)
@@ -186,7 +186,7 @@ class Recurrence:
                 (
                     each.op.label
                     for each in topological([matrix])
-                    if isinstance(each.op, Input) and each.op.role == "param"
+                    if isinstance(each.op, Input) and each.op.role == Role.PARAM
                 ),
                 "",
             )
@@ -233,7 +233,7 @@ def _by_rows(loop: Loop, product: Node, matrix: Node, array: np.ndarray) -> np.n
     stand_ins = [
         leaf(
             Input(
-                "step",
+                Role.STEP,
                 str(k),
                 each.type if each is matrix else Type("float", each.type.shape[1:], True),
             )
@@ -264,7 +264,7 @@ def _block_names(loop: Loop, product: Node, size: int) -> dict[int, str]:
             after.add(node)
         op = node.op
         if isinstance(op, Slice) and node.inputs[0] in after and op.axis == 1 and op.count == size:
-            names[op.start // size] = node.origin.name
+            names[bound(op.start) // size] = node.origin.name
     return {k: name for k, name in names.items() if name}
 
 

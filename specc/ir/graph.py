@@ -12,10 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TypeVar
 
 from specc.ir.op import Op
 from specc.ir.types import Type
 from specc.source import Span
+
+_SomeOp = TypeVar("_SomeOp", bound=Op)
+_ClassOf = type[_SomeOp]
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,17 @@ class Node:
         return f"<{self.op.name} {self.type} {self.origin}>".replace(" >", ">")
 
     @property
-    def key(self):
+    def key(self) -> tuple[Op, tuple[int, ...]]:
         return (self.op, tuple(id(each) for each in self.inputs))
+
+    def op_as(self, kind: _ClassOf[_SomeOp]) -> _SomeOp:
+        """Return the op, which is known to be of this class."""
+        assert isinstance(self.op, kind), f"{self!r} is not {kind.__name__}"
+        return self.op
 
 
 class _Serving(threading.local):
-    def __init__(self):
+    def __init__(self) -> None:
         self.origins: list[Origin] = []
 
 

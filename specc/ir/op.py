@@ -14,20 +14,28 @@ why it is safe.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from specc.ir.sizes import Size
+from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from specc.ir.graph import Node
 
 REGISTRY: dict[str, type[Op]] = {}
 
-Strides = tuple[int, ...]
+Types = tuple[Type, ...]
+Gradients = Sequence["Node | None"]
+"""The gradient for each input of a node; None for an input that has none."""
+Kernel = Callable[..., Any]
+"""A function in the language of kernels: see `specc.target.parse`."""
+Strides = tuple[Size, ...]
+"""Elements from one entry to the next, along each axis."""
 Box = tuple[tuple[int, int], ...]
 """The first element and the end of a part of a value, along each axis."""
 
@@ -69,10 +77,10 @@ class Op:
     def __hash__(self) -> int:
         return hash(type(self))
 
-    def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         if not cls.__dict__.get("abstract", False):
-            missing = [name for name in stated_facts() if not _states(cls, name)]
+            missing = [name for name in stated_facts(cls) if not _states(cls, name)]
             assert not missing, f"the op {cls.__name__} does not state {', '.join(missing)}"
             cls.abstract = False
             REGISTRY[cls.__name__] = cls
@@ -87,18 +95,17 @@ class Op:
 
     # Meaning.
 
+    # A class names its inputs in `infer` and `reference`: their number is a part of its signature.
+
     @abstractmethod
-    def infer(self, *inputs: Type) -> Type:
+    def infer(self, *inputs: Any, **named: Any) -> Type:
         """Return the type of the result; raises `ShapeError` if the inputs do not fit."""
 
     @abstractmethod
-    def vjp(self, node: Node, dy: Node) -> Sequence[Node | None]:
-        """Return the gradient for each input of `node`, given the gradient `dy` of its result.
+    def vjp(self, node: Node, dy: Node) -> Gradients:
+        """Return the gradient for each input of `node`, given the gradient `dy` of its result."""
 
-        None for an input that has none.
-        """
-
-    def reference(self, types: tuple[Type, ...], *inputs):
+    def reference(self, types: Types, *inputs: Any, **named: Any) -> np.ndarray:
         """Compute the result in NumPy. Batched arrays have the batch as their first axis.
 
         Leaves have no formula: the interpreter looks them up, or draws them.
@@ -206,16 +213,9 @@ class Op:
         """
         return False
 
-    def channels(self, node: Node) -> int:
-        """Return how many first axes of the result the op's own kernel can be divided along.
-
-        They count as one axis, the kernel's argument `channels`. By default 0: one shard runs it.
-        """
-        return 0
-
     # Memory, of views alone.
 
-    def viewed(self, shape: tuple[int, ...], strides: Strides) -> tuple[int, Strides] | None:
+    def viewed(self, shape: Shape, strides: Strides) -> tuple[Size, Strides] | None:
         """Return how memory with this shape and these strides is read: an offset, and strides.
 
         None if the memory must be copied first. Every op of the form VIEW states it.
@@ -230,17 +230,45 @@ class Op:
         return whole
 
 
-def stated_facts() -> tuple[str, ...]:
-    """Return the names of the facts that every op class must state."""
-    methods = vars(Op).items()
-    return (
-        "form",
-        *(name for name, each in methods if getattr(each, "__isabstractmethod__", False)),
-    )
+def stated_facts(op: type[Op]) -> tuple[str, ...]:
+    """Return the names of the facts that an op class must state."""
+    asked = {
+        name: None
+        for cls in reversed(op.__mro__)
+        for name, each in vars(cls).items()
+        if getattr(each, "__isabstractmethod__", False)
+    }
+    return ("form", *asked)
 
 
-def _states(cls: type[Op], name: str) -> bool:
-    return any(name in vars(each) for each in cls.__mro__ if each not in (Op, object))
+def _states(op: type[Op], name: str) -> bool:
+    fact = getattr(op, name, None)
+    return fact is not None and not getattr(fact, "__isabstractmethod__", False)
+
+
+class WithKernel(Op):
+    """An op with a kernel of its own, for one node."""
+
+    abstract = True
+    form = Form.KERNEL
+
+    @abstractmethod
+    def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
+        """Return the kernel for inputs of these types, with `width` lanes in a vector.
+
+        Its arrays are the inputs and the result, in this order.
+        """
+
+    @abstractmethod
+    def arguments(self, types: Types, lanes: int) -> dict[str, int]:
+        """Return the kernel's integer arguments by their names, but for those of the plan."""
+
+    def channels(self, node: Node) -> int:
+        """Return how many first axes of the result the kernel can be divided along.
+
+        They count as one axis, the kernel's argument `channels`. By default 0: one shard runs it.
+        """
+        return 0
 
 
 class WithoutSteps(Op):

@@ -17,11 +17,11 @@ from specc.ir.graph import Node, topological
 
 
 class _Pickler(pickle.Pickler):
-    def __init__(self, file):
+    def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
         self.numbers: dict[Node, int] = {}
 
-    def persistent_id(self, value):
+    def persistent_id(self, value: object) -> int | None:
         if not isinstance(value, Node):
             return None
         if value not in self.numbers:
@@ -31,11 +31,11 @@ class _Pickler(pickle.Pickler):
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file, nodes: list[Node]):
+    def __init__(self, file: io.BytesIO, nodes: list[Node]) -> None:
         super().__init__(file)
         self._nodes = nodes
 
-    def persistent_load(self, number):
+    def persistent_load(self, number: int) -> Node:
         return self._nodes[number]
 
 

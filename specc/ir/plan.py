@@ -57,6 +57,12 @@ class Group:
     batched: bool = False
     loop: Repeated | None = None
 
+    @property
+    def repeated(self) -> Repeated:
+        """What a group of the kind LOOP repeats."""
+        assert self.loop is not None, f"a group of the kind {self.kind} is not a loop"
+        return self.loop
+
     def needed_for(self, wanted: Iterable[Node]) -> tuple[Node, ...]:
         """The members that are needed to compute some of them, in order."""
         needed = set(wanted)

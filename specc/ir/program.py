@@ -7,10 +7,10 @@ their role (see `specc.ops.leaf`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 from specc.diagnostics import Diagnostic
 from specc.ir.graph import Node, topological
@@ -81,7 +81,7 @@ class Limit:
     setting: str
     node: Node
     bounds: tuple[tuple[str, float], ...]  # (">=", 0.0)
-    span: Span | None = None
+    span: Span
 
 
 @dataclass(frozen=True)
@@ -152,10 +152,10 @@ class Program:
     def __copy__(self) -> Program:
         return self
 
-    def __deepcopy__(self, _) -> Program:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Program:
         return self  # nothing in it changes
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[[bytes], Program], tuple[bytes]]:
         return _unpacked, (packed({each.name: getattr(self, each.name) for each in fields(self)}),)
 
     @cached_property

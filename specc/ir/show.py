@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from specc.ir.graph import Graph, Node
 from specc.ir.program import Program
+from specc.recipe import DataCall
 
 
 def show_graph(graph: Graph) -> str:
@@ -69,7 +70,7 @@ def show_program(program: Program) -> str:
     return text
 
 
-def _show_source(source) -> str:
+def _show_source(source: DataCall | float) -> str:
     if isinstance(source, float):
         return f"split = {source}"
     settings = "".join(f"; {name} = {value}" for name, value in source.settings.items())

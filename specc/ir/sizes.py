@@ -10,14 +10,15 @@ same shape rules serve a model whose sizes are bound and one that is checked sym
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
 class Undecided(Exception):
     """A comparison whose outcome depends on an open size; `.size` is the polynomial in doubt."""
 
-    def __init__(self, size: Polynomial):
+    def __init__(self, size: Polynomial) -> None:
         super().__init__(f"the sign of {size} is not known")
         self.size = size
 
@@ -44,7 +45,7 @@ class Polynomial:
 
     terms: tuple[tuple[Monomial, int], ...]
 
-    def __add__(self, other):
+    def __add__(self, other: Size) -> Size:
         if not isinstance(other, (int, Polynomial)):
             return NotImplemented
         sums = dict(self.terms)
@@ -54,16 +55,16 @@ class Polynomial:
 
     __radd__ = __add__
 
-    def __neg__(self):
+    def __neg__(self) -> Size:
         return self * -1
 
-    def __sub__(self, other):
+    def __sub__(self, other: Size) -> Size:
         return self + -other
 
-    def __rsub__(self, other):
+    def __rsub__(self, other: Size) -> Size:
         return -self + other
 
-    def __mul__(self, other):
+    def __mul__(self, other: Size) -> Size:
         if not isinstance(other, (int, Polynomial)):
             return NotImplemented
         product: dict[Monomial, int] = {}
@@ -75,37 +76,37 @@ class Polynomial:
 
     __rmul__ = __mul__
 
-    def __pow__(self, exponent: int):
+    def __pow__(self, exponent: int) -> Size:
         result: Polynomial | int = 1
         for _ in range(exponent):
             result = result * self
         return result
 
-    def __floordiv__(self, other):
+    def __floordiv__(self, other: Size) -> Size:
         if not isinstance(other, (int, Polynomial)):
             return NotImplemented
         exact = _exact_quotient(self, other)
         return exact if exact is not None else atom(Quotient(self, other))
 
-    def __rfloordiv__(self, other):
+    def __rfloordiv__(self, other: Size) -> Size:
         return atom(Quotient(other, self))
 
-    def __mod__(self, other):
+    def __mod__(self, other: Size) -> Size:
         return self - (self // other) * other
 
-    def __lt__(self, other):
+    def __lt__(self, other: Size) -> bool:
         return _sign(self - other) < 0
 
-    def __le__(self, other):
+    def __le__(self, other: Size) -> bool:
         return _sign(self - other) <= 0
 
-    def __gt__(self, other):
+    def __gt__(self, other: Size) -> bool:
         return _sign(self - other) > 0
 
-    def __ge__(self, other):
+    def __ge__(self, other: Size) -> bool:
         return _sign(self - other) >= 0
 
-    def __int__(self):
+    def __int__(self) -> int:
         raise Undecided(self)
 
     __index__ = __int__
@@ -152,8 +153,13 @@ def same(left: Size, right: Size) -> bool | None:
     return None
 
 
-def product(sizes) -> Size:
-    """The number of elements of a shape."""
+def count(shape: Iterable[Size]) -> int:
+    """Return the number of elements of a shape whose sizes are all known."""
+    return math.prod(map(bound, shape))
+
+
+def product(sizes: Iterable[Size]) -> Size:
+    """Return the number of elements of a shape."""
     result: Size = 1
     for size in sizes:
         result = result * size
@@ -205,7 +211,7 @@ def show(shape: Shape) -> str:
     return "[" + ", ".join(str(size) for size in shape) + "]"
 
 
-def _terms(value: Size):
+def _terms(value: Size) -> tuple[tuple[Monomial, int], ...]:
     if isinstance(value, Polynomial):
         return value.terms
     return (((), value),) if value else ()

@@ -14,6 +14,13 @@ from specc.ir.sizes import Shape, Size
 # "byte" never appears in a .dl file: it is how ops keep a small index (an argmax within a window).
 KINDS = ("float", "int", "bool", "byte")
 
+_BYTES = {"int": 4, "bool": 1, "byte": 1}
+
+
+def element_bytes(kind: str, of_float: int) -> int:
+    """Return the bytes of one element of a kind; those of a float depend on the program."""
+    return _BYTES.get(kind, of_float)
+
 
 @dataclass(frozen=True)
 class Type:
@@ -37,6 +44,11 @@ class Type:
     def elements(self) -> Size:
         """The number of elements of one example."""
         return sizes.product(self.shape)
+
+    @property
+    def bound_elements(self) -> int:
+        """The number of elements of one example, in a model whose sizes are all known."""
+        return sizes.count(self.shape)
 
     def __str__(self) -> str:
         kind = f"class({self.classes})" if self.classes is not None else self.kind

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from specc.diagnostics import closest
 from specc.recipe import Port
 
 
-class Arrays(dict):
+class Arrays(dict[str, np.ndarray]):
     """Live arrays of a model by path, all of them, always.
 
     `arrays[path] = value` copies the value in, as `arrays[path][...] = value` does, but checks it;
@@ -38,8 +39,8 @@ class Arrays(dict):
         self,
         arrays: Mapping[str, np.ndarray],
         what: str,
-        changing: AbstractContextManager | None = None,
-    ):
+        changing: AbstractContextManager[None] | None = None,
+    ) -> None:
         super().__init__(arrays)
         self.what = what  # "lenet has no parameter"
         self._changing = changing or nullcontext()
@@ -70,32 +71,32 @@ class Arrays(dict):
         """How often each array is referred to, and its memory: views of it refer to that."""
         return [(sys.getrefcount(array), sys.getrefcount(array.base)) for array in super().values()]
 
-    def __getitem__(self, path):
+    def __getitem__(self, path: str) -> np.ndarray:
         array = super().__getitem__(path)
         self._lent = next(self._versions)
         return array
 
-    def __iter__(self):  # with it, `dict(arrays)` and `**arrays` take each by `[]`
+    def __iter__(self) -> Iterator[str]:  # with it, `dict(arrays)` and `**arrays` take each by `[]`
         return super().__iter__()
 
-    def get(self, path, default=None):
+    def get(self, path: str, default: Any = None) -> Any:
         array = super().get(path, default)
         self._lent = next(self._versions)
         return array
 
-    def values(
-        self,
-    ) -> list[np.ndarray]:  # lists, which hold the arrays: a view of a dict would not
+    # Lists, which hold the arrays: a view of a dict would not.
+
+    def values(self) -> list[np.ndarray]:  # type: ignore[override]
         arrays = list(super().values())
         self._lent = next(self._versions)
         return arrays
 
-    def items(self) -> list[tuple[str, np.ndarray]]:
+    def items(self) -> list[tuple[str, np.ndarray]]:  # type: ignore[override]
         arrays = list(super().items())
         self._lent = next(self._versions)
         return arrays
 
-    def copy(self):
+    def copy(self) -> dict[str, np.ndarray]:
         return dict(self)
 
     def put(self, values: Mapping[str, object]) -> None:
@@ -110,7 +111,7 @@ class Arrays(dict):
             for path, array in checked.items():
                 self[path][...] = array
 
-    def _checked(self, path: str, value) -> np.ndarray:
+    def _checked(self, path: str, value: object) -> np.ndarray:
         if path not in self:
             near = closest(path, self) if isinstance(path, str) else None
             known = f"did you mean {near!r}?" if near else f"it has {', '.join(self) or 'none'}"
@@ -124,17 +125,17 @@ class Arrays(dict):
             )
         return array.astype(self[path].dtype)
 
-    def __setitem__(self, path, value) -> None:
+    def __setitem__(self, path: str, value: object) -> None:
         self.put({path: value})
 
-    def update(self, *others, **values) -> None:
+    def update(self, *others: Any, **values: object) -> None:
         self.put(dict(*others, **values))
 
-    def __ior__(self, other):
+    def __ior__(self, other: Any) -> Arrays:  # type: ignore[misc, override]
         self.put(other)
         return self
 
-    def _refuse(self, *_):
+    def _refuse(self, *_: object) -> NoReturn:
         raise TypeError(
             "the arrays of a model cannot be added to or taken away; `dict(...)` of them"
             " is a dict of your own"
@@ -142,7 +143,7 @@ class Arrays(dict):
 
     __delitem__ = pop = popitem = clear = setdefault = _refuse
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type, tuple[dict[str, np.ndarray]]]:
         """Copied or pickled, it is a plain dict."""
         return dict, (dict(self),)
 

@@ -55,11 +55,8 @@ def stretches(
 
 def steps_of(ports: Iterable[Port], data: Mapping[str, Column]) -> np.ndarray | None:
     """The steps of each example, of all sequences together; None where none is worth it."""
-    return (
-        sum((data[name].array for *_, name in _varying(ports)), start=0)
-        if _varying(ports)
-        else None
-    )
+    counts = [data[name].array for *_, name in _varying(ports)]
+    return np.sum(counts, axis=0) if counts else None
 
 
 def _fitting(longest: int, most: int) -> int:
@@ -72,7 +69,9 @@ def _varying(ports: Iterable[Port]) -> list[tuple[str, int, str]]:
     owners = {port.name: port for port in ports}
     found = [(owners[port.length_of], port.name) for port in owners.values() if port.length_of]
     return [
-        (owner.sequence, owner.shape[0], name) for owner, name in found if owner.shape[0] >= LEAST
+        (owner.sequence, owner.shape[0], name)
+        for owner, name in found
+        if owner.sequence is not None and owner.shape[0] >= LEAST
     ]
 
 

@@ -25,7 +25,7 @@ from specc.ir.graph import Graph, Node, topological
 from specc.ir.program import Program
 from specc.ops.carry import carries, straightened
 from specc.ops.elementwise import Select
-from specc.ops.leaf import Const, Input
+from specc.ops.leaf import Const, Input, Role
 from specc.ops.peers import Peers, bind_batch
 from specc.source import Span
 
@@ -55,7 +55,9 @@ class Cause:
     examples: tuple[int, ...]
     is_forward: bool
 
-    def in_words(self, rows: Sequence[int], updates: Set[Span | None] = frozenset()) -> Finding:
+    def in_words(
+        self, rows: Sequence[int] | np.ndarray, updates: Set[Span | None] = frozenset()
+    ) -> Finding:
         """The cause as a message shows it.
 
         `rows` are the records of the batch, counted from 0; `updates` are the places of the
@@ -284,7 +286,7 @@ def _is_finite(array) -> bool:
 
 
 def _said(node: Node) -> str:
-    if isinstance(node.op, Input) and node.op.role in ("param", "state"):
+    if isinstance(node.op, Input) and node.op.role in (Role.PARAM, Role.STATE):
         return f"`{node.op.label}`"
     if node.origin.name:
         name = node.origin.name

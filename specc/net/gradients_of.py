@@ -21,7 +21,7 @@ from specc.net.programs import Programs
 from specc.ops.broadcast import sum_batch
 from specc.ops.carry import closed, following
 from specc.ops.elementwise import mul
-from specc.ops.leaf import Input, leaf
+from specc.ops.leaf import Input, Role, leaf
 from specc.ops.peers import sees_peers
 from specc.ops.shape import Reshape, Slice
 from specc.passes.autodiff import gradients
@@ -52,7 +52,8 @@ class GradientsOf:
             program.link(data)
         with programs.weights.lock.reading, self._alone:
             if self._is_parameter(by):
-                array, total = programs.weights.arrays[f"gradient.{by}"], 0.0
+                array = programs.weights.arrays[f"gradient.{by}"]
+                total = np.zeros_like(array)
                 for start in range(0, rows, batch):
                     order = np.arange(start, min(start + batch, rows))
                     programs.run(program, data, order, len(order))
@@ -89,7 +90,7 @@ class GradientsOf:
         graph = forward(self._program, training=False)
         number = self._number(graph, of)
         if number.type.batched:
-            weight = leaf(Input("weight_of_example", "", Type("float", (), batched=True)))
+            weight = leaf(Input(Role.WEIGHT_OF_EXAMPLE, "", Type("float", (), batched=True)))
             number = sum_batch(mul(weight, number))
         wanted = self._leaf(graph, by)
         (found,), through_time = gradients(number, [wanted], following(graph))

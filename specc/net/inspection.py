@@ -27,7 +27,7 @@ from specc.net.training import Training
 from specc.ops.broadcast import Sum, sum_batch
 from specc.ops.carry import closed, following
 from specc.ops.elementwise import mul
-from specc.ops.leaf import Input, leaf
+from specc.ops.leaf import Input, Role, leaf
 from specc.ops.peers import bind_batch
 from specc.passes.autodiff import gradients
 from specc.pipeline import Kind
@@ -144,7 +144,7 @@ class Inspection:
         total = value
         if weight is not None:
             given = Type("float", value.type.shape, batched=True)
-            total = mul(value, leaf(Input("step", "weight of elements", given)))
+            total = mul(value, leaf(Input(Role.STEP, "weight of elements", given)))
         if total.type.rank:
             total = apply(Sum(tuple(range(total.type.rank))), total)
         leaves_of = {
@@ -153,7 +153,7 @@ class Inspection:
             if isinstance(each.op, Input) and each.op.label in ports and each.type.batched
         }
         wanted = [leaves_of[port] for port in ports]
-        one = leaf(Input("weight_of_example", "", Type("float", (), batched=True)))
+        one = leaf(Input(Role.WEIGHT_OF_EXAMPLE, "", Type("float", (), batched=True)))
         found, through_time = gradients(sum_batch(mul(one, total)), wanted, following(graph))
         outputs = {"value": value, **dict(zip(ports, found, strict=True))}
         whole = closed(outputs, {**following(graph), **through_time})

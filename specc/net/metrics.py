@@ -27,7 +27,9 @@ class Metrics:
         scalars = [name for name, node in self._formulas.outputs.items() if not node.type.shape]
         self.columns = (*(["loss"] if losses else []), *losses, *scalars)
         self.record_width = (
-            bool(losses) + len(losses) + sum(node.type.elements for node in self._means.values())
+            bool(losses)
+            + len(losses)
+            + sum(node.type.bound_elements for node in self._means.values())
         )
 
     def report(self, means: np.ndarray) -> dict[str, float | np.ndarray]:
@@ -41,8 +43,8 @@ class Metrics:
         start = losses + bool(losses)
         leaves = {}
         for name, node in self._means.items():
-            count = node.type.elements
-            leaves["mean", name] = means[start : start + count].reshape(node.type.shape)
+            count = node.type.bound_elements
+            leaves["mean", name] = means[start : start + count].reshape(node.type.bound_shape)
             start += count
         for name, value in evaluate(self._formulas, leaves).items():
             values[name] = float(value) if np.ndim(value) == 0 else value

@@ -86,7 +86,7 @@ class Net:
         self._gradients = Mutex()
         self._names = tuple(port.name for port in program.ports)
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         """The program, weights and states: a copy compiles for itself."""
         with self.weights.lock.reading:
             arrays = {
@@ -108,9 +108,9 @@ class Net:
                 "epochs_done": self.epochs_done,
             }
 
-    def __setstate__(self, state: dict) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         made = ("program", "batch", "dtype", "threads", "seed", "values")
-        self.__init__(**{name: state[name] for name in made})
+        Net.__init__(self, **{name: state[name] for name in made})
         for label, array in state["lanes"].items():
             self.lanes[label][...] = array
         self.steps_done, self.on_divergence = state["steps_done"], state["on_divergence"]
@@ -291,7 +291,7 @@ class Net:
         """
         return saving.save(self, Path(folder))
 
-    def gradients(self, /, of: str, by: str, **arrays) -> np.ndarray:
+    def gradients(self, /, of: str, by: str, **arrays: np.ndarray) -> np.ndarray:
         """The gradient of a number that the model computes, in inference mode.
 
         `of` is an element of an output, `scores[3]`, or `loss`; `by` an input or a parameter. By an
@@ -304,7 +304,7 @@ class Net:
 
     # The calls that people make.
 
-    def forward(self, /, **arrays) -> dict[str, np.ndarray]:
+    def forward(self, /, **arrays: np.ndarray) -> dict[str, np.ndarray]:
         """The outputs for n examples (0 too), in inference mode: name -> `[n, *shape]`.
 
         Targets may be left out, but for those that an output reads (`previous(word)`): without them
@@ -328,7 +328,9 @@ class Net:
         """The targets that the outputs read, and that `decode` writes."""
         return self.decoding.written
 
-    def decode(self, temperature: float = 0.0, seed: int = 0, /, **arrays) -> dict[str, np.ndarray]:
+    def decode(
+        self, temperature: float = 0.0, seed: int = 0, /, **arrays: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """The targets that the model writes itself, for n examples: name -> integers `[n, steps]`.
 
         It is for a model whose outputs score, at each step, the next symbol of a target that it
@@ -359,7 +361,7 @@ class Net:
         """The targets that the model writes itself: see `specc.runtime.decode.decode`."""
         return self.decoding.write(data, temperature, seed, ends)
 
-    def loss_and_gradients(self, /, **arrays) -> tuple[float, dict[str, np.ndarray]]:
+    def loss_and_gradients(self, /, **arrays: np.ndarray) -> tuple[float, dict[str, np.ndarray]]:
         """The mean loss over the n given examples, in training mode, and its gradients by path.
 
         Raises ValueError for arrays that do not fit, and for a model without a loss.
@@ -374,7 +376,7 @@ class Net:
             gradients = self.weights.gradients()
         return float(records[0, 0]), gradients
 
-    def step(self, /, **arrays) -> float:
+    def step(self, /, **arrays: np.ndarray) -> float:
         """One optimizer step on the n given examples; the loss before it.
 
         `epoch`, `progress` and `stale` of a schedule stay 0 here: there is no epoch. A stream goes
@@ -410,7 +412,7 @@ class Net:
         """
         return self.inspection.time(data, order)
 
-    def flow(self, /, **arrays) -> Flow:
+    def flow(self, /, **arrays: np.ndarray) -> Flow:
         """How gradients flow on the n given examples, in training mode, with the weights as they
         are: see `specc.flow.Flow`. A stream begins anew.
 
@@ -425,7 +427,7 @@ class Net:
             raise ValueError(f"{self.name} has no `loss`, so there are no gradients")
 
     def examples(
-        self, arrays: Mapping[str, np.ndarray], needed, begin: bool = True
+        self, arrays: Mapping[str, np.ndarray], needed: Iterable[str], begin: bool = True
     ) -> dict[str, Column]:
         """The given arrays as columns, checked; a stream begins anew as `begin` says."""
         return examples(self.name, self.ports, completed(self.ports, arrays, begin), needed)

@@ -15,6 +15,7 @@ import numpy as np
 from specc.backend.machine import this_machine
 from specc.backend.run.prepared import Fastest, Prepared
 from specc.columns import Column
+from specc.ir import sizes
 from specc.ir.plan import Plan
 from specc.locks import COMPILER
 from specc.net.arrays import count
@@ -91,7 +92,7 @@ class Prediction:
         if threads == 1:
             return False
         if batch == 1:
-            return flops(plan.graph.nodes) >= FLOPS_WORTH_A_TEAM
+            return sizes.bound(flops(plan.graph.nodes)) >= FLOPS_WORTH_A_TEAM
         return suits(plan.graph, batch, threads, this_machine().lanes(self.programs.dtype))
 
     def quick(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray] | None:

@@ -14,7 +14,7 @@ import numpy as np
 from specc.backend.run.program import CompiledProgram
 from specc.columns import Column
 from specc.ir.graph import Graph
-from specc.ops.leaf import Input
+from specc.ops.leaf import Input, Role
 from specc.passes.stepwise import BEGIN, Stepwise
 from specc.recipe import Port
 from specc.runtime.decode import Scores
@@ -40,7 +40,7 @@ class StepByStep:
         self._lanes = {
             node.op.label: node.type.shape
             for node in parts.step.nodes
-            if isinstance(node.op, Input) and node.op.role == "lane"
+            if isinstance(node.op, Input) and node.op.role == Role.LANE
         }
 
     def over(self, data: Mapping[str, Column]) -> Scores:

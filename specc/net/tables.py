@@ -147,7 +147,7 @@ def spread(array: np.ndarray, rows: Rows) -> np.ndarray:
     return found
 
 
-def in_kind(columns: dict[str, np.ndarray], data: object) -> Any:
+def in_kind(columns: dict[str, np.ndarray], data: Any) -> Any:
     """Return a table of predictions in the kind of the data: a frame for a frame, else the dict.
 
     In a frame, the numbers of an output with axes are the columns `name_1`, `name_2`, ...

@@ -132,7 +132,7 @@ class Training:
     def _rollback(self) -> Rollback:
         nodes = [term.node for term in (*self.program.losses, *self.program.outputs)]
         batch = self.programs.batch
-        of_example = sizes.bind(flops(topological(nodes)), {"the batch": batch})
+        of_example = sizes.bound(sizes.bind(flops(topological(nodes)), {"the batch": batch}))
         return Rollback(self.weights.lasting, 3 * batch * of_example)
 
     def _diverged(
@@ -152,13 +152,15 @@ class Training:
             if not back
             else (f"the weights are again those from before step {self.steps_done + 1}")
         )
+        losses = [term.span for term in self.program.losses]
+        spans = [found.span if found else None, self.program.recipe.span, *losses]
         diagnostic = Diagnostic(
             "diverged",
             "error",
             f"the weights are not finite before step {step + 1}"
             if loss is None
             else f"the loss is {loss:g} at step {step + 1}",
-            (found.span if found else None) or self.program.recipe.span,
+            next(each for each in spans if each is not None),
             (Label(found.span, found.what),) if found and found.span else (),
             (*(found.notes if found else ()), kept),
             Diverged.HELP,

@@ -6,10 +6,15 @@ apply(After(), x, dy)      # x, but whoever reads it here waits for dy
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from specc.ir.graph import Node
-from specc.ir.op import Form, Strides, WithoutArithmetic, WithoutSteps
+from specc.ir.op import Form, Gradients, Strides, Types, WithoutArithmetic, WithoutSteps
+from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -24,11 +29,11 @@ class After(WithoutSteps, WithoutArithmetic):
     def suits_team(self, node: Node) -> bool:
         return True
 
-    def viewed(self, shape: tuple[int, ...], strides: Strides) -> tuple[int, Strides]:
+    def viewed(self, shape: Shape, strides: Strides) -> tuple[Size, Strides]:
         return 0, strides
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (dy, *(None for _ in node.inputs[1:]))
 
-    def reference(self, types, x, *awaited):
+    def reference(self, types: Types, x: np.ndarray, *awaited: np.ndarray) -> np.ndarray:
         return x

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
-from specc.ir.op import Form, Op, ShapeError, Strides, WithoutArithmetic
+from specc.ir.op import Form, Gradients, Op, ShapeError, Strides, Types, WithoutArithmetic
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 from specc.ops.shape import lead
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -32,19 +36,21 @@ class Broadcast(WithoutArithmetic):
                 raise ShapeError(f"cannot spread {size} over an axis of {self.shape[axis]}", 0)
         return Type(x.kind, self.shape, x.batched, x.classes)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         new = tuple(axis for axis in range(len(self.shape)) if axis not in self.axes)
         return (apply(Sum(new), dy),)
 
-    def reference(self, types, x):
+    def reference(self, types: Types, x: np.ndarray) -> np.ndarray:
         import numpy as np
 
         first = lead(types[0])
         kept = [1] * len(self.shape)
         for axis, size in zip(self.axes, types[0].shape, strict=True):
-            kept[axis] = size
+            kept[axis] = sizes.bound(size)
         x = np.asarray(x)
-        return np.broadcast_to(x.reshape(*x.shape[:first], *kept), (*x.shape[:first], *self.shape))
+        return np.broadcast_to(
+            x.reshape(*x.shape[:first], *kept), (*x.shape[:first], *map(sizes.bound, self.shape))
+        )
 
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
         return Broadcast((steps, *self.shape), (0, *(axis + 1 for axis in self.axes)))
@@ -61,8 +67,8 @@ class Broadcast(WithoutArithmetic):
     def suits_team(self, node: Node) -> bool:
         return True
 
-    def viewed(self, shape: tuple[int, ...], strides: Strides) -> tuple[int, Strides]:
-        spread = [0] * len(self.shape)
+    def viewed(self, shape: Shape, strides: Strides) -> tuple[Size, Strides]:
+        spread: list[Size] = [0] * len(self.shape)
         for axis, stride in zip(self.axes, strides, strict=True):
             spread[axis] = stride
         return 0, tuple(spread)
@@ -84,10 +90,10 @@ class Sum(Op):
             raise ShapeError("there is no batch to sum over", 0)
         return replace(reduced, batched=False)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (spread_again(node.inputs[0], dy, self.axes),)
 
-    def reference(self, types, x):
+    def reference(self, types: Types, x: np.ndarray) -> np.ndarray:
         over = tuple(axis + lead(types[0]) for axis in self.axes)
         return x.sum(over + ((0,) if self.batch else ()))
 

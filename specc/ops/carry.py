@@ -12,18 +12,22 @@ depend on the state is outside of the loop by construction, and so are the gradi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node, apply, rewrite, topological
-from specc.ir.op import Form, Op, ShapeError, WithoutArithmetic, WithoutSteps
+from specc.ir.op import Form, Gradients, Op, ShapeError, Types, WithoutArithmetic, WithoutSteps
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 from specc.ops.broadcast import Broadcast, broadcast_scalar
 from specc.ops.elementwise import add, mul
-from specc.ops.leaf import Input, leaf
+from specc.ops.leaf import Input, Role, leaf
 from specc.ops.shape import Concat, Reshape, Slice
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PREFIX = "carry."
 
@@ -54,16 +58,19 @@ class Carry(WithoutSteps, WithoutArithmetic):
             )
         return Type("float", (self.steps, *self.shape), True)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         first = self.steps - 1 if self.backward else 0
         return (apply(Reshape(self.shape), apply(Slice(0, first, 1), dy)),)
 
-    def reference(self, types, initial, following=None):
+    def reference(
+        self, types: Types, initial: np.ndarray, following: np.ndarray | None = None
+    ) -> np.ndarray:
         """One round towards the fixed point: `following` is the value of "carry.LABEL"."""
         import numpy as np
 
+        assert following is not None
         examples = len(following)
-        initial = np.broadcast_to(initial, (examples, *self.shape))[:, None]
+        initial = np.broadcast_to(initial, (examples, *map(sizes.bound, self.shape)))[:, None]
         if self.backward:
             return np.concatenate([following[:, 1:], initial], 1)
         return np.concatenate([initial, following[:, :-1]], 1)
@@ -123,11 +130,11 @@ class Loop:
 
     @property
     def steps(self) -> int:
-        return next(iter(self.carried)).op.steps
+        return sizes.bound(next(iter(self.carried)).op_as(Carry).steps)
 
     @property
     def backward(self) -> bool:
-        return next(iter(self.carried)).op.backward
+        return next(iter(self.carried)).op_as(Carry).backward
 
 
 def loops(graph: Graph) -> list[Loop]:
@@ -192,7 +199,7 @@ def ordered(graph: Graph, looped: Mapping[Node, Loop]) -> list[Node]:
     return order
 
 
-def _reached(start, users) -> set[Node]:
+def _reached(start: Iterable[Node], users: Mapping[Node, Iterable[Node]]) -> set[Node]:
     seen, stack = set(start), list(start)
     while stack:
         for each in users[stack.pop()]:
@@ -231,7 +238,7 @@ def straightened(graph: Graph) -> Graph:
 
 
 def _moved(carry: Node, then: Node) -> Node:
-    op = carry.op
+    op = carry.op_as(Carry)
     first = apply(Broadcast((1, *op.shape), tuple(range(1, len(op.shape) + 1))), carry.inputs[0])
     if op.steps == 1:
         return varying(first)
@@ -243,5 +250,5 @@ def varying(node: Node) -> Node:
     """The same for each example: a carried value has a place for each of them."""
     if node.type.batched:
         return node
-    nothing = mul(leaf(Input("weight_of_example", "", Type("float", (), batched=True))), 0.0)
+    nothing = mul(leaf(Input(Role.WEIGHT_OF_EXAMPLE, "", Type("float", (), batched=True))), 0.0)
     return add(node, broadcast_scalar(nothing, node.type.shape))

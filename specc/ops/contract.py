@@ -15,20 +15,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
-from specc.ir.op import Form, Op, ShapeError
+from specc.ir.op import Form, Gradients, Op, ShapeError, Types
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
 class Affine:
     """sum of coefficient * index + constant; indices are positions in `Contract.extents`."""
 
-    terms: tuple[tuple[int, int], ...]  # (index, coefficient), coefficients > 0
+    terms: tuple[tuple[int, Size], ...]  # (index, coefficient), coefficients > 0
     constant: int = 0
+
+    @property
+    def bound_terms(self) -> tuple[tuple[int, int], ...]:
+        """The terms, in a model whose sizes are all known."""
+        return tuple((i, sizes.bound(coefficient)) for i, coefficient in self.terms)
 
     def __str__(self) -> str:
         return self.named([f"i{i}" for i in range(1 + max((i for i, _ in self.terms), default=0))])
@@ -86,6 +95,11 @@ class Contract(Op):
         """How many indices there are."""
         return len(self.extents)
 
+    @property
+    def bound_extents(self) -> tuple[int, ...]:
+        """The extents, in a model whose sizes are all known."""
+        return tuple(map(sizes.bound, self.extents))
+
     def infer(self, left: Type, right: Type) -> Type:
         for position, (map_, operand) in enumerate(((self.left, left), (self.right, right))):
             if operand.kind != "float":
@@ -101,7 +115,7 @@ class Contract(Op):
         if len(map_) != len(shape):
             raise ShapeError(f"needs {len(map_)} axes, but has {sizes.show(shape)}", argument)
         for axis, (expression, size) in enumerate(zip(map_, shape, strict=True)):
-            last = expression.constant
+            last: Size = expression.constant
             for position, coefficient in expression.terms:
                 last = last + coefficient * (self.extents[position] - 1)
             if isinstance(last, int) and isinstance(size, int) and last >= size:
@@ -129,12 +143,12 @@ class Contract(Op):
         """Whether the value of an expression gives those of all its indices, some of which are
         `known`.
         """
-        reach = 0
+        reach: Size = 0
         for i, coefficient in sorted(expression.terms, key=lambda term: term[1]):
             if i not in known:
                 if coefficient <= reach:
                     return False
-                reach += coefficient * (self.extents[i] - 1)
+                reach = reach + coefficient * (self.extents[i] - 1)
         return True
 
     def summed_row(self, is_left: bool) -> int | None:
@@ -194,8 +208,9 @@ class Contract(Op):
             )
 
         extents = tuple(size for i, size in enumerate(self.extents) if i != time)
-        maps = map(without, (self.out, self.left, self.right))
-        return Contract(extents, *maps, self.shape[1:])
+        return Contract(
+            extents, without(self.out), without(self.left), without(self.right), self.shape[1:]
+        )
 
     def first_steps(self, node: Node, result: Type) -> Op | None:
         time = self._index_of_steps()
@@ -225,20 +240,20 @@ class Contract(Op):
         )
         return None if is_elsewhere else time
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         left, right = node.inputs
         return (
             self._gradient(left, self.left, dy, right, self.right),
             self._gradient(right, self.right, dy, left, self.left),
         )
 
-    def _gradient(self, operand, map_, dy, other, other_map):
+    def _gradient(self, operand: Node, map_: Map, dy: Node, other: Node, other_map: Map) -> Node:
         # d operand[map(i)] += dy[out(i)] * other[other_map(i)]
         sum_batch = not operand.type.batched and (dy.type.batched or other.type.batched)
         op = Contract(self.extents, map_, self.out, other_map, operand.type.shape, sum_batch)
         return apply(op, dy, other)
 
-    def reference(self, types, left, right):
+    def reference(self, types: Types, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         import numpy as np
 
         operands, letters = [], []
@@ -262,31 +277,37 @@ class Contract(Op):
         # an index of the result that no operand has repeats the value
         for axis, i in enumerate(kept):
             if i != batch and i not in used:
-                total = np.repeat(np.expand_dims(total, axis), self.extents[i], axis)
-        repeats = 1
+                total = np.repeat(np.expand_dims(total, axis), sizes.bound(self.extents[i]), axis)
+        repeats: Size = 1
         for i in range(len(self.extents)):
             if i not in used and i not in direct:
-                repeats *= self.extents[i]
+                repeats = repeats * self.extents[i]
         examples = total.shape[:1] if batch in kept else ()
-        out = np.zeros(examples + self.shape, total.dtype)
+        out = np.zeros((*examples, *map(sizes.bound, self.shape)), total.dtype)
         at = self._positions(self.out, sorted(set(direct)))
-        np.add.at(out, ((slice(None),) if examples else ()) + at, total * repeats)
+        places: tuple[Any, ...] = (*[slice(None)] * len(examples), *at)
+        np.add.at(out, places, total * repeats)
         return out
 
-    def _gather(self, map_, array, batched):
+    def _gather(self, map_: Map, array: np.ndarray, batched: bool) -> tuple[np.ndarray, list[int]]:
         """The operand spread over the indices it depends on, and those indices, ascending."""
         used = sorted({i for expression in map_ for i, _ in expression.terms})
         at = self._positions(map_, used)
         return array[((slice(None),) if batched else ()) + at], used
 
-    def _positions(self, map_, used):
+    def _positions(self, map_: Map, used: Sequence[int]) -> tuple[np.ndarray, ...]:
         import numpy as np
 
-        grids = dict(zip(used, np.ix_(*(np.arange(self.extents[i]) for i in used)), strict=True))
-        shape = tuple(self.extents[i] for i in used)
+        grids = dict(
+            zip(used, np.ix_(*(np.arange(sizes.bound(self.extents[i])) for i in used)), strict=True)
+        )
+        shape = tuple(sizes.bound(self.extents[i]) for i in used)
         return tuple(
             np.broadcast_to(
-                sum((c * grids[i] for i, c in expression.terms), np.array(expression.constant)),
+                sum(
+                    (sizes.bound(c) * grids[i] for i, c in expression.terms),
+                    np.array(expression.constant),
+                ),
                 shape,
             )
             for expression in map_

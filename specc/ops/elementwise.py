@@ -17,9 +17,9 @@ from functools import cache
 from typing import Any, ClassVar
 
 from specc.ir import sizes
-from specc.ir.graph import Node, apply
-from specc.ir.op import Form, Op, ShapeError
-from specc.ir.sizes import Size
+from specc.ir.graph import Node, Origin, apply
+from specc.ir.op import Form, Gradients, Op, ShapeError
+from specc.ir.sizes import Polynomial, Size
 from specc.ir.types import Type
 from specc.ops.broadcast import broadcast_scalar
 from specc.ops.leaf import Const, constant
@@ -50,7 +50,7 @@ class Elementwise(Op):
     # of an activation: the ends of its range, next to which its slope is nearly 0
     saturates: ClassVar[tuple[float, float] | None] = None
 
-    def infer(self, *inputs: Type) -> Type:
+    def infer(self, *inputs: Any, **named: Any) -> Type:
         name = self.symbol or self.name.lower()
         first = inputs[0]
         for position, each in enumerate(inputs):
@@ -65,7 +65,7 @@ class Elementwise(Op):
         return Type(kind, first.shape, any(each.batched for each in inputs), classes)
 
     @abstractmethod
-    def formula(self, *operands: Expression) -> Expression:
+    def formula(self, *operands: Any, **named: Any) -> Expression:
         """Return the formula of an element of the result, over the elements of the operands."""
 
     def reference(self, types: tuple[Type, ...], *inputs: Any) -> Any:
@@ -83,7 +83,7 @@ class Elementwise(Op):
         names = {f"x{position}": each for position, each in enumerate(inputs)}
         return self.formula(*map(Name, names)), names
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (None,) * len(node.inputs)
 
     def flops(self, node: Node) -> Size:
@@ -139,7 +139,7 @@ class Add(Elementwise):
     def formula(self, a: Expression, b: Expression) -> Expression:
         return a + b
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return dy, dy
 
 
@@ -149,7 +149,7 @@ class Sub(Elementwise):
     def formula(self, a: Expression, b: Expression) -> Expression:
         return a - b
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return dy, neg(dy)
 
 
@@ -159,7 +159,7 @@ class Mul(Elementwise):
     def formula(self, a: Expression, b: Expression) -> Expression:
         return a * b
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         a, b = node.inputs
         return mul(dy, b), mul(dy, a)
 
@@ -170,7 +170,7 @@ class Div(Elementwise):
     def formula(self, a: Expression, b: Expression) -> Expression:
         return a / b
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         a, b = node.inputs
         da = div(dy, b)
         return da, neg(mul(da, div(a, b)))
@@ -197,7 +197,7 @@ class Mod(Elementwise):
     def formula(self, a: Expression, b: Expression) -> Expression:
         return call("mod", a, b)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         a, b = node.inputs
         return dy, neg(mul(dy, floor_div(a, b)))
 
@@ -208,7 +208,7 @@ class Neg(Elementwise):
     def formula(self, a: Expression) -> Expression:
         return -a
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (neg(dy),)
 
 
@@ -221,7 +221,7 @@ class Maximum(Elementwise):
     def formula(self, a: Expression, b: Expression) -> Expression:
         return choose(either(a > b, differs(a, a)), a, b)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         a, b = node.inputs
         tie_goes_right = not is_constant(b)
         right_wins = not_(less(b, a)) if tie_goes_right and not is_constant(a) else less(a, b)
@@ -237,7 +237,7 @@ class Minimum(Elementwise):
     def formula(self, a: Expression, b: Expression) -> Expression:
         return choose(either(a < b, differs(a, a)), a, b)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         a, b = node.inputs
         right_wins = not_(less(a, b)) if not is_constant(a) and not is_constant(b) else less(b, a)
         return select(less(a, b), dy, 0.0), select(right_wins, dy, 0.0)
@@ -310,7 +310,7 @@ class Select(Elementwise):
     def formula(self, condition: Expression, a: Expression, b: Expression) -> Expression:
         return choose(condition, a, b)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         condition = node.inputs[0]
         return None, select(condition, dy, 0.0), select(condition, 0.0, dy)
 
@@ -337,6 +337,7 @@ class ToInt(Elementwise):
         return Convert("int", a)
 
     def first_steps(self, node: Node, result: Type) -> Op:
+        assert result.classes is not None
         return replace(self, classes=result.classes)  # a position in the sequence
 
 
@@ -357,7 +358,7 @@ class Copy(Elementwise):
     def formula(self, a: Expression) -> Expression:
         return a
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (dy,)
 
 
@@ -366,14 +367,17 @@ def is_constant(node: Node) -> bool:
     return constant_value(node) is not None
 
 
-def constant_value(node: Node):
+def constant_value(node: Node) -> float | int | bool | Polynomial | None:
     """The number of a constant, spread to any shape; None for any other node."""
     while node.inputs and node.op.name == "Broadcast":
         node = node.inputs[0]
     return node.op.value if isinstance(node.op, Const) else None
 
 
-def combine(op: Op, *operands, origin=None) -> Node:
+Operand = Node | float
+
+
+def combine(op: Op, *operands: Operand, origin: Origin | None = None) -> Node:
     """The node of an elementwise op.
 
     Numbers become constants, scalars are spread over the others.
@@ -384,45 +388,45 @@ def combine(op: Op, *operands, origin=None) -> Node:
     return apply(op, *spread, origin=origin)
 
 
-def add(a, b):
+def add(a: Operand, b: Operand) -> Node:
     return combine(Add(), a, b)
 
 
-def sub(a, b):
+def sub(a: Operand, b: Operand) -> Node:
     return combine(Sub(), a, b)
 
 
-def mul(a, b):
+def mul(a: Operand, b: Operand) -> Node:
     return combine(Mul(), a, b)
 
 
-def div(a, b):
+def div(a: Operand, b: Operand) -> Node:
     return combine(Div(), a, b)
 
 
-def floor_div(a, b):
+def floor_div(a: Operand, b: Operand) -> Node:
     return combine(FloorDiv(), a, b)
 
 
-def neg(a):
+def neg(a: Node) -> Node:
     return apply(Neg(), a)
 
 
-def less(a, b):
+def less(a: Operand, b: Operand) -> Node:
     return combine(Less(), a, b)
 
 
-def equal(a, b):
+def equal(a: Operand, b: Operand) -> Node:
     return combine(Equal(), a, b)
 
 
-def not_(a):
+def not_(a: Node) -> Node:
     return apply(Not(), a)
 
 
-def select(condition, a, b):
+def select(condition: Node, a: Operand, b: Operand) -> Node:
     return combine(Select(), condition, a, b)
 
 
-def to_float(a):
+def to_float(a: Node) -> Node:
     return a if a.type.kind == "float" else apply(ToFloat(), a)

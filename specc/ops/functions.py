@@ -13,10 +13,11 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
-from specc.ir.graph import apply
-from specc.ir.op import REGISTRY
+from specc.ir.graph import Node, apply
+from specc.ir.op import REGISTRY, Gradients
 from specc.ops.elementwise import (
     Elementwise,
+    Operand,
     add,
     combine,
     constant_value,
@@ -43,7 +44,7 @@ class Pow(Elementwise):
     def formula(self, a: Expression, b: Expression) -> Expression:
         return a**b
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         a, b = node.inputs
         slope = mul(b, power(a, sub(b, 1.0)))
         if not is_constant(b) or constant_value(b) == 0.0:  # 0 times an infinite 1 / a
@@ -62,7 +63,7 @@ class Exp(Elementwise):
     def formula(self, a: Expression) -> Expression:
         return call("exp", a)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (mul(dy, node),)
 
 
@@ -74,7 +75,7 @@ class Log(Elementwise):
     def formula(self, a: Expression) -> Expression:
         return call("log", a)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (div(dy, node.inputs[0]),)
 
 
@@ -87,7 +88,7 @@ class Expm1(Elementwise):
     def formula(self, a: Expression) -> Expression:
         return call("expm1", a)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (mul(dy, exp(node.inputs[0])),)
 
 
@@ -100,7 +101,7 @@ class Log1p(Elementwise):
     def formula(self, a: Expression) -> Expression:
         return call("log1p", a)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (div(dy, add(node.inputs[0], 1.0)),)
 
 
@@ -112,7 +113,7 @@ class Sqrt(Elementwise):
     def formula(self, a: Expression) -> Expression:
         return call("sqrt", a)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (div(dy, mul(2.0, node)),)
 
 
@@ -125,7 +126,7 @@ class Tanh(Elementwise):
     def formula(self, a: Expression) -> Expression:
         return call("tanh", a)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (mul(dy, sub(1.0, mul(node, node))),)
 
 
@@ -139,7 +140,7 @@ class Sigmoid(Elementwise):
     def formula(self, a: Expression) -> Expression:
         return call("sigmoid", a)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (mul(dy, mul(node, sub(1.0, node))),)
 
 
@@ -152,7 +153,7 @@ class Erf(Elementwise):
     def formula(self, a: Expression) -> Expression:
         return call("erf", a)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         (x,) = node.inputs
         return (mul(dy, mul(2 / math.sqrt(math.pi), exp(neg(mul(x, x))))),)
 
@@ -166,7 +167,7 @@ class Erfc(Elementwise):
     def formula(self, a: Expression) -> Expression:
         return call("erfc", a)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         (x,) = node.inputs
         return (mul(dy, mul(-2 / math.sqrt(math.pi), exp(neg(mul(x, x))))),)
 
@@ -180,7 +181,7 @@ class Abs(Elementwise):
     def formula(self, a: Expression) -> Expression:
         return call("abs", a)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (mul(dy, sign(node.inputs[0])),)
 
 
@@ -214,7 +215,7 @@ class Sin(Elementwise):
     def formula(self, a: Expression) -> Expression:
         return call("sin", a)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (mul(dy, apply(Cos(), node.inputs[0])),)
 
 
@@ -226,7 +227,7 @@ class Cos(Elementwise):
     def formula(self, a: Expression) -> Expression:
         return call("cos", a)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (neg(mul(dy, apply(Sin(), node.inputs[0]))),)
 
 
@@ -244,7 +245,7 @@ class Sinh(Elementwise):
         y = choose(size < 88.0, near, far)
         return choose(x < 0.0, -y, y)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         (x,) = node.inputs
         return (mul(dy, mul(0.5, add(exp(x), exp(neg(x))))),)
 
@@ -285,7 +286,7 @@ class Atan(Elementwise):
         y = start + (left + (left * (square * ratio) + rest))
         return choose(x < 0.0, -y, y)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         (x,) = node.inputs
         return (div(dy, add(1.0, mul(x, x))),)
 
@@ -298,19 +299,19 @@ def polynomial(x: Expression, coefficients: Sequence[float]) -> Expression:
     return total
 
 
-def power(a, b):
+def power(a: Operand, b: Operand) -> Node:
     return combine(Pow(), a, b)
 
 
-def exp(a):
+def exp(a: Node) -> Node:
     return apply(Exp(), a)
 
 
-def log(a):
+def log(a: Node) -> Node:
     return apply(Log(), a)
 
 
-def sign(a):
+def sign(a: Node) -> Node:
     return apply(Sign(), a)
 
 

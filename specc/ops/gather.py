@@ -8,24 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
-from specc.ir.op import Form, Op, ShapeError, WithoutArithmetic, WithoutSteps
-from specc.ir.sizes import Size
+from specc.ir.op import (
+    Gradients,
+    Kernel,
+    Op,
+    ShapeError,
+    Types,
+    WithKernel,
+    WithoutArithmetic,
+    WithoutSteps,
+)
+from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 from specc.ops.broadcast import Broadcast
+from specc.ops.kernels import gather as kernels
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
-class Take(WithoutArithmetic):
+class Take(WithKernel, WithoutArithmetic):
     """x[index]: for each position of `index` (shape S) one slice of the first axis of x: S + rest.
 
     `lead` axes stand in front of both, and of the result: one selection for each of their places.
     """
 
     lead: int = 0
-    form = Form.KERNEL
 
     def infer(self, x: Type, index: Type) -> Type:
         if x.rank <= self.lead:
@@ -47,12 +60,12 @@ class Take(WithoutArithmetic):
                 )
         return Type(x.kind, index.shape + x.shape[self.lead + 1 :], x.batched or index.batched)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         x, index = node.inputs
         sum_batch = not x.type.batched and (dy.type.batched or index.type.batched)
         return apply(Put(x.type.shape[self.lead], sum_batch, self.lead), dy, index), None
 
-    def reference(self, types, x, index):
+    def reference(self, types: Types, x: np.ndarray, index: np.ndarray) -> np.ndarray:
         import numpy as np
 
         examples = max(
@@ -79,34 +92,32 @@ class Take(WithoutArithmetic):
     def suits_team(self, node: Node) -> bool:
         return _is_of_each_example(node)
 
-    def kernel(self, types, lanes: int, width: int):
+    def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
         x, index = types
         if lanes == 1:
-            return take_of_one
+            return kernels.take_of_one
         rows = not self.lead and not x.batched and index.batched
-        return take_rows if rows and sizes.product(x.shape[1:]) >= width else take
+        return kernels.take_rows if rows and sizes.count(x.shape[1:]) >= width else kernels.take
 
-    def arguments(self, types, lanes: int) -> dict[str, int]:
+    def arguments(self, types: Types, lanes: int) -> dict[str, int]:
         x, index = types
         return _extents(x.shape[self.lead], self.lead, index, x.shape[self.lead + 1 :], x, lanes)
 
 
 @dataclass(frozen=True)
-class TakeSum(WithoutSteps, WithoutArithmetic):
+class TakeSum(WithKernel, WithoutSteps, WithoutArithmetic):
     """The sum of x[index] over all positions of `index`: rest. What is summed lies nowhere."""
-
-    form = Form.KERNEL
 
     def infer(self, x: Type, index: Type) -> Type:
         return replace(Take().infer(x, index), shape=x.shape[1:])
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         _x, index = (each.type for each in node.inputs)
         axes = tuple(range(index.rank, index.rank + dy.type.rank))
         spread = apply(Broadcast(index.shape + dy.type.shape, axes), dy)
         return Take().vjp(node, spread)
 
-    def reference(self, types, x, index):
+    def reference(self, types: Types, x: np.ndarray, index: np.ndarray) -> np.ndarray:
         taken = Take().reference(types, x, index)
         first = int(any(each.batched for each in types))
         return taken.sum(tuple(range(first, first + types[1].rank)))
@@ -114,18 +125,19 @@ class TakeSum(WithoutSteps, WithoutArithmetic):
     def suits_team(self, node: Node) -> bool:
         return False
 
-    def kernel(self, types, lanes: int, width: int):
+    def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
         x, index = types
         rows = lanes > 1 and not x.batched and index.batched
-        return take_sum_rows if rows and sizes.product(x.shape[1:]) >= width else take_sum
+        large = rows and sizes.count(x.shape[1:]) >= width
+        return kernels.take_sum_rows if large else kernels.take_sum
 
-    def arguments(self, types, lanes: int) -> dict[str, int]:
+    def arguments(self, types: Types, lanes: int) -> dict[str, int]:
         x, index = types
         return _extents(x.shape[0], 0, index, x.shape[1:], x, lanes)
 
 
 @dataclass(frozen=True)
-class Put(WithoutArithmetic):
+class Put(WithKernel, WithoutArithmetic):
     """out[index] += dy: the transpose of Take.
 
     `size` is the length of the first axis of `out` (after `lead` others). With `complete`, a sum
@@ -136,7 +148,6 @@ class Put(WithoutArithmetic):
     sum_batch: bool = False
     lead: int = 0
     complete: bool = False
-    form = Form.KERNEL
 
     def infer(self, dy: Type, index: Type) -> Type:
         if index.kind != "int":
@@ -146,10 +157,10 @@ class Put(WithoutArithmetic):
         batched = (dy.batched or index.batched) and not self.sum_batch
         return Type("float", shape, batched)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return apply(Take(self.lead), dy, node.inputs[1]), None
 
-    def reference(self, types, dy, index):
+    def reference(self, types: Types, dy: np.ndarray, index: np.ndarray) -> np.ndarray:
         import numpy as np
 
         examples = max(
@@ -181,12 +192,12 @@ class Put(WithoutArithmetic):
     def suits_team(self, node: Node) -> bool:
         return _is_of_each_example(node)
 
-    def kernel(self, types, lanes: int, width: int):
+    def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
         if self.complete:
-            return put_rows
-        return put_sum if self.sum_batch else put
+            return kernels.put_rows
+        return kernels.put_sum if self.sum_batch else kernels.put
 
-    def arguments(self, types, lanes: int) -> dict[str, int]:
+    def arguments(self, types: Types, lanes: int) -> dict[str, int]:
         dy, index = types
         return _extents(self.size, self.lead, index, dy.shape[index.rank :], dy, lanes)
 
@@ -202,7 +213,7 @@ def _check_lead(lead: int, values: Type, index: Type) -> None:
             raise ShapeError(f"an index over {b} places cannot select from {a}", 1)
 
 
-def _for_all(array, type_: Type, examples: int):
+def _for_all(array: np.ndarray, type_: Type, examples: int) -> np.ndarray:
     """The array with the examples' axis in front, where there are examples."""
     import numpy as np
 
@@ -212,216 +223,18 @@ def _for_all(array, type_: Type, examples: int):
     return np.broadcast_to(array, (examples, *array.shape))
 
 
-def _extents(size, lead: int, index: Type, rest, values: Type, lanes: int) -> dict[str, int]:
-    """A value that is one for the batch is read with lane step 0."""
-    places = sizes.product(index.shape[:lead])
+def _extents(
+    size: Size, lead: int, index: Type, rest: Shape, values: Type, lanes: int
+) -> dict[str, int]:
+    """Return the kernel's size arguments; a value shared by the batch gets lane step 0."""
     return {
-        "outer": places,
-        "size": size,
-        "count": sizes.product(index.shape[lead:]),
-        "rest": sizes.product(rest),
+        "outer": sizes.count(index.shape[:lead]),
+        "size": sizes.bound(size),
+        "count": sizes.count(index.shape[lead:]),
+        "rest": sizes.count(rest),
         "value_lanes": lanes if values.batched else 1,
         "value_step": int(values.batched),
         "index_lanes": lanes if index.batched else 1,
         "index_step": int(index.batched),
         "lanes": lanes,
     }
-
-
-def take(
-    x: "float[outer, size, rest, value_lanes]",
-    index: "int32[outer, count, index_lanes]",
-    out: "float[outer, count, rest, lanes]",
-    outer: "int",
-    size: "int",
-    count: "int",
-    rest: "int",
-    value_lanes: "int",
-    value_step: "int",
-    index_lanes: "int",
-    index_step: "int",
-    lanes: "int",
-):
-    for o in range(outer):
-        for k in range(count):
-            for r in range(rest):
-                for lane in range(lanes):
-                    out[o, k, r, lane] = x[o, index[o, k, lane * index_step], r, lane * value_step]
-
-
-def take_of_one(
-    x: "float[outer, size, rest]",
-    index: "int32[outer, count]",
-    out: "float[outer, count, rest]",
-    outer: "int",
-    size: "int",
-    count: "int",
-    rest: "int",
-):
-    for o in range(outer):
-        for k in range(count):
-            for r in range(rest):
-                out[o, k, r] = x[o, index[o, k], r]
-
-
-def take_rows(
-    x: "int",
-    index: "int",
-    out: "int",
-    count: "int",
-    rest: "int",
-    lanes: "int",
-    vector: "int",
-    item: "int",
-    *,
-    tile: "moves.rows_tile(dtype, width)",
-    dtype: "constant",
-    width: "constant",
-):
-    # squares of as many elements of a row as a vector has lanes, which are turned
-    for k in range(count):
-        lane = 0
-        while lane < lanes:
-            n = 0
-            while n < rest:
-                r = min(n, rest - vector)
-                tile(
-                    x + item * r,
-                    index + 4 * (k * lanes + lane),
-                    lanes,
-                    1,
-                    rest,
-                    out + item * ((k * rest + r) * lanes + lane),
-                    lanes,
-                )
-                n += vector
-            lane += vector
-
-
-def take_sum(
-    x: "float[size, rest, value_lanes]",
-    index: "int32[count, index_lanes]",
-    out: "float[rest, lanes]",
-    size: "int",
-    count: "int",
-    rest: "int",
-    value_lanes: "int",
-    value_step: "int",
-    index_lanes: "int",
-    index_step: "int",
-    lanes: "int",
-):
-    for r in range(rest):
-        for lane in range(lanes):
-            out[r, lane] = 0.0
-    for k in range(count):
-        for lane in range(lanes):
-            for r in range(rest):
-                out[r, lane] += x[index[k, lane * index_step], r, lane * value_step]
-
-
-def take_sum_rows(
-    x: "int",
-    index: "int",
-    out: "int",
-    count: "int",
-    rest: "int",
-    lanes: "int",
-    vector: "int",
-    item: "int",
-    *,
-    tile: "moves.rows_tile(dtype, width)",
-    dtype: "constant",
-    width: "constant",
-):
-    lane = 0
-    while lane < lanes:
-        n = 0
-        while n < rest:
-            r = min(n, rest - vector)
-            tile(
-                x + item * r,
-                index + 4 * lane,
-                lanes,
-                count,
-                rest,
-                out + item * (r * lanes + lane),
-                lanes,
-            )
-            n += vector
-        lane += vector
-
-
-def put(
-    dy: "float[outer, count, rest, value_lanes]",
-    index: "int32[outer, count, index_lanes]",
-    out: "float[outer, size, rest, lanes]",
-    outer: "int",
-    size: "int",
-    count: "int",
-    rest: "int",
-    value_lanes: "int",
-    value_step: "int",
-    index_lanes: "int",
-    index_step: "int",
-    lanes: "int",
-):
-    for o in range(outer):
-        for k in range(size):
-            for r in range(rest):
-                for lane in range(lanes):
-                    out[o, k, r, lane] = 0.0
-        for k in range(count):
-            for r in range(rest):
-                for lane in range(lanes):
-                    out[o, index[o, k, lane * index_step], r, lane] += dy[
-                        o, k, r, lane * value_step
-                    ]
-
-
-def put_sum(
-    dy: "float[outer, count, rest, value_lanes]",
-    index: "int32[outer, count, index_lanes]",
-    out: "float[outer, size, rest]",
-    outer: "int",
-    size: "int",
-    count: "int",
-    rest: "int",
-    value_lanes: "int",
-    value_step: "int",
-    index_lanes: "int",
-    index_step: "int",
-    lanes: "int",
-):
-    for o in range(outer):
-        for k in range(size):
-            for r in range(rest):
-                out[o, k, r] = 0.0
-        for k in range(count):
-            for lane in range(lanes):
-                for r in range(rest):
-                    out[o, index[o, k, lane * index_step], r] += dy[o, k, r, lane * value_step]
-
-
-def put_rows(
-    dy: "float[count, rest, lanes]",
-    index: "int32[count, lanes]",
-    out: "float[rows, rest]",
-    start: "int",
-    rows: "int",
-    fresh: "int",
-    count: "int",
-    rest: "int",
-    lanes: "int",
-):
-    """Adds what belongs to `rows` rows from `start` on; if `fresh`, to zeros."""
-    if fresh:
-        for k in range(rows):
-            for r in range(rest):
-                out[k, r] = 0.0
-    for k in range(count):
-        for lane in range(lanes):
-            row = index[k, lane] - start
-            if row >= 0 and row < rows:
-                for r in range(rest):
-                    out[row, r] += dy[k, r, lane]

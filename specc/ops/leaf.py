@@ -1,6 +1,6 @@
 """The leaves of a graph: what comes from outside, constants, and random numbers.
 
-Input("param", "dense1.weight", Type("float", (10, 64)))
+Input(Role.PARAM, "dense1.weight", Type("float", (10, 64)))
 Const(0.5)
 """
 
@@ -8,30 +8,45 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
+from specc.ir import sizes
 from specc.ir.graph import Node, Origin
-from specc.ir.op import Form, Op, WithoutArithmetic, WithoutSteps
-from specc.ir.sizes import Polynomial, Shape
-from specc.ir.types import Type
-
-# What an input stands for. "mean" is a mean over all examples that a metric is made of;
-# "weight_of_example" is 1/n for each of the n examples of a batch; "lane" is what a stream has left
-# for each lane of the batch; "step" is one step of a sequence, within a loop; "schedule" are step,
-# epoch, progress and stale; "mode" is the flag `training`.
-ROLES = (
-    "input",
-    "target",
-    "param",
-    "gradient",
-    "state",
-    "schedule",
-    "setting",
-    "mode",
-    "mean",
-    "weight_of_example",
-    "step",
-    "lane",
+from specc.ir.op import (
+    Form,
+    Gradients,
+    Kernel,
+    Op,
+    Types,
+    WithKernel,
+    WithoutArithmetic,
+    WithoutSteps,
 )
+from specc.ir.sizes import Polynomial, Shape, Size
+from specc.ir.types import Type
+from specc.ops.kernels import leaf as kernels
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Role(StrEnum):
+    """What an input stands for."""
+
+    INPUT = "input"
+    TARGET = "target"
+    PARAM = "param"
+    GRADIENT = "gradient"
+    STATE = "state"
+    SCHEDULE = "schedule"  # step, epoch, progress or stale
+    SETTING = "setting"  # a value of an optimizer's setting at a training step
+    MODE = "mode"  # the flag `training`
+    MEAN = "mean"  # a mean over all examples that a metric is made of
+    WEIGHT_OF_EXAMPLE = "weight_of_example"  # 1/n for each of the n examples of a batch
+    STEP = "step"  # one step of a sequence, within a loop
+    LANE = "lane"  # what a stream has left for each slot of the batch
+
 
 # A lane without an example repeats one in every respect, its random numbers and its state too, with
 # this share of that example's weight: too small to change a finite sum, as rounding errors are
@@ -43,25 +58,26 @@ REPEATED = {"float32": 2.0**-40, "float64": 2.0**-80}
 class Input(WithoutSteps, WithoutArithmetic):
     """A value from outside the graph, told apart by role and name."""
 
-    role: str
+    role: Role
     label: str
     type: Type = field(default=Type("float"))
     form = Form.LEAF
 
     def infer(self) -> Type:
-        assert self.role in ROLES, self.role
         return self.type
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return ()
 
     def first_steps(self, node: Node, result: Type) -> Op | None:
         has_steps = result.shape != self.type.shape
-        is_data = self.role in ("input", "target") and (has_steps or self.label.endswith(".length"))
+        is_data = self.role in (Role.INPUT, Role.TARGET) and (
+            has_steps or self.label.endswith(".length")
+        )
         return replace(self, type=result) if is_data else None
 
     def suits_team(self, node: Node) -> bool:
-        return self.role != "lane"
+        return self.role != Role.LANE
 
     def attributes(self) -> str:
         return f"{self.role} {self.label}"
@@ -78,10 +94,10 @@ class Const(WithoutSteps, WithoutArithmetic):
     def infer(self) -> Type:
         return Type(self.kind)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return ()
 
-    def reference(self, types):
+    def reference(self, types: Types) -> np.ndarray:
         import numpy as np
 
         return np.asarray(self.value, {"float": float, "int": np.int64, "bool": bool}[self.kind])
@@ -94,22 +110,21 @@ class Const(WithoutSteps, WithoutArithmetic):
 
 
 @dataclass(frozen=True)
-class Iota(WithoutSteps, WithoutArithmetic):
+class Iota(WithKernel, WithoutSteps, WithoutArithmetic):
     """0, 1, 2, ... along one axis of length `size`."""
 
-    size: int | Polynomial
-    form = Form.KERNEL
+    size: Size
 
     def infer(self) -> Type:
         return Type("int", (self.size,))
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return ()
 
-    def reference(self, types):
+    def reference(self, types: Types) -> np.ndarray:
         import numpy as np
 
-        return np.arange(self.size)
+        return np.arange(sizes.bound(self.size))
 
     def first_steps(self, node: Node, result: Type) -> Op:
         return Iota(result.shape[0])
@@ -117,17 +132,11 @@ class Iota(WithoutSteps, WithoutArithmetic):
     def suits_team(self, node: Node) -> bool:
         return False
 
-    @staticmethod
-    def kernel(types, lanes: int, width: int):
-        return iota
+    def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
+        return kernels.iota
 
-    def arguments(self, types, lanes: int) -> dict[str, int]:
-        return {"size": self.size}
-
-
-def iota(out: "int32[size]", size: "int"):
-    for i in range(size):
-        out[i] = i
+    def arguments(self, types: Types, lanes: int) -> dict[str, int]:
+        return {"size": sizes.bound(self.size)}
 
 
 @dataclass(frozen=True)
@@ -147,13 +156,13 @@ class Random(WithoutSteps, WithoutArithmetic):
     def infer(self) -> Type:
         return Type("float", self.shape)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return ()
 
     def suits_team(self, node: Node) -> bool:
         return False
 
-    def draw(self, seed: int):
+    def draw(self, seed: int) -> np.ndarray:
         """The numbers for one seed: the same on every machine and for any number of threads."""
         import hashlib
 
@@ -171,7 +180,9 @@ class Random(WithoutSteps, WithoutArithmetic):
         return (q if rows >= columns else q.T).reshape(self.shape)
 
 
-def constant(value, kind: str = "float", origin: Origin | None = None) -> Node:
+def constant(
+    value: float | int | bool | Polynomial, kind: str = "float", origin: Origin | None = None
+) -> Node:
     """A scalar constant node."""
     op = Const(value, kind)
     return Node(op, (), op.infer(), origin or Origin())

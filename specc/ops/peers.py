@@ -12,23 +12,35 @@ right without knowing about batches.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node, apply, rewrite
-from specc.ir.op import Form, ShapeError, WithoutArithmetic, WithoutSteps
+from specc.ir.op import (
+    Gradients,
+    Kernel,
+    ShapeError,
+    Types,
+    WithKernel,
+    WithoutArithmetic,
+    WithoutSteps,
+)
 from specc.ir.sizes import Polynomial, Size
 from specc.ir.types import Type
+from specc.ops.kernels import peers as kernels
+
+if TYPE_CHECKING:
+    import numpy as np
 
 BATCH = sizes.open_size("the batch")  # no user's size has a space in its name
 
 
 @dataclass(frozen=True)
-class Peers(WithoutSteps, WithoutArithmetic):
+class Peers(WithKernel, WithoutSteps, WithoutArithmetic):
     """x of every example: one value for the whole batch, the examples along its first axis."""
 
     size: Size
     kind: str
-    form = Form.KERNEL
     repeatable = False
 
     def infer(self, x: Type) -> Type:
@@ -38,28 +50,33 @@ class Peers(WithoutSteps, WithoutArithmetic):
             raise ShapeError(f"`peers` of {self.kind} cannot take {x.kind}", 0)
         return replace(x, shape=(self.size, *x.shape), batched=False)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (apply(Own(), dy) if self.kind == "float" else None,)
 
-    def reference(self, types, x):
+    def reference(self, types: Types, x: np.ndarray) -> np.ndarray:
         assert len(x) == self.size, "the graph is bound to another number of examples"
         return x
 
     def suits_team(self, node: Node) -> bool:
         return False
 
-    def kernel(self, types, lanes: int, width: int):
-        return {"float": peers, "int": peers_int, "bool": peers_bool}[self.kind]
+    def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
+        return {"float": kernels.peers, "int": kernels.peers_int, "bool": kernels.peers_bool}[
+            self.kind
+        ]
 
-    def arguments(self, types, lanes: int) -> dict[str, int]:
-        return {"size": self.size, "count": types[0].elements, "lanes": lanes}
+    def arguments(self, types: Types, lanes: int) -> dict[str, int]:
+        return {
+            "size": sizes.bound(self.size),
+            "count": sizes.bound(types[0].elements),
+            "lanes": lanes,
+        }
 
 
 @dataclass(frozen=True)
-class Own(WithoutSteps, WithoutArithmetic):
+class Own(WithKernel, WithoutSteps, WithoutArithmetic):
     """The row of each example in a value whose first axis is the batch."""
 
-    form = Form.KERNEL
     repeatable = False
 
     def infer(self, table: Type) -> Type:
@@ -67,86 +84,24 @@ class Own(WithoutSteps, WithoutArithmetic):
             raise ShapeError("the rows must be those of the whole batch", 0)
         return replace(table, shape=table.shape[1:], batched=True)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (apply(Peers(node.inputs[0].type.shape[0], "float"), dy),)
 
-    def reference(self, types, table):
+    def reference(self, types: Types, table: np.ndarray) -> np.ndarray:
         return table
 
     def suits_team(self, node: Node) -> bool:
         return False
 
-    @staticmethod
-    def kernel(types, lanes: int, width: int):
-        return own
+    def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
+        return kernels.own
 
-    def arguments(self, types, lanes: int) -> dict[str, int]:
+    def arguments(self, types: Types, lanes: int) -> dict[str, int]:
         return {
-            "size": types[0].shape[0],
-            "count": sizes.product(types[0].shape[1:]),
+            "size": sizes.bound(types[0].shape[0]),
+            "count": sizes.count(types[0].shape[1:]),
             "lanes": lanes,
         }
-
-
-def peers(
-    x: "float[count, lanes]",
-    out: "float[size, count]",
-    size: "int",
-    count: "int",
-    lanes: "int",
-    first_example: "int",
-    examples: "int",
-):
-    for lane in range(min(examples, size - first_example)):
-        for i in range(count):
-            out[first_example + lane, i] = x[i, lane]
-
-
-def peers_int(
-    x: "int32[count, lanes]",
-    out: "int32[size, count]",
-    size: "int",
-    count: "int",
-    lanes: "int",
-    first_example: "int",
-    examples: "int",
-):
-    for lane in range(min(examples, size - first_example)):
-        for i in range(count):
-            out[first_example + lane, i] = x[i, lane]
-
-
-def peers_bool(
-    x: "uint8[count, lanes]",
-    out: "uint8[size, count]",
-    size: "int",
-    count: "int",
-    lanes: "int",
-    first_example: "int",
-    examples: "int",
-):
-    for lane in range(min(examples, size - first_example)):
-        for i in range(count):
-            out[first_example + lane, i] = x[i, lane]
-
-
-def own(
-    table: "float[size, count]",
-    out: "float[count, lanes]",
-    size: "int",
-    count: "int",
-    lanes: "int",
-    first_example: "int",
-    examples: "int",
-    *,
-    repeated: "constant",
-):
-    last = min(first_example + examples, size) - 1
-    for lane in range(lanes):
-        k = min(first_example + lane, last)
-        share = 1.0 if first_example + lane <= last else repeated
-        for i in range(count):
-            out[i, lane] = table[k, i] * share
 
 
 def bind_batch(graph: Graph, examples: int) -> Graph:
@@ -155,12 +110,12 @@ def bind_batch(graph: Graph, examples: int) -> Graph:
     The number takes the place of `BATCH` everywhere.
     """
 
-    def number(value):
+    def number(value: Any) -> Any:
         if isinstance(value, Polynomial):
             return sizes.bind(value, {"the batch": examples})
         if isinstance(value, tuple):
             return tuple(number(each) for each in value)
-        if is_dataclass(value):
+        if is_dataclass(value) and not isinstance(value, type):
             now = {field.name: getattr(value, field.name) for field in fields(value)}
             changed = {name: number(each) for name, each in now.items()}
             return replace(value, **changed) if changed != now else value

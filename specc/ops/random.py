@@ -11,16 +11,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
 from specc.ir import sizes
 from specc.ir.graph import Node
-from specc.ir.op import Form, Op, WithoutArithmetic
+from specc.ir.op import Gradients, Kernel, Op, Types, WithKernel, WithoutArithmetic
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
+from specc.ops.kernels import random as kernels
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    _Unsigned = TypeVar("_Unsigned", np.ndarray, np.unsignedinteger)
 
 
 @dataclass(frozen=True)
-class Uniform(WithoutArithmetic):
+class Uniform(WithKernel, WithoutArithmetic):
     """Independent numbers, uniform over the multiples of 2^-24 in [0, 1).
 
     `label` keeps draws apart.
@@ -31,14 +38,13 @@ class Uniform(WithoutArithmetic):
     shape: Shape
     batched: bool
     label: str
-    form = Form.KERNEL
     differs_by_step = True
     awaits_only = True
 
     def infer(self, *awaited: Type) -> Type:
         return Type("float", self.shape, self.batched)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (None,) * len(node.inputs)
 
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
@@ -56,11 +62,12 @@ class Uniform(WithoutArithmetic):
     def channels(self, node: Node) -> int:
         return min(node.type.rank, 1)
 
-    def draw(self, seed: int, step: int, examples: int):
+    def draw(self, seed: int, step: int, examples: int) -> np.ndarray:
         """The numbers of one step: float64 [examples, *shape], or [*shape] unless batched."""
         import numpy as np
 
-        elements = int(np.prod(self.shape, dtype=np.int64))
+        shape = tuple(map(sizes.bound, self.shape))
+        elements = sizes.count(shape)
         count = examples if self.batched else 1
         with np.errstate(over="ignore"):
             golden = np.uint64(_GOLDEN)
@@ -73,7 +80,7 @@ class Uniform(WithoutArithmetic):
             bits = _mix32(np.arange(count, dtype=np.uint32)[:, None] + first)
             bits = _mix32(bits ^ second)
         numbers = (bits >> np.uint32(8)).astype(np.float64) * 2.0**-24
-        return numbers.reshape(*((count,) if self.batched else ()), *self.shape)
+        return numbers.reshape(*((count,) if self.batched else ()), *shape)
 
     @property
     def key(self) -> int:
@@ -84,15 +91,14 @@ class Uniform(WithoutArithmetic):
             hashlib.sha256(self.label.encode()).digest()[:8], "little", signed=True
         )
 
-    @staticmethod
-    def kernel(types, lanes: int, width: int):
-        return uniform
+    def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
+        return kernels.uniform
 
-    def arguments(self, types, lanes: int) -> dict[str, int]:
+    def arguments(self, types: Types, lanes: int) -> dict[str, int]:
         return {
             "key": self.key,
-            "channels": sizes.product(self.shape[:1]),
-            "size": sizes.product(self.shape[1:]),
+            "channels": sizes.count(self.shape[:1]),
+            "size": sizes.count(self.shape[1:]),
             "lanes": lanes if self.batched else 1,
         }
 
@@ -101,7 +107,7 @@ _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 
 
-def _mix64(z):
+def _mix64(z: _Unsigned) -> _Unsigned:
     """Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014 (splitmix64)."""
     import numpy as np
 
@@ -110,53 +116,10 @@ def _mix64(z):
     return z ^ (z >> np.uint64(31))
 
 
-def _mix32(x):
+def _mix32(x: _Unsigned) -> _Unsigned:
     """Multiply and xorshift with Wellons' constants, 2018 (lowbias32)."""
     import numpy as np
 
     x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
     x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
     return x ^ (x >> np.uint32(16))
-
-
-def uniform(
-    frame: "int64[8]",
-    control: "control",
-    out: "float[channels * size, lanes]",
-    key: "int",
-    channels: "int",
-    skipped: "int",
-    size: "int",
-    first_example: "int",
-    examples: "int",
-    lanes: "int",
-):
-    # frame[5] is the seed, frame[6] the number of the run's first step; control[0] is the step
-    # within the run (see the feed); so many channels are others' work; a lane without an example
-    # draws what the last example draws
-    count = min(frame[2], frame[1] - control[0] * frame[2])
-    last = min(first_example + examples, count) - 1
-    start = min(first_example, last)
-    used = min(last + 1 - start, lanes)
-    golden = np.uint64(0x9E3779B97F4A7C15)
-    state = np.uint64(frame[5]) + golden
-    for turn in range(3):
-        if turn == 1:
-            state = state ^ np.uint64(key)
-        if turn == 2:
-            state = state + np.uint64(frame[6] + control[0])
-        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        state = state ^ (state >> np.uint64(31))
-    for k in range(channels * size):
-        row = state + np.uint64(skipped * size + k + 1) * golden
-        row = (row ^ (row >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        row = (row ^ (row >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        row = row ^ (row >> np.uint64(31))
-        first = np.uint32(row + np.uint64(start))
-        second = np.uint32(row >> np.uint64(32))
-        for lane in range(used):
-            bits = mix32(np.uint32(mix32(np.uint32(np.uint32(lane) + first)) ^ second))
-            out[k, lane] = np.int32(bits >> np.uint32(8)) * 5.9604644775390625e-08
-        for lane in range(used, lanes):
-            out[k, lane] = out[k, used - 1]

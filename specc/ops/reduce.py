@@ -9,16 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
-from specc.ir.op import Form, Op, ShapeError, WithoutArithmetic, WithoutSteps
+from specc.ir.op import (
+    Form,
+    Gradients,
+    Kernel,
+    Op,
+    ShapeError,
+    Types,
+    WithKernel,
+    WithoutArithmetic,
+    WithoutSteps,
+)
 from specc.ir.sizes import Size
 from specc.ir.types import Type
 from specc.ops.broadcast import Broadcast, Sum, reduced_type, spread_again
 from specc.ops.elementwise import div, equal, mul, select
+from specc.ops.kernels import reduce as kernels
 from specc.ops.leaf import constant
 from specc.ops.shape import lead
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -31,13 +46,13 @@ class Max(Op):
     def infer(self, x: Type) -> Type:
         return reduced_type("max", self.axes, x)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         x = node.inputs[0]
         hits = select(equal(x, spread_again(x, node, self.axes)), _ones(x), 0.0)
         share = div(dy, apply(Sum(self.axes), hits))
         return (mul(hits, spread_again(x, share, self.axes)),)
 
-    def reference(self, types, x):
+    def reference(self, types: Types, x: np.ndarray) -> np.ndarray:
         return x.max(tuple(axis + lead(types[0]) for axis in self.axes))
 
     def flops(self, node: Node) -> Size:
@@ -67,10 +82,10 @@ class AllReduce(WithoutSteps, WithoutArithmetic):
     def infer(self, x: Type) -> Type:
         return x
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         raise AssertionError("AllReduce is inserted after gradients are taken")
 
-    def reference(self, types, x):
+    def reference(self, types: Types, x: np.ndarray) -> np.ndarray:
         return x
 
     def suits_team(self, node: Node) -> bool:
@@ -92,10 +107,10 @@ class BatchMean(WithoutSteps, WithoutArithmetic):
     def infer(self, x: Type) -> Type:
         return replace(reduced_type("mean", (), x), batched=False)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         raise AssertionError("BatchMean is lowered to a weighted sum before gradients are taken")
 
-    def reference(self, types, x):
+    def reference(self, types: Types, x: np.ndarray) -> np.ndarray:
         return x.mean(0) if types[0].batched else x
 
     def for_all_steps(self, node: Node, inputs: Sequence[Node], steps: Size) -> Node | None:
@@ -109,23 +124,21 @@ class BatchMean(WithoutSteps, WithoutArithmetic):
 
 
 @dataclass(frozen=True)
-class ArgMax(WithoutArithmetic):
+class ArgMax(WithKernel, WithoutArithmetic):
     """The position of the largest element along the last axis.
 
     The first of equal ones, and the first NaN if there is any.
     """
-
-    form = Form.KERNEL
 
     def infer(self, x: Type) -> Type:
         if x.rank < 1 or x.kind != "float":
             raise ShapeError(f"`argmax` takes a vector of scores, not {x}", 0)
         return Type("int", x.shape[:-1], x.batched, x.shape[-1])
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (None,)
 
-    def reference(self, types, x):
+    def reference(self, types: Types, x: np.ndarray) -> np.ndarray:
         return x.argmax(-1)
 
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
@@ -137,32 +150,12 @@ class ArgMax(WithoutArithmetic):
     def suits_team(self, node: Node) -> bool:
         return True
 
-    @staticmethod
-    def kernel(types, lanes: int, width: int):
-        return argmax
+    def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
+        return kernels.argmax
 
-    @staticmethod
-    def arguments(types, lanes: int) -> dict[str, int]:
+    def arguments(self, types: Types, lanes: int) -> dict[str, int]:
         shape = types[0].shape
-        return {"outer": sizes.product(shape[:-1]), "n": shape[-1], "lanes": lanes}
-
-
-def argmax(
-    x: "float[outer, n, lanes]",
-    out: "int32[outer, lanes]",
-    outer: "int",
-    n: "int",
-    lanes: "int",
-):
-    for o in range(outer):
-        for lane in range(lanes):
-            out[o, lane] = 0
-            best = x[o, 0, lane]
-            for i in range(1, n):
-                here = x[o, i, lane]
-                if here > best or (here != here and best == best):
-                    best = here
-                    out[o, lane] = i
+        return {"outer": sizes.count(shape[:-1]), "n": sizes.bound(shape[-1]), "lanes": lanes}
 
 
 def _ones(x: Node) -> Node:

@@ -8,20 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, overload
 
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
 from specc.ir.op import (
     Box,
     Form,
+    Gradients,
     Op,
     ShapeError,
     Strides,
+    Types,
     WithoutArithmetic,
     WithoutSteps,
 )
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def lead(type_: Type) -> int:
@@ -45,10 +51,10 @@ class Reshape(WithoutArithmetic):
             )
         return replace(x, shape=self.shape)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         return (apply(Reshape(node.inputs[0].type.shape), dy),)
 
-    def reference(self, types, x):
+    def reference(self, types: Types, x: np.ndarray) -> np.ndarray:
         return x.reshape(x.shape[: lead(types[0])] + self.shape)
 
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
@@ -64,7 +70,7 @@ class Reshape(WithoutArithmetic):
     def suits_team(self, node: Node) -> bool:
         return True
 
-    def viewed(self, shape: tuple[int, ...], strides: Strides) -> tuple[int, Strides] | None:
+    def viewed(self, shape: Shape, strides: Strides) -> tuple[Size, Strides] | None:
         is_in_c_order = all(
             a == b or size == 1 for a, b, size in zip(strides, c_strides(shape), shape, strict=True)
         )
@@ -86,11 +92,11 @@ class Transpose(WithoutArithmetic):
             )
         return replace(x, shape=tuple(x.shape[axis] for axis in self.order))
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         inverse = tuple(self.order.index(axis) for axis in range(len(self.order)))
         return (apply(Transpose(inverse), dy),)
 
-    def reference(self, types, x):
+    def reference(self, types: Types, x: np.ndarray) -> np.ndarray:
         first = lead(types[0])
         return x.transpose(*range(first), *(axis + first for axis in self.order))
 
@@ -105,7 +111,7 @@ class Transpose(WithoutArithmetic):
     def suits_team(self, node: Node) -> bool:
         return True
 
-    def viewed(self, shape: tuple[int, ...], strides: Strides) -> tuple[int, Strides]:
+    def viewed(self, shape: Shape, strides: Strides) -> tuple[Size, Strides]:
         return 0, tuple(strides[axis] for axis in self.order)
 
 
@@ -117,8 +123,8 @@ class Slice(WithoutArithmetic):
     """
 
     axis: int
-    start: int
-    count: int
+    start: Size
+    count: Size
     step: int = 1
     form = Form.VIEW
 
@@ -136,14 +142,14 @@ class Slice(WithoutArithmetic):
         shape = (*x.shape[: self.axis], self.count, *x.shape[self.axis + 1 :])
         return replace(x, shape=shape)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         size = node.inputs[0].type.shape[self.axis]
         return (apply(Pad(self.axis, self.start, size, self.step), dy),)
 
-    def reference(self, types, x):
+    def reference(self, types: Types, x: np.ndarray) -> np.ndarray:
         import numpy as np
 
-        places = self.start + self.step * np.arange(self.count)
+        places = sizes.bound(self.start) + self.step * np.arange(sizes.bound(self.count))
         return x.take(places, self.axis + lead(types[0]))
 
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
@@ -155,7 +161,7 @@ class Slice(WithoutArithmetic):
     def suits_team(self, node: Node) -> bool:
         return True
 
-    def viewed(self, shape: tuple[int, ...], strides: Strides) -> tuple[int, Strides]:
+    def viewed(self, shape: Shape, strides: Strides) -> tuple[Size, Strides]:
         stride = strides[self.axis]
         rest = strides[self.axis + 1 :]
         return self.start * stride, (*strides[: self.axis], stride * self.step, *rest)
@@ -163,8 +169,8 @@ class Slice(WithoutArithmetic):
     def part_read(self, inner: Box, whole: Box) -> Box:
         if self.step != 1:
             return whole
-        start, end = inner[self.axis]
-        moved = (start + self.start, end + self.start)
+        (start, end), by = inner[self.axis], sizes.bound(self.start)
+        moved = (start + by, end + by)
         return (*inner[: self.axis], moved, *inner[self.axis + 1 :])
 
 
@@ -173,8 +179,8 @@ class Pad(WithoutArithmetic):
     """Place the elements at start, start + step, ... of an axis of `size`, and `fill` elsewhere."""
 
     axis: int
-    start: int
-    size: int
+    start: Size
+    size: Size
     step: int = 1
     fill: float = 0.0
     form = Form.END
@@ -188,16 +194,17 @@ class Pad(WithoutArithmetic):
         shape = (*x.shape[: self.axis], self.size, *x.shape[self.axis + 1 :])
         return replace(x, shape=shape)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         count = node.inputs[0].type.shape[self.axis]
         return (apply(Slice(self.axis, self.start, count, self.step), dy),)
 
-    def reference(self, types, x):
+    def reference(self, types: Types, x: np.ndarray) -> np.ndarray:
         import numpy as np
 
         axis = self.axis + lead(types[0])
         out = np.full((*x.shape[:axis], self.size, *x.shape[axis + 1 :]), self.fill, x.dtype)
-        out[(slice(None),) * axis + (self.start + self.step * np.arange(x.shape[axis]),)] = x
+        places = sizes.bound(self.start) + self.step * np.arange(x.shape[axis])
+        np.moveaxis(out, axis, 0)[places] = np.moveaxis(x, axis, 0)
         return out
 
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
@@ -229,14 +236,14 @@ class Frame(WithoutSteps, WithoutArithmetic):
                 raise ShapeError(f"cannot place {size} elements in {self.shape[axis]}", 0)
         return replace(x, shape=self.shape)
 
-    def vjp(self, node, dy):
+    def vjp(self, node: Node, dy: Node) -> Gradients:
         for axis, (start, size) in enumerate(
             zip(self.starts, node.inputs[0].type.shape, strict=True)
         ):
             dy = apply(Slice(axis, start, size), dy)
         return (dy,)
 
-    def reference(self, types, x):
+    def reference(self, types: Types, x: np.ndarray) -> np.ndarray:
         import numpy as np
 
         first = lead(types[0])
@@ -275,15 +282,16 @@ class Concat(WithoutArithmetic):
         shape = (*first.shape[: self.axis], total, *first.shape[self.axis + 1 :])
         return replace(first, shape=shape, batched=any(each.batched for each in inputs))
 
-    def vjp(self, node, dy):
-        gradients, start = [], 0
+    def vjp(self, node: Node, dy: Node) -> Gradients:
+        gradients: list[Node] = []
+        start: Size = 0
         for each in node.inputs:
             count = each.type.shape[self.axis]
             gradients.append(apply(Slice(self.axis, start, count), dy))
             start = start + count
         return tuple(gradients)
 
-    def reference(self, types, *inputs):
+    def reference(self, types: Types, *inputs: np.ndarray) -> np.ndarray:
         import numpy as np
 
         examples = max(
@@ -308,11 +316,15 @@ class Concat(WithoutArithmetic):
         return True
 
 
-def c_strides(shape: Shape) -> Strides:
+@overload
+def c_strides(shape: Sequence[int]) -> tuple[int, ...]: ...
+@overload
+def c_strides(shape: Sequence[Size]) -> Strides: ...
+def c_strides(shape: Sequence[Size]) -> Strides:
     """Return the strides of an array in C order, in elements."""
-    strides: list[int] = []
-    step = 1
+    strides: list[Size] = []
+    step: Size = 1
     for size in reversed(shape):
         strides.append(step)
-        step *= size
+        step = step * size
     return tuple(reversed(strides))

@@ -16,7 +16,7 @@ from specc.ir.op import ShapeError
 from specc.ir.sizes import Size
 from specc.ops.broadcast import Broadcast
 from specc.ops.carry import Carry, Loop
-from specc.ops.leaf import Input, leaf
+from specc.ops.leaf import Input, Role, leaf
 from specc.ops.shape import Concat, Slice
 
 
@@ -127,14 +127,14 @@ def step_of(loop: Loop) -> OneStep:
     def standing_for(node: Node, each_step: bool) -> Node:
         if (node, each_step) not in known:
             type_ = replace(node.type, shape=node.type.shape[1:]) if each_step else node.type
-            made = leaf(Input("step", str(len(known)), type_), node.origin)
+            made = leaf(Input(Role.STEP, str(len(known)), type_), node.origin)
             known[node, each_step] = made
             reads[made] = node, each_step
         return known[node, each_step]
 
     for carry in loop.carried:
         type_ = replace(carry.type, shape=carry.type.shape[1:])
-        own[carry] = leaf(Input("step", carry.op.label, type_), carry.origin)
+        own[carry] = leaf(Input(Role.STEP, carry.op_as(Carry).label, type_), carry.origin)
     for node in loop.nodes:
         if not isinstance(node.op, Carry):
             own[node] = one_step(

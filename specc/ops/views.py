@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from specc.ir.graph import Graph, Node
 from specc.ir.op import Box, Form, Strides
 from specc.ir.plan import View
+from specc.ir.sizes import Size, bound
 from specc.ops.shape import c_strides
 
 
@@ -51,24 +52,28 @@ def view(node: Node, bases: Mapping[Node, Strides] = {}) -> View:
     """
     seen = _view(node, bases)
     assert seen is not None, "prepare() copies what cannot be reshaped in place"
-    return seen
+    root, offset, strides = seen
+    return View(root, bound(offset), tuple(map(bound, strides)))
 
 
-def _view(node: Node, bases: Mapping[Node, Strides]) -> View | None:
-    """Return how a node is read; None if a part of the chain must be copied first."""
+def _view(node: Node, bases: Mapping[Node, Strides]) -> tuple[Node, Size, Strides] | None:
+    """Return the root that a node reads, an offset and strides.
+
+    None if a part of the chain must be copied first.
+    """
     chain = []
     while is_view(node):
         chain.append(node)
         node = node.inputs[0]
-    offset, strides = 0, bases.get(node) or c_strides(node.type.shape)
-    shape = node.type.shape
+    shape, strides = node.type.shape, bases.get(node) or c_strides(node.type.shape)
+    offset: Size = 0
     for each in reversed(chain):
         read = each.op.viewed(shape, strides)
         if read is None:
             return None
         moved, strides = read
         offset, shape = offset + moved, each.type.shape
-    return View(node, offset, strides)
+    return node, offset, strides
 
 
 def parts_read(graph: Graph) -> dict[Node, Box]:
@@ -82,7 +87,7 @@ def parts_read(graph: Graph) -> dict[Node, Box]:
         )
 
     def whole(node: Node) -> Box:
-        return tuple((0, size) for size in node.type.shape)
+        return tuple((0, size) for size in node.type.bound_shape)
 
     for node in graph.outputs.values():
         note(node, whole(node))
@@ -95,10 +100,7 @@ def parts_read(graph: Graph) -> dict[Node, Box]:
 
 def in_c_order(node: Node) -> bool:
     """Return whether the elements are stored one after the other, without gaps or repeats."""
-    seen = _view(node, {})
+    seen, shape = _view(node, {}), node.type.shape
     return seen is not None and all(
-        a == b or size == 1
-        for a, b, size in zip(
-            seen.strides, c_strides(node.type.shape), node.type.shape, strict=True
-        )
+        a == b or size == 1 for a, b, size in zip(seen[2], c_strides(shape), shape, strict=True)
     )

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from specc.ir.graph import Node, apply, serving
 from specc.ops.broadcast import Broadcast, sum_batch
-from specc.ops.carry import carries, closed, varying
+from specc.ops.carry import Carry, carries, closed, varying
 from specc.ops.elementwise import add
 from specc.ops.leaf import Const, Input, constant
 
@@ -35,20 +35,21 @@ def gradients(
     tied = carries(graph)
     relevant = _depending(order, wanted, tied)
     gradient: dict[Node, Node] = {loss: constant(1.0)}
-    more: dict[str, Node] = {}
+    handed: dict[str, Node | None] = {}  # what a step hands back to the one before it
     for carry, then in tied.items():
         if carry in relevant and then in relevant:
-            op = replace(carry.op, label=f"d{carry.op.label}", backward=not carry.op.backward)
+            forward = carry.op_as(Carry)
+            op = replace(forward, label=f"d{forward.label}", backward=not forward.backward)
             start = constant(0.0, origin=carry.origin)
             zero = apply(Broadcast(op.shape), start) if op.shape else start
-            back = apply(op, zero, origin=replace(carry.origin, name=f"d{carry.op.label}"))
+            back = apply(op, zero, origin=replace(carry.origin, name=op.label))
             gradient[then] = add(gradient[then], back) if then in gradient else back
-            more[op.label] = None
+            handed[op.label] = None
     for node in reversed(order):
         if node not in relevant or node not in gradient:
             continue
-        if node in tied and f"d{node.op.label}" in more:
-            more[f"d{node.op.label}"] = varying(gradient[node])
+        if isinstance(node.op, Carry) and f"d{node.op.label}" in handed:
+            handed[f"d{node.op.label}"] = varying(gradient[node])
         with serving(replace(node.origin, name="")):
             found = node.op.vjp(node, gradient[node])
         for each, d in zip(node.inputs, found, strict=True):
@@ -59,12 +60,12 @@ def gradients(
             if d.type.batched and not each.type.batched:
                 d = sum_batch(d)  # one value serves the whole batch: its gradients add up
             gradient[each] = _named(add(gradient[each], d) if each in gradient else d, each)
+    more: dict[str, Node] = {}
     for carry in tied:
-        label = f"d{carry.op.label}"
-        if label in more and more[label] is None:  # the state is carried on, and never read
-            more[label] = varying(_zeros(carry))
-    found = [gradient[each] if each in gradient else _zeros(each) for each in wanted]
-    return found, more
+        label = f"d{carry.op_as(Carry).label}"
+        if label in handed:  # None: the state is carried on, and never read
+            more[label] = handed[label] or varying(_zeros(carry))
+    return [gradient[each] if each in gradient else _zeros(each) for each in wanted], more
 
 
 def _depending(

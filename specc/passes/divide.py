@@ -53,9 +53,10 @@ def divide(graph: Graph, shards: int, lanes: int, team: bool = False) -> Graph:
     def rule(old: Node, now: Node) -> Node:
         if old in wanted:
             (part,) = now.inputs
+            assert isinstance(part.op, (Contract, Put))
             return Node(replace(part.op, complete=True), part.inputs, now.type, part.origin)
         if old in by_rows:
-            own = Node(replace(now.op, by_rows=True), now.inputs, now.type, now.origin)
+            own = Node(replace(now.op_as(Contract), by_rows=True), now.inputs, now.type, now.origin)
             return Node(AllReduce(), (own,), now.type, now.origin)
         return now
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from specc.ir.graph import Graph, Node
-from specc.ops.leaf import Input
+from specc.ops.leaf import Input, Role
 from specc.ops.reduce import AllReduce
 from specc.passes import team as teams
 
@@ -46,7 +46,9 @@ def divided(graph: Graph, batch: int, threads: int, vector: int, wanted: bool = 
 
 def _keeps_alone(node: Node) -> bool:
     """Whether a node of a graph for one example keeps a team from working on it."""
-    return isinstance(node.op, AllReduce) or (isinstance(node.op, Input) and node.op.role == "lane")
+    return isinstance(node.op, AllReduce) or (
+        isinstance(node.op, Input) and node.op.role == Role.LANE
+    )
 
 
 def shares(batch: int, threads: int, vector: int) -> tuple[int, int, int]:

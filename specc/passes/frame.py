@@ -7,6 +7,7 @@ A frame is written in one go, into memory of its own, whose border stays as it w
 
 from __future__ import annotations
 
+from specc.ir import sizes
 from specc.ir.graph import Graph, Node, rebuild
 from specc.ops.carry import Carry
 from specc.ops.shape import Frame, Pad
@@ -25,9 +26,9 @@ def frame(graph: Graph) -> Graph:
         if not isinstance(op, Pad) or op.step != 1 or op.fill != 0.0 or node.type.kind != "float":
             return node
         (x,) = node.inputs
-        starts = [op.start if axis == op.axis else 0 for axis in range(x.type.rank)]
+        starts = [sizes.bound(op.start) if axis == op.axis else 0 for axis in range(x.type.rank)]
         if x in framed:
-            starts = [a + b for a, b in zip(starts, x.op.starts, strict=True)]
+            starts = [a + b for a, b in zip(starts, x.op_as(Frame).starts, strict=True)]
             (x,) = x.inputs
         made = Node(Frame(tuple(starts), node.type.shape), (x,), node.type, node.origin)
         if old in alone:

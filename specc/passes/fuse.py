@@ -17,11 +17,11 @@ from specc.ir.op import Form
 from specc.ir.plan import Group, GroupKind, Repeated
 from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.carry import Carry, Loop, loops, ordered
-from specc.ops.leaf import Const, Input, leaf
+from specc.ops.leaf import Const, Input, Role, leaf
 from specc.ops.reduce import AllReduce, Max
 from specc.ops.steps import one_step
 from specc.ops.views import awaited, is_view, root_of
-from specc.passes.groups import MOST_SIBLINGS, Groups
+from specc.passes.groups import MOST_SIBLINGS, Box, Groups, Reduced
 from specc.passes.prepare import is_old_value, overwritten_by, prepare
 
 _IN_NESTS = (Form.ELEMENT, Form.SHARDS, Form.END)
@@ -32,6 +32,10 @@ _ALONE = {
 }  # kind of the group
 
 
+Readers = dict[tuple[Node, Box], dict[int, None]]
+"""The groups that read a root in a loop over a domain, for joining siblings."""
+
+
 def fuse(graph: Graph) -> tuple[Group, ...]:
     """The groups of a prepared graph, in an order in which they can run.
 
@@ -40,8 +44,7 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
     """
     looped = {node: loop for loop in _with_servants(graph) for node in loop.nodes}
     groups = Groups()
-    # the groups that read a root in a loop over a domain, for joining siblings
-    readers: dict[tuple[Node, tuple], dict[int, None]] = {}
+    readers: Readers = {}
     waiting = groups.waiting
 
     def place(node: Node, group: int) -> None:
@@ -166,15 +169,16 @@ def _open_loop(loop: Loop, groups: Groups) -> None:
             groups.put(node, group)
 
 
-def _domain(node: Node) -> tuple:
+def _domain(node: Node) -> Box:
     """The box that a nest node runs over, and whether over the lanes too."""
     if node.op.form is Form.END:
         node = node.inputs[0]
     return node.type.shape, node.type.batched
 
 
-def _reduced(node: Node):
-    return (node.op.axes, node.op.sums_batch)
+def _reduced(node: Node) -> Reduced | None:
+    """What a node reduces over: some axes, and whether the batch; None if it reduces nothing."""
+    return (node.op.axes, node.op.sums_batch) if isinstance(node.op, (Sum, Max)) else None
 
 
 def _read_whole(node: Node) -> list[Node]:
@@ -185,7 +189,9 @@ def _read_whole(node: Node) -> list[Node]:
     return [root for each in node.inputs if (root := root_of(each)) is not each] + awaited(node)
 
 
-def _group_for(node: Node, groups: Groups, readers, after: set[int], viewing: set[int]) -> int:
+def _group_for(
+    node: Node, groups: Groups, readers: Readers, after: set[int], viewing: set[int]
+) -> int:
     """The group of a producer or sibling that the node can join, or a new one.
 
     Not one that a group in `after` depends on, as these must have run; and not one of `viewing`,
@@ -291,7 +297,7 @@ def _loop_group(loop: Loop, members: tuple[Node, ...], read_elsewhere: set[Node]
                 one[node] = spread
             else:
                 type_ = replace(node.type, shape=node.type.shape[1:])
-                one[node] = leaf(Input("step", f"{len(reads)}", type_), node.origin)
+                one[node] = leaf(Input(Role.STEP, f"{len(reads)}", type_), node.origin)
                 reads[one[node]] = node
         return one[node]
 
@@ -300,7 +306,7 @@ def _loop_group(loop: Loop, members: tuple[Node, ...], read_elsewhere: set[Node]
         if root_of(node).op.form is Form.LEAF:
             return node
         if node not in still:
-            still[node] = leaf(Input("step", f"{len(reads)}", node.type), node.origin)
+            still[node] = leaf(Input(Role.STEP, f"{len(reads)}", node.type), node.origin)
             reads[still[node]] = node
         return still[node]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from specc.ir.graph import Node
+from specc.ir.plan import GroupKind
+from specc.ir.sizes import Shape
 from specc.ops.carry import Loop
 from specc.ops.leaf import Input
 from specc.ops.views import awaited, root_of
@@ -15,6 +17,12 @@ MOST_SIBLINGS = 16  # groups that are tried, of those that read the same value
 FAR = 64  # groups that are looked through for a dependency
 
 
+Box = tuple[Shape, bool]
+"""The shape that a nest runs over, and whether it runs over the lanes too."""
+Reduced = tuple[tuple[int, ...], bool]
+"""The axes that a node reduces over, and whether it reduces over the batch too."""
+
+
 class Groups:
     """Groups under construction, with what each depends on.
 
@@ -22,10 +30,10 @@ class Groups:
     cannot depend on it.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.members: list[list[Node]] = []
-        self.domains: list[tuple] = []
-        self.reduced: list[tuple | None] = []
+        self.domains: list[tuple[Box, GroupKind]] = []
+        self.reduced: list[Reduced | None] = []
         self.depends: list[set[int]] = []
         self.dependents: list[set[int]] = []
         self.level: list[int] = []
@@ -36,7 +44,7 @@ class Groups:
         self._reading: dict[tuple[str, str], set[int]] = {}
         self._viewing: dict[tuple[str, str], set[int]] = {}
 
-    def open(self, domain, kind) -> int:
+    def open(self, domain: Box, kind: GroupKind) -> int:
         self.members.append([])
         self.domains.append((domain, kind))
         self.reduced.append(None)
@@ -55,10 +63,10 @@ class Groups:
                 self._reading.setdefault(key, set()).add(group)
                 if root is not each:
                     self._viewing.setdefault(key, set()).add(group)
-        for each in self.needs(node) - {group} - self.depends[group]:
-            self.depends[group].add(each)
-            self.dependents[each].add(group)
-            self._lift(group, self.level[each] + 1)
+        for needed in self.needs(node) - {group} - self.depends[group]:
+            self.depends[group].add(needed)
+            self.dependents[needed].add(group)
+            self._lift(group, self.level[needed] + 1)
 
     def _lift(self, group: int, level: int) -> None:
         """Raise a group to a level, and those that depend on it above it."""
@@ -110,7 +118,8 @@ class Groups:
         True where it is far to see.
         """
         level = self.level[goal]
-        seen, stack = set(), list(starts)
+        seen: set[int] = set()
+        stack = list(starts)
         while stack:
             group = stack.pop()
             if group == goal or len(seen) == FAR:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from specc.ir.graph import Graph, Node, apply, rebuild
+from specc.ir.sizes import Size
 from specc.ops.carry import Carry, closed, following, loops
 from specc.ops.contract import Affine, Contract
 from specc.ops.elementwise import add
@@ -45,10 +46,11 @@ def _split(node: Node, position: int) -> Node | None:
 
     None where the joined axis is not one index of its own.
     """
-    op: Contract = node.op
+    op = node.op_as(Contract)
     joined, other = node.inputs[position], node.inputs[1 - position]
+    axis_joined = joined.op_as(Concat).axis
     maps = [op.left, op.right]
-    expression = maps[position][joined.op.axis]
+    expression = maps[position][axis_joined]
     if len(expression.terms) != 1 or expression.constant or expression.terms[0][1] != 1:
         return None
     ((index, _),) = expression.terms
@@ -59,9 +61,10 @@ def _split(node: Node, position: int) -> Node | None:
     elsewhere = sum(index in dict(each.terms) for each in maps[position])
     if not alone or elsewhere != 1 or any(index in dict(each.terms) for each in op.out):
         return None
-    total, start = None, 0
+    total: Node | None = None
+    start: Size = 0
     for part in joined.inputs:
-        size = part.type.shape[joined.op.axis]
+        size = part.type.shape[axis_joined]
         taken = other
         for axis, _ in uses:
             taken = apply(Slice(axis, start, size), taken)

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from specc.ir import sizes
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, Place
+from specc.ir.types import element_bytes
 
-BYTES = {"int": 4, "bool": 1, "byte": 1}
 MOST_PACKED = 4000  # values, for the time of packing grows with their square
 
 
@@ -46,10 +45,10 @@ class Layout:
 
     def step(self, node: Node) -> int:
         """Bytes from one element of an example to the next."""
-        return BYTES.get(node.type.kind, self.float) * (self.lanes if node.type.batched else 1)
+        return element_bytes(node.type.kind, self.float) * (self.lanes if node.type.batched else 1)
 
     def exact(self, node: Node) -> int:
-        return sizes.product(node.type.shape) * self.step(node)
+        return node.type.bound_elements * self.step(node)
 
     def bytes(self, node: Node) -> int:
         return self.rounded(self.exact(node))

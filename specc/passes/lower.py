@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 from specc.ir.graph import Graph, Node, Origin, apply, rebuild, rewrite, serving, topological
+from specc.ir.op import Op
 from specc.ir.program import Program
 from specc.ir.types import Type
 from specc.ops.broadcast import Sum, broadcast_scalar, sum_batch
@@ -39,7 +40,7 @@ from specc.ops.elementwise import (
     to_float,
 )
 from specc.ops.functions import Sqrt
-from specc.ops.leaf import Const, Input, constant, leaf
+from specc.ops.leaf import Const, Input, Role, constant, leaf
 from specc.ops.reduce import BatchMean
 from specc.passes.autodiff import gradients
 
@@ -86,7 +87,7 @@ def metric_means(program: Program) -> tuple[dict[str, Node], Graph]:
 
     A metric is the mean of a value per example, or a formula over such means (`batch_mean`): a
     precision is the mean of true positives over the mean of positives, of all the data and not of
-    each batch. The graph has the outputs "metric.NAME" and reads Input("mean", NUMBER).
+    each batch. The graph has the outputs "metric.NAME" and reads Input(Role.MEAN, NUMBER).
     """
     means: dict[str, Node] = {}
     finals: dict[str, Node] = {}
@@ -95,7 +96,7 @@ def metric_means(program: Program) -> tuple[dict[str, Node], Graph]:
         name = next((known for known, each in means.items() if each is node), f"mean.{len(means)}")
         means[name] = node
         type_ = Type("float", node.type.shape)
-        return leaf(Input("mean", name, type_), node.origin)
+        return leaf(Input(Role.MEAN, name, type_), node.origin)
 
     for term in program.metrics:
         if term.node.type.batched:
@@ -145,10 +146,10 @@ def differentiate(graph: Graph, program: Program) -> Graph:
     leaves = {
         node.op.label: node
         for node in graph.nodes
-        if isinstance(node.op, Input) and node.op.role == "param"
+        if isinstance(node.op, Input) and node.op.role == Role.PARAM
     }
     wanted = [
-        leaves.get(parameter.path) or leaf(Input("param", parameter.path, parameter.type))
+        leaves.get(parameter.path) or leaf(Input(Role.PARAM, parameter.path, parameter.type))
         for parameter in program.parameters
     ]
     found, through_time = gradients(graph.outputs["loss"], wanted, following(graph))
@@ -173,7 +174,9 @@ def update(graph: Graph, program: Program) -> Graph:
     }
     update = {f"param.{update.path}": update.next for update in program.updates}
     for each in program.updates:
-        update.update({f"state.{state.path}": state.next for state in each.states})
+        for state in each.states:
+            assert state.next is not None, f"`{state.path}` has no rule (a bug of specc)"
+            update[f"state.{state.path}"] = state.next
 
     gradient = clipped(
         {each.path: gradient[each.path] for each in program.updates},
@@ -182,7 +185,7 @@ def update(graph: Graph, program: Program) -> Graph:
     )
 
     def insert(node: Node) -> Node:
-        if isinstance(node.op, Input) and node.op.role == "gradient":
+        if isinstance(node.op, Input) and node.op.role == Role.GRADIENT:
             return broadcast_scalar(gradient[node.op.label], node.type.shape)
         return node
 
@@ -227,7 +230,7 @@ def split_schedule(graph: Graph) -> Lowered:
         if isinstance(node.op, Const):
             fixed.add(node)
         elif isinstance(node.op, Input):
-            if node.op.role == "schedule":
+            if node.op.role == Role.SCHEDULE:
                 scheduled.add(node)
         elif (
             node.type.shape == ()
@@ -246,7 +249,7 @@ def split_schedule(graph: Graph) -> Lowered:
     ]
     # equal schedules of many parameters are one setting
     labels: dict[Node, str] = {}
-    by_key: dict = {}
+    by_key: dict[tuple[Op, tuple[int, ...]], int] = {}
     numbers: dict[Node, int] = {}
     settings: dict[str, Node] = {}
     for node in graph.nodes:
@@ -263,7 +266,7 @@ def split_schedule(graph: Graph) -> Lowered:
     def read(old: Node, now: Node) -> Node:
         if old not in labels:
             return now
-        value = leaf(Input("setting", labels[old], Type("float")), old.origin)
+        value = leaf(Input(Role.SETTING, labels[old], Type("float")), old.origin)
         # settings are numbers
         return not_(equal(value, 0.0)) if old.type.kind == "bool" else value
 
@@ -274,7 +277,7 @@ def average(node: Node) -> Node:
     """The mean over the batch of a value per example; a value that is one for all, as it is."""
     if not node.type.batched:
         return node
-    weight = leaf(Input("weight_of_example", "", Type("float", (), batched=True)), node.origin)
+    weight = leaf(Input(Role.WEIGHT_OF_EXAMPLE, "", Type("float", (), batched=True)), node.origin)
     return sum_batch(mul(node, broadcast_scalar(weight, node.type.shape)))
 
 
@@ -282,7 +285,7 @@ def set_mode(graph: Graph, training: bool) -> Graph:
     """Decide `training`, and write means over the batch as weighted sums."""
 
     def rule(node: Node) -> Node:
-        if isinstance(node.op, Input) and node.op.role == "mode":
+        if isinstance(node.op, Input) and node.op.role == Role.MODE:
             return constant(training, "bool")
         if isinstance(node.op, BatchMean):
             return average(node.inputs[0])

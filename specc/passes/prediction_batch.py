@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from specc.ir.plan import GroupKind, Plan
-from specc.ir.sizes import product
-from specc.ops.leaf import Input
+from specc.ops.leaf import Input, Role
 from specc.ops.views import root_of
 
 MOST = 8  # most vectors of lanes; more were never faster
@@ -37,12 +36,12 @@ def prediction_batch(
     while plan.arena_bytes * 2 * fewer <= NEAR * whole:
         fewer *= 2
     weights = item * sum(
-        node.type.elements
+        node.type.bound_elements
         for node in plan.graph.nodes
-        if isinstance(node.op, Input) and node.op.role == "param"
+        if isinstance(node.op, Input) and node.op.role == Role.PARAM
     )
     computed = item * sum(
-        product(node.type.shape)
+        node.type.bound_elements
         for node in plan.places
         if node.type.batched and root_of(node) is node
     )

@@ -15,7 +15,7 @@ from specc.ops.broadcast import Sum
 from specc.ops.carry import PREFIX, Carry, carries, loops
 from specc.ops.elementwise import Copy
 from specc.ops.gather import Take, TakeSum
-from specc.ops.leaf import Const, Input
+from specc.ops.leaf import Const, Input, Role
 from specc.ops.reduce import AllReduce
 from specc.ops.shape import Concat, Reshape
 from specc.ops.views import in_c_order, root_of
@@ -36,11 +36,9 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
             parts = (each.inputs[0] for each in node.inputs)
             node, partial = Node(node.op, tuple(parts), node.type, node.origin), True
         if isinstance(node.op, After):  # it awaits the parts of a sum, not the sum
-            value, *awaited_ = node.inputs
-            awaited_ = (
-                each.inputs[0] if isinstance(each.op, AllReduce) else each for each in awaited_
-            )
-            return Node(node.op, (value, *awaited_), node.type, node.origin)
+            value, *others = node.inputs
+            parts = (each.inputs[0] if isinstance(each.op, AllReduce) else each for each in others)
+            return Node(node.op, (value, *parts), node.type, node.origin)
         return apply(AllReduce(), node) if partial else node
 
     graph = rewrite(_sums_of_rows(graph), reduce_shards)
@@ -60,7 +58,7 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
         return node
 
     graph = _with_old_values(rewrite(graph, copy))
-    outputs = {}
+    outputs: dict[str, Node] = {}
     ends = overwritten_by(graph)
     for name, node in graph.outputs.items():
         root = root_of(node)
@@ -138,7 +136,7 @@ def overwritten_by(graph: Graph) -> dict[Node, set[tuple[str, str]]]:
     ends: dict[Node, set[tuple[str, str]]] = {}
     for name, node in graph.outputs.items():
         role, _, label = name.partition(".")
-        if role in ("param", "state", "lane"):
+        if role in (Role.PARAM, Role.STATE, Role.LANE):
             ends.setdefault(node, set()).add((role, label))
     for node in reversed(graph.nodes):
         if node in ends and any(user not in ends for user in graph.users[node]):
@@ -159,7 +157,7 @@ def _sums_of_rows(graph: Graph) -> Graph:
         ):
             return node
         x, index = taken.inputs
-        is_all = node.op.axes == tuple(range(index.type.rank)) and index.type.rank
+        is_all = node.op_as(Sum).axes == tuple(range(index.type.rank)) and index.type.rank
         if not is_all or x.type.batched or not isinstance(index.op, Input):
             return node
         return apply(TakeSum(), x, index, origin=node.origin)
@@ -178,12 +176,13 @@ def _prepare_loops(graph: Graph) -> Graph:
     if not within:
         return graph
     known = {node for node in within if not isinstance(node.op, Carry)}
-    outputs, taken = dict(graph.outputs), set()
+    outputs = dict(graph.outputs)
+    taken: set[Node] = set()
     for carry, then in carries(graph).items():
         if then.op.form in (Form.VIEW, Form.CARRY, Form.LEAF) or then in taken:
             then = apply(Copy(), then)
         taken.add(then)
-        outputs[PREFIX + carry.op.label] = then
+        outputs[PREFIX + carry.op_as(Carry).label] = then
 
     def rule(node: Node, now: Node) -> Node:
         if node in known and (node.op.form is Form.KERNEL or isinstance(node.op, Reshape)):

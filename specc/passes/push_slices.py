@@ -48,9 +48,8 @@ def _sliced(graph: Graph) -> set[Node]:
 
 def _disjoint(users: list[Node]) -> bool:
     """Whether all users are slices along one axis, no two of which share an element."""
-    if not all(isinstance(each.op, Slice) and each.op.step == 1 for each in users):
+    slices = [each.op for each in users if isinstance(each.op, Slice) and each.op.step == 1]
+    if len(slices) < len(users) or len({each.axis for each in slices}) > 1:
         return False
-    if len({each.op.axis for each in users}) > 1:
-        return False
-    ends = sorted((each.op.start, each.op.start + each.op.count) for each in users)
+    ends = sorted((each.start, each.start + each.count) for each in slices)
     return all(end <= start for (_, end), (start, _) in itertools.pairwise(ends))

@@ -18,10 +18,12 @@ computation is the same node over `After` inputs: nothing joins it to the first,
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from specc.ir.graph import Graph, Node, apply
 from specc.ir.op import Form
+from specc.ir.types import element_bytes
 from specc.ops.after import After
 from specc.ops.carry import carries, closed, following, loops, ordered
 from specc.ops.flops import flops
@@ -29,7 +31,6 @@ from specc.ops.leaf import Input
 from specc.ops.random import Uniform
 from specc.ops.views import is_view, root_of
 
-BYTES = {"int": 4, "bool": 1, "byte": 1, "float": 4}
 MOST_CUTS = 160  # places for cuts that are looked at
 WORTH = 0.9  # of the memory that must be left at most, or nothing is computed again
 
@@ -57,7 +58,7 @@ class _Way:
 class _Segments:
     """The forward pass in order, and what of it the backward pass reads."""
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.loop_of = {node: loop for loop in loops(graph) for node in loop.nodes}
         self.carried = set(carries(graph).values())
@@ -97,7 +98,7 @@ class _Segments:
         return (
             node.type.batched
             and node not in self.carried
-            and isinstance(_bytes(node), int)
+            and isinstance(node.type.elements, int)
             and node.op.repeatable
             and node.op.form not in (Form.LEAF, Form.VIEW, Form.CARRY, Form.LOWERED)
         )
@@ -115,18 +116,14 @@ class _Segments:
         best = None
         while high - low > max(total // 256, 1):
             middle = (low + high) // 2
-            ways = _ways(pairs, len(ends), middle)
-            if ways is None:
+            found = _cuts(pairs, len(ends), middle)
+            if found is None:
                 low = middle
             else:
-                high, best = middle, ways
+                high, best = middle, found
         if best is None or high > WORTH * total:
             return False
-        cuts, at = [], best[-1].cut
-        while at:
-            cuts.append(ends[at])
-            at = best[at].cut
-        cuts.reverse()
+        cuts = [ends[at] for at in best]
         for node, i in self.position.items():
             self.segment[node] = bisect_left(cuts, i + 1)
         self.kept = {self.values[i] for cut in cuts for i in crossing[cut]}
@@ -153,7 +150,7 @@ class _Segments:
         value, or the place of a maximum."""
         return (
             node.type.kind != "float"
-            and isinstance(_bytes(node), int)
+            and isinstance(node.type.elements, int)
             and all(
                 root_of(each) in self.forward or root_of(each).op.form is Form.LEAF
                 for each in node.inputs
@@ -186,7 +183,9 @@ class _Segments:
         ]
         return [0, *inner, count]
 
-    def _pairs(self, ends, crossing, held) -> list[list[tuple[int, int, int]]]:
+    def _pairs(
+        self, ends: Sequence[int], crossing: Sequence[Sequence[int]], held: Sequence[int]
+    ) -> list[list[Pair]]:
         """For each pair of cuts what a segment between them newly keeps, what it holds within
         itself while its gradients are computed, and its work."""
         before, work = [0], [0]
@@ -305,8 +304,9 @@ class _Segments:
                 elif not repeated(each, segment):
                     again[each, segment] = late(new[each], segment)
                 elif isinstance(each.op, Uniform):
-                    inputs = (late(example, segment),)
-                    again[each, segment] = Node(each.op, inputs, each.type, each.origin)
+                    again[each, segment] = Node(
+                        each.op, (late(example, segment),), each.type, each.origin
+                    )
                 elif ready:
                     inputs = tuple(again[value, segment] for value in each.inputs)
                     again[each, segment] = Node(each.op, inputs, each.type, each.origin)
@@ -361,8 +361,14 @@ def _deepest_first(order: list[Node], among: set[Node]) -> list[Node]:
     return list(done)
 
 
-def _ways(pairs, count: int, most: int) -> list[_Way] | None:
-    """The ways to each cut that never hold more than `most` bytes; None if none goes to the end."""
+Pair = tuple[int, int, int]
+
+
+def _cuts(pairs: Sequence[Sequence[Pair]], count: int, most: int) -> list[int] | None:
+    """Return the cuts, by number, that repeat the least work and hold at most `most` bytes.
+
+    None if no cuts hold so little.
+    """
     ways: list[_Way | None] = [_Way(0, 0, 0)]
     for at in range(1, count):
         is_end = at == count - 1
@@ -375,7 +381,13 @@ def _ways(pairs, count: int, most: int) -> list[_Way] | None:
             if best is None or found < best:
                 best = found
         ways.append(_Way(*best) if best else None)
-    return ways if ways[-1] is not None else None
+    way, cuts = ways[-1], []
+    if way is None:
+        return None
+    while way is not None and way.cut:
+        cuts.append(way.cut)
+        way = ways[way.cut]
+    return cuts[::-1]
 
 
 def _work(node: Node) -> int:
@@ -383,4 +395,4 @@ def _work(node: Node) -> int:
 
 
 def _bytes(node: Node) -> int:
-    return BYTES[node.type.kind] * node.type.elements
+    return element_bytes(node.type.kind, 4) * node.type.bound_elements

@@ -83,7 +83,8 @@ def _agree(a: Node, b: Node, following: set[Node]) -> bool:
 def _is_part(a: Node, b: Node, following: set[Node]) -> bool:
     """The first steps; all but the last, to be moved by one; or the last state of a cell, which it
     keeps from the end of its example on."""
-    op, other, size, short = a.op, b.op, a.inputs[0].type.shape[0], b.inputs[0].type.shape[0]
+    op, other = a.op_as(Slice), b.op_as(Slice)
+    size, short = a.inputs[0].type.shape[0], b.inputs[0].type.shape[0]
     if op == other:
         return op.start == 0 and op.step == 1
     if (op, other) == (Slice(0, 0, size - 1), Slice(0, 0, short - 1)):
@@ -128,5 +129,5 @@ def _is_mask(condition: Node) -> bool:
         if not isinstance(end.op, Sub) or end.inputs[1].op != Const(1.0):
             return False
         end = end.inputs[0]
-    is_length = isinstance(end.op, ToFloat) and isinstance(end.inputs[0].op, Input)
-    return is_step and is_length and end.inputs[0].op.label.endswith(".length")
+    length = end.inputs[0].op if isinstance(end.op, ToFloat) else None
+    return is_step and isinstance(length, Input) and length.label.endswith(".length")

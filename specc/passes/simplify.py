@@ -15,6 +15,8 @@ from typing import Any
 
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node, apply, rewrite
+from specc.ir.op import Op
+from specc.ir.sizes import Size
 from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.elementwise import (
     Add,
@@ -45,7 +47,7 @@ def simplify(graph: Graph) -> Graph:
 
 
 def _walk(graph: Graph) -> Graph:
-    canonical: dict = {}
+    canonical: dict[tuple[Op, tuple[int, ...]], Node] = {}
 
     def rule(now: Node) -> Node:
         for _ in range(8):  # a rule's result may itself be simplified
@@ -105,10 +107,10 @@ def _sum(node: Node, op: Sum, x: Node) -> Node | None:
         new = [a for a in op.axes if a not in x.op.axes]
         count = sizes.product(x.type.shape[a] for a in new)
         if new and isinstance(count, int):
-            kept = tuple(x.op.axes.index(a) for a in op.axes if a in x.op.axes)
+            inner = tuple(x.op.axes.index(a) for a in op.axes if a in x.op.axes)
             left = [a for a in range(x.type.rank) if a not in op.axes]
             scaled = mul(source, float(count))
-            reduced = apply(Sum(kept, op.batch), scaled) if kept or op.batch else scaled
+            reduced = apply(Sum(inner, op.batch), scaled) if inner or op.batch else scaled
             remaining = [a for a in x.op.axes if a not in op.axes]
             shape = tuple(x.type.shape[a] for a in left)
             if reduced.type.shape != shape:
@@ -121,8 +123,9 @@ def _sum(node: Node, op: Sum, x: Node) -> Node | None:
 def _elementwise(node: Node) -> Node | None:
     op, inputs = node.op, node.inputs
     values = [_value(each) for each in inputs]
-    if all(value is not None for value in values):
-        return _folded(node, values)
+    known = [value for value in values if value is not None]
+    if len(known) == len(values):
+        return _folded(node, known)
     if node.type.shape and all(_spread_scalar(each) for each in inputs):
         # work on the scalar once, then spread the result
         scalars = [each.inputs[0] for each in inputs]
@@ -198,28 +201,32 @@ MOST_PARTS = 32
 
 def _joined(node: Node) -> Node | None:
     """A sum of values that are placed side by side, as them joined: the gradient of `split`."""
-    parts, stack = [], [node]
+    parts: list[tuple[int, Pad, Node]] = []  # where each starts
+    stack = [node]
     while stack:
         each = stack.pop()
         if isinstance(each.op, Add):
             stack.extend(each.inputs)
         elif isinstance(each.op, Pad) and each.op.step == 1 and each.op.fill == 0.0:
-            parts.append(each)
+            if not isinstance(each.op.start, int):
+                return None
+            parts.append((each.op.start, each.op, each))
         else:
             return None
         if len(parts) + len(stack) > MOST_PARTS:
             return None
-    axis, size = parts[0].op.axis, parts[0].op.size
-    if any(each.op.axis != axis or not isinstance(each.op.start, int) for each in parts):
+    axis, size = parts[0][1].axis, parts[0][1].size
+    if any(pad.axis != axis for _, pad, _ in parts):
         return None
-    parts.sort(key=lambda each: each.op.start)
-    first = end = parts[0].op.start
+    parts.sort(key=lambda part: part[0])
+    first = parts[0][0]
+    end: Size = first
     pieces: list[Node] = []
-    for each in parts:
-        if each.op.start != end or each.type.batched != node.type.batched:
+    for start, _, each in parts:
+        if start != end or each.type.batched != node.type.batched:
             return None
         (piece,) = each.inputs
-        end += piece.type.shape[axis]
+        end = end + piece.type.shape[axis]
         same = isinstance(piece.op, Concat) and piece.op.axis == axis
         pieces.extend(piece.inputs if same else (piece,))
     whole = apply(Concat(axis), *pieces)
@@ -238,7 +245,7 @@ def _power(node: Node, base: Node, exponent: float, keep: bool) -> Node | None:
     return None
 
 
-def _folded(node: Node, values: list) -> Node | None:
+def _folded(node: Node, values: Sequence[float]) -> Node | None:
     import numpy as np
 
     arrays = [np.asarray(value) for value in values]
@@ -248,7 +255,7 @@ def _folded(node: Node, values: list) -> Node | None:
     return apply(Broadcast(node.type.shape), scalar) if node.type.shape else scalar
 
 
-def _value(node: Node):
+def _value(node: Node) -> float | None:
     """The number of a constant, spread or not; None for anything else."""
     while isinstance(node.op, Broadcast):
         node = node.inputs[0]

@@ -11,6 +11,7 @@ is no such step (None), and a pass over all of them is needed for each symbol.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from specc.ir.graph import Graph, Node, apply, topological
@@ -18,7 +19,7 @@ from specc.ir.types import Type
 from specc.ops.broadcast import Broadcast
 from specc.ops.carry import PREFIX, Carry, closed, following, straightened, varying
 from specc.ops.elementwise import select
-from specc.ops.leaf import Input, leaf
+from specc.ops.leaf import Input, Role, leaf
 from specc.ops.shape import Reshape, Slice
 from specc.ops.steps import moved_by_one
 
@@ -42,9 +43,9 @@ def stepwise(graph: Graph, target: str, scores: str) -> Stepwise | None:
     symbols = [
         node
         for node in graph.nodes
-        if isinstance(node.op, Input) and node.op.role == "target" and node.op.label == target
+        if isinstance(node.op, Input) and node.op.role == Role.TARGET and node.op.label == target
     ]
-    streams = any(isinstance(node.op, Input) and node.op.role == "lane" for node in graph.nodes)
+    streams = any(isinstance(node.op, Input) and node.op.role == Role.LANE for node in graph.nodes)
     if len(symbols) != 1 or streams:
         return None
     walk = _Walk(graph, symbols[0])
@@ -76,9 +77,9 @@ class _Walk:
     def parts(self, scores: str) -> Stepwise:
         self.steps = self.symbols.type.shape[0]
         self.moving = self._moving()
-        begin = leaf(Input("input", BEGIN, Type("bool", (), True)))
+        begin = leaf(Input(Role.INPUT, BEGIN, Type("bool", (), True)))
         before = replace(self.symbols.type, shape=self.symbols.type.shape[1:])
-        symbol = replace(self.symbols.op, type=before)
+        symbol = replace(self.symbols.op_as(Input), type=before)
         self.ago[self.symbols] = leaf(symbol, self.symbols.origin)
         for node in self.graph.nodes:
             if node is self.symbols or node not in self.moving:
@@ -96,11 +97,13 @@ class _Walk:
         outputs = {scores: self._found(self.graph.outputs[scores])}
         for label, node in self.lanes.items():
             outputs[f"lane.{label}"] = varying(self._found(node))
-        kept = {made.op.label: varying(node) for (node, _), made in self.kept.items()}
+        kept = {made.op_as(Input).label: varying(node) for (node, _), made in self.kept.items()}
         return Stepwise(
             closed(kept, following(self.graph)),
             Graph(outputs),
-            frozenset(made.op.label for (_, by_step), made in self.kept.items() if by_step),
+            frozenset(
+                made.op_as(Input).label for (_, by_step), made in self.kept.items() if by_step
+            ),
         )
 
     def _moving(self) -> set[Node]:
@@ -117,18 +120,18 @@ class _Walk:
 
     def _state(self, node: Node, begin: Node) -> Node:
         """What the step before has left, and before the first step the state's beginning."""
-        op = node.op
+        op = node.op_as(Carry)
         (start,) = node.inputs
         if op.backward or op.steps != self.steps or start in self.moving:
             raise _NotStepwise
         return self._lane(op.label, self._next(node), self._read(start, False), begin)
 
     def _next(self, carry: Node) -> Node:
-        return self.graph.outputs[PREFIX + carry.op.label]
+        return self.graph.outputs[PREFIX + carry.op_as(Carry).label]
 
     def _lane(self, label: str, value: Node, start: Node, begin: Node) -> Node:
         self.lanes[label] = value
-        last = leaf(Input("lane", label, Type("float", start.type.shape, True)), start.origin)
+        last = leaf(Input(Role.LANE, label, Type("float", start.type.shape, True)), start.origin)
         return select(_for_all(begin, start), start, last)
 
     def _earlier(self, node: Node, start: Node, value: Node, begin: Node) -> Node:
@@ -140,7 +143,7 @@ class _Walk:
             return select(_for_all(begin, first), first, self.ago[value])
         return self._lane(f"moved.{len(self.lanes)}", value, first, begin)
 
-    def _one(self, node: Node, read) -> Node:
+    def _one(self, node: Node, read: Callable[[Node, bool], Node]) -> Node:
         """One step of a node, over inputs that `read` finds."""
         op = node.op.one_step(node)
         if op is None or node.type.shape[:1] != (self.steps,):
@@ -174,7 +177,7 @@ class _Walk:
         if node in self.moving:
             return self._found(node)
         if by_step and _is_the_same_at_every_step(node):
-            axes = tuple(axis - 1 for axis in node.op.axes)
+            axes = tuple(axis - 1 for axis in node.op_as(Broadcast).axes)
             return apply(Broadcast(node.type.shape[1:], axes), self._read(node.inputs[0], False))
         if not by_step and not any(each.type.batched for each in topological([node])):
             return node  # of weights alone: it is computed anew
@@ -184,7 +187,7 @@ class _Walk:
             if not node.type.batched and node.type.kind != "float":
                 raise _NotStepwise
             label = f"{KEPT}{len(self.kept)}"
-            self.kept[node, by_step] = leaf(Input("input", label, type_), node.origin)
+            self.kept[node, by_step] = leaf(Input(Role.INPUT, label, type_), node.origin)
         return self.kept[node, by_step]
 
 

@@ -17,14 +17,14 @@ from specc.ir.types import Type
 from specc.ops.broadcast import Broadcast
 from specc.ops.carry import Carry, closed, following
 from specc.ops.elementwise import select
-from specc.ops.leaf import Input, leaf
+from specc.ops.leaf import Input, Role, leaf
 from specc.ops.shape import Reshape, Slice
 
 
 def streamed(graph: Graph, begins: Mapping[str, str]) -> Graph:
     """The graph with the states of `begins`, label -> port, carried from window to window.
 
-    They are read from Input("lane", LABEL), and leave as the output "lane.LABEL".
+    They are read from Input(Role.LANE, LABEL), and leave as the output "lane.LABEL".
     """
     present = {
         node.op.label
@@ -38,8 +38,8 @@ def streamed(graph: Graph, begins: Mapping[str, str]) -> Graph:
         op = node.op
         if not isinstance(op, Carry) or op.label not in present:
             return node
-        lane = leaf(Input("lane", op.label, Type("float", op.shape, True)), node.origin)
-        begin = leaf(Input("input", begins[op.label], Type("bool", (), True)), node.origin)
+        lane = leaf(Input(Role.LANE, op.label, Type("float", op.shape, True)), node.origin)
+        begin = leaf(Input(Role.INPUT, begins[op.label], Type("bool", (), True)), node.origin)
         anew = apply(Broadcast(op.shape), begin) if op.shape else begin
         return replace(node, inputs=(select(anew, node.inputs[0], lane),))
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node
-from specc.ir.op import Form
+from specc.ir.op import Form, WithKernel
 from specc.ir.plan import Group, GroupKind, Mode, Repeated, share
 from specc.ops.broadcast import Sum
 from specc.ops.contract import Contract
@@ -51,8 +51,9 @@ def suits(graph: Graph, batch: int, shards: int, vector: int) -> bool:
     products = [node for node in graph.nodes if isinstance(node.op, Contract)]
     if not products or not all(map(_is_dense, products)):
         return False
-    weights = sum(sizes.product(node.op.extents) for node in products)
-    activations = sum(sum(node.op.extents) for node in products) * lanes
+    extents = [tuple(map(sizes.bound, node.op_as(Contract).extents)) for node in products]
+    weights = sum(map(sizes.count, extents))
+    activations = sum(map(sum, extents)) * lanes
     return weights >= WEIGHTS * activations and weights * lanes >= WORTH_MEETING * shards * len(
         products
     )
@@ -62,7 +63,7 @@ def _is_dense(node: Node) -> bool:
     """Whether a contraction is that of a dense layer: its result, or one of its gradients."""
     ranks = sorted([node.type.rank, *(each.type.rank for each in node.inputs)])
     batched = [each.type.batched for each in (node, *node.inputs)]
-    return ranks == [1, 1, 2] and sum(batched) == 2 and len(node.op.extents) == 2
+    return ranks == [1, 1, 2] and sum(batched) == 2 and len(node.op_as(Contract).extents) == 2
 
 
 def sums_over_rows(node: Node, shards: int, lanes: int) -> bool:
@@ -74,8 +75,8 @@ def sums_over_rows(node: Node, shards: int, lanes: int) -> bool:
     i = node.op.summed_row(not node.inputs[0].type.batched)
     return (
         i is not None
-        and sizes.product(node.op.extents) * lanes >= PRODUCTS_FROM
-        and share(node.op.extents[i], shards - 1, shards)[1] > 0
+        and sizes.count(node.op.extents) * lanes >= PRODUCTS_FROM
+        and share(sizes.bound(node.op.extents[i]), shards - 1, shards)[1] > 0
     )
 
 
@@ -87,19 +88,19 @@ def mode(group: Group, lanes: int, shards: int, vector: int) -> Mode:
     if group.kind == GroupKind.CONTRACT:
         if not node.type.batched and lanes > 1:
             return Mode.SINGLE
-        return (
-            Mode.SPLIT if sizes.product(node.op.extents) * lanes >= PRODUCTS_FROM else Mode.SINGLE
-        )
+        products = sizes.count(node.op_as(Contract).extents) * lanes
+        return Mode.SPLIT if products >= PRODUCTS_FROM else Mode.SINGLE
     if group.kind == GroupKind.KERNEL:
         read = node if node.op.awaits_only or not node.inputs else node.inputs[0]
         large = (
             read.type.elements * (lanes if read.type.batched else 1) >= SPLIT_FROM
             and read.type.rank
         )
-        return Mode.SPLIT if node.op.channels(node) and large else Mode.SINGLE
+        channels = node.op.channels(node) if isinstance(node.op, WithKernel) else 0
+        return Mode.SPLIT if channels and large else Mode.SINGLE
     if group.kind == GroupKind.LOOP:
-        products = [each for each in group.loop.groups if each.kind == GroupKind.CONTRACT]
-        return Mode.SPLIT if any(map(is_divided, products)) else Mode.SINGLE
+        contractions = [each for each in group.repeated.groups if each.kind == GroupKind.CONTRACT]
+        return Mode.SPLIT if any(map(is_divided, contractions)) else Mode.SINGLE
     if sizes.product(group.domain) * (lanes if group.batched else 1) < SPLIT_FROM:
         return Mode.SINGLE
     if group.kind == GroupKind.NEST or lanes == 1:
@@ -132,7 +133,7 @@ def is_divided(group: Group) -> bool:
     Large products, and what is calculated with them.
     """
     if group.kind == GroupKind.CONTRACT:
-        return sizes.product(group.nodes[0].op.extents) >= REPEATED_FROM
+        return sizes.count(group.nodes[0].op_as(Contract).extents) >= REPEATED_FROM
     return group.kind == GroupKind.NEST and group.domain[:1] >= (AGAIN_FROM,) and _is_apart(group)
 
 
@@ -169,7 +170,7 @@ def by_channels(group: Group, lanes: int) -> bool:
     if group.kind == GroupKind.NEST:
         return True
     if group.kind == GroupKind.CONTRACT:
-        op: Contract = node.op
+        op = node.op_as(Contract)
         used = [
             {i for expression in map_ for i, _ in expression.terms} for map_ in (op.left, op.right)
         ]
@@ -187,4 +188,4 @@ def by_channels(group: Group, lanes: int) -> bool:
             and i in of_weights - of_image
             for i, size in enumerate(op.extents)
         ) and not any(i in of_weights for expression in places for i, _ in expression.terms)
-    return node.op.channels(node) == 1
+    return isinstance(node.op, WithKernel) and node.op.channels(node) == 1

@@ -10,7 +10,7 @@ from dataclasses import replace
 from specc.ir.program import Program, Term
 from specc.ir.types import Type
 from specc.ops.elementwise import mul
-from specc.ops.leaf import Input, leaf
+from specc.ops.leaf import Input, Role, leaf
 from specc.recipe import Port
 
 WEIGHT = "example.weight"
@@ -19,7 +19,7 @@ WEIGHT = "example.weight"
 
 def weighed(program: Program) -> Program:
     """Return the program with a weight for each example; a penalty on weights stays as it is."""
-    weight = leaf(Input("input", WEIGHT, Type("float", (), batched=True)))
+    weight = leaf(Input(Role.INPUT, WEIGHT, Type("float", (), batched=True)))
 
     def times(term: Term) -> Term:
         if not term.node.type.batched:

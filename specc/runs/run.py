@@ -34,7 +34,7 @@ class Metrics(list[dict[str, float]]):
     @property
     def columns(self) -> list[str]:
         """The names of the columns."""
-        return list(list.__getitem__(self, 0)) if self else []
+        return list(super().__getitem__(0)) if self else []
 
     def __getitem__(self, place: Any) -> Any:
         if not isinstance(place, str):
@@ -111,7 +111,9 @@ class Run:
 
     def _repr_html_(self) -> str:
         columns = curves(self.folder)
-        lines = {name: columns[name] for name in ("train_loss", "val_loss") if name in columns}
+        lines: dict[str, list[float]] = {
+            name: columns[name] for name in ("train_loss", "val_loss") if name in columns
+        }
         return f"<p>{escape(repr(self)[1:-1])}</p>{curves_svg(lines)}"
 
 
@@ -132,7 +134,7 @@ def curves_svg(lines: dict[str, list[float]]) -> str:
     low, high = min(finite), max(finite)
     span = (high - low) or 1.0
     longest = max(map(len, known.values()))
-    parts = []
+    parts: list[str] = []
     for color, (name, values) in zip(COLORS, known.items(), strict=False):
         points = " ".join(
             f"{EDGE + k * (WIDTH - 2 * EDGE) / max(longest - 1, 1):.1f},"

@@ -33,11 +33,11 @@ from specc.target.expressions import (
 )
 from specc.target.sharing import counted
 
-_ARITHMETIC: dict[str, Callable] = {
+_ARITHMETIC: dict[str, Callable[..., Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
     "//": operator.floordiv, "%": operator.mod, "**": operator.pow,
 }  # fmt: skip
-_COMPARISONS: dict[str, Callable] = {
+_COMPARISONS: dict[str, Callable[..., Any]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq,
     "!=": operator.ne,
 }  # fmt: skip
@@ -53,10 +53,10 @@ _NOT_YET = object()
 class _Kit:
     """What the operators and functions are for arrays."""
 
-    functions: Mapping[str, Callable]
-    conversions: Mapping[str, Callable]
-    logical: Mapping[str, Callable]
-    choose: Callable
+    functions: Mapping[str, Callable[..., Any]]
+    conversions: Mapping[str, Callable[..., Any]]
+    logical: Mapping[str, Callable[..., Any]]
+    choose: Callable[..., Any]
 
 
 def of_numbers(tree: Expression, names: Mapping[str, float]) -> Any:
@@ -70,10 +70,10 @@ def of_numbers(tree: Expression, names: Mapping[str, float]) -> Any:
 def function(tree: Expression, names: tuple[str, ...]) -> Callable[[tuple[float, ...]], Any]:
     """Return a tree as a function of the numbers that the names stand for, to be called often."""
     uses = counted(tree)
-    built: dict[int, Callable[[list], Any]] = {}
+    built: dict[int, Callable[[list[Any]], Any]] = {}
     slots = len(names)
 
-    def of(part: Expression) -> Callable[[list], Any]:
+    def of(part: Expression) -> Callable[[list[Any]], Any]:
         nonlocal slots
         if id(part) not in built:
             act = _step(part, names, of)
@@ -88,10 +88,10 @@ def function(tree: Expression, names: tuple[str, ...]) -> Callable[[tuple[float,
     return lambda numbers: act([*numbers, *blank])
 
 
-def _kept(act: Callable[[list], Any], slot: int) -> Callable[[list], Any]:
+def _kept(act: Callable[[list[Any]], Any], slot: int) -> Callable[[list[Any]], Any]:
     """The step that computes its value once, and keeps it in a slot."""
 
-    def once(values: list) -> Any:
+    def once(values: list[Any]) -> Any:
         if values[slot] is _NOT_YET:
             values[slot] = act(values)
         return values[slot]
@@ -102,8 +102,8 @@ def _kept(act: Callable[[list], Any], slot: int) -> Callable[[list], Any]:
 def _step(
     tree: Expression,
     names: tuple[str, ...],
-    of: Callable[[Expression], Callable[[list], Any]],
-) -> Callable[[list], Any]:
+    of: Callable[[Expression], Callable[[list[Any]], Any]],
+) -> Callable[[list[Any]], Any]:
     """The value of a tree, given the values of the names and of the parts that are kept."""
     match tree:
         case Name(name):
@@ -194,23 +194,23 @@ def _sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
 
-_FUNCTIONS: dict[str, Callable] = {
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: getattr(math, name) for name in _NAMED_ALIKE},
     "erf": math.erf, "erfc": math.erfc, "sigmoid": _sigmoid, "abs": abs,
     "bfloat16": _bfloat16, "floordiv": operator.floordiv, "mod": operator.mod,
 }  # fmt: skip
-_CONVERSIONS: dict[str, Callable] = {"real": float, "int": int}
+_CONVERSIONS: dict[str, Callable[..., Any]] = {"real": float, "int": int}
 
 
 @cache
 def _arrays() -> _Kit:
     import numpy as np
 
-    def sigmoid(x):
+    def sigmoid(x: np.ndarray) -> np.ndarray:
         small = np.exp(-np.abs(x))
         return np.where(np.signbit(x), small, 1.0) / (1.0 + small)
 
-    def bfloat16(x):
+    def bfloat16(x: np.ndarray) -> np.ndarray:
         given = np.asarray(x)
         wide = given.astype(np.float64)
         bits = wide.view(np.int64)

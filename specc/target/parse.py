@@ -21,13 +21,15 @@ import ast
 import linecache
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, lru_cache
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from specc.target.expressions import (
+    Arithmetic,
     Binary,
     Call,
     Choose,
     Compare,
+    Comparison,
     Convert,
     Element,
     Expression,
@@ -65,12 +67,12 @@ from specc.target.statements import (
     While,
 )
 
-_ARITHMETIC: dict[type[ast.AST], str] = {
+_ARITHMETIC: dict[type[ast.AST], Arithmetic] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%",
     ast.Pow: "**", ast.LShift: "<<", ast.RShift: ">>", ast.BitAnd: "&", ast.BitOr: "|",
     ast.BitXor: "^",
 }  # fmt: skip
-_COMPARISONS: dict[type[ast.AST], str] = {
+_COMPARISONS: dict[type[ast.AST], Comparison] = {
     ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
 }  # fmt: skip
 _ELEMENTS = get_args(Element)
@@ -91,7 +93,8 @@ def function(written: Callable[..., Any], name: str = "", /, **constants: Consta
 def functions(text: str) -> list[Function]:
     """Return the trees of the functions of a text."""
     reader = _Reader(_comments(text), {})
-    return [reader.function(each, each.name) for each in ast.parse(text).body]
+    definitions = [each for each in ast.parse(text).body if isinstance(each, ast.FunctionDef)]
+    return [reader.function(each, each.name) for each in definitions]
 
 
 @cache
@@ -155,7 +158,9 @@ def text_of(written: Callable[..., Any]) -> str:
 @cache
 def _definition(written: Callable[..., Any]) -> tuple[ast.FunctionDef, dict[int, str]]:
     text = text_of(written)
-    return ast.parse(text).body[0], _comments(text)
+    definition = ast.parse(text).body[0]
+    assert isinstance(definition, ast.FunctionDef), f"{written.__name__} is not a function"
+    return definition, _comments(text)
 
 
 def _comments(text: str) -> dict[int, str]:
@@ -170,7 +175,7 @@ class _Reader:
     def __init__(self, comments: Mapping[int, str], constants: Mapping[str, Constant]):
         self._comments = sorted(comments.items(), reverse=True)
         self._constants = constants
-        self._names: dict[str, Expression | Element] = {
+        self._names: dict[str, Expression | str] = {
             name: value if isinstance(value, str) else constant(value)
             for name, value in constants.items()
         }
@@ -191,15 +196,21 @@ class _Reader:
     def _intrinsic(self, text: str) -> Intrinsic:
         match ast.parse(text, mode="eval").body:
             case ast.Call(ast.Attribute(ast.Name(file), name), arguments, []):
-                return Intrinsic(
-                    file,
-                    str(self._constants.get(name, name)),
-                    tuple(
-                        self._constants[each.id] if isinstance(each, ast.Name) else each.value
-                        for each in arguments
-                    ),
-                )
+                values = tuple(self._value(each) for each in arguments)
+                return Intrinsic(file, str(self._constants.get(name, name)), values)
         raise ParseError(f"{text!r} is not an intrinsic")
+
+    def _value(self, argument: ast.expr) -> int | str | bool:
+        """The value of an intrinsic's argument: a constant of the kernel or a literal."""
+        match argument:
+            case ast.Name(name):
+                value = self._constants[name]
+            case ast.Constant(int() | str() as value):
+                pass
+            case _:
+                raise ParseError(f"not an argument of an intrinsic: {ast.unparse(argument)}")
+        assert not isinstance(value, float), f"{value} is not a size or a type"
+        return value
 
     def _parameter(self, argument: ast.arg) -> Parameter:
         text = _annotation(argument)
@@ -209,9 +220,9 @@ class _Reader:
             case ast.Subscript(ast.Name(id), at):
                 element = self._names.get(id, id)
                 extents = at.elts if isinstance(at, ast.Tuple) else [at]
-                if element in _STORED:
+                if isinstance(element, str) and element in _STORED:
                     sizes = tuple(tree_of(each, self._names) for each in extents)
-                    return Parameter(argument.arg, Array(element, sizes))
+                    return Parameter(argument.arg, Array(cast(Stored, element), sizes))
         raise ParseError(f"{argument.arg}: {text!r} is not the type of an argument")
 
     def _block(self, nodes: list[ast.stmt]) -> Block:
@@ -232,13 +243,16 @@ class _Reader:
         match node:
             case ast.Assign([ast.Tuple(places)], ast.Tuple(values)):
                 taken = {each.id for each in ast.walk(node.value) if isinstance(each, ast.Name)}
-                assert not taken & {each.id for each in places}, ast.unparse(node)
+                given = {each.id for each in places if isinstance(each, ast.Name)}
+                assert not taken & given, ast.unparse(node)
                 for place, value in zip(places, values, strict=True):
                     yield self._assigned(place, value)
             case ast.Assign([place], value):
                 yield self._assigned(place, value)
             case ast.AugAssign(place, operator, value):
-                yield Update(self._tree(place), _ARITHMETIC[type(operator)], self._tree(value))
+                to = self._tree(place)
+                assert isinstance(to, (Name, Index)), ast.unparse(place)
+                yield Update(to, _ARITHMETIC[type(operator)], self._tree(value))
             case ast.For(ast.Name(index), ast.Call(ast.Name("range"), ends), body, []):
                 start, stop, step = _range([self._tree(each) for each in ends])
                 yield For(index, start, stop, step, self._block(body))
@@ -247,7 +261,9 @@ class _Reader:
             case ast.If(condition, body, otherwise):
                 yield If(self._tree(condition), self._block(body), self._block(otherwise))
             case ast.Expr(ast.Call() as made):
-                yield Do(self._tree(made))
+                call = self._tree(made)
+                assert isinstance(call, Call), ast.unparse(made)
+                yield Do(call)
             case ast.Expr(ast.Constant(str() as text)):
                 yield from (Comment(line.strip()) for line in text.strip().splitlines())
             case ast.Continue():
@@ -259,11 +275,10 @@ class _Reader:
 
     def _assigned(self, place: ast.expr, value: ast.expr) -> Assign | Store:
         to = self._tree(place)
-        return (
-            Assign(to.id, self._tree(value))
-            if isinstance(to, Name)
-            else Store(to, self._tree(value))
-        )
+        if isinstance(to, Name):
+            return Assign(to.id, self._tree(value))
+        assert isinstance(to, Index), ast.unparse(place)
+        return Store(to, self._tree(value))
 
     def _tree(self, node: ast.expr) -> Expression:
         return tree_of(node, self._names)
@@ -273,8 +288,10 @@ _BLOCKS = (ast.For, ast.While, ast.If)
 
 
 def _annotation(argument: ast.arg) -> str:
-    assert isinstance(argument.annotation, ast.Constant), f"{argument.arg} is not annotated"
-    return argument.annotation.value
+    match argument.annotation:
+        case ast.Constant(str() as text):
+            return text
+    raise ParseError(f"{argument.arg} is not annotated")
 
 
 def _range(ends: list[Expression]) -> tuple[Expression, Expression, Expression]:
@@ -287,11 +304,13 @@ def _range(ends: list[Expression]) -> tuple[Expression, Expression, Expression]:
     return start, stop, step
 
 
-def tree_of(node: ast.expr, names: Mapping[str, Expression | Element] = {}) -> Expression:
+def tree_of(node: ast.expr, names: Mapping[str, Expression | str] = {}) -> Expression:
     """Return the tree of a parsed expression; `names` are replaced by trees."""
     match node:
         case ast.Name(id):
-            return names[id] if id in names else Name(id)
+            tree = names.get(id, Name(id))
+            assert isinstance(tree, Expression), f"{id} is a type of numbers"
+            return tree
         case ast.Constant(bool() as value):
             return Truth(value)
         case ast.Constant(int() as value):
@@ -328,7 +347,7 @@ def _operation(node: ast.expr, tree: Callable[[ast.expr], Expression]) -> Expres
 
 
 def _call(
-    function: ast.expr, arguments: list[ast.expr], names: Mapping[str, Expression | Element]
+    function: ast.expr, arguments: list[ast.expr], names: Mapping[str, Expression | str]
 ) -> Expression:
     match function, arguments:
         case ast.Name("int"), [operand]:
@@ -345,10 +364,15 @@ def _call(
     raise ParseError(f"not in the language of kernels: a call of {ast.unparse(function)}")
 
 
-def _element(node: ast.expr, names: Mapping[str, Expression | Element]) -> Element:
+def _element(node: ast.expr, names: Mapping[str, Expression | str]) -> Element:
     match node:
-        case ast.Name(id) if names.get(id, id) in _ELEMENTS:
-            return names.get(id, id)
-        case ast.Attribute(ast.Name("np"), id) if id in _ELEMENTS:
-            return id
+        case ast.Name(id) | ast.Attribute(ast.Name("np"), id):
+            named = names.get(id) if isinstance(node, ast.Name) else None
+            return _as_element(named if isinstance(named, str) else id)
     raise ParseError(f"not a type of numbers: {ast.unparse(node)}")
+
+
+def _as_element(name: str) -> Element:
+    if name not in _ELEMENTS:
+        raise ParseError(f"not a type of numbers: {name}")
+    return cast(Element, name)

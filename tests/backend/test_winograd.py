@@ -16,7 +16,7 @@ from specc.backend.contraction.tiling import ContractionPlan, Part
 from specc.backend.machine import this_machine
 from specc.backend.toolchain.load import load
 from specc.ir.graph import Graph, apply
-from specc.ops.leaf import Input
+from specc.ops.leaf import Input, Role
 from specc.ops.shape import Slice
 from specc.ops.views import parts_read
 
@@ -92,7 +92,7 @@ def test_only_what_is_read_is_computed(top, left):
 
 def test_what_is_read_of_a_value_shows_in_its_slices():
     _, _, image = conv(2, 9, 8, 3, 3)
-    x = apply(Input("input", "image", image))
+    x = apply(Input(Role.INPUT, "image", image))
     rows = apply(Slice(1, 2, 5), x)
     first, second = apply(Slice(2, 1, 3), rows), apply(Slice(2, 3, 4), rows)
     graph = Graph({"a": first, "b": second})

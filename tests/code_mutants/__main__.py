@@ -22,13 +22,11 @@ TESTS = (
     "tests/std",
     "tests/code_mutants/generated.py",
     "tests/test_bad_programs.py",
-    "tests/test_stepwise.py",
-    "tests/test_one_example.py",
-    "tests/test_peers.py",
     "tests/net/test_bucketing.py",
+    "tests/net/test_one_example.py",
+    "tests/net/test_streams.py",
+    "tests/net/test_varying.py",
     "tests/test_sequences.py",
-    "tests/test_streams.py",
-    "tests/test_varying.py",
     "tests/cli/test_time.py",
 )
 

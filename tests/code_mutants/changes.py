@@ -150,59 +150,84 @@ def _candidates(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
     yield from visit(tree, (), False)
 
 
-def _variants(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
-    """The changes of a node: how each reads, where that is not its own text, and the new node."""
+Variant = tuple[str, ast.AST]
+"""How a change reads, where that is not the new node's own text, and the new node."""
 
-    def changed(**fields) -> ast.AST:
-        made = copy.copy(node)
-        for name, value in fields.items():
-            setattr(made, name, value)
-        return made
 
-    def negated(test: ast.expr) -> ast.expr:
-        return ast.UnaryOp(ast.Not(), test)
+def _variants(node: ast.AST) -> Iterator[Variant]:
+    """The changes of a node."""
+    yield from _other_constants(node)
+    yield from _other_operations(node)
+    yield from _other_conditions(node)
+    yield from _other_calls(node)
+    yield from _nothing_instead(node)
 
+
+def _changed(node: ast.AST, **fields: object) -> ast.AST:
+    made = copy.copy(node)
+    for name, value in fields.items():
+        setattr(made, name, value)
+    return made
+
+
+def _other_constants(node: ast.AST) -> Iterator[Variant]:
+    match node:
+        case ast.Constant(value=bool() as value):
+            yield "", _changed(node, value=not value)
+        case ast.Constant(value=int() as value):
+            yield "", _changed(node, value=value + 1)
+            if value > 0:
+                yield "", _changed(node, value=value - 1)
+        case ast.Constant(value=float() as value):
+            yield "", _changed(node, value=value + 1)
+
+
+def _other_operations(node: ast.AST) -> Iterator[Variant]:
     match node:
         case ast.Compare(ops=[operator]):
             for other in _COMPARISONS[type(operator)]:
-                yield "", changed(ops=[other()])
-        case ast.Constant(value=bool() as value):
-            yield "", changed(value=not value)
-        case ast.Constant(value=int() as value):
-            yield "", changed(value=value + 1)
-            if value > 0:
-                yield "", changed(value=value - 1)
-        case ast.Constant(value=float() as value):
-            yield "", changed(value=value + 1)
+                yield "", _changed(node, ops=[other()])
         case (
             ast.BinOp(left=ast.Constant(value=str()) | ast.JoinedStr())
             | ast.BinOp(right=ast.Constant(value=str()))
         ):
             return
         case ast.BinOp(op=operator) if type(operator) in _OPERATORS:
-            yield "", changed(op=_OPERATORS[type(operator)]())
+            yield "", _changed(node, op=_OPERATORS[type(operator)]())
         case ast.BoolOp(op=operator):
-            yield "", changed(op=ast.Or() if isinstance(operator, ast.And) else ast.And())
+            yield "", _changed(node, op=ast.Or() if isinstance(operator, ast.And) else ast.And())
             for i in range(len(node.values)):
                 rest = node.values[:i] + node.values[i + 1 :]
-                yield "", rest[0] if len(rest) == 1 else changed(values=rest)
+                yield "", rest[0] if len(rest) == 1 else _changed(node, values=rest)
         case ast.UnaryOp(op=ast.Not() | ast.USub()):
             yield "", node.operand
+
+
+def _other_conditions(node: ast.AST) -> Iterator[Variant]:
+    match node:
         case ast.If() | ast.While():
             word = "if" if isinstance(node, ast.If) else "while"
-            new = negated(node.test)
-            yield f"{word} {ast.unparse(new)}", changed(test=new)
+            new = ast.UnaryOp(ast.Not(), node.test)
+            yield f"{word} {ast.unparse(new)}", _changed(node, test=new)
             if isinstance(node, ast.If):
-                yield "if False", changed(test=ast.Constant(False))
+                yield "if False", _changed(node, test=ast.Constant(False))
         case ast.IfExp():
-            yield "", changed(body=node.orelse, orelse=node.body)
+            yield "", _changed(node, body=node.orelse, orelse=node.body)
         case ast.comprehension() if node.ifs:
-            yield "", changed(ifs=node.ifs[1:])
+            yield "", _changed(node, ifs=node.ifs[1:])
+
+
+def _other_calls(node: ast.AST) -> Iterator[Variant]:
+    match node:
         case ast.Call(func=ast.Name(id=name)) if name in _CALLS:
-            yield "", changed(func=ast.Name(_CALLS[name], ast.Load()))
+            yield "", _changed(node, func=ast.Name(_CALLS[name], ast.Load()))
         case ast.Call(args=[first, second, *rest]) if ast.dump(first) != ast.dump(second):
             if not any(isinstance(each, ast.Starred) for each in (first, second)):
-                yield "", changed(args=[second, first, *rest])
+                yield "", _changed(node, args=[second, first, *rest])
+
+
+def _nothing_instead(node: ast.AST) -> Iterator[Variant]:
+    match node:
         case ast.Expr(value=ast.Call()) | ast.AugAssign() | ast.Assign(targets=[ast.Subscript()]):
             yield "pass", ast.Pass()
         case ast.Continue() | ast.Break():

@@ -101,11 +101,11 @@ def test_a_mask_of_minus_infinity_is_not_blamed_but_a_nan_that_follows_from_it_i
     from specc.net.divergence import locate
     from specc.ops import elementwise as ops
     from specc.ops.broadcast import broadcast_scalar, sum_batch
-    from specc.ops.leaf import Const, Input, constant, leaf
+    from specc.ops.leaf import Const, Input, Role, constant, leaf
     from specc.ops.reduce import Max
 
-    x = leaf(Input("input", "x", Type("float", (3,), True)))
-    weight = leaf(Input("weight_of_example", "", Type("float", (), True)))
+    x = leaf(Input(Role.INPUT, "x", Type("float", (3,), True)))
+    weight = leaf(Input(Role.WEIGHT_OF_EXAMPLE, "", Type("float", (), True)))
     masked = ops.select(ops.less(x, 0.0), broadcast_scalar(constant(-np.inf), (3,)), x)
     largest = ops.apply(Max((0,)), masked)
     loss = sum_batch(ops.mul(ops.sub(largest, largest), weight))

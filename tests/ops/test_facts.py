@@ -13,7 +13,7 @@ from specc.ir.graph import apply
 from specc.ir.op import REGISTRY, Form, Op, WithoutSteps, stated_facts
 from specc.ir.types import Type
 from specc.ops.elementwise import Elementwise
-from specc.ops.leaf import Input, leaf
+from specc.ops.leaf import Input, Role, leaf
 from specc.ops.shape import Reshape, Transpose, c_strides
 from specc.ops.views import in_c_order
 from specc.ops.window import WindowArgMax
@@ -28,8 +28,8 @@ def states(op: type[Op], fact: str) -> bool:
 
 @pytest.mark.parametrize("op", REGISTRY.values(), ids=lambda op: op.__name__)
 def test_an_op_states_every_fact(op):
-    assert {"form", "infer", "vjp", "flops", "one_step", "over_steps"} <= set(stated_facts())
-    assert [fact for fact in stated_facts() if not states(op, fact)] == []
+    assert {"form", "infer", "vjp", "flops", "one_step", "over_steps"} <= set(stated_facts(op))
+    assert [fact for fact in stated_facts(op) if not states(op, fact)] == []
 
 
 @pytest.mark.parametrize("op", REGISTRY.values(), ids=lambda op: op.__name__)
@@ -145,7 +145,7 @@ def test_a_view_reads_memory_as_the_reference_does(case):
 
 
 def test_a_view_of_a_transposed_value_cannot_always_be_reshaped():
-    x = leaf(Input("input", "x", Type("float", (3, 5), True)))
+    x = leaf(Input(Role.INPUT, "x", Type("float", (3, 5), True)))
     turned = apply(Transpose((1, 0)), x)
     assert in_c_order(apply(Reshape((15,)), x))
     assert not in_c_order(turned) and not in_c_order(apply(Reshape((15,)), turned))

@@ -21,7 +21,7 @@ from specc.ops.after import After
 from specc.ops.broadcast import Broadcast, Sum, sum_batch
 from specc.ops.contract import Affine, Contract, index
 from specc.ops.gather import Put, Take, TakeSum
-from specc.ops.leaf import Const, Input, Iota, Random, constant, leaf
+from specc.ops.leaf import Const, Input, Iota, Random, Role, constant, leaf
 from specc.ops.reduce import AllReduce, ArgMax, BatchMean, Max
 from specc.ops.shape import Concat, Frame, Pad, Reshape, Slice, Transpose
 from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
@@ -247,7 +247,10 @@ def values(op, types, examples, seed=0):
 
 
 def nodes(types):
-    return [leaf(Input("input" if t.batched else "param", f"x{i}", t)) for i, t in enumerate(types)]
+    return [
+        leaf(Input(Role.INPUT if t.batched else Role.PARAM, f"x{i}", t))
+        for i, t in enumerate(types)
+    ]
 
 
 def leaves(types, arrays):
@@ -275,12 +278,14 @@ def test_the_shape_rule_tells_the_shape_of_the_reference(case, examples):
 
 def total(node: Node, weights: np.ndarray) -> Node:
     """A scalar that weighs every element of a value: its gradient tests a random projection."""
-    spread = leaf(Input("param", "projection", Type("float", node.type.shape)))
+    spread = leaf(Input(Role.PARAM, "projection", Type("float", node.type.shape)))
     product = e.mul(node, spread)
     summed = apply(Sum(tuple(range(product.type.rank))), product)
     if not summed.type.batched:
         return summed
-    return sum_batch(e.mul(summed, leaf(Input("weight_of_example", "", Type("float", (), True)))))
+    return sum_batch(
+        e.mul(summed, leaf(Input(Role.WEIGHT_OF_EXAMPLE, "", Type("float", (), True))))
+    )
 
 
 @pytest.mark.parametrize(
@@ -372,7 +377,7 @@ def test_the_emitted_code_agrees_with_the_reference(case, size, dtype):
     result = op.infer(*types)
     if getattr(op, "batch", False) or getattr(op, "sum_batch", False):
         # padding lanes count unless an example's weight says no
-        weight = leaf(Input("weight_of_example", "", Type("float", (), True)))
+        weight = leaf(Input(Role.WEIGHT_OF_EXAMPLE, "", Type("float", (), True)))
         inputs = nodes(types)
         scaled = [e.mul(inputs[0], Broadcast_(weight, types[0].shape)), *inputs[1:]]
         node = apply(op, *scaled)
@@ -418,8 +423,8 @@ def test_the_gradient_of_a_window_s_maximum_is_emitted_right(op, examples, shard
     "op", [WindowMax((2, 2), (2, 2)), WindowMax((3, 2), (1, 2)), WindowMax((2, 2), (1, 1))]
 )
 def test_a_window_s_maximum_of_a_value_without_batch(op, dtype):
-    x = leaf(Input("param", "x0", Type("float", (2, 7, 6))))
-    around = [leaf(Input("param", f"x{i}", op.infer(x.type))) for i in (1, 2)]
+    x = leaf(Input(Role.PARAM, "x0", Type("float", (2, 7, 6))))
+    around = [leaf(Input(Role.PARAM, f"x{i}", op.infer(x.type))) for i in (1, 2)]
     y = apply(op, x)
     (dx,) = op.vjp(y, around[0])
     types = (x.type, y.type, y.type)
@@ -483,10 +488,10 @@ def test_an_own_kernel_of_values_without_batch_takes_one_lane(op):
         (Type("int", (3,), False, 4),) if isinstance(op, Take) else ()
     )
     x = nodes(types[:1])[0]
-    index_ = apply(e.ToInt(4), leaf(Input("param", "x1", Type("float", (3,)))))
+    index_ = apply(e.ToInt(4), leaf(Input(Role.PARAM, "x1", Type("float", (3,)))))
     y = apply(op, x) if isinstance(op, ArgMax) else apply(op, x, index_)
     y = apply(e.ToFloat(), y) if isinstance(op, ArgMax) else y
-    batched = leaf(Input("input", "x2", VECTOR))
+    batched = leaf(Input(Role.INPUT, "x2", VECTOR))
     arrays = [
         np.random.default_rng(0).standard_normal((4, 5)),
         np.array([3.0, 0.0, 2.0]),

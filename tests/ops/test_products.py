@@ -19,7 +19,7 @@ from specc.ir.types import Type
 from specc.ops.broadcast import Broadcast, broadcast_scalar
 from specc.ops.contract import Affine, Contract, index
 from specc.ops.elementwise import mul
-from specc.ops.leaf import Input, leaf
+from specc.ops.leaf import Input, Role, leaf
 from specc.ops.shape import Slice, Transpose
 from specc.passes.prepare import prepare
 from specc.pipeline import Batch, planned
@@ -84,13 +84,13 @@ def some_problem(seed: int) -> tuple[Graph, list[Node]]:
         [(True, True), (True, True), (False, False), (True, False), (False, True)]
     )
     leaves, operands = [], []
-    weight = leaf(Input("weight_of_example", "", Type("float", (), True)))
+    weight = leaf(Input(Role.WEIGHT_OF_EXAMPLE, "", Type("float", (), True)))
     for name, map_, is_batched in zip("ab", (op.left, op.right), batched, strict=True):
         x, operand = some_view(name, op, map_, is_batched, pick)
         leaves.append(x)
         operands.append(operand)
     y = apply(op, *operands)
-    dy = leaf(Input("input" if y.type.batched else "param", "dy", y.type))
+    dy = leaf(Input(Role.INPUT if y.type.batched else Role.PARAM, "dy", y.type))
     given = mul(dy, broadcast_scalar(weight, dy.type.shape)) if dy.type.batched else dy
     outputs = {}
     for name, node in zip(("y", "da", "db"), (y, *op.vjp(y, given)), strict=True):

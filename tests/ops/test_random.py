@@ -12,8 +12,9 @@ from specc.columns import Column
 from specc.ir.graph import Graph, apply
 from specc.ir.types import Type
 from specc.ops.elementwise import Add
-from specc.ops.leaf import Input, leaf
-from specc.ops.random import Uniform, uniform
+from specc.ops.kernels.random import uniform
+from specc.ops.leaf import Input, Role, leaf
+from specc.ops.random import Uniform
 from specc.passes.prepare import prepare
 from specc.pipeline import Batch, planned
 from tests.backend.running import function
@@ -73,7 +74,7 @@ def test_an_example_s_numbers_do_not_depend_on_how_many_there_are():
 @pytest.mark.parametrize("shards", [1, 2, 3])
 def test_compiled_code_draws_the_same_numbers(dtype, shards):
     batch, rows = 19, 45  # three steps, the last with a partial batch
-    x = leaf(Input("input", "x", Type("float", (3, 5), True)))
+    x = leaf(Input(Role.INPUT, "x", Type("float", (3, 5), True)))
     drawn = leaf(Uniform((3, 5), True, "noise"))
     graph = prepare(Graph({"output.y": apply(Add(), x, drawn)}))
     item = 8 if dtype == "float64" else 4

@@ -11,13 +11,13 @@ from specc.ir.graph import Graph, apply
 from specc.ir.types import Type
 from specc.ir.verify import verify
 from specc.ops import elementwise as e
-from specc.ops.leaf import Input, leaf
+from specc.ops.leaf import Input, Role, leaf
 from specc.ops.shape import Frame, Pad
 from specc.passes.frame import frame
 from specc.pipeline import Kind
 from specc.source import Source
 
-IMAGE = leaf(Input("input", "x", Type("float", (2, 3, 4), True)))
+IMAGE = leaf(Input(Role.INPUT, "x", Type("float", (2, 3, 4), True)))
 TWO_LAYERS = """
 model m {
   input  x: float[3, 32, 32]

@@ -7,7 +7,7 @@ import pytest
 
 import specc
 from specc.backend.emit.calls import Address
-from specc.backend.emit.nest import Access, Nest, Read, kernel_of
+from specc.backend.emit.nest import Access, AccessMode, Nest, Read, kernel_of
 from specc.ops.contract import Contract
 from specc.source import Source
 from specc.target.expressions import Name
@@ -63,9 +63,9 @@ def test_what_is_written_over_is_read_first(extents):
         extents,
         [
             Access("a", "float", a, strides),
-            Access("out", "float", a, strides, "store", Name("v0"), 0),
-            Access("out_b", "float", b, strides, "store", Read("a"), 0),
-            Access("out_c", "float", c, (1, 0), "sum", Read("a"), extents[0]),
+            Access("out", "float", a, strides, AccessMode.STORE, Name("v0"), 0),
+            Access("out_b", "float", b, strides, AccessMode.STORE, Read("a"), 0),
+            Access("out_c", "float", c, (1, 0), AccessMode.SUM, Read("a"), extents[0]),
         ],
         [("v0", Read("a") * 2.0)],
         (False, True),

@@ -10,7 +10,7 @@ from specc.ir.graph import Graph, apply
 from specc.ir.plan import GroupKind, Mode
 from specc.ir.types import Type
 from specc.ops.elementwise import Elementwise, add
-from specc.ops.leaf import Input, leaf
+from specc.ops.leaf import Input, Role, leaf
 from specc.ops.shape import Slice
 from specc.ops.views import root_of
 from specc.passes.division import shares
@@ -124,7 +124,7 @@ def test_slices_of_a_sum_are_sums_of_slices():
 
 
 def test_slices_that_overlap_or_are_not_all_that_reads_it_leave_a_formula_whole():
-    x, z = (leaf(Input("input", name, Type("float", (6,), True))) for name in "xz")
+    x, z = (leaf(Input(Role.INPUT, name, Type("float", (6,), True))) for name in "xz")
     total = add(x, z)
     halves = [apply(Slice(0, start, 3), total) for start in (0, 3)]
     assert len(push_slices(Graph({"a": halves[0], "b": halves[1]})).nodes) == 2 + 4 + 2

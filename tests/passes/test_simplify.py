@@ -12,13 +12,13 @@ from specc.ir.verify import verify
 from specc.ops import elementwise as e
 from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.functions import power
-from specc.ops.leaf import Const, Input, constant, leaf
+from specc.ops.leaf import Const, Input, Role, constant, leaf
 from specc.ops.shape import Reshape, Slice, Transpose
 from specc.passes.simplify import simplify
 
 
 def of(name: str, kind: str = "float", shape=(2, 3, 4), batched: bool = True) -> Node:
-    return leaf(Input("input" if batched else "param", name, Type(kind, shape, batched)))
+    return leaf(Input(Role.INPUT if batched else Role.PARAM, name, Type(kind, shape, batched)))
 
 
 X, Z, C = of("x"), of("z"), of("c", "bool")

@@ -11,7 +11,7 @@ from specc.columns import Column
 from specc.ir.graph import apply
 from specc.ir.types import Type
 from specc.ops.contract import Contract, index
-from specc.ops.leaf import Input, leaf
+from specc.ops.leaf import Input, Role, leaf
 from specc.passes import team
 from specc.pipeline import Kind
 from specc.source import Source
@@ -223,7 +223,7 @@ def test_a_shard_goes_on_with_its_own_channels_without_a_barrier():
 
 @pytest.mark.parametrize(("rows", "shards", "wanted"), [(4, 2, True), (4, 3, False), (6, 3, True)])
 def test_every_shard_of_a_team_has_rows_of_a_divided_sum(rows, shards, wanted):
-    weights = leaf(Input("param", "w", Type("float", (rows, 900))))
-    dy = leaf(Input("input", "dy", Type("float", (rows,), True)))
+    weights = leaf(Input(Role.PARAM, "w", Type("float", (rows, 900))))
+    dy = leaf(Input(Role.INPUT, "dy", Type("float", (rows,), True)))
     op = Contract((900, rows), (index(0),), (index(1), index(0)), (index(1),), (900,))
     assert team.sums_over_rows(apply(op, weights, dy), shards, 64) == wanted

@@ -18,7 +18,7 @@ from specc.ir.types import Type
 from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.elementwise import Add, Mul, Sub
 from specc.ops.functions import Abs, Tanh
-from specc.ops.leaf import Input, leaf
+from specc.ops.leaf import Input, Role, leaf
 from specc.ops.reduce import Max
 from specc.ops.shape import Frame, Pad, Slice, Transpose
 from specc.ops.views import awaited, root_of
@@ -53,7 +53,8 @@ def some_graph(seed: int) -> Graph:
     """Formulas over squares, many of which read a value and views of it; some of weights alone."""
     pick = random.Random(seed)
     values = [
-        leaf(Input("input" if t.batched else "param", f"x{i}", t)) for i, t in enumerate(TYPES)
+        leaf(Input(Role.INPUT if t.batched else Role.PARAM, f"x{i}", t))
+        for i, t in enumerate(TYPES)
     ]
     for _ in range(pick.randint(4, 14)):
         a, b = pick.choice(values[-5:]), pick.choice(values)

@@ -7,6 +7,7 @@ A form's kernel runs over tables of offsets; a `ContractionPlan` holds them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -14,6 +15,7 @@ from itertools import product
 import numpy as np
 
 from specc.backend.llvm.kernel import Kernel
+from specc.ir import sizes
 from specc.ir.plan import share
 from specc.ops.contract import Affine, Contract, Map
 
@@ -71,17 +73,22 @@ class ContractionPlan:
         places = {name: table.ctypes.data for name, table in self.tables.items()}
         places |= {"left": left, "right": right, "out": out, "scratch": scratch, "packed": packed}
         places |= dict.fromkeys(SOON, 0)
-        return np.array([places.get(each, each) for each in self.parameters], np.int64)
+        values = [places[each] if isinstance(each, str) else each for each in self.parameters]
+        return np.array(values, np.int64)
 
 
 def split(op: Contract, out: Operand) -> tuple[Contract, Operand]:
     """The same with an axis of the result that several indices run through (g * 8 + k) cut up."""
-    maps, shape, strides = [], [], []
-    for expression, size, stride in zip(op.out, op.shape, out.strides, strict=True):
-        terms = sorted(expression.terms, key=lambda term: -term[1])
+    maps: list[Affine] = []
+    shape: list[int] = []
+    strides: list[int] = []
+    extents = op.bound_extents
+    for expression, whole, stride in zip(op.out, op.shape, out.strides, strict=True):
+        size = sizes.bound(whole)
+        terms = sorted(expression.bound_terms, key=lambda term: -term[1])
         expected = size
         for i, coefficient in terms:
-            expected = expected // op.extents[i] if expected == coefficient * op.extents[i] else 0
+            expected = expected // extents[i] if expected == coefficient * extents[i] else 0
         if len(terms) < 2 or expression.constant or expected != 1:
             terms = []
             maps.append(expression)
@@ -89,7 +96,7 @@ def split(op: Contract, out: Operand) -> tuple[Contract, Operand]:
             strides.append(stride)
         for i, coefficient in terms:
             maps.append(Affine(((i, 1),)))
-            shape.append(op.extents[i])
+            shape.append(extents[i])
             strides.append(coefficient * stride)
     return replace(op, out=tuple(maps), shape=tuple(shape)), Operand(tuple(strides), out.batched)
 
@@ -103,7 +110,7 @@ class Linear:
         self.steps: dict[int, int] = {}  # index -> elements
         for expression, stride in zip(map_, operand.strides, strict=True):
             self.constant += expression.constant * stride
-            for index, coefficient in expression.terms:
+            for index, coefficient in expression.bound_terms:
                 self.steps[index] = self.steps.get(index, 0) + coefficient * stride
 
     def step(self, index: int) -> int:
@@ -125,14 +132,15 @@ class Axis:
 def merged(op: Contract, indices: Iterable[int], operands: Sequence[Linear]) -> list[Axis]:
     """The indices as few axes: an index that goes on where another ends is joined to it."""
     axes: list[Axis] = []
+    extents = op.bound_extents
     for index in sorted(indices, key=lambda i: [each.step(i) for each in operands]):
         steps = tuple(each.step(index) for each in operands)
         for n, axis in enumerate(axes):
             if steps == tuple(axis.size * step for step in axis.steps):
-                axes[n] = Axis(axis.size * op.extents[index], axis.steps, (*axis.indices, index))
+                axes[n] = Axis(axis.size * extents[index], axis.steps, (*axis.indices, index))
                 break
         else:
-            axes.append(Axis(op.extents[index], steps, (index,)))
+            axes.append(Axis(extents[index], steps, (index,)))
     return axes
 
 
@@ -227,17 +235,19 @@ def classes_of(op: Contract, axes: list[int], indices: list[int], operands) -> l
     and positions [m, 3], offsets of the first tap and of the result.
     """
     weights, batched, out = operands
-    sizes = [op.extents[i] for i in indices]
-    grid = np.indices(sizes).reshape(len(sizes), np.prod(sizes, dtype=int))
+    extents = [op.bound_extents[i] for i in indices]
+    grid = np.indices(extents).reshape(len(extents), math.prod(extents))
     steps = [[each.step(i) for each in (weights, batched)] for i in indices]
     taps = grid.T @ np.array(steps, np.int64).reshape(-1, 2)
-    box = [op.shape[axis] for axis in axes]
+    box = [sizes.bound(op.shape[axis]) for axis in axes]
     at = np.zeros(grid.shape[1], np.int64)
     for axis, size in zip(axes, box, strict=True):
         expression = op.out[axis]
-        place = expression.constant + sum(c * grid[indices.index(i)] for i, c in expression.terms)
+        place = expression.constant + sum(
+            c * grid[indices.index(i)] for i, c in expression.bound_terms
+        )
         at = at * size + place
-    position = np.indices(box).reshape(len(box), np.prod(box, dtype=int))
+    position = np.indices(box).reshape(len(box), math.prod(box))
     out_at = position.T @ np.array([out.strides[axis] for axis in axes], np.int64)
 
     order = np.lexsort((taps[:, 0], taps[:, 1], at))
@@ -309,4 +319,6 @@ def run_of(op: Contract, operands: Sequence[Linear]) -> tuple[tuple[int, ...], i
         for i in out.steps
         if out.step(i) == 1 and i in batched and i not in weights and exact(op, i)
     ]
-    return tuple(runs[:1]), *((op.extents[runs[0]], batched.step(runs[0])) if runs else (1, 1))
+    return tuple(runs[:1]), *(
+        (op.bound_extents[runs[0]], batched.step(runs[0])) if runs else (1, 1)
+    )

@@ -42,8 +42,10 @@ class Window:
 def window_of(op: Contract, image: Map, weights: Map, result: Map) -> Window | None:
     """The indices by their roles, where the maps of x, w and y are those of such a convolution."""
 
+    extents = op.bound_extents
+
     def used(map_: Map) -> list[list[tuple[int, int]]]:
-        return [[(i, c) for i, c in each.terms if op.extents[i] > 1] for each in map_]
+        return [[(i, c) for i, c in each.bound_terms if extents[i] > 1] for each in map_]
 
     of = {
         name: {i for axis in used(map_) for i, _ in axis}
@@ -57,7 +59,7 @@ def window_of(op: Contract, image: Map, weights: Map, result: Map) -> Window | N
             at = [i for i, _ in axis if i in of["y"]]
             if len(taps) != 1 or len(at) != 1 or any(c != 1 for _, c in axis):
                 return None
-            axes.append(Axis3(at[0], taps[0], op.extents[at[0]]))
+            axes.append(Axis3(at[0], taps[0], extents[at[0]]))
     channels -= {axis.tap for axis in axes}
     everything = {*filters, *channels, *(i for axis in axes for i in (axis.at, axis.tap))}
     if (
@@ -66,7 +68,7 @@ def window_of(op: Contract, image: Map, weights: Map, result: Map) -> Window | N
         or len(channels) != 1
         or len(everything) != 6
         or everything != of["x"] | of["w"] | of["y"]
-        or any(op.extents[axis.tap] != 3 for axis in axes)
+        or any(extents[axis.tap] != 3 for axis in axes)
         or any(e.constant for map_ in (image, weights, result) for e in map_)
     ):
         return None

@@ -10,27 +10,31 @@ from collections.abc import Iterable
 from functools import reduce
 from operator import add
 
-from specc.backend.emit.nest import Access, Read
+from specc.backend.emit.nest import Access, AccessMode, Read
 from specc.backend.emit.shard import Shard, is_by_rows
+from specc.ir import sizes
 from specc.ir.graph import Node
 from specc.ir.plan import Place
+from specc.ir.sizes import Size
 from specc.ops.broadcast import Sum
 from specc.ops.leaf import Const
 from specc.ops.reduce import Max
 from specc.ops.shape import Frame, Pad, c_strides
 from specc.target.expressions import Expression, Integer, Name, Real, Truth
 
+_Key = tuple[str, int, int, int | None, tuple[int, ...]]
+
 
 class Body:
     """The accesses and lines of one nest, collected."""
 
-    def __init__(self, shard: Shard, domain, batched: bool):
+    def __init__(self, shard: Shard, domain: Iterable[Size], batched: bool) -> None:
         self.shard, self.batched = shard, batched
         self.lanes = (shard.plan.lanes,) if batched else ()
-        self.extents = tuple(domain) + self.lanes
+        self.extents = (*map(sizes.bound, domain), *self.lanes)
         self.accesses: list[Access] = []
         self.lines: list[tuple[str, Expression]] = []
-        self._known: dict[tuple, str] = {}
+        self._known: dict[_Key, str] = {}
 
     def let(self, value: Expression) -> Name:
         """A variable with the value of an expression."""
@@ -42,10 +46,14 @@ class Body:
         """The expression that reads a value at the loop's position."""
         seen = self.shard.plan.views[node]
         if isinstance(seen.root.op, Const):
-            return literal(seen.root.op.value, seen.root.type.kind)
+            value = seen.root.op.value
+            assert isinstance(value, float | int), f"{value} is an open size (a bug of specc)"
+            return literal(value, seen.root.type.kind)
         return self.access(seen.root, seen.strides, seen.offset)
 
-    def access(self, root: Node, strides, offset: int, shard: int | None = None) -> Read:
+    def access(
+        self, root: Node, strides: tuple[int, ...], offset: int, shard: int | None = None
+    ) -> Read:
         step, item = self.shard.lane_step(root), self.shard.item(root)
         place = self.shard.plan.places[root]
         address = self.shard.address(root, place, shard).moved(offset * step * item)
@@ -71,45 +79,47 @@ class Body:
     def write(self, node: Node, place: Place, value: Expression) -> None:
         op = node.op
         if isinstance(op, (Sum, Max)):
-            inner = c_strides(node.type.shape)
+            inner = c_strides(node.type.bound_shape)
             left = iter(inner)
             rank = node.inputs[0].type.rank
             strides = tuple(0 if axis in op.axes else next(left) for axis in range(rank))
-            self.store(node, place, value, strides, 0, "sum" if isinstance(op, Sum) else "max")
+            mode = AccessMode.SUM if isinstance(op, Sum) else AccessMode.MAX
+            self.store(node, place, value, strides, 0, mode)
         elif isinstance(op, Pad):
-            strides = list(c_strides(node.type.shape))
-            offset = op.start * strides[op.axis]
-            strides[op.axis] *= op.step
-            self.store(node, place, value, tuple(strides), offset)
+            strides = c_strides(node.type.bound_shape)
+            offset = sizes.bound(op.start) * strides[op.axis]
+            moved = strides[op.axis] * op.step
+            strides = (*strides[: op.axis], moved, *strides[op.axis + 1 :])
+            self.store(node, place, value, strides, offset)
             self.accesses[-1].fill = True
             self.accesses[-1].filling = literal(op.fill, "float")
         elif isinstance(op, Frame):
-            strides = c_strides(node.type.shape)
+            strides = c_strides(node.type.bound_shape)
             offset = sum(a * b for a, b in zip(op.starts, strides, strict=True))
             self.store(node, place, value, strides, offset)
             # shared memory is given out for good, and begins with zeros
             self.accesses[-1].fill = place.space != "shared"
         else:
-            self.store(node, place, value, c_strides(node.type.shape), 0)
+            self.store(node, place, value, c_strides(node.type.bound_shape), 0)
 
     def store(
         self,
         node: Node,
         place: Place,
         value: Expression,
-        strides,
+        strides: tuple[int, ...],
         offset: int,
-        mode: str = "store",
+        mode: AccessMode = AccessMode.STORE,
     ) -> None:
         step, item = self.shard.lane_step(node), self.shard.item(node)
         address = self.shard.address(node, place)
         steps = tuple(stride * step for stride in strides)
         if self.batched:
             steps += (1 if node.type.batched else 0,)
-        elements = node.type.elements * step
+        elements = node.type.bound_elements * step
         name = (
             "out"
-            if not any(each.mode != "read" for each in self.accesses)
+            if not any(each.mode != AccessMode.READ for each in self.accesses)
             else (f"out_{_letters(len(self.accesses))}")
         )
         self.accesses.append(

@@ -14,7 +14,9 @@ from itertools import groupby
 import numpy as np
 
 from specc.backend.llvm.kernel import Kernel
+from specc.ir import types
 from specc.ir.graph import Node
+from specc.target.statements import Stored
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,9 @@ class Call:
     )
 
 
-ELEMENT = {"float": "float", "int": "int32", "bool": "uint8", "byte": "uint8"}
-BYTES = {"int": 4, "bool": 1, "byte": 1}
+ELEMENT: dict[str, Stored] = {"float": "float", "int": "int32", "bool": "uint8", "byte": "uint8"}
 
 
 def element_bytes(kind: str, dtype: str) -> int:
     """The bytes of one element of a value of this kind."""
-    return BYTES.get(kind, 8 if dtype == "float64" else 4)
+    return types.element_bytes(kind, 8 if dtype == "float64" else 4)

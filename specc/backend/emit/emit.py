@@ -12,7 +12,7 @@ from specc.backend.contraction.tiling import WHOLE, Part
 from specc.backend.emit import feed
 from specc.backend.emit.body import Body, title
 from specc.backend.emit.calls import Call, Turns
-from specc.backend.emit.nest import Access, Nest, kernel_of
+from specc.backend.emit.nest import Access, AccessMode, Nest, kernel_of
 from specc.backend.emit.own import own_kernel, put_rows_calls
 from specc.backend.emit.ports import inputs, outputs
 from specc.backend.emit.products import own_rows_calls, product_calls, repeats, rows_calls
@@ -22,10 +22,12 @@ from specc.ir import sizes
 from specc.ir.graph import Node
 from specc.ir.plan import GroupKind, Mode, Place, Plan, Repeated, Step
 from specc.ops.broadcast import Sum
-from specc.ops.contract import Contract
+from specc.ops.carry import Carry
+from specc.ops.contract import Contract, Map
+from specc.ops.elementwise import Elementwise
 from specc.ops.gather import Put
 from specc.ops.reduce import AllReduce, Max
-from specc.ops.shape import Frame, Pad, c_strides
+from specc.ops.shape import Concat, Frame, Pad, c_strides
 from specc.target.expressions import Expression, Real
 from specc.target.sharing import named
 
@@ -91,19 +93,20 @@ class _Emitter(Shard):
         alone = self.shard == 0 or not self.plan.team
         for node, place in step.stores if alone else ():
             (initial,) = node.inputs
-            body = Body(self, node.op.shape, True)
+            shape = tuple(map(sizes.bound, node.op_as(Carry).shape))
+            body = Body(self, shape, True)
             value = body.read(initial)
             step_, item = self.plan.lanes, self.item(node)
-            strides = (*(stride * step_ for stride in c_strides(node.op.shape)), 1)
+            strides = (*(stride * step_ for stride in c_strides(shape)), 1)
             body.accesses.append(
                 Access(
                     "out",
                     "float",
                     self.address(node, place),
                     strides,
-                    "store",
+                    AccessMode.STORE,
                     value,
-                    sizes.product(node.op.shape) * step_,
+                    sizes.count(shape) * step_,
                     item,
                 )
             )
@@ -127,13 +130,13 @@ class _Emitter(Shard):
         """
         (node,) = step.group.nodes
         ((_, place),) = step.stores
-        start, count = self.part(node.type.shape[0])
+        start, count = self.part(node.type.bound_shape[0])
         if isinstance(node.op, Put):
             yield from put_rows_calls(self, node, place, step.phase, start, count)
             if reader is not None:
                 yield from self.step(reader)
             return
-        row = sizes.product(node.type.shape[1:]) * self.item(node)
+        row = sizes.count(node.type.shape[1:]) * self.item(node)
         pieces = -(-count * row // PIECE) if reader is not None else 1
         piece = max(-(-count // max(pieces, 1) // 12) * 12, 1)
         out = self.address(node, place)
@@ -213,14 +216,16 @@ class _Emitter(Shard):
                         tuple(axis in node.op.axes for axis in range(len(group.domain))) + lane
                     )
             else:
-                members[node] = body.let(named(node.op.formula(*operands), operands, body.let))
+                assert isinstance(node.op, Elementwise)
+                formula = node.op.formula(*operands)
+                members[node] = body.let(named(formula, operands, body.let))
         for node, place in step.stores:
             body.write(node, place, members[node])
         return Nest(title(group.nodes), body.extents, body.accesses, body.lines, reduced)
 
     def concat(self, step: Step) -> Iterator[Call]:
         (node,) = step.group.nodes
-        axis, start = node.op.axis, 0
+        axis, start = node.op_as(Concat).axis, 0
         for each in node.inputs:
             for _, place in step.stores if each not in self.plan.strides else ():
                 there = replace(
@@ -228,22 +233,22 @@ class _Emitter(Shard):
                     offset=place.offset
                     + start
                     * self.item(node)
-                    * (c_strides(node.type.shape)[axis] * self.lane_step(node)),
+                    * (c_strides(node.type.bound_shape)[axis] * self.lane_step(node)),
                 )
                 if axis == 0 and self.plan.places.get(each) == there:
                     continue  # it was computed in its place
                 body = Body(self, each.type.shape, node.type.batched)
                 value = body.read(each)
-                strides = c_strides(node.type.shape)
+                strides = c_strides(node.type.bound_shape)
                 body.store(node, place, value, strides, start * strides[axis])
                 nest = Nest("concat", body.extents, body.accesses, body.lines)
                 yield self.nest(step, nest)
-            start += each.type.shape[axis]
+            start += each.type.bound_shape[axis]
 
     def contract(self, step: Step, loop: Repeated | None = None) -> Iterator[Call]:
         (node,) = step.group.nodes
         ((_, place),) = step.stores
-        if node.op.by_rows:
+        if node.op_as(Contract).by_rows:
             yield from own_rows_calls(node, self, self.address(node, place), step.phase)
             return
         divided = step.mode == Mode.SPLIT
@@ -266,10 +271,10 @@ class _Emitter(Shard):
     def asked(self, node: Node, phase: int, sizes_: range) -> Iterator[Call]:
         """Calls that ask for the parts of a product's operands that the other shards have made."""
         for root in dict.fromkeys(self.plan.views[each].root for each in node.inputs):
-            size = root.type.elements * self.item(root)
+            size = root.type.bound_elements * self.item(root)
             if root.type.batched and root.type.rank and size in sizes_:
-                start, count = self.part(root.type.shape[0])
-                line = size // root.type.shape[0]
+                start, count = self.part(root.type.bound_shape[0])
+                line = size // root.type.bound_shape[0]
                 arguments = (
                     ("x", self.address(root)),
                     ("start", start * line),
@@ -280,17 +285,17 @@ class _Emitter(Shard):
 
     def product_nest(self, node: Node, place: Place) -> Nest:
         """The contraction as plain loops: for products that no tile fits."""
-        op: Contract = node.op
+        op = node.op_as(Contract)
         batched = any(each.type.batched for each in node.inputs)
         out_indices = [i for expression in op.out for i, _ in expression.terms]
         order = sorted(range(len(op.extents)), key=lambda i: (i not in out_indices, i))
         body = Body(self, tuple(op.extents[i] for i in order), batched)
 
-        def strides_of(map_, strides):
+        def strides_of(map_: Map, strides: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
             steps, offset = [0] * len(order), 0
             for expression, stride in zip(map_, strides, strict=True):
                 offset += expression.constant * stride
-                for i, coefficient in expression.terms:
+                for i, coefficient in expression.bound_terms:
                     steps[order.index(i)] += coefficient * stride
             return tuple(steps), offset
 
@@ -299,9 +304,9 @@ class _Emitter(Shard):
             seen = self.plan.views[each]
             steps, offset = strides_of(map_, seen.strides)
             operands.append(body.access(seen.root, steps, seen.offset + offset))
-        strides = self.plan.strides.get(node) or c_strides(op.shape)
+        strides = self.plan.strides.get(node) or c_strides(node.type.bound_shape)
         steps, offset = strides_of(op.out, strides)
-        body.store(node, place, operands[0] * operands[1], steps, offset, mode="sum")
+        body.store(node, place, operands[0] * operands[1], steps, offset, mode=AccessMode.SUM)
         lane = (not node.type.batched,) if batched else ()
         reduced = tuple(i not in out_indices for i in order) + lane
         nest = Nest("product", body.extents, body.accesses, body.lines, reduced)

@@ -19,7 +19,7 @@ first lanes. Lanes without an example repeat the last one, with next to no weigh
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, no_type_check
 
 import numpy as np
 
@@ -35,6 +35,7 @@ ORDER, TOTAL, BATCH, SETTINGS, RECORDS, SEED, FIRST, AMISS, PORTS = range(9)
 COLUMN_TYPES = ("uint8", "float32", "float64", "int32", "int64")
 
 
+@no_type_check
 def gather_float(
     frame: "int64[8]",
     control: "control",
@@ -92,6 +93,7 @@ def gather_float(
             values[f * lanes + lane] = source[f] * scale + shift
 
 
+@no_type_check
 def gather_int(
     frame: "int64[8]",
     control: "control",
@@ -119,6 +121,7 @@ def gather_int(
             out[f * lanes + lane] = value
 
 
+@no_type_check
 def gather_bool(
     frame: "int64[8]",
     control: "control",
@@ -141,6 +144,7 @@ def gather_bool(
             out[f * lanes + lane] = 1 if source[f] != 0 else 0
 
 
+@no_type_check
 def weigh_examples(
     frame: "int64[8]",
     control: "control",
@@ -158,6 +162,7 @@ def weigh_examples(
             out[lane] = 1.0 / count
 
 
+@no_type_check
 def read_setting(
     frame: "int64[8]", control: "control", out: "float[1]", number: "int", settings: "int"
 ):
@@ -165,12 +170,14 @@ def read_setting(
     out[0] = table[control[0] * settings + number]
 
 
+@no_type_check
 def write_record(frame: "int64[8]", control: "control", values: "float[records]", records: "int"):
     table = view(frame[4], (1 << 40,), float64)
     for i in range(records):
         table[control[0] * records + i] = values[i]
 
 
+@no_type_check
 def write_rows(
     frame: "int64[8]",
     control: "control",
@@ -194,6 +201,7 @@ def write_rows(
                 target[f] = values[f * lanes + lane]
 
 
+@no_type_check
 def write_turned(
     frame: "int64[8]",
     control: "control",
@@ -224,6 +232,7 @@ def write_turned(
             target[f] = source[f * lanes + lane]
 
 
+@no_type_check
 def ask(x: "int", start: "int", stop: "int", size: "int"):
     # what other threads have written, all of it at once: one line after the other, as a product
     # reads them, each takes the time of a hundred sums

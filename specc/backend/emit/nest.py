@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from specc.backend.emit.calls import ELEMENT, Address, Value
 from specc.backend.llvm import printer
@@ -58,14 +59,28 @@ LANE_BLOCK = 128
 # How many lanes are added up side by side, with partial sums on the stack: long rows are read in
 # few pieces, but several sums have to share the stack and the nearest cache.
 LANES, MORE_LANES = 1024, 4096
-_FIRST = {"sum": Real(0.0), "max": Real(-math.inf)}
+
+
+class AccessMode(StrEnum):
+    """What a nest does with an array."""
+
+    READ = "read"
+    STORE = "store"
+    SUM = "sum"  # it adds over the axes of stride 0
+    MAX = "max"  # it takes the maximum over the axes of stride 0
+
+
+_FIRST = {AccessMode.SUM: Real(0.0), AccessMode.MAX: Real(-math.inf)}
 
 
 def _larger(a: Expression, b: Expression) -> Expression:
     return choose(either(b > a, differs(b, b)), b, a)
 
 
-_JOIN = {"sum": lambda a, b: call("plus", a, b), "max": _larger}
+_JOIN: dict[AccessMode, Callable[[Expression, Expression], Expression]] = {
+    AccessMode.SUM: lambda a, b: call("plus", a, b),
+    AccessMode.MAX: _larger,
+}
 
 
 @dataclass(eq=False, repr=False)
@@ -79,15 +94,14 @@ class Read(Expression):
 class Access:
     """An array of the nest. `strides` count elements, one for each axis of the domain.
 
-    `mode`: "read", "store", or for a reduction "sum" or "max" (over the axes of stride 0 in
-    `reduced`). `elements` is the length of the array where it must be filled first.
+    `elements` is the length of an array that must be filled first.
     """
 
     name: str
     kind: str
     address: Address
     strides: tuple[int, ...]
-    mode: str = "read"
+    mode: AccessMode = AccessMode.READ
     value: Expression | None = None  # what is stored
     elements: int = 0
     item: int = 4  # bytes of an element
@@ -120,8 +134,8 @@ def kernel_of(nest: Nest, dtype: str) -> tuple[Kernel, list[tuple[str, Value]]]:
     in_lanes = _adds_in_lanes(nest, extents, reduced)
     for each in nest.accesses:
         if each.mode in _FIRST and not any(reduced) and not each.overlaps:
-            each.mode = "store"  # there is one term
-        elif each.mode in _FIRST and not (in_lanes and each.mode == "sum"):
+            each.mode = AccessMode.STORE  # there is one term
+        elif each.mode in _FIRST and not (in_lanes and each.mode == AccessMode.SUM):
             each.fill = each.fill or any(reduced[: _suffix(reduced)])
     for each in nest.accesses:
         if not each.fill:
@@ -133,10 +147,12 @@ def kernel_of(nest: Nest, dtype: str) -> tuple[Kernel, list[tuple[str, Value]]]:
             each.address = each.address.moved((each.start + lowest) * each.item)
             each.start = -lowest
     read = {
-        (each.address, each.strides): each.name for each in nest.accesses if each.mode == "read"
+        (each.address, each.strides): each.name
+        for each in nest.accesses
+        if each.mode == AccessMode.READ
     }
     for each in nest.accesses:
-        if each.mode == "store" and not each.fill:
+        if each.mode == AccessMode.STORE and not each.fill:
             each.over = read.get((each.address, each.strides), "")
     writer = _Writer(nest, extents, reduced, in_lanes)
     kernel = printer.kernel(writer.function(), dtype)
@@ -172,7 +188,7 @@ def _collapse(nest: Nest) -> tuple[tuple[int, ...], tuple[bool, ...]]:
         else:
             axes.append((size, reduced[axis], strides))
     if not axes:
-        axes = [(1, False, [1 if each.mode == "store" else 0 for each in nest.accesses])]
+        axes = [(1, False, [1 if each.mode == AccessMode.STORE else 0 for each in nest.accesses])]
     for position, each in enumerate(nest.accesses):
         each.strides = tuple(strides[position] for _, _, strides in axes)
     return tuple(size for size, _, _ in axes), tuple(flag for _, flag, _ in axes)
@@ -230,7 +246,7 @@ class _Writer:
         # sums of many terms, which are added up in blocks; a long innermost loop is cut into blocks
         # if the rows that it runs through can be cut
         long = math.prod(extents[self.suffix :]) > BLOCK and self.suffix < depth
-        self.blocked = [each for each in self.reductions if each.mode == "sum" and long]
+        self.blocked = [each for each in self.reductions if each.mode == AccessMode.SUM and long]
         self.cut = (
             bool(self.blocked)
             and extents[-1] > BLOCK
@@ -238,7 +254,9 @@ class _Writer:
         )
         # sums side by side; from which axis on their terms are added up, and by which they are cut
         # into blocks
-        self.in_lanes = [each for each in self.reductions if each.mode == "sum" and in_lanes]
+        self.in_lanes = [
+            each for each in self.reductions if each.mode == AccessMode.SUM and in_lanes
+        ]
         self.terms_from = self.block_axis = depth
         if self.in_lanes:
             self.terms_from = reduced.index(True)
@@ -322,7 +340,11 @@ class _Writer:
         found: list[Statement] = []
         names: dict[str, Expression] = {}
         for each in self.nest.accesses:
-            if each.mode == "read" and self._innermost(each) == axis and axis < self.depth - 1:
+            if (
+                each.mode == AccessMode.READ
+                and self._innermost(each) == axis
+                and axis < self.depth - 1
+            ):
                 place = self._place(each, range(axis + 1))
                 found.append(Assign(f"{each.name}_", self._loaded(each, place)))
                 names[each.name] = Name(f"{each.name}_")
@@ -432,7 +454,7 @@ class _Writer:
                     start, count = start + Name("block" if self.cut else "first"), Name("count")
                 found.append(Assign(f"{each.name}_", call("row", Name(each.name), start, count)))
                 names[each.name] = Index(Name(f"{each.name}_"), (Name(f"i{last}"),))
-            elif stride or each.mode != "read":
+            elif stride or each.mode != AccessMode.READ:
                 names[each.name] = self._place(each, range(self.depth))
         return found, names
 
@@ -444,7 +466,7 @@ class _Writer:
             if isinstance(names[each.name], Name)
             else self._loaded(each, names[each.name])
             for each in nest.accesses
-            if each.mode == "read"
+            if each.mode == AccessMode.READ
         }
 
         def with_reads(tree: Expression) -> Expression:
@@ -462,20 +484,27 @@ class _Writer:
                     found.append(Assign(f"{each.name}_now", values[each.name]))
                     values[each.name] = Name(f"{each.name}_now")
         for each in nest.accesses:
-            if each.mode != "read":
+            if each.mode != AccessMode.READ:
                 found.append(self._written(each, values[each.name], names))
         return found
 
     def _written(self, each: Access, value: Expression, names: dict[str, Expression]) -> Statement:
-        if each.mode == "store":
-            return Store(names[each.name], choose(value, 1, 0) if each.kind == "bool" else value)
+        if each.mode == AccessMode.STORE:
+            stored = choose(value, 1, 0) if each.kind == "bool" else value
+            return Store(_element(names[each.name]), stored)
         if each in self.in_lanes:
             place = Index(Name(f"{each.name}_part"), (Name(f"i{self.depth - 1}"),))
             return Store(place, call("plus", place, value))
         if self.suffix < self.depth:
             return Assign(f"{each.name}_", _JOIN[each.mode](Name(f"{each.name}_"), value))
-        place = names[each.name]
+        place = _element(names[each.name])
         return Store(place, _JOIN[each.mode](place, value))
+
+
+def _element(tree: Expression) -> Index:
+    """The element of an array that is stored to."""
+    assert isinstance(tree, Index), f"{tree!r} is not an element of an array"
+    return tree
 
 
 def _loop(index: str, end: Expression, *body: Statement) -> For:

@@ -13,8 +13,9 @@ from specc.backend.llvm import printer
 from specc.backend.machine import this_machine
 from specc.ir import sizes
 from specc.ir.graph import Node
+from specc.ir.op import WithKernel
 from specc.ir.plan import Mode, Place, Step
-from specc.ops.gather import put_rows
+from specc.ops.kernels.gather import put_rows
 from specc.ops.leaf import REPEATED
 from specc.target import parse
 
@@ -25,20 +26,22 @@ def own_kernel(shard: Shard, step: Step) -> Call:
     types = tuple(each.type for each in node.inputs)
     lanes = shard.plan.lanes if any(type_.batched for type_ in (node.type, *types)) else 1
     width = this_machine().lanes(shard.dtype) if lanes > 1 else 1  # lanes that are done at once
-    function = node.op.kernel(types, lanes, width)
-    numbers = {**node.op.arguments(types, lanes), "vector": width, "item": shard.item(node)}
+    op = node.op
+    assert isinstance(op, WithKernel)
+    function = op.kernel(types, lanes, width)
+    numbers = {**op.arguments(types, lanes), "vector": width, "item": shard.item(node)}
     addresses = []
-    for each in () if node.op.awaits_only else node.inputs:
+    for each in () if op.awaits_only else node.inputs:
         addresses.append(shard.viewed(each))
     addresses.append(shard.address(node, place))
     numbers |= {"first_example": shard.first_example, "skipped": 0}
     if step.mode == Mode.SPLIT:  # an op on each channel by itself
         channels = numbers["channels"]
         numbers["skipped"], numbers["channels"] = shard.part(channels)
-        values = (node,) if node.op.awaits_only else (*node.inputs, node)
+        values = (node,) if op.awaits_only else (*node.inputs, node)
         addresses = [
             address.moved(
-                each.type.elements
+                each.type.bound_elements
                 // channels
                 * numbers["skipped"]
                 * shard.lane_step(each)
@@ -48,7 +51,11 @@ def own_kernel(shard: Shard, step: Step) -> Call:
         ]
     arguments: list[tuple[str, Value]] = []
     arrays = iter(addresses)
-    known = {**numbers, "frame": Address("frame"), "examples": shard.plan.examples}
+    known: dict[str, Value] = {
+        **numbers,
+        "frame": Address("frame"),
+        "examples": shard.plan.examples,
+    }
     for name in parse.parameters(function):
         if name != "control":
             arguments.append((name, known[name] if name in known else next(arrays)))
@@ -64,18 +71,18 @@ def put_rows_calls(
 ) -> Iterator[Call]:
     """Rows of what all shards put into a table, shard by shard."""
     dy, index = node.inputs
-    rest = sizes.product(node.type.shape[1:])
+    rest = sizes.count(node.type.shape[1:])
     numbers = {
         "start": start,
         "rows": rows,
-        "count": index.type.elements,
+        "count": index.type.bound_elements,
         "rest": rest,
         "lanes": shard.plan.lanes,
     }
     kernel = printer.written(put_rows, put_rows.__name__, shard.dtype)
     out = shard.address(node, place).moved(start * rest * shard.item(node))
     for number in range(shard.plan.arenas if rows else 0):
-        known = {
+        known: dict[str, Value] = {
             **numbers,
             "fresh": int(number == 0),
             "dy": shard.viewed(dy, number),

@@ -8,14 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from specc.backend.emit import feed
-from specc.backend.emit.calls import ELEMENT, Address, Call
+from specc.backend.emit.calls import ELEMENT, Address, Call, Value
 from specc.backend.emit.shard import Shard
 from specc.backend.machine import this_machine
 from specc.ir.graph import Node
+from specc.ir.op import Kernel
 from specc.ir.plan import Mode, share
-from specc.ops.leaf import Input
+from specc.ops.leaf import Input, Role
+
+Arguments = tuple[tuple[str, Value], ...]
 
 ANY = 1 << 31  # classes, if their number is not known
+
+_GATHER: dict[str, Kernel] = {
+    "float": feed.gather_float,
+    "int": feed.gather_int,
+    "bool": feed.gather_bool,
+}
 
 
 def inputs(shard: Shard) -> Iterator[Call]:
@@ -29,20 +38,16 @@ def inputs(shard: Shard) -> Iterator[Call]:
         is_divided = (
             plan.team
             and plan.lanes > 1
-            and role in ("input", "target")
+            and role in (Role.INPUT, Role.TARGET)
             and node.type.kind == "float"
         )
         if plan.team and shard.shard and not is_divided:
             continue
-        if role in ("input", "target"):
-            gather = {
-                "float": feed.gather_float,
-                "int": feed.gather_int,
-                "bool": feed.gather_bool,
-            }[node.type.kind]
-            skipped, size = _features(shard, node) if is_divided else (0, node.type.elements)
+        if role in (Role.INPUT, Role.TARGET):
+            gather = _GATHER[node.type.kind]
+            skipped, size = _features(shard, node) if is_divided else (0, node.type.bound_elements)
             out = out.moved(skipped * shard.lane_step(node) * shard.item(node))
-            arguments = (
+            arguments: Arguments = (
                 ("frame", Address("frame")),
                 ("out", out),
                 ("slot", Address("slot", name=label)),
@@ -51,8 +56,8 @@ def inputs(shard: Shard) -> Iterator[Call]:
             if node.type.kind == "float":
                 arguments += (("skipped", skipped), ("first_example", shard.first_example))
             if node.type.kind == "int":
-                known = isinstance(node.type.classes, int)
-                arguments += (("classes", node.type.classes if known else ANY),)
+                classes = node.type.classes
+                arguments += (("classes", classes if isinstance(classes, int) else ANY),)
             arguments += lanes
             yield Call(
                 feed.kernel(gather, shard.dtype, column=shard.columns[label]),
@@ -60,10 +65,10 @@ def inputs(shard: Shard) -> Iterator[Call]:
                 0,
                 (node,),
             )
-        elif role == "weight_of_example":
+        elif role == Role.WEIGHT_OF_EXAMPLE:
             arguments = (("frame", Address("frame")), ("out", out), *lanes)
             yield Call(feed.kernel(feed.weigh_examples, shard.dtype), arguments, 0, (node,))
-        elif role == "setting" and shard.shard == 0:
+        elif role == Role.SETTING and shard.shard == 0:
             arguments = (
                 ("frame", Address("frame")),
                 ("out", out),
@@ -86,7 +91,7 @@ def outputs(shard: Shard) -> Iterator[Call]:
             for step in plan.steps
             if records & {node for node, _ in step.stores}
         )
-        arguments = (
+        arguments: Arguments = (
             ("frame", Address("frame")),
             ("values", Address("record")),
             ("records", plan.record_width),
@@ -97,12 +102,12 @@ def outputs(shard: Shard) -> Iterator[Call]:
             ("frame", Address("frame")),
             ("values", shard.viewed(node)),
             ("slot", Address("slot", name=name)),
-            ("size", node.type.elements),
+            ("size", node.type.bound_elements),
             ("lanes", plan.lanes),
             ("examples", plan.examples),
         )
         width = this_machine().lanes(shard.dtype)
-        squares = plan.lanes % width == 0 and node.type.elements >= width
+        squares = plan.lanes % width == 0 and node.type.bound_elements >= width
         turned = squares and node.type.kind == "float" and shard.columns[name] == shard.dtype
         write = feed.write_turned if turned else feed.write_rows
         kernel = feed.kernel(
@@ -116,7 +121,7 @@ def _features(shard: Shard, node: Node) -> tuple[int, int]:
 
     They are whole vectors, but for the last.
     """
-    width, size = this_machine().lanes(shard.dtype), node.type.elements
+    width, size = this_machine().lanes(shard.dtype), node.type.bound_elements
     start, count = share(-(-size // width), shard.shard, shard.plan.shards)
     start = min(start * width, size)
     return start, min(count * width, size - start)

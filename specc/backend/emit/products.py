@@ -18,7 +18,7 @@ from specc.backend.emit.shard import Shard
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, Repeated, share
 from specc.ops.contract import Contract, index
-from specc.ops.leaf import Input
+from specc.ops.leaf import Input, Role
 from specc.ops.shape import c_strides
 
 MOST_KEPT = 8 << 20  # bytes of weights that are
@@ -40,7 +40,7 @@ def product_calls(
     ahead of all runs."""
     operands, places = _operands(node, shard)
     step = shard.lane_step(node)
-    strides = shard.plan.strides.get(node) or c_strides(node.type.shape)
+    strides = shard.plan.strides.get(node) or c_strides(node.type.bound_shape)
     result = Operand(tuple(stride * step for stride in strides), node.type.batched)
     ahead = loop is not None and all(
         each.type.batched
@@ -48,13 +48,15 @@ def product_calls(
         for each, place in zip(node.inputs, places, strict=True)
     )
     once = _is_kept(node, shard)
+    left, right = operands
     problem = Problem(
-        node.op,
-        *operands,
+        node.op_as(Contract),
+        left,
+        right,
         result,
         shard.plan.lanes,
         shard.target,
-        calls=loop.steps if ahead else 1,
+        calls=loop.steps if loop is not None and ahead else 1,
         used=shard.plan.examples,
         part=part,
         wanted=shard.parts_read.get(node),
@@ -80,8 +82,8 @@ def _is_kept(node: Node, shard: Shard) -> bool:
         and len(weights) == 1
         and all(
             isinstance(root.op, Input)
-            and root.op.role == "param"
-            and root.type.elements * shard.item(root) <= MOST_KEPT
+            and root.op.role == Role.PARAM
+            and root.type.bound_elements * shard.item(root) <= MOST_KEPT
             for root in roots
         )
     )
@@ -148,7 +150,7 @@ def rows_calls(
     The arenas of the shards lie side by side, so the shards are one more index that is summed over.
     For `soon` and `soon_size` see `_calls`.
     """
-    op: Contract = node.op
+    op = node.op_as(Contract)
     operands, places = _operands(node, shard, 0)
     size = shard.item(node)
     from_shard = shard.plan.arena_bytes // size
@@ -167,22 +169,20 @@ def rows_calls(
         step = Linear(map_, operands[n], name).step(row)
         places[n] = places[n].moved(start * step * size)
         operands[n] = Operand((*operands[n].strides, from_shard), True)
-    strides = c_strides(node.type.shape)
+    strides = c_strides(node.type.bound_shape)
     result = Operand(strides, False)
-    problem = Problem(
-        part, *operands, result, shard.plan.lanes, shard.target, used=shard.plan.examples
-    )
-    plan = plan_contraction(problem)
+    plan = _planned(part, operands, result, shard)
     out = out.moved(start * strides[0] * size)
     return _calls(plan, node, places, out, phase, None, soon, soon_size)
 
 
 def own_rows_calls(node: Node, shard: Shard, out: Address, phase: int) -> list[Call]:
     """Return the calls for the shard's own rows of a sum over the rows of the weights."""
-    op: Contract = node.op
+    op = node.op_as(Contract)
     operands, places = _operands(node, shard)
     i = op.summed_row(not node.inputs[0].type.batched)
-    start, count = share(op.extents[i], shard.shard, shard.plan.shards)
+    assert i is not None, "a product by rows sums over the rows of its weights"
+    start, count = share(op.bound_extents[i], shard.shard, shard.plan.shards)
     extents = [*op.extents]
     extents[i] = count
     part = replace(op, extents=tuple(extents), by_rows=False)
@@ -190,13 +190,23 @@ def own_rows_calls(node: Node, shard: Shard, out: Address, phase: int) -> list[C
         places[n] = places[n].moved(
             start * Linear(map_, operands[n], name).step(i) * shard.item(node)
         )
-    strides = tuple(stride * shard.lane_step(node) for stride in c_strides(node.type.shape))
+    strides = tuple(stride * shard.lane_step(node) for stride in c_strides(node.type.bound_shape))
     result = Operand(strides, True)
-    problem = Problem(
-        part, *operands, result, shard.plan.lanes, shard.target, used=shard.plan.examples
-    )
-    plan = plan_contraction(problem)
+    plan = _planned(part, operands, result, shard)
     return _calls(plan, node, places, out, phase)
+
+
+def _planned(
+    op: Contract, operands: Sequence[Operand], result: Operand, shard: Shard
+) -> ContractionPlan:
+    """Return the plan of a part of a contraction, which always has one."""
+    left, right = operands
+    used = shard.plan.examples
+    plan = plan_contraction(
+        Problem(op, left, right, result, shard.plan.lanes, shard.target, used=used)
+    )
+    assert plan is not None, "no kernel fits a part of a product (a bug of specc)"
+    return plan
 
 
 def repeats(call: Call, before: Call) -> bool:

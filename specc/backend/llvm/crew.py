@@ -16,6 +16,8 @@ Workers park only where they cannot sleep until they are woken.
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 from specc.backend.llvm.intrinsics import Helper as compiled
 from specc.backend.llvm.memory import (
     CAN_SLEEP,
@@ -60,6 +62,7 @@ from specc.backend.words import (
 
 
 @compiled
+@no_type_check
 def run_shard(state, shard):
     """Runs the posted job's part of one thread; the number of steps done."""
     before = flush_tiny()
@@ -69,6 +72,7 @@ def run_shard(state, shard):
 
 
 @compiled
+@no_type_check
 def run_steps_of(state, shard):
     program, first, steps = peek(state + PROGRAM), peek(state + FIRST), peek(state + STEPS)
     threads, phases = peek(program), peek(program + 8)
@@ -94,6 +98,7 @@ def run_steps_of(state, shard):
 
 
 @compiled
+@no_type_check
 def barrier(state, threads, shard):
     """Waits for all threads. The last to arrive decides for all whether a stop was asked for."""
     generation = atomic_peek(state + GENERATION)
@@ -122,6 +127,7 @@ def barrier(state, threads, shard):
 
 
 @compiled
+@no_type_check
 def learn(state, own, spent):
     """Double a thread's patience if its wait took `spent` spins, and halve it if it failed (-1).
 
@@ -137,6 +143,7 @@ def learn(state, own, spent):
 
 
 @compiled
+@no_type_check
 def start(state, threads):
     """Takes every worker and posts the job; False, with nothing changed, if one is parked."""
     for worker in range(1, threads):
@@ -154,6 +161,7 @@ def start(state, threads):
 
 
 @compiled
+@no_type_check
 def serve(state, worker):
     """A worker's compiled life: jobs, and waiting for them, until it parks or must end."""
     word = state + WORKERS + LINE * worker

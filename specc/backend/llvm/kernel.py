@@ -85,13 +85,17 @@ class Written(Kernel):
     For `function` and `constants` see `parse.function`; `printed` makes source and imports of its
     tree."""
 
+    _function: Callable[..., Any]
+    _constants: Mapping[str, int | float | str]
+    _printed: Callable[[Function], tuple[str, str]]
+
     def __init__(
         self,
         function: Callable[..., Any],
         options: Mapping[str, str | int | bool],
         constants: Mapping[str, int | float | str],
         printed: Callable[[Function], tuple[str, str]],
-    ):
+    ) -> None:
         bits = options.get("vector_bits") or this_machine().vector_bits
         vars(self).update(options, vector_bits=bits, overlap=False)
         vars(self).update(_function=function, _constants=constants, _printed=printed)

@@ -192,7 +192,7 @@ class _Module:
 def _returns(block: Block) -> bool | None:
     """Whether a function returns truth values; None if it returns nothing."""
     for each in block:
-        inner = ()
+        inner: Block = ()
         if isinstance(each, Return) and each.value is not None:
             return isinstance(each.value, Truth)
         if isinstance(each, If):
@@ -263,8 +263,11 @@ class _Body(Formulas):
                 places = [stack(self.b, each.type) for each in (value.data, *value.extents)]
                 known = MemoryVariable(value.element, places[0], tuple(places[1:]))
                 self.variables[name] = known
-            is_alike = isinstance(known, MemoryVariable) and known.element == value.element
-            if not is_alike or len(known.extents) != len(value.extents):
+            if (
+                not isinstance(known, MemoryVariable)
+                or known.element != value.element
+                or len(known.extents) != len(value.extents)
+            ):
                 raise LoweringError(f"`{name}` becomes an array of another kind")
             self.b.store(value.data, known.data)
             for extent, place in zip(value.extents, known.extents, strict=True):

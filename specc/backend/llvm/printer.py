@@ -89,7 +89,12 @@ def written(
     **constants: int | float | str,
 ) -> Kernel:
     """Return the kernel of a Python function (see `parse.function`), under a name of its own."""
-    options = {"name": name, "dtype": dtype, "vector_bits": vector_bits, "unroll": unroll}
+    options: dict[str, str | int | bool] = {
+        "name": name,
+        "dtype": dtype,
+        "vector_bits": vector_bits,
+        "unroll": unroll,
+    }
     return Written(source, options, constants, _printed)
 
 

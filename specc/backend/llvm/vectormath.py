@@ -315,11 +315,12 @@ def _precision(kind) -> Precision | None:
 
 def _of_one_float(typing, x, write):
     """The typing and code of an intrinsic whose value is `write(code, x)`."""
-    if _precision(x) is None:
+    precision = _precision(x)
+    if precision is None:
         raise UntypedError(f"a float32 or float64 is wanted, not {x}")
 
     def codegen(context, b, signature, args):
-        return write(_Code(b, _precision(x)), args[0])
+        return write(_Code(b, precision), args[0])
 
     return x(x), codegen
 
@@ -378,7 +379,8 @@ def bfloat16(typing, x):
 @intrinsic
 def plus(typing, x, y):
     """x + y as part of a long sum, whose terms LLVM may add up in any order."""
-    if _precision(x) is None or x != y:
+    precision = _precision(x)
+    if precision is None or x != y:
         raise UntypedError(f"two floats of one type are wanted, not {x} and {y}")
 
     def codegen(context, b, signature, args):
@@ -408,11 +410,12 @@ def cos(typing, x):
 
 
 def _of_two_floats(typing, x, y, write):
-    if _precision(x) is None or x != y:
+    precision = _precision(x)
+    if precision is None or x != y:
         raise UntypedError(f"two floats of one type are wanted, not {x} and {y}")
 
     def codegen(context, b, signature, args):
-        return write(_Code(b, _precision(x)), *args)
+        return write(_Code(b, precision), *args)
 
     return x(x, y), codegen
 
@@ -430,7 +433,8 @@ def floordiv(typing, x, y):
 
 
 def _of_two(x, y, integers, floats):
-    if _precision(x) is not None and x == y:
+    precision = _precision(x)
+    if precision is not None and x == y:
         result = x
     elif x.is_integer and y.is_integer:
         result = types.int64
@@ -438,9 +442,9 @@ def _of_two(x, y, integers, floats):
         raise UntypedError(f"two floats of one type or two integers are wanted, not {x} and {y}")
 
     def codegen(context, b, signature, args):
-        if result is types.int64:
+        if precision is None:
             return b.select(b.icmp_signed(integers, *args), *args)
-        return _Code(b, _precision(x)).call(floats, *args)
+        return _Code(b, precision).call(floats, *args)
 
     return result(result, result), codegen
 

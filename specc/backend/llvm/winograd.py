@@ -231,7 +231,7 @@ def run_image_tile(dtype: str, width: int, asks: bool = False):
                         half.load(code.at(each, b.mul(y_step, I64(i)), start)) for each in pieces
                     ]
                     low, high = (
-                        half.shuffle(*parts[n : n + 2], list(range(width))) for n in (0, 2)
+                        half.shuffle(parts[n], parts[n + 1], list(range(width))) for n in (0, 2)
                     )
                     for odd in (0, 1):
                         d.append(code.shuffle(low, high, list(range(odd, 2 * width, 2))))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
+from typing import no_type_check
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from specc.backend.toolchain.load import load
 from specc.target.language import ticks
 
 
+@no_type_check
 def stamp(clock: "int64[1]", total: "int64[1]"):
     now = ticks()
     if clock[0] != 0:

@@ -10,6 +10,7 @@ Both take the best of several tries, some tenths of a second in all.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import no_type_check
 
 import numpy as np
 
@@ -66,6 +67,7 @@ def measure(dtype: str = "float32", threads: int = 1) -> Limits:
     return Limits(threads, flops, tuple(rates))
 
 
+@no_type_check
 def peak(
     count: "int",
     out: "int",
@@ -78,6 +80,7 @@ def peak(
     run(count, out)
 
 
+@no_type_check
 def update(a: "float[n]", b: "float[n]", n: "int", repeats: "int"):
     # two arrays are read and one is written, as in an optimizer's update
     for _ in range(repeats):

@@ -20,6 +20,7 @@ from specc.backend.emit.calls import Call, element_bytes
 from specc.backend.measure.clock import Stamps, seconds_of_a_stamp, ticks_per_second
 from specc.backend.run import executor
 from specc.backend.run.program import CompiledProgram
+from specc.backend.run.storage import Linked
 from specc.columns import Column
 from specc.ir.graph import Node
 from specc.ir.plan import Mode, Plan, Step
@@ -75,10 +76,12 @@ def time_calls(
     one step, for all of them."""
     found: list[StepTimes] = []
 
-    def execute(linked, steps: int) -> None:
+    def execute(linked: Linked, steps: int) -> None:
         found.append(_timed(program, linked, steps, repeats))
 
-    def stretch(steps: int) -> tuple:
+    def stretch(
+        steps: int,
+    ) -> tuple[Mapping[str, Column], np.ndarray, int, np.ndarray | None, int]:
         table = None if settings is None else np.tile(settings, (steps, 1))
         return data, np.resize(order, steps * batch), batch, table, seed
 
@@ -91,7 +94,7 @@ def time_calls(
     return found[0]
 
 
-def _timed(program: CompiledProgram, linked, steps: int, repeats: int) -> StepTimes:
+def _timed(program: CompiledProgram, linked: Linked, steps: int, repeats: int) -> StepTimes:
     plan = program.plan
     crew = executor.executor(plan.shards)
     stamped, stamps = _stamped(linked)
@@ -113,7 +116,7 @@ def _timed(program: CompiledProgram, linked, steps: int, repeats: int) -> StepTi
     return StepTimes(calls, min(plain), float(np.mean(waits)), min(whole), plan)
 
 
-def _stamped(linked) -> tuple[executor.Program, Stamps]:
+def _stamped(linked: Linked) -> tuple[executor.Program, Stamps]:
     """The program with stamps. The first places are the waits before the phases; the others the
     calls, in order."""
     places = linked.phases + max(len(calls) for calls in linked.calls)
@@ -184,12 +187,12 @@ def traffic(call: Call, step: Step | None, plan: Plan, dtype: str) -> float:
     rows = step is not None and step.mode == Mode.ROWS
 
     def size(node: Node) -> float:
-        lanes = plan.lanes if node.type.batched else 1
+        lanes: float = plan.lanes if node.type.batched else 1
         if rows:
             lanes = lanes * plan.arenas if node.type.batched else 1 / plan.shards
-        return node.type.elements * lanes * element_bytes(node.type.kind, dtype)
+        return node.type.bound_elements * lanes * element_bytes(node.type.kind, dtype)
 
-    numbers = dict(call.arguments)
+    numbers = {name: value for name, value in call.arguments if isinstance(value, int)}
     if call.packs and "columns" in numbers and "length" in numbers:  # values of examples are turned
         count = numbers["columns"] * numbers["length"] * numbers["end_count"]
         return 2 * count * element_bytes("float", dtype)

@@ -18,6 +18,7 @@ import time
 import weakref
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any, no_type_check
 
 import numpy as np
 
@@ -48,6 +49,7 @@ Call = tuple[int, int]  # the address of a kernel, the address of its args block
 _SPIN, _SPIN_IN_A_CROWD = 200e-6, 5e-6
 
 
+@no_type_check
 def run_steps(state: "int", worker: "int", threads: "int", *, done: "constant"):
     # a worker's life, or, of number 0, the caller's part of a run; then DONE is -1 if a worker was
     # parked and nothing was started
@@ -59,11 +61,13 @@ def run_steps(state: "int", worker: "int", threads: "int", *, done: "constant"):
         poke(state + done, -1)
 
 
+@no_type_check
 def pauses(count: "int"):
     for _ in range(count):
         pause()
 
 
+@no_type_check
 def wake_worker(word: "int"):
     wake(word)
 
@@ -160,7 +164,8 @@ class Executor:
         """Sets up the shared words and the other threads, afresh."""
         self._lock = threading.Lock()
         store = aligned_words((WORKERS + LINE * self.threads) // 8)
-        self._words = (ctypes.c_int64 * len(store)).from_buffer(store)
+        buffer: Any = store  # its stubs tell so only from Python 3.12 on
+        self._words = (ctypes.c_int64 * len(store)).from_buffer(buffer)
         self._state = store.ctypes.data
         spin = _SPIN if self.threads <= processors() else _SPIN_IN_A_CROWD
         rate = _pauses_per_second()

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -144,7 +145,8 @@ class _Ready:
 def _address(array: np.ndarray) -> int:
     """Return the address of the elements; `array.ctypes.data` takes three times as long (1 us)."""
     if array.flags.writeable:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        buffer: Any = array  # its stubs tell so only from Python 3.12 on
+        return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
     return array.ctypes.data
 
 

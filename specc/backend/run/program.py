@@ -29,7 +29,7 @@ from specc.collection import uncollected
 from specc.columns import Column
 from specc.ir.plan import Plan
 from specc.locks import COMPILER
-from specc.ops.leaf import Input
+from specc.ops.leaf import Input, Role
 
 _COLUMN_TYPES = {np.dtype(name) for name in feed.COLUMN_TYPES}
 KEPT_BYTES = 64 << 20  # most memory of a program that is kept for further runs at the same time
@@ -92,9 +92,9 @@ class CompiledProgram:
         self.changes_weights = any(name.startswith("param.") for name in plan.graph.outputs)
         self._codes: dict[tuple[np.dtype, ...], Code] = {}
         leaves = [node.op for node in plan.graph.nodes if isinstance(node.op, Input)]
-        self.ports = tuple(op.label for op in leaves if op.role in ("input", "target"))
+        self.ports = tuple(op.label for op in leaves if op.role in (Role.INPUT, Role.TARGET))
         self._ints = {op.label for op in leaves if op.type.kind != "float"}
-        self.settings = sum(op.role == "setting" for op in leaves)
+        self.settings = sum(op.role == Role.SETTING for op in leaves)
         self._slots = {
             name: feed.PORTS + 3 * i
             for i, name in enumerate([*self.ports, *(name for name, _ in plan.emits)])

@@ -9,6 +9,7 @@ Weights and optimizer states are not part of it: all storages of a model share t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from specc.backend.emit.calls import Address, Call, Table, in_order, phase_of
 from specc.backend.run import executor
 from specc.ir.graph import Node
 from specc.ir.plan import Plan
-from specc.ops.leaf import Input
+from specc.ops.leaf import Input, Role
 
 if TYPE_CHECKING:
     from specc.backend.run.program import Code
@@ -52,7 +53,7 @@ class Storage:
         self.lanes = {
             f"lane.{node.op.label}": self._lane(node)
             for node in plan.graph.nodes
-            if isinstance(node.op, Input) and node.op.role == "lane"
+            if isinstance(node.op, Input) and node.op.role == Role.LANE
         }
         # threads share one crew, but a program of one shard needs only the thread that calls it
         self.executor = executor.Executor(1) if plan.shards == 1 else executor.executor(plan.shards)
@@ -76,8 +77,8 @@ class Storage:
     def _lane(self, node: Node) -> np.ndarray:
         """What a stream carries from step to step: [shards, elements, lanes]."""
         plan = self.plan
-        shape = (plan.shards, node.type.elements, plan.lanes)
-        size = int(np.prod(shape)) * np.dtype(self.dtype).itemsize
+        shape = (plan.shards, node.type.bound_elements, plan.lanes)
+        size = math.prod(shape) * np.dtype(self.dtype).itemsize
         return aligned(size).view(self.dtype).reshape(shape)
 
     def take_lanes(self, lanes: Mapping[str, np.ndarray], batch: int) -> None:

@@ -52,7 +52,7 @@ def load(kernels: Sequence[Kernel], workers: int | None = None) -> dict[Kernel, 
                         _write(folder, kernel, code)
                 finally:
                     _compiling.pop()
-            _link(new, objects)
+            _link(new, {key: code for key, code in objects.items() if code is not None})
         return {each: _addresses[each.key] for each in kernels}
 
 

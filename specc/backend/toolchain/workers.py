@@ -14,9 +14,10 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from specc.backend.llvm.kernel import Kernel
 from specc.locks import NATIVE, remade_after_fork
@@ -104,7 +105,9 @@ def serve() -> None:
         answers.flush()
 
 
-def _drain(queue: deque, done: dict, compile_one) -> None:
+def _drain(
+    queue: deque[Kernel], done: dict[Kernel, bytes], compile_one: Callable[[Kernel], bytes]
+) -> None:
     while True:
         try:
             kernel = queue.popleft()
@@ -120,9 +123,9 @@ def _drain(queue: deque, done: dict, compile_one) -> None:
 class _Worker:
     """A worker process, and the thread that feeds it from the queue."""
 
-    def __init__(self):
-        self._process = None
-        self._thread = None
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread: threading.Thread | None = None
         remade_after_fork(self)
         if not sys.executable:
             return
@@ -142,28 +145,35 @@ class _Worker:
         except OSError:
             return
 
-    def begin(self, queue: deque, done: dict) -> None:
+    def begin(self, queue: deque[Kernel], done: dict[Kernel, bytes]) -> None:
         """Lets it take from the queue, as soon as it is ready."""
         if self._process is None:
             return
         self._thread = threading.Thread(target=self._feed, args=(queue, done), daemon=True)
         self._thread.start()
 
-    def _feed(self, queue: deque, done: dict) -> None:
+    def _feed(self, queue: deque[Kernel], done: dict[Kernel, bytes]) -> None:
+        process = self._process
+        if process is None:  # a fork let go of it
+            return
         try:
-            pickle.load(self._process.stdout)  # "ready": until then it takes nothing
+            pickle.load(_pipe(process.stdout))  # "ready": until then it takes nothing
             _drain(queue, done, self._ask)
         except (OSError, EOFError, ValueError, pickle.UnpicklingError):
             pass  # the process is gone; its kernel is back in the queue
 
     def _ask(self, kernel: Kernel) -> bytes:
-        pickle.dump(kernel, self._process.stdin)
-        self._process.stdin.flush()
-        return pickle.load(self._process.stdout)
+        if self._process is None:
+            raise EOFError("a fork let go of the worker")
+        to = _pipe(self._process.stdin)
+        pickle.dump(kernel, to)
+        to.flush()
+        code: bytes = pickle.load(_pipe(self._process.stdout))
+        return code
 
     def join(self, seconds: float) -> None:
         """Waits for the kernel that the worker has in hand."""
-        if self._thread is not None and self._process.poll() is None:
+        if self._thread is not None and self._process and self._process.poll() is None:
             self._thread.join(seconds)
 
     def stop(self) -> None:
@@ -172,7 +182,7 @@ class _Worker:
             self._process.wait()
             for pipe in (self._process.stdin, self._process.stdout):
                 with suppress(OSError):  # what was on its way to the worker
-                    pipe.close()
+                    _pipe(pipe).close()
 
     def after_fork(self) -> None:
         """Let go of the parent's worker, which must not outlive the parent because of the child."""
@@ -180,10 +190,15 @@ class _Worker:
         if process is not None:
             nowhere = os.open(os.devnull, os.O_RDWR)
             for pipe in (process.stdin, process.stdout):
-                if not pipe.closed:
-                    os.dup2(nowhere, pipe.fileno(), inheritable=False)
+                if not _pipe(pipe).closed:
+                    os.dup2(nowhere, _pipe(pipe).fileno(), inheritable=False)
             os.close(nowhere)
             process.returncode = 0  # it is not a child of this process
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None, "the worker was started with pipes"
+    return pipe
 
 
 def _import_path() -> list[str]:

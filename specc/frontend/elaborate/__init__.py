@@ -13,6 +13,7 @@ definitions     the body of a `fn` or `block`
 cells           the body of a `cell`, for all steps of a sequence
 initial         initial values of parameters and states
 numbers         dimensions and constants of a file
+schedule        the names of a schedule, and its value at a point of a training
 memo            uses of library words that are copied from an earlier, equal use
 
 Importing the room registers all rules with `dispatch`.

@@ -203,7 +203,7 @@ def valid_settings(
     return good
 
 
-def _is_immense(value: Value) -> bool:
+def _is_immense(value: Value | None) -> bool:
     return isinstance(value, int) and abs(value) > LARGEST_WHOLE
 
 
@@ -216,7 +216,7 @@ def _setting_place(callee: Frame, declared: Declared, given: dict[str, Given], s
     return span
 
 
-def setting_help(wrong: Violation, value: Value) -> str | None:
+def setting_help(wrong: Violation, value: Value | None) -> str | None:
     """What to write where a fraction stands for a whole number."""
     if wrong.rule == "type" and isinstance(value, float) and value.is_integer():
         return f"write `{int(value)}`; `/` gives a fraction, `//` is the whole division"

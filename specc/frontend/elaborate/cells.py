@@ -42,7 +42,7 @@ from specc.ir.types import Type
 from specc.ops.broadcast import Broadcast
 from specc.ops.carry import Carry, varying
 from specc.ops.elementwise import select
-from specc.ops.leaf import Input, leaf
+from specc.ops.leaf import Input, Role, leaf
 from specc.ops.shape import Reshape, Slice
 from specc.ops.steps import NoStep, lift
 from specc.source import Span
@@ -120,7 +120,9 @@ def cell(use: BoundCall) -> Value:
     walk = _CellWalk(first_states)
     for key, value in list(frame.names.items()):
         if key not in first_states and isinstance(value, Tensor) and value.sequence is not None:
-            node = leaf(Input("step", f"{frame.naming.path}.{key}", value.type), value.node.origin)
+            node = leaf(
+                Input(Role.STEP, f"{frame.naming.path}.{key}", value.type), value.node.origin
+            )
             walk.leaves[node] = value.node
             frame.names[key] = Tensor(node, value.provenance)
     frame.body = definition.body
@@ -211,7 +213,7 @@ def _state(frame: Frame, caller: Frame, statement: ast.State, walk: _CellWalk) -
         frame.declare(name, POISON)
         return False
     path = frame.naming.within(name.text)
-    node = leaf(Input("step", path, type_), frame.origin(statement.span))
+    node = leaf(Input(Role.STEP, path, type_), frame.origin(statement.span))
     walk.states[name.text] = _State(statement, type_, node, start.node)
     hidden = frame.call is not None
     frame.declare(

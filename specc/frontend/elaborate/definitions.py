@@ -22,7 +22,7 @@ from specc.frontend.syntax import ast
 from specc.ir import sizes
 from specc.ir.program import Parameter, State
 from specc.ir.types import Type
-from specc.ops.leaf import Input, leaf
+from specc.ops.leaf import Input, Role, leaf
 from specc.ops.peers import BATCH
 
 
@@ -178,7 +178,7 @@ def param(frame: Frame, statement: ast.Param) -> None:
     if start is None or (isinstance(start, ast.Boolean) and not start.value):
         frame.declare(name, POISON if start is None else 0)  # `false`: left out
         return
-    node = leaf(Input("param", path, type_), frame.origin(statement.span))
+    node = leaf(Input(Role.PARAM, path, type_), frame.origin(statement.span))
     initial = initial_value(frame, path, type_, node, name.text, start)
     frame.declare(name, Tensor(node, step))
     if initial is None:
@@ -266,7 +266,7 @@ def state(frame: Frame, statement: ast.State) -> None:
             )
         frame.declare(name, POISON)
         return
-    node = leaf(Input("state", path, type_), frame.origin(statement.span))
+    node = leaf(Input(Role.STATE, path, type_), frame.origin(statement.span))
     initial = initial_value(frame, path, type_, node, name.text, statement.value)
     frame.declare(
         name, Tensor(node, provenance.Derivation(frame.place(statement.span), path, type_.shape))

@@ -28,7 +28,7 @@ from specc.ir.program import Parameter, State
 from specc.ir.sizes import Polynomial, Shape
 from specc.ir.types import Type
 from specc.ops.carry import Carry
-from specc.ops.leaf import Input, Random
+from specc.ops.leaf import Input, Random, Role
 from specc.source import Span
 
 ROOM = 20
@@ -357,7 +357,7 @@ class _Recording:
         op = node.op
         is_foreign = isinstance(op, (Input, Carry)) and _has_path(op) and op.label not in self.own
         is_placed = _is_of(self.origin, node.origin) or node.origin in self.places_of_kept
-        if is_foreign or not is_placed or (isinstance(op, Input) and op.role == "step"):
+        if is_foreign or not is_placed or (isinstance(op, Input) and op.role == Role.STEP):
             raise _Singular
 
     def _label(self, path: str) -> str:
@@ -373,7 +373,7 @@ def _is_of(origin: Origin, other: Origin) -> bool:
 
 def _has_path(op: Op) -> TypeGuard[Input | Random | Carry]:
     """Return whether the label of an op begins with the path of its layer."""
-    is_own = isinstance(op, Input) and op.role in ("param", "state")
+    is_own = isinstance(op, Input) and op.role in (Role.PARAM, Role.STATE)
     return is_own or isinstance(op, (Random, Carry))
 
 

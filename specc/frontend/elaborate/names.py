@@ -17,7 +17,7 @@ from specc.frontend.scope.scope import NUMBERS, Word
 from specc.frontend.scope.values import POISON, Tensor, Value, describe
 from specc.frontend.syntax import ast
 from specc.ir.types import Type
-from specc.ops.leaf import Input, leaf
+from specc.ops.leaf import Input, Role, leaf
 from specc.source import Span
 
 SCHEDULE = {
@@ -62,7 +62,7 @@ def outer_name(frame: Frame, name: str, expression: ast.Path) -> Value:
         )
     if name == "training":
         if any(each.kind in ("block", "model") for each in callers(frame)):
-            mode = Input("mode", "training", Type("bool"))
+            mode = Input(Role.MODE, "training", Type("bool"))
             return Tensor(leaf(mode, frame.origin(expression.span)))
         return frame.error(
             "misplaced", "`training` has a meaning only in a model or block", expression.span

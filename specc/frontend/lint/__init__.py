@@ -10,6 +10,6 @@ saturation      many saturating activations in a row
 habits          how the model is trained: its optimizer, its gradients, its memory, its data
 signed          losses in which errors of both signs cancel
 reaches         outputs that cannot reach their targets
-rates           the values of a schedule over a training
+rates           the values that a setting takes over a training
 footprint       a lower bound of the memory that a training takes
 """

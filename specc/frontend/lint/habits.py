@@ -23,7 +23,7 @@ from specc.ir.program import Program
 from specc.ops import elementwise as ops
 from specc.ops.carry import Carry
 from specc.ops.contract import Contract
-from specc.ops.leaf import Input
+from specc.ops.leaf import Input, Role
 from specc.source import Source, Span
 from specc.sources import SOURCES, large_batch, missing_classes, same_data
 
@@ -47,7 +47,7 @@ def untrained(source: Source, program: Program, report: Report) -> None:
         done.add(node)
         if isinstance(node.op, Carry):  # the state that a step of a cell has left
             waiting.append(carries[node.op.label])
-        if isinstance(node.op, Input) and node.op.role == "param":
+        if isinstance(node.op, Input) and node.op.role == Role.PARAM:
             reached.add(node.op.label)
         waiting += node.inputs
     lost = [
@@ -119,9 +119,7 @@ def _is_of_weights(call: ast.Call) -> bool:
     return isinstance(value, ast.Path) and value.text == "weights"
 
 
-def unusual_rate(
-    file: ast.File, train: ast.Train, scope: Scope, program: Program, report: Report
-) -> None:
+def unusual_rate(train: ast.Train, scope: Scope, program: Program, report: Report) -> None:
     """Report learning rates far from those that the optimizer states."""
     for statement in train.body:
         if not isinstance(statement, ast.TrainOptimizer):
@@ -132,7 +130,7 @@ def unusual_rate(
         if word is None or habit is None:
             continue
         setting = _setting(statement.optimizer, word.definition, "lr")
-        found = rates(file, setting, program.recipe.epochs) if setting is not None else []
+        found = rates(scope, setting, program.recipe.epochs) if setting is not None else []
         highest = max(found, default=habit.low)
         if setting is None or habit.low <= highest <= habit.high:
             continue
@@ -208,10 +206,12 @@ def large_footprint(train: ast.Train, program: Program, report: Report) -> None:
     labels = []
     help_ = "its weights, their gradients and the optimizer's states take the most: make it smaller"
     if needed.examples > needed.parameters and needed.largest is not None:
-        each = BYTES * needed.largest.type.elements
+        each = needed.largest.type.elements
         largest = needed.largest.origin.span
-        if largest is not None and largest.source is train.span.source:
-            labels.append(Label(largest, f"{show_bytes(each * batch)} for the values of a batch"))
+        if isinstance(each, int) and largest is not None and largest.source is train.span.source:
+            labels.append(
+                Label(largest, f"{show_bytes(BYTES * each * batch)} for the values of a batch")
+            )
         # a step takes about twice the least
         fitting = int((there - needed.parameters) * 0.25 / (needed.examples / batch))
         help_ = "make it smaller"

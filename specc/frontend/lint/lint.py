@@ -31,7 +31,7 @@ def lint(file: ast.File, program: Program | None, scope: Scope, report: Report) 
         if train is not None:
             habits.untrained(file.source, program, found)
             habits.l2_with_adam(model, train, scope, found)
-            habits.unusual_rate(file, train, scope, program, found)
+            habits.unusual_rate(train, scope, program, found)
             habits.unclipped(file.source, program, found)
             habits.large_footprint(train, program, found)
             habits.data(program, found)

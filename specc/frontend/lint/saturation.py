@@ -10,7 +10,7 @@ from specc.ir.graph import Node, topological
 from specc.ir.program import Program
 from specc.ops.elementwise import Detach
 from specc.ops.functions import Sigmoid, Tanh
-from specc.ops.leaf import Input
+from specc.ops.leaf import Input, Role
 from specc.source import Source
 
 SATURATED = 6
@@ -26,7 +26,7 @@ def deep_saturation(source: Source, program: Program, report: Report) -> None:
     points: dict[Node, int | None] = {}  # None: no input of the model reaches it
     for node in nodes:
         if isinstance(node.op, Input):
-            points[node] = 0 if node.op.role == "input" else None
+            points[node] = 0 if node.op.role == Role.INPUT else None
             continue
         before = [p for each in node.inputs if (p := points[each]) is not None]
         if not before or isinstance(node.op, Detach):

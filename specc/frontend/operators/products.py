@@ -68,7 +68,7 @@ def matmul(frame: Frame, left: Value, right: Value, span: Span) -> Tensor:
 
 
 def window_count(
-    size: Size, window: int, stride: int, pad: int, rounds: str, axis: str
+    size: Size, window: Size, stride: int, pad: int, rounds: str, axis: str
 ) -> tuple[Size, str]:
     """Return how many windows lie on an axis, (N - F + 2P) / S + 1, and that calculation as
     text."""
@@ -91,9 +91,10 @@ def window_count(
                 help="`round=floor` leaves out what is left over at the end",
                 open_sizes=sizes.open_names(left_over),
             )
+        result = f" = {room / stride + 1:g}" if isinstance(room, int) else ""
         raise Mistake(
             "window-does-not-fit",
-            f"the windows do not come out even: {formula} = {room / stride + 1:g} on the {axis}",
+            f"the windows do not come out even: {formula}{result} on the {axis}",
             help=f"`round=floor` leaves out the last {left_over} of it, and gives {count}",
         )
     if left_over != 0:
@@ -267,7 +268,7 @@ def window_sum(
 
 
 def window_counts(
-    x: Tensor, size: Pair, stride: Pair, pad: Pair, rounds: str
+    x: Tensor, size: tuple[Size, Size], stride: Pair, pad: Pair, rounds: str
 ) -> tuple[tuple[Size, ...], str]:
     """Return how many windows lie on each axis of an image, and the calculations as text."""
     problems = zip(("height", "width"), x.shape[1:], size, stride, pad, strict=True)

@@ -36,7 +36,7 @@ from specc.ir.graph import Node, topological
 from specc.ir.program import Program
 from specc.ops.carry import Carry
 from specc.ops.elementwise import Detach
-from specc.ops.leaf import Input
+from specc.ops.leaf import Input, Role
 from specc.source import Source, Span
 
 DEPTH = 20_000
@@ -300,7 +300,7 @@ def _check_losses_reach(context: Context, elaborated: Elaborated, training: Trai
         waiting += node.inputs
         if isinstance(node.op, Carry):  # the state that a step of a cell has left
             waiting.append(context.carries[node.op.label])
-        if isinstance(node.op, Input) and node.op.role == "param" and node.op.label in trained:
+        if isinstance(node.op, Input) and node.op.role == Role.PARAM and node.op.label in trained:
             return
     first = elaborated.losses[0]
     assert first.span is not None, "a loss of the file has a place; please report this"

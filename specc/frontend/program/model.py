@@ -7,6 +7,7 @@ in the context.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from specc.diagnostics import Label
 from specc.frontend.elaborate import definitions
@@ -24,7 +25,7 @@ from specc.ir.graph import Node, apply, topological
 from specc.ir.program import Term
 from specc.ir.types import Type
 from specc.ops import elementwise as ops
-from specc.ops.leaf import Input, leaf
+from specc.ops.leaf import Input, Role, leaf
 from specc.ops.reduce import BatchMean
 from specc.recipe import Port
 
@@ -100,11 +101,13 @@ def _port(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, ports: l
     if type_ is None:
         frame.declare(name, POISON)
         return
-    role = "target" if isinstance(statement, ast.Target) else "input"
+    role = Role.TARGET if isinstance(statement, ast.Target) else Role.INPUT
     origin = frame.origin(statement.span)
     node = leaf(Input(role, name.text, type_), origin)
     kind = "class" if type_.kind == "int" else type_.kind
-    ports.append(Port(name.text, role, kind, type_.shape, type_.classes, statement.span))
+    # data gives a size that is still open its number before anything reads it from the port
+    sizes, classes = cast(tuple[int, ...], type_.shape), cast(int | None, type_.classes)
+    ports.append(Port(name.text, role, kind, sizes, classes, statement.span))
     sequence, axes = None, statement.type.axes or ()
     if axes and (sequence_of := sequence_name(frame, axes[0])) is not None:
         size = type_.shape[0]
@@ -117,13 +120,11 @@ def _port(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, ports: l
             owner = _length_owner(frame, statement, sequence_of)
             length, whose = f"{owner.name.text}.length", role
             if not isinstance(owner, ast.Target):
-                whose = "input"
+                whose = Role.INPUT
             count = leaf(Input(whose, length, Type("int", (), True, size + 1)), origin)
-            ports.append(
-                Port(
-                    length, whose, "class", (), size + 1, statement.span, length_of=owner.name.text
-                )
-            )
+            longest = cast(int, size) + 1
+            of = owner.name.text
+            ports.append(Port(length, whose, "class", (), longest, statement.span, length_of=of))
             sequence = sequences.varying(sequence_of, size, count, origin)
             frame.context.varying[sequence_of] = sequence
     if isinstance(statement, ast.Stream):

@@ -22,11 +22,11 @@ from specc.frontend.elaborate import arguments, definitions
 from specc.frontend.elaborate.bindings import bind_settings
 from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.initial import initial_value
-from specc.frontend.elaborate.names import SCHEDULE
 from specc.frontend.elaborate.patterns import Match
+from specc.frontend.elaborate.schedule import schedule
 from specc.frontend.scope.frame import Frame
 from specc.frontend.scope.scope import Word
-from specc.frontend.scope.values import POISON, Given, Tensor, Value, describe
+from specc.frontend.scope.values import POISON, Given, Tensor, describe
 from specc.frontend.syntax import ast
 from specc.frontend.words.messages import SYNONYMS
 from specc.frontend.words.signatures import InputDeclared, signature_of
@@ -34,13 +34,8 @@ from specc.ir.graph import Node, topological
 from specc.ir.program import State, Update
 from specc.ir.sizes import Size
 from specc.ir.types import Type
-from specc.ops.leaf import Input, Random, leaf
+from specc.ops.leaf import Input, Random, Role, leaf
 from specc.ops.random import Uniform
-
-
-def schedule(frame: Frame, span) -> dict[str, Value]:
-    """Return the names that a setting of an optimizer may depend on."""
-    return {name: Tensor(leaf(Input("schedule", name), frame.origin(span))) for name in SCHEDULE}
 
 
 @dataclass(eq=False)
@@ -78,17 +73,19 @@ class UpdateRule:
             False,
         )
         for declared, name, role in zip(
-            signature_of(definition).inputs, names, ("param", "gradient"), strict=True
+            signature_of(definition).inputs, names, (Role.PARAM, Role.GRADIENT), strict=True
         ):
             node = (
-                context.leaves[path] if role == "param" else self._leaf(role, path, parameter.type)
+                context.leaves[path]
+                if role == Role.PARAM
+                else self._leaf(role, path, parameter.type)
             )
             if (
                 context.has_unknown_inputs
             ):  # nobody uses the optimizer: its parameter may have any shape
                 frame.declare(name, POISON)
                 continue
-            owner = f"the parameter `{path}`" if role == "param" else f"the gradient of `{path}`"
+            owner = f"the parameter `{path}`" if role == Role.PARAM else f"the gradient of `{path}`"
             if not match.accepts(declared, Given(owner, Tensor(node), match.call, parameter.span)):
                 self.does_not_fit = True
                 return None
@@ -117,7 +114,7 @@ class UpdateRule:
         carried = tuple(replace(each, next=values[name].node) for name, each in states.items())
         return Update(path, values[weight].node, carried)
 
-    def _leaf(self, role: str, label: str, type_):
+    def _leaf(self, role: Role, label: str, type_: Type) -> Node:
         return leaf(Input(role, label, type_), self.frame.origin(self.definition.name.span))
 
     def _state(
@@ -136,7 +133,7 @@ class UpdateRule:
             frame.declare(name, POISON)
             return
         full = f"{path}.{name.text}"
-        node = self._leaf("state", full, type_)
+        node = self._leaf(Role.STATE, full, type_)
         initial = initial_value(frame, full, type_, node, name.text, statement.value)
         frame.declare(name, POISON if frame.context.has_unknown_inputs else Tensor(node))
         if initial is not None:
@@ -208,7 +205,11 @@ class UpdateTemplate:
         states = [node for each in self.update.states for node in (each.initial, each.next)]
         roots = [self.update.next, *(node for node in states if node is not None)]
         for node in topological(roots):
-            is_leaf = isinstance(node.op, Input) and node.op.role in ("param", "gradient", "state")
+            is_leaf = isinstance(node.op, Input) and node.op.role in (
+                Role.PARAM,
+                Role.GRADIENT,
+                Role.STATE,
+            )
             if is_leaf or isinstance(node.op, (Random, Uniform)) or not own.isdisjoint(node.inputs):
                 own.add(node)
                 self.nodes.append(node)
@@ -219,7 +220,7 @@ class UpdateTemplate:
         new: dict[Node, Node] = {}
         for node in self.nodes:
             op = node.op
-            if isinstance(op, Input) and op.role == "param":
+            if isinstance(op, Input) and op.role == Role.PARAM:
                 new[node] = leaf_
                 continue
             if isinstance(op, (Input, Random)):

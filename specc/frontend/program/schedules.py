@@ -10,10 +10,11 @@ known with the data alone, so a schedule over `step` is followed as far as every
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.names import SCHEDULE
+from specc.frontend.elaborate.schedule import value_at
 from specc.frontend.program.optimizers import UpdateRule
 from specc.frontend.scope.frame import Frame
 from specc.frontend.scope.values import Tensor
@@ -64,7 +65,7 @@ def _place(rule: UpdateRule, call: ast.Call, position: int, declared: Declared) 
 def _bounds(frame: Frame, declared: Declared) -> tuple[tuple[str, float], ...]:
     values = []
     for sign, bound in declared.bounds:
-        number = evaluate(frame, bound) if isinstance(bound, ast.Node) else bound
+        number = evaluate(frame, bound) if isinstance(bound, ast.Expression) else bound
         if isinstance(number, (int, float)):
             values.append((sign, number))
     return tuple(values)
@@ -108,25 +109,3 @@ def _points(used: set[str], epochs: int) -> Iterator[dict[str, float]]:
             # without any improvement every epoch so far is stale
             for stale in {0.0, float(math.floor(epoch))} if "stale" in used else {0.0}:
                 yield {"step": 0.0, "epoch": epoch, "progress": done, "stale": stale}
-
-
-def value_at(nodes: Sequence[Node], point: Mapping[str, float]) -> float:
-    """Return the value of the last node, a formula over the schedule, at a point of a training.
-
-    NaN if it has no value there, or is not made of elementwise ops and constants alone.
-    """
-    values: dict[Node, float] = {}
-    try:
-        for node in nodes:
-            op = node.op
-            if isinstance(op, Const):
-                values[node] = op.value
-            elif isinstance(op, Input):
-                values[node] = point[op.label]
-            elif isinstance(op, Elementwise):
-                values[node] = op.of_numbers(*(values[each] for each in node.inputs))
-            else:
-                return math.nan
-        return float(values[nodes[-1]])
-    except (ArithmeticError, ValueError, TypeError):  # a power of a negative number is complex
-        return math.nan

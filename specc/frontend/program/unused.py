@@ -25,7 +25,7 @@ from specc.frontend.syntax import ast
 from specc.frontend.words.signatures import Signature, signature_of
 from specc.ir.program import Parameter
 from specc.ir.types import Type
-from specc.ops.leaf import Input, constant, leaf
+from specc.ops.leaf import Input, Role, constant, leaf
 
 
 def check_unused(context: Context, scope: Scope, found: list[ast.Definition]) -> None:
@@ -71,13 +71,13 @@ def _walk(context: Context, scope: Scope, definition: ast.Fn | ast.Block | ast.O
         if check_inputs(frame, definition):
             type_ = Type("float")
             apart.parameters["w"] = Parameter("w", type_, constant(0.0))
-            apart.leaves["w"] = leaf(Input("param", "w", type_))
+            apart.leaves["w"] = leaf(Input(Role.PARAM, "w", type_))
             UpdateRule(frame, definition).update("w")
     else:
         definitions.value(frame, definition)
 
 
-def _unknown_names(definition: ast.WordDefinition) -> dict[str, Value]:
+def _unknown_names(definition: ast.WordDefinition) -> dict[str, Value | None]:
     """Return the names that the signature gives a meaning to, and those of a schedule."""
     signature = definition.signature
     names = [each.name.text for each in signature.inputs]
@@ -93,7 +93,7 @@ def _unknown_names(definition: ast.WordDefinition) -> dict[str, Value]:
 
 def _defaults(context: Context, scope: Scope, definition: ast.WordDefinition) -> None:
     """Report defaults that the declaration of their setting does not allow."""
-    names = _unknown_names(definition) | dict.fromkeys(SCHEDULE, POISON)
+    names = {**_unknown_names(definition), **dict.fromkeys(SCHEDULE, POISON)}
     word = Word(definition.name.text, definition, scope)
     for declared in signature_of(definition).settings:
         if not isinstance(declared.default, ast.Expression):

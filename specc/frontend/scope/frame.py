@@ -29,7 +29,7 @@ from specc.frontend.words.messages import SYNONYMS
 from specc.ir.graph import Node, Origin, apply
 from specc.ir.op import Op, ShapeError
 from specc.ir.sizes import Undecided
-from specc.ops.leaf import Input, leaf
+from specc.ops.leaf import Input, Role, leaf
 from specc.ops.steps import lifted
 from specc.source import Span
 
@@ -45,7 +45,7 @@ class Frame:
     context: Context
     scope: Scope
     kind: str  # "file", "model", "fn", "block", "optimizer", "train"
-    names: dict[str, Value] = field(default_factory=dict)
+    names: dict[str, Value | None] = field(default_factory=dict)
     places: dict[str, Span] = field(default_factory=dict)
     namer: Namer | None = None
     call: Span | None = None
@@ -174,7 +174,7 @@ class Frame:
         for all)."""
         moving = [each.sequence is not None for each in operands]
         leaves = [
-            leaf(Input("step", str(position), each.type)) if each.sequence else each.node
+            leaf(Input(Role.STEP, str(position), each.type)) if each.sequence else each.node
             for position, each in enumerate(operands)
         ]
         one = apply(op, *leaves, origin=self.origin(span))

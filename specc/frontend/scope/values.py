@@ -118,7 +118,7 @@ def is_number(value: Value) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def beyond_float(value: Value) -> str | None:
+def beyond_float(value: Value | None) -> str | None:
     """What is said of a number that float32 cannot hold; None of all others."""
     if not isinstance(value, (int, float)) or -LARGEST_FLOAT <= value <= LARGEST_FLOAT:
         return None

@@ -11,17 +11,21 @@ is put into a later phase.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from specc.ir import sizes
 from specc.ir.graph import Node
 from specc.ir.op import Form
 from specc.ir.plan import Group, GroupKind, Mode, Place, Step, View
-from specc.ops.leaf import Const, Input
+from specc.ops.contract import Contract
+from specc.ops.leaf import Const, Input, Role
 from specc.ops.shape import Concat
 from specc.ops.views import awaited, root_of
 from specc.passes.team import SPLIT_FROM
+
+Targets = Mapping[Node, list[Place]]
+"""The places outside of the program's own memory that a node's value must reach."""
 
 
 @dataclass(eq=False)
@@ -47,7 +51,7 @@ class Scheduled:
     @property
     def span(self) -> int:
         """The phases that it takes."""
-        return 1 + self.phases * self.group.loop.steps if self.stages else 1
+        return 1 + self.phases * self.group.repeated.steps if self.stages else 1
 
 
 def mode(group: Group) -> Mode:
@@ -74,7 +78,11 @@ def _same_channels(maker: Scheduled, reader: Scheduled, value: Node) -> bool:
     }
     if reader.group.kind == GroupKind.CONTRACT:
         node = reader.group.nodes[0]  # the rows of its weights are the channels of what it reads
-        return node.op.by_rows and value in node.inputs and channels == {*value.type.shape}
+        return (
+            node.op_as(Contract).by_rows
+            and value in node.inputs
+            and channels == {*value.type.shape}
+        )
     reads = [each for node in reader.group.nodes for each in node.inputs if root_of(each) is value]
     return all(each is value for each in reads) and channels == {value.type.shape[0]}
 
@@ -90,9 +98,10 @@ def _takes_own_rows(reader: Scheduled, writer: Scheduled) -> bool:
     ):
         return False
     node = reader.group.nodes[0]
+    op = node.op_as(Contract)
     (weight,) = (each for each in node.inputs if not each.type.batched)
     is_left = weight is node.inputs[0]
-    by_rows = node.op.by_rows or (node.op.left if is_left else node.op.right)[:1] == node.op.out[:1]
+    by_rows = op.by_rows or (op.left if is_left else op.right)[:1] == op.out[:1]
     return by_rows and isinstance(weight.op, Input) and writer.group.domain == weight.type.shape
 
 
@@ -119,7 +128,7 @@ def is_completed(node: Node) -> bool:
     return node.op.completes_rows
 
 
-def repeat_small_steps(scheduled: list[Scheduled], targets) -> None:
+def repeat_small_steps(scheduled: list[Scheduled], targets: Targets) -> None:
     """Let every shard do for itself what is small and read by the shards: that saves a barrier.
 
     What such a step gives to other places than the arena, the first shard alone writes.
@@ -145,16 +154,19 @@ def repeat_small_steps(scheduled: list[Scheduled], targets) -> None:
 
 def _earliest_phase(root: Node, reader: Scheduled, team: bool, lanes: int) -> int:
     """The phase from which a group can read a leaf that the shards bring in during phase 0."""
-    if root.op.role != "setting" and not (root.type.batched and (team or reader.mode == Mode.ROWS)):
+    role = root.op_as(Input).role
+    if role != Role.SETTING and not (root.type.batched and (team or reader.mode == Mode.ROWS)):
         return 0
     # each shard of a team brings in some of the features
     together = (
-        team and lanes > 1 and root.op.role in ("input", "target") and root.type.kind == "float"
+        team and lanes > 1 and role in (Role.INPUT, Role.TARGET) and root.type.kind == "float"
     )
     return 0 if reader.mode == Mode.SINGLE and not together else 1
 
 
-def assign_phases(scheduled: list[Scheduled], shards: int, lanes: int, targets, team: bool) -> None:
+def assign_phases(
+    scheduled: list[Scheduled], shards: int, lanes: int, targets: Targets, team: bool
+) -> None:
     """Set `phase` and `before` of every group: dependencies first, then who overwrites what."""
     number = {id(s): i for i, s in enumerate(scheduled)}
     maker = {node: s for s in scheduled for node in s.group.nodes}
@@ -164,7 +176,7 @@ def assign_phases(scheduled: list[Scheduled], shards: int, lanes: int, targets, 
         for root in s.reads:
             if root not in maker:
                 s.phase = max(s.phase, _earliest_phase(root, s, team, lanes))
-    following: dict[int, list] = {}
+    following: dict[int, list[tuple[Scheduled, bool]]] = {}
     waits = dict.fromkeys(number.values(), 0)
     for source, goal, crosses in edges:
         goal.before.add(number[id(source)])
@@ -206,7 +218,7 @@ def _reads_after_writes(
 def _overwrites_after_reads(
     scheduled: list[Scheduled],
     maker: Mapping[Node, Scheduled],
-    targets: Mapping[Node, list[Place]],
+    targets: Targets,
     team: bool,
 ) -> list[Edge]:
     overwritten: dict[tuple[str, str], Scheduled] = {}
@@ -273,7 +285,7 @@ def _has_rows_of(reader: Scheduled, value: Node) -> bool:
     )
 
 
-def ordered(scheduled: list[Scheduled], bytes_of) -> list[Scheduled]:
+def ordered(scheduled: list[Scheduled], bytes_of: Callable[[Node], int]) -> list[Scheduled]:
     """Phase by phase; within a phase after what must have run, first what gives back more memory
     than it takes, otherwise as they stand.
 

@@ -6,120 +6,254 @@ end of the phase in which it is last read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from specc.ir.graph import Graph, Node
-from specc.ir.plan import Group, GroupKind, Mode, Place, Step, View
+from specc.ir.plan import Group, GroupKind, Mode, Place, Repeated, Step, View
 from specc.ops.after import After
 from specc.ops.carry import PREFIX
 from specc.ops.contract import Contract
 from specc.ops.elementwise import Elementwise
-from specc.ops.leaf import Input
+from specc.ops.leaf import Input, Role
 from specc.ops.shape import Concat, Frame, c_strides
 from specc.ops.views import root_of, view
 from specc.passes import team as teams
 from specc.passes.layout import Layout
-from specc.passes.plan.phases import Scheduled, is_partial
+from specc.passes.plan.phases import Scheduled, Targets, is_partial
+
+Inside = Mapping[Node, tuple[Node, int]]
+"""Products that are computed as parts of another value, and at which element each starts."""
 
 
-def _place_parts(joined: Node, loop, places: dict[Node, Place], layout: Layout) -> None:
-    """Lets what is joined along the first axis be computed where it shall stand."""
-    made = {node for group in loop.groups if group.kind == GroupKind.NEST for node in group.stored}
-    place, start = places[joined], 0
-    for part in joined.inputs:
-        if (
-            part in made
-            and part not in places
-            and part not in loop.writes
-            and part.type.batched == joined.type.batched
-            and isinstance(part.op, Elementwise)
-        ):
-            places[part] = replace(place, offset=place.offset + start)
-        start += layout.exact(part)
-
-
-def _place_loop(
-    s: Scheduled,
-    now: int,
-    views,
-    places: dict[Node, Place],
-    last,
+def places_of(
+    order: Sequence[Scheduled],
+    graph: Graph,
+    views: dict[Node, View],
+    targets: Targets,
     layout: Layout,
-    leaving,
     team: bool,
-) -> None:
-    """Places for what a loop computes, and its steps: a turn of the loop moves along the sequences.
+    inside: Inside,
+) -> dict[Node, Place]:
+    """Return a place for every value in memory; set the steps' `stores` and `steps`."""
+    for s in order:
+        s.stores, s.steps = [], []
+    end_of_phase = {s.phase: i for i, s in enumerate(order)}
+    last = _last_reads(order, graph, views, end_of_phase, team)
+    placement = _Placement(order, views, targets, layout, team, inside, end_of_phase, last)
+    for node in graph.nodes:
+        if isinstance(node.op, Input):
+            placement.place_leaf(node, node.op)
+    for i, s in enumerate(order):
+        if s.group.kind == GroupKind.LOOP:
+            placement.place_loop(s, i)
+        for node in s.group.stored if s.group.kind != GroupKind.LOOP else ():
+            placement.place(node, s, i)
+        if s.group.kind == GroupKind.CONCAT:
+            assert isinstance(s.group.nodes[0].op, Concat)
+        placement.free_after(i)
+    return placement.places
 
-    A Carry and the value whose earlier steps it holds lie in the same memory, one step apart.
-    """
-    loop = s.group.loop
-    turns = loop.steps
 
-    def take(size: int, until: int) -> int:
-        offset = layout.take(size)
-        if not team:
-            leaving.setdefault(max(until, now), []).append((offset, size))
+@dataclass(eq=False)
+class _Placement:
+    """The places given out so far, and the memory that becomes free after each group."""
+
+    order: Sequence[Scheduled]
+    views: dict[Node, View]
+    targets: Targets
+    layout: Layout
+    team: bool
+    inside: Inside
+    end_of_phase: Mapping[int, int]
+    last: Mapping[Node, int]
+    places: dict[Node, Place] = field(default_factory=dict)
+    _leaving: dict[int, list[tuple[int, int]]] = field(default_factory=dict)  # offsets and bytes
+
+    def place_leaf(self, node: Node, leaf: Input) -> None:
+        """Place an input: in an array of its own, in the arena or in shared memory."""
+        if leaf.role in (Role.PARAM, Role.STATE, Role.LANE):
+            self.places[node] = Place(f"{leaf.role}.{leaf.label}")
+        elif node.type.batched:
+            self.places[node] = self._in_arena(node, -1)
+        else:
+            self.places[node] = self.layout.take_shared(node)
+
+    def place(self, node: Node, s: Scheduled, now: int) -> None:
+        """Place a value that the group `s`, which is number `now`, stores."""
+        wanted = self.targets.get(node, [])
+        if node in self.inside:
+            whole, start = self.inside[node]
+            if whole not in self.places:
+                self.places[whole] = self._in_arena(whole, now)
+            offset = self.places[whole].offset + start * self.layout.step(whole)
+            self.places[node] = Place("arena", offset)
+            s.stores.append((node, self.places[node]))
+        elif node in self.places:  # its parts are there already
+            s.stores.append((node, self.places[node]))
+        else:
+            own = self._own_place(node, s, now, wanted)
+            if own is not None:
+                self.places[node] = own
+                s.stores.append((node, own))
+            else:
+                self.places[node] = _first_kept(wanted) or wanted[0]
+            s.stores.extend((node, place) for place in wanted)
+
+    def _own_place(
+        self, node: Node, s: Scheduled, now: int, wanted: Sequence[Place]
+    ) -> Place | None:
+        """Take memory for a value; None if it can be read where it is wanted."""
+        if isinstance(node.op, Frame) and self.layout.lanes == 1:
+            return self.layout.take_shared(node)  # nothing ever writes to its border
+        if node.type.batched or is_partial(node):
+            return self._over_another(node, now) or self._in_arena(node, now)
+        needed = node in self.last  # by later groups: they must not see a place that is overwritten
+        if s.mode == Mode.EACH and (needed or not wanted):
+            return self._in_arena(node, now)
+        if (needed and _first_kept(wanted) is None) or not wanted:
+            return self.layout.take_shared(node)
+        return None
+
+    def _in_arena(self, node: Node, now: int) -> Place:
+        size = self.layout.bytes(node)
+        offset = self.layout.take(size)
+        unread = self.end_of_phase[self.order[now].phase] if self.team and now >= 0 else now
+        if not self.team or self.layout.lanes > 1:
+            self._free(max(self.last.get(node, unread), now), offset, size)
+        return Place("arena", offset)
+
+    def _over_another(self, node: Node, now: int) -> Place | None:
+        """The place of a value that nothing reads after the group, which reads it element by
+        element; where all shards read the same values, another one may not have come so far.
+        """
+        if self.team:
+            return None
+        for each in _replaceable(node, self.order[now].group):
+            place = self.places.get(each)
+            if place is None or place != Place("arena", place.offset):
+                continue
+            span = (place.offset, self.layout.bytes(each))
+            if span in self._leaving.get(now, ()):
+                self._leaving[now].remove(span)
+                self._free(max(self.last.get(node, now), now), *span)
+                return place
+        return None
+
+    def _free(self, group: int, offset: int, size: int) -> None:
+        """Give memory back after a group."""
+        self._leaving.setdefault(group, []).append((offset, size))
+
+    def free_after(self, group: int) -> None:
+        """Give back the memory whose values nothing reads after a group."""
+        for offset, size in self._leaving.pop(group, ()):
+            self.layout.give(offset, size)
+
+    # Loops.
+
+    def place_loop(self, s: Scheduled, now: int) -> None:
+        """Place what a loop computes, and make its steps.
+
+        An iteration moves along the sequences. A Carry and the value whose earlier steps it holds
+        are in the same memory, one step apart.
+        """
+        loop = s.group.repeated
+        self._place_carried(s, loop, now)
+        for node in s.group.stored:
+            if node not in self.places:
+                size, until = self.layout.bytes(node), self.last.get(node, now)
+                self.places[node] = Place("arena", self._take_for_loop(size, until, now))
+        self._place_reads(loop)
+        # joined values give their parts their places
+        own = sorted(loop.groups, key=lambda group: group.kind != GroupKind.CONCAT)
+        for node in (node for group in own for node in group.stored):
+            if node in loop.writes:
+                whole = loop.writes[node]
+                stride = self.layout.exact(whole) // loop.steps
+                self.places[node] = _of_first_iteration(self.places[whole], stride, loop)
+            elif node not in self.places:
+                offset = self._take_for_loop(self.layout.bytes(node), now, now)
+                self.places[node] = Place("arena", offset)
+            if isinstance(node.op, Concat) and node.op.axis == 0:
+                self._place_parts(node, loop)
+        for i, group in enumerate(loop.groups):
+            stores = tuple((node, self.places[node]) for node in group.stored)
+            mode = (
+                Mode.SPLIT
+                if s.stages and teams.is_divided(group)
+                else Mode.SINGLE
+                if self.team
+                else Mode.SHARD
+            )
+            phase = s.phase + 1 + s.stages[i] if s.stages else s.phase
+            # the rows of a product, of which there may be no more than one position
+            s.steps.append(Step(group, phase, mode, stores, by_channels=mode == Mode.SPLIT))
+
+    def _take_for_loop(self, size: int, until: int, now: int) -> int:
+        offset = self.layout.take(size)
+        if not self.team:
+            self._free(max(until, now), offset, size)
         return offset
 
-    def stepwise(place: Place, node: Node) -> Place:
-        """The place of the step of the first turn, of a value of all steps that lies in C order."""
-        stride = layout.exact(node) // turns
-        first = place.offset + (turns - 1) * stride if loop.backward else place.offset
-        return Place(place.space, first, -stride if loop.backward else stride)
+    def _place_carried(self, s: Scheduled, loop: Repeated, now: int) -> None:
+        for carry, then in loop.carried.items():
+            whole = self.layout.exact(then)
+            step = whole // loop.steps
+            offset = self._take_for_loop(
+                self.layout.rounded(whole + step),
+                max(self.last.get(carry, now), self.last.get(then, now)),
+                now,
+            )
+            earlier, later = offset, offset + step
+            if loop.backward:
+                earlier, later = later, earlier
+            self.places[carry], self.places[then] = Place("arena", earlier), Place("arena", later)
+            start = earlier + (loop.steps - 1) * step if loop.backward else earlier
+            s.stores.append((carry, Place("arena", start)))
 
-    for carry, then in loop.carried.items():
-        step = layout.exact(then) // turns
-        offset = take(
-            layout.rounded(layout.exact(then) + step),
-            max(last.get(carry, now), last.get(then, now)),
-        )
-        earlier, later = (offset, offset + step) if not loop.backward else (offset + step, offset)
-        places[carry], places[then] = Place("arena", earlier), Place("arena", later)
-        start = earlier + (turns - 1) * step if loop.backward else earlier
-        s.stores.append((carry, Place("arena", start)))
-    for node in s.group.stored:
-        if node not in places:
-            places[node] = Place("arena", take(layout.bytes(node), last.get(node, now)))
+    def _place_reads(self, loop: Repeated) -> None:
+        """Place the leaves of one step, which are steps of values outside of the loop or these."""
+        bases: dict[Node, tuple[int, ...]] = {}
+        for leaf, value in loop.reads.items():
+            seen = self.views[value]
+            item = self.layout.step(seen.root)
+            place = self.places[seen.root]
+            place = replace(place, offset=place.offset + seen.offset * item)
+            if leaf.type.rank == value.type.rank:
+                bases[leaf] = seen.strides
+            else:
+                bases[leaf] = seen.strides[1:]
+                place = _of_first_iteration(place, seen.strides[0] * item, loop)
+            self.places[leaf] = place
+        self.views.update({node: view(node, bases) for node in loop.graph.nodes})
 
-    bases: dict[Node, tuple[int, ...]] = {}
-    for leaf_, value in loop.reads.items():
-        seen = views[value]
-        item = layout.step(seen.root)
-        place = places[seen.root]
-        place = replace(place, offset=place.offset + seen.offset * item)
-        if leaf_.type.rank == value.type.rank:
-            bases[leaf_] = seen.strides
-        else:
-            bases[leaf_] = seen.strides[1:]
-            stride = seen.strides[0] * item
-            first = place.offset + (turns - 1) * stride if loop.backward else place.offset
-            place = Place(place.space, first, -stride if loop.backward else stride)
-        places[leaf_] = place
-    views.update({node: view(node, bases) for node in loop.graph.nodes})
-    own = sorted(
-        loop.groups, key=lambda group: group.kind != GroupKind.CONCAT
-    )  # these give parts their places
-    for node in (node for group in own for node in group.stored):
-        if node in loop.writes:
-            whole = loop.writes[node]
-            places[node] = stepwise(places[whole], whole)
-        elif node not in places:
-            places[node] = Place("arena", take(layout.bytes(node), now))
-        if isinstance(node.op, Concat) and node.op.axis == 0:
-            _place_parts(node, loop, places, layout)
-    for i, group in enumerate(loop.groups):
-        stores = tuple((node, places[node]) for node in group.stored)
-        mode = (
-            Mode.SPLIT
-            if s.stages and teams.is_divided(group)
-            else Mode.SINGLE
-            if team
-            else Mode.SHARD
-        )
-        phase = s.phase + 1 + s.stages[i] if s.stages else s.phase
-        # the rows of a product, of which there may be no more than one position
-        s.steps.append(Step(group, phase, mode, stores, by_channels=mode == Mode.SPLIT))
+    def _place_parts(self, joined: Node, loop: Repeated) -> None:
+        """Let values that are joined along the first axis be computed where they are joined."""
+        nests = (group for group in loop.groups if group.kind == GroupKind.NEST)
+        made = {node for group in nests for node in group.stored}
+        place, start = self.places[joined], 0
+        for part in joined.inputs:
+            if (
+                part in made
+                and part not in self.places
+                and part not in loop.writes
+                and part.type.batched == joined.type.batched
+                and isinstance(part.op, Elementwise)
+            ):
+                self.places[part] = replace(place, offset=place.offset + start)
+            start += self.layout.exact(part)
+
+
+def _of_first_iteration(place: Place, stride: int, loop: Repeated) -> Place:
+    """Return the place of the step that a loop's first iteration reads or writes."""
+    if loop.backward:
+        return Place(place.space, place.offset + (loop.steps - 1) * stride, -stride)
+    return Place(place.space, place.offset, stride)
+
+
+def _first_kept(wanted: Sequence[Place]) -> Place | None:
+    """Return the first of the wanted places that no later group overwrites."""
+    return next((each for each in wanted if each.space.startswith(("record", "gradient"))), None)
 
 
 def _replaceable(node: Node, group: Group) -> list[Node]:
@@ -140,7 +274,7 @@ def _replaceable(node: Node, group: Group) -> list[Node]:
     return [root for root, alike in read.items() if alike]
 
 
-def insides(graph: Graph) -> dict[Node, tuple[Node, int]]:
+def insides(graph: Graph) -> Inside:
     """Products that nothing but a Concat of partial sums reads.
 
     They are computed where they stand in it, so many elements behind its start.
@@ -161,15 +295,15 @@ def insides(graph: Graph) -> dict[Node, tuple[Node, int]]:
             == [whole]
             for each in parts
         ):
-            stride, start = c_strides(whole.type.shape)[whole.op.axis], 0
+            stride, start = c_strides(whole.type.bound_shape)[whole.op.axis], 0
             for each in parts:
                 inside[each] = whole, start * stride
-                start += each.type.shape[whole.op.axis]
+                start += each.type.bound_shape[whole.op.axis]
     return inside
 
 
 def _last_reads(
-    order: list[Scheduled],
+    order: Sequence[Scheduled],
     graph: Graph,
     views: Mapping[Node, View],
     end_of_phase: Mapping[int, int],
@@ -189,100 +323,3 @@ def _last_reads(
         if node.type.batched and not name.startswith((PREFIX, "lane.")):
             last[views[node].root] = len(order)
     return last
-
-
-def places_of(
-    order,
-    graph: Graph,
-    views,
-    targets,
-    layout: Layout,
-    team: bool,
-    inside: dict[Node, tuple[Node, int]],
-) -> dict[Node, Place]:
-    """A place for every value that lies in memory; sets the steps' `stores` and `steps`."""
-    for s in order:
-        s.stores, s.steps = [], []
-    end_of_phase = {s.phase: i for i, s in enumerate(order)}
-    last = _last_reads(order, graph, views, end_of_phase, team)
-
-    places: dict[Node, Place] = {}
-    leaving: dict[int, list[tuple[int, int]]] = {}
-
-    def in_arena(node: Node, now: int) -> Place:
-        size = layout.bytes(node)
-        offset = layout.take(size)
-        unread = end_of_phase[order[now].phase] if team and now >= 0 else now
-        if not team or layout.lanes > 1:
-            leaving.setdefault(max(last.get(node, unread), now), []).append((offset, size))
-        return Place("arena", offset)
-
-    def over_another(node: Node, now: int) -> Place | None:
-        """The place of a value that nothing reads after the group, which reads it element by
-        element; where all shards read the same values, another one may not have come so far.
-        """
-        if team:
-            return None
-        for each in _replaceable(node, order[now].group):
-            span = (places[each].offset, layout.bytes(each)) if each in places else None
-            if span in leaving.get(now, ()) and places[each] == Place("arena", span[0]):
-                leaving[now].remove(span)
-                leaving.setdefault(max(last.get(node, now), now), []).append(span)
-                return places[each]
-        return None
-
-    for node in graph.nodes:
-        if isinstance(node.op, Input):
-            if node.op.role in ("param", "state", "lane"):
-                places[node] = Place(f"{node.op.role}.{node.op.label}")
-            elif node.type.batched:
-                places[node] = in_arena(node, -1)
-            else:
-                places[node] = layout.take_shared(node)
-    for i, s in enumerate(order):
-        if s.group.kind == GroupKind.LOOP:
-            _place_loop(s, i, views, places, last, layout, leaving, team)
-        for node in s.group.stored if s.group.kind != GroupKind.LOOP else ():
-            wanted = targets.get(node, [])
-            if node in inside:
-                whole, start = inside[node]
-                if whole not in places:
-                    places[whole] = in_arena(whole, i)
-                offset = places[whole].offset + start * layout.step(whole)
-                places[node] = Place("arena", offset)
-                s.stores.append((node, places[node]))
-                continue
-            if node in places:  # its parts are there already
-                s.stores.append((node, places[node]))
-                continue
-            if isinstance(node.op, Frame) and layout.lanes == 1:
-                # memory of its own, whose border nothing ever writes to
-                places[node] = layout.take_shared(node)
-                s.stores.append((node, places[node]))
-                s.stores.extend((node, place) for place in wanted)
-                continue
-            if node.type.batched or is_partial(node):
-                places[node] = over_another(node, i) or in_arena(node, i)
-                s.stores.append((node, places[node]))
-                s.stores.extend((node, place) for place in wanted)
-                continue
-            if s.mode == Mode.EACH and (node in last or not wanted):
-                places[node] = in_arena(node, i)
-                s.stores.append((node, places[node]))
-                s.stores.extend((node, place) for place in wanted)
-                continue
-            needed = node in last  # by later groups: they must not see a place that is overwritten
-            in_place = [place for place in wanted if place.space.startswith(("record", "gradient"))]
-            if (needed and not in_place) or not wanted:
-                places[node] = layout.take_shared(node)
-                s.stores.append((node, places[node]))
-            elif in_place:
-                places[node] = in_place[0]
-            else:
-                places[node] = wanted[0]
-            s.stores.extend((node, place) for place in wanted)
-        if s.group.kind == GroupKind.CONCAT:
-            assert isinstance(s.group.nodes[0].op, Concat)
-        for offset, size in leaving.pop(i, ()):
-            layout.give(offset, size)
-    return places

@@ -5,6 +5,8 @@ plan(graph, groups=fuse(graph), division=division, bytes_of_float=4)
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from specc.ir.graph import Graph, Node
 from specc.ir.plan import Group, GroupKind, Mode, Place, Plan, Step
 from specc.ops.carry import PREFIX
@@ -46,7 +48,7 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
     ]
     for s in scheduled if team else ():
         if s.mode == Mode.SPLIT and s.group.kind == GroupKind.LOOP:
-            s.stages = teams.stages(s.group.loop)
+            s.stages = teams.stages(s.group.repeated)
         elif s.mode == Mode.SPLIT:
             s.by_channels = teams.by_channels(s.group, lanes)
     if shards > 1 and not team:
@@ -96,18 +98,20 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
         emits=emits,
         keeps_weights=not any(name.startswith(("param.", "gradient.")) for name in graph.outputs),
         team=team,
-        strides={node: c_strides(whole.type.shape) for node, (whole, _) in inside.items()},
+        strides={node: c_strides(whole.type.bound_shape) for node, (whole, _) in inside.items()},
     )
 
 
-def _targets(graph: Graph, records, bytes_of_float: int) -> dict[Node, list[Place]]:
+def _targets(
+    graph: Graph, records: Collection[str], bytes_of_float: int
+) -> dict[Node, list[Place]]:
     """The places outside of the program's own memory that a node's value must reach."""
     targets: dict[Node, list[Place]] = {}
     recorded = 0
     for name, node in graph.outputs.items():
         if name in records:
             place = Place("record", bytes_of_float * recorded)
-            recorded += node.type.elements
+            recorded += node.type.bound_elements
         elif name.startswith(("param.", "state.", "gradient.", "lane.")):
             place = Place(name)
         else:

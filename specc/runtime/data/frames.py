@@ -141,7 +141,7 @@ def column_of(values: object, name: str) -> Raw:
         gaps = np.asarray(np.isnan(array).reshape(len(array), -1).any(axis=1))
         return Raw(array, None, gaps if gaps.any() else None, title)
     if kind == "M":
-        missing = np.isnat(array)
+        missing: np.ndarray = np.isnat(array)
         return Raw(array.astype("datetime64[us]"), None, missing if missing.any() else None, title)
     if kind == "U" and array.ndim == 1:
         return coded(array.tolist(), title=title)

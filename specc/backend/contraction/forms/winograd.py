@@ -9,6 +9,7 @@ from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import ContractionPlan
 from specc.backend.contraction.winograd import columns_of, fills, window_of
+from specc.ir import sizes
 
 # The tile of the products by the number of registers: one, as each is a kernel to compile.
 _SHAPES = {32: (8, 3), 16: (6, 2)}
@@ -39,12 +40,12 @@ def _candidate(problem: Problem) -> Candidate | None:
         rows, channels, edge = window.channels, window.filters, 2
         inner = [axis.size for axis in (window.y, window.x)]
     spans = [
-        problem.read.get(expression, (0, size))
+        problem.read.get(expression, (0, sizes.bound(size)))
         for axis in (window.y, window.x)
         for expression, size in zip(op.out, op.shape, strict=True)
         if axis.at in dict(expression.terms)
     ]
-    row_count, channel_count = op.extents[rows], op.extents[channels]
+    row_count, channel_count = op.bound_extents[rows], op.bound_extents[channels]
     (shape,) = shapes(target)
     if row_count < shape[0]:
         return None

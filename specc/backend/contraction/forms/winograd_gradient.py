@@ -44,7 +44,7 @@ def _of(problem: Problem, dy: Linear, x: Linear) -> Candidate | None:
     inner = [size + 2 for size in sizes]
     steps = [(each.step(window.y.at), each.step(window.x.at)) for each in (x, dy)]
     tiles = [-(-size // 2) for size in sizes]
-    filters, channels = op.extents[window.filters], op.extents[window.channels]
+    filters, channels = op.bound_extents[window.filters], op.bound_extents[window.channels]
     used = -(-problem.examples // target.width) * target.width
     column_count = tiles[0] * tiles[1] * (used // target.width)
     vectors = -(-filters // target.width)

@@ -42,8 +42,8 @@ def _candidate(problem: Problem) -> Candidate | None:
         or batched.step(window.x.at) != 1
     ):
         return None
-    channel_count = op.extents[window.channels]
-    first, row_count = share(op.extents[window.filters], part.number, part.parts)
+    channel_count = op.bound_extents[window.channels]
+    first, row_count = share(op.bound_extents[window.filters], part.number, part.parts)
     fitting = [each for each in shapes(target) if each[0] <= row_count]
     if not fitting:
         return None

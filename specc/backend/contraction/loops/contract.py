@@ -5,6 +5,8 @@ contract_kernel(target, (6, 4))      # 6 rows, 4 vectors
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 from specc.backend.contraction.target import Target
 from specc.backend.llvm.kernel import Kernel
 from specc.target.language import real, view, word
@@ -12,6 +14,7 @@ from specc.target.language import real, view, word
 _COLUMNS_AHEAD = 2  # tiles' columns whose data, which other threads have written, are prefetched
 
 
+@no_type_check
 def contract(
     x: "int",
     w: "int",
@@ -94,6 +97,7 @@ def contract(
                         )
 
 
+@no_type_check
 def packed(
     x: "int",
     w: "int",
@@ -154,6 +158,7 @@ def packed(
                     )
 
 
+@no_type_check
 def pack(
     w: "int",
     out: "int",
@@ -206,6 +211,7 @@ def pack(
                     to += item * step * high
 
 
+@no_type_check
 def turn(
     x: "int",
     out: "int",

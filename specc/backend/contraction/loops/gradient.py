@@ -5,11 +5,14 @@ outer_kernel(target, (4, 6))         # 4 rows, 6 taps
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 from specc.backend.contraction.target import Target
 from specc.backend.llvm.kernel import Kernel
 from specc.target.language import word
 
 
+@no_type_check
 def outer(
     x: "int",
     dy: "int",

@@ -5,6 +5,8 @@ dot_kernel(target, (4, 4))           # 4 rows, 4 taps
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 from specc.backend.contraction.target import Target
 from specc.backend.llvm.kernel import Kernel
 from specc.target.language import real, view, word
@@ -14,6 +16,7 @@ _RUNS_AHEAD = (
 )
 
 
+@no_type_check
 def across(
     x: "int",
     w: "int",
@@ -68,6 +71,7 @@ def across(
                         )
 
 
+@no_type_check
 def pack_across(
     w: "int",
     out: "int",
@@ -109,6 +113,7 @@ def pack_across(
                         p += 1
 
 
+@no_type_check
 def dot(
     x: "int",
     w: "int",

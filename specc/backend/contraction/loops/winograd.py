@@ -9,11 +9,14 @@ a tile (f = 0..15) makes a product of matrices of its own. Sizes and tables are 
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 from specc.backend.contraction.target import Target
 from specc.backend.llvm.kernel import Kernel
 from specc.target.language import real, view, word
 
 
+@no_type_check
 def winograd(
     x: "int",
     w: "int",
@@ -105,6 +108,7 @@ def winograd(
                         )
 
 
+@no_type_check
 def winograd_weights(
     w: "int",
     out: "int",
@@ -134,6 +138,7 @@ def winograd_weights(
             )
 
 
+@no_type_check
 def winograd_gradient(
     x: "int",
     dy: "int",

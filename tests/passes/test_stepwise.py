@@ -14,7 +14,7 @@ from specc import driver
 from specc.runtime.decode import decode, scores_of
 from specc.source import Source
 
-MODELS = Path(__file__).resolve().parents[1] / "models"
+MODELS = Path(__file__).resolve().parents[2] / "models"
 HEAD = """seq read = 3 seq written = 5
 cell delayed(x: float[n]) { state s: float[n] = 0.5 next s = x return s }
 model m {

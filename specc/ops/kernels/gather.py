@@ -1,0 +1,215 @@
+"""Kernels of the look-ups in `specc.ops.gather`.
+
+A value that is one for the whole batch is read with lane step 0.
+"""
+
+from __future__ import annotations
+
+from typing import no_type_check
+
+
+@no_type_check
+def take(
+    x: "float[outer, size, rest, value_lanes]",
+    index: "int32[outer, count, index_lanes]",
+    out: "float[outer, count, rest, lanes]",
+    outer: "int",
+    size: "int",
+    count: "int",
+    rest: "int",
+    value_lanes: "int",
+    value_step: "int",
+    index_lanes: "int",
+    index_step: "int",
+    lanes: "int",
+):
+    for o in range(outer):
+        for k in range(count):
+            for r in range(rest):
+                for lane in range(lanes):
+                    out[o, k, r, lane] = x[o, index[o, k, lane * index_step], r, lane * value_step]
+
+
+@no_type_check
+def take_of_one(
+    x: "float[outer, size, rest]",
+    index: "int32[outer, count]",
+    out: "float[outer, count, rest]",
+    outer: "int",
+    size: "int",
+    count: "int",
+    rest: "int",
+):
+    for o in range(outer):
+        for k in range(count):
+            for r in range(rest):
+                out[o, k, r] = x[o, index[o, k], r]
+
+
+@no_type_check
+def take_rows(
+    x: "int",
+    index: "int",
+    out: "int",
+    count: "int",
+    rest: "int",
+    lanes: "int",
+    vector: "int",
+    item: "int",
+    *,
+    tile: "moves.rows_tile(dtype, width)",
+    dtype: "constant",
+    width: "constant",
+):
+    # squares of as many elements of a row as a vector has lanes, which are turned
+    for k in range(count):
+        lane = 0
+        while lane < lanes:
+            n = 0
+            while n < rest:
+                r = min(n, rest - vector)
+                tile(
+                    x + item * r,
+                    index + 4 * (k * lanes + lane),
+                    lanes,
+                    1,
+                    rest,
+                    out + item * ((k * rest + r) * lanes + lane),
+                    lanes,
+                )
+                n += vector
+            lane += vector
+
+
+@no_type_check
+def take_sum(
+    x: "float[size, rest, value_lanes]",
+    index: "int32[count, index_lanes]",
+    out: "float[rest, lanes]",
+    size: "int",
+    count: "int",
+    rest: "int",
+    value_lanes: "int",
+    value_step: "int",
+    index_lanes: "int",
+    index_step: "int",
+    lanes: "int",
+):
+    for r in range(rest):
+        for lane in range(lanes):
+            out[r, lane] = 0.0
+    for k in range(count):
+        for lane in range(lanes):
+            for r in range(rest):
+                out[r, lane] += x[index[k, lane * index_step], r, lane * value_step]
+
+
+@no_type_check
+def take_sum_rows(
+    x: "int",
+    index: "int",
+    out: "int",
+    count: "int",
+    rest: "int",
+    lanes: "int",
+    vector: "int",
+    item: "int",
+    *,
+    tile: "moves.rows_tile(dtype, width)",
+    dtype: "constant",
+    width: "constant",
+):
+    lane = 0
+    while lane < lanes:
+        n = 0
+        while n < rest:
+            r = min(n, rest - vector)
+            tile(
+                x + item * r,
+                index + 4 * lane,
+                lanes,
+                count,
+                rest,
+                out + item * (r * lanes + lane),
+                lanes,
+            )
+            n += vector
+        lane += vector
+
+
+@no_type_check
+def put(
+    dy: "float[outer, count, rest, value_lanes]",
+    index: "int32[outer, count, index_lanes]",
+    out: "float[outer, size, rest, lanes]",
+    outer: "int",
+    size: "int",
+    count: "int",
+    rest: "int",
+    value_lanes: "int",
+    value_step: "int",
+    index_lanes: "int",
+    index_step: "int",
+    lanes: "int",
+):
+    for o in range(outer):
+        for k in range(size):
+            for r in range(rest):
+                for lane in range(lanes):
+                    out[o, k, r, lane] = 0.0
+        for k in range(count):
+            for r in range(rest):
+                for lane in range(lanes):
+                    out[o, index[o, k, lane * index_step], r, lane] += dy[
+                        o, k, r, lane * value_step
+                    ]
+
+
+@no_type_check
+def put_sum(
+    dy: "float[outer, count, rest, value_lanes]",
+    index: "int32[outer, count, index_lanes]",
+    out: "float[outer, size, rest]",
+    outer: "int",
+    size: "int",
+    count: "int",
+    rest: "int",
+    value_lanes: "int",
+    value_step: "int",
+    index_lanes: "int",
+    index_step: "int",
+    lanes: "int",
+):
+    for o in range(outer):
+        for k in range(size):
+            for r in range(rest):
+                out[o, k, r] = 0.0
+        for k in range(count):
+            for lane in range(lanes):
+                for r in range(rest):
+                    out[o, index[o, k, lane * index_step], r] += dy[o, k, r, lane * value_step]
+
+
+@no_type_check
+def put_rows(
+    dy: "float[count, rest, lanes]",
+    index: "int32[count, lanes]",
+    out: "float[rows, rest]",
+    start: "int",
+    rows: "int",
+    fresh: "int",
+    count: "int",
+    rest: "int",
+    lanes: "int",
+):
+    """Adds what belongs to `rows` rows from `start` on; if `fresh`, to zeros."""
+    if fresh:
+        for k in range(rows):
+            for r in range(rest):
+                out[k, r] = 0.0
+    for k in range(count):
+        for lane in range(lanes):
+            row = index[k, lane] - start
+            if row >= 0 and row < rows:
+                for r in range(rest):
+                    out[row, r] += dy[k, r, lane]
