@@ -2,6 +2,8 @@
 run.
 
 check           the whole way
+doubt           what an error of syntax leaves in doubt
+whole           checks of a whole model: what its losses depend on, its memory
 uses            the names of the file and of the files that it uses
 model           the statements of the model, its losses and metrics
 training        the `train` block

@@ -1,0 +1,88 @@
+"""What an error of syntax leaves in doubt: statements, and errors that may only follow from it.
+
+file = doubted(file, report.errors)            # unread statements are `Broken`
+drop_consequences(file, report, syntax)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from specc.diagnostics import Diagnostic, Report
+from specc.frontend.syntax import ast
+from specc.frontend.syntax.build import broken
+from specc.source import Span
+
+ABSENT = ("no-parameter", "no-optimizer", "no-model", "no-loss", "no-input")
+"""Errors of what a file lacks: it may be in a part that could not be read."""
+VALUES = ("dim", "seq", "const", "input", "stream", "target", "let", "param", "state")
+NAMED_WORDS = ("use", "fn", "block", "cell", "optimizer", "layer")
+
+
+def doubted(file: ast.File, syntax: Iterable[Diagnostic]) -> ast.File:
+    """Return the file with a `Broken` in the place of every statement that holds an error of
+    syntax. What was read of it is in doubt, unless the error has a sure fix: then it was read as if
+    it was fixed."""
+    doubtful = [
+        each.span for each in syntax if not each.fixes or "is missing between" in each.message
+    ]
+
+    def within(node: Any) -> Any:
+        if isinstance(node, ast.Broken) or not any(overlap(each, node.span) for each in doubtful):
+            return node
+        if isinstance(body := getattr(node, "body", None), tuple):
+            return replace(node, body=tuple(map(within, body)))
+        return broken(node)
+
+    return replace(file, definitions=tuple(map(within, file.definitions))) if doubtful else file
+
+
+def follows_a_bracket(each: Diagnostic, syntax: list[Diagnostic]) -> bool:
+    """Return whether an operator is missing only because a bracket that closes nothing is before
+    it."""
+    return (
+        each.name == "syntax"
+        and "is missing between `)` and" in each.message
+        and any(
+            other.message == "this `)` closes nothing"
+            and other.span.line == each.span.line
+            and other.span.start < each.span.start
+            for other in syntax
+        )
+    )
+
+
+def drop_consequences(file: ast.File, report: Report, syntax: list[Diagnostic]) -> None:
+    """Drop errors that may only follow from an error of syntax."""
+    if not syntax:
+        return
+    # what could not be read, and where its names would have had a meaning
+    unread: list[tuple[ast.Broken, Span | None]] = [
+        (each, None) for each in file.definitions if isinstance(each, ast.Broken)
+    ]
+    for definition in file.definitions:
+        body = getattr(definition, "body", None) or ()
+        unread += [(each, definition.span) for each in body if isinstance(each, ast.Broken)]
+
+    def follows(found: Diagnostic) -> bool:
+        if found.name in ABSENT:
+            return True
+        if found.name != "unknown-name":
+            return False
+        declaring = NAMED_WORDS if "word" in found.message else VALUES
+        for each, within in unread:
+            if within is None or overlap(within, found.span):
+                if each.keyword in declaring and not each.names:
+                    return True
+                if not each.names and found.span.text in re.findall(r"\w+", each.span.text):
+                    return True
+        return False
+
+    report.keep([each for each in report.diagnostics if not follows(each)])
+
+
+def overlap(a: Span, b: Span) -> bool:
+    return a.source is b.source and a.start < b.end and b.start < a.end
