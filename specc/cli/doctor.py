@@ -60,7 +60,7 @@ class Health:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def doctor(measure: bool, target: Path | None, as_json: bool) -> int:
-    """Show versions, the machine's profile and the cache, and what is amiss.
+    """Show versions, the machine and the cache.
 
     Plans are made with the profile: products, loads and stores a cycle, caches, and what it costs
     if threads wait for each other. It is measured once for a machine and kept in the cache folder.

@@ -36,18 +36,25 @@ def predict(
 
     A row with missing values, if the training left such rows out, has NaN, -1, None or False.
     """
+    found, kept = outputs(net, data, temperature, seed)
+    if not net.written:
+        found = answers(net.program, net.encoding, found)
+    return found if kept is None else {name: spread(each, kept) for name, each in found.items()}
+
+
+def outputs(
+    net: Net, data: object, temperature: float = 0.0, seed: int = 0
+) -> tuple[dict[str, np.ndarray], Rows | None]:
+    """Return the outputs as `forward` gives them, or what a decoder writes, and the rows of the
+    data that they are for, if some were left out.
+    """
     try:
         part = part_of(net, data, inputs(net))
-        kept = part.source
-        columns = part.columns
-        if net.written:
-            found: dict[str, np.ndarray] = texts(net, columns, temperature, seed)
-        else:
-            found = answers(net.program, net.encoding, net.predict_rows(columns))
     except AllMissing as error:
-        kept = Rows(np.empty(0, np.int64), error.count)
-        found = nothing(net)
-    return found if kept is None else {name: spread(each, kept) for name, each in found.items()}
+        return nothing(net), Rows(np.empty(0, np.int64), error.count)
+    if net.written:
+        return texts(net, part.columns, temperature, seed), part.source
+    return net.predict_rows(part.columns), part.source
 
 
 def evaluate(net: Net, data: object) -> dict[str, float | np.ndarray]:
@@ -120,7 +127,7 @@ def texts(net: Net, columns, temperature: float, seed: int) -> dict[str, np.ndar
 
 
 def nothing(net: Net) -> dict[str, np.ndarray]:
-    """Return the predictions for no examples, [0, *shape] each."""
+    """Return the outputs for no examples, [0, *shape] each."""
     if net.written:
         words = net.encoding.vocabularies
         return {
@@ -130,13 +137,12 @@ def nothing(net: Net) -> dict[str, np.ndarray]:
             for port in net.written
         }
     kinds = {"bool": bool, "int": np.int64}
-    outputs = {
+    return {
         term.name: np.empty(
             (0, *term.node.type.bound_shape), kinds.get(term.node.type.kind, net.dtype)
         )
         for term in net.program.outputs
     }
-    return answers(net.program, net.encoding, outputs)
 
 
 def spread(array: np.ndarray, rows: Rows) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from specc.runs.listener import AsWarnings, Listener
 from specc.runs.names import folder_of
-from specc.runs.programs import run_program
+from specc.runs.programs import run_program, warn_of_rounding
 
 if TYPE_CHECKING:
     from specc.net.net import Net
@@ -26,6 +26,7 @@ def open_net(
     batch: int | None = None,
     threads: int | None = None,
     listener: Listener | None = None,
+    precision: str | None = None,
 ) -> Net:
     """Return the model of a run with its weights; see `specc.open`."""
     from specc import driver
@@ -36,9 +37,13 @@ def open_net(
         raise ValueError(f'which is "best" or "last", not {which!r}')
     folder = folder_of(name)
     run = open_run(folder)
-    program = run_program(run, {}, listener or AsWarnings())
+    listener = listener or AsWarnings()
+    program = run_program(run, {}, listener)
     record = run.record
-    net = driver.compile(program, batch or record.batch, record.dtype, threads, record.seed)
+    net = driver.compile(
+        program, batch or record.batch, record.dtype, threads, record.seed, precision
+    )
+    warn_of_rounding(net, listener)
     progress = restore(run.best if which == "best" else run.last, net, streams=batch is None)
     net.encoding = encoding_of(record)
     net.epochs_done = progress.epoch

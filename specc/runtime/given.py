@@ -14,9 +14,12 @@ from specc.runtime.errors import start_of
 from specc.sources import FRAME, source_of
 
 WORDS = {
-    ".csv": "csv", ".tsv": "csv", ".npz": "npz", ".npy": "npz", ".txt": "text",
+    ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".parquet": "parquet",
+    ".feather": "feather", ".npz": "npz", ".npy": "npz", ".txt": "text",
 }  # fmt: skip
 """The source that reads files of an ending."""
+TABLES = ("csv", "tsv", "jsonl", "parquet", "feather", "npz", "images")
+"""Sources that find columns by their names, as settings may say."""
 
 
 def source(data: object, own: DataCall | None, without: Collection[str] = ()) -> DataCall:
@@ -32,11 +35,12 @@ def source(data: object, own: DataCall | None, without: Collection[str] = ()) ->
     known = source_of(word).all_settings(())
     settings = {}
     if own is not None:
-        is_like = own.word == word or {own.word, word} <= {"csv", "npz", FRAME}
+        own_settings = source_of(own.word).all_settings(())
+        is_like = own.word == word or {own.word, word} <= {*TABLES, FRAME}
         settings = {
             name: value
             for name, value in own.settings.items()
-            if name not in without and (name in known or is_like)
+            if name not in without and (name in known or (is_like and name not in own_settings))
         }
         if own.word == "digits" and word != "digits":
             settings.setdefault("scale", 1 / 16)
@@ -45,5 +49,7 @@ def source(data: object, own: DataCall | None, without: Collection[str] = ()) ->
 
 
 def _word(path: Path) -> str:
+    if path.is_dir():
+        return "images"
     suffix = Path(path.stem).suffix if path.suffix in (".gz", ".zip") else path.suffix
     return WORDS.get(suffix, "idx")

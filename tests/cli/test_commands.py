@@ -154,8 +154,11 @@ def test_train_leaves_a_run_that_eval_and_predict_read(folder, specc):
     assert (scores.argmax(axis=1) == digits["label"]).mean() > 0.8
     assert specc("predict", run, "images.npy", "-o", "scores.csv")[0] == 0
     table = (folder / "scores.csv").read_text().splitlines()
-    assert table[0].startswith("scores_1,scores_2,") and len(table) == 1798
-    assert np.allclose(np.fromstring(table[1], sep=","), scores[0], rtol=1e-6)
+    names = table[0].split(",")
+    assert names[:2] == ["label", "label_0"] and names[11:13] == ["scores_1", "scores_2"]
+    row = np.fromstring(table[1], sep=",")
+    assert len(table) == 1798 and row[0] == scores[0].argmax()
+    assert np.allclose(row[11:], scores[0], rtol=1e-6) and np.isclose(row[1:11].sum(), 1)
     np.save(folder / "images.npy", np.zeros((3, 63)))
     status, _, err = specc("predict", run, "images.npy", "-o", "scores.npz")
     assert status == 1 and "[63], but `image` is float[64]" in err
@@ -226,7 +229,7 @@ def test_a_mistake_in_the_data_is_shown_at_the_call_before_a_run_is_made(folder,
     (folder / "flowers.csv").write_text(FLOWERS.replace("3,0", "3,o", 1))
     status, _, err = specc("train", "flowers.dl", "n=2", "kinds=3")
     assert status == 1
-    assert "error[data]: `flowers.csv`, line 4: column `width`: `o` is not a number" in err
+    assert "error[data]: `flowers.csv`, line 4, column `width`: `o` is not a number" in err
     assert "flowers.dl:11:12" in err and "^^^^" in err
     assert not Path("runs").exists()
 

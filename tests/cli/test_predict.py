@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from specc import driver
+from specc.cli.main import status_of
 from specc.cli.session import run_program
 from specc.runtime.checkpoint import restore
 from specc.runtime.run import open_run
@@ -118,3 +122,94 @@ def test_an_input_of_which_nothing_is_left_gives_empty_lines(run, specc, ending)
     with np.load("out.npz") as found:
         assert found["y"].shape == (3,) and found["both"].shape == (3, 2)
         assert np.isnan(found["y"]).all()
+
+
+FLOWERS = """model flowers {
+  input  x: float[2]
+  target kind: class(3)
+  target big: bool
+  let scores = x -> dense(3)
+  let size = x -> dense(1) -> flatten
+  let largeness = size[0]
+  output scores
+  output largeness
+  loss cross_entropy(scores, kind)
+  loss binary_cross_entropy(largeness, big)
+}
+train {
+  data csv("flowers.csv"; x = "a, b", missing = "drop")
+  optimizer sgd(lr = 0.1)
+  epochs = 2
+  batch = 4
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def flowers(tmp_path_factory):
+    """A folder with a run that tells three kinds of flowers, and large ones, apart."""
+    folder = tmp_path_factory.mktemp("flowers")
+    (folder / "flowers.dl").write_text(FLOWERS)
+    rows = "1,2,rose,no\n3,1,aster,yes\n0,0,tulip,no\n"
+    (folder / "flowers.csv").write_text("a,b,kind,big\n" + rows * 6)
+    (folder / "new.csv").write_text("id,b,a\nx1,2,1\n,0.5,3\nz 3,,1\n")
+    assert (
+        status_of(["train", str(folder / "flowers.dl"), "--run", str(folder / "runs"), "-q"]) == 0
+    )
+    return folder
+
+
+HEADER = [
+    "kind", "kind_aster", "kind_rose", "kind_tulip", "big", "big_true",
+    "scores_1", "scores_2", "scores_3", "largeness",
+]  # fmt: skip
+
+
+def test_a_table_of_predictions_has_names_probabilities_and_copied_columns(
+    flowers, specc, monkeypatch
+):
+    monkeypatch.chdir(flowers)
+    status, out, err = specc("predict", "flowers", "new.csv", "-o", "out.csv", "--keep", "id, b")
+    assert status == 0 and out == "wrote scores, largeness of 2 examples to out.csv\n"
+    assert "1 of 3 rows have missing values" in err
+    with open("out.csv", newline="") as file:
+        header, *lines = csv.reader(file)
+    assert header == ["id", "b", *HEADER]
+    assert [line[:2] for line in lines] == [["x1", "2"], ["", "0.5"], ["z 3", ""]]
+    assert set(lines[2][2:]) == {""}
+    for line in lines[:2]:
+        row = dict(zip(header, line, strict=True))
+        scores = np.array([float(row[f"scores_{k}"]) for k in (1, 2, 3)])
+        chances = np.exp(scores) / np.exp(scores).sum()
+        kinds = ("aster", "rose", "tulip")
+        assert row["kind"] == kinds[scores.argmax()]
+        assert [float(row[f"kind_{kind}"]) for kind in kinds] == pytest.approx(chances, rel=1e-5)
+        chance = 1 / (1 + np.exp(-float(row["largeness"])))
+        assert float(row["big_true"]) == pytest.approx(chance, rel=1e-5)
+        assert row["big"] == ("true" if chance > 0.5 else "false")
+
+
+def test_predictions_go_through_pipes(flowers, monkeypatch, capfdbinary):
+    monkeypatch.chdir(flowers)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"b,a\n2,1\n")))
+    assert status_of(["predict", "@last", "-"]) == 0
+    printed = capfdbinary.readouterr()
+    lines = printed.out.decode().splitlines()
+    assert lines[0].split(",") == HEADER and len(lines) == 2 and not printed.err
+    assert status_of(["predict", "@last", "new.csv", "-o", "-", "--format", "npz"]) == 0
+    found = np.load(io.BytesIO(capfdbinary.readouterr().out))
+    assert found["kind"].tolist()[2] == "" and found["scores"].shape == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["new.csv", "--keep", "ib"], "has no column `ib` to keep; it has id, b, a"),
+        (["new.csv", "-o", "out.txt"], "use a name that ends in .npz or .csv"),
+        (["flowers.dl"], "is not .npz, .npy, .csv, .parquet, .jsonl or IDX"),
+    ],
+)
+def test_wrong_usage_of_predict_is_explained(flowers, specc, monkeypatch, arguments, message):
+    monkeypatch.chdir(flowers)
+    status, out, err = specc("predict", "flowers/1", *arguments)
+    assert (status, out) == (2, "") and message in err
