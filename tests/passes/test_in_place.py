@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import specc
+from specc.backend.emit.access import Access, AccessMode, Nest, Read
 from specc.backend.emit.calls import Address
-from specc.backend.emit.nest import Access, AccessMode, Nest, Read, kernel_of
+from specc.backend.emit.nest import kernel_of
 from specc.ops.contract import Contract
 from specc.source import Source
 from specc.target.expressions import Name

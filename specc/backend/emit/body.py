@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import reduce
 from operator import add
 
-from specc.backend.emit.nest import Access, AccessMode, Read
+from specc.backend.emit.access import Access, AccessMode, Read
 from specc.backend.emit.shard import Shard, is_by_rows
 from specc.ir import sizes
 from specc.ir.graph import Node

@@ -10,9 +10,10 @@ from dataclasses import replace
 
 from specc.backend.contraction.tiling import WHOLE, Part
 from specc.backend.emit import feed
+from specc.backend.emit.access import Access, AccessMode, Nest
 from specc.backend.emit.body import Body, title
 from specc.backend.emit.calls import Call, Turns
-from specc.backend.emit.nest import Access, AccessMode, Nest, kernel_of
+from specc.backend.emit.nest import kernel_of
 from specc.backend.emit.own import own_kernel, put_rows_calls
 from specc.backend.emit.ports import inputs, outputs
 from specc.backend.emit.products import own_rows_calls, product_calls, repeats, rows_calls

@@ -1,0 +1,348 @@
+"""The loops of a nest as a tree: loads, formulas, partial sums and stores.
+
+NestWriter(nest, extents=(64, 16), reduced=(False, True), in_lanes=False).function()
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from specc.backend.emit.access import Access, AccessMode, Nest, Read
+from specc.backend.emit.calls import ELEMENT
+from specc.target.expressions import (
+    Convert,
+    Expression,
+    Index,
+    Integer,
+    Name,
+    Real,
+    Stack,
+    call,
+    choose,
+    differs,
+    either,
+    replaced,
+)
+from specc.target.statements import (
+    Array,
+    Assign,
+    For,
+    Function,
+    Int,
+    Parameter,
+    Statement,
+    Store,
+    Update,
+)
+
+# The most terms of a long sum that are added up in the kernel's precision, a vector of partial sums
+# at a time; the sums of such blocks are added up in float64, as a float32 sum of 10^6 terms loses
+# four digits.
+BLOCK = 1024
+# The same for sums side by side, each in a lane of its own, which has one partial sum.
+LANE_BLOCK = 128
+# How many lanes are added up side by side, with partial sums on the stack: long rows are read in
+# few pieces, but several sums have to share the stack and the nearest cache.
+LANES, MORE_LANES = 1024, 4096
+
+FIRST = {AccessMode.SUM: Real(0.0), AccessMode.MAX: Real(-math.inf)}
+
+
+def _larger(a: Expression, b: Expression) -> Expression:
+    return choose(either(b > a, differs(b, b)), b, a)
+
+
+_JOIN: dict[AccessMode, Callable[[Expression, Expression], Expression]] = {
+    AccessMode.SUM: lambda a, b: call("plus", a, b),
+    AccessMode.MAX: _larger,
+}
+
+
+def suffix(reduced: tuple[bool, ...]) -> int:
+    """The first of the trailing axes that are reduced (the depth, where there are none)."""
+    first = len(reduced)
+    while first > 0 and reduced[first - 1]:
+        first -= 1
+    return first
+
+
+class NestWriter:
+    """Builds the tree of one nest."""
+
+    def __init__(
+        self, nest: Nest, extents: tuple[int, ...], reduced: tuple[bool, ...], in_lanes: bool
+    ):
+        depth = len(extents)
+        self.nest, self.depth, self.reduced = nest, depth, reduced
+        self.name = nest.title
+        # the trailing axes over which a reduction runs in a local variable
+        self.suffix = suffix(reduced)
+        self.reductions = [each for each in nest.accesses if each.mode in FIRST]
+        # sums of many terms, which are added up in blocks; a long innermost loop is cut into blocks
+        # if the rows that it runs through can be cut
+        long = math.prod(extents[self.suffix :]) > BLOCK and self.suffix < depth
+        self.blocked = [each for each in self.reductions if each.mode == AccessMode.SUM and long]
+        self.cut = (
+            bool(self.blocked)
+            and extents[-1] > BLOCK
+            and all(each.strides[-1] in (0, 1) for each in nest.accesses)
+        )
+        # sums side by side; from which axis on their terms are added up, and by which they are cut
+        # into blocks
+        self.in_lanes = [
+            each for each in self.reductions if each.mode == AccessMode.SUM and in_lanes
+        ]
+        self.terms_from = self.block_axis = depth
+        if self.in_lanes:
+            self.terms_from = reduced.index(True)
+            self.block_axis = depth - 2
+            while (
+                self.block_axis > self.terms_from
+                and math.prod(extents[self.block_axis : -1]) < LANE_BLOCK // 2
+            ):
+                self.block_axis -= 1
+            inner = math.prod(extents[self.block_axis + 1 : -1])
+            self.block = max(LANE_BLOCK // inner, 1)
+            self.most_lanes = (
+                MORE_LANES if extents[-1] > LANES and len(self.in_lanes) <= 2 else LANES
+            )
+
+    def passed_strides(self, each: Access) -> list[int]:
+        """The axes whose stride is an argument: all but the zeros, and but a 1 at the end."""
+        last = self.depth - 1
+        return [
+            axis
+            for axis in range(self.depth)
+            if each.strides[axis] != 0 and not (axis == last and each.strides[axis] == 1)
+        ]
+
+    def function(self) -> Function:
+        nest, depth = self.nest, self.depth
+        passed = [each for each in nest.accesses if not each.over]
+        parameters = [
+            Parameter(each.name, Array(ELEMENT[each.kind], (Integer(1),))) for each in passed
+        ]
+        numbers = [f"n{axis}" for axis in range(depth)]
+        for each in passed:
+            numbers += [f"{each.name}{axis}" for axis in self.passed_strides(each)]
+        for each in passed:
+            numbers += [f"{each.name}_all"] if each.fill else []
+            numbers += [f"{each.name}_from"] if each.starts_within else []
+        parameters += [Parameter(name, Int()) for name in numbers]
+        body: list[Statement] = []
+        for each in nest.accesses:
+            if each.fill:
+                first = each.filling
+                if first is None:
+                    first = FIRST.get(each.mode, Real(0.0))
+                name, size = f"{each.name}_fill", Name(f"{each.name}_all")
+                body += [
+                    Assign(name, call("row", Name(each.name), 0, size)),
+                    _loop("i", size, Store(Index(Name(name), (Name("i"),)), first)),
+                ]
+        for each in self.in_lanes:
+            body += [
+                Assign(f"{each.name}_part", Stack(self.most_lanes, "real")),
+                Assign(f"{each.name}_total", Stack(self.most_lanes, "float64")),
+            ]
+        loads, names = self._hoisted(-1)
+        body += [*loads, *self._loops(0, names)]
+        return Function(self.name, tuple(parameters), tuple(body))
+
+    def _index(self, each: Access, axes: range) -> Expression:
+        found: Expression | None = Name(f"{each.name}_from") if each.starts_within else None
+        for axis in axes:
+            last = axis == self.depth - 1
+            at: Expression = Name(f"i{axis}")
+            if last and self.in_lanes:
+                at = Name("first") + at
+            if each.strides[axis] == 0:
+                continue
+            if not (each.strides[axis] == 1 and last):
+                at = at * Name(f"{each.name}{axis}")
+            found = at if found is None else found + at
+        return Integer(0) if found is None else found
+
+    def _place(self, each: Access, axes: range) -> Index:
+        return Index(Name(each.name), (self._index(each, axes),))
+
+    def _innermost(self, each: Access) -> int:
+        """The last axis along which the access moves (-1: none)."""
+        return max((axis for axis in range(self.depth) if each.strides[axis]), default=-1)
+
+    def _hoisted(self, axis: int) -> tuple[list[Statement], dict[str, Expression]]:
+        """Return the reads that are known once the loop of `axis` is entered, and their values."""
+        found: list[Statement] = []
+        names: dict[str, Expression] = {}
+        for each in self.nest.accesses:
+            if (
+                each.mode == AccessMode.READ
+                and self._innermost(each) == axis
+                and axis < self.depth - 1
+            ):
+                place = self._place(each, range(axis + 1))
+                found.append(Assign(f"{each.name}_", self._loaded(each, place)))
+                names[each.name] = Name(f"{each.name}_")
+        return found, names
+
+    @staticmethod
+    def _loaded(each: Access, place: Expression) -> Expression:
+        return differs(place, 0) if each.kind == "bool" else place
+
+    def _loops(self, axis: int, names: dict[str, Expression]) -> list[Statement]:
+        """The loop of an axis and those within it, with what comes before and after them."""
+        last = self.depth - 1
+        found: list[Statement] = []
+        if axis == self.suffix:
+            found += [
+                Assign(f"{each.name}_total", Convert("float64", Integer(0)))
+                if each in self.blocked
+                else Assign(f"{each.name}_", FIRST[each.mode])
+                for each in self.reductions
+            ]
+        if axis == last and self.in_lanes:
+            rows, known = self._rows()
+            found += rows
+            found.append(_loop(f"i{last}", Name("count"), *self._body({**names, **known})))
+        elif axis == last:
+            found += self._innermost_loop(names)
+        elif axis == self.block_axis:
+            found.append(self._block_loop(axis, names))
+        else:
+            loads, known = self._hoisted(axis)
+            inner = self._loops(axis + 1, {**names, **known})
+            found.append(_loop(f"i{axis}", Name(f"n{axis}"), *loads, *inner))
+        if axis == self.suffix:
+            for each in self.reductions:
+                value: Expression = Name(f"{each.name}_")
+                if each in self.blocked:
+                    value = Convert("real", Name(f"{each.name}_total"))
+                place = self._place(each, range(self.suffix))
+                found.append(Store(place, _JOIN[each.mode](place, value) if each.fill else value))
+        return self._lane_loop(found) if axis == self.terms_from else found
+
+    def _innermost_loop(self, names: dict[str, Expression]) -> list[Statement]:
+        """The loop of the last axis; if it is cut, a block of it at a time."""
+        last = self.depth - 1
+        end = Name("count") if self.cut else Name(f"n{last}")
+        rows, known = self._rows()
+        found: list[Statement] = [Assign(f"{each.name}_", Real(0.0)) for each in self.blocked]
+        found += [*rows, _loop(f"i{last}", end, *self._body({**names, **known}))]
+        for each in self.blocked:
+            value = Convert("float64", Name(f"{each.name}_"))
+            found.append(Update(Name(f"{each.name}_total"), "+", value))
+        if not self.cut:
+            return found
+        size = Name(f"n{last}")
+        count = Assign("count", call("min", BLOCK, size - Name("block")))
+        return [For("block", Integer(0), size, Integer(BLOCK), (count, *found))]
+
+    def _block_loop(self, axis: int, names: dict[str, Expression]) -> Statement:
+        """The loop of the axis by which the terms of sums side by side are cut into blocks."""
+        start, size = Name("block"), Name(f"n{axis}")
+        loads, known = self._hoisted(axis)
+        inner = (*loads, *self._loops(axis + 1, {**names, **known}))
+        end = call("min", start + self.block, size)
+        clear = self._each_lane(lambda part, total: Store(part, Real(0.0)))
+        add = self._each_lane(lambda part, total: Update(total, "+", Convert("float64", part)))
+        terms = For(f"i{axis}", start, end, Integer(1), inner)
+        return For("block", Integer(0), size, Integer(self.block), (clear, terms, add))
+
+    def _lane_loop(self, inner: list[Statement]) -> list[Statement]:
+        """The loop over as many sums at a time as are added up side by side."""
+        size, at = Name(f"n{self.depth - 1}"), f"i{self.depth - 1}"
+        count = Assign("count", call("min", self.most_lanes, size - Name("first")))
+        clear = self._each_lane(lambda part, total: Store(total, Real(0.0)))
+        write = [
+            Store(
+                self._place(each, range(self.depth)),
+                Convert("real", Index(Name(f"{each.name}_total"), (Name(at),))),
+            )
+            for each in self.in_lanes
+        ]
+        body = (count, clear, *inner, _loop(at, Name("count"), *write))
+        return [For("first", Integer(0), size, Integer(self.most_lanes), body)]
+
+    def _each_lane(self, made: Callable[[Index, Index], Statement]) -> Statement:
+        """A statement for every sum, of each of the lanes that are added up side by side."""
+        parts = [
+            made(*(Index(Name(f"{each.name}_{part}"), (Name("i"),)) for part in ("part", "total")))
+            for each in self.in_lanes
+        ]
+        return _loop("i", Name("count"), *parts)
+
+    def _rows(self) -> tuple[list[Statement], dict[str, Expression]]:
+        """The one-dimensional rows that the innermost loop runs through, and elements of them."""
+        last = self.depth - 1
+        found: list[Statement] = []
+        names: dict[str, Expression] = {}
+        for each in self.nest.accesses:
+            if each.mode in FIRST and (self.suffix < self.depth or each in self.in_lanes):
+                continue
+            if each.over:
+                names[each.name] = names[each.over]
+                continue
+            stride = each.strides[last]
+            if stride == 1:
+                start, count = self._index(each, range(last)), Name(f"n{last}")
+                if self.cut or self.in_lanes:
+                    start, count = start + Name("block" if self.cut else "first"), Name("count")
+                found.append(Assign(f"{each.name}_", call("row", Name(each.name), start, count)))
+                names[each.name] = Index(Name(f"{each.name}_"), (Name(f"i{last}"),))
+            elif stride or each.mode != AccessMode.READ:
+                names[each.name] = self._place(each, range(self.depth))
+        return found, names
+
+    def _body(self, names: dict[str, Expression]) -> list[Statement]:
+        """The formulas, and what becomes of their values."""
+        nest = self.nest
+        reads = {
+            each.name: names[each.name]
+            if isinstance(names[each.name], Name)
+            else self._loaded(each, names[each.name])
+            for each in nest.accesses
+            if each.mode == AccessMode.READ
+        }
+
+        def with_reads(tree: Expression) -> Expression:
+            return replaced(
+                tree, lambda part: reads[part.access] if isinstance(part, Read) else None
+            )
+
+        found: list[Statement] = [Assign(name, with_reads(formula)) for name, formula in nest.body]
+        values = {
+            each.name: with_reads(each.value) for each in nest.accesses if each.value is not None
+        }
+        if any(each.over for each in nest.accesses):
+            for each in nest.accesses:  # before it is written over
+                if each.value is not None and not isinstance(each.value, Name):
+                    found.append(Assign(f"{each.name}_now", values[each.name]))
+                    values[each.name] = Name(f"{each.name}_now")
+        for each in nest.accesses:
+            if each.mode != AccessMode.READ:
+                found.append(self._written(each, values[each.name], names))
+        return found
+
+    def _written(self, each: Access, value: Expression, names: dict[str, Expression]) -> Statement:
+        if each.mode == AccessMode.STORE:
+            stored = choose(value, 1, 0) if each.kind == "bool" else value
+            return Store(_element(names[each.name]), stored)
+        if each in self.in_lanes:
+            place = Index(Name(f"{each.name}_part"), (Name(f"i{self.depth - 1}"),))
+            return Store(place, call("plus", place, value))
+        if self.suffix < self.depth:
+            return Assign(f"{each.name}_", _JOIN[each.mode](Name(f"{each.name}_"), value))
+        place = _element(names[each.name])
+        return Store(place, _JOIN[each.mode](place, value))
+
+
+def _element(tree: Expression) -> Index:
+    """The element of an array that is stored to."""
+    assert isinstance(tree, Index), f"{tree!r} is not an element of an array"
+    return tree
+
+
+def _loop(index: str, end: Expression, *body: Statement) -> For:
+    """A loop from 0 up to the end."""
+    return For(index, Integer(0), end, Integer(1), body)
