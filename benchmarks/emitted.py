@@ -18,6 +18,7 @@ import pkgutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -42,9 +43,17 @@ OPEN = {
 
 @cache
 def modules() -> list[ModuleType]:
-    """Every module of the package, but for those that run when they are imported."""
+    """Every module of the package, but for those that run when they are imported.
+
+    Modules for packages that are not installed are left out.
+    """
     names = [each.name for each in pkgutil.walk_packages(specc.__path__, "specc.")]
-    return [importlib.import_module(name) for name in names if not name.endswith("__main__")]
+    found = []
+    for name in names:
+        if not name.endswith("__main__"):
+            with suppress(ModuleNotFoundError):
+                found.append(importlib.import_module(name))
+    return found
 
 
 @cache
