@@ -106,8 +106,8 @@ def mistakes(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
                 notes=(listed,) if near else (),
             ))  # fmt: skip
         elif (needed := known[name].wrong(value)) is not None:
-            given = f'the text "{value}"' if isinstance(value, str) else f"`{str(value).lower()}`"
-            help_ = "put it between quotes" if needed == "a text" and value != "" else None
+            given = f'the string "{value}"' if isinstance(value, str) else f"`{str(value).lower()}`"
+            help_ = "put it between quotes" if needed == "a string" and value != "" else None
             found.append(
                 Wrong(
                     "bad-setting",

@@ -138,19 +138,19 @@ SELF = {
     "two layers": (model("layer a = b layer b = a output a(x)"), "recursive-definition"),
 }
 SIGNS = {  # the mistakes are those of the lexer alone: nothing is taken for something else
-    "Greek": ("dim λ = 3", "no name"),
-    "Greek within a name": ("dim nλ = 3", "no name"),
-    "Chinese": ("dim 中文 = 3", "no name"),
-    "Cyrillic that looks Latin": ("dim а = 3", "no name"),
-    "a letter with an accent of its own": ("dim n\u0301 = 3", "no meaning"),
-    "from right to left": ("dim n\u202e = 3", "U+202E has no meaning"),
-    "of no width": ("dim n\u200bm = 3", "U+200B has no meaning"),
-    "a byte-order mark": ("dim n = 3\ufeff", "U+FEFF has no meaning"),
-    "a smiley": ("dim 😀 = 3", "no meaning"),
-    "wide digits": ("dim n = ３", "no meaning"),
-    "Arabic digits": ("dim n = ٣", "no meaning"),
-    "half of a pair": ("dim n\ud800 = 3", "U+D800 has no meaning"),
-    "NUL": ("dim n = 3\0", "U+0000 has no meaning"),
+    "Greek": ("dim λ = 3", "is not a name"),
+    "Greek within a name": ("dim nλ = 3", "is not a name"),
+    "Chinese": ("dim 中文 = 3", "is not a name"),
+    "Cyrillic that looks Latin": ("dim а = 3", "is not a name"),
+    "a letter with an accent of its own": ("dim n\u0301 = 3", "not allowed"),
+    "from right to left": ("dim n\u202e = 3", "U+202E is not allowed"),
+    "of no width": ("dim n\u200bm = 3", "U+200B is not allowed"),
+    "a byte-order mark": ("dim n = 3\ufeff", "U+FEFF is not allowed"),
+    "a smiley": ("dim 😀 = 3", "not allowed"),
+    "wide digits": ("dim n = ３", "not allowed"),
+    "Arabic digits": ("dim n = ٣", "not allowed"),
+    "half of a pair": ("dim n\ud800 = 3", "U+D800 is not allowed"),
+    "NUL": ("dim n = 3\0", "U+0000 is not allowed"),
 }
 GROUPS = {"deep": DEEP, "large": LARGE, "many": MANY, "self": SELF}
 CASES = [
@@ -230,12 +230,12 @@ def test_a_file_that_is_no_text_is_told_so(content, message, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("used", "message"), [
-    ("../a.dl", "lies outside of the folder"),
-    ("sub/../../a.dl", "lies outside of the folder"),
-    ("/a.dl", "lies outside of the folder"),
-    ("link.dl", "lies outside of the folder"),
-    ("a.txt", "brings in a `.dl` file"),
-    ("", "brings in a `.dl` file"),
+    ("../a.dl", "is outside the folder"),
+    ("sub/../../a.dl", "is outside the folder"),
+    ("/a.dl", "is outside the folder"),
+    ("link.dl", "is outside the folder"),
+    ("a.txt", "imports a `.dl` file"),
+    ("", "imports a `.dl` file"),
     ("folder.dl", "it is no file"),
     ("nowhere.dl", "there is no such file"),
     ("circle.dl", "cannot read"),

@@ -38,14 +38,14 @@ def test_good_schedules_pass(lr):
     ("0.1 - 0.02 * epoch", "0.9", 5, None),
     ("0.1", "2 * progress", 1, "`mu` must be < 1, but is 1 at progress 0.5"),
     ("0.1", "ramp(0.5, 1; over=100)", 1000, "`mu` must be < 1, but is 1 at epoch 100"),
-    ("0.1 / epoch", "0.9", 10, "`lr` is no finite number at epoch 0"),
-    ("(0.5 - progress) ^ 0.5", "0.9", 10, "`lr` is no finite number at progress 0.504"),
+    ("0.1 / epoch", "0.9", 10, "`lr` is not a finite number at epoch 0"),
+    ("(0.5 - progress) ^ 0.5", "0.9", 10, "`lr` is not a finite number at progress 0.504"),
     ("0.1 - 0.05 * step", "0.9", 2, None),
     ("0.1 - 0.05 * step", "0.9", 4, "`lr` must be >= 0, but is -0.05 at step 3"),
     ("0.1 - step % 3 * 0.05", "0.9", 2, None),
     ("0.05 - step % 3 * 0.05", "0.9", 4, "`lr` must be >= 0, but is -0.05 at step 2"),
     ("0.1 - 0.05 * (step // 2)", "0.9", 8, "`lr` must be >= 0, but is -0.05 at step 6"),
-    ("0.1 * (1 % epoch)", "0.9", 8, "`lr` is no finite number at epoch 0"),
+    ("0.1 * (1 % epoch)", "0.9", 8, "`lr` is not a finite number at epoch 0"),
     ("1 - stale", "0.9", 4, "`lr` must be >= 0, but is -1 after 2 stale epochs"),
 ])  # fmt: skip
 def test_a_schedule_that_leaves_its_bounds_is_a_mistake_of_the_file(lr, mu, epochs, message):

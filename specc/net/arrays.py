@@ -282,7 +282,7 @@ def _column(port: Port, value) -> Column:
         if array.dtype.kind == "f":
             raise ValueError(
                 f"{name} must be {_wanted(port)}, not {array.dtype}:"
-                f" `{name}.astype(int)` makes some of whole numbers"
+                f" `{name}.astype(int)` makes some of integers"
             )
         least, most = int(array.min()), int(array.max())
         if not 0 <= least <= most < port.class_count:

@@ -19,7 +19,7 @@ REQUIRED = object()
 class Setting:
     """A setting of a source or a word. `words` are texts that it takes besides numbers.
 
-    A "count" is a whole number above 1, a "size" above 0; a "value" is a number or a text.
+    A "count" is an integer above 1, a "size" above 0; a "value" is a number or a text.
     """
 
     name: str
@@ -42,13 +42,13 @@ class Setting:
     def wrong(self, value: Any) -> str | None:
         """Return what the value should be; None if it is right."""
         if self.kind == "text":
-            return None if isinstance(value, str) and value.strip() else "a text"
+            return None if isinstance(value, str) and value.strip() else "a string"
         if self.kind == "character":
             return None if isinstance(value, str) and len(value) == 1 else "one character"
         if isinstance(value, str) and value in self.words:
             return None
         if self.kind == "value" and isinstance(value, str):
-            return None if value else "a text that is not empty"
+            return None if value else "a string that is not empty"
         if self.kind == "choice":
             return " or ".join(f"`{each}`" for each in self.words)
         if self.kind == "truth":
@@ -57,7 +57,7 @@ class Setting:
         if self.kind in ("count", "size"):
             least = 2 if self.kind == "count" else 1
             is_whole = is_number and math.isfinite(value) and value == int(value)
-            wanted = f"a whole number above {least - 1}"
+            wanted = f"an integer above {least - 1}"
             return None if is_whole and least <= value <= 10**9 else wanted
         if is_number and math.isfinite(value) and abs(value) <= LARGEST_FLOAT:
             return None

@@ -51,8 +51,8 @@ _FUNCTIONS = {
     "abs": "absolute value",
     "sin": "sine of radians, as in `sin(2 * pi * hour(x) / 24)`",
     "cos": "cosine of radians",
-    "floor": "largest whole number that is not above the value",
-    "round": "nearest whole number",
+    "floor": "largest integer that is not above the value",
+    "round": "nearest integer",
 }
 _DATES = {
     "days": ("numbers", "days since 1970-01-01, with the time of day as a fraction"),

@@ -232,14 +232,14 @@ def _is_text(value: object) -> bool:
 
 
 _TEXT = ("a text", _is_text)
-_COUNT = ("a whole number of at least 1", _is_count)
-_COUNTS = ("an object of whole numbers", lambda value: _is_table(value, lambda n: _is_count(n, 0)))
+_COUNT = ("an integer of at least 1", _is_count)
+_COUNTS = ("an object of integers", lambda value: _is_table(value, lambda n: _is_count(n, 0)))
 _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "model": _TEXT,
     "file": _TEXT,
     "data": _TEXT,
     "overrides": ("an object of texts", lambda value: _is_table(value, _is_text)),
-    "seed": ("a whole number", lambda value: _is_count(value, 0)),
+    "seed": ("an integer", lambda value: _is_count(value, 0)),
     "batch": _COUNT,
     "epochs": _COUNT,
     "dtype": ("float32 or float64", lambda value: value in ("float32", "float64")),

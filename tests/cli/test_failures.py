@@ -183,13 +183,13 @@ def changed(path, **values):
 @pytest.mark.parametrize(("values", "message"), [
     ({"dtype": "float16"}, '`dtype` is "float16", not float32 or float64'),
     ({"dtype": 3}, "`dtype` is 3, not float32 or float64"),
-    ({"batch": None}, "`batch` is null, not a whole number of at least 1"),
-    ({"threads": 0}, "`threads` is 0, not a whole number of at least 1"),
-    ({"seed": 1.5}, "`seed` is 1.5, not a whole number"),
-    ({"sizes": None}, "`sizes` is null, not an object of whole numbers"),
+    ({"batch": None}, "`batch` is null, not an integer of at least 1"),
+    ({"threads": 0}, "`threads` is 0, not an integer of at least 1"),
+    ({"seed": 1.5}, "`seed` is 1.5, not an integer"),
+    ({"sizes": None}, "`sizes` is null, not an object of integers"),
     ({"overrides": {"epochs": 3}}, '`overrides` is {"epochs": 3}, not an object of texts'),
     ({"vocabularies": 3}, "`vocabularies` is 3, not an object of lists of texts"),
-    ({"examples": 5}, "`examples` is 5, not an object of whole numbers"),
+    ({"examples": 5}, "`examples` is 5, not an object of integers"),
     ({"data": []}, "`data` is [], not a text"),
 ])  # fmt: skip
 def test_a_record_with_a_wrong_value_names_it(run, specc, values, message):

@@ -282,7 +282,7 @@ def multiplied(w: Writer) -> Value | None:
 
 
 def chosen(w: Writer) -> Value | None:
-    """A branch by a truth value, or by a comparison with a class."""
+    """A branch by a boolean, or by a comparison with a class."""
     a = w.some()
     b = a and w.like(a)
     if b is None:

@@ -97,7 +97,7 @@ class Writer:
         return self.rng.choice(found if self.rng.random() < 0.4 else found[-3:])
 
     def of(self, kind: str, steps: bool | None = None) -> Value | None:
-        """A class or a truth value."""
+        """A class or a boolean."""
         found = [each for each in self.values if each.kind == kind and steps in (None, each.steps)]
         return self.rng.choice(found) if found else None
 

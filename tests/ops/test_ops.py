@@ -302,7 +302,7 @@ def test_the_gradient_agrees_with_finite_differences(case):
     op, types = case
     result = op.infer(*types)
     if result.kind != "float":
-        pytest.skip("no gradient flows through a truth value or an index")
+        pytest.skip("no gradient flows through a boolean or an index")
     arrays = values(op, types, 3)
     inputs = nodes(types)
     loss = total(apply(op, *inputs), None)

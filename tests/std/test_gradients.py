@@ -17,7 +17,7 @@ from specc.ops.peers import bind_batch
 from specc.source import Source
 
 # A word's uses: an expression over x, z [n], two positive ones p, q [n] that add up to 1, a number
-# s, maps [c, h, w], a class k of n and a truth value t. All but k and t depend on parameters.
+# s, maps [c, h, w], a class k of n and a boolean t. All but k and t depend on parameters.
 USES = {
     # activations
     "elu": ["elu(x)", "elu(maps; alpha=0.3)"],

@@ -95,8 +95,7 @@ def _too_many(
     if not is_stage and not tree.has_semicolon and signature.settings:
         frame.error(
             "wrong-arguments",
-            f"`{word.name}` takes {count}; what follows is a setting, and settings stand behind a"
-            " semicolon",
+            f"`{word.name}` takes {count}; put settings after a semicolon",
             extra.span,
             help=f"{word.name}{signature}",
             fixes=_semicolon(extra.span),
@@ -118,7 +117,7 @@ def _not_an_input(
         fixes = _semicolon(place) if not tree.has_semicolon else []
         frame.error(
             "wrong-arguments",
-            f"`{each.name}` is a setting of `{word.name}`: settings stand behind a semicolon",
+            f"`{each.name}` is a setting of `{word.name}`: settings go after a semicolon",
             place,
             help=f"{word.name}{signature}",
             fixes=fixes,
@@ -275,7 +274,7 @@ def prepared(frame: Frame, tree: ast.Call) -> Value:
     if tree.has_semicolon and tree.inputs:
         return frame.error(
             "wrong-arguments",
-            f"`{word.name}` gets its inputs where it is used: here stand its settings alone",
+            f"`{word.name}` gets its inputs where it is used: give only its settings here",
             tree.inputs[0].span,
         )
     given = tree.settings if tree.has_semicolon else tree.inputs
@@ -302,7 +301,7 @@ def _sequence(frame: Frame, declared: Declared, expression: ast.Path) -> Value:
     listed = ", ".join(f"`{each}`" for each in known)
     return frame.error(
         "unknown-name",
-        f"`{name}` is no sequence, and the setting `{declared.name}` is the name of one",
+        f"`{declared.name}` must name a sequence, but `{name}` is not one",
         expression.span,
         help=f"there is {listed}" if known else "declare one: `seq time = 50`",
     )

@@ -32,7 +32,7 @@ from specc.ir.sizes import Polynomial
 from specc.source import Span
 
 LARGEST_WHOLE = 10**12
-"""The largest whole number that a setting may be: products of a few are places of arrays."""
+"""The largest integer that a setting may be: products of a few are places of arrays."""
 
 
 def bind(
@@ -155,7 +155,9 @@ def valid_settings(
             if declared.kind != "sequence":
                 good = False
                 frame.error(
-                    "bad-setting", f"`{declared.name}` is no sequence, but `{value.name}` is", place
+                    "bad-setting",
+                    f"`{declared.name}` is not a sequence, but `{value.name}` is",
+                    place,
                 )
             else:
                 plain[declared.name] = value.name
@@ -183,7 +185,7 @@ def valid_settings(
     for declared in [each for each in immense if each.name in given] or immense:
         good = False
         message = (
-            f"`{declared.name}` is a whole number up to {LARGEST_WHOLE:,}, not"
+            f"`{declared.name}` is an integer up to {LARGEST_WHOLE:,}, not"
             f" {callee.names[declared.name]:,}"
         )
         frame.error("bad-setting", message, _setting_place(callee, declared, given, span))
@@ -217,7 +219,7 @@ def _setting_place(callee: Frame, declared: Declared, given: dict[str, Given], s
 
 
 def setting_help(wrong: Violation, value: Value | None) -> str | None:
-    """What to write where a fraction stands for a whole number."""
+    """What to write where a fraction stands for an integer."""
     if wrong.rule == "type" and isinstance(value, float) and value.is_integer():
         return f"write `{int(value)}`; `/` gives a fraction, `//` is the whole division"
     if wrong.setting == "pad" and value == "same":
@@ -237,7 +239,7 @@ def _tensor_setting(
         "bad-setting",
         f"`{declared.name}` must be known when compiling, and this is {describe(value)}",
         place,
-        help="tensors are inputs: they stand before the semicolon",
+        help="tensors are inputs: put them before the semicolon",
     )
     return False
 

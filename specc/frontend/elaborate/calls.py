@@ -116,7 +116,7 @@ def repetitions(frame: Frame, stage: ast.Repeat) -> int:
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 10_000:
         frame.error(
             "bad-number",
-            f"stages are repeated a whole number of times, from 1 to 10000, not {describe(count)}",
+            f"the number of repetitions is an integer from 1 to 10000, not {describe(count)}",
             stage.count.span,
         )
         return 0
@@ -191,7 +191,7 @@ def _use_layer(
             "wrong-arguments",
             f"the layer `{layer.name}` takes one input and no settings",
             extra.span,
-            help=f"its settings stand where it is declared: `layer {layer.name} = ...`",
+            help=f"its settings are where it is declared: `layer {layer.name} = ...`",
         )
     value, span = given[0].value, given[0].span
     if value is POISON:
@@ -339,9 +339,7 @@ def _kind_name(frame: Frame) -> str:
 def _refusal(frame: Frame, word: Word, span: Span) -> Value | None:
     definition = word.definition
     if isinstance(definition, ast.Optimizer):
-        return frame.error(
-            "misplaced", f"`{word.name}` is an optimizer: it stands in `train`", span
-        )
+        return frame.error("misplaced", f"`{word.name}` is an optimizer: use it in `train`", span)
     if frame.uses(definition) and isinstance(definition, WORDS):
         return uses_itself(frame, word.name, span)
     if frame.depth >= DEEPEST:

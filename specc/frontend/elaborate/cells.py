@@ -105,7 +105,7 @@ def cell(use: BoundCall) -> Value:
                 f"the cell `{name}` runs over a sequence, and in a cell there is one step",
                 place,
                 help=(
-                    "apply it to the sequence before or behind this cell, or write its formula here"
+                    "apply it to the sequence before or after this cell, or write its formula here"
                 ),
             )
         return caller.error(
@@ -148,7 +148,7 @@ def _statements(frame: Frame, caller: Frame, definition: ast.Cell, walk: _CellWa
                 if name in nexts:
                     frame.error(
                         "duplicate-name",
-                        f"`next {name}` is already there",
+                        f"`next {name}` is already defined",
                         statement.name.span,
                         labels=[Label(nexts[name].name.span, "first here")],
                     )
@@ -165,7 +165,7 @@ def _statements(frame: Frame, caller: Frame, definition: ast.Cell, walk: _CellWa
                 definitions.broken(frame, statement)
                 good = False
             case _:
-                frame.error("misplaced", "this may not stand in a cell", statement.span)
+                frame.error("misplaced", "this is not allowed in a cell", statement.span)
                 good = False
     misspelled = set(nexts) - {
         each.name.text for each in definition.body if isinstance(each, ast.State)
@@ -270,14 +270,17 @@ def _start(
     elif given is None and walk.waits(value.node):
         at.error(
             "wrong-kind",
-            f"the state `{name}` begins before the first step, and this is a value of a step",
+            f"the initial value of `{name}` cannot depend on a time step",
             place,
             help=f"the use of the cell can give its start: `({name}=first(x); ...)`",
         )
         return None
     if help_ is not None or not isinstance(value, Tensor):
         at.error(
-            "wrong-kind", f"the state `{name}` cannot begin as {describe(value)}", place, help=help_
+            "wrong-kind",
+            f"the state `{name}` cannot be initialized to {describe(value)}",
+            place,
+            help=help_,
         )
         return None
     try:
@@ -427,5 +430,5 @@ def _of_the_batch(frame: Frame, node: Node, why: str = "") -> Value:
         f"`{provenance.excerpt(place, 32)}` looks at the whole batch{why}, which cannot be done in"
         " a cell yet",
         place,
-        help="apply it to the sequence, before or behind the cell",
+        help="apply it to the sequence, before or after the cell",
     )

@@ -56,7 +56,7 @@ def value(frame: Frame, definition: ast.Fn | ast.Block) -> Value:
             broken(frame, statement)
             returned = returned or statement.keyword == "return"
         elif not isinstance(statement, ast.Next):
-            frame.error("misplaced", f"this may not stand in a {frame.kind}", statement.span)
+            frame.error("misplaced", f"this is not allowed in a {frame.kind}", statement.span)
     if isinstance(definition, ast.Block):
         _advance(frame, definition)
     if not returned:
@@ -286,7 +286,7 @@ def _advance(frame: Frame, definition: ast.Block) -> None:
             if name in nexts:
                 frame.error(
                     "duplicate-name",
-                    f"`next {name}` is already there",
+                    f"`next {name}` is already defined",
                     statement.name.span,
                     labels=[Label(nexts[name].name.span, "first here")],
                 )
@@ -295,7 +295,7 @@ def _advance(frame: Frame, definition: ast.Block) -> None:
     declared = {each.name.text for each in definition.body if isinstance(each, ast.State)}
     for name, statement in nexts.items():
         if name not in declared:
-            frame.error("unknown-name", f"there is no state `{name}`", statement.name.span)
+            frame.error("unknown-name", f"unknown state `{name}`", statement.name.span)
             continue
         value = evaluate(frame, statement.value)
         path = frame.naming.within(name)
@@ -330,8 +330,8 @@ def next_value(frame: Frame, statement: ast.Next, value: Value, type_: Type) -> 
     if value.type.batched:
         frame.error(
             "wrong-kind",
-            f"the state `{statement.name.text}` is one for all examples, and this value is"
-            " another for each",
+            f"the state `{statement.name.text}` is shared by all examples, but this value"
+            " differs between examples",
             span,
             help="`batch_mean` averages over the batch",
         )

@@ -96,7 +96,7 @@ def conditional(frame: Frame, expression: ast.Conditional) -> Value:
     if not isinstance(condition, Tensor):
         return frame.error(
             "wrong-kind",
-            f"`if` needs a truth value, not {describe(condition)}",
+            f"`if` needs a boolean, not {describe(condition)}",
             expression.condition.span,
             help="a comparison gives one: `x > 0`",
         )

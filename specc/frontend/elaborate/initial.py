@@ -139,12 +139,9 @@ def _applied(frame: Frame, word: Word, self: Tensor, span: Span) -> Value:
     place = word.named_at or frame.place(span)
     return frame.context.error(
         "wrong-kind",
-        f"`{word.name}` gives no initial values: {reason}",
+        f"`{word.name}` cannot be used as an initial value: {reason}",
         place,
-        help=(
-            "an initial value is a number, or a word that is given the parameter alone, such as"
-            " `he`"
-        ),
+        help=("use a number, or an initializer with a single input, such as `he`"),
     )
 
 

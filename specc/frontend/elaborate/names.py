@@ -89,7 +89,7 @@ def unknown(frame: Frame, name: str, span: Span) -> Value:
             "unknown-name",
             f"`{name}` has no value yet",
             span,
-            labels=[Label(later.span, "it gets one here")],
+            labels=[Label(later.span, "defined here")],
             help="a value is declared above the lines that use it",
         )
     named = next(
@@ -107,7 +107,7 @@ def unknown(frame: Frame, name: str, span: Span) -> Value:
             "unknown-name",
             f"`{name}` is not defined",
             span,
-            labels=[Label(named.span, "this is the name of a result, not of a value")],
+            labels=[Label(named.span, "names a result, not a value")],
             help=f"give the value its name first: `let {name} = ...`",
         )
     if not frame.suggests:
@@ -160,8 +160,8 @@ def parameter(frame: Frame, expression: ast.Path) -> Value:
         if not own:
             return frame.error(
                 "unknown-name",
-                f"`{text}` is not there yet: the layer `{first.text}` has weights from its first"
-                " use on",
+                f"`{text}` does not exist yet: `{first.text}` gets its weights when it is first"
+                " applied",
                 expression.span,
                 help=f"apply `{first.text}` to a value before this line",
             )
@@ -181,7 +181,7 @@ def parameter(frame: Frame, expression: ast.Path) -> Value:
         help_ = f"did you mean `{near}`?"
     fixes = spelled(near, expression.span)
     return frame.error(
-        "unknown-name", f"there is no parameter `{text}`", expression.span, help=help_, fixes=fixes
+        "unknown-name", f"unknown parameter `{text}`", expression.span, help=help_, fixes=fixes
     )
 
 
@@ -194,7 +194,7 @@ def resolve(frame: Frame, path: ast.Path) -> Word | SharedLayer | Any:
     if len(path.names) > 1:
         return frame.error(
             "unknown-name",
-            f"there is no word `{path.text}`",
+            f"unknown layer or function `{path.text}`",
             path.span,
             help="only a whole layer can be applied",
         )
@@ -221,5 +221,5 @@ def resolve(frame: Frame, path: ast.Path) -> Word | SharedLayer | Any:
     fixes = spelled(near, path.span)
     help_ = frame.suggestion(name, candidates)
     return frame.error(
-        "unknown-name", f"there is no word `{name}`", path.span, help=help_, fixes=fixes
+        "unknown-name", f"unknown layer or function `{name}`", path.span, help=help_, fixes=fixes
     )

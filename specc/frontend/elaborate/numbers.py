@@ -58,7 +58,7 @@ def _checked(frame: Frame, definition, expression: ast.Expression, value: Value)
             help_ = "`/` gives a fraction; `//` is the whole division"
         return frame.error(
             "wrong-kind",
-            f"the size `{name}` is a whole number, not {describe(value)}",
+            f"the size `{name}` is an integer, not {describe(value)}",
             expression.span,
             help=help_,
         )

@@ -159,7 +159,7 @@ class Match:
             return False
         if isinstance(value, bool) or not isinstance(value, (int, Polynomial)):
             self.callee.error(
-                "wrong-kind", f"a size is a whole number, not {describe(value)}", wanted.span
+                "wrong-kind", f"a size is an integer, not {describe(value)}", wanted.span
             )
             return False
         equal = sizes.same(value, size)
@@ -316,7 +316,7 @@ def unknown_type(frame: Frame, tree: ast.Type) -> None:
     near = closest(tree.kind.text, KINDS, {"real": "float", "boolean": "bool", "tensor": "float"})
     frame.error(
         "unknown-name",
-        f"there is no type `{tree.kind.text}`",
+        f"unknown type `{tree.kind.text}`",
         tree.kind.span,
         help=f"did you mean `{near}`?" if near else "types are `float`, `class` and `bool`",
         fixes=spelled(near, tree.kind.span),
@@ -379,7 +379,7 @@ def declared_type(
         if name is not None and position:
             frame.error(
                 "misplaced",
-                f"`{name}` is a sequence: it stands first",
+                f"`{name}` is a sequence: put it first",
                 axis.span,
                 help=f"write `{tree.kind.text}{'(...)' if tree.classes else ''}[{name}, ...]`",
             )
@@ -437,7 +437,7 @@ def _declared_size(frame: Frame, tree: ast.Expression, value: Value) -> Size | N
     if isinstance(value, Polynomial):
         return value
     if isinstance(value, bool) or not isinstance(value, int):
-        frame.error("wrong-kind", f"a size is a whole number, not {describe(value)}", tree.span)
+        frame.error("wrong-kind", f"a size is an integer, not {describe(value)}", tree.span)
         return None
     if value < 1:
         frame.error("bad-number", f"a size is at least 1, not {value}", tree.span)

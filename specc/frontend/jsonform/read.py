@@ -150,7 +150,7 @@ class _TextWriter:
     def _one(self, cls: type, key: str, shape: Shape, value: Any, pointer: str) -> None:
         if key in ("breaks", "parens"):
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 10**6:
-                raise self.wrong(pointer, f"expected a whole number, found {_shown(value)}")
+                raise self.wrong(pointer, f"expected an integer, found {_shown(value)}")
             if key == "parens" and not 1 <= value <= 100:
                 raise self.wrong(pointer, f"expected 1 to 100, found {value}")
         elif cls is ast.Number and key == "value":
@@ -163,7 +163,7 @@ class _TextWriter:
                 )
         elif shape.pattern is not None:
             if not isinstance(value, str):
-                raise self.wrong(pointer, f"expected a text, found {_shown(value)}")
+                raise self.wrong(pointer, f"expected a string, found {_shown(value)}")
             if shape.pattern and not re.fullmatch(shape.pattern.rstrip("$"), value):
                 what = {NAME: "a name", PATH: "a name", NUMBER: "digits"}.get(
                     shape.pattern, "a line that starts with `#`"

@@ -184,7 +184,7 @@ def schema() -> dict[str, Any]:
     classes.sort(key=lambda cls: cls.__name__)
     definitions = {cls.__name__: _class_schema(cls) for cls in classes}
     definitions["Expression"] = {
-        "description": "A value: a number, a truth value, the name of a value, or a formula.",
+        "description": "A value: a number, a boolean, the name of a value, or a formula.",
         "anyOf": [
             {"type": "number"},
             {"type": "boolean"},

@@ -61,7 +61,7 @@ def _allowed(file: ast.File, report: Report) -> dict[int, set[str]]:
             span = Span(file.source, comment.span.start + at, comment.span.start + at + len(name))
             report.warning(
                 "unknown-allow",
-                f"there is no warning `{name}` to allow",
+                f"unknown warning `{name}`",
                 span,
                 help=(
                     f"did you mean `{near}`?"

@@ -100,14 +100,11 @@ def l2_with_adam(model: ast.Model, train: ast.Train, scope: Scope, report: Repor
             name, _, better = found[0]
             report.warning(
                 "penalty-with-adam",
-                f"`{name}` divides the gradient of this penalty by its size, so that weights are"
-                " not drawn to 0 in proportion",
+                f"with `{name}`, an L2 penalty does not act as weight decay, because `{name}`"
+                " rescales its gradient",
                 node.span,
                 labels=[Label(name.span, f"`{name}` here")],
-                help=(
-                    f"`{better}(weight_decay = ...)` draws all weights to 0 alike, without a"
-                    " penalty"
-                ),
+                help=f"use `{better}(weight_decay = ...)` instead of the penalty",
             )
 
 
@@ -139,7 +136,7 @@ def unusual_rate(train: ast.Train, scope: Scope, program: Program, report: Repor
             "unusual-rate",
             f"a learning rate of {highest:g} is very {side} for `{name}`",
             setting.span,
-            help=f"usual are {habit.usual}",
+            help=f"use a value from {habit.usual}",
         )
 
 
@@ -165,8 +162,8 @@ def unclipped(source: Source, program: Program, report: Report) -> None:
         count = f"{steps} times" if isinstance(steps, int) else "at each step"
         report.warning(
             "unclipped",
-            f"the gradient of `{path or label}` goes through its weights {count}, and nothing"
-            " bounds it",
+            f"the gradient of `{path or label}` passes through the same weights {count} without"
+            " clipping, so it may explode",
             span,
             labels=(
                 [

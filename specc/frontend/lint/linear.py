@@ -50,7 +50,8 @@ def linear_on_linear(source: Source, program: Program, scope: Scope, report: Rep
             continue
         report.warning(
             "linear-on-linear",
-            f"`{layer.text}` stands right behind `{before.text}`: the two are one linear layer",
+            f"`{layer.text}` directly follows `{before.text}`: together they are a single linear"
+            " layer",
             layer.span,
             labels=(
                 [Label(before.span, "the first one")]

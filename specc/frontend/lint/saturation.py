@@ -40,8 +40,8 @@ def deep_saturation(source: Source, program: Program, report: Report) -> None:
             word = "sigmoid" if isinstance(node.op, Sigmoid) else "tanh"
             report.warning(
                 "deep-saturation",
-                f"before this `{word}` come so many others that hardly any gradient gets through"
-                " them",
+                f"too many saturating activations precede this `{word}`, so the gradient almost"
+                " vanishes",
                 span,
                 help=(
                     "use `relu`, put `batchnorm` before them, or add the layer's input to its"

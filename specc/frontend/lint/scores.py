@@ -26,10 +26,10 @@ def double_softmax(model: ast.Model, scope: Scope, report: Report) -> None:
                 continue
             help_ = f"give `{use.word}` the scores before `{made_by}`"
             if isinstance(statement, ast.Loss):
-                help_ += f"; an `output {made_by}(...)` may still be one"
+                help_ += f"; you can keep `output {made_by}(...)`"
             report.warning(
                 "double-softmax",
-                f"`{use.word}` takes scores, and is given what `{made_by}` makes of them",
+                f"`{use.word}` takes raw scores (logits), but gets the output of `{made_by}`",
                 use.inputs[0].value.span,
                 labels=[Label(made_by.span, f"`{made_by}` here")],
                 help=help_,

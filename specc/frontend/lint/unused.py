@@ -70,9 +70,9 @@ def _unused_in(
                 f"{what} depends on the {kind} `{names[0]}`",
                 names[0].span,
                 help=(
-                    "use it, or take it out"
+                    "use it or remove it"
                     if kind != "input"
-                    else "use it, or take it out: the data need not have it"
+                    else "use it or remove it: the data need not have it"
                 ),
             )
 

@@ -210,8 +210,8 @@ def arithmetic(frame: Frame, op: Op, sign: str, operands: tuple[Value, ...], spa
         if isinstance(each, Tensor) and each.type.kind == "int":
             raise Mistake(
                 "wrong-kind",
-                f"`{sign}` works on numbers, and {describe(each)} is a choice, not a number",
-                help="a class can be compared, or be an index: `scores[label]`",
+                f"`{sign}` works on numbers, and {describe(each)} is a class index, not a number",
+                help="use a class in a comparison or as an index: `scores[label]`",
                 argument=position,
             )
         try:
@@ -240,7 +240,7 @@ def negate(frame: Frame, sign: str, operand: Value, span: Span) -> Value:
         _check_truth(sign, operand, 0)
         if isinstance(operand, bool):
             return not operand
-        assert isinstance(operand, Tensor), "a truth value is a tensor; please report this"
+        assert isinstance(operand, Tensor), "a boolean is a tensor; please report this"
         return frame.apply(ops.Not(), operand, span=span)
     if is_static(operand):
         return -operand
@@ -254,7 +254,7 @@ def _check_truth(sign: str, value: Value, position: int) -> None:
         return
     raise Mistake(
         "wrong-kind",
-        f"`{sign}` works on truth values, not on {describe(value)}",
+        f"`{sign}` works on booleans, not on {describe(value)}",
         help="a comparison gives one: `x > 0`",
         argument=position,
     )
@@ -265,7 +265,7 @@ def select(frame: Frame, condition: Tensor, value: Value, otherwise: Value, span
     if condition.type.kind != "bool":
         raise Mistake(
             "wrong-kind",
-            f"`if` needs a truth value, not {describe(condition)}",
+            f"`if` needs a boolean, not {describe(condition)}",
             help="a comparison gives one: `x > 0`",
             argument=0,
         )
@@ -301,7 +301,7 @@ def as_kind(frame: Frame, value: Value, kind: str, span: Span) -> Tensor:
             raise Mistake("bad-number", wrong)
         value = float(value)
     elif kind == "int" and isinstance(value, (float, bool)):
-        raise Mistake("wrong-kind", f"here a whole number is needed, not {describe(value)}")
+        raise Mistake("wrong-kind", f"an integer is needed here, not {describe(value)}")
     return Tensor(leaf(Const(value, kind), frame.origin(span)))
 
 

@@ -331,7 +331,7 @@ def index(frame: Frame, value: Value, items: list, span: Span) -> Value:
         else:
             raise Mistake(
                 "wrong-kind",
-                f"an index is a whole number, a slice or a class, not {describe(item)}",
+                f"an index is an integer, a slice or a class, not {describe(item)}",
                 argument=position,
             )
     return result
@@ -343,7 +343,7 @@ def _take(
     if item.type.kind != "int":
         raise Mistake(
             "wrong-kind",
-            f"an index is a whole number, a slice or a class, not {describe(item)}",
+            f"an index is an integer, a slice or a class, not {describe(item)}",
             argument=position,
         )
     if axis != 0:
@@ -378,7 +378,7 @@ def _slice(
         if each is not None and (isinstance(each, bool) or not isinstance(each, (int, Polynomial))):
             raise Mistake(
                 "wrong-kind",
-                f"a slice is made of whole numbers, not {describe(each)}",
+                f"a slice is made of integers, not {describe(each)}",
                 argument=position,
             )
     start, step = 0 if start is None else start, 1 if step is None else step
@@ -394,7 +394,9 @@ def _slice(
     known = all(isinstance(each, int) for each in (start, stop, size))
     if known and not 0 <= start < stop <= size:
         raise Mistake(
-            "shape-mismatch", f"`{start}:{stop}` is no part of an axis of {size}", argument=position
+            "shape-mismatch",
+            f"`{start}:{stop}` is not part of an axis of {size}",
+            argument=position,
         )
     if start == 0 and step == 1 and stop == size:
         return value

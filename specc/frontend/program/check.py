@@ -137,7 +137,7 @@ def _check(
         if isinstance(definition, ast.Named) and definition.name.text in RESERVED:
             context.error(
                 "duplicate-name",
-                f"`{definition.name.text}` has a meaning of its own",
+                f"`{definition.name.text}` is a reserved name",
                 definition.name.span,
                 help="give this another name",
             )

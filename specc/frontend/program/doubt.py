@@ -72,7 +72,7 @@ def drop_consequences(file: ast.File, report: Report, syntax: list[Diagnostic]) 
             return True
         if found.name != "unknown-name":
             return False
-        declaring = NAMED_WORDS if "word" in found.message else VALUES
+        declaring = NAMED_WORDS if "layer or function" in found.message else VALUES
         for each, within in unread:
             if within is None or overlap(within, found.span):
                 if each.keyword in declaring and not each.names:

@@ -63,7 +63,7 @@ def elaborate(context: Context, scope: Scope, model: ast.Model) -> Elaborated:
                 definitions.broken(frame, statement)
             case _:
                 word = statement.span.text.split(maxsplit=1)[0]
-                frame.error("misplaced", f"`{word}` may not stand in a model", statement.span)
+                frame.error("misplaced", f"`{word}` is not allowed in a model", statement.span)
         _check_reserved(frame, statement)
     if not any(_may_be_input(each) for each in model.body):
         frame.error(
@@ -88,7 +88,7 @@ def _check_reserved(frame: Frame, statement: ast.Statement) -> None:
         if isinstance(name, ast.Name) and name.text in RESERVED:
             frame.error(
                 "duplicate-name",
-                f"`{name.text}` has a meaning of its own",
+                f"`{name.text}` is a reserved name",
                 name.span,
                 help="give this another name",
             )
@@ -170,7 +170,7 @@ def _output(frame: Frame, statement: ast.Output, name: str, outputs: list[Term])
     if not value.type.batched and any(each.type.batched for each in topological([value.node])):
         frame.error(
             "wrong-kind",
-            "an output is a value of each example, and this is one for a whole batch",
+            "an output needs one value per example, but this is one value for the whole batch",
             statement.value.span,
             help="a `metric` may be a mean over all examples",
         )
@@ -231,12 +231,12 @@ def _loss(frame: Frame, statement: ast.Loss, value: Value) -> Tensor | None:
 
 
 def _metric(frame: Frame, statement: ast.Metric, value: Value) -> Tensor | None:
-    """Return a number or truth value for each example, of which the mean is reported, or a formula
+    """Return a number or boolean for each example, of which the mean is reported, or a formula
     over means and weights, which is reported as it is."""
     if not isinstance(value, Tensor) or value.type.kind == "int":
         frame.error(
             "wrong-kind",
-            f"a metric is a number or truth value of each example, not {describe(value)}",
+            f"a metric is a number or boolean of each example, not {describe(value)}",
             statement.value.span,
         )
         return None
@@ -299,7 +299,7 @@ def _term_names(frame: Frame, model: ast.Model) -> dict[ast.Node, str]:
             if name.text in taken:
                 frame.error(
                     "duplicate-name",
-                    f"`{name.text}` is already there",
+                    f"`{name.text}` is already defined",
                     name.span,
                     labels=[Label(taken[name.text].span, "first here")],
                 )

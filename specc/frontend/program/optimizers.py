@@ -105,7 +105,7 @@ class UpdateRule:
                 case _:
                     word = statement.span.text.split(maxsplit=1)[0]
                     frame.error(
-                        "misplaced", f"`{word}` may not stand in an optimizer", statement.span
+                        "misplaced", f"`{word}` is not allowed in an optimizer", statement.span
                     )
         weight = names[0].text
         values = self._next_values(frame, nexts, states, weight, parameter.type)
@@ -144,7 +144,7 @@ class UpdateRule:
         if name.text in nexts:
             frame.error(
                 "duplicate-name",
-                f"`next {name.text}` is already there",
+                f"`next {name.text}` is already defined",
                 name.span,
                 labels=[Label(nexts[name.text].name.span, "first here")],
             )
@@ -158,7 +158,7 @@ class UpdateRule:
             if name != weight and frame.names.get(name) is POISON:
                 continue
             if name != weight and name not in states:
-                frame.error("unknown-name", f"there is no state `{name}`", statement.name.span)
+                frame.error("unknown-name", f"unknown state `{name}`", statement.name.span)
             elif value is not POISON:
                 tensor = definitions.next_value(frame, statement, value, type_)
                 if tensor is not None:
@@ -342,7 +342,7 @@ def _no_optimizer(frame: Frame, tree: ast.Call, word: Word | None) -> None:
         return
     words = (frame.scope.word(each) for each in sorted(frame.scope.word_names()))
     known = [each.name for each in words if each and isinstance(each.definition, ast.Optimizer)]
-    message = f"`{name}` is no optimizer" if word else f"there is no optimizer `{name}`"
+    message = f"`{name}` is not an optimizer" if word else f"unknown optimizer `{name}`"
     near = closest(name, known, SYNONYMS)
     fixes = spelled(near, tree.word.span)
     listed = ", ".join(f"`{each}`" for each in known)

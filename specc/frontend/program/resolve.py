@@ -41,7 +41,7 @@ def _signature(frame: Frame, signature: ast.Signature) -> None:
         if name.text in seen:
             frame.error(
                 "duplicate-name",
-                f"`{name.text}` is already there",
+                f"`{name.text}` is already defined",
                 name.span,
                 labels=[Label(seen[name.text].span, "first here")],
             )
@@ -63,7 +63,7 @@ def _signature(frame: Frame, signature: ast.Signature) -> None:
             listed = ", ".join(f"`{each}`" for each in KINDS)
             frame.error(
                 "unknown-name",
-                f"there is no kind of setting `{kind.text}`",
+                f"unknown kind of setting `{kind.text}`",
                 kind.span,
                 help=f"did you mean `{near}`?" if near else f"there are {listed}",
                 fixes=spelled(near, kind.span),

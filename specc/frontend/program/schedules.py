@@ -83,7 +83,7 @@ def _first_wrong(root: Node, bounds: tuple[tuple[str, float], ...], epochs: int)
         value = value_at(nodes, point)
         when = " and ".join(_moment(name, point[name]) for name in dict.fromkeys(used))
         if not math.isfinite(value):
-            return f"is no finite number {when}"
+            return f"is not a finite number {when}"
         for sign, bound in bounds:
             if not HOLDS[sign](value, bound):
                 return f"must be {sign} {show_number(bound)}, but is {value:.4g} {when}"

@@ -118,7 +118,7 @@ SETTINGS = (
 )
 LARGEST = {"seed": 2**63 - 1}
 LARGEST_COUNT = 10**9
-"""The largest whole number of each setting: beyond lies a slip, and soon what the machine counts
+"""The largest integer of each setting: beyond lies a slip, and soon what the machine counts
 with."""
 PLANNED = ("accumulate", "workers")
 """Settings of `train` that the language plans, and that are refused so far."""
@@ -179,10 +179,12 @@ def train(
                 pass  # reported
             case _:
                 word = statement.span.text.split(maxsplit=1)[0]
-                frame.error("misplaced", f"`{word}` may not stand in `train`", statement.span)
+                frame.error("misplaced", f"`{word}` is not allowed in `train`", statement.span)
     if isinstance(known.get("validate"), float) and "data" not in known and not is_broken:
         frame.error(
-            "misplaced", "there is no `data` to cut a validation part off", places["validate"]
+            "misplaced",
+            "`split` needs `data`, which the validation part is taken from",
+            places["validate"],
         )
     result = TrainBlock(Recipe(**known, span=block.span, places=values))
     result.frozen = _frozen(frame, freezes)
@@ -232,7 +234,7 @@ def _once(frame: Frame, places: dict[str, Span], what: str, span: Span) -> None:
     if what in places:
         frame.error(
             "duplicate-name",
-            f"`{what}` is already there",
+            f"`{what}` is already defined",
             span,
             labels=[Label(places[what], "first here")],
         )
@@ -324,7 +326,7 @@ def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | Non
         listed = ", ".join(f"`{each}`" for each in sources.SOURCES)
         frame.error(
             "unknown-name",
-            f"there is no source of data `{word}`",
+            f"unknown data source `{word}`",
             tree.word.span,
             fixes=fixes,
             help=f"did you mean `{near}`?" if near else f"there are {listed}",
@@ -411,7 +413,7 @@ def _parameters(frame: Frame, path: ast.Path) -> list[str]:
         near = closest(text, prefixes | set(paths))
         frame.error(
             "unknown-name",
-            f"there is no parameter or layer `{text}`",
+            f"unknown parameter or layer `{text}`",
             path.span,
             help=f"did you mean `{near}`?" if near else None,
         )
@@ -473,7 +475,7 @@ def _updates(
             help="add one, `optimizer sgd(lr = 0.1)`, or `freeze` what is not trained",
         )
     if rest is not None and trained and not without and not context.report.errors:
-        frame.error("misplaced", "there is no parameter left for this optimizer", rest[1])
+        frame.error("misplaced", "no parameter is left for this optimizer", rest[1])
     if not good or context.report.errors:
         return []
     updates = []

@@ -78,7 +78,7 @@ def _add(
     elif earlier[0] is not definition and isinstance(earlier[0], ast.Named):
         context.error(
             "duplicate-name",
-            f"`{name}` is already there",
+            f"`{name}` is already defined",
             span,
             labels=[Label(earlier[0].name.span, "first here")],
             help="give one of them another name",
@@ -97,7 +97,7 @@ def _used(
     """Return the scope of the file that `use` names; None after a mistake."""
     text = use.path.value
     if not text.endswith(".dl"):
-        context.error("bad-use", f"`use` brings in a `.dl` file, not `{text}`", use.path.span)
+        context.error("bad-use", f"`use` imports a `.dl` file, not `{text}`", use.path.span)
         return None
     try:
         path = (_folder(source) / text).resolve()
@@ -109,7 +109,7 @@ def _used(
     if Path(text).is_absolute() or not path.is_relative_to(root):
         context.error(
             "bad-use",
-            f"`{text}` lies outside of the folder of the file that is checked",
+            f"`{text}` is outside the folder of the file that is checked",
             use.path.span,
             help="keep the files that belong together in one folder",
         )

@@ -26,7 +26,8 @@ def warn_of_signed_loss(context: Context, elaborated: Elaborated) -> None:
     if term is not None and term.span is not None:
         context.report.warning(
             "signed-loss",
-            f"errors of both signs cancel in `{term.name}`: no gradient depends on a target",
+            f"positive and negative errors cancel in `{term.name}`, so the model cannot learn from"
+            " its targets",
             term.span,
             help="`mse` and `mae` grow with every error; a `metric` may tell the sign of errors",
         )
@@ -58,7 +59,7 @@ def check_losses_reach(context: Context, elaborated: Elaborated, training: Train
         "no-parameter",
         "no loss depends on a parameter that is trained",
         first.span,
-        help="compare what the layers make of the inputs with a target: `loss mse(y, t)`",
+        help="compare the model's output with a target: `loss mse(y, t)`",
     )
 
 

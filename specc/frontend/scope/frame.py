@@ -102,7 +102,7 @@ class Frame:
         if earlier is not None and earlier is not name.span:
             self.error(
                 "duplicate-name",
-                f"`{name.text}` is already there",
+                f"`{name.text}` is already defined",
                 name.span,
                 labels=[Label(earlier, "first here")],
                 help="give one of them another name",

@@ -123,7 +123,7 @@ def beyond_float(value: Value | None) -> str | None:
     if not isinstance(value, (int, float)) or -LARGEST_FLOAT <= value <= LARGEST_FLOAT:
         return None
     if isinstance(value, float) and not math.isfinite(value):
-        return "this is no finite number"
+        return "this is not a finite number"
     shown = show_number(value) if isinstance(value, float) else f"{value:,}"
     if len(shown) > 24:
         shown = f"a number of {len(str(abs(value)))} digits"
@@ -160,13 +160,13 @@ def describe(value: Value) -> str:
     """What a value is, for messages."""
     match value:
         case bool():
-            return f"the truth value {str(value).lower()}"
+            return f"the boolean {str(value).lower()}"
         case int() | float():
             return f"the number {show_number(value)}"
         case Polynomial():
             return f"the open size {value}"
         case str():
-            return f'the text "{value}"'
+            return f'the string "{value}"'
         case Tensor() if value.sequence is not None:
             return describe_type(value.type, value.sequence.name)
         case Tensor():

@@ -121,7 +121,7 @@ def statement_outside(recovery: Recovery, at: int) -> int | None:
             break
     recovery.report(
         at,
-        f"`{token.text}` stands outside of a definition",
+        f"`{token.text}` is not inside a definition",
         labels=labels,
         help=f"`{token.text}` has its place in {listed(PLACE[token.kind], 'or')}",
     )

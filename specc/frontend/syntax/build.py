@@ -191,9 +191,9 @@ class Builder:
             word = keyword_of(type(node))
             self.report.error(
                 "syntax",
-                f"`{word}` has no meaning in a `{keyword}`",
+                f"`{word}` is not allowed in a `{keyword}`",
                 Span(self.source, node.span.start, node.span.start + len(word)),
-                help=f"`{word}` stands in {listed(PLACES[type(node)], 'and')}",
+                help=f"use `{word}` in {listed(PLACES[type(node)], 'and')}",
             )
         return broken(node)
 
@@ -394,10 +394,10 @@ class Builder:
                 at = token.start + 1 + escape.start()
                 self.report.error(
                     "syntax",
-                    f"`\\{sign}` has no meaning in a text",
+                    f"`\\{sign}` is not allowed in a string",
                     Span(self.source, at, at + 2),
                     help=(
-                        'a backslash stands before `"`, `n` (a line break), `t` (a tab) or another'
+                        'a backslash goes before `"`, `n` (a line break), `t` (a tab) or another'
                         " backslash"
                     ),
                 )

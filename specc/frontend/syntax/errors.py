@@ -21,7 +21,7 @@ from specc.frontend.syntax.recovery import BINARY, Recovery
 WORDS = {
     "NAME": "a name",
     "NUMBER": "a number",
-    "STRING": "a text in double quotes",
+    "STRING": "a string in double quotes",
     "$END": "the end of the file",
 }
 
@@ -69,7 +69,7 @@ def unexpected(recovery: Recovery, at: int) -> int:
     ):
         help = "there are no lists: a setting is one value, such as `kernel=3` or `kernel_width=5`"
     elif token.kind == "(" and before.kind == "let":
-        help = "names stand without parentheses: `let a, b = ...`"
+        help = "write names without parentheses: `let a, b = ...`"
     opened = recovery.opened() if recovery.is_first(at) else None
     labels = (
         [Label(recovery.span(opened), f"this `{opened.kind}` is not closed yet")] if opened else []

@@ -115,7 +115,7 @@ def _unknown(source: Source, report: Report, start: int, end: int) -> Token:
         end = start + len(rest)
         report.error(
             "syntax",
-            'this text is not closed: a `"` is missing in its line',
+            'this string is not closed: a `"` is missing in its line',
             Span(source, start, end),
         )
         return Token("ERROR", rest, start, end)
@@ -127,7 +127,7 @@ def _unknown(source: Source, report: Report, start: int, end: int) -> Token:
             edit = Edit(span, f'"{inner}"')
             report.error(
                 "syntax",
-                'a text stands in double quotes: `"`',
+                'use double quotes for a string: `"`',
                 span,
                 fixes=[Fix("write double quotes", (edit,))],
             )
@@ -157,15 +157,15 @@ def _unknown(source: Source, report: Report, start: int, end: int) -> Token:
         shown = _shortened(text[first:end])
         if word.isprintable():
             message = (
-                f"`{shown}` is no name: names have the letters a to z and A to Z, digits and `_`"
+                f"`{shown}` is not a name: names have the letters a to z and A to Z, digits and `_`"
             )
         else:
-            message = f"the character U+{ord(word):04X} has no meaning here"
+            message = f"the character U+{ord(word):04X} is not allowed here"
         report.error("syntax", message, Span(source, first, end))
         return Token("ERROR", shown, start, end)
     while end < line_end and text[end] == word:
         end += 1
-    report.error("syntax", f"`{word}` has no meaning here", Span(source, start, end))
+    report.error("syntax", f"`{word}` is not allowed here", Span(source, start, end))
     return Token("ERROR", word, start, end)
 
 

@@ -90,7 +90,7 @@ def missing_parentheses(recovery: Recovery, at: int) -> int | None:
         return None
     recovery.report(
         at,
-        f"what a word is given stands in parentheses: `{before.text}({token.text})`",
+        f"arguments go in parentheses: `{before.text}({token.text})`",
         Span(recovery.source, before.start, token.end),
     )
     return recovery.leave_out(at)
@@ -201,7 +201,7 @@ def colon_for_brace(recovery: Recovery, at: int) -> int | None:
         if recovery.parser.accepts("=")
         else None
     )
-    recovery.report(at, "a body stands in braces `{ }`, not behind a `:`", help=help)
+    recovery.report(at, "a body goes in braces `{ }`, not after a `:`", help=help)
     if recovery.parser.accepts("=") and recovery.following(at).kind not in STATEMENTS | {"{"}:
         recovery.parser.feed(Token("=", "=", token.start, token.end))
     elif recovery.following(at).kind != "{":
@@ -226,7 +226,7 @@ def colon_for_equals(recovery: Recovery, at: int) -> int | None:
     before = recovery.shown(recovery.before(at))
     recovery.report(
         at,
-        f"what {before} is stands behind `=`, not `:`",
+        f"{before} is set with `=`, not `:`",
         fix=("write `=`", Edit(recovery.span(token), "=")),
     )
     recovery.parser.feed(Token("=", "=", token.start, token.end))
@@ -331,7 +331,7 @@ def word_within_formula(recovery: Recovery, at: int) -> int | None:
     if recovery.before(at).kind not in BINARY | {"if", "then", "-"}:
         return None
     recovery.report(
-        at, f"`{token.kind}` within a formula stands in parentheses: `({token.kind} ...)`"
+        at, f"`{token.kind}` within a formula goes in parentheses: `({token.kind} ...)`"
     )
     return recovery.leave_out(at)
 

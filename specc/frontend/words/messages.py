@@ -160,8 +160,8 @@ TRAIN_SYNONYMS: dict[str, str] = {
 # What the field sets where a network is trained, and is said otherwise here.
 TRAIN_HINTS: dict[str, str] = {
     "shuffle": "each epoch draws the examples in a new order as it is; `seed` says in which",
-    "loss": "a loss stands in the model: `loss cross_entropy(scores, label)`",
-    "metrics": "metrics stand in the model: `metric accuracy(scores, label)`",
+    "loss": "a loss goes in the model: `loss cross_entropy(scores, label)`",
+    "metrics": "metrics go in the model: `metric accuracy(scores, label)`",
     "momentum": "`optimizer momentum(lr = .., mu = 0.9)` has it",
     "optimizer": "write it without `=`: `optimizer adam(lr = 0.001)`",
     "scheduler": "a rate may be a formula: `optimizer sgd(lr = cosine(0.1, 0))`",

@@ -228,10 +228,10 @@ def _validator_class():
 
 
 _NEEDED = {
-    "integer": "a whole number",
+    "integer": "an integer",
     "number": "a number",
     "boolean": "`true` or `false`",
-    "string": "a text",
+    "string": "a string",
 }
 _SIGNS = {key: sign for sign, key in BOUND_KEYS.items()}
 

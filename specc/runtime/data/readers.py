@@ -40,7 +40,7 @@ def table_of_source(request: Request) -> Table:
     if word not in READERS:
         near = closest(word, SOURCES)
         raise request.error(
-            f"there is no data source `{word}`",
+            f"unknown data source `{word}`",
             help=f"did you mean `{near}`?" if near else f"there are {listed(SOURCES)}",
         )
     return READERS[word](request)

@@ -244,7 +244,7 @@ def test_overrides_change_sizes_constants_and_settings():
         (
             {"classes": "2.5"},
             "wrong-kind",
-            "the size `classes` is a whole number, not the number 2.5",
+            "the size `classes` is an integer, not the number 2.5",
         ),
         (
             {"classes": "1 dim x = 3"},
@@ -269,7 +269,7 @@ def test_overrides_change_sizes_constants_and_settings():
             "`net.classes` begins with none of the prefixes that there are",
         ),
         ({"optimizer": 3}, "unknown-override", "`optimizer` is the name of an optimizer"),
-        ({"optimizer": "adman"}, "unknown-name", "there is no optimizer `adman`"),
+        ({"optimizer": "adman"}, "unknown-name", "unknown optimizer `adman`"),
         ({"data": 3}, "unknown-override", "`data` is a source of data"),
         ({"a b": 3}, "unknown-override", "`a b=3` is not a name with a value"),
         ({"epochs": 0}, "bad-setting", "`epochs` must be > 0, not 0"),

@@ -409,8 +409,8 @@ def test_walk_visits_a_tree_of_any_depth():
                 "1:19 `||` is written `or` here",
             ],
         ),
-        ("use 'a.dl'", ['1:5 a text stands in double quotes: `"`']),
-        ("use a", ["1:5 expected a text in double quotes after `use`, found `a`"]),
+        ("use 'a.dl'", ['1:5 use double quotes for a string: `"`']),
+        ("use a", ["1:5 expected a string in double quotes after `use`, found `a`"]),
         # Brackets.
         ("model m {\n let y = f(x, 3\n output y\n}", ["2:16 a `)` is missing after `3`"]),
         ("model m {\n let y = (x + z[3\n output y\n}", ["2:18 a `]` is missing after `3`"]),
@@ -426,8 +426,8 @@ def test_walk_visits_a_tree_of_any_depth():
         (
             "model m:\n output x\ntrain:\n epochs = 3\n",
             [
-                "1:8 a body stands in braces `{ }`, not behind a `:`",
-                "3:6 a body stands in braces `{ }`, not behind a `:`",
+                "1:8 a body goes in braces `{ }`, not after a `:`",
+                "3:6 a body goes in braces `{ }`, not after a `:`",
             ],
         ),
         # Names.
@@ -436,7 +436,7 @@ def test_walk_visits_a_tree_of_any_depth():
         ("dim for = 3", ["1:5 `for` is a reserved word and cannot be a name"]),
         (
             "dim λ = 3",
-            ["1:5 `λ` is no name: names have the letters a to z and A to Z, digits and `_`"],
+            ["1:5 `λ` is not a name: names have the letters a to z and A to Z, digits and `_`"],
         ),
         ("dim n = 3x", ["1:9 `3x` is neither a number nor a name"]),
         ("dim n = .5", ["1:9 a number starts with a digit"]),
@@ -451,10 +451,10 @@ def test_walk_visits_a_tree_of_any_depth():
         ("x = 3", ["1:1 no definition starts with `x`"]),
         ("3 + 4", ["1:1 a file is made of definitions, and `3` does not start one"]),
         # Places.
-        ("return 3", ["1:1 `return` stands outside of a definition"]),
-        ("let x = 3\nlet y = 4\nmodel m { }", ["1:1 `let` stands outside of a definition"]),
-        ("model m { return x }", ["1:11 `return` has no meaning in a `model`"]),
-        ("fn f(x) { param w: float = 0 return x }", ["1:11 `param` has no meaning in a `fn`"]),
+        ("return 3", ["1:1 `return` is not inside a definition"]),
+        ("let x = 3\nlet y = 4\nmodel m { }", ["1:1 `let` is not inside a definition"]),
+        ("model m { return x }", ["1:11 `return` is not allowed in a `model`"]),
+        ("fn f(x) { param w: float = 0 return x }", ["1:11 `param` is not allowed in a `fn`"]),
         (
             "model m { x = 3 }",
             ["1:11 `x = ...` is a setting of `train`; in a `model` a value gets its name by `let`"],
@@ -467,7 +467,7 @@ def test_walk_visits_a_tree_of_any_depth():
         ("fn f(x) = a < b < c", ["1:17 comparisons do not chain"]),
         (
             "fn f(x) = 1 + if x then 2 else 3",
-            ["1:15 `if` within a formula stands in parentheses: `(if ...)`"],
+            ["1:15 `if` within a formula goes in parentheses: `(if ...)`"],
         ),
         ("fn f(x) = if x then 3", ["1:22 the `else` is missing: an `if` always has a value"]),
         ("fn f(x) = x +", ["1:14 expected a value after `+`, but the file ends there"]),
@@ -482,7 +482,7 @@ def test_walk_visits_a_tree_of_any_depth():
         ),
         (
             "model m { let y = x -> dense 10 }",
-            ["1:24 what a word is given stands in parentheses: `dense(10)`"],
+            ["1:24 arguments go in parentheses: `dense(10)`"],
         ),
         (
             "model m { let y = x -> (relu) }",
@@ -499,9 +499,9 @@ def test_walk_visits_a_tree_of_any_depth():
         ("dim n = 3 4", ["1:11 expected an operator or the next definition after `3`, found `4`"]),
         (
             "model m { let y = x -> dense(units: 10) }",
-            ["1:35 what `units` is stands behind `=`, not `:`"],
+            ["1:35 `units` is set with `=`, not `:`"],
         ),
-        ("model m { loss total: mse(y, t) }", ["1:21 what `total` is stands behind `=`, not `:`"]),
+        ("model m { loss total: mse(y, t) }", ["1:21 `total` is set with `=`, not `:`"]),
         ("model m { loss = mse(y, t) }", ["1:16 `loss` is followed by its value, without `=`"]),
         (
             "train { optimizer = sgd(lr=1) data = digits() }",
@@ -519,10 +519,10 @@ def test_walk_visits_a_tree_of_any_depth():
             ["1:39 expected the value of the setting after `=`, found `[`"],
         ),
         # Texts and signs.
-        ('use "a\ndim n = 3', ['1:5 this text is not closed: a `"` is missing in its line']),
-        (r'use "a\q"', [r"1:7 `\q` has no meaning in a text"]),
-        ("dim n = $3", ["1:9 `$` has no meaning here"]),
-        ("dim n = \x003", ["1:9 the character U+0000 has no meaning here"]),
+        ('use "a\ndim n = 3', ['1:5 this string is not closed: a `"` is missing in its line']),
+        (r'use "a\q"', [r"1:7 `\q` is not allowed in a string"]),
+        ("dim n = $3", ["1:9 `$` is not allowed here"]),
+        ("dim n = \x003", ["1:9 the character U+0000 is not allowed here"]),
     ],
 )
 def test_a_usual_slip_is_explained(text, expected):

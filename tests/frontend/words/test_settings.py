@@ -64,8 +64,8 @@ def test_the_schema_of_a_convolution():
     ("name", "values", "message"),
     [
         ("conv", {"filters": 0}, "`filters` must be > 0, not 0"),
-        ("conv", {"filters": 5.0}, "`filters` is a whole number, not 5.0"),
-        ("conv", {"filters": True}, "`filters` is a whole number, not true"),
+        ("conv", {"filters": 5.0}, "`filters` is an integer, not 5.0"),
+        ("conv", {"filters": True}, "`filters` is an integer, not true"),
         ("conv", {"round": "ceil"}, "`round` is `exact` or `floor`, not `ceil`"),
         ("dense", {"init": True}, "`init` is a word or a number, not true"),
         ("momentum", {"mu": 1.0}, "`mu` must be < 1, not 1.0"),

@@ -108,7 +108,7 @@ SOFTMAX_LOSS = (
 def test_a_loss_of_the_users_own_states_that_it_takes_raw_scores():
     stated = "## Takes raw scores, not the result of `softmax`.\n" + OWN_LOSS
     assert warned(stated + SOFTMAX_LOSS) == [
-        "double-softmax: `mine` takes scores, and is given what `softmax` makes of them"
+        "double-softmax: `mine` takes raw scores (logits), but gets the output of `softmax`"
     ]
     assert warned(OWN_LOSS + SOFTMAX_LOSS) == []
     assert warned(stated.replace("`softmax`", "`sigmoid`") + SOFTMAX_LOSS) == []

@@ -324,7 +324,7 @@ def _numbers(x: Value, array: np.ndarray) -> Value:
 
 
 def _kind(x: Value) -> str:
-    return {"truth": "a truth value", "dates": "a date"}.get(x.kind, "a number")
+    return {"truth": "a boolean", "dates": "a date"}.get(x.kind, "a number")
 
 
 STEPS: dict[str, Callable[[Step, Value], Value]] = {
