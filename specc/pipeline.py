@@ -33,7 +33,7 @@ from specc.passes.plan.plan import plan
 from specc.passes.prepare import prepare
 from specc.passes.push_slices import push_slices
 from specc.passes.recompute import recompute
-from specc.passes.round_operands import round_operands
+from specc.passes.round_operands import into_products, round_operands
 from specc.passes.simplify import simplify
 from specc.passes.stream import streamed
 
@@ -73,7 +73,8 @@ class Batch(NamedTuple):
     """The batch that a plan is for. `vector`.
 
     SIMD lanes of a register, 1 to predict a single example; `item`: bytes of a float; `team`: all
-    threads may share the work on the same examples.
+    threads may share the work on the same examples; `bfloat16`: the machine multiplies such
+    numbers.
     """
 
     examples: int
@@ -81,6 +82,7 @@ class Batch(NamedTuple):
     vector: int
     item: int
     team: bool = False
+    bfloat16: bool = False
 
     @classmethod
     def on_this_machine(
@@ -95,9 +97,11 @@ class Batch(NamedTuple):
 
         If the one example `is_alone`, no others fill a vector.
         """
-        vector = 1 if is_alone else this_machine().lanes(dtype)
+        machine = this_machine()
+        vector = 1 if is_alone else machine.lanes(dtype)
         threads = 1 if is_alone and not team else threads
-        return cls(examples, threads, vector, 8 if dtype == "float64" else 4, team)
+        bfloat16 = dtype == "float32" and machine.multiplies_bfloat16
+        return cls(examples, threads, vector, 8 if dtype == "float64" else 4, team, bfloat16)
 
 
 @dataclass(frozen=True)
@@ -235,6 +239,7 @@ PASSES = (
     Pass("recompute", _recompute, lambda made, job: job.recompute),
     Pass("prepare", on_graph(prepare)),
     Pass("bind_batch", _bind_batch, lambda made, job: sees_peers(made.graph)),
+    Pass("into_products", on_graph(into_products), lambda made, job: _batch(made).bfloat16),
     Pass("frame", on_graph(frame), lambda made, job: _batch(made).vector == 1),
     Pass("divide", _divide, is_verified=False),
     Pass("fuse", _fuse, is_verified=False),

@@ -1,10 +1,12 @@
-"""The words that the threads of a crew share: what the executor and its compiled loop agree on.
+"""What the parts that plan and those that compile agree on, most of all the words of a crew.
 
-Every word is an int64. `specc.backend.run.executor` sets them up; the compiled part, of which every
-back end has its own (`specc.backend.llvm.crew`), waits for them and writes them.
+Every word of a crew is an int64. `specc.backend.run.executor` sets them up; the compiled part, of
+which every back end has its own (`specc.backend.llvm.crew`), waits for them and writes them.
 """
 
 from __future__ import annotations
+
+PAIRS = "bfloat16"  # the type of vectors whose elements are pairs of bfloat16 numbers
 
 # The words of a crew: byte offsets, a cache line for each that different threads write.
 LINE = 64

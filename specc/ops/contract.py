@@ -22,6 +22,9 @@ from specc.ir.graph import Node, apply
 from specc.ir.op import Form, Gradients, Op, ShapeError, Types
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
+from specc.ops.rounding import Bfloat16
+
+BFLOAT16 = Bfloat16()
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,8 +68,9 @@ class Contract(Op):
     Where an operand is batched, the example is an index of its own: shared by the operands and the
     result, or summed over the batch with `sum_batch` (with `complete`, over the examples of all
     shards, each of which computes some rows of the result). With `by_rows`, each shard sums over
-    its share of the weights' rows: the result is the sum of theirs. `shape` is the shape of the
-    result; places that no index point reaches are 0.
+    its share of the weights' rows: the result is the sum of theirs. With `rounded`, operands are
+    rounded to bfloat16 as they are read. `shape` is the shape of the result; places that no index
+    point reaches are 0.
     """
 
     extents: tuple[Size, ...]
@@ -77,6 +81,7 @@ class Contract(Op):
     sum_batch: bool = False
     complete: bool = False
     by_rows: bool = False
+    rounded: bool = False
     form = Form.CONTRACTION
 
     def attributes(self) -> str:
@@ -87,7 +92,8 @@ class Contract(Op):
             for map_ in (self.out, self.left, self.right)
         ]
         ranges = [f"{name} < {size}" for name, size in zip(names, self.extents, strict=True)]
-        flags = [name for name in ("sum_batch", "complete", "by_rows") if getattr(self, name)]
+        names_ = ("sum_batch", "complete", "by_rows", "rounded")
+        flags = [name for name in names_ if getattr(self, name)]
         return ", ".join([f"{maps[0]} += {maps[1]} * {maps[2]}", *ranges, *flags])
 
     @property
@@ -209,7 +215,12 @@ class Contract(Op):
 
         extents = tuple(size for i, size in enumerate(self.extents) if i != time)
         return Contract(
-            extents, without(self.out), without(self.left), without(self.right), self.shape[1:]
+            extents,
+            without(self.out),
+            without(self.left),
+            without(self.right),
+            self.shape[1:],
+            rounded=self.rounded,
         )
 
     def first_steps(self, node: Node, result: Type) -> Op | None:
@@ -256,6 +267,8 @@ class Contract(Op):
     def reference(self, types: Types, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         import numpy as np
 
+        if self.rounded:
+            left, right = (BFLOAT16.reference((), each) for each in (left, right))
         operands, letters = [], []
         batch = len(self.extents)
         for map_, type_, array in ((self.left, types[0], left), (self.right, types[1], right)):

@@ -76,6 +76,11 @@ def _view(node: Node, bases: Mapping[Node, Strides]) -> tuple[Node, Size, Stride
     return node, offset, strides
 
 
+def can_be_read(node: Node) -> bool:
+    """Return whether a chain of views needs no copy on its way."""
+    return _view(node, {}) is not None
+
+
 def parts_read(graph: Graph) -> dict[Node, Box]:
     """Return the part that is read of each value of which only a part is read."""
     found: dict[Node, Box] = {}

@@ -7,14 +7,22 @@ is added. So the products of the forward pass, the gradients of inputs and those
 rounded operands, and add up in float32 (Kalamkar et al., A study of BFLOAT16 for deep learning
 training, 2019). A value that several products read is rounded once. The rounding is an op like any
 other: the interpreter rounds alike, and every kernel is right that computes with rounded numbers.
+
+A machine that multiplies bfloat16 rounds where it brings operands into the order of its
+instructions. For such a machine `into_products` makes the rounding a property of the product:
+
+    Contract(bfloat16(w), bfloat16(x))  ->  Contract(w, x; rounded)
 """
 
 from __future__ import annotations
 
-from specc.ir.graph import Graph, Node, over, rebuild
+from dataclasses import replace
+
+from specc.ir.graph import Graph, Node, apply, over, rebuild, rewrite
 from specc.ir.op import Form
+from specc.ops.contract import Contract
 from specc.ops.rounding import Bfloat16, bfloat16
-from specc.ops.views import is_view
+from specc.ops.views import can_be_read, is_view
 
 
 def round_operands(graph: Graph) -> Graph:
@@ -38,3 +46,26 @@ def round_operands(graph: Graph) -> Graph:
         return over(now, tuple(map(of, now.inputs)))
 
     return rebuild(graph, rule)
+
+
+def into_products(graph: Graph) -> Graph:
+    """Return the graph with products that round both of their operands themselves."""
+
+    def rule(node: Node) -> Node:
+        if not isinstance(node.op, Contract):
+            return node
+        plain = [_unrounded(each) for each in node.inputs]
+        if not all(each is not None and can_be_read(each) for each in plain):
+            return node
+        return apply(replace(node.op, rounded=True), *filter(None, plain), origin=node.origin)
+
+    return rewrite(graph, rule)
+
+
+def _unrounded(node: Node) -> Node | None:
+    """The operand before it was rounded, read in the same way; None if it was not rounded."""
+    if isinstance(node.op, Bfloat16):
+        return node.inputs[0]
+    if not is_view(node) or (first := _unrounded(node.inputs[0])) is None:
+        return None
+    return over(node, (first, *node.inputs[1:]))

@@ -44,6 +44,11 @@ def partial_sums(count: int, element: Any) -> Any:
     raise NotImplementedError
 
 
+def bfloat16(x: float) -> float:
+    """Return the number rounded to bfloat16."""
+    raise NotImplementedError
+
+
 def mix32(x: int) -> int:
     """Return a hash of a number of 32 bits."""
     raise NotImplementedError

@@ -12,8 +12,8 @@ import pytest
 from pairs import pairwise
 from running import at_address
 
-from specc.backend.contraction.plan import plan_contraction
-from specc.backend.contraction.problem import Problem
+from specc.backend.contraction.plan import ROUNDED, plan_contraction
+from specc.backend.contraction.problem import Form, Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import Operand, Part, runs_from
 from specc.backend.machine import this_machine
@@ -154,7 +154,13 @@ class Case:
         target = Target(dtype, this_machine(bits))
         self.plan = plan(Problem(node.op, *operands, lanes, target, turns, examples, **more))
 
-    def check(self, addresses: dict, where: tuple[slice, ...] = (), also: Iterable = ()) -> None:
+    def check(
+        self,
+        addresses: dict,
+        where: tuple[slice, ...] = (),
+        also: Iterable = (),
+        tolerance: float | None = None,
+    ) -> None:
         """Whether the result is right: all of it, or `where` alone, and nothing else was written.
 
         `also` are plans of other parts of it.
@@ -170,9 +176,8 @@ class Case:
                 scratch.address,
                 packed.address,
             ]
-            for plan in (whole.packing, whole):
-                if plan is not None:
-                    at_address(addresses[plan.kernel])(*plan.args(*places))
+            for plan in whole.in_order():
+                at_address(addresses[plan.kernel])(*plan.args(*places))
             assert scratch.is_intact() and packed.is_intact()
         assert result.is_intact()
         inner = result.inner.view(self.dtype).reshape(out.shape)
@@ -190,7 +195,9 @@ class Case:
             ).all()
             found, wanted = found[part], wanted[part]
         error = np.abs(found - wanted).max() / np.abs(wanted).max()
-        assert error < {"float32": 5e-6, "float64": 1e-13}[self.dtype]
+        if tolerance is None:
+            tolerance = {"float32": 5e-6, "float64": 1e-13}[self.dtype]
+        assert error <= tolerance
 
 
 def roles(op: Contract, weights: Type, batched: Type) -> dict[str, Node]:
@@ -207,8 +214,7 @@ def problem(name: str, role: str, setting: tuple) -> Case:
 
 def loaded(problems: Iterable[Case]) -> dict:
     """Where the code of their kernels is."""
-    plans = [each.plan for each in problems]
-    plans += [each.packing for each in plans if each.packing is not None]
+    plans = [plan for each in problems for plan in each.plan.in_order()]
     return load([each.kernel for each in plans])
 
 
@@ -251,6 +257,82 @@ TARGETS = [("float32", None), ("float64", None), ("float32", 256), ("float64", 1
 def test_one_example_agrees_with_the_reference(name, target):
     found = problem(name, "forward", (*target, 1, 1))
     found.check(loaded([found]))
+
+
+def rounded(node: Node) -> Node:
+    """The contraction that rounds its operands."""
+    return apply(replace(node.op, rounded=True), *node.inputs)
+
+
+def by(form: Form):
+    """What makes plans by one form alone; None where it does not fit."""
+
+    def plan(problem: Problem):
+        found = form.candidate(problem) if form.kind is problem.kind else None
+        return found and found.plan()
+
+    return plan
+
+
+@cache
+def by_forms(name: str, role: str, setting: tuple) -> list[Case]:
+    """A rounded product by every form of rounded products that fits."""
+    node = rounded(roles(*SHAPES[name])[role])
+    cases = [Case(node, *setting, plan=by(form)) for form in ROUNDED]
+    return [case for case in cases if case.plan is not None]
+
+
+@pytest.mark.skipif(not this_machine().multiplies_bfloat16, reason="no products of bfloat16 here")
+@pytest.mark.parametrize(
+    ("name", "role", "setting"),
+    pairwise(
+        [*SHAPES],
+        [*ROLES, "one example"],
+        [
+            ("float32", None, 16, 1),
+            ("float32", None, 64, 50),
+            ("float32", None, 48, 1, 33),
+            ("float32", None, 32, 1, 17),
+        ],
+        name=named,
+    ),
+)
+def test_rounded_products_agree_with_the_reference_by_every_form(name, role, setting):
+    if role == "one example":
+        role, setting = "forward", ("float32", None, 1, setting[3])
+    cases = by_forms(name, role, setting)
+    assert cases
+    addresses = loaded(cases)
+    for case in cases:
+        case.check(addresses)
+
+
+@pytest.mark.skipif(not this_machine().multiplies_bfloat16, reason="no products of bfloat16 here")
+@pytest.mark.parametrize("name", ["dense odd", "conv sliced"])
+@pytest.mark.parametrize("parts", [2, 3])
+def test_parts_of_a_rounded_product_make_all_of_it(name, parts):
+    node = rounded(roles(*SHAPES[name])["forward"])
+    for lanes in (1, 64):
+        cases = [
+            Case(node, "float32", None, lanes, 1, part=Part(number, parts, lanes > 1))
+            for number in range(parts)
+        ]
+        cases[0].check(loaded(cases), also=[each.plan for each in cases[1:]])
+
+
+@pytest.mark.skipif(not this_machine().multiplies_bfloat16, reason="no products of bfloat16 here")
+@pytest.mark.parametrize("role", ROLES)
+def test_the_bits_of_operands_are_those_that_are_nearest(role):
+    # numbers next to the middle of two, and sums that are exact in float32
+    node = rounded(roles(*SHAPES["dense odd"])[role])
+    cases = [Case(node, "float32", None, 32, 1, plan=by(form)) for form in ROUNDED]
+    cases = [case for case in cases if case.plan is not None]
+    rng = np.random.default_rng(5)
+    for case in cases:
+        for array in case.arrays[:2]:
+            near = 1 + rng.integers(0, 8, array.shape) * 2.0**-8
+            array[...] = near * rng.choice([-1, 1], array.shape)
+        case.check(loaded([case]), tolerance=0)
 
 
 def test_weights_that_are_used_often_are_packed():

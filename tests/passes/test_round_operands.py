@@ -7,12 +7,13 @@ import pytest
 
 import specc
 from specc import driver, pipeline
+from specc.backend.machine import this_machine
 from specc.backend.reference import evaluate
 from specc.ir.op import Form
 from specc.ops.contract import Contract
 from specc.ops.rounding import Bfloat16
 from specc.ops.views import root_of
-from specc.pipeline import Job, Kind, run
+from specc.pipeline import Batch, Job, Kind, run
 from specc.source import Source
 
 TRAIN = "train { optimizer adam(lr = 0.01) precision = bfloat16 }"
@@ -27,6 +28,13 @@ NETS = {
     f" let hs, h, c = x -> lstm(5) let z = h -> dense(2) {END} }}",
     "gru": "seq time = 3 model m { input x: float[time, 3] target y: float[2]"
     f" let hs, h = x -> gru(4) let z = h -> dense(2) {END} }}",
+    "wide": f"model m {{ input x: float[65] target y: float[48] let z = x -> dense(97) -> relu"
+    f" -> dense(48) {END} }}",
+    "wide convolutions": "model m { input x: float[17, 9, 7] target y: float[24] let z = x"
+    " -> conv(33, kernel=3, pad=1) -> relu -> conv(24, kernel=3, stride=2) -> global_avgpool"
+    f" {END} }}",
+    "wide lstm": "seq time = 3 model m { input x: float[time, 20] target y: float[9]"
+    f" let hs, h, c = x -> lstm(33) let z = h -> dense(9) {END} }}",
     "shared": "model m { input x: float[6] target y: float[6] param w: float[6, 6] = xavier"
     f" let z = transpose(w) @ (w @ x) {END} }}",
 }
@@ -34,6 +42,10 @@ NETS = {
 
 def load(name: str, precision: str = "bfloat16"):
     return driver.load(Source("x.dl", f"{NETS[name]} {TRAIN}"), {"precision": precision})
+
+
+def rounded(array: np.ndarray) -> np.ndarray:
+    return Bfloat16().reference((), array.astype(np.float32))
 
 
 def data_of(program, rows: int) -> dict[str, np.ndarray]:
@@ -103,6 +115,51 @@ def test_outputs_loss_and_gradients_are_those_of_the_interpreter(name, rows):
     np.testing.assert_allclose(
         net.forward(**given)["z"], wanted["output.z"], rtol=1e-10, atol=1e-11
     )
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 19, 64])
+@pytest.mark.parametrize("name", NETS)
+def test_float32_with_rounded_operands_is_as_near_to_the_interpreter_as_float32(name, rows):
+    program = load(name)
+    net = specc.compile(program, batch=8 if rows < 8 else 64, threads=1 + rows % 2)
+    data = {key: rounded(each) for key, each in data_of(program, rows).items()}
+    for path in list(net.params):
+        net.params[path] = rounded(net.params[path])
+    wanted = interpreted(net, program, data, rows)
+    loss, gradients = net.loss_and_gradients(**data)
+    # an operand next to the middle of two numbers may be rounded to the other one: 2^-8 of it
+    np.testing.assert_allclose(loss, wanted["loss"], rtol=1e-3)
+    for path, gradient in gradients.items():
+        exact = wanted[f"gradient.{path}"]
+        error = np.abs(gradient - exact)
+        assert np.median(error) < 2e-6 * np.abs(exact).max()
+        assert error.max() < 0.02 * np.abs(exact).max()
+    given = {port.name: data[port.name] for port in program.ports if port.role == "input"}
+    found, exact = net.forward(**given)["z"], wanted["output.z"]
+    assert np.median(np.abs(found - exact)) < 2e-6 * np.abs(exact).max()
+    np.testing.assert_allclose(found, exact, rtol=0.02, atol=0.01 * np.abs(exact).max())
+
+
+def test_a_machine_that_multiplies_bfloat16_rounds_within_its_products():
+    job = Job(load("lstm"), Kind.TRAIN)
+    batch = Batch(16, 1, 16, 4, bfloat16=True)
+    graph = run(job, through="into_products", batch=batch).graph
+    products = [node for node in graph.nodes if isinstance(node.op, Contract)]
+    assert all(node.op.rounded for node in products)
+    assert not any(isinstance(node.op, Bfloat16) for node in graph.nodes)
+    plain = run(job, through="into_products", batch=batch._replace(bfloat16=False)).graph
+    assert not any(node.op.rounded for node in plain.nodes if isinstance(node.op, Contract))
+
+
+@pytest.mark.skipif(
+    not this_machine().multiplies_bfloat16, reason="this machine does not multiply bfloat16"
+)
+@pytest.mark.parametrize("kind", [Kind.TRAIN, Kind.PREDICT])
+@pytest.mark.parametrize("name", ["wide", "wide convolutions", "wide lstm"])
+def test_large_products_are_computed_by_pairs(name, kind):
+    net = specc.compile(load(name), batch=64, threads=1)
+    kernels = [call.kernel.name for call in net.compiled(kind).calls()]
+    assert sum(each.endswith("_bfloat16") and "turn" not in each for each in kernels) >= 2
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -64,6 +64,7 @@ CASES = {
     "recompute": (DEEP, Kind.TRAIN, BATCH),
     "prepare": (DENSE, Kind.TRAIN, BATCH),
     "bind_batch": (PEERS, Kind.EVALUATE, BATCH),
+    "into_products": (DENSE, Kind.GRADIENTS, BATCH._replace(bfloat16=True)),
     "frame": (IMAGE, Kind.PREDICT, ONE),
     "divide": (WIDE, Kind.GRADIENTS, BATCH),
     "fuse": (CELL, Kind.EVALUATE, BATCH),
@@ -80,7 +81,7 @@ def program_of(model: str):
 def job_of(name: str, model: str, kind: Kind) -> Job:
     """The job in which a pass has something to do."""
     program = program_of(model)
-    if name == "round_operands":
+    if name in ("round_operands", "into_products"):
         program = driver.with_precision(program, "bfloat16")
     return Job(program, kind, recompute=name == "recompute")
 

@@ -4,7 +4,8 @@
     block = plan.args(left=address, right=address, out=address, scratch=address)
 
 The plan is that of the form which takes the fewest cycles by its own estimate; None if no form
-fits. To add a form, write its file and name it in `FORMS`."""
+fits. To add a form, write its file and name it in `FORMS`. A product whose operands are rounded
+is carried out by the same forms: see `forms.rounded`."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from specc.backend.contraction.forms import (
     dot,
     outer,
     packed,
+    rounded,
     rows,
     run,
     transposed,
@@ -37,6 +39,9 @@ FORMS = tuple(
     )
 )  # fmt: skip
 
+# The forms of products whose operands are rounded: each of those above, on other operands.
+ROUNDED = rounded.forms(FORMS)
+
 
 @lru_cache(maxsize=1024)
 def plan_contraction(problem: Problem) -> ContractionPlan | None:
@@ -48,7 +53,8 @@ def plan_contraction(problem: Problem) -> ContractionPlan | None:
     # one
     part = problem.part
     leading = problem if part.even else replace(problem, part=replace(part, number=0))
-    found = {form: each for form in FORMS if (each := _candidate(form, leading)) is not None}
+    forms = ROUNDED if problem.is_rounded else FORMS
+    found = {form: each for form in forms if (each := _candidate(form, leading)) is not None}
     if not found:
         return None
     form = min(found, key=lambda form: found[form].cycles)

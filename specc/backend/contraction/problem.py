@@ -103,6 +103,11 @@ class Problem:
         return (left, right), (right, left)
 
     @property
+    def is_rounded(self) -> bool:
+        """Whether the operands are rounded to bfloat16 as they are read."""
+        return self.contract.rounded
+
+    @property
     def names(self) -> dict[str, str]:
         """The names of the batched operand and of the weights."""
         return {"x": self.operands[1].name, "w": self.operands[0].name}

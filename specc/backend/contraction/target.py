@@ -15,6 +15,7 @@ from specc.backend.llvm.kernel import Kernel
 from specc.backend.machine import Machine
 from specc.backend.machine.here import this_profile
 from specc.backend.machine.profile import Profile
+from specc.backend.words import PAIRS
 from specc.target import parse
 
 # Beyond, the addresses of the rows no longer fit the integer registers; with one column more rows
@@ -31,6 +32,7 @@ class Target:
     dtype: str
     machine: Machine
     profile: Profile = field(default_factory=this_profile)
+    pairs: bool = False  # an element holds two numbers of bfloat16, whose products are added up
 
     @property
     def width(self) -> int:
@@ -67,7 +69,7 @@ class Target:
     def kernel(self, written: Callable[..., Any], name: str, /, **constants: int | str) -> Kernel:
         """Return the kernel of a function, which is given the target's sizes as constants."""
         own = {
-            "dtype": self.dtype,
+            "dtype": PAIRS if self.pairs else self.dtype,
             "width": self.width,
             "item": self.bytes,
             "pin": "" if self.machine.architecture == "x86_64" else self.machine.pin,
@@ -75,7 +77,7 @@ class Target:
         wanted = {each: own[each] for each in parse.constants(written) if each in own}
         return printer.written(
             written,
-            name,
+            f"{name}_{PAIRS}" if self.pairs else name,
             self.dtype,
             self.machine.vector_bits,
             False,

@@ -8,7 +8,7 @@ A form's kernel runs over tables of offsets; a `ContractionPlan` holds them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -47,24 +47,40 @@ class Operand:
 SOON = ("soon", "soon_2", "soon_3", "soon_size")
 
 
+@dataclass(frozen=True)
+class Within:
+    """The address of so many bytes after the start of the scratch memory."""
+
+    offset: int
+
+
 @dataclass(frozen=True, eq=False)
 class ContractionPlan:
     """A kernel and what to call it with.
 
     `parameters` has, in the kernel's order, "left", "right", "out", "scratch", "packed", one of
-    `SOON`, the name of a table, or an integer. `scratch` is in bytes, 0 where none is wanted. Where
-    `packing` is not None, it is to be called first, once for all calls with the same weights: it
-    fills "packed", of so many bytes.
+    `SOON`, the name of a table, a place `Within` the scratch memory, or an integer. `scratch` is in
+    bytes, 0 where none is wanted. Where `packing` is not None, it is to be called first, once for
+    all calls with the same weights: it fills "packed", of so many bytes. `before` are called
+    directly before the kernel, each time.
     """
 
     kernel: Kernel
-    parameters: tuple[str | int, ...]
+    parameters: tuple[str | int | Within, ...]
     tables: dict[str, np.ndarray]
     scratch: int = 0
     packing: ContractionPlan | None = None
     packed: int = 0
     asks: bool = False  # for what other threads have made, on the way
     updating: Kernel | None = None  # in place of `kernel` where what is wanted soon will be written
+    before: tuple[ContractionPlan, ...] = ()
+
+    def in_order(self) -> Iterator[ContractionPlan]:
+        """The plans of all kernels, in the order in which they are called."""
+        if self.packing is not None:
+            yield from self.packing.in_order()
+        yield from self.before
+        yield self
 
     def args(
         self, left: int, right: int, out: int, scratch: int = 0, packed: int = 0
@@ -73,7 +89,14 @@ class ContractionPlan:
         places = {name: table.ctypes.data for name, table in self.tables.items()}
         places |= {"left": left, "right": right, "out": out, "scratch": scratch, "packed": packed}
         places |= dict.fromkeys(SOON, 0)
-        values = [places[each] if isinstance(each, str) else each for each in self.parameters]
+        values = [
+            scratch + each.offset
+            if isinstance(each, Within)
+            else places[each]
+            if isinstance(each, str)
+            else each
+            for each in self.parameters
+        ]
         return np.array(values, np.int64)
 
 

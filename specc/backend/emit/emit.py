@@ -29,7 +29,7 @@ from specc.ops.elementwise import Elementwise
 from specc.ops.gather import Put
 from specc.ops.reduce import AllReduce, Max
 from specc.ops.shape import Concat, Frame, Pad, c_strides
-from specc.target.expressions import Expression, Real
+from specc.target.expressions import Expression, Real, call
 from specc.target.sharing import named
 
 PIECE = (
@@ -141,7 +141,7 @@ class _Emitter(Shard):
         pieces = -(-count * row // PIECE) if reader is not None else 1
         piece = max(-(-count // max(pieces, 1) // 12) * 12, 1)
         out = self.address(node, place)
-        last: Call | None = None
+        packs: list[Call] = []  # of the piece before, which need not be repeated
         for at in range(start, start + count, piece):
             rows = min(piece, start + count - at)
             soon = (
@@ -156,11 +156,10 @@ class _Emitter(Shard):
             calls = rows_calls(
                 node, self, out, step.phase, at, rows, soon, rows * row if soon else 0
             )
-            if last is not None and repeats(calls[0], last):
-                del calls[0]
-            else:
-                last = calls[0]
-            yield from calls
+            yield from (
+                each for each in calls if not any(repeats(each, before) for before in packs)
+            )
+            packs = [each for each in calls if each.packs]
             if reader is not None:
                 nest = self.elementwise(reader)
                 self._take_rows(nest, 0, at, rows)
@@ -307,7 +306,8 @@ class _Emitter(Shard):
             operands.append(body.access(seen.root, steps, seen.offset + offset))
         strides = self.plan.strides.get(node) or c_strides(node.type.bound_shape)
         steps, offset = strides_of(op.out, strides)
-        body.store(node, place, operands[0] * operands[1], steps, offset, mode=AccessMode.SUM)
+        left, right = (call("bfloat16", each) if op.rounded else each for each in operands)
+        body.store(node, place, left * right, steps, offset, mode=AccessMode.SUM)
         lane = (not node.type.batched,) if batched else ()
         reduced = tuple(i not in out_indices for i in order) + lane
         nest = Nest("product", body.extents, body.accesses, body.lines, reduced)

@@ -1,6 +1,6 @@
 """A contraction of a plan as calls of the register tiles, where a tile fits it.
 
-calls = product_calls(node, shard, out, phase)      # one, or two: weights packed, then the product
+calls = product_calls(node, shard, out, phase)      # operands packed, then the product
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ import numpy as np
 
 from specc.backend.contraction.plan import plan_contraction
 from specc.backend.contraction.problem import Problem
-from specc.backend.contraction.tiling import SOON, WHOLE, ContractionPlan, Linear, Operand, Part
+from specc.backend.contraction.tiling import (
+    SOON,
+    WHOLE,
+    ContractionPlan,
+    Linear,
+    Operand,
+    Part,
+    Within,
+)
 from specc.backend.emit.calls import Address, Call, Table, Value
 from specc.backend.emit.shard import Shard
 from specc.ir.graph import Node
@@ -66,8 +74,8 @@ def product_calls(
     if plan is None:
         return []
     ahead = (ahead or once) and plan.packing is not None
-    calls = _calls(plan, node, places, out, phase, shard.lasting(plan.packed) if ahead else None)
-    return [replace(call, once=once and call.packs) for call in calls]
+    lasting = shard.lasting(plan.packed) if ahead else None
+    return _calls(plan, node, places, out, phase, lasting, once=once)
 
 
 def _is_kept(node: Node, shard: Shard) -> bool:
@@ -98,11 +106,12 @@ def _calls(
     ahead: Address | None = None,
     soon: Sequence[Address] = (),
     soon_size: int = 0,
+    once: bool = False,
 ) -> list[Call]:
     """Return the calls of a plan.
 
-    `ahead` is the address for packed weights that stay the same. The next call reads `soon_size`
-    bytes at each of `soon`, which are prefetched.
+    `ahead` is the address for packed weights that stay the same, for all runs if they are packed
+    `once`. The next call reads `soon_size` bytes at each of `soon`, which are prefetched.
     """
     packed = ahead or Address("scratch")
     own = Address("scratch", 0 if ahead else -(-plan.packed // ALIGNMENT) * ALIGNMENT)
@@ -117,19 +126,15 @@ def _calls(
     soon = list(soon) or places[:1]
     known |= {name: soon[n % len(soon)] for n, name in enumerate(SOON[:-1])}
     scratch = own.offset + plan.scratch
+    lasting = packed.offset + plan.packed if ahead else 0
     calls = []
-    if plan.packing is not None:
-        calls.append(
-            Call(
-                plan.packing.kernel,
-                _arguments(plan.packing, known),
-                phase,
-                (node,),
-                scratch,
-                packs=True,
-                lasting=packed.offset + plan.packed if ahead else 0,
-            )
-        )
+    for each in plan.packing.in_order() if plan.packing is not None else ():
+        arguments = _arguments(each, known)
+        call = Call(each.kernel, arguments, phase, (node,), scratch, packs=True)
+        calls.append(replace(call, lasting=lasting, once=once))
+    for each in plan.before:
+        arguments = _arguments(each, known)
+        calls.append(Call(each.kernel, arguments, phase, (node,), scratch, packs=True))
     kernel = plan.updating if soon_size and plan.updating is not None else plan.kernel
     calls.append(Call(kernel, _arguments(plan, known), phase, (node,), scratch, asks=plan.asks))
     return calls
@@ -241,8 +246,13 @@ def _operands(
 
 def _arguments(plan: ContractionPlan, known: dict[str, Value]) -> tuple[tuple[str, Value], ...]:
     known = {**known, **{name: Table(table) for name, table in plan.tables.items()}}
+
+    def value(each: str | int | Within) -> Value:
+        if isinstance(each, Within):
+            scratch = known["scratch"]
+            assert isinstance(scratch, Address), "scratch memory has an address"
+            return scratch.moved(each.offset)
+        return known[each] if isinstance(each, str) else each
+
     names = plan.kernel.parameters
-    return tuple(
-        (name, known[each] if isinstance(each, str) else each)
-        for name, each in zip(names, plan.parameters, strict=True)
-    )
+    return tuple((name, value(each)) for name, each in zip(names, plan.parameters, strict=True))

@@ -8,6 +8,7 @@
     vectors       what the tiles are written with: vectors, loops, sums in LLVM's code
     tiles         register tiles of products and sums
     moves         squares of numbers, transposed in registers
+    pairs         pairs of bfloat16 numbers, rounded from float32
     winograd      the transforms of Winograd's convolution
     crew          the loop over a program's steps, the barrier, the workers' waiting
     values        numbers and arrays as LLVM's values, and arithmetic on numbers

@@ -9,19 +9,36 @@ from __future__ import annotations
 from llvmlite import ir
 
 from specc.backend.llvm.intrinsics import declared
+from specc.backend.words import PAIRS
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+
+
+class Bfloat(ir.Type):
+    """LLVM's type of bfloat16 numbers, which llvmlite has not."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Bfloat)
+
+    def __hash__(self) -> int:
+        return hash(Bfloat)
 
 
 class Vectors:
     """Writes loads, stores and arithmetic on vectors of `width` elements of one float type.
 
+    The elements of the type `PAIRS` are pairs of bfloat16 numbers, moved about as float32: `fma`
+    adds both products of two pairs to a sum in float32.
     `pin` is LLVM's letter for a vector register of the target, where `pinned` shall pin."""
 
     def __init__(self, builder, dtype: str, width: int, pin: str = ""):
         self.b, self.width, self.pin = builder, width, pin
-        self.scalar = {"float32": ir.FloatType(), "float64": ir.DoubleType()}[dtype]
-        self.bytes = {"float32": 4, "float64": 8}[dtype]
+        self.pairs = dtype == PAIRS
+        self.scalar = ir.DoubleType() if dtype == "float64" else ir.FloatType()
+        self.bytes = 8 if dtype == "float64" else 4
         self.vector = ir.VectorType(self.scalar, width)
         self.zero = ir.Constant(self.vector, [0.0] * width)
         self.suffix = f"v{width}f{8 * self.bytes}"
@@ -67,9 +84,18 @@ class Vectors:
         return self.b.shuffle_vector(one, undefined, mask)
 
     def fma(self, x, y, total):
+        if self.pairs:
+            return self._add_pairs(x, y, total)
         kind = ir.FunctionType(self.vector, [self.vector] * 3)
         name = f"llvm.fmuladd.{self.suffix}"
         return self.b.call(declared(self.b.module, kind, name), [x, y, total])
+
+    def _add_pairs(self, x, y, total):
+        pairs = ir.VectorType(Bfloat(), 2 * self.width)
+        kind = ir.FunctionType(self.vector, [self.vector, pairs, pairs])
+        name = f"llvm.x86.avx512bf16.dpbf16ps.{32 * self.width}"
+        add = declared(self.b.module, kind, name)
+        return self.b.call(add, [total, self.b.bitcast(x, pairs), self.b.bitcast(y, pairs)])
 
     def add_products(self, sums, places, xs):
         """sums[k*len(xs) + v] += the number at the k-th of the places, times xs[v]."""

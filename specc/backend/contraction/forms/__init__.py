@@ -3,4 +3,5 @@
 contract, packed, winograd                weights times the values of several lanes
 across, dot, run, rows, winograd_run      weights times the values of one example
 outer, transposed, winograd_gradient      the weights' gradient, a sum over lanes
+rounded                                   all of these on operands rounded to bfloat16
 """

@@ -3,6 +3,7 @@
     contract      `contract` and `packed` tiles
     single        the tiles for one example
     gradient      the tiles of the weights' gradient
+    rounding      copies of operands rounded to bfloat16, in pairs or as float32
     winograd      the transforms and products of Winograd's method
 
 Sizes and tables of offsets are arguments, so that one kernel serves all contractions, of this model

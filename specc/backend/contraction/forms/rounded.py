@@ -1,0 +1,333 @@
+"""Products of operands that are rounded to bfloat16, by the forms of float32 on copies of them.
+
+    ROUNDED = forms(FORMS)      # for each form two: by pairs, and on float32 numbers
+
+By pairs: two neighbours of the sum are one element of 32 bits, and an instruction adds both of
+their products to a sum in float32. So the contraction is one over half as many points, and runs in
+the same tiles. Weights and the values of examples are paired along an axis that is summed over; the
+operands of a weights' gradient along the lanes.
+
+On float32 numbers: the copies have the rounded numbers, where there is no such axis, or where a
+method with fewer products is faster.
+
+A place is left for tiles of two dimensions (AMX): a form of its own, whose operands lie in pairs,
+too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+
+import numpy as np
+
+from specc.backend.contraction.loops.rounding import (
+    interleave_kernel,
+    neighbours_kernel,
+    round_kernel,
+)
+from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.target import Target
+from specc.backend.contraction.tiling import ContractionPlan, Operand, Within
+from specc.backend.llvm.kernel import Kernel
+from specc.ir.plan import ALIGNMENT
+from specc.ops.contract import Affine, Contract, Map
+
+# Cycles to copy a vector of float32 numbers, and to start a run.
+_COPY, _RUN = 2, 8
+_BYTES = 4  # of an element: a float32 number, or a pair
+_PAIRED = {"contract", "packed", "across", "dot", "run", "rows", "outer", "transposed"}
+LANES = -1  # stands for the axis of lanes
+
+
+@dataclass(frozen=True)
+class Length:
+    """An axis of an operand: how many entries are read, and elements from one to the next."""
+
+    size: int
+    stride: int
+
+
+@dataclass(frozen=True, eq=False)
+class Copy:
+    """A rounded copy of an operand: the kernel that makes it, and how it lies.
+
+    `numbers` are the kernel's parameters behind `x`, `out` and the table.
+    """
+
+    kernel: Kernel
+    table: np.ndarray
+    numbers: tuple[int, ...]
+    size: int  # elements of the copy
+    strides: dict[int, int]  # of the copy, by the number of the axis
+    cycles: float
+
+    @property
+    def bytes(self) -> int:
+        return self.size * _BYTES
+
+    def plan(self, given: str, out: str | Within) -> ContractionPlan:
+        """The call that makes the copy at `out`."""
+        return ContractionPlan(
+            self.kernel, (given, out, "table", *self.numbers), {"table": self.table}
+        )
+
+
+def forms(known: Iterable[Form]) -> tuple[Form, ...]:
+    """Return the forms of rounded products that are carried out by the known ones."""
+    known = tuple(known)
+    pairs = [
+        Form(f"{each.name} by pairs", each.kind, partial(_by_pairs, each))
+        for each in known
+        if each.name in _PAIRED
+    ]
+    plain = [Form(f"{each.name}, rounded", each.kind, partial(_on_floats, each)) for each in known]
+    return (*pairs, *plain)
+
+
+def _on_floats(form: Form, problem: Problem) -> Candidate | None:
+    """The form on copies of the rounded numbers in float32."""
+    copies = [_copied(problem, n, None) for n in range(2)]
+    op = replace(problem.contract, rounded=False)
+    return _candidate(form, problem, replace(problem, contract=op), copies)
+
+
+def _by_pairs(form: Form, problem: Problem) -> Candidate | None:
+    """The form on pairs, along the axis that makes it fastest."""
+    target = problem.target
+    if not target.machine.multiplies_bfloat16 or target.dtype != "float32":
+        return None
+    found = [
+        each for index in _indices(problem) if (each := _along(form, problem, index)) is not None
+    ]
+    return min(found, key=lambda each: each.cycles, default=None)
+
+
+def _indices(problem: Problem) -> Sequence[int]:
+    """The indices that pairs may lie along: each is one whole axis of both operands, and summed
+    over."""
+    op = problem.contract
+    if problem.kind is Kind.GRADIENT:
+        return (LANES,)
+    kept = {i for expression in op.out for i, _ in expression.terms}
+    return [
+        i
+        for i, size in enumerate(op.extents)
+        if size > 1
+        and i not in kept
+        and all(_axis(map_, i) is not None for map_ in (op.left, op.right))
+    ]
+
+
+def _axis(map_: Map, index: int) -> int | None:
+    """The axis of an operand that an index runs through alone, from the first entry on."""
+    axes = [n for n, each in enumerate(map_) if any(i == index for i, _ in each.terms)]
+    return axes[0] if len(axes) == 1 and map_[axes[0]] == Affine(((index, 1),)) else None
+
+
+def _along(form: Form, problem: Problem, index: int) -> Candidate | None:
+    """The form on pairs along an index."""
+    op, target = problem.contract, problem.target
+    if index == LANES:
+        copies = [_copied(problem, n, LANES) for n in range(2)]
+        half = replace(op, rounded=False)
+    else:
+        axes = [_axis(map_, index) for map_ in (op.left, op.right)]
+        copies = [_copied(problem, n, axis) for n, axis in enumerate(axes)]
+        extents = tuple(
+            (size + 1) // 2 if i == index else size for i, size in enumerate(op.extents)
+        )
+        half = replace(op, extents=extents, rounded=False)
+    lanes, used = problem.lanes, problem.used
+    if index == LANES:
+        lanes = _half(lanes, target)
+        used = (problem.examples + 1) // 2
+    inner = replace(
+        problem,
+        contract=half,
+        target=replace(target, pairs=True),
+        lanes=lanes,
+        used=used if used != lanes else 0,
+    )
+    return _candidate(form, problem, inner, copies)
+
+
+def _half(lanes: int, target: Target) -> int:
+    """The lanes of pairs, in whole vectors."""
+    return -(-lanes // (2 * target.width)) * target.width
+
+
+def _candidate(
+    form: Form, problem: Problem, inner: Problem, copies: Sequence[Copy | None]
+) -> Candidate | None:
+    """The form's candidate for `inner`, whose operands are the copies of those of the problem."""
+    left, right = copies
+    if left is None or right is None:
+        return None
+    op = problem.contract
+    given = (problem.left, problem.right)
+    operands = [
+        Operand(tuple(copy.strides.get(n, 0) for n in range(len(map_))), operand.batched)
+        for copy, map_, operand in zip((left, right), (op.left, op.right), given, strict=True)
+    ]
+    found = form.candidate(replace(inner, left=operands[0], right=operands[1]))
+    if found is None:
+        return None
+    cycles = found.cycles
+    for copy, operand in zip((left, right), given, strict=True):
+        is_lasting = not operand.batched
+        cycles += (
+            copy.cycles
+            * (0 if is_lasting and problem.kept else 1)
+            / (problem.calls if is_lasting else 1)
+        )
+    return Candidate(cycles, lambda: _plan(found.plan(), {"left": left, "right": right}, problem))
+
+
+def _plan(inner: ContractionPlan, copies: dict[str, Copy], problem: Problem) -> ContractionPlan:
+    """The plan of a form with calls that copy its operands first.
+
+    What is packed anew only if weights change is copied only then: the weights, or, where the form
+    packs nothing itself, their copy is what is packed.
+    """
+    scratch, places = -(-inner.scratch // ALIGNMENT) * ALIGNMENT, {}
+    for name, copy in copies.items():
+        places[name] = Within(scratch)
+        scratch += -(-copy.bytes // ALIGNMENT) * ALIGNMENT
+    weights = problem.names["w"] if problem.kind is not Kind.GRADIENT else None
+    packed, packing = inner.packed, inner.packing
+    known: dict[str, str | Within] = dict(places)
+    if packing is not None:
+        read = [name for name in copies if name in packing.parameters]
+        before = tuple(copies[name].plan(name, places[name]) for name in read)
+        packing = replace(_renamed(packing, known), before=before)
+    elif weights is not None:
+        read, known[weights] = [weights], "packed"
+        packing, packed = copies[weights].plan(weights, "packed"), copies[weights].bytes
+    else:
+        read = []
+    before = tuple(
+        copy.plan(name, places[name]) for name, copy in copies.items() if name not in read
+    )
+    return replace(
+        _renamed(inner, known), scratch=scratch, packing=packing, packed=packed, before=before
+    )
+
+
+def _renamed(plan: ContractionPlan, known: dict[str, str | Within]) -> ContractionPlan:
+    """The plan with other addresses in the place of its operands."""
+    parameters = tuple(
+        known.get(each, each) if isinstance(each, str) else each for each in plan.parameters
+    )
+    return replace(plan, parameters=parameters)
+
+
+@lru_cache(maxsize=64)
+def _copied(problem: Problem, number: int, paired: int | None) -> Copy | None:
+    """The copy of the left (0) or right (1) operand, in pairs along an axis unless that is None.
+
+    None if such a copy makes no sense.
+    """
+    op, target = problem.contract, problem.target
+    operand, map_ = ((problem.left, op.left), (problem.right, op.right))[number]
+    axes = {
+        n: Length(_read(op, expression), stride)
+        for n, (expression, stride) in enumerate(zip(map_, operand.strides, strict=True))
+    }
+    if operand.batched:
+        axes[LANES] = Length(problem.lanes, 1)
+    if paired is not None and axes[paired].stride == 0:
+        return None
+    # an axis of one entry, or of equal ones, is not copied
+    axes = {n: each for n, each in axes.items() if n == paired or (each.size > 1 and each.stride)}
+    if any(each.stride < 0 for each in axes.values()):
+        return None
+    if paired is None:
+        return _rounded(axes, target)
+    if axes[paired].stride == 1:
+        return _neighbours(axes, paired, target)
+    return _interleaved(axes, paired, target)
+
+
+def _read(op: Contract, expression: Affine) -> int:
+    """The entries of an axis up to the last one that is read."""
+    extents = op.bound_extents
+    reach = sum(c * (extents[i] - 1) for i, c in expression.bound_terms)
+    return 1 + expression.constant + reach
+
+
+def _run(axes: dict[int, Length], start: int = 1) -> tuple[int, list[int]]:
+    """The elements that lie side by side, from `start` on, and the axes that they run through."""
+    run, inside = start, []
+    for n, axis in sorted(axes.items(), key=lambda each: each[1].stride):
+        if axis.stride == run:
+            run *= axis.size
+            inside.append(n)
+    return run, inside
+
+
+def _table(axes: dict[int, Length], row: int) -> tuple[np.ndarray, dict[int, int]]:
+    """Offsets of the points of some axes, int64 [points]; and their strides in a copy.
+
+    The copy has `row` elements for each point.
+    """
+    at, strides = np.zeros(1, np.int64), {}
+    order = sorted(axes.items(), key=lambda each: -each[1].stride)
+    for _, axis in order:
+        at = (at[:, None] + np.arange(axis.size) * axis.stride).reshape(-1)
+    for n, axis in reversed(order):
+        strides[n] = row
+        row *= axis.size
+    return at, strides
+
+
+def _rounded(axes: dict[int, Length], target: Target) -> Copy:
+    """A copy of rounded float32 numbers."""
+    run, inside = _run(axes)
+    rest = {n: each for n, each in axes.items() if n not in inside}
+    at, strides = _table(rest, run)
+    strides |= {n: axes[n].stride for n in inside}
+    cycles = len(at) * (_RUN + 2 * _COPY * -(-run // target.width))
+    return Copy(round_kernel(target), at, (len(at), run), len(at) * run, strides, cycles)
+
+
+def _neighbours(axes: dict[int, Length], paired: int, target: Target) -> Copy:
+    """A copy in pairs along an axis whose entries lie side by side."""
+    size = axes[paired].size
+    others = {n: each for n, each in axes.items() if n != paired}
+    row = _half(size, target) if paired == LANES else (size + 1) // 2
+    run = size
+    inside: list[int] = []
+    if 2 * row == size:  # no run ends within a pair
+        run, inside = _run(others, size)
+        row = run // 2
+    rest = {n: each for n, each in others.items() if n not in inside}
+    at, strides = _table(rest, row)
+    strides |= {n: axes[n].stride // 2 for n in inside} | {paired: 1}
+    cycles = len(at) * (_RUN + _COPY * -(-run // target.width))
+    return Copy(neighbours_kernel(target), at, (len(at), run, row), len(at) * row, strides, cycles)
+
+
+def _interleaved(axes: dict[int, Length], paired: int, target: Target) -> Copy:
+    """A copy in pairs along an axis whose entries lie apart."""
+    size, stride = axes[paired].size, axes[paired].stride
+    run, inside = _run({n: each for n, each in axes.items() if n != paired})
+    rest = {n: each for n, each in axes.items() if n not in inside}
+    rest[paired] = Length((size + 1) // 2, 2 * stride)
+    at, strides = _table(rest, run)
+    # the second number of each pair; the last pair may have none
+    order = sorted(rest, key=lambda n: -rest[n].stride)
+    place = np.indices([rest[n].size for n in order])[order.index(paired)].reshape(-1)
+    has = 2 * place + 1 < size
+    table = np.stack([at, np.where(has, at + stride, at), has.astype(np.int64)], 1)
+    strides |= {n: axes[n].stride for n in inside}
+    cycles = len(at) * (_RUN + 2 * _COPY * -(-run // target.width))
+    return Copy(
+        interleave_kernel(target),
+        np.ascontiguousarray(table),
+        (len(at), run),
+        len(at) * run,
+        strides,
+        cycles,
+    )
