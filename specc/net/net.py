@@ -23,7 +23,6 @@ from specc.ir.graph import Graph
 from specc.ir.plan import Plan
 from specc.ir.program import Program
 from specc.locks import Mutex
-from specc.net import fitting, saving, tables
 from specc.net.answers import Meaning, meanings
 from specc.net.arrays import completed, count, examples
 from specc.net.decoding import Decoding
@@ -37,12 +36,13 @@ from specc.net.weights import Weights
 from specc.pipeline import Kind
 from specc.recipe import Port
 from specc.runtime.encoding import Encoding
-from specc.runtime.metrics import Epoch
 
 if TYPE_CHECKING:
     from specc.backend.measure.timing import StepTimes
     from specc.flow import Flow
     from specc.net.divergence import Finding
+    from specc.net.fitting import Callback
+    from specc.runtime.metrics import Epoch
 
 
 class Net:
@@ -259,6 +259,8 @@ class Net:
         each; other outputs are as `forward` gives them. What a decoder writes is drawn with
         `temperature`. Raises DataError for data that do not fit.
         """
+        from specc.net import tables
+
         return tables.in_kind(tables.predict(self, data, temperature, seed), data)
 
     def evaluate(self, data: object) -> dict[str, float | np.ndarray]:
@@ -266,6 +268,8 @@ class Net:
 
         `data` is what `predict` takes, with the targets. Raises DataError for data that do not fit.
         """
+        from specc.net import tables
+
         return tables.evaluate(self, data)
 
     def fit(
@@ -273,7 +277,7 @@ class Net:
         data: object,
         validate: object = None,
         epochs: int | None = None,
-        callbacks: Iterable[fitting.Callback] = (),
+        callbacks: Iterable[Callback] = (),
     ) -> list[Epoch]:
         """Train for `epochs` more epochs (by default as many as the file says), in memory.
 
@@ -282,6 +286,8 @@ class Net:
         `callbacks` is called with the `Epoch` after each epoch; one that returns True stops the
         training. Returns the epochs, with their figures.
         """
+        from specc.net import fitting
+
         return fitting.fit(self, data, validate, epochs, callbacks)
 
     def save(self, folder: str | Path) -> Path:
@@ -289,6 +295,8 @@ class Net:
 
         Raises `RunError` if there is something else in the folder, or it cannot be written.
         """
+        from specc.net import saving
+
         return saving.save(self, Path(folder))
 
     def gradients(self, /, of: str, by: str, **arrays: np.ndarray) -> np.ndarray:

@@ -7,9 +7,10 @@ encoding.names("kind", 3)        # ("aster", "rose", "tulip"), or ("0", "1", "2"
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from specc.runtime.data import Data
+if TYPE_CHECKING:
+    from specc.runtime.data import Data
 
 
 @dataclass(frozen=True)
