@@ -25,9 +25,6 @@ from specc.ir.program import Program
 from specc.locks import Mutex
 from specc.net.answers import Meaning, meanings
 from specc.net.arrays import completed, count, examples
-from specc.net.decoding import Decoding
-from specc.net.gradients_of import GradientsOf
-from specc.net.inspection import Inspection
 from specc.net.metrics import Metrics
 from specc.net.prediction import Prediction
 from specc.net.programs import Clock, Programs
@@ -40,8 +37,11 @@ from specc.runtime.encoding import Encoding
 if TYPE_CHECKING:
     from specc.backend.measure.timing import StepTimes
     from specc.flow import Flow
+    from specc.net.decoding import Decoding
     from specc.net.divergence import Finding
     from specc.net.fitting import Callback
+    from specc.net.gradients_of import GradientsOf
+    from specc.net.inspection import Inspection
     from specc.runtime.metrics import Epoch
 
 
@@ -75,16 +75,33 @@ class Net:
         self.lanes = self.weights.slots
         self.programs = Programs(program, self.weights, batch, threads, Clock())
         self.prediction = Prediction(self.programs)
-        self.decoding = Decoding(self.programs, self.prediction)
         self.training = Training(self.programs)
-        self.inspection = Inspection(self.training)
-        self.gradients_of = GradientsOf(self.programs)
         self.encoding = Encoding()  # what the training data taught of words and columns
         self.epochs_done = 0  # of `fit`
         self.metrics = Metrics(program)
         self.columns, self.record_width = self.metrics.columns, self.metrics.record_width
         self._gradients = Mutex()
         self._names = tuple(port.name for port in program.ports)
+
+    # Parts that not every model needs are imported when they are used: a start takes less.
+
+    @cached_property
+    def decoding(self) -> Decoding:
+        from specc.net.decoding import Decoding
+
+        return Decoding(self.programs, self.prediction)
+
+    @cached_property
+    def inspection(self) -> Inspection:
+        from specc.net.inspection import Inspection
+
+        return Inspection(self.training)
+
+    @cached_property
+    def gradients_of(self) -> GradientsOf:
+        from specc.net.gradients_of import GradientsOf
+
+        return GradientsOf(self.programs)
 
     def __getstate__(self) -> dict[str, Any]:
         """The program, weights and states: a copy compiles for itself."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +21,6 @@ from specc.ir.graph import topological
 from specc.ir.program import Program
 from specc.locks import COMPILER
 from specc.net.bucketing import Sizes, shorter, steps_of, stretches
-from specc.net.divergence import Finding
 from specc.net.programs import Programs
 from specc.net.rollback import Rollback
 from specc.net.schedule import Schedule
@@ -30,7 +30,10 @@ from specc.pipeline import Kind
 # Programs over fewer steps, for batches of short examples, are compiled for so long a training.
 STEPS_WORTH_PROGRAMS = 1000
 
-Diagnose = Callable[[Mapping[str, Column], np.ndarray, int], Finding | None]
+if TYPE_CHECKING:
+    from specc.net.divergence import Finding
+
+    Diagnose = Callable[[Mapping[str, Column], np.ndarray, int], Finding | None]
 
 
 class Training:

@@ -17,13 +17,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property, lru_cache
 from typing import Any
 
+from specc.backend.llvm.sources import identity
 from specc.backend.machine import this_machine
 from specc.locks import NATIVE
 from specc.target import parse
@@ -31,7 +30,6 @@ from specc.target.statements import Function
 
 FORMAT = "1"  # of the files in the cache folder
 CONTROL_WORDS = 16  # int64 numbers of a control block: two cache lines
-_IMPORT = re.compile(r"from specc\.([\w.]+) import ([\w, ]*)")
 
 
 @dataclass(frozen=True)
@@ -161,29 +159,5 @@ def _toolchain(vector_bits: int) -> list[str]:
         llvmlite.__version__,
         machine.cpu,
         machine.features,
-        _sources(),
+        identity(),
     ]
-
-
-@lru_cache
-def _sources() -> str:
-    """The hash of all files that shape machine code: the back end, and what it imports of specc."""
-    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    names = os.listdir(os.path.join(package, "backend", "llvm"))
-    files = [os.path.join("backend", "llvm", name) for name in names if name.endswith(".py")]
-    texts: dict[str, str] = {}
-    while files:
-        file = files.pop()
-        path = os.path.join(package, file)
-        if file in texts or not os.path.exists(path):
-            continue
-        with open(path, encoding="utf-8") as opened:
-            texts[file] = opened.read()
-        for module, names in _IMPORT.findall(texts[file]):
-            folder = os.path.join(*module.split("."))
-            files += [f"{folder}.py", os.path.join(folder, "__init__.py")]
-            files += [os.path.join(folder, f"{name.strip()}.py") for name in names.split(",")]
-    found = hashlib.sha256()
-    for file, text in sorted(texts.items()):
-        found.update(f"{file} {len(text)}\n{text}".encode())
-    return found.hexdigest()

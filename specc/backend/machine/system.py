@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -83,6 +82,8 @@ def _asked(name: str) -> str:
     """What macOS says about itself; nothing on another system."""
     if sys.platform != "darwin" or not os.path.exists("/usr/sbin/sysctl"):
         return ""
+    import subprocess
+
     done = subprocess.run(
         ["/usr/sbin/sysctl", "-n", name], capture_output=True, text=True, check=False
     )

@@ -10,14 +10,11 @@ A warm start needs llvmlite alone: the object files of all kernels go into one e
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from specc.backend.llvm.kernel import FORMAT, Kernel
+from specc.folders import private, read, write
 from specc.locks import NATIVE, Mutex
 
 _MAGIC = b"specc object " + FORMAT.encode() + b"\n"
@@ -96,33 +93,7 @@ def _link_alone(kernels: dict[str, Kernel], objects: dict[str, bytes]) -> None:
 
 def _cache_folder() -> Path | None:
     """The folder of the object files, or None where there cannot be one."""
-    from specc.folders import cache_folder
-
-    try:
-        folder = Path(cache_folder()) / "kernels"
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if os.name == "posix":
-            found = folder.stat()
-            if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & _OTHERS:
-                folder.chmod(0o700)
-                found = folder.stat()
-            if not _is_trusted(found):
-                return None
-        return folder
-    except OSError:
-        return None
-
-
-_OTHERS = 0o077  # permissions of other users
-_OTHERS_WRITE = 0o022
-
-
-def _is_trusted(found: os.stat_result) -> bool:
-    """Return whether only this user, or root, can have written a file: no other code is run."""
-    if os.name != "posix":
-        return True
-    return found.st_uid in (os.geteuid(), 0) and not stat.S_IMODE(found.st_mode) & _OTHERS_WRITE
+    return private("kernels")
 
 
 def _path(folder: Path, kernel: Kernel) -> Path:
@@ -131,36 +102,14 @@ def _path(folder: Path, kernel: Kernel) -> Path:
 
 def _read(folder: Path | None, kernel: Kernel) -> bytes | None:
     """The object code from the cache; None if it is missing, not whole, or not this user's."""
-    if folder is None:
-        return None
-    try:
-        with _path(folder, kernel).open("rb") as file:
-            if not _is_trusted(os.fstat(file.fileno())):
-                return None
-            stored = file.read()
-    except OSError:
-        return None
+    stored = read(_path(folder, kernel)) if folder is not None else None
     start = len(_MAGIC) + 32
-    code = stored[start:]
-    if stored[:start] != _MAGIC + hashlib.sha256(code).digest():
+    if stored is None or stored[:start] != _MAGIC + hashlib.sha256(stored[start:]).digest():
         return None
-    return code
+    return stored[start:]
 
 
 def _write(folder: Path | None, kernel: Kernel, code: bytes) -> None:
     """Stores the object code whole or not at all; a folder that cannot be written is no error."""
-    if folder is None:
-        return
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=".new-", dir=folder)
-        with os.fdopen(handle, "wb") as file:
-            file.write(_MAGIC + hashlib.sha256(code).digest() + code)
-        os.replace(temporary, _path(folder, kernel))
-        temporary = None
-    except OSError:
-        pass
-    finally:
-        if temporary is not None:  # also after Ctrl-C
-            with suppress(OSError):
-                os.unlink(temporary)
+    if folder is not None:
+        write(_path(folder, kernel), _MAGIC + hashlib.sha256(code).digest() + code)
