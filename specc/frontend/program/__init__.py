@@ -4,6 +4,7 @@ run.
 check           the whole way
 doubt           what an error of syntax leaves in doubt
 whole           checks of a whole model: what its losses depend on, its memory
+overrides       values that a command or a call gives in place of the file's
 uses            the names of the file and of the files that it uses
 model           the statements of the model, its losses and metrics
 training        the `train` block

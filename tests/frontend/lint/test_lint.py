@@ -240,12 +240,16 @@ def test_learning_rates_far_from_what_is_usual_are_told(optimizer, is_told):
 
 
 def test_schedules_that_are_not_numbers_alone_are_left_alone():
+    from specc.diagnostics import Report
+    from specc.frontend.program.uses import file_scope
+    from specc.frontend.scope.scope import Context
     from specc.frontend.syntax.parse import parse
 
     file = parse(
         Source("a.dl", "const a = unknown(1)\nconst b = 10 ^ (10 ^ 10)\nconst c = log(0)\n")
     )[0]
-    assert [rates(file, each.value, 3) for each in file.definitions] == [[], [], []]
+    scope = file_scope(Context(Report()), file)
+    assert [rates(scope, each.value, 3) for each in file.definitions] == [[], [], []]
 
 
 # Recurrence, memory, data
