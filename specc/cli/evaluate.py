@@ -49,6 +49,7 @@ def evaluate(
     import numpy as np
 
     from specc import driver
+    from specc.recipe import DataCall
     from specc.runs.programs import warn_of_rounding
     from specc.runs.provenance import counts_then, require_rows
     from specc.runtime.checkpoint import restore
@@ -59,8 +60,9 @@ def evaluate(
 
     run = open_run(folder)
     program = run_program(run, {})
-    part = "validation" if program.recipe.test is None else "test"
-    if part == "validation" and program.recipe.validate is None:
+    recipe = program.recipe
+    part = "validation" if recipe.test is None else "test"
+    if part == "validation" and recipe.validate is None and recipe.folds is None:
         raise data_error(
             "there is no data to evaluate on",
             program.recipe.span,
@@ -74,8 +76,9 @@ def evaluate(
         net.ports,
         where,
         parts=(part,),
-        counts=counts_then(run, program.recipe) if part == "validation" else None,
+        counts=None if isinstance(recipe.test, DataCall) else counts_then(run, recipe),
         vocabularies={name: tuple(words) for name, words in run.record.vocabularies.items()},
+        statistics=run.record.statistics,
     )
     tell_left_out(loaded)
     require_rows(run, program.recipe, loaded, part, where, LISTENER.warn)

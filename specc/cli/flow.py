@@ -105,7 +105,14 @@ def measured(target: Path, changes: dict[str, str], data: Path | None, threads: 
             ]
         )
     net = driver.compile(program, dtype=run.record.dtype if run else "float32", threads=threads)
-    loaded = load(program.recipe, net.ports, folder, parts=("training",), vocabularies=words)
+    loaded = load(
+        program.recipe,
+        net.ports,
+        folder,
+        parts=("training",),
+        vocabularies=words,
+        statistics=run.record.statistics if run else None,
+    )
     if run is not None:
         restore(run.best, net)
     part = loaded.training

@@ -57,12 +57,8 @@ def fit(
     if reason := untrainable(net.program):
         raise ValueError(f"{net.name} cannot be trained: {reason}")
     recipe = net.program.recipe
-    recipe = replace(
-        recipe,
-        data=source(data, recipe.data),
-        validate=validation(validate, recipe),
-        test=None,
-    )
+    whole = recipe.whole(source(data, recipe.data))
+    recipe = replace(whole, validate=validation(validate, recipe))
     loaded = load(
         recipe, net.ports, Path(), vocabularies=net.encoding.vocabularies, **statistics(net)
     )

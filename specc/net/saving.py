@@ -81,6 +81,7 @@ def record_of(net: Net, texts: dict[str, str]) -> Record:
         specc="",
         vocabularies={name: list(words) for name, words in net.encoding.vocabularies.items()},
         ends=net.encoding.ends,
+        statistics=net.encoding.statistics,
         status=STATUS,
         pins=pins.Pins(texts={name: pins.text(each) for name, each in texts.items()}),
     )

@@ -9,7 +9,6 @@ A table is anything that `specc.runtime.data.frames` takes, or the path of a fil
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,9 +74,8 @@ def part_of(net: Net, data: object, ports: Sequence[Port]) -> Part:
     recipe = net.program.recipe
     dropped = {port.name for port in net.ports} - {port.name for port in ports}
     call = source(data, recipe.data, dropped)
-    recipe = replace(recipe, data=call, validate=None, test=None)
     return load(
-        recipe,
+        recipe.whole(call),
         ports,
         Path(),
         parts=("training",),

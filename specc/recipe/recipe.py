@@ -8,7 +8,7 @@ Nothing here knows graphs: the front end fills these in, the runtime reads them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from specc.source import Span
@@ -155,3 +155,16 @@ class Recipe:
     checkpoint_seconds: float = 30
     span: Span | None = None
     places: dict[str, Span] = field(default_factory=dict, compare=False, repr=False)
+
+    def whole(self, data: DataCall) -> Recipe:
+        """Return the recipe for all examples of a source, which are one part."""
+        return replace(
+            self,
+            data=data,
+            validate=None,
+            test=None,
+            split=Split(),
+            folds=None,
+            fold=None,
+            balance=None,
+        )

@@ -6,7 +6,7 @@ net = open_net("digits/3", which="best")
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from specc.runs.listener import AsWarnings, Listener
 from specc.runs.names import folder_of
@@ -54,8 +54,5 @@ def encoding_of(record: Record) -> Encoding:
     """Return what the training of a run has learned of its data."""
     from specc.runtime.encoding import Encoding
 
-    more: dict[str, Any] = {}
-    if hasattr(record, "statistics"):
-        more["statistics"] = record.statistics
     words = {name: tuple(each) for name, each in record.vocabularies.items()}
-    return Encoding(words, dict(record.ends), **more)
+    return Encoding(words, dict(record.ends), dict(record.statistics))

@@ -76,7 +76,7 @@ def pins(recipe: Recipe, texts: dict[str, str], data: Data, files: dict[str, str
         files=files,
         parts={name: hashes.values(part, data.vocabularies) for name, part in data.parts.items()},
         counts=data.counts,
-        split=hashes.SPLIT if isinstance(recipe.validate, float) else "",
+        split=hashes.rule(recipe),
         versions=versions(),
         machine=machine(),
     )
@@ -187,14 +187,14 @@ def require_rows(run: Run, recipe: Recipe, data: Data, name: str, folder: Path, 
     """Raise `RunError` if `name` is the validation part and is not that of the training.
 
     `data` was loaded with `counts_then`: rows that were added since are left out, and a warning
-    says so. So no row that was trained on becomes one to validate on. Test data have no part in a
-    training: a warning says if the files have changed.
+    says so. So no row that was trained on becomes one to validate on. Test data of its own has no
+    part in a training: a warning says if the files have changed.
     """
     from specc.runtime import pins as hashes
     from specc.runtime.errors import run_error
 
     pinned = run.record.pins
-    if name == "test":
+    if name == "test" and isinstance(recipe.test, DataCall):
         if pinned is not None and (files := _changed_files(pinned, recipe, folder, ("test",))):
             warn(f"the test data has changed since the training{files}")
         return
@@ -204,7 +204,7 @@ def require_rows(run: Run, recipe: Recipe, data: Data, name: str, folder: Path, 
         ports = [f"`{port}`" for port in now if now[port] != then.get(port)]
         if ports:
             raise run_error(
-                f"the validation part has changed since the training: {', '.join(ports)}"
+                f"the {name} part has changed since the training: {', '.join(ports)}"
                 f" {'has' if len(ports) == 1 else 'have'} other values"
                 f"{_changed_files(pinned, recipe, folder)}",
                 run.folder,
@@ -222,7 +222,7 @@ def require_rows(run: Run, recipe: Recipe, data: Data, name: str, folder: Path, 
         )
         warn(
             f"the data has grown from {sum(count_then):,} to {sum(count_now):,} {what} since the"
-            f" training; its {len(data.parts[name]):,} validation examples are evaluated, which"
+            f" training; its {len(data.parts[name]):,} {name} examples are evaluated, which"
             f" {same}"
         )
 

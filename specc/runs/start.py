@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from specc.backend.machine.profile import Profile
     from specc.ir.program import Program
     from specc.net.net import Net
+    from specc.recipe import Recipe
     from specc.runtime.checkpoint import Progress
     from specc.runtime.data import Data
     from specc.runtime.run import Run
@@ -125,7 +126,7 @@ def start(
         program = with_data(checked(source, {**sizes, **values}, listener), given)
     recipe = program.recipe
     hashes = files_meanwhile(recipe, folder)
-    data = load(recipe, program.ports, folder)
+    data = load(recipe, program.ports, folder, parts=parts_of(recipe))
     for each in data.left_out:
         listener.note(each)
     net = driver.compile(program, dtype=dtype, threads=threads)
@@ -147,6 +148,7 @@ def start(
         examples={name: len(part) for name, part in data.parts.items()},
         vocabularies={name: list(words) for name, words in data.vocabularies.items()},
         ends=data.ends,
+        statistics=data.statistics,
     )
     used = used_files(source)
     if "model.dl" in used:
@@ -169,6 +171,13 @@ def start(
         lambda run: save(run.last, net, progress),
     )
     return Training(program, data, net, run, progress)
+
+
+def parts_of(recipe: Recipe) -> tuple[str, ...]:
+    """Return the parts of the data that a training reads: a test part is pinned if it is split
+    off."""
+    own = ("test",) if isinstance(recipe.test, float) else ()
+    return ("training", "validation", *own)
 
 
 def with_data(program: Program, given: Mapping[str, Any]) -> Program:
@@ -239,7 +248,13 @@ def _continued(
                 help="start a new run",
             )
     data_folder = data_folder or Path(record.data)
-    data = load(recipe, program.ports, data_folder)
+    data = load(
+        recipe,
+        program.ports,
+        data_folder,
+        parts=parts_of(recipe),
+        statistics=record.statistics,
+    )
     for each in data.left_out:
         listener.note(each)
     require_data(run, recipe, data, data_folder)

@@ -47,6 +47,18 @@ class Pins:
     machine: dict[str, str] = field(default_factory=dict)
 
 
+def rule(recipe: Recipe) -> str:
+    """Return the rule by which rows were divided into parts; nothing if they were not."""
+    if recipe.folds is None and not any(
+        isinstance(each, float) for each in (recipe.validate, recipe.test)
+    ):
+        return ""
+    split = recipe.split
+    by = "" if split.by == "random" else f"; {split.by} by `{split.column}`"
+    fold = "" if recipe.folds is None else f"; fold {recipe.fold or 1} of {recipe.folds}"
+    return f"{SPLIT}{by}{fold}"
+
+
 def is_pins(value: object) -> bool:
     """Return whether a value of run.json has the form of `Pins`, or is null as in older runs."""
 

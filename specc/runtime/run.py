@@ -40,7 +40,8 @@ class Record:
 
     `file` and `data` are absolute: the .dl file, and the folder where paths of data start. `sizes`
     were found in the data. `examples` counts the rows of each part. `ends` has the symbol by which
-    the training texts of a port end, if they all end in the same one. `pins` has the hashes of what
+    the training texts of a port end, if they all end in the same one. `statistics` is what the
+    formulas of columns have learned from the training part. `pins` has the hashes of what
     the run was made of; a run of an older version has none.
     """
 
@@ -58,6 +59,7 @@ class Record:
     sizes: dict[str, int] = field(default_factory=dict)
     vocabularies: dict[str, list[str]] = field(default_factory=dict)
     ends: dict[str, str] = field(default_factory=dict)
+    statistics: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     examples: dict[str, int] = field(default_factory=dict)
     status: str = "running"
     pins: Pins | None = None
@@ -249,6 +251,8 @@ _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "sizes": _COUNTS,
     "vocabularies": ("an object of lists of texts", lambda value: _is_table(
         value, lambda words: isinstance(words, list) and all(map(_is_text, words)))),
+    "statistics": ("an object of objects", lambda value: _is_table(
+        value, lambda rule: _is_table(rule, lambda step: isinstance(step, dict)))),
     "ends": ("an object of texts", lambda value: _is_table(value, _is_text)),
     "examples": _COUNTS,
     "status": _TEXT,

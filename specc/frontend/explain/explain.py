@@ -26,6 +26,7 @@ from specc.frontend.words.messages import (
     SYNONYMS,
     TRAIN_SYNONYMS,
 )
+from specc.recipe.words import SYNONYMS as SYNONYMS_OF_COLUMNS
 from specc.sources import SETTING_SYNONYMS as SETTINGS_OF_SOURCES
 
 RULE = "\n" + "-" * 60 + "\n\n"
@@ -43,6 +44,7 @@ def explanation(name: str, further: Iterable[Topic] = ()) -> str | None:
 def nearest(name: str, further: Iterable[Topic] = ()) -> str | None:
     """Return the name that was probably meant."""
     synonyms = {
+        **SYNONYMS_OF_COLUMNS,
         **SOURCE_SYNONYMS,
         **SETTINGS_OF_SOURCES,
         **SETTING_SYNONYMS,

@@ -21,10 +21,13 @@ from specc.frontend.explain.statements import Documented
 from specc.frontend.program.training import SETTINGS
 from specc.frontend.words.settings import KINDS
 from specc.frontend.words.signatures import signature_of
+from specc.recipe.settings import REQUIRED, Setting
+from specc.recipe.words import WORDS, ColumnWord
 from specc.sources import SOURCES, DataSource
 
 PAGES = words.PACKAGE / "pages"
 OF_SOURCES = "setting of the source"
+OF_COLUMNS = "word of a column's formula"
 """How the kind of a setting of sources begins."""
 PORTS = "NAME: text"
 """What the signature of a source says of the settings that are called like inputs and targets."""
@@ -77,6 +80,8 @@ def _all() -> Iterator[Topic]:
     for name, source in SOURCES.items():
         yield Topic(name, "source", _first_sentence(source.doc), _source_page(name, source))
     yield from _settings_of_sources()
+    for word in WORDS.values():
+        yield Topic(word.name, OF_COLUMNS, _first_sentence(word.doc), _column_page(word))
     for name, doc in MEANINGS.items():
         yield _short(name, "name", doc)
     for name, doc in KINDS.items():
@@ -185,6 +190,24 @@ def _settings_of_sources() -> Iterator[Topic]:
             kind = f"{OF_SOURCES}{'s' * (len(sources) > 1)} {listed}"
             head, _, doc = text.split("\n\n")
             yield _short(name, kind, doc, head)
+
+
+def _column_page(word: ColumnWord) -> Callable[[], str]:
+    def page() -> str:
+        parts = [str(word), OF_COLUMNS, _filled(word.doc)]
+        if word.learns:
+            parts.append("It learns from the training part; the run keeps what it has learned.")
+        if word.settings:
+            rows = ((str(each), _default(each)) for each in word.settings)
+            parts.append("Settings\n" + _rows(rows))
+        parts.append(f"Example\n  column x = {word.example}")
+        return "\n\n".join(parts) + "\n"
+
+    return page
+
+
+def _default(setting: Setting) -> str:
+    return "required" if setting.default is REQUIRED else "may be left out"
 
 
 @cache

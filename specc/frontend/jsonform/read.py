@@ -419,12 +419,17 @@ def _fn(writer: _TextWriter, record: Any, pointer: str) -> str:
     return writer._head(record, pointer, "fn")
 
 
-def _validate(writer: _TextWriter, record: Any, pointer: str) -> str:
-    if ("source" in record) == ("split" in record):
-        raise writer.wrong(pointer, "`Validate` has either a `source` or a `split`")
-    if "split" in record:
-        return f"validate split = {writer.value(record, 'split', pointer)}"
-    return f"validate {writer.source(record['source'], f'{pointer}/source')}"
+def _source_or_split(cls: type) -> Callable[[_TextWriter, Any, str], str]:
+    word = keyword_of(cls)
+
+    def text(writer: _TextWriter, record: Any, pointer: str) -> str:
+        if ("source" in record) == ("split" in record):
+            raise writer.wrong(pointer, f"`{cls.__name__}` has either a `source` or a `split`")
+        if "split" in record:
+            return f"{word} split = {writer.value(record, 'split', pointer)}"
+        return f"{word} {writer.source(record['source'], f'{pointer}/source')}"
+
+    return text
 
 
 def _optimizer(writer: _TextWriter, record: Any, pointer: str) -> str:
@@ -457,8 +462,8 @@ STATEMENT: dict[type, Callable[[_TextWriter, Any, str], str]] = {
     ast.Layer: _layer,
     ast.Return: _return,
     ast.Data: lambda writer, record, pointer: f"data {_source(writer, record, pointer)}",
-    ast.Test: lambda writer, record, pointer: f"test {_source(writer, record, pointer)}",
-    ast.Validate: _validate,
+    ast.Test: _source_or_split(ast.Test),
+    ast.Validate: _source_or_split(ast.Validate),
     ast.Freeze: lambda writer, record, pointer: f"freeze {', '.join(record['paths'])}",
     ast.TrainOptimizer: _optimizer,
     ast.Setting: lambda writer, record, pointer: (

@@ -222,7 +222,7 @@ def _class_schema(cls: type) -> dict[str, Any]:
     found |= {"properties": properties, "required": required, "additionalProperties": False}
     if cls is ast.Fn:
         found["oneOf"] = [{"required": ["value"]}, {"required": ["body"]}]
-    if cls is ast.Validate:
+    if cls in (ast.Validate, ast.Test):
         found["oneOf"] = [{"required": ["source"]}, {"required": ["split"]}]
     return found
 

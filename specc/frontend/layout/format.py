@@ -31,11 +31,29 @@ WORDS = (ast.Fn, ast.Block, ast.Cell, ast.Optimizer)
 FAMILIES = (
     (ast.Input, ast.Target, ast.Stream),
     (ast.Output, ast.Loss, ast.Metric),
-    (ast.Data, ast.Validate, ast.Test, ast.TrainOptimizer, ast.Freeze),
+    (
+        ast.Data,
+        ast.Validate,
+        ast.Test,
+        ast.Column,
+        ast.Augment,
+        ast.TrainOptimizer,
+        ast.Freeze,
+    ),
     (ast.Dim, ast.Seq, ast.Const),
 )
 SIZES = FAMILIES[3]
-NAMED = (*SIZES, ast.Let, ast.Layer, ast.Output, ast.Loss, ast.Metric, ast.Setting)
+NAMED = (
+    *SIZES,
+    ast.Let,
+    ast.Layer,
+    ast.Output,
+    ast.Loss,
+    ast.Metric,
+    ast.Column,
+    ast.Augment,
+    ast.Setting,
+)
 """Statements of the form `name = value`."""
 PORTS = FAMILIES[0]
 FARTHEST = 40

@@ -161,12 +161,13 @@ def _with_source(body: tuple, given: Override) -> tuple:
     value = given.value
     source = value if isinstance(value, ast.Call) else None
     new: ast.Statement
-    if given.name == "validate":
-        new = ast.Validate(source, None if source is not None else value, value.span)
+    if given.name != "data":
+        cls = ast.Validate if given.name == "validate" else ast.Test
+        new = cls(source, None if source is not None else value, value.span)
     elif source is None:
         return body  # reported
     else:
-        new = (ast.Data if given.name == "data" else ast.Test)(source, value.span)
+        new = ast.Data(source, value.span)
     kept = [each for each in body if type(each) is not type(new)]
     return (*kept, new)
 

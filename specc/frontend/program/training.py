@@ -14,9 +14,12 @@ from specc import sources
 from specc.diagnostics import Label, closest, spelled
 from specc.frontend.elaborate.bindings import setting_help
 from specc.frontend.elaborate.dispatch import evaluate
+from specc.frontend.program.columns import column_rules
 from specc.frontend.program.monitor import monitor
 from specc.frontend.program.optimizers import UpdateRule, optimizer_rule
 from specc.frontend.program.schedules import limits
+from specc.frontend.program.splits import COLUMNS, column_name, divided
+from specc.frontend.program.train_settings import LARGEST, LARGEST_COUNT, PLANNED, SETTINGS
 from specc.frontend.scope.frame import Frame
 from specc.frontend.scope.scope import Context, Scope
 from specc.frontend.scope.values import POISON, beyond_float, describe
@@ -27,101 +30,10 @@ from specc.frontend.words.messages import (
     TRAIN_HINTS,
     TRAIN_SYNONYMS,
 )
-from specc.frontend.words.settings import Declared, mistakes
+from specc.frontend.words.settings import mistakes
 from specc.ir.program import Limit, Term, Update
-from specc.recipe import PRECISIONS, DataCall, Port, Recipe
+from specc.recipe import DataCall, Port, Recipe
 from specc.source import Span
-
-DEFAULTS = Recipe()
-SETTINGS = (
-    Declared(
-        "epochs",
-        "int",
-        bounds=((">", 0),),
-        default=DEFAULTS.epochs,
-        doc="The number of times that training goes through all of the training data.",
-    ),
-    Declared(
-        "batch",
-        "int",
-        bounds=((">", 0),),
-        default=DEFAULTS.batch,
-        doc="The number of examples of a training step; losses are averaged over them.",
-    ),
-    Declared(
-        "seed",
-        "int",
-        bounds=((">=", 0),),
-        default=DEFAULTS.seed,
-        doc="The seed of all random numbers: initial values, the order of the examples, dropout and"
-        " the validation part. The same seed gives the same run.",
-    ),
-    Declared(
-        "patience",
-        "int",
-        bounds=((">", 0),),
-        default=None,
-        doc="Training stops early after this many epochs without a better validation result.",
-    ),
-    Declared(
-        "monitor",
-        "metric",
-        default=None,
-        doc="The metric or loss that chooses the best epoch, and early stopping with `patience`:"
-        " `monitor = accuracy`, or `max(NAME)` and `min(NAME)` to say which way is better. By"
-        " default it is the validation loss without penalties on weights.",
-    ),
-    Declared(
-        "clip_norm",
-        "float",
-        bounds=((">", 0),),
-        default=None,
-        doc="The largest norm of all gradients together: longer ones are scaled down to it"
-        " (Pascanu, Mikolov and Bengio, 2013). Recurrent networks usually need `clip_norm = 1`.",
-    ),
-    Declared(
-        "clip_value",
-        "float",
-        bounds=((">", 0),),
-        default=None,
-        doc="The largest absolute value of each element of a gradient; larger ones are cut off,"
-        " before `clip_norm`.",
-    ),
-    Declared(
-        "recompute",
-        "bool",
-        default=DEFAULTS.recompute,
-        doc="Gradient checkpointing: the backward pass recomputes activations, which takes less"
-        " memory and more time (Chen et al., 2016). The results are the same.",
-    ),
-    Declared(
-        "precision",
-        choices=PRECISIONS,
-        default=DEFAULTS.precision,
-        doc="The format that the operands of all products are rounded to: those of matrix products"
-        " and convolutions, of their gradients and of predictions. `bfloat16` has the range of"
-        " float32, and 8 significant bits in place of 24; it rounds to the nearest, ties to even."
-        " Weights, sums and updates stay float32, so the loss needs no scaling (Kalamkar et al., A"
-        " study of BFLOAT16 for deep learning training, 2019). Large products take about half the"
-        " time on CPUs that multiply bfloat16 (AVX512-BF16). On others specc rounds and computes in"
-        " float32, which is slower, and warns. `--precision` of `train`, `time`, `eval` and"
-        " `predict` overrides it.",
-    ),
-    Declared(
-        "checkpoint_seconds",
-        "float",
-        bounds=((">", 0),),
-        default=DEFAULTS.checkpoint_seconds,
-        doc="A checkpoint is written after this many seconds within an epoch, as well as at the end"
-        " of each epoch.",
-    ),
-)
-LARGEST = {"seed": 2**63 - 1}
-LARGEST_COUNT = 10**9
-"""The largest integer of each setting: beyond lies a slip, and soon what the machine counts
-with."""
-PLANNED = ("accumulate", "workers")
-"""Settings of `train` that the language plans, and that are refused so far."""
 
 
 @dataclass(eq=False)
@@ -149,12 +61,15 @@ def train(
     values: dict[str, Span] = {}
     optimizers: list[ast.TrainOptimizer] = []
     freezes: list[ast.Freeze] = []
+    columns: list[ast.Column] = []
     is_broken = any(isinstance(each, ast.Broken) for each in block.body)
     is_good = not context.report.errors
 
     def set_to(name: ast.Name, tree: ast.Expression) -> None:
         if name.text == "monitor":
             known["monitor"] = monitor(frame, tree, losses, metrics)
+        elif name.text in COLUMNS:
+            known[name.text] = column_name(frame, name, tree)
         else:
             _setting(frame, name, tree, known)
         values[name.text] = tree.span
@@ -164,13 +79,17 @@ def train(
             case ast.Setting():
                 _once(frame, places, statement.name.text, statement.name.span)
                 set_to(statement.name, statement.value)
-            case ast.Data() | ast.Test():
-                what = "data" if isinstance(statement, ast.Data) else "test"
+            case ast.Data():
+                _once(frame, places, "data", statement.span)
+                known["data"] = data_call(frame, statement.source, ports)
+            case ast.Validate() | ast.Test():
+                what = "validate" if isinstance(statement, ast.Validate) else "test"
                 _once(frame, places, what, statement.span)
-                known[what] = data_call(frame, statement.source, ports)
-            case ast.Validate():
-                _once(frame, places, "validate", statement.span)
-                known["validate"] = _validate(frame, statement, ports)
+                known[what] = _source_or_share(frame, statement, ports)
+            case ast.Column():
+                columns.append(statement)
+            case ast.Augment():
+                frame.error("not-yet", "`augment` is not compiled yet", statement.span)
             case ast.TrainOptimizer():
                 optimizers.append(statement)
             case ast.Freeze():
@@ -180,12 +99,11 @@ def train(
             case _:
                 word = statement.span.text.split(maxsplit=1)[0]
                 frame.error("misplaced", f"`{word}` is not allowed in `train`", statement.span)
-    if isinstance(known.get("validate"), float) and "data" not in known and not is_broken:
-        frame.error(
-            "misplaced",
-            "`split` needs `data`, which the validation part is taken from",
-            places["validate"],
-        )
+    for what, part in (("validate", "validation"), ("test", "test")):
+        if isinstance(known.get(what), float) and "data" not in known and not is_broken:
+            frame.error("misplaced", f"`split` needs `data`, which the {part} part is taken from", places[what])
+    known["columns"] = column_rules(frame, columns, ports)
+    known = divided(frame, known, places | values, ports)
     result = TrainBlock(Recipe(**known, span=block.span, places=values))
     result.frozen = _frozen(frame, freezes)
     if not is_broken:
@@ -296,9 +214,10 @@ def _unknown_setting(frame: Frame, name: ast.Name) -> None:
     )
 
 
-def _validate(frame: Frame, statement: ast.Validate, ports: list[Port]) -> DataCall | float | None:
-    """Return a source, or `split = 0.9`: the part of the data that is trained on. Gives the part
-    kept."""
+def _source_or_share(
+    frame: Frame, statement: ast.Validate | ast.Test, ports: list[Port]
+) -> DataCall | float | None:
+    """Return a source, or the share that is held out: 0.1 for `split = 0.9`."""
     if statement.source is not None:
         return data_call(frame, statement.source, ports)
     assert statement.split is not None, "a part is split off, or has a source; please report this"

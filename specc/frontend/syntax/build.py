@@ -39,6 +39,8 @@ PLACES: dict[type[ast.Node], tuple[str, ...]] = {
     ast.Data: ("train",),
     ast.Validate: ("train",),
     ast.Test: ("train",),
+    ast.Column: ("train",),
+    ast.Augment: ("train",),
     ast.Freeze: ("train",),
     ast.TrainOptimizer: ("train",),
     ast.Setting: ("train",),
@@ -289,22 +291,32 @@ class Builder:
     def data(self, span: Span, _: Token, source: Any) -> Any:
         return self._statement(ast.Data, span, source)
 
-    def test(self, span: Span, _: Token, source: Any) -> Any:
-        return self._statement(ast.Test, span, source)
+    def test(self, span: Span, *parts: Any) -> Any:
+        return self._source_or_split(ast.Test, span, *parts)
 
-    def validate(self, span: Span, _: Token, *rest: Any) -> Any:
+    def validate(self, span: Span, *parts: Any) -> Any:
+        return self._source_or_split(ast.Validate, span, *parts)
+
+    def _source_or_split(self, cls: Any, span: Span, keyword: Token, *rest: Any) -> Any:
         if len(rest) == 1:
-            return self._statement(ast.Validate, span, rest[0], None)
-        node = self._statement(ast.Validate, span, None, rest[-1])
+            return self._statement(cls, span, rest[0], None)
+        node = self._statement(cls, span, None, rest[-1])
         if rest[0].text != "split":
+            word = keyword.kind
             self.report.error(
                 "syntax",
-                f"`validate` takes a source or `split = ...`, not `{rest[0].text} = ...`",
+                f"`{word}` takes a source or `split = ...`, not `{rest[0].text} = ...`",
                 self.span(rest[0]),
-                help="`validate split = 0.9` trains on the first 90 % and validates on the rest",
+                help=f"`{word} split = 0.9` keeps 10 % of the data for it",
             )
             return broken(node)
         return node
+
+    def column(self, span: Span, _: Token, name: Token, sign: Token, value: Any) -> Any:
+        return self._statement(ast.Column, span, self.name(name), value)
+
+    def augment(self, span: Span, _: Token, name: Token, sign: Token, value: Any) -> Any:
+        return self._statement(ast.Augment, span, self.name(name), value)
 
     def freeze(self, span: Span, _: Token, paths: Any) -> Any:
         return self._statement(ast.Freeze, span, _nodes(paths))

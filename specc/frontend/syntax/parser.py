@@ -40,6 +40,8 @@ STATEMENTS = frozenset(
         "data",
         "validate",
         "test",
+        "column",
+        "augment",
         "freeze",
         "optimizer",
     ]

@@ -171,6 +171,8 @@ def _objects(values: list[Any], name: str) -> Raw:
     gaps = missing if missing.any() else None
     there = [each for each, gap in zip(values, missing.tolist(), strict=True) if not gap]
     title = f"column `{name}`"
+    if not there:
+        return Raw(np.full(len(values), np.nan), None, gaps, title)
     if all(isinstance(each, str) for each in there):
         return coded([each if isinstance(each, str) else "" for each in values], gaps, title)
     if all(isinstance(each, bool | np.bool_) for each in there):

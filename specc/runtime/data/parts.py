@@ -41,7 +41,7 @@ def parts(
     if "test" in shares:
         found["test"], rest = _held_out(rest, places, shares["test"] * count, count)
     if recipe.folds is not None:
-        is_own = _folds(recipe, rest, places) == (recipe.fold or 1) - 1
+        is_own = _folds(recipe, rest, places, by) == (recipe.fold or 1) - 1
         found["validation"], rest = rest[is_own], rest[~is_own]
     elif "validation" in shares:
         found["validation"], rest = _held_out(rest, places, shares["validation"] * count, count)
@@ -75,8 +75,7 @@ def _ordered(
         moments = _moments(request, recipe, by)
         _, units = np.unique(moments, return_inverse=True)
         return np.lexsort((order.argsort(), units)), units
-    _, codes = np.unique(by.array.reshape(len(by), -1), axis=0, return_inverse=True)
-    codes = codes.reshape(-1)
+    codes = _codes(by)
     if rule.by == "group":
         shuffled = permutation(recipe.seed, SPLIT, int(codes.max(initial=-1)) + 1)
         ranks = np.argsort(shuffled)
@@ -103,9 +102,14 @@ def _held_out(
     return order[cut:], order[:cut]
 
 
-def _folds(recipe: Recipe, order: np.ndarray, units: np.ndarray) -> np.ndarray:
+def _folds(recipe: Recipe, order: np.ndarray, units: np.ndarray, by: Raw | None) -> np.ndarray:
     """Return the fold of each row of the order, from 0."""
     folds = recipe.folds or 1
+    if recipe.split.by == "stratify" and by is not None:
+        labels = _codes(by)[order]
+        found = np.empty(len(order), np.int64)
+        found[np.argsort(labels, kind="stable")] = np.arange(len(order)) % folds
+        return found
     if recipe.split.by != "group":
         return np.arange(len(order)) % folds
     _, first, sizes = np.unique(units[order], return_index=True, return_counts=True)
@@ -116,6 +120,12 @@ def _folds(recipe: Recipe, order: np.ndarray, units: np.ndarray) -> np.ndarray:
         totals[where[group]] += sizes[group]
     _, inverse = np.unique(units[order], return_inverse=True)
     return where[inverse.reshape(-1)]
+
+
+def _codes(by: Raw) -> np.ndarray:
+    """Return a number for each value of a column, equal ones for equal values."""
+    _, codes = np.unique(by.array.reshape(len(by), -1), axis=0, return_inverse=True)
+    return codes.reshape(-1)
 
 
 def _require_values(request: Request, recipe: Recipe, by: Raw) -> None:

@@ -16,8 +16,8 @@ from specc.frontend.syntax.parser import DEFINITIONS, STATEMENTS
 from specc.source import Source
 
 RESERVED = """dim seq const use fn block cell optimizer model train input stream target let layer
-param state next return output loss metric data validate test freeze for if then else and
-or not true false"""
+param state next return output loss metric data validate test column augment freeze for if then
+else and or not true false"""
 
 TEXTS = [
     "",

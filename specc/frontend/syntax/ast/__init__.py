@@ -62,7 +62,9 @@ from specc.frontend.syntax.ast.formulas import (
 )
 from specc.frontend.syntax.ast.node import Node, alike, children, fields_of, walk
 from specc.frontend.syntax.ast.statements import (
+    Augment,
     Broken,
+    Column,
     Data,
     Freeze,
     Input,
@@ -86,6 +88,7 @@ from specc.frontend.syntax.ast.statements import (
 
 __all__ = [
     "Argument",
+    "Augment",
     "Axis",
     "Binary",
     "Block",
@@ -94,6 +97,7 @@ __all__ = [
     "Broken",
     "Call",
     "Cell",
+    "Column",
     "Comment",
     "Conditional",
     "Const",

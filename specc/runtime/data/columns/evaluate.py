@@ -239,6 +239,8 @@ class _Walker:
         if word in arithmetic.FUNCTIONS:
             return arithmetic.function(word, self._numeric(inputs[0], word))
         if word not in STEPS:
+            if word not in ("==", "!=", "and", "or"):
+                inputs = [self._numeric(each, word) for each in inputs]
             return arithmetic.binary(word, *inputs)
         return self._step(formula, inputs[0])
 

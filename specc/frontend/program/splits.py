@@ -1,0 +1,146 @@
+"""How the settings of a `train` block divide the data: `stratify`, `group`, `time`, `folds`.
+
+column_name(frame, name, tree)       # "patient": a name, or a text in quotes
+divided(frame, known, places)        # the fields of a `Recipe`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from specc.diagnostics import Label
+from specc.frontend.scope.frame import Frame
+from specc.frontend.syntax import ast
+from specc.recipe import DataCall, Port, Split
+from specc.source import Span
+
+RULES = ("stratify", "group", "time")
+"""Settings that name the column which a split goes by."""
+COLUMNS = (*RULES, "balance")
+"""Settings that take the name of a column."""
+
+
+def column_name(frame: Frame, name: ast.Name, tree: ast.Expression) -> str | None:
+    """Return the name of a column that a setting says; reports anything else."""
+    if isinstance(tree, ast.Path) and len(tree.names) == 1:
+        return tree.text
+    if isinstance(tree, ast.String) and tree.value.strip():
+        return tree.value
+    frame.error(
+        "bad-setting",
+        f"`{name.text}` is the name of a column",
+        tree.span,
+        help=f'such as `{name.text} = label`, or `{name.text} = "Patient ID"`',
+    )
+    return None
+
+
+def divided(
+    frame: Frame,
+    known: dict[str, Any],
+    places: Mapping[str, Span],
+    ports: Sequence[Port],
+) -> dict[str, Any]:
+    """Return the values of the recipe with the rule of its split. Reports what does not fit."""
+    found = {name: value for name, value in known.items() if name not in RULES}
+    given = [name for name in RULES if known.get(name) is not None]
+    if len(given) > 1:
+        frame.error(
+            "duplicate-name",
+            f"a split goes by one of `{given[0]}` and `{given[1]}`",
+            places[given[1]],
+            labels=[Label(places[given[0]], "first here")],
+        )
+    elif given:
+        found["split"] = Split(given[0], known[given[0]], places[given[0]])
+    shares = [name for name in ("validate", "test") if isinstance(known.get(name), float)]
+    _check_shares(frame, known, places, shares)
+    _check_folds(frame, known, places, given)
+    has_parts = shares or known.get("folds")
+    has_own = any(isinstance(known.get(name), DataCall) for name in ("validate", "test"))
+    if given and not has_parts and not (has_own and given[0] in ("group", "time")):
+        frame.error(
+            "misplaced",
+            f"there is no split that `{given[0]}` could be for",
+            places[given[0]],
+            help="add `validate split = 0.8`, `test split = 0.9` or `folds = 5`",
+        )
+    _check_balance(frame, known, places, ports)
+    return found
+
+
+def _check_shares(
+    frame: Frame, known: Mapping[str, Any], places: Mapping[str, Span], shares: Sequence[str]
+) -> None:
+    if len(shares) == 2 and known["validate"] + known["test"] >= 1:
+        frame.error(
+            "bad-setting",
+            "the validation and the test part leave nothing to train on",
+            places["test"],
+            labels=[Label(places["validate"], "the validation part")],
+            help="each is a share of all examples: `validate split = 0.8` and `test split = 0.9`"
+            " train on 70 %",
+        )
+    data = known.get("data")
+    is_text = isinstance(data, DataCall) and data.word == "text"
+    for name in ("test", "folds", *RULES):
+        is_share = name in shares if name == "test" else known.get(name) is not None
+        if is_text and is_share and name in places:
+            frame.error(
+                "misplaced",
+                "a text is split at its end alone",
+                places[name],
+                help="`validate split = 0.9` validates on the last 10 %",
+            )
+
+
+def _check_folds(
+    frame: Frame, known: Mapping[str, Any], places: Mapping[str, Span], given: Sequence[str]
+) -> None:
+    folds, fold = known.get("folds"), known.get("fold")
+    if folds is None:
+        if fold is not None:
+            frame.error(
+                "misplaced", "there are no folds to choose one of", places["fold"],
+                help="add `folds = 5`",
+            )  # fmt: skip
+        return
+    if known.get("validate") is not None:
+        frame.error(
+            "misplaced",
+            "with `folds`, each fold is the validation data of one training",
+            places["validate"],
+            labels=[Label(places["folds"], "the folds")],
+            help="leave `validate` out",
+        )
+    if "time" in given:
+        frame.error(
+            "misplaced",
+            "folds do not follow each other in time",
+            places["time"],
+            labels=[Label(places["folds"], "the folds")],
+            help="use `validate split = 0.8` with `time`",
+        )
+    if fold is not None and fold > folds:
+        frame.error("bad-setting", f"`fold` is at most {folds}, not {fold}", places["fold"])
+
+
+def _check_balance(
+    frame: Frame, known: Mapping[str, Any], places: Mapping[str, Span], ports: Sequence[Port]
+) -> None:
+    name = known.get("balance")
+    if name is None:
+        return
+    port = next((each for each in ports if each.name == name), None)
+    if port is not None and port.kind in ("class", "bool") and not port.shape:
+        return
+    listed = ", ".join(
+        f"`{each.name}`" for each in ports if each.kind in ("class", "bool") and not each.shape
+    )
+    frame.error(
+        "bad-setting",
+        f"`balance` names an input or target of classes, not `{name}`",
+        places["balance"],
+        help=f"there is {listed}" if listed else "this model has none",
+    )

@@ -1,0 +1,145 @@
+"""The settings of a `train` block: what each may be, and what it does.
+
+SETTINGS[0].name        # "epochs"
+"""
+
+from __future__ import annotations
+
+from specc.frontend.words.settings import Declared
+from specc.recipe import PRECISIONS, Recipe
+
+DEFAULTS = Recipe()
+SETTINGS = (
+    Declared(
+        "epochs",
+        "int",
+        bounds=((">", 0),),
+        default=DEFAULTS.epochs,
+        doc="The number of times that training goes through all of the training data.",
+    ),
+    Declared(
+        "batch",
+        "int",
+        bounds=((">", 0),),
+        default=DEFAULTS.batch,
+        doc="The number of examples of a training step; losses are averaged over them.",
+    ),
+    Declared(
+        "seed",
+        "int",
+        bounds=((">=", 0),),
+        default=DEFAULTS.seed,
+        doc="The seed of all random numbers: initial values, the order of the examples, dropout and"
+        " the validation part. The same seed gives the same run.",
+    ),
+    Declared(
+        "patience",
+        "int",
+        bounds=((">", 0),),
+        default=None,
+        doc="Training stops early after this many epochs without a better validation result.",
+    ),
+    Declared(
+        "monitor",
+        "metric",
+        default=None,
+        doc="The metric or loss that chooses the best epoch, and early stopping with `patience`:"
+        " `monitor = accuracy`, or `max(NAME)` and `min(NAME)` to say which way is better. By"
+        " default it is the validation loss without penalties on weights.",
+    ),
+    Declared(
+        "clip_norm",
+        "float",
+        bounds=((">", 0),),
+        default=None,
+        doc="The largest norm of all gradients together: longer ones are scaled down to it"
+        " (Pascanu, Mikolov and Bengio, 2013). Recurrent networks usually need `clip_norm = 1`.",
+    ),
+    Declared(
+        "clip_value",
+        "float",
+        bounds=((">", 0),),
+        default=None,
+        doc="The largest absolute value of each element of a gradient; larger ones are cut off,"
+        " before `clip_norm`.",
+    ),
+    Declared(
+        "recompute",
+        "bool",
+        default=DEFAULTS.recompute,
+        doc="Gradient checkpointing: the backward pass recomputes activations, which takes less"
+        " memory and more time (Chen et al., 2016). The results are the same.",
+    ),
+    Declared(
+        "precision",
+        choices=PRECISIONS,
+        default=DEFAULTS.precision,
+        doc="The format that the operands of all products are rounded to: those of matrix products"
+        " and convolutions, of their gradients and of predictions. `bfloat16` has the range of"
+        " float32, and 8 significant bits in place of 24; it rounds to the nearest, ties to even."
+        " Weights, sums and updates stay float32, so the loss needs no scaling (Kalamkar et al., A"
+        " study of BFLOAT16 for deep learning training, 2019). Large products take about half the"
+        " time on CPUs that multiply bfloat16 (AVX512-BF16). On others specc rounds and computes in"
+        " float32, which is slower, and warns. `--precision` of `train`, `time`, `eval` and"
+        " `predict` overrides it.",
+    ),
+    Declared(
+        "stratify",
+        "column",
+        default=None,
+        doc="The column of which each value is shared out alike between the parts of a split, such"
+        " as the label: `stratify = label`.",
+    ),
+    Declared(
+        "group",
+        "column",
+        default=None,
+        doc="The column of which all examples with one value stay in one part of a split, such as a"
+        " patient: `group = patient`. A value in parts from two files is an error.",
+    ),
+    Declared(
+        "time",
+        "column",
+        default=None,
+        doc="The column of a date or number by which a split holds out the latest examples:"
+        " `time = date`. Validation data from a file must be later than the training data.",
+    ),
+    Declared(
+        "folds",
+        "int",
+        bounds=((">", 1),),
+        default=None,
+        doc="Cross-validation: the training data is divided into so many folds, and `specc train`"
+        " trains as many runs, each validated on another fold. It reports the mean and the"
+        " deviation of their results.",
+    ),
+    Declared(
+        "fold",
+        "int",
+        bounds=((">", 0),),
+        default=None,
+        doc="The one fold that is validated on, from 1; without it, `specc train` takes each in"
+        " turn.",
+    ),
+    Declared(
+        "balance",
+        "column",
+        default=None,
+        doc="The target whose classes count alike in training: examples of rare classes are"
+        " repeated in each epoch until every class has as many as the largest one.",
+    ),
+    Declared(
+        "checkpoint_seconds",
+        "float",
+        bounds=((">", 0),),
+        default=DEFAULTS.checkpoint_seconds,
+        doc="A checkpoint is written after this many seconds within an epoch, as well as at the end"
+        " of each epoch.",
+    ),
+)
+LARGEST = {"seed": 2**63 - 1}
+LARGEST_COUNT = 10**9
+"""The largest whole number of each setting: beyond lies a slip, and soon what the machine counts
+with."""
+PLANNED = ("accumulate", "workers")
+"""Settings of `train` that the language plans, and that are refused so far."""

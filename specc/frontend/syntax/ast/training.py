@@ -1,0 +1,208 @@
+"""Nodes of the statements in `train`."""
+
+from __future__ import annotations
+
+from specc.frontend.syntax.ast.formulas import Call, Expression, Name, Path
+from specc.frontend.syntax.ast.node import Node, node
+from specc.source import Span
+
+
+@node
+class Data(Node):
+    """`data SOURCE(files; settings)` names the training data.
+
+    Columns are bound to inputs and targets by name; a source without names, such as `idx`, binds
+    by kind: images to `float` and labels to `class`. Relative paths start at the folder of the
+    file, or at the folder that `--data DIR` names.
+    """
+
+    source: Call
+    span: Span
+    doc: str | None = None
+
+
+@node
+class Validate(Node):
+    """`validate SOURCE(...)` or `validate split = 0.9` gives the validation data.
+
+    `split = 0.9` trains on 90% of the data and validates on the rest. The epoch with the lowest
+    validation loss is kept as the best one, unless `monitor` says otherwise.
+
+    Example:
+
+        model digits {
+          input  image: float[1, 8, 8]
+          target label: class(10)
+          let scores = image -> flatten -> dense(10)
+          output scores
+          loss   cross_entropy(scores, label)
+        }
+
+        train {
+          data      digits()
+          validate  split = 0.8
+          optimizer sgd(lr = 0.1)
+        }
+    """
+
+    # a source of its own, or `split = 0.9`: exactly one of the two is there
+
+    source: Call | None
+    split: Expression | None
+    span: Span
+    doc: str | None = None
+
+
+@node
+class Test(Node):
+    """`test SOURCE(...)` names the test data, which only `specc eval` reads.
+
+    Training never looks at it. `test split = 0.9` keeps 10% of the examples of `data` for the
+    test.
+    """
+
+    # a source of its own, or `split = 0.9`: exactly one of the two is there
+
+    source: Call | None
+    split: Expression | None
+    span: Span
+    doc: str | None = None
+
+
+@node
+class Column(Node):
+    """`column NAME = formula` makes an input or a target of raw columns of the data.
+
+    Names in the formula are columns of the data, or columns that were made before it. Statistics,
+    such as a mean or the words of a class, are taken from the training part alone. The run keeps
+    them, so that raw rows can be predicted. `columns("pixel*")` are all columns of such names,
+    `numbers` all other columns of numbers, and `rest` all other columns.
+
+    A formula may use numbers, texts, arithmetic, comparisons, `if` and the words that
+    `specc explain` lists as words of columns.
+
+    Example:
+
+        model houses {
+          input  age:   float
+          input  other: float[12]
+          target price: float
+          let guess = concat(age, other) -> dense(16) -> relu -> dense(1)
+          output guess
+          loss   mse(guess[0], price)
+        }
+
+        train {
+          data      csv("houses.csv")
+          column    age   = standardize(fill(age; median))
+          column    other = rest
+          column    price = log(1 + price)
+          optimizer adam(lr = 0.01)
+        }
+    """
+
+    name: Name
+    value: Expression
+    span: Span
+    doc: str | None = None
+
+
+@node
+class Augment(Node):
+    """`augment NAME = formula` changes an input while training, and only then.
+
+    The formula is computed for each example of each step, anew from the seed. Evaluations and
+    predictions get the input as it is.
+
+    Example:
+
+        model digits {
+          input  image: float[1, 8, 8]
+          target label: class(10)
+          let scores = image -> flatten -> dense(10)
+          output scores
+          loss   cross_entropy(scores, label)
+        }
+
+        train {
+          data      digits()
+          augment   image = image -> shift(1) -> noise(0.1)
+          optimizer sgd(lr = 0.1)
+        }
+    """
+
+    name: Name
+    value: Expression
+    span: Span
+    doc: str | None = None
+
+
+@node
+class Freeze(Node):
+    """`freeze PATH` leaves parameters untrained.
+
+    A path is a parameter or a layer: `freeze tower, head.bias`.
+
+    Example:
+
+        model m {
+          input  x: float[8]
+          target t: float[1]
+          layer tower = dense(4) -> relu
+          let y = tower(x) -> dense(1)
+          output y
+          loss   mse(y, t)
+        }
+
+        train {
+          optimizer sgd(lr = 0.1)
+          freeze    tower
+        }
+    """
+
+    paths: tuple[Path, ...]
+    span: Span
+    doc: str | None = None
+
+
+@node
+class TrainOptimizer(Node):
+    """`optimizer NAME(settings)` in `train` chooses the update rule.
+
+    `for PATH` limits it to some parameters; an optimizer without `for` updates the rest. Any
+    setting may be a formula in `step`, `epoch`, `progress` and `stale`: schedules are ordinary
+    functions, such as `cosine(0.1, 0)`.
+
+    Example:
+
+        model m {
+          input  x: float[8]
+          target t: float[1]
+          layer tower = dense(4) -> relu
+          let y = tower(x) -> dense(1)
+          output y
+          loss   mse(y, t)
+        }
+
+        train {
+          optimizer adam(lr = 0.0001) for tower
+          optimizer adam(lr = cosine(0.01, 0))
+        }
+    """
+
+    # without `for` there are no `paths`: it is for all others
+
+    optimizer: Call
+    paths: tuple[Path, ...]
+    span: Span
+    doc: str | None = None
+
+
+@node
+class Setting(Node):
+    """`NAME = value` in `train` sets how the model is trained."""
+
+    name: Name
+    value: Expression
+    span: Span
+    doc: str | None = None
