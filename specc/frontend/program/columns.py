@@ -384,7 +384,7 @@ class _Builder:
             )
         needed = setting.wrong(value)
         if needed is None and setting.kind == "value" and isinstance(tree, ast.Path):
-            needed = None if is_word else f"a number, a text in quotes, {_listed(setting.words)}"
+            needed = None if is_word else f"a number, a string in quotes, {_listed(setting.words)}"
         if needed is not None:
             shown = str(value).lower() if isinstance(value, bool) else value
             near = closest(str(value), setting.words, {"mode": "most", "frequent": "most"})

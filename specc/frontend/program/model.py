@@ -6,6 +6,7 @@ in the context.
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Sequence_
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -15,6 +16,7 @@ from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.names import MEANINGS
 from specc.frontend.elaborate.patterns import declared_type, sequence_name
 from specc.frontend.operators import sequences
+from specc.frontend.program.augments import augment
 from specc.frontend.program.monitor import is_more_better
 from specc.frontend.scope import provenance
 from specc.frontend.scope.frame import Frame
@@ -43,8 +45,10 @@ class Elaborated:
     metrics: list[Term] = field(default_factory=list)
 
 
-def elaborate(context: Context, scope: Scope, model: ast.Model) -> Elaborated:
-    """Walk the model."""
+def elaborate(
+    context: Context, scope: Scope, model: ast.Model, augments: Sequence_[ast.Augment] = ()
+) -> Elaborated:
+    """Walk the model; `augments` change its inputs while training."""
     frame = Frame(context, scope, "model", namer=Namer(""), body=model.body)
     result = Elaborated()
     terms: list[ast.Loss | ast.Metric] = []
@@ -53,6 +57,7 @@ def elaborate(context: Context, scope: Scope, model: ast.Model) -> Elaborated:
         match statement:
             case ast.Input() | ast.Target() | ast.Stream():
                 _port(frame, statement, result.ports)
+                augment(frame, statement, augments)
             case ast.Let() | ast.Layer() | ast.Param():
                 definitions.STATEMENTS[type(statement)](frame, statement)
             case ast.Output():

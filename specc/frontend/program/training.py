@@ -79,29 +79,23 @@ def train(
             case ast.Setting():
                 _once(frame, places, statement.name.text, statement.name.span)
                 set_to(statement.name, statement.value)
-            case ast.Data():
-                _once(frame, places, "data", statement.span)
-                known["data"] = data_call(frame, statement.source, ports)
-            case ast.Validate() | ast.Test():
-                what = "validate" if isinstance(statement, ast.Validate) else "test"
+            case ast.Data() | ast.Validate() | ast.Test():
+                what = type(statement).__name__.lower()
                 _once(frame, places, what, statement.span)
                 known[what] = _source_or_share(frame, statement, ports)
             case ast.Column():
                 columns.append(statement)
-            case ast.Augment():
-                frame.error("not-yet", "`augment` is not compiled yet", statement.span)
             case ast.TrainOptimizer():
                 optimizers.append(statement)
             case ast.Freeze():
                 freezes.append(statement)
-            case ast.Broken():
-                pass  # reported
+            case ast.Augment() | ast.Broken():
+                pass  # part of the model, or reported
             case _:
                 word = statement.span.text.split(maxsplit=1)[0]
                 frame.error("misplaced", f"`{word}` is not allowed in `train`", statement.span)
-    for what, part in (("validate", "validation"), ("test", "test")):
-        if isinstance(known.get(what), float) and "data" not in known and not is_broken:
-            frame.error("misplaced", f"`split` needs `data`, which the {part} part is taken from", places[what])
+    if not is_broken:
+        _check_has_data(frame, known, places)
     known["columns"] = column_rules(frame, columns, ports)
     known = divided(frame, known, places | values, ports)
     result = TrainBlock(Recipe(**known, span=block.span, places=values))
@@ -214,12 +208,24 @@ def _unknown_setting(frame: Frame, name: ast.Name) -> None:
     )
 
 
+def _check_has_data(frame: Frame, known: dict[str, Any], places: dict[str, Span]) -> None:
+    """Report parts that are split off of no data."""
+    for what, part in (("validate", "validation"), ("test", "test")):
+        if isinstance(known.get(what), float) and "data" not in known:
+            frame.error(
+                "misplaced",
+                f"`split` needs `data`, which the {part} part is taken from",
+                places[what],
+            )
+
+
 def _source_or_share(
-    frame: Frame, statement: ast.Validate | ast.Test, ports: list[Port]
+    frame: Frame, statement: ast.Data | ast.Validate | ast.Test, ports: list[Port]
 ) -> DataCall | float | None:
     """Return a source, or the share that is held out: 0.1 for `split = 0.9`."""
     if statement.source is not None:
         return data_call(frame, statement.source, ports)
+    assert not isinstance(statement, ast.Data), "data has a source; please report this"
     assert statement.split is not None, "a part is split off, or has a source; please report this"
     value = evaluate(frame, statement.split)
     if value is POISON:

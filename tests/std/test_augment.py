@@ -1,0 +1,115 @@
+"""Words that change inputs while training: each against NumPy, and `augment` in training alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import specc
+from specc import driver
+from specc.source import Source
+
+N, SHAPE = 200, (2, 5, 7)
+X = np.arange(N * 70.0).reshape(N, *SHAPE) + 1
+
+
+def changed(formula):
+    text = f"model m {{ input x: float[2, 5, 7] output y = {formula} }}"
+    net = specc.compile(driver.load(Source("m.dl", text)), batch=40, dtype="float64", seed=3)
+    return net.forward(x=X)["y"]
+
+
+def distinct(results):
+    return len({each.tobytes() for each in results})
+
+
+def test_noise_has_the_deviation_and_no_mean():
+    found = changed("noise(x; 0.5)") - X
+    np.testing.assert_allclose([found.mean(), found.std()], [0, 0.5], atol=0.02)
+
+
+def test_flip_turns_about_half_of_the_examples():
+    found = changed("flip(x)")
+    turned = (found == X[..., ::-1]).reshape(N, -1).all(axis=1)
+    same = (found == X).reshape(N, -1).all(axis=1)
+    assert (turned ^ same).all() and 70 < turned.sum() < 130
+    assert (changed("flip(x; 1)") == X[..., ::-1]).all()
+
+
+def test_shift_moves_rows_and_columns_and_fills_with_zeros():
+    found = changed("shift(x; 2)")
+    padded = np.pad(X, ((0, 0), (0, 0), (2, 2), (2, 2)))
+    seen = set()
+    for before, after in zip(padded, found, strict=True):
+        moves = [
+            (a, b)
+            for a in range(5)
+            for b in range(5)
+            if (before[:, a : a + 5, b : b + 7] == after).all()
+        ]
+        assert len(moves) == 1
+        seen.update(moves)
+    assert len(seen) == 25
+
+
+def test_crop_enlarges_a_part_to_the_nearest_elements():
+    found = changed("crop(x; 0.5)")
+    for before, after in zip(X, found, strict=True):
+        rows = [int(np.argmax((before[0] == value).any(axis=1))) for value in after[0, :, 0]]
+        columns = [int(np.argmax((before[0] == value).any(axis=0))) for value in after[0, 0]]
+        assert (before[:, rows][:, :, columns] == after).all()
+        for steps, size in ((np.diff(rows), 5), (np.diff(columns), 7)):
+            assert ((steps == 0) | (steps == 1)).all() and steps.sum() + 1 >= size // 2
+    assert distinct(found - X) > 100
+
+
+def test_cutout_sets_a_square_to_zero():
+    found = changed("cutout(x; 3)")
+    for before, after in zip(X, found, strict=True):
+        gone = after == 0
+        assert (gone[0] == gone[1]).all() and (after[~gone] == before[~gone]).all()
+        rows, columns = gone[0].any(axis=1), gone[0].any(axis=0)
+        assert 2 <= rows.sum() <= 3 and 2 <= columns.sum() <= 3
+        assert gone[0].sum() == rows.sum() * columns.sum()
+    assert distinct(found == 0) > 20
+
+
+AUGMENTED = """
+model m {
+  input  x: float[2, 5, 7]
+  target y: class(3)
+  let scores = x -> flatten -> dense(3)
+  output scores
+  output seen = x
+  loss   cross_entropy(scores, y)
+}
+train { augment x = x -> shift(1) -> noise(0.1)  optimizer sgd(lr = 0.0001) }
+"""
+PLAIN = AUGMENTED.replace("augment x = x -> shift(1) -> noise(0.1)", "")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_augment_holds_in_training_alone_and_follows_from_the_seed(dtype):
+    x, y = X[:50] / 1e4, np.arange(50) % 3
+    nets = [
+        specc.compile(driver.load(Source("m.dl", text)), batch=50, dtype=dtype, seed=seed)
+        for text, seed in ((PLAIN, 0), (AUGMENTED, 0), (AUGMENTED, 0), (AUGMENTED, 1))
+    ]
+    weights = dict(nets[0].params)
+    for net in nets:
+        net.set_params(weights)
+    outputs = [net.forward(x=x) for net in nets]
+    assert all((each["scores"] == outputs[0]["scores"]).all() for each in outputs)
+    assert all((each["seen"] == x.astype(dtype)).all() for each in outputs)
+    losses = [net.loss_and_gradients(x=x, y=y)[0] for net in nets]
+    assert losses[0] != losses[1] == losses[2] != losses[3]
+
+
+def test_augment_draws_the_same_for_any_number_of_threads():
+    x, y = X[:50] / 1e4, np.arange(50) % 3
+    program = driver.load(Source("m.dl", AUGMENTED))
+    one, two = (specc.compile(program, batch=50, threads=threads) for threads in (1, 2))
+    for net in (one, two):
+        net.step(x=x, y=y)
+    for name in one.params:
+        np.testing.assert_allclose(one.params[name], two.params[name], atol=1e-10)
