@@ -2,6 +2,7 @@
 
     python benchmarks/kernels.py models/lenet.dl            # one thread, batch 64
     python benchmarks/kernels.py models/cnn32.dl --all      # the other kernels too, in GB/s
+    python -m benchmarks.kernels --choices                  # are the estimates right? see `choices`
 
 Operands are those of a training step, so they come from memory where they do not fit the caches.
 The figure is the fastest of some rounds; the last line adds up all of them.
@@ -69,14 +70,42 @@ def moved(call: Call, lanes: int, dtype: str) -> int:
 
 
 @click.command()
-@click.argument("model", type=click.Path(exists=True, path_type=Path))
+@click.argument("models", nargs=-1, metavar="MODEL...")
 @click.option("--batch", default=64, show_default=True)
 @click.option("--rounds", default=15, show_default=True)
 @click.option(
     "--all", "everything", is_flag=True, help="Time the kernels that are no contractions too."
 )
-def main(model: Path, batch: int, rounds: int, everything: bool) -> None:
-    """Print a line for each kernel of the training step of MODEL."""
+@click.option(
+    "--choices", is_flag=True, help="Time all tiles that fit; MODELs are names of benchmark models."
+)
+@click.option("--every", is_flag=True, help="Of --choices print those without a loss, too.")
+@click.option(
+    "--json",
+    "target",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Store all times of --choices.",
+)
+def main(
+    models: tuple[str, ...],
+    batch: int,
+    rounds: int,
+    everything: bool,
+    choices: bool,
+    every: bool,
+    target: Path | None,
+) -> None:
+    """Print a line for each kernel of the training step of each MODEL, a file."""
+    if choices:
+        from benchmarks.choices import check
+
+        check(models, every, target)
+        return
+    for model in models:
+        _kernels(Path(model), batch, rounds, everything)
+
+
+def _kernels(model: Path, batch: int, rounds: int, everything: bool) -> None:
     net = specc.compile(specc.load(model), batch=batch, threads=1)
     data = random_data(net, batch)
     net.train(data, np.arange(batch), 0, 1, 1)

@@ -11,7 +11,7 @@ from running import at_address
 from test_contraction import Case, conv, dense, roles
 
 from specc.backend.contraction.forms import winograd, winograd_gradient, winograd_run
-from specc.backend.contraction.problem import Candidate, Problem
+from specc.backend.contraction.problem import Candidate, Form, Problem
 from specc.backend.contraction.tiling import ContractionPlan, Part
 from specc.backend.machine import this_machine
 from specc.backend.toolchain.load import load
@@ -24,7 +24,12 @@ from specc.ops.views import parts_read
 def option(problem: Problem) -> Candidate | None:
     """The candidate of whichever of the three contractions it is; None: it is none of them."""
     forms = (winograd.FORM, winograd_gradient.FORM)
-    return next(each.candidate(problem) for each in forms if each.kind is problem.kind)
+    return fastest(next(each for each in forms if each.kind is problem.kind), problem)
+
+
+def fastest(form: Form, problem: Problem) -> Candidate | None:
+    """The candidate of a form that takes the fewest cycles; None if it does not fit."""
+    return min(form.candidates(problem), key=lambda each: each.cycles, default=None)
 
 
 def forced(problem: Problem) -> ContractionPlan:
@@ -141,7 +146,7 @@ def test_it_is_chosen_where_it_pays():
 
 
 def run_forced(problem: Problem) -> ContractionPlan | None:
-    candidate = winograd_run.FORM.candidate(problem)
+    candidate = fastest(winograd_run.FORM, problem)
     return candidate and candidate.plan()
 
 

@@ -11,10 +11,9 @@ from functools import lru_cache
 import numpy as np
 
 from specc.backend.contraction.problem import Problem
-from specc.backend.contraction.tiled import usual
+from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import Axis, Linear, merged, offsets
 
-_USUAL_OUTER = {32: ((4, 6), (6, 4)), 16: ((3, 3), (4, 2))}
 _LONGEST = 64  # vectors of a segment
 _NEAR = 64 << 10  # taps of more bytes do not stay in the L1 cache
 
@@ -36,8 +35,17 @@ class Sums:
     segments: np.ndarray
     runs: np.ndarray
     used: int
-    shape: tuple[int, int]  # of the best `outer` tile
-    cycles: float  # that `outer` tiles take
+    steps: int  # vectors that an `outer` tile runs through
+
+    def cycles(self, target: Target, shape: tuple[int, int]) -> float:
+        """The cycles of `outer` tiles."""
+        r, t = shape
+        blocks = -(-self.rows.size // r) * -(-len(self.taps) // t)
+        step = max(r * t / 2, 4, (r + t) / 2) + 1
+        found = len(self.positions) * blocks * (self.steps * step + 5 * r * t + 20)
+        if len(self.taps) * len(self.runs) * self.used * target.bytes > _NEAR:
+            found *= 1.8  # measured: all rows load the taps from the L2 cache again
+        return found
 
     @classmethod
     def of(cls, problem: Problem, dy: Linear, x: Linear) -> Sums:
@@ -67,24 +75,7 @@ class Sums:
             runs, used = ends, length
         segments = _cut(ends, length, target.width)
         steps = len(ends) * length // target.width
-
-        def cycles(shape: tuple[int, int]) -> float:
-            r, t = shape
-            blocks = -(-rows.size // r) * -(-len(taps) // t)
-            step = max(r * t / 2, 4, (r + t) / 2) + 1
-            return len(positions) * blocks * (steps * step + 5 * r * t + 20)
-
-        shape, _ = usual(
-            [(each, cycles(each)) for each in target.shapes(rows.size, len(taps))],
-            target,
-            _USUAL_OUTER,
-        )
-        outer_cycles = cycles(shape)
-        if len(taps) * len(runs) * used * target.bytes > _NEAR:
-            outer_cycles *= 1.8  # measured: all rows load the taps from the L2 cache again
-        return cls(
-            dy, x, rows, tap_axes, taps, positions, segments, runs, used, shape, outer_cycles
-        )
+        return cls(dy, x, rows, tap_axes, taps, positions, segments, runs, used, steps)
 
 
 @lru_cache(maxsize=8)

@@ -29,6 +29,10 @@ from specc.backend.contraction.forms import (
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
 from specc.backend.contraction.tiling import ContractionPlan
 
+# A usual tile is preferred if it takes at most so much more than the best: a part of the cycles,
+# and cycles.
+_HARDLY, _NOTHING = 1.03, 1000
+
 # If two forms take equally many cycles, the first one is chosen.
 FORMS = tuple(
     each.FORM
@@ -53,14 +57,30 @@ def plan_contraction(problem: Problem) -> ContractionPlan | None:
     # one
     part = problem.part
     leading = problem if part.even else replace(problem, part=replace(part, number=0))
-    forms = ROUNDED if problem.is_rounded else FORMS
-    found = {form: each for form in forms if (each := _candidate(form, leading)) is not None}
+    found = candidates(leading)
     if not found:
         return None
-    form = min(found, key=lambda form: found[form].cycles)
-    own = found[form] if leading == problem else _candidate(form, problem)
-    return own.plan() if own is not None else None
+    form = chosen(found)[0]
+    own = found if leading == problem else candidates(problem)
+    own = [each for each in own if each[0] is form]
+    return chosen(own)[1].plan() if own else None
 
 
-def _candidate(form: Form, problem: Problem) -> Candidate | None:
-    return form.candidate(problem) if form.kind is problem.kind else None
+def candidates(problem: Problem) -> list[tuple[Form, Candidate]]:
+    """Return all tiles of all forms that fit a problem."""
+    forms = ROUNDED if problem.is_rounded else FORMS
+    return [
+        (form, each)
+        for form in forms
+        if form.kind is problem.kind
+        for each in form.candidates(problem)
+    ]
+
+
+def chosen(found: list[tuple[Form, Candidate]]) -> tuple[Form, Candidate]:
+    """Return the candidate that takes the fewest cycles, or a usual one that takes hardly more."""
+    best = min(found, key=lambda each: each[1].cycles)
+    usual = [each for each in found if each[1].usual]
+    usual_best = min(usual, key=lambda each: each[1].cycles, default=best)
+    most = best[1].cycles * _HARDLY + _NOTHING
+    return usual_best if usual_best[1].cycles <= most else best

@@ -1,14 +1,14 @@
 """A contraction to be computed, and what a form of kernels says about it.
 
     problem = Problem(op, left, right, out, lanes=64, target=target)
-    FORM.candidate(problem)              # Candidate(cycles, plan), or None: the form does not fit
+    list(FORM.candidates(problem))       # [Candidate((6, 4), cycles, plan)]; []: it does not fit
 
 A form is one file of `forms`: a way to compute contractions of one kind by kernels of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -127,16 +127,21 @@ class Problem:
 
 @dataclass(frozen=True)
 class Candidate:
-    """The cycles that a form takes, by estimate, and the function that makes its plan."""
+    """A tile of a form: the cycles that it takes, by estimate, and the function that makes its
+    plan.
 
+    Shapes that many layers want are `usual`: each other shape is one more kernel to compile."""
+
+    shape: tuple[int, int]
     cycles: float
     plan: Callable[[], ContractionPlan]
+    usual: bool = True
 
 
 @dataclass(frozen=True)
 class Form:
-    """A way to compute the contractions of a kind; its candidate is None if it does not fit."""
+    """A way to compute the contractions of a kind; it has no candidates if it does not fit."""
 
     name: str
     kind: Kind
-    candidate: Callable[[Problem], Candidate | None]
+    candidates: Callable[[Problem], Iterable[Candidate]]

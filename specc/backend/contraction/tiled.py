@@ -1,16 +1,19 @@
 """What `contract` and `packed` tiles cost, and their plans: the two that most forms end in.
 
-shape, cycles = Tiles(target, rows=512, taps=784).best(vectors=4)
+Tiles(target, rows=512, taps=784).cycles((6, 4), vectors=4)
 plan = contract_plan(target, shape, classes, rows, lanes=64, names={"x": "right", "w": "left"})
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from specc.backend.contraction.loops.contract import contract_kernel, pack_kernel, packed_kernel
+from specc.backend.contraction.problem import Candidate
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import SOON, Axis, ContractionPlan, runs_from
 
@@ -22,23 +25,9 @@ _PACKED_SLICE, _PACKING = 192 << 10, 1.5
 # Products that one block of rows adds up without a break; more in slices, as a long float32 sum
 # loses digits.
 _LONGEST_RUN = 4096
-# The shapes that are preferred where they cost at most so much more than the best.
-_HARDLY, _NOTHING = 1.08, 2000  # a part of the cycles, and cycles: some 0.7 us
+# Shapes that many layers want, by the number of registers.
 USUAL = {32: ((6, 4), (7, 3), (8, 2), (12, 1)), 16: ((4, 2), (7, 1))}
 USUAL_PACKED = {32: ((8, 3), (6, 4), (12, 2), (16, 1)), 16: ((6, 2), (12, 1))}
-
-Costed = tuple[tuple[int, int], float]  # the shape of a tile, and cycles
-
-
-def usual(options: list[Costed], target: Target, wanted: dict[int, tuple]) -> Costed:
-    """The cheapest shape, or one that many layers want (by the number of registers) and that costs
-    hardly more: each shape is one more kernel to compile."""
-    best = min(options, key=lambda option: option[1])
-    for shape in wanted.get(target.machine.registers, ()):
-        for option in options:
-            if option[0] == shape and option[1] <= best[1] * _HARDLY + _NOTHING:
-                return option
-    return best
 
 
 @dataclass(frozen=True)
@@ -49,28 +38,35 @@ class Tiles:
     rows: int
     taps: int
 
-    def best(self, vectors: int) -> tuple[tuple[int, int], float]:
-        """The cheapest shape of `contract` tiles along so many vectors, and its cycles."""
-        shapes = self.target.shapes(self.rows, vectors)
-        return usual([(each, self.cycles(each, vectors)) for each in shapes], self.target, USUAL)
+    def candidates(
+        self,
+        vectors: int,
+        cycles: Callable[[float], float],
+        plan: Callable[[tuple[int, int]], ContractionPlan],
+    ) -> Iterator[Candidate]:
+        """`contract` tiles along so many vectors.
 
-    def best_packed(self, lists: list, vectors: list[int], asks: bool = False) -> Costed:
-        """The same of `packed` tiles, of lists of taps with so many vectors each."""
-        shapes = self.target.packed_shapes(self.rows, max(vectors, default=1), asks)
-        return usual(
-            [
-                (
-                    each,
-                    sum(
-                        self.packed(each, len(taps), count)
-                        for (taps, _), count in zip(lists, vectors, strict=True)
-                    ),
-                )
-                for each in shapes
-            ],
-            self.target,
-            USUAL_PACKED,
-        )
+        `cycles` makes the cycles of all of them from those of one set of rows."""
+        for shape in self.target.shapes(self.rows, vectors):
+            usual = shape in USUAL[self.target.machine.registers]
+            yield Candidate(shape, cycles(self.cycles(shape, vectors)), partial(plan, shape), usual)
+
+    def candidates_packed(
+        self,
+        lists: list,
+        vectors: list[int],
+        more: float,
+        plan: Callable[[tuple[int, int]], ContractionPlan],
+        asks: bool = False,
+    ) -> Iterator[Candidate]:
+        """`packed` tiles, of lists of taps with so many vectors each; it takes `more` cycles."""
+        for shape in self.target.packed_shapes(self.rows, max(vectors, default=1), asks):
+            cycles = sum(
+                self.packed(shape, len(taps), count)
+                for (taps, _), count in zip(lists, vectors, strict=True)
+            )
+            usual = shape in USUAL_PACKED[self.target.machine.registers]
+            yield Candidate(shape, cycles + more, partial(plan, shape), usual)
 
     def packing(self, lists: list) -> float:
         """Cycles to copy the weights of lists of taps in the order of `packed` tiles."""

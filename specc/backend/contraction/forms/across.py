@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 import numpy as np
 
 from specc.backend.contraction.loops.single import across_kernel, pack_across_kernel
@@ -35,7 +38,7 @@ def shapes(target: Target) -> list[tuple[int, int]]:
     ]
 
 
-def _candidate(problem: Problem) -> Candidate | None:
+def _candidates(problem: Problem) -> Iterator[Candidate]:
     op, target, part = problem.op, problem.target, problem.part
     operands = weights, batched, _ = problem.operands
     rows = rows_of(op, operands)
@@ -43,7 +46,7 @@ def _candidate(problem: Problem) -> Candidate | None:
     classes = by_weights(taps_and_positions(op, (*rows.indices, *runs), operands))
     rows, classes = part_of(rows, classes, part)
     if not rows.size or not any(len(positions) for _, positions in classes):
-        return None
+        return
 
     def cycles(shape: tuple[int, int]) -> float:
         q, v = shape
@@ -62,12 +65,10 @@ def _candidate(problem: Problem) -> Candidate | None:
     size = rows.size * sum(len(taps) for taps, _ in classes) * target.bytes
     if problem.calls <= 1 or size <= _NEAR:
         most = min(most, _VECTORS)
-    shape = min((each for each in shapes(target) if each[0] <= run and each[1] <= most), key=cycles)
-
     runs_each = max(len(positions) for _, positions in classes)
     asks = part.parts > 1 and runs_each > 1
 
-    def build() -> ContractionPlan:
+    def build(shape: tuple[int, int]) -> ContractionPlan:
         line = shape[1] * target.width
         table, first, packed, at = [], 0, 0, 0
         for taps, positions in classes:
@@ -103,7 +104,9 @@ def _candidate(problem: Problem) -> Candidate | None:
             asks,
         )
 
-    return Candidate(cycles(shape), build)
+    for shape in shapes(target):
+        if shape[0] <= run and shape[1] <= most:
+            yield Candidate(shape, cycles(shape), partial(build, shape))
 
 
-FORM = Form("across", Kind.SINGLE, _candidate)
+FORM = Form("across", Kind.SINGLE, _candidates)

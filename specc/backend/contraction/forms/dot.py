@@ -5,6 +5,9 @@ The vectors of a `dot` tile are along the run. The form does not divide the rows
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 import numpy as np
 
 from specc.backend.contraction.loops.single import dot_kernel
@@ -33,19 +36,19 @@ def shapes(target: Target) -> list[tuple[int, int]]:
     return [(r, t) for r in _ROWS for t in _TAPS if r * t + t + 1 <= target.machine.registers]
 
 
-def _candidate(problem: Problem) -> Candidate | None:
+def _candidates(problem: Problem) -> Iterator[Candidate]:
     op, target, part = problem.op, problem.target, problem.part
     operands = weights, batched, out = problem.operands
     kept = set(out.steps)
     if part.even or not all(exact(op, i) for i in kept) or len(kept) != len(op.out):
-        return None
+        return
     if any(i not in weights and i not in batched for i in range(len(op.extents))):
-        return None
+        return
     rows = rows_of(op, operands)
     summed = merged(op, [i for i in range(len(op.extents)) if i not in kept], operands)
     runs = [axis for axis in summed if axis.steps[:2] == (1, 1)]
     if not runs:
-        return None
+        return
     segments = offsets([axis for axis in summed if axis is not runs[0]], 3)[:, :2]
     own = merged(op, [i for i in kept if i not in weights], operands)
     taps = max(own, key=lambda axis: axis.size, default=None)
@@ -63,16 +66,13 @@ def _candidate(problem: Problem) -> Candidate | None:
         size = rows.size * len(segments) * length * target.bytes
         return cycles * (_FROM_AFAR if problem.calls > 1 and size > _NEAR else 1) / part.parts
 
-    fitting = [each for each in shapes(target) if each[0] <= rows.size and each[1] <= len(tap_at)]
-    shape = min(fitting, key=cycles)
-
-    def build() -> ContractionPlan:
+    def build(shape: tuple[int, int]) -> ContractionPlan:
         # a part of the rows in whole tiles; the last tile of all may overlap the one before
         first, last = even_part(-(-rows.size // shape[0]), part)
         first, last = first * shape[0], min(last * shape[0], rows.size)
         if 0 < last - first < shape[0]:
             first = last - shape[0]
-        positions[:, [0, 2]] += first * np.array([rows.steps[0], rows.steps[2]])
+        moved = positions + first * np.array([rows.steps[0], 0, rows.steps[2]])
         # fmt: off
         parameters = (
             batched.name, weights.name, "out", "tap_at", "out_at", len(tap_at), "segments",
@@ -87,11 +87,13 @@ def _candidate(problem: Problem) -> Candidate | None:
                 "tap_at": np.ascontiguousarray(tap_at[:, 0]),
                 "out_at": np.ascontiguousarray(tap_at[:, 1]),
                 "segments": np.ascontiguousarray(segments),
-                "positions": np.ascontiguousarray(positions),
+                "positions": moved,
             },
         )
 
-    return Candidate(cycles(shape), build)
+    for shape in shapes(target):
+        if shape[0] <= rows.size and shape[1] <= len(tap_at):
+            yield Candidate(shape, cycles(shape), partial(build, shape))
 
 
-FORM = Form("dot", Kind.SINGLE, _candidate)
+FORM = Form("dot", Kind.SINGLE, _candidates)

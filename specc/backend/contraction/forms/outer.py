@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 import numpy as np
 
 from specc.backend.contraction.gradient import Sums, sums_of
@@ -10,18 +13,22 @@ from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import ContractionPlan
 
+USUAL = {32: ((4, 6), (6, 4)), 16: ((3, 3), (4, 2))}
 _SLICE = 32 << 10  # bytes of the rows of a tile that all taps run over before the next ones
 
 
-def _candidate(problem: Problem) -> Candidate | None:
-    sums = min(sums_of(problem), key=lambda each: each.cycles)
-    return Candidate(sums.cycles, lambda: _plan(problem.target, sums))
+def _candidates(problem: Problem) -> Iterator[Candidate]:
+    for sums in sums_of(problem):
+        for shape in problem.target.shapes(sums.rows.size, len(sums.taps)):
+            usual = shape in USUAL[problem.target.machine.registers]
+            plan = partial(_plan, problem.target, sums, shape)
+            yield Candidate(shape, sums.cycles(problem.target, shape), plan, usual)
 
 
-def _plan(target: Target, sums: Sums) -> ContractionPlan:
+def _plan(target: Target, sums: Sums, shape: tuple[int, int]) -> ContractionPlan:
     x, dy, rows, taps = sums.x, sums.dy, sums.rows, sums.taps
     segments, positions = sums.segments, sums.positions
-    r, t = sums.shape
+    r, t = shape
     vector = target.width * target.bytes
     total = int(segments[:, 2].sum())
     most = max(1, _SLICE * len(segments) // (r * total * vector))
@@ -34,7 +41,7 @@ def _plan(target: Target, sums: Sums) -> ContractionPlan:
     )
     # fmt: on
     return ContractionPlan(
-        outer_kernel(target, sums.shape),
+        outer_kernel(target, shape),
         parameters,
         {
             "tap_at": np.ascontiguousarray(taps[:, 0]),
@@ -46,4 +53,4 @@ def _plan(target: Target, sums: Sums) -> ContractionPlan:
     )
 
 
-FORM = Form("outer", Kind.GRADIENT, _candidate)
+FORM = Form("outer", Kind.GRADIENT, _candidates)

@@ -16,7 +16,7 @@ too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
@@ -86,22 +86,19 @@ def forms(known: Iterable[Form]) -> tuple[Form, ...]:
     return (*pairs, *plain)
 
 
-def _on_floats(form: Form, problem: Problem) -> Candidate | None:
+def _on_floats(form: Form, problem: Problem) -> Iterator[Candidate]:
     """The form on copies of the rounded numbers in float32."""
     copies = [_copied(problem, n, None) for n in range(2)]
     op = replace(problem.contract, rounded=False)
-    return _candidate(form, problem, replace(problem, contract=op), copies)
+    return _candidates(form, problem, replace(problem, contract=op), copies)
 
 
-def _by_pairs(form: Form, problem: Problem) -> Candidate | None:
-    """The form on pairs, along the axis that makes it fastest."""
+def _by_pairs(form: Form, problem: Problem) -> Iterator[Candidate]:
+    """The form on pairs, along each axis that they may lie along."""
     target = problem.target
-    if not target.machine.multiplies_bfloat16 or target.dtype != "float32":
-        return None
-    found = [
-        each for index in _indices(problem) if (each := _along(form, problem, index)) is not None
-    ]
-    return min(found, key=lambda each: each.cycles, default=None)
+    if target.machine.multiplies_bfloat16 and target.dtype == "float32":
+        for index in _indices(problem):
+            yield from _along(form, problem, index)
 
 
 def _indices(problem: Problem) -> Sequence[int]:
@@ -126,7 +123,7 @@ def _axis(map_: Map, index: int) -> int | None:
     return axes[0] if len(axes) == 1 and map_[axes[0]] == Affine(((index, 1),)) else None
 
 
-def _along(form: Form, problem: Problem, index: int) -> Candidate | None:
+def _along(form: Form, problem: Problem, index: int) -> Iterator[Candidate]:
     """The form on pairs along an index."""
     op, target = problem.contract, problem.target
     if index == LANES:
@@ -150,7 +147,7 @@ def _along(form: Form, problem: Problem, index: int) -> Candidate | None:
         lanes=lanes,
         used=used if used != lanes else 0,
     )
-    return _candidate(form, problem, inner, copies)
+    return _candidates(form, problem, inner, copies)
 
 
 def _half(lanes: int, target: Target) -> int:
@@ -158,23 +155,20 @@ def _half(lanes: int, target: Target) -> int:
     return -(-lanes // (2 * target.width)) * target.width
 
 
-def _candidate(
+def _candidates(
     form: Form, problem: Problem, inner: Problem, copies: Sequence[Copy | None]
-) -> Candidate | None:
-    """The form's candidate for `inner`, whose operands are the copies of those of the problem."""
+) -> Iterator[Candidate]:
+    """The form's candidates for `inner`, whose operands are the copies of those of the problem."""
     left, right = copies
     if left is None or right is None:
-        return None
+        return
     op = problem.contract
     given = (problem.left, problem.right)
     operands = [
         Operand(tuple(copy.strides.get(n, 0) for n in range(len(map_))), operand.batched)
         for copy, map_, operand in zip((left, right), (op.left, op.right), given, strict=True)
     ]
-    found = form.candidate(replace(inner, left=operands[0], right=operands[1]))
-    if found is None:
-        return None
-    cycles = found.cycles
+    cycles = 0.0
     for copy, operand in zip((left, right), given, strict=True):
         is_lasting = not operand.batched
         cycles += (
@@ -182,7 +176,13 @@ def _candidate(
             * (0 if is_lasting and problem.kept else 1)
             / (problem.calls if is_lasting else 1)
         )
-    return Candidate(cycles, lambda: _plan(found.plan(), {"left": left, "right": right}, problem))
+    places = {"left": left, "right": right}
+
+    def build(found: Candidate) -> ContractionPlan:
+        return _plan(found.plan(), places, problem)
+
+    for found in form.candidates(replace(inner, left=operands[0], right=operands[1])):
+        yield Candidate(found.shape, found.cycles + cycles, partial(build, found), found.usual)
 
 
 def _plan(inner: ContractionPlan, copies: dict[str, Copy], problem: Problem) -> ContractionPlan:

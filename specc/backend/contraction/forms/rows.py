@@ -5,6 +5,7 @@ the place of the lanes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -16,14 +17,14 @@ from specc.backend.contraction.tiling import Axis, ContractionPlan, exact, merge
 from specc.ir.plan import share
 
 
-def _candidate(problem: Problem) -> Candidate | None:
+def _candidates(problem: Problem) -> Iterable[Candidate]:
     op, target, part = problem.op, problem.target, problem.part
     operands = weights, batched, out = problem.operands
     kept_indices = set(out.steps)
     if not all(exact(op, i) for i in kept_indices) or len(kept_indices) != len(op.out) or part.even:
-        return None
+        return ()
     if any(i not in weights and i not in batched for i in range(len(op.extents))):
-        return None
+        return ()
     rows = rows_of(op, operands)
     summed = merged(op, [i for i in range(len(op.extents)) if i not in kept_indices], operands)
     run = next((axis for axis in summed if axis.steps[0] == 1), None)
@@ -31,7 +32,7 @@ def _candidate(problem: Problem) -> Candidate | None:
     main = max(own, key=lambda axis: axis.size, default=Axis(1, (0, 0, 0)))
     shared = [i for i in kept_indices if i in weights and i not in rows.indices]
     if run is None or run.size % target.width or main.size < 2 or rows.steps[2] != 1 or shared:
-        return None
+        return ()
     number, parts = part.number, part.parts
     start, count, first, high = 0, rows.size, 0, main.size
     if rows.size >= 2 * parts * target.width:
@@ -43,18 +44,16 @@ def _candidate(problem: Problem) -> Candidate | None:
     else:
         first, high = share(main.size, number, parts)
     if count < target.width or not high:
-        return None
+        return ()
     ends = offsets([axis for axis in summed if axis is not run], 3)
     taps = (ends[:, None] + np.arange(run.size)[:, None] * np.array(run.steps)).reshape(-1, 3)
     positions = offsets([axis for axis in own if axis is not main], 3)
     positions += np.array([0, batched.constant, start]) + first * np.array(main.steps)
     cost = Tiles(target, high, len(taps))
-    shape, cycles = cost.best(count // target.width)
-    cycles = cycles * len(positions) + (0 if problem.kept else 0.4 * len(taps) * count)
     # an odd number of vectors: rows a power of two apart would fall onto the same cache lines
     turned_row = target.width * (-(-count // target.width) | 1)
 
-    def build() -> ContractionPlan:
+    def build(shape: tuple[int, int]) -> ContractionPlan:
         turning = ContractionPlan(
             turn_kernel(target),
             (weights.name, "packed", "ends", len(ends), run.size, count, rows.steps[0], turned_row),
@@ -77,7 +76,10 @@ def _candidate(problem: Problem) -> Candidate | None:
         )
         return replace(plan, packing=turning, packed=len(taps) * turned_row * target.bytes)
 
-    return Candidate(cycles, build)
+    turning = 0 if problem.kept else 0.4 * len(taps) * count
+    return cost.candidates(
+        count // target.width, lambda cycles: cycles * len(positions) + turning, build
+    )
 
 
-FORM = Form("rows", Kind.SINGLE, _candidate)
+FORM = Form("rows", Kind.SINGLE, _candidates)

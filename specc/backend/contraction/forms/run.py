@@ -5,6 +5,8 @@ image takes the place of the lanes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
 from specc.backend.contraction.tiled import Tiles, packed_plan
 from specc.backend.contraction.tiling import (
@@ -16,28 +18,29 @@ from specc.backend.contraction.tiling import (
 )
 
 
-def _candidate(problem: Problem) -> Candidate | None:
+def _candidates(problem: Problem) -> Iterable[Candidate]:
     op, target, part = problem.op, problem.target, problem.part
     operands = weights, batched, _ = problem.operands
     rows = rows_of(op, operands)
     runs, run, step = run_of(op, operands)
     if step != 1 or run < target.width:
-        return None
+        return ()
     lists = by_weights(taps_and_positions(op, (*rows.indices, *runs), operands))
     rows, lists = part_of(rows, lists, part)
     lists = [(taps, positions) for taps, positions in lists if len(positions)]
     if not lists or not rows.size:
-        return None
+        return ()
     columns = [len(positions) * -(-run // target.width) for _, positions in lists]
     cost = Tiles(target, rows.size, 1)
     asks = part.parts > 1
-    shape, cycles = cost.best_packed(lists, columns, asks)
-    cycles += 0 if problem.kept else cost.packing(lists)
     names = {"x": batched.name, "w": weights.name}
-    return Candidate(
-        cycles,
-        lambda: packed_plan(target, shape, lists, rows, run, names, asks),
+    return cost.candidates_packed(
+        lists,
+        columns,
+        0 if problem.kept else cost.packing(lists),
+        lambda shape: packed_plan(target, shape, lists, rows, run, names, asks),
+        asks,
     )
 
 
-FORM = Form("run", Kind.SINGLE, _candidate)
+FORM = Form("run", Kind.SINGLE, _candidates)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 import numpy as np
 
 from specc.backend.contraction.gradient import Sums, sums_of
 from specc.backend.contraction.loops.contract import contract_kernel, turn_kernel
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
 from specc.backend.contraction.target import Target
-from specc.backend.contraction.tiled import Tiles
+from specc.backend.contraction.tiled import USUAL
 from specc.backend.contraction.tiling import SOON, ContractionPlan
 
 # Bytes of the transposed operand that all tiles run over in turn, and the most that is transposed
@@ -16,13 +19,13 @@ from specc.backend.contraction.tiling import SOON, ContractionPlan
 _SLICE, _MOST = 32 << 10, 8 << 20
 
 
-def _candidate(problem: Problem) -> Candidate | None:
-    """Return the cheaper one of the two ways to take rows and taps from the operands."""
-    found = [_of(problem.target, sums) for sums in sums_of(problem)]
-    return min((each for each in found if each), key=lambda each: each.cycles, default=None)
+def _candidates(problem: Problem) -> Iterator[Candidate]:
+    """Yield both ways to take rows and taps from the operands."""
+    for sums in sums_of(problem):
+        yield from _of(problem.target, sums)
 
 
-def _of(target: Target, sums: Sums) -> Candidate | None:
+def _of(target: Target, sums: Sums) -> Iterator[Candidate]:
     taps, total = len(sums.taps), len(sums.runs) * sums.used
     if (
         len(sums.tap_axes) != 1
@@ -31,12 +34,13 @@ def _of(target: Target, sums: Sums) -> Candidate | None:
         or len(sums.positions) != 1
         or taps * total * target.bytes > _MOST
     ):
-        return None
-    shape, _ = Tiles(target, sums.rows.size, total).best(taps // target.width)
-    r, v = shape
-    blocks = -(-sums.rows.size // r) * -(-taps // (v * target.width))
-    cycles = blocks * (total * (max(r * v / 2, 4) + 1) + r * v + 20) + taps * total * 0.4
-    return Candidate(cycles, lambda: _plan(target, shape, sums))
+        return
+    for shape in target.shapes(sums.rows.size, taps // target.width):
+        r, v = shape
+        blocks = -(-sums.rows.size // r) * -(-taps // (v * target.width))
+        cycles = blocks * (total * (max(r * v / 2, 4) + 1) + r * v + 20) + taps * total * 0.4
+        usual = shape in USUAL[target.machine.registers]
+        yield Candidate(shape, cycles, partial(_plan, target, shape, sums), usual)
 
 
 def _plan(target: Target, shape: tuple[int, int], sums: Sums) -> ContractionPlan:
@@ -77,4 +81,4 @@ def _plan(target: Target, shape: tuple[int, int], sums: Sums) -> ContractionPlan
     )
 
 
-FORM = Form("transposed", Kind.GRADIENT, _candidate)
+FORM = Form("transposed", Kind.GRADIENT, _candidates)

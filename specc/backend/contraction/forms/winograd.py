@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from specc.backend.contraction.loops.winograd import winograd_kernel, winograd_weights_kernel
@@ -23,16 +25,16 @@ def shapes(target: Target) -> list[tuple[int, int]]:
     return [_SHAPES[target.machine.registers]]
 
 
-def _candidate(problem: Problem) -> Candidate | None:
+def _candidates(problem: Problem) -> Iterator[Candidate]:
     op, target, part = problem.op, problem.target, problem.part
     weights, batched, out = problem.operands
     if part.parts > 1 or not fills(op):
-        return None
+        return
     b_map, w_map = (op.left, op.right) if batched.name == "left" else (op.right, op.left)
     forward = window_of(op, b_map, w_map, op.out)
     window = forward or window_of(op, op.out, w_map, b_map)
     if window is None:
-        return None
+        return
     if forward:
         rows, channels, edge = window.filters, window.channels, 0
         inner = [axis.size + 2 for axis in (window.y, window.x)]
@@ -48,7 +50,7 @@ def _candidate(problem: Problem) -> Candidate | None:
     row_count, channel_count = op.bound_extents[rows], op.bound_extents[channels]
     (shape,) = shapes(target)
     if row_count < shape[0]:
-        return None
+        return
     steps = [(each.step(window.y.at), each.step(window.x.at)) for each in (batched, out)]
     tiles = [-(-(end - start) // 2) for start, end in spans]
     column_count = tiles[0] * tiles[1] * (problem.lanes // target.width)
@@ -101,7 +103,7 @@ def _candidate(problem: Problem) -> Candidate | None:
             packed,
         )
 
-    return Candidate(cycles, build)
+    yield Candidate(shape, cycles, build)
 
 
-FORM = Form("winograd", Kind.LANES, _candidate)
+FORM = Form("winograd", Kind.LANES, _candidates)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from specc.backend.contraction.loops.winograd import winograd_gradient_kernel
@@ -27,10 +29,12 @@ def shapes(target: Target) -> list[tuple[int, int]]:
     return list(_SHAPES[target.machine.registers].values())
 
 
-def _candidate(problem: Problem) -> Candidate | None:
-    """Return the cheaper one of the two ways to take rows and taps from the operands."""
-    found = [_of(problem, *pair) for pair in problem.pairs]
-    return min((each for each in found if each), key=lambda each: each.cycles, default=None)
+def _candidates(problem: Problem) -> Iterator[Candidate]:
+    """Yield those of the two ways to take rows and taps from the operands that fit."""
+    for pair in problem.pairs:
+        found = _of(problem, *pair)
+        if found is not None:
+            yield found
 
 
 def _of(problem: Problem, dy: Linear, x: Linear) -> Candidate | None:
@@ -83,7 +87,7 @@ def _of(problem: Problem, dy: Linear, x: Linear) -> Candidate | None:
             scratch,
         )
 
-    return Candidate(cycles, build)
+    return Candidate(shape, cycles, build)
 
 
-FORM = Form("winograd gradient", Kind.GRADIENT, _candidate)
+FORM = Form("winograd gradient", Kind.GRADIENT, _candidates)

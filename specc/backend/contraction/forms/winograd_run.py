@@ -5,6 +5,9 @@ is not a multiple of theirs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 import numpy as np
 
 from specc.backend.contraction.loops.winograd import winograd_run_kernel, winograd_weights_kernel
@@ -26,13 +29,13 @@ def shapes(target: Target) -> list[tuple[int, int]]:
     return list(SHAPES[target.machine.registers])
 
 
-def _candidate(problem: Problem) -> Candidate | None:
+def _candidates(problem: Problem) -> Iterator[Candidate]:
     op, target, part = problem.op, problem.target, problem.part
     weights, batched, out = problem.operands
     b_map, w_map = (op.left, op.right) if batched.name == "left" else (op.right, op.left)
     window = window_of(op, b_map, w_map, op.out)
     if window is None or not fills(op) or (part.parts > 1 and not part.even):
-        return None
+        return
     piece = target.width // 2  # elements of the result: whole tiles
     if (
         piece % 2
@@ -41,12 +44,12 @@ def _candidate(problem: Problem) -> Candidate | None:
         or out.step(window.x.at) != 1
         or batched.step(window.x.at) != 1
     ):
-        return None
+        return
     channel_count = op.bound_extents[window.channels]
     first, row_count = share(op.bound_extents[window.filters], part.number, part.parts)
     fitting = [each for each in shapes(target) if each[0] <= row_count]
     if not fitting:
-        return None
+        return
     y, x = (_starts(axis.size, size) for axis, size in ((window.y, 2), (window.x, piece)))
     pieces = np.stack(
         [each.constant + y[:, None] * each.step(window.y.at) + x for each in (batched, out)], -1
@@ -66,9 +69,7 @@ def _candidate(problem: Problem) -> Candidate | None:
             + (0 if problem.kept else _WEIGHT * row_count * channel_count)
         )
 
-    shape = min(fitting, key=cycles)
-
-    def build() -> ContractionPlan:
+    def build(shape: tuple[int, int]) -> ContractionPlan:
         r, v = shape
         # an odd number of vectors apart: a power of two would fall onto the same cache lines
         image_step = target.width * (channel_count * v | 1)
@@ -106,7 +107,8 @@ def _candidate(problem: Problem) -> Candidate | None:
             asks,
         )
 
-    return Candidate(cycles(shape), build)
+    for shape in fitting:
+        yield Candidate(shape, cycles(shape), partial(build, shape))
 
 
 def _starts(size: int, piece: int) -> np.ndarray:
@@ -114,4 +116,4 @@ def _starts(size: int, piece: int) -> np.ndarray:
     return np.minimum(np.arange(0, size, piece), size - piece)
 
 
-FORM = Form("winograd run", Kind.SINGLE, _candidate)
+FORM = Form("winograd run", Kind.SINGLE, _candidates)
