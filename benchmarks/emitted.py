@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import Enum
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -165,7 +166,7 @@ def emitted(path: Path) -> dict[str, str]:
         program = specc.load(path, **{name: OPEN[name] for name in program.open_sizes})
     texts = {"program": found("show_program")(program)}
     for threads in THREADS:
-        net = specc.compile(program, threads=threads)
+        net = specc.compile(program, **divided(threads))
         wanted = []
         if program.updates:
             wanted.append(("train", net.batch))
@@ -193,7 +194,7 @@ def variant(net: Any, kind: str, examples: int, title: str, is_listed: bool) -> 
     if is_listed and len(compiled.plan.steps) <= MOST_LISTED:
         made = found("listing")(net.program, compiled, net.settings_graph)
         texts[f"{title}: listing"] = without_imports(made)
-    if kind == "predict" and is_for_team(net)(compiled.plan, examples):
+    if kind == "predict" and is_for_team(net, compiled.plan, examples):
         texts.update(program_texts(net.compiled(kind, examples, True), f"{title}, as a team"))
     return texts
 
@@ -214,9 +215,17 @@ def at_once(net: Any) -> Callable[[int], int]:
     return net.prediction.at_once if hasattr(net, "prediction") else net._at_once
 
 
-def is_for_team(net: Any) -> Callable[[Any, int], bool]:
-    """The function that says whether a prediction has a program for a team of threads as well."""
-    return net.prediction.is_for_team if hasattr(net, "prediction") else net._is_for_team
+def divided(threads: int) -> dict[str, int]:
+    """The settings of `compile` by which a batch has a shard for each thread."""
+    has_shards = "shards" in signature(specc.compile).parameters
+    return {"threads": threads, "shards": threads} if has_shards else {"threads": threads}
+
+
+def is_for_team(net: Any, plan: Any, examples: int) -> bool:
+    """Whether a prediction has a program for a team of threads as well, as it had once."""
+    owner = getattr(net, "prediction", net)
+    find = getattr(owner, "is_for_team", getattr(owner, "_is_for_team", None))
+    return find is not None and find(plan, examples)
 
 
 def main(checkout: str, *files: str) -> None:

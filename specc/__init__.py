@@ -87,16 +87,19 @@ def compile(
     threads: int | None = None,
     seed: int | None = None,
     precision: str | None = None,
+    shards: int | None = None,
 ) -> Net:
     """The model in machine code, its weights initialized from `seed`; see `specc.net.net.Net`.
 
     `batch` and `seed` default to the file's, `threads` to the processors there are, or fewer where
     a step has too little work for them; `dtype` is "float32" or "float64". The operands of products
-    are rounded to the `precision`, "float32" or "bfloat16", by default the file's.
+    are rounded to the `precision`, "float32" or "bfloat16", by default the file's. A batch is
+    divided into `shards`, which the threads share: by default as many as suit the model and the
+    batch. The bits of a result depend on the shards, and not on the threads.
     """
     from specc import driver
 
-    return driver.compile(model, batch, dtype, threads, seed, precision)
+    return driver.compile(model, batch, dtype, threads, seed, precision, shards)
 
 
 def train(

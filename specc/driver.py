@@ -143,14 +143,16 @@ def compile(
     threads: int | None = None,
     seed: int | None = None,
     precision: str | None = None,
+    shards: int | None = None,
 ) -> Net:
     """The model in machine code, its weights initialized from `seed`.
 
     `batch`, `seed` and `precision` are by default those of the file, `threads` as many as pay
-    (`threads_for`). With the precision "bfloat16" the operands of products are rounded to bfloat16;
-    weights, sums and updates are of the `dtype`. Raises SpecError where a size is still open,
-    TypeError for what is no program, and ValueError for a batch, dtype, seed, precision or number
-    of threads that makes no sense.
+    (`threads_for`), `shards` as many as suit the model and the batch (`specc.passes.division`).
+    With the precision "bfloat16" the operands of products are rounded to bfloat16; weights, sums
+    and updates are of the `dtype`. Raises SpecError where a size is still open, TypeError for what
+    is no program, and ValueError for a batch, dtype, seed, precision, or number of threads or
+    shards that makes no sense.
     """
     from specc.ir.program import Program
 
@@ -161,6 +163,7 @@ def compile(
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}")
     batch = program.recipe.batch if batch is None else _whole("batch", batch, 1)
     threads = None if threads is None else _whole("threads", threads, 1)
+    shards = None if shards is None else _whole("shards", shards, 1)
     seed = program.recipe.seed if seed is None else _whole("seed", seed, 0)
     if precision is not None:
         program = with_precision(program, precision)
@@ -174,7 +177,8 @@ def compile(
         start_ahead()
     from specc.net.net import Net
 
-    return Net(program, batch, dtype, threads or threads_for(program, batch), seed)
+    threads = threads or threads_for(program, batch)
+    return Net(program, batch, dtype, threads, seed, shards=shards)
 
 
 def with_precision(program: Program, precision: str) -> Program:
@@ -212,13 +216,13 @@ def _whole(name: str, value: Any, least: int) -> int:
 
 
 def build(
-    program: Program, batch: int | None = None, dtype: str = "float32", threads: int | None = None
+    program: Program, batch: int | None = None, dtype: str = "float32", shards: int | None = None
 ) -> str:
     """The Python source that the model is compiled from, written to be read."""
     from specc.backend.listing import listing
     from specc.pipeline import Kind
 
-    net = compile(program, batch, dtype, threads or 1)
+    net = compile(program, batch, dtype, threads=1, shards=shards)
     return listing(program, net.compiled(Kind.main(program)), net.settings_graph)
 
 
@@ -266,8 +270,7 @@ def _passed(program: Program, name: str, file: str) -> Made:
         return run(Job(program, Kind.GRADIENTS), through=name)
     _check_sizes(program)
     job = Job(program, Kind.main(program))
-    threads = threads_for(program, program.recipe.batch)
-    batch = Batch.on_this_machine(program.recipe.batch, threads)
+    batch = Batch.on_this_machine(program.recipe.batch)
     job = replace(job, recompute=optimized(job, batch).is_recomputed)
     return run(job, through=name, batch=batch)
 

@@ -109,6 +109,8 @@ class ReadWriteLock:
         self._first = 0  # of these, the ones that go before the next writer
         self._depth = 0  # how often the writing thread entered
         self._writer, self._changed = threading.RLock(), threading.Condition()
+        self._fork = threading.Lock()  # held by a fork that waits for the writing thread
+        self._is_forking = False
         self.reading, self.writing = _Reading(self), _Writing(self)
         _write_locks.add(self)
 
@@ -141,6 +143,9 @@ class ReadWriteLock:
 
     def open_for_writing(self) -> None:
         me = threading.get_ident()
+        if self._is_forking and not _is_held(self._writer):
+            with self._fork:  # a thread that writes again and again lets the fork go first
+                pass
         self._writer.acquire()
         if self._depth == 0:
             try:
@@ -187,6 +192,8 @@ class ReadWriteLock:
 
     def hold(self, deadline: float) -> bool:
         """Keep writers out of the way of a fork, until `deadline` at most; whether they are."""
+        self._fork.acquire()
+        self._is_forking = True
         self._held = self._writer.acquire(timeout=max(deadline - time.monotonic(), 0))
         return self._held
 
@@ -194,10 +201,13 @@ class ReadWriteLock:
         """Undo `hold` in the process that forked."""
         if self._held:
             self._writer.release()
+        self._is_forking = False
+        self._fork.release()
 
     def after_fork(self) -> None:
         """Undo `hold` in the child."""
         me, is_whole = threading.get_ident(), self._held
+        self._fork, self._is_forking = threading.Lock(), False
         if is_whole:
             self._writer.release()
         self._changed = threading.Condition()

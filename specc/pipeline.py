@@ -3,7 +3,7 @@ run.
 
     job = Job(program, Kind.TRAIN)
     made = run(job, through="prepare")            # made.graph, made.settings
-    plan = run(job, made, batch=Batch(64, threads=2, vector=16, item=4)).plan
+    plan = run(job, made, batch=Batch(64, vector=16, item=4)).plan
 
 `PASSES` is the whole list. Compiling and `specc show --stage NAME` both fold over it.
 """
@@ -70,28 +70,26 @@ KEPT = {
 
 
 class Batch(NamedTuple):
-    """The batch that a plan is for. `vector`.
+    """The batch that a plan is for.
 
-    SIMD lanes of a register, 1 to predict a single example; `item`: bytes of a float; `team`: all
-    threads may share the work on the same examples; `bfloat16`: the machine multiplies such
-    numbers.
+    A register has `vector` SIMD lanes, 1 to predict a single example; a float takes `item` bytes;
+    the batch is divided into `shards`, by default as suits it (see `division`); `bfloat16`: the
+    machine multiplies such numbers.
     """
 
     examples: int
-    threads: int
     vector: int
     item: int
-    team: bool = False
+    shards: int | None = None
     bfloat16: bool = False
 
     @classmethod
     def on_this_machine(
         cls,
         examples: int,
-        threads: int,
         dtype: str = "float32",
         is_alone: bool = False,
-        team: bool = False,
+        shards: int | None = None,
     ) -> Batch:
         """A batch with this machine's vectors.
 
@@ -99,9 +97,8 @@ class Batch(NamedTuple):
         """
         machine = this_machine()
         vector = 1 if is_alone else machine.lanes(dtype)
-        threads = 1 if is_alone and not team else threads
         bfloat16 = dtype == "float32" and machine.multiplies_bfloat16
-        return cls(examples, threads, vector, 8 if dtype == "float64" else 4, team, bfloat16)
+        return cls(examples, vector, 8 if dtype == "float64" else 4, shards, bfloat16)
 
 
 @dataclass(frozen=True)
@@ -194,7 +191,7 @@ def _bind_batch(made: Made, job: Job) -> Made:
 
 def _divide(made: Made, job: Job) -> Made:
     batch = _batch(made)
-    found = divided(made.graph, batch.examples, batch.threads, batch.vector, batch.team)
+    found = divided(made.graph, batch.examples, batch.vector, batch.shards)
     if batch.vector > 1:
         graph = divide(made.graph, found.shards, found.lanes, found.team)
         return replace(made, graph=graph, division=found)

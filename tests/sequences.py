@@ -67,7 +67,7 @@ def agrees_with_the_interpreter(
 ):
     """Compiled loss, gradients and outputs against the interpreter's."""
     program = load(text)
-    net = specc.compile(program, batch=count, dtype=dtype, threads=threads)
+    net = specc.compile(program, batch=count, dtype=dtype, threads=threads, shards=threads)
     randomized(net, scale=scale)
     data = examples(program, count)
     inputs = {port.name: data[port.name] for port in program.ports if port.role == "input"}
@@ -96,7 +96,7 @@ def _close(found, wanted, tolerance):
 def agrees_with_finite_differences(text, count=3, scale=0.5, places=5):
     """Compiled gradients against central differences, at some places of each parameter."""
     program = load(text)
-    net = specc.compile(program, batch=count, dtype="float64", threads=2)
+    net = specc.compile(program, batch=count, dtype="float64", threads=2, shards=2)
     randomized(net, scale=scale)
     data = examples(program, count)
     _, gradients = net.loss_and_gradients(**data)

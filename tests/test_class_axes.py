@@ -47,7 +47,7 @@ def data(count=20):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_axes_of_classes_are_compiled_as_they_are_written(threads):
-    net = specc.compile(driver.load(Source("m.dl", TEXT)), batch=8, threads=threads)
+    net = specc.compile(driver.load(Source("m.dl", TEXT)), batch=8, threads=threads, shards=threads)
     given = data()
     x, t, b = given["x"], given["t"], given["b"]
     found = net.forward(x=x, t=t, b=b)

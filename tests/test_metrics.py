@@ -44,7 +44,11 @@ def data(count):
 @pytest.mark.parametrize(("batch", "threads"), [(53, 1), (8, 2), (7, 3)])
 def test_metrics_agree_with_their_definitions_over_all_data(batch, threads):
     net = specc.compile(
-        driver.load(Source("m.dl", TEXT)), batch=batch, threads=threads, dtype="float64"
+        driver.load(Source("m.dl", TEXT)),
+        batch=batch,
+        threads=threads,
+        shards=threads,
+        dtype="float64",
     )
     x, y, t = data(53)
     found = net.evaluate_rows({"x": Column(x), "y": Column(y), "t": Column(t)}, np.arange(53))
@@ -79,7 +83,7 @@ def test_metrics_agree_with_their_definitions_over_all_data(batch, threads):
 
 def test_the_records_of_training_steps_make_the_same_figures():
     program = driver.load(Source("m.dl", TEXT.replace("lr = 0.1", "lr = 0")))
-    net = specc.compile(program, batch=10, threads=2, dtype="float64")
+    net = specc.compile(program, batch=10, threads=2, shards=2, dtype="float64")
     x, y, t = data(30)
     columns = {"x": Column(x), "y": Column(y), "t": Column(t)}
     records = net.train(columns, np.arange(30), 0, 3, 3)

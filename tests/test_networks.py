@@ -113,7 +113,7 @@ def load(name):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_compiled_gradients_agree_with_the_interpreter_to_1e_10(name, count, threads):
     program = load(name)
-    net = specc.compile(program, batch=count, dtype="float64", threads=threads)
+    net = specc.compile(program, batch=count, dtype="float64", threads=threads, shards=threads)
     randomized(net)
     data = examples(program, count)
     loss, gradients = net.loss_and_gradients(**data)
@@ -127,7 +127,7 @@ def test_compiled_gradients_agree_with_the_interpreter_to_1e_10(name, count, thr
 @pytest.mark.parametrize("name", NETWORKS)
 def test_compiled_gradients_agree_with_finite_differences_to_1e_6(name):
     program = load(name)
-    net = specc.compile(program, batch=5, dtype="float64", threads=2)
+    net = specc.compile(program, batch=5, dtype="float64", threads=2, shards=2)
     randomized(net)
     data = examples(program, 5)
     _, gradients = net.loss_and_gradients(**data)
@@ -150,7 +150,7 @@ def test_compiled_gradients_agree_with_finite_differences_to_1e_6(name):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_float32_agrees_with_the_interpreter_to_1e_4(name):
     program = load(name)
-    net = specc.compile(program, batch=33, dtype="float32", threads=2)
+    net = specc.compile(program, batch=33, dtype="float32", threads=2, shards=2)
     randomized(net)
     data = examples(program, 33)
     loss, gradients = net.loss_and_gradients(**data)
@@ -164,7 +164,7 @@ def test_float32_agrees_with_the_interpreter_to_1e_4(name):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_forward_agrees_with_the_interpreter_for_any_number_of_examples(name):
     program = load(name)
-    net = specc.compile(program, batch=8, dtype="float64", threads=2)
+    net = specc.compile(program, batch=8, dtype="float64", threads=2, shards=2)
     randomized(net)
     for count in (1, 8, 21):
         data = examples(program, count, seed=count)
@@ -181,7 +181,7 @@ def test_forward_agrees_with_the_interpreter_for_any_number_of_examples(name):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_partial_batch_on_full_lanes_is_exact(threads):
     program = load("convolution")
-    wide = specc.compile(program, batch=64, dtype="float64", threads=threads)
+    wide = specc.compile(program, batch=64, dtype="float64", threads=threads, shards=threads)
     tight = specc.compile(program, batch=5, dtype="float64", threads=1)
     randomized(wide)
     randomized(tight)
@@ -194,7 +194,7 @@ def test_a_partial_batch_on_full_lanes_is_exact(threads):
 
 def test_more_examples_than_the_batch_are_one_mean():
     program = load("dense")
-    net = specc.compile(program, batch=4, dtype="float64", threads=2)
+    net = specc.compile(program, batch=4, dtype="float64", threads=2, shards=2)
     data = examples(program, 23)
     loss, gradients = net.loss_and_gradients(**data)
     wanted = interpreted(program, net, data, pipeline.with_gradients(program))

@@ -28,7 +28,9 @@ INFINITE = {
 def compiled(text: str, batch: int, threads: int, dtype: str = "float64"):
     source = Source("p.dl", f"model m {{ {text} }} train {{ optimizer sgd(lr = 0.1) }}")
     program = driver.load(source)
-    return program, specc.compile(program, batch=batch, threads=threads, dtype=dtype)
+    return program, specc.compile(
+        program, batch=batch, threads=threads, shards=threads, dtype=dtype
+    )
 
 
 def reference(program, net, **inputs) -> dict[str, np.ndarray]:

@@ -412,7 +412,7 @@ RANDOM = {
 @pytest.mark.parametrize("name", RANDOM)
 def test_random_numbers_are_drawn_anew_at_each_step_and_are_those_of_the_interpreter(name, threads):
     program = load(RANDOM[name])
-    net = specc.compile(program, batch=21, dtype="float64", threads=threads)
+    net = specc.compile(program, batch=21, dtype="float64", threads=threads, shards=threads)
     randomized(net)
     data = examples(program, 21)
     loss, gradients = net.loss_and_gradients(**data)

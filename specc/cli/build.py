@@ -25,16 +25,18 @@ from specc.cli.session import FILE, checked, overrides
     show_default=True,
     help="Type of weights and activations.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Number of threads  [default: 1]")
+@click.option(
+    "--shards", type=click.IntRange(min=1), help="Parts of a batch  [default: by the model]"
+)
 def build(
-    file: Path, changes: tuple[str, ...], output: Path | None, dtype: str, threads: int | None
+    file: Path, changes: tuple[str, ...], output: Path | None, dtype: str, shards: int | None
 ) -> None:
     """Print the Python source that a model compiles to."""
     from specc import driver
     from specc.runtime.files import replace
 
     program = checked(driver.read(file), overrides(changes))
-    text = driver.build(program, dtype=dtype, threads=threads)
+    text = driver.build(program, dtype=dtype, shards=shards)
     if output is None:
         click.echo(text, nl=False)
         return

@@ -114,7 +114,7 @@ def time(
     net = driver.compile(program, dtype=dtype, threads=threads, precision=precision)
     warn_of_rounding(net, LISTENER)
     columns, order = _made_up(net) if data is None else _loaded(program, net, data)
-    limits = measure(dtype, net.shards)
+    limits = measure(dtype, net.working_threads)
     times = net.time(columns, order)
     rows = _rows(times, limits)
     made_up = "random numbers" if data is None else str(data)
@@ -155,7 +155,7 @@ def _rows(times: StepTimes, limits: Limits) -> list[Row]:
     from specc.backend.listing import part_of_nodes, plan_parts
 
     plan, roles = times.plan, plan_parts(times.plan)
-    whole = plan.shards * times.waiting + sum(each.seconds * each.shards for each in times.calls)
+    whole = times.threads * times.waiting + sum(each.seconds * each.shards for each in times.calls)
     rows = []
     for each in times.calls:
         operations = _operations(each, plan)
@@ -169,7 +169,7 @@ def _rows(times: StepTimes, limits: Limits) -> list[Row]:
         rows.append(Row(
             kernel=each.kernel,
             part=part_of_nodes(each.nodes, roles),
-            microseconds=each.seconds * 1e6,
+            microseconds=each.seconds * -(-each.shards // times.threads) * 1e6,
             share=each.seconds * each.shards / whole,
             flops=operations,
             bytes=each.bytes,
@@ -203,7 +203,7 @@ def _record(
     return {
         "model": program.name,
         "batch": net.batch,
-        "threads": net.shards,
+        "threads": net.working_threads,
         "dtype": net.dtype,
         "data": made_up,
         "step_microseconds": times.step * 1e6,
@@ -226,14 +226,14 @@ def _text(
     made_up: str,
     every: bool,
 ) -> str:
-    shards = "thread" if net.shards == 1 else "threads"
+    shards = "thread" if net.working_threads == 1 else "threads"
     flops = sum(
         row.flops for row, call in zip(rows, times.calls, strict=True) for _ in range(call.shards)
     )
     head = [
         f"{program.name}: {times.step * 1e6:,.1f} us per step, batch {net.batch},"
-        f" {net.shards} {shards}, {net.dtype}, {made_up}",
-        f"limits of {net.shards} {shards}: {limits.flops / 1e9:,.0f} GF/s, memory"
+        f" {net.working_threads} {shards}, {net.dtype}, {made_up}",
+        f"limits of {net.working_threads} {shards}: {limits.flops / 1e9:,.0f} GF/s, memory"
         f" {limits.rates[-1] * limits.threads / 1e9:,.0f} GB/s; the step does"
         f" {flops / times.step / 1e9:,.1f} GF/s",
         "",
@@ -257,7 +257,7 @@ def _text(
                 "",
             )
         )
-    if net.shards > 1:
+    if net.working_threads > 1:
         share = 1 - sum(row.share for row in rows)
         table.append(
             (

@@ -28,6 +28,7 @@ from specc.net.arrays import completed, count, examples
 from specc.net.metrics import Metrics
 from specc.net.prediction import Prediction
 from specc.net.programs import Clock, Programs
+from specc.net.ready import Ready
 from specc.net.training import StepDiverged, Training, untrainable
 from specc.net.weights import Weights
 from specc.pipeline import Kind
@@ -65,6 +66,7 @@ class Net:
         threads: int,
         seed: int,
         values: Mapping[str, np.ndarray] | None = None,
+        shards: int | None = None,
     ):
         self.program, self.batch, self.dtype = program, batch, dtype
         self.threads, self.seed = threads, seed
@@ -73,14 +75,14 @@ class Net:
         self.weights = Weights(program, batch, dtype, seed, values)
         self.params, self.states = self.weights.params, self.weights.states
         self.lanes = self.weights.slots
-        self.programs = Programs(program, self.weights, batch, threads, Clock())
+        self.programs = Programs(program, self.weights, batch, threads, Clock(), shards)
         self.prediction = Prediction(self.programs)
         self.training = Training(self.programs)
         self.encoding = Encoding()  # what the training data taught of words and columns
         self.epochs_done = 0  # of `fit`
         self.metrics = Metrics(program)
         self.columns, self.record_width = self.metrics.columns, self.metrics.record_width
-        self._gradients = Mutex()
+        self._gradients, self._ready = Mutex(), Ready(self.programs, Kind.GRADIENTS)
         self._names = tuple(port.name for port in program.ports)
 
     # Parts that not every model needs are imported when they are used: a start takes less.
@@ -118,6 +120,7 @@ class Net:
                 "threads": self.threads,
                 "seed": self.seed,
                 "values": arrays,
+                "shards": self.programs.shards,
                 "lanes": {label: array.copy() for label, array in self.lanes.items()},
                 "steps_done": self.steps_done,
                 "on_divergence": self.on_divergence,
@@ -126,7 +129,7 @@ class Net:
             }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        made = ("program", "batch", "dtype", "threads", "seed", "values")
+        made = ("program", "batch", "dtype", "threads", "seed", "values", "shards")
         Net.__init__(self, **{name: state[name] for name in made})
         for label, array in state["lanes"].items():
             self.lanes[label][...] = array
@@ -161,9 +164,9 @@ class Net:
         return self.programs.clock.seconds
 
     @property
-    def shards(self) -> int:
+    def working_threads(self) -> int:
         """The threads that work on a batch: `threads`, or fewer if it is small."""
-        return self.programs.shards
+        return self.programs.working_threads
 
     @property
     def settings_graph(self) -> Graph:
@@ -174,15 +177,13 @@ class Net:
         """The optimized graph of one program: the planner's input."""
         return self.programs.graph(kind)
 
-    def plan(self, kind: str, examples: int | None = None, team: bool = False) -> Plan:
-        """The plan of one program, for batches of `examples`; a `team` of threads shares one."""
-        return self.programs.plan(kind, examples, team)
+    def plan(self, kind: str, examples: int | None = None) -> Plan:
+        """The plan of one program, for batches of `examples`."""
+        return self.programs.plan(kind, examples)
 
-    def compiled(
-        self, kind: str, examples: int | None = None, team: bool = False
-    ) -> CompiledProgram:
+    def compiled(self, kind: str, examples: int | None = None) -> CompiledProgram:
         """One program, ready to run on batches of at most `examples`."""
-        return self.programs.compiled(kind, examples, team)
+        return self.programs.compiled(kind, examples)
 
     # The calls of the training loop.
 
@@ -392,6 +393,11 @@ class Net:
         Raises ValueError for arrays that do not fit, and for a model without a loss.
         """
         self._check_loss()
+        if (call := self._ready.call(arrays)) is not None:
+            with self.weights.lock.reading, self._gradients:
+                loss = call(arrays, self.steps_done)
+                if loss is not None:
+                    return loss, self.weights.gradients()
         data = self.examples(arrays, self._names)
         rows = count(data, least=1)
         program = self.programs.ready(Kind.GRADIENTS, data, rows)
@@ -413,6 +419,18 @@ class Net:
         the step, or to the last copy of them (`specc.net.rollback`), and `Diverged` is raised,
         which names the operation; with `net.on_divergence = "warn"` it is a RuntimeWarning.
         """
+        try:
+            loss = self.training.quick(arrays, self._columns, self.diagnose)
+            return loss if loss is not None else self._checked_step(arrays)
+        except StepDiverged as found:
+            diverged = found
+        if self.on_divergence == "warn":
+            warnings.warn(str(diverged.error), RuntimeWarning, stacklevel=2)
+            return diverged.loss
+        raise diverged.error
+
+    def _checked_step(self, arrays: Mapping[str, np.ndarray]) -> float:
+        """One step on whatever was given."""
         if reason := untrainable(self.program):
             raise ValueError(f"{self.name} cannot be trained: {reason}")
         data = self.examples(arrays, self._names, begin=not self.steps_done)
@@ -422,14 +440,10 @@ class Net:
                 f"{self.name} reads a stream in {self.batch} lanes: a step takes as many"
                 f" examples, not {rows}"
             )
-        try:
-            return self.training.step(data, rows, self.diagnose)
-        except StepDiverged as found:
-            diverged = found
-        if self.on_divergence == "warn":
-            warnings.warn(str(diverged.error), RuntimeWarning, stacklevel=2)
-            return diverged.loss
-        raise diverged.error
+        return self.training.step(data, rows, self.diagnose)
+
+    def _columns(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Column]:
+        return self.examples(arrays, self._names)
 
     def time(self, data: Mapping[str, Column], order: np.ndarray) -> StepTimes:
         """Where the time of a training step over the rows `order` goes, kernel by kernel (without

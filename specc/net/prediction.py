@@ -8,29 +8,26 @@ prediction.quick({"image": images})            # the same for arrays that fit as
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from threading import get_ident
 
 import numpy as np
 
 from specc.backend.machine import this_machine
-from specc.backend.run.prepared import Fastest, Prepared
+from specc.backend.run import prepared
+from specc.backend.run.fastest import Fastest
 from specc.columns import Column
-from specc.ir import sizes
 from specc.ir.plan import Plan
 from specc.locks import COMPILER
 from specc.net.arrays import count
 from specc.net.programs import Programs
-from specc.ops.flops import flops
+from specc.net.ready import MOST_PREPARED, is_small, rows_of
 from specc.ops.random import Uniform
+from specc.passes.division import shard_count
 from specc.passes.prediction_batch import prediction_batch
-from specc.passes.team import suits
 from specc.pipeline import Kind
-from specc.recipe import Port
 
-FLOPS_WORTH_A_TEAM = 4e5  # of one example, from which threads share the work on it
-MOST_PREPARED = 16  # calls that are kept ready, each for another number of rows
-QUICK = 1024  # most rows of a call that is kept ready
-QUICK_ELEMENTS = 1 << 23  # most elements of the inputs of such a call
+MOST_KNOWN = 1024  # numbers of rows for which it is known how many are predicted at once
 FEW = 3  # rows that are predicted one by one: a vector for so few would be nearly empty
 
 
@@ -41,7 +38,8 @@ class Prediction:
         self.programs, self.weights = programs, programs.weights
         self._program = programs.program
         self._ports = {port.name: port for port in self._program.ports}
-        self._prepared: dict[int, Fastest] = {}
+        self._prepared: dict[int, Fastest | prepared.Prediction] = {}
+        self._at_once: dict[int, int] = {}
 
     def run(
         self, data: Mapping[str, Column], slots: Mapping[str, np.ndarray] | None = None
@@ -69,6 +67,14 @@ class Prediction:
 
     def at_once(self, rows: int) -> int:
         """The rows that a step of a prediction computes, of so many in all."""
+        found = self._at_once.get(rows)
+        if found is None:
+            if len(self._at_once) >= MOST_KNOWN:
+                self._at_once.clear()
+            found = self._at_once[rows] = self._rows_at_once(rows)
+        return found
+
+    def _rows_at_once(self, rows: int) -> int:
         programs = self.programs
         if programs.sees_peers(Kind.PREDICT):
             return max(1, min(rows, programs.batch))
@@ -84,24 +90,16 @@ class Prediction:
         def planned(batch: int) -> Plan:
             return programs.plan(Kind.PREDICT, batch)
 
-        return prediction_batch(rows, vector, programs.threads, planned, item)
-
-    def is_for_team(self, plan: Plan, batch: int) -> bool:
-        """Whether a team may be faster than a plan at a prediction for so many rows at once."""
-        threads = self.programs.threads
-        if threads == 1:
-            return False
-        if batch == 1:
-            return sizes.bound(flops(plan.graph.nodes)) >= FLOPS_WORTH_A_TEAM
-        return suits(plan.graph, batch, threads, this_machine().lanes(self.programs.dtype))
+        graph = programs.graph(Kind.PREDICT)
+        shards = programs.shards or shard_count(graph, rows, vector)
+        return prediction_batch(rows, vector, shards, planned, item)
 
     def quick(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray] | None:
         """The outputs for a few rows, of arrays that need no conversion.
 
         None if `run` is to be taken.
         """
-        first = next(iter(arrays.values()), None)
-        rows = len(first) if type(first) is np.ndarray and first.ndim else 0
+        rows = rows_of(arrays)
         call = self._prepared.get(rows)
         if call is None:
             call = self._prepare(rows)
@@ -118,36 +116,29 @@ class Prediction:
             if lock.closed is not None:
                 lock.tell()
 
-    def _prepare(self, rows: int) -> Fastest | None:
+    def _prepare(self, rows: int) -> Fastest | prepared.Prediction | None:
         """A call for so many rows that is kept ready; None if there is none."""
         programs = self.programs
-        if (
-            not 0 < rows <= max(QUICK, programs.batch)
-            or self.weights.slots
-            or len(self._prepared) >= MOST_PREPARED
-        ):
+        if rows < 1 or self.weights.slots or len(self._prepared) >= MOST_PREPARED:
+            return None
+        if not is_small(self._program.ports, rows, programs.batch):
             return None
         batch = self.at_once(rows)
         if rows % batch and programs.sees_peers(Kind.PREDICT):
             return None  # the last step takes another program
         program = programs.compiled(Kind.PREDICT, batch)
         ports = [self._ports[name] for name in program.ports]
+        others = [port for name, port in self._ports.items() if name not in program.ports]
         names = {f"output.{term.name}": term.name for term in self._program.outputs}
         emitted = {name for name, node in program.plan.emits if node.type.kind == "float"}
-        if set(names) != emitted or any(port.kind == "bool" for port in ports):
+        if set(names) != emitted:
             return None
-        if rows > programs.batch and rows * sum(map(_elements, ports)) > QUICK_ELEMENTS:
-            return None  # memory that is kept
         with COMPILER:
             if rows not in self._prepared:
-                made = [program]
-                if self.is_for_team(program.plan, batch):
-                    made.append(programs.compiled(Kind.PREDICT, batch, team=True))
-                self._prepared[rows] = Fastest(
-                    [Prepared(each, ports, names, rows, batch, programs.seed) for each in made]
+                # shards that share examples meet often, which is slow on a busy machine
+                is_timed = program.plan.team and program.threads > 1
+                made = partial(
+                    prepared.Prediction, program, ports, names, rows, batch, programs.seed, others
                 )
+                self._prepared[rows] = Fastest([made(alone=True), made()]) if is_timed else made()
             return self._prepared[rows]
-
-
-def _elements(port: Port) -> int:
-    return int(np.prod(port.shape, dtype=np.int64))

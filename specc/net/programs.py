@@ -56,12 +56,18 @@ class Programs:
     """The graphs, plans and machine code of one model for batches of `batch` examples."""
 
     def __init__(
-        self, program: Program, weights: Weights, batch: int, threads: int, clock: Clock
+        self,
+        program: Program,
+        weights: Weights,
+        batch: int,
+        threads: int,
+        clock: Clock,
+        shards: int | None = None,
     ) -> None:
         self.program, self.weights, self.clock = program, weights, clock
-        self.batch, self.threads = batch, threads
+        self.batch, self.threads, self.shards = batch, threads, shards
         self.dtype, self.seed = weights.dtype, weights.seed
-        self.compiled_ones: dict[tuple[str, int, bool], CompiledProgram] = {}
+        self.compiled_ones: dict[tuple[str, int], CompiledProgram] = {}
         self._graphs: dict[str, Graph] = {}
         self._settings = Graph({})
         self._with_peers: dict[str, bool] = {}
@@ -81,7 +87,7 @@ class Programs:
         if kind not in self._graphs:
             with self._compiling():
                 if kind not in self._graphs:
-                    made = optimized(Job(self.program, Kind(kind)), self._batch(self.batch, False))
+                    made = optimized(Job(self.program, Kind(kind)), self._batch(self.batch))
                     if kind == Kind.TRAIN:
                         self._settings = made.settings
                     self._graphs[kind] = made.graph
@@ -94,22 +100,22 @@ class Programs:
             self.graph(Kind.TRAIN)
         return self._settings
 
-    def plan(self, kind: str, examples: int | None = None, team: bool = False) -> Plan:
-        """The plan of one program, for batches of `examples`; a `team` of threads shares one."""
+    def plan(self, kind: str, examples: int | None = None) -> Plan:
+        """The plan of one program, for batches of `examples`."""
         examples = examples or self.batch
         with self._compiling():
             is_alone = (kind, examples) == (Kind.PREDICT, 1)
-            return planned(self.graph(kind), self._batch(examples, is_alone, team))
+            return planned(self.graph(kind), self._batch(examples, is_alone))
 
-    def _batch(self, examples: int, is_alone: bool, team: bool = False) -> Batch:
-        return Batch.on_this_machine(examples, self.threads, self.dtype, is_alone, team)
+    def _batch(self, examples: int, is_alone: bool = False) -> Batch:
+        return Batch.on_this_machine(examples, self.dtype, is_alone, self.shards)
 
     @property
-    def shards(self) -> int:
-        """The threads that work on a batch: `threads`, or fewer if it is small."""
+    def working_threads(self) -> int:
+        """The threads that work on a batch: `threads`, or fewer if there are fewer shards."""
         kind = Kind.TRAIN if self.program.updates else Kind.PREDICT
-        program = self.compiled_ones.get((kind, self.batch, False))
-        return (program.plan if program else self.plan(kind)).shards
+        program = self.compiled_ones.get((kind, self.batch))
+        return min(self.threads, (program.plan if program else self.plan(kind)).shards)
 
     def sees_peers(self, kind: str) -> bool:
         """Whether the examples of a batch see each other.
@@ -123,17 +129,13 @@ class Programs:
     # Machine code.
 
     @uncollected
-    def compiled(
-        self, kind: str, examples: int | None = None, team: bool = False
-    ) -> CompiledProgram:
+    def compiled(self, kind: str, examples: int | None = None) -> CompiledProgram:
         """One program, ready to run on batches of at most `examples` (for 1, see `plan`), or of
         exactly so many if they see each other.
         """
-        key = kind, max(examples or 0, self.batch), False
-        if kind == Kind.PREDICT and examples:
-            key = Kind.PREDICT, examples, team
-        elif examples and self.sees_peers(kind):
-            key = kind, examples, False
+        key = kind, max(examples or 0, self.batch)
+        if examples and (kind == Kind.PREDICT or self.sees_peers(kind)):
+            key = kind, examples
         found = self.compiled_ones.get(key)
         if found is None:
             with self._compiling():
@@ -142,12 +144,12 @@ class Programs:
                     found = self.compiled_ones[key] = self._made(*key)
         return found
 
-    def _made(self, kind: str, examples: int, team: bool) -> CompiledProgram:
+    def _made(self, kind: str, examples: int) -> CompiledProgram:
         with self.clock.running():
             self._make_room(kind)
             if kind == Kind.GRADIENTS:
                 self.weights.add_gradients()
-            return self.of_plan(self.plan(kind, examples, team))
+            return self.of_plan(self.plan(kind, examples))
 
     def _make_room(self, kind: str) -> None:
         """Forget the oldest of too many programs that are each for one number of examples."""
@@ -159,7 +161,9 @@ class Programs:
     def of_plan(self, plan: Plan) -> CompiledProgram:
         """A plan made ready to run on the weights."""
         params = self.weights.params
-        return CompiledProgram(plan, self.dtype, self.weights.arrays, lambda: params.version)
+        return CompiledProgram(
+            plan, self.dtype, self.weights.arrays, lambda: params.version, self.threads
+        )
 
     def of_graph(self, graph: Graph, batch: int) -> CompiledProgram:
         """A graph that is lowered, made ready to run on batches of `batch` examples."""

@@ -24,6 +24,24 @@ class Schedule:
     def __init__(self, limits: tuple[Limit, ...], settings: Graph) -> None:
         self._limits, self._settings = limits, settings
         self._known: tuple[tuple[int, int, float], int, np.ndarray] | None = None
+        self._table, self._first = np.empty((0, 0)), -1  # of a stretch of steps
+        self._address: int | None = None
+
+    def address(self, step: int) -> int | None:
+        """The address of a step's settings, without epochs; None if one of the steps around it has
+        a setting out of its bounds.
+        """
+        first = step - step % AHEAD
+        if first != self._first:
+            try:
+                self._table = self(first, AHEAD)
+                self._address = self._table.ctypes.data
+            except SpecError:
+                self._address = None
+            self._first = first
+        if self._address is None:
+            return None
+        return self._address + (step - first) * self._table.strides[0]
 
     def __call__(
         self, first: int, steps: int, steps_per_epoch: int = 0, total: int = 0, stale: float = 0

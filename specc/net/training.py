@@ -22,6 +22,7 @@ from specc.ir.program import Program
 from specc.locks import COMPILER
 from specc.net.bucketing import Sizes, shorter, steps_of, stretches
 from specc.net.programs import Programs
+from specc.net.ready import Ready
 from specc.net.rollback import Rollback
 from specc.net.schedule import Schedule
 from specc.ops.flops import flops
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from specc.net.divergence import Finding
 
     Diagnose = Callable[[Mapping[str, Column], np.ndarray, int], Finding | None]
+    Columns = Callable[[Mapping[str, np.ndarray]], Mapping[str, Column]]
 
 
 class Training:
@@ -44,6 +46,8 @@ class Training:
         self.program = programs.program
         self.steps_done = 0
         self.buckets: dict[Sizes, Programs] = {}  # programs over fewer steps
+        self._ready = Ready(programs, Kind.TRAIN)
+        self._is_trainable = untrainable(self.program) is None
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -104,7 +108,9 @@ class Training:
             with COMPILER, self.programs.clock.running():
                 program, own = shorter(self.program, sizes), self.programs
                 if program is not None:
-                    own = Programs(program, self.weights, own.batch, own.threads, own.clock)
+                    own = Programs(
+                        program, self.weights, own.batch, own.threads, own.clock, own.shards
+                    )
                     own.graph(Kind.TRAIN)
                 self.buckets[sizes] = own
         return self.buckets[sizes]
@@ -130,6 +136,40 @@ class Training:
                 raise self._diverged(loss, data, rows, diagnose)
             self.steps_done += 1
         return loss
+
+    def quick(
+        self, arrays: Mapping[str, np.ndarray], columns: Columns, diagnose: Diagnose
+    ) -> float | None:
+        """One step on arrays that need no conversion; None if `step` is to be taken.
+
+        `columns` makes of them what `step` takes.
+        """
+        call = self._ready.call(arrays) if self._is_trainable else None
+        if call is None:
+            return None
+        weights, params = self.weights, self.weights.params
+        weights.lock.open_for_writing()
+        try:
+            step, rollback = self.steps_done, self._rollback
+            settings = self.schedule.address(step)
+            if settings is None or not rollback.keep(step, params.version):
+                return None
+            try:
+                loss = call(arrays, step, settings)
+            except BaseException:
+                params.written()
+                raise
+            if loss is None:
+                return None
+            params.written()
+            rollback.stepped(params.version)
+            if not math.isfinite(loss):
+                data = columns(arrays)
+                raise self._diverged(loss, data, len(next(iter(arrays.values()))), diagnose)
+            self.steps_done = step + 1
+            return loss
+        finally:
+            weights.lock.close_for_writing()
 
     @cached_property
     def _rollback(self) -> Rollback:

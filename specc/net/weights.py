@@ -92,13 +92,13 @@ class Weights:
         """Make the arrays that a program for gradients writes to."""
         for each in self.program.parameters:
             self.arrays.setdefault(f"gradient.{each.path}", self._array(each.type.bound_shape))
+        self._copies = {
+            each.path: self.arrays[f"gradient.{each.path}"].copy for each in self.program.parameters
+        }
 
     def gradients(self) -> dict[str, np.ndarray]:
         """Copies of the gradients by path."""
-        return {
-            each.path: self.arrays[f"gradient.{each.path}"].copy()
-            for each in self.program.parameters
-        }
+        return {path: copy() for path, copy in self._copies.items()}
 
     def lasting(self) -> dict[str, np.ndarray]:
         """The parameters, states and slots, which a training changes, by name."""

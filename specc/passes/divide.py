@@ -43,7 +43,7 @@ def divide(graph: Graph, shards: int, lanes: int, team: bool = False) -> Graph:
         if isinstance(node.op, AllReduce)
         and (part := node.inputs[0]) in read_once
         and part not in outputs
-        and _pays(part, shards, lanes, team)
+        and completes(part, shards, lanes, team)
     }
 
     by_rows = {node for node in graph.nodes if team and sums_over_rows(node, shards, lanes)}
@@ -63,7 +63,8 @@ def divide(graph: Graph, shards: int, lanes: int, team: bool = False) -> Graph:
     return rebuild(graph, rule)
 
 
-def _pays(part: Node, shards: int, lanes: int, team: bool) -> bool:
+def completes(part: Node, shards: int, lanes: int, team: bool = False) -> bool:
+    """Whether shards complete rows of a sum over the batch, instead of their own parts of all."""
     op, elements = part.op, part.type.elements
     smallest, fewest = (SMALLEST_OF_TEAM, FEWEST_OF_TEAM) if team else (SMALLEST, FEWEST_ROWS)
     if not isinstance(op, (Contract, Put)) or not op.sum_batch or elements < smallest:

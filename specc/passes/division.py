@@ -1,6 +1,10 @@
-"""How the threads divide the work on a batch: shards of its examples, or a team on all of them.
+"""How a batch is divided: into shards of its examples, or among a team of shards on all of them.
 
-divided(graph, batch=64, threads=2, vector=16)     # Division(shards=2, examples=32, lanes=32, ...)
+divided(graph, batch=64, vector=16)     # Division(shards=2, examples=32, lanes=32, ...)
+
+The number of shards follows from the graph, the batch and the width of vectors, and not from the
+number of threads, each of which runs some of them. Sums over the batch are made shard by shard and
+added in the order of the shards, so a model gives the same bits on any number of threads.
 """
 
 from __future__ import annotations
@@ -8,9 +12,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from specc.ir.graph import Graph, Node
+from specc.ir.sizes import bound
 from specc.ops.leaf import Input, Role
 from specc.ops.reduce import AllReduce
 from specc.passes import team as teams
+from specc.passes.divide import completes
+
+MOST = 16  # shards of a batch
+# A shard has at least so many FLOPs: some 50 us, because shards meet some ten times a step.
+WORTH_A_SHARD = 2e6
+# Products of one vector of lanes are up to a third slower than those of two, but more threads can
+# share them. A shard of one vector has so many FLOPs, some 0.5 ms.
+WORTH_ONE_VECTOR = 5e7
+UPDATE = 10  # FLOPs that take as long as what the update of one weight reads and writes
+TEAMS = (8, 4, 2)  # shards of a team; the most that suit the products are taken
+# FLOPs of one example from which shards share the work on it, and of each of them
+WORTH_A_TEAM, WORTH_A_SHARE, MOST_ALONE = 4e5, 2e5, 4
 
 
 @dataclass(frozen=True)
@@ -28,20 +45,63 @@ class Division:
     team: bool
 
 
-def divided(graph: Graph, batch: int, threads: int, vector: int, wanted: bool = False) -> Division:
-    """The division of a prepared graph's batch among at most `threads` threads.
-
-    Training uses a team whenever that is faster. Prediction uses one only if `wanted`, because on a
-    busy machine a team is slower than one thread.
-    """
-    shards, examples, lanes = shares(batch, threads, vector)
+def divided(graph: Graph, batch: int, vector: int, shards: int | None = None) -> Division:
+    """The division of a prepared graph's batch, into `shards` if that is given."""
     if vector == 1:
-        team = batch == 1 and threads > 1 and not any(map(_keeps_alone, graph.nodes))
-        return Division(threads if team else shards, examples, lanes, vector, team)
-    trains = any(name.startswith(("param.", "gradient.")) for name in graph.outputs)
-    if threads > 1 and (trains or wanted) and teams.suits(graph, batch, threads, vector):
-        return Division(threads, batch, teams.whole_lanes(batch, vector), vector, True)
-    return Division(shards, examples, lanes, vector, False)
+        count = _of_one_example(graph) if shards is None else shards
+        team = batch == 1 and count > 1 and not any(map(_keeps_alone, graph.nodes))
+        found, examples, lanes = shares(batch, count, vector)
+        return Division(count if team else found, examples, lanes, vector, team)
+    for count in TEAMS if shards is None else (shards,):
+        if count > 1 and _may_be_team(graph) and teams.suits(graph, batch, count, vector):
+            return Division(count, batch, teams.whole_lanes(batch, vector), vector, True)
+    count = shard_count(graph, batch, vector) if shards is None else shards
+    return Division(*shares(batch, count, vector), vector, False)
+
+
+def shard_count(graph: Graph, batch: int, vector: int) -> int:
+    """The shards that a prepared graph's batch is divided into."""
+    vectors = -(-batch // vector)
+    work = _flops(graph, batch)
+    count = min(MOST, vectors, int(work / WORTH_A_SHARD))
+    if work / vectors < WORTH_ONE_VECTOR:
+        count = min(count, -(-vectors // 2))
+    while count > 2 and not _saves_memory(graph, batch, count, vector):
+        count -= 1
+    return max(count, 1)
+
+
+def _flops(graph: Graph, batch: int) -> float:
+    """The floating-point operations of a batch, and what updates cost, in FLOPs."""
+    work = 0
+    for node in graph.nodes:
+        is_batched = node.type.batched or any(each.type.batched for each in node.inputs)
+        work += bound(node.op.flops(node)) * (batch if is_batched else 1)
+    trained = (node for name, node in graph.outputs.items() if name.startswith("param."))
+    return work + UPDATE * sum(bound(node.type.elements) for node in trained)
+
+
+def _saves_memory(graph: Graph, batch: int, shards: int, vector: int) -> bool:
+    """Whether the shards' parts of sums take no more memory than what is computed of the batch."""
+    _, _, lanes = shares(batch, shards, vector)
+    parts = sum(
+        bound(node.type.elements)
+        for node in graph.nodes
+        if isinstance(node.op, AllReduce) and not completes(node.inputs[0], shards, lanes)
+    )
+    values = sum(bound(node.type.elements) for node in graph.nodes if node.type.batched)
+    return shards * parts <= batch * values
+
+
+def _of_one_example(graph: Graph) -> int:
+    """The shards that share the work on one example."""
+    work = _flops(graph, 1)
+    return min(MOST_ALONE, int(work / WORTH_A_SHARE)) if work >= WORTH_A_TEAM else 1
+
+
+def _may_be_team(graph: Graph) -> bool:
+    """Whether a program trains or predicts: an evaluation is of many examples."""
+    return any(name.startswith(("param.", "gradient.", "output.")) for name in graph.outputs)
 
 
 def _keeps_alone(node: Node) -> bool:
@@ -51,11 +111,11 @@ def _keeps_alone(node: Node) -> bool:
     )
 
 
-def shares(batch: int, threads: int, vector: int) -> tuple[int, int, int]:
+def shares(batch: int, shards: int, vector: int) -> tuple[int, int, int]:
     """The shards of a batch, the examples of each, and the lanes that hold them.
 
     Half-empty vectors cost as much as full ones, so there are no more shards than the batch fills.
     """
-    shards = min(threads, -(-batch // vector))
+    shards = min(shards, -(-batch // vector))
     examples = -(-batch // shards)
     return shards, examples, -(-examples // vector) * vector

@@ -1,6 +1,6 @@
 """How many rows a prediction computes at a time.
 
-    prediction_batch(rows=10_000, vector=16, threads=2, planned=planned)     # 256, or fewer
+    prediction_batch(rows=10_000, vector=16, shards=2, planned=planned)     # 256, or fewer
 
 Large batches read the weights less often, but their activations must fit in the L2 cache. So large
 images are predicted one vector of lanes at a time, and flat examples up to eight. A loop over time
@@ -21,13 +21,13 @@ USES = 2  # how often each activation moves through memory: written once, read o
 
 
 def prediction_batch(
-    rows: int, vector: int, threads: int, planned: Callable[[int], Plan], item: int
+    rows: int, vector: int, shards: int, planned: Callable[[int], Plan], item: int
 ) -> int:
     """Rows to compute at a time, of `rows` in all; `planned(n)` plans for n.
 
     A float takes `item` bytes.
     """
-    unit = vector * min(threads, -(-rows // vector))
+    unit = vector * min(shards, -(-rows // vector))
     whole = min(MOST, 1 << (-(-rows // unit) - 1).bit_length())
     plan = planned(unit * whole)
     if whole == 1 or plan.arena_bytes <= NEAR:

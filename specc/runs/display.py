@@ -79,7 +79,7 @@ class Lines(Quiet):
         # the first steps are done, so all that training needs has been compiled
         if not self.has_started:
             self.has_started = True
-            threads = f"{self.net.shards} thread{'s' * (self.net.shards > 1)}"
+            threads = f"{self.net.working_threads} thread{'s' * (self.net.working_threads > 1)}"
             self.line(f"compiled in {self.net.compile_seconds:.2f} s, runs on {threads}")
 
     def epoch(self, epoch: Epoch) -> None:

@@ -54,20 +54,15 @@ def look_at_data(
         listener.diagnostics(found)
 
 
-def run_program(
-    run: Run,
-    changes: Mapping[str, str | int],
-    listener: Listener,
-    threads: int | None = None,
-) -> Program:
+def run_program(run: Run, changes: Mapping[str, str | int], listener: Listener) -> Program:
     """Return the program of a run, with the changes that it was trained with and new `changes`.
 
     Raises `RunError` if its files were edited. A different machine or different versions of
-    packages are a warning. `threads` is the number of threads with which a training is resumed.
+    packages are a warning.
     """
     from specc.runs.provenance import compare_model
 
-    compare_model(run, listener.warn, threads)
+    compare_model(run, listener.warn)
     known: dict[str, str | int] = {**run.record.sizes, **run.record.overrides}
     return checked(read_source(run.folder / "model.dl"), {**known, **changes}, listener)
 

@@ -82,7 +82,7 @@ def pins(recipe: Recipe, texts: dict[str, str], data: Data, files: dict[str, str
     )
 
 
-def compare_model(run: Run, warn: Warn, threads: int | None = None) -> None:
+def compare_model(run: Run, warn: Warn) -> None:
     """Raise `RunError` if model.dl or a file that it uses was edited; warn of other surroundings.
 
     Each run is compared once. A run of an older version of specc has no hashes: that is a warning.
@@ -111,10 +111,10 @@ def compare_model(run: Run, warn: Warn, threads: int | None = None) -> None:
                 help="undo the edit; to train the edited file, give a copy of it to `specc train`,"
                 " which starts a new run",
             )
-    _warn_of_surroundings(run, pinned, warn, threads)
+    _warn_of_surroundings(run, pinned, warn)
 
 
-def _warn_of_surroundings(run: Run, pinned: Pins, warn: Warn, threads: int | None) -> None:
+def _warn_of_surroundings(run: Run, pinned: Pins, warn: Warn) -> None:
     """Say what else than the model and the data is not as it was."""
     now = versions() | machine()
     then = pinned.versions | pinned.machine
@@ -123,8 +123,6 @@ def _warn_of_surroundings(run: Run, pinned: Pins, warn: Warn, threads: int | Non
         for name in ("specc", *BUILT_ON, "processor", "vectors")
         if name in then and then[name] != now[name]
     ]
-    if threads is not None and threads != run.record.threads:
-        changed.append(f"threads {run.record.threads} (now {threads})")
     if changed:
         warn(
             f"`{run.folder}` was trained with {', '.join(changed)}: the last bits of results may"

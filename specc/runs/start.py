@@ -232,7 +232,7 @@ def _continued(
             help=f"use `specc train --resume {folder}` to continue; to train the changed file,"
             " start a new run",
         )
-    program = run_program(run, values, listener, threads)
+    program = run_program(run, values, listener)
     record.overrides = {**record.overrides, **values}
     recipe = program.recipe
     for name, now, then in (

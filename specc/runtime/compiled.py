@@ -42,7 +42,7 @@ class CompiledModel(Protocol):
         ...
 
     @property
-    def shards(self) -> int:
+    def working_threads(self) -> int:
         """The threads that a batch is divided between."""
         ...
 

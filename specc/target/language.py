@@ -69,7 +69,7 @@ def wake(address: int) -> None:
     raise NotImplementedError
 
 
-def run_shard(state: int, shard: int) -> int:
+def run_shards(state: int, thread: int) -> int:
     """Run one thread's part of the posted job, and return the number of steps done."""
     raise NotImplementedError
 

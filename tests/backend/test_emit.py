@@ -18,7 +18,9 @@ def calls_of(plan: Plan, shard: int, ports=("x",)):
 
 
 def compiled(text: str, threads: int, batch: int = 32):
-    return specc.compile(specc.load(Source("m.dl", text)), batch=batch, threads=threads)
+    return specc.compile(
+        specc.load(Source("m.dl", text)), batch=batch, threads=threads, shards=threads
+    )
 
 
 def test_a_kernel_is_named_after_the_formulas_that_it_joins():
@@ -85,7 +87,7 @@ def test_each_shard_of_a_team_takes_its_share_of_a_formula(eager):
 def test_only_the_first_shard_does_what_a_team_does_not_divide(eager):
     text = """seq time = 4 model m { input x: float[time, 20]
       output y = x -> rnn(40) -> last -> dense(3) }"""
-    plan = compiled(text, 3).plan("predict", 1, team=True)
+    plan = compiled(text, 3).plan("predict", 1)
     assert plan.team and any(step.phases for step in plan.steps)
     counts = [len(calls_of(plan, shard)) for shard in range(3)]
     assert counts[0] > counts[1] == counts[2]

@@ -40,7 +40,7 @@ class Guarded:
 @pytest.mark.parametrize("rows", [5, 32, 37, 95])
 def test_outputs_are_written_for_the_rows_that_there_are(rows, size, threads, monkeypatch):
     text = f"model m {{ input x: float[{size}] output y = 2 * x output k = argmax(x) }}"
-    net = specc.compile(specc.load(Source("m.dl", text)), batch=32, threads=threads)
+    net = specc.compile(specc.load(Source("m.dl", text)), batch=32, threads=threads, shards=threads)
     x = np.random.default_rng(0).standard_normal((rows, size)).astype(np.float32)
     guarded = Guarded()
     monkeypatch.setattr(program, "np", guarded)

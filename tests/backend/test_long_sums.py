@@ -104,7 +104,7 @@ def test_long_sums_of_an_example_in_every_order_of_axes(case, setting):
     )
     program = driver.load(Source("x.dl", text))
     for batch in (1, 5, 33):
-        net = specc.compile(program, batch=batch, dtype=dtype, threads=threads)
+        net = specc.compile(program, batch=batch, dtype=dtype, threads=threads, shards=threads)
         x = rng.uniform(0.5, 1.5, (batch, *shape)).astype(dtype)
         w = rng.uniform(0.5, 1.5, shape).astype(dtype)
         net.params["w"][...] = w
@@ -136,7 +136,7 @@ def test_the_gradient_of_filters_over_many_places_and_examples(
     text = f"""model m {{ input x: float[{channels}, {size}, {size}]
   loss sum(x -> conv({filters}, kernel={kernel})) }}"""
     program = driver.load(Source("x.dl", text))
-    net = specc.compile(program, batch=48, dtype="float32", threads=threads)
+    net = specc.compile(program, batch=48, dtype="float32", threads=threads, shards=threads)
     x = np.full((48, channels, size, size), 0.1, np.float32)
     _, gradients = net.loss_and_gradients(x=x)
     wanted = (size - kernel + 1) ** 2 * float(x[0, 0, 0, 0])

@@ -118,7 +118,7 @@ def test_products_planned_for_another_machine_are_right_here(path, name, monkeyp
     monkeypatch.setenv(VARIABLE, str(path))
     profile, machine = Profile.read(path), this_machine()
     assert (machine.vector_bits, machine.registers) == (profile.vector_bits, profile.registers)
-    assert Batch.on_this_machine(64, 1).vector == profile.vector_bits // 32
+    assert Batch.on_this_machine(64).vector == profile.vector_bits // 32
     target = Target("float32", machine)
     assert target.profile == profile
     case = Case(roles(*SHAPES[name])["forward"], "float32", None, 32, 1)

@@ -78,17 +78,21 @@ def test_every_kernel_of_a_step_is_listed_with_its_work_and_its_line(specc):
 
 
 def test_threads_share_the_work(specc):
-    one, two = (record(specc, "tiny.dl", "--threads", n) for n in (1, 2))
-    largest = [max(each["flops"] for each in found["kernels"]) for found in (one, two)]
-    assert largest[0] == 2 * largest[1]
+    found = [record(specc, "tiny.dl", "batch=1024", "--threads", n) for n in (1, 2)]
+    assert [each["threads"] for each in found] == [1, 2]
+    largest = [max(kernel["flops"] for kernel in each["kernels"]) for each in found]
+    assert largest[0] == largest[1] < 2 * 1024 * 64 * 32  # of a shard, whatever runs it
+    for each in found:
+        assert sum(kernel["share"] for kernel in each["kernels"]) <= 1.0001
 
 
 def test_the_table_shows_the_largest_kernels_or_all(specc):
-    status, out, _ = specc("time", "tiny.dl", "--threads", "2", "batch=40", "classes=12")
+    status, out, _ = specc("time", "tiny.dl", "--threads", "2", "batch=1000", "classes=12")
     assert status == 0
     lines = out.splitlines()
     assert (
-        lines[0].startswith("tiny: ") and "batch 40, 2 threads, float32, random numbers" in lines[0]
+        lines[0].startswith("tiny: ")
+        and "batch 1000, 2 threads, float32, random numbers" in lines[0]
     )
     assert lines[3].split() == [
         "kernel",

@@ -49,7 +49,12 @@ class _Comparison:
         self.case = case
         self.program = driver.load(Source("x.dl", case.program.text))
         self.net = specc.compile(
-            self.program, batch=case.batch, dtype=case.dtype, threads=case.threads, seed=case.seed
+            self.program,
+            batch=case.batch,
+            dtype=case.dtype,
+            threads=case.threads,
+            shards=case.threads,
+            seed=case.seed,
         )
         self.given = numbers(case, self.program, self.net)
         self.compared = self.judged = 0

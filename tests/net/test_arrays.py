@@ -247,8 +247,8 @@ def test_an_output_may_be_the_same_for_all_examples():
 
 @pytest.mark.parametrize(("batch", "threads"), [(40, 100), (1, 2), (64, 2), (3, 9)])
 def test_threads_with_too_few_examples_are_left_out(program, batch, threads):
-    net = specc.compile(program, batch=batch, threads=threads)
-    assert net.shards == net.plan("train").shards <= min(batch, threads, 10)
+    net = specc.compile(program, batch=batch, threads=threads, shards=threads)
+    assert net.working_threads == net.plan("train").shards <= min(batch, threads, 10)
     other = specc.compile(program, batch=batch, threads=1)
     given = arrays(batch)
     assert net.step(**given) == pytest.approx(other.step(**given), rel=1e-5)

@@ -63,7 +63,7 @@ def data_for(program, rows, batch, seed=0):
 
 
 def trained(program, data, rows, batch, threads, total):
-    net = specc.compile(program, batch=batch, dtype="float64", threads=threads)
+    net = specc.compile(program, batch=batch, dtype="float64", threads=threads, shards=threads)
     randomized(net)
     records = net.train(data, np.arange(rows), 0, rows, total)
     return net, records

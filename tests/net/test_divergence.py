@@ -176,7 +176,7 @@ def test_a_training_stops_at_the_record_that_is_not_finite(tmp_path, threads):
         'train { data npz("d.npz") optimizer sgd(lr = 0.01) batch = 8 epochs = 3 }'
     )
     data = load(checked.recipe, checked.ports, tmp_path)
-    net = specc.compile(checked, threads=threads, seed=0)
+    net = specc.compile(checked, threads=threads, shards=threads, seed=0)
     run = create(
         tmp_path / "runs",
         Record("m", "m.dl", ".", {}, 0, 8, 3, "float32", threads, "0"),
@@ -193,7 +193,7 @@ def test_a_training_stops_at_the_record_that_is_not_finite(tmp_path, threads):
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.message == f"training stopped at step {step + 1} (epoch 1): the loss is nan"
     assert diagnostic.span.text == "log(x * w)" and "record 78 of the data" in diagnostic.notes
-    other = specc.compile(checked, threads=threads, seed=0)
+    other = specc.compile(checked, threads=threads, shards=threads, seed=0)
     order = data.training.rows[permutation(0, 0, 200)]
     if step:
         other.train(data.training.columns, order[: 8 * step], 0, 25, 75)

@@ -32,8 +32,8 @@ model m {
 }
 train { optimizer momentum(lr = 0.001, mu = 0.9) }
 """
-net = specc.compile(specc.load(Source("m.dl", TEXT)), batch=64, threads=2, seed=0)
-own = specc.compile(specc.load(Source("m.dl", TEXT)), batch=64, threads=2, seed=0)
+net = specc.compile(specc.load(Source("m.dl", TEXT)), batch=64, threads=2, shards=2, seed=0)
+own = specc.compile(specc.load(Source("m.dl", TEXT)), batch=64, threads=2, shards=2, seed=0)
 x, y = np.ones((64, 8), np.float32), np.ones(64, np.float32)
 for each in (net, own):
     each.step(x=x, y=y), each.forward(x=x)

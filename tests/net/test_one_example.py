@@ -11,7 +11,8 @@ from pairs import in_turn
 
 import specc
 from specc.backend.reference import evaluate
-from specc.backend.run.prepared import Fastest, Prepared
+from specc.backend.run.fastest import Fastest
+from specc.backend.run.prepared import Prediction
 from specc.columns import Column
 from specc.net.prediction import FEW
 from specc.pipeline import Kind
@@ -62,7 +63,12 @@ def compiled(name: str, dtype: str, threads: int):
     before = "seq steps = 7\n" if "steps" in NETWORKS[name] else ""
     text = f"{before}model one {{\n{NETWORKS[name]}\n}}\n"
     net = specc.compile(
-        specc.load(Source("one.dl", text)), batch=5, dtype=dtype, threads=threads, seed=3
+        specc.load(Source("one.dl", text)),
+        batch=5,
+        dtype=dtype,
+        threads=threads,
+        shards=threads,
+        seed=3,
     )
     rng = np.random.default_rng(1)
     for path, array in net.params.items():
@@ -88,11 +94,11 @@ def wanted(net, inputs) -> np.ndarray:
     return output
 
 
-def prepared(net, rows: int, team: bool) -> Prepared:
-    program = net.compiled(Kind.PREDICT, 1, team)
+def prepared(net, rows: int, alone: bool) -> Prediction:
+    program = net.compiled(Kind.PREDICT, 1)
     ports = [next(port for port in net.ports if port.name == name) for name in program.ports]
     names = {f"output.{term.name}": term.name for term in net.program.outputs}
-    return Prepared(program, ports, names, rows, 1, net.seed)
+    return Prediction(program, ports, names, rows, 1, net.seed, alone=alone)
 
 
 @pytest.mark.parametrize(("name", "dtype"), in_turn([*NETWORKS], ["float64", "float32"]))
@@ -104,8 +110,8 @@ def test_each_way_agrees_with_the_interpreter(name, dtype):
         found = net.forward(**{key: array[:rows] for key, array in inputs.items()})
         (found,) = found.values()
         assert np.abs(found - expected[:rows]).max() < bound
-    for team in (False, True):
-        call = prepared(net, 2, team)
+    for alone in (False, True):
+        call = prepared(net, 2, alone)
         for rows in (slice(0, 2), slice(3, 5)):
             (found,) = call({key: array[rows] for key, array in inputs.items()}).values()
             assert np.abs(found - expected[rows]).max() < bound
@@ -117,7 +123,7 @@ TEAMS = ["dense", "a channel by itself", "residual", "wide recurrent"]
 @pytest.mark.parametrize(("name", "threads"), in_turn(TEAMS, [2, 3, 5]))
 def test_a_team_of_any_size_agrees_with_the_interpreter(name, threads):
     net, inputs = compiled(name, "float32", threads)
-    call, expected = prepared(net, 1, True), wanted(net, inputs)
+    call, expected = prepared(net, 1, False), wanted(net, inputs)
     for row in range(3):
         (found,) = call({key: array[row : row + 1] for key, array in inputs.items()}).values()
         assert np.allclose(found, expected[row : row + 1], atol=1e-4)
@@ -126,28 +132,24 @@ def test_a_team_of_any_size_agrees_with_the_interpreter(name, threads):
 @pytest.mark.parametrize("threads", [2, 3, 5])
 def test_a_team_divides_the_work(threads):
     net, inputs = compiled("convolution", "float32", threads)
-    plan = net.plan(Kind.PREDICT, 1, team=True)
+    plan = net.plan(Kind.PREDICT, 1)
     assert plan.team and plan.shards == threads
     assert {step.group.kind for step in plan.steps if step.mode == "split"} == {
         "contract",
         "nest",
         "kernel",
     }
-    (found,) = prepared(net, 1, True)({key: array[:1] for key, array in inputs.items()}).values()
+    (found,) = prepared(net, 1, False)({key: array[:1] for key, array in inputs.items()}).values()
     assert np.allclose(found, wanted(net, inputs)[:1], atol=1e-4)
 
 
 def test_a_team_divides_the_steps_of_wide_cells_alone():
     net, _ = compiled("wide recurrent", "float32", 2)
-    loops = [
-        step for step in net.plan(Kind.PREDICT, 1, team=True).steps if step.group.kind == "loop"
-    ]
+    loops = [step for step in net.plan(Kind.PREDICT, 1).steps if step.group.kind == "loop"]
     assert [step.mode for step in loops] == ["split"] * 3
     assert all({each.mode for each in step.steps} >= {"split"} for step in loops)
     net, _ = compiled("recurrent", "float32", 2)
-    loops = [
-        step for step in net.plan(Kind.PREDICT, 1, team=True).steps if step.group.kind == "loop"
-    ]
+    loops = [step for step in net.plan(Kind.PREDICT, 1).steps if step.group.kind == "loop"]
     assert [step.mode for step in loops] == ["single"] * 2
 
 
@@ -197,7 +199,7 @@ def test_packed_weights_follow_what_is_written_into_them(handle, held):
         "  output y\n  loss mean(y * y)\n}\n"
         'train {\n  data npz("x.npz")\n  optimizer sgd(lr = 0.1)\n}\n'
     )
-    net = specc.compile(specc.load(Source("one.dl", text)), batch=64, threads=2, seed=1)
+    net = specc.compile(specc.load(Source("one.dl", text)), batch=64, threads=2, shards=2, seed=1)
     x = np.random.default_rng(0).standard_normal((64, 40)).astype("float32")
 
     def found() -> np.ndarray:
@@ -248,7 +250,7 @@ class _Clock:
 
 def test_the_faster_way_is_taken_and_the_other_tried_again(monkeypatch):
     clock = _Clock()
-    monkeypatch.setattr("specc.backend.run.prepared.time", clock)
+    monkeypatch.setattr("specc.backend.run.fastest.time", clock)
     slow, fast = _Call(clock, 2.0), _Call(clock, 1.0)
     both = Fastest([slow, fast])
 
@@ -275,7 +277,7 @@ def test_the_faster_way_is_taken_and_the_other_tried_again(monkeypatch):
 def test_wide_outputs_are_turned_back(rows, dtype):
     text = "model one {\n  input x: float[5]\n  output tanh(x -> dense(41))\n}\n"
     net = specc.compile(
-        specc.load(Source("one.dl", text)), batch=64, dtype=dtype, threads=2, seed=1
+        specc.load(Source("one.dl", text)), batch=64, dtype=dtype, threads=2, shards=2, seed=1
     )
     x = np.random.default_rng(rows).standard_normal((rows, 5)).astype(dtype)
     (found,) = net.forward(x=x).values()
@@ -288,7 +290,7 @@ def test_a_sum_of_rows_of_a_table_keeps_no_rows():
         "model one {\n  input x: class(50)[9]\n  param table: float[50, 37] = normal\n"
         "  output mean(table[x]; axis=0)\n}\n"
     )
-    net = specc.compile(specc.load(Source("one.dl", text)), batch=40, threads=2, seed=1)
+    net = specc.compile(specc.load(Source("one.dl", text)), batch=40, threads=2, shards=2, seed=1)
     assert net.plan(Kind.PREDICT).arena_bytes < 9 * 37 * 20 * 4
     x = np.random.default_rng(0).integers(0, 50, (41, 9))
     for rows in (1, 40, 41):

@@ -43,7 +43,9 @@ def program(cell, steps, port="stream"):
 
 
 def compiled(cell, steps, batch, threads=1, port="stream", dtype="float64"):
-    net = specc.compile(program(cell, steps, port), batch=batch, dtype=dtype, threads=threads)
+    net = specc.compile(
+        program(cell, steps, port), batch=batch, dtype=dtype, threads=threads, shards=threads
+    )
     randomized(net)
     return net
 
@@ -114,7 +116,7 @@ def test_networks_of_all_kinds_go_on_from_window_to_window(name):
         threads=1,
     )
     net = specc.compile(
-        load(text.replace("input", "stream")), batch=lanes, dtype="float64", threads=2
+        load(text.replace("input", "stream")), batch=lanes, dtype="float64", threads=2, shards=2
     )
     randomized(long)
     net.set_params(dict(long.params))
@@ -260,7 +262,7 @@ def _trained(corpus, name, stops=(), threads=1):
     run = create(corpus / name, record, {})
     progress, stops = None, list(stops)
     while True:
-        net = specc.compile(load(CHARS), batch=2, threads=threads, seed=0)
+        net = specc.compile(load(CHARS), batch=2, threads=threads, shards=threads, seed=0)
         data = load_data(made, net.ports, corpus)
         if progress is not None:
             progress = restore(run.last, net)

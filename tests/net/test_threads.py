@@ -30,7 +30,7 @@ train { optimizer adam(lr = 0.01)  batch = 4 }
 
 
 def digits(threads: int = 1):
-    return specc.compile(specc.load(MODELS / "digits.dl"), threads=threads, seed=0)
+    return specc.compile(specc.load(MODELS / "digits.dl"), threads=threads, shards=threads, seed=0)
 
 
 def side_by_side(work, count: int, callers: int = CALLERS) -> list:
@@ -72,7 +72,6 @@ def test_predictions_of_several_threads_are_each_callers_own():
 
 def test_predictions_of_threads_that_share_a_crew_are_each_callers_own():
     net = digits(threads=2)
-    net.prediction.is_for_team = lambda plan, batch: False  # teams may round differently
     assert wrong_answers(net, 400, rows=(1, 8, 64, 300)) == 0
 
 
@@ -92,12 +91,12 @@ def test_a_team_predicts_for_several_threads():
     text = (
         "model m { input x: float[700] output y = x -> dense(700) -> relu -> dense(700) -> tanh }"
     )
-    net = specc.compile(specc.load(Source("m.dl", text)), threads=2, batch=1, seed=0)
+    net = specc.compile(specc.load(Source("m.dl", text)), threads=2, shards=2, batch=1, seed=0)
     inputs = np.random.default_rng(0).standard_normal((8, 1, 700)).astype(np.float32)
     expected = [net.forward(x=x)["y"].copy() for x in inputs]
     found = side_by_side(lambda number: (number, net.forward(x=inputs[number % 8])["y"]), 600)
     for number, y in found:
-        np.testing.assert_allclose(y, expected[number % 8], rtol=1e-4, atol=1e-5)
+        assert np.array_equal(y, expected[number % 8])
 
 
 def served(net, requests: int) -> int:

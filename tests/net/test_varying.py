@@ -115,7 +115,7 @@ def inputs_of(program, data):
 @pytest.mark.parametrize(("name", "threads"), in_turn(NETWORKS, [1, 2]))
 def test_compiled_values_are_those_of_the_interpreter(name, threads):
     program, count = load(NETWORKS[name]), 19
-    net = specc.compile(program, batch=count, dtype="float64", threads=threads)
+    net = specc.compile(program, batch=count, dtype="float64", threads=threads, shards=threads)
     randomized(net)
     data = data_for(program, count)
     wanted = interpreted(program, net, data, pipeline.with_gradients(program))

@@ -38,7 +38,7 @@ def test_a_row_gets_the_gradients_of_all_who_look_it_up(threads):
     text = """model m { input k: class(9)[3] input s: float[3, 17]
       param t: float[9, 17] = normal loss sum(t[k] * s) }"""
     net = specc.compile(
-        specc.load(Source("m.dl", text)), batch=40, dtype="float64", threads=threads
+        specc.load(Source("m.dl", text)), batch=40, dtype="float64", threads=threads, shards=threads
     )
     wanted = np.zeros((9, 17))
     np.add.at(wanted, given["k"], given["s"] / 40)

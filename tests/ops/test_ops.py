@@ -338,7 +338,7 @@ def compiled_value(graph: Graph, arrays, types, examples, dtype, shards, vector=
     ready = verify(prepare(verify(simplify(graph), "simplify")), "prepare")
     item = 8 if dtype == "float64" else 4
     vector = vector or this_machine().vector_bits // (8 * item)
-    made = planned(ready, Batch(examples, shards, vector, item))
+    made = planned(ready, Batch(examples, vector, item, shards))
     store = {
         f"param.x{i}": np.ascontiguousarray(a, dtype if t.kind == "float" else None)
         for i, (t, a) in enumerate(zip(types, arrays, strict=True))

@@ -44,7 +44,11 @@ def group_loss(z, y, margin):
 )
 def test_the_group_loss_is_its_definition_over_all_pairs(count, batch, threads):
     net = specc.compile(
-        driver.load(Source("g.dl", TEXT)), batch=batch, threads=threads, dtype="float64"
+        driver.load(Source("g.dl", TEXT)),
+        batch=batch,
+        threads=threads,
+        shards=threads,
+        dtype="float64",
     )
     x, y = data(count)
     loss, _ = net.loss_and_gradients(x=x, y=y)
@@ -56,7 +60,7 @@ def test_gradients_over_pairs_agree_with_the_interpreter_and_finite_differences(
     count, batch, threads
 ):
     program = driver.load(Source("g.dl", TEXT))
-    net = specc.compile(program, batch=batch, threads=threads, dtype="float64")
+    net = specc.compile(program, batch=batch, threads=threads, shards=threads, dtype="float64")
     x, y = data(count)
     _, gradients = net.loss_and_gradients(x=x, y=y)
     leaves = {("param", path): array for path, array in net.params.items()}
@@ -80,7 +84,7 @@ def test_gradients_over_pairs_agree_with_the_interpreter_and_finite_differences(
 
 
 def test_training_on_groups_draws_classes_apart():
-    net = specc.compile(driver.load(Source("g.dl", TEXT)), batch=30, threads=2)
+    net = specc.compile(driver.load(Source("g.dl", TEXT)), batch=30, threads=2, shards=2)
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, 30)
     x = np.eye(3, 4)[y] + 0.1 * rng.standard_normal((30, 4))
@@ -119,7 +123,11 @@ def figures_of(x) -> list[float]:
 @pytest.mark.parametrize(("batch", "threads"), [(4, 1), (16, 2), (40, 2)])
 def test_examples_are_counted_and_lanes_are_not(batch, threads):
     net = specc.compile(
-        driver.load(Source("c.dl", COUNTED)), batch=batch, threads=threads, dtype="float64"
+        driver.load(Source("c.dl", COUNTED)),
+        batch=batch,
+        threads=threads,
+        shards=threads,
+        dtype="float64",
     )
     x = np.arange(1.0, 24.0).reshape(-1, 1)
     rows = {"x": Column(x)}
@@ -166,7 +174,7 @@ def test_a_formula_over_peers_is_that_of_the_examples(name):
         )
     )
     for dtype, count, batch, threads in SIZES:
-        net = specc.compile(program, batch=batch, threads=threads, dtype=dtype)
+        net = specc.compile(program, batch=batch, threads=threads, shards=threads, dtype=dtype)
         x, _ = data(count)
         leaves = {("param", path): array for path, array in net.params.items()}
         leaves |= {("input", "x"): x, ("weight_of_example", ""): np.full(count, 1 / count)}
@@ -217,6 +225,7 @@ def test_predictions_for_any_number_of_rows_see_the_rows_of_their_batch():
         ),
         batch=8,
         threads=2,
+        shards=2,
         dtype="float64",
     )
     for rows in (*range(12), 16, 19):

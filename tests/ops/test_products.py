@@ -111,7 +111,7 @@ def check(
     given = {(node.op.role, node.op.label): arrays[node.op.label] for node in leaves}
     wanted = evaluate(graph, {**given, ("weight_of_example", ""): np.full(examples, 1 / examples)})
     width = vector or this_machine().lanes(dtype)
-    made = planned(prepare(graph), Batch(examples, shards, width, np.dtype(dtype).itemsize))
+    made = planned(prepare(graph), Batch(examples, width, np.dtype(dtype).itemsize, shards))
     store = {
         f"param.{node.op.label}": np.array(arrays[node.op.label], dtype)
         for node in leaves

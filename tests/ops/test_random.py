@@ -78,7 +78,7 @@ def test_compiled_code_draws_the_same_numbers(dtype, shards):
     drawn = leaf(Uniform((3, 5), True, "noise"))
     graph = prepare(Graph({"output.y": apply(Add(), x, drawn)}))
     item = 8 if dtype == "float64" else 4
-    made = planned(graph, Batch(batch, shards, this_machine().vector_bits // (8 * item), item))
+    made = planned(graph, Batch(batch, this_machine().vector_bits // (8 * item), item, shards))
     program = CompiledProgram(made, dtype, {})
     data = {"x": Column(np.zeros((rows, 3, 5)))}
     _, found = program.run(data, np.arange(rows), batch, seed=-7, first=11)

@@ -33,7 +33,7 @@ def deep(layers: str, shape: str = "4", threads: int = 2):
       loss cross_entropy(scores, y)
     }}
     train {{ optimizer momentum(lr=0.1) batch = 2 }}"""
-    return specc.compile(specc.load(Source("deep.dl", text)), threads=threads)
+    return specc.compile(specc.load(Source("deep.dl", text)), threads=threads, shards=threads)
 
 
 def kernels(net) -> set[str]:

@@ -37,7 +37,9 @@ OPTIMIZERS = {
 
 def trained(model: str, optimizer: str, threads: int, batch: int = 17, dtype: str = "float64"):
     text = f"{MODELS[model]} train {{ {OPTIMIZERS[optimizer]} batch = {batch} }}"
-    net = specc.compile(specc.load(Source("m.dl", text)), dtype=dtype, threads=threads)
+    net = specc.compile(
+        specc.load(Source("m.dl", text)), dtype=dtype, threads=threads, shards=threads
+    )
     rng = np.random.default_rng(1)
     for _ in range(3):
         net.step(
@@ -86,7 +88,7 @@ def test_gradients_are_handed_out_whole():
     rng = np.random.default_rng(0)
     data = {"x": rng.normal(size=(35, 301)), "y": rng.normal(size=(35, 97))}
     two, one = (
-        specc.compile(program, dtype="float64", threads=n).loss_and_gradients(**data)[1]
+        specc.compile(program, dtype="float64", threads=n, shards=n).loss_and_gradients(**data)[1]
         for n in (2, 1)
     )
     for path, gradient in one.items():
@@ -99,7 +101,7 @@ def test_small_layers_and_large_batches_are_not_divided(batch, widths):
     text = f"""model m {{ input x: float[101] target y: float[{second}]
         loss mse(x -> dense({first}) -> relu -> dense({second}), y) }}
         train {{ optimizer adam(lr=0.01) batch = {batch} }}"""
-    net = specc.compile(specc.load(Source("m.dl", text)), threads=2)
+    net = specc.compile(specc.load(Source("m.dl", text)), threads=2, shards=2)
     assert Mode.ROWS not in modes(net)
 
 
@@ -107,7 +109,7 @@ def test_only_a_team_divides_a_product_by_the_rows_of_its_weights():
     text = """model m { input x: float[300] target y: float[3]
         loss mse(x -> dense(400) -> relu -> dense(300) -> dense(3), y) }
         train { optimizer sgd(lr=0.1) batch = 64 }"""
-    graph = specc.compile(specc.load(Source("m.dl", text)), threads=2).graph("train")
+    graph = specc.compile(specc.load(Source("m.dl", text)), threads=2, shards=2).graph("train")
     for team, expected in ((False, 0), (True, 1)):
         divided = divide(graph, 2, 32, team)
         by_rows = [node for node in divided.nodes if getattr(node.op, "by_rows", False)]

@@ -54,8 +54,8 @@ def test_a_pad_that_is_no_border_of_zeros_stays(pad):
 
 
 def test_a_team_waits_only_where_a_product_reads_what_others_made():
-    net = specc.compile(specc.load(Source("m.dl", TWO_LAYERS)), batch=4, threads=2)
-    plan = net.plan(Kind.PREDICT, 1, team=True)
+    net = specc.compile(specc.load(Source("m.dl", TWO_LAYERS)), batch=4, threads=2, shards=2)
+    plan = net.plan(Kind.PREDICT, 1)
     phases = [
         [step.group.kind for step in plan.steps if step.phase == phase] for phase in (1, 2, 3)
     ]
@@ -68,7 +68,9 @@ def test_a_team_waits_only_where_a_product_reads_what_others_made():
 
 
 def test_the_border_of_a_frame_is_zero_at_every_call():
-    net = specc.compile(specc.load(Source("m.dl", TWO_LAYERS)), batch=4, threads=2, seed=1)
+    net = specc.compile(
+        specc.load(Source("m.dl", TWO_LAYERS)), batch=4, threads=2, shards=2, seed=1
+    )
     rng = np.random.default_rng(2)
     for _ in range(3):
         x = rng.standard_normal((1, 3, 32, 32)).astype("float32")

@@ -25,7 +25,9 @@ MODEL = """model m {
 
 
 def compiled(threads: int):
-    return specc.compile(specc.load(Source("m.dl", MODEL)), dtype="float64", threads=threads)
+    return specc.compile(
+        specc.load(Source("m.dl", MODEL)), dtype="float64", threads=threads, shards=threads
+    )
 
 
 def test_an_activation_takes_the_place_of_its_product():

@@ -14,7 +14,7 @@ X = np.random.default_rng(0).normal(size=(40, 4))
 
 def trained(model: str, threads: int):
     program = specc.load(Source("m.dl", f"{model} train {{ optimizer sgd(lr=0.1) batch = 40 }}"))
-    net = specc.compile(program, dtype="float64", threads=threads)
+    net = specc.compile(program, dtype="float64", threads=threads, shards=threads)
     return net, net.step(x=X)
 
 
@@ -61,5 +61,5 @@ def test_what_is_overwritten_element_by_element_is_not_copied(optimizer):
     text = f"""model m {{ input x: float[40] target y: float[3]
         let w = x -> dense(30) -> relu -> dense(3)
         output w loss mse(w, y) }} train {{ optimizer {optimizer} batch = 40 }}"""
-    graph = specc.compile(specc.load(Source("m.dl", text)), threads=2).graph("train")
+    graph = specc.compile(specc.load(Source("m.dl", text)), threads=2, shards=2).graph("train")
     assert not [node for node in graph.nodes if isinstance(node.op, Copy)]

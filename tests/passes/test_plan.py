@@ -43,7 +43,7 @@ def phases(layers: str, threads: int = 2) -> int:
       loss cross_entropy(scores, y)
     }}
     train {{ optimizer momentum(lr=0.1) batch = 64 }}"""
-    net = specc.compile(specc.load(Source("m.dl", text)), threads=threads)
+    net = specc.compile(specc.load(Source("m.dl", text)), threads=threads, shards=threads)
     return 1 + max(step.phase for step in net.plan("train").steps)
 
 
@@ -56,7 +56,7 @@ def test_a_batchnorm_costs_three_barriers():
 def test_what_a_shard_does_for_itself_only_the_first_writes_outside_of_its_arena():
     text = """model m { input x: float[4] let y = batchnorm(x) output y loss sum(y * y) }
               train { optimizer sgd(lr=0.1) batch = 64 }"""
-    steps = specc.compile(specc.load(Source("m.dl", text)), threads=2).plan("train").steps
+    steps = specc.compile(specc.load(Source("m.dl", text)), threads=2, shards=2).plan("train").steps
     repeated = [step for step in steps if step.mode == Mode.EACH]
     assert any(place.space.startswith("state.") for step in repeated for _, place in step.stores)
     for step in repeated:
@@ -75,7 +75,7 @@ def test_no_shard_repeats_a_step_that_overwrites_what_the_step_reads():
               }
               model m { input x: float[4] param p: float[4] = 1 loss sum(p * drift(x) ^ 2) }
               train { optimizer sgd(lr=0.1) batch = 64 }"""
-    plan = specc.compile(specc.load(Source("m.dl", text)), threads=2).plan("train")
+    plan = specc.compile(specc.load(Source("m.dl", text)), threads=2, shards=2).plan("train")
     (writer,) = (
         step
         for step in plan.steps
@@ -115,7 +115,7 @@ GATED = """seq time = 3
 
 
 def test_slices_of_a_sum_are_sums_of_slices():
-    graph = specc.compile(specc.load(Source("m.dl", GATED)), threads=2).graph("train")
+    graph = specc.compile(specc.load(Source("m.dl", GATED)), threads=2, shards=2).graph("train")
     assert not [
         node
         for node in graph.nodes
@@ -138,7 +138,7 @@ def test_parts_of_a_gradient_are_summed_side_by_side(tiled, monkeypatch):
     if not tiled:
         monkeypatch.setattr("specc.backend.emit.emit.product_calls", lambda *_: [])
     program = specc.load(Source("m.dl", GATED))
-    net = specc.compile(program, dtype="float64", threads=2)
+    net = specc.compile(program, dtype="float64", threads=2, shards=2)
     plan = net.plan("train")
     assert len(plan.strides) == 2
     assert [step.mode for step in plan.steps if step.group.kind == GroupKind.CONCAT] == [Mode.SHARD]

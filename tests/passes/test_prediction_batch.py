@@ -23,7 +23,9 @@ HEAVY = (
 def compiled(body: str, batch: int = 64, threads: int = 2):
     before = "seq steps = 12\n" if "steps" in body else ""
     text = f"{before}model one {{\n{body}\n}}\n"
-    return specc.compile(specc.load(Source("one.dl", text)), batch=batch, threads=threads, seed=1)
+    return specc.compile(
+        specc.load(Source("one.dl", text)), batch=batch, threads=threads, shards=threads, seed=1
+    )
 
 
 @pytest.fixture(autouse=True)

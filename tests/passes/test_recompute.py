@@ -131,7 +131,12 @@ def without_and_with(name: str, threads: int, monkeypatch) -> list[specc.Net]:
     monkeypatch.setattr(pipeline, "WORTH_RECOMPUTING", math.inf)
     monkeypatch.setattr(module, "WORTH", math.inf)
     nets = [
-        specc.compile(program({**NETS, **LARGE}[name], again), threads=threads, dtype="float64")
+        specc.compile(
+            program({**NETS, **LARGE}[name], again),
+            threads=threads,
+            shards=threads,
+            dtype="float64",
+        )
         for again in (False, True)
     ]
     assert not any(isinstance(node.op, After) for node in nets[0].graph("train").nodes)
@@ -267,7 +272,7 @@ DEEP = {
 def test_deep_models_take_less_memory(name, threads):
     text, part = DEEP[name]
     plain, other = (
-        specc.compile(program(text, again), threads=threads).plan("train")
+        specc.compile(program(text, again), threads=threads, shards=threads).plan("train")
         for again in (False, True)
     )
     assert other.arena_bytes < part * plain.arena_bytes
@@ -292,7 +297,7 @@ def test_a_training_ends_with_the_same_weights():
     assert made.recipe.recompute
     recipes = [replace(made.recipe, recompute=each) for each in (False, True)]
     nets = [
-        specc.compile(replace(made, recipe=recipe), dtype="float64", threads=2)
+        specc.compile(replace(made, recipe=recipe), dtype="float64", threads=2, shards=2)
         for recipe in recipes
     ]
     rng = np.random.default_rng(0)

@@ -142,7 +142,7 @@ def test_float32_with_rounded_operands_is_as_near_to_the_interpreter_as_float32(
 
 def test_a_machine_that_multiplies_bfloat16_rounds_within_its_products():
     job = Job(load("lstm"), Kind.TRAIN)
-    batch = Batch(16, 1, 16, 4, bfloat16=True)
+    batch = Batch(16, 16, 4, 1, bfloat16=True)
     graph = run(job, through="into_products", batch=batch).graph
     products = [node for node in graph.nodes if isinstance(node.op, Contract)]
     assert all(node.op.rounded for node in products)

@@ -75,7 +75,9 @@ block residual_block(x: float[c, h, w]) { return relu(x + (x -> conv(c, kernel=3
 def compiled(model: str, batch: int, threads: int, dtype: str = "float32"):
     before = "seq time = 4" if "time" in model else ""
     text = f"{before} {BLOCKS} model m {{ {model} }} train {{ {SGD} batch = {batch} }}"
-    return specc.compile(specc.load(Source("m.dl", text)), threads=threads, dtype=dtype)
+    return specc.compile(
+        specc.load(Source("m.dl", text)), threads=threads, shards=threads, dtype=dtype
+    )
 
 
 def check(net, kinds=("train", "gradients", "predict")) -> list[Plan]:
@@ -93,7 +95,10 @@ def test_plans_of_random_programs_can_be_carried_out(seed):
     program = specc.load(Source("m.dl", made.program.text))
     kinds = ("train", "gradients", "predict") if program.updates else ("predict",)
     for batch, threads in ((made.batch, made.threads), (40, 2), (41, 3), (1, 2)):
-        check(specc.compile(program, batch=batch, threads=threads, dtype=made.dtype), kinds)
+        check(
+            specc.compile(program, batch=batch, threads=threads, shards=threads, dtype=made.dtype),
+            kinds,
+        )
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -133,13 +138,14 @@ def test_a_team_that_predicts_one_example_is_not_in_its_own_way(name, monkeypatc
         monkeypatch.setattr(team, setting, value)
     text = f"{BLOCKS} model m {{ {ONE[name]} }}"
     for threads in (2, 3):
-        net = specc.compile(specc.load(Source("m.dl", text)), threads=threads)
-        plan = net.plan("predict", 1, team=True)
+        net = specc.compile(specc.load(Source("m.dl", text)), threads=threads, shards=threads)
+        plan = net.plan("predict", 1)
         assert plan.team and {"contract", "nest"} <= {
             step.group.kind for step in plan.steps if step.mode == Mode.SPLIT
         }
         simulate(plan, 4, 1)
-    alone = net.plan("predict", 1)  # then memory is given back as soon as a value was read
+    alone = specc.compile(specc.load(Source("m.dl", text)), shards=1).plan("predict", 1)
+    # then memory is given back as soon as a value was read
     assert not alone.team and alone.arena_bytes < plan.arena_bytes
     simulate(alone, 4, 1)
 

@@ -53,7 +53,7 @@ CALM = 0.5
 
 
 def net_of(program, batch=4, threads=1, scale=1.5):
-    net = specc.compile(program, batch=batch, dtype="float64", threads=threads)
+    net = specc.compile(program, batch=batch, dtype="float64", threads=threads, shards=threads)
     randomized(net, scale=scale)
     return net
 

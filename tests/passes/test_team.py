@@ -101,7 +101,13 @@ def compiled(
         f'{before} model m {{ {text} }} train {{ data npz("a.npz") optimizer {optimizer} }}',
     )
     return specc.compile(
-        specc.load(source), batch=batch, threads=threads, dtype=dtype, seed=5, **more
+        specc.load(source),
+        batch=batch,
+        threads=threads,
+        shards=threads,
+        dtype=dtype,
+        seed=5,
+        **more,
     )
 
 
@@ -126,7 +132,9 @@ def test_it_trains_as_one_thread_does(name, threads, optimizer):
         compiled(name, threads, optimizer=optimizer),
     )
     assert (
-        other.plan(Kind.TRAIN).team and other.shards == threads and not alone.plan(Kind.TRAIN).team
+        other.plan(Kind.TRAIN).team
+        and other.working_threads == threads
+        and not alone.plan(Kind.TRAIN).team
     )
     rows = 4 * alone.batch - alone.batch // 2  # the last batch is not full
     data = examples(alone, rows)
@@ -141,7 +149,7 @@ def test_it_trains_as_one_thread_does(name, threads, optimizer):
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_its_gradients_are_those_of_one_thread(name):
     alone, other = compiled(name, 1), compiled(name, 2)
-    assert other.plan(Kind.GRADIENTS).team and not other.plan(Kind.PREDICT).team
+    assert other.plan(Kind.GRADIENTS).team and other.plan(Kind.PREDICT).team
     data = {key: each.array for key, each in examples(alone, alone.batch).items()}
     loss, gradients = alone.loss_and_gradients(**data)
     for _ in range(5):
@@ -160,7 +168,7 @@ def test_its_gradients_are_those_of_one_thread(name):
 def test_it_predicts_as_one_thread_does(name, rows):
     alone, other = compiled(name, 1), compiled(name, 3)
     data = examples(alone, rows)
-    program = other.compiled(Kind.PREDICT, rows, team=True)
+    program = other.compiled(Kind.PREDICT, rows)
     assert program.plan.team and program.plan.shards == 3
     ports = {key: data[key] for key in program.ports}
     _, found = program.run(ports, np.arange(rows), rows)

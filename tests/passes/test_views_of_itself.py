@@ -160,7 +160,7 @@ def test_predictions_agree_with_the_interpreter(name, dtype):
     rng = np.random.default_rng(0)
     data = {port.name: rng.standard_normal((40, *port.shape)) for port in program.ports}
     for threads in (1, 2):
-        net = specc.compile(program, batch=37, dtype=dtype, threads=threads, seed=1)
+        net = specc.compile(program, batch=37, dtype=dtype, threads=threads, shards=threads, seed=1)
         leaves = {("input", name): array.astype(dtype) for name, array in data.items()}
         leaves |= {("param", path): array for path, array in net.params.items()}
         wanted = evaluate(forward(program, training=False), leaves)
@@ -216,7 +216,7 @@ def test_updates_read_the_old_values(name):
     program = specc.load(Source("m.dl", text))
     x = np.random.default_rng(0).standard_normal((9, 3))
     for threads in (1, 2):
-        net = specc.compile(program, dtype="float64", threads=threads, seed=1)
+        net = specc.compile(program, dtype="float64", threads=threads, shards=threads, seed=1)
         check_groups(prepare(net.graph(Kind.TRAIN)))
         leaves = {("input", "x"): x, ("weight_of_example", ""): np.full(9, 1 / 9)}
         leaves |= {("setting", "0"): np.array(0.1)}

@@ -15,8 +15,8 @@ from specc.pipeline import NAMES, PASSES, Batch, Job, Kind, run
 from specc.source import Source
 
 GOLDEN = Path(__file__).parent / "golden"
-BATCH = Batch(examples=32, threads=2, vector=16, item=4)
-ONE = Batch(examples=1, threads=1, vector=1, item=4)
+BATCH = Batch(examples=32, vector=16, item=4, shards=2)
+ONE = Batch(examples=1, vector=1, item=4, shards=1)
 TRAIN = "train { optimizer sgd(lr = 0.1 * 0.5 ^ epoch) batch = 32 clip_norm = 1 }"
 DENSE = (
     "model dense { input x: float[3] target y: float[2]"
@@ -126,7 +126,7 @@ def test_show_prints_what_each_pass_makes(name):
 def test_the_optimized_graph_that_is_shown_is_the_one_that_is_planned():
     source = Source("small.dl", f"{DENSE} {TRAIN}")
     program = driver.load(source)
-    batch = Batch.on_this_machine(32, driver.threads_for(program, 32))
+    batch = Batch.on_this_machine(32)
     plan = run(Job(program, Kind.TRAIN), batch=batch).plan
     assert driver.show(source, "optimized") == show_graph(plan.graph)
     assert driver.show(source, "plan") == str(plan)

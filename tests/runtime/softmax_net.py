@@ -20,7 +20,7 @@ class SoftmaxNet:
     def __init__(self, batch=8, lr=0.5, ports=PORTS):
         self.ports, self.batch, self.lr = ports, batch, lr
         self.compile_seconds = 0.25
-        self.shards = 1
+        self.working_threads = 1
         weight = np.linspace(-0.1, 0.1, 12).reshape(3, 4)
         self.params = {"dense1.weight": weight, "dense1.bias": np.zeros(3)}
         self.states = {f"{path}.v": np.zeros_like(w) for path, w in self.params.items()}

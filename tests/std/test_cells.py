@@ -91,7 +91,9 @@ CELLS = {
 
 
 def compiled(text, dtype="float64", **more):
-    return specc.compile(driver.load(Source("x.dl", text)), dtype=dtype, threads=2, **more)
+    return specc.compile(
+        driver.load(Source("x.dl", text)), dtype=dtype, threads=2, shards=2, **more
+    )
 
 
 @pytest.mark.parametrize("given", [False, True], ids=["from 0", "from given states"])

@@ -28,7 +28,7 @@ NAMES = ["cnn32", "mnist_conv", "one_by_one", "plain_deep", "residual_deep", "au
 
 @pytest.mark.parametrize(("name", "threads"), in_turn(NAMES, [1, 2]))
 def test_a_model_of_layers_takes_steps(name, threads):
-    net = specc.compile(specc.load(MODELS / f"{name}.dl"), batch=8, threads=threads)
+    net = specc.compile(specc.load(MODELS / f"{name}.dl"), batch=8, threads=threads, shards=threads)
     data = random_data(net, 7)
     before = {path: array.copy() for path, array in net.params.items()}
     losses = [net.step(**data) for _ in range(3)]

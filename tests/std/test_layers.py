@@ -375,7 +375,7 @@ COMPILED = [
 
 
 def compiled(program, batch, threads, dtype="float64"):
-    net = specc.compile(program, batch=batch, dtype=dtype, threads=threads, seed=3)
+    net = specc.compile(program, batch=batch, dtype=dtype, threads=threads, shards=threads, seed=3)
     for (role, path), array in randomized(program).items():
         (net.params if role == "param" else net.states)[path][...] = array
     return net
@@ -441,7 +441,7 @@ def deep_data(n, seed=5):
 @pytest.mark.parametrize("threads", [1, 3])
 def test_many_batchnorms_agree_with_the_interpreter_on_whole_and_partial_batches(threads):
     program = driver.load(Source("deep.dl", DEEP.format(layers=5)))
-    net = specc.compile(program, batch=32, dtype="float64", threads=threads, seed=1)
+    net = specc.compile(program, batch=32, dtype="float64", threads=threads, shards=threads, seed=1)
     graph = pipeline.with_gradients(program)
     # the last two leave shards without an example
     for n in (32, 25, 9, 2):
@@ -476,7 +476,7 @@ def test_running_statistics_after_some_steps_are_those_of_the_formula(threads):
         train { optimizer sgd(lr=0) }""",
         )
     )
-    net = specc.compile(program, batch=24, dtype="float64", threads=threads)
+    net = specc.compile(program, batch=24, dtype="float64", threads=threads, shards=threads)
     mean, variance = np.zeros(3), np.ones(3)
     rng = np.random.default_rng(0)
     for n in (24, 24, 17, 1, 24):
@@ -497,7 +497,7 @@ def test_a_training_with_batchnorm_is_the_same_on_any_number_of_threads(dtype):
     tolerance = 1e-9 if dtype == "float64" else 2e-3
     losses = []
     for threads in (1, 2, 3, 4):
-        net = specc.compile(program, batch=64, dtype=dtype, threads=threads, seed=0)
+        net = specc.compile(program, batch=64, dtype=dtype, threads=threads, shards=threads, seed=0)
         losses.append(
             [net.step(**deep_data(n, seed)) for seed, n in enumerate((64, 39, 64, 3, 64))]
         )
@@ -543,7 +543,7 @@ def test_dropout_keeps_the_mean_and_drops_as_often_as_it_says():
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_dropout_draws_the_same_on_any_number_of_threads_and_anew_at_each_step(threads):
     program = driver.load(Source("m.dl", DROPPED))
-    net = specc.compile(program, batch=8, dtype="float64", threads=threads, seed=5)
+    net = specc.compile(program, batch=8, dtype="float64", threads=threads, shards=threads, seed=5)
     x = np.random.default_rng(0).normal(size=(7, 1000))
     graph = pipeline.with_gradients(program)
     seen = []
@@ -568,7 +568,10 @@ def test_how_a_training_is_cut_into_calls_changes_no_dropout():
     from specc.columns import Column
 
     def losses(*cuts):
-        net, data = specc.compile(program, batch=4, dtype="float64", threads=2), {"x": Column(x)}
+        net, data = (
+            specc.compile(program, batch=4, dtype="float64", threads=2, shards=2),
+            {"x": Column(x)},
+        )
         found = [
             net.train(data, np.arange(4 * a, 4 * b), a, 6, 6) for a, b in itertools.pairwise(cuts)
         ]
@@ -599,7 +602,7 @@ def test_normal_noise_has_mean_0_and_variance_1_and_is_compiled_alike(threads):
                   param a: float[] = 1 loss mean(a * z) }""",
         )
     )
-    net = specc.compile(program, batch=40, dtype="float64", threads=threads, seed=2)
+    net = specc.compile(program, batch=40, dtype="float64", threads=threads, shards=threads, seed=2)
     x = np.zeros((40, 500))
     z = net.forward(x=x)["z"]
     assert abs(z.mean()) < 0.03 and z.var() == pytest.approx(1, abs=0.05)

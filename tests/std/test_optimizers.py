@@ -32,7 +32,9 @@ PATHS = ("first.weight", "first.bias", "second.weight", "second.bias")
 
 def compiled(train: str, threads: int = 1):
     program = driver.load(Source("x.dl", f"{NETWORK} train {{ {train} }}"))
-    return specc.compile(program, batch=11, dtype="float64", threads=threads, seed=1)
+    return specc.compile(
+        program, batch=11, dtype="float64", threads=threads, shards=threads, seed=1
+    )
 
 
 def gradients(w: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

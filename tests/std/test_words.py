@@ -435,6 +435,7 @@ def test_positions_count_along_an_axis(threads):
         output y output z loss sum(y) + sum(a * positions(a; axis=0)) }"""),
         batch=7,
         threads=threads,
+        shards=threads,
         dtype="float64",
     )
     x = RNG.standard_normal((7, 2, 3, 4))

@@ -4,8 +4,10 @@ A thread that waits spins first, which is quick where it has a processor to itse
 which leaves the processor to the one that it waits for. How long it spins is what it learns: see
 `learn`.
 
-    program   threads, phases, then for each shard the addresses of its calls, of the ends of its
-              phases (each an address within the calls) and of its control block
+    program   threads, phases, then for each thread the addresses of its first shard and of the end
+              of its last one
+    shard     the addresses of its bounds and of its control block
+    bounds    where the calls of its first phase begin, then where those of each phase end
     calls     address of a kernel, address of its args block; again and again
     state     the crew's shared words, one cache line each (see the constants)
 
@@ -63,33 +65,34 @@ from specc.backend.words import (
 
 @compiled
 @no_type_check
-def run_shard(state, shard):
+def run_shards(state, thread):
     """Runs the posted job's part of one thread; the number of steps done."""
     before = flush_tiny()
-    done = run_steps_of(state, shard)
+    done = run_steps_of(state, thread)
     keep_tiny(before)
     return done
 
 
 @compiled
 @no_type_check
-def run_steps_of(state, shard):
+def run_steps_of(state, thread):
     program, first, steps = peek(state + PROGRAM), peek(state + FIRST), peek(state + STEPS)
     threads, phases = peek(program), peek(program + 8)
-    own = program + 16 + 24 * shard
-    calls, ends, control = peek(own), peek(own + 8), peek(own + 16)
-    poke(control + 8, shard)
-    poke(control + 16, threads)
+    own = program + 16 + 16 * thread
+    shards, end_of_shards = peek(own), peek(own + 8)
     for step in range(steps):
-        poke(control, first + step)
-        at = calls
         for phase in range(phases):
-            end = peek(ends + 8 * phase)
-            while at < end:
-                call(peek(at), peek(at + 8), control)
-                at += 16
+            shard = shards
+            while shard < end_of_shards:
+                bounds, control = peek(shard) + 8 * phase, peek(shard + 8)
+                poke(control, first + step)
+                at, end = peek(bounds), peek(bounds + 8)
+                while at < end:
+                    call(peek(at), peek(at + 8), control)
+                    at += 16
+                shard += 16
             if threads > 1:
-                barrier(state, threads, shard)
+                barrier(state, threads, thread)
         if threads == 1 and atomic_peek(state + STOP) != 0:
             return step + 1
         if threads > 1 and peek(state + STOPPED) != 0:
@@ -99,7 +102,7 @@ def run_steps_of(state, shard):
 
 @compiled
 @no_type_check
-def barrier(state, threads, shard):
+def barrier(state, threads, thread):
     """Waits for all threads. The last to arrive decides for all whether a stop was asked for."""
     generation = atomic_peek(state + GENERATION)
     if atomic_add(state + ARRIVED, 1) == threads - 1:
@@ -109,7 +112,7 @@ def barrier(state, threads, shard):
         if atomic_add(state + SLEEPERS, 0) != 0:
             wake(state + GENERATION)
         return
-    own = state + WORKERS + LINE * shard
+    own = state + WORKERS + LINE * thread
     patience = peek(own + PATIENCE)
     failures = peek(own + FAILURES)
     if (failures > 0 and failures & (failures + 1) == 0) or failures % PROBE == PROBE - 1:
@@ -171,7 +174,7 @@ def serve(state, worker):
         now = atomic_peek(word)
         if now == BUSY:
             atomic_poke(word, FREE)
-            run_shard(state, worker)
+            run_shards(state, worker)
             spins = peek(word + PATIENCE)
         elif now == LEAVE:
             return

@@ -2,7 +2,7 @@
 
     Executor.run(Program([[[stamped_at(total), call, stamped_at(total_of_call)]]]))
 
-A stamp adds the ticks since the shard's stamp before to its own total; the first of a run, which
+A stamp adds the ticks since the thread's stamp before to its own total; the first of a run, which
 finds the clock at 0, adds nothing."""
 
 from __future__ import annotations
@@ -31,16 +31,20 @@ STAMP = printer.written(stamp, "stamp", "float32")
 
 
 class Stamps:
-    """Stamps for every shard: `at(shard, place)` is a call that adds to `totals[shard, place]`."""
+    """Stamps for every shard: `at(shard, place)` is a call that adds to `totals[shard, place]`.
 
-    def __init__(self, shards: int, places: int):
+    Shards that one thread runs share a clock.
+    """
+
+    def __init__(self, shards: int, places: int, threads: int | None = None):
         self._address = load([*executor.KERNELS, STAMP])[STAMP]
+        self._threads = executor.threads_of(shards, shards if threads is None else threads)
         self._clocks = np.zeros((shards, 8), np.int64)  # a cache line each
         self.totals = np.zeros((shards, -(-places // 8) * 8), np.int64)
         self._kept: list[np.ndarray] = []
 
     def at(self, shard: int, place: int) -> executor.Call:
-        block = np.array([self._clocks[shard].ctypes.data,
+        block = np.array([self._clocks[self._threads[shard]].ctypes.data,
                           self.totals[shard].ctypes.data + 8 * place], np.int64)  # fmt: skip
         self._kept.append(block)
         return self._address, block.ctypes.data

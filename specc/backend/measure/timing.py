@@ -52,13 +52,14 @@ class CallTime:
 
 @dataclass(frozen=True, eq=False)
 class StepTimes:
-    """Seconds of a step: `step` of a whole one without stamps, `waiting` of a shard at barriers."""
+    """Seconds of a step: `step` of one without stamps, `waiting` of a thread at barriers."""
 
     calls: tuple[CallTime, ...]
     step: float
     waiting: float
     stamped: float
     plan: Plan
+    threads: int
 
 
 def time_calls(
@@ -96,8 +97,8 @@ def time_calls(
 
 def _timed(program: CompiledProgram, linked: Linked, steps: int, repeats: int) -> StepTimes:
     plan = program.plan
-    crew = executor.executor(plan.shards)
-    stamped, stamps = _stamped(linked)
+    crew = executor.executor(program.threads)
+    stamped, stamps = _stamped(linked, program.threads)
     rate, stamp = ticks_per_second(), seconds_of_a_stamp()
     plain, whole, parts = [], [], []
     for _ in range(repeats):
@@ -112,15 +113,15 @@ def _timed(program: CompiledProgram, linked: Linked, steps: int, repeats: int) -
     # each place by itself: a stretch without any disturbance may be rare
     seconds = np.maximum(np.min(parts, axis=0) - stamp, 0)  # [shards, places]
     calls = _joined(plan, program.dtype, linked.calls, seconds)
-    waits = [seconds[shard, : linked.phases].sum() for shard in range(plan.shards)]
-    return StepTimes(calls, min(plain), float(np.mean(waits)), min(whole), plan)
+    waiting = float(seconds[:, : linked.phases].sum()) / program.threads
+    return StepTimes(calls, min(plain), waiting, min(whole), plan, program.threads)
 
 
-def _stamped(linked: Linked) -> tuple[executor.Program, Stamps]:
+def _stamped(linked: Linked, threads: int) -> tuple[executor.Program, Stamps]:
     """The program with stamps. The first places are the waits before the phases; the others the
     calls, in order."""
     places = linked.phases + max(len(calls) for calls in linked.calls)
-    stamps = Stamps(len(linked.table), places)
+    stamps = Stamps(len(linked.table), places, threads)
     table = []
     for shard, phases in enumerate(linked.table):
         place, of_shard = linked.phases, []
@@ -131,7 +132,7 @@ def _stamped(linked: Linked) -> tuple[executor.Program, Stamps]:
                 place += 1
             of_shard.append(of_phase)
         table.append(of_shard)
-    return executor.Program(table), stamps
+    return executor.Program(table, threads), stamps
 
 
 def _joined(

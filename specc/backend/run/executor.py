@@ -1,12 +1,14 @@
-"""Runs compiled programs: for each thread phases of kernel calls, with a barrier after every phase.
+"""Runs compiled programs: for each shard phases of kernel calls, with a barrier after every phase.
 
     program = Program([[[(relu, args0)]], [[(relu, args1)]]])   # 2 shards, 1 phase, 1 call each
     executor = Executor(threads=2)
     executor.run(program, steps=100)
+    Executor(threads=1).run(program.on(1), steps=100)           # both shards on one thread
 
-The calling thread is shard 0; the other shards run on threads that this module keeps. They look for
-work for a short while after each run and then sleep. All of it is one compiled loop (`crew.py`):
-many steps are one call, with no Python in between.
+Each thread runs some neighbouring shards, one after the other in each phase, so the number of
+threads changes nothing but the time. The calling thread has the first ones; the others run on
+threads that this module keeps. They look for work for a short while after each run and then sleep.
+All of it is one compiled loop (`crew.py`): many steps are one call, with no Python in between.
 """
 
 from __future__ import annotations
@@ -16,8 +18,11 @@ import os
 import threading
 import time
 import weakref
+from bisect import bisect_left
 from collections.abc import Sequence
+from copy import copy
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, no_type_check
 
 import numpy as np
@@ -40,7 +45,7 @@ from specc.backend.words import (
     WORKERS,
 )
 from specc.locks import Mutex, remade_after_fork
-from specc.target.language import pause, poke, run_shard, serve, start, wake
+from specc.target.language import pause, poke, run_shards, serve, start, wake
 
 Call = tuple[int, int]  # the address of a kernel, the address of its args block
 
@@ -56,7 +61,7 @@ def run_steps(state: "int", worker: "int", threads: "int", *, done: "constant"):
     if worker > 0:
         serve(state, worker)
     elif start(state, threads):
-        poke(state + done, run_shard(state, 0))
+        poke(state + done, run_shards(state, 0))
     else:
         poke(state + done, -1)
 
@@ -83,29 +88,50 @@ KERNELS = (_RUN, _PAUSES, _WAKE)
 class Program:
     """What each shard runs in a step: `phases_per_shard[shard][phase]` is a list of calls.
 
-    `control` is [shards, 16] int64: word 0 of a shard's block holds the step's number, word 1 the
-    shard, word 2 the number of shards; the others are free. Every kernel of the shard gets it.
-    The args blocks must stay alive as long as the program.
+    `threads` share the shards, by default one each. `control` is [shards, 16] int64: word 0 of a
+    shard's block holds the step's number, word 1 the shard, word 2 the number of shards; the others
+    are free. Every kernel of the shard gets it. The args blocks must stay alive as long as the
+    program.
     """
 
-    def __init__(self, phases_per_shard: Sequence[Sequence[Sequence[Call]]]):
-        self.threads = len(phases_per_shard)
-        phases = {len(each) for each in phases_per_shard}
-        assert len(phases) == 1, "every shard must have the same number of phases"
-        self.control = aligned_words(self.threads * CONTROL_WORDS).reshape(
-            self.threads, CONTROL_WORDS
+    def __init__(
+        self, phases_per_shard: Sequence[Sequence[Sequence[Call]]], threads: int | None = None
+    ):
+        self.shards = len(phases_per_shard)
+        self.phases = len(phases_per_shard[0])
+        assert all(len(each) == self.phases for each in phases_per_shard), (
+            "every shard must have the same number of phases"
         )
+        self.control = aligned_words(self.shards * CONTROL_WORDS).reshape(
+            self.shards, CONTROL_WORDS
+        )
+        self.control[:, 1], self.control[:, 2] = range(self.shards), self.shards
         self._tables = []
-        description = [self.threads, phases.pop()]
+        addresses = []
         for shard, of_shard in enumerate(phases_per_shard):
             calls = np.array([each for phase in of_shard for each in phase], np.int64).reshape(
                 -1, 2
             )
-            lengths = np.array([len(phase) for phase in of_shard], np.int64)
-            ends = calls.ctypes.data + 16 * np.cumsum(lengths, dtype=np.int64)
-            self._tables += [calls, ends]
-            description += [calls.ctypes.data, ends.ctypes.data, self.control[shard].ctypes.data]
-        self._description = np.array(description, np.int64)
+            bounds = calls.ctypes.data + 16 * np.cumsum([0, *map(len, of_shard)], dtype=np.int64)
+            self._tables += [calls, bounds]
+            addresses.append((bounds.ctypes.data, self.control[shard].ctypes.data))
+        self._addresses = np.array(addresses, np.int64)
+        self._divide(self.shards if threads is None else threads)
+
+    def on(self, threads: int) -> Program:
+        """The same program for another number of threads. Only one of the two may run at a time."""
+        other = copy(self)
+        other._divide(threads)
+        return other
+
+    def _divide(self, threads: int) -> None:
+        assert 1 <= threads <= self.shards, "a thread needs a shard"
+        self.threads = threads
+        of_shards = threads_of(self.shards, threads)
+        ends = [bisect_left(of_shards, thread) for thread in range(threads + 1)]
+        spans = [self._addresses.ctypes.data + 16 * end for end in ends]
+        of_threads = [each for span in pairwise(spans) for each in span]
+        self._description = np.array([threads, self.phases, *of_threads], np.int64)
         self.address = self._description.ctypes.data
 
 
@@ -214,6 +240,11 @@ def executor(threads: int) -> Executor:
 
 _of_process = lru_cache(Executor)
 _hiring = Mutex()
+
+
+def threads_of(shards: int, threads: int) -> list[int]:
+    """The thread that runs each shard: neighbours run on one thread."""
+    return [((shard + 1) * threads - 1) // shards for shard in range(shards)]
 
 
 def aligned_words(count: int) -> np.ndarray:

@@ -1,63 +1,72 @@
-"""A prediction for arrays of one shape, with little Python between inputs and outputs.
+"""Runs of a program on arrays of one shape, with little Python around them.
 
-    call = Prepared(program, ports, {"output.scores": "scores"}, rows=1, batch=1, seed=0)
+    call = Prediction(program, ports, {"output.scores": "scores"}, rows=1, batch=1, seed=0)
     found = call({"image": image})        # {"scores": array}; None: take the long way
+    call = Loss(program, ports, rows=64, batch=64, seed=0)
+    loss = call({"image": images, "label": labels}, first=7, settings=address)
 
-The long way checks and converts whatever is given; this one takes what needs neither.
+The long way checks and converts whatever is given; this one takes arrays that need neither.
 """
 
 from __future__ import annotations
 
 import ctypes
-import sys
-import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from specc.backend.emit import feed
 from specc.backend.run.program import Buffers, CompiledProgram
-from specc.backend.run.storage import Linked, Storage, aligned
+from specc.backend.run.results import Results
+from specc.backend.run.storage import Linked, Storage
 from specc.columns import Column
 from specc.recipe import Port
 
 COPIED = 16384  # bytes of an array that are copied sooner than their address is found
-HANDED_OUT = 4  # arrays of results that are known, of those that callers may still hold
+_FIRST, _SETTINGS, _AMISS = feed.FIRST, feed.SETTINGS, feed.AMISS
+_KINDS = {"class": "iu", "bool": "b", "float": "f"}
+_UNSIGNED = {np.dtype(f"i{size}"): np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 
 
 class Prepared:
-    """Predictions for `rows` rows, a `batch` at a time, for any number of threads."""
+    """Runs on `rows` rows, a `batch` at a time, for any number of threads.
+
+    `others` are ports that the program does not read; what is given for them must fit all the same.
+    If `alone`, the calling thread runs all shards: the results are the same.
+    """
+
+    needs_others = False
 
     def __init__(
         self,
         program: CompiledProgram,
         ports: Sequence[Port],
-        names: Mapping[str, str],
         rows: int,
         batch: int,
         seed: int,
+        others: Sequence[Port] = (),
+        alone: bool = False,
     ):
-        self._program, self._names, self._batch, self._seed = program, names, batch, seed
-        self._ports = [
-            (
-                port.name,
-                (rows, *port.shape),
-                "iu" if port.kind == "class" else "f",
-                np.dtype(np.int64 if port.kind == "class" else program.dtype),
-                program.slot(port.name),
-            )
+        self.program, self._batch, self._seed = program, batch, seed
+        self.alone = alone or program.threads == 1
+        self._others = {port.name: _Fit(port, (rows, *port.shape)) for port in others}
+        self._count = -1 if others and self.needs_others else len(ports)
+        types = {"class": "int64", "bool": "bool", "float": program.dtype}
+        self.ports = [
+            (port, (rows, *port.shape), np.dtype(types[port.kind]), program.slot(port.name))
             for port in ports
         ]
-        self._has_classes = any(port.kind == "class" for port in ports)
         self._order, self._steps = np.arange(rows), -(-rows // batch)
-        self._code = program.code(self._columns(self._inputs()))
-        program.link(self._columns(self._inputs()))
+        self.code = program.code(self._columns(self.inputs()))
+        program.link(self._columns(self.inputs()))
         self._storages = program.storages
 
-    def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
-        if len(arrays) != len(self._ports):
+    def __call__(
+        self, arrays: Mapping[str, np.ndarray], first: int = 0, settings: int | None = None
+    ) -> Any:
+        """The results; None if the arrays are not such as fit."""
+        if len(arrays) != self._count and not self._has_fitting_others(arrays):
             return None
         storages = self._storages
         try:
@@ -67,37 +76,32 @@ class Prepared:
         try:
             ready = storage.ready.get(self)
             if ready is None:
-                ready = storage.ready[self] = _Ready(self, storage)
-            linked = ready.linked
-            frame = linked.frame
-            np.copyto(frame, ready.frame)
-            for name, shape, kinds, buffer, slot in ready.ports:
-                array = arrays.get(name)
+                ready = storage.ready[self] = self.made_ready(storage)
+            linked, words = ready.linked, ready.words
+            if linked.frame_of is not ready:  # other runs of the storage write into its frame
+                linked.frame[...] = ready.frame
+                linked.frame_of = ready
+            for port in ready.inputs:
+                array = arrays.get(port.name)
                 if (
                     type(array) is not np.ndarray
-                    or array.shape != shape
-                    or array.dtype.kind not in kinds
+                    or array.shape != port.shape
+                    or array.dtype.kind not in port.kinds
+                    or (port.classes and not port.is_of_classes(array))
                 ):
                     return None
-                if (
-                    array.nbytes > COPIED
-                    and array.dtype == buffer.dtype
-                    and array.flags.c_contiguous
-                ):
-                    frame[slot] = _address(array)
+                if port.is_large:
+                    words[port.slot] = port.address_of(array)
                 else:
-                    np.copyto(buffer, array, casting="unsafe")
-            found = {}
-            for name, slot, results in ready.large:
-                found[name], frame[slot] = results.next()
+                    np.copyto(port.buffer, array, casting="unsafe")
+            words[_FIRST] = first
+            if settings is not None:
+                words[_SETTINGS] = settings
+            results = ready.given()
             if linked.packing is not None:
-                self._program.pack(storage, linked)
-            storage.executor.run(linked.program, self._steps)
-            if self._has_classes and frame[feed.AMISS]:
-                return None
-            for name, array in ready.small:
-                found[name] = array.copy()
-            return found
+                self.program.pack(storage, linked)
+            ready.executor.run(ready.program, self._steps)
+            return ready.found(results)
         finally:
             if len(storages.free) < storages.kept and not storages.waiting:  # as `give` does
                 storages.free.append(storage)
@@ -106,40 +110,173 @@ class Prepared:
             else:
                 storages.give(storage)
 
-    def _inputs(self) -> list[np.ndarray]:
-        return [np.zeros(shape, dtype) for _, shape, _, dtype, _ in self._ports]
+    def _has_fitting_others(self, arrays: Mapping[str, np.ndarray]) -> bool:
+        """Whether the arrays are those of the ports, and of others that fit."""
+        others = self._others
+        given = len(arrays) - len(self.ports)
+        if given < 0 or given > len(others) or (self.needs_others and given < len(others)):
+            return False
+        fitting = sum(name in arrays and each.fits(arrays[name]) for name, each in others.items())
+        return fitting == given
+
+    def made_ready(self, storage: Storage) -> Ready:
+        """What these runs need beside a storage."""
+        raise NotImplementedError
+
+    def inputs(self) -> list[np.ndarray]:
+        """Arrays of the ports, empty."""
+        return [np.zeros(shape, dtype) for _, shape, dtype, _ in self.ports]
 
     def _columns(self, inputs: Sequence[np.ndarray]) -> dict[str, Column]:
-        named = {name: Column(array) for (name, *_), array in zip(self._ports, inputs, strict=True)}
-        return self._program.columns(named)
+        named = {
+            port.name: Column(array) for (port, *_), array in zip(self.ports, inputs, strict=True)
+        }
+        return self.program.columns(named)
 
     def set_up(self, linked: Linked, inputs: Sequence[np.ndarray]) -> Buffers:
         """Writes the frame for runs on these inputs; what it returns must outlive the runs."""
-        return self._program.set_up(
+        linked.frame_of = None
+        return self.program.set_up(
             linked, self._columns(inputs), self._order, self._batch, None, self._seed, 0
         )
 
 
-class _Ready:
-    """What a prediction needs beside a storage that it runs in: inputs, results, and the frame."""
+class Prediction(Prepared):
+    """Predictions: a call returns the outputs by name."""
 
-    def __init__(self, call: Prepared, storage: Storage):
-        program, names = call._program, call._names
-        self.linked = storage.linked(call._code)
-        inputs = call._inputs()
-        self.ports = [
-            (name, shape, kinds, buffer, slot)
-            for (name, shape, kinds, _, slot), buffer in zip(call._ports, inputs, strict=True)
+    def __init__(
+        self,
+        program: CompiledProgram,
+        ports: Sequence[Port],
+        names: Mapping[str, str],
+        rows: int,
+        batch: int,
+        seed: int,
+        others: Sequence[Port] = (),
+        alone: bool = False,
+    ):
+        super().__init__(program, ports, rows, batch, seed, others, alone)
+        self.names = names
+
+    def made_ready(self, storage: Storage) -> Ready:
+        return _Outputs(self, storage)
+
+
+class Loss(Prepared):
+    """Steps of one batch whose record begins with the loss: a call returns it.
+
+    All ports must be given, and classes are checked before a run, as a step changes weights.
+    """
+
+    needs_others = True
+
+    def made_ready(self, storage: Storage) -> Ready:
+        return _Record(self, storage)
+
+
+class _Fit:
+    """Which arrays fit a port as they are."""
+
+    def __init__(self, port: Port, shape: tuple[int, ...], checks: bool = True):
+        self.name, self.shape, self.kinds = port.name, shape, _KINDS[port.kind]
+        has_classes = checks and port.kind == "class" and 0 not in shape
+        self.classes = port.class_count if has_classes else 0
+
+    def fits(self, array: Any) -> bool:
+        return (
+            type(array) is np.ndarray
+            and array.shape == self.shape
+            and array.dtype.kind in self.kinds
+            and (not self.classes or self.is_of_classes(array))
+        )
+
+    def is_of_classes(self, array: np.ndarray) -> bool:
+        """Whether all elements are 0 .. classes - 1."""
+        if array.dtype.kind == "i":  # negative numbers are large ones without a sign
+            unsigned = _UNSIGNED.get(array.dtype)
+            if unsigned is None:
+                return False
+            array = array.view(unsigned)
+        return bool(np.maximum.reduce(array, axis=None) < self.classes)
+
+
+class _Input(_Fit):
+    """A port, and the buffer that small arrays, and those of other types, are copied to."""
+
+    def __init__(self, port: Port, buffer: np.ndarray, slot: int, checks: bool):
+        super().__init__(port, buffer.shape, checks)
+        self.buffer, self.slot, self._address = buffer, slot, buffer.ctypes.data
+        self.is_large = buffer.nbytes > COPIED
+
+    def address_of(self, array: np.ndarray) -> int:
+        """The address of a large array's elements, or of the buffer with a copy of them."""
+        if array.dtype == self.buffer.dtype and array.flags.c_contiguous:
+            return _address(array)
+        np.copyto(self.buffer, array, casting="unsafe")
+        return self._address
+
+
+class Ready:
+    """What prepared runs need beside a storage that they run in: inputs, results, and the frame."""
+
+    def __init__(self, call: Prepared, storage: Storage, checks: bool):
+        self.linked = storage.linked(call.code)
+        self.executor = storage.alone if call.alone else storage.executor
+        self.program = self.linked.program_of_one if call.alone else self.linked.program
+        inputs = call.inputs()
+        self.inputs = [
+            _Input(port, buffer, slot, checks)
+            for (port, _, _, slot), buffer in zip(call.ports, inputs, strict=True)
         ]
-        self._buffers = call.set_up(self.linked, inputs)
-        outputs = [(name, names[name], array) for name, array in self._buffers.outputs.items()]
-        self.small = [(name, array) for _, name, array in outputs if array.nbytes <= COPIED]
-        self.large = [
-            (name, program.slot(port), Results(array.shape, array.dtype))
+        self.buffers = call.set_up(self.linked, inputs)
+        frame: Any = self.linked.frame
+        self.frame = frame.copy()
+        # numbers are written into it four times as fast as into an array
+        self.words = (ctypes.c_int64 * len(frame)).from_buffer(frame)
+
+    def given(self) -> Any:
+        """Where this run's results go, if not to the same place as those of every run."""
+        return None
+
+    def found(self, results: Any) -> Any:
+        """The results of a run."""
+        raise NotImplementedError
+
+
+class _Outputs(Ready):
+    def __init__(self, call: Prediction, storage: Storage):
+        super().__init__(call, storage, checks=False)
+        outputs = [(name, call.names[name], array) for name, array in self.buffers.outputs.items()]
+        self._small = [(name, array.copy) for _, name, array in outputs if array.nbytes <= COPIED]
+        self._large = [
+            (name, call.program.slot(port), Results(array.shape, array.dtype))
             for port, name, array in outputs
             if array.nbytes > COPIED
         ]
-        self.frame = self.linked.frame.copy()  # other runs of the storage write into its own
+
+    def given(self) -> dict[str, np.ndarray]:
+        found = {}
+        for name, slot, results in self._large:
+            found[name], self.words[slot] = results.next()
+        return found
+
+    def found(self, results: dict[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+        if self.words[_AMISS]:
+            self.words[_AMISS] = 0
+            return None
+        for name, copy in self._small:
+            results[name] = copy()
+        return results
+
+
+class _Record(Ready):
+    def __init__(self, call: Loss, storage: Storage):
+        super().__init__(call, storage, checks=True)
+        records: Any = self.buffers.records
+        self._loss = ctypes.c_double.from_buffer(records)
+
+    def found(self, results: None) -> float:
+        return self._loss.value
 
 
 def _address(array: np.ndarray) -> int:
@@ -148,97 +285,3 @@ def _address(array: np.ndarray) -> int:
         buffer: Any = array  # its stubs tell so only from Python 3.12 on
         return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
     return array.ctypes.data
-
-
-class Results:
-    """Arrays of one shape to write results into.
-
-    An array that no caller holds any more, nor a view of it, is written again: fresh memory costs a
-    page fault for every 4 KB.
-    """
-
-    def __init__(self, shape: tuple[int, ...], dtype):
-        self._shape, self._dtype = shape, np.dtype(dtype)
-        self._known: list[tuple[np.ndarray, np.ndarray, int]] = []
-        self._free = self._holders(*self._made())
-
-    def next(self) -> tuple[np.ndarray, int]:
-        """An array, and its address."""
-        for known in self._known:
-            if self._holders(*known) == self._free:
-                return known[1:]
-        made = self._made()
-        self._known = [made, *self._known[: HANDED_OUT - 1]]
-        return made[1:]
-
-    def _made(self) -> tuple[np.ndarray, np.ndarray, int]:
-        store = aligned(int(np.prod(self._shape)) * self._dtype.itemsize)
-        array = store.view(self._dtype).reshape(self._shape)
-        return array.base, array, array.ctypes.data
-
-    @staticmethod
-    def _holders(store: np.ndarray, array: np.ndarray, address: int) -> tuple[int, int]:
-        """How often the array is referred to, and its memory: views of it refer to that."""
-        return sys.getrefcount(store), sys.getrefcount(array)
-
-
-class Fastest:
-    """The fastest of some calls that do the same: which one it is shows in their times, for threads
-    that share the work gain nothing on processors that are busy with something else.
-
-    Each is tried for some calls in a row; the slower ones again after a while, which is twice as
-    long each time that they are slower again, and at once where the fastest takes much longer than
-    it did."""
-
-    TRIED, AGAIN, MOST = (
-        10,
-        200,
-        6400,
-    )  # calls of each; calls before others are tried again, and at most
-    LONGER = 1.3
-
-    def __init__(self, calls: Sequence[Prepared]):
-        self._calls = list(calls)
-        self._seconds = [0.0] * len(self._calls)
-        self._turns = _in_turn(self._seconds, self.TRIED, self.AGAIN, self.MOST, self.LONGER)
-        self._chosen, self._number = next(self._turns), 0
-        self._choosing = threading.Lock()  # never waited for
-
-    def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
-        if len(self._calls) == 1:
-            return self._calls[0](arrays)
-        chosen = self._chosen
-        start = time.perf_counter()
-        found = self._calls[chosen](arrays)
-        took = time.perf_counter() - start
-        if found is None:
-            return None
-        # the least of a few calls in a row: the first of them wakes threads
-        self._seconds[chosen] = min(self._seconds[chosen], took) if self._number else took
-        self._number += 1
-        if self._number >= self.TRIED and self._choosing.acquire(blocking=False):
-            try:
-                self._chosen, self._number = next(self._turns), 0
-            finally:
-                self._choosing.release()
-        return found
-
-
-def _in_turn(
-    seconds: Sequence[float], tried: int, again: int, most: int, longer: float
-) -> Iterator[int]:
-    """Yield which call is used next; `seconds` has the least time of each in its last use."""
-    every = range(len(seconds))
-    yield from every
-    best, wait = min(every, key=seconds.__getitem__), again
-    while True:
-        before = seconds[best]
-        for _ in range(tried, wait, tried):
-            yield best
-            if seconds[best] > longer * before:
-                wait = again // 2
-                break
-        yield from (each for each in every if each != best)
-        fastest = min(every, key=seconds.__getitem__)
-        wait = min(2 * wait, most) if fastest == best else again
-        best = fastest

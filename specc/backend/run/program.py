@@ -86,8 +86,10 @@ class CompiledProgram:
         dtype: str,
         arrays: Mapping[str, np.ndarray],
         version: Callable[[], int] | None = None,
+        threads: int | None = None,
     ):
         self.plan, self.dtype = plan, dtype
+        self.threads = min(plan.shards if threads is None else threads, plan.shards)
         self._version = version
         self.changes_weights = any(name.startswith("param.") for name in plan.graph.outputs)
         self._codes: dict[tuple[np.dtype, ...], Code] = {}
@@ -100,9 +102,11 @@ class CompiledProgram:
             for i, name in enumerate([*self.ports, *(name for name, _ in plan.emits)])
         }
         numbers = {"settings": self.settings}
-        most = 2 * executor.processors() if plan.shards == 1 else RUNS_OF_A_CREW
+        most = 2 * executor.processors() if self.threads == 1 else RUNS_OF_A_CREW
         self.storages: Pool[Storage] = Pool(
-            partial(Storage, plan, dtype, Outside(arrays, self._slots, numbers)), most, kept=1
+            partial(Storage, plan, dtype, Outside(arrays, self._slots, numbers), self.threads),
+            most,
+            kept=1,
         )
 
     def run(
@@ -170,7 +174,7 @@ class CompiledProgram:
         }
         records = np.empty((-(-len(order) // batch), self.plan.record_width))
         settings = np.ascontiguousarray(settings if settings is not None else np.empty(0))
-        frame = linked.frame
+        linked.frame_of, frame = None, linked.frame
         frame[feed.ORDER], frame[feed.TOTAL], frame[feed.BATCH] = (
             order.ctypes.data,
             len(order),

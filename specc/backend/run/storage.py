@@ -45,7 +45,7 @@ class Outside:
 class Storage:
     """The buffers of a program, for one thread at a time."""
 
-    def __init__(self, plan: Plan, dtype: str, outside: Outside):
+    def __init__(self, plan: Plan, dtype: str, outside: Outside, threads: int):
         self.plan, self.dtype, self._outside = plan, dtype, outside
         self.arena = aligned(plan.arena_bytes * plan.shards)
         self.shared = aligned(plan.shared_bytes)
@@ -55,8 +55,10 @@ class Storage:
             for node in plan.graph.nodes
             if isinstance(node.op, Input) and node.op.role == Role.LANE
         }
-        # threads share one crew, but a program of one shard needs only the thread that calls it
-        self.executor = executor.Executor(1) if plan.shards == 1 else executor.executor(plan.shards)
+        self.threads = min(threads, plan.shards)
+        # programs share one crew, but what one thread runs needs only the thread that calls it
+        self.alone = executor.Executor(1)
+        self.executor = self.alone if self.threads == 1 else executor.executor(self.threads)
         self.ready: dict[Any, Any] = {}  # what `prepared` keeps for this storage
         self._linked: dict[Code, Linked] = {}
 
@@ -138,8 +140,12 @@ class Linked:
                     self.entries.append((call, entry))
             self.table.append(of_phase)
             packing.append([once])
-        self.program = executor.Program(self.table)
-        self.packing = executor.Program(packing) if any(once for (once,) in packing) else None
+        self.program = executor.Program(self.table, storage.threads)
+        self.program_of_one = self.program.on(1)  # the same on the calling thread alone
+        self.packing = (
+            executor.Program(packing, storage.threads) if any(once for (once,) in packing) else None
+        )
+        self.frame_of: Any = None  # what has written the frame last, of prepared runs
         self.packed = -1  # the version of the weights that it has packed last
         self.bytes = sum(array.nbytes for array in (*self._scratch, *self._lasting, *self._kept))
         del self._storage, self._outside

@@ -1,0 +1,153 @@
+"""The same bits on any number of threads, and whichever way the clock chooses."""
+
+from __future__ import annotations
+
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import specc
+from specc.columns import Column
+from specc.source import Source
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = {
+    path.stem if folder == "models" else f"benchmark {path.stem}": path
+    for folder in ("models", "benchmarks/models")
+    for path in sorted((ROOT / folder).glob("*.dl"))
+}
+OPEN = {  # sizes that the data would give
+    "regression_mse": {"n": 4},
+    "regression_mae": {"n": 4},
+    "char_rnn": {"vocab": 20},
+    "char_lstm": {"vocab": 20},
+    "char_lstm2": {"vocab": 20},
+    "translate": {"figures_": 11, "letters": 20},
+    "caption": {"letters": 20},
+    "sentiment": {"length": 9, "vocab": 20},
+}
+BATCH, SHARDS = 13, 4
+NETS = {
+    "a team": """
+        input x: float[600] target y: class(9)
+        let w = x -> dense(300) -> tanh -> dense(300) -> relu -> dense(9)
+        output w loss cross_entropy(w, y) metric accuracy(w, y)""",
+    "statistics, dropout and the norm of all gradients": """
+        input x: float[3, 9, 9] target y: class(5)
+        let w = x -> conv(8, kernel=3) -> batchnorm -> relu -> dropout(0.3) -> flatten -> dense(5)
+        output w loss cross_entropy(w, y) loss 0.01 * l2(weights) metric accuracy(w, y)""",
+}
+TRAIN = 'train { data npz("x.npz") optimizer adam(lr = 0.01) clip_norm = 0.1 batch = 40 }'
+
+
+def random_rows(net, count: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(3)
+    found = {}
+    for port in net.ports:
+        shape = count, *port.shape
+        if port.kind == "class":
+            found[port.name] = rng.integers(0, port.class_count, shape)
+        elif port.kind == "bool":
+            found[port.name] = rng.random(shape) < 0.5
+        else:
+            found[port.name] = rng.random(shape, np.float32)
+    return found
+
+
+def results(net, counts=()) -> dict[str, bytes]:
+    """The bytes of what a model computes: a training, predictions, and an evaluation and other
+    calls if predictions are wanted of so many rows.
+    """
+    batch = net.batch
+    rows = 2 * batch if net.lanes else 2 * batch + batch // 2  # the last batch may not be full
+    arrays = random_rows(net, rows)
+    data = {name: Column(array) for name, array in arrays.items()}
+    first = {name: array[:batch] for name, array in arrays.items()}
+    found = {"records": net.train(data, np.arange(rows), 0, 3, 9)}
+    for count in (*counts, rows) if net.program.outputs else ():
+        some = {name: array[:count] for name, array in arrays.items()}
+        found |= {f"{name} of {count}": array for name, array in net.forward(**some).items()}
+    if counts:
+        found |= {f"evaluated {name}": np.asarray(value)
+                  for name, value in net.evaluate_rows(data, np.arange(rows)).items()}  # fmt: skip
+        found["loss"], gradients = net.loss_and_gradients(**first)
+        found |= {f"gradient {path}": gradient for path, gradient in gradients.items()}
+        found["step"] = net.step(**first)
+    found |= {f"param {path}": array for path, array in net.params.items()}
+    found |= {f"state {path}": array for path, array in net.states.items()}
+    return {name: np.asarray(value).tobytes() for name, value in found.items()}
+
+
+def check(program, batch: int, shards: int | None, threads, counts=()) -> None:
+    nets = [
+        specc.compile(program, batch=batch, threads=count, seed=0, shards=shards)
+        for count in threads
+    ]
+    expected, *others = (results(net, counts) for net in nets)
+    for count, found in zip(threads[1:], others, strict=True):
+        differing = [name for name, value in found.items() if value != expected[name]]
+        assert not differing, f"{count} threads: {', '.join(differing)}"
+    assert [net.working_threads for net in nets] == [
+        min(count, nets[0].plan("train").shards) for count in threads
+    ]
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    """Narrow vectors, so that few examples fill several shards."""
+    monkeypatch.setenv("SPECC_VECTOR_BITS", "128")
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_the_number_of_threads_changes_no_bit(name, narrow):
+    check(specc.load(MODELS[name], **OPEN.get(name, {})), BATCH, SHARDS, (1, 3))
+
+
+@pytest.mark.parametrize("name", list(NETS))
+def test_nor_does_it_in_any_call_where_the_compiler_chooses_the_shards(name):
+    program = specc.load(Source("m.dl", f"model m {{ {NETS[name]} }}\n{TRAIN}"))
+    check(program, 150, None, (1, 2, 3, 4), (1, 3, 7, 150))
+
+
+@pytest.mark.parametrize("name", ["digits", "char_lstm", "siamese", "translate"])
+def test_nor_does_it_in_any_call(name, narrow):
+    program = specc.load(MODELS[name], **OPEN.get(name, {}))
+    check(program, BATCH, SHARDS, (1, 2, 4), (1, 7, BATCH))
+
+
+@pytest.mark.parametrize("shape", ["x: float[700]", "x: float[3, 20, 20]"])
+def test_what_the_clock_says_changes_no_bit(shape, monkeypatch):
+    layers = "dense(700) -> relu" if "700" in shape else "conv(40, kernel=3) -> relu -> flatten"
+    text = f"model m {{ input {shape} output y = x -> {layers} -> dense(700) -> tanh }}"
+    program = specc.load(Source("m.dl", text))
+    found = []
+    for seconds in ((1.0,), (1.0, 2.0), (3.0, 1.0, 1.0, 1.0, 7.0)):  # every call, or in turn
+        clock = Clock(seconds)
+        monkeypatch.setattr("specc.backend.run.fastest.time", clock)
+        net = specc.compile(program, batch=1, threads=2, seed=0)
+        arrays = random_rows(net, 16)
+        found.append([
+            net.forward(x=arrays["x"][:count])["y"].tobytes()
+            for count in (1, 2, 16) for _ in range(60)
+        ])  # fmt: skip
+        assert clock.asked
+        for count, of_count in zip(
+            (1, 2, 16), np.split(np.array(found[-1], object), 3), strict=True
+        ):
+            assert len(set(of_count)) == 1, f"{count} rows"
+    assert found[0] == found[1] == found[2]
+
+
+class Clock:
+    """Calls take the given seconds in turn."""
+
+    def __init__(self, seconds):
+        self.now, self.asked = 0.0, 0
+        self._seconds = cycle(seconds)
+
+    def perf_counter(self) -> float:
+        self.asked += 1
+        self.now += next(self._seconds)
+        return self.now
