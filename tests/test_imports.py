@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "runs": MIDDLE | {"frontend", "backend", "pipeline", "net", "driver", "runtime"},
     "plots": MIDDLE | {"passes", "pipeline", "flow", "net", "driver", "runtime", "runs"},
     "drawing": MIDDLE,
+    "board": MIDDLE | {"report", "runs"},
     "report": MIDDLE | {"frontend", "drawing", "plots", "runs", "runtime"},
     "sklearn": MIDDLE | {"passes", "net", "driver", "runtime", "runs"},
     "cli": MIDDLE

@@ -27,6 +27,7 @@ class ReaderGone(Exception):
 
 # The module and the name of each command in it; a module is imported when its command runs.
 COMMANDS = {
+    "board": ("board", "board"),
     "build": ("build", "build"),
     "check": ("check", "check"),
     "convert": ("convert", "convert"),

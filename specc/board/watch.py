@@ -1,0 +1,122 @@
+"""The runs of a folder, read again where their files have changed.
+
+watch = Watch(Path("runs"))
+version, changed, gone = watch.since(0)      # all runs; later only what has changed
+watch.curves("digits/3")                     # {"epoch": [1, 2], "val_loss": [0.4, 0.3], ...}
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from specc.runs.names import folders, name_of
+from specc.runs.summary import curves, summary
+
+FILES = ("run.json", "metrics.csv", "best.safetensors")
+OFTEN = 0.5
+"""Seconds between two looks at the folder, however many pages ask."""
+SPARK = 40
+"""Points of the small curve beside a run."""
+
+Stamp = tuple[tuple[int, int], ...]
+
+
+@dataclass
+class _Entry:
+    stamp: Stamp
+    version: int
+    shown: dict[str, Any]
+
+
+class Watch:
+    """The runs of a folder; any number of threads may ask."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._entries: dict[str, _Entry] = {}
+        self._gone: dict[str, int] = {}
+        self._version, self._looked = 0, -math.inf
+        self._lock = threading.Lock()
+
+    def since(self, version: int) -> tuple[int, list[dict[str, Any]], list[str]]:
+        """The version now, the runs that changed after `version`, and the names of deleted ones."""
+        with self._lock:
+            if time.monotonic() - self._looked >= OFTEN:
+                self._look()
+                self._looked = time.monotonic()
+            changed = [each.shown for each in self._entries.values() if each.version > version]
+            gone = [name for name, when in self._gone.items() if when > version]
+            return self._version, changed, gone
+
+    def folder(self, name: str) -> Path:
+        """The folder of a run that is known. Raises KeyError for any other name."""
+        with self._lock:
+            if name not in self._entries:
+                raise KeyError(name)
+        return self.root / name
+
+    def curves(self, name: str) -> dict[str, list[float | None]]:
+        """The columns of metrics.csv of a run, None where there is no number. Raises KeyError."""
+        found = curves(self.folder(name))
+        return {column: [_number(each) for each in values] for column, values in found.items()}
+
+    def _look(self) -> None:
+        found = {name_of(folder, self.root): folder for folder in folders(self.root)}
+        version = self._version + 1
+        for name in [*self._entries]:
+            if name not in found:
+                del self._entries[name]
+                self._gone[name] = self._version = version
+        for name, folder in found.items():
+            stamp = _stamp(folder)
+            known = self._entries.get(name)
+            if known is None or known.stamp != stamp:
+                self._entries[name] = _Entry(stamp, version, _shown(name, folder))
+                self._gone.pop(name, None)
+                self._version = version
+
+
+def _stamp(folder: Path) -> Stamp:
+    """What differs when one of the files of a run was written."""
+    found = []
+    for name in FILES:
+        try:
+            state = (folder / name).stat()
+        except OSError:
+            found.append((0, 0))
+        else:
+            found.append((state.st_mtime_ns, state.st_size))
+    return tuple(found)
+
+
+def _shown(name: str, folder: Path) -> dict[str, Any]:
+    """What a page shows of a run in its list."""
+    found = summary(folder, name)
+    told = {**asdict(found), "model": folder.parent.name}
+    del told["folder"]
+    told["figures"] = {key: _number(each) for key, each in found.figures.items()}
+    try:
+        history = {} if found.problem else curves(folder)
+    except (OSError, ValueError):  # a line that is being written
+        history = {}
+    part = f"{found.part or 'train'}_loss"
+    told["spark"] = [_number(each) for each in _few(history.get(part, []))]
+    told["report"] = (folder / "report.html").is_file()
+    return told
+
+
+def _few(values: Sequence[float]) -> list[float]:
+    if len(values) <= SPARK:
+        return list(values)
+    return [values[round(k * (len(values) - 1) / (SPARK - 1))] for k in range(SPARK)]
+
+
+def _number(value: float) -> float | None:
+    """A number that JSON has."""
+    return value if math.isfinite(value) else None
