@@ -21,6 +21,8 @@ from specc.runs.summary import curves, summary
 FILES = ("run.json", "metrics.csv", "best.safetensors")
 OFTEN = 0.5
 """Seconds between two looks at the folder, however many pages ask."""
+BUDGET = 0.2
+"""Seconds for reading runs in one look; the next look reads what is left."""
 SPARK = 40
 """Points of the small curve beside a run."""
 
@@ -48,14 +50,15 @@ class Watch:
         """The version now, the runs that changed after `version`, and the names of deleted ones."""
         with self._lock:
             if time.monotonic() - self._looked >= OFTEN:
-                self._look()
-                self._looked = time.monotonic()
+                is_done = self._look()
+                self._looked = time.monotonic() if is_done else -math.inf
             changed = [each.shown for each in self._entries.values() if each.version > version]
             gone = [name for name, when in self._gone.items() if when > version]
             return self._version, changed, gone
 
     def folder(self, name: str) -> Path:
-        """The folder of a run that is known. Raises KeyError for any other name."""
+        """The folder of a run. Raises KeyError for any other name."""
+        self.since(0)
         with self._lock:
             if name not in self._entries:
                 raise KeyError(name)
@@ -66,20 +69,28 @@ class Watch:
         found = curves(self.folder(name))
         return {column: [_number(each) for each in values] for column, values in found.items()}
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
+        """Read the runs that have changed, the newest first; whether all of them are read."""
         found = {name_of(folder, self.root): folder for folder in folders(self.root)}
         version = self._version + 1
         for name in [*self._entries]:
             if name not in found:
                 del self._entries[name]
                 self._gone[name] = self._version = version
-        for name, folder in found.items():
-            stamp = _stamp(folder)
-            known = self._entries.get(name)
-            if known is None or known.stamp != stamp:
-                self._entries[name] = _Entry(stamp, version, _shown(name, folder))
-                self._gone.pop(name, None)
-                self._version = version
+        stamps = {name: _stamp(folder) for name, folder in found.items()}
+        changed = [
+            name
+            for name, stamp in stamps.items()
+            if name not in self._entries or self._entries[name].stamp != stamp
+        ]
+        end = time.monotonic() + BUDGET
+        for name in sorted(changed, key=stamps.__getitem__, reverse=True):
+            if time.monotonic() > end:
+                return False
+            self._entries[name] = _Entry(stamps[name], version, _shown(name, found[name]))
+            self._gone.pop(name, None)
+            self._version = version
+        return True
 
 
 def _stamp(folder: Path) -> Stamp:

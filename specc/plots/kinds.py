@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from specc.plots import classes, curves, layers, space, through_time
+from specc.plots import answers, classes, curves, layers, space, through_time
 from specc.plots.marks import Figure
 from specc.plots.subject import Subject
 
@@ -47,6 +47,11 @@ def _examples(subject: Subject) -> str:
 def _classes(subject: Subject) -> str:
     found = classes.classifiers(subject)
     return "" if found else "no output scores the classes of a target"
+
+
+def _any_mistakes(subject: Subject) -> str:
+    found = any(not all(answers.answers(subject, h).is_right) for h in classes.classifiers(subject))
+    return "" if found else f"all answers to the {subject.part} examples are right"
 
 
 def _pictures(subject: Subject) -> str:
@@ -104,7 +109,7 @@ KINDS = (
     Kind("calibration", "how sure the model is, against how often it is right",
          classes.reliability, (_examples, _classes)),
     Kind("mistakes", "the mistakes that the model was surest of", classes.mistakes,
-         (_examples, _classes)),
+         (_examples, _classes, _any_mistakes)),
     Kind("fit", "predicted against true values", space.fit, (_examples, _numbers)),
     Kind("boundary", "what is answered at each point of a plane", space.boundary,
          (_examples, _found(space.plane_input), _one_head)),
@@ -112,6 +117,8 @@ KINDS = (
          (_examples, _found(space.hidden_layer))),
     Kind("words", "the learned vectors of words or letters", space.words,
          (_found(space.word_table),)),
+    Kind("outputs", "inputs, and the pictures that the model makes of them", layers.outputs,
+         (_examples, _pictures, _found(layers.picture_outputs))),
     Kind("filters", "weights of the first layer that reads pictures", layers.filters,
          (_pictures, _found(layers.first_filters))),
     Kind("maps", "what each layer makes of one picture", layers.maps,

@@ -17,6 +17,7 @@ from specc.plots.subject import Subject
 
 MOST_FILTERS, MOST_MAPS, MOST_UNITS, MOST_EXAMPLES = 64, 16, 8, 500
 STRONGEST = 9
+MOST_OUTPUTS = 16
 ASCENT_STEPS, ASCENT_RATE, ASCENT_DECAY = 60, 0.15, 0.03
 
 
@@ -86,6 +87,38 @@ def maps(subject: Subject, example: int = 0) -> Figure:
         " White is the largest value of a map, black its smallest."
     )
     return Figure("maps", "Maps of one example", tuple(parts), caption)
+
+
+def outputs(subject: Subject) -> Figure:
+    """Examples, and the pictures that a model makes of them: what an autoencoder keeps."""
+    port = subject.pictures[0]
+    parts: list[Part] = []
+    for name in picture_outputs(subject):
+        made = subject.outputs[name]
+        rows = np.arange(min(len(made), MOST_OUTPUTS))
+        pictures = []
+        for row in rows:
+            given = subject.values(port.name, np.array([row]))[0]
+            pictures += [
+                Picture(pixels(given), port.name),
+                Picture(pixels(made[row].reshape(port.shape)), name),
+            ]
+        parts.append(Gallery(tuple(pictures), name, 8))
+    caption = f"{subject.part.capitalize()} examples, each beside what the model makes of it."
+    return Figure("outputs", "Pictures made by the model", tuple(parts), caption)
+
+
+def picture_outputs(subject: Subject) -> list[str]:
+    """The outputs that have the elements of a picture. Raises LookupError if there is none."""
+    sizes = {int(np.prod(port.shape)) for port in subject.pictures}
+    found = [
+        term.name
+        for term in subject.program.outputs
+        if term.node.type.kind == "float" and int(np.prod(term.node.type.bound_shape)) in sizes
+    ]
+    if not found:
+        raise LookupError("no output is a picture")
+    return found
 
 
 def weights(subject: Subject) -> Figure:

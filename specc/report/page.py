@@ -54,6 +54,7 @@ def page(subject: Subject, tell: Callable[[str], None] = lambda text: None) -> s
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title} - specc</title>
+<link rel="icon" href="data:,">
 <style>
 {_resource("style.css")}{STYLE}
 </style>
@@ -176,11 +177,17 @@ def _figures(subject: Subject, tell: Callable[[str], None]) -> list[Section]:
 
 
 def _figure(figure: Figure) -> str:
-    caption = f"<p>{escape(figure.caption)}</p>" if figure.caption else ""
+    caption = f"<p>{_with_code(figure.caption)}</p>" if figure.caption else ""
     return (
         f'{caption}\n<figure tabindex="0" role="group" aria-label="{escape(figure.title)}">'
         f"{svg(figure, inline=True)}</figure>"
     )
+
+
+def _with_code(text: str) -> str:
+    """Text as HTML, what stands between ` signs as code."""
+    pieces = escape(text).split("`")
+    return "".join(f"<code>{each}</code>" if k % 2 else each for k, each in enumerate(pieces))
 
 
 def _beside(kind: Kind, subject: Subject) -> str:

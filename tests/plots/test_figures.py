@@ -1,0 +1,244 @@
+"""The figures of one small run, against numbers that are computed apart."""
+
+import numpy as np
+import pytest
+
+from specc.columns import Column
+from specc.plots import classes, layers, space, through_time
+from specc.plots.answers import answers
+from specc.plots.colours import PALETTE
+from specc.plots.kinds import KINDS, find
+from specc.plots.marks import Gallery, Panel, Points, Table
+from specc.plots.subject import Subject, is_picture, of_run
+from specc.plots.svg.document import svg
+from specc.runs.listener import AsWarnings
+
+MODEL = """
+model shades {
+  input  image: float[1, 8, 8]
+  target label: class(10)
+  let scores = image -> conv(4, kernel=3) -> tanh -> avgpool(2) -> flatten -> dense(6) -> dense(10)
+  output scores
+  loss   cross_entropy(scores, label)
+  metric accuracy(scores, label)
+}
+train { data digits() validate split = 0.8 optimizer adam(lr = 0.01) epochs = 2 batch = 64 }
+"""
+
+
+@pytest.fixture(scope="module")
+def subject(tmp_path_factory) -> Subject:
+    from specc.cli.main import status_of
+
+    folder = tmp_path_factory.mktemp("figures")
+    (folder / "shades.dl").write_text(MODEL)
+    run = folder / "runs"
+    assert status_of(["train", str(folder / "shades.dl"), "--run", str(run), "--quiet"]) == 0
+    return of_run(run / "shades" / "1", AsWarnings())
+
+
+def scores(subject: Subject, rows: np.ndarray) -> np.ndarray:
+    """The scores of some examples, by a call that figures do not make."""
+    return subject.net.forward(image=subject.values("image", rows).astype(np.float32))["scores"]
+
+
+def test_every_figure_that_fits_is_drawn(subject):
+    drawn = [kind.name for kind in KINDS if not kind.why_not(subject)]
+    assert drawn == [
+        "curves", "confusion", "classes", "roc", "calibration", "mistakes", "embedding", "filters",
+        "maps", "features", "saliency", "flow", "weights",
+    ]  # fmt: skip
+    for name in drawn:
+        figure = find(name).draw(subject)
+        assert figure.kind == name and figure.caption.endswith("."), figure.caption
+        assert len(svg(figure)) > 1000
+
+
+def test_confusion_counts_the_held_out_examples(subject):
+    assert subject.part == "validation" and subject.count == 359
+    predicted = scores(subject, np.arange(subject.count)).argmax(1)
+    truth = subject.values("label").astype(int)
+    table = np.zeros((10, 10), int)
+    np.add.at(table, (truth, predicted), 1)
+    (panel,) = classes.confusion(subject).parts
+    (drawn,) = panel.tables
+    assert [[int(text or 0) for text in row] for row in drawn.texts] == table.tolist()
+
+
+def test_mistakes_are_those_of_the_greatest_confidence(subject):
+    found = answers(subject, subject.heads[0])
+    chances = np.exp(scores(subject, np.arange(subject.count)).astype(np.float64))
+    chances /= chances.sum(1, keepdims=True)
+    truth = subject.values("label").astype(int)
+    wrong = [k for k in range(len(truth)) if chances[k].argmax() != truth[k]]
+    assert np.flatnonzero(~found.is_right).tolist() == wrong
+    surest = max(wrong, key=lambda k: chances[k].max())
+    (gallery,) = classes.mistakes(subject).parts
+    first = gallery.pictures[0]
+    assert first.text.startswith(f"{chances[surest].argmax()}, {chances[surest].max():.0%}")
+    assert np.array_equal(first.pixels > 127, subject.values("image")[surest][0] > 8 / 16 * 1.0)
+
+
+def test_filters_are_the_weights(subject):
+    layer, weights = layers.first_filters(subject)
+    assert layer.path == "conv1"
+    assert np.array_equal(weights, subject.net.params["conv1.weight"])
+    assert layers.filters(subject).caption.startswith("4 filters of `conv(4, kernel=3)`")
+
+
+def test_an_embedding_is_the_hidden_layer_along_its_axes(subject):
+    path, _ = space.hidden_layer(subject)
+    assert path == "dense1"
+    values = subject.of_layers(["conv1", "avgpool1", path], np.arange(subject.count))
+    weight = np.asarray(subject.net.params["dense1.weight"], np.float64)
+    bias = np.asarray(subject.net.params["dense1.bias"], np.float64)
+    hidden = values["avgpool1"].reshape(subject.count, -1) @ weight.T + bias
+    assert values[path] == pytest.approx(hidden, abs=1e-9)
+    (panel,) = space.embedding(subject).parts
+    drawn = np.concatenate([np.stack([m.x, m.y], 1) for m in panel.marks if isinstance(m, Points)])
+    centred = hidden - hidden.mean(0)
+    sizes = np.linalg.eigvalsh(centred.T @ centred)[::-1]
+    assert (drawn**2).sum(0) == pytest.approx(sizes[:2])
+
+
+def test_saliency_is_the_slope_of_the_score(subject):
+    """Against differences of the compiled model, in float64."""
+    import specc
+
+    net = specc.compile(subject.program, dtype="float64")
+    net.set_params({path: np.asarray(a) for path, a in subject.net.params.items()})
+    x = subject.values("image", np.array([5]))
+    node = next(t.node for t in subject.program.outputs if t.name == "scores")
+    weight = np.eye(10)[3]
+    data = {"image": Column(x), "label": Column(np.zeros(1, np.int64))}
+    value, slopes = subject.net.inspection.slopes(data, np.arange(1), node, ["image"], weight)
+    assert value == pytest.approx(net.forward(image=x)["scores"], abs=1e-6)
+    rng = np.random.default_rng(0)
+    for _ in range(6):
+        direction = rng.normal(size=x.shape)
+        up, down = (net.forward(image=x + s * 1e-4 * direction)["scores"][0, 3] for s in (1, -1))
+        assert (slopes["image"] * direction).sum() == pytest.approx((up - down) / 2e-4, rel=1e-5)
+
+
+def test_gradients_are_each_examples_own(subject):
+    rows = np.array([1, 7, 8])
+    node = next(t.node for t in subject.program.outputs if t.name == "scores")
+    inspection = subject.net.inspection
+    _, both = inspection.slopes(subject.data, subject.rows[rows], node, ["image"])
+    for k, row in enumerate(rows):
+        _, alone = inspection.slopes(subject.data, subject.rows[row : row + 1], node, ["image"])
+        assert both["image"][k] == pytest.approx(alone["image"][0], abs=1e-12)
+
+
+def test_ascent_excites_a_unit_more_than_any_example_of_its_mean(subject):
+    layer = layers.unit_layer(subject)
+    unit = layers._unit(layer.node, 2)
+    mean = subject.values("image", np.arange(200)).mean(0, keepdims=True)
+    found = layers.ascent(subject, unit, "image", (1, 8, 8))
+
+    def strength(x):
+        data = {"image": Column(np.ascontiguousarray(x)), "label": Column(np.zeros(1, np.int64))}
+        return subject.net.inspection.slopes(data, np.arange(1), unit, ["image"])[0][0]
+
+    assert strength(found[None]) > strength(mean) + 0.1
+
+
+def test_maps_are_what_layers_give(subject):
+    parts = layers.maps(subject, example=3).parts
+    assert [part.title.split(":")[0] for part in parts] == ["image", "conv1", "tanh1", "avgpool1"]
+    x = subject.values("image", np.array([3]))[0, 0]
+    weight = np.asarray(subject.net.params["conv1.weight"], np.float64)[1, 0]
+    bias = float(subject.net.params["conv1.bias"][1])
+    wanted = [[(weight * x[i : i + 3, j : j + 3]).sum() + bias for j in range(6)] for i in range(6)]
+    found = subject.of_layers(["conv1"], np.array([3]))["conv1"][0, 1]
+    assert found == pytest.approx(np.array(wanted), abs=1e-9)
+
+
+def test_weights_are_all_counted(subject):
+    for panel in panels_of(layers.weights(subject)):
+        (bars,) = panel.marks
+        assert sum(bars.heights) == subject.net.params[panel.title].size
+
+
+def panels_of(figure):
+    return [part for part in figure.parts if isinstance(part, Panel)]
+
+
+def test_what_a_subject_lacks_is_said(subject):
+    lacks = {kind.name: kind.why_not(subject) for kind in KINDS if kind.why_not(subject)}
+    assert lacks["fit"] == "no output is compared with a target of numbers"
+    assert lacks["boundary"] == "the model has not one input of two numbers"
+    assert lacks["states"] == "no layer gives a vector at each step"
+    assert lacks["words"] == "no layer has a vector for each class of an input"
+
+
+@pytest.mark.parametrize(("shape", "is_one"), [
+    ((8, 8), True), ((1, 8, 8), True), ((3, 32, 32), True), ((2, 8, 8), False), ((8,), False),
+    ((3, 2, 9), False), ((4, 400), False)])  # fmt: skip
+def test_which_values_are_pictures(shape, is_one):
+    assert is_picture(shape) is is_one
+    assert not is_picture(shape, "class")
+
+
+def test_a_boundary_is_what_the_model_answers():
+    import specc
+
+    program = specc.loads(
+        "model m {\n  input p: float[2]\n  target t: class(3)\n  let s = p -> dense(3)\n"
+        "  output s\n  loss cross_entropy(s, t)\n}\n"
+    )
+    net = specc.compile(program)
+    rng = np.random.default_rng(1)
+    points = rng.normal(size=(40, 2))
+    data = {"p": Column(points), "t": Column(rng.integers(0, 3, 40))}
+    subject = Subject(program, net, "m", "training", data, np.arange(40))
+    (panel,) = find("boundary").draw(subject).parts
+    table = next(mark for mark in panel.marks if isinstance(mark, Table))
+    left, right, bottom, top = table.extent
+    high, wide = table.values.shape[:2]
+    # a colour mixed with white keeps the direction of what it takes away from white
+    taken = 255.0 - np.array([[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in PALETTE[:3]])
+    taken /= np.linalg.norm(taken, axis=1, keepdims=True)
+    seen = set()
+    for i, j in rng.integers(0, high, (60, 2)):
+        x = left + (right - left) * j / (wide - 1)
+        y = top - (top - bottom) * i / (high - 1)
+        best = int(net.forward(p=np.array([[x, y]], np.float32))["s"].argmax())
+        assert int((taken @ (255.0 - table.values[i, j])).argmax()) == best
+        seen.add(best)
+    assert len(seen) == 3
+
+
+def test_states_follow_the_sequence():
+    import specc
+
+    program = specc.loads(
+        "seq time = 5\nmodel m {\n  input x: class(3)[time]\n  target t: class(2)\n"
+        "  let s = x -> embed(4) -> rnn(6) -> last -> dense(2)\n  output s\n"
+        "  loss cross_entropy(s, t)\n}\n"
+    )
+    net = specc.compile(program)
+    rng = np.random.default_rng(2)
+    x = rng.integers(0, 3, (7, 5))
+    data = {"x": Column(x), "t": Column(rng.integers(0, 2, 7))}
+    words = {"x": ("a", "b", "c")}
+    subject = Subject(program, net, "m", "training", data, np.arange(7), words)
+    figure = through_time.states(subject, example=4)
+    tables = [p for p in figure.parts if isinstance(p, Panel)]
+    assert tables[-1].x.names == tuple("abc"[k] for k in x[4])
+    values = subject.of_layers(["rnn1"], np.array([4]))["rnn1"][0]
+    units = [int(name) for name in tables[-1].y.names]
+    assert tables[-1].tables[0].values == pytest.approx(values[:, units].T)
+
+
+def test_pictures_that_a_model_makes():
+    import specc
+
+    program = specc.loads(
+        "model m {\n  input x: float[1, 4, 4]\n  let y = x -> flatten -> dense(16)\n  output y\n"
+        "  loss mse(y, flatten(x))\n}\n"
+    )
+    data = {"x": Column(np.random.default_rng(3).random((5, 1, 4, 4)))}
+    subject = Subject(program, specc.compile(program), "m", "training", data, np.arange(5))
+    (gallery,) = find("outputs").draw(subject).parts
+    assert isinstance(gallery, Gallery) and len(gallery.pictures) == 10

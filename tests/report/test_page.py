@@ -1,0 +1,149 @@
+"""The report of a run: one file, whole, readable without a network."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from specc.report.highlight import highlighted
+from specc.source import Source
+
+MODEL = """# sizes <of> the net
+model lines {
+  input  x: float[2]
+  target y: float
+  target side: bool
+  let h = x -> dense(4) -> tanh
+  let guess = flatten(h -> dense(1))[0]
+  let sign = flatten(h -> dense(1))[0]
+  output guess
+  output sign
+  loss a = mse(guess, y)
+  loss b = binary_cross_entropy(sign, side)
+}
+train { data csv("lines.csv"; x = "u, v") validate split = 0.5 optimizer sgd(lr = 0.1) epochs = 3 }
+"""
+VOID = {"meta", "link", "input", "br", "img"}
+
+
+class Reader(HTMLParser):
+    """Checks that tags are closed in order, and collects what the tests ask for."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.addresses, self.headings = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+        if "id" in attrs:
+            self.ids.append(attrs["id"])
+        self.addresses += [attrs[key] for key in ("href", "src") if key in attrs]
+        if tag == "svg":
+            assert attrs.get("role") == "img" or "aria-label" in attrs or "class" not in attrs
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "h2":
+            self.headings.append(data)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, specc):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lines.dl").write_text(MODEL)
+    rows = [f"{k % 7},{k % 5},{k % 3},{k % 2 == 0}".lower() for k in range(40)]
+    (tmp_path / "lines.csv").write_text("u,v,y,side\n" + "\n".join(rows) + "\n")
+    status, _, err = specc("train", "lines.dl")
+    assert status == 0, err
+    return tmp_path
+
+
+def test_a_report_is_one_whole_page(run, specc):
+    status, out, err = specc("report", "@last")
+    assert (status, out) == (0, "wrote runs/lines/1/report.html\n"), err
+    text = (run / "runs/lines/1/report.html").read_text()
+    reader = Reader()
+    reader.feed(text)
+    reader.close()
+    assert not reader.open and len(set(reader.ids)) == len(reader.ids)
+    assert reader.headings == [
+        "Model", "Curves", "Confusion matrix", "Precision and recall by class",
+        "Receiver operating characteristic", "Calibration",
+        *(["The surest mistakes"] if "The surest mistakes" in reader.headings else []),
+        "Predicted and true values", "Decision boundary", "Embedding", "Flow of gradients",
+        "Weights",
+    ]  # fmt: skip
+    for address in reader.addresses:
+        assert address.startswith(("#", "data:")), address
+        assert not address.startswith("#") or address[1:] in reader.ids
+    outside = [each for each in re.findall(r"https?://[\w./]+", text)
+               if not each.startswith("http://www.w3.org/")]  # fmt: skip
+    assert not outside and "@import" not in text and "url(http" not in text
+    assert len(text) < 300_000
+
+
+def test_the_model_is_shown_as_it_was_written(run, specc):
+    specc("report", "lines/1", "-o", "here.html")
+    text = (run / "here.html").read_text()
+    assert '<span class="comment"># sizes &lt;of&gt; the net</span>' in text
+    assert '<span class="keyword">model</span> lines' in text
+    plain = re.sub(r"<[^>]+>", "", text[text.index("<pre") : text.index("</pre>")])
+    for name, sign in (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&#x27;", "'")):
+        plain = plain.replace(name, sign)
+    assert plain == MODEL
+
+
+def test_a_report_that_cannot_be_written_changes_nothing(run, specc):
+    status, _, err = specc("report", "lines/1", "-o", "nowhere/here.html")
+    assert status == 2 and "there is no folder `nowhere`" in err
+    status, _, err = specc("report", "lines/2")
+    assert status == 2 and "there is no run `lines/2`" in err
+
+
+def test_colours_keep_every_letter():
+    for text in ("dim n = 3  # a\n", "", "let s = \"<b>\" & 'x'", "model é {\n\n}"):
+        shown = highlighted(Source("a.dl", text))
+        plain = re.sub(r"<[^>]+>", "", shown)
+        for name, sign in (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&#x27;", "'"),
+                           ("&amp;", "&")):  # fmt: skip
+            plain = plain.replace(name, sign)
+        assert plain == text
+
+
+def test_figures_by_themselves(run, specc):
+    status, out, _ = specc("plot", "lines/1", "fit", "-o", "fit.svg")
+    assert status == 0 and out.endswith("wrote fit.svg\n") and "variance explained" in out
+    assert (run / "fit.svg").read_text().startswith("<svg")
+    status, out, _ = specc("plot", "lines/1", "curves")
+    assert status == 0 and (run / "curves.svg").is_file()
+    status, out, _ = specc("plot", "lines/1")
+    assert status == 0 and "filters" in out and "(not here: no input is a picture" in out
+    status, out, _ = specc("plot", "lines.dl", "weights", "-o", "first.svg")
+    assert status == 0, "a file is drawn with its first weights"
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["curvs"], "there is no figure `curvs`; did you mean `curves`?"),
+    (["filters"], "has no figure `filters`: no input is a picture"),
+    (["fit", "-o", "fit.jpg"], "use a name in .svg, .png or .pdf"),
+    (["fit", "-o", "nowhere/fit.svg"], "there is no folder `nowhere`"),
+    (["fit", "--layer", "dense1"], "`fit` takes no --layer"),
+    (["fit", "--layer", "dens1"], "no layer `dens1`; did you mean `dense1`?"),
+])  # fmt: skip
+def test_wrong_usage_of_plot(run, specc, arguments, message):
+    status, out, err = specc("plot", "lines/1", *arguments)
+    assert (status, out) == (2, "") and message in err
+
+
+def test_plot_lists_what_there_is(specc):
+    status, out, _ = specc("plot")
+    assert status == 0 and "confusion" in out and "not here" not in out
