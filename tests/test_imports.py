@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "sklearn": MIDDLE | {"passes", "net", "driver", "runtime", "runs"},
     "cli": MIDDLE
     | {"frontend", "passes", "backend", "flow", "pipeline", "net", "driver", "runtime", "runs"}
-    | {"plots", "drawing", "report", "grading"},
+    | {"plots", "drawing", "report", "board", "grading"},
 }
 
 
