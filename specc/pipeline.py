@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from specc.backend.machine import this_machine
+from specc.backend.machine.here import gains_by_pairs
 from specc.ir.graph import Graph, Node
 from specc.ir.plan import Group, Plan, show_groups
 from specc.ir.program import Program
@@ -74,7 +75,7 @@ class Batch(NamedTuple):
 
     A register has `vector` SIMD lanes, 1 to predict a single example; a float takes `item` bytes;
     the batch is divided into `shards`, by default as suits it (see `division`); `bfloat16`: the
-    machine multiplies such numbers.
+    machine multiplies such numbers faster than those of float32.
     """
 
     examples: int
@@ -95,10 +96,9 @@ class Batch(NamedTuple):
 
         If the one example `is_alone`, no others fill a vector.
         """
-        machine = this_machine()
-        vector = 1 if is_alone else machine.lanes(dtype)
-        bfloat16 = dtype == "float32" and machine.multiplies_bfloat16
-        return cls(examples, vector, 8 if dtype == "float64" else 4, shards, bfloat16)
+        vector = 1 if is_alone else this_machine().lanes(dtype)
+        item = 8 if dtype == "float64" else 4
+        return cls(examples, vector, item, shards, gains_by_pairs(dtype))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def training(job, compiled: bool = False, before: bool = False):
+def training(job, compiled: bool = False, before: bool = False, bfloat16: bool = False):
     import torch
 
     from benchmarks.peers import torch_models
@@ -17,7 +17,8 @@ def training(job, compiled: bool = False, before: bool = False):
         optimizer = torch.optim.SGD(trained, lr=0.01, momentum=0.9, fused=True)
 
     def loss_of(*batch):
-        return torch_models.loss(job.case.name, model, batch)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            return torch_models.loss(job.case.name, model, batch)
 
     if compiled:
         loss_of = torch.compile(loss_of)
@@ -34,7 +35,7 @@ def training(job, compiled: bool = False, before: bool = False):
             loss = loss_of(*(each[start : start + size] for each in columns))
             loss.backward()
             optimizer.step()
-            losses.append(loss.detach())
+            losses.append(loss.detach().float())
         done += steps
         return torch.stack(losses).numpy()
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 
-def training(job):
+def training(job, precision: str | None = None):
     import specc
     from specc.columns import Column
 
     program = specc.load(job.case.path)
-    net = specc.compile(program, threads=_threads(job, program, program.recipe.batch))
+    threads = _threads(job, program, program.recipe.batch)
+    net = specc.compile(program, threads=threads, precision=precision)
     data = {name: Column(array) for name, array in job.data.items()}
     rows = np.arange(job.case.rows)
     done = 0

@@ -70,6 +70,7 @@ def run_program(run: Run, changes: Mapping[str, str | int], listener: Listener) 
 def warn_of_rounding(net: Net, listener: Listener) -> None:
     """Tell a warning if rounded operands take longer on this machine than those of float32."""
     from specc.backend.machine import this_machine
+    from specc.backend.machine.here import gains_by_pairs
 
     if net.program.recipe.precision != "bfloat16":
         return
@@ -77,6 +78,8 @@ def warn_of_rounding(net: Net, listener: Listener) -> None:
         why = f"products are computed in {net.dtype}"
     elif not this_machine().multiplies_bfloat16:
         why = "this CPU has no instruction for products of bfloat16"
+    elif not gains_by_pairs():
+        why = "this CPU multiplies bfloat16 no faster than float32"
     else:
         return
     listener.warn(

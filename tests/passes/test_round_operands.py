@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import specc
 from specc import driver, pipeline
 from specc.backend.machine import this_machine
+from specc.backend.machine.profile import Profile
 from specc.backend.reference import evaluate
 from specc.ir.op import Form
 from specc.ops.contract import Contract
@@ -149,6 +153,24 @@ def test_a_machine_that_multiplies_bfloat16_rounds_within_its_products():
     assert not any(isinstance(node.op, Bfloat16) for node in graph.nodes)
     plain = run(job, through="into_products", batch=batch._replace(bfloat16=False)).graph
     assert not any(node.op.rounded for node in plain.nodes if isinstance(node.op, Contract))
+
+
+@pytest.mark.skipif(
+    not this_machine().multiplies_bfloat16, reason="this machine does not multiply bfloat16"
+)
+def test_pairs_are_planned_if_the_profile_says_that_they_are_faster(tmp_path, monkeypatch):
+    profiles = Path(__file__).parent.parent / "backend" / "profiles"
+    zen4 = Profile.read(profiles / "zen4.json")  # a product of either in a cycle
+    assert zen4.slowness_of_pairs == 1
+    desktop = Profile.read(profiles / "avx2_desktop.json")  # without the instruction
+    half = replace(zen4, bfloat16_products=zen4.products(512) / 2)  # the same work in a cycle
+    planned = []
+    for profile in (zen4, half, desktop):
+        profile.write(path := tmp_path / f"{len(planned)}.json")
+        monkeypatch.setenv("SPECC_MACHINE", str(path))
+        planned.append(Batch.on_this_machine(64).bfloat16)
+    assert planned == [True, False, False]
+    assert not Batch.on_this_machine(64, "float64").bfloat16
 
 
 @pytest.mark.skipif(

@@ -29,6 +29,13 @@ def this_profile() -> Profile:
     return chosen() or own_profile()
 
 
+def gains_by_pairs(dtype: str = "float32") -> bool:
+    """Whether products of bfloat16 pairs are planned: the machine has them, and they are faster."""
+    machine = this_machine()
+    is_there = dtype == "float32" and machine.multiplies_bfloat16
+    return is_there and this_profile().slowness_of_pairs < 2
+
+
 def own_profile(anew: bool = False) -> Profile:
     """This machine's own profile, measured if it is not known yet, or `anew`."""
     with _lock:

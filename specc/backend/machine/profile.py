@@ -11,6 +11,7 @@ are in cycles of the core.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -65,6 +66,16 @@ class Profile:
     def stores(self, bits: int) -> float:
         """Vectors stored to the L1 cache in a cycle."""
         return dict(self.stores_by_width)[bits]
+
+    @property
+    def slowness_of_pairs(self) -> float:
+        """The time of a product of vectors of bfloat16 pairs, in products of float32.
+
+        It does twice the work, so pairs are slower from 2 on; infinite if there is no instruction.
+        """
+        if not self.bfloat16_products:
+            return math.inf
+        return self.products(self.vector_bits) / self.bfloat16_products
 
     @property
     def l1(self) -> int:

@@ -177,12 +177,14 @@ def _candidates(
             / (problem.calls if is_lasting else 1)
         )
     places = {"left": left, "right": right}
+    slowness = problem.target.profile.slowness_of_pairs if inner.target.pairs else 1.0
 
     def build(found: Candidate) -> ContractionPlan:
         return _plan(found.plan(), places, problem)
 
     for found in form.candidates(replace(inner, left=operands[0], right=operands[1])):
-        yield Candidate(found.shape, found.cycles + cycles, partial(build, found), found.usual)
+        total = found.cycles * slowness + cycles
+        yield Candidate(found.shape, total, partial(build, found), found.usual)
 
 
 def _plan(inner: ContractionPlan, copies: dict[str, Copy], problem: Problem) -> ContractionPlan:
