@@ -7,6 +7,8 @@ The rooms, in the order of the way through them:
     contraction   a matrix product or a convolution as loops over register tiles
     emit          a plan as calls of kernels, each with its arguments
     llvm          kernels as Python, the functions that they may call, the compiler
+    numba         Numba in place of that compiler
+    compilers     which of the two is chosen
     toolchain     kernels to addresses: the cache folder, the linker, the worker processes
     run           memory for a program, and the threads that run it
     measure       the time of each call, and what the processor can do at most

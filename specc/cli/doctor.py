@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # What specc cannot do without, and what each of the others is for.
 NEEDED = (
-    "numpy", "llvmlite", "click", "lark", "rich", "narwhals", "safetensors", "jsonschema",
+    "numpy", "numba", "llvmlite", "click", "lark", "rich", "narwhals", "safetensors", "jsonschema",
     "platformdirs",
 )  # fmt: skip
 OPTIONAL = {
@@ -28,7 +28,7 @@ OPTIONAL = {
     "polars": "tables from Python",
     "scikit-learn": "specc.sklearn",
 }
-VARIABLES = ("SPECC_CACHE_DIR", "SPECC_MACHINE", "SPECC_VECTOR_BITS")
+VARIABLES = ("SPECC_CACHE_DIR", "SPECC_COMPILER", "SPECC_MACHINE", "SPECC_VECTOR_BITS")
 
 
 @dataclass(frozen=True)

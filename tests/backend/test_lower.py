@@ -7,12 +7,14 @@ import pytest
 from running import function
 
 import specc
+from specc.backend import compilers
 from specc.backend.llvm import compile as compiling
 from specc.backend.llvm.compile import KernelError
 from specc.backend.llvm.kernel import Kernel
 from specc.backend.toolchain import load as loading
 from specc.backend.toolchain import workers
 from specc.columns import Column
+from specc.diagnostics import SpecError
 from specc.source import Source
 
 SOURCE = """
@@ -187,16 +189,27 @@ train { optimizer adam(lr = 0.01) }
 
 def test_numba_makes_the_same_of_the_same_kernels(tmp_path, monkeypatch):
     """Three steps of training end with the same bits."""
-    numba_compiler = pytest.importorskip("oracles.numba_compiler")
     monkeypatch.setattr(workers, "_processors", lambda: 1)
     found = []
-    for name, compiler in (("own", compiling.object_code), ("numba", numba_compiler.object_code)):
+    for name in compilers.NAMES:
         monkeypatch.setenv("SPECC_CACHE_DIR", str(tmp_path / name))
+        monkeypatch.setenv("SPECC_COMPILER", name)
         monkeypatch.setattr(loading, "_addresses", {})
-        monkeypatch.setattr(compiling, "object_code", compiler)
         found.append(trained())
     for path, weight in found[0].items():
         assert weight.tobytes() == found[1][path].tobytes(), path
+
+
+def test_kernels_of_two_compilers_are_kept_apart(monkeypatch):
+    def key():
+        return Kernel("f", 'def f(x: "float[1]"):\n    x[0] = 1.0').key
+
+    own = key()
+    monkeypatch.setenv("SPECC_COMPILER", "numba")
+    assert key() != own
+    monkeypatch.setenv("SPECC_COMPILER", "gcc")
+    with pytest.raises(SpecError, match="must be llvm or numba, not `gcc`"):
+        key()
 
 
 def trained() -> dict[str, np.ndarray]:

@@ -33,7 +33,7 @@ class KernelError(Exception):
 def object_code(kernel: Kernel) -> bytes:
     """The object file that defines `kernel.symbol`."""
     with NATIVE:
-        return _target_machine(kernel.vector_bits).emit_object(_module(kernel))
+        return target_machine(kernel.vector_bits).emit_object(_module(kernel))
 
 
 def llvm_text(kernel: Kernel) -> str:
@@ -42,7 +42,7 @@ def llvm_text(kernel: Kernel) -> str:
 
 
 def assembly(kernel: Kernel) -> str:
-    return _target_machine(kernel.vector_bits).emit_assembly(_module(kernel))
+    return target_machine(kernel.vector_bits).emit_assembly(_module(kernel))
 
 
 def warm_up() -> None:
@@ -68,15 +68,15 @@ def assembly_for(bitcode: bytes, kernel: Kernel, machine: Machine, triple: str) 
         )
         module = llvm.parse_bitcode(bitcode)
         module.triple, module.data_layout = triple, str(target.target_data)
-        _optimize(module, target, kernel.unroll)
+        optimize(module, target, kernel.unroll)
         return target.emit_assembly(module)
 
 
 def _module(kernel: Kernel):
-    target = _target_machine(kernel.vector_bits)
+    target = target_machine(kernel.vector_bits)
     module = _lowered(kernel)
     module.triple, module.data_layout = llvm.get_process_triple(), str(target.target_data)
-    _optimize(module, target, kernel.unroll)
+    optimize(module, target, kernel.unroll)
     _check_symbols(module, kernel)
     return module
 
@@ -116,7 +116,7 @@ def _functions(kernel: Kernel) -> Callable[[str], Any]:
     return found
 
 
-def _optimize(module, target_machine, unroll: bool) -> None:
+def optimize(module, target_machine, unroll: bool) -> None:
     options = llvm.create_pipeline_tuning_options()
     options.speed_level = 2
     options.loop_vectorization = True
@@ -142,13 +142,13 @@ def _check_symbols(module, kernel: Kernel) -> None:
 @lru_cache
 def _find_symbols() -> object:
     """Let LLVM find this process's own functions, as an engine does when it is created."""
-    _target_machine(this_machine().vector_bits)
+    target_machine(this_machine().vector_bits)
     target = llvm.Target.from_triple(llvm.get_process_triple())
     return llvm.create_mcjit_compiler(llvm.parse_assembly(""), target.create_target_machine())
 
 
 @lru_cache
-def _target_machine(vector_bits: int):
+def target_machine(vector_bits: int):
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     machine = this_machine(vector_bits)

@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property, lru_cache
 from typing import Any
 
+from specc.backend.compilers import chosen
 from specc.backend.llvm.sources import identity
 from specc.backend.machine import this_machine
 from specc.locks import NATIVE
@@ -144,18 +145,19 @@ def _with_values(values: dict[str, Any]) -> Kernel:
 
 
 def _hash(parts: dict[str, Any], vector_bits: int) -> str:
-    whole = {**parts, "for": _toolchain(vector_bits)}
+    whole = {**parts, "for": _toolchain(vector_bits, chosen())}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]
 
 
 @lru_cache
-def _toolchain(vector_bits: int) -> list[str]:
+def _toolchain(vector_bits: int, compiler: str) -> list[str]:
     with NATIVE:
         import llvmlite
 
     machine = this_machine(vector_bits)
     return [
         FORMAT,
+        *([] if compiler == "llvm" else [compiler]),
         llvmlite.__version__,
         machine.cpu,
         machine.features,

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import IO
 
 from specc.backend.llvm.kernel import Kernel
-from specc.locks import NATIVE, remade_after_fork
+from specc.backend.toolchain.choice import object_code, warm_up
+from specc.locks import remade_after_fork
 
 # Starting a worker costs about what four small kernels cost to compile.
 _KERNELS_WORTH_A_WORKER = 4
@@ -37,9 +38,6 @@ def compile_all(kernels: Sequence[Kernel], workers: int | None = None) -> dict[K
     try:
         for each in others:
             each.begin(queue, done)
-        with NATIVE:
-            from specc.backend.llvm.compile import object_code
-
         _drain(queue, done, object_code)
         for each in others:
             each.join(_PATIENCE)
@@ -91,8 +89,6 @@ def serve() -> None:
     """A worker's life: kernels in, object code out, until the input ends."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever is printed must not mix with the answers
-    from specc.backend.llvm.compile import object_code, warm_up
-
     warm_up()
     pickle.dump("ready", answers)
     answers.flush()

@@ -1,9 +1,9 @@
-"""Numba as the compiler of kernels: their text is Python that it understands.
+"""A kernel to an object file by Numba: the text that people read is what Numba compiles.
 
-    monkeypatch.setattr(compiling, "object_code", object_code)
+    object_code(Kernel("relu", ...))
 
-It types and lowers the text in its own way, so a program gives the same numbers only if specc's own
-compiler reads the text as Numba does.
+Numba types and lowers the text; LLVM optimizes it as it does for specc's own compiler, so that both
+give the same bits.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ from specc.backend.llvm import compile as compiling
 from specc.backend.llvm import memory, vectormath
 from specc.backend.llvm.intrinsics import NAMED, Intrinsic
 from specc.backend.llvm.kernel import CONTROL_WORDS, Kernel
+from specc.locks import NATIVE
 
 I64 = ir.IntType(64)
-OWN = compiling.object_code
+OF_THE_EXECUTOR = ("run_steps", "wake_worker", "pauses")
 _ELEMENTS = {
     "float32": (types.float32, 4),
     "float64": (types.float64, 8),
@@ -52,11 +53,12 @@ _PARAMETER = re.compile(r"^(float|float32|float64|int32|int64|uint8)\s*\[(.*)\]$
 def object_code(kernel: Kernel) -> bytes:
     """The object file that defines `kernel.symbol`.
 
-    The executor's own kernels call functions that are not for Numba.
+    The kernels of the executor call functions that Numba cannot type: they are specc's own.
     """
-    if kernel.name in ("run_steps", "wake_worker", "pauses"):
-        return OWN(kernel)
-    return compiling._target_machine(kernel.vector_bits).emit_object(_module(kernel))
+    if kernel.name in OF_THE_EXECUTOR:
+        return compiling.object_code(kernel)
+    with NATIVE:
+        return compiling.target_machine(kernel.vector_bits).emit_object(_module(kernel))
 
 
 class _Library(codegen.JITCodeLibrary):
@@ -119,8 +121,8 @@ def _module(kernel: Kernel):
     for each in (*module.functions, *module.global_variables):
         if not each.is_declaration and each.name != kernel.symbol:
             each.linkage = "internal"
-    target_machine = compiling._target_machine(kernel.vector_bits)
-    compiling._optimize(module, target_machine, kernel.unroll)
+    target_machine = compiling.target_machine(kernel.vector_bits)
+    compiling.optimize(module, target_machine, kernel.unroll)
     return module
 
 
@@ -221,7 +223,9 @@ class _Parameter:
         match = _PARAMETER.match(annotation.strip())
         assert match, f"{name}: {annotation!r} is not the type of a kernel's parameter"
         element, self.size = _ELEMENTS[dtype if match[1] == "float" else match[1]]
-        extents = ast.parse(f"[{match[2]}]", mode="eval").body.elts
+        listed = ast.parse(f"[{match[2]}]", mode="eval").body
+        assert isinstance(listed, ast.List)
+        extents = listed.elts
         self.extents = extents or [ast.Constant(1)]
         self.type = types.Array(element, len(self.extents), "C")
 
@@ -233,7 +237,8 @@ def _function(kernel: Kernel):
         each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == kernel.name
     )
     parameters = [
-        _Parameter(each.arg, each.annotation.value, kernel.dtype) for each in definition.args.args
+        _Parameter(each.arg, ast.literal_eval(each.annotation or ""), kernel.dtype)
+        for each in definition.args.args
     ]
     names = _namespace(kernel)
     tree = ast.fix_missing_locations(_Numbers(names, getattr(np, kernel.dtype)).visit(tree))
@@ -294,6 +299,7 @@ def _wrapper(symbol: str, callee: str, parameters: list[_Parameter]) -> str:
         if isinstance(node, ast.Name):
             sizes.add(node.id)
             return values[node.id]
+        assert isinstance(node, ast.BinOp)
         operation = {ast.Mult: "mul nuw nsw", ast.Add: "add nuw nsw"}[type(node.op)]
         return emit(f"{operation} i64 {extent(node.left)}, {extent(node.right)}")
 
@@ -304,7 +310,8 @@ def _wrapper(symbol: str, callee: str, parameters: list[_Parameter]) -> str:
             continue
         data = "%control" if each.control else emit(f"inttoptr i64 {values[each.name]} to ptr")
         extents = [extent(node) for node in each.extents]
-        strides, step = [], str(each.size)
+        strides: list[str] = []
+        step = str(each.size)
         for size in reversed(extents):
             strides.insert(0, step)
             step = emit(f"mul nuw nsw i64 {step}, {size}")

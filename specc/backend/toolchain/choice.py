@@ -1,0 +1,27 @@
+"""The compiler that is chosen, as one function."""
+
+from __future__ import annotations
+
+from specc.backend.compilers import chosen
+from specc.backend.llvm.kernel import Kernel
+from specc.locks import NATIVE
+
+
+def object_code(kernel: Kernel) -> bytes:
+    """The object file that defines `kernel.symbol`."""
+    with NATIVE:
+        from specc.backend.llvm import compile as own
+    if chosen() == "llvm":
+        return own.object_code(kernel)
+    with NATIVE:
+        from specc.backend.numba import compile as by_numba
+    return by_numba.object_code(kernel)
+
+
+def warm_up() -> None:
+    """Load what the first kernel would have to wait for."""
+    from specc.backend.llvm import compile as own
+
+    own.warm_up()
+    if chosen() == "numba":
+        from specc.backend.numba import compile as by_numba  # noqa: F401
