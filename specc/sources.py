@@ -328,6 +328,32 @@ def missing_classes(call: DataCall, port: Port, missing: Sequence[int]) -> Diagn
     )
 
 
+def unscaled(recipe: Recipe, port: Port, what: str, notes: tuple[str, ...]) -> Diagnostic | None:
+    """The warning of an input whose scale will hurt; `what` is said of it."""
+    data = recipe.data
+    if port.span is None or data is None:
+        return None
+    formula = next((each.formula for each in recipe.columns if each.name == port.name), None)
+    if data.word in ("idx", "images", "cifar10", "npy", "npz") and formula is None:
+        help_ = f"`scale = 1/255` in `{data.word}` brings bytes to 0 to 1"
+    elif formula is not None and formula.span is not None:
+        help_ = f"`column {port.name} = standardize({formula.span.text})` scales it"
+    elif port.shape:
+        help_ = f'`column {port.name} = standardize(columns(".."))` scales each element'
+    else:
+        help_ = f"`column {port.name} = standardize({port.name})` scales it"
+    labels = (Label(data.span, "this data"),) if data.span is not None else ()
+    return Diagnostic(
+        "unscaled",
+        "warning",
+        f"`{port.name}` {what}, so training will be slow or diverge",
+        port.span,
+        labels,
+        notes,
+        help_,
+    )
+
+
 def unreachable(port: Port, reach: Reach, place: str, value: float) -> Diagnostic | None:
     """The warning of a target beyond what the output that it is compared with can become."""
     high = "" if math.isinf(reach.high) else f" .. {reach.high:g}"

@@ -27,6 +27,7 @@ from specc.frontend.program.training import SETTINGS
 from specc.frontend.words.messages import WARNINGS
 from specc.frontend.words.settings import KINDS, Declared
 from specc.frontend.words.signatures import Primitive, signature_of
+from specc.recipe.words import WORDS as COLUMN_WORDS
 from specc.source import Source
 from specc.sources import SOURCES
 
@@ -39,6 +40,7 @@ TITLES = {
     "metrics": "Metrics",
     "optimizers": "Optimizers",
     "primitives": "Primitive functions",
+    "augment": "Changes of inputs while training",
     "regularizers": "Penalties on weights",
     "schedules": "Schedules",
 }
@@ -51,6 +53,7 @@ def pages() -> dict[str, str]:
         "formulas": _formulas(),
         "train": _train(),
         "sources": _sources(),
+        "columns": _columns(),
         "errors": _diagnostics("Errors", [n for n in diagnostics() if n not in WARNINGS]),
         "warnings": _diagnostics("Warnings", list(WARNINGS)),
         "commands": _commands(),
@@ -62,10 +65,11 @@ def pages() -> dict[str, str]:
 
 def navigation() -> list[dict[str, str]]:
     """Return the entries of the menu."""
-    first = ("index", "statements", "formulas", "train", "sources")
+    first = ("index", "statements", "formulas", "train", "sources", "columns")
     last = ("commands", "errors", "warnings")
     titles = {"index": "All names", "statements": "Statements", "formulas": "Types and operators",
-              "train": "Settings of train", "sources": "Data sources", "commands": "Commands",
+              "train": "Settings of train", "sources": "Data sources",
+              "columns": "Words of columns", "commands": "Commands",
               "errors": "Errors", "warnings": "Warnings", **TITLES}  # fmt: skip
     middle = sorted(words.groups(), key=lambda group: TITLES.get(group, group))
     return [
@@ -179,6 +183,20 @@ def _sources() -> str:
     return _page("Data sources", "What `data`, `validate` and `test` can name.", parts)
 
 
+def _columns() -> str:
+    parts = []
+    for name, word in COLUMN_WORDS.items():
+        found = [_heading(name), _program(str(word)), word.doc]
+        found.append(f"```dl\ncolumn x = {word.example}\n```")
+        parts.append("\n\n".join(found))
+    intro = (
+        "The words of `column NAME = formula` in `train`: how raw columns of the data become inputs"
+        " and targets. What a word learns, such as a mean, comes from the training part alone; the"
+        " run keeps it."
+    )
+    return _page("Words of columns", intro, parts)
+
+
 def _words(group: str, names: list[str]) -> str:
     intro = (
         "These functions are written in Python; everything else in the library is written in the"
@@ -277,6 +295,7 @@ KINDS_OF_PAGES = {
     "formulas": "operator or keyword",
     "train": "setting of `train`",
     "sources": "data source",
+    "columns": "word of a column's formula",
     "commands": "command",
     "errors": "error",
     "warnings": "warning",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,6 +79,8 @@ def train(
     if resume is not None:
         training = resumed(resume, values, LISTENER, path, data, threads, dtype)
     elif path is not None:
+        if folds := _folds(path, values):
+            return _all_folds(folds, path, values, data, runs, threads, dtype or "float32", quiet)
         training = _started(path, values, data, runs, threads, dtype or "float32")
     else:
         raise click.UsageError("name the FILE to train, or the run to --resume")
@@ -86,6 +88,47 @@ def train(
         return _carried_out(training, quiet)
     finally:
         training.release()
+
+
+def _folds(file: Path, values: dict[str, str]) -> tuple[int, ...]:
+    """Return the folds that a file asks for, each of which is trained."""
+    from specc import driver
+    from specc.runs.folds import folds_of
+
+    program, _ = driver.check(driver.read(file), values)
+    return () if program is None else folds_of(program.recipe)
+
+
+def _all_folds(
+    folds: Sequence[int],
+    file: Path,
+    values: dict[str, str],
+    data: Path | None,
+    runs: Path,
+    threads: int | None,
+    dtype: str,
+    is_quiet: bool,
+) -> int:
+    """Train a run for each fold, and print the mean and the deviation of their results."""
+    from specc.runs.folds import summary
+
+    folders = []
+    for fold in folds:
+        click.echo(f"fold {fold} of {len(folds)}")
+        training = _started(file, {**values, "fold": str(fold)}, data, runs, threads, dtype)
+        try:
+            status = _carried_out(training, is_quiet)
+        finally:
+            training.release()
+        folders.append(training.run.folder)
+        if status:
+            return status
+    figures = summary(folders)
+    width = max(map(len, figures), default=0)
+    click.echo(f"{len(folds)} folds: mean and standard deviation of the best epochs")
+    for name, (mean, deviation) in figures.items():
+        click.echo(f"  {name:<{width}}  {mean:.4g} ± {deviation:.2g}")
+    return 0
 
 
 def _started(

@@ -6,6 +6,7 @@ provenance      compares what a run was made of with what is there now
 verdict         compares a file with its data before anything is compiled
 start           a training: a new one, or one that goes on
 train           training from Python
+folds           cross-validation: a run for each fold
 opened          a run or a saved model as a net
 run             a trained run as Python sees it
 display         what is seen of a training

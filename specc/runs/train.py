@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from specc.diagnostics import SpecError
 from specc.runs.display import display
+from specc.runs.folds import folds_of
 from specc.runs.listener import AsWarnings
 from specc.runs.names import RUNS
 from specc.runs.run import Run
@@ -46,6 +47,11 @@ def train(
     listener = AsWarnings()
     folder = Path(source.name).parent
     recipe = _recipe(source, values)
+    if folds_of(recipe):
+        raise ValueError(
+            f"`folds = {recipe.folds}` needs a fold for each training:"
+            f" [specc.train(..., fold=k) for k in range(1, {recipe.folds + 1})]"
+        )
     given: dict[str, Any] = {}
     if data is not None:
         given["data"] = source_of(data, recipe.data)

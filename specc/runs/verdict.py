@@ -116,6 +116,7 @@ def _surveyed(
     """The data's errors and warnings, of its first `limit` bytes; first those of open sizes."""
     from specc import driver
     from specc.frontend.lint.reaches import reaches
+    from specc.frontend.lint.scales import multiplied
     from specc.frontend.program.uses import words_of
     from specc.frontend.syntax.parse import parse
     from specc.runtime.data.survey import sizes, survey
@@ -144,5 +145,14 @@ def _surveyed(
             if port.kind == "class" and not isinstance(port.classes, int)
         ]
         ports = whole.ports
+        program = whole
     file = parse(source)[0]
-    return survey(recipe, ports, folder, open_ports, reaches(file, words_of(file)), limit)
+    return survey(
+        recipe,
+        ports,
+        folder,
+        open_ports,
+        reaches(file, words_of(file)),
+        limit,
+        multiplied(program),
+    )

@@ -58,6 +58,7 @@ WARNINGS = (
     "unclipped",
     "unknown-allow",
     "unreachable-target",
+    "unscaled",
     "untrained",
     "unused",
     "unusual-rate",

@@ -10,7 +10,7 @@ array. Data that fits but is doubtful gives warnings.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from specc.recipe import Port, Recipe
 from specc.runtime.data.load import Part, load
 from specc.runtime.data.sizes import open_sizes
 from specc.runtime.errors import DataError
-from specc.sources import Reach, large_batch, missing_classes, unreachable
+from specc.sources import Reach, large_batch, missing_classes, unreachable, unscaled
 
 SAMPLE = 2**19
 """Bytes of each file, or of each array in it, that are read first."""
@@ -46,11 +46,13 @@ def survey(
     open_ports: Iterable[str] = (),
     reaches: Mapping[str, Reach] | None = None,
     limit: int | None = None,
+    multiplied: Collection[str] = (),
 ) -> tuple[list[Diagnostic], tuple[str, ...]]:
     """The errors and warnings of a recipe's data, and a description of each source read in part.
 
     The classes of `open_ports` follow from the data, so that any number of them is right. `reaches`
-    says how far the outputs reach that targets are compared with.
+    says how far the outputs reach that targets are compared with; `multiplied` are the inputs that
+    a product reads as they come.
     """
     names = set(open_ports)
     free = [replace(port, classes=ANY) if port.name in names else port for port in ports]
@@ -66,6 +68,7 @@ def survey(
     doubts = [_batch(recipe, part)]
     doubts += [_classes(recipe, part, port) for port in ports if port.name not in names]
     doubts += [_reach(part, port, (reaches or {}).get(port.name)) for port in ports]
+    doubts += [_scale(recipe, part, port) for port in ports if port.name in multiplied]
     return [each for each in doubts if each is not None], data.partial
 
 
@@ -95,6 +98,42 @@ def _classes(recipe: Recipe, part: Part, port: Port) -> Diagnostic | None:
     rows = part.columns[port.name].array  # those of the validation part, too
     counts = np.bincount(rows.reshape(-1), minlength=port.classes)
     return missing_classes(recipe.data, port, np.flatnonzero(counts == 0).tolist())
+
+
+FAR, SHARE, RATIO = 50.0, 0.01, 100.0
+"""Inputs are doubted if more than this share of their values is beyond FAR, or if the standard
+deviations of their elements differ by RATIO."""
+LOOKED_AT = 2**14  # most rows that are looked at
+
+
+def _scale(recipe: Recipe, part: Part, port: Port) -> Diagnostic | None:
+    """Doubts an input whose values are large, or whose elements differ much in scale."""
+    if recipe.data is None or port.name not in part.columns or port.kind != "float":
+        return None
+    column, rows = part.columns[port.name], part.rows[:LOOKED_AT]
+    values = column.values(rows).reshape(len(rows), -1)
+    if np.mean(np.abs(values) > FAR) > SHARE:
+        worst = int(np.argmax(np.abs(values).max(axis=1)))
+        element = int(np.argmax(np.abs(values[worst])))
+        value = float(values[worst, element])
+        place = part.fields[port.name].place(int(rows[worst]), element)
+        return unscaled(recipe, port, f"reaches {value:g}", (f"{place}: {value:g}",))
+    deviations = values.std(axis=0)
+    if port.shape and len(port.shape) == 1 and len(values) > 1:
+        deviations = np.where(deviations > 0, deviations, np.nan)
+        if np.isnan(deviations).all():
+            return None
+        low, high = int(np.nanargmin(deviations)), int(np.nanargmax(deviations))
+        ratio = deviations[high] / deviations[low]
+        if ratio > RATIO:
+            where = part.fields[port.name].place
+            notes = tuple(
+                f"the standard deviation is {deviations[each]:.3g}: {where(int(rows[0]), each)}"
+                for each in (low, high)
+            )
+            what = f"has elements whose standard deviations differ {ratio:,.0f}-fold"
+            return unscaled(recipe, port, what, notes)
+    return None
 
 
 def _reach(part: Part, port: Port, reach: Reach | None) -> Diagnostic | None:

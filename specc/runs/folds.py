@@ -1,0 +1,43 @@
+"""Cross-validation: a run for each fold, and what their results have in common.
+
+folds = folds_of(recipe)                     # (1, 2, 3, 4, 5), if `fold` chooses none of them
+summary([run.folder for run in runs])        # {"loss": (0.31, 0.02), "accuracy": (0.92, 0.01)}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from specc.recipe import Recipe
+
+
+def folds_of(recipe: Recipe) -> tuple[int, ...]:
+    """Return the folds that a training goes through in turn; none without `folds`."""
+    if recipe.folds is None or recipe.fold is not None:
+        return ()
+    return tuple(range(1, recipe.folds + 1))
+
+
+def summary(folders: Sequence[Path]) -> dict[str, tuple[float, float]]:
+    """Return the mean and the standard deviation over runs of each validation figure.
+
+    The figures of a run are those of its best epoch. A run without a complete epoch does not count.
+    """
+    from specc.runtime.checkpoint import standing
+    from specc.runtime.metrics import values_of
+    from specc.runtime.run import open_run
+
+    found: dict[str, list[float]] = {}
+    for folder in folders:
+        run = open_run(folder)
+        progress = standing(run.best)
+        values = None if progress is None else values_of(run.metrics, progress.epoch)
+        for name, value in (values[1] if values is not None else {}).items():
+            found.setdefault(name, []).append(value)
+    return {
+        name: (fmean(each), stdev(each) if len(each) > 1 else 0.0) for name, each in found.items()
+    }
