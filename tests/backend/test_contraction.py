@@ -239,6 +239,39 @@ def test_it_agrees_with_the_reference(name, role, setting):
     found.check(loaded([found]))
 
 
+def of_each_example(rows: int, columns: int, taps: int, heads: int = 1) -> dict[str, Node]:
+    """Products of two values of each example, and their gradients."""
+    h, k, c, p = map(index, range(4))
+    op = Contract(
+        (heads, rows, columns, taps), (h, k, c), (h, k, p), (c, h, p), (heads, rows, columns)
+    )
+    left = Type("float", (heads, rows, taps), True)
+    return roles(op, left, Type("float", (columns, heads, taps), True))
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("sizes", [(5, 7, 9), (8, 8, 64), (9, 10, 11), (5, 12, 17, 3)], ids=str)
+def test_products_of_two_values_of_each_example_agree_with_the_reference(sizes, role):
+    for setting in [SETTINGS[0], SETTINGS[3], SETTINGS[4], SETTINGS[6]]:
+        found = Case(of_each_example(*sizes)[role], *setting)
+        found.check(loaded([found]))
+
+
+def test_loops_compute_products_of_few_terms_of_each_example():
+    assert Case(of_each_example(3, 2, 1)["forward"], *SETTINGS[0]).plan is None
+
+
+@pytest.mark.skipif(not this_machine().multiplies_bfloat16, reason="no products of bfloat16 here")
+@pytest.mark.parametrize("role", ROLES)
+def test_rounded_products_of_two_values_of_each_example_agree_with_the_reference(role):
+    node = rounded(of_each_example(5, 7, 9, 2)[role])
+    cases = [Case(node, "float32", None, 32, 1, 17, plan=by(form)) for form in ROUNDED]
+    cases = [each for each in cases if each.plan is not None]
+    assert cases
+    for each in cases:
+        each.check(loaded([each]))
+
+
 TARGETS = [("float32", None), ("float64", None), ("float32", 256), ("float64", 128)]
 
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from specc.backend.contraction.forms import (
     across,
+    batched,
     contract,
     dot,
     outer,
@@ -39,6 +40,7 @@ FORMS = tuple(
     for each in (
         contract, packed, winograd,  # Kind.LANES
         across, dot, run, rows, winograd_run,  # Kind.SINGLE
+        batched,  # Kind.BATCHED
         outer, transposed, winograd_gradient,  # Kind.GRADIENT
     )
 )  # fmt: skip

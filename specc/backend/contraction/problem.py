@@ -35,6 +35,7 @@ class Kind(Enum):
 
     LANES = "weights times the values of several lanes"
     SINGLE = "weights times the values of one example"
+    BATCHED = "values of each example times other values of the same example"
     GRADIENT = "a sum over lanes, which is a gradient of weights"
 
 
@@ -67,6 +68,8 @@ class Problem:
         left, right, out = self.left.batched, self.right.batched, self.result.batched
         if left != right and out:
             return Kind.SINGLE if self.lanes == 1 else Kind.LANES
+        if left and right and out and self.lanes > 1:
+            return Kind.BATCHED
         if not (left and right and not out and self.lanes > 1):
             return None
         op, kept = self.op, set(self.operands[2].steps)

@@ -4,6 +4,7 @@
     packed     the same of weights that lie as [p, k], for vectors v anywhere
     across     out[k, q]  = sum_p w[p, k] * x[x_at[p] + step*q], the vectors across k
     dot        out[k, t]  = sum_s sum_i w[k, w_at[s] + i] * x[x_at[s] + tap_at[t] + i]
+    batched    out[k, c, v] = sum_p w[k, w_at[p], v] * x[c, x_at[p], v]
     outer      dw[k, t]   = sum_s sum_i dy[k, dy_at[s] + i] * x[tap_at[t] + x_at[s] + i]
 
 A tile keeps its sums in vector registers, which plain loops do not: LLVM spills a small array of
@@ -128,6 +129,48 @@ def packed_tile(rows: int, columns: int, dtype: str, width: int, asks: bool = Fa
                 with go_on:
                     for n, each in enumerate(now):
                         code.store(each, code.at(out, n * width))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 10), codegen
+
+    return tile
+
+
+@lru_cache
+def batched_tile(rows: int, columns: int, dtype: str, width: int):
+    """tile(left, right, left_at, right_at, count, left_row, right_column, out, out_row, out_column)
+
+    out[k*out_row + c*out_column + v] = sum_p left[k*left_row + left_at[p] + v] *
+    right[c*right_column + right_at[p] + v] for `rows` rows k, `columns` columns c and `width`
+    elements v; p runs through the `count` >= 1 entries of left_at and right_at (int64)."""
+
+    @intrinsic
+    def tile(
+        typing, left, right, left_at, right_at, count, left_row, right_column, out, out_row,
+        out_column,
+    ):  # fmt: skip
+        def codegen(context, b, signature, args):
+            left, right, left_at, right_at, count, left_row, right_column, out = args[:8]
+            out_row, out_column = args[8:]
+            code = Vectors(b, dtype, width)
+            left, right, out = code.pointer(left), code.pointer(right), code.pointer(out)
+            left_at, right_at = (b.inttoptr(each, I64.as_pointer()) for each in (left_at, right_at))
+            left_rows = [code.at(left, b.mul(left_row, I64(k))) for k in range(rows)]
+            right_columns = [code.at(right, b.mul(right_column, I64(c))) for c in range(columns)]
+            with Loop(b, count, [code.zero] * (rows * columns)) as loop:
+                left_now = b.load(b.gep(left_at, [loop.i]))
+                right_now = b.load(b.gep(right_at, [loop.i]))
+                xs = [code.load(code.at(each, right_now)) for each in right_columns]
+                for k in range(rows):
+                    factor = code.load(code.at(left_rows[k], left_now))
+                    for c, x in enumerate(xs):
+                        n = k * columns + c
+                        loop.now[n] = code.fma(factor, x, loop.now[n])
+            for k in range(rows):
+                row = code.at(out, b.mul(out_row, I64(k)))
+                for c in range(columns):
+                    place = code.at(row, b.mul(out_column, I64(c)))
+                    code.store(loop.now[k * columns + c], place)
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 10), codegen

@@ -197,7 +197,7 @@ def _plan(inner: ContractionPlan, copies: dict[str, Copy], problem: Problem) -> 
     for name, copy in copies.items():
         places[name] = Within(scratch)
         scratch += -(-copy.bytes // ALIGNMENT) * ALIGNMENT
-    weights = problem.names["w"] if problem.kind is not Kind.GRADIENT else None
+    weights = problem.names["w"] if problem.kind in (Kind.LANES, Kind.SINGLE) else None
     packed, packing = inner.packed, inner.packing
     known: dict[str, str | Within] = dict(places)
     if packing is not None:

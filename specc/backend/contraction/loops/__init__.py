@@ -2,6 +2,7 @@
 
     contract      `contract` and `packed` tiles
     single        the tiles for one example
+    batched       the tiles for two values of each example
     gradient      the tiles of the weights' gradient
     rounding      copies of operands rounded to bfloat16, in pairs or as float32
     winograd      the transforms and products of Winograd's method

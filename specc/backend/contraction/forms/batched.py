@@ -1,0 +1,77 @@
+"""Values of each example times other values of the same example, as in attention.
+
+out[k, c, lane] = sum_p w[k, p, lane] * x[c, p, lane]: lanes never meet, so a tile of rows k and
+columns c has a vector of lanes for each sum, and both operands are read as they lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+
+from specc.backend.contraction.loops.batched import batched_kernel
+from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.target import Target
+from specc.backend.contraction.tiling import Axis, ContractionPlan, exact, merged, offsets
+
+# Not every number: each is one more kernel to compile.
+_SIZES = (1, 2, 3, 4)
+# Cycles to start a tile, and of plain loops for one product: they keep their sums in memory.
+_START, _LOOPS = 30, 2
+
+
+def shapes(target: Target) -> list[tuple[int, int]]:
+    """The rows and columns of tiles whose sums and operands fit the registers."""
+    return [(r, c) for r in _SIZES for c in _SIZES if r * c + r + c <= target.machine.registers]
+
+
+def _candidates(problem: Problem) -> Iterator[Candidate]:
+    op, target = problem.op, problem.target
+    operands = left, right, out = problem.operands
+    kept = set(out.steps)
+    if problem.part.parts > 1 or len(kept) != len(op.out) or not all(exact(op, i) for i in kept):
+        return
+    every = range(len(op.extents))
+    if any(i not in left and i not in right for i in every):
+        return
+    rows = _longest(merged(op, [i for i in kept if i not in right], operands))
+    columns = _longest(merged(op, [i for i in kept if i not in left], operands))
+    others = [i for i in kept if i not in rows.indices and i not in columns.indices]
+    start = np.array([left.constant, right.constant, 0])
+    positions = offsets(merged(op, others, operands), 3) + start
+    taps = offsets(merged(op, [i for i in every if i not in kept], operands), 3)
+    vectors = problem.lanes // target.width
+
+    def cycles(shape: tuple[int, int]) -> float:
+        r, c = shape
+        tiles = len(positions) * -(-rows.size // r) * -(-columns.size // c)
+        return vectors * tiles * (len(taps) * max(r * c, r + c) / 2 * 1.2 + r * c + _START)
+
+    def build(shape: tuple[int, int]) -> ContractionPlan:
+        # fmt: off
+        parameters = (
+            left.name, right.name, "out", "left_at", "right_at", len(taps), "positions",
+            len(positions), rows.size, rows.steps[0], rows.steps[2], columns.size,
+            columns.steps[1], columns.steps[2], problem.lanes,
+        )
+        # fmt: on
+        tables = {
+            "left_at": np.ascontiguousarray(taps[:, 0]),
+            "right_at": np.ascontiguousarray(taps[:, 1]),
+            "positions": np.ascontiguousarray(positions),
+        }
+        return ContractionPlan(batched_kernel(target, shape), parameters, tables)
+
+    in_loops = vectors * len(positions) * rows.size * columns.size * len(taps) * _LOOPS
+    for shape in shapes(target):
+        if shape[0] <= rows.size and shape[1] <= columns.size and cycles(shape) <= in_loops:
+            yield Candidate(shape, cycles(shape), partial(build, shape))
+
+
+def _longest(axes: list[Axis]) -> Axis:
+    return max(axes, key=lambda axis: axis.size, default=Axis(1, (0, 0, 0)))
+
+
+FORM = Form("batched", Kind.BATCHED, _candidates)
