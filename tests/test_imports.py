@@ -49,9 +49,10 @@ MAY_IMPORT = {
     "board": MIDDLE | {"report", "runs"},
     "report": MIDDLE | {"frontend", "drawing", "plots", "runs", "runtime"},
     "sklearn": MIDDLE | {"passes", "net", "driver", "runtime", "runs"},
+    "projects": BASE | {"frontend", "runtime", "recipe"},
     "cli": MIDDLE
     | {"frontend", "passes", "backend", "flow", "pipeline", "net", "driver", "runtime", "runs"}
-    | {"plots", "drawing", "report", "board", "grading"},
+    | {"plots", "drawing", "report", "board", "grading", "projects"},
 }
 
 

@@ -38,6 +38,7 @@ COMMANDS = {
     "fmt": ("format", "fmt"),
     "grade": ("grade", "grade"),
     "gradcheck": ("gradcheck", "gradcheck"),
+    "new": ("new", "new"),
     "plot": ("plot", "plot"),
     "predict": ("predict", "predict"),
     "report": ("report", "report"),

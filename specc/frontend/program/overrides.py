@@ -114,13 +114,12 @@ def overridden(scope: Scope, block: ast.Train, given: list[Override]) -> ast.Tra
 def _group(scope: Scope, block: ast.Train | None, given: Override) -> str | None:
     """Return what an override changes; None if the file has nothing of its name."""
     name = given.name
-    is_number = given.may_be("model") and name in scope.number_names()
-    if given.may_be("train") and block is not None and name in SETTING_NAMES:
-        return "setting"  # and a dimension of the same name, too
-    if is_number:
+    if given.may_be("model") and name in scope.number_names():
         return "number"
     if block is None:
         return None
+    if given.may_be("train") and name in SETTING_NAMES:
+        return "setting"
     if given.may_be("train") and name in SOURCES:
         return "source"
     if given.may_be("train") and name == "optimizer":

@@ -308,8 +308,8 @@ def test_an_override_reaches_all_that_a_file_says_of_its_training():
     assert constants(updates["dense1.weight"]) == {0.125}
     sized = program(text, **{"model.batch": 5})
     assert sized.recipe.batch == 32 and shapes(sized)["dense1.weight"] == (5, 4)
-    both = program(text, batch=6)
-    assert both.recipe.batch == 6 and shapes(both)["dense1.weight"] == (6, 4)
+    first = program(text, batch=6)  # a dimension goes before a setting of its name
+    assert first.recipe.batch == 32 and shapes(first)["dense1.weight"] == (6, 4)
     other = program(text, optimizer="adam", lr=0.0625, data='csv("b.csv")', validate=0.75)
     updates = {each.path: each for each in other.updates}
     assert 0.0625 in constants(updates["dense2.weight"])

@@ -1,0 +1,339 @@
+"""A first model for a table: what each column holds, and how it becomes an input.
+
+    found = looked_at(Path("houses.csv"))
+    text = model_for(found, "houses", target=None)      # the text of houses.dl
+
+Words become one-hot vectors, many words an embedding, numbers are standardized, dates become days,
+months and weekdays; gaps are filled and marked. Columns that name each row are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from specc.diagnostics import closest
+from specc.frontend.syntax.grammar import tables
+from specc.recipe.words import WORDS
+from specc.runtime.data.columns.dates import parsed
+from specc.runtime.data.readers import request_of, table_of_source
+from specc.runtime.data.table import TRUTH, Raw
+from specc.runtime.given import source
+
+SAMPLE = 2**24  # bytes that are looked at
+FEW_WORDS = 20  # that become one-hot vectors
+FEW_CLASSES = 20  # of whole numbers that are classes
+MANY_WORDS = 1000  # that have an embedding
+USUAL_TARGETS = (
+    "target", "label", "class", "y", "outcome", "result", "species", "kind", "price", "churn",
+    "survived", "quality",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Look:
+    """One column: what it holds ("numbers", "words", "dates", "truth"), and its different values.
+
+    `role` is "input", "names" (a value of its own in each row), "text" or "constant".
+    """
+
+    name: str
+    holds: str
+    role: str
+    gaps: float
+    count: int
+    has_time: bool = False
+    is_whole: bool = False
+    center: float = 0.0
+    spread: float = 1.0
+
+    @property
+    def said(self) -> str:
+        """What the column holds, in words."""
+        what = {
+            "numbers": "numbers" if not self.is_whole else f"whole numbers, {self.count} different",
+            "words": f"{self.count} words",
+            "dates": "dates",
+            "truth": "yes or no",
+        }[self.holds]
+        return f"{what}, {self.gaps:.0%} missing" if self.gaps else what
+
+
+@dataclass(frozen=True)
+class TableLook:
+    """A table: the path of the file, its rows, and its columns."""
+
+    path: Path
+    rows: int
+    columns: list[Look]
+
+
+def looked_at(path: Path) -> TableLook:
+    """Return what the columns of a table hold. Raises `DataError`."""
+    call = source(path, None)
+    table = table_of_source(request_of(call, (), Path(), SAMPLE))
+    read = table.read()
+    columns = [_look(name, read.raw[name]) for name in table.names]
+    rows = read.examples if read.count is None or read.count < 0 else read.count
+    return TableLook(path, rows, columns)
+
+
+def _look(name: str, raw: Raw) -> Look:
+    gaps = raw.gaps()
+    share, there = float(gaps.mean()) if len(raw) else 0.0, raw.array[~gaps]
+    if raw.shape:
+        return Look(name, "numbers", "input", share, len(there))
+    count = len(np.unique(there))
+    if raw.kind == "words":
+        return _words(name, raw, there, share, count)
+    if raw.kind == "dates":
+        return Look(name, "dates", "input", share, count, has_time=True)
+    if raw.kind == "truth":
+        return Look(name, "truth", "input", share, count)
+    numbers = there.astype(float)
+    is_whole = bool((numbers == np.floor(numbers)).all())
+    role = "input"
+    if count <= 1:
+        role = "constant"
+    elif is_whole and count == len(raw) > 20 and re.search(r"(^|_| )(id|nr|no|key)$", name.lower()):
+        role = "names"
+    spread = float(numbers.std()) if len(numbers) else 1.0
+    center = float(numbers.mean()) if len(numbers) else 0.0
+    return Look(name, "numbers", role, share, count, False, is_whole, center, spread or 1.0)
+
+
+def _words(name: str, raw: Raw, there: np.ndarray, share: float, count: int) -> Look:
+    """Look at a column of words, which may be dates or yes and no."""
+    assert raw.words is not None
+    used = [str(raw.words[place]) for place in np.unique(there).tolist()]
+    dates = [parsed(word) for word in used]
+    if used and all(date is not None for date in dates):
+        has_time = any(":" in word for word in used)
+        return Look(name, "dates", "input" if count > 1 else "constant", share, count, has_time)
+    if used and all(word.strip().lower() in TRUTH for word in used):
+        return Look(name, "truth", "input" if count > 1 else "constant", share, count)
+    spaces = sum(word.count(" ") for word in used) / max(len(used), 1)
+    role = "input"
+    if count <= 1:
+        role = "constant"
+    elif count > FEW_WORDS and spaces > 4:
+        role = "text"
+    elif count > max(FEW_WORDS, 0.5 * len(raw)) or count > MANY_WORDS * 20:
+        role = "names"
+    return Look(name, "words", role, share, count)
+
+
+def target_of(look: TableLook, name: str | None) -> Look:
+    """Return the column to predict: the named one, one with a usual name, or the last.
+
+    Raises ValueError for a name that the table does not have.
+    """
+    by_name = {each.name: each for each in look.columns}
+    if name is not None:
+        if name not in by_name:
+            near = closest(name, by_name)
+            hint = f"did you mean `{near}`?" if near else f"it has {', '.join(by_name)}"
+            raise ValueError(f"`{look.path.name}` has no column `{name}`; {hint}")
+        return by_name[name]
+    usual = {each.name.lower(): each for each in look.columns}
+    for each in USUAL_TARGETS:
+        if each in usual:
+            return usual[each]
+    able = [each for each in look.columns if each.role in ("input", "constant")]
+    if not able:
+        raise ValueError(f"`{look.path.name}` has no column to predict")
+    return able[-1]
+
+
+def is_classes(target: Look) -> bool:
+    """Return whether a column is to be told by its class, and not by its value."""
+    if target.holds in ("words", "truth"):
+        return True
+    return target.holds == "numbers" and target.is_whole and target.count <= FEW_CLASSES
+
+
+def identifier(name: str, taken: Sequence[str] = ()) -> str:
+    """Return a name of the language for a column, which no other one has."""
+    found = re.sub(r"\W+", "_", name.strip().lower(), flags=re.ASCII).strip("_") or "value"
+    if found[0].isdigit() or found in tables().keywords:
+        found = f"the_{found}"
+    number, plain = 2, found
+    while found in taken:
+        found, number = f"{plain}_{number}", number + 1
+    return found
+
+
+def raw_name(name: str) -> str:
+    """Return how a formula names a column: as it is, or in quotes."""
+    is_plain = re.fullmatch(r"[A-Za-z_]\w*", name, flags=re.ASCII)
+    if is_plain and name not in tables().keywords and name not in WORDS:
+        return name
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'columns("{quoted}")'
+
+
+def parts_of(each: Look) -> list[str]:
+    """Return the formulas of a column that stand side by side in the input `x`."""
+    name = raw_name(each.name)
+    found = []
+    if each.holds == "numbers":
+        inner = f"fill({name}; median)" if each.gaps else name
+        found = [f"standardize({inner})"]
+    elif each.holds == "truth":
+        found = [f"truth(fill({name}; most))" if each.gaps else f"truth({name})"]
+    elif each.holds == "dates":
+        inner = f"fill({name}; most)" if each.gaps else name
+        found = [f"standardize(days({inner}))"]
+        found += [f"onehot(month({inner}))", f"onehot(weekday({inner}))"]
+        found += [f"onehot(hour({inner}))"] if each.has_time else []
+    else:
+        found = [f"onehot({name}; least = 5)"]
+    if each.gaps and each.holds != "words":  # a missing word is a vector of zeros as it is
+        found.append(f"missing({name})")
+    return found
+
+
+def model_for(look: TableLook, name: str, file: str, target: str | None = None) -> str:
+    """Return the text of a model that predicts a column from all others.
+
+    `file` is how the model names the table. Raises ValueError where there is no such column, or
+    none to predict it from.
+    """
+    wanted = target_of(look, target)
+    others = [each for each in look.columns if each is not wanted]
+    embedded = [
+        each
+        for each in others
+        if each.role == "input" and each.holds == "words" and each.count > FEW_WORDS
+    ]
+    wide = [each for each in others if each.role == "input" and each not in embedded]
+    if not wide and not embedded:
+        raise ValueError(f"`{look.path.name}` has no column to predict `{wanted.name}` from")
+    names: dict[str, str] = {}
+    taken = ["x", "all_inputs", "hidden", "features", "scores", "guess", "center", "spread"]
+    for each in (wanted, *embedded):
+        names[each.name] = identifier(each.name, taken)
+        taken.append(names[each.name])
+    lines = _head(look, name, wanted, others, embedded)
+    parts = [part for each in wide for part in parts_of(each)]
+    is_number = len(parts) == 1 and not parts[0].startswith("onehot")
+    lines += _model(name, wanted, embedded, 1 if is_number else len(parts) and None, names)
+    lines += _train(look, file, wanted, wide, embedded, names)
+    return "\n".join(lines) + "\n"
+
+
+def _head(
+    look: TableLook, name: str, wanted: Look, others: list[Look], embedded: list[Look]
+) -> list[str]:
+    width = max(len(each.name) for each in look.columns)
+    used = {
+        "names": "left out: it names the row",
+        "text": "left out: a text (`symbols` reads one)",
+        "constant": "left out: always the same",
+    }
+    lines = [
+        f"# {name}: predicts `{wanted.name}` from the other columns of {look.path.name}"
+        f" ({look.rows:,} rows).",
+        "#",
+        f"#   {'column':<{width}}  holds",
+    ]
+    for each in look.columns:
+        note = "the target" if each is wanted else used.get(each.role, "")
+        lines.append(f"#   {each.name:<{width}}  {each.said}{f': {note}' if note else ''}")
+    return [*lines, ""]
+
+
+def _model(
+    name: str, wanted: Look, embedded: list[Look], features: int | None, names: dict[str, str]
+) -> list[str]:
+    """Return the lines up to the model's end.
+
+    `features` is the size of `x`: 0 if there is no `x`, None if it follows from the data.
+    """
+    label, has_x = names[wanted.name], features != 0
+    sizes = [f"{names[each.name]}_words" for each in embedded]
+    size = " = 1" if features else ""
+    lines = [f"dim features{size}                 # the width of `x`"] * has_x
+    lines += [f"dim {size}" for size in sizes]
+    if is_classes(wanted):
+        lines.append(f"dim {label}_classes")
+    lines.append("dim hidden = 64              # `specc train FILE hidden=128` tries another width")
+    if not is_classes(wanted):
+        lines.append(f"const center = {wanted.center:.6g}    # mean of `{wanted.name}`,")
+        lines.append(f"const spread = {wanted.spread:.6g}    # and its deviation")
+    lines += ["", f"model {name} {{"]
+    lines += ["  input  x: float[features]"] * has_x
+    for each, size in zip(embedded, sizes, strict=True):
+        lines.append(f"  input  {names[each.name]}: class({size})")
+    kind = f"class({label}_classes)" if is_classes(wanted) else "float"
+    lines += [f"  target {label}: {kind}", ""]
+    values = ["x"] * has_x + [f"embed({names[each.name]}; 8)" for each in embedded]
+    start = values[0]
+    if len(values) > 1:
+        lines.append(f"  let all_inputs = concat({', '.join(values)})")
+        start = "all_inputs"
+    layers = f"{start} -> 2 * (dense(hidden) -> relu -> dropout(0.1))"
+    if is_classes(wanted):
+        lines += [
+            f"  let scores = {layers} -> dense({label}_classes)",
+            "",
+            "  output scores",
+            f"  loss   cross_entropy(scores, {label})",
+            f"  metric accuracy(scores, {label})",
+        ]
+    else:
+        lines += [
+            f"  let standard = {layers} -> dense(1) -> flatten",
+            "  let guess = center + spread * standard[0]",
+            "",
+            "  output guess",
+            f"  loss   squared_error = ((guess - {label}) / spread) ^ 2",
+            f"  metric mae(guess, {label})",
+        ]
+    return [*lines, "}", ""]
+
+
+def _train(
+    look: TableLook,
+    file: str,
+    wanted: Look,
+    wide: list[Look],
+    embedded: list[Look],
+    names: dict[str, str],
+) -> list[str]:
+    label = names[wanted.name]
+    settings = []
+    if label != wanted.name:
+        settings.append(f'{label} = "{wanted.name}"')
+    if wanted.gaps:
+        settings.append('missing = "drop"')
+    call = source(look.path, None)
+    given = "; ".join([f'"{file}"', *([", ".join(settings)] if settings else [])])
+    lines = ["train {", f"  data      {call.word}({given})"]
+    if wide:
+        parts = [part for each in wide for part in parts_of(each)]
+        if len(parts) == 1:
+            lines.append(f"  column    x = {parts[0]}")
+        else:
+            lines += ["  column    x = concat(", *(f"    {each}," for each in parts[:-1])]
+            lines += [f"    {parts[-1]}", "  )"]
+    for each in embedded:
+        name = names[each.name]
+        formula = f"class({raw_name(each.name)}; unknown = true, least = 5)"
+        lines.append(f"  column    {name} = {formula}")
+    batch = 128 if look.rows >= 2000 else 32
+    steps = max(1, 4 * look.rows // (5 * batch))
+    epochs = min(60, max(8, 4000 // steps))
+    lines += [
+        "  validate  split = 0.8        # a fifth of the rows tells how good it is",
+        "  optimizer adamw(lr = cosine(0.003, 0), weight_decay = 0.01)",
+        f"  epochs   = {epochs}",
+        f"  batch    = {batch}",
+        "  patience = 10                # ends when the validation loss no longer falls",
+        "}",
+    ]
+    return lines

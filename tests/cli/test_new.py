@@ -1,0 +1,132 @@
+"""`specc new`: projects that train at once, and models that follow from a table."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from specc.projects.table import identifier, looked_at, model_for, parts_of, raw_name, target_of
+from specc.projects.templates import TEMPLATES, flats
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_project_trains_at_once(template, tmp_path, monkeypatch, specc):
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = specc("new", "first", "--template", template)
+    assert status == 0 and out.endswith("next: cd first && specc train first.dl\n")
+    monkeypatch.chdir("first")
+    assert specc("check", "first.dl")[:2] == (0, "1 file checked: no errors\n")
+    text = Path("first.dl").read_text()
+    assert specc("fmt", "--check", "first.dl")[0] == 0, text
+    status, out, err = specc("train", "first.dl", "epochs=1")
+    assert (status, err) == (0, "")
+    command = next(
+        line
+        for line in Path("README.md").read_text().splitlines()
+        if "@best" in line or "sample" in line
+    )
+    words = command.split()[1:4] if template != "text" else ["sample", "@last", "--length", "20"]
+    status, out, err = specc(*words, *([] if template == "text" else ["-o", "out.csv"]))
+    assert (status, err) == (0, "") and out
+
+
+TABLE = (
+    "id,name,city,born,likes,visits,score,note,const,class\n"
+    + "".join(
+        f"{k},p{k},{['Ulm', 'Bern', ''][k % 3]},20{k % 20:02}-0{k % 9 + 1}-11,"
+        f"{['yes', 'no'][k % 2]},{k % 7},{'' if k % 5 == 0 else k / 3:.4},"
+        f"a longer text about the number {k} of them all,1,{['low', 'high'][(k % 7) > 3]}\n"
+        for k in range(1, 61)
+    )
+).replace("nan", "")
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text(TABLE)
+    return path
+
+
+def test_each_column_is_used_for_what_it_holds(table):
+    look = looked_at(table)
+    assert {each.name: (each.holds, each.role) for each in look.columns} == {
+        "id": ("numbers", "names"),
+        "name": ("words", "names"),
+        "city": ("words", "input"),
+        "born": ("dates", "input"),
+        "likes": ("truth", "input"),
+        "visits": ("numbers", "input"),
+        "score": ("numbers", "input"),
+        "note": ("words", "text"),
+        "const": ("numbers", "constant"),
+        "class": ("words", "input"),
+    }
+    assert look.rows == 60 and target_of(look, None).name == "class"
+    parts = {each.name: parts_of(each) for each in look.columns}
+    assert parts["score"] == ["standardize(fill(score; median))", "missing(score)"]
+    assert parts["likes"] == ["truth(likes)"] and parts["city"] == ["onehot(city; least = 5)"]
+    assert parts["born"][0] == "standardize(days(born))"
+
+
+def test_a_column_with_an_awkward_name_is_named_in_quotes():
+    assert raw_name("age") == "age"
+    assert raw_name("Age (years)") == 'columns("Age (years)")'
+    assert raw_name("class") == 'columns("class")' and raw_name("hash") == 'columns("hash")'
+    assert identifier("Age (years)") == "age_years" and identifier("data") == "the_data"
+    assert identifier("2nd") == "the_2nd" and identifier("%") == "value"
+    assert identifier("x", ["x", "x_2"]) == "x_3"
+
+
+def test_a_table_becomes_a_model_that_trains(table, monkeypatch, specc, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert specc("new", "people", "--from", "people.csv")[0] == 0
+    assert Path("people/people.csv").read_text() == TABLE
+    assert specc("check", "people/people.dl")[0] == 0
+    assert specc("train", "people/people.dl", "epochs=3", "-q")[0] == 0
+    status, _, err = specc("predict", "@last", "people.csv", "-o", "out.csv", "--keep", "name")
+    assert (status, err) == (0, "")
+    with open("out.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["name"] == "p1" and {row["class"] for row in rows} <= {"low", "high"}
+    # a number is predicted by its value, from the columns that are left
+    assert specc("new", "scores", "--from", "people.csv", "--target", "score")[0] == 0
+    assert 'missing = "drop"' in Path("scores/scores.dl").read_text()
+    assert specc("check", "scores/scores.dl")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["there"], "`there` exists and is not an empty folder"),
+        (["x", "--from", "people.csv", "--target", "scor"], "did you mean `score`?"),
+        (["x", "--target", "score"], "--target names a column of the table that --from gives"),
+        (["x", "--from", "one.csv"], "has no column to predict `a` from"),
+    ],
+)
+def test_wrong_usage_is_explained(table, tmp_path, monkeypatch, specc, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    Path("there").mkdir()
+    Path("there/file").write_text("")
+    Path("one.csv").write_text("a\n1\n2\n")
+    status, out, err = specc("new", *arguments)
+    assert (status, out) == (2, "") and message in err
+    assert not Path("x").exists()
+
+
+def test_words_in_great_number_have_an_embedding(tmp_path):
+    path = tmp_path / "shops.csv"
+    generator = np.random.Generator(np.random.PCG64(0))
+    shops = generator.integers(0, 30, 400)
+    path.write_text("shop,sales\n" + "".join(f"shop {k},{k * 2.5}\n" for k in shops))
+    text = model_for(looked_at(path), "shops", "shops.csv")
+    assert "input  shop: class(shop_words)" in text and "embed(shop; 8) -> 2 *" in text
+    assert "input  x" not in text
+
+
+def test_flats_are_the_same_for_a_seed():
+    assert flats(20, 1) == flats(20, 1) != flats(20, 2)
