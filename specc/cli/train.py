@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shlex
 import signal
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +22,12 @@ from specc.cli.session import (
     overrides,
     with_precision,
 )
-from specc.runs.start import Training, start
+from specc.runs.start import Prepared, Training, prepare
 from specc.runs.start import resume as resumed
 
 if TYPE_CHECKING:
     from specc.runtime.run import Run
+    from specc.runtime.train import Watch
 
 
 @click.command()
@@ -53,6 +56,20 @@ if TYPE_CHECKING:
     type=PRECISION,
     help=f"{PRECISION_HELP}  [default: as in FILE, or float32]",
 )
+@click.option(
+    "--overfit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Train and validate on the first N examples alone, to see whether the model can learn.",
+)
+@click.option("--dry-run", is_flag=True, help="Do everything but the steps; no run is made.")
+@click.option(
+    "--log",
+    "logs",
+    type=click.Choice(["jsonl", "tensorboard"]),
+    multiple=True,
+    help="Also write a log into the run's folder; may be given twice.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print only the result.")
 def train(
     file: str | None,
@@ -63,12 +80,16 @@ def train(
     threads: int | None,
     dtype: str | None,
     precision: str | None,
+    overfit: int | None,
+    dry_run: bool,
+    logs: tuple[str, ...],
     quiet: bool,
 ) -> int:
     """Train a model.
 
-    train trains the model in FILE. KEY=VALUE changes a size, a constant or a setting of `train`.
-    Ctrl-C saves the run and stops; --resume continues it with the same result as without a stop.
+    train trains the model in FILE. KEY=VALUE changes a size, a constant, a setting of `train` or of
+    its optimizer: `hidden=128 epochs=20 lr=0.01 optimizer=adam`. Ctrl-C saves the run and stops;
+    --resume continues it with the same result as without a stop.
     """
     if file is not None and "=" in file and not Path(file).exists():
         changes, file = (file, *changes), None
@@ -77,15 +98,21 @@ def train(
         raise click.UsageError(f"there is no file `{file}`")
     values = with_precision(overrides(changes), precision)
     if resume is not None:
+        if overfit is not None or dry_run:
+            raise click.UsageError("--overfit and --dry-run are for new runs, not to --resume one")
         training = resumed(resume, values, LISTENER, path, data, threads, dtype)
     elif path is not None:
         if folds := _folds(path, values):
             return _all_folds(folds, path, values, data, runs, threads, dtype or "float32", quiet)
-        training = _started(path, values, data, runs, threads, dtype or "float32")
+        prepared = _prepared(path, values, data, threads, dtype or "float32", overfit)
+        if dry_run:
+            _tell(prepared)
+            return 0
+        training = prepared.begun(runs)
     else:
         raise click.UsageError("name the FILE to train, or the run to --resume")
     try:
-        return _carried_out(training, quiet)
+        return _carried_out(training, quiet, logs, overfit)
     finally:
         training.release()
 
@@ -115,7 +142,8 @@ def _all_folds(
     folders = []
     for fold in folds:
         click.echo(f"fold {fold} of {len(folds)}")
-        training = _started(file, {**values, "fold": str(fold)}, data, runs, threads, dtype)
+        own = {**values, "fold": str(fold)}
+        training = _prepared(file, own, data, threads, dtype).begun(runs)
         try:
             status = _carried_out(training, is_quiet)
         finally:
@@ -131,24 +159,46 @@ def _all_folds(
     return 0
 
 
-def _started(
+def _prepared(
     file: Path,
     values: dict[str, str],
     data: Path | None,
-    runs: Path,
     threads: int | None,
     dtype: str,
-) -> Training:
-    """Start a training in a new run."""
+    overfit: int | None = None,
+) -> Prepared:
+    """Check the model, load its data and compile it."""
     from specc import driver
 
     source = driver.read(file)
     content = source.text.encode() if file.suffix == ".json" else file.read_bytes()
     folder = data or file.parent
-    return start(source, content, folder, values, runs, LISTENER, threads, dtype)
+    return prepare(source, content, folder, values, LISTENER, threads, dtype, overfit=overfit)
 
 
-def _carried_out(training: Training, is_quiet: bool) -> int:
+def _tell(prepared: Prepared) -> None:
+    """Compile everything and print what a training would do."""
+    from specc.pipeline import Kind
+
+    net, recipe = prepared.net, prepared.program.recipe
+    data = prepared.data
+    net.programs.ready(Kind.TRAIN, data.training.columns, net.batch)
+    if data.validation is not None:
+        net.evaluate_rows(data.validation.columns, data.validation.rows[:1])
+    steps = -(-len(data.training) // net.batch)
+    count = sum(each.type.bound_elements for each in prepared.program.parameters)
+    parts = ", ".join(f"{len(part):,} {name}" for name, part in data.parts.items())
+    click.echo(f"{net.name}: {count:,} parameters, {parts} examples")
+    click.echo(
+        f"{recipe.epochs} epochs of {steps:,} steps with up to {net.batch} examples,"
+        f" on {net.working_threads} thread{'s' * (net.working_threads > 1)}"
+    )
+    click.echo(f"compiled in {net.compile_seconds:.2f} s; no run was made")
+
+
+def _carried_out(
+    training: Training, is_quiet: bool, logs: Sequence[str] = (), overfit: int | None = None
+) -> int:
     """Train, print the result, and return the exit status."""
     from specc.backend.toolchain.load import is_compiling
     from specc.runs.display import display
@@ -161,18 +211,71 @@ def _carried_out(training: Training, is_quiet: bool) -> int:
         )
         return 0
     steps = net.steps_done
-    with Interruption(lambda: is_compiling() and net.steps_done == steps) as interruption:  # noqa: SIM117
-        with display(net, recipe.epochs, training.steps_per_epoch, done, is_quiet) as watch:
-            outcome = training.carry_out(watch, interruption.is_asked)
+    with ExitStack() as stack:
+        interruption = stack.enter_context(
+            Interruption(lambda: is_compiling() and net.steps_done == steps)
+        )
+        watch: Watch = stack.enter_context(
+            display(net, recipe.epochs, training.steps_per_epoch, done, is_quiet)
+        )
+        for kind in logs:
+            watch = _logged(kind, run.folder, watch, stack)
+        outcome = training.carry_out(watch, interruption.is_asked)
     if outcome == "early":
         click.echo(f"stopped early: no improvement for {recipe.patience} epochs")
+    if outcome == "time":
+        click.echo(f"stopped after max_time = {recipe.max_time:g} s")
+    if overfit is not None:
+        click.echo(_verdict(run, overfit))
     click.echo(_result(run))
     if outcome == "interrupted":
         click.echo(
             f"interrupted; to continue, use `specc train --resume {shlex.quote(str(run.folder))}`"
         )
         return interruption.status
+    if sys.stdout.isatty() and not is_quiet:
+        click.echo(_next(run))
     return 0
+
+
+def _logged(kind: str, folder: Path, watch: Watch, stack: ExitStack) -> Watch:
+    from specc.runs.log import logged
+
+    try:
+        log = logged(kind, folder, watch)
+    except ImportError:
+        raise click.UsageError(
+            "--log tensorboard needs the package tensorboardX: pip install 'specc-nn[tensorboard]'"
+        ) from None
+    stack.callback(log.close)
+    return log
+
+
+def _verdict(run: Run, count: int) -> str:
+    """Return whether a model has learned a few examples by heart."""
+    from specc.runs.summary import curves
+
+    losses = curves(run.folder).get("val_loss") or [float("nan")]
+    first, last = losses[0], min(losses)
+    said = f"{count} examples: the loss fell from {first:.4g} to {last:.4g}"
+    if last < 0.1 * first:
+        return f"{said}, so the model can learn them"
+    return f"{said}; a model that cannot learn a few examples has a mistake or too small a rate"
+
+
+def _next(run: Run) -> str:
+    """Return the commands that come next, for a person."""
+    from specc.runs.names import name_of
+
+    name = shlex.quote(name_of(run.folder))
+    commands = {
+        f"specc eval {name}": "its figures in detail",
+        f"specc predict {name} FILE -o out.csv": "predictions for new examples",
+        f"specc train --resume {name} epochs={2 * run.record.epochs}": "go on",
+        "specc runs": "all runs with their results",
+    }
+    width = max(map(len, commands))
+    return "\nnext\n" + "\n".join(f"  {each:<{width}}  {what}" for each, what in commands.items())
 
 
 def _result(run: Run) -> str:

@@ -125,8 +125,9 @@ class Recipe:
     kept for it. `clip_value` bounds every element of the gradients, then `clip_norm` the norm of
     them all. With `recompute` the backward pass computes values of the forward pass again, where
     keeping them takes more memory. With the `precision` "bfloat16" the operands of products are
-    rounded. A checkpoint is written every `checkpoint_seconds` within an epoch, too. `columns` are
-    the formulas of columns, in their order. `places` has the values of the settings that the file
+    rounded. A checkpoint is written every `checkpoint_seconds` within an epoch, too. A training
+    is saved and ends after `max_time` seconds. `columns` are the formulas of columns, in their
+    order. `places` has the values of the settings that the file
     gives.
 
     `validate` and `test` are sources, or shares of all examples of `data`; `split` says how these
@@ -153,6 +154,7 @@ class Recipe:
     recompute: bool = False
     precision: str = PRECISIONS[0]
     checkpoint_seconds: float = 30
+    max_time: float | None = None
     span: Span | None = None
     places: dict[str, Span] = field(default_factory=dict, compare=False, repr=False)
 

@@ -1,16 +1,19 @@
-"""What is seen of a training: a bar on a terminal, a line for each epoch elsewhere, or nothing.
+"""What is seen of a training: a line for each epoch, and on a terminal where it stands right now.
 
 with display(net, epochs, steps_per_epoch, first_epoch, is_quiet) as watch:
     train(net, data, recipe, run, watch)
 
-epoch  3/20   train loss 0.0702 accuracy 0.9771   val loss 0.1801 accuracy 0.9582   44,562
-examples/s
+             train loss  accuracy  val loss  accuracy   examples/s * best
+epoch  3/20      0.0702    0.9771    0.1801    0.9582       44,562 *
 """
 
 from __future__ import annotations
 
+import math
+import shutil
 import sys
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Iterable, Sequence
 from typing import Self
 
 import click
@@ -18,21 +21,87 @@ import click
 from specc.runtime.compiled import CompiledModel
 from specc.runtime.metrics import Epoch, short_names
 
+WIDTH = 80  # columns that a line may take
+LEAST = 10  # of the cell of a figure
+OFTEN = 0.2  # seconds between two looks
+FEW_EPOCHS = 100  # that all have a line, however quick they are
+BLOCKS = "▁▂▃▄▅▆▇█"
 
-def epoch_line(epoch: Epoch, epochs: int, names: Collection[str]) -> str:
-    """The values called `names` of an epoch, in one line; a star marks the best epoch so far."""
-    width = len(str(epochs))
-    parts = [f"epoch {epoch.epoch:>{width}}/{epochs}"]
-    for what, values in (("train", epoch.training), ("val", epoch.validation)):
-        if values is not None:
-            parts.append(f"{what} {figures({name: values[name] for name in names})}")
-    parts.append(f"{epoch.examples_per_second:,.0f} examples/s{'  *' if epoch.is_best else ''}")
-    return "   ".join(parts)
+
+def sparkline(values: Sequence[float], width: int = 24) -> str:
+    """Return a curve of one line: each sign is the mean of some values, on a scale of eight steps.
+
+    >>> sparkline([8, 4, 2, 1, 1, 0])
+    '█▅▃▂▂▁'
+    """
+    known = [each for each in values if math.isfinite(each)]
+    if not known:
+        return ""
+    size = max(1, -(-len(known) // width))
+    means = [
+        sum(part) / len(part)
+        for part in (known[at : at + size] for at in range(0, len(known), size))
+    ]
+    low, high = min(means), max(means)
+    span = high - low or 1.0
+    return "".join(BLOCKS[round((each - low) / span * (len(BLOCKS) - 1))] for each in means)
 
 
 def figures(values: dict[str, float]) -> str:
     """`loss 0.0702 accuracy 0.9771`."""
     return " ".join(f"{name} {value:.4g}" for name, value in values.items())
+
+
+def clock(seconds: float) -> str:
+    """Return a time as it is left: `0:07`, `12:30`, `1:02:03`.
+
+    >>> clock(7), clock(750), clock(3723)
+    ('0:07', '12:30', '1:02:03')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Columns:
+    """The aligned columns of the epochs' lines: as many figures as there is room for."""
+
+    def __init__(self, names: Iterable[str], epochs: int, has_validation: bool) -> None:
+        self.epochs = epochs
+        parts = ["train", "val"] if has_validation else ["train"]
+        self.first = len("epoch /") + 2 * len(str(epochs))
+        self.cells: list[tuple[str, str, str, int]] = []  # part, name, header, width
+        room = WIDTH - self.first - 20
+        for name in names:
+            new = []
+            for part in parts:
+                header = f"{part} {name}" if name == "loss" else name
+                new.append((part, name, header, max(LEAST, len(header) + 2)))
+            if sum(each[3] for each in (*self.cells, *new)) > room:
+                break
+            self.cells += new
+        self.cells.sort(key=lambda each: parts.index(each[0]))
+
+    def header(self) -> str:
+        cells = "".join(f"{header:>{width}}" for _, _, header, width in self.cells)
+        return f"{'':{self.first}}{cells}{'examples/s':>13}"
+
+    def line(self, epoch: Epoch) -> str:
+        """The figures of an epoch; a star marks the best epoch so far."""
+        values = {"train": epoch.training, "val": epoch.validation or {}}
+        cells = "".join(
+            f"{values[part].get(name, math.nan):>{width}.4g}" for part, name, _, width in self.cells
+        )
+        place = f"epoch {epoch.epoch:>{len(str(self.epochs))}}/{self.epochs}"
+        star = " *" if epoch.is_best else ""
+        return f"{place}{cells}{epoch.examples_per_second:>13,.0f}{star}"
+
+
+def shown(columns: Collection[str]) -> list[str]:
+    """Return the figures that lines have: the terms of the loss are in metrics.csv."""
+    return [
+        short for name, short in short_names(tuple(columns)).items() if not name.startswith("loss.")
+    ]
 
 
 def display(
@@ -42,7 +111,7 @@ def display(
     if is_quiet:
         return Quiet()
     if sys.stdout.isatty():
-        return Bar(net, epochs, steps_per_epoch, first_epoch)
+        return Terminal(net, epochs, steps_per_epoch, first_epoch)
     return Lines(net, epochs)
 
 
@@ -67,72 +136,105 @@ class Lines(Quiet):
 
     def __init__(self, net: CompiledModel, epochs: int) -> None:
         self.net, self.epochs = net, epochs
-        # the terms of the loss are in metrics.csv; here they would make long lines
-        self.names = [
-            short
-            for name, short in short_names(net.columns).items()
-            if not name.startswith("loss.")
-        ]
+        self.columns: Columns | None = None
         self.has_started = False
+        self.losses: list[float] = []
+        self.told = 0.0
+
+    def __exit__(self, *_: object) -> None:
+        if len(self.losses) > 2:
+            first, last = self.losses[0], self.losses[-1]
+            self.line(f"loss {sparkline(self.losses)} {first:.4g} to {last:.4g}")
 
     def steps(self, epoch: int, step: int, loss: float, examples_per_second: float) -> None:
         # the first steps are done, so all that training needs has been compiled
         if not self.has_started:
             self.has_started = True
             threads = f"{self.net.working_threads} thread{'s' * (self.net.working_threads > 1)}"
-            self.line(f"compiled in {self.net.compile_seconds:.2f} s, runs on {threads}")
+            seconds = self.net.compile_seconds
+            first = " (first time only)" if seconds > 1 else ""
+            self.line(f"compiled in {seconds:.2f} s{first}, runs on {threads}")
 
     def epoch(self, epoch: Epoch) -> None:
-        self.line(epoch_line(epoch, self.epochs, self.names))
+        if self.columns is None:
+            names = shown(self.net.columns)
+            self.columns = Columns(names, self.epochs, epoch.validation is not None)
+            self.line(f"{self.columns.header()} * best")
+        self.losses.append((epoch.validation or epoch.training).get("loss", math.nan))
+        if self.epochs > FEW_EPOCHS and epoch.epoch < self.epochs:
+            now = time.monotonic()
+            if now - self.told < OFTEN:
+                return  # metrics.csv has all of them
+            self.told = now
+        self.line(self.columns.line(epoch))
 
     def line(self, text: str) -> None:
         click.echo(text)
         sys.stdout.flush()
 
 
-class Bar(Lines):
-    """The lines, and under them a bar for the whole training."""
+class Terminal(Lines):
+    """The lines, and under them the epoch, the loss and the time left, a few times a second.
+
+    It is written by hand: a library that draws with a thread of its own took more time than the
+    training of a tiny model.
+    """
 
     def __init__(
         self, net: CompiledModel, epochs: int, steps_per_epoch: int, first_epoch: int
     ) -> None:
         super().__init__(net, epochs)
-        from rich import progress
-
-        self.steps_per_epoch = steps_per_epoch
-        self.bar = progress.Progress(
-            progress.TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
-            progress.BarColumn(),
-            progress.TextColumn("loss {task.fields[loss]}"),
-            progress.TextColumn("{task.fields[rate]} examples/s"),
-            progress.TimeRemainingColumn(),
-            transient=True,
-        )
-        self.task = self.bar.add_task(
-            "training",
-            total=epochs * steps_per_epoch,
-            completed=first_epoch * steps_per_epoch,
-            epoch=first_epoch + 1,
-            loss="-",
-            rate="-",
-        )
+        self.steps_per_epoch, self.first = steps_per_epoch, first_epoch
+        self.recent: list[float] = []
+        self.begun = self.shown = 0.0
+        self.status = ""
 
     def __enter__(self) -> Self:
-        self.bar.start()
+        self._show("compiling (first time only) ..")
+        self.begun = time.monotonic()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+    def __exit__(self, *rest: object) -> None:
+        self._show("")
+        super().__exit__(*rest)
 
     def steps(self, epoch: int, step: int, loss: float, examples_per_second: float) -> None:
+        now = time.monotonic()
+        if not self.has_started:
+            self.begun = now
         super().steps(epoch, step, loss, examples_per_second)
-        self.bar.update(
-            self.task,
-            completed=(epoch - 1) * self.steps_per_epoch + step,
-            epoch=epoch,
-            loss=f"{loss:.4g}",
-            rate=f"{examples_per_second:,.0f}",
-        )
+        if now - self.shown < OFTEN:
+            return
+        self.shown = now
+        self.recent.append(loss)
+        self._show(self._line(epoch, step, loss, examples_per_second, now))
+
+    def _line(
+        self, epoch: int, step: int, loss: float, examples_per_second: float, now: float
+    ) -> str:
+        done = (epoch - 1 - self.first) * self.steps_per_epoch + step
+        share = done / max(1, (self.epochs - self.first) * self.steps_per_epoch)
+        left = (now - self.begun) * (1 - share) / share if share and now > self.begun else math.nan
+        bar = "━" * round(12 * share) + "─" * (12 - round(12 * share))
+        parts = [
+            f"epoch {epoch}/{self.epochs}",
+            f"{bar} {share:4.0%}",
+            f"loss {loss:.4g} {sparkline(self.recent, 12)}",
+            f"{examples_per_second:,.0f}/s",
+            "" if math.isnan(left) else f"{clock(left)} left",
+        ]
+        return "  ".join(filter(None, parts))
 
     def line(self, text: str) -> None:
-        self.bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        status = self.status
+        self._show("")
+        super().line(text)
+        self._show(status)
+
+    def _show(self, status: str) -> None:
+        """Replace the last line of the terminal."""
+        if status or self.status:
+            room = shutil.get_terminal_size((WIDTH, 24)).columns - 1
+            sys.stdout.write(f"\r\x1b[2K{status[:room]}")
+            sys.stdout.flush()
+        self.status = status

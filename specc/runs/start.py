@@ -1,6 +1,6 @@
 """A training and its run: a new one, or one that goes on.
 
-    training = start(source, content, folder, values={}, runs=Path("runs"), listener=listener)
+    training = prepare(source, content, folder, values={}, listener=listener).begun(Path("runs"))
     training = resume(Path("runs/lenet/3"), values={"epochs": "20"}, listener=listener)
     outcome = training.carry_out(watch, should_stop)
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from specc.recipe import Recipe
     from specc.runtime.checkpoint import Progress
     from specc.runtime.data import Data
-    from specc.runtime.run import Run
+    from specc.runtime.run import Record, Run
     from specc.runtime.train import Watch
 
 TEXT = "<text>"
 """The name of a text without a file, in messages."""
 MACHINE = "machine.json"
 """The file of a run with the machine's profile that its plans were made with."""
-ENDED = ("finished", "early", "interrupted")
+ENDED = ("finished", "early", "interrupted", "time")
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Training:
         self.run.release()
 
     def carry_out(self, watch: Watch, should_stop: Callable[[], bool] = lambda: False) -> str:
-        """Train; return "finished", "early" or "interrupted", which run.json says, too."""
+        """Train; return "finished", "early", "time" or "interrupted", which run.json says, too."""
         from specc.runtime.errors import RunError
         from specc.runtime.train import train
 
@@ -89,30 +89,61 @@ class Training:
         return outcome
 
 
-def start(
+@dataclass
+class Prepared:
+    """A training without a run yet: all but the steps has been done."""
+
+    source: Source
+    content: bytes
+    program: Program
+    data: Data
+    net: Net
+    record: Record
+
+    def begun(self, runs: Path) -> Training:
+        """Make the run, in `runs`. Raises `RunError`."""
+        from specc.runtime.checkpoint import Progress, save
+        from specc.runtime.run import create
+
+        texts = {name: each.text for name, each in used_files(self.source).items()}
+        progress = Progress()
+        run = create(
+            runs,
+            self.record,
+            {
+                **{name: each.encode() for name, each in texts.items()},
+                "model.dl": self.content,
+                MACHINE: self.net.programs.profile.text().encode(),
+            },
+            lambda run: save(run.last, self.net, progress),
+        )
+        return Training(self.program, self.data, self.net, run, progress)
+
+
+def prepare(
     source: Source,
     content: bytes,
     folder: Path,
     values: Mapping[str, str],
-    runs: Path,
     listener: Listener,
     threads: int | None = None,
     dtype: str = "float32",
     given: Mapping[str, Any] | None = None,
-) -> Training:
-    """Start a training in a new run in `runs`. Raises SpecError.
+    overfit: int | None = None,
+) -> Prepared:
+    """Check a model, load its data and compile it. Raises SpecError.
 
     `content` is what the run keeps as its model.dl; relative paths of data start at `folder`.
     `given` has sources of data in the place of the file's, by the names that a `Recipe` has for
-    them.
+    them. With `overfit` the first so many examples are trained and validated on, and there are
+    enough epochs to learn them by heart.
     """
     from specc import __version__, driver
     from specc.runs.provenance import pins
-    from specc.runtime.checkpoint import Progress, save
     from specc.runtime.data import load, open_sizes
     from specc.runtime.errors import run_error
     from specc.runtime.pins import files_meanwhile
-    from specc.runtime.run import Record, create
+    from specc.runtime.run import Record
 
     given = given or {}
     values = dict(values)
@@ -124,11 +155,16 @@ def start(
     if program.open_sizes:
         sizes = open_sizes(program.recipe, program.ports, folder)
         program = with_data(checked(source, {**sizes, **values}, listener), given)
+    if overfit is not None and "epochs" not in values:
+        values["epochs"] = str(max(OVERFIT_EPOCHS, program.recipe.epochs))
+        program = with_data(checked(source, {**sizes, **values}, listener), given)
     recipe = program.recipe
     hashes = files_meanwhile(recipe, folder)
     data = load(recipe, program.ports, folder, parts=parts_of(recipe))
     for each in data.left_out:
         listener.note(each)
+    if overfit is not None:
+        data = first_of(data, overfit)
     net = driver.compile(program, dtype=dtype, threads=threads)
     warn_of_crowd(threads, listener)
     warn_of_rounding(net, listener)
@@ -149,6 +185,7 @@ def start(
         vocabularies={name: list(words) for name, words in data.vocabularies.items()},
         ends=data.ends,
         statistics=data.statistics,
+        given=sorted(name for name, each in given.items() if _is_frame(each)),
     )
     used = used_files(source)
     if "model.dl" in used:
@@ -159,18 +196,23 @@ def start(
         )
     texts = {name: each.text for name, each in used.items()}
     record.pins = pins(recipe, {**texts, "model.dl": source.text}, data, hashes.result())
-    progress = Progress()
-    run = create(
-        runs,
-        record,
-        {
-            **{name: each.encode() for name, each in texts.items()},
-            "model.dl": content,
-            MACHINE: net.programs.profile.text().encode(),
-        },
-        lambda run: save(run.last, net, progress),
-    )
-    return Training(program, data, net, run, progress)
+    return Prepared(source, content, program, data, net, record)
+
+
+OVERFIT_EPOCHS = 200
+
+
+def first_of(data: Data, count: int) -> Data:
+    """Return the first training examples, to train and to validate on."""
+    part = replace(data.training, rows=data.training.rows[:count])
+    return replace(data, parts={"training": part, "validation": part})
+
+
+def _is_frame(source: object) -> bool:
+    from specc.recipe import DataCall
+    from specc.sources import FRAME
+
+    return isinstance(source, DataCall) and source.word == FRAME
 
 
 def parts_of(recipe: Recipe) -> tuple[str, ...]:
@@ -224,6 +266,7 @@ def _continued(
     from specc.runtime.errors import run_error
 
     record, folder = run.record, run.folder
+    require_files(run)
     source = read_source(folder / "model.dl")
     if file is not None and _texts(driver.read(file)) != _texts(source):
         raise run_error(
@@ -274,6 +317,20 @@ def _profile(folder: Path) -> Profile | None:
     from specc.backend.machine.profile import Profile
 
     return Profile.read(folder / MACHINE) if (folder / MACHINE).exists() else None
+
+
+def require_files(run: Run) -> None:
+    """Raise `RunError` for a run that was trained on objects of Python, which are gone."""
+    from specc.runtime.errors import run_error
+
+    if run.record.given:
+        what = " and ".join(f"`{name}`" for name in run.record.given)
+        raise run_error(
+            f"Python gave {what} to the training of this run, and no file holds it",
+            run.folder,
+            help=f'`specc.open("{run.folder}")` opens the model in Python: `net.evaluate(frame)`,'
+            " `net.fit(frame)`",
+        )
 
 
 def warn_of_crowd(threads: int | None, listener: Listener) -> None:

@@ -15,11 +15,12 @@ from specc.runs.folds import folds_of
 from specc.runs.listener import AsWarnings
 from specc.runs.names import RUNS
 from specc.runs.run import Run
-from specc.runs.start import TEXT, start
+from specc.runs.start import TEXT, prepare
 from specc.source import Source
 
 if TYPE_CHECKING:
     from specc.ir.program import Program
+    from specc.recipe import DataCall
     from specc.runtime.metrics import Epoch
 
 
@@ -59,7 +60,13 @@ def train(
         given["validate"] = validation(validate, recipe)
     if test is not None:
         given["test"] = source_of(test, recipe.data)
-    training = start(source, content, folder, values, Path(runs), listener, threads, dtype, given)
+    for name, each in list(given.items()):
+        if (text := _as_override(each)) is not None:  # the run remembers it
+            values[name] = text
+            del given[name]
+    training = prepare(source, content, folder, values, listener, threads, dtype, given).begun(
+        Path(runs)
+    )
     try:
         net, epochs = training.net, training.program.recipe.epochs
         net.encoding = Encoding.of(training.data)
@@ -102,6 +109,16 @@ def source_and_content(
 def is_text(model: str | Path) -> bool:
     """Return whether it is the text of a model, not the name of a file."""
     return isinstance(model, str) and ("{" in model or "\n" in model)
+
+
+def _as_override(given: DataCall | float) -> str | None:
+    """Return a source of files, or a share to validate on, as the value of an override."""
+    from specc.runtime.given import text_of
+    from specc.sources import FRAME
+
+    if isinstance(given, float):
+        return f"{1 - given:.12g}"
+    return None if given.word == FRAME else text_of(given)
 
 
 def _text(value: object) -> str:

@@ -6,6 +6,7 @@ source("houses.csv", recipe.data)     # DataCall("csv", ("/home/.../houses.csv",
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from pathlib import Path
 
@@ -53,3 +54,12 @@ def _word(path: Path) -> str:
         return "images"
     suffix = Path(path.stem).suffix if path.suffix in (".gz", ".zip") else path.suffix
     return WORDS.get(suffix, "idx")
+
+
+def text_of(call: DataCall) -> str:
+    """Return the call of a source of files as a .dl file writes it."""
+    parts = [json.dumps(each, ensure_ascii=False) for each in call.arguments]
+    named = [
+        f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in call.settings.items()
+    ]
+    return f"{call.word}({', '.join(parts)}{'; ' if named else ''}{', '.join(named)})"

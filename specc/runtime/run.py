@@ -39,7 +39,8 @@ class Record:
     """What `run.json` holds. `overrides` are the `key=value` of the command line, as given.
 
     `file` and `data` are absolute: the .dl file, and the folder where paths of data start. `sizes`
-    were found in the data. `examples` counts the rows of each part. `ends` has the symbol by which
+    were found in the data. `examples` counts the rows of each part. `given` names the sources of
+    data that Python gave as objects. `ends` has the symbol by which
     the training texts of a port end, if they all end in the same one. `statistics` is what the
     formulas of columns have learned from the training part. `pins` has the hashes of what
     the run was made of; a run of an older version has none.
@@ -61,6 +62,7 @@ class Record:
     ends: dict[str, str] = field(default_factory=dict)
     statistics: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     examples: dict[str, int] = field(default_factory=dict)
+    given: list[str] = field(default_factory=list)
     status: str = "running"
     pins: Pins | None = None
 
@@ -255,6 +257,8 @@ _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
         value, lambda rule: _is_table(rule, lambda step: isinstance(step, dict)))),
     "ends": ("an object of texts", lambda value: _is_table(value, _is_text)),
     "examples": _COUNTS,
+    "given": ("a list of texts", lambda value: isinstance(value, list) and all(
+        map(_is_text, value))),
     "status": _TEXT,
     "pins": ("an object of hashes", is_pins),
 }  # fmt: skip

@@ -60,8 +60,9 @@ def train(
     """Train until `recipe.epochs` are done ("finished") or patience is out ("early").
 
     Training starts at `progress`, which `checkpoint.restore` gives. `should_stop` is asked after
-    each stretch of steps: with True the state is saved, and "interrupted" returned. `watch` may end
-    the training after an epoch ("early"). Raises
+    each stretch of steps: with True the state is saved, and "interrupted" returned; after
+    `recipe.max_time` it is saved, and "time" returned. `watch` may end the training after an epoch
+    ("early"). Raises
     `Diverged` if the loss or a weight is not finite: the last checkpoint is then the state before
     that step. Raises `RunError` if a file cannot be written.
     """
@@ -96,7 +97,7 @@ class _Loop:
     ) -> None:
         self.net, self.data, self.recipe, self.watch = net, data, recipe, watch
         self.keeper = keeper
-        self.progress = progress
+        self.progress, self.began = progress, progress.seconds
         self.examples = len(data.training)
         self.steps_per_epoch = -(-self.examples // net.batch)
         # the weight of each step in the mean over an epoch: the last batch may be partial
@@ -113,10 +114,11 @@ class _Loop:
         while self.progress.epoch < self.recipe.epochs:
             if _is_stale(self.progress, self.recipe):
                 return "early"
-            is_over = False
+            is_over = is_late = False
             while not is_over and self.progress.step < self.steps_per_epoch:
                 self.stretch()
-                is_over = should_stop()
+                is_late = self.is_late()
+                is_over = should_stop() or is_late
                 is_within = self.progress.step < self.steps_per_epoch
                 if is_within and self.keeper.is_due(self.recipe.checkpoint_seconds):
                     self.keep()
@@ -124,8 +126,13 @@ class _Loop:
                 return "early"
             if is_over and self.progress.epoch < self.recipe.epochs:
                 self.keep()
-                return "interrupted"
+                return "time" if is_late else "interrupted"
         return "finished"
+
+    def is_late(self) -> bool:
+        """Return whether `max_time` is over; it counts from the start of this training."""
+        limit = self.recipe.max_time
+        return limit is not None and self.progress.seconds - self.began >= limit
 
     def _new_epoch(self) -> None:
         """What holds for the epoch that `progress` stands in."""

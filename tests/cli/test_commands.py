@@ -120,7 +120,10 @@ def test_train_leaves_a_run_that_eval_and_predict_read(folder, specc):
     assert (status, err) == (0, "")
     lines = out.splitlines()
     assert lines[0].startswith("compiled in ")
-    assert lines[1].startswith("epoch 1/2   train loss ") and " examples/s" in lines[1]
+    assert lines[1].split() == [
+        "train", "loss", "accuracy", "val", "loss", "accuracy", "examples/s", "*", "best",
+    ]  # fmt: skip
+    assert lines[2].startswith("epoch 1/2  ") and lines[2].endswith(" *")
     assert lines[-2].startswith("best validation after epoch ")
     assert lines[-1] == "runs/tiny/1"
     run = folder / "runs" / "tiny" / "1"
@@ -378,3 +381,35 @@ def test_help_and_version_import_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_dry_run_does_all_but_the_steps(folder, specc):
+    status, out, err = specc("train", "tiny.dl", "batch=100", "--dry-run")
+    assert (status, err) == (0, "") and not (folder / "runs").exists()
+    lines = out.splitlines()
+    assert lines[0] == "tiny: 650 parameters, 1,438 training, 359 validation examples"
+    assert lines[1].startswith("3 epochs of 15 steps with up to 100 examples, on ")
+    assert specc("train", "--resume", "nowhere", "--dry-run")[0] == 2
+
+
+def test_a_few_examples_are_learned_by_heart(folder, specc):
+    status, out, _ = specc("train", "tiny.dl", "lr=1", "--overfit", "8", "-q", "--log", "jsonl")
+    assert status == 0 and "so the model can learn them" in out
+    record = json.loads((folder / "runs" / "tiny" / "1" / "run.json").read_text())
+    assert record["examples"] == {"training": 8, "validation": 8}
+    assert record["overrides"]["epochs"] == "200"
+    events = (folder / "runs" / "tiny" / "1" / "log.jsonl").read_text().splitlines()
+    assert sum(json.loads(line)["event"] == "epoch" for line in events) == 200
+    out = specc("train", "tiny.dl", "lr=1e-9", "--overfit", "8", "-q")[1]
+    assert "has a mistake or too small a rate" in out
+
+
+def test_a_training_ends_when_its_time_is_over_and_goes_on(folder, specc):
+    status, out, _ = specc("train", "tiny.dl", "epochs=500", "max_time=1e-9", "-q")
+    assert status == 0 and out.startswith("stopped after max_time = 1e-09 s\n")
+    run = folder / "runs" / "tiny" / "1"
+    assert json.loads((run / "run.json").read_text())["status"] == "time"
+    assert specc("train", "--resume", run, "max_time=1e9", "epochs=2", "-q")[0] == 0
+    assert specc("train", "tiny.dl", "epochs=2", "-q")[0] == 0
+    one, other = (load_file(folder / "runs" / "tiny" / n / "last.safetensors") for n in "12")
+    assert all(np.array_equal(one[name], other[name]) for name in other)

@@ -129,6 +129,14 @@ SETTINGS = (
         " repeated in each epoch until every class has as many as the largest one.",
     ),
     Declared(
+        "max_time",
+        "float",
+        bounds=((">", 0),),
+        default=None,
+        doc="The seconds after which training ends, within an epoch, too; time to compile does not"
+        " count. The run is saved: `specc train --resume RUN` goes on with it.",
+    ),
+    Declared(
         "checkpoint_seconds",
         "float",
         bounds=((">", 0),),
