@@ -83,6 +83,12 @@ class Row:
 @click.option(
     "--all", "every", is_flag=True, help="Also print kernels that take less than 0.5% of the step."
 )
+@click.option(
+    "--start",
+    "is_start",
+    is_flag=True,
+    help="Show where a start goes instead: from the process to its first step.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def time(
     file: Path,
@@ -92,16 +98,25 @@ def time(
     dtype: str,
     precision: str | None,
     every: bool,
+    is_start: bool,
     as_json: bool,
-) -> None:
+) -> int:
     """Show where training time goes, kernel by kernel.
 
     For each kernel of a training step of FILE, time shows its microseconds, its operations or bytes
     per second, its share of the step, the part of the machine's limit that it reaches, and the line
     of FILE that it belongs to.
+
+    With --start, time carries out two starts of a training: one with an empty cache of compiled
+    code, one with a full one. It shows the seconds of their stages.
     """
+    if is_start:
+        if data is not None:
+            raise click.UsageError("--start takes random data: leave out --data")
+        return _print_starts(file, overrides(changes), threads, dtype, precision, as_json)
     from specc import driver
     from specc.backend.measure.limits import measure
+    from specc.cli.random_rows import random_rows
     from specc.runs.programs import warn_of_rounding
 
     source, values = read_source(file), overrides(changes)
@@ -113,7 +128,7 @@ def time(
         program = checked(source, {**sizes, **values})
     net = driver.compile(program, dtype=dtype, threads=threads, precision=precision)
     warn_of_rounding(net, LISTENER)
-    columns, order = _made_up(net) if data is None else _loaded(program, net, data)
+    columns, order = random_rows(net, MADE_UP) if data is None else _loaded(program, net, data)
     limits = measure(dtype, net.working_threads)
     times = net.time(columns, order)
     rows = _rows(times, limits)
@@ -122,26 +137,27 @@ def time(
         click.echo(json.dumps(_record(program, net, times, limits, rows, made_up), indent=1))
     else:
         click.echo(_text(program, net, times, limits, rows, made_up, every), nl=False)
+    return 0
 
 
-def _made_up(net: Net) -> tuple[dict[str, Column], np.ndarray]:
-    """Return random rows for every port: time depends only on their shapes."""
-    import numpy as np
+def _print_starts(
+    file: Path,
+    changes: dict[str, str],
+    threads: int | None,
+    dtype: str,
+    precision: str | None,
+    as_json: bool,
+) -> int:
+    from specc.cli import start_times
 
-    from specc.columns import Column
-
-    rng = np.random.default_rng(0)
-    count = max(MADE_UP, net.batch)
-    columns = {}
-    for port in net.ports:
-        shape = count, *port.shape
-        if port.kind == "class":
-            columns[port.name] = Column(rng.integers(0, port.class_count, shape))
-        elif port.kind == "bool":
-            columns[port.name] = Column(rng.integers(0, 2, shape).astype(bool))
-        else:
-            columns[port.name] = Column(rng.random(shape, dtype=np.float32))
-    return columns, np.arange(count)
+    starts = start_times.measured(file, changes, threads, dtype, precision)
+    if starts is None:
+        return 1
+    if as_json:
+        click.echo(json.dumps(start_times.record(starts, file.name), indent=1))
+    else:
+        click.echo(start_times.text(starts, file.name), nl=False)
+    return 0
 
 
 def _loaded(program: Program, net: Net, folder: Path) -> tuple[dict[str, Column], np.ndarray]:

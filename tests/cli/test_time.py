@@ -11,6 +11,7 @@ import pytest
 import specc as package
 from specc import driver
 from specc.cli.main import status_of
+from specc.cli.start_times import Start, text
 from specc.columns import Column
 
 TEXT = """# two layers
@@ -123,6 +124,48 @@ def test_a_model_without_an_optimizer_is_timed_going_forward(specc):
     Path("m.dl").write_text("model m { input x: float[3] let y = x -> dense(2) output y }\n")
     kernels = record(specc, "m.dl")["kernels"]
     assert {each["part"] for each in kernels} == {"forward"}
+
+
+def test_a_start_is_shown_stage_by_stage_with_an_empty_cache_and_a_full_one(specc):
+    found = record(specc, "tiny.dl", "classes=12", "--start")
+    cold, warm = found["cold"], found["warm"]
+    assert list(cold["stages"]) == list(warm["stages"])
+    for start in (cold, warm):
+        assert min(start["stages"].values()) >= 0
+        assert sum(start["stages"].values()) == pytest.approx(start["seconds"])
+    assert len(cold["compiled"]) == cold["kernels"] > 20 and cold["stages"]["compile"] > 0
+    assert warm["compiled"] == [] and warm["stages"]["compile"] == 0
+    for name, *seconds in cold["compiled"]:
+        assert name and len(seconds) == 3 and min(seconds) >= 0
+
+
+def test_the_text_of_a_start_names_its_stages_and_the_longest_kernels():
+    seconds = {"Python": 0.1, "compile": 1.0, "first step": 0.01}
+    cold = Start(seconds, 3, 2, [("contract", 0.1, 0.2, 0.3), ("add", 0.01, 0.01, 0.02)])
+    warm = Start({**seconds, "compile": 0.0}, 3, 1, [])
+    assert (
+        text({"cold": cold, "warm": warm}, "a.dl")
+        == """\
+a.dl: the first step ends 1.11 s after the start of the process with an empty cache, 0.11 s with \
+a full one
+
+                             empty    full
+Python                       0.100   0.100
+compile                      1.000   0.000
+first step                   0.010   0.010
+
+2 of 3 kernels were compiled, in 2 processes, with 0.64 s of processors:
+lowering 0.11, LLVM's passes 0.21, machine code 0.32
+the longest: contract 0.60, add 0.04
+"""
+    )
+
+
+def test_a_start_of_a_model_with_errors_reports_them(specc):
+    Path("bad.dl").write_text(TEXT.replace("dense(classes)", "dense(klasses)"))
+    status, out, err = specc("time", "bad.dl", "--start")
+    assert (status, out) == (1, "") and "klasses" in err
+    assert specc("time", "tiny.dl", "--start", "--data", ".")[0] == 2
 
 
 def test_wrong_usage_exits_with_two(specc):

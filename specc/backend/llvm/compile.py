@@ -10,7 +10,9 @@ import importlib
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from itertools import pairwise
+from time import thread_time
+from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 
@@ -30,10 +32,33 @@ class KernelError(Exception):
     """A kernel that does not compile: a fault of the code generator, to be reported."""
 
 
+class Spent(NamedTuple):
+    """The processor seconds that compiling a kernel took, stage by stage."""
+
+    kernel: str
+    lowering: float
+    passes: float  # of LLVM
+    code: float
+
+
+spent: list[Spent] = []
+"""All that this process, or a worker for it, has compiled."""
+
+
 def object_code(kernel: Kernel) -> bytes:
     """The object file that defines `kernel.symbol`."""
     with NATIVE:
-        return target_machine(kernel.vector_bits).emit_object(_module(kernel))
+        times = [thread_time()]
+        target = target_machine(kernel.vector_bits)
+        module = _for_target(_lowered(kernel), target)
+        times.append(thread_time())
+        optimize(module, target, kernel.unroll)
+        times.append(thread_time())
+        _check_symbols(module, kernel)
+        code: bytes = target.emit_object(module)
+        times.append(thread_time())
+        spent.append(Spent(kernel.name, *(b - a for a, b in pairwise(times))))
+        return code
 
 
 def llvm_text(kernel: Kernel) -> str:
@@ -74,10 +99,14 @@ def assembly_for(bitcode: bytes, kernel: Kernel, machine: Machine, triple: str) 
 
 def _module(kernel: Kernel):
     target = target_machine(kernel.vector_bits)
-    module = _lowered(kernel)
-    module.triple, module.data_layout = llvm.get_process_triple(), str(target.target_data)
+    module = _for_target(_lowered(kernel), target)
     optimize(module, target, kernel.unroll)
     _check_symbols(module, kernel)
+    return module
+
+
+def _for_target(module, target):
+    module.triple, module.data_layout = llvm.get_process_triple(), str(target.target_data)
     return module
 
 

@@ -10,8 +10,11 @@ A warm start needs llvmlite alone: the object files of all kernels go into one e
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from time import perf_counter
 
 from specc.backend.llvm.kernel import FORMAT, Kernel
 from specc.folders import private, read, write
@@ -23,6 +26,9 @@ _addresses: dict[str, int] = {}  # of the kernels that this process has loaded, 
 _compiling: list[list[Kernel]] = []
 _engines: list = []  # kept, as the code lives in them
 _lock = Mutex()
+
+seconds: dict[str, float] = defaultdict(float)
+"""What `load` has taken in this process: "read", "compile" and "link"."""
 
 
 def load(kernels: Sequence[Kernel], workers: int | None = None) -> dict[Kernel, int]:
@@ -37,20 +43,32 @@ def load(kernels: Sequence[Kernel], workers: int | None = None) -> dict[Kernel, 
         new = {each.key: each for each in kernels if each.key not in _addresses}
         if new:
             folder = _cache_folder()
-            objects = {key: _read(folder, each) for key, each in new.items()}
+            with _timed("read"):
+                objects = {key: _read(folder, each) for key, each in new.items()}
             missing = [new[key] for key, code in objects.items() if code is None]
             if missing:
                 _compiling.append(missing)
                 try:
                     from specc.backend.toolchain.workers import compile_all
 
-                    for kernel, code in compile_all(missing, workers).items():
-                        objects[kernel.key] = code
-                        _write(folder, kernel, code)
+                    with _timed("compile"):
+                        for kernel, code in compile_all(missing, workers).items():
+                            objects[kernel.key] = code
+                            _write(folder, kernel, code)
                 finally:
                     _compiling.pop()
-            _link(new, {key: code for key, code in objects.items() if code is not None})
+            with _timed("link"):
+                _link(new, {key: code for key, code in objects.items() if code is not None})
         return {each: _addresses[each.key] for each in kernels}
+
+
+@contextmanager
+def _timed(stage: str) -> Iterator[None]:
+    start = perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] += perf_counter() - start
 
 
 def is_compiling() -> bool:

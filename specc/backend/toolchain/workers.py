@@ -89,6 +89,8 @@ def serve() -> None:
     """A worker's life: kernels in, object code out, until the input ends."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever is printed must not mix with the answers
+    from specc.backend.llvm.compile import spent
+
     warm_up()
     pickle.dump("ready", answers)
     answers.flush()
@@ -97,7 +99,9 @@ def serve() -> None:
             kernel = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        pickle.dump(object_code(kernel), answers)
+        code = object_code(kernel)
+        pickle.dump((code, [tuple(each) for each in spent]), answers)
+        spent.clear()
         answers.flush()
 
 
@@ -164,7 +168,11 @@ class _Worker:
         to = _pipe(self._process.stdin)
         pickle.dump(kernel, to)
         to.flush()
-        code: bytes = pickle.load(_pipe(self._process.stdout))
+        code: bytes
+        code, took = pickle.load(_pipe(self._process.stdout))
+        from specc.backend.llvm.compile import Spent, spent
+
+        spent += [Spent(*each) for each in took]
         return code
 
     def join(self, seconds: float) -> None:

@@ -1,0 +1,213 @@
+"""`specc time FILE --start`: where a start goes, from the process to its first training step.
+
+    starts = measured(Path("lenet.dl"), {}, threads=2, dtype="float32")
+    text(starts)
+
+Two processes of their own carry it out, one after the other: the first with an empty cache folder
+(cold), the second with what the first has left there (warm).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+Compiled = tuple[str, float, float, float]
+"""A kernel's name, and the processor seconds of its lowering, LLVM's passes and code generation."""
+
+# What the first stages import: a command, then what its model needs.
+BEFORE = {
+    "Python": ("specc.cli.main",),
+    "import NumPy": ("numpy",),
+    "import the front end": ("specc.driver", "specc.frontend.program.check"),
+}
+LONGEST = 5  # kernels that are named
+NO_STEP = 3  # the status of a process whose model has errors: they are reported already
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start: the seconds of its stages, in their order.
+
+    `compiled` are the kernels that were not in the cache.
+    """
+
+    stages: dict[str, float]
+    kernels: int
+    processes: int
+    compiled: list[Compiled]
+
+    @property
+    def seconds(self) -> float:
+        """From the start of the process to the end of the first step."""
+        return sum(self.stages.values())
+
+
+def measured(
+    file: Path,
+    changes: Mapping[str, str],
+    threads: int | None,
+    dtype: str,
+    precision: str | None = None,
+) -> dict[str, Start] | None:
+    """Return a cold and a warm start of a model; None if the model has errors."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = {}
+        for name in ("cold", "warm"):
+            started = _started([str(file), dict(changes), threads, dtype, precision], folder)
+            if started is None:
+                return None
+            found[name] = started
+        return found
+
+
+def _started(job: list[Any], folder: str) -> Start | None:
+    places = [os.path.abspath(each) for each in sys.path if each]
+    environment = {
+        **os.environ,
+        "SPECC_CACHE_DIR": folder,
+        "PYTHONPATH": os.pathsep.join(places),
+    }
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", __name__, json.dumps([perf_counter(), *job])],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode == NO_STEP:
+        return None
+    done.check_returncode()
+    return Start(**json.loads(done.stdout))
+
+
+def text(starts: Mapping[str, Start], name: str) -> str:
+    """Return what is printed: the stages of the starts side by side, and what compiling took."""
+    cold, warm = starts["cold"], starts["warm"]
+    lines = [
+        f"{name}: the first step ends {cold.seconds:.2f} s after the start of the process"
+        f" with an empty cache, {warm.seconds:.2f} s with a full one",
+        "",
+        f"{'':<26}{'empty':>8}{'full':>8}",
+    ]
+    for stage in cold.stages:
+        lines.append(f"{stage:<26}{cold.stages[stage]:>8.3f}{warm.stages.get(stage, 0.0):>8.3f}")
+    if cold.compiled:
+        sums = [sum(times) for times in zip(*(each[1:] for each in cold.compiled), strict=True)]
+        longest = sorted(cold.compiled, key=lambda each: -sum(each[1:]))[:LONGEST]
+        places = "1 process" if cold.processes == 1 else f"{cold.processes} processes"
+        lines += [
+            "",
+            f"{len(cold.compiled)} of {cold.kernels} kernels were compiled, in {places},"
+            f" with {sum(sums):.2f} s of processors:",
+            f"lowering {sums[0]:.2f}, LLVM's passes {sums[1]:.2f}, machine code {sums[2]:.2f}",
+            "the longest: " + ", ".join(f"{kernel} {sum(times):.2f}" for kernel, *times in longest),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def record(starts: Mapping[str, Start], name: str) -> dict[str, Any]:
+    """Return the same as plain data."""
+    return {
+        "model": name,
+        **{state: {"seconds": each.seconds, **asdict(each)} for state, each in starts.items()},
+    }
+
+
+class _Stages:
+    """The seconds between calls, each under a name; `begun` is when the first stage began."""
+
+    def __init__(self, begun: float) -> None:
+        self.found: dict[str, float] = {}
+        self._last = begun
+
+    def __call__(self, name: str) -> None:
+        now = perf_counter()
+        self.found[name] = now - self._last
+        self._last = now
+
+    def split(self, name: str, parts: Mapping[str, float]) -> None:
+        """Name the stage since the last call; what `parts` took of it is theirs."""
+        self(name)
+        self.found[name] -= sum(parts.values())
+        self.found.update(parts)
+
+
+def _start(
+    begun: float,
+    file: str,
+    changes: dict[str, str],
+    threads: int | None,
+    dtype: str,
+    precision: str | None,
+) -> int:
+    """Carry out a start in this process, and print its stages as JSON."""
+    stage = _Stages(begun)
+    for name, modules in BEFORE.items():
+        for each in modules:
+            import_module(each)
+        stage(name)
+    from specc import driver
+    from specc.diagnostics import SpecError
+
+    try:
+        program = driver.load(file, changes)
+    except SpecError as error:
+        from specc.cli.session import report
+
+        report(error.diagnostics)
+        return NO_STEP
+    stage("read and check the file")
+    from specc.backend.toolchain import load, workers
+    from specc.cli.random_rows import random_rows
+    from specc.pipeline import Kind
+
+    import_module("specc.net.net")
+    import_module("llvmlite.binding")
+    stage("import the compiler")
+    net = driver.compile(program, threads=threads, dtype=dtype, precision=precision)
+    stage("weights and profile")
+    kind = Kind.main(program)
+    net.programs.graph(kind)
+    stage("passes")
+    compiled = net.compiled(kind)
+    columns, order = random_rows(net, net.batch)
+    stage("plan")
+    compiled.link(columns)
+    times = load.seconds
+    stage.split(
+        "emit kernels",
+        {
+            "compile": times["compile"],
+            "read and link": times["read"] + times["link"],
+        },
+    )
+    if kind == Kind.TRAIN:
+        net.train(columns, order, 0, 0, 0)
+    else:
+        net.programs.run(compiled, columns, order, net.batch)
+    stage("first step")
+    spent = _spent()
+    processes = min(workers._processors(), 1 + len(spent) // workers._KERNELS_WORTH_A_WORKER)
+    start = Start(stage.found, len(compiled.code(columns).addresses), processes, spent)
+    sys.stdout.write(json.dumps(asdict(start)))
+    return 0
+
+
+def _spent() -> list[Compiled]:
+    """What each kernel took that this process has compiled."""
+    compiler = sys.modules.get("specc.backend.llvm.compile")
+    return [tuple(each) for each in compiler.spent] if compiler else []
+
+
+if __name__ == "__main__":
+    sys.exit(_start(*json.loads(sys.argv[1])))
