@@ -218,8 +218,11 @@ def predicted() -> dict[str, dict[tuple[str, tuple[int, int]], float]]:
                 for form, shape, kernel in tiles(target)
                 if not form.endswith(("ahead", "asking"))
             }
-            peak = products_a_cycle(loop_for(chains(target), machine), machine)
-            rates = pool.map(lambda each, m=machine: products_a_cycle(each, m), loops.values())
+            chain = loop_for(chains(target), machine)
+            rates = list(
+                pool.map(lambda each, m=machine: products_a_cycle(each, m), loops.values())
+            )
+            peak = max(products_a_cycle(chain, machine), *rates)
             found[name] = {key: rate / peak for key, rate in zip(loops, rates, strict=True)}
             click.echo(f"{name}: {len(loops)} loops", err=True)
     return found
@@ -234,15 +237,15 @@ def table(found: dict[str, dict[tuple[str, tuple[int, int]], float]]) -> str:
         f"Made by `python -m benchmarks.assembly`: LLVM {llvm.llvm_version_info[0]} compiled,"
         f" {analyzer()} predicted.",
         "",
-        "".join(f"{text:>16}" for text in ("", *names)),
+        f"{'':<24}" + "".join(f"{name:>16}" for name in names),
     ]
     for form, (rows, columns) in keys:
         own = [found[name].get((form, (rows, columns))) for name in names]
         label = f"{form} {rows}x{columns}"
         lines.append(
-            f"{label:<24}" + "".join(f"{'' if x is None else round(100 * x):>16}" for x in own)[8:]
+            f"{label:<24}" + "".join(f"{'' if x is None else round(100 * x):>16}" for x in own)
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 @click.command()

@@ -5,9 +5,11 @@ Nothing of it runs. llvmlite's LLVM knows all these processors.
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from benchmarks.assembly import PROCESSORS, Loop, loop_for, loop_of, tiles
+from benchmarks.assembly import PROCESSORS, TABLE, Loop, loop_for, loop_of, tiles
 from specc.backend.contraction.loops.contract import contract
 from specc.backend.contraction.target import Target
 
@@ -97,3 +99,16 @@ def test_the_loop_with_the_most_products_is_read():
     assert loop.products == 1 and len(loop.lines) == 3
     assert loop.faults(1) == []
     assert loop.faults(4) == ["1 products for 4 sums: LLVM has unrolled it"]
+
+
+def test_the_table_of_predicted_rates_has_every_tile():
+    """`python -m benchmarks.assembly` makes it anew."""
+    lines = TABLE.read_text().splitlines()
+    listed = {match[0] for line in lines if (match := re.match(r"[a-z ]+ \d+x\d+", line))}
+    wanted = {
+        f"{form} {shape[0]}x{shape[1]}"
+        for machine in PROCESSORS.values()
+        for form, shape, _ in tiles(Target("float32", machine))
+        if not form.endswith(("ahead", "asking"))
+    }
+    assert listed == wanted
