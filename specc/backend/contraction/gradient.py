@@ -10,12 +10,12 @@ from functools import lru_cache
 
 import numpy as np
 
+from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.problem import Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import Axis, Linear, merged, offsets
 
 _LONGEST = 64  # vectors of a segment
-_NEAR = 64 << 10  # taps of more bytes do not stay in the L1 cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,16 +36,20 @@ class Sums:
     runs: np.ndarray
     used: int
     steps: int  # vectors that an `outer` tile runs through
+    x_bytes: int
 
     def cycles(self, target: Target, shape: tuple[int, int]) -> float:
         """The cycles of `outer` tiles."""
         r, t = shape
+        cost = Cost(target)
         blocks = -(-self.rows.size // r) * -(-len(self.taps) // t)
-        step = max(r * t / 2, 4, (r + t) / 2) + 1
-        found = len(self.positions) * blocks * (self.steps * step + 5 * r * t + 20)
-        if len(self.taps) * len(self.runs) * self.used * target.bytes > _NEAR:
-            found *= 1.8  # measured: all rows load the taps from the L2 cache again
-        return found
+        # the taps of a convolution overlap: most of what one loads, another one has loaded before
+        loaded = len(self.taps) * len(self.runs) * self.used * target.bytes
+        new = min(1, self.x_bytes / loaded) * t * cost.vector
+        moving = 2 * cost.moving(new, self.x_bytes, in_sequence=True)
+        step = cost.round(r * t, r + t + 1, moving)
+        tile = self.steps * step + cost.added_up(r * t) + cost.ends(r * t)
+        return len(self.positions) * blocks * tile
 
     @classmethod
     def of(cls, problem: Problem, dy: Linear, x: Linear) -> Sums:
@@ -75,7 +79,12 @@ class Sums:
             runs, used = ends, length
         segments = _cut(ends, length, target.width)
         steps = len(ends) * length // target.width
-        return cls(dy, x, rows, tap_axes, taps, positions, segments, runs, used, steps)
+        # fmt: off
+        return cls(
+            dy, x, rows, tap_axes, taps, positions, segments, runs, used, steps,
+            problem.bytes_of(x.name),
+        )
+        # fmt: on
 
 
 @lru_cache(maxsize=8)

@@ -32,7 +32,7 @@ from specc.backend.contraction.tiling import ContractionPlan
 
 # A usual tile is preferred if it takes at most so much more than the best: a part of the cycles,
 # and cycles.
-_HARDLY, _NOTHING = 1.03, 1000
+_HARDLY, _NOTHING = 1.02, 100
 
 # If two forms take equally many cycles, the first one is chosen.
 FORMS = tuple(

@@ -27,6 +27,7 @@ from specc.backend.contraction.tiling import (
     split,
     taps_and_positions,
 )
+from specc.ir.sizes import bound
 from specc.ops.contract import Affine, Contract
 
 
@@ -114,6 +115,19 @@ class Problem:
     def names(self) -> dict[str, str]:
         """The names of the batched operand and of the weights."""
         return {"x": self.operands[1].name, "w": self.operands[0].name}
+
+    def bytes_of(self, name: str) -> int:
+        """Bytes of an operand, "left" or "right"."""
+        op, operand = self.contract, self.left if name == "left" else self.right
+        size = self.target.bytes * (max(self.lanes, 1) if operand.batched else 1)
+        for each in op.left if name == "left" else op.right:
+            size *= 1 + sum(abs(bound(c)) * (op.bound_extents[i] - 1) for i, c in each.terms)
+        return size
+
+    @property
+    def x_bytes(self) -> int:
+        """Bytes of the batched operand."""
+        return self.bytes_of(self.names["x"])
 
     @cached_property
     def read(self) -> Mapping[Affine, tuple[int, int]]:

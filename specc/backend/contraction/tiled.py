@@ -1,6 +1,6 @@
 """What `contract` and `packed` tiles cost, and their plans: the two that most forms end in.
 
-Tiles(target, rows=512, taps=784).cycles((6, 4), vectors=4)
+Tiles(target, 512, 784, 784, x_bytes, loaded, step).cycles((6, 4), vectors=4)
 plan = contract_plan(target, shape, classes, rows, lanes=64, names={"x": "right", "w": "left"})
 """
 
@@ -8,46 +8,61 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
+from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.loops.contract import contract_kernel, pack_kernel, packed_kernel
 from specc.backend.contraction.problem import Candidate
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import SOON, Axis, ContractionPlan, runs_from
 
-# Bytes of the batched operand that a tile runs over before the next rows have their turn. Weights
-# that lie in rows are read best in long runs; in columns, they should stay in the nearest cache.
-_LONG_SLICE, _SHORT_SLICE = 512 << 10, 16 << 10
-# The same of packed weights, and cycles that it takes to pack one.
-_PACKED_SLICE, _PACKING = 192 << 10, 1.5
 # Products that one block of rows adds up without a break; more in slices, as a long float32 sum
 # loses digits.
 _LONGEST_RUN = 4096
+LINE = 64  # bytes of a cache line
+# Vectors of zeros take so many times as long as those in the nearest cache: their lines come from
+# afar; those of `packed` columns one by one.
+_ZERO, _ZERO_APART = 4, 16
+_PACKING = 1.5  # to copy weights, times the transposition of their squares
 # Shapes that many layers want, by the number of registers.
-USUAL = {32: ((6, 4), (7, 3), (8, 2), (12, 1)), 16: ((4, 2), (7, 1))}
-USUAL_PACKED = {32: ((8, 3), (6, 4), (12, 2), (16, 1)), 16: ((6, 2), (12, 1))}
+USUAL = {32: ((6, 4), (5, 4), (8, 2), (12, 1)), 16: ((6, 2), (4, 3), (12, 1))}
+USUAL_PACKED = {32: ((12, 2), (8, 2), (6, 4), (16, 1)), 16: ((6, 2), (4, 3), (12, 1))}
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """Estimates of the cycles of tiles over `rows` rows, with constants fitted to measurements."""
+    """Estimates of the cycles of tiles over `rows` rows.
+
+    `taps` are those of a position, `w_row` elements from one row of the weights to the next; the
+    batched operand has `x_bytes`, and `loaded` bytes are loaded from it for one row of the weights:
+    more, where windows overlap. Taps are multiples of `step` bytes apart."""
 
     target: Target
     rows: int
     taps: int
+    w_row: int
+    x_bytes: float
+    loaded: float
+    step: int
+
+    @cached_property
+    def cost(self) -> Cost:
+        """The target's figures."""
+        return Cost(self.target)
 
     def candidates(
         self,
-        vectors: int,
+        lanes: int,
         cycles: Callable[[float], float],
         plan: Callable[[tuple[int, int]], ContractionPlan],
     ) -> Iterator[Candidate]:
-        """`contract` tiles along so many vectors.
+        """`contract` tiles along so many lanes.
 
         `cycles` makes the cycles of all of them from those of one set of rows."""
-        for shape in self.target.shapes(self.rows, vectors):
+        vectors = -(-lanes // self.target.width)
+        for shape in self.target.shapes(self.rows, lanes // self.target.width):
             usual = shape in USUAL[self.target.machine.registers]
             yield Candidate(shape, cycles(self.cycles(shape, vectors)), partial(plan, shape), usual)
 
@@ -55,39 +70,96 @@ class Tiles:
         self,
         lists: list,
         vectors: list[int],
-        more: float,
+        packing: float,
         plan: Callable[[tuple[int, int]], ContractionPlan],
         asks: bool = False,
     ) -> Iterator[Candidate]:
-        """`packed` tiles, of lists of taps with so many vectors each; it takes `more` cycles."""
+        """`packed` tiles, of lists of taps with so many vectors each; the weights are packed
+        `packing` times."""
         for shape in self.target.packed_shapes(self.rows, max(vectors, default=1), asks):
             cycles = sum(
                 self.packed(shape, len(taps), count)
                 for (taps, _), count in zip(lists, vectors, strict=True)
             )
             usual = shape in USUAL_PACKED[self.target.machine.registers]
-            yield Candidate(shape, cycles + more, partial(plan, shape), usual)
+            if packing:
+                cycles += packing * self.packing(shape, lists)
+            yield Candidate(shape, cycles, partial(plan, shape), usual)
 
-    def packing(self, lists: list) -> float:
+    def packing(self, shape: tuple[int, int], lists: list) -> float:
         """Cycles to copy the weights of lists of taps in the order of `packed` tiles."""
-        return _PACKING * sum(len(taps) for taps, _ in lists) * self.rows
+        weights = sum(len(taps) for taps, _ in lists) * self.rows
+        if self.w_row == 1:
+            return weights * 2 / self.target.width
+        return _PACKING * self.cost.turned(weights, shape[0])
 
     def cycles(self, shape: tuple[int, int], vectors: int) -> float:
-        """Of `contract` tiles along so many vectors."""
+        """Cycles of `contract` tiles along so many vectors."""
         r, v = shape
-        # Two products a cycle, each of which takes four; two loads a cycle. Few sums cannot quite
-        # hide the latency, few rows load the columns often.
-        tap = max(r * v / 2, 4.6, (r + v + 3) / 2) + max(24 - r * v, 0) / 24 + v / 20
-        return self._blocks(shape, vectors) * (self.taps * 1.25 * tap + r * v + 20)
+        if not self.taps:  # zeros are stored
+            return self.rows * vectors * _ZERO / self.cost.stores
+        slice_ = contract_slice(self.target, shape, self.rows, self.w_row, self.taps)
+        # of each tap also its two offsets, and what is prefetched
+        tap = self.cost.round(r * v, r + v + 3, self._moving(shape, slice_))
+        tiles = self._blocks(shape, vectors)
+        return tiles * (self.taps * tap + -(-self.taps // slice_) * self.cost.ends(r * v))
 
     def packed(self, shape: tuple[int, int], taps: int, vectors: int) -> float:
-        """Of `packed` tiles over so many vectors and taps."""
+        """Cycles of `packed` tiles over so many vectors and taps."""
         r, v = shape
-        tap = max(r * v / 2, 4.6) * 1.12 + 0.08 * r + 0.15 * v
-        return self._blocks(shape, vectors) * (taps * tap + r * v + 25)
+        if not taps:
+            return self.rows * vectors * _ZERO_APART / self.cost.stores
+        slice_ = packed_slice(self.target, shape, self.rows, taps)
+        tap = self.cost.round(r * v, r + v + 1.5, self._moving(shape, slice_))
+        tiles = self._blocks(shape, vectors)
+        return tiles * (taps * tap + -(-taps // slice_) * self.cost.ends(r * v))
+
+    def _moving(self, shape: tuple[int, int], taps: int) -> float:
+        """Cycles of a tap in which vectors of a slice come, from wherever it is held."""
+        size = shape[1] * self.cost.vector
+        if self.x_bytes <= self.cost.l1 and size >= self.step:
+            return 0.0
+        whole, spread = size >= self.step, self.cost.spread(size, self.step)
+        # the first rows find what is new where the whole operand is, the others where it is held
+        first = 1 / -(-self.rows // shape[0])
+        new = min(1.0, self.x_bytes / self.loaded)
+        afar = self.cost.moving(size, self.x_bytes, whole, spread)
+        near = self.cost.moving(size, taps * size, whole, spread)
+        return first * new * afar + (1 - first) * near
 
     def _blocks(self, shape: tuple[int, int], vectors: int) -> int:
         return -(-self.rows // shape[0]) * -(-vectors // shape[1])
+
+
+def step_of(classes: list, target: Target) -> int:
+    """The bytes that taps of the batched operand are multiples of apart."""
+    steps = [np.gcd.reduce(np.diff(taps[:, 1])) for taps, _ in classes if len(taps) > 1]
+    return int(np.gcd.reduce(steps)) * target.bytes if steps else 0
+
+
+def contract_slice(target: Target, shape: tuple[int, int], rows: int, w_row: int, taps: int) -> int:
+    """The taps that a `contract` tile runs over before the next rows have their turn.
+
+    Weights that lie in rows are read best in long runs, up to half of the L2 cache; in columns,
+    what is read again should stay in the L1 cache."""
+    in_columns = w_row * target.bytes < LINE
+    size = target.profile.l1 // 3 if in_columns else target.profile.l2 // 2
+    return _slice(size, target, shape, rows, taps, 2)
+
+
+def packed_slice(target: Target, shape: tuple[int, int], rows: int, taps: int) -> int:
+    """The same of a `packed` tile, whose weights come in sequence."""
+    return _slice(3 * target.profile.l2 // 16, target, shape, rows, taps, 1.5)
+
+
+def _slice(
+    size: int, target: Target, shape: tuple[int, int], rows: int, taps: int, whole: float
+) -> int:
+    """The taps of a slice of at most `size` bytes; all, if they are at most so much more."""
+    most = max(size // (shape[1] * target.width * target.bytes), 1)
+    if (rows <= shape[0] and taps <= _LONGEST_RUN) or taps <= whole * most:
+        return max(taps, 1)
+    return most
 
 
 def contract_plan(
@@ -106,11 +178,8 @@ def contract_plan(
 
     row_blocks = -(-rows.size // r)
     longest = int(counts[:, 0].max())
-    size = target.bytes
-    most = (_SHORT_SLICE if rows.steps[0] * size < 64 else _LONG_SLICE) // (step * size)
-    if (row_blocks == 1 and longest <= _LONGEST_RUN) or longest <= 2 * most:
-        most = max(longest, 1)
-    scratch = row_blocks * r * step * size if longest > most else 0
+    most = contract_slice(target, shape, rows.size, rows.steps[0], longest)
+    scratch = row_blocks * r * step * target.bytes if longest > most else 0
     w_row, _, out_row = rows.steps
     # fmt: off
     parameters = (
@@ -139,9 +208,7 @@ def packed_plan(
     r, v = shape
     blocks = -(-rows.size // r)
     longest = max(len(taps) for taps, _ in lists)
-    most = max(_PACKED_SLICE // (v * target.width * target.bytes), 1)
-    if (blocks == 1 and longest <= _LONGEST_RUN) or longest <= 1.5 * most:
-        most = max(longest, 1)
+    most = packed_slice(target, shape, rows.size, longest)
     steps = np.minimum(np.arange(0, lanes, target.width), lanes - target.width)[:, None]
     classes, columns, w_at, packed, at = [], [], [], 0, 0
     first = 0

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.loops.single import across_kernel, pack_across_kernel
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
 from specc.backend.contraction.target import Target
@@ -24,10 +25,6 @@ from specc.backend.contraction.tiling import (
 _POSITIONS = (1, 2, 4, 7, 8, 10, 12, 14)
 # Vectors of a tile at most; more where lines of weights come from afar time and again.
 _VECTORS, _MOST_VECTORS = 4, 8
-# Cycles to write one row of a tile, and to start one.
-_ROW, _START = 2, 30
-# Weights of more bytes do not stay in the L2 cache from call to call.
-_NEAR = 512 << 10
 
 
 def shapes(target: Target) -> list[tuple[int, int]]:
@@ -48,22 +45,27 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     if not rows.size or not any(len(positions) for _, positions in classes):
         return
 
+    cost = Cost(target)
+    size = rows.size * sum(len(taps) for taps, _ in classes) * target.bytes
+
     def cycles(shape: tuple[int, int]) -> float:
         q, v = shape
         blocks = -(-rows.size // (v * target.width))
         total = 0.0
         for taps, positions in classes:
-            # two loads a cycle: the values, the weights, an offset, and what is asked for ahead
-            tile = len(taps) * max(q * v / 2, 4, (q + 2 * v + 1) / 2) * 1.2
-            tile += v * target.width * _ROW + _START
+            # the values, the weights, an offset, and what is prefetched
+            moving = 1.5 * cost.moving(v * cost.vector, size, in_sequence=True)
+            tile = len(taps) * cost.round(q * v, q + 2 * v + 1, moving)
+            tile += v * cost.turned(target.width**2, target.width)
+            tile += v * target.width / cost.stores + cost.ends(0)
             total += len(positions) * -(-run // q) * blocks * tile
-            if not problem.kept:  # to pack the weights
-                total += blocks * v * target.width * len(taps) / 2 / problem.calls
+            if not problem.kept:
+                weights = blocks * v * target.width * len(taps)
+                total += cost.turned(weights, target.width) / problem.calls
         return total
 
     most = -(-rows.size // target.width)
-    size = rows.size * sum(len(taps) for taps, _ in classes) * target.bytes
-    if problem.calls <= 1 or size <= _NEAR:
+    if problem.calls <= 1 or size <= cost.l2 // 2:
         most = min(most, _VECTORS)
     runs_each = max(len(positions) for _, positions in classes)
     asks = part.parts > 1 and runs_each > 1

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
-from specc.backend.contraction.tiled import Tiles, contract_plan
+from specc.backend.contraction.tiled import Tiles, contract_plan, step_of
 
 
 def _candidates(problem: Problem) -> Iterable[Candidate]:
     target, (rows, classes) = problem.target, problem.taps
     if not rows.size:
         return ()
-    positions_ = sum(len(positions) for _, positions in classes)
-    points = sum(len(taps) * len(positions) for taps, positions in classes)
-    cost = Tiles(target, rows.size, max(1, points // positions_))
+    full = [(len(taps), len(positions)) for taps, positions in classes if len(taps)]
+    positions = sum(count for _, count in full)
+    empty = sum(len(positions) for taps, positions in classes if not len(taps))
+    taps = sum(taps * count for taps, count in full) // max(positions, 1)
+    loaded = taps * positions * problem.lanes * target.bytes
+    # fmt: off
+    cost = Tiles(
+        target, rows.size, taps, rows.steps[0], problem.x_bytes, max(loaded, 1),
+        step_of(classes, target),
+    )
+    # fmt: on
+    zeros = empty * replace(cost, taps=0).cycles((1, 1), -(-problem.lanes // target.width))
     return cost.candidates(
-        problem.lanes // target.width,
-        lambda cycles: cycles * positions_,
+        problem.lanes,
+        lambda cycles: cycles * positions + zeros,
         lambda shape: contract_plan(target, shape, classes, rows, problem.lanes, problem.names),
     )
 

@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from specc.backend.contraction.cost import START, Cost
 from specc.backend.contraction.loops.single import dot_kernel
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
 from specc.backend.contraction.target import Target
@@ -24,11 +25,6 @@ from specc.backend.contraction.tiling import (
 
 # Not every number: each is one more kernel to compile.
 _ROWS, _TAPS = (1, 2, 4, 8), (1, 2, 4)
-# Cycles to add up the elements of a vector, and to start a tile.
-_SUM, _START = 8, 30
-# Bytes of weights in rows that a loop finds in a near cache, and how much longer more of them take
-# it (measured: 54 GB/s of 1 MB, where packed weights come at 118).
-_NEAR, _FROM_AFAR = 512 << 10, 2.5
 
 
 def shapes(target: Target) -> list[tuple[int, int]]:
@@ -58,13 +54,18 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     tap_at = offsets([taps] if taps else [], 3)[:, 1:]
     length = runs[0].size
 
+    cost = Cost(target)
+
     def cycles(shape: tuple[int, int]) -> float:
         r, t = shape
         tiles = len(positions) * -(-rows.size // r) * -(-len(tap_at) // t)
         vectors = len(segments) * -(-length // target.width)
-        cycles = tiles * (vectors * max(r * t / 2, 4, (r + t) / 2) * 1.2 + r * t * _SUM + _START)
-        size = rows.size * len(segments) * length * target.bytes
-        return cycles * (_FROM_AFAR if problem.calls > 1 and size > _NEAR else 1) / part.parts
+        size = rows.size * len(segments) * length * target.bytes / part.parts
+        # each row is a sequence of its own, of which there are several
+        moving = 2 * cost.moving(r * cost.vector, size, in_sequence=True)
+        tile = vectors * cost.round(r * t, r + t, moving)
+        tile += len(segments) * START + cost.added_up(r * t) + cost.ends(r * t)
+        return tiles * tile / part.parts
 
     def build(shape: tuple[int, int]) -> ContractionPlan:
         # a part of the rows in whole tiles; the last tile of all may overlap the one before

@@ -14,7 +14,6 @@ from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import ContractionPlan
 
 USUAL = {32: ((4, 6), (6, 4)), 16: ((3, 3), (4, 2))}
-_SLICE = 32 << 10  # bytes of the rows of a tile that all taps run over before the next ones
 
 
 def _candidates(problem: Problem) -> Iterator[Candidate]:
@@ -31,7 +30,8 @@ def _plan(target: Target, sums: Sums, shape: tuple[int, int]) -> ContractionPlan
     r, t = shape
     vector = target.width * target.bytes
     total = int(segments[:, 2].sum())
-    most = max(1, _SLICE * len(segments) // (r * total * vector))
+    # the rows of a tile stay in the L1 cache while all taps run over them
+    most = max(1, 2 * target.profile.l1 // 3 * len(segments) // (r * total * vector))
     scratch = -(-len(taps) // t) * r * t * vector if most < len(segments) else 0
     # fmt: off
     parameters = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
-from specc.backend.contraction.tiled import Tiles, packed_plan
+from specc.backend.contraction.tiled import Tiles, packed_plan, step_of
 from specc.backend.contraction.tiling import by_weights
 
 
@@ -16,11 +16,17 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
     lists = by_weights(classes)
     # for each position, the vectors of its lanes
     columns = [len(positions) * (problem.lanes // target.width) for _, positions in lists]
-    cost = Tiles(target, rows.size, 1)
+    loaded = sum(len(taps) * len(positions) for taps, positions in lists) * problem.lanes
+    loaded = max(loaded * target.bytes, 1)
+    # fmt: off
+    cost = Tiles(
+        target, rows.size, 1, rows.steps[0], problem.x_bytes, loaded, step_of(lists, target)
+    )
+    # fmt: on
     return cost.candidates_packed(
         lists,
         columns,
-        0 if problem.kept else cost.packing(lists) / problem.calls,
+        0 if problem.kept else 1 / problem.calls,
         lambda shape: packed_plan(target, shape, lists, rows, problem.lanes, problem.names),
     )
 

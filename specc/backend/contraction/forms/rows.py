@@ -49,9 +49,12 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
     taps = (ends[:, None] + np.arange(run.size)[:, None] * np.array(run.steps)).reshape(-1, 3)
     positions = offsets([axis for axis in own if axis is not main], 3)
     positions += np.array([0, batched.constant, start]) + first * np.array(main.steps)
-    cost = Tiles(target, high, len(taps))
     # an odd number of vectors: rows a power of two apart would fall onto the same cache lines
     turned_row = target.width * (-(-count // target.width) | 1)
+    # the rows of the weights take the place of the lanes: they are what is batched
+    size = len(taps) * count * target.bytes
+    line = turned_row * target.bytes
+    cost = Tiles(target, high, len(taps), main.steps[1], size, size, line)
 
     def build(shape: tuple[int, int]) -> ContractionPlan:
         turning = ContractionPlan(
@@ -76,10 +79,8 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
         )
         return replace(plan, packing=turning, packed=len(taps) * turned_row * target.bytes)
 
-    turning = 0 if problem.kept else 0.4 * len(taps) * count
-    return cost.candidates(
-        count // target.width, lambda cycles: cycles * len(positions) + turning, build
-    )
+    turning = 0 if problem.kept else cost.cost.turned(len(taps) * count, target.width)
+    return cost.candidates(count, lambda cycles: cycles * len(positions) + turning, build)
 
 
 FORM = Form("rows", Kind.SINGLE, _candidates)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
-from specc.backend.contraction.tiled import Tiles, packed_plan
+from specc.backend.contraction.tiled import Tiles, packed_plan, step_of
 from specc.backend.contraction.tiling import (
     by_weights,
     part_of,
@@ -31,13 +31,18 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
     if not lists or not rows.size:
         return ()
     columns = [len(positions) * -(-run // target.width) for _, positions in lists]
-    cost = Tiles(target, rows.size, 1)
+    loaded = sum(len(taps) * len(positions) for taps, positions in lists) * run * target.bytes
+    # fmt: off
+    cost = Tiles(
+        target, rows.size, 1, rows.steps[0], problem.x_bytes, loaded, step_of(lists, target)
+    )
+    # fmt: on
     asks = part.parts > 1
     names = {"x": batched.name, "w": weights.name}
     return cost.candidates_packed(
         lists,
         columns,
-        0 if problem.kept else cost.packing(lists),
+        0 if problem.kept else 1,
         lambda shape: packed_plan(target, shape, lists, rows, run, names, asks),
         asks,
     )

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.gradient import Sums, sums_of
 from specc.backend.contraction.loops.contract import contract_kernel, turn_kernel
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
@@ -14,9 +15,7 @@ from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiled import USUAL
 from specc.backend.contraction.tiling import SOON, ContractionPlan
 
-# Bytes of the transposed operand that all tiles run over in turn, and the most that is transposed
-# at all.
-_SLICE, _MOST = 32 << 10, 8 << 20
+_MOST = 8 << 20  # bytes that are transposed at most
 
 
 def _candidates(problem: Problem) -> Iterator[Candidate]:
@@ -35,12 +34,23 @@ def _of(target: Target, sums: Sums) -> Iterator[Candidate]:
         or taps * total * target.bytes > _MOST
     ):
         return
+    cost = Cost(target)
     for shape in target.shapes(sums.rows.size, taps // target.width):
         r, v = shape
         blocks = -(-sums.rows.size // r) * -(-taps // (v * target.width))
-        cycles = blocks * (total * (max(r * v / 2, 4) + 1) + r * v + 20) + taps * total * 0.4
+        slice_ = _slice(target, v)
+        moving = cost.moving(v * cost.vector, slice_ * v * cost.vector)
+        tile = total * cost.round(r * v, r + v + 3, moving)
+        tile += -(-total // slice_) * cost.ends(r * v)
+        cycles = blocks * tile + cost.turned(taps * total, target.width)
         usual = shape in USUAL[target.machine.registers]
         yield Candidate(shape, cycles, partial(_plan, target, shape, sums), usual)
+
+
+def _slice(target: Target, vectors: int) -> int:
+    """The sums that all tiles run over in turn: the transposed operand stays in the L1 cache."""
+    size = vectors * target.width * target.bytes
+    return max(target.width, 2 * target.profile.l1 // 3 // size // target.width * target.width)
 
 
 def _plan(target: Target, shape: tuple[int, int], sums: Sums) -> ContractionPlan:
@@ -50,7 +60,7 @@ def _plan(target: Target, shape: tuple[int, int], sums: Sums) -> ContractionPlan
     # an odd number of vectors: rows a power of two apart would fall onto the same cache lines
     turned_row = target.width * (-(-taps.size // target.width) | 1)
     total, step = len(ends) * length, v * target.width
-    most = max(target.width, _SLICE // (step * target.bytes) // target.width * target.width)
+    most = _slice(target, v)
     lanes = np.arange(length, dtype=np.int64)
     # whole vectors are transposed, so some lanes beyond the last
     turned = (total + target.width) * turned_row * target.bytes

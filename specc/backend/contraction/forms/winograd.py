@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.loops.winograd import winograd_kernel, winograd_weights_kernel
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
 from specc.backend.contraction.target import Target
@@ -15,9 +16,9 @@ from specc.ir import sizes
 
 # The tile of the products by the number of registers: one, as each is a kernel to compile.
 _SHAPES = {32: (8, 3), 16: (6, 2)}
-# Cycles to transform a column of the image, one of the result, and weights; most are for stores to
-# the L2 cache.
-_ENTER, _LEAVE, _WEIGHT = 70, 45, 25
+# Loads, sums and stores to transform a column of the image, one of the result, and weights of
+# several rows, which are gathered element by element.
+ENTER, LEAVE, WEIGHT = (16, 32, 16), (16, 24, 4), (0, 28, 16)
 
 
 def shapes(target: Target) -> list[tuple[int, int]]:
@@ -56,10 +57,12 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     column_count = tiles[0] * tiles[1] * (problem.lanes // target.width)
     r, v = shape
     blocks = -(-row_count // r)
-    tile = channel_count * (r * v / 2 * 1.12 + 1) + r * v + 25
-    transforms = _ENTER * channel_count + _LEAVE * row_count
+    cost = Cost(target)
+    tile = channel_count * (cost.round(r * v, r + v + 2) + 1) + cost.ends(r * v)
+    transforms = cost.transformed(*ENTER) * channel_count + cost.transformed(*LEAVE) * row_count
     cycles = column_count * (transforms + 16 * blocks * tile / v)
-    cycles += 0 if problem.kept else _WEIGHT * row_count * channel_count
+    weight = cost.gathered(9) + cost.transformed(*WEIGHT) / r
+    cycles += 0 if problem.kept else weight * row_count * channel_count
 
     def build() -> ContractionPlan:
         # an odd number of vectors apart: a power of two would fall onto the same cache lines

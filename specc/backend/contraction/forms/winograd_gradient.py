@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.loops.winograd import winograd_gradient_kernel
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
 from specc.backend.contraction.target import Target
@@ -17,11 +18,9 @@ from specc.backend.contraction.winograd import columns_of, fills, window_of
 # of scratch memory.
 _SHAPES = {32: {1: (16, 1), 2: (11, 2)}, 16: {1: (8, 1), 2: (6, 2)}}
 _BLOCK, _MOST_SCRATCH = 4, 32 << 20
-# Cycles to transform a column of the image, to transpose one of the result's gradient, and to
-# transform weights back.
-_ENTER, _TURN, _WEIGHT_BACK = 130, 100, 40
-# The estimate for `outer` tiles is too high by this factor, so this one is scaled to match.
-_AS_OUTER = 1.45
+# Loads, sums and stores to transform a column of the image, one of the result's gradient, and
+# weights back.
+_ENTER, _SPREAD, _BACK = (16, 32, 32), (4, 12, 16), (16, 30, 9)
 
 
 def shapes(target: Target) -> list[tuple[int, int]]:
@@ -55,10 +54,13 @@ def _of(problem: Problem, dy: Linear, x: Linear) -> Candidate | None:
     shape = _SHAPES[target.machine.registers][min(vectors, 2)]
     r, v = shape
     channel_blocks, filter_blocks = -(-channels // r), -(-vectors // v)
-    tile = _BLOCK * target.width * (max(r * v / 2, 4) * 1.15 + 0.5) + 3 * r * v + 25
+    cost = Cost(target)
+    tile = _BLOCK * target.width * (cost.round(r * v, r + v) + 0.5) + 3 * cost.ends(r * v)
     cycles = 16 * channel_blocks * filter_blocks * tile * column_count / _BLOCK
-    cycles += column_count * (_ENTER * channels + _TURN * vectors * target.width)
-    cycles = _AS_OUTER * (cycles + _WEIGHT_BACK * filters * channels)
+    turned = 4 * cost.turned(target.width, target.width) + cost.transformed(*_SPREAD)
+    enter = cost.transformed(*_ENTER)
+    cycles += column_count * (enter * channels + turned * vectors * target.width)
+    cycles += cost.transformed(*_BACK) * vectors * target.width * channels
     row, line = _BLOCK * target.width, filter_blocks * v * target.width
     high = channel_blocks * r
     scratch = (

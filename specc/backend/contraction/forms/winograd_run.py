@@ -10,6 +10,8 @@ from functools import partial
 
 import numpy as np
 
+from specc.backend.contraction.cost import Cost
+from specc.backend.contraction.forms.winograd import ENTER, LEAVE, WEIGHT
 from specc.backend.contraction.loops.winograd import winograd_run_kernel, winograd_weights_kernel
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
 from specc.backend.contraction.target import Target
@@ -20,8 +22,6 @@ from specc.ir.plan import share
 # The tiles of the products by the number of registers: few columns want no more than one or two
 # vectors.
 SHAPES = {32: ((8, 2), (16, 1), (8, 1)), 16: ((6, 2), (12, 1), (6, 1))}
-# Cycles to transform a column of the image, one of the result, and weights.
-_ENTER, _LEAVE, _WEIGHT = 70, 30, 25
 
 
 def shapes(target: Target) -> list[tuple[int, int]]:
@@ -58,15 +58,18 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     columns = pieces.reshape(-1, 4, 2).swapaxes(1, 2).reshape(-1, 8)
     columns += np.repeat([0, first * out.step(window.filters)], 4)
 
+    cost = Cost(target)
+    enter, leave, weight = (cost.transformed(*each) for each in (ENTER, LEAVE, WEIGHT))
+
     def cycles(shape: tuple[int, int]) -> float:
         r, v = shape
         groups, blocks = -(-len(columns) // v), -(-row_count // r)
-        tile = channel_count * (max(r * v / 2, 4.6) * 1.12 + 1) + r * v + 25
-        transforms = len(columns) * (_ENTER * channel_count + _LEAVE * blocks * r)
+        tile = channel_count * (cost.round(r * v, r + v + 2) + 1) + cost.ends(r * v)
+        transforms = len(columns) * (enter * channel_count + leave * blocks * r)
         return (
             transforms
             + groups * blocks * 16 * tile
-            + (0 if problem.kept else _WEIGHT * row_count * channel_count)
+            + (0 if problem.kept else (weight / r + cost.gathered(9)) * row_count * channel_count)
         )
 
     def build(shape: tuple[int, int]) -> ContractionPlan:

@@ -131,8 +131,8 @@ def packed(
             ends = columns + 16 * n
             later = columns + 16 * min(n + ahead * vectors, end - vectors)
             if taps == 0:
-                for v in range(vectors):
-                    for k in range(rows):
+                for k in range(rows):
+                    for v in range(vectors):
                         at = out + item * (k * out_row + word(ends, 2 * v + 1))
                         row = view(at, (width,), real)
                         for i in range(width):
