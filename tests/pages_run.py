@@ -185,7 +185,7 @@ class Session:
             wrong = missing(lines, shown, name in MEASURED)
             if wrong is not None:
                 return f"`{command}` does not print it there: {wrong}\nit prints\n{output}"
-            is_refused = any(each.startswith(("error", "Error")) for each in shown)
+            is_refused = any(each.startswith(("error", "Error", "  WRONG")) for each in shown)
             if status and not is_refused:
                 return f"`{command}` exits with {status}"
         return None
