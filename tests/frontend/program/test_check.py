@@ -477,3 +477,13 @@ def test_a_damaged_model_is_refused_in_words(tokens, changes):
     )
     for each in report:
         assert each.message and each.span.end <= len(each.span.source.text)
+
+
+def test_a_number_changes_a_sequence_that_is_called_like_a_setting_for_columns():
+    text = (
+        "seq time = 5 model m { input x: float[time, 2] target t: float[1] "
+        "let y = x -> last -> dense(1) output y loss mse(y, t) } "
+        "train { optimizer sgd(lr = 0.1) }"
+    )
+    program = check(parse(Source("x.dl", text))[0], {"time": 9})
+    assert program.ports[0].shape == (9, 2)
