@@ -317,16 +317,15 @@ def _best(
     from specc.reading import read_source
     from specc.runs.display import display
     from specc.runs.run import Run
-    from specc.runs.start import start
+    from specc.runs.start import prepare
 
     metrics = {each.name: each.is_max for each in program.metrics}
     source = read_source(path)
     texts = {name: str(value) for name, value in values.items()}
     with TemporaryDirectory() as runs:
         content = source.text.encode()
-        training = start(
-            source, content, folder, texts, Path(runs), _Silent(), threads=1, given=data
-        )
+        prepared = prepare(source, content, folder, texts, _Silent(), threads=1, given=data)
+        training = prepared.begun(Path(runs))
         try:
             net, epochs = training.net, training.program.recipe.epochs
             with display(net, epochs, training.steps_per_epoch, 0, is_quiet=True) as watch:

@@ -16,9 +16,18 @@ from importlib import import_module
 import click
 
 from specc import __version__
-from specc.diagnostics import SpecError
+from specc.diagnostics import SpecError, closest
 
 MISTAKE, USAGE, BUG, INTERRUPTED, BROKEN_PIPE = 1, 2, 70, 130, 141
+
+
+# What the field calls the commands.
+SYNONYMS = {
+    "fit": "train", "evaluate": "eval", "test": "eval", "infer": "predict", "lint": "check",
+    "format": "fmt", "init": "new", "create": "new", "generate": "sample", "summary": "show",
+    "profile": "time", "list": "runs", "ls": "runs", "help": "explain", "compile": "build",
+    "compare": "runs", "resume": "train", "dashboard": "board", "validate": "check",
+}  # fmt: skip
 
 
 class ReaderGone(Exception):
@@ -26,29 +35,41 @@ class ReaderGone(Exception):
 
 
 # The module and the name of each command in it; a module is imported when its command runs.
-COMMANDS = {
-    "board": ("board", "board"),
-    "build": ("build", "build"),
-    "check": ("check", "check"),
-    "convert": ("convert", "convert"),
-    "doctor": ("doctor", "doctor"),
-    "eval": ("evaluate", "evaluate"),
-    "explain": ("explain", "explain"),
-    "flow": ("flow", "flow"),
-    "fmt": ("format", "fmt"),
-    "grade": ("grade", "grade"),
-    "gradcheck": ("gradcheck", "gradcheck"),
-    "new": ("new", "new"),
-    "plot": ("plot", "plot"),
-    "predict": ("predict", "predict"),
-    "report": ("report", "report"),
-    "runs": ("runs", "runs"),
-    "sample": ("sample", "sample"),
-    "schema": ("convert", "schema"),
-    "show": ("show", "show"),
-    "time": ("time", "time"),
-    "train": ("train", "train"),
+GROUPS = {
+    "Begin": {
+        "new": ("new", "new"),
+        "check": ("check", "check"),
+        "explain": ("explain", "explain"),
+        "doctor": ("doctor", "doctor"),
+    },
+    "Train and use a model": {
+        "train": ("train", "train"),
+        "lr": ("lr", "lr"),
+        "eval": ("evaluate", "evaluate"),
+        "predict": ("predict", "predict"),
+        "sample": ("sample", "sample"),
+        "runs": ("runs", "runs"),
+    },
+    "See what happens": {
+        "show": ("show", "show"),
+        "plot": ("plot", "plot"),
+        "report": ("report", "report"),
+        "board": ("board", "board"),
+        "flow": ("flow", "flow"),
+        "time": ("time", "time"),
+    },
+    "Files and code": {
+        "fmt": ("format", "fmt"),
+        "convert": ("convert", "convert"),
+        "schema": ("convert", "schema"),
+        "build": ("build", "build"),
+        "gradcheck": ("gradcheck", "gradcheck"),
+        "grade": ("grade", "grade"),
+        "cache": ("cache", "cache"),
+        "completion": ("completion", "completion"),
+    },
 }
+COMMANDS = {name: place for group in GROUPS.values() for name, place in group.items()}
 
 
 class Commands(click.Group):
@@ -62,6 +83,29 @@ class Commands(click.Group):
             return None
         module, command = COMMANDS[name]
         return getattr(import_module(f"specc.cli.{module}"), command)
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; a name that there is not gets a suggestion."""
+        name = arguments[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = closest(name, COMMANDS, SYNONYMS)
+            hint = f"did you mean `{near}`?" if near else "`specc --help` lists the commands"
+            raise click.UsageError(f"there is no command `{name}`; {hint}", context)
+        return super().resolve_command(context, arguments)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in groups, each with the whole first sentence of its help."""
+        width = max(map(len, COMMANDS))
+        for title, group in GROUPS.items():
+            rows = []
+            for name in group:
+                command = self.get_command(context, name)
+                assert command is not None
+                rows.append((f"{name:<{width}}", command.get_short_help_str(limit=200)))
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
     def invoke(self, context: click.Context) -> object:
         try:
