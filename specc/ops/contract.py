@@ -66,11 +66,9 @@ class Contract(Op):
     """out[map] += left[map] * right[map] over the box of `extents`.
 
     Where an operand is batched, the example is an index of its own: shared by the operands and the
-    result, or summed over the batch with `sum_batch` (with `complete`, over the examples of all
-    shards, each of which computes some rows of the result). With `by_rows`, each shard sums over
-    its share of the weights' rows: the result is the sum of theirs. With `rounded`, operands are
-    rounded to bfloat16 as they are read. `shape` is the shape of the result; places that no index
-    point reaches are 0.
+    result, or summed over the batch with `sum_batch`. With `rounded`, operands are rounded to
+    bfloat16 as they are read. `shape` is the shape of the result; places that no index point
+    reaches are 0.
     """
 
     extents: tuple[Size, ...]
@@ -79,8 +77,6 @@ class Contract(Op):
     right: Map
     shape: Shape
     sum_batch: bool = False
-    complete: bool = False
-    by_rows: bool = False
     rounded: bool = False
     form = Form.CONTRACTION
 
@@ -92,8 +88,7 @@ class Contract(Op):
             for map_ in (self.out, self.left, self.right)
         ]
         ranges = [f"{name} < {size}" for name, size in zip(names, self.extents, strict=True)]
-        names_ = ("sum_batch", "complete", "by_rows", "rounded")
-        flags = [name for name in names_ if getattr(self, name)]
+        flags = [name for name in ("sum_batch", "rounded") if getattr(self, name)]
         return ", ".join([f"{maps[0]} += {maps[1]} * {maps[2]}", *ranges, *flags])
 
     @property
@@ -175,14 +170,6 @@ class Contract(Op):
     @property
     def sums_batch(self) -> bool:
         return self.sum_batch
-
-    @property
-    def completes_rows(self) -> bool:
-        return self.complete
-
-    @property
-    def sums_own_rows(self) -> bool:
-        return self.by_rows
 
     def suits_team(self, node: Node) -> bool:
         return True

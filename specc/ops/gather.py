@@ -147,7 +147,6 @@ class Put(WithKernel, WithoutArithmetic):
     size: Size
     sum_batch: bool = False
     lead: int = 0
-    complete: bool = False
 
     def infer(self, dy: Type, index: Type) -> Type:
         if index.kind != "int":
@@ -185,16 +184,10 @@ class Put(WithKernel, WithoutArithmetic):
     def sums_batch(self) -> bool:
         return self.sum_batch
 
-    @property
-    def completes_rows(self) -> bool:
-        return self.complete
-
     def suits_team(self, node: Node) -> bool:
         return _is_of_each_example(node)
 
     def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
-        if self.complete:
-            return kernels.put_rows
         return kernels.put_sum if self.sum_batch else kernels.put
 
     def arguments(self, types: Types, lanes: int) -> dict[str, int]:

@@ -16,9 +16,11 @@ as the gradient of a dense layer's input does:
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, fields
+from typing import Any
 
 from specc.ir.graph import Graph, Node, rebuild
+from specc.ir.op import REGISTRY, Op
 from specc.ops.contract import Contract
 from specc.ops.gather import Put
 from specc.ops.reduce import AllReduce
@@ -28,6 +30,60 @@ SMALLEST = 1 << 14  # elements of a gradient for which it is worth a thought
 FEWEST_ROWS = 32  # of each shard
 SMALLEST_OF_TEAM, FEWEST_OF_TEAM = 1 << 11, 4  # the same where the shards are a team
 WEIGHT = 2  # elements of a gradient for one of the activations of all shards
+
+
+class _Divided(Op):
+    """An op as the shards of a plan carry it out; it is printed under its own name."""
+
+    abstract = True
+
+    @property
+    def name(self) -> str:
+        return next(each.__name__ for each in type(self).__mro__ if each.__name__ in REGISTRY)
+
+
+@dataclass(frozen=True)
+class CompletedProduct(_Divided, Contract):
+    """A sum over the examples of all shards, each of which computes some rows of it."""
+
+    abstract = True
+    completes_rows = True
+
+    def attributes(self) -> str:
+        return f"{super().attributes()}, complete"
+
+
+@dataclass(frozen=True)
+class CompletedPut(_Divided, Put):
+    """A sum over the examples of all shards, each of which computes some rows of it."""
+
+    abstract = True
+    completes_rows = True
+
+    def attributes(self) -> str:
+        return f"{super().attributes()}, complete"
+
+
+@dataclass(frozen=True)
+class OwnRows(_Divided, Contract):
+    """A sum over a shard's own rows of the weights: the product is the sum of all shards' sums."""
+
+    abstract = True
+    sums_own_rows = True
+
+    def attributes(self) -> str:
+        return f"{super().attributes()}, by_rows"
+
+
+def _fields(op: Op) -> dict[str, Any]:
+    return {each.name: getattr(op, each.name) for each in fields(op)}
+
+
+def _completed(op: Op) -> Op:
+    if isinstance(op, Contract):
+        return CompletedProduct(**_fields(op))
+    assert isinstance(op, Put), op
+    return CompletedPut(**_fields(op))
 
 
 def divide(graph: Graph, shards: int, lanes: int, team: bool = False) -> Graph:
@@ -53,10 +109,10 @@ def divide(graph: Graph, shards: int, lanes: int, team: bool = False) -> Graph:
     def rule(old: Node, now: Node) -> Node:
         if old in wanted:
             (part,) = now.inputs
-            assert isinstance(part.op, (Contract, Put))
-            return Node(replace(part.op, complete=True), part.inputs, now.type, part.origin)
+            return Node(_completed(part.op), part.inputs, now.type, part.origin)
         if old in by_rows:
-            own = Node(replace(now.op_as(Contract), by_rows=True), now.inputs, now.type, now.origin)
+            op = OwnRows(**_fields(now.op))
+            own = Node(op, now.inputs, now.type, now.origin)
             return Node(AllReduce(), (own,), now.type, now.origin)
         return now
 

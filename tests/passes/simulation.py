@@ -92,7 +92,7 @@ class _Simulation:
         return self.space(place, shard, int(first.max(initial=-item)) + item), first
 
     def arena_of(self, node: Node, shard: int) -> int:
-        by_rows = isinstance(node.op, Contract) and node.op.by_rows
+        by_rows = node.op.sums_own_rows
         return shard if by_rows or not self.plan.team else 0
 
     def load(self, root, place, elements, shard: int, by: int, phase: int, meant=None) -> None:
@@ -234,7 +234,7 @@ class _Simulation:
             root = plan.views[value].root
             if isinstance(root.op, Const):
                 continue
-            by_rows = isinstance(root.op, Contract) and root.op.by_rows
+            by_rows = root.op.sums_own_rows
             count = plan.shards if by_rows else plan.arenas
             for arena in range(count) if of_all else (shard,):
                 at = self.load_view(value, rows, arena, shard, step.phase)
@@ -289,7 +289,7 @@ class _Simulation:
         before: list[tuple[tuple, np.ndarray]] = []
         rows = by = None
         whole = step.mode != Mode.SPLIT and step.mode != Mode.ROWS
-        by_rows = isinstance(node.op, Contract) and node.op.by_rows
+        by_rows = node.op.sums_own_rows
         is_part = step.mode == Mode.ROWS or (
             step.mode == Mode.SPLIT and step.by_channels and not by_rows
         )

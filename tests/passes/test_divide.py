@@ -112,5 +112,5 @@ def test_only_a_team_divides_a_product_by_the_rows_of_its_weights():
     graph = specc.compile(specc.load(Source("m.dl", text)), threads=2, shards=2).graph("train")
     for team, expected in ((False, 0), (True, 1)):
         divided = divide(graph, 2, 32, team)
-        by_rows = [node for node in divided.nodes if getattr(node.op, "by_rows", False)]
+        by_rows = [node for node in divided.nodes if node.op.sums_own_rows]
         assert len(by_rows) == expected

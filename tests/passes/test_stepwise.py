@@ -62,7 +62,7 @@ def both(net, draws=(0.0, 1), **arrays):
     """What is written step by step, and by passes over all steps; whether there is a step."""
     data = net.examples(arrays, ())
     fast = net.write(data, *draws)
-    slow = decode(net.predict, net.written, net.ports, data, *draws)
+    slow = decode(net.predict_rows, net.written, net.ports, data, *draws)
     for port in net.written:
         rng = np.random.default_rng(5)
         symbols = rng.integers(0, port.classes, slow[port.name].shape)

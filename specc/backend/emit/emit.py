@@ -248,7 +248,7 @@ class _Emitter(Shard):
     def contract(self, step: Step, loop: Repeated | None = None) -> Iterator[Call]:
         (node,) = step.group.nodes
         ((_, place),) = step.stores
-        if node.op_as(Contract).by_rows:
+        if node.op.sums_own_rows:
             yield from own_rows_calls(node, self, self.address(node, place), step.phase)
             return
         divided = step.mode == Mode.SPLIT

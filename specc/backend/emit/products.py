@@ -190,7 +190,9 @@ def own_rows_calls(node: Node, shard: Shard, out: Address, phase: int) -> list[C
     start, count = share(op.bound_extents[i], shard.shard, shard.plan.shards)
     extents = [*op.extents]
     extents[i] = count
-    part = replace(op, extents=tuple(extents), by_rows=False)
+    part = Contract(
+        tuple(extents), op.out, op.left, op.right, op.shape, op.sum_batch, rounded=op.rounded
+    )
     for n, (map_, name) in enumerate(((op.left, "left"), (op.right, "right"))):
         places[n] = places[n].moved(
             start * Linear(map_, operands[n], name).step(i) * shard.item(node)

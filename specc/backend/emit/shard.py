@@ -15,13 +15,12 @@ from specc.backend.emit.calls import Address, element_bytes
 from specc.backend.machine import this_machine
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, GroupKind, Place, Plan, share
-from specc.ops.contract import Contract
 from specc.ops.views import parts_read
 
 
 def is_by_rows(node: Node) -> bool:
     """Return whether each shard of a team has the part of the value that its own rows give."""
-    return isinstance(node.op, Contract) and node.op.by_rows
+    return node.op.sums_own_rows
 
 
 @dataclass(eq=False)

@@ -78,11 +78,7 @@ def _same_channels(maker: Scheduled, reader: Scheduled, value: Node) -> bool:
     }
     if reader.group.kind == GroupKind.CONTRACT:
         node = reader.group.nodes[0]  # the rows of its weights are the channels of what it reads
-        return (
-            node.op_as(Contract).by_rows
-            and value in node.inputs
-            and channels == {*value.type.shape}
-        )
+        return node.op.sums_own_rows and value in node.inputs and channels == {*value.type.shape}
     reads = [each for node in reader.group.nodes for each in node.inputs if root_of(each) is value]
     return all(each is value for each in reads) and channels == {value.type.shape[0]}
 
@@ -101,7 +97,7 @@ def _takes_own_rows(reader: Scheduled, writer: Scheduled) -> bool:
     op = node.op_as(Contract)
     (weight,) = (each for each in node.inputs if not each.type.batched)
     is_left = weight is node.inputs[0]
-    by_rows = op.by_rows or (op.left if is_left else op.right)[:1] == op.out[:1]
+    by_rows = op.sums_own_rows or (op.left if is_left else op.right)[:1] == op.out[:1]
     return by_rows and isinstance(weight.op, Input) and writer.group.domain == weight.type.shape
 
 
