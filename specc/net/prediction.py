@@ -92,7 +92,7 @@ class Prediction:
 
         graph = programs.graph(Kind.PREDICT)
         shards = programs.shards or shard_count(graph, rows, vector)
-        return prediction_batch(rows, vector, shards, planned, item)
+        return prediction_batch(rows, vector, shards, planned, item, programs.profile.l2)
 
     def quick(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray] | None:
         """The outputs for a few rows, of arrays that need no conversion.

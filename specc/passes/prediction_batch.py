@@ -1,6 +1,6 @@
 """How many rows a prediction computes at a time.
 
-    prediction_batch(rows=10_000, vector=16, shards=2, planned=planned)     # 256, or fewer
+    prediction_batch(10_000, vector=16, shards=2, planned=planned, item=4, near=1 << 20)  # 256
 
 Large batches read the weights less often, but their activations must fit in the L2 cache. So large
 images are predicted one vector of lanes at a time, and flat examples up to eight. A loop over time
@@ -16,24 +16,23 @@ from specc.ops.leaf import Input, Role
 from specc.ops.views import root_of
 
 MOST = 8  # most vectors of lanes; more were never faster
-NEAR = 5 << 18  # size of a core's own L2 cache, in bytes
 USES = 2  # how often each activation moves through memory: written once, read once
 
 
 def prediction_batch(
-    rows: int, vector: int, shards: int, planned: Callable[[int], Plan], item: int
+    rows: int, vector: int, shards: int, planned: Callable[[int], Plan], item: int, near: int
 ) -> int:
     """Rows to compute at a time, of `rows` in all; `planned(n)` plans for n.
 
-    A float takes `item` bytes.
+    A float takes `item` bytes, and a core's own cache has `near`.
     """
     unit = vector * min(shards, -(-rows // vector))
     whole = min(MOST, 1 << (-(-rows // unit) - 1).bit_length())
     plan = planned(unit * whole)
-    if whole == 1 or plan.arena_bytes <= NEAR:
+    if whole == 1 or plan.arena_bytes <= near:
         return unit * whole
     fewer = 2 if any(step.group.kind == GroupKind.LOOP for step in plan.steps) else 1
-    while plan.arena_bytes * 2 * fewer <= NEAR * whole:
+    while plan.arena_bytes * 2 * fewer <= near * whole:
         fewer *= 2
     weights = item * sum(
         node.type.bound_elements
@@ -45,5 +44,5 @@ def prediction_batch(
         for node in plan.places
         if node.type.batched and root_of(node) is node
     )
-    anew = weights * (1 / fewer - 1 / whole) if weights > NEAR else 0.0
+    anew = weights * (1 / fewer - 1 / whole) if weights > near else 0.0
     return unit * (fewer if anew < USES * computed * vector else whole)

@@ -32,13 +32,9 @@ from specc.ops.shape import Concat, Frame, Pad, c_strides
 from specc.target.expressions import Expression, Real, call
 from specc.target.sharing import named
 
-PIECE = (
-    256 << 10
-)  # bytes of a gradient's rows that are computed before the weights are updated by them
-# Bytes of an operand that are asked for ahead: fewer are there soon, more would not stay in a near
-# cache.
-ASKED = range(1 << 13, 1 << 18)
-ASKED_AGAIN = range(1 << 8, 1 << 18)  # in each turn of a loop: all of it has just been written
+# Bytes of the smallest operand that is prefetched: smaller ones arrive soon. In each iteration of a
+# loop more of it has just been written.
+ASKED, ASKED_AGAIN = 1 << 13, 1 << 8
 
 
 def emit(plan: Plan, dtype: str, shard: int, columns: Mapping[str, str]) -> list[Call]:
@@ -138,7 +134,8 @@ class _Emitter(Shard):
                 yield from self.step(reader)
             return
         row = sizes.count(node.type.shape[1:]) * self.item(node)
-        pieces = -(-count * row // PIECE) if reader is not None else 1
+        # rows that are computed before the weights are updated by them, so that they stay near
+        pieces = -(-count * row // self._near) if reader is not None else 1
         piece = max(-(-count // max(pieces, 1) // 12) * 12, 1)
         out = self.address(node, place)
         packs: list[Call] = []  # of the piece before, which need not be repeated
@@ -268,11 +265,17 @@ class _Emitter(Shard):
                 nest.accesses[-1].elements = 0
             yield self.nest(whole, nest)
 
-    def asked(self, node: Node, phase: int, sizes_: range) -> Iterator[Call]:
-        """Calls that ask for the parts of a product's operands that the other shards have made."""
+    @property
+    def _near(self) -> int:
+        """Bytes that stay in a core's own cache beside everything else."""
+        return self.target.profile.l2 // 4
+
+    def asked(self, node: Node, phase: int, least: int) -> Iterator[Call]:
+        """Calls that prefetch the parts of a product's operands that the other shards have made,
+        if these have `least` bytes or more, and stay in a core's own cache."""
         for root in dict.fromkeys(self.plan.views[each].root for each in node.inputs):
             size = root.type.bound_elements * self.item(root)
-            if root.type.batched and root.type.rank and size in sizes_:
+            if root.type.batched and root.type.rank and least <= size < self._near:
                 start, count = self.part(root.type.bound_shape[0])
                 line = size // root.type.bound_shape[0]
                 arguments = (
