@@ -49,9 +49,10 @@ SOON = ("soon", "soon_2", "soon_3", "soon_size")
 
 @dataclass(frozen=True)
 class Within:
-    """The address of so many bytes after the start of the scratch memory."""
+    """The address of so many bytes after the start of the scratch memory, or of "out"."""
 
     offset: int
+    space: str = "scratch"
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +91,7 @@ class ContractionPlan:
         places |= {"left": left, "right": right, "out": out, "scratch": scratch, "packed": packed}
         places |= dict.fromkeys(SOON, 0)
         values = [
-            scratch + each.offset
+            places[each.space] + each.offset
             if isinstance(each, Within)
             else places[each]
             if isinstance(each, str)

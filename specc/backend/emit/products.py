@@ -251,9 +251,9 @@ def _arguments(plan: ContractionPlan, known: dict[str, Value]) -> tuple[tuple[st
 
     def value(each: str | int | Within) -> Value:
         if isinstance(each, Within):
-            scratch = known["scratch"]
-            assert isinstance(scratch, Address), "scratch memory has an address"
-            return scratch.moved(each.offset)
+            start = known[each.space]
+            assert isinstance(start, Address), "memory has an address"
+            return start.moved(each.offset)
         return known[each] if isinstance(each, str) else each
 
     names = plan.kernel.parameters

@@ -16,12 +16,14 @@ too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 import numpy as np
 
+from specc.backend.contraction.gradient import sums_of
 from specc.backend.contraction.loops.rounding import (
     interleave_kernel,
     neighbours_kernel,
@@ -29,9 +31,9 @@ from specc.backend.contraction.loops.rounding import (
 )
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
 from specc.backend.contraction.target import Target
-from specc.backend.contraction.tiling import ContractionPlan, Operand, Within
+from specc.backend.contraction.tiling import WHOLE, ContractionPlan, Operand, Within, rows_of
 from specc.backend.llvm.kernel import Kernel
-from specc.ir.plan import ALIGNMENT
+from specc.ir.plan import ALIGNMENT, share
 from specc.ops.contract import Affine, Contract, Map
 
 # Cycles to copy a vector of float32 numbers, and to start a run.
@@ -86,19 +88,57 @@ def forms(known: Iterable[Form]) -> tuple[Form, ...]:
     return (*pairs, *plain)
 
 
+@dataclass(frozen=True)
+class Own:
+    """A problem of some rows alone: elements before theirs in both operands, and in the result."""
+
+    problem: Problem
+    starts: tuple[int, int] = (0, 0)
+    out: int = 0
+
+
+@lru_cache(maxsize=64)
+def _own(problem: Problem) -> Own:
+    """The problem of the rows of a part alone, so that no other rows of the weights are copied."""
+    op, part = problem.contract, problem.part
+    if part.parts == 1 or not part.even or problem.kind is not Kind.LANES:
+        return Own(problem)
+    rows = rows_of(problem.op, problem.operands)
+    is_left = problem.names["w"] == "left"
+    weights, map_ = (problem.left, op.left) if is_left else (problem.right, op.right)
+    row = rows.indices[0] if len(rows.indices) == 1 else len(op.extents)
+    axis, of_weights = _axis(op.out, row), _axis(map_, row)
+    if axis is None or of_weights is None:
+        return Own(problem)
+    start, count = share(rows.size, part.number, part.parts)
+    extents = tuple(count if i == row else size for i, size in enumerate(op.extents))
+    shape = tuple(count if n == axis else size for n, size in enumerate(op.shape))
+    whole = replace(
+        problem, contract=replace(op, extents=extents, shape=shape), part=WHOLE, wanted=None
+    )
+    shift = start * weights.strides[of_weights]
+    starts = (shift, 0) if is_left else (0, shift)
+    return Own(whole, starts, start * problem.result.strides[axis])
+
+
 def _on_floats(form: Form, problem: Problem) -> Iterator[Candidate]:
     """The form on copies of the rounded numbers in float32."""
-    copies = [_copied(problem, n, None) for n in range(2)]
-    op = replace(problem.contract, rounded=False)
-    return _candidates(form, problem, replace(problem, contract=op), copies)
+    own = _own(problem)
+    if 0 not in own.problem.contract.extents:
+        copies = [_copied(own, n, None) for n in range(2)]
+        op = replace(own.problem.contract, rounded=False)
+        yield from _candidates(form, own, replace(own.problem, contract=op), copies)
 
 
 def _by_pairs(form: Form, problem: Problem) -> Iterator[Candidate]:
     """The form on pairs, along each axis that they may lie along."""
-    target = problem.target
-    if target.machine.multiplies_bfloat16 and target.dtype == "float32":
-        for index in _indices(problem):
-            yield from _along(form, problem, index)
+    target, own = problem.target, _own(problem)
+    is_fit = target.machine.multiplies_bfloat16 and target.dtype == "float32"
+    if is_fit and 0 not in own.problem.contract.extents:
+        if problem.kind is Kind.GRADIENT:
+            yield from _along_lanes(form, own)
+        for index in _indices(own.problem):
+            yield from _along(form, own, index)
 
 
 def _indices(problem: Problem) -> Sequence[int]:
@@ -106,7 +146,7 @@ def _indices(problem: Problem) -> Sequence[int]:
     over."""
     op = problem.contract
     if problem.kind is Kind.GRADIENT:
-        return (LANES,)
+        return []
     kept = {i for expression in op.out for i, _ in expression.terms}
     return [
         i
@@ -123,31 +163,46 @@ def _axis(map_: Map, index: int) -> int | None:
     return axes[0] if len(axes) == 1 and map_[axes[0]] == Affine(((index, 1),)) else None
 
 
-def _along(form: Form, problem: Problem, index: int) -> Iterator[Candidate]:
+def _along(form: Form, own: Own, index: int) -> Iterator[Candidate]:
     """The form on pairs along an index."""
+    problem = own.problem
     op, target = problem.contract, problem.target
-    if index == LANES:
-        copies = [_copied(problem, n, LANES) for n in range(2)]
-        half = replace(op, rounded=False)
-    else:
-        axes = [_axis(map_, index) for map_ in (op.left, op.right)]
-        copies = [_copied(problem, n, axis) for n, axis in enumerate(axes)]
-        extents = tuple(
-            (size + 1) // 2 if i == index else size for i, size in enumerate(op.extents)
+    copies = [_copied(own, n, _axis(map_, index)) for n, map_ in enumerate((op.left, op.right))]
+    extents = tuple((size + 1) // 2 if i == index else size for i, size in enumerate(op.extents))
+    half = replace(op, extents=extents, rounded=False)
+    inner = replace(problem, contract=half, target=replace(target, pairs=True))
+    return _candidates(form, own, inner, copies)
+
+
+def _along_lanes(form: Form, own: Own) -> Iterator[Candidate]:
+    """A gradient's form on pairs of lanes: of whole vectors, or of runs that end with a vector."""
+    problem = own.problem
+    op, target = problem.contract, problem.target
+    half = replace(op, rounded=False)
+    used = (problem.examples + 1) // 2
+    for lanes in dict.fromkeys((_half(problem.lanes, target), problem.lanes // 2)):
+        inner = replace(
+            problem,
+            contract=half,
+            target=replace(target, pairs=True),
+            lanes=lanes,
+            used=used if used != lanes else 0,
         )
-        half = replace(op, extents=extents, rounded=False)
-    lanes, used = problem.lanes, problem.used
-    if index == LANES:
-        lanes = _half(lanes, target)
-        used = (problem.examples + 1) // 2
-    inner = replace(
-        problem,
-        contract=half,
-        target=replace(target, pairs=True),
-        lanes=lanes,
-        used=used if used != lanes else 0,
-    )
-    return _candidates(form, problem, inner, copies)
+        copies = [_copied(own, n, LANES, lanes) for n in range(2)]
+        if lanes % target.width == 0 or (form.name == "outer" and _has_runs(inner, copies)):
+            yield from _candidates(form, own, inner, copies)
+
+
+def _has_runs(inner: Problem, copies: Sequence[Copy | None]) -> bool:
+    """Whether `outer` tiles over the copies leave out no lanes: runs are whole vectors."""
+    left, right = copies
+    if left is None or right is None:
+        return False
+    op, width = inner.contract, inner.target.width
+    kept = {i for expression in op.out for i, _ in expression.terms}
+    points = math.prod(size for i, size in enumerate(op.bound_extents) if i not in kept)
+    sums, _ = sums_of(_on_copies(inner, left, right))
+    return int(sums.segments[:, 2].sum()) * width == points * inner.lanes
 
 
 def _half(lanes: int, target: Target) -> int:
@@ -155,19 +210,28 @@ def _half(lanes: int, target: Target) -> int:
     return -(-lanes // (2 * target.width)) * target.width
 
 
+def _on_copies(inner: Problem, left: Copy, right: Copy) -> Problem:
+    """The problem whose operands are copies."""
+    op = inner.contract
+    operands = [
+        Operand(tuple(copy.strides.get(n, 0) for n in range(len(map_))), given.batched)
+        for copy, map_, given in (
+            (left, op.left, inner.left),
+            (right, op.right, inner.right),
+        )
+    ]
+    return replace(inner, left=operands[0], right=operands[1])
+
+
 def _candidates(
-    form: Form, problem: Problem, inner: Problem, copies: Sequence[Copy | None]
+    form: Form, own: Own, inner: Problem, copies: Sequence[Copy | None]
 ) -> Iterator[Candidate]:
     """The form's candidates for `inner`, whose operands are the copies of those of the problem."""
     left, right = copies
     if left is None or right is None:
         return
-    op = problem.contract
+    problem = own.problem
     given = (problem.left, problem.right)
-    operands = [
-        Operand(tuple(copy.strides.get(n, 0) for n in range(len(map_))), operand.batched)
-        for copy, map_, operand in zip((left, right), (op.left, op.right), given, strict=True)
-    ]
     cycles = 0.0
     for copy, operand in zip((left, right), given, strict=True):
         is_lasting = not operand.batched
@@ -180,19 +244,20 @@ def _candidates(
     slowness = problem.target.profile.slowness_of_pairs if inner.target.pairs else 1.0
 
     def build(found: Candidate) -> ContractionPlan:
-        return _plan(found.plan(), places, problem)
+        return _plan(found.plan(), places, own)
 
-    for found in form.candidates(replace(inner, left=operands[0], right=operands[1])):
+    for found in form.candidates(_on_copies(inner, left, right)):
         total = found.cycles * slowness + cycles
         yield Candidate(found.shape, total, partial(build, found), found.usual)
 
 
-def _plan(inner: ContractionPlan, copies: dict[str, Copy], problem: Problem) -> ContractionPlan:
+def _plan(inner: ContractionPlan, copies: dict[str, Copy], own: Own) -> ContractionPlan:
     """The plan of a form with calls that copy its operands first.
 
     What is packed anew only if weights change is copied only then: the weights, or, where the form
     packs nothing itself, their copy is what is packed.
     """
+    problem = own.problem
     scratch, places = -(-inner.scratch // ALIGNMENT) * ALIGNMENT, {}
     for name, copy in copies.items():
         places[name] = Within(scratch)
@@ -200,6 +265,8 @@ def _plan(inner: ContractionPlan, copies: dict[str, Copy], problem: Problem) -> 
     weights = problem.names["w"] if problem.kind in (Kind.LANES, Kind.SINGLE) else None
     packed, packing = inner.packed, inner.packing
     known: dict[str, str | Within] = dict(places)
+    if own.out:
+        known["out"] = Within(own.out * _BYTES, "out")
     if packing is not None:
         read = [name for name in copies if name in packing.parameters]
         before = tuple(copies[name].plan(name, places[name]) for name in read)
@@ -226,11 +293,23 @@ def _renamed(plan: ContractionPlan, known: dict[str, str | Within]) -> Contracti
 
 
 @lru_cache(maxsize=64)
-def _copied(problem: Problem, number: int, paired: int | None) -> Copy | None:
+def _copied(own: Own, number: int, paired: int | None, lanes: int = 0) -> Copy | None:
     """The copy of the left (0) or right (1) operand, in pairs along an axis unless that is None.
 
-    None if such a copy makes no sense.
+    Pairs of lanes take `lanes` places. None if such a copy makes no sense.
     """
+    found = _copied_from_start(own.problem, number, paired, lanes)
+    return found and replace(found, table=_moved(found.table, own.starts[number]))
+
+
+def _moved(table: np.ndarray, start: int) -> np.ndarray:
+    """A table of offsets, so many elements further on."""
+    return table + start * np.array([1, 1, 0][: table.shape[1]] if table.ndim > 1 else 1)
+
+
+def _copied_from_start(
+    problem: Problem, number: int, paired: int | None, lanes: int
+) -> Copy | None:
     op, target = problem.contract, problem.target
     operand, map_ = ((problem.left, op.left), (problem.right, op.right))[number]
     axes = {
@@ -248,7 +327,7 @@ def _copied(problem: Problem, number: int, paired: int | None) -> Copy | None:
     if paired is None:
         return _rounded(axes, target)
     if axes[paired].stride == 1:
-        return _neighbours(axes, paired, target)
+        return _neighbours(axes, paired, lanes, target)
     return _interleaved(axes, paired, target)
 
 
@@ -294,11 +373,11 @@ def _rounded(axes: dict[int, Length], target: Target) -> Copy:
     return Copy(round_kernel(target), at, (len(at), run), len(at) * run, strides, cycles)
 
 
-def _neighbours(axes: dict[int, Length], paired: int, target: Target) -> Copy:
+def _neighbours(axes: dict[int, Length], paired: int, lanes: int, target: Target) -> Copy:
     """A copy in pairs along an axis whose entries lie side by side."""
     size = axes[paired].size
     others = {n: each for n, each in axes.items() if n != paired}
-    row = _half(size, target) if paired == LANES else (size + 1) // 2
+    row = lanes if paired == LANES else (size + 1) // 2
     run = size
     inside: list[int] = []
     if 2 * row == size:  # no run ends within a pair
