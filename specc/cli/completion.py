@@ -15,7 +15,7 @@ HINTS = {
 @click.command()
 @click.argument("shell", type=click.Choice(list(HINTS)))
 def completion(shell: str) -> None:
-    """Print the script that lets a shell complete specc's commands.
+    """Print the script by which a shell completes commands.
 
     The first line of the script says where it goes.
     """

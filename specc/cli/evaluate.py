@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +24,8 @@ from specc.cli.session import (
 if TYPE_CHECKING:
     import numpy as np
 
+MOST_CLASSES = 30  # that are printed
+
 
 @click.command("eval")
 @click.argument("folder", metavar="RUN", type=RUN)
@@ -31,12 +34,14 @@ if TYPE_CHECKING:
 )
 @click.option("--threads", type=click.IntRange(min=1), help=THREADS_HELP)
 @click.option("--precision", type=PRECISION, help=f"{PRECISION_HELP}  [default: as in training]")
+@click.option("--by", metavar="COLUMN", help="Also show the figures for each value of a column.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def evaluate(
     folder: Path,
     data: Path | None,
     threads: int | None,
     precision: str | None,
+    by: str | None,
     as_json: bool,
 ) -> None:
     """Evaluate a trained run on test or validation data.
@@ -45,13 +50,20 @@ def evaluate(
     test data. The validation examples are those of the training: eval skips examples that were
     added to the data since, and refuses examples that have changed. If the test data has changed,
     eval prints a warning.
+
+    For a target of classes, eval also counts the examples of each class, how many of them were
+    found and how many predictions of it are right, and compares the predicted probabilities with
+    the accuracy. COLUMN is an input or a target of classes, or any column of the table.
     """
     import numpy as np
 
     from specc import driver
     from specc.recipe import DataCall
+    from specc.runs import detail
+    from specc.runs.opened import encoding_of
     from specc.runs.programs import warn_of_rounding
     from specc.runs.provenance import counts_then, require_rows
+    from specc.runs.start import require_files
     from specc.runtime.checkpoint import restore
     from specc.runtime.data import load
     from specc.runtime.errors import data_error, run_error
@@ -59,6 +71,7 @@ def evaluate(
     from specc.runtime.run import open_run
 
     run = open_run(folder)
+    require_files(run)
     program = run_program(run, {})
     recipe = program.recipe
     part = "validation" if recipe.test is None else "test"
@@ -91,7 +104,19 @@ def evaluate(
         for name, value in found.items()
         if isinstance(value, np.ndarray)
     }
-    _print(folder, part, len(rows), progress.epoch, values, tables, as_json)
+    net.encoding = encoding_of(run.record)
+    own = recipe.test if part == "test" else recipe.validate
+    call = own if isinstance(own, DataCall) else recipe.data
+    groups: dict[str, tuple[int, dict[str, float]]] = {}
+    if by is not None:
+        try:
+            groups = detail.slices(net, rows, detail.column_texts(net, rows, by, call, where))
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+    more: dict[str, Any] = {}
+    if net.meanings and not net.written:
+        more = {"classes": detail.classes(net, rows), "calibration": detail.calibration(net, rows)}
+    _print(folder, part, len(rows), progress.epoch, values, tables, as_json, more, by, groups)
     if not math.isfinite(values["loss"]):
         raise run_error(
             f"the loss is {values['loss']} on the {part} part, although all weights are finite",
@@ -108,6 +133,9 @@ def _print(
     values: dict[str, float],
     tables: dict[str, np.ndarray],
     as_json: bool,
+    more: dict[str, Any],
+    by: str | None,
+    groups: dict[str, tuple[int, dict[str, float]]],
 ) -> None:
     """Print the values by name, and a table for each metric that is an array."""
     if as_json:
@@ -120,6 +148,7 @@ def _print(
                     "examples": examples,
                     "epoch": epoch,
                     **values,
+                    **_records(more, by, groups),
                 }
             )
         )
@@ -132,3 +161,68 @@ def _print(
         click.echo(f"  {name} (rows: axis 0)")
         for row in table.reshape(len(table), -1):
             click.echo("    " + "  ".join(f"{each:9.4g}" for each in row))
+    for lines in (_of_classes(more), _of_slices(by, groups)):
+        for line in lines:
+            click.echo(line)
+
+
+def _records(
+    more: dict[str, Any], by: str | None, groups: dict[str, tuple[int, dict[str, float]]]
+) -> dict[str, Any]:
+    """Return the details for a JSON object; a share of nothing is null."""
+    found: dict[str, Any] = {}
+    for target, counts in more.get("classes", {}).items():
+        own = {each.name: asdict(each) for each in counts}
+        found.setdefault("by_class", {})[target] = own
+    for target, each in more.get("calibration", {}).items():
+        found.setdefault("calibration", {})[target] = asdict(each)
+    if by is not None:
+        found["by"] = {
+            by: {name: {"examples": count, **own} for name, (count, own) in groups.items()}
+        }
+    return found
+
+
+def _of_classes(more: dict[str, Any]) -> list[str]:
+    """Return the counts of each class, and how sure the model is, as lines."""
+    from specc.cli.runs import aligned
+
+    lines: list[str] = []
+    for target, counts in more.get("classes", {}).items():
+        rows = [[target, "examples", "found", "", "predicted", "right"]]
+        for each in counts[:MOST_CLASSES]:
+            rows.append(
+                [
+                    each.name,
+                    f"{each.examples:,}",
+                    f"{each.found:,}",
+                    _percent(each.recall),
+                    f"{each.predicted:,}",
+                    _percent(each.precision),
+                ]
+            )
+        lines += ["", *(f"  {line}" for line in aligned(rows))]
+        if len(counts) > MOST_CLASSES:
+            lines.append(f"  and {len(counts) - MOST_CLASSES} more classes (--json has them all)")
+    for target, each in more.get("calibration", {}).items():
+        lines.append(
+            f"  {target}: probability of the predicted class {each.confidence:.1%} on average,"
+            f" right {each.accuracy:.1%} (calibration error {each.error:.1%})"
+        )
+    return lines
+
+
+def _of_slices(by: str | None, groups: dict[str, tuple[int, dict[str, float]]]) -> list[str]:
+    from specc.cli.runs import aligned
+
+    if by is None or not groups:
+        return []
+    names = list(next(iter(groups.values()))[1])
+    rows = [[by, "examples", *names]]
+    for name, (count, own) in groups.items():
+        rows.append([name, f"{count:,}", *(f"{own[each]:.4g}" for each in names)])
+    return ["", *(f"  {line}" for line in aligned(rows))]
+
+
+def _percent(share: float) -> str:
+    return "-" if math.isnan(share) else f"{share:.1%}"

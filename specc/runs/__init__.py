@@ -14,4 +14,7 @@ summary         what came of a run, at a glance
 names           the folders of runs by their names: `digits/3`, `@last`, `@best`
 compare         what differs between two runs
 clean           the runs that nobody needs any more
+detail          figures by class and by slice, and the calibration
+rates           a sweep of learning rates
+log             logs for other tools
 """
