@@ -76,7 +76,10 @@ def run(tmp_path, monkeypatch, capfd):
         if script.endswith("/make_data.py"):
             made.add(script.removesuffix("/make_data.py"))
             rest = [*rest, str(tmp_path)]
-        rest = [str(tmp_path / each) if each.startswith("runs/") else each for each in rest]
+        own = [each.startswith("runs/") or each.endswith(".svg") for each in rest]
+        rest = [
+            str(tmp_path / each) if is_own else each for each, is_own in zip(rest, own, strict=True)
+        ]
         done = subprocess.run(
             [sys.executable, script, *rest], capture_output=True, text=True, check=False
         )

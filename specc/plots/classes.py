@@ -112,7 +112,8 @@ def receiver(subject: Subject) -> Figure:
         wanted = [1] if len(names) == 2 else list(range(len(names)))
         areas = {k: roc(found.truth == k, found.probabilities[:, k]) for k in wanted}
         figures |= {f"{head.port.name}.{names[k]}": area for k, (_, _, area) in areas.items()}
-        worst = sorted(wanted, key=lambda k: (np.isnan(areas[k][2]), areas[k][2]))[:MOST_LINES]
+        known = [k for k in wanted if not np.isnan(areas[k][2])]
+        worst = sorted(known, key=lambda k: areas[k][2])[:MOST_LINES]
         lines = [
             Line(*_short(areas[k][0], areas[k][1]), f"{names[k]}: {areas[k][2]:.3f}") for k in worst
         ]

@@ -33,13 +33,17 @@ class Axis:
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """A line through points, [n] each; a value that is not finite interrupts it."""
+    """A line through points, [n] each; a value that is not finite interrupts it.
+
+    With `seconds` it is drawn along its way, again and again: only in an SVG.
+    """
 
     x: Sequence[float] | np.ndarray
     y: Sequence[float] | np.ndarray
     name: str = ""
     colour: int | None = None
     is_dashed: bool = False
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

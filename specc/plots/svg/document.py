@@ -24,6 +24,8 @@ STYLE = """
 LIGHT = "--ink:#1b1f24;--muted:#59636e;--grid:#e3e6ea;--page:#ffffff"
 DARK = "--ink:#e8eaed;--muted:#9aa4af;--grid:#343a42;--page:#15181c"
 
+TITLE_LETTER = 8.0  # the width of a letter of a title, on average
+
 
 def svg(figure: Figure, inline: bool = False) -> str:
     """The figure as an <svg> element; by itself it brings its colours and a white ground."""
@@ -62,8 +64,9 @@ def _size(part: Part) -> tuple[float, float]:
     """The width and height that a part takes."""
     if isinstance(part, Panel):
         wide, high = inner(part)
+        title = left_of(part) + TITLE_LETTER * len(part.title) + 12
         return (
-            left_of(part) + wide + right_of(part),
+            max(left_of(part) + wide + right_of(part), title),
             above(part) + high + below(part),
         )
     title = TITLE if part.title else 6

@@ -95,15 +95,7 @@ def _mark(
 ) -> list[str]:
     left, top, wide, high = box
     if isinstance(mark, Line):
-        dash = ' stroke-dasharray="6 4"' if mark.is_dashed else ""
-        return [
-            f'<polyline class="line" stroke="{colour}"{dash} data-name="{escape(mark.name)}"'
-            f' points="{points}"/>'
-            if " " in points
-            else f'<circle cx="{points.split(",")[0]}" cy="{points.split(",")[1]}" r="3"'
-            f' fill="{colour}"/>'
-            for points in _stretches(mark, x, y)
-        ]
+        return [_line(mark, points, colour) for points in _stretches(mark, x, y)]
     if isinstance(mark, Points):
         return list(_points(mark, x, y, colour))
     if isinstance(mark, Bars):
@@ -118,6 +110,22 @@ def _mark(
     # a Diagonal, through the corners of all that has the same value on both axes
     low, last = min(x.low, y.low), max(x.high, y.high)
     return [straight(x(low), y(low), x(last), y(last), "rule")]
+
+
+def _line(mark: Line, points: str, colour: str) -> str:
+    """A stretch of a line; a single point of it is a dot."""
+    if " " not in points:
+        at, up = points.split(",")
+        return f'<circle cx="{at}" cy="{up}" r="3" fill="{colour}"/>'
+    start = f'<polyline class="line" stroke="{colour}" data-name="{escape(mark.name)}"'
+    if not mark.seconds:
+        dash = ' stroke-dasharray="6 4"' if mark.is_dashed else ""
+        return f'{start}{dash} points="{points}"/>'
+    return (
+        f'{start} points="{points}" pathLength="1" stroke-dasharray="1 1">'
+        f'<animate attributeName="stroke-dashoffset" values="1;0;0" keyTimes="0;0.8;1"'
+        f' dur="{mark.seconds:g}s" repeatCount="indefinite"/></polyline>'
+    )
 
 
 def _stretches(line: Line, x: Scale, y: Scale) -> list[str]:
