@@ -18,9 +18,9 @@ from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Input, Role
 from specc.ops.shape import Concat, Frame, c_strides
 from specc.ops.views import root_of, view
-from specc.passes import team as teams
 from specc.passes.layout import Layout
-from specc.passes.plan.phases import Scheduled, Targets, is_partial
+from specc.passes.plan.scheduled import Scheduled, Targets, is_partial
+from specc.passes.plan.sharing import Sharing
 
 Inside = Mapping[Node, tuple[Node, int]]
 """Products that are computed as parts of another value, and at which element each starts."""
@@ -32,15 +32,15 @@ def places_of(
     views: dict[Node, View],
     targets: Targets,
     layout: Layout,
-    team: bool,
+    sharing: Sharing,
     inside: Inside,
 ) -> dict[Node, Place]:
     """Return a place for every value in memory; set the steps' `stores` and `steps`."""
     for s in order:
         s.stores, s.steps = [], []
     end_of_phase = {s.phase: i for i, s in enumerate(order)}
-    last = _last_reads(order, graph, views, end_of_phase, team)
-    placement = _Placement(order, views, targets, layout, team, inside, end_of_phase, last)
+    last = _last_reads(order, graph, views, end_of_phase, sharing)
+    placement = _Placement(order, views, targets, layout, sharing, inside, end_of_phase, last)
     for node in graph.nodes:
         if isinstance(node.op, Input):
             placement.place_leaf(node, node.op)
@@ -63,7 +63,7 @@ class _Placement:
     views: dict[Node, View]
     targets: Targets
     layout: Layout
-    team: bool
+    sharing: Sharing
     inside: Inside
     end_of_phase: Mapping[int, int]
     last: Mapping[Node, int]
@@ -118,8 +118,9 @@ class _Placement:
     def _in_arena(self, node: Node, now: int) -> Place:
         size = self.layout.bytes(node)
         offset = self.layout.take(size)
-        unread = self.end_of_phase[self.order[now].phase] if self.team and now >= 0 else now
-        if not self.team or self.layout.lanes > 1:
+        is_kept = not self.sharing.reuses_within_phase and now >= 0
+        unread = self.end_of_phase[self.order[now].phase] if is_kept else now
+        if self.sharing.reuses:
             self._free(max(self.last.get(node, unread), now), offset, size)
         return Place("arena", offset)
 
@@ -127,7 +128,7 @@ class _Placement:
         """The place of a value that nothing reads after the group, which reads it element by
         element; where all shards read the same values, another one may not have come so far.
         """
-        if self.team:
+        if not self.sharing.reuses_within_phase:
             return None
         for each in _replaceable(node, self.order[now].group):
             place = self.places.get(each)
@@ -178,20 +179,14 @@ class _Placement:
                 self._place_parts(node, loop)
         for i, group in enumerate(loop.groups):
             stores = tuple((node, self.places[node]) for node in group.stored)
-            mode = (
-                Mode.SPLIT
-                if s.stages and teams.is_divided(group)
-                else Mode.SINGLE
-                if self.team
-                else Mode.SHARD
-            )
+            mode = self.sharing.mode_in_loop(s, group)
             phase = s.phase + 1 + s.stages[i] if s.stages else s.phase
             # the rows of a product, of which there may be no more than one position
             s.steps.append(Step(group, phase, mode, stores, by_channels=mode == Mode.SPLIT))
 
     def _take_for_loop(self, size: int, until: int, now: int) -> int:
         offset = self.layout.take(size)
-        if not self.team:
+        if self.sharing.reuses_within_phase:
             self._free(max(until, now), offset, size)
         return offset
 
@@ -307,17 +302,13 @@ def _last_reads(
     graph: Graph,
     views: Mapping[Node, View],
     end_of_phase: Mapping[int, int],
-    team: bool,
+    sharing: Sharing,
 ) -> dict[Node, int]:
     """The number of the last group that each value is kept for."""
     last: dict[Node, int] = {}
     for i, s in enumerate(order):
         for root in s.reads:
-            shared = (
-                team
-                or (s.mode == Mode.ROWS and root.type.batched)
-                or (is_partial(root) and not root.type.batched)
-            )
+            shared = sharing.reads_until_phase_ends(s, root)
             last[root] = max(last.get(root, 0), end_of_phase[s.phase] if shared else i)
     for name, node in graph.outputs.items():
         if node.type.batched and not name.startswith((PREFIX, "lane.")):

@@ -8,24 +8,16 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from specc.ir.graph import Graph, Node
-from specc.ir.plan import Group, GroupKind, Mode, Place, Plan, Step
+from specc.ir.plan import Group, Place, Plan, Step
 from specc.ops.carry import PREFIX
 from specc.ops.shape import c_strides
 from specc.ops.views import view
-from specc.passes import team as teams
 from specc.passes.division import Division
 from specc.passes.layout import Layout, Packed
-from specc.passes.plan.phases import (
-    Scheduled,
-    assign_phases,
-    delay_rows,
-    is_partial,
-    mode,
-    ordered,
-    reads,
-    repeat_small_steps,
-)
+from specc.passes.plan.phases import assign_phases, delay_rows, ordered
 from specc.passes.plan.places import insides, places_of
+from specc.passes.plan.scheduled import Scheduled, is_partial, reads
+from specc.passes.plan.sharing import sharing_of
 
 
 def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_float: int) -> Plan:
@@ -34,39 +26,28 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
     Outputs named "loss", "loss.*" and "mean.*" are recorded each step; "param.*" and "state.*" are
     written back; "gradient.*" go to arrays of their own; batched outputs are handed out.
     """
-    shards, examples, lanes = division.shards, division.examples, division.lanes
-    team, vector = division.team, division.vector
+    sharing = sharing_of(division)
     views = {node: view(node) for node in graph.nodes}
     records = tuple(
         name for name in graph.outputs if name == "loss" or name.startswith(("loss.", "mean."))
     )
     targets = _targets(graph, records, bytes_of_float)
-    modes = [teams.mode(group, lanes, shards, vector) if team else mode(group) for group in groups]
-    scheduled = [
-        Scheduled(group, mode, [], reads(group, views))
-        for group, mode in zip(groups, modes, strict=True)
-    ]
-    for s in scheduled if team else ():
-        if s.mode == Mode.SPLIT and s.group.kind == GroupKind.LOOP:
-            s.stages = teams.stages(s.group.repeated)
-        elif s.mode == Mode.SPLIT:
-            s.by_channels = teams.by_channels(s.group, lanes)
-    if shards > 1 and not team:
-        repeat_small_steps(scheduled, targets)
-    assign_phases(scheduled, shards, lanes, targets, team)
+    scheduled = [Scheduled(group, sharing.mode(group), [], reads(group, views)) for group in groups]
+    sharing.divide(scheduled, targets)
+    assign_phases(scheduled, sharing, targets)
     delay_rows(scheduled)
-    layout = Layout(bytes_of_float, lanes)
+    layout = Layout(bytes_of_float, division.lanes)
     inside = insides(graph)
 
     def in_arena(root: Node) -> int:
         return layout.bytes(root) if root.type.batched or is_partial(root) else 0
 
     order = ordered(scheduled, in_arena)
-    places = places_of(order, graph, views, targets, layout, team, inside)
+    places = places_of(order, graph, views, targets, layout, sharing, inside)
     packed = Packed(layout)
     if packed.arena < layout.arena:
         layout = packed
-        places = places_of(order, graph, views, targets, layout, team, inside)
+        places = places_of(order, graph, views, targets, layout, sharing, inside)
     emits = tuple(
         (name, node)
         for name, node in graph.outputs.items()
@@ -89,15 +70,15 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
         ),
         views=views,
         places=places,
-        shards=shards,
-        lanes=lanes,
-        examples=examples,
+        shards=division.shards,
+        lanes=division.lanes,
+        examples=division.examples,
         arena_bytes=layout.arena,
         shared_bytes=layout.shared,
         records=records,
         emits=emits,
         keeps_weights=not any(name.startswith(("param.", "gradient.")) for name in graph.outputs),
-        team=team,
+        team=division.team,
         strides={node: c_strides(whole.type.bound_shape) for node, (whole, _) in inside.items()},
     )
 

@@ -1,0 +1,240 @@
+"""How the shards of a plan share its work: by examples, or, as a team, by rows.
+
+    sharing = sharing_of(division)
+    sharing.mode(group)                      # Mode.SHARD, Mode.SPLIT, ...
+    sharing.crosses(maker, reader, value)    # whether the shards must meet in between
+
+By examples, each shard computes all values of its own examples, and reads and writes them alone.
+By rows, all shards work on the same examples and divide large groups along an axis (`passes.team`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from specc.ir import sizes
+from specc.ir.graph import Node
+from specc.ir.op import Form
+from specc.ir.plan import Group, GroupKind, Mode
+from specc.ops.contract import Contract
+from specc.ops.leaf import Input, Role
+from specc.ops.views import root_of
+from specc.passes import team as teams
+from specc.passes.division import Division
+from specc.passes.plan.scheduled import (
+    Scheduled,
+    Targets,
+    has_rows_of,
+    is_completed,
+    is_partial,
+)
+from specc.passes.team import SPLIT_FROM
+
+
+def sharing_of(division: Division) -> Sharing:
+    """Return the way in which the shards of a division share the work."""
+    return ByRows(division) if division.team else ByExamples(division)
+
+
+class Sharing(ABC):
+    """What the planner asks about the shards."""
+
+    def __init__(self, division: Division) -> None:
+        self.shards, self.lanes, self.vector = division.shards, division.lanes, division.vector
+
+    @abstractmethod
+    def mode(self, group: Group) -> Mode:
+        """Return how the shards share a group."""
+
+    @abstractmethod
+    def divide(self, scheduled: list[Scheduled], targets: Targets) -> None:
+        """Decide what follows from the modes of all groups together."""
+
+    # Phases.
+
+    @abstractmethod
+    def first_phase(self, root: Node, reader: Scheduled) -> int:
+        """Return from which phase a group can read a leaf that shards bring in during phase 0."""
+
+    def crosses(self, maker: Scheduled, reader: Scheduled, value: Node) -> bool:
+        """Return whether another shard than the one that wrote a value reads it."""
+        if is_partial(value):
+            return True
+        if maker.mode == Mode.ROWS:
+            return not has_rows_of(reader, value)
+        if maker.mode == Mode.EACH:
+            return False
+        return not maker.mode == reader.mode == Mode.SINGLE
+
+    def overwrites_at_once(self, reader: Scheduled, writer: Scheduled) -> bool:
+        """Return whether a shard overwrites only what it alone has read, so that none waits."""
+        return reader.mode == writer.mode == Mode.SINGLE
+
+    # Memory.
+
+    @abstractmethod
+    def reads_until_phase_ends(self, reader: Scheduled, value: Node) -> bool:
+        """Return whether other shards may still read a value after this shard's group."""
+
+    @property
+    @abstractmethod
+    def reuses_within_phase(self) -> bool:
+        """Whether the memory of a value is free once this shard's groups have read it."""
+
+    @property
+    @abstractmethod
+    def reuses(self) -> bool:
+        """Whether the memory of a value is ever given to another one."""
+
+    @abstractmethod
+    def mode_in_loop(self, loop: Scheduled, group: Group) -> Mode:
+        """Return how the shards share a group of a loop."""
+
+
+class ByExamples(Sharing):
+    """Each shard computes its own examples; what is one for all of them is divided or computed by
+    one shard."""
+
+    def mode(self, group: Group) -> Mode:
+        if is_completed(group.nodes[0]):
+            return Mode.ROWS
+        if group.batched or any(each.type.batched for node in group.nodes for each in node.inputs):
+            return Mode.SHARD
+        if is_partial(group.nodes[0]):
+            return Mode.SHARD
+        elements = sizes.product(group.domain)
+        plain = group.kind in (GroupKind.NEST, GroupKind.CONCAT) and not any(
+            node.op.form is Form.END for node in group.nodes
+        )
+        return Mode.SPLIT if plain and elements >= SPLIT_FROM else Mode.SINGLE
+
+    def divide(self, scheduled: list[Scheduled], targets: Targets) -> None:
+        if self.shards > 1:
+            _repeat_small_steps(scheduled, targets)
+
+    def first_phase(self, root: Node, reader: Scheduled) -> int:
+        is_setting = root.op_as(Input).role == Role.SETTING
+        if not is_setting and not (root.type.batched and reader.mode == Mode.ROWS):
+            return 0
+        return 0 if reader.mode == Mode.SINGLE else 1
+
+    def crosses(self, maker: Scheduled, reader: Scheduled, value: Node) -> bool:
+        if value.type.batched:
+            return reader.mode == Mode.ROWS
+        return super().crosses(maker, reader, value)
+
+    def reads_until_phase_ends(self, reader: Scheduled, value: Node) -> bool:
+        return reader.mode == Mode.ROWS if value.type.batched else is_partial(value)
+
+    @property
+    def reuses_within_phase(self) -> bool:
+        return True
+
+    @property
+    def reuses(self) -> bool:
+        return True
+
+    def mode_in_loop(self, loop: Scheduled, group: Group) -> Mode:
+        return Mode.SHARD
+
+
+class ByRows(Sharing):
+    """A team: all shards work on the same examples."""
+
+    def mode(self, group: Group) -> Mode:
+        return teams.mode(group, self.lanes, self.shards, self.vector)
+
+    def divide(self, scheduled: list[Scheduled], targets: Targets) -> None:
+        for s in scheduled:
+            if s.mode == Mode.SPLIT and s.group.kind == GroupKind.LOOP:
+                s.stages = teams.stages(s.group.repeated)
+            elif s.mode == Mode.SPLIT:
+                s.by_channels = teams.by_channels(s.group, self.lanes)
+
+    def first_phase(self, root: Node, reader: Scheduled) -> int:
+        role = root.op_as(Input).role
+        if role != Role.SETTING and not root.type.batched:
+            return 0
+        # each shard brings in some of the features
+        is_data = role in (Role.INPUT, Role.TARGET) and root.type.kind == "float"
+        return 0 if reader.mode == Mode.SINGLE and not (is_data and self.lanes > 1) else 1
+
+    def crosses(self, maker: Scheduled, reader: Scheduled, value: Node) -> bool:
+        is_own = not is_partial(value) and maker.mode not in (Mode.ROWS, Mode.EACH)
+        if is_own and _same_channels(maker, reader, value):
+            return False
+        return super().crosses(maker, reader, value)
+
+    def overwrites_at_once(self, reader: Scheduled, writer: Scheduled) -> bool:
+        return super().overwrites_at_once(reader, writer) or _takes_own_rows(reader, writer)
+
+    def reads_until_phase_ends(self, reader: Scheduled, value: Node) -> bool:
+        return True
+
+    @property
+    def reuses_within_phase(self) -> bool:
+        return False
+
+    @property
+    def reuses(self) -> bool:
+        return self.lanes > 1
+
+    def mode_in_loop(self, loop: Scheduled, group: Group) -> Mode:
+        return Mode.SPLIT if loop.stages and teams.is_divided(group) else Mode.SINGLE
+
+
+def _same_channels(maker: Scheduled, reader: Scheduled, value: Node) -> bool:
+    """Whether every shard of a team reads of a value only what it has made itself."""
+    if not maker.by_channels or not reader.by_channels:
+        return False
+    channels = {
+        s.group.domain[0] if s.group.kind == GroupKind.NEST else s.group.nodes[0].type.shape[0]
+        for s in (maker, reader)
+    }
+    if reader.group.kind == GroupKind.CONTRACT:
+        node = reader.group.nodes[0]  # the rows of its weights are the channels of what it reads
+        return node.op.sums_own_rows and value in node.inputs and channels == {*value.type.shape}
+    reads = [each for node in reader.group.nodes for each in node.inputs if root_of(each) is value]
+    return all(each is value for each in reads) and channels == {value.type.shape[0]}
+
+
+def _takes_own_rows(reader: Scheduled, writer: Scheduled) -> bool:
+    """Whether a team divides a product that reads a weight, and the update that overwrites it,
+    along the weight's rows.
+    """
+    if (
+        not reader.by_channels
+        or reader.group.kind != GroupKind.CONTRACT
+        or writer.mode != Mode.SPLIT
+    ):
+        return False
+    node = reader.group.nodes[0]
+    op = node.op_as(Contract)
+    (weight,) = (each for each in node.inputs if not each.type.batched)
+    is_left = weight is node.inputs[0]
+    by_rows = op.sums_own_rows or (op.left if is_left else op.right)[:1] == op.out[:1]
+    return by_rows and isinstance(weight.op, Input) and writer.group.domain == weight.type.shape
+
+
+def _repeat_small_steps(scheduled: list[Scheduled], targets: Targets) -> None:
+    """Let every shard do for itself what is small and read by the shards: that saves a barrier.
+
+    What such a step gives to other places than the arena, the first shard alone writes.
+    """
+    shared = {root for s in scheduled if s.mode != Mode.SINGLE for root in s.reads}
+    for s in reversed(scheduled):
+        read = [node for node in s.group.stored if node in shared]
+        if s.mode != Mode.SINGLE or not read or s.group.kind != GroupKind.NEST:
+            continue
+        if sizes.product(s.group.domain) >= SPLIT_FROM:
+            continue
+        needed = s.group.needed_for(read)
+        own = {place.space for node in s.group.stored for place in targets.get(node, ())}
+        leaves = {root_of(each) for node in needed for each in node.inputs}
+        if any(
+            isinstance(leaf.op, Input) and f"{leaf.op.role}.{leaf.op.label}" in own
+            for leaf in leaves
+        ):
+            continue  # the first shard would overwrite what the others still read
+        s.mode = Mode.EACH
+        shared |= leaves
