@@ -26,6 +26,8 @@ _WAY = 4096
 _OWN = 0.75
 # The chains of sums that hide a product's latency are never quite full.
 _LATENCY = 1.15
+# Rounds of a loop that a core looks ahead, some hundreds of instructions.
+_AHEAD = 64
 # Cycles until the first product of a tile can begin: its addresses, and a branch that was not
 # foreseen.
 START = 20
@@ -88,9 +90,14 @@ class Cost:
         A line's set is the rest of its address after a division by the size of a way."""
         return min(1.0, size / math.gcd(step, _WAY)) if step else 1.0
 
-    def round(self, products: float, loads: float, moving: float = 0.0) -> float:
-        """Cycles of a round: products into sums of their own, loads, and what comes from afar."""
-        latency = self.target.profile.latency * _LATENCY
+    def round(
+        self, products: float, loads: float, moving: float = 0.0, rounds: float = math.inf
+    ) -> float:
+        """Cycles of a round: products into sums of their own, loads, and what comes from afar.
+
+        In a loop of few rounds the latency of sums does not show: the next tile begins meanwhile.
+        """
+        latency = self.target.profile.latency * _LATENCY * min(1.0, rounds / _AHEAD)
         return _busiest(products / self.products, latency, loads / self.loads, moving)
 
     def ends(self, sums: int) -> float:

@@ -16,6 +16,7 @@ from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import Axis, Linear, merged, offsets
 
 _LONGEST = 64  # vectors of a segment
+_SEGMENT = 8  # cycles to begin a segment
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,8 @@ class Sums:
         new = min(1, self.x_bytes / loaded) * t * cost.vector
         moving = 2 * cost.moving(new, self.x_bytes, in_sequence=True)
         step = cost.round(r * t, r + t + 1, moving)
-        tile = self.steps * step + cost.added_up(r * t) + cost.ends(r * t)
+        tile = self.steps * step + len(self.segments) * _SEGMENT
+        tile += cost.added_up(r * t) + cost.ends(r * t)
         return len(self.positions) * blocks * tile
 
     @classmethod

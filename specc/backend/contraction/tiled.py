@@ -26,6 +26,7 @@ LINE = 64  # bytes of a cache line
 # afar; those of `packed` columns one by one.
 _ZERO, _ZERO_APART = 4, 16
 _PACKING = 1.5  # to copy weights, times the transposition of their squares
+_COPY = 10  # cycles to copy a few weights that lie side by side
 # Shapes that many layers want, by the number of registers.
 USUAL = {32: ((6, 4), (5, 4), (8, 2), (12, 1)), 16: ((6, 2), (4, 3), (12, 1))}
 USUAL_PACKED = {32: ((12, 2), (8, 2), (6, 4), (16, 1)), 16: ((6, 2), (4, 3), (12, 1))}
@@ -88,9 +89,10 @@ class Tiles:
 
     def packing(self, shape: tuple[int, int], lists: list) -> float:
         """Cycles to copy the weights of lists of taps in the order of `packed` tiles."""
-        weights = sum(len(taps) for taps, _ in lists) * self.rows
-        if self.w_row == 1:
-            return weights * 2 / self.target.width
+        taps = sum(len(taps) for taps, _ in lists)
+        weights = taps * self.rows
+        if self.w_row == 1:  # the rows of a block are copied for each tap
+            return taps * -(-self.rows // shape[0]) * _COPY
         return _PACKING * self.cost.turned(weights, shape[0])
 
     def cycles(self, shape: tuple[int, int], vectors: int) -> float:

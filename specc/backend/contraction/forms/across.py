@@ -56,7 +56,7 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
             # the values, the weights, an offset, and what is prefetched
             moving = 1.5 * cost.moving(v * cost.vector, size, in_sequence=True)
             tile = len(taps) * cost.round(q * v, q + 2 * v + 1, moving)
-            tile += v * cost.turned(target.width**2, target.width)
+            tile += v * cost.turned(target.width * q, target.width)
             tile += v * target.width / cost.stores + cost.ends(0)
             total += len(positions) * -(-run // q) * blocks * tile
             if not problem.kept:

@@ -63,8 +63,8 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
         size = rows.size * len(segments) * length * target.bytes / part.parts
         # each row is a sequence of its own, of which there are several
         moving = 2 * cost.moving(r * cost.vector, size, in_sequence=True)
-        tile = vectors * cost.round(r * t, r + t, moving)
-        tile += len(segments) * START + cost.added_up(r * t) + cost.ends(r * t)
+        tile = vectors * cost.round(r * t, r + t, moving, rounds=vectors)
+        tile += len(segments) * START + 2 * cost.added_up(r * t) + r * t / cost.stores
         return tiles * tile / part.parts
 
     def build(shape: tuple[int, int]) -> ContractionPlan:
