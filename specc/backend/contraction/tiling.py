@@ -75,6 +75,7 @@ class ContractionPlan:
     asks: bool = False  # for what other threads have made, on the way
     updating: Kernel | None = None  # in place of `kernel` where what is wanted soon will be written
     before: tuple[ContractionPlan, ...] = ()
+    copied: int = 0  # bytes of the copy of an operand that the kernel makes at its `out`
 
     def in_order(self) -> Iterator[ContractionPlan]:
         """The plans of all kernels, in the order in which they are called."""

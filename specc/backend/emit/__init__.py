@@ -11,4 +11,5 @@ ports         the calls of these kernels
 own           the calls of ops that have a kernel of their own
 products      a contraction of the plan as calls of register tiles
 emit          the calls of one shard, in order
+sharing       copies of operands that all shards make together
 """

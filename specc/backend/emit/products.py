@@ -131,10 +131,11 @@ def _calls(
     for each in plan.packing.in_order() if plan.packing is not None else ():
         arguments = _arguments(each, known)
         call = Call(each.kernel, arguments, phase, (node,), scratch, packs=True)
-        calls.append(replace(call, lasting=lasting, once=once))
+        calls.append(replace(call, lasting=lasting, once=once, copied=each.copied))
     for each in plan.before:
         arguments = _arguments(each, known)
-        calls.append(Call(each.kernel, arguments, phase, (node,), scratch, packs=True))
+        call = Call(each.kernel, arguments, phase, (node,), scratch, packs=True)
+        calls.append(replace(call, copied=each.copied))
     kernel = plan.updating if soon_size and plan.updating is not None else plan.kernel
     calls.append(Call(kernel, _arguments(plan, known), phase, (node,), scratch, asks=plan.asks))
     return calls

@@ -20,7 +20,9 @@ import numpy as np
 from specc.backend.emit import feed
 from specc.backend.emit.calls import Call, in_order, phase_of
 from specc.backend.emit.emit import emit
+from specc.backend.emit.sharing import shared_bytes, with_shared_copies
 from specc.backend.llvm.kernel import Kernel
+from specc.backend.machine.here import this_profile
 from specc.backend.run import executor
 from specc.backend.run.pool import Pool
 from specc.backend.run.storage import Linked, Outside, Storage
@@ -75,6 +77,11 @@ class Code:
     def scratch(self) -> int:
         """The bytes of scratch memory of a shard."""
         return max((call.scratch for calls in self.shards for call in calls), default=0)
+
+    @cached_property
+    def copies(self) -> int:
+        """The bytes of memory for copies that the shards make together."""
+        return shared_bytes(self.shards)
 
 
 class CompiledProgram:
@@ -233,9 +240,14 @@ class CompiledProgram:
 
     def _made(self, types: tuple[np.dtype, ...]) -> Code:
         columns = {**dict(zip(self.ports, map(str, types), strict=True)), **self._output_columns()}
-        shards = [emit(self.plan, self.dtype, shard, columns) for shard in range(self.plan.shards)]
+        shards = self._shards(columns)
         kernels = [*executor.KERNELS, *{call.kernel: None for calls in shards for call in calls}]
         return Code(shards, load(kernels), feed.PORTS + 3 * len(self._slots) + 8)
+
+    def _shards(self, columns: Mapping[str, str]) -> list[list[Call]]:
+        """The calls of all shards."""
+        calls = [emit(self.plan, self.dtype, shard, columns) for shard in range(self.plan.shards)]
+        return with_shared_copies(calls, this_profile().barrier)
 
     def _types(self, data: Mapping[str, Column]) -> tuple[np.dtype, ...]:
         return tuple([data[name].array.dtype for name in self.ports])
@@ -255,7 +267,7 @@ class CompiledProgram:
     def calls(self, shard: int = 0) -> list[Call]:
         """The calls of one shard, for listings."""
         types = {name: "int64" if name in self._ints else self.dtype for name in self.ports}
-        return emit(self.plan, self.dtype, shard, {**types, **self._output_columns()})
+        return self._shards({**types, **self._output_columns()})[shard]
 
     def _output_columns(self) -> dict[str, str]:
         return {

@@ -111,6 +111,7 @@ class Linked:
         self._lasting = [
             aligned(max((call.lasting for call in calls), default=0)) for calls in code.shards
         ]
+        self._copies = aligned(code.copies)
         self._storage, self._outside = storage, outside
         self._kept: list[np.ndarray] = []
         self.calls, self.phases = code.calls, code.phases
@@ -147,7 +148,8 @@ class Linked:
         )
         self.frame_of: Any = None  # what has written the frame last, of prepared runs
         self.packed = -1  # the version of the weights that it has packed last
-        self.bytes = sum(array.nbytes for array in (*self._scratch, *self._lasting, *self._kept))
+        own = (*self._scratch, *self._lasting, self._copies, *self._kept)
+        self.bytes = sum(array.nbytes for array in own)
         del self._storage, self._outside
 
     def _number(self, value, shard: int) -> int:
@@ -173,6 +175,7 @@ class Linked:
             "frame": self.frame,
             "scratch": self._scratch[shard],
             "lasting": self._lasting[shard],
+            "copies": self._copies,
         }.get(space)
         if base is None:
             return self._outside.address(address)

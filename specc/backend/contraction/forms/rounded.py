@@ -72,7 +72,10 @@ class Copy:
     def plan(self, given: str, out: str | Within) -> ContractionPlan:
         """The call that makes the copy at `out`."""
         return ContractionPlan(
-            self.kernel, (given, out, "table", *self.numbers), {"table": self.table}
+            self.kernel,
+            (given, out, "table", *self.numbers),
+            {"table": self.table},
+            copied=self.bytes,
         )
 
 

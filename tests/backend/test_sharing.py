@@ -1,0 +1,96 @@
+"""Copies of operands that all shards make together: fewer copies, and the same bits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import specc
+from specc import driver
+from specc.backend.emit import sharing
+from specc.backend.emit.calls import Address
+from specc.backend.machine import this_machine
+from specc.backend.run import program as programs
+from specc.columns import Column
+from specc.source import Source
+
+pytestmark = pytest.mark.skipif(
+    not this_machine().multiplies_bfloat16, reason="this machine does not multiply bfloat16"
+)
+END = "output z loss mse(z, y) } train { optimizer momentum(lr = 0.01) precision = bfloat16 }"
+NETS = {
+    # shards share the examples, and divide the rows of the weights
+    "team": "model m { input x: float[150] target y: float[40]"
+    f" let z = x -> dense(333) -> relu -> dense(130) -> tanh -> dense(40) {END}",
+    # shards have examples of their own, and share the weights
+    "examples": "model m { input x: float[17, 10, 9] target y: float[24] let z = x"
+    f" -> conv(40, kernel=3, pad=1) -> relu -> conv(24, kernel=3) -> global_avgpool {END}",
+    "loop": "seq time = 3 model m { input x: float[time, 40] target y: float[9]"
+    f" let hs, h, c = x -> lstm(50) let z = h -> dense(9) {END}",
+}
+BATCH = 128
+
+
+def trained(name: str, threads: int, barrier: int | None, monkeypatch):
+    """A net after three steps; copies are shared where that saves a barrier, or never (None)."""
+    with monkeypatch.context() as patch:
+        made = sharing.with_shared_copies
+        patch.setattr(
+            programs,
+            "with_shared_copies",
+            lambda shards, _: [*map(list, shards)] if barrier is None else made(shards, barrier),
+        )
+        net = specc.compile(
+            driver.load(Source("x.dl", NETS[name])), batch=BATCH, threads=threads, seed=1
+        )
+        rng = np.random.default_rng(0)
+        data = {
+            port.name: Column(rng.standard_normal((BATCH, *port.shape)).astype(np.float32))
+            for port in net.ports
+        }
+        net.train(data, np.tile(np.arange(BATCH), 3), 0, 1, 3)
+        program = net.compiled("train")
+        shards = [program.calls(shard) for shard in range(program.plan.shards)]
+    return net, shards
+
+
+def copies(shards) -> int:
+    """Elements that are copied in all."""
+    found = 0
+    for calls in shards:
+        for call in calls:
+            numbers = dict(call.arguments)
+            found += numbers["rows"] * numbers["run"] if call.copied else 0
+    return found
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_shared_copies_are_made_once_and_change_no_bit(name, monkeypatch):
+    apart, own = trained(name, 1, None, monkeypatch)
+    assert len(own) > 1
+    for threads in (1, 2):
+        net, shards = trained(name, threads, 0, monkeypatch)
+        assert copies(shards) < copies(own)
+        for path, values in net.params.items():
+            assert values.tobytes() == apart.params[path].tobytes(), path
+
+
+def test_copies_that_save_less_than_a_barrier_are_not_shared(monkeypatch):
+    _, own = trained("team", 1, None, monkeypatch)
+    _, shards = trained("team", 1, 10**9, monkeypatch)
+    assert copies(shards) == copies(own)
+
+
+def test_every_shard_reads_a_shared_copy_a_phase_after_it_was_made(monkeypatch):
+    _, shards = trained("team", 1, 0, monkeypatch)
+    made, read = {}, {}
+    for calls in shards:
+        for call in calls:
+            for _, value in call.arguments:
+                if isinstance(value, Address) and value.space == sharing.SPACE:
+                    where = made if call.copied else read
+                    where.setdefault(value.offset, set()).add(call.phase)
+    assert read
+    for offset, phases in read.items():
+        before = max(at for at in made if at <= offset)
+        assert max(made[before]) < min(phases)
