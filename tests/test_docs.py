@@ -17,10 +17,14 @@ from specc.frontend.words import library
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.rglob("*.md"))
-NAMES = {page: page.relative_to(DOCS).as_posix() for page in PAGES}
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+NAMES = {page: page.relative_to(ROOT).as_posix() for page in PAGES}
 LONG = [page for page in PAGES if any(b.is_long for b in blocks(page.read_text(encoding="utf-8")))]
-LINKED = [*PAGES, *ROOT.glob("*.md"), *(ROOT / "examples").rglob("*.md")]
+LINKED = [
+    *PAGES,
+    *(page for page in ROOT.glob("*.md") if page not in PAGES),
+    *(ROOT / "examples").rglob("*.md"),
+]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
