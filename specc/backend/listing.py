@@ -21,6 +21,7 @@ from specc.backend.emit.calls import Address, Call, Table
 from specc.backend.llvm.kernel import Kernel
 from specc.backend.run.program import CompiledProgram
 from specc.ir.graph import Graph, Node
+from specc.ir.names import OutputKind, kind_of
 from specc.ir.plan import Plan
 from specc.ir.program import Program
 from specc.ir.show import show_graph
@@ -188,7 +189,7 @@ def plan_parts(plan: Plan) -> dict[Node, str]:
         [
             node
             for name, node in outputs.items()
-            if name == "loss" or name.startswith(("loss.", "metric.", "output."))
+            if kind_of(name) in (OutputKind.LOSS, OutputKind.METRIC, OutputKind.OUTPUT)
         ]
     )
     parts = dict.fromkeys(seen, "forward")
@@ -303,7 +304,7 @@ def _value(value, owners: dict[tuple[str, int], str], names: _Names) -> str:
         still = _value(replace(value, stride=0), owners, names)
         return f"{still} {sign} {abs(value.stride)} * turn"
     space = value.space
-    if space.startswith(("param.", "state.")):
+    if kind_of(space) in (OutputKind.PARAM, OutputKind.STATE):
         base = f"m.{_attribute(space.partition('.')[2])}"
         return base + (f" + {value.offset}" if value.offset else "")
     known = owners.get((space, value.offset))

@@ -22,6 +22,7 @@ import numpy as np
 from specc import pipeline
 from specc.backend.reference import Leaves, evaluate
 from specc.ir.graph import Graph, Node, topological
+from specc.ir.names import RECORDED, OutputKind, kind_of
 from specc.ir.program import Program
 from specc.ops.carry import carries, straightened
 from specc.ops.elementwise import Select
@@ -157,7 +158,7 @@ def _forward_part(graph: Graph) -> set[Node]:
     roots = [
         node
         for name, node in graph.outputs.items()
-        if name == "loss" or name.startswith(("loss.", "mean.", "lane."))
+        if kind_of(name) in (*RECORDED, OutputKind.LANE)
     ]
     return set(topological(roots))
 

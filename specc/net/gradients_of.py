@@ -15,6 +15,7 @@ from specc.backend.run.program import CompiledProgram
 from specc.columns import Column
 from specc.diagnostics import closest
 from specc.ir.graph import Graph, Node, apply
+from specc.ir.names import OutputKind, kind_of
 from specc.ir.types import Type
 from specc.locks import COMPILER, Mutex
 from specc.net.programs import Programs
@@ -103,7 +104,7 @@ class GradientsOf:
         """Return the node of `scores[3]`; raises ValueError where there is none."""
         match = OF.fullmatch(of.strip())
         names = [term.name for term in self._program.outputs]
-        losses = [name for name in graph.outputs if name == "loss" or name.startswith("loss.")]
+        losses = [name for name in graph.outputs if kind_of(name) == OutputKind.LOSS]
         if match is None or match["name"] not in (*names, *losses):
             near = closest(match["name"] if match else of, [*names, *losses])
             hint = f"did you mean `{near}`?" if near else f"it has {', '.join([*names, *losses])}"

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from specc.backend.reference import evaluate
+from specc.ir.names import OutputKind, kind_of
 from specc.ir.program import Program
 from specc.net.weights import Weights
 from specc.passes import lower
@@ -38,7 +39,7 @@ class Metrics:
         `columns`, and metrics that are arrays.
         """
         losses = len(self._program.losses)
-        names = [name for name in self.columns if not name.startswith("metric.")]
+        names = [name for name in self.columns if kind_of(name) != OutputKind.METRIC]
         values = dict(zip(names, means.tolist(), strict=False))
         start = losses + bool(losses)
         leaves = {}

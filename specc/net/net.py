@@ -20,6 +20,7 @@ import numpy as np
 from specc.backend.run.program import CompiledProgram
 from specc.columns import Column
 from specc.ir.graph import Graph
+from specc.ir.names import OutputKind, kind_of
 from specc.ir.plan import Plan
 from specc.ir.program import Program
 from specc.locks import Mutex
@@ -111,7 +112,7 @@ class Net:
             arrays = {
                 name: array.copy()
                 for name, array in self.weights.arrays.items()
-                if name.startswith(("param.", "state."))
+                if kind_of(name) in (OutputKind.PARAM, OutputKind.STATE)
             }
             return {
                 "program": self.program,

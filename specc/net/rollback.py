@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from specc.ir.names import OutputKind, kind_of
 from specc.runtime.snapshot import Snapshot, is_sound
 
 SHARE = 0.005  # of the time of the steps, which copies may take
@@ -59,7 +60,7 @@ class Rollback:
         if is_due or (is_changed and not self._was_changed):
             live = self._lasting()
             if not all(
-                is_sound(array, not name.startswith("param.")) for name, array in live.items()
+                is_sound(array, kind_of(name) != OutputKind.PARAM) for name, array in live.items()
             ):
                 return not self._copies
             self._copies.take(live.items())

@@ -14,6 +14,7 @@ import numpy as np
 from specc.backend.run.program import CompiledProgram
 from specc.columns import Column
 from specc.ir.graph import Graph
+from specc.ir.names import OutputKind, kind_of
 from specc.ops.leaf import Input, Role
 from specc.passes.stepwise import BEGIN, Stepwise
 from specc.recipe import Port
@@ -36,7 +37,7 @@ class StepByStep:
         self.batch, self.dtype, self.seed = batch, dtype, seed
         self._before = compiled(parts.before, batch) if parts.before.outputs else None
         self._step = compiled(parts.step, batch)
-        (self._scores,) = (name for name in parts.step.outputs if not name.startswith("lane."))
+        (self._scores,) = (name for name in parts.step.outputs if kind_of(name) != OutputKind.LANE)
         self._lanes = {
             node.op.label: node.type.shape
             for node in parts.step.nodes

@@ -16,6 +16,7 @@ import numpy as np
 from specc.backend.reference import evaluate
 from specc.backend.run.storage import aligned
 from specc.ir.graph import Graph, Node
+from specc.ir.names import OutputKind, kind_of
 from specc.ir.program import Parameter, Program, State
 from specc.locks import ReadWriteLock
 from specc.net.arrays import Arrays
@@ -105,7 +106,7 @@ class Weights:
         kept = {
             name: array
             for name, array in self.arrays.items()
-            if name.startswith(("param.", "state."))
+            if kind_of(name) in (OutputKind.PARAM, OutputKind.STATE)
         }
         return {**kept, **{f"lane.{label}": array for label, array in self.slots.items()}}
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node, apply, rewrite, topological
+from specc.ir.names import OutputKind, kind_of, label_of
 from specc.ir.op import Form, Gradients, Op, ShapeError, Types, WithoutArithmetic, WithoutSteps
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
@@ -29,7 +30,7 @@ from specc.ops.shape import Concat, Reshape, Slice
 if TYPE_CHECKING:
     import numpy as np
 
-PREFIX = "carry."
+PREFIX = f"{OutputKind.CARRY}."
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def carries(graph: Graph) -> dict[Node, Node]:
 
 def closed(outputs: Mapping[str, Node], following: Mapping[str, Node]) -> Graph:
     """The graph of some outputs, and of the "carry.LABEL" that they need; others are left out."""
-    wanted = {name: node for name, node in outputs.items() if not name.startswith(PREFIX)}
+    wanted = {name: node for name, node in outputs.items() if kind_of(name) != OutputKind.CARRY}
     roots = list(wanted.values())
     found: dict[str, Node] = {}
     while True:
@@ -115,9 +116,9 @@ def closed(outputs: Mapping[str, Node], following: Mapping[str, Node]) -> Graph:
 def following(graph: Graph) -> dict[str, Node]:
     """The outputs "carry.LABEL" by their label."""
     return {
-        name.removeprefix(PREFIX): node
+        label_of(name): node
         for name, node in graph.outputs.items()
-        if name.startswith(PREFIX)
+        if kind_of(name) == OutputKind.CARRY
     }
 
 

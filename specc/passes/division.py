@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from specc.ir.graph import Graph, Node
+from specc.ir.names import LEARNING, OutputKind, kind_of
 from specc.ir.sizes import bound
 from specc.ops.leaf import Input, Role
 from specc.ops.reduce import AllReduce
@@ -77,7 +78,7 @@ def _flops(graph: Graph, batch: int) -> float:
     for node in graph.nodes:
         is_batched = node.type.batched or any(each.type.batched for each in node.inputs)
         work += bound(node.op.flops(node)) * (batch if is_batched else 1)
-    trained = (node for name, node in graph.outputs.items() if name.startswith("param."))
+    trained = (node for name, node in graph.outputs.items() if kind_of(name) == OutputKind.PARAM)
     return work + UPDATE * sum(bound(node.type.elements) for node in trained)
 
 
@@ -101,7 +102,7 @@ def _of_one_example(graph: Graph) -> int:
 
 def _may_be_team(graph: Graph) -> bool:
     """Whether a program trains or predicts: an evaluation is of many examples."""
-    return any(name.startswith(("param.", "gradient.", "output.")) for name in graph.outputs)
+    return any(kind_of(name) in (*LEARNING, OutputKind.OUTPUT) for name in graph.outputs)
 
 
 def _keeps_alone(node: Node) -> bool:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 from specc.ir.graph import Graph, Node, Origin, apply, rebuild, rewrite, serving, topological
+from specc.ir.names import RECORDED, OutputKind, kind_of, label_of
 from specc.ir.op import Op
 from specc.ir.program import Program
 from specc.ir.types import Type
@@ -163,14 +164,14 @@ def differentiate(graph: Graph, program: Program) -> Graph:
 def update(graph: Graph, program: Program) -> Graph:
     """The whole step: losses, metrics, and "param.PATH" and "state.PATH" after the update."""
     gradient = {
-        name.removeprefix("gradient."): node
+        label_of(name): node
         for name, node in graph.outputs.items()
-        if name.startswith("gradient.")
+        if kind_of(name) == OutputKind.GRADIENT
     }
     outputs = {
         name: node
         for name, node in graph.outputs.items()
-        if name == "loss" or name.startswith(("loss.", "mean.", "state.", "lane."))
+        if kind_of(name) in (*RECORDED, OutputKind.STATE, OutputKind.LANE)
     }
     update = {f"param.{update.path}": update.next for update in program.updates}
     for each in program.updates:

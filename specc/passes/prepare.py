@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from specc.ir.graph import Graph, Node, apply, over, rebuild, rewrite
+from specc.ir.names import OVERWRITING, OutputKind, kind_of
 from specc.ir.op import Form
 from specc.ops.after import After
 from specc.ops.broadcast import Sum
@@ -64,10 +65,12 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
         root = root_of(node)
         lies_elsewhere = root is not node or node.op.form is Form.LEAF
         lies_elsewhere |= own_place and node in outputs.values()
-        own = own_place or name.startswith("lane.")  # it is written to another place as well
+        own = (
+            own_place or kind_of(name) == OutputKind.LANE
+        )  # it is written to another place as well
         # what others read cannot wait until the old value has been read everywhere, and only a
         # formula reads each element of the old value before it writes that of the new one
-        lies_elsewhere |= name.startswith(("param.", "state.")) and (
+        lies_elsewhere |= kind_of(name) in (OutputKind.PARAM, OutputKind.STATE) and (
             node not in ends or node.op.form is not Form.ELEMENT
         )
         if lies_elsewhere and (own or not (node.type.batched and in_c_order(node))):
@@ -84,7 +87,7 @@ def _with_old_values(graph: Graph) -> Graph:
     targets = {
         name.partition(".")[::2]: node
         for name, node in graph.outputs.items()
-        if name.startswith(("param.", "state.", "lane."))
+        if kind_of(name) in OVERWRITING
     }
     formulas: set[Node] = set()
     stack = list(targets.values())

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from specc.ir.graph import Graph, Node, apply
+from specc.ir.names import RECORDED, kind_of
 from specc.ir.op import Form
 from specc.ir.types import element_bytes
 from specc.ops.after import After
@@ -70,7 +71,7 @@ class _Segments:
         aside = {
             name: node
             for name, node in graph.outputs.items()
-            if name.startswith(("loss.", "mean."))
+            if kind_of(name) in RECORDED and name != "loss"
         }
         computed = self.forward | set(closed(aside, known).nodes)
         self.backward = [node for node in self.order if node not in computed]

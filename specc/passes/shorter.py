@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Set
 
 from specc.ir.graph import Graph, Node
+from specc.ir.names import OutputKind, kind_of
 from specc.ops.broadcast import Broadcast, Sum
-from specc.ops.carry import PREFIX, Carry
+from specc.ops.carry import Carry
 from specc.ops.elementwise import Equal, Less, Select, Sub, ToFloat, ToInt
 from specc.ops.gather import Take
 from specc.ops.leaf import Const, Input, Iota
@@ -27,11 +28,11 @@ def computes_the_same(whole: Graph, short: Graph, steps: Set[tuple[int, int]]) -
     if set(whole.outputs) != set(short.outputs) or len(whole.nodes) != len(short.nodes):
         return False
     beside = dict(zip(whole.nodes, short.nodes, strict=True))
-    following = {node for name, node in whole.outputs.items() if name.startswith(PREFIX)}
+    following = {node for name, node in whole.outputs.items() if kind_of(name) == OutputKind.CARRY}
     for name, node in whole.outputs.items():
         if beside[node] is not short.outputs[name]:
             return False
-        if not name.startswith(PREFIX) and _differ(node, beside[node]):
+        if kind_of(name) != OutputKind.CARRY and _differ(node, beside[node]):
             return False
     known = {*steps, *((a - 1, b - 1) for a, b in steps)}
     if any(

@@ -29,6 +29,7 @@ from specc.backend.run.storage import Linked, Outside, Storage
 from specc.backend.toolchain.load import load
 from specc.collection import uncollected
 from specc.columns import Column
+from specc.ir.names import OutputKind, kind_of
 from specc.ir.plan import Plan
 from specc.locks import COMPILER
 from specc.ops.leaf import Input, Role
@@ -98,7 +99,7 @@ class CompiledProgram:
         self.plan, self.dtype = plan, dtype
         self.threads = min(plan.shards if threads is None else threads, plan.shards)
         self._version = version
-        self.changes_weights = any(name.startswith("param.") for name in plan.graph.outputs)
+        self.changes_weights = any(kind_of(name) == OutputKind.PARAM for name in plan.graph.outputs)
         self._codes: dict[tuple[np.dtype, ...], Code] = {}
         leaves = [node.op for node in plan.graph.nodes if isinstance(node.op, Input)]
         self.ports = tuple(op.label for op in leaves if op.role in (Role.INPUT, Role.TARGET))

@@ -19,6 +19,7 @@ import numpy as np
 from specc.backend.emit.calls import Address, Call, Table, in_order, phase_of
 from specc.backend.run import executor
 from specc.ir.graph import Node
+from specc.ir.names import label_of
 from specc.ir.plan import Plan
 from specc.ops.leaf import Input, Role
 
@@ -85,7 +86,7 @@ class Storage:
 
     def take_lanes(self, lanes: Mapping[str, np.ndarray], batch: int) -> None:
         for name, store in self.lanes.items():
-            given = lanes[name.removeprefix("lane.")].reshape(batch, -1)
+            given = lanes[label_of(name)].reshape(batch, -1)
             for shard in range(self.plan.shards):
                 first = shard * self.plan.examples
                 every = np.minimum(
@@ -96,7 +97,7 @@ class Storage:
 
     def give_lanes(self, lanes: Mapping[str, np.ndarray], batch: int) -> None:
         for name, store in self.lanes.items():
-            taken = lanes[name.removeprefix("lane.")].reshape(batch, -1)
+            taken = lanes[label_of(name)].reshape(batch, -1)
             for shard in range(self.plan.shards):
                 own = taken[shard * self.plan.examples :][: self.plan.examples]
                 own[...] = store[shard, :, : len(own)].T

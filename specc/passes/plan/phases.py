@@ -16,6 +16,7 @@ import heapq
 from collections.abc import Callable, Mapping
 
 from specc.ir.graph import Node
+from specc.ir.names import OVERWRITING, kind_of
 from specc.ir.plan import Mode
 from specc.ops.leaf import Input
 from specc.ops.views import awaited
@@ -81,7 +82,7 @@ def _overwrites_after_reads(
     overwritten: dict[tuple[str, str], Scheduled] = {}
     for node, places in targets.items():
         for place in places:
-            if place.space.startswith(("param.", "state.", "lane.")):
+            if kind_of(place.space) in OVERWRITING:
                 role, _, label = place.space.partition(".")
                 overwritten[role, label] = maker[node]
     readers: dict[tuple[str, str], list[Scheduled]] = {}

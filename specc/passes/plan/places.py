@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from specc.ir.graph import Graph, Node
+from specc.ir.names import OutputKind, kind_of
 from specc.ir.plan import Group, GroupKind, Mode, Place, Repeated, Step, View
 from specc.ops.after import After
-from specc.ops.carry import PREFIX
 from specc.ops.contract import Contract
 from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Input, Role
@@ -248,7 +248,14 @@ def _of_first_iteration(place: Place, stride: int, loop: Repeated) -> Place:
 
 def _first_kept(wanted: Sequence[Place]) -> Place | None:
     """Return the first of the wanted places that no later group overwrites."""
-    return next((each for each in wanted if each.space.startswith(("record", "gradient"))), None)
+    return next(
+        (
+            each
+            for each in wanted
+            if each.space == "record" or kind_of(each.space) == OutputKind.GRADIENT
+        ),
+        None,
+    )
 
 
 def _replaceable(node: Node, group: Group) -> list[Node]:
@@ -311,6 +318,6 @@ def _last_reads(
             shared = sharing.reads_until_phase_ends(s, root)
             last[root] = max(last.get(root, 0), end_of_phase[s.phase] if shared else i)
     for name, node in graph.outputs.items():
-        if node.type.batched and not name.startswith((PREFIX, "lane.")):
+        if node.type.batched and kind_of(name) not in (OutputKind.CARRY, OutputKind.LANE):
             last[views[node].root] = len(order)
     return last

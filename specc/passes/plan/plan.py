@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from specc.ir.graph import Graph, Node
+from specc.ir.names import LEARNING, OVERWRITING, RECORDED, OutputKind, kind_of
 from specc.ir.plan import Group, Place, Plan, Step
-from specc.ops.carry import PREFIX
 from specc.ops.shape import c_strides
 from specc.ops.views import view
 from specc.passes.division import Division
@@ -28,9 +28,7 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
     """
     sharing = sharing_of(division)
     views = {node: view(node) for node in graph.nodes}
-    records = tuple(
-        name for name in graph.outputs if name == "loss" or name.startswith(("loss.", "mean."))
-    )
+    records = tuple(name for name in graph.outputs if kind_of(name) in RECORDED)
     targets = _targets(graph, records, bytes_of_float)
     scheduled = [Scheduled(group, sharing.mode(group), [], reads(group, views)) for group in groups]
     sharing.divide(scheduled, targets)
@@ -51,7 +49,7 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
     emits = tuple(
         (name, node)
         for name, node in graph.outputs.items()
-        if node.type.batched and not name.startswith((PREFIX, "lane."))
+        if node.type.batched and kind_of(name) not in (OutputKind.CARRY, OutputKind.LANE)
     )
     return Plan(
         graph=graph,
@@ -77,7 +75,7 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
         shared_bytes=layout.shared,
         records=records,
         emits=emits,
-        keeps_weights=not any(name.startswith(("param.", "gradient.")) for name in graph.outputs),
+        keeps_weights=not any(kind_of(name) in LEARNING for name in graph.outputs),
         team=division.team,
         strides={node: c_strides(whole.type.bound_shape) for node, (whole, _) in inside.items()},
     )
@@ -93,7 +91,7 @@ def _targets(
         if name in records:
             place = Place("record", bytes_of_float * recorded)
             recorded += node.type.bound_elements
-        elif name.startswith(("param.", "state.", "gradient.", "lane.")):
+        elif kind_of(name) in (*OVERWRITING, OutputKind.GRADIENT):
             place = Place(name)
         else:
             continue
