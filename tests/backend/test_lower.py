@@ -143,10 +143,14 @@ while n < 3:
     y[4] += n
 for k in range(5, 0, -2):
     y[5] = 10 * y[5] + k
+for k in range(i[1], i[1] + 3):
+    y[6] = 10 * y[6] + k
+for k in range(i[1], i[0]):
+    y[7] = k
 """
     x, i = np.array([np.nan, 1.0, 0, 0], np.float32), np.array([0, 7, 0, 0])
-    found = run_lines(text, "float32", x, i, count=6)
-    assert found.tolist() == [0.0, 1.0, 2.0, 1.0, 4.0, 531.0]
+    found = run_lines(text, "float32", x, i, count=8)
+    assert found.tolist() == [0.0, 1.0, 2.0, 1.0, 4.0, 531.0, 789.0, 0.0]
 
 
 @pytest.mark.parametrize(

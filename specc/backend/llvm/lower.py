@@ -303,14 +303,19 @@ class _Body(Formulas):
         if not step:
             raise LoweringError("a loop's step is a number other than 0")
         b, start, stop = self.b, self.integer(tree.start), self.integer(tree.stop)
+        first = start
+        if step == 1 and literal(tree.start) != 0:
+            # counted from 0: so LLVM sees that range(i, i + 16) is 16 iterations
+            first, stop = I64(0), b.sub(stop, start)
         before, (test, body, following, after) = b.block, self.blocks(4)
         b.branch(test)
         b.position_at_end(test)
         count = b.phi(I64)
-        count.add_incoming(start, before)
+        count.add_incoming(first, before)
         b.cbranch(b.icmp_signed("<" if step > 0 else ">", count, stop), body, after)
         b.position_at_end(body)
-        self._assign(tree.index, Value(INT, count))
+        index = count if first is start else b.add(start, count, flags=("nsw",))
+        self._assign(tree.index, Value(INT, index))
         self._inside(tree.body, following)
         b.position_at_end(following)
         count.add_incoming(b.add(count, I64(step), flags=("nsw",)), following)
