@@ -72,12 +72,12 @@ def tiles(target: Target) -> Iterator[tuple[str, tuple[int, int], Kernel]]:
     for shape in target.packed_shapes(_MANY, _MANY):
         yield "packed", shape, packed_kernel(target, shape)
     for shape in target.packed_shapes(_MANY, _MANY, True):
-        yield "packed asking", shape, packed_kernel(target, shape, True)
+        yield "packed prefetching", shape, packed_kernel(target, shape, True)
     for shape in dot.shapes(target):
         yield "dot", shape, dot_kernel(target, shape)
     for shape in across.shapes(target):
         yield "across", shape, across_kernel(target, shape, 1, False)
-        yield "across asking", shape, across_kernel(target, shape, 2, True)
+        yield "across prefetching", shape, across_kernel(target, shape, 2, True)
     for shape in winograd.shapes(target):
         yield "winograd", shape, winograd_kernel(target, shape)
     for shape in winograd_run.shapes(target):
@@ -216,7 +216,7 @@ def predicted() -> dict[str, dict[tuple[str, tuple[int, int]], float]]:
             loops = {
                 (form, shape): loop_for(kernel, machine)
                 for form, shape, kernel in tiles(target)
-                if not form.endswith(("ahead", "asking"))
+                if not form.endswith(("ahead", "prefetching"))
             }
             chain = loop_for(chains(target), machine)
             rates = list(

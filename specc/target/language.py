@@ -34,7 +34,7 @@ def poke(address: int, value: int) -> None:
     raise NotImplementedError
 
 
-def nearer(address: int) -> None:
+def prefetch(address: int) -> None:
     """Prefetch the cache line at an address."""
     raise NotImplementedError
 

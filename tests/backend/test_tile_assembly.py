@@ -17,11 +17,11 @@ FORMS = [
     "contract",
     "contract ahead",
     "packed",
-    "packed asking",
+    "packed prefetching",
     "outer",
     "dot",
     "across",
-    "across asking",
+    "across prefetching",
     "winograd",
     "winograd run",
     "winograd gradient",
@@ -109,6 +109,6 @@ def test_the_table_of_predicted_rates_has_every_tile():
         f"{form} {shape[0]}x{shape[1]}"
         for machine in PROCESSORS.values()
         for form, shape, _ in tiles(Target("float32", machine))
-        if not form.endswith(("ahead", "asking"))
+        if not form.endswith(("ahead", "prefetching"))
     }
     assert listed == wanted

@@ -194,7 +194,7 @@ def test_it_is_chosen_for_one_example_where_it_pays():
 
     wide, narrow = conv(64, 18, 18, 64, 3), conv(3, 34, 34, 32, 3)
     assert name(wide, kept=True).startswith("winograd_run")
-    assert name(wide, kept=True, part=Part(1, 2, True)) == "winograd_run_8x2_asking"
+    assert name(wide, kept=True, part=Part(1, 2, True)) == "winograd_run_8x2_prefetching"
     small = conv(64, 10, 10, 64, 3)
     assert name(small, kept=True).startswith("winograd_run")
     assert not name(small).startswith(

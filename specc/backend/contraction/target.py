@@ -53,12 +53,12 @@ class Target:
                     yield rows, columns
 
     def packed_shapes(
-        self, most_rows: int, most_columns: int, asks: bool = False
+        self, most_rows: int, most_columns: int, prefetches: bool = False
     ) -> Iterable[tuple[int, int]]:
         """The same where the rows of the weights lie side by side, and take no addresses.
 
-        If a tile `asks`, each column takes two addresses."""
-        if asks:
+        If a tile `prefetches`, each column takes two addresses."""
+        if prefetches:
             most_columns = min(most_columns, (self.machine.addresses - 6) // 2)
         for columns in range(1, min(most_columns, 6) + 1):
             most = min(most_rows, (self.machine.registers - 1) // columns - 1)

@@ -16,7 +16,7 @@ from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.loops.contract import contract_kernel, pack_kernel, packed_kernel
 from specc.backend.contraction.problem import Candidate
 from specc.backend.contraction.target import Target
-from specc.backend.contraction.tiling import SOON, Axis, ContractionPlan, runs_from
+from specc.backend.contraction.tiling import PREFETCHED, Axis, ContractionPlan, runs_from
 
 # Products that one block of rows adds up without a break; more in slices, as a long float32 sum
 # loses digits.
@@ -73,11 +73,11 @@ class Tiles:
         vectors: list[int],
         packing: float,
         plan: Callable[[tuple[int, int]], ContractionPlan],
-        asks: bool = False,
+        prefetches: bool = False,
     ) -> Iterator[Candidate]:
         """`packed` tiles, of lists of taps with so many vectors each; the weights are packed
         `packing` times."""
-        for shape in self.target.packed_shapes(self.rows, max(vectors, default=1), asks):
+        for shape in self.target.packed_shapes(self.rows, max(vectors, default=1), prefetches):
             cycles = sum(
                 self.packed(shape, len(taps), count)
                 for (taps, _), count in zip(lists, vectors, strict=True)
@@ -186,7 +186,7 @@ def contract_plan(
     # fmt: off
     parameters = (
         names["x"], names["w"], "out", "scratch", "classes", len(classes), "x_at", "w_at",
-        "positions", rows.size, w_row, out_row, lanes, most, *SOON,
+        "positions", rows.size, w_row, out_row, lanes, most, *PREFETCHED,
     )
     # fmt: on
     return ContractionPlan(
@@ -204,7 +204,13 @@ def contract_plan(
 
 
 def packed_plan(
-    target: Target, shape, lists: list, rows: Axis, lanes: int, names: dict, asks: bool = False
+    target: Target,
+    shape,
+    lists: list,
+    rows: Axis,
+    lanes: int,
+    names: dict,
+    prefetches: bool = False,
 ) -> ContractionPlan:
     """The plan of `packed` tiles; `lists` has taps, and the positions that use the same weights."""
     r, v = shape
@@ -243,11 +249,11 @@ def packed_plan(
     # fmt: on
     scratch = blocks * r * v * target.width * target.bytes if longest > most else 0
     return ContractionPlan(
-        packed_kernel(target, shape, asks),
+        packed_kernel(target, shape, prefetches),
         parameters,
         tables,
         scratch,
         packing,
         packed * target.bytes,
-        asks,
+        prefetches,
     )

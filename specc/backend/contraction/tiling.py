@@ -43,8 +43,8 @@ class Operand:
     batched: bool
 
 
-# Addresses of memory that is wanted after the product, which asks for it, and the bytes at each.
-SOON = ("soon", "soon_2", "soon_3", "soon_size")
+# Parameters: up to three addresses that the next kernel reads or writes, and the bytes at each.
+PREFETCHED = ("prefetched", "prefetched_2", "prefetched_3", "prefetched_size")
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ class ContractionPlan:
     """A kernel and what to call it with.
 
     `parameters` has, in the kernel's order, "left", "right", "out", "scratch", "packed", one of
-    `SOON`, the name of a table, a place `Within` the scratch memory, or an integer. `scratch` is in
-    bytes, 0 where none is wanted. Where `packing` is not None, it is to be called first, once for
-    all calls with the same weights: it fills "packed", of so many bytes. `before` are called
-    directly before the kernel, each time.
+    `PREFETCHED`, the name of a table, a place `Within` the scratch memory, or an integer. `scratch`
+    is in bytes, 0 if none is needed. `packing`, unless it is None, is called first, once for all
+    calls with the same weights: it fills "packed", of so many bytes. `before` are called directly
+    before the kernel, each time.
     """
 
     kernel: Kernel
@@ -72,8 +72,10 @@ class ContractionPlan:
     scratch: int = 0
     packing: ContractionPlan | None = None
     packed: int = 0
-    asks: bool = False  # for what other threads have made, on the way
-    updating: Kernel | None = None  # in place of `kernel` where what is wanted soon will be written
+    prefetches: bool = False  # the kernel prefetches what other threads have written
+    updating: Kernel | None = (
+        None  # in place of `kernel` if the next kernel writes what is prefetched
+    )
     before: tuple[ContractionPlan, ...] = ()
     copied: int = 0  # bytes of the copy of an operand that the kernel makes at its `out`
 
@@ -90,7 +92,7 @@ class ContractionPlan:
         """The args block of one call, from addresses; the plan must outlive it."""
         places = {name: table.ctypes.data for name, table in self.tables.items()}
         places |= {"left": left, "right": right, "out": out, "scratch": scratch, "packed": packed}
-        places |= dict.fromkeys(SOON, 0)
+        places |= dict.fromkeys(PREFETCHED, 0)
         values = [
             places[each.space] + each.offset
             if isinstance(each, Within)

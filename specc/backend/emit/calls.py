@@ -88,7 +88,7 @@ class Call:
     packs: bool = False  # it only copies weights for the product that comes next, or for a loop
     lasting: int = 0  # bytes up to the end of what it writes to memory that nothing else uses
     copied: int = 0  # bytes of the copy of an operand that it makes at `out`
-    asks: bool = False  # it asks on its way for what other shards have made
+    prefetches: bool = False  # it prefetches what other shards have written
     once: bool = (
         False  # it packs what no run changes: it runs ahead of one, when weights have changed
     )

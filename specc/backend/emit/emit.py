@@ -34,7 +34,7 @@ from specc.target.sharing import named
 
 # Bytes of the smallest operand that is prefetched: smaller ones arrive soon. In each iteration of a
 # loop more of it has just been written.
-ASKED, ASKED_AGAIN = 1 << 13, 1 << 8
+PREFETCHED_FROM, PREFETCHED_IN_LOOPS = 1 << 13, 1 << 8
 
 
 def emit(plan: Plan, dtype: str, shard: int, columns: Mapping[str, str]) -> list[Call]:
@@ -141,7 +141,7 @@ class _Emitter(Shard):
         packs: list[Call] = []  # of the piece before, which need not be repeated
         for at in range(start, start + count, piece):
             rows = min(piece, start + count - at)
-            soon = (
+            prefetched = (
                 [
                     self.address(each, there).moved(at * row)
                     for each, there in reader.stores
@@ -151,7 +151,7 @@ class _Emitter(Shard):
                 else []
             )
             calls = rows_calls(
-                node, self, out, step.phase, at, rows, soon, rows * row if soon else 0
+                node, self, out, step.phase, at, rows, prefetched, rows * row if prefetched else 0
             )
             yield from (
                 each for each in calls if not any(repeats(each, before) for before in packs)
@@ -251,8 +251,10 @@ class _Emitter(Shard):
         divided = step.mode == Mode.SPLIT
         part = Part(self.shard, self.plan.shards, step.by_channels) if divided else WHOLE
         calls = product_calls(node, self, self.address(node, place), step.phase, loop, part)
-        if calls and step.mode == Mode.SPLIT and self.plan.team and not calls[-1].asks:
-            yield from self.asked(node, step.phase, ASKED if loop is None else ASKED_AGAIN)
+        if calls and step.mode == Mode.SPLIT and self.plan.team and not calls[-1].prefetches:
+            yield from self.prefetching(
+                node, step.phase, PREFETCHED_FROM if loop is None else PREFETCHED_IN_LOOPS
+            )
         if calls:
             yield from calls
         elif part.number == 0:
@@ -270,7 +272,7 @@ class _Emitter(Shard):
         """Bytes that stay in a core's own cache beside everything else."""
         return self.target.profile.l2 // 4
 
-    def asked(self, node: Node, phase: int, least: int) -> Iterator[Call]:
+    def prefetching(self, node: Node, phase: int, least: int) -> Iterator[Call]:
         """Calls that prefetch the parts of a product's operands that the other shards have made,
         if these have `least` bytes or more, and stay in a core's own cache."""
         for root in dict.fromkeys(self.plan.views[each].root for each in node.inputs):
@@ -284,7 +286,13 @@ class _Emitter(Shard):
                     ("stop", (start + count) * line),
                     ("size", size),
                 )
-                yield Call(feed.kernel(feed.ask, self.dtype), arguments, phase, (node,), packs=True)
+                yield Call(
+                    feed.kernel(feed.prefetch_parts, self.dtype),
+                    arguments,
+                    phase,
+                    (node,),
+                    packs=True,
+                )
 
     def product_nest(self, node: Node, place: Place) -> Nest:
         """The contraction as plain loops: for products that no tile fits."""

@@ -28,7 +28,7 @@ from specc.backend.llvm.kernel import Kernel
 from specc.backend.machine import this_machine
 from specc.ops.leaf import REPEATED
 from specc.target import parse
-from specc.target.language import float64, int64, nearer, real, row, view
+from specc.target.language import float64, int64, prefetch, real, row, view
 
 ORDER, TOTAL, BATCH, SETTINGS, RECORDS, SEED, FIRST, AMISS, PORTS = range(9)
 # the element types that a data column may have
@@ -233,16 +233,16 @@ def write_turned(
 
 
 @no_type_check
-def ask(x: "int", start: "int", stop: "int", size: "int"):
+def prefetch_parts(x: "int", start: "int", stop: "int", size: "int"):
     # what other threads have written, all of it at once: one line after the other, as a product
     # reads them, each takes the time of a hundred sums
     for at in range(0, start, 64):
-        nearer(x + at)
+        prefetch(x + at)
     for at in range(stop, size, 64):
-        nearer(x + at)
+        prefetch(x + at)
     # what this thread has written, the others have taken meanwhile
     for at in range(start, stop, 64):
-        nearer(x + at)
+        prefetch(x + at)
 
 
 def kernel(written: Callable[..., Any], dtype: str, column: str = "", element: str = "") -> Kernel:

@@ -13,7 +13,7 @@ import numpy as np
 from specc.backend.contraction.plan import plan_contraction
 from specc.backend.contraction.problem import Problem
 from specc.backend.contraction.tiling import (
-    SOON,
+    PREFETCHED,
     WHOLE,
     ContractionPlan,
     Linear,
@@ -104,14 +104,15 @@ def _calls(
     out: Address,
     phase: int,
     ahead: Address | None = None,
-    soon: Sequence[Address] = (),
-    soon_size: int = 0,
+    prefetched: Sequence[Address] = (),
+    prefetched_size: int = 0,
     once: bool = False,
 ) -> list[Call]:
     """Return the calls of a plan.
 
     `ahead` is the address for packed weights that stay the same, for all runs if they are packed
-    `once`. The next call reads `soon_size` bytes at each of `soon`, which are prefetched.
+    `once`. `prefetched_size` bytes at each of `prefetched` are prefetched for the next
+    call.
     """
     packed = ahead or Address("scratch")
     own = Address("scratch", 0 if ahead else -(-plan.packed // ALIGNMENT) * ALIGNMENT)
@@ -121,10 +122,10 @@ def _calls(
         "out": out,
         "scratch": own,
         "packed": packed,
-        "soon_size": soon_size,
+        "prefetched_size": prefetched_size,
     }
-    soon = list(soon) or places[:1]
-    known |= {name: soon[n % len(soon)] for n, name in enumerate(SOON[:-1])}
+    prefetched = list(prefetched) or places[:1]
+    known |= {name: prefetched[n % len(prefetched)] for n, name in enumerate(PREFETCHED[:-1])}
     scratch = own.offset + plan.scratch
     lasting = packed.offset + plan.packed if ahead else 0
     calls = []
@@ -136,8 +137,10 @@ def _calls(
         arguments = _arguments(each, known)
         call = Call(each.kernel, arguments, phase, (node,), scratch, packs=True)
         calls.append(replace(call, copied=each.copied))
-    kernel = plan.updating if soon_size and plan.updating is not None else plan.kernel
-    calls.append(Call(kernel, _arguments(plan, known), phase, (node,), scratch, asks=plan.asks))
+    kernel = plan.updating if prefetched_size and plan.updating is not None else plan.kernel
+    calls.append(
+        Call(kernel, _arguments(plan, known), phase, (node,), scratch, prefetches=plan.prefetches)
+    )
     return calls
 
 
@@ -148,13 +151,13 @@ def rows_calls(
     phase: int,
     start: int,
     count: int,
-    soon: Sequence[Address] = (),
-    soon_size: int = 0,
+    prefetched: Sequence[Address] = (),
+    prefetched_size: int = 0,
 ) -> list[Call]:
     """Return the calls for `count` rows from `start` on of a sum over the examples of all shards.
 
     The arenas of the shards lie side by side, so the shards are one more index that is summed over.
-    For `soon` and `soon_size` see `_calls`.
+    For `prefetched` and `prefetched_size` see `_calls`.
     """
     op = node.op_as(Contract)
     operands, places = _operands(node, shard, 0)
@@ -179,7 +182,7 @@ def rows_calls(
     result = Operand(strides, False)
     plan = _planned(part, operands, result, shard)
     out = out.moved(start * strides[0] * size)
-    return _calls(plan, node, places, out, phase, None, soon, soon_size)
+    return _calls(plan, node, places, out, phase, None, prefetched, prefetched_size)
 
 
 def own_rows_calls(node: Node, shard: Shard, out: Address, phase: int) -> list[Call]:

@@ -51,7 +51,7 @@ def word(typing, table, index):
 
 
 @intrinsic
-def nearer(typing, address):
+def prefetch(typing, address):
     """Asks for the cache line at the address, without waiting for it."""
 
     def codegen(context, b, signature, args):

@@ -21,7 +21,7 @@ from llvmlite import ir
 from specc.backend.llvm.intrinsics import intrinsic, types
 from specc.backend.llvm.vectors import I64, Loop, Vectors, added, guarded, in_pairs, one_by_one
 
-# A cache line, and how far ahead packed weights are asked for: 256 to 4096 measured much the same,
+# A cache line, and how far ahead packed weights are prefetched: 256 to 4096 measured much the same,
 # 10 % faster than without.
 _LINE, _AHEAD = 64, 1024
 
@@ -30,20 +30,46 @@ _LINE, _AHEAD = 64, 1024
 def contract_tile(
     rows: int, vectors: int, dtype: str, width: int, by_steps: bool = False, written: bool = False
 ):
-    """tile(x, w, x_at, w_at, count, w_row, start, start_row, out, out_row, soon, soon_step)
+    """tile(x, w, x_at, w_at, count, w_row, start, start_row, out, out_row, prefetched,
+    prefetched_step)
 
     out[k*out_row + v] = start[k*start_row + v] + sum_p w[k*w_row + w_at[p]] * x[x_at[p] + v] for
     `rows` rows k and `vectors * width` elements v; p runs through the `count` >= 1 entries of x_at
-    and w_at (int64). start = 0 starts from zero. Memory that is wanted soon is asked for on the
-    way, the cache line at `soon + p * soon_step` (bytes), to be read or to be `written`. The rows
-    are addressed `by_steps` where there are few integer registers."""
+    and w_at (int64). start = 0 starts from zero. For the next kernel the
+    cache line at `prefetched + p * prefetched_step` (bytes) is prefetched, to be read or to be
+    `written`. The rows are addressed `by_steps` where there are few integer registers."""
 
     @intrinsic
     def tile(
-        typing, x, w, x_at, w_at, count, w_row, start, start_row, out, out_row, soon, soon_step
+        typing,
+        x,
+        w,
+        x_at,
+        w_at,
+        count,
+        w_row,
+        start,
+        start_row,
+        out,
+        out_row,
+        prefetched,
+        prefetched_step,
     ):
         def codegen(context, b, signature, args):
-            x, w, x_at, w_at, count, w_row, start, start_row, out, out_row, soon, soon_step = args
+            (
+                x,
+                w,
+                x_at,
+                w_at,
+                count,
+                w_row,
+                start,
+                start_row,
+                out,
+                out_row,
+                prefetched,
+                prefetched_step,
+            ) = args
             code = Vectors(b, dtype, width)
             x, w, out = code.pointer(x), code.pointer(w), code.pointer(out)
             x_at, w_at = (b.inttoptr(each, I64.as_pointer()) for each in (x_at, w_at))
@@ -54,7 +80,7 @@ def contract_tile(
             with Loop(b, count, [code.zero] * (rows * vectors)) as loop:
                 x_now = code.at(x, b.load(b.gep(x_at, [loop.i])))
                 w_now = b.load(b.gep(w_at, [loop.i]))
-                place = b.add(soon, b.mul(loop.i, soon_step))
+                place = b.add(prefetched, b.mul(loop.i, prefetched_step))
                 code.prefetch(code.pointer(place), written=written)
                 xs = [code.load(code.at(x_now, v * width)) for v in range(vectors)]
                 if by_steps:
@@ -75,16 +101,18 @@ def contract_tile(
 
 
 @lru_cache
-def packed_tile(rows: int, columns: int, dtype: str, width: int, asks: bool = False, pin: str = ""):
+def packed_tile(
+    rows: int, columns: int, dtype: str, width: int, prefetches: bool = False, pin: str = ""
+):
     """tile(x, w, x_at, count, ends, start, out, out_row, last, later)
 
     Column v of the `columns` is a vector of `width` elements: at x + ends[2v] it is read, and at
     out + ends[2v + 1] row 0 of it is written. For `rows` rows k
         out[k*out_row + ends[2v+1]] = start[k, v] + sum_p w[p*rows + k] * x[x_at[p] + ends[2v]]
     p runs through the `count` >= 1 entries of x_at; start = 0 starts from zero. Unless `last`, the
-    sums go to out[k, v], vector by vector, to go on from as `start`. If it `asks`, then for the
-    lines that the columns of `later` will read, as `ends` those of this tile. With `pin`, see
-    `Vectors`, LLVM cannot load the weights early."""
+    sums go to out[k, v], vector by vector, to go on from as `start`. If it
+    `prefetches`, it prefetches the lines that the columns of `later` read, as `ends` are those of
+    this tile. With `pin`, see `Vectors`, LLVM cannot load the weights early."""
 
     @intrinsic
     def tile(typing, x, w, x_at, count, ends, start, out, out_row, last, later):
@@ -97,7 +125,7 @@ def packed_tile(rows: int, columns: int, dtype: str, width: int, asks: bool = Fa
             x_columns = [code.at(x, each) for each in at[::2]]
             x_later = (
                 [code.at(x, b.load(b.gep(later, [I64(2 * n)]))) for n in range(columns)]
-                if asks
+                if prefetches
                 else []
             )
 
@@ -237,15 +265,15 @@ def across_tile(
     step: int,
     dtype: str,
     width: int,
-    asks: bool = False,
+    prefetches: bool = False,
     pin: str = "",
 ):
     """tile(x, w, x_at, count, out, out_row, rows, later)
 
     out[k*out_row + q] = sum_p w[p*vectors*width + k] * x[x_at[p] + q*step] for `positions` q and
     the first `rows` of `vectors * width` rows k, which the vectors lie across; p runs through the
-    `count` >= 1 entries of x_at. If it `asks`, then for the lines that a tile at `later` in the
-    place of x will read. For `pin` see `packed_tile`."""
+    `count` >= 1 entries of x_at. If it `prefetches`, it prefetches the lines that a tile at `later`
+    in the place of x reads. For `pin` see `packed_tile`."""
 
     @intrinsic
     def tile(typing, x, w, x_at, count, out, out_row, rows, later):
@@ -258,7 +286,7 @@ def across_tile(
             with Loop(b, count, [code.zero] * (positions * vectors)) as loop:
                 now = b.load(b.gep(x_at, [loop.i]))
                 x_now = code.at(x, now)
-                if asks:
+                if prefetches:
                     code.prefetch(code.at(later, now), nearest=True)
                 w_now = code.at(w, b.mul(loop.i, I64(line)))
                 for k in range(0, line, _LINE // code.bytes):

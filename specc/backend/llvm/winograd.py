@@ -22,7 +22,7 @@ from llvmlite import ir
 from specc.backend.llvm.intrinsics import intrinsic, types
 from specc.backend.llvm.vectors import I64, Loop, Vectors, in_pairs, one_by_one
 
-# How far ahead, in bytes, the operands of products are asked for: 8 % faster than without.
+# How far ahead, in bytes, the operands of products are prefetched: 8 % faster than without.
 _AHEAD = 1024
 
 WHOLE_INPUT, WHOLE_OUTPUT = 0xFFFF, 0xF
@@ -54,11 +54,11 @@ def _results(code: Vectors, m, m_step):
 
 
 @lru_cache
-def image_tile(dtype: str, width: int, asks: bool = False):
+def image_tile(dtype: str, width: int, prefetches: bool = False):
     """tile(x, at, later, y_step, x_step, zeros, out, out_step): out[f*out_step] = (B^T d B)[f].
 
     d[i, j] = x[at[0] + i*y_step + j*x_step] where bit 4*i + j of at[1] is set; elsewhere what
-    stands at `zeros`. It asks for nothing."""
+    stands at `zeros`. It prefetches for nothing."""
 
     @intrinsic
     def tile(typing, x, at, later, y_step, x_step, zeros, out, out_step):
@@ -205,13 +205,13 @@ def result_tile(dtype: str, width: int):
 
 
 @lru_cache
-def run_image_tile(dtype: str, width: int, asks: bool = False):
+def run_image_tile(dtype: str, width: int, prefetches: bool = False):
     """tile(x, places, later, y_step, x_step, zeros, out, out_step): out[f*out_step] = (B^T d B)[f].
 
     The vectors lie across `width` tiles: four pieces of neighbours in a row of the image, each of
     which begins at x[places[n]]. d[i, j] of the tile t of a piece is x[places[n] + i*y_step + 2*t +
-    j]: x_step is 1, and no element is missing. If it `asks`, then for the last two rows that the
-    tiles at the places `later` read."""
+    j]: x_step is 1, and no element is missing. If it `prefetches`, it prefetches the last
+    two rows that the tiles at the places `later` read."""
 
     @intrinsic
     def tile(typing, x, places, later, y_step, x_step, zeros, out, out_step):
@@ -221,7 +221,7 @@ def run_image_tile(dtype: str, width: int, asks: bool = False):
             half = Vectors(b, dtype, width // 2)
             x, out = code.pointer(x), code.pointer(out)
             pieces = [code.at(x, each) for each in _words(b, places, 4)]
-            for place in _words(b, later, 4) if asks else []:
+            for place in _words(b, later, 4) if prefetches else []:
                 for row in (2, 3):
                     code.prefetch(code.at(x, place, b.mul(y_step, I64(row))), nearest=True)
             d = []

@@ -75,7 +75,7 @@ def this_machine(vector_bits: int | None = None) -> Machine:
 
 
 def _wanted_bits() -> int:
-    """The vector width that the environment asks for, by default the widest."""
+    """The vector width that the environment prefetches for, by default the widest."""
     given = os.environ.get("SPECC_VECTOR_BITS") or str(WIDTHS[-1])
     if given not in map(str, WIDTHS):
         message = f"SPECC_VECTOR_BITS must be 128, 256 or 512, not `{given}`"

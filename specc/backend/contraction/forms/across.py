@@ -68,7 +68,7 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     if problem.calls <= 1 or size <= cost.l2 // 2:
         most = min(most, _VECTORS)
     runs_each = max(len(positions) for _, positions in classes)
-    asks = part.parts > 1 and runs_each > 1
+    prefetches = part.parts > 1 and runs_each > 1
 
     def build(shape: tuple[int, int]) -> ContractionPlan:
         line = shape[1] * target.width
@@ -97,13 +97,13 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
         )
         # fmt: on
         return ContractionPlan(
-            across_kernel(target, shape, step, asks),
+            across_kernel(target, shape, step, prefetches),
             parameters,
             tables,
             0,
             packing,
             packed * target.bytes,
-            asks,
+            prefetches,
         )
 
     for shape in shapes(target):

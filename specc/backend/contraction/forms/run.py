@@ -37,14 +37,14 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
         target, rows.size, 1, rows.steps[0], problem.x_bytes, loaded, step_of(lists, target)
     )
     # fmt: on
-    asks = part.parts > 1
+    prefetches = part.parts > 1
     names = {"x": batched.name, "w": weights.name}
     return cost.candidates_packed(
         lists,
         columns,
         0 if problem.kept else 1,
-        lambda shape: packed_plan(target, shape, lists, rows, run, names, asks),
-        asks,
+        lambda shape: packed_plan(target, shape, lists, rows, run, names, prefetches),
+        prefetches,
     )
 
 

@@ -13,7 +13,7 @@ from specc.backend.contraction.loops.contract import contract_kernel, turn_kerne
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiled import USUAL
-from specc.backend.contraction.tiling import SOON, ContractionPlan
+from specc.backend.contraction.tiling import PREFETCHED, ContractionPlan
 
 _MOST = 8 << 20  # bytes that are transposed at most
 
@@ -72,7 +72,7 @@ def _plan(target: Target, shape: tuple[int, int], sums: Sums) -> ContractionPlan
     )
     parameters = (
         "packed", dy.name, "out", "scratch", "classes", 1, "x_at", "w_at", "positions",
-        rows.size, rows.steps[0], rows.steps[2], taps.size, most, *SOON,
+        rows.size, rows.steps[0], rows.steps[2], taps.size, most, *PREFETCHED,
     )
     # fmt: on
     return ContractionPlan(

@@ -99,15 +99,15 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
         )
         # fmt: on
         scratch = (target.width * (1 + 16 * r * v) + 32 * image_step) * target.bytes
-        asks = part.parts > 1
+        prefetches = part.parts > 1
         return ContractionPlan(
-            winograd_run_kernel(target, shape, asks),
+            winograd_run_kernel(target, shape, prefetches),
             parameters,
             {"columns": columns},
             scratch,
             packing,
             packed,
-            asks,
+            prefetches,
         )
 
     for shape in fitting:

@@ -30,10 +30,10 @@ def contract(
     out_row: "int",
     lanes: "int",
     most: "int",
-    soon: "int",
-    soon_2: "int",
-    soon_3: "int",
-    soon_size: "int",
+    prefetched: "int",
+    prefetched_2: "int",
+    prefetched_3: "int",
+    prefetched_size: "int",
     *,
     tile: "tiles.contract_tile(tile_rows, vectors, dtype, width, by_steps, written)",
     tile_rows: "constant",
@@ -51,7 +51,7 @@ def contract(
     for c in range(class_count):
         first, taps = word(classes, 4 * c), word(classes, 4 * c + 1)
         slices = (taps + most - 1) // most
-        share = 3 * soon_size // (row_blocks * lane_blocks) + 1  # of each tile
+        share = 3 * prefetched_size // (row_blocks * lane_blocks) + 1  # of each tile
         for q in range(word(classes, 4 * c + 2), word(classes, 4 * c + 3)):
             w_q = w + item * word(positions, 3 * q)
             x_q = x + item * word(positions, 3 * q + 1)
@@ -71,10 +71,14 @@ def contract(
                         k = item * min(b * tile_rows, rows - tile_rows)
                         kept = scratch + b * tile_bytes
                         w_k = w_q + k * w_row
-                        if soon_size > 0:
+                        if prefetched_size > 0:
                             t = n * row_blocks + b
                             ask = (
-                                soon if t % 3 == 0 else soon_2 if t % 3 == 1 else soon_3
+                                prefetched
+                                if t % 3 == 0
+                                else prefetched_2
+                                if t % 3 == 1
+                                else prefetched_3
                             ) + t // 3 * share
                             ask_step = share // count + 1
                         else:  # the next rows' weights, where these lie side by side
@@ -111,12 +115,12 @@ def packed(
     out_row: "int",
     most: "int",
     *,
-    tile: "tiles.packed_tile(tile_rows, vectors, dtype, width, asks, pin)",
+    tile: "tiles.packed_tile(tile_rows, vectors, dtype, width, prefetches, pin)",
     tile_rows: "constant",
     vectors: "constant",
     dtype: "constant",
     width: "constant",
-    asks: "constant",
+    prefetches: "constant",
     pin: "constant",
     ahead: "constant",
     tile_bytes: "constant",
@@ -246,8 +250,8 @@ def contract_kernel(target: Target, shape: tuple[int, int], written: bool = Fals
     positions   [n, 3]  offsets in w, x and out
     most                taps that one tile runs over before the next rows have their turn
     scratch             the sums of all rows between these turns
-    soon, soon_2, soon_3    addresses of `soon_size` bytes that are prefetched for the next call,
-                            to be read or to be `written`
+    prefetched, ...     addresses of `prefetched_size` bytes that the next call reads or, as
+                        `written` says, writes
     """
     name = f"contract_{shape[0]}x{shape[1]}" + "_ahead" * written
     # addresses of the rows, the values, offsets and what is prefetched, and counters
@@ -262,8 +266,8 @@ def contract_kernel(target: Target, shape: tuple[int, int], written: bool = Fals
     )
 
 
-def packed_kernel(target: Target, shape: tuple[int, int], asks: bool = False) -> Kernel:
-    """Return the kernel of `packed` tiles over all columns; if it `asks`, it prefetches columns.
+def packed_kernel(target: Target, shape: tuple[int, int], prefetches: bool = False) -> Kernel:
+    """Return the kernel of `packed` tiles over all columns; it may prefetch columns.
 
     classes     [n, 5]  first tap, number of taps, where their weights begin, first column, end
     x_at                offsets of the taps from the column's
@@ -271,9 +275,9 @@ def packed_kernel(target: Target, shape: tuple[int, int], asks: bool = False) ->
     most                taps that one tile runs over before the next rows have their turn
     scratch             the sums of all rows between these turns
     """
-    name = f"packed_{shape[0]}x{shape[1]}" + "_asking" * asks
-    ahead = _COLUMNS_AHEAD * asks
-    return target.kernel(packed, name, asks=asks, ahead=ahead, **_sizes(target, shape))
+    name = f"packed_{shape[0]}x{shape[1]}" + "_prefetching" * prefetches
+    ahead = _COLUMNS_AHEAD * prefetches
+    return target.kernel(packed, name, prefetches=prefetches, ahead=ahead, **_sizes(target, shape))
 
 
 def pack_kernel(target: Target) -> Kernel:

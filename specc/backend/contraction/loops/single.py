@@ -29,13 +29,13 @@ def across(
     out_row: "int",
     run: "int",
     *,
-    tile: "tiles.across_tile(tile_positions, vectors, x_step, dtype, width, asks, pin)",
+    tile: "tiles.across_tile(tile_positions, vectors, x_step, dtype, width, prefetches, pin)",
     tile_positions: "constant",
     vectors: "constant",
     x_step: "constant",
     dtype: "constant",
     width: "constant",
-    asks: "constant",
+    prefetches: "constant",
     pin: "constant",
     ahead: "constant",
     step: "constant",
@@ -160,11 +160,12 @@ def dot(
 
 
 def across_kernel(
-    target: Target, shape: tuple[int, int], x_step: int, asks: bool = False
+    target: Target, shape: tuple[int, int], x_step: int, prefetches: bool = False
 ) -> Kernel:
     """Return the kernel of `across` tiles along runs of the result, `x_step` elements of x apart.
 
-    If it `asks`, it prefetches what the tiles some runs ahead read: other threads have written it.
+    If it `prefetches`, it prefetches what the tiles some runs ahead read, because other threads
+    have written it.
 
     classes     [n, 5]  first tap, number of taps, where their weights begin, first position, end
     x_at                offsets of the taps from the position's
@@ -172,7 +173,7 @@ def across_kernel(
     run                 the length of each
     """
     positions, vectors = shape
-    name = f"across_{positions}x{vectors}" + "_asking" * asks
+    name = f"across_{positions}x{vectors}" + "_prefetching" * prefetches
     return target.kernel(
         across,
         name,
@@ -180,8 +181,8 @@ def across_kernel(
         vectors=vectors,
         x_step=x_step,
         step=vectors * target.width,
-        ahead=_RUNS_AHEAD * asks,
-        asks=asks,
+        ahead=_RUNS_AHEAD * prefetches,
+        prefetches=prefetches,
     )
 
 

@@ -34,7 +34,7 @@ def winograd(
     out_x: "int",
     image_step: "int",
     *,
-    enter: "winograd.enter_tile(dtype, width, asks)",
+    enter: "winograd.enter_tile(dtype, width, prefetches)",
     tile: "winograd.product_tile(tile_rows, vectors, dtype, width, pin)",
     leave: "winograd.leave_tile(dtype, width)",
     enter_tile: "constant",
@@ -43,7 +43,7 @@ def winograd(
     vectors: "constant",
     dtype: "constant",
     width: "constant",
-    asks: "constant",
+    prefetches: "constant",
     pin: "constant",
     step: "constant",
     tile_bytes: "constant",
@@ -266,34 +266,34 @@ def winograd_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     w                   as `winograd_weights_kernel` leaves them
     """
     tiles = {"enter_tile": "image_tile", "leave_tile": "result_tile"}
-    return _products("winograd", target, shape, line=32, asks=False, **tiles)
+    return _products("winograd", target, shape, line=32, prefetches=False, **tiles)
 
 
-def winograd_run_kernel(target: Target, shape: tuple[int, int], asks: bool) -> Kernel:
+def winograd_run_kernel(target: Target, shape: tuple[int, int], prefetches: bool) -> Kernel:
     """Return the kernel for one example: a column's lanes are tiles of its image.
 
-    If it `asks`, it prefetches what the columns of the group after next read, as other threads have
-    written it.
+    If it `prefetches`, it prefetches what the columns of the group after next read, because other
+    threads have written it.
 
     columns     [n, 8]  offsets in x of the four pieces of a column, and in out (`run_image_tile`)
     """
     tiles = {"enter_tile": "run_image_tile", "leave_tile": "run_result_tile"}
-    return _products("winograd_run", target, shape, line=64, asks=asks, **tiles)
+    return _products("winograd_run", target, shape, line=64, prefetches=prefetches, **tiles)
 
 
 def _products(
-    name: str, target: Target, shape: tuple[int, int], *, asks: bool, **more: int | str
+    name: str, target: Target, shape: tuple[int, int], *, prefetches: bool, **more: int | str
 ) -> Kernel:
     rows, vectors = shape
     step = rows * vectors * target.width
     return target.kernel(
         winograd,
-        f"{name}_{rows}x{vectors}" + "_asking" * asks,
+        f"{name}_{rows}x{vectors}" + "_prefetching" * prefetches,
         tile_rows=rows,
         vectors=vectors,
         step=step,
         tile_bytes=step * target.bytes,
-        asks=asks,
+        prefetches=prefetches,
         **more,
     )
 
