@@ -138,6 +138,22 @@ def request_for(path, ports):
     return table_of_source(request_of(DataCall("csv", (path.name,)), ports, path.parent))
 
 
+def test_line_breaks_within_quotes_are_found(tmp_path, monkeypatch):
+    monkeypatch.setattr("specc.runtime.data.sources.delimited.CHUNK", 7)
+    rng = np.random.default_rng(2)
+    for text in ["", "a,b", 'a,"b"\n', '\n\n"a\nb"', '"a""\n"', '"a""b"\n"c"']:
+        (tmp_path / "a.csv").write_text(text)
+        assert delimited.has_broken_lines(tmp_path / "a.csv") == is_broken(text)
+    for _ in range(200):
+        text = "".join(rng.choice(['"', "\n", "x"], 30, p=[0.1, 0.2, 0.7]))
+        (tmp_path / "a.csv").write_text(text)
+        assert delimited.has_broken_lines(tmp_path / "a.csv") == is_broken(text)
+
+
+def is_broken(text: str) -> bool:
+    return any(line.count('"') % 2 for line in text.split("\n")[:-1])
+
+
 def test_a_bad_cell_of_a_large_table_is_told_at_its_line(tmp_path, monkeypatch):
     monkeypatch.setattr("specc.runtime.data.sources.csv.LARGE", 0)
     text = 'x_1,x_2,y\n1,2,0\n\n"3",4,1\n5,six,2\n'

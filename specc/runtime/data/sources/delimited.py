@@ -17,6 +17,8 @@ import numpy as np
 from specc.runtime.data.table import MISSING, Raw, coded
 
 HEAD = 2**16  # bytes of a file in which its header is looked for
+CHUNK = 2**22  # bytes of a file that are looked at together
+MOST_WORDS = 2**16  # different words of a column for which pyarrow keeps their numbers alone
 NULLS = sorted({form(each) for each in MISSING for form in (str, str.upper, str.title)} | {"NaN"})
 
 
@@ -54,12 +56,13 @@ def _table(
     from pyarrow import csv
 
     compression = "gzip" if _is_gzip(path) else None
+    is_broken = compression is not None or has_broken_lines(path)
     try:
         with pa.input_stream(str(path), compression=compression) as stream:
             return csv.read_csv(
                 stream,
                 csv.ReadOptions(column_names=header, skip_rows=1),
-                csv.ParseOptions(delimiter=separator, newlines_in_values=True),
+                csv.ParseOptions(delimiter=separator, newlines_in_values=is_broken),
                 csv.ConvertOptions(
                     column_types=chosen,
                     include_columns=list(names),
@@ -68,10 +71,30 @@ def _table(
                     timestamp_parsers=["none"],
                     true_values=[],
                     false_values=[],
+                    auto_dict_encode=True,
+                    auto_dict_max_cardinality=MOST_WORDS,
                 ),
             )
     except (pa.ArrowException, ValueError, OSError):
         return None
+
+
+def has_broken_lines(path: Path) -> bool:
+    """Return whether a quoted cell of a file goes on in the next line."""
+    odd = 0  # whether the quotes so far of the line at hand are odd in number
+    with path.open("rb") as file:
+        while content := file.read(CHUNK):
+            signs = np.frombuffer(content, np.uint8)
+            quotes, ends = (signs == ord('"')).view(np.uint8), np.flatnonzero(signs == ord("\n"))
+            last = int(ends[-1]) + 1 if len(ends) else 0
+            if last:
+                starts = np.concatenate([[0], ends[:-1] + 1])
+                counts = np.add.reduceat(quotes[:last], starts, dtype=np.uint8)
+                if ((counts[0] + odd) & 1) or (counts[1:] & 1).any():
+                    return True
+                odd = 0
+            odd = (odd + int(quotes[last:].sum())) & 1
+    return False
 
 
 def _is_gzip(path: Path) -> bool:
@@ -84,14 +107,20 @@ def _is_plain(table: Any, name: str) -> bool:
     import pyarrow as pa
 
     kind = table.column(name).type
-    return bool(pa.types.is_int64(kind) or pa.types.is_float64(kind) or pa.types.is_string(kind))
+    return bool(
+        pa.types.is_int64(kind)
+        or pa.types.is_float64(kind)
+        or pa.types.is_string(kind)
+        or pa.types.is_dictionary(kind)
+    )
 
 
 def raw_of(column: Any, title: str, is_text: bool = False) -> Raw | None:
     """Return a column of pyarrow; None if a number in it is not finite."""
     import pyarrow as pa
 
-    if not pa.types.is_string(column.type):
+    is_encoded = pa.types.is_dictionary(column.type)
+    if not (is_encoded or pa.types.is_string(column.type)):
         missing = column.is_null().to_numpy() if column.null_count else None
         values = column.to_numpy()
         if values.dtype.kind == "f":
@@ -99,7 +128,8 @@ def raw_of(column: Any, title: str, is_text: bool = False) -> Raw | None:
             if not finite.all():
                 return None
         return Raw(values, None, missing, title)
-    encoded = column.dictionary_encode().unify_dictionaries().combine_chunks()
+    encoded = column if is_encoded else column.dictionary_encode()
+    encoded = encoded.unify_dictionaries().combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], encoded.type)
     words = encoded.dictionary.to_pylist()
