@@ -31,6 +31,15 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("specc", appauthor=False))
 
 
+def data_folder() -> Path:
+    """Return the folder for data sets: SPECC_DATA_DIR, or the user's data folder of the system."""
+    if chosen := os.environ.get("SPECC_DATA_DIR"):
+        return Path(chosen)
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("specc", appauthor=False))
+
+
 def private(name: str) -> Path | None:
     """Return a folder of the cache folder for this user alone; None where there cannot be one."""
     try:

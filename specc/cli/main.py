@@ -40,6 +40,7 @@ GROUPS = {
         "new": ("new", "new"),
         "check": ("check", "check"),
         "explain": ("explain", "explain"),
+        "data": ("data", "data"),
         "doctor": ("doctor", "doctor"),
     },
     "Train and use a model": {

@@ -45,6 +45,7 @@ _BY_NAME = (
     " column for it."
 )  # fmt: skip
 _FILE = ("the name of a file",)
+PART = Setting("part", "choice", "train", ("train", "test"), "Which part of the data set is read.")
 
 
 @dataclass(frozen=True)
@@ -157,21 +158,34 @@ SOURCES: dict[str, DataSource] = {
         " shorter side is scaled, and the middle cut out. The decoded pictures are kept in the"
         " user's cache folder.",
     ),
+    "mnist": DataSource(
+        settings=(BYTES, SHIFT, PART),
+        fields=("image", "label"),
+        shape=(28, 28),
+        classes=10,
+        doc="The 60,000 handwritten digits of MNIST (LeCun, Cortes and Burges, 1998), or its 10,000"
+        " test digits, which `specc data fetch mnist` has put into the user's data folder.",
+    ),
+    "fashion_mnist": DataSource(
+        settings=(BYTES, SHIFT, PART),
+        fields=("image", "label"),
+        shape=(28, 28),
+        classes=10,
+        doc="The 60,000 pictures of clothes of Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017), or"
+        " its 10,000 test pictures, which `specc data fetch fashion-mnist` has put into the user's"
+        " data folder.",
+    ),
     "cifar10": DataSource(
         ("the file of the images and labels",),
-        settings=(
-            BYTES,
-            SHIFT,
-            Setting(
-                "part", "choice", "train", ("train", "test"), "Which files of an archive are read."
-            ),
-        ),
+        optional=1,
+        settings=(BYTES, SHIFT, PART),
         fields=("image", "label"),
         shape=(3, 32, 32),
         classes=10,
         more_files=True,
         doc="The binary form of the CIFAR-10 images (Krizhevsky, 2009): the files of its batches,"
-        " or the archive that holds them.",
+        " or the archive that holds them. Without a file it is what `specc data fetch cifar10` has"
+        " put into the user's data folder.",
     ),
     "text": DataSource(
         _FILE,

@@ -188,8 +188,8 @@ TRAIN_HINTS: dict[str, str] = {
 
 # What the field calls the sources of data.
 SOURCE_SYNONYMS: dict[str, str] = {
-    "mnist": "idx", "numpy": "npz", "txt": "text", "json": "jsonl", "ndjson": "jsonl",
-    "arrow": "feather", "ipc": "feather", "pq": "parquet", "folder": "images",
-    "image_folder": "images", "pictures": "images", "cifar": "cifar10", "xlsx": "csv",
-    "excel": "csv",
+    "emnist": "mnist", "fashion": "fashion_mnist", "numpy": "npz", "txt": "text",
+    "json": "jsonl", "ndjson": "jsonl", "arrow": "feather", "ipc": "feather",
+    "pq": "parquet", "folder": "images", "image_folder": "images", "pictures": "images",
+    "cifar": "cifar10", "xlsx": "csv", "excel": "csv",
 }  # fmt: skip

@@ -28,6 +28,8 @@ READERS: dict[str, Callable[[Request], Table]] = {
     "feather": arrow.table,
     "images": images.table,
     "cifar10": cifar10.table,
+    "mnist": idx.table,
+    "fashion_mnist": idx.table,
     FRAME: frames.table,
     "npz": npz.table,
     "npy": npz.table,

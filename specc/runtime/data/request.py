@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from specc.diagnostics import Diagnostic, Label
+from specc.folders import data_folder
 from specc.recipe import ColumnRule, DataCall, Port
 from specc.runtime.errors import DataError, data_error, diagnostic
 from specc.sources import mistakes, nearest_file, source_of
@@ -85,7 +86,10 @@ class Request:
 
     def file(self, position: int) -> Path:
         """The path of an argument; raises `DataError` if there is no such file."""
-        path = self.folder / Path(self.call.arguments[position]).expanduser()
+        given = Path(self.call.arguments[position]).expanduser()
+        path = self.folder / given
+        if not path.exists() and (data_folder() / given).is_file():
+            return data_folder() / given
         if path.is_file():
             return path
         if path.is_dir() and position == 0 and source_of(self.call.word).takes_folders:
@@ -107,6 +111,18 @@ class Request:
             help=f"{hint}`--data DIR` sets the folder where relative paths start",
         ).diagnostics
         raise DataError([diagnostic("missing-data", found.message, found.span, help=found.help)])
+
+    def fetched(self, name: str, file: str) -> Path:
+        """Return a file of a data set in the user's data folder; raises `DataError`."""
+        path = data_folder() / name / file
+        if not path.is_file():
+            (found,) = self.error(
+                f"`{name}` is not in the data folder `{data_folder()}`",
+                help=f"`specc data fetch {name}` fetches it",
+            ).diagnostics
+            place = found.span
+            raise DataError([diagnostic("missing-data", found.message, place, help=found.help)])
+        return path
 
     def columns(self) -> dict[str, str]:
         """Return the columns that settings give, by port: `species = "kind"`.

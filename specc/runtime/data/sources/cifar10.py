@@ -18,6 +18,7 @@ import numpy as np
 from specc.runtime.data.request import Request
 from specc.runtime.data.table import Columns, Raw, Table
 
+ARCHIVE = "cifar-10-binary.tar.gz"
 SHAPE = (3, 32, 32)
 RECORD = 1 + 3 * 32 * 32
 CLASSES = (
@@ -27,7 +28,7 @@ CLASSES = (
 
 def table(request: Request) -> Table:
     """Return the images and labels of the files; raises `DataError`."""
-    paths = request.files()
+    paths = request.files() or [request.fetched("cifar10", ARCHIVE)]
 
     def read(names: Sequence[str], texts: Collection[str]) -> Columns:
         parts = [

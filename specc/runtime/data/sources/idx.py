@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from specc.recipe.datasets import DATASETS
 from specc.runtime.data.request import Request
 from specc.runtime.data.table import Columns, Raw, Table
 
@@ -25,7 +26,8 @@ MOST_AXES = 32  # of an array, in all versions of NumPy
 
 def table(request: Request) -> Table:
     """Return the images and the labels as columns."""
-    paths = request.files()
+    fetched = {"mnist": "mnist", "fashion_mnist": "fashion-mnist"}.get(request.call.word)
+    paths = request.files() if fetched is None else _fetched(request, fetched)
     names = ["image", "label"][: len(paths)]
 
     def read(wanted: Sequence[str], texts: Collection[str]) -> Columns:
@@ -49,6 +51,14 @@ def table(request: Request) -> Table:
         return Columns(raw, rows, lambda row, name, element=0: places[name](row, element), count)
 
     return Table(f"`{paths[0].name}`", names, read, by_kind=True, noun="array")
+
+
+def _fetched(request: Request, name: str) -> list[Path]:
+    """Return the files of a data set in the user's data folder."""
+    request.files()
+    first = "t10k" if request.settings()["part"] == "test" else "train"
+    chosen = [each for each in DATASETS[name].files if each.name.startswith(first)]
+    return [request.fetched(name, each.name) for each in chosen]
 
 
 def array(request: Request, path: Path, argument: int) -> tuple[np.ndarray, int | None]:
