@@ -178,13 +178,15 @@ class Net:
         """The optimized graph of one program: the planner's input."""
         return self.programs.graph(kind)
 
-    def plan(self, kind: str, examples: int | None = None) -> Plan:
-        """The plan of one program, for batches of `examples`."""
-        return self.programs.plan(kind, examples)
+    def plan(self, kind: str, examples: int | None = None, shards: int | None = None) -> Plan:
+        """The plan of one program, for batches of `examples` in so many shards."""
+        return self.programs.plan(kind, examples, shards)
 
-    def compiled(self, kind: str, examples: int | None = None) -> CompiledProgram:
-        """One program, ready to run on batches of at most `examples`."""
-        return self.programs.compiled(kind, examples)
+    def compiled(
+        self, kind: str, examples: int | None = None, shards: int | None = None
+    ) -> CompiledProgram:
+        """One program, ready to run on batches of at most `examples`, in so many shards."""
+        return self.programs.compiled(kind, examples, shards)
 
     # The calls of the training loop.
 

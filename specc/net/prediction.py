@@ -8,7 +8,7 @@ prediction.quick({"image": images})            # the same for arrays that fit as
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cached_property
 from threading import get_ident
 
 import numpy as np
@@ -20,7 +20,7 @@ from specc.columns import Column
 from specc.ir.plan import Plan
 from specc.locks import COMPILER
 from specc.net.arrays import count
-from specc.net.programs import Programs
+from specc.net.programs import Programs, Sequence
 from specc.net.ready import MOST_PREPARED, is_small, rows_of
 from specc.ops.random import Uniform
 from specc.passes.division import shard_count
@@ -28,6 +28,7 @@ from specc.passes.prediction_batch import prediction_batch
 from specc.pipeline import Kind
 
 MOST_KNOWN = 1024  # numbers of rows for which it is known how many are predicted at once
+MOST_SHARDS = 4  # of the rows that are predicted at once, as memory is reused between them
 FEW = 3  # rows that are predicted one by one: a vector for so few would be nearly empty
 
 
@@ -39,7 +40,7 @@ class Prediction:
         self._program = programs.program
         self._ports = {port.name: port for port in self._program.ports}
         self._prepared: dict[int, Fastest | prepared.Prediction] = {}
-        self._at_once: dict[int, int] = {}
+        self._at_once: dict[int, tuple[int, int | None]] = {}
 
     def run(
         self, data: Mapping[str, Column], slots: Mapping[str, np.ndarray] | None = None
@@ -49,8 +50,7 @@ class Prediction:
         `slots`, from which streams go on, are changed.
         """
         rows, weights = count(data), self.weights
-        batch = self.at_once(rows) if slots is None else self.programs.batch
-        programs = self.programs.all_ready(Kind.PREDICT, data, batch, rows)
+        programs = self._ready(data, rows, None if slots is None else self.programs.batch)
         is_own = slots is not None and any(
             np.may_share_memory(array, weights.slots[label]) for label, array in slots.items()
         )
@@ -65,8 +65,41 @@ class Prediction:
                 outputs[term.name] = array.view(bool) if array.dtype == np.uint8 else array
             return outputs
 
+    def _ready(self, data: Mapping[str, Column], rows: int, batch: int | None) -> Sequence:
+        """The programs that predict so many rows, a `batch` at a time, or as suits them."""
+        programs = self.programs
+        if batch is None and self.at_once(rows) == 1:
+            batch, shards = 1, self._of_one[-1]
+        else:
+            batch, shards = (batch, None) if batch is not None else self._divided(rows)
+        if programs.sees_peers(Kind.PREDICT):
+            return programs.all_ready(Kind.PREDICT, data, batch, rows)
+        return ((programs.ready(Kind.PREDICT, data, batch, shards), batch),)
+
+    @cached_property
+    def _of_one(self) -> tuple[int | None, ...]:
+        """The shards of the programs for one example that the threads may run: one shard, and one
+        for each thread, of those that give the same bits as the program that suits the model.
+        """
+        programs = self.programs
+        usual = programs.compiled(Kind.PREDICT, 1)
+        if programs.shards or usual.plan.shards == 1:
+            return (None,)
+        wanted = (1, programs.threads) if programs.threads > 1 else (1,)
+        return tuple(
+            shards
+            if shards != usual.plan.shards
+            and programs.compiled(Kind.PREDICT, 1, shards).order_of_sums == usual.order_of_sums
+            else None
+            for shards in wanted
+        )
+
     def at_once(self, rows: int) -> int:
         """The rows that a step of a prediction computes, of so many in all."""
+        return self._divided(rows)[0]
+
+    def _divided(self, rows: int) -> tuple[int, int | None]:
+        """The rows that a step of a prediction computes, of so many in all, and their shards."""
         found = self._at_once.get(rows)
         if found is None:
             if len(self._at_once) >= MOST_KNOWN:
@@ -74,25 +107,31 @@ class Prediction:
             found = self._at_once[rows] = self._rows_at_once(rows)
         return found
 
-    def _rows_at_once(self, rows: int) -> int:
+    def _rows_at_once(self, rows: int) -> tuple[int, int | None]:
         programs = self.programs
         if programs.sees_peers(Kind.PREDICT):
-            return max(1, min(rows, programs.batch))
+            return max(1, min(rows, programs.batch)), None
         nodes = programs.graph(Kind.PREDICT).nodes
         is_random = any(isinstance(node.op, Uniform) for node in nodes)
         if rows <= (1 if is_random else FEW):
-            return 1
+            return 1, None
         if self.weights.slots or is_random:
-            return programs.batch  # the outputs depend on it
+            return programs.batch, None  # the outputs depend on it
         dtype = programs.dtype
         vector, item = this_machine().lanes(dtype), np.dtype(dtype).itemsize
 
-        def planned(batch: int) -> Plan:
-            return programs.plan(Kind.PREDICT, batch)
+        fewest = programs.shards or min(2, shard_count(programs.graph(Kind.PREDICT), rows, vector))
 
-        graph = programs.graph(Kind.PREDICT)
-        shards = programs.shards or shard_count(graph, rows, vector)
-        return prediction_batch(rows, vector, shards, planned, item, programs.profile.l2)
+        def planned(batch: int) -> Plan:
+            return programs.plan(Kind.PREDICT, batch, fewest)
+
+        batch = prediction_batch(rows, vector, fewest, planned, item, programs.profile.l2)
+        if programs.shards or rows <= vector:
+            return batch, None
+        # more rows are more shards, of as many rows
+        lanes = -(-batch // fewest)
+        shards = max(fewest, min(MOST_SHARDS, -(-rows // lanes)))
+        return shards * lanes, shards
 
     def quick(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray] | None:
         """The outputs for a few rows, of arrays that need no conversion.
@@ -123,10 +162,10 @@ class Prediction:
             return None
         if not is_small(self._program.ports, rows, programs.batch):
             return None
-        batch = self.at_once(rows)
+        batch, shards = self._divided(rows)
         if rows % batch and programs.sees_peers(Kind.PREDICT):
             return None  # the last step takes another program
-        program = programs.compiled(Kind.PREDICT, batch)
+        program = programs.compiled(Kind.PREDICT, batch, shards)
         ports = [self._ports[name] for name in program.ports]
         others = [port for name, port in self._ports.items() if name not in program.ports]
         names = {f"output.{term.name}": term.name for term in self._program.outputs}
@@ -135,10 +174,17 @@ class Prediction:
             return None
         with COMPILER:
             if rows not in self._prepared:
-                # shards that share examples meet often, which is slow on a busy machine
-                is_timed = program.plan.team and program.threads > 1
-                made = partial(
-                    prepared.Prediction, program, ports, names, rows, batch, programs.seed, others
-                )
-                self._prepared[rows] = Fastest([made(alone=True), made()]) if is_timed else made()
+                # shards that share examples meet often, which is slow on a busy machine: they may
+                # run on one thread, or in the program that has one shard
+                ways = [(program, program.plan.team), (program, False)][not program.plan.team :]
+                if batch == 1:
+                    of_one = [programs.compiled(Kind.PREDICT, 1, each) for each in self._of_one]
+                    ways = [(each, not number) for number, each in enumerate(of_one)]
+                calls = [
+                    prepared.Prediction(
+                        each, ports, names, rows, batch, programs.seed, others, is_alone
+                    )
+                    for each, is_alone in (ways if programs.threads > 1 else ways[:1])
+                ]
+                self._prepared[rows] = Fastest(calls) if len(calls) > 1 else calls[0]
             return self._prepared[rows]

@@ -67,7 +67,7 @@ class Programs:
         self.program, self.weights, self.clock = program, weights, clock
         self.batch, self.threads, self.shards = batch, threads, shards
         self.dtype, self.seed = weights.dtype, weights.seed
-        self.compiled_ones: dict[tuple[str, int], CompiledProgram] = {}
+        self.compiled_ones: dict[tuple[str, int, int | None], CompiledProgram] = {}
         self._graphs: dict[str, Graph] = {}
         self._settings = Graph({})
         self._with_peers: dict[str, bool] = {}
@@ -100,21 +100,21 @@ class Programs:
             self.graph(Kind.TRAIN)
         return self._settings
 
-    def plan(self, kind: str, examples: int | None = None) -> Plan:
-        """The plan of one program, for batches of `examples`."""
+    def plan(self, kind: str, examples: int | None = None, shards: int | None = None) -> Plan:
+        """The plan of one program, for batches of `examples` in so many shards."""
         examples = examples or self.batch
         with self._compiling():
             is_alone = (kind, examples) == (Kind.PREDICT, 1)
-            return planned(self.graph(kind), self._batch(examples, is_alone))
+            return planned(self.graph(kind), self._batch(examples, is_alone, shards))
 
-    def _batch(self, examples: int, is_alone: bool = False) -> Batch:
-        return Batch.on_this_machine(examples, self.dtype, is_alone, self.shards)
+    def _batch(self, examples: int, is_alone: bool = False, shards: int | None = None) -> Batch:
+        return Batch.on_this_machine(examples, self.dtype, is_alone, shards or self.shards)
 
     @property
     def working_threads(self) -> int:
         """The threads that work on a batch: `threads`, or fewer if there are fewer shards."""
         kind = Kind.TRAIN if self.program.updates else Kind.PREDICT
-        program = self.compiled_ones.get((kind, self.batch))
+        program = self.compiled_ones.get((kind, self.batch, None))
         return min(self.threads, (program.plan if program else self.plan(kind)).shards)
 
     def sees_peers(self, kind: str) -> bool:
@@ -129,13 +129,15 @@ class Programs:
     # Machine code.
 
     @uncollected
-    def compiled(self, kind: str, examples: int | None = None) -> CompiledProgram:
+    def compiled(
+        self, kind: str, examples: int | None = None, shards: int | None = None
+    ) -> CompiledProgram:
         """One program, ready to run on batches of at most `examples` (for 1, see `plan`), or of
-        exactly so many if they see each other.
+        exactly so many if they see each other, in `shards`, by default as suits them.
         """
-        key = kind, max(examples or 0, self.batch)
+        key = kind, max(examples or 0, self.batch), shards
         if examples and (kind == Kind.PREDICT or self.sees_peers(kind)):
-            key = kind, examples
+            key = kind, examples, shards
         found = self.compiled_ones.get(key)
         if found is None:
             with self._compiling():
@@ -144,12 +146,12 @@ class Programs:
                     found = self.compiled_ones[key] = self._made(*key)
         return found
 
-    def _made(self, kind: str, examples: int) -> CompiledProgram:
+    def _made(self, kind: str, examples: int, shards: int | None) -> CompiledProgram:
         with self.clock.running():
             self._make_room(kind)
             if kind == Kind.GRADIENTS:
                 self.weights.add_gradients()
-            return self.of_plan(self.plan(kind, examples))
+            return self.of_plan(self.plan(kind, examples, shards))
 
     def _make_room(self, kind: str) -> None:
         """Forget the oldest of too many programs that are each for one number of examples."""
@@ -171,9 +173,11 @@ class Programs:
         with self._compiling():
             return self.of_plan(planned(graph, self._batch(batch, batch == 1)))
 
-    def ready(self, kind: str, data: Mapping[str, Column], batch: int) -> CompiledProgram:
+    def ready(
+        self, kind: str, data: Mapping[str, Column], batch: int, shards: int | None = None
+    ) -> CompiledProgram:
         """One program, with nothing left to compile for runs on data like this."""
-        program = self.compiled(kind, batch)
+        program = self.compiled(kind, batch, shards)
         if not program.is_linked(data):
             with self._compiling(), self.clock.running():
                 program.link(data)

@@ -26,9 +26,8 @@ WORTH_A_SHARD = 2e6
 # share them. A shard of one vector has so many FLOPs, some 0.5 ms.
 WORTH_ONE_VECTOR = 5e7
 UPDATE = 10  # FLOPs that take as long as what the update of one weight reads and writes
-TEAMS = (8, 4, 2)  # shards of a team; the most that suit the products are taken
-# FLOPs of one example from which shards share the work on it, and of each of them
-WORTH_A_TEAM, WORTH_A_SHARE, MOST_ALONE = 4e5, 2e5, 4
+TEAMS = (4, 2)  # shards of a team; for 4, there must be twice as many products for each
+WORTH_A_TEAM = 4e5  # FLOPs of one example from which shards share the work on it
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,14 @@ def divided(graph: Graph, batch: int, vector: int, shards: int | None = None) ->
         team = batch == 1 and count > 1 and not any(map(_keeps_alone, graph.nodes))
         found, examples, lanes = shares(batch, count, vector)
         return Division(count if team else found, examples, lanes, vector, team)
+    # many examples that are predicted, or evaluated, are better divided
+    kinds = {kind_of(name) for name in graph.outputs}
+    may_be_team = any(kind in kinds for kind in LEARNING) or (
+        OutputKind.OUTPUT in kinds and batch <= vector
+    )
     for count in TEAMS if shards is None else (shards,):
-        if count > 1 and _may_be_team(graph) and teams.suits(graph, batch, count, vector):
+        worth = 2 if shards is None and count > 2 else 1
+        if count > 1 and may_be_team and teams.suits(graph, batch, count, vector, worth):
             return Division(count, batch, teams.whole_lanes(batch, vector), vector, True)
     count = shard_count(graph, batch, vector) if shards is None else shards
     return Division(*shares(batch, count, vector), vector, False)
@@ -96,13 +101,7 @@ def _saves_memory(graph: Graph, batch: int, shards: int, vector: int) -> bool:
 
 def _of_one_example(graph: Graph) -> int:
     """The shards that share the work on one example."""
-    work = _flops(graph, 1)
-    return min(MOST_ALONE, int(work / WORTH_A_SHARE)) if work >= WORTH_A_TEAM else 1
-
-
-def _may_be_team(graph: Graph) -> bool:
-    """Whether a program trains or predicts: an evaluation is of many examples."""
-    return any(kind_of(name) in (*LEARNING, OutputKind.OUTPUT) for name in graph.outputs)
+    return 2 if _flops(graph, 1) >= WORTH_A_TEAM else 1
 
 
 def _keeps_alone(node: Node) -> bool:

@@ -38,10 +38,11 @@ def whole_lanes(batch: int, vector: int) -> int:
     return -(-batch // vector) * vector
 
 
-def suits(graph: Graph, batch: int, shards: int, vector: int) -> bool:
+def suits(graph: Graph, batch: int, shards: int, vector: int, worth: int = 1) -> bool:
     """Whether a team of so many shards is better at it.
 
-    Dense layers, with more weights than activations.
+    Dense layers, with more weights than activations, and `worth` times as many products as are
+    worth meeting.
     """
     lanes = whole_lanes(batch, vector)
     if lanes > MOST_VECTORS * vector * shards or not all(
@@ -54,8 +55,9 @@ def suits(graph: Graph, batch: int, shards: int, vector: int) -> bool:
     extents = [tuple(map(sizes.bound, node.op_as(Contract).extents)) for node in products]
     weights = sum(map(sizes.count, extents))
     activations = sum(map(sum, extents)) * lanes
-    return weights >= WEIGHTS * activations and weights * lanes >= WORTH_MEETING * shards * len(
-        products
+    return (
+        weights >= WEIGHTS * activations
+        and weights * lanes >= worth * WORTH_MEETING * shards * len(products)
     )
 
 

@@ -117,6 +117,22 @@ def test_nor_does_it_in_any_call(name, narrow):
     check(program, BATCH, SHARDS, (1, 2, 4), (1, 7, BATCH))
 
 
+@pytest.mark.parametrize("name", ["lenet", "resnet", "mlp512", "lstm"])
+def test_nor_does_it_in_predictions(name):
+    program = specc.load(MODELS[f"benchmark {name}"])
+    found = []
+    for threads in (1, 2, 3):
+        net = specc.compile(program, threads=threads, seed=0)
+        arrays = random_rows(net, 70)
+        found.append([
+            [next(iter(net.forward(**some).values())).tobytes() for _ in range(30)]
+            for rows in (1, 5, 70)
+            for some in [{key: array[:rows] for key, array in arrays.items()}]
+        ])  # fmt: skip
+    for of_rows in zip(*found, strict=True):
+        assert len({each for of_threads in of_rows for each in of_threads}) == 1
+
+
 @pytest.mark.parametrize("shape", ["x: float[700]", "x: float[3, 20, 20]"])
 def test_what_the_clock_says_changes_no_bit(shape, monkeypatch):
     layers = "dense(700) -> relu" if "700" in shape else "conv(40, kernel=3) -> relu -> flatten"

@@ -7,6 +7,7 @@ import pytest
 from pairs import in_turn, pairwise
 
 import specc
+from specc.backend.machine import this_machine
 from specc.columns import Column
 from specc.ir.graph import apply
 from specc.ir.types import Type
@@ -149,7 +150,7 @@ def test_it_trains_as_one_thread_does(name, threads, optimizer):
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_its_gradients_are_those_of_one_thread(name):
     alone, other = compiled(name, 1), compiled(name, 2)
-    assert other.plan(Kind.GRADIENTS).team and other.plan(Kind.PREDICT).team
+    assert other.plan(Kind.GRADIENTS).team
     data = {key: each.array for key, each in examples(alone, alone.batch).items()}
     loss, gradients = alone.loss_and_gradients(**data)
     for _ in range(5):
@@ -169,7 +170,7 @@ def test_it_predicts_as_one_thread_does(name, rows):
     alone, other = compiled(name, 1), compiled(name, 3)
     data = examples(alone, rows)
     program = other.compiled(Kind.PREDICT, rows)
-    assert program.plan.team and program.plan.shards == 3
+    assert program.plan.team == (rows <= this_machine().lanes("float64"))
     ports = {key: data[key] for key in program.ports}
     _, found = program.run(ports, np.arange(rows), rows)
     wanted = alone.predict_rows(data)

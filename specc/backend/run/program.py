@@ -32,6 +32,7 @@ from specc.columns import Column
 from specc.ir.names import OutputKind, kind_of
 from specc.ir.plan import Plan
 from specc.locks import COMPILER
+from specc.ops.contract import Contract
 from specc.ops.leaf import Input, Role
 
 _COLUMN_TYPES = {np.dtype(name) for name in feed.COLUMN_TYPES}
@@ -260,6 +261,22 @@ class CompiledProgram:
         if dtype in _COLUMN_TYPES:
             return dtype
         return np.dtype(np.int64 if name in self._ints else self.dtype)
+
+    @cached_property
+    def order_of_sums(self) -> tuple[tuple[str, ...], ...]:
+        """How each product adds up, in turn: programs that agree in it give the same bits.
+
+        The elements of a result are sums over the taps in their order, whatever the tiles are, but
+        for the method (a dot product adds up vectors), and for slices of long sums.
+        """
+        found: dict[int, dict[str, None]] = {}
+        for call in self.calls():
+            products = [node for node in call.nodes if isinstance(node.op, Contract)]
+            if products and not call.packs:
+                method = call.kernel.name.partition("_")[0]
+                slices = dict(call.arguments).get("most")
+                found.setdefault(id(products[0]), {})[f"{method} {slices}"] = None
+        return tuple(map(tuple, found.values()))
 
     def entries(self, data: Mapping[str, Column]) -> list[tuple[Call, executor.Call]]:
         """The first shard's calls with what the executor takes for each, for benchmarks."""
