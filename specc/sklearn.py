@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 DENSE = """# A dense network for a table; `hidden`, `lr` and all else may be overridden.
 dim features
 dim {size}
-dim hidden = 64
+dim hidden = 128
 
 model dense_network {{
   input  x: float[features]
@@ -54,11 +54,15 @@ model dense_network {{
 }}
 
 train {{
-  optimizer adamw(lr = cosine(0.005, 0), weight_decay = 0.01)
+  optimizer adamw(lr = cosine(0.005, 0), weight_decay = DECAY)
   epochs = 100
   batch  = 128
 }}
 """
+NORMALIZED_DECAY = 80.0
+"""Decay of the weights, times the square root of the batch over all examples of a training: few
+examples need more of it (Loshchilov and Hutter, Decoupled weight decay regularization, 2019)."""
+EPOCHS, BATCH = 100, 128  # of `DENSE`
 CLASSES = DENSE.format(size="classes", target="class(classes)", loss="cross_entropy(scores, y)")
 LABELS = DENSE.format(
     size="labels", target="float[labels]", loss="mean(softplus(scores) - y * scores)"
@@ -184,7 +188,13 @@ class SpecEstimator(BaseEstimator):
     def _source(self) -> tuple[Any, dict[str, str]]:
         from specc.runs.train import source_and_content
 
-        source, _, values = source_and_content(self._text() if self.model is None else self.model)
+        text = self.model
+        if text is None:
+            examples = max(self._examples, 10.0)  # few weights do not stand for no example
+            share = min(BATCH, examples) / (examples * (self.epochs or EPOCHS))
+            decay = NORMALIZED_DECAY * share**0.5
+            text = self._text().replace("DECAY", f"{decay:.4g}")
+        source, _, values = source_and_content(text)
         return source, dict(values)
 
     def _compiled(self, X, y, seed: int) -> Net:
@@ -235,6 +245,7 @@ class SpecEstimator(BaseEstimator):
     def _learn_scales(self, X, y, weight) -> None:
         """Learn how a network without a file standardizes its inputs."""
         self._shift = self._scale = None
+        self._examples = float(len(X) if weight is None else weight.sum())
         if self.model is None:
             self._shift, self._scale = _mean_and_scale(X, weight)
 
