@@ -215,12 +215,13 @@ def _carried_out(
         interruption = stack.enter_context(
             Interruption(lambda: is_compiling() and net.steps_done == steps)
         )
-        watch: Watch = stack.enter_context(
+        shown = stack.enter_context(
             display(net, recipe.epochs, training.steps_per_epoch, done, is_quiet)
         )
+        watch: Watch = shown
         for kind in logs:
             watch = _logged(kind, run.folder, watch, stack)
-        outcome = training.carry_out(watch, interruption.is_asked)
+        outcome = training.carry_out(watch, interruption.is_asked, shown.said)
     if outcome == "early":
         click.echo(f"stopped early: no improvement for {recipe.patience} epochs")
     if outcome == "time":

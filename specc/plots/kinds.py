@@ -90,6 +90,12 @@ def _steps(subject: Subject) -> str:
     return "" if through_time.step_layers(subject) else "no layer gives a vector at each step"
 
 
+def _texts(subject: Subject) -> str:
+    return (
+        "" if subject.samples else "the run has no texts: `sample = 300` in `train` asks for them"
+    )
+
+
 def _losses(subject: Subject) -> str:
     return "" if subject.program.losses else "the model has no loss"
 
@@ -127,6 +133,8 @@ KINDS = (
          (_examples, _pictures, _found(layers.unit_layer)), is_slow=True),
     Kind("saliency", "the pixels that an answer depends on", layers.saliency,
          (_examples, _pictures, _whole_classes), is_slow=True),
+    Kind("samples", "texts that the model wrote while it was trained", through_time.samples,
+         (_texts,)),
     Kind("states", "states of recurrent layers along a sequence", through_time.states,
          (_examples, _steps), is_slow=True),
     Kind("flow", "gradients from layer to layer, and along time", through_time.flow,

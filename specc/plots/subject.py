@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -61,6 +61,13 @@ class Subject:
     @cached_property
     def heads(self) -> tuple[Head, ...]:
         return heads(self.program)
+
+    @cached_property
+    def samples(self) -> list[dict[str, Any]]:
+        """The texts that the model wrote while it was trained: step, epoch and text of each."""
+        from specc.runs.writing import samples
+
+        return [] if self.folder is None else samples(self.folder)
 
     @cached_property
     def outputs(self) -> dict[str, np.ndarray]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from specc.ir.program import Layer
-from specc.plots.marks import Axis, Figure, Line, Mark, Panel, Part, Passage, Table
+from specc.plots.marks import Axis, Figure, Line, Mark, Panel, Part, Passage, Table, Text
 from specc.plots.subject import Subject
 
 if TYPE_CHECKING:
     from specc.flow import Flow
 
+MOST_TEXTS = 12
 MOST_STEPS, MOST_UNITS, MOST_LAYERS, MOST_PASSAGES = 60, 24, 3, 4
 FLOW_EXAMPLES = 64
 
@@ -82,6 +83,28 @@ def _letters(subject: Subject, example: int) -> list[str]:
             is_letters = max(map(len, names)) == 1
             return [names[k] if is_letters else f"{names[k]} " for k in values]
     return []
+
+
+def samples(subject: Subject) -> Figure:
+    """The texts that a model wrote while it was trained, one below the other."""
+    texts = subject.samples
+    best = {int(e): k for k, e in enumerate(subject.curves.get("epoch", ()))}
+    lines = []
+    for each in texts[:MOST_TEXTS] if len(texts) <= MOST_TEXTS else _spread(texts):
+        heading = f"step {each['step']:,}"
+        at = best.get(int(each["epoch"]))
+        column = subject.curves.get("val_loss") or subject.curves.get("train_loss")
+        if at is not None and column is not None and subject.curves["step"][at] == each["step"]:
+            heading += f", epoch {each['epoch']}, loss {column[at]:.4g}"
+        lines.append((heading, str(each["text"])))
+    caption = f"What {subject.name} wrote while it was trained, each time with the same luck."
+    return Figure("samples", "Samples", (Text(tuple(lines)),), caption)
+
+
+def _spread(texts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Some of many texts: the first ones, and then ever fewer."""
+    places = np.unique(np.geomspace(1, len(texts), MOST_TEXTS).round().astype(int)) - 1
+    return [texts[k] for k in places]
 
 
 def flow(subject: Subject) -> Figure:

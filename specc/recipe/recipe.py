@@ -126,9 +126,9 @@ class Recipe:
     them all. With `recompute` the backward pass computes values of the forward pass again, where
     keeping them takes more memory. With the `precision` "bfloat16" the operands of products are
     rounded. A checkpoint is written every `checkpoint_seconds` within an epoch, too. A training
-    is saved and ends after `max_time` seconds. `columns` are the formulas of columns, in their
-    order. `places` has the values of the settings that the file
-    gives.
+    is saved and ends after `max_time` seconds. On the way the model writes texts of `sample`
+    symbols that begin with `prompt`, at a `temperature`. `columns` are the formulas of columns, in
+    their order. `places` has the values of the settings that the file gives.
 
     `validate` and `test` are sources, or shares of all examples of `data`; `split` says how these
     are chosen. With `folds` the validation part is fold `fold` (from 1) of that many. `balance`
@@ -155,6 +155,9 @@ class Recipe:
     precision: str = PRECISIONS[0]
     checkpoint_seconds: float = 30
     max_time: float | None = None
+    sample: int | None = None
+    prompt: str = ""
+    temperature: float = 1.0
     span: Span | None = None
     places: dict[str, Span] = field(default_factory=dict, compare=False, repr=False)
 

@@ -13,6 +13,7 @@ display         what is seen of a training
 summary         what came of a run, at a glance
 names           the folders of runs by their names: `digits/3`, `@last`, `@best`
 compare         what differs between two runs
+writing         a model that writes, and the texts of a training
 clean           the runs that nobody needs any more
 detail          figures by class and by slice, and the calibration
 rates           a sweep of learning rates

@@ -130,6 +130,13 @@ class Quiet:
     def epoch(self, epoch: Epoch) -> None:
         pass
 
+    def line(self, text: str) -> None:
+        """Show a line of text."""
+
+    def said(self, text: str) -> None:
+        """Show what the model has written, as much as fits into a line."""
+        self.line(text if len(text) < WIDTH else f"{text[: WIDTH - 4]} ...")
+
 
 class Lines(Quiet):
     """A line for each epoch, and first one for the time to compile."""

@@ -62,12 +62,22 @@ class Training:
         """Let others train the run."""
         self.run.release()
 
-    def carry_out(self, watch: Watch, should_stop: Callable[[], bool] = lambda: False) -> str:
-        """Train; return "finished", "early", "time" or "interrupted", which run.json says, too."""
+    def carry_out(
+        self,
+        watch: Watch,
+        should_stop: Callable[[], bool] = lambda: False,
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> str:
+        """Train; return "finished", "early", "time" or "interrupted", which run.json says, too.
+
+        `tell` hears the texts that the model writes on the way, where `train` has a `sample`.
+        """
         from specc.runtime.errors import RunError
         from specc.runtime.train import train
 
         run, before = self.run, self.run.record.status
+        if self.program.recipe.sample is not None:
+            watch = self._sampled(watch, tell)
         run.record.status = "running"
         run.write()
         outcome = "failed"
@@ -87,6 +97,22 @@ class Training:
             with suppress(RunError) if sys.exc_info()[0] else nullcontext():
                 run.write()
         return outcome
+
+    def _sampled(self, watch: Watch, tell: Callable[[str], None]) -> Watch:
+        """The watch that lets the model write. Raises SpecError for a prompt it cannot read."""
+        from specc.runs.writing import Sampled
+        from specc.runtime.errors import data_error
+
+        program, steps = self.program, self.steps_per_epoch
+        done = self.progress.epoch * steps + self.progress.step
+        try:
+            return Sampled(watch, self.run, self.net, program, steps, done, tell)
+        except (KeyError, LookupError) as error:
+            what = f"the training data does not contain {error.args[0]!r}"
+            message = what if isinstance(error, KeyError) else str(error.args[0])
+            places = program.recipe.places
+            place = places.get("prompt" if isinstance(error, KeyError) else "sample")
+            raise data_error(message, place, help="`prompt` takes symbols of the text") from None
 
 
 @dataclass

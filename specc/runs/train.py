@@ -72,7 +72,7 @@ def train(
         net.encoding = Encoding.of(training.data)
         steps = training.steps_per_epoch
         with display(net, epochs, steps, training.progress.epoch, quiet) as watch:
-            outcome = training.carry_out(Callbacks(callbacks, watch))
+            outcome = training.carry_out(Callbacks(callbacks, watch), tell=watch.said)
         if training.run.best.is_file():
             net.epochs_done = restore(training.run.best, net).epoch
     finally:

@@ -152,8 +152,9 @@ class _Loop:
     def stretch(self) -> None:
         """Some steps of the epoch, in one call."""
         progress, batch = self.progress, self.net.batch
-        rows = self.order[progress.step * batch :][: self.stretch_steps * batch]
         first = progress.epoch * self.steps_per_epoch + progress.step
+        steps = min(self.stretch_steps, self._until_a_look(first))
+        rows = self.order[progress.step * batch :][: steps * batch]
         records, seconds = self._timed(
             self.net.train, self.data.training.columns, rows, first, *self._counts
         )
@@ -171,6 +172,15 @@ class _Loop:
         self.watch.steps(
             progress.epoch + 1, progress.step, float(self._means()[0]), len(rows) / seconds
         )
+
+    def _until_a_look(self, done: int) -> int:
+        """The steps until `watch` wants to see the model: those of `sample`."""
+        if self.recipe.sample is None:
+            return self.stretch_steps
+        power = 100
+        while power <= done:
+            power *= 10
+        return power - done
 
     def keep(self) -> None:
         """Write a checkpoint of the steps done so far."""
@@ -316,6 +326,13 @@ class _Loop:
             if not np.isfinite(net.evaluate_rows(columns, part)["loss"]):
                 return net.diagnose(columns, part, first, *self._counts, training=False)
         return None
+
+
+def is_milestone(steps: int) -> bool:
+    """Return whether a model writes a sample after so many steps: 100, 1,000, 10,000, ..."""
+    while steps > 100 and steps % 10 == 0:
+        steps //= 10
+    return steps == 100
 
 
 def is_better(value: float, best: float | None, recipe: Recipe) -> bool:

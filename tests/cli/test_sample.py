@@ -162,18 +162,19 @@ def test_one_step_at_a_time_gives_the_scores_of_a_whole_pass(run):
     from pathlib import Path
 
     from specc import driver
-    from specc.cli.sample import _one_step
     from specc.cli.session import run_program
+    from specc.runs.writing import Writing
     from specc.runtime.checkpoint import restore
     from specc.runtime.run import open_run
-    from specc.runtime.sample import Writer
 
     opened = open_run(Path(run))
-    net = driver.compile(run_program(opened, {}), batch=1, threads=1)
+    program = run_program(opened, {})
+    net = driver.compile(program, batch=1, threads=1)
     restore(opened.best, net, streams=False)
-    one = driver.compile(_one_step(opened), batch=1, threads=1)
+    writing = Writing.of(opened, program, lambda sizes: run_program(opened, sizes))
+    one = driver.compile(writing.program, batch=1, threads=1)
     restore(opened.best, one, streams=False)
-    writer = Writer(one, opened.record.vocabularies["text"])
+    writer = writing.writer(one)
     numbers = np.array([[3, 1, 4, 1, 5, 2, 6, 5]])
     wanted = net.forward(text=numbers)["scores"][0]
     found = [writer.read(int(each)) for each in numbers[0]]

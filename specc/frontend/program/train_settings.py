@@ -137,6 +137,29 @@ SETTINGS = (
         " count. The run is saved: `specc train --resume RUN` goes on with it.",
     ),
     Declared(
+        "sample",
+        "int",
+        bounds=((">", 0),),
+        default=None,
+        doc="The number of characters (or words) that the model writes while it trains: before the"
+        " first step, after 100, 1,000, 10,000, ... steps, and after each epoch. For a model that"
+        " reads `text(...)`. The run keeps the texts in `samples.jsonl`.",
+    ),
+    Declared(
+        "prompt",
+        "text",
+        default=None,
+        doc="The beginning of each text of `sample`; by default there is none.",
+    ),
+    Declared(
+        "temperature",
+        "float",
+        bounds=((">=", 0),),
+        default=DEFAULTS.temperature,
+        doc="The temperature of `sample`: symbols are drawn with p = softmax(scores / temperature);"
+        " 0 takes the likeliest.",
+    ),
+    Declared(
         "checkpoint_seconds",
         "float",
         bounds=((">", 0),),

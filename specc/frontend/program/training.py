@@ -6,7 +6,7 @@ are frozen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,6 +98,7 @@ def train(
         _check_has_data(frame, known, places)
     known["columns"] = column_rules(frame, columns, ports)
     known = divided(frame, known, places | values, ports)
+    _check_sample(frame, known, values, ports)
     result = TrainBlock(Recipe(**known, span=block.span, places=values))
     result.frozen = _frozen(frame, freezes)
     if not is_broken:
@@ -106,6 +107,29 @@ def train(
     if is_good:
         _check_data(frame, ports, [known.get(name) for name in ("data", "validate", "test")])
     return result
+
+
+def _check_sample(
+    frame: Frame, known: Mapping[str, Any], values: Mapping[str, Span], ports: Sequence[Port]
+) -> None:
+    """Report settings of `sample` where nothing writes."""
+    if "sample" not in values:
+        for name in ("prompt", "temperature"):
+            if name in known:
+                message = f"`{name}` is a setting of the texts that `sample` asks for"
+                help_ = "add `sample = 300`"
+                frame.error("bad-setting", message, values[name], help=help_)
+        return
+    data = known.get("data")
+    if "sample" not in known or not isinstance(data, DataCall):
+        return  # reported, or the data is given later
+    reads = any(
+        port.role == "input" and port.kind == "class" and len(port.shape) == 1 for port in ports
+    )
+    if data.word != "text" or not reads:
+        message = "`sample` is for a model that reads a text symbol by symbol"
+        help_ = "it needs `data text(...)` and an input such as `text: class(vocab)[time]`"
+        frame.error("bad-setting", message, values["sample"], help=help_)
 
 
 def _check_data(frame: Frame, ports: list[Port], calls: Sequence[Any]) -> None:

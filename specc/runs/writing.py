@@ -1,0 +1,203 @@
+"""A character or word model that writes: its program for one step, and the texts of a training.
+
+    writing = Writing.of(run, listener)        # raises LookupError for a model that cannot write
+    writing.writer(net)                        # a specc.runtime.sample.Writer, weights not set yet
+
+`Sampled` is a watch that lets the model write while it trains: `sample = 300` in `train`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from specc.recipe import DataCall, Port
+
+if TYPE_CHECKING:
+    from specc.ir.program import Program
+    from specc.net.net import Net
+    from specc.runtime.metrics import Epoch
+    from specc.runtime.run import Record, Run
+    from specc.runtime.sample import Writer
+    from specc.runtime.train import Watch
+
+FILE = "samples.jsonl"
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What a run needs to write: the program of one step, and the symbols that it knows."""
+
+    program: Program
+    vocabulary: tuple[str, ...]
+    level: str  # "char" or "word"
+    unknown: str  # what stands for a symbol that the vocabulary does not have
+
+    @classmethod
+    def of(
+        cls, run: Run, program: Program, checked: Callable[[dict[str, Any]], Program]
+    ) -> Writing:
+        """The writing of a run with its program.
+
+        `checked` returns the program with other sizes. Raises LookupError for a model without an
+        input that reads a text.
+        """
+        from specc.frontend.syntax.ast import Seq
+        from specc.frontend.syntax.parse import parse
+        from specc.reading import read_source
+        from specc.runtime.data import tokens
+
+        port, data = reader(program, run.record)
+        file, _ = parse(read_source(run.folder / "model.dl"))
+        lengths = {each.name.text: 1 for each in file.definitions if isinstance(each, Seq)}
+        return cls(
+            _with_begin(checked(lengths), port.name),
+            tuple(run.record.vocabularies[port.name]),
+            str(data.settings.get("level", "char")),
+            str(data.settings.get("unknown") or tokens.UNKNOWN),
+        )
+
+    def symbols(self, text: str) -> list[str]:
+        """The symbols of a text. Raises KeyError for the first one that is not known."""
+        from specc.runtime.data import tokens
+
+        parts = tokens.symbols(text, self.level)
+        for each in parts:
+            if each not in self.vocabulary and self.unknown not in self.vocabulary:
+                raise KeyError(each)
+        return parts
+
+    @property
+    def space(self) -> str:
+        """What stands before a symbol."""
+        return " " if self.level == "word" else ""
+
+    def writer(self, net: Net) -> Writer:
+        """The writer of a net that was compiled for `program`, one lane."""
+        from specc.runtime.sample import Writer
+
+        return Writer(net, self.vocabulary, self.unknown)
+
+
+def reader(program: Program, record: Record) -> tuple[Port, DataCall]:
+    """The input that reads a text, and the text. Raises LookupError if there is none."""
+    data = program.recipe.data
+    for port in program.ports if data is not None and data.word == "text" else ():
+        is_read = port.role == "input" and port.kind == "class" and len(port.shape) == 1
+        if data is not None and is_read and port.name in record.vocabularies:
+            return port, data
+    raise LookupError(
+        f"`{record.model}` cannot generate: it has no input such as `text: class(vocab)[time]`"
+        " that was trained on `text(...)`"
+    )
+
+
+def _with_begin(program: Program, port: str) -> Program:
+    """The program whose cells carry their states on, and begin anew where they are told to."""
+    if any(each.begin_of == port for each in program.ports):
+        return program
+    begin = Port(f"{port}.begin", "input", "bool", (), begin_of=port)
+    return replace(
+        program,
+        ports=(*program.ports, begin),
+        streams=tuple((label, begin.name) for label, _ in program.carries),
+    )
+
+
+class Sampled:
+    """A watch that lets a model write: before the first step, at 100, 1,000, ..., after each epoch.
+
+    The texts go to `samples.jsonl` in the run's folder, an object a line: step, epoch and text. All
+    are drawn with the same random numbers.
+    """
+
+    def __init__(
+        self,
+        watch: Watch,
+        run: Run,
+        net: Net,
+        program: Program,
+        steps_per_epoch: int,
+        done: int,
+        tell: Callable[[str], None],
+    ) -> None:
+        """`done` steps were taken before."""
+        from specc import driver
+        from specc.reading import read_source
+        from specc.runs.programs import checked
+
+        self._watch, self._net, self._recipe = watch, net, program.recipe
+        self._steps_per_epoch, self._tell = steps_per_epoch, tell
+        known: dict[str, Any] = {**run.record.sizes, **run.record.overrides}
+        source = read_source(run.folder / "model.dl")
+        writing = Writing.of(
+            run, program, lambda sizes: checked(source, {**known, **sizes}, _Silent())
+        )
+        self._writing = writing
+        self._prompt = writing.symbols(program.recipe.prompt)
+        self._own = driver.compile(writing.program, batch=1, dtype=run.record.dtype, threads=1)
+        self._path = run.folder / FILE
+        kept = [each for each in samples(run.folder) if each["step"] <= done]
+        self._path.write_text("".join(f"{json.dumps(each)}\n" for each in kept), encoding="utf-8")
+        self._steps = {each["step"] for each in kept}
+        if not done:
+            self._write(0, 0)
+
+    def steps(self, epoch: int, step: int, loss: float, examples_per_second: float) -> None:
+        from specc.runtime.train import is_milestone
+
+        self._watch.steps(epoch, step, loss, examples_per_second)
+        done = (epoch - 1) * self._steps_per_epoch + step
+        if is_milestone(done):
+            self._write(done, epoch)
+
+    def epoch(self, epoch: Epoch) -> bool | None:
+        self._write(epoch.step, epoch.epoch)
+        return self._watch.epoch(epoch)
+
+    def _write(self, step: int, epoch: int) -> None:
+        """Write a text with the weights of now."""
+        if step in self._steps:
+            return
+        recipe, own = self._recipe, self._own
+        assert recipe.sample is not None
+        own.set_params(self._net.params)
+        for name, array in self._net.states.items():
+            # those of a stream have a lane for each example, and are the training's own
+            if name in own.states and own.states[name].shape == array.shape:
+                own.states[name][...] = array
+        writer, space = self._writing.writer(own), self._writing.space
+        drawn = writer.write(self._prompt, recipe.sample, recipe.temperature, None, recipe.seed)
+        text = recipe.prompt + "".join(space + symbol for symbol in drawn)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "epoch": epoch, "text": text}) + "\n")
+        self._steps.add(step)
+        self._tell(f"step {step:,}: {' '.join(text.split())}")
+
+
+class _Silent:
+    """Hears the warnings about a program that were told already."""
+
+    def diagnostics(self, found: object) -> None:
+        """Nothing is told."""
+
+    def warn(self, message: str) -> None:
+        """Nothing is told."""
+
+    def note(self, message: str) -> None:
+        """Nothing is told."""
+
+
+def samples(folder: Path) -> list[dict[str, Any]]:
+    """The texts that a run has written, in their order; a line cut off at the end is left out."""
+    path = folder / FILE
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            break
+    return found
