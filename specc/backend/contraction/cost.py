@@ -1,7 +1,8 @@
 """What the loops of tiles cost, derived from the machine's profile.
 
     cost = Cost(target)
-    cost.round(products=24, loads=13, moved=256, of=200 << 10)     # cycles of one round of a loop
+    moving = cost.moving(256, of=200 << 10)              # cycles to bring 256 bytes of 200 KB
+    cost.round(products=24, loads=13, moving=moving)     # cycles of one round of a tile's loop
 
 The units of a core work side by side, so a round takes as long as the busiest of them, and a little
 longer if another one is nearly as busy.

@@ -22,9 +22,7 @@ from specc.backend.contraction.tiling import PREFETCHED, Axis, ContractionPlan, 
 # loses digits.
 _LONGEST_RUN = 4096
 LINE = 64  # bytes of a cache line
-# Vectors of zeros take so many times as long as those in the nearest cache: their lines come from
-# afar; those of `packed` columns one by one.
-_ZERO, _ZERO_APART = 4, 16
+_FIRST = 16  # cycles until the first of several lines is there to be written
 _PACKING = 1.5  # to copy weights, times the transposition of their squares
 _COPY = 10  # cycles to copy a few weights that lie side by side
 # Shapes that many layers want, by the number of registers.
@@ -98,8 +96,8 @@ class Tiles:
     def cycles(self, shape: tuple[int, int], vectors: int) -> float:
         """Cycles of `contract` tiles along so many vectors."""
         r, v = shape
-        if not self.taps:  # zeros are stored
-            return self.rows * vectors * _ZERO / self.cost.stores
+        if not self.taps:
+            return self.rows * self._zeros(vectors)
         slice_ = contract_slice(self.target, shape, self.rows, self.w_row, self.taps)
         # of each tap also its two offsets, and what is prefetched
         tap = self.cost.round(r * v, r + v + 3, self._moving(shape, slice_))
@@ -110,11 +108,15 @@ class Tiles:
         """Cycles of `packed` tiles over so many vectors and taps."""
         r, v = shape
         if not taps:
-            return self.rows * vectors * _ZERO_APART / self.cost.stores
+            return self.rows * self._zeros(v) * vectors / v
         slice_ = packed_slice(self.target, shape, self.rows, taps)
         tap = self.cost.round(r * v, r + v + 1.5, self._moving(shape, slice_))
         tiles = self._blocks(shape, vectors)
         return tiles * (taps * tap + -(-taps // slice_) * self.cost.ends(r * v))
+
+    def _zeros(self, vectors: int) -> float:
+        """Cycles to store zeros in so many vectors side by side: the first line comes from afar."""
+        return _FIRST + vectors / self.cost.stores
 
     def _moving(self, shape: tuple[int, int], taps: int) -> float:
         """Cycles of a tap in which vectors of a slice come, from wherever it is held."""

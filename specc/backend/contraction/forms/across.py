@@ -11,6 +11,7 @@ from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.loops.single import across_kernel, pack_across_kernel
 from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
 from specc.backend.contraction.target import Target
+from specc.backend.contraction.tiled import LINE
 from specc.backend.contraction.tiling import (
     ContractionPlan,
     by_weights,
@@ -53,9 +54,10 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
         blocks = -(-rows.size // (v * target.width))
         total = 0.0
         for taps, positions in classes:
-            # the values, the weights, an offset, and what is prefetched
-            moving = 1.5 * cost.moving(v * cost.vector, size, in_sequence=True)
-            tile = len(taps) * cost.round(q * v, q + 2 * v + 1, moving)
+            # the values, the weights, the lines of these that are prefetched, and an offset
+            loads = q + v + v * cost.vector / LINE + 1
+            moving = cost.moving(v * cost.vector, size, in_sequence=True)
+            tile = len(taps) * cost.round(q * v, loads, moving)
             tile += v * cost.turned(target.width * q, target.width)
             tile += v * target.width / cost.stores + cost.ends(0)
             total += len(positions) * -(-run // q) * blocks * tile

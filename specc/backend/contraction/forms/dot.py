@@ -64,7 +64,7 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
         # each row is a sequence of its own, of which there are several
         moving = 2 * cost.moving(r * cost.vector, size, in_sequence=True)
         tile = vectors * cost.round(r * t, r + t, moving, rounds=vectors)
-        tile += len(segments) * START + 2 * cost.added_up(r * t) + r * t / cost.stores
+        tile += len(segments) * START + 4 * cost.added_up(r * t) + r * t / cost.stores
         return tiles * tile / part.parts
 
     def build(shape: tuple[int, int]) -> ContractionPlan:
