@@ -9,6 +9,7 @@ The operands of products are rounded so where a model trains with `precision = b
 from __future__ import annotations
 
 from specc.ir.graph import Node, apply
+from specc.ir.op import Gradients
 from specc.ops.elementwise import Elementwise
 from specc.target.expressions import Expression, call
 
@@ -17,12 +18,15 @@ class Bfloat16(Elementwise):
     """Each element rounded to bfloat16, to the nearest, ties to even (IEEE 754).
 
     A number of less than 2^-126, the least normal one, becomes 0 with its sign, as the processors'
-    own instructions take it. Numbers beyond the largest become infinite; NaN stays. No gradient
-    flows through it: passes add it after gradients have been taken.
+    own instructions take it. Numbers beyond the largest become infinite; NaN stays. A gradient
+    passes through as if nothing were rounded, because the slope of the rounding itself is 0.
     """
 
     def formula(self, a: Expression) -> Expression:
         return call("bfloat16", a)
+
+    def vjp(self, node: Node, dy: Node) -> Gradients:
+        return (dy,)
 
 
 def bfloat16(node: Node) -> Node:

@@ -294,7 +294,10 @@ def total(node: Node, weights: np.ndarray) -> Node:
         c
         for c in CASES
         if c[1]
-        and not isinstance(c[0], (ArgMax, WindowArgMax, WindowMaxGradient, AllReduce, e.Detach))
+        and not isinstance(
+            c[0],
+            (ArgMax, WindowArgMax, WindowMaxGradient, AllReduce, e.Detach, rounding.Bfloat16),
+        )
     ],
     ids=ids,
 )

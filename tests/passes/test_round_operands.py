@@ -197,6 +197,17 @@ def test_the_precision_of_a_net_matters_and_can_be_given_when_compiling(name):
         specc.compile(load(name), precision="float16")
 
 
+def test_gradients_by_an_input_are_those_without_rounding_up_to_rounding():
+    x = np.random.default_rng(0).standard_normal((3, 7))
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        net = specc.compile(load("dense", precision), batch=8, threads=1, seed=3)
+        found[precision] = net.gradients(of="z[1]", by="x", x=x)
+    exact, rounded = (np.asarray(each) for each in found.values())
+    assert (exact != rounded).any()
+    np.testing.assert_allclose(rounded, exact, rtol=0.05, atol=0.02 * np.abs(exact).max())
+
+
 def test_a_decoder_writes_by_rounded_products():
     text = (
         "seq steps = 4 model m { input x: float[3] target word: class(5)[steps]"

@@ -38,6 +38,7 @@ from specc.ops.contract import Affine, Contract, Map
 
 # Cycles to copy a vector of float32 numbers, and to start a run.
 _COPY, _RUN = 2, 8
+_VECTOR = 64  # bytes
 _BYTES = 4  # of an element: a float32 number, or a pair
 _PAIRED = {"contract", "packed", "across", "dot", "run", "rows", "outer", "transposed"}
 LANES = -1  # stands for the axis of lanes
@@ -67,7 +68,8 @@ class Copy:
 
     @property
     def bytes(self) -> int:
-        return self.size * _BYTES
+        """The memory of the copy, and of a vector that is read beyond its end."""
+        return self.size * _BYTES + _VECTOR
 
     def plan(self, given: str, out: str | Within) -> ContractionPlan:
         """The call that makes the copy at `out`."""
@@ -178,7 +180,10 @@ def _along(form: Form, own: Own, index: int) -> Iterator[Candidate]:
 
 
 def _along_lanes(form: Form, own: Own) -> Iterator[Candidate]:
-    """A gradient's form on pairs of lanes: of whole vectors, or of runs that end with a vector."""
+    """A gradient's form on pairs of lanes: of whole vectors, or of runs without gaps.
+
+    `transposed` tiles read vectors that begin with any lane, `outer` tiles whole runs.
+    """
     problem = own.problem
     op, target = problem.contract, problem.target
     half = replace(op, rounded=False)
@@ -192,7 +197,8 @@ def _along_lanes(form: Form, own: Own) -> Iterator[Candidate]:
             used=used if used != lanes else 0,
         )
         copies = [_copied(own, n, LANES, lanes) for n in range(2)]
-        if lanes % target.width == 0 or (form.name == "outer" and _has_runs(inner, copies)):
+        is_fit = lanes % target.width == 0 or form.name == "transposed"
+        if is_fit or (form.name == "outer" and _has_runs(inner, copies)):
             yield from _candidates(form, own, inner, copies)
 
 
