@@ -217,6 +217,21 @@ def test_many_columns_at_once():
     assert data.training.columns["x"].array.shape == (200, 7)
 
 
+def test_rest_understands_yes_and_no_and_leaves_out_what_names_the_row():
+    frame = {
+        "flag": ["True", "FALSE", None, "yes"] * 50,
+        "word": ["a", None, "b", "b"] * 50,
+        "name": [f"n{i}" for i in range(200)],
+        "label": [0, 1] * 100,
+    }
+    data = loaded("column x = rest", "input x: float[n]", frame)
+    learned = data.statistics["x"]["rest1"]["columns"]
+    assert learned["flag"]["kind"] == "truth" and set(learned) == {"flag", "word"}
+    assert learned["word"]["words"] == ["a", "b"]
+    found = data.training.columns["x"].array
+    assert found[1].tolist()[1:] == [0, 0] and found[2, 0] == 0 and found[0, 0] == found[3, 0]
+
+
 def test_statistics_are_those_of_the_training_part_and_serve_for_new_rows():
     formulas = (
         "column gap2 = gap -> fill(median) -> standardize "

@@ -162,7 +162,7 @@ def _floats(request: Request, port: Port, field: Field, array: np.ndarray) -> np
             f"{field.name} holds {_held(array)}, but `{port.name}` is {port_type(port)}",
             "save it with a numeric type",
         )
-    if array.dtype.kind == "f":
+    if array.dtype.kind == "f" and not _all_finite(array):
         _require(
             request,
             port,
@@ -175,6 +175,16 @@ def _floats(request: Request, port: Port, field: Field, array: np.ndarray) -> np
     if array.dtype == bool:
         return array.astype(np.uint8)
     return array.astype(FLOATS.get(array.dtype.name, "float64"), copy=False)
+
+
+LOOKED_AT = 2**22  # elements of an array that are looked at together
+
+
+def _all_finite(array: np.ndarray) -> bool:
+    """Return whether all numbers are finite; an array on the disk is read piece by piece."""
+    rows = max(1, LOOKED_AT // max(1, prod(array.shape[1:])))
+    pieces = (array[start : start + rows] for start in range(0, len(array), rows))
+    return all(bool(np.isfinite(each).all()) for each in pieces)
 
 
 def _truth(request: Request, port: Port, field: Field, array: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from specc.recipe import ColumnRule, Formula
 from specc.recipe.words import WORDS
 from specc.runtime.data.columns import arithmetic, whole
 from specc.runtime.data.columns.steps import STEPS, Step, StepError
-from specc.runtime.data.columns.values import Value, value_of
+from specc.runtime.data.columns.values import Value, as_truth, value_of
 from specc.runtime.data.request import Request, listed
 from specc.runtime.data.table import Columns, Table
 from specc.runtime.errors import DataError, data_error
@@ -264,11 +264,8 @@ class _Walker:
     def _understood(self, word: str, x: Value, takes: Sequence[str]) -> Value:
         """Return yes and no as truth values; raises `StepError` for what a word cannot take."""
         if x.kind == "words" and x.words is not None and "words" not in takes:
-            from specc.runtime.data.columns.values import truth_of
-
-            found = truth_of(x.words.tolist())[x.array]
-            if (found >= 0)[~x.gaps()].all():
-                return Value("truth", found > 0, None, x.missing, origins=x.origins)
+            if (found := as_truth(x)) is not None:
+                return found
             raise self._not_a_number(x)
         if x.kind == "dates":
             raise StepError(f"`{word}` takes numbers, not dates", help="`days(..)` counts the days")

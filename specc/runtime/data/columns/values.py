@@ -93,6 +93,15 @@ def value_of(raw: Raw, name: str) -> Value:
     return Value("numbers", array, origins=(name,))
 
 
+def as_truth(x: Value) -> Value | None:
+    """Return words that all mean yes or no as truth values; None if another word occurs."""
+    assert x.words is not None, "only words can mean yes; please report this"
+    found, gaps = truth_of(x.words.tolist())[x.array], x.gaps()
+    if (found[~gaps] < 0).any() or gaps.all():
+        return None
+    return replace(x, kind="truth", array=found > 0, words=None)
+
+
 def truth_of(words: Sequence[str]) -> np.ndarray:
     """Return 1 for words that mean yes, 0 for those that mean no, and -1 for others: int8."""
     meanings = [TRUTH.get(each.strip().lower()) for each in words]

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from specc.runtime.data.columns.steps import Step, StepError, as_dates
-from specc.runtime.data.columns.values import Value
+from specc.runtime.data.columns.steps import Step, StepError, as_dates, truth
+from specc.runtime.data.columns.values import Value, as_truth
 
 MOST_WORDS = 64  # most different words of a column that `rest` makes a one-hot vector of
 
@@ -53,7 +53,7 @@ def rest(step: Step, values: Mapping[str, Value]) -> Value:
     learned = step.learned["columns"]
     if not learned:
         raise StepError("no column is left for `rest`")
-    parts = [_part(values[name], learned[name]) for name in learned]
+    parts = [_part(step, values[name], learned[name]) for name in learned]
     origins = tuple(
         name for name, part in zip(learned, parts, strict=True) for _ in range(part.shape[1])
     )
@@ -66,12 +66,14 @@ def _learned(step: Step, x: Value) -> dict[str, Any] | None:
         assert x.words is not None, "words have words; please report this"
         if _are_dates(x):
             return _numbers(step, as_dates(x)) | {"kind": "dates"}
+        if (found_truth := as_truth(x)) is not None:
+            return _numbers(step, found_truth) | {"kind": "truth"}
         codes = step.training(x.array)[~step.training(x.gaps())]
         counts = np.bincount(codes, minlength=len(x.words))
         found = [str(word) for word, count in zip(x.words, counts, strict=True) if count]
         if len(found) < 2 or len(found) > max(MOST_WORDS, len(codes) // 2):
             return None
-        order = np.argsort(-counts, kind="stable")[:MOST_WORDS]
+        order = np.argsort(-counts, kind="stable")[: min(MOST_WORDS, len(found))]
         return {"kind": "words", "words": sorted(str(x.words[each]) for each in order)}
     if x.kind == "symbols":
         return None
@@ -108,7 +110,7 @@ def _plain(x: Value) -> np.ndarray:
     return x.numbers().reshape(len(x.array), -1)
 
 
-def _part(x: Value, learned: Mapping[str, Any]) -> np.ndarray:
+def _part(step: Step, x: Value, learned: Mapping[str, Any]) -> np.ndarray:
     """Return a column as numbers `[N, width]`, as it was learned."""
     if learned["kind"] == "words":
         x = x.as_words()
@@ -120,7 +122,11 @@ def _part(x: Value, learned: Mapping[str, Any]) -> np.ndarray:
         rows = np.nonzero(places >= 0)[0]
         found[rows, places[rows]] = 1.0
         return found
-    if x.kind == "words":
+    if x.kind == "words" and learned["kind"] == "truth":
+        x = truth(step, x)
+    elif x.kind == "words" and learned["kind"] == "dates":
         x = as_dates(x)
+    elif x.kind == "words":
+        raise StepError(f"`{x.origins[0]}` holds words here, but held numbers in the training part")
     values, mean = _plain(x), np.array(learned["mean"])
     return (np.where(np.isnan(values), mean, values) - mean) / np.array(learned["deviation"])
