@@ -56,6 +56,7 @@ GROUPS = {
         "plot": ("plot", "plot"),
         "report": ("report", "report"),
         "board": ("board", "board"),
+        "curves": ("curves", "curves"),
         "flow": ("flow", "flow"),
         "time": ("time", "time"),
     },

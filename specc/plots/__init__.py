@@ -3,6 +3,7 @@
 marks       a figure: panels with lines, points, bars, tables of colours and pictures
 ticks       round numbers for an axis
 svg         draws a figure as SVG, for pages, notebooks and files
+blocks      draws the lines of a figure with characters, for a terminal
 paper       draws a figure with matplotlib, as PNG, PDF or SVG
 png         pixels as a PNG
 subject     what is drawn: a program, its weights, the history of its run, and examples

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from specc.plots.marks import Axis, Figure, Line, Mark, Panel, Rule
 from specc.plots.subject import Subject
@@ -14,29 +14,33 @@ MOST_POINTS = 1_000
 
 def curves(subject: Subject) -> Figure:
     """Loss and metrics of training and validation over the epochs."""
-    columns = subject.curves
+    return of_history(subject.name, subject.curves, subject.best_epoch)
+
+
+def of_history(name: str, columns: Mapping[str, Sequence[float]], best_epoch: int) -> Figure:
+    """The curves of a run by its name, with the columns of metrics.csv."""
     epochs = columns["epoch"]
     names = [name.removeprefix("train_") for name in columns if name.startswith("train_")]
     panels = []
-    for name in names:
+    for short in names:
         pair = [
-            (title, columns[f"{part}_{name}"])
+            (title, columns[f"{part}_{short}"])
             for part, title in (("train", "training"), ("val", "validation"))
-            if f"{part}_{name}" in columns and any(map(math.isfinite, columns[f"{part}_{name}"]))
+            if f"{part}_{short}" in columns and any(map(math.isfinite, columns[f"{part}_{short}"]))
         ]
         lines: list[Mark] = [Line(*thinned(epochs, values), title) for title, values in pair]
-        if subject.best_epoch and len(epochs) > 1:
-            lines.append(Rule(x=subject.best_epoch, name=f"best epoch, {subject.best_epoch}"))
+        if best_epoch and len(epochs) > 1:
+            lines.append(Rule(x=best_epoch, name=f"best epoch, {best_epoch}"))
         values = [each for _, line in pair for each in line if math.isfinite(each)]
-        is_log = name == "loss" and bool(values) and min(values) > 0
+        is_log = short == "loss" and bool(values) and min(values) > 0
         is_log = is_log and max(values) > 20 * min(values)
-        panels.append(Panel(tuple(lines), name, Axis("epoch"), Axis(log=is_log)))
+        panels.append(Panel(tuple(lines), short, Axis("epoch"), Axis(log=is_log)))
     last = "; ".join(
-        f"{name} {columns[f'val_{name}'][-1]:.4g}"
-        for name in names
-        if f"val_{name}" in columns and math.isfinite(columns[f"val_{name}"][-1])
+        f"{short} {columns[f'val_{short}'][-1]:.4g}"
+        for short in names
+        if f"val_{short}" in columns and math.isfinite(columns[f"val_{short}"][-1])
     )
-    caption = f"{len(epochs)} epochs of {subject.name}."
+    caption = f"{len(epochs)} epochs of {name}."
     caption += f" At the end, in validation: {last}." if last else ""
     return Figure("curves", "Curves", tuple(panels), caption, columns=min(2, len(panels)))
 

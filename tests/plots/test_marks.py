@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pytest
 
-from specc.plots import colours, paper, png, ticks
+from specc.plots import blocks, colours, paper, png, ticks
 from specc.plots.marks import (
     Axis,
     Bars,
@@ -161,3 +161,23 @@ def test_a_scale_is_linear_in_its_logarithm():
     scale = Scale(Axis(log=True), (1.0, 100.0), 0.0, 200.0)
     assert [scale(1.0), scale(10.0), scale(100.0)] == pytest.approx([0, 100, 200])
     assert math.isnan(scale(0.0))
+
+
+def test_lines_as_characters():
+    """The dots of a line are those of its points, and text fits the width."""
+    up = Figure("test", "t", (Panel((Line([0, 1], [0.0, 1.0], "up"),), "rise", Axis("x")),))
+    rows = blocks.drawn(up, width=40, height=5).splitlines()
+    assert rows[0] == "rise  ● up" and all(len(row) <= 40 for row in rows)
+    body = [row.partition("┤")[2].ljust(34) for row in rows[1:6]]
+    dots = [(k, j) for k, row in enumerate(body) for j, sign in enumerate(row) if sign != " "]
+    assert min(dots)[0] == 0 and max(dots)[0] == 4
+    assert dots[0][1] > dots[-1][1], "the line rises to the right"
+    assert rows[-1].strip().startswith("0") and rows[-1].strip().endswith("1")
+    assert "\x1b" not in "".join(rows)
+    assert "\x1b[34m" in blocks.drawn(up, 40, 5, is_coloured=True)
+
+
+@pytest.mark.parametrize("name", ["lines", "logarithms", "one point", "nothing"])
+def test_every_line_can_be_characters(name):
+    text = blocks.drawn(Figure("test", "t", (PARTS[name],)), 50, 6)
+    assert len(text.splitlines()) == 9

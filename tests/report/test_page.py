@@ -147,3 +147,10 @@ def test_wrong_usage_of_plot(run, specc, arguments, message):
 def test_plot_lists_what_there_is(specc):
     status, out, _ = specc("plot")
     assert status == 0 and "confusion" in out and "not here" not in out
+
+
+def test_curves_in_the_terminal(run, specc):
+    status, out, _ = specc("curves", "@last", "--height", "5")
+    assert status == 0 and all(len(line) <= 80 for line in out.splitlines())
+    assert "● training" in out and "○ validation" in out
+    assert out.splitlines()[-1].startswith("3 epochs of lines/1.")
