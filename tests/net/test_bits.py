@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from itertools import cycle
 from pathlib import Path
 
@@ -154,6 +157,39 @@ def test_what_the_clock_says_changes_no_bit(shape, monkeypatch):
         ):
             assert len(set(of_count)) == 1, f"{count} rows"
     assert found[0] == found[1] == found[2]
+
+
+SCRIPT = """
+import hashlib, sys, numpy as np, specc
+from specc.source import Source
+net = specc.compile(specc.load(Source("m.dl", sys.argv[1])), threads=int(sys.argv[2]), seed=0)
+rng = np.random.default_rng(0)
+x, y = rng.random((150, 3, 9, 9), np.float32), rng.integers(0, 5, 150)
+found = hashlib.sha256()
+for _ in range(3):
+    found.update(np.float64(net.step(x=x, y=y)).tobytes())
+for array in (*net.params.values(), *net.states.values(), *net.forward(x=x).values()):
+    found.update(array.tobytes())
+print(found.hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_a_cold_cache_and_a_warm_one_give_the_same_bits(tmp_path):
+    """Whole processes: the second and the third find what the first has compiled."""
+    model = NETS["statistics, dropout and the norm of all gradients"]
+    text = f"model m {{ {model} }}\n{TRAIN}"
+    found = [
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", SCRIPT, text, threads],
+            env={**os.environ, "SPECC_CACHE_DIR": str(tmp_path)},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for threads in ("1", "1", "2")
+    ]
+    assert found[0] and len(set(found)) == 1
 
 
 class Clock:

@@ -10,6 +10,7 @@ import pytest
 
 import specc
 from specc.backend.run.prepared import COPIED
+from specc.columns import Column
 from specc.diagnostics import Diverged
 from specc.source import Source
 
@@ -94,13 +95,17 @@ def test_arrays_of_any_kind_give_the_same_bits(kind, n):
 
 def test_a_step_is_what_it_is_in_a_training():
     net, other = compiled(), compiled()
-    for _ in range(3):
-        assert net.step(**arrays()) == other.step(**lists(arrays()))
-    settings = [net.training.schedule(step, 1) for step in (0, 255, 256, 3)]
-    table = net.training.schedule(0, 300)
-    assert [each.tobytes() for each in settings] == [
-        table[step].tobytes() for step in (0, 255, 256, 3)
+    rows = arrays(3 * ROWS)
+    batches = [
+        {name: array[first : first + ROWS] for name, array in rows.items()}
+        for first in range(0, 3 * ROWS, ROWS)
     ]
+    losses = [net.step(**each) for each in batches]
+    data = {name: Column(array) for name, array in rows.items()}
+    records = other.train(data, np.arange(3 * ROWS), 0, 0, 0)
+    assert losses == records[:, 0].tolist()
+    for path, array in net.params.items():
+        assert array.tobytes() == other.params[path].tobytes(), path
 
 
 @pytest.mark.parametrize("call", ["step", "loss_and_gradients", "forward"])

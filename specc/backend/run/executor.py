@@ -81,6 +81,11 @@ _RUN = printer.written(run_steps, "run_steps", "float32", done=DONE)
 _PAUSES = printer.written(pauses, "pauses", "float32")
 _WAKE = printer.written(wake_worker, "wake_worker", "float32")
 
+# Where the words of a run are among those of a crew: computed once, as a run takes microseconds.
+_STOP, _STOPPED, _PROGRAM, _FIRST, _STEPS, _DONE = (
+    word // 8 for word in (STOP, STOPPED, PROGRAM, FIRST, STEPS, DONE)
+)
+
 # The executor's own kernels: loaded together with a program's, one engine serves all.
 KERNELS = (_RUN, _PAUSES, _WAKE)
 
@@ -154,22 +159,18 @@ class Executor:
             self._muster_again()
         with self._lock:
             words, args = self._words, self._args
-            words[STOP // 8] = words[STOPPED // 8] = 0
-            words[PROGRAM // 8], words[FIRST // 8], words[STEPS // 8] = (
-                program.address,
-                first,
-                steps,
-            )
+            words[_STOP] = words[_STOPPED] = 0
+            words[_PROGRAM], words[_FIRST], words[_STEPS] = program.address, first, steps
             while True:
                 self._run(args, None)
-                done = words[DONE // 8]
+                done = words[_DONE]
                 if done >= 0:
                     return done
                 self._wake()
 
     def stop(self) -> None:
         """Asks the run under way to end after its step (from another thread)."""
-        self._words[STOP // 8] = 1
+        self._words[_STOP] = 1
 
     def close(self) -> None:
         """Ends the other threads."""

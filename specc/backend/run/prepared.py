@@ -93,7 +93,7 @@ class Prepared:
                 if port.is_large:
                     words[port.slot] = port.address_of(array)
                 else:
-                    np.copyto(port.buffer, array, casting="unsafe")
+                    port.buffer[...] = array
             words[_FIRST] = first
             if settings is not None:
                 words[_SETTINGS] = settings
@@ -212,7 +212,7 @@ class _Input(_Fit):
         """The address of a large array's elements, or of the buffer with a copy of them."""
         if array.dtype == self.buffer.dtype and array.flags.c_contiguous:
             return _address(array)
-        np.copyto(self.buffer, array, casting="unsafe")
+        self.buffer[...] = array
         return self._address
 
 
