@@ -519,12 +519,12 @@ def test_the_listing_of_a_cell_is_a_loop_over_its_steps():
             + """
         train { data npz("x.npz") optimizer sgd(lr=0.1) }"""
         ),
-        threads=1,
+        shards=1,
     )
     ast.parse(text)
     forward, backward = text.split("def forward(m)")[1].split("def backward(m)")
     for part in (forward, backward):
-        assert part.count("for turn in range(5):") == 2
-    assert re.search(r"out=m\.\w+ \+ \d+ \* turn", forward) and re.search(
-        r"- \d+ \* turn", backward
+        assert part.count("for iteration in range(5):") == 2
+    assert re.search(r"out=m\.\w+ \+ \d+ \* iteration", forward) and re.search(
+        r"- \d+ \* iteration", backward
     )

@@ -81,10 +81,12 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
         chosen = [call for call in calls if _part(call, roles) == part]
         if chosen:
             text += f'\n\ndef {part}(m):\n    """{title[0].upper()}{title[1:]}."""\n'
-            for turns, together in groupby(chosen, key=lambda call: call.loop):
+            for iterations, together in groupby(chosen, key=lambda call: call.loop):
                 lines = "".join(_call(call, kernels, names, plan) for call in together)
-                if turns is not None:
-                    lines = f"    for turn in range({turns.count}):\n{indent(lines, '    ')}"
+                if iterations is not None:
+                    lines = (
+                        f"    for iteration in range({iterations.count}):\n{indent(lines, '    ')}"
+                    )
                 text += lines
     if settings is not None and settings.outputs:
         text += "\n\n# The optimizer's settings, computed ahead for a stretch of steps:\n"
@@ -302,7 +304,7 @@ def _value(value, owners: dict[tuple[str, int], str], names: _Names) -> str:
     if value.stride:
         sign = "+" if value.stride > 0 else "-"
         still = _value(replace(value, stride=0), owners, names)
-        return f"{still} {sign} {abs(value.stride)} * turn"
+        return f"{still} {sign} {abs(value.stride)} * iteration"
     space = value.space
     if kind_of(space) in (OutputKind.PARAM, OutputKind.STATE):
         base = f"m.{_attribute(space.partition('.')[2])}"

@@ -210,7 +210,7 @@ def _operations(call: CallTime, plan: Plan) -> float:
     for node in call.nodes if not call.packs else ():
         batched = node.type.batched or any(each.type.batched for each in node.inputs)
         total += bound(flops([node])) * (plan.examples if batched else 1)
-    return call.turns * total / (plan.shards if call.split else 1)
+    return call.iterations * total / (plan.shards if call.split else 1)
 
 
 def _record(

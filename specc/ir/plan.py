@@ -128,7 +128,7 @@ class Place:
 
     space: str
     offset: int = 0
-    stride: int = 0  # bytes from one turn of a loop to the next
+    stride: int = 0  # bytes from one iteration of a loop to the next
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,10 +142,12 @@ class Step:
     phase: int
     mode: Mode
     stores: tuple[tuple[Node, Place], ...]
-    steps: tuple[Step, ...] = ()  # of a loop: those of one turn
-    turns: int = 1
+    steps: tuple[Step, ...] = ()  # of a loop: those of one iteration
+    iterations: int = 1
     by_channels: bool = False  # the shards of a team divide the first axis evenly: see `share`
-    phases: int = 0  # of a loop that a team divides: those of each turn, after one for the start
+    phases: int = (
+        0  # of a loop that a team divides: those of each iteration, after one for the start
+    )
 
     @property
     def within_arena(self) -> Step:
@@ -209,7 +211,9 @@ class Plan:
                 f"phase {step.phase} {step.mode:<6} {step.group.kind:<8} {nodes}{more} -> {where}"
             )
             if step.steps:
-                lines[-1] = f"phase {step.phase} {step.mode:<6} loop of {step.turns} turns"
+                lines[-1] = (
+                    f"phase {step.phase} {step.mode:<6} loop of {step.iterations} iterations"
+                )
             for each in step.steps:
                 nodes = " ".join(show_node(node) for node in each.group.nodes[:4])
                 lines.append(f"    {each.group.kind:<8} {nodes}")

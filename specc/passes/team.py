@@ -24,8 +24,8 @@ from specc.ops.views import root_of
 
 SPLIT_FROM = 4096  # elements from which a loop over shared memory is divided between the shards
 PRODUCTS_FROM = 1 << 16  # products from which a contraction is
-# The same in a loop, where the shards meet twice in each turn, and rows from which other loops are
-# divided.
+# The same in a loop, where the shards meet twice in each iteration; and rows from which other loops
+# are divided.
 REPEATED_FROM, AGAIN_FROM = 1 << 17, 128
 # Examples are a team's where there are so many weights for one of the activations that products
 # read and write, where the shards would have at most so many vectors of lanes each, and where each
@@ -140,7 +140,7 @@ def is_divided(group: Group) -> bool:
 
 
 def stages(loop: Repeated) -> tuple[int, ...]:
-    """The phase of each group of a loop in a turn.
+    """The phase of each group of a loop in an iteration.
 
     Between what the team divides and what the first shard does alone there is a barrier.
     """

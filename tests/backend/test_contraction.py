@@ -449,7 +449,7 @@ def test_all_steps_of_one_example_agree_with_the_reference(target, parts):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_weights_for_many_steps_of_one_example_are_transposed(dtype, bits):
     plan = Case(roles(*dense_of_steps(30, 64, 128))["forward"], dtype, bits, 1, 1).plan
-    assert plan.kernel.name.startswith("contract") and plan.packing.kernel.name == "turn"
+    assert plan.kernel.name.startswith("contract") and plan.packing.kernel.name == "transpose"
 
 
 def test_other_strides_than_the_shapes_own():

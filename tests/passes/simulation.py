@@ -360,7 +360,7 @@ class _Simulation:
         return (*(slice(None),) * axis, slice(start, start + count))
 
     def loop(self, step: Step, shard: int) -> None:
-        """A loop as a whole: what its turns use of the arena is nobody's afterwards."""
+        """A loop as a whole: what its iterations use of the arena is nobody's afterwards."""
         plan, loop = self.plan, step.group.loop
         members = set(step.group.nodes)
         for each in dict.fromkeys(
@@ -373,8 +373,8 @@ class _Simulation:
             for node, place in inner.stores:
                 elements = self.elements(node, c_strides(node.type.shape), 0)
                 moved = Place(place.space, place.offset)
-                for turn in range(loop.steps if place.stride else 1):
-                    moved = Place(place.space, place.offset + turn * place.stride)
+                for iteration in range(loop.steps if place.stride else 1):
+                    moved = Place(place.space, place.offset + iteration * place.stride)
                     nothing = np.full(elements.shape, -1)
                     self.store(node, moved, elements, nothing, shard, shard, step.phase)
         for node in (*loop.carried, *step.group.stored):

@@ -181,7 +181,7 @@ def test_pairs_are_planned_if_the_profile_says_that_they_are_faster(tmp_path, mo
 def test_large_products_are_computed_by_pairs(name, kind):
     net = specc.compile(load(name), batch=64, threads=1)
     kernels = [call.kernel.name for call in net.compiled(kind).calls()]
-    assert sum(each.endswith("_bfloat16") and "turn" not in each for each in kernels) >= 2
+    assert sum(each.endswith("_bfloat16") and "transpose" not in each for each in kernels) >= 2
 
 
 @pytest.mark.parametrize("name", NETS)

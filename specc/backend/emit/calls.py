@@ -23,7 +23,7 @@ from specc.target.statements import Stored
 class Address:
     """A byte within a space: "arena" (of the calling shard, or of `shard`), "param.PATH", "frame",
     "scratch" ... `name` is what a person calls the value there. Within a loop the address moves by
-    `stride` bytes from one turn to the next."""
+    `stride` bytes from one iteration to the next."""
 
     space: str
     offset: int = 0
@@ -47,7 +47,7 @@ Value = int | Address | Table
 
 
 @dataclass(frozen=True, eq=False)
-class Turns:
+class Iterations:
     """A loop: the number of its iterations, and the nodes that they compute.
 
     From one iteration to the next the phase of its calls moves by `phases`.
@@ -59,24 +59,24 @@ class Turns:
 
 
 def in_order(calls: Iterable[Call]) -> Iterator[tuple[Call, int]]:
-    """Every call as often as it runs, with the number of its turn."""
+    """Every call as often as it runs, with the number of its iteration."""
     for loop, group in groupby(calls, key=lambda call: call.loop):
         together = list(group)
-        for turn in range(loop.count if loop else 1):
+        for iteration in range(loop.count if loop else 1):
             for call in together:
-                yield call, turn
+                yield call, iteration
 
 
-def phase_of(call: Call, turn: int) -> int:
-    """The phase of a call in one turn."""
-    return call.phase + (turn * call.loop.phases if call.loop else 0)
+def phase_of(call: Call, iteration: int) -> int:
+    """The phase of a call in one iteration."""
+    return call.phase + (iteration * call.loop.phases if call.loop else 0)
 
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One kernel call of one shard. `arguments` stand in the order of the kernel's parameters.
+    """One kernel call of one shard. `arguments` are in the order of the kernel's parameters.
 
-    Calls of the same `loop`, which follow each other, are repeated together for all of its turns.
+    Consecutive calls of the same `loop` are repeated together for all of its iterations.
     """
 
     kernel: Kernel
@@ -84,7 +84,7 @@ class Call:
     phase: int
     nodes: tuple[Node, ...] = ()
     scratch: int = 0  # bytes of scratch memory that the kernel wants
-    loop: Turns | None = None
+    loop: Iterations | None = None
     packs: bool = False  # it only copies weights for the product that comes next, or for a loop
     lasting: int = 0  # bytes up to the end of what it writes to memory that nothing else uses
     copied: int = 0  # bytes of the copy of an operand that it makes at `out`

@@ -12,7 +12,7 @@ from specc.backend.contraction.tiling import WHOLE, Part
 from specc.backend.emit import feed
 from specc.backend.emit.access import Access, AccessMode, Nest
 from specc.backend.emit.body import Body, title
-from specc.backend.emit.calls import Call, Turns
+from specc.backend.emit.calls import Call, Iterations
 from specc.backend.emit.nest import kernel_of
 from specc.backend.emit.own import own_kernel, put_rows_calls
 from specc.backend.emit.ports import inputs, outputs
@@ -86,7 +86,7 @@ class _Emitter(Shard):
             yield own_kernel(self, step)
 
     def loop(self, step: Step) -> Iterator[Call]:
-        """The states as they begin, then the calls of one turn, to be repeated."""
+        """The states as they begin, then the calls of one iteration, to be repeated."""
         alone = self.shard == 0 or not self.plan.team
         for node, place in step.stores if alone else ():
             (initial,) = node.inputs
@@ -109,7 +109,7 @@ class _Emitter(Shard):
             )
             nest = Nest("copy", body.extents, body.accesses, body.lines)
             yield replace(self.nest(step, nest), nodes=(node,))
-        turns = Turns(step.turns, step.group.nodes, step.phases)
+        iterations = Iterations(step.iterations, step.group.nodes, step.phases)
         calls = [
             call
             for each in step.steps
@@ -117,7 +117,7 @@ class _Emitter(Shard):
             for call in self.step(each, step.group.loop)
         ]
         yield from (call for call in calls if call.lasting)
-        yield from (replace(call, loop=turns) for call in calls if not call.lasting)
+        yield from (replace(call, loop=iterations) for call in calls if not call.lasting)
 
     def rows(self, step: Step, reader: Step | None) -> Iterator[Call]:
         """Yield this shard's rows of a sum over all examples, and what reads them, piece by piece.

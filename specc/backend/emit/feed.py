@@ -71,7 +71,7 @@ def gather_float(
         for f in range(size):
             alone[f] = source[f] * scale + shift
         return
-    # squares of as many features as a vector has lanes, which are turned, and then what is left
+    # squares of as many features as a vector has lanes, which are transposed, and then what is left
     squares = size // width if lanes % width == 0 else 0
     for lane in range(0, lanes if squares else 0, width):
         tile(
@@ -202,7 +202,7 @@ def write_rows(
 
 
 @no_type_check
-def write_turned(
+def write_transposed(
     frame: "int64[8]",
     control: "control",
     values: "int",
@@ -211,7 +211,7 @@ def write_turned(
     lanes: "int",
     examples: "int",
     *,
-    turn: "moves.transpose_tile(dtype, width)",
+    transpose: "moves.transpose_tile(dtype, width)",
     dtype: "constant",
     width: "constant",
     item: "constant",
@@ -219,12 +219,14 @@ def write_turned(
     start = control[0] * frame[2] + control[1] * examples
     count = min(min(frame[2], frame[1] - control[0] * frame[2]) - control[1] * examples, examples)
     data = frame[slot] + item * start * size
-    # squares of as many features as a vector has lanes, which are turned; the last may overlap
+    # squares of as many features as a vector has lanes, which are transposed; the last may overlap
     whole = count - count % width
     for square in range((size + width - 1) // width):
         f = min(square * width, size - width)
         for lane in range(0, whole, width):
-            turn(values + item * (f * lanes + lane), lanes, data + item * (lane * size + f), size)
+            transpose(
+                values + item * (f * lanes + lane), lanes, data + item * (lane * size + f), size
+            )
     source = view(values, (size * lanes,), real)
     for lane in range(max(whole, 0), count):
         target = view(data + item * lane * size, (size,), real)

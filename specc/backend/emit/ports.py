@@ -108,8 +108,8 @@ def outputs(shard: Shard) -> Iterator[Call]:
         )
         width = this_machine().lanes(shard.dtype)
         squares = plan.lanes % width == 0 and node.type.bound_elements >= width
-        turned = squares and node.type.kind == "float" and shard.columns[name] == shard.dtype
-        write = feed.write_turned if turned else feed.write_rows
+        transposed = squares and node.type.kind == "float" and shard.columns[name] == shard.dtype
+        write = feed.write_transposed if transposed else feed.write_rows
         kernel = feed.kernel(
             write, shard.dtype, column=shard.columns[name], element=ELEMENT[node.type.kind]
         )

@@ -43,9 +43,9 @@ def product_calls(
     """The calls that compute the node; none where loops must do.
 
     `shard` gives the views and addresses of values (see `emit`); `out` is where the result goes;
-    `part` says which part of it the calls shall compute. In a loop, weights that stay the same in
-    all turns are packed ahead of it, into memory that nothing else uses; where no run changes them,
-    ahead of all runs."""
+    `part` says which part of it the calls compute. Weights that are the same in all iterations of a
+    loop are packed before it, into memory that nothing else uses, and before all runs if no run
+    changes them."""
     operands, places = _operands(node, shard)
     step = shard.lane_step(node)
     strides = shard.plan.strides.get(node) or c_strides(node.type.bound_shape)

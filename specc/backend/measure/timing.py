@@ -46,7 +46,7 @@ class CallTime:
     shards: int
     split: bool
     bytes: float
-    turns: int = 1  # how often it runs in a step
+    iterations: int = 1  # how often it runs in a step
     packs: bool = False  # it copies weights for the product that its nodes are
 
 
@@ -149,7 +149,7 @@ def _joined(
     for shard, of_shard in enumerate(calls):
         # places count phase by phase
         for place, call in enumerate(sorted(of_shard, key=lambda call: call.phase)):
-            # all turns of a loop together, and all pieces of a sum, the last of which may take
+            # all iterations of a loop together, and all pieces of a sum, the last of which may take
             # another tile
             step = step_of.get(call.nodes[0]) if call.nodes else None
             is_piece = step is not None and step.mode == Mode.ROWS and not call.packs
@@ -165,7 +165,7 @@ def _joined(
             plan.shards if mode in (Mode.SPLIT, Mode.LANES) else 1
         )
         split = mode in (Mode.SPLIT, Mode.LANES) or (mode == Mode.ROWS and plan.team)
-        turns = call.loop.count if call.loop else 1
+        iterations = call.loop.count if call.loop else 1
         times.append(
             CallTime(
                 call.kernel.name,
@@ -174,8 +174,8 @@ def _joined(
                 statistics.mean(found[key].values()),
                 len(found[key]),
                 split,
-                size * turns,
-                turns,
+                size * iterations,
+                iterations,
                 call.packs,
             )
         )
@@ -194,7 +194,9 @@ def traffic(call: Call, step: Step | None, plan: Plan, dtype: str) -> float:
         return node.type.bound_elements * lanes * element_bytes(node.type.kind, dtype)
 
     numbers = {name: value for name, value in call.arguments if isinstance(value, int)}
-    if call.packs and "columns" in numbers and "length" in numbers:  # values of examples are turned
+    if (
+        call.packs and "columns" in numbers and "length" in numbers
+    ):  # values of examples are transposed
         count = numbers["columns"] * numbers["length"] * numbers["end_count"]
         return 2 * count * element_bytes("float", dtype)
     if call.packs:

@@ -62,8 +62,8 @@ class Code:
         """The calls of each shard, as often as they run."""
         return [
             [
-                replace(call, phase=phase_of(call, turn)) if turn else call
-                for call, turn in in_order(calls)
+                replace(call, phase=phase_of(call, iteration)) if iteration else call
+                for call, iteration in in_order(calls)
                 if not call.once
             ]
             for calls in self.shards

@@ -123,7 +123,7 @@ class Linked:
             of_phase: list[list[executor.Call]] = [[] for _ in range(code.phases)]
             once: list[executor.Call] = []
             blocks: dict[Call, tuple[np.ndarray, np.ndarray]] = {}
-            for call, turn in in_order(calls):
+            for call, iteration in in_order(calls):
                 if call not in blocks:
                     values = [value for _, value in call.arguments]
                     blocks[call] = (
@@ -131,13 +131,13 @@ class Linked:
                         np.array([getattr(value, "stride", 0) for value in values], np.int64),
                     )
                 first, stride = blocks[call]
-                block = first + turn * stride
+                block = first + iteration * stride
                 self._kept.append(block)
                 entry = code.addresses[call.kernel], block.ctypes.data
                 if call.once:
                     once.append(entry)
                     continue
-                of_phase[phase_of(call, turn)].append(entry)
+                of_phase[phase_of(call, iteration)].append(entry)
                 if shard == 0:
                     self.entries.append((call, entry))
             self.table.append(of_phase)

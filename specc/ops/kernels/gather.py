@@ -61,7 +61,7 @@ def take_rows(
     dtype: "constant",
     width: "constant",
 ):
-    # squares of as many elements of a row as a vector has lanes, which are turned
+    # squares of as many elements of a row as a vector has lanes, which are transposed
     for k in range(count):
         lane = 0
         while lane < lanes:

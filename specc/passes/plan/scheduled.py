@@ -26,16 +26,18 @@ class Scheduled:
     mode: Mode
     stores: list[tuple[Node, Place]]
     reads: set[Node]
-    steps: list[Step] = field(default_factory=list)  # of one turn of a loop
+    steps: list[Step] = field(default_factory=list)  # of one iteration of a loop
     before: set[int] = field(default_factory=set)  # groups that must have run
     phase: int = 0
     position: int = 0
     by_channels: bool = False  # see Step
-    stages: tuple[int, ...] = ()  # of a loop that a team divides: the phase of each group in a turn
+    stages: tuple[
+        int, ...
+    ] = ()  # of a loop that a team divides: the phase of each group in an iteration
 
     @property
     def phases(self) -> int:
-        """The phases of a turn."""
+        """The phases of an iteration."""
         return max(self.stages, default=-1) + 1
 
     @property

@@ -216,7 +216,7 @@ def pack(
 
 
 @no_type_check
-def turn(
+def transpose(
     x: "int",
     out: "int",
     ends: "int",
@@ -248,8 +248,8 @@ def contract_kernel(target: Target, shape: tuple[int, int], written: bool = Fals
     classes     [n, 4]  first tap, number of taps, first position, end of the positions
     x_at, w_at          offsets of the taps from the position's
     positions   [n, 3]  offsets in w, x and out
-    most                taps that one tile runs over before the next rows have their turn
-    scratch             the sums of all rows between these turns
+    most                taps that one tile runs over before the next rows follow
+    scratch             the sums of all rows between these slices
     prefetched, ...     addresses of `prefetched_size` bytes that the next call reads or, as
                         `written` says, writes
     """
@@ -272,8 +272,8 @@ def packed_kernel(target: Target, shape: tuple[int, int], prefetches: bool = Fal
     classes     [n, 5]  first tap, number of taps, where their weights begin, first column, end
     x_at                offsets of the taps from the column's
     columns     [n, 2]  offsets in x and out; each class has a multiple of the tile's
-    most                taps that one tile runs over before the next rows have their turn
-    scratch             the sums of all rows between these turns
+    most                taps that one tile runs over before the next rows follow
+    scratch             the sums of all rows between these slices
     """
     name = f"packed_{shape[0]}x{shape[1]}" + "_prefetching" * prefetches
     ahead = _COLUMNS_AHEAD * prefetches
@@ -295,7 +295,7 @@ def turn_kernel(target: Target) -> Kernel:
 
     ends                offsets in x where a run of `length` taps begins
     """
-    return target.kernel(turn, "turn")
+    return target.kernel(transpose, "transpose")
 
 
 def _sizes(target: Target, shape: tuple[int, int]) -> dict[str, int]:

@@ -72,8 +72,8 @@ def outer_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     tap_at, dw_at       offsets of the taps in x and in the result
     segments    [n, 3]  offsets in dy and x, and the number of vectors
     positions   [n, 3]  offsets in dy, x and the result
-    most                segments that all taps run over before the next ones have their turn
-    scratch             the sums of all taps between these turns
+    most                segments that all taps run over before the next ones follow
+    scratch             the sums of all taps between these slices
     """
     rows, taps = shape
     sums = rows * taps * target.width * target.bytes

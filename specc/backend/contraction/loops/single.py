@@ -82,7 +82,7 @@ def pack_across(
     rows: "int",
     w_row: "int",
     *,
-    turn: "moves.transpose_tile(dtype, width)",
+    transpose: "moves.transpose_tile(dtype, width)",
     dtype: "constant",
     width: "constant",
     step: "constant",
@@ -100,7 +100,7 @@ def pack_across(
                     at = word(w_at, first + p)
                     whole = p + width <= taps and k + width <= rows
                     if whole and word(runs, first + p):
-                        turn(
+                        transpose(
                             w + item * (k * w_row + at), w_row, block + item * (p * step + v), step
                         )
                         p += width

@@ -160,7 +160,7 @@ def winograd_gradient(
     dw_x: "int",
     *,
     enter: "winograd.image_tile(dtype, width)",
-    turn: "moves.pack_tile(dtype, width)",
+    transpose: "moves.pack_tile(dtype, width)",
     spread: "winograd.result_gradient_tile(dtype, width)",
     tile: "winograd.sum_tile(tile_rows, vectors, row_step, dtype, width)",
     leave: "winograd.weights_gradient_tile(dtype, width)",
@@ -223,7 +223,7 @@ def winograd_gradient(
                     dy_at = k * dy_row + word(at, 2) + (i >> 1) * dy_y + (i & 1) * dy_x
                     to = corner + item * i * width * width
                     if (word(at, 3) >> i) & 1:
-                        turn(dy + item * dy_at, dy_row, to, high, width)
+                        transpose(dy + item * dy_at, dy_row, to, high, width)
                     else:
                         edge = view(to, (width * width,), real)
                         for lane in range(width * width):
