@@ -113,3 +113,44 @@ def test_augment_draws_the_same_for_any_number_of_threads():
         net.step(x=x, y=y)
     for name in one.params:
         np.testing.assert_allclose(one.params[name], two.params[name], atol=1e-10)
+
+
+def sheared(x, d):
+    """x [channels, height, width] with row i moved to the right by round(d[i])."""
+    found = np.zeros_like(x)
+    for row, step in enumerate(np.floor(np.asarray(d) + 0.5).astype(int)):
+        for column in range(x.shape[2]):
+            if 0 <= column - step < x.shape[2]:
+                found[:, row, column] = x[:, row, column - step]
+    return found
+
+
+def rotated(x, degrees):
+    angle = np.radians(degrees)
+    down, across = (np.arange(size) - (size - 1) / 2 for size in x.shape[1:])
+    rows = -np.tan(angle / 2) * down
+    first = sheared(x, rows)
+    second = sheared(first.transpose(0, 2, 1), np.sin(angle) * across).transpose(0, 2, 1)
+    return sheared(second, rows)
+
+
+def test_shear_moves_every_row_by_its_own_number():
+    d = np.random.default_rng(0).normal(size=(N, 5)) * 3
+    text = "model m { input x: float[2, 5, 7] input d: float[5] output y = shear(x, d) }"
+    net = specc.compile(driver.load(Source("m.dl", text)), batch=40, dtype="float64")
+    found = net.forward(x=X, d=d)["y"]
+    assert (found == np.stack([sheared(*each) for each in zip(X, d, strict=True)])).all()
+
+
+def test_rotate_turns_by_an_angle_within_the_bounds():
+    found = changed("rotate(x; 30)")
+    angles = np.linspace(-30, 30, 601)
+    turned = np.stack([rotated(np.arange(70).reshape(SHAPE), each) for each in angles])
+    seen = []
+    for before, after in zip(X[:60], found, strict=False):
+        pixels = np.where(after > 0, after - before.min(), 0)
+        same = (turned == pixels).reshape(len(angles), -1).all(axis=1)
+        if same.any():  # an interval of angles may lie between two of the list
+            seen.append(angles[np.argmax(same)])
+    assert len(seen) >= 55 and min(seen) < -20 and max(seen) > 20
+    assert distinct(changed("rotate(x; 1)") - X) == 1  # no pixel moves by half a step
