@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "net": MIDDLE | {"passes", "backend", "pipeline", "flow", "runtime"},
     "grading": MIDDLE
     | {"frontend", "passes", "backend", "pipeline", "net", "driver", "runtime", "runs"},
+    "notebook": MIDDLE | {"frontend", "driver", "drawing", "runs"},
     "driver": MIDDLE | {"frontend", "passes", "backend", "pipeline", "net"},
     "runs": MIDDLE | {"frontend", "backend", "pipeline", "net", "driver", "runtime"},
     "plots": MIDDLE | {"passes", "pipeline", "flow", "net", "driver", "runtime", "runs"},
