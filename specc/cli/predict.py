@@ -74,7 +74,7 @@ def predict(
     model with one input), IDX, or a folder of pictures; `-` reads .csv from standard input. Values
     are encoded as in the training.
 
-    For an output that scores the classes of a target, OUT has the name of the likeliest class and
+    For an output that scores the classes of a target, OUT has the name of the most likely class and
     the probability of each class, then the outputs themselves.
 
     For a model with a decoder (`previous(words)`), predict generates the target sequences and

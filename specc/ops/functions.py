@@ -199,7 +199,7 @@ class Sign(Elementwise):
 
 
 class Floor(Elementwise):
-    """The largest whole number that is not above each element."""
+    """The largest integer that is not above each element."""
 
     word = "floor"
 

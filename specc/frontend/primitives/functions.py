@@ -54,7 +54,7 @@ def _sum_all(
     keep: int >= 0 = 0,
     over: sequence = None,
 ) -> Value:
-    """The sum of all elements; or over one axis; or over all axes behind the first `keep`; or, with
+    """The sum of all elements; or over one axis; or over all axes after the first `keep`; or, with
     `over=time`, over the steps of a sequence.
 
     Example: `sum(x; axis=1)` of `x: float[3, 8]`.
@@ -77,7 +77,7 @@ def _mean(
     keep: int >= 0 = 0,
     over: sequence = None,
 ) -> Value:
-    """The mean of all elements; or over one axis; or over all axes behind the first `keep`; or,
+    """The mean of all elements; or over one axis; or over all axes after the first `keep`; or,
     with `over=time`, over the steps of a sequence.
 
     Example: `mean(x; keep=1)` of `x: float[3, 8, 8]`.
@@ -115,7 +115,7 @@ def _max(
     frame: Frame, span: Span, a: Value, b: Value = None, *, axis: int = None, keep: int >= 0 = 0
 ) -> Value:
     """max(a, b): the larger of two, for each element. max(a): the largest of all elements, or over
-    an axis, or over all axes behind the first `keep`.
+    an axis, or over all axes after the first `keep`.
 
     Example: `max(x, 0)` of `x: float[8]`.
     """
@@ -127,7 +127,7 @@ def _min(
     frame: Frame, span: Span, a: Value, b: Value = None, *, axis: int = None, keep: int >= 0 = 0
 ) -> Value:
     """min(a, b): the smaller of two, for each element. min(a): the smallest of all elements, or
-    over an axis, or over all axes behind the first `keep`.
+    over an axis, or over all axes after the first `keep`.
 
     Example: `min(x, 1)` of `x: float[8]`.
     """

@@ -67,7 +67,7 @@ def tensor(x: Value, name: str, argument: int = 0) -> Tensor:
 
 
 def axes_of(x: Tensor, axis: int | None, keep: int, name: str) -> tuple[int, ...]:
-    """The axes to reduce: one, or all behind the first `keep`."""
+    """The axes to reduce: one, or all after the first `keep`."""
     rank = x.type.rank
     if axis is None:
         if keep > rank:

@@ -134,7 +134,7 @@ SETTINGS = (
         bounds=((">", 0),),
         default=None,
         doc="The seconds after which training ends, within an epoch, too; time to compile does not"
-        " count. The run is saved: `specc train --resume RUN` goes on with it.",
+        " count. The run is saved: `specc train --resume RUN` continues it.",
     ),
     Declared(
         "sample",
@@ -157,7 +157,7 @@ SETTINGS = (
         bounds=((">=", 0),),
         default=DEFAULTS.temperature,
         doc="The temperature of `sample`: symbols are drawn with p = softmax(scores / temperature);"
-        " 0 takes the likeliest.",
+        " 0 always picks the most likely one.",
     ),
     Declared(
         "checkpoint_seconds",

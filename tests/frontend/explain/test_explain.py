@@ -26,7 +26,7 @@ from specc.source import Source
 PACKAGE = Path(driver.__file__).parent
 WITHOUT_EXAMPLES = {"bad-run", "bad-json"}  # there is no program that has it
 DATA = re.compile(r"^```csv (.*)\n((?:.*\n)*?)```$", re.MULTILINE)
-PROGRAM = re.compile(r"^## (Wrong|Mended)\n\n```dl ?(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
+PROGRAM = re.compile(r"^## (Wrong|Fixed)\n\n```dl ?(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 
 
 def named_in_the_code() -> set[str]:
@@ -95,7 +95,7 @@ def test_every_name_of_a_mistake_has_a_page(name):
     assert (
         page.startswith(f"# {name}\n\n") and page.endswith("\n") and len(page_summary(name)) < 120
     )
-    assert set(programs(name)) == {"Wrong", "Mended"} or name in WITHOUT_EXAMPLES
+    assert set(programs(name)) == {"Wrong", "Fixed"} or name in WITHOUT_EXAMPLES
 
 
 def test_every_page_is_of_a_name():
@@ -103,12 +103,12 @@ def test_every_page_is_of_a_name():
 
 
 @pytest.mark.parametrize("name", sorted(set(pages()) - WITHOUT_EXAMPLES))
-def test_the_wrong_program_of_a_page_has_its_mistake_alone_and_the_mended_one_none(name, tmp_path):
+def test_the_wrong_program_of_a_page_has_its_mistake_alone_and_the_fixed_one_none(name, tmp_path):
     found = programs(name)
     for file, text in DATA.findall(pages()[name]):
         (tmp_path / file).write_text(text, encoding="utf-8")
     assert found_in(*found["Wrong"], tmp_path) == {name}
-    assert found_in(*found["Mended"], tmp_path) == set()
+    assert found_in(*found["Fixed"], tmp_path) == set()
     if name not in ("syntax", "too-deep"):
         for text, _ in found.values():
             assert formatted(Source("page.dl", text)) == text
