@@ -73,11 +73,20 @@ def _loaded(source: str | Path | Source, overrides: Overrides) -> Program:
     import warnings
 
     from specc import driver
+    from specc.ir.program import Program
 
+    Program.drawn = staticmethod(_page)
     program = driver.load(source, overrides)
     for each in program.warnings:
         warnings.warn(each.page().rstrip(), SpecWarning, stacklevel=3)
     return program
+
+
+def _page(program: Program) -> str:
+    """Return a program as a notebook shows it."""
+    from specc.drawing.page import page
+
+    return page(program)
 
 
 def compile(

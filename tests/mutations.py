@@ -24,10 +24,10 @@ from specc import driver, pipeline
 from specc.backend.listing import listing
 from specc.backend.reference import evaluate
 from specc.cli.render import render
-from specc.cli.table import layer_table
 from specc.diagnostics import Report, SpecError
 from specc.drawing.diagram import diagram
 from specc.drawing.svg import drawing
+from specc.drawing.table import layer_table
 from specc.frontend.fix.apply import mended_source
 from specc.frontend.primitives import PRIMITIVES
 from specc.frontend.syntax import ast

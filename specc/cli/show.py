@@ -41,7 +41,7 @@ def show(file: Path, changes: tuple[str, ...], stage: str | None, graph: Path | 
         click.echo(f"wrote {graph} ({len(made.boxes)} boxes)")
         return
     if stage is None:
-        from specc.cli.table import layer_table
+        from specc.drawing.table import layer_table
 
         program = checked(driver.read(file), overrides(changes))
         click.echo(layer_table(program), nl=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from specc.diagnostics import Diagnostic
 from specc.ir.graph import Node, topological
@@ -142,12 +142,17 @@ class Program:
         default=None, compare=False, repr=False
     )  # the same file with other sizes
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)
+    drawn: ClassVar[Callable[[Program], str] | None] = None  # by a package that draws
 
     def __repr__(self) -> str:
         count = sum(each.type.elements for each in self.parameters)
         sizes = f", open sizes {', '.join(self.open_sizes)}" if self.open_sizes else ""
         ports = ", ".join(port.name for port in self.ports if "." not in port.name)
         return f"<Program {self.name}({ports}): {count} parameters{sizes}>"
+
+    def _repr_html_(self) -> str | None:
+        """The table of the layers and a drawing, for notebooks."""
+        return None if Program.drawn is None else Program.drawn(self)
 
     def __copy__(self) -> Program:
         return self

@@ -274,3 +274,10 @@ def test_a_run_goes_on_with_the_machine_that_its_plans_were_made_for(folder, tmp
         assert training.net.programs.profile == profile
     finally:
         training.release()
+
+
+def test_a_notebook_shows_a_program_as_a_table_and_a_drawing():
+    page = specc.loads(TEXT, kinds=3)._repr_html_()
+    assert page.startswith("<pre>") and "dense2" in page and page.count("<svg") == 1
+    open_one = specc.loads(TEXT)._repr_html_()
+    assert "kinds" in open_one and pickle.loads(pickle.dumps(specc.loads(TEXT))).open_sizes
