@@ -277,9 +277,9 @@ def _passed(program: Program, name: str, file: str) -> Made:
 
 def processors() -> int:
     """The processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    from specc.backend.machine import system
+
+    return system.processors()
 
 
 # A training step with less work for a thread (some 50 us) is not done sooner by a further one: they

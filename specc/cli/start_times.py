@@ -197,7 +197,7 @@ def _start(
         net.programs.run(compiled, columns, order, net.batch)
     stage("first step")
     spent = _spent()
-    processes = min(workers._processors(), 1 + len(spent) // workers._KERNELS_WORTH_A_WORKER)
+    processes = min(workers.processors(), 1 + len(spent) // workers._KERNELS_WORTH_A_WORKER)
     start = Start(stage.found, len(compiled.code(columns).addresses), processes, spent)
     sys.stdout.write(json.dumps(asdict(start)))
     return 0

@@ -161,7 +161,7 @@ def test_workers_that_fail_cost_nothing_but_time(folder, monkeypatch):
 @pytest.fixture
 def ahead(monkeypatch):
     """A worker started ahead."""
-    monkeypatch.setattr(workers, "_processors", lambda: 2)
+    monkeypatch.setattr(workers, "processors", lambda: 2)
     workers.start_ahead()
     (worker,) = workers._ahead
     workers.start_ahead()

@@ -193,7 +193,7 @@ train { optimizer adam(lr = 0.01) }
 
 def test_numba_makes_the_same_of_the_same_kernels(tmp_path, monkeypatch):
     """Three steps of training end with the same bits."""
-    monkeypatch.setattr(workers, "_processors", lambda: 1)
+    monkeypatch.setattr(workers, "processors", lambda: 1)
     found = []
     for name in compilers.NAMES:
         monkeypatch.setenv("SPECC_CACHE_DIR", str(tmp_path / name))

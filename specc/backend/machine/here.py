@@ -16,7 +16,7 @@ from pathlib import Path
 from specc.backend.machine.chosen import chosen
 from specc.backend.machine.processor import WIDTHS, this_machine
 from specc.backend.machine.profile import FORMAT, Profile
-from specc.backend.machine.system import cores, processor_name
+from specc.backend.machine.system import processor_name, processors
 from specc.diagnostics import SpecError
 from specc.folders import cache_folder
 from specc.locks import NATIVE, Mutex
@@ -73,5 +73,5 @@ def _key() -> str:
     with NATIVE:
         import llvmlite
     machine = this_machine(WIDTHS[-1])
-    whole = (FORMAT, processor_name(), machine.cpu, machine.features, cores())
+    whole = (FORMAT, processor_name(), machine.cpu, machine.features, processors())
     return hashlib.sha256(repr((*whole, llvmlite.__version__)).encode()).hexdigest()[:16]

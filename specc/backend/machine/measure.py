@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from specc.backend.machine.processor import Machine, this_machine
 from specc.backend.machine.profile import WIDTHS, Profile, Steps, instructions, rounded
-from specc.backend.machine.system import cache_sizes, cores, processor_name
+from specc.backend.machine.system import cache_sizes, processor_name, processors
 from specc.locks import NATIVE
 
 _TRIES = 7
@@ -46,7 +46,7 @@ def measured() -> Profile:
     if machine.multiplies_bfloat16:
         halves = instructions(loops.rate("bfloat16", chains) / clock)
     line = barrier = 0.0
-    if cores() > 1:
+    if processors() > 1:
         line, barrier = (loops.seconds_of_two_threads(name) for name in ("line", "barrier"))
     # a round brings a line to and fro
     rounded_line = rounded(line * clock / 2 or _USUAL_LINE)
@@ -55,7 +55,7 @@ def measured() -> Profile:
         architecture=machine.architecture,
         vector_bits=machine.vector_bits,
         registers=machine.registers,
-        cores=cores(),
+        cores=processors(),
         gigahertz=round(2 * clock / 1e9) / 2,
         products_by_width=by_width("products", chains),
         loads_by_width=by_width("loads", _UNROLLED),

@@ -29,6 +29,7 @@ import numpy as np
 
 from specc.backend.llvm import printer
 from specc.backend.llvm.kernel import CONTROL_WORDS
+from specc.backend.machine.system import processors
 from specc.backend.toolchain.load import load
 from specc.backend.words import (
     DONE,
@@ -253,13 +254,6 @@ def aligned_words(count: int) -> np.ndarray:
     store = np.zeros(count + 8, np.int64)
     skip = (-store.ctypes.data % LINE) // 8
     return store[skip : skip + count]
-
-
-def processors() -> int:
-    """The processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _function(address: int):

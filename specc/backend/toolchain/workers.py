@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from specc.backend.llvm.kernel import Kernel
+from specc.backend.machine.system import processors
 from specc.backend.toolchain.choice import object_code, warm_up
 from specc.locks import remade_after_fork
 
@@ -31,7 +32,7 @@ _PATIENCE = 30.0  # seconds for the last kernel of a worker, until it is compile
 
 def compile_all(kernels: Sequence[Kernel], workers: int | None = None) -> dict[Kernel, bytes]:
     """The object code of each kernel, made by at most `workers` processes (default: processors)."""
-    workers = min(workers or _processors(), 1 + len(kernels) // _KERNELS_WORTH_A_WORKER)
+    workers = min(workers or processors(), 1 + len(kernels) // _KERNELS_WORTH_A_WORKER)
     queue = deque(sorted(kernels, key=_work, reverse=True))
     done: dict[Kernel, bytes] = {}
     others = [_ahead.pop() if _ahead else _Worker() for _ in range(workers - 1)]
@@ -70,19 +71,13 @@ def start_ahead() -> None:
     They take some 0.4 s to start, while what is to be compiled is found out.
     """
     if not _ahead:
-        _ahead.extend(_Worker() for _ in range(min(_processors() - 1, _MOST_AHEAD)))
+        _ahead.extend(_Worker() for _ in range(min(processors() - 1, _MOST_AHEAD)))
 
 
 @atexit.register
 def _stop_ahead() -> None:
     while _ahead:
         _ahead.pop().stop()
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def serve() -> None:
