@@ -265,6 +265,15 @@ def test_a_folder_of_pictures_for_each_class(pets):
     assert cached.stat().st_mtime_ns == before
 
 
+def test_folders_may_be_called_like_numbers(pets):
+    (pets / "cat").rename(pets / "7")
+    (pets / "dog").rename(pets / "10")
+    ports = (Port("image", "input", "float", (3, 8, 8)), Port("kind", "target", "class", (), 2))
+    data = load(recipe("images", "pets"), ports, pets.parent)
+    assert data.vocabularies["kind"] == ("10", "7")
+    assert data.training.columns["image"].array[0, 0, 0, 0] == 200
+
+
 def test_pictures_are_scaled_cut_and_made_grey(pets):
     from PIL import Image
 

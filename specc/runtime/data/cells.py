@@ -106,7 +106,7 @@ class Cells:
                 0, "this is a date, not a class", "`weekday`, `month` and `hour` make classes"
             )
         if raw.words is not None:
-            if not self.is_made:
+            if not self.is_made and not raw.are_names:
                 self._check_words()
             return raw
         if raw.array.dtype.kind == "f" and raw.missing is not None:

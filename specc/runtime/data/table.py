@@ -41,6 +41,7 @@ class Raw:
     title: str = ""
     argument: int = 0
     is_image: bool = False
+    are_names: bool = False  # words that are names, though they may look like numbers
 
     def __len__(self) -> int:
         return len(self.array)

@@ -70,7 +70,7 @@ def _folder(request: Request, folder: Path) -> Table:
         if "image" in names:
             raw["image"] = _pictures(request, folder, found)
         if "label" in names:
-            raw["label"] = replace(coded(labels), title=f"`{folder.name}`")
+            raw["label"] = replace(coded(labels), title=f"`{folder.name}`", are_names=True)
         return Columns(raw, len(found), lambda row, name, _=0: f"`{found[row]}`", count)
 
     return Table(f"`{folder.name}`", ["image", "label"], read, by_kind=True, noun="array")
