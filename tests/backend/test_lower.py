@@ -204,6 +204,32 @@ def test_numba_makes_the_same_of_the_same_kernels(tmp_path, monkeypatch):
         assert weight.tobytes() == found[1][path].tobytes(), path
 
 
+@pytest.mark.parametrize("name", compilers.NAMES)
+def test_an_element_that_both_branches_read(name, tmp_path, monkeypatch):
+    """min(x, x) is x, wherever the element was read first."""
+    text = """
+model twice {
+  input x: float[1]
+  target t: float[1]
+  param p: float[1] = normal(std=0.5)
+  let y = min(x, x) * p
+  loss kl(softmax(y), softmax(x))
+  loss mse(y, t)
+}
+"""
+    monkeypatch.setattr(workers, "_processors", lambda: 1)
+    monkeypatch.setenv("SPECC_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("SPECC_COMPILER", name)
+    monkeypatch.setattr(loading, "_addresses", {})
+    net = specc.compile(specc.loads(text), batch=8, threads=1, dtype="float64")
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(8, 1)), rng.normal(size=(8, 1))
+    loss, gradients = net.loss_and_gradients(x=x, t=t)
+    error = x * net.params["p"] - t
+    assert loss == pytest.approx((error**2).mean())
+    assert gradients["p"] == pytest.approx(2 * (error * x).mean())
+
+
 def test_kernels_of_two_compilers_are_kept_apart(monkeypatch):
     def key():
         return Kernel("f", 'def f(x: "float[1]"):\n    x[0] = 1.0').key
