@@ -6,6 +6,7 @@ plan = contract_plan(target, shape, classes, rows, lanes=64, names={"x": "right"
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -75,10 +76,10 @@ class Tiles:
     ) -> Iterator[Candidate]:
         """`packed` tiles, of lists of taps with so many vectors each; the weights are packed
         `packing` times."""
+        alike = Counter((len(taps), count) for (taps, _), count in zip(lists, vectors, strict=True))
         for shape in self.target.packed_shapes(self.rows, max(vectors, default=1), prefetches):
             cycles = sum(
-                self.packed(shape, len(taps), count)
-                for (taps, _), count in zip(lists, vectors, strict=True)
+                number * self.packed(shape, taps, count) for (taps, count), number in alike.items()
             )
             usual = shape in USUAL_PACKED[self.target.machine.registers]
             if packing:

@@ -5,7 +5,7 @@ calls = emit(plan, "float32", shard=0)     # the program of one shard, in order
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
 
 from specc.backend.contraction.tiling import WHOLE, Part
@@ -17,11 +17,11 @@ from specc.backend.emit.nest import kernel_of
 from specc.backend.emit.own import own_kernel, put_rows_calls
 from specc.backend.emit.ports import inputs, outputs
 from specc.backend.emit.products import own_rows_calls, product_calls, repeats, rows_calls
-from specc.backend.emit.shard import Shard
+from specc.backend.emit.shard import Common, Shard
 from specc.backend.machine import this_machine
 from specc.ir import sizes
 from specc.ir.graph import Node
-from specc.ir.plan import GroupKind, Mode, Place, Plan, Repeated, Step
+from specc.ir.plan import Group, GroupKind, Mode, Place, Plan, Repeated, Step
 from specc.ops.broadcast import Sum
 from specc.ops.carry import Carry
 from specc.ops.contract import Contract, Map
@@ -37,12 +37,15 @@ from specc.target.sharing import named
 PREFETCHED_FROM, PREFETCHED_IN_LOOPS = 1 << 13, 1 << 8
 
 
-def emit(plan: Plan, dtype: str, shard: int, columns: Mapping[str, str]) -> list[Call]:
+def emit(
+    plan: Plan, dtype: str, shard: int, columns: Mapping[str, str], common: Common | None = None
+) -> list[Call]:
     """The calls of one shard, phase by phase: inputs first, outputs and the record last.
 
-    `columns` gives the element type of each port's data and of each batched output.
+    `columns` gives the element type of each port's data and of each batched output. If several
+    shards are emitted, they share `common`.
     """
-    shard_of = _Emitter(plan, dtype, shard, columns)
+    shard_of = _Emitter(plan, dtype, shard, columns, common or Common(plan))
     calls = list(inputs(shard_of))
     steps = list(plan.steps)
     while steps:
@@ -69,6 +72,11 @@ def reads_rows(reader: Step, step: Step) -> bool:
     )
 
 
+def _made_of(group: Group, step: Step) -> Hashable:
+    """What the formulas of a nest follow from: the nodes, and those of them that are stored."""
+    return tuple(map(id, group.nodes)), tuple(id(node) for node, _ in step.stores)
+
+
 class _Emitter(Shard):
     """The calls of a shard, group by group."""
 
@@ -77,7 +85,7 @@ class _Emitter(Shard):
         if group.kind == GroupKind.LOOP:
             yield from self.loop(step)
         elif group.kind == GroupKind.NEST:
-            yield self.nest(step, self.elementwise(step))
+            yield self.nest(step, self.elementwise(step), _made_of(group, step))
         elif group.kind == GroupKind.CONCAT:
             yield from self.concat(step)
         elif group.kind == GroupKind.CONTRACT:
@@ -163,14 +171,16 @@ class _Emitter(Shard):
                 kernel, arguments = kernel_of(nest, self.dtype)
                 yield Call(kernel, tuple(arguments), reader.phase, reader.group.nodes)
 
-    def nest(self, step: Step, nest: Nest) -> Call:
+    def nest(self, step: Step, nest: Nest, made_of: Hashable = None) -> Call:
+        """The call of a nest; `made_of`, if it is given, identifies its formulas."""
         if step.mode == Mode.SPLIT:
             self._take_part(nest)
         elif step.mode == Mode.LANES:
             width = this_machine().lanes(self.dtype)
             start, count = self.part(self.plan.lanes // width)
             self._take_rows(nest, len(nest.extents) - 1, start * width, count * width)
-        kernel, arguments = kernel_of(nest, self.dtype)
+        kernels = None if made_of is None else self.common.kernels
+        kernel, arguments = kernel_of(nest, self.dtype, made_of, kernels)
         return Call(kernel, tuple(arguments), step.phase, step.group.nodes)
 
     def _take_part(self, nest: Nest) -> None:

@@ -17,16 +17,26 @@ share it; only the shape of the loops and the formulas are in its text.
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 
-from specc.backend.emit.access import AccessMode, Nest
+from specc.backend.emit.access import Access, AccessMode, Nest
 from specc.backend.emit.calls import Value
 from specc.backend.emit.loops import BLOCK, FIRST, NestWriter, suffix
 from specc.backend.llvm import printer
 from specc.backend.llvm.kernel import Kernel
 
 
-def kernel_of(nest: Nest, dtype: str) -> tuple[Kernel, list[tuple[str, Value]]]:
-    """The kernel, and its arguments in order."""
+def kernel_of(
+    nest: Nest,
+    dtype: str,
+    made_of: Hashable = None,
+    known: dict[Hashable, Kernel] | None = None,
+) -> tuple[Kernel, list[tuple[str, Value]]]:
+    """The kernel, and its arguments in order.
+
+    `known` has the kernels of nests with the formulas `made_of`, which other shards have as well:
+    the same kernel is printed once.
+    """
     extents, reduced = _order(nest, *_collapse(nest))
     in_lanes = _adds_in_lanes(nest, extents, reduced)
     for each in nest.accesses:
@@ -52,7 +62,14 @@ def kernel_of(nest: Nest, dtype: str) -> tuple[Kernel, list[tuple[str, Value]]]:
         if each.mode == AccessMode.STORE and not each.fill:
             each.over = read.get((each.address, each.strides), "")
     writer = NestWriter(nest, extents, reduced, in_lanes)
-    kernel = printer.kernel(writer.function(), dtype)
+    kernel = None
+    if known is not None:
+        made = made_of, nest.title, extents, reduced, in_lanes, tuple(map(_shape, nest.accesses))
+        kernel = known.get(made)
+    if kernel is None:
+        kernel = printer.kernel(writer.function(), dtype)
+        if known is not None:
+            known[made] = kernel
     passed = [each for each in nest.accesses if not each.over]
     arguments: list[tuple[str, Value]] = [(each.name, each.address) for each in passed]
     arguments += [(f"n{axis}", size) for axis, size in enumerate(extents)]
@@ -64,6 +81,20 @@ def kernel_of(nest: Nest, dtype: str) -> tuple[Kernel, list[tuple[str, Value]]]:
         arguments += [(f"{each.name}_all", each.elements)] if each.fill else []
         arguments += [(f"{each.name}_from", each.start)] if each.starts_within else []
     return kernel, arguments
+
+
+def _shape(each: Access) -> Hashable:
+    """All of an access that the text of a kernel depends on, but for its formula."""
+    return (
+        each.name,
+        each.kind,
+        each.mode,
+        each.strides,
+        each.fill,
+        each.over,
+        each.starts_within,
+        each.overlaps,
+    )
 
 
 def _collapse(nest: Nest) -> tuple[tuple[int, ...], tuple[bool, ...]]:

@@ -67,7 +67,7 @@ def product_calls(
         calls=loop.steps if loop is not None and ahead else 1,
         used=shard.plan.examples,
         part=part,
-        wanted=shard.parts_read.get(node),
+        wanted=shard.common.parts_read.get(node),
         kept=once,
     )
     plan = plan_contraction(problem)

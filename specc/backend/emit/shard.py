@@ -6,12 +6,13 @@ shard.address(node)                  # Address("arena", 4096, "x", ...)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from specc.backend.contraction.target import Target
 from specc.backend.emit.calls import Address, element_bytes
+from specc.backend.llvm.kernel import Kernel
 from specc.backend.machine import this_machine
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, GroupKind, Place, Plan, share
@@ -24,19 +25,14 @@ def is_by_rows(node: Node) -> bool:
 
 
 @dataclass(eq=False)
-class Shard:
-    """A shard of a plan; `columns` are the element types of ports and outputs."""
+class Common:
+    """What the shards of a plan have in common, found out once.
+
+    `kernels` are those of nests, by what they are made of.
+    """
 
     plan: Plan
-    dtype: str
-    shard: int
-    columns: Mapping[str, str]
-    lasting_bytes: int = 0
-
-    @cached_property
-    def target(self) -> Target:
-        """The elements' type and the machine that contractions are made for."""
-        return Target(self.dtype, this_machine())
+    kernels: dict[Hashable, Kernel] = field(default_factory=dict)
 
     @cached_property
     def parts_read(self) -> dict[Node, tuple[tuple[int, int], ...]]:
@@ -44,6 +40,23 @@ class Shard:
         if any(step.group.kind == GroupKind.LOOP for step in self.plan.steps):
             return {}
         return parts_read(self.plan.graph)
+
+
+@dataclass(eq=False)
+class Shard:
+    """A shard of a plan; `columns` are the element types of ports and outputs."""
+
+    plan: Plan
+    dtype: str
+    shard: int
+    columns: Mapping[str, str]
+    common: Common
+    lasting_bytes: int = 0
+
+    @cached_property
+    def target(self) -> Target:
+        """The elements' type and the machine that contractions are made for."""
+        return Target(self.dtype, this_machine())
 
     @property
     def first_example(self) -> int:

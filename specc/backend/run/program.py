@@ -20,6 +20,7 @@ import numpy as np
 from specc.backend.emit import feed
 from specc.backend.emit.calls import Call, in_order, phase_of
 from specc.backend.emit.emit import emit
+from specc.backend.emit.shard import Common
 from specc.backend.emit.sharing import shared_bytes, with_shared_copies
 from specc.backend.llvm.kernel import Kernel
 from specc.backend.machine.here import this_profile
@@ -248,7 +249,10 @@ class CompiledProgram:
 
     def _shards(self, columns: Mapping[str, str]) -> list[list[Call]]:
         """The calls of all shards."""
-        calls = [emit(self.plan, self.dtype, shard, columns) for shard in range(self.plan.shards)]
+        common = Common(self.plan)
+        calls = [
+            emit(self.plan, self.dtype, shard, columns, common) for shard in range(self.plan.shards)
+        ]
         return with_shared_copies(calls, this_profile().barrier)
 
     def _types(self, data: Mapping[str, Column]) -> tuple[np.dtype, ...]:
