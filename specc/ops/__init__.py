@@ -1,4 +1,7 @@
-"""The primitives. One class each: shape rule, gradient, scalar code or kernel, NumPy reference."""
+"""The primitives. One class each: shape rule, gradient, scalar code or kernel, NumPy reference.
+
+Kernels of ops that have one of their own are in `kernels`, in a file of the same name.
+"""
 
 from specc.ops import (  # noqa: F401
     after,

@@ -65,9 +65,8 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
         root = root_of(node)
         lies_elsewhere = root is not node or node.op.form is Form.LEAF
         lies_elsewhere |= own_place and node in outputs.values()
-        own = (
-            own_place or kind_of(name) == OutputKind.LANE
-        )  # it is written to another place as well
+        # what a stream leaves is written to another place as well
+        own = own_place or kind_of(name) == OutputKind.LANE
         # what others read cannot wait until the old value has been read everywhere, and only a
         # formula reads each element of the old value before it writes that of the new one
         lies_elsewhere |= kind_of(name) in (OutputKind.PARAM, OutputKind.STATE) and (
