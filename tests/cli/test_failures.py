@@ -486,7 +486,7 @@ def test_epochs_of_milliseconds_wait_for_their_checkpoint(folder, specc, monkeyp
 def test_more_threads_than_processors_are_taken_with_a_warning(folder, specc):
     status, out, err = specc("train", "tiny.dl", "epochs=1", "--threads", "1000")
     assert status == 0 and "1000 threads share " in err
-    assert ", runs on 4 threads" in out or ", runs on 2 threads" in out
+    assert ", runs on 1 thread\n" in out  # steps of so little work are not divided
     assert specc("train", "tiny.dl", "epochs=1", "--threads", "1")[2] == ""
 
 
