@@ -4,8 +4,8 @@
     profile.products(512)            # 1.0: products of vectors of 512 bits in a cycle
     profile.rate(1 << 20)            # bytes a cycle that a core reads, of data that take 1 MB
 
-Figures are rounded to a ladder of few steps, so that two measurements of one machine agree. Times
-are in cycles of the core.
+Figures are rounded to powers of two or whole numbers, so that measurements of one machine agree.
+Times are in cycles of the core.
 """
 
 from __future__ import annotations
@@ -198,9 +198,8 @@ class Profile:
 
 
 def rounded(value: float) -> float:
-    """The nearest step of the ladder 1, 1.5, 2, 3, 4, 6, 8, 12, ..., also below 1."""
-    steps = [factor * 2.0**power for power in range(-8, 31) for factor in (1, 1.5)]
-    return min(steps, key=lambda step: max(step, value) / min(step, value))
+    """The nearest power of two: what is measured twice differs by less than a step."""
+    return 2.0 ** round(math.log2(value))
 
 
 def instructions(value: float) -> float:
