@@ -27,7 +27,7 @@ from specc.backend.contraction.tiling import (
     split,
     taps_and_positions,
 )
-from specc.ir.sizes import bound
+from specc.ir.sizes import bound, count
 from specc.ops.contract import Affine, Contract
 
 
@@ -128,6 +128,12 @@ class Problem:
     def x_bytes(self) -> int:
         """Bytes of the batched operand."""
         return self.bytes_of(self.names["x"])
+
+    @property
+    def out_bytes(self) -> int:
+        """Bytes of the result, or of this part of it."""
+        size = count(self.contract.shape) * self.target.bytes // self.part.parts
+        return size * (max(self.lanes, 1) if self.result.batched else 1)
 
     @cached_property
     def read(self) -> Mapping[Affine, tuple[int, int]]:

@@ -1,6 +1,6 @@
 """What `contract` and `packed` tiles cost, and their plans: the two that most forms end in.
 
-Tiles(target, 512, 784, 784, x_bytes, loaded, step).cycles((6, 4), vectors=4)
+Tiles(target, 512, 784, 784, x_bytes, loaded, step, out_bytes).cycles((6, 4), vectors=4)
 plan = contract_plan(target, shape, classes, rows, lanes=64, names={"x": "right", "w": "left"})
 """
 
@@ -37,7 +37,8 @@ class Tiles:
 
     `taps` are those of a position, `w_row` elements from one row of the weights to the next; the
     batched operand has `x_bytes`, and `loaded` bytes are loaded from it for one row of the weights:
-    more, where windows overlap. Taps are multiples of `step` bytes apart."""
+    more, where windows overlap. Taps are multiples of `step` bytes apart. The
+    result has `out_bytes`."""
 
     target: Target
     rows: int
@@ -46,6 +47,7 @@ class Tiles:
     x_bytes: float
     loaded: float
     step: int
+    out_bytes: float
 
     @cached_property
     def cost(self) -> Cost:
@@ -103,7 +105,8 @@ class Tiles:
         # of each tap also its two offsets, and what is prefetched
         tap = self.cost.round(r * v, r + v + 3, self._moving(shape, slice_))
         tiles = self._blocks(shape, vectors)
-        return tiles * (self.taps * tap + -(-self.taps // slice_) * self.cost.ends(r * v))
+        ends = -(-self.taps // slice_) * self.cost.ends(r * v) + self._leaving(shape)
+        return tiles * (self.taps * tap + ends)
 
     def packed(self, shape: tuple[int, int], taps: int, vectors: int) -> float:
         """Cycles of `packed` tiles over so many vectors and taps."""
@@ -113,7 +116,13 @@ class Tiles:
         slice_ = packed_slice(self.target, shape, self.rows, taps)
         tap = self.cost.round(r * v, r + v + 1.5, self._moving(shape, slice_))
         tiles = self._blocks(shape, vectors)
-        return tiles * (taps * tap + -(-taps // slice_) * self.cost.ends(r * v))
+        ends = -(-taps // slice_) * self.cost.ends(r * v) + self._leaving(shape)
+        return tiles * (taps * tap + ends)
+
+    def _leaving(self, shape: tuple[int, int]) -> float:
+        """Cycles in which the lines come that a tile writes its results to."""
+        lines = shape[0] * -(-shape[1] * self.cost.vector // LINE)
+        return self.cost.moving(lines * LINE, self.out_bytes)
 
     def _zeros(self, vectors: int) -> float:
         """Cycles to store zeros in so many vectors side by side: the first line comes from afar."""

@@ -21,7 +21,7 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
     # fmt: off
     cost = Tiles(
         target, rows.size, taps, rows.steps[0], problem.x_bytes, max(loaded, 1),
-        step_of(classes, target),
+        step_of(classes, target), problem.out_bytes,
     )
     # fmt: on
     zeros = empty * replace(cost, taps=0).cycles((1, 1), -(-problem.lanes // target.width))

@@ -20,7 +20,8 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
     loaded = max(loaded * target.bytes, 1)
     # fmt: off
     cost = Tiles(
-        target, rows.size, 1, rows.steps[0], problem.x_bytes, loaded, step_of(lists, target)
+        target, rows.size, 1, rows.steps[0], problem.x_bytes, loaded, step_of(lists, target),
+        problem.out_bytes,
     )
     # fmt: on
     return cost.candidates_packed(

@@ -54,7 +54,7 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
     # the rows of the weights take the place of the lanes: they are what is batched
     size = len(taps) * count * target.bytes
     line = turned_row * target.bytes
-    cost = Tiles(target, high, len(taps), main.steps[1], size, size, line)
+    cost = Tiles(target, high, len(taps), main.steps[1], size, size, line, problem.out_bytes)
 
     def build(shape: tuple[int, int]) -> ContractionPlan:
         turning = ContractionPlan(

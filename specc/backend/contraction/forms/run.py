@@ -34,7 +34,8 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
     loaded = sum(len(taps) * len(positions) for taps, positions in lists) * run * target.bytes
     # fmt: off
     cost = Tiles(
-        target, rows.size, 1, rows.steps[0], problem.x_bytes, loaded, step_of(lists, target)
+        target, rows.size, 1, rows.steps[0], problem.x_bytes, loaded, step_of(lists, target),
+        problem.out_bytes,
     )
     # fmt: on
     prefetches = part.parts > 1
