@@ -119,9 +119,11 @@ class Cost:
         """Cycles to load elements one by one into vectors: a load and two shuffles each."""
         return elements * (1 / self.loads + 2)
 
-    def transformed(self, loads: int, sums: int, stores: int) -> float:
-        """Cycles to make vectors from others, and to store them in the L2 cache."""
-        far = max(1 / self.stores, self.moving(self.vector, self.l2))
+    def transformed(self, loads: int, sums: int, stores: int, of: float = 0.0) -> float:
+        """Cycles to make vectors from others, and to store them among `of` bytes.
+
+        At the least they go to the L2 cache."""
+        far = max(1 / self.stores, self.moving(self.vector, max(of, self.l2)))
         return loads / self.loads + sums / self.products + stores * far
 
 

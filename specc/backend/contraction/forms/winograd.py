@@ -59,7 +59,8 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     blocks = -(-row_count // r)
     cost = Cost(target)
     tile = channel_count * (cost.round(r * v, r + v + 2) + 1) + cost.ends(r * v)
-    transforms = cost.transformed(*ENTER) * channel_count + cost.transformed(*LEAVE) * row_count
+    leave = cost.transformed(*LEAVE, problem.out_bytes)
+    transforms = cost.transformed(*ENTER) * channel_count + leave * row_count
     cycles = column_count * (transforms + 16 * blocks * tile / v)
     weight = cost.gathered(9) + cost.transformed(*WEIGHT) / r
     cycles += 0 if problem.kept else weight * row_count * channel_count

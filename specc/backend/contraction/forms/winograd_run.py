@@ -59,7 +59,8 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     columns += np.repeat([0, first * out.step(window.filters)], 4)
 
     cost = Cost(target)
-    enter, leave, weight = (cost.transformed(*each) for each in (ENTER, LEAVE, WEIGHT))
+    enter, weight = cost.transformed(*ENTER), cost.transformed(*WEIGHT)
+    leave = cost.transformed(*LEAVE, problem.out_bytes)
 
     def cycles(shape: tuple[int, int]) -> float:
         r, v = shape
