@@ -138,20 +138,20 @@ def request_for(path, ports):
     return table_of_source(request_of(DataCall("csv", (path.name,)), ports, path.parent))
 
 
-def test_line_breaks_within_quotes_are_found(tmp_path, monkeypatch):
-    monkeypatch.setattr("specc.runtime.data.sources.delimited.CHUNK", 7)
-    rng = np.random.default_rng(2)
-    for text in ["", "a,b", 'a,"b"\n', '\n\n"a\nb"', '"a""\n"', '"a""b"\n"c"']:
-        (tmp_path / "a.csv").write_text(text)
-        assert delimited.has_broken_lines(tmp_path / "a.csv") == is_broken(text)
-    for _ in range(200):
-        text = "".join(rng.choice(['"', "\n", "x"], 30, p=[0.1, 0.2, 0.7]))
-        (tmp_path / "a.csv").write_text(text)
-        assert delimited.has_broken_lines(tmp_path / "a.csv") == is_broken(text)
-
-
-def is_broken(text: str) -> bool:
-    return any(line.count('"') % 2 for line in text.split("\n")[:-1])
+@pytest.mark.parametrize("block", [97, 1000, 2**20])
+def test_line_breaks_within_quotes_are_no_ends_of_rows(tmp_path, monkeypatch, block):
+    pytest.importorskip("pyarrow")
+    monkeypatch.setattr("specc.runtime.data.sources.csv.LARGE", 0)
+    monkeypatch.setattr(delimited, "BLOCK", block)
+    rng = np.random.default_rng(block)
+    for share in (0, 0.05, 1):
+        words = ['"a\nb"' if rng.random() < share else '"c""d"' for _ in range(400)]
+        lines = [f"{i},{word}" for i, word in enumerate(words)]
+        write_csv(tmp_path, "i,word\n" + "\n".join(lines) + "\n")
+        raw = request_for(tmp_path / "a.csv", (Port("i", "input", "float", ()),)).read().raw
+        assert raw["i"].array.tolist() == list(range(400))
+        plain = [each[1:-1].replace('""', '"') for each in words]
+        assert raw["word"].texts() == plain
 
 
 def test_a_bad_cell_of_a_large_table_is_told_at_its_line(tmp_path, monkeypatch):

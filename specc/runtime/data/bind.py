@@ -61,7 +61,9 @@ def words(field: Field, rows: np.ndarray) -> tuple[str, ...] | None:
         return None
     if field.is_numbered:
         return tuple(field.words.tolist())
-    return tuple(str(field.words[each]) for each in np.unique(field.array[rows]))
+    codes = field.array if len(rows) == len(field.array) else field.array[rows]
+    counts = np.bincount(codes.reshape(-1), minlength=len(field.words))
+    return tuple(str(field.words[each]) for each in np.flatnonzero(counts))
 
 
 def end(field: Field, rows: np.ndarray) -> str | None:

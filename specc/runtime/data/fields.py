@@ -25,6 +25,8 @@ from specc.runtime.data.table import Columns, Raw, Table
 from specc.runtime.errors import AllMissing, DataError
 from specc.sources import port_type
 
+PIECE = 2**14  # rows of columns that are put side by side at once
+
 
 @dataclass(frozen=True, eq=False)
 class Examples:
@@ -177,6 +179,15 @@ def _are_texts(raw: Raw) -> bool:
     return raw.kind == "words" and not raw.shape
 
 
+def _side_by_side(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Return columns `[N]` as one array `[N, columns]`, made in pieces that stay in the cache."""
+    found = np.empty((len(arrays[0]), len(arrays)), np.result_type(*arrays))
+    for start in range(0, len(found), PIECE):
+        for place, each in enumerate(arrays):
+            found[start : start + PIECE, place] = each[start : start + PIECE]
+    return found
+
+
 def _first_title(columns: Columns, table: Table) -> str:
     return next(iter(columns.raw.values())).title if columns.raw else table.title
 
@@ -256,7 +267,7 @@ class _Maker:
         array = (
             checked[0].array
             if len(checked) == 1
-            else np.stack([each.array for each in checked], axis=1)
+            else _side_by_side([each.array for each in checked])
         )
         if len(raws) > 1:
             array = array.reshape(len(array), *self._sizes(port, names))

@@ -17,7 +17,7 @@ import numpy as np
 from specc.runtime.data.table import MISSING, Raw, coded
 
 HEAD = 2**16  # bytes of a file in which its header is looked for
-CHUNK = 2**22  # bytes of a file that are looked at together
+BLOCK = 2**20  # bytes of a file that pyarrow reads as one piece
 MOST_WORDS = 2**16  # different words of a column for which pyarrow keeps their numbers alone
 NULLS = sorted({form(each) for each in MISSING for form in (str, str.upper, str.title)} | {"NaN"})
 
@@ -56,12 +56,12 @@ def _table(
     from pyarrow import csv
 
     compression = "gzip" if _is_gzip(path) else None
-    is_broken = compression is not None or has_broken_lines(path)
+    is_broken = compression is not None or cuts_a_cell(path)
     try:
         with pa.input_stream(str(path), compression=compression) as stream:
             return csv.read_csv(
                 stream,
-                csv.ReadOptions(column_names=header, skip_rows=1),
+                csv.ReadOptions(column_names=header, skip_rows=1, block_size=BLOCK),
                 csv.ParseOptions(delimiter=separator, newlines_in_values=is_broken),
                 csv.ConvertOptions(
                     column_types=chosen,
@@ -79,21 +79,20 @@ def _table(
         return None
 
 
-def has_broken_lines(path: Path) -> bool:
-    """Return whether a quoted cell of a file goes on in the next line."""
-    odd = 0  # whether the quotes so far of the line at hand are odd in number
+def cuts_a_cell(path: Path) -> bool:
+    """Return whether a quoted cell goes on over the last line break of a block of the file.
+
+    pyarrow cuts the file there, to read the blocks in parallel.
+    """
+    odd = 0  # whether the quotes so far, up to the last line break, are odd in number
     with path.open("rb") as file:
-        while content := file.read(CHUNK):
+        while content := file.read(BLOCK):
             signs = np.frombuffer(content, np.uint8)
-            quotes, ends = (signs == ord('"')).view(np.uint8), np.flatnonzero(signs == ord("\n"))
-            last = int(ends[-1]) + 1 if len(ends) else 0
-            if last:
-                starts = np.concatenate([[0], ends[:-1] + 1])
-                counts = np.add.reduceat(quotes[:last], starts, dtype=np.uint8)
-                if ((counts[0] + odd) & 1) or (counts[1:] & 1).any():
-                    return True
-                odd = 0
-            odd = (odd + int(quotes[last:].sum())) & 1
+            last = max(content.rfind(b"\n"), content.rfind(b"\r")) + 1
+            odd ^= int(np.count_nonzero(signs[:last] == ord('"')) & 1)
+            if last and odd:
+                return True
+            odd ^= int(np.count_nonzero(signs[last:] == ord('"')) & 1)
     return False
 
 
