@@ -18,6 +18,8 @@ from specc.plots.svg.elements import (
     straight,
 )
 
+LEGEND_LETTER = 7.1  # a little wider than the mean, as names are short
+
 
 def inner(panel: Panel) -> tuple[float, float]:
     """The size of what lies between the axes."""
@@ -53,7 +55,7 @@ def legend_rows(panel: Panel) -> list[list[Entry]]:
     for mark, colour in zip(panel.marks, colours_of(panel), strict=True):
         if isinstance(mark, Table) or not mark.name:
             continue
-        wide = 34 + LETTER * len(mark.name)
+        wide = 36 + LEGEND_LETTER * len(mark.name)
         if rows[-1] and used + wide > room:
             rows.append([])
             used = 0.0
@@ -92,7 +94,7 @@ def left_of(panel: Panel) -> float:
 
 
 def right_of(panel: Panel) -> float:
-    return 62 if panel.tables and panel.tables[0].has_bar else RIGHT + 4
+    return 74 if panel.tables and panel.tables[0].has_bar else RIGHT + 4
 
 
 def places(panel: Panel, axis: str) -> list[tuple[float, str]]:
@@ -170,5 +172,5 @@ def legend(panel: Panel, left: float, top: float) -> list[str]:
             else:
                 out.append(f'<circle cx="{at + 9:.1f}" cy="{y:g}" r="4.5" fill="{colour}"/>')
             out.append(label(at + 23, y + 4, mark.name))
-            at += 34 + LETTER * len(mark.name)
+            at += 36 + LEGEND_LETTER * len(mark.name)
     return out

@@ -202,8 +202,8 @@ def _colour_bar(table: Table, left: float, top: float, high: float) -> list[str]
     out = [bitmap(colours.of_table(steps, low, last, table.scale), left, top, 10, high, "auto")]
     middle = (low + last) / 2
     out += [
-        label(left + 14, top + 8, ticks.written(last), "quiet"),
-        label(left + 14, top + high / 2 + 4, ticks.written(middle), "quiet"),
-        label(left + 14, top + high, ticks.written(low), "quiet"),
+        label(left + 14, top + 8, ticks.written(float(f"{last:.3g}")), "quiet"),
+        label(left + 14, top + high / 2 + 4, ticks.written(float(f"{middle:.3g}")), "quiet"),
+        label(left + 14, top + high, ticks.written(float(f"{low:.3g}")), "quiet"),
     ]
     return out
