@@ -152,7 +152,9 @@ def _require_examples(net: Net, path: Path) -> None:
             f" `{net.ports[0].name}` of a .csv, each as long as a window"
         )
     if not _may_be_idx(path):
-        raise click.UsageError(f"`{path}` is not .npz, .npy, .csv, .parquet, .jsonl or IDX")
+        raise click.UsageError(
+            f"`{path}` is not .npz, .npy, .csv or IDX, nor .tsv, .jsonl, .parquet or .feather"
+        )
 
 
 def _may_be_idx(path: Path) -> bool:

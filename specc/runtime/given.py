@@ -19,7 +19,7 @@ WORDS = {
     ".feather": "feather", ".npz": "npz", ".npy": "npz", ".txt": "text",
 }  # fmt: skip
 """The source that reads files of an ending."""
-TABLES = ("csv", "tsv", "jsonl", "parquet", "feather", "npz", "images")
+TABLES = ("csv", "tsv", "jsonl", "parquet", "feather")
 """Sources that find columns by their names, as settings may say."""
 
 

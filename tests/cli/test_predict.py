@@ -206,7 +206,7 @@ def test_predictions_go_through_pipes(flowers, monkeypatch, capfdbinary):
     [
         (["new.csv", "--keep", "ib"], "has no column `ib` to keep; it has id, b, a"),
         (["new.csv", "-o", "out.txt"], "use a name that ends in .npz or .csv"),
-        (["flowers.dl"], "is not .npz, .npy, .csv, .parquet, .jsonl or IDX"),
+        (["flowers.dl"], "is not .npz, .npy, .csv or IDX"),
     ],
 )
 def test_wrong_usage_of_predict_is_explained(flowers, specc, monkeypatch, arguments, message):

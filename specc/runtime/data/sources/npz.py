@@ -239,7 +239,7 @@ def _state(start: bytes, error: Exception) -> str:
     """What is wrong with a file that starts so."""
     if not start:
         return "empty"
-    if start.startswith(NPY) and "pickle" in str(error):
+    if start.startswith(NPY) and ("pickle" in str(error) or "Python objects" in str(error)):
         return "an array of Python objects, not of numbers"
     if start.startswith(NPY) or start.startswith(b"PK"):
         return "cut short or damaged"
