@@ -43,8 +43,9 @@ def source(data: object, own: DataCall | None, without: Collection[str] = ()) ->
             for name, value in own.settings.items()
             if name not in without and (name in known or (is_like and name not in own_settings))
         }
-        if own.word == "digits" and word != "digits":
-            settings.setdefault("scale", 1 / 16)
+        scale = own_settings.get("scale")
+        if scale is not None and "scale" in known and scale.default != known["scale"].default:
+            settings.setdefault("scale", scale.default)
     place = start_of(str(data)) if is_path else start_of("data")
     return DataCall(word, arguments, settings, span=place)
 

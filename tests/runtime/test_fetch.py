@@ -14,11 +14,12 @@ import pytest
 from sources import recipe
 
 from specc.diagnostics import SpecError
-from specc.recipe import Port
+from specc.recipe import DataCall, Port
 from specc.recipe.datasets import DATASETS, Dataset, Remote
 from specc.runtime.data import load
 from specc.runtime.errors import DataError
 from specc.runtime.fetch import fetch
+from specc.runtime.given import source
 
 CONTENT = np.random.default_rng(0).bytes(700_000)
 
@@ -149,6 +150,15 @@ def test_sources_find_what_was_fetched(tmp_path, monkeypatch, word):
     assert len(data) == 6 and data.columns["image"].scale == 1 / 255
     data = load(recipe(word, part="test"), ports, tmp_path).training
     assert data.columns["y"].array.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("word", "scale"), [("mnist", 1 / 255), ("digits", 1 / 16), ("idx", None)])
+def test_the_scale_of_a_source_holds_for_other_forms_of_its_data(tmp_path, word, scale):
+    np.savez(tmp_path / "a.npz", x=np.zeros(3))
+    for data in ({"x": [1.0]}, str(tmp_path / "a.npz")):
+        found = source(data, DataCall(word))
+        assert found.settings.get("scale") == scale
+    assert source({"x": [1.0]}, DataCall("mnist", (), {"scale": 2.0})).settings["scale"] == 2.0
 
 
 def test_files_of_the_data_folder_are_found_by_name(tmp_path, monkeypatch):
