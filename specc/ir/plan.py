@@ -4,8 +4,8 @@ Kernels in order, the phases between barriers, and a place for every value.
 
     print(plan)      # one line a kernel: phase, mode, what it reads and writes, and where
 
-Memory is counted in elements of a value's own kind. A batched value lies as [axes..., lanes] in the
-arena of each shard; a value that is one for the whole batch lies in C order in shared memory.
+Offsets in memory are in bytes, sizes in elements. A batched value is stored as [axes..., lanes] in
+the arena of each shard; a value that is shared by the batch is stored in C order in shared memory.
 """
 
 from __future__ import annotations
