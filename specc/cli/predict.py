@@ -144,7 +144,8 @@ def _require_examples(net: Net, path: Path) -> None:
     from specc.runtime.given import source
 
     trained = net.program.recipe.data
-    if source(path, trained).word != "idx":
+    word = source(path, trained).word
+    if word not in ("idx", "text"):
         return
     if trained is not None and trained.word == "text":
         raise click.UsageError(
