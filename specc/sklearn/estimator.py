@@ -1,14 +1,4 @@
-"""Models of specc as estimators of scikit-learn (`pip install specc-nn[sklearn]`).
-
-    from specc.sklearn import SpecClassifier
-
-    model = SpecClassifier("flowers.dl", epochs=50, lr=0.01)
-    GridSearchCV(model, {"hidden": [16, 64]}, n_jobs=2).fit(X, y)
-
-The model is a .dl file or its text; sizes without a number (`dim features`) follow from X and y.
-Without a model it is a small dense network on standardized inputs. Any size, constant or setting of
-the file is a parameter of the estimator: `lr`, `optimizer`, `hidden`.
-"""
+"""What the classifier and the regressor share: parameters, the model, training, outputs."""
 
 from __future__ import annotations
 
@@ -23,51 +13,20 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from specc.columns import Column
-from specc.net.answers import sigmoid, softmax
 from specc.net.fitting import fit_data
 from specc.net.training import untrainable
 from specc.passes.weigh import WEIGHT, weighed
 from specc.recipe import Port
 from specc.runtime.data import Data, Part
+from specc.sklearn.default import BATCH, EPOCHS, NORMALIZED_DECAY
 from specc.source import Source
 
 if TYPE_CHECKING:
     from specc.ir.program import Program
     from specc.net.net import Net
-
-DENSE = """# A dense network for a table; `hidden`, `lr` and all else may be overridden.
-dim features
-dim {size}
-dim hidden = 128
-
-model dense_network {{
-  input  x: float[features]
-  target y: {target}
-  let scores = x -> dense(hidden) -> relu -> dense(hidden) -> relu -> dense({size})
-  output scores
-  loss   {loss}
-}}
-
-train {{
-  optimizer adamw(lr = cosine(0.005, 0), weight_decay = DECAY)
-  epochs = 100
-  batch  = 64
-}}
-"""
-NORMALIZED_DECAY = 60.0
-"""Decay of the weights, times the square root of the batch over all examples of a training: few
-examples need more of it (Loshchilov and Hutter, Decoupled weight decay regularization, 2019)."""
-EPOCHS, BATCH = 100, 64  # of `DENSE`
-CLASSES = DENSE.format(size="classes", target="class(classes)", loss="cross_entropy(scores, y)")
-LABELS = DENSE.format(
-    size="labels", target="float[labels]", loss="mean(softplus(scores) - y * scores)"
-)
-NUMBERS = DENSE.format(size="outputs", target="float[outputs]", loss="mse(scores, y)")
 
 
 class SpecEstimator(BaseEstimator):
@@ -247,7 +206,7 @@ class SpecEstimator(BaseEstimator):
         self._shift = self._scale = None
         self._examples = float(len(X) if weight is None else weight.sum())
         if self.model is None:
-            self._shift, self._scale = _mean_and_scale(X, weight)
+            self._shift, self._scale = mean_and_scale(X, weight)
 
     def _inputs(self, X) -> dict[str, Column]:
         (x,) = _ports(self.net_.program, "input")
@@ -315,159 +274,6 @@ class SpecEstimator(BaseEstimator):
         return tags
 
 
-class SpecClassifier(ClassifierMixin, SpecEstimator):
-    """A classifier.
-
-    `model` is a .dl file, its text, or None for a small dense network. Its one target is a class, a
-    truth value, or a vector of numbers for several labels at once.
-
-    epochs, batch        by default those of the model
-    dtype                "float32" or "float64"; by default that of X
-    class_weight         a dict, or "balanced": classes weigh alike
-    warm_start           `fit` goes on from the weights of before
-    early_stopping       a share `validation_fraction` is held out; training ends after
-                         `n_iter_no_change` epochs without improvement, with the best weights
-    n_jobs               threads; -1 for all processors
-
-    >>> from sklearn.datasets import load_iris
-    >>> X, y = load_iris(return_X_y=True)
-    >>> SpecClassifier(random_state=0).fit(X, y).score(X, y) > 0.95
-    True
-    """
-
-    def __init__(
-        self,
-        model: str | Path | None = None,
-        *,
-        epochs: int | None = None,
-        batch: int | None = None,
-        dtype: str | None = None,
-        random_state=None,
-        class_weight=None,
-        warm_start: bool = False,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
-        n_jobs: int | None = None,
-        **overrides,
-    ) -> None:
-        super().__init__(
-            model,
-            epochs=epochs,
-            batch=batch,
-            dtype=dtype,
-            random_state=random_state,
-            warm_start=warm_start,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            n_jobs=n_jobs,
-            **overrides,
-        )
-        self.class_weight = class_weight
-
-    def partial_fit(  # type: ignore[override]  # scikit-learn has two signatures
-        self, X, y, classes=None, sample_weight=None
-    ):
-        """Train for one epoch on X and y; the first call needs all `classes`."""
-        if classes is not None and not hasattr(self, "net_"):
-            self._all_classes = np.unique(classes)
-        return super().partial_fit(X, y, sample_weight)
-
-    def _encoded(self, y, sample_weight, is_first: bool):
-        check_classification_targets(y)
-        if y.ndim == 2:
-            if is_first:
-                self._is_multilabel = type_of_target(y).startswith("multilabel")
-                self.classes_ = np.arange(y.shape[1])
-            if not self._is_multilabel:
-                raise ValueError(f"y must be [n], or [n, labels] of 0 and 1, not {list(y.shape)}")
-            return np.asarray(y, float), None
-        if is_first:
-            self._is_multilabel = False
-            known = getattr(self, "_all_classes", None)
-            self.classes_ = np.unique(y) if known is None else known
-            if known is not None:
-                del self._all_classes
-        numbers = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
-        if (self.classes_[numbers] != y).any():
-            new = sorted(set(np.unique(y).tolist()) - set(self.classes_.tolist()))
-            raise ValueError(f"y has classes that were not there before: {new}")
-        if self.class_weight is None:
-            return numbers, None
-        return numbers, compute_sample_weight(self.class_weight, y)
-
-    def _text(self) -> str:
-        return LABELS if self._is_multilabel else CLASSES
-
-    def predict_proba(self, X) -> np.ndarray:
-        """Return the probability of each class, `[n, classes]`."""
-        return self._chances(self._outputs(X))
-
-    def _chances(self, scores: np.ndarray) -> np.ndarray:
-        meaning = self.net_.meanings.get(self._output_name())
-        is_chance = meaning is not None and meaning.holds == "probabilities"
-        if self._is_multilabel:
-            return scores if is_chance else sigmoid(scores)
-        if scores.ndim == 1 or scores.shape[1:] == (1,) != (len(self.classes_),):
-            chance = scores.reshape(-1) if is_chance else sigmoid(scores.reshape(-1))
-            return np.stack([1 - chance, chance], axis=1)
-        return scores if is_chance else softmax(scores)
-
-    def predict(self, X) -> np.ndarray:
-        """Return the likeliest class of each example."""
-        chances = self.predict_proba(X)
-        if self._is_multilabel:
-            return (chances > 0.5).astype(int)
-        return self.classes_[chances.argmax(axis=1)]
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = self.model is None
-        return tags
-
-
-class SpecRegressor(RegressorMixin, SpecEstimator):
-    """A regressor; its parameters are those of `SpecClassifier`, but for `class_weight`.
-
-    The model's one target is a number, or a vector of numbers for several at once. Without a model,
-    y is standardized, too.
-
-    >>> from sklearn.datasets import load_diabetes
-    >>> X, y = load_diabetes(return_X_y=True)
-    >>> SpecRegressor(epochs=60, random_state=0).fit(X, y).score(X, y) > 0.5
-    True
-    """
-
-    def _text(self) -> str:
-        return NUMBERS
-
-    def _learn_scales(self, X, y, weight) -> None:
-        super()._learn_scales(X, y, weight)
-        self._y_shift, self._y_scale = None, None
-        self._is_vector = y.ndim == 2
-        if self.model is None:
-            self._y_shift, self._y_scale = _mean_and_scale(y.reshape(len(y), -1), weight)
-
-    def _targets(self, y) -> np.ndarray:
-        if self._y_shift is not None:
-            y = (y.reshape(len(y), -1) - self._y_shift) * self._y_scale
-        return super()._targets(y)
-
-    def predict(self, X) -> np.ndarray:
-        """Return the predicted number of each example, `[n]`, or `[n, outputs]`."""
-        found = self._outputs(X)
-        found = found.reshape(len(found), -1)
-        if self._y_shift is not None:
-            found = found / self._y_scale + self._y_shift
-        return found if self._is_vector else found[:, 0]
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = self.model is None
-        return tags
-
-
 def _ports(program: Program, role: str) -> list[Port]:
     """Return the one input or target of a model; raises ValueError for another number."""
     found = [port for port in program.ports if port.role == role and "." not in port.name]
@@ -483,7 +289,7 @@ def _dense(X):
     return X.toarray() if issparse(X) else X
 
 
-def _mean_and_scale(values: np.ndarray, weight) -> tuple[np.ndarray, np.ndarray]:
+def mean_and_scale(values: np.ndarray, weight) -> tuple[np.ndarray, np.ndarray]:
     """Return the weighted mean of each column, and 1 over its deviation (1 of a constant one)."""
     values = values.astype(float)
     mean = np.average(values, axis=0, weights=weight)
