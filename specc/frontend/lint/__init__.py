@@ -11,5 +11,6 @@ habits          how the model is trained: its optimizer, its gradients, its memo
 signed          losses in which errors of both signs cancel
 reaches         outputs that cannot reach their targets
 rates           the values that a setting takes over a training
+scales          inputs that go into products as they come
 footprint       a lower bound of the memory that a training takes
 """

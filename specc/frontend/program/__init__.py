@@ -8,6 +8,10 @@ overrides       values that a command or a call gives in place of the file's
 uses            the names of the file and of the files that it uses
 model           the statements of the model, its losses and metrics
 training        the `train` block
+train_settings  what each of its settings may be, and what it does
+columns         how columns of the data become inputs: `column NAME = formula`
+augments        inputs that are changed while training: `augment NAME = formula`
+splits          how the data is divided
 optimizers      the update rule of each parameter
 schedules       settings that change in training, followed ahead to check their bounds
 monitor         the value that chooses the best epoch
