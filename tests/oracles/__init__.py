@@ -3,7 +3,6 @@ paper.
 
     check("gelu", 0)     # the interpreter's value and gradients, and PyTorch's
 
-`interpreted` runs a small model in the interpreter; `functions`, `layers`, `cells`, `metrics` and
-`training`
-hold an oracle for each word, in its own terms.
+`interpreted` runs a small model in the interpreter; `functions`, `layers`, `cells`, `metrics`,
+`training` and `augment` hold an oracle for each word, in its own terms.
 """

@@ -44,13 +44,16 @@ DEFAULTS = {
     "contrastive": {"margin": "1"},
     "conv": {**KERNEL, **HE, "dilation": "1", "groups": "1", "round": "exact"},
     "conv_transpose": {**KERNEL, **HE, "extra": "0"},
+    "crop": {"least": "0.8"},
     "cross_entropy": {"smoothing": "0"},
+    "cutout": {"size": "4"},
     "dense": HE,
     "dropout": {"rate": "0.5"},
     "elastic": {"beta": "1"},
     "elu": {"alpha": "1"},
     "embed": {"init": "normal"},
     "exponential": {"factor": "0.95"},
+    "flip": {"rate": "0.5"},
     "gelu": {"form": "exact"},
     "group": {"margin": "1"},
     "gru": RECURRENT,
@@ -65,6 +68,7 @@ DEFAULTS = {
     "maxpool": WINDOW,
     "momentum": {"mu": "0.9"},
     "nesterov": {"mu": "0.9"},
+    "noise": {"std": "0.1"},
     "peephole_lstm": {"forget_bias": "1", **RECURRENT},
     "plateau": {"factor": "0.1", "patience": "5"},
     "prelu": {"start": "0.25"},
@@ -72,6 +76,8 @@ DEFAULTS = {
     "residual": {"filters": "channels", "stride": "1", "init": "he"},
     "rmsprop": {"lr": "0.001", "rho": "0.9", "epsilon": "1e-8"},
     "rnn": {**RECURRENT, "bias_init": "zeros"},
+    "rotate": {"degrees": "10"},
+    "shift": {"most": "2"},
     "squared_hinge": {"margin": "1"},
     "step_decay": {"factor": "0.5", "every": "1"},
     "triplet": {"margin": "0.2"},
@@ -86,6 +92,10 @@ USES = {
     **{
         word: f"v -> {word}({{}})"
         for word in ("leaky_relu", "elu", "gelu", "prelu", "dropout", "layernorm")
+    },
+    **{
+        word: f"i -> {word}({{}})"
+        for word in ("crop", "cutout", "flip", "noise", "rotate", "shift")
     },
     **{word: f"i -> {word}(2{{,}})" for word in ("maxpool", "avgpool")},
     **{word: f"i -> {word}(3, kernel=3{{,}})" for word in ("conv", "conv_transpose")},

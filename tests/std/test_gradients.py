@@ -67,6 +67,14 @@ USES = {
     "maxpool": ["maps -> maxpool(2, round=floor)"],
     "residual": ["maps -> residual", "maps -> residual(filters=3)"],
     "upsample": ["maps -> upsample(2)"],
+    # augmentations
+    "crop": ["crop(maps)", "crop(maps; 0.4)"],
+    "cutout": ["cutout(maps; 2)", "cutout(maps; 3)"],
+    "flip": ["flip(maps)", "flip(maps; 0.3)"],
+    "noise": ["noise(x)", "noise(maps; 0.5)"],
+    "rotate": ["rotate(maps)", "rotate(maps; 45)"],
+    "shear": ["shear(maps, 2 * maps[0, :, 0])", "shear(maps, maps[0, :, 1] - 0.5)"],
+    "shift": ["shift(maps)", "shift(maps; 1)"],
     # metrics that are differentiable formulas have no gradient of use
 }  # fmt: skip
 WITHOUT_GRADIENT = (
