@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from specc.diagnostics import Diagnostic, SpecError
+from specc.diagnostics import SpecError
 from specc.ir import sizes
 from specc.sources import port_type
 
@@ -316,6 +316,7 @@ def _best(
     """Train a model on `data`; return the metrics of the best epoch, and whether more is better."""
     from specc.reading import read_source
     from specc.runs.display import display
+    from specc.runs.listener import Silent
     from specc.runs.run import Run
     from specc.runs.start import prepare
 
@@ -324,7 +325,7 @@ def _best(
     texts = {name: str(value) for name, value in values.items()}
     with TemporaryDirectory() as runs:
         content = source.text.encode()
-        prepared = prepare(source, content, folder, texts, _Silent(), threads=1, given=data)
+        prepared = prepare(source, content, folder, texts, Silent(), threads=1, given=data)
         training = prepared.begun(Path(runs))
         try:
             net, epochs = training.net, training.program.recipe.epochs
@@ -336,19 +337,6 @@ def _best(
     part = "val_" if f"val_{next(iter(metrics), 'loss')}" in rows[-1] else "train_"
     best = min(rows, key=_by(part + "loss"))
     return {name: (best[part + name], is_max) for name, is_max in metrics.items()}
-
-
-class _Silent:
-    """Says nothing of the warnings of a training: a listener."""
-
-    def diagnostics(self, found: Iterable[Diagnostic]) -> None:
-        pass
-
-    def warn(self, message: str) -> None:
-        pass
-
-    def note(self, message: str) -> None:
-        pass
 
 
 def _by(column: str) -> Callable[[Mapping[str, float]], float]:

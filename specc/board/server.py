@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from specc.board.watch import Watch
 from specc.diagnostics import SpecError
+from specc.runs.listener import Silent
 
 HOST = "127.0.0.1"
 PAUSE = 0.5
@@ -61,19 +62,6 @@ class Server(ThreadingHTTPServer):
         """Stop, and end the streams to all pages."""
         self.stopping.set()
         super().shutdown()
-
-
-class _Silent:
-    """Hears warnings about runs, which the page has no place for."""
-
-    def diagnostics(self, found: object) -> None:
-        """Nothing is told."""
-
-    def warn(self, message: str) -> None:
-        """Nothing is told."""
-
-    def note(self, message: str) -> None:
-        """Nothing is told."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -123,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
         names = query["a"], query["b"]
         first, second = map(self.server.watch.folder, names)
         try:
-            found = compare(first, second, names, _Silent())
+            found = compare(first, second, names, Silent())
         except SpecError as error:
             self._json({"problem": error.diagnostics[0].message})
             return

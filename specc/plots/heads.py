@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from specc.ir.graph import Node, topological
+from specc.ir.graph import topological
 from specc.ir.program import Program, Term
 from specc.ir.sizes import bound
 from specc.ops.leaf import Input
@@ -79,8 +79,3 @@ def _head(port: Port, output: Term) -> Head | None:
     fits = shape == own or (own == () and shape == (1,))
     kind = "truth" if port.kind == "bool" else "number"
     return Head(port, output.name, kind, is_sequence) if fits else None
-
-
-def depends_on(node: Node, port: str) -> bool:
-    """Whether a value is computed from a port."""
-    return any(isinstance(n.op, Input) and n.op.label == port for n in topological([node]))

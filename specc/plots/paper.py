@@ -1,6 +1,6 @@
 """Draw a figure with matplotlib: PNG and PDF, for papers and slides.
 
-draw(figure, Path("confusion.pdf"))
+drawn(figure, "pdf")      # bytes
 
 matplotlib is imported here alone.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -83,13 +82,6 @@ def drawn(figure: Figure, kind: str, dpi: int = 200) -> bytes:
         made = {"Title": figure.title} if kind in ("pdf", "svg") else {}
         sheet.savefig(out, format=kind, metadata=made)
     return out.getvalue()
-
-
-def draw(figure: Figure, path: Path) -> None:
-    """Write the figure to a file, whole or not at all; its suffix says as what."""
-    from specc.runtime.files import replace
-
-    replace(path, drawn(figure, path.suffix.lower().removeprefix(".")))
 
 
 def _size(part: Part) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """A report of a run: one HTML file that needs nothing else.
 
-write(subject, Path("report.html"))     # figures that the model has; whole or not at all
+page(subject)      # "<!doctype html>...", with the figures that the model has
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from html import escape
 from importlib.resources import files
-from pathlib import Path
 
 from specc import __version__
 from specc.drawing.diagram import diagram
@@ -23,7 +22,6 @@ from specc.plots.subject import Subject
 from specc.plots.svg.document import STYLE, svg
 from specc.plots.ticks import written
 from specc.report.highlight import highlighted
-from specc.runtime.files import replace
 from specc.source import Source
 
 MOST_PARAMETERS = 3_000_000
@@ -31,11 +29,6 @@ MOST_PARAMETERS = 3_000_000
 
 Section = tuple[str, str, str]
 """An id, a title, and what stands below it."""
-
-
-def write(subject: Subject, path: Path, tell: Callable[[str], None] = lambda text: None) -> None:
-    """Write the report. `tell` hears of each figure that could not be drawn, and why."""
-    replace(path, page(subject, tell).encode())
 
 
 def page(subject: Subject, tell: Callable[[str], None] = lambda text: None) -> str:

@@ -19,7 +19,7 @@ PACKAGE = str(Path(__file__).resolve().parents[1])
 
 
 class Listener(Protocol):
-    """The command line's prints on stderr; `AsWarnings` is Python's."""
+    """The command line's prints on stderr; `AsWarnings` is Python's, `Silent` tells nobody."""
 
     def diagnostics(self, found: Iterable[Diagnostic]) -> None:
         """Warnings about places in a file."""
@@ -43,6 +43,19 @@ class AsWarnings:
 
     def note(self, message: str) -> None:
         self.warn(message)
+
+
+class Silent:
+    """Tells nobody: for messages that were told already, or that have no place."""
+
+    def diagnostics(self, found: Iterable[Diagnostic]) -> None:
+        """Nothing is told."""
+
+    def warn(self, message: str) -> None:
+        """Nothing is told."""
+
+    def note(self, message: str) -> None:
+        """Nothing is told."""
 
 
 def _frames_inside() -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specc.recipe import DataCall, Port
+from specc.runs.listener import Silent
 
 if TYPE_CHECKING:
     from specc.ir.program import Program
@@ -134,7 +135,7 @@ class Sampled:
         known: dict[str, Any] = {**run.record.sizes, **run.record.overrides}
         source = read_source(run.folder / "model.dl")
         writing = Writing.of(
-            run, program, lambda sizes: checked(source, {**known, **sizes}, _Silent())
+            run, program, lambda sizes: checked(source, {**known, **sizes}, Silent())
         )
         self._writing = writing
         self._prompt = writing.symbols(program.recipe.prompt)
@@ -176,19 +177,6 @@ class Sampled:
             file.write(json.dumps({"step": step, "epoch": epoch, "text": text}) + "\n")
         self._steps.add(step)
         self._tell(f"step {step:,}: {' '.join(text.split())}")
-
-
-class _Silent:
-    """Hears the warnings about a program that were told already."""
-
-    def diagnostics(self, found: object) -> None:
-        """Nothing is told."""
-
-    def warn(self, message: str) -> None:
-        """Nothing is told."""
-
-    def note(self, message: str) -> None:
-        """Nothing is told."""
 
 
 def samples(folder: Path) -> list[dict[str, Any]]:
