@@ -17,6 +17,7 @@ PACKAGE = ROOT / "specc"
 # Each part may import itself, and the parts named here.
 BASE = {
     "collection",
+    "lazy",
     "locks",
     "source",
     "excerpt",

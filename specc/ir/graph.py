@@ -11,11 +11,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TypeVar
 
 from specc.ir.op import Op
 from specc.ir.types import Type
+from specc.lazy import cached_property
 from specc.source import Span
 
 _SomeOp = TypeVar("_SomeOp", bound=Op)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 from specc.diagnostics import Diagnostic
@@ -17,6 +16,7 @@ from specc.ir.graph import Node, topological
 from specc.ir.pickled import packed, unpacked
 from specc.ir.sizes import Size
 from specc.ir.types import Type
+from specc.lazy import cached_property
 from specc.recipe import Port, Recipe
 from specc.source import Source, Span
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from specc.ir.graph import Graph
 from specc.ir.names import OutputKind, kind_of
 from specc.ir.plan import Plan
 from specc.ir.program import Program
+from specc.lazy import cached_property
 from specc.locks import Mutex
 from specc.net.answers import Meaning, meanings
 from specc.net.arrays import completed, count, examples

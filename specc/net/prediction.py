@@ -8,7 +8,6 @@ prediction.quick({"image": images})            # the same for arrays that fit as
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from threading import get_ident
 
 import numpy as np
@@ -18,6 +17,7 @@ from specc.backend.run import prepared
 from specc.backend.run.fastest import Fastest
 from specc.columns import Column
 from specc.ir.plan import Plan
+from specc.lazy import cached_property
 from specc.locks import COMPILER
 from specc.net.arrays import count
 from specc.net.programs import Programs, Sequence

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,7 @@ from specc.diagnostics import Diagnostic, Diverged, Label
 from specc.ir import sizes
 from specc.ir.graph import topological
 from specc.ir.program import Program
+from specc.lazy import cached_property
 from specc.locks import COMPILER
 from specc.net.bucketing import Sizes, shorter, steps_of, stretches
 from specc.net.programs import Programs

@@ -8,10 +8,10 @@ roc(found.truth == 3, found.probabilities[:, 3])
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
+from specc.lazy import cached_property
 from specc.plots.heads import Head
 from specc.plots.subject import Subject
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from specc.columns import Column
+from specc.lazy import cached_property
 from specc.plots.heads import Head, heads
 from specc.recipe import Port
 

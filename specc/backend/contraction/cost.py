@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 from specc.backend.contraction.target import Target
+from specc.lazy import cached_property
 
 # How sharp the maximum over the units is: with 6, two equally busy ones take 12 % longer than one.
 _SHARPNESS = 6

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
 
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import (
@@ -28,6 +27,7 @@ from specc.backend.contraction.tiling import (
     taps_and_positions,
 )
 from specc.ir.sizes import bound, count
+from specc.lazy import cached_property
 from specc.ops.contract import Affine, Contract
 
 

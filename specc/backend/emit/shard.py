@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from specc.backend.contraction.target import Target
 from specc.backend.emit.calls import Address, element_bytes
@@ -16,6 +15,7 @@ from specc.backend.llvm.kernel import Kernel
 from specc.backend.machine import this_machine
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, GroupKind, Place, Plan, share
+from specc.lazy import cached_property
 from specc.ops.views import parts_read
 
 

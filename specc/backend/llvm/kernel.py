@@ -19,12 +19,13 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from specc.backend.compilers import chosen
 from specc.backend.llvm.sources import identity
 from specc.backend.machine import this_machine
+from specc.lazy import cached_property
 from specc.locks import NATIVE
 from specc.target import parse
 from specc.target.statements import Function

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +32,7 @@ from specc.collection import uncollected
 from specc.columns import Column
 from specc.ir.names import OutputKind, kind_of
 from specc.ir.plan import Plan
+from specc.lazy import cached_property
 from specc.locks import COMPILER
 from specc.ops.contract import Contract
 from specc.ops.leaf import Input, Role

@@ -14,7 +14,6 @@ Its settings may depend on `step` (0, 1, 2, ...), `epoch` (fractional), `progres
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 from specc.diagnostics import Label, closest, spelled
@@ -34,6 +33,7 @@ from specc.ir.graph import Node, topological
 from specc.ir.program import State, Update
 from specc.ir.sizes import Size
 from specc.ir.types import Type
+from specc.lazy import cached_property
 from specc.ops.leaf import Input, Random, Role, leaf
 from specc.ops.random import Uniform
 
