@@ -19,8 +19,8 @@ import specc
 from benchmarks.cases import CASES
 from specc.backend.run.executor import executor
 from specc.backend.run.storage import Linked
-from specc.columns import Column
 from specc.pipeline import Kind
+from specc.recipe import Column
 
 CALLS = 200
 GOALS = {"step": 6.0, "forward": 3.0, "loss_and_gradients": 8.0}  # us around the kernels

@@ -19,9 +19,9 @@ import numpy as np
 import specc
 from specc.backend.emit.calls import Call, element_bytes
 from specc.backend.run.executor import Program, executor
-from specc.columns import Column
 from specc.ir.sizes import product
 from specc.ops.contract import Contract
+from specc.recipe import Column
 
 
 def random_data(net, batch: int) -> dict[str, Column]:

@@ -23,7 +23,7 @@ FIRST_STEP = """
 import sys
 import numpy as np
 import specc
-from specc.columns import Column
+from specc.recipe import Column
 
 net = specc.compile(specc.load(sys.argv[1]))
 rng, data = np.random.default_rng(0), {}

@@ -155,7 +155,7 @@ def _measured(points: list[Point], threads: int) -> Iterator[tuple[Point, float]
 
 def _run(point: Point, threads: int):
     from specc import driver
-    from specc.columns import Column
+    from specc.recipe import Column
     from specc.source import Source
 
     net = driver.compile(driver.load(Source("sweep.dl", point.text)), batch=point.batch,

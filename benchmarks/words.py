@@ -143,8 +143,8 @@ def runner(program, threads: int):
     And the keys of the kernels that a step calls, in order.
     """
     from specc import driver
-    from specc.columns import Column
     from specc.pipeline import Kind
+    from specc.recipe import Column
 
     net = driver.compile(program, threads=threads)
     rng = np.random.default_rng(0)

@@ -16,12 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specc.collection import uncollected
 from specc.diagnostics import Diagnostic, Report, SpecError
-from specc.locks import COMPILER
-from specc.reading import read_source
+from specc.frontend.syntax.reading import read_source
 from specc.recipe import PRECISIONS
 from specc.source import Source, Span
+from specc.system.collection import uncollected
+from specc.system.locks import COMPILER
 
 if TYPE_CHECKING:
     from specc.frontend.syntax import ast

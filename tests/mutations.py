@@ -33,6 +33,7 @@ from specc.frontend.primitives import PRIMITIVES
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.lex import lex
 from specc.frontend.syntax.parse import parse
+from specc.frontend.syntax.reading import read_source
 from specc.frontend.words import library
 from specc.ir.graph import Graph
 from specc.ir.program import Program
@@ -42,7 +43,6 @@ from specc.ops.carry import loops, straightened
 from specc.ops.contract import Contract
 from specc.ops.peers import bind_batch
 from specc.pipeline import Kind
-from specc.reading import read_source
 from specc.source import Source
 
 ROOT = Path(__file__).resolve().parents[1]

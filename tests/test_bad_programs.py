@@ -14,8 +14,8 @@ from specc.diagnostics import Report
 from specc.frontend.fix.fixes import mended, moved
 from specc.frontend.program.check import check
 from specc.frontend.syntax.parse import parse
+from specc.frontend.syntax.reading import read_source
 from specc.frontend.words.messages import ERRORS
-from specc.reading import read_source
 from specc.source import Source
 
 BAD = Path(__file__).parent / "bad"

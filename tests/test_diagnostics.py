@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import specc
 from specc.cli.render import FORMATS, render, summary
 from specc.diagnostics import Diagnostic, Edit, Fix, Label, Report, SpecError, closest
-from specc.reading import LARGEST, read_source
+from specc.frontend.syntax.reading import LARGEST, read_source
 from specc.source import Source, Span
 
 TEXT = """dim n = 3

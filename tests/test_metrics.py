@@ -7,7 +7,7 @@ import pytest
 
 import specc
 from specc import driver
-from specc.columns import Column
+from specc.recipe import Column
 from specc.source import Source
 
 TEXT = """

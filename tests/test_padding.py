@@ -10,8 +10,8 @@ import pytest
 import specc
 from specc import driver, pipeline
 from specc.backend.reference import evaluate
-from specc.columns import Column
 from specc.ir.graph import Graph
+from specc.recipe import Column
 from specc.source import Source
 
 # examples, batch, threads: lanes stay empty in a shard, in all of it, in a batch of fewer examples

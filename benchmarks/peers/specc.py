@@ -10,7 +10,7 @@ import numpy as np
 
 def training(job, precision: str | None = None):
     import specc
-    from specc.columns import Column
+    from specc.recipe import Column
 
     program = specc.load(job.case.path)
     threads = _threads(job, program, program.recipe.batch)

@@ -27,9 +27,9 @@ from specc.frontend.program.training import SETTINGS
 from specc.frontend.words.messages import WARNINGS
 from specc.frontend.words.settings import KINDS, Declared
 from specc.frontend.words.signatures import Primitive, signature_of
+from specc.recipe.sources import SOURCES
 from specc.recipe.words import WORDS as COLUMN_WORDS
 from specc.source import Source
-from specc.sources import SOURCES
 
 TITLES = {
     "activations": "Activations",

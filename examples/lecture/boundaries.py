@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 import specc
-from specc.columns import Column
 from specc.plots.marks import Figure
 from specc.plots.space import boundary
 from specc.plots.subject import Subject
 from specc.plots.svg.document import svg
+from specc.recipe import Column
 
 MODEL = """
 dim hidden = 20

@@ -13,7 +13,7 @@ import click
 def cache(context: click.Context) -> None:
     """Show or delete the cache of compiled code."""
     if context.invoked_subcommand is None:
-        from specc.folders import cache_folder
+        from specc.system.folders import cache_folder
 
         folder = cache_folder()
         click.echo(f"{folder}: {_size(folder)}")
@@ -27,7 +27,7 @@ def clean(yes: bool) -> None:
     The next run of each model compiles again. The profile of the machine and decoded pictures go,
     too: all of it is made anew when it is needed. Runs and data sets are kept elsewhere.
     """
-    from specc.folders import cache_folder
+    from specc.system.folders import cache_folder
 
     folder = cache_folder()
     if not folder.is_dir() or not any(folder.iterdir()):

@@ -11,7 +11,7 @@ import click
 from specc.cli.render import FORMATS, render, summary
 from specc.cli.session import FILE_OR_INPUT, FOLDER, STANDARD_INPUT, is_coloured, read_input
 from specc.diagnostics import Diagnostic, SpecError
-from specc.reading import read_source
+from specc.frontend.syntax.reading import read_source
 from specc.source import Source
 
 

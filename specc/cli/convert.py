@@ -10,7 +10,7 @@ import click
 from specc.cli.session import FILE
 from specc.cli.whole import write_whole
 from specc.diagnostics import SpecError
-from specc.reading import read_source
+from specc.frontend.syntax.reading import read_source
 from specc.source import Source
 
 

@@ -13,8 +13,8 @@ def data(context: click.Context) -> None:
     """List the data sets that can be fetched, and fetch them."""
     if context.invoked_subcommand is not None:
         return
-    from specc.folders import data_folder
     from specc.recipe.datasets import DATASETS
+    from specc.system.folders import data_folder
 
     folder = data_folder()
     width = max(map(len, DATASETS))
@@ -35,9 +35,9 @@ def fetch(name: str) -> None:
     SPECC_DATA_DIR sets another folder.
     """
     from specc.diagnostics import closest
-    from specc.folders import data_folder
     from specc.recipe.datasets import DATASETS
     from specc.runtime.fetch import fetch as fetched
+    from specc.system.folders import data_folder
 
     if name not in DATASETS:
         near = closest(name, DATASETS, {"fashion_mnist": "fashion-mnist", "cifar": "cifar10"})

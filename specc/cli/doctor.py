@@ -81,7 +81,7 @@ def examined(profile: Profile) -> Health:
     """Look at the installation, with the profile that plans are made with."""
     from specc import __version__, driver
     from specc.backend.machine import this_machine
-    from specc.folders import cache_folder
+    from specc.system.folders import cache_folder
 
     folder = Path(cache_folder())
     files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []

@@ -11,7 +11,7 @@ import click
 
 from specc.cli.figure import check, write
 from specc.cli.session import FILE_OR_RUN, FOLDER, checked, overrides, run_program
-from specc.reading import read_source
+from specc.frontend.syntax.reading import read_source
 
 if TYPE_CHECKING:
     from specc.flow import Flow

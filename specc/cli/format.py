@@ -11,7 +11,7 @@ import click
 from specc.cli.session import FILE_OR_INPUT, STANDARD_INPUT, is_coloured, read_input, report
 from specc.cli.whole import write_whole
 from specc.diagnostics import SpecError
-from specc.reading import read_source
+from specc.frontend.syntax.reading import read_source
 from specc.source import Source
 
 

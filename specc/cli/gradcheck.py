@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from specc.cli.session import FILE, checked, overrides
-from specc.reading import read_source
+from specc.frontend.syntax.reading import read_source
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from specc.cli.session import FILE, overrides
-from specc.grading import CHECKS, MARGIN, TOLERANCE, Wanted
-from specc.grading import grade as graded
+from specc.runs.grading import CHECKS, MARGIN, TOLERANCE, Wanted
+from specc.runs.grading import grade as graded
 
 SIGNS = {True: "ok", False: "WRONG", None: "-"}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from specc.columns import Column
+from specc.recipe import Column
 
 if TYPE_CHECKING:
     from specc.net.net import Net

@@ -18,17 +18,17 @@ from specc.cli.session import (
     checked,
     overrides,
 )
-from specc.reading import read_source
+from specc.frontend.syntax.reading import read_source
 
 if TYPE_CHECKING:
     import numpy as np
 
     from specc.backend.measure.limits import Limits
     from specc.backend.measure.timing import CallTime, StepTimes
-    from specc.columns import Column
     from specc.ir.plan import Plan
     from specc.ir.program import Program
     from specc.net.net import Net
+    from specc.recipe import Column
 
 SMALL = 0.005  # of the step: what takes less is summed up
 LONGEST_TEXT = 44

@@ -15,8 +15,8 @@ from typing import TypeVar
 
 from specc.ir.op import Op
 from specc.ir.types import Type
-from specc.lazy import cached_property
 from specc.source import Span
+from specc.system.lazy import cached_property
 
 _SomeOp = TypeVar("_SomeOp", bound=Op)
 _ClassOf = type[_SomeOp]

@@ -16,9 +16,9 @@ from specc.ir.graph import Node, topological
 from specc.ir.pickled import packed, unpacked
 from specc.ir.sizes import Size
 from specc.ir.types import Type
-from specc.lazy import cached_property
 from specc.recipe import Port, Recipe
 from specc.source import Source, Span
+from specc.system.lazy import cached_property
 
 
 @dataclass(frozen=True)

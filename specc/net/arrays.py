@@ -18,9 +18,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from specc.columns import Column
 from specc.diagnostics import closest
-from specc.recipe import Port
+from specc.recipe import Column, Port
 
 
 class Arrays(dict[str, np.ndarray]):

@@ -15,10 +15,9 @@ from dataclasses import replace
 import numpy as np
 
 from specc import pipeline
-from specc.columns import Column
 from specc.ir.program import Program
 from specc.passes.shorter import computes_the_same
-from specc.recipe import Port
+from specc.recipe import Column, Port
 
 PARTS = 8
 LEAST = 8  # steps of a sequence that is worth it

@@ -10,16 +10,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from specc.columns import Column
-from specc.locks import COMPILER
 from specc.net.arrays import count
 from specc.net.prediction import FEW, Prediction
 from specc.net.programs import Programs
 from specc.net.step_by_step import StepByStep
 from specc.passes.stepwise import stepwise
 from specc.pipeline import Job, Kind, after, forward, run
-from specc.recipe import Port
+from specc.recipe import Column, Port
 from specc.runtime.decode import Scores, decode, scores_name, targets_read
+from specc.system.locks import COMPILER
 
 
 class Decoding:

@@ -12,12 +12,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from specc.backend.run.program import CompiledProgram
-from specc.columns import Column
 from specc.diagnostics import closest
 from specc.ir.graph import Graph, Node, apply
 from specc.ir.names import OutputKind, kind_of
 from specc.ir.types import Type
-from specc.locks import COMPILER, Mutex
 from specc.net.programs import Programs
 from specc.ops.broadcast import sum_batch
 from specc.ops.carry import closed, following
@@ -27,6 +25,8 @@ from specc.ops.peers import sees_peers
 from specc.ops.shape import Reshape, Slice
 from specc.passes.autodiff import gradients
 from specc.pipeline import forward
+from specc.recipe import Column
+from specc.system.locks import COMPILER, Mutex
 
 OF = re.compile(r"(?P<name>[A-Za-z_][\w.]*)\s*(?:\[(?P<places>[\d\s,]*)\])?")
 FOUND = "output.gradient"

@@ -19,7 +19,6 @@ import numpy as np
 
 from specc import pipeline
 from specc.backend.reference import evaluate
-from specc.columns import Column
 from specc.ir.graph import Node, apply
 from specc.ir.types import Type
 from specc.net.divergence import Finding, explain
@@ -31,6 +30,7 @@ from specc.ops.leaf import Input, Role, leaf
 from specc.ops.peers import bind_batch
 from specc.passes.autodiff import gradients
 from specc.pipeline import Kind
+from specc.recipe import Column
 from specc.runtime.snapshot import Snapshot
 
 if TYPE_CHECKING:

@@ -17,13 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specc.backend.run.program import CompiledProgram
-from specc.columns import Column
 from specc.ir.graph import Graph
 from specc.ir.names import OutputKind, kind_of
 from specc.ir.plan import Plan
 from specc.ir.program import Program
-from specc.lazy import cached_property
-from specc.locks import Mutex
 from specc.net.answers import Meaning, meanings
 from specc.net.arrays import completed, count, examples
 from specc.net.metrics import Metrics
@@ -33,8 +30,10 @@ from specc.net.ready import Ready
 from specc.net.training import StepDiverged, Training, untrainable
 from specc.net.weights import Weights
 from specc.pipeline import Kind
-from specc.recipe import Port
+from specc.recipe import Column, Port
 from specc.runtime.encoding import Encoding
+from specc.system.lazy import cached_property
+from specc.system.locks import Mutex
 
 if TYPE_CHECKING:
     from specc.backend.measure.timing import StepTimes

@@ -15,10 +15,7 @@ import numpy as np
 from specc.backend.machine import this_machine
 from specc.backend.run import prepared
 from specc.backend.run.fastest import Fastest
-from specc.columns import Column
 from specc.ir.plan import Plan
-from specc.lazy import cached_property
-from specc.locks import COMPILER
 from specc.net.arrays import count
 from specc.net.programs import Programs, Sequence
 from specc.net.ready import MOST_PREPARED, is_small, rows_of
@@ -26,6 +23,9 @@ from specc.ops.random import Uniform
 from specc.passes.division import shard_count
 from specc.passes.prediction_batch import prediction_batch
 from specc.pipeline import Kind
+from specc.recipe import Column
+from specc.system.lazy import cached_property
+from specc.system.locks import COMPILER
 
 MOST_KNOWN = 1024  # numbers of rows for which it is known how many are predicted at once
 MOST_SHARDS = 4  # of the rows that are predicted at once, as memory is reused between them

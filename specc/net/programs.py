@@ -15,15 +15,15 @@ import numpy as np
 from specc.backend.machine.chosen import planning_with
 from specc.backend.machine.here import this_profile
 from specc.backend.run.program import CompiledProgram
-from specc.collection import uncollected
-from specc.columns import Column
 from specc.ir.graph import Graph
 from specc.ir.plan import Plan
 from specc.ir.program import Program
-from specc.locks import COMPILER
 from specc.net.weights import Weights
 from specc.ops.peers import sees_peers
 from specc.pipeline import Batch, Job, Kind, after, optimized, planned, run
+from specc.recipe import Column
+from specc.system.collection import uncollected
+from specc.system.locks import COMPILER
 
 # Programs that run one after the other, each with the number of examples in its batches.
 Sequence = tuple[tuple[CompiledProgram, int], ...]

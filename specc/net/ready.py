@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from specc.backend.run.prepared import Loss
-from specc.locks import COMPILER
 from specc.net.programs import Programs
 from specc.recipe import Port
+from specc.system.locks import COMPILER
 
 MOST_PREPARED = 16  # calls that are kept ready, each for another number of rows
 QUICK = 1024  # most rows of a call that is kept ready

@@ -12,12 +12,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from specc.backend.run.program import CompiledProgram
-from specc.columns import Column
 from specc.ir.graph import Graph
 from specc.ir.names import OutputKind, kind_of
 from specc.ops.leaf import Input, Role
 from specc.passes.stepwise import BEGIN, Stepwise
-from specc.recipe import Port
+from specc.recipe import Column, Port
 from specc.runtime.decode import Scores
 
 

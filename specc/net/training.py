@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from specc.columns import Column
 from specc.diagnostics import Diagnostic, Diverged, Label
 from specc.ir import sizes
 from specc.ir.graph import topological
 from specc.ir.program import Program
-from specc.lazy import cached_property
-from specc.locks import COMPILER
 from specc.net.bucketing import Sizes, shorter, steps_of, stretches
 from specc.net.programs import Programs
 from specc.net.ready import Ready
@@ -27,6 +24,9 @@ from specc.net.rollback import Rollback
 from specc.net.schedule import Schedule
 from specc.ops.flops import flops
 from specc.pipeline import Kind
+from specc.recipe import Column
+from specc.system.lazy import cached_property
+from specc.system.locks import COMPILER
 
 # Programs over fewer steps, for batches of short examples, are compiled for so long a training.
 STEPS_WORTH_PROGRAMS = 1000

@@ -18,9 +18,9 @@ from specc.backend.run.storage import aligned
 from specc.ir.graph import Graph, Node
 from specc.ir.names import OutputKind, kind_of
 from specc.ir.program import Parameter, Program, State
-from specc.locks import ReadWriteLock
 from specc.net.arrays import Arrays
 from specc.passes.lower import set_mode
+from specc.system.locks import ReadWriteLock
 
 
 class Weights:

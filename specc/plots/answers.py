@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from specc.lazy import cached_property
 from specc.plots.heads import Head
 from specc.plots.subject import Subject
+from specc.system.lazy import cached_property
 
 
 @dataclass(frozen=True, eq=False)

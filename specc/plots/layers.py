@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from specc.columns import Column
 from specc.ir.graph import Node, apply
 from specc.ir.program import Layer
 from specc.ops.shape import Reshape, Slice
@@ -14,6 +13,7 @@ from specc.plots import colours
 from specc.plots.classes import pixels
 from specc.plots.marks import Axis, Bars, Figure, Gallery, Panel, Part, Picture
 from specc.plots.subject import Subject
+from specc.recipe import Column
 
 MOST_FILTERS, MOST_MAPS, MOST_UNITS, MOST_EXAMPLES = 64, 16, 8, 500
 STRONGEST = 9

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from specc.columns import Column
 from specc.ir.graph import topological
 from specc.plots import colours
 from specc.plots.classes import classifiers, described
 from specc.plots.marks import Axis, Diagonal, Figure, Mark, Panel, Points, Table
 from specc.plots.subject import Subject
+from specc.recipe import Column
 
 MOST_POINTS = 2_000
 FINE = 160

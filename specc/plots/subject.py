@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specc.columns import Column
-from specc.lazy import cached_property
 from specc.plots.heads import Head, heads
-from specc.recipe import Port
+from specc.recipe import Column, Port
+from specc.system.lazy import cached_property
 
 if TYPE_CHECKING:
     from specc.ir.program import Program
@@ -161,7 +160,7 @@ def of_file(
     Raises SpecError.
     """
     from specc import driver
-    from specc.reading import read_source
+    from specc.frontend.syntax.reading import read_source
     from specc.runs.programs import checked
     from specc.runtime.data import open_sizes
 

@@ -47,6 +47,16 @@ _BY_NAME = (
 _FILE = ("the name of a file",)
 PART = Setting("part", "choice", "train", ("train", "test"), "Which part of the data set is read.")
 
+# Names that other tools have for the settings of sources.
+SETTING_SYNONYMS = {
+    "sep": "separator", "delimiter": "separator", "delim": "separator", "na": "missing",
+    "na_values": "missing", "nan": "missing", "rescale": "scale", "normalize": "scale",
+    "divide": "scale", "offset": "shift", "usecols": "columns", "features": "columns",
+    "inputs": "columns", "mode": "level", "tokens": "level", "tokenizer": "level",
+    "num_words": "limit", "max_words": "limit", "vocab_size": "limit", "max_tokens": "limit",
+    "unk": "unknown", "oov": "unknown", "oov_token": "unknown",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class DataSource:

@@ -16,6 +16,7 @@ compare         what differs between two runs
 writing         a model that writes, and the texts of a training
 clean           the runs that nobody needs any more
 detail          figures by class and by slice, and the calibration
+grading         compares a model with a reference, as an exercise asks for
 rates           a sweep of learning rates
 log             logs for other tools
 """

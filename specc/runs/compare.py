@@ -74,7 +74,7 @@ def compare(first: Path, second: Path, names: tuple[str, str], listener: Listene
 
 
 def _program(folder: Path, listener: Listener) -> tuple[Program, Source]:
-    from specc.reading import read_source
+    from specc.frontend.syntax.reading import read_source
     from specc.runs.programs import run_program
     from specc.runtime.run import open_run
 

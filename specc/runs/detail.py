@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from specc.columns import Column
 from specc.net.answers import Meaning, sigmoid, softmax
-from specc.recipe import DataCall
+from specc.recipe import Column, DataCall
+from specc.recipe.sources import source_of
 from specc.runtime.metrics import short_names
-from specc.sources import source_of
 
 if TYPE_CHECKING:
     from specc.net.net import Net

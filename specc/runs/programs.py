@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specc.diagnostics import SpecError
-from specc.reading import read_source
+from specc.frontend.syntax.reading import read_source
 from specc.runs.listener import Listener
 from specc.source import Source
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from specc.reading import read_source
+from specc.frontend.syntax.reading import read_source
 from specc.recipe import DataCall, Recipe
 
 if TYPE_CHECKING:

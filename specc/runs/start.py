@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specc.driver import used_files
-from specc.reading import read_source
+from specc.frontend.syntax.reading import read_source
 from specc.runs.listener import Listener
 from specc.runs.programs import checked, look_at_data, run_program, warn_of_rounding
 from specc.source import Source
@@ -236,7 +236,7 @@ def first_of(data: Data, count: int) -> Data:
 
 def _is_frame(source: object) -> bool:
     from specc.recipe import DataCall
-    from specc.sources import FRAME
+    from specc.recipe.sources import FRAME
 
     return isinstance(source, DataCall) and source.word == FRAME
 

@@ -113,8 +113,8 @@ def is_text(model: str | Path) -> bool:
 
 def _as_override(given: DataCall | float) -> str | None:
     """Return a source of files, or a share to validate on, as the value of an override."""
+    from specc.recipe.sources import FRAME
     from specc.runtime.given import text_of
-    from specc.sources import FRAME
 
     if isinstance(given, float):
         return f"{1 - given:.12g}"

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 
 from specc.diagnostics import Diagnostic
 from specc.recipe import DataCall, Recipe
+from specc.recipe.data_warnings import same_data
+from specc.recipe.sources import SOURCES
 from specc.source import Source
-from specc.sources import SOURCES, same_data
 
 if TYPE_CHECKING:
     from specc.ir.program import Program

@@ -48,7 +48,7 @@ class Writing:
         """
         from specc.frontend.syntax.ast import Seq
         from specc.frontend.syntax.parse import parse
-        from specc.reading import read_source
+        from specc.frontend.syntax.reading import read_source
         from specc.runtime.data import tokens
 
         port, data = reader(program, run.record)
@@ -127,7 +127,7 @@ class Sampled:
     ) -> None:
         """`done` steps were taken before."""
         from specc import driver
-        from specc.reading import read_source
+        from specc.frontend.syntax.reading import read_source
         from specc.runs.programs import checked
 
         self._watch, self._net, self._recipe = watch, net, program.recipe

@@ -12,8 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from specc.columns import Column
-from specc.recipe import Port
+from specc.recipe import Column, Port
 from specc.source import Span
 
 Values = dict[str, float | np.ndarray]

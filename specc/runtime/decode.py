@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from specc.columns import Column
-from specc.recipe import Port
+from specc.recipe import Column, Port
 
 # The scores of a step, float [n, classes], from its number and the symbols before it, int32 [n].
 Scores = Callable[[int, np.ndarray], np.ndarray]

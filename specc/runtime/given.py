@@ -11,8 +11,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from specc.recipe import DataCall
+from specc.recipe.sources import FRAME, source_of
 from specc.runtime.errors import start_of
-from specc.sources import FRAME, source_of
 
 WORDS = {
     ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".parquet": "parquet",

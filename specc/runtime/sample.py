@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from specc.columns import Column
+from specc.recipe import Column
 from specc.runtime.compiled import StepModel
 from specc.runtime.data import tokens
 from specc.runtime.decode import draw

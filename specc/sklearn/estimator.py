@@ -15,11 +15,10 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from specc.columns import Column
 from specc.net.fitting import fit_data
 from specc.net.training import untrainable
 from specc.passes.weigh import WEIGHT, weighed
-from specc.recipe import Port
+from specc.recipe import Column, Port
 from specc.runtime.data import Data, Part
 from specc.sklearn.default import BATCH, EPOCHS, NORMALIZED_DECAY
 from specc.source import Source

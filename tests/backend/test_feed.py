@@ -7,7 +7,7 @@ import pytest
 
 import specc
 from specc.backend.run import program
-from specc.columns import Column
+from specc.recipe import Column
 from specc.source import Source
 
 GUARD = 1 << 14  # elements

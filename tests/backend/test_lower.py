@@ -13,8 +13,8 @@ from specc.backend.llvm.compile import KernelError
 from specc.backend.llvm.kernel import Kernel
 from specc.backend.toolchain import load as loading
 from specc.backend.toolchain import workers
-from specc.columns import Column
 from specc.diagnostics import SpecError
+from specc.recipe import Column
 from specc.source import Source
 
 SOURCE = """

@@ -11,7 +11,7 @@ from specc.backend.emit import sharing
 from specc.backend.emit.calls import Address
 from specc.backend.machine import this_machine
 from specc.backend.run import program as programs
-from specc.columns import Column
+from specc.recipe import Column
 from specc.source import Source
 
 pytestmark = pytest.mark.skipif(

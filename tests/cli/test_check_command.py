@@ -20,7 +20,7 @@ from specc.drawing.diagram import diagram
 from specc.drawing.svg import drawing
 from specc.frontend.fix.apply import mended_source
 from specc.frontend.syntax.lex import lex
-from specc.reading import read_source
+from specc.frontend.syntax.reading import read_source
 from specc.source import Source
 
 ROOT = Path(__file__).resolve().parents[2]

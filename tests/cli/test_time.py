@@ -12,7 +12,7 @@ import specc as package
 from specc import driver
 from specc.cli.main import status_of
 from specc.cli.start_times import Start, text
-from specc.columns import Column
+from specc.recipe import Column
 
 TEXT = """# two layers
 dim classes = 10

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import specc
-from specc.columns import Column
+from specc.recipe import Column
 from specc.source import Source
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,8 +13,8 @@ from test_varying import NETWORKS
 import specc
 import specc.net.training
 from specc import driver
-from specc.columns import Column
 from specc.net.bucketing import shorter, stretches
+from specc.recipe import Column
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 TRAIN = " train { optimizer momentum(lr = 0.05) }"

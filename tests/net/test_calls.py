@@ -10,8 +10,8 @@ import pytest
 
 import specc
 from specc.backend.run.prepared import COPIED
-from specc.columns import Column
 from specc.diagnostics import Diverged
+from specc.recipe import Column
 from specc.source import Source
 
 TEXT = """

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import specc
-from specc.columns import Column
+from specc.recipe import Column
 from specc.source import Source
 
 ROWS = 12

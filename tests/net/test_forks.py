@@ -110,7 +110,7 @@ TORN = """
 import faulthandler, os, sys, threading
 import numpy as np
 import specc
-from specc import locks
+from specc.system import locks
 from specc.source import Source
 
 locks.WAIT = 0.01

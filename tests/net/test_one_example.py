@@ -13,9 +13,9 @@ import specc
 from specc.backend.reference import evaluate
 from specc.backend.run.fastest import Fastest
 from specc.backend.run.prepared import Prediction
-from specc.columns import Column
 from specc.net.prediction import FEW
 from specc.pipeline import Kind
+from specc.recipe import Column
 from specc.source import Source
 
 NETWORKS = {

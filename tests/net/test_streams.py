@@ -12,8 +12,7 @@ from sequences import examples, load, randomized
 from test_sequences import NETWORKS
 
 import specc
-from specc.columns import Column
-from specc.recipe import DataCall
+from specc.recipe import Column, DataCall
 from specc.runtime import train as loop
 from specc.runtime.checkpoint import restore
 from specc.runtime.data import load as load_data

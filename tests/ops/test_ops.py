@@ -10,7 +10,6 @@ import specc.ops  # noqa: F401 - fills the registry
 from specc.backend.machine import this_machine
 from specc.backend.reference import evaluate
 from specc.backend.run.program import CompiledProgram
-from specc.columns import Column
 from specc.ir.graph import Graph, Node, apply
 from specc.ir.op import REGISTRY, ShapeError
 from specc.ir.types import Type
@@ -29,6 +28,7 @@ from specc.passes.autodiff import gradients
 from specc.passes.prepare import prepare
 from specc.passes.simplify import simplify
 from specc.pipeline import Batch, planned
+from specc.recipe import Column
 
 F = Type("float", (3, 5), batched=True)
 UNBATCHED = Type("float", (3, 5))

@@ -8,8 +8,8 @@ import pytest
 import specc
 from specc import driver, pipeline
 from specc.backend.reference import evaluate
-from specc.columns import Column
 from specc.ops.peers import bind_batch
+from specc.recipe import Column
 from specc.source import Source
 
 TEXT = """

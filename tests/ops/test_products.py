@@ -13,7 +13,6 @@ import pytest
 from specc.backend.machine import this_machine
 from specc.backend.reference import evaluate
 from specc.backend.run.program import CompiledProgram
-from specc.columns import Column
 from specc.ir.graph import Graph, Node, apply
 from specc.ir.types import Type
 from specc.ops.broadcast import Broadcast, broadcast_scalar
@@ -23,6 +22,7 @@ from specc.ops.leaf import Input, Role, leaf
 from specc.ops.shape import Slice, Transpose
 from specc.passes.prepare import prepare
 from specc.pipeline import Batch, planned
+from specc.recipe import Column
 
 
 def some_product(pick: random.Random) -> Contract:

@@ -8,7 +8,6 @@ import pytest
 from specc.backend.llvm import printer
 from specc.backend.machine import this_machine
 from specc.backend.run.program import CompiledProgram
-from specc.columns import Column
 from specc.ir.graph import Graph, apply
 from specc.ir.types import Type
 from specc.ops.elementwise import Add
@@ -17,6 +16,7 @@ from specc.ops.leaf import Input, Role, leaf
 from specc.ops.random import Uniform
 from specc.passes.prepare import prepare
 from specc.pipeline import Batch, planned
+from specc.recipe import Column
 from tests.backend.running import function
 
 MANY = Uniform((200,), True, "a")

@@ -15,7 +15,6 @@ from pairs import in_turn
 import specc
 from specc import pipeline
 from specc.backend.reference import evaluate
-from specc.columns import Column
 from specc.ir.graph import Graph
 from specc.ops.after import After
 from specc.ops.carry import Carry, loops
@@ -24,6 +23,7 @@ from specc.ops.leaf import Input
 from specc.ops.random import Uniform
 from specc.ops.reduce import AllReduce
 from specc.ops.views import awaited
+from specc.recipe import Column
 from specc.source import Source
 
 # as many layers as there are, of any kind

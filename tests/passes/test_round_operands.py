@@ -220,6 +220,6 @@ def test_a_decoder_writes_by_rounded_products():
     x = np.random.default_rng(0).standard_normal((3, 3))
     for path in list(net.params):
         net.params[path] = np.random.default_rng(1).standard_normal(net.params[path].shape)
-    written = net.write({"x": specc.columns.Column(x)})["word"]
+    written = net.write({"x": specc.recipe.Column(x)})["word"]
     scores = net.forward(x=x, word=written)["scores"]
     np.testing.assert_array_equal(written, scores.argmax(-1))

@@ -8,13 +8,13 @@ from pairs import in_turn, pairwise
 
 import specc
 from specc.backend.machine import this_machine
-from specc.columns import Column
 from specc.ir.graph import apply
 from specc.ir.types import Type
 from specc.ops.contract import Contract, index
 from specc.ops.leaf import Input, Role, leaf
 from specc.passes import team
 from specc.pipeline import Kind
+from specc.recipe import Column
 from specc.source import Source
 
 NETWORKS = {

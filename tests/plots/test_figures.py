@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from specc.columns import Column
 from specc.plots import classes, layers, space, through_time
 from specc.plots.answers import answers
 from specc.plots.colours import PALETTE
@@ -11,6 +10,7 @@ from specc.plots.kinds import KINDS, find
 from specc.plots.marks import Gallery, Panel, Points, Table
 from specc.plots.subject import Subject, is_picture, of_run
 from specc.plots.svg.document import svg
+from specc.recipe import Column
 from specc.runs.listener import AsWarnings
 
 MODEL = """

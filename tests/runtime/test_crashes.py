@@ -18,8 +18,7 @@ from crashes import Recorder, put, snapshot, states
 from safetensors.numpy import load_file
 from softmax_net import SoftmaxNet
 
-from specc.columns import Column
-from specc.recipe import Recipe
+from specc.recipe import Column, Recipe
 from specc.runtime import checkpoint, files
 from specc.runtime import train as loop
 from specc.runtime.checkpoint import Checkpoints, Progress, restore

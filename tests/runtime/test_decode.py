@@ -13,7 +13,7 @@ from sequences import randomized
 import specc
 from specc import driver
 from specc.cli.main import status_of
-from specc.columns import Column
+from specc.recipe import Column
 from specc.runtime.decode import decode, draw
 from specc.source import Source
 

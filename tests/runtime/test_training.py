@@ -14,8 +14,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from softmax_net import SoftmaxNet
 
-from specc.columns import Column
-from specc.recipe import Monitor, Recipe
+from specc.recipe import Column, Monitor, Recipe
 from specc.runtime import checkpoint
 from specc.runtime import train as loop
 from specc.runtime.checkpoint import Progress, restore, standing

@@ -565,7 +565,7 @@ def test_dropout_draws_the_same_on_any_number_of_threads_and_anew_at_each_step(t
 def test_how_a_training_is_cut_into_calls_changes_no_dropout():
     program = driver.load(Source("m.dl", DROPPED))
     x = np.random.default_rng(0).normal(size=(24, 1000))
-    from specc.columns import Column
+    from specc.recipe import Column
 
     def losses(*cuts):
         net, data = (

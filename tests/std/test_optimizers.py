@@ -9,9 +9,9 @@ import pytest
 
 import specc
 from specc import driver
-from specc.columns import Column
 from specc.frontend.syntax import ast
 from specc.frontend.words import library
+from specc.recipe import Column
 from specc.source import Source
 
 RNG = np.random.default_rng(0)

@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 
 from specc.backend.contraction.target import Target
-from specc.lazy import cached_property
+from specc.system.lazy import cached_property
 
 # How sharp the maximum over the units is: with 6, two equally busy ones take 12 % longer than one.
 _SHARPNESS = 6

@@ -27,8 +27,8 @@ from specc.backend.contraction.tiling import (
     taps_and_positions,
 )
 from specc.ir.sizes import bound, count
-from specc.lazy import cached_property
 from specc.ops.contract import Affine, Contract
+from specc.system.lazy import cached_property
 
 
 class Kind(Enum):

@@ -18,7 +18,7 @@ from specc.backend.contraction.loops.contract import contract_kernel, pack_kerne
 from specc.backend.contraction.problem import Candidate
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import PREFETCHED, Axis, ContractionPlan, runs_from
-from specc.lazy import cached_property
+from specc.system.lazy import cached_property
 
 # Products that one block of rows adds up without a break; more in slices, as a long float32 sum
 # loses digits.

@@ -15,8 +15,8 @@ from specc.backend.llvm.kernel import Kernel
 from specc.backend.machine import this_machine
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, GroupKind, Place, Plan, share
-from specc.lazy import cached_property
 from specc.ops.views import parts_read
+from specc.system.lazy import cached_property
 
 
 def is_by_rows(node: Node) -> bool:

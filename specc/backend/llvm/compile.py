@@ -20,7 +20,7 @@ from specc.backend.llvm.intrinsics import Helper, Intrinsic
 from specc.backend.llvm.kernel import Kernel
 from specc.backend.llvm.lower import LoweringError, module_of
 from specc.backend.machine import Machine, this_machine
-from specc.locks import NATIVE
+from specc.system.locks import NATIVE
 from specc.target import parse
 
 # the files whose functions every kernel may call

@@ -25,8 +25,8 @@ from typing import Any
 from specc.backend.compilers import chosen
 from specc.backend.llvm.sources import identity
 from specc.backend.machine import this_machine
-from specc.lazy import cached_property
-from specc.locks import NATIVE
+from specc.system.lazy import cached_property
+from specc.system.locks import NATIVE
 from specc.target import parse
 from specc.target.statements import Function
 

@@ -14,7 +14,7 @@ import os
 import re
 from functools import lru_cache
 
-from specc.folders import private, read, write
+from specc.system.folders import private, read, write
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _HERE = os.path.join("backend", "llvm")

@@ -18,8 +18,8 @@ from specc.backend.machine.processor import WIDTHS, this_machine
 from specc.backend.machine.profile import FORMAT, Profile
 from specc.backend.machine.system import processor_name, processors
 from specc.diagnostics import SpecError
-from specc.folders import cache_folder
-from specc.locks import NATIVE, Mutex
+from specc.system.folders import cache_folder
+from specc.system.locks import NATIVE, Mutex
 
 _lock = Mutex()
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from specc.backend.machine.processor import Machine, this_machine
 from specc.backend.machine.profile import WIDTHS, Profile, Steps, instructions, rounded
 from specc.backend.machine.system import cache_sizes, processor_name, processors
-from specc.locks import NATIVE
+from specc.system.locks import NATIVE
 
 # The processor's time alone, where the system counts it finely: other programs do not matter.
 _clock = (

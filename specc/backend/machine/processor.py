@@ -18,8 +18,8 @@ from functools import lru_cache
 from specc.backend.machine.chosen import chosen
 from specc.backend.machine.profile import WIDTHS
 from specc.diagnostics import Diagnostic, SpecError
-from specc.locks import NATIVE
 from specc.source import Source, Span
+from specc.system.locks import NATIVE
 
 
 @dataclass(frozen=True)

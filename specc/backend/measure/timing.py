@@ -21,10 +21,10 @@ from specc.backend.measure.clock import Stamps, seconds_of_a_stamp, ticks_per_se
 from specc.backend.run import executor
 from specc.backend.run.program import CompiledProgram
 from specc.backend.run.storage import Linked
-from specc.columns import Column
 from specc.ir.graph import Node
 from specc.ir.plan import Mode, Plan, Step
 from specc.ops.leaf import Const
+from specc.recipe import Column
 
 TURN = 0.01  # seconds that a stretch of steps aims at
 REPEATS = 25

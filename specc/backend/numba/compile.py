@@ -36,7 +36,7 @@ from specc.backend.llvm import compile as compiling
 from specc.backend.llvm import memory, vectormath
 from specc.backend.llvm.intrinsics import NAMED, Intrinsic
 from specc.backend.llvm.kernel import CONTROL_WORDS, Kernel
-from specc.locks import NATIVE
+from specc.system.locks import NATIVE
 
 I64 = ir.IntType(64)
 OF_THE_EXECUTOR = ("run_steps", "wake_worker", "pauses")

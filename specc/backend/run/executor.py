@@ -45,7 +45,7 @@ from specc.backend.words import (
     STOPPED,
     WORKERS,
 )
-from specc.locks import Mutex, remade_after_fork
+from specc.system.locks import Mutex, remade_after_fork
 from specc.target.language import pause, poke, run_shards, serve, start, wake
 
 Call = tuple[int, int]  # the address of a kernel, the address of its args block

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from specc.locks import remade_after_fork
+from specc.system.locks import remade_after_fork
 
 Item = TypeVar("Item")
 

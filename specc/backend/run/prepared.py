@@ -20,8 +20,7 @@ from specc.backend.emit import feed
 from specc.backend.run.program import Buffers, CompiledProgram
 from specc.backend.run.results import Results
 from specc.backend.run.storage import Linked, Storage
-from specc.columns import Column
-from specc.recipe import Port
+from specc.recipe import Column, Port
 
 COPIED = 16384  # bytes of an array that are copied sooner than their address is found
 _FIRST, _SETTINGS, _AMISS = feed.FIRST, feed.SETTINGS, feed.AMISS

@@ -28,14 +28,14 @@ from specc.backend.run import executor
 from specc.backend.run.pool import Pool
 from specc.backend.run.storage import Linked, Outside, Storage
 from specc.backend.toolchain.load import load
-from specc.collection import uncollected
-from specc.columns import Column
 from specc.ir.names import OutputKind, kind_of
 from specc.ir.plan import Plan
-from specc.lazy import cached_property
-from specc.locks import COMPILER
 from specc.ops.contract import Contract
 from specc.ops.leaf import Input, Role
+from specc.recipe import Column
+from specc.system.collection import uncollected
+from specc.system.lazy import cached_property
+from specc.system.locks import COMPILER
 
 _COLUMN_TYPES = {np.dtype(name) for name in feed.COLUMN_TYPES}
 KEPT_BYTES = 64 << 20  # most memory of a program that is kept for further runs at the same time

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from specc.backend.compilers import chosen
 from specc.backend.llvm.kernel import Kernel
-from specc.locks import NATIVE
+from specc.system.locks import NATIVE
 
 
 def object_code(kernel: Kernel) -> bytes:

@@ -17,8 +17,8 @@ from pathlib import Path
 from time import perf_counter
 
 from specc.backend.llvm.kernel import FORMAT, Kernel
-from specc.folders import private, read, write
-from specc.locks import NATIVE, Mutex
+from specc.system.folders import private, read, write
+from specc.system.locks import NATIVE, Mutex
 
 _MAGIC = b"specc object " + FORMAT.encode() + b"\n"
 

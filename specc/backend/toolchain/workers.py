@@ -22,7 +22,7 @@ from typing import IO
 from specc.backend.llvm.kernel import Kernel
 from specc.backend.machine.system import processors
 from specc.backend.toolchain.choice import object_code, warm_up
-from specc.locks import remade_after_fork
+from specc.system.locks import remade_after_fork
 
 # Starting a worker costs about what four small kernels cost to compile.
 _KERNELS_WORTH_A_WORKER = 4

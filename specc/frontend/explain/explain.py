@@ -26,8 +26,8 @@ from specc.frontend.words.messages import (
     SYNONYMS,
     TRAIN_SYNONYMS,
 )
+from specc.recipe.sources import SETTING_SYNONYMS as SETTINGS_OF_SOURCES
 from specc.recipe.words import SYNONYMS as SYNONYMS_OF_COLUMNS
-from specc.sources import SETTING_SYNONYMS as SETTINGS_OF_SOURCES
 
 RULE = "\n" + "-" * 60 + "\n\n"
 """What divides two pages on one name."""

@@ -22,8 +22,8 @@ from specc.frontend.program.training import SETTINGS
 from specc.frontend.words.settings import KINDS
 from specc.frontend.words.signatures import signature_of
 from specc.recipe.settings import REQUIRED, Setting
+from specc.recipe.sources import SOURCES, DataSource
 from specc.recipe.words import WORDS, ColumnWord
-from specc.sources import SOURCES, DataSource
 
 PAGES = words.PACKAGE / "pages"
 OF_SOURCES = "setting of the source"

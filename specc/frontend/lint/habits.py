@@ -24,8 +24,9 @@ from specc.ops import elementwise as ops
 from specc.ops.carry import Carry
 from specc.ops.contract import Contract
 from specc.ops.leaf import Input, Role
+from specc.recipe.data_warnings import large_batch, missing_classes, same_data
+from specc.recipe.sources import SOURCES
 from specc.source import Source, Span
-from specc.sources import SOURCES, large_batch, missing_classes, same_data
 
 STEPS = 16
 """Steps of a recurrence from which on a gradient may grow out of hand."""

@@ -14,7 +14,7 @@ from specc.frontend.scope.scope import Scope
 from specc.frontend.syntax import ast
 from specc.frontend.words.facts import Facts, facts_of
 from specc.frontend.words.signatures import signature_of
-from specc.sources import Reach
+from specc.recipe.data_warnings import Reach
 
 
 def reaches(file: ast.File, scope: Scope) -> dict[str, Reach]:

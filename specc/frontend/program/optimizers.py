@@ -33,9 +33,9 @@ from specc.ir.graph import Node, topological
 from specc.ir.program import State, Update
 from specc.ir.sizes import Size
 from specc.ir.types import Type
-from specc.lazy import cached_property
 from specc.ops.leaf import Input, Random, Role, leaf
 from specc.ops.random import Uniform
+from specc.system.lazy import cached_property
 
 
 @dataclass(eq=False)

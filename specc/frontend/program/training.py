@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from specc import sources
 from specc.diagnostics import Label, closest, spelled
 from specc.frontend.elaborate.bindings import setting_help
 from specc.frontend.elaborate.dispatch import evaluate
@@ -33,6 +32,8 @@ from specc.frontend.words.messages import (
 from specc.frontend.words.settings import mistakes
 from specc.ir.program import Limit, Term, Update
 from specc.recipe import DataCall, Port, Recipe
+from specc.recipe.call_errors import call_errors, misfits
+from specc.recipe.sources import SOURCES
 from specc.source import Span
 
 
@@ -135,8 +136,8 @@ def _check_sample(
 def _check_data(frame: Frame, ports: list[Port], calls: Sequence[Any]) -> None:
     """Report sources of data that do not fit the model's ports."""
     for call in calls:
-        if isinstance(call, DataCall) and not sources.mistakes(call, ports):
-            for wrong in sources.misfits(call, ports):
+        if isinstance(call, DataCall) and not call_errors(call, ports):
+            for wrong in misfits(call, ports):
                 assert call.span is not None, "a source has a place; please report this"
                 frame.error(wrong.name, wrong.message, call.span, help=wrong.help)
 
@@ -269,10 +270,10 @@ def _source_or_share(
 def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | None:
     """`idx("images.gz", "labels.gz"; scale = 1/255)`, with all values known."""
     word = tree.word.text
-    if word not in sources.SOURCES:
-        near = closest(word, sources.SOURCES, SOURCE_SYNONYMS)
+    if word not in SOURCES:
+        near = closest(word, SOURCES, SOURCE_SYNONYMS)
         fixes = spelled(near, tree.word.span)
-        listed = ", ".join(f"`{each}`" for each in sources.SOURCES)
+        listed = ", ".join(f"`{each}`" for each in SOURCES)
         frame.error(
             "unknown-name",
             f"unknown data source `{word}`",
@@ -305,7 +306,7 @@ def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | Non
             settings[name] = value
             values[name] = argument.value.span
     call = DataCall(word, tuple(positional), settings, tree.span, tuple(spans), values)
-    for wrong in sources.mistakes(call, ports):
+    for wrong in call_errors(call, ports):
         place = tree.span
         if wrong.argument is not None:
             place = spans[wrong.argument]
@@ -328,7 +329,7 @@ def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | Non
 
 def _choice(word: str, argument: ast.Argument) -> str | None:
     """Return the word that a setting takes without quotes: `level=char`."""
-    known = sources.SOURCES[word].all_settings(()) if argument.name is not None else {}
+    known = SOURCES[word].all_settings(()) if argument.name is not None else {}
     setting = known.get(argument.name.text) if argument.name is not None else None
     tree = argument.value
     if (

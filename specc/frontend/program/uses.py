@@ -12,7 +12,7 @@ from specc.frontend.primitives import PRIMITIVES
 from specc.frontend.scope.scope import DEEPEST, Context, Scope
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.parse import parse
-from specc.reading import read_source
+from specc.frontend.syntax.reading import read_source
 from specc.source import Source, Span
 
 

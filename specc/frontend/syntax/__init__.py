@@ -2,6 +2,7 @@
 
 In the order of the way through them:
 
+reading         the text of a file, or why it cannot be read
 lex             text to tokens, comments and doc comments
 grammar         the LALR(1) tables of `grammars/dl.lark`
 parser          the automaton that runs on these tables

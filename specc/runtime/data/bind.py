@@ -16,14 +16,13 @@ from math import prod
 
 import numpy as np
 
-from specc.columns import Column
 from specc.diagnostics import closest
-from specc.recipe import Port
+from specc.recipe import Column, Port
+from specc.recipe.binding import fits, port_type
 from specc.runtime.data import tokens
 from specc.runtime.data.field import Field, Texts
 from specc.runtime.data.request import Request, listed
 from specc.runtime.errors import DataError
-from specc.sources import fits, port_type
 
 FLOATS = {
     "uint8": "uint8",

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from specc.recipe import Port
+from specc.recipe.binding import port_type
 from specc.runtime.data import cells, match, tokens
 from specc.runtime.data.columns.evaluate import Needed, Statistics, evaluate, needed
 from specc.runtime.data.columns.values import Value
@@ -23,7 +24,6 @@ from specc.runtime.data.readers import table_of_source
 from specc.runtime.data.request import Request, listed
 from specc.runtime.data.table import Columns, Raw, Table
 from specc.runtime.errors import AllMissing, DataError
-from specc.sources import port_type
 
 PIECE = 2**14  # rows of columns that are put side by side at once
 

@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
+from specc.recipe.call_errors import call_errors
 from specc.runtime.data.request import Request
 from specc.runtime.data.table import Columns, Raw, Table, coded
-from specc.sources import mistakes
 
 TAKEN = (
     "a dict of columns, a frame of pandas or polars, a table of pyarrow, a list of dicts, or a"
@@ -57,7 +57,7 @@ def table_of(data: object, title: str = "the data") -> Table:
 
 def table(request: Request) -> Table:
     """Return the table that Python handed over as the argument of a call."""
-    for wrong in mistakes(request.call, request.ports):
+    for wrong in call_errors(request.call, request.ports):
         raise request.error(wrong.message, help=wrong.help)
     return table_of(request.call.arguments[0])
 

@@ -17,9 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from specc.columns import Column
 from specc.diagnostics import Diagnostic
-from specc.recipe import DataCall, Port, Recipe
+from specc.recipe import Column, DataCall, Port, Recipe
 from specc.runtime.data import bind
 from specc.runtime.data import fields as fields_of
 from specc.runtime.data.balance import balanced

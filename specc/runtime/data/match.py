@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from specc import sources
 from specc.diagnostics import Diagnostic, closest
-from specc.recipe import Port
+from specc.recipe import Port, binding
+from specc.recipe.binding import port_type
 from specc.runtime.data.request import Request, listed
 from specc.runtime.data.table import Table
 from specc.runtime.errors import DataError
-from specc.sources import port_type
 
 MOST_MISTAKES = 50  # of the names of columns
 # What the field calls one and the same column.
@@ -50,8 +49,8 @@ def _chosen(request: Request, settings: dict) -> dict[str, str]:
 
 
 def by_kind(request: Request, table: Table) -> dict[str, str]:
-    """The column of each port, as `sources.by_kind` binds them."""
-    found = sources.by_kind(table.names, request.ports)
+    """The column of each port, as `binding.by_kind` binds them."""
+    found = binding.by_kind(table.names, request.ports)
     if found.doubtful:
         raise request.error(
             f"the {found.doubtful}s of {table.title} could be any of {listed(found.ports)}",

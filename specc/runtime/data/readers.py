@@ -11,12 +11,12 @@ from pathlib import Path
 
 from specc.diagnostics import closest
 from specc.recipe import ColumnRule, DataCall, Port, Recipe
+from specc.recipe.sources import FRAME, SOURCES
 from specc.runtime.data import frames, match
 from specc.runtime.data.request import Request, listed
 from specc.runtime.data.sources import arrow, cifar10, csv, digits, idx, images, jsonl, npz
 from specc.runtime.data.table import Table
 from specc.runtime.errors import data_error
-from specc.sources import FRAME, SOURCES
 
 READERS: dict[str, Callable[[Request], Table]] = {
     "digits": digits.table,

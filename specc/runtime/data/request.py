@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from specc.diagnostics import Diagnostic, Label
-from specc.folders import data_folder
 from specc.recipe import ColumnRule, DataCall, Port
+from specc.recipe.call_errors import call_errors, nearest_file
+from specc.recipe.sources import source_of
 from specc.runtime.errors import DataError, data_error, diagnostic
-from specc.sources import mistakes, nearest_file, source_of
+from specc.system.folders import data_folder
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Request:
 
         Raises `DataError` for a call that is not as declared, and for all files that do not exist.
         """
-        for wrong in mistakes(self.call, self.ports):
+        for wrong in call_errors(self.call, self.ports):
             raise self.error(wrong.message, argument=wrong.argument, help=wrong.help)
         paths: list[Path] = []
         missing: list[Diagnostic] = []

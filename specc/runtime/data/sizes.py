@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from specc.recipe import Port, Recipe
+from specc.recipe.binding import port_type
 from specc.runtime.data import fields
 from specc.runtime.data.field import Field
 from specc.runtime.data.parts import parts as divided
 from specc.runtime.data.readers import request_of, split_columns, table_of_source
 from specc.runtime.data.request import Request
 from specc.runtime.data.sources import text
-from specc.sources import port_type
 
 
 def open_sizes(

@@ -18,10 +18,10 @@ import numpy as np
 
 from specc.diagnostics import Diagnostic
 from specc.recipe import Port, Recipe
+from specc.recipe.data_warnings import Reach, large_batch, missing_classes, unreachable, unscaled
 from specc.runtime.data.load import Part, load
 from specc.runtime.data.sizes import open_sizes
 from specc.runtime.errors import DataError
-from specc.sources import Reach, large_batch, missing_classes, unreachable, unscaled
 
 SAMPLE = 2**19
 """Bytes of each file, or of each array in it, that are read first."""

@@ -8,9 +8,9 @@ import pytest
 
 from specc import driver
 from specc.frontend.elaborate import calls, memo
+from specc.frontend.syntax.reading import read_source
 from specc.ir.graph import Graph
 from specc.ir.show import show_graph, show_program
-from specc.reading import read_source
 from specc.source import Source
 
 ROOT = Path(__file__).parents[3]

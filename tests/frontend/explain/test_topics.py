@@ -25,8 +25,8 @@ from specc.frontend.words import library
 from specc.frontend.words.messages import ERRORS, TRAIN_SYNONYMS, WARNINGS
 from specc.frontend.words.settings import KINDS
 from specc.frontend.words.signatures import signature_of
+from specc.recipe.sources import SOURCES
 from specc.source import Source
-from specc.sources import SOURCES
 
 TOKENS = {"NAME", "NUMBER", "STRING", "BROKEN", "$END"}
 DOCUMENTED = {

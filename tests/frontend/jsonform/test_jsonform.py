@@ -19,7 +19,7 @@ from specc.frontend.jsonform.write import to_json
 from specc.frontend.layout.format import formatted
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.parse import parse
-from specc.reading import read_source
+from specc.frontend.syntax.reading import read_source
 from specc.source import Source
 
 ROOT = Path(__file__).parents[3]

@@ -13,7 +13,7 @@ from specc.frontend.layout.format import formatted, says_the_same
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.lex import lex
 from specc.frontend.syntax.parse import parse
-from specc.reading import read_source
+from specc.frontend.syntax.reading import read_source
 from specc.source import Source, Span
 
 ROOT = Path(__file__).parents[3]

@@ -15,10 +15,10 @@ from specc.diagnostics import Report, SpecError
 from specc.frontend.program.check import check
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.parse import parse
+from specc.frontend.syntax.reading import read_source
 from specc.ir.graph import topological
 from specc.ir.sizes import open_size
 from specc.ir.types import Type
-from specc.reading import read_source
 from specc.source import Source
 
 ROOT = Path(__file__).parents[3]
@@ -119,7 +119,8 @@ def test_the_table_of_layers_has_a_line_for_each_use():
 def test_a_check_imports_neither_numpy_nor_numba():
     code = (
         "import sys; from specc.frontend.syntax.parse import parse; from"
-        " specc.frontend.program.check import check;from specc.reading import read_source;assert"
+        " specc.frontend.program.check import check;"
+        "from specc.frontend.syntax.reading import read_source;assert"
         " check(parse(read_source('models/lenet.dl'))[0]);assert not {'numpy', 'numba'} &"
         " set(sys.modules)"
     )

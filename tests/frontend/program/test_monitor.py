@@ -109,7 +109,7 @@ def test_by_default_the_loss_without_penalties_is_watched(losses, weight):
     net = specc.compile(program, batch=8, dtype="float64", threads=1, seed=0)
     generator = np.random.default_rng(0)
     x, y = generator.standard_normal((20, 4)), generator.integers(0, 3, 20)
-    from specc.columns import Column
+    from specc.recipe import Column
 
     figures = net.evaluate_rows({"x": Column(x), "y": Column(y)}, np.arange(20))
     scores = x @ net.params["dense1.weight"].T + net.params["dense1.bias"]

@@ -25,12 +25,12 @@ from typing import Any
 
 import numpy as np
 
-from specc.folders import cache_folder
 from specc.recipe import DataCall, Port
 from specc.runtime.data.request import Request
 from specc.runtime.data.sources import arrow, csv
 from specc.runtime.data.table import Columns, Raw, Table, coded
 from specc.runtime.errors import DataError
+from specc.system.folders import cache_folder
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
 TABLES = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".feather": "feather"}

@@ -21,11 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from specc.columns import Column
-from specc.recipe import Port
+from specc.recipe import Column, Port
+from specc.recipe.binding import port_type
 from specc.runtime.data import tokens
 from specc.runtime.data.request import Request
-from specc.sources import port_type
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from specc.diagnostics import SpecError
 from specc.ir import sizes
-from specc.sources import port_type
+from specc.recipe.binding import port_type
 
 if TYPE_CHECKING:
     import numpy as np
@@ -314,7 +314,7 @@ def _best(
     path: Path, program: Program, data: Mapping[str, Any], values: Mapping[str, Any], folder: Path
 ) -> dict[str, tuple[float, bool | None]]:
     """Train a model on `data`; return the metrics of the best epoch, and whether more is better."""
-    from specc.reading import read_source
+    from specc.frontend.syntax.reading import read_source
     from specc.runs.display import display
     from specc.runs.listener import Silent
     from specc.runs.run import Run

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from specc.excerpt import Paint, page, plain
+from specc.diagnostics.excerpt import Paint, page, plain
 from specc.source import Span
 
 Severity = Literal["error", "warning"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from specc.grading import CHECKS, Wanted, grade
+from specc.runs.grading import CHECKS, Wanted, grade
 
 HINGE = """model svm {
   input  x: float[64]

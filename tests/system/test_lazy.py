@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from specc.lazy import cached_property
+from specc.system.lazy import cached_property
 
 
 class Slow:

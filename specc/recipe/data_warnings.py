@@ -1,0 +1,161 @@
+"""Warnings about data that can be read, but that a model will not learn well from.
+
+    large_batch(recipe, 50)        # a `large-batch` warning if a batch has room for more than 50
+
+`specc check` gives them for what a file declares, and the survey of the data for what it holds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from specc.diagnostics import Diagnostic, Label
+from specc.recipe.binding import port_type
+from specc.recipe.recipe import DataCall, Port, Recipe
+from specc.recipe.sources import SOURCES
+from specc.source import Span
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The range of the values that a function gives; `subject` begins a sentence about it."""
+
+    subject: str  # "`sigmoid` gives"
+    low: float
+    high: float
+    span: Span  # of the word's use
+
+
+def large_batch(recipe: Recipe, count: int) -> Diagnostic | None:
+    """Return the warning about a batch with more room than there are examples."""
+    span = recipe.places.get("batch") or (recipe.data.span if recipe.data else None) or recipe.span
+    if recipe.batch <= count or span is None:
+        return None
+    return Diagnostic(
+        "large-batch",
+        "warning",
+        f"a batch of {recipe.batch:,} is larger than the training data, which has {count:,}"
+        f" example{'s' * (count > 1)}",
+        span,
+        help=f"an epoch would be a single step; `batch = {count // 10}` gives about ten"
+        if count >= 10
+        else f"`batch = {count}` holds all examples",
+    )
+
+
+def same_data(recipe: Recipe, is_same: Callable[[str, str], bool]) -> list[Diagnostic]:
+    """Return the warnings about validation and test data that is the training data.
+
+    Two calls have the same data if they have a file in common, as `is_same` says of two names, or
+    name the same source without files.
+    """
+    found, data = [], recipe.data
+    for name in ("validate", "test"):
+        call = getattr(recipe, name)
+        if (
+            not isinstance(call, DataCall)
+            or data is None
+            or call.word != data.word
+            or call.span is None
+        ):
+            continue
+        pairs = [
+            (a, b)
+            for a in call.arguments
+            for b in data.arguments
+            if isinstance(a, str) and isinstance(b, str)
+        ]
+        if not any(is_same(a, b) for a, b in pairs) and (pairs or SOURCES[call.word].files):
+            continue
+        what = "validation" if name == "validate" else "test"
+        found.append(
+            Diagnostic(
+                "same-data",
+                "warning",
+                f"the {what} data is the training data, so its results say nothing about new"
+                " examples",
+                call.span,
+                (Label(data.span, "the training data"),) if data.span is not None else (),
+                help="`validate split = 0.9` trains on 90% of the data and validates on the rest"
+                if name == "validate"
+                else "give it a file of examples that no other part has",
+            )
+        )
+    return found
+
+
+def missing_classes(call: DataCall, port: Port, missing: Sequence[int]) -> Diagnostic | None:
+    """Return the warning about classes that no example has; `missing` lists them in order."""
+    if not missing or port.span is None:
+        return None
+    held = port.class_count - len(missing)
+    first = port.class_count - 1
+    while first in missing:
+        first -= 1
+    if list(missing) == list(range(first + 1, port.class_count)):
+        what = f"only classes 0 to {first}"
+        help_ = f"declare `class({held})` if there are no others"
+    elif missing[0] == 0 and len(missing) == 1:
+        what = f"only classes 1 to {port.class_count - 1}"
+        help_ = f"classes count from 0: subtract 1 in the data, and declare `class({held})`"
+    else:
+        shown = ", ".join(map(str, missing[:8])) + (", .." if len(missing) > 8 else "")
+        what = f"no example of class {shown}"
+        help_ = (
+            f"number the {held} classes without gaps, or ignore this if more examples will follow"
+        )
+    labels = (Label(call.span, "this data"),) if call.span is not None else ()
+    return Diagnostic(
+        "missing-classes",
+        "warning",
+        f"the data contains {what}, but `{port.name}` is {port_type(port)}",
+        port.span,
+        labels,
+        help=help_,
+    )
+
+
+def unscaled(recipe: Recipe, port: Port, what: str, notes: tuple[str, ...]) -> Diagnostic | None:
+    """Return the warning about an input with an unfit scale; `what` completes its message."""
+    data = recipe.data
+    if port.span is None or data is None:
+        return None
+    formula = next((each.formula for each in recipe.columns if each.name == port.name), None)
+    if data.word in ("idx", "images", "cifar10", "npy", "npz") and formula is None:
+        help_ = f"`scale = 1/255` in `{data.word}` brings bytes to 0 to 1"
+    elif formula is not None and formula.span is not None:
+        help_ = f"`column {port.name} = standardize({formula.span.text})` scales it"
+    elif port.shape:
+        help_ = f'`column {port.name} = standardize(columns(".."))` scales each element'
+    else:
+        help_ = f"`column {port.name} = standardize({port.name})` scales it"
+    labels = (Label(data.span, "this data"),) if data.span is not None else ()
+    return Diagnostic(
+        "unscaled",
+        "warning",
+        f"`{port.name}` {what}, so training will be slow or diverge",
+        port.span,
+        labels,
+        notes,
+        help_,
+    )
+
+
+def unreachable(port: Port, reach: Reach, place: str, value: float) -> Diagnostic | None:
+    """Return the warning about a target outside the range of the output it is compared with."""
+    high = "" if math.isinf(reach.high) else f" .. {reach.high:g}"
+    what = f"{reach.low:g}{high}" if high else f"{reach.low:g} or more"
+    labels: tuple[Label, ...] = ()
+    if port.span is not None:
+        labels = (Label(port.span, f"`{port.name}` is declared here"),)
+    return Diagnostic(
+        "unreachable-target",
+        "warning",
+        f"{reach.subject} {what}, but its target `{port.name}` is {value:g} in the data",
+        reach.span,
+        labels,
+        (f"{place}: {value:g}",),
+        f"scale the targets to {what} where the data are made, or change the output",
+    )

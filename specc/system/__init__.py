@@ -1,0 +1,7 @@
+"""What specc needs of Python and of the operating system.
+
+folders      the user's folders, and files in them that nobody else can write to
+locks        locks for threads that share a model, which a fork leaves usable
+lazy         properties that are computed once, without a lock
+collection   no garbage collection while a model is compiled
+"""
