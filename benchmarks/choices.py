@@ -30,7 +30,7 @@ from specc.backend.contraction.tiling import ContractionPlan, Operand
 from specc.backend.emit import products
 from specc.backend.machine import this_machine
 from specc.backend.machine.here import this_profile
-from specc.backend.run.executor import Program, executor
+from specc.backend.run.executor import StepCalls, executor
 from specc.backend.toolchain.load import load
 from specc.pipeline import Kind
 
@@ -156,7 +156,7 @@ class Memory:
 
 def _seconds(call: tuple[int, int]) -> float:
     """The least processor time of a call: what other programs take does not count."""
-    program, crew = Program([[[call]]]), executor(1)
+    program, crew = StepCalls([[[call]]]), executor(1)
     crew.run(program)
     start = time.thread_time()
     crew.run(program)

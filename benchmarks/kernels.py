@@ -17,8 +17,8 @@ import click
 import numpy as np
 
 import specc
-from specc.backend.emit.calls import Call, element_bytes
-from specc.backend.run.executor import Program, executor
+from specc.backend.emit.calls import KernelCall, element_bytes
+from specc.backend.run.executor import StepCalls, executor
 from specc.ir.sizes import product
 from specc.ops.contract import Contract
 from specc.recipe import Column
@@ -39,7 +39,7 @@ def random_data(net, batch: int) -> dict[str, Column]:
 
 def seconds(entry: tuple[int, int], rounds: int) -> float:
     """The shortest time of one call."""
-    program = Program([[[entry]]])
+    program = StepCalls([[[entry]]])
     crew = executor(1)
     crew.run(program, 1)
     times = []
@@ -50,7 +50,7 @@ def seconds(entry: tuple[int, int], rounds: int) -> float:
     return min(times)
 
 
-def described(call: Call) -> str:
+def described(call: KernelCall) -> str:
     """The result and the operands of a contraction, batched ones with `n`."""
     (node,) = call.nodes
     types = [each.type for each in (node, *node.inputs)]
@@ -58,7 +58,7 @@ def described(call: Call) -> str:
     return f"{out} = {left} * {right}"
 
 
-def moved(call: Call, lanes: int, dtype: str) -> int:
+def moved(call: KernelCall, lanes: int, dtype: str) -> int:
     """Bytes of the values that a kernel reads or makes, each counted once."""
     values = {each for node in call.nodes for each in (node, *node.inputs)}
     return sum(

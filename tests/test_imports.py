@@ -176,6 +176,30 @@ def test_a_module_imports_only_what_stands_before_it(path):
     assert not beyond, f"{path.name} imports {beyond}"
 
 
+SYNTAX = PACKAGE / "frontend" / "syntax" / "ast"
+"""Classes of the syntax tree have the names of the grammar's rules. They are written `ast.Name`."""
+
+
+def test_a_name_is_given_to_one_class():
+    homes: dict[str, list[str]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if SYNTAX in path.parents:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
+
+
+def test_classes_of_the_syntax_tree_are_written_with_the_name_of_their_module():
+    tree = f"specc.frontend.syntax.{SYNTAX.name}"
+    for path in PACKAGE.rglob("*.py"):
+        bare = [name for name in imported(path) if name.startswith(f"{tree}.")]
+        # the files of the tree are imported, not their classes
+        bare = [name for name in bare if name.rpartition(".")[2][0].isupper()]
+        assert SYNTAX in path.parents or not bare, f"{path.name} imports {bare}"
+
+
 def test_the_table_of_packages_names_each_after_those_that_it_may_import():
     table = re.findall(r"^\| `specc/(\w+)", (ROOT / "docs/architecture.md").read_text(), re.M)
     assert sorted(table) == sorted(MAY_IMPORT)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import specc
-from specc.plots.marks import Axis, Figure, Panel, Table
+from specc.plots.marks import Axis, Figure, Heatmap, Panel
 from specc.plots.svg.document import svg
 
 IMAGE = np.array(
@@ -32,7 +32,7 @@ def result(call: str) -> np.ndarray:
 def panel(title: str, values: np.ndarray) -> Panel:
     texts = tuple(tuple(f"{each:g}" for each in row) for row in values)
     rows, columns = (Axis(names=tuple(map(str, range(size)))) for size in values.shape)
-    return Panel((Table(values.astype(float), texts, "signed"),), title, columns, rows, True)
+    return Panel((Heatmap(values.astype(float), texts, "signed"),), title, columns, rows, True)
 
 
 def figure() -> Figure:

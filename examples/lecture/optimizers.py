@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import specc
-from specc.plots.marks import Axis, Figure, Line, Panel, Points, Table
+from specc.plots.marks import Axis, Figure, Heatmap, Line, Panel, Points
 from specc.plots.svg.document import svg
 
 OPTIMIZERS = {
@@ -64,7 +64,7 @@ def path(height: str, optimizer: str, start: tuple[float, float]) -> np.ndarray:
 def figure(animate: bool = False) -> Figure:
     panels = []
     for name, (height, start, across, along) in PLACES.items():
-        marks = [Table(ground(height, across, along), extent=(*across, *along))]
+        marks = [Heatmap(ground(height, across, along), extent=(*across, *along))]
         for number, (word, call) in enumerate(OPTIMIZERS.items()):
             way = path(height, call, start)
             shown = {"seconds": 6.0} if animate else {}

@@ -17,7 +17,7 @@ from keyword import iskeyword
 from pathlib import Path
 from textwrap import indent
 
-from specc.backend.emit.calls import Address, Call, Table
+from specc.backend.emit.calls import Address, ConstantArray, KernelCall
 from specc.backend.llvm.kernel import Kernel
 from specc.backend.run.program import CompiledProgram
 from specc.ir.graph import Graph, Node
@@ -142,7 +142,7 @@ def _parameters(program: Program) -> str:
     return "\n# The parameters, m.PATH below:\n" + "\n".join(lines) + "\n" if lines else ""
 
 
-def _named_kernels(calls: Iterable[Call]) -> dict[Kernel, str]:
+def _named_kernels(calls: Iterable[KernelCall]) -> dict[Kernel, str]:
     """Every kernel once, in the order of its first use, with a name of its own."""
     names: dict[Kernel, str] = {}
     used: dict[str, int] = {}
@@ -166,7 +166,7 @@ def _renamed(kernel: Kernel, name: str) -> str:
     return "\n".join([*own, "", source.strip()] if own else [source.strip()])
 
 
-def _part(call: Call, roles: Mapping[Node, str]) -> str:
+def _part(call: KernelCall, roles: Mapping[Node, str]) -> str:
     """Which function a call belongs to."""
     if call.once:
         return "pack_weights"
@@ -242,7 +242,7 @@ class _Names:
         return re.sub(r"[^\w.]", "_", node.origin.name or node.origin.word or op.name.lower())
 
 
-def _call(call: Call, kernels: dict[Kernel, str], names: _Names, plan: Plan) -> str:
+def _call(call: KernelCall, kernels: dict[Kernel, str], names: _Names, plan: Plan) -> str:
     """The comment and the call."""
     lines = []
     if call.nodes:
@@ -282,7 +282,7 @@ def _attribute(path: str) -> str:
     )
 
 
-def _owners(call: Call, names: _Names, plan: Plan) -> dict[tuple[str, int], str]:
+def _owners(call: KernelCall, names: _Names, plan: Plan) -> dict[tuple[str, int], str]:
     """The values of this call by where they lie (a place serves several values over a step)."""
     owners: dict[tuple[str, int], str] = {}
     involved = [
@@ -297,7 +297,7 @@ def _owners(call: Call, names: _Names, plan: Plan) -> dict[tuple[str, int], str]
 
 
 def _value(value, owners: dict[tuple[str, int], str], names: _Names) -> str:
-    if isinstance(value, Table):
+    if isinstance(value, ConstantArray):
         return f"table({value.array.size})"
     if not isinstance(value, Address):
         return str(value)

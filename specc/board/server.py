@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from specc.board.watch import Watch
+from specc.board.watch import RunsWatch
 from specc.diagnostics import SpecError
 from specc.runs.listener import Silent
 
@@ -48,7 +48,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, root: Path, port: int = 0) -> None:
-        self.watch = Watch(root)
+        self.watch = RunsWatch(root)
         self.token = secrets.token_urlsafe(16)
         self.stopping = threading.Event()
         super().__init__((HOST, port), _Handler)

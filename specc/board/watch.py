@@ -36,7 +36,7 @@ class _Entry:
     shown: dict[str, Any]
 
 
-class Watch:
+class RunsWatch:
     """The runs of a folder; any number of threads may ask."""
 
     def __init__(self, root: Path) -> None:

@@ -12,7 +12,7 @@ from specc.cli.session import LISTENER, RunName
 from specc.diagnostics import closest
 
 if TYPE_CHECKING:
-    from specc.plots.kinds import Kind
+    from specc.plots.kinds import FigureKind
     from specc.plots.subject import Subject
 
 
@@ -111,7 +111,7 @@ def _list(subject: Subject | None) -> None:
         )
 
 
-def _draw(kind: Kind, subject: Subject, path: Path, options: dict[str, object]) -> None:
+def _draw(kind: FigureKind, subject: Subject, path: Path, options: dict[str, object]) -> None:
     try:
         figure = kind.draw(subject, **options)
     except LookupError as error:

@@ -23,7 +23,7 @@ from specc.source import Source
 if TYPE_CHECKING:
     from specc.ir.program import Program
     from specc.runtime.data import Data
-    from specc.runtime.run import Run
+    from specc.runtime.run import RunFolder
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FILE_OR_INPUT = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
@@ -140,7 +140,7 @@ def checked(source: Source, changes: Mapping[str, str | int], comes_again: bool 
     return programs.checked(source, changes, LISTENER, comes_again)
 
 
-def run_program(run: Run, changes: Mapping[str, str | int]) -> Program:
+def run_program(run: RunFolder, changes: Mapping[str, str | int]) -> Program:
     """Return the program of a run, and print warnings: see `specc.runs.programs`."""
     return programs.run_program(run, changes, LISTENER)
 

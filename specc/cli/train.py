@@ -22,11 +22,11 @@ from specc.cli.session import (
     overrides,
     with_precision,
 )
-from specc.runs.start import Prepared, Training, prepare
+from specc.runs.start import PreparedTraining, RunTraining, prepare
 from specc.runs.start import resume as resumed
 
 if TYPE_CHECKING:
-    from specc.runtime.run import Run
+    from specc.runtime.run import RunFolder
     from specc.runtime.train import Watch
 
 
@@ -166,7 +166,7 @@ def _prepared(
     threads: int | None,
     dtype: str,
     overfit: int | None = None,
-) -> Prepared:
+) -> PreparedTraining:
     """Check the model, load its data and compile it."""
     from specc import driver
 
@@ -176,7 +176,7 @@ def _prepared(
     return prepare(source, content, folder, values, LISTENER, threads, dtype, overfit=overfit)
 
 
-def _tell(prepared: Prepared) -> None:
+def _tell(prepared: PreparedTraining) -> None:
     """Compile everything and print what a training would do."""
     from specc.pipeline import Kind
 
@@ -197,7 +197,7 @@ def _tell(prepared: Prepared) -> None:
 
 
 def _carried_out(
-    training: Training, is_quiet: bool, logs: Sequence[str] = (), overfit: int | None = None
+    training: RunTraining, is_quiet: bool, logs: Sequence[str] = (), overfit: int | None = None
 ) -> int:
     """Train, print the result, and return the exit status."""
     from specc.backend.toolchain.load import is_compiling
@@ -252,7 +252,7 @@ def _logged(kind: str, folder: Path, watch: Watch, stack: ExitStack) -> Watch:
     return log
 
 
-def _verdict(run: Run, count: int) -> str:
+def _verdict(run: RunFolder, count: int) -> str:
     """Return whether a model has learned a few examples by heart."""
     from specc.runs.summary import curves
 
@@ -264,7 +264,7 @@ def _verdict(run: Run, count: int) -> str:
     return f"{said}; a model that cannot learn a few examples has a mistake or too small a rate"
 
 
-def _next(run: Run) -> str:
+def _next(run: RunFolder) -> str:
     """Return the commands that come next, for a person."""
     from specc.runs.names import name_of
 
@@ -279,7 +279,7 @@ def _next(run: Run) -> str:
     return "\nnext\n" + "\n".join(f"  {each:<{width}}  {what}" for each, what in commands.items())
 
 
-def _result(run: Run) -> str:
+def _result(run: RunFolder) -> str:
     """Return a text with the best epoch and the folder of the run."""
     from specc.runs.display import figures
     from specc.runtime.checkpoint import standing

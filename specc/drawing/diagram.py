@@ -75,7 +75,7 @@ class Box:
 
 
 @dataclass(eq=False)
-class Frame:
+class BlockFrame:
     """Boxes that one use of a block or shared layer is made of; `level` counts the frames in it."""
 
     title: str
@@ -89,7 +89,7 @@ class Diagram:
     title: str
     boxes: list[Box]
     arrows: list[tuple[Box, Box]]
-    frames: list[Frame]
+    frames: list[BlockFrame]
     summary: str
 
 
@@ -103,7 +103,7 @@ class _Maker:
         self.program = program
         self.owner: dict[Node, Box] = {}
         self.boxes: list[Box] = []
-        self.frames: list[Frame] = []
+        self.frames: list[BlockFrame] = []
         self.elements = {each.path: each.type.elements for each in program.parameters}
         self.seen: set[str] = set()  # paths of layers that have a box
 
@@ -201,7 +201,7 @@ class _Maker:
                 inner = self._inner(number, frames)
                 box_of = {made[each] for each in inner if each in made}
                 boxes = [box for box in self.boxes if box in box_of]
-                self.frames.append(Frame(_short(layer.text, 40), layer.path, boxes))
+                self.frames.append(BlockFrame(_short(layer.text, 40), layer.path, boxes))
                 continue
             nodes = [node for node in nodes_of(layer, self.owner) if node not in done]
             if not nodes:

@@ -36,7 +36,7 @@ class Spot(Generic[Key]):
 
 
 @dataclass(frozen=True)
-class Layout(Generic[Key]):
+class Placement(Generic[Key]):
     """`places` are centres (x) and rows of keys, `lines` the rows and x that each arrow passes."""
 
     places: dict[Key, tuple[float, int]]
@@ -46,7 +46,7 @@ class Layout(Generic[Key]):
 
 def layered(
     widths: Mapping[Key, float], arrows: Sequence[tuple[Key, Key]], last: Collection[Key] = ()
-) -> Layout[Key]:
+) -> Placement[Key]:
     """Return a row and an x for each key; keys in `last` get the last row."""
     rows = _rows(list(widths), arrows)
     rows |= dict.fromkeys(last, max(rows.values(), default=0))
@@ -72,7 +72,7 @@ def layered(
         _straighten(chain[1:-1], table)
     lines = {arrow: [(spot.row, spot.x) for spot in chain] for arrow, chain in chains.items()}
     places = {key: (spot.x, spot.row) for key, spot in spots.items()}
-    return Layout(places, lines, [[s.key for s in row if s.key is not None] for row in table])
+    return Placement(places, lines, [[s.key for s in row if s.key is not None] for row in table])
 
 
 def _rows(keys: Sequence[Key], arrows: Sequence[tuple[Key, Key]]) -> dict[Key, int]:

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from xml.sax.saxutils import escape
 
-from specc.drawing.diagram import Box, Diagram, Frame
-from specc.drawing.layered import Layout, layered
+from specc.drawing.diagram import BlockFrame, Box, Diagram
+from specc.drawing.layered import Placement, layered
 
 SIGN, SMALL = 7.3, 6.1
 """The mean widths of a letter of a title, and of a detail."""
@@ -86,7 +86,7 @@ def _height(box: Box) -> float:
     return TALL if box.detail else FLAT
 
 
-def _heights(diagram: Diagram, layout: Layout[Box]) -> tuple[list[float], list[float], float]:
+def _heights(diagram: Diagram, layout: Placement[Box]) -> tuple[list[float], list[float], float]:
     """Where each row starts, how high it is, and where the last one ends."""
     starts: dict[int, int] = {}
     ends: dict[int, int] = {}
@@ -103,7 +103,7 @@ def _heights(diagram: Diagram, layout: Layout[Box]) -> tuple[list[float], list[f
     return tops, heights, top - GAP
 
 
-def _frame(frame: Frame, places: Places, widths: Mapping[Box, float], diagram: Diagram) -> str:
+def _frame(frame: BlockFrame, places: Places, widths: Mapping[Box, float], diagram: Diagram) -> str:
     """Return a frame around boxes, or nothing if another box would be inside it."""
     inset = INSET + 7 * frame.level
     left = min(places[box][0] - widths[box] / 2 for box in frame.boxes) - inset

@@ -98,7 +98,7 @@ class Layer:
     sequence: str | None = None  # its input and output are those of a step of this sequence
 
 
-class Made(Protocol):
+class MadeFrom(Protocol):
     """The file that a program was made of, and the overrides that it was checked with."""
 
     @property
@@ -138,7 +138,7 @@ class Program:
         tuple[str, str], ...
     ] = ()  # states that go on from batch to batch, and the ports
     # that say where they begin anew
-    resized: Made | None = field(
+    resized: MadeFrom | None = field(
         default=None, compare=False, repr=False
     )  # the same file with other sizes
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)

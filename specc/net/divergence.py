@@ -33,7 +33,7 @@ from specc.source import Span
 SHOWN = 4  # examples, and operands, that a message lists
 
 
-class Operand(NamedTuple):
+class OperandRange(NamedTuple):
     """An input of the operation: its least and largest value, where the result is not finite."""
 
     node: Node
@@ -52,13 +52,13 @@ class Cause:
 
     node: Node
     value: float
-    operands: tuple[Operand, ...]
+    operands: tuple[OperandRange, ...]
     examples: tuple[int, ...]
     is_forward: bool
 
     def in_words(
         self, rows: Sequence[int] | np.ndarray, updates: Set[Span | None] = frozenset()
-    ) -> Finding:
+    ) -> WordedCause:
         """The cause as a message shows it.
 
         `rows` are the records of the batch, counted from 0; `updates` are the places of the
@@ -84,10 +84,10 @@ class Cause:
             notes.append(_listed("example", [k + 1 for k in self.examples], " of the batch"))
             records = [int(rows[k]) + 1 for k in self.examples]
             notes.append(_listed("record", records, " of the data"))
-        return Finding(span, what, tuple(dict.fromkeys(notes)))
+        return WordedCause(span, what, tuple(dict.fromkeys(notes)))
 
 
-class Finding(NamedTuple):
+class WordedCause(NamedTuple):
     """A cause in words: its place (None for an operation that the compiler added), and notes."""
 
     span: Span | None
@@ -103,7 +103,7 @@ def explain(
     seed: int,
     step: int,
     training: bool = True,
-) -> Finding | None:
+) -> WordedCause | None:
     """Why a training step (`step` counts from 0), or an evaluation, was not finite: see `locate`.
 
     `leaves` hold the values of the `rows` of one batch, and all parameters, states and settings.
@@ -179,7 +179,7 @@ class _Event(NamedTuple):
 
     number: int  # in the order of the computation
     value: float
-    operands: tuple[Operand, ...]
+    operands: tuple[OperandRange, ...]
     examples: tuple[int, ...]
     sources: tuple[Node, ...]  # the inputs that are not finite where the result is not
 
@@ -268,14 +268,16 @@ def _contributes(node: Node, each: Node, inputs, array: np.ndarray, is_bad: np.n
     return True
 
 
-def _operand(node: Node, array: np.ndarray, shape: tuple[int, ...], at: tuple[int, ...]) -> Operand:
+def _operand(
+    node: Node, array: np.ndarray, shape: tuple[int, ...], at: tuple[int, ...]
+) -> OperandRange:
     array = np.asarray(array)
     if array.shape == shape:
-        return Operand(node, float(array[at]), float(array[at]))
+        return OperandRange(node, float(array[at]), float(array[at]))
     if node.type.batched and shape and array.ndim and len(array) == shape[0]:
         array = array[at[0]]
     with np.errstate(all="ignore"):
-        return Operand(
+        return OperandRange(
             node,
             float(np.nanmin(array)) if not np.isnan(array).all() else np.nan,
             float(np.nanmax(array)) if not np.isnan(array).all() else np.nan,
@@ -296,7 +298,7 @@ def _said(node: Node) -> str:
     return f"`{text if len(text) <= 60 else text[:57] + '...'}`"
 
 
-def _range(operand: Operand) -> str:
+def _range(operand: OperandRange) -> str:
     if operand.least == operand.largest or np.isnan(operand.least):
         return f"{operand.least:.4g}"
     return f"between {operand.least:.4g} and {operand.largest:.4g}"

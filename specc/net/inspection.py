@@ -21,7 +21,7 @@ from specc import pipeline
 from specc.backend.reference import evaluate
 from specc.ir.graph import Node, apply
 from specc.ir.types import Type
-from specc.net.divergence import Finding, explain
+from specc.net.divergence import WordedCause, explain
 from specc.net.training import Training
 from specc.ops.broadcast import Sum, sum_batch
 from specc.ops.carry import closed, following
@@ -90,7 +90,7 @@ class Inspection:
         total_steps: int = 0,
         stale: float = 0,
         training: bool = True,
-    ) -> Finding | None:
+    ) -> WordedCause | None:
         """Why the training step `step` (from 0) over one batch, `rows`, is not finite; without
         `training`, why an evaluation is not.
 

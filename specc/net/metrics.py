@@ -18,7 +18,7 @@ from specc.net.weights import Weights
 from specc.passes import lower
 
 
-class Metrics:
+class MetricColumns:
     """The columns of a model's report, and the record of numbers that they follow from."""
 
     def __init__(self, program: Program) -> None:

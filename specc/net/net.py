@@ -23,7 +23,7 @@ from specc.ir.plan import Plan
 from specc.ir.program import Program
 from specc.net.answers import Meaning, meanings
 from specc.net.arrays import completed, count, examples
-from specc.net.metrics import Metrics
+from specc.net.metrics import MetricColumns
 from specc.net.prediction import Prediction
 from specc.net.programs import Clock, Programs
 from specc.net.ready import Ready
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from specc.backend.measure.timing import StepTimes
     from specc.flow import Flow
     from specc.net.decoding import Decoding
-    from specc.net.divergence import Finding
+    from specc.net.divergence import WordedCause
     from specc.net.fitting import Callback
     from specc.net.gradients_of import GradientsOf
     from specc.net.inspection import Inspection
@@ -80,7 +80,7 @@ class Net:
         self.training = Training(self.programs)
         self.encoding = Encoding()  # what the training data taught of words and columns
         self.epochs_done = 0  # of `fit`
-        self.metrics = Metrics(program)
+        self.metrics = MetricColumns(program)
         self.columns, self.record_width = self.metrics.columns, self.metrics.record_width
         self._gradients, self._ready = Mutex(), Ready(self.programs, Kind.GRADIENTS)
         self._names = tuple(port.name for port in program.ports)
@@ -256,7 +256,7 @@ class Net:
         total_steps: int = 0,
         stale: float = 0,
         training: bool = True,
-    ) -> Finding | None:
+    ) -> WordedCause | None:
         """Why a training step, or an evaluation, is not finite: see `Inspection.diagnose`."""
         return self.inspection.diagnose(
             data, rows, step, steps_per_epoch, total_steps, stale, training

@@ -39,7 +39,7 @@ class Prediction:
         self.programs, self.weights = programs, programs.weights
         self._program = programs.program
         self._ports = {port.name: port for port in self._program.ports}
-        self._prepared: dict[int, Fastest | prepared.Prediction] = {}
+        self._prepared: dict[int, Fastest | prepared.PreparedPrediction] = {}
         self._at_once: dict[int, tuple[int, int | None]] = {}
 
     def run(
@@ -155,7 +155,7 @@ class Prediction:
             if lock.closed is not None:
                 lock.tell()
 
-    def _prepare(self, rows: int) -> Fastest | prepared.Prediction | None:
+    def _prepare(self, rows: int) -> Fastest | prepared.PreparedPrediction | None:
         """A call for so many rows that is kept ready; None if there is none."""
         programs = self.programs
         if rows < 1 or self.weights.slots or len(self._prepared) >= MOST_PREPARED:
@@ -181,7 +181,7 @@ class Prediction:
                     of_one = [programs.compiled(Kind.PREDICT, 1, each) for each in self._of_one]
                     ways = [(each, not number) for number, each in enumerate(of_one)]
                 calls = [
-                    prepared.Prediction(
+                    prepared.PreparedPrediction(
                         each, ports, names, rows, batch, programs.seed, others, is_alone
                     )
                     for each, is_alone in (ways if programs.threads > 1 else ways[:1])

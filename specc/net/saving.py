@@ -16,7 +16,7 @@ from specc.runtime import checkpoint, pins
 from specc.runtime.checkpoint import Progress
 from specc.runtime.errors import run_error
 from specc.runtime.files import make_folders, reason, replace
-from specc.runtime.run import Record, Run
+from specc.runtime.run import Record, RunFolder
 
 if TYPE_CHECKING:
     from specc.net.net import Net
@@ -35,7 +35,7 @@ def save(net: Net, folder: Path) -> Path:
         )
     texts = program.resized.texts()
     beside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-    run = Run(beside, record_of(net, texts))
+    run = RunFolder(beside, record_of(net, texts))
     try:
         make_folders(beside)
         for name, text in texts.items():

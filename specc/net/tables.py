@@ -19,7 +19,7 @@ from specc.pipeline import Kind
 from specc.recipe import DataCall, Port
 from specc.runtime.data import load
 from specc.runtime.data.field import Rows
-from specc.runtime.data.load import Part
+from specc.runtime.data.load import DataPart
 from specc.runtime.errors import AllMissing
 from specc.runtime.given import source
 from specc.runtime.metrics import short_names
@@ -69,7 +69,7 @@ def evaluate(net: Net, data: object) -> dict[str, float | np.ndarray]:
     return {**short, **tables}
 
 
-def part_of(net: Net, data: object, ports: Sequence[Port]) -> Part:
+def part_of(net: Net, data: object, ports: Sequence[Port]) -> DataPart:
     """Return the values of some ports in a table; raises DataError if they do not fit the model."""
     recipe = net.program.recipe
     dropped = {port.name for port in net.ports} - {port.name for port in ports}

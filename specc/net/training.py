@@ -32,9 +32,9 @@ from specc.system.locks import COMPILER
 STEPS_WORTH_PROGRAMS = 1000
 
 if TYPE_CHECKING:
-    from specc.net.divergence import Finding
+    from specc.net.divergence import WordedCause
 
-    Diagnose = Callable[[Mapping[str, Column], np.ndarray, int], Finding | None]
+    Diagnose = Callable[[Mapping[str, Column], np.ndarray, int], WordedCause | None]
     Columns = Callable[[Mapping[str, np.ndarray]], Mapping[str, Column]]
 
 

@@ -22,7 +22,7 @@ MOST_PACKED = 4000  # values, for the time of packing grows with their square
 
 
 @dataclass(eq=False)
-class Span:
+class HeldMemory:
     """Memory that was taken, and from when to when it is held."""
 
     size: int
@@ -39,7 +39,7 @@ class Layout:
         self.arena = 0
         self.holes: list[tuple[int, int]] = []  # (offset, bytes), by offset, none beside another
         self.sizes: list[tuple[int, int]] = []  # (bytes, offset), by size
-        self.spans: list[Span] = []  # all that was taken, in this order
+        self.spans: list[HeldMemory] = []  # all that was taken, in this order
         self.clock = 0
         self._held: dict[int, int] = {}  # offset -> number of its span
 
@@ -67,7 +67,7 @@ class Layout:
         offset = self._taken(size)
         self.clock += 1
         self._held[offset] = len(self.spans)
-        self.spans.append(Span(size, self.clock))
+        self.spans.append(HeldMemory(size, self.clock))
         return offset
 
     def _taken(self, size: int) -> int:
@@ -129,7 +129,7 @@ class Packed(Layout):
         pass
 
 
-def packed(spans: list[Span]) -> list[int]:
+def packed(spans: list[HeldMemory]) -> list[int]:
     """An offset for each span, so that none lies where another one is held at the same time."""
     size, start, end = (
         np.array([getattr(each, name) for each in spans], float)

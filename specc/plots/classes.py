@@ -13,12 +13,12 @@ from specc.plots.marks import (
     Diagonal,
     Figure,
     Gallery,
+    Heatmap,
     Line,
     Panel,
     Part,
     Picture,
     Points,
-    Table,
     Text,
 )
 from specc.plots.subject import Subject
@@ -45,7 +45,7 @@ def confusion(subject: Subject) -> Figure:
         axis = Axis("predicted", names=tuple(names))
         panels.append(
             Panel(
-                (Table(np.sqrt(table), texts, "counts", low=0),),
+                (Heatmap(np.sqrt(table), texts, "counts", low=0),),
                 _title(subject, head),
                 axis,
                 Axis("true", names=tuple(names)),

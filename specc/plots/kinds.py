@@ -21,7 +21,7 @@ Needs = Callable[[Subject], str]
 
 
 @dataclass(frozen=True)
-class Kind:
+class FigureKind:
     """A figure: its name, what it shows in a line, how it is drawn, and what it needs."""
 
     name: str
@@ -106,44 +106,45 @@ def _one_head(subject: Subject) -> str:
 
 
 KINDS = (
-    Kind("curves", "loss and metrics, epoch by epoch", curves.curves, (_history,)),
-    Kind("confusion", "which classes are taken for which", classes.confusion,
-         (_examples, _classes)),
-    Kind("classes", "precision and recall of each class", classes.by_class, (_examples, _classes)),
-    Kind("roc", "true against false positives, for all thresholds", classes.receiver,
-         (_examples, _classes)),
-    Kind("calibration", "how sure the model is, against how often it is right",
-         classes.reliability, (_examples, _classes)),
-    Kind("mistakes", "the mistakes that the model was surest of", classes.mistakes,
-         (_examples, _classes, _any_mistakes)),
-    Kind("fit", "predicted against true values", space.fit, (_examples, _numbers)),
-    Kind("boundary", "what is answered at each point of a plane", space.boundary,
-         (_examples, _found(space.plane_input), _one_head)),
-    Kind("embedding", "examples as the last hidden layer sees them", space.embedding,
-         (_examples, _found(space.hidden_layer))),
-    Kind("words", "the learned vectors of words or letters", space.words,
-         (_found(space.word_table),)),
-    Kind("outputs", "inputs, and the pictures that the model makes of them", layers.outputs,
-         (_examples, _pictures, _found(layers.picture_outputs))),
-    Kind("filters", "weights of the first layer that reads pictures", layers.filters,
-         (_pictures, _found(layers.first_filters))),
-    Kind("maps", "what each layer makes of one picture", layers.maps,
-         (_examples, _pictures, _maps)),
-    Kind("features", "what units of a layer look for", layers.features,
-         (_examples, _pictures, _found(layers.unit_layer)), is_slow=True),
-    Kind("saliency", "the pixels that an answer depends on", layers.saliency,
-         (_examples, _pictures, _whole_classes), is_slow=True),
-    Kind("samples", "texts that the model wrote while it was trained", through_time.samples,
-         (_texts,)),
-    Kind("states", "states of recurrent layers along a sequence", through_time.states,
-         (_examples, _steps), is_slow=True),
-    Kind("flow", "gradients from layer to layer, and along time", through_time.flow,
-         (_examples, _losses), is_slow=True),
-    Kind("weights", "how the parameters are distributed", layers.weights),
+    FigureKind("curves", "loss and metrics, epoch by epoch", curves.curves, (_history,)),
+    FigureKind("confusion", "which classes are taken for which", classes.confusion,
+               (_examples, _classes)),
+    FigureKind("classes", "precision and recall of each class", classes.by_class,
+               (_examples, _classes)),
+    FigureKind("roc", "true against false positives, for all thresholds", classes.receiver,
+               (_examples, _classes)),
+    FigureKind("calibration", "how sure the model is, against how often it is right",
+               classes.reliability, (_examples, _classes)),
+    FigureKind("mistakes", "the mistakes that the model was surest of", classes.mistakes,
+               (_examples, _classes, _any_mistakes)),
+    FigureKind("fit", "predicted against true values", space.fit, (_examples, _numbers)),
+    FigureKind("boundary", "what is answered at each point of a plane", space.boundary,
+               (_examples, _found(space.plane_input), _one_head)),
+    FigureKind("embedding", "examples as the last hidden layer sees them", space.embedding,
+               (_examples, _found(space.hidden_layer))),
+    FigureKind("words", "the learned vectors of words or letters", space.words,
+               (_found(space.word_table),)),
+    FigureKind("outputs", "inputs, and the pictures that the model makes of them", layers.outputs,
+               (_examples, _pictures, _found(layers.picture_outputs))),
+    FigureKind("filters", "weights of the first layer that reads pictures", layers.filters,
+               (_pictures, _found(layers.first_filters))),
+    FigureKind("maps", "what each layer makes of one picture", layers.maps,
+               (_examples, _pictures, _maps)),
+    FigureKind("features", "what units of a layer look for", layers.features,
+               (_examples, _pictures, _found(layers.unit_layer)), is_slow=True),
+    FigureKind("saliency", "the pixels that an answer depends on", layers.saliency,
+               (_examples, _pictures, _whole_classes), is_slow=True),
+    FigureKind("samples", "texts that the model wrote while it was trained", through_time.samples,
+               (_texts,)),
+    FigureKind("states", "states of recurrent layers along a sequence", through_time.states,
+               (_examples, _steps), is_slow=True),
+    FigureKind("flow", "gradients from layer to layer, and along time", through_time.flow,
+               (_examples, _losses), is_slow=True),
+    FigureKind("weights", "how the parameters are distributed", layers.weights),
 )  # fmt: skip
 """All figures, in the order of a report."""
 
 
-def find(name: str) -> Kind:
+def find(name: str) -> FigureKind:
     """The kind of a name; raises KeyError if there is none."""
     return {kind.name: kind for kind in KINDS}[name]

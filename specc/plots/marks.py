@@ -71,7 +71,7 @@ class Bars:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class Heatmap:
     """A colour for each cell of `values`, [rows, columns], row 0 at the top; or the colours
     themselves, uint8 [rows, columns, 3].
 
@@ -122,7 +122,7 @@ class Diagonal:
 
 Named = Line | Points | Bars | Rule | Diagonal
 """What a legend names."""
-Mark = Named | Table
+Mark = Named | Heatmap
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,9 +155,9 @@ class Panel:
                 else:
                     yield 0.0
                     yield from map(float, mark.heights)
-            elif isinstance(mark, Table) and mark.extent is not None:
+            elif isinstance(mark, Heatmap) and mark.extent is not None:
                 yield from mark.extent[:2] if axis == "x" else mark.extent[2:]
-            elif isinstance(mark, Table):
+            elif isinstance(mark, Heatmap):
                 yield from (-0.5, mark.values.shape[axis == "x"] - 0.5)
             elif isinstance(mark, Rule):
                 value = mark.x if axis == "x" else mark.y
@@ -165,8 +165,8 @@ class Panel:
                     yield float(value)
 
     @property
-    def tables(self) -> list[Table]:
-        return [mark for mark in self.marks if isinstance(mark, Table)]
+    def tables(self) -> list[Heatmap]:
+        return [mark for mark in self.marks if isinstance(mark, Heatmap)]
 
 
 def _range(values: list[float], axis: Axis) -> tuple[float, float]:

@@ -20,6 +20,7 @@ from specc.plots.marks import (
     Diagonal,
     Figure,
     Gallery,
+    Heatmap,
     Line,
     Mark,
     Panel,
@@ -27,7 +28,6 @@ from specc.plots.marks import (
     Passage,
     Points,
     Rule,
-    Table,
     Text,
 )
 from specc.plots.svg.others import folded, wrapped
@@ -131,7 +131,7 @@ def _panel(axes: Axes, panel: Panel) -> None:
         _ends(axes, axis, name)
     if panel.is_square and not (panel.tables and panel.tables[0].extent is None):
         axes.set_box_aspect(1)
-    named = sum(not isinstance(mark, Table) and bool(mark.name) for mark in panel.marks)
+    named = sum(not isinstance(mark, Heatmap) and bool(mark.name) for mark in panel.marks)
     if named > 4:
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), borderaxespad=0.2)
     elif named:
@@ -186,11 +186,11 @@ def _mark(axes: Axes, mark: Mark, colour: str, panel: Panel) -> None:
         axes.axhline(mark.y or 0.0, color=GRAY, ls="--", lw=1, label=mark.name)
     elif isinstance(mark, Diagonal):
         axes.axline((0, 0), slope=1, color=GRAY, ls="--", lw=1, label=mark.name)
-    elif isinstance(mark, Table):
+    elif isinstance(mark, Heatmap):
         _table(axes, mark, panel)
 
 
-def _table(axes: Axes, table: Table, panel: Panel) -> None:
+def _table(axes: Axes, table: Heatmap, panel: Panel) -> None:
     low, high = table.range
     pixels = colours.of_table(table.values, low, high, table.scale)
     if table.scale == "counts":
@@ -210,7 +210,7 @@ def _table(axes: Axes, table: Table, panel: Panel) -> None:
         _bar(axes, table)
 
 
-def _bar(axes: Axes, table: Table) -> None:
+def _bar(axes: Axes, table: Heatmap) -> None:
     """The bar of colours beside a table."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize

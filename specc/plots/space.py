@@ -7,7 +7,7 @@ import numpy as np
 from specc.ir.graph import topological
 from specc.plots import colours
 from specc.plots.classes import classifiers, described
-from specc.plots.marks import Axis, Diagonal, Figure, Mark, Panel, Points, Table
+from specc.plots.marks import Axis, Diagonal, Figure, Heatmap, Mark, Panel, Points
 from specc.plots.subject import Subject
 from specc.recipe import Column
 
@@ -127,7 +127,7 @@ def boundary(subject: Subject) -> Figure:
     extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
     marks: list[Mark] = []
     if head.kind == "number":
-        marks.append(Table(values.reshape(FINE, FINE), extent=extent))
+        marks.append(Heatmap(values.reshape(FINE, FINE), extent=extent))
         truth = subject.values(head.port.name, rows)
         titles = tuple(f"{each:.4g}" for each in np.ravel(truth))
         marks.append(Points(x[:, 0], x[:, 1], "", 7, titles))
@@ -137,7 +137,7 @@ def boundary(subject: Subject) -> Figure:
         chance = head.probabilities(values)
         sure = chance.max(-1) - np.sort(chance, -1)[:, -2]
         # classes by number, paler where the two best are close
-        marks.append(Table(mixed(chance.argmax(-1), sure).reshape(FINE, FINE, 3), extent=extent))
+        marks.append(Heatmap(mixed(chance.argmax(-1), sure).reshape(FINE, FINE, 3), extent=extent))
         truth = subject.values(head.port.name, rows).astype(int)
         for k, name in enumerate(subject.names(head.port)):
             own = truth == k

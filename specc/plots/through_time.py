@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specc.ir.program import Layer
-from specc.plots.marks import Axis, Figure, Line, Mark, Panel, Part, Passage, Table, Text
+from specc.plots.marks import Axis, Figure, Heatmap, Line, Mark, Panel, Part, Passage, Text
 from specc.plots.subject import Subject
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def states(subject: Subject, example: int = 0) -> Figure:
         shown = table[:steps, units].T
         side = Axis("unit", names=tuple(map(str, units)))
         parts.append(
-            Panel((Table(shown, scale="signed"),), f"{layer.path}: {layer.text}", axis, side)
+            Panel((Heatmap(shown, scale="signed"),), f"{layer.path}: {layer.text}", axis, side)
         )
         if letters:
             for unit in units[:MOST_PASSAGES]:

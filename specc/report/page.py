@@ -16,7 +16,7 @@ from specc.drawing.diagram import diagram
 from specc.drawing.shapes import over, port_shape
 from specc.drawing.svg import drawing
 from specc.plots import answers, classes
-from specc.plots.kinds import KINDS, Kind
+from specc.plots.kinds import KINDS, FigureKind
 from specc.plots.marks import Figure
 from specc.plots.subject import Subject
 from specc.plots.svg.document import STYLE, svg
@@ -183,7 +183,7 @@ def _with_code(text: str) -> str:
     return "".join(f"<code>{each}</code>" if k % 2 else each for k, each in enumerate(pieces))
 
 
-def _beside(kind: Kind, subject: Subject) -> str:
+def _beside(kind: FigureKind, subject: Subject) -> str:
     """A table of numbers that belongs to a figure."""
     if kind.name != "classes":
         return ""

@@ -21,7 +21,7 @@ from specc.runtime.metrics import short_names
 
 if TYPE_CHECKING:
     from specc.net.net import Net
-    from specc.runtime.data import Part
+    from specc.runtime.data import DataPart
 
 BINS = 10  # of the confidence, for the calibration
 MOST_SLICES = 20
@@ -60,7 +60,7 @@ class Calibration:
     error: float
 
 
-def _scored(net: Net, part: Part) -> list[tuple[Meaning, np.ndarray, np.ndarray]]:
+def _scored(net: Net, part: DataPart) -> list[tuple[Meaning, np.ndarray, np.ndarray]]:
     """Return each target of one class with its values, `[n]`, and what the output holds of each
     class, `[n, classes]`: probabilities where they are known.
     """
@@ -85,7 +85,7 @@ def _scored(net: Net, part: Part) -> list[tuple[Meaning, np.ndarray, np.ndarray]
     return found
 
 
-def classes(net: Net, part: Part) -> dict[str, list[ClassCount]]:
+def classes(net: Net, part: DataPart) -> dict[str, list[ClassCount]]:
     """Return the counts of each class of each target that an output scores."""
     found = {}
     for meaning, truth, chances in _scored(net, part):
@@ -102,7 +102,7 @@ def classes(net: Net, part: Part) -> dict[str, list[ClassCount]]:
     return found
 
 
-def calibration(net: Net, part: Part) -> dict[str, Calibration]:
+def calibration(net: Net, part: DataPart) -> dict[str, Calibration]:
     """Return the calibration of each output that gives probabilities, by its target."""
     found = {}
     for meaning, truth, chances in _scored(net, part):
@@ -121,7 +121,9 @@ def calibration(net: Net, part: Part) -> dict[str, Calibration]:
     return found
 
 
-def slices(net: Net, part: Part, texts: Sequence[str]) -> dict[str, tuple[int, dict[str, float]]]:
+def slices(
+    net: Net, part: DataPart, texts: Sequence[str]
+) -> dict[str, tuple[int, dict[str, float]]]:
     """Return the examples and figures of each value of a column, the most frequent first.
 
     `texts` has the value of each example of the part.
@@ -140,7 +142,9 @@ def slices(net: Net, part: Part, texts: Sequence[str]) -> dict[str, tuple[int, d
     return found
 
 
-def column_texts(net: Net, part: Part, name: str, call: DataCall | None, folder: Path) -> list[str]:
+def column_texts(
+    net: Net, part: DataPart, name: str, call: DataCall | None, folder: Path
+) -> list[str]:
     """Return the value of a column in each row of a part: of a port of classes, or of the table.
 
     Raises ValueError with the names that there are for one that is in neither.

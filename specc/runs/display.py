@@ -63,7 +63,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-class Columns:
+class EpochColumns:
     """The aligned columns of the epochs' lines: as many figures as there is room for."""
 
     def __init__(self, names: Iterable[str], epochs: int, has_validation: bool) -> None:
@@ -143,7 +143,7 @@ class Lines(Quiet):
 
     def __init__(self, net: CompiledModel, epochs: int) -> None:
         self.net, self.epochs = net, epochs
-        self.columns: Columns | None = None
+        self.columns: EpochColumns | None = None
         self.has_started = False
         self.losses: list[float] = []
         self.told = 0.0
@@ -165,7 +165,7 @@ class Lines(Quiet):
     def epoch(self, epoch: Epoch) -> None:
         if self.columns is None:
             names = shown(self.net.columns)
-            self.columns = Columns(names, self.epochs, epoch.validation is not None)
+            self.columns = EpochColumns(names, self.epochs, epoch.validation is not None)
             self.line(f"{self.columns.header()} * best")
         self.losses.append((epoch.validation or epoch.training).get("loss", math.nan))
         if self.epochs > FEW_EPOCHS and epoch.epoch < self.epochs:

@@ -61,7 +61,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Report:
+class Grade:
     """All checks of an answer."""
 
     answer: str
@@ -99,7 +99,7 @@ def grade(
     wanted: Wanted | None = None,
     values: Mapping[str, str | int | float] | None = None,
     data: Path | None = None,
-) -> Report:
+) -> Grade:
     """Compare the model in a file with that of a reference.
 
     `values` change settings of both files, such as `epochs`; relative paths of data start at
@@ -112,9 +112,9 @@ def grade(
     theirs = driver.load(Path(reference), values)
     folder = data or Path(reference).parent
 
-    def report(checks: Iterable[Check]) -> Report:
+    def report(checks: Iterable[Check]) -> Grade:
         found = (each for each in checks if each.name in wanted.checks)
-        return Report(str(answer), str(reference), tuple(found))
+        return Grade(str(answer), str(reference), tuple(found))
 
     try:
         own = driver.load(Path(answer), values)

@@ -18,12 +18,12 @@ from specc.runtime.train import Watch
 KINDS = ("jsonl", "tensorboard")
 
 
-def logged(kind: str, folder: Path, watch: Watch) -> Log:
+def logged(kind: str, folder: Path, watch: Watch) -> LogWatch:
     """Return a watch that writes a log, too. Raises ImportError without the package it needs."""
     return Jsonl(folder, watch) if kind == "jsonl" else TensorBoard(folder, watch)
 
 
-class Log:
+class LogWatch:
     """Passes on what it sees to another watch."""
 
     def __init__(self, watch: Watch) -> None:
@@ -39,7 +39,7 @@ class Log:
         """Write what is left."""
 
 
-class Jsonl(Log):
+class Jsonl(LogWatch):
     """`log.jsonl`: an object for each look at the steps, and one for each epoch."""
 
     def __init__(self, folder: Path, watch: Watch) -> None:
@@ -75,7 +75,7 @@ class Jsonl(Log):
         self._file.close()
 
 
-class TensorBoard(Log):
+class TensorBoard(LogWatch):
     """Scalars by their names, over the steps of the training."""
 
     def __init__(self, folder: Path, watch: Watch) -> None:

@@ -18,7 +18,7 @@ from specc.source import Source
 if TYPE_CHECKING:
     from specc.ir.program import Program
     from specc.net.net import Net
-    from specc.runtime.run import Run
+    from specc.runtime.run import RunFolder
 
 
 def checked(
@@ -54,7 +54,7 @@ def look_at_data(
         listener.diagnostics(found)
 
 
-def run_program(run: Run, changes: Mapping[str, str | int], listener: Listener) -> Program:
+def run_program(run: RunFolder, changes: Mapping[str, str | int], listener: Listener) -> Program:
     """Return the program of a run, with the changes that it was trained with and new `changes`.
 
     Raises `RunError` if its files were edited. A different machine or different versions of

@@ -22,7 +22,7 @@ from specc.recipe import DataCall, Recipe
 if TYPE_CHECKING:
     from specc.runtime.data import Data
     from specc.runtime.pins import Pins
-    from specc.runtime.run import Run
+    from specc.runtime.run import RunFolder
 
 BUILT_ON = ("numpy", "llvmlite")
 SHOWN = 12  # hex digits of a hash in messages
@@ -82,7 +82,7 @@ def pins(recipe: Recipe, texts: dict[str, str], data: Data, files: dict[str, str
     )
 
 
-def compare_model(run: Run, warn: Warn) -> None:
+def compare_model(run: RunFolder, warn: Warn) -> None:
     """Raise `RunError` if model.dl or a file that it uses was edited; warn of other surroundings.
 
     Each run is compared once. A run of an older version of specc has no hashes: that is a warning.
@@ -114,7 +114,7 @@ def compare_model(run: Run, warn: Warn) -> None:
     _warn_of_surroundings(run, pinned, warn)
 
 
-def _warn_of_surroundings(run: Run, pinned: Pins, warn: Warn) -> None:
+def _warn_of_surroundings(run: RunFolder, pinned: Pins, warn: Warn) -> None:
     """Say what else than the model and the data is not as it was."""
     now = versions() | machine()
     then = pinned.versions | pinned.machine
@@ -135,7 +135,7 @@ def _warn_of_surroundings(run: Run, pinned: Pins, warn: Warn) -> None:
         )
 
 
-def require_data(run: Run, recipe: Recipe, data: Data, folder: Path) -> None:
+def require_data(run: RunFolder, recipe: Recipe, data: Data, folder: Path) -> None:
     """Raise `RunError` unless training and validation examples are those of the run.
 
     A training is resumed on the same examples alone: with rows added, too, the order of the
@@ -167,7 +167,7 @@ def require_data(run: Run, recipe: Recipe, data: Data, folder: Path) -> None:
         )
 
 
-def counts_then(run: Run, recipe: Recipe) -> dict[str, list[int]]:
+def counts_then(run: RunFolder, recipe: Recipe) -> dict[str, list[int]]:
     """Return the number of examples of each source in the training; empty if unknown (old runs)."""
     record = run.record
     if record.pins is not None:
@@ -181,7 +181,9 @@ def counts_then(run: Run, recipe: Recipe) -> dict[str, list[int]]:
     return {"data": [sum(record.examples.values())]}
 
 
-def require_rows(run: Run, recipe: Recipe, data: Data, name: str, folder: Path, warn: Warn) -> None:
+def require_rows(
+    run: RunFolder, recipe: Recipe, data: Data, name: str, folder: Path, warn: Warn
+) -> None:
     """Raise `RunError` if `name` is the validation part and is not that of the training.
 
     `data` was loaded with `counts_then`: rows that were added since are left out, and a warning

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from specc.recipe import Recipe
     from specc.runtime.checkpoint import Progress
     from specc.runtime.data import Data
-    from specc.runtime.run import Record, Run
+    from specc.runtime.run import Record, RunFolder
     from specc.runtime.train import Watch
 
 TEXT = "<text>"
@@ -40,13 +40,13 @@ ENDED = ("finished", "early", "interrupted", "time")
 
 
 @dataclass
-class Training:
+class RunTraining:
     """A training and its run, which stays locked until the training has been carried out."""
 
     program: Program
     data: Data
     net: Net
-    run: Run
+    run: RunFolder
     progress: Progress
 
     @property
@@ -116,7 +116,7 @@ class Training:
 
 
 @dataclass
-class Prepared:
+class PreparedTraining:
     """A training without a run yet: all but the steps has been done."""
 
     source: Source
@@ -126,7 +126,7 @@ class Prepared:
     net: Net
     record: Record
 
-    def begun(self, runs: Path) -> Training:
+    def begun(self, runs: Path) -> RunTraining:
         """Make the run, in `runs`. Raises `RunError`."""
         from specc.runtime.checkpoint import Progress, save
         from specc.runtime.run import create
@@ -143,7 +143,7 @@ class Prepared:
             },
             lambda run: save(run.last, self.net, progress),
         )
-        return Training(self.program, self.data, self.net, run, progress)
+        return RunTraining(self.program, self.data, self.net, run, progress)
 
 
 def prepare(
@@ -156,7 +156,7 @@ def prepare(
     dtype: str = "float32",
     given: Mapping[str, Any] | None = None,
     overfit: int | None = None,
-) -> Prepared:
+) -> PreparedTraining:
     """Check a model, load its data and compile it. Raises SpecError.
 
     `content` is what the run keeps as its model.dl; relative paths of data start at `folder`.
@@ -222,7 +222,7 @@ def prepare(
         )
     texts = {name: each.text for name, each in used.items()}
     record.pins = pins(recipe, {**texts, "model.dl": source.text}, data, hashes.result())
-    return Prepared(source, content, program, data, net, record)
+    return PreparedTraining(source, content, program, data, net, record)
 
 
 OVERFIT_EPOCHS = 200
@@ -261,7 +261,7 @@ def resume(
     data_folder: Path | None = None,
     threads: int | None = None,
     dtype: str | None = None,
-) -> Training:
+) -> RunTraining:
     """Open a run and continue its training; `file` must hold the model that it was trained with."""
     from specc.backend.machine.chosen import planning_with
     from specc.runtime.run import open_to_train
@@ -276,14 +276,14 @@ def resume(
 
 
 def _continued(
-    run: Run,
+    run: RunFolder,
     values: Mapping[str, str],
     listener: Listener,
     file: Path | None,
     data_folder: Path | None,
     threads: int | None,
     dtype: str | None,
-) -> Training:
+) -> RunTraining:
     """Continue the training of an open run."""
     from specc import driver
     from specc.runs.provenance import require_data
@@ -332,7 +332,7 @@ def _continued(
     warn_of_rounding(net, listener)
     progress = restore(run.last, net)
     record.threads, record.epochs = net.threads, recipe.epochs
-    return Training(program, data, net, run, progress)
+    return RunTraining(program, data, net, run, progress)
 
 
 def _profile(folder: Path) -> Profile | None:
@@ -345,7 +345,7 @@ def _profile(folder: Path) -> Profile | None:
     return Profile.read(folder / MACHINE) if (folder / MACHINE).exists() else None
 
 
-def require_files(run: Run) -> None:
+def require_files(run: RunFolder) -> None:
     """Raise `RunError` for a run that was trained on objects of Python, which are gone."""
     from specc.runtime.errors import run_error
 

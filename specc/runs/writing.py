@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from specc.ir.program import Program
     from specc.net.net import Net
     from specc.runtime.metrics import Epoch
-    from specc.runtime.run import Record, Run
+    from specc.runtime.run import Record, RunFolder
     from specc.runtime.sample import Writer
     from specc.runtime.train import Watch
 
@@ -39,21 +39,21 @@ class Writing:
 
     @classmethod
     def of(
-        cls, run: Run, program: Program, checked: Callable[[dict[str, Any]], Program]
+        cls, run: RunFolder, program: Program, checked: Callable[[dict[str, Any]], Program]
     ) -> Writing:
         """The writing of a run with its program.
 
         `checked` returns the program with other sizes. Raises LookupError for a model without an
         input that reads a text.
         """
-        from specc.frontend.syntax.ast import Seq
+        from specc.frontend.syntax import ast
         from specc.frontend.syntax.parse import parse
         from specc.frontend.syntax.reading import read_source
         from specc.runtime.data import tokens
 
         port, data = reader(program, run.record)
         file, _ = parse(read_source(run.folder / "model.dl"))
-        lengths = {each.name.text: 1 for each in file.definitions if isinstance(each, Seq)}
+        lengths = {each.name.text: 1 for each in file.definitions if isinstance(each, ast.Seq)}
         return cls(
             _with_begin(checked(lengths), port.name),
             tuple(run.record.vocabularies[port.name]),
@@ -118,7 +118,7 @@ class Sampled:
     def __init__(
         self,
         watch: Watch,
-        run: Run,
+        run: RunFolder,
         net: Net,
         program: Program,
         steps_per_epoch: int,

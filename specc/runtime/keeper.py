@@ -16,7 +16,7 @@ from specc.runtime import checkpoint
 from specc.runtime.checkpoint import Checkpoints, Progress, tensors
 from specc.runtime.compiled import CompiledModel
 from specc.runtime.metrics import Epoch, MetricsFile
-from specc.runtime.run import Run
+from specc.runtime.run import RunFolder
 from specc.runtime.snapshot import Snapshot
 
 
@@ -60,7 +60,7 @@ class Keeper(Protocol):
 class InFolder(Checkpoints):
     """The files of a run. Figures of later epochs than `epoch` are dropped."""
 
-    def __init__(self, run: Run, net: CompiledModel, epoch: int = 0) -> None:
+    def __init__(self, run: RunFolder, net: CompiledModel, epoch: int = 0) -> None:
         self.metrics = MetricsFile(run.metrics, net.columns, epoch)
         super().__init__(run.last, run.best, net, before=self.metrics.sync)
         self.name, self.place = f"`{run.last}`", str(run.folder)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from specc.recipe import DataCall, Recipe
-from specc.runtime.data import Part
+from specc.runtime.data import DataPart
 
 SPLIT = "the last of permutation(seed, SPLIT, count), or of a text its end"  # order.py
 CHUNK = 2**24  # bytes of a column that are gathered at once
@@ -90,7 +90,7 @@ def text(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def values(part: Part, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def values(part: DataPart, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Return the hash of each column of a part: its values in the part's rows, in their order."""
     found = {}
     for name, column in part.columns.items():

@@ -68,7 +68,7 @@ class Record:
 
 
 @dataclass
-class Run:
+class RunFolder:
     """A folder with its record; `lock` is held by the process that trains it.
 
     `is_compared` says whether the record's pins have been compared with what is there now.
@@ -107,8 +107,8 @@ def create(
     parent: Path,
     record: Record,
     files: dict[str, bytes],
-    begin: Callable[[Run], None] = lambda run: None,
-) -> Run:
+    begin: Callable[[RunFolder], None] = lambda run: None,
+) -> RunFolder:
     """A new run in `parent/<model>/<number>`, with the next free number; it is locked.
 
     `files` are model.dl and the files that it uses, by their paths relative to it. `begin` writes
@@ -118,7 +118,7 @@ def create(
     run = None
     try:
         folder = claim(parent / record.model)
-        run = Run(folder, record)
+        run = RunFolder(folder, record)
         run.lock = Lock.take(folder)
         for name, content in files.items():
             path = folder / name
@@ -173,7 +173,7 @@ def _remove_unborn(folder: Path) -> None:
                 taken.release()
 
 
-def open_to_train(folder: Path) -> Run:
+def open_to_train(folder: Path) -> RunFolder:
     """The run in a folder, locked; what a killed training left beside its files is removed.
 
     Raises `RunError` where it is no run, or is being trained.
@@ -191,7 +191,7 @@ def open_to_train(folder: Path) -> Run:
     return run
 
 
-def open_run(folder: Path) -> Run:
+def open_run(folder: Path) -> RunFolder:
     """The run in a folder. Raises `RunError` where that is none."""
     path = folder / "run.json"
     if not path.is_file():
@@ -204,7 +204,7 @@ def open_run(folder: Path) -> Run:
         raise _damaged(path, f"it ends, or is no JSON, at {place}") from None
     except (ValueError, RecursionError):
         raise _damaged(path, "it is no JSON") from None
-    return Run(folder, _record(path, values))
+    return RunFolder(folder, _record(path, values))
 
 
 def _record(path: Path, values: object) -> Record:

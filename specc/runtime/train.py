@@ -30,7 +30,7 @@ from specc.runtime.errors import Diverged, RunError, diagnostic, start_of
 from specc.runtime.keeper import InFolder, Keeper
 from specc.runtime.metrics import Epoch, short_names
 from specc.runtime.order import grouped, permutation
-from specc.runtime.run import Run
+from specc.runtime.run import RunFolder
 
 STRETCH_SECONDS = 0.2
 ROUNDING = 1e-6  # relative rounding error of a mean in float32
@@ -52,7 +52,7 @@ def train(
     net: CompiledModel,
     data: Data,
     recipe: Recipe,
-    run: Run | Keeper,
+    run: RunFolder | Keeper,
     watch: Watch,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -66,7 +66,7 @@ def train(
     `Diverged` if the loss or a weight is not finite: the last checkpoint is then the state before
     that step. Raises `RunError` if a file cannot be written.
     """
-    if isinstance(run, Run):
+    if isinstance(run, RunFolder):
         keeper: Keeper = InFolder(run, net, progress.epoch if progress is not None else 0)
     else:
         keeper = run

@@ -19,7 +19,7 @@ from specc.net.fitting import fit_data
 from specc.net.training import untrainable
 from specc.passes.weigh import WEIGHT, weighed
 from specc.recipe import Column, Port
-from specc.runtime.data import Data, Part
+from specc.runtime.data import Data, DataPart
 from specc.sklearn.default import BATCH, EPOCHS, NORMALIZED_DECAY
 from specc.source import Source
 
@@ -239,7 +239,7 @@ class SpecEstimator(BaseEstimator):
                 stratify=y if is_stratified else None,
             )
             parts = {"training": np.sort(training), "validation": np.sort(validation)}
-        return Data({name: Part(columns, each) for name, each in parts.items()})
+        return Data({name: DataPart(columns, each) for name, each in parts.items()})
 
     def _train(self, data: Data, epochs: int | None, seed: int) -> None:
         recipe = replace(

@@ -188,7 +188,7 @@ class Index(Expression):
 
 
 @dataclass(eq=False, repr=False)
-class View(Expression):
+class ArrayView(Expression):
     """The memory at an address as an array in C order."""
 
     address: Expression
@@ -280,8 +280,8 @@ def replaced(tree: Expression, put: Callable[[Expression], Expression | None]) -
             return Convert(to, each(operand))
         case Index(array, at):
             return Index(each(array), tuple(map(each, at)))
-        case View(address, shape, element):
-            return View(each(address), tuple(map(each, shape)), element)
+        case ArrayView(address, shape, element):
+            return ArrayView(each(address), tuple(map(each, shape)), element)
         case Call(function, arguments):
             return Call(function, tuple(map(each, arguments)))
     return tree

@@ -25,6 +25,7 @@ from typing import Any, cast, get_args
 
 from specc.target.expressions import (
     Arithmetic,
+    ArrayView,
     Binary,
     Call,
     Choose,
@@ -41,13 +42,13 @@ from specc.target.expressions import (
     Stack,
     Truth,
     Unary,
-    View,
     replaced,
 )
 from specc.target.expressions import expression as constant
 from specc.target.statements import (
     Array,
     Assign,
+    AugmentedAssign,
     Block,
     Comment,
     Continue,
@@ -58,12 +59,11 @@ from specc.target.statements import (
     If,
     Int,
     Intrinsic,
-    Parameter,
+    KernelParameter,
     Return,
     Statement,
     Store,
     Stored,
-    Update,
     While,
 )
 
@@ -109,7 +109,7 @@ def helper(written: Callable[..., Any]) -> Function:
         name: named[name] for name in written.__code__.co_names if isinstance(named.get(name), int)
     }
     reader = _Reader(comments, numbers)
-    arguments = tuple(Parameter(each.arg, Int()) for each in definition.args.args)
+    arguments = tuple(KernelParameter(each.arg, Int()) for each in definition.args.args)
     return Function(definition.name, arguments, reader._block(definition.body))
 
 
@@ -212,17 +212,17 @@ class _Reader:
         assert not isinstance(value, float), f"{value} is not a size or a type"
         return value
 
-    def _parameter(self, argument: ast.arg) -> Parameter:
+    def _parameter(self, argument: ast.arg) -> KernelParameter:
         text = _annotation(argument)
         if text in ("int", "control"):
-            return Parameter(argument.arg, Int() if text == "int" else Control())
+            return KernelParameter(argument.arg, Int() if text == "int" else Control())
         match ast.parse(text.strip(), mode="eval").body:
             case ast.Subscript(ast.Name(id), at):
                 element = self._names.get(id, id)
                 extents = at.elts if isinstance(at, ast.Tuple) else [at]
                 if isinstance(element, str) and element in _STORED:
                     sizes = tuple(tree_of(each, self._names) for each in extents)
-                    return Parameter(argument.arg, Array(cast(Stored, element), sizes))
+                    return KernelParameter(argument.arg, Array(cast(Stored, element), sizes))
         raise ParseError(f"{argument.arg}: {text!r} is not the type of an argument")
 
     def _block(self, nodes: list[ast.stmt]) -> Block:
@@ -252,7 +252,7 @@ class _Reader:
             case ast.AugAssign(place, operator, value):
                 to = self._tree(place)
                 assert isinstance(to, (Name, Index)), ast.unparse(place)
-                yield Update(to, _ARITHMETIC[type(operator)], self._tree(value))
+                yield AugmentedAssign(to, _ARITHMETIC[type(operator)], self._tree(value))
             case ast.For(ast.Name(index), ast.Call(ast.Name("range"), ends), body, []):
                 start, stop, step = _range([self._tree(each) for each in ends])
                 yield For(index, start, stop, step, self._block(body))
@@ -354,7 +354,7 @@ def _call(
             return Convert("int", tree_of(operand, names))
         case ast.Name("view"), [address, ast.Tuple(shape), element]:
             sizes = tuple(tree_of(each, names) for each in shape)
-            return View(tree_of(address, names), sizes, _element(element, names))
+            return ArrayView(tree_of(address, names), sizes, _element(element, names))
         case ast.Name("partial_sums"), [ast.Constant(int() as length), element]:
             return Stack(length, _element(element, names))
         case ast.Name(id), _ if id not in _ELEMENTS and id not in names:

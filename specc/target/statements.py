@@ -48,7 +48,7 @@ class Store(Statement):
 
 
 @dataclass(eq=False, repr=False)
-class Update(Statement):
+class AugmentedAssign(Statement):
     """Combine a variable or an element with a value: `place += value`."""
 
     place: Name | Index
@@ -122,7 +122,7 @@ class Control(Tree):
 
 
 @dataclass(eq=False, repr=False)
-class Parameter(Tree):
+class KernelParameter(Tree):
     """An argument of a kernel."""
 
     name: str
@@ -148,6 +148,6 @@ class Function(Tree):
     """A kernel: `intrinsics` are the functions made for it, by the name that it calls them."""
 
     name: str
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[KernelParameter, ...]
     body: Block
     intrinsics: tuple[tuple[str, Intrinsic], ...] = ()

@@ -14,7 +14,7 @@ from running import at_address
 
 from specc.backend.contraction.forms import outer, packed, transposed
 from specc.backend.contraction.plan import ROUNDED, plan_contraction
-from specc.backend.contraction.problem import Form, Problem
+from specc.backend.contraction.problem import KernelForm, Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import ContractionPlan, Operand, Part, runs_from
 from specc.backend.machine import this_machine
@@ -298,12 +298,12 @@ def rounded(node: Node) -> Node:
     return apply(replace(node.op, rounded=True), *node.inputs)
 
 
-def fastest(form: Form, problem: Problem) -> ContractionPlan:
+def fastest(form: KernelForm, problem: Problem) -> ContractionPlan:
     """The plan of the fastest tile of a form."""
     return min(form.candidates(problem), key=lambda each: each.cycles).plan()
 
 
-def by(form: Form):
+def by(form: KernelForm):
     """What makes plans by one form alone; None where it does not fit."""
 
     def plan(problem: Problem):

@@ -15,7 +15,7 @@ import pytest
 from specc import driver
 from specc.backend.llvm.kernel import Kernel
 from specc.backend.llvm.memory import CAN_SLEEP
-from specc.backend.run.executor import Executor, Program, aligned_words, executor
+from specc.backend.run.executor import Executor, StepCalls, aligned_words, executor
 from specc.backend.toolchain.load import load
 from specc.backend.words import LINE, NAPS, PATIENCE, SPINS, WORKERS
 
@@ -56,7 +56,7 @@ class Counting:
         self.blocks = [
             np.array([places[n], places[(n + 1) % threads]], np.int64) for n in range(threads)
         ]
-        self.program = Program(
+        self.program = StepCalls(
             [
                 [[(addresses[COUNT], each.ctypes.data)], [(addresses[COMPARE], each.ctypes.data)]]
                 for each in self.blocks
@@ -147,7 +147,7 @@ def test_stop_ends_a_run_after_its_step(threads):
     block = np.array([words.ctypes.data], np.int64)
     idle = np.array([aligned_words(8).ctypes.data], np.int64)
     address = load([NEVER_ENOUGH])[NEVER_ENOUGH]
-    program = Program([[[(address, (idle if n else block).ctypes.data)]] for n in range(threads)])
+    program = StepCalls([[[(address, (idle if n else block).ctypes.data)]] for n in range(threads)])
 
     def stop():
         while words[0] < 1000:
@@ -199,7 +199,7 @@ def test_what_is_too_small_for_a_normal_number_becomes_0_within_a_run_alone(thre
     least = np.finfo(np.float32).tiny
     arrays = [np.full(8, 1.5 * least, np.float32) for _ in range(threads)]
     blocks = [np.array([each.ctypes.data], np.int64) for each in arrays]
-    Executor(threads).run(Program([[[(address, each.ctypes.data)]] for each in blocks]), 1)
+    Executor(threads).run(StepCalls([[[(address, each.ctypes.data)]] for each in blocks]), 1)
     for each in arrays:
         assert (each == 0).all()
     assert np.float32(1.5) * least * np.float32(0.5) > 0  # the caller's arithmetic is as it was

@@ -11,7 +11,7 @@ from running import at_address
 from test_contraction import Case, conv, dense, roles
 
 from specc.backend.contraction.forms import winograd, winograd_gradient, winograd_run
-from specc.backend.contraction.problem import Candidate, Form, Problem
+from specc.backend.contraction.problem import Candidate, KernelForm, Problem
 from specc.backend.contraction.tiling import ContractionPlan, Part
 from specc.backend.machine import this_machine
 from specc.backend.toolchain.load import load
@@ -27,7 +27,7 @@ def option(problem: Problem) -> Candidate | None:
     return fastest(next(each for each in forms if each.kind is problem.kind), problem)
 
 
-def fastest(form: Form, problem: Problem) -> Candidate | None:
+def fastest(form: KernelForm, problem: Problem) -> Candidate | None:
     """The candidate of a form that takes the fewest cycles; None if it does not fit."""
     return min(form.candidates(problem), key=lambda each: each.cycles, default=None)
 

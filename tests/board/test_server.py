@@ -10,7 +10,7 @@ import pytest
 
 from specc.board import watch as watching
 from specc.board.server import Server
-from specc.board.watch import Watch
+from specc.board.watch import RunsWatch
 
 RECORD = {
     "model": "m", "file": "/m.dl", "data": "/", "overrides": {"lr": "0.1"}, "seed": 0, "batch": 8,
@@ -143,7 +143,7 @@ def test_a_stream_ends_with_the_board(served):
 def test_only_what_changed_is_told_again(root):
     for number in (1, 2, 3):
         add(root, number)
-    watch = Watch(root)
+    watch = RunsWatch(root)
     version, runs, _ = watch.since(0)
     assert sorted(run["name"] for run in runs) == ["m/1", "m/2", "m/3"]
     assert watch.since(version) == (version, [], [])
@@ -156,7 +156,7 @@ def test_many_runs_come_in_several_looks(root, monkeypatch):
     for number in range(1, 7):
         add(root, number)
     monkeypatch.setattr(watching, "BUDGET", -1.0)
-    watch = Watch(root)
+    watch = RunsWatch(root)
     assert watch.since(0)[1] == []
     monkeypatch.setattr(watching, "BUDGET", 60.0)
     assert len(watch.since(0)[1]) == 6
@@ -166,7 +166,7 @@ def test_damaged_runs_and_numbers_that_json_lacks(root):
     (add(root, 1) / "run.json").write_text("{")
     folder = add(root, 2)
     (folder / "metrics.csv").write_text(f"{HEAD}1,1,0.5,nan,inf\n2,2,1,0.5,0.5\n3,3,1.5")
-    watch = Watch(root)
+    watch = RunsWatch(root)
     _, runs, _ = watch.since(0)
     told = {run["name"]: run for run in runs}
     assert "damaged" in told["m/1"]["problem"]

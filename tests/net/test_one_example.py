@@ -12,7 +12,7 @@ from pairs import in_turn
 import specc
 from specc.backend.reference import evaluate
 from specc.backend.run.fastest import Fastest
-from specc.backend.run.prepared import Prediction
+from specc.backend.run.prepared import PreparedPrediction
 from specc.net.prediction import FEW
 from specc.pipeline import Kind
 from specc.recipe import Column
@@ -94,11 +94,11 @@ def wanted(net, inputs) -> np.ndarray:
     return output
 
 
-def prepared(net, rows: int, alone: bool) -> Prediction:
+def prepared(net, rows: int, alone: bool) -> PreparedPrediction:
     program = net.compiled(Kind.PREDICT, 1)
     ports = [next(port for port in net.ports if port.name == name) for name in program.ports]
     names = {f"output.{term.name}": term.name for term in net.program.outputs}
-    return Prediction(program, ports, names, rows, 1, net.seed, alone=alone)
+    return PreparedPrediction(program, ports, names, rows, 1, net.seed, alone=alone)
 
 
 @pytest.mark.parametrize(("name", "dtype"), in_turn([*NETWORKS], ["float64", "float32"]))

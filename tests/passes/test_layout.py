@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 import specc
 from specc.ops.views import root_of
-from specc.passes.layout import Layout, Packed, Span, packed
+from specc.passes.layout import HeldMemory, Layout, Packed, packed
 
 MODELS = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "models"
 
 
 @given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 30), st.integers(1, 15)), max_size=25))
 def test_no_two_spans_share_memory_while_both_are_held(drawn):
-    spans = [Span(64 * size, start, start + length) for size, start, length in drawn]
+    spans = [HeldMemory(64 * size, start, start + length) for size, start, length in drawn]
     offsets = packed(spans)
     for i, (a, x) in enumerate(zip(spans, offsets, strict=True)):
         assert x >= 0

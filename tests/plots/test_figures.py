@@ -7,7 +7,7 @@ from specc.plots import classes, layers, space, through_time
 from specc.plots.answers import answers
 from specc.plots.colours import PALETTE
 from specc.plots.kinds import KINDS, find
-from specc.plots.marks import Gallery, Panel, Points, Table
+from specc.plots.marks import Gallery, Heatmap, Panel, Points
 from specc.plots.subject import Subject, is_picture, of_run
 from specc.plots.svg.document import svg
 from specc.recipe import Column
@@ -193,7 +193,7 @@ def test_a_boundary_is_what_the_model_answers():
     data = {"p": Column(points), "t": Column(rng.integers(0, 3, 40))}
     subject = Subject(program, net, "m", "training", data, np.arange(40))
     (panel,) = find("boundary").draw(subject).parts
-    table = next(mark for mark in panel.marks if isinstance(mark, Table))
+    table = next(mark for mark in panel.marks if isinstance(mark, Heatmap))
     left, right, bottom, top = table.extent
     high, wide = table.values.shape[:2]
     # a colour mixed with white keeps the direction of what it takes away from white

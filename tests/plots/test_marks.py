@@ -15,13 +15,13 @@ from specc.plots.marks import (
     Diagonal,
     Figure,
     Gallery,
+    Heatmap,
     Line,
     Panel,
     Passage,
     Picture,
     Points,
     Rule,
-    Table,
     Text,
 )
 from specc.plots.svg.axes import Scale
@@ -41,9 +41,10 @@ PARTS = {
     "one point": Panel((Line([1], [5.0]),)),
     "points": Panel((Points([0, 1], [1, 2], "p", titles=("x", "y")), Diagonal("same"))),
     "bars": Panel((Bars([0, 1], [3, math.nan]),), x=Axis("class", names=("cat", "a long dog"))),
-    "counts": Panel((Table(np.array([[3, 0], [1, 9]]), (("3", ""), ("1", "9")), "counts"),)),
-    "signed": Panel((Table(RNG.normal(size=(50, 40)), scale="signed"),)),
-    "plane": Panel((Table(RNG.integers(0, 255, (8, 9, 3)).astype(np.uint8), extent=(0, 1, 2, 5)),)),
+    "counts": Panel((Heatmap(np.array([[3, 0], [1, 9]]), (("3", ""), ("1", "9")), "counts"),)),
+    "signed": Panel((Heatmap(RNG.normal(size=(50, 40)), scale="signed"),)),
+    "plane": Panel((Heatmap(
+        RNG.integers(0, 255, (8, 9, 3)).astype(np.uint8), extent=(0, 1, 2, 5)),)),
     "pictures": Gallery((Picture(np.eye(4, dtype=np.uint8), "one\ntwo", 1), Picture(
         np.zeros((3, 5, 3), np.uint8))), "G", 3),
     "passage": Passage(("a", "\n", "<b>"), (1.0, 0.0, -1.0), "P"),

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from specc.runs import display as shown
-from specc.runs.display import Columns, Lines, Quiet, Terminal, display, sparkline
+from specc.runs.display import EpochColumns, Lines, Quiet, Terminal, display, sparkline
 from specc.runs.log import Jsonl, figures_of, logged
 from specc.runtime.metrics import Epoch
 
@@ -44,7 +44,7 @@ def test_a_long_time_to_compile_comes_once(capsys):
 
 def test_without_validation_the_line_has_training_figures_alone():
     epoch = Epoch(1, 45, 0.1, VALUES, None, 10.0, False)
-    columns = Columns(["loss", "accuracy"], 1, False)
+    columns = EpochColumns(["loss", "accuracy"], 1, False)
     assert columns.header().split() == ["train", "loss", "accuracy", "examples/s"]
     assert columns.line(epoch).split() == ["epoch", "1/1", "0.7022", "0.9771", "10"]
 
@@ -52,7 +52,7 @@ def test_without_validation_the_line_has_training_figures_alone():
 @pytest.mark.parametrize("count", [1, 3, 12])
 def test_as_many_figures_are_shown_as_a_line_has_room_for(count):
     names = ["loss", *(f"a_metric_{k}" for k in range(count))]
-    columns = Columns(names, 1000, True)
+    columns = EpochColumns(names, 1000, True)
     values = dict.fromkeys(names, 0.123456)
     line = columns.line(Epoch(100, 45, 0.1, values, values, 1e7, True))
     assert len(line) <= 80 and len(columns.header()) <= 80

@@ -22,7 +22,7 @@ from specc.recipe import Column, Recipe
 from specc.runtime import checkpoint, files
 from specc.runtime import train as loop
 from specc.runtime.checkpoint import Checkpoints, Progress, restore
-from specc.runtime.data import Data, Part
+from specc.runtime.data import Data, DataPart
 from specc.runtime.errors import RunError
 from specc.runtime.metrics import MetricsFile
 from specc.runtime.run import Record, create, open_run, open_to_train
@@ -49,7 +49,7 @@ def data():
     x = generator.normal(size=(37, 4)) + 2 * np.eye(3, 4)[labels]
     columns = {"x": Column(x), "kind": Column(labels.astype(np.int32))}
     parts = {"training": np.arange(24), "validation": np.arange(24, 37)}
-    return Data({name: Part(columns, rows) for name, rows in parts.items()})
+    return Data({name: DataPart(columns, rows) for name, rows in parts.items()})
 
 
 class Quick(files.Disk):

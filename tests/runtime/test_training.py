@@ -18,7 +18,7 @@ from specc.recipe import Column, Monitor, Recipe
 from specc.runtime import checkpoint
 from specc.runtime import train as loop
 from specc.runtime.checkpoint import Progress, restore, standing
-from specc.runtime.data import Data, Part
+from specc.runtime.data import Data, DataPart
 from specc.runtime.errors import Diverged, RunError
 from specc.runtime.keeper import InMemory
 from specc.runtime.metrics import short_names, values_of
@@ -36,7 +36,7 @@ def data():
     x = generator.normal(size=(67, 4)) + 2 * np.eye(3, 4)[labels]
     columns = {"x": Column(x), "kind": Column(labels.astype(np.int32))}
     parts = {"training": np.arange(50), "validation": np.arange(50, 67)}
-    return Data({name: Part(columns, rows) for name, rows in parts.items()})
+    return Data({name: DataPart(columns, rows) for name, rows in parts.items()})
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import pytest
 
 from specc.backend.llvm import printer
 from specc.target.expressions import (
+    ArrayView,
     Binary,
     Index,
     Integer,
     Name,
     Real,
     Unary,
-    View,
     both,
     call,
     choose,
@@ -47,8 +47,8 @@ a, b, c = map(Name, "abc")
         (choose(choose(a < b, a > c, b > c), a, b), "a if (a > c if a < b else b > c) else b"),
         (both(either(a < b, differs(a, a)), negation(b < c)), "(a < b or a != a) and not b < c"),
         (call("min", a + 1, b), "min(a + 1, b)"),
-        (View(a, (b,), "float64"), "view(a, (b,), np.float64)"),
-        (Index(View(a, (b, c), "real"), (Integer(0), b)), "view(a, (b, c), real)[0, b]"),
+        (ArrayView(a, (b,), "float64"), "view(a, (b,), np.float64)"),
+        (Index(ArrayView(a, (b, c), "real"), (Integer(0), b)), "view(a, (b, c), real)[0, b]"),
         (Real(math.inf), "1e400"),
         (Real(-math.inf) * a, "-1e400 * a"),
         (a * Real(math.nan), "a * (1e400 - 1e400)"),

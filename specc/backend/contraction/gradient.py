@@ -13,7 +13,7 @@ import numpy as np
 from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.problem import Problem
 from specc.backend.contraction.target import Target
-from specc.backend.contraction.tiling import Axis, Linear, merged, offsets
+from specc.backend.contraction.tiling import Linear, LoopAxis, merged, offsets
 
 _LONGEST = 64  # vectors of a segment
 _SEGMENT = 8  # cycles to begin a segment
@@ -29,8 +29,8 @@ class Sums:
 
     dy: Linear
     x: Linear
-    rows: Axis
-    tap_axes: list[Axis]
+    rows: LoopAxis
+    tap_axes: list[LoopAxis]
     taps: np.ndarray
     positions: np.ndarray
     segments: np.ndarray
@@ -60,7 +60,7 @@ class Sums:
         lanes, examples = problem.lanes, problem.examples
         kept = set(out.steps)
         own = merged(op, [i for i in kept if i not in x], (dy, x, out))
-        rows = max(own, key=lambda axis: axis.size, default=Axis(1, (0, 0, 0)))
+        rows = max(own, key=lambda axis: axis.size, default=LoopAxis(1, (0, 0, 0)))
         tap_axes = merged(op, [i for i in kept if i not in dy], (dy, x, out))
         shared = merged(op, [i for i in kept if i in dy and i in x], (dy, x, out))
         others = [axis for axis in own if axis is not rows] + shared

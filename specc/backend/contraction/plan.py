@@ -27,7 +27,7 @@ from specc.backend.contraction.forms import (
     winograd_gradient,
     winograd_run,
 )
-from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.tiling import ContractionPlan
 
 # A usual tile is preferred if it takes at most so much more than the best: a part of the cycles,
@@ -54,7 +54,9 @@ def plan_contraction(problem: Problem) -> ContractionPlan | None:
     """Return the plan of the fastest form, made once for all shards and programs of a model."""
     if problem.kind is None:
         return None
-    assert problem.kind is Kind.SINGLE or problem.lanes % problem.target.width == 0, problem
+    assert problem.kind is ContractionKind.SINGLE or problem.lanes % problem.target.width == 0, (
+        problem
+    )
     # each form has its own way to divide the result, so all parts must be of the form of the first
     # one
     part = problem.part
@@ -68,7 +70,7 @@ def plan_contraction(problem: Problem) -> ContractionPlan | None:
     return chosen(own)[1].plan() if own else None
 
 
-def candidates(problem: Problem) -> list[tuple[Form, Candidate]]:
+def candidates(problem: Problem) -> list[tuple[KernelForm, Candidate]]:
     """Return all tiles of all forms that fit a problem."""
     forms = ROUNDED if problem.is_rounded else FORMS
     return [
@@ -79,7 +81,7 @@ def candidates(problem: Problem) -> list[tuple[Form, Candidate]]:
     ]
 
 
-def chosen(found: list[tuple[Form, Candidate]]) -> tuple[Form, Candidate]:
+def chosen(found: list[tuple[KernelForm, Candidate]]) -> tuple[KernelForm, Candidate]:
     """Return the candidate that takes the fewest cycles, or a usual one that takes hardly more."""
     best = min(found, key=lambda each: each[1].cycles)
     usual = [each for each in found if each[1].usual]

@@ -15,9 +15,9 @@ from enum import Enum
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import (
     WHOLE,
-    Axis,
     ContractionPlan,
     Linear,
+    LoopAxis,
     Operand,
     Part,
     exact,
@@ -31,7 +31,7 @@ from specc.ops.contract import Affine, Contract
 from specc.system.lazy import cached_property
 
 
-class Kind(Enum):
+class ContractionKind(Enum):
     """The kinds of contractions that have forms."""
 
     LANES = "weights times the values of several lanes"
@@ -64,19 +64,19 @@ class Problem:
     kept: bool = False
 
     @cached_property
-    def kind(self) -> Kind | None:
+    def kind(self) -> ContractionKind | None:
         """The kind of the contraction; None if it has no form."""
         left, right, out = self.left.batched, self.right.batched, self.result.batched
         if left != right and out:
-            return Kind.SINGLE if self.lanes == 1 else Kind.LANES
+            return ContractionKind.SINGLE if self.lanes == 1 else ContractionKind.LANES
         if left and right and out and self.lanes > 1:
-            return Kind.BATCHED
+            return ContractionKind.BATCHED
         if not (left and right and not out and self.lanes > 1):
             return None
         op, kept = self.op, set(self.operands[2].steps)
         is_plain = all(exact(op, i) for i in kept) and len(kept) == len(op.out)
         is_used = all(any(i in each for each in self.operands[:2]) for i in range(len(op.extents)))
-        return Kind.GRADIENT if is_plain and is_used else None
+        return ContractionKind.GRADIENT if is_plain and is_used else None
 
     @property
     def examples(self) -> int:
@@ -141,7 +141,7 @@ class Problem:
         return dict(zip(self.contract.out, self.wanted or (), strict=False))
 
     @cached_property
-    def taps(self) -> tuple[Axis, list]:
+    def taps(self) -> tuple[LoopAxis, list]:
         """The rows, and the positions of the result by their taps, of the part to be computed."""
         rows = rows_of(self.op, self.operands)
         classes = taps_and_positions(self.op, rows.indices, self.operands)
@@ -162,9 +162,9 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Form:
+class KernelForm:
     """A way to compute the contractions of a kind; it has no candidates if it does not fit."""
 
     name: str
-    kind: Kind
+    kind: ContractionKind
     candidates: Callable[[Problem], Iterable[Candidate]]

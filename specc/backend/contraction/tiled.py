@@ -17,7 +17,7 @@ from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.loops.contract import contract_kernel, pack_kernel, packed_kernel
 from specc.backend.contraction.problem import Candidate
 from specc.backend.contraction.target import Target
-from specc.backend.contraction.tiling import PREFETCHED, Axis, ContractionPlan, runs_from
+from specc.backend.contraction.tiling import PREFETCHED, ContractionPlan, LoopAxis, runs_from
 from specc.system.lazy import cached_property
 
 # Products that one block of rows adds up without a break; more in slices, as a long float32 sum
@@ -178,7 +178,7 @@ def _slice(
 
 
 def contract_plan(
-    target: Target, shape, classes: list, rows: Axis, lanes: int, names: dict
+    target: Target, shape, classes: list, rows: LoopAxis, lanes: int, names: dict
 ) -> ContractionPlan:
     """The plan of `contract` tiles."""
     r, v = shape
@@ -220,7 +220,7 @@ def packed_plan(
     target: Target,
     shape,
     lists: list,
-    rows: Axis,
+    rows: LoopAxis,
     lanes: int,
     names: dict,
     prefetches: bool = False,

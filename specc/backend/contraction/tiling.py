@@ -148,7 +148,7 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Axis:
+class LoopAxis:
     """Indices that run together as one: `size` entries, and the step in each of some operands."""
 
     size: int
@@ -156,22 +156,22 @@ class Axis:
     indices: tuple[int, ...] = ()
 
 
-def merged(op: Contract, indices: Iterable[int], operands: Sequence[Linear]) -> list[Axis]:
+def merged(op: Contract, indices: Iterable[int], operands: Sequence[Linear]) -> list[LoopAxis]:
     """The indices as few axes: an index that goes on where another ends is joined to it."""
-    axes: list[Axis] = []
+    axes: list[LoopAxis] = []
     extents = op.bound_extents
     for index in sorted(indices, key=lambda i: [each.step(i) for each in operands]):
         steps = tuple(each.step(index) for each in operands)
         for n, axis in enumerate(axes):
             if steps == tuple(axis.size * step for step in axis.steps):
-                axes[n] = Axis(axis.size * extents[index], axis.steps, (*axis.indices, index))
+                axes[n] = LoopAxis(axis.size * extents[index], axis.steps, (*axis.indices, index))
                 break
         else:
-            axes.append(Axis(extents[index], steps, (index,)))
+            axes.append(LoopAxis(extents[index], steps, (index,)))
     return axes
 
 
-def offsets(axes: Iterable[Axis], operands: int) -> np.ndarray:
+def offsets(axes: Iterable[LoopAxis], operands: int) -> np.ndarray:
     """Offsets of every point of the box of axes, [points, operands], the last axis fastest."""
     total = np.zeros((1, operands), np.int64)
     for axis in axes:
@@ -195,12 +195,12 @@ def exact(op: Contract, index: int) -> bool:
     )
 
 
-def rows_of(op: Contract, operands: Sequence[Linear]) -> Axis:
+def rows_of(op: Contract, operands: Sequence[Linear]) -> LoopAxis:
     """Return the longest axis of the result that only the weights have."""
     weights, batched, out = operands
     candidates = [i for i in weights.steps if i not in batched and i in out and exact(op, i)]
     return max(
-        merged(op, candidates, operands), key=lambda axis: axis.size, default=Axis(1, (0, 0, 0))
+        merged(op, candidates, operands), key=lambda axis: axis.size, default=LoopAxis(1, (0, 0, 0))
     )
 
 
@@ -328,7 +328,7 @@ def even_part(size: int, part: Part) -> tuple[int, int]:
     return size * part.number // part.parts, size * (part.number + 1) // part.parts
 
 
-def part_of(rows: Axis, classes: list, part: Part) -> tuple[Axis, list]:
+def part_of(rows: LoopAxis, classes: list, part: Part) -> tuple[LoopAxis, list]:
     """The rows and the positions of one part of the result."""
     if not part.even:
         return rows, [

@@ -37,13 +37,13 @@ class Address:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class ConstantArray:
     """A constant array of int64 that a kernel reads."""
 
     array: np.ndarray
 
 
-Value = int | Address | Table
+Value = int | Address | ConstantArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class Iterations:
     phases: int = 0
 
 
-def in_order(calls: Iterable[Call]) -> Iterator[tuple[Call, int]]:
+def in_order(calls: Iterable[KernelCall]) -> Iterator[tuple[KernelCall, int]]:
     """Every call as often as it runs, with the number of its iteration."""
     for loop, group in groupby(calls, key=lambda call: call.loop):
         together = list(group)
@@ -67,13 +67,13 @@ def in_order(calls: Iterable[Call]) -> Iterator[tuple[Call, int]]:
                 yield call, iteration
 
 
-def phase_of(call: Call, iteration: int) -> int:
+def phase_of(call: KernelCall, iteration: int) -> int:
     """The phase of a call in one iteration."""
     return call.phase + (iteration * call.loop.phases if call.loop else 0)
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class KernelCall:
     """One kernel call of one shard. `arguments` are in the order of the kernel's parameters.
 
     Consecutive calls of the same `loop` are repeated together for all of its iterations.

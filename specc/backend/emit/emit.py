@@ -12,7 +12,7 @@ from specc.backend.contraction.tiling import WHOLE, Part
 from specc.backend.emit import feed
 from specc.backend.emit.access import Access, AccessMode, Nest
 from specc.backend.emit.body import Body, title
-from specc.backend.emit.calls import Call, Iterations
+from specc.backend.emit.calls import Iterations, KernelCall
 from specc.backend.emit.nest import kernel_of
 from specc.backend.emit.own import own_kernel, put_rows_calls
 from specc.backend.emit.ports import inputs, outputs
@@ -39,7 +39,7 @@ PREFETCHED_FROM, PREFETCHED_IN_LOOPS = 1 << 13, 1 << 8
 
 def emit(
     plan: Plan, dtype: str, shard: int, columns: Mapping[str, str], common: Common | None = None
-) -> list[Call]:
+) -> list[KernelCall]:
     """The calls of one shard, phase by phase: inputs first, outputs and the record last.
 
     `columns` gives the element type of each port's data and of each batched output. If several
@@ -80,7 +80,7 @@ def _made_of(group: Group, step: Step) -> Hashable:
 class _Emitter(Shard):
     """The calls of a shard, group by group."""
 
-    def step(self, step: Step, loop: Repeated | None = None) -> Iterator[Call]:
+    def step(self, step: Step, loop: Repeated | None = None) -> Iterator[KernelCall]:
         group = step.group
         if group.kind == GroupKind.LOOP:
             yield from self.loop(step)
@@ -93,7 +93,7 @@ class _Emitter(Shard):
         else:
             yield own_kernel(self, step)
 
-    def loop(self, step: Step) -> Iterator[Call]:
+    def loop(self, step: Step) -> Iterator[KernelCall]:
         """The states as they begin, then the calls of one iteration, to be repeated."""
         alone = self.shard == 0 or not self.plan.team
         for node, place in step.stores if alone else ():
@@ -127,7 +127,7 @@ class _Emitter(Shard):
         yield from (call for call in calls if call.lasting)
         yield from (replace(call, loop=iterations) for call in calls if not call.lasting)
 
-    def rows(self, step: Step, reader: Step | None) -> Iterator[Call]:
+    def rows(self, step: Step, reader: Step | None) -> Iterator[KernelCall]:
         """Yield this shard's rows of a sum over all examples, and what reads them, piece by piece.
 
         So the rows are still in the L2 cache, and the other operands of their reader are prefetched
@@ -146,7 +146,7 @@ class _Emitter(Shard):
         pieces = -(-count * row // self._near) if reader is not None else 1
         piece = max(-(-count // max(pieces, 1) // 12) * 12, 1)
         out = self.address(node, place)
-        packs: list[Call] = []  # of the piece before, which need not be repeated
+        packs: list[KernelCall] = []  # of the piece before, which need not be repeated
         for at in range(start, start + count, piece):
             rows = min(piece, start + count - at)
             prefetched = (
@@ -169,9 +169,9 @@ class _Emitter(Shard):
                 nest = self.elementwise(reader)
                 self._take_rows(nest, 0, at, rows)
                 kernel, arguments = kernel_of(nest, self.dtype)
-                yield Call(kernel, tuple(arguments), reader.phase, reader.group.nodes)
+                yield KernelCall(kernel, tuple(arguments), reader.phase, reader.group.nodes)
 
-    def nest(self, step: Step, nest: Nest, made_of: Hashable = None) -> Call:
+    def nest(self, step: Step, nest: Nest, made_of: Hashable = None) -> KernelCall:
         """The call of a nest; `made_of`, if it is given, identifies its formulas."""
         if step.mode == Mode.SPLIT:
             self._take_part(nest)
@@ -181,7 +181,7 @@ class _Emitter(Shard):
             self._take_rows(nest, len(nest.extents) - 1, start * width, count * width)
         kernels = None if made_of is None else self.common.kernels
         kernel, arguments = kernel_of(nest, self.dtype, made_of, kernels)
-        return Call(kernel, tuple(arguments), step.phase, step.group.nodes)
+        return KernelCall(kernel, tuple(arguments), step.phase, step.group.nodes)
 
     def _take_part(self, nest: Nest) -> None:
         """Keep this shard's part of a nest over shared memory: a range of its outer axis."""
@@ -230,7 +230,7 @@ class _Emitter(Shard):
             body.write(node, place, members[node])
         return Nest(title(group.nodes), body.extents, body.accesses, body.lines, reduced)
 
-    def concat(self, step: Step) -> Iterator[Call]:
+    def concat(self, step: Step) -> Iterator[KernelCall]:
         (node,) = step.group.nodes
         axis, start = node.op_as(Concat).axis, 0
         for each in node.inputs:
@@ -252,7 +252,7 @@ class _Emitter(Shard):
                 yield self.nest(step, nest)
             start += each.type.bound_shape[axis]
 
-    def contract(self, step: Step, loop: Repeated | None = None) -> Iterator[Call]:
+    def contract(self, step: Step, loop: Repeated | None = None) -> Iterator[KernelCall]:
         (node,) = step.group.nodes
         ((_, place),) = step.stores
         if node.op.sums_own_rows:
@@ -282,7 +282,7 @@ class _Emitter(Shard):
         """Bytes that stay in a core's own cache beside everything else."""
         return self.target.profile.l2 // 4
 
-    def prefetching(self, node: Node, phase: int, least: int) -> Iterator[Call]:
+    def prefetching(self, node: Node, phase: int, least: int) -> Iterator[KernelCall]:
         """Calls that prefetch the parts of a product's operands that the other shards have made,
         if these have `least` bytes or more, and stay in a core's own cache."""
         for root in dict.fromkeys(self.plan.views[each].root for each in node.inputs):
@@ -296,7 +296,7 @@ class _Emitter(Shard):
                     ("stop", (start + count) * line),
                     ("size", size),
                 )
-                yield Call(
+                yield KernelCall(
                     feed.kernel(feed.prefetch_parts, self.dtype),
                     arguments,
                     phase,

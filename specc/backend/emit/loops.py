@@ -27,13 +27,13 @@ from specc.target.expressions import (
 from specc.target.statements import (
     Array,
     Assign,
+    AugmentedAssign,
     For,
     Function,
     Int,
-    Parameter,
+    KernelParameter,
     Statement,
     Store,
-    Update,
 )
 
 # The most terms of a long sum that are added up in the kernel's precision, a vector of partial sums
@@ -121,7 +121,7 @@ class NestWriter:
         nest, depth = self.nest, self.depth
         passed = [each for each in nest.accesses if not each.over]
         parameters = [
-            Parameter(each.name, Array(ELEMENT[each.kind], (Integer(1),))) for each in passed
+            KernelParameter(each.name, Array(ELEMENT[each.kind], (Integer(1),))) for each in passed
         ]
         numbers = [f"n{axis}" for axis in range(depth)]
         for each in passed:
@@ -129,7 +129,7 @@ class NestWriter:
         for each in passed:
             numbers += [f"{each.name}_all"] if each.fill else []
             numbers += [f"{each.name}_from"] if each.starts_within else []
-        parameters += [Parameter(name, Int()) for name in numbers]
+        parameters += [KernelParameter(name, Int()) for name in numbers]
         body: list[Statement] = []
         for each in nest.accesses:
             if each.fill:
@@ -231,7 +231,7 @@ class NestWriter:
         found += [*rows, _loop(f"i{last}", end, *self._body({**names, **known}))]
         for each in self.blocked:
             value = Convert("float64", Name(f"{each.name}_"))
-            found.append(Update(Name(f"{each.name}_total"), "+", value))
+            found.append(AugmentedAssign(Name(f"{each.name}_total"), "+", value))
         if not self.cut:
             return found
         size = Name(f"n{last}")
@@ -245,7 +245,9 @@ class NestWriter:
         inner = (*loads, *self._loops(axis + 1, {**names, **known}))
         end = call("min", start + self.block, size)
         clear = self._each_lane(lambda part, total: Store(part, Real(0.0)))
-        add = self._each_lane(lambda part, total: Update(total, "+", Convert("float64", part)))
+        add = self._each_lane(
+            lambda part, total: AugmentedAssign(total, "+", Convert("float64", part))
+        )
         terms = For(f"i{axis}", start, end, Integer(1), inner)
         return For("block", Integer(0), size, Integer(self.block), (clear, terms, add))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from specc.backend.emit.calls import Address, Call, Value
+from specc.backend.emit.calls import Address, KernelCall, Value
 from specc.backend.emit.shard import Shard
 from specc.backend.llvm import printer
 from specc.backend.machine import this_machine
@@ -20,7 +20,7 @@ from specc.ops.leaf import REPEATED
 from specc.target import parse
 
 
-def own_kernel(shard: Shard, step: Step) -> Call:
+def own_kernel(shard: Shard, step: Step) -> KernelCall:
     (node,) = step.group.nodes
     ((_, place),) = step.stores
     types = tuple(each.type for each in node.inputs)
@@ -63,12 +63,12 @@ def own_kernel(shard: Shard, step: Step) -> Call:
     own = {"dtype": shard.dtype, **sizes_}
     constants = {name: own[name] for name in parse.constants(function)}
     kernel = printer.written(function, function.__name__, shard.dtype, **constants)
-    return Call(kernel, tuple(arguments), step.phase, (node,))
+    return KernelCall(kernel, tuple(arguments), step.phase, (node,))
 
 
 def put_rows_calls(
     shard: Shard, node: Node, place: Place, phase: int, start: int, rows: int
-) -> Iterator[Call]:
+) -> Iterator[KernelCall]:
     """Rows of what all shards put into a table, shard by shard."""
     dy, index = node.inputs
     rest = sizes.count(node.type.shape[1:])
@@ -90,4 +90,4 @@ def put_rows_calls(
             "out": out,
         }
         names = parse.parameters(put_rows)
-        yield Call(kernel, tuple((name, known[name]) for name in names), phase, (node,))
+        yield KernelCall(kernel, tuple((name, known[name]) for name in names), phase, (node,))

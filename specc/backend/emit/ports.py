@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from specc.backend.emit import feed
-from specc.backend.emit.calls import ELEMENT, Address, Call, Value
+from specc.backend.emit.calls import ELEMENT, Address, KernelCall, Value
 from specc.backend.emit.shard import Shard
 from specc.backend.machine import this_machine
 from specc.ir.graph import Node
@@ -27,7 +27,7 @@ _GATHER: dict[str, Kernel] = {
 }
 
 
-def inputs(shard: Shard) -> Iterator[Call]:
+def inputs(shard: Shard) -> Iterator[KernelCall]:
     plan = shard.plan
     for node, place in plan.places.items():
         if not isinstance(node.op, Input):
@@ -59,7 +59,7 @@ def inputs(shard: Shard) -> Iterator[Call]:
                 classes = node.type.classes
                 arguments += (("classes", classes if isinstance(classes, int) else ANY),)
             arguments += lanes
-            yield Call(
+            yield KernelCall(
                 feed.kernel(gather, shard.dtype, column=shard.columns[label]),
                 arguments,
                 0,
@@ -67,7 +67,7 @@ def inputs(shard: Shard) -> Iterator[Call]:
             )
         elif role == Role.WEIGHT_OF_EXAMPLE:
             arguments = (("frame", Address("frame")), ("out", out), *lanes)
-            yield Call(feed.kernel(feed.weigh_examples, shard.dtype), arguments, 0, (node,))
+            yield KernelCall(feed.kernel(feed.weigh_examples, shard.dtype), arguments, 0, (node,))
         elif role == Role.SETTING and shard.shard == 0:
             arguments = (
                 ("frame", Address("frame")),
@@ -75,10 +75,10 @@ def inputs(shard: Shard) -> Iterator[Call]:
                 ("number", int(label)),
                 ("settings", Address("settings")),
             )
-            yield Call(feed.kernel(feed.read_setting, shard.dtype), arguments, 0, (node,))
+            yield KernelCall(feed.kernel(feed.read_setting, shard.dtype), arguments, 0, (node,))
 
 
-def outputs(shard: Shard) -> Iterator[Call]:
+def outputs(shard: Shard) -> Iterator[KernelCall]:
     plan = shard.plan
     last = max((step.phase for step in plan.steps), default=0) + plan.team
     if plan.team and shard.shard:
@@ -96,7 +96,7 @@ def outputs(shard: Shard) -> Iterator[Call]:
             ("values", Address("record")),
             ("records", plan.record_width),
         )
-        yield Call(feed.kernel(feed.write_record, shard.dtype), arguments, last + late)
+        yield KernelCall(feed.kernel(feed.write_record, shard.dtype), arguments, last + late)
     for name, node in plan.emits:
         arguments = (
             ("frame", Address("frame")),
@@ -113,7 +113,7 @@ def outputs(shard: Shard) -> Iterator[Call]:
         kernel = feed.kernel(
             write, shard.dtype, column=shard.columns[name], element=ELEMENT[node.type.kind]
         )
-        yield Call(kernel, arguments, last, (node,))
+        yield KernelCall(kernel, arguments, last, (node,))
 
 
 def _features(shard: Shard, node: Node) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from specc.backend.contraction.tiling import (
     Part,
     Within,
 )
-from specc.backend.emit.calls import Address, Call, Table, Value
+from specc.backend.emit.calls import Address, ConstantArray, KernelCall, Value
 from specc.backend.emit.shard import Shard
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, Repeated, share
@@ -39,7 +39,7 @@ def product_calls(
     phase: int,
     loop: Repeated | None = None,
     part: Part = WHOLE,
-) -> list[Call]:
+) -> list[KernelCall]:
     """The calls that compute the node; none where loops must do.
 
     `shard` gives the views and addresses of values (see `emit`); `out` is where the result goes;
@@ -107,7 +107,7 @@ def _calls(
     prefetched: Sequence[Address] = (),
     prefetched_size: int = 0,
     once: bool = False,
-) -> list[Call]:
+) -> list[KernelCall]:
     """Return the calls of a plan.
 
     `ahead` is the address for packed weights that stay the same, for all runs if they are packed
@@ -131,15 +131,17 @@ def _calls(
     calls = []
     for each in plan.packing.in_order() if plan.packing is not None else ():
         arguments = _arguments(each, known)
-        call = Call(each.kernel, arguments, phase, (node,), scratch, packs=True)
+        call = KernelCall(each.kernel, arguments, phase, (node,), scratch, packs=True)
         calls.append(replace(call, lasting=lasting, once=once, copied=each.copied))
     for each in plan.before:
         arguments = _arguments(each, known)
-        call = Call(each.kernel, arguments, phase, (node,), scratch, packs=True)
+        call = KernelCall(each.kernel, arguments, phase, (node,), scratch, packs=True)
         calls.append(replace(call, copied=each.copied))
     kernel = plan.updating if prefetched_size and plan.updating is not None else plan.kernel
     calls.append(
-        Call(kernel, _arguments(plan, known), phase, (node,), scratch, prefetches=plan.prefetches)
+        KernelCall(
+            kernel, _arguments(plan, known), phase, (node,), scratch, prefetches=plan.prefetches
+        )
     )
     return calls
 
@@ -153,7 +155,7 @@ def rows_calls(
     count: int,
     prefetched: Sequence[Address] = (),
     prefetched_size: int = 0,
-) -> list[Call]:
+) -> list[KernelCall]:
     """Return the calls for `count` rows from `start` on of a sum over the examples of all shards.
 
     The arenas of the shards lie side by side, so the shards are one more index that is summed over.
@@ -185,7 +187,7 @@ def rows_calls(
     return _calls(plan, node, places, out, phase, None, prefetched, prefetched_size)
 
 
-def own_rows_calls(node: Node, shard: Shard, out: Address, phase: int) -> list[Call]:
+def own_rows_calls(node: Node, shard: Shard, out: Address, phase: int) -> list[KernelCall]:
     """Return the calls for the shard's own rows of a sum over the rows of the weights."""
     op = node.op_as(Contract)
     operands, places = _operands(node, shard)
@@ -220,12 +222,14 @@ def _planned(
     return plan
 
 
-def repeats(call: Call, before: Call) -> bool:
+def repeats(call: KernelCall, before: KernelCall) -> bool:
     """Whether a call that packs does again what another one has done."""
 
     def same(a: Value, b: Value) -> bool:
         return a == b or (
-            isinstance(a, Table) and isinstance(b, Table) and np.array_equal(a.array, b.array)
+            isinstance(a, ConstantArray)
+            and isinstance(b, ConstantArray)
+            and np.array_equal(a.array, b.array)
         )
 
     return (
@@ -251,7 +255,7 @@ def _operands(
 
 
 def _arguments(plan: ContractionPlan, known: dict[str, Value]) -> tuple[tuple[str, Value], ...]:
-    known = {**known, **{name: Table(table) for name, table in plan.tables.items()}}
+    known = {**known, **{name: ConstantArray(table) for name, table in plan.tables.items()}}
 
     def value(each: str | int | Within) -> Value:
         if isinstance(each, Within):

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from specc.backend.emit.calls import Address, Call, Table, Value
+from specc.backend.emit.calls import Address, ConstantArray, KernelCall, Value
 from specc.backend.llvm.kernel import Kernel
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, share
@@ -26,7 +26,9 @@ Key = tuple[int, Kernel, tuple[object, ...]]
 """The phase of a copy, its kernel, and what the kernel reads."""
 
 
-def with_shared_copies(shards: Sequence[Sequence[Call]], barrier: int) -> list[list[Call]]:
+def with_shared_copies(
+    shards: Sequence[Sequence[KernelCall]], barrier: int
+) -> list[list[KernelCall]]:
     """Return the calls of all shards, with copies shared where that saves more than a `barrier`
     costs, in cycles."""
     given = [list(calls) for calls in shards]
@@ -53,7 +55,7 @@ def with_shared_copies(shards: Sequence[Sequence[Call]], barrier: int) -> list[l
     return [_rewritten(calls, n, len(given), places, inserted) for n, calls in enumerate(given)]
 
 
-def shared_bytes(shards: Sequence[Sequence[Call]]) -> int:
+def shared_bytes(shards: Sequence[Sequence[KernelCall]]) -> int:
     """Return the bytes that the shared copies of some shards' calls take at most."""
     ends = [
         value.offset + call.copied
@@ -66,10 +68,14 @@ def shared_bytes(shards: Sequence[Sequence[Call]]) -> int:
 
 
 def _rewritten(
-    calls: Sequence[Call], number: int, shards: int, places: dict[Key, Address], phases: np.ndarray
-) -> list[Call]:
+    calls: Sequence[KernelCall],
+    number: int,
+    shards: int,
+    places: dict[Key, Address],
+    phases: np.ndarray,
+) -> list[KernelCall]:
     """One shard's calls: its part of each copy once, and products that read the shared copies."""
-    found: list[Call] = []
+    found: list[KernelCall] = []
     made: set[Key] = set()
     moved: dict[Address, Address] = {}  # from the shard's own memory
     nodes: tuple[Node, ...] = ()
@@ -94,7 +100,7 @@ def _rewritten(
     return found
 
 
-def _key(call: Call) -> Key | None:
+def _key(call: KernelCall) -> Key | None:
     """What a copy is made of, and when; None for other calls, and for what a shard has alone."""
     if not call.copied or call.once or call.loop is not None:
         return None
@@ -104,7 +110,7 @@ def _key(call: Call) -> Key | None:
             continue
         if isinstance(value, Address) and not _is_for_all(value):
             return None
-        values.append(value.array.tobytes() if isinstance(value, Table) else value)
+        values.append(value.array.tobytes() if isinstance(value, ConstantArray) else value)
     return call.phase, call.kernel, tuple(values)
 
 
@@ -115,22 +121,22 @@ def _is_for_all(address: Address) -> bool:
     )
 
 
-def _out(call: Call) -> Address:
+def _out(call: KernelCall) -> Address:
     value = dict(call.arguments)["out"]
     assert isinstance(value, Address), "a copy has an address"
     return value
 
 
-def _part(call: Call, place: Address, number: int, shards: int) -> list[Call]:
+def _part(call: KernelCall, place: Address, number: int, shards: int) -> list[KernelCall]:
     """The call that makes a shard's part of a copy: some of the runs, or a part of the only one."""
     numbers = dict(call.arguments)
     table, rows, run = numbers["table"], numbers["rows"], numbers["run"]
-    assert isinstance(table, Table) and isinstance(rows, int) and isinstance(run, int)
+    assert isinstance(table, ConstantArray) and isinstance(rows, int) and isinstance(run, int)
     row = numbers.get("out_row", run)
     assert isinstance(row, int)
     start, count = share(rows, number, shards)
     changed: dict[str, Value] = {
-        "table": Table(table.array[start : start + count]),
+        "table": ConstantArray(table.array[start : start + count]),
         "rows": count,
         "out": place.moved(4 * start * row),
     }
@@ -139,7 +145,7 @@ def _part(call: Call, place: Address, number: int, shards: int) -> list[Call]:
         first, last = first * 64, min((first + count) * 64, run)
         count = last - first
         changed = {
-            "table": Table(table.array + first),
+            "table": ConstantArray(table.array + first),
             "run": count,
             "out_row": count // 2,
             "out": place.moved(2 * first),

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 
-from specc.backend.llvm.intrinsics import Helper, Intrinsic
+from specc.backend.llvm.intrinsics import Helper, LLVMIntrinsic
 from specc.backend.llvm.kernel import Kernel
 from specc.backend.llvm.lower import LoweringError, module_of
 from specc.backend.machine import Machine, this_machine
@@ -138,7 +138,7 @@ def _functions(kernel: Kernel) -> Callable[[str], Any]:
             return made[name]
         for file in _FILES:
             value = getattr(importlib.import_module(f"{__package__}.{file}"), name, None)
-            if isinstance(value, (Intrinsic, Helper)):
+            if isinstance(value, (LLVMIntrinsic, Helper)):
                 return value
         return None
 

@@ -23,14 +23,15 @@ from specc.backend.llvm.intrinsics import (
 from specc.backend.llvm.values import (
     BOOL,
     INT,
+    KernelValue,
     LoweringError,
     Memory,
     Numbers,
-    Value,
     joined,
     rounded,
 )
 from specc.target.expressions import (
+    ArrayView,
     Binary,
     Call,
     Choose,
@@ -45,7 +46,6 @@ from specc.target.expressions import (
     Stack,
     Truth,
     Unary,
-    View,
 )
 
 
@@ -89,13 +89,13 @@ class Formulas:
         """New blocks of the function, not in its flow yet."""
         return [self.function.append_basic_block() for _ in range(count)]
 
-    def any(self, tree: Expression) -> Value | Memory:
+    def any(self, tree: Expression) -> KernelValue | Memory:
         found = _EXPRESSIONS[type(tree)](self, tree)
         if found is None:
             raise LoweringError(f"{tree} has no value")
         return found
 
-    def value(self, tree: Expression) -> Value:
+    def value(self, tree: Expression) -> KernelValue:
         found = self.any(tree)
         if isinstance(found, Memory):
             raise LoweringError(f"{tree} is an array, not a number")
@@ -110,37 +110,37 @@ class Formulas:
     def condition(self, tree: Expression) -> Any:
         return self.numbers.cast(self.value(tree), BOOL)
 
-    def _name(self, tree: Name) -> Value | Memory:
+    def _name(self, tree: Name) -> KernelValue | Memory:
         found = self.variables.get(tree.id)
         if found is None:
             raise LoweringError(f"there is no variable `{tree.id}`")
         if isinstance(found, Variable):
-            return Value(found.type, self.b.load(found.place))
+            return KernelValue(found.type, self.b.load(found.place))
         extents = tuple(self.b.load(each) for each in found.extents)
         return Memory(found.element, self.b.load(found.data), extents)
 
-    def _constant(self, tree: Integer | Real | Truth) -> Value:
+    def _constant(self, tree: Integer | Real | Truth) -> KernelValue:
         kinds = {Integer: INT, Real: self.module.real, Truth: BOOL}
         kind = kinds[type(tree)]
-        return Value(kind, ir.Constant(kind.ir, rounded(tree.value, kind)))
+        return KernelValue(kind, ir.Constant(kind.ir, rounded(tree.value, kind)))
 
-    def _unary(self, tree: Unary) -> Value:
+    def _unary(self, tree: Unary) -> KernelValue:
         value = self.value(tree.operand)
         if tree.operator == "not":
-            return Value(BOOL, self.b.not_(self.numbers.cast(value, BOOL)))
+            return KernelValue(BOOL, self.b.not_(self.numbers.cast(value, BOOL)))
         return self.numbers.negative(value)
 
-    def _binary(self, tree: Binary) -> Value:
+    def _binary(self, tree: Binary) -> KernelValue:
         exponent = literal(tree.right) if tree.operator == "**" else None
         if exponent is not None:
             return self.numbers.power(self.value(tree.left), exponent)
         return self.numbers.arithmetic(tree.operator, self.value(tree.left), self.value(tree.right))
 
-    def _compare(self, tree: Compare) -> Value:
+    def _compare(self, tree: Compare) -> KernelValue:
         left, right = self.value(tree.left), self.value(tree.right)
         return self.numbers.compare(tree.operator, left, right)
 
-    def _logical(self, tree: Logical) -> Value:
+    def _logical(self, tree: Logical) -> KernelValue:
         b, left = self.b, self.condition(tree.left)
         first, (second, after) = b.block, self.blocks(2)
         if tree.operator == "and":
@@ -155,14 +155,14 @@ class Formulas:
         found = b.phi(BOOL.ir)
         found.add_incoming(left, first)
         found.add_incoming(right, last)
-        return Value(BOOL, found)
+        return KernelValue(BOOL, found)
 
-    def _choose(self, tree: Choose) -> Value:
+    def _choose(self, tree: Choose) -> KernelValue:
         b, condition = self.b, self.condition(tree.condition)
         if all(isinstance(each, _AT_HAND) for each in (tree.yes, tree.no)):
             yes, no = self.value(tree.yes), self.value(tree.no)
             kind = joined(yes, no)
-            return Value(
+            return KernelValue(
                 kind,
                 b.select(condition, self.numbers.cast(yes, kind), self.numbers.cast(no, kind)),
             )
@@ -183,15 +183,15 @@ class Formulas:
         chosen = b.phi(kind.ir)
         for end, value in zip(ends, values, strict=True):
             chosen.add_incoming(value, end)
-        return Value(kind, chosen)
+        return KernelValue(kind, chosen)
 
-    def _convert(self, tree: Convert) -> Value:
+    def _convert(self, tree: Convert) -> KernelValue:
         kind = self.module.number(tree.to)
-        return Value(kind, self.numbers.cast(self.value(tree.operand), kind))
+        return KernelValue(kind, self.numbers.cast(self.value(tree.operand), kind))
 
-    def _load(self, tree: Index) -> Value:
+    def _load(self, tree: Index) -> KernelValue:
         element, place = self.place(tree)
-        return Value(element, self.b.load(place))
+        return KernelValue(element, self.b.load(place))
 
     def place(self, tree: Index) -> tuple[Number, Any]:
         """The type of an element, and its address."""
@@ -205,7 +205,7 @@ class Formulas:
             offset = self.b.add(self.b.mul(offset, extent), index)
         return array.element, self.b.gep(array.data, [offset])
 
-    def _view(self, tree: View) -> Memory:
+    def _view(self, tree: ArrayView) -> Memory:
         element = self.module.number(tree.element)
         data = self.b.inttoptr(self.integer(tree.address), element.ir.as_pointer())
         return Memory(element, data, tuple(self.integer(each) for each in tree.shape))
@@ -215,7 +215,7 @@ class Formulas:
         array = stack(self.b, ir.ArrayType(element.ir, tree.length))
         return Memory(element, self.b.bitcast(array, element.ir.as_pointer()), (I64(tree.length),))
 
-    def called(self, tree: Call) -> Value | Memory | None:
+    def called(self, tree: Call) -> KernelValue | Memory | None:
         """Call a function; None if it has no value."""
         own = _OWN.get(tree.function)
         if own is not None:
@@ -225,7 +225,7 @@ class Formulas:
         if isinstance(function, Helper):
             called = self.module.helper(tree.function, function)
             found = self.b.call(called, [self.numbers.cast(each, INT) for each in values])
-            return {BOOL.ir: Value(BOOL, found), I64: Value(INT, found)}.get(found.type)
+            return {BOOL.ir: KernelValue(BOOL, found), I64: KernelValue(INT, found)}.get(found.type)
         try:
             signature, write = function.define(None, *(each.type for each in values))
         except UntypedError as error:
@@ -235,7 +235,7 @@ class Formulas:
         ]
         found = write(CONTEXT, self.b, signature, passed)
         kind = signature.return_type
-        return None if kind is types.void else Value(kind, found)
+        return None if kind is types.void else KernelValue(kind, found)
 
     def _row(self, array: Expression, start: Expression, count: Expression) -> Memory:
         whole = self.any(array)
@@ -244,24 +244,24 @@ class Formulas:
         data = self.b.gep(whole.data, [self.integer(start)])
         return Memory(whole.element, data, (self.integer(count),))
 
-    def _length(self, array: Expression) -> Value:
+    def _length(self, array: Expression) -> KernelValue:
         whole = self.any(array)
         if not isinstance(whole, Memory):
             raise LoweringError(f"{array} is not an array")
-        return Value(INT, whole.extents[0])
+        return KernelValue(INT, whole.extents[0])
 
-    def _absolute(self, operand: Expression) -> Value:
+    def _absolute(self, operand: Expression) -> KernelValue:
         return self.numbers.absolute(self.value(operand))
 
 
 # functions that are written here, as they take arrays or any number
-_OWN: Mapping[str, Callable[..., Value | Memory]] = {
+_OWN: Mapping[str, Callable[..., KernelValue | Memory]] = {
     "row": Formulas._row,
     "len": Formulas._length,
     "abs": Formulas._absolute,
 }
 _AT_HAND = (Name, Integer, Real, Truth)  # costs nothing to compute, whether needed or not
-_EXPRESSIONS: Mapping[type[Expression], Callable[[Formulas, Any], Value | Memory | None]] = {
+_EXPRESSIONS: Mapping[type[Expression], Callable[[Formulas, Any], KernelValue | Memory | None]] = {
     Name: Formulas._name,
     Integer: Formulas._constant,
     Real: Formulas._constant,
@@ -273,7 +273,7 @@ _EXPRESSIONS: Mapping[type[Expression], Callable[[Formulas, Any], Value | Memory
     Choose: Formulas._choose,
     Convert: Formulas._convert,
     Index: Formulas._load,
-    View: Formulas._view,
+    ArrayView: Formulas._view,
     Stack: Formulas._stack,
     Call: Formulas.called,
 }

@@ -37,8 +37,8 @@ class Number:
     is_float: bool = False
     is_signed: bool = True
 
-    def __call__(self, *arguments: Number) -> Signature:
-        return Signature(self, arguments)
+    def __call__(self, *arguments: Number) -> IntrinsicTypes:
+        return IntrinsicTypes(self, arguments)
 
     def __str__(self) -> str:
         return self.name
@@ -50,7 +50,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Signature:
+class IntrinsicTypes:
     """The types of an intrinsic's result and arguments."""
 
     return_type: Number
@@ -87,18 +87,18 @@ CONTEXT = _Context()
 
 
 @dataclass(frozen=True)
-class Intrinsic:
+class LLVMIntrinsic:
     """A function that writes instructions; `define` is described above."""
 
-    define: Callable[..., tuple[Signature, Callable[..., Any]]]
+    define: Callable[..., tuple[IntrinsicTypes, Callable[..., Any]]]
 
     def __call__(self, *arguments: Any) -> Any:
         raise TypeError(f"{self.define.__name__} can be called in kernels only")
 
 
-def intrinsic(define: Callable[..., tuple[Signature, Callable[..., Any]]]) -> Intrinsic:
+def intrinsic(define: Callable[..., tuple[IntrinsicTypes, Callable[..., Any]]]) -> LLVMIntrinsic:
     """Make an intrinsic of the function that defines it."""
-    return Intrinsic(define)
+    return LLVMIntrinsic(define)
 
 
 @dataclass(frozen=True)

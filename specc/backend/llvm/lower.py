@@ -21,7 +21,7 @@ from specc.backend.llvm.intrinsics import (
     I64,
     NAMED,
     Helper,
-    Intrinsic,
+    LLVMIntrinsic,
     Number,
     declared,
     stack,
@@ -30,9 +30,9 @@ from specc.backend.llvm.kernel import CONTROL_WORDS
 from specc.backend.llvm.values import (
     BOOL,
     INT,
+    KernelValue,
     LoweringError,
     Memory,
-    Value,
     keeps,
     stored,
 )
@@ -47,6 +47,7 @@ from specc.target.expressions import (
 from specc.target.statements import (
     Array,
     Assign,
+    AugmentedAssign,
     Block,
     Comment,
     Continue,
@@ -58,7 +59,6 @@ from specc.target.statements import (
     Return,
     Statement,
     Store,
-    Update,
     While,
 )
 
@@ -173,7 +173,7 @@ class _Module:
     def function(self, name: str) -> Any:
         """The intrinsic or helper of this name."""
         found = self._functions(name)
-        if not isinstance(found, (Intrinsic, Helper)):
+        if not isinstance(found, (LLVMIntrinsic, Helper)):
             raise LoweringError(f"there is no function `{name}`")
         return found
 
@@ -219,7 +219,7 @@ class _Body(Formulas):
         )
         for each in self._tree.parameters:  # extents are made of integers
             if not isinstance(each.type, (Array, Control)):
-                self._assign(each.name, Value(INT, arguments[each.name]))
+                self._assign(each.name, KernelValue(INT, arguments[each.name]))
         for each in self._tree.parameters:
             if isinstance(each.type, Array):
                 extents = tuple(self._size(size) for size in each.type.extents)
@@ -256,7 +256,7 @@ class _Body(Formulas):
     def _set(self, tree: Assign) -> None:
         self._assign(tree.name, self.any(tree.value))
 
-    def _assign(self, name: str, value: Value | Memory) -> None:
+    def _assign(self, name: str, value: KernelValue | Memory) -> None:
         known = self.variables.get(name)
         if isinstance(value, Memory):
             if known is None:
@@ -285,13 +285,13 @@ class _Body(Formulas):
         element, place = self.place(tree.place)
         self.b.store(self.numbers.cast(value, element), place)
 
-    def _update(self, tree: Update) -> None:
+    def _update(self, tree: AugmentedAssign) -> None:
         if isinstance(tree.place, Name):
             self._assign(tree.place.id, self._binary(Binary(tree.operator, tree.place, tree.value)))
             return
         element, place = self.place(tree.place)
         value = self.numbers.arithmetic(
-            tree.operator, Value(element, self.b.load(place)), self.value(tree.value)
+            tree.operator, KernelValue(element, self.b.load(place)), self.value(tree.value)
         )
         self.b.store(self.numbers.cast(value, element), place)
 
@@ -315,7 +315,7 @@ class _Body(Formulas):
         b.cbranch(b.icmp_signed("<" if step > 0 else ">", count, stop), body, after)
         b.position_at_end(body)
         index = count if first is start else b.add(start, count, flags=("nsw",))
-        self._assign(tree.index, Value(INT, index))
+        self._assign(tree.index, KernelValue(INT, index))
         self._inside(tree.body, following)
         b.position_at_end(following)
         count.add_incoming(b.add(count, I64(step), flags=("nsw",)), following)
@@ -366,7 +366,7 @@ class _Body(Formulas):
 _STATEMENTS: Mapping[type[Statement], Callable[[_Body, Any], None]] = {
     Assign: _Body._set,
     Store: _Body._store,
-    Update: _Body._update,
+    AugmentedAssign: _Body._update,
     Do: _Body._do,
     For: _Body._for,
     While: _Body._while,

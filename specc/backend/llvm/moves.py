@@ -13,7 +13,7 @@ from functools import lru_cache
 from llvmlite import ir
 
 from specc.backend.llvm.intrinsics import intrinsic, types
-from specc.backend.llvm.vectors import I64, Loop, Vectors
+from specc.backend.llvm.vectors import I64, CountedLoop, Vectors
 
 
 @lru_cache
@@ -105,7 +105,7 @@ def gather_tile(column: str, dtype: str, width: int):
                 at = b.add(k, I64(i))
                 at = b.select(b.icmp_signed("<", at, last), at, last)
                 rows.append(b.gep(data, [b.mul(b.load(b.gep(order, [at])), size)]))
-            with Loop(b, squares, []) as loop:
+            with CountedLoop(b, squares, []) as loop:
                 first = b.mul(loop.i, I64(width))
                 block = []
                 for row in rows:
@@ -138,7 +138,7 @@ def rows_tile(dtype: str, width: int):
             index = b.inttoptr(index, ir.IntType(32).as_pointer())
             # the only number that changes nothing when it is added to: not even a zero's sign
             start = ir.Constant(code.vector, [-0.0] * width)
-            with Loop(b, count, [start] * width) as loop:
+            with CountedLoop(b, count, [start] * width) as loop:
                 own = b.gep(index, [b.mul(loop.i, index_row)])
                 for i in range(width):
                     at = b.sext(b.load(b.gep(own, [I64(i)])), I64)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from llvmlite import ir
 
 from specc.backend.llvm.intrinsics import declared, intrinsic, types
-from specc.backend.llvm.vectors import I64, Bfloat, Loop, Vectors, guarded
+from specc.backend.llvm.vectors import I64, Bfloat, CountedLoop, Vectors, guarded
 
 _I16 = ir.IntType(16)
 
@@ -52,7 +52,7 @@ class _Pairs(Vectors):
         blocks = b.sdiv(count, I64(step))
 
         def all_blocks(values):
-            with Loop(b, blocks, []) as loop:
+            with CountedLoop(b, blocks, []) as loop:
                 whole(b.mul(loop.i, I64(step)))
             return values
 

@@ -17,6 +17,7 @@ from typing import Any
 from specc.backend.llvm.kernel import Kernel, Written
 from specc.target import language
 from specc.target.expressions import (
+    ArrayView,
     Binary,
     Call,
     Choose,
@@ -31,11 +32,11 @@ from specc.target.expressions import (
     Stack,
     Truth,
     Unary,
-    View,
 )
 from specc.target.statements import (
     Array,
     Assign,
+    AugmentedAssign,
     Block,
     Comment,
     Continue,
@@ -49,7 +50,6 @@ from specc.target.statements import (
     Return,
     Statement,
     Store,
-    Update,
     While,
 )
 
@@ -159,7 +159,7 @@ class _Printer:
     def _store(self, tree: Store, level: int) -> None:
         self._put(level, f"{self.expression(tree.place)} = {self.expression(tree.value)}")
 
-    def _update(self, tree: Update, level: int) -> None:
+    def _update(self, tree: AugmentedAssign, level: int) -> None:
         place, value = self.expression(tree.place), self.expression(tree.value)
         self._put(level, f"{place} {tree.operator}= {value}")
 
@@ -280,7 +280,7 @@ class _Printer:
     def _index(self, tree: Index) -> Text:
         return f"{self._within(tree.array, _ATOM)}[{self._listed(tree.at)}]", _ATOM
 
-    def _view(self, tree: View) -> Text:
+    def _view(self, tree: ArrayView) -> Text:
         self._called.add("view")
         sizes = self._listed(tree.shape) + "," * (len(tree.shape) == 1)
         return f"view({self.expression(tree.address)}, ({sizes}), {_type(tree.element)})", _ATOM
@@ -297,7 +297,7 @@ class _Printer:
 _STATEMENTS: dict[type[Statement], Callable[[_Printer, Any, int], None]] = {
     Assign: _Printer._assign,
     Store: _Printer._store,
-    Update: _Printer._update,
+    AugmentedAssign: _Printer._update,
     Do: _Printer._do,
     For: _Printer._for,
     While: _Printer._while,
@@ -318,7 +318,7 @@ _EXPRESSIONS: dict[type[Expression], Callable[[_Printer, Any], Text]] = {
     Choose: _Printer._choose,
     Convert: _Printer._convert,
     Index: _Printer._index,
-    View: _Printer._view,
+    ArrayView: _Printer._view,
     Stack: _Printer._stack,
     Call: _Printer._call,
 }

@@ -19,7 +19,15 @@ from functools import lru_cache
 from llvmlite import ir
 
 from specc.backend.llvm.intrinsics import intrinsic, types
-from specc.backend.llvm.vectors import I64, Loop, Vectors, added, guarded, in_pairs, one_by_one
+from specc.backend.llvm.vectors import (
+    I64,
+    CountedLoop,
+    Vectors,
+    added,
+    guarded,
+    in_pairs,
+    one_by_one,
+)
 
 # A cache line, and how far ahead packed weights are prefetched: 256 to 4096 measured much the same,
 # 10 % faster than without.
@@ -77,7 +85,7 @@ def contract_tile(
             places = [
                 (b.mul(start_row, I64(k)), v * width) for k in range(rows) for v in range(vectors)
             ]
-            with Loop(b, count, [code.zero] * (rows * vectors)) as loop:
+            with CountedLoop(b, count, [code.zero] * (rows * vectors)) as loop:
                 x_now = code.at(x, b.load(b.gep(x_at, [loop.i])))
                 w_now = b.load(b.gep(w_at, [loop.i]))
                 place = b.add(prefetched, b.mul(loop.i, prefetched_step))
@@ -185,7 +193,7 @@ def batched_tile(rows: int, columns: int, dtype: str, width: int):
             left_at, right_at = (b.inttoptr(each, I64.as_pointer()) for each in (left_at, right_at))
             left_rows = [code.at(left, b.mul(left_row, I64(k))) for k in range(rows)]
             right_columns = [code.at(right, b.mul(right_column, I64(c))) for c in range(columns)]
-            with Loop(b, count, [code.zero] * (rows * columns)) as loop:
+            with CountedLoop(b, count, [code.zero] * (rows * columns)) as loop:
                 left_now = b.load(b.gep(left_at, [loop.i]))
                 right_now = b.load(b.gep(right_at, [loop.i]))
                 xs = [code.load(code.at(each, right_now)) for each in right_columns]
@@ -227,10 +235,10 @@ def outer_tile(rows: int, taps: int, dtype: str, width: int):
             )
             x_taps = [code.at(x, b.load(b.gep(tap_at, [I64(t)]))) for t in range(taps)]
             dy_rows = [code.at(dy, b.mul(dy_row, I64(k))) for k in range(rows)]
-            with Loop(b, count, [code.zero] * (rows * taps)) as outer:
+            with CountedLoop(b, count, [code.zero] * (rows * taps)) as outer:
                 segment = b.gep(segments, [b.mul(outer.i, I64(3))])
                 dy_now, x_now, length = (b.load(b.gep(segment, [I64(n)])) for n in range(3))
-                with Loop(b, length, outer.now) as loop:
+                with CountedLoop(b, length, outer.now) as loop:
                     lane = b.mul(loop.i, I64(width))
                     x_lane, dy_lane = b.add(x_now, lane), b.add(dy_now, lane)
                     xs = [code.load(code.at(each, x_lane)) for each in x_taps]
@@ -283,7 +291,7 @@ def across_tile(
             x, w, out, later = (code.pointer(each) for each in (x, w, out, later))
             x_at = b.inttoptr(x_at, I64.as_pointer())
             line = vectors * width
-            with Loop(b, count, [code.zero] * (positions * vectors)) as loop:
+            with CountedLoop(b, count, [code.zero] * (positions * vectors)) as loop:
                 now = b.load(b.gep(x_at, [loop.i]))
                 x_now = code.at(x, now)
                 if prefetches:
@@ -348,12 +356,12 @@ def dot_tile(rows: int, taps: int, dtype: str, width: int):
                         sums[k * taps + t] = code.fma(wk, xs[t], sums[k * taps + t])
                 return sums
 
-            with Loop(b, count, [code.zero] * (rows * taps)) as outer:
+            with CountedLoop(b, count, [code.zero] * (rows * taps)) as outer:
                 segment = b.gep(segments, [b.mul(outer.i, I64(2))])
                 w_now, x_now = (b.load(b.gep(segment, [I64(n)])) for n in range(2))
 
                 def vectors(sums):
-                    with Loop(b, whole, sums) as loop:
+                    with CountedLoop(b, whole, sums) as loop:
                         lane = b.mul(loop.i, I64(width))
                         loop.now = step(loop.now, b.add(x_now, lane), b.add(w_now, lane), code.load)
                     return loop.now
@@ -397,7 +405,7 @@ def fma_chains(chains: int, dtype: str, width: int):
             factor = code.spread(b.load(out))
             # chains that begin alike would be joined into one
             starts = [ir.Constant(code.vector, [float(n)] * width) for n in range(chains)]
-            with Loop(b, count, starts) as loop:
+            with CountedLoop(b, count, starts) as loop:
                 loop.now[:] = [code.fma(each, factor, factor) for each in loop.now]
             total = loop.now[0]
             for each in loop.now[1:]:

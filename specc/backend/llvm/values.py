@@ -29,7 +29,7 @@ class LoweringError(Exception):
 
 
 @dataclass(frozen=True)
-class Value:
+class KernelValue:
     """A number of a kernel."""
 
     type: Number
@@ -56,7 +56,7 @@ class Numbers:
     def __init__(self, b: ir.IRBuilder):
         self._b = b
 
-    def arithmetic(self, operator: str, left: Value, right: Value) -> Value:
+    def arithmetic(self, operator: str, left: KernelValue, right: KernelValue) -> KernelValue:
         b, kind = self._b, common(left.type, right.type)
         if operator == "/" and not kind.is_float:
             kind = FLOAT
@@ -64,13 +64,15 @@ class Numbers:
         if operator in _ARITHMETIC:
             act = _ARITHMETIC[operator][kind.is_float]
             if act is not None:
-                return Value(kind, getattr(b, act)(x, y))
+                return KernelValue(kind, getattr(b, act)(x, y))
         elif operator == ">>" and not kind.is_float:
-            return Value(kind, b.ashr(x, y) if kind.is_signed else b.lshr(x, y))
+            return KernelValue(kind, b.ashr(x, y) if kind.is_signed else b.lshr(x, y))
         elif operator in ("//", "%") and kind == INT:
-            return Value(INT, self._rounded_down(operator, x, y))
+            return KernelValue(INT, self._rounded_down(operator, x, y))
         elif operator == "**" and kind.is_float:
-            return Value(kind, b.call(b.module.declare_intrinsic("llvm.pow", [kind.ir]), [x, y]))
+            return KernelValue(
+                kind, b.call(b.module.declare_intrinsic("llvm.pow", [kind.ir]), [x, y])
+            )
         raise LoweringError(f"{left.type} {operator} {right.type} is not a number")
 
     def _rounded_down(self, operator: str, x: Any, y: Any) -> Any:
@@ -92,7 +94,7 @@ class Numbers:
             found = b.select(differs, b.add(rest, divisor), rest)
         return found if is_zero is None else b.select(is_zero, I64(0), found)
 
-    def power(self, base: Value, exponent: int) -> Value:
+    def power(self, base: KernelValue, exponent: int) -> KernelValue:
         """A power as products of squares."""
         kind = base.type if base.type.is_float else INT
         if abs(exponent) > _MOST_FACTORS or (exponent < 0 and not kind.is_float):
@@ -108,33 +110,33 @@ class Numbers:
                 square = multiply(square, square)
         if exponent < 0:
             found = self._b.fdiv(ir.Constant(kind.ir, 1.0), found)
-        return Value(kind, found)
+        return KernelValue(kind, found)
 
-    def compare(self, operator: str, left: Value, right: Value) -> Value:
+    def compare(self, operator: str, left: KernelValue, right: KernelValue) -> KernelValue:
         kind = common(left.type, right.type)
         x, y = self.cast(left, kind), self.cast(right, kind)
         if kind.is_float:
             act = self._b.fcmp_unordered if operator == "!=" else self._b.fcmp_ordered
         else:
             act = self._b.icmp_signed if kind.is_signed else self._b.icmp_unsigned
-        return Value(BOOL, act(operator, x, y))
+        return KernelValue(BOOL, act(operator, x, y))
 
-    def negative(self, value: Value) -> Value:
+    def negative(self, value: KernelValue) -> KernelValue:
         if value.type.is_float:
-            return Value(value.type, self._b.fneg(value.ir))
+            return KernelValue(value.type, self._b.fneg(value.ir))
         if value.is_constant:
-            return Value(INT, I64(-value.ir.constant))
-        return Value(INT, self._b.neg(self.cast(value, INT)))
+            return KernelValue(INT, I64(-value.ir.constant))
+        return KernelValue(INT, self._b.neg(self.cast(value, INT)))
 
-    def absolute(self, value: Value) -> Value:
+    def absolute(self, value: KernelValue) -> KernelValue:
         b = self._b
         if value.type.is_float:
             function = b.module.declare_intrinsic("llvm.fabs", [value.type.ir])
-            return Value(value.type, b.call(function, [value.ir]))
+            return KernelValue(value.type, b.call(function, [value.ir]))
         x = self.cast(value, INT)
-        return Value(INT, b.select(b.icmp_signed("<", x, I64(0)), b.neg(x), x))
+        return KernelValue(INT, b.select(b.icmp_signed("<", x, I64(0)), b.neg(x), x))
 
-    def cast(self, value: Value, to: Number) -> Any:
+    def cast(self, value: KernelValue, to: Number) -> Any:
         """The number as one of another type."""
         b, x, kind = self._b, value.ir, value.type
         if kind == to:
@@ -171,7 +173,7 @@ def common(x: Number, y: Number) -> Number:
     return types.uint64 if max(x.bits, y.bits) > 8 else INT
 
 
-def joined(x: Value, y: Value) -> Number:
+def joined(x: KernelValue, y: KernelValue) -> Number:
     """The type of a value that is one of two."""
     if x.type == y.type:
         return x.type
@@ -183,7 +185,7 @@ def stored(kind: Number) -> Number:
     return INT if kind.is_integer and (kind.is_signed or kind.bits < 32) else kind
 
 
-def keeps(value: Value, kind: Number) -> bool:
+def keeps(value: KernelValue, kind: Number) -> bool:
     """Whether a variable of a type can hold every such value."""
     own = value.type
     if value.is_constant and not own.is_float:

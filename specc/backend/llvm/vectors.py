@@ -216,7 +216,7 @@ class Vectors:
         return self.b.extract_element(x, I32(0))
 
 
-class Loop:
+class CountedLoop:
     """for i in range(count), count >= 1, carrying a list of values.
 
     with Loop(b, count, start) as loop:
@@ -277,7 +277,7 @@ def in_pairs(b, count, values: list, body) -> list:
     pairs = b.lshr(count, I64(1))
 
     def two(values):
-        with Loop(b, pairs, values) as loop:
+        with CountedLoop(b, pairs, values) as loop:
             i = b.shl(loop.i, I64(1))
             loop.now = body(b.add(i, I64(1)), body(i, loop.now))
         return loop.now
@@ -289,7 +289,7 @@ def in_pairs(b, count, values: list, body) -> list:
 
 def one_by_one(b, count, values: list, body) -> list:
     """The same for count >= 1, not in pairs."""
-    with Loop(b, count, values) as loop:
+    with CountedLoop(b, count, values) as loop:
         loop.now = body(loop.i, loop.now)
     return loop.now
 

@@ -20,7 +20,7 @@ from functools import lru_cache
 from llvmlite import ir
 
 from specc.backend.llvm.intrinsics import intrinsic, types
-from specc.backend.llvm.vectors import I64, Loop, Vectors, in_pairs, one_by_one
+from specc.backend.llvm.vectors import I64, CountedLoop, Vectors, in_pairs, one_by_one
 
 # How far ahead, in bytes, the operands of products are prefetched: 8 % faster than without.
 _AHEAD = 1024
@@ -154,7 +154,7 @@ def sum_tile(rows: int, vectors: int, row_step: int, dtype: str, width: int):
             out_rows = [code.at(out, b.mul(out_step, I64(k))) for k in range(rows)]
             places = [code.at(row, v * width) for row in out_rows for v in range(vectors)]
             # sums of sums lose less than one long sum
-            with Loop(b, count, [code.zero] * (rows * vectors)) as loop:
+            with CountedLoop(b, count, [code.zero] * (rows * vectors)) as loop:
                 x_now = code.at(x, b.mul(loop.i, x_step))
                 w_now = code.at(w, loop.i)
                 xs = [code.load(code.at(x_now, v * width)) for v in range(vectors)]

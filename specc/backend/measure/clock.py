@@ -58,7 +58,7 @@ class Stamps:
 def ticks_per_second() -> float:
     """The rate of the clock, against the system's."""
     stamps = Stamps(1, 1)
-    program, crew = executor.Program([[[stamps.at(0, 0)]]]), executor.executor(1)
+    program, crew = executor.StepCalls([[[stamps.at(0, 0)]]]), executor.executor(1)
     crew.run(program)
     start = time.perf_counter()
     crew.run(program)
@@ -74,7 +74,7 @@ def ticks_per_second() -> float:
 def seconds_of_a_stamp() -> float:
     """The least time between two stamps with nothing between them."""
     stamps = Stamps(1, 1)
-    program, crew = executor.Program([[[stamps.at(0, 0)] * 100]]), executor.executor(1)
+    program, crew = executor.StepCalls([[[stamps.at(0, 0)] * 100]]), executor.executor(1)
     found = []
     for _ in range(20):
         stamps.reset()

@@ -95,7 +95,7 @@ def _seconds(kernel: int, arguments: list[list[int]], tries: int = TRIES) -> flo
     """
     blocks = [np.array(each, np.int64) for each in arguments]
     stamps = Stamps(len(blocks), 2)
-    program = executor.Program([
+    program = executor.StepCalls([
         [[stamps.at(shard, 0), (kernel, block.ctypes.data), stamps.at(shard, 1)]]
         for shard, block in enumerate(blocks)])  # fmt: skip
     crew = executor.executor(len(blocks))

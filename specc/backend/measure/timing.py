@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from specc.backend.emit.calls import Call, element_bytes
+from specc.backend.emit.calls import KernelCall, element_bytes
 from specc.backend.measure.clock import Stamps, seconds_of_a_stamp, ticks_per_second
 from specc.backend.run import executor
 from specc.backend.run.program import CompiledProgram
@@ -117,7 +117,7 @@ def _timed(program: CompiledProgram, linked: Linked, steps: int, repeats: int) -
     return StepTimes(calls, min(plain), waiting, min(whole), plan, program.threads)
 
 
-def _stamped(linked: Linked, threads: int) -> tuple[executor.Program, Stamps]:
+def _stamped(linked: Linked, threads: int) -> tuple[executor.StepCalls, Stamps]:
     """The program with stamps. The first places are the waits before the phases; the others the
     calls, in order."""
     places = linked.phases + max(len(calls) for calls in linked.calls)
@@ -132,11 +132,11 @@ def _stamped(linked: Linked, threads: int) -> tuple[executor.Program, Stamps]:
                 place += 1
             of_shard.append(of_phase)
         table.append(of_shard)
-    return executor.Program(table, threads), stamps
+    return executor.StepCalls(table, threads), stamps
 
 
 def _joined(
-    plan: Plan, dtype: str, calls: Sequence[Sequence[Call]], seconds: np.ndarray
+    plan: Plan, dtype: str, calls: Sequence[Sequence[KernelCall]], seconds: np.ndarray
 ) -> tuple[CallTime, ...]:
     """The same call of all shards as one, in the first shard's order."""
     step_of = {node: step for step in plan.steps for node in step.group.nodes}
@@ -145,7 +145,7 @@ def _joined(
     )
     phases = 1 + max((call.phase for of_shard in calls for call in of_shard), default=0)
     found: dict[tuple, dict[int, float]] = {}  # seconds by shard
-    first: dict[tuple, Call] = {}
+    first: dict[tuple, KernelCall] = {}
     for shard, of_shard in enumerate(calls):
         # places count phase by phase
         for place, call in enumerate(sorted(of_shard, key=lambda call: call.phase)):
@@ -182,7 +182,7 @@ def _joined(
     return tuple(times)
 
 
-def traffic(call: Call, step: Step | None, plan: Plan, dtype: str) -> float:
+def traffic(call: KernelCall, step: Step | None, plan: Plan, dtype: str) -> float:
     """Bytes that the call reads and writes in one shard, each value once."""
     # some rows of the result, from all shards' examples
     rows = step is not None and step.mode == Mode.ROWS

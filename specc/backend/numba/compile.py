@@ -34,7 +34,7 @@ from numba.np import arrayobj
 
 from specc.backend.llvm import compile as compiling
 from specc.backend.llvm import memory, vectormath
-from specc.backend.llvm.intrinsics import NAMED, Intrinsic
+from specc.backend.llvm.intrinsics import NAMED, LLVMIntrinsic
 from specc.backend.llvm.kernel import CONTROL_WORDS, Kernel
 from specc.system.locks import NATIVE
 
@@ -129,7 +129,7 @@ def _module(kernel: Kernel):
 # What kernels call, as Numba's own.
 
 
-def _for_numba(each: Intrinsic):
+def _for_numba(each: LLVMIntrinsic):
     """An intrinsic of specc as one of Numba."""
 
     @functools.wraps(each.define)
@@ -253,7 +253,7 @@ def _namespace(kernel: Kernel) -> dict:
     exec(kernel.imports, names)
     names |= {**vars(vectormath), **vars(memory)}
     names = {
-        name: _for_numba(each) if isinstance(each, Intrinsic) else each
+        name: _for_numba(each) if isinstance(each, LLVMIntrinsic) else each
         for name, each in names.items()
     }
     own = {"np": np, "real": getattr(np, kernel.dtype)}

@@ -91,7 +91,7 @@ _STOP, _STOPPED, _PROGRAM, _FIRST, _STEPS, _DONE = (
 KERNELS = (_RUN, _PAUSES, _WAKE)
 
 
-class Program:
+class StepCalls:
     """What each shard runs in a step: `phases_per_shard[shard][phase]` is a list of calls.
 
     `threads` share the shards, by default one each. `control` is [shards, 16] int64: word 0 of a
@@ -124,7 +124,7 @@ class Program:
         self._addresses = np.array(addresses, np.int64)
         self._divide(self.shards if threads is None else threads)
 
-    def on(self, threads: int) -> Program:
+    def on(self, threads: int) -> StepCalls:
         """The same program for another number of threads. Only one of the two may run at a time."""
         other = copy(self)
         other._divide(threads)
@@ -153,7 +153,7 @@ class Executor:
         self._muster()
         remade_after_fork(self)
 
-    def run(self, program: Program, steps: int = 1, first: int = 0) -> int:
+    def run(self, program: StepCalls, steps: int = 1, first: int = 0) -> int:
         """Runs `steps` steps, numbered from `first`; the number done (fewer only after `stop`)."""
         assert program.threads == self.threads, "a program needs its number of threads"
         if not self._is_mustered:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from specc.backend.run.prepared import Prediction
+from specc.backend.run.prepared import PreparedPrediction
 
 
 class Fastest:
@@ -30,7 +30,7 @@ class Fastest:
     )  # calls of each; calls before others are tried again, and at most
     LONGER = 1.3
 
-    def __init__(self, calls: Sequence[Prediction]):
+    def __init__(self, calls: Sequence[PreparedPrediction]):
         self._calls = list(calls)
         self._seconds = [0.0] * len(self._calls)
         self._turns = _in_turn(self._seconds, self.TRIED, self.AGAIN, self.MOST, self.LONGER)

@@ -118,7 +118,7 @@ class Prepared:
         fitting = sum(name in arrays and each.fits(arrays[name]) for name, each in others.items())
         return fitting == given
 
-    def made_ready(self, storage: Storage) -> Ready:
+    def made_ready(self, storage: Storage) -> CallMemory:
         """What these runs need beside a storage."""
         raise NotImplementedError
 
@@ -140,7 +140,7 @@ class Prepared:
         )
 
 
-class Prediction(Prepared):
+class PreparedPrediction(Prepared):
     """Predictions: a call returns the outputs by name."""
 
     def __init__(
@@ -157,7 +157,7 @@ class Prediction(Prepared):
         super().__init__(program, ports, rows, batch, seed, others, alone)
         self.names = names
 
-    def made_ready(self, storage: Storage) -> Ready:
+    def made_ready(self, storage: Storage) -> CallMemory:
         return _Outputs(self, storage)
 
 
@@ -169,7 +169,7 @@ class Loss(Prepared):
 
     needs_others = True
 
-    def made_ready(self, storage: Storage) -> Ready:
+    def made_ready(self, storage: Storage) -> CallMemory:
         return _Record(self, storage)
 
 
@@ -215,7 +215,7 @@ class _Input(_Fit):
         return self._address
 
 
-class Ready:
+class CallMemory:
     """What prepared runs need beside a storage that they run in: inputs, results, and the frame."""
 
     def __init__(self, call: Prepared, storage: Storage, checks: bool):
@@ -242,8 +242,8 @@ class Ready:
         raise NotImplementedError
 
 
-class _Outputs(Ready):
-    def __init__(self, call: Prediction, storage: Storage):
+class _Outputs(CallMemory):
+    def __init__(self, call: PreparedPrediction, storage: Storage):
         super().__init__(call, storage, checks=False)
         outputs = [(name, call.names[name], array) for name, array in self.buffers.outputs.items()]
         self._small = [(name, array.copy) for _, name, array in outputs if array.nbytes <= COPIED]
@@ -268,7 +268,7 @@ class _Outputs(Ready):
         return results
 
 
-class _Record(Ready):
+class _Record(CallMemory):
     def __init__(self, call: Loss, storage: Storage):
         super().__init__(call, storage, checks=True)
         records: Any = self.buffers.records

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from specc.backend.emit import feed
-from specc.backend.emit.calls import Call, in_order, phase_of
+from specc.backend.emit.calls import KernelCall, in_order, phase_of
 from specc.backend.emit.emit import emit
 from specc.backend.emit.shard import Common
 from specc.backend.emit.sharing import shared_bytes, with_shared_copies
@@ -55,12 +55,12 @@ class Buffers(NamedTuple):
 class Code:
     """The calls of a program for one choice of the columns' element types."""
 
-    shards: list[list[Call]]
+    shards: list[list[KernelCall]]
     addresses: Mapping[Kernel, int]
     frame_words: int
 
     @cached_property
-    def calls(self) -> list[list[Call]]:
+    def calls(self) -> list[list[KernelCall]]:
         """The calls of each shard, as often as they run."""
         return [
             [
@@ -248,7 +248,7 @@ class CompiledProgram:
         kernels = [*executor.KERNELS, *{call.kernel: None for calls in shards for call in calls}]
         return Code(shards, load(kernels), feed.PORTS + 3 * len(self._slots) + 8)
 
-    def _shards(self, columns: Mapping[str, str]) -> list[list[Call]]:
+    def _shards(self, columns: Mapping[str, str]) -> list[list[KernelCall]]:
         """The calls of all shards."""
         common = Common(self.plan)
         calls = [
@@ -283,11 +283,11 @@ class CompiledProgram:
                 found.setdefault(id(products[0]), {})[f"{method} {slices}"] = None
         return tuple(map(tuple, found.values()))
 
-    def entries(self, data: Mapping[str, Column]) -> list[tuple[Call, executor.Call]]:
+    def entries(self, data: Mapping[str, Column]) -> list[tuple[KernelCall, executor.Call]]:
         """The first shard's calls with what the executor takes for each, for benchmarks."""
         return self.link(data).entries
 
-    def calls(self, shard: int = 0) -> list[Call]:
+    def calls(self, shard: int = 0) -> list[KernelCall]:
         """The calls of one shard, for listings."""
         types = {name: "int64" if name in self._ints else self.dtype for name in self.ports}
         return self._shards({**types, **self._output_columns()})[shard]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specc.backend.emit.calls import Address, Call, Table, in_order, phase_of
+from specc.backend.emit.calls import Address, ConstantArray, KernelCall, in_order, phase_of
 from specc.backend.run import executor
 from specc.ir.graph import Node
 from specc.ir.names import label_of
@@ -116,13 +116,13 @@ class Linked:
         self._storage, self._outside = storage, outside
         self._kept: list[np.ndarray] = []
         self.calls, self.phases = code.calls, code.phases
-        self.entries: list[tuple[Call, executor.Call]] = []
+        self.entries: list[tuple[KernelCall, executor.Call]] = []
         self.table: list[list[list[executor.Call]]] = []
         packing: list[list[list[executor.Call]]] = []
         for shard, calls in enumerate(code.shards):
             of_phase: list[list[executor.Call]] = [[] for _ in range(code.phases)]
             once: list[executor.Call] = []
-            blocks: dict[Call, tuple[np.ndarray, np.ndarray]] = {}
+            blocks: dict[KernelCall, tuple[np.ndarray, np.ndarray]] = {}
             for call, iteration in in_order(calls):
                 if call not in blocks:
                     values = [value for _, value in call.arguments]
@@ -142,10 +142,12 @@ class Linked:
                     self.entries.append((call, entry))
             self.table.append(of_phase)
             packing.append([once])
-        self.program = executor.Program(self.table, storage.threads)
+        self.program = executor.StepCalls(self.table, storage.threads)
         self.program_of_one = self.program.on(1)  # the same on the calling thread alone
         self.packing = (
-            executor.Program(packing, storage.threads) if any(once for (once,) in packing) else None
+            executor.StepCalls(packing, storage.threads)
+            if any(once for (once,) in packing)
+            else None
         )
         self.frame_of: Any = None  # what has written the frame last, of prepared runs
         self.packed = -1  # the version of the weights that it has packed last
@@ -156,7 +158,7 @@ class Linked:
     def _number(self, value, shard: int) -> int:
         if isinstance(value, Address):
             return self._address(value, shard)
-        if isinstance(value, Table):
+        if isinstance(value, ConstantArray):
             array = np.ascontiguousarray(value.array, np.int64)
             self._kept.append(array)
             return array.ctypes.data

@@ -12,7 +12,7 @@ from specc.diagnostics import Edit, Fix, closest, spelled
 from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.names import resolve
 from specc.frontend.elaborate.numbers import number_value
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.scope import Word
 from specc.frontend.scope.values import POISON, Given, Sequence, Value, is_static
 from specc.frontend.syntax import ast
@@ -24,7 +24,7 @@ from specc.source import Span
 
 
 def inputs(
-    frame: Frame,
+    frame: BodyFrame,
     word: Word,
     signature: Signature,
     given: list[Given],
@@ -82,7 +82,7 @@ def inputs(
 
 
 def _too_many(
-    frame: Frame,
+    frame: BodyFrame,
     word: Word,
     signature: Signature,
     given: list[Given],
@@ -110,7 +110,7 @@ def _too_many(
 
 
 def _not_an_input(
-    frame: Frame, word: Word, signature: Signature, each: Given, tree: ast.Call
+    frame: BodyFrame, word: Word, signature: Signature, each: Given, tree: ast.Call
 ) -> None:
     place = each.name_span or each.span
     if each.name in signature.setting_names:
@@ -146,7 +146,7 @@ def _semicolon(span: Span) -> list[Fix]:
 
 
 def settings(
-    frame: Frame,
+    frame: BodyFrame,
     word: Word,
     signature: Signature,
     given: tuple[ast.Argument, ...],
@@ -188,7 +188,7 @@ def settings(
 
 
 def _too_many_settings(
-    frame: Frame, word: Word, signature: Signature, argument: ast.Argument, is_stage: bool
+    frame: BodyFrame, word: Word, signature: Signature, argument: ast.Argument, is_stage: bool
 ) -> None:
     count = len(signature.settings)
     takes = "no settings" if count == 0 else f"{count} setting" + ("s" if count > 1 else "")
@@ -200,7 +200,7 @@ def _too_many_settings(
 
 
 def _unknown_setting(
-    frame: Frame, word: Word, signature: Signature, argument: ast.Argument, is_stage: bool
+    frame: BodyFrame, word: Word, signature: Signature, argument: ast.Argument, is_stage: bool
 ) -> None:
     name = argument.name
     assert name is not None, "only a named setting can be unknown; please report this"
@@ -237,7 +237,7 @@ def _unknown_setting(
     )
 
 
-def setting_value(frame: Frame, declared: Declared, expression: ast.Expression) -> Value:
+def setting_value(frame: BodyFrame, declared: Declared, expression: ast.Expression) -> Value:
     """Return the value of a setting: a word or a choice is looked up as such, all else is
     evaluated."""
     path = expression if isinstance(expression, ast.Path) and len(expression.names) == 1 else None
@@ -265,7 +265,7 @@ def setting_value(frame: Frame, declared: Declared, expression: ast.Expression) 
     return evaluate(frame, expression)
 
 
-def prepared(frame: Frame, tree: ast.Call) -> Value:
+def prepared(frame: BodyFrame, tree: ast.Call) -> Value:
     """`constant(0.1)` where a word is wanted: the word with its settings, which waits for its
     inputs."""
     word = resolve(frame, tree.word)
@@ -282,7 +282,7 @@ def prepared(frame: Frame, tree: ast.Call) -> Value:
     return POISON if chosen is None else replace(word, settings={**word.settings, **chosen})
 
 
-def _sequence(frame: Frame, declared: Declared, expression: ast.Path) -> Value:
+def _sequence(frame: BodyFrame, declared: Declared, expression: ast.Path) -> Value:
     """Return the sequence that `seq` declares under a name, or that a setting of this body stands
     for."""
     name = expression.names[0].text

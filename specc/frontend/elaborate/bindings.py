@@ -14,7 +14,7 @@ from specc.frontend.elaborate import arguments
 from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.patterns import Match
 from specc.frontend.scope import provenance
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.scope import WORDS, Word
 from specc.frontend.scope.values import (
     POISON,
@@ -36,8 +36,8 @@ LARGEST_WHOLE = 10**12
 
 
 def bind(
-    frame: Frame,
-    callee: Frame,
+    frame: BodyFrame,
+    callee: BodyFrame,
     word: Word,
     signature: Signature,
     values: list[Given | None],
@@ -62,8 +62,8 @@ def bind(
 
 
 def bind_settings(
-    frame: Frame,
-    callee: Frame,
+    frame: BodyFrame,
+    callee: BodyFrame,
     word: Word,
     signature: Signature,
     settings: dict[str, Given],
@@ -76,8 +76,8 @@ def bind_settings(
 
 
 def complete_settings(
-    frame: Frame,
-    callee: Frame,
+    frame: BodyFrame,
+    callee: BodyFrame,
     word: Word,
     signature: Signature,
     settings: dict[str, Given],
@@ -91,7 +91,7 @@ def complete_settings(
     return good and valid_settings(frame, callee, word, signature, settings, span)
 
 
-def _entering(callee: Frame, declared, given: Given) -> Value:
+def _entering(callee: BodyFrame, declared, given: Given) -> Value:
     """Return an input as the body sees it: in a definition of the user its provenance starts
     anew."""
     value = given.value
@@ -102,7 +102,9 @@ def _entering(callee: Frame, declared, given: Given) -> Value:
     return value
 
 
-def _default(frame: Frame, callee: Frame, word: Word, declared: Declared, span: Span) -> bool:
+def _default(
+    frame: BodyFrame, callee: BodyFrame, word: Word, declared: Declared, span: Span
+) -> bool:
     """Give a setting that the call leaves out its default."""
     if frame.fans is not None and declared.name in frame.fans and declared.is_required:
         callee.names[declared.name] = frame.fans[declared.name]
@@ -126,8 +128,8 @@ def _default(frame: Frame, callee: Frame, word: Word, declared: Declared, span: 
 
 
 def valid_settings(
-    frame: Frame,
-    callee: Frame,
+    frame: BodyFrame,
+    callee: BodyFrame,
     word: Word,
     signature: Signature,
     given: dict[str, Given],
@@ -209,7 +211,9 @@ def _is_immense(value: Value | None) -> bool:
     return isinstance(value, int) and abs(value) > LARGEST_WHOLE
 
 
-def _setting_place(callee: Frame, declared: Declared, given: dict[str, Given], span: Span) -> Span:
+def _setting_place(
+    callee: BodyFrame, declared: Declared, given: dict[str, Given], span: Span
+) -> Span:
     """Where a setting has its value: in the call, or as the default of a definition of the user."""
     if declared.name in given:
         return given[declared.name].span
@@ -230,7 +234,7 @@ def setting_help(wrong: Violation, value: Value | None) -> str | None:
 
 
 def _tensor_setting(
-    frame: Frame, word: Word, declared: Declared, value: Tensor, place: Span
+    frame: BodyFrame, word: Word, declared: Declared, value: Tensor, place: Span
 ) -> bool:
     is_number = declared.kind in (None, "float") and not declared.choices and value.shape == ()
     if is_number and isinstance(word.definition, WORDS):
@@ -244,7 +248,7 @@ def _tensor_setting(
     return False
 
 
-def _bound_values(callee: Frame, signature: Signature) -> dict[str, dict[int, Any]]:
+def _bound_values(callee: BodyFrame, signature: Signature) -> dict[str, dict[int, Any]]:
     """Return the bounds that are expressions over earlier settings and sizes."""
     found: dict[str, dict[int, Any]] = {}
     for declared in signature.settings:

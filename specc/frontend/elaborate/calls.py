@@ -18,10 +18,10 @@ from specc.frontend.elaborate.misuse import report
 from specc.frontend.elaborate.names import resolve
 from specc.frontend.operators import arithmetic
 from specc.frontend.scope import provenance
-from specc.frontend.scope.frame import Frame, SharedLayer, callers
+from specc.frontend.scope.frame import BodyFrame, SharedLayer, callers
 from specc.frontend.scope.mistakes import Mistake, undecided
 from specc.frontend.scope.scope import DEEPEST, WORDS, Namer, Word
-from specc.frontend.scope.values import POISON, Given, Several, Tensor, Value, Weights, describe
+from specc.frontend.scope.values import POISON, AllWeights, Given, Several, Tensor, Value, describe
 from specc.frontend.syntax import ast
 from specc.frontend.words.signatures import signature_of
 from specc.ir.graph import Origin
@@ -45,7 +45,7 @@ class LayerPath:
 
 
 @evaluates(ast.Call)
-def call(frame: Frame, tree: ast.Call) -> Value:
+def call(frame: BodyFrame, tree: ast.Call) -> Value:
     """`f(a, b; m=1)`."""
     word = resolve(frame, tree.word)
     given = [_given(frame, each) for each in tree.inputs]
@@ -54,7 +54,7 @@ def call(frame: Frame, tree: ast.Call) -> Value:
     return use(frame, word, given, tree, is_stage=False)
 
 
-def _given(frame: Frame, argument: ast.Argument) -> Given:
+def _given(frame: BodyFrame, argument: ast.Argument) -> Given:
     """Return an argument with its value."""
     value = evaluate(frame, argument.value)
     name = argument.name
@@ -68,7 +68,7 @@ def _given(frame: Frame, argument: ast.Argument) -> Given:
 
 
 def _stage(
-    frame: Frame, value: Value, span: Span, tree: ast.Call, layer: LayerPath | None
+    frame: BodyFrame, value: Value, span: Span, tree: ast.Call, layer: LayerPath | None
 ) -> Value:
     """`value -> f(b; m=1)`: the value is the first input."""
     word = resolve(frame, tree.word)
@@ -79,13 +79,13 @@ def _stage(
 
 
 @evaluates(ast.Pipeline)
-def pipeline(frame: Frame, expression: ast.Pipeline) -> Value:
+def pipeline(frame: BodyFrame, expression: ast.Pipeline) -> Value:
     value = evaluate(frame, expression.value)
     return stages(frame, value, expression.value.span, expression.stages)
 
 
 def stages(
-    frame: Frame,
+    frame: BodyFrame,
     value: Value,
     span: Span,
     steps: tuple[ast.Stage, ...],
@@ -105,7 +105,7 @@ def stages(
     return value
 
 
-def repetitions(frame: Frame, stage: ast.Repeat) -> int:
+def repetitions(frame: BodyFrame, stage: ast.Repeat) -> int:
     """Return how often a repeated stage is applied; 0 after a mistake."""
     count = evaluate(frame, stage.count)
     if count is POISON:
@@ -124,7 +124,7 @@ def repetitions(frame: Frame, stage: ast.Repeat) -> int:
 
 
 def use(
-    frame: Frame,
+    frame: BodyFrame,
     word: Word | SharedLayer,
     given: list[Given],
     tree: ast.Call,
@@ -142,14 +142,14 @@ def use(
     settings = arguments.settings(frame, word, signature, settings_tree, tree, is_stage)
     if settings is None:
         return POISON
-    weights = next((each for each in values if each and isinstance(each.value, Weights)), None)
+    weights = next((each for each in values if each and isinstance(each.value, AllWeights)), None)
     if weights is None:
         return invoke(frame, word, values, settings, tree.span, is_stage, layer)
     return _use_on_weights(frame, word, values, weights, settings, tree.span)
 
 
 def _use_on_weights(
-    frame: Frame,
+    frame: BodyFrame,
     word: Word,
     values: list[Given | None],
     weights: Given,
@@ -157,7 +157,7 @@ def _use_on_weights(
     span: Span,
 ) -> Value:
     """Return the sum of the word's values for each of the model's weights."""
-    assert isinstance(weights.value, Weights)
+    assert isinstance(weights.value, AllWeights)
     if not weights.value.items:
         if frame.context.report.errors or frame.context.is_incomplete:
             return POISON  # layers that were not understood may have some
@@ -182,7 +182,7 @@ def _use_on_weights(
 
 
 def _use_layer(
-    frame: Frame, layer: SharedLayer, given: list[Given], tree: ast.Call, is_stage
+    frame: BodyFrame, layer: SharedLayer, given: list[Given], tree: ast.Call, is_stage
 ) -> Value:
     """Return a shared layer applied to one value."""
     if tree.settings or len(given) != 1 or given[0].name is not None:
@@ -198,7 +198,7 @@ def _use_layer(
         return POISON
     steps = layer.statement.stages
     home = layer.frame
-    inner = Frame(
+    inner = BodyFrame(
         home.context,
         home.scope,
         home.kind,
@@ -233,7 +233,7 @@ def _use_layer(
 
 
 def invoke(
-    frame: Frame,
+    frame: BodyFrame,
     word: Word,
     values: list[Given | None],
     settings: dict[str, Given],
@@ -278,7 +278,7 @@ def invoke(
         origin = Origin("", span, path or word.name)
         result = template.written_out(context, path, owner, values, origin)
         return _concluded(frame, definition, path, span, values, result, before, is_stage)
-    callee = Frame(
+    callee = BodyFrame(
         context,
         word.scope or frame.scope,
         type(definition).__name__.lower() if is_block else "fn",
@@ -313,7 +313,7 @@ def invoke(
 
 
 def _concluded(
-    frame: Frame,
+    frame: BodyFrame,
     definition: Any,
     path: str,
     span: Span,
@@ -330,13 +330,13 @@ def _concluded(
     return result
 
 
-def _kind_name(frame: Frame) -> str:
+def _kind_name(frame: BodyFrame) -> str:
     return {"train": "training", "file": "number", "init": "initial value"}.get(
         frame.kind, frame.kind
     )
 
 
-def _refusal(frame: Frame, word: Word, span: Span) -> Value | None:
+def _refusal(frame: BodyFrame, word: Word, span: Span) -> Value | None:
     definition = word.definition
     if isinstance(definition, ast.Optimizer):
         return frame.error("misplaced", f"`{word.name}` is an optimizer: use it in `train`", span)
@@ -347,7 +347,7 @@ def _refusal(frame: Frame, word: Word, span: Span) -> Value | None:
     return None
 
 
-def uses_itself(frame: Frame, name: str, span: Span) -> Value:
+def uses_itself(frame: BodyFrame, name: str, span: Span) -> Value:
     return frame.error(
         "recursive-definition",
         f"`{name}` uses itself",
@@ -356,7 +356,7 @@ def uses_itself(frame: Frame, name: str, span: Span) -> Value:
     )
 
 
-def _finished(frame: Frame, value: Value, span: Span) -> Value:
+def _finished(frame: BodyFrame, value: Value, span: Span) -> Value:
     """Return the value of a call as the caller sees it: in the user's text, a call is a step of the
     provenance."""
     if frame.call is not None:
@@ -369,7 +369,7 @@ def _finished(frame: Frame, value: Value, span: Span) -> Value:
 
 
 def _list_layer(
-    frame: Frame, path: str, span: Span, given: Given | None, result: Tensor, before: int
+    frame: BodyFrame, path: str, span: Span, given: Given | None, result: Tensor, before: int
 ) -> None:
     """Add a use of a word in the user's model or block to the table of layers.
 

@@ -22,7 +22,7 @@ from specc.frontend.elaborate.dispatch import BoundCall, evaluate, gives_body
 from specc.frontend.elaborate.patterns import declared_type
 from specc.frontend.operators.arithmetic import as_kind, spread
 from specc.frontend.scope import provenance
-from specc.frontend.scope.frame import Frame, callers, common_sequence
+from specc.frontend.scope.frame import BodyFrame, callers, common_sequence
 from specc.frontend.scope.mistakes import Misfit, Mistake
 from specc.frontend.scope.values import (
     POISON,
@@ -132,7 +132,7 @@ def cell(use: BoundCall) -> Value:
     return _unrolled(caller, frame, walk, sequence, span, first_layer)
 
 
-def _statements(frame: Frame, caller: Frame, definition: ast.Cell, walk: _CellWalk) -> bool:
+def _statements(frame: BodyFrame, caller: BodyFrame, definition: ast.Cell, walk: _CellWalk) -> bool:
     """Walk the statements; False after a mistake."""
     good = True
     nexts: dict[str, ast.Next] = {}
@@ -190,7 +190,7 @@ def _statements(frame: Frame, caller: Frame, definition: ast.Cell, walk: _CellWa
     return good
 
 
-def _returned(frame: Frame, expression: ast.Expression) -> Tensor | None:
+def _returned(frame: BodyFrame, expression: ast.Expression) -> Tensor | None:
     value = evaluate(frame, expression)
     if value is POISON:
         return None
@@ -202,7 +202,7 @@ def _returned(frame: Frame, expression: ast.Expression) -> Tensor | None:
     return value
 
 
-def _state(frame: Frame, caller: Frame, statement: ast.State, walk: _CellWalk) -> bool:
+def _state(frame: BodyFrame, caller: BodyFrame, statement: ast.State, walk: _CellWalk) -> bool:
     """`state h: float[units] = 0`; the use of the cell may give another start."""
     name = statement.name
     given = walk.given.get(name.text)
@@ -228,7 +228,7 @@ def _state(frame: Frame, caller: Frame, statement: ast.State, walk: _CellWalk) -
     return True
 
 
-def _state_type(frame: Frame, statement: ast.State) -> Type | None:
+def _state_type(frame: BodyFrame, statement: ast.State) -> Type | None:
     name = statement.name
     if statement.type is None:
         frame.error(
@@ -246,8 +246,8 @@ def _state_type(frame: Frame, statement: ast.State) -> Type | None:
 
 
 def _start(
-    frame: Frame,
-    caller: Frame,
+    frame: BodyFrame,
+    caller: BodyFrame,
     statement: ast.State,
     type_: Type,
     given: Given | None,
@@ -293,7 +293,7 @@ def _start(
 
 
 def _differs(
-    frame: Frame,
+    frame: BodyFrame,
     mistake: Mistake,
     what: str,
     verb: str,
@@ -314,7 +314,7 @@ def _differs(
     )
 
 
-def _next(frame: Frame, statement: ast.Next, walk: _CellWalk) -> bool:
+def _next(frame: BodyFrame, statement: ast.Next, walk: _CellWalk) -> bool:
     """`next h = h2`: h at the next step."""
     name = statement.name.text
     value = evaluate(frame, statement.value)
@@ -360,7 +360,12 @@ def _next(frame: Frame, statement: ast.Next, walk: _CellWalk) -> bool:
 
 
 def _unrolled(
-    caller: Frame, frame: Frame, walk: _CellWalk, sequence: Sequence, span: Span, first_layer: int
+    caller: BodyFrame,
+    frame: BodyFrame,
+    walk: _CellWalk,
+    sequence: Sequence,
+    span: Span,
+    first_layer: int,
 ) -> Value:
     """Return the values of one step for all steps, with the states tied to what the step before
     left.
@@ -421,7 +426,7 @@ def _unrolled(
     return replace(results[0], finals=tuple(finals))
 
 
-def _of_the_batch(frame: Frame, node: Node, why: str = "") -> Value:
+def _of_the_batch(frame: BodyFrame, node: Node, why: str = "") -> Value:
     """Report what looks at all examples of the batch, which a step of a cell cannot."""
     place = node.origin.span
     assert place is not None, "a node of the user's has a place; please report this"

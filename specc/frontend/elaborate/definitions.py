@@ -15,7 +15,7 @@ from specc.frontend.elaborate.initial import chosen, initial_value
 from specc.frontend.elaborate.patterns import declared_type
 from specc.frontend.operators.arithmetic import as_kind, spread
 from specc.frontend.scope import provenance
-from specc.frontend.scope.frame import Frame, SharedLayer, callers, name_result
+from specc.frontend.scope.frame import BodyFrame, SharedLayer, callers, name_result
 from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import POISON, Several, Tensor, Value, describe, is_static
 from specc.frontend.syntax import ast
@@ -34,7 +34,7 @@ def written(use: BoundCall) -> Value:
     return value(use.frame, definition)
 
 
-def value(frame: Frame, definition: ast.Fn | ast.Block) -> Value:
+def value(frame: BodyFrame, definition: ast.Fn | ast.Block) -> Value:
     """Return the value of a definition whose inputs and settings have their names in `frame`."""
     if isinstance(definition, ast.Fn) and definition.value is not None:
         return evaluate(frame, definition.value)
@@ -68,7 +68,7 @@ def value(frame: Frame, definition: ast.Fn | ast.Block) -> Value:
     return result
 
 
-def broken(frame: Frame, statement: ast.Broken) -> None:
+def broken(frame: BodyFrame, statement: ast.Broken) -> None:
     """A statement that was not understood: its names are known, and nothing else is said of
     them."""
     for name in statement.names:
@@ -76,7 +76,7 @@ def broken(frame: Frame, statement: ast.Broken) -> None:
         frame.places.setdefault(name.text, name.span)
 
 
-def let(frame: Frame, statement: ast.Let) -> None:
+def let(frame: BodyFrame, statement: ast.Let) -> None:
     """`let a = x`, `let a, b = split(x; 2)`."""
     value = evaluate(frame, statement.value)
     names = statement.names
@@ -111,7 +111,7 @@ def let(frame: Frame, statement: ast.Let) -> None:
 
 
 def _depends_on_batch(
-    frame: Frame, type_: Type, what: str, statement: ast.Param | ast.State
+    frame: BodyFrame, type_: Type, what: str, statement: ast.Param | ast.State
 ) -> bool:
     """Return whether a type has the number of examples in its shape, which is an error."""
     names: set[str] = set().union(*map(sizes.open_names, type_.shape))
@@ -126,7 +126,7 @@ def _depends_on_batch(
     return True
 
 
-def layer(frame: Frame, statement: ast.Layer) -> None:
+def layer(frame: BodyFrame, statement: ast.Layer) -> None:
     """`layer tower = dense(64) -> relu`: nothing is built before its first use."""
     if frame.namer is None:
         frame.error(
@@ -140,7 +140,7 @@ def layer(frame: Frame, statement: ast.Layer) -> None:
     frame.declare(name, SharedLayer(name.text, frame.naming.within(name.text), statement, frame))
 
 
-def param(frame: Frame, statement: ast.Param) -> None:
+def param(frame: BodyFrame, statement: ast.Param) -> None:
     """`param W: float[n] = he`. With `= false` there is no such parameter, and its name is 0."""
     name = statement.name
     if frame.namer is None:
@@ -196,7 +196,7 @@ NO_WEIGHTS = ("bias", "gamma", "beta")
 """Parameters that are no weights however they start: biases and normalization factors."""
 
 
-def _is_shared(frame: Frame, path: str, statement) -> bool:
+def _is_shared(frame: BodyFrame, path: str, statement) -> bool:
     """Return whether a path that is taken is meant to be shared; reports the clash otherwise."""
     context = frame.context
     if _same_layer(context.owners.get(path), frame.naming.owner):
@@ -224,7 +224,7 @@ def _same_layer(one: SharedLayer | None, other: SharedLayer | None) -> bool:
     )
 
 
-def _different_shapes(frame: Frame, path: str, existing: Parameter, type_: Type) -> None:
+def _different_shapes(frame: BodyFrame, path: str, existing: Parameter, type_: Type) -> None:
     owner = frame.naming.owner
     use = next(each for each in callers(frame) if each.shared is owner)
     assert use.caller is not None and use.called_at is not None
@@ -239,7 +239,7 @@ def _different_shapes(frame: Frame, path: str, existing: Parameter, type_: Type)
     )
 
 
-def state(frame: Frame, statement: ast.State) -> None:
+def state(frame: BodyFrame, statement: ast.State) -> None:
     """`state mean: float[c] = 0` of a block: carried from one training step to the next."""
     name = statement.name
     if frame.kind != "block":
@@ -276,7 +276,7 @@ def state(frame: Frame, statement: ast.State) -> None:
         context.owners[path] = frame.naming.owner
 
 
-def _advance(frame: Frame, definition: ast.Block) -> None:
+def _advance(frame: BodyFrame, definition: ast.Block) -> None:
     """Take up what `next` says of each state. It may stand before or after `return`'s values."""
     context = frame.context
     nexts: dict[str, ast.Next] = {}
@@ -315,7 +315,7 @@ def _advance(frame: Frame, definition: ast.Block) -> None:
             )
 
 
-def next_value(frame: Frame, statement: ast.Next, value: Value, type_: Type) -> Tensor | None:
+def next_value(frame: BodyFrame, statement: ast.Next, value: Value, type_: Type) -> Tensor | None:
     """Return the value of `next` as a tensor of the state's type; None after a mistake."""
     span = statement.value.span
     if is_static(value):
@@ -344,7 +344,7 @@ def next_value(frame: Frame, statement: ast.Next, value: Value, type_: Type) -> 
     return value
 
 
-STATEMENTS: dict[type, Callable[[Frame, Any], None]] = {
+STATEMENTS: dict[type, Callable[[BodyFrame, Any], None]] = {
     ast.Let: let,
     ast.Layer: layer,
     ast.Param: param,

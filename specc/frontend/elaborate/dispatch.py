@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.scope import Word
 from specc.frontend.scope.values import Given, Value
 from specc.frontend.syntax import ast
@@ -23,8 +23,8 @@ from specc.source import Span
 class BoundCall:
     """A use of a word: `frame` is the body's, where its arguments have their names already."""
 
-    caller: Frame
-    frame: Frame
+    caller: BodyFrame
+    frame: BodyFrame
     word: Word
     values: list[Given | None]  # the inputs, in the word's order
     span: Span
@@ -34,7 +34,7 @@ _RULES: dict[type, Callable[..., Value]] = {}
 _BODIES: dict[type, Callable[[BoundCall], Value]] = {}
 
 
-def evaluate(frame: Frame, expression: ast.Expression) -> Value:
+def evaluate(frame: BodyFrame, expression: ast.Expression) -> Value:
     """Return the value of an expression; POISON after an error, which is reported."""
     return _RULES[type(expression)](frame, expression)
 

@@ -9,7 +9,7 @@ from specc.frontend.elaborate.dispatch import evaluate, evaluates
 from specc.frontend.elaborate.misuse import report
 from specc.frontend.elaborate.names import outer_name, parameter
 from specc.frontend.operators import arithmetic, products
-from specc.frontend.scope.frame import Frame, SharedLayer
+from specc.frontend.scope.frame import BodyFrame, SharedLayer
 from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.scope import Word
 from specc.frontend.scope.values import POISON, Tensor, Value, describe
@@ -17,12 +17,12 @@ from specc.frontend.syntax import ast
 
 
 @evaluates(ast.Number, ast.Boolean, ast.String)
-def literal(frame: Frame, expression: ast.Number | ast.Boolean | ast.String) -> Value:
+def literal(frame: BodyFrame, expression: ast.Number | ast.Boolean | ast.String) -> Value:
     return expression.value
 
 
 @evaluates(ast.Path)
-def path(frame: Frame, expression: ast.Path) -> Value:
+def path(frame: BodyFrame, expression: ast.Path) -> Value:
     """Return a name, or a parameter: `tower.dense1.weight`."""
     if len(expression.names) > 1:
         return parameter(frame, expression)
@@ -42,7 +42,7 @@ def path(frame: Frame, expression: ast.Path) -> Value:
 
 
 @evaluates(ast.Unary)
-def unary(frame: Frame, expression: ast.Unary) -> Value:
+def unary(frame: BodyFrame, expression: ast.Unary) -> Value:
     operand = evaluate(frame, expression.operand)
     if operand is POISON:
         return POISON
@@ -54,7 +54,7 @@ def unary(frame: Frame, expression: ast.Unary) -> Value:
 
 
 @evaluates(ast.Binary)
-def binary(frame: Frame, expression: ast.Binary) -> Value:
+def binary(frame: BodyFrame, expression: ast.Binary) -> Value:
     """`a + b`. A long sum is a tree that leans to the left: it is walked without recursion."""
     spine = [expression]
     while isinstance(spine[-1].left, ast.Binary):
@@ -65,7 +65,7 @@ def binary(frame: Frame, expression: ast.Binary) -> Value:
     return value
 
 
-def _operate(frame: Frame, expression: ast.Binary, left: Value) -> Value:
+def _operate(frame: BodyFrame, expression: ast.Binary, left: Value) -> Value:
     sign = expression.operator.text
     if isinstance(left, bool) and sign in ("and", "or") and left == (sign == "or"):
         return left
@@ -84,7 +84,7 @@ def _operate(frame: Frame, expression: ast.Binary, left: Value) -> Value:
 
 
 @evaluates(ast.Conditional)
-def conditional(frame: Frame, expression: ast.Conditional) -> Value:
+def conditional(frame: BodyFrame, expression: ast.Conditional) -> Value:
     """`if c then a else b`: where c is known, only the branch that it chooses is looked at."""
     condition = evaluate(frame, expression.condition)
     if isinstance(condition, bool):
@@ -109,7 +109,7 @@ def conditional(frame: Frame, expression: ast.Conditional) -> Value:
 
 
 @evaluates(ast.Index)
-def index(frame: Frame, expression: ast.Index) -> Value:
+def index(frame: BodyFrame, expression: ast.Index) -> Value:
     value = evaluate(frame, expression.value)
     items: list = []
     for each in expression.items:

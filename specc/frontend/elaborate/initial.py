@@ -15,7 +15,7 @@ from dataclasses import replace
 from specc.frontend.elaborate import arguments, calls
 from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.operators.arithmetic import as_kind, spread
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.scope import Word
 from specc.frontend.scope.values import POISON, Given, Tensor, Value, describe, is_static
@@ -29,7 +29,7 @@ from specc.source import Span
 
 
 def initial_value(
-    frame: Frame, path: str, type_: Type, node: Node, name: str, expression: ast.Expression
+    frame: BodyFrame, path: str, type_: Type, node: Node, name: str, expression: ast.Expression
 ) -> tuple[Node, bool] | None:
     """Return the node that a parameter starts from, and whether chance has a part in it; None after
     a mistake."""
@@ -88,7 +88,7 @@ def initial_value(
     return value.node, draws > 0
 
 
-def _value(frame: Frame, expression: ast.Expression, self: Tensor) -> Value:
+def _value(frame: BodyFrame, expression: ast.Expression, self: Tensor) -> Value:
     if isinstance(expression, ast.Path) and len(expression.names) == 1:
         word = _word(frame, expression)
         if word is not None:
@@ -103,7 +103,7 @@ def _value(frame: Frame, expression: ast.Expression, self: Tensor) -> Value:
     return evaluate(frame, expression)
 
 
-def _word(frame: Frame, path: ast.Path) -> Word | None:
+def _word(frame: BodyFrame, path: ast.Path) -> Word | None:
     """Return the word that a path names, if it names one."""
     name = path.text
     known = frame.names.get(name)
@@ -122,7 +122,7 @@ def _has_settings_alone(call: ast.Call, word: Word) -> bool:
     )
 
 
-def _applied(frame: Frame, word: Word, self: Tensor, span: Span) -> Value:
+def _applied(frame: BodyFrame, word: Word, self: Tensor, span: Span) -> Value:
     """Return the word's value for the parameter, which is all that it is given."""
     signature = signature_of(word.definition)
     needed = [each for each in signature.inputs if not each.is_optional]
@@ -145,7 +145,7 @@ def _applied(frame: Frame, word: Word, self: Tensor, span: Span) -> Value:
     )
 
 
-def chosen(frame: Frame, expression: ast.Expression) -> ast.Expression | None:
+def chosen(frame: BodyFrame, expression: ast.Expression) -> ast.Expression | None:
     """Return the branch of an initial value whose condition is known now; None after a mistake."""
     while isinstance(expression, ast.Conditional):
         condition = evaluate(frame, expression.condition)

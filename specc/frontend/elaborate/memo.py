@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeGuard
 
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.provenance import Derivation
 from specc.frontend.scope.scope import DEEPEST, Context, Word
 from specc.frontend.scope.values import Given, Sequence, Several, Tensor, Value
@@ -36,7 +36,7 @@ ROOM = 20
 
 
 def key_of(
-    frame: Frame, word: Word, values: list[Given | None], settings: dict[str, Given]
+    frame: BodyFrame, word: Word, values: list[Given | None], settings: dict[str, Given]
 ) -> Hashable | None:
     """What the value of a use depends on; None for a use that is always walked."""
     if (
@@ -132,7 +132,7 @@ class Making:
 
 
 @dataclass(slots=True, eq=False)
-class Made:
+class MadeTensor:
     """A tensor that a use gives; `provenance` is the input whose provenance goes on."""
 
     node: int  # its place in the list of all
@@ -153,7 +153,7 @@ class Template:
     parameters: list[tuple[str, Type, int, bool, int]]  # label, type, initial, is_weight, leaf
     states: list[tuple[str, Type, int, int | None]]  # label, type, initial value, next
     carries: list[tuple[str, int, str | None]]  # label, next, where its stream begins anew
-    result: Made | tuple[Made, ...]
+    result: MadeTensor | tuple[MadeTensor, ...]
 
     def fits(self, context: Context, path: str, most_calls: int) -> bool:
         """Return whether the layer at `path` is a new one, and there is room for its calls."""
@@ -208,7 +208,7 @@ class Template:
         return _tensor(self.result, nodes, inputs, span)
 
 
-def _tensor(made: Made, nodes: list[Node], inputs: list[Tensor], span: Span) -> Tensor:
+def _tensor(made: MadeTensor, nodes: list[Node], inputs: list[Tensor], span: Span) -> Tensor:
     provenance = inputs[made.provenance].provenance if made.provenance is not None else None
     for text, shape, note in made.notes:
         provenance = Derivation(span, text, shape, note, provenance, hidden=True)
@@ -296,7 +296,7 @@ class _Recording:
                 raise _Singular  # a number that this path alone has
             place = self._place(context.carries[each])
             carried.append((self._label(each), place, context.streams.get(each)))
-        made: Made | tuple[Made, ...]
+        made: MadeTensor | tuple[MadeTensor, ...]
         if isinstance(result, Several):
             made = tuple(self._made(each) for each in result.items)
         else:
@@ -305,7 +305,7 @@ class _Recording:
             calls, self.kept, self.sequences, self.makings, parameters, found, carried, made
         )
 
-    def _made(self, value: Value) -> Made:
+    def _made(self, value: Value) -> MadeTensor:
         if not isinstance(value, Tensor):
             raise _Singular
         if value.sequence is not None and value.sequence not in self.sequences:
@@ -320,7 +320,9 @@ class _Recording:
             raise _Singular  # it is a step of the word itself, or it could be that of either input
         provenance = sources.index(step) if step is not None else None
         finals = tuple(self._final(each) for each in value.finals)
-        return Made(self._place(value.node), tuple(notes[::-1]), provenance, value.sequence, finals)
+        return MadeTensor(
+            self._place(value.node), tuple(notes[::-1]), provenance, value.sequence, finals
+        )
 
     def _final(self, value: Tensor) -> tuple[int, str, Shape]:
         step = value.provenance

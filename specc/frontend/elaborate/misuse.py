@@ -6,7 +6,7 @@ from specc.diagnostics import Edit, Fix, Label
 from specc.frontend.fix.fixes import wrapped
 from specc.frontend.fix.operands import remedy
 from specc.frontend.scope import provenance
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.mistakes import Misfit, Mistake
 from specc.frontend.scope.values import Tensor, Value, describe
 from specc.frontend.syntax import ast
@@ -15,7 +15,7 @@ from specc.source import Span
 
 
 def report(
-    frame: Frame, mistake: Mistake, span: Span, operands: list[tuple[ast.Expression, Value]]
+    frame: BodyFrame, mistake: Mistake, span: Span, operands: list[tuple[ast.Expression, Value]]
 ) -> Value:
     """Report a mistake of an operation, with the shapes of its operands and how they came
     about."""
@@ -94,7 +94,7 @@ def shape_label(value: Tensor) -> str:
     return sizes.show(value.shape) + each
 
 
-def stories(frame: Frame, operands: list[tuple[ast.Expression, Tensor]]) -> list[str]:
+def stories(frame: BodyFrame, operands: list[tuple[ast.Expression, Tensor]]) -> list[str]:
     """Return how each operand got its shape."""
     notes = []
     for tree, value in operands:

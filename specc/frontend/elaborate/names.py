@@ -12,7 +12,7 @@ from typing import Any
 from specc.diagnostics import Label, spelled
 from specc.frontend.elaborate.numbers import number_value
 from specc.frontend.scope import provenance
-from specc.frontend.scope.frame import Frame, SharedLayer, callers
+from specc.frontend.scope.frame import BodyFrame, SharedLayer, callers
 from specc.frontend.scope.scope import NUMBERS, Word
 from specc.frontend.scope.values import POISON, Tensor, Value, describe
 from specc.frontend.syntax import ast
@@ -42,7 +42,7 @@ MEANINGS = {
 """Names that have a meaning of their own, and which."""
 
 
-def outer_name(frame: Frame, name: str, expression: ast.Path) -> Value:
+def outer_name(frame: BodyFrame, name: str, expression: ast.Path) -> Value:
     """What a name stands for that the body itself does not declare."""
     found = frame.scope.definitions.get(name)
     if found is not None:
@@ -79,7 +79,7 @@ def outer_name(frame: Frame, name: str, expression: ast.Path) -> Value:
     return unknown(frame, name, expression.span)
 
 
-def unknown(frame: Frame, name: str, span: Span) -> Value:
+def unknown(frame: BodyFrame, name: str, span: Span) -> Value:
     """Report a name without a meaning."""
     if frame.scope.is_incomplete:
         return POISON
@@ -129,7 +129,7 @@ def declared_names(body: tuple[ast.Statement, ...]) -> list[ast.Name]:
     return names
 
 
-def declares(frame: Frame, name: str) -> bool:
+def declares(frame: BodyFrame, name: str) -> bool:
     """Return whether a statement of the body gives a meaning to a name; a long body is looked
     through once."""
     known = frame.context.declared
@@ -142,7 +142,7 @@ def declares(frame: Frame, name: str) -> bool:
 NAMING = (ast.Input, ast.Target, ast.Stream, ast.Layer, ast.Param, ast.State)
 
 
-def parameter(frame: Frame, expression: ast.Path) -> Value:
+def parameter(frame: BodyFrame, expression: ast.Path) -> Value:
     """Return the parameter of a layer, by its path within this model or block."""
     context, namer = frame.context, frame.namer
     text = expression.text
@@ -185,7 +185,7 @@ def parameter(frame: Frame, expression: ast.Path) -> Value:
     )
 
 
-def resolve(frame: Frame, path: ast.Path) -> Word | SharedLayer | Any:
+def resolve(frame: BodyFrame, path: ast.Path) -> Word | SharedLayer | Any:
     """Return the word or layer that a name stands for; POISON where there is none."""
     name = path.names[0].text
     local = frame.names.get(name)

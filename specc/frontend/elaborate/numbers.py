@@ -6,7 +6,7 @@ The command line's `n=10` takes the place of the value that the file gives.
 from __future__ import annotations
 
 from specc.frontend.elaborate.dispatch import evaluate
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.scope import Scope
 from specc.frontend.scope.values import POISON, Value, describe, is_static
 from specc.frontend.syntax import ast
@@ -19,7 +19,7 @@ def number_value(scope: Scope, definition: ast.Dim | ast.Seq | ast.Const) -> Val
     if name in scope.numbers:
         return scope.numbers[name]
     context = scope.context
-    frame = Frame(context, scope, "file")
+    frame = BodyFrame(context, scope, "file")
     if name in scope.evaluating:
         return frame.error(
             "recursive-definition", f"`{name}` is defined by itself", definition.name.span
@@ -38,7 +38,7 @@ def number_value(scope: Scope, definition: ast.Dim | ast.Seq | ast.Const) -> Val
     return scope.numbers.setdefault(name, value)
 
 
-def _checked(frame: Frame, definition, expression: ast.Expression, value: Value) -> Value:
+def _checked(frame: BodyFrame, definition, expression: ast.Expression, value: Value) -> Value:
     if value is POISON:
         return POISON
     name = definition.name.text

@@ -17,16 +17,16 @@ from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.numbers import number_value
 from specc.frontend.fix.fixes import wrapped
 from specc.frontend.scope import provenance
-from specc.frontend.scope.frame import Frame, SharedLayer
+from specc.frontend.scope.frame import BodyFrame, SharedLayer
 from specc.frontend.scope.scope import NUMBERS, Word
 from specc.frontend.scope.values import (
     MOST_ELEMENTS,
     POISON,
+    AllWeights,
     Given,
     Several,
     Tensor,
     Value,
-    Weights,
     describe,
     describe_type,
     excess,
@@ -47,8 +47,8 @@ LIKE = "like"
 class Match:
     """The inputs of one call being matched: `caller` is where mistakes belong."""
 
-    caller: Frame
-    callee: Frame
+    caller: BodyFrame
+    callee: BodyFrame
     word: str
     call: Span
     is_stage: bool
@@ -58,7 +58,7 @@ class Match:
     def accepts(self, declared: InputDeclared, given: Given) -> bool:
         """Return whether the value fits the input's type; reports where it does not."""
         value, type_ = given.value, declared.type
-        if isinstance(value, (Several, SharedLayer, Weights, Word, str)):
+        if isinstance(value, (Several, SharedLayer, AllWeights, Word, str)):
             return self._wrong_kind(declared, given)
         if type_ is None:
             return True
@@ -312,7 +312,7 @@ def _story(given: Given) -> list[str]:
     return [note] if note else []
 
 
-def unknown_type(frame: Frame, tree: ast.Type) -> None:
+def unknown_type(frame: BodyFrame, tree: ast.Type) -> None:
     near = closest(tree.kind.text, KINDS, {"real": "float", "boolean": "bool", "tensor": "float"})
     frame.error(
         "unknown-name",
@@ -323,7 +323,7 @@ def unknown_type(frame: Frame, tree: ast.Type) -> None:
     )
 
 
-def unknown_like(frame: Frame, tree: ast.Type) -> None:
+def unknown_like(frame: BodyFrame, tree: ast.Type) -> None:
     """Report `like(y)` without an earlier input `y`."""
     name = tree.classes
     assert isinstance(name, ast.Path), "`like` names an input; please report this"
@@ -334,7 +334,7 @@ def unknown_like(frame: Frame, tree: ast.Type) -> None:
     )
 
 
-def sequence_name(frame: Frame, axis: ast.Axis) -> str | None:
+def sequence_name(frame: BodyFrame, axis: ast.Axis) -> str | None:
     """Return the name of the sequence that an axis is, or None."""
     tree = axis.size
     if isinstance(tree, ast.Path) and len(tree.names) == 1:
@@ -345,7 +345,7 @@ def sequence_name(frame: Frame, axis: ast.Axis) -> str | None:
 
 
 def declared_type(
-    frame: Frame, tree: ast.Type, batched: bool, sequences: bool = False
+    frame: BodyFrame, tree: ast.Type, batched: bool, sequences: bool = False
 ) -> Type | None:
     """Return the type that a declaration (an input, a parameter) states; None after a mistake.
 
@@ -431,7 +431,7 @@ def declared_type(
     return Type(kind, tuple(shape), batched, classes) if good else None
 
 
-def _declared_size(frame: Frame, tree: ast.Expression, value: Value) -> Size | None:
+def _declared_size(frame: BodyFrame, tree: ast.Expression, value: Value) -> Size | None:
     if value is POISON:
         return None
     if isinstance(value, Polynomial):

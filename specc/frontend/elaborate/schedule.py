@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from specc.frontend.elaborate.names import SCHEDULE
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.values import Tensor, Value
 from specc.ir.graph import Node
 from specc.ops.elementwise import Elementwise
@@ -18,7 +18,7 @@ from specc.ops.leaf import Const, Input, Role, leaf
 from specc.source import Span
 
 
-def schedule(frame: Frame, span: Span) -> dict[str, Value]:
+def schedule(frame: BodyFrame, span: Span) -> dict[str, Value]:
     """Return the names that a setting of an optimizer may depend on."""
     return {name: Tensor(leaf(Input(Role.SCHEDULE, name), frame.origin(span))) for name in SCHEDULE}
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from specc.diagnostics import Report
 from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.schedule import schedule, value_at
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.scope import Context, Scope
 from specc.frontend.scope.values import Tensor
 from specc.frontend.syntax import ast
@@ -28,7 +28,7 @@ def rates(scope: Scope, setting: ast.Expression, epochs: int) -> list[float]:
 
     The list is empty if they are not known.
     """
-    frame = Frame(Context(Report(), lists_layers=False), scope, "file")
+    frame = BodyFrame(Context(Report(), lists_layers=False), scope, "file")
     value = evaluate(replace(frame, schedule=schedule(frame, setting.span)), setting)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return [float(value)]

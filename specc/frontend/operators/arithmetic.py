@@ -15,12 +15,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
 
-from specc.frontend.scope.frame import Frame, flowing
+from specc.frontend.scope.frame import BodyFrame, flowing
 from specc.frontend.scope.mistakes import Mistake, undecided
 from specc.frontend.scope.values import (
+    AllWeights,
     Tensor,
     Value,
-    Weights,
     beyond_float,
     describe,
     is_static,
@@ -73,7 +73,7 @@ ARITHMETIC: dict[str, Op] = {
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
-def binary(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> Value:
+def binary(frame: BodyFrame, sign: str, left: Value, right: Value, span: Span) -> Value:
     """Return the value of `left sign right`, for every sign but `@`, `and` and `or`."""
     if is_static(left) and is_static(right):
         folded = fold(sign, left, right)
@@ -83,7 +83,7 @@ def binary(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> Va
         return (left == right) == (sign == "==")
     for position, each in enumerate((left, right)):
         if not isinstance(each, Tensor) and not is_static(each):
-            help_ = "`l2(weights)` sums over all of them" if isinstance(each, Weights) else None
+            help_ = "`l2(weights)` sums over all of them" if isinstance(each, AllWeights) else None
             raise Mistake(
                 "wrong-kind", f"`{sign}` cannot work on {describe(each)}", help_, position
             )
@@ -152,7 +152,7 @@ def _brief(sign: str, size):
     return size
 
 
-def compare(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> Tensor:
+def compare(frame: BodyFrame, sign: str, left: Value, right: Value, span: Span) -> Tensor:
     """Return a comparison, element by element: classes with classes or whole numbers, else as
     numbers."""
     kinds = {each.type.kind for each in (left, right) if isinstance(each, Tensor)}
@@ -203,7 +203,9 @@ def _check_classes(sign: str, left: Value, right: Value) -> None:
         )
 
 
-def arithmetic(frame: Frame, op: Op, sign: str, operands: tuple[Value, ...], span: Span) -> Tensor:
+def arithmetic(
+    frame: BodyFrame, op: Op, sign: str, operands: tuple[Value, ...], span: Span
+) -> Tensor:
     """Return an op on numbers: truth values are taken as 0 and 1, a class is no number."""
     values = []
     for position, each in enumerate(operands):
@@ -222,7 +224,7 @@ def arithmetic(frame: Frame, op: Op, sign: str, operands: tuple[Value, ...], spa
     return elementwise(frame, op, values, span)
 
 
-def logical(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> Value:
+def logical(frame: BodyFrame, sign: str, left: Value, right: Value, span: Span) -> Value:
     """`and`, `or`."""
     for position, each in enumerate((left, right)):
         _check_truth(sign, each, position)
@@ -234,7 +236,7 @@ def logical(frame: Frame, sign: str, left: Value, right: Value, span: Span) -> V
     )
 
 
-def negate(frame: Frame, sign: str, operand: Value, span: Span) -> Value:
+def negate(frame: BodyFrame, sign: str, operand: Value, span: Span) -> Value:
     """`-x`, `not x`."""
     if sign == "not":
         _check_truth(sign, operand, 0)
@@ -260,7 +262,9 @@ def _check_truth(sign: str, value: Value, position: int) -> None:
     )
 
 
-def select(frame: Frame, condition: Tensor, value: Value, otherwise: Value, span: Span) -> Tensor:
+def select(
+    frame: BodyFrame, condition: Tensor, value: Value, otherwise: Value, span: Span
+) -> Tensor:
     """`if c then a else b` where the condition is a tensor: element by element."""
     if condition.type.kind != "bool":
         raise Mistake(
@@ -287,7 +291,7 @@ def select(frame: Frame, condition: Tensor, value: Value, otherwise: Value, span
     return elementwise(frame, ops.Select(), operands, span)
 
 
-def as_kind(frame: Frame, value: Value, kind: str, span: Span) -> Tensor:
+def as_kind(frame: BodyFrame, value: Value, kind: str, span: Span) -> Tensor:
     """Return a number or tensor as a tensor of one kind; only truth values change theirs."""
     if isinstance(value, Tensor):
         if kind == "float" and value.type.kind == "bool":
@@ -305,7 +309,7 @@ def as_kind(frame: Frame, value: Value, kind: str, span: Span) -> Tensor:
     return Tensor(leaf(Const(value, kind), frame.origin(span)))
 
 
-def elementwise(frame: Frame, op: Op, operands: list[Tensor], span: Span) -> Tensor:
+def elementwise(frame: BodyFrame, op: Op, operands: list[Tensor], span: Span) -> Tensor:
     """Return the node of an elementwise op, scalars spread over the largest operand."""
     largest = max(operands, key=lambda each: each.type.rank)
     shape = largest.shape
@@ -336,7 +340,7 @@ def _check_decided(name: str, operands: list[Tensor]) -> None:
                 )
 
 
-def unary(frame: Frame, op: ops.Elementwise, name: str, x: Value, span: Span) -> Value:
+def unary(frame: BodyFrame, op: ops.Elementwise, name: str, x: Value, span: Span) -> Value:
     """Return a function of one number: calculated if the number is known, else an op."""
     if is_static(x) and not isinstance(x, Polynomial):
         try:
@@ -351,7 +355,7 @@ def unary(frame: Frame, op: ops.Elementwise, name: str, x: Value, span: Span) ->
 
 
 def pairwise(
-    frame: Frame, op: Op, function: Callable, name: str, a: Value, b: Value, span: Span
+    frame: BodyFrame, op: Op, function: Callable, name: str, a: Value, b: Value, span: Span
 ) -> Value:
     """Return the larger or smaller of two numbers."""
     if is_static(a) and is_static(b):
@@ -373,7 +377,7 @@ def pairwise(
     return arithmetic(frame, op, name, (a, b), span)
 
 
-def spread(frame: Frame, value: Tensor, shape: sizes.Shape, span: Span) -> Tensor:
+def spread(frame: BodyFrame, value: Tensor, shape: sizes.Shape, span: Span) -> Tensor:
     """Return a scalar spread over `shape`; a tensor of that shape as it is. Raises Mistake
     otherwise."""
     if value.shape == shape:

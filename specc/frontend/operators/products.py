@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from specc.frontend.operators.arithmetic import as_kind
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Several, Tensor, Value, describe
 from specc.ir import sizes
@@ -23,7 +23,7 @@ Pair = tuple[int, int]
 """A number for the height and one for the width."""
 
 
-def matmul(frame: Frame, left: Value, right: Value, span: Span) -> Tensor:
+def matmul(frame: BodyFrame, left: Value, right: Value, span: Span) -> Tensor:
     """`left @ right`: sums over the last axis of the left and the first of the right.
 
     matrix @ vector  out[o] = sum(i) left[o, i] * right[i]
@@ -119,7 +119,7 @@ def image(x: Value, name: str, argument: int = 0) -> Tensor:
 
 
 def convolve(
-    frame: Frame,
+    frame: BodyFrame,
     x: Value,
     weight: Value,
     stride: Pair,
@@ -181,7 +181,7 @@ def convolve(
 
 
 def scatter(
-    frame: Frame,
+    frame: BodyFrame,
     x: Value,
     weight: Value,
     stride: Pair,
@@ -241,7 +241,7 @@ def scatter(
 
 
 def window_sum(
-    frame: Frame,
+    frame: BodyFrame,
     x: Value,
     size: Pair,
     stride: Pair,
@@ -279,7 +279,7 @@ def window_counts(
     return tuple(count for count, _ in found), joined([note for _, note in found])
 
 
-def padded(frame: Frame, x: Tensor, pad: Pair, fill: float, span: Span) -> Tensor:
+def padded(frame: BodyFrame, x: Tensor, pad: Pair, fill: float, span: Span) -> Tensor:
     """Return an image with `pad` rows and columns of `fill` on each side."""
     for axis, margin in enumerate(pad, 1):
         if margin:
@@ -292,7 +292,7 @@ def _moved(output: int, stride: int, within: int, dilation: int) -> Affine:
     return Affine(((output, stride), (within, dilation)))
 
 
-def index(frame: Frame, value: Value, items: list, span: Span) -> Value:
+def index(frame: BodyFrame, value: Value, items: list, span: Span) -> Value:
     """`value[items]`; an item is a number, a (start, stop, step), or, first of all, a class tensor.
 
     The argument of a Mistake is the position of the item at fault.
@@ -338,7 +338,7 @@ def index(frame: Frame, value: Value, items: list, span: Span) -> Value:
 
 
 def _take(
-    frame: Frame, value: Tensor, axis: int, item: Tensor, position: int, span: Span
+    frame: BodyFrame, value: Tensor, axis: int, item: Tensor, position: int, span: Span
 ) -> Tensor:
     if item.type.kind != "int":
         raise Mistake(
@@ -355,7 +355,7 @@ def _take(
         raise Mistake(mistake.name, mistake.message, argument=position) from None
 
 
-def _element(frame: Frame, value: Tensor, axis: int, item, position: int, span: Span) -> Tensor:
+def _element(frame: BodyFrame, value: Tensor, axis: int, item, position: int, span: Span) -> Tensor:
     size = value.shape[axis]
     start = item + size if isinstance(item, int) and item < 0 else item
     if isinstance(size, int) and isinstance(start, int) and not 0 <= start < size:
@@ -370,7 +370,7 @@ def _element(frame: Frame, value: Tensor, axis: int, item, position: int, span: 
 
 
 def _slice(
-    frame: Frame, value: Tensor, axis: int, item: tuple, position: int, span: Span
+    frame: BodyFrame, value: Tensor, axis: int, item: tuple, position: int, span: Span
 ) -> Tensor:
     start, stop, step = item
     size = value.shape[axis]

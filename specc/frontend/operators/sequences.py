@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from specc.frontend.operators import arithmetic
 from specc.frontend.operators.arithmetic import as_kind
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Sequence, Tensor, Value, describe, excess, is_static
 from specc.ir.graph import Node, Origin, apply
@@ -51,20 +51,20 @@ def _checked(value: Value, over: Sequence, name: str) -> Tensor:
     return x
 
 
-def total(frame: Frame, value: Value, over: Sequence, name: str, span: Span) -> Tensor:
+def total(frame: BodyFrame, value: Value, over: Sequence, name: str, span: Span) -> Tensor:
     """Return the sum over the steps."""
     x = _checked(value, over, name)
     kept = masked(x.node, x.over)
     return Tensor(apply(Sum((0,)), kept, origin=frame.origin(span)), x.provenance)
 
 
-def average(frame: Frame, x: Value, over: Sequence, name: str, span: Span) -> Tensor:
+def average(frame: BodyFrame, x: Value, over: Sequence, name: str, span: Span) -> Tensor:
     """Return the mean over the steps that there are."""
     sequence = _checked(x, over, name).over
     return _divided(frame, total(frame, x, over, name, span), sequence, span)
 
 
-def _divided(frame: Frame, summed: Tensor, sequence: Sequence, span: Span) -> Tensor:
+def _divided(frame: BodyFrame, summed: Tensor, sequence: Sequence, span: Span) -> Tensor:
     count: Value = sequence.size
     if sequence.length is not None:
         floating = apply(ops.ToFloat(), sequence.length)
@@ -72,14 +72,14 @@ def _divided(frame: Frame, summed: Tensor, sequence: Sequence, span: Span) -> Te
     return arithmetic.arithmetic(frame, ops.Div(), "/", (summed, count), span)
 
 
-def over_steps(frame: Frame, x: Tensor, span: Span) -> Tensor:
+def over_steps(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
     """Return a value of each step as one of the example: the mean over its steps."""
     if x.sequence is None:
         return x
     return average(frame, as_kind(frame, x, "float", span), x.sequence, "mean", span)
 
 
-def over_batch(frame: Frame, x: Tensor, span: Span) -> Tensor:
+def over_batch(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
     """Return the mean over the batch, of the steps that there are."""
     origin = frame.origin(span)
     summed = apply(Sum((0,)), masked(x.node, x.over), origin=origin)
@@ -102,7 +102,7 @@ def _spread(mask: Node, like: Node) -> Node:
     return apply(Broadcast(shape, (0,)), mask) if len(shape) > 1 else mask
 
 
-def last(frame: Frame, x: Tensor, span: Span) -> Tensor:
+def last(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
     """Return the value of the last step."""
     size = x.over.size
     length = x.over.length
@@ -130,18 +130,18 @@ def _as_numbers(x: Tensor, name: str) -> tuple[Node, Size | None]:
     )
 
 
-def first(frame: Frame, x: Tensor, span: Span) -> Tensor:
+def first(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
     """Return the value of the first step."""
     return _one(frame, x, 0, span)
 
 
-def _one(frame: Frame, x: Tensor, position: Size, span: Span) -> Tensor:
+def _one(frame: BodyFrame, x: Tensor, position: Size, span: Span) -> Tensor:
     origin = frame.origin(span)
     one = apply(Slice(0, position, 1), x.node, origin=origin)
     return Tensor(apply(Reshape(x.shape), one, origin=origin), x.provenance)
 
 
-def reverse(frame: Frame, x: Tensor, span: Span) -> Tensor:
+def reverse(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
     """Return the steps from the last to the first; what lies past the end stays there."""
     size, origin = x.over.size, frame.origin(span)
     if x.over.begin is not None:
@@ -170,7 +170,7 @@ def reverse(frame: Frame, x: Tensor, span: Span) -> Tensor:
     return replace(x, node=found, finals=())
 
 
-def previous(frame: Frame, x: Tensor, span: Span) -> Tensor:
+def previous(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
     """Return the value of the step before; at the first step class n of n, or 0."""
     size, node, origin = x.over.size, x.node, frame.origin(span)
     if x.over.begin is not None:
@@ -199,7 +199,7 @@ def previous(frame: Frame, x: Tensor, span: Span) -> Tensor:
     return replace(x, node=joined, finals=())
 
 
-def along(frame: Frame, x: Value, sequence: Sequence, span: Span) -> Tensor:
+def along(frame: BodyFrame, x: Value, sequence: Sequence, span: Span) -> Tensor:
     """One value at every step."""
     if is_static(x):
         x = as_kind(frame, x, "float", span)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from specc.frontend.operators.arithmetic import arithmetic, as_kind, pairwise, unary
 from specc.frontend.operators.sequences import average, over_batch, total
 from specc.frontend.primitives.registry import axes_of, primitive, tensor
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Tensor, Value, describe, is_static
 from specc.ir import sizes
@@ -22,7 +22,7 @@ from specc.source import Span
 def _function(op: ops.Elementwise) -> None:
     """Make the word of a function, with the page that is in its class."""
 
-    def build(frame: Frame, span: Span, x: Value) -> Value:
+    def build(frame: BodyFrame, span: Span, x: Value) -> Value:
         return unary(frame, op, op.word, x, span)
 
     build.__doc__ = op.__doc__
@@ -34,19 +34,19 @@ for _op in FUNCTIONS.values():
 
 
 @primitive("stop_gradient")
-def _stop_gradient(frame: Frame, span: Span, x: Value) -> Value:
+def _stop_gradient(frame: BodyFrame, span: Span, x: Value) -> Value:
     """x itself, through which no gradient flows."""
     return x if is_static(x) else frame.apply(ops.Detach(), tensor(x, "stop_gradient"), span=span)
 
 
-def _sum(frame: Frame, span: Span, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+def _sum(frame: BodyFrame, span: Span, x: Tensor, axes: tuple[int, ...]) -> Tensor:
     x = as_kind(frame, x, "float", span)
     return frame.apply(Sum(axes), x, span=span) if axes else x
 
 
 @primitive("sum")
 def _sum_all(
-    frame: Frame,
+    frame: BodyFrame,
     span: Span,
     x: Value,
     *,
@@ -69,7 +69,7 @@ def _sum_all(
 
 @primitive("mean")
 def _mean(
-    frame: Frame,
+    frame: BodyFrame,
     span: Span,
     x: Value,
     *,
@@ -112,7 +112,7 @@ def _extreme(frame, span, a, b, axis, keep, name, op, function) -> Value:
 
 @primitive("max")
 def _max(
-    frame: Frame, span: Span, a: Value, b: Value = None, *, axis: int = None, keep: int >= 0 = 0
+    frame: BodyFrame, span: Span, a: Value, b: Value = None, *, axis: int = None, keep: int >= 0 = 0
 ) -> Value:
     """max(a, b): the larger of two, for each element. max(a): the largest of all elements, or over
     an axis, or over all axes after the first `keep`.
@@ -124,7 +124,7 @@ def _max(
 
 @primitive("min")
 def _min(
-    frame: Frame, span: Span, a: Value, b: Value = None, *, axis: int = None, keep: int >= 0 = 0
+    frame: BodyFrame, span: Span, a: Value, b: Value = None, *, axis: int = None, keep: int >= 0 = 0
 ) -> Value:
     """min(a, b): the smaller of two, for each element. min(a): the smallest of all elements, or
     over an axis, or over all axes after the first `keep`.
@@ -135,7 +135,7 @@ def _min(
 
 
 @primitive("argmax")
-def _argmax(frame: Frame, span: Span, x: Value) -> Value:
+def _argmax(frame: BodyFrame, span: Span, x: Value) -> Value:
     """The position of the largest element of a vector, as a class; of equal ones the first."""
     x = tensor(x, "argmax")
     if x.type.rank != 1:
@@ -144,7 +144,7 @@ def _argmax(frame: Frame, span: Span, x: Value) -> Value:
 
 
 @primitive("batch_mean")
-def _batch_mean(frame: Frame, span: Span, x: Value) -> Value:
+def _batch_mean(frame: BodyFrame, span: Span, x: Value) -> Value:
     """The mean over the examples of the batch, for each element: one value for all examples.
 
     Example: `x - batch_mean(x)` of `x: float[8]`.
@@ -160,7 +160,7 @@ def _batch_mean(frame: Frame, span: Span, x: Value) -> Value:
 
 
 @primitive("peers")
-def _peers(frame: Frame, span: Span, x: Value) -> Value:
+def _peers(frame: BodyFrame, span: Span, x: Value) -> Value:
     """x of every example of the batch, along a new first axis: [...] -> [the batch, ...]. With
     `peer_mean` it makes losses over the pairs of a batch.
 
@@ -181,7 +181,7 @@ def _peers(frame: Frame, span: Span, x: Value) -> Value:
 
 
 @primitive("peer_mean")
-def _peer_mean(frame: Frame, span: Span, x: Value) -> Value:
+def _peer_mean(frame: BodyFrame, span: Span, x: Value) -> Value:
     """The mean over the examples of the batch that are along the first axis, as `peers` puts them.
 
     Example: `x - peer_mean(peers(x))` of `x: float[8]`.

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from specc.frontend.operators.arithmetic import arithmetic
 from specc.frontend.primitives.registry import primitive, tensor
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Tensor, Value, describe
 from specc.ops import elementwise as ops
@@ -16,7 +16,7 @@ from specc.ops.random import Uniform
 from specc.source import Span
 
 
-def _draw(frame: Frame, x: Tensor, span: Span) -> Tensor:
+def _draw(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
     """Numbers from 0 to 1 that a step draws anew, for each example where x differs between them."""
     context = frame.context
     context.draws += 1
@@ -27,7 +27,7 @@ def _draw(frame: Frame, x: Tensor, span: Span) -> Tensor:
     return frame.apply(Uniform(x.shape, x.type.batched, label), span=span)
 
 
-def _moved(frame: Frame, x: Tensor, factor: float, offset: float, span: Span) -> Tensor:
+def _moved(frame: BodyFrame, x: Tensor, factor: float, offset: float, span: Span) -> Tensor:
     """factor * x + offset"""
     if factor != 1:
         x = arithmetic(frame, ops.Mul(), "*", (factor, x), span)
@@ -35,7 +35,9 @@ def _moved(frame: Frame, x: Tensor, factor: float, offset: float, span: Span) ->
 
 
 @primitive("normal")
-def _normal(frame: Frame, span: Span, w: Value, *, mean: float = 0, std: float > 0 = 1) -> Value:
+def _normal(
+    frame: BodyFrame, span: Span, w: Value, *, mean: float = 0, std: float > 0 = 1
+) -> Value:
     """Random numbers in the shape of w, from the normal distribution with that mean and standard
     deviation, p(x) = e^(-((x - mean) / std)^2 / 2) / (std * sqrt(2 pi)): in an initial value drawn
     once, in a model anew for each step and each example.
@@ -56,7 +58,7 @@ def _normal(frame: Frame, span: Span, w: Value, *, mean: float = 0, std: float >
 
 
 @primitive("uniform")
-def _uniform(frame: Frame, span: Span, w: Value, *, low: float = 0, high: float = 1) -> Value:
+def _uniform(frame: BodyFrame, span: Span, w: Value, *, low: float = 0, high: float = 1) -> Value:
     """Random numbers in the shape of w, uniform from `low` to `high`, p(x) = 1 / (high - low): in
     an initial value drawn once, in a model anew for each step and each example.
 
@@ -70,7 +72,7 @@ def _uniform(frame: Frame, span: Span, w: Value, *, low: float = 0, high: float 
 
 
 @primitive("orthogonal")
-def _orthogonal(frame: Frame, span: Span, w: Value, *, gain: float > 0 = 1) -> Value:
+def _orthogonal(frame: BodyFrame, span: Span, w: Value, *, gain: float > 0 = 1) -> Value:
     """gain * Q, where Q R = a matrix of normal random numbers, and the diagonal of R is positive:
     the rows of w (as a matrix with one row for each output) are orthogonal, or its columns if it
     has more rows than columns. For initial values. Saxe, McClelland and Ganguli, Exact solutions to

@@ -7,7 +7,7 @@ from dataclasses import replace
 from specc.frontend.operators import sequences
 from specc.frontend.operators.arithmetic import as_kind
 from specc.frontend.primitives.registry import axes_of, primitive, tensor
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.provenance import Derivation
 from specc.frontend.scope.values import Several, Tensor, Value, describe, is_static
@@ -24,7 +24,7 @@ from specc.source import Span
 
 
 @primitive("rows")
-def _rows(frame: Frame, span: Span, b: Value, x: Value) -> Value:
+def _rows(frame: BodyFrame, span: Span, b: Value, x: Value) -> Value:
     """b repeated over the first axes of x, so that it has the shape of x: a vector [n] for every
     row of [rows, n]. The axes of b must be the last axes of x.
 
@@ -43,7 +43,7 @@ def _rows(frame: Frame, span: Span, b: Value, x: Value) -> Value:
 
 
 @primitive("size")
-def _size(frame: Frame, span: Span, x: Value, *, axis: int) -> Value:
+def _size(frame: BodyFrame, span: Span, x: Value, *, axis: int) -> Value:
     """The length of one axis; axes count from 0, and -1 is the last.
 
     Example: `x / size(x; axis=0)` of `x: float[8]`.
@@ -53,7 +53,7 @@ def _size(frame: Frame, span: Span, x: Value, *, axis: int) -> Value:
 
 
 @primitive("rank")
-def _rank(frame: Frame, span: Span, x: Value) -> Value:
+def _rank(frame: BodyFrame, span: Span, x: Value) -> Value:
     """The number of axes.
 
     Example: `x / rank(x)` of `x: float[3, 8]`.
@@ -62,7 +62,7 @@ def _rank(frame: Frame, span: Span, x: Value) -> Value:
 
 
 @primitive("positions")
-def _positions(frame: Frame, span: Span, x: Value, *, axis: int) -> Value:
+def _positions(frame: BodyFrame, span: Span, x: Value, *, axis: int) -> Value:
     """p[..., i, ...] = i: the numbers 0, 1, 2, ... along one axis of x, in the shape of x.
 
     Example: `x + positions(x; axis=1)` of `x: float[3, 8]`.
@@ -76,7 +76,7 @@ def _positions(frame: Frame, span: Span, x: Value, *, axis: int) -> Value:
 
 
 @primitive("flatten")
-def _flatten(frame: Frame, span: Span, x: Value) -> Value:
+def _flatten(frame: BodyFrame, span: Span, x: Value) -> Value:
     """All elements as one vector, the last axis running fastest: [c, h, w] -> [c * h * w].
 
     Example: `x -> flatten` of `x: float[3, 8, 8]`.
@@ -94,7 +94,7 @@ def _flatten(frame: Frame, span: Span, x: Value) -> Value:
 
 @primitive("reshape")
 def _reshape(
-    frame: Frame,
+    frame: BodyFrame,
     span: Span,
     x: Value,
     *,
@@ -125,7 +125,7 @@ def _reshape(
 
 @primitive("transpose")
 def _transpose(
-    frame: Frame,
+    frame: BodyFrame,
     span: Span,
     x: Value,
     *,
@@ -146,7 +146,7 @@ def _transpose(
 
 
 @primitive("concat")
-def _concat(frame: Frame, span: Span, x: Value, *more: Value, axis: int = 0) -> Value:
+def _concat(frame: BodyFrame, span: Span, x: Value, *more: Value, axis: int = 0) -> Value:
     """Values joined along an axis; all other axes must agree. A number counts as a vector of one
     element: `concat(1, 1, 5)`.
 
@@ -161,14 +161,14 @@ def _concat(frame: Frame, span: Span, x: Value, *more: Value, axis: int = 0) -> 
     return values[0] if len(values) == 1 else frame.apply(Concat(axis % rank), *values, span=span)
 
 
-def _part(frame: Frame, x: Value, position: int, span: Span) -> Tensor:
+def _part(frame: BodyFrame, x: Value, position: int, span: Span) -> Tensor:
     """A part of `concat`."""
     part = as_kind(frame, x if is_static(x) else tensor(x, "concat", position), "float", span)
     return part if part.shape else frame.apply(Broadcast((1,)), part, span=span)
 
 
 @primitive("split")
-def _split(frame: Frame, span: Span, x: Value, *, parts: int > 0, axis: int = 0) -> Value:
+def _split(frame: BodyFrame, span: Span, x: Value, *, parts: int > 0, axis: int = 0) -> Value:
     """Equal parts along an axis: `let a, b = split(x; 2)`.
 
     Example: `let a, b = split(x; 2)`, `output a * b` of `x: float[8]`.
@@ -197,7 +197,7 @@ def _split(frame: Frame, span: Span, x: Value, *, parts: int > 0, axis: int = 0)
 
 
 @primitive("spread")
-def _spread(frame: Frame, span: Span, b: Value, x: Value) -> Value:
+def _spread(frame: BodyFrame, span: Span, b: Value, x: Value) -> Value:
     """b repeated over the last axes of x, so that it has the shape of x: a bias [c] for every place
     of an image [c, h, w]. The axes of b must be the first axes of x.
 
@@ -221,7 +221,7 @@ def _spread(frame: Frame, span: Span, b: Value, x: Value) -> Value:
 
 
 @primitive("repeat")
-def _repeat(frame: Frame, span: Span, x: Value, *, times: int > 0, axis: int = 0) -> Value:
+def _repeat(frame: BodyFrame, span: Span, x: Value, *, times: int > 0, axis: int = 0) -> Value:
     """Each element `times` times, one after the other, along an axis: a, b -> a, a, b, b.
 
     Example: `repeat(x; 2, axis=1)` of `x: float[3, 8]`.
@@ -238,7 +238,7 @@ def _repeat(frame: Frame, span: Span, x: Value, *, times: int > 0, axis: int = 0
 
 
 @primitive("one_hot")
-def _one_hot(frame: Frame, span: Span, index: Value) -> Value:
+def _one_hot(frame: BodyFrame, span: Span, index: Value) -> Value:
     """1 at the position of the class, 0 elsewhere: class(n) -> [n].
 
     Example: `one_hot(x)` of `x: class(10)`.
@@ -258,7 +258,7 @@ def _one_hot(frame: Frame, span: Span, index: Value) -> Value:
 
 
 @primitive("last")
-def _last(frame: Frame, span: Span, x: Value) -> Value:
+def _last(frame: BodyFrame, span: Span, x: Value) -> Value:
     """The value of the last step of a sequence.
 
     Example: `x -> last` of `x: float[time, 3]`.
@@ -267,7 +267,7 @@ def _last(frame: Frame, span: Span, x: Value) -> Value:
 
 
 @primitive("first")
-def _first(frame: Frame, span: Span, x: Value) -> Value:
+def _first(frame: BodyFrame, span: Span, x: Value) -> Value:
     """The value of the first step of a sequence.
 
     Example: `x -> first` of `x: float[time, 3]`.
@@ -276,7 +276,7 @@ def _first(frame: Frame, span: Span, x: Value) -> Value:
 
 
 @primitive("reverse")
-def _reverse(frame: Frame, span: Span, x: Value) -> Value:
+def _reverse(frame: BodyFrame, span: Span, x: Value) -> Value:
     """The steps of a sequence from the last to the first.
 
     Example: `x -> reverse` of `x: float[time, 3]`.
@@ -285,7 +285,7 @@ def _reverse(frame: Frame, span: Span, x: Value) -> Value:
 
 
 @primitive("previous")
-def _previous(frame: Frame, span: Span, x: Value) -> Value:
+def _previous(frame: BodyFrame, span: Span, x: Value) -> Value:
     """The value of the step before: of classes 0 .. n - 1 a class(n + 1), which is n at the first
     step; of numbers, which are 0 at the first step. `previous(word)` of a target is what a decoder
     has written so far.
@@ -296,7 +296,7 @@ def _previous(frame: Frame, span: Span, x: Value) -> Value:
 
 
 @primitive("along")
-def _along(frame: Frame, span: Span, x: Value, *, sequence: sequence) -> Value:
+def _along(frame: BodyFrame, span: Span, x: Value, *, sequence: sequence) -> Value:
     """One value at every step of a sequence: `picture -> along(time)`.
 
     Example: `x -> along(time)` of `x: float[3]`.

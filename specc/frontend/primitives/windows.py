@@ -14,7 +14,7 @@ from specc.frontend.operators.products import (
     window_sum,
 )
 from specc.frontend.primitives.registry import primitive
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.provenance import Derivation
 from specc.frontend.scope.values import Value
@@ -26,7 +26,7 @@ from specc.source import Span
 
 @primitive("convolve")
 def _convolve(
-    frame: Frame,
+    frame: BodyFrame,
     span: Span,
     x: Value,
     weight: Value,
@@ -66,7 +66,7 @@ def _convolve(
 
 @primitive("convolve_transpose")
 def _convolve_transpose(
-    frame: Frame,
+    frame: BodyFrame,
     span: Span,
     x: Value,
     weight: Value,
@@ -96,7 +96,7 @@ def _convolve_transpose(
 
 @primitive("window_max")
 def _window_max(
-    frame: Frame,
+    frame: BodyFrame,
     span: Span,
     x: Value,
     *,
@@ -133,7 +133,7 @@ def _window_max(
 
 @primitive("window_sum")
 def _window_sum(
-    frame: Frame,
+    frame: BodyFrame,
     span: Span,
     x: Value,
     *,

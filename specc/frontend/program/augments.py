@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from specc.diagnostics import Label, closest, spelled
 from specc.frontend.elaborate.dispatch import evaluate
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.scope import Context
 from specc.frontend.scope.values import POISON, Tensor, describe
 from specc.frontend.syntax import ast
@@ -50,7 +50,7 @@ def augments_of(
     return tuple(found.values())
 
 
-def augment(frame: Frame, port: ast.Statement, augments: Sequence[ast.Augment]) -> None:
+def augment(frame: BodyFrame, port: ast.Statement, augments: Sequence[ast.Augment]) -> None:
     """Give an input the value that training sees, if an `augment` says so."""
     name = getattr(port, "name", None)
     statement = next(

@@ -15,7 +15,7 @@ from typing import Any
 
 from specc.diagnostics import Label, closest, spelled
 from specc.frontend.elaborate.dispatch import evaluate
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.values import POISON, describe
 from specc.frontend.syntax import ast
 from specc.recipe import ColumnRule, Formula, Port
@@ -33,7 +33,7 @@ class _Wrong(Exception):
 
 
 def column_rules(
-    frame: Frame, statements: Sequence[ast.Column], ports: Sequence[Port]
+    frame: BodyFrame, statements: Sequence[ast.Column], ports: Sequence[Port]
 ) -> tuple[ColumnRule, ...]:
     """Return the rules of a block, and report what is wrong with them."""
     found: list[ColumnRule] = []
@@ -67,7 +67,7 @@ def column_rules(
 
 
 def _check_used(
-    frame: Frame,
+    frame: BodyFrame,
     rules: Sequence[ColumnRule],
     places: dict[str, Span],
     ports: Sequence[Port],
@@ -95,7 +95,7 @@ def _check_used(
         )
 
 
-def _check_port(frame: Frame, rule: ColumnRule, port: Port, statement: ast.Column) -> None:
+def _check_port(frame: BodyFrame, rule: ColumnRule, port: Port, statement: ast.Column) -> None:
     """Report a formula that makes something else than the port takes."""
     kind, count = _kind(rule.formula), _count(rule.formula)
     is_text = port.kind == "class" and port.sequence is not None
@@ -164,7 +164,7 @@ def _count(formula: Formula) -> int | None:
 class _Builder:
     """Makes a `Formula` of a tree; `before` are the columns that were made before."""
 
-    frame: Frame
+    frame: BodyFrame
     before: list[str]
     keys: dict[str, int] = field(default_factory=dict)
 

@@ -19,9 +19,9 @@ from specc.frontend.operators import sequences
 from specc.frontend.program.augments import augment
 from specc.frontend.program.monitor import is_more_better
 from specc.frontend.scope import provenance
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.scope import Context, Namer, Scope
-from specc.frontend.scope.values import POISON, Sequence, Tensor, Value, Weights, describe
+from specc.frontend.scope.values import POISON, AllWeights, Sequence, Tensor, Value, describe
 from specc.frontend.syntax import ast
 from specc.ir.graph import Node, apply, topological
 from specc.ir.program import Term
@@ -49,7 +49,7 @@ def elaborate(
     context: Context, scope: Scope, model: ast.Model, augments: Sequence_[ast.Augment] = ()
 ) -> Elaborated:
     """Walk the model; `augments` change its inputs while training."""
-    frame = Frame(context, scope, "model", namer=Namer(""), body=model.body)
+    frame = BodyFrame(context, scope, "model", namer=Namer(""), body=model.body)
     result = Elaborated()
     terms: list[ast.Loss | ast.Metric] = []
     names = _term_names(frame, model)
@@ -87,7 +87,7 @@ def _may_be_input(statement: ast.Statement) -> bool:
     return isinstance(statement, (ast.Input, ast.Stream))
 
 
-def _check_reserved(frame: Frame, statement: ast.Statement) -> None:
+def _check_reserved(frame: BodyFrame, statement: ast.Statement) -> None:
     declared = getattr(statement, "names", None) or (getattr(statement, "name", None),)
     for name in declared:
         if isinstance(name, ast.Name) and name.text in RESERVED:
@@ -99,7 +99,9 @@ def _check_reserved(frame: Frame, statement: ast.Statement) -> None:
             )
 
 
-def _port(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, ports: list[Port]) -> None:
+def _port(
+    frame: BodyFrame, statement: ast.Input | ast.Target | ast.Stream, ports: list[Port]
+) -> None:
     """`input image: float[1, 28, 28]`, `stream text: class(vocab)[time]`."""
     name = statement.name
     type_ = declared_type(frame, statement.type, batched=True, sequences=True)
@@ -153,7 +155,7 @@ def _port(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, ports: l
     )
 
 
-def _length_owner(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, sequence: str):
+def _length_owner(frame: BodyFrame, statement: ast.Input | ast.Target | ast.Stream, sequence: str):
     """Whose length a sequence has: that of an input, if there is one, for a target may be
     missing."""
     for each in frame.body if isinstance(statement, ast.Target) else ():
@@ -163,7 +165,7 @@ def _length_owner(frame: Frame, statement: ast.Input | ast.Target | ast.Stream, 
     return statement
 
 
-def _output(frame: Frame, statement: ast.Output, name: str, outputs: list[Term]) -> None:
+def _output(frame: BodyFrame, statement: ast.Output, name: str, outputs: list[Term]) -> None:
     value = evaluate(frame, statement.value)
     if value is POISON:
         return
@@ -184,7 +186,7 @@ def _output(frame: Frame, statement: ast.Output, name: str, outputs: list[Term])
     outputs.append(Term(name, value.node, statement.span, sequence))
 
 
-def _terms(frame: Frame, statements: list, names: dict, result: Elaborated) -> None:
+def _terms(frame: BodyFrame, statements: list, names: dict, result: Elaborated) -> None:
     """Losses and metrics: they see all parameters; those that sum over all weights come last."""
     context = frame.context
     context.lists_layers = False
@@ -219,10 +221,10 @@ def _weights(context: Context) -> Value:
         if parameter.is_weight:
             step = provenance.Derivation(parameter.span, path, parameter.type.shape)
             items.append(Tensor(context.leaves[path], step))
-    return Weights(tuple(items))
+    return AllWeights(tuple(items))
 
 
-def _loss(frame: Frame, statement: ast.Loss, value: Value) -> Tensor | None:
+def _loss(frame: BodyFrame, statement: ast.Loss, value: Value) -> Tensor | None:
     """Return a number for each example, or one for all of them (a penalty)."""
     if not isinstance(value, Tensor) or value.type.kind != "float":
         frame.error(
@@ -235,7 +237,7 @@ def _loss(frame: Frame, statement: ast.Loss, value: Value) -> Tensor | None:
     return sequences.over_steps(frame, one, statement.value.span) if one is not None else None
 
 
-def _metric(frame: Frame, statement: ast.Metric, value: Value) -> Tensor | None:
+def _metric(frame: BodyFrame, statement: ast.Metric, value: Value) -> Tensor | None:
     """Return a number or boolean for each example, of which the mean is reported, or a formula
     over means and weights, which is reported as it is."""
     if not isinstance(value, Tensor) or value.type.kind == "int":
@@ -275,7 +277,7 @@ def _figure(formula: Node) -> Node:
     return final(formula)
 
 
-def _scalar(frame: Frame, statement, value: Tensor, what: str) -> Tensor | None:
+def _scalar(frame: BodyFrame, statement, value: Tensor, what: str) -> Tensor | None:
     if value.shape == ():
         return value
     text = f"`{provenance.excerpt(statement.value.span, 32)}`"
@@ -290,7 +292,7 @@ def _scalar(frame: Frame, statement, value: Tensor, what: str) -> Tensor | None:
     return None
 
 
-def _term_names(frame: Frame, model: ast.Model) -> dict[ast.Node, str]:
+def _term_names(frame: BodyFrame, model: ast.Model) -> dict[ast.Node, str]:
     """Return the name of each output, loss and metric: its own, or that of its word or value, made
     unique."""
     names: dict[ast.Node, str] = {}

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
 from specc.diagnostics import spelled
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.values import Tensor
 from specc.frontend.syntax import ast
 from specc.frontend.words import library
@@ -28,7 +28,7 @@ TOTAL = "total_loss"
 """The sum of all losses, penalties included (`loss` is a reserved word)."""
 
 
-def is_more_better(frame: Frame, tree: ast.Expression, value: Tensor) -> bool | None:
+def is_more_better(frame: BodyFrame, tree: ast.Expression, value: Tensor) -> bool | None:
     """Return whether a metric is better if it is larger; None if its formula does not tell."""
     if value.type.kind == "bool":
         return True
@@ -46,7 +46,7 @@ def is_more_better(frame: Frame, tree: ast.Expression, value: Tensor) -> bool | 
 
 
 def monitor(
-    frame: Frame, tree: ast.Expression, losses: Sequence[Term], metrics: Sequence[Term]
+    frame: BodyFrame, tree: ast.Expression, losses: Sequence[Term], metrics: Sequence[Term]
 ) -> Monitor | None:
     """Return the value that `tree` names; None, and an error, if there is no such value."""
     name, is_max = tree, None

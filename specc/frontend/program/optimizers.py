@@ -23,7 +23,7 @@ from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.initial import initial_value
 from specc.frontend.elaborate.patterns import Match
 from specc.frontend.elaborate.schedule import schedule
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.scope import Word
 from specc.frontend.scope.values import POISON, Given, Tensor, describe
 from specc.frontend.syntax import ast
@@ -42,7 +42,7 @@ from specc.system.lazy import cached_property
 class UpdateRule:
     """An optimizer with its settings, ready to be written out for a parameter."""
 
-    frame: Frame
+    frame: BodyFrame
     definition: ast.Optimizer
     templates: dict[Type, UpdateTemplate] = field(default_factory=dict)
     does_not_fit: bool = False  # the type of some parameter
@@ -118,7 +118,7 @@ class UpdateRule:
         return leaf(Input(role, label, type_), self.frame.origin(self.definition.name.span))
 
     def _state(
-        self, frame: Frame, statement: ast.State, path: str, states: dict[str, State]
+        self, frame: BodyFrame, statement: ast.State, path: str, states: dict[str, State]
     ) -> None:
         """`state v = 0`: of the parameter's shape."""
         name = statement.name
@@ -139,7 +139,7 @@ class UpdateRule:
         if initial is not None:
             states[name.text] = State(full, type_, initial[0], None, frame.place(statement.span))
 
-    def _note_next(self, frame: Frame, statement: ast.Next, nexts: dict[str, ast.Next]) -> None:
+    def _note_next(self, frame: BodyFrame, statement: ast.Next, nexts: dict[str, ast.Next]) -> None:
         name = statement.name
         if name.text in nexts:
             frame.error(
@@ -150,7 +150,9 @@ class UpdateRule:
             )
         nexts.setdefault(name.text, statement)
 
-    def _next_values(self, frame: Frame, nexts, states, weight: str, type_) -> dict[str, Tensor]:
+    def _next_values(
+        self, frame: BodyFrame, nexts, states, weight: str, type_
+    ) -> dict[str, Tensor]:
         """Return the values after the step; every state and the parameter have one."""
         values: dict[str, Tensor] = {}
         for name, statement in nexts.items():
@@ -274,7 +276,7 @@ class CopiedUpdate(Update):
         return self.template.update.elements
 
 
-def optimizer_rule(frame: Frame, tree: ast.Call) -> UpdateRule | None:
+def optimizer_rule(frame: BodyFrame, tree: ast.Call) -> UpdateRule | None:
     """`momentum(lr = 0.1)` of a training; None after a mistake."""
     name = tree.word.text
     word = frame.scope.word(name)
@@ -295,7 +297,7 @@ def optimizer_rule(frame: Frame, tree: ast.Call) -> UpdateRule | None:
     settings = arguments.settings(scheduled, word, signature, tree.settings, tree, False)
     if settings is None:
         return None
-    callee = Frame(
+    callee = BodyFrame(
         frame.context,
         word.scope or frame.scope,
         "optimizer",
@@ -314,7 +316,7 @@ def optimizer_rule(frame: Frame, tree: ast.Call) -> UpdateRule | None:
     return UpdateRule(callee, definition)
 
 
-def check_inputs(frame: Frame, definition: ast.Optimizer) -> bool:
+def check_inputs(frame: BodyFrame, definition: ast.Optimizer) -> bool:
     """Return whether an optimizer takes a parameter and its gradient; reports any other number of
     inputs."""
     if len(definition.signature.inputs) == 2:
@@ -327,7 +329,7 @@ def check_inputs(frame: Frame, definition: ast.Optimizer) -> bool:
     return False
 
 
-def _name_schedule(callee: Frame, name: str) -> None:
+def _name_schedule(callee: BodyFrame, name: str) -> None:
     """Lets a setting that changes with the step carry its name, for who reads the emitted code."""
     value = callee.names.get(name)
     if isinstance(value, Tensor) and not isinstance(value.node.op, Input):
@@ -335,7 +337,7 @@ def _name_schedule(callee: Frame, name: str) -> None:
         callee.names[name] = replace(value, node=named)
 
 
-def _no_optimizer(frame: Frame, tree: ast.Call, word: Word | None) -> None:
+def _no_optimizer(frame: BodyFrame, tree: ast.Call, word: Word | None) -> None:
     name = tree.word.text
     found = frame.scope.definitions.get(name)
     if frame.scope.is_incomplete or (found is not None and isinstance(found[0], ast.Broken)):

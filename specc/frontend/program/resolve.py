@@ -9,7 +9,7 @@ from __future__ import annotations
 from specc.diagnostics import Label, closest, spelled
 from specc.frontend.elaborate.names import MEANINGS, declared_names, unknown
 from specc.frontend.elaborate.names import resolve as resolve_word
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.scope import Context, Scope, Word
 from specc.frontend.scope.values import POISON
 from specc.frontend.syntax import ast
@@ -23,7 +23,7 @@ def resolve(context: Context, scope: Scope, definition: ast.Definition) -> None:
     """Report the names in a model or a word's definition that nothing gives a meaning to."""
     if not isinstance(definition, (ast.Fn, ast.Block, ast.Cell, ast.Optimizer, ast.Model)):
         return
-    frame = Frame(context, scope, "file", definition=definition)
+    frame = BodyFrame(context, scope, "file", definition=definition)
     if not isinstance(definition, ast.Model):
         _signature(frame, definition.signature)
     for each in _declared(definition):
@@ -32,7 +32,7 @@ def resolve(context: Context, scope: Scope, definition: ast.Definition) -> None:
         _visit(frame, node)
 
 
-def _signature(frame: Frame, signature: ast.Signature) -> None:
+def _signature(frame: BodyFrame, signature: ast.Signature) -> None:
     """Report kinds of settings that there are not, and names that stand twice."""
     seen: dict[str, ast.Name] = {}
     names = [each.name for each in signature.inputs]
@@ -97,7 +97,7 @@ def _expressions(definition):
             yield statement
 
 
-def _visit(frame: Frame, root: ast.Node) -> None:
+def _visit(frame: BodyFrame, root: ast.Node) -> None:
     """Looks at each name once, by the place it has: of a value, of a word, or of a setting."""
     waiting: list[ast.Node] = [root]
     while waiting:
@@ -133,7 +133,7 @@ def _settings(word, call: ast.Call) -> list[ast.Expression]:
     return found
 
 
-def _value(frame: Frame, path: ast.Path) -> None:
+def _value(frame: BodyFrame, path: ast.Path) -> None:
     name = path.names[0].text
     if name in frame.names or name in frame.scope.definitions or name in MEANINGS:
         return

@@ -16,7 +16,7 @@ from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.names import SCHEDULE
 from specc.frontend.elaborate.schedule import value_at
 from specc.frontend.program.optimizers import UpdateRule
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.values import Tensor
 from specc.frontend.syntax import ast
 from specc.frontend.words.numerals import show_number
@@ -31,7 +31,7 @@ from specc.source import Span
 MOST_POINTS = 256
 
 
-def limits(frame: Frame, rule: UpdateRule, call: ast.Call, epochs: int) -> list[Limit]:
+def limits(frame: BodyFrame, rule: UpdateRule, call: ast.Call, epochs: int) -> list[Limit]:
     """The bounds of the settings that are schedules.
 
     Reports a setting that leaves them for certain.
@@ -62,7 +62,7 @@ def _place(rule: UpdateRule, call: ast.Call, position: int, declared: Declared) 
     return rule.frame.place(declared.default.span)
 
 
-def _bounds(frame: Frame, declared: Declared) -> tuple[tuple[str, float], ...]:
+def _bounds(frame: BodyFrame, declared: Declared) -> tuple[tuple[str, float], ...]:
     values = []
     for sign, bound in declared.bounds:
         number = evaluate(frame, bound) if isinstance(bound, ast.Expression) else bound

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from specc.diagnostics import Label
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.syntax import ast
 from specc.recipe import DataCall, Port, Split
 from specc.source import Span
@@ -21,7 +21,7 @@ COLUMNS = (*RULES, "balance")
 """Settings that take the name of a column."""
 
 
-def column_name(frame: Frame, name: ast.Name, tree: ast.Expression) -> str | None:
+def column_name(frame: BodyFrame, name: ast.Name, tree: ast.Expression) -> str | None:
     """Return the name of a column that a setting says; reports anything else."""
     if isinstance(tree, ast.Path) and len(tree.names) == 1:
         return tree.text
@@ -37,7 +37,7 @@ def column_name(frame: Frame, name: ast.Name, tree: ast.Expression) -> str | Non
 
 
 def divided(
-    frame: Frame,
+    frame: BodyFrame,
     known: dict[str, Any],
     places: Mapping[str, Span],
     ports: Sequence[Port],
@@ -71,7 +71,7 @@ def divided(
 
 
 def _check_shares(
-    frame: Frame, known: Mapping[str, Any], places: Mapping[str, Span], shares: Sequence[str]
+    frame: BodyFrame, known: Mapping[str, Any], places: Mapping[str, Span], shares: Sequence[str]
 ) -> None:
     if len(shares) == 2 and known["validate"] + known["test"] >= 1:
         frame.error(
@@ -96,7 +96,7 @@ def _check_shares(
 
 
 def _check_folds(
-    frame: Frame, known: Mapping[str, Any], places: Mapping[str, Span], given: Sequence[str]
+    frame: BodyFrame, known: Mapping[str, Any], places: Mapping[str, Span], given: Sequence[str]
 ) -> None:
     folds, fold = known.get("folds"), known.get("fold")
     if folds is None:
@@ -127,7 +127,7 @@ def _check_folds(
 
 
 def _check_balance(
-    frame: Frame, known: Mapping[str, Any], places: Mapping[str, Span], ports: Sequence[Port]
+    frame: BodyFrame, known: Mapping[str, Any], places: Mapping[str, Span], ports: Sequence[Port]
 ) -> None:
     name = known.get("balance")
     if name is None:

@@ -19,7 +19,7 @@ from specc.frontend.program.optimizers import UpdateRule, optimizer_rule
 from specc.frontend.program.schedules import limits
 from specc.frontend.program.splits import COLUMNS, column_name, divided
 from specc.frontend.program.train_settings import LARGEST, LARGEST_COUNT, PLANNED, SETTINGS
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.scope import Context, Scope
 from specc.frontend.scope.values import POISON, beyond_float, describe
 from specc.frontend.syntax import ast
@@ -56,7 +56,7 @@ def train(
     metrics: Sequence[Term] = (),
 ) -> TrainBlock:
     """Walk the block; `ports` are the model's inputs and targets."""
-    frame = Frame(context, scope, "train")
+    frame = BodyFrame(context, scope, "train")
     known: dict[str, Any] = {}
     places: dict[str, Span] = {}
     values: dict[str, Span] = {}
@@ -111,7 +111,7 @@ def train(
 
 
 def _check_sample(
-    frame: Frame, known: Mapping[str, Any], values: Mapping[str, Span], ports: Sequence[Port]
+    frame: BodyFrame, known: Mapping[str, Any], values: Mapping[str, Span], ports: Sequence[Port]
 ) -> None:
     """Report settings of `sample` where nothing writes."""
     if "sample" not in values:
@@ -133,7 +133,7 @@ def _check_sample(
         frame.error("bad-setting", message, values["sample"], help=help_)
 
 
-def _check_data(frame: Frame, ports: list[Port], calls: Sequence[Any]) -> None:
+def _check_data(frame: BodyFrame, ports: list[Port], calls: Sequence[Any]) -> None:
     """Report sources of data that do not fit the model's ports."""
     for call in calls:
         if isinstance(call, DataCall) and not call_errors(call, ports):
@@ -143,7 +143,7 @@ def _check_data(frame: Frame, ports: list[Port], calls: Sequence[Any]) -> None:
 
 
 def _check_any_trained(
-    frame: Frame,
+    frame: BodyFrame,
     block: ast.Train,
     optimizers: list[ast.TrainOptimizer],
     freezes: list[ast.Freeze],
@@ -167,7 +167,7 @@ def _keyword(block: ast.Train) -> Span:
     return Span(block.span.source, block.span.start, block.span.start + len("train"))
 
 
-def _once(frame: Frame, places: dict[str, Span], what: str, span: Span) -> None:
+def _once(frame: BodyFrame, places: dict[str, Span], what: str, span: Span) -> None:
     if what in places:
         frame.error(
             "duplicate-name",
@@ -178,7 +178,7 @@ def _once(frame: Frame, places: dict[str, Span], what: str, span: Span) -> None:
     places.setdefault(what, span)
 
 
-def _setting(frame: Frame, name: ast.Name, tree: ast.Expression, known: dict[str, Any]) -> None:
+def _setting(frame: BodyFrame, name: ast.Name, tree: ast.Expression, known: dict[str, Any]) -> None:
     """`epochs = 10`."""
     declared = next((each for each in SETTINGS if each.name == name.text), None)
     if declared is None:
@@ -207,7 +207,7 @@ def _setting(frame: Frame, name: ast.Name, tree: ast.Expression, known: dict[str
         known[name.text] = value
 
 
-def _unknown_setting(frame: Frame, name: ast.Name) -> None:
+def _unknown_setting(frame: BodyFrame, name: ast.Name) -> None:
     names = [each.name for each in SETTINGS]
     hint = TRAIN_HINTS.get(name.text.lower())
     near = None if hint else closest(name.text, names, TRAIN_SYNONYMS)
@@ -233,7 +233,7 @@ def _unknown_setting(frame: Frame, name: ast.Name) -> None:
     )
 
 
-def _check_has_data(frame: Frame, known: dict[str, Any], places: dict[str, Span]) -> None:
+def _check_has_data(frame: BodyFrame, known: dict[str, Any], places: dict[str, Span]) -> None:
     """Report parts that are split off of no data."""
     for what, part in (("validate", "validation"), ("test", "test")):
         if isinstance(known.get(what), float) and "data" not in known:
@@ -245,7 +245,7 @@ def _check_has_data(frame: Frame, known: dict[str, Any], places: dict[str, Span]
 
 
 def _source_or_share(
-    frame: Frame, statement: ast.Data | ast.Validate | ast.Test, ports: list[Port]
+    frame: BodyFrame, statement: ast.Data | ast.Validate | ast.Test, ports: list[Port]
 ) -> DataCall | float | None:
     """Return a source, or the share that is held out: 0.1 for `split = 0.9`."""
     if statement.source is not None:
@@ -267,7 +267,7 @@ def _source_or_share(
     return round(1 - value, 12)
 
 
-def data_call(frame: Frame, tree: ast.Call, ports: list[Port]) -> DataCall | None:
+def data_call(frame: BodyFrame, tree: ast.Call, ports: list[Port]) -> DataCall | None:
     """`idx("images.gz", "labels.gz"; scale = 1/255)`, with all values known."""
     word = tree.word.text
     if word not in SOURCES:
@@ -342,7 +342,7 @@ def _choice(word: str, argument: ast.Argument) -> str | None:
     return tree.text if tree.text in setting.words else None
 
 
-def _frozen(frame: Frame, freezes: list[ast.Freeze]) -> list[str]:
+def _frozen(frame: BodyFrame, freezes: list[ast.Freeze]) -> list[str]:
     """Return the paths that `freeze` names, each once."""
     found: dict[str, None] = {}
     for statement in freezes:
@@ -351,7 +351,7 @@ def _frozen(frame: Frame, freezes: list[ast.Freeze]) -> list[str]:
     return list(found)
 
 
-def _parameters(frame: Frame, path: ast.Path) -> list[str]:
+def _parameters(frame: BodyFrame, path: ast.Path) -> list[str]:
     """Return the parameters at `path` or below it; reports a path without any."""
     paths = frame.context.paths
     text = path.text
@@ -371,7 +371,7 @@ def _parameters(frame: Frame, path: ast.Path) -> list[str]:
 
 
 def _updates(
-    frame: Frame, block: ast.Train, optimizers: list[ast.TrainOptimizer], training: TrainBlock
+    frame: BodyFrame, block: ast.Train, optimizers: list[ast.TrainOptimizer], training: TrainBlock
 ) -> list[Update]:
     """Return the rule of each parameter that is trained, in the order of the parameters."""
     context = frame.context

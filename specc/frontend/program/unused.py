@@ -18,7 +18,7 @@ from specc.frontend.elaborate.calls import uses_itself
 from specc.frontend.elaborate.names import SCHEDULE
 from specc.frontend.elaborate.patterns import KINDS, is_like, unknown_like, unknown_type
 from specc.frontend.program.optimizers import UpdateRule, check_inputs
-from specc.frontend.scope.frame import Frame
+from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.scope import WORDS, Context, Namer, Scope, Word
 from specc.frontend.scope.values import POISON, Value
 from specc.frontend.syntax import ast
@@ -36,13 +36,13 @@ def check_unused(context: Context, scope: Scope, found: list[ast.Definition]) ->
         if isinstance(each, WORDS):
             _defaults(context, scope, each)
     for each in unused:
-        _input_types(Frame(context, scope, "file", definition=each), each)
+        _input_types(BodyFrame(context, scope, "file", definition=each), each)
         if not isinstance(each, ast.Cell):
             _walk(context, scope, each)
     _circles(context, scope, unused)
 
 
-def _input_types(frame: Frame, definition: ast.WordDefinition) -> None:
+def _input_types(frame: BodyFrame, definition: ast.WordDefinition) -> None:
     names: set[str] = set()
     for each in definition.signature.inputs:
         if each.type is not None and is_like(each.type):
@@ -57,7 +57,7 @@ def _walk(context: Context, scope: Scope, definition: ast.Fn | ast.Block | ast.O
     """Walk the body in a context of its own, so that nothing of it becomes part of the model."""
     apart = Context(context.report, context.overrides, lists_layers=False, has_unknown_inputs=True)
     kind = type(definition).__name__.lower()
-    frame = Frame(
+    frame = BodyFrame(
         apart,
         scope,
         kind,
@@ -98,7 +98,7 @@ def _defaults(context: Context, scope: Scope, definition: ast.WordDefinition) ->
     for declared in signature_of(definition).settings:
         if not isinstance(declared.default, ast.Expression):
             continue
-        frame = Frame(context, scope, "file", names, definition=definition)
+        frame = BodyFrame(context, scope, "file", names, definition=definition)
         value = setting_value(frame, declared, declared.default)
         if value is not POISON:
             frame.names = {**names, declared.name: value}
@@ -122,7 +122,7 @@ def _circles(context: Context, scope: Scope, unused: list[ast.WordDefinition]) -
                 continue  # its own use is found in the walk
             if used in chain and (definition, used) not in reported:
                 reported.add((definition, used))
-                frame = Frame(context, scope, "file", definition=definition)
+                frame = BodyFrame(context, scope, "file", definition=definition)
                 uses_itself(frame, used.name.text, each.span)
             elif used not in done:
                 follow(used, (*chain, used))

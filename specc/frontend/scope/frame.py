@@ -35,7 +35,7 @@ from specc.source import Span
 
 
 @dataclass(eq=False)
-class Frame:
+class BodyFrame:
     """A body that is being walked: its names, and where its mistakes are shown.
 
     `call` is set within the library: the user's call that led there, which is where mistakes are
@@ -49,7 +49,7 @@ class Frame:
     places: dict[str, Span] = field(default_factory=dict)
     namer: Namer | None = None
     call: Span | None = None
-    caller: Frame | None = None
+    caller: BodyFrame | None = None
     called_at: Span | None = None
     definition: Any = None
     word: str = ""
@@ -82,7 +82,7 @@ class Frame:
                 for e in f.edits
             ):
                 more.pop("fixes")  # the library is not the user's to mend
-        frame: Frame | None = self
+        frame: BodyFrame | None = self
         while frame is not None:
             if frame.call is None and frame.called_at is not None and frame.caller is not None:
                 where = frame.caller.place(frame.called_at)
@@ -138,7 +138,7 @@ class Frame:
 
     def uses(self, definition: Any) -> bool:
         """Return whether this body is part of a use of `definition`."""
-        frame: Frame | None = self
+        frame: BodyFrame | None = self
         while frame is not None:
             if frame.definition is definition:
                 return True
@@ -189,7 +189,7 @@ class SharedLayer(Applicable):
     what = "layer"
     path: str
     statement: ast.Layer
-    frame: Frame
+    frame: BodyFrame
 
 
 def common_sequence(operands: Iterable[Tensor], allow_constants: bool = False) -> Sequence | None:
@@ -243,9 +243,9 @@ def name_result(node: Node, name: str) -> None:
         object.__setattr__(node, "origin", origin)
 
 
-def callers(frame: Frame) -> Iterator[Frame]:
+def callers(frame: BodyFrame) -> Iterator[BodyFrame]:
     """`frame` and those that led to it."""
-    current: Frame | None = frame
+    current: BodyFrame | None = frame
     while current is not None:
         yield current
         current = current.caller

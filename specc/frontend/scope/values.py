@@ -78,7 +78,7 @@ class Several:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Weights:
+class AllWeights:
     """All weights of the model. A word applied to them is applied to each, and the results
     summed."""
 
@@ -106,7 +106,7 @@ MOST_ELEMENTS = 2**31
 """Elements of one value of one example, or of a parameter: kernels count them in 32 bits."""
 
 Static: TypeAlias = int | float | bool | Polynomial
-Value: TypeAlias = Static | str | Sequence | Tensor | Several | Weights | Applicable | Poison
+Value: TypeAlias = Static | str | Sequence | Tensor | Several | AllWeights | Applicable | Poison
 
 
 def is_static(value: Value) -> TypeGuard[Static]:
@@ -175,7 +175,7 @@ def describe(value: Value) -> str:
             return f"the sequence `{value.name}`"
         case Several():
             return f"{len(value.items)} values"
-        case Weights():
+        case AllWeights():
             return "the weights of the model"
         case Applicable():
             return f"the {value.what} `{value.name}`"

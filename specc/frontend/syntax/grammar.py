@@ -25,7 +25,7 @@ LAYOUT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class GrammarRule:
     """`parts` values on the stack become one value of the rule `name`, built by `builder`.
 
     Without a builder the value of a single part is handed on as it is.
@@ -49,7 +49,7 @@ class Tables:
     keywords: frozenset[str]
     actions: tuple[dict[str, int], ...]
     gotos: tuple[dict[str, int], ...]
-    rules: tuple[Rule, ...]
+    rules: tuple[GrammarRule, ...]
     start: int
     end: int
 
@@ -111,7 +111,7 @@ def _tables(record: dict[str, Any]) -> Tables:
         frozenset(record["keywords"]),
         tuple(record["actions"]),
         tuple(record["gotos"]),
-        tuple(Rule(*rule) for rule in record["rules"]),
+        tuple(GrammarRule(*rule) for rule in record["rules"]),
         int(record["start"]),
         int(record["end"]),
     )

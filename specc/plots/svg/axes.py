@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from specc.plots import colours, ticks
-from specc.plots.marks import Axis, Bars, Diagonal, Line, Named, Panel, Points, Rule, Table
+from specc.plots.marks import Axis, Bars, Diagonal, Heatmap, Line, Named, Panel, Points, Rule
 from specc.plots.svg.elements import (
     HIGH,
     LEGEND,
@@ -53,7 +53,7 @@ def legend_rows(panel: Panel) -> list[list[Entry]]:
     room, used = inner(panel)[0] + 40, 0.0
     rows: list[list[Entry]] = [[]]
     for mark, colour in zip(panel.marks, colours_of(panel), strict=True):
-        if isinstance(mark, Table) or not mark.name:
+        if isinstance(mark, Heatmap) or not mark.name:
             continue
         wide = 36 + LEGEND_LETTER * len(mark.name)
         if rows[-1] and used + wide > room:

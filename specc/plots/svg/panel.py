@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 
 from specc.plots import colours, ticks
-from specc.plots.marks import Bars, Line, Mark, Panel, Points, Rule, Table
+from specc.plots.marks import Bars, Heatmap, Line, Mark, Panel, Points, Rule
 from specc.plots.svg.axes import (
     Scale,
     above,
@@ -100,7 +100,7 @@ def _mark(
         return list(_points(mark, x, y, colour))
     if isinstance(mark, Bars):
         return list(_bars(mark, x, y, colour))
-    if isinstance(mark, Table):
+    if isinstance(mark, Heatmap):
         return _table(mark, x, y, box)
     if isinstance(mark, Rule):
         if mark.x is not None:
@@ -167,7 +167,7 @@ def _bars(mark: Bars, x: Scale, y: Scale, colour: str) -> Iterable[str]:
         )
 
 
-def _table(mark: Table, x: Scale, y: Scale, box: tuple[float, float, float, float]) -> list[str]:
+def _table(mark: Heatmap, x: Scale, y: Scale, box: tuple[float, float, float, float]) -> list[str]:
     rows, columns = mark.values.shape[:2]
     low, high = mark.range
     colour = colours.of_table(mark.values, low, high, mark.scale)
@@ -196,7 +196,7 @@ def _table(mark: Table, x: Scale, y: Scale, box: tuple[float, float, float, floa
     return out
 
 
-def _colour_bar(table: Table, left: float, top: float, high: float) -> list[str]:
+def _colour_bar(table: Heatmap, left: float, top: float, high: float) -> list[str]:
     low, last = table.range
     steps = np.linspace(1, 0, 64)[:, None] * (last - low) + low
     out = [bitmap(colours.of_table(steps, low, last, table.scale), left, top, 10, high, "auto")]

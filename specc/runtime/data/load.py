@@ -41,7 +41,7 @@ Vocabularies = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class DataPart:
     """Some rows (int64) of columns, which are known by the names of their ports."""
 
     columns: dict[str, Column]
@@ -66,7 +66,7 @@ class Data:
     the formulas of columns have learned from the training part, as JSON.
     """
 
-    parts: Mapping[str, Part]
+    parts: Mapping[str, DataPart]
     vocabularies: dict[str, tuple[str, ...]] = field(default_factory=dict)
     ends: dict[str, str] = field(default_factory=dict)
     partial: tuple[str, ...] = ()
@@ -75,12 +75,12 @@ class Data:
     statistics: Statistics = field(default_factory=dict)
 
     @property
-    def training(self) -> Part:
+    def training(self) -> DataPart:
         """The examples to train on, which must be among the parts that were asked for."""
         return self.parts["training"]
 
     @property
-    def validation(self) -> Part | None:
+    def validation(self) -> DataPart | None:
         return self.parts.get("validation")
 
 
@@ -150,7 +150,7 @@ class _Load:
     vocabularies: dict[str, tuple[str, ...]] = field(default_factory=dict)
     statistics: Statistics = field(default_factory=dict)
     found: list[Diagnostic] = field(default_factory=list)
-    loaded: dict[str, Part] = field(default_factory=dict)
+    loaded: dict[str, DataPart] = field(default_factory=dict)
     held: dict[str, list[int]] = field(default_factory=dict)
     ends: dict[str, str] = field(default_factory=dict)
     partial: list[str] = field(default_factory=list)
@@ -193,7 +193,7 @@ class _Load:
             if recipe.balance is not None and recipe.balance in columns:
                 rows["training"] = balanced(columns[recipe.balance].array, rows["training"])
             self.loaded = {
-                name: Part(columns, each, fields=sampled, source=read.rows)
+                name: DataPart(columns, each, fields=sampled, source=read.rows)
                 for name, each in rows.items()
             }
 
@@ -213,7 +213,7 @@ class _Load:
                 if is_open:
                     known = _with_own_words(fields, self.vocabularies)
                 columns = _columns(read.request, fields, known, self.found)
-                self.loaded[name] = Part(columns, np.arange(read.count))
+                self.loaded[name] = DataPart(columns, np.arange(read.count))
                 for each in read.by.values():
                     require_no_leak(read.request, recipe, self.by, name, each)
 
@@ -244,7 +244,7 @@ def _load_text(
 ) -> Data:
     """The parts of texts: the validation part of a split is the end of the text."""
     found: list[Diagnostic] = []
-    loaded: dict[str, Part] = {}
+    loaded: dict[str, DataPart] = {}
     held_out = recipe.validate if isinstance(recipe.validate, float) else None
     own = [port for port in ports if not port.length_of and not port.begin_of]
     names = [port.name for port in own if port.kind == "class"]
@@ -253,12 +253,12 @@ def _load_text(
     counts = counts or {}
     held: dict[str, list[int]] = {}
 
-    def read(source: str, call: DataCall) -> text.Text:
+    def read(source: str, call: DataCall) -> text.Documents:
         whole = text.read(request_of(call, ports, folder, limit))
         held[source] = list(map(len, whole.documents))
         return whole.first(counts[source]) if source in counts else whole
 
-    def part(name: str, source: text.Text, known: tuple[str, ...]) -> None:
+    def part(name: str, source: text.Documents, known: tuple[str, ...]) -> None:
         with _collected(found):
             if source.is_part:
                 what = "characters" if source.level == "char" else "words"
@@ -270,7 +270,7 @@ def _load_text(
                 text.check_vocabulary(source, known)
                 return
             columns, is_stream = text.columns(source, known, recipe.batch)
-            loaded[name] = Part(
+            loaded[name] = DataPart(
                 columns, np.arange(len(next(iter(columns.values())).array)), is_stream
             )
 

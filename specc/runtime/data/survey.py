@@ -19,7 +19,7 @@ import numpy as np
 from specc.diagnostics import Diagnostic
 from specc.recipe import Port, Recipe
 from specc.recipe.data_warnings import Reach, large_batch, missing_classes, unreachable, unscaled
-from specc.runtime.data.load import Part, load
+from specc.runtime.data.load import DataPart, load
 from specc.runtime.data.sizes import open_sizes
 from specc.runtime.errors import DataError
 
@@ -72,7 +72,7 @@ def survey(
     return [each for each in doubts if each is not None], data.partial
 
 
-def _batch(recipe: Recipe, part: Part) -> Diagnostic | None:
+def _batch(recipe: Recipe, part: DataPart) -> Diagnostic | None:
     field = next(iter(part.fields.values()))
     count = len(part)
     if field.is_part:
@@ -81,7 +81,7 @@ def _batch(recipe: Recipe, part: Part) -> Diagnostic | None:
     return large_batch(recipe, count) if count > 0 else None
 
 
-def _classes(recipe: Recipe, part: Part, port: Port) -> Diagnostic | None:
+def _classes(recipe: Recipe, part: DataPart, port: Port) -> Diagnostic | None:
     """Doubts a target of which some classes never occur, where all of the data are known."""
     field = part.fields.get(port.name)
     if (
@@ -106,7 +106,7 @@ deviations of their elements differ by RATIO."""
 LOOKED_AT = 2**14  # most rows that are looked at
 
 
-def _scale(recipe: Recipe, part: Part, port: Port) -> Diagnostic | None:
+def _scale(recipe: Recipe, part: DataPart, port: Port) -> Diagnostic | None:
     """Doubts an input whose values are large, or whose elements differ much in scale."""
     if recipe.data is None or port.name not in part.columns or port.kind != "float":
         return None
@@ -136,7 +136,7 @@ def _scale(recipe: Recipe, part: Part, port: Port) -> Diagnostic | None:
     return None
 
 
-def _reach(part: Part, port: Port, reach: Reach | None) -> Diagnostic | None:
+def _reach(part: DataPart, port: Port, reach: Reach | None) -> Diagnostic | None:
     """Doubts a target that the output which it is compared with cannot become."""
     if reach is None or port.name not in part.columns:
         return None

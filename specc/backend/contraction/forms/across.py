@@ -9,7 +9,7 @@ import numpy as np
 
 from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.loops.single import across_kernel, pack_across_kernel
-from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiled import LINE
 from specc.backend.contraction.tiling import (
@@ -113,4 +113,4 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
             yield Candidate(shape, cycles(shape), partial(build, shape))
 
 
-FORM = Form("across", Kind.SINGLE, _candidates)
+FORM = KernelForm("across", ContractionKind.SINGLE, _candidates)

@@ -12,9 +12,9 @@ from functools import partial
 import numpy as np
 
 from specc.backend.contraction.loops.batched import batched_kernel
-from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
-from specc.backend.contraction.tiling import Axis, ContractionPlan, exact, merged, offsets
+from specc.backend.contraction.tiling import ContractionPlan, LoopAxis, exact, merged, offsets
 
 # Not every number: each is one more kernel to compile.
 _SIZES = (1, 2, 3, 4)
@@ -70,8 +70,8 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
             yield Candidate(shape, cycles(shape), partial(build, shape))
 
 
-def _longest(axes: list[Axis]) -> Axis:
-    return max(axes, key=lambda axis: axis.size, default=Axis(1, (0, 0, 0)))
+def _longest(axes: list[LoopAxis]) -> LoopAxis:
+    return max(axes, key=lambda axis: axis.size, default=LoopAxis(1, (0, 0, 0)))
 
 
-FORM = Form("batched", Kind.BATCHED, _candidates)
+FORM = KernelForm("batched", ContractionKind.BATCHED, _candidates)

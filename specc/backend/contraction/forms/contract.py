@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.tiled import Tiles, contract_plan, step_of
 
 
@@ -32,4 +32,4 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
     )
 
 
-FORM = Form("contract", Kind.LANES, _candidates)
+FORM = KernelForm("contract", ContractionKind.LANES, _candidates)

@@ -12,7 +12,7 @@ import numpy as np
 
 from specc.backend.contraction.cost import START, Cost
 from specc.backend.contraction.loops.single import dot_kernel
-from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import (
     ContractionPlan,
@@ -97,4 +97,4 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
             yield Candidate(shape, cycles(shape), partial(build, shape))
 
 
-FORM = Form("dot", Kind.SINGLE, _candidates)
+FORM = KernelForm("dot", ContractionKind.SINGLE, _candidates)

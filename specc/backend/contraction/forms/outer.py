@@ -9,7 +9,7 @@ import numpy as np
 
 from specc.backend.contraction.gradient import Sums, sums_of
 from specc.backend.contraction.loops.gradient import outer_kernel
-from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import ContractionPlan
 
@@ -53,4 +53,4 @@ def _plan(target: Target, sums: Sums, shape: tuple[int, int]) -> ContractionPlan
     )
 
 
-FORM = Form("outer", Kind.GRADIENT, _candidates)
+FORM = KernelForm("outer", ContractionKind.GRADIENT, _candidates)

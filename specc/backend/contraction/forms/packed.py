@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.tiled import Tiles, packed_plan, step_of
 from specc.backend.contraction.tiling import by_weights
 
@@ -32,4 +32,4 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
     )
 
 
-FORM = Form("packed", Kind.LANES, _candidates)
+FORM = KernelForm("packed", ContractionKind.LANES, _candidates)

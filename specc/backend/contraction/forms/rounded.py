@@ -29,7 +29,7 @@ from specc.backend.contraction.loops.rounding import (
     neighbours_kernel,
     round_kernel,
 )
-from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import WHOLE, ContractionPlan, Operand, Within, rows_of
 from specc.backend.llvm.kernel import Kernel
@@ -53,7 +53,7 @@ class Length:
 
 
 @dataclass(frozen=True, eq=False)
-class Copy:
+class RoundedCopy:
     """A rounded copy of an operand: the kernel that makes it, and how it lies.
 
     `numbers` are the kernel's parameters behind `x`, `out` and the table.
@@ -81,20 +81,22 @@ class Copy:
         )
 
 
-def forms(known: Iterable[Form]) -> tuple[Form, ...]:
+def forms(known: Iterable[KernelForm]) -> tuple[KernelForm, ...]:
     """Return the forms of rounded products that are carried out by the known ones."""
     known = tuple(known)
     pairs = [
-        Form(f"{each.name} by pairs", each.kind, partial(_by_pairs, each))
+        KernelForm(f"{each.name} by pairs", each.kind, partial(_by_pairs, each))
         for each in known
         if each.name in _PAIRED
     ]
-    plain = [Form(f"{each.name}, rounded", each.kind, partial(_on_floats, each)) for each in known]
+    plain = [
+        KernelForm(f"{each.name}, rounded", each.kind, partial(_on_floats, each)) for each in known
+    ]
     return (*pairs, *plain)
 
 
 @dataclass(frozen=True)
-class Own:
+class RowsOfProblem:
     """A problem of some rows alone: elements before theirs in both operands, and in the result."""
 
     problem: Problem
@@ -103,18 +105,18 @@ class Own:
 
 
 @lru_cache(maxsize=64)
-def _own(problem: Problem) -> Own:
+def _own(problem: Problem) -> RowsOfProblem:
     """The problem of the rows of a part alone, so that no other rows of the weights are copied."""
     op, part = problem.contract, problem.part
-    if part.parts == 1 or not part.even or problem.kind is not Kind.LANES:
-        return Own(problem)
+    if part.parts == 1 or not part.even or problem.kind is not ContractionKind.LANES:
+        return RowsOfProblem(problem)
     rows = rows_of(problem.op, problem.operands)
     is_left = problem.names["w"] == "left"
     weights, map_ = (problem.left, op.left) if is_left else (problem.right, op.right)
     row = rows.indices[0] if len(rows.indices) == 1 else len(op.extents)
     axis, of_weights = _axis(op.out, row), _axis(map_, row)
     if axis is None or of_weights is None:
-        return Own(problem)
+        return RowsOfProblem(problem)
     start, count = share(rows.size, part.number, part.parts)
     extents = tuple(count if i == row else size for i, size in enumerate(op.extents))
     shape = tuple(count if n == axis else size for n, size in enumerate(op.shape))
@@ -123,10 +125,10 @@ def _own(problem: Problem) -> Own:
     )
     shift = start * weights.strides[of_weights]
     starts = (shift, 0) if is_left else (0, shift)
-    return Own(whole, starts, start * problem.result.strides[axis])
+    return RowsOfProblem(whole, starts, start * problem.result.strides[axis])
 
 
-def _on_floats(form: Form, problem: Problem) -> Iterator[Candidate]:
+def _on_floats(form: KernelForm, problem: Problem) -> Iterator[Candidate]:
     """The form on copies of the rounded numbers in float32."""
     own = _own(problem)
     if 0 not in own.problem.contract.extents:
@@ -135,12 +137,12 @@ def _on_floats(form: Form, problem: Problem) -> Iterator[Candidate]:
         yield from _candidates(form, own, replace(own.problem, contract=op), copies)
 
 
-def _by_pairs(form: Form, problem: Problem) -> Iterator[Candidate]:
+def _by_pairs(form: KernelForm, problem: Problem) -> Iterator[Candidate]:
     """The form on pairs, along each axis that they may lie along."""
     target, own = problem.target, _own(problem)
     is_fit = target.machine.multiplies_bfloat16 and target.dtype == "float32"
     if is_fit and 0 not in own.problem.contract.extents:
-        if problem.kind is Kind.GRADIENT:
+        if problem.kind is ContractionKind.GRADIENT:
             yield from _along_lanes(form, own)
         for index in _indices(own.problem):
             yield from _along(form, own, index)
@@ -150,7 +152,7 @@ def _indices(problem: Problem) -> Sequence[int]:
     """The indices that pairs may lie along: each is one whole axis of both operands, and summed
     over."""
     op = problem.contract
-    if problem.kind is Kind.GRADIENT:
+    if problem.kind is ContractionKind.GRADIENT:
         return []
     kept = {i for expression in op.out for i, _ in expression.terms}
     return [
@@ -168,7 +170,7 @@ def _axis(map_: Map, index: int) -> int | None:
     return axes[0] if len(axes) == 1 and map_[axes[0]] == Affine(((index, 1),)) else None
 
 
-def _along(form: Form, own: Own, index: int) -> Iterator[Candidate]:
+def _along(form: KernelForm, own: RowsOfProblem, index: int) -> Iterator[Candidate]:
     """The form on pairs along an index."""
     problem = own.problem
     op, target = problem.contract, problem.target
@@ -179,7 +181,7 @@ def _along(form: Form, own: Own, index: int) -> Iterator[Candidate]:
     return _candidates(form, own, inner, copies)
 
 
-def _along_lanes(form: Form, own: Own) -> Iterator[Candidate]:
+def _along_lanes(form: KernelForm, own: RowsOfProblem) -> Iterator[Candidate]:
     """A gradient's form on pairs of lanes: of whole vectors, or of runs without gaps.
 
     `transposed` tiles read vectors that begin with any lane, `outer` tiles whole runs.
@@ -202,7 +204,7 @@ def _along_lanes(form: Form, own: Own) -> Iterator[Candidate]:
             yield from _candidates(form, own, inner, copies)
 
 
-def _has_runs(inner: Problem, copies: Sequence[Copy | None]) -> bool:
+def _has_runs(inner: Problem, copies: Sequence[RoundedCopy | None]) -> bool:
     """Whether `outer` tiles over the copies leave out no lanes: runs are whole vectors."""
     left, right = copies
     if left is None or right is None:
@@ -219,7 +221,7 @@ def _half(lanes: int, target: Target) -> int:
     return -(-lanes // (2 * target.width)) * target.width
 
 
-def _on_copies(inner: Problem, left: Copy, right: Copy) -> Problem:
+def _on_copies(inner: Problem, left: RoundedCopy, right: RoundedCopy) -> Problem:
     """The problem whose operands are copies."""
     op = inner.contract
     operands = [
@@ -233,7 +235,7 @@ def _on_copies(inner: Problem, left: Copy, right: Copy) -> Problem:
 
 
 def _candidates(
-    form: Form, own: Own, inner: Problem, copies: Sequence[Copy | None]
+    form: KernelForm, own: RowsOfProblem, inner: Problem, copies: Sequence[RoundedCopy | None]
 ) -> Iterator[Candidate]:
     """The form's candidates for `inner`, whose operands are the copies of those of the problem."""
     left, right = copies
@@ -260,7 +262,9 @@ def _candidates(
         yield Candidate(found.shape, total, partial(build, found), found.usual)
 
 
-def _plan(inner: ContractionPlan, copies: dict[str, Copy], own: Own) -> ContractionPlan:
+def _plan(
+    inner: ContractionPlan, copies: dict[str, RoundedCopy], own: RowsOfProblem
+) -> ContractionPlan:
     """The plan of a form with calls that copy its operands first.
 
     What is packed anew only if weights change is copied only then: the weights, or, where the form
@@ -271,7 +275,11 @@ def _plan(inner: ContractionPlan, copies: dict[str, Copy], own: Own) -> Contract
     for name, copy in copies.items():
         places[name] = Within(scratch)
         scratch += -(-copy.bytes // ALIGNMENT) * ALIGNMENT
-    weights = problem.names["w"] if problem.kind in (Kind.LANES, Kind.SINGLE) else None
+    weights = (
+        problem.names["w"]
+        if problem.kind in (ContractionKind.LANES, ContractionKind.SINGLE)
+        else None
+    )
     packed, packing = inner.packed, inner.packing
     known: dict[str, str | Within] = dict(places)
     if own.out:
@@ -302,7 +310,9 @@ def _renamed(plan: ContractionPlan, known: dict[str, str | Within]) -> Contracti
 
 
 @lru_cache(maxsize=64)
-def _copied(own: Own, number: int, paired: int | None, lanes: int = 0) -> Copy | None:
+def _copied(
+    own: RowsOfProblem, number: int, paired: int | None, lanes: int = 0
+) -> RoundedCopy | None:
     """The copy of the left (0) or right (1) operand, in pairs along an axis unless that is None.
 
     Pairs of lanes take `lanes` places. None if such a copy makes no sense.
@@ -318,7 +328,7 @@ def _moved(table: np.ndarray, start: int) -> np.ndarray:
 
 def _copied_from_start(
     problem: Problem, number: int, paired: int | None, lanes: int
-) -> Copy | None:
+) -> RoundedCopy | None:
     op, target = problem.contract, problem.target
     operand, map_ = ((problem.left, op.left), (problem.right, op.right))[number]
     axes = {
@@ -372,17 +382,17 @@ def _table(axes: dict[int, Length], row: int) -> tuple[np.ndarray, dict[int, int
     return at, strides
 
 
-def _rounded(axes: dict[int, Length], target: Target) -> Copy:
+def _rounded(axes: dict[int, Length], target: Target) -> RoundedCopy:
     """A copy of rounded float32 numbers."""
     run, inside = _run(axes)
     rest = {n: each for n, each in axes.items() if n not in inside}
     at, strides = _table(rest, run)
     strides |= {n: axes[n].stride for n in inside}
     cycles = len(at) * (_RUN + 2 * _COPY * -(-run // target.width))
-    return Copy(round_kernel(target), at, (len(at), run), len(at) * run, strides, cycles)
+    return RoundedCopy(round_kernel(target), at, (len(at), run), len(at) * run, strides, cycles)
 
 
-def _neighbours(axes: dict[int, Length], paired: int, lanes: int, target: Target) -> Copy:
+def _neighbours(axes: dict[int, Length], paired: int, lanes: int, target: Target) -> RoundedCopy:
     """A copy in pairs along an axis whose entries lie side by side."""
     size = axes[paired].size
     others = {n: each for n, each in axes.items() if n != paired}
@@ -396,10 +406,12 @@ def _neighbours(axes: dict[int, Length], paired: int, lanes: int, target: Target
     at, strides = _table(rest, row)
     strides |= {n: axes[n].stride // 2 for n in inside} | {paired: 1}
     cycles = len(at) * (_RUN + _COPY * -(-run // target.width))
-    return Copy(neighbours_kernel(target), at, (len(at), run, row), len(at) * row, strides, cycles)
+    return RoundedCopy(
+        neighbours_kernel(target), at, (len(at), run, row), len(at) * row, strides, cycles
+    )
 
 
-def _interleaved(axes: dict[int, Length], paired: int, target: Target) -> Copy:
+def _interleaved(axes: dict[int, Length], paired: int, target: Target) -> RoundedCopy:
     """A copy in pairs along an axis whose entries lie apart."""
     size, stride = axes[paired].size, axes[paired].stride
     run, inside = _run({n: each for n, each in axes.items() if n != paired})
@@ -413,7 +425,7 @@ def _interleaved(axes: dict[int, Length], paired: int, target: Target) -> Copy:
     table = np.stack([at, np.where(has, at + stride, at), has.astype(np.int64)], 1)
     strides |= {n: axes[n].stride for n in inside}
     cycles = len(at) * (_RUN + 2 * _COPY * -(-run // target.width))
-    return Copy(
+    return RoundedCopy(
         interleave_kernel(target),
         np.ascontiguousarray(table),
         (len(at), run),

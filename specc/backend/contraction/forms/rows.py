@@ -11,9 +11,16 @@ from dataclasses import replace
 import numpy as np
 
 from specc.backend.contraction.loops.contract import turn_kernel
-from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.tiled import Tiles, contract_plan
-from specc.backend.contraction.tiling import Axis, ContractionPlan, exact, merged, offsets, rows_of
+from specc.backend.contraction.tiling import (
+    ContractionPlan,
+    LoopAxis,
+    exact,
+    merged,
+    offsets,
+    rows_of,
+)
 from specc.ir.plan import share
 
 
@@ -29,7 +36,7 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
     summed = merged(op, [i for i in range(len(op.extents)) if i not in kept_indices], operands)
     run = next((axis for axis in summed if axis.steps[0] == 1), None)
     own = merged(op, [i for i in kept_indices if i not in weights], operands)
-    main = max(own, key=lambda axis: axis.size, default=Axis(1, (0, 0, 0)))
+    main = max(own, key=lambda axis: axis.size, default=LoopAxis(1, (0, 0, 0)))
     shared = [i for i in kept_indices if i in weights and i not in rows.indices]
     if run is None or run.size % target.width or main.size < 2 or rows.steps[2] != 1 or shared:
         return ()
@@ -73,7 +80,7 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
                     np.stack([positions[:, 1], nothing, positions[:, 2]], 1),
                 )
             ],
-            Axis(high, (main.steps[1], 0, main.steps[2])),
+            LoopAxis(high, (main.steps[1], 0, main.steps[2])),
             count,
             {"x": "packed", "w": batched.name},
         )
@@ -83,4 +90,4 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
     return cost.candidates(count, lambda cycles: cycles * len(positions) + turning, build)
 
 
-FORM = Form("rows", Kind.SINGLE, _candidates)
+FORM = KernelForm("rows", ContractionKind.SINGLE, _candidates)

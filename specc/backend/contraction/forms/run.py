@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.tiled import Tiles, packed_plan, step_of
 from specc.backend.contraction.tiling import (
     by_weights,
@@ -49,4 +49,4 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
     )
 
 
-FORM = Form("run", Kind.SINGLE, _candidates)
+FORM = KernelForm("run", ContractionKind.SINGLE, _candidates)

@@ -10,7 +10,7 @@ import numpy as np
 from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.gradient import Sums, sums_of
 from specc.backend.contraction.loops.contract import contract_kernel, turn_kernel
-from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiled import USUAL
 from specc.backend.contraction.tiling import PREFETCHED, ContractionPlan
@@ -91,4 +91,4 @@ def _plan(target: Target, shape: tuple[int, int], sums: Sums) -> ContractionPlan
     )
 
 
-FORM = Form("transposed", Kind.GRADIENT, _candidates)
+FORM = KernelForm("transposed", ContractionKind.GRADIENT, _candidates)

@@ -8,7 +8,7 @@ import numpy as np
 
 from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.loops.winograd import winograd_kernel, winograd_weights_kernel
-from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import ContractionPlan
 from specc.backend.contraction.winograd import columns_of, fills, window_of
@@ -110,4 +110,4 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     yield Candidate(shape, cycles, build)
 
 
-FORM = Form("winograd", Kind.LANES, _candidates)
+FORM = KernelForm("winograd", ContractionKind.LANES, _candidates)

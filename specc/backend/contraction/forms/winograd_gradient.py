@@ -8,7 +8,7 @@ import numpy as np
 
 from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.loops.winograd import winograd_gradient_kernel
-from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import ContractionPlan, Linear
 from specc.backend.contraction.winograd import columns_of, fills, window_of
@@ -92,4 +92,4 @@ def _of(problem: Problem, dy: Linear, x: Linear) -> Candidate | None:
     return Candidate(shape, cycles, build)
 
 
-FORM = Form("winograd gradient", Kind.GRADIENT, _candidates)
+FORM = KernelForm("winograd gradient", ContractionKind.GRADIENT, _candidates)

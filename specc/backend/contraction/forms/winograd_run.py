@@ -13,7 +13,7 @@ import numpy as np
 from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.forms.winograd import ENTER, LEAVE, WEIGHT
 from specc.backend.contraction.loops.winograd import winograd_run_kernel, winograd_weights_kernel
-from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import ContractionPlan
 from specc.backend.contraction.winograd import fills, window_of
@@ -120,4 +120,4 @@ def _starts(size: int, piece: int) -> np.ndarray:
     return np.minimum(np.arange(0, size, piece), size - piece)
 
 
-FORM = Form("winograd run", Kind.SINGLE, _candidates)
+FORM = KernelForm("winograd run", ContractionKind.SINGLE, _candidates)

@@ -20,7 +20,7 @@ from specc.diagnostics import closest
 from specc.recipe import ColumnRule, Formula
 from specc.recipe.words import WORDS
 from specc.runtime.data.columns import arithmetic, whole
-from specc.runtime.data.columns.steps import STEPS, Step, StepError
+from specc.runtime.data.columns.steps import STEPS, ColumnStep, StepError
 from specc.runtime.data.columns.values import Value, as_truth, value_of
 from specc.runtime.data.request import Request, listed
 from specc.runtime.data.table import Columns, Table
@@ -252,7 +252,7 @@ class _Walker:
         settings = {each.name: each.default for each in known.settings} | formula.settings
         if x.kind not in known.takes and known.takes != ("any",):
             x = self._understood(formula.word, x, known.takes)
-        step = Step(formula, settings, self.rows, self.learned.get(formula.key, {}))
+        step = ColumnStep(formula, settings, self.rows, self.learned.get(formula.key, {}))
         found = STEPS[formula.word](step, x)
         if step.learned:
             self.learned[formula.key] = step.learned
@@ -286,7 +286,7 @@ class _Walker:
     def _wide(self, formula: Formula) -> Value:
         names = self.plan.wide[self.name, formula.key]
         if formula.word == "rest":
-            step = Step(formula, {}, self.rows, self.learned.get(formula.key, {}))
+            step = ColumnStep(formula, {}, self.rows, self.learned.get(formula.key, {}))
             found = whole.rest(step, {name: self._raw(name) for name in names})
             self.learned[formula.key] = step.learned
             return found

@@ -39,7 +39,7 @@ class StepError(Exception):
 
 
 @dataclass
-class Step:
+class ColumnStep:
     """A word on its way: its `formula`, its `settings`, and what it has `learned`.
 
     `rows` are those of the training part, from which it learns; None if it may not learn.
@@ -61,7 +61,7 @@ class Step:
         return np.array(self.learned[name], np.float64).reshape(width)
 
 
-def standardize(step: Step, x: Value) -> Value:
+def standardize(step: ColumnStep, x: Value) -> Value:
     """(x - mean) / deviation; a deviation of 0 counts as 1."""
     values = x.numbers()
     if not step.learned:
@@ -75,7 +75,7 @@ def standardize(step: Step, x: Value) -> Value:
     return _numbers(x, (values - mean) / np.where(deviation > 0, deviation, 1.0))
 
 
-def scale(step: Step, x: Value) -> Value:
+def scale(step: ColumnStep, x: Value) -> Value:
     """low + (x - least) / (most - least) * (high - low)."""
     values = x.numbers()
     low, high = float(step.settings["low"]), float(step.settings["high"])
@@ -89,7 +89,7 @@ def scale(step: Step, x: Value) -> Value:
     return _numbers(x, low + (values - least) / width * (high - low))
 
 
-def fill(step: Step, x: Value) -> Value:
+def fill(step: ColumnStep, x: Value) -> Value:
     """Put a value in the place of missing ones."""
     by = step.settings["by"]
     if x.kind == "words":
@@ -127,7 +127,7 @@ def _middle(values: np.ndarray, by: str) -> np.ndarray:
     return found
 
 
-def _fill_words(step: Step, x: Value, by: Any) -> Value:
+def _fill_words(step: ColumnStep, x: Value, by: Any) -> Value:
     assert x.words is not None, "words have words; please report this"
     if by in ("mean", "median"):
         raise StepError(
@@ -146,14 +146,14 @@ def _fill_words(step: Step, x: Value, by: Any) -> Value:
     return replace(x, array=array, words=words, missing=None)
 
 
-def missing(step: Step, x: Value) -> Value:
+def missing(step: ColumnStep, x: Value) -> Value:
     """1 where a value is missing."""
     if x.kind == "numbers":
         return Value("truth", np.isnan(x.array), origins=x.origins)
     return Value("truth", x.gaps(), origins=x.origins)
 
 
-def classes(step: Step, x: Value) -> Value:
+def classes(step: ColumnStep, x: Value) -> Value:
     """The number of each word among those of the training part."""
     x = x.as_words()
     has_others = bool(step.settings["unknown"]) or step.settings["least"] > 1
@@ -187,7 +187,7 @@ def _refuse_new(x: Value, strange: np.ndarray, known: list[str]) -> None:
     )
 
 
-def onehot(step: Step, x: Value) -> Value:
+def onehot(step: ColumnStep, x: Value) -> Value:
     """A vector with 1 at the place of the word."""
     x = x.as_words()
     if "words" not in step.learned:
@@ -202,7 +202,7 @@ def onehot(step: Step, x: Value) -> Value:
     return Value("numbers", found.reshape(len(found), -1), origins=x.origins)
 
 
-def _frequent(step: Step, x: Value, least: int) -> list[str]:
+def _frequent(step: ColumnStep, x: Value, least: int) -> list[str]:
     """Return the words that are there at least so often in the training part, sorted."""
     assert x.words is not None, "words have words; please report this"
     codes = step.training(x.array)
@@ -218,7 +218,7 @@ def _places(x: Value, known: list[str], other: int = -1) -> np.ndarray:
     return np.array([at.get(word, other) for word in x.words], np.int32)
 
 
-def bucket(step: Step, x: Value) -> Value:
+def bucket(step: ColumnStep, x: Value) -> Value:
     """The number of the bucket, by quantiles of the training part."""
     values, count = x.numbers(), int(step.settings["count"])
     if values.ndim > 1:
@@ -233,7 +233,7 @@ def bucket(step: Step, x: Value) -> Value:
     return Value("classes", array, None, gaps if gaps.any() else None, count, None, x.origins)
 
 
-def hashed(step: Step, x: Value) -> Value:
+def hashed(step: ColumnStep, x: Value) -> Value:
     """CRC-32 of the text, modulo the number of classes."""
     x, count = x.as_words(), int(step.settings["count"])
     assert x.words is not None, "words have words; please report this"
@@ -241,7 +241,7 @@ def hashed(step: Step, x: Value) -> Value:
     return Value("classes", numbers[x.array], None, x.missing, count, None, x.origins)
 
 
-def truth(step: Step, x: Value) -> Value:
+def truth(step: ColumnStep, x: Value) -> Value:
     """1 for words that mean yes."""
     x = x.as_words()
     assert x.words is not None, "words have words; please report this"
@@ -254,7 +254,7 @@ def truth(step: Step, x: Value) -> Value:
     return Value("truth", found > 0, None, x.missing, None, None, x.origins)
 
 
-def symbols(step: Step, x: Value) -> Value:
+def symbols(step: ColumnStep, x: Value) -> Value:
     """A text as characters or words."""
     x = x.as_words()
     assert x.words is not None, "words have words; please report this"
@@ -264,7 +264,7 @@ def symbols(step: Step, x: Value) -> Value:
     return Value("symbols", np.zeros(len(x.array)), None, x.missing, None, texts, x.origins)
 
 
-def clip(step: Step, x: Value) -> Value:
+def clip(step: ColumnStep, x: Value) -> Value:
     """A value between two bounds."""
     low, high = step.settings["low"], step.settings["high"]
     if low > high:
@@ -272,7 +272,7 @@ def clip(step: Step, x: Value) -> Value:
     return _numbers(x, np.clip(x.numbers(), low, high))
 
 
-def date_part(step: Step, x: Value) -> Value:
+def date_part(step: ColumnStep, x: Value) -> Value:
     """`days`, `year`, `month`, `weekday`, `hour`."""
     x = as_dates(x, step.settings["format"])
     word = step.formula.word
@@ -310,7 +310,7 @@ def as_dates(x: Value, form: str | None = None) -> Value:
     return Value("dates", array, None, x.missing, None, None, x.origins)
 
 
-def _known(step: Step, values: np.ndarray) -> np.ndarray:
+def _known(step: ColumnStep, values: np.ndarray) -> np.ndarray:
     """Return the training part; every element must have a value that is not missing."""
     known = step.training(values)
     empty = np.isnan(known).all(axis=0)
@@ -327,7 +327,7 @@ def _kind(x: Value) -> str:
     return {"truth": "a boolean", "dates": "a date"}.get(x.kind, "a number")
 
 
-STEPS: dict[str, Callable[[Step, Value], Value]] = {
+STEPS: dict[str, Callable[[ColumnStep, Value], Value]] = {
     "standardize": standardize, "scale": scale, "fill": fill, "missing": missing, "class": classes,
     "onehot": onehot, "bucket": bucket, "hash": hashed, "truth": truth, "symbols": symbols,
     "clip": clip, "days": date_part, "year": date_part, "month": date_part, "weekday": date_part,

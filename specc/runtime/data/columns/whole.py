@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from specc.runtime.data.columns.steps import Step, StepError, as_dates, truth
+from specc.runtime.data.columns.steps import ColumnStep, StepError, as_dates, truth
 from specc.runtime.data.columns.values import Value, as_truth
 
 MOST_WORDS = 64  # most different words of a column that `rest` makes a one-hot vector of
@@ -45,7 +45,7 @@ def concatenated(values: Sequence[Value], is_vector: bool = True) -> Value:
     return Value("numbers", np.concatenate(parts, axis=1), origins=origins)
 
 
-def rest(step: Step, values: Mapping[str, Value]) -> Value:
+def rest(step: ColumnStep, values: Mapping[str, Value]) -> Value:
     """Return all given columns as one standardized vector without gaps."""
     if "columns" not in step.learned:
         columns = {name: _learned(step, each) for name, each in values.items()}
@@ -60,7 +60,7 @@ def rest(step: Step, values: Mapping[str, Value]) -> Value:
     return Value("numbers", np.concatenate(parts, axis=1), origins=origins)
 
 
-def _learned(step: Step, x: Value) -> dict[str, Any] | None:
+def _learned(step: ColumnStep, x: Value) -> dict[str, Any] | None:
     """Return how `rest` makes numbers of a column; None if it leaves the column out."""
     if x.kind == "words":
         assert x.words is not None, "words have words; please report this"
@@ -88,7 +88,7 @@ def _are_dates(x: Value) -> bool:
     return not bool(x.gaps().all())
 
 
-def _numbers(step: Step, x: Value) -> dict[str, Any]:
+def _numbers(step: ColumnStep, x: Value) -> dict[str, Any]:
     values = _plain(x)
     known = step.training(values)
     if np.isnan(known).all(axis=0).any():
@@ -110,7 +110,7 @@ def _plain(x: Value) -> np.ndarray:
     return x.numbers().reshape(len(x.array), -1)
 
 
-def _part(step: Step, x: Value, learned: Mapping[str, Any]) -> np.ndarray:
+def _part(step: ColumnStep, x: Value, learned: Mapping[str, Any]) -> np.ndarray:
     """Return a column as numbers `[N, width]`, as it was learned."""
     if learned["kind"] == "words":
         x = x.as_words()

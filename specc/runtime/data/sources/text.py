@@ -28,7 +28,7 @@ from specc.runtime.data.request import Request
 
 
 @dataclass(frozen=True, eq=False)
-class Text:
+class Documents:
     """The documents of a source, as symbols."""
 
     request: Request
@@ -40,7 +40,7 @@ class Text:
     before: tuple[str, ...]  # what stands in each file in front of its document
     is_part: bool = False  # the files hold more
 
-    def cut(self, held_out: float) -> tuple[Text, Text]:
+    def cut(self, held_out: float) -> tuple[Documents, Documents]:
         """What is trained on, and the end of the text (a share of `held_out`)."""
         total = sum(map(len, self.documents))
         keep = total - round(total * held_out)
@@ -52,7 +52,7 @@ class Text:
         before = tuple(tokens.joined(document, self.level) for document in first)
         return replace(self, documents=first), replace(self, documents=second, before=before)
 
-    def first(self, lengths: Sequence[int]) -> Text:
+    def first(self, lengths: Sequence[int]) -> Documents:
         """The beginning of each document; raises `DataError` for one that is not as long."""
         if len(lengths) != len(self.documents):
             raise self.request.error(
@@ -81,7 +81,7 @@ class Text:
         )
 
 
-def read(request: Request) -> Text:
+def read(request: Request) -> Documents:
     """The documents; raises `DataError`."""
     paths = request.files()
     settings = request.settings()
@@ -103,10 +103,10 @@ def read(request: Request) -> Text:
             ) from None
         documents.append(tokens.symbols(text, level))
     limit = None if limit is None else int(limit)
-    return Text(request, paths, documents, level, limit, unknown, ("",) * len(paths), is_part)
+    return Documents(request, paths, documents, level, limit, unknown, ("",) * len(paths), is_part)
 
 
-def check_vocabulary(text: Text, vocabulary: tuple[str, ...]) -> None:
+def check_vocabulary(text: Documents, vocabulary: tuple[str, ...]) -> None:
     """Refuses a text of more symbols than its ports have classes."""
     for port in filter(None, _ports(text.request)):
         if isinstance(port.classes, int) and port.classes < len(vocabulary):
@@ -121,7 +121,9 @@ def check_vocabulary(text: Text, vocabulary: tuple[str, ...]) -> None:
             )
 
 
-def columns(text: Text, vocabulary: tuple[str, ...], batch: int) -> tuple[dict[str, Column], bool]:
+def columns(
+    text: Documents, vocabulary: tuple[str, ...], batch: int
+) -> tuple[dict[str, Column], bool]:
     """The columns of all ports for this text, and whether their order is that of a stream."""
     request = text.request
     source, target = _ports(request)
@@ -183,7 +185,7 @@ def _ports(request: Request) -> tuple[Port, Port | None]:
     return sources[0], targets[0] if targets else None
 
 
-def _check_known(text: Text, number: int, ids: np.ndarray) -> None:
+def _check_known(text: Documents, number: int, ids: np.ndarray) -> None:
     """Refuses a character of a document that is not in the vocabulary."""
     if not len(ids) or ids.min() >= 0:
         return
