@@ -5,6 +5,7 @@ Kernels of ops that have one of their own are in `kernels`, in a file of the sam
 
 from specc.ops import (  # noqa: F401
     after,
+    along,
     broadcast,
     carry,
     contract,

@@ -17,6 +17,7 @@ from specc.ir.verify import verify
 from specc.ops import elementwise as e
 from specc.ops import functions, rounding
 from specc.ops.after import After
+from specc.ops.along import Order, RunningSum
 from specc.ops.broadcast import Broadcast, Sum, sum_batch
 from specc.ops.contract import Affine, Contract, index
 from specc.ops.gather import Put, Take, TakeSum
@@ -160,6 +161,14 @@ CASES = [
     (Max((0, 1)), (UNBATCHED,)),
     (AllReduce(), (UNBATCHED,)),
     (ArgMax(), (VECTOR,)),
+    (RunningSum(0), (VECTOR,)),
+    (RunningSum(1), (MAP,)),
+    (RunningSum(2), (MAP,)),
+    (RunningSum(0), (UNBATCHED,)),
+    (Order(), (VECTOR,)),
+    (Order(), (MAP,)),
+    (Order(), (Type("float", (1,), True),)),
+    (Order(), (Type("float", (2, 33)),)),
     (dense(4, 5), (MATRIX, VECTOR)),
     (
         Contract(
@@ -296,7 +305,15 @@ def total(node: Node, weights: np.ndarray) -> Node:
         if c[1]
         and not isinstance(
             c[0],
-            (ArgMax, WindowArgMax, WindowMaxGradient, AllReduce, e.Detach, rounding.Bfloat16),
+            (
+                ArgMax,
+                Order,
+                WindowArgMax,
+                WindowMaxGradient,
+                AllReduce,
+                e.Detach,
+                rounding.Bfloat16,
+            ),
         )
     ],
     ids=ids,

@@ -4,5 +4,5 @@ paper.
     check("gelu", 0)     # the interpreter's value and gradients, and PyTorch's
 
 `interpreted` runs a small model in the interpreter; `functions`, `layers`, `cells`, `metrics`,
-`training` and `augment` hold an oracle for each word, in its own terms.
+`normalization`, `training` and `augment` hold an oracle for each word, in its own terms.
 """

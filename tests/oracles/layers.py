@@ -32,76 +32,94 @@ def _(rng):
     )
 
 
+def places(rng, low: int = 3, high: int = 7) -> tuple[int, ...]:
+    """The sizes of one, two or three axes of places."""
+    return tuple(size(rng, low, high) for _ in range(size(rng, 1, 3)))
+
+
+def written(name: str, values: list[int]) -> str:
+    """A setting for each axis of places, in the language: the first number is that of the width
+    alone, of the height, or of the depth."""
+    *before, width = values
+    text = f"{name}={before[-1] if before else width}, {name}_width={width}"
+    return text + (f", {name}_depth={before[0]}" if len(values) == 3 else "")
+
+
 @oracle("conv")
 def _(rng):
-    channels, height, width = image(rng)
+    channels, sizes = size(rng, 1, 4), places(rng)
     groups = int(rng.choice([g for g in range(1, channels + 1) if channels % g == 0]))
     filters, dilation = groups * size(rng, 1, 3), size(rng, 1, 2)
-    kernel, stride, pad = ([size(rng, low, 3) for _ in range(2)] for low in (1, 1, 0))
-    if (
-        min(
-            height + 2 * pad[0] - dilation * (kernel[0] - 1),
-            width + 2 * pad[1] - dilation * (kernel[1] - 1),
-        )
-        < 1
-    ):
-        kernel = [1, 1]
-    formula = (
-        f"conv(x; {filters}, kernel={kernel[0]}, kernel_width={kernel[1]}, stride={stride[0]},"
-        f" stride_width={stride[1]}, pad={pad[0]}, pad_width={pad[1]}, dilation={dilation},"
-        f" groups={groups}, round=floor)"
+    kernel, stride, pad = ([size(rng, low, 3) for _ in sizes] for low in (1, 1, 0))
+    if any(n + 2 * p < dilation * (k - 1) + 1 for n, p, k in zip(sizes, pad, kernel, strict=True)):
+        kernel = [1 for _ in sizes]
+    settings = ", ".join(
+        written(name, values)
+        for name, values in (("kernel", kernel), ("stride", stride), ("pad", pad))
     )
+    function = (F.conv1d, F.conv2d, F.conv3d)[len(sizes) - 1]
     agrees(
-        formula,
-        lambda t: F.conv2d(
+        f"conv(x; {filters}, {settings}, dilation={dilation}, groups={groups}, round=floor)",
+        lambda t: function(
             t["x"][None], t["conv1.weight"], t["conv1.bias"], stride, pad, dilation, groups
         )[0],
-        {"x": (channels, height, width)},
+        {"x": (channels, *sizes)},
         rng,
     )
 
 
 @oracle("conv_transpose")
 def _(rng):
-    channels, height, width = image(rng)
-    filters, kernel, stride = size(rng, 1, 3), size(rng, 2, 4), size(rng, 2, 3)
-    pad, extra = size(rng, 0, 1), size(rng, 0, 1)
-    formula = (
-        f"conv_transpose(x; {filters}, kernel={kernel}, stride={stride}, pad={pad}, extra={extra})"
+    channels, sizes = size(rng, 1, 4), places(rng, 3, 5)
+    filters, extra = size(rng, 1, 3), size(rng, 0, 1)
+    kernel, stride, pad = ([size(rng, *each) for _ in sizes] for each in ((2, 4), (2, 3), (0, 1)))
+    settings = ", ".join(
+        written(name, values)
+        for name, values in (("kernel", kernel), ("stride", stride), ("pad", pad))
     )
+    function = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[len(sizes) - 1]
     agrees(
-        formula,
-        lambda t: F.conv_transpose2d(
-            t["x"][None], t["conv_transpose1.weight"], t["conv_transpose1.bias"], stride, pad, extra
+        f"conv_transpose(x; {filters}, {settings}, extra={extra})",
+        lambda t: function(
+            t["x"][None],
+            t["conv_transpose1.weight"],
+            t["conv_transpose1.bias"],
+            stride,
+            pad,
+            extra,
         )[0],
-        {"x": (channels, height, width)},
+        {"x": (channels, *sizes)},
         rng,
     )
 
 
-def pooling(word: str, function) -> None:
+def pooling(word: str, functions) -> None:
     @oracle(word)
     def _(rng):
-        window = [size(rng, 1, 3) for _ in range(2)]
-        stride = [size(rng, 1, 3) for _ in range(2)]
+        sizes = places(rng, 3, 8)
+        window, stride = ([size(rng, 1, 3) for _ in sizes] for _ in range(2))
         pad = [size(rng, 0, each // 2) for each in window]
-        formula = (
-            f"{word}(x; {window[0]}, size_width={window[1]}, stride={stride[0]},"
-            f" stride_width={stride[1]}, pad={pad[0]}, pad_width={pad[1]}, round=floor)"
+        settings = ", ".join(
+            written(name, values)
+            for name, values in (("size", window), ("stride", stride), ("pad", pad))
         )
+        function = functions[len(sizes) - 1]
         agrees(
-            formula,
+            f"{word}(x; {settings}, round=floor)",
             lambda t: function(t["x"][None], window, stride, pad)[0],
-            {"x": image(rng)},
+            {"x": (size(rng, 1, 4), *sizes)},
             rng,
         )
 
 
-pooling("maxpool", F.max_pool2d)
-pooling(
-    "avgpool",
-    lambda x, window, stride, pad: F.avg_pool2d(x, window, stride, pad, count_include_pad=False),
-)
+def average(x, window, stride, pad):
+    """The mean of the elements of each window that are not padding."""
+    function = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[len(window) - 1]
+    return function(x, window, stride, pad, count_include_pad=False)
+
+
+pooling("maxpool", (F.max_pool1d, F.max_pool2d, F.max_pool3d))
+pooling("avgpool", (average,) * 3)
 
 
 @oracle("global_avgpool")

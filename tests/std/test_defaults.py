@@ -18,6 +18,9 @@ KERNEL = {
     "kernel_width": "kernel",
     "stride_width": "stride",
     "pad_width": "pad",
+    "kernel_depth": "kernel",
+    "stride_depth": "stride",
+    "pad_depth": "pad",
 }
 WINDOW = {
     "stride": "size",
@@ -26,6 +29,9 @@ WINDOW = {
     "size_width": "size",
     "stride_width": "stride",
     "pad_width": "pad",
+    "size_depth": "size",
+    "stride_depth": "stride",
+    "pad_depth": "pad",
 }
 HE = {"init": "he", "bias": "true", "bias_init": "zeros"}
 RECURRENT = {"init": "xavier", "recurrent_init": "orthogonal"}
@@ -56,10 +62,12 @@ DEFAULTS = {
     "flip": {"rate": "0.5"},
     "gelu": {"form": "exact"},
     "group": {"margin": "1"},
+    "groupnorm": FACTORS,
     "gru": RECURRENT,
     "hinge": {"margin": "1"},
     "huber": {"delta": "1"},
     "identity": {"scale": "1"},
+    "instancenorm": FACTORS,
     "irnn": {"scale": "1", "std": "0.001"},
     "layernorm": FACTORS,
     "leaky_relu": {"slope": "0.01"},
@@ -74,16 +82,22 @@ DEFAULTS = {
     "prelu": {"start": "0.25"},
     "recurrent": RECURRENT,
     "residual": {"filters": "channels", "stride": "1", "init": "he"},
+    "rmsnorm": {"epsilon": "1e-5", "gamma_init": "ones"},
     "rmsprop": {"lr": "0.001", "rho": "0.9", "epsilon": "1e-8"},
     "rnn": {**RECURRENT, "bias_init": "zeros"},
     "rotate": {"degrees": "10"},
     "shift": {"most": "2"},
+    "spatial_dropout": {"rate": "0.5"},
+    "spectral_norm": {"epsilon": "1e-12"},
     "squared_hinge": {"margin": "1"},
+    "stochastic_depth": {"rate": "0.1"},
     "step_decay": {"factor": "0.5", "every": "1"},
     "triplet": {"margin": "0.2"},
     "upsample": {"factor": "2"},
     "warmup": {"over": "1"},
+    "weight_norm": {"g_init": "ones"},
     "weighted_cross_entropy": {"smoothing": "0"},
+    "zoneout": {"rate": "0.1"},
 }
 
 # A use of each word. A setting replaces `{}`; a comma or a semicolon precedes it if it replaces
@@ -91,8 +105,16 @@ DEFAULTS = {
 USES = {
     **{
         word: f"v -> {word}({{}})"
-        for word in ("leaky_relu", "elu", "gelu", "prelu", "dropout", "layernorm")
+        for word in ("leaky_relu", "elu", "gelu", "prelu", "dropout", "layernorm", "rmsnorm")
     },
+    **{
+        word: f"i -> {word}({{}})"
+        for word in ("instancenorm", "spatial_dropout", "stochastic_depth")
+    },
+    "groupnorm": "i -> groupnorm(2{,})",
+    "spectral_norm": "spectral_norm(m{;}) @ v",
+    "weight_norm": "weight_norm(m{;}) @ v",
+    "zoneout": "zoneout(v, w{;})",
     **{
         word: f"i -> {word}({{}})"
         for word in ("crop", "cutout", "flip", "noise", "rotate", "shift")
@@ -156,10 +178,11 @@ def made(use: str, optimizer: str):
       input v: float[4] input w: float[4] input i: float[2, 6, 6] input s: float[time, 2]
       # allow: unused
       input k: class(4) input t: bool
+      param m: float[3, 4] = he
       param scale: float[] = 1
       let y = {use}
       output y
-      loss sum(y) * scale
+      loss sum(y) * scale + sum(m)
     }}
     train {{ optimizer {optimizer} }}"""
     return specc.compile(specc.load(Source("m.dl", text)), batch=4, threads=1)

@@ -19,6 +19,8 @@ from specc.source import Source
 RNG = np.random.default_rng(0)
 N = 19  # three shards of vectors
 DATA = {
+    "line": RNG.normal(size=(N, 4, 9)),
+    "solid": RNG.normal(size=(N, 4, 3, 5, 4)),
     "v": RNG.normal(size=(N, 4)),
     "image": RNG.normal(size=(N, 2, 6, 6)),
     "wide": RNG.normal(size=(N, 4, 7, 5)),
@@ -33,7 +35,7 @@ def load(expression):
     text = f"""
         model m {{
           input v: float[4] input image: float[2, 6, 6] input wide: float[4, 7, 5]
-          input tiny: float[1, 1, 3]
+          input tiny: float[1, 1, 3] input line: float[4, 9] input solid: float[4, 3, 5, 4]
           input label: class(4)
           let y = {expression}
           output y
@@ -369,6 +371,20 @@ COMPILED = [
     "label -> embed(3) -> layernorm",
     "v -> dense(9) -> dropout(0.3) -> dense(5) -> dropout",
     "wide -> conv(3, kernel=1) -> dropout(0.8)",
+    "line -> conv(3, kernel=3, stride=2, pad=1, dilation=2, round=floor)",
+    "line -> conv(4, kernel=4, groups=2) -> maxpool(2) -> conv_transpose(3, kernel=3, stride=2)",
+    "line -> conv(2, kernel=1) -> avgpool(3, stride=1, pad=1)",
+    "solid -> conv(3, kernel=2, kernel_width=3, kernel_depth=1, pad=1)",
+    "solid -> conv(2, kernel=2, groups=2) -> conv_transpose(2, kernel=3, stride=2, pad_depth=1)",
+    "solid -> conv(2, kernel=1) -> maxpool(2, size_depth=3, stride=1)",
+    "solid -> conv(2, kernel=1) -> avgpool(2, stride_depth=1, pad_depth=1, pad=1, round=floor)",
+    "wide -> conv(4, kernel=3) -> groupnorm(2)",
+    "line -> conv(6, kernel=3) -> groupnorm(3) -> instancenorm",
+    "v -> dense(6) -> rmsnorm",
+    "(v -> dense(6)) + weight_norm(reshape(v -> dense(12); 6, 2))[:, 0]",
+    "wide -> conv(4, kernel=3) -> spatial_dropout(0.4)",
+    "v -> dense(9) -> stochastic_depth(0.4)",
+    "zoneout(v -> dense(9), v -> dense(9); 0.3)",
     "wide -> residual",
     "image -> residual(3, stride=2)",
 ]

@@ -341,6 +341,10 @@ LAYERS = {
     "maxout": ("v", "3"),
     "batchnorm": ("i", ""),
     "layernorm": ("v", ""),
+    "groupnorm": ("i", "2"),
+    "instancenorm": ("i", ""),
+    "rmsnorm": ("v", ""),
+    "weight_norm": ("i", ""),
     "residual": ("i", "3"),
     "prelu": ("v", ""),
 }
@@ -350,6 +354,7 @@ OWN_SETTING = {
     "gamma": "gamma_init",
     "beta": "beta_init",
     "alpha": "start",
+    "g": "g_init",
 }
 
 

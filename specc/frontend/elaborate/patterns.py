@@ -397,11 +397,13 @@ def declared_type(
             )
             good = False
             continue
-        size = _declared_size(frame, axis.size, evaluate(frame, axis.size))
-        if size is None:
-            good = False
-        else:
-            shape.append(size)
+        value = evaluate(frame, axis.size)
+        for each in value.items if isinstance(value, Several) else (value,):  # of a window
+            size = _declared_size(frame, axis.size, each)
+            if size is None:
+                good = False
+            else:
+                shape.append(size)
     classes = None
     if tree.classes is not None and good:
         classes = _declared_size(frame, tree.classes, evaluate(frame, tree.classes))
@@ -409,7 +411,7 @@ def declared_type(
     if good and (wrong := excess(tuple(shape))) is not None:
         # the largest axis is at fault; within the library the user's call is
         _, largest = max((size, at) for at, size in enumerate(shape) if isinstance(size, int))
-        axis = (tree.axes or ())[largest]
+        axis = (tree.axes or ())[min(largest, len(tree.axes or ()) - 1)]
         frame.error(
             "too-large",
             wrong,

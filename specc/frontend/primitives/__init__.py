@@ -8,11 +8,12 @@ Builders raise `Mistake`; nothing else in the language is in Python.
 registry        how a primitive is declared: its builder, with inputs, settings and doc
 functions       functions of each element; sums, means, maxima; the batch
 shapes          shapes, axes, positions; the steps of a sequence
+axes            padding, order and sums along an axis
 windows         convolutions, and windows that are moved over an image
 random          random numbers
 """
 
-from specc.frontend.primitives import functions, random, shapes, windows
+from specc.frontend.primitives import axes, functions, random, shapes, windows
 from specc.frontend.primitives.registry import PRIMITIVES
 
-__all__ = ["PRIMITIVES", "functions", "random", "shapes", "windows"]
+__all__ = ["PRIMITIVES", "axes", "functions", "random", "shapes", "windows"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from specc.frontend.operators import sequences
-from specc.frontend.operators.arithmetic import as_kind
+from specc.frontend.operators.arithmetic import as_kind, spread
 from specc.frontend.primitives.registry import axes_of, primitive, tensor
 from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.mistakes import Mistake
@@ -15,6 +15,7 @@ from specc.ir import sizes
 from specc.ir.sizes import Polynomial
 from specc.ops import elementwise as ops
 from specc.ops.broadcast import Broadcast
+from specc.ops.functions import FUNCTIONS
 from specc.ops.gather import Put
 from specc.ops.leaf import Iota, leaf
 from specc.ops.shape import Concat, Reshape, Slice, Transpose
@@ -239,22 +240,51 @@ def _repeat(frame: BodyFrame, span: Span, x: Value, *, times: int > 0, axis: int
 
 @primitive("one_hot")
 def _one_hot(frame: BodyFrame, span: Span, index: Value) -> Value:
-    """1 at the position of the class, 0 elsewhere: class(n) -> [n].
+    """1 at the position of the class, 0 elsewhere: class(n) -> [n]; of classes [...] -> [..., n].
 
     Example: `one_hot(x)` of `x: class(10)`.
     """
-    if not isinstance(index, Tensor) or index.type.kind != "int" or index.type.classes is None:
-        raise Mistake("wrong-kind", f"`one_hot` takes a class, not {describe(index)}", argument=0)
+    index = _classes(index, "one_hot")
+    ones = as_kind(frame, 1.0, "float", span)
     if index.type.rank:
-        raise Mistake(
-            "wrong-kind",
-            f"`one_hot` takes one class, not {describe(index)}",
-            argument=0,
-            help="one of them is `x[0]`, the next `x[1]`",
-        )
-    return frame.apply(
-        Put(index.type.classes), as_kind(frame, 1.0, "float", span), index, span=span
-    )
+        ones = frame.apply(Broadcast(index.shape), ones, span=span)
+    assert index.type.classes is not None, "a class has a number of classes; please report this"
+    return frame.apply(Put(index.type.classes, lead=index.type.rank), ones, index, span=span)
+
+
+def _classes(x: Value, name: str) -> Tensor:
+    """`x` as a class, or as classes along some axes."""
+    if not isinstance(x, Tensor) or x.type.kind != "int" or x.type.classes is None:
+        raise Mistake("wrong-kind", f"`{name}` takes a class, not {describe(x)}", argument=0)
+    return x
+
+
+@primitive("number")
+def _number(frame: BodyFrame, span: Span, c: Value) -> Value:
+    """The number of a class: 0, 1, ..., n - 1. It has no gradient.
+
+    Example: `number(x)` of `x: class(10)`.
+    """
+    return frame.apply(ops.ToFloat(), _classes(c, "number"), span=span)
+
+
+@primitive("class")
+def _class(frame: BodyFrame, span: Span, x: Value, *, classes: size) -> Value:
+    """The number x as a class, one of `classes`: floor(x), but 0 for numbers below 0 and for NaN,
+    and the last class for numbers beyond it. It has no gradient.
+
+    Example: `class(4 * x; 4)` of `x: float`.
+    """
+    x = as_kind(frame, tensor(x, "class"), "float", span)
+    zero = as_kind(frame, 0.0, "float", span)
+    last = as_kind(frame, classes - 1, "float", span)
+    zero, last = (spread(frame, each, x.shape, span) for each in (zero, last))
+    is_above = frame.apply(ops.Less(), zero, x, span=span)
+    is_within = frame.apply(ops.Less(), x, last, span=span)
+    bounded = frame.apply(ops.Select(), is_within, x, last, span=span)
+    bounded = frame.apply(ops.Select(), is_above, bounded, zero, span=span)
+    whole = frame.apply(FUNCTIONS["floor"], bounded, span=span)
+    return frame.apply(ops.ToInt(classes), whole, span=span)
 
 
 @primitive("last")
@@ -273,15 +303,6 @@ def _first(frame: BodyFrame, span: Span, x: Value) -> Value:
     Example: `x -> first` of `x: float[time, 3]`.
     """
     return sequences.first(frame, sequences.of_sequence(x, "first"), span)
-
-
-@primitive("reverse")
-def _reverse(frame: BodyFrame, span: Span, x: Value) -> Value:
-    """The steps of a sequence from the last to the first.
-
-    Example: `x -> reverse` of `x: float[time, 3]`.
-    """
-    return sequences.reverse(frame, sequences.of_sequence(x, "reverse"), span)
 
 
 @primitive("previous")

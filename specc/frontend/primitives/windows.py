@@ -5,20 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from specc.frontend.operators.products import (
+from specc.frontend.operators.windows import (
+    Each,
     convolve,
-    image,
-    padded,
+    each_place,
+    placed,
     scatter,
-    window_counts,
+    window_max,
     window_sum,
 )
 from specc.frontend.primitives.registry import primitive
 from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.provenance import Derivation
-from specc.frontend.scope.values import Value
-from specc.ops.window import WindowMax
+from specc.frontend.scope.values import Several, Value
 from specc.source import Span
 
 # ruff: noqa: F821 - the annotations of settings are written in the language's own words
@@ -38,6 +38,8 @@ def _convolve(
     round: exact or floor = "exact",
     stride_width: int > 0 = None,
     pad_width: int >= 0 = None,
+    stride_depth: int > 0 = None,
+    pad_depth: int >= 0 = None,
 ) -> Value:
     """y[k, i, j] = sum over c, u, v of weight[k, c, u, v] * x[c, stride*i + dilation*u - pad, ...].
 
@@ -47,17 +49,10 @@ def _convolve(
 
     Example: `convolve(x, w)` of `x: float[3, 8, 8]`, `w: float[4, 3, 3, 3]`.
     """
-    result, note = convolve(
-        frame,
-        x,
-        weight,
-        _pair(stride, stride_width),
-        _pair(pad, pad_width),
-        dilation,
-        groups,
-        round,
-        span,
-    )
+    x = placed(x)
+    step = each_place(x, "stride", stride, stride_width, stride_depth)
+    margin = each_place(x, "pad", pad, pad_width, pad_depth)
+    result, note = convolve(frame, x, weight, step, margin, dilation, groups, round, span)
     return replace(
         result,
         provenance=Derivation(span, "convolve", result.shape, note, result.provenance, hidden=True),
@@ -76,6 +71,8 @@ def _convolve_transpose(
     extra: int >= 0 = 0,
     stride_width: int > 0 = None,
     pad_width: int >= 0 = None,
+    stride_depth: int > 0 = None,
+    pad_depth: int >= 0 = None,
 ) -> Value:
     """y[k, stride*i + u - pad, ...] is the sum of weight[c, k, u, v] * x[c, i, j] that fall there.
 
@@ -83,9 +80,10 @@ def _convolve_transpose(
 
     Example: `convolve_transpose(x, w; 2)` of `x: float[3, 8, 8]`, `w: float[3, 4, 2, 2]`.
     """
-    result, note = scatter(
-        frame, x, weight, _pair(stride, stride_width), _pair(pad, pad_width), extra, span
-    )
+    x = placed(x)
+    step = each_place(x, "stride", stride, stride_width, stride_depth)
+    margin = each_place(x, "pad", pad, pad_width, pad_depth)
+    result, note = scatter(frame, x, weight, step, margin, extra, span)
     return replace(
         result,
         provenance=Derivation(
@@ -107,6 +105,9 @@ def _window_max(
     size_width: int > 0 = None,
     stride_width: int > 0 = None,
     pad_width: int >= 0 = None,
+    size_depth: int > 0 = None,
+    stride_depth: int > 0 = None,
+    pad_depth: int >= 0 = None,
 ) -> Value:
     """The largest element of each window: [c, h, w] -> [c, (h - size + 2 pad) / stride + 1, ...].
 
@@ -114,20 +115,24 @@ def _window_max(
 
     Example: `window_max(x; 2, stride=2)` of `x: float[3, 8, 8]`.
     """
-    x = image(x, "window_max")
-    box, margin, step = _pair(size, size_width), _pair(pad, pad_width), _pair(stride, stride_width)
-    _, note = window_counts(x, box, step, margin, round)
+    x = placed(x)
+    box = each_place(x, "window", size, size_width, size_depth)
+    step = each_place(x, "stride", stride, stride_width, stride_depth)
+    margin = each_place(x, "pad", pad, pad_width, pad_depth)
     _check_padding(box, margin)
-    if box[0] * box[1] > 256:  # the place of a maximum is kept in a byte
+    most = max(math.prod(box[-2:]), *box)
+    if most > 256:  # the place of a maximum is kept in a byte
         raise Mistake(
             "bad-setting",
-            f"a window of {box[0]}x{box[1]} has more than 256 places",
+            f"a window of {'x'.join(map(str, box))} has more than 256 places",
             help="`global_maxpool` takes the largest element of a whole channel",
         )
-    result = frame.apply(WindowMax(box, step), padded(frame, x, margin, -math.inf, span), span=span)
+    result, note = window_max(frame, x, box, step, margin, round, span)
     return replace(
         result,
-        provenance=Derivation(span, "window_max", result.shape, note, x.provenance, hidden=True),
+        provenance=Derivation(
+            span, "window_max", result.shape, note, result.provenance, hidden=True
+        ),
     )
 
 
@@ -144,15 +149,21 @@ def _window_sum(
     size_width: int > 0 = None,
     stride_width: int > 0 = None,
     pad_width: int >= 0 = None,
+    size_depth: int > 0 = None,
+    stride_depth: int > 0 = None,
+    pad_depth: int >= 0 = None,
 ) -> Value:
     """The sum of each window: [c, h, w] -> [c, (h - size + 2 pad) / stride + 1, ...]. Padding is 0,
     and smaller than the window.
 
     Example: `window_sum(x; 2, stride=2)` of `x: float[3, 8, 8]`.
     """
-    box, margin = _pair(size, size_width), _pair(pad, pad_width)
-    result, note = window_sum(frame, x, box, _pair(stride, stride_width), margin, round, span)
+    x = placed(x)
+    box = each_place(x, "window", size, size_width, size_depth)
+    step = each_place(x, "stride", stride, stride_width, stride_depth)
+    margin = each_place(x, "pad", pad, pad_width, pad_depth)
     _check_padding(box, margin)
+    result, note = window_sum(frame, x, box, step, margin, round, span)
     return replace(
         result,
         provenance=Derivation(
@@ -161,11 +172,29 @@ def _window_sum(
     )
 
 
-def _pair(height: int, width: int | None) -> tuple[int, int]:
-    return height, height if width is None else width
+@primitive("window")
+def _window(
+    frame: BodyFrame,
+    span: Span,
+    x: Value,
+    *,
+    size: int > 0,
+    width: int > 0 = None,
+    depth: int > 0 = None,
+) -> Value:
+    """The sizes of a window over the places of x, one for each axis after the channels: in the
+    type of a parameter it stands for as many axes. `size` holds for all axes, unless `width` (the
+    last axis) or `depth` (the first of three) says otherwise.
+
+    Example: `param W: float[4, 3, window(x; 5)] = he`, `let y = convolve(x, W)`, `output y` of
+    `x: float[3, 8, 8]`.
+    """
+    x = placed(x)
+    box = each_place(x, "window", size, width, depth)
+    return box[0] if len(box) == 1 else Several(box)
 
 
-def _check_padding(size: tuple[int, int], pad: tuple[int, int]) -> None:
+def _check_padding(size: Each, pad: Each) -> None:
     for window, margin in zip(size, pad, strict=True):
         if margin >= window:
             raise Mistake(

@@ -131,7 +131,7 @@ def test_a_word_shows_its_settings_shapes_and_definition():
     text = explanation("conv")
     for part in (
         "block, specc/std/layers.dl:",
-        "  filters       int > 0              required\n",
+        "  filters       int > 0                     required\n",
         "  parameter conv1.weight  [4, 3, 3, 3]\n",
         "  block conv(\n",
         '    "round": {"enum": ["exact", "floor"]},\n',

@@ -405,7 +405,7 @@ def test_all_mistakes_come_in_one_run_in_order():
           let a = x -> dens(3)
           let b = a -> dense(0) -> nothing
           let c = y + 1
-          loss sum(x -> conv(2))
+          loss sum(x -> conv(2, kernel=1))
         }
         train { epochs = 0 optimizer sgd() }""")
     assert [(name, line) for name, line, _ in found] == [
