@@ -285,7 +285,8 @@ def window_max(
         x = shaped(x, (channels, 1, x.shape[1]))
         x = frame.apply(WindowMax((1, size[0]), (1, stride[0])), x, span=span)
     else:
-        x = frame.apply(WindowMax(size[-2:], stride[-2:]), x, span=span)
+        (high, wide), (down, right) = size[-2:], stride[-2:]
+        x = frame.apply(WindowMax((high, wide), (down, right)), x, span=span)
     if places == 3:  # the largest of each image, and then along the depth
         rest = sizes.product(counts[1:])
         x = shaped(x, (channels, x.shape[1], rest))

@@ -8,7 +8,8 @@ from specc.frontend.primitives.registry import axes_of, primitive, tensor
 from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Tensor, Value
-from specc.ir.sizes import Size
+from specc.ir import sizes
+from specc.ir.sizes import Polynomial, Size
 from specc.ops import elementwise as ops
 from specc.ops.along import Order, RunningSum
 from specc.ops.broadcast import Broadcast
@@ -111,6 +112,12 @@ def _roll(frame: BodyFrame, span: Span, x: Value, *, by: int, axis: int = -1) ->
     x = tensor(x, "roll")
     (along,) = axes_of(x, axis, 0, "roll")
     size = x.shape[along]
+    if isinstance(size, Polynomial):
+        raise Mistake(
+            "undecided-size",
+            f"`roll` needs the size of axis {along}, {size}, to say where elements come in",
+            open_sizes=sizes.open_names(size),
+        )
     first = by % size
     if first == 0:
         return x
