@@ -1,4 +1,4 @@
-"""Write a figure into a file: what `specc plot` and `specc flow --plot` share."""
+"""Write a figure into a file: `specc plot`, `specc flow --plot` and `specc show --graph`."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ DRAWN = (".png", ".pdf")
 WRITTEN = (".svg", *DRAWN)
 
 
-def check(path: Path) -> None:
-    """Raise a usage error for a file that cannot be drawn."""
+def check(path: Path, what: str = "figure") -> None:
+    """Raise a usage error for a file that cannot be drawn; `what` is a figure or a drawing."""
     kind = path.suffix.lower()
     if kind not in WRITTEN:
         raise click.UsageError(f"cannot draw to `{path}`: use a name in .svg, .png or .pdf")
     if kind in DRAWN and importlib.util.find_spec("matplotlib") is None:
         raise click.UsageError(
-            f"a figure as {kind} needs matplotlib: `pip install 'specc-nn[plot]'`; .svg needs"
+            f"a {what} as {kind} needs matplotlib: `pip install 'specc-nn[plot]'`; .svg needs"
             " nothing"
         )
     if not path.absolute().parent.is_dir():
-        raise click.UsageError(f"there is no folder `{path.parent}` for the figure")
+        raise click.UsageError(f"there is no folder `{path.parent}` for the {what}")
 
 
 def write(figure: Figure, path: Path) -> None:

@@ -1,29 +1,34 @@
 """Turn a program into boxes and arrows, for a drawing.
 
-    diagram(program)        # Diagram(boxes=[Box("image", ..), ..], arrows=[(image, conv1), ..])
+    diagram(program)        # Diagram(boxes=[Box("image", ..), ..], arrows=[Arrow(..), ..])
 
 A box is an input, a layer, a formula between layers, an output or a loss. The boxes of a block or
-of a shared layer have a frame around them, unless the drawing becomes too long.
+of a shared layer have a frame around them. Of a long model, blocks in a row that are alike are
+drawn once, and blocks are single boxes if that is not short enough.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
+from specc.drawing.boxes import Arrow, BlockFrame, Box, Diagram
+from specc.drawing.repeats import repeated
 from specc.drawing.shapes import nodes_of, over, port_shape
 from specc.ir.graph import Node, topological
 from specc.ir.program import Layer, Program, Term
 from specc.ir.sizes import Size
 from specc.ops.broadcast import Sum
+from specc.ops.carry import Carry
+from specc.ops.elementwise import Add
 from specc.ops.leaf import Input
 from specc.ops.reduce import Max
 from specc.ops.shape import Reshape
 from specc.recipe import Port
 
 MOST_BOXES = 48
-"""Uses of words above which those within blocks are left out."""
+"""Boxes above which those within blocks are left out."""
 PORTS = ("input", "target")
+SHARED = "shared parameters"
 KINDS = {
     "conv": "conv",
     "conv_transpose": "conv",
@@ -60,52 +65,29 @@ KINDS = {
 }
 
 
-@dataclass(eq=False)
-class Box:
-    """`title` and `shape` stand in its first line, `detail` in a second one.
+def diagram(program: Program, is_whole: bool = False) -> Diagram:
+    """The boxes of a program, in the order of its text, and the arrows between them.
 
-    `word` is the path of the block or layer that it stands in.
+    With `is_whole`, every use of every word has its box, however long the drawing becomes.
     """
-
-    kind: str
-    title: str
-    shape: str
-    detail: str = ""
-    word: str = ""
-
-
-@dataclass(eq=False)
-class BlockFrame:
-    """Boxes that one use of a block or shared layer is made of; `level` counts the frames in it."""
-
-    title: str
-    path: str
-    boxes: list[Box] = field(default_factory=list)
-    level: int = 0
-
-
-@dataclass
-class Diagram:
-    title: str
-    boxes: list[Box]
-    arrows: list[tuple[Box, Box]]
-    frames: list[BlockFrame]
-    summary: str
-
-
-def diagram(program: Program) -> Diagram:
-    """The boxes of a program, in the order of its text, and the arrows between them."""
-    return _Maker(program).made()
+    if is_whole:
+        return _Maker(program, is_open=True).made()
+    made = repeated(_Maker(program, is_open=True).made())
+    return (
+        made if len(made.boxes) <= MOST_BOXES else repeated(_Maker(program, is_open=False).made())
+    )
 
 
 class _Maker:
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    def __init__(self, program: Program, is_open: bool) -> None:
+        self.program, self.is_open = program, is_open
         self.owner: dict[Node, Box] = {}
         self.boxes: list[Box] = []
         self.frames: list[BlockFrame] = []
         self.elements = {each.path: each.type.elements for each in program.parameters}
         self.seen: set[str] = set()  # paths of layers that have a box
+        self.everything = self._everything()
+        self.lengths: set[Node] = set()  # what says how many steps an example has
 
     def made(self) -> Diagram:
         program = self.program
@@ -113,8 +95,7 @@ class _Maker:
         self._layers()
         for term in program.losses:
             self._term(term)
-        roots = [term.node for term in (*program.outputs, *program.losses)]
-        everything = topological(roots)
+        everything = self.everything
         self._last_states(everything)
         self.sequences = _sequences(program, everything)
         self._formulas(everything)
@@ -122,10 +103,11 @@ class _Maker:
         for term in program.outputs:
             if term.node in self.owner:
                 shape = term.node.type.shape[1:] if term.sequence else term.node.type.shape
-                box = Box("output", term.name, over(shape, term.sequence), "output")
+                text = over(shape, term.sequence)
+                box = Box("output", term.name, text, "output", sequence=term.sequence or "")
                 self.boxes.append(box)
-                arrows.append((self.owner[term.node], box))
-        used = {box for arrow in arrows for box in arrow}
+                arrows.append(Arrow(self.owner[term.node], box, text))
+        used = {box for arrow in arrows for box in (arrow.start, arrow.end)}
         boxes = self.boxes = [box for box in self.boxes if box in used or box.kind == "loss"]
         for frame in self.frames:
             frame.boxes = [box for box in frame.boxes if box in boxes]
@@ -137,20 +119,34 @@ class _Maker:
         frames = sorted(
             (f for f in self.frames if len(f.boxes) > 1), key=lambda frame: -frame.level
         )
-        return Diagram(program.name, boxes, arrows, frames, summary)
+        returns = [each for each in self._returns(everything) if {each.start, each.end} <= used]
+        return Diagram(program.name, boxes, arrows, frames, summary, returns)
 
-    def _complete_frames(self, arrows: list[tuple[Box, Box]]) -> None:
+    def _everything(self) -> tuple[Node, ...]:
+        """The nodes of outputs and losses, and of the states that these read."""
+        roots = [term.node for term in (*self.program.outputs, *self.program.losses)]
+        after, found = dict(self.program.carries), topological(roots)
+        while True:
+            read = {node.op.label for node in found if isinstance(node.op, Carry)}
+            more = topological([*roots, *(after[name] for name in after if name in read)])
+            if len(more) == len(found):
+                return more
+            found = more
+
+    def _complete_frames(self, arrows: list[Arrow]) -> None:
         """Put the formulas of each block into its frame, and set the nesting levels of frames."""
         for frame in self.frames:
             is_done = False
             while not is_done:
-                near = {a for a, b in arrows if b in frame.boxes} | {
-                    b for a, b in arrows if a in frame.boxes
-                }
+                before = {box: {a for a, b, *_ in arrows if b is box} for box in self.boxes}
+                after = {box: {b for a, b, *_ in arrows if a is box} for box in self.boxes}
+                inside = set(frame.boxes)
                 found = [
                     box for box in self.boxes
-                    if box in near and box not in frame.boxes and box.kind == "formula"
-                    and (box.word == frame.path or box.word.startswith(f"{frame.path}."))
+                    if box.kind == "formula" and box not in inside
+                    and inside & (before[box] | after[box])
+                    and (_is_within(box.word, frame.path)
+                         or (before[box] and before[box] | after[box] <= inside))
                 ]  # fmt: skip
                 frame.boxes += found
                 is_done = not found
@@ -163,8 +159,7 @@ class _Maker:
             frame.level = 1 + max(inner) if inner else 0
 
     def _ports(self) -> None:
-        roots = [term.node for term in (*self.program.outputs, *self.program.losses)]
-        everything = topological(roots)
+        everything = self.everything
         found = {
             node.op.label: node
             for node in everything
@@ -178,7 +173,13 @@ class _Maker:
                     is_of_port = node.origin.span == port.span and not node.origin.word
                     if is_of_port and all(n in own or not n.type.batched for n in node.inputs):
                         own.add(node)
-                self._add(Box(port.role, port.name, text, port.role), own)
+                values = {found[port.name]}
+                for node in everything:
+                    if node in own and values.intersection(node.inputs):
+                        values.add(node)
+                self.lengths |= own - values
+                box = Box(port.role, port.name, text, port.role, sequence=port.sequence or "")
+                self._add(box, own)
 
     def _layers(self) -> None:
         layers = self.program.layers
@@ -191,7 +192,7 @@ class _Maker:
                     frames.setdefault(number, []).append(at)
                     is_inside[at] = True
                 at -= 1
-        is_open = sum(number not in frames for number in range(len(layers))) <= MOST_BOXES
+        is_open = self.is_open
         made: dict[int, Box] = {}
         done: set[Node] = set()
         for number, layer in enumerate(layers):
@@ -207,7 +208,8 @@ class _Maker:
             if not nodes:
                 continue
             done.update(nodes)
-            made[number] = self._add(self._box(layer), nodes)
+            made[number] = box = self._add(self._box(layer), nodes)
+            box.has_skip = box.kind == "block" and _has_skip(nodes)
 
     def _last_states(self, everything: Iterable[Node]) -> None:
         """What a use of a cell gives besides its values at every step is part of its box."""
@@ -215,13 +217,20 @@ class _Maker:
         for node, box in self.owner.items():
             if box.kind == "cell" and box not in boxes.setdefault(node.origin.word, []):
                 boxes[node.origin.word].append(box)
+        alone = {word: found[0] for word, found in boxes.items() if len(found) == 1}
+        for name, after in self.program.carries:
+            word = name.rpartition(".")[0]
+            if word in alone:
+                for node in topological([after]):
+                    if node.origin.word == word:
+                        self.owner.setdefault(node, alone[word])
         for node in everything:
-            found = boxes.get(node.origin.word, ())
-            if node in self.owner or len(found) != 1 or not node.inputs:
+            own = alone.get(node.origin.word)
+            if own is None or node in self.owner or not node.inputs:
                 continue
             before = {self.owner.get(each) for each in node.inputs if each.type.batched}
-            if all(box is found[0] or (box is not None and box.kind in PORTS) for box in before):
-                self.owner[node] = found[0]
+            if all(each is own or (each is not None and each.kind in PORTS) for each in before):
+                self.owner[node] = own
 
     def _inner(self, number: int, frames: dict[int, list[int]]) -> list[int]:
         found = list(frames[number])
@@ -238,13 +247,15 @@ class _Maker:
         self.seen.add(layer.path)
         has_own = any(path.startswith(f"{layer.path}.") for path in self.elements)
         if is_shared and has_own:
-            detail = f"{layer.path}, shared parameters"
+            detail = f"{layer.path}, {SHARED}"
         elif count:
             detail = f"{layer.path}, {_number(count)} parameters"
         else:
             detail = ""
-        return Box(KINDS.get(word, "block" if has_own else "formula"), _short(layer.text, 38),
-                   over(layer.output.shape, layer.sequence), detail)  # fmt: skip
+        called = layer.text.split("(")[0].strip()
+        kind = KINDS.get(word) or KINDS.get(called, "block" if has_own else "formula")
+        shape = over(layer.output.shape, layer.sequence)
+        return Box(kind, _short(layer.text, 38), shape, detail, sequence=layer.sequence or "")
 
     def _term(self, term: Term) -> None:
         """The box of a loss, with all that its statement calculates."""
@@ -288,9 +299,17 @@ class _Maker:
                     below for below in each.inputs
                     if below in loose and below not in self.owner and below not in mine
                     and below not in outputs and users[below] <= set(mine)
+                    and self._apart(below) == self._apart(node)
                 ]  # fmt: skip
             if node.type.batched or any(n.type.batched for n in mine):
                 self._formula(node, mine)
+
+    def _apart(self, node: Node) -> tuple[str, str]:
+        """What has boxes of its own: the cell that a node is a part of, and a `reverse`."""
+        word = node.origin.word
+        cells = (name.rpartition(".")[0] for name, _ in self.program.carries)
+        cell = next((path for path in cells if _is_within(word, path)), "")
+        return cell, word if word.rpartition(".")[2].rstrip("0123456789") == "reverse" else ""
 
     def _formula(self, node: Node, nodes: list[Node]) -> Box:
         span, name = node.origin.span, node.origin.name
@@ -305,12 +324,17 @@ class _Maker:
         count = sum(self.elements.get(path, 0) for path in parameters)
         parts = [name] if name and name != text else []
         parts += [f"{_number(count)} parameters"] if count else []
+        sequence = self.sequences.get(node) or ""
+        detail, word = ", ".join(parts), node.origin.word
+        return self._add(Box("formula", text, self._text(node), detail, word, sequence), nodes)
+
+    def _text(self, node: Node) -> str:
+        """The shape of a value, as a drawing writes it."""
         sequence = self.sequences.get(node)
         shape = over(node.type.shape[1:] if sequence else node.type.shape, sequence)
         if node.type.kind == "int":
-            shape = f"class({node.type.classes}){shape.removeprefix('[]')}"
-        box = Box("formula", text, shape, ", ".join(parts), node.origin.word)
-        return self._add(box, nodes)
+            return f"class({node.type.classes}){shape.removeprefix('[]')}"
+        return shape
 
     def _add(self, box: Box, nodes: Iterable[Node]) -> Box:
         self.boxes.append(box)
@@ -318,17 +342,67 @@ class _Maker:
             self.owner.setdefault(node, box)
         return box
 
-    def _arrows(self, everything: Iterable[Node]) -> list[tuple[Box, Box]]:
-        found: dict[tuple[Box, Box], None] = {}
+    def _arrows(self, everything: Iterable[Node]) -> list[Arrow]:
+        found: dict[tuple[Box, Box], Arrow] = {}
         for node in everything:
             box = self.owner.get(node)
             if box is None:
                 continue
             for each in node.inputs:
                 before = self.owner.get(each) if each.type.batched else None
-                if before is not None and before is not box:
-                    found[before, box] = None
-        return list(found)
+                if before is None or before is box or each in self.lengths:
+                    continue
+                text = before.shape if before.kind in PORTS else self._text(each)
+                is_first = before.sequence == "" or each not in self.sequences
+                is_initial = is_first and (
+                    isinstance(node.op, Carry)
+                    or (bool(box.sequence) and node not in self.sequences)
+                )
+                is_last = bool(before.sequence) and each not in self.sequences
+                found.setdefault((before, box), Arrow(before, box, text, is_initial, is_last))
+        return list(found.values())
+
+    def _returns(self, everything: Iterable[Node]) -> list[Arrow]:
+        """An arrow for each way by which states come back at the next step, with their names."""
+        users: dict[Node, list[Box]] = {}
+        for node in everything:
+            for each in node.inputs:
+                if node in self.owner:
+                    users.setdefault(each, []).append(self.owner[node])
+        after = dict(self.program.carries)
+        names: dict[tuple[Box, Box, bool], list[str]] = {}
+        for node in everything:
+            if not isinstance(node.op, Carry) or node.op.label not in after:
+                continue
+            start = self.owner.get(after[node.op.label])
+            ends = [self.owner[node]] if node in self.owner else users.get(node, [])
+            for end in dict.fromkeys(ends):
+                if start is not None:
+                    name = node.op.label.rpartition(".")[2].partition("#")[0]
+                    names.setdefault((start, end, node.op.backward), []).append(name)
+        return [
+            Arrow(start, end, ", ".join(found), is_backward=backward)
+            for (start, end, backward), found in names.items()
+        ]
+
+
+def _has_skip(nodes: list[Node]) -> bool:
+    """Whether two ways lead from what the nodes read to a sum of theirs."""
+    inside = set(nodes)
+    reads: dict[Node, bool] = {}  # whether a node depends on what comes from outside
+    for node in topological(nodes[:1]):
+        if node not in inside:
+            reads[node] = node.type.batched
+        else:
+            reads[node] = any(reads[each] for each in node.inputs)
+        is_sum = node in inside and isinstance(node.op, Add)
+        if is_sum and all(reads[each] and each.type.batched for each in node.inputs):
+            return True
+    return False
+
+
+def _is_within(word: str, path: str) -> bool:
+    return word == path or word.startswith(f"{path}.")
 
 
 def _told(program: Program) -> list[Port]:

@@ -4,7 +4,8 @@
 
 After Sugiyama, Tagawa and Toda, Methods for visual understanding of hierarchical system structures,
 1981: rows by the longest way, stand-ins where an arrow passes a row, an order by the mean of the
-neighbours.
+neighbours. The longest ways are straight, after Gansner, Koutsofios, North and Vo, A technique for
+drawing directed graphs, 1993.
 """
 
 from __future__ import annotations
@@ -67,9 +68,7 @@ def layered(
             other.above.append(one)
         chains[start, end] = chain
     _order(table)
-    _place(table)
-    for chain in chains.values():
-        _straighten(chain[1:-1], table)
+    _place(table, _ways(list(widths), arrows, chains))
     lines = {arrow: [(spot.row, spot.x) for spot in chain] for arrow, chain in chains.items()}
     places = {key: (spot.x, spot.row) for key, spot in spots.items()}
     return Placement(places, lines, [[s.key for s in row if s.key is not None] for row in table])
@@ -117,7 +116,8 @@ def _order(table: list[list[Spot[Key]]]) -> None:
         if (count := _crossings(table)) < fewest:
             best, fewest = [list(row) for row in table], count
     for row, ordered in zip(table, best, strict=True):
-        row[:] = ordered
+        # a box without arrows is beside all others
+        row[:] = sorted(ordered, key=lambda spot: not (spot.above or spot.below))
 
 
 def _crossings(table: list[list[Spot[Key]]]) -> int:
@@ -136,7 +136,70 @@ def _crossings(table: list[list[Spot[Key]]]) -> int:
     return count
 
 
-def _place(table: list[list[Spot[Key]]]) -> None:
+def _ways(
+    keys: Sequence[Key],
+    arrows: Sequence[tuple[Key, Key]],
+    chains: Mapping[tuple[Key, Key], Sequence[Spot[Key]]],
+) -> list[list[Spot[Key]]]:
+    """The spots that shall have one x: the longest ways through the drawing, and long arrows."""
+    after: dict[Key, list[Key]] = {key: [] for key in keys}
+    before: dict[Key, list[Key]] = {key: [] for key in keys}
+    for start, end in arrows:
+        after[start].append(end)
+        before[end].append(start)
+    down, up = _depths(keys, after), _depths(keys, before)
+    follows: dict[Key, Key] = {}
+    for start in keys:
+        main = _main(after[start], down, before)
+        if main is not None and _main(before[main], up, after) == start:
+            follows[start] = main
+    ways = []
+    joined = set()
+    for key in keys:
+        if key not in follows or key in follows.values():
+            continue
+        way: list[Spot[Key]] = []
+        while key in follows:
+            chain = chains[key, follows[key]]
+            joined.add((key, follows[key]))
+            way += chain[bool(way) :]
+            key = follows[key]
+        ways.append(way)
+    rest = [list(chain[1:-1]) for arrow, chain in chains.items() if arrow not in joined]
+    return sorted([*ways, *(chain for chain in rest if chain)], key=len)
+
+
+def _depths(keys: Sequence[Key], after: Mapping[Key, Sequence[Key]]) -> dict[Key, int]:
+    """The length of the longest way that begins at each key."""
+    depths: dict[Key, int] = {}
+    for key in keys:
+        waiting = [key]
+        while waiting:
+            here = waiting[-1]
+            left = [each for each in after[here] if each not in depths]
+            if left:
+                waiting += left
+                continue
+            depths[here] = 1 + max((depths[each] for each in after[here]), default=0)
+            waiting.pop()
+    return depths
+
+
+def _main(
+    near: Sequence[Key], depths: Mapping[Key, int], others: Mapping[Key, Sequence[Key]]
+) -> Key | None:
+    """The neighbour that a way goes on to: the one with the longest way, if there is only one.
+
+    Of several, the one without other neighbours at that side.
+    """
+    most = max((depths[key] for key in near), default=0)
+    found = [key for key in near if depths[key] == most]
+    if len(found) > 1:
+        found = [key for key in found if len(others[key]) == 1]
+    return found[0] if len(found) == 1 else None
+
+
+def _place(table: list[list[Spot[Key]]], ways: Sequence[Sequence[Spot[Key]]]) -> None:
     """Gives every spot its x: near its neighbours, and with room to those of its row."""
     for row in table:
         x = 0.0
@@ -164,25 +227,53 @@ def _place(table: list[list[Spot[Key]]]) -> None:
                 wanted.append(sum(each.x * w for each, w in near) / weight)
                 weights.append(weight)
             _separate(row, wanted, weights)
+        if sweep >= SWEEPS:
+            for way in ways:
+                _straighten(way, table, pushes=True)
+    for way in [*reversed(ways), *ways]:
+        _straighten(way, table, pushes=False)
 
 
-def _straighten(passing: Sequence[Spot], table: list[list[Spot[Key]]]) -> None:
-    """Puts an arrow that passes several rows to one x in all of them, if there is room."""
+def _straighten(way: Sequence[Spot[Key]], table: list[list[Spot[Key]]], pushes: bool) -> None:
+    """Puts spots of several rows to one x, near what hangs on them: where there is room, or so that
+    it pushes others aside."""
     low, high = float("-inf"), float("inf")
-    for spot in passing:
+    for spot in way:
         row = table[spot.row]
         at = row.index(spot)
         if at:
-            low = max(low, row[at - 1].x + (row[at - 1].width + spot.width) / 2 + SPACE)
+            low = max(low, row[at - 1].x + _distance(row[at - 1], spot))
         if at + 1 < len(row):
-            high = min(high, row[at + 1].x - (row[at + 1].width + spot.width) / 2 - SPACE)
-    if passing and low <= high:
-        x = min(max(sum(spot.x for spot in passing) / len(passing), low), high)
-        for spot in passing:
-            spot.x = x
+            high = min(high, row[at + 1].x - _distance(spot, row[at + 1]))
+    if low > high and not pushes:
+        return
+    inside = set(way)
+    pulls = [
+        (each.x, _weight(*((each, spot) if each in spot.above else (spot, each))))
+        for spot in way
+        for each in (*spot.above, *spot.below)
+        if each not in inside
+    ]
+    total = sum(weight for _, weight in pulls)
+    mean = sum(spot.x for spot in way) / len(way)
+    x = sum(x * weight for x, weight in pulls) / total if total else mean
+    x = min(max(x, low), high) if low <= high else (low + high) / 2
+    for spot in way:
+        spot.x = x
+        row = table[spot.row]
+        at = row.index(spot)
+        for one, other in pairwise(row[at:]):
+            other.x = max(other.x, one.x + _distance(one, other))
+        for other, one in pairwise(row[at::-1]):
+            one.x = min(one.x, other.x - _distance(one, other))
 
 
-def _weight(one: Spot, other: Spot) -> float:
+def _distance(one: Spot[Key], other: Spot[Key]) -> float:
+    """The least distance of two neighbours' centres."""
+    return (one.width + other.width) / 2 + SPACE
+
+
+def _weight(one: Spot[Key], other: Spot[Key]) -> float:
     """How much an arrow wants to be straight."""
     if one.key is None or other.key is None:
         return 8 if one.key is other.key else 2

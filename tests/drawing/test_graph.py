@@ -13,7 +13,9 @@ from specc import driver
 from specc.cli.main import status_of
 from specc.drawing.diagram import MOST_BOXES, diagram
 from specc.drawing.layered import SPACE, layered
-from specc.drawing.svg import drawing
+from specc.drawing.scene import Curve, Rect, span
+from specc.drawing.svg import drawing, printed
+from specc.drawing.unrolled import unrolled
 from specc.source import Source
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +34,8 @@ def test_every_model_is_drawn_with_its_inputs_losses_and_outputs(path):
         program.outputs
     )
     page = tree.fromstring(drawing(made))
-    boxes = [_rectangle(group.find(f"{SVG}rect")) for group in page.iter(f"{SVG}g")]
+    kinds = {box.kind for box in made.boxes}
+    boxes = [_rectangle(each) for each in page.iter(f"{SVG}rect") if each.get("class") in kinds]
     assert len(boxes) == len(made.boxes)
     width, height = float(page.get("width")), float(page.get("height"))
     for number, (left, top, right, bottom) in enumerate(boxes):
@@ -70,9 +73,85 @@ def test_formulas_of_a_block_stand_in_its_frame():
     assert "x + y" in [box.title for box in frame.boxes] and frame.level == 1
 
 
-def test_what_is_within_blocks_is_left_out_of_long_models():
+def test_blocks_in_a_row_that_are_alike_are_drawn_once():
     made = diagram(driver.load(ROOT / "models" / "plain_deep.dl"))
-    assert made.frames == [] and len(made.boxes) <= MOST_BOXES
+    (frame,) = made.frames
+    assert (frame.title, frame.times) == ("stage", 20) and len(frame.boxes) == 3
+    assert "stage × 20" in drawing(made)
+    whole = diagram(driver.load(ROOT / "models" / "plain_deep.dl"), is_whole=True)
+    assert len(whole.boxes) == len(made.boxes) + 19 * 3
+    into = [a for a in made.arrows if a.end in frame.boxes and a.start not in frame.boxes]
+    out = [a for a in made.arrows if a.start in frame.boxes and a.end not in frame.boxes]
+    assert len(into) == len(out) == 1 and out[0].end.title == "global_avgpool"
+
+
+def test_blocks_that_differ_or_are_read_elsewhere_are_all_drawn():
+    text = """block stage(x: float[n]; units: int > 0) { return x -> dense(units) -> relu }
+    model m { input x: float[4] let a = x -> stage(4) -> stage(4) let b = a -> stage(4)
+      let c = b -> stage(5) output a output c }"""
+    program, found = driver.check(Source("a.dl", text))
+    assert not found
+    assert [f.times for f in diagram(program).frames] == [2, 1, 1]
+
+
+def test_what_is_within_blocks_is_left_out_of_long_models():
+    uses = " -> ".join(f"stage({k})" for k in range(2, 32))
+    text = f"""block stage(x: float[n]; units: int > 0) {{ return x -> dense(units) -> relu }}
+    model m {{ input x: float[4] output x -> {uses} }}"""
+    program, found = driver.check(Source("a.dl", text))
+    assert not found
+    made = diagram(program)
+    assert made.frames == [] and len(made.boxes) == 32 <= MOST_BOXES
+
+
+def test_a_way_around_layers_is_seen_at_the_box():
+    made = diagram(driver.load(ROOT / "models" / "residual_deep.dl"))
+    assert [box.title for box in made.boxes if box.has_skip] == ["residual"]
+    made = diagram(driver.load(ROOT / "models" / "plain_deep.dl"))
+    assert not any(box.has_skip for box in made.boxes)
+
+
+def test_each_value_has_its_shape_beside_its_arrow():
+    made = diagram(driver.load(ROOT / "models" / "lenet.dl"))
+    found = {(a.start.title, a.end.title): a.shape for a in made.arrows}
+    assert found["conv(6, kernel=5, pad=2)", "relu"] == "[6, 28, 28]"
+    assert found["dense(classes)", "scores"] == "[10]"
+    assert found["label", "cross_entropy(scores, label)"] == "class(10)"
+    page = drawing(made)
+    for arrow in made.arrows:
+        assert f">{arrow.shape}</text>" in page
+
+
+def test_a_state_comes_back_to_its_cell_by_name():
+    made = diagram(driver.load(ROOT / "models" / "translate.dl"))
+    assert [(a.start.title, a.end.title, a.shape) for a in made.returns] == [
+        ("lstm(128)", "lstm(128)", "h, c"),
+        ("lstm(h=h, c=c; 128)", "lstm(h=h, c=c; 128)", "h, c"),
+    ]
+    (initial,) = [a for a in made.arrows if a.is_initial]
+    assert initial.start.title == "lstm(128)" and initial.shape == "[128]" and initial.is_last
+    made = diagram(driver.check(Source("a.dl", CELL))[0])
+    assert [(a.start.title, a.end.title, a.shape) for a in made.returns] == [
+        ("tanh(z)", "concat(x, h)", "h"),
+        ("gru(5)", "gru(5)", "h"),
+    ]
+
+
+CELL = """
+seq time = 7
+cell mine(x: float[n]; units: int > 0) {
+  state h: float[units] = 0
+  let z = concat(x, h) -> dense(units)
+  next h = tanh(z)
+  return tanh(z)
+}
+model m {
+  input x: float[time, 3]
+  let back = x -> reverse -> gru(5) -> reverse
+  output concat(x -> mine(4), back)
+  output first(back) -> dense(3)
+}
+"""
 
 
 def test_open_sizes_and_models_without_losses_can_be_drawn():
@@ -85,6 +164,67 @@ def test_open_sizes_and_models_without_losses_can_be_drawn():
     page = drawing(diagram(program))
     assert "[n]" in page and "&lt;=" in page
     tree.fromstring(page)
+
+
+@pytest.mark.parametrize("name", ["translate", "caption", "sentiment", "frames", "char_lstm2"])
+@pytest.mark.parametrize("steps", [2, 4])
+def test_an_unrolled_model_has_a_column_for_each_step(name, steps):
+    program = driver.load(ROOT / "models" / f"{name}.dl")
+    made = diagram(program, is_whole=True)
+    scene = unrolled(made, program, steps)
+    rects = [each for each in scene.items if isinstance(each, Rect)]
+    needed = [box for box in made.boxes if box.kind != "loss"]
+    read = {a.start for a in made.arrows if a.end.kind != "loss"}
+    needed = [box for box in needed if box.kind != "target" or box in read]
+    assert len(rects) == sum(steps if box.sequence else 1 for box in needed)
+    for one, other in itertools.combinations(rects, 2):
+        assert (
+            one.left + one.width <= other.left
+            or other.left + other.width <= one.left
+            or one.top + one.height <= other.top
+            or other.top + other.height <= one.top
+        )
+    states = [each for each in scene.items if isinstance(each, Curve) and each.style == "state"]
+    first = [a for a in made.arrows if a.is_initial]
+    assert len(states) == len(made.returns) * (steps - 1) + len(first)
+    for each in scene.items:
+        low, high = span(each)
+        assert low >= 0 and high <= scene.width
+    tree.fromstring(printed(scene))
+
+
+def test_what_is_read_backward_goes_from_right_to_left():
+    program, found = driver.check(Source("a.dl", CELL))
+    assert not found
+    scene = unrolled(diagram(program, is_whole=True), program, 7)
+    assert not [each for each in scene.items if getattr(each, "text", "") == "reverse"]
+    ways = [e.end[0] - e.start[0] for e in scene.items if isinstance(e, Curve)
+            and e.style == "state"]  # fmt: skip
+    assert sum(way < 0 for way in ways) == 6 and sum(way > 0 for way in ways) == 6
+    labels = [each for each in scene.items if getattr(each, "text", "").startswith("time ")]
+    assert [each.text for each in labels] == [f"time {k}" for k in range(1, 8)]
+    # `first` of what was turned back is read at the left
+    centre = next(e.x for e in scene.items if getattr(e, "text", "") == "first(back)")
+    assert abs(centre - labels[0].x) < abs(centre - labels[-1].x)
+
+
+def test_a_model_without_sequences_cannot_be_unrolled(capsys, tmp_path):
+    out = tmp_path / "a.svg"
+    model = str(ROOT / "models" / "mlp.dl")
+    assert status_of(["show", model, "--graph", str(out), "--unroll", "3"]) == 2
+    assert "the model reads no sequence" in capsys.readouterr().err and not out.exists()
+    assert status_of(["show", model, "--unroll", "3"]) == 2
+    assert "add --graph" in capsys.readouterr().err
+
+
+def test_the_picture_as_png_and_pdf(tmp_path):
+    pytest.importorskip("matplotlib")
+    model = str(ROOT / "models" / "translate.dl")
+    for name, sign in (("a.png", b"\x89PNG"), ("a.pdf", b"%PDF")):
+        out = tmp_path / name
+        assert status_of(["show", model, "--graph", str(out), "--unroll", "3"]) == 0
+        assert out.read_bytes().startswith(sign)
+    assert status_of(["show", model, "--graph", str(tmp_path / "a.jpg")]) == 2
 
 
 def test_random_layouts_keep_distances_and_lead_down():
@@ -100,6 +240,14 @@ def test_random_layouts_keep_distances_and_lead_down():
             for one, other in itertools.pairwise(ordered):
                 gap = layout.places[other][0] - layout.places[one][0]
                 assert gap >= (widths[one] + widths[other]) / 2 + SPACE - 1e-6
+
+
+def test_the_longest_way_is_straight():
+    made = diagram(driver.load(ROOT / "models" / "autoencoder.dl"))
+    widths = dict.fromkeys(made.boxes, 100.0)
+    layout = layered(widths, [(a.start, a.end) for a in made.arrows])
+    trunk = [box for box in made.boxes if box.kind not in ("output", "loss")]
+    assert len({round(layout.places[box][0], 6) for box in trunk}) == 1
 
 
 def test_the_command_writes_the_picture(tmp_path, capsys):
