@@ -65,8 +65,8 @@ class Kind(StrEnum):
 # The outputs that a kind of program keeps, by how their names start; a training step keeps all.
 KEPT = {
     Kind.GRADIENTS: ("loss", "gradient."),
-    Kind.EVALUATE: ("loss", "mean.", "lane."),
-    Kind.PREDICT: ("output.", "lane."),
+    Kind.EVALUATE: ("loss", "mean.", "slot."),
+    Kind.PREDICT: ("output.", "slot."),
 }
 
 

@@ -441,7 +441,7 @@ def _data(program: Program):
 def _leaves(program: Program, net: Net, data) -> dict:
     leaves = {("param", path): array for path, array in net.params.items()}
     leaves.update({("state", path): array for path, array in net.states.items()})
-    leaves.update({("lane", label): array for label, array in net.lanes.items()})
+    leaves.update({("slot", label): array for label, array in net.slots.items()})
     leaves.update({(port.role, port.name): data[port.name].array for port in program.ports})
     leaves["weight_of_example", ""] = np.full(EXAMPLES, 1 / EXAMPLES)
     leaves = {

@@ -18,13 +18,13 @@ class OutputKind(StrEnum):
     OUTPUT = "output"  # handed out: a value that the model is for
     PARAM = "param"  # the value of a parameter after the step
     STATE = "state"  # the value of a state after the step
-    LANE = "lane"  # what a stream leaves for the next batch
+    SLOT = "slot"  # what a stream leaves for the next batch
     GRADIENT = "gradient"  # written to an array of its own
     CARRY = "carry"  # the value whose earlier steps a `Carry` holds
 
 
 RECORDED = (OutputKind.LOSS, OutputKind.MEAN)
-OVERWRITING = (OutputKind.PARAM, OutputKind.STATE, OutputKind.LANE)
+OVERWRITING = (OutputKind.PARAM, OutputKind.STATE, OutputKind.SLOT)
 """Outputs that overwrite an input of the same name."""
 LEARNING = (OutputKind.PARAM, OutputKind.GRADIENT)
 """Outputs of a program that trains."""

@@ -123,7 +123,7 @@ class Place:
     """Where a value lies. `space`: "arena" (one a shard.
 
     `offset` in bytes), or the name of an array that is there before the program runs: "param.PATH",
-    "state.PATH", "record", "gradient.PATH", "shared", "lane.LABEL" (one a shard).
+    "state.PATH", "record", "gradient.PATH", "shared", "slot.LABEL" (one a shard).
     """
 
     space: str

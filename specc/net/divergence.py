@@ -158,7 +158,7 @@ def _forward_part(graph: Graph) -> set[Node]:
     roots = [
         node
         for name, node in graph.outputs.items()
-        if kind_of(name) in (*RECORDED, OutputKind.LANE)
+        if kind_of(name) in (*RECORDED, OutputKind.SLOT)
     ]
     return set(topological(roots))
 

@@ -180,5 +180,5 @@ class Inspection:
         ports = self._program.ports
         leaves = {(port.role, port.name): data[port.name].values(rows) for port in ports}
         leaves.update(self._weights.leaves())
-        leaves.update({("lane", label): array for label, array in slots.items()})
+        leaves.update({("slot", label): array for label, array in slots.items()})
         return leaves

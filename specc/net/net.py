@@ -74,7 +74,7 @@ class Net:
         self.on_divergence = "raise"  # or "warn"
         self.weights = Weights(program, batch, dtype, seed, values)
         self.params, self.states = self.weights.params, self.weights.states
-        self.lanes = self.weights.slots
+        self.slots = self.weights.slots
         self.programs = Programs(program, self.weights, batch, threads, Clock(), shards)
         self.prediction = Prediction(self.programs)
         self.training = Training(self.programs)
@@ -121,7 +121,7 @@ class Net:
                 "seed": self.seed,
                 "values": arrays,
                 "shards": self.programs.shards,
-                "lanes": {label: array.copy() for label, array in self.lanes.items()},
+                "slots": {label: array.copy() for label, array in self.slots.items()},
                 "steps_done": self.steps_done,
                 "on_divergence": self.on_divergence,
                 "encoding": self.encoding,
@@ -131,8 +131,8 @@ class Net:
     def __setstate__(self, state: dict[str, Any]) -> None:
         made = ("program", "batch", "dtype", "threads", "seed", "values", "shards")
         Net.__init__(self, **{name: state[name] for name in made})
-        for label, array in state["lanes"].items():
-            self.lanes[label][...] = array
+        for label, array in state["slots"].items():
+            self.slots[label][...] = array
         self.steps_done, self.on_divergence = state["steps_done"], state["on_divergence"]
         self.encoding, self.epochs_done = state["encoding"], state["epochs_done"]
 
@@ -239,13 +239,14 @@ class Net:
         return self.metrics.watched(values, self.weights)
 
     def predict_rows(
-        self, data: Mapping[str, Column], lanes: Mapping[str, np.ndarray] | None = None
+        self, data: Mapping[str, Column], slots: Mapping[str, np.ndarray] | None = None
     ) -> dict[str, np.ndarray]:
         """The outputs for all rows, in inference mode: name -> `[n, *shape]`.
 
-        `lanes`, [batch, *shape] for each state of a stream, are where it goes on; they are changed.
+        `slots` maps each state of a stream to an array [batch, *shape]. Prediction continues from
+        it and updates it in place.
         """
-        return self.prediction.run(data, lanes)
+        return self.prediction.run(data, slots)
 
     def diagnose(
         self,
@@ -413,7 +414,7 @@ class Net:
         """One optimizer step on the n given examples; the loss before it.
 
         `epoch`, `progress` and `stale` of a schedule stay 0 here: there is no epoch. A stream goes
-        on where the last step stopped (`**{"text.begin": ...}`, a truth value for each lane, lets
+        on where the last step stopped (`**{"text.begin": ...}`, a truth value for each slot, lets
         it begin anew). Raises ValueError for arrays that do not fit, and for a model that cannot be
         trained.
 
@@ -437,9 +438,9 @@ class Net:
             raise ValueError(f"{self.name} cannot be trained: {reason}")
         data = self.examples(arrays, self._names, begin=not self.steps_done)
         rows = count(data, least=1)
-        if self.lanes and rows != self.batch:
+        if self.slots and rows != self.batch:
             raise ValueError(
-                f"{self.name} reads a stream in {self.batch} lanes: a step takes as many"
+                f"{self.name} reads a stream in {self.batch} slots: a step takes as many"
                 f" examples, not {rows}"
             )
         return self.training.step(data, rows, self.diagnose)

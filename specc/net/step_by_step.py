@@ -36,11 +36,11 @@ class StepByStep:
         self.batch, self.dtype, self.seed = batch, dtype, seed
         self._before = compiled(parts.before, batch) if parts.before.outputs else None
         self._step = compiled(parts.step, batch)
-        (self._scores,) = (name for name in parts.step.outputs if kind_of(name) != OutputKind.LANE)
-        self._lanes = {
+        (self._scores,) = (name for name in parts.step.outputs if kind_of(name) != OutputKind.SLOT)
+        self._slots = {
             node.op.label: node.type.shape
             for node in parts.step.nodes
-            if isinstance(node.op, Input) and node.op.role == Role.LANE
+            if isinstance(node.op, Input) and node.op.role == Role.SLOT
         }
 
     def over(self, data: Mapping[str, Column]) -> Scores:
@@ -54,8 +54,8 @@ class StepByStep:
         columns.update(
             {name: Column(array) for name, array in kept.items() if name not in self.by_step}
         )
-        lanes = [
-            {label: np.zeros((batch, *shape), self.dtype) for label, shape in self._lanes.items()}
+        slots = [
+            {label: np.zeros((batch, *shape), self.dtype) for label, shape in self._slots.items()}
             for _ in range(0, rows, batch)
         ]
 
@@ -67,7 +67,7 @@ class StepByStep:
             for number, start in enumerate(range(0, rows, batch)):
                 order = np.arange(start, min(start + batch, rows))
                 _, outputs = self._step.run(
-                    columns, order, batch, seed=self.seed, lanes=lanes[number]
+                    columns, order, batch, seed=self.seed, slots=slots[number]
                 )
                 found.append(outputs[self._scores])
             return np.concatenate(found)

@@ -108,7 +108,7 @@ class Weights:
             for name, array in self.arrays.items()
             if kind_of(name) in (OutputKind.PARAM, OutputKind.STATE)
         }
-        return {**kept, **{f"lane.{label}": array for label, array in self.slots.items()}}
+        return {**kept, **{f"slot.{label}": array for label, array in self.slots.items()}}
 
     def leaves(self) -> dict[tuple[str, str], np.ndarray]:
         """The parameters and states, as the interpreter reads them."""

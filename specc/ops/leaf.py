@@ -45,7 +45,7 @@ class Role(StrEnum):
     MEAN = "mean"  # a mean over all examples that a metric is made of
     WEIGHT_OF_EXAMPLE = "weight_of_example"  # 1/n for each of the n examples of a batch
     STEP = "step"  # one step of a sequence, within a loop
-    LANE = "lane"  # what a stream has left for each slot of the batch
+    SLOT = "slot"  # what a stream has left for each slot of the batch
 
 
 # A lane without an example repeats one in every respect, its random numbers and its state too, with
@@ -77,7 +77,7 @@ class Input(WithoutSteps, WithoutArithmetic):
         return replace(self, type=result) if is_data else None
 
     def suits_team(self, node: Node) -> bool:
-        return self.role != Role.LANE
+        return self.role != Role.SLOT
 
     def attributes(self) -> str:
         return f"{self.role} {self.label}"

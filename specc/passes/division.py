@@ -107,7 +107,7 @@ def _of_one_example(graph: Graph) -> int:
 def _keeps_alone(node: Node) -> bool:
     """Whether a node of a graph for one example keeps a team from working on it."""
     return isinstance(node.op, AllReduce) or (
-        isinstance(node.op, Input) and node.op.role == Role.LANE
+        isinstance(node.op, Input) and node.op.role == Role.SLOT
     )
 
 

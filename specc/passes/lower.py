@@ -171,7 +171,7 @@ def update(graph: Graph, program: Program) -> Graph:
     outputs = {
         name: node
         for name, node in graph.outputs.items()
-        if kind_of(name) in (*RECORDED, OutputKind.STATE, OutputKind.LANE)
+        if kind_of(name) in (*RECORDED, OutputKind.STATE, OutputKind.SLOT)
     }
     update = {f"param.{update.path}": update.next for update in program.updates}
     for each in program.updates:

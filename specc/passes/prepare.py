@@ -66,7 +66,7 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
         lies_elsewhere = root is not node or node.op.form is Form.LEAF
         lies_elsewhere |= own_place and node in outputs.values()
         # what a stream leaves is written to another place as well
-        own = own_place or kind_of(name) == OutputKind.LANE
+        own = own_place or kind_of(name) == OutputKind.SLOT
         # what others read cannot wait until the old value has been read everywhere, and only a
         # formula reads each element of the old value before it writes that of the new one
         lies_elsewhere |= kind_of(name) in (OutputKind.PARAM, OutputKind.STATE) and (
@@ -138,7 +138,7 @@ def overwritten_by(graph: Graph) -> dict[Node, set[tuple[str, str]]]:
     ends: dict[Node, set[tuple[str, str]]] = {}
     for name, node in graph.outputs.items():
         role, _, label = name.partition(".")
-        if role in (Role.PARAM, Role.STATE, Role.LANE):
+        if role in (Role.PARAM, Role.STATE, Role.SLOT):
             ends.setdefault(node, set()).add((role, label))
     for node in reversed(graph.nodes):
         if node in ends and any(user not in ends for user in graph.users[node]):

@@ -2,7 +2,7 @@
 
     parts = stepwise(graph, "word", "output.scores")
     parts.before       # outputs "kept.0", ..: all that does not depend on the word, computed once
-    parts.step         # "output.scores" [classes] of one step, "lane.LABEL": the states behind it
+    parts.step         # "output.scores" [classes] of one step, "slot.LABEL": the states behind it
 
 The graph holds all steps at once. It is taken apart only where each op is seen to treat every step
 by itself, and where no step reads the symbol that it is to choose, or a later one; otherwise there
@@ -45,7 +45,7 @@ def stepwise(graph: Graph, target: str, scores: str) -> Stepwise | None:
         for node in graph.nodes
         if isinstance(node.op, Input) and node.op.role == Role.TARGET and node.op.label == target
     ]
-    streams = any(isinstance(node.op, Input) and node.op.role == Role.LANE for node in graph.nodes)
+    streams = any(isinstance(node.op, Input) and node.op.role == Role.SLOT for node in graph.nodes)
     if len(symbols) != 1 or streams:
         return None
     walk = _Walk(graph, symbols[0])
@@ -72,7 +72,7 @@ class _Walk:
     now: dict[Node, Node] = field(default_factory=dict)
     ago: dict[Node, Node] = field(default_factory=dict)
     kept: dict[tuple[Node, bool], Node] = field(default_factory=dict)
-    lanes: dict[str, Node] = field(default_factory=dict)  # label -> the node of its next value
+    slots: dict[str, Node] = field(default_factory=dict)  # label -> the node of its next value
 
     def parts(self, scores: str) -> Stepwise:
         self.steps = self.symbols.type.shape[0]
@@ -95,8 +95,8 @@ class _Walk:
             else:
                 self.now[node] = self._one(node, self._read)
         outputs = {scores: self._found(self.graph.outputs[scores])}
-        for label, node in self.lanes.items():
-            outputs[f"lane.{label}"] = varying(self._found(node))
+        for label, node in self.slots.items():
+            outputs[f"slot.{label}"] = varying(self._found(node))
         kept = {made.op_as(Input).label: varying(node) for (node, _), made in self.kept.items()}
         return Stepwise(
             closed(kept, following(self.graph)),
@@ -124,14 +124,14 @@ class _Walk:
         (start,) = node.inputs
         if op.backward or op.steps != self.steps or start in self.moving:
             raise _NotStepwise
-        return self._lane(op.label, self._next(node), self._read(start, False), begin)
+        return self._slot(op.label, self._next(node), self._read(start, False), begin)
 
     def _next(self, carry: Node) -> Node:
         return self.graph.outputs[PREFIX + carry.op_as(Carry).label]
 
-    def _lane(self, label: str, value: Node, start: Node, begin: Node) -> Node:
-        self.lanes[label] = value
-        last = leaf(Input(Role.LANE, label, Type("float", start.type.shape, True)), start.origin)
+    def _slot(self, label: str, value: Node, start: Node, begin: Node) -> Node:
+        self.slots[label] = value
+        last = leaf(Input(Role.SLOT, label, Type("float", start.type.shape, True)), start.origin)
         return select(_for_all(begin, start), start, last)
 
     def _earlier(self, node: Node, start: Node, value: Node, begin: Node) -> Node:
@@ -141,7 +141,7 @@ class _Walk:
         first = apply(Reshape(start.type.shape[1:]), self._read(start, False))
         if value in self.ago:
             return select(_for_all(begin, first), first, self.ago[value])
-        return self._lane(f"moved.{len(self.lanes)}", value, first, begin)
+        return self._slot(f"moved.{len(self.slots)}", value, first, begin)
 
     def _one(self, node: Node, read: Callable[[Node, bool], Node]) -> Node:
         """One step of a node, over inputs that `read` finds."""

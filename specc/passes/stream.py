@@ -1,7 +1,7 @@
 """Streams: a batch that goes on where the last one stopped.
 
 The state of a cell over a stream begins as it was at the end of the window before, one for each
-lane of the batch; where the port "NAME.begin" is true, it begins anew. What was computed in earlier
+slot of the batch; where the port "NAME.begin" is true, it begins anew. What was computed in earlier
 windows is a plain input, so that gradients stop at the window's edge: truncated backpropagation
 through time (Williams and Peng, An efficient gradient-based algorithm for on-line training of
 recurrent network trajectories, 1990).
@@ -24,7 +24,7 @@ from specc.ops.shape import Reshape, Slice
 def streamed(graph: Graph, begins: Mapping[str, str]) -> Graph:
     """The graph with the states of `begins`, label -> port, carried from window to window.
 
-    They are read from Input(Role.LANE, LABEL), and leave as the output "lane.LABEL".
+    They are read from Input(Role.SLOT, LABEL), and leave as the output "slot.LABEL".
     """
     present = {
         node.op.label
@@ -38,10 +38,10 @@ def streamed(graph: Graph, begins: Mapping[str, str]) -> Graph:
         op = node.op
         if not isinstance(op, Carry) or op.label not in present:
             return node
-        lane = leaf(Input(Role.LANE, op.label, Type("float", op.shape, True)), node.origin)
+        slot = leaf(Input(Role.SLOT, op.label, Type("float", op.shape, True)), node.origin)
         begin = leaf(Input(Role.INPUT, begins[op.label], Type("bool", (), True)), node.origin)
         anew = apply(Broadcast(op.shape), begin) if op.shape else begin
-        return replace(node, inputs=(select(anew, node.inputs[0], lane),))
+        return replace(node, inputs=(select(anew, node.inputs[0], slot),))
 
     graph = rewrite(graph, rule)
     finals = {}
@@ -49,5 +49,5 @@ def streamed(graph: Graph, begins: Mapping[str, str]) -> Graph:
         if isinstance(node.op, Carry) and node.op.label in present:
             then = graph.outputs[f"carry.{node.op.label}"]
             last = apply(Slice(0, node.op.steps - 1, 1), then)
-            finals[f"lane.{node.op.label}"] = apply(Reshape(node.op.shape), last)
+            finals[f"slot.{node.op.label}"] = apply(Reshape(node.op.shape), last)
     return closed({**graph.outputs, **finals}, following(graph))

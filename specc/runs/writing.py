@@ -77,7 +77,7 @@ class Writing:
         return " " if self.level == "word" else ""
 
     def writer(self, net: Net) -> Writer:
-        """The writer of a net that was compiled for `program`, one lane."""
+        """The writer of a net that was compiled for `program`, one slot."""
         from specc.runtime.sample import Writer
 
         return Writer(net, self.vocabulary, self.unknown)
@@ -167,7 +167,7 @@ class Sampled:
         assert recipe.sample is not None
         own.set_params(self._net.params)
         for name, array in self._net.states.items():
-            # those of a stream have a lane for each example, and are the training's own
+            # those of a stream have a slot for each example, and are the training's own
             if name in own.states and own.states[name].shape == array.shape:
                 own.states[name][...] = array
         writer, space = self._writing.writer(own), self._writing.space

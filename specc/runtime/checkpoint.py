@@ -158,8 +158,8 @@ def not_finite(tensors: Mapping[str, np.ndarray]) -> str | None:
 def restore(path: Path, net: CompiledModel, streams: bool = True) -> Progress:
     """Puts the arrays of a checkpoint into the model. Raises `RunError`, having changed nothing.
 
-    Without `streams` what the lanes of a stream have left is left out: the model may have other
-    lanes. A checkpoint of an older version of specc has no checksum, and is taken without one.
+    Without `streams` what the slots of a stream have left is left out: the model may have other
+    slots. A checkpoint of an older version of specc has no checksum, and is taken without one.
     """
     found, progress = _read(path)
     live = tensors(net)

@@ -118,14 +118,14 @@ class StepModel(Protocol):
     ports: tuple[Port, ...]
 
     @property
-    def lanes(self) -> Mapping[str, np.ndarray]:
+    def slots(self) -> Mapping[str, np.ndarray]:
         """The states of each stream, [batch, *shape]."""
         ...
 
     def predict_rows(
-        self, data: Mapping[str, Column], lanes: Mapping[str, np.ndarray]
+        self, data: Mapping[str, Column], slots: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """Return the outputs of one step, [n, *shape] each, and update `lanes` in place."""
+        """Return the outputs of one step, [n, *shape] each, and update `slots` in place."""
         ...
 
 

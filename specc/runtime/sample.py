@@ -1,6 +1,6 @@
 """Texts that a model writes, symbol by symbol.
 
-    writer = Writer(net, vocabulary)       # a net of one step and one lane
+    writer = Writer(net, vocabulary)       # a net of one step and one slot
     for symbol in writer.write("ROMEO:", 500, temperature=0.8, seed=1): ...
 
 The model reads one symbol, its cells keep their state, and its output is a score for each symbol
@@ -20,7 +20,7 @@ from specc.runtime.decode import draw
 
 
 class Writer:
-    """A compiled model of one step and one lane, with what its cells remember."""
+    """A compiled model of one step and one slot, with what its cells remember."""
 
     def __init__(self, net: StepModel, vocabulary: Sequence[str], unknown: str | None = None):
         """`unknown` replaces symbols that are not in the vocabulary, if the vocabulary has it."""
@@ -35,12 +35,12 @@ class Writer:
         for port in net.ports:
             if port.length_of == self.port.name:
                 self._data[port.name] = Column(np.ones((1,), np.int32))
-        self._lanes = {name: np.zeros_like(array[:1]) for name, array in net.lanes.items()}
+        self._slots = {name: np.zeros_like(array[:1]) for name, array in net.slots.items()}
 
     def read(self, number: int) -> np.ndarray:
         """The scores of what may follow, after one more symbol: [symbols]."""
         self._symbol[...] = number
-        outputs = self.net.predict_rows(self._data, self._lanes)
+        outputs = self.net.predict_rows(self._data, self._slots)
         self._begin[...] = 0
         scores = next(array for array in outputs.values() if array.size == len(self.vocabulary))
         return scores.reshape(-1).astype(np.float64)

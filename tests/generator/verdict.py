@@ -66,8 +66,8 @@ class _Comparison:
         found = {("param", path): array for path, array in net.params.items()}
         found |= {("state", path): array for path, array in net.states.items()}
         found |= {
-            ("lane", label): np.zeros((rows, *array.shape[1:])) if anew else array
-            for label, array in net.lanes.items()
+            ("slot", label): np.zeros((rows, *array.shape[1:])) if anew else array
+            for label, array in net.slots.items()
         }
         found |= {(port.role, port.name): data[port.name].array for port in ports}
         found["weight_of_example", ""] = np.full(rows, 1 / rows)
@@ -158,7 +158,7 @@ class _Comparison:
         graph = lower.closed(kept, lower.following(graph))
         alone = (BatchMean, Peers, Uniform)
         terms = (*self.program.losses, *self.program.metrics)
-        if net.lanes or any(
+        if net.slots or any(
             isinstance(node.op, alone) for node in topological([term.node for term in terms])
         ):
             return  # the figures depend on the batch

@@ -64,7 +64,7 @@ def results(net, counts=()) -> dict[str, bytes]:
     calls if predictions are wanted of so many rows.
     """
     batch = net.batch
-    rows = 2 * batch if net.lanes else 2 * batch + batch // 2  # the last batch may not be full
+    rows = 2 * batch if net.slots else 2 * batch + batch // 2  # the last batch may not be full
     arrays = random_rows(net, rows)
     data = {name: Column(array) for name, array in arrays.items()}
     first = {name: array[:batch] for name, array in arrays.items()}

@@ -64,7 +64,7 @@ def assert_equal(one, two) -> None:
         two.steps_done,
     )
     assert one.on_divergence == two.on_divergence
-    for name in ("params", "states", "lanes"):
+    for name in ("params", "states", "slots"):
         a, b = dict(getattr(one, name)), dict(getattr(two, name))
         assert list(a) == list(b)
         for path in a:
@@ -95,7 +95,7 @@ def test_a_copy_goes_on_in_its_streams():
     net = specc.compile(specc.load(Source("s.dl", STREAM)), threads=1, seed=0)
     data = {"text": np.arange(8).reshape(2, 4) % 5, "next_": np.arange(1, 9).reshape(2, 4) % 5}
     net.step(**data)
-    assert any(array.any() for array in net.lanes.values())
+    assert any(array.any() for array in net.slots.values())
     other = pickle.loads(pickle.dumps(net))
     assert_equal(net, other)
     assert net.step(**data) == other.step(**data)

@@ -50,24 +50,24 @@ def compiled(cell, steps, batch, threads=1, port="stream", dtype="float64"):
 
 
 def windows(x, steps):
-    """A long sequence for each lane, [lanes, total, ..], as rows of a stream, window by window."""
-    lanes, total = x.shape[:2]
-    parts = x.reshape(lanes, total // steps, steps, *x.shape[2:])
+    """A long sequence for each lane, [slots, total, ..], as rows of a stream, window by window."""
+    slots, total = x.shape[:2]
+    parts = x.reshape(slots, total // steps, steps, *x.shape[2:])
     return np.ascontiguousarray(parts.swapaxes(0, 1)).reshape(-1, steps, *x.shape[2:])
 
 
 @pytest.mark.parametrize(("cell", "threads"), in_turn(CELLS, [1, 3, 2]))
 def test_windows_of_a_stream_equal_one_long_pass(cell, threads):
-    # 21 lanes fill more than one vector, so that there is work for each thread
-    lanes, count, steps = 21, 4, 5
+    # 21 slots fill more than one vector, so that there is work for each thread
+    slots, count, steps = 21, 4, 5
     rng = np.random.default_rng(0)
     x, y = (
-        rng.standard_normal((lanes, count * steps, 3)),
-        rng.standard_normal((lanes, count * steps, 2)),
+        rng.standard_normal((slots, count * steps, 3)),
+        rng.standard_normal((slots, count * steps, 2)),
     )
-    long = compiled(cell, count * steps, lanes, threads, port="input")
-    net = compiled(cell, steps, lanes, threads)
-    begin = np.arange(count * lanes) < lanes
+    long = compiled(cell, count * steps, slots, threads, port="input")
+    net = compiled(cell, steps, slots, threads)
+    begin = np.arange(count * slots) < slots
     data = {
         "x": Column(windows(x, steps)),
         "y": Column(windows(y, steps)),
@@ -77,7 +77,7 @@ def test_windows_of_a_stream_equal_one_long_pass(cell, threads):
     wanted = long.forward(x=x)["w"]
     np.testing.assert_allclose(found, windows(wanted, steps), rtol=1e-10, atol=1e-10)
     loss, _ = long.loss_and_gradients(x=x, y=y)
-    figures = net.evaluate_rows(data, np.arange(count * lanes))
+    figures = net.evaluate_rows(data, np.arange(count * slots))
     assert figures["loss"] == pytest.approx(loss, rel=1e-10)
 
 
@@ -106,25 +106,25 @@ WHOLE = [
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_networks_of_all_kinds_go_on_from_window_to_window(name):
-    text, lanes, count = NETWORKS[name], 5, 3
+    text, slots, count = NETWORKS[name], 5, 3
     steps = int(re.search(r"seq time = (\d+)", text)[1])
     long = specc.compile(
         load(text.replace(f"time = {steps}", f"time = {steps * count}")),
-        batch=lanes,
+        batch=slots,
         dtype="float64",
         threads=1,
     )
     net = specc.compile(
-        load(text.replace("input", "stream")), batch=lanes, dtype="float64", threads=2, shards=2
+        load(text.replace("input", "stream")), batch=slots, dtype="float64", threads=2, shards=2
     )
     randomized(long)
     net.set_params(dict(long.params))
     port = next(each for each in long.ports if each.role == "input")
-    x = examples(long.program, lanes)[port.name]
+    x = examples(long.program, slots)[port.name]
     wanted = long.forward(**{port.name: x})["w"]
     data = {
         port.name: Column(windows(x, steps).astype(np.int32 if port.kind == "class" else float)),
-        f"{port.name}.begin": Column(np.arange(count * lanes) < lanes),
+        f"{port.name}.begin": Column(np.arange(count * slots) < slots),
     }
     np.testing.assert_allclose(
         net.predict_rows(data)["w"], windows(wanted, steps), rtol=1e-10, atol=1e-10
@@ -139,11 +139,11 @@ def test_gradients_stop_at_the_edge_of_a_window(cell):
     x, y = rng.standard_normal((2, 2, steps, 3)), rng.standard_normal((2, 2, steps, 2))
 
     def after_the_first(net):
-        net.predict_rows({"x": Column(x[0]), "x.begin": Column(np.ones(2, bool))}, net.lanes)
+        net.predict_rows({"x": Column(x[0]), "x.begin": Column(np.ones(2, bool))}, net.slots)
 
     net = compiled(cell, steps, 2)
     after_the_first(net)
-    start = {name: array.copy() for name, array in net.lanes.items()}
+    start = {name: array.copy() for name, array in net.slots.items()}
     before = {path: array.copy() for path, array in net.params.items()}
     net.steps_done = 1  # so that the stream goes on
     net.step(x=x[1], y=y[1])
@@ -153,8 +153,8 @@ def test_gradients_stop_at_the_edge_of_a_window(cell):
     data = {"x": Column(x[1]), "x.begin": Column(np.zeros(2, bool))}
 
     def loss():
-        lanes = {name: array.copy() for name, array in start.items()}
-        return np.mean((other.predict_rows(data, lanes)["w"] - y[1]) ** 2)
+        slots = {name: array.copy() for name, array in start.items()}
+        return np.mean((other.predict_rows(data, slots)["w"] - y[1]) ** 2)
 
     for path, array in other.params.items():
         array[...] = before[path]
@@ -207,7 +207,7 @@ def test_steps_of_the_interface_go_on_unless_told_otherwise():
     net.step(x=x, y=y)
     anew = net.step(**{"x": x, "y": y, "x.begin": [True, True]})
     assert going_on != anew
-    with pytest.raises(ValueError, match="in 2 lanes: a step takes as many examples, not 1"):
+    with pytest.raises(ValueError, match="in 2 slots: a step takes as many examples, not 1"):
         net.step(x=x[:1], y=y[:1])
 
 
@@ -216,13 +216,13 @@ def test_evaluation_and_prediction_leave_the_lanes_of_training_alone():
     rng = np.random.default_rng(4)
     x, y = rng.standard_normal((2, 3, 3)), rng.standard_normal((2, 3, 2))
     net.step(x=x, y=y)
-    kept = {name: array.copy() for name, array in net.lanes.items()}
+    kept = {name: array.copy() for name, array in net.slots.items()}
     assert kept and all(array.any() for array in kept.values())
     data = {"x": Column(x), "y": Column(y), "x.begin": Column(np.ones(2, bool))}
     net.evaluate_rows(data, np.arange(2))
     net.forward(x=x)
     net.loss_and_gradients(x=x, y=y)
-    assert all(np.array_equal(net.lanes[name], kept[name]) for name in kept)
+    assert all(np.array_equal(net.slots[name], kept[name]) for name in kept)
 
 
 # Training.
@@ -281,7 +281,7 @@ def test_a_stream_that_was_interrupted_goes_on_as_if_it_had_not_been(corpus, mon
     monkeypatch.setattr(loop, "STRETCH_SECONDS", 0.0)  # a stretch is one step
     whole, run = _trained(corpus, "whole")
     cut, other = _trained(corpus, "cut", [3, 5, 16, 2])
-    assert whole.params and whole.lanes
+    assert whole.params and whole.slots
     for path, array in whole.params.items():
         assert np.array_equal(array, cut.params[path]), path
     for path, array in whole.states.items():
@@ -301,10 +301,10 @@ def test_each_epoch_of_a_stream_begins_anew(corpus):
     )
     one = {name: array.copy() for name, array in net.params.items()}
     part = data.training
-    for array in net.lanes.values():
+    for array in net.slots.values():
         array[...] = 7  # what another epoch has left
     first = net.train(part.columns, part.rows[:2], 0, 10, 10)[0, 0]
-    for array in net.lanes.values():
+    for array in net.slots.values():
         array[...] = 0
     for name, array in net.params.items():
         array[...] = one[name]

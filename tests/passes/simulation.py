@@ -68,8 +68,8 @@ class _Simulation:
     def space(self, place: Place, shard: int, size: int) -> _Memory:
         """The memory that a place lies in: an arena is one of each shard, or of a whole team."""
         plan = self.plan
-        key = (place.space, shard) if place.space in ("arena", "lane") else (place.space, 0)
-        if place.space.startswith("lane."):
+        key = (place.space, shard) if place.space in ("arena", "slot") else (place.space, 0)
+        if place.space.startswith("slot."):
             key = place.space, shard
         known = {"arena": plan.arena_bytes, "shared": plan.shared_bytes}
         made = self.memory.setdefault(key, _Memory.of(known.get(place.space, 0)))
@@ -160,7 +160,7 @@ class _Simulation:
             if role == "step":  # within a loop
                 continue
             elements = self.elements(node, c_strides(node.type.shape), 0)
-            phase = -1 if role in ("param", "state", "lane") else 0
+            phase = -1 if role in ("param", "state", "slot") else 0
             is_divided = plan.team and plan.lanes > 1 and role in ("input", "target")
             if is_divided and node.type.kind == "float":
                 # whole vectors of an example's features

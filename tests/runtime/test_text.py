@@ -51,8 +51,8 @@ def test_a_window_without_a_step_behind_it_is_left_out(tmp_path):
     assert texts_of(data.training, data, "text") == ["abc"]
 
 
-def test_each_lane_of_a_stream_goes_on_where_it_stopped(tmp_path):
-    # six windows in two lanes: the first three, and the last three
+def test_each_slot_of_a_stream_goes_on_where_it_stopped(tmp_path):
+    # six windows in two slots: the first three, and the last three
     data = loaded(tmp_path, STREAM, "abcdefghijklmnopqrs", batch=2)
     assert data.training.is_stream
     assert texts_of(data.training, data, "text") == ["abc", "jkl", "def", "mno", "ghi", "pqr"]
@@ -61,7 +61,7 @@ def test_each_lane_of_a_stream_goes_on_where_it_stopped(tmp_path):
     assert begins.tolist() == [True, True, False, False, False, False]
 
 
-def test_what_is_less_than_a_window_for_each_lane_is_not_used(tmp_path):
+def test_what_is_less_than_a_window_for_each_slot_is_not_used(tmp_path):
     data = loaded(tmp_path, STREAM, "abcdefghijklmnop", batch=2)  # five windows
     assert texts_of(data.training, data, "text") == ["abc", "ghi", "def", "jkl"]
 
@@ -223,10 +223,10 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_batch_of_the_command_line_is_the_number_of_lanes(folder, capfd):
+def test_the_batch_of_the_command_line_is_the_number_of_slots(folder, capfd):
     assert status_of(["train", "m.dl", "batch=3", "--quiet", "--threads", "1"]) == 0
     record = json.loads((folder / "runs/m/1/run.json").read_text())
-    assert record["examples"] == {"training": 78, "validation": 18}  # 79 and 19 windows in 3 lanes
+    assert record["examples"] == {"training": 78, "validation": 18}  # 79 and 19 windows in 3 slots
     capfd.readouterr()
     assert status_of(["eval", "runs/m/1", "--threads", "1", "--json"]) == 0
     values = (folder / "runs/m/1/metrics.csv").read_text().splitlines()[-1].split(",")

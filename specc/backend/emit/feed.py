@@ -40,7 +40,7 @@ def gather_float(
     frame: "int64[8]",
     control: "control",
     out: "int",
-    slot: "int",
+    port: "int",
     size: "int",
     skipped: "int",
     first_example: "int",
@@ -59,11 +59,11 @@ def gather_float(
     start = control[0] * frame[2]
     count = min(frame[2], frame[1] - start)
     order = view(frame[0], (frame[1],), int64)
-    data = view(frame[slot], (1 << 40,), column)
-    affine = view(frame[slot + 1], (2,), float64)
+    data = view(frame[port], (1 << 40,), column)
+    affine = view(frame[port + 1], (2,), float64)
     scale = affine[0]
     shift = affine[1]
-    pitch = frame[slot + 2]
+    pitch = frame[port + 2]
     last = min(first_example + examples, count) - 1
     if lanes == 1:
         at = order[start + min(first_example, last)] * pitch
@@ -75,14 +75,14 @@ def gather_float(
     squares = size // width if lanes % width == 0 else 0
     for lane in range(0, lanes if squares else 0, width):
         tile(
-            frame[slot] + column_item * skipped,
+            frame[port] + column_item * skipped,
             frame[0] + 8 * start,
             first_example + lane,
             last,
             pitch,
             out + item * lane,
             lanes,
-            frame[slot + 1],
+            frame[port + 1],
             squares,
         )
     values = view(out, (size * lanes,), real)
@@ -98,7 +98,7 @@ def gather_int(
     frame: "int64[8]",
     control: "control",
     out: "int32[size * lanes]",
-    slot: "int",
+    port: "int",
     size: "int",
     classes: "int",
     lanes: "int",
@@ -109,10 +109,10 @@ def gather_int(
     start = control[0] * frame[2]
     count = min(frame[2], frame[1] - start)
     order = view(frame[0], (frame[1],), int64)
-    data = view(frame[slot], (1 << 40,), column)
+    data = view(frame[port], (1 << 40,), column)
     for lane in range(lanes):
         k = min(min(lane, examples - 1) + control[1] * examples, count - 1)
-        source = row(data, order[start + k] * frame[slot + 2], size)
+        source = row(data, order[start + k] * frame[port + 2], size)
         for f in range(size):
             value = source[f]
             if value < 0 or value >= classes:
@@ -126,7 +126,7 @@ def gather_bool(
     frame: "int64[8]",
     control: "control",
     out: "uint8[size * lanes]",
-    slot: "int",
+    port: "int",
     size: "int",
     lanes: "int",
     examples: "int",
@@ -136,10 +136,10 @@ def gather_bool(
     start = control[0] * frame[2]
     count = min(frame[2], frame[1] - start)
     order = view(frame[0], (frame[1],), int64)
-    data = view(frame[slot], (1 << 40,), column)
+    data = view(frame[port], (1 << 40,), column)
     for lane in range(lanes):
         k = min(min(lane, examples - 1) + control[1] * examples, count - 1)
-        source = row(data, order[start + k] * frame[slot + 2], size)
+        source = row(data, order[start + k] * frame[port + 2], size)
         for f in range(size):
             out[f * lanes + lane] = 1 if source[f] != 0 else 0
 
@@ -182,7 +182,7 @@ def write_rows(
     frame: "int64[8]",
     control: "control",
     values: "element[size * lanes]",
-    slot: "int",
+    port: "int",
     size: "int",
     lanes: "int",
     examples: "int",
@@ -192,7 +192,7 @@ def write_rows(
 ):
     start = control[0] * frame[2]
     count = min(frame[2], frame[1] - start)
-    data = view(frame[slot], (1 << 40,), column)
+    data = view(frame[port], (1 << 40,), column)
     for lane in range(examples):
         k = control[1] * examples + lane
         if k < count:
@@ -206,7 +206,7 @@ def write_transposed(
     frame: "int64[8]",
     control: "control",
     values: "int",
-    slot: "int",
+    port: "int",
     size: "int",
     lanes: "int",
     examples: "int",
@@ -218,7 +218,7 @@ def write_transposed(
 ):
     start = control[0] * frame[2] + control[1] * examples
     count = min(min(frame[2], frame[1] - control[0] * frame[2]) - control[1] * examples, examples)
-    data = frame[slot] + item * start * size
+    data = frame[port] + item * start * size
     # squares of as many features as a vector has lanes, which are transposed; the last may overlap
     whole = count - count % width
     for square in range((size + width - 1) // width):

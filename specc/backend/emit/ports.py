@@ -50,7 +50,7 @@ def inputs(shard: Shard) -> Iterator[KernelCall]:
             arguments: Arguments = (
                 ("frame", Address("frame")),
                 ("out", out),
-                ("slot", Address("slot", name=label)),
+                ("port", Address("port", name=label)),
                 ("size", size),
             )
             if node.type.kind == "float":
@@ -101,7 +101,7 @@ def outputs(shard: Shard) -> Iterator[KernelCall]:
         arguments = (
             ("frame", Address("frame")),
             ("values", shard.viewed(node)),
-            ("slot", Address("slot", name=name)),
+            ("port", Address("port", name=name)),
             ("size", node.type.bound_elements),
             ("lanes", plan.lanes),
             ("examples", plan.examples),

@@ -53,7 +53,7 @@ class Prepared:
         self._count = -1 if others and self.needs_others else len(ports)
         types = {"class": "int64", "bool": "bool", "float": program.dtype}
         self.ports = [
-            (port, (rows, *port.shape), np.dtype(types[port.kind]), program.slot(port.name))
+            (port, (rows, *port.shape), np.dtype(types[port.kind]), program.frame_index(port.name))
             for port in ports
         ]
         self._order, self._steps = np.arange(rows), -(-rows // batch)
@@ -90,7 +90,7 @@ class Prepared:
                 ):
                     return None
                 if port.is_large:
-                    words[port.slot] = port.address_of(array)
+                    words[port.index] = port.address_of(array)
                 else:
                     port.buffer[...] = array
             words[_FIRST] = first
@@ -202,9 +202,9 @@ class _Fit:
 class _Input(_Fit):
     """A port, and the buffer that small arrays, and those of other types, are copied to."""
 
-    def __init__(self, port: Port, buffer: np.ndarray, slot: int, checks: bool):
+    def __init__(self, port: Port, buffer: np.ndarray, index: int, checks: bool):
         super().__init__(port, buffer.shape, checks)
-        self.buffer, self.slot, self._address = buffer, slot, buffer.ctypes.data
+        self.buffer, self.index, self._address = buffer, index, buffer.ctypes.data
         self.is_large = buffer.nbytes > COPIED
 
     def address_of(self, array: np.ndarray) -> int:
@@ -224,8 +224,8 @@ class CallMemory:
         self.program = self.linked.program_of_one if call.alone else self.linked.program
         inputs = call.inputs()
         self.inputs = [
-            _Input(port, buffer, slot, checks)
-            for (port, _, _, slot), buffer in zip(call.ports, inputs, strict=True)
+            _Input(port, buffer, index, checks)
+            for (port, _, _, index), buffer in zip(call.ports, inputs, strict=True)
         ]
         self.buffers = call.set_up(self.linked, inputs)
         frame: Any = self.linked.frame
@@ -248,15 +248,15 @@ class _Outputs(CallMemory):
         outputs = [(name, call.names[name], array) for name, array in self.buffers.outputs.items()]
         self._small = [(name, array.copy) for _, name, array in outputs if array.nbytes <= COPIED]
         self._large = [
-            (name, call.program.slot(port), Results(array.shape, array.dtype))
+            (name, call.program.frame_index(port), Results(array.shape, array.dtype))
             for port, name, array in outputs
             if array.nbytes > COPIED
         ]
 
     def given(self) -> dict[str, np.ndarray]:
         found = {}
-        for name, slot, results in self._large:
-            found[name], self.words[slot] = results.next()
+        for name, index, results in self._large:
+            found[name], self.words[index] = results.next()
         return found
 
     def found(self, results: dict[str, np.ndarray]) -> dict[str, np.ndarray] | None:

@@ -108,14 +108,16 @@ class CompiledProgram:
         self.ports = tuple(op.label for op in leaves if op.role in (Role.INPUT, Role.TARGET))
         self._ints = {op.label for op in leaves if op.type.kind != "float"}
         self.settings = sum(op.role == Role.SETTING for op in leaves)
-        self._slots = {
+        self._frame_index = {
             name: feed.PORTS + 3 * i
             for i, name in enumerate([*self.ports, *(name for name, _ in plan.emits)])
         }
         numbers = {"settings": self.settings}
         most = 2 * executor.processors() if self.threads == 1 else RUNS_OF_A_CREW
         self.storages: Pool[Storage] = Pool(
-            partial(Storage, plan, dtype, Outside(arrays, self._slots, numbers), self.threads),
+            partial(
+                Storage, plan, dtype, Outside(arrays, self._frame_index, numbers), self.threads
+            ),
             most,
             kept=1,
         )
@@ -128,15 +130,15 @@ class CompiledProgram:
         settings: np.ndarray | None = None,
         seed: int = 0,
         first: int = 0,
-        lanes: Mapping[str, np.ndarray] = {},
+        slots: Mapping[str, np.ndarray] = {},
         execute: Callable[[Linked, int], None] | None = None,
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Run ceil(len(order) / batch) steps over the rows `order`.
 
         Returns the records, float64 [steps, plan.record_width], and the batched outputs, each
         [len(order), *shape]. `settings` is float64 [steps, settings]. Random numbers depend on
-        `seed` and on the step, counted from `first`. `lanes` holds what a stream has left for each
-        lane, [batch, *shape] by its label; it is read, and then changed in place. `execute` runs
+        `seed` and on the step, counted from `first`. `slots` holds what a stream has left for each
+        slot, [batch, *shape] by its label; it is read, and then changed in place. `execute` runs
         the linked program instead, for so many steps (see `timing`)."""
         assert batch <= self.plan.batch, "the plan is for smaller batches"
         columns = self.columns(data)
@@ -151,9 +153,9 @@ class CompiledProgram:
             if steps and execute is not None:
                 execute(linked, steps)
             elif steps:
-                storage.take_lanes(lanes, batch)
+                storage.take_slots(slots, batch)
                 storage.executor.run(linked.program, steps)
-                storage.give_lanes(lanes, batch)
+                storage.give_slots(slots, batch)
         finally:
             self.storages.give(storage)
         return kept.records, kept.outputs
@@ -195,16 +197,16 @@ class CompiledProgram:
         frame[feed.SEED], frame[feed.FIRST] = np.uint64(seed % 2**64).astype(np.int64), first
         affine = np.array([(each.scale, each.shift) for each in columns.values()]).reshape(-1, 2)
         for i, name in enumerate(self.ports):
-            frame[self._slots[name]] = columns[name].array.ctypes.data
-            frame[self._slots[name] + 1] = affine.ctypes.data + 16 * i
-            frame[self._slots[name] + 2] = columns[name].array[:1].size
+            frame[self._frame_index[name]] = columns[name].array.ctypes.data
+            frame[self._frame_index[name] + 1] = affine.ctypes.data + 16 * i
+            frame[self._frame_index[name] + 2] = columns[name].array[:1].size
         for name, array in outputs.items():
-            frame[self._slots[name]] = array.ctypes.data
+            frame[self._frame_index[name]] = array.ctypes.data
         return Buffers(records, outputs, (settings, affine))
 
-    def slot(self, name: str) -> int:
+    def frame_index(self, name: str) -> int:
         """The place in the frame of the address of a port's or an output's array."""
-        return self._slots[name]
+        return self._frame_index[name]
 
     def columns(self, data: Mapping[str, Column]) -> dict[str, Column]:
         """The columns of this program's ports, of element types that the kernels read."""
@@ -246,7 +248,7 @@ class CompiledProgram:
         columns = {**dict(zip(self.ports, map(str, types), strict=True)), **self._output_columns()}
         shards = self._shards(columns)
         kernels = [*executor.KERNELS, *{call.kernel: None for calls in shards for call in calls}]
-        return Code(shards, load(kernels), feed.PORTS + 3 * len(self._slots) + 8)
+        return Code(shards, load(kernels), feed.PORTS + 3 * len(self._frame_index) + 8)
 
     def _shards(self, columns: Mapping[str, str]) -> list[list[KernelCall]]:
         """The calls of all shards."""

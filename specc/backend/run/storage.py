@@ -32,12 +32,12 @@ class Outside:
     """What all storages of a program share: the arrays of the model and places in the frame."""
 
     arrays: Mapping[str, np.ndarray]
-    slots: Mapping[str, int]
+    frame_index: Mapping[str, int]
     numbers: Mapping[str, int]
 
     def address(self, address: Address) -> int:
-        if address.space == "slot":
-            return self.slots[address.name]
+        if address.space == "port":
+            return self.frame_index[address.name]
         if address.space in self.numbers:
             return self.numbers[address.space]
         return self.arrays[address.space].ctypes.data + address.offset
@@ -51,10 +51,10 @@ class Storage:
         self.arena = aligned(plan.arena_bytes * plan.shards)
         self.shared = aligned(plan.shared_bytes)
         self.record = aligned(8 * plan.record_width)
-        self.lanes = {
-            f"lane.{node.op.label}": self._lane(node)
+        self.slots = {
+            f"slot.{node.op.label}": self._slot(node)
             for node in plan.graph.nodes
-            if isinstance(node.op, Input) and node.op.role == Role.LANE
+            if isinstance(node.op, Input) and node.op.role == Role.SLOT
         }
         self.threads = min(threads, plan.shards)
         # programs share one crew, but what one thread runs needs only the thread that calls it
@@ -67,7 +67,7 @@ class Storage:
     def bytes(self) -> int:
         """The memory that it takes."""
         own = self.arena.nbytes + self.shared.nbytes + self.record.nbytes
-        own += sum(array.nbytes for array in self.lanes.values())
+        own += sum(array.nbytes for array in self.slots.values())
         return own + sum(each.bytes for each in self._linked.values())
 
     def linked(self, code: Code) -> Linked:
@@ -77,16 +77,16 @@ class Storage:
             found = self._linked[code] = Linked(self, code, self._outside)
         return found
 
-    def _lane(self, node: Node) -> np.ndarray:
+    def _slot(self, node: Node) -> np.ndarray:
         """What a stream carries from step to step: [shards, elements, lanes]."""
         plan = self.plan
         shape = (plan.shards, node.type.bound_elements, plan.lanes)
         size = math.prod(shape) * np.dtype(self.dtype).itemsize
         return aligned(size).view(self.dtype).reshape(shape)
 
-    def take_lanes(self, lanes: Mapping[str, np.ndarray], batch: int) -> None:
-        for name, store in self.lanes.items():
-            given = lanes[label_of(name)].reshape(batch, -1)
+    def take_slots(self, slots: Mapping[str, np.ndarray], batch: int) -> None:
+        for name, store in self.slots.items():
+            given = slots[label_of(name)].reshape(batch, -1)
             for shard in range(self.plan.shards):
                 first = shard * self.plan.examples
                 every = np.minimum(
@@ -95,9 +95,9 @@ class Storage:
                 )
                 store[shard] = given[every].T  # lanes without an example repeat one (see the feed)
 
-    def give_lanes(self, lanes: Mapping[str, np.ndarray], batch: int) -> None:
-        for name, store in self.lanes.items():
-            taken = lanes[label_of(name)].reshape(batch, -1)
+    def give_slots(self, slots: Mapping[str, np.ndarray], batch: int) -> None:
+        for name, store in self.slots.items():
+            taken = slots[label_of(name)].reshape(batch, -1)
             for shard in range(self.plan.shards):
                 own = taken[shard * self.plan.examples :][: self.plan.examples]
                 own[...] = store[shard, :, : len(own)].T
@@ -170,8 +170,8 @@ class Linked:
         of = shard if address.shard is None else address.shard
         if space == "arena":
             return storage.arena.ctypes.data + of * storage.plan.arena_bytes + address.offset
-        if space in storage.lanes:
-            return storage.lanes[space][of].ctypes.data + address.offset
+        if space in storage.slots:
+            return storage.slots[space][of].ctypes.data + address.offset
         base = {
             "shared": storage.shared,
             "record": storage.record,

@@ -72,7 +72,7 @@ class _Placement:
 
     def place_leaf(self, node: Node, leaf: Input) -> None:
         """Place an input: in an array of its own, in the arena or in shared memory."""
-        if leaf.role in (Role.PARAM, Role.STATE, Role.LANE):
+        if leaf.role in (Role.PARAM, Role.STATE, Role.SLOT):
             self.places[node] = Place(f"{leaf.role}.{leaf.label}")
         elif node.type.batched:
             self.places[node] = self._in_arena(node, -1)
@@ -318,6 +318,6 @@ def _last_reads(
             shared = sharing.reads_until_phase_ends(s, root)
             last[root] = max(last.get(root, 0), end_of_phase[s.phase] if shared else i)
     for name, node in graph.outputs.items():
-        if node.type.batched and kind_of(name) not in (OutputKind.CARRY, OutputKind.LANE):
+        if node.type.batched and kind_of(name) not in (OutputKind.CARRY, OutputKind.SLOT):
             last[views[node].root] = len(order)
     return last

@@ -49,7 +49,7 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
     emits = tuple(
         (name, node)
         for name, node in graph.outputs.items()
-        if node.type.batched and kind_of(name) not in (OutputKind.CARRY, OutputKind.LANE)
+        if node.type.batched and kind_of(name) not in (OutputKind.CARRY, OutputKind.SLOT)
     )
     return Plan(
         graph=graph,

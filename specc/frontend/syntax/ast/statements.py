@@ -44,7 +44,7 @@ class Input(Node):
 class Stream(Node):
     """`stream NAME: type` declares a sequence that continues from batch to batch.
 
-    The data is cut into as many parallel lanes as a batch has examples, and cells carry their
+    The data is cut into as many parallel slots as a batch has examples, and cells carry their
     states from one window to the next. Gradients stop at the window's edge: truncated
     backpropagation through time. The windows of an `input` are independent instead.
 

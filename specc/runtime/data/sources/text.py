@@ -8,8 +8,8 @@ character elsewhere that is not among them is a mistake, unless `unknown = "?"` 
 instead; words always have an unknown one.
 
 An `input` gets windows that follow each other, each an example of its own. A `stream` is cut into
-as many lanes as a batch has examples: batch after batch goes through them side by side, and each
-lane goes on where it stopped. What is left over at the end, less than a window for each lane, is
+as many slots as a batch has examples: batch after batch goes through them side by side, and each
+slot goes on where it stopped. What is left over at the end, less than a window for each slot, is
 not used.
 """
 
@@ -140,22 +140,22 @@ def columns(
         begins.append(np.arange(count) == 0)
     x, y, begin = np.concatenate(windows), np.concatenate(shifted), np.concatenate(begins)
     is_stream = any(port.begin_of == source.name for port in request.derived)
-    lanes = batch if is_stream else 1
-    each = len(x) // lanes
+    slots = batch if is_stream else 1
+    each = len(x) // slots
     if not each:
         raise request.error(
             f"the text is too short: {len(x)} windows of {steps} steps cannot fill a batch of"
-            f" {lanes}"
+            f" {slots}"
             if len(x)
             else f"the text is shorter than one window of {steps} steps",
             argument=0,
             help="make `batch` or the sequence smaller",
         )
     if is_stream:
-        # row w * lanes + lane is window w of that lane
-        order = (np.arange(lanes) * each + np.arange(each)[:, None]).reshape(-1)
+        # row w * slots + slot is window w of that slot
+        order = (np.arange(slots) * each + np.arange(each)[:, None]).reshape(-1)
         x, y, begin = x[order], y[order], begin[order]
-        begin[:lanes] = True
+        begin[:slots] = True
     found = {source.name: Column(np.ascontiguousarray(x))}
     if target is not None:
         found[target.name] = Column(np.ascontiguousarray(y))
