@@ -97,7 +97,7 @@ def evaluate(
     require_rows(run, program.recipe, loaded, part, where, LISTENER.warn)
     progress = restore(run.best, net)
     rows = loaded.parts[part]
-    found = net.evaluate_rows(rows.columns, rows.rows)
+    found = net.evaluate_rows(rows.columns, rows.numbers)
     values = {short: float(found[name]) for name, short in short_names(net.columns).items()}
     tables = {
         name.removeprefix("metric."): value

@@ -116,5 +116,5 @@ def measured(target: Path, changes: dict[str, str], data: Path | None, threads: 
     if run is not None:
         restore(run.best, net)
     part = loaded.training
-    rows = part.rows[permutation(program.recipe.seed, 0, len(part))][: net.batch]
+    rows = part.numbers[permutation(program.recipe.seed, 0, len(part))][: net.batch]
     return net.flow(**{port.name: part.columns[port.name].values(rows) for port in net.ports})

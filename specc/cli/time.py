@@ -164,7 +164,7 @@ def _loaded(program: Program, net: Net, folder: Path) -> tuple[dict[str, Column]
     from specc.runtime.data import load
 
     part = load(program.recipe, net.ports, folder, parts=("training",)).training
-    return part.columns, part.rows
+    return part.columns, part.numbers
 
 
 def _rows(times: StepTimes, limits: Limits) -> list[Row]:

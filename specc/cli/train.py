@@ -184,7 +184,7 @@ def _tell(prepared: PreparedTraining) -> None:
     data = prepared.data
     net.programs.ready(Kind.TRAIN, data.training.columns, net.batch)
     if data.validation is not None:
-        net.evaluate_rows(data.validation.columns, data.validation.rows[:1])
+        net.evaluate_rows(data.validation.columns, data.validation.numbers[:1])
     steps = -(-len(data.training) // net.batch)
     count = sum(each.type.bound_elements for each in prepared.program.parameters)
     parts = ", ".join(f"{len(part):,} {name}" for name, part in data.parts.items())

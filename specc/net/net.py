@@ -219,12 +219,19 @@ class Net:
 
         See `report`.
         """
+        return self.report(self.means_of(data, order))
+
+    def means_of(self, data: Mapping[str, Column], order: np.ndarray) -> np.ndarray:
+        """The means of the records over all rows of `order`, in inference mode.
+
+        `report` makes losses and metrics of them.
+        """
         programs = self.programs.all_ready(Kind.EVALUATE, data, self.batch, len(order))
         with self.weights.lock.reading:
             records, _ = self.programs.run_all(programs, data, order)
         counts = np.full(len(records), self.batch)
         counts[-1] = len(order) - self.batch * (len(records) - 1)
-        return self.report(counts @ records / len(order))
+        return np.asarray(counts @ records / len(order))
 
     def report(self, means: np.ndarray) -> dict[str, float | np.ndarray]:
         """The values that follow from means over the data.

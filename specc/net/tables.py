@@ -19,7 +19,7 @@ from specc.pipeline import Kind
 from specc.recipe import DataCall, Port
 from specc.runtime.data import load
 from specc.runtime.data.field import Rows
-from specc.runtime.data.load import DataPart
+from specc.runtime.data.part import DataPart
 from specc.runtime.errors import AllMissing
 from specc.runtime.given import source
 from specc.runtime.metrics import short_names
@@ -59,7 +59,7 @@ def outputs(
 def evaluate(net: Net, data: object) -> dict[str, float | np.ndarray]:
     """Return the losses and metrics over the rows of a table, by their short names."""
     part = part_of(net, data, net.ports)
-    found = net.evaluate_rows(part.columns, part.rows)
+    found = net.evaluate_rows(part.columns, part.numbers)
     short = {name: float(found[full]) for full, name in short_names(net.columns).items()}
     tables = {
         name.removeprefix("metric."): value

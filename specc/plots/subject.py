@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from specc.ir.program import Program
     from specc.net.net import Net
     from specc.runs.listener import Listener
-    from specc.runtime.data.load import Data
+    from specc.runtime.data.part import Data
 
 MOST = 1_000_000
 """Examples that are predicted for a figure."""

@@ -126,7 +126,8 @@ class Recipe:
     them all. With `recompute` the backward pass computes values of the forward pass again, where
     keeping them takes more memory. With the `precision` "bfloat16" the operands of products are
     rounded. A checkpoint is written every `checkpoint_seconds` within an epoch, too. A training
-    is saved and ends after `max_time` seconds. On the way the model writes texts of `sample`
+    is saved and ends after `max_time` seconds. With a bound on `memory`, in MB, examples are read
+    from the disk while the model trains. On the way the model writes texts of `sample`
     symbols that begin with `prompt`, at a `temperature`. `columns` are the formulas of columns, in
     their order. `places` has the values of the settings that the file gives.
 
@@ -155,6 +156,7 @@ class Recipe:
     precision: str = PRECISIONS[0]
     checkpoint_seconds: float = 30
     max_time: float | None = None
+    memory: float | None = None
     sample: int | None = None
     prompt: str = ""
     temperature: float = 1.0

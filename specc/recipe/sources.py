@@ -44,6 +44,10 @@ _BY_NAME = (
     " A column is bound to the input or target of its name; `label = \"Species\"` names another"
     " column for it."
 )  # fmt: skip
+_SEVERAL = (
+    ' Several files with the same columns are read one after the other; `"part-*.csv"` names all'
+    " that fit."
+)
 _FILE = ("the name of a file",)
 PART = Setting("part", "choice", "train", ("train", "test"), "Which part of the data set is read.")
 
@@ -108,19 +112,22 @@ SOURCES: dict[str, DataSource] = {
         _FILE,
         settings=DELIMITED,
         names_ports=True,
+        more_files=True,
         doc="A table as text, whose first line has the names of the columns, plain or compressed"
-        " (gzip, zip)." + _BY_NAME,
+        " (gzip, zip)." + _BY_NAME + _SEVERAL,
     ),
     "tsv": DataSource(
         _FILE,
         settings=DELIMITED,
         names_ports=True,
+        more_files=True,
         doc="A table as text with tabs between the fields; the rest is as in `csv`.",
     ),
     "jsonl": DataSource(
         _FILE,
         settings=TABLE,
         names_ports=True,
+        more_files=True,
         doc="A JSON object on each line: its members are the columns. A list of equally many"
         " numbers on each line is a vector." + _BY_NAME,
     ),
@@ -128,12 +135,16 @@ SOURCES: dict[str, DataSource] = {
         _FILE,
         settings=TABLE,
         names_ports=True,
-        doc="A table in the Parquet format, read by pyarrow (extra `tables`)." + _BY_NAME,
+        more_files=True,
+        doc="A table in the Parquet format, read by pyarrow (extra `tables`)."
+        + _BY_NAME
+        + _SEVERAL.replace("csv", "parquet"),
     ),
     "feather": DataSource(
         _FILE,
         settings=TABLE,
         names_ports=True,
+        more_files=True,
         doc="A table in the Feather (Arrow IPC) format, read by pyarrow (extra `tables`)."
         + _BY_NAME,
     ),

@@ -68,7 +68,7 @@ def _scored(net: Net, part: DataPart) -> list[tuple[Meaning, np.ndarray, np.ndar
     if not meanings:
         return []
     columns = {
-        name: Column(each.array[part.rows], each.scale, each.shift)
+        name: Column(each.array[part.numbers], each.scale, each.shift)
         for name, each in part.columns.items()
     }
     outputs = net.predict_rows(columns)
@@ -132,7 +132,7 @@ def slices(
     words, counts = np.unique(values.astype(str), return_counts=True)
     found = {}
     for k in np.argsort(-counts, kind="stable")[:MOST_SLICES].tolist():
-        rows = part.rows[values.astype(str) == words[k]]
+        rows = part.numbers[values.astype(str) == words[k]]
         figures = net.evaluate_rows(part.columns, rows)
         names = short_names(net.columns)
         found[str(words[k])] = (
@@ -156,7 +156,7 @@ def column_texts(
     if port is not None and port.kind in ("class", "bool") and not port.shape:
         size = 2 if port.kind == "bool" else port.class_count
         words = ("false", "true") if port.kind == "bool" else net.encoding.names(name, size)
-        return [words[k] for k in part.columns[name].array[part.rows].astype(int).tolist()]
+        return [words[k] for k in part.columns[name].array[part.numbers].astype(int).tolist()]
     known = [each.name for each in net.ports if each.kind in ("class", "bool") and not each.shape]
     table = None
     if call is not None and call.word not in ("text", "digits"):
@@ -169,5 +169,5 @@ def column_texts(
         hint = f"did you mean `{near}`?" if near else f"there are {', '.join(known) or 'none'}"
         raise ValueError(f"the data has no column `{name}` of words or classes; {hint}")
     texts = np.array(table.read([name], [name]).raw[name].texts(), object)
-    rows = part.rows if part.source is None else part.source.kept[part.rows]
+    rows = part.numbers if part.source is None else part.source.kept[part.numbers]
     return texts[rows].tolist()

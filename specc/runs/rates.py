@@ -81,9 +81,9 @@ def sweep(
     rates = [low * (high / low) ** (step / (steps - 1)) for step in range(steps)]
     order = np.concatenate(
         [
-            np.random.Generator(np.random.PCG64([net.seed, epoch])).permutation(part.rows)
+            np.random.Generator(np.random.PCG64([net.seed, epoch])).permutation(part.numbers)
             if not part.is_stream
-            else part.rows
+            else part.numbers
             for epoch in range(-(-steps * net.batch // len(part)))
         ]
     )[: steps * net.batch]

@@ -230,7 +230,12 @@ OVERFIT_EPOCHS = 200
 
 def first_of(data: Data, count: int) -> Data:
     """Return the first training examples, to train and to validate on."""
-    part = replace(data.training, rows=data.training.rows[:count])
+    from specc.runtime.data import DataPart
+
+    part = data.training
+    if part.stored is not None:
+        part = DataPart(part.stored.read([(0, min(count, len(part)))]), part.numbers[:count])
+    part = replace(part, rows=part.rows[:count])
     return replace(data, parts={"training": part, "validation": part})
 
 

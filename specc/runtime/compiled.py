@@ -81,6 +81,10 @@ class CompiledModel(Protocol):
         """Return the exact values over all rows of `order`, in inference mode, by name."""
         ...
 
+    def means_of(self, data: Mapping[str, Column], order: np.ndarray) -> np.ndarray:
+        """Return the means of the records over all rows of `order`, in inference mode."""
+        ...
+
     def report(self, means: np.ndarray) -> Values:
         """Return the values that follow from means of the records over many steps.
 

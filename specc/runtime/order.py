@@ -23,6 +23,20 @@ def permutation(seed: int, stream: int, count: int) -> np.ndarray:
     return np.argsort(bits.random_raw(count), kind="stable")
 
 
+def numbers_of_rows(seed: int, stream: int, rows: np.ndarray) -> np.ndarray:
+    """A random number for each of some rows, by their numbers: uint64 `[count]`.
+
+    They are those that `permutation(seed, stream, ...)` sorts by, whatever the number of rows.
+    """
+    if not len(rows):
+        return np.zeros(0, np.uint64)
+    first = int(rows.min()) // 4  # a counter gives four numbers
+    key = np.array([seed % 2**64, stream], np.uint64)
+    bits = np.random.Philox(key=key, counter=np.array([first, 0, 0, 0], np.uint64))
+    drawn = bits.random_raw(int(rows.max()) + 1 - 4 * first)
+    return np.asarray(drawn[rows - 4 * first])
+
+
 def grouped(
     order: np.ndarray, lengths: np.ndarray, batch: int, seed: int, stream: int
 ) -> np.ndarray:

@@ -21,6 +21,7 @@ import numpy as np
 
 from specc.recipe import DataCall, Recipe
 from specc.runtime.data import DataPart
+from specc.runtime.data.shards import expanded
 
 SPLIT = "the last of permutation(seed, SPLIT, count), or of a text its end"  # order.py
 CHUNK = 2**24  # bytes of a column that are gathered at once
@@ -98,6 +99,10 @@ def values(part: DataPart, vocabularies: Mapping[str, Sequence[str]]) -> dict[st
         words = list(vocabularies.get(name, ()))
         form = [array.dtype.str, array.shape[1:], len(part), column.scale, column.shift, words]
         hashed = hashlib.sha256(json.dumps(form).encode())
+        if part.stored is not None:
+            hashed.update(part.stored.hashes[name].encode())
+            found[name] = hashed.hexdigest()
+            continue
         size = max(1, array.dtype.itemsize * int(np.prod(array.shape[1:])))
         step = max(1, CHUNK // size)
         for start in range(0, len(part), step):
@@ -111,7 +116,7 @@ def files(recipe: Recipe, folder: Path) -> dict[str, str]:
     """Return the hash of each data file that a recipe names and that is there."""
     found = {}
     for call in (recipe.data, recipe.validate, recipe.test):
-        for given in call.arguments if isinstance(call, DataCall) else ():
+        for given in expanded(call, folder).arguments if isinstance(call, DataCall) else ():
             if not isinstance(given, str):
                 continue  # a table of Python
             path = folder / Path(given).expanduser()

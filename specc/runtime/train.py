@@ -25,12 +25,13 @@ from specc.runtime import checkpoint
 from specc.runtime.bad_step import bad_step, is_finite
 from specc.runtime.checkpoint import Progress
 from specc.runtime.compiled import CompiledModel, Finding, Values
-from specc.runtime.data import Data
+from specc.runtime.data import Data, DataPart
 from specc.runtime.errors import Diverged, RunError, diagnostic, start_of
 from specc.runtime.keeper import InFolder, Keeper
 from specc.runtime.metrics import Epoch, short_names
 from specc.runtime.order import grouped, permutation
 from specc.runtime.run import RunFolder
+from specc.runtime.supply import FromDisk, FromMemory, window_bytes, windows_of
 
 STRETCH_SECONDS = 0.2
 ROUNDING = 1e-6  # relative rounding error of a mean in float32
@@ -79,6 +80,8 @@ def train(
         with suppress(RunError):  # the first failure is the one to tell of
             keeper.flush()
         raise
+    finally:
+        loop.supply.close()
     keeper.flush()
     return outcome
 
@@ -105,9 +108,13 @@ class _Loop:
         self.sizes[-1] = self.examples - net.batch * (self.steps_per_epoch - 1)
         self.names = short_names(net.columns)
         self.stretch_steps = 1
+        self.supply: FromMemory | FromDisk = FromMemory(data.training, net.batch)
+        if data.training.stored is not None:
+            size = window_bytes(recipe)
+            self.supply = FromDisk(data.training.stored, recipe.seed, net.batch, size)
         self._new_epoch()
         if data.validation is not None:  # compiles, so that no epoch has to wait for it
-            net.evaluate_rows(data.validation.columns, data.validation.rows[:1])
+            net.evaluate_rows(data.validation.columns, np.arange(1))
 
     def run_on(self, should_stop: Callable[[], bool]) -> str:
         """Trains to the end, or until it is to stop."""
@@ -136,28 +143,27 @@ class _Loop:
 
     def _new_epoch(self) -> None:
         """What holds for the epoch that `progress` stands in."""
-        rows, epoch = self.data.training.rows, self.progress.epoch
-        if self.data.training.is_stream:
-            self.order = rows
-        else:
-            self.order = rows[permutation(self.recipe.seed, epoch, self.examples)]
+        supply, epoch = self.supply, self.progress.epoch
+        supply.begin(epoch)
+        if isinstance(supply, FromMemory) and not self.data.training.is_stream:
+            rows = self.data.training.numbers
+            order = rows[permutation(self.recipe.seed, epoch, self.examples)]
             total = self.recipe.epochs * self.steps_per_epoch
             lengths = self.net.lengths(self.data.training.columns, total)
             if lengths is not None:
-                self.order = grouped(self.order, lengths, self.net.batch, self.recipe.seed, epoch)
+                order = grouped(order, lengths, self.net.batch, self.recipe.seed, epoch)
+            supply.order = order
         self.epoch_examples, self.epoch_seconds = 0, 0.0
         if not self.progress.step:
             self.progress.records = np.zeros((0, self.net.record_width))
 
     def stretch(self) -> None:
         """Some steps of the epoch, in one call."""
-        progress, batch = self.progress, self.net.batch
+        progress = self.progress
         first = progress.epoch * self.steps_per_epoch + progress.step
         steps = min(self.stretch_steps, self._until_a_look(first))
-        rows = self.order[progress.step * batch :][: steps * batch]
-        records, seconds = self._timed(
-            self.net.train, self.data.training.columns, rows, first, *self._counts
-        )
+        columns, rows = self.supply.take(progress.step, steps)
+        records, seconds = self._timed(self.net.train, columns, rows, first, *self._counts)
         losses = records[:, 0]
         if not np.isfinite(losses).all():
             bad = int(np.argmin(np.isfinite(losses)))
@@ -196,7 +202,7 @@ class _Loop:
         done = (old.epoch + 1) * self.steps_per_epoch
         held_out: Values | None = None
         if validation is not None:
-            held_out, _ = self._timed(net.evaluate_rows, validation.columns, validation.rows)
+            held_out, _ = self._timed(self._evaluated, validation)
         what = "loss" if held_out is None else "validation loss"
         figures = training if held_out is None else held_out
         if not np.isfinite(figures["loss"]):
@@ -225,6 +231,17 @@ class _Loop:
         self.keeper.append(epoch)
         self.keeper.epoch(self.progress, is_best)
         return self.watch.epoch(epoch) is True
+
+    def _evaluated(self, part: DataPart) -> Values:
+        """Return the losses and metrics over a part; one on the disk is read in windows."""
+        net = self.net
+        if part.stored is None:
+            return net.evaluate_rows(part.columns, part.numbers)
+        total = np.zeros(net.record_width)
+        for start, stop in windows_of(part, self.recipe, net.batch):
+            columns = part.stored.read([(start, stop)])
+            total += net.means_of(columns, np.arange(stop - start)) * (stop - start)
+        return net.report(total / len(part))
 
     def _timed(self, function: Callable[..., Result], *arguments: object) -> tuple[Result, float]:
         """The result of a call of the model, and its seconds without those it took to compile."""
@@ -296,13 +313,14 @@ class _Loop:
 
     def _replay(self, start: int, end: int) -> None:
         """Repeat the steps `start` to `end` of this epoch; the model stands before the first."""
-        progress, batch = self.progress, self.net.batch
-        rows = self.order[start * batch : end * batch]
+        progress = self.progress
         records = progress.records[:start]
-        if len(rows):
+        while start < end:
+            columns, rows = self.supply.take(start, end - start)
             first = progress.epoch * self.steps_per_epoch + start
-            new = self.net.train(self.data.training.columns, rows, first, *self._counts)
+            new = self.net.train(columns, rows, first, *self._counts)
             records = np.concatenate([records, new])
+            start += len(new)
         progress.records, progress.step = records, end
 
     @property
@@ -316,11 +334,11 @@ class _Loop:
         net, batch, data = self.net, self.net.batch, self.data
         first = self.progress.epoch * self.steps_per_epoch + bad
         if bad < self.steps_per_epoch:
-            rows = self.order[bad * batch :][:batch]
-            return net.diagnose(data.training.columns, rows, first, *self._counts)
+            columns, rows = self.supply.take(bad, 1)
+            return net.diagnose(columns, rows, first, *self._counts)
         if data.validation is None:
             return None
-        columns, rows = data.validation.columns, data.validation.rows
+        columns, rows = data.validation.columns, data.validation.numbers
         for start in range(0, len(rows), batch):
             part = rows[start : start + batch]
             if not np.isfinite(net.evaluate_rows(columns, part)["loss"]):

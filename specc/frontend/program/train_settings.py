@@ -137,6 +137,19 @@ SETTINGS = (
         " count. The run is saved: `specc train --resume RUN` continues it.",
     ),
     Declared(
+        "memory",
+        "float",
+        bounds=((">", 0),),
+        default=None,
+        doc="The memory in MB that examples may take while the model trains, for data larger than"
+        " memory: they are read piece by piece, checked, written to the user's cache folder once,"
+        " and loaded from there in the background. Each epoch shuffles blocks of examples, and then"
+        " the examples of some hundred blocks at a time. `validate split` and `folds` choose rows"
+        " by their numbers, so the parts have about their shares. Medians and quantiles of `column`"
+        " formulas are those of 131,072 rows. For `csv`, `tsv`, `jsonl`, `parquet`, `feather`,"
+        " `npy` and `images`.",
+    ),
+    Declared(
         "sample",
         "int",
         bounds=((">", 0),),

@@ -19,7 +19,8 @@ load        all of it; `sizes` for open dimensions, `survey` for `specc check`
 """
 
 from specc.runtime.data.frames import table_of
-from specc.runtime.data.load import Data, DataPart, load
+from specc.runtime.data.load import load
+from specc.runtime.data.part import Data, DataPart
 from specc.runtime.data.sizes import open_sizes
 
 __all__ = ["Data", "DataPart", "load", "open_sizes", "table_of"]

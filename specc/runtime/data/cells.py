@@ -86,6 +86,9 @@ class Cells:
         truth = truth_of(raw.words.tolist())[raw.array]
         if (truth[~raw.gaps()] >= 0).all():
             return replace(raw, array=truth > 0, words=None)
+        if all(map(is_number, raw.words[np.unique(raw.array[~raw.gaps()])].tolist())):
+            numbers = np.array([float(each) if is_number(each) else 0.0 for each in raw.words])
+            return replace(raw, array=numbers[raw.array], words=None)
         return self._bad(lambda cell: is_number(cell), "a number")
 
     def _truth(self) -> Raw:

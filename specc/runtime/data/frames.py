@@ -105,6 +105,12 @@ def _name(name: object) -> str:
     return name
 
 
+def is_table(data: object) -> bool:
+    """Return whether an object is a table by itself, and not an iterable of some."""
+    is_own = isinstance(data, Mapping | Table | np.ndarray) or _is_records(data)
+    return is_own or _frame(data) is not None
+
+
 def _is_records(data: object) -> bool:
     """Return whether the object is a list of dicts of single values, one for each row."""
     if not isinstance(data, list | tuple) or not data:
@@ -260,6 +266,17 @@ def joined(parts: Sequence[Raw]) -> Raw:
     if any(each.kind == "words" for each in parts):
         if not all(each.kind == "words" for each in parts):
             raise TypeError(f"{first.title} holds texts in some batches and numbers in others")
-        return coded([text for each in parts for text in each.texts()], missing, first.title)
+        known = sorted({word for each in parts for word in _words(each)})
+        words = np.empty(len(known), object)
+        words[:] = known
+        places = {word: place for place, word in enumerate(known)}
+        own = [np.array([places[word] for word in _words(each)], np.int32) for each in parts]
+        codes = [at[each.array] for at, each in zip(own, parts, strict=True) if len(each)]
+        array = np.concatenate(codes) if codes else first.array
+        return Raw(array, words, missing, first.title, first.argument, False, first.are_names)
     array = np.concatenate([each.array for each in parts])
     return Raw(array, None, missing, first.title, first.argument, first.is_image)
+
+
+def _words(raw: Raw) -> list[str]:
+    return [] if raw.words is None else raw.words.tolist()

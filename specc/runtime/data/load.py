@@ -1,7 +1,7 @@
 """The parts of the data that a recipe names: read, checked, and cut.
 
     data = load(recipe, ports, folder)
-    data.training, data.validation       # Part(columns, rows)
+    data.training, data.validation       # DataPart(columns, rows)
 
 `validate split = 0.9` keeps nine tenths of the examples for training; which ones is drawn at random
 from the recipe's seed, so it is the same in each run and on each machine. Rows are only numbered:
@@ -10,21 +10,22 @@ the parts share their arrays. All mistakes of all sources come in one `DataError
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from specc.diagnostics import Diagnostic
-from specc.recipe import Column, DataCall, Port, Recipe
+from specc.recipe import DataCall, Port, Recipe
 from specc.runtime.data import bind
 from specc.runtime.data import fields as fields_of
 from specc.runtime.data.balance import balanced
+from specc.runtime.data.bound import collected, columns_of
 from specc.runtime.data.columns.evaluate import Statistics
-from specc.runtime.data.field import Field, Rows
+from specc.runtime.data.field import Field
 from specc.runtime.data.fields import Examples
+from specc.runtime.data.part import Data, DataPart, without_gaps
 from specc.runtime.data.parts import NAMES, require_no_leak
 from specc.runtime.data.parts import parts as divided
 from specc.runtime.data.readers import (
@@ -34,54 +35,11 @@ from specc.runtime.data.readers import (
 )
 from specc.runtime.data.request import Request, listed
 from specc.runtime.data.sources import text
+from specc.runtime.data.stream.streamed import streamed
 from specc.runtime.data.table import Raw, Table
-from specc.runtime.errors import AllMissing, DataError, data_error
+from specc.runtime.errors import DataError, data_error
 
 Vocabularies = Mapping[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True, eq=False)
-class DataPart:
-    """Some rows (int64) of columns, which are known by the names of their ports."""
-
-    columns: dict[str, Column]
-    rows: np.ndarray
-    is_stream: bool = False  # the rows have an order, and go on from batch to batch
-    fields: dict[str, Field] = field(default_factory=dict)  # of samples: where the values stand
-    source: Rows | None = None  # where rows of the file were left out
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-
-@dataclass(frozen=True, eq=False)
-class Data:
-    """The parts that were asked for: "training", "validation" and "test".
-
-    `vocabularies` are the words of "class" ports, in order. `ends` has the last symbol of the
-    training texts of a port, if all texts have the same one, and only at the end. `partial`
-    describes the part that was read of each file that a `limit` cut short. `counts` has the number
-    of examples in each source that was read ("data", "validate", "test"), or of symbols in each of
-    its texts. `left_out` describes the rows of each file that were left out. `statistics` is what
-    the formulas of columns have learned from the training part, as JSON.
-    """
-
-    parts: Mapping[str, DataPart]
-    vocabularies: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    ends: dict[str, str] = field(default_factory=dict)
-    partial: tuple[str, ...] = ()
-    counts: dict[str, list[int]] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
-    statistics: Statistics = field(default_factory=dict)
-
-    @property
-    def training(self) -> DataPart:
-        """The examples to train on, which must be among the parts that were asked for."""
-        return self.parts["training"]
-
-    @property
-    def validation(self) -> DataPart | None:
-        return self.parts.get("validation")
 
 
 def load(
@@ -118,6 +76,8 @@ def load(
             recipe.span,
             help='add `data csv("train.csv")`, `data digits()` or another source',
         )
+    if recipe.memory is not None and limit is None:
+        return streamed(recipe, ports, folder, parts, job.vocabularies, job.statistics, job.counts)
     if recipe.data.word == "text":
         return _load_text(
             recipe, recipe.data, ports, folder, parts, job.vocabularies, limit, job.counts
@@ -170,7 +130,7 @@ class _Load:
         self.reads_training = "training" in self.parts or bool({*held_out} & {*self.parts})
         if not self.reads_training:
             return
-        with _collected(self.found):
+        with collected(self.found):
             assert recipe.data is not None, "the data were asked for; please report this"
             read = self.examples("data", recipe.data)
             request, by = read.request, next(iter(read.by.values()), None)
@@ -188,7 +148,7 @@ class _Load:
                     self.vocabularies.setdefault(port.name, words)
                 if (end := bind.end(fields[port.name], rows["training"])) is not None:
                     self.ends[port.name] = end
-            columns = _columns(request, fields, self.vocabularies, self.found)
+            columns = columns_of(request, fields, self.vocabularies, self.found)
             sampled = {} if self.limit is None else fields
             if recipe.balance is not None and recipe.balance in columns:
                 rows["training"] = balanced(columns[recipe.balance].array, rows["training"])
@@ -204,7 +164,7 @@ class _Load:
             source = "validate" if name == "validation" else name
             if name not in self.parts or not isinstance(call, DataCall):
                 continue
-            with _collected(self.found):
+            with collected(self.found):
                 read = self.examples(source, call)
                 fields, _ = read.fields(self.statistics)
                 # words cannot be compared with those of a training part that was not read
@@ -212,7 +172,7 @@ class _Load:
                 known: Vocabularies = self.vocabularies
                 if is_open:
                     known = _with_own_words(fields, self.vocabularies)
-                columns = _columns(read.request, fields, known, self.found)
+                columns = columns_of(read.request, fields, known, self.found)
                 self.loaded[name] = DataPart(columns, np.arange(read.count))
                 for each in read.by.values():
                     require_no_leak(read.request, recipe, self.by, name, each)
@@ -259,7 +219,7 @@ def _load_text(
         return whole.first(counts[source]) if source in counts else whole
 
     def part(name: str, source: text.Documents, known: tuple[str, ...]) -> None:
-        with _collected(found):
+        with collected(found):
             if source.is_part:
                 what = "characters" if source.level == "char" else "words"
                 partial.append(
@@ -276,7 +236,7 @@ def _load_text(
 
     is_part = False
     if known is None or "training" in parts or ("validation" in parts and held_out is not None):
-        with _collected(found):
+        with collected(found):
             whole = read("data", data)
             is_part = whole.is_part
             training, validation = whole.cut(held_out) if held_out else (whole, None)
@@ -287,7 +247,7 @@ def _load_text(
                 part("validation", validation, known)
     for name, call in (("validation", recipe.validate), ("test", recipe.test)):
         if name in parts and isinstance(call, DataCall) and known is not None:
-            with _collected(found):
+            with collected(found):
                 part(name, read("validate" if name == "validation" else name, call), known)
     if found:
         raise DataError(found)
@@ -336,14 +296,8 @@ def _extents(names: str, read: Examples) -> list[str]:
 
 
 def _left_out(names: str, read: Examples) -> list[str]:
-    """What a source left out: "`a.csv`: left out 2 of 150 rows, which have missing values"."""
     rows = read.rows
-    if rows is None:
-        return []
-    verb = "has" if rows.left_out == 1 else "have"
-    return [
-        f"{names}: left out {rows.left_out:,} of {rows.count:,} rows, which {verb} missing values"
-    ]
+    return [] if rows is None else [without_gaps(names, rows.left_out, rows.count)]
 
 
 def _with_own_words(fields: dict[str, Field], vocabularies: Vocabularies) -> Vocabularies:
@@ -357,83 +311,3 @@ def _with_own_words(fields: dict[str, Field], vocabularies: Vocabularies) -> Voc
         is_limited = texts is not None and texts.limit is not None
         found[name] = own if is_limited else tuple(sorted({*known, *own}))
     return found
-
-
-@contextmanager
-def _collected(found: list[Diagnostic]) -> Iterator[None]:
-    """Collect the diagnostics of a `DataError` in `found`; `AllMissing` is raised on."""
-    try:
-        yield
-    except AllMissing:
-        raise
-    except DataError as error:
-        found.extend(error.diagnostics)
-
-
-def _columns(
-    request: Request, fields: dict[str, Field], vocabularies: Vocabularies, found: list[Diagnostic]
-) -> dict[str, Column]:
-    columns = {}
-    by_name = {port.name: port for port in request.ports}
-    for port in request.ports:
-        with _collected(found):
-            columns[port.name] = bind.column(
-                request, port, fields[port.name], vocabularies.get(port.name)
-            )
-            _check_lengths(request, port, fields[port.name])
-    for port in request.derived:
-        if port.length_of:
-            first = by_name[port.length_of]
-            lengths = bind.lengths(first, fields[first.name])
-            columns[port.name] = Column(lengths)
-            for other in request.ports:
-                if other.sequence == first.sequence and fields[other.name].texts is not None:
-                    _check_equal(request, first, lengths, other, fields[other.name], found)
-        elif port.begin_of:  # without an order each example is a stream of its own
-            columns[port.name] = Column(np.ones(len(fields[port.begin_of].array), np.uint8))
-    return columns
-
-
-def _check_equal(
-    request: Request,
-    first: Port,
-    lengths: np.ndarray,
-    other: Port,
-    field: Field,
-    found: list[Diagnostic],
-) -> None:
-    """What runs over the same sequence is equally long."""
-    own = bind.lengths(other, field)
-    lengths = lengths[: len(own)]  # of samples the one may be longer
-    wrong = own[: len(lengths)] != lengths
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        found.extend(
-            request.error(
-                f"{field.place(row, 0)}: `{other.name}` has {own[row]} steps there, but"
-                f" `{first.name}` has {lengths[row]}",
-                argument=0,
-                help=f"both run over `{first.sequence}`: declare another `seq` for one of them",
-            ).diagnostics
-        )
-
-
-def _check_lengths(request: Request, port: Port, field: Field) -> None:
-    """Refuses texts without a symbol, and texts of another length where it does not vary."""
-    if field.texts is None:
-        return
-    names = {each.length_of for each in request.derived}
-    lengths = bind.lengths(port, field)
-    varies = any(each.name in names and each.sequence == port.sequence for each in request.ports)
-    wrong = lengths < 1 if varies else lengths != port.shape[0]
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise request.error(
-            f"{field.place(row, 0)}: `{port.name}` has {lengths[row]} steps there"
-            + ("" if varies else f", and not {port.shape[0]}"),
-            argument=0,
-            port=port,
-            help="leave out such examples"
-            if varies
-            else f"`class(..)[<= {port.sequence}]` is a sequence of varying length",
-        )

@@ -12,7 +12,7 @@ from pathlib import Path
 from specc.diagnostics import closest
 from specc.recipe import ColumnRule, DataCall, Port, Recipe
 from specc.recipe.sources import FRAME, SOURCES
-from specc.runtime.data import frames, match
+from specc.runtime.data import frames, match, shards
 from specc.runtime.data.request import Request, listed
 from specc.runtime.data.sources import arrow, cifar10, csv, digits, idx, images, jsonl, npz
 from specc.runtime.data.table import Table
@@ -45,6 +45,8 @@ def table_of_source(request: Request) -> Table:
             f"unknown data source `{word}`",
             help=f"did you mean `{near}`?" if near else f"there are {listed(SOURCES)}",
         )
+    if word in shards.WORDS and len(request.call.arguments) > 1:
+        return shards.joined(request, READERS[word])
     return READERS[word](request)
 
 
@@ -87,4 +89,4 @@ def request_of(
     """What a source is asked for: the ports whose values do not follow from another port's."""
     derived = tuple(port for port in ports if port.length_of or port.begin_of)
     own = tuple(port for port in ports if port not in derived)
-    return Request(call, own, folder, derived, limit, tuple(rules))
+    return Request(shards.expanded(call, folder), own, folder, derived, limit, tuple(rules))

@@ -176,18 +176,24 @@ class Request:
 
     def _unzipped(self, path: Path, argument: int, most: int) -> bytearray:
         """Return the bytes of the only file in a zip archive."""
-        with zipfile.ZipFile(path) as archive:
-            files = [each for each in archive.infolist() if not each.is_dir()]
-            files = [each for each in files if not each.filename.startswith("__MACOSX/")]
-            if len(files) != 1:
-                raise self.error(
-                    f"`{path}` holds {len(files)} files, where one is read",
-                    argument=argument,
-                    help="unpack it, and name the file",
-                    notes=[f"it has {listed(each.filename for each in files)}"],
-                )
-            with archive.open(files[0]) as unpacked:
-                return bytearray(unpacked.read(most))
+        with (
+            zipfile.ZipFile(path) as archive,
+            archive.open(self.only_file(archive, path, argument)) as unpacked,
+        ):
+            return bytearray(unpacked.read(most))
+
+    def only_file(self, archive: zipfile.ZipFile, path: Path, argument: int = 0) -> zipfile.ZipInfo:
+        """Return the file in an archive that holds no other. Raises `DataError`."""
+        files = [each for each in archive.infolist() if not each.is_dir()]
+        files = [each for each in files if not each.filename.startswith("__MACOSX/")]
+        if len(files) != 1:
+            raise self.error(
+                f"`{path}` holds {len(files)} files, where one is read",
+                argument=argument,
+                help="unpack it, and name the file",
+                notes=[f"it has {listed(each.filename for each in files)}"],
+            )
+        return files[0]
 
     def is_part(self, content: bytearray) -> bool:
         """Whether what was read of a file may be its beginning alone."""

@@ -18,6 +18,7 @@ from specc.runtime.data.parts import parts as divided
 from specc.runtime.data.readers import request_of, split_columns, table_of_source
 from specc.runtime.data.request import Request
 from specc.runtime.data.sources import text
+from specc.runtime.data.stream.learned import example_of, learned
 
 
 def open_sizes(
@@ -43,6 +44,11 @@ def open_sizes(
         for port in request.ports:
             if port.kind == "class":
                 found.add(port, port.classes, len(source.vocabulary()), source.is_part)
+        return found.sizes
+    if recipe.memory is not None and limit is None:
+        shapes = learned(request, recipe, {}, {}, is_whole=True).shapes
+        for port in request.ports:
+            found.add_field(port, example_of(port, shapes[port.name]))
         return found.sizes
     table = table_of_source(request)
     read = fields.read(request, table, split_columns(recipe, request, table))

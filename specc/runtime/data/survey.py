@@ -19,7 +19,8 @@ import numpy as np
 from specc.diagnostics import Diagnostic
 from specc.recipe import Port, Recipe
 from specc.recipe.data_warnings import Reach, large_batch, missing_classes, unreachable, unscaled
-from specc.runtime.data.load import DataPart, load
+from specc.runtime.data.load import load
+from specc.runtime.data.part import DataPart
 from specc.runtime.data.sizes import open_sizes
 from specc.runtime.errors import DataError
 
@@ -111,7 +112,7 @@ def _scale(recipe: Recipe, part: DataPart, port: Port) -> Diagnostic | None:
     if recipe.data is None or port.name not in part.columns or port.kind != "float":
         return None
     column, rows = part.columns[port.name], part.rows[:LOOKED_AT]
-    values = column.values(rows).reshape(len(rows), -1)
+    values = column.values(np.asarray(rows)).reshape(len(rows), -1)
     if np.mean(np.abs(values) > FAR) > SHARE:
         worst = int(np.argmax(np.abs(values).max(axis=1)))
         element = int(np.argmax(np.abs(values[worst])))

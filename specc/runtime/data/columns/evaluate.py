@@ -10,9 +10,9 @@ With `rows`, the training part, statistics are learned; without, those that are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from specc.recipe import ColumnRule, Formula
 from specc.recipe.words import WORDS
 from specc.runtime.data.columns import arithmetic, whole
 from specc.runtime.data.columns.steps import STEPS, ColumnStep, StepError
-from specc.runtime.data.columns.values import Value, as_truth, value_of
+from specc.runtime.data.columns.values import Value, as_numbers, as_truth, is_number, value_of
 from specc.runtime.data.request import Request, listed
 from specc.runtime.data.table import Columns, Table
 from specc.runtime.errors import DataError, data_error
@@ -156,6 +156,20 @@ def _no_column(
     )
 
 
+class Unlearned(Exception):
+    """A word whose statistics are not known before all pieces of the data have been seen."""
+
+
+class Learner(Protocol):
+    """What learns statistics from data that come piece by piece."""
+
+    def step(self, rule: str, step: ColumnStep, x: Value) -> None:
+        """Look at what a word is given of one piece; raise `Unlearned` if it has to learn."""
+
+    def wide(self, rule: str, step: ColumnStep, values: Mapping[str, Value]) -> None:
+        """Look at the columns of one piece that `rest` or `numbers` could take, as `step` does."""
+
+
 @dataclass
 class Evaluated:
     """The value of each rule, and what was learned."""
@@ -170,16 +184,27 @@ def evaluate(
     columns: Columns,
     statistics: Statistics | None = None,
     rows: np.ndarray | None = None,
+    learner: Learner | None = None,
 ) -> Evaluated:
-    """Carry out the rules of a plan. Raises `DataError` with every rule's first mistake."""
+    """Carry out the rules of a plan. Raises `DataError` with every rule's first mistake.
+
+    With a `learner` the columns are one piece of the data: rules that have something to learn, and
+    those that use them, are left out.
+    """
     found = Evaluated()
+    waiting: set[str] = set()
     wrong: list[DataError] = []
     given = statistics or {}
     for rule in plan.rules:
         learned = dict(given.get(rule.name, {}))
-        walker = _Walker(request, plan, columns, found.values, rule.name, learned, rows)
+        walker = _Walker(
+            request, plan, columns, found.values, rule.name, learned, rows, learner, waiting
+        )
         try:
             found.values[rule.name] = walker.value(rule.formula)
+        except Unlearned:
+            waiting.add(rule.name)
+            continue
         except DataError as error:
             wrong.append(error)
             continue
@@ -205,6 +230,8 @@ class _Walker:
     name: str
     learned: dict[str, dict[str, Any]]
     rows: np.ndarray | None
+    learner: Learner | None = None
+    waiting: Collection[str] = ()  # the rules before that have something to learn
 
     def value(self, formula: Formula) -> Value:
         """Return the value of a formula; raises `DataError` at it."""
@@ -224,10 +251,12 @@ class _Walker:
         if word == "name":
             if formula.value in self.values and formula.value != self.name:
                 return self.values[formula.value]
+            if formula.value in self.waiting and formula.value != self.name:
+                raise Unlearned
             return self._raw(formula.value)
         if word in ("columns", "numbers", "rest"):
             return self._wide(formula)
-        inputs = [self.value(each) for each in formula.inputs]
+        inputs = self._inputs(formula)
         if word == "concat":
             return whole.concatenated(inputs)
         if word == "if":
@@ -244,6 +273,18 @@ class _Walker:
             return arithmetic.binary(word, *inputs)
         return self._step(formula, inputs[0])
 
+    def _inputs(self, formula: Formula) -> list[Value]:
+        """Return the values of a word's inputs; all of them learn from a piece of the data."""
+        found, is_waiting = [], False
+        for each in formula.inputs:
+            try:
+                found.append(self.value(each))
+            except Unlearned:
+                is_waiting = True
+        if is_waiting:
+            raise Unlearned
+        return found
+
     def _raw(self, name: str) -> Value:
         return value_of(self.columns.raw[name], name)
 
@@ -253,6 +294,8 @@ class _Walker:
         if x.kind not in known.takes and known.takes != ("any",):
             x = self._understood(formula.word, x, known.takes)
         step = ColumnStep(formula, settings, self.rows, self.learned.get(formula.key, {}))
+        if self.learner is not None:
+            self.learner.step(self.name, step, x)
         found = STEPS[formula.word](step, x)
         if step.learned:
             self.learned[formula.key] = step.learned
@@ -266,6 +309,8 @@ class _Walker:
         if x.kind == "words" and x.words is not None and "words" not in takes:
             if (found := as_truth(x)) is not None:
                 return found
+            if (numbers := as_numbers(x)) is not None:
+                return numbers
             raise self._not_a_number(x)
         if x.kind == "dates":
             raise StepError(f"`{word}` takes numbers, not dates", help="`days(..)` counts the days")
@@ -273,7 +318,7 @@ class _Walker:
 
     def _not_a_number(self, x: Value) -> StepError:
         assert x.words is not None, "words have words; please report this"
-        strange = np.array([not _is_number(each) for each in x.words.tolist()], bool)
+        strange = np.array([not is_number(each) for each in x.words.tolist()], bool)
         wrong = strange[x.array] & ~x.gaps()
         row = int(np.argmax(wrong))
         return StepError(
@@ -287,10 +332,15 @@ class _Walker:
         names = self.plan.wide[self.name, formula.key]
         if formula.word == "rest":
             step = ColumnStep(formula, {}, self.rows, self.learned.get(formula.key, {}))
+            if self.learner is not None:
+                self.learner.wide(self.name, step, {name: self._raw(name) for name in names})
             found = whole.rest(step, {name: self._raw(name) for name in names})
             self.learned[formula.key] = step.learned
             return found
         values = {name: self._raw(name) for name in names}
+        if formula.word == "numbers" and self.learner is not None:
+            step = ColumnStep(formula, {}, self.rows, self.learned.get(formula.key, {}))
+            self.learner.wide(self.name, step, values)
         if formula.word == "numbers" and formula.key not in self.learned:
             values = {
                 name: each for name, each in values.items() if each.kind in ("numbers", "truth")
@@ -315,11 +365,3 @@ class _Walker:
             help=error.help,
             file=self.request.call.word,
         )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -102,6 +102,29 @@ def as_truth(x: Value) -> Value | None:
     return replace(x, kind="truth", array=found > 0, words=None)
 
 
+def as_numbers(x: Value) -> Value | None:
+    """Return words that are all numbers as numbers; None if another word occurs.
+
+    In a piece of a column all of them may be, though in others there are words.
+    """
+    assert x.words is not None, "only words can be numbers; please report this"
+    known = [float(each) if is_number(each) else np.nan for each in x.words.tolist()]
+    found, gaps = np.array(known, np.float64)[x.array], x.gaps()
+    found = np.where(gaps.reshape(-1, *[1] * (found.ndim - 1)), np.nan, found)
+    if np.isnan(found[~gaps]).any() or gaps.all():
+        return None
+    return replace(x, kind="numbers", array=found, words=None, missing=None)
+
+
+def is_number(text: str) -> bool:
+    """Return whether Python reads a text as a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def truth_of(words: Sequence[str]) -> np.ndarray:
     """Return 1 for words that mean yes, 0 for those that mean no, and -1 for others: int8."""
     meanings = [TRUTH.get(each.strip().lower()) for each in words]

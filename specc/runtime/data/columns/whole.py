@@ -13,6 +13,7 @@ import numpy as np
 
 from specc.runtime.data.columns.steps import ColumnStep, StepError, as_dates, truth
 from specc.runtime.data.columns.values import Value, as_truth
+from specc.runtime.data.table import coded
 
 MOST_WORDS = 64  # most different words of a column that `rest` makes a one-hot vector of
 
@@ -80,6 +81,27 @@ def _learned(step: ColumnStep, x: Value) -> dict[str, Any] | None:
     return _numbers(step, x)
 
 
+def of_counts(name: str, counts: Mapping[str, int], rows: int) -> dict[str, Any] | None:
+    """Return what `rest` learns of a column of words that are there so often, in so many rows."""
+    raw, weights = coded(list(counts)), np.array(list(counts.values()), np.float64)
+    x = Value("words", raw.array, raw.words, origins=(name,))
+    kind, values = "words", x
+    if _are_dates(x):
+        kind, values = "dates", as_dates(x)
+    elif (found_truth := as_truth(x)) is not None:
+        kind, values = "truth", found_truth
+    if kind != "words":
+        numbers = plain(values)[:, 0]
+        mean = float(weights @ numbers / weights.sum())
+        deviation = float(np.sqrt(weights @ (numbers - mean) ** 2 / rows))
+        return {"kind": kind, "mean": [mean], "deviation": [deviation if deviation > 0 else 1.0]}
+    if len(counts) < 2 or len(counts) > max(MOST_WORDS, int(weights.sum()) // 2):
+        return None
+    names = list(counts)
+    order = np.argsort(-weights, kind="stable")[:MOST_WORDS]
+    return {"kind": "words", "words": sorted(names[each] for each in order)}
+
+
 def _are_dates(x: Value) -> bool:
     try:
         as_dates(x)
@@ -89,7 +111,7 @@ def _are_dates(x: Value) -> bool:
 
 
 def _numbers(step: ColumnStep, x: Value) -> dict[str, Any]:
-    values = _plain(x)
+    values = plain(x)
     known = step.training(values)
     if np.isnan(known).all(axis=0).any():
         return {}
@@ -101,7 +123,7 @@ def _numbers(step: ColumnStep, x: Value) -> dict[str, Any]:
     }
 
 
-def _plain(x: Value) -> np.ndarray:
+def plain(x: Value) -> np.ndarray:
     """Return numbers, truth values or dates as float64 `[N, width]`."""
     if x.kind == "dates":
         from specc.runtime.data.columns.dates import part
@@ -128,5 +150,5 @@ def _part(step: ColumnStep, x: Value, learned: Mapping[str, Any]) -> np.ndarray:
         x = as_dates(x)
     elif x.kind == "words":
         raise StepError(f"`{x.origins[0]}` holds words here, but held numbers in the training part")
-    values, mean = _plain(x), np.array(learned["mean"])
+    values, mean = plain(x), np.array(learned["mean"])
     return (np.where(np.isnan(values), mean, values) - mean) / np.array(learned["deviation"])

@@ -16,6 +16,7 @@ from specc.runtime.data.frames import table_of
 from specc.runtime.data.request import Request
 from specc.runtime.data.table import Columns, Table
 
+SAMPLED = 2**14  # rows of a Parquet file that a look at it reads
 MODULES = {"parquet": "pyarrow.parquet", "feather": "pyarrow.feather"}
 
 
@@ -29,16 +30,19 @@ def table(request: Request) -> Table:
     def read(wanted: Sequence[str], texts: Collection[str]) -> Columns:
         import pyarrow as pa
 
+        count = None
         try:
-            found = module.read_table(path, columns=list(wanted))
+            if request.limit is not None and word == "parquet":
+                found, count = _beginning(module, path, list(wanted))
+            else:
+                found = module.read_table(path, columns=list(wanted))
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(request, path, error) from None
-        count = None
         if request.limit is not None:
             size = max(1, found.nbytes // max(1, found.num_rows))
             rows = max(1, request.limit * max(1, len(wanted)) // size)
             if rows < found.num_rows:
-                count, found = found.num_rows, found.slice(0, rows)
+                count, found = count or found.num_rows, found.slice(0, rows)
         columns = table_of(found, f"`{path.name}`").read(wanted, texts)
 
         def place(row: int, name: str, element: int = 0) -> str:
@@ -47,6 +51,18 @@ def table(request: Request) -> Table:
         return Columns(columns.raw, columns.examples, place, count)
 
     return Table(f"`{path.name}`", names, read)
+
+
+def _beginning(module: Any, path: Path, names: list[str]) -> tuple[Any, int | None]:
+    """Return the first rows of a Parquet file, and the number of all if there are more."""
+    import pyarrow as pa
+
+    with module.ParquetFile(path) as file:
+        batch = next(file.iter_batches(batch_size=SAMPLED, columns=names), None)
+        if batch is None:
+            return file.read(names), None
+        total = file.metadata.num_rows
+        return pa.Table.from_batches([batch]), total if total > batch.num_rows else None
 
 
 def _module(request: Request, name: str) -> Any:

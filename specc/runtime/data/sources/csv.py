@@ -43,12 +43,12 @@ LARGE = 2**22  # bytes from which on pyarrow reads a file, if it is installed
 def table(request: Request) -> Table:
     """Return the table in a file; raises `DataError`."""
     (path,) = request.files()
-    return _Delimited(request, path).table()
+    return Delimited(request, path).table()
 
 
 @dataclass
-class _Delimited:
-    """A file of rows."""
+class Delimited:
+    """A file of rows, whose first line has the names of its columns."""
 
     request: Request
     path: Path
@@ -103,41 +103,18 @@ class _Delimited:
     def _read_lines(self, names: Sequence[str], texts: Collection[str]) -> Columns:
         """Read some columns line by line, with an error at the line that is not a table's."""
         text = self.text_of(self.request)
-        kinds = {name: "text" if name in texts else "number" for name in names}
-        while True:
-            lines, parts = self._pass(text, kinds)
-            mixed = [name for name in names if {each.kind for each in parts[name]} > {"words"}]
-            if not mixed:
-                break
-            kinds.update(dict.fromkeys(mixed, "words"))
-        if not len(lines):
+        columns = TableLines(self, text).read(names, texts)
+        if not columns.examples:
             raise self.error("there are no examples under the header")
-        raw = {name: _joined(parts[name], f"`{self.path.name}`") for name in names}
-        numbers = np.array(lines, np.int64)
+        return replace(columns, count=-1) if self.is_part else columns
 
-        def place(row: int, name: str, element: int = 0) -> str:
-            return f"`{self.path.name}`, line {numbers[row]}, column `{name}`"
+    def lines(self, text: str, first: int = 1, width: int = 0) -> Iterator[tuple[int, list[str]]]:
+        """(line, cells) for each line that is not blank, the header first.
 
-        return Columns(raw, len(numbers), place, -1 if self.is_part else None)
-
-    def _pass(self, text: str, kinds: dict[str, str]) -> tuple[compact, dict[str, list[Raw]]]:
-        """Go through all lines once: their numbers, and the columns in pieces."""
-        at = {name: self.header.index(name) for name in kinds}
-        rows = self.lines(text)
-        next(rows)
-        lines = compact("q")
-        parts: dict[str, list[Raw]] = {name: [] for name in kinds}
-        count = min(LINES_AT_ONCE, CELLS_AT_ONCE // len(self.header) + 1)
-        while chunk := list(islice(rows, count)):
-            lines.extend(line for line, _ in chunk)
-            for name, place in at.items():
-                parts[name].append(_typed([row[place] for _, row in chunk], kinds[name]))
-        return lines, parts
-
-    def lines(self, text: str) -> Iterator[tuple[int, list[str]]]:
-        """(line, cells) for each line that is not blank, the header first."""
+        The text may be a part of a file that begins with line `first`, of `width` cells each.
+        """
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.separator)
-        line, width = 1, 0
+        line = first
         try:
             for row in reader:
                 if row:
@@ -149,7 +126,7 @@ class _Delimited:
                             help="put a cell that holds the separator between quotes",
                         )
                     yield line, row
-                line = reader.line_num + 1
+                line = reader.line_num + first
         except csv.Error as error:
             raise self.error(str(error), line=line) from None
 
@@ -164,10 +141,15 @@ class _Delimited:
             if content.find(b"\n") >= end:  # hardly a line fits
                 return self.text_of(replace(request, limit=None))
             del content[end + 1 :]
+        return self.decoded(content)
+
+    def decoded(self, content: bytes | bytearray, first: int = 1) -> str:
+        """Return the text of the file, or of lines of it that begin with line `first`."""
+        request = self.request
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
+            line = content.count(b"\n", 0, error.start) + first
             raise request.error(
                 f"`{self.path.name}`, line {line}: this is not UTF-8 text",
                 argument=0,
@@ -177,11 +159,70 @@ class _Delimited:
             ) from None
 
 
+class TableLines:
+    """A text of a file, read line by line: all of it, or lines that begin with line `first`.
+
+    Behind the header there is no header to skip.
+    """
+
+    def __init__(self, file: Delimited, text: str | bytes, first: int = 0) -> None:
+        self.file, self.first = file, first
+        self.text = text if isinstance(text, str) else file.decoded(text, first)
+
+    def read(
+        self, names: Sequence[str], texts: Collection[str], words: Collection[str] = ()
+    ) -> Columns:
+        """Return some columns; those in `words` are words, whatever stands in them."""
+        kinds = {name: "words" if name in words else "number" for name in names}
+        kinds |= {name: "text" for name in names if name in texts}
+        while True:
+            lines, parts = self._pass(kinds)
+            mixed = [name for name in names if {each.kind for each in parts[name]} > {"words"}]
+            if not mixed:
+                break
+            kinds.update(dict.fromkeys(mixed, "words"))
+        title = f"`{self.file.path.name}`"
+        raw = {name: _joined(parts[name], title) for name in names if parts[name]}
+        numbers = np.array(lines, np.int64)
+
+        def place(row: int, name: str, element: int = 0) -> str:
+            return f"{title}, line {numbers[row]}, column `{name}`"
+
+        return Columns(raw, len(numbers), place)
+
+    def place(self, row: int, name: str) -> str:
+        """Return where a value is, by its row."""
+        line = next(islice(self._rows(), row, None))[0]
+        return f"`{self.file.path.name}`, line {line}, column `{name}`"
+
+    def _rows(self) -> Iterator[tuple[int, list[str]]]:
+        if self.first:
+            return self.file.lines(self.text, self.first, len(self.file.header))
+        rows = self.file.lines(self.text)
+        next(rows)
+        return rows
+
+    def _pass(self, kinds: dict[str, str]) -> tuple[compact, dict[str, list[Raw]]]:
+        """Go through all lines once: their numbers, and the columns in pieces."""
+        header = self.file.header
+        places = {name: place for place, name in reversed([*enumerate(header)])}
+        at = {name: places[name] for name in kinds}
+        rows = self._rows()
+        lines = compact("q")
+        parts: dict[str, list[Raw]] = {name: [] for name in kinds}
+        count = min(LINES_AT_ONCE, CELLS_AT_ONCE // len(header) + 1)
+        while chunk := list(islice(rows, count)):
+            lines.extend(line for line, _ in chunk)
+            for name, place in at.items():
+                parts[name].append(_typed([row[place] for _, row in chunk], kinds[name]))
+        return lines, parts
+
+
 @dataclass
 class _Places:
     """The places of a file that was not read line by line: its lines are counted when needed."""
 
-    file: _Delimited
+    file: Delimited
     numbers: list[int] | None = None
 
     def place(self, row: int, name: str, element: int = 0) -> str:

@@ -8,9 +8,11 @@ by line, and says which line is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import io
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -26,13 +28,68 @@ def read(
     path: Path, separator: str, header: list[str], names: Sequence[str], texts: Collection[str]
 ) -> dict[str, Raw] | None:
     """Return the columns of some names; None if they must be read line by line."""
+    compression = "gzip" if _is_gzip(path) else None
+
+    def opened() -> Any:
+        import pyarrow as pa
+
+        return pa.input_stream(str(path), compression=compression)
+
+    def is_broken() -> bool:
+        if compression is not None:
+            return True
+        with path.open("rb") as file:
+            return cuts_a_cell(file)
+
+    form = _Form(separator, header, opened, is_broken, skipped=1)
+    return _columns(form, names, texts, (), path.name)
+
+
+def read_bytes(
+    content: bytes,
+    separator: str,
+    header: list[str],
+    names: Sequence[str],
+    texts: Collection[str],
+    words: Collection[str],
+    title: str,
+) -> dict[str, Raw] | None:
+    """Return the columns of some lines without a header, those in `words` as words.
+
+    None if they must be read line by line.
+    """
+
+    def opened() -> Any:
+        import pyarrow as pa
+
+        return pa.BufferReader(content)
+
+    form = _Form(separator, header, opened, lambda: cuts_a_cell(io.BytesIO(content)))
+    return _columns(form, names, texts, words, title)
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A text as pyarrow reads it: opened anew for each reading."""
+
+    separator: str
+    header: list[str]
+    opened: Callable[[], Any]
+    is_broken: Callable[[], bool]  # whether a quoted cell goes over the end of a block
+    skipped: int = 0  # lines before the first row
+
+
+def _columns(
+    form: _Form, names: Sequence[str], texts: Collection[str], words: Collection[str], title: str
+) -> dict[str, Raw] | None:
+    """Return some columns; None if they must be read line by line."""
     try:
         import pyarrow as pa
     except ImportError:
         return None
-    chosen = {name: pa.string() for name in names if name in texts}
+    chosen = {name: pa.string() for name in names if name in texts or name in words}
     while True:
-        table = _table(path, separator, header, names, chosen)
+        table = _table(form, names, chosen)
         if table is None:
             return None
         others = [name for name in names if name not in chosen and not _is_plain(table, name)]
@@ -41,28 +98,25 @@ def read(
         chosen.update(dict.fromkeys(others, pa.string()))
     found: dict[str, Raw] = {}
     for name in names:
-        raw = raw_of(table.column(name), f"`{path.name}`", is_text=name in texts)
+        raw = raw_of(table.column(name), f"`{title}`", is_text=name in texts)
         if raw is None:
             return None
         found[name] = raw
     return found
 
 
-def _table(
-    path: Path, separator: str, header: list[str], names: Sequence[str], chosen: dict[str, Any]
-) -> Any:
-    """Return pyarrow's table; None if it cannot read the file."""
+def _table(form: _Form, names: Sequence[str], chosen: dict[str, Any]) -> Any:
+    """Return pyarrow's table; None if it cannot read the text."""
     import pyarrow as pa
     from pyarrow import csv
 
-    compression = "gzip" if _is_gzip(path) else None
-    is_broken = compression is not None or cuts_a_cell(path)
+    is_broken = form.is_broken()
     try:
-        with pa.input_stream(str(path), compression=compression) as stream:
+        with form.opened() as stream:
             return csv.read_csv(
                 stream,
-                csv.ReadOptions(column_names=header, skip_rows=1, block_size=BLOCK),
-                csv.ParseOptions(delimiter=separator, newlines_in_values=is_broken),
+                csv.ReadOptions(column_names=form.header, skip_rows=form.skipped, block_size=BLOCK),
+                csv.ParseOptions(delimiter=form.separator, newlines_in_values=is_broken),
                 csv.ConvertOptions(
                     column_types=chosen,
                     include_columns=list(names),
@@ -79,20 +133,19 @@ def _table(
         return None
 
 
-def cuts_a_cell(path: Path) -> bool:
+def cuts_a_cell(file: BinaryIO) -> bool:
     """Return whether a quoted cell goes on over the last line break of a block of the file.
 
     pyarrow cuts the file there, to read the blocks in parallel.
     """
     odd = 0  # whether the quotes so far, up to the last line break, are odd in number
-    with path.open("rb") as file:
-        while content := file.read(BLOCK):
-            signs = np.frombuffer(content, np.uint8)
-            last = max(content.rfind(b"\n"), content.rfind(b"\r")) + 1
-            odd ^= int(np.count_nonzero(signs[:last] == ord('"')) & 1)
-            if last and odd:
-                return True
-            odd ^= int(np.count_nonzero(signs[last:] == ord('"')) & 1)
+    while content := file.read(BLOCK):
+        signs = np.frombuffer(content, np.uint8)
+        last = max(content.rfind(b"\n"), content.rfind(b"\r")) + 1
+        odd ^= int(np.count_nonzero(signs[:last] == ord('"')) & 1)
+        if last and odd:
+            return True
+        odd ^= int(np.count_nonzero(signs[last:] == ord('"')) & 1)
     return False
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,16 @@ def table(request: Request) -> Table:
     is_part = request.is_part(content)
     if is_part and b"\n" in content:
         del content[content.rfind(b"\n") + 1 :]
+    return table_of(request, path, bytes(content), is_part=is_part)
+
+
+def table_of(
+    request: Request, path: Path, content: bytes, first: int = 1, is_part: bool = False
+) -> Table:
+    """Return the table in some lines of a file, the first of which is line `first`."""
     records: list[dict[str, Any]] = []
     lines: list[int] = []
-    for number, line in enumerate(bytes(content).split(b"\n"), 1):
+    for number, line in enumerate(content.split(b"\n"), first):
         if not line.strip():
             continue
         try:

@@ -1,0 +1,76 @@
+"""What is trained and validated on: the parts of the data, bound to the ports of a model.
+
+data.training.columns["image"]       # Column(uint8 [60000, 1, 28, 28], scale=1/255)
+len(data.validation)                 # the number of its examples
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from specc.recipe import Column
+from specc.runtime.data.columns.evaluate import Statistics
+from specc.runtime.data.field import Field, Rows
+from specc.runtime.data.stream.store import Stored
+
+
+@dataclass(frozen=True, eq=False)
+class DataPart:
+    """Some rows of columns, which are known by the names of their ports.
+
+    The columns of a part that is `stored` are mapped into memory, and its rows are a range.
+    """
+
+    columns: dict[str, Column]
+    rows: np.ndarray | range
+    is_stream: bool = False  # the rows have an order, and go on from batch to batch
+    fields: dict[str, Field] = field(default_factory=dict)  # of samples: where the values stand
+    source: Rows | None = None  # where rows of the file were left out
+    stored: Stored | None = None  # where the columns lie on the disk, to be read in windows
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """The numbers of its rows in the columns: int64 `[len(part)]`."""
+        return np.asarray(self.rows, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """The parts that were asked for: "training", "validation" and "test".
+
+    `vocabularies` are the words of "class" ports, in order. `ends` has the last symbol of the
+    training texts of a port, if all texts have the same one, and only at the end. `partial`
+    describes the part that was read of each file that a `limit` cut short. `counts` has the number
+    of examples in each source that was read ("data", "validate", "test"), or of symbols in each of
+    its texts. `left_out` describes the rows of each file that were left out. `statistics` is what
+    the formulas of columns have learned from the training part, as JSON.
+    """
+
+    parts: Mapping[str, DataPart]
+    vocabularies: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    ends: dict[str, str] = field(default_factory=dict)
+    partial: tuple[str, ...] = ()
+    counts: dict[str, list[int]] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    statistics: Statistics = field(default_factory=dict)
+
+    @property
+    def training(self) -> DataPart:
+        """The examples to train on, which must be among the parts that were asked for."""
+        return self.parts["training"]
+
+    @property
+    def validation(self) -> DataPart | None:
+        return self.parts.get("validation")
+
+
+def without_gaps(names: str, left_out: int, count: int) -> str:
+    """What a source left out: "`a.csv`: left out 2 of 150 rows, which have missing values"."""
+    verb = "has" if left_out == 1 else "have"
+    return f"{names}: left out {left_out:,} of {count:,} rows, which {verb} missing values"

@@ -1,0 +1,309 @@
+"""The tables of a source, one piece after another.
+
+    for table in pieces(request, words={"city"}):      # a `Table` of some thousand rows each
+        table.read(["city", "age"])
+
+Several files follow one another. `words` are columns that are read as texts in every piece, though
+in some they may look like numbers.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from specc.recipe.sources import FRAME
+from specc.runtime.data import frames
+from specc.runtime.data.request import Request
+from specc.runtime.data.shards import of_file
+from specc.runtime.data.sources import arrow, csv, delimited, images, jsonl, npz
+from specc.runtime.data.table import Columns, Raw, Table
+
+BYTES = 2**23
+"""About the bytes of a text, or of arrays, that make a piece."""
+ROWS = 2**16
+"""The most rows of a piece of a typed table."""
+
+
+def is_streamable(word: str) -> bool:
+    """Return whether a source can be read in pieces."""
+    return word in _PIECES
+
+
+def pieces(request: Request, words: Collection[str] = ()) -> Iterator[Table]:
+    """Return the tables of a source. Raises `DataError` for a source that comes as a whole."""
+    word = request.call.word
+    if word not in _PIECES:
+        known = ", ".join(f"`{each}`" for each in _PIECES if each != FRAME)
+        raise request.error(
+            f"`{word}` cannot be read in pieces, which `memory` asks for",
+            help=f"these sources can: {known}",
+        )
+    return _PIECES[word](request, words)
+
+
+def _delimited(request: Request, words: Collection[str]) -> Iterator[Table]:
+    header: list[str] | None = None
+    for own in of_file(request):
+        (path,) = own.files()
+        whole = csv.Delimited(own, path)
+        names = whole.table().names
+        header = _same_names(own, header, names)
+        line = 1
+        with _opened(own, path) as file:
+            for content in _records(file):
+                if line == 1:
+                    content, skipped = _without_header(content, whole)
+                    line += skipped
+                if content.strip():
+                    yield _Text(whole, content, line, frozenset(words)).table()
+                line += content.count(b"\n")
+
+
+def _without_header(content: bytes, whole: csv.Delimited) -> tuple[bytes, int]:
+    """Return a file's first piece behind the header, and the number of lines that it takes."""
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    end = content.find(b"\n") + 1
+    while end and content.count(b'"', 0, end) % 2:
+        end = content.find(b"\n", end) + 1
+    end = end or len(content)
+    if not content[:end].strip():  # blank lines before it
+        rest, skipped = _without_header(content[end:], whole)
+        return rest, skipped + content.count(b"\n", 0, end)
+    return content[end:], content.count(b"\n", 0, end)
+
+
+def _records(file: BinaryIO) -> Iterator[bytes]:
+    """Return a text in pieces, each of which ends where a line does, outside of quotes."""
+    left = b""
+    while read := file.read(BYTES):
+        content = left + read
+        end = content.rfind(b"\n")
+        while end >= 0 and content.count(b'"', 0, end) % 2:
+            end = content.rfind(b"\n", 0, end)
+        if end < 0:
+            left = content
+            continue
+        yield content[: end + 1]
+        left = content[end + 1 :]
+    if left:
+        yield left
+
+
+def _opened(request: Request, path: Path) -> Any:
+    """Return a file to read from, unpacked on the way."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start[:2] == b"\x1f\x8b":
+        return gzip.open(path, "rb")
+    if start == b"PK\x03\x04":
+        archive = zipfile.ZipFile(path)
+        return archive.open(request.only_file(archive, path))
+    return path.open("rb", buffering=0)
+
+
+def _same_names(request: Request, before: list[str] | None, names: list[str]) -> list[str]:
+    """Return the names of a file's columns, which must be those of the file before."""
+    if before is not None and set(before) != set(names):
+        other = sorted({*before} ^ {*names})
+        raise request.error(
+            f"`{request.call.arguments[0]}` has other columns than the file before:"
+            f" `{other[0]}` is in one of them alone",
+            argument=0,
+        )
+    return names
+
+
+@dataclass(frozen=True)
+class _Text:
+    """Some lines of a delimited file, the first of which is line `first`."""
+
+    whole: csv.Delimited
+    content: bytes
+    first: int
+    words: frozenset[str]
+
+    def table(self) -> Table:
+        return Table(f"`{self.whole.path.name}`", self.whole.header, self.read)
+
+    def read(self, names: Sequence[str], texts: Collection[str]) -> Columns:
+        header, separator = self.whole.header, self.whole.separator
+        if len(set(header)) == len(header):
+            found = delimited.read_bytes(
+                self.content, separator, header, names, texts, self.words, self.whole.path.name
+            )
+            if found is not None:
+                rows = len(next(iter(found.values()))) if found else 0
+                return Columns(found, rows, self._place)
+        lines = csv.TableLines(self.whole, self.content, self.first)
+        return lines.read(names, texts, self.words)
+
+    def _place(self, row: int, name: str, element: int = 0) -> str:
+        return csv.TableLines(self.whole, self.content, self.first).place(row, name)
+
+
+def _json_lines(request: Request, words: Collection[str]) -> Iterator[Table]:
+    for own in of_file(request):
+        (path,) = own.files()
+        line = 1
+        with _opened(own, path) as file:
+            for content in _records_of_lines(file):
+                yield _forced(jsonl.table_of(own, path, content, line), words)
+                line += content.count(b"\n")
+
+
+def _records_of_lines(file: BinaryIO) -> Iterator[bytes]:
+    left = b""
+    while read := file.read(BYTES):
+        content, line_end, rest = (left + read).rpartition(b"\n")
+        if (content + line_end).strip():
+            yield content + line_end
+        left = rest
+    if left.strip():
+        yield left
+
+
+def _parquet(request: Request, words: Collection[str]) -> Iterator[Table]:
+    from pyarrow import parquet
+
+    header: list[str] | None = None
+    for own in of_file(request):
+        (path,) = own.files()
+        table = arrow.table(own)  # an error for a file that is none
+        header = _same_names(own, header, table.names)
+        with parquet.ParquetFile(path, memory_map=False, pre_buffer=False) as file:
+            total, done = file.metadata.num_rows, 0
+            batches = _Batches(file)
+            while done < total:
+                piece = batches.next_piece()
+                yield _forced(_typed(own, path, table.names, piece, done), words)
+                done += batches.rows_of(piece)
+
+
+class _Batches:
+    """The batches of a Parquet file, of the columns that the first reader asks for."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+        self.names: list[str] | None = None
+        self.at = -1
+        self.place = -1
+        self.batch: Any = None
+        self.left: Iterator[Any] = iter(())
+
+    def next_piece(self) -> Callable[[Sequence[str]], Any]:
+        """Return what reads the columns of the next batch."""
+        self.place += 1
+        place = self.place
+        return lambda names: self._read(place, list(names))
+
+    def rows_of(self, piece: Callable[[Sequence[str]], Any]) -> int:
+        """Return the number of rows of the last piece."""
+        if self.at != self.place:
+            self._read(self.place, self.names or [])
+        return int(self.batch.num_rows)
+
+    def _read(self, place: int, names: list[str]) -> Any:
+        if names != self.names or place < self.at:
+            self.names, self.at = names, -1
+            self.left = self.file.iter_batches(batch_size=ROWS, columns=names)
+        while self.at < place:
+            self.batch = next(self.left)
+            self.at += 1
+        return self.batch
+
+
+def _feather(request: Request, words: Collection[str]) -> Iterator[Table]:
+    import pyarrow as pa
+
+    header: list[str] | None = None
+    for own in of_file(request):
+        (path,) = own.files()
+        names = arrow.table(own).names
+        header = _same_names(own, header, names)
+        with pa.memory_map(str(path)) as source:
+            file = pa.ipc.open_file(source)
+            done = 0
+            for number in range(file.num_record_batches):
+                batch = file.get_batch(number)
+                for start in range(0, batch.num_rows, ROWS):
+                    part = batch.slice(start, ROWS)
+                    yield _forced(_typed(own, path, names, part.select, done + start), words)
+                done += batch.num_rows
+
+
+def _typed(
+    request: Request,
+    path: Path,
+    names: list[str],
+    select: Callable[[Sequence[str]], Any],
+    first: int,
+) -> Table:
+    """Return the table of a batch of pyarrow, whose first row is that of number `first`."""
+
+    def read(wanted: Sequence[str], texts: Collection[str]) -> Columns:
+        import pyarrow as pa
+
+        found = pa.Table.from_batches([select(list(wanted))])
+        columns = frames.table_of(found, f"`{path.name}`").read(wanted, texts)
+
+        def place(row: int, name: str, element: int = 0) -> str:
+            return f"`{path.name}`, row {first + row + 1}, column `{name}`"
+
+        return Columns(columns.raw, columns.examples, place)
+
+    return Table(f"`{path.name}`", names, read)
+
+
+def _mapped(request: Request, words: Collection[str]) -> Iterator[Table]:
+    """Slices of arrays that are mapped into memory."""
+    whole = (images if request.call.word == "images" else npz).table(request)
+    columns = whole.read()
+    sizes = [each.array.nbytes for each in columns.raw.values()]
+    step = max(1, BYTES * columns.examples // max(1, sum(sizes)))
+    for start in range(0, columns.examples, step):
+        yield _slice(whole, columns, start, min(start + step, columns.examples))
+
+
+def _slice(whole: Table, columns: Columns, start: int, stop: int) -> Table:
+    def read(wanted: Sequence[str], texts: Collection[str]) -> Columns:
+        raw = {name: _copied(columns.raw[name].rows(slice(start, stop))) for name in wanted}
+
+        def place(row: int, *rest: Any) -> str:
+            return columns.place(start + row, *rest)
+
+        return Columns(raw, stop - start, place)
+
+    return replace(whole, reader=read)
+
+
+def _copied(raw: Raw) -> Raw:
+    return replace(raw, array=np.array(raw.array))
+
+
+def _frame(request: Request, words: Collection[str]) -> Iterator[Table]:
+    """The batches of an iterable, or of one that a function returns; a frame is one piece."""
+    data = request.call.arguments[0]
+    data = data() if callable(data) else data
+    is_batches = isinstance(data, Iterable) and not frames.is_table(data)
+    for each in data if is_batches else [data]:
+        yield _forced(frames.table_of(each), words)
+
+
+def _forced(table: Table, words: Collection[str]) -> Table:
+    """Return a table of which some columns are read as texts."""
+    if not words:
+        return table
+    return replace(table, reader=lambda names, texts: table.read(names, {*texts, *words}))
+
+
+_PIECES: dict[str, Callable[[Request, Collection[str]], Iterator[Table]]] = {
+    "csv": _delimited, "tsv": _delimited, "jsonl": _json_lines, "parquet": _parquet,
+    "feather": _feather, "npy": _mapped, "images": _mapped, FRAME: _frame,
+}  # fmt: skip

@@ -1,0 +1,95 @@
+"""Which part each row belongs to, where the rows come piece by piece.
+
+    split = Split(request, recipe)
+    parts = split.parts(rows, by)        # {"training": places, "validation": places, "test": ..}
+
+A row goes to a part by its number and the seed, or by the value of its group, so that no list of
+all rows is kept. A part has about its share of them. With `stratify` the rows of each value are
+shared out evenly, one after another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections import Counter
+
+import numpy as np
+
+from specc.recipe import Recipe
+from specc.runtime.data.columns.values import value_of
+from specc.runtime.data.request import Request
+from specc.runtime.data.table import Raw
+from specc.runtime.errors import data_error
+from specc.runtime.order import SPLIT, numbers_of_rows
+
+
+class RowSplit:
+    """The parts of the rows of one source. Raises `DataError` for a split that needs all rows."""
+
+    def __init__(self, request: Request, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.shares = {
+            name: share
+            for name, share in (("test", recipe.test), ("validation", recipe.validate))
+            if isinstance(share, float)
+        }
+        self._seen: Counter[str] = Counter()
+        if recipe.split.by == "time" and (self.shares or recipe.folds):
+            raise data_error(
+                "`time` orders all rows, which `memory` does not keep",
+                recipe.split.span or request.call.span,
+                help="write the latest rows to a file of their own: `validate csv(..)`",
+            )
+
+    def parts(self, rows: np.ndarray, by: Raw | None) -> dict[str, np.ndarray]:
+        """Return the places of each part among some rows, whose numbers in the source these are.
+
+        `by` is the column that the split goes by.
+        """
+        places = np.arange(len(rows))
+        if not self.shares and self.recipe.folds is None:
+            return {"training": places}
+        drawn = self._drawn(rows, by)
+        found: dict[str, np.ndarray] = {}
+        left = np.ones(len(rows), bool)
+        bound = 1.0
+        for name in ("test", "validation"):
+            if name in self.shares:
+                found[name] = (drawn < bound) & (drawn >= bound - self.shares[name])
+                bound -= self.shares[name]
+                left &= ~found[name]
+        if self.recipe.folds is not None:
+            fold = np.floor(drawn / bound * self.recipe.folds).astype(np.int64)
+            found["validation"] = left & (fold == (self.recipe.fold or 1) - 1)
+            left &= ~found["validation"]
+        found["training"] = left
+        return {name: np.flatnonzero(each) for name, each in found.items()}
+
+    def _drawn(self, rows: np.ndarray, by: Raw | None) -> np.ndarray:
+        """Return a number from 0 to 1 for each row, equal ones for rows of one group."""
+        rule = self.recipe.split.by
+        if rule == "random" or by is None:
+            return numbers_of_rows(self.recipe.seed, SPLIT, rows) / 2.0**64
+        words = value_of(by, self.recipe.split.column).as_words()
+        assert words.words is not None, "words have words; please report this"
+        names = [str(each) for each in words.words.tolist()]
+        codes = words.array.reshape(-1)
+        if rule == "group":
+            drawn = [_of_group(self.recipe.seed, each) for each in names]
+            return np.array(drawn)[codes] if names else np.zeros(len(rows))
+        found = np.empty(len(rows))
+        for code in np.unique(codes).tolist():
+            members = np.flatnonzero(codes == code)
+            first = self._seen[names[code]]
+            self._seen[names[code]] += len(members)
+            # the multiples of the golden ratio are spread evenly (Weyl, 1916)
+            at = np.arange(first, first + len(members)) + zlib.crc32(names[code].encode()) % 997
+            found[members] = (at * 0.6180339887498949) % 1.0
+        return found
+
+
+def _of_group(seed: int, name: str) -> float:
+    """Return a number from 0 to 1 for a group, the same in every piece."""
+    found = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    return int.from_bytes(found[:7], "big") / 2.0**56

@@ -1,0 +1,182 @@
+"""The columns of a part, kept as files of numbers in the user's cache folder.
+
+    with ColumnWriter(folder) as writer:
+        writer.append("training", {"x": Column(array)})
+    stored = Stored(folder, "training", count, columns)
+    stored.read(0, 1000)               # {"x": Column [1000, ...]}: read, not mapped
+    stored.mapped()                    # the whole columns, mapped into memory
+
+A file holds the values of one column, row after row, without a header.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from specc.recipe import Column
+
+
+class OtherType(Exception):
+    """A piece whose values need a wider type than those before: all are to be written anew."""
+
+    def __init__(self, port: str, dtype: str) -> None:
+        super().__init__(port)
+        self.port, self.dtype = port, dtype
+
+
+@dataclass(frozen=True)
+class ColumnForm:
+    """How the values of a column are kept: their type and shape, and what scales them."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    scale: float = 1.0
+    shift: float = 0.0
+
+    @property
+    def row_bytes(self) -> int:
+        return int(np.dtype(self.dtype).itemsize * prod(self.shape))
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The columns of one part on the disk, `count` rows of each."""
+
+    folder: Path
+    part: str
+    count: int
+    forms: dict[str, ColumnForm]
+    hashes: dict[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def row_bytes(self) -> int:
+        """The bytes of one example in all columns."""
+        return max(1, sum(each.row_bytes for each in self.forms.values()))
+
+    def room(self, rows: int) -> dict[str, Column]:
+        """Return columns of so many rows to be read into."""
+        return {
+            name: Column(np.empty((rows, *form.shape), form.dtype), form.scale, form.shift)
+            for name, form in self.forms.items()
+        }
+
+    def read(
+        self, pieces: Iterable[tuple[int, int]], room: Mapping[str, Column] | None = None
+    ) -> dict[str, Column]:
+        """Read the rows `start` to `stop` of each piece into the beginning of `room`, in order."""
+        pieces = list(pieces)
+        total = sum(stop - start for start, stop in pieces)
+        room = self.room(total) if room is None else room
+        for name, form in self.forms.items():
+            array = room[name].array[:total].reshape(-1).view(np.uint8)
+            size = form.row_bytes
+            with self._path(name).open("rb", buffering=0) as file:
+                at = 0
+                for start, stop in pieces:
+                    file.seek(start * size)
+                    _read_all(file, array[at : at + (stop - start) * size].data)
+                    at += (stop - start) * size
+        return {name: Column(each.array[:total], each.scale, each.shift)
+                for name, each in room.items()}  # fmt: skip
+
+    def mapped(self) -> dict[str, Column]:
+        """Return the columns as they lie on the disk, mapped into memory."""
+        return {
+            name: Column(
+                np.memmap(self._path(name), form.dtype, "r", shape=(self.count, *form.shape)),
+                form.scale,
+                form.shift,
+            )
+            for name, form in self.forms.items()
+        }
+
+    def is_whole(self) -> bool:
+        """Return whether all files are there, as long as they must be."""
+        try:
+            return all(
+                self._path(name).stat().st_size == self.count * form.row_bytes
+                for name, form in self.forms.items()
+            )
+        except OSError:
+            return False
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{self.part}.{name}"
+
+
+def _read_all(file: BinaryIO, room: memoryview) -> None:
+    while room:
+        count = file.readinto(room)  # type: ignore[attr-defined]
+        if not count:
+            raise OSError("a file of the cache is shorter than it was")
+        room = room[count:]
+
+
+class ColumnWriter:
+    """Files that columns are appended to, piece by piece.
+
+    `types` are wider types than the first piece of a port has.
+    """
+
+    def __init__(self, folder: Path, types: Mapping[str, str]) -> None:
+        self.folder, self.types = folder, types
+        self.counts: dict[str, int] = {}
+        self.forms: dict[str, dict[str, ColumnForm]] = {}
+        self._files: dict[tuple[str, str], BinaryIO] = {}
+        self._hashes: dict[tuple[str, str], Any] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> ColumnWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def append(self, part: str, columns: Mapping[str, Column], rows: np.ndarray) -> None:
+        """Append some rows of columns to a part. Raises `OtherType`."""
+        forms = self.forms.setdefault(part, {})
+        self.counts[part] = self.counts.get(part, 0) + len(rows)
+        for name, column in columns.items():
+            array = column.array if len(rows) == len(column.array) else column.array[rows]
+            form = self._form(forms, name, column)
+            if array.dtype.str != form.dtype:
+                wider = np.result_type(array.dtype, form.dtype)
+                if wider.str != form.dtype:
+                    raise OtherType(name, wider.str)
+                array = array.astype(form.dtype)
+            file = self._files.get((part, name))
+            if file is None:
+                path = self.folder / f"{part}.{name}"
+                file = self._stack.enter_context(path.open("wb", buffering=0))
+                self._files[part, name] = file
+                self._hashes[part, name] = hashlib.sha256()
+            content = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+            self._hashes[part, name].update(content)
+            while content:
+                content = content[file.write(content) :]
+
+    def _form(self, forms: dict[str, ColumnForm], name: str, column: Column) -> ColumnForm:
+        if name not in forms:
+            dtype = self.types.get(name, column.array.dtype.str)
+            forms[name] = ColumnForm(dtype, column.array.shape[1:], column.scale, column.shift)
+        return forms[name]
+
+    def hashes(self, part: str) -> dict[str, str]:
+        """Return the SHA-256 of the values of each column of a part."""
+        return {name: each.hexdigest() for (own, name), each in self._hashes.items() if own == part}
+
+    def stored(self) -> dict[str, Stored]:
+        """Return the parts that were written and are not empty."""
+        return {
+            part: Stored(self.folder, part, self.counts[part], forms)
+            for part, forms in self.forms.items()
+            if self.counts[part]
+        }
