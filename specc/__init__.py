@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from specc.runs.run import Run
     from specc.runtime.metrics import Epoch
     from specc.source import Source
+    from specc.sweeps.result import Result
 
 __version__ = "0.1.0"
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "load",
     "loads",
     "open",
+    "sweep",
     "train",
 ]
 
@@ -153,6 +155,54 @@ def train(
         dtype=dtype,
         callbacks=callbacks,
         quiet=quiet,
+        **overrides,
+    )
+
+
+def sweep(
+    model: str | Path,
+    data: object = None,
+    validate: object = None,
+    *,
+    trials: int | None = None,
+    jobs: int = 1,
+    sampler: str = "tpe",
+    prune: bool = False,
+    storage: str | None = None,
+    runs: str | Path = "runs",
+    threads: int | None = None,
+    dtype: str = "float32",
+    seen: Callable[[Result], object] = lambda result: None,
+    **overrides: str | int | float,
+) -> Result:
+    """Train a model with many values for its searches, and return what came of it.
+
+    `model` is the path of a file, or a text, with searches in the place of numbers or words: `lr =
+    search(1e-4, 0.1; log)`. Each trial is a run in `runs`. There are `trials` of them, by default
+    40 and those of earlier calls included, in `jobs` processes. The `sampler` is "tpe", "random" or
+    "grid"; with `prune`, trials that are worse than the median are stopped. `storage` is the URL of
+    a database that several machines share. `data`, `validate` and `overrides` are as for `train`;
+    data that is no file needs `jobs=1`. `seen` is called with the result so far.
+
+    The result has the `trials`, the `best` of them, its `run`, the `text` of the file with the best
+    values, and the `importance` of each search. Raises `SpecError` for mistakes in the file, at any
+    combination of values. Needs Optuna, by `pip install 'specc-nn[sweep]'`.
+    """
+    from specc.sweeps.python import sweep as carried_out
+
+    return carried_out(
+        model,
+        data,
+        validate,
+        trials=trials,
+        jobs=jobs,
+        sampler=sampler,
+        prune=prune,
+        storage=storage,
+        runs=runs,
+        threads=threads,
+        dtype=dtype,
+        seen=seen,
         **overrides,
     )
 

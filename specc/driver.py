@@ -24,6 +24,8 @@ from specc.system.collection import uncollected
 from specc.system.locks import COMPILER
 
 if TYPE_CHECKING:
+    from specc.frontend.search.space import Space
+    from specc.frontend.search.verdict import CornerVerdict
     from specc.frontend.syntax import ast
     from specc.ir.program import Program
     from specc.net.net import Net
@@ -34,6 +36,8 @@ FRONT, BACK = ("source", "tree", "program"), ("code",)
 # Names for the graph after several passes: each is the name of the last one.
 GROUPS = {"forward": "hoist", "gradient": "autodiff", "optimized": "divide"}
 DTYPES = ("float32", "float64")
+SEARCH = "search"
+"""A word that is in each file with searches."""
 
 Overrides = Mapping[str, str | int | float]
 
@@ -99,9 +103,14 @@ def used_files(source: Source) -> dict[str, Source]:
 
 @uncollected
 def check(
-    path: str | Path | Source, overrides: Overrides | None = None
+    path: str | Path | Source,
+    overrides: Overrides | None = None,
+    values: Mapping[str, str | int | float] | None = None,
 ) -> tuple[Program | None, list[Diagnostic]]:
-    """The program of a file and all that is wrong with it; no program after an error."""
+    """The program of a file and all that is wrong with it; no program after an error.
+
+    `values` are those of the file's searches, by name.
+    """
     from specc.frontend.program.check import check as check_file
     from specc.frontend.syntax.parse import parse
 
@@ -112,6 +121,13 @@ def check(
     file, diagnostics = parse(source)
     report = Report(diagnostics)
     with COMPILER:
+        if SEARCH in source.text:
+            from specc.frontend.search.fill import decided
+
+            decision = decided(file, overrides or {}, report, values)
+            if decision is None:
+                return None, report.diagnostics
+            file = decision
         program = check_file(file, overrides or {}, report)
     if report.errors or program is None:
         return None, report.diagnostics
@@ -122,6 +138,44 @@ def check(
         warnings=tuple(report.warnings),
     )
     return program, report.diagnostics
+
+
+def space_of(source: Source, overrides: Overrides | None = None) -> Space | None:
+    """The searches of a file; None if it has none. Raises SpecError for a search that is none."""
+    if SEARCH not in source.text:
+        return None
+    from specc.frontend.program.uses import words_of
+    from specc.frontend.search.find import searches
+    from specc.frontend.syntax.parse import parse
+
+    file, diagnostics = parse(source)
+    report = Report(diagnostics)
+    if report.errors:
+        return None  # the check reports them
+    space = searches(file, words_of(file), report, overrides or {})
+    report.raise_errors()
+    return space if space else None
+
+
+def check_all(
+    source: Source, overrides: Overrides | None = None
+) -> tuple[Program | None, list[Diagnostic], CornerVerdict | None]:
+    """Check a file with each combination of its searches: the program of one of them, all that is
+    wrong, and how many combinations were checked; None for a file without a search."""
+    try:
+        space = space_of(source, overrides)
+    except SpecError as error:
+        return None, error.diagnostics, None
+    if space is None:
+        return *check(source, overrides), None
+    from specc.frontend.search.verdict import checked_corners
+
+    verdict = checked_corners(space)
+    if any(each.severity == "error" for each in verdict.diagnostics):
+        return None, verdict.diagnostics, verdict
+    program, found = check(source, overrides, verdict.good)
+    always = [each for each in found if each in verdict.diagnostics]
+    return program, always, verdict
 
 
 def load(path: str | Path | Source, overrides: Overrides | None = None) -> Program:

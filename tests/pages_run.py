@@ -155,7 +155,7 @@ class Session:
         text = block.text
         if not re.search(r"^model ", text, re.MULTILINE):  # definitions alone
             text += "\nmodel page {\n  input x: float[8]\n  output x -> relu\n}\n"
-        _, found = driver.check(Source(block.title or "page.dl", text), {})
+        _, found, _ = driver.check_all(Source(block.title or "page.dl", text))
         names = {each.name for each in found}
         if text != block.text:
             names -= {"unused"}

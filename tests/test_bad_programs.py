@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 from transcript import transcript
 
-from specc.diagnostics import Report
+from specc import driver
 from specc.frontend.fix.fixes import mended, moved
-from specc.frontend.program.check import check
-from specc.frontend.syntax.parse import parse
 from specc.frontend.syntax.reading import read_source
 from specc.frontend.words.messages import ERRORS
 from specc.source import Source
@@ -25,11 +23,10 @@ NAMES = sorted(each.name for each in BAD.iterdir() if each.is_dir())
 def diagnostics(path: Path, text: str | None = None) -> list:
     """What is wrong with a file."""
     source = Source(str(path), text) if text is not None else read_source(path)
-    file, found = parse(source)
-    report = Report(found)
-    program = check(file, {}, report)
-    assert (program is None) == bool(report.errors) or not report.errors
-    return report.diagnostics
+    program, found = driver.check(source)
+    is_wrong = any(each.severity == "error" for each in found)
+    assert (program is None) == is_wrong or not is_wrong
+    return found
 
 
 @pytest.mark.parametrize("name", NAMES)

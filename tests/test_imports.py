@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "notebook": MIDDLE | {"frontend", "driver", "drawing", "runs"},
     "driver": MIDDLE | {"frontend", "passes", "backend", "pipeline", "net"},
     "runs": MIDDLE | {"frontend", "passes", "backend", "pipeline", "net", "driver", "runtime"},
+    "sweeps": MIDDLE | {"frontend", "driver", "runtime", "runs"},
     "plots": MIDDLE
     | {"frontend", "passes", "pipeline", "flow", "net", "driver", "runtime", "runs"},
     "drawing": MIDDLE,
@@ -41,7 +42,7 @@ MAY_IMPORT = {
     "projects": BASE | {"frontend", "runtime", "recipe"},
     "cli": MIDDLE
     | {"frontend", "passes", "backend", "flow", "pipeline", "net", "driver", "runtime", "runs"}
-    | {"plots", "drawing", "report", "board", "projects"},
+    | {"plots", "drawing", "report", "board", "projects", "sweeps"},
 }
 
 

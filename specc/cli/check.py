@@ -91,7 +91,9 @@ def _found(file: Path, data: Path | None, looks_at_data: bool) -> list[Diagnosti
         source = read_input() if file == STANDARD_INPUT else driver.read(file)
     except SpecError as error:
         return error.diagnostics
-    program, found = driver.check(source, {})
+    program, found, searched = driver.check_all(source)
+    if searched is not None:
+        click.echo(f"{source.name}: {searched} checked", err=True)
     drawn = program or drafted(source, found) if looks_at_data else None
     if drawn is None:
         return found

@@ -26,7 +26,8 @@ SYNONYMS = {
     "fit": "train", "evaluate": "eval", "test": "eval", "infer": "predict", "lint": "check",
     "format": "fmt", "init": "new", "create": "new", "generate": "sample", "summary": "show",
     "profile": "time", "list": "runs", "ls": "runs", "help": "explain", "compile": "build",
-    "compare": "runs", "resume": "train", "dashboard": "board", "validate": "check",
+    "search": "sweep", "tune": "sweep", "optimize": "sweep", "compare": "runs",
+    "resume": "train", "dashboard": "board", "validate": "check",
 }  # fmt: skip
 
 
@@ -46,6 +47,7 @@ GROUPS = {
     "Train and use a model": {
         "train": ("train", "train"),
         "lr": ("lr", "lr"),
+        "sweep": ("sweep", "sweep"),
         "eval": ("evaluate", "evaluate"),
         "predict": ("predict", "predict"),
         "sample": ("sample", "sample"),

@@ -12,6 +12,7 @@ fix             fixes of errors: offered, verified, applied
 elaborate       a formula and the names around it to a value
 lint            warnings: what compiles but is probably wrong
 program         a syntax tree to a checked program, with all errors of the file in one run
+search          searches, and a file with values in their place
 jsonform        the JSON form of a file
 explain         the pages that `specc explain` prints
 """

@@ -18,8 +18,9 @@ class Summary:
     """A run at a glance.
 
     `figures` are those of the best epoch, of the validation part (`part` is "val") or of the
-    training part ("train"). `spec` is the beginning of the hash of model.dl. `problem` says why a
-    run cannot be read.
+    training part ("train"). `spec` is the beginning of the hash of model.dl. `overrides` are those
+    of the command line, and the values that a sweep has tried. `problem` says why a run cannot be
+    read.
     """
 
     name: str
@@ -61,7 +62,7 @@ def summary(folder: Path, name: str) -> Summary:
         part,
         figures,
         record.pins.texts.get("model.dl", "")[:SHOWN] if record.pins else "",
-        record.overrides,
+        {**record.sweep, **record.overrides},
     )
 
 

@@ -20,7 +20,7 @@ from specc.source import Source
 
 if TYPE_CHECKING:
     from specc.ir.program import Program
-    from specc.recipe import DataCall
+    from specc.recipe import DataCall, Recipe
     from specc.runtime.metrics import Epoch
 
 
@@ -38,13 +38,12 @@ def train(
     **overrides: str | int | float,
 ) -> Run:
     """Train a model in a new run; see `specc.train`."""
-    from specc.net.fitting import Callbacks, validation
+    from specc.net.fitting import Callbacks
     from specc.runtime.checkpoint import restore
     from specc.runtime.encoding import Encoding
-    from specc.runtime.given import source as source_of
 
     source, content, own = source_and_content(model)
-    values = {**own, **{name: _text(value) for name, value in overrides.items()}}
+    values = {**own, **{name: text_of_value(value) for name, value in overrides.items()}}
     listener = AsWarnings()
     folder = Path(source.name).parent
     recipe = _recipe(source, values)
@@ -53,17 +52,8 @@ def train(
             f"`folds = {recipe.folds}` needs a fold for each training:"
             f" [specc.train(..., fold=k) for k in range(1, {recipe.folds + 1})]"
         )
-    given: dict[str, Any] = {}
-    if data is not None:
-        given["data"] = source_of(data, recipe.data)
-    if validate is not None:
-        given["validate"] = validation(validate, recipe)
-    if test is not None:
-        given["test"] = source_of(test, recipe.data)
-    for name, each in list(given.items()):
-        if (text := _as_override(each)) is not None:  # the run remembers it
-            values[name] = text
-            del given[name]
+    given, texts = given_sources(recipe, data, validate, test)
+    values |= texts  # the run remembers them
     training = prepare(source, content, folder, values, listener, threads, dtype, given).begun(
         Path(runs)
     )
@@ -78,6 +68,29 @@ def train(
     finally:
         training.release()
     return Run(training.run.folder, net, outcome)
+
+
+def given_sources(
+    recipe: Recipe, data: object = None, validate: object = None, test: object = None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what stands in the place of the file's data: objects by their names in a `Recipe`, and
+    files as overrides."""
+    from specc.net.fitting import validation
+    from specc.runtime.given import source as source_of
+
+    given: dict[str, Any] = {}
+    if data is not None:
+        given["data"] = source_of(data, recipe.data)
+    if validate is not None:
+        given["validate"] = validation(validate, recipe)
+    if test is not None:
+        given["test"] = source_of(test, recipe.data)
+    texts = {}
+    for name, each in list(given.items()):
+        if (text := _as_override(each)) is not None:
+            texts[name] = text
+            del given[name]
+    return given, texts
 
 
 def source_and_content(
@@ -95,7 +108,7 @@ def source_and_content(
         made = model.resized
         if made is None:
             raise ValueError(f"{model.name} was made without a text: give its file")
-        overrides = {name: _text(value) for name, value in made.overrides.items()}
+        overrides = {name: text_of_value(value) for name, value in made.overrides.items()}
         return made.source, made.source.text.encode(), overrides
     if is_text(model):
         source = Source(TEXT, str(model))
@@ -121,7 +134,7 @@ def _as_override(given: DataCall | float) -> str | None:
     return None if given.word == FRAME else text_of(given)
 
 
-def _text(value: object) -> str:
+def text_of_value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from specc.runtime.files import reason, write, write_all
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch came to. `training` and `validation` have the `short_names` as keys."""
+    """What an epoch came to. `training` and `validation` have the `short_names` as keys; `watched`
+    is the value that chooses the best epoch."""
 
     epoch: int  # epochs done, this one included
     step: int  # steps done
@@ -31,6 +33,7 @@ class Epoch:
     validation: dict[str, float] | None
     examples_per_second: float
     is_best: bool
+    watched: float = math.nan
 
 
 def short_names(columns: Sequence[str]) -> dict[str, str]:

@@ -40,10 +40,11 @@ class Record:
 
     `file` and `data` are absolute: the .dl file, and the folder where paths of data start. `sizes`
     were found in the data. `examples` counts the rows of each part. `given` names the sources of
-    data that Python gave as objects. `ends` has the symbol by which
-    the training texts of a port end, if they all end in the same one. `statistics` is what the
-    formulas of columns have learned from the training part. `pins` has the hashes of what
-    the run was made of; a run of an older version has none.
+    data that Python gave as objects. `sweep` has the values that a trial of `specc sweep` tries,
+    and `trial` its study and number.
+    `ends` has the symbol by which the training texts of a port end, if they all end in the same
+    one. `statistics` is what the formulas of columns have learned from the training part. `pins`
+    has the hashes of what the run was made of; a run of an older version has none.
     """
 
     model: str
@@ -63,6 +64,8 @@ class Record:
     statistics: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     examples: dict[str, int] = field(default_factory=dict)
     given: list[str] = field(default_factory=list)
+    sweep: dict[str, str] = field(default_factory=dict)
+    trial: str = ""
     status: str = "running"
     pins: Pins | None = None
 
@@ -243,6 +246,8 @@ _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "file": _TEXT,
     "data": _TEXT,
     "overrides": ("an object of texts", lambda value: _is_table(value, _is_text)),
+    "sweep": ("an object of texts", lambda value: _is_table(value, _is_text)),
+    "trial": _TEXT,
     "seed": ("an integer", lambda value: _is_count(value, 0)),
     "batch": _COUNT,
     "epochs": _COUNT,

@@ -226,6 +226,7 @@ class _Loop:
             self._short(held_out) if held_out else None,
             rate,
             is_best,
+            watched,
         )
         self._new_epoch()
         self.keeper.append(epoch)

@@ -37,6 +37,11 @@ MEANINGS = {
     " `loss penalty = 1e-4 * l2(weights)`.",
     "training": "Whether the model is being trained, as a boolean; in a model or block: `if"
     " training then noisy else x`.",
+    "search": "Values that `specc sweep` tries, in the place of a number or a word:"
+    " `search(64, 128)` is one of its values, `search(1e-4, 0.1; log)` a number of a range. A range"
+    " is `log`, `linear` or has a `step`; between integers it is one of integers."
+    " `optimizer search(adam, momentum)(lr = 0.01)` chooses a word. A search in a branch of `if`,"
+    " or in the value of another search, is asked only where that is taken.",
     **SCHEDULE,
 }
 """Names that have a meaning of their own, and which."""
@@ -67,6 +72,8 @@ def outer_name(frame: BodyFrame, name: str, expression: ast.Path) -> Value:
         return frame.error(
             "misplaced", "`training` has a meaning only in a model or block", expression.span
         )
+    if name == "search":
+        return _misplaced_search(frame, expression.span)
     if name == "weights":
         if frame.weights is not None:
             return frame.weights()
@@ -77,6 +84,16 @@ def outer_name(frame: BodyFrame, name: str, expression: ast.Path) -> Value:
     if word is not None:
         return word
     return unknown(frame, name, expression.span)
+
+
+def _misplaced_search(frame: BodyFrame, span: Span) -> Value:
+    """Report a search without values, or in a file that another one uses."""
+    return frame.error(
+        "misplaced",
+        "a `search` has values in parentheses, and is in the file that is trained",
+        span,
+        help="such as `dim hidden = search(64, 128)`; a file that is named by `use` has none",
+    )
 
 
 def unknown(frame: BodyFrame, name: str, span: Span) -> Value:
@@ -191,6 +208,8 @@ def resolve(frame: BodyFrame, path: ast.Path) -> Word | SharedLayer | Any:
     local = frame.names.get(name)
     if local is POISON:
         return POISON
+    if name == "search":
+        return _misplaced_search(frame, path.span)
     if len(path.names) > 1:
         return frame.error(
             "unknown-name",

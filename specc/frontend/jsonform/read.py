@@ -324,7 +324,7 @@ class _TextWriter:
 
     def call(self, record: Any, pointer: str) -> str:
         """Return a call in a formula: `word(inputs; settings)`."""
-        for name in ("comment", "comments", "empty_parens"):
+        for name in ("comment", "comments", "empty_parens", "options"):
             if name in record:
                 raise self.wrong(f"{pointer}/{name}", "only a call in a pipeline has this")
         inputs, settings = (
@@ -344,10 +344,13 @@ class _TextWriter:
         inputs, settings = (
             self._arguments(record, name, pointer) for name in ("inputs", "settings")
         )
+        word = record["word"]
+        if options := self._arguments(record, "options", pointer):
+            word = f"{word}({options})"
         if inputs or record.get("has_semicolon"):
-            return f"{record['word']}({inputs}; {settings})"
-        is_bare = not settings and not record.get("empty_parens")
-        return record["word"] if is_bare else f"{record['word']}({settings})"
+            return f"{word}({inputs}; {settings})"
+        is_bare = not settings and not options and not record.get("empty_parens")
+        return word if is_bare else f"{word}({settings})"
 
     def source(self, record: Any, pointer: str) -> str:
         """Return a source of data, which is a call in any case."""

@@ -329,7 +329,7 @@ class _FileWriter:
             return 0
         if kind == ":" or (sign == ":" and in_index):
             return int(in_index and sign == ",")
-        if kind == "(" and sign == "NAME":
+        if kind == "(" and sign in ("NAME", ")"):
             return 0
         if {before.start, token.start} & self.tight or before.start in self.unary:
             return 0

@@ -340,6 +340,19 @@ class Builder:
             inputs, settings = (), inputs
         return ast.Call(word, inputs, settings, has_semicolon, span)
 
+    def chosen(self, span: Span, word: Any, options: Any, arguments: Any) -> ast.Call:
+        # `search(adam, momentum)(lr = 0.1)`: the options in the first parentheses
+        words, settings, has_semicolon = options
+        if word.text != "search" or settings or has_semicolon:
+            self.report.error(
+                "syntax",
+                "a second pair of parentheses may only follow a `search` for a word",
+                span,
+                help="such as `optimizer search(adam, momentum)(lr = 0.1)`",
+            )
+        call = self.stage(span, word, arguments)
+        return ast.Call(word, call.inputs, call.settings, call.has_semicolon, span, words)
+
     def call(self, span: Span, word: Any, arguments: Any) -> ast.Call:
         inputs, settings, has_semicolon = arguments
         return ast.Call(word, inputs, settings, has_semicolon, span)

@@ -224,13 +224,15 @@ class Call(Node):
 
     # Without a semicolon all arguments of a call in an expression are `inputs`, and all those of a
     # stage, of a `layer` or of the `optimizer` of a training are `settings`. A stage without
-    # parentheses has neither.
+    # parentheses has neither. `search(adam, momentum)(lr = 0.1)` has `options`, the words to choose
+    # from.
 
     word: Path
     inputs: tuple[Argument, ...]
     settings: tuple[Argument, ...]
     has_semicolon: bool
     span: Span
+    options: tuple[Argument, ...] = ()
 
 
 @node

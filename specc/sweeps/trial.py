@@ -1,0 +1,141 @@
+"""One trial of a sweep: a run of the file with the values written in.
+
+outcome = carried_out(plan, study, trial, should_stop)     # "complete", "pruned", "failed", ...
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from specc.diagnostics import Diverged, SpecError
+from specc.frontend.search.fill import shown, written
+from specc.runs.listener import Silent
+from specc.runs.start import RunTraining, prepare
+from specc.runs.start import resume as resumed
+from specc.runtime.train import Watch
+from specc.source import Source
+from specc.sweeps.plan import SweepPlan, optuna_module
+from specc.sweeps.values import PROBLEM, RUN, VALUES
+
+if TYPE_CHECKING:
+    import optuna
+
+    from specc.runtime.metrics import Epoch
+
+INTERRUPTED = "interrupted"
+
+
+def carried_out(
+    plan: SweepPlan,
+    study: optuna.Study,
+    trial: optuna.trial.Trial,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> str:
+    """Train the run of a trial, and tell the study what came of it.
+
+    Returns "complete", "pruned", "failed", or "interrupted": the run of an interrupted trial is
+    saved, and goes on when the sweep does. A training that diverged is complete: it has the worst
+    value there is.
+    """
+    states = optuna_module().trial.TrialState
+    try:
+        training = _training(plan, trial)
+    except SpecError as error:
+        return _failed(study, trial, error)
+    trial.set_user_attr(RUN, str(training.run.folder.resolve()))
+    reports = _Reports(trial, training, plan)
+    try:
+        outcome = training.carry_out(reports, should_stop)
+    except Diverged as error:
+        trial.set_user_attr(PROBLEM, error.diagnostics[0].message)
+        study.tell(trial, -math.inf if plan.is_max else math.inf)
+        return "complete"
+    except SpecError as error:
+        return _failed(study, trial, error)
+    finally:
+        training.release()
+    if outcome == INTERRUPTED:
+        return INTERRUPTED
+    if reports.is_pruned:
+        study.tell(trial, state=states.PRUNED)
+        return "pruned"
+    value = best_of(training)
+    if value is None:
+        return _failed(study, trial, None)
+    study.tell(trial, value)
+    return "complete"
+
+
+def best_of(training: RunTraining) -> float | None:
+    """Return the value of a run's best epoch; None if none is complete."""
+    from specc.runtime.checkpoint import standing
+
+    found = standing(training.run.best)
+    return None if found is None else found.best
+
+
+def text_of(plan: SweepPlan, values: dict[str, Any]) -> str:
+    """Return the text of the file with the values of a trial."""
+    return written(plan.space(), values)
+
+
+def _training(plan: SweepPlan, trial: optuna.trial.Trial) -> RunTraining:
+    """Begin the run of a trial, or open the one that it has. Raises SpecError."""
+    mark = f"{plan.study}/{trial.number}"
+    folder = trial.user_attrs.get(RUN) or _run_of(plan, mark)
+    if folder is not None and (Path(folder) / "run.json").is_file():
+        return resumed(Path(folder), {}, Silent(), threads=plan.threads)
+    values = json.loads(trial.user_attrs[VALUES])
+    source = Source(plan.name, text_of(plan, values))
+    prepared = prepare(
+        source,
+        source.text.encode(),
+        Path(plan.folder),
+        plan.overrides,
+        Silent(),
+        plan.threads,
+        plan.dtype,
+        plan.given,
+    )
+    tried = {name: shown(value) for name, value in values.items()}
+    record = replace(prepared.record, sweep=tried, trial=mark)
+    return replace(prepared, record=record).begun(Path(plan.runs))
+
+
+def _run_of(plan: SweepPlan, mark: str) -> Path | None:
+    """Return the run of a trial whose worker was killed before it could tell the study."""
+    for path in plan.place.parents[1].glob("*/run.json"):
+        try:
+            if json.loads(path.read_bytes()).get("trial") == mark:
+                return path.parent
+        except (OSError, ValueError, AttributeError):
+            continue  # a run that is damaged is none of this trial's
+    return None
+
+
+def _failed(study: optuna.Study, trial: optuna.trial.Trial, error: SpecError | None) -> str:
+    message = error.diagnostics[0].message if error is not None else "no epoch is complete"
+    trial.set_user_attr(PROBLEM, message)
+    study.tell(trial, state=optuna_module().trial.TrialState.FAIL)
+    return "failed"
+
+
+class _Reports(Watch):
+    """Reports each epoch to the study, which may end the trial."""
+
+    def __init__(self, trial: optuna.trial.Trial, training: RunTraining, plan: SweepPlan) -> None:
+        self.trial, self.training, self.plan = trial, training, plan
+        self.is_pruned = False
+
+    def steps(self, epoch: int, step: int, loss: float, examples_per_second: float) -> None:
+        """Nothing is reported within an epoch."""
+
+    def epoch(self, epoch: Epoch) -> bool | None:
+        self.trial.report(epoch.watched, epoch.epoch)
+        self.is_pruned = self.plan.is_pruned and self.trial.should_prune()
+        return self.is_pruned

@@ -1,0 +1,161 @@
+"""A process that takes the trials of a sweep, one after the other, until there are enough.
+
+A worker holds a lock on a folder of its own while it lives. A trial whose worker is gone is taken
+over: its run goes on from the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from shutil import rmtree
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from specc.runtime.errors import RunError
+from specc.runtime.lock import Lock
+from specc.sweeps.plan import SweepPlan, optuna_module, study_of
+from specc.sweeps.trial import INTERRUPTED, carried_out
+from specc.sweeps.values import (
+    VALUES,
+    WITHDRAWN,
+    WORKER,
+    counted,
+    drawn,
+    key_of,
+    untried,
+)
+
+if TYPE_CHECKING:
+    import optuna
+
+TRIES = 100
+"""Draws in a row that may repeat earlier trials before the space counts as used up."""
+HOST = "host"
+
+
+def work(
+    plan: SweepPlan,
+    number: int = 0,
+    should_stop: Callable[[], bool] = lambda: False,
+    told: Callable[[], object] = lambda: None,
+) -> str:
+    """Take trials until there are `plan.trials` of them.
+
+    Returns "done", "empty" if no values are left to try, or "interrupted". `told` is called after
+    each trial.
+    """
+    study = study_of(plan, number + len(study_of(plan).get_trials(deepcopy=False)))
+    place = plan.place / f"worker-{uuid4().hex[:12]}"
+    place.mkdir(parents=True)
+    lock = Lock.take(place)
+    try:
+        while not should_stop():
+            trial = _taken_over(plan, study, place) or _new(plan, study, place)
+            if trial is None:
+                return "done" if _is_full(plan, study) else "empty"
+            if carried_out(plan, study, trial, should_stop) == INTERRUPTED:
+                return INTERRUPTED
+            told()
+        return INTERRUPTED
+    finally:
+        lock.release()
+        rmtree(place, ignore_errors=True)
+
+
+def _is_full(plan: SweepPlan, study: optuna.Study) -> bool:
+    return len(counted(study.get_trials(deepcopy=False))) >= plan.trials
+
+
+def _new(plan: SweepPlan, study: optuna.Study, place: Path) -> optuna.trial.Trial | None:
+    """Begin a trial with values that no other has; None if there are enough, or no more values."""
+    space = plan.space()
+    for attempt in range(TRIES):
+        if _is_full(plan, study):
+            return None
+        if plan.sampler == "grid" and not _has_waiting(study):
+            return None
+        if attempt:  # the sampler insists: choose among what has not been tried
+            every = untried(space, study.get_trials(deepcopy=False))
+            if every == []:
+                return None
+            if every:
+                study.enqueue_trial(random.Random(plan.seed + attempt).choice(every))
+        trial = study.ask()
+        trial.set_user_attr(WORKER, str(place.resolve()))
+        trial.set_user_attr(HOST, socket.gethostname())
+        values = drawn(space, trial)
+        trial.set_user_attr(VALUES, key_of(values))
+        if not _is_one_of_many(plan, study, trial):
+            return trial
+        _withdraw(study, trial)
+    return None
+
+
+def _has_waiting(study: optuna.Study) -> bool:
+    return any(each.state.name == "WAITING" for each in study.get_trials(deepcopy=False))
+
+
+def _is_one_of_many(plan: SweepPlan, study: optuna.Study, trial: optuna.trial.Trial) -> bool:
+    """Return whether another trial has the same values, or there are enough with lower numbers.
+
+    A trial states its values before it looks, so of two at once at least one sees the other.
+    """
+    known = counted(study.get_trials(deepcopy=False))
+    others = [each for each in known if each.number != trial.number]
+    values = trial.user_attrs[VALUES]
+    if any(each.user_attrs.get(VALUES) == values for each in others):
+        return True
+    return sum(each.number < trial.number for each in others) >= plan.trials
+
+
+def _withdraw(study: optuna.Study, trial: optuna.trial.Trial) -> None:
+    trial.set_user_attr(WITHDRAWN, True)
+    study.tell(trial, state=optuna_module().trial.TrialState.FAIL)
+
+
+def _taken_over(plan: SweepPlan, study: optuna.Study, place: Path) -> optuna.trial.Trial | None:
+    """Take over a trial whose worker is gone; None if there is none."""
+    optuna = optuna_module()
+    running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
+    if not running:
+        return None
+    with suppress(RunError):
+        lock = Lock.taken(plan.place)
+        if lock is None:
+            return None  # another worker looks for such trials right now
+        try:
+            for each in running:
+                if not _is_orphan(each):
+                    continue
+                trial = optuna.trial.Trial(study, each._trial_id)
+                trial.set_user_attr(WORKER, str(place.resolve()))
+                if VALUES in each.user_attrs:
+                    return trial
+                _withdraw(study, trial)  # it had not drawn all its values
+        finally:
+            lock.release()
+    return None
+
+
+def _is_orphan(trial: optuna.trial.FrozenTrial) -> bool:
+    """Return whether the worker of a running trial is gone. Those of other machines are known only
+    by their folders, where both machines see them."""
+    place = trial.user_attrs.get(WORKER)
+    if place is None:
+        # asked a moment ago, or by a process that was killed then
+        begun = trial.datetime_start
+        return begun is not None and time.time() - begun.timestamp() > 60
+    folder = Path(place)
+    if not folder.is_dir():
+        return trial.user_attrs.get(HOST) == socket.gethostname()
+    lock = Lock.taken(folder)
+    if lock is None:
+        return False
+    lock.release()
+    rmtree(folder, ignore_errors=True)
+    return True
