@@ -221,13 +221,13 @@ def _unknown_setting(frame: BodyFrame, name: ast.Name) -> None:
             "unknown-setting", f"`train` has no setting `{name.text}`", name.span, help=help_
         )
         return
-    known = "its settings are " + ", ".join(f"`{each}`" for each in SETTINGS)
+    known = "`specc explain train` and `specc explain NAME` tell of its settings: "
+    known += ", ".join(f"`{each}`" for each in names)
     fixes = spelled(near, name.span)
     frame.error(
         "unknown-setting",
         f"`train` has no setting `{name.text}`",
         name.span,
-        notes=[known] if near or hint else [],
         fixes=fixes,
         help=f"did you mean `{near}`?" if near else hint or known,
     )
