@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from specc.plots import answers, classes, curves, layers, space, through_time
+from specc.plots import answers, classes, curves, layers, space, sweep, through_time
 from specc.plots.marks import Figure
 from specc.plots.subject import Subject
 
@@ -107,6 +107,8 @@ def _one_head(subject: Subject) -> str:
 
 KINDS = (
     FigureKind("curves", "loss and metrics, epoch by epoch", curves.curves, (_history,)),
+    FigureKind("sweep", "trials of a sweep, by number and by each search", sweep.sweep,
+               (_found(sweep.trials),)),
     FigureKind("confusion", "which classes are taken for which", classes.confusion,
                (_examples, _classes)),
     FigureKind("classes", "precision and recall of each class", classes.by_class,

@@ -12,6 +12,7 @@ run             a trained run as Python sees it
 display         what is seen of a training
 summary         what came of a run, at a glance
 names           the folders of runs by their names: `digits/3`, `@last`, `@best`
+trials          the trials of a sweep, as their runs tell of them
 compare         what differs between two runs
 writing         a model that writes, and the texts of a training
 clean           the runs that nobody needs any more

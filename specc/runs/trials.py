@@ -1,0 +1,50 @@
+"""The trials of a sweep, as their runs tell of them.
+
+trials = trials_of(Path("runs/digits/7"))      # those of the sweep that run 7 is a trial of
+trials[0].values, trials[0].value              # {"lr": "0.003"}, 0.18
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class TrialRun:
+    """A trial: its number from 1 in the order of the trials, its values, and the value of its best
+    epoch, or None before one is complete."""
+
+    number: int
+    folder: Path
+    values: dict[str, str]
+    value: float | None
+
+
+def trials_of(folder: Path) -> list[TrialRun]:
+    """Return the trials of the sweep that a run belongs to, in their order; none for other runs.
+
+    Raises `RunError` for a folder that is no run.
+    """
+    from specc.diagnostics import SpecError
+    from specc.runtime.checkpoint import standing
+    from specc.runtime.run import open_run
+
+    study = open_run(folder).record.trial.rpartition("/")[0]
+    if not study:
+        return []
+    found = []
+    for each in folder.resolve().parent.iterdir():
+        if not each.name.isdigit() or not (each / "run.json").is_file():
+            continue
+        try:
+            run = open_run(each)
+        except SpecError:
+            continue  # a damaged run tells nothing
+        own, _, number = run.record.trial.rpartition("/")
+        if own == study:
+            progress = standing(run.best)
+            value = None if progress is None else progress.best
+            found.append((int(number), each, run.record.sweep, value))
+    found.sort(key=lambda each: each[0])
+    return [TrialRun(place, *each[1:]) for place, each in enumerate(found, 1)]
