@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from running import function
 
-from specc.backend.llvm.compile import llvm_text
+from specc.backend.llvm.compile import assembly, files_of, llvm_text
 from specc.backend.llvm.kernel import Kernel
 
 EXACT = {
@@ -114,6 +114,36 @@ def test_denormal_arguments_of_log(dtype):
 def test_loops_over_it_are_vectorized(name):
     text = llvm_text(Kernel(f"all_{name}", kernel(name, "float32").source, vector_bits=128))
     assert "<4 x float>" in text and "@exp" not in text and "@tanh" not in text
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["tanh", "sigmoid"])
+def test_single_elements_have_the_bits_of_vectors(name, dtype):
+    x = arguments(name, dtype)[::97]
+    alone = np.concatenate([values(name, dtype, x[k : k + 1]) for k in range(len(x))])
+    for count in (2, 3, 4, 5, 8, 16, 17, len(x)):  # vectors of each length, and what is left
+        np.testing.assert_array_equal(values(name, dtype, x[:count]), alone[:count])
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid"])
+def test_it_grows_with_its_argument_up_to_1(name):
+    for dtype in ("float32", "float64"):
+        x = np.sort(arguments(name, dtype))
+        y = values(name, dtype, x)
+        steps = np.diff(y)
+        assert (steps >= -2 * np.spacing(np.abs(y[1:]))).all()  # but for roundings
+        assert np.abs(y).max() == 1
+
+
+def test_avx_512_looks_numbers_up_in_registers():
+    text = kernel("tanh", "float32").source
+    wide = Kernel("all_tanh", text, vector_bits=512)
+    if files_of(wide)[0] != "avx512":
+        pytest.skip("this processor has no AVX-512")
+    made = assembly(wide)
+    assert "vpermi2ps" in made or "vpermt2ps" in made
+    assert "vdivps" not in made and "gather" not in made and "call" not in made
+    assert "vpermi2ps" not in assembly(Kernel("all_tanh", text, vector_bits=256))
 
 
 def test_max_and_min_take_floats_and_integers_and_keep_nan():

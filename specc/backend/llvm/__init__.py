@@ -4,6 +4,8 @@
     printer       the tree of a kernel as Python, of the kind that Numba compiles as well
     intrinsics    functions that write LLVM's instructions, and the types of their arguments
     vectormath    exp, tanh and other functions, made to be vectorized
+    lookup        tables of a few numbers in registers
+    avx512        tanh and sigmoid with tables, for 512-bit vectors
     memory        words at addresses, atomics, sleeping, the clock
     vectors       what the tiles are written with: vectors, loops, sums in LLVM's code
     tiles         register tiles of products and sums

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 
+from specc.backend.llvm import lookup
 from specc.backend.llvm.intrinsics import Helper, LLVMIntrinsic
 from specc.backend.llvm.kernel import Kernel
 from specc.backend.llvm.lower import LoweringError, module_of
@@ -25,6 +26,8 @@ from specc.target import parse
 
 # the files whose functions every kernel may call
 _FILES = ("vectormath", "memory", "crew")
+# files whose functions come before these, by the width of vectors and what it needs
+_WIDE = {512: ("avx512", "avx512f")}
 _FROM = re.compile(r"from ([\w.]+) import ([\w, ]+)")
 
 
@@ -52,7 +55,7 @@ def object_code(kernel: Kernel) -> bytes:
         target = target_machine(kernel.vector_bits)
         module = _for_target(_lowered(kernel), target)
         times.append(thread_time())
-        optimize(module, target, kernel.unroll)
+        module = optimize(module, target, kernel.unroll)
         times.append(thread_time())
         _check_symbols(module, kernel)
         code: bytes = target.emit_object(module)
@@ -93,14 +96,14 @@ def assembly_for(bitcode: bytes, kernel: Kernel, machine: Machine, triple: str) 
         )
         module = llvm.parse_bitcode(bitcode)
         module.triple, module.data_layout = triple, str(target.target_data)
-        optimize(module, target, kernel.unroll)
+        module = optimize(module, target, kernel.unroll)
         return target.emit_assembly(module)
 
 
 def _module(kernel: Kernel):
     target = target_machine(kernel.vector_bits)
     module = _for_target(_lowered(kernel), target)
-    optimize(module, target, kernel.unroll)
+    module = optimize(module, target, kernel.unroll)
     _check_symbols(module, kernel)
     return module
 
@@ -133,10 +136,12 @@ def _functions(kernel: Kernel) -> Callable[[str], Any]:
                 make = getattr(importlib.import_module(makers[maker]), maker)
                 made[name] = make(*map(ast.literal_eval, arguments))
 
+    files = files_of(kernel)
+
     def found(name: str) -> Any:
         if name in made:
             return made[name]
-        for file in _FILES:
+        for file in files:
             value = getattr(importlib.import_module(f"{__package__}.{file}"), name, None)
             if isinstance(value, (LLVMIntrinsic, Helper)):
                 return value
@@ -145,7 +150,15 @@ def _functions(kernel: Kernel) -> Callable[[str], Any]:
     return found
 
 
-def optimize(module, target_machine, unroll: bool) -> None:
+def files_of(kernel: Kernel) -> tuple[str, ...]:
+    """The files whose functions the kernel may call; the first that has a name is taken."""
+    file, feature = _WIDE.get(kernel.vector_bits, ("", ""))
+    features = this_machine(kernel.vector_bits).features.split(",")
+    return (file, *_FILES) if f"+{feature}" in features else _FILES
+
+
+def optimize(module, target_machine, unroll: bool):
+    """Return the module in its fastest form; the given one is used up."""
     options = llvm.create_pipeline_tuning_options()
     options.speed_level = 2
     options.loop_vectorization = True
@@ -155,7 +168,11 @@ def optimize(module, target_machine, unroll: bool) -> None:
     # Elementwise loops need it: without, an lstm's training took 10 % longer (Xeon with AVX-512).
     options.loop_unrolling = unroll
     passes = llvm.create_pass_builder(target_machine, options)
+    tables = lookup.tables_of(module)
+    if tables:
+        module = lookup.with_variants(module, tables)
     passes.getModulePassManager().run(module, passes)
+    return lookup.with_bodies(module, tables, passes) if tables else module
 
 
 def _check_symbols(module, kernel: Kernel) -> None:

@@ -3,9 +3,9 @@
     y[i] = tanh(x[i])        # in a kernel: float32 or float64, by the type of x
 
 Each is a few arithmetic instructions and integer operations on the bits of the number, without
-branches or tables. The errors are at most 1.5 units in the last place, for erfc 4 (the bounds and
-the measurement are in tests/backend/test_ulp.py). NaN, infinities, over- and underflow come out as
-in C.
+branches or tables (`avx512` has some with tables). The errors are at most 1.5 units in the last
+place, for erfc 4 (the bounds and the measurement are in tests/backend/test_ulp.py). NaN,
+infinities, over- and underflow come out as in C.
 
 The reductions follow Cody and Waite (1980); the logarithm's polynomials are fdlibm's (Sun, 1993);
 those of erf and erfc are Chebyshev interpolations, those of tanh are minimax.
@@ -24,10 +24,11 @@ __all__ = [
 ]  # fmt: skip
 
 _FLAGS = ("contract",)
-_LN2 = 0.6931471805599453
+LN2 = 0.6931471805599453
+LN2_LEFT = 2.3190468138462996e-17  # ln(2) without LN2
 
 
-class _Code:
+class Code:
     """Writes arithmetic of one precision; plain numbers become constants."""
 
     def __init__(self, builder, precision: Precision):
@@ -70,6 +71,11 @@ class _Code:
             total = self.fma(total, x, each)
         return total
 
+    def in_halves(self, x, coefficients, square):
+        """A polynomial as two of x^2, so that half as many products wait for another."""
+        odd = self.polynomial(square, coefficients[1::2])
+        return self.fma(odd, x, self.polynomial(square, coefficients[::2]))
+
     def choose(self, comparison, x, y, yes, no):
         """yes where the ordered comparison of x and y holds (it does not for NaN), else no."""
         test = self.b.fcmp_ordered(comparison, self.number(x), self.number(y), flags=_FLAGS)
@@ -98,7 +104,7 @@ class _Code:
         NaN does no harm: a conversion to an integer would be undefined).
         """
         magic = 1.5 * 2.0**self.precision.mantissa
-        shifted = self.fma(x, 1 / _LN2, magic)
+        shifted = self.fma(x, 1 / LN2, magic)
         n = self.b.sub(self.to_bits(shifted), self.to_bits(self.number(magic)))
         whole = self.sub(shifted, magic)
         high, low = self.precision.ln2
@@ -121,7 +127,7 @@ class _Code:
         + 1."""
         p = self.precision
         magic = 1.5 * 2.0**p.mantissa + p.bias
-        shifted = self.fma(x, factor / _LN2, magic)
+        shifted = self.fma(x, factor / LN2, magic)
         power = self.from_bits(self.b.shl(self.to_bits(shifted), self.integer(p.mantissa)))
         return power, self.sub(shifted, magic)
 
@@ -145,6 +151,9 @@ class _Code:
         return self.choose("==", x, 0.0, x, self.add(total, total))  # the sign of 0 stays
 
     def tanh(self, x):
+        return self.tanh_in_parts(x) if self.precision is FLOAT else self.tanh_in_one(x)
+
+    def tanh_in_parts(self, x):
         p = self.precision
         size = self.call("llvm.fabs", x)
         size = self.choose(">", size, p.tanh_limit, p.tanh_limit, size)
@@ -153,26 +162,50 @@ class _Code:
         near = self.fma(self.mul(size, square), self.polynomial(square, p.tanh), size)
         # else h / (h + 1), with h = expm1(2x) / 2 = 2^n expm1(2r) / 2 + (2^n - 1) / 2
         power, whole = self.scale(size, 2.0)
-        if p is FLOAT:
-            r = self.fma(whole, -_LN2 / 2, size)
-        else:  # the error of ln(2) / 2 as one float64 would count
-            high, low = p.ln2
-            r = self.fma(whole, -low / 2, self.fma(whole, -high / 2, size))
+        r = self.fma(whole, -LN2 / 2, size)
         grown = self.fma(self.mul(r, r), self.polynomial(r, p.tanh_growth), r)
         h = self.fma(power, grown, self.fma(power, 0.5, -0.5))
         far = self.div(h, self.add(h, 1.0))
         return self.call("llvm.copysign", self.choose("<", size, 0.3, near, far), x)
 
+    def tanh_in_one(self, x):
+        p = self.precision
+        size = self.call("llvm.fabs", x)
+        size = self.choose(">", size, p.tanh_limit, p.tanh_limit, size)
+        power, whole = self.scale(size, 2.0)
+        r = self.fma(whole, -LN2 / 2, size)  # exact
+        y = self.tanh_of(power, r, self.mul(whole, -LN2_LEFT / 2), p.tanh_growth)
+        return self.call("llvm.copysign", y, x)
+
+    def tanh_of(self, power, r, error, growth):
+        """h / (h + 1) with h = expm1(2x) / 2 = power (g + error) + (power - 1) / 2.
+
+        g = expm1(2r) / 2 = r + r^2 growth(r), and r has no error of its own."""
+        square = self.mul(r, r)
+        rest = self.fma(square, self.in_halves(r, growth, square), error)
+        start = self.fma(power, 0.5, -0.5)
+        divisor = self.add(self.fma(power, self.add(r, rest), start), 1.0)
+        # h = whole + more, where divisor - 1 is whole; 1 - y is 1 / divisor
+        whole = self.sub(divisor, 1.0)
+        more = self.fma(power, rest, self.fma(power, r, self.sub(start, whole)))
+        y = self.div(whole, divisor)
+        inverse = self.sub(1.0, y)
+        return self.fma(self.mul(more, inverse), inverse, y)
+
     def sigmoid(self, x):
         # 1 / (2^n (1 + g) + 1) with e^-x = 2^n (1 + g)
-        lowest = -_LN2 * (self.precision.bias + 0.4)
+        lowest = -LN2 * (self.precision.bias + 0.4)
         power, g = self.grown(self.clamp(x, lowest, -lowest))
+        y = self.inverse(power, g, power, 1.0)
+        return self.choose("<", x, lowest, 0.0, y)
+
+    def inverse(self, power, g, larger, smaller):
+        """1 / (power (1 + g) + 1); the last two are the power and 1."""
         divisor = self.fma(power, g, self.add(power, 1.0))
         # what rounding the divisor lost is put right afterwards
-        lost = self.fma(power, g, self.add(self.sub(power, divisor), 1.0))
+        lost = self.fma(power, g, self.add(self.sub(larger, divisor), smaller))
         y = self.div(1.0, divisor)
-        y = self.fma(self.mul(self.b.fneg(y), lost), y, y)
-        return self.choose("<", x, lowest, 0.0, y)
+        return self.fma(self.mul(self.b.fneg(y), lost), y, y)
 
     def erf(self, x):
         p = self.precision
@@ -313,67 +346,67 @@ def _precision(kind) -> Precision | None:
     return {types.float32: FLOAT, types.float64: DOUBLE}.get(kind)
 
 
-def _of_one_float(typing, x, write):
+def of_one_float(typing, x, write, code=Code):
     """The typing and code of an intrinsic whose value is `write(code, x)`."""
     precision = _precision(x)
     if precision is None:
         raise UntypedError(f"a float32 or float64 is wanted, not {x}")
 
     def codegen(context, b, signature, args):
-        return write(_Code(b, precision), args[0])
+        return write(code(b, precision), args[0])
 
     return x(x), codegen
 
 
 @intrinsic
 def exp(typing, x):
-    return _of_one_float(typing, x, _Code.exp)
+    return of_one_float(typing, x, Code.exp)
 
 
 @intrinsic
 def expm1(typing, x):
     """exp(x) - 1, accurate near 0"""
-    return _of_one_float(typing, x, _Code.expm1)
+    return of_one_float(typing, x, Code.expm1)
 
 
 @intrinsic
 def log(typing, x):
-    return _of_one_float(typing, x, _Code.log)
+    return of_one_float(typing, x, Code.log)
 
 
 @intrinsic
 def log1p(typing, x):
     """log(1 + x), accurate near 0"""
-    return _of_one_float(typing, x, _Code.log1p)
+    return of_one_float(typing, x, Code.log1p)
 
 
 @intrinsic
 def tanh(typing, x):
-    return _of_one_float(typing, x, _Code.tanh)
+    return of_one_float(typing, x, Code.tanh)
 
 
 @intrinsic
 def sigmoid(typing, x):
     """1 / (1 + exp(-x))"""
-    return _of_one_float(typing, x, _Code.sigmoid)
+    return of_one_float(typing, x, Code.sigmoid)
 
 
 @intrinsic
 def erf(typing, x):
     """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x"""
-    return _of_one_float(typing, x, _Code.erf)
+    return of_one_float(typing, x, Code.erf)
 
 
 @intrinsic
 def erfc(typing, x):
     """1 - erf(x), accurate for large x"""
-    return _of_one_float(typing, x, _Code.erfc)
+    return of_one_float(typing, x, Code.erfc)
 
 
 @intrinsic
 def bfloat16(typing, x):
     """The nearest number of bfloat16, ties to even"""
-    return _of_one_float(typing, x, _Code.bfloat16)
+    return of_one_float(typing, x, Code.bfloat16)
 
 
 @intrinsic
@@ -391,22 +424,22 @@ def plus(typing, x, y):
 
 @intrinsic
 def sqrt(typing, x):
-    return _of_one_float(typing, x, lambda code, x: code.call("llvm.sqrt", x))
+    return of_one_float(typing, x, lambda code, x: code.call("llvm.sqrt", x))
 
 
 @intrinsic
 def floor(typing, x):
-    return _of_one_float(typing, x, lambda code, x: code.call("llvm.floor", x))
+    return of_one_float(typing, x, lambda code, x: code.call("llvm.floor", x))
 
 
 @intrinsic
 def sin(typing, x):
-    return _of_one_float(typing, x, lambda code, x: code.call("llvm.sin", x))
+    return of_one_float(typing, x, lambda code, x: code.call("llvm.sin", x))
 
 
 @intrinsic
 def cos(typing, x):
-    return _of_one_float(typing, x, lambda code, x: code.call("llvm.cos", x))
+    return of_one_float(typing, x, lambda code, x: code.call("llvm.cos", x))
 
 
 def _of_two_floats(typing, x, y, write):
@@ -415,7 +448,7 @@ def _of_two_floats(typing, x, y, write):
         raise UntypedError(f"two floats of one type are wanted, not {x} and {y}")
 
     def codegen(context, b, signature, args):
-        return write(_Code(b, precision), *args)
+        return write(Code(b, precision), *args)
 
     return x(x, y), codegen
 
@@ -423,13 +456,13 @@ def _of_two_floats(typing, x, y, write):
 @intrinsic
 def mod(typing, x, y):
     """x % y as in Python"""
-    return _of_two_floats(typing, x, y, _Code.mod)
+    return _of_two_floats(typing, x, y, Code.mod)
 
 
 @intrinsic
 def floordiv(typing, x, y):
     """x // y as in Python"""
-    return _of_two_floats(typing, x, y, _Code.floordiv)
+    return _of_two_floats(typing, x, y, Code.floordiv)
 
 
 def _of_two(x, y, integers, floats):
@@ -444,7 +477,7 @@ def _of_two(x, y, integers, floats):
     def codegen(context, b, signature, args):
         if precision is None:
             return b.select(b.icmp_signed(integers, *args), *args)
-        return _Code(b, precision).call(floats, *args)
+        return Code(b, precision).call(floats, *args)
 
     return result(result, result), codegen
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib
 import linecache
 import re
 
@@ -122,8 +123,7 @@ def _module(kernel: Kernel):
         if not each.is_declaration and each.name != kernel.symbol:
             each.linkage = "internal"
     target_machine = compiling.target_machine(kernel.vector_bits)
-    compiling.optimize(module, target_machine, kernel.unroll)
-    return module
+    return compiling.optimize(module, target_machine, kernel.unroll)
 
 
 # What kernels call, as Numba's own.
@@ -252,6 +252,9 @@ def _namespace(kernel: Kernel) -> dict:
     names: dict = {}
     exec(kernel.imports, names)
     names |= {**vars(vectormath), **vars(memory)}
+    if (file := compiling.files_of(kernel)[0]) != "vectormath":
+        own = vars(importlib.import_module(f"{compiling.__package__}.{file}"))
+        names |= {name: each for name, each in own.items() if isinstance(each, Intrinsic)}
     names = {
         name: _for_numba(each) if isinstance(each, LLVMIntrinsic) else each
         for name, each in names.items()
