@@ -16,9 +16,9 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 from specc.backend.llvm.intrinsics import intrinsic
-from specc.backend.llvm.lookup import Table, looked_up
+from specc.backend.llvm.lookup import LookupTable, looked_up
 from specc.backend.llvm.precision import DOUBLE, FLOAT
-from specc.backend.llvm.vectormath import LN2, LN2_LEFT, Code, of_one_float
+from specc.backend.llvm.vectormath import LN2, LN2_LEFT, ScalarCode, of_one_float
 
 __all__ = ["sigmoid", "tanh"]
 
@@ -74,10 +74,10 @@ _LOWEST = 2.0**-4  # the first interval is from 0
 _LIMIT = 9.02  # tanh is 1 above
 _SIGMOID_LIMIT = 40.0  # so is sigmoid
 _TANH = [
-    Table(f"tanh_{place}", numbers)
+    LookupTable(f"tanh_{place}", numbers)
     for place, numbers in enumerate((_VALUE, _FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH))
 ]
-_CENTERS = Table("tanh_center", _CENTER)
+_CENTERS = LookupTable("tanh_center", _CENTER)
 
 _SIXTEENTHS = 16
 _FRACTION = 4  # bits of a number's sixteenths
@@ -92,7 +92,7 @@ _EXPM1 = (
 )  # fmt: skip
 
 
-def _powers() -> tuple[Table, Table, Table]:
+def _powers() -> tuple[LookupTable, LookupTable, LookupTable]:
     """2^(i/16) for i from 0 to 15 without the bits that i itself adds, and the powers' errors."""
     with localcontext(prec=60):
         exact = [Decimal(2) ** (Decimal(i) / _SIXTEENTHS) for i in range(_SIXTEENTHS)]
@@ -106,19 +106,19 @@ def _powers() -> tuple[Table, Table, Table]:
     halves = [each / 2 - i * LN2_LEFT / 32 for i, each in enumerate(errors)]
     halves = [each * (1 - LN2 / (64 * max(i, 1))) for i, each in enumerate(halves)]
     return (
-        Table("power", tuple(lowered)),
-        Table("power_error", tuple(errors)),
-        Table("power_error_half", tuple(halves)),
+        LookupTable("power", tuple(lowered)),
+        LookupTable("power_error", tuple(errors)),
+        LookupTable("power_error_half", tuple(halves)),
     )
 
 
 _POWER, _ERROR, _HALF_ERROR = _powers()
 
 
-class _Code(Code):
+class _Code(ScalarCode):
     """Writes the functions that look up."""
 
-    def table(self, table: Table, index: Any) -> Any:
+    def table(self, table: LookupTable, index: Any) -> Any:
         return looked_up(self.b, self.precision.type, table, index)
 
     def tanh(self, x: Any) -> Any:

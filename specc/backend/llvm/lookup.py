@@ -1,6 +1,6 @@
 """Tables of a few numbers in one or two registers: one instruction looks up a vector.
 
-    table = Table("tanh_slope", (0.0, 1.0, ...))    # 8 or 32 float32, or 16 float64 numbers
+    table = LookupTable("tanh_slope", (0.0, 1.0, ...))    # 8 or 32 float32, or 16 float64 numbers
     looked_up(b, FLOAT, table, index)               # an element, by the low bits of an integer
 
 A loop that looks up is vectorized like any other. To LLVM's vectorizer a look-up is a call of a
@@ -26,11 +26,11 @@ _PREFIX = "specc_table_"
 _DECLARED = re.compile(rf"^declare .*@({_PREFIX}\w+)\(.*$", re.MULTILINE)
 _KEPT = re.compile(r"^@llvm\.compiler\.used = .*$", re.MULTILINE)
 _PURE = "alwaysinline nounwind willreturn memory(none)"
-_known: dict[str, Table] = {}
+_known: dict[str, LookupTable] = {}
 
 
 @dataclass(frozen=True)
-class Table:
+class LookupTable:
     """8 or 32 float32 numbers, or 16 float64 numbers, under a name of their own."""
 
     name: str
@@ -131,18 +131,18 @@ class Table:
         yield "}"
 
 
-def looked_up(b: ir.IRBuilder, kind: ir.Type, table: Table, index: Any) -> Any:
+def looked_up(b: ir.IRBuilder, kind: ir.Type, table: LookupTable, index: Any) -> Any:
     """Return the table's number at `index` modulo its length, an integer as wide as the numbers."""
     function = declared(b.module, ir.FunctionType(kind, [index.type]), table.symbol)
     return b.call(function, [index])
 
 
-def tables_of(module: Any) -> list[Table]:
+def tables_of(module: Any) -> list[LookupTable]:
     """Return the tables that a module looks numbers up in."""
     return [_known[each.name] for each in module.functions if each.name in _known]
 
 
-def with_variants(module: Any, tables: Sequence[Table]) -> Any:
+def with_variants(module: Any, tables: Sequence[LookupTable]) -> Any:
     """Return the module with the look-ups' variants declared."""
     text = _DECLARED.sub("", str(module))
     variants = [f"ptr @{each.symbol}_{lanes}" for each in tables for lanes in each.lanes]
@@ -153,7 +153,7 @@ def with_variants(module: Any, tables: Sequence[Table]) -> Any:
     return llvm.parse_assembly("\n".join([text, *(each.declarations() for each in tables), kept]))
 
 
-def with_bodies(module: Any, tables: Sequence[Table], builder: Any) -> Any:
+def with_bodies(module: Any, tables: Sequence[LookupTable], builder: Any) -> Any:
     """Return the module with all look-ups inlined."""
     text = _KEPT.sub("", _DECLARED.sub("", str(module)))
     module = llvm.parse_assembly("\n".join([text, *(each.definitions() for each in tables)]))

@@ -28,7 +28,7 @@ LN2 = 0.6931471805599453
 LN2_LEFT = 2.3190468138462996e-17  # ln(2) without LN2
 
 
-class Code:
+class ScalarCode:
     """Writes arithmetic of one precision; plain numbers become constants."""
 
     def __init__(self, builder, precision: Precision):
@@ -346,7 +346,7 @@ def _precision(kind) -> Precision | None:
     return {types.float32: FLOAT, types.float64: DOUBLE}.get(kind)
 
 
-def of_one_float(typing, x, write, code=Code):
+def of_one_float(typing, x, write, code=ScalarCode):
     """The typing and code of an intrinsic whose value is `write(code, x)`."""
     precision = _precision(x)
     if precision is None:
@@ -360,53 +360,53 @@ def of_one_float(typing, x, write, code=Code):
 
 @intrinsic
 def exp(typing, x):
-    return of_one_float(typing, x, Code.exp)
+    return of_one_float(typing, x, ScalarCode.exp)
 
 
 @intrinsic
 def expm1(typing, x):
     """exp(x) - 1, accurate near 0"""
-    return of_one_float(typing, x, Code.expm1)
+    return of_one_float(typing, x, ScalarCode.expm1)
 
 
 @intrinsic
 def log(typing, x):
-    return of_one_float(typing, x, Code.log)
+    return of_one_float(typing, x, ScalarCode.log)
 
 
 @intrinsic
 def log1p(typing, x):
     """log(1 + x), accurate near 0"""
-    return of_one_float(typing, x, Code.log1p)
+    return of_one_float(typing, x, ScalarCode.log1p)
 
 
 @intrinsic
 def tanh(typing, x):
-    return of_one_float(typing, x, Code.tanh)
+    return of_one_float(typing, x, ScalarCode.tanh)
 
 
 @intrinsic
 def sigmoid(typing, x):
     """1 / (1 + exp(-x))"""
-    return of_one_float(typing, x, Code.sigmoid)
+    return of_one_float(typing, x, ScalarCode.sigmoid)
 
 
 @intrinsic
 def erf(typing, x):
     """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x"""
-    return of_one_float(typing, x, Code.erf)
+    return of_one_float(typing, x, ScalarCode.erf)
 
 
 @intrinsic
 def erfc(typing, x):
     """1 - erf(x), accurate for large x"""
-    return of_one_float(typing, x, Code.erfc)
+    return of_one_float(typing, x, ScalarCode.erfc)
 
 
 @intrinsic
 def bfloat16(typing, x):
     """The nearest number of bfloat16, ties to even"""
-    return of_one_float(typing, x, Code.bfloat16)
+    return of_one_float(typing, x, ScalarCode.bfloat16)
 
 
 @intrinsic
@@ -448,7 +448,7 @@ def _of_two_floats(typing, x, y, write):
         raise UntypedError(f"two floats of one type are wanted, not {x} and {y}")
 
     def codegen(context, b, signature, args):
-        return write(Code(b, precision), *args)
+        return write(ScalarCode(b, precision), *args)
 
     return x(x, y), codegen
 
@@ -456,13 +456,13 @@ def _of_two_floats(typing, x, y, write):
 @intrinsic
 def mod(typing, x, y):
     """x % y as in Python"""
-    return _of_two_floats(typing, x, y, Code.mod)
+    return _of_two_floats(typing, x, y, ScalarCode.mod)
 
 
 @intrinsic
 def floordiv(typing, x, y):
     """x // y as in Python"""
-    return _of_two_floats(typing, x, y, Code.floordiv)
+    return _of_two_floats(typing, x, y, ScalarCode.floordiv)
 
 
 def _of_two(x, y, integers, floats):
@@ -477,7 +477,7 @@ def _of_two(x, y, integers, floats):
     def codegen(context, b, signature, args):
         if precision is None:
             return b.select(b.icmp_signed(integers, *args), *args)
-        return Code(b, precision).call(floats, *args)
+        return ScalarCode(b, precision).call(floats, *args)
 
     return result(result, result), codegen
 

@@ -254,7 +254,7 @@ def _namespace(kernel: Kernel) -> dict:
     names |= {**vars(vectormath), **vars(memory)}
     if (file := compiling.files_of(kernel)[0]) != "vectormath":
         own = vars(importlib.import_module(f"{compiling.__package__}.{file}"))
-        names |= {name: each for name, each in own.items() if isinstance(each, Intrinsic)}
+        names |= {name: each for name, each in own.items() if isinstance(each, LLVMIntrinsic)}
     names = {
         name: _for_numba(each) if isinstance(each, LLVMIntrinsic) else each
         for name, each in names.items()
