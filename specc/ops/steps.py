@@ -36,6 +36,18 @@ def lift(
     `sequences` gives for leaves of one step the node that holds all. Raises NoStep for what has no
     meaning step by step.
     """
+    found = _lifted(roots, sequences, steps, in_loop)
+    return [node if moves else every_step(node, steps) for node, moves in found]
+
+
+def lift_one(root: Node, sequences: Mapping[Node, Node], steps: Size) -> tuple[Node, bool]:
+    """Return a formula of one step for all steps, and whether it has one value for each of them."""
+    return _lifted([root], sequences, steps, False)[0]
+
+
+def _lifted(
+    roots: Sequence[Node], sequences: Mapping[Node, Node], steps: Size, in_loop: bool
+) -> list[tuple[Node, bool]]:
     moved: dict[Node, Node] = dict(sequences)
     still: dict[Node, Node] = {}
     for node in topological(roots):
@@ -54,7 +66,7 @@ def lift(
             continue
         made, moves = lifted(node, inputs, moving, steps, in_loop)
         (moved if moves else still)[node] = made
-    return [moved[root] if root in moved else every_step(still[root], steps) for root in roots]
+    return [(moved[root], True) if root in moved else (still[root], False) for root in roots]
 
 
 def every_step(node: Node, steps: Size) -> Node:

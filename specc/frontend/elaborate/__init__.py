@@ -11,6 +11,10 @@ patterns        types in signatures, which name the sizes that they match
 builtins        the body of a primitive
 definitions     the body of a `fn` or `block`
 cells           the body of a `cell`, for all steps of a sequence
+binders         the indices that a formula binds, and the places where they stand
+formula         a walk through a formula that notes both
+ranges          what the indices of a formula run through
+indices         formulas with indices: `let y[k] = sum(i: W[k, i] * x[i])`
 initial         initial values of parameters and states
 numbers         dimensions and constants of a file
 schedule        the names of a schedule, and its value at a point of a training
@@ -19,6 +23,6 @@ memo            uses of library words that are copied from an earlier, equal use
 Importing the room registers all rules with `dispatch`.
 """
 
-from specc.frontend.elaborate import builtins, calls, cells, definitions, expressions
+from specc.frontend.elaborate import builtins, calls, cells, definitions, expressions, indices
 
-__all__ = ["builtins", "calls", "cells", "definitions", "expressions"]
+__all__ = ["builtins", "calls", "cells", "definitions", "expressions", "indices"]

@@ -78,6 +78,9 @@ def inputs(
             fixes=fixes,
         )
         return None
+    for left_out in declared:
+        if left_out.name not in places and left_out.default in places:
+            places[left_out.name] = places[left_out.default]
     return [places.get(each.name) for each in declared] + rest
 
 

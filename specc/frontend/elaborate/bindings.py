@@ -58,6 +58,12 @@ def bind(
             match.given[declared.name] = value
         else:
             good = False
+    over = {
+        each.value.sequence.name
+        for each in values
+        if each is not None and isinstance(each.value, Tensor) and each.value.sequence is not None
+    }
+    callee.hidden = frozenset(over - match.whole)
     return good and complete_settings(frame, callee, word, signature, settings, span)
 
 

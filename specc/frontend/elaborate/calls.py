@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from specc.diagnostics import Edit, Fix
 from specc.frontend.elaborate import arguments, memo
 from specc.frontend.elaborate.bindings import bind, valid_settings
 from specc.frontend.elaborate.dispatch import BoundCall, body, evaluate, evaluates
@@ -23,6 +24,7 @@ from specc.frontend.scope.mistakes import Mistake, undecided
 from specc.frontend.scope.scope import DEEPEST, WORDS, Namer, Word
 from specc.frontend.scope.values import POISON, AllWeights, Given, Several, Tensor, Value, describe
 from specc.frontend.syntax import ast
+from specc.frontend.syntax.build_indices import REDUCTIONS
 from specc.frontend.words.signatures import signature_of
 from specc.ir.graph import Origin
 from specc.ir.program import Layer
@@ -48,10 +50,46 @@ class LayerPath:
 def call(frame: BodyFrame, tree: ast.Call) -> Value:
     """`f(a, b; m=1)`."""
     word = resolve(frame, tree.word)
+    if tree.word.text in REDUCTIONS and _has_comma_for_colon(frame, tree):
+        return POISON
     given = [_given(frame, each) for each in tree.inputs]
     if word is POISON:
         return POISON
     return use(frame, word, given, tree, is_stage=False)
+
+
+def _has_comma_for_colon(frame: BodyFrame, tree: ast.Call) -> bool:
+    """Report `sum(i, x[i])`; False of all else."""
+    values = [each.value for each in tree.inputs]
+    indices: list[str] = []
+    for each in values[:-1]:
+        if not isinstance(each, ast.Path) or len(each.names) > 1:
+            return False
+        if each.text in frame.names or each.text in frame.scope.definitions:
+            return False
+        indices.append(each.text)
+    read = {
+        path.text
+        for each in (ast.walk(values[-1]) if values else ())
+        if isinstance(each, ast.Index)
+        for item in each.items
+        for path in ast.walk(item)
+        if isinstance(path, ast.Path)
+    }
+    if not indices or not read.intersection(indices):
+        return False
+    listed = ", ".join(indices)
+    before = tree.inputs[len(indices) - 1].span.end
+    comma = tree.span.source.text.index(",", before)
+    at = Span(tree.span.source, comma, comma + 1)
+    frame.error(
+        "bad-index",
+        "between indices and their formula stands a `:`, not a `,`",
+        at,
+        help=f"write `{tree.word}({listed}: ...)`",
+        fixes=[Fix("write `:`", (Edit(at, ":"),))],
+    )
+    return True
 
 
 def _given(frame: BodyFrame, argument: ast.Argument) -> Given:
@@ -97,11 +135,29 @@ def stages(
             value = _stage(frame, value, span, stage, layer)
         else:
             count = repetitions(frame, stage)
-            for _ in range(count):
-                value = stages(frame, value, span, stage.stages)
-                if value is POISON:
-                    break
+            value = _repeated(frame, value, span, stage, count)
         span = stage.span
+    return value
+
+
+def _repeated(frame: BodyFrame, value: Value, span: Span, stage: ast.Repeat, count: int) -> Value:
+    """Return a value led through copies of stages, which a name may count."""
+    name = stage.index
+    if name is not None and (name.text in frame.names or name.text in frame.scope.number_names()):
+        return frame.error(
+            "duplicate-name",
+            f"`{name}` is already defined, and this hides nothing",
+            name.span,
+            help="give the number of the copy another name",
+        )
+    for number in range(count):
+        if name is not None:
+            frame.names[name.text] = number
+        value = stages(frame, value, span, stage.stages)
+        if value is POISON:
+            break
+    if name is not None:
+        frame.names.pop(name.text, None)
     return value
 
 

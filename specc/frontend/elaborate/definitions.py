@@ -11,6 +11,7 @@ from typing import Any
 
 from specc.diagnostics import Label
 from specc.frontend.elaborate.dispatch import BoundCall, evaluate, gives_body
+from specc.frontend.elaborate.indices import let_with_indices
 from specc.frontend.elaborate.initial import chosen, initial_value
 from specc.frontend.elaborate.patterns import declared_type
 from specc.frontend.operators.arithmetic import as_kind, spread
@@ -78,6 +79,9 @@ def broken(frame: BodyFrame, statement: ast.Broken) -> None:
 
 def let(frame: BodyFrame, statement: ast.Let) -> None:
     """`let a = x`, `let a, b = split(x; 2)`."""
+    if statement.indices:
+        let_with_indices(frame, statement)
+        return
     value = evaluate(frame, statement.value)
     names = statement.names
     if len(names) == 1:

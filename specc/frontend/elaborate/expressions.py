@@ -6,8 +6,9 @@ Every error is reported through the frame; its value is POISON, of which nothing
 from __future__ import annotations
 
 from specc.frontend.elaborate.dispatch import evaluate, evaluates
+from specc.frontend.elaborate.indices import read_with_indices, reads_indices
 from specc.frontend.elaborate.misuse import report
-from specc.frontend.elaborate.names import outer_name, parameter
+from specc.frontend.elaborate.names import is_unbound, outer_name, parameter
 from specc.frontend.operators import arithmetic, products
 from specc.frontend.scope.frame import BodyFrame, SharedLayer
 from specc.frontend.scope.mistakes import Mistake
@@ -110,7 +111,13 @@ def conditional(frame: BodyFrame, expression: ast.Conditional) -> Value:
 
 @evaluates(ast.Index)
 def index(frame: BodyFrame, expression: ast.Index) -> Value:
-    value = evaluate(frame, expression.value)
+    value = frame.known.get(expression.value)
+    if value is None:
+        value = evaluate(frame, expression.value)
+    if any([is_unbound(frame, each) for each in expression.items]):
+        return POISON
+    if reads_indices(frame, expression, value):
+        return read_with_indices(frame, expression, value)
     items: list = []
     for each in expression.items:
         if isinstance(each, ast.Slice):

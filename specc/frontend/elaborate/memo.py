@@ -54,7 +54,7 @@ def key_of(
     for given in values:
         value = given.value if given is not None else None
         if isinstance(value, Tensor):
-            if value.provenance is None:
+            if value.provenance is None or value.indices or value.within:
                 return None
             node, sequence = value.node, value.sequence
             first = seen.setdefault(node, len(inputs))  # f(x, x) is another use than f(x, y)

@@ -7,6 +7,7 @@ resolve(frame, path)                    # the word or layer that is to be applie
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from specc.diagnostics import Label, spelled
@@ -42,6 +43,7 @@ MEANINGS = {
     " is `log`, `linear` or has a `step`; between integers it is one of integers."
     " `optimizer search(adam, momentum)(lr = 0.01)` chooses a word. A search in a branch of `if`,"
     " or in the value of another search, is asked only where that is taken.",
+    "inf": "The number that is larger than all others: `if u <= t then s[t, u] else -inf`.",
     **SCHEDULE,
 }
 """Names that have a meaning of their own, and which."""
@@ -56,6 +58,8 @@ def outer_name(frame: BodyFrame, name: str, expression: ast.Path) -> Value:
             return number_value(scope, definition)
         if isinstance(definition, ast.Broken):
             return POISON
+    if name == "inf":
+        return math.inf
     if name in SCHEDULE:
         if frame.schedule is not None:
             return frame.schedule[name]
@@ -133,6 +137,40 @@ def unknown(frame: BodyFrame, name: str, span: Span) -> Value:
     candidate = frame.closest(name, frame.known_names())
     fixes = spelled(candidate, span)
     return frame.error("unknown-name", f"`{name}` is not defined", span, help=help_, fixes=fixes)
+
+
+def is_unbound(frame: BodyFrame, item: ast.Node) -> bool:
+    """Report an index in brackets that nothing binds; False if there is none."""
+    words = {id(each.word) for each in ast.walk(item) if isinstance(each, ast.Call | ast.Over)}
+    inner = {
+        each.name.text
+        for over in ast.walk(item)
+        if isinstance(over, ast.Over)
+        for each in over.indices
+        if isinstance(each, ast.Bind)
+    }
+    for each in ast.walk(item):
+        if not isinstance(each, ast.Path) or len(each.names) > 1 or id(each) in words:
+            continue
+        name = each.text
+        if name in frame.names or name in frame.scope.definitions or name in MEANINGS:
+            continue
+        if name in inner or declares(frame, name) or frame.scope.is_incomplete:
+            continue
+        known = frame.known_names()
+        if frame.scope.word(name) is not None or frame.closest(name, known) is not None:
+            continue
+        frame.error(
+            "bad-index",
+            f"the index `{name}` is used, and bound nowhere",
+            each.span,
+            help=(
+                f"bind it on the left, `let y[{name}] = ...`, or in front of a colon,"
+                f" `sum({name}: ...)`"
+            ),
+        )
+        return True
+    return False
 
 
 def declared_names(body: tuple[ast.Statement, ...]) -> list[ast.Name]:

@@ -11,6 +11,7 @@ shapes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 
 from specc.diagnostics import Edit, Fix, Label, closest, spelled
 from specc.frontend.elaborate.dispatch import evaluate
@@ -54,6 +55,7 @@ class Match:
     is_stage: bool
     binders: dict[str, Given] = field(default_factory=dict)
     given: dict[str, Given] = field(default_factory=dict)  # inputs that were accepted, by name
+    whole: set[str] = field(default_factory=set)  # sequences that an input names the axis of
 
     def accepts(self, declared: InputDeclared, given: Given) -> bool:
         """Return whether the value fits the input's type; reports where it does not."""
@@ -128,6 +130,16 @@ class Match:
         if value.sequence is not None and axes and sequence_name(self.callee, axes[0]) is not None:
             if not self._size(declared, given, axes[0].size, value.sequence.size, 0):
                 return False
+            self.whole.add(value.sequence.name)
+            axes = axes[1:]
+        elif (
+            value.sequence is not None
+            and len(axes) == value.type.rank + 1
+            and has_indices(self.callee.definition)
+        ):  # the word sees all steps: its formulas have an index for them
+            if not self._size(declared, given, axes[0].size, value.sequence.size, 0):
+                return False
+            self.whole.add(value.sequence.name)
             axes = axes[1:]
         if len(axes) != value.type.rank:
             return self._wrong_rank(declared, given, value, axes)
@@ -280,6 +292,15 @@ class Match:
 
     def _stage_label(self) -> list[Label]:
         return [Label(self.call, f"`{self.word}` is applied here")] if self.is_stage else []
+
+
+@cache
+def has_indices(definition: ast.Node) -> bool:
+    """Return whether formulas with indices stand in a definition."""
+    return any(
+        isinstance(each, ast.Over) or (isinstance(each, ast.Let) and bool(each.indices))
+        for each in ast.walk(definition)
+    )
 
 
 def is_like(type_: ast.Type) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from specc.diagnostics import Diagnostic, SpecError
+from specc.frontend.jsonform import indices
 from specc.frontend.jsonform.shapes import (
     BINDING,
     BODIES,
@@ -220,6 +221,7 @@ class _TextWriter:
             inputs.append(
                 each["name"]
                 + (f": {self.type(each['type'], f'{at}/type')}" if "type" in each else "")
+                + (f" = {each['default']}" if "default" in each else "")
             )
         settings = [
             self._setting(each, f"{pointer}/settings/{place}")
@@ -340,7 +342,8 @@ class _TextWriter:
             count = self.value(record, "count", pointer, POSTFIX)
             if not isinstance(record["count"], (int, str)) and not count.startswith("("):
                 count = count if re.fullmatch(NUMBER, count) else f"({count})"
-            return f"{count} * ({self.stages(record, pointer)})"
+            index = f"{record['index']} " if "index" in record else ""
+            return f"{count} * {index}({self.stages(record, pointer)})"
         inputs, settings = (
             self._arguments(record, name, pointer) for name in ("inputs", "settings")
         )
@@ -459,9 +462,7 @@ STATEMENT: dict[type, Callable[[_TextWriter, Any, str], str]] = {
     **{cls: _of(keyword_of(cls)) for cls in (*STATEMENTS, *DEFINITIONS)},
     ast.Use: lambda writer, record, pointer: f"use {_quoted(record['path'])}",
     ast.Fn: _fn,
-    ast.Let: lambda writer, record, pointer: (
-        f"let {', '.join(record['names'])} = {writer.value(record, 'value', pointer)}"
-    ),
+    ast.Let: indices.let,
     ast.Layer: _layer,
     ast.Return: _return,
     ast.Data: lambda writer, record, pointer: f"data {_source(writer, record, pointer)}",
@@ -483,5 +484,6 @@ VALUE: dict[type, Callable[[_TextWriter, Any, str], str]] = {
     ast.Conditional: _TextWriter.conditional,
     ast.Index: _TextWriter.index,
     ast.Call: _TextWriter.call,
+    ast.Over: indices.over,
     ast.Pipeline: _TextWriter.pipeline,
 }

@@ -30,6 +30,7 @@ EXPRESSIONS = (
     ast.Conditional,
     ast.Index,
     ast.Call,
+    ast.Over,
     ast.Pipeline,
 )
 STATEMENTS = tuple(c for c in typing.get_args(ast.Statement) if c is not ast.Broken)
@@ -55,6 +56,7 @@ NOT_EMPTY = {
     (ast.Freeze, "paths"),
     (ast.Index, "items"),
     (ast.Path, "names"),
+    (ast.Over, "indices"),
 }
 OPERATORS: dict[type, tuple[str, ...]] = {
     ast.Unary: ("-", "not"),
@@ -244,8 +246,10 @@ def _field_schema(cls: type, name: str, shape: Shape) -> dict[str, Any]:
     else:
         union = _union(shape.classes)
         one = {"$ref": f"#/$defs/{union}"} if union else _any(shape.classes)
-        if name == "items":
-            one = {"anyOf": [{"$ref": "#/$defs/Expression"}, {"$ref": "#/$defs/Slice"}]}
+        for other in (ast.Slice, ast.Bind):
+            if other in shape.classes and ast.Binary in shape.classes:
+                names = ("Expression", other.__name__)
+                one = {"anyOf": [{"$ref": f"#/$defs/{each}"} for each in names]}
     if not shape.is_list:
         return one
     return {"type": "array", "items": one, **({"minItems": shape.least} if shape.least else {})}
@@ -281,7 +285,13 @@ def least_of(cls: type, name: str, operator: str) -> int:
         return POSTFIX
     if cls in (ast.Conditional, ast.Index, ast.Slice) or (cls is ast.Pipeline and name == "value"):
         return CONDITIONAL
-    return SUM if cls in (ast.Axis, ast.Bound) else POSTFIX if cls is ast.Repeat else PIPELINE
+    return (
+        SUM
+        if cls in (ast.Axis, ast.Bound, ast.Bind)
+        else POSTFIX
+        if cls is ast.Repeat
+        else PIPELINE
+    )
 
 
 def binding(node: Any) -> int:

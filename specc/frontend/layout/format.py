@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from specc.diagnostics import Report, SpecError
 from specc.frontend.layout.lines import STEP, WIDTH, Piece, fill, flat, lay
 from specc.frontend.syntax import ast
-from specc.frontend.syntax.build import Token
+from specc.frontend.syntax.build_indices import Token
 from specc.frontend.syntax.lex import lex
 from specc.frontend.syntax.parse import parse
 from specc.source import Source
@@ -100,7 +100,7 @@ class _FileWriter:
         self.next_comment = 0
         self.lines: list[_Line] = []
         self.end = 0  # of what was written last, in the text
-        self.tight, self.unary = _signs(file)
+        self.tight, self.unary, self.counted = _signs(file)
 
     def written(self) -> str:
         definitions = self.file.definitions
@@ -330,7 +330,7 @@ class _FileWriter:
         if kind == ":" or (sign == ":" and in_index):
             return int(in_index and sign == ",")
         if kind == "(" and sign in ("NAME", ")"):
-            return 0
+            return int(before.start in self.counted)
         if {before.start, token.start} & self.tight or before.start in self.unary:
             return 0
         return 1
@@ -405,16 +405,22 @@ def _word(pieces: list[Piece], room: int) -> list[str]:
     return [*lines, ") = " + first, *others]
 
 
-def _signs(file: ast.File) -> tuple[set[int], set[int]]:
-    """Return the offsets of signs without spaces about them, and of those with one value."""
+def _signs(file: ast.File) -> tuple[set[int], set[int], set[int]]:
+    """Return the offsets of signs without spaces about them, of those with one value, and of names
+    that count the copies of stages."""
     tight: set[int] = set()
     unary: set[int] = set()
+    counted: set[int] = set()
     text = file.source.text
     for definition in file.definitions:
         for node in ast.walk(definition):
             match node:
                 case ast.Argument(name=ast.Name() as name) if not isinstance(definition, ast.Train):
-                    tight.add(_next_sign(text, name.span.end))
+                    tight.add(_next_sign(text, name.span.end, "="))
+                case ast.Bind(start=start) if start is not None:
+                    tight.add(_next_sign(text, start.span.end, ":"))
+                case ast.Repeat(index=ast.Name() as name):
+                    counted.add(name.span.start)
                 case ast.Unary(operator=sign) if sign.text == "-":
                     unary.add(sign.span.start)
                 case ast.Binary(
@@ -423,12 +429,12 @@ def _signs(file: ast.File) -> tuple[set[int], set[int]]:
                     numbers = (left, right)
                     if sign.text == "/" and all(each.isdigit() for each in numbers):
                         tight.add(sign.span.start)
-    return tight, unary
+    return tight, unary, counted
 
 
-def _next_sign(text: str, at: int) -> int:
-    """Where the `=` behind a name stands."""
-    while text[at] != "=":
+def _next_sign(text: str, at: int, sign: str) -> int:
+    """Where a sign behind a name or a formula stands."""
+    while text[at] != sign:
         at = text.index("\n", at) if text[at] == "#" else at + 1
     return at
 

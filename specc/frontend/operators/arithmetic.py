@@ -26,6 +26,7 @@ from specc.frontend.scope.values import (
     is_static,
 )
 from specc.ir import sizes
+from specc.ir.graph import apply
 from specc.ir.op import Op
 from specc.ir.sizes import Polynomial, Undecided
 from specc.ops import elementwise as ops
@@ -155,6 +156,7 @@ def _brief(sign: str, size):
 def compare(frame: BodyFrame, sign: str, left: Value, right: Value, span: Span) -> Tensor:
     """Return a comparison, element by element: classes with classes or whole numbers, else as
     numbers."""
+    left, right = _as_class(left, right), _as_class(right, left)
     kinds = {each.type.kind for each in (left, right) if isinstance(each, Tensor)}
     if kinds == {"int"}:
         _check_classes(sign, left, right)
@@ -184,6 +186,15 @@ def compare(frame: BodyFrame, sign: str, left: Value, right: Value, span: Span) 
     return frame.apply(ops.Not(), result, span=span) if sign == "!=" else result
 
 
+def _as_class(value: Value, other: Value) -> Value:
+    """Return an index that is compared with a class as an integer; all else as it is."""
+    is_class = isinstance(other, Tensor) and other.type.kind == "int"
+    if not is_class or not isinstance(value, Tensor) or value.counter is None:
+        return value
+    count = value.counter.size + value.counter.start
+    return replace(value, node=apply(ops.ToInt(count), value.node), counter=None)
+
+
 def _check_classes(sign: str, left: Value, right: Value) -> None:
     for position, each in enumerate((left, right)):
         if isinstance(each, (float, bool)):
@@ -195,6 +206,8 @@ def _check_classes(sign: str, left: Value, right: Value) -> None:
     if not (isinstance(left, Tensor) and isinstance(right, Tensor)):
         return
     one, other = left.type.classes, right.type.classes
+    if left.indices or right.indices:
+        return  # an index may run through a part of the classes
     if one is not None and other is not None and not sizes.same(one, other):
         raise Mistake(
             "shape-mismatch",
@@ -300,7 +313,9 @@ def as_kind(frame: BodyFrame, value: Value, kind: str, span: Span) -> Tensor:
             raise Mistake("wrong-kind", f"here a {kind} is needed, not {describe(value)}")
         return value
     assert is_static(value), "only numbers and tensors have a kind; please report this"
-    if kind == "float" and not isinstance(value, Polynomial):
+    if kind == "float" and isinstance(value, float) and math.isinf(value):
+        pass  # `inf`, for no other number is infinite
+    elif kind == "float" and not isinstance(value, Polynomial):
         if (wrong := beyond_float(value)) is not None:
             raise Mistake("bad-number", wrong)
         value = float(value)
@@ -320,10 +335,10 @@ def elementwise(frame: BodyFrame, op: Op, operands: list[Tensor], span: Span) ->
     for each in operands:
         if each.shape == () and shape != ():
             wide = frame.apply(Broadcast(shape), each, span=span)
-            each = Tensor(wide.node, None, wide.sequence)
+            each = replace(wide, provenance=None)
         spread.append(each)
     result = frame.apply(op, *spread, span=span)
-    return Tensor(result.node, flowing(operands), result.sequence)
+    return replace(result, provenance=flowing(operands))
 
 
 def _check_decided(name: str, operands: list[Tensor]) -> None:

@@ -91,7 +91,7 @@ def index(frame: BodyFrame, value: Value, items: list, span: Span) -> Value:
     result, axis = value, 0
     for position, item in enumerate(items):
         if isinstance(item, tuple):
-            result = _slice(frame, result, axis, item, position, span)
+            result = slice_of(frame, result, axis, item, position, span)
             axis += 1
         elif isinstance(item, Tensor):
             result = _take(frame, result, axis, item, position, span)
@@ -149,7 +149,7 @@ def _element(frame: BodyFrame, value: Tensor, axis: int, item, position: int, sp
     return frame.apply(Reshape(shape), one, span=span)
 
 
-def _slice(
+def slice_of(
     frame: BodyFrame, value: Tensor, axis: int, item: tuple, position: int, span: Span
 ) -> Tensor:
     start, stop, step = item

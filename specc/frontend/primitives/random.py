@@ -21,9 +21,9 @@ def _draw(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
     context = frame.context
     context.draws += 1
     label = f"{frame.word}#{context.draws}"
-    if x.sequence is not None:  # other numbers at each step
-        op = Uniform((x.sequence.size, *x.shape), x.type.batched, label)
-        return replace(frame.apply(op, span=span), sequence=x.sequence)
+    if x.lead:  # other numbers at each step, and for each value of an index
+        op = Uniform(x.node.type.shape, x.type.batched, label)
+        return replace(frame.apply(op, span=span), sequence=x.sequence, indices=x.indices)
     return frame.apply(Uniform(x.shape, x.type.batched, label), span=span)
 
 

@@ -182,6 +182,16 @@ def _output(frame: BodyFrame, statement: ast.Output, name: str, outputs: list[Te
             help="a `metric` may be a mean over all examples",
         )
         return
+    over = next((each.name for each in value.within if each is not None and each.mask), None)
+    if over is not None:
+        frame.error(
+            "bad-index",
+            f"an axis of this output runs over `{over}`, whose length varies: it would have steps"
+            " that an example does not have",
+            statement.value.span,
+            help="sum or choose over it first: `let y[t, i] = sum(u: s[t, u] * v[u, i])`",
+        )
+        return
     sequence = value.sequence.name if value.sequence is not None else None
     outputs.append(Term(name, value.node, statement.span, sequence))
 

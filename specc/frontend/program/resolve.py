@@ -37,6 +37,16 @@ def _signature(frame: BodyFrame, signature: ast.Signature) -> None:
     seen: dict[str, ast.Name] = {}
     names = [each.name for each in signature.inputs]
     names += [each.name for each in signature.settings]
+    earlier: list[str] = []
+    for each in signature.inputs:
+        if each.default is not None and each.default.text not in earlier:
+            frame.error(
+                "unknown-name",
+                f"`{each.default}` is no earlier input of this word",
+                each.default.span,
+                help="an input that may be left out names an earlier one, which stands in for it",
+            )
+        earlier.append(each.name.text)
     for name in names:
         if name.text in seen:
             frame.error(
@@ -99,22 +109,53 @@ def _expressions(definition):
 
 def _visit(frame: BodyFrame, root: ast.Node) -> None:
     """Looks at each name once, by the place it has: of a value, of a word, or of a setting."""
-    waiting: list[ast.Node] = [root]
+    waiting: list[tuple[ast.Node, frozenset[str]]] = [(root, frozenset())]
+    # what was said of indices says it of the names in it, too
+    told = [
+        (each.span.start, each.span.end)
+        for each in frame.context.report.diagnostics
+        if each.name == "bad-index" and each.span.source is root.span.source
+    ]
     while waiting:
-        node = waiting.pop()
+        node, indices = waiting.pop()
+        place = (node.span.start, node.span.end)
+        if place in told or (
+            isinstance(node, ast.Call) and any(place[0] < a and b < place[1] for a, b in told)
+        ):
+            continue
+        inner = indices | _indices(node)
         if isinstance(node, ast.Path):
-            _value(frame, node)
-        elif isinstance(node, ast.Call):
+            if node.text not in indices:
+                _value(frame, node)
+            continue
+        if isinstance(node, ast.Call):
             word = resolve_word(frame, node.word)
-            waiting += [each.value for each in node.inputs]
-            waiting += _settings(word, node)
+            found: list[ast.Node | None] = [each.value for each in node.inputs]
+            found += _settings(word, node)
+        elif isinstance(node, ast.Over):
+            found = [*node.indices, *node.conditions, node.value]
         elif isinstance(node, TYPED):
-            waiting += [e for e in (node.type, getattr(node, "value", None)) if e is not None]
+            found = [node.type, getattr(node, "value", None)]
         elif isinstance(node, ast.Type):
-            waiting += [axis.size for axis in node.axes or ()]
-            waiting += [node.classes] if node.classes is not None else []
+            found = [*(axis.size for axis in node.axes or ()), node.classes]
         else:
-            waiting += ast.children(node)
+            found = list(ast.children(node))
+        waiting += [(each, inner) for each in found if each is not None]
+
+
+def _indices(node: ast.Node) -> frozenset[str]:
+    """Return the indices that a node binds in what stands under it."""
+    if isinstance(node, ast.Let):
+        return frozenset(each.name.text for each in node.indices)
+    if isinstance(node, ast.Repeat) and node.index is not None:
+        return frozenset([node.index.text])
+    if not isinstance(node, ast.Over):
+        return frozenset()
+    # a condition in front of the colon binds the names in it that have no meaning yet
+    conditions = [each for each in node.indices if not isinstance(each, ast.Bind)]
+    paths = [p.text for c in conditions for p in ast.walk(c) if isinstance(p, ast.Path)]
+    binds = [each.name.text for each in node.indices if isinstance(each, ast.Bind)]
+    return frozenset([*binds, *paths])
 
 
 def _settings(word, call: ast.Call) -> list[ast.Expression]:

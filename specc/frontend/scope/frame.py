@@ -8,7 +8,7 @@ frame.error("bad-number", message, span)    # POISON, and a diagnostic at the us
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from specc.diagnostics import Label, closest
@@ -18,6 +18,7 @@ from specc.frontend.scope.scope import MOST_SUGGESTIONS, NUMBERS, WORDS, Context
 from specc.frontend.scope.values import (
     Applicable,
     Poison,
+    RunningIndex,
     Sequence,
     Tensor,
     Value,
@@ -27,10 +28,11 @@ from specc.frontend.scope.values import (
 from specc.frontend.syntax import ast
 from specc.frontend.words.messages import SYNONYMS
 from specc.ir.graph import Node, Origin, apply
-from specc.ir.op import Op, ShapeError
-from specc.ir.sizes import Undecided
+from specc.ir.op import Form, Op, ShapeError
+from specc.ir.sizes import Size, Undecided
+from specc.ops.broadcast import Broadcast
 from specc.ops.leaf import Input, Role, leaf
-from specc.ops.steps import lifted
+from specc.ops.steps import lift_one, lifted
 from specc.source import Span
 
 
@@ -59,6 +61,9 @@ class BodyFrame:
     fans: Mapping[str, Value] | None = None  # fan_in and fan_out, while an initial value is built
     weights: Callable[[], Value] | None = None
     shared: Any = None  # the shared layer whose stages are walked
+    hidden: frozenset[str] = frozenset()  # sequences to whose steps the body is applied
+    known: dict[ast.Node, Value] = field(default_factory=dict)  # values within a formula
+    bound: dict[ast.Over, list[Any]] = field(default_factory=dict)  # the indices of reductions
     body: tuple[ast.Statement, ...] = ()  # the statements that are walked
 
     @property
@@ -156,7 +161,10 @@ class BodyFrame:
         """Return the tensor of `op`; raises Mistake. Its provenance continues from
         `flowing(operands)`."""
         sequence = common_sequence(operands)
+        indices = common_indices(operands)
         try:
+            if indices:
+                return self._at_each_place(op, operands, sequence, indices, span)
             if sequence is None:
                 node = apply(op, *(each.node for each in operands), origin=self.origin(span))
             else:
@@ -168,6 +176,49 @@ class BodyFrame:
         if (wrong := excess(node.type.shape)) is not None:
             raise Mistake("too-large", wrong)
         return Tensor(node, flowing(operands), sequence)
+
+    def _at_each_place(
+        self,
+        op: Op,
+        operands: tuple[Tensor, ...],
+        sequence: Sequence | None,
+        indices: tuple[RunningIndex, ...],
+        span: Span,
+    ) -> Tensor:
+        """Return the tensor of `op` for all values of indices, which may be steps of a sequence,
+        too."""
+        origin = self.origin(span)
+        if op.form is Form.ELEMENT:
+            nodes = [widened(each, sequence, indices) for each in operands]
+            node = apply(op, *nodes, origin=origin)
+            return Tensor(node, flowing(operands), sequence, indices=indices)
+        levels: list[RunningIndex | Sequence] = [
+            *reversed(indices),
+            *([sequence] if sequence else []),
+        ]
+        now = [
+            leaf(Input(Role.STEP, str(position), each.type)) if each.lead else each.node
+            for position, each in enumerate(operands)
+        ]
+        root, moving = apply(op, *now, origin=origin), []
+        for level in levels:
+            put: dict[Node, Node] = {}
+            for position, each in enumerate(operands):
+                own = [*reversed(each.indices), *([sequence] if each.sequence else [])]
+                if level not in own:
+                    continue
+                type_ = now[position].type
+                type_ = replace(type_, shape=(level.size, *type_.shape))
+                name = f"{position}.{len(type_.shape)}"
+                made = each.node if own[-1] is level else leaf(Input(Role.STEP, name, type_))
+                put[now[position]] = made
+                now[position] = made
+            root, moves = lift_one(root, put, level.size)
+            if moves:
+                moving.append(level)
+        kept = tuple(each for each in indices if each in moving)
+        over = sequence if sequence in moving else None
+        return Tensor(root, flowing(operands), over, indices=kept)
 
     def _at_each_step(self, op: Op, operands, sequence: Sequence, span: Span):
         """Return the node of `op` for all steps of a sequence, and the sequence (None: one value
@@ -226,6 +277,45 @@ def common_sequence(operands: Iterable[Tensor], allow_constants: bool = False) -
             misfit.along = sequence.name
             raise misfit
     return sequence
+
+
+def common_indices(operands: Iterable[Tensor]) -> tuple[RunningIndex, ...]:
+    """Return the indices that some operands have, in their order; raises Mistake where one has an
+    axis that varies."""
+    found: dict[RunningIndex, None] = {}
+    for position, each in enumerate(operands):
+        found.update(dict.fromkeys(each.indices))
+        axis = next((k for k, s in enumerate(each.within) if s is not None and s.mask), None)
+        if axis is not None:
+            over = each.within[axis]
+            assert over is not None
+            raise Mistake(
+                "bad-index",
+                f"axis {axis + 1} runs over `{over.name}`, whose length varies: only formulas"
+                " with indices may read it",
+                argument=position,
+                help="write the formula with an index for it, as in `sum(u: s[t, u])`",
+            )
+    return tuple(sorted(found, key=lambda index: index.order))
+
+
+def widened(tensor: Tensor, sequence: Sequence | None, indices: tuple[RunningIndex, ...]) -> Node:
+    """Return the node of a value with an axis for a sequence and for each of some indices."""
+    axes: list[int] = []
+    shape: list[Size] = []
+    if sequence is not None:
+        if tensor.sequence is not None:
+            axes.append(0)
+        shape.append(sequence.size)
+    for each in indices:
+        if each in tensor.indices:
+            axes.append(len(shape))
+        shape.append(each.size)
+    axes += range(len(shape), len(shape) + len(tensor.shape))
+    shape += tensor.shape
+    if len(axes) == len(shape):
+        return tensor.node
+    return apply(Broadcast(tuple(shape), tuple(axes)), tensor.node)
 
 
 def flowing(operands: Iterable[Value]) -> Derivation | None:

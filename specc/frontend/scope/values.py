@@ -40,24 +40,58 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class RunningIndex:
+    """A name that runs through `size` positions from `start` on, while its formula lasts.
+
+    `order` grows with each index: of the axes of a value, that of an earlier one is further in
+    front. `sequence` is there if it runs through all steps of one.
+    """
+
+    name: str
+    size: sizes.Size
+    start: sizes.Size
+    order: int
+    sequence: Sequence | None = None
+
+    @property
+    def is_varying(self) -> bool:
+        """Whether some examples have fewer positions."""
+        return self.sequence is not None and self.sequence.mask is not None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
     """A node of the graph, and how it came to its shape.
 
     Like the batch, the axis of a sequence is never part of the type: `type` and `shape` are those
     of one step, and words apply to each. The node has that axis in front. `finals` are the last
     states of the cell that made it.
+
+    Nor are the axes of `indices`, within a formula that has some: words apply for each of their
+    values. The node has them behind the axis of the sequence, in the order of the indices.
+    `within` says which axes of `shape` run through the steps of a sequence, as the second axis of
+    `let s[t, u] = ...` does. `counter` is the index whose value this is.
     """
 
     node: Node
     provenance: Derivation | None = None
     sequence: Sequence | None = None
     finals: tuple[Tensor, ...] = ()
+    indices: tuple[RunningIndex, ...] = ()
+    within: tuple[Sequence | None, ...] = ()
+    counter: RunningIndex | None = None
 
     @property
     def type(self) -> Type:
-        if self.sequence is None:
+        lead = self.lead
+        if not lead:
             return self.node.type
-        return replace(self.node.type, shape=self.node.type.shape[1:])
+        return replace(self.node.type, shape=self.node.type.shape[lead:])
+
+    @property
+    def lead(self) -> int:
+        """How many axes of the node are those of the sequence and of indices."""
+        return (self.sequence is not None) + len(self.indices)
 
     @property
     def shape(self) -> sizes.Shape:

@@ -8,6 +8,7 @@ grammar         the LALR(1) tables of `grammars/dl.lark`
 parser          the automaton that runs on these tables
 parse           tokens to a tree, with all syntax errors
 build           the rules that the parser recognises to nodes
+build_indices   the same, of formulas with indices
 ast             the nodes
 recovery        where the parser continues after an error
 errors          which error it is

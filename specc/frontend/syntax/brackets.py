@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from specc.diagnostics import Label
 from specc.frontend.syntax import ast
-from specc.frontend.syntax.build import PLACES, Token, is_name, keyword_of, listed
+from specc.frontend.syntax.build import PLACES, keyword_of
+from specc.frontend.syntax.build_indices import Token, is_name, listed
 from specc.frontend.syntax.recovery import Recovery
 from specc.source import Span
 

@@ -13,10 +13,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from specc.diagnostics import Edit, Fix, Report
 from specc.frontend.syntax import ast
+from specc.frontend.syntax.build_indices import (
+    IndexBuilder,
+    Token,
+    around_semicolon,
+    has_semicolon,
+    is_name,
+    listed,
+    nodes,
+)
 from specc.source import Source, Span
 
 DEEPEST = 200
@@ -49,19 +58,7 @@ PLACES: dict[type[ast.Node], tuple[str, ...]] = {
 ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
 
 
-class Token(NamedTuple):
-    """A piece of the text. `kind` is the text itself, or NAME, NUMBER, STRING, ERROR, $END.
-
-    In a token of the kind BROKEN, `text` is the node that stands for what could not be read.
-    """
-
-    kind: str
-    text: Any
-    start: int
-    end: int
-
-
-class Builder:
+class Builder(IndexBuilder):
     """`docs` maps the offset where a declaration starts to the doc comment above it."""
 
     def __init__(self, source: Source, report: Report, docs: Mapping[int, str]) -> None:
@@ -202,11 +199,13 @@ class Builder:
     # Signatures and types
 
     def signature(self, span: Span, *parts: Any) -> ast.Signature:
-        inputs, settings = _around_semicolon(parts)
+        inputs, settings = around_semicolon(parts)
         return ast.Signature(inputs, settings, span)
 
-    def signature_input(self, span: Span, name: Token, *type_: Any) -> ast.SignatureInput:
-        return ast.SignatureInput(self.name(name), type_[1] if type_ else None, span)
+    def signature_input(self, span: Span, name: Token, *rest: Any) -> ast.SignatureInput:
+        type_ = next((each for each in rest if isinstance(each, ast.Type)), None)
+        default = next((self.name(each) for each in rest if is_name(each)), None)
+        return ast.SignatureInput(self.name(name), type_, default, span)
 
     def signature_setting(self, span: Span, name: Token, *rest: Any) -> ast.SignatureSetting:
         kind: ast.Name | None = None
@@ -233,7 +232,7 @@ class Builder:
         axes: tuple[Any, ...] | None = None
         for part in rest:
             if type(part) is list:
-                axes = _nodes(part)
+                axes = nodes(part)
             elif isinstance(part, ast.Node):
                 classes = part
             elif part.kind == "[":
@@ -255,10 +254,10 @@ class Builder:
         return self._statement(ast.Target, span, self.name(name), type_)
 
     def let(self, span: Span, _: Token, names: Any, sign: Token, value: Any) -> Any:
-        return self._statement(ast.Let, span, self.names(names), value)
+        return self._statement(ast.Let, span, self.names(names), (), value)
 
     def layer(self, span: Span, _: Token, name: Token, sign: Token, stages: Any) -> Any:
-        return self._statement(ast.Layer, span, self.name(name), _nodes(stages))
+        return self._statement(ast.Layer, span, self.name(name), nodes(stages))
 
     def param(
         self, span: Span, _: Token, name: Token, colon: Token, type_: Any, sign: Token, value: Any
@@ -273,7 +272,7 @@ class Builder:
         return self._statement(ast.Next, span, self.name(name), value)
 
     def return_(self, span: Span, _: Token, values: Any) -> Any:
-        return self._statement(ast.Return, span, _nodes(values))
+        return self._statement(ast.Return, span, nodes(values))
 
     def _perhaps_named(self, cls: Any, span: Span, *parts: Any) -> Any:
         name = self.name(parts[1]) if len(parts) == 4 else None
@@ -319,11 +318,11 @@ class Builder:
         return self._statement(ast.Augment, span, self.name(name), value)
 
     def freeze(self, span: Span, _: Token, paths: Any) -> Any:
-        return self._statement(ast.Freeze, span, _nodes(paths))
+        return self._statement(ast.Freeze, span, nodes(paths))
 
     def train_optimizer(self, span: Span, _: Token, optimizer: Any, *paths: Any) -> Any:
         return self._statement(
-            ast.TrainOptimizer, span, optimizer, _nodes(paths[1]) if paths else ()
+            ast.TrainOptimizer, span, optimizer, nodes(paths[1]) if paths else ()
         )
 
     def setting(self, span: Span, name: Token, sign: Token, value: Any) -> Any:
@@ -332,17 +331,17 @@ class Builder:
     # Expressions
 
     def pipeline(self, span: Span, value: Any, arrow: Token, stages: Any) -> ast.Pipeline:
-        return ast.Pipeline(value, _nodes(stages), span)
+        return ast.Pipeline(value, nodes(stages), span)
 
     def stage(self, span: Span, word: Any, arguments: Any = ((), (), False)) -> ast.Call:
-        inputs, settings, has_semicolon = arguments
+        inputs, settings, has_semicolon = self._without_indices(word, arguments)
         if not has_semicolon:
             inputs, settings = (), inputs
         return ast.Call(word, inputs, settings, has_semicolon, span)
 
     def chosen(self, span: Span, word: Any, options: Any, arguments: Any) -> ast.Call:
         # `search(adam, momentum)(lr = 0.1)`: the options in the first parentheses
-        words, settings, has_semicolon = options
+        words, settings, has_semicolon = self._without_indices(word, options)
         if word.text != "search" or settings or has_semicolon:
             self.report.error(
                 "syntax",
@@ -353,13 +352,10 @@ class Builder:
         call = self.stage(span, word, arguments)
         return ast.Call(word, call.inputs, call.settings, call.has_semicolon, span, words)
 
-    def call(self, span: Span, word: Any, arguments: Any) -> ast.Call:
-        inputs, settings, has_semicolon = arguments
-        return ast.Call(word, inputs, settings, has_semicolon, span)
-
     def repeat(self, span: Span, *parts: Any) -> ast.Repeat:
         count: Any = parts[0] if isinstance(parts[0], ast.Node) else parts[1]
-        return ast.Repeat(count, _nodes(parts[-2]), span)
+        index = next((self.name(each) for each in parts[1:] if is_name(each)), None)
+        return ast.Repeat(count, index, nodes(parts[-2]), span)
 
     def conditional(self, span: Span, *parts: Any) -> ast.Conditional:
         return ast.Conditional(parts[1], parts[3], parts[5], span)
@@ -373,7 +369,7 @@ class Builder:
     def index(
         self, span: Span, value: Any, bracket: Token, items: Any, closing: Token
     ) -> ast.Index:
-        return ast.Index(value, _nodes(items), span)
+        return ast.Index(value, nodes(items), span)
 
     def slice(self, span: Span, *parts: Any) -> ast.Slice:
         places: list[Any] = [None, None, None]
@@ -389,7 +385,7 @@ class Builder:
         return value
 
     def arguments(self, span: Span, *parts: Any) -> tuple[Any, Any, bool]:
-        return *_around_semicolon(parts), _has_semicolon(parts)
+        return *around_semicolon(parts), has_semicolon(parts)
 
     def argument(self, span: Span, *parts: Any) -> ast.Argument:
         return ast.Argument(self.name(parts[0]) if len(parts) == 3 else None, parts[-1], span)
@@ -432,33 +428,6 @@ class Builder:
         return ast.String(re.sub(r"\\(.)", plain, text) if "\\" in text else text, span)
 
 
-def is_name(part: Any) -> bool:
-    return type(part) is Token and part.kind == "NAME"
-
-
-def _nodes(parts: Iterable[Any]) -> tuple[Any, ...]:
-    return tuple(part for part in parts if isinstance(part, ast.Node))
-
-
-def _has_semicolon(parts: Iterable[Any]) -> bool:
-    return any(type(part) is Token and part.kind == ";" for part in parts)
-
-
-def _around_semicolon(parts: Iterable[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    before: tuple[Any, ...] = ()
-    behind: tuple[Any, ...] = ()
-    is_behind = False
-    for part in parts:
-        if type(part) is list:
-            if is_behind:
-                behind = _nodes(part)
-            else:
-                before = _nodes(part)
-        elif part.kind == ";":
-            is_behind = True
-    return before, behind
-
-
 def _deeper(node: ast.Node, limit: int) -> bool:
     """Return whether a path from `node` down is longer than `limit`."""
     level = [node]
@@ -480,9 +449,3 @@ def keyword_of(cls: type[ast.Node]) -> str:
     if cls is ast.Setting:
         return ""
     return "optimizer" if cls is ast.TrainOptimizer else cls.__name__.lower()
-
-
-def listed(words: Iterable[str], joint: str) -> str:
-    """`a`, `b` and `c`."""
-    *most, last = [f"`{word}`" for word in words]
-    return f"{', '.join(most)} {joint} {last}" if most else last

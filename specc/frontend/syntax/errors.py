@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from specc.diagnostics import Label
 from specc.frontend.syntax import brackets, repairs
-from specc.frontend.syntax.build import DEEPEST, Token, listed
+from specc.frontend.syntax.build import DEEPEST
+from specc.frontend.syntax.build_indices import Token, listed
 from specc.frontend.syntax.expectations import Expectation, expectations
 from specc.frontend.syntax.lex import MOST
 from specc.frontend.syntax.parser import DEFINITIONS, STATEMENTS

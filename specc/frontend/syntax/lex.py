@@ -19,7 +19,7 @@ from typing import Any
 
 from specc.diagnostics import Edit, Fix, Report
 from specc.frontend.syntax import ast
-from specc.frontend.syntax.build import Token
+from specc.frontend.syntax.build_indices import Token
 from specc.frontend.syntax.grammar import tables
 from specc.source import Source, Span
 

@@ -16,7 +16,8 @@ from dataclasses import replace
 
 from specc.diagnostics import Diagnostic, Report
 from specc.frontend.syntax import ast
-from specc.frontend.syntax.build import DEEPEST, Token
+from specc.frontend.syntax.build import DEEPEST
+from specc.frontend.syntax.build_indices import Token
 from specc.frontend.syntax.lex import MOST
 from specc.frontend.syntax.parser import DEFINITIONS, STATEMENTS, Parser
 from specc.source import Source

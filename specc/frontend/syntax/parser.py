@@ -14,7 +14,8 @@ from __future__ import annotations
 from typing import Any
 
 from specc.diagnostics import Report
-from specc.frontend.syntax.build import Builder, Token
+from specc.frontend.syntax.build import Builder
+from specc.frontend.syntax.build_indices import Token
 from specc.frontend.syntax.grammar import tables
 from specc.frontend.syntax.lex import lex
 from specc.source import Source, Span

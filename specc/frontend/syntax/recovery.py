@@ -16,7 +16,8 @@ from itertools import pairwise
 
 from specc.diagnostics import Edit, Fix, Label
 from specc.frontend.syntax import ast
-from specc.frontend.syntax.build import DEEPEST, Token, is_name
+from specc.frontend.syntax.build import DEEPEST
+from specc.frontend.syntax.build_indices import Token, is_name
 from specc.frontend.syntax.parser import DEFINITIONS, STATEMENTS, Parser
 from specc.source import Span
 

@@ -9,7 +9,7 @@ if the error is another one.
 from __future__ import annotations
 
 from specc.diagnostics import Edit, Label, closest
-from specc.frontend.syntax.build import Token, is_name
+from specc.frontend.syntax.build_indices import Token, is_name
 from specc.frontend.syntax.parser import DEFINITIONS, STATEMENTS
 from specc.frontend.syntax.recovery import BINARY, COMPARISONS, OPERANDS, Recovery
 from specc.source import Span

@@ -9,6 +9,7 @@ The text of a diagnostic is in the file that reports it; its name must be in one
 from __future__ import annotations
 
 ERRORS = (
+    "bad-index",
     "bad-json",
     "bad-number",
     "bad-run",

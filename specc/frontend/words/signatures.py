@@ -16,12 +16,14 @@ from specc.frontend.words.settings import Declared, declared
 
 @dataclass(frozen=True)
 class InputDeclared:
-    """An input; an optional one may be left out."""
+    """An input; an optional one may be left out, and `default` is the input that stands in for
+    it."""
 
     name: str
     type: ast.Type | None = None
     is_optional: bool = False
     span: Any = None
+    default: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,9 @@ class Signature:
     def __str__(self) -> str:
         """Return the signature as the language writes it: `(x: float[n]; units: int > 0)`."""
         inputs = ", ".join(
-            each.name + (f": {' '.join(each.type.span.text.split())}" if each.type else "")
+            each.name
+            + (f": {' '.join(each.type.span.text.split())}" if each.type else "")
+            + (f" = {each.default}" if each.default else "")
             for each in self.inputs
         )
         if self.takes_more:
@@ -69,7 +73,14 @@ class Primitive:
 def from_tree(tree: ast.Signature) -> Signature:
     """Return the signature of a definition."""
     inputs = tuple(
-        InputDeclared(each.name.text, each.type, False, each.name.span) for each in tree.inputs
+        InputDeclared(
+            each.name.text,
+            each.type,
+            each.default is not None,
+            each.name.span,
+            each.default.text if each.default else None,
+        )
+        for each in tree.inputs
     )
     return Signature(inputs, declared(tree))
 

@@ -16,7 +16,7 @@ from specc.frontend.syntax.parser import DEFINITIONS, STATEMENTS
 from specc.source import Source
 
 RESERVED = """dim seq const use fn block cell optimizer model train input stream target let layer
-param state next return output loss metric data validate test column augment freeze for if then
+param state next return output loss metric data validate test column augment freeze for in if then
 else and or not true false"""
 
 TEXTS = [

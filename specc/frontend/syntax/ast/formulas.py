@@ -178,7 +178,9 @@ class Index(Node):
     """`value[items]` takes elements by their positions.
 
     An item is a number, a slice `a:b`, or a value of type `class(n)`, which chooses one of the n
-    elements of the axis: `scores[label]`.
+    elements of the axis: `scores[label]`. Within a formula with indices it may be an index, or a
+    sum of indices with whole factors: `x[c, 2 * i + u]`. With fewer items than axes the rest
+    stays.
 
         a[i]   the element, or the part, of `a` at position `i`
 
@@ -236,8 +238,66 @@ class Call(Node):
 
 
 @node
+class Bind(Node):
+    """`i` or `i in a:b` binds an index: a name that runs through positions of an axis.
+
+    Indices are bound on the left of a `let`, where they name the axes of the result, or in front
+    of the colon of a reduction. An index runs through the axis that it stands alone in; `i in a:b`
+    says another range, of which `b` is left out. Within its formula it is a whole number, too.
+
+        i in a:b   the index `i` runs from `a` up to, but not including, `b`
+
+    Example:
+
+        model m {
+          input x: float[8]
+          let steps[i in 0:7] = x[i + 1] - x[i]
+          output steps
+        }
+    """
+
+    name: Name
+    start: Expression | None
+    stop: Expression | None
+    span: Span
+
+
+@node
+class Over(Node):
+    """`sum(i, j: formula)` reduces a formula over indices.
+
+    The indices in front of the colon are bound in the formula behind it. `sum`, `mean`, `max`,
+    `min`, `prod`, `any`, `all`, `norm` and `logsumexp` give a number; `softmax` and `log_softmax`
+    keep the index; `argmax` and `argmin` give a class. A condition, in place of an index or after
+    a semicolon, leaves elements out: `sum(j <= i: x[j])`, `mean(i, j; i != j: d[i, j])`.
+    `concat(h in 0:heads: head(x))` writes its formula out for each number, with fresh weights.
+
+        f(i: y)   `f` of `y` over all values of the index `i`
+
+    Example:
+
+        model m {
+          input x: float[8]
+          param W: float[4, 8] = xavier
+          let y[k] = sum(i: W[k, i] * x[i])
+          output y
+        }
+    """
+
+    # what stands before the semicolon is a `Bind`, or a condition
+
+    word: Path
+    indices: tuple[Bind | Expression, ...]
+    conditions: tuple[Expression, ...]
+    value: Expression
+    span: Span
+
+
+@node
 class Repeat(Node):
     """`count * (stage -> stage)` in a pipeline repeats stages, with fresh weights each time.
+
+    With a name behind the sign, the name counts the copies from 0 on: `4 * i (gated(2 ^ i))`.
 
     Example:
 
@@ -248,6 +308,7 @@ class Repeat(Node):
     """
 
     count: Expression
+    index: Name | None
     stages: tuple[Stage, ...]
     span: Span
 
@@ -276,7 +337,7 @@ class Pipeline(Node):
 
 Stage: TypeAlias = Call | Repeat
 Expression: TypeAlias = (
-    Number | String | Boolean | Path | Unary | Binary | Conditional | Index | Call | Pipeline
+    Number | String | Boolean | Path | Unary | Binary | Conditional | Index | Call | Over | Pipeline
 )
 
 
@@ -330,10 +391,11 @@ class Type(Node):
 
 @node
 class SignatureInput(Node):
-    """`x` or `x: float[n]`."""
+    """`x` or `x: float[n]`. With `= y` the earlier input `y` stands in where it is left out."""
 
     name: Name
     type: Type | None
+    default: Name | None
     span: Span
 
 

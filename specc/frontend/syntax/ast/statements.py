@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from specc.frontend.syntax.ast.formulas import Expression, Name, Stage, Type
+from specc.frontend.syntax.ast.formulas import Bind, Expression, Name, Stage, Type
 from specc.frontend.syntax.ast.node import Node, node
 from specc.frontend.syntax.ast.training import (
     Augment,
@@ -95,7 +95,8 @@ class Let(Node):
     """`let NAME = formula` names a value.
 
     Several names take the results of a formula that has several: `let a, b = split(x; 2)`.
-    Names are used below the line that defines them.
+    Names are used below the line that defines them. Indices behind the name are the axes of the
+    result, each of whose elements the formula gives: `let y[k] = sum(i: W[k, i] * x[i])`.
 
     Example:
 
@@ -108,6 +109,7 @@ class Let(Node):
     """
 
     names: tuple[Name, ...]
+    indices: tuple[Bind, ...]
     value: Expression
     span: Span
     doc: str | None = None

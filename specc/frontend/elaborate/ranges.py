@@ -1,0 +1,301 @@
+"""Which positions each index of a formula runs through, found before the formula is carried out.
+
+    ranges(frame, binders, formula)     # binds i to 0 .. 7 in `let y[i] = x[i] + 1` of x [8]
+
+An index runs through the axis that it stands alone in. Where there is none, it runs as far as the
+sums it stands in stay on their axes; or its range is written. At last every place is checked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from specc.diagnostics import Label
+from specc.frontend.elaborate.binders import Binder, Occurrence, base, bound_names, shown, used
+from specc.frontend.elaborate.formula import FormulaWalk
+from specc.frontend.scope.values import POISON, RunningIndex, describe
+from specc.ir import sizes
+from specc.ir.sizes import Polynomial, Size, Undecided
+
+
+@dataclass(eq=False)
+class Ranges(FormulaWalk):
+    """The ranges of a formula's indices."""
+
+    def resolve(self) -> None:
+        """Give every index its range."""
+        for each in self.binders:
+            if each.bind is not None and each.bind.start is not None:
+                self._written(each)
+        while self.is_good:
+            self._from_axes()
+            self._as_far_as_possible()
+            self._from_comparisons()
+            ready = [
+                (node, names)
+                for node, names in self.waiting
+                if all(b is None or b.size is not None for b in used(node.value, names))
+            ]
+            if not ready or not self.is_good:
+                break
+            for node, names in ready:
+                self.waiting.remove((node, names))
+                with_indices = {k: b for k, b in names.items() if b is not None}
+                with bound_names(self.frame, with_indices.values()):
+                    value = self.known(node.value)
+                self._read(node, value, names)
+        if not self.is_good:
+            return
+        for each in self.binders:
+            if each.size is None:
+                self._unknown(each)
+        if self.is_good:
+            self._check()
+
+    def _written(self, binder: Binder) -> None:
+        assert binder.bind is not None and binder.bind.start is not None
+        ends = []
+        for tree in (binder.bind.start, binder.bind.stop):
+            assert tree is not None
+            value = self.known(tree)
+            if value is POISON:
+                self.is_good = False
+                return
+            if isinstance(value, bool) or not isinstance(value, (int, Polynomial)):
+                self.error(
+                    "wrong-kind",
+                    f"the range of an index goes from one whole number to another, not to"
+                    f" {describe(value)}",
+                    tree.span,
+                    help="`i in 0:n` runs from 0 to n - 1",
+                )
+                return
+            ends.append(value)
+        size = ends[1] - ends[0]
+        if isinstance(size, int) and size < 1:
+            self.error(
+                "bad-index",
+                f"the range of `{binder.name}` is empty: it goes from {ends[0]} up to, but not"
+                f" including, {ends[1]}",
+                binder.bind.span,
+            )
+            return
+        binder.start, binder.size = ends[0], size
+
+    def _from_axes(self) -> None:
+        """Give indices the range of the axis that they stand alone in."""
+        for binder in self.binders:
+            alone = [each for each in binder.places if each.alone is binder]
+            if not alone:
+                continue
+            first = next((each for each in alone if each.sequence is not None), alone[0])
+            if binder.size is None:
+                binder.size, binder.source = alone[0].size, alone[0]
+            whole = binder.start == 0 and sizes.same(binder.size, first.size)
+            if first.sequence is not None and whole:
+                if binder.sequence is None:
+                    binder.sequence = first.sequence
+                self._one_sequence(binder, alone)
+            if binder.source is None:
+                continue
+            for each in alone:
+                self._agree(binder, binder.source, each)
+
+    def _one_sequence(self, binder: Binder, alone: list[Occurrence]) -> None:
+        named = [each for each in alone if each.sequence is not None]
+        for each in named[1:]:
+            assert each.sequence is not None and named[0].sequence is not None
+            if each.sequence.name != named[0].sequence.name:
+                self.error(
+                    "shape-mismatch",
+                    f"the index `{binder.name}` runs over `{named[0].sequence.name}` in"
+                    f" `{shown(named[0])}`, and over `{each.sequence.name}` in `{shown(each)}`",
+                    each.span,
+                    labels=[Label(named[0].span, f"over `{named[0].sequence.name}`")],
+                    help="two sequences have an index each",
+                )
+                return
+
+    def _agree(self, binder: Binder, one: Occurrence, other: Occurrence) -> None:
+        equal = sizes.same(one.size, other.size)
+        if equal or not self.is_good:
+            return
+        both = (
+            f"`{binder.name}` runs through axis {one.axis} of {base(one)}, which is {one.size},"
+            f" and axis {other.axis} of {base(other)}, which is {other.size}"
+        )
+        labels = [Label(one.span, f"0 to {one.size - 1}")]
+        if equal is None:
+            self.error(
+                "undecided-size",
+                f"{both}: cannot prove that these are equal",
+                other.span,
+                labels=labels,
+            )
+            return
+        least = min(one.size, other.size) if _are_numbers(one.size, other.size) else one.size
+        self.error(
+            "shape-mismatch",
+            both,
+            other.span,
+            labels=labels,
+            help=f"`{binder.name} in 0:{least}` runs through a part of them",
+        )
+
+    def _as_far_as_possible(self) -> None:
+        """Give an index that stands alone nowhere the range in which its places stay on their
+        axes."""
+        changed = True
+        while changed:
+            changed = False
+            for binder in self.binders:
+                if binder.size is not None:
+                    continue
+                found = [r for each in binder.places if (r := _room(binder, each)) is not None]
+                if not found:
+                    continue
+                size = found[0]
+                for each in found[1:]:
+                    size = min(size, each) if _are_numbers(size, each) else size
+                if isinstance(size, int) and size < 1:
+                    return
+                binder.size, changed = size, True
+
+    def _from_comparisons(self) -> None:
+        """Give an index that stands in no brackets the range of one that it is compared with."""
+        for one, other in (*self.pairs, *((b, a) for a, b in self.pairs)):
+            if one.size is None and other.size is not None and not one.places:
+                one.start, one.size, one.sequence = other.start, other.size, other.sequence
+
+    def _unknown(self, binder: Binder) -> None:
+        if not binder.places:
+            where = "on the left" if binder.is_axis else "in front of the `:`"
+            self.error(
+                "bad-index",
+                f"the index `{binder.name}` is bound {where}, and stands in no brackets",
+                binder.span,
+                help=f"`{binder.name} in 0:n` says what it runs through",
+            )
+            return
+        place = binder.places[0]
+        self.error(
+            "bad-index",
+            f"the range of `{binder.name}` is not known: in `{shown(place)}` it does not stand"
+            " alone",
+            binder.span,
+            help=f"`{binder.name} in 0:n` says what it runs through",
+        )
+
+    def _check(self) -> None:
+        """Refuse places that leave their axis."""
+        for place in self.places:
+            low, high = place.constant, place.constant
+            for each, factor in place.terms.items():
+                assert each.size is not None
+                first, last = each.start, each.start + each.size - 1
+                ends = (first, last) if _at_least(factor, 0) else (last, first)
+                low, high = low + factor * ends[0], high + factor * ends[1]
+            beyond = high - (place.size - 1)
+            if _at_least(low, 0) and _at_least(-beyond, 0):
+                self._refuse_varying(place)
+                continue
+            self._outside(place, low, high, beyond)
+            return
+
+    def _outside(self, place: Occurrence, low: Size, high: Size, beyond: Size) -> None:
+        axis = f"axis {place.axis} of {base(place)}, which is {place.size}"
+        known = isinstance(low, int) and isinstance(beyond, int)
+        if not known:
+            names = sizes.open_names(low) | sizes.open_names(beyond)
+            self.error(
+                "undecided-size",
+                f"cannot prove that `{place.span.text}` stays on {axis}: it runs from {low} to"
+                f" {high}",
+                place.span,
+                help=f"give `{sorted(names)[0]}` a number" if names else None,
+            )
+            return
+        assert isinstance(low, int) and isinstance(beyond, int)
+        before = -low if low < 0 else 0
+        behind = beyond if beyond > 0 else 0
+        parts = [f"{before} before its start"] * (before > 0) + [f"{behind} behind its end"] * (
+            behind > 0
+        )
+        self.error(
+            "bad-index",
+            f"`{place.span.text}` leaves {axis}: it runs from {low} to {high}, which is"
+            f" {' and '.join(parts)}",
+            place.span,
+            help=_mending(place, before, behind),
+        )
+
+    def _refuse_varying(self, place: Occurrence) -> None:
+        """Over a sequence of varying length an index stands alone: where it ends differs."""
+        sequence = place.sequence
+        if sequence is None or sequence.mask is None:
+            return
+        each = next(iter(place.terms))
+        whole = place.constant == 0 and len(place.terms) == 1 and each.sequence is sequence
+        if whole and place.terms[each] == 1:
+            return
+        self.error(
+            "bad-index",
+            f"`{sequence.name}` varies in length, and `{place.span.text}` could lie past its end",
+            place.span,
+            help=f"over `{sequence.name}` an index stands alone and runs through all steps",
+        )
+
+    def indices(self) -> None:
+        """Make the indices, once all ranges are known."""
+        for each in self.binders:
+            assert each.size is not None
+            each.index = RunningIndex(each.name, each.size, each.start, each.order, each.sequence)
+
+
+def _room(binder: Binder, place: Occurrence) -> Size | None:
+    """Return how many positions an index may have, from 0 on, so that a place stays on its axis;
+    None while another index of it is unknown."""
+    if place.alone is binder:
+        return None
+    factor = place.terms[binder]
+    low, high = place.constant, place.constant
+    for each, other in place.terms.items():
+        if each is binder:
+            continue
+        if each.size is None:
+            return None
+        first, last = each.start, each.start + each.size - 1
+        ends = (first, last) if _at_least(other, 0) else (last, first)
+        low, high = low + other * ends[0], high + other * ends[1]
+    if not _at_least(factor, 1):
+        return low // -factor + 1
+    room = place.size - 1 - high
+    return room // factor + 1
+
+
+def _at_least(value: Size, least: int) -> bool:
+    try:
+        return bool(value >= least)
+    except Undecided:
+        return False
+
+
+def _are_numbers(*values: Size) -> bool:
+    return all(isinstance(each, int) for each in values)
+
+
+def _mending(place: Occurrence, before: int, behind: int) -> str | None:
+    """Return which range keeps a place on its axis, and that padding would do as well."""
+    help_ = []
+    for each, factor in place.terms.items():
+        assert each.size is not None
+        if isinstance(factor, int) and _are_numbers(each.start, each.size):
+            front, back = (before, behind) if factor > 0 else (behind, before)
+            start = each.start + -(-front // abs(factor))
+            stop = each.start + each.size - -(-back // abs(factor))
+            if start < stop:
+                help_.append(f"`{each.name} in {start}:{stop}` stays on it")
+                break
+    sides = [f"{before} in front"] * (before > 0) + [f"{behind} behind"] * (behind > 0)
+    help_.append(f"or pad {base(place)} by {' and '.join(sides)}")
+    return ", ".join(help_)
