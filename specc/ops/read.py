@@ -3,7 +3,7 @@
     read(x, (6, 12, 3), (index(0), Affine(((1, 2), (2, 1)))))     # r[c, i, u] = x[c, 2 * i + u]
 
 What one index has alone, a transposed axis or a slice are the ops of these names; the rest is a
-`Read`. Elements lie where they lay: a window is no copy.
+`ReadAt`. Elements lie where they lay: a window is no copy.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Read(WithoutArithmetic):
+class ReadAt(WithoutArithmetic):
     """result[i, j, ...] = x[places(i, j, ...)]: one affine place for each axis of x.
 
     The result has the shape `extents`. Coefficients and constants are not negative, and each index
@@ -78,15 +78,17 @@ class Read(WithoutArithmetic):
         return x[tuple(at)]
 
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
-        return Read((steps, *self.extents), (index(0), *(_moved(each, 1) for each in self.places)))
+        return ReadAt(
+            (steps, *self.extents), (index(0), *(_moved(each, 1) for each in self.places))
+        )
 
     def one_step(self, node: Node) -> Op | None:
         if not self._goes_through_steps(node):
             return None
-        return Read(self.extents[1:], tuple(_moved(each, -1) for each in self.places[1:]))
+        return ReadAt(self.extents[1:], tuple(_moved(each, -1) for each in self.places[1:]))
 
     def first_steps(self, node: Node, result: Type) -> Op | None:
-        return Read(result.shape, self.places) if self._goes_through_steps(node) else None
+        return ReadAt(result.shape, self.places) if self._goes_through_steps(node) else None
 
     def _goes_through_steps(self, node: Node) -> bool:
         """Return whether the first index is the first axis, and stands nowhere else."""
@@ -139,11 +141,11 @@ def read(x: Node, extents: Shape, places: Map, origin: Origin | None = None) -> 
             rest = [axis for axis in range(len(places)) if axis not in numbers]
             x = apply(Reshape(tuple(x.type.shape[axis] for axis in rest)), x, origin=origin)
             return read(x, extents, tuple(places[axis] for axis in rest), origin)
-        return apply(Read(extents, places), x, origin=origin)
+        return apply(ReadAt(extents, places), x, origin=origin)
     for axis, (place, i) in enumerate(zip(places, alone, strict=True)):
         step = place.terms[0][1]
         if not isinstance(step, int):
-            return apply(Read(extents, places), x, origin=origin)
+            return apply(ReadAt(extents, places), x, origin=origin)
         if (place.constant, step) != (0, 1) or not sizes.same(x.type.shape[axis], extents[i]):
             x = apply(Slice(axis, place.constant, extents[i], step), x, origin=origin)
     order = tuple(alone.index(k) for k in range(len(extents)))

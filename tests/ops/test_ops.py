@@ -22,7 +22,7 @@ from specc.ops.broadcast import Broadcast, Sum, sum_batch
 from specc.ops.contract import Affine, Contract, index
 from specc.ops.gather import Put, Take, TakeSum
 from specc.ops.leaf import Const, Input, Iota, Random, Role, constant, leaf
-from specc.ops.read import Read
+from specc.ops.read import ReadAt
 from specc.ops.reduce import AllReduce, ArgMax, BatchMean, Max
 from specc.ops.shape import Concat, Frame, Pad, Reshape, Slice, Transpose
 from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
@@ -135,10 +135,10 @@ CASES = [
     (After(), (UNBATCHED, F)),
     (Transpose((1, 0)), (F,)),
     (Transpose((2, 0, 1)), (MAP,)),
-    (Read((2, 3), (index(0), Affine(((1, 2),)))), (F,)),
-    (Read((2, 3, 2), (index(0), Affine(((1, 1), (2, 2))))), (F,)),
-    (Read((3, 2), (Affine((), 1), index(1), Affine(((0, 1), (1, 1)), 1))), (MAP,)),
-    (Read((3,), (index(0), index(0))), (UNBATCHED,)),
+    (ReadAt((2, 3), (index(0), Affine(((1, 2),)))), (F,)),
+    (ReadAt((2, 3, 2), (index(0), Affine(((1, 1), (2, 2))))), (F,)),
+    (ReadAt((3, 2), (Affine((), 1), index(1), Affine(((0, 1), (1, 1)), 1))), (MAP,)),
+    (ReadAt((3,), (index(0), index(0))), (UNBATCHED,)),
     (Slice(1, 1, 2, 2), (F,)),
     (Slice(0, 1, 1), (MAP,)),
     (Pad(1, 2, 9), (F,)),

@@ -341,6 +341,7 @@ LAYERS = {
     "maxout": ("v", "3"),
     "batchnorm": ("i", ""),
     "layernorm": ("v", ""),
+    "attention": ("s", ""),
     "groupnorm": ("i", "2"),
     "instancenorm": ("i", ""),
     "rmsnorm": ("v", ""),
@@ -376,7 +377,9 @@ def test_every_library_word_with_parameters_is_among_the_layers_that_are_tried()
 def test_the_initial_values_of_every_layer_can_be_set(layer):
     def parameters(settings):
         of, given = LAYERS[layer]
-        text = f"""model m {{ input v: float[4] input i: float[2, 3, 3] input c: class(5)
+        text = f"""seq time = 3
+            model m {{ input v: float[4] input s: float[time, 4] input i: float[2, 3, 3]
+            input c: class(5)
             output {of} -> {layer}({", ".join(filter(None, [given, settings]))}) }}"""
         return specc.compile(load(text)).params
 

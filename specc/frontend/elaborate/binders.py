@@ -56,7 +56,7 @@ class Occurrence:
 
     @property
     def alone(self) -> Binder | None:
-        """The index that stands here alone."""
+        """The index that is here alone."""
         if len(self.terms) == 1 and self.constant == 0:
             ((name, factor),) = self.terms.items()
             return name if factor == 1 and isinstance(name, Binder) else None
@@ -101,7 +101,7 @@ def counter(frame: BodyFrame, index: RunningIndex, span: Span) -> Tensor:
 
 
 def axes_of(frame: BodyFrame, value: Tensor) -> list[tuple[Size, Sequence | None]]:
-    """Return the axes that brackets behind a value stand for: that of a sequence comes first."""
+    """Return the axes that brackets after a value name: that of a sequence comes first."""
     axes: list[tuple[Size, Sequence | None]] = []
     sequence = value.sequence
     if sequence is not None and sequence.name not in frame.hidden:

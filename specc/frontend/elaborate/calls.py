@@ -84,7 +84,7 @@ def _has_comma_for_colon(frame: BodyFrame, tree: ast.Call) -> bool:
     at = Span(tree.span.source, comma, comma + 1)
     frame.error(
         "bad-index",
-        "between indices and their formula stands a `:`, not a `,`",
+        "a `:` separates indices from their formula, not a `,`",
         at,
         help=f"write `{tree.word}({listed}: ...)`",
         fixes=[Fix("write `:`", (Edit(at, ":"),))],

@@ -134,8 +134,7 @@ class FormulaWalk:
             if not any(stands_in(each, {binder.name: binder}) for each in parts):
                 self.error(
                     "bad-index",
-                    f"the index `{binder.name}` stands nowhere in the formula of"
-                    f" `{node.word.text}`",
+                    f"the index `{binder.name}` is not used in the formula of `{node.word.text}`",
                     binder.span,
                     help="leave it out, or put it in brackets: `x[" + binder.name + "]`",
                 )
@@ -211,7 +210,7 @@ class FormulaWalk:
             self._read(node, self.known(node.value), names)
 
     def _read(self, node: ast.Index, value: Value, names: Names) -> None:
-        """Note where indices stand in the brackets behind a value."""
+        """Note where indices are used in the brackets of a value."""
         if value is POISON:
             self.is_good = False
             return
@@ -253,7 +252,7 @@ class FormulaWalk:
             "bad-index",
             f"`{excerpt(item.span, 32)}` is no sum of indices with whole factors: {reason}",
             item.span,
-            help="in brackets stand sums such as `2 * i + u - 1`, numbers, slices and classes",
+            help="brackets hold sums such as `2 * i + u - 1`, numbers, slices and classes",
         )
 
 

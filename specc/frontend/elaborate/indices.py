@@ -288,7 +288,7 @@ def read_with_indices(frame: BodyFrame, tree: ast.Index, value: Value) -> Value:
 def _item(
     frame: BodyFrame, item: ast.Expression | ast.Slice, names: Mapping[str, RunningIndex]
 ) -> positions.Item | None:
-    """Return what stands in brackets; None after a mistake."""
+    """Return the item in brackets; None after a mistake."""
     if isinstance(item, ast.Slice):
         parts = (item.start, item.stop, item.step)
         ends = tuple(evaluate(frame, part) if part else None for part in parts)
@@ -306,7 +306,7 @@ def _item(
         return value
     frame.error(
         "bad-index",
-        f"in brackets stand indices, sums of them with whole factors, numbers, slices and classes,"
+        "brackets hold indices, sums of them with whole factors, numbers, slices and classes,"
         f" not `{provenance.excerpt(item.span, 32)}`",
         item.span,
         help="as in `x[c, 2 * i + u - 1, :]` and `E[word[t], i]`",

@@ -2,8 +2,8 @@
 
     ranges(frame, binders, formula)     # binds i to 0 .. 7 in `let y[i] = x[i] + 1` of x [8]
 
-An index runs through the axis that it stands alone in. Where there is none, it runs as far as the
-sums it stands in stay on their axes; or its range is written. At last every place is checked.
+An index runs through the axis that it is used alone for. Where there is none, it runs as far as the
+sums that it is part of stay on their axes; or its range is written. At last every place is checked.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Ranges(FormulaWalk):
         )
 
     def _as_far_as_possible(self) -> None:
-        """Give an index that stands alone nowhere the range in which its places stay on their
+        """Give an index that is used alone nowhere the range in which its places stay on their
         axes."""
         changed = True
         while changed:
@@ -162,7 +162,7 @@ class Ranges(FormulaWalk):
                 binder.size, changed = size, True
 
     def _from_comparisons(self) -> None:
-        """Give an index that stands in no brackets the range of one that it is compared with."""
+        """Give an index without brackets the range of one that it is compared with."""
         for one, other in (*self.pairs, *((b, a) for a, b in self.pairs)):
             if one.size is None and other.size is not None and not one.places:
                 one.start, one.size, one.sequence = other.start, other.size, other.sequence
@@ -172,7 +172,7 @@ class Ranges(FormulaWalk):
             where = "on the left" if binder.is_axis else "in front of the `:`"
             self.error(
                 "bad-index",
-                f"the index `{binder.name}` is bound {where}, and stands in no brackets",
+                f"the index `{binder.name}` is bound {where}, and not used in brackets",
                 binder.span,
                 help=f"`{binder.name} in 0:n` says what it runs through",
             )
@@ -217,20 +217,20 @@ class Ranges(FormulaWalk):
             return
         assert isinstance(low, int) and isinstance(beyond, int)
         before = -low if low < 0 else 0
-        behind = beyond if beyond > 0 else 0
-        parts = [f"{before} before its start"] * (before > 0) + [f"{behind} behind its end"] * (
-            behind > 0
+        after = beyond if beyond > 0 else 0
+        parts = [f"{before} before its start"] * (before > 0) + [f"{after} after its end"] * (
+            after > 0
         )
         self.error(
             "bad-index",
             f"`{place.span.text}` leaves {axis}: it runs from {low} to {high}, which is"
             f" {' and '.join(parts)}",
             place.span,
-            help=_mending(place, before, behind),
+            help=_mending(place, before, after),
         )
 
     def _refuse_varying(self, place: Occurrence) -> None:
-        """Over a sequence of varying length an index stands alone: where it ends differs."""
+        """Over a sequence of varying length an index is alone: where it ends differs."""
         sequence = place.sequence
         if sequence is None or sequence.mask is None:
             return
@@ -242,7 +242,7 @@ class Ranges(FormulaWalk):
             "bad-index",
             f"`{sequence.name}` varies in length, and `{place.span.text}` could lie past its end",
             place.span,
-            help=f"over `{sequence.name}` an index stands alone and runs through all steps",
+            help=f"over `{sequence.name}` an index is used alone, and runs through all steps",
         )
 
     def indices(self) -> None:
@@ -284,18 +284,18 @@ def _are_numbers(*values: Size) -> bool:
     return all(isinstance(each, int) for each in values)
 
 
-def _mending(place: Occurrence, before: int, behind: int) -> str | None:
+def _mending(place: Occurrence, before: int, after: int) -> str | None:
     """Return which range keeps a place on its axis, and that padding would do as well."""
     help_ = []
     for each, factor in place.terms.items():
         assert each.size is not None
         if isinstance(factor, int) and _are_numbers(each.start, each.size):
-            front, back = (before, behind) if factor > 0 else (behind, before)
+            front, back = (before, after) if factor > 0 else (after, before)
             start = each.start + -(-front // abs(factor))
             stop = each.start + each.size - -(-back // abs(factor))
             if start < stop:
                 help_.append(f"`{each.name} in {start}:{stop}` stays on it")
                 break
-    sides = [f"{before} in front"] * (before > 0) + [f"{behind} behind"] * (behind > 0)
+    sides = [f"{before} at the start"] * (before > 0) + [f"{after} at the end"] * (after > 0)
     help_.append(f"or pad {base(place)} by {' and '.join(sides)}")
     return ", ".join(help_)

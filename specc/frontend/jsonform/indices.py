@@ -10,7 +10,7 @@ from specc.frontend.jsonform.shapes import SUM
 from specc.frontend.syntax import ast
 
 
-class Writer(Protocol):
+class RecordWriter(Protocol):
     """What checks records and writes their values."""
 
     def wrong(self, pointer: str, message: str) -> SpecError: ...
@@ -22,7 +22,7 @@ class Writer(Protocol):
     def expression(self, record: Any, pointer: str, least: int = ...) -> str: ...
 
 
-def bind(writer: Writer, record: Any, pointer: str) -> str:
+def bind(writer: RecordWriter, record: Any, pointer: str) -> str:
     """Return an index, with its range where it has one: `i`, `i in 0:3`."""
     writer.fields(record, pointer, (ast.Bind,))
     ends = [name for name in ("start", "stop") if name in record]
@@ -32,7 +32,7 @@ def bind(writer: Writer, record: Any, pointer: str) -> str:
     return f"{record['name']} in {shown[0]}:{shown[1]}" if ends else record["name"]
 
 
-def over(writer: Writer, record: Any, pointer: str) -> str:
+def over(writer: RecordWriter, record: Any, pointer: str) -> str:
     """Return a reduction over indices: `sum(i, j; i != j: formula)`."""
     lists: list[list[str]] = []
     for name in ("indices", "conditions"):
@@ -45,7 +45,7 @@ def over(writer: Writer, record: Any, pointer: str) -> str:
     return f"{record['word']}({front}: {writer.value(record, 'value', pointer)})"
 
 
-def let(writer: Writer, record: Any, pointer: str) -> str:
+def let(writer: RecordWriter, record: Any, pointer: str) -> str:
     found = enumerate(record.get("indices", ()))
     indices = [bind(writer, each, f"{pointer}/indices/{place}") for place, each in found]
     if indices and len(record["names"]) > 1:

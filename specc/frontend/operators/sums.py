@@ -22,7 +22,7 @@ from specc.ops.contract import Affine, Contract, Map
 from specc.ops.contract import index as at
 from specc.ops.elementwise import Div, Mul, Neg
 from specc.ops.leaf import constant
-from specc.ops.read import Read, read
+from specc.ops.read import ReadAt, read
 from specc.ops.shape import Slice, Transpose
 
 UNKNOWN = 64
@@ -119,7 +119,7 @@ def _seen_through(node: Node, places: Map) -> Map | None:
     if isinstance(op, Slice) and op.step > 0 and isinstance(op.start, int):
         moved = _composed(Affine(((0, op.step),), op.start), (places[op.axis],))
         return (*places[: op.axis], moved, *places[op.axis + 1 :]) if moved else None
-    if isinstance(op, Read):
+    if isinstance(op, ReadAt):
         through = [_composed(each, places) for each in op.places]
         known = tuple(each for each in through if each is not None)
         return known if len(known) == len(through) else None

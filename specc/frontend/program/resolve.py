@@ -44,7 +44,7 @@ def _signature(frame: BodyFrame, signature: ast.Signature) -> None:
                 "unknown-name",
                 f"`{each.default}` is no earlier input of this word",
                 each.default.span,
-                help="an input that may be left out names an earlier one, which stands in for it",
+                help="an input that may be left out names an earlier one, to take in its place",
             )
         earlier.append(each.name.text)
     for name in names:

@@ -33,7 +33,7 @@ class Token(NamedTuple):
 
 
 class Reduced(NamedTuple):
-    """What stands in the parentheses of `sum(i, j; i != j: formula)`."""
+    """What is in the parentheses of `sum(i, j; i != j: formula)`."""
 
     indices: tuple[Any, ...]
     conditions: tuple[Any, ...]
@@ -113,20 +113,20 @@ class IndexBuilder:
             if isinstance(each, ast.Bind):
                 self.report.error(
                     "syntax",
-                    "an index is bound before the semicolon; behind it are conditions",
+                    "an index is bound before the semicolon; conditions follow it",
                     each.span,
                     help=f"write `{word.text}({each.name.text}, ...: ...)`",
                 )
         return ast.Over(word, indices, conditions, given.value, span)
 
     def _index(self, argument: Any) -> Any:
-        """Return what stands in front of the colon of a reduction: an index or a condition."""
+        """Return what comes before the colon of a reduction: an index or a condition."""
         if isinstance(argument, ast.Bind):
             return argument
         if argument.name is not None:
             self.report.error(
                 "syntax",
-                f"in front of the `:` are indices, and `{argument.name.text} = ...` is a setting",
+                f"before the `:` are indices, and `{argument.name.text} = ...` is a setting",
                 argument.span,
                 help="`i in 0:3` gives an index a range",
             )
@@ -201,7 +201,7 @@ class IndexBuilder:
 
 
 def _reads_what_it_binds(given: Reduced) -> bool:
-    """Return whether what stands before a colon is an index in the formula behind it."""
+    """Return whether what comes before a colon is an index of the formula after it."""
     last = (given.conditions or given.indices)[-1]
     name = last.name if isinstance(last, ast.Bind) else getattr(last.value, "text", None)
     items = [

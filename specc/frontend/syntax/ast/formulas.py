@@ -242,8 +242,8 @@ class Bind(Node):
     """`i` or `i in a:b` binds an index: a name that runs through positions of an axis.
 
     Indices are bound on the left of a `let`, where they name the axes of the result, or in front
-    of the colon of a reduction. An index runs through the axis that it stands alone in; `i in a:b`
-    says another range, of which `b` is left out. Within its formula it is a whole number, too.
+    of the colon of a reduction. An index runs through the axis that it is used alone for;
+    `i in a:b` gives another range, without `b`. Within its formula it is an integer, too.
 
         i in a:b   the index `i` runs from `a` up to, but not including, `b`
 
@@ -266,7 +266,7 @@ class Bind(Node):
 class Over(Node):
     """`sum(i, j: formula)` reduces a formula over indices.
 
-    The indices in front of the colon are bound in the formula behind it. `sum`, `mean`, `max`,
+    The indices in front of the colon are bound in the formula after it. `sum`, `mean`, `max`,
     `min`, `prod`, `any`, `all`, `norm` and `logsumexp` give a number; `softmax` and `log_softmax`
     keep the index; `argmax` and `argmin` give a class. A condition, in place of an index or after
     a semicolon, leaves elements out: `sum(j <= i: x[j])`, `mean(i, j; i != j: d[i, j])`.
@@ -284,7 +284,7 @@ class Over(Node):
         }
     """
 
-    # what stands before the semicolon is a `Bind`, or a condition
+    # what comes before the semicolon is a `Bind`, or a condition
 
     word: Path
     indices: tuple[Bind | Expression, ...]
@@ -297,7 +297,7 @@ class Over(Node):
 class Repeat(Node):
     """`count * (stage -> stage)` in a pipeline repeats stages, with fresh weights each time.
 
-    With a name behind the sign, the name counts the copies from 0 on: `4 * i (gated(2 ^ i))`.
+    With a name after the sign, the name counts the copies from 0 on: `4 * i (gated(2 ^ i))`.
 
     Example:
 
@@ -391,7 +391,7 @@ class Type(Node):
 
 @node
 class SignatureInput(Node):
-    """`x` or `x: float[n]`. With `= y` the earlier input `y` stands in where it is left out."""
+    """`x` or `x: float[n]`. With `= y` the earlier input `y` is taken where it is left out."""
 
     name: Name
     type: Type | None

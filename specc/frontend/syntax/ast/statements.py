@@ -95,7 +95,7 @@ class Let(Node):
     """`let NAME = formula` names a value.
 
     Several names take the results of a formula that has several: `let a, b = split(x; 2)`.
-    Names are used below the line that defines them. Indices behind the name are the axes of the
+    Names are used below the line that defines them. Indices after the name are the axes of the
     result, each of whose elements the formula gives: `let y[k] = sum(i: W[k, i] * x[i])`.
 
     Example:
