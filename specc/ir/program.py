@@ -138,6 +138,7 @@ class Program:
         tuple[str, str], ...
     ] = ()  # states that go on from batch to batch, and the ports
     # that say where they begin anew
+    sees_steps: bool = False  # whether a formula reads other steps of a sequence than its own
     resized: MadeFrom | None = field(
         default=None, compare=False, repr=False
     )  # the same file with other sizes

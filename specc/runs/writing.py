@@ -54,8 +54,10 @@ class Writing:
         port, data = reader(program, run.record)
         file, _ = parse(read_source(run.folder / "model.dl"))
         lengths = {each.name.text: 1 for each in file.definitions if isinstance(each, ast.Seq)}
+        # a model that looks back reads the last symbols anew; all others go on from their states
+        of_step = program if program.sees_steps else checked(lengths)
         return cls(
-            _with_begin(checked(lengths), port.name),
+            _with_begin(of_step, port.name),
             tuple(run.record.vocabularies[port.name]),
             str(data.settings.get("level", "char")),
             str(data.settings.get("unknown") or tokens.UNKNOWN),
@@ -78,9 +80,10 @@ class Writing:
 
     def writer(self, net: Net) -> Writer:
         """The writer of a net that was compiled for `program`, one slot."""
-        from specc.runtime.sample import Writer
+        from specc.runtime.sample import WindowWriter, Writer
 
-        return Writer(net, self.vocabulary, self.unknown)
+        kind = WindowWriter if self.program.sees_steps else Writer
+        return kind(net, self.vocabulary, self.unknown)
 
 
 def reader(program: Program, record: Record) -> tuple[Port, DataCall]:

@@ -125,6 +125,110 @@ def test_gradients_of_attention_are_finite_differences(kind, varies):
     assert (ends[0] - ends[1]) / 2e-6 == pytest.approx(slope, rel=1e-6, abs=1e-7)
 
 
+def rotated(x):
+    turned = np.zeros_like(x)
+    for t in range(len(x)):
+        for p in range(0, x.shape[1], 2):
+            angle = t / 10000 ** (p / x.shape[1])
+            point = (x[t, p] + 1j * x[t, p + 1]) * np.exp(1j * angle)
+            turned[t, p], turned[t, p + 1] = point.real, point.imag
+    return turned
+
+
+def with_waves(x):
+    found = x.copy()
+    for t in range(len(x)):
+        for i in range(x.shape[1]):
+            angle = t / 10000 ** ((i - i % 2) / x.shape[1])
+            found[t, i] += np.cos(angle) if i % 2 else np.sin(angle)
+    return found
+
+
+def dense(params, path, x):
+    return x @ params[f"{path}.weight"].T + params[f"{path}.bias"]
+
+
+def added(params, x, z):
+    """Bahdanau et al., section A.1.2."""
+    q, k = (
+        dense(params, "additive_attention1.query", x),
+        z @ params["additive_attention1.key.weight"].T,
+    )
+    scores = np.tanh(q[:, None] + k[None]) @ params["additive_attention1.v"]
+    return softmax(scores) @ z
+
+
+def normalized(params, path, x):
+    centred = x - x.mean(-1, keepdims=True)
+    scaled = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
+    return scaled * params[f"{path}.gamma"] + params[f"{path}.beta"]
+
+
+def block(params, x, is_first):
+    own = {
+        k.replace("transformer1.look", "attention1"): a
+        for k, a in params.items()
+        if k.startswith("transformer1.look")
+    }
+    if any(k.startswith("attention1.attention1") for k in own):
+        own = {k.replace("attention1.attention1", "attention1"): a for k, a in own.items()}
+
+    def look(x):
+        return attended(own, x, x, 2, True)
+
+    def feed(x):
+        hidden = np.maximum(dense(params, "transformer1.feed.dense1", x), 0)
+        return dense(params, "transformer1.feed.dense2", hidden)
+
+    def before(x):
+        return normalized(params, "transformer1.before", x)
+
+    def after(x):
+        return normalized(params, "transformer1.after", x)
+
+    if is_first:
+        a = x + look(before(x))
+        return a + feed(after(a))
+    a = before(x + look(x))
+    return after(a + feed(a))
+
+
+WORDS = {
+    "x -> rotary": lambda params, x, z: rotated(x),
+    "x -> sinusoidal_positions": lambda params, x, z: with_waves(x),
+    "x -> learned_positions": lambda params, x, z: (
+        x + params["learned_positions1.weight"][: len(x)]
+    ),
+    "additive_attention(x, z; 5)": added,
+    "x -> transformer(heads=2, causal=true, activation=relu)": lambda params, x, z: block(
+        params, x, True
+    ),
+    "x -> transformer(heads=2, causal=true, activation=relu, norm=after)": (
+        lambda params, x, z: block(params, x, False)
+    ),
+}
+
+
+@pytest.mark.parametrize("varies", [False, True])
+@pytest.mark.parametrize("word", WORDS)
+def test_what_belongs_to_attention_is_its_formula(word, varies):
+    body = f"let y0 = {word}  let y = y0 -> dense(8)"
+    net = specc.compile(
+        specc.loads(text_of(body, varies)), batch=3, seed=0, threads=1, dtype="float64"
+    )
+    rng = np.random.default_rng(1)
+    net.set_params({k: rng.normal(size=a.shape) / 2 for k, a in net.params.items()})
+    data = examples(3, varies)
+    found = net.forward(**{k: a for k, a in data.items() if k != "t0"})["y"]
+    for each in range(3):
+        steps = data["x.length"][each] if varies else 6
+        others = data["z.length"][each] if varies else 5
+        made = WORDS[word](net.params, data["x"][each, :steps], data["z"][each, :others])
+        np.testing.assert_allclose(
+            found[each, :steps], dense(net.params, "dense1", made), rtol=1e-9, atol=1e-10
+        )
+
+
 def test_parameters_are_named_as_documented():
     net = compiled("memory", False)
     shapes = {k: a.shape for k, a in net.params.items() if k.startswith("attention1")}

@@ -342,6 +342,9 @@ LAYERS = {
     "batchnorm": ("i", ""),
     "layernorm": ("v", ""),
     "attention": ("s", ""),
+    "additive_attention": ("s", "3"),
+    "learned_positions": ("s", ""),
+    "transformer": ("s", ""),
     "groupnorm": ("i", "2"),
     "instancenorm": ("i", ""),
     "rmsnorm": ("v", ""),
@@ -386,6 +389,8 @@ def test_the_initial_values_of_every_layer_can_be_set(layer):
     names = {path.rsplit(".", 1)[1] for path in parameters("")}
     if layer == "residual":
         names = {"weight"}  # the factors of its normalizations are those of `batchnorm`
+    if layer in ("transformer", "additive_attention"):
+        names = {"weight", "bias"}  # their other parameters always start alike
     for name in names:
         found = parameters(f"{OWN_SETTING[name]}=0.25")
         assert all(

@@ -128,6 +128,8 @@ def _read(
     """Return a value read at a place for each of its axes; those with None stay."""
     if of_steps is None and not any(each is not None for each in entries):
         return value
+    if of_steps is not None:
+        frame.context.sees_steps = True
     new = [each for place in (of_steps, *entries) if place is not None for each in place.terms]
     indices = tuple(sorted({*value.indices, *new}, key=lambda each: each.order))
     extents: list[Size] = []

@@ -229,6 +229,7 @@ def _program(
         limits=tuple(training.limits),
         carries=tuple(context.carries.items()),
         streams=tuple(context.streams.items()),
+        sees_steps=context.sees_steps,
     )
 
 

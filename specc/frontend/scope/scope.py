@@ -52,6 +52,7 @@ class Context:
     calls: int = 0  # of words
     uses: int = 0  # those of them that are not within the library's words
     draws: int = 0  # random numbers that are drawn at each step
+    sees_steps: bool = False  # an index runs over the steps of a sequence
     lists_layers: bool = True
     has_unknown_inputs: bool = False  # a definition is walked that no model uses
     is_incomplete: bool = False  # a part of the file could not be read
