@@ -144,6 +144,14 @@ def status_of(arguments: Sequence[str] | None = None) -> int:
         result = commands(arguments, prog_name="specc", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
+    except (Exception, KeyboardInterrupt) as error:
+        return told(error)
+
+
+def told(error: BaseException) -> int:
+    """Print what ended a command; its exit status."""
+    try:
+        raise error
     except click.ClickException as error:
         error.show()
         return USAGE

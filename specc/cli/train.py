@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from specc.runs.start import PreparedTraining, RunTraining, prepare
 from specc.runs.start import resume as resumed
 
 if TYPE_CHECKING:
+    from specc.backend.run.ranks import Ranks
     from specc.runtime.run import RunFolder
     from specc.runtime.train import Watch
 
@@ -89,8 +91,12 @@ def train(
 
     train trains the model in FILE. KEY=VALUE changes a size, a constant, a setting of `train` or of
     its optimizer: `hidden=128 epochs=20 lr=0.01 optimizer=adam`. Ctrl-C saves the run and stops;
-    --resume continues it with the same result as without a stop.
+    --resume continues it with the same result as without a stop. `mpiexec -n 4 specc train FILE`
+    trains on four processes, also of several machines, with the same result.
     """
+    from specc.runs.together import joined
+
+    ranks = joined()
     if file is not None and "=" in file and not Path(file).exists():
         changes, file = (file, *changes), None
     path = None if file is None else Path(file)
@@ -100,11 +106,28 @@ def train(
     if resume is not None:
         if overfit is not None or dry_run:
             raise click.UsageError("--overfit and --dry-run are for new runs, not to --resume one")
-        training = resumed(resume, values, LISTENER, path, data, threads, dtype)
+        open_ = partial(resumed, resume, values, LISTENER, path, data)
+        if ranks is not None:
+            return _with_others(
+                ranks,
+                partial(open_, dtype=dtype, is_first=ranks.is_first),
+                runs,
+                threads,
+                quiet,
+                logs,
+            )
+        training = open_(threads, dtype)
     elif path is not None:
         if folds := _folds(path, values):
+            if ranks is not None:
+                raise click.UsageError(
+                    "folds are trained one by one: give each to all processes with `fold=1`, ..."
+                )
             return _all_folds(folds, path, values, data, runs, threads, dtype or "float32", quiet)
-        prepared = _prepared(path, values, data, threads, dtype or "float32", overfit)
+        prepare_ = partial(_prepared, path, values, data, dtype=dtype or "float32", overfit=overfit)
+        if ranks is not None and not dry_run:
+            return _with_others(ranks, prepare_, runs, threads, quiet, logs, overfit)
+        prepared = prepare_(threads=threads)
         if dry_run:
             _tell(prepared)
             return 0
@@ -115,6 +138,46 @@ def train(
         return _carried_out(training, quiet, logs, overfit)
     finally:
         training.release()
+
+
+def _with_others(
+    ranks: Ranks,
+    opened: Callable[..., PreparedTraining | RunTraining],
+    runs: Path,
+    threads: int | None,
+    is_quiet: bool,
+    logs: Sequence[str],
+    overfit: int | None = None,
+) -> int:
+    """Train as one of several processes; return the exit status."""
+    from specc.cli.main import told
+    from specc.runs.together import FirstFailed, first_alone, follow, threads_each, together
+    from specc.runtime.checkpoint import Progress
+
+    try:
+        with together(ranks, told):
+            threads = threads or threads_each(ranks)
+            training = first_alone(ranks, partial(opened, threads=threads))
+            training.net.programs.ranks = ranks
+            if ranks.is_first:
+                if isinstance(training, PreparedTraining):
+                    training = training.begun(runs)
+                try:
+                    return _carried_out(training, is_quiet, logs, overfit, ranks)
+                finally:
+                    training.release()
+            if isinstance(training, RunTraining):
+                progress, is_done = training.progress, training.is_done
+            else:
+                progress, is_done = Progress(), False
+            recipe = training.program.recipe
+            with Interruption() as interruption:
+                asked = interruption.is_asked
+                args = ranks, training.net, training.data, recipe, progress, asked
+                outcome = "done" if is_done else follow(*args)
+            return interruption.status if outcome == "interrupted" else 0
+    except FirstFailed:
+        return 1
 
 
 def _folds(file: Path, values: dict[str, str]) -> tuple[int, ...]:
@@ -197,7 +260,11 @@ def _tell(prepared: PreparedTraining) -> None:
 
 
 def _carried_out(
-    training: RunTraining, is_quiet: bool, logs: Sequence[str] = (), overfit: int | None = None
+    training: RunTraining,
+    is_quiet: bool,
+    logs: Sequence[str] = (),
+    overfit: int | None = None,
+    ranks: Ranks | None = None,
 ) -> int:
     """Train, print the result, and return the exit status."""
     from specc.backend.toolchain.load import is_compiling
@@ -221,7 +288,7 @@ def _carried_out(
         watch: Watch = shown
         for kind in logs:
             watch = _logged(kind, run.folder, watch, stack)
-        outcome = training.carry_out(watch, interruption.is_asked, shown.said)
+        outcome = training.carry_out(watch, interruption.is_asked, shown.said, ranks)
     if outcome == "early":
         click.echo(f"stopped early: no improvement for {recipe.patience} epochs")
     if outcome == "time":

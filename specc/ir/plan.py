@@ -182,6 +182,8 @@ class Plan:
     strides: Mapping[Node, tuple[int, ...]]  # of values that lie within another one, not in C order
     keeps_weights: bool = False  # it changes no parameter
     team: bool = False  # the shards share the work on the same examples: see `passes.team`
+    # the values that travel after each phase if processes share the work; None if they cannot
+    meetings: Mapping[int, tuple[Node, ...]] | None = None
 
     @property
     def arenas(self) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from specc.backend.machine.chosen import planning_with
 from specc.backend.machine.here import this_profile
 from specc.backend.run.program import CompiledProgram
+from specc.backend.run.ranks import Ranks
 from specc.ir.graph import Graph
 from specc.ir.plan import Plan
 from specc.ir.program import Program
@@ -63,8 +64,10 @@ class Programs:
         threads: int,
         clock: Clock,
         shards: int | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.program, self.weights, self.clock = program, weights, clock
+        self.ranks = ranks  # the processes that share training and evaluation
         self.batch, self.threads, self.shards = batch, threads, shards
         self.dtype, self.seed = weights.dtype, weights.seed
         self.compiled_ones: dict[tuple[str, int, int | None], CompiledProgram] = {}
@@ -151,7 +154,8 @@ class Programs:
             self._make_room(kind)
             if kind == Kind.GRADIENTS:
                 self.weights.add_gradients()
-            return self.of_plan(self.plan(kind, examples, shards))
+            ranks = self.ranks if kind in (Kind.TRAIN, Kind.EVALUATE) else None
+            return self.of_plan(self.plan(kind, examples, shards), ranks)
 
     def _make_room(self, kind: str) -> None:
         """Forget the oldest of too many programs that are each for one number of examples."""
@@ -160,11 +164,11 @@ class Programs:
             for key in others[: len(others) + 1 - MOST_OF_PEERS]:
                 del self.compiled_ones[key]
 
-    def of_plan(self, plan: Plan) -> CompiledProgram:
+    def of_plan(self, plan: Plan, ranks: Ranks | None = None) -> CompiledProgram:
         """A plan made ready to run on the weights."""
         params = self.weights.params
         return CompiledProgram(
-            plan, self.dtype, self.weights.arrays, lambda: params.version, self.threads
+            plan, self.dtype, self.weights.arrays, lambda: params.version, self.threads, ranks
         )
 
     def of_graph(self, graph: Graph, batch: int) -> CompiledProgram:

@@ -109,7 +109,13 @@ class Training:
                 program, own = shorter(self.program, sizes), self.programs
                 if program is not None:
                     own = Programs(
-                        program, self.weights, own.batch, own.threads, own.clock, own.shards
+                        program,
+                        self.weights,
+                        own.batch,
+                        own.threads,
+                        own.clock,
+                        own.shards,
+                        own.ranks,
                     )
                     own.graph(Kind.TRAIN)
                 self.buckets[sizes] = own

@@ -24,6 +24,7 @@ from specc.source import Source
 
 if TYPE_CHECKING:
     from specc.backend.machine.profile import Profile
+    from specc.backend.run.ranks import Ranks
     from specc.ir.program import Program
     from specc.net.net import Net
     from specc.recipe import Recipe
@@ -67,10 +68,12 @@ class RunTraining:
         watch: Watch,
         should_stop: Callable[[], bool] = lambda: False,
         tell: Callable[[str], None] = lambda text: None,
+        ranks: Ranks | None = None,
     ) -> str:
         """Train; return "finished", "early", "time" or "interrupted", which run.json says, too.
 
         `tell` hears the texts that the model writes on the way, where `train` has a `sample`.
+        With `ranks` this is the first of several processes that train together.
         """
         from specc.runtime.errors import RunError
         from specc.runtime.train import train
@@ -83,7 +86,14 @@ class RunTraining:
         outcome = "failed"
         try:
             outcome = train(
-                self.net, self.data, self.program.recipe, run, watch, self.progress, should_stop
+                self.net,
+                self.data,
+                self.program.recipe,
+                run,
+                watch,
+                self.progress,
+                should_stop,
+                ranks,
             )
         except (KeyboardInterrupt, BrokenPipeError):
             outcome = "interrupted"  # all of the last epoch is saved
@@ -266,12 +276,16 @@ def resume(
     data_folder: Path | None = None,
     threads: int | None = None,
     dtype: str | None = None,
+    is_first: bool = True,
 ) -> RunTraining:
-    """Open a run and continue its training; `file` must hold the model that it was trained with."""
-    from specc.backend.machine.chosen import planning_with
-    from specc.runtime.run import open_to_train
+    """Open a run and continue its training; `file` must hold the model that it was trained with.
 
-    run = open_to_train(folder)
+    Only the first of several processes that train together locks the run.
+    """
+    from specc.backend.machine.chosen import planning_with
+    from specc.runtime.run import open_run, open_to_train
+
+    run = open_to_train(folder) if is_first else open_run(folder)
     try:
         with planning_with(_profile(folder)):
             return _continued(run, values, listener, file, data_folder, threads, dtype)

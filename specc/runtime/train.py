@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import numpy as np
 
@@ -49,6 +49,26 @@ class Watch(Protocol):
         """An epoch is over, and its line in metrics.csv written. True ends the training."""
 
 
+class Together(Protocol):
+    """The processes that train together."""
+
+    def agreed(self, value: Any) -> Any:
+        """The value that the first one gives."""
+
+    def any(self, flag: bool) -> bool:
+        """Whether one of them says so."""
+
+
+class _Alone:
+    """One process."""
+
+    def agreed(self, value: Any) -> Any:
+        return value
+
+    def any(self, flag: bool) -> bool:
+        return flag
+
+
 def train(
     net: CompiledModel,
     data: Data,
@@ -57,13 +77,14 @@ def train(
     watch: Watch,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    together: Together | None = None,
 ) -> str:
     """Train until `recipe.epochs` are done ("finished") or patience is out ("early").
 
     Training starts at `progress`, which `checkpoint.restore` gives. `should_stop` is asked after
     each stretch of steps: with True the state is saved, and "interrupted" returned; after
     `recipe.max_time` it is saved, and "time" returned. `watch` may end the training after an epoch
-    ("early"). Raises
+    ("early"). Processes that train `together` do the same steps. Raises
     `Diverged` if the loss or a weight is not finite: the last checkpoint is then the state before
     that step. Raises `RunError` if a file cannot be written.
     """
@@ -73,7 +94,7 @@ def train(
         keeper = run
     if progress is None:
         keeper.save(Progress())
-    loop = _Loop(net, data, recipe, keeper, watch, progress or Progress())
+    loop = _Loop(net, data, recipe, keeper, watch, progress or Progress(), together or _Alone())
     try:
         outcome = loop.run_on(should_stop)
     except BaseException:
@@ -97,7 +118,9 @@ class _Loop:
         keeper: Keeper,
         watch: Watch,
         progress: Progress,
+        together: Together,
     ) -> None:
+        self.together = together
         self.net, self.data, self.recipe, self.watch = net, data, recipe, watch
         self.keeper = keeper
         self.progress, self.began = progress, progress.seconds
@@ -124,10 +147,12 @@ class _Loop:
             is_over = is_late = False
             while not is_over and self.progress.step < self.steps_per_epoch:
                 self.stretch()
-                is_late = self.is_late()
-                is_over = should_stop() or is_late
+                is_late, is_due = self.together.agreed(
+                    (self.is_late(), self.keeper.is_due(self.recipe.checkpoint_seconds))
+                )
+                is_over = self.together.any(should_stop()) or is_late
                 is_within = self.progress.step < self.steps_per_epoch
-                if is_within and self.keeper.is_due(self.recipe.checkpoint_seconds):
+                if is_within and is_due:
                     self.keep()
             if self.progress.step == self.steps_per_epoch and self.end_epoch():
                 return "early"
@@ -174,7 +199,7 @@ class _Loop:
         self.epoch_examples += len(rows)
         self.epoch_seconds += seconds
         wanted = int(STRETCH_SECONDS * len(records) / seconds)
-        self.stretch_steps = max(1, min(wanted, 4 * self.stretch_steps))
+        self.stretch_steps = self.together.agreed(max(1, min(wanted, 4 * self.stretch_steps)))
         self.watch.steps(
             progress.epoch + 1, progress.step, float(self._means()[0]), len(rows) / seconds
         )
@@ -231,7 +256,7 @@ class _Loop:
         self._new_epoch()
         self.keeper.append(epoch)
         self.keeper.epoch(self.progress, is_best)
-        return self.watch.epoch(epoch) is True
+        return self.together.any(self.watch.epoch(epoch) is True)
 
     def _evaluated(self, part: DataPart) -> Values:
         """Return the losses and metrics over a part; one on the disk is read in windows."""

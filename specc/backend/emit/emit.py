@@ -27,6 +27,7 @@ from specc.ops.carry import Carry
 from specc.ops.contract import Contract, Map
 from specc.ops.elementwise import Elementwise
 from specc.ops.gather import Put
+from specc.ops.leaf import Input, Role
 from specc.ops.reduce import AllReduce, Max
 from specc.ops.shape import Concat, Frame, Pad, c_strides
 from specc.target.expressions import Expression, Real, call
@@ -38,18 +39,26 @@ PREFETCHED_FROM, PREFETCHED_IN_LOOPS = 1 << 13, 1 << 8
 
 
 def emit(
-    plan: Plan, dtype: str, shard: int, columns: Mapping[str, str], common: Common | None = None
+    plan: Plan,
+    dtype: str,
+    shard: int,
+    columns: Mapping[str, str],
+    common: Common | None = None,
+    has_examples: bool = True,
 ) -> list[KernelCall]:
     """The calls of one shard, phase by phase: inputs first, outputs and the record last.
 
     `columns` gives the element type of each port's data and of each batched output. If several
-    shards are emitted, they share `common`.
+    shards are emitted, they share `common`. Without `has_examples` they are the calls that compute
+    the shard's part of what is one for all examples.
     """
     shard_of = _Emitter(plan, dtype, shard, columns, common or Common(plan))
-    calls = list(inputs(shard_of))
+    calls = [each for each in inputs(shard_of) if has_examples or _is_setting(each)]
     steps = list(plan.steps)
     while steps:
         step = steps.pop(0)
+        if step.mode == Mode.SHARD and not has_examples:
+            continue
         if step.mode == Mode.ROWS:
             reader = steps.pop(0) if steps and reads_rows(steps[0], step) else None
             calls.extend(shard_of.rows(step, reader))
@@ -57,8 +66,12 @@ def emit(
             calls.extend(shard_of.step(step))
         elif step.mode != Mode.SINGLE:
             calls.extend(shard_of.step(step.within_arena if step.mode == Mode.EACH else step))
-    calls.extend(outputs(shard_of))
+    calls.extend(each for each in outputs(shard_of) if has_examples or not each.nodes)
     return calls
+
+
+def _is_setting(call: KernelCall) -> bool:
+    return all(node.op_as(Input).role == Role.SETTING for node in call.nodes)
 
 
 def reads_rows(reader: Step, step: Step) -> bool:

@@ -97,11 +97,14 @@ class StepCalls:
     `threads` share the shards, by default one each. `control` is [shards, 16] int64: word 0 of a
     shard's block holds the step's number, word 1 the shard, word 2 the number of shards; the others
     are free. Every kernel of the shard gets it. The args blocks must stay alive as long as the
-    program.
+    program. `numbers` are those of the shards, by default in order.
     """
 
     def __init__(
-        self, phases_per_shard: Sequence[Sequence[Sequence[Call]]], threads: int | None = None
+        self,
+        phases_per_shard: Sequence[Sequence[Sequence[Call]]],
+        threads: int | None = None,
+        numbers: Sequence[int] | None = None,
     ):
         self.shards = len(phases_per_shard)
         self.phases = len(phases_per_shard[0])
@@ -111,7 +114,8 @@ class StepCalls:
         self.control = aligned_words(self.shards * CONTROL_WORDS).reshape(
             self.shards, CONTROL_WORDS
         )
-        self.control[:, 1], self.control[:, 2] = range(self.shards), self.shards
+        self.control[:, 1] = range(self.shards) if numbers is None else numbers
+        self.control[:, 2] = self.shards
         self._tables = []
         addresses = []
         for shard, of_shard in enumerate(phases_per_shard):

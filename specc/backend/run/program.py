@@ -26,6 +26,7 @@ from specc.backend.llvm.kernel import Kernel
 from specc.backend.machine.here import this_profile
 from specc.backend.run import executor
 from specc.backend.run.pool import Pool
+from specc.backend.run.ranks import Ranks, Spread, gather_examples
 from specc.backend.run.storage import Linked, Outside, Storage
 from specc.backend.toolchain.load import load
 from specc.ir.names import OutputKind, kind_of
@@ -98,8 +99,11 @@ class CompiledProgram:
         arrays: Mapping[str, np.ndarray],
         version: Callable[[], int] | None = None,
         threads: int | None = None,
+        ranks: Ranks | None = None,
     ):
         self.plan, self.dtype = plan, dtype
+        # the processes that share the work; None if this one does all of it
+        self._ranks = ranks if plan.meetings is not None else None
         self.threads = min(plan.shards if threads is None else threads, plan.shards)
         self._version = version
         self.changes_weights = any(kind_of(name) == OutputKind.PARAM for name in plan.graph.outputs)
@@ -154,11 +158,21 @@ class CompiledProgram:
                 execute(linked, steps)
             elif steps:
                 storage.take_slots(slots, batch)
-                storage.executor.run(linked.program, steps)
+                if self._ranks is None:
+                    storage.executor.run(linked.program, steps)
+                else:
+                    self._spread(linked, storage).run(steps)
+                    gather_examples(self.plan, storage, kept.outputs, batch, self._ranks)
                 storage.give_slots(slots, batch)
         finally:
             self.storages.give(storage)
         return kept.records, kept.outputs
+
+    def _spread(self, linked: Linked, storage: Storage) -> Spread:
+        if linked.spread is None:
+            assert self._ranks is not None
+            linked.spread = Spread(linked, storage, self._ranks)
+        return linked.spread
 
     def pack(self, storage: Storage, linked: Linked) -> None:
         """Packs the weights that no run changes, if they are others now."""
@@ -253,6 +267,12 @@ class CompiledProgram:
     def _shards(self, columns: Mapping[str, str]) -> list[list[KernelCall]]:
         """The calls of all shards."""
         common = Common(self.plan)
+        if self._ranks is not None:
+            own = self._ranks.own(self.plan.shards)
+            return [
+                emit(self.plan, self.dtype, shard, columns, common, shard in own)
+                for shard in range(self.plan.shards)
+            ]
         calls = [
             emit(self.plan, self.dtype, shard, columns, common) for shard in range(self.plan.shards)
         ]

@@ -149,6 +149,7 @@ class Linked:
             if any(once for (once,) in packing)
             else None
         )
+        self.spread: Any = None  # the calls as they run among several processes
         self.frame_of: Any = None  # what has written the frame last, of prepared runs
         self.packed = -1  # the version of the weights that it has packed last
         own = (*self._scratch, *self._lasting, self._copies, *self._kept)

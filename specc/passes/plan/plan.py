@@ -14,6 +14,7 @@ from specc.ops.shape import c_strides
 from specc.ops.views import view
 from specc.passes.division import Division
 from specc.passes.layout import Layout, Packed
+from specc.passes.plan.meetings import meetings
 from specc.passes.plan.phases import assign_phases, delay_rows, ordered
 from specc.passes.plan.places import insides, places_of
 from specc.passes.plan.scheduled import Scheduled, is_partial, reads
@@ -77,6 +78,7 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
         emits=emits,
         keeps_weights=not any(kind_of(name) in LEARNING for name in graph.outputs),
         team=division.team,
+        meetings=meetings(order, views, division),
         strides={node: c_strides(whole.type.bound_shape) for node, (whole, _) in inside.items()},
     )
 
