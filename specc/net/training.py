@@ -150,7 +150,8 @@ class Training:
 
         `columns` makes of them what `step` takes.
         """
-        call = self._ready.call(arrays) if self._is_trainable else None
+        is_alone = self.programs.ranks is None
+        call = self._ready.call(arrays) if self._is_trainable and is_alone else None
         if call is None:
             return None
         weights, params = self.weights, self.weights.params

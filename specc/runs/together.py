@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TextIO, TypeVar
 
 from specc.diagnostics import SpecError
 from specc.runtime.errors import diagnostic, start_of
@@ -119,13 +119,15 @@ def together(ranks: Ranks, tell: Callable[[BaseException], int]) -> Iterator[Non
 
 def _end_all(
     ranks: Ranks, error: BaseException, tell: Callable[[BaseException], int], errors: TextIO
-) -> None:
+) -> NoReturn:
     """Say what happened on this rank, and end the processes of all."""
     with redirect_stderr(errors):
         print(f"rank {ranks.rank} of {ranks.count} ({socket.gethostname()}):", file=errors)
         status = tell(error)
         errors.flush()
     ranks.comm.Abort(status)
+    time.sleep(GRACE)  # until the launcher ends this process
+    os._exit(status)
 
 
 def first_alone(ranks: Ranks, function: Callable[[], Result]) -> Result:

@@ -1,0 +1,153 @@
+"""`mpiexec specc train`: the first process shows and writes, and all end together."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+MODEL = """
+model small {
+  input  image: float[1, 8, 8]
+  target label: class(10)
+  let scores = image -> conv(16, kernel=3) -> batchnorm -> relu -> flatten
+    -> dropout(0.3) -> dense(10)
+  output scores
+  loss   cross_entropy(scores, label)
+}
+train { data digits() optimizer adam(lr = 0.002) batch = 256 epochs = 2 }
+"""
+LAUNCHER = shutil.which("mpiexec") or shutil.which(str(Path(sys.executable).with_name("mpiexec")))
+
+
+def needs_mpi() -> str:
+    """The launcher; the test is skipped without one."""
+    if LAUNCHER is None or importlib.util.find_spec("mpi4py") is None:
+        pytest.skip("mpi4py or mpiexec is not installed")
+    return LAUNCHER
+
+
+def command(ranks: int, *arguments: str | Path) -> list[str]:
+    own = [sys.executable, "-P", "-m", "specc", "train", *map(str, arguments)]
+    return own if ranks == 1 else [needs_mpi(), "-n", str(ranks), *own]
+
+
+def run(ranks: int, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(ranks, *arguments),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def tensors(folder: Path) -> dict[str, bytes]:
+    found = load_file(folder / "small" / "1" / "last.safetensors")
+    return {name: array.tobytes() for name, array in found.items()}
+
+
+@pytest.fixture
+def model(tmp_path):
+    needs_mpi()
+    path = tmp_path / "small.dl"
+    path.write_text(MODEL)
+    return path
+
+
+def test_two_processes_train_one_run(model, tmp_path):
+    alone = run(1, model, "--run", tmp_path / "alone", "--threads", "2")
+    both = run(2, model, "--run", tmp_path / "both", "--threads", "1")
+    assert (alone.returncode, both.returncode) == (0, 0), both.stderr
+    assert both.stdout.replace("both", "alone").splitlines()[-2:] == alone.stdout.splitlines()[-2:]
+    assert tensors(tmp_path / "both") == tensors(tmp_path / "alone")
+    assert os.listdir(tmp_path / "both" / "small") == ["1"]
+    longer = run(2, "--resume", tmp_path / "alone" / "small" / "1", "epochs=3", "-q")
+    assert longer.returncode == 0, longer.stderr
+    run(1, "--resume", tmp_path / "both" / "small" / "1", "epochs=3", "-q")
+    assert tensors(tmp_path / "both") == tensors(tmp_path / "alone")
+
+
+def test_a_mistake_in_the_file_is_told_once(model):
+    found = run(2, model, "lr=fast")
+    assert found.returncode != 0
+    assert found.stderr.count("error[") == 1
+    assert "rank" not in found.stderr
+
+
+@pytest.mark.long
+def test_a_loss_that_is_not_finite_is_told_once(model, tmp_path):
+    found = run(2, model, "optimizer=sgd", "lr=1e30", "--run", tmp_path / "runs", "-q")
+    assert found.returncode != 0
+    assert found.stderr.count("error[diverged]") == 1, found.stderr
+
+
+FAILS = """
+import sys
+from specc.cli.main import main
+from specc.runtime import train
+from specc.runtime.errors import run_error
+
+def stretch(loop):
+    raise run_error("cannot read `images.bin`: input/output error", "images.bin")
+
+train._Loop.stretch = stretch
+main(["train", *sys.argv[1:]])
+"""
+
+
+def test_a_rank_that_fails_ends_all_and_says_which_it_is(model, tmp_path):
+    arguments = [str(model), "epochs=100000", "-q", "--run", str(tmp_path / "runs")]
+    other = [":", "-n", "1", sys.executable, "-P", "-c", FAILS, *arguments]
+    first = [needs_mpi(), "-n", "1", *command(1, *arguments)]
+    found = subprocess.run(
+        [*first, *other], capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
+    )
+    assert found.returncode != 0
+    assert "rank 1 of 2" in found.stderr
+    assert found.stderr.count("cannot read `images.bin`") == 1
+    assert (tmp_path / "runs" / "small" / "1" / "run.json").is_file()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_a_run_whose_rank_was_killed_resumes_with_any_number_of_them(ranks, model, tmp_path):
+    run(1, model, "epochs=12", "--run", tmp_path / "alone", "-q")
+    for attempt in range(5):
+        folder = tmp_path / f"killed{attempt}"
+        with subprocess.Popen(
+            command(ranks, model, "epochs=12", "--run", folder, "-q"),
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ) as launched:  # fmt: skip
+            metrics = folder / "small" / "1" / "metrics.csv"
+            while not metrics.is_file() or len(metrics.read_text().splitlines()) < 2 + attempt:
+                time.sleep(0.01)
+                assert launched.poll() is None
+            os.kill(_last_rank(launched.pid), signal.SIGKILL)
+            launched.wait(timeout=10)
+        found = run(1 + attempt % 3, "--resume", folder / "small" / "1", "-q")
+        assert found.returncode == 0, found.stderr
+        assert tensors(folder) == tensors(tmp_path / "alone")
+
+
+def _last_rank(launcher: int) -> int:
+    """The process of a rank that a launcher has started, by way of another process."""
+    started = [launcher]
+    while b"specc" not in _words(started[-1]):
+        text = Path(f"/proc/{started[-1]}/task/{started[-1]}/children").read_text()
+        started.append(int(text.split()[-1]))
+    return started[-1]
+
+
+def _words(process: int) -> list[bytes]:
+    """The command line of a process, unless it is a launcher."""
+    words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+    return [] if any(each in words[0] for each in (b"mpiexec", b"hydra")) else words
