@@ -64,7 +64,7 @@ class Sums:
         tap_axes = merged(op, [i for i in kept if i not in dy], (dy, x, out))
         shared = merged(op, [i for i in kept if i in dy and i in x], (dy, x, out))
         others = [axis for axis in own if axis is not rows] + shared
-        summed = merged(op, [i for i in range(len(op.extents)) if i not in kept], (dy, x))
+        summed = merged(op, [i for i in problem.indices if i not in kept], (dy, x))
         positions = offsets(others, 3) + np.array([dy.constant, x.constant, 0])
         taps = offsets(tap_axes[::-1], 3)[:, 1:]
 

@@ -21,6 +21,7 @@ from specc.backend.contraction.tiling import (
     Operand,
     Part,
     exact,
+    narrowed,
     part_of,
     rows_of,
     split,
@@ -73,10 +74,16 @@ class Problem:
             return ContractionKind.BATCHED
         if not (left and right and not out and self.lanes > 1):
             return None
+        return ContractionKind.GRADIENT if self.is_plain else None
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether each index runs through an operand, and through a whole axis of the result or
+        none of it."""
         op, kept = self.op, set(self.operands[2].steps)
-        is_plain = all(exact(op, i) for i in kept) and len(kept) == len(op.out)
-        is_used = all(any(i in each for each in self.operands[:2]) for i in range(len(op.extents)))
-        return ContractionKind.GRADIENT if is_plain and is_used else None
+        axes = sum(size != 1 for size in map(bound, op.shape))
+        is_used = all(any(i in each for each in self.operands[:2]) for i in self.indices)
+        return is_used and len(kept) == axes and all(exact(op, i) for i in kept)
 
     @property
     def examples(self) -> int:
@@ -89,8 +96,15 @@ class Problem:
 
     @property
     def op(self) -> Contract:
-        """The contraction, each axis of whose result one index runs through if possible."""
+        """The contraction, each axis of whose result one index runs through if possible.
+
+        Its maps have no indices of one value."""
         return self._split[0]
+
+    @property
+    def indices(self) -> list[int]:
+        """The indices that have more values than one."""
+        return [i for i, size in enumerate(self.op.bound_extents) if size != 1]
 
     @cached_property
     def operands(self) -> tuple[Linear, Linear, Linear]:
@@ -138,7 +152,7 @@ class Problem:
     @cached_property
     def read(self) -> Mapping[Affine, tuple[int, int]]:
         """What is read of the result, by the expression of the axis."""
-        return dict(zip(self.contract.out, self.wanted or (), strict=False))
+        return dict(zip(narrowed(self.contract).out, self.wanted or (), strict=False))
 
     @cached_property
     def taps(self) -> tuple[LoopAxis, list]:

@@ -104,8 +104,22 @@ class ContractionPlan:
         return np.array(values, np.int64)
 
 
+def narrowed(op: Contract) -> Contract:
+    """The same without the terms of indices that have one value, which is 0."""
+    extents = op.bound_extents
+
+    def without(map_: Map) -> Map:
+        return tuple(
+            replace(each, terms=tuple(term for term in each.terms if extents[term[0]] > 1))
+            for each in map_
+        )
+
+    return replace(op, out=without(op.out), left=without(op.left), right=without(op.right))
+
+
 def split(op: Contract, out: Operand) -> tuple[Contract, Operand]:
     """The same with an axis of the result that several indices run through (g * 8 + k) cut up."""
+    op = narrowed(op)
     maps: list[Affine] = []
     shape: list[int] = []
     strides: list[int] = []

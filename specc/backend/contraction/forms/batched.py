@@ -14,7 +14,7 @@ import numpy as np
 from specc.backend.contraction.loops.batched import batched_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
-from specc.backend.contraction.tiling import ContractionPlan, LoopAxis, exact, merged, offsets
+from specc.backend.contraction.tiling import LoopAxis, ContractionPlan, merged, offsets
 
 # Not every number: each is one more kernel to compile.
 _SIZES = (1, 2, 3, 4)
@@ -31,17 +31,14 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     op, target = problem.op, problem.target
     operands = left, right, out = problem.operands
     kept = set(out.steps)
-    if problem.part.parts > 1 or len(kept) != len(op.out) or not all(exact(op, i) for i in kept):
-        return
-    every = range(len(op.extents))
-    if any(i not in left and i not in right for i in every):
+    if problem.part.parts > 1 or not problem.is_plain:
         return
     rows = _longest(merged(op, [i for i in kept if i not in right], operands))
     columns = _longest(merged(op, [i for i in kept if i not in left], operands))
     others = [i for i in kept if i not in rows.indices and i not in columns.indices]
     start = np.array([left.constant, right.constant, 0])
     positions = offsets(merged(op, others, operands), 3) + start
-    taps = offsets(merged(op, [i for i in every if i not in kept], operands), 3)
+    taps = offsets(merged(op, [i for i in problem.indices if i not in kept], operands), 3)
     vectors = problem.lanes // target.width
 
     def cycles(shape: tuple[int, int]) -> float:

@@ -17,7 +17,6 @@ from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import (
     ContractionPlan,
     even_part,
-    exact,
     merged,
     offsets,
     rows_of,
@@ -36,12 +35,10 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     op, target, part = problem.op, problem.target, problem.part
     operands = weights, batched, out = problem.operands
     kept = set(out.steps)
-    if part.even or not all(exact(op, i) for i in kept) or len(kept) != len(op.out):
-        return
-    if any(i not in weights and i not in batched for i in range(len(op.extents))):
+    if part.even or not problem.is_plain:
         return
     rows = rows_of(op, operands)
-    summed = merged(op, [i for i in range(len(op.extents)) if i not in kept], operands)
+    summed = merged(op, [i for i in problem.indices if i not in kept], operands)
     runs = [axis for axis in summed if axis.steps[:2] == (1, 1)]
     if not runs:
         return

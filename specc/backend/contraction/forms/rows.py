@@ -13,14 +13,7 @@ import numpy as np
 from specc.backend.contraction.loops.contract import turn_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.tiled import Tiles, contract_plan
-from specc.backend.contraction.tiling import (
-    ContractionPlan,
-    LoopAxis,
-    exact,
-    merged,
-    offsets,
-    rows_of,
-)
+from specc.backend.contraction.tiling import LoopAxis, ContractionPlan, merged, offsets, rows_of
 from specc.ir.plan import share
 
 
@@ -28,12 +21,10 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
     op, target, part = problem.op, problem.target, problem.part
     operands = weights, batched, out = problem.operands
     kept_indices = set(out.steps)
-    if not all(exact(op, i) for i in kept_indices) or len(kept_indices) != len(op.out) or part.even:
-        return ()
-    if any(i not in weights and i not in batched for i in range(len(op.extents))):
+    if part.even or not problem.is_plain:
         return ()
     rows = rows_of(op, operands)
-    summed = merged(op, [i for i in range(len(op.extents)) if i not in kept_indices], operands)
+    summed = merged(op, [i for i in problem.indices if i not in kept_indices], operands)
     run = next((axis for axis in summed if axis.steps[0] == 1), None)
     own = merged(op, [i for i in kept_indices if i not in weights], operands)
     main = max(own, key=lambda axis: axis.size, default=LoopAxis(1, (0, 0, 0)))
