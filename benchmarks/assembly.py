@@ -23,10 +23,19 @@ from pathlib import Path
 import click
 import llvmlite.binding as llvm
 
-from specc.backend.contraction.forms import across, dot, winograd, winograd_gradient, winograd_run
+from specc.backend.contraction.forms import (
+    across,
+    dot,
+    window,
+    window_gradient,
+    winograd,
+    winograd_gradient,
+    winograd_run,
+)
 from specc.backend.contraction.loops.contract import contract_kernel, packed_kernel
 from specc.backend.contraction.loops.gradient import outer_kernel
 from specc.backend.contraction.loops.single import across_kernel, dot_kernel
+from specc.backend.contraction.loops.window import Line, window_gradient_kernel, window_kernel
 from specc.backend.contraction.loops.winograd import (
     winograd_gradient_kernel,
     winograd_kernel,
@@ -84,6 +93,18 @@ def tiles(target: Target) -> Iterator[tuple[str, tuple[int, int], Kernel]]:
         yield "winograd run", shape, winograd_run_kernel(target, shape, False)
     for shape in winograd_gradient.shapes(target):
         yield "winograd gradient", shape, winograd_gradient_kernel(target, shape, 4)
+    yield from _windows(target)
+
+
+def _windows(target: Target) -> Iterator[tuple[str, tuple[int, int], Kernel]]:
+    """The tiles of windows of 3, 5 and 7 taps: positions and taps, or sums and positions."""
+    for taps in (3, 5, 7):
+        line = Line(taps, 1, 1, False, target.width, 1, target.width)
+        for positions in window.positions_of(target, taps, _MANY):
+            yield "window", (positions, taps), window_kernel(target, line, (positions, 0, 0, 0))
+        for shape in window_gradient.shapes(target, taps, taps, _MANY):
+            kernel = window_gradient_kernel(target, shape, line)
+            yield "window gradient", (shape[0] * taps, shape[1]), kernel
 
 
 _COMMENT = re.compile(r"\s*(?:##|# |//).*")

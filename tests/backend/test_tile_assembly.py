@@ -25,6 +25,8 @@ FORMS = [
     "winograd",
     "winograd run",
     "winograd gradient",
+    "window",
+    "window gradient",
 ]
 
 

@@ -23,6 +23,8 @@ from specc.backend.contraction.forms import (
     rows,
     run,
     transposed,
+    window,
+    window_gradient,
     winograd,
     winograd_gradient,
     winograd_run,
@@ -38,10 +40,10 @@ _HARDLY, _NOTHING = 1.02, 100
 FORMS = tuple(
     each.FORM
     for each in (
-        contract, packed, winograd,  # Kind.LANES
+        contract, packed, winograd, window,  # Kind.LANES
         across, dot, run, rows, winograd_run,  # Kind.SINGLE
         batched,  # Kind.BATCHED
-        outer, transposed, winograd_gradient,  # Kind.GRADIENT
+        outer, transposed, winograd_gradient, window_gradient,  # Kind.GRADIENT
     )
 )  # fmt: skip
 

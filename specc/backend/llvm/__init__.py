@@ -9,6 +9,7 @@
     memory        words at addresses, atomics, sleeping, the clock
     vectors       what the tiles are written with: vectors, loops, sums in LLVM's code
     tiles         register tiles of products and sums
+    windows       tiles for windows that move over each channel by itself
     moves         squares of numbers, transposed in registers
     pairs         pairs of bfloat16 numbers, rounded from float32
     winograd      the transforms of Winograd's convolution

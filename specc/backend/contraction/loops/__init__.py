@@ -4,6 +4,7 @@
     single        the tiles for one example
     batched       the tiles for two values of each example
     gradient      the tiles of the weights' gradient
+    window        the tiles of windows that move over each channel by itself
     rounding      copies of operands rounded to bfloat16, in pairs or as float32
     winograd      the transforms and products of Winograd's method
 

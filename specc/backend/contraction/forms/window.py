@@ -1,0 +1,229 @@
+"""With lanes: windows that move over each channel by itself, and their image's gradient.
+
+Where weights have no rows, as in depthwise convolutions, a vector of the image meets one weight
+only in a `packed` tile. Here a tile is a piece of a row of the result: a vector is loaded once for
+all taps of a line, and the weights of the line stay in registers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from specc.backend.contraction.cost import Cost
+from specc.backend.contraction.loops.window import Line, window_edges_kernel, window_kernel
+from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.target import Target
+from specc.backend.contraction.tiling import ContractionPlan, exact, rows_of, taps_and_positions
+from specc.backend.llvm.windows import Piece, row_products
+from specc.ir.sizes import bound
+
+# Not every number: each is one more kernel to compile.
+_POSITIONS = (4, 5, 6, 7, 8, 10, 12, 14)
+_USUAL = (8, 14)
+_FAR = 1 << 20  # places that no piece reads
+
+
+def positions_of(target: Target, taps: int, row: int) -> list[int]:
+    """How many positions a tile may have: sums, weights and one vector fit the registers."""
+    most = target.machine.registers - taps - 1
+    found = {each for each in _POSITIONS if each <= min(most, row)}
+    return sorted(found | ({row} if 1 < row <= min(most, _POSITIONS[-1]) else set()))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a result along an index, whose windows an index of the weights runs through.
+
+    The first position of a spread row is `start`, and `places` of x are there."""
+
+    along: int
+    tap: int
+    line: Line
+    size: int
+    start: int = 0
+    places: int = 0
+
+    def pieces(self, positions: int) -> list[Piece] | None:
+        """The pieces that a row is made of: one for all, or the first, a middle and the last.
+
+        None if pieces of so many positions do not make it."""
+        if not self.line.spread:
+            return [(positions, 0, 0, 0)]
+        if positions == self.size:
+            return [self._piece(0, positions)]
+        count = -(-self.size // positions)
+        if positions % self.line.step:
+            return None
+        middles = [self._piece(n * positions, positions) for n in range(1, count - 1)]
+        if any(each != (positions, middles[0][1], -_FAR, _FAR) for each in middles):
+            return None
+        first, last = self._piece(0, positions), self._piece(self.size - positions, positions)
+        return [first, *(middles[:1] or [last]), last]
+
+    def _piece(self, at: int, positions: int) -> Piece:
+        """The piece from a position on, with the bounds that it meets."""
+        place, phase = divmod(self.start + at, self.line.step)
+        reach = row_products(*self._relation, (positions, phase, -_FAR, _FAR))
+        low, high = -place, self.places - 1 - place
+        within = all(low <= n for n in reach), all(n <= high for n in reach)
+        return positions, phase, -_FAR if within[0] else low, _FAR if within[1] else high
+
+    @property
+    def _relation(self) -> tuple[int, int, int, bool]:
+        return self.line.taps, self.line.step, self.line.apart, self.line.spread
+
+    def products(self, piece: Piece) -> dict[int, list[tuple[int, int]]]:
+        """What a piece multiplies, see `row_products`."""
+        return row_products(*self._relation, piece)
+
+    def x_of(self, at: int) -> int:
+        """The offset in x of a piece of a spread row that begins at a position."""
+        return (self.start + at) // self.line.step * self.line.x_step
+
+
+def _rows(problem: Problem) -> Iterator[Rows]:
+    """The ways to see the result as rows, those first whose places in x are nearest."""
+    weights, batched, out = problem.operands
+    along = [i for i in problem.indices if i in batched and i in out and i not in weights]
+    for i in sorted(along, key=batched.step):
+        for t in problem.indices:
+            if t in weights and (t in batched) != (t in out):
+                found = (_forward if t in batched else _spread)(problem, i, t)
+                if found is not None:
+                    yield found
+
+
+def _forward(problem: Problem, i: int, t: int) -> Rows | None:
+    op = problem.op
+    weights, batched, out = problem.operands
+    steps = batched.step(i), batched.step(t)
+    if not exact(op, i) or min(steps) <= 0:
+        return None
+    unit = math.gcd(*steps)
+    extents = op.bound_extents
+    line = Line(
+        extents[t], steps[0] // unit, steps[1] // unit, False, unit, weights.step(t), out.step(i)
+    )
+    return Rows(i, t, line, extents[i])
+
+
+def _spread(problem: Problem, i: int, t: int) -> Rows | None:
+    op = problem.op
+    weights, batched, out = problem.operands
+    axes = [n for n, each in enumerate(op.out) if {i, t} & {index for index, _ in each.terms}]
+    if len(axes) != 1 or len(op.out[axes[0]].terms) != 2:
+        return None
+    expression = op.out[axes[0]]
+    steps = dict(expression.bound_terms)
+    stride = out.step(i) // steps[i]
+    start, end = problem.read.get(expression, (0, bound(op.shape[axes[0]])))
+    extents = op.bound_extents
+    line = Line(extents[t], steps[i], steps[t], True, batched.step(i), weights.step(t), stride)
+    if end - start < 1:
+        return None
+    return Rows(i, t, line, end - start, start - expression.constant, extents[i])
+
+
+def _candidates(problem: Problem) -> Iterator[Candidate]:
+    op, target = problem.op, problem.target
+    operands = problem.operands
+    if problem.part.parts > 1 or target.pairs:
+        return
+    high = rows_of(op, operands).size
+    for rows in _rows(problem):
+        if high > rows.line.taps:  # other tiles load a vector once for all rows of the weights
+            continue
+        classes = _read(problem, taps_and_positions(op, (rows.along, rows.tap), operands), rows)
+        for positions in positions_of(target, rows.line.taps, rows.size):
+            pieces = rows.pieces(positions)
+            if pieces is not None:
+                cycles = _cycles(problem, rows, pieces, classes)
+                plan = partial(_plan, problem, rows, pieces, classes)
+                usual = positions in _USUAL or positions == rows.size
+                yield Candidate((positions, rows.line.taps), cycles, plan, usual)
+
+
+def _read(problem: Problem, classes: list, rows: Rows) -> list:
+    """The classes without positions that nothing reads; rows begin at their first position."""
+    op, out = problem.op, problem.operands[2]
+    wanted = np.zeros(1, np.int64)
+    first = 0
+    for expression, size, stride in zip(op.out, op.shape, out.strides, strict=True):
+        start, end = problem.read.get(expression, (0, bound(size)))
+        if any(i == rows.along for i, _ in expression.terms):
+            first = start * stride if rows.line.spread else 0
+        else:
+            wanted = (wanted[:, None] + np.arange(start, end) * stride).reshape(-1)
+    known = set(wanted.tolist())
+    start_of_row = np.array([0, rows.x_of(0) if rows.line.spread else 0, first])
+    found = []
+    for lines, at in classes:
+        own = at[[each in known for each in at[:, 2].tolist()]]
+        if len(own):
+            found.append((lines, own + start_of_row))
+    return found
+
+
+def _cycles(problem: Problem, rows: Rows, pieces: list[Piece], classes: list) -> float:
+    cost = Cost(problem.target)
+    vectors = problem.lanes // problem.target.width
+    positions, taps = pieces[0][0], rows.line.taps
+    tiles = -(-rows.size // positions)
+    lines = sum(len(own) * len(at) for own, at in classes) * vectors
+    most = max((len(own) for own, _ in classes), default=0)
+    ends = sum(len(at) for _, at in classes) * vectors * tiles * cost.ends(positions)
+    moving = cost.moving(problem.x_bytes, problem.x_bytes, in_sequence=True)
+    moving += cost.moving(problem.out_bytes, problem.out_bytes, in_sequence=True)
+    share = moving / max(lines * tiles * taps, 1)
+    cycles = 0.0
+    for number, piece in zip(_numbers(len(pieces), tiles), pieces, strict=True):
+        products = rows.products(piece)
+        count = sum(map(len, products.values()))
+        # a tap has a product for each sum, and its part of the loads
+        loads = (len(products) + taps + 2) / taps
+        cycles += number * taps * cost.round(count / taps, loads, share, rounds=most * taps)
+    return lines * cycles + ends
+
+
+def _numbers(pieces: int, tiles: int) -> tuple[int, ...]:
+    """How often each piece is there."""
+    return (tiles,) if pieces == 1 else (1, tiles - 2, 1)
+
+
+def _plan(problem: Problem, rows: Rows, pieces: list[Piece], classes: list) -> ContractionPlan:
+    target, names = problem.target, problem.names
+    counts = np.array([(len(lines), len(at)) for lines, at in classes], np.int64)
+    ends = np.cumsum(counts, 0)
+    lines = np.concatenate([each for each, _ in classes])
+    tables = {
+        "classes": np.stack(
+            [ends[:, 0] - counts[:, 0], counts[:, 0], ends[:, 1] - counts[:, 1], ends[:, 1]], 1
+        ),
+        "x_at": np.ascontiguousarray(lines[:, 1]),
+        "w_at": np.ascontiguousarray(lines[:, 0]),
+        "positions": np.concatenate([at for _, at in classes]),
+    }
+    # fmt: off
+    parameters = (
+        names["x"], names["w"], "out", "classes", len(classes), "x_at", "w_at", "positions",
+        problem.lanes,
+    )
+    # fmt: on
+    if len(pieces) == 1:
+        return ContractionPlan(
+            window_kernel(target, rows.line, pieces[0]), (*parameters, rows.size), tables
+        )
+    first, middle, last = pieces
+    positions = first[0]
+    out_last = rows.size - positions
+    x_middle, x_last = (rows.x_of(at) - rows.x_of(0) for at in (positions, out_last))
+    kernel = window_edges_kernel(target, rows.line, (first, middle, last))
+    middles = -(-rows.size // positions) - 2
+    return ContractionPlan(kernel, (*parameters, middles, x_middle, x_last, out_last), tables)
+
+
+FORM = Form("window", Kind.LANES, _candidates)
