@@ -35,7 +35,7 @@ from specc.backend.contraction.forms import (
 from specc.backend.contraction.loops.contract import contract_kernel, packed_kernel
 from specc.backend.contraction.loops.gradient import outer_kernel
 from specc.backend.contraction.loops.single import across_kernel, dot_kernel
-from specc.backend.contraction.loops.window import Line, window_gradient_kernel, window_kernel
+from specc.backend.contraction.loops.window import TapLine, window_gradient_kernel, window_kernel
 from specc.backend.contraction.loops.winograd import (
     winograd_gradient_kernel,
     winograd_kernel,
@@ -99,7 +99,7 @@ def tiles(target: Target) -> Iterator[tuple[str, tuple[int, int], Kernel]]:
 def _windows(target: Target) -> Iterator[tuple[str, tuple[int, int], Kernel]]:
     """The tiles of windows of 3, 5 and 7 taps: positions and taps, or sums and positions."""
     for taps in (3, 5, 7):
-        line = Line(taps, 1, 1, False, target.width, 1, target.width)
+        line = TapLine(taps, 1, 1, False, target.width, 1, target.width)
         for positions in window.positions_of(target, taps, _MANY):
             yield "window", (positions, taps), window_kernel(target, line, (positions, 0, 0, 0))
         for shape in window_gradient.shapes(target, taps, taps, _MANY):

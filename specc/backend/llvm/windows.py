@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from specc.backend.llvm.intrinsics import intrinsic, types
-from specc.backend.llvm.vectors import I64, Loop, Vectors, guarded
+from specc.backend.llvm.vectors import I64, CountedLoop, Vectors, guarded
 
 Piece = tuple[int, int, int, int]
 
@@ -75,7 +75,7 @@ def row_tile(
             code = Vectors(b, dtype, width)
             x, w, out = code.pointer(x), code.pointer(w), code.pointer(out)
             x_at, w_at = (b.inttoptr(each, I64.as_pointer()) for each in (x_at, w_at))
-            with Loop(b, lines, [code.zero] * positions) as loop:
+            with CountedLoop(b, lines, [code.zero] * positions) as loop:
                 x_now = code.at(x, b.load(b.gep(x_at, [loop.i])))
                 w_now = code.at(w, b.load(b.gep(w_at, [loop.i])))
                 used = sorted({t for each in products.values() for _, t in each})
@@ -146,19 +146,19 @@ def gradient_tile(
             whole = b.sdiv(length, I64(positions))
             done = b.mul(whole, I64(positions))
             rest = b.sub(length, done)
-            with Loop(b, count, [code.zero] * (turns * lines * taps)) as outer:
+            with CountedLoop(b, count, [code.zero] * (turns * lines * taps)) as outer:
                 segment = b.gep(segments, [b.shl(outer.i, I64(1))])
                 dy_now = code.at(dy, b.load(segment))
                 x_now = b.load(b.gep(segment, [I64(1)]))
 
                 def many(sums):
-                    with Loop(b, whole, sums) as loop:
+                    with CountedLoop(b, whole, sums) as loop:
                         first = b.mul(loop.i, I64(positions))
                         loop.now = add(loop.now, first, dy_now, x_now, positions)
                     return loop.now
 
                 def single(sums):
-                    with Loop(b, rest, sums) as loop:
+                    with CountedLoop(b, rest, sums) as loop:
                         loop.now = add(loop.now, b.add(done, loop.i), dy_now, x_now, 1)
                     return loop.now
 

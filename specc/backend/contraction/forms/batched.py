@@ -14,7 +14,7 @@ import numpy as np
 from specc.backend.contraction.loops.batched import batched_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
-from specc.backend.contraction.tiling import LoopAxis, ContractionPlan, merged, offsets
+from specc.backend.contraction.tiling import ContractionPlan, LoopAxis, merged, offsets
 
 # Not every number: each is one more kernel to compile.
 _SIZES = (1, 2, 3, 4)

@@ -13,7 +13,7 @@ import numpy as np
 from specc.backend.contraction.loops.contract import turn_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.tiled import Tiles, contract_plan
-from specc.backend.contraction.tiling import LoopAxis, ContractionPlan, merged, offsets, rows_of
+from specc.backend.contraction.tiling import ContractionPlan, LoopAxis, merged, offsets, rows_of
 from specc.ir.plan import share
 
 

@@ -14,8 +14,8 @@ from functools import partial
 import numpy as np
 
 from specc.backend.contraction.cost import Cost
-from specc.backend.contraction.loops.window import Line, window_edges_kernel, window_kernel
-from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.loops.window import TapLine, window_edges_kernel, window_kernel
+from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import ContractionPlan, exact, rows_of, taps_and_positions
 from specc.backend.llvm.windows import Piece, row_products
@@ -35,14 +35,14 @@ def positions_of(target: Target, taps: int, row: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowsOfResult:
     """The rows of a result along an index, whose windows an index of the weights runs through.
 
     The first position of a spread row is `start`, and `places` of x are there."""
 
     along: int
     tap: int
-    line: Line
+    line: TapLine
     size: int
     start: int = 0
     places: int = 0
@@ -85,7 +85,7 @@ class Rows:
         return (self.start + at) // self.line.step * self.line.x_step
 
 
-def _rows(problem: Problem) -> Iterator[Rows]:
+def _rows(problem: Problem) -> Iterator[RowsOfResult]:
     """The ways to see the result as rows, those first whose places in x are nearest."""
     weights, batched, out = problem.operands
     along = [i for i in problem.indices if i in batched and i in out and i not in weights]
@@ -97,7 +97,7 @@ def _rows(problem: Problem) -> Iterator[Rows]:
                     yield found
 
 
-def _forward(problem: Problem, i: int, t: int) -> Rows | None:
+def _forward(problem: Problem, i: int, t: int) -> RowsOfResult | None:
     op = problem.op
     weights, batched, out = problem.operands
     steps = batched.step(i), batched.step(t)
@@ -105,13 +105,13 @@ def _forward(problem: Problem, i: int, t: int) -> Rows | None:
         return None
     unit = math.gcd(*steps)
     extents = op.bound_extents
-    line = Line(
+    line = TapLine(
         extents[t], steps[0] // unit, steps[1] // unit, False, unit, weights.step(t), out.step(i)
     )
-    return Rows(i, t, line, extents[i])
+    return RowsOfResult(i, t, line, extents[i])
 
 
-def _spread(problem: Problem, i: int, t: int) -> Rows | None:
+def _spread(problem: Problem, i: int, t: int) -> RowsOfResult | None:
     op = problem.op
     weights, batched, out = problem.operands
     axes = [n for n, each in enumerate(op.out) if {i, t} & {index for index, _ in each.terms}]
@@ -122,10 +122,10 @@ def _spread(problem: Problem, i: int, t: int) -> Rows | None:
     stride = out.step(i) // steps[i]
     start, end = problem.read.get(expression, (0, bound(op.shape[axes[0]])))
     extents = op.bound_extents
-    line = Line(extents[t], steps[i], steps[t], True, batched.step(i), weights.step(t), stride)
+    line = TapLine(extents[t], steps[i], steps[t], True, batched.step(i), weights.step(t), stride)
     if end - start < 1:
         return None
-    return Rows(i, t, line, end - start, start - expression.constant, extents[i])
+    return RowsOfResult(i, t, line, end - start, start - expression.constant, extents[i])
 
 
 def _candidates(problem: Problem) -> Iterator[Candidate]:
@@ -147,7 +147,7 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
                 yield Candidate((positions, rows.line.taps), cycles, plan, usual)
 
 
-def _read(problem: Problem, classes: list, rows: Rows) -> list:
+def _read(problem: Problem, classes: list, rows: RowsOfResult) -> list:
     """The classes without positions that nothing reads; rows begin at their first position."""
     op, out = problem.op, problem.operands[2]
     wanted = np.zeros(1, np.int64)
@@ -168,7 +168,7 @@ def _read(problem: Problem, classes: list, rows: Rows) -> list:
     return found
 
 
-def _cycles(problem: Problem, rows: Rows, pieces: list[Piece], classes: list) -> float:
+def _cycles(problem: Problem, rows: RowsOfResult, pieces: list[Piece], classes: list) -> float:
     cost = Cost(problem.target)
     vectors = problem.lanes // problem.target.width
     positions, taps = pieces[0][0], rows.line.taps
@@ -194,7 +194,9 @@ def _numbers(pieces: int, tiles: int) -> tuple[int, ...]:
     return (tiles,) if pieces == 1 else (1, tiles - 2, 1)
 
 
-def _plan(problem: Problem, rows: Rows, pieces: list[Piece], classes: list) -> ContractionPlan:
+def _plan(
+    problem: Problem, rows: RowsOfResult, pieces: list[Piece], classes: list
+) -> ContractionPlan:
     target, names = problem.target, problem.names
     counts = np.array([(len(lines), len(at)) for lines, at in classes], np.int64)
     ends = np.cumsum(counts, 0)
@@ -226,4 +228,4 @@ def _plan(problem: Problem, rows: Rows, pieces: list[Piece], classes: list) -> C
     return ContractionPlan(kernel, (*parameters, middles, x_middle, x_last, out_last), tables)
 
 
-FORM = Form("window", Kind.LANES, _candidates)
+FORM = KernelForm("window", ContractionKind.LANES, _candidates)

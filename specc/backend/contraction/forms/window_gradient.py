@@ -12,10 +12,10 @@ from functools import partial
 import numpy as np
 
 from specc.backend.contraction.cost import Cost
-from specc.backend.contraction.loops.window import Line, window_gradient_kernel
-from specc.backend.contraction.problem import Candidate, Form, Kind, Problem
+from specc.backend.contraction.loops.window import TapLine, window_gradient_kernel
+from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
-from specc.backend.contraction.tiling import Axis, ContractionPlan, Linear, merged, offsets
+from specc.backend.contraction.tiling import ContractionPlan, Linear, LoopAxis, merged, offsets
 from specc.backend.llvm.windows import row_products, sums_of_each
 
 # Not every number: each is one more kernel to compile.
@@ -60,7 +60,7 @@ def _of(problem: Problem, dy: Linear, x: Linear, tap: int, along: int) -> Iterat
     if rows > taps or min(steps) <= 0:  # other tiles load a vector once for all rows
         return
     unit = math.gcd(*steps)
-    line = Line(taps, steps[0] // unit, steps[1] // unit, False, unit, 0, dy.step(along))
+    line = TapLine(taps, steps[0] // unit, steps[1] // unit, False, unit, 0, dy.step(along))
     line_axes = merged(op, [i for i in kept if i not in dy], (dy, x, out))
     shared = merged(op, [i for i in kept if i in dy and i in x], (dy, x, out))
     summed = merged(op, [i for i in problem.indices if i not in out and i != along], (dy, x, out))
@@ -78,14 +78,16 @@ def _of(problem: Problem, dy: Linear, x: Linear, tap: int, along: int) -> Iterat
         yield Candidate(shape, cycles, plan)
 
 
-def _segments(problem: Problem, summed: list[Axis]) -> np.ndarray:
+def _segments(problem: Problem, summed: list[LoopAxis]) -> np.ndarray:
     """Offsets in dy and x where rows begin, for each vector of lanes."""
     lanes = np.arange(0, problem.lanes, problem.target.width)
     found = offsets(summed, 3)[:, None, :2] + lanes[None, :, None]
     return np.ascontiguousarray(found.reshape(-1, 2))
 
 
-def _cycles(problem: Problem, line: Line, shape: tuple[int, int], row: int, tables: dict) -> float:
+def _cycles(
+    problem: Problem, line: TapLine, shape: tuple[int, int], row: int, tables: dict
+) -> float:
     cost = Cost(problem.target)
     lines, positions = shape
     sums = lines * line.taps
@@ -119,7 +121,7 @@ def _cycles(problem: Problem, line: Line, shape: tuple[int, int], row: int, tabl
 def _plan(
     problem: Problem,
     pair: tuple[Linear, Linear],
-    line: Line,
+    line: TapLine,
     shape: tuple[int, int],
     row: int,
     out_step: int,
@@ -145,4 +147,4 @@ def _plan(
     )
 
 
-FORM = Form("window gradient", Kind.GRADIENT, _candidates)
+FORM = KernelForm("window gradient", ContractionKind.GRADIENT, _candidates)

@@ -15,7 +15,7 @@ from specc.target.language import real, view, word
 
 
 @dataclass(frozen=True)
-class Line:
+class TapLine:
     """How the taps of a line lie: `step` and `apart` as in `row_tile`; elements from one place of
     x, the weights and the result to the next."""
 
@@ -194,7 +194,7 @@ def window_gradient(
             tile(x_q, dy_q, x_at + u, segments, segment_count, row, out_q, out_at + u, out_step)
 
 
-def _constants(line: Line) -> dict[str, int]:
+def _constants(line: TapLine) -> dict[str, int | str]:
     return {
         "taps": line.taps,
         "step": line.step,
@@ -206,7 +206,7 @@ def _constants(line: Line) -> dict[str, int]:
     }
 
 
-def window_kernel(target: Target, line: Line, piece: Piece) -> Kernel:
+def window_kernel(target: Target, line: TapLine, piece: Piece) -> Kernel:
     """Rows in pieces alike, the last of which may overlap the one before.
 
     classes     [n, 4]  first line, number of lines, first position, end of the positions
@@ -215,10 +215,13 @@ def window_kernel(target: Target, line: Line, piece: Piece) -> Kernel:
     row                 positions of a row
     """
     name = f"window_{piece[0]}x{line.taps}"
-    return target.kernel(window, name, piece=text_of(piece), size=piece[0], **_constants(line))
+    constants = _constants(line) | {"piece": text_of(piece), "size": piece[0]}
+    return target.kernel(window, name, **constants)
 
 
-def window_edges_kernel(target: Target, line: Line, pieces: tuple[Piece, Piece, Piece]) -> Kernel:
+def window_edges_kernel(
+    target: Target, line: TapLine, pieces: tuple[Piece, Piece, Piece]
+) -> Kernel:
     """Rows of a first piece, `middles` alike, and a last one, which read other places of x.
 
     x_middle, x_last    offsets in x of the second and the last piece from the first
@@ -226,11 +229,11 @@ def window_edges_kernel(target: Target, line: Line, pieces: tuple[Piece, Piece, 
     """
     begin, middle, last = map(text_of, pieces)
     name = f"window_edges_{pieces[0][0]}x{line.taps}"
-    constants = {"piece": begin, "middle": middle, "last": last, "size": pieces[0][0]}
-    return target.kernel(window_edges, name, **constants, **_constants(line))
+    constants = _constants(line) | {"piece": begin, "middle": middle, "last": last}
+    return target.kernel(window_edges, name, size=pieces[0][0], **constants)
 
 
-def window_gradient_kernel(target: Target, shape: tuple[int, int], line: Line) -> Kernel:
+def window_gradient_kernel(target: Target, shape: tuple[int, int], line: TapLine) -> Kernel:
     """The weights' gradient for lines of taps, so many lines and positions at a time.
 
     x_at, out_at        offsets of the lines in x and the result
