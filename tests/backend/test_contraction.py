@@ -485,13 +485,13 @@ def test_products_of_two_batched_values_have_no_fast_form():
 
 
 def test_the_lists_of_taps_are_shared_by_all_positions_alike():
-    op, weights, batched = conv(2, 34, 34, 3, 3)
+    op, weights, batched = conv(5, 34, 34, 3, 3)
     lanes = this_machine().lanes("float32")
     op = roles(op, weights, batched)["input"].op
     problem = Problem(
         op,
         Operand((32 * 32 * lanes, 32 * lanes, lanes), True),
-        Operand((18, 9, 3, 1), False),
+        Operand((45, 9, 3, 1), False),
         Operand((34 * 34 * lanes, 34 * lanes, lanes), True),
         lanes,
         Target("float32", this_machine()),
