@@ -237,7 +237,7 @@ PASSES = (
     Pass("prepare", on_graph(prepare)),
     Pass("bind_batch", _bind_batch, lambda made, job: sees_peers(made.graph)),
     Pass("into_products", on_graph(into_products), lambda made, job: _batch(made).bfloat16),
-    Pass("frame", on_graph(frame), lambda made, job: _batch(made).vector == 1),
+    Pass("frame", on_graph(frame)),
     Pass("divide", _divide, is_verified=False),
     Pass("fuse", _fuse, is_verified=False),
     Pass("plan", _plan, is_verified=False),

@@ -1,8 +1,9 @@
-"""Join the zeros that stand around an image on all sides, for the prediction of one example.
+"""Join the zeros that stand around an image on all sides.
 
     pad(pad(x, axis 1), axis 2)  ->  frame(x)
 
-A frame is written in one go, into memory of its own, whose border stays as it was made: zero.
+A frame is written in one go. For one example it has memory of its own, whose border stays as it was
+made: zero.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from specc.ops.shape import Frame, Pad
 
 
 def frame(graph: Graph) -> Graph:
-    """The graph with every padding by zeros as a frame."""
+    """The graph with every padding by zeros, but that of vectors, as a frame."""
     if any(isinstance(node.op, Carry) for node in graph.nodes):
         return graph  # the ops of a loop are those that have a form for one step
     outputs = set(graph.outputs.values())
@@ -24,6 +25,8 @@ def frame(graph: Graph) -> Graph:
     def join(old: Node, node: Node) -> Node:
         op = node.op
         if not isinstance(op, Pad) or op.step != 1 or op.fill != 0.0 or node.type.kind != "float":
+            return node
+        if node.type.rank < 2:  # a team has vectors, and its ops are those of one axis
             return node
         (x,) = node.inputs
         starts = [sizes.bound(op.start) if axis == op.axis else 0 for axis in range(x.type.rank)]

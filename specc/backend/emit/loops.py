@@ -67,6 +67,27 @@ def suffix(reduced: tuple[bool, ...]) -> int:
     return first
 
 
+def _has_gaps(each: Access, extents: tuple[int, ...]) -> bool:
+    """Whether an array is filled beside what is stored, which is one run after the other."""
+    if not each.fill or each.mode != AccessMode.STORE or each.strides[-1] != 1:
+        return False
+    steps = [*each.strides[:-1], extents[-1]]
+    inner = [stride * size for stride, size in zip(each.strides[1:], extents[1:], strict=True)]
+    return all(step >= size for step, size in zip(steps, inner, strict=False))
+
+
+def _filled(each: Access, start: Expression, count: Expression) -> list[Statement]:
+    """Statements that fill `count` elements of an array."""
+    first = each.filling
+    if first is None:
+        first = FIRST.get(each.mode, Real(0.0))
+    name = f"{each.name}_fill"
+    return [
+        Assign(name, call("row", Name(each.name), start, count)),
+        _loop("i", count, Store(Index(Name(name), (Name("i"),)), first)),
+    ]
+
+
 class NestWriter:
     """Builds the tree of one nest."""
 
@@ -108,6 +129,11 @@ class NestWriter:
                 MORE_LANES if extents[-1] > LANES and len(self.in_lanes) <= 2 else LANES
             )
 
+        # arrays of which only the gaps between the runs that are stored are filled
+        self.gapped = [
+            each for each in nest.accesses if not self.reductions and _has_gaps(each, extents)
+        ]
+
     def passed_strides(self, each: Access) -> list[int]:
         """The axes whose stride is an argument: all but the zeros, and but a 1 at the end."""
         last = self.depth - 1
@@ -132,15 +158,10 @@ class NestWriter:
         parameters += [KernelParameter(name, Int()) for name in numbers]
         body: list[Statement] = []
         for each in nest.accesses:
-            if each.fill:
-                first = each.filling
-                if first is None:
-                    first = FIRST.get(each.mode, Real(0.0))
-                name, size = f"{each.name}_fill", Name(f"{each.name}_all")
-                body += [
-                    Assign(name, call("row", Name(each.name), 0, size)),
-                    _loop("i", size, Store(Index(Name(name), (Name("i"),)), first)),
-                ]
+            if each in self.gapped:
+                body.append(Assign(f"{each.name}_done", Integer(0)))
+            elif each.fill:
+                body += _filled(each, Integer(0), Name(f"{each.name}_all"))
         for each in self.in_lanes:
             body += [
                 Assign(f"{each.name}_part", Stack(self.most_lanes, "real")),
@@ -148,6 +169,9 @@ class NestWriter:
             ]
         loads, names = self._hoisted(-1)
         body += [*loads, *self._loops(0, names)]
+        for each in self.gapped:
+            done = Name(f"{each.name}_done")
+            body += _filled(each, done, Name(f"{each.name}_all") - done)
         return Function(self.name, tuple(parameters), tuple(body))
 
     def _index(self, each: Access, axes: range) -> Expression:
@@ -288,6 +312,12 @@ class NestWriter:
             stride = each.strides[last]
             if stride == 1:
                 start, count = self._index(each, range(last)), Name(f"n{last}")
+                if each in self.gapped:
+                    at, done = f"{each.name}_at", f"{each.name}_done"
+                    found.append(Assign(at, start))
+                    start = Name(at)
+                    found += _filled(each, Name(done), start - Name(done))
+                    found.append(Assign(done, start + count))
                 if self.cut or self.in_lanes:
                     start, count = start + Name("block" if self.cut else "first"), Name("count")
                 found.append(Assign(f"{each.name}_", call("row", Name(each.name), start, count)))
