@@ -1,9 +1,10 @@
-"""Zeros around images, for one example: written in one go, and by a team without waiting."""
+"""Zeros around images: written in one go, for one example by a team without waiting."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from sequences import agrees_with_the_interpreter, examples, load
 
 import specc
 from specc.backend.reference import evaluate
@@ -76,3 +77,31 @@ def test_the_border_of_a_frame_is_zero_at_every_call():
         x = rng.standard_normal((1, 3, 32, 32)).astype("float32")
         (one,), (many,) = (net.forward(x=each).values() for each in (x, np.repeat(x, 4, 0)))
         assert np.allclose(one, many[:1], atol=1e-4)
+
+
+TRAINED = """
+model m {
+  input  x: float[2, 7, 9]
+  target y: float[4, 7, 9]
+  let guess = x -> conv(3, kernel=3, pad=1) -> relu -> maxpool(3, stride=1, pad=1)
+    -> conv(3, kernel=5, kernel_width=3, pad=2, pad_width=1, groups=3)
+    -> conv(4, kernel=1, kernel_width=3, pad_width=1)
+  output guess
+  loss   mse(guess, y)
+}
+"""
+
+
+@pytest.mark.parametrize("batch", [1, 3, 20])
+def test_a_batch_has_frames_whose_gaps_are_filled_each_time(batch):
+    net = agrees_with_the_interpreter(TRAINED, batch)
+    assert any(isinstance(node.op, Frame) for node in net.plan(Kind.GRADIENTS).graph.nodes)
+    other = specc.compile(load(TRAINED), batch=batch, dtype="float64", threads=2, shards=2)
+    for name, array in net.params.items():
+        other.params[name][...] = array
+    data = {name: 3 - array for name, array in examples(load(TRAINED), batch).items()}
+    # one of them has had other data before
+    found, fresh = net.loss_and_gradients(**data), other.loss_and_gradients(**data)
+    assert found[0] == fresh[0]
+    for name, gradient in found[1].items():
+        assert gradient.tobytes() == fresh[1][name].tobytes(), name
