@@ -60,8 +60,8 @@ class Prediction:
             for term in self._program.outputs:
                 array = found.get(f"output.{term.name}")
                 if array is None:  # the same for every example
-                    shape = rows, *term.node.type.bound_shape
-                    array = np.broadcast_to(weights.value(term.node), shape)
+                    node = self.programs.graph(Kind.PREDICT).outputs[f"output.{term.name}"]
+                    array = np.broadcast_to(weights.value(node), (rows, *node.type.bound_shape))
                 outputs[term.name] = array.view(bool) if array.dtype == np.uint8 else array
             return outputs
 

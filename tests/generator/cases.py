@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -78,6 +78,8 @@ NEEDS = {
     formulas.random_numbers: "random",
     recurrent.moved: "beside",
 }
+PRECISION = "precision = bfloat16"
+ROUNDED = 0.2  # the part of the trained programs that have it
 SPECIALS = ("ties", "zeros", "nan", "inf", "denormal", "large")
 
 
@@ -157,6 +159,9 @@ def case(
     if "special" in off or ("infinite" in off and special in ("nan", "inf")):
         special = ""
     dtype = rng.choice(("float32", "float64"))
+    is_rounded = bool(program.train) and random.Random(f"rounded {seed}").random() < ROUNDED
+    if is_rounded and "bfloat16" not in off:
+        program = replace(program, train=(*program.train, PRECISION))
     return Case(
         program,
         seed,
@@ -167,7 +172,7 @@ def case(
         special,
         forward,
         tuple(stages),
-        rng.random() < 0.1,
+        rng.random() < 0.1 and PRECISION not in program.train,  # a rounded loss is made of steps
         tuple(sorted(off)),
         small,
     )
