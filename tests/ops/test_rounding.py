@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sequences import interpreted, load
 from test_ops import compiled_value, nodes
 
+import specc
+from specc import pipeline
 from specc.ir.graph import Graph, apply
 from specc.ir.types import Type
 from specc.ops.rounding import Bfloat16
@@ -64,3 +67,25 @@ def test_rounding_twice_is_rounding_once():
     x = np.random.default_rng(1).standard_normal(1000)
     once = Bfloat16().reference((), x)
     np.testing.assert_array_equal(Bfloat16().reference((), once), once)
+
+
+def test_an_output_that_no_example_goes_into_is_rounded_as_all_others():
+    text = """
+model m {
+  input x: float[1]
+  param a: float[2, 3] = normal
+  param b: float[3, 7] = normal
+  output product = a @ b
+  output y = x
+  loss   sum(x * x) + 0 * sum(a)
+}
+train { optimizer sgd(lr = 0.1) precision = bfloat16 }
+"""
+    program = load(text)
+    net = specc.compile(program, batch=2, threads=1)
+    graph = pipeline.forward(program, training=False)
+    data = {"x": np.ones((2, 1), np.float32)}
+    wanted = interpreted(program, net, data, graph)["output.product"]
+    for rows in (1, 2):
+        found = net.forward(x=data["x"][:rows])["product"]
+        np.testing.assert_allclose(found, np.broadcast_to(wanted, (rows, 2, 7)), rtol=1e-6)
