@@ -175,10 +175,11 @@ class Inspection:
     ) -> dict[tuple[str, str], np.ndarray]:
         """The values that the interpreter reads.
 
-        Those of some rows, the weights, and the states.
+        Those of some rows, the weights, the states, and the share of each example in a mean.
         """
         ports = self._program.ports
         leaves = {(port.role, port.name): data[port.name].values(rows) for port in ports}
         leaves.update(self._weights.leaves())
         leaves.update({("slot", label): array for label, array in slots.items()})
+        leaves["weight_of_example", ""] = np.full(len(rows), 1 / max(len(rows), 1))
         return leaves

@@ -20,6 +20,7 @@ from specc.diagnostics import closest
 from specc.frontend.syntax.grammar import tables
 from specc.recipe.words import WORDS
 from specc.runtime.data.columns.dates import parsed
+from specc.runtime.data.columns.numerals import NumberForm, form_of
 from specc.runtime.data.readers import request_of, table_of_source
 from specc.runtime.data.table import TRUTH, Raw
 from specc.runtime.given import source
@@ -28,6 +29,12 @@ SAMPLE = 2**24  # bytes that are looked at
 FEW_WORDS = 20  # that become one-hot vectors
 FEW_CLASSES = 20  # of whole numbers that are classes
 MANY_WORDS = 1000  # that have an embedding
+DATES = (
+    "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y",
+    "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d %b %Y",
+    "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%Y%m%d",
+)  # fmt: skip
+"""Formats of dates that are recognized: of two that fit, the first."""
 USUAL_TARGETS = (
     "target", "label", "class", "y", "outcome", "result", "species", "kind", "price", "churn",
     "survived", "quality",
@@ -38,7 +45,8 @@ USUAL_TARGETS = (
 class Look:
     """One column: what it holds ("numbers", "words", "dates", "truth"), and its different values.
 
-    `role` is "input", "names" (a value of its own in each row), "text" or "constant".
+    `role` is "input", "names" (a value of its own in each row), "text" or "constant". `form` is the
+    setting that reads its texts as dates, or the formula that reads them as numbers.
     """
 
     name: str
@@ -50,6 +58,7 @@ class Look:
     is_whole: bool = False
     center: float = 0.0
     spread: float = 1.0
+    form: str = ""
 
     @property
     def said(self) -> str:
@@ -110,10 +119,14 @@ def _words(name: str, raw: Raw, there: np.ndarray, share: float, count: int) -> 
     """Look at a column of words, which may be dates or yes and no."""
     assert raw.words is not None
     used = [str(raw.words[place]) for place in np.unique(there).tolist()]
-    dates = [parsed(word) for word in used]
-    if used and all(date is not None for date in dates):
+    role = "input" if count > 1 else "constant"
+    date_form = date_form_of(used)
+    if date_form is not None:
         has_time = any(":" in word for word in used)
-        return Look(name, "dates", "input" if count > 1 else "constant", share, count, has_time)
+        form = f'format = "{date_form}"' if date_form else ""
+        return Look(name, "dates", role, share, count, has_time, form=form)
+    if (numerals := form_of(used)) is not None:
+        return _numerals(name, raw, there, share, count, numerals)
     if used and all(word.strip().lower() in TRUTH for word in used):
         return Look(name, "truth", "input" if count > 1 else "constant", share, count)
     spaces = sum(word.count(" ") for word in used) / max(len(used), 1)
@@ -125,6 +138,36 @@ def _words(name: str, raw: Raw, there: np.ndarray, share: float, count: int) -> 
     elif count > max(FEW_WORDS, 0.5 * len(raw)) or count > MANY_WORDS * 20:
         role = "names"
     return Look(name, "words", role, share, count)
+
+
+def _numerals(
+    name: str, raw: Raw, there: np.ndarray, share: float, count: int, form: NumberForm
+) -> Look:
+    """Look at a column of numbers that are written with other signs."""
+    assert raw.words is not None
+    values = np.array([form.parsed(str(raw.words[place])) for place in there.tolist()], float)
+    role = "input" if count > 1 else "constant"
+    is_whole = bool((values == np.floor(values)).all())
+    return Look(
+        name,
+        "numbers",
+        role,
+        share,
+        count,
+        False,
+        is_whole,
+        float(values.mean()),
+        float(values.std()) or 1.0,
+        f"number({raw_name(name)}{form.settings})",
+    )
+
+
+def date_form_of(words: Sequence[str]) -> str | None:
+    """Return the format of dates that all words have: "" for the usual one, None if none fits."""
+    for form in ("", *DATES):
+        if words and all(parsed(word, form or None) is not None for word in words):
+            return form
+    return None
 
 
 def target_of(look: TableLook, name: str | None) -> Look:
@@ -181,12 +224,14 @@ def parts_of(each: Look) -> list[str]:
     name = raw_name(each.name)
     found = []
     if each.holds == "numbers":
-        inner = f"fill({name}; median)" if each.gaps else name
+        value = each.form or name
+        inner = f"fill({value}; median)" if each.gaps else value
         found = [f"standardize({inner})"]
     elif each.holds == "truth":
         found = [f"truth(fill({name}; most))" if each.gaps else f"truth({name})"]
     elif each.holds == "dates":
         inner = f"fill({name}; most)" if each.gaps else name
+        inner = f"{inner}; {each.form}" if each.form else inner
         found = [f"standardize(days({inner}))"]
         found += [f"onehot(month({inner}))", f"onehot(weekday({inner}))"]
         found += [f"onehot(hour({inner}))"] if each.has_time else []
@@ -321,6 +366,8 @@ def _train(
         else:
             lines += ["  column    x = concat(", *(f"    {each}," for each in parts[:-1])]
             lines += [f"    {parts[-1]}", "  )"]
+    if wanted.form and wanted.holds == "numbers":
+        lines.append(f"  column    {label} = {wanted.form}")
     for each in embedded:
         name = names[each.name]
         formula = f"class({raw_name(each.name)}; unknown = true, least = 5)"

@@ -65,7 +65,7 @@ class DataCall:
 class Formula:
     """A formula of a column: a word with its inputs and settings.
 
-    `word` is "number" (its `value`), "name" (the column called `value`), an operator such as "+",
+    `word` is "constant" (its `value`), "name" (the column called `value`), an operator such as "+",
     or a word of `words.WORDS`. `key` names what it remembers of the training part, such as
     "standardize1", the first `standardize` of its column.
     """

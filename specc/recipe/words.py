@@ -119,6 +119,14 @@ WORDS: dict[str, ColumnWord] = {
             (Setting("count", "count", REQUIRED),), example="hash(url; 1000)",
         ),
         ColumnWord(
+            "number", ("x",), ("words", "numbers"), "numbers",
+            "The number that a text says, whatever its `decimal` sign and the sign between its"
+            ' `thousands`: `number(price; decimal = ",")` reads 11,6, and with `thousands = "."`'
+            " also 1.234,50. A sign of a currency or of percent before or after it is left out.",
+            (Setting("decimal", "text", "."), Setting("thousands", "text", None)),
+            example='number(price; decimal = ",")',
+        ),
+        ColumnWord(
             "truth", ("x",), ("words", "numbers", "truth"), "truth",
             "1 for yes, true, y, t, on or 1, and 0 for no, false, n, f, off or 0, in upper or lower"
             " case.",
@@ -186,6 +194,7 @@ SYNONYMS = {
     "bin": "bucket", "bins": "bucket", "cut": "bucket", "qcut": "bucket", "discretize": "bucket",
     "quantile": "bucket", "hashing": "hash", "bool": "truth", "boolean": "truth", "date": "days",
     "timestamp": "days", "day": "days", "dayofweek": "weekday", "day_of_week": "weekday",
+    "float": "number", "to_number": "number", "to_numeric": "number", "parse": "number",
     "tokens": "symbols", "tokenize": "symbols", "text": "symbols", "ln": "log", "clamp": "clip",
     "stack": "concat", "concatenate": "concat", "column": "columns", "others": "rest",
     "numeric": "numbers", "log1p": "log",

@@ -130,3 +130,73 @@ def test_words_in_great_number_have_an_embedding(tmp_path):
 
 def test_flats_are_the_same_for_a_seed():
     assert flats(20, 1) == flats(20, 1) != flats(20, 2)
+
+
+def test_dates_and_numbers_of_other_countries(monkeypatch, specc, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    rows = ["day;warm;income;rent;sold"]
+    for k in range(1, 80):
+        warm = "" if k % 9 == 0 else f"-{k},5" if k % 2 else f"{k},25"
+        rent = (
+            "" if k == 7 else f"{k * 30 // 1000}.{k * 30 % 1000:03},50 €" if k > 40 else f"{k},5 €"
+        )
+        rows.append(f"{k % 28 + 1:02}.{k % 12 + 1:02}.2023;{warm};$ {k},000;{rent};{k % 3}/{k}/20")
+    Path("flats.csv").write_text("\n".join(rows) + "\n")
+    look = {each.name: each for each in looked_at(Path("flats.csv")).columns}
+    assert look["day"].form == 'format = "%d.%m.%Y"'
+    assert look["warm"].form == 'number(warm; decimal = ",")'
+    assert look["rent"].form == 'number(rent; decimal = ",", thousands = ".")'
+    assert look["income"].form == 'number(income; thousands = ",")'
+    assert look["income"].center == np.mean([1000 * k for k in range(1, 80)])
+    assert specc("new", "flats", "--from", "flats.csv", "--target", "rent")[0] == 0
+    assert specc("check", "flats/flats.dl")[:2] == (0, "1 file checked: no errors\n")
+    assert specc("train", "flats/flats.dl", "epochs=2", "-q")[0] == 0
+
+
+def test_a_folder_of_pictures_becomes_a_model_that_trains(monkeypatch, specc, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    for kind in ("dark", "light"):
+        Path("photos", kind).mkdir(parents=True)
+        for k in range(20):
+            pixels = random.integers(0, 120, (20 + k, 24), np.uint8) + 120 * (kind == "light")
+            image.fromarray(pixels.astype(np.uint8)).save(f"photos/{kind}/{k}.png")
+    assert specc("new", "shades", "--from", "photos")[0] == 0
+    text = Path("shades/shades.dl").read_text()
+    assert 'images("../photos"; size = 16)' in text and "float[1, 16, 16]" in text
+    assert "20 to 39 pixels a side" in text and "dim classes = 2" in text
+    status, out, _ = specc("check", "shades/shades.dl")
+    assert status == 0, out
+    assert specc("train", "shades/shades.dl", "epochs=3", "-q")[0] == 0
+    status, out, err = specc("predict", "@best", "photos", "-o", "out.csv")
+    assert status == 0, err
+    assert len(Path("out.csv").read_text().splitlines()) == 41
+    assert specc("report", "@best", "-o", "report.html")[0] == 0
+
+
+def test_a_text_becomes_a_model_that_writes(monkeypatch, specc, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path("rhymes.txt").write_text("the cat sat on the mat, and that was that.\n" * 60)
+    assert specc("new", "poet", "--from", "rhymes.txt")[0] == 0
+    assert specc("check", "poet/poet.dl")[:2] == (0, "1 file checked: no errors\n")
+    status, out, _ = specc("train", "poet/poet.dl", "epochs=1", "--quiet")
+    assert status == 0, out
+    assert specc("sample", "@last", "--prompt", "the")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Path("given").mkdir(), "has no two folders with pictures"),
+        (lambda: Path("given.txt").write_text("short"), "needs at least 1,000"),
+        (lambda: Path("given.txt").write_bytes(b"\xff\xfe" * 999), "is not UTF-8 (byte 0)"),
+    ],
+)
+def test_data_that_makes_no_model_is_explained(make, message, monkeypatch, specc, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    make()
+    (given,) = Path().iterdir()
+    status, _, err = specc("new", "x", "--from", str(given))
+    assert status == 2 and message in err
+    assert not Path("x").exists()

@@ -242,3 +242,31 @@ def test_pictures_that_a_model_makes():
     subject = Subject(program, specc.compile(program), "m", "training", data, np.arange(5))
     (gallery,) = find("outputs").draw(subject).parts
     assert isinstance(gallery, Gallery) and len(gallery.pictures) == 10
+
+
+def test_layers_behind_running_statistics_are_drawn(tmp_path):
+    from specc.cli.main import status_of
+
+    text = MODEL.replace("-> tanh", "-> batchnorm -> tanh").replace("epochs = 2", "epochs = 1")
+    (tmp_path / "shades.dl").write_text(text)
+    command = ["train", str(tmp_path / "shades.dl"), "--run", str(tmp_path / "runs"), "--quiet"]
+    assert status_of(command) == 0
+    found = of_run(tmp_path / "runs" / "shades" / "1", AsWarnings())
+    for name in ("embedding", "maps", "saliency"):
+        assert find(name).draw(found).kind == name
+    rows = np.arange(7)
+    hidden = found.of_layers(["batchnorm1"], rows)["batchnorm1"]
+    net = found.net
+    weights = {name: net.params[name].astype(float) for name in net.params}
+    image = found.values("image", rows).astype(float)
+    windows = np.lib.stride_tricks.sliding_window_view(image[:, 0], (3, 3), (1, 2))
+    conv = np.einsum("nijuv,kuv->nkij", windows, weights["conv1.weight"][:, 0])
+    conv += weights["conv1.bias"][:, None, None] if "conv1.bias" in weights else 0
+    state = {name: net.states[name].astype(float) for name in net.states}
+    mean, variance = (
+        next(value for name, value in state.items() if name.endswith(word))[:, None, None]
+        for word in ("mean", "variance")
+    )
+    scale, shift = (weights[f"batchnorm1.{word}"][:, None, None] for word in ("gamma", "beta"))
+    expected = scale * (conv - mean) / np.sqrt(variance + 1e-5) + shift
+    np.testing.assert_allclose(hidden, expected, rtol=1e-6, atol=1e-8)

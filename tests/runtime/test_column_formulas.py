@@ -265,6 +265,7 @@ def test_statistics_are_those_of_the_training_part_and_serve_for_new_rows():
         ("agee", "no column `agee`\ndid you mean `age`?", "agee"),
         ('columns("q*")', "no column `q*`", 'columns("q*")'),
         ("truth(city)", "is neither yes nor no", "truth(city)"),
+        ("number(city)", "is no number with the decimal sign `.`", "number(city)"),
         ("fill(word; mean)", "words have no mean", "fill(word; mean)"),
         ("vector", "holds examples of shape [2], but `x` is float", None),
         ("onehot(city)", "holds examples of shape [3], but `x` is float", None),
@@ -277,6 +278,30 @@ def test_what_does_not_fit_is_told_at_its_formula(formula, said, at):
     message, span = refused(formula)
     assert said in message
     assert at is None or span == at
+
+
+@pytest.mark.parametrize(
+    ("formula", "texts", "expected"),
+    [
+        ("number(t)", ["1.5", "-2", "+3e2", " .5 "], [1.5, -2, 300, 0.5]),
+        ('number(t; decimal = ",")', ["11,6", "-0,25", "3", "\u22127,5"], [11.6, -0.25, 3, -7.5]),
+        ('number(t; decimal = ",", thousands = ".")', ["1.234,5 €", "12", "-1.000.000", "0,5"],
+         [1234.5, 12, -1e6, 0.5]),
+        ('number(t; thousands = ",")', ["$1,200", "12 %", "- 3", "€ 0.5"], [1200, 12, -3, 0.5]),
+    ],
+)  # fmt: skip
+def test_numbers_are_read_with_the_signs_of_any_country(formula, texts, expected):
+    found = values(formula, frame={"t": texts, "label": [0, 1, 1, 0]})
+    assert found.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [("11,6", ' ; decimal = ","'), ("1.234,50", ' ; decimal = ",", thousands = "."'), ("7 €", "")],
+)
+def test_a_number_of_another_form_gets_its_remedy(text, settings):
+    said, _ = refused("t + 1", frame={"t": [text, "x"], "label": [0, 1]})
+    assert f"`number(..{settings.strip()})` reads such numbers" in said
 
 
 def test_new_words_and_words_of_other_kinds():

@@ -139,7 +139,7 @@ def _kind(formula: Formula) -> str | None:
     """Return the kind of a formula's values; None if it shows only in the data."""
     if formula.word == "name":
         return None
-    if formula.word == "number":
+    if formula.word == "constant":
         return "numbers"
     if formula.word == "text":
         return "words"
@@ -177,9 +177,9 @@ class _Builder:
         """Return the formula of a tree. Raises `_Wrong` after what is wrong was reported."""
         match tree:
             case ast.Number():
-                return Formula("number", value=tree.value, span=tree.span)
+                return Formula("constant", value=tree.value, span=tree.span)
             case ast.Boolean():
-                return Formula("number", value=int(tree.value), span=tree.span)
+                return Formula("constant", value=int(tree.value), span=tree.span)
             case ast.String():
                 return Formula("text", value=tree.value, span=tree.span)
             case ast.Path():
@@ -217,18 +217,18 @@ class _Builder:
         if name in WIDE:
             return self._made(WORDS[name], (), {}, tree.span)
         if name == "pi":
-            return Formula("number", value=math.pi, span=tree.span)
+            return Formula("constant", value=math.pi, span=tree.span)
         if name in self.frame.scope.definitions and name not in self.before:
             value = evaluate(self.frame, tree)
             if isinstance(value, int | float):
-                return Formula("number", value=value, span=tree.span)
+                return Formula("constant", value=value, span=tree.span)
         return Formula("name", value=name, span=tree.span)
 
     def _unary(self, tree: ast.Unary) -> Formula:
         operand = self.formula(tree.operand)
         if tree.operator.text == "not":
             return Formula("not", (operand,), span=tree.span)
-        if operand.word == "number":
+        if operand.word == "constant":
             return replace(operand, value=-operand.value, span=tree.span)
         return Formula("negative", (operand,), span=tree.span)
 

@@ -20,6 +20,7 @@ from specc.diagnostics import closest
 from specc.recipe import ColumnRule, Formula
 from specc.recipe.words import WORDS
 from specc.runtime.data.columns import arithmetic, whole
+from specc.runtime.data.columns.numerals import form_of
 from specc.runtime.data.columns.steps import STEPS, ColumnStep, StepError
 from specc.runtime.data.columns.values import Value, as_numbers, as_truth, is_number, value_of
 from specc.runtime.data.request import Request, listed
@@ -242,7 +243,7 @@ class _Walker:
 
     def _value(self, formula: Formula) -> Value:
         word = formula.word
-        if word == "number":
+        if word == "constant":
             return Value("numbers", np.full(self.columns.examples, float(formula.value)))
         if word == "text":
             words = np.empty(1, object)
@@ -321,12 +322,11 @@ class _Walker:
         strange = np.array([not is_number(each) for each in x.words.tolist()], bool)
         wrong = strange[x.array] & ~x.gaps()
         row = int(np.argmax(wrong))
-        return StepError(
-            f"`{x.words[x.array[row]]}` is not a number",
-            row,
-            "`class`, `onehot`, `hash` or `truth` make numbers of words, and `days` of dates",
-            x,
-        )
+        word = str(x.words[x.array[row]])
+        help_ = "`class`, `onehot`, `hash` or `truth` make numbers of words, and `days` of dates"
+        if (form := form_of([word])) is not None:
+            help_ = f"`number(..{form.settings})` reads such numbers"
+        return StepError(f"`{word}` is not a number", row, help_, x)
 
     def _wide(self, formula: Formula) -> Value:
         names = self.plan.wide[self.name, formula.key]

@@ -18,6 +18,7 @@ import numpy as np
 from specc.recipe import Formula
 from specc.runtime.data import tokens
 from specc.runtime.data.columns import dates
+from specc.runtime.data.columns.numerals import NumberForm
 from specc.runtime.data.columns.values import Value, truth_of
 from specc.runtime.data.field import Texts
 
@@ -254,6 +255,28 @@ def truth(step: ColumnStep, x: Value) -> Value:
     return Value("truth", found > 0, None, x.missing, None, None, x.origins)
 
 
+def number(step: ColumnStep, x: Value) -> Value:
+    """The number that each text says."""
+    if x.kind == "numbers":
+        return x
+    assert x.words is not None, "words have words; please report this"
+    form = NumberForm(step.settings["decimal"], step.settings["thousands"])
+    found = [form.parsed(word) for word in x.words.tolist()]
+    is_wrong = np.array([each is None for each in found], bool)
+    wrong = is_wrong[x.array] & ~x.gaps()
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        word = x.words[x.array[row]]
+        raise StepError(
+            f"`{word}` is no number with the decimal sign `{form.decimal}`",
+            row,
+            "`decimal` and `thousands` say which signs a number may have",
+            x,
+        )
+    values = np.array([np.nan if each is None else each for each in found], np.float64)
+    return _numbers(x, np.where(x.gaps(), np.nan, values[x.array]))
+
+
 def symbols(step: ColumnStep, x: Value) -> Value:
     """A text as characters or words."""
     x = x.as_words()
@@ -329,7 +352,7 @@ def _kind(x: Value) -> str:
 
 STEPS: dict[str, Callable[[ColumnStep, Value], Value]] = {
     "standardize": standardize, "scale": scale, "fill": fill, "missing": missing, "class": classes,
-    "onehot": onehot, "bucket": bucket, "hash": hashed, "truth": truth, "symbols": symbols,
-    "clip": clip, "days": date_part, "year": date_part, "month": date_part, "weekday": date_part,
-    "hour": date_part,
+    "onehot": onehot, "bucket": bucket, "hash": hashed, "number": number, "truth": truth,
+    "symbols": symbols, "clip": clip, "days": date_part, "year": date_part, "month": date_part,
+    "weekday": date_part, "hour": date_part,
 }  # fmt: skip

@@ -51,7 +51,8 @@ def _folder(request: Request, folder: Path) -> Table:
     found = sorted(
         each
         for each in folder.rglob("*")
-        if each.suffix.lower() in ENDINGS and not any(part.startswith(".") for part in each.parts)
+        if each.suffix.lower() in ENDINGS
+        and not any(part.startswith(".") for part in each.relative_to(folder).parts)
     )
     if not found:
         raise request.error(

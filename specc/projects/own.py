@@ -1,0 +1,174 @@
+"""A first model for one's own folder of pictures, or for one's own text.
+
+pictures(Path("photos"), "pets", "../photos")      # the text of pets.dl
+writing(Path("poems.txt"), "poet", "poems.txt")    # the text of poet.dl
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from specc.runtime.data.sources.images import ENDINGS
+
+SAMPLED = 64
+"""Pictures that are looked at."""
+SIZES = (16, 32, 64)
+"""Heights and widths that pictures are scaled to: the largest one that most of them have."""
+GREY = ("1", "L", "LA", "I", "I;16", "F")
+"""Pillow's modes of pictures without colours."""
+TIME = 50
+"""Characters of a window."""
+MOST_TEXTS = 16
+"""Windows of a batch."""
+LONG = 200_000
+"""Bytes of a text that is worth a larger network."""
+
+PICTURES = """# {name}: tells the pictures of `{folder}` apart ({count:,} of {sizes}).
+#
+{listed}
+dim classes = {classes}
+dim hidden  = 64      # `specc train FILE hidden=128` tries another width
+
+model {name} {{
+  input  image: float[{channels}, {size}, {size}]
+  target label: class(classes)
+
+  let features = image
+{layers}    -> flatten
+  let scores = features -> dense(hidden) -> relu -> dropout(0.3) -> dense(classes)
+
+  output scores
+  loss   cross_entropy(scores, label)
+  metric accuracy(scores, label)
+}}
+
+train {{
+  data      images("{path}"; size = {size})
+  validate  split = 0.8      # a fifth of the pictures tells how good it is
+  augment   image = image -> shift({shift})    # `flip`, `rotate` and `noise(0.1)` are others
+  stratify  = label
+  optimizer adam(lr = cosine(0.002, 0))
+  epochs   = {epochs}
+  batch    = 32
+  patience = 10
+}}
+"""
+
+WRITING = """# {name}: learns the characters of {path}, and writes more of it:
+#
+#     specc sample @last --prompt "{prompt}"
+#
+dim vocab                    # counted from the text
+dim hidden = {hidden}
+seq time   = {time}              # characters that are looked at together
+
+model {name} {{
+  stream text: class(vocab)[time]
+  target following: class(vocab)[time]
+
+  let scores = text -> embed(32) -> lstm(hidden) -> dense(vocab)
+
+  output scores
+  loss   cross_entropy(scores, following)
+  metric accuracy(scores, following)
+}}
+
+train {{
+  data      text("{path}")
+  validate  split = 0.9
+  optimizer adam(lr = 0.005)
+  epochs    = {epochs}
+  batch     = {batch}
+  clip_norm = 1
+  sample    = 200            # after each epoch, it writes so many characters
+}}
+"""
+
+
+def pictures(folder: Path, name: str, path: str) -> str:
+    """Return the text of a model for the pictures of a folder, which has a folder for each class.
+
+    `path` is how the model names the folder. Raises ValueError if there are no two classes, or if
+    Pillow is not installed.
+    """
+    counts = {
+        each.name: sum(file.suffix.lower() in ENDINGS for file in each.rglob("*"))
+        for each in sorted(folder.iterdir())
+        if each.is_dir() and not each.name.startswith(".")
+    }
+    counts = {label: count for label, count in counts.items() if count}
+    if len(counts) < 2:
+        raise ValueError(
+            f"`{folder}` has no two folders with pictures, one for each class: photos/cat,"
+            " photos/dog"
+        )
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in ENDINGS)
+    sizes, has_colours = _looked_at(files[:: max(1, len(files) // SAMPLED)])
+    usual = sorted(min(each) for each in sizes)[len(sizes) // 2]
+    size = max([each for each in SIZES if each <= usual], default=SIZES[0])
+    width = max(map(len, counts))
+    total = sum(counts.values())
+    layers, channels = "", 16
+    pooled = size
+    while pooled > 4:
+        layers += f"    -> conv({channels}, kernel=3, pad=1) -> batchnorm -> relu -> maxpool(2)\n"
+        channels, pooled = min(2 * channels, 64), pooled // 2
+    sides = [side for each in sizes for side in each]
+    low, high = min(sides), max(sides)
+    same = len(set(sizes)) == 1
+    said = f"{sizes[0][0]}x{sizes[0][1]} pixels" if same else f"{low} to {high} pixels a side"
+    return PICTURES.format(
+        name=name,
+        folder=folder.name,
+        path=path,
+        count=total,
+        sizes=said,
+        listed="\n".join(f"#   {label:<{width}}  {n:,} pictures" for label, n in counts.items()),
+        classes=len(counts),
+        channels=3 if has_colours else 1,
+        size=size,
+        shift=max(1, size // 16),
+        layers=layers,
+        epochs=min(60, max(10, 40_000 // total)),
+    )
+
+
+def _looked_at(files: list[Path]) -> tuple[list[tuple[int, int]], bool]:
+    """Return the sizes of some pictures, and whether any has colours."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise ValueError("pictures need Pillow: pip install 'specc-nn[images]'") from None
+    sizes, has_colours = [], False
+    for file in files:
+        try:
+            with Image.open(file) as picture:
+                sizes.append(picture.size)
+                has_colours |= picture.mode not in GREY
+        except OSError:
+            raise ValueError(f"`{file}` is no picture that Pillow can read") from None
+    return sizes, has_colours
+
+
+def writing(path: Path, name: str, file: str) -> str:
+    """Return the text of a model that writes like a text; `file` is how the model names it.
+
+    Raises ValueError for a text of fewer than 1,000 characters, or one that is not UTF-8.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"`{path}` is not UTF-8 (byte {error.start})") from None
+    if len(text) < 1000:
+        raise ValueError(f"`{path}` has {len(text)} characters; a model needs at least 1,000")
+    is_long = len(text) > LONG
+    prompt = text.split()[0].replace('"', "") if text.split() else "a"
+    return WRITING.format(
+        name=name,
+        path=file,
+        prompt=prompt,
+        hidden=128 if is_long else 64,
+        time=TIME,
+        batch=min(MOST_TEXTS, max(1, len(text) // (10 * TIME))),  # a tenth validates
+        epochs=5 if is_long else max(5, min(60, 2_000_000 // len(text))),
+    )

@@ -1,0 +1,71 @@
+"""Texts as numbers, with the signs of any country.
+
+NumberForm(",").parsed("11,6")                 # 11.6
+NumberForm(",", ".").parsed("1.234,50 €")      # 1234.5
+form_of(["11,6", "3"])                         # NumberForm(decimal=",", thousands=None)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+SIGNS = r"[$€£¥₹%]?"
+SPACE = r"[ \u00a0\u202f]*"
+
+
+@dataclass(frozen=True)
+class NumberForm:
+    """How numbers are written: the decimal sign, and the sign between thousands if there is one."""
+
+    decimal: str = "."
+    thousands: str | None = None
+
+    @property
+    def settings(self) -> str:
+        """The settings of `number` that say so: `; decimal = ","`, or nothing."""
+        found = [f'decimal = "{self.decimal}"'] if self.decimal != "." else []
+        found += [f'thousands = "{self.thousands}"'] if self.thousands is not None else []
+        return "; " * bool(found) + ", ".join(found)
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        digits = r"\d+"
+        if self.thousands is not None:
+            digits = rf"(?:\d{{1,3}}(?:{re.escape(self.thousands)}\d{{3}})+|\d+)"
+        number = rf"(?:{digits}(?:{re.escape(self.decimal)}\d*)?|{re.escape(self.decimal)}\d+)"
+        return re.compile(
+            rf"{SPACE}(?P<sign>[+-]?){SPACE}{SIGNS}{SPACE}(?P<number>{number})(?P<power>[eE][+-]?\d+)?"
+            rf"{SPACE}{SIGNS}{SPACE}",
+            re.ASCII,
+        )
+
+    def parsed(self, text: str) -> float | None:
+        """Return the number that a text says; None if it says none."""
+        match = self._pattern.fullmatch(text.replace("\u2212", "-"))
+        if match is None:
+            return None
+        plain = match["number"].replace(self.thousands, "") if self.thousands else match["number"]
+        return float(match["sign"] + plain.replace(self.decimal, ".") + (match["power"] or ""))
+
+
+FORMS = (
+    NumberForm("."),
+    NumberForm(".", ","),
+    NumberForm(","),
+    NumberForm(",", "."),
+    NumberForm(",", " "),
+    NumberForm(",", "\u00a0"),
+    NumberForm(".", "'"),
+)
+
+
+def form_of(texts: Iterable[str]) -> NumberForm | None:
+    """Return the first form that all texts have; None if there is none."""
+    given = list(texts)
+    for each in FORMS:
+        if given and all(each.parsed(text) is not None for text in given):
+            return each
+    return None
