@@ -165,7 +165,7 @@ def _set_mode(made: Made, job: Job) -> Made:
 
 
 def _differentiate(made: Made, job: Job) -> Made:
-    return replace(made, graph=lower.differentiate(made.graph, _program(job)))
+    return replace(made, graph=lower.differentiate(made.graph, _program(job), _is_step(made, job)))
 
 
 def _update(made: Made, job: Job) -> Made:

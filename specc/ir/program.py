@@ -58,6 +58,30 @@ class Term:
 
 
 @dataclass(frozen=True)
+class Objective:
+    """The losses whose sum some parameters are trained on.
+
+    Those of a program take turns within a step: each sees the weights that those before it have
+    left.
+    """
+
+    losses: tuple[str, ...]
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Average:
+    """A state that follows a parameter: after each step, path <- path + rate * (of - path).
+
+    `rate` is a formula over the schedule.
+    """
+
+    path: str
+    of: str
+    rate: Node
+
+
+@dataclass(frozen=True)
 class Update:
     """An optimizer's rule for one parameter, over inputs param, gradient, state and schedule."""
 
@@ -139,6 +163,8 @@ class Program:
     ] = ()  # states that go on from batch to batch, and the ports
     # that say where they begin anew
     sees_steps: bool = False  # whether a formula reads other steps of a sequence than its own
+    averages: tuple[Average, ...] = ()  # of parameters: for copies of layers, and for evaluation
+    objectives: tuple[Objective, ...] = ()  # none: all parameters are trained on all losses
     resized: MadeFrom | None = field(
         default=None, compare=False, repr=False
     )  # the same file with other sizes

@@ -14,7 +14,7 @@ from dataclasses import replace
 from specc.ir.graph import Node, apply, serving
 from specc.ops.broadcast import Broadcast, sum_batch
 from specc.ops.carry import Carry, carries, closed, varying
-from specc.ops.elementwise import add
+from specc.ops.elementwise import Detach, add
 from specc.ops.leaf import Const, Input, constant
 
 
@@ -71,11 +71,16 @@ def gradients(
 def _depending(
     order: Sequence[Node], wanted: Sequence[Node], tied: Mapping[Node, Node]
 ) -> set[Node]:
-    """The wanted nodes, and all that depend on them, directly or through time."""
+    """The wanted nodes, and all that depend on them, directly or through time.
+
+    Nothing depends on them through a `Detach`.
+    """
     found = set(wanted)
     while True:
         count = len(found)
         for node in order:
+            if isinstance(node.op, Detach):
+                continue
             if any(each in found for each in node.inputs) or tied.get(node) in found:
                 found.add(node)
         if len(found) == count:

@@ -16,34 +16,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import reduce
 
-from specc.ir.graph import Graph, Node, Origin, apply, rebuild, rewrite, serving, topological
+from specc.ir.graph import Graph, Node, rebuild, rewrite, topological
 from specc.ir.names import RECORDED, OutputKind, kind_of, label_of
 from specc.ir.op import Op
 from specc.ir.program import Program
 from specc.ir.types import Type
-from specc.ops.broadcast import Sum, broadcast_scalar, sum_batch
+from specc.ops.broadcast import broadcast_scalar, sum_batch
 from specc.ops.carry import closed, following
 from specc.ops.elementwise import (
     Add,
-    Maximum,
-    Minimum,
     Sub,
     add,
-    combine,
-    div,
     equal,
-    less,
     mul,
     not_,
-    select,
+    sub,
     to_float,
 )
-from specc.ops.functions import Sqrt
 from specc.ops.leaf import Const, Input, Role, constant, leaf
 from specc.ops.reduce import BatchMean
 from specc.passes.autodiff import gradients
+from specc.passes.clip import clipped
+from specc.passes.objectives import by_objective, updated
 
 
 @dataclass(frozen=True)
@@ -79,7 +74,22 @@ def outputs(program: Program, training: bool, more: Mapping[str, Node] = {}) -> 
         for state in program.states:
             if state.next is not None:
                 found[f"state.{state.path}"] = state.next
-    return closed(found, dict(program.carries))
+    graph = closed(found, dict(program.carries))
+    return graph if training or program.recipe.average is None else _averaged(graph, program)
+
+
+def _averaged(graph: Graph, program: Program) -> Graph:
+    """The graph over the moving means of the weights, which `average` asks for."""
+    paths = {each.path: each for each in program.averages}
+    means = {each.of: path for path, each in paths.items() if path == f"{each.of}.average"}
+
+    def rule(node: Node) -> Node:
+        op = node.op
+        if isinstance(op, Input) and op.role == Role.PARAM and op.label in means:
+            return leaf(Input(Role.STATE, means[op.label], op.type), node.origin)
+        return node
+
+    return rewrite(graph, rule)
 
 
 def metric_means(program: Program) -> tuple[dict[str, Node], Graph]:
@@ -142,22 +152,28 @@ def _is_penalty(node: Node) -> bool:
     return roles == {"param"}
 
 
-def differentiate(graph: Graph, program: Program) -> Graph:
-    """The graph with an output "gradient.PATH" for every parameter."""
+def differentiate(graph: Graph, program: Program, in_turn: bool = False) -> Graph:
+    """The graph with an output "gradient.PATH" for every parameter.
+
+    It is that of the losses which the parameter is trained on; with `in_turn`, objectives see the
+    weights that those before them have left.
+    """
     leaves = {
         node.op.label: node
         for node in graph.nodes
         if isinstance(node.op, Input) and node.op.role == Role.PARAM
     }
-    wanted = [
-        leaves.get(parameter.path) or leaf(Input(Role.PARAM, parameter.path, parameter.type))
-        for parameter in program.parameters
-    ]
-    found, through_time = gradients(graph.outputs["loss"], wanted, following(graph))
-    more = {
-        f"gradient.{parameter.path}": d
-        for parameter, d in zip(program.parameters, found, strict=True)
+    wanted = {
+        each.path: leaves.get(each.path) or leaf(Input(Role.PARAM, each.path, each.type))
+        for each in program.parameters
     }
+    found, through_time = gradients(graph.outputs["loss"], list(wanted.values()), following(graph))
+    derived = dict(zip(wanted, found, strict=True))
+    if program.objectives:
+        own, through_own = by_objective(graph, program, wanted, in_turn)
+        derived.update(own)
+        through_time.update(through_own)
+    more = {f"gradient.{path}": d for path, d in derived.items()}
     return closed({**graph.outputs, **more}, {**following(graph), **through_time})
 
 
@@ -179,19 +195,20 @@ def update(graph: Graph, program: Program) -> Graph:
             assert state.next is not None, f"`{state.path}` has no rule (a bug of specc)"
             update[f"state.{state.path}"] = state.next
 
-    gradient = clipped(
-        {each.path: gradient[each.path] for each in program.updates},
-        program.recipe.clip_value,
-        program.recipe.clip_norm,
-    )
-
-    def insert(node: Node) -> Node:
-        if isinstance(node.op, Input) and node.op.role == Role.GRADIENT:
-            return broadcast_scalar(gradient[node.op.label], node.type.shape)
-        return node
-
+    together = [each.paths for each in program.objectives] or [
+        tuple(each.path for each in program.updates)
+    ]
+    bounded: dict[str, Node] = {}
+    for paths in together:  # each objective has its own norm
+        bounded.update(clipped({path: gradient[path] for path in paths}, program.recipe))
+    types = {each.path: each.type for each in program.parameters}
+    for average in program.averages:  # they follow a parameter as it is after the step
+        type_ = types[average.of]
+        after = update.get(f"param.{average.of}") or leaf(Input(Role.PARAM, average.of, type_))
+        mean = leaf(Input(Role.STATE, average.path, type_))
+        update[f"state.{average.path}"] = add(mean, mul(sub(after, mean), average.rate))
     # the update's own leaves for weights and the forward graph's are equal; simplify joins them
-    outputs.update(rewrite(Graph(update), insert).outputs)
+    outputs.update(updated(update, bounded))
     return closed(outputs, following(graph))
 
 
@@ -199,28 +216,6 @@ def keep(graph: Graph, kept: tuple[str, ...]) -> Graph:
     """The graph of the outputs whose names start with one of some prefixes."""
     chosen = {name: node for name, node in graph.outputs.items() if name.startswith(kept)}
     return closed(chosen, following(graph))
-
-
-def clipped(gradient: dict[str, Node], value: float | None, norm: float | None) -> dict[str, Node]:
-    """The gradients of the trained parameters with every element within [-value, value], then all
-    of them scaled by min(1, norm / sqrt(sum g^2)), the sum running over them all (Pascanu, Mikolov
-    and Bengio 2013).
-    """
-    with serving(Origin(word="clip")):
-        if value is not None:
-            gradient = {
-                path: combine(Maximum(), combine(Minimum(), d, value), -value)
-                for path, d in gradient.items()
-            }
-        if norm is None or not gradient:
-            return gradient
-        squares = [
-            apply(Sum(tuple(range(d.type.rank))), mul(d, d)) if d.type.rank else mul(d, d)
-            for d in gradient.values()
-        ]
-        length = apply(Sqrt(), reduce(add, squares))
-        scale = select(less(norm, length), div(norm, length), 1.0)
-        return {path: mul(scale, d) for path, d in gradient.items()}
 
 
 def split_schedule(graph: Graph) -> Lowered:

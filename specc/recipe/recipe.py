@@ -124,7 +124,9 @@ class Recipe:
     the loss without penalties on weights. `validate` is a source, or the part of `data` that is
     kept for it. `clip_value` bounds every element of the gradients, then `clip_norm` the norm of
     them all. With `recompute` the backward pass computes values of the forward pass again, where
-    keeping them takes more memory. With the `precision` "bfloat16" the operands of products are
+    keeping them takes more memory. With `average` the moving means of all weights predict; that is
+    the share of what they were that they keep in each step. With the `precision` "bfloat16" the
+    operands of products are
     rounded. A checkpoint is written every `checkpoint_seconds` within an epoch, too. A training
     is saved and ends after `max_time` seconds. With a bound on `memory`, in MB, examples are read
     from the disk while the model trains. On the way the model writes texts of `sample`
@@ -152,6 +154,7 @@ class Recipe:
     monitor: Monitor | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
+    average: float | None = None
     recompute: bool = False
     precision: str = PRECISIONS[0]
     checkpoint_seconds: float = 30

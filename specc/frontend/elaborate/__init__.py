@@ -9,6 +9,7 @@ arguments       the inputs and settings of a call, matched to the signature
 bindings        arguments bound to names in the body, checked against types and schemas
 patterns        types in signatures, which name the sizes that they match
 builtins        the body of a primitive
+copies          copies of a layer: the same weights without a gradient, or their moving mean
 definitions     the body of a `fn` or `block`
 cells           the body of a `cell`, for all steps of a sequence
 binders         the indices that a formula binds, and the places where they stand

@@ -270,8 +270,8 @@ def _use_layer(
         frame.schedule,
         shared=layer,
     )
-    frame.context.first_uses.setdefault(layer, frame.place(tree.span))
-    if any(each.shared is layer for each in callers(frame)):
+    frame.context.first_uses.setdefault(layer.base, frame.place(tree.span))
+    if any(each.shared and each.shared.base is layer.base for each in callers(frame)):
         return frame.error(
             "recursive-definition", f"the layer `{layer.name}` uses itself", tree.span
         )

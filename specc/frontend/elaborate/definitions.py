@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from specc.diagnostics import Label
+from specc.frontend.elaborate import copies
 from specc.frontend.elaborate.dispatch import BoundCall, evaluate, gives_body
 from specc.frontend.elaborate.indices import let_with_indices
 from specc.frontend.elaborate.initial import chosen, initial_value
@@ -141,7 +142,10 @@ def layer(frame: BodyFrame, statement: ast.Layer) -> None:
         )
         return
     name = statement.name
-    frame.declare(name, SharedLayer(name.text, frame.naming.within(name.text), statement, frame))
+    copy = copies.copied(frame, statement)
+    if copy is None:
+        copy = SharedLayer(name.text, frame.naming.within(name.text), statement, frame)
+    frame.declare(name, copy)
 
 
 def param(frame: BodyFrame, statement: ast.Param) -> None:
@@ -176,7 +180,7 @@ def param(frame: BodyFrame, statement: ast.Param) -> None:
             _different_shapes(frame, path, existing, type_)
             frame.declare(name, POISON)
         else:
-            frame.declare(name, Tensor(context.leaves[path], step))
+            frame.declare(name, Tensor(copies.parameter(frame, path), step))
         return
     start = chosen(frame, statement.value)
     if start is None or (isinstance(start, ast.Boolean) and not start.value):
@@ -184,8 +188,8 @@ def param(frame: BodyFrame, statement: ast.Param) -> None:
         return
     node = leaf(Input(Role.PARAM, path, type_), frame.origin(statement.span))
     initial = initial_value(frame, path, type_, node, name.text, start)
-    frame.declare(name, Tensor(node, step))
     if initial is None:
+        frame.declare(name, Tensor(node, step))
         return
     value, is_random = initial
     is_weight = (type_.rank >= 2 or is_random) and name.text not in NO_WEIGHTS
@@ -194,6 +198,7 @@ def param(frame: BodyFrame, statement: ast.Param) -> None:
     context.paths.append(path)
     context.leaves[path] = node
     context.owners[path] = frame.naming.owner
+    frame.declare(name, Tensor(copies.parameter(frame, path), step))
 
 
 NO_WEIGHTS = ("bias", "gamma", "beta")
@@ -221,6 +226,7 @@ def _same_layer(one: SharedLayer | None, other: SharedLayer | None) -> bool:
     is the same one at each use of the block."""
     if one is None or other is None:
         return False
+    one, other = one.base, other.base
     return one is other or (
         one.statement is other.statement
         and one.path == other.path
@@ -228,9 +234,11 @@ def _same_layer(one: SharedLayer | None, other: SharedLayer | None) -> bool:
     )
 
 
-def _different_shapes(frame: BodyFrame, path: str, existing: Parameter, type_: Type) -> None:
-    owner = frame.naming.owner
-    use = next(each for each in callers(frame) if each.shared is owner)
+def _different_shapes(
+    frame: BodyFrame, path: str, existing: Parameter | State, type_: Type
+) -> None:
+    owner = frame.naming.owner.base
+    use = next(each for each in callers(frame) if each.shared and each.shared.base is owner)
     assert use.caller is not None and use.called_at is not None
     use.caller.error(
         "layer-mismatch",
@@ -259,18 +267,22 @@ def state(frame: BodyFrame, statement: ast.State) -> None:
         frame.declare(name, POISON)
         return
     type_ = declared_type(frame, statement.type, batched=False)
-    context, path = frame.context, frame.naming.within(name.text)
+    context, path = frame.context, copies.state_path(frame, name.text)
     if type_ is None or _depends_on_batch(frame, type_, "state", statement):
         frame.declare(name, POISON)
         return
-    if path in context.states:
-        if _is_shared(frame, path, statement):
-            frame.error(
-                "not-yet", "a layer with a running state can be used once only", statement.span
-            )
-        frame.declare(name, POISON)
+    origin = frame.origin(statement.span)
+    node = leaf(Input(Role.STATE, path, type_), origin)
+    if (known := context.states.get(path)) is not None:
+        step = provenance.Derivation(frame.place(statement.span), path, type_.shape)
+        if not _is_shared(frame, path, statement):
+            frame.declare(name, POISON)
+        elif known.type != type_:
+            _different_shapes(frame, path, known, type_)
+            frame.declare(name, POISON)
+        else:
+            frame.declare(name, Tensor(copies.advanced(known, node, origin), step))
         return
-    node = leaf(Input(Role.STATE, path, type_), frame.origin(statement.span))
     initial = initial_value(frame, path, type_, node, name.text, statement.value)
     frame.declare(
         name, Tensor(node, provenance.Derivation(frame.place(statement.span), path, type_.shape))
@@ -302,7 +314,9 @@ def _advance(frame: BodyFrame, definition: ast.Block) -> None:
             frame.error("unknown-name", f"unknown state `{name}`", statement.name.span)
             continue
         value = evaluate(frame, statement.value)
-        path = frame.naming.within(name)
+        path = copies.state_path(frame, name)
+        if _is_fixed(frame):
+            continue  # a copy that is fixed leaves the statistics as they are
         if path in context.states and value is not POISON:
             current = context.states[path]
             tensor = next_value(frame, statement, value, current.type)
@@ -317,6 +331,11 @@ def _advance(frame: BodyFrame, definition: ast.Block) -> None:
                 f"the state `{statement.name.text}` has no `next`: it would never change",
                 statement.name.span,
             )
+
+
+def _is_fixed(frame: BodyFrame) -> bool:
+    copy = copies.copy_of(frame.naming.owner)
+    return copy is not None and copy.kind == "fixed"
 
 
 def next_value(frame: BodyFrame, statement: ast.Next, value: Value, type_: Type) -> Tensor | None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeGuard
 
+from specc.frontend.elaborate.copies import copy_of
 from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.provenance import Derivation
 from specc.frontend.scope.scope import DEEPEST, Context, Word
@@ -47,6 +48,7 @@ def key_of(
         or frame.fans is not None
         or frame.context.has_unknown_inputs
         or frame.depth + ROOM > DEEPEST
+        or (frame.namer is not None and copy_of(frame.namer.owner) is not None)
     ):
         return None
     inputs: list[Hashable] = []

@@ -10,10 +10,11 @@ functions       functions of each element; sums, means, maxima; the batch
 shapes          shapes, axes, positions; the steps of a sequence
 axes            padding, order and sums along an axis
 windows         convolutions, and windows that are moved over an image
+layers          copies of layers
 random          random numbers
 """
 
-from specc.frontend.primitives import axes, functions, random, shapes, windows
+from specc.frontend.primitives import axes, functions, layers, random, shapes, windows
 from specc.frontend.primitives.registry import PRIMITIVES
 
-__all__ = ["PRIMITIVES", "axes", "functions", "random", "shapes", "windows"]
+__all__ = ["PRIMITIVES", "axes", "functions", "layers", "random", "shapes", "windows"]

@@ -12,6 +12,7 @@ train_settings  what each of its settings may be, and what it does
 columns         how columns of the data become inputs: `column NAME = formula`
 augments        inputs that are changed while training: `augment NAME = formula`
 splits          how the data is divided
+objectives      the losses that each optimizer minimizes
 optimizers      the update rule of each parameter
 schedules       settings that change in training, followed ahead to check their bounds
 monitor         the value that chooses the best epoch

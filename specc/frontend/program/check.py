@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from specc.diagnostics import Diagnostic, Label, Report
+from specc.frontend.elaborate.copies import averages
 from specc.frontend.elaborate.numbers import number_value
 from specc.frontend.fix.fixes import verify_fixes
 from specc.frontend.lint.allow import silence
@@ -195,6 +196,7 @@ def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | N
     if is_whole and elaborated.losses and training.updates and not context.report.errors:
         check_losses_reach(context, elaborated, training)
     check_memory(context, elaborated, training, block)
+    _average(context, training)
     return _program(context, model, elaborated, training)
 
 
@@ -208,6 +210,17 @@ def recursion(depth: int) -> Iterator[None]:
         yield
     finally:
         sys.setrecursionlimit(before)
+
+
+def _average(context: Context, training: TrainBlock) -> None:
+    """Add the moving means of all trained weights, which `average` asks for."""
+    share = training.recipe.average
+    if share is None:
+        return
+    trained = [context.parameters[each.path] for each in training.updates]
+    states, found = averages(trained, share)
+    context.states.update({each.path: each for each in states})
+    context.averages.update({each.path: each for each in found})
 
 
 def _program(
@@ -230,6 +243,8 @@ def _program(
         carries=tuple(context.carries.items()),
         streams=tuple(context.streams.items()),
         sees_steps=context.sees_steps,
+        averages=tuple(context.averages.values()),
+        objectives=tuple(training.objectives),
     )
 
 

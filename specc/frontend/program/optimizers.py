@@ -23,18 +23,21 @@ from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.initial import initial_value
 from specc.frontend.elaborate.patterns import Match
 from specc.frontend.elaborate.schedule import schedule
+from specc.frontend.operators import arithmetic
+from specc.frontend.operators.arithmetic import select
 from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.scope import Word
 from specc.frontend.scope.values import POISON, Given, Tensor, describe
 from specc.frontend.syntax import ast
 from specc.frontend.words.messages import SYNONYMS
-from specc.frontend.words.signatures import InputDeclared, signature_of
+from specc.frontend.words.signatures import InputDeclared, Signature, signature_of
 from specc.ir.graph import Node, topological
 from specc.ir.program import State, Update
 from specc.ir.sizes import Size
 from specc.ir.types import Type
 from specc.ops.leaf import Input, Random, Role, leaf
 from specc.ops.random import Uniform
+from specc.source import Span
 from specc.system.lazy import cached_property
 
 
@@ -44,8 +47,15 @@ class UpdateRule:
 
     frame: BodyFrame
     definition: ast.Optimizer
+    losses: tuple[ast.Argument, ...] = ()  # that it minimizes, if it names some
+    every: int = 1  # steps from one update to the next
     templates: dict[Type, UpdateTemplate] = field(default_factory=dict)
     does_not_fit: bool = False  # the type of some parameter
+
+    @property
+    def place(self) -> Span:
+        """Where the training uses it."""
+        return self.frame.called_at or self.definition.name.span
 
     def update(self, path: str) -> Update | None:
         """Return the rule for one parameter; None after a mistake."""
@@ -111,8 +121,22 @@ class UpdateRule:
         values = self._next_values(frame, nexts, states, weight, parameter.type)
         if len(context.report) > before or len(values) <= len(states):
             return None
-        carried = tuple(replace(each, next=values[name].node) for name, each in states.items())
-        return Update(path, values[weight].node, carried)
+        nodes = {name: each.node for name, each in values.items()}
+        if self.every > 1:
+            nodes = {name: self._when_due(frame, name, node) for name, node in nodes.items()}
+        carried = tuple(replace(each, next=nodes[name]) for name, each in states.items())
+        return Update(path, nodes[weight], carried)
+
+    def _when_due(self, frame: BodyFrame, name: str, node: Node) -> Node:
+        """Return the next value in the last of `every` steps, and the value itself in the
+        others."""
+        now = frame.names[name]
+        step = (self.frame.caller and schedule(self.frame.caller, self.place)) or {}
+        span = self.definition.name.span
+        rest = arithmetic.binary(frame, "%", step["step"], self.every, span)
+        due = arithmetic.binary(frame, "==", rest, self.every - 1, span)
+        assert isinstance(due, Tensor) and now is not None, "a step is a value; please report this"
+        return select(frame, due, Tensor(node), now, span).node
 
     def _leaf(self, role: Role, label: str, type_: Type) -> Node:
         return leaf(Input(role, label, type_), self.frame.origin(self.definition.name.span))
@@ -289,13 +313,9 @@ def optimizer_rule(frame: BodyFrame, tree: ast.Call) -> UpdateRule | None:
     if not check_inputs(frame, definition):
         return None
     scheduled = replace(frame, schedule=schedule(frame, tree.span))
-    if tree.inputs:
-        frame.error(
-            "wrong-arguments", "an optimizer is given its settings only", tree.inputs[0].span
-        )
-        return None
-    settings = arguments.settings(scheduled, word, signature, tree.settings, tree, False)
-    if settings is None:
+    given, every = _every(frame, signature, tree.settings)
+    settings = arguments.settings(scheduled, word, signature, given, tree, False)
+    if settings is None or every is None:
         return None
     callee = BodyFrame(
         frame.context,
@@ -313,7 +333,32 @@ def optimizer_rule(frame: BodyFrame, tree: ast.Call) -> UpdateRule | None:
         return None
     for setting in signature.settings:
         _name_schedule(callee, setting.name)
-    return UpdateRule(callee, definition)
+    if every > 1:  # its rule counts its own steps
+        known = dict(callee.schedule or {})
+        count = arithmetic.binary(callee, "//", known["step"], every, tree.span)
+        callee.schedule = {**known, "step": count}
+    return UpdateRule(callee, definition, tree.inputs, every)
+
+
+def _every(
+    frame: BodyFrame, signature: Signature, given: tuple[ast.Argument, ...]
+) -> tuple[tuple[ast.Argument, ...], int | None]:
+    """Return the settings but for `every`, which all optimizers have, and its value; None after a
+    mistake."""
+    found = [each for each in given if each.name is not None and each.name.text == "every"]
+    if not found or "every" in signature.setting_names:
+        return given, 1
+    value = evaluate(frame, found[0].value)
+    rest = tuple(each for each in given if each is not found[0])
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if value is not POISON:
+            frame.error(
+                "bad-setting",
+                f"`every` is a number of steps, at least 1, not {describe(value)}",
+                found[0].value.span,
+            )
+        return rest, None
+    return rest, value
 
 
 def check_inputs(frame: BodyFrame, definition: ast.Optimizer) -> bool:

@@ -15,6 +15,7 @@ from specc.frontend.elaborate.bindings import setting_help
 from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.program.columns import column_rules
 from specc.frontend.program.monitor import monitor
+from specc.frontend.program.objectives import objectives
 from specc.frontend.program.optimizers import UpdateRule, optimizer_rule
 from specc.frontend.program.schedules import limits
 from specc.frontend.program.splits import COLUMNS, column_name, divided
@@ -30,7 +31,7 @@ from specc.frontend.words.messages import (
     TRAIN_SYNONYMS,
 )
 from specc.frontend.words.settings import mistakes
-from specc.ir.program import Limit, Term, Update
+from specc.ir.program import Limit, Objective, Term, Update
 from specc.recipe import DataCall, Port, Recipe
 from specc.recipe.call_errors import call_errors, misfits
 from specc.recipe.sources import SOURCES
@@ -45,6 +46,7 @@ class TrainBlock:
     updates: list[Update] = field(default_factory=list)
     frozen: list[str] = field(default_factory=list)
     limits: list[Limit] = field(default_factory=list)
+    objectives: list[Objective] = field(default_factory=list)
 
 
 def train(
@@ -103,7 +105,7 @@ def train(
     result = TrainBlock(Recipe(**known, span=block.span, places=values))
     result.frozen = _frozen(frame, freezes)
     if not is_broken:
-        result.updates = _updates(frame, block, optimizers, result)
+        result.updates = _updates(frame, block, optimizers, result, losses)
         _check_any_trained(frame, block, optimizers, freezes, result.frozen)
     if is_good:
         _check_data(frame, ports, [known.get(name) for name in ("data", "validate", "test")])
@@ -371,18 +373,24 @@ def _parameters(frame: BodyFrame, path: ast.Path) -> list[str]:
 
 
 def _updates(
-    frame: BodyFrame, block: ast.Train, optimizers: list[ast.TrainOptimizer], training: TrainBlock
+    frame: BodyFrame,
+    block: ast.Train,
+    optimizers: list[ast.TrainOptimizer],
+    training: TrainBlock,
+    losses: Sequence[Term],
 ) -> list[Update]:
     """Return the rule of each parameter that is trained, in the order of the parameters."""
     context = frame.context
     frozen = set(training.frozen)
     chosen: dict[str, tuple[UpdateRule | None, Span]] = {}
     rest: tuple[UpdateRule | None, Span] | None = None
+    rules: list[UpdateRule] = []
     good = True
     for statement in optimizers:
         rule = optimizer_rule(frame, statement.optimizer)
         good = good and rule is not None
         if rule is not None:
+            rules.append(rule)
             training.limits += limits(frame, rule, statement.optimizer, training.recipe.epochs)
         if not statement.paths:
             if rest is not None:
@@ -429,10 +437,19 @@ def _updates(
     if not good or context.report.errors:
         return []
     updates = []
+    by_rule: dict[UpdateRule | None, list[str]] = {}
     for name in trained:
         rule, _ = chosen.get(name, rest or (None, None))
+        by_rule.setdefault(rule, []).append(name)
         update = rule.update(name) if rule is not None else None
         if update is None:
             break
         updates.append(update)
+    rules = [each for each in rules if each in by_rule]
+    found = objectives(frame, rules, [each.name for each in losses])
+    training.objectives = (
+        [Objective(names, tuple(by_rule[rule])) for rule, names in zip(rules, found, strict=True)]
+        if found
+        else []
+    )
     return updates

@@ -234,6 +234,20 @@ class BodyFrame:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class LayerCopy:
+    """What a copy of a layer sees in place of its weights.
+
+    `kind` is "fixed" or "running"; `path` is that of the copy, where a moving mean has its own
+    weights, which go `rate` of the way to those of the `original` in each step.
+    """
+
+    kind: str
+    original: SharedLayer
+    path: str
+    rate: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SharedLayer(Applicable):
     """`layer tower = dense(64) -> relu`: its stages, to be applied with one set of weights."""
 
@@ -241,6 +255,12 @@ class SharedLayer(Applicable):
     path: str
     statement: ast.Layer
     frame: BodyFrame
+    copy: LayerCopy | None = None
+
+    @property
+    def base(self) -> SharedLayer:
+        """The layer whose weights these are."""
+        return self if self.copy is None else self.copy.original
 
 
 def common_sequence(operands: Iterable[Tensor], allow_constants: bool = False) -> Sequence | None:

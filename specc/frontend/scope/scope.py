@@ -18,7 +18,7 @@ from specc.frontend.words import library
 from specc.frontend.words.messages import ERRORS
 from specc.frontend.words.signatures import Primitive
 from specc.ir.graph import Node
-from specc.ir.program import Layer, Parameter, State
+from specc.ir.program import Average, Layer, Parameter, State
 from specc.source import Source, Span
 
 DEEPEST = 40
@@ -39,6 +39,7 @@ class Context:
     leaves: dict[str, Node] = field(default_factory=dict)  # the input node of each parameter
     owners: dict[str, Any] = field(default_factory=dict)  # the shared layer of a parameter or state
     states: dict[str, State] = field(default_factory=dict)
+    averages: dict[str, Average] = field(default_factory=dict)  # states that follow parameters
     layers: list[Layer] = field(default_factory=list)
     listed: set[str] = field(default_factory=set)  # parameters that stand in the table of layers
     open_sizes: dict[str, Span] = field(default_factory=dict)

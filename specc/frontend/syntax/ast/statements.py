@@ -121,7 +121,8 @@ class Layer(Node):
 
     Every use of the name applies the same weights: hard sharing. Its parameters are called
     `NAME.dense1.weight` and so on; a penalty on the difference of two layers' weights is soft
-    sharing.
+    sharing. `layer judge = fixed(critic)` is a copy through which no gradient reaches the weights,
+    and `layer slow = running(tower; rate = 0.005)` has weights that follow those of a layer.
 
     Example:
 

@@ -171,7 +171,11 @@ class TrainOptimizer(Node):
 
     `for PATH` limits it to some parameters; an optimizer without `for` updates the rest. Any
     setting may be a formula in `step`, `epoch`, `progress` and `stale`: schedules are ordinary
-    functions, such as `cosine(0.1, 0)`.
+    functions, such as `cosine(0.1, 0)`. An optimizer may name the losses that it minimizes,
+    `optimizer adam(critic_loss; lr = 2e-4) for critic`; one without minimizes those that no other
+    one names. Optimizers with losses of their own take turns within a step, in the order of the
+    file: each sees the weights that those before it have left, and draws its own random numbers.
+    With the setting `every = 5`, which all optimizers have, it acts in each fifth step.
 
     Example:
 

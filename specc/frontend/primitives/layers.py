@@ -1,0 +1,44 @@
+"""Words that copy a layer: they are used where a layer is declared, and have no value."""
+
+from __future__ import annotations
+
+from specc.frontend.primitives.registry import primitive
+from specc.frontend.scope.frame import BodyFrame
+from specc.frontend.scope.mistakes import Mistake
+from specc.frontend.scope.values import Value
+from specc.source import Span
+
+
+@primitive("fixed")
+def _fixed(frame: BodyFrame, span: Span, layer: Value) -> Value:
+    """A copy of a layer with the same weights, through which no gradient reaches them:
+    `layer judge = fixed(critic)`. What `judge(x)` is compared with trains x, and leaves `critic` as
+    it is. Its running statistics stay as they are, too.
+
+    Example: `layer tower = dense(4)`, `layer judge = fixed(tower)`, `let y = tower(x) - judge(x)`,
+    `output y` of `x: float[8]`.
+    """
+    raise _misplaced("fixed", "layer judge = fixed(critic)")
+
+
+@primitive("running")
+def _running(frame: BodyFrame, span: Span, layer: Value, *, rate: float > 0 = 0.005) -> Value:
+    """A copy of a layer whose weights follow those of the layer: after each training step
+    w <- w + rate * (w of the layer - w), from the same first values. No gradient reaches them.
+    Running statistics are its own: `layer slow = running(tower; rate = 0.005)`.
+
+    Lillicrap et al., Continuous control with deep reinforcement learning, 2016; Grill et al.,
+    Bootstrap your own latent, 2020.
+
+    Example: `layer tower = dense(4)`, `layer slow = running(tower)`,
+    `let y = tower(x) - slow(x)`, `output y` of `x: float[8]`.
+    """
+    raise _misplaced("running", "layer slow = running(tower; rate = 0.005)")
+
+
+def _misplaced(word: str, example: str) -> Mistake:
+    return Mistake(
+        "misplaced",
+        f"`{word}` copies a layer, and goes alone where a layer is declared",
+        help=f"write `{example}`",
+    )
