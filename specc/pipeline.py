@@ -25,6 +25,7 @@ from specc.ir.verify import verify
 from specc.ops.carry import straightened
 from specc.ops.peers import bind_batch, sees_peers
 from specc.passes import lower
+from specc.passes.derive import derive
 from specc.passes.divide import divide
 from specc.passes.division import Division, divided
 from specc.passes.frame import frame
@@ -224,6 +225,7 @@ PASSES = (
     Pass("lower", _lower, is_verified=False),
     Pass("stream", _stream, is_verified=False),
     Pass("set_mode", _set_mode, is_verified=False),
+    Pass("derive", on_graph(derive), is_verified=False),
     Pass("hoist", on_graph(hoist), is_verified=False),
     Pass("autodiff", _differentiate, lambda made, job: job.kind.is_training, is_verified=False),
     Pass("round_operands", on_graph(round_operands), _is_rounded, is_verified=False),

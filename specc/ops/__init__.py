@@ -9,6 +9,7 @@ from specc.ops import (  # noqa: F401
     broadcast,
     carry,
     contract,
+    derivative,
     elementwise,
     functions,
     gather,

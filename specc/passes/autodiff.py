@@ -36,20 +36,25 @@ def gradients(
     relevant = _depending(order, wanted, tied)
     gradient: dict[Node, Node] = {loss: constant(1.0)}
     handed: dict[str, Node | None] = {}  # what a step hands back to the one before it
+    backward: dict[Node, str] = {}  # the label of each loop in the other direction
     for carry, then in tied.items():
         if carry in relevant and then in relevant:
             forward = carry.op_as(Carry)
-            op = replace(forward, label=f"d{forward.label}", backward=not forward.backward)
+            label = f"d{forward.label}"
+            while label in following or label in handed:  # a loop may be differentiated twice
+                label += "'"
+            op = replace(forward, label=label, backward=not forward.backward)
             start = constant(0.0, origin=carry.origin)
             zero = apply(Broadcast(op.shape), start) if op.shape else start
             back = apply(op, zero, origin=replace(carry.origin, name=op.label))
             gradient[then] = add(gradient[then], back) if then in gradient else back
-            handed[op.label] = None
+            handed[label] = None
+            backward[carry] = label
     for node in reversed(order):
         if node not in relevant or node not in gradient:
             continue
-        if isinstance(node.op, Carry) and f"d{node.op.label}" in handed:
-            handed[f"d{node.op.label}"] = varying(gradient[node])
+        if node in backward:
+            handed[backward[node]] = varying(gradient[node])
         with serving(replace(node.origin, name="")):
             found = node.op.vjp(node, gradient[node])
         for each, d in zip(node.inputs, found, strict=True):
@@ -61,10 +66,8 @@ def gradients(
                 d = sum_batch(d)  # one value serves the whole batch: its gradients add up
             gradient[each] = _named(add(gradient[each], d) if each in gradient else d, each)
     more: dict[str, Node] = {}
-    for carry in tied:
-        label = f"d{carry.op_as(Carry).label}"
-        if label in handed:  # None: the state is carried on, and never read
-            more[label] = handed[label] or varying(_zeros(carry))
+    for carry, label in backward.items():  # None: the state is carried on, and never read
+        more[label] = handed[label] or varying(_zeros(carry))
     return [gradient[each] if each in gradient else _zeros(each) for each in wanted], more
 
 

@@ -229,7 +229,18 @@ CASES = [
 ]
 # Leaves are given, not computed; others stand for what is made before or after compilation. Random
 # numbers have tests of their own (test_random).
-ELSEWHERE = {"Carry", "Peers", "Own", "Input", "Random", "BatchMean", "Iota", "Const", "Uniform"}
+ELSEWHERE = {
+    "Carry",
+    "Derivative",
+    "Peers",
+    "Own",
+    "Input",
+    "Random",
+    "BatchMean",
+    "Iota",
+    "Const",
+    "Uniform",
+}
 SMOOTH_FROM = {"Log", "Log1p", "Sqrt", "Pow", "Div"}  # tested on positive numbers
 
 

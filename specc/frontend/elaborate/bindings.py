@@ -19,6 +19,7 @@ from specc.frontend.scope.scope import WORDS, Word
 from specc.frontend.scope.values import (
     POISON,
     Given,
+    Poison,
     Sequence,
     Tensor,
     Value,
@@ -133,6 +134,17 @@ def _default(
     return True
 
 
+def _model_value(frame: BodyFrame, declared: Declared, value: Value, place: Span) -> bool:
+    """Return whether a setting is a value of the model; reports any other."""
+    if not isinstance(value, Tensor | Poison):
+        frame.error(
+            "bad-setting",
+            f"`{declared.name}` is a value that the model computes, not {describe(value)}",
+            place,
+        )
+    return isinstance(value, Tensor)
+
+
 def valid_settings(
     frame: BodyFrame,
     callee: BodyFrame,
@@ -151,24 +163,19 @@ def valid_settings(
             continue  # an input is wrong, and only the settings that are given are looked at
         value = callee.names[declared.name]
         place = _setting_place(callee, declared, given, span)
-        if isinstance(value, Word):
-            if declared.kind != "word":
+        if declared.kind == "value":
+            good = _model_value(frame, declared, value, place) and good
+        elif isinstance(value, Word | Sequence):
+            kind = "word" if isinstance(value, Word) else "sequence"
+            plain[declared.name] = value.name
+            if declared.kind != kind:
                 good = False
-                frame.error(
-                    "bad-setting", f"`{declared.name}` is not a word, but `{value.name}` is", place
-                )
-            else:
-                plain[declared.name] = value.name
-        elif isinstance(value, Sequence):
-            if declared.kind != "sequence":
-                good = False
+                del plain[declared.name]
                 frame.error(
                     "bad-setting",
-                    f"`{declared.name}` is not a sequence, but `{value.name}` is",
+                    f"`{declared.name}` is not a {kind}, but `{value.name}` is",
                     place,
                 )
-            else:
-                plain[declared.name] = value.name
         elif isinstance(value, Tensor):
             good = _tensor_setting(frame, word, declared, value, place) and good
         elif declared.kind == "word" and isinstance(value, str):

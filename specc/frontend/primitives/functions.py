@@ -9,11 +9,14 @@ from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Tensor, Value, describe, is_static
 from specc.ir import sizes
+from specc.ir.graph import topological
 from specc.ops import elementwise as ops
 from specc.ops.broadcast import Sum
+from specc.ops.derivative import Derivative
 from specc.ops.functions import FUNCTIONS
 from specc.ops.peers import BATCH, Peers
 from specc.ops.reduce import ArgMax, BatchMean, Max
+from specc.ops.window import WindowMax
 from specc.source import Span
 
 # ruff: noqa: F821, RUF013 - the annotations of settings are written in the language's own words
@@ -37,6 +40,49 @@ for _op in FUNCTIONS.values():
 def _stop_gradient(frame: BodyFrame, span: Span, x: Value) -> Value:
     """x itself, through which no gradient flows."""
     return x if is_static(x) else frame.apply(ops.Detach(), tensor(x, "stop_gradient"), span=span)
+
+
+@primitive("gradient")
+def _gradient(frame: BodyFrame, span: Span, y: Value, *, by: value) -> Value:
+    """The derivative of a number y by a value or a parameter that it depends on, in the shape of
+    that: g[i] = dy / dby[i]. It is a value like any other, and may be differentiated again: a
+    penalty on gradients (Gulrajani et al., Improved training of Wasserstein GANs, 2017), the
+    residual of a differential equation (Raissi, Perdikaris and Karniadakis, Physics-informed neural
+    networks, 2019), an inner step of learning (Finn, Abbeel and Levine, Model-agnostic
+    meta-learning, 2017). By a parameter, which is one for all examples, y must be one, too:
+    `gradient(batch_mean(loss); w)`.
+
+    Example: `gradient(sum(tanh(x)); x)` of `x: float[8]`.
+    """
+    y = as_kind(frame, tensor(y, "gradient"), "float", span)
+    by = tensor(by, "gradient", 1)
+    if y.sequence is not None or by.sequence is not None:
+        what, name = (y, "y") if y.sequence is not None else (by, "by")
+        raise Mistake(
+            "not-yet",
+            f"`gradient` takes no sequence yet, and `{name}` is {describe(what)}",
+            help="`last(h)` or `mean(h; over=time)` makes one value of a sequence",
+        )
+    if y.shape:
+        raise Mistake(
+            "shape-mismatch",
+            f"`gradient` takes one number, not {describe(y)}",
+            help="`sum(y)` or `y[0]` is one",
+            argument=0,
+        )
+    if y.type.batched and not by.type.batched:
+        raise Mistake(
+            "wrong-kind",
+            "the number differs between examples, and what it is differentiated by is one for all",
+            help="`gradient(batch_mean(y); w)` is the derivative of the mean",
+            argument=0,
+        )
+    within = topological([y.node])
+    if by.node not in within:
+        raise Mistake("wrong-kind", "this number does not depend on `by`", argument=0)
+    if any(isinstance(each.op, WindowMax) for each in within):
+        raise Mistake("not-yet", "`gradient` does not go through `maxpool` yet", argument=0)
+    return frame.apply(Derivative(), y, by, span=span)
 
 
 def _sum(frame: BodyFrame, span: Span, x: Tensor, axes: tuple[int, ...]) -> Tensor:

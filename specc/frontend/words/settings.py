@@ -25,6 +25,7 @@ KINDS = {
     "word": "the name of a function, such as an activation or an initializer, or a number",
     "size": "a size: an integer above 0, or the name of a `dim`",
     "text": "a string in quotes",
+    "value": "a value that the model computes, or a parameter",
     "sequence": "the name of a sequence axis that a `seq` declares",
 }
 """What may follow the colon of a setting; several names joined by `or` are choices."""
@@ -109,7 +110,7 @@ def property_schema(setting: Declared, bounds: Mapping[int, Any] = {}) -> dict[s
             rule = {"type": "boolean"}
         case "word":
             rule = {"type": ["string", "number"]}  # a number stands for itself: `init=0.1`
-        case "text" | "sequence":
+        case "text" | "sequence" | "value":
             rule = {"type": "string"}
         case _:
             default = setting.default

@@ -1,0 +1,174 @@
+"""`gradient(y; x)`: derivatives within a model, differentiated again, beside PyTorch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import specc
+
+torch = pytest.importorskip("torch", reason="PyTorch is the oracle: pip install '.[oracle]'")
+F = torch.nn.functional
+grad = torch.autograd.grad
+
+RNG = np.random.default_rng(5)
+X, K = RNG.standard_normal((23, 4)), RNG.standard_normal(23)
+
+
+def derivative(y, x):
+    return grad(y.sum(), x, create_graph=True)[0]
+
+
+def penalty(t):
+    """Gulrajani et al., 2017, equation 3."""
+    h = torch.tanh(F.linear(t["x"], t["dense1.weight"], t["dense1.bias"]))
+    y = F.linear(h, t["dense2.weight"], t["dense2.bias"])[:, 0]
+    g = derivative(y, t["x"])
+    return {"g": g}, (y + 10 * (g.norm(dim=1) - 1) ** 2).mean()
+
+
+def equation(t):
+    """Raissi et al., 2019: the residual of u_t + u u_x - 0.1 u_xx."""
+    x, k = t["x"][:, 0].detach().requires_grad_(), t["k"]
+    joined = torch.stack([x, k], 1)
+    h = torch.tanh(F.linear(joined, t["dense1.weight"], t["dense1.bias"]))
+    u = F.linear(h, t["dense2.weight"], t["dense2.bias"])[:, 0]
+    u_x, u_t = derivative(u, x), derivative(u, k)
+    u_xx = derivative(u_x, x)
+    return {"u_xx": u_xx}, ((u_t + u * u_x - 0.1 * u_xx) ** 2).mean()
+
+
+def inner_step(t):
+    """Finn et al., 2017, with one inner step on the batch."""
+    w = t["w"]
+    loss = ((t["x"] @ w - t["k"]) ** 2).mean()
+    moved = w - 0.05 * grad(loss, w, create_graph=True)[0]
+    y = torch.sin(t["x"] @ moved)
+    # a prediction may divide its rows, and takes the mean over those of a part
+    return {}, ((y - t["k"]) ** 2).mean()
+
+
+def image(t):
+    """Through a convolution, an average and a softmax, by the convolution's weight too."""
+    x = t["x"].reshape(-1, 1, 2, 2)
+    y = F.conv2d(x, t["conv1.weight"], t["conv1.bias"], padding=1)
+    p = F.softmax(F.avg_pool2d(F.softplus(y), 2, 2, 1, count_include_pad=False).flatten(1), 1)
+    g = derivative(p[:, 0], t["x"])
+    return {"g": g}, (g * torch.sin(g)).sum(1).mean()
+
+
+def recurrent(t):
+    """Through the steps of a cell."""
+    s = t["x"].reshape(-1, 2, 2)
+    h = torch.zeros(len(s), 3, dtype=torch.float64)
+    for step in range(2):
+        joined = torch.cat([s[:, step] * t["k"][:, None], h], 1)
+        h = torch.tanh(F.linear(joined, t["rnn1.dense1.weight"], t["rnn1.dense1.bias"]))
+    g = derivative((h * h).sum(1), t["k"])
+    return {"g": g}, (g * g + h.sum(1)).mean()
+
+
+MODELS = {
+    penalty: """let y = (x -> dense(5) -> tanh -> dense(1))[0]  let g = gradient(y; x)  output g
+        loss y + 10 * (sqrt(sum(g * g)) - 1) ^ 2""",
+    equation: """let s = x[0]  let u = (concat(s, k) -> dense(6) -> tanh -> dense(1))[0]
+        let u_x = gradient(u; s)  let u_t = gradient(u; k)  let u_xx = gradient(u_x; s)
+        output u_xx  loss (u_t + u * u_x - 0.1 * u_xx) ^ 2""",
+    inner_step: """param w: float[4] = normal  let error = x @ w - k
+        let moved = w - 0.05 * gradient(batch_mean(error * error); w)
+        let y = sin(x @ moved)  output y  loss mse(y, k)""",
+    image: """let y = reshape(x; 1, 2, 2) -> conv(3, kernel=3, pad=1, bias_init=normal) -> softplus
+        let p = y -> avgpool(2, pad=1) -> flatten -> softmax
+        let g = gradient(p[0]; x)  output g  loss sum(g * sin(g))""",
+    recurrent: """let h = (s * along(spread(k, s); time)) -> rnn(3) -> last
+        let g = gradient(sum(h * h); k)  output g  loss g * g + sum(h)""",
+}
+
+
+def text(model):
+    has_k = "k" if model in (equation, inner_step, recurrent) else ""
+    ports = "input x: float[4]" if model is not recurrent else "input s: float[time, 2]"
+    ports += " input k: float" if has_k else ""
+    return (
+        f"seq time = 2\nmodel m {{ {ports} {MODELS[model]} }} train {{ optimizer sgd(lr = 0.1) }}"
+    )
+
+
+def data(model, count):
+    found = {"s": X[:count].reshape(-1, 2, 2)} if model is recurrent else {"x": X[:count]}
+    return found | ({"k": K[:count]} if model in (equation, inner_step, recurrent) else {})
+
+
+@pytest.mark.parametrize(
+    ("count", "threads", "dtype"), [(1, 1, "float64"), (3, 2, "float32"), (23, 2, "float64")]
+)
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_derivatives_and_their_gradients_are_those_of_pytorch(model, count, threads, dtype):
+    net = specc.compile(specc.loads(text(model)), batch=count, threads=threads, dtype=dtype)
+    tensors = {path: torch.tensor(a, requires_grad=True) for path, a in net.params.items()}
+    tensors = {path: each.detach().double().requires_grad_() for path, each in tensors.items()}
+    tensors["x"] = torch.tensor(X[:count], requires_grad=True)
+    tensors["k"] = torch.tensor(K[:count], requires_grad=True)
+    outputs, loss = model(tensors)
+    close = {"rtol": 1e-9, "atol": 1e-10} if dtype == "float64" else {"rtol": 2e-3, "atol": 2e-4}
+    given = data(model, count)
+    found, gradients = net.loss_and_gradients(**given)
+    np.testing.assert_allclose(found, loss.item(), **close)
+    for path, gradient in gradients.items():
+        (wanted,) = grad(loss, tensors[path], retain_graph=True)
+        np.testing.assert_allclose(gradient, wanted, **close, err_msg=path)
+    values = net.forward(**given)
+    for name, wanted in outputs.items():
+        np.testing.assert_allclose(values[name], wanted.detach(), **close)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_gradients_of_derivatives_agree_with_finite_differences(model):
+    net = specc.compile(specc.loads(text(model)), batch=5, dtype="float64", threads=1)
+    given = data(model, 5)
+    _, gradients = net.loss_and_gradients(**given)
+    for path, gradient in gradients.items():
+        direction = np.random.default_rng(1).standard_normal(gradient.shape)
+        start, ends = net.params[path].copy(), []
+        for h in (1e-6, -1e-6):
+            net.params[path][...] = start + h * direction
+            ends.append(net.loss_and_gradients(**given)[0])
+        net.params[path][...] = start
+        slope = (ends[0] - ends[1]) / 2e-6
+        assert np.sum(gradient * direction) == pytest.approx(slope, rel=1e-6, abs=1e-6)
+
+
+def test_a_derivative_that_is_one_for_all_examples_is_a_value_of_each():
+    net = specc.compile(
+        specc.loads(
+            "model m { input x: float[3] let g = gradient(sum(2 * x); x) let h = gradient(x[1]; x)"
+            " output g output h }"
+        ),
+        dtype="float64",
+    )
+    found = net.forward(x=np.full((4, 3), np.inf))
+    np.testing.assert_array_equal(found["g"], np.full((4, 3), 2.0))
+    np.testing.assert_array_equal(found["h"], [[0, 1, 0]] * 4)
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("gradient(tanh(x); x)", "`gradient` takes one number, not float[3]"),
+        ("gradient(sum(x); k)", "this number does not depend on `by`"),
+        ("gradient(sum(w * x); w)", "what it is differentiated by is one for all"),
+        ("gradient(sum(x); 2)", "`by` is a value that the model computes, not the number 2"),
+        ("gradient(sum(x))", "needs the setting `by`"),
+        ("gradient(sum(s); s)", "takes no sequence yet, and `y` is float[time]"),
+        ("gradient(sum(mean(s; over=time)); s)", "takes no sequence yet"),
+        ("gradient(sum(reshape(x; 1, 3) -> maxpool(3)); x)", "does not go through `maxpool` yet"),
+    ],
+)
+def test_what_has_no_derivative_is_said(formula, message):
+    with pytest.raises(specc.SpecError) as caught:
+        specc.loads(
+            f"""seq time = 2 model m {{ input x: float[3] input k: float input s: float[time, 2]
+            param w: float[3] = normal let y = {formula} output y }}"""
+        )
+    found = [each.message for each in caught.value.diagnostics]
+    assert any(message in each for each in found), found
