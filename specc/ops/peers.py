@@ -131,4 +131,4 @@ def sees_peers(graph: Graph) -> bool:
     """Whether what one example gives depends on the others of its batch, beyond means over all of
     them.
     """
-    return any(isinstance(node.op, Peers) for node in graph.nodes)
+    return any(isinstance(node.op, Peers | Own) for node in graph.nodes)

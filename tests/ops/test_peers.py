@@ -157,6 +157,10 @@ BODIES = {
     "normalized": """let d = z - mean(peers(z); axis=0)  let v = mean(peers(d) * peers(d))
         output y = d / sqrt(v + 0.01)  loss l2(d) / v""",
     "extremes": "let a = peers(z)  output z  loss sum(max(a; axis=0) * z) + sum(min(a; axis=0))",
+    "itself": """let all = peers(z)  output z  output which = number(itself)
+        loss l2(all[itself] - 2 * z)""",
+    "all but itself": """let own = one_hot(itself)  let s = peers(z) @ z  output z
+        loss sum(if own > 0 then 0 else exp(s))""",
     "tags": """let t = uniform(x[0])  let own = if peers(t) == t then 1 else 0
         output z  loss z[0] * sum(own) + z[1] / mean(own)""",
 }
@@ -187,6 +191,8 @@ def test_a_formula_over_peers_is_that_of_the_examples(name):
         for path, gradient in gradients.items():
             np.testing.assert_allclose(gradient, wanted[f"gradient.{path}"], **close)
         wanted = evaluate(bind_batch(pipeline.forward(program, False), count), leaves, net.seed)
+        if name == "itself":
+            np.testing.assert_array_equal(net.forward(x=x)["which"], np.arange(count))
         for key, value in net.forward(x=x).items():
             np.testing.assert_allclose(value, wanted[f"output.{key}"], **close)
 

@@ -265,6 +265,54 @@ def _(rng):
     )
 
 
+def pairs_of_views(rng, formula: str, wanted, tolerance: float = 1e-10) -> None:
+    """A loss of two views, a * x and b * y, where a and b differ between the examples."""
+    n = size(rng, 2, 6)
+    agrees(
+        formula,
+        lambda t: wanted(t["a"] * t["x"], t["b"] * t["y"]),
+        {"x": (n,), "y": (n,)},
+        rng,
+        {"a": f"float[{n}]", "b": f"float[{n}]"},
+        {"a": rng.standard_normal((ROWS, n)), "b": rng.standard_normal((ROWS, n))},
+        tolerance=tolerance,
+    )
+
+
+@oracle("info_nce")
+def _(rng):
+    pairs_of_views(
+        rng,
+        "info_nce(a * x, b * y; 0.7)",
+        lambda u, v: F.cross_entropy(u @ v.T / 0.7, torch.arange(ROWS), reduction="none"),
+    )
+
+
+def without_itself(u, v, temperature: float):
+    """Chen et al., 2020, equation 1, for the views u: all 2N views on both sides, but for the
+    diagonal."""
+    views = torch.cat([u, v])
+    scores = views @ views.T / temperature
+    scores = scores.masked_fill(torch.eye(2 * ROWS, dtype=bool), -torch.inf)
+    partners = torch.arange(2 * ROWS).roll(ROWS)
+    return F.cross_entropy(scores, partners, reduction="none").reshape(2, ROWS)
+
+
+@oracle("view_loss")
+def _(rng):
+    pairs_of_views(rng, "view_loss(a * x, b * y; 2)", lambda u, v: without_itself(u, v, 2)[0])
+
+
+@oracle("nt_xent")
+def _(rng):
+    pairs_of_views(
+        rng,
+        "nt_xent(a * x, b * y; 0.2)",
+        lambda u, v: without_itself(F.normalize(u), F.normalize(v), 0.2).mean(0),
+        tolerance=1e-8,
+    )
+
+
 @oracle("group")
 def _(rng):
     """All pairs of the batch, by their distances in the norm l1."""

@@ -17,8 +17,11 @@ from specc.frontend.scope.frame import BodyFrame, SharedLayer, callers
 from specc.frontend.scope.scope import NUMBERS, Word
 from specc.frontend.scope.values import POISON, Tensor, Value, describe
 from specc.frontend.syntax import ast
+from specc.ir.graph import apply
 from specc.ir.types import Type
-from specc.ops.leaf import Input, Role, leaf
+from specc.ops.elementwise import ToFloat, ToInt
+from specc.ops.leaf import Input, Iota, Role, leaf
+from specc.ops.peers import BATCH, Own
 from specc.source import Span
 
 SCHEDULE = {
@@ -44,6 +47,9 @@ MEANINGS = {
     " `optimizer search(adam, momentum)(lr = 0.01)` chooses a word. A search in a branch of `if`,"
     " or in the value of another search, is asked only where that is taken.",
     "inf": "The number that is larger than all others: `if u <= t then s[t, u] else -inf`.",
+    "itself": "Which of its peers an example is, as a class with as many classes as the batch has"
+    " examples: `peers(x)[itself]` is x, and `cross_entropy(peers(y) @ x, itself)` asks for the"
+    " right partner of each example.",
     **SCHEDULE,
 }
 """Names that have a meaning of their own, and which."""
@@ -78,6 +84,8 @@ def outer_name(frame: BodyFrame, name: str, expression: ast.Path) -> Value:
         )
     if name == "search":
         return _misplaced_search(frame, expression.span)
+    if name == "itself":
+        return _itself(frame, expression)
     if name == "weights":
         if frame.weights is not None:
             return frame.weights()
@@ -98,6 +106,17 @@ def _misplaced_search(frame: BodyFrame, span: Span) -> Value:
         span,
         help="such as `dim hidden = search(64, 128)`; a file that is named by `use` has none",
     )
+
+
+def _itself(frame: BodyFrame, expression: ast.Path) -> Value:
+    """Return which of its peers an example is."""
+    if all(each.kind not in ("block", "model") for each in callers(frame)):
+        return frame.error(
+            "misplaced", "`itself` has a meaning only in a model or block", expression.span
+        )
+    origin = frame.origin(expression.span)
+    places = apply(ToFloat(), leaf(Iota(BATCH)), origin=origin)
+    return Tensor(apply(ToInt(BATCH), apply(Own(), places, origin=origin), origin=origin))
 
 
 def unknown(frame: BodyFrame, name: str, span: Span) -> Value:

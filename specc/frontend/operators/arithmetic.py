@@ -226,7 +226,10 @@ def arithmetic(
             raise Mistake(
                 "wrong-kind",
                 f"`{sign}` works on numbers, and {describe(each)} is a class index, not a number",
-                help="use a class in a comparison or as an index: `scores[label]`",
+                help=(
+                    "use a class in a comparison or as an index: `scores[label]`, or take its"
+                    " `number(label)`"
+                ),
                 argument=position,
             )
         try:
