@@ -359,6 +359,17 @@ class Net:
                 )
         return self.predict_rows(self.examples(arrays, self.compiled(Kind.PREDICT).ports))
 
+    def draw(self, count: int, seed: int = 0) -> dict[str, np.ndarray]:
+        """The outputs of `count` examples of a model that has no input: name -> `[count, *shape]`.
+
+        What it draws follows from the seed. Raises ValueError for a model with an input.
+        """
+        inputs = [port.name for port in self.ports if port.role == "input"]
+        if inputs:
+            raise ValueError(f"{self.name} has the input `{inputs[0]}`: `net.forward` takes it")
+        arrays = {port.name: np.zeros((count, *port.shape)) for port in self.ports}
+        return self.prediction.run(self.examples(arrays, arrays), seed=seed)
+
     @property
     def written(self) -> list[Port]:
         """The targets that the outputs read, and that `decode` writes."""

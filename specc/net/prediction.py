@@ -43,11 +43,15 @@ class Prediction:
         self._at_once: dict[int, tuple[int, int | None]] = {}
 
     def run(
-        self, data: Mapping[str, Column], slots: Mapping[str, np.ndarray] | None = None
+        self,
+        data: Mapping[str, Column],
+        slots: Mapping[str, np.ndarray] | None = None,
+        seed: int | None = None,
     ) -> dict[str, np.ndarray]:
         """The outputs for all rows: name -> `[n, *shape]`.
 
-        `slots`, from which streams go on, are changed.
+        Random numbers follow from the `seed`, by default the net's. `slots`, from which streams go
+        on, are changed.
         """
         rows, weights = count(data), self.weights
         programs = self._ready(data, rows, None if slots is None else self.programs.batch)
@@ -55,7 +59,9 @@ class Prediction:
             np.may_share_memory(array, weights.slots[label]) for label, array in slots.items()
         )
         with weights.lock.writing if is_own else weights.lock.reading:
-            _, found = self.programs.run_all(programs, data, np.arange(rows), slots=slots)
+            _, found = self.programs.run_all(
+                programs, data, np.arange(rows), slots=slots, seed=seed
+            )
             outputs = {}
             for term in self._program.outputs:
                 array = found.get(f"output.{term.name}")

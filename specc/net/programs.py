@@ -209,6 +209,7 @@ class Programs:
         settings: np.ndarray | None = None,
         first: int = 0,
         slots: Mapping[str, np.ndarray] | None = None,
+        seed: int | None = None,
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """The records and outputs of one program over the rows `order`.
 
@@ -217,7 +218,8 @@ class Programs:
         slots = self.weights.new_slots(batch) if slots is None else slots
         if program.changes_weights:
             self.weights.params.written()
-        return program.run(data, order, batch, settings, self.seed, first, slots)
+        seed = self.seed if seed is None else seed
+        return program.run(data, order, batch, settings, seed, first, slots)
 
     def run_all(
         self,
@@ -227,17 +229,19 @@ class Programs:
         settings: np.ndarray | None = None,
         first: int = 0,
         slots: Mapping[str, np.ndarray] | None = None,
+        seed: int | None = None,
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Return the records and outputs of programs that run in turn over the rows `order`."""
         if len(programs) == 1:
-            return self.run(programs[0][0], data, order, programs[0][1], settings, first, slots)
+            program, batch = programs[0]
+            return self.run(program, data, order, batch, settings, first, slots, seed)
         found, start, step = [], 0, 0
         for program, batch in programs:
             stop = start + (len(order) - start) // batch * batch
             own = slots and {label: array[:batch] for label, array in slots.items()}
             rest = None if settings is None else settings[step:]
             rows = order[start:stop]
-            found.append(self.run(program, data, rows, batch, rest, first + step, own))
+            found.append(self.run(program, data, rows, batch, rest, first + step, own, seed))
             start, step = stop, step + len(found[-1][0])
         outputs = {name: np.concatenate([each[name] for _, each in found]) for name in found[0][1]}
         return np.concatenate([records for records, _ in found]), outputs

@@ -38,6 +38,7 @@ class Role(StrEnum):
     TARGET = "target"
     PARAM = "param"
     GRADIENT = "gradient"
+    GRADIENTS = "gradients"  # the same, of any parameter: for a norm over all of them
     STATE = "state"
     SCHEDULE = "schedule"  # step, epoch, progress or stale
     SETTING = "setting"  # a value of an optimizer's setting at a training step

@@ -52,7 +52,7 @@ def updated(updates: Mapping[str, Node], gradient: Mapping[str, Node]) -> dict[s
     """Return what the rules of optimizers give, with the gradients in their places."""
 
     def insert(node: Node) -> Node:
-        if isinstance(node.op, Input) and node.op.role == Role.GRADIENT:
+        if isinstance(node.op, Input) and node.op.role in (Role.GRADIENT, Role.GRADIENTS):
             return broadcast_scalar(gradient[node.op.label], node.type.shape)
         return node
 

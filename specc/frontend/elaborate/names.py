@@ -50,6 +50,8 @@ MEANINGS = {
     "itself": "Which of its peers an example is, as a class with as many classes as the batch has"
     " examples: `peers(x)[itself]` is x, and `cross_entropy(peers(y) @ x, itself)` asks for the"
     " right partner of each example.",
+    "gradients": "The gradients of all parameters that an optimizer changes, in its rule:"
+    " `sqrt(l2(gradients))` is their norm.",
     **SCHEDULE,
 }
 """Names that have a meaning of their own, and which."""
@@ -91,6 +93,14 @@ def outer_name(frame: BodyFrame, name: str, expression: ast.Path) -> Value:
             return frame.weights()
         return frame.error(
             "misplaced", "`weights` has a meaning only in a loss or a metric", expression.span
+        )
+    if name == "gradients":
+        if frame.gradients is not None:
+            return frame.gradients()
+        return frame.error(
+            "misplaced",
+            "`gradients` has a meaning only in the rule of an optimizer",
+            expression.span,
         )
     word = frame.scope.word(name)
     if word is not None:

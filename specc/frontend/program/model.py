@@ -70,21 +70,22 @@ def elaborate(
                 word = statement.span.text.split(maxsplit=1)[0]
                 frame.error("misplaced", f"`{word}` is not allowed in a model", statement.span)
         _check_reserved(frame, statement)
-    if not any(_may_be_input(each) for each in model.body):
+    if not any(_may_be_port(each) for each in model.body):
         frame.error(
             "no-input",
-            f"the model `{model.name.text}` has no input",
+            f"the model `{model.name.text}` has no input and no target",
             model.name.span,
-            help="say what is put in: `input x: float[4]`",
+            help="say what is put in, `input x: float[4]`, or what it learns to draw, `target y:"
+            " float[4]`",
         )
     _terms(frame, terms, names, result)
     return result
 
 
-def _may_be_input(statement: ast.Statement) -> bool:
+def _may_be_port(statement: ast.Statement) -> bool:
     if isinstance(statement, ast.Broken):
-        return statement.keyword in ("input", "stream", "")
-    return isinstance(statement, (ast.Input, ast.Stream))
+        return statement.keyword in ("input", "stream", "target", "")
+    return isinstance(statement, (ast.Input, ast.Stream, ast.Target))
 
 
 def _check_reserved(frame: BodyFrame, statement: ast.Statement) -> None:

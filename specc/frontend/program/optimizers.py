@@ -21,13 +21,13 @@ from specc.frontend.elaborate import arguments, definitions
 from specc.frontend.elaborate.bindings import bind_settings
 from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.initial import initial_value
-from specc.frontend.elaborate.patterns import Match
+from specc.frontend.elaborate.patterns import Match, declared_type
 from specc.frontend.elaborate.schedule import schedule
 from specc.frontend.operators import arithmetic
 from specc.frontend.operators.arithmetic import select
 from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.scope import Word
-from specc.frontend.scope.values import POISON, Given, Tensor, describe
+from specc.frontend.scope.values import POISON, AllWeights, Given, Tensor, Value, describe
 from specc.frontend.syntax import ast
 from specc.frontend.words.messages import SYNONYMS
 from specc.frontend.words.signatures import InputDeclared, Signature, signature_of
@@ -49,6 +49,7 @@ class UpdateRule:
     definition: ast.Optimizer
     losses: tuple[ast.Argument, ...] = ()  # that it minimizes, if it names some
     every: int = 1  # steps from one update to the next
+    trained: tuple[str, ...] = ()  # the parameters that it changes
     templates: dict[Type, UpdateTemplate] = field(default_factory=dict)
     does_not_fit: bool = False  # the type of some parameter
 
@@ -100,6 +101,7 @@ class UpdateRule:
                 self.does_not_fit = True
                 return None
             frame.declare(name, Tensor(node))
+        frame.gradients = self._all_gradients
         states: dict[str, State] = {}
         nexts: dict[str, ast.Next] = {}
         for statement in definition.body:
@@ -138,22 +140,28 @@ class UpdateRule:
         assert isinstance(due, Tensor) and now is not None, "a step is a value; please report this"
         return select(frame, due, Tensor(node), now, span).node
 
+    def _all_gradients(self) -> Value:
+        """Return the gradients of all parameters that this optimizer changes."""
+        parameters = self.frame.context.parameters
+        return AllWeights(
+            tuple(
+                Tensor(self._leaf(Role.GRADIENTS, path, parameters[path].type))
+                for path in self.trained
+            )
+        )
+
     def _leaf(self, role: Role, label: str, type_: Type) -> Node:
         return leaf(Input(role, label, type_), self.frame.origin(self.definition.name.span))
 
     def _state(
         self, frame: BodyFrame, statement: ast.State, path: str, states: dict[str, State]
     ) -> None:
-        """`state v = 0`: of the parameter's shape."""
+        """`state v = 0`: of the parameter's shape, unless it has a type of its own."""
         name = statement.name
-        type_ = frame.context.parameters[path].type
+        type_: Type | None = frame.context.parameters[path].type
         if statement.type is not None:
-            frame.error(
-                "not-yet",
-                "the state of an optimizer has the shape of its parameter; a type of"
-                " its own is not compiled yet",
-                statement.type.span,
-            )
+            type_ = self._own_type(frame, statement.type)
+        if type_ is None:
             frame.declare(name, POISON)
             return
         full = f"{path}.{name.text}"
@@ -162,6 +170,16 @@ class UpdateRule:
         frame.declare(name, POISON if frame.context.has_unknown_inputs else Tensor(node))
         if initial is not None:
             states[name.text] = State(full, type_, initial[0], None, frame.place(statement.span))
+
+    def _own_type(self, frame: BodyFrame, tree: ast.Type) -> Type | None:
+        """Return the type that a state declares: `state r: float[n] = 0`; None after a mistake."""
+        if frame.context.has_unknown_inputs:
+            return None
+        type_ = declared_type(frame, tree, batched=False)
+        if type_ is not None and type_.kind != "float":
+            frame.error("wrong-kind", "a state is of type `float`", tree.span)
+            return None
+        return type_
 
     def _note_next(self, frame: BodyFrame, statement: ast.Next, nexts: dict[str, ast.Next]) -> None:
         name = statement.name
@@ -186,7 +204,8 @@ class UpdateRule:
             if name != weight and name not in states:
                 frame.error("unknown-name", f"unknown state `{name}`", statement.name.span)
             elif value is not POISON:
-                tensor = definitions.next_value(frame, statement, value, type_)
+                own = states[name].type if name in states else type_
+                tensor = definitions.next_value(frame, statement, value, own)
                 if tensor is not None:
                     values[name] = tensor
         for name in (weight, *states):

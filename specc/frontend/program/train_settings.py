@@ -70,7 +70,7 @@ SETTINGS = (
         default=None,
         doc="Evaluation and prediction take the moving means of the weights over the steps:"
         " `average = 0.999` keeps that share of the mean in each step, corrected for its start as"
-        " in adam. Training goes on with the weights themselves (Polyak and Juditsky, Acceleration"
+        " in adam. Training itself uses the weights as they are (Polyak and Juditsky, Acceleration"
         " of stochastic approximation by averaging, 1992).",
     ),
     Declared(

@@ -436,20 +436,27 @@ def _updates(
         frame.error("misplaced", "no parameter is left for this optimizer", rest[1])
     if not good or context.report.errors:
         return []
+    pairs = [(name, chosen.get(name, rest or (None, None))[0]) for name in trained]
+    training.objectives = _objectives(frame, pairs, rules, losses)
     updates = []
-    by_rule: dict[UpdateRule | None, list[str]] = {}
-    for name in trained:
-        rule, _ = chosen.get(name, rest or (None, None))
-        by_rule.setdefault(rule, []).append(name)
+    for name, rule in pairs:
         update = rule.update(name) if rule is not None else None
         if update is None:
             break
         updates.append(update)
-    rules = [each for each in rules if each in by_rule]
-    found = objectives(frame, rules, [each.name for each in losses])
-    training.objectives = (
-        [Objective(names, tuple(by_rule[rule])) for rule, names in zip(rules, found, strict=True)]
-        if found
-        else []
-    )
     return updates
+
+
+def _objectives(
+    frame: BodyFrame,
+    pairs: Sequence[tuple[str, UpdateRule | None]],
+    rules: Sequence[UpdateRule],
+    losses: Sequence[Term],
+) -> list[Objective]:
+    """Return what each rule minimizes, if they do not all minimize all losses; a rule gets to know
+    its parameters."""
+    for rule in rules:
+        rule.trained = tuple(name for name, each in pairs if each is rule)
+    used = [each for each in rules if each.trained]
+    found = objectives(frame, used, [each.name for each in losses])
+    return [Objective(names, rule.trained) for rule, names in zip(used, found, strict=False)]

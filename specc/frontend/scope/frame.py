@@ -60,6 +60,7 @@ class BodyFrame:
     draw: Callable[[str, Tensor], Tensor] | None = None  # random numbers, for an initial value
     fans: Mapping[str, Value] | None = None  # fan_in and fan_out, while an initial value is built
     weights: Callable[[], Value] | None = None
+    gradients: Callable[[], Value] | None = None
     shared: Any = None  # the shared layer whose stages are walked
     hidden: frozenset[str] = frozenset()  # sequences to whose steps the body is applied
     known: dict[ast.Node, Value] = field(default_factory=dict)  # values within a formula
