@@ -88,24 +88,21 @@ def outer_name(frame: BodyFrame, name: str, expression: ast.Path) -> Value:
         return _misplaced_search(frame, expression.span)
     if name == "itself":
         return _itself(frame, expression)
-    if name == "weights":
-        if frame.weights is not None:
-            return frame.weights()
-        return frame.error(
-            "misplaced", "`weights` has a meaning only in a loss or a metric", expression.span
-        )
-    if name == "gradients":
-        if frame.gradients is not None:
-            return frame.gradients()
-        return frame.error(
-            "misplaced",
-            "`gradients` has a meaning only in the rule of an optimizer",
-            expression.span,
-        )
+    if name in ("weights", "gradients"):
+        return _all(frame, name, expression.span)
     word = frame.scope.word(name)
     if word is not None:
         return word
     return unknown(frame, name, expression.span)
+
+
+def _all(frame: BodyFrame, name: str, span: Span) -> Value:
+    """Return all weights, in a loss, or all gradients, in the rule of an optimizer."""
+    found = frame.weights if name == "weights" else frame.gradients
+    if found is not None:
+        return found()
+    where = "a loss or a metric" if name == "weights" else "the rule of an optimizer"
+    return frame.error("misplaced", f"`{name}` has a meaning only in {where}", span)
 
 
 def _misplaced_search(frame: BodyFrame, span: Span) -> Value:
