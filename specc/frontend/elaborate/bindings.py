@@ -134,9 +134,9 @@ def _default(
     return True
 
 
-def _model_value(frame: BodyFrame, declared: Declared, value: Value, place: Span) -> bool:
+def _model_value(frame: BodyFrame, declared: Declared, value: Value | None, place: Span) -> bool:
     """Return whether a setting is a value of the model; reports any other."""
-    if not isinstance(value, Tensor | Poison):
+    if value is not None and not isinstance(value, Tensor | Poison):
         frame.error(
             "bad-setting",
             f"`{declared.name}` is a value that the model computes, not {describe(value)}",
