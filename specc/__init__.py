@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from specc.diagnostics import Diagnostic, Diverged, SpecError, SpecWarning
+from specc.system import plotter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from specc.driver import Overrides
     from specc.ir.program import Program
     from specc.net.net import Net
+    from specc.plots.shown import ShownFigure
     from specc.runs.run import Run
     from specc.runtime.metrics import Epoch
     from specc.source import Source
@@ -38,6 +40,7 @@ __all__ = [
     "load",
     "loads",
     "open",
+    "plot",
     "sweep",
     "train",
 ]
@@ -224,3 +227,33 @@ def open(
     from specc.runs.opened import open_net
 
     return open_net(run, which, batch, threads)
+
+
+def plot(
+    source: Net | Run | str | Path,
+    kind: str,
+    data: object = None,
+    *,
+    part: str | None = None,
+    **options: object,
+) -> ShownFigure:
+    """A figure of a net, a run or a file, which a notebook shows: see `specc plot` for the kinds.
+
+    `source` is a net, a run, its folder or name, or the path of a .dl file. `data` are the examples
+    of a net, as `Net.evaluate` takes them; without it they are those that the file names: the test
+    data, or else the validation data, or those of `part`. `options` are those of the command:
+    `layer`, `example` (from 1), `method`. `figure.save("a.pdf")` writes it into a file.
+
+    Raises ValueError for a figure that does not exist or that the model does not have, `SpecError`
+    for data that do not fit, ImportError for a package that is missing.
+
+    >>> net = compile(load("models/linear.dl"))
+    >>> plot(net, "weights")
+    <Figure weights: Weights>
+    """
+    from specc.plots.shown import plot as shown
+
+    return shown(source, kind, data, part, options)
+
+
+plotter.draw = plot

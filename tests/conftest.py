@@ -80,6 +80,14 @@ def golden(request):
     return compare
 
 
+@pytest.fixture(autouse=True)
+def no_reports(monkeypatch):
+    """A training does not end with a report, of which few tests ask anything."""
+    from specc.cli import train
+
+    monkeypatch.setattr(train, "REPORT_SECONDS", 0.0)
+
+
 @pytest.fixture
 def specc(capfd):
     """Runs a command: its exit status, and what it printed to both outputs."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 DRAWN = (".png", ".pdf")
 WRITTEN = (".svg", *DRAWN)
+METHODS = ("pca", "tsne", "umap")
+METHOD_HELP = "How an embedding is placed in the plane; tsne and umap need packages  [default: pca]"
 
 
 def check(path: Path, what: str = "figure") -> None:

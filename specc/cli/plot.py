@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specc.cli.figure import check, write
+from specc.cli.figure import METHOD_HELP, METHODS, check, write
 from specc.cli.session import LISTENER, RunName
 from specc.diagnostics import closest
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     help="Example that `maps` and `states` show, from 1  [default: 1]",
 )
+@click.option("--method", type=click.Choice(METHODS), help=METHOD_HELP)
 def plot(
     source: Path | None,
     kind: str | None,
@@ -43,6 +44,7 @@ def plot(
     part: str | None,
     layer: str | None,
     example: int | None,
+    method: str | None,
 ) -> None:
     """Draw a figure of a run or a model.
 
@@ -66,7 +68,7 @@ def plot(
     chosen, subject = find(kind), _subject(source, part)
     if why := chosen.why_not(subject):
         raise click.UsageError(f"`{source}` has no figure `{kind}`: {why}")
-    _draw(chosen, subject, path, _options(kind, layer, example, subject))
+    _draw(chosen, subject, path, _options(chosen, layer, example, method, subject))
 
 
 def _subject(source: Path, part: str | None) -> Subject:
@@ -78,10 +80,9 @@ def _subject(source: Path, part: str | None) -> Subject:
 
 
 def _options(
-    kind: str, layer: str | None, example: int | None, subject: Subject
+    kind: FigureKind, layer: str | None, example: int | None, method: str | None, subject: Subject
 ) -> dict[str, object]:
     """The options that a figure takes; raises a usage error for others."""
-    takes = {"features": ("layer",), "maps": ("example",), "states": ("example",)}.get(kind, ())
     given: dict[str, object] = {}
     if layer is not None:
         paths = [each.path for each in subject.program.layers]
@@ -94,8 +95,10 @@ def _options(
         if example > subject.count:
             raise click.UsageError(f"there are {subject.count:,} examples, and no {example:,}th")
         given["example"] = example - 1
-    if extra := [name for name in given if name not in takes]:
-        raise click.UsageError(f"`{kind}` takes no --{extra[0]}")
+    if method is not None:
+        given["method"] = method
+    if extra := [name for name in given if name not in kind.options]:
+        raise click.UsageError(f"`{kind.name}` takes no --{extra[0]}")
     return given
 
 
@@ -114,7 +117,7 @@ def _list(subject: Subject | None) -> None:
 def _draw(kind: FigureKind, subject: Subject, path: Path, options: dict[str, object]) -> None:
     try:
         figure = kind.draw(subject, **options)
-    except LookupError as error:
+    except (LookupError, ImportError) as error:
         raise click.UsageError(f"`{kind.name}` cannot be drawn: {error.args[0]}") from None
     write(figure, path)
     click.echo(figure.caption)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from specc.cli.figure import METHOD_HELP, METHODS
 from specc.cli.session import LISTENER, RUN
 
 
@@ -22,8 +23,9 @@ from specc.cli.session import LISTENER, RUN
     type=click.Choice(["training", "validation", "test"]),
     help="Examples to use  [default: the test data, or else the validation data]",
 )
+@click.option("--method", type=click.Choice(METHODS), default="pca", help=METHOD_HELP)
 @click.option("--open", "opens", is_flag=True, help="Open the report in a browser.")
-def report(folder: Path, output: Path | None, part: str | None, opens: bool) -> None:
+def report(folder: Path, output: Path | None, part: str | None, method: str, opens: bool) -> None:
     """Write a report of a run as one HTML file.
 
     The report has the model's text and drawing, the curves of the training, and every figure that
@@ -37,7 +39,11 @@ def report(folder: Path, output: Path | None, part: str | None, opens: bool) -> 
     path = output or folder / "report.html"
     if not path.absolute().parent.is_dir():
         raise click.UsageError(f"there is no folder `{path.parent}` for the report")
-    text = page(of_run(folder, LISTENER, part), lambda what: click.echo(what, err=True))
+    subject = of_run(folder, LISTENER, part)
+    try:
+        text = page(subject, lambda what: click.echo(what, err=True), method)
+    except ImportError as error:
+        raise click.UsageError(str(error)) from None
     write_whole(path, text)
     click.echo(f"wrote {path}")
     if opens:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from specc.runtime.run import RunFolder
     from specc.runtime.train import Watch
 
+REPORT_SECONDS = 1.0
+"""The time that a report may take at the end of a training."""
+
 
 @click.command()
 @click.argument("file", required=False, metavar="FILE")
@@ -295,6 +298,8 @@ def _carried_out(
         click.echo(f"stopped after max_time = {recipe.max_time:g} s")
     if overfit is not None:
         click.echo(_verdict(run, overfit))
+    if outcome != "interrupted" and overfit is None and not is_quiet:
+        click.echo(_reported(training))
     click.echo(_result(run))
     if outcome == "interrupted":
         click.echo(
@@ -304,6 +309,17 @@ def _carried_out(
     if sys.stdout.isatty() and not is_quiet:
         click.echo(_next(run))
     return 0
+
+
+def _reported(training: RunTraining) -> str:
+    """Write the report of the run if that is quick, and return a line that says where it is."""
+    from specc.report.at_end import quick_report
+    from specc.runs.names import name_of
+
+    path = quick_report(training, REPORT_SECONDS) if REPORT_SECONDS else None
+    if path is None:
+        return f"report: `specc report {shlex.quote(name_of(training.run.folder))}` draws it"
+    return f"report: {path}"
 
 
 def _logged(kind: str, folder: Path, watch: Watch, stack: ExitStack) -> Watch:

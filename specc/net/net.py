@@ -32,6 +32,7 @@ from specc.net.weights import Weights
 from specc.pipeline import Kind
 from specc.recipe import Column, Port
 from specc.runtime.encoding import Encoding
+from specc.system import plotter
 from specc.system.lazy import cached_property
 from specc.system.locks import Mutex
 
@@ -317,6 +318,13 @@ class Net:
         from specc.net import fitting
 
         return fitting.fit(self, data, validate, epochs, callbacks)
+
+    def plot(self, kind: str, data: object = None, **options: Any) -> Any:
+        """A figure of the model, which a notebook shows: `net.plot("confusion", frame)`.
+
+        See `specc.plot`, which also draws what a net does not know: the history of a run.
+        """
+        return plotter.draw(self, kind, data, **options)
 
     def save(self, folder: str | Path) -> Path:
         """Write the model with its weights to a new folder, from which `specc.open` reads it.

@@ -9,6 +9,8 @@ png         pixels as a PNG
 subject     what is drawn: a program, its weights, the history of its run, and examples
 heads       which output answers which target
 values      what layers give for some examples
+embeddings  points of many dimensions in the plane: PCA, t-SNE, UMAP
+shown       figures for Python and notebooks
 kinds       the tuple `KINDS`: every figure by name, and whether a subject has it
 
 Each other file holds the figures of one theme, as functions from a subject to a `Figure`.

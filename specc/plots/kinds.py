@@ -30,6 +30,8 @@ class FigureKind:
     needs: tuple[Needs, ...] = ()
     is_slow: bool = False
     """Whether a large model may take seconds for it."""
+    options: tuple[str, ...] = ()
+    """The arguments of `draw`: "layer", "example" (from 0 there), "method"."""
 
     def why_not(self, subject: Subject) -> str:
         """What the subject lacks for this figure; an empty text if it can be drawn."""
@@ -123,23 +125,23 @@ KINDS = (
     FigureKind("boundary", "what is answered at each point of a plane", space.boundary,
                (_examples, _found(space.plane_input), _one_head)),
     FigureKind("embedding", "examples as the last hidden layer sees them", space.embedding,
-               (_examples, _found(space.hidden_layer))),
+               (_examples, _found(space.hidden_layer)), options=("method",)),
     FigureKind("words", "the learned vectors of words or letters", space.words,
-               (_found(space.word_table),)),
+               (_found(space.word_table),), options=("method",)),
     FigureKind("outputs", "inputs, and the pictures that the model makes of them", layers.outputs,
                (_examples, _pictures, _found(layers.picture_outputs))),
     FigureKind("filters", "weights of the first layer that reads pictures", layers.filters,
                (_pictures, _found(layers.first_filters))),
     FigureKind("maps", "what each layer makes of one picture", layers.maps,
-               (_examples, _pictures, _maps)),
+               (_examples, _pictures, _maps), options=("example",)),
     FigureKind("features", "what units of a layer look for", layers.features,
-               (_examples, _pictures, _found(layers.unit_layer)), is_slow=True),
+               (_examples, _pictures, _found(layers.unit_layer)), is_slow=True, options=("layer",)),
     FigureKind("saliency", "the pixels that an answer depends on", layers.saliency,
                (_examples, _pictures, _whole_classes), is_slow=True),
     FigureKind("samples", "texts that the model wrote while it was trained", through_time.samples,
                (_texts,)),
     FigureKind("states", "states of recurrent layers along a sequence", through_time.states,
-               (_examples, _steps), is_slow=True),
+               (_examples, _steps), is_slow=True, options=("example",)),
     FigureKind("flow", "gradients from layer to layer, and along time", through_time.flow,
                (_examples, _losses), is_slow=True),
     FigureKind("weights", "how the parameters are distributed", layers.weights),

@@ -7,6 +7,7 @@ import numpy as np
 from specc.ir.graph import topological
 from specc.plots import colours
 from specc.plots.classes import classifiers, described
+from specc.plots.embeddings import METHODS, placed
 from specc.plots.marks import Axis, Diagonal, Figure, Heatmap, Mark, Panel, Points
 from specc.plots.subject import Subject
 from specc.recipe import Column
@@ -16,31 +17,13 @@ FINE = 160
 """Points of a grid along an axis."""
 
 
-def principal(values: np.ndarray, axes: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates [n, axes] along the axes of the largest variance, and the shares of it, [axes].
-
-    Pearson, On lines and planes of closest fit, 1901. The sign of an axis is the one that makes its
-    largest weight positive, so that two computations agree.
-    """
-    centred = values - values.mean(0)
-    _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
-    directions = directions[:axes]
-    signs = np.sign(directions[np.arange(len(directions)), np.abs(directions).argmax(1)])
-    directions = directions * np.where(signs == 0, 1, signs)[:, None]
-    total = float((sizes**2).sum()) or 1.0
-    found = centred @ directions.T
-    if found.shape[1] < axes:
-        found = np.pad(found, ((0, 0), (0, axes - found.shape[1])))
-    return found, np.pad(sizes**2 / total, (0, axes))[:axes]
-
-
-def embedding(subject: Subject) -> Figure:
-    """Examples as the last hidden layer sees them, along its two main axes."""
+def embedding(subject: Subject, method: str = "pca") -> Figure:
+    """Examples as the last hidden layer sees them, placed in the plane by a method."""
     path, text = hidden_layer(subject)
     rows = np.arange(min(subject.count, MOST_POINTS))
     values = subject.of_layers([path], rows)[path]
     flat = values.reshape(len(rows), -1)
-    places, shares = principal(flat)
+    places, (x, y) = placed(flat, method)
     heads = [head for head in classifiers(subject) if not head.is_sequence and not head.port.shape]
     marks: list[Mark] = []
     if heads:
@@ -53,11 +36,10 @@ def embedding(subject: Subject) -> Figure:
     else:
         titles = tuple(described(subject, int(r), 6) for r in rows)
         marks.append(Points(places[:, 0], places[:, 1], "", None, titles, 2.5))
-    x, y = (f"axis {k + 1}: {share:.0%} of the variance" for k, share in enumerate(shares))
     panel = Panel(tuple(marks), "", Axis(x), Axis(y), is_square=True)
     caption = (
         f"{len(rows):,} {subject.part} examples: the {flat.shape[1]} values of `{text}` ({path})"
-        " along the two directions in which they differ most."
+        f" {'along' if method == 'pca' else 'placed by'} {METHODS[method]}."
     )
     return Figure("embedding", "Embedding", (panel,), caption)
 
@@ -82,16 +64,21 @@ def hidden_layer(subject: Subject) -> tuple[str, str]:
     raise LookupError("no hidden layer has a vector for each example")
 
 
-def words(subject: Subject) -> Figure:
-    """The learned vectors of classes (words, letters) along their two main axes."""
+def words(subject: Subject, method: str = "pca") -> Figure:
+    """The learned vectors of classes (words, letters), placed in the plane by a method."""
     path, table, names = word_table(subject)
-    places, shares = principal(table)
+    if method != "pca":
+        table, names = table[:MOST_POINTS], names[:MOST_POINTS]
+    places, (x, y) = placed(table, method)
     near = np.argsort(-np.abs(places).max(1), kind="stable")[:MOST_POINTS]
     titles = tuple(names[k] for k in near)
     marks = (Points(places[near, 0], places[near, 1], "", 0, titles),)
-    x, y = (f"axis {k + 1}: {share:.0%} of the variance" for k, share in enumerate(shares))
     panel = Panel(marks, path, Axis(x), Axis(y), is_square=True)
-    caption = f"{len(names):,} vectors of {table.shape[1]} numbers; a point's name is on hover."
+    caption = (
+        f"{len(names):,} vectors of {table.shape[1]} numbers,"
+        f" {'along' if method == 'pca' else 'placed by'} {METHODS[method]}; a point's name is on"
+        " hover."
+    )
     return Figure("words", "Learned vectors", (panel,), caption)
 
 

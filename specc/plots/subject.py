@@ -173,6 +173,28 @@ def of_file(
     return with_examples(subject, folder, part)[0]
 
 
+def of_net(
+    net: Net, data: object = None, part: str | None = None, reads_file: bool = False
+) -> Subject:
+    """A net with its weights as they are, and the examples of a table.
+
+    With `reads_file`, the examples are those of a part of the data that its file names, which are
+    found beside it. Raises SpecError.
+    """
+    from specc.net.tables import part_of
+
+    words = dict(net.encoding.vocabularies)
+    subject = Subject(net.program, net, net.name, words=words)
+    if data is not None:
+        found = part_of(net, data, net.ports)
+        rows = np.asarray(found.rows)[:MOST]
+        return replace(subject, part="given", data=found.columns, rows=rows)
+    made = net.program.resized
+    if not reads_file or made is None:
+        return subject
+    return with_examples(subject, Path(made.source.name).parent, part)[0]
+
+
 def with_examples(
     subject: Subject,
     folder: Path,

@@ -6,6 +6,7 @@ page(subject)      # "<!doctype html>...", with the figures that the model has
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from html import escape
@@ -31,9 +32,22 @@ Section = tuple[str, str, str]
 """An id, a title, and what stands below it."""
 
 
-def page(subject: Subject, tell: Callable[[str], None] = lambda text: None) -> str:
-    """The report as one HTML text."""
-    made = [_model(subject), *_figures(subject, tell)]
+class NoTime(Exception):
+    """A report takes longer than it may."""
+
+
+def page(
+    subject: Subject,
+    tell: Callable[[str], None] = lambda text: None,
+    method: str = "pca",
+    until: float = math.inf,
+) -> str:
+    """The report as one HTML text; `method` places embeddings in the plane.
+
+    Raises NoTime after `until`, a time of `time.monotonic`, and ImportError for a method whose
+    package is missing.
+    """
+    made = [_model(subject), *_figures(subject, tell, method, until)]
     links = "".join(f'<a href="#{name}">{escape(title)}</a>' for name, title, _ in made)
     body = "\n".join(
         f'<section id="{name}" aria-labelledby="h-{name}"><h2 id="h-{name}">{escape(title)}</h2>'
@@ -154,17 +168,26 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]], left: int = 1) ->
     )
 
 
-def _figures(subject: Subject, tell: Callable[[str], None]) -> list[Section]:
+def _figures(
+    subject: Subject, tell: Callable[[str], None], method: str, until: float
+) -> list[Section]:
     """A section for each figure that the subject has."""
     size = sum(int(array.size) for array in subject.net.params.values())
     found = []
     for kind in KINDS:
+        if time.monotonic() > until:
+            raise NoTime
         if kind.why_not(subject):
             continue
         if kind.is_slow and size > MOST_PARAMETERS:
             tell(f"`{kind.name}` is left out: `specc plot` draws it, in some seconds")
             continue
-        figure = kind.draw(subject)
+        options = {"method": method} if "method" in kind.options else {}
+        try:
+            figure = kind.draw(subject, **options)
+        except LookupError as error:
+            tell(f"`{kind.name}` is left out: {error.args[0]}")
+            continue
         found.append((kind.name, figure.title, _figure(figure) + _beside(kind, subject)))
     return found
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specc.runs.summary import Summary, curves, summary
+from specc.system import plotter
 
 if TYPE_CHECKING:
     from specc.net.net import Net
@@ -96,6 +97,10 @@ class Run:
 
             self._net = open_net(self.folder)
         return self._net
+
+    def plot(self, kind: str, **options: Any) -> Any:
+        """A figure of the run, which a notebook shows: `run.plot("curves")`. See `specc.plot`."""
+        return plotter.draw(self, kind, **options)
 
     @property
     def summary(self) -> Summary:

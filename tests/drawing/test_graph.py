@@ -8,6 +8,7 @@ import xml.etree.ElementTree as tree
 from pathlib import Path
 
 import pytest
+from making import figures
 
 from specc import driver
 from specc.cli.main import status_of
@@ -319,3 +320,8 @@ model m {
 
 def test_the_picture_in_the_readme_is_the_one_that_is_drawn(golden):
     golden(ROOT / "docs" / "lenet.svg", drawing(diagram(driver.load(ROOT / "models" / "lenet.dl"))))
+
+
+@pytest.mark.parametrize("name", figures.UNROLLED)
+def test_the_pictures_in_the_course_are_those_that_are_drawn(golden, name):
+    golden(ROOT / "docs" / "figures" / f"unrolled_{name}.svg", figures.step_by_step(name))

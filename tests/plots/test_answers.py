@@ -5,8 +5,8 @@ import pytest
 
 from specc.plots.answers import Answers, calibration, roc
 from specc.plots.curves import thinned
+from specc.plots.embeddings import principal
 from specc.plots.heads import Head, heads
-from specc.plots.space import principal
 
 
 def made(seed=0, count=200, classes=4):

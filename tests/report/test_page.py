@@ -102,6 +102,41 @@ def test_the_model_is_shown_as_it_was_written(run, specc):
     assert plain == MODEL
 
 
+def test_a_training_ends_with_a_report_if_that_is_quick(run, specc, monkeypatch):
+    from specc.cli import train
+
+    monkeypatch.setattr(train, "REPORT_SECONDS", 60.0)
+    status, out, err = specc("train", "lines.dl")
+    assert status == 0 and "report: runs/lines/2/report.html" in out.splitlines(), err
+    own = (run / "runs/lines/2/report.html").read_text()
+    specc("report", "lines/2", "-o", "asked.html")
+    asked = (run / "asked.html").read_text()
+
+    def figures(text):
+        """The page without its time, and without the numbers of its parts."""
+        text = re.sub(r"on \d{4}-\d\d-\d\d, \d\d:\d\d", "", text)
+        return re.sub(r'id="\w+"|aria-\w+="[^"]*"|url\(#\w+\)', "", text)
+
+    one, two = figures(own).splitlines(), figures(asked).splitlines()
+    assert [(a, b) for a, b in zip(one, two, strict=True) if a != b] == []
+    monkeypatch.setattr(train, "REPORT_SECONDS", 1e-9)
+    status, out, err = specc("train", "lines.dl")
+    assert "report: `specc report lines/3` draws it" in out.splitlines()
+    assert not (run / "runs/lines/3/report.html").exists()
+    status, out, err = specc("train", "lines.dl", "--quiet")
+    assert "report" not in out
+
+
+def test_a_report_that_takes_too_long_is_given_up(run):
+    from specc.plots.subject import of_run
+    from specc.report.page import NoTime, page
+    from specc.runs.listener import AsWarnings
+
+    subject = of_run(run / "runs/lines/1", AsWarnings())
+    with pytest.raises(NoTime):
+        page(subject, until=0.0)
+
+
 def test_a_report_that_cannot_be_written_changes_nothing(run, specc):
     status, _, err = specc("report", "lines/1", "-o", "nowhere/here.html")
     assert status == 2 and "there is no folder `nowhere`" in err
